@@ -1,0 +1,145 @@
+"""From your own message exports to a chat model in LangChain.
+
+```python
+from langchain_chatexports import IMessageChatLoader, MapAIMessages, MergeChatRuns
+
+loader = IMessageChatLoader(path="chat.db") | MergeChatRuns() | MapAIMessages()
+```
+
+Every public name is resolved on first use, so importing the package imports neither
+openai nor anything of an extra.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from langchain_chatexports._version import __version__
+
+if TYPE_CHECKING:
+    from langchain_chatexports.adapters.openai import convert_messages_for_finetuning
+    from langchain_chatexports.chat_loaders.accounting import ExportSummary
+    from langchain_chatexports.chat_loaders.base import ExportSession
+    from langchain_chatexports.chat_loaders.facebook_messenger import (
+        FolderFacebookMessengerChatLoader,
+        SingleFileFacebookMessengerChatLoader,
+    )
+    from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+    from langchain_chatexports.chat_loaders.utils import (
+        map_ai_messages,
+        merge_chat_runs,
+    )
+    from langchain_chatexports.exceptions import (
+        ChatExportError,
+        EncryptedExportError,
+        ExportAccessError,
+        ExportFormatError,
+        ExportNotFoundError,
+        FileProcessingError,
+        FineTuningCancelledError,
+        FineTuningError,
+        FineTuningFailedError,
+        FineTuningTimeoutError,
+        FineTuningUnavailableError,
+        LocalServerError,
+        MissingExtraError,
+        SenderNotFoundError,
+        TrainingBudgetError,
+        TrainingDataError,
+    )
+    from langchain_chatexports.finetuning.examples import to_training_examples
+    from langchain_chatexports.finetuning.jsonl import write_jsonl
+    from langchain_chatexports.finetuning.run import FineTuningRun
+    from langchain_chatexports.finetuning.tuner import ChatFineTuner
+    from langchain_chatexports.finetuning.validation import validate_examples
+    from langchain_chatexports.local_server import LocalServer
+    from langchain_chatexports.steps import (
+        ChunkSessions,
+        MapAIMessages,
+        MergeChatRuns,
+        SessionPipeline,
+        SessionTransform,
+    )
+
+__all__ = [
+    "ChatExportError",
+    "ChatFineTuner",
+    "ChunkSessions",
+    "EncryptedExportError",
+    "ExportAccessError",
+    "ExportFormatError",
+    "ExportNotFoundError",
+    "ExportSession",
+    "ExportSummary",
+    "FileProcessingError",
+    "FineTuningCancelledError",
+    "FineTuningError",
+    "FineTuningFailedError",
+    "FineTuningRun",
+    "FineTuningTimeoutError",
+    "FineTuningUnavailableError",
+    "FolderFacebookMessengerChatLoader",
+    "IMessageChatLoader",
+    "LocalServer",
+    "LocalServerError",
+    "MapAIMessages",
+    "MergeChatRuns",
+    "MissingExtraError",
+    "SenderNotFoundError",
+    "SessionPipeline",
+    "SessionTransform",
+    "SingleFileFacebookMessengerChatLoader",
+    "TrainingBudgetError",
+    "TrainingDataError",
+    "__version__",
+    "convert_messages_for_finetuning",
+    "map_ai_messages",
+    "merge_chat_runs",
+    "to_training_examples",
+    "validate_examples",
+    "write_jsonl",
+]
+
+_ROOMS = {
+    "adapters.openai": ("convert_messages_for_finetuning",),
+    "chat_loaders.accounting": ("ExportSummary",),
+    "chat_loaders.base": ("ExportSession",),
+    "chat_loaders.facebook_messenger": (
+        "FolderFacebookMessengerChatLoader",
+        "SingleFileFacebookMessengerChatLoader",
+    ),
+    "chat_loaders.imessage": ("IMessageChatLoader",),
+    "chat_loaders.utils": ("map_ai_messages", "merge_chat_runs"),
+    "finetuning.examples": ("to_training_examples",),
+    "finetuning.jsonl": ("write_jsonl",),
+    "finetuning.run": ("FineTuningRun",),
+    "finetuning.tuner": ("ChatFineTuner",),
+    "finetuning.validation": ("validate_examples",),
+    "local_server": ("LocalServer",),
+    "steps": (
+        "ChunkSessions",
+        "MapAIMessages",
+        "MergeChatRuns",
+        "SessionPipeline",
+        "SessionTransform",
+    ),
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOM_OF:
+        room = _ROOM_OF[name]
+    elif name in __all__:
+        room = "exceptions"
+    else:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(import_module(f"{__name__}.{room}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

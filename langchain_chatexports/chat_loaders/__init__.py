@@ -1,0 +1,1 @@
+"""Chat loaders: an export in, one session a conversation out."""

@@ -1,0 +1,265 @@
+"""What a loader found, kept and left out, counted in one pass."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Mapping
+
+    from langchain_core.chat_sessions import ChatSession
+
+    from langchain_chatexports.steps.base import SessionTransform
+
+__all__ = ["ExportSummary", "StepSummary", "Tally"]
+
+_MAX_LISTED_SENDERS = 20
+
+
+class Tally:
+    """Counts of one pass over an export; a loader writes into it while it reads.
+
+    `found` counts every message row or record read. Whatever is not yielded is
+    counted under its reason by `skip`, so that found = kept + sum(skipped).
+    """
+
+    def __init__(self) -> None:
+        """Start at zero."""
+        self.found = 0
+        self.skipped: Counter[str] = Counter()
+        self.owner: str | None = None
+        self.owner_found_by: str | None = None
+        self.details: dict[str, Any] = {}
+
+    def skip(self, reason: str, count: int = 1) -> None:
+        """Count messages that are left out, under their reason."""
+        if count:
+            self.skipped[reason] += count
+
+
+@dataclass(frozen=True)
+class StepSummary:
+    """What went into a step and what came out of it.
+
+    Attributes:
+        name: The step's class name.
+        sessions_in: Sessions that the step was given.
+        sessions_out: Sessions that the step gave.
+        messages_in: Messages in the sessions that it was given.
+        messages_out: Messages in the sessions that it gave. One message in two windows
+            counts twice.
+        left_out: Messages that are in none of the step's sessions, by reason.
+    """
+
+    name: str
+    sessions_in: int
+    sessions_out: int
+    messages_in: int
+    messages_out: int
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the row in JSON types."""
+        return {
+            "name": self.name,
+            "sessions_in": self.sessions_in,
+            "sessions_out": self.sessions_out,
+            "messages_in": self.messages_in,
+            "messages_out": self.messages_out,
+            "left_out": dict(self.left_out),
+        }
+
+
+@dataclass(frozen=True)
+class ExportSummary:
+    """What is in an export, without a word of it: counts, names and times.
+
+    Attributes:
+        platform: The export's platform, for example `imessage`.
+        owner: Whose export it is, if known.
+        owner_found_by: How the owner was found.
+        sessions: Conversations with at least one message kept.
+        senders: Messages kept, by sender, most first.
+        first: Time of the oldest message kept, in UTC.
+        last: Time of the newest message kept, in UTC.
+        found: Message rows or records read.
+        kept: Messages in the loaded sessions.
+        skipped: Messages left out, by reason; found = kept + sum(skipped).
+        steps: One row a step, if steps were inspected too.
+        details: Format-specific counts in JSON types (files, services, sections, …).
+    """
+
+    platform: str
+    owner: str | None
+    owner_found_by: str | None
+    sessions: int
+    senders: Mapping[str, int]
+    first: datetime | None
+    last: datetime | None
+    found: int
+    kept: int
+    skipped: Mapping[str, int]
+    steps: tuple[StepSummary, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the summary in JSON types; times as ISO 8601 strings."""
+        return {
+            "platform": self.platform,
+            "owner": self.owner,
+            "owner_found_by": self.owner_found_by,
+            "sessions": self.sessions,
+            "senders": dict(self.senders),
+            "first": self.first.isoformat() if self.first else None,
+            "last": self.last.isoformat() if self.last else None,
+            "found": self.found,
+            "kept": self.kept,
+            "skipped": dict(self.skipped),
+            "steps": [step.to_dict() for step in self.steps],
+            "details": dict(self.details),
+        }
+
+    def __str__(self) -> str:
+        """Give the summary as a table for a terminal."""
+        return "\n".join(_table_lines(self))
+
+
+def _table_lines(summary: ExportSummary) -> Iterator[str]:
+    owner = summary.owner or "not found"
+    if summary.owner_found_by:
+        owner += f" (by {summary.owner_found_by})"
+    yield f"platform  {summary.platform}"
+    yield f"owner     {owner}"
+    yield f"sessions  {summary.sessions:,}"
+    if summary.first and summary.last:
+        yield f"time      {summary.first:%Y-%m-%d} to {summary.last:%Y-%m-%d} (UTC)"
+    yield f"messages  {summary.found:,} found, {summary.kept:,} kept"
+    for reason, count in summary.skipped.items():
+        yield f"          {count:,} left out: {reason}"
+    listed = list(summary.senders.items())
+    for index, (name, count) in enumerate(listed[:_MAX_LISTED_SENDERS]):
+        yield f"{'' if index else 'senders':<10}{count:>8,}  {name}"
+    if len(listed) > _MAX_LISTED_SENDERS:
+        yield f"{'':<10}{len(listed) - _MAX_LISTED_SENDERS:>8,}  more senders"
+    for step in summary.steps:
+        yield (
+            f"{step.name}: {step.sessions_in:,} sessions, {step.messages_in:,} messages"
+            f" -> {step.sessions_out:,} sessions, {step.messages_out:,} messages"
+        )
+        for reason, count in step.left_out.items():
+            yield f"          {count:,} left out: {reason}"
+
+
+@dataclass
+class _Tap:
+    """Counts the sessions that pass one point of a pipe."""
+
+    sessions: int = 0
+    messages: int = 0
+
+    def watch(
+        self, sessions: Iterable[ChatSession]
+    ) -> Generator[ChatSession, None, None]:
+        for session in sessions:
+            self.sessions += 1
+            self.messages += len(session.get("messages", ()))
+            yield session
+            del session
+
+
+@dataclass
+class _People:
+    """Counts senders and times of the sessions that a loader gives."""
+
+    senders: Counter[str] = field(default_factory=Counter)
+    first: int | None = None
+    last: int | None = None
+
+    def watch(
+        self, sessions: Iterable[ChatSession]
+    ) -> Generator[ChatSession, None, None]:
+        for session in sessions:
+            for message in session.get("messages", ()):
+                extra = message.additional_kwargs
+                self.senders[str(extra.get("sender", "unknown"))] += 1
+                moment = extra.get("message_time")
+                if isinstance(moment, int):
+                    first, last = self.first, self.last
+                    self.first = moment if first is None else min(first, moment)
+                    self.last = moment if last is None else max(last, moment)
+            yield session
+            del session
+
+
+def summarize(
+    sessions: Iterable[ChatSession],
+    *,
+    platform: str,
+    tally: Tally | None,
+    steps: Iterable[SessionTransform] = (),
+) -> ExportSummary:
+    """Read sessions once, through steps if there are any, and count.
+
+    Args:
+        sessions: The sessions of a loader that writes into `tally`.
+        platform: The platform to report.
+        tally: The counts that the loader writes; `None` for a loader that has none:
+            everything it gives then counts as found and kept.
+        steps: The steps to pass the sessions through, in order.
+
+    Returns:
+        The summary of the pass.
+    """
+    source, people = _Tap(), _People()
+    current: Iterable[ChatSession] = people.watch(source.watch(sessions))
+    rows: list[tuple[SessionTransform, _Tap, _Tap, Counter[str]]] = []
+    before = source
+    for step in steps:
+        after, left_out = _Tap(), Counter[str]()
+        taken = _watch_left_out(step, current, left_out)
+        current = after.watch(step.lazy_transform(taken))
+        rows.append((step, before, after, left_out))
+        before = after
+    for session in current:
+        del session
+    counts = tally or Tally()
+    return ExportSummary(
+        platform=platform,
+        owner=counts.owner,
+        owner_found_by=counts.owner_found_by,
+        sessions=source.sessions,
+        senders=dict(sorted(people.senders.items(), key=lambda x: (-x[1], x[0]))),
+        first=_moment(people.first),
+        last=_moment(people.last),
+        found=source.messages if tally is None else counts.found,
+        kept=source.messages,
+        skipped=dict(sorted(counts.skipped.items())),
+        steps=tuple(
+            StepSummary(
+                name=type(step).__name__,
+                sessions_in=into.sessions,
+                sessions_out=out.sessions,
+                messages_in=into.messages,
+                messages_out=out.messages,
+                left_out=dict(sorted(left_out.items())),
+            )
+            for step, into, out, left_out in rows
+        ),
+        details=dict(counts.details),
+    )
+
+
+def _watch_left_out(
+    step: SessionTransform, sessions: Iterable[ChatSession], left_out: Counter[str]
+) -> Iterator[ChatSession]:
+    for session in sessions:
+        left_out.update(step.left_out(session))
+        yield session
+        del session
+
+
+def _moment(seconds: int | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)

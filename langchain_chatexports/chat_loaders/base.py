@@ -1,0 +1,358 @@
+"""The contract of every loader here: sessions, messages, options, accounting."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import date, datetime, time, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.messages import BaseMessage, HumanMessage
+from typing_extensions import TypedDict
+
+from langchain_chatexports.chat_loaders.accounting import (
+    ExportSummary,
+    Tally,
+    summarize,
+)
+
+if TYPE_CHECKING:
+    from langchain_core.chat_sessions import ChatSession
+
+    from langchain_chatexports.steps.base import SessionTransform
+
+__all__ = [
+    "UNKNOWN_SENDER",
+    "ChatExportLoader",
+    "ExportSession",
+    "MessageTime",
+    "SessionMetadata",
+    "TransformedChatLoader",
+    "export_message",
+    "message_time",
+]
+
+UNKNOWN_SENDER = "unknown"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class SessionMetadata(TypedDict, total=False):
+    """What is known of a conversation beside its messages; JSON types only."""
+
+    id: str
+    title: str | None
+    platform: str
+    participants: list[str]
+    owner: str | None
+    is_group: bool
+
+
+class ExportSession(TypedDict, total=False):
+    """A `ChatSession` with metadata.
+
+    The keys of langchain-core's `ChatSession` are repeated and not inherited: that one
+    is a `typing.TypedDict`, which pydantic refuses below Python 3.12.
+    """
+
+    messages: Sequence[BaseMessage]
+    functions: Sequence[dict[str, Any]]
+    metadata: SessionMetadata
+
+
+class MessageTime(NamedTuple):
+    """A moment in the two forms that messages carry."""
+
+    seconds: int
+    """Unix seconds in UTC, rounded down."""
+
+    iso: str
+    """ISO 8601 in UTC, with the fraction of a second if there is one."""
+
+
+def message_time(microseconds: int) -> MessageTime | None:
+    """Give a moment in the two forms that messages carry.
+
+    Args:
+        microseconds: Microseconds since 1970-01-01 UTC.
+
+    Returns:
+        The moment, or `None` outside the years 1 to 9999.
+    """
+    try:
+        moment = _EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:
+        return None
+    return MessageTime(microseconds // 1_000_000, moment.isoformat())
+
+
+def export_message(
+    content: str,
+    *,
+    sender: str,
+    moment: MessageTime | None,
+    is_from_me: bool | None,
+    message_id: str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> HumanMessage:
+    """Build a loader's message.
+
+    Args:
+        content: The text.
+        sender: Display name of who wrote it.
+        moment: When it was sent, if the export says so.
+        is_from_me: Whether the owner wrote it; `None` where the owner is not known.
+        message_id: The export's own id of the message.
+        extra: Further keys in JSON types, such as `reactions` or `reply_to`.
+
+    Returns:
+        The message, with everything but text and id in `additional_kwargs`.
+    """
+    kwargs: dict[str, Any] = {}
+    if moment is not None:
+        kwargs["message_time"] = moment.seconds
+    kwargs["sender"] = sender
+    if is_from_me is not None:
+        kwargs["is_from_me"] = is_from_me
+    if moment is not None:
+        kwargs["events"] = [{"message_time": moment.iso}]
+    if extra:
+        kwargs.update(extra)
+    return HumanMessage(content=content, additional_kwargs=kwargs, id=message_id)
+
+
+class ChatExportLoader(BaseChatLoader):
+    """Base of the loaders here: options, `|`, iteration and `inspect`.
+
+    A subclass reads its export in `read_sessions` and counts into the tally that it is
+    given. Each call of `lazy_load` is a pass of its own: nothing is kept between two.
+    """
+
+    platform: str = "unknown"
+    """The platform that sessions and summaries name."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        owner: str | None = None,
+        include: str | Collection[str] = (),
+        exclude: str | Collection[str] = (),
+        start: datetime | date | None = None,
+        end: datetime | date | None = None,
+        include_reactions: bool = False,
+        include_system: bool = False,
+        include_unsent: bool = False,
+        include_media: bool = False,
+    ) -> None:
+        """Remember where the export is and what to read of it.
+
+        Args:
+            path: The export; `~` is expanded.
+            owner: Whose export it is.
+            include: Conversations to read, by title, participant or id, without
+                regard to case; all if empty.
+            exclude: Conversations to leave out, in the same way.
+            start: Oldest moment to keep: an aware datetime, or a date in UTC.
+            end: End of the time to keep: an aware datetime (itself not kept) or a date
+                in UTC (that day kept). With `start` or `end`, messages without a time
+                are left out.
+            include_reactions: Keep reactions as messages of their own.
+            include_system: Keep what nobody typed (calls, renames, joins, …).
+            include_unsent: Keep what its sender took back, where its text is there.
+            include_media: Keep messages without text as a placeholder.
+
+        Raises:
+            ValueError: If `start` or `end` is a datetime without a time zone.
+        """
+        self.path = Path(path).expanduser()
+        self.owner = owner
+        self.include = _folded(include)
+        self.exclude = _folded(exclude)
+        self.start = _bound(start, "start")
+        self.end = _bound(end, "end")
+        self.include_reactions = include_reactions
+        self.include_system = include_system
+        self.include_unsent = include_unsent
+        self.include_media = include_media
+
+    @abstractmethod
+    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
+        """Read the export once, oldest message first within each session.
+
+        Args:
+            tally: Where to count what is found and what is left out, and to say who
+                the owner is.
+
+        Yields:
+            One session a conversation; none without messages.
+        """
+
+    def lazy_load(self) -> Iterator[ChatSession]:
+        """Read the sessions one by one; a new pass over the export each time.
+
+        Returns:
+            An iterator; closing it closes the export.
+        """
+        return _as_chat_sessions(self.read_sessions(Tally()))
+
+    def inspect(self) -> ExportSummary:
+        """Read the export once and say what is in it and what is left out.
+
+        Returns:
+            The counts, with found = kept + sum(skipped).
+        """
+        return inspect_loader(self)
+
+    def keeps_conversation(
+        self, conversation_id: str, title: str | None, participants: Collection[str]
+    ) -> bool:
+        """Tell whether `include` and `exclude` let a conversation through."""
+        if not self.include and not self.exclude:
+            return True
+        names = {conversation_id.casefold(), *(p.casefold() for p in participants)}
+        if title:
+            names.add(title.casefold())
+        if self.include and self.include.isdisjoint(names):
+            return False
+        return self.exclude.isdisjoint(names)
+
+    def keeps_time(self, moment: MessageTime | None) -> bool:
+        """Tell whether a message's time is within `start` and `end`."""
+        if self.start is None and self.end is None:
+            return True
+        if moment is None:
+            return False
+        # A bound may have a fraction of a second, and `seconds` is rounded down.
+        exact = datetime.fromisoformat(moment.iso)
+        return (self.start is None or exact >= self.start) and (
+            self.end is None or exact < self.end
+        )
+
+    def __iter__(self) -> Iterator[ChatSession]:
+        """Iterate over the sessions, as `lazy_load` does."""
+        return self.lazy_load()
+
+    def __or__(self, other: SessionTransform) -> TransformedChatLoader:
+        """Pass the sessions through a step: `loader | step` is a loader again."""
+        return _transformed(self, other)
+
+    def __repr__(self) -> str:
+        """Show the class and the path, never content."""
+        return f"{type(self).__name__}(path={str(self.path)!r})"
+
+
+class TransformedChatLoader(BaseChatLoader):
+    """A loader whose sessions pass through steps: `loader | step`.
+
+    It reads nothing until it is iterated, and one session at a time then.
+    """
+
+    def __init__(self, loader: BaseChatLoader, steps: SessionTransform) -> None:
+        """Join any chat loader and a step (or a pipeline of steps)."""
+        self.loader = loader
+        self.steps = steps
+
+    def lazy_load(self) -> Iterator[ChatSession]:
+        """Read and transform the sessions one by one."""
+        return self.steps.lazy_transform(self.loader)
+
+    def inspect(self) -> ExportSummary:
+        """Read the export once, through the steps, and count at each step.
+
+        Returns:
+            The loader's counts, with a row a step.
+        """
+        return inspect_loader(self.loader, self.steps.flattened())
+
+    def __iter__(self) -> Iterator[ChatSession]:
+        """Iterate over the transformed sessions."""
+        return self.lazy_load()
+
+    def __or__(self, other: SessionTransform) -> TransformedChatLoader:
+        """Add a step at the end."""
+        return _transformed(self.loader, other, self.steps)
+
+    def __repr__(self) -> str:
+        """Show the loader and the steps, never content."""
+        return f"{self.loader!r} | {self.steps!r}"
+
+
+def inspect_loader(
+    loader: BaseChatLoader, steps: Sequence[SessionTransform] = ()
+) -> ExportSummary:
+    """Read any chat loader once, through steps if there are any, and count.
+
+    Args:
+        loader: A loader of this package, which says what it leaves out, or any other,
+            of which everything that it gives counts as found and kept.
+        steps: The steps to pass its sessions through.
+
+    Returns:
+        The counts.
+    """
+    if isinstance(loader, TransformedChatLoader):
+        return inspect_loader(loader.loader, (*loader.steps.flattened(), *steps))
+    if not isinstance(loader, ChatExportLoader):
+        return summarize(
+            loader.lazy_load(),
+            platform=getattr(loader, "platform", "unknown"),
+            tally=None,
+            steps=steps,
+        )
+    tally = Tally()
+    with closing(loader.read_sessions(tally)) as sessions:
+        return summarize(
+            _as_chat_sessions(sessions),
+            platform=loader.platform,
+            tally=tally,
+            steps=steps,
+        )
+
+
+def _transformed(
+    loader: BaseChatLoader,
+    step: SessionTransform,
+    before: SessionTransform | None = None,
+) -> TransformedChatLoader:
+    # Asked for by its method, not its class: `steps` imports this module.
+    if not callable(getattr(step, "lazy_transform", None)):
+        msg = (
+            f"A chat loader can only be joined with session steps, "
+            f"not with {type(step).__name__}. "
+            "Write (steps | other).invoke(loader), or other.invoke(loader)."
+        )
+        raise TypeError(msg)
+    return TransformedChatLoader(loader, step if before is None else before | step)
+
+
+def _as_chat_sessions(
+    sessions: Generator[ExportSession, None, None],
+) -> Generator[ChatSession, None, None]:
+    # `ExportSession` has one key more than `ChatSession`; closing must reach the file.
+    with closing(sessions):
+        for session in sessions:
+            yield session
+            del session
+
+
+def _folded(names: str | Collection[str]) -> frozenset[str]:
+    listed = [names] if isinstance(names, str) else names
+    return frozenset(name.casefold() for name in listed)
+
+
+def _bound(value: datetime | date | None, name: str) -> datetime | None:
+    if value is None:
+        return None
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            msg = f"{name} has no time zone: give an aware datetime, or a date (UTC)."
+            raise ValueError(msg)
+        return value.astimezone(timezone.utc)
+    # A date stands for all of that day.
+    return datetime.combine(
+        value, time.max if name == "end" else time.min, timezone.utc
+    )

@@ -1,0 +1,84 @@
+"""`merge_chat_runs` and `map_ai_messages` at langchain-community's path.
+
+They do what the steps `MergeChatRuns` and `MapAIMessages` do. Unlike those of
+langchain-community they change no input, keep all keys of a session, and leave blank
+texts out of a merge.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from langchain_chatexports.steps.map_ai_messages import MapAIMessages
+from langchain_chatexports.steps.merge_chat_runs import MergeChatRuns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from langchain_core.chat_sessions import ChatSession
+
+__all__ = [
+    "map_ai_messages",
+    "map_ai_messages_in_session",
+    "merge_chat_runs",
+    "merge_chat_runs_in_session",
+]
+
+
+def merge_chat_runs_in_session(
+    chat_session: ChatSession, delimiter: str = "\n\n"
+) -> ChatSession:
+    """Merge each run of one sender's messages in a session into one message.
+
+    Args:
+        chat_session: The session.
+        delimiter: What stands between the texts of a run.
+
+    Returns:
+        A new session.
+    """
+    (merged,) = MergeChatRuns(delimiter=delimiter).transform_session(chat_session)
+    return merged
+
+
+# The next two return an iterator and are no generator functions themselves: LCEL would
+# feed a generator function with lists of sessions.
+def merge_chat_runs(chat_sessions: Iterable[ChatSession]) -> Iterator[ChatSession]:
+    """Merge each run of one sender's messages into one message.
+
+    Args:
+        chat_sessions: The sessions, or a chat loader.
+
+    Returns:
+        An iterator over new sessions.
+    """
+    return MergeChatRuns().lazy_transform(chat_sessions)
+
+
+def map_ai_messages_in_session(chat_sessions: ChatSession, sender: str) -> ChatSession:
+    """Turn one sender's messages in a session into AI messages.
+
+    Args:
+        chat_sessions: The session.
+        sender: The sender's name.
+
+    Returns:
+        A new session.
+    """
+    (mapped,) = MapAIMessages(sender=sender).transform_session(chat_sessions)
+    return mapped
+
+
+def map_ai_messages(
+    chat_sessions: Iterable[ChatSession], sender: str
+) -> Iterator[ChatSession]:
+    """Turn one sender's messages into AI messages.
+
+    Args:
+        chat_sessions: The sessions, or a chat loader.
+        sender: The sender's name.
+
+    Returns:
+        An iterator over new sessions.
+    """
+    return MapAIMessages(sender=sender).lazy_transform(chat_sessions)

@@ -1,0 +1,216 @@
+"""The errors of this package, in one tree.
+
+```
+ChatExportError(LangChainException)             everything below; catch this one
+├── ExportNotFoundError(…, FileNotFoundError)   nothing there
+├── ExportAccessError(…, PermissionError)       there, but the system refuses
+├── ExportFormatError(…, ValueError)            there, but not what it should be
+│   └── EncryptedExportError                    an encrypted backup or archive
+├── SenderNotFoundError(…, ValueError)          nobody of that name; lists who there is
+├── MissingExtraError(…, ImportError)           names the extra to install
+├── LocalServerError(…, RuntimeError)           port taken, second server, base missing
+└── FineTuningError(…, RuntimeError)            anything between examples and model
+    ├── TrainingDataError                       the examples break the format's rules
+    ├── TrainingBudgetError                     over the limit, or not agreed to
+    ├── FileProcessingError                     the server could not use the file
+    ├── FineTuningUnavailableError              no access, no route, no such model
+    ├── FineTuningFailedError                   the job ended as failed
+    ├── FineTuningCancelledError                somebody cancelled the job
+    └── FineTuningTimeoutError                  the waiting ended, the job goes on
+```
+
+Each is also the builtin error that Python or `langchain-community` would raise, so
+existing `except` clauses keep working. No error holds message text. Names of people
+are in `SenderNotFoundError` only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from langchain_core.exceptions import LangChainException
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = [
+    "ChatExportError",
+    "EncryptedExportError",
+    "ExportAccessError",
+    "ExportFormatError",
+    "ExportNotFoundError",
+    "FileProcessingError",
+    "FineTuningCancelledError",
+    "FineTuningError",
+    "FineTuningFailedError",
+    "FineTuningTimeoutError",
+    "FineTuningUnavailableError",
+    "LocalServerError",
+    "MissingExtraError",
+    "SenderNotFoundError",
+    "TrainingBudgetError",
+    "TrainingDataError",
+]
+
+_MAX_LISTED_SENDERS = 20
+_MAX_LISTED_PROBLEMS = 20
+
+
+class ChatExportError(LangChainException):
+    """Base class of every error that this package raises on purpose."""
+
+
+class ExportNotFoundError(ChatExportError, FileNotFoundError):
+    """There is no export at the given path."""
+
+
+class ExportAccessError(ChatExportError, PermissionError):
+    """The export is there, but the system refuses to read it."""
+
+
+class ExportFormatError(ChatExportError, ValueError):
+    """The file is there, but it is not the kind of export that was expected."""
+
+
+class EncryptedExportError(ExportFormatError):
+    """The export is encrypted; the message says how to get a readable copy."""
+
+
+class SenderNotFoundError(ChatExportError, ValueError):
+    """No session has a message by the sender that should become the AI.
+
+    Attributes:
+        senders: The senders that do occur, with their numbers of messages.
+    """
+
+    def __init__(self, message: str, senders: Mapping[str, int] | None = None) -> None:
+        """Build the error from its first sentence and the senders that were seen."""
+        self.senders: dict[str, int] = dict(senders or {})
+        if self.senders:
+            ranked = sorted(self.senders.items(), key=lambda item: (-item[1], item[0]))
+            listed = ", ".join(
+                f"{name!r} ({count})" for name, count in ranked[:_MAX_LISTED_SENDERS]
+            )
+            rest = len(ranked) - _MAX_LISTED_SENDERS
+            more = f" and {rest} more" if rest > 0 else ""
+            message = f"{message} Senders found: {listed}{more}."
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle without listing the senders twice."""
+        return _rebuild, (type(self), self.args, dict(self.__dict__))
+
+
+class MissingExtraError(ChatExportError, ImportError):
+    """An optional part of the package is used without its extra.
+
+    Attributes:
+        extra: The extra to install.
+    """
+
+    def __init__(self, feature: str, extra: str) -> None:
+        """Name the feature that was used and the extra that it needs."""
+        self.extra = extra
+        super().__init__(
+            f"{feature} needs the extra '{extra}'. Install it with: "
+            f'pip install "langchain-chatexports[{extra}]"'
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle with the finished message."""
+        return _rebuild, (type(self), self.args, dict(self.__dict__))
+
+
+class LocalServerError(ChatExportError, RuntimeError):
+    """The local server could not be started, or ended."""
+
+
+class FineTuningError(ChatExportError, RuntimeError):
+    """A fine-tuning order did not end in a model.
+
+    Attributes:
+        job_id: The job on the server, if there is one.
+        status: The job's last known status.
+    """
+
+    def __init__(
+        self, message: str, *, job_id: str | None = None, status: str | None = None
+    ) -> None:
+        """Build the error from its text and what is known of the job."""
+        super().__init__(message)
+        self.job_id = job_id
+        self.status = status
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle with all attributes."""
+        return _rebuild, (type(self), self.args, dict(self.__dict__))
+
+
+class TrainingDataError(FineTuningError):
+    """The examples break the rules of the training format; nothing was sent.
+
+    Attributes:
+        problems: One sentence a problem, with line, message index and rule; no text.
+    """
+
+    def __init__(self, message: str, problems: Iterable[str] = ()) -> None:
+        """Build the error from its first sentence and all problems."""
+        self.problems = [str(problem) for problem in problems]
+        shown = self.problems[:_MAX_LISTED_PROBLEMS]
+        rest = len(self.problems) - len(shown)
+        lines = [message, *(f"  - {problem}" for problem in shown)]
+        if rest > 0:
+            lines.append(f"  - … and {rest} more, in `problems`")
+        super().__init__("\n".join(lines))
+
+
+class TrainingBudgetError(FineTuningError):
+    """The order is over the token limit, or was not agreed to; nothing was sent."""
+
+
+class FileProcessingError(FineTuningError):
+    """The server could not use the uploaded file."""
+
+
+class FineTuningUnavailableError(FineTuningError):
+    """The server cannot be reached, or does not let this key fine-tune this model."""
+
+
+class FineTuningFailedError(FineTuningError):
+    """The job ended as failed.
+
+    Attributes:
+        code: The server's error code.
+        param: The parameter that the server blames.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        job_id: str | None = None,
+        status: str | None = "failed",
+        code: str | None = None,
+        param: str | None = None,
+    ) -> None:
+        """Build the error from its text and the server's error fields."""
+        super().__init__(message, job_id=job_id, status=status)
+        self.code = code
+        self.param = param
+
+
+class FineTuningCancelledError(FineTuningError):
+    """The job was cancelled."""
+
+
+class FineTuningTimeoutError(FineTuningError):
+    """The waiting ended before the job did; the job goes on."""
+
+
+def _rebuild(
+    cls: type[ChatExportError], args: tuple[object, ...], state: dict[str, object]
+) -> ChatExportError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error

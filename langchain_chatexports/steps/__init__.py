@@ -1,0 +1,21 @@
+"""Steps: session in, sessions out. Compose them with `|`, over any chat loader."""
+
+from langchain_chatexports.steps.base import (
+    SessionPipeline,
+    SessionSource,
+    SessionTransform,
+    iter_sessions,
+)
+from langchain_chatexports.steps.chunk_sessions import ChunkSessions
+from langchain_chatexports.steps.map_ai_messages import MapAIMessages
+from langchain_chatexports.steps.merge_chat_runs import MergeChatRuns
+
+__all__ = [
+    "ChunkSessions",
+    "MapAIMessages",
+    "MergeChatRuns",
+    "SessionPipeline",
+    "SessionSource",
+    "SessionTransform",
+    "iter_sessions",
+]

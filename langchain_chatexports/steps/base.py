@@ -1,0 +1,373 @@
+"""What a step is: one session in, zero or more sessions out, lazily."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, closing
+from itertools import chain
+from typing import TYPE_CHECKING, Any, TypeAlias, cast, overload
+
+from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.chat_sessions import ChatSession
+from langchain_core.messages import BaseMessage
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableSequence
+from langchain_core.runnables.base import RunnableSerializable
+from langchain_core.runnables.config import (
+    ensure_config,
+    get_async_callback_manager_for_config,
+    get_callback_manager_for_config,
+)
+from pydantic import ConfigDict
+
+from langchain_chatexports.chat_loaders.base import TransformedChatLoader
+
+if TYPE_CHECKING:
+    from langchain_core.callbacks import (
+        AsyncCallbackManager,
+        AsyncCallbackManagerForChainRun,
+        CallbackManager,
+        CallbackManagerForChainRun,
+    )
+    from langchain_core.runnables.base import RunnableLike
+    from langchain_core.runnables.graph import Graph
+
+__all__ = ["SessionPipeline", "SessionSource", "SessionTransform", "iter_sessions"]
+
+SessionSource: TypeAlias = BaseChatLoader | ChatSession | Iterable[ChatSession]
+"""What steps read: a chat loader, a session, or an iterable of sessions."""
+
+
+def iter_sessions(source: SessionSource) -> Generator[ChatSession, None, None]:
+    """Iterate over the sessions of a loader, a session or an iterable, one at a time.
+
+    Args:
+        source: A chat loader, one session, or any nesting of iterables of sessions
+            (an upstream Runnable streams lists of sessions).
+
+    Yields:
+        The sessions, in order. Closing the iterator closes the loader's.
+
+    Raises:
+        TypeError: If the source is something else.
+    """
+    given: Any = source  # What users pass is checked here, whatever its type says.
+    if isinstance(given, BaseChatLoader):
+        yield from _closing(given.lazy_load())
+    elif isinstance(given, Mapping):
+        yield cast("ChatSession", given)
+    elif isinstance(given, Iterable) and not isinstance(given, (str, bytes)):
+        for item in _closing(iter(given)):
+            if isinstance(item, BaseMessage):
+                msg = (
+                    "Expected chat sessions, got a message: wrap the messages, "
+                    "{'messages': [...]}."
+                )
+                raise TypeError(msg)
+            yield from iter_sessions(item)
+            del item  # Else the last session stays alive one round longer.
+    else:
+        msg = (
+            "Expected a chat loader, a ChatSession or an iterable of them, "
+            f"got {type(given).__name__}."
+        )
+        raise TypeError(msg)
+
+
+class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
+    """A step: turns one session into zero or more sessions.
+
+    - `loader | step` is a chat loader, `step | step` is a step, and `step | anything`
+      is plain LCEL.
+    - As a Runnable it takes a loader, a session or an iterable of sessions and gives a
+      list of sessions. Streamed chunks are lists of one session, so they add up to
+      what `invoke` gives.
+    - Inputs are never changed, and no message object is in two output sessions.
+    - A run that it traces holds the number of sessions, never their content.
+
+    Subclasses implement `transform_session`, as a pure function of its session.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @abstractmethod
+    def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
+        """Turn one session into zero or more sessions.
+
+        Args:
+            session: The session; it must not be changed, and it may lack `messages`.
+
+        Returns:
+            The new sessions, best lazily.
+        """
+
+    def left_out(self, session: ChatSession) -> Mapping[str, int]:
+        """Count the session's messages that are in no output, by reason.
+
+        Called by `inspect` only. The default, nothing, is right for steps that drop
+        nothing.
+        """
+        del session
+        return {}
+
+    def flattened(self) -> tuple[SessionTransform, ...]:
+        """Give the single steps that this step consists of."""
+        return (self,)
+
+    def lazy_transform(self, sessions: SessionSource) -> Iterator[ChatSession]:
+        """Transform sessions one by one, without making a traced run.
+
+        Args:
+            sessions: A loader, a session or an iterable of sessions.
+
+        Yields:
+            The new sessions; closing the iterator closes the loader.
+        """
+        with closing(iter_sessions(sessions)) as source:
+            for session in source:
+                yield from self.transform_session(session)
+                del session
+
+    def invoke(
+        self, input: SessionSource, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> list[ChatSession]:
+        """Transform all sessions and give them as a list."""
+        return [s for chunk in self.stream(input, config, **kwargs) for s in chunk]
+
+    def stream(
+        self,
+        input: SessionSource,
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Iterator[list[ChatSession]]:
+        """Transform lazily; each chunk is a list of one session."""
+        # Not the loader itself: `transform` must fail inside its run on bad input.
+        yield from self.transform(_one_chunk(input), config, **kwargs)
+
+    def transform(
+        self,
+        input: Iterator[SessionSource],
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Iterator[list[ChatSession]]:
+        """Transform a stream of inputs lazily, as one run.
+
+        langchain-core's own helper keeps all of its input until the end of the run;
+        this one holds a single session.
+        """
+        del kwargs
+        run = _start_run(self, config)
+        count = 0
+        try:
+            with closing(_sessions_of(self, input)) as outputs:
+                for session in outputs:
+                    count += 1
+                    yield [session]
+                    del session
+        except GeneratorExit:
+            run.on_chain_end({"sessions": count})
+            raise
+        except BaseException as error:
+            run.on_chain_error(error)
+            raise
+        run.on_chain_end({"sessions": count})
+
+    async def ainvoke(
+        self, input: SessionSource, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> list[ChatSession]:
+        """Transform all sessions off the event loop and give them as a list."""
+        async with aclosing(self.astream(input, config, **kwargs)) as chunks:
+            return [session async for chunk in chunks for session in chunk]
+
+    async def astream(
+        self,
+        input: SessionSource,
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> AsyncGenerator[list[ChatSession], None]:
+        """Transform lazily, reading on a thread of its own."""
+        async with (
+            aclosing(_read_on_one_thread(input)) as source,
+            aclosing(self.atransform(source, config, **kwargs)) as chunks,
+        ):
+            async for chunk in chunks:
+                yield chunk
+                del chunk
+
+    async def atransform(
+        self,
+        input: AsyncIterator[SessionSource],
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> AsyncGenerator[list[ChatSession], None]:
+        """Transform an asynchronous stream of inputs lazily, as one run."""
+        del kwargs
+        run = await _astart_run(self, config)
+        count = 0
+        try:
+            async for item in input:
+                with closing(_closing(self.lazy_transform(item))) as outputs:
+                    for session in outputs:
+                        count += 1
+                        yield [session]
+                        del session
+                del item
+        except GeneratorExit:
+            await run.on_chain_end({"sessions": count})
+            raise
+        except BaseException as error:
+            await run.on_chain_error(error)
+            raise
+        await run.on_chain_end({"sessions": count})
+
+    @overload  # type: ignore[override]
+    def __or__(self, other: SessionTransform) -> SessionPipeline: ...
+    @overload
+    def __or__(self, other: RunnableLike[Any, Any]) -> RunnableSequence[Any, Any]: ...
+    def __or__(
+        self, other: SessionTransform | RunnableLike[Any, Any]
+    ) -> SessionPipeline | RunnableSequence[Any, Any]:
+        """Join with a step to a step, with anything else to an LCEL sequence."""
+        if isinstance(other, SessionTransform):
+            return SessionPipeline(steps=(*self.flattened(), *other.flattened()))
+        # langchain-core declares the wider `Runnable`.
+        return cast("RunnableSequence[Any, Any]", super().__or__(cast("Any", other)))
+
+    @overload
+    def __ror__(self, other: BaseChatLoader) -> TransformedChatLoader: ...
+    @overload
+    def __ror__(self, other: RunnableLike[Any, Any]) -> RunnableSequence[Any, Any]: ...
+    def __ror__(
+        self, other: BaseChatLoader | RunnableLike[Any, Any]
+    ) -> TransformedChatLoader | RunnableSequence[Any, Any]:
+        """Join a chat loader (of any package) with this step to a chat loader."""
+        if isinstance(other, BaseChatLoader):
+            return TransformedChatLoader(other, self)
+        return cast("RunnableSequence[Any, Any]", super().__ror__(cast("Any", other)))
+
+    # `ChatSession` is a `typing.TypedDict`, which pydantic refuses below Python 3.12.
+    @property
+    def InputType(self) -> Any:  # noqa: N802 - langchain-core's name
+        """The input type that schemas show."""
+        return list[dict[str, Any]]
+
+    @property
+    def OutputType(self) -> Any:  # noqa: N802 - langchain-core's name
+        """The output type that schemas show."""
+        return list[dict[str, Any]]
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Steps are plain settings and can be serialized."""
+        return True
+
+    @classmethod
+    def get_lc_namespace(cls) -> list[str]:
+        """Give our steps one stable namespace, whatever module they move to."""
+        if cls.__module__.split(".", 1)[0] == "langchain_chatexports":
+            return ["langchain_chatexports", "steps"]
+        return cls.__module__.split(".")
+
+
+class SessionPipeline(SessionTransform):
+    """Several steps as one: what `step | step` gives."""
+
+    steps: tuple[SessionTransform, ...]
+    """The single steps, in order."""
+
+    def flattened(self) -> tuple[SessionTransform, ...]:
+        """Give the single steps."""
+        return tuple(single for step in self.steps for single in step.flattened())
+
+    def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
+        """Pass the session through all steps, lazily."""
+        sessions: Iterable[ChatSession] = (session,)
+        for step in self.steps:
+            sessions = chain.from_iterable(map(step.transform_session, sessions))
+        return sessions
+
+    def get_graph(self, config: RunnableConfig | None = None) -> Graph:
+        """Draw the pipeline as the sequence of its steps."""
+        steps: tuple[Runnable[Any, Any], ...] = self.steps
+        if len(steps) == 1:
+            return steps[0].get_graph(config)
+        return RunnableSequence(*steps).get_graph(config)
+
+    def __repr__(self) -> str:
+        """Show the steps as they are written."""
+        return " | ".join(repr(step) for step in self.steps)
+
+
+def _closing(sessions: Iterator[Any]) -> Generator[Any, None, None]:
+    # Closes what has a `close`; a plain iterator (over a list, say) has none.
+    try:
+        yield from sessions
+    finally:
+        close = getattr(sessions, "close", None)
+        if close is not None:
+            close()
+
+
+def _one_chunk(source: SessionSource) -> Iterator[SessionSource]:
+    yield source
+
+
+def _sessions_of(
+    step: SessionTransform, chunks: Iterable[SessionSource]
+) -> Generator[ChatSession, None, None]:
+    for chunk in chunks:
+        yield from _closing(step.lazy_transform(chunk))
+        del chunk
+
+
+async def _read_on_one_thread(
+    source: SessionSource,
+) -> AsyncGenerator[ChatSession, None]:
+    # One thread for the whole pass: SQLite connections are bound to theirs.
+    loop = asyncio.get_running_loop()
+    sessions = iter_sessions(source)
+    with ThreadPoolExecutor(1) as thread:
+        try:
+            while True:
+                session = await loop.run_in_executor(thread, next, sessions, None)
+                if session is None:
+                    return
+                yield session
+                del session
+        finally:
+            await loop.run_in_executor(thread, sessions.close)
+
+
+def _start_run(
+    step: SessionTransform, config: RunnableConfig | None
+) -> CallbackManagerForChainRun:
+    config = ensure_config(config)
+    manager: CallbackManager = get_callback_manager_for_config(config)
+    return manager.on_chain_start(
+        None,
+        {"input": ""},
+        name=config.get("run_name") or step.get_name(),
+        run_id=config.pop("run_id", None),
+    )
+
+
+async def _astart_run(
+    step: SessionTransform, config: RunnableConfig | None
+) -> AsyncCallbackManagerForChainRun:
+    config = ensure_config(config)
+    manager: AsyncCallbackManager = get_async_callback_manager_for_config(config)
+    return await manager.on_chain_start(
+        None,
+        {"input": ""},
+        name=config.get("run_name") or step.get_name(),
+        run_id=config.pop("run_id", None),
+    )

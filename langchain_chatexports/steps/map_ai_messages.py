@@ -1,0 +1,68 @@
+"""Make one person's messages the AI's."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import AIMessage
+from pydantic import field_validator
+
+from langchain_chatexports.steps.base import SessionTransform
+
+if TYPE_CHECKING:
+    from langchain_core.chat_sessions import ChatSession
+    from langchain_core.messages import BaseMessage
+
+__all__ = ["MapAIMessages"]
+
+
+class MapAIMessages(SessionTransform):
+    """Turn the messages of one person into AI messages, and leave the others.
+
+    A step sees one session at a time, so a sender that does not occur is not an error
+    here; `to_training_examples` says so at the end of the export.
+    """
+
+    sender: str | tuple[str, ...] | None = None
+    """The sender's name, several names of one person, or `None` for the export's owner
+    (the messages with `is_from_me`)."""
+
+    @field_validator("sender", mode="before")
+    @classmethod
+    def _several_names(cls, value: Any) -> Any:
+        # Any collection of names is taken; a tuple in one order is hashable and equal.
+        if isinstance(value, Collection) and not isinstance(value, (str, bytes)):
+            names = tuple(value)
+            if not all(isinstance(name, str) for name in names):
+                return names
+            return tuple(sorted(set(names)))
+        return value
+
+    def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
+        """Map the messages of one session."""
+        messages = [
+            _as_ai_message(message) if self._is_ai(message) else message
+            for message in session.get("messages", ())
+        ]
+        return ({**session, "messages": messages},)
+
+    def _is_ai(self, message: BaseMessage) -> bool:
+        if self.sender is None:
+            return message.additional_kwargs.get("is_from_me") is True
+        sender = message.additional_kwargs.get("sender")
+        if isinstance(self.sender, str):
+            return bool(sender == self.sender)
+        return sender in self.sender
+
+
+def _as_ai_message(message: BaseMessage) -> BaseMessage:
+    if isinstance(message, AIMessage):
+        return message
+    return AIMessage(
+        content=message.content,
+        additional_kwargs=dict(message.additional_kwargs),
+        response_metadata=dict(message.response_metadata),
+        id=message.id,
+        name=message.name,
+    )

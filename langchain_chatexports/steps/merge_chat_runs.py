@@ -1,0 +1,80 @@
+"""Merge consecutive messages of one sender."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from langchain_chatexports.steps.base import SessionTransform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from langchain_core.chat_sessions import ChatSession
+    from langchain_core.messages import BaseMessage
+
+__all__ = ["MergeChatRuns"]
+
+_JOINED_LISTS = ("events", "reactions", "attachments")
+
+
+class MergeChatRuns(SessionTransform):
+    """Merge each run of messages by one sender into one message.
+
+    A run is a row of neighbors with the same type and the same non-empty `sender`. The
+    merged message keeps the first one's id, name and `additional_kwargs`; `events`,
+    `reactions` and `attachments` are joined, so every bubble's time stays. Blank texts
+    are left out of the join. A run of one passes untouched.
+    """
+
+    delimiter: str = "\n\n"
+    """What stands between the texts of a run."""
+
+    max_gap: timedelta | None = None
+    """Longest pause inside a run, by `message_time`; a missing time never splits."""
+
+    def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
+        """Merge the runs of one session."""
+        messages = [_merged(run, self.delimiter) for run in self._runs(session)]
+        return ({**session, "messages": messages},)
+
+    def _runs(self, session: ChatSession) -> Iterator[list[BaseMessage]]:
+        run: list[BaseMessage] = []
+        for message in session.get("messages", ()):
+            if run and not self._continues(run[-1], message):
+                yield run
+                run = []
+            run.append(message)
+        if run:
+            yield run
+
+    def _continues(self, last: BaseMessage, message: BaseMessage) -> bool:
+        sender = last.additional_kwargs.get("sender")
+        if not sender or message.additional_kwargs.get("sender") != sender:
+            return False
+        if type(message) is not type(last):
+            return False
+        if self.max_gap is None:
+            return True
+        before = last.additional_kwargs.get("message_time")
+        after = message.additional_kwargs.get("message_time")
+        if not isinstance(before, int) or not isinstance(after, int):
+            return True
+        return after - before <= self.max_gap.total_seconds()
+
+
+def _merged(run: Sequence[BaseMessage], delimiter: str) -> BaseMessage:
+    first = run[0]
+    if len(run) == 1:
+        return first
+    # One join a run: growing the text message by message would be quadratic.
+    texts = (str(message.text) for message in run)
+    content = delimiter.join(text for text in texts if text.strip()).strip()
+    kwargs: dict[str, Any] = dict(first.additional_kwargs)
+    for key in _JOINED_LISTS:
+        joined = [
+            item for message in run for item in message.additional_kwargs.get(key) or ()
+        ]
+        if joined:
+            kwargs[key] = joined
+    return first.model_copy(update={"content": content, "additional_kwargs": kwargs})

@@ -1,0 +1,24 @@
+"""Shared by all tests: no tracing, no key of the developer's, no stray warnings."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+_NOT_FOR_TESTS = (
+    "LANGSMITH_TRACING",
+    "LANGSMITH_API_KEY",
+    "LANGCHAIN_TRACING_V2",
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "OPENAI_API_BASE",
+)
+for _name in _NOT_FOR_TESTS:
+    os.environ.pop(_name, None)
+
+
+@pytest.fixture(autouse=True)
+def _no_tracing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in _NOT_FOR_TESTS:
+        monkeypatch.delenv(name, raising=False)
