@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from langchain_chatexports.steps.base import SessionTransform
 
-__all__ = ["ExportSummary", "StepSummary", "Tally"]
+__all__ = ["CountedPass", "ExportSummary", "StepSummary", "Tally"]
 
 _MAX_LISTED_SENDERS = 20
 
@@ -194,62 +194,79 @@ class _People:
             del session
 
 
-def summarize(
-    sessions: Iterable[ChatSession],
-    *,
-    platform: str,
-    tally: Tally | None,
-    steps: Iterable[SessionTransform] = (),
-) -> ExportSummary:
-    """Read sessions once, through steps if there are any, and count.
+class CountedPass:
+    """One pass over sessions, through steps if there are any, counted on the way.
 
-    Args:
-        sessions: The sessions of a loader that writes into `tally`.
-        platform: The platform to report.
-        tally: The counts that the loader writes; `None` for a loader that has none:
-            everything it gives then counts as found and kept.
-        steps: The steps to pass the sessions through, in order.
-
-    Returns:
-        The summary of the pass.
+    Iterate it (once), then ask for the `summary`; after an early stop the summary
+    covers what was read until then.
     """
-    source, people = _Tap(), _People()
-    current: Iterable[ChatSession] = people.watch(source.watch(sessions))
-    rows: list[tuple[SessionTransform, _Tap, _Tap, Counter[str]]] = []
-    before = source
-    for step in steps:
-        after, left_out = _Tap(), Counter[str]()
-        taken = _watch_left_out(step, current, left_out)
-        current = after.watch(step.lazy_transform(taken))
-        rows.append((step, before, after, left_out))
-        before = after
-    for session in current:
-        del session
-    counts = tally or Tally()
-    return ExportSummary(
-        platform=platform,
-        owner=counts.owner,
-        owner_found_by=counts.owner_found_by,
-        sessions=source.sessions,
-        senders=dict(sorted(people.senders.items(), key=lambda x: (-x[1], x[0]))),
-        first=_moment(people.first),
-        last=_moment(people.last),
-        found=source.messages if tally is None else counts.found,
-        kept=source.messages,
-        skipped=dict(sorted(counts.skipped.items())),
-        steps=tuple(
-            StepSummary(
-                name=type(step).__name__,
-                sessions_in=into.sessions,
-                sessions_out=out.sessions,
-                messages_in=into.messages,
-                messages_out=out.messages,
-                left_out=dict(sorted(left_out.items())),
-            )
-            for step, into, out, left_out in rows
-        ),
-        details=dict(counts.details),
-    )
+
+    def __init__(
+        self,
+        sessions: Iterable[ChatSession],
+        *,
+        platform: str,
+        tally: Tally | None,
+        steps: Iterable[SessionTransform] = (),
+    ) -> None:
+        """Put taps between the steps.
+
+        Args:
+            sessions: The sessions of a loader that writes into `tally`.
+            platform: The platform to report.
+            tally: The counts that the loader writes; `None` for a loader that has
+                none: everything it gives then counts as found and kept.
+            steps: The steps to pass the sessions through, in order.
+        """
+        self._platform = platform
+        self._tally = tally
+        self._source, self._people = _Tap(), _People()
+        self._rows: list[tuple[SessionTransform, _Tap, _Tap, Counter[str]]] = []
+        current: Iterator[ChatSession] = self._people.watch(
+            self._source.watch(sessions)
+        )
+        before = self._source
+        for step in steps:
+            after, left_out = _Tap(), Counter[str]()
+            taken = _watch_left_out(step, current, left_out)
+            current = after.watch(step.lazy_transform(taken))
+            self._rows.append((step, before, after, left_out))
+            before = after
+        self._sessions = current
+
+    def __iter__(self) -> Iterator[ChatSession]:
+        """Give the sessions that come out of the last step."""
+        return self._sessions
+
+    def summary(self) -> ExportSummary:
+        """Give the counts of what was read so far."""
+        counts = self._tally or Tally()
+        messages = self._source.messages
+        senders = sorted(self._people.senders.items(), key=lambda x: (-x[1], x[0]))
+        return ExportSummary(
+            platform=self._platform,
+            owner=counts.owner,
+            owner_found_by=counts.owner_found_by,
+            sessions=self._source.sessions,
+            senders=dict(senders),
+            first=_moment(self._people.first),
+            last=_moment(self._people.last),
+            found=messages if self._tally is None else counts.found,
+            kept=messages,
+            skipped=dict(sorted(counts.skipped.items())),
+            steps=tuple(
+                StepSummary(
+                    name=type(step).__name__,
+                    sessions_in=into.sessions,
+                    sessions_out=out.sessions,
+                    messages_in=into.messages,
+                    messages_out=out.messages,
+                    left_out=dict(sorted(left_out.items())),
+                )
+                for step, into, out, left_out in self._rows
+            ),
+            details=dict(counts.details),
+        )
 
 
 def _watch_left_out(

@@ -14,9 +14,9 @@ from langchain_core.messages import BaseMessage, HumanMessage
 from typing_extensions import TypedDict
 
 from langchain_chatexports.chat_loaders.accounting import (
+    CountedPass,
     ExportSummary,
     Tally,
-    summarize,
 )
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ __all__ = [
     "MessageTime",
     "SessionMetadata",
     "TransformedChatLoader",
+    "counted_pass",
     "export_message",
+    "inspect_loader",
     "message_time",
 ]
 
@@ -281,10 +283,10 @@ class TransformedChatLoader(BaseChatLoader):
         return f"{self.loader!r} | {self.steps!r}"
 
 
-def inspect_loader(
+def counted_pass(
     loader: BaseChatLoader, steps: Sequence[SessionTransform] = ()
-) -> ExportSummary:
-    """Read any chat loader once, through steps if there are any, and count.
+) -> CountedPass:
+    """Begin one counted pass over any chat loader, through steps if there are any.
 
     Args:
         loader: A loader of this package, which says what it leaves out, or any other,
@@ -292,25 +294,36 @@ def inspect_loader(
         steps: The steps to pass its sessions through.
 
     Returns:
-        The counts.
+        The pass: iterate it, then ask for its summary.
     """
     if isinstance(loader, TransformedChatLoader):
-        return inspect_loader(loader.loader, (*loader.steps.flattened(), *steps))
+        return counted_pass(loader.loader, (*loader.steps.flattened(), *steps))
     if not isinstance(loader, ChatExportLoader):
-        return summarize(
-            loader.lazy_load(),
-            platform=getattr(loader, "platform", "unknown"),
-            tally=None,
-            steps=steps,
+        platform = getattr(loader, "platform", "unknown")
+        return CountedPass(
+            loader.lazy_load(), platform=platform, tally=None, steps=steps
         )
     tally = Tally()
-    with closing(loader.read_sessions(tally)) as sessions:
-        return summarize(
-            _as_chat_sessions(sessions),
-            platform=loader.platform,
-            tally=tally,
-            steps=steps,
-        )
+    sessions = _as_chat_sessions(loader.read_sessions(tally))
+    return CountedPass(sessions, platform=loader.platform, tally=tally, steps=steps)
+
+
+def inspect_loader(
+    loader: BaseChatLoader, steps: Sequence[SessionTransform] = ()
+) -> ExportSummary:
+    """Read any chat loader once, through steps if there are any, and count.
+
+    Args:
+        loader: The loader, as for `counted_pass`.
+        steps: The steps to pass its sessions through.
+
+    Returns:
+        The counts.
+    """
+    counted = counted_pass(loader, steps)
+    for session in counted:
+        del session
+    return counted.summary()
 
 
 def _transformed(
