@@ -1,0 +1,1 @@
+"""Adapters at langchain-community's paths."""

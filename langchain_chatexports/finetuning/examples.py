@@ -1,0 +1,331 @@
+"""Sessions to training examples: one conversation, one line of a training file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
+from typing_extensions import NotRequired, Required, TypedDict
+
+from langchain_chatexports.exceptions import SenderNotFoundError
+from langchain_chatexports.steps.base import iter_sessions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from langchain_core.chat_sessions import ChatSession
+
+    from langchain_chatexports.steps.base import SessionSource
+
+__all__ = [
+    "ExampleCounts",
+    "TrainingExample",
+    "TrainingMessage",
+    "safe_name",
+    "session_to_example",
+    "to_training_examples",
+]
+
+_ROLE_OF_CHAT_MESSAGE = {"human": "user", "ai": "assistant"}
+_FIELD = re.compile(r"\{(others|owner|participants|platform|title)\}")
+_MAX_NAME = 64
+_HASH_DIGITS = 6
+
+
+class TrainingMessage(TypedDict, total=False):
+    """One message in OpenAI's shape."""
+
+    role: Required[str]
+    content: Required[str | list[dict[str, Any]] | None]
+    name: str
+    weight: int
+    tool_calls: list[dict[str, Any]]
+    function_call: dict[str, Any]
+    tool_call_id: str
+    refusal: str
+
+
+class TrainingExample(TypedDict):
+    """One conversation in OpenAI's shape: a line of a training file."""
+
+    messages: list[TrainingMessage]
+    tools: NotRequired[list[dict[str, Any]]]
+    parallel_tool_calls: NotRequired[bool]
+    functions: NotRequired[list[dict[str, Any]]]
+
+
+@dataclass
+class ExampleCounts:
+    """What became of the sessions: pass a new one to `to_training_examples`.
+
+    `sessions` = `examples` + the sum of `sessions_left_out`, and `messages_in` =
+    `messages_out` + the sum of `messages_left_out`. System prompts that were added are
+    in neither. The reasons: `no_assistant` (no message by the AI), `not_trained` (all
+    the AI's messages have weight 0), `trailing` (after the last answer), `empty` (no
+    text, or no message at all).
+    """
+
+    sessions: int = 0
+    examples: int = 0
+    messages_in: int = 0
+    messages_out: int = 0
+    sessions_left_out: Counter[str] = field(default_factory=Counter)
+    messages_left_out: Counter[str] = field(default_factory=Counter)
+    senders: Counter[str] = field(default_factory=Counter, repr=False)
+    """Messages by sender, for the error that lists them; not in the `repr`."""
+
+
+def to_training_examples(
+    sessions: SessionSource,
+    *,
+    system: str | None = None,
+    keep_trailing: bool = False,
+    counts: ExampleCounts | None = None,
+) -> Iterator[TrainingExample]:
+    """Turn each session into a training example.
+
+    Messages of the AI (see `MapAIMessages`) become the assistant's, all others the
+    user's. What carries no text is left out, and so is what follows the last answer:
+    it is not learned from, and OpenAI refuses it.
+
+    Args:
+        sessions: A chat loader, a session, or an iterable of sessions.
+        system: A system prompt for sessions that do not begin with one. `{others}`,
+            `{owner}`, `{participants}`, `{platform}` and `{title}` in it stand for
+            what is known of the session; other braces stay.
+        keep_trailing: Keep the messages after the last answer, as LangChain's tutorials
+            do. OpenAI refuses such examples; the local server takes them.
+        counts: Where to count what is kept and what is left out.
+
+    Yields:
+        The examples, lazily; closing the iterator closes the loader.
+
+    Raises:
+        SenderNotFoundError: At the end, if there were sessions and none has a message
+            by the AI.
+    """
+    counts = counts if counts is not None else ExampleCounts()
+    with closing(iter_sessions(sessions)) as source:
+        for session in source:
+            example = session_to_example(
+                session, system=system, keep_trailing=keep_trailing, counts=counts
+            )
+            if example is not None:
+                yield example
+            del session
+    without = (
+        counts.sessions_left_out["no_assistant"] + counts.sessions_left_out["empty"]
+    )
+    if counts.sessions and counts.sessions == without:
+        msg = (
+            f"None of the {counts.sessions} sessions has a text by the AI, so there "
+            "is nothing to learn. Name the sender to learn from: "
+            "MapAIMessages(sender=...)."
+        )
+        raise SenderNotFoundError(msg, counts.senders)
+
+
+def session_to_example(
+    session: ChatSession,
+    *,
+    system: str | None = None,
+    keep_trailing: bool = False,
+    counts: ExampleCounts,
+) -> TrainingExample | None:
+    """Turn one session into an example.
+
+    Args:
+        session: The session.
+        system: As for `to_training_examples`.
+        keep_trailing: As for `to_training_examples`.
+        counts: Where to count.
+
+    Returns:
+        The example, or `None` where there is nothing to learn from.
+    """
+    given = session.get("messages", ())
+    counts.sessions += 1
+    counts.messages_in += len(given)
+    messages = [item for item in map(_training_message, given) if item is not None]
+    reason = _reason_to_skip(given, messages)
+    if reason is not None:
+        counts.sessions_left_out[reason] += 1
+        counts.messages_left_out.update({reason: len(given)})
+        if reason == "no_assistant":
+            counts.senders.update(map(_sender, given))
+        return None
+    _count_left_out(counts, "empty", len(given) - len(messages))
+    if not keep_trailing:
+        end = _end_of_last_answer(messages)
+        _count_left_out(counts, "trailing", len(messages) - end)
+        del messages[end:]
+    counts.examples += 1
+    counts.messages_out += len(messages)
+    if system is not None and messages[0]["role"] not in {"system", "developer"}:
+        prompt = _filled(system, session)
+        messages.insert(0, {"role": "system", "content": prompt})
+    return {"messages": messages}
+
+
+def safe_name(name: str) -> str:
+    """Map a person's name to one that every provider accepts.
+
+    Accents are dropped and other characters become `_`. Where letters are lost, a part
+    of a hash keeps two people apart.
+
+    Args:
+        name: The name, such as `Ann Lee` or `李雷`.
+
+    Returns:
+        1 to 64 of the characters a-z, A-Z, 0-9, `_` and `-`.
+    """
+    plain = unicodedata.normalize("NFKD", name)
+    lossy = any(not char.isascii() and char.isalnum() for char in plain)
+    mapped = re.sub(r"[^a-zA-Z0-9_-]+", "_", re.sub(r"[\u0300-\u036f]", "", plain))
+    mapped = mapped.strip("_")
+    if not lossy and mapped and len(mapped) <= _MAX_NAME:
+        return mapped
+    digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
+    room = _MAX_NAME - _HASH_DIGITS - 1
+    return f"{mapped[:room] or 'name'}_{digest[:_HASH_DIGITS]}"
+
+
+def _reason_to_skip(
+    given: Sequence[BaseMessage], messages: Sequence[TrainingMessage]
+) -> str | None:
+    answers = [message for message in messages if message["role"] == "assistant"]
+    if not given:
+        return "empty"
+    if not answers:
+        return "no_assistant"
+    if all(message.get("weight") == 0 for message in answers):
+        return "not_trained"
+    return None
+
+
+def _count_left_out(counts: ExampleCounts, reason: str, count: int) -> None:
+    if count:
+        counts.messages_left_out[reason] += count
+
+
+def _end_of_last_answer(messages: Sequence[TrainingMessage]) -> int:
+    end = len(messages)
+    while messages[end - 1]["role"] != "assistant":
+        end -= 1
+    return end
+
+
+def _training_message(message: BaseMessage) -> TrainingMessage | None:
+    role = _role(message)
+    content = message.content
+    # The common case first: a text and nothing else.
+    item: dict[str, Any] = {"role": role, "content": content}
+    extra = message.additional_kwargs
+    name = message.name or extra.get("name")
+    if name:
+        item["name"] = safe_name(str(name))
+    if isinstance(message, AIMessage):
+        _add_assistant_keys(item, message)
+    elif isinstance(message, ToolMessage):
+        item["tool_call_id"] = message.tool_call_id
+    if isinstance(content, list):
+        item["content"] = _parts(content)
+    if not _has_content(item["content"]):
+        if not any(key in item for key in ("tool_calls", "function_call", "refusal")):
+            return None
+        item["content"] = None
+    return cast("TrainingMessage", item)
+
+
+def _role(message: BaseMessage) -> str:
+    if isinstance(message, HumanMessage):
+        return "user"
+    if isinstance(message, AIMessage):
+        return "assistant"
+    if isinstance(message, SystemMessage):
+        return str(message.additional_kwargs.get("__openai_role__", "system"))
+    if isinstance(message, ToolMessage):
+        return "tool"
+    if isinstance(message, FunctionMessage):
+        return "function"
+    if isinstance(message, ChatMessage):
+        return _ROLE_OF_CHAT_MESSAGE.get(message.role, message.role)
+    msg = f"A {type(message).__name__} has no role in a training example."
+    raise TypeError(msg)
+
+
+def _add_assistant_keys(item: dict[str, Any], message: AIMessage) -> None:
+    extra = message.additional_kwargs
+    weight = extra.get("weight")
+    if weight is not None:
+        item["weight"] = weight
+    if message.tool_calls:
+        item["tool_calls"] = [
+            {
+                "id": call["id"],
+                "type": "function",
+                "function": {
+                    "name": call["name"],
+                    "arguments": json.dumps(call["args"], ensure_ascii=False),
+                },
+            }
+            for call in message.tool_calls
+        ]
+    elif extra.get("tool_calls"):
+        item["tool_calls"] = extra["tool_calls"]
+    for key in ("function_call", "refusal"):
+        if extra.get(key):
+            item[key] = extra[key]
+
+
+def _parts(content: list[str | dict[Any, Any]]) -> list[dict[str, Any]]:
+    # What is neither text nor image (tool calls, reasoning) has no place in a content.
+    parts = [{"type": "text", "text": p} if isinstance(p, str) else p for p in content]
+    return [
+        {"type": kind, kind: part[kind]}
+        for part in parts
+        for kind, type_ in (("text", str), ("image_url", dict))
+        if part.get("type") == kind and isinstance(part.get(kind), type_)
+    ]
+
+
+def _has_content(content: str | list[dict[str, Any]]) -> bool:
+    if isinstance(content, str):
+        return bool(content) and not content.isspace()
+    return any(part["type"] != "text" or part["text"].strip() for part in content)
+
+
+def _sender(message: BaseMessage) -> str:
+    return str(message.additional_kwargs.get("sender", "unknown"))
+
+
+def _filled(template: str, session: ChatSession) -> str:
+    metadata: Mapping[str, Any] = cast("Mapping[str, Any]", session).get("metadata", {})
+    others = dict.fromkeys(
+        _sender(message)
+        for message in session.get("messages", ())
+        if _role(message) == "user" and message.additional_kwargs.get("sender")
+    )
+    values = {
+        "others": ", ".join(others),
+        "owner": metadata.get("owner") or "",
+        "participants": ", ".join(metadata.get("participants", ())),
+        "platform": metadata.get("platform") or "",
+        "title": metadata.get("title") or "",
+    }
+    return _FIELD.sub(lambda match: str(values[match[1]]), template)

@@ -1,0 +1,148 @@
+"""Training files: JSON lines in UTF-8, the same bytes for the same examples."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+__all__ = ["read_jsonl", "write_jsonl"]
+
+# Line ends to `str.splitlines`, which readers of such files use, but not to JSON.
+_ESCAPED_ENDS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+
+def write_jsonl(
+    examples: Iterable[Mapping[str, Any]], path_or_buffer: str | Path | BinaryIO
+) -> int:
+    """Write examples as JSON lines, deterministically.
+
+    A file appears whole or not at all, readable by its owner only. Halves of
+    surrogate pairs, which UTF-8 has no place for, become U+FFFD.
+
+    Args:
+        examples: The examples; an iterable is read once.
+        path_or_buffer: The file to write or replace, or a binary buffer.
+
+    Returns:
+        The number of examples written.
+
+    Raises:
+        ExportNotFoundError: If the file's folder does not exist.
+        TypeError: If the buffer is a text one, or an example is not of JSON types.
+    """
+    if isinstance(path_or_buffer, (str, os.PathLike)):
+        return _write_file(examples, Path(path_or_buffer).expanduser())
+    return _write_lines(examples, path_or_buffer)
+
+
+def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
+    r"""Read JSON lines one by one.
+
+    Lines end at `\n` only. A byte order mark, `\r` and empty lines at the end are let
+    pass.
+
+    Args:
+        path: The file; `~` is expanded.
+
+    Yields:
+        One object a line.
+
+    Raises:
+        ExportNotFoundError: If there is no such file.
+        ExportFormatError: If a line is not a JSON object. It names the line's number
+            and none of its text.
+    """
+    path = Path(path).expanduser()
+    try:
+        file = path.open("rb")
+    except FileNotFoundError as error:
+        msg = f"There is no file {path}. Check the path of the JSON lines."
+        raise ExportNotFoundError(msg) from error
+    with file:
+        empty = 0
+        for number, line in enumerate(file, 1):
+            data = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+            if not data.strip():
+                empty = empty or number
+                continue
+            if empty:
+                msg = f"Line {empty} of {path} is empty. Remove it."
+                raise ExportFormatError(msg)
+            yield _parsed(data, number, path)
+
+
+def _parsed(line: bytes, number: int, path: Path) -> dict[str, Any]:
+    # `from None`: the decoder's errors hold the line.
+    try:
+        value = json.loads(line.decode())
+    except UnicodeDecodeError:
+        msg = f"Line {number} of {path} is not UTF-8. Save the file as UTF-8."
+        raise ExportFormatError(msg) from None
+    except (ValueError, RecursionError):
+        msg = (
+            f"Line {number} of {path} is not JSON. "
+            "Each line must be one JSON object, with nothing around it."
+        )
+        raise ExportFormatError(msg) from None
+    if not isinstance(value, dict):
+        msg = (
+            f"Line {number} of {path} is not a JSON object. "
+            "Each line must be one example, such as {'messages': [...]}."
+        )
+        raise ExportFormatError(msg)
+    return value
+
+
+def _write_file(examples: Iterable[Mapping[str, Any]], path: Path) -> int:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with path.open("wb") as file:  # A pipe or a device cannot be replaced.
+            return _write_lines(examples, file)
+    target = Path(os.path.realpath(path))
+    try:
+        descriptor, temporary = tempfile.mkstemp(
+            dir=target.parent, prefix=f".{target.name}.", suffix=".part"
+        )
+    except FileNotFoundError as error:
+        msg = f"{path} cannot be written: its folder does not exist. Create it first."
+        raise ExportNotFoundError(msg) from error
+    try:
+        with os.fdopen(descriptor, "wb") as file:  # Mode 0600, as mkstemp makes it.
+            count = _write_lines(examples, file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(target)
+    except BaseException:
+        with suppress(OSError):
+            Path(temporary).unlink()
+        raise
+    return count
+
+
+def _write_lines(examples: Iterable[Mapping[str, Any]], buffer: BinaryIO) -> int:
+    count = 0
+    for example in examples:
+        buffer.write(_line(example))
+        count += 1
+    return count
+
+
+def _line(example: Mapping[str, Any]) -> bytes:
+    text = json.dumps(example, ensure_ascii=False, allow_nan=False)
+    for end, escaped in _ESCAPED_ENDS.items():
+        if end in text:
+            text = text.replace(end, escaped)
+    try:
+        return text.encode() + b"\n"
+    except UnicodeEncodeError:
+        # UTF-16 joins the halves that belong together; the others are replaced.
+        paired = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return paired.encode() + b"\n"

@@ -1,0 +1,366 @@
+"""The rules of OpenAI's training file, checked before anything is sent.
+
+Standard library only: the local server checks what it is given with the same rules.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from typing_extensions import Self
+
+__all__ = ["TrainingMethod", "TrainingProblem", "validate_examples"]
+
+TrainingMethod: TypeAlias = Literal["supervised", "dpo"]
+"""How to train: on the answers themselves, or on pairs of answers."""
+
+_ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+_MESSAGE_KEYS = frozenset(
+    {
+        "role",
+        "content",
+        "name",
+        "weight",
+        "tool_calls",
+        "function_call",
+        "tool_call_id",
+        "refusal",
+    }
+)
+_ASSISTANT_KEYS = ("weight", "tool_calls", "function_call", "refusal")
+_EXAMPLE_KEYS = frozenset({"messages", "tools", "parallel_tool_calls", "functions"})
+_PAIR_KEYS = frozenset({"input", "preferred_output", "non_preferred_output"})
+
+# Narrower than what chat completions accept: this one is accepted everywhere.
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+
+# One of these in a text fails the whole job: "message contains an invalid token".
+_SPECIAL_TOKEN = re.compile(
+    r"<\|(?:endoftext|startoftext|endofprompt|im_start|im_end|im_sep|"
+    r"fim_prefix|fim_middle|fim_suffix|start|end|message|channel|return|call)\|>"
+)
+
+_UNKNOWN_CALL = (
+    "`tool_call_id` must be the id of a tool call in an earlier assistant message"
+)
+
+
+class TrainingProblem(str):
+    """One broken rule, as a sentence without any text of the example.
+
+    Attributes:
+        line: The example's number, from 1; `None` for a rule about the whole set.
+        where: The place inside the example, such as `messages[2]`.
+        rule: The rule that it breaks.
+    """
+
+    __slots__ = ("line", "rule", "where")
+
+    line: int | None
+    where: str
+    rule: str
+
+    def __new__(cls, rule: str, *, line: int | None = None, where: str = "") -> Self:
+        """Build the sentence from the rule and its place."""
+        place = f"line {line}" if line is not None else ""
+        if where:
+            place = f"{place}, {where}" if place else where
+        problem = super().__new__(cls, f"{place}: {rule}" if place else rule)
+        problem.line = line
+        problem.where = where
+        problem.rule = rule
+        return problem
+
+    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, Any]]:
+        """Pickle by the parts."""
+        return (self.rule,), {"line": self.line, "where": self.where}
+
+
+def validate_examples(
+    examples: Iterable[Any],
+    *,
+    minimum: int = 10,
+    method: TrainingMethod = "supervised",
+    allow_trailing: bool = False,
+) -> list[TrainingProblem]:
+    """Check training examples against the rules of OpenAI's format.
+
+    Args:
+        examples: The examples, as they stand in the lines of a training file.
+        minimum: The least number of examples.
+        method: `supervised` for examples with `messages`, `dpo` for pairs of a
+            preferred and a non-preferred output.
+        allow_trailing: Accept examples that do not end with the assistant, which the
+            local server does and OpenAI does not.
+
+    Returns:
+        All problems, in order; empty if there are none. They name lines, places and
+        rules, never text.
+
+    Raises:
+        ValueError: If the method is not known.
+    """
+    if method not in {"supervised", "dpo"}:
+        msg = f"method must be 'supervised' or 'dpo', got {method!r}."
+        raise ValueError(msg)
+    check = _check_pair if method == "dpo" else _check_dialogue
+    problems: list[TrainingProblem] = []
+    count = 0
+    for count, example in enumerate(examples, 1):
+        problems.extend(
+            TrainingProblem(rule, line=count, where=where)
+            for where, rule in check(example, allow_trailing=allow_trailing)
+        )
+    if count < minimum:
+        rule = f"at least {minimum} examples are needed, there are {count}"
+        problems.append(TrainingProblem(rule))
+    return problems
+
+
+def _check_dialogue(
+    example: object, *, allow_trailing: bool
+) -> Iterator[tuple[str, str]]:
+    if not isinstance(example, Mapping):
+        yield "", "an example must be an object with `messages`"
+        return
+    yield from _unknown_keys(example, _EXAMPLE_KEYS)
+    yield from _check_tools(example)
+    messages = example.get("messages")
+    if not isinstance(messages, list) or not messages:
+        yield "", "`messages` must be a list with at least one message"
+        return
+    yield from _check_messages(messages, "messages")
+    answers = [m for m in messages if _role(m) == "assistant"]
+    if not answers:
+        yield "", "at least one message must be the assistant's"
+    elif all(_weight(message) == 0 for message in answers):
+        yield "", "at least one assistant message must have a weight other than 0"
+    if answers and not allow_trailing and _role(messages[-1]) != "assistant":
+        where = f"messages[{len(messages) - 1}]"
+        yield where, "the last message must be the assistant's"
+
+
+def _check_pair(example: object, *, allow_trailing: bool) -> Iterator[tuple[str, str]]:
+    del allow_trailing  # A pair's input ends with the user anyway.
+    if not isinstance(example, Mapping):
+        yield "", "an example must be an object with `input` and two outputs"
+        return
+    yield from _unknown_keys(example, _PAIR_KEYS)
+    given = example.get("input")
+    if not isinstance(given, Mapping):
+        yield "input", "it must be an object with `messages`"
+        given = {}
+    else:
+        yield from _unknown_keys(given, _EXAMPLE_KEYS - {"functions"}, "input")
+        yield from _check_tools(given, "input.")
+        if not isinstance(given.get("messages"), list) or not given["messages"]:
+            yield "input", "`messages` must be a list with at least one message"
+    messages = given.get("messages")
+    before = messages if isinstance(messages, list) else []
+    yield from _check_messages(before, "input.messages", text_only=True)
+    for key in ("preferred_output", "non_preferred_output"):
+        output = example.get(key)
+        if not isinstance(output, list) or not output:
+            yield key, "it must be a list with at least one assistant message"
+            continue
+        yield from _check_messages(output, key, text_only=True, before=before)
+        if not any(_role(message) == "assistant" for message in output):
+            yield key, "at least one message must be the assistant's"
+        for index, message in enumerate(output):
+            if _role(message) in ("system", "developer", "user", "function"):
+                yield f"{key}[{index}]", "an output holds assistant and tool messages"
+
+
+def _unknown_keys(
+    item: Mapping[Any, Any], known: frozenset[str], where: str = ""
+) -> Iterator[tuple[str, str]]:
+    # The keys themselves could be anything, so only their number is told.
+    unknown = sum(key not in known for key in item)
+    if unknown:
+        listed = ", ".join(sorted(known))
+        yield where, f"{unknown} unknown key{'s' * (unknown > 1)} (known: {listed})"
+
+
+def _check_tools(
+    item: Mapping[Any, Any], prefix: str = ""
+) -> Iterator[tuple[str, str]]:
+    for key in ("tools", "functions"):
+        value = item.get(key, [])
+        if not isinstance(value, list) or not all(
+            isinstance(v, Mapping) for v in value
+        ):
+            yield f"{prefix}{key}", "it must be a list of objects"
+    if not isinstance(item.get("parallel_tool_calls", True), bool):
+        yield f"{prefix}parallel_tool_calls", "it must be true or false"
+
+
+def _check_messages(
+    messages: list[Any],
+    place: str,
+    *,
+    text_only: bool = False,
+    before: Iterable[Any] = (),
+) -> Iterator[tuple[str, str]]:
+    called = {call for message in before for call in _call_ids(message)}
+    for index, message in enumerate(messages):
+        where = f"{place}[{index}]"
+        if not isinstance(message, Mapping):
+            yield where, "a message must be an object with `role` and `content`"
+            continue
+        for rule in _check_message(message, text_only=text_only):
+            yield where, rule
+        if _role(message) == "tool":
+            answered = message.get("tool_call_id")
+            if not isinstance(answered, str) or answered not in called:
+                yield where, _UNKNOWN_CALL
+        called.update(_call_ids(message))
+
+
+def _check_message(message: Mapping[Any, Any], *, text_only: bool) -> Iterator[str]:
+    for _, rule in _unknown_keys(message, _MESSAGE_KEYS):
+        yield rule
+    role = message.get("role")
+    if role not in _ROLES:
+        yield f"`role` must be one of {', '.join(_ROLES)}"
+    yield from _check_content(message, text_only=text_only)
+    yield from _check_name(message)
+    if role != "assistant":
+        for key in _ASSISTANT_KEYS:
+            if key in message:
+                yield f"`{key}` is for assistant messages only"
+    if role != "tool" and "tool_call_id" in message:
+        yield "`tool_call_id` is for tool messages only"
+    if "weight" in message and _weight(message) not in {0, 1}:
+        yield "`weight` must be 0 or 1"
+    yield from _check_calls(message)
+    if any(_SPECIAL_TOKEN.search(text) for text in _texts(message)):
+        yield "a special token such as <|endoftext|> stands in the text"
+
+
+def _check_content(message: Mapping[Any, Any], *, text_only: bool) -> Iterator[str]:
+    content = message.get("content")
+    can_be_empty = message.get("role") == "assistant" and any(
+        message.get(key) for key in ("tool_calls", "function_call", "refusal")
+    )
+    if isinstance(content, str):
+        if not content.strip() and not can_be_empty:
+            yield "`content` is empty"
+    elif isinstance(content, list):
+        if not content and not can_be_empty:
+            yield "`content` is empty"
+        for part in content:
+            yield from _check_part(part, message.get("role"), text_only=text_only)
+        if content and not can_be_empty and all(map(_is_blank, content)):
+            yield "`content` is empty"
+    elif content is not None:
+        yield "`content` must be a string or a list of parts"
+    elif not can_be_empty:
+        yield "`content` is missing"
+
+
+def _check_part(part: Any, role: object, *, text_only: bool) -> Iterator[str]:
+    kind = _part_type(part)
+    if kind == "text":
+        if not isinstance(part.get("text"), str):
+            yield "a text part must have `text`, a string"
+    elif kind == "refusal" and role == "assistant":
+        if not isinstance(part.get("refusal"), str):
+            yield "a refusal part must have `refusal`, a string"
+    elif kind == "image_url" and role == "user" and not text_only:
+        image = part.get("image_url")
+        if not isinstance(image, Mapping) or not isinstance(image.get("url"), str):
+            yield "an image part must have `image_url` with `url`"
+    elif kind == "image_url":
+        yield (
+            "pairs hold text only" if text_only else "images are for user messages only"
+        )
+    else:
+        yield "a content part must be text, or an image in a user message"
+
+
+def _check_name(message: Mapping[Any, Any]) -> Iterator[str]:
+    name = message.get("name")
+    if name is None:
+        if message.get("role") == "function":
+            yield "a function message must have `name`"
+        elif "name" in message:
+            yield "`name` must not be null"
+    elif not isinstance(name, str) or not _NAME.fullmatch(name):
+        yield "`name` must be 1 to 64 of the characters a-z, A-Z, 0-9, _ and -"
+
+
+def _check_calls(message: Mapping[Any, Any]) -> Iterator[str]:
+    calls = message.get("tool_calls")
+    if "tool_calls" in message and (not isinstance(calls, list) or not calls):
+        yield "`tool_calls` must be a list with at least one call"
+    for call in calls if isinstance(calls, list) else []:
+        if (
+            not isinstance(call, Mapping)
+            or not isinstance(call.get("id"), str)
+            or call.get("type") != "function"
+            or not _is_function_call(call.get("function"))
+        ):
+            yield (
+                "a tool call must have `id`, `type` 'function' and `function` with "
+                "`name` and `arguments`, strings"
+            )
+    if "function_call" in message and not _is_function_call(message["function_call"]):
+        yield "`function_call` must have `name` and `arguments`, strings"
+    if not isinstance(message.get("refusal", ""), (str, type(None))):
+        yield "`refusal` must be a string"
+
+
+def _is_function_call(call: object) -> bool:
+    return (
+        isinstance(call, Mapping)
+        and isinstance(call.get("name"), str)
+        and isinstance(call.get("arguments"), str)
+    )
+
+
+def _texts(message: Mapping[Any, Any]) -> Iterator[str]:
+    # All strings that end up as tokens of the example.
+    values = [value for key, value in message.items() if key != "role"]
+    while values:
+        value = values.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, Mapping):
+            values.extend(value.values())
+        elif isinstance(value, list):
+            values.extend(value)
+
+
+def _role(message: object) -> object:
+    return message.get("role") if isinstance(message, Mapping) else None
+
+
+def _weight(message: Mapping[Any, Any]) -> object:
+    # `True == 1`, and the server takes numbers only; 0.5 is no weight either.
+    weight = message.get("weight", 1)
+    return weight if type(weight) is int else None
+
+
+def _is_blank(part: object) -> bool:
+    return (
+        isinstance(part, Mapping)
+        and part.get("type") == "text"
+        and not str(part.get("text", "")).strip()
+    )
+
+
+def _part_type(part: object) -> object:
+    return part.get("type") if isinstance(part, Mapping) else None
+
+
+def _call_ids(message: object) -> Iterator[str]:
+    if isinstance(message, Mapping) and message.get("role") == "assistant":
+        calls = message.get("tool_calls")
+        for call in calls if isinstance(calls, list) else []:
+            if isinstance(call, Mapping) and isinstance(call.get("id"), str):
+                yield call["id"]
