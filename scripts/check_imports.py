@@ -9,16 +9,23 @@ def main() -> None:
     """Import all files named on the command line."""
     failed = False
     for number, file in enumerate(sys.argv[1:]):
-        try:
-            spec = importlib.util.spec_from_file_location(f"checked_{number}", file)
-            if spec is None or spec.loader is None:
-                sys.exit(f"Not a Python file: {file}")
-            spec.loader.exec_module(importlib.util.module_from_spec(spec))
-        except Exception:  # noqa: BLE001 - any failure of an import is the finding
+        if not can_import(file, f"checked_{number}"):
             failed = True
-            print(file)
-            traceback.print_exc()
     sys.exit(failed)
+
+
+def can_import(file: str, name: str) -> bool:
+    """Import one file under a name of its own; print the traceback if it fails."""
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        sys.exit(f"Not a Python file: {file}")
+    try:
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    except Exception:  # noqa: BLE001 - any failure of an import is the finding
+        print(file)
+        traceback.print_exc()
+        return False
+    return True
 
 
 if __name__ == "__main__":

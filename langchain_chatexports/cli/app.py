@@ -1,0 +1,391 @@
+"""The commands of `chatexports` and their options."""
+
+# No postponed annotations here: typer reads them at run time.
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from langchain_chatexports._version import __version__
+from langchain_chatexports.cli.console import counting, print_json, say
+from langchain_chatexports.exceptions import ChatExportError
+
+if TYPE_CHECKING:
+    from langchain_chatexports.cli.preparation import PrepareOptions
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="chatexports",
+    help="From your own message exports to a chat model, on your own machine.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Paths = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="PATH...",
+        help="Exports: an iMessage chat.db (or its folder), a Messenger export (zip, "
+        "folder or one thread's file). What it is, is seen from its content.",
+        show_default=False,
+    ),
+]
+PathsOrExamples = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="PATH...",
+        help="Exports, as for prepare, or JSONL files that prepare has written.",
+        show_default=False,
+    ),
+]
+Ai = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ai",
+        help="Name or handle of the person whose voice the model learns; several times "
+        "for several names of one person. Without it: the export's owner.",
+        show_default=False,
+    ),
+]
+Size = Annotated[int, typer.Option(min=1, help="Messages in an example.")]
+Overlap = Annotated[
+    int, typer.Option(min=0, help="Messages that neighboring examples share.")
+]
+Whole = Annotated[
+    bool, typer.Option("--whole", help="One example a conversation, not windows.")
+]
+KeepTail = Annotated[
+    bool, typer.Option("--keep-tail", help="Add a shorter last example.")
+]
+KeepTrailing = Annotated[
+    bool,
+    typer.Option("--keep-trailing", help="Keep messages after the last answer."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Base = Annotated[
+    str | None,
+    typer.Option(
+        "--base",
+        help="Base model: a folder, a .gguf file or a hub id. Without it: "
+        "SmolLM2-135M-Instruct, a toy that shows the way.",
+        show_default=False,
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Where the local server keeps its files and models. Without it: your "
+        "user data folder.",
+        show_default=False,
+    ),
+]
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show a traceback with an error.")
+    ] = False,
+) -> None:
+    """From your own message exports to a chat model, on your own machine."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+    del debug  # Read from the arguments by `run`: it must work before parsing, too.
+
+
+@app.command()
+def inspect(paths: Paths, *, as_json: AsJson = False) -> None:
+    """Say what is in an export: whose it is, who talks, what is left out and why."""
+    from langchain_chatexports.cli.exports import open_export
+
+    found = []
+    for path in paths:
+        export = open_export(path)
+        summary = export.loader.inspect()
+        if as_json:
+            found.append(
+                {"path": str(path), "format": export.format, **summary.to_dict()}
+            )
+            continue
+        typer.echo(f"{path}: {export.format}")
+        typer.echo(str(summary))
+        typer.echo("")
+    if as_json:
+        print_json(found)
+        return
+    shown = " ".join(_quoted(path) for path in paths)
+    say(f"Next: chatexports prepare {shown} --ai NAME -o examples.jsonl")
+
+
+@app.command()
+def prepare(
+    paths: Paths,
+    *,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The JSONL file to write.")
+    ],
+    ai: Ai = None,
+    size: Size = 8,
+    overlap: Overlap = 2,
+    whole: Whole = False,
+    keep_tail: KeepTail = False,
+    keep_trailing: KeepTrailing = False,
+    as_json: AsJson = False,
+) -> None:
+    """Turn exports into training examples, as JSON lines in OpenAI's chat format."""
+    from langchain_chatexports.cli.preparation import Preparation, with_chosen_sender
+    from langchain_chatexports.finetuning.jsonl import write_jsonl
+
+    options = _prepare_options(
+        ai=ai,
+        size=size,
+        overlap=overlap,
+        whole=whole,
+        keep_tail=keep_tail,
+        keep_trailing=keep_trailing,
+    )
+    done = Preparation(paths, options)
+
+    def write(options: "PrepareOptions") -> None:
+        nonlocal done
+        done = Preparation(paths, options)
+        with counting(done, "examples") as examples:
+            write_jsonl(examples, output)
+
+    with_chosen_sender(write, options)
+    done.say_speaker()
+    summaries = done.summaries()
+    if as_json:
+        exports = [
+            {"path": str(export.path), "format": export.format, **summary.to_dict()}
+            for export, summary in summaries
+        ]
+        print_json(
+            {"examples": done.examples, "output": str(output), "exports": exports}
+        )
+        return
+    for export, summary in summaries:
+        say(f"{export.path}: {export.format}")
+        say(str(summary))
+    say(f"{done.examples:,} examples written to {output}")
+    say(f"Next: chatexports finetune {_quoted(output)}")
+
+
+@app.command()
+def finetune(
+    paths: PathsOrExamples,
+    *,
+    ai: Ai = None,
+    size: Size = 8,
+    overlap: Overlap = 2,
+    whole: Whole = False,
+    keep_tail: KeepTail = False,
+    keep_trailing: KeepTrailing = False,
+    base: Base = None,
+    data_dir: DataDir = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Another server that speaks OpenAI's protocol; its key is read from "
+            "OPENAI_API_KEY. The examples are uploaded to it.",
+            show_default=False,
+        ),
+    ] = None,
+    openai: Annotated[
+        bool, typer.Option("--openai", help="Upload to OpenAI and train there.")
+    ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Base model on the other server (with --base-url or --openai).",
+            show_default=False,
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Passes over the data.", show_default="auto"),
+    ] = None,
+    suffix: Annotated[
+        str | None,
+        typer.Option(help="A word for the new model's name.", show_default=False),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Upload without asking.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fine-tune a model on exports or examples; on this machine unless told otherwise.
+
+    Ends with the `chatexports chat` command that talks to the new model.
+    """
+    from langchain_chatexports.cli import tuning
+
+    options = _prepare_options(
+        ai=ai,
+        size=size,
+        overlap=overlap,
+        whole=whole,
+        keep_tail=keep_tail,
+        keep_trailing=keep_trailing,
+    )
+    order = tuning.Order(epochs=epochs, suffix=suffix)
+    examples, done = tuning.prepared(paths, options)
+    done.say_speaker()
+    if base_url or openai:
+        if base or data_dir:
+            msg = "--base and --data-dir belong to the local server: leave them out."
+            raise typer.BadParameter(msg)
+        model_name, command = tuning.finetune_elsewhere(
+            examples, order, base_url=base_url, model=model, agreed=yes
+        )
+    else:
+        if model:
+            msg = "--model goes with --base-url or --openai; here it is --base."
+            raise typer.BadParameter(msg)
+        model_name, command = tuning.finetune_here(
+            examples, order, base=base, data_dir=data_dir
+        )
+    if as_json:
+        print_json({"examples": len(examples), "model": model_name, "chat": command})
+        return
+    say("Talk to it, today or after a restart:")
+    # Alone on its line and never wrapped: it is there to be copied, also by programs.
+    typer.echo(command)
+
+
+@app.command()
+def chat(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            help="A tuned model's name. Without it: the newest one on this machine.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    data_dir: DataDir = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Another server; its key is read from OPENAI_API_KEY.",
+            show_default=False,
+        ),
+    ] = None,
+    system: Annotated[
+        str | None, typer.Option(help="A system message.", show_default=False)
+    ] = None,
+    temperature: Annotated[float, typer.Option(min=0, max=2)] = 0.7,
+    max_tokens: Annotated[
+        int, typer.Option(min=1, help="Longest answer, in tokens.")
+    ] = 200,
+) -> None:
+    """Talk to a tuned model; without a terminal, answer stdin line by line."""
+    from langchain_chatexports.cli import chatting
+
+    settings = chatting.ChatSettings(
+        system=system, temperature=temperature, max_tokens=max_tokens
+    )
+    if base_url:
+        if model is None:
+            msg = "With --base-url the model must be named."
+            raise typer.BadParameter(msg)
+        chatting.chat_elsewhere(model, base_url, settings)
+    else:
+        chatting.chat_here(model, data_dir, settings)
+
+
+@app.command()
+def serve(
+    *,
+    base: Base = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="0: any free port.")
+    ] = 8199,
+    data_dir: DataDir = None,
+    alias: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=BASE",
+            help="Answer to another model name too, for programs that insist on one: "
+            "gpt-3.5-turbo=SmolLM2-135M-Instruct.",
+            show_default=False,
+        ),
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(help="The key to ask for.", show_default="a new random one"),
+    ] = None,
+) -> None:
+    """Run the local server: OpenAI's files, fine-tuning and chats, on 127.0.0.1."""
+    from langchain_chatexports.cli import serving
+
+    serving.serve(base=base, port=port, data_dir=data_dir, alias=alias, api_key=api_key)
+
+
+@app.command()
+def demo(
+    *,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where to write the sample exports.",
+            show_default="a temporary folder",
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Show all of it: sample exports, examples, a fine-tune here, an answer."""
+    from langchain_chatexports.cli.demonstration import run_demo
+
+    run_demo(folder=folder, data_dir=data_dir)
+
+
+def run() -> None:
+    """Run the command line and turn errors into a line and an exit status."""
+    debug = "--debug" in sys.argv[1:]
+    try:
+        app()
+    except ChatExportError as error:
+        if debug:
+            raise
+        say(f"error: {error}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        say("stopped")
+        sys.exit(130)
+
+
+def _prepare_options(
+    *,
+    ai: list[str] | None,
+    size: int,
+    overlap: int,
+    whole: bool,
+    keep_tail: bool,
+    keep_trailing: bool,
+) -> "PrepareOptions":
+    from langchain_chatexports.cli.preparation import PrepareOptions
+
+    if overlap >= size and not whole:
+        msg = f"--overlap ({overlap}) must be less than --size ({size})."
+        raise typer.BadParameter(msg)
+    return PrepareOptions(
+        ai=tuple(ai or ()),
+        size=size,
+        overlap=overlap,
+        whole=whole,
+        keep_tail=keep_tail,
+        keep_trailing=keep_trailing,
+    )
+
+
+def _quoted(path: Path) -> str:
+    text = str(path)
+    return f'"{text}"' if " " in text else text

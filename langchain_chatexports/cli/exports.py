@@ -1,0 +1,133 @@
+"""Recognise an export by its content and give the loader for it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_chatexports.exceptions import (
+    ExportAccessError,
+    ExportFormatError,
+    ExportNotFoundError,
+)
+
+if TYPE_CHECKING:
+    from langchain_chatexports.chat_loaders.base import ChatExportLoader
+
+__all__ = ["Export", "is_examples_file", "open_export"]
+
+_SQLITE_MAGIC = b"SQLite format 3\x00"
+_ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
+_DATABASE_NAMES = ("chat.db", "sms.db")
+_BACKUP_SIGNS = ("Manifest.db", "Manifest.plist", "Info.plist", "Status.plist")
+# Longest first line that is read to tell examples from an export.
+_MAX_LINE_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Export:
+    """A recognised export.
+
+    Attributes:
+        path: Where it is.
+        format: What it is, in words for people.
+        loader: The loader that reads it.
+    """
+
+    path: Path
+    format: str
+    loader: ChatExportLoader
+
+
+def open_export(path: str | Path, **options: Any) -> Export:
+    """Recognise an export by its content.
+
+    Args:
+        path: A file or folder.
+        options: Options of the loaders, such as `owner` or `include`.
+
+    Returns:
+        The export with its loader; nothing but the first bytes is read yet.
+
+    Raises:
+        ExportNotFoundError: If there is nothing at the path.
+        ExportAccessError: If the system refuses.
+        ExportFormatError: If it is no export that the package knows.
+    """
+    from langchain_chatexports.chat_loaders.facebook_messenger import (
+        FolderFacebookMessengerChatLoader,
+        SingleFileFacebookMessengerChatLoader,
+    )
+    from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+
+    path = Path(path).expanduser()
+    # One line for each kind of export that the package reads.
+    formats: dict[str, tuple[str, type[ChatExportLoader]]] = {
+        "sqlite": ("iMessage database", IMessageChatLoader),
+        "imessage folder": ("folder with an iMessage database", IMessageChatLoader),
+        "backup": ("iPhone or iPad backup", IMessageChatLoader),
+        "zip": ("Messenger export (zip)", FolderFacebookMessengerChatLoader),
+        "folder": ("Messenger export (folder)", FolderFacebookMessengerChatLoader),
+        "json": ("Messenger thread file", SingleFileFacebookMessengerChatLoader),
+    }
+    name, loader = formats[_kind(path)]
+    return Export(path=path, format=name, loader=loader(path, **options))
+
+
+def is_examples_file(path: str | Path) -> bool:
+    """Tell whether a file holds training examples (JSON lines with `messages`)."""
+    path = Path(path).expanduser()
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        line = file.readline(_MAX_LINE_BYTES)
+    try:
+        first = json.loads(line)
+    except ValueError:
+        return False
+    messages = first.get("messages") if isinstance(first, dict) else None
+    return (
+        isinstance(messages, list)
+        and bool(messages)
+        and all(isinstance(message, dict) and "role" in message for message in messages)
+    )
+
+
+def _kind(path: Path) -> str:
+    try:
+        if path.is_dir():
+            return _folder_kind(path)
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except FileNotFoundError as error:
+        msg = f"There is nothing at {path}. Check the path."
+        raise ExportNotFoundError(msg) from error
+    except PermissionError as error:
+        msg = (
+            f"The system refuses to read {path}. For ~/Library/Messages: copy chat.db, "
+            "chat.db-wal and chat.db-shm together in Finder and name the copy, or give "
+            "your terminal Full Disk Access."
+        )
+        raise ExportAccessError(msg) from error
+    if head.startswith(_SQLITE_MAGIC) or path.name.lower() in _DATABASE_NAMES:
+        return "sqlite"
+    if head.startswith(_ZIP_MAGICS):
+        return "zip"
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.startswith((b"{", b"[")) or path.suffix.lower() in {".html", ".htm"}:
+        return "json"
+    msg = (
+        f"{path} is no export that is known here: an iMessage database (chat.db), "
+        "a Messenger export as a zip, a folder or one thread's JSON file."
+    )
+    raise ExportFormatError(msg)
+
+
+def _folder_kind(path: Path) -> str:
+    if any((path / name).is_file() for name in _DATABASE_NAMES):
+        return "imessage folder"
+    if sum((path / name).exists() for name in _BACKUP_SIGNS) > 1:
+        return "backup"
+    return "folder"

@@ -1,0 +1,160 @@
+"""From exports to examples, for the commands that need them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING, cast
+
+from langchain_chatexports.chat_loaders.base import counted_pass
+from langchain_chatexports.cli.console import say, stdin_is_terminal
+from langchain_chatexports.cli.exports import is_examples_file, open_export
+from langchain_chatexports.exceptions import ExportFormatError, SenderNotFoundError
+from langchain_chatexports.finetuning.examples import to_training_examples
+from langchain_chatexports.finetuning.jsonl import read_jsonl
+from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatRuns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from langchain_chatexports.chat_loaders.accounting import CountedPass, ExportSummary
+    from langchain_chatexports.cli.exports import Export
+    from langchain_chatexports.finetuning.examples import TrainingExample
+    from langchain_chatexports.steps import SessionTransform
+
+__all__ = ["Preparation", "PrepareOptions", "with_chosen_sender"]
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """How sessions become examples.
+
+    Attributes:
+        ai: Names or handles of the person who becomes the AI; empty for the owner.
+        size: Messages in a window.
+        overlap: Messages that neighboring windows share.
+        whole: One example a conversation, no windows.
+        keep_tail: Add a last, shorter window.
+        keep_trailing: Keep messages after the last answer.
+    """
+
+    ai: tuple[str, ...] = ()
+    size: int = 8
+    overlap: int = 2
+    whole: bool = False
+    keep_tail: bool = False
+    keep_trailing: bool = False
+
+    def steps(self) -> tuple[SessionTransform, ...]:
+        """Give the steps that these options stand for."""
+        steps: tuple[SessionTransform, ...] = (
+            MergeChatRuns(),
+            MapAIMessages(sender=self.ai or None),
+        )
+        if self.whole:
+            return steps
+        windows = ChunkSessions(
+            size=self.size, overlap=self.overlap, keep_tail=self.keep_tail
+        )
+        return (*steps, windows)
+
+
+@dataclass
+class Preparation:
+    """One pass from exports (or files of examples) to examples, with its counts.
+
+    Attributes:
+        paths: The exports, or JSONL files of examples.
+        options: How sessions become examples.
+        examples: Examples given so far.
+    """
+
+    paths: Sequence[Path]
+    options: PrepareOptions
+    examples: int = 0
+    _passes: list[tuple[Export, CountedPass]] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[TrainingExample]:
+        """Read the exports and give their examples, lazily."""
+        self.examples = 0
+        for example in self._source():
+            self.examples += 1
+            yield example
+
+    def _source(self) -> Iterator[TrainingExample]:
+        prepared = [is_examples_file(path) for path in self.paths]
+        if all(prepared):
+            lines = chain.from_iterable(read_jsonl(path) for path in self.paths)
+            # What is wrong in them is found by the tuner, before anything is sent.
+            return cast("Iterator[TrainingExample]", lines)
+        if any(prepared):
+            which = self.paths[prepared.index(True)]
+            msg = (
+                f"{which} holds examples and other paths are exports. Give one kind: "
+                "prepare the exports first, or leave the file out."
+            )
+            raise ExportFormatError(msg)
+        exports = [open_export(path) for path in self.paths]
+        steps = self.options.steps()
+        self._passes = [(e, counted_pass(e.loader, steps)) for e in exports]
+        sessions = chain.from_iterable(counted for _, counted in self._passes)
+        return to_training_examples(sessions, keep_trailing=self.options.keep_trailing)
+
+    def summaries(self) -> list[tuple[Export, ExportSummary]]:
+        """Give the counts of each export, as far as it was read."""
+        return [(export, counted.summary()) for export, counted in self._passes]
+
+    def say_speaker(self) -> None:
+        """Say who became the AI where nobody was named."""
+        if self.options.ai:
+            return
+        for export, summary in self.summaries():
+            owner = summary.owner or "the owner"
+            say(f"{export.path.name}: {owner} speaks as the AI (the export's owner)")
+
+
+def with_chosen_sender(
+    prepare: Callable[[PrepareOptions], object], options: PrepareOptions
+) -> PrepareOptions:
+    """Run a preparation; if no speaker was named and none is found, ask for one.
+
+    Args:
+        prepare: Runs one preparation to its end.
+        options: The options to begin with.
+
+    Returns:
+        The options that worked.
+
+    Raises:
+        SenderNotFoundError: If the named speaker does not occur, or if none was named,
+            no owner is found, and there is no terminal to ask at.
+    """
+    try:
+        prepare(options)
+    except SenderNotFoundError as error:
+        if options.ai:
+            raise
+        if not (stdin_is_terminal() and error.senders):
+            msg = "The export's owner was not found: name who speaks with --ai NAME."
+            raise SenderNotFoundError(msg, error.senders) from None
+        chosen = _ask_for_sender(error.senders)
+        options = PrepareOptions(**{**vars(options), "ai": (chosen,)})
+        prepare(options)
+    return options
+
+
+def _ask_for_sender(senders: dict[str, int]) -> str:
+    import typer
+
+    say("Whose voice should the model learn? The export does not say whose it is.")
+    ranked = sorted(senders.items(), key=lambda item: (-item[1], item[0]))
+    for number, (name, count) in enumerate(ranked, 1):
+        say(f"  {number}. {name} ({count:,} messages)")
+    while True:
+        answer = typer.prompt("Number or name", err=True).strip()
+        if answer in senders:
+            return str(answer)
+        if answer.isdigit() and 1 <= int(answer) <= len(ranked):
+            return ranked[int(answer) - 1][0]
+        say("Nobody of that number or name.")

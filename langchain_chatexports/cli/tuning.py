@@ -1,0 +1,216 @@
+"""`chatexports finetune`: from examples to a tuned model, here or elsewhere."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from langchain_chatexports.cli.console import TrainingProgress, say, stdin_is_terminal
+from langchain_chatexports.cli.preparation import (
+    Preparation,
+    PrepareOptions,
+    with_chosen_sender,
+)
+from langchain_chatexports.exceptions import TrainingBudgetError, TrainingDataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from langchain_chatexports.finetuning.examples import TrainingExample
+    from langchain_chatexports.finetuning.tuner import ChatFineTuner
+    from langchain_chatexports.local_server import LocalServer
+
+__all__ = [
+    "Order",
+    "finetune_elsewhere",
+    "finetune_here",
+    "prepared",
+    "say_base",
+    "train",
+]
+
+_FEWEST_EXAMPLES = 10
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the person asked for beside the data.
+
+    Attributes:
+        epochs: Passes over the data; `None` for the server's own rule.
+        suffix: A word for the new model's name.
+        keep_trailing: Whether examples may end with messages after the last answer.
+    """
+
+    epochs: int | None = None
+    suffix: str | None = None
+
+
+def prepared(
+    paths: Sequence[Path], options: PrepareOptions
+) -> tuple[list[TrainingExample], Preparation]:
+    """Read all examples, and make sure that there are enough.
+
+    Args:
+        paths: Exports or JSONL files.
+        options: How sessions become examples.
+
+    Returns:
+        The examples, and the preparation with its counts.
+
+    Raises:
+        TrainingDataError: If there are fewer than ten examples.
+    """
+    examples: list[TrainingExample] = []
+    done = Preparation(paths, options)
+
+    def read(options: PrepareOptions) -> None:
+        nonlocal done
+        done = Preparation(paths, options)
+        examples[:] = done
+
+    with_chosen_sender(read, options)
+    for export, summary in done.summaries():
+        say(
+            f"{export.path}: {export.format}, {summary.sessions:,} sessions, "
+            f"{summary.kept:,} of {summary.found:,} messages kept"
+        )
+    say(f"{len(examples):,} examples")
+    if len(examples) < _FEWEST_EXAMPLES:
+        msg = (
+            f"{len(examples)} examples are too few to train on: {_FEWEST_EXAMPLES} are "
+            "needed. Add exports, or make more of these: a smaller --size, --whole, or "
+            "--keep-tail for short conversations."
+        )
+        raise TrainingDataError(msg)
+    return examples, done
+
+
+def finetune_here(
+    examples: list[TrainingExample],
+    order: Order,
+    *,
+    base: str | None,
+    data_dir: Path | None,
+) -> tuple[str, str]:
+    """Train on this machine, behind a local server of our own.
+
+    Args:
+        examples: The examples.
+        order: What was asked for.
+        base: The base model; `None` for the default.
+        data_dir: Where the server keeps its models; `None` for the default.
+
+    Returns:
+        The new model's name, and the command that talks to it.
+    """
+    from langchain_chatexports.local_server import LocalServer
+
+    say_base(base)
+    with LocalServer(base, data_dir=data_dir) as server:
+        name = train(server, examples, order)
+    where = ["--data-dir", str(data_dir)] if data_dir else []
+    return name, _chat_command(*where, name)
+
+
+def train(
+    server: LocalServer, examples: list[TrainingExample], order: Order = Order()
+) -> str:
+    """Fine-tune the server's base model and show the progress.
+
+    Args:
+        server: A running local server.
+        examples: The examples.
+        order: What was asked for.
+
+    Returns:
+        The new model's name.
+    """
+    return _run(
+        examples,
+        order,
+        model=server.base_model,
+        base_url=server.base_url,
+        api_key=server.api_key,
+    )
+
+
+def say_base(base: str | None) -> None:
+    """Say which model will be trained, and what it costs to get it."""
+    if base is not None:
+        say(f"Base model: {base}")
+        return
+    from langchain_chatexports.local_server import describe_default_base
+
+    say(describe_default_base())
+
+
+def finetune_elsewhere(
+    examples: list[TrainingExample],
+    order: Order,
+    *,
+    base_url: str | None,
+    model: str | None,
+    agreed: bool,
+) -> tuple[str, str]:
+    """Upload the examples to another server and train there, if agreed to.
+
+    Args:
+        examples: The examples.
+        order: What was asked for.
+        base_url: The server; `None` for OpenAI.
+        model: The base model there.
+        agreed: Whether to go on without asking.
+
+    Returns:
+        The new model's name, and the command that talks to it.
+    """
+    import typer
+
+    if model is None:
+        msg = "--model must name the base model on the other server."
+        raise typer.BadParameter(msg)
+    host = urlsplit(base_url).netloc if base_url else "api.openai.com"
+
+    def confirm(estimate: Any) -> bool:
+        say(
+            f"This uploads {estimate.examples:,} examples, about "
+            f"{estimate.tokens:,} tokens ({estimate.billed_tokens:,} billed over "
+            f"{estimate.epochs} epochs), to {host}."
+        )
+        if agreed:
+            return True
+        if not stdin_is_terminal():
+            msg = (
+                f"Nobody was asked whether to upload to {host}, so nothing was sent. "
+                "Add --yes to agree."
+            )
+            raise TrainingBudgetError(msg)
+        return bool(typer.confirm("Upload?", err=True))
+
+    url = base_url or "https://api.openai.com/v1"
+    name = _run(examples, order, model=model, base_url=url, confirm=confirm)
+    return name, _chat_command("--base-url", url, name)
+
+
+def _run(examples: list[TrainingExample], order: Order, **where: Any) -> str:
+    from langchain_chatexports.finetuning.tuner import ChatFineTuner
+
+    with TrainingProgress() as progress:
+        tuner: ChatFineTuner = ChatFineTuner(
+            n_epochs=order.epochs or "auto",
+            suffix=order.suffix,
+            on_event=progress.on_event,
+            **where,
+        )
+        run = tuner.submit(examples)
+        say(f"Job {run.id}: training")
+        run.wait()
+    return str(run.chat_model().model_name)
+
+
+def _chat_command(*arguments: str) -> str:
+    return shlex.join(["chatexports", "chat", *arguments])
