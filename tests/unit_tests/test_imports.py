@@ -1,0 +1,101 @@
+"""The public surface, and what importing it costs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import langchain_chatexports
+
+EXPECTED_ALL = [
+    "ChatExportError",
+    "ChatFineTuner",
+    "ChunkSessions",
+    "EncryptedExportError",
+    "ExportAccessError",
+    "ExportFormatError",
+    "ExportNotFoundError",
+    "ExportSession",
+    "ExportSummary",
+    "FileProcessingError",
+    "FineTuningCancelledError",
+    "FineTuningError",
+    "FineTuningFailedError",
+    "FineTuningRun",
+    "FineTuningTimeoutError",
+    "FineTuningUnavailableError",
+    "FolderFacebookMessengerChatLoader",
+    "IMessageChatLoader",
+    "LocalServer",
+    "LocalServerError",
+    "MapAIMessages",
+    "MergeChatRuns",
+    "MissingExtraError",
+    "SenderNotFoundError",
+    "SessionPipeline",
+    "SessionTransform",
+    "SingleFileFacebookMessengerChatLoader",
+    "TrainingBudgetError",
+    "TrainingDataError",
+    "__version__",
+    "convert_messages_for_finetuning",
+    "map_ai_messages",
+    "merge_chat_runs",
+    "to_training_examples",
+    "validate_examples",
+    "write_jsonl",
+]
+
+HEAVY = [
+    "fastapi",
+    "langchain_community",
+    "langchain_openai",
+    "numpy",
+    "openai",
+    "pandas",
+    "rich",
+    "tiktoken",
+    "torch",
+    "transformers",
+    "typer",
+]
+
+
+def test_all_names_what_users_may_rely_on():
+    assert sorted(EXPECTED_ALL) == sorted(langchain_chatexports.__all__)
+
+
+@pytest.mark.parametrize("name", EXPECTED_ALL)
+def test_every_public_name_resolves(name):
+    assert getattr(langchain_chatexports, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'IMessageLoader'"):
+        langchain_chatexports.IMessageLoader  # noqa: B018 - the access is the test
+
+
+def test_dir_lists_the_public_names():
+    assert dir(langchain_chatexports) == sorted(EXPECTED_ALL)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "import langchain_chatexports",
+        "from langchain_chatexports import IMessageChatLoader",
+        "from langchain_chatexports import FolderFacebookMessengerChatLoader",
+        "from langchain_chatexports import MergeChatRuns; MergeChatRuns().invoke([])",
+        "from langchain_chatexports import to_training_examples, write_jsonl",
+        "from langchain_chatexports import ChatFineTuner, LocalServer",
+    ],
+)
+def test_nothing_heavy_is_imported(use):
+    code = f"{use}; import sys, json; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True
+    )
+    assert not set(HEAVY) & set(json.loads(done.stdout))
