@@ -1,0 +1,187 @@
+"""Ten chats of Tortoise and Hare as a `chat.db`."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from langchain_chatexports.exceptions import ExportFormatError
+from langchain_chatexports.samples.texts import read_scenes
+from langchain_chatexports.samples.whole_files import appearing_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from langchain_chatexports.samples.texts import Line
+
+__all__ = ["write_imessage"]
+
+# Both speak through handles and nobody through the owner, as in the tutorial's
+# database: the owner is a silent third, so the chats are groups.
+_SPEAKERS = ("Tortoise", "Hare")
+_GROUP_STYLE = 43
+_SERVICE = "iMessage"
+
+# Unix seconds, where Messages has its own epoch: the tutorial's database does so too.
+_NEWEST_CHAT_BEGINS = 1693182723
+_SECONDS_BETWEEN_CHATS = 3 * 86_400 + 5_400
+_SECONDS_BETWEEN_MESSAGES = 30
+
+_APPLICATION_ID = int.from_bytes(b"lceT", "big")
+_IDS = uuid.UUID("6f1d2a52-97a3-5d0e-9c1b-7a3f6f0b8e21")
+
+_SCHEMA = """
+CREATE TABLE handle (
+    ROWID INTEGER PRIMARY KEY,
+    id TEXT NOT NULL,
+    country TEXT,
+    service TEXT NOT NULL,
+    UNIQUE (id, service)
+);
+CREATE TABLE chat (
+    ROWID INTEGER PRIMARY KEY,
+    guid TEXT UNIQUE NOT NULL,
+    style INTEGER,
+    chat_identifier TEXT,
+    service_name TEXT,
+    room_name TEXT,
+    display_name TEXT
+);
+CREATE TABLE message (
+    ROWID INTEGER PRIMARY KEY,
+    guid TEXT UNIQUE NOT NULL,
+    text TEXT,
+    handle_id INTEGER DEFAULT 0,
+    subject TEXT,
+    attributedBody BLOB,
+    service TEXT,
+    date INTEGER,
+    is_from_me INTEGER DEFAULT 0,
+    item_type INTEGER DEFAULT 0,
+    associated_message_guid TEXT,
+    associated_message_type INTEGER DEFAULT 0
+);
+CREATE TABLE chat_message_join (
+    chat_id INTEGER REFERENCES chat (ROWID),
+    message_id INTEGER REFERENCES message (ROWID),
+    message_date INTEGER DEFAULT 0,
+    PRIMARY KEY (chat_id, message_id)
+);
+CREATE TABLE chat_handle_join (
+    chat_id INTEGER REFERENCES chat (ROWID),
+    handle_id INTEGER REFERENCES handle (ROWID),
+    UNIQUE (chat_id, handle_id)
+);
+CREATE INDEX chat_message_join_idx_chat_id ON chat_message_join (chat_id);
+CREATE INDEX message_idx_date ON message (date);
+"""
+
+
+def write_imessage(path: str | Path = "chat.db") -> Path:
+    """Write ten chats of Tortoise and Hare as an iMessage database.
+
+    The rows are the same at each call and on each machine; the file's bytes are the
+    same with one build of SQLite.
+
+    Args:
+        path: Where to write it; missing folders are made. An earlier sample at this
+            path is replaced.
+
+    Returns:
+        The path.
+
+    Raises:
+        ExportFormatError: If something else is at this path, or a write-ahead log or a
+            journal of another database is beside it. Nothing is overwritten then.
+    """
+    target = Path(path).expanduser()
+    _check_free(target)
+    with appearing_whole(target) as draft, closing(sqlite3.connect(draft)) as database:
+        database.executescript(
+            f"""
+            PRAGMA page_size = 4096;
+            PRAGMA encoding = 'UTF-8';
+            PRAGMA journal_mode = MEMORY;
+            PRAGMA application_id = {_APPLICATION_ID};
+            {_SCHEMA}
+            """
+        )
+        _fill(database)
+        database.commit()
+    return target
+
+
+def _fill(database: sqlite3.Connection) -> None:
+    handles = {name: number for number, name in enumerate(_SPEAKERS, start=1)}
+    database.executemany(
+        "INSERT INTO handle VALUES (?, ?, NULL, ?)",
+        [(number, name, _SERVICE) for name, number in handles.items()],
+    )
+    scenes = read_scenes("tortoise_and_hare.txt")
+    row = 0
+    for chat, (title, lines) in enumerate(scenes.items(), start=1):
+        identifier = f"chat{2023_0000 + chat}"
+        database.execute(
+            "INSERT INTO chat VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                chat,
+                f"{_SERVICE};+;{identifier}",
+                _GROUP_STYLE,
+                identifier,
+                _SERVICE,
+                identifier,
+                title,
+            ),
+        )
+        database.executemany(
+            "INSERT INTO chat_handle_join VALUES (?, ?)",
+            [(chat, number) for number in handles.values()],
+        )
+        start = _NEWEST_CHAT_BEGINS - (len(scenes) - chat) * _SECONDS_BETWEEN_CHATS
+        for date, line in _dated(lines, start):
+            row += 1
+            guid = str(uuid.uuid5(_IDS, str(row))).upper()
+            database.execute(
+                "INSERT INTO message (ROWID, guid, text, handle_id, service, date) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (row, guid, line.text, handles[line.speaker], _SERVICE, date),
+            )
+            database.execute(
+                "INSERT INTO chat_message_join VALUES (?, ?, ?)", (chat, row, date)
+            )
+
+
+def _dated(lines: list[Line], start: int) -> Iterator[tuple[int, Line]]:
+    for index, line in enumerate(lines):
+        yield start + index * _SECONDS_BETWEEN_MESSAGES, line
+
+
+def _check_free(target: Path) -> None:
+    for suffix in ("-wal", "-journal"):
+        neighbor = target.with_name(target.name + suffix)
+        if neighbor.exists():
+            msg = (
+                f"{neighbor} belongs to another database, and SQLite would mix it into "
+                f"a sample at {target}. Nothing was written; give another path."
+            )
+            raise ExportFormatError(msg)
+    if target.exists() and not _is_sample(target):
+        msg = (
+            f"{target} is there already and is no sample of this package, so it was "
+            "not overwritten. Give another path, or move it away."
+        )
+        raise ExportFormatError(msg)
+
+
+def _is_sample(path: Path) -> bool:
+    # Read from the file's header: opening a stranger's database could change it.
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        header = file.read(72)
+    return header.startswith(b"SQLite format 3\0") and header[
+        68:72
+    ] == _APPLICATION_ID.to_bytes(4, "big")

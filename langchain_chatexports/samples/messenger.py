@@ -1,0 +1,259 @@
+"""Nine Messenger threads of one owner, Harry Potter, as an export's folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from langchain_chatexports.exceptions import ExportFormatError
+from langchain_chatexports.samples.texts import Line, read_scenes
+from langchain_chatexports.samples.whole_files import appearing_whole, write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+__all__ = ["write_messenger"]
+
+_OWNER = "Harry Potter"
+
+# A real export lists members in any order, names threads in any case, and may end a
+# path in a slash: the sample does all of it, as the tutorial's does.
+_CLASSMATES = "classmates"
+_GROWN_UPS = "grown-ups"
+
+
+class _Thread(NamedTuple):
+    folder: str
+    friend: str
+    file_name: str
+    exchanges: int
+    common: str | None = None
+    is_owner_first: bool = True
+    path_end: str = ""
+    ties: Sequence[int] = ()
+
+
+# 26 moments for 78 messages: 52 of the 77 neighbors share one, up to six in a row.
+_TIES = (1, 2, 6) * 8 + (1, 5)
+
+_THREADS = (
+    _Thread("GinnyWeasley", "Ginny Weasley", "Ginny_Weasley", 33, _CLASSMATES),
+    _Thread(
+        "HermioneGranger",
+        "Hermione Granger",
+        "Hermione_Granger",
+        30,
+        _CLASSMATES,
+        is_owner_first=False,
+    ),
+    _Thread("LunaLovegood", "Luna Lovegood", "Luna_Lovegood", 39, _CLASSMATES),
+    _Thread("RonWeasley", "Ron Weasley", "Harry_Potter", 39, _CLASSMATES),
+    _Thread(
+        "SiriusBlack",
+        "Sirius Black",
+        "Sirius_Black",
+        33,
+        _GROWN_UPS,
+        is_owner_first=False,
+        ties=_TIES,
+    ),
+    _Thread("dracomalfoy", "Draco Malfoy", "Draco_Malfoy", 36, _CLASSMATES),
+    _Thread("hagrid", "Rubeus Hagrid", "Hagrid", 32, _GROWN_UPS, is_owner_first=False),
+    _Thread("nevillelongbottom", "Neville Longbottom", "Neville", 34, _CLASSMATES),
+    _Thread(
+        "severussnape",
+        "Severus Snape",
+        "Severus_Snape",
+        25,
+        is_owner_first=False,
+        path_end="/",
+    ),
+)
+
+_SLOTS = {
+    "subject": (
+        "Charms",
+        "Herbology",
+        "Potions",
+        "Astronomy",
+        "Transfiguration",
+        "History of Magic",
+    ),
+    "place": (
+        "the library",
+        "the courtyard",
+        "the greenhouse",
+        "the great hall",
+        "the clock tower",
+        "the boathouse",
+    ),
+    "food": (
+        "pumpkin soup",
+        "shepherd's pie",
+        "apple crumble",
+        "mushroom stew",
+        "porridge",
+    ),
+    "day": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday"),
+    "thing": ("scarf", "lantern", "quill", "kettle", "notebook", "compass", "raincoat"),
+    "weather": ("raining", "snowing", "foggy", "windy", "far too warm"),
+}
+
+# Shares no factor with the number of exchanges in any bank, so all are drawn in turn.
+_STRIDE = 5
+_EXCHANGES_BETWEEN_AFTERTHOUGHTS = 4
+
+_MILLISECONDS_A_MINUTE = 60_000
+_FIRST_THREAD_BEGINS = 1_693_555_200_000  # 2023-09-01 08:00 UTC
+_BETWEEN_THREADS = 1_570 * _MILLISECONDS_A_MINUTE
+
+_README = """\
+Sample export written by langchain_chatexports.samples.
+
+Nine invented chats in the layout of a Facebook Messenger export. Only the characters'
+names are borrowed: no line comes from a book or a film, and the package is affiliated
+with none of their authors, publishers or owners, nor with Meta.
+
+A file of the sample is replaced when it is written again.
+"""
+_MARK = _README.splitlines()[0].encode()
+
+
+def write_messenger(folder: str | Path = "hogwarts") -> Path:
+    """Write nine threads of one owner, Harry Potter, as a Messenger export.
+
+    The files are `<folder>/inbox/<thread>/messages_<Name>.json`, and a `README.txt` by
+    which a sample is known. They are the same, byte for byte, at each call and on each
+    machine.
+
+    Args:
+        folder: Where to write it; missing folders are made. The files of an earlier
+            sample in this folder are replaced, others in it are left alone.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ExportFormatError: If there is a file of this name, or a folder that is not
+            empty and holds no sample. Nothing is overwritten then.
+    """
+    target = Path(folder).expanduser()
+    if target.exists():
+        _check_writable(target)
+        _write_files(target)
+    else:
+        with appearing_whole(target) as draft:
+            _write_files(draft)
+    return target
+
+
+def _check_writable(target: Path) -> None:
+    if target.is_dir():
+        readme = target / "README.txt"
+        if readme.is_file() and readme.read_bytes().startswith(_MARK):
+            return
+        if not any(target.iterdir()):
+            return
+    msg = (
+        f"{target} is there already and is no sample of this package, so nothing was "
+        "written. Give another folder, or move it away."
+    )
+    raise ExportFormatError(msg)
+
+
+def _write_files(folder: Path) -> None:
+    # The mark comes first: what an interrupted call leaves is known as a sample.
+    write_whole(folder / "README.txt", _README.encode())
+    scenes = read_scenes("hogwarts.txt")
+    for number, thread in enumerate(_THREADS):
+        file = folder / "inbox" / thread.folder / f"messages_{thread.file_name}.json"
+        # Escapes, as the exporter writes them, keep the file ASCII.
+        text = json.dumps(_as_exported(_thread_json(thread, number, scenes)), indent=2)
+        write_whole(file, text.encode("ascii") + b"\n")
+
+
+def _thread_json(
+    thread: _Thread, number: int, scenes: Mapping[str, list[Line]]
+) -> dict[str, Any]:
+    people = [_OWNER, thread.friend]
+    if not thread.is_owner_first:
+        people.reverse()
+    lines = list(_lines(thread, number, scenes))
+    return {
+        "participants": [{"name": name} for name in people],
+        "messages": [
+            {
+                "sender_name": thread.friend if line.speaker == "Friend" else _OWNER,
+                "timestamp_ms": moment,
+                "content": line.text,
+            }
+            for line, moment in zip(lines, _moments(thread, number), strict=False)
+        ],
+        "title": thread.friend,
+        "is_still_participant": True,
+        "thread_path": f"inbox/{thread.folder}{thread.path_end}",
+        "magic_words": [],
+    }
+
+
+def _lines(
+    thread: _Thread, number: int, scenes: Mapping[str, list[Line]]
+) -> Iterator[Line]:
+    own, common = scenes[f"{thread.friend}: exchanges"], scenes.get(thread.common or "")
+    bank = _pairs([*own, *(common or ())])
+    afterthoughts = iter(scenes.get(f"{thread.friend}: afterthoughts", ()))
+    yield from scenes[f"{thread.friend}: opening"]
+    for index in range(thread.exchanges):
+        draw, place = divmod(index, len(bank))
+        question, answer = bank[place * _STRIDE % len(bank)]
+        words = _words(place + draw + number)
+        yield Line(question.speaker, question.text.format_map(words))
+        if index % _EXCHANGES_BETWEEN_AFTERTHOUGHTS == 0:
+            yield from _at_most_one(afterthoughts)
+        yield Line(answer.speaker, answer.text.format_map(words))
+    yield from scenes.get(f"{thread.friend}: closing", ())
+
+
+def _pairs(lines: Sequence[Line]) -> list[tuple[Line, Line]]:
+    return list(zip(lines[::2], lines[1::2], strict=True))
+
+
+def _at_most_one(lines: Iterator[Line]) -> Iterator[Line]:
+    for line in lines:
+        yield line
+        return
+
+
+def _words(index: int) -> dict[str, str]:
+    # The index grows by one from one draw of an exchange to the next, so that each
+    # time it comes with other words.
+    words = {slot: options[index % len(options)] for slot, options in _SLOTS.items()}
+    subjects = _SLOTS["subject"]
+    return {**words, "other": subjects[(index + 2) % len(subjects)]}
+
+
+def _moments(thread: _Thread, number: int) -> Iterator[int]:
+    moment = _FIRST_THREAD_BEGINS + number * _BETWEEN_THREADS
+    sizes = iter(thread.ties)
+    index = 0
+    while True:
+        for _ in range(next(sizes, 1)):
+            yield moment
+        index += 1
+        pause = 14 * 60 if index % 8 == 0 else 1 + index * 7 % 11
+        moment += pause * _MILLISECONDS_A_MINUTE + index * 37 % 1_000
+
+
+def _as_exported(value: Any) -> Any:
+    """Turn each text into the form of Messenger's exporter.
+
+    The exporter writes each UTF-8 byte as a character of its own.
+    """
+    if isinstance(value, str):
+        return value.encode("utf-8").decode("latin-1")
+    if isinstance(value, list):
+        return [_as_exported(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _as_exported(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,38 @@
+"""The samples' texts, as they stand in the text files beside this module."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import NamedTuple
+
+__all__ = ["Line", "read_scenes"]
+
+
+class Line(NamedTuple):
+    """One message of a scene."""
+
+    speaker: str
+    text: str
+
+
+def read_scenes(file_name: str) -> dict[str, list[Line]]:
+    """Read the scenes of a text file.
+
+    A scene is a heading (`# The race`) and its lines (`Hare: Speed is key!`).
+
+    Args:
+        file_name: A text file of this package's folder.
+
+    Returns:
+        The lines of each scene by its heading, in the file's order.
+    """
+    text = files("langchain_chatexports.samples").joinpath(file_name).read_bytes()
+    scenes: dict[str, list[Line]] = {}
+    lines: list[Line] = []
+    for row in text.decode("utf-8").splitlines():
+        if row.startswith("# "):
+            lines = scenes.setdefault(row.removeprefix("# "), [])
+        elif row:
+            speaker, _, said = row.partition(": ")
+            lines.append(Line(speaker, said))
+    return scenes
