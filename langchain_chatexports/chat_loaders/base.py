@@ -331,8 +331,9 @@ def _transformed(
     step: SessionTransform,
     before: SessionTransform | None = None,
 ) -> TransformedChatLoader:
-    # Asked for by its method, not its class: `steps` imports this module.
-    if not callable(getattr(step, "lazy_transform", None)):
+    # Asked for by a method of its class: `steps` imports this module, and what
+    # `step.with_config(...)` gives hands on the methods of its step as its own.
+    if not callable(getattr(type(step), "lazy_transform", None)):
         msg = (
             f"A chat loader can only be joined with session steps, "
             f"not with {type(step).__name__}. "
@@ -365,7 +366,7 @@ def _bound(value: datetime | date | None, name: str) -> datetime | None:
             msg = f"{name} has no time zone: give an aware datetime, or a date (UTC)."
             raise ValueError(msg)
         return value.astimezone(timezone.utc)
-    # A date stands for all of that day.
-    return datetime.combine(
-        value, time.max if name == "end" else time.min, timezone.utc
-    )
+    # A date stands for all of that day; `end` itself is not kept.
+    if name == "end" and value < date.max:
+        value += timedelta(days=1)
+    return datetime.combine(value, time.min, timezone.utc)

@@ -14,7 +14,10 @@ from collections.abc import (
 )
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing
+from contextvars import copy_context
+from datetime import date, time, timedelta
 from itertools import chain
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeAlias, cast, overload
 
 from langchain_core.chat_loaders import BaseChatLoader
@@ -27,7 +30,7 @@ from langchain_core.runnables.config import (
     get_async_callback_manager_for_config,
     get_callback_manager_for_config,
 )
-from pydantic import ConfigDict
+from pydantic import ConfigDict, field_validator
 
 from langchain_chatexports.chat_loaders.base import TransformedChatLoader
 
@@ -45,6 +48,9 @@ __all__ = ["SessionPipeline", "SessionSource", "SessionTransform", "iter_session
 
 SessionSource: TypeAlias = BaseChatLoader | ChatSession | Iterable[ChatSession]
 """What steps read: a chat loader, a session, or an iterable of sessions."""
+
+
+_AS_TEXT = (timedelta, date, time, PurePath)
 
 
 def iter_sessions(source: SessionSource) -> Generator[ChatSession, None, None]:
@@ -66,15 +72,16 @@ def iter_sessions(source: SessionSource) -> Generator[ChatSession, None, None]:
     elif isinstance(given, Mapping):
         yield cast("ChatSession", given)
     elif isinstance(given, Iterable) and not isinstance(given, (str, bytes)):
-        for item in _closing(iter(given)):
-            if isinstance(item, BaseMessage):
-                msg = (
-                    "Expected chat sessions, got a message: wrap the messages, "
-                    "{'messages': [...]}."
-                )
-                raise TypeError(msg)
-            yield from iter_sessions(item)
-            del item  # Else the last session stays alive one round longer.
+        with closing(_closing(iter(given))) as items:
+            for item in items:
+                if isinstance(item, BaseMessage):
+                    msg = (
+                        "Expected chat sessions, got a message: wrap the messages, "
+                        "{'messages': [...]}."
+                    )
+                    raise TypeError(msg)
+                yield from iter_sessions(item)
+                del item  # Else the last session stays alive one round longer.
     else:
         msg = (
             "Expected a chat loader, a ChatSession or an iterable of them, "
@@ -195,10 +202,8 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         **kwargs: Any,
     ) -> AsyncGenerator[list[ChatSession], None]:
         """Transform lazily, reading on a thread of its own."""
-        async with (
-            aclosing(_read_on_one_thread(input)) as source,
-            aclosing(self.atransform(source, config, **kwargs)) as chunks,
-        ):
+        chunks = self.atransform(_one_async_chunk(input), config, **kwargs)
+        async with aclosing(chunks):
             async for chunk in chunks:
                 yield chunk
                 del chunk
@@ -214,13 +219,13 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         run = await _astart_run(self, config)
         count = 0
         try:
-            async for item in input:
-                with closing(_closing(self.lazy_transform(item))) as outputs:
-                    for session in outputs:
+            async with aclosing(_read_async(input)) as sessions:
+                async for session in sessions:
+                    for output in self.transform_session(session):
                         count += 1
-                        yield [session]
-                        del session
-                del item
+                        yield [output]
+                        del output
+                    del session
         except GeneratorExit:
             await run.on_chain_end({"sessions": count})
             raise
@@ -270,6 +275,12 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         """Steps are plain settings and can be serialized."""
         return True
 
+    @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """Fields of types that JSON lacks, in the form that pydantic reads back."""
+        names = {name for name, value in self if isinstance(value, _AS_TEXT)}
+        return self.model_dump(mode="json", include=names)
+
     @classmethod
     def get_lc_namespace(cls) -> list[str]:
         """Give our steps one stable namespace, whatever module they move to."""
@@ -282,11 +293,18 @@ class SessionPipeline(SessionTransform):
     """Several steps as one: what `step | step` gives."""
 
     steps: tuple[SessionTransform, ...]
-    """The single steps, in order."""
+    """The single steps, in order; a pipeline among them is replaced by its steps."""
+
+    @field_validator("steps")
+    @classmethod
+    def _single_steps(
+        cls, steps: tuple[SessionTransform, ...]
+    ) -> tuple[SessionTransform, ...]:
+        return tuple(single for step in steps for single in step.flattened())
 
     def flattened(self) -> tuple[SessionTransform, ...]:
         """Give the single steps."""
-        return tuple(single for step in self.steps for single in step.flattened())
+        return self.steps
 
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         """Pass the session through all steps, lazily."""
@@ -298,9 +316,9 @@ class SessionPipeline(SessionTransform):
     def get_graph(self, config: RunnableConfig | None = None) -> Graph:
         """Draw the pipeline as the sequence of its steps."""
         steps: tuple[Runnable[Any, Any], ...] = self.steps
-        if len(steps) == 1:
-            return steps[0].get_graph(config)
-        return RunnableSequence(*steps).get_graph(config)
+        if len(steps) > 1:
+            return RunnableSequence(*steps).get_graph(config)
+        return steps[0].get_graph(config) if steps else super().get_graph(config)
 
     def __repr__(self) -> str:
         """Show the steps as they are written."""
@@ -321,30 +339,64 @@ def _one_chunk(source: SessionSource) -> Iterator[SessionSource]:
     yield source
 
 
+async def _one_async_chunk(source: SessionSource) -> AsyncIterator[SessionSource]:
+    yield source
+
+
 def _sessions_of(
-    step: SessionTransform, chunks: Iterable[SessionSource]
+    step: SessionTransform, chunks: Iterator[SessionSource]
 ) -> Generator[ChatSession, None, None]:
-    for chunk in chunks:
-        yield from _closing(step.lazy_transform(chunk))
-        del chunk
+    with closing(_closing(chunks)) as open_chunks:
+        for chunk in open_chunks:
+            yield from step.lazy_transform(chunk)
+            del chunk
+
+
+async def _read_async(
+    chunks: AsyncIterator[SessionSource],
+) -> AsyncGenerator[ChatSession, None]:
+    try:
+        async for chunk in chunks:
+            if isinstance(chunk, (list, tuple, Mapping)):
+                # In memory already; upstream Runnables stream lists of one session.
+                for session in iter_sessions(chunk):
+                    yield session
+                    del session
+            else:
+                async with aclosing(_read_on_one_thread(chunk)) as sessions:
+                    async for session in sessions:
+                        yield session
+                        del session
+            del chunk
+    finally:
+        # Not every asynchronous iterator is a generator.
+        close = getattr(chunks, "aclose", None)
+        if close is not None:
+            await close()
 
 
 async def _read_on_one_thread(
     source: SessionSource,
 ) -> AsyncGenerator[ChatSession, None]:
     # One thread for the whole pass: SQLite connections are bound to theirs.
-    loop = asyncio.get_running_loop()
+    loop, context = asyncio.get_running_loop(), copy_context()
     sessions = iter_sessions(source)
     with ThreadPoolExecutor(1) as thread:
         try:
             while True:
-                session = await loop.run_in_executor(thread, next, sessions, None)
+                session = await loop.run_in_executor(
+                    thread, context.run, _next, sessions
+                )
                 if session is None:
                     return
                 yield session
                 del session
         finally:
-            await loop.run_in_executor(thread, sessions.close)
+            await loop.run_in_executor(thread, context.run, sessions.close)
+
+
+def _next(sessions: Iterator[ChatSession]) -> ChatSession | None:
+    return next(sessions, None)
 
 
 def _start_run(

@@ -25,19 +25,29 @@ class MapAIMessages(SessionTransform):
     """
 
     sender: str | tuple[str, ...] | None = None
-    """The sender's name, several names of one person, or `None` for the export's owner
-    (the messages with `is_from_me`)."""
+    """The sender's name, several names of one person (any collection), or `None` for
+    the export's owner (the messages with `is_from_me`)."""
 
     @field_validator("sender", mode="before")
     @classmethod
     def _several_names(cls, value: Any) -> Any:
         # Any collection of names is taken; a tuple in one order is hashable and equal.
         if isinstance(value, Collection) and not isinstance(value, (str, bytes)):
-            names = tuple(value)
-            if not all(isinstance(name, str) for name in names):
-                return names
-            return tuple(sorted(set(names)))
+            names = set(value)
+            if all(isinstance(name, str) for name in names):
+                return tuple(sorted(names))
+            return tuple(names)  # Left to pydantic, which says what is wrong.
         return value
+
+    @field_validator("sender")
+    @classmethod
+    def _no_empty_name(
+        cls, sender: str | tuple[str, ...] | None
+    ) -> str | tuple[str, ...] | None:
+        if sender is not None and (not sender or "" in (sender, *sender)):
+            msg = "sender is empty: give a name, or None for the export's owner."
+            raise ValueError(msg)
+        return sender
 
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         """Map the messages of one session."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
 from langchain_chatexports.steps.base import SessionTransform
 
 if TYPE_CHECKING:
@@ -30,8 +32,9 @@ class MergeChatRuns(SessionTransform):
     delimiter: str = "\n\n"
     """What stands between the texts of a run."""
 
-    max_gap: timedelta | None = None
-    """Longest pause inside a run, by `message_time`; a missing time never splits."""
+    max_gap: timedelta | None = Field(default=None, ge=timedelta(0))
+    """Longest pause inside a run, by `message_time` (seconds); a missing time never
+    splits."""
 
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         """Merge the runs of one session."""
@@ -58,7 +61,7 @@ class MergeChatRuns(SessionTransform):
             return True
         before = last.additional_kwargs.get("message_time")
         after = message.additional_kwargs.get("message_time")
-        if not isinstance(before, int) or not isinstance(after, int):
+        if not isinstance(before, (int, float)) or not isinstance(after, (int, float)):
             return True
         return after - before <= self.max_gap.total_seconds()
 
@@ -68,7 +71,7 @@ def _merged(run: Sequence[BaseMessage], delimiter: str) -> BaseMessage:
     if len(run) == 1:
         return first
     # One join a run: growing the text message by message would be quadratic.
-    texts = (str(message.text) for message in run)
+    texts = map(_text, run)
     content = delimiter.join(text for text in texts if text.strip()).strip()
     kwargs: dict[str, Any] = dict(first.additional_kwargs)
     for key in _JOINED_LISTS:
@@ -78,3 +81,9 @@ def _merged(run: Sequence[BaseMessage], delimiter: str) -> BaseMessage:
         if joined:
             kwargs[key] = joined
     return first.model_copy(update={"content": content, "additional_kwargs": kwargs})
+
+
+def _text(message: BaseMessage) -> str:
+    content = message.content
+    # `text` joins the text parts of list content, and costs more than a look at a str.
+    return content if isinstance(content, str) else str(message.text)

@@ -1,0 +1,128 @@
+"""Integration tests for chat loaders: a large or real export."""
+
+from __future__ import annotations
+
+import gc
+import time
+import tracemalloc
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports.standard_tests.chat_loaders import ChatLoaderTests
+from langchain_chatexports.standard_tests.watch import memory_traced
+
+if TYPE_CHECKING:
+    from langchain_core.chat_loaders import BaseChatLoader
+
+__all__ = ["ChatLoaderIntegrationTests"]
+
+_MIN_SESSIONS = 20
+
+
+class ChatLoaderIntegrationTests(ChatLoaderTests):
+    """Base class for chat loader integration tests, on a real or large export.
+
+    The same properties and the same fixture `source` as in `ChatLoaderUnitTests`; here
+    the source holds at least 20 sessions, best of about the same size. The bounds are
+    properties. Select the timed test with `-m benchmark`.
+
+    ```python
+    class TestMyChatLoaderAtScale(ChatLoaderIntegrationTests):
+        @property
+        def chat_loader_class(self):
+            return MyChatLoader
+
+        @property
+        def expected_sessions(self):
+            return 500
+
+        @pytest.fixture
+        def source(self, tmp_path):
+            return build_large_export(tmp_path, sessions=500)
+    ```
+    """
+
+    @property
+    def expected_sessions(self) -> int | None:
+        """How many sessions the export holds, if known."""
+        return None
+
+    @property
+    def expected_messages(self) -> int | None:
+        """How many messages are loaded from the export, if known."""
+        return None
+
+    @property
+    def max_growth_bytes_per_message(self) -> float:
+        """Memory that may stay for each message that was read; 10 is 1 MB per 100k."""
+        return 10.0
+
+    @property
+    def min_messages_per_second(self) -> float:
+        """Messages to be loaded in a second of processor time."""
+        return 5_000.0
+
+    def test_holds_the_expected_sessions(self, loader: BaseChatLoader) -> None:
+        """Test the numbers of sessions and messages.
+
+        Runs where `expected_sessions` or `expected_messages` is set.
+        """
+        if self.expected_sessions is None and self.expected_messages is None:
+            pytest.skip("neither `expected_sessions` nor `expected_messages` is set")
+        sessions = messages = 0
+        for session in loader.lazy_load():
+            sessions += 1
+            messages += len(session["messages"])
+        if self.expected_sessions is not None:
+            assert sessions == self.expected_sessions
+        if self.expected_messages is not None:
+            assert messages == self.expected_messages
+
+    def test_memory_is_flat(self, loader: BaseChatLoader) -> None:
+        """Test that what was read does not stay in memory.
+
+        The memory that is in use between two sessions may grow, over the pass, by
+        `max_growth_bytes_per_message` only (and by 256 KiB, for caches).
+
+        ??? note "Troubleshooting"
+
+            Something of each message stays behind: a set of ids, a cache without a
+            bound, a list of rows.
+        """
+        total = sum(1 for _ in loader.lazy_load())  # Warms up imports and caches, too.
+        if total < _MIN_SESSIONS:
+            pytest.skip(f"{total} sessions in the source say nothing about growth")
+        # The first sessions fill buffers: compare the end with the first fifth.
+        fifth = total // 5
+        level = growth = messages = 0
+        with memory_traced():
+            for index, session in enumerate(loader.lazy_load(), start=1):
+                messages += len(session["messages"])
+                del session
+                if index == fifth:
+                    level, messages = _memory_in_use(), 0
+                elif index == total - 1:  # The generator is still alive.
+                    growth = _memory_in_use() - level
+        bound = 256 * 1024 + self.max_growth_bytes_per_message * messages
+        assert growth <= bound, f"{growth:,} bytes over {messages:,} messages"
+
+    @pytest.mark.benchmark
+    def test_throughput(self, loader: BaseChatLoader) -> None:
+        """Test that messages are loaded fast enough, in processor time.
+
+        ??? note "Troubleshooting"
+
+            Building messages should be most of the work: one constructor call a
+            message, one query for all sessions, no parsing twice.
+        """
+        start = time.process_time()
+        messages = sum(len(session["messages"]) for session in loader.lazy_load())
+        seconds = max(time.process_time() - start, 1e-3)
+        rate = messages / seconds
+        assert rate >= self.min_messages_per_second, f"{rate:,.0f} messages a second"
+
+
+def _memory_in_use() -> int:
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
