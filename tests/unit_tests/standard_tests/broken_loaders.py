@@ -1,0 +1,403 @@
+"""A sound loader of an invented format, and one way to break each of its promises.
+
+The format: a folder of `.jsonl` files, one conversation a file, one message a line
+(`{"text": …, "by": …, "at": <Unix seconds>}`); a line `null` is a deleted message.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+from datetime import datetime, timezone
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import HumanMessage
+
+from langchain_chatexports.chat_loaders.base import (
+    ChatExportLoader,
+    export_message,
+    message_time,
+)
+from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from langchain_core.chat_sessions import ChatSession
+    from langchain_core.messages import BaseMessage
+
+    from langchain_chatexports.chat_loaders.accounting import Tally
+    from langchain_chatexports.chat_loaders.base import ExportSession
+
+START = 1_693_182_723
+
+
+def write_source(folder: Path, sessions: int = 3, lines: int = 4) -> Path:
+    """Write an export with distinctive texts."""
+    folder.mkdir(parents=True)
+    for number in range(sessions):
+        rows = [
+            json.dumps(
+                {
+                    "text": f"lap {line} of race {number}: " + "slow and steady " * 3,
+                    "by": ("Tortoise", "Hare")[line % 2],
+                    "at": START + 3600 * number + line,
+                }
+            )
+            for line in range(lines)
+        ]
+        text = "".join(row + "\n" for row in [*rows, "null"])
+        (folder / f"{number:04}.jsonl").write_text(text, encoding="utf-8")
+    return folder
+
+
+class SoundLoader(ChatExportLoader):
+    """Keeps all promises."""
+
+    platform = "races"
+
+    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
+        for path in self.files():
+            messages = list(self.messages(path, tally))
+            yield self.session(messages)
+            del messages
+
+    def files(self) -> list[Path]:
+        if not self.path.is_dir():
+            msg = f"{self.path} is not there."
+            raise ExportNotFoundError(msg)
+        return sorted(self.path.glob("*.jsonl"))
+
+    def messages(self, path: Path, tally: Tally) -> Iterator[BaseMessage]:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                tally.found += 1
+                row = self.parse(line, f"{path}, line {number}")
+                if row is None:
+                    tally.skip("deleted")
+                else:
+                    yield self.message(row)
+
+    def parse(self, line: str, place: str) -> Any:
+        try:
+            return json.loads(line)
+        except ValueError:
+            msg = f"{place} is no JSON: the file was cut. Export it again."
+            raise ExportFormatError(msg) from None
+
+    def message(self, row: dict[str, Any]) -> BaseMessage:
+        return export_message(
+            row["text"],
+            sender=row["by"],
+            moment=message_time(row["at"] * 1_000_000),
+            is_from_me=None,
+        )
+
+    def session(self, messages: list[BaseMessage]) -> ExportSession:
+        return {"messages": messages}
+
+
+class TakesOnlyStr(SoundLoader):
+    def __init__(self, path: Any) -> None:
+        super().__init__(path + "")
+
+
+class TakesOnlyPath(SoundLoader):
+    def __init__(self, path: Any) -> None:
+        super().__init__(path.absolute())
+
+
+class FindsNothingWithoutComplaint(SoundLoader):
+    def files(self) -> list[Path]:
+        return sorted(self.path.glob("*.jsonl"))
+
+
+class ComplainsWithoutThePath(SoundLoader):
+    def files(self) -> list[Path]:
+        if not self.path.exists():
+            msg = "There is nothing."
+            raise ExportNotFoundError(msg)
+        return super().files()
+
+
+class CreatesTheMissing(SoundLoader):
+    def files(self) -> list[Path]:
+        try:
+            return super().files()
+        except ExportNotFoundError:
+            self.path.touch()
+            raise
+
+
+class OverridesLoad(SoundLoader):
+    def load(self) -> list[ChatSession]:
+        return list(self.lazy_load())
+
+
+class ReturnsAList(SoundLoader):
+    def lazy_load(self) -> Any:
+        return list(super().lazy_load())
+
+
+class LoadsInAnotherOrder(SoundLoader):
+    def load(self) -> list[ChatSession]:
+        return list(self.lazy_load())[::-1]
+
+
+class LoadsNothing(SoundLoader):
+    def files(self) -> list[Path]:
+        super().files()
+        return []
+
+
+class OneShot(SoundLoader):
+    def __init__(self, path: Any) -> None:
+        super().__init__(path)
+        self.sessions = super().lazy_load()
+
+    def lazy_load(self) -> Iterator[ChatSession]:
+        yield from self.sessions
+
+
+class SharesACursor(SoundLoader):
+    def lazy_load(self) -> Iterator[ChatSession]:
+        self.cursor = super().lazy_load()
+        while (session := next(self.cursor, None)) is not None:
+            yield session
+
+
+class Eager(SoundLoader):
+    def lazy_load(self) -> Iterator[ChatSession]:
+        yield from list(super().lazy_load())
+
+
+class GivesReadOnlyMappings(SoundLoader):
+    def session(self, messages: list[BaseMessage]) -> Any:
+        return MappingProxyType({"messages": messages})
+
+
+class GivesEmptySessions(SoundLoader):
+    def session(self, messages: list[BaseMessage]) -> ExportSession:
+        del messages
+        return {"messages": []}
+
+
+class GivesTextsForMessages(SoundLoader):
+    def session(self, messages: list[BaseMessage]) -> Any:
+        return {"messages": [str(message.content) for message in messages]}
+
+
+class GivesContentAsParts(SoundLoader):
+    def message(self, row: dict[str, Any]) -> BaseMessage:
+        message = super().message(row)
+        return message.model_copy(update={"content": [str(message.content)]})
+
+
+class ForgetsTheSender(SoundLoader):
+    def message(self, row: dict[str, Any]) -> BaseMessage:
+        message = super().message(row)
+        del message.additional_kwargs["sender"]
+        return message
+
+
+class GivesAnEmptySender(SoundLoader):
+    def message(self, row: dict[str, Any]) -> BaseMessage:
+        return super().message({**row, "by": " "})
+
+
+class NewestFirst(SoundLoader):
+    def session(self, messages: list[BaseMessage]) -> ExportSession:
+        return {"messages": messages[::-1]}
+
+
+class GivesNoTime(SoundLoader):
+    def message(self, row: dict[str, Any]) -> BaseMessage:
+        return HumanMessage(row["text"], additional_kwargs={"sender": row["by"]})
+
+
+class SharesKwargs(SoundLoader):
+    shared = MappingProxyType({"Tortoise": {"sender": "Tortoise"}})
+
+    def message(self, row: dict[str, Any]) -> BaseMessage:
+        message = super().message(row)
+        message.additional_kwargs = self.shared.get(row["by"], {"sender": "Hare"})
+        return message
+
+
+class GivesAMessageTwice(SoundLoader):
+    first: BaseMessage | None = None
+
+    def session(self, messages: list[BaseMessage]) -> ExportSession:
+        if self.first is None:
+            self.first = messages[0]
+        return {"messages": [self.first, *messages[1:]]}
+
+
+class GivesDatetimes(SoundLoader):
+    def message(self, row: dict[str, Any]) -> BaseMessage:
+        message = super().message(row)
+        moment = datetime.fromtimestamp(row["at"], timezone.utc)
+        message.additional_kwargs["moment"] = moment
+        return message
+
+
+class GivesMetadataThatJsonChanges(SoundLoader):
+    def session(self, messages: list[BaseMessage]) -> Any:
+        return {"messages": messages, "metadata": {"participants": ("Tortoise",)}}
+
+
+class GivesLocks(SoundLoader):
+    def session(self, messages: list[BaseMessage]) -> Any:
+        return {"messages": messages, "lock": threading.Lock()}
+
+
+class GivesLocalTimes(SoundLoader):
+    def message(self, row: dict[str, Any]) -> BaseMessage:
+        message = super().message(row)
+        local = datetime.fromtimestamp(row["at"])  # noqa: DTZ006 - the point
+        message.additional_kwargs["local"] = local.isoformat()
+        return message
+
+
+class WritesBeside(SoundLoader):
+    def files(self) -> list[Path]:
+        files = super().files()
+        self.path.with_name("index.txt").touch()
+        return files
+
+
+class WritesIntoTheWorkingDirectory(SoundLoader):
+    def files(self) -> list[Path]:
+        Path("extracted.txt").touch()
+        return super().files()
+
+
+class TouchesTheSource(SoundLoader):
+    def messages(self, path: Path, tally: Tally) -> Iterator[BaseMessage]:
+        yield from super().messages(path, tally)
+        path.touch()
+
+
+class LeavesItsLockBehind(SoundLoader):
+    """Removes its lock after the last session only."""
+
+    def lazy_load(self) -> Iterator[ChatSession]:
+        lock = self.path / ".lock"
+        lock.touch()
+        yield from super().lazy_load()
+        lock.unlink()
+
+
+class WritesALogOfErrors(SoundLoader):
+    def parse(self, line: str, place: str) -> Any:
+        try:
+            return super().parse(line, place)
+        except ExportFormatError:
+            Path("errors.log").write_text(place, encoding="utf-8")
+            raise
+
+
+class NeedsTheRightToWrite(SoundLoader):
+    def messages(self, path: Path, tally: Tally) -> Iterator[BaseMessage]:
+        with path.open("r+b"):
+            yield from super().messages(path, tally)
+
+
+class LeavesACopy(SoundLoader):
+    def files(self) -> list[Path]:
+        copy = Path(tempfile.mkdtemp())
+        for path in super().files():
+            (copy / path.name).write_bytes(path.read_bytes())
+        return super().files()
+
+
+class KeepsFilesOpen(SoundLoader):
+    """Closes its file with the next one, so the last one stays open."""
+
+    file: Any = None
+
+    def messages(self, path: Path, tally: Tally) -> Iterator[BaseMessage]:
+        if self.file is not None:
+            self.file.close()
+        self.file = path.open(encoding="utf-8")
+        for line in self.file:
+            tally.found += 1
+            row = self.parse(line, str(path))
+            if row is None:
+                tally.skip("deleted")
+            else:
+                yield self.message(row)
+
+
+class LeavesClosingToTheCollector(SoundLoader):
+    """Has no `with`: the file is closed when its variable goes."""
+
+    def lazy_load(self) -> Iterator[ChatSession]:
+        files = self.files()
+        held = files[0].open(encoding="utf-8")
+        yield from super().lazy_load()
+        held.close()
+
+
+class ShowsAText(SoundLoader):
+    last = ""
+
+    def message(self, row: dict[str, Any]) -> BaseMessage:
+        self.last = row["text"]
+        return super().message(row)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(last={self.last!r})"
+
+
+class ShowsTheBadLine(SoundLoader):
+    def messages(self, path: Path, tally: Tally) -> Iterator[BaseMessage]:
+        text = path.read_text(encoding="utf-8")
+        try:
+            yield from super().messages(path, tally)
+        except ExportFormatError:
+            msg = f"{path} cannot be read: {text}"
+            raise ExportFormatError(msg) from None
+
+
+class ShowsTheBadLineInItsCause(ShowsTheBadLine):
+    def messages(self, path: Path, tally: Tally) -> Iterator[BaseMessage]:
+        try:
+            yield from super().messages(path, tally)
+        except ExportFormatError as error:
+            msg = f"{path} cannot be read."
+            raise ExportFormatError(msg) from error
+
+
+class HoldsItsPosition(SoundLoader):
+    position: Any = None
+
+    def lazy_load(self) -> Iterator[ChatSession]:
+        self.position = threading.Lock()
+        yield from super().lazy_load()
+        self.position = None
+
+
+class JoinsToAList(SoundLoader):
+    def __or__(self, other: Any) -> Any:
+        return list(other.lazy_transform(self))
+
+
+class JoinsWithoutTheStep(SoundLoader):
+    def __or__(self, other: Any) -> Any:
+        del other
+        return self
+
+
+class ForgetsToCount(SoundLoader):
+    def messages(self, path: Path, tally: Tally) -> Iterator[BaseMessage]:
+        yield from super().messages(path, tally)
+        tally.skipped.clear()
+
+
+class ShowsATextInItsCounts(SoundLoader):
+    def message(self, row: dict[str, Any]) -> BaseMessage:
+        return super().message({**row, "by": row["text"]})

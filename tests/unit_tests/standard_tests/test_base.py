@@ -1,0 +1,113 @@
+"""The guard: a standard test is replaced with a reason, or not at all."""
+
+from __future__ import annotations
+
+import pytest
+
+from langchain_chatexports.standard_tests import ChatLoaderUnitTests
+from langchain_chatexports.standard_tests.base import ChatExportStandardTests
+from tests.unit_tests.standard_tests.broken_loaders import SoundLoader
+
+
+class Suite(ChatLoaderUnitTests):
+    @property
+    def chat_loader_class(self):
+        return SoundLoader
+
+    @property
+    def has_sender(self):
+        return False
+
+
+def guard(suite: type[ChatExportStandardTests]) -> None:
+    suite().test_no_overrides_DO_NOT_OVERRIDE()
+
+
+def test_suite_with_own_properties_passes() -> None:
+    guard(Suite)
+
+
+def test_further_tests_pass() -> None:
+    class Longer(Suite):
+        def test_of_its_own(self):
+            pass
+
+    guard(Longer)
+
+
+def test_override_with_a_reason_passes() -> None:
+    class Honest(Suite):
+        @pytest.mark.xfail(strict=True, reason="the format has no senders")
+        def test_messages_name_their_sender(self, loader):
+            super().test_messages_name_their_sender(loader)
+
+    guard(Honest)
+
+
+def test_override_without_xfail_fails() -> None:
+    class Silent(Suite):
+        def test_content_is_text(self, loader):
+            pass
+
+    with pytest.raises(AssertionError, match="test_content_is_text"):
+        guard(Silent)
+
+
+def test_xfail_without_a_reason_fails() -> None:
+    class Unreasoned(Suite):
+        @pytest.mark.xfail
+        def test_content_is_text(self, loader):
+            pass
+
+    with pytest.raises(AssertionError, match="test_content_is_text"):
+        guard(Unreasoned)
+
+
+def test_skip_fails() -> None:
+    class Skipping(Suite):
+        @pytest.mark.skip(reason="tedious")
+        def test_content_is_text(self, loader):
+            pass
+
+    with pytest.raises(AssertionError, match="test_content_is_text"):
+        guard(Skipping)
+
+
+def test_removal_fails() -> None:
+    class Removing(Suite):
+        test_content_is_text = None
+
+    with pytest.raises(AssertionError, match="test_content_is_text"):
+        guard(Removing)
+
+
+def test_override_in_a_mixin_fails() -> None:
+    class Mixin:
+        def test_content_is_text(self, loader):
+            pass
+
+    class Mixed(Mixin, Suite):
+        pass
+
+    with pytest.raises(AssertionError, match="test_content_is_text"):
+        guard(Mixed)
+
+
+def test_override_further_up_fails() -> None:
+    class Silent(Suite):
+        def test_content_is_text(self, loader):
+            pass
+
+    class Below(Silent):
+        pass
+
+    with pytest.raises(AssertionError, match="test_content_is_text"):
+        guard(Below)
+
+
+def test_class_without_a_suite_fails() -> None:
+    class Empty(ChatExportStandardTests):
+        pass
+
+    with pytest.raises(AssertionError, match="no standard test suite"):
+        guard(Empty)

@@ -1,0 +1,164 @@
+"""The suite for loaders bites: each check is failed by a loader broken for it."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langchain_chatexports.standard_tests import ChatLoaderUnitTests
+from tests.unit_tests.standard_tests import broken_loaders as broken
+from tests.unit_tests.standard_tests.broken_loaders import SoundLoader, write_source
+
+GUARD = "test_no_overrides_DO_NOT_OVERRIDE"
+BROKEN: dict[str, list[type[SoundLoader]]] = {
+    "test_init_takes_path_and_str": [broken.TakesOnlyStr, broken.TakesOnlyPath],
+    "test_missing_source_is_an_error_that_names_it": [
+        broken.FindsNothingWithoutComplaint,
+        broken.ComplainsWithoutThePath,
+        broken.CreatesTheMissing,
+    ],
+    "test_load_is_not_overridden": [broken.OverridesLoad],
+    "test_lazy_load_returns_an_iterator": [broken.ReturnsAList],
+    "test_load_gives_what_lazy_load_gives": [
+        broken.LoadsInAnotherOrder,
+        broken.LoadsNothing,
+    ],
+    "test_loads_twice_the_same": [broken.OneShot],
+    "test_interleaved_iterations_are_independent": [broken.SharesACursor],
+    "test_holds_one_session_at_a_time": [broken.Eager],
+    "test_sessions_are_dicts_of_messages": [
+        broken.GivesReadOnlyMappings,
+        broken.GivesEmptySessions,
+        broken.GivesTextsForMessages,
+    ],
+    "test_content_is_text": [broken.GivesContentAsParts],
+    "test_messages_name_their_sender": [
+        broken.ForgetsTheSender,
+        broken.GivesAnEmptySender,
+    ],
+    "test_messages_are_in_order_of_time": [broken.NewestFirst, broken.GivesNoTime],
+    "test_no_object_is_in_two_places": [
+        broken.SharesKwargs,
+        broken.GivesAMessageTwice,
+    ],
+    "test_sessions_survive_serialization": [
+        broken.GivesDatetimes,
+        broken.GivesMetadataThatJsonChanges,
+    ],
+    "test_sessions_pickle": [broken.GivesLocks],
+    "test_sessions_do_not_depend_on_the_time_zone": [broken.GivesLocalTimes],
+    "test_source_is_unchanged_after_a_full_read": [
+        broken.WritesBeside,
+        broken.WritesIntoTheWorkingDirectory,
+        broken.TouchesTheSource,
+    ],
+    "test_source_is_unchanged_after_a_partial_read": [broken.LeavesItsLockBehind],
+    "test_source_is_unchanged_after_a_failed_read": [broken.WritesALogOfErrors],
+    "test_reads_from_a_read_only_folder": [broken.NeedsTheRightToWrite],
+    "test_leaves_no_temporary_files": [broken.LeavesACopy],
+    "test_early_close_closes_the_source": [
+        broken.KeepsFilesOpen,
+        broken.LeavesClosingToTheCollector,
+    ],
+    "test_failed_read_closes_the_source": [broken.KeepsFilesOpen],
+    "test_repr_shows_no_content": [broken.ShowsAText],
+    "test_errors_show_no_content": [
+        broken.ShowsTheBadLine,
+        broken.ShowsTheBadLineInItsCause,
+    ],
+    "test_loader_pickles_while_it_is_read": [broken.HoldsItsPosition],
+    "test_joins_with_steps": [broken.JoinsToAList, broken.JoinsWithoutTheStep],
+    "test_inspect_adds_up": [broken.ForgetsToCount, broken.ShowsATextInItsCounts],
+}
+
+
+def suite_of(loader_class: type[SoundLoader]) -> ChatLoaderUnitTests:
+    class Suite(ChatLoaderUnitTests):
+        @property
+        def chat_loader_class(self):
+            return loader_class
+
+        @property
+        def time_key(self):
+            return "message_time"
+
+    return Suite()
+
+
+@pytest.fixture
+def run_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Run one check as pytest would, with its fixtures, for a loader class."""
+
+    def run(check: str, loader_class: type[SoundLoader]) -> None:
+        suite = suite_of(loader_class)
+        source = write_source(tmp_path / "chats" / "export")
+        method = getattr(suite, check)
+        fixtures: dict[str, Any] = {
+            "source": source,
+            "tmp_path": tmp_path,
+            "monkeypatch": monkeypatch,
+        }
+        wanted = inspect.signature(method).parameters
+        if "loader" in wanted:
+            fixtures["loader"] = suite.make_loader(source)
+        if "many_sessions_source" in wanted:
+            many = write_source(tmp_path / "many" / "export", sessions=120, lines=40)
+            fixtures["many_sessions_source"] = many
+        arguments = {name: fixtures[name] for name in wanted if name in fixtures}
+        if "kind" in wanted:
+            for kind in (Path, str):
+                method(**arguments, kind=kind)
+        else:
+            method(**arguments)
+
+    return run
+
+
+@pytest.mark.parametrize("check", BROKEN)
+def test_sound_loader_passes(check: str, run_check) -> None:
+    run_check(check, SoundLoader)
+
+
+# Broken loaders leave files open; where and when these are collected is no matter here.
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    ("check", "loader_class"),
+    [(check, kind) for check, kinds in BROKEN.items() for kind in kinds],
+)
+def test_broken_loader_fails(
+    check: str, loader_class: type[SoundLoader], run_check
+) -> None:
+    with pytest.raises((Exception, pytest.fail.Exception)):
+        run_check(check, loader_class)
+
+
+def test_there_is_a_broken_loader_for_each_check() -> None:
+    checks = {name for name in dir(ChatLoaderUnitTests) if name.startswith("test_")}
+    assert checks - {GUARD} == BROKEN.keys()
+
+
+class TestSoundLoader(ChatLoaderUnitTests):
+    """The suite as its users run it, in a class with fixtures."""
+
+    @property
+    def chat_loader_class(self):
+        return SoundLoader
+
+    @property
+    def time_key(self):
+        return "message_time"
+
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Path:
+        return write_source(tmp_path / "export")
+
+
+def test_suite_without_a_source_says_what_is_missing() -> None:
+    fixture = ChatLoaderUnitTests.source
+    build = inspect.unwrap(getattr(fixture, "_fixture_function", fixture))
+    with pytest.raises(NotImplementedError, match="needs a fixture `source`"):
+        build(suite_of(SoundLoader))
