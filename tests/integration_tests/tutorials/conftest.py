@@ -1,0 +1,54 @@
+"""A local server that answers to the tutorials' model name, and a way to run them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports import LocalServer
+from tests.integration_tests.tutorials import page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+# Nine threads are a hundred windows: minutes on two idle cores, and more on busy ones.
+_LONGEST_TUTORIAL_SECONDS = 3_600
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+    data_dir = tmp_path_factory.mktemp("server")
+    with LocalServer(
+        data_dir=data_dir, aliases={"gpt-3.5-turbo": "SmolLM2-135M-Instruct"}
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def tutorial(
+    server: LocalServer, tmp_path: Path
+) -> Callable[[str], list[page.Outcome]]:
+    def run(section: str) -> list[page.Outcome]:
+        results = tmp_path / "results.json"
+        workplace = tmp_path / "workplace"
+        workplace.mkdir()
+        subprocess.run(  # noqa: S603 - our own script
+            [sys.executable, page.__file__, section, str(results)],
+            cwd=workplace,
+            env={
+                **os.environ,
+                "OPENAI_BASE_URL": server.base_url,
+                "OPENAI_API_KEY": server.api_key,
+            },
+            timeout=_LONGEST_TUTORIAL_SECONDS,
+            check=True,
+        )
+        return [page.Outcome(*row) for row in json.loads(results.read_bytes())]
+
+    return run

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import hashlib
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from langchain_chatexports import ExportFormatError, IMessageChatLoader
+from langchain_chatexports.chat_loaders.utils import map_ai_messages, merge_chat_runs
+from langchain_chatexports.samples import write_imessage
+from langchain_chatexports.samples.texts import read_scenes
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return write_imessage(tmp_path / "chat.db")
+
+
+@pytest.fixture
+def sessions(path):
+    return IMessageChatLoader(path).load()
+
+
+def rows(path: Path, query: str) -> list[tuple]:
+    with closing(sqlite3.connect(path)) as database:
+        return database.execute(query).fetchall()
+
+
+def test_there_are_ten_sessions(sessions):
+    assert len(sessions) == 10
+
+
+def test_the_first_session_opens_with_the_tutorials_lines(sessions):
+    opening = [
+        (
+            message.content,
+            message.additional_kwargs["sender"],
+            message.additional_kwargs["message_time"],
+        )
+        for message in sessions[0]["messages"][:3]
+    ]
+
+    assert opening == [
+        ("Slow and steady, that's my motto.", "Tortoise", 1693182723),
+        ("Speed is key!", "Hare", 1693182753),
+        ("A balanced approach is more reliable.", "Tortoise", 1693182783),
+    ]
+
+
+def test_sessions_come_most_recently_active_first(sessions):
+    newest = [s["messages"][-1].additional_kwargs["message_time"] for s in sessions]
+
+    assert newest == sorted(newest, reverse=True)
+    assert len(set(newest)) == 10
+
+
+def test_every_line_is_loaded(sessions):
+    written = [
+        [(line.speaker, line.text) for line in lines]
+        for lines in read_scenes("tortoise_and_hare.txt").values()
+    ]
+
+    loaded = [
+        [(m.additional_kwargs["sender"], m.content) for m in session["messages"]]
+        for session in sessions
+    ]
+
+    assert loaded == written[::-1]
+
+
+def test_nobody_is_the_owner(sessions):
+    owned = {m.additional_kwargs["is_from_me"] for s in sessions for m in s["messages"]}
+
+    assert owned == {False}
+
+
+def test_each_dialogue_has_both_speakers_and_ends_with_the_ai(sessions):
+    for session in map_ai_messages(merge_chat_runs(sessions), sender="Tortoise"):
+        types = [message.type for message in session["messages"]]
+        assert set(types) == {"ai", "human"}
+        assert types[-1] == "ai"
+
+
+def test_dialogues_have_runs_of_one_speaker(sessions):
+    for session, merged in zip(sessions, merge_chat_runs(sessions), strict=True):
+        assert len(session["messages"]) - len(merged["messages"]) <= 2
+
+    assert sum(len(s["messages"]) for s in merge_chat_runs(sessions)) < sum(
+        len(session["messages"]) for session in sessions
+    )
+
+
+def test_dialogues_are_of_one_size():
+    sizes = [len(lines) for lines in read_scenes("tortoise_and_hare.txt").values()]
+
+    assert min(sizes) >= 16
+    assert max(sizes) <= 24
+
+
+def test_no_line_is_said_twice():
+    scenes = read_scenes("tortoise_and_hare.txt").values()
+    said = [line.text for lines in scenes for line in lines if line.speaker != "Hare"]
+
+    assert len(said) == len(set(said))
+
+
+def test_tortoise_never_raises_his_voice():
+    scenes = read_scenes("tortoise_and_hare.txt").values()
+    said = [line.text for lines in scenes for line in lines if line.speaker != "Hare"]
+
+    assert not any("!" in text for text in said)
+
+
+def test_messages_are_short():
+    scenes = read_scenes("tortoise_and_hare.txt").values()
+
+    assert max(len(line.text) for lines in scenes for line in lines) <= 100
+
+
+def test_rows_never_change(path):
+    content = rows(
+        path,
+        "SELECT message.guid, chat.guid, chat.display_name, message.date, handle.id, "
+        "message.text FROM message "
+        "JOIN chat_message_join ON message_id = message.ROWID "
+        "JOIN chat ON chat.ROWID = chat_id "
+        "JOIN handle ON handle.ROWID = handle_id ORDER BY message.ROWID",
+    )
+
+    digest = hashlib.sha256(repr(content).encode()).hexdigest()
+
+    assert digest == (
+        "9d1aa12300f99dd253f0fd1085246a2e5a9e21c11b560ad558a55e5429a73f87"
+    )
+
+
+def test_two_writes_give_equal_bytes(path, tmp_path):
+    again = write_imessage(tmp_path / "again" / "chat.db")
+
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_the_database_is_sound(path):
+    assert rows(path, "PRAGMA integrity_check") == [("ok",)]
+    assert rows(path, "PRAGMA foreign_key_check") == []
+
+
+def test_nothing_is_left_beside_the_file(path):
+    assert [file.name for file in path.parent.iterdir()] == ["chat.db"]
+
+
+def test_a_text_is_taken_as_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    assert write_imessage() == Path("chat.db")
+    assert Path("chat.db").is_file()
+
+
+def test_an_earlier_sample_is_replaced(path):
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("DELETE FROM message")
+        database.commit()
+
+    write_imessage(path)
+
+    assert rows(path, "SELECT count(*) > 200 FROM message") == [(1,)]
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, Path.touch, sqlite3.connect])
+def test_what_is_no_sample_is_not_overwritten(tmp_path, make):
+    target = tmp_path / "chat.db"
+    made = make(target)
+    if made:
+        made.executescript("CREATE TABLE message (text TEXT)")
+        made.close()
+    before = target.read_bytes() if target.is_file() else None
+
+    with pytest.raises(ExportFormatError, match=re.escape(str(target))):
+        write_imessage(target)
+
+    assert (target.read_bytes() if target.is_file() else None) == before
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-journal"])
+def test_a_log_of_another_database_is_refused(tmp_path, suffix):
+    log = tmp_path / f"chat.db{suffix}"
+    log.write_bytes(b"frames")
+
+    with pytest.raises(ExportFormatError, match=re.escape(str(log))):
+        write_imessage(tmp_path / "chat.db")
+
+    assert [file.name for file in tmp_path.iterdir()] == [log.name]
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "langchain_chatexports.samples.imessage.read_scenes", lambda _: {"x": None}
+    )
+
+    with pytest.raises(TypeError):
+        write_imessage(tmp_path / "chat.db")
+
+    assert list(tmp_path.iterdir()) == []
