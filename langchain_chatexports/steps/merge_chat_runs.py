@@ -25,8 +25,9 @@ class MergeChatRuns(SessionTransform):
 
     A run is a row of neighbors with the same type and the same non-empty `sender`. The
     merged message keeps the first one's id, name and `additional_kwargs`; `events`,
-    `reactions` and `attachments` are joined, so every bubble's time stays. Blank texts
-    are left out of the join. A run of one passes untouched.
+    `reactions` and `attachments` are joined, so every bubble's time stays, and
+    `message_ids` lists the ids of all of them. Blank texts are left out of the join. A
+    run of one passes untouched.
     """
 
     delimiter: str = "\n\n"
@@ -80,6 +81,9 @@ def _merged(run: Sequence[BaseMessage], delimiter: str) -> BaseMessage:
         ]
         if joined:
             kwargs[key] = joined
+    ids = [message_id for message in run for message_id in _ids(message)]
+    if ids:
+        kwargs["message_ids"] = ids
     return first.model_copy(update={"content": content, "additional_kwargs": kwargs})
 
 
@@ -87,3 +91,8 @@ def _text(message: BaseMessage) -> str:
     content = message.content
     # `text` joins the text parts of list content, and costs more than a look at a str.
     return content if isinstance(content, str) else str(message.text)
+
+
+def _ids(message: BaseMessage) -> Sequence[str]:
+    own = [message.id] if message.id else []
+    return message.additional_kwargs.get("message_ids") or own
