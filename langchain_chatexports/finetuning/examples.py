@@ -9,7 +9,7 @@ import unicodedata
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from langchain_core.messages import (
     AIMessage,
@@ -33,9 +33,12 @@ if TYPE_CHECKING:
     from langchain_chatexports.steps.base import SessionSource
 
 __all__ = [
+    "ConvertedSession",
     "ExampleCounts",
     "TrainingExample",
     "TrainingMessage",
+    "check_answers_found",
+    "convert_session",
     "safe_name",
     "session_to_example",
     "to_training_examples",
@@ -77,7 +80,7 @@ class ExampleCounts:
     `messages_out` + the sum of `messages_left_out`. System prompts that were added are
     in neither. The reasons: `no_assistant` (no message by the AI), `not_trained` (all
     the AI's messages have weight 0), `trailing` (after the last answer), `empty` (no
-    text, or no message at all).
+    text, or no message at all), `leading` (before the first message of a user).
     """
 
     sessions: int = 0
@@ -94,20 +97,25 @@ def to_training_examples(
     sessions: SessionSource,
     *,
     system: str | None = None,
+    keep_leading: bool = True,
     keep_trailing: bool = False,
     counts: ExampleCounts | None = None,
 ) -> Iterator[TrainingExample]:
     """Turn each session into a training example.
 
     Messages of the AI (see `MapAIMessages`) become the assistant's, all others the
-    user's. What carries no text is left out, and so is what follows the last answer:
-    it is not learned from, and OpenAI refuses it.
+    user's, in groups too: there `LabelSpeakers` says who speaks. What carries no text
+    is left out, and so is what follows the last answer: it is not learned from, and
+    OpenAI refuses it. `additional_kwargs["weight"]` 0 of an AI message makes it
+    context, which is not learned from.
 
     Args:
         sessions: A chat loader, a session, or an iterable of sessions.
-        system: A system prompt for sessions that do not begin with one. `{others}`,
-            `{owner}`, `{participants}`, `{platform}` and `{title}` in it stand for
-            what is known of the session; other braces stay.
+        system: A system prompt for sessions that do not begin with one. `{others}`
+            (everybody but the AI), `{owner}`, `{participants}`, `{platform}` and
+            `{title}` in it stand for what is known of the session; other braces stay.
+        keep_leading: Keep the AI's messages before the first one of somebody else.
+            Some chat templates and providers want the user to begin.
         keep_trailing: Keep the messages after the last answer, as LangChain's tutorials
             do. OpenAI refuses such examples; the local server takes them.
         counts: Where to count what is kept and what is left out.
@@ -122,28 +130,43 @@ def to_training_examples(
     counts = counts if counts is not None else ExampleCounts()
     with closing(iter_sessions(sessions)) as source:
         for session in source:
-            example = session_to_example(
-                session, system=system, keep_trailing=keep_trailing, counts=counts
+            converted = convert_session(
+                session,
+                system=system,
+                keep_leading=keep_leading,
+                keep_trailing=keep_trailing,
+                counts=counts,
             )
-            if example is not None:
-                yield example
+            if converted is not None:
+                yield converted.example
             del session
-    without = (
-        counts.sessions_left_out["no_assistant"] + counts.sessions_left_out["empty"]
-    )
-    if counts.sessions and counts.sessions == without:
-        msg = (
-            f"None of the {counts.sessions} sessions has a text by the AI, so there "
-            "is nothing to learn. Name the sender to learn from: "
-            "MapAIMessages(sender=...)."
-        )
-        raise SenderNotFoundError(msg, counts.senders)
+    check_answers_found(counts)
+
+
+class ConvertedSession(NamedTuple):
+    """An example, and the messages of the session that it was made from."""
+
+    example: TrainingExample
+    kept: Sequence[BaseMessage]
+
+
+def check_answers_found(counts: ExampleCounts) -> None:
+    """Make sure that the AI said something in the sessions that were converted.
+
+    Args:
+        counts: What became of the sessions.
+
+    Raises:
+        SenderNotFoundError: If there were sessions and none has a message by the AI.
+    """
+    require_assistant(counts)
 
 
 def session_to_example(
     session: ChatSession,
     *,
     system: str | None = None,
+    keep_leading: bool = True,
     keep_trailing: bool = False,
     counts: ExampleCounts,
 ) -> TrainingExample | None:
@@ -152,34 +175,90 @@ def session_to_example(
     Args:
         session: The session.
         system: As for `to_training_examples`.
+        keep_leading: As for `to_training_examples`.
         keep_trailing: As for `to_training_examples`.
         counts: Where to count.
 
     Returns:
         The example, or `None` where there is nothing to learn from.
     """
+    converted = convert_session(
+        session,
+        system=system,
+        keep_leading=keep_leading,
+        keep_trailing=keep_trailing,
+        counts=counts,
+    )
+    return None if converted is None else converted.example
+
+
+def convert_session(
+    session: ChatSession,
+    *,
+    system: str | None,
+    keep_leading: bool,
+    keep_trailing: bool,
+    counts: ExampleCounts,
+) -> ConvertedSession | None:
+    """Turn one session into an example, and say which messages it is made from.
+
+    Args:
+        session: The session.
+        system: As for `to_training_examples`.
+        keep_leading: As for `to_training_examples`.
+        keep_trailing: As for `to_training_examples`.
+        counts: Where to count.
+
+    Returns:
+        Both, or `None` where there is nothing to learn from.
+    """
     given = session.get("messages", ())
     counts.sessions += 1
     counts.messages_in += len(given)
     messages = [item for item in map(_training_message, given) if item is not None]
-    reason = _reason_to_skip(given, messages)
+    start = 0 if keep_leading else _start_of_first_prompt(messages)
+    reason = _reason_to_skip(given, messages, start)
     if reason is not None:
         counts.sessions_left_out[reason] += 1
         counts.messages_left_out.update({reason: len(given)})
         if reason == "no_assistant":
             counts.senders.update(map(_sender, given))
         return None
+    end = len(messages) if keep_trailing else _end_of_last_answer(messages)
+    kept: Sequence[BaseMessage] = given
+    if len(messages) < len(given):
+        kept = [message for message in given if _training_message(message) is not None]
     _count_left_out(counts, "empty", len(given) - len(messages))
-    if not keep_trailing:
-        end = _end_of_last_answer(messages)
-        _count_left_out(counts, "trailing", len(messages) - end)
-        del messages[end:]
+    _count_left_out(counts, "leading", start)
+    _count_left_out(counts, "trailing", len(messages) - end)
+    if start or end < len(messages):
+        messages, kept = messages[start:end], kept[start:end]
     counts.examples += 1
     counts.messages_out += len(messages)
     if system is not None and messages[0]["role"] not in {"system", "developer"}:
         prompt = _filled(system, session)
         messages.insert(0, {"role": "system", "content": prompt})
-    return {"messages": messages}
+    return ConvertedSession({"messages": messages}, kept)
+
+
+def require_assistant(counts: ExampleCounts) -> None:
+    """Make sure that a whole set had something to learn from.
+
+    Args:
+        counts: The counts after the last session.
+
+    Raises:
+        SenderNotFoundError: If there were sessions and none has a text by the AI.
+    """
+    left_out = counts.sessions_left_out
+    without = left_out["no_assistant"] + left_out["empty"]
+    if counts.sessions and counts.sessions == without:
+        msg = (
+            f"None of the {counts.sessions} sessions has a text by the AI, so there "
+            "is nothing to learn. Name the sender to learn from: "
+            "MapAIMessages(sender=...)."
+        )
+        raise SenderNotFoundError(msg, counts.senders)
 
 
 def safe_name(name: str) -> str:
@@ -206,13 +285,15 @@ def safe_name(name: str) -> str:
 
 
 def _reason_to_skip(
-    given: Sequence[BaseMessage], messages: Sequence[TrainingMessage]
+    given: Sequence[BaseMessage], messages: Sequence[TrainingMessage], start: int
 ) -> str | None:
-    answers = [message for message in messages if message["role"] == "assistant"]
     if not given:
         return "empty"
-    if not answers:
+    if not any(message["role"] == "assistant" for message in messages):
         return "no_assistant"
+    answers = [m for m in messages[start:] if m["role"] == "assistant"]
+    if not answers:
+        return "leading"
     if all(message.get("weight") == 0 for message in answers):
         return "not_trained"
     return None
@@ -221,6 +302,13 @@ def _reason_to_skip(
 def _count_left_out(counts: ExampleCounts, reason: str, count: int) -> None:
     if count:
         counts.messages_left_out[reason] += count
+
+
+def _start_of_first_prompt(messages: Sequence[TrainingMessage]) -> int:
+    start = 0
+    while start < len(messages) and messages[start]["role"] == "assistant":
+        start += 1
+    return start
 
 
 def _end_of_last_answer(messages: Sequence[TrainingMessage]) -> int:
@@ -316,16 +404,28 @@ def _sender(message: BaseMessage) -> str:
 
 def _filled(template: str, session: ChatSession) -> str:
     metadata: Mapping[str, Any] = cast("Mapping[str, Any]", session).get("metadata", {})
-    others = dict.fromkeys(
-        _sender(message)
-        for message in session.get("messages", ())
-        if _role(message) == "user" and message.additional_kwargs.get("sender")
-    )
     values = {
-        "others": ", ".join(others),
+        "others": ", ".join(_others(session, metadata)),
         "owner": metadata.get("owner") or "",
         "participants": ", ".join(metadata.get("participants", ())),
         "platform": metadata.get("platform") or "",
         "title": metadata.get("title") or "",
     }
     return _FIELD.sub(lambda match: str(values[match[1]]), template)
+
+
+def _others(session: ChatSession, metadata: Mapping[str, Any]) -> list[str]:
+    # A window may lack somebody's messages: who takes part is told by the metadata.
+    speakers: dict[str, None] = {}
+    ai: set[str] = set()
+    for message in session.get("messages", ()):
+        extra = message.additional_kwargs
+        if _role(message) != "assistant":
+            if extra.get("sender"):
+                speakers[str(extra["sender"])] = None
+            continue
+        ai.add(_sender(message))
+        if extra.get("is_from_me") and metadata.get("owner"):
+            ai.add(str(metadata["owner"]))
+    listed = metadata.get("participants") or speakers
+    return [name for name in listed if name not in ai]
