@@ -1,0 +1,152 @@
+"""The suite for steps bites: each check is failed by a step broken for it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports.standard_tests import SessionTransformUnitTests
+from langchain_chatexports.standard_tests.session_transforms import _example_session
+from tests.unit_tests.standard_tests import broken_steps as broken
+from tests.unit_tests.standard_tests.broken_steps import SoundStep
+
+if TYPE_CHECKING:
+    from langchain_chatexports.steps import SessionTransform
+
+GUARD = "test_no_overrides_DO_NOT_OVERRIDE"
+BROKEN: dict[str, list[type[SessionTransform]]] = {
+    "test_gives_something_for_the_sessions": [broken.GivesNothing, broken.GivesTuples],
+    "test_every_input_form_gives_the_same": [
+        broken.TakesOnlyLists,
+        broken.TakesNoChunks,
+    ],
+    "test_one_session_gives_a_list": [broken.TakesNoSingleSession],
+    "test_bad_input_is_a_type_error": [
+        broken.PassesBadInputOver,
+        broken.SpeaksInRiddles,
+    ],
+    "test_no_sessions_give_an_empty_list": [broken.NeedsASession],
+    "test_session_without_messages_is_no_error": [
+        broken.NeedsMessages,
+        broken.NeedsAMessage,
+    ],
+    "test_unknown_parameter_is_rejected": [broken.IgnoresUnknownParameters],
+    "test_is_frozen": [broken.CanBeChanged],
+    "test_input_is_not_changed": [
+        broken.ChangesTheText,
+        broken.ChangesTheKwargs,
+        broken.ChangesTheSession,
+    ],
+    "test_output_shares_nothing": [
+        broken.GivesMessagesTwice,
+        broken.GivesTheSameKwargsTwice,
+    ],
+    "test_session_keys_are_kept": [broken.DropsKeys],
+    "test_is_deterministic": [broken.Numbers],
+    "test_sessions_do_not_influence_each_other": [
+        broken.PassesMessagesOnToTheNextSession,
+    ],
+    "test_stream_adds_up_to_invoke": [
+        broken.StreamsBareSessions,
+        broken.TransformsOnlyTheLastChunk,
+    ],
+    "test_reads_only_what_an_output_needs": [
+        broken.ReadsAllFirst,
+        broken.ReadsOneAhead,
+    ],
+    "test_forgets_sessions": [broken.KeepsSessions, broken.ReadsAllFirst],
+    "test_early_stop_closes_the_source": [broken.LeavesTheSourceOpen],
+    "test_early_stop_closes_the_source_async": [broken.LeavesTheSourceOpenAsync],
+    "test_cancelled_task_closes_the_source": [broken.LeavesTheSourceOpenAsync],
+    "test_loader_with_step_is_a_loader": [
+        broken.JoinsLoadersToAList,
+        broken.JoinsLoadersOnce,
+    ],
+    "test_joining_is_associative": [
+        broken.JoinsStepsToASequence,
+        broken.JoinsStepsBackwards,
+    ],
+    "test_works_before_another_runnable": [
+        broken.StreamsBareSessions,
+        broken.JoinsRunnablesWithoutItself,
+    ],
+    "test_batch_gives_a_list_per_input": [
+        broken.BatchesTheFirst,
+        broken.BatchesTheFirstAsync,
+    ],
+    "test_async_gives_what_sync_gives": [
+        broken.DiffersAsync,
+        broken.DiffersAsyncStreamed,
+    ],
+    "test_trace_has_name_and_counts_only": [
+        broken.TracesContent,
+        broken.TracesNothing,
+    ],
+    "test_error_is_on_the_run": [broken.TracesNothing, broken.EndsAtAnError],
+    "test_serializes": [broken.HoldsAnUnknownObject],
+    "test_pickles": [broken.HoldsALambda],
+    "test_is_hashable": [broken.HoldsAList],
+    "test_repr_names_the_class": [broken.ShowsNothing],
+    "test_has_schemas_and_a_graph": [broken.HasASchemaOfItsOwn, broken.HidesItsName],
+}
+
+
+def run_check(check: str, step_class: type[SessionTransform]) -> None:
+    """Run one check as pytest would, with its fixtures and parameters."""
+
+    class Suite(SessionTransformUnitTests):
+        @property
+        def transform_class(self):
+            return step_class
+
+    method = getattr(Suite(), check)
+    wanted = inspect.signature(method).parameters
+    for parameters in parameters_of(method):
+        arguments: dict[str, Any] = {**parameters}
+        if "step" in wanted:
+            arguments["step"] = step_class()
+        if "sessions" in wanted:
+            arguments["sessions"] = [_example_session(n) for n in range(4)]
+        method(**arguments)
+
+
+def parameters_of(method: Any) -> list[dict[str, Any]]:
+    for mark in getattr(method, "pytestmark", ()):
+        if mark.name == "parametrize":
+            name, values = mark.args
+            return [{name: value} for value in values]
+    return [{}]
+
+
+@pytest.mark.parametrize("check", BROKEN)
+def test_sound_step_passes(check: str) -> None:
+    run_check(check, SoundStep)
+
+
+@pytest.mark.parametrize(
+    ("check", "step_class"),
+    [(check, kind) for check, kinds in BROKEN.items() for kind in kinds],
+)
+def test_broken_step_fails(check: str, step_class: type[SessionTransform]) -> None:
+    with pytest.raises((Exception, pytest.fail.Exception)):
+        run_check(check, step_class)
+    broken.KEPT.clear()
+
+
+def test_there_is_a_broken_step_for_each_check() -> None:
+    checks = {n for n in dir(SessionTransformUnitTests) if n.startswith("test_")}
+    assert checks - {GUARD} == BROKEN.keys()
+
+
+class TestSoundStep(SessionTransformUnitTests):
+    """The suite as its users run it, in a class with fixtures."""
+
+    @property
+    def transform_class(self):
+        return SoundStep
+
+    @property
+    def transform_params(self):
+        return {"parts": 3}
