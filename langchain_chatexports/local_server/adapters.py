@@ -1,0 +1,27 @@
+"""Adapters on disk: safetensors and two small JSON files, nothing that runs code."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["is_adapter", "save_adapter"]
+
+
+def save_adapter(model: Any, folder: Path) -> None:
+    """Write a PEFT adapter as safetensors, without the card that PEFT adds."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+    model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)
+
+
+def is_adapter(folder: Path) -> bool:
+    """Tell whether a folder holds an adapter that may be loaded."""
+    return all(
+        (folder / name).is_file()
+        for name in ("adapter_config.json", "adapter_model.safetensors")
+    )

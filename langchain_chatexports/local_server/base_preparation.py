@@ -1,0 +1,83 @@
+"""A process of its own that converts a GGUF file, or fetches a model from the hub.
+
+It reads its order as JSON from standard input and answers with one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import sys
+from pathlib import Path
+
+from langchain_chatexports.local_server.storage import replace
+
+__all__ = ["convert_gguf", "fetch", "main"]
+
+logger = logging.getLogger(__name__)
+
+# Weights in safetensors only: pickle files run code when they are read.
+_PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "LICENSE*")
+
+
+def main() -> None:
+    """Do what standard input asks for."""
+    order = json.loads(sys.stdin.buffer.read())
+    try:
+        if order["kind"] == "gguf":
+            directory = convert_gguf(Path(order["source"]), Path(order["target"]))
+        else:
+            directory = fetch(order["source"])
+    except ImportError as error:
+        answer = {"error": f"{error}. Install the extra 'local'."}
+    except Exception as error:  # noqa: BLE001 - told to the parent, in one sentence.
+        sentence = (str(error).splitlines() or [""])[0][:300]
+        answer = {"error": f"{type(error).__name__}: {sentence}"}
+    else:
+        answer = {"directory": str(directory)}
+    sys.stdout.write(f"\n{json.dumps(answer)}\n")
+
+
+def convert_gguf(source: Path, target: Path) -> Path:
+    """Convert a `.gguf` file to a directory in transformers' format.
+
+    Args:
+        source: The file.
+        target: The directory, which appears whole or not at all.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    folder, name = str(source.parent), source.name
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
+    # Without `dequantize` the model loads, and cannot be saved.
+    model = AutoModelForCausalLM.from_pretrained(
+        folder,
+        gguf_file=name,
+        quantization_config=GgufConfig(dequantize=True),
+        dtype=torch.bfloat16,
+    )
+    beside = target.with_name(f".{target.name}.new")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(mode=0o700, parents=True)
+    model.save_pretrained(beside)
+    tokenizer.save_pretrained(beside)
+    shutil.rmtree(target, ignore_errors=True)
+    replace(beside, target)
+    return target
+
+
+def fetch(hub_id: str) -> Path:
+    """Give the local copy of a hub model, fetched if it is not there yet."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        found = snapshot_download(
+            hub_id, allow_patterns=list(_PATTERNS), local_files_only=True
+        )
+    except LocalEntryNotFoundError:
+        logger.warning("Fetching %s from huggingface.co", hub_id)
+        found = snapshot_download(hub_id, allow_patterns=list(_PATTERNS))
+    return Path(found)

@@ -1,0 +1,104 @@
+"""Training files: the lines of one, and their examples as token ids and labels."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_chatexports.local_server.labels import (
+    ChatTemplate,
+    LabelledExample,
+    MessageError,
+    TemplateError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+__all__ = ["DatasetReport", "JsonLinesError", "label_examples", "read_examples"]
+
+
+class JsonLinesError(ValueError):
+    """A file is not made of JSON objects, one a line; the text names the line."""
+
+
+@dataclass
+class DatasetReport:
+    """What became of a file's examples when they were labelled."""
+
+    examples: list[LabelledExample] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    cut: int = 0
+    """Examples longer than the model is trained with."""
+
+    without_loss: int = 0
+    """Examples of which nothing can be learned, and which are left out."""
+
+    dropped_openers: int = 0
+    """Assistant messages at the start of a dialogue that the template refuses."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of one pass over the data."""
+        return sum(len(example.input_ids) for example in self.examples)
+
+
+def read_examples(path: str | Path) -> Iterator[dict[str, Any]]:
+    """Read the JSON objects of a file, one a line; lines of white space are skipped.
+
+    Args:
+        path: The file. It is split at line feeds only: U+2028 may stand in a text.
+
+    Yields:
+        The objects, in order.
+
+    Raises:
+        JsonLinesError: At the first line that is no JSON object.
+    """
+    with Path(path).open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError):
+                value = None
+            if not isinstance(value, dict):
+                msg = (
+                    "Expected file to have JSONL format, where every line is a JSON "
+                    f"dictionary. Line {number} is not a dictionary."
+                )
+                raise JsonLinesError(msg)
+            yield value
+
+
+def label_examples(
+    examples: Iterable[Mapping[str, Any]], template: ChatTemplate, *, max_length: int
+) -> DatasetReport:
+    """Label examples, and collect what cannot be labelled.
+
+    Args:
+        examples: Examples with `messages`.
+        template: The base model's chat template.
+        max_length: Longest example in tokens.
+    """
+    report = DatasetReport()
+    for number, example in enumerate(examples, 1):
+        if example.get("tools") or example.get("functions"):
+            report.problems.append(f"line {number}: the local server trains no tools")
+            continue
+        messages: Sequence[Mapping[str, Any]] = example["messages"]
+        try:
+            labelled = template.label(messages, max_length=max_length)
+        except (MessageError, TemplateError) as error:
+            report.problems.append(f"line {number}: {error}")
+            continue
+        report.cut += labelled.is_cut
+        report.dropped_openers += labelled.dropped_openers
+        if labelled.learned_tokens:
+            report.examples.append(labelled)
+        else:
+            report.without_loss += 1
+    return report

@@ -1,0 +1,88 @@
+"""How long and how fast a model learns, where the client says `"auto"`.
+
+| | auto |
+| --- | --- |
+| `n_epochs` | 3; 2 above 300 examples, 1 above 1000 |
+| `batch_size` | 1 on a CPU, where padding costs more than a batch gains; else 4 |
+| `learning_rate_multiplier` | 1, of the rate below |
+
+| model | rate |
+| --- | --- |
+| up to 300 million parameters | 1e-3, above 200 steps 5e-4 |
+| up to 2 billion | 2e-4 |
+| larger | 1e-4 |
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Hyperparameters", "learning_rate", "resolve_hyperparameters"]
+
+_SMALL_MODEL, _MEDIUM_MODEL = 300_000_000, 2_000_000_000
+_FEW_STEPS = 200
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """A job's numbers, none of them `"auto"`."""
+
+    n_epochs: int
+    batch_size: int
+    learning_rate_multiplier: float
+
+    def steps(self, examples: int) -> int:
+        """Give the number of optimizer steps for so many examples."""
+        return self.n_epochs * math.ceil(examples / self.batch_size)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the numbers under OpenAI's names."""
+        return {
+            "n_epochs": self.n_epochs,
+            "batch_size": self.batch_size,
+            "learning_rate_multiplier": self.learning_rate_multiplier,
+        }
+
+
+def resolve_hyperparameters(
+    asked: dict[str, Any], *, examples: int, device: str = "cpu"
+) -> Hyperparameters:
+    """Put numbers where the client says `"auto"`, or nothing.
+
+    Args:
+        asked: The client's hyperparameters, already checked.
+        examples: Number of training examples.
+        device: Where the model will be trained.
+    """
+    values = {name: value for name, value in asked.items() if value != "auto"}
+    return Hyperparameters(
+        n_epochs=values.get("n_epochs") or _epochs(examples),
+        # A batch is never larger than the data.
+        batch_size=min(
+            values.get("batch_size") or (1 if device == "cpu" else 4), examples
+        ),
+        learning_rate_multiplier=values.get("learning_rate_multiplier") or 1.0,
+    )
+
+
+def learning_rate(numbers: Hyperparameters, *, parameters: int, steps: int) -> float:
+    """Give the highest learning rate of a job.
+
+    Args:
+        numbers: The job's hyperparameters.
+        parameters: Size of the base model.
+        steps: Optimizer steps of the whole job.
+    """
+    if parameters <= _SMALL_MODEL:
+        rate = 1e-3 if steps <= _FEW_STEPS else 5e-4
+    else:
+        rate = 2e-4 if parameters <= _MEDIUM_MODEL else 1e-4
+    return rate * numbers.learning_rate_multiplier
+
+
+def _epochs(examples: int) -> int:
+    if examples > 1000:  # noqa: PLR2004 - the table above says them in words.
+        return 1
+    return 2 if examples > 300 else 3  # noqa: PLR2004

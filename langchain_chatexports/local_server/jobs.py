@@ -1,0 +1,143 @@
+"""Fine-tuning jobs: one folder each, whose `job.json` is the truth about it."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from langchain_chatexports.local_server.events import EventLog
+from langchain_chatexports.local_server.storage import (
+    DataDirectory,
+    new_id,
+    read_json,
+    replace,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+__all__ = ["FINISHED", "JOB_ID", "JobStore", "public_job"]
+
+JOB_ID = re.compile(r"ftjob-[0-9a-f]{24}")
+"""What an id must look like before any path is built from it."""
+
+FINISHED = frozenset({"succeeded", "failed", "cancelled"})
+
+_PRIVATE = "private"
+
+
+class JobStore:
+    """The jobs of one data directory."""
+
+    def __init__(self, data: DataDirectory) -> None:
+        """Read what is there."""
+        self._data = data
+        self._lock = threading.RLock()
+        self._records: dict[str, dict[str, Any]] = {}
+        for folder in data.jobs.iterdir():
+            record = read_json(folder / "job.json")
+            if record is not None and JOB_ID.fullmatch(folder.name):
+                self._records[folder.name] = record
+
+    def create(
+        self, record: dict[str, Any], *, private: dict[str, Any], events: list[str]
+    ) -> dict[str, Any]:
+        """Make a queued job.
+
+        Args:
+            record: OpenAI's fields, but for id, times and status.
+            private: What the trainer needs beside them; never told to clients.
+            events: The first events.
+
+        Returns:
+            The job, as clients see it.
+        """
+        now = time.time_ns()
+        job_id = new_id("ftjob-")
+        job = {
+            **record,
+            "id": job_id,
+            "object": "fine_tuning.job",
+            "created_at": now // 1_000_000_000,
+            "status": "queued",
+            _PRIVATE: {**private, "order": now, "cancel": False},
+        }
+        folder = self._data.new_folder(self._data.jobs, job_id)
+        write_json(folder / "job.json", job)
+        log = EventLog(folder / "events.jsonl")
+        log.append(f"Created fine-tuning job: {job_id}")
+        for event in events:
+            log.append(event, level="warn")
+        log.append("Files validated, moving job to queued state")
+        with self._lock:
+            replace(folder, self._data.jobs / job_id)
+            self._records[job_id] = job
+        return public_job(job)
+
+    def newest_first(self) -> list[dict[str, Any]]:
+        """Give all jobs as clients see them, newest first."""
+        with self._lock:
+            jobs = sorted(self._records.values(), key=lambda j: -j[_PRIVATE]["order"])
+        return [public_job(job) for job in jobs]
+
+    def get(self, job_id: str) -> dict[str, Any] | None:
+        """Give a job as clients see it, or `None`."""
+        with self._lock:
+            job = self._records.get(job_id)
+        return None if job is None else public_job(job)
+
+    def private(self, job_id: str) -> dict[str, Any]:
+        """Give what clients do not see of a job."""
+        with self._lock:
+            return dict(self._records[job_id][_PRIVATE])
+
+    def with_status(self, *statuses: str) -> list[str]:
+        """Give the ids of the jobs in one of these states, oldest first."""
+        with self._lock:
+            jobs = sorted(self._records.values(), key=lambda j: j[_PRIVATE]["order"])
+        return [job["id"] for job in jobs if job["status"] in statuses]
+
+    def update(
+        self,
+        job_id: str,
+        *,
+        only_from: Collection[str],
+        cancel: bool | None = None,
+        **changes: Any,
+    ) -> bool:
+        """Change a job, if it is in one of these states; at once, and on disk first.
+
+        Returns:
+            Whether it was.
+        """
+        with self._lock:
+            job = self._records[job_id]
+            if job["status"] not in only_from:
+                return False
+            private = dict(job[_PRIVATE])
+            if cancel is not None:
+                private["cancel"] = cancel
+            changed = {**job, **changes, _PRIVATE: private}
+            write_json(self.folder(job_id) / "job.json", changed)
+            self._records[job_id] = changed
+        return True
+
+    def events(self, job_id: str) -> EventLog:
+        """Give the log of a job."""
+        return EventLog(self.folder(job_id) / "events.jsonl")
+
+    def folder(self, job_id: str) -> Path:
+        """Give the folder of a job, whether it is there or not."""
+        if not JOB_ID.fullmatch(job_id):
+            msg = "not the id of a job"
+            raise ValueError(msg)
+        return self._data.jobs / job_id
+
+
+def public_job(job: dict[str, Any]) -> dict[str, Any]:
+    """Give a job as clients see it."""
+    return {name: value for name, value in job.items() if name != _PRIVATE}

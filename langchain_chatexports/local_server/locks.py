@@ -1,0 +1,106 @@
+"""Locks that end with the process that holds them, on POSIX and on Windows."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+__all__ = ["ProcessLock", "is_locked"]
+
+_RETRY_SECONDS = 0.1
+
+
+class ProcessLock:
+    """An exclusive lock on a file; the system lets go of it when the process ends.
+
+    Use it as a context manager after `acquire`, or call `release`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Name the lock file; it is made at the first `acquire`."""
+        self.path = Path(path)
+        self._descriptor: int | None = None
+
+    def acquire(self, *, timeout: float = 0.0) -> bool:
+        """Try to take the lock.
+
+        Args:
+            timeout: Seconds to go on trying.
+
+        Returns:
+            Whether this object holds the lock now.
+        """
+        if self._descriptor is not None:
+            return True
+        deadline = time.monotonic() + timeout
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        while not _try_lock(descriptor):
+            if time.monotonic() >= deadline:
+                os.close(descriptor)
+                return False
+            time.sleep(_RETRY_SECONDS)
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Let go of the lock, if it is held; the file stays."""
+        if self._descriptor is not None:
+            # Closing gives the lock back on every system.
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __enter__(self) -> Self:
+        """Give the lock itself; it must have been acquired."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Let go of the lock."""
+        self.release()
+
+
+def is_locked(path: str | Path) -> bool:
+    """Tell whether a living process holds the lock of this file."""
+    if not Path(path).exists():
+        return False
+    lock = ProcessLock(path)
+    free = lock.acquire()
+    lock.release()
+    return not free
+
+
+if sys.platform == "win32":
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True

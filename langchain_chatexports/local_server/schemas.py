@@ -1,0 +1,190 @@
+"""What requests may say: strict types, known names and ranges, nothing else."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from langchain_chatexports.local_server.errors import ApiError
+
+__all__ = ["ChatRequest", "JobRequest", "parse_body"]
+
+_MOST_MESSAGES = 4096
+_LARGEST_SEED = 2**63 - 1
+
+Auto = Literal["auto"]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+
+class HyperparametersRequest(_Strict):
+    """Numbers of the training, each of which may be `"auto"`."""
+
+    n_epochs: Auto | Annotated[int, Field(ge=1, le=50)] = "auto"
+    batch_size: Auto | Annotated[int, Field(ge=1, le=256)] = "auto"
+    learning_rate_multiplier: Auto | Annotated[float, Field(gt=0, le=100)] = "auto"
+
+
+class SupervisedRequest(_Strict):
+    """The supervised method's settings."""
+
+    hyperparameters: HyperparametersRequest | None = None
+
+
+class MethodRequest(_Strict):
+    """How to train; only the supervised method is known here."""
+
+    type: Literal["supervised"]
+    supervised: SupervisedRequest | None = None
+
+
+class JobRequest(_Strict):
+    """Body of `POST /fine_tuning/jobs`."""
+
+    model: str
+    training_file: str
+    validation_file: str | None = None
+    hyperparameters: HyperparametersRequest | None = None
+    method: MethodRequest | None = None
+    suffix: Annotated[str, Field(max_length=64)] | None = None
+    seed: Annotated[int, Field(ge=0, le=_LARGEST_SEED)] | None = None
+    metadata: dict[
+        Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]
+    ] = Field(default_factory=dict, max_length=16)
+    integrations: Annotated[list[Any], Field(max_length=0)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("metadata", 0) is None:
+            return {name: given for name, given in value.items() if name != "metadata"}
+        return value
+
+    def numbers(self) -> dict[str, Any]:
+        """Give the hyperparameters; those of the method come before the older form."""
+        supervised = self.method.supervised if self.method else None
+        newer = supervised.hyperparameters if supervised else None
+        asked = (self.hyperparameters or HyperparametersRequest()).model_dump()
+        if newer is not None:
+            asked.update(newer.model_dump(exclude_unset=True))
+        return asked
+
+
+class _TextPart(_Strict):
+    type: Literal["text"]
+    text: str
+
+
+class _Message(_Strict):
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[_TextPart] | None = None
+    name: str | None = None
+    weight: Literal[0, 1] | None = None
+    refusal: str | None = None
+    tool_calls: list[Any] | None = None
+    function_call: dict[str, Any] | None = None
+    tool_call_id: str | None = None
+    audio: None = None
+
+
+class _StreamOptions(_Strict):
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
+class _ResponseFormat(_Strict):
+    type: Literal["text"]
+
+
+class ChatRequest(_Strict):
+    """Body of `POST /chat/completions`; what is not served may only say so."""
+
+    model: str
+    messages: Annotated[list[_Message], Field(min_length=1, max_length=_MOST_MESSAGES)]
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    seed: Annotated[int, Field(ge=-_LARGEST_SEED, le=_LARGEST_SEED)] | None = None
+
+    # Said by clients, without a meaning on one's own machine.
+    user: str | None = None
+    metadata: dict[str, str] | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    store: Literal[False] | None = None
+    service_tier: Literal["auto", "default"] | None = None
+
+    # Not served: only the value that asks for nothing.
+    n: Literal[1] | None = None
+    logprobs: Literal[False] | None = None
+    top_logprobs: Literal[0] | None = None
+    presence_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
+    logit_bias: Annotated[dict[str, Any], Field(max_length=0)] | None = None
+    tools: Annotated[list[Any], Field(max_length=0)] | None = None
+    tool_choice: Literal["none", "auto"] | None = None
+    functions: Annotated[list[Any], Field(max_length=0)] | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: _ResponseFormat | None = None
+    modalities: list[Literal["text"]] | None = None
+
+    def stops(self) -> list[str]:
+        """Give the texts that end an answer."""
+        given = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return [text for text in given if text]
+
+    def token_limit(self) -> int | None:
+        """Give the most tokens that an answer may have."""
+        return self.max_completion_tokens or self.max_tokens
+
+
+def parse_body(body: bytes, kind: type[Model]) -> Model:
+    """Read a request's body.
+
+    Raises:
+        ApiError: With status 400, naming the first parameter that is wrong.
+    """
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        msg = "The body is not valid JSON, or nested too deeply."
+        raise ApiError(msg, code="invalid_json") from error
+    if not isinstance(value, dict):
+        msg = "The body must be a JSON object."
+        raise ApiError(msg, code="invalid_type")
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        raise _refusal(error, kind) from None
+
+
+def _refusal(error: ValidationError, kind: type[BaseModel]) -> ApiError:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[
+        0
+    ]
+    path = [str(part) for part in first["loc"]]
+    name = path[0] if path else None
+    if first["type"] == "extra_forbidden":
+        msg = "Unrecognized request argument"
+        if name in kind.model_fields:
+            msg = f"Unrecognized key within '{name}'"
+        return ApiError(f"{msg}.", code="unknown_parameter", param=name)
+    if first["type"] == "missing":
+        where = ".".join(path)
+        msg = f"Missing required parameter: '{where}'."
+        return ApiError(msg, code="missing_required_parameter", param=name)
+    msg = f"Invalid value for '{name}': {first['msg']}."
+    if name in {"n", "logprobs", "tools", "functions", "response_format"}:
+        msg += " The local server does not serve this."
+    return ApiError(msg, code="invalid_value", param=name)

@@ -1,0 +1,286 @@
+"""The trainer: a process of its own that turns one job into one adapter.
+
+It reads its order as JSON from standard input, appends events to the job's log, and
+ends in one of two ways: the folder of the tuned model appears by one rename, or
+`failure.json` says in a sentence why not. Killed at any moment it leaves neither.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import sys
+import time
+import traceback
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from langchain_chatexports.local_server.adapters import save_adapter
+from langchain_chatexports.local_server.dataset import (
+    DatasetReport,
+    JsonLinesError,
+    label_examples,
+    read_examples,
+)
+from langchain_chatexports.local_server.events import EventLog
+from langchain_chatexports.local_server.hyperparameters import (
+    Hyperparameters,
+    learning_rate,
+)
+from langchain_chatexports.local_server.labels import ChatTemplate
+from langchain_chatexports.local_server.locks import ProcessLock
+from langchain_chatexports.local_server.storage import replace, write_json
+
+__all__ = ["ALREADY_TRAINING", "TrainingOrder", "main", "train"]
+
+ALREADY_TRAINING = 75
+"""Exit code of a trainer that finds another one at its job."""
+
+_NICENESS = 10
+_RANK = 16
+_KEPT_CHECKPOINTS = 3
+_WARMUP_RATIO = 0.05
+
+
+@dataclass(frozen=True)
+class TrainingOrder:
+    """Everything that a trainer is told; times and paths as JSON types."""
+
+    job_folder: str
+    base_directory: str
+    training_file: str
+    validation_file: str | None
+    hyperparameters: dict[str, Any]
+    seed: int
+    max_length: int
+    model_folder: str
+    """Where the tuned model appears."""
+
+    model_record: dict[str, Any]
+    """What its `model.json` says, beside what the trainer adds."""
+
+    def to_json(self) -> bytes:
+        """Give the order as the trainer reads it."""
+        return json.dumps(asdict(self)).encode("ascii")
+
+
+class TrainingError(Exception):
+    """The job cannot end in a model; the text is for the person who ordered it."""
+
+    def __init__(self, message: str, *, code: str, param: str) -> None:
+        """Build the error from a sentence, its code, and what is to blame."""
+        super().__init__(message)
+        self.code = code
+        self.param = param
+
+
+def main() -> None:
+    """Train what standard input asks for."""
+    os.umask(0o077)
+    logging.disable(logging.WARNING)
+    order = TrainingOrder(**json.loads(sys.stdin.buffer.read()))
+    folder = Path(order.job_folder)
+    lock = ProcessLock(folder / "trainer.lock")
+    if not lock.acquire():
+        raise SystemExit(ALREADY_TRAINING)
+    (folder / "trainer.pid").write_text(str(os.getpid()), encoding="ascii")
+    if hasattr(os, "nice"):
+        # Chats come before training.
+        os.nice(_NICENESS)
+    try:
+        train(order)
+    except Exception as error:  # noqa: BLE001 - every failure becomes a sentence.
+        _write_failure(folder, error)
+        raise SystemExit(1) from None
+    finally:
+        lock.release()
+
+
+def train(order: TrainingOrder) -> None:
+    """Train one job in this process.
+
+    Raises:
+        TrainingError: If its data is gone or cannot be used.
+    """
+    from transformers import AutoTokenizer
+
+    from langchain_chatexports.local_server.progress import ProgressWriter
+
+    tokenizer = AutoTokenizer.from_pretrained(order.base_directory)
+    template = ChatTemplate(tokenizer)
+    data = _label(order, template, order.training_file, "training_file")
+    held_out = None
+    if order.validation_file is not None:
+        held_out = _label(order, template, order.validation_file, "validation_file")
+    work = Path(order.job_folder) / "work"
+    progress = ProgressWriter(
+        EventLog(Path(order.job_folder) / "events.jsonl"),
+        folder=work / "checkpoints",
+        holds_back=held_out is not None,
+    )
+    trainer = _build_trainer(order, tokenizer, data, held_out)
+    for callback in list(trainer.callback_handler.callbacks):
+        # They print.
+        if type(callback).__name__ in {"PrinterCallback", "ProgressCallback"}:
+            trainer.remove_callback(callback)
+    trainer.add_callback(progress)
+    trainer.train()
+    _publish(order, trainer.model, tokenizer, data, progress.checkpoints)
+
+
+def _label(
+    order: TrainingOrder, template: ChatTemplate, path: str, param: str
+) -> DatasetReport:
+    try:
+        examples = read_examples(path)
+        report = label_examples(examples, template, max_length=order.max_length)
+    except FileNotFoundError as error:
+        msg = f"The {param.replace('_', ' ')} was deleted before the job could use it."
+        raise TrainingError(msg, code="file_deleted", param=param) from error
+    except JsonLinesError as error:
+        raise TrainingError(str(error), code="invalid_file", param=param) from error
+    if not report.examples:
+        msg = f"The {param.replace('_', ' ')} holds nothing that can be learned."
+        raise TrainingError(msg, code="invalid_file", param=param)
+    return report
+
+
+def _build_trainer(
+    order: TrainingOrder,
+    tokenizer: Any,
+    data: DatasetReport,
+    held_out: DatasetReport | None,
+) -> Any:
+    import torch
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM
+    from trl import SFTConfig, SFTTrainer
+
+    from langchain_chatexports.local_server.devices import choose_device, choose_dtype
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    device = choose_device()
+    model = AutoModelForCausalLM.from_pretrained(
+        order.base_directory, dtype=choose_dtype(device), use_safetensors=True
+    )
+    numbers = Hyperparameters(**order.hyperparameters)
+    steps = numbers.steps(len(data.examples))
+    arguments = SFTConfig(
+        output_dir=str(Path(order.job_folder) / "work"),
+        per_device_train_batch_size=numbers.batch_size,
+        per_device_eval_batch_size=1,
+        num_train_epochs=numbers.n_epochs,
+        learning_rate=learning_rate(
+            numbers, parameters=model.num_parameters(), steps=steps
+        ),
+        lr_scheduler_type="cosine",
+        warmup_steps=_WARMUP_RATIO,
+        # NumPy takes 32 bits.
+        seed=order.seed % 2**32,
+        bf16=False,
+        gradient_checkpointing=False,
+        use_cpu=device == "cpu",
+        dataloader_pin_memory=device == "cuda",
+        eval_strategy="no" if held_out is None else "epoch",
+        save_strategy="no",
+        logging_steps=1,
+        disable_tqdm=True,
+        report_to=[],
+        # The examples are labelled already. TRL's own preparation would also write
+        # them into files for temporary use.
+        dataset_kwargs={"skip_prepare_dataset": True},
+        max_length=None,
+    )
+    return SFTTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=_as_dataset(data),
+        eval_dataset=None if held_out is None else _as_dataset(held_out),
+        processing_class=tokenizer,
+        peft_config=LoraConfig(
+            r=_RANK,
+            lora_alpha=2 * _RANK,
+            lora_dropout=0.0,
+            target_modules="all-linear",
+            task_type="CAUSAL_LM",
+        ),
+    )
+
+
+def _as_dataset(report: DatasetReport) -> Any:
+    from datasets import Dataset
+
+    columns = {
+        "input_ids": [example.input_ids for example in report.examples],
+        "labels": [example.labels for example in report.examples],
+    }
+    return Dataset.from_dict(columns)
+
+
+def _publish(
+    order: TrainingOrder,
+    model: Any,
+    tokenizer: Any,
+    data: DatasetReport,
+    checkpoints: list[dict[str, Any]],
+) -> None:
+    work = Path(order.job_folder) / "work"
+    beside = work / "model"
+    save_adapter(model, beside)
+    tokenizer.save_pretrained(beside)
+    kept = checkpoints[-_KEPT_CHECKPOINTS:]
+    for checkpoint in kept:
+        name = checkpoint["folder"]
+        if name != ".":
+            (beside / name).parent.mkdir(mode=0o700, exist_ok=True)
+            replace(work / name, beside / name)
+    record = {
+        **order.model_record,
+        "created_at": int(time.time()),
+        "trained_tokens": data.tokens * order.hyperparameters["n_epochs"],
+        "checkpoints": kept,
+    }
+    write_json(beside / "model.json", record)
+    replace(beside, Path(order.model_folder))
+
+
+def _write_failure(folder: Path, error: Exception) -> None:
+    failure: dict[str, Any]
+    if isinstance(error, TrainingError):
+        failure = {"code": error.code, "message": str(error), "param": error.param}
+    else:
+        code, message = _explain(error)
+        failure = {"code": code, "message": message, "param": None}
+    # Frames, but no message and no source: an exception may quote what it failed on.
+    frames = [
+        f"{frame.filename}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)
+    ]
+    try:
+        write_json(folder / "failure.json", {**failure, "frames": frames})
+    except OSError:
+        # A full disk: the server says what the exit code says.
+        raise SystemExit(errno.ENOSPC) from None
+
+
+def _explain(error: Exception) -> tuple[str, str]:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "disk_full", (
+            "The disk with the data directory is full; a job needs about 100 MB, more "
+            "for larger base models. Free some space and start the job again."
+        )
+    if isinstance(error, MemoryError) or "memory" in str(error).lower():
+        return "out_of_memory", (
+            "The memory did not suffice for training. Close other programs, use "
+            "shorter dialogues or batch_size 1, or take a smaller base model."
+        )
+    if isinstance(error, OSError):
+        return "base_unreadable", (
+            f"The base model could not be read ({type(error).__name__}); "
+            "check that its directory is still there and complete."
+        )
+    kind = type(error).__name__
+    return "training_failed", f"Training ended with {kind}; see failure.json."
