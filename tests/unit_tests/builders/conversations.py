@@ -1,0 +1,53 @@
+"""Sessions as the loaders give them, built from a few words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_chatexports.chat_loaders.base import (
+    ExportSession,
+    export_message,
+    message_time,
+)
+
+OWNER = "Me"
+
+
+def conversation(
+    *texts: str,
+    session_id: str = "chat-1",
+    other: str = "Hare",
+    start: int = 1_700_000_000,
+    part: int | None = None,
+    speakers: tuple[str, ...] | None = None,
+    **metadata: Any,
+) -> ExportSession:
+    """Build a session: the other one begins, and the owner answers, in turns."""
+    turns = speakers or (other, OWNER)
+    messages = []
+    for index, text in enumerate(texts):
+        sender = turns[index % len(turns)]
+        messages.append(
+            export_message(
+                text,
+                sender=sender,
+                moment=message_time((start + 60 * index) * 1_000_000),
+                is_from_me=sender == OWNER,
+                message_id=f"{session_id}-{start}-{index}",
+            )
+        )
+    known: dict[str, Any] = {
+        "id": session_id,
+        "title": None,
+        "platform": "imessage",
+        "participants": [
+            OWNER,
+            *(name for name in dict.fromkeys(turns) if name != OWNER),
+        ],
+        "owner": OWNER,
+        "is_group": len(set(turns)) > 2,
+        **metadata,
+    }
+    if part is not None:
+        known["conversation"] = part
+    return {"messages": messages, "metadata": known}

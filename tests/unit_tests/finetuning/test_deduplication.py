@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import random
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from langchain_chatexports.exceptions import MissingExtraError
+from langchain_chatexports.finetuning.deduplication import (
+    DuplicateCounts,
+    NearDuplicateIndex,
+    deduplicate_examples,
+    normalized_text,
+)
+from langchain_chatexports.finetuning.provenance import UNKNOWN_ORIGIN, TracedExample
+
+STORY = (
+    "The hare laughed at the tortoise, who said that she would race him to the old "
+    "mill by the river, and that the fox should judge who of the two was there first."
+)
+
+
+def _example(*texts, system=None):
+    roles = ("user", "assistant")
+    messages = [
+        {"role": roles[index % 2], "content": text} for index, text in enumerate(texts)
+    ]
+    if system:
+        messages.insert(0, {"role": "system", "content": system})
+    return {"messages": messages}
+
+
+def test_an_exact_copy_is_left_out_and_the_first_one_stays():
+    first, other = _example("Hi", "Ho"), _example("Hi", "Hello")
+    counts = DuplicateCounts()
+    kept = list(deduplicate_examples([first, other, dict(first)], counts=counts))
+    assert kept == [first, other]
+    assert counts.left_out == {"exact": 1}
+
+
+def test_without_a_threshold_a_near_copy_stays():
+    examples = [_example(STORY, "Ha!"), _example(STORY.upper(), "Ha!")]
+    assert list(deduplicate_examples(examples)) == examples
+
+
+def test_a_near_copy_is_left_out():
+    near = STORY.replace("laughed", "Laughed").replace("old mill", "old  wind mill")
+    examples = [_example(STORY, "Ha!"), _example(near, "Ha!")]
+    counts = DuplicateCounts()
+    assert list(deduplicate_examples(examples, near=0.8, counts=counts)) == examples[:1]
+    assert counts.left_out == {"near": 1}
+
+
+def test_texts_without_spaces_are_compared_too():
+    story = "兎は亀を笑った。亀は川のほとりの水車小屋まで競走しようと言った。"
+    story += "狐が審判をした。鼠も見に来た。"
+    examples = [_example(story, "はい"), _example(story.replace("狐", "猫"), "はい")]
+    assert len(list(deduplicate_examples(examples, near=0.7))) == 1
+
+
+def test_a_shared_system_prompt_makes_no_near_copy():
+    examples = [
+        _example("Ready?", "Always", system=STORY),
+        _example("Where are you?", "At the mill", system=STORY),
+    ]
+    assert list(deduplicate_examples(examples, near=0.7)) == examples
+
+
+def test_traced_examples_keep_their_origins():
+    item = TracedExample(_example("Hi", "Ho"), UNKNOWN_ORIGIN)
+    assert list(deduplicate_examples([item, item])) == [item]
+
+
+def test_it_reads_lazily():
+    def examples():
+        yield _example("Hi", "Ho")
+        pytest.fail("read too far")
+
+    assert next(deduplicate_examples(examples()))
+
+
+@given(st.lists(st.text(max_size=8), max_size=30))
+@settings(max_examples=50, deadline=None)
+def test_the_counts_add_up_and_nothing_is_left_twice(texts):
+    counts = DuplicateCounts()
+    examples = [_example(text, text) for text in texts]
+    kept = list(deduplicate_examples(examples, near=0.8, counts=counts))
+    assert counts.examples == len(examples)
+    assert counts.examples == counts.kept + counts.left_out.total()
+    assert len(kept) == counts.kept
+    again = list(deduplicate_examples(kept, near=0.8))
+    assert again == kept
+
+
+def test_near_copies_are_found_among_many_texts():
+    numbers = random.Random(7)
+    words = ["".join(numbers.choices("abcdefghij", k=6)) for _ in range(400)]
+    texts = [" ".join(numbers.choices(words, k=30)) for _ in range(300)]
+    index = NearDuplicateIndex(0.8)
+    for text in texts:
+        index.add(normalized_text(text))
+    copies = [text.replace(text.split()[3], "x", 1) for text in texts]
+    assert all(index.holds(normalized_text(text)) for text in copies)
+    fresh = [" ".join(numbers.choices(words, k=30)) for _ in range(300)]
+    assert not any(index.holds(normalized_text(text)) for text in fresh)
+
+
+@pytest.mark.parametrize("threshold", [0.2, 1.1])
+def test_a_threshold_out_of_range_is_an_error(threshold):
+    with pytest.raises(ValueError, match=r"0\.7 to 1"):
+        NearDuplicateIndex(threshold)
+
+
+def test_a_missing_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rensa", None)
+    with pytest.raises(MissingExtraError, match=r"\[dedup\]"):
+        list(deduplicate_examples([], near=0.8))

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+from langchain_chatexports.finetuning.examples import (
+    ExampleCounts,
+    to_training_examples,
+)
+from langchain_chatexports.finetuning.provenance import (
+    UNKNOWN_ORIGIN,
+    ExampleOrigin,
+    trace_examples,
+    traced,
+)
+from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatRuns
+from tests.unit_tests.builders.conversations import conversation
+
+
+def _prepared(*sessions, size=2, overlap=0):
+    steps = MapAIMessages() | ChunkSessions(size=size, overlap=overlap)
+    return steps.invoke(list(sessions))
+
+
+def test_traced_examples_are_the_plain_ones():
+    sessions = _prepared(conversation("Ready?", "Always.", "", "Go!", "Late again"))
+    plain, with_origins = ExampleCounts(), ExampleCounts()
+    assert [item.example for item in trace_examples(sessions, counts=with_origins)] == (
+        list(to_training_examples(sessions, counts=plain))
+    )
+    assert plain == with_origins
+
+
+def test_an_origin_names_the_messages_that_are_in_the_example():
+    session = conversation("Ready?", " ", "Set", "Always.", "Trailing")
+    (item,) = trace_examples(MapAIMessages().invoke(session))
+    assert item.origin.message_ids == (
+        "chat-1-1700000000-0",
+        "chat-1-1700000000-2",
+        "chat-1-1700000000-3",
+    )
+    assert (item.origin.first, item.origin.last) == (1_700_000_000, 1_700_000_180)
+
+
+def test_leading_answers_that_are_left_out_are_not_in_the_origin():
+    session = conversation("Opening", "Yes?", "Well", speakers=("Me", "Hare"))
+    counts = ExampleCounts()
+    (item,) = trace_examples(
+        MapAIMessages().invoke(session), keep_leading=False, counts=counts
+    )
+    assert [m["content"] for m in item.example["messages"]] == ["Yes?", "Well"]
+    assert item.origin.message_ids == ("chat-1-1700000000-1", "chat-1-1700000000-2")
+    assert counts.messages_left_out == {"leading": 1}
+    assert counts.messages_in == counts.messages_out + 1
+
+
+def test_a_session_with_nothing_but_leading_answers_is_counted():
+    counts = ExampleCounts()
+    sessions = [
+        conversation("Alone", "Still alone", speakers=("Me",)),
+        conversation("Hi", "Ho"),
+    ]
+    made = list(
+        trace_examples(
+            MapAIMessages().invoke(sessions), keep_leading=False, counts=counts
+        )
+    )
+    assert len(made) == 1
+    assert counts.sessions_left_out == {"leading": 1}
+
+
+def test_every_message_of_a_merged_run_is_traced():
+    session = conversation("One", "Two", "Yes", speakers=("Hare", "Hare", "Me"))
+    steps = MergeChatRuns(max_gap=timedelta(hours=1)) | MapAIMessages()
+    (item,) = trace_examples(steps.invoke(session))
+    assert len(item.example["messages"]) == 2
+    assert len(item.origin.message_ids) == 3
+
+
+def test_merging_twice_names_each_message_once():
+    session = conversation("One", "Two", "Yes", speakers=("Hare", "Hare", "Me"))
+    (item,) = trace_examples(
+        (MergeChatRuns() | MergeChatRuns() | MapAIMessages()).invoke(session)
+    )
+    assert len(item.origin.message_ids) == 3
+
+
+def test_sessions_of_other_packages_have_an_unknown_session():
+    session = conversation("Hi", "Ho")
+    del session["metadata"]
+    (item,) = trace_examples(MapAIMessages().invoke(session))
+    assert item.origin.session_id is None
+    assert item.origin.senders == ("Hare", "Me")
+
+
+def test_an_origin_survives_its_dictionary():
+    (item,) = trace_examples(MapAIMessages().invoke(conversation("Hi", "Ho", part=3)))
+    assert ExampleOrigin.from_dict(item.origin.to_dict()) == item.origin
+    assert ExampleOrigin.from_dict(UNKNOWN_ORIGIN.to_dict()) == UNKNOWN_ORIGIN
+
+
+def test_the_repr_of_an_origin_shows_no_name_and_no_id():
+    (item,) = trace_examples(MapAIMessages().invoke(conversation("Hi", "Ho")))
+    assert "Hare" not in repr(item.origin)
+    assert "chat-1" not in repr(item.origin)
+
+
+def test_plain_examples_get_the_unknown_origin():
+    (item,) = traced([{"messages": [{"role": "user", "content": "Hi"}]}])
+    assert item.origin is UNKNOWN_ORIGIN
+
+
+def test_others_in_the_system_prompt_are_everybody_but_the_ai():
+    session = conversation(
+        "Hi", "Ho", speakers=("Hare", "Me"), participants=["Hare", "Fox", "Me"]
+    )
+    (item,) = trace_examples(
+        MapAIMessages().invoke(session), system="You are chatting with {others}."
+    )
+    assert item.example["messages"][0]["content"] == "You are chatting with Hare, Fox."
+
+
+def test_others_are_the_senders_where_nobody_is_listed():
+    session = conversation("Hi", "Ho", participants=[])
+    (item,) = trace_examples(MapAIMessages().invoke(session), system="{others}!")
+    assert item.example["messages"][0]["content"] == "Hare!"

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from langchain_chatexports.finetuning.examples import to_training_examples
+from langchain_chatexports.finetuning.provenance import trace_examples
+from langchain_chatexports.finetuning.splits import split_examples
+from langchain_chatexports.steps import ChunkSessions, MapAIMessages
+from tests.unit_tests.builders.conversations import conversation
+
+DAY = 86_400
+START = 1_700_000_000
+
+
+def _texts(session: int, length: int = 6) -> list[str]:
+    return [f"{session}: what number {index} says" for index in range(length)]
+
+
+def _sessions(count: int = 10, length: int = 6):
+    return [
+        conversation(*_texts(n, length), session_id=f"chat-{n}", start=START + DAY * n)
+        for n in range(count)
+    ]
+
+
+def _traced(sessions, size=4, overlap=2):
+    steps = MapAIMessages() | ChunkSessions(size=size, overlap=overlap)
+    return trace_examples(steps.invoke(sessions))
+
+
+def _ids(part):
+    return {item.origin.session_id for item in part}
+
+
+def test_the_newest_conversations_are_the_test():
+    sessions = _sessions()
+    splits = split_examples(_traced(reversed(sessions)), near=None)
+    assert _ids(splits.test) == {"chat-9"}
+    assert _ids(splits.validation) == {"chat-8"}
+    assert len(_ids(splits.train)) == 8
+
+
+def test_no_message_is_on_both_sides():
+    splits = split_examples(_traced(_sessions(), size=4, overlap=3), near=None)
+    sides = [
+        {mid for item in part for mid in item.origin.message_ids}
+        for part in splits.parts().values()
+    ]
+    assert not sides[0] & sides[1]
+    assert not sides[0] & sides[2]
+    assert not sides[1] & sides[2]
+
+
+def test_parts_of_a_session_are_conversations_of_their_own():
+    sessions = [
+        conversation(*_texts(n), start=START + DAY * n, part=n) for n in range(5)
+    ]
+    splits = split_examples(_traced(sessions), near=None, validation=0, test=0.2)
+    assert splits.conversations == 5
+    assert {item.origin.part for item in splits.test} == {"4"}
+
+
+def test_sessions_that_share_a_message_stay_together():
+    sessions = _sessions(6)
+    shared = sessions[5]["messages"][0].model_copy()
+    sessions[0]["messages"].insert(0, shared)
+    splits = split_examples(_traced(sessions), near=None, validation=0, test=0.3)
+    assert splits.conversations == 5
+    assert not {"chat-0", "chat-5"} & _ids(splits.test)
+
+
+def test_a_planted_near_copy_does_not_cross():
+    story = "So I told the fox that the race would begin at noon, rain or shine."
+    sessions = _sessions()
+    sessions[1]["messages"][2].content = story
+    sessions[9]["messages"][3].content = "hm\n\n" + story.replace("noon", "Noon") + "!"
+    splits = split_examples(_traced(sessions))
+    assert splits.left_out["near_duplicate"] >= 1
+    crossing = [
+        item
+        for item in splits.test
+        if any(
+            "told the fox" in message["content"] for message in item.example["messages"]
+        )
+    ]
+    assert crossing == []
+
+
+def test_a_planted_copy_of_a_window_does_not_cross():
+    sessions = _sessions()
+    for copied, message in zip(
+        sessions[2]["messages"], sessions[8]["messages"], strict=True
+    ):
+        message.content = copied.content
+    splits = split_examples(_traced(sessions), validation=0.2, test=0)
+    assert _ids(splits.validation) == {"chat-9"}
+    assert splits.left_out["near_duplicate"] == 2
+
+
+def test_the_validation_part_does_not_cross_into_the_test():
+    sessions = _sessions()
+    for copied, message in zip(
+        sessions[8]["messages"], sessions[9]["messages"], strict=True
+    ):
+        message.content = copied.content
+    splits = split_examples(_traced(sessions), near=None)
+    assert splits.validation
+    assert not splits.test
+
+
+def test_everyday_short_lines_may_be_on_both_sides():
+    sessions = _sessions()
+    sessions[1]["messages"][2].content = sessions[9]["messages"][2].content = "ok"
+    assert split_examples(_traced(sessions)).left_out.total() == 0
+
+
+def test_conversations_without_times_are_trained_on():
+    sessions = _sessions()
+    for message in sessions[9]["messages"]:
+        del message.additional_kwargs["message_time"]
+    splits = split_examples(_traced(sessions), near=None)
+    assert "chat-9" in _ids(splits.train)
+
+
+@given(
+    sizes=st.lists(st.integers(min_value=2, max_value=9), min_size=3, max_size=12),
+    validation=st.sampled_from([0, 0.1, 0.3]),
+    test=st.sampled_from([0, 0.1, 0.3, 0.6]),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_counts_add_up_and_the_order_is_kept(sizes, validation, test):
+    sessions = [
+        conversation(*_texts(n, size), session_id=f"{n}", start=START + DAY * n)
+        for n, size in enumerate(sizes)
+    ]
+    examples = list(_traced(sessions, size=2, overlap=0))
+    splits = split_examples(examples, near=None, validation=validation, test=test)
+    found = splits.train + splits.validation + splits.test
+    assert splits.examples == len(examples) == len(found) + splits.left_out.total()
+    assert found == examples
+    assert splits.train
+    assert bool(splits.validation) == bool(validation)
+    assert bool(splits.test) == bool(test)
+
+
+def test_too_few_conversations_are_an_error_with_the_remedy():
+    with pytest.raises(ValueError, match="SplitSessions"):
+        split_examples(_traced(_sessions(2)), near=None)
+
+
+def test_examples_without_origin_are_an_error():
+    examples = to_training_examples(MapAIMessages().invoke(_sessions()))
+    with pytest.raises(ValueError, match="trace_examples"):
+        split_examples(examples)
+
+
+@pytest.mark.parametrize("shares", [(-0.1, 0.1), (0.5, 0.5)])
+def test_shares_must_leave_something_to_train_on(shares):
+    with pytest.raises(ValueError, match="shares"):
+        split_examples([], validation=shares[0], test=shares[1])
+
+
+def test_only_time_is_known():
+    with pytest.raises(ValueError, match="time"):
+        split_examples([], by="luck")
+
+
+def test_the_repr_shows_counts_only():
+    splits = split_examples(_traced(_sessions()), near=None)
+    assert "what number" not in repr(splits)
+    assert "'train': 16" in repr(splits)
