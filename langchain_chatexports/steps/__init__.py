@@ -9,6 +9,7 @@ from langchain_chatexports.steps.base import (
 from langchain_chatexports.steps.chunk_sessions import ChunkSessions
 from langchain_chatexports.steps.map_ai_messages import MapAIMessages
 from langchain_chatexports.steps.merge_chat_runs import MergeChatRuns
+from langchain_chatexports.steps.split_sessions import SplitSessions
 
 __all__ = [
     "ChunkSessions",
@@ -17,5 +18,6 @@ __all__ = [
     "SessionPipeline",
     "SessionSource",
     "SessionTransform",
+    "SplitSessions",
     "iter_sessions",
 ]

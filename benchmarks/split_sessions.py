@@ -1,0 +1,105 @@
+"""How well SplitSessions finds conversations, beside fixed gaps of 30 and 60 minutes.
+
+Run `python -m benchmarks.split_sessions` from the repository's root. Threads are
+synthetic: mixtures of pauses inside and between conversations, with known borders (see
+tests/unit_tests/builders/paces.py). The automatic gap's constants were chosen
+on the first eight (with other seeds); the last three were written afterwards.
+Measured 2026-11-20; the table is in docs/splitting.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections import Counter
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from langchain_chatexports.steps.split_sessions import SplitSessions
+from tests.unit_tests.builders.paces import (
+    HELD_OUT_PACES,
+    PACES,
+    Pace,
+    Thread,
+    make_thread,
+    session_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_GAPS: dict[str, timedelta | Literal["auto"]] = {
+    "30 min": timedelta(minutes=30),
+    "60 min": timedelta(minutes=60),
+    "auto": "auto",
+}
+
+
+def borders_found(thread: Thread, gap: timedelta | Literal["auto"]) -> set[int]:
+    """Split a thread and give the indexes at which its parts begin, without 0."""
+    found, start = set(), 0
+    for part in SplitSessions(gap=gap).transform_session(session_of([*thread.times])):
+        start += len(part["messages"])
+        found.add(start)
+    return found - {len(thread.times)}
+
+
+def precision_and_recall(
+    threads: list[Thread], found: Callable[[Thread], set[int]]
+) -> tuple[float, float]:
+    """Count borders over all threads; nothing found is a precision of 1."""
+    counts = Counter[str]()
+    for thread in threads:
+        borders, guessed = set(thread.borders), found(thread)
+        counts["right"] += len(borders & guessed)
+        counts["found"] += len(guessed)
+        counts["there"] += len(borders)
+    precision = counts["right"] / counts["found"] if counts["found"] else 1.0
+    return precision, counts["right"] / counts["there"]
+
+
+def main() -> None:
+    """Print a table for each length of thread."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=20, help="threads a row")
+    parser.add_argument("--seed", type=int, default=2026)
+    options = parser.parse_args()
+    for conversations in (5, 20, 100):
+        print(f"\n{conversations} conversations a thread (precision / recall)")
+        print(f"{'pace':<46}" + "".join(f"{name:>16}" for name in _GAPS))
+        for group, paces in (("mean", PACES), ("mean, held out", HELD_OUT_PACES)):
+            rows = [
+                _row(name, pace, conversations, options.threads, options.seed)
+                for name, pace in paces.items()
+            ]
+            means = [
+                (
+                    sum(row[index][0] for row in rows) / len(rows),
+                    sum(row[index][1] for row in rows) / len(rows),
+                )
+                for index in range(len(_GAPS))
+            ]
+            _print_row(group, means)
+
+
+def _row(
+    name: str, pace: Pace, conversations: int, threads: int, seed: int
+) -> list[tuple[float, float]]:
+    rng = random.Random(seed)
+    made = [make_thread(pace, rng, conversations) for _ in range(threads)]
+    figures = [
+        precision_and_recall(made, partial(borders_found, gap=gap))
+        for gap in _GAPS.values()
+    ]
+    _print_row(name, figures)
+    return figures
+
+
+def _print_row(name: str, figures: list[tuple[float, float]]) -> None:
+    cells = "".join(f"{p:>9.3f} /{r:>5.3f}" for p, r in figures)
+    print(f"{name:<46}{cells}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""Pauses between messages, and the pause that ends a conversation in a thread."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from langchain_core.messages import BaseMessage
+
+__all__ = ["LONGEST_GAP", "SHORTEST_GAP", "automatic_gap", "pauses_before"]
+
+SHORTEST_GAP = 5 * 60
+"""Seconds; no automatic gap is shorter."""
+
+LONGEST_GAP = 12 * 60 * 60
+"""Seconds; no automatic gap is longer: nobody pauses for a night mid-conversation."""
+
+
+class _Kind(NamedTuple):
+    """One kind of pause: normal in log2 of seconds."""
+
+    mean: float
+    spread: float
+    share: float
+
+
+_Kinds: TypeAlias = tuple[_Kind, ...]
+
+# What a thread is taken to be like until its own pauses say otherwise: bubbles in a
+# burst, replies, and silences between conversations.
+_EXPECTED = (
+    _Kind(math.log2(15), 1.2, 0.45),
+    _Kind(math.log2(2 * 60), 1.5, 0.45),
+    _Kind(math.log2(8 * 60 * 60), 1.8, 0.10),
+)
+# The same of people who write like letters: replies take an hour or so.
+_OCTAVES_TO_LETTERS = 5
+_EXPECTED_OF_LETTERS = tuple(
+    kind._replace(mean=kind.mean + _OCTAVES_TO_LETTERS) for kind in _EXPECTED
+)
+# How many pauses of the thread weigh as much as the expectation: of a kind's place and
+# spread, and of the shares. Chosen on the mixtures of benchmarks/split_sessions.py.
+_WEIGHT_OF_KIND = 3.0
+_WEIGHT_OF_SHARES = 20.0
+
+_BINS_AN_OCTAVE = 4
+_MAX_ROUNDS = 60
+_CONVERGED = 0.005
+_STEPS_AN_OCTAVE = 16
+_TINY = 1e-300
+
+
+def pauses_before(messages: Sequence[BaseMessage]) -> list[float | None]:
+    """Give the pause before each message, in seconds.
+
+    A merged message lasts until the last of its `events`.
+
+    Args:
+        messages: The messages of a session, in order.
+
+    Returns:
+        As many values as messages; `None` before the first, and wherever no time is
+        known. A pause is never negative.
+    """
+    pauses: list[float | None] = []
+    last: float | None = None
+    for message in messages:
+        begin = message.additional_kwargs.get("message_time")
+        if not isinstance(begin, (int, float)):
+            pauses.append(None)
+            continue
+        pauses.append(None if last is None else max(0.0, begin - last))
+        last = max(last or begin, begin, _end(message, begin))
+    return pauses
+
+
+def automatic_gap(pauses: Iterable[float]) -> float:
+    """Find the pause from which on a thread's pauses are silences, in seconds.
+
+    The logarithms of the pauses are taken as a mixture of three normal distributions
+    (bursts, replies, silences), fitted by expectation maximization from an expectation
+    that a few dozen pauses outweigh. The gap is the pause at which a silence becomes
+    the likelier explanation. Where that would make most pauses silences, the thread is
+    fitted again, from the expectation that its replies take an hour or so.
+
+    Args:
+        pauses: The pauses of one thread, in seconds, in any order.
+
+    Returns:
+        At least `SHORTEST_GAP` and at most `LONGEST_GAP`; 37 minutes without any
+        pause to learn from. The same pauses give the same gap.
+    """
+    bins = _histogram(pauses)
+    gap = _gap_between(_fitted(bins, _EXPECTED))
+    if _is_mostly_silence(bins, gap):
+        gap = _gap_between(_fitted(bins, _EXPECTED_OF_LETTERS))
+    return gap
+
+
+def _end(message: BaseMessage, begin: float) -> float:
+    events = message.additional_kwargs.get("events")
+    if not isinstance(events, list) or len(events) < 2:  # noqa: PLR2004 - a run of two
+        return begin
+    try:
+        moment = datetime.fromisoformat(events[-1]["message_time"])
+    except (KeyError, TypeError, ValueError):
+        return begin
+    # A time without a zone would be read in the machine's own.
+    return begin if moment.tzinfo is None else moment.timestamp()
+
+
+def _gap_between(kinds: _Kinds) -> float:
+    silence = max(kinds)
+    others = [kind for kind in kinds if kind is not silence]
+    steps = int(math.log2(LONGEST_GAP / SHORTEST_GAP) * _STEPS_AN_OCTAVE)
+    for step in range(steps + 1):
+        gap = SHORTEST_GAP * 2 ** (step / _STEPS_AN_OCTAVE)
+        x = math.log2(gap)
+        if _density(silence, x) >= sum(_density(kind, x) for kind in others):
+            return gap
+    return float(LONGEST_GAP)
+
+
+def _is_mostly_silence(bins: Sequence[tuple[float, int]], gap: float) -> bool:
+    # Conversations of less than two messages are none.
+    above = sum(count for x, count in bins if x > math.log2(gap))
+    return above > sum(count for _, count in bins) / 2
+
+
+def _histogram(pauses: Iterable[float]) -> list[tuple[float, int]]:
+    # A thread may have hundreds of thousands of pauses; the bins are a hundred.
+    counts = Counter(
+        int(math.log2(pause) * _BINS_AN_OCTAVE) if pause > 1 else 0 for pause in pauses
+    )
+    return [((i + 0.5) / _BINS_AN_OCTAVE, n) for i, n in sorted(counts.items())]
+
+
+def _fitted(bins: Sequence[tuple[float, int]], expected: _Kinds) -> _Kinds:
+    kinds = expected
+    for _ in range(_MAX_ROUNDS if bins else 0):
+        again = _improved(kinds, bins, expected)
+        moved = max(
+            abs(new.mean - old.mean) for new, old in zip(again, kinds, strict=True)
+        )
+        kinds = again
+        if moved < _CONVERGED:
+            break
+    return kinds
+
+
+def _improved(
+    kinds: _Kinds, bins: Sequence[tuple[float, int]], expected: _Kinds
+) -> _Kinds:
+    # Per kind: how many pauses it explains, and the sums of x and x squared of these.
+    sums = [[0.0, 0.0, 0.0] for _ in kinds]
+    for x, count in bins:
+        densities = [_density(kind, x) + _TINY for kind in kinds]
+        unit = count / math.fsum(densities)
+        for total, density in zip(sums, densities, strict=True):
+            explained = unit * density
+            total[0] += explained
+            total[1] += explained * x
+            total[2] += explained * x * x
+    everything = sum(count for _, count in bins)
+    return tuple(
+        _updated(before, total, everything)
+        for before, total in zip(expected, sums, strict=True)
+    )
+
+
+def _updated(expected: _Kind, total: Sequence[float], everything: int) -> _Kind:
+    explained, first, second = total
+    weight = explained + _WEIGHT_OF_KIND
+    mean = (first + _WEIGHT_OF_KIND * expected.mean) / weight
+    scatter = second - 2 * mean * first + explained * mean * mean
+    held = expected.spread**2 + (mean - expected.mean) ** 2
+    variance = (scatter + _WEIGHT_OF_KIND * held) / weight
+    share = (explained + _WEIGHT_OF_SHARES * expected.share) / (
+        everything + _WEIGHT_OF_SHARES
+    )
+    return _Kind(mean, math.sqrt(variance), share)
+
+
+def _density(kind: _Kind, x: float) -> float:
+    distance = (x - kind.mean) / kind.spread
+    return kind.share / kind.spread * math.exp(-0.5 * distance * distance)

@@ -1,0 +1,178 @@
+"""Split a thread into conversations, at its silences."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Mapping
+from datetime import timedelta
+from itertools import groupby, pairwise
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from pydantic import Field, field_validator
+
+from langchain_chatexports.steps.base import SessionTransform
+from langchain_chatexports.steps.pauses import automatic_gap, pauses_before
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from langchain_core.chat_sessions import ChatSession
+    from langchain_core.messages import BaseMessage
+
+__all__ = ["SplitSessions"]
+
+_REPLY_ID_KEYS = ("id", "message_id", "guid")
+
+
+class SplitSessions(SessionTransform):
+    """Split each session where its people fell silent.
+
+    The parts hold all of the session's messages, in order. Where `metadata` has an
+    `id`, the parts' ids are `<id>#1`, `<id>#2`, …, and `thread_id` keeps the id of the
+    thread that was split first. A session that stays whole passes untouched, and so
+    does one without times.
+    """
+
+    gap: timedelta | Literal["auto"] = "auto"
+    """The pause after which a new conversation begins; a longer one splits. `"auto"`
+    finds it in each thread's own pauses, between 5 minutes and 12 hours."""
+
+    max_messages: int | None = Field(default=None, gt=0)
+    """Most messages in a part. A longer one is cut at its largest inner pause, again
+    and again; among equal pauses at the one nearest to its middle."""
+
+    reply_within: timedelta | None = None
+    """A reply (`additional_kwargs["reply_to"]`) is kept in one part with what it
+    answers, if that is not older than this; `None` is for any age. Only `max_messages`
+    may come between them, where nothing else is left to cut."""
+
+    @field_validator("gap")
+    @classmethod
+    def _gap_is_positive(cls, value: timedelta | str) -> timedelta | str:
+        if isinstance(value, timedelta) and value <= timedelta(0):
+            msg = "gap must be a positive timedelta, or 'auto'."
+            raise ValueError(msg)
+        return value
+
+    def transform_session(self, session: ChatSession) -> Iterator[ChatSession]:
+        """Split one session."""
+        messages = session.get("messages", ())
+        borders = self._borders(messages)
+        if not borders:
+            yield session
+            return
+        for number, (start, end) in enumerate(
+            pairwise((0, *borders, len(messages))), start=1
+        ):
+            part: dict[str, Any] = {**session, "messages": list(messages[start:end])}
+            metadata = part.get("metadata")
+            if isinstance(metadata, Mapping):
+                part["metadata"] = _part_of(metadata, number)
+            yield cast("ChatSession", part)
+
+    def _borders(self, messages: Sequence[BaseMessage]) -> list[int]:
+        pauses = pauses_before(messages)
+        known = [pause for pause in pauses if pause is not None]
+        if not known:
+            return []
+        if isinstance(self.gap, timedelta):
+            gap = self.gap.total_seconds()
+        else:
+            gap = automatic_gap(known)
+        held = self._held_by_replies(messages)
+        borders = [
+            index
+            for index, pause in enumerate(pauses)
+            if pause is not None and pause > gap and not held[index]
+        ]
+        if self.max_messages is not None:
+            _cut_to_size(borders, pauses, held, self.max_messages)
+        return borders
+
+    def _held_by_replies(self, messages: Sequence[BaseMessage]) -> list[bool]:
+        """Tell for each message whether a reply forbids a border before it."""
+        places: dict[str, int] = {}
+        opened = [0] * (len(messages) + 1)
+        for index, message in enumerate(messages):
+            answered = places.get(_reply_to(message))
+            if answered is not None and self._is_recent(messages[answered], message):
+                opened[answered + 1] += 1
+                opened[index + 1] -= 1
+            if message.id:
+                places.setdefault(message.id, index)
+        held, depth = [], 0
+        for change in opened[:-1]:
+            depth += change
+            held.append(depth > 0)
+        return held
+
+    def _is_recent(self, answered: BaseMessage, reply: BaseMessage) -> bool:
+        if self.reply_within is None:
+            return True
+        before = answered.additional_kwargs.get("message_time")
+        after = reply.additional_kwargs.get("message_time")
+        if not isinstance(before, (int, float)) or not isinstance(after, (int, float)):
+            return True
+        return after - before <= self.reply_within.total_seconds()
+
+
+def _part_of(metadata: Mapping[str, Any], number: int) -> dict[str, Any]:
+    part = dict(metadata)
+    thread = part.get("id")
+    if thread is not None:
+        part["id"] = f"{thread}#{number}"
+        part.setdefault("thread_id", thread)
+    return part
+
+
+def _reply_to(message: BaseMessage) -> str:
+    link = message.additional_kwargs.get("reply_to")
+    if isinstance(link, Mapping):
+        link = next((link[key] for key in _REPLY_ID_KEYS if link.get(key)), None)
+    return "" if link is None else str(link)
+
+
+def _cut_to_size(
+    borders: list[int],
+    pauses: Sequence[float | None],
+    held: Sequence[bool],
+    max_messages: int,
+) -> None:
+    """Add borders until no part is longer, the best places first."""
+    length = len(pauses)
+
+    def rank(index: int) -> tuple[bool, float]:
+        return held[index], -(pauses[index] or 0.0)
+
+    if max(end - start for start, end in pairwise((0, *borders, length))) <= (
+        max_messages
+    ):
+        return
+    known = set(borders)
+    places = sorted((i for i in range(1, length) if i not in known), key=rank)
+    for _, group in groupby(places, key=rank):
+        equal = sorted(group)
+        waiting = [(0, len(equal))]
+        while waiting:
+            low, high = waiting.pop()
+            if low == high:
+                continue
+            at = bisect_right(borders, equal[low])
+            start = borders[at - 1] if at else 0
+            end = borders[at] if at < len(borders) else length
+            inside = bisect_left(equal, end, low, high)
+            waiting.append((inside, high))
+            if end - start > max_messages:
+                chosen = _nearest(equal, (start + end) / 2, low, inside)
+                insort(borders, equal[chosen])
+                waiting += ((chosen + 1, inside), (low, chosen))
+
+
+def _nearest(places: Sequence[int], middle: float, low: int, high: int) -> int:
+    """Give the index, from `low` to before `high`, of the place nearest to a middle."""
+    after = bisect_left(places, middle, low, high)
+    if after == high:
+        return after - 1
+    if after > low and middle - places[after - 1] <= places[after] - middle:
+        return after - 1
+    return after

@@ -1,0 +1,88 @@
+"""The automatic gap, on threads whose conversations are known."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.messages import HumanMessage
+
+from langchain_chatexports.steps.pauses import (
+    LONGEST_GAP,
+    SHORTEST_GAP,
+    automatic_gap,
+    pauses_before,
+)
+from tests.unit_tests.builders.paces import PACES, make_thread
+
+
+def _f1(name: str, gap: float | None, conversations: int = 60) -> float:
+    right = found = there = 0
+    rng = random.Random(11)
+    for _ in range(4):
+        thread = make_thread(PACES[name], rng, conversations)
+        pauses = [after - before for before, after in pairwise(thread.times)]
+        limit = automatic_gap(pauses) if gap is None else gap
+        borders = {i for i, pause in enumerate(pauses, 1) if pause > limit}
+        right += len(borders & set(thread.borders))
+        found += len(borders)
+        there += len(thread.borders)
+    return 2 * right / (found + there)
+
+
+@pytest.mark.parametrize("name", PACES)
+def test_automatic_gap_finds_the_conversations_of_every_pace(name):
+    assert _f1(name, None) > 0.9
+
+
+@pytest.mark.parametrize("minutes", [30, 60])
+def test_automatic_gap_is_better_than_a_fixed_one_over_all_paces(minutes):
+    automatic = sum(_f1(name, None) for name in PACES)
+    fixed = sum(_f1(name, minutes * 60) for name in PACES)
+    assert automatic > fixed + 1
+
+
+@given(st.lists(st.floats(0, 1e10)))
+def test_gap_is_within_its_bounds(pauses):
+    assert SHORTEST_GAP <= automatic_gap(pauses) <= LONGEST_GAP
+
+
+@given(st.lists(st.integers(0, 10**6)), st.randoms())
+def test_gap_does_not_depend_on_the_order(pauses, rng):
+    shuffled = list(pauses)
+    rng.shuffle(shuffled)
+    assert automatic_gap(shuffled) == automatic_gap(pauses)
+
+
+def test_a_thread_without_pauses_has_a_gap_of_half_an_hour_or_so():
+    assert 30 * 60 < automatic_gap([]) < 60 * 60
+
+
+def _message(time: int | None, *events: str) -> HumanMessage:
+    kwargs = {"events": [{"message_time": event} for event in events]}
+    if time is not None:
+        kwargs["message_time"] = time
+    return HumanMessage(content="", additional_kwargs=kwargs)
+
+
+def test_pause_begins_at_the_last_bubble_of_a_merged_message():
+    merged = _message(0, "1970-01-01T00:00:00+00:00", "1970-01-01T00:10:00+00:00")
+    assert pauses_before([merged, _message(700)]) == [None, 100]
+
+
+@pytest.mark.parametrize("event", ["1970-01-01T00:10:00", "soon", None])
+def test_an_event_without_a_moment_is_passed_over(event):
+    merged = _message(0, "1970-01-01T00:00:00+00:00", event)
+    assert pauses_before([merged, _message(700)]) == [None, 700]
+
+
+def test_a_message_without_a_time_has_no_pause_and_hides_none():
+    times = [None, 10, None, 50]
+    assert pauses_before([_message(t) for t in times]) == [None, None, None, 40]
+
+
+def test_a_pause_is_never_negative():
+    assert pauses_before([_message(t) for t in (100, 40, 130)]) == [None, 0, 30]

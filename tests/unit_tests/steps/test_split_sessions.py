@@ -1,0 +1,178 @@
+"""SplitSessions: silences, replies, sizes and ids."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from langchain_chatexports.standard_tests import SessionTransformUnitTests
+from langchain_chatexports.steps.split_sessions import SplitSessions
+from tests.unit_tests.builders.paces import session_of
+
+MINUTE, HOUR = 60, 3600
+
+
+class TestSplitSessionsAuto(SessionTransformUnitTests):
+    @property
+    def transform_class(self):
+        return SplitSessions
+
+
+class TestSplitSessionsByGapAndSize(SessionTransformUnitTests):
+    @property
+    def transform_class(self):
+        return SplitSessions
+
+    @property
+    def transform_params(self) -> dict[str, Any]:
+        return {
+            "gap": timedelta(hours=1),
+            "max_messages": 5,
+            "reply_within": timedelta(days=2),
+        }
+
+
+def _split(step: SplitSessions, *times: int | None, **replies: str) -> list[list[int]]:
+    session = session_of([*times])
+    for message_id, answered in replies.items():
+        message = session["messages"][int(message_id[1:])]
+        message.additional_kwargs["reply_to"] = answered
+    return [
+        [int(str(message.content)) for message in part["messages"]]
+        for part in step.invoke(session)
+    ]
+
+
+BY_HOUR = SplitSessions(gap=timedelta(hours=1))
+
+
+def test_a_longer_pause_splits():
+    assert _split(BY_HOUR, 0, 10, HOUR + 11) == [[0, 1], [2]]
+
+
+def test_a_pause_as_long_as_the_gap_does_not_split():
+    assert _split(BY_HOUR, 0, HOUR) == [[0, 1]]
+
+
+def test_auto_finds_the_silence_of_a_quick_thread():
+    talk = [start + 20 * i for start in (0, 5 * HOUR, 11 * HOUR) for i in range(30)]
+    assert [len(part) for part in _split(SplitSessions(), *talk)] == [30, 30, 30]
+
+
+def test_auto_keeps_the_slow_replies_of_a_slow_thread_together():
+    week = 7 * 24 * HOUR
+    talk = [start + HOUR * i for start in range(0, 9 * week, week) for i in range(12)]
+    assert [len(part) for part in _split(SplitSessions(), *talk)] == [12] * 9
+
+
+@pytest.mark.parametrize(
+    "link", ["m1", {"id": "m1"}, {"message_id": "m1"}, {"guid": "m1"}], ids=repr
+)
+def test_a_reply_stays_with_what_it_answers(link):
+    assert _split(BY_HOUR, 0, 10, 5 * HOUR, 9 * HOUR, m2=link) == [[0, 1, 2], [3]]
+
+
+def test_a_reply_holds_everything_between_its_two_sides():
+    parts = _split(BY_HOUR, 0, 5 * HOUR, 9 * HOUR, 14 * HOUR, m2="m0")
+    assert parts == [[0, 1, 2], [3]]
+
+
+def test_a_reply_to_what_is_too_old_holds_nothing():
+    step = SplitSessions(gap=timedelta(hours=1), reply_within=timedelta(hours=8))
+    parts = _split(step, 0, 5 * HOUR, 9 * HOUR, m1="m0", m2="m0")
+    assert parts == [[0, 1], [2]]
+
+
+def test_a_reply_to_an_unknown_message_holds_nothing():
+    assert _split(BY_HOUR, 0, 5 * HOUR, m1="elsewhere") == [[0], [1]]
+
+
+def test_a_part_that_is_too_long_is_cut_at_its_largest_pause():
+    step = SplitSessions(gap=timedelta(days=1), max_messages=3)
+    assert _split(step, 0, 50, 60, 70, 100) == [[0], [1, 2, 3], [4]]
+
+
+def test_among_equal_pauses_the_middle_one_is_cut():
+    step = SplitSessions(gap=timedelta(days=1), max_messages=4)
+    assert [len(p) for p in _split(step, *range(0, 160, 10))] == [4, 4, 4, 4]
+
+
+def test_size_cuts_between_a_reply_and_its_answer_only_as_a_last_resort():
+    step = SplitSessions(gap=timedelta(days=1), max_messages=3)
+    assert _split(step, 0, 10, 900, 910, m2="m1") == [[0], [1, 2, 3]]
+    step = SplitSessions(gap=timedelta(days=1), max_messages=1)
+    assert _split(step, 0, 900, m1="m0") == [[0], [1]]
+
+
+def test_size_counts_after_the_silences_were_cut():
+    step = SplitSessions(gap=timedelta(hours=1), max_messages=2)
+    parts = _split(step, 0, 1, 5 * HOUR, 5 * HOUR + 9, 5 * HOUR + 10)
+    assert parts == [[0, 1], [2], [3, 4]]
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.integers(0, 10**6)), max_size=60),
+    st.integers(1, 9),
+)
+def test_parts_are_the_session_and_no_part_is_too_long(times, most):
+    times = sorted((t for t in times if t is not None), reverse=False)
+    step = SplitSessions(gap=timedelta(hours=3), max_messages=most)
+    parts = _split(step, *times)
+    assert [index for part in parts for index in part] == list(range(len(times)))
+    if len(times) > 1:
+        assert max(map(len, parts)) <= most
+
+
+def test_a_session_without_times_passes_untouched():
+    session = session_of([None] * 30, id="thread")
+    (part,) = SplitSessions(max_messages=4).invoke(session)
+    assert part is session
+
+
+def test_messages_without_a_time_stay_with_their_neighbors():
+    assert _split(BY_HOUR, None, None, 0, None, 5 * HOUR) == [[0, 1, 2, 3], [4]]
+
+
+def test_a_session_that_stays_whole_keeps_its_id():
+    session = session_of([0, 10], id="thread")
+    assert BY_HOUR.invoke(session) == [session]
+
+
+def test_parts_have_ids_of_their_own_and_name_the_thread():
+    parts: list[Any] = BY_HOUR.invoke(session_of([0, 5 * HOUR], id="thread", title="t"))
+    assert [part["metadata"] for part in parts] == [
+        {"id": "thread#1", "title": "t", "thread_id": "thread"},
+        {"id": "thread#2", "title": "t", "thread_id": "thread"},
+    ]
+
+
+def test_parts_of_parts_still_name_the_thread():
+    session = session_of([0, 10, 30, 5 * HOUR], id="thread")
+    finer = BY_HOUR | SplitSessions(gap=timedelta(seconds=15))
+    metadata: list[Any] = [part["metadata"] for part in finer.invoke(session)]
+    assert [m["id"] for m in metadata] == ["thread#1#1", "thread#1#2", "thread#2"]
+    assert {m["thread_id"] for m in metadata} == {"thread"}
+
+
+def test_parts_share_no_metadata():
+    first, second = BY_HOUR.invoke(session_of([0, 5 * HOUR], id="thread"))
+    assert first["metadata"] is not second["metadata"]
+
+
+@pytest.mark.parametrize("gap", [timedelta(0), timedelta(minutes=-1), "often"])
+def test_a_gap_that_is_none_is_refused(gap):
+    with pytest.raises(ValidationError):
+        SplitSessions(gap=gap)
+
+
+@pytest.mark.benchmark
+def test_a_long_thread_without_a_silence_is_cut_in_seconds(benchmark):
+    session = session_of([*range(0, 400_000, 10)])
+    step = SplitSessions(gap=timedelta(days=1), max_messages=8)
+    benchmark.pedantic(lambda: list(step.transform_session(session)), rounds=1)
+    assert benchmark.stats.stats.max < 5
