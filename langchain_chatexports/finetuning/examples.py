@@ -37,8 +37,8 @@ __all__ = [
     "ExampleCounts",
     "TrainingExample",
     "TrainingMessage",
-    "check_answers_found",
     "convert_session",
+    "require_assistant",
     "safe_name",
     "session_to_example",
     "to_training_examples",
@@ -140,7 +140,7 @@ def to_training_examples(
             if converted is not None:
                 yield converted.example
             del session
-    check_answers_found(counts)
+    require_assistant(counts)
 
 
 class ConvertedSession(NamedTuple):
@@ -148,18 +148,6 @@ class ConvertedSession(NamedTuple):
 
     example: TrainingExample
     kept: Sequence[BaseMessage]
-
-
-def check_answers_found(counts: ExampleCounts) -> None:
-    """Make sure that the AI said something in the sessions that were converted.
-
-    Args:
-        counts: What became of the sessions.
-
-    Raises:
-        SenderNotFoundError: If there were sessions and none has a message by the AI.
-    """
-    require_assistant(counts)
 
 
 def session_to_example(

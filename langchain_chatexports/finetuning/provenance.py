@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from langchain_chatexports.finetuning.examples import (
     ExampleCounts,
     TrainingExample,
-    check_answers_found,
     convert_session,
+    require_assistant,
 )
 from langchain_chatexports.steps.base import iter_sessions
 
@@ -159,7 +159,7 @@ def trace_examples(
                 origin = origin_of_session(session, converted.kept)
                 yield TracedExample(converted.example, origin)
             del session
-    check_answers_found(counts)
+    require_assistant(counts)
 
 
 def traced(examples: Iterable[AnyExample]) -> Iterator[TracedExample]:
