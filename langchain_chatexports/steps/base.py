@@ -243,7 +243,10 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
     ) -> SessionPipeline | RunnableSequence[Any, Any]:
         """Join with a step to a step, with anything else to an LCEL sequence."""
         if isinstance(other, SessionTransform):
-            return SessionPipeline(steps=(*self.flattened(), *other.flattened()))
+            return SessionPipeline(steps=(self, other))
+        if isinstance(other, BaseChatLoader):
+            msg = "A chat loader stands left of its steps: loader | step."
+            raise TypeError(msg)
         # langchain-core declares the wider `Runnable`.
         return cast("RunnableSequence[Any, Any]", super().__or__(cast("Any", other)))
 

@@ -1,0 +1,135 @@
+"""Chat sessions and loaders of them, built in a line."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from langchain_core.chat_sessions import ChatSession
+
+START = 1_693_182_723
+
+
+def said(
+    sender: str | None,
+    content: Any,
+    *,
+    at: int | None = None,
+    by_ai: bool = False,
+    message_id: str | None = None,
+    **kwargs: Any,
+) -> BaseMessage:
+    """A message; `at` gives it a time and an event, in seconds after the start."""
+    extra: dict[str, Any] = {} if sender is None else {"sender": sender}
+    if at is not None:
+        extra["message_time"] = START + at
+        extra["events"] = [{"message_time": f"+{at}s"}]
+    kind = AIMessage if by_ai else HumanMessage
+    return kind(content=content, additional_kwargs={**extra, **kwargs}, id=message_id)
+
+
+def talk(*lines: str, **keys: Any) -> ChatSession:
+    """A session of lines such as `"Hare: Speed is key!"`, half a minute apart."""
+    messages = [
+        said(sender, text, at=30 * index, is_from_me=sender == "Tortoise")
+        for index, (sender, text) in enumerate(line.split(": ", 1) for line in lines)
+    ]
+    session: Any = {"messages": messages, **keys}
+    return session
+
+
+def numbered(length: int) -> ChatSession:
+    """A session of so many messages, their texts being their numbers."""
+    return {"messages": [said(f"s{i % 2}", str(i)) for i in range(length)]}
+
+
+def texts(session: ChatSession) -> list[Any]:
+    return [message.content for message in session["messages"]]
+
+
+class ListLoader(BaseChatLoader):
+    """A loader of another package: no `|`, no `inspect`. Counts reads and closings."""
+
+    def __init__(self, sessions: Sequence[ChatSession], seconds: float = 0) -> None:
+        self.sessions = sessions
+        self.seconds = seconds
+        self.reads = self.closed = 0
+
+    def lazy_load(self) -> Iterator[ChatSession]:
+        try:
+            for session in self.sessions:
+                self.reads += 1
+                time.sleep(self.seconds)
+                yield session
+        finally:
+            self.closed += 1
+
+
+class GrowingLoader(BaseChatLoader):
+    """Builds sessions of 20 messages while it is read."""
+
+    def __init__(self, sessions: int) -> None:
+        self.sessions = sessions
+
+    def lazy_load(self) -> Iterator[ChatSession]:
+        for number in range(self.sessions):
+            yield talk(*(f"{'HT'[i % 2]}: {number} {i} " + "x" * 99 for i in range(20)))
+
+
+class SQLiteLoader(BaseChatLoader):
+    """Reads from a database, whose connection belongs to one thread."""
+
+    def __init__(self, path: Path, sessions: int) -> None:
+        self.path = path
+        self.closed = 0
+        self.connection: sqlite3.Connection | None = None
+        with sqlite3.connect(path) as connection:
+            connection.execute("CREATE TABLE line (text TEXT)")
+            connection.executemany(
+                "INSERT INTO line VALUES (?)", [(str(i),) for i in range(sessions)]
+            )
+        connection.close()
+
+    def lazy_load(self) -> Iterator[ChatSession]:
+        connection = self.connection = sqlite3.connect(self.path)
+        try:
+            for (text,) in connection.execute("SELECT text FROM line"):
+                yield {"messages": [said("Hare", text)]}
+        finally:
+            connection.close()
+            self.closed += 1
+
+
+class Trace(BaseCallbackHandler):
+    """Records what a tracer is told of each run."""
+
+    def __init__(self) -> None:
+        self.names: list[Any] = []
+        self.parents: list[Any] = []
+        self.run_ids: list[Any] = []
+        self.told: list[Any] = []
+        self.outputs: list[Any] = []
+        self.errors: list[BaseException] = []
+
+    def on_chain_start(self, serialized: Any, inputs: Any, **kwargs: Any) -> None:
+        self.names.append(kwargs["name"])
+        self.parents.append(kwargs["parent_run_id"])
+        self.run_ids.append(kwargs["run_id"])
+        self.told.append((serialized, inputs, kwargs))
+
+    def on_chain_end(self, outputs: Any, **kwargs: Any) -> None:
+        del kwargs
+        self.outputs.append(outputs)
+
+    def on_chain_error(self, error: BaseException, **kwargs: Any) -> None:
+        del kwargs
+        self.errors.append(error)

@@ -1,0 +1,482 @@
+"""What any step does as a Runnable, on loaders of ours and of others."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import sqlite3
+import tracemalloc
+import warnings
+from contextlib import aclosing, closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langchain_core._api import LangChainBetaWarning
+from langchain_core.load import dumps, loads
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import (
+    ConfigurableField,
+    RunnableLambda,
+    RunnableParallel,
+    RunnableSequence,
+)
+
+from langchain_chatexports.chat_loaders.base import TransformedChatLoader
+from langchain_chatexports.chat_loaders.utils import merge_chat_runs
+from langchain_chatexports.steps import (
+    ChunkSessions,
+    MapAIMessages,
+    MergeChatRuns,
+    SessionPipeline,
+    SessionTransform,
+    iter_sessions,
+)
+from tests.unit_tests.builders.sessions import (
+    GrowingLoader,
+    ListLoader,
+    SQLiteLoader,
+    Trace,
+    talk,
+    texts,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from langchain_core.chat_sessions import ChatSession
+
+RACES = [
+    talk("Hare: Speed", "Hare: is key!", "Tortoise: No.", id=f"race-{n}")
+    for n in range(4)
+]
+PREPARE = MergeChatRuns() | MapAIMessages(sender="Tortoise")
+
+
+class Fails(SessionTransform):
+    def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
+        del session
+        msg = "the step failed"
+        raise LookupError(msg)
+
+
+# --- what is read
+
+
+def test_nested_iterables_are_read_in_order() -> None:
+    nested: Any = [RACES[0], [RACES[1], (RACES[2],)], ListLoader(RACES[3:])]
+    assert list(iter_sessions(nested)) == RACES
+
+
+def test_closing_the_iterator_closes_the_loader() -> None:
+    loader = ListLoader(RACES)
+    sessions = iter_sessions(loader)
+    next(sessions)
+    sessions.close()
+    assert loader.closed == 1
+
+
+def test_closing_the_iterator_closes_a_generator() -> None:
+    loader = ListLoader(RACES)
+    given = loader.lazy_load()
+    sessions = iter_sessions(given)
+    next(sessions)
+    sessions.close()
+    assert loader.closed == 1
+
+
+def test_message_for_a_session_closes_the_source_at_once() -> None:
+    closed = []
+
+    def mixed() -> Iterator[Any]:
+        try:
+            yield RACES[0]
+            yield HumanMessage("no session")
+        finally:
+            closed.append(True)
+
+    with pytest.raises(TypeError, match="wrap the messages") as caught:
+        MergeChatRuns().invoke(mixed())
+    # The error's traceback holds the frames, so nothing here is closed by chance.
+    assert closed
+    assert caught.value.__traceback__
+
+
+def test_error_of_the_source_passes_through() -> None:
+    def failing() -> Iterator[ChatSession]:
+        yield RACES[0]
+        msg = "disk gone"
+        raise OSError(msg)
+
+    with pytest.raises(OSError, match="disk gone"):
+        MergeChatRuns().invoke(failing())
+
+
+def test_failing_step_closes_the_loader() -> None:
+    loader = ListLoader(RACES)
+    with pytest.raises(LookupError) as caught:
+        (MergeChatRuns() | Fails()).invoke(loader)
+    assert loader.closed == 1
+    assert caught.value.__traceback__
+
+
+# --- joining
+
+
+@pytest.mark.parametrize("sessions", [[], RACES[:1], RACES], ids=len)
+def test_joining_is_associative(sessions: list[ChatSession]) -> None:
+    loader = ListLoader(sessions)
+    a, b, c = MergeChatRuns(), MapAIMessages(sender="Hare"), ChunkSessions(size=3)
+    expected = (loader | a | b | c).load()
+    assert (loader | (a | b | c)).load() == expected
+    assert (loader | (a | b) | c).load() == expected
+    assert (loader | a | (b | c)).load() == expected
+    assert (a | b) | c == a | (b | c)
+
+
+def test_loader_of_another_package_becomes_a_loader_of_ours() -> None:
+    assert isinstance(ListLoader(RACES) | MergeChatRuns(), TransformedChatLoader)
+
+
+def test_step_and_runnable_become_a_sequence() -> None:
+    assert isinstance(PREPARE | RunnableLambda(len), RunnableSequence)
+    assert isinstance(PREPARE | len, RunnableSequence)
+
+
+def test_chain_of_steps_and_runnable_is_invoked_with_a_loader() -> None:
+    assert (PREPARE | RunnableLambda(len)).invoke(ListLoader(RACES)) == 4
+
+
+def test_step_stands_behind_a_runnable_too() -> None:
+    chain = RunnableLambda(ListLoader) | PREPARE
+    assert chain.invoke(RACES) == PREPARE.invoke(RACES)
+    assert [s for chunk in chain.stream(RACES) for s in chunk] == PREPARE.invoke(RACES)
+
+
+async def test_loader_from_a_runnable_is_read_off_the_event_loop() -> None:
+    chain = RunnableLambda(lambda _: ListLoader(RACES, seconds=0.05)) | PREPARE
+    ticks = await ticks_while(chain.ainvoke(None))
+    assert ticks > 10
+
+
+def test_function_that_returns_an_iterator_gets_the_whole_list() -> None:
+    """The functions are no generator functions, which LCEL would feed with chunks."""
+    chain = MapAIMessages(sender="Tortoise") | merge_chat_runs | list
+    assert chain.invoke(RACES) == PREPARE.invoke(RACES)
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        MergeChatRuns().with_config(run_name="merge"),
+        MapAIMessages().configurable_fields(sender=ConfigurableField(id="ai")),
+        RunnableLambda(len),
+        MergeChatRuns() | RunnableLambda(len),
+    ],
+    ids=lambda right: type(right).__name__,
+)
+@pytest.mark.parametrize(
+    "loader", [ListLoader(RACES), ListLoader(RACES) | MergeChatRuns()], ids=["", "ours"]
+)
+def test_loader_joins_with_steps_only(loader, right) -> None:
+    with pytest.raises(TypeError, match=r"Expected a Runnable|Write .steps"):
+        loader | right
+
+
+def test_loader_on_the_right_is_an_error_that_says_so() -> None:
+    with pytest.raises(TypeError, match="loader stands left of its steps"):
+        MergeChatRuns() | ListLoader(RACES)
+
+
+def test_loader_with_steps_reads_nothing_before_iteration() -> None:
+    loader = ListLoader(RACES)
+    joined = loader | PREPARE | ChunkSessions()
+    joined.lazy_load()
+    assert loader.reads == 0
+
+
+def test_loader_with_steps_pickles() -> None:
+    joined = GrowingLoader(3) | PREPARE
+    assert pickle.loads(pickle.dumps(joined)).load() == joined.load()  # noqa: S301
+
+
+# --- pipelines
+
+
+def test_pipeline_of_pipelines_is_flat() -> None:
+    a, b, c = MergeChatRuns(), MapAIMessages(), ChunkSessions()
+    assert SessionPipeline(steps=(a, SessionPipeline(steps=(b, c)))).steps == (a, b, c)
+
+
+def test_pipeline_without_steps_passes_sessions_on() -> None:
+    assert SessionPipeline(steps=()).invoke(RACES) == RACES
+
+
+def test_repr_of_a_pipeline_is_what_was_written() -> None:
+    assert repr(MergeChatRuns() | ChunkSessions(size=4)) == (
+        "MergeChatRuns() | ChunkSessions(size=4)"
+    )
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_pipeline_of_any_length_has_a_graph(count: int) -> None:
+    steps = (MergeChatRuns(), ChunkSessions())[:count]
+    drawn = SessionPipeline(steps=steps).get_graph().draw_mermaid()
+    assert all(step.get_name() in drawn for step in steps)
+
+
+# --- running
+
+
+def test_map_gives_a_list_per_loader() -> None:
+    loaders = [ListLoader(RACES), ListLoader(RACES[:1])]
+    assert PREPARE.map().invoke(loaders) == [
+        PREPARE.invoke(RACES),
+        PREPARE.invoke(RACES[:1]),
+    ]
+
+
+def test_steps_run_in_parallel_over_one_loader() -> None:
+    parallel = RunnableParallel(merged=MergeChatRuns(), counted=PREPARE | len)
+    output = parallel.invoke(ListLoader(RACES))
+    assert output == {"merged": MergeChatRuns().invoke(RACES), "counted": 4}
+
+
+def test_batch_returns_errors_where_asked() -> None:
+    good, bad = PREPARE.batch([RACES, 3], return_exceptions=True)
+    assert good == PREPARE.invoke(RACES)
+    assert isinstance(bad, TypeError)
+
+
+def test_configurable_field_is_set_at_run_time() -> None:
+    step = MapAIMessages(sender="Hare").configurable_fields(
+        sender=ConfigurableField(id="ai")
+    )
+    for name, expected in (("Hare", "ai"), ("Tortoise", "human")):
+        (session,) = step.with_config(configurable={"ai": name}).invoke(RACES[:1])
+        assert session["messages"][0].type == expected
+
+
+def test_with_config_names_the_run() -> None:
+    trace = Trace()
+    PREPARE.with_config(run_name="prepare", callbacks=[trace]).invoke(RACES)
+    assert trace.names == ["prepare"]
+
+
+def test_step_in_a_sequence_is_a_child_run() -> None:
+    trace = Trace()
+    (MergeChatRuns() | RunnableLambda(len)).invoke(RACES, {"callbacks": [trace]})
+    assert trace.names[:2] == ["RunnableSequence", "MergeChatRuns"]
+    assert trace.parents[1] == trace.run_ids[0]
+
+
+# --- traces
+
+
+@pytest.mark.parametrize("bad", [3, "text", [HumanMessage("secret")]], ids=repr)
+def test_bad_input_is_an_error_of_the_run(bad: Any) -> None:
+    trace = Trace()
+    with pytest.raises(TypeError):
+        MergeChatRuns().invoke(bad, {"callbacks": [trace]})
+    assert [type(error) for error in trace.errors] == [TypeError]
+    assert "secret" not in str(trace.errors)
+
+
+async def test_bad_input_is_an_error_of_the_run_async() -> None:
+    trace = Trace()
+    with pytest.raises(TypeError):
+        await MergeChatRuns().ainvoke(3, {"callbacks": [trace]})
+    assert [type(error) for error in trace.errors] == [TypeError]
+
+
+def test_stopped_stream_ends_its_run_with_the_count_so_far() -> None:
+    trace = Trace()
+    with closing(PREPARE.stream(RACES, {"callbacks": [trace]})) as chunks:
+        next(chunks)
+        next(chunks)
+    assert (trace.outputs, trace.errors) == ([{"sessions": 2}], [])
+
+
+async def test_stopped_stream_ends_its_run_async() -> None:
+    trace = Trace()
+    async with aclosing(PREPARE.astream(RACES, {"callbacks": [trace]})) as chunks:
+        await anext(chunks)
+    assert (trace.outputs, trace.errors) == ([{"sessions": 1}], [])
+
+
+async def test_cancelled_task_ends_its_run_with_that_error() -> None:
+    trace, loader = Trace(), ListLoader(RACES, seconds=0.2)
+    task = asyncio.create_task(PREPARE.ainvoke(loader, {"callbacks": [trace]}))
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [type(error) for error in trace.errors] == [asyncio.CancelledError]
+    assert loader.closed == 1
+    assert loader.reads < len(RACES)
+
+
+async def test_events_of_a_step_name_its_run() -> None:
+    events = [event async for event in PREPARE.astream_events(RACES, version="v2")]
+    kinds = [event["event"] for event in events]
+    assert kinds[0] == "on_chain_start"
+    assert kinds[-1] == "on_chain_end"
+    assert kinds.count("on_chain_stream") == 4
+    assert events[-1]["data"]["output"] == {"sessions": 4}
+
+
+# --- async
+
+
+async def ticks_while(awaitable) -> int:
+    """Count how often the event loop comes round while something is awaited."""
+    task = asyncio.ensure_future(awaitable)
+    ticks = 0
+    while not task.done():
+        await asyncio.sleep(0.005)
+        ticks += 1
+    await task
+    return ticks
+
+
+async def test_event_loop_stays_free_while_a_loader_reads() -> None:
+    """The loader sleeps 0.2 s; read inline it would let the loop come round twice."""
+    assert await ticks_while(PREPARE.ainvoke(ListLoader(RACES, seconds=0.05))) > 10
+
+
+async def test_sqlite_loader_is_read_on_one_thread(tmp_path: Path) -> None:
+    loader = SQLiteLoader(tmp_path / "lines.db", 50)
+    sessions = await MergeChatRuns().ainvoke(loader)
+    assert [texts(session) for session in sessions] == [[str(n)] for n in range(50)]
+
+
+async def test_sqlite_loader_is_closed_on_its_thread(tmp_path: Path) -> None:
+    loader = SQLiteLoader(tmp_path / "lines.db", 50)
+    async with aclosing(MergeChatRuns().astream(loader)) as chunks:
+        await anext(chunks)
+    assert loader.closed == 1
+
+
+async def test_half_read_generator_of_a_sqlite_loader_is_refused(
+    tmp_path: Path,
+) -> None:
+    """Its connection belongs to the thread that began; pass the loader instead."""
+    loader = SQLiteLoader(tmp_path / "lines.db", 5)
+    sessions = loader.lazy_load()
+    next(sessions)
+    with pytest.raises(sqlite3.ProgrammingError):
+        await MergeChatRuns().ainvoke(sessions)
+    loader.connection.close()  # The generator could not, on the other thread.
+
+
+async def test_many_loaders_are_read_at_the_same_time() -> None:
+    loaders = [ListLoader(RACES, seconds=0.01) for _ in range(5)]
+    outputs = await PREPARE.abatch(loaders)
+    assert outputs == [PREPARE.invoke(RACES)] * 5
+
+
+# --- memory
+
+
+def drain_stream(loader: GrowingLoader) -> None:
+    for chunk in PREPARE.stream(loader):
+        del chunk
+
+
+def drain_loader(loader: GrowingLoader) -> None:
+    for session in (loader | PREPARE).lazy_load():
+        del session
+
+
+def drain_transform(loader: GrowingLoader) -> None:
+    for chunk in PREPARE.transform([session] for session in loader.lazy_load()):
+        del chunk
+
+
+def drain_with_config(loader: GrowingLoader) -> None:
+    for chunk in PREPARE.with_config(tags=["x"]).stream(loader):
+        del chunk
+
+
+def drain_traced(loader: GrowingLoader) -> None:
+    for chunk in PREPARE.stream(loader, {"callbacks": [Trace()]}):
+        del chunk
+
+
+def drain_async(loader: GrowingLoader) -> None:
+    async def drain() -> None:
+        async with aclosing(PREPARE.astream(loader)) as chunks:
+            async for chunk in chunks:
+                del chunk
+
+    asyncio.run(drain())
+
+
+@pytest.mark.parametrize(
+    "drain",
+    [
+        drain_loader,
+        drain_stream,
+        drain_transform,
+        drain_with_config,
+        drain_traced,
+        drain_async,
+    ],
+)
+def test_one_session_is_alive_at_a_time(drain) -> None:
+    """100 sessions of 20 messages are about 3 MB when they are kept."""
+    drain(GrowingLoader(2))
+    tracemalloc.start()
+    try:
+        drain(GrowingLoader(100))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 400_000
+
+
+# --- serialization
+
+
+def read_back(text: str, **params: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LangChainBetaWarning)
+        return loads(text, **params)
+
+
+STEPS = [MergeChatRuns, MapAIMessages, ChunkSessions, SessionPipeline]
+
+
+def test_pipeline_survives_with_both_arguments() -> None:
+    pipeline = PREPARE | ChunkSessions(size=4, overlap=1, keep_tail=True)
+    again = read_back(
+        dumps(pipeline),
+        allowed_objects=STEPS,
+        valid_namespaces=["langchain_chatexports"],
+    )
+    assert again == pipeline
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"allowed_objects": STEPS}, {"valid_namespaces": ["langchain_chatexports"]}],
+    ids=lambda params: next(iter(params)),
+)
+def test_one_argument_is_not_enough(params: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"Invalid namespace|not allowed"):
+        read_back(dumps(PREPARE), **{"allowed_objects": "core", **params})
+
+
+def test_our_steps_have_one_namespace_whatever_their_module() -> None:
+    for step in STEPS:
+        assert step.lc_id() == ["langchain_chatexports", "steps", step.__name__]
+
+
+def test_steps_of_others_keep_their_module() -> None:
+    assert Fails.lc_id() == [*Fails.__module__.split("."), "Fails"]
+
+
+def test_content_of_ai_messages_is_that_of_the_human_ones() -> None:
+    (session,) = PREPARE.invoke(RACES[:1])
+    assert texts(session) == ["Speed\n\nis key!", "No."]
+    assert isinstance(session["messages"][1], AIMessage)

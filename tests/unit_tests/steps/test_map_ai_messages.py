@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from pydantic import ValidationError
+
+from langchain_chatexports.steps import MapAIMessages
+from tests.unit_tests.builders.sessions import said, talk
+
+
+def kinds(session, **params):
+    (output,) = MapAIMessages(**params).transform_session(session)
+    return [message.type for message in output["messages"]]
+
+
+CHAT = talk("Tortoise: Slow.", "Hare: Fast!", "Tortoise: Steady.", "Fox: Hm.")
+
+
+def test_messages_of_the_sender_become_ai_messages() -> None:
+    assert kinds(CHAT, sender="Hare") == ["human", "ai", "human", "human"]
+
+
+def test_several_names_are_one_person() -> None:
+    assert kinds(CHAT, sender=["Hare", "Fox"]) == ["human", "ai", "human", "ai"]
+
+
+def test_without_a_sender_the_owner_is_the_ai() -> None:
+    assert kinds(CHAT) == ["ai", "human", "ai", "human"]
+
+
+@pytest.mark.parametrize("is_from_me", [False, None, "yes", 1])
+def test_only_true_marks_the_owner(is_from_me: object) -> None:
+    session = {"messages": [said("Hare", "Hi", is_from_me=is_from_me)]}
+    assert kinds(session) == ["human"]
+
+
+def test_sender_who_does_not_occur_is_no_error() -> None:
+    assert set(kinds(CHAT, sender="Wolf")) == {"human"}
+
+
+def test_names_are_compared_exactly() -> None:
+    assert set(kinds(CHAT, sender="hare")) == {"human"}
+
+
+def test_part_of_a_name_is_no_match() -> None:
+    assert set(kinds(CHAT, sender=("Ha", "re"))) == {"human"}
+
+
+def test_message_keeps_what_it_has() -> None:
+    message = HumanMessage(
+        content=["a", "b"],
+        additional_kwargs={"sender": "Hare", "message_time": 1},
+        response_metadata={"k": "v"},
+        id="m1",
+        name="hare",
+    )
+    (output,) = MapAIMessages(sender="Hare").invoke({"messages": [message]})
+    assert output["messages"] == [
+        AIMessage(
+            content=["a", "b"],
+            additional_kwargs={"sender": "Hare", "message_time": 1},
+            response_metadata={"k": "v"},
+            id="m1",
+            name="hare",
+        )
+    ]
+
+
+def test_additional_kwargs_are_copied() -> None:
+    message = said("Hare", "a")
+    (output,) = MapAIMessages(sender="Hare").invoke({"messages": [message]})
+    assert output["messages"][0].additional_kwargs is not message.additional_kwargs
+
+
+def test_other_messages_are_the_same_objects() -> None:
+    (output,) = MapAIMessages(sender="Hare").invoke(CHAT)
+    assert output["messages"][0] is CHAT["messages"][0]
+
+
+def test_ai_message_is_the_same_object() -> None:
+    message = said("Hare", "a", by_ai=True)
+    (output,) = MapAIMessages(sender="Hare").invoke({"messages": [message]})
+    assert output["messages"][0] is message
+
+
+def test_message_without_a_sender_stays() -> None:
+    assert kinds({"messages": [SystemMessage("x")]}, sender="Hare") == ["system"]
+
+
+@pytest.mark.parametrize("names", [["b", "a"], {"a", "b"}, ("a", "b", "b")], ids=repr)
+def test_order_and_kind_of_the_names_do_not_matter(names) -> None:
+    assert MapAIMessages(sender=names) == MapAIMessages(sender=("a", "b"))
+    assert hash(MapAIMessages(sender=names)) == hash(MapAIMessages(sender=("a", "b")))
+
+
+@pytest.mark.parametrize("sender", ["", (), [], ("a", ""), 3, [3]], ids=repr)
+def test_sender_that_is_no_name_is_refused(sender) -> None:
+    with pytest.raises(ValidationError, match="sender"):
+        MapAIMessages(sender=sender)

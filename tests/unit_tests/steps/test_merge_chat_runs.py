@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+from copy import deepcopy
+from datetime import timedelta
+from itertools import groupby
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.messages import AIMessage, SystemMessage
+from pydantic import ValidationError
+
+from langchain_chatexports.steps import MergeChatRuns
+from tests.unit_tests.builders.sessions import START, said, talk, texts
+
+
+def merged(*messages, **params):
+    (session,) = MergeChatRuns(**params).transform_session({"messages": messages})
+    return session["messages"]
+
+
+def test_neighbors_of_one_sender_become_one_message() -> None:
+    session = talk("Hare: Speed", "Hare: is key!", "Tortoise: No.", "Hare: Why?")
+    (output,) = MergeChatRuns().invoke(session)
+    assert texts(output) == ["Speed\n\nis key!", "No.", "Why?"]
+
+
+def test_delimiter_stands_between_texts() -> None:
+    assert merged(said("H", "a"), said("H", "b"), delimiter=" / ")[0].content == "a / b"
+
+
+def test_message_alone_is_the_same_object() -> None:
+    alone = said("H", ["a", {"type": "text", "text": "b"}])
+    assert merged(alone, said("T", "c"))[0] is alone
+
+
+def test_message_alone_keeps_its_blanks() -> None:
+    assert merged(said("H", "  a  "))[0].content == "  a  "
+
+
+def test_joined_text_is_stripped() -> None:
+    assert merged(said("H", " a "), said("H", "b\n"))[0].content == "a \n\nb"
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\n\t"])
+def test_blank_texts_are_left_out_of_the_join(blank: str) -> None:
+    run = merged(said("H", "a"), said("H", blank), said("H", "b"))
+    assert [message.content for message in run] == ["a\n\nb"]
+
+
+def test_blank_first_text_is_left_out() -> None:
+    assert merged(said("H", ""), said("H", "b"))[0].content == "b"
+
+
+def test_run_of_blanks_becomes_one_empty_message() -> None:
+    assert [m.content for m in merged(said("H", " "), said("H", ""))] == [""]
+
+
+@pytest.mark.parametrize("sender", [None, ""])
+def test_messages_without_a_sender_are_not_merged(sender: str | None) -> None:
+    assert len(merged(said(sender, "a"), said(sender, "b"))) == 2
+
+
+def test_messages_of_two_types_are_not_merged() -> None:
+    assert len(merged(said("H", "a"), said("H", "b", by_ai=True))) == 2
+
+
+def test_ai_messages_are_merged_to_an_ai_message() -> None:
+    (message,) = merged(said("H", "a", by_ai=True), said("H", "b", by_ai=True))
+    assert isinstance(message, AIMessage)
+
+
+def test_merged_message_keeps_id_name_and_kwargs_of_the_first() -> None:
+    first = said("H", "a", at=0, message_id="m1", subject="Race")
+    first.name = "hare"
+    (message,) = merged(first, said("H", "b", at=9, message_id="m2", subject="Other"))
+    assert (message.id, message.name) == ("m1", "hare")
+    assert message.additional_kwargs["message_time"] == START
+    assert message.additional_kwargs["subject"] == "Race"
+
+
+@pytest.mark.parametrize("key", ["events", "reactions", "attachments"])
+def test_lists_are_joined(key: str) -> None:
+    run = [said("H", "a"), said("H", "b", **{key: [1]}), said("H", "c", **{key: [2]})]
+    (message,) = merged(*run)
+    assert message.additional_kwargs[key] == [1, 2]
+
+
+def test_joined_lists_are_new() -> None:
+    first = said("H", "a", events=[1])
+    (message,) = merged(first, said("H", "b", events=[2]))
+    assert message.additional_kwargs["events"] is not first.additional_kwargs["events"]
+
+
+def test_lists_that_nobody_has_do_not_appear() -> None:
+    assert merged(said("H", "a"), said("H", "b"))[0].additional_kwargs == {
+        "sender": "H"
+    }
+
+
+def test_list_content_is_joined_by_its_text_parts() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "x"}}
+    first = said("H", ["a", {"type": "text", "text": "b"}, picture])
+    (message,) = merged(first, said("H", "c"))
+    assert message.content == "ab\n\nc"
+
+
+def test_list_content_of_the_input_stays() -> None:
+    content = ["a", {"type": "text", "text": "b"}]
+    first = said("H", deepcopy(content))
+    merged(first, said("H", "c"))
+    assert first.content == content
+
+
+def test_longer_pause_than_max_gap_ends_a_run() -> None:
+    run = [said("H", "a", at=0), said("H", "b", at=60), said("H", "c", at=121)]
+    output = merged(*run, max_gap=timedelta(minutes=1))
+    assert [message.content for message in output] == ["a\n\nb", "c"]
+
+
+def test_gap_is_between_neighbors_not_to_the_first() -> None:
+    run = [said("H", str(n), at=50 * n) for n in range(5)]
+    assert len(merged(*run, max_gap=timedelta(minutes=1))) == 1
+
+
+def test_missing_time_never_splits() -> None:
+    run = [said("H", "a", at=0), said("H", "b"), said("H", "c", at=9999)]
+    assert len(merged(*run, max_gap=timedelta(seconds=1))) == 1
+
+
+def test_messages_out_of_order_do_not_split() -> None:
+    run = [said("H", "a", at=99), said("H", "b", at=0)]
+    assert len(merged(*run, max_gap=timedelta(seconds=1))) == 1
+
+
+def test_negative_gap_is_refused() -> None:
+    with pytest.raises(ValidationError, match="max_gap"):
+        MergeChatRuns(max_gap=timedelta(seconds=-1))
+
+
+def test_messages_in_a_tuple_are_read() -> None:
+    (session,) = MergeChatRuns().invoke({"messages": (said("H", "a"), said("H", "b"))})
+    assert texts(session) == ["a\n\nb"]
+
+
+def test_other_message_types_pass() -> None:
+    assert len(merged(SystemMessage("be brief"), said("H", "a"))) == 2
+
+
+LINES = st.lists(st.tuples(st.sampled_from("HT"), st.text(max_size=3)), max_size=12)
+
+
+@given(LINES)
+def test_runs_are_those_of_groupby(lines) -> None:
+    output = merged(*(said(*line) for line in lines))
+    expected = []
+    for sender, group in groupby(lines, key=lambda line: line[0]):
+        run = [text for _, text in group]
+        joined = "\n\n".join(text for text in run if text.strip()).strip()
+        expected.append((sender, run[0] if len(run) == 1 else joined))
+    assert [(m.additional_kwargs["sender"], m.content) for m in output] == expected
+
+
+@given(LINES, st.none() | st.timedeltas(min_value=timedelta(0)))
+def test_merging_twice_changes_nothing_more(lines, max_gap) -> None:
+    run = [said(*line, at=n * n * 100) for n, line in enumerate(lines)]
+    once = merged(*run, max_gap=max_gap)
+    assert merged(*once, max_gap=max_gap) == once
+
+
+@given(LINES)
+def test_every_event_stays(lines) -> None:
+    run = [said(*line, at=n) for n, line in enumerate(lines)]
+    events = [e for m in merged(*run) for e in m.additional_kwargs["events"]]
+    assert events == [e for m in run for e in m.additional_kwargs["events"]]
+
+
+def test_merged_message_lists_the_ids_of_all() -> None:
+    run = [said("H", "a", message_id="m1"), said("H", "b"), said("H", "c")]
+    run[2].id = "m3"
+    (message,) = merged(*run)
+    assert message.additional_kwargs["message_ids"] == ["m1", "m3"]
+
+
+def test_ids_of_merged_messages_stay_when_they_are_merged_again() -> None:
+    ids = {"message_ids": ["m1", "m2"]}
+    first = said("H", "a", message_id="m1", **ids)
+    (message,) = merged(first, said("H", "b", message_id="m3"))
+    assert message.additional_kwargs["message_ids"] == ["m1", "m2", "m3"]
