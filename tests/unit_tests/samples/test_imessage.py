@@ -71,10 +71,15 @@ def test_every_line_is_loaded(sessions):
     assert loaded == written[::-1]
 
 
-def test_nobody_is_the_owner(sessions):
-    owned = {m.additional_kwargs["is_from_me"] for s in sessions for m in s["messages"]}
+def test_both_speakers_are_handles(path):
+    assert rows(path, "SELECT DISTINCT is_from_me FROM message") == [(0,)]
+    assert rows(path, "SELECT id FROM handle") == [("Tortoise",), ("Hare",)]
 
-    assert owned == {False}
+
+def test_no_message_is_left_out(path, sessions):
+    summary = IMessageChatLoader(path).inspect()
+
+    assert summary.found == summary.kept == sum(len(s["messages"]) for s in sessions)
 
 
 def test_each_dialogue_has_both_speakers_and_ends_with_the_ai(sessions):
