@@ -73,7 +73,18 @@ def test_every_line_is_loaded(sessions):
 
 def test_both_speakers_are_handles(path):
     assert rows(path, "SELECT DISTINCT is_from_me FROM message") == [(0,)]
-    assert rows(path, "SELECT id FROM handle") == [("Tortoise",), ("Hare",)]
+    assert rows(path, "SELECT id FROM handle ORDER BY ROWID") == [
+        ("Tortoise",),
+        ("Hare",),
+    ]
+
+
+def test_chats_are_groups_named_by_their_topic(sessions):
+    metadata = [session["metadata"] for session in sessions]
+
+    assert all(known["is_group"] for known in metadata)
+    assert metadata[0]["title"] == "The race tomorrow"
+    assert len({known["title"] for known in metadata}) == 10
 
 
 def test_no_message_is_left_out(path, sessions):
