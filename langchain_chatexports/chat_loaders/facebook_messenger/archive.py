@@ -1,0 +1,386 @@
+"""The files of an export: in folders and in zips, read in place.
+
+Nothing is ever unpacked, so an archive's names cannot lead anywhere. What an archive
+may cost is bounded before it is read: the size of its directory, and of each file
+against what it takes up packed.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+import zipfile
+import zlib
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, Protocol
+
+from langchain_chatexports.exceptions import (
+    EncryptedExportError,
+    ExportAccessError,
+    ExportFormatError,
+    ExportNotFoundError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+__all__ = ["ExportFile", "RefusedFile", "list_files", "open_file", "open_parts"]
+
+# A directory entry is 46 bytes and its name; real parts have at most some 100,000.
+_MAX_DIRECTORY_BYTES = 64 * 2**20
+# Chats pack 4 to 30 times smaller; deflate at most 1,032 times.
+_MAX_RATIO = 100
+_RATIO_FLOOR_BYTES = 16 * 2**20
+_TOTAL_RATIO_FLOOR_BYTES = 256 * 2**20
+_MAX_FILE_BYTES = 2 * 2**30
+
+_READ_SUFFIXES = (".json", ".html")
+_CONTEXT_FOLDERS = 3
+_ENCRYPTED_FLAG = 0x1
+_BROKEN_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    struct.error,
+    ValueError,
+)
+
+
+class _Opener(Protocol):
+    def open(self) -> IO[bytes]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFile:
+    """One file of an export, wherever it lies."""
+
+    folders: tuple[str, ...]
+    """The names of the folders around it, outermost first."""
+
+    name: str
+    """Its own name."""
+
+    given: int
+    """How many of `folders` are the path that the user gave, or above it."""
+
+    part: int
+    """Which of the export's parts (folders and zips) holds it."""
+
+    size: int
+    """Its length in bytes."""
+
+    label: str
+    """Where it is, for people."""
+
+    opener: _Opener
+    """How to open it."""
+
+    def read(self, limit: int | None = None) -> bytes:
+        """Read the file, or its first `limit` bytes.
+
+        Raises:
+            ExportAccessError: If the system refuses.
+            ExportFormatError: If a zip's data is damaged.
+        """
+        with self._errors_named(), self.opener.open() as file:
+            # A bounded read, because a zip may unpack to more than it declares.
+            return file.read(self.size if limit is None else min(limit, self.size))
+
+    def read_tail(self, limit: int) -> bytes:
+        """Read the last `limit` bytes."""
+        if self.size <= limit:
+            return self.read()
+        with self._errors_named(), self.opener.open() as file:
+            file.seek(self.size - limit)
+            return file.read(limit)
+
+    @contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        try:
+            yield
+        except PermissionError as error:
+            msg = (
+                f"{self.label} may not be read ({error.strerror}). Grant the program "
+                "access to it, or copy the export to a folder of your own."
+            )
+            raise ExportAccessError(msg) from error
+        except (OSError, *_BROKEN_ZIP) as error:
+            msg = (
+                f"{self.label} is damaged ({type(error).__name__}: {error}). "
+                "Download the export again."
+            )
+            raise ExportFormatError(msg) from error
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedFile:
+    """A file that is not read, because of how it is stored."""
+
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _OnDisk:
+    path: Path
+
+    def open(self) -> IO[bytes]:
+        return self.path.open("rb")
+
+
+@dataclass(frozen=True, slots=True)
+class _InZip:
+    archive: zipfile.ZipFile
+    info: zipfile.ZipInfo
+
+    def open(self) -> IO[bytes]:
+        return self.archive.open(self.info)
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    root: Path
+
+    @property
+    def name(self) -> str:
+        return self.root.name
+
+
+@dataclass(frozen=True, slots=True)
+class _Zip:
+    path: Path
+    archive: zipfile.ZipFile
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+
+def open_file(path: Path) -> ExportFile:
+    """Give one JSON file that the user named.
+
+    Raises:
+        ExportNotFoundError: If there is nothing at the path.
+        ExportAccessError: If the system refuses.
+        ExportFormatError: If it is a folder or a zip.
+    """
+    with ExitStack() as stack:
+        (part, *_) = open_parts([path], stack)
+    if isinstance(part, _Zip) or part.root.is_dir():
+        msg = (
+            f"{path} is no JSON file. "
+            "Use FolderFacebookMessengerChatLoader for a folder or a zip."
+        )
+        raise ExportFormatError(msg)
+    return _file_on_disk(path, path.resolve().parent, 0)
+
+
+def open_parts(paths: Collection[Path], stack: ExitStack) -> list[_Folder | _Zip]:
+    """Open what the user gave: folders, with the zips that lie in them, and zips.
+
+    Args:
+        paths: Folders, zips and single files.
+        stack: Closes the zips.
+
+    Returns:
+        The parts of the export, in sorted order.
+
+    Raises:
+        ExportNotFoundError: If there is nothing at a path.
+        ExportAccessError: If the system refuses.
+        ExportFormatError: If a zip is damaged or dangerous.
+    """
+    parts: list[_Folder | _Zip] = []
+    for path in paths:
+        parts += _open_part(path, stack)
+    return parts
+
+
+def list_files(parts: Collection[_Folder | _Zip]) -> Iterator[ExportFile | RefusedFile]:
+    """List the JSON and HTML files of all parts, in an order of their own.
+
+    Hidden files and the doubles that macOS puts into zips are passed over.
+    """
+    for index, part in enumerate(parts):
+        if isinstance(part, _Folder):
+            yield from _files_on_disk(part.root, index)
+        else:
+            yield from _files_in_zip(part, index)
+
+
+def _open_part(path: Path, stack: ExitStack) -> Iterator[_Folder | _Zip]:
+    try:
+        if path.is_dir():
+            yield _Folder(path)
+            for inner in sorted(path.iterdir()):
+                if _is_part(inner):
+                    yield _open_zip(inner, stack)
+        elif not path.exists():
+            msg = f"{path} does not exist. Check the path to the Messenger export."
+            raise ExportNotFoundError(msg)
+        else:
+            yield _open_zip(path, stack) if _is_zip(path) else _Folder(path)
+    except PermissionError as error:
+        raise _no_access(path) from error
+
+
+def _is_zip(path: Path) -> bool:
+    # By its first bytes: a zip that was cut off has lost its end.
+    with path.open("rb") as file:
+        return file.read(4) in {b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"}
+
+
+def _is_part(path: Path) -> bool:
+    return path.suffix.lower() == ".zip" and path.is_file() and not _is_noise(path.name)
+
+
+def _is_noise(name: str) -> bool:
+    return name.startswith("._") or name in {"__MACOSX", ".DS_Store"}
+
+
+def _is_read(name: str) -> bool:
+    return name.lower().endswith(_READ_SUFFIXES) and not _is_noise(name)
+
+
+def _files_on_disk(root: Path, part: int) -> Iterator[ExportFile | RefusedFile]:
+    resolved = root.resolve()
+    if not root.is_dir():
+        yield _file_on_disk(root, resolved.parent, part)
+        return
+    for folder, folders, names in os.walk(root, onerror=_refuse):
+        folders[:] = sorted(name for name in folders if not _is_noise(name))
+        for name in sorted(filter(_is_read, names)):
+            path = Path(folder, name)
+            # A link must not lead out of the export, and a pipe would never end.
+            if not path.resolve().is_relative_to(resolved) or not path.is_file():
+                yield RefusedFile(str(path), "it is no file of the export itself")
+                continue
+            yield _file_on_disk(path, resolved, part, root)
+
+
+def _file_on_disk(
+    path: Path, resolved: Path, part: int, root: Path | None = None
+) -> ExportFile:
+    given = resolved.parts[1:][-_CONTEXT_FOLDERS:]
+    inner = path.relative_to(root).parts[:-1] if root else ()
+    return ExportFile(
+        folders=(*given, *inner),
+        name=path.name,
+        given=len(given),
+        part=part,
+        size=path.stat().st_size,
+        label=str(path),
+        opener=_OnDisk(path),
+    )
+
+
+def _files_in_zip(part: _Zip, index: int) -> Iterator[ExportFile | RefusedFile]:
+    infos = [info for info in part.archive.infolist() if not info.is_dir()]
+    # Some packers write backslashes.
+    named = sorted(
+        ((info.filename.replace("\\", "/"), info) for info in infos),
+        key=lambda item: (item[0], item[1].header_offset),
+    )
+    read = [
+        (name, info, _reason_to_refuse(name, info))
+        for name, info in ((PurePosixPath(name), info) for name, info in named)
+        if _is_read(name.name) and not any(map(_is_noise, name.parts))
+    ]
+    _check_total(part.path, [info for _, info, reason in read if not reason])
+    for name, info, reason in read:
+        label = f"{part.path}/{name}"
+        if reason:
+            yield RefusedFile(label, reason)
+            continue
+        yield ExportFile(
+            folders=name.parts[:-1],
+            name=name.name,
+            given=0,
+            part=index,
+            size=info.file_size,
+            label=label,
+            opener=_InZip(part.archive, info),
+        )
+
+
+def _reason_to_refuse(name: PurePosixPath, info: zipfile.ZipInfo) -> str | None:
+    if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
+        return "its name leads out of the archive"
+    if stat.S_ISLNK(info.external_attr >> 16):
+        return "it is a link"
+    if info.file_size > _MAX_FILE_BYTES:
+        return "it is larger than any export file"
+    if (
+        info.file_size > _RATIO_FLOOR_BYTES
+        and info.file_size > _MAX_RATIO * info.compress_size
+    ):
+        return "it would unpack to far more than it takes up"
+    return None
+
+
+def _check_total(path: Path, infos: list[zipfile.ZipInfo]) -> None:
+    if any(info.flag_bits & _ENCRYPTED_FLAG for info in infos):
+        msg = (
+            f"{path} is protected by a password. Meta's downloads are not: unpack it "
+            "and give the folder."
+        )
+        raise EncryptedExportError(msg)
+    total = sum(info.file_size for info in infos)
+    packed = path.stat().st_size
+    if total > _TOTAL_RATIO_FLOOR_BYTES and total > _MAX_RATIO * packed:
+        msg = (
+            f"{path} would unpack to {total:,} bytes, far more than its {packed:,}: "
+            "it is made to exhaust a computer. Download the export again from Meta."
+        )
+        raise ExportFormatError(msg)
+
+
+def _open_zip(path: Path, stack: ExitStack) -> _Zip:
+    if _directory_bytes(path) > _MAX_DIRECTORY_BYTES:
+        msg = (
+            f"{path} lists more files than any export has. "
+            "Download the export again from Meta."
+        )
+        raise ExportFormatError(msg)
+    try:
+        return _Zip(path, stack.enter_context(zipfile.ZipFile(path)))
+    except _BROKEN_ZIP as error:
+        msg = (
+            f"{path} is no whole zip ({error}), probably because its download was "
+            "interrupted. Download it again."
+        )
+        raise ExportFormatError(msg) from error
+
+
+def _directory_bytes(path: Path) -> int:
+    # The end record (APPNOTE.TXT 4.3.14 to 4.3.16) says how long the list of files is;
+    # `zipfile` reads all of it at once.
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 22 - 0xFFFF - 76))
+        tail = file.read()
+    end = tail.rfind(b"PK\x05\x06")
+    if end < 0 or len(tail) < end + 22:
+        return 0
+    (directory,) = struct.unpack_from("<L", tail, end + 12)
+    large = tail.rfind(b"PK\x06\x06", 0, end)
+    if large >= 0 and len(tail) >= large + 48:
+        (directory,) = struct.unpack_from("<Q", tail, large + 40)
+    return int(directory)
+
+
+def _refuse(error: OSError) -> None:
+    raise _no_access(Path(error.filename)) from error
+
+
+def _no_access(path: Path) -> ExportAccessError:
+    msg = (
+        f"{path} may not be read. Grant the program access to it, or copy the export "
+        "to a folder of your own."
+    )
+    return ExportAccessError(msg)

@@ -1,0 +1,293 @@
+"""Which files of an export are one thread.
+
+Files are recognised by their shape. Names only say which files belong together: the
+numbered files of one thread folder, over all sections and parts.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from langchain_chatexports.chat_loaders.facebook_messenger.archive import (
+    ExportFile,
+    RefusedFile,
+)
+from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
+    Head,
+    read_head,
+)
+from langchain_chatexports.exceptions import ExportFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+__all__ = [
+    "LEFT_OUT_SECTIONS",
+    "SECTIONS",
+    "DiscoveredExport",
+    "Thread",
+    "ThreadFile",
+    "any_head",
+    "discover",
+    "is_html_thread",
+    "is_instagram_file",
+    "thread_of_file",
+]
+
+GROUP_SECTION = "your_group_messages"
+SECTIONS = frozenset(
+    {
+        "archived_threads",
+        "e2ee_cutover",
+        "filtered_threads",
+        "inbox",
+        "message_requests",
+        GROUP_SECTION,
+    }
+)
+LEFT_OUT_SECTIONS = frozenset({"filtered_threads", "message_requests"})
+
+_NUMBERED = re.compile(r"message(?:_(\d+))?\.json", re.IGNORECASE)
+_HTML = re.compile(r"message(?:_\d+)?\.html", re.IGNORECASE)
+# Folders that hold threads, and are none.
+_NO_THREAD_FOLDERS = SECTIONS | {"messages", ""}
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadFile:
+    """A file that holds messages of a thread, or may."""
+
+    file: ExportFile
+    section: str | None
+    number: int
+    is_left_out: bool
+
+
+@dataclass(slots=True)
+class Thread:
+    """The files of one conversation."""
+
+    id: str
+    order: tuple[str, ...]
+    """Sorts threads: the thread folder's name as it is on disk, then the file's."""
+
+    files: list[ThreadFile] = field(default_factory=list)
+
+    def add(self, file: ThreadFile, order: tuple[str, ...]) -> None:
+        """Add a file."""
+        self.files.append(file)
+        self.order = min(self.order, order)
+
+    def sorted_files(self) -> list[ThreadFile]:
+        """Give the files with the highest number, which is the oldest, first."""
+        return sorted(self.files, key=lambda f: (-f.number, f.file.part, f.file.label))
+
+
+@dataclass(slots=True)
+class DiscoveredExport:
+    """What an export holds."""
+
+    threads: list[Thread]
+    others: list[ExportFile]
+    """JSON files that are no threads: settings, profile and so on."""
+
+    refused: list[RefusedFile]
+    html_files: int
+    instagram_parts: set[int]
+    """The parts that are Instagram's."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Loose:
+    """A thread file outside of the numbered ones, with what its head says."""
+
+    file: ThreadFile
+    head: Head
+
+
+def discover(
+    files: Iterable[ExportFile | RefusedFile],
+    *,
+    sections: Collection[str],
+    warn: Callable[[ExportFormatError], None],
+) -> DiscoveredExport:
+    """Group an export's files into threads.
+
+    Args:
+        files: All files of all parts.
+        sections: The sections to read although they are left out by default.
+        warn: Told of each file that cannot be read.
+
+    Returns:
+        The threads in code-point order of their folders' names.
+    """
+    found = DiscoveredExport([], [], [], 0, set())
+    threads: dict[str, Thread] = {}
+    loose: list[_Loose] = []
+    for file in files:
+        if isinstance(file, RefusedFile):
+            found.refused.append(file)
+            continue
+        if is_instagram_file(file):
+            found.instagram_parts.add(file.part)
+        if is_html_thread(file.name):
+            found.html_files += 1
+        if not file.name.lower().endswith(".json"):
+            continue
+        number = _NUMBERED.fullmatch(file.name)
+        try:
+            head = None if number else read_head(file)
+        except ExportFormatError as error:
+            warn(error)
+            continue
+        if number:
+            folder = _thread_folder(file)
+            entry = _thread_file(file, sections, int(number[1] or 1))
+            _thread(threads, folder).add(entry, (folder,))
+        elif head:
+            loose.append(_Loose(_thread_file(file, sections, 0), head))
+        else:
+            found.others.append(file)
+    _place_loose(threads, loose)
+    found.threads = sorted(threads.values(), key=lambda t: (t.order, t.id))
+    return found
+
+
+def thread_of_file(file: ExportFile) -> Thread:
+    """Give the thread of one file alone."""
+    number = _NUMBERED.fullmatch(file.name)
+    folder = _thread_folder(file) if number else f"{_folder(file)}/{file.name}"
+    return Thread(_key(folder), (folder,), [_thread_file(file, SECTIONS, 1)])
+
+
+def any_head(thread: Thread, *, with_tail: bool = False) -> Head | None:
+    """Learn who takes part in a thread, from the first of its files that says so."""
+    for file in reversed(thread.sorted_files()):
+        try:
+            head = read_head(file.file, with_tail=with_tail)
+        except ExportFormatError:
+            continue
+        if head and head.participants:
+            return head
+    return None
+
+
+def is_instagram_file(file: ExportFile) -> bool:
+    """Tell by its folders whether a file is of an Instagram export."""
+    folders = [folder.lower() for folder in file.folders]
+    return any(
+        folder == "your_instagram_activity" or folder.startswith("instagram-")
+        for folder in folders
+    )
+
+
+def is_html_thread(name: str) -> bool:
+    """Tell whether a file's name is that of a thread in an HTML export."""
+    return _HTML.fullmatch(name) is not None
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", name).lower()
+
+
+def _thread(threads: dict[str, Thread], folder: str) -> Thread:
+    return threads.setdefault(_key(folder), Thread(_key(folder), (folder,)))
+
+
+def _folder(file: ExportFile) -> str:
+    return file.folders[-1] if file.folders else ""
+
+
+def _thread_folder(file: ExportFile) -> str:
+    folder = _folder(file)
+    if folder.lower() not in _NO_THREAD_FOLDERS:
+        return folder
+    try:
+        head = read_head(file, with_tail=True)
+    except ExportFormatError:
+        return folder  # Reading it later says what is wrong.
+    return (head.folder if head else None) or folder
+
+
+def _thread_file(
+    file: ExportFile, sections: Collection[str], number: int
+) -> ThreadFile:
+    section, is_named = None, False
+    first = max(0, len(file.folders) - 2)
+    for index in range(len(file.folders) - 1, first - 1, -1):
+        if file.folders[index].lower() in SECTIONS:
+            section = file.folders[index].lower()
+            is_named = index < file.given  # The user pointed right at it.
+            break
+    is_left_out = section in LEFT_OUT_SECTIONS - set(sections) and not is_named
+    return ThreadFile(file, section, number, is_left_out)
+
+
+def _place_loose(threads: dict[str, Thread], loose: list[_Loose]) -> None:
+    for item in loose:
+        file = item.file.file
+        folder, name = _folder(file), file.name
+        if item.file.section == GROUP_SECTION:
+            _place_group(threads, item)
+        elif not item.head.is_e2ee:
+            _thread(threads, f"{folder}/{name}").add(item.file, (folder, name))
+    pairs = _threads_by_pair(threads) if any(i.head.is_e2ee for i in loose) else {}
+    parts: dict[tuple[str, frozenset[str]], Thread] = {}
+    for item in loose:
+        if not item.head.is_e2ee:
+            continue
+        file = item.file.file
+        name, people = file.name, item.head.people
+        order = (name.rpartition(".")[0],)
+        thread = pairs.get(people) or parts.get((_key(name), people))
+        if thread is None:
+            thread = _thread(threads, f"{_folder(file)}/{name}")
+            thread.order = order
+            parts[_key(name), people] = thread
+            thread.add(item.file, order)
+        else:
+            thread.files.append(item.file)
+
+
+def _threads_by_pair(threads: dict[str, Thread]) -> dict[frozenset[str], Thread]:
+    """Find the 1:1 threads of each two people; the one that went over to E2EE first."""
+    pairs: dict[frozenset[str], tuple[bool, str, Thread]] = {}
+    for key, thread in threads.items():
+        if all(file.is_left_out for file in thread.files):
+            continue
+        head = any_head(thread)
+        if head is None or head.is_e2ee or len(head.people) != 2:  # noqa: PLR2004 (1:1)
+            continue
+        is_cutover = any(file.section == "e2ee_cutover" for file in thread.files)
+        candidate = (not is_cutover, key, thread)
+        known = pairs.get(head.people)
+        if known is None or candidate[:2] < known[:2]:
+            pairs[head.people] = candidate
+    return {people: thread for people, (_, _, thread) in pairs.items()}
+
+
+def _place_group(threads: dict[str, Thread], item: _Loose) -> None:
+    """Put a copy of a group's messages to the thread that it repeats."""
+    file = item.file.file
+    group_id = _key(file.name.rpartition(".")[0])
+    for key, thread in threads.items():
+        if key == group_id or key.endswith(f"_{group_id}"):
+            thread.files.append(item.file)
+            return
+    try:
+        head = read_head(file, with_tail=True) or item.head
+    except ExportFormatError:
+        head = item.head
+    if head.folder and _key(head.folder) in threads:
+        threads[_key(head.folder)].files.append(item.file)
+        return
+    for _, thread in sorted(threads.items()):
+        other = any_head(thread, with_tail=True)
+        if other and other.people == head.people and other.title == head.title:
+            thread.files.append(item.file)
+            return
+    folder, name = _folder(file), file.name
+    _thread(threads, f"{folder}/{name}").add(item.file, (group_id,))

@@ -1,0 +1,151 @@
+r"""Meta's text encoding, repaired string by string.
+
+Facebook's and Instagram's exporters write each UTF-8 byte as one `\u00XX` escape, so a
+parsed string is UTF-8 bytes seen as Latin-1. Files that somebody saved again may be
+right already, or hold both kinds of text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from langchain_chatexports.chat_loaders.facebook_messenger.private_emoji import (
+    replace_private_emoji,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["TextRepair", "without_lone_surrogates"]
+
+# Runs of well-formed UTF-8 (RFC 3629), seen as Latin-1. Surrogate pairs may come as two
+# sequences of three bytes.
+_RUN = re.compile(
+    "(?:"
+    "[\xc2-\xdf][\x80-\xbf]"
+    "|\xe0[\xa0-\xbf][\x80-\xbf]"
+    "|[\xe1-\xec\xee\xef][\x80-\xbf]{2}"
+    "|\xed[\x80-\x9f][\x80-\xbf]"
+    "|\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]"
+    "|\xf0[\x90-\xbf][\x80-\xbf]{2}"
+    "|[\xf1-\xf3][\x80-\xbf]{3}"
+    "|\xf4[\x80-\x8f][\x80-\xbf]{2}"
+    ")+"
+)
+# Nobody types C1 controls: a run that holds one is certainly broken.
+_CERTAIN = re.compile("[\x80-\x9f]")
+# Nobody ends a word in one of these and goes on with a symbol, as in `Ã©`; `É»` at the
+# end of a quotation is normal. They begin the letters of Latin-1, Greek and Cyrillic.
+_LIKELY = re.compile("[\x80-\x9f]|[ÂÃÎÏÐÑ][\xa0-\xbf]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_PRIVATE_PREFIX = "\xf3\xbe"  # How each of U+FE000 to U+FEFFF begins in UTF-8.
+_WIDE_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?!00)")
+
+
+class _State(Enum):
+    """What a file's strings say about how it was written."""
+
+    UNTOUCHED = "no character above U+00FF: as the exporter wrote it"
+    MIXED = "characters above U+00FF beside broken ones: edited by hand"
+    CLEAN = "characters above U+00FF and nothing certainly broken: saved again"
+
+
+class TextRepair:
+    """Repairs the strings of one file.
+
+    What a doubtful string means depends on the whole file, which is looked at when
+    the first string outside ASCII comes.
+    """
+
+    def __init__(self, data: bytes = b"", document: object = None) -> None:
+        """Remember the file.
+
+        Args:
+            data: The file as it is; without it the file counts as untouched.
+            document: The parsed file.
+        """
+        self._data: bytes | None = data
+        self._document = document
+        self._state: _State | None = None
+
+    def __call__(self, text: str) -> str:
+        """Give the string as it was typed."""
+        if text.isascii():
+            return text
+        state = self._state or self._find_state()
+        try:
+            fixed = text.encode("latin-1").decode("utf-8")
+        except UnicodeError:
+            return _tidied(self._repair_runs(text, state))
+        if state is _State.UNTOUCHED or (
+            state is _State.MIXED and _LIKELY.search(text)
+        ):
+            return replace_private_emoji(fixed) if _PRIVATE_PREFIX in text else fixed
+        return text
+
+    def _repair_runs(self, text: str, state: _State) -> str:
+        if state is _State.CLEAN:
+            return text
+        sign = _LIKELY if state is _State.MIXED else None
+        return _RUN.sub(lambda run: _decoded(run.group(), sign), text)
+
+    def _find_state(self) -> _State:
+        if not self._data or not _has_wide_character(self._data):
+            self._state = _State.UNTOUCHED
+        elif any(map(_certainly_broken, _strings(self._document))):
+            self._state = _State.MIXED
+        else:
+            self._state = _State.CLEAN
+        self._data = self._document = None
+        return self._state
+
+
+def without_lone_surrogates(text: str) -> str:
+    """Give a string that can be written as UTF-8: pairs joined, the rest replaced."""
+    if text.isascii() or not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _decoded(run: str, sign: re.Pattern[str] | None) -> str:
+    if sign is not None and not sign.search(run):
+        return run
+    return run.encode("latin-1").decode("utf-8", "surrogatepass")
+
+
+def _tidied(text: str) -> str:
+    return replace_private_emoji(without_lone_surrogates(text))
+
+
+def _has_wide_character(data: bytes) -> bool:
+    # Two fast counts settle nearly every file; a literal backslash in a message may
+    # make them differ.
+    if data.count(b"\\u") != data.count(b"\\u00") and _WIDE_ESCAPE.search(data):
+        return True
+    if data.isascii():
+        return False
+    text = data.decode(json.detect_encoding(data), "surrogatepass")
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _certainly_broken(text: str) -> bool:
+    return any(_CERTAIN.search(run.group()) for run in _RUN.finditer(text))
+
+
+def _strings(document: object) -> Iterator[str]:
+    open_ends = [document]
+    while open_ends:
+        value = open_ends.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            open_ends.extend(value.values())
+        elif isinstance(value, list):
+            open_ends.extend(value)

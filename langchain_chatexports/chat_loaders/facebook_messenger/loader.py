@@ -1,0 +1,417 @@
+"""The Messenger loaders: one file, or a whole export."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import Counter
+from collections.abc import Collection
+from contextlib import ExitStack
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from typing_extensions import TypedDict, Unpack
+
+from langchain_chatexports.chat_loaders.base import ChatExportLoader
+from langchain_chatexports.chat_loaders.facebook_messenger.archive import (
+    list_files,
+    open_file,
+    open_parts,
+)
+from langchain_chatexports.chat_loaders.facebook_messenger.discovery import (
+    LEFT_OUT_SECTIONS,
+    SECTIONS,
+    discover,
+    is_html_thread,
+    is_instagram_file,
+    thread_of_file,
+)
+from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
+    parse_document,
+)
+from langchain_chatexports.chat_loaders.facebook_messenger.owner import (
+    Owner,
+    find_owner,
+    find_owner_in_document,
+)
+from langchain_chatexports.chat_loaders.facebook_messenger.threads import Conversation
+from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from langchain_chatexports.chat_loaders.accounting import Tally
+    from langchain_chatexports.chat_loaders.base import ExportSession
+    from langchain_chatexports.chat_loaders.facebook_messenger.archive import (
+        ExportFile,
+    )
+    from langchain_chatexports.chat_loaders.facebook_messenger.discovery import (
+        DiscoveredExport,
+        Thread,
+        ThreadFile,
+    )
+    from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
+        ThreadDocument,
+    )
+
+__all__ = [
+    "FolderFacebookMessengerChatLoader",
+    "SingleFileFacebookMessengerChatLoader",
+]
+
+_MAX_WARNINGS = 20
+_HOW_TO_GET_JSON = (
+    "Request it again from Accounts Center (Your information and permissions, "
+    "Export your information) with the format set to JSON."
+)
+
+
+class _Options(TypedDict, total=False):
+    """The options that every loader has; `ChatExportLoader` explains them."""
+
+    owner: str | None
+    include: str | Collection[str]
+    exclude: str | Collection[str]
+    start: datetime | date | None
+    end: datetime | date | None
+    include_reactions: bool
+    include_system: bool
+    include_unsent: bool
+    include_media: bool
+
+
+class _MessengerChatLoader(ChatExportLoader):
+    """What both loaders share: the platform, the user's patterns and the counting."""
+
+    platform = "facebook_messenger"
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        system_patterns: str | re.Pattern[str] | Collection[str | re.Pattern[str]] = (),
+        **options: Unpack[_Options],
+    ) -> None:
+        super().__init__(path, **options)
+        listed = (
+            [system_patterns]
+            if isinstance(system_patterns, (str, re.Pattern))
+            else system_patterns
+        )
+        self.system_patterns = tuple(re.compile(pattern) for pattern in listed)
+
+    def _name_owner(self, found: Owner | None, tally: Tally) -> None:
+        if self.owner:
+            tally.owner, tally.owner_found_by = self.owner, "option"
+        elif found:
+            tally.owner, tally.owner_found_by = found
+
+    def _session(
+        self,
+        conversation: Conversation,
+        thread_id: str,
+        *,
+        is_instagram: bool,
+        tally: Tally,
+    ) -> ExportSession | None:
+        session = conversation.session(
+            self,
+            thread_id=thread_id,
+            platform="instagram" if is_instagram else self.platform,
+            owner=tally.owner,
+            patterns=self.system_patterns,
+        )
+        tally.found += conversation.found
+        for reason, count in conversation.left_out.items():
+            tally.skip(reason, count)
+        _add_counts(tally, "left_out_kinds", conversation.kinds)
+        _add_counts(tally, "languages", conversation.languages)
+        return session
+
+
+class SingleFileFacebookMessengerChatLoader(_MessengerChatLoader):
+    """Load one JSON file of a Messenger or Instagram export as one session.
+
+    A long thread has several numbered files of up to 10,000 messages each. This loader
+    reads the one that it is given; `FolderFacebookMessengerChatLoader` with the path of
+    the thread's folder reads all of them as one session.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        system_patterns: str | re.Pattern[str] | Collection[str | re.Pattern[str]] = (),
+        **options: Unpack[_Options],
+    ) -> None:
+        """Remember the file and what to read of it.
+
+        Args:
+            path: A thread's JSON file.
+            system_patterns: Regular expressions of further texts that nobody typed;
+                one has to match the whole text.
+            **options: The options that every loader has, see `ChatExportLoader`.
+                `owner` is the name of who exported, as it stands in the export.
+        """
+        super().__init__(path, system_patterns=system_patterns, **options)
+
+    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
+        """Read the file: one session, or none if nothing of it is kept.
+
+        Args:
+            tally: Where to count what is found and what is left out.
+
+        Yields:
+            The session.
+
+        Raises:
+            ExportNotFoundError: If there is no such file.
+            ExportAccessError: If the system refuses.
+            ExportFormatError: If it is no thread of a JSON export.
+        """
+        file = open_file(self.path)
+        document = _named_document(file)
+        self._name_owner(
+            None if self.owner else find_owner_in_document(document), tally
+        )
+        conversation = Conversation()
+        conversation.add(document)
+        del document
+        session = self._session(
+            conversation,
+            thread_of_file(file).id,
+            is_instagram=is_instagram_file(file),
+            tally=tally,
+        )
+        if session is not None:
+            yield session
+
+
+class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
+    """Load a Messenger or Instagram export, one session a conversation.
+
+    The path may be the zip that Meta hands out (read in place, never unpacked), or a
+    folder at any level: the unpacked export, `messages`, a section such as `inbox`, one
+    thread, or a folder with several zips or unpacked parts side by side. A thread's
+    files are put together over all of them, and what two exports both have comes once.
+    End-to-end encrypted chats, which Meta hands out separately, join the older half of
+    the same conversation.
+
+    Sessions come in code-point order of the thread folders' names.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | Sequence[str | Path],
+        *,
+        include_sections: str | Collection[str] = (),
+        system_patterns: str | re.Pattern[str] | Collection[str | re.Pattern[str]] = (),
+        **options: Unpack[_Options],
+    ) -> None:
+        """Remember where the export is and what to read of it.
+
+        Args:
+            path: A folder or zip, or several that belong together.
+            include_sections: Sections to read although they are left out and counted by
+                default: `filtered_threads` and `message_requests`, which are mostly
+                spam. A section that `path` itself points at is read anyway.
+            system_patterns: Regular expressions of further texts that nobody typed;
+                one has to match the whole text.
+            **options: The options that every loader has, see `ChatExportLoader`.
+                `owner` is the name of who exported, as it stands in the export.
+
+        Raises:
+            ValueError: If there is no path or no such section.
+        """
+        paths = [path] if isinstance(path, (str, Path)) else list(path)
+        if not paths:
+            msg = "There is no path to load from: give a folder or a zip."
+            raise ValueError(msg)
+        super().__init__(paths[0], system_patterns=system_patterns, **options)
+        self.paths = tuple(Path(one).expanduser() for one in paths)
+        listed = [include_sections] if isinstance(include_sections, str) else None
+        self.include_sections = frozenset(listed or include_sections)
+        if unknown := self.include_sections - SECTIONS:
+            msg = (
+                f"No section is called {', '.join(map(repr, sorted(unknown)))}. "
+                f"Left out by default are: {', '.join(sorted(LEFT_OUT_SECTIONS))}."
+            )
+            raise ValueError(msg)
+
+    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
+        """Read the export, one conversation at a time.
+
+        Args:
+            tally: Where to count what is found and what is left out.
+
+        Yields:
+            One session a conversation of which something is kept.
+
+        Raises:
+            ExportNotFoundError: If there is nothing at the path.
+            ExportAccessError: If the system refuses.
+            ExportFormatError: If it is no Messenger export in JSON.
+        """
+        with ExitStack() as stack:
+            parts = open_parts(self.paths, stack)
+            report = _Report(tally, is_file_named=_is_one_file(self.paths))
+            export = discover(
+                list_files(parts), sections=self.include_sections, warn=report.warn
+            )
+            export.instagram_parts |= {
+                index
+                for index, part in enumerate(parts)
+                if part.name.lower().startswith("instagram-")
+            }
+            self._check_found(export, report)
+            self._name_owner(None if self.owner else find_owner(export), tally)
+            report.describe(export)
+            for thread in export.threads:
+                session = self._thread_session(thread, export, report)
+                if session is not None:
+                    yield session
+                del session
+            # Read for the counts only, so a reader that stops early is spared of it.
+            for thread in export.threads:
+                report.count_left_out(thread)
+            self._check_read(report)
+
+    def _thread_session(
+        self, thread: Thread, export: DiscoveredExport, report: _Report
+    ) -> ExportSession | None:
+        conversation = Conversation()
+        for file in thread.sorted_files():
+            if not file.is_left_out and (document := report.document(file)):
+                conversation.add(document)
+        return self._session(
+            conversation,
+            thread.id,
+            is_instagram=any(
+                f.file.part in export.instagram_parts for f in thread.files
+            ),
+            tally=report.tally,
+        )
+
+    def _check_found(self, export: DiscoveredExport, report: _Report) -> None:
+        for refused in export.refused:
+            msg = f"{refused.label} is not read: {refused.reason}."
+            report.warn(ExportFormatError(msg))
+        if export.threads:
+            return
+        where = ", ".join(map(str, self.paths))
+        if _is_one_file(self.paths):
+            _named_document(open_file(self.paths[0]))
+        if export.html_files:
+            raise ExportFormatError(_html_error(where))
+        msg = (
+            f"{where} holds no Messenger thread in JSON. Give the zip from Meta or the "
+            "folder that it unpacks to; if it came in several parts, all of them, "
+            "because some hold nothing but media."
+        )
+        raise ExportFormatError(msg)
+
+    def _check_read(self, report: _Report) -> None:
+        if not report.files_read:
+            where = ", ".join(map(str, self.paths))
+            msg = (
+                f"{where} holds no Messenger thread that can be read. "
+                "Download the export again."
+            )
+            raise ExportFormatError(msg)
+
+
+class _Report:
+    """Reads files for one pass, and says and counts what cannot be read."""
+
+    def __init__(self, tally: Tally, *, is_file_named: bool) -> None:
+        self.tally = tally
+        self.files_read = 0
+        self._warnings = 0
+        self._is_file_named = is_file_named
+
+    def document(self, file: ThreadFile) -> ThreadDocument | None:
+        """Parse a file, or count why not."""
+        try:
+            if self._is_file_named:
+                document: ThreadDocument | None = _named_document(file.file)
+            else:
+                document = parse_document(file.file.read(), file.file.label)
+        except ChatExportError as error:
+            if self._is_file_named:
+                raise
+            self.warn(error)
+            return None
+        if document is None:
+            _add_counts(self.tally, "other_files", 1)
+            return None
+        self.files_read += 1
+        return document
+
+    def count_left_out(self, thread: Thread) -> None:
+        """Count the messages of a thread's files in sections that are left out."""
+        for file in thread.files:
+            if file.is_left_out and (document := self.document(file)):
+                self.tally.found += len(document.messages)
+                self.tally.skip("section", len(document.messages))
+
+    def describe(self, export: DiscoveredExport) -> None:
+        """Say what the export is made of."""
+        files = [file for thread in export.threads for file in thread.files]
+        details = self.tally.details
+        details["threads"] = len(export.threads)
+        details["files"] = len(files)
+        details["parts"] = len({file.file.part for file in files})
+        _add_counts(self.tally, "other_files", len(export.others))
+        sections = {
+            (thread.id, file.section or "none")
+            for thread in export.threads
+            for file in thread.files
+        }
+        details["sections"] = dict(
+            sorted(Counter(section for _, section in sections).items())
+        )
+
+    def warn(self, error: ChatExportError) -> None:
+        """Warn of a file that cannot be read, and count it as one record."""
+        self.tally.found += 1
+        self.tally.skip("unreadable")
+        self._warnings += 1
+        if self._warnings <= _MAX_WARNINGS:
+            warnings.warn(f"Left out: {error}", stacklevel=2)
+        elif self._warnings == _MAX_WARNINGS + 1:
+            warnings.warn("Left out: further files that cannot be read.", stacklevel=2)
+
+
+def _named_document(file: ExportFile) -> ThreadDocument:
+    data = file.read()
+    if is_html_thread(file.name) or data.lstrip()[:1] == b"<":
+        raise ExportFormatError(_html_error(file.label))
+    document = parse_document(data, file.label)
+    if document is None:
+        msg = (
+            f"{file.label} is JSON, but no Messenger thread. Threads are named "
+            "message_1.json and lie in folders of their own under messages/inbox."
+        )
+        raise ExportFormatError(msg)
+    return document
+
+
+def _html_error(where: str) -> str:
+    return (
+        f"{where} is a Messenger export in HTML, which carries no reliable times or "
+        f"senders. {_HOW_TO_GET_JSON}"
+    )
+
+
+def _is_one_file(paths: Sequence[Path]) -> bool:
+    return len(paths) == 1 and paths[0].suffix.lower() != ".zip" and paths[0].is_file()
+
+
+def _add_counts(tally: Tally, key: str, counts: Counter[str] | int) -> None:
+    if isinstance(counts, int):
+        tally.details[key] = tally.details.get(key, 0) + counts
+    elif counts:
+        total = Counter(tally.details.get(key, {}))
+        total.update(counts)
+        tally.details[key] = dict(sorted(total.items()))

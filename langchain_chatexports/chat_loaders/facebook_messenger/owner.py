@@ -1,0 +1,209 @@
+"""Whose export it is.
+
+Nothing in a thread says so. What the export offers is tried from the surest to the
+weakest; messages are read last.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from langchain_chatexports.chat_loaders.base import UNKNOWN_SENDER
+from langchain_chatexports.chat_loaders.facebook_messenger.discovery import any_head
+from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
+    Head,
+    parse_document,
+    read_json,
+)
+from langchain_chatexports.chat_loaders.facebook_messenger.encoding import TextRepair
+from langchain_chatexports.chat_loaders.facebook_messenger.messages import (
+    is_deleted_account,
+    read_records,
+)
+from langchain_chatexports.chat_loaders.facebook_messenger.system_lines import (
+    LineReader,
+    is_by_owner,
+)
+from langchain_chatexports.exceptions import ExportFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from langchain_chatexports.chat_loaders.facebook_messenger.archive import (
+        ExportFile,
+    )
+    from langchain_chatexports.chat_loaders.facebook_messenger.discovery import (
+        DiscoveredExport,
+        Thread,
+    )
+    from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
+        ThreadDocument,
+    )
+
+__all__ = ["Owner", "find_owner", "find_owner_in_document"]
+
+_PROFILE_FILES = re.compile(
+    r"(?:profile_information|personal_information)\.json", re.IGNORECASE
+)
+_AUTOFILL_FILE = re.compile(r"autofill_information\.json", re.IGNORECASE)
+_PAIR = 2
+
+
+class Owner(NamedTuple):
+    """Who exported, and how that was found."""
+
+    name: str
+    found_by: str
+
+
+def find_owner(export: DiscoveredExport) -> Owner | None:
+    """Find who exported; threads that are left out by default have no say."""
+    threads = [t for t in export.threads if not all(f.is_left_out for f in t.files)]
+    heads = {t.id: head for t in threads if (head := any_head(t))}
+    people = {name for head in heads.values() for name in head.participants}
+    for pattern, found_by in (
+        (_PROFILE_FILES, "profile"),
+        (_AUTOFILL_FILE, "autofill information"),
+    ):
+        files = [file for file in export.others if pattern.fullmatch(file.name)]
+        if name := _named_in(files, people):
+            return Owner(name, found_by)
+    if name := _in_every_thread(threads, heads):
+        return Owner(name, "the one name in every thread")
+    complete = (
+        any_head(thread, with_tail=True)
+        for thread in threads
+        if thread.id in heads and len(heads[thread.id].people) == _PAIR
+    )
+    if owner := _across_from_title(filter(None, complete)):
+        return owner
+    for thread in threads:
+        for file in thread.files:
+            try:
+                document = parse_document(file.file.read(), file.file.label)
+            except ExportFormatError:
+                continue  # Reading the thread says so.
+            if document and (name := _second_person(document)):
+                return Owner(name, "system lines")
+    return None
+
+
+def find_owner_in_document(document: ThreadDocument) -> Owner | None:
+    """Find who exported by one thread file alone."""
+    head = Head(document.is_e2ee, document.participants, document.title)
+    if owner := _across_from_title([head]):
+        return owner
+    name = _second_person(document)
+    return Owner(name, "system lines") if name else None
+
+
+def _named_in(files: Iterable[ExportFile], people: set[str]) -> str | None:
+    for file in files:
+        try:
+            data = file.read()
+            raw = read_json(data, file.label)
+        except ExportFormatError:
+            continue
+        repair = TextRepair(data, raw)
+        sure = [repair(name) for name in _sure_names(raw)]
+        if sure:
+            return sure[0]
+        # Their labels are in the account's language: take the value that is a person's.
+        if guess := next((n for n in map(repair, _labelled(raw)) if n in people), None):
+            return guess
+    return None
+
+
+def _sure_names(raw: Any) -> Iterator[str]:
+    paths: tuple[tuple[str | int, ...], ...] = (
+        ("profile_v2", "name", "full_name"),
+        ("profile", "name", "full_name"),
+        ("autofill_information_v2", "FULL_NAME", 0),
+        ("profile_user", 0, "string_map_data", "Name", "value"),
+    )
+    for path in paths:
+        value = raw
+        for step in path:
+            value = _at(value, step)
+        if isinstance(value, str) and value.strip():
+            yield value
+
+
+def _labelled(raw: Any) -> Iterator[str]:
+    entries = list(_at(raw, "label_values") or ())
+    for user in _at(raw, "profile_user") or ():
+        entries += dict(_at(user, "string_map_data") or {}).values()
+    for entry in entries:
+        value = _at(entry, "value")
+        if isinstance(value, str):
+            yield value
+
+
+def _at(value: Any, step: str | int) -> Any:
+    if isinstance(value, dict):
+        return value.get(step)
+    if isinstance(value, list) and isinstance(step, int) and step < len(value):
+        return value[step]
+    return None
+
+
+def _in_every_thread(threads: Iterable[Thread], heads: dict[str, Head]) -> str | None:
+    pairs: list[tuple[Thread, Head]] = []
+    groups: list[tuple[Thread, Head]] = []
+    for thread in threads:
+        head = heads.get(thread.id)
+        if head is None or len(head.people) < _PAIR:
+            continue  # A chat with oneself, or one whose members are not listed.
+        (pairs if len(head.people) == _PAIR else groups).append((thread, head))
+    sets = [_named(head) for _, head in pairs]
+    if len(sets) > 1 and len(common := frozenset.intersection(*sets)) == 1:
+        return next(iter(common))
+    for thread, head in groups:
+        # Who has left a group is not listed.
+        complete = any_head(thread, with_tail=True)
+        if complete and not complete.has_left:
+            sets.append(_named(head))
+    common = frozenset.intersection(*sets) if len(sets) > 1 else frozenset()
+    return next(iter(common)) if len(common) == 1 else None
+
+
+def _across_from_title(heads: Iterable[Head]) -> Owner | None:
+    """Vote: a 1:1 thread's title is the other person's name."""
+    votes: Counter[tuple[str, str]] = Counter()
+    for head in heads:
+        people = dict.fromkeys(head.participants)
+        if len(people) != _PAIR:
+            continue
+        first, second = people
+        if head.title == second:
+            vote = first, "titles"
+        elif head.title == first:
+            vote = second, "titles"
+        elif head.is_e2ee:
+            vote = first, "first participant"
+        else:
+            continue
+        if not is_deleted_account(vote[0]):
+            votes[vote] += 1
+    ranked = votes.most_common(2)
+    if not ranked or (len(ranked) > 1 and ranked[0][1] == ranked[1][1]):
+        return None
+    return Owner(*ranked[0][0])
+
+
+def _second_person(document: ThreadDocument) -> str | None:
+    reader = LineReader()
+    senders = Counter(
+        record.sender
+        for record in read_records(document, 0, Counter())
+        if record.sender != UNKNOWN_SENDER
+        and is_by_owner(record.text)
+        and reader.read(record.text, record.sender)
+    )
+    return next((name for name, _ in senders.most_common(1)), None)
+
+
+def _named(head: Head) -> frozenset[str]:
+    return frozenset(name for name in head.people if not is_deleted_account(name))

@@ -1,0 +1,153 @@
+"""Which records of a thread become messages, and with what text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from langchain_chatexports.chat_loaders.base import export_message, message_time
+from langchain_chatexports.chat_loaders.facebook_messenger.messages import has_url
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from langchain_core.messages import HumanMessage
+
+    from langchain_chatexports.chat_loaders.base import ChatExportLoader
+    from langchain_chatexports.chat_loaders.facebook_messenger.messages import Record
+    from langchain_chatexports.chat_loaders.facebook_messenger.system_lines import (
+        LineReader,
+    )
+
+__all__ = ["Selection", "find_placeholders"]
+
+_MAX_PLACEHOLDER_LENGTH = 100
+_MICROSECONDS = 1000  # In a millisecond.
+
+# What `skipped` calls the kinds of records that are left out by default; the other
+# kinds are `system`.
+_REASONS = {"attachment": "media", "reaction": "reaction", "unsent": "unsent"}
+
+
+class Selection:
+    """Turns the records of one thread into messages, oldest first, and counts."""
+
+    def __init__(
+        self,
+        loader: ChatExportLoader,
+        lines: LineReader,
+        *,
+        owner: str | None,
+        placeholders: Collection[str] = (),
+    ) -> None:
+        """Prepare for one thread.
+
+        Args:
+            loader: Whose options say what to keep.
+            lines: Tells system lines from what people wrote.
+            owner: Name of who exported, if known.
+            placeholders: Texts that stand for a shared attachment in this thread.
+        """
+        self.left_out: Counter[str] = Counter()
+        """Records that became no message, by reason."""
+
+        self.kinds: Counter[str] = Counter()
+        """Records that nobody typed, by kind."""
+
+        self.languages: Counter[str] = Counter()
+        """System lines that were recognised by their sentence, by language."""
+
+        self._loader = loader
+        self._lines = lines
+        self._placeholders = placeholders
+        self._is_owner = _OwnerTest(owner) if owner else None
+        switches = {
+            "reaction": loader.include_reactions,
+            "system": loader.include_system,
+            "unsent": loader.include_unsent,
+            "media": loader.include_media,
+        }
+        self._kept_reasons = {name for name, is_kept in switches.items() if is_kept}
+
+    def message(self, record: Record) -> HumanMessage | None:
+        """Give a record as a message, or count why it is left out."""
+        text, extra = record.text, record.extra
+        kind = record.left_out_as or self._kind(record)
+        if kind:
+            self.kinds[kind] += 1
+            reason = _REASONS.get(kind, "system")
+            if reason == "media":
+                text = _media_text(extra)
+            else:
+                extra = {**(extra or {}), reason: kind if reason == "system" else True}
+            if not text or reason not in self._kept_reasons:
+                self.left_out[reason] += 1
+                return None
+        moment = None
+        if record.stamp is not None:
+            moment = message_time(record.stamp * _MICROSECONDS)
+        if not self._loader.keeps_time(moment):
+            self.left_out["excluded"] += 1
+            return None
+        return export_message(
+            text,
+            sender=record.sender,
+            moment=moment,
+            is_from_me=self._is_owner[record.sender] if self._is_owner else None,
+            extra=extra,
+        )
+
+    def _kind(self, record: Record) -> str | None:
+        text = record.text
+        if not text or text in self._placeholders:
+            return "attachment"
+        line = self._lines.read(text, record.sender)
+        if line is None:
+            return None
+        self.languages[line.language] += 1
+        return line.kind
+
+
+def find_placeholders(records: Collection[Record]) -> set[str]:
+    """Find the texts that stand for a shared attachment, in whatever language.
+
+    That is a short text that repeats on messages with a share, and on no other one.
+    """
+    on_shares = Counter(
+        record.text
+        for record in records
+        if record.extra
+        and 0 < len(record.text) <= _MAX_PLACEHOLDER_LENGTH
+        and _has_share(record.extra)
+    )
+    repeated = {
+        text for text, count in on_shares.items() if count > 1 and not has_url(text)
+    }
+    if not repeated:
+        return repeated
+    return repeated.difference(
+        record.text
+        for record in records
+        if not (record.extra and _has_share(record.extra))
+    )
+
+
+class _OwnerTest(dict[str, bool]):
+    """Tells whether a sender is the owner; each sender is compared once."""
+
+    def __init__(self, owner: str) -> None:
+        super().__init__({owner: True})  # Never empty, so never false.
+        self._owner = owner.casefold().strip()
+
+    def __missing__(self, sender: str) -> bool:
+        self[sender] = is_owner = sender.casefold() == self._owner
+        return is_owner
+
+
+def _has_share(extra: dict[str, Any]) -> bool:
+    return any(item["type"] == "link" for item in extra.get("attachments", ()))
+
+
+def _media_text(extra: dict[str, Any] | None) -> str:
+    attachments = (extra or {}).get("attachments", ())
+    return " ".join(f"[{item['type']}]" for item in attachments) or "[attachment]"

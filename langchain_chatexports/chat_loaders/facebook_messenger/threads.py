@@ -1,0 +1,247 @@
+"""One conversation: the records of all its files, in order, as a session."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from langchain_chatexports.chat_loaders.base import (
+    UNKNOWN_SENDER,
+)
+from langchain_chatexports.chat_loaders.facebook_messenger.messages import (
+    is_deleted_account,
+    read_records,
+)
+from langchain_chatexports.chat_loaders.facebook_messenger.selection import (
+    Selection,
+    find_placeholders,
+)
+from langchain_chatexports.chat_loaders.facebook_messenger.system_lines import (
+    LineReader,
+)
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Collection, Iterable
+
+    from langchain_core.messages import HumanMessage
+
+    from langchain_chatexports.chat_loaders.base import (
+        ChatExportLoader,
+        ExportSession,
+    )
+    from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
+        ThreadDocument,
+    )
+    from langchain_chatexports.chat_loaders.facebook_messenger.messages import Record
+
+__all__ = ["Conversation", "merged", "without_duplicates"]
+
+_NO_TIME = -(10**15)  # Before every time: messages without one stand first.
+
+
+class Conversation:
+    """What the files of one thread say together; they are added one by one."""
+
+    def __init__(self) -> None:
+        """Start without files."""
+        self.found = 0
+        self.title: str | None = None
+        self.left_out: Counter[str] = Counter()
+        self.kinds: Counter[str] = Counter()
+        self.languages: Counter[str] = Counter()
+        self._listed: list[str] = []
+        self._is_group_sign: bool | None = None
+        self._files: list[list[Record]] = []
+        self._newest: int | None = None
+
+    def add(self, document: ThreadDocument) -> None:
+        """Take in a file's messages; the file itself can be dropped then.
+
+        Numbered files come with the highest number, which is the oldest, first.
+        """
+        records = list(read_records(document, len(self._files), self.left_out))
+        self.found += len(document.messages)
+        self._files.append(records)
+        newest = max(map(_sort_key, records), default=_NO_TIME - 1)
+        # The title and the members of today stand in the file of the newest message.
+        if self._newest is None or newest > self._newest:
+            self._newest = newest
+            self.title = document.title or self.title
+            self._listed = document.participants or self._listed
+            if document.is_group is not None:
+                self._is_group_sign = document.is_group
+
+    def session(
+        self,
+        loader: ChatExportLoader,
+        *,
+        thread_id: str,
+        platform: str,
+        owner: str | None,
+        patterns: Collection[re.Pattern[str]] = (),
+    ) -> ExportSession | None:
+        """Give the conversation as a session and count what is left out.
+
+        Args:
+            loader: Whose options say what to keep.
+            thread_id: The session's id.
+            platform: The session's platform.
+            owner: Name of who exported, if known.
+            patterns: Further sentences that nobody typed.
+
+        Returns:
+            The session, or `None` if nothing of it is kept.
+        """
+        records = merged(self._files)
+        self._files = []
+        people = self._people(records)
+        if not loader.keeps_conversation(thread_id, self.title, people):
+            self.left_out["excluded"] += len(records)
+            return None
+        selection = Selection(
+            loader,
+            LineReader(people, owner, patterns),
+            owner=owner,
+            placeholders=find_placeholders(records),
+        )
+        remaining = without_duplicates(records, self.left_out)
+        if remaining is not records:
+            records.clear()
+        # From the end of a reversed list, so that each record is freed once it is used.
+        remaining.reverse()
+        messages: list[HumanMessage] = []
+        while remaining:
+            if message := selection.message(remaining.pop()):
+                messages.append(message)
+        self.left_out += selection.left_out
+        self.kinds, self.languages = selection.kinds, selection.languages
+        if not messages:
+            return None
+        return {
+            "messages": messages,
+            "metadata": {
+                "id": thread_id,
+                "title": self.title,
+                "platform": platform,
+                "participants": people,
+                "owner": owner,
+                "is_group": self._is_group(people),
+            },
+        }
+
+    def _people(self, records: Iterable[Record]) -> list[str]:
+        # Who has left is missing from the list, though the messages stay.
+        senders = dict.fromkeys(record.sender for record in records)
+        listed = [name for name in self._listed if not is_deleted_account(name)]
+        return [
+            name
+            for name in dict.fromkeys([*listed, *senders])
+            if name != UNKNOWN_SENDER
+        ]
+
+    def _is_group(self, people: Collection[str]) -> bool:
+        if self._is_group_sign is not None:
+            return self._is_group_sign
+        return max(len(people), len(self._listed)) > 2  # noqa: PLR2004 (more than two)
+
+
+def merged(files: list[list[Record]]) -> list[Record]:
+    """Join the records of a thread's files, oldest first.
+
+    Equal times keep the order of their file, from its oldest end on.
+    """
+    directions = [_is_newest_first(records) for records in files]
+    usual = next((d for d in directions if d is not None), False)
+    joined: list[Record] = []
+    for records, direction in zip(files, directions, strict=True):
+        if usual if direction is None else direction:
+            records.reverse()
+        joined += records
+    joined.sort(key=_sort_key)
+    return joined
+
+
+def without_duplicates(records: list[Record], left_out: Counter[str]) -> list[Record]:
+    """Leave out what another file has already, and count it.
+
+    The same sender, time, text and attachments make a duplicate, but only between
+    files: within one file a person did write the same thing twice.
+
+    Args:
+        records: All records of a thread, oldest first.
+        left_out: Where to count them, as `duplicate`.
+
+    Returns:
+        The records that remain.
+    """
+    if len({record.file for record in records}) < 2:  # noqa: PLR2004 (between files)
+        return records
+    remaining: list[Record] = []
+    for _, group in groupby(_without_coarse(records), key=_sort_key):
+        remaining += _distinct(list(group))
+    left_out["duplicate"] += len(records) - len(remaining)
+    return remaining
+
+
+def _sort_key(record: Record) -> int:
+    return _NO_TIME if record.stamp is None else record.stamp
+
+
+def _is_newest_first(records: list[Record]) -> bool | None:
+    stamps = [record.stamp for record in records if record.stamp is not None]
+    if not stamps or stamps[0] == stamps[-1]:
+        return None
+    return stamps[0] > stamps[-1]
+
+
+def _distinct(records: list[Record]) -> list[Record]:
+    # Records of one moment. The n-th of a kind in a file is the n-th in each file.
+    if len(records) == 1:
+        return records
+    kept: list[Record] = []
+    places: defaultdict[object, list[int]] = defaultdict(list)
+    seen: Counter[tuple[int, object]] = Counter()
+    for record in records:
+        content = _content(record)
+        nth = seen[record.file, content]
+        seen[record.file, content] += 1
+        if nth == len(places[content]):
+            places[content].append(len(kept))
+            kept.append(record)
+        elif _reactions(record) > _reactions(kept[places[content][nth]]):
+            kept[places[content][nth]] = record  # A later export knows more of them.
+    return kept
+
+
+def _without_coarse(records: list[Record]) -> list[Record]:
+    # The exports of 2018 round to seconds what later ones give in milliseconds.
+    if not any(record.is_coarse for record in records):
+        return records
+    exact = {
+        (_sort_key(record) // 1000, _content(record))
+        for record in records
+        if not record.is_coarse
+    }
+    return [
+        record
+        for record in records
+        if not record.is_coarse
+        or (_sort_key(record) // 1000, _content(record)) not in exact
+    ]
+
+
+def _content(record: Record) -> tuple[object, ...]:
+    attachments = (record.extra or {}).get("attachments", ())
+    return (
+        record.sender,
+        record.text,
+        record.left_out_as,
+        # The folders in front change from one kind of export to the next.
+        tuple((a["type"], a.get("uri", "").rpartition("/")[2]) for a in attachments),
+    )
+
+
+def _reactions(record: Record) -> int:
+    return len((record.extra or {}).get("reactions", ()))

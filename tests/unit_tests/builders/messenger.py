@@ -1,0 +1,181 @@
+"""Messenger and Instagram exports, built by code: folders, zips, encrypted chats.
+
+```python
+export = Export()
+chat = export.thread("ada_100200300", people=["Ada Byron", "Grace Hopper"])
+chat.says("Grace Hopper", "Köszönöm! 😂", at=1_700_000_000_000)
+path = export.to_zip(tmp_path / "facebook-grace.zip")
+```
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+FACEBOOK = "your_facebook_activity/messages"
+INSTAGRAM = "your_instagram_activity/messages"
+MAX_PER_FILE = 10_000
+
+
+def mojibake(text: str) -> str:
+    """Give a text as Meta's exporter writes it: each UTF-8 byte as one character."""
+    return text.encode().decode("latin-1")
+
+
+def as_meta_writes(value: Any) -> Any:
+    """Give JSON with all texts as Meta's exporter writes them."""
+    if isinstance(value, str):
+        return mojibake(value)
+    if isinstance(value, list):
+        return [as_meta_writes(item) for item in value]
+    if isinstance(value, dict):
+        return {key: as_meta_writes(item) for key, item in value.items()}
+    return value
+
+
+def meta_json(value: Any) -> bytes:
+    """Give the bytes that Meta's exporter writes."""
+    return json.dumps(as_meta_writes(value), indent=2).encode("ascii")
+
+
+def message(sender: str | None, text: str | None, at: int, **keys: Any) -> dict:
+    """Give one message record; `None` leaves a key out."""
+    record = {"sender_name": sender, "timestamp_ms": at, "content": text}
+    return {key: value for key, value in record.items() if value is not None} | keys
+
+
+class Thread:
+    """A thread folder with its numbered files, newest message first."""
+
+    def __init__(self, place: str, people: Iterable[str], keys: dict[str, Any]):
+        self.place = place
+        self.people = list(people)
+        self.keys = keys
+        self.messages: list[dict] = []
+        self.per_file = MAX_PER_FILE
+
+    def says(self, sender: str | None, text: str | None, at: int, **keys: Any) -> Thread:
+        """Add a message; the oldest one comes first."""
+        self.messages.append(message(sender, text, at, **keys))
+        return self
+
+    def document(self, messages: list[dict]) -> dict[str, Any]:
+        """Give the content of one file, of messages with the oldest first."""
+        people = [{"name": name} for name in self.people]
+        content = {"participants": people, "messages": messages[::-1], **self.keys}
+        return {key: value for key, value in content.items() if value is not None}
+
+    def files(self) -> dict[str, bytes]:
+        """Give the files; `message_1.json` holds the newest messages."""
+        newest_first = self.messages[::-1]
+        starts = range(0, max(len(newest_first), 1), self.per_file)
+        return {
+            f"{self.place}/message_{number}.json": meta_json(
+                self.document(newest_first[start : start + self.per_file][::-1])
+            )
+            for number, start in enumerate(starts, 1)
+        }
+
+
+class EncryptedChat:
+    """A file of the secure storage: right text, oldest first, keys of its own."""
+
+    def __init__(self, path: str, people: Iterable[str]):
+        self.path = path
+        self.people = list(people)
+        self.messages: list[dict] = []
+
+    def says(self, sender: str, text: str, at: int, **keys: Any) -> EncryptedChat:
+        """Add a message."""
+        record = {
+            "isUnsent": False,
+            "media": [],
+            "reactions": [],
+            "senderName": sender,
+            "text": text,
+            "timestamp": at,
+            "type": "text",
+        }
+        self.messages.append(record | keys)
+        return self
+
+    def files(self) -> dict[str, bytes]:
+        """Give the file."""
+        content = {
+            "participants": self.people,
+            "threadName": self.path.rpartition("/")[2].removesuffix(".json"),
+            "messages": self.messages,
+        }
+        text = json.dumps(content, ensure_ascii=False, indent=2)
+        return {self.path: text.encode()}
+
+
+class Export:
+    """An export as a dictionary of files, written as a folder or a zip."""
+
+    def __init__(self, root: str = FACEBOOK):
+        self.root = root
+        self.chats: list[Thread | EncryptedChat] = []
+        self.other: dict[str, bytes] = {}
+
+    def thread(
+        self,
+        folder: str,
+        people: Iterable[str] = ("Ada Byron", "Grace Hopper"),
+        *,
+        section: str | None = "inbox",
+        **keys: Any,
+    ) -> Thread:
+        """Add a thread; its first participant is the other person."""
+        people = list(people)
+        place = "/".join(filter(None, (self.root, section, folder)))
+        usual = {
+            "title": people[0] if people else "",
+            "is_still_participant": True,
+            "thread_path": f"{section}/{folder}",
+        }
+        chat = Thread(place, people, usual | keys)
+        self.chats.append(chat)
+        return chat
+
+    def encrypted(self, path: str, people: Iterable[str]) -> EncryptedChat:
+        """Add a file of the secure storage."""
+        chat = EncryptedChat(path, people)
+        self.chats.append(chat)
+        return chat
+
+    def file(self, path: str, content: Any) -> Export:
+        """Add any other file: bytes as they are, everything else as Meta's JSON."""
+        is_raw = isinstance(content, bytes)
+        self.other[path] = content if is_raw else meta_json(content)
+        return self
+
+    def files(self) -> dict[str, bytes]:
+        """Give all files by their paths."""
+        files = dict(self.other)
+        for chat in self.chats:
+            files.update(chat.files())
+        return files
+
+    def to_folder(self, folder: Path) -> Path:
+        """Write the export as a folder."""
+        for name, data in self.files().items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def to_zip(self, path: Path, prefix: str = "") -> Path:
+        """Write the export as a zip."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in self.files().items():
+                archive.writestr(prefix + name, data)
+        return path
