@@ -9,6 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from langchain_chatexports.finetuning.estimate import (
+        TrainingEstimate,
+        estimate_training,
+    )
     from langchain_chatexports.finetuning.examples import (
         ExampleCounts,
         TrainingExample,
@@ -16,16 +20,22 @@ if TYPE_CHECKING:
         to_training_examples,
     )
     from langchain_chatexports.finetuning.jsonl import read_jsonl, write_jsonl
+    from langchain_chatexports.finetuning.run import FineTuningRun
+    from langchain_chatexports.finetuning.tuner import ChatFineTuner
     from langchain_chatexports.finetuning.validation import (
         TrainingProblem,
         validate_examples,
     )
 
 __all__ = [
+    "ChatFineTuner",
     "ExampleCounts",
+    "FineTuningRun",
+    "TrainingEstimate",
     "TrainingExample",
     "TrainingMessage",
     "TrainingProblem",
+    "estimate_training",
     "read_jsonl",
     "to_training_examples",
     "validate_examples",
@@ -33,6 +43,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "estimate": ("TrainingEstimate", "estimate_training"),
     "examples": (
         "ExampleCounts",
         "TrainingExample",
@@ -40,6 +51,8 @@ _MODULES = {
         "to_training_examples",
     ),
     "jsonl": ("read_jsonl", "write_jsonl"),
+    "run": ("FineTuningRun",),
+    "tuner": ("ChatFineTuner",),
     "validation": ("TrainingProblem", "validate_examples"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

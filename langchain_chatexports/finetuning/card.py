@@ -1,0 +1,326 @@
+"""The data card: what a set is made of, what was left out, and no text of anybody's."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_chatexports.exceptions import ExportNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from langchain_chatexports.chat_loaders.accounting import (
+        CountedPass,
+        ExportSummary,
+        StepSummary,
+    )
+    from langchain_chatexports.finetuning.deduplication import DuplicateCounts
+    from langchain_chatexports.finetuning.examples import ExampleCounts
+    from langchain_chatexports.finetuning.splits import ExampleSplits
+
+__all__ = ["CardNotes", "SourceFile", "Stage", "card_markdown", "hash_source"]
+
+_BLOCK = 1 << 20
+# Media are named and measured, not read: they can be a hundred gigabytes.
+_HASHED_SUFFIXES = frozenset(
+    {".csv", ".db", ".html", ".htm", ".json", ".jsonl", ".parquet", ".txt", ".zip"}
+)
+_NO_CONSENT_NOTE = (
+    "No note was given. What other people wrote is theirs, too: ask before you train on "
+    "it, and do not publish the set or a model made from it without their leave."
+)
+_NOT_REDACTED = (
+    "None. Texts stand as they were written: names, numbers and addresses of people may "
+    "be in them."
+)
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """An export that a set was made from, without its path, which may hold a name."""
+
+    platform: str
+    sha256: str
+    size: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it in JSON types."""
+        return {"platform": self.platform, "sha256": self.sha256, "bytes": self.size}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What went into one stage and what came out of it.
+
+    `taken` + the sum of `added` = `given` + the sum of `left_out`.
+    """
+
+    name: str
+    unit: str
+    taken: int
+    given: int
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    added: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether everything is accounted for."""
+        return self.taken + sum(self.added.values()) == (
+            self.given + sum(self.left_out.values())
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it in JSON types."""
+        return {
+            "name": self.name,
+            "unit": self.unit,
+            "in": self.taken,
+            "out": self.given,
+            "left_out": dict(self.left_out),
+            "added": dict(self.added),
+        }
+
+
+@dataclass
+class CardNotes:
+    """What a writer cannot know of a set: where it comes from, and who agreed.
+
+    Counters are read after the set is written, so those of the very pass that is
+    being written can be given.
+    """
+
+    sources: Iterable[SourceFile] = ()
+    """The exports, from `hash_source`."""
+
+    passes: Iterable[CountedPass | ExportSummary] = ()
+    """The counted passes over the exports, or their finished summaries."""
+
+    counts: ExampleCounts | None = None
+    """The counts of `trace_examples` or `to_training_examples`."""
+
+    duplicates: DuplicateCounts | None = None
+    """The counts of `deduplicate_examples`."""
+
+    splits: ExampleSplits | None = None
+    """The parts, from `split_examples`; known where they are what is written."""
+
+    consent: str | None = None
+    """Who agreed to what."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the card's facts in JSON types, as far as they are counted."""
+        summaries = [_summary(counted) for counted in self.passes]
+        steps = [step.name for summary in summaries for step in summary.steps]
+        return {
+            "sources": [source.to_dict() for source in self.sources],
+            "people": len({name for found in summaries for name in found.senders}),
+            "first": min((s.first for s in summaries if s.first), default=None),
+            "last": max((s.last for s in summaries if s.last), default=None),
+            "steps": list(dict.fromkeys(steps)),
+            "redacted": "Redact" in steps,
+            "consent": self.consent,
+            "stages": [stage.to_dict() for stage in self._stages(summaries)],
+        }
+
+    def _stages(self, summaries: Iterable[ExportSummary]) -> Iterator[Stage]:
+        for summary in summaries:
+            yield Stage(
+                f"Export ({summary.platform})",
+                "messages",
+                summary.found,
+                summary.kept,
+                dict(summary.skipped),
+            )
+            for step in summary.steps:
+                yield _step_stage(step)
+        if self.counts is not None:
+            yield from _example_stages(self.counts)
+        if self.duplicates is not None:
+            yield Stage(
+                "Duplicates",
+                "examples",
+                self.duplicates.examples,
+                self.duplicates.kept,
+                dict(sorted(self.duplicates.left_out.items())),
+            )
+        if self.splits is not None:
+            kept = sum(map(len, self.splits.parts().values()))
+            yield Stage(
+                "Split",
+                "examples",
+                self.splits.examples,
+                kept,
+                dict(sorted(self.splits.left_out.items())),
+            )
+
+
+def hash_source(path: str | Path, *, platform: str = "unknown") -> SourceFile:
+    """Hash an export, so that a set can be tied to it without naming it.
+
+    A file is hashed as it is (of an SQLite database, its write-ahead log too); of a
+    folder, the names and sizes of all files and the content of those that hold text.
+
+    Args:
+        path: The export.
+        platform: What to call it in the card.
+
+    Returns:
+        Its hash and its size in bytes.
+
+    Raises:
+        ExportNotFoundError: If there is nothing at the path.
+    """
+    path = Path(path).expanduser()
+    if not path.exists():
+        msg = f"There is nothing at {path} to hash. Check the path."
+        raise ExportNotFoundError(msg)
+    total = hashlib.sha256()
+    size = 0
+    files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else ()
+    for file in files:
+        length = file.stat().st_size
+        name = file.relative_to(path).as_posix()
+        is_text = file.suffix.lower() in _HASHED_SUFFIXES
+        digest = _hash_files([file]) if is_text else ""
+        total.update(f"{name}\0{length}\0{digest}\n".encode("utf-8", "surrogatepass"))
+        size += length
+    if path.is_dir():
+        return SourceFile(platform, total.hexdigest(), size)
+    log = path.with_name(f"{path.name}-wal")
+    parts = [path, log] if log.is_file() and log.stat().st_size else [path]
+    size = sum(part.stat().st_size for part in parts)
+    return SourceFile(platform, _hash_files(parts), size)
+
+
+def card_markdown(facts: Mapping[str, Any]) -> str:
+    """Render a card's facts for people.
+
+    Args:
+        facts: What `CardNotes.to_dict` gives, with what the writer adds: `format`,
+            `files` and `forgotten`.
+
+    Returns:
+        Markdown with counts and hashes, and no text of any message.
+    """
+    return "\n".join(_card_lines(facts)) + "\n"
+
+
+def _card_lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield "# Data card"
+    yield ""
+    yield f"Format: `{facts['format']}`. Written by langchain-chatexports."
+    yield ""
+    yield "| file | rows | bytes | SHA-256 |"
+    yield "|---|---:|---:|---|"
+    for name, file in facts["files"].items():
+        yield f"| `{name}` | {file['rows']:,} | {file['bytes']:,} | `{file['sha256']}` |"
+    yield from _origin_lines(facts)
+    yield from _stage_lines(facts["stages"])
+    yield from _section("Redaction", _redaction(facts))
+    yield from _section("Consent", facts.get("consent") or _NO_CONSENT_NOTE)
+    forgotten = facts.get("forgotten", 0)
+    if forgotten:
+        text = (
+            f"{forgotten:,} rows were taken out on request after the set was written."
+        )
+        yield from _section("Forgotten", text)
+
+
+def _origin_lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield from _section("Sources")
+    sources = facts.get("sources", ())
+    if not sources:
+        yield "Not named."
+    for source in sources:
+        yield (
+            f"- {source['platform']}: {source['bytes']:,} bytes, SHA-256 "
+            f"`{source['sha256']}`"
+        )
+    if facts.get("first") and facts.get("last"):
+        yield ""
+        yield f"Messages of {facts['people']:,} people, {facts['first']:.10} to " + (
+            f"{facts['last']:.10} (UTC)."
+        )
+
+
+def _stage_lines(stages: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    yield from _section("Accounting", "In each row: in + added = out + left out.", "")
+    yield "| stage | of | in | added | out | left out |"
+    yield "|---|---|---:|---|---:|---|"
+    for stage in stages:
+        yield (
+            f"| {stage['name']} | {stage['unit']} | {stage['in']:,} "
+            f"| {_reasons(stage['added'])} | {stage['out']:,} "
+            f"| {_reasons(stage['left_out'])} |"
+        )
+
+
+def _section(title: str, *lines: str) -> Iterator[str]:
+    yield ""
+    yield f"## {title}"
+    yield ""
+    yield from lines
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in counts.items()) or "0"
+
+
+def _redaction(facts: Mapping[str, Any]) -> str:
+    if not facts.get("redacted"):
+        return _NOT_REDACTED
+    return (
+        "`Redact` replaced names, numbers, addresses and secrets that its rules find. "
+        "Rules miss some: read a sample before the set leaves your hands."
+    )
+
+
+def _summary(counted: CountedPass | ExportSummary) -> ExportSummary:
+    summary = getattr(counted, "summary", None)
+    return summary() if callable(summary) else counted  # type: ignore[return-value] # a pass has the method, a summary is one
+
+
+def _step_stage(step: StepSummary) -> Stage:
+    # What a step does not name is what it joins (runs) or repeats (overlapping windows).
+    left_out = dict(step.left_out)
+    rest = step.messages_in - step.messages_out - sum(left_out.values())
+    if rest > 0:
+        left_out["merged"] = rest
+    return Stage(
+        step.name,
+        "messages",
+        step.messages_in,
+        step.messages_out,
+        left_out,
+        {"repeated": -rest} if rest < 0 else {},
+    )
+
+
+def _example_stages(counts: ExampleCounts) -> Iterator[Stage]:
+    yield Stage(
+        "Examples",
+        "messages",
+        counts.messages_in,
+        counts.messages_out,
+        dict(sorted(counts.messages_left_out.items())),
+    )
+    yield Stage(
+        "Examples",
+        "sessions",
+        counts.sessions,
+        counts.examples,
+        dict(sorted(counts.sessions_left_out.items())),
+    )
+
+
+def _hash_files(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+    return digest.hexdigest()

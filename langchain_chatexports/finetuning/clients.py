@@ -1,0 +1,226 @@
+"""The SDK's clients, and the chat model that talks to the same server."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from langchain_chatexports.exceptions import FineTuningError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+
+    from langchain_openai.chat_models.base import BaseChatOpenAI
+
+__all__ = ["ServerAccess", "needs_deployment"]
+
+_REQUEST_TIMEOUT = 30.0
+
+DEPLOY_FIRST = (
+    "On Azure a tuned model can be asked only after it has been deployed, under the "
+    "deployment's name. Order with submit(), wait(), deploy the model in the Azure "
+    "portal, then run.chat_model(azure_deployment='<name>'). If you know the name "
+    "beforehand: chat_model_kwargs={'azure_deployment': '<name>'}."
+)
+
+
+class ServerAccess:
+    """Who to ask and with which key: settings, or the user's own clients."""
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        client: Any = None,
+        async_client: Any = None,
+        timeout: float = _REQUEST_TIMEOUT,
+    ) -> None:
+        """Remember how to reach the server.
+
+        Args:
+            settings: Arguments of the SDK's clients.
+            client: A sync client to use instead.
+            async_client: An async client to use instead.
+            timeout: Seconds without a byte after which a request ends.
+        """
+        self._settings = {k: v for k, v in settings.items() if v is not None}
+        self._client = client
+        self._async_client = async_client
+        self._timeout = timeout
+
+    @contextmanager
+    def client(self) -> Iterator[Any]:
+        """Give a sync client; one that is made here is closed at the end."""
+        if self._client is not None:
+            yield self._impatient(self._client)
+            return
+        if self._async_client is not None:
+            msg = (
+                "Only `async_client` is given, which serves ainvoke, asubmit and the "
+                "other async methods. Give `client` for the sync ones."
+            )
+            raise FineTuningError(msg)
+        from openai import OpenAI
+
+        made = self._made(OpenAI)
+        try:
+            yield self._impatient(made)
+        finally:
+            made.close()
+
+    @asynccontextmanager
+    async def async_client(self) -> AsyncIterator[Any]:
+        """Give an async client, or the user's sync one if there is no other."""
+        given = self._async_client or self._client
+        if given is not None:
+            yield self._impatient(given)
+            return
+        from openai import AsyncOpenAI
+
+        # Closed here, or its connections outlive the event loop.
+        made = self._made(AsyncOpenAI)
+        try:
+            yield self._impatient(made)
+        finally:
+            await made.close()
+
+    def chat_model(
+        self, name: str, *, base_model: str, metadata: dict[str, Any], **kwargs: Any
+    ) -> BaseChatOpenAI:
+        """Build the chat model of a tuned model.
+
+        Args:
+            name: The tuned model.
+            base_model: The model it was tuned from, whose tokens it counts.
+            metadata: What traces should say.
+            **kwargs: Arguments of the chat model.
+
+        Returns:
+            A `ChatOpenAI` (an `AzureChatOpenAI` for Azure's client) that asks the
+            server that trained the model, whatever the environment says.
+        """
+        given = self._client or self._async_client
+        client = given
+        if client is None:
+            from openai import OpenAI
+
+            client = self._made(OpenAI)
+            client.close()
+        common: dict[str, Any] = {
+            # A `codex` in the suffix would switch to the Responses API.
+            "use_responses_api": False,
+            # The counter of messages knows no tuned name.
+            "tiktoken_model_name": base_model,
+            "stream_usage": True,
+            "default_query": dict(getattr(client, "_custom_query", {})) or None,
+            "default_headers": _headers(client) or None,
+            "metadata": {**metadata, **(kwargs.pop("metadata", None) or {})},
+        }
+        if given is not None:
+            common.update(timeout=given.timeout, max_retries=given.max_retries)
+        deployment = kwargs.pop("azure_deployment", None)
+        if _is_azure_client(client):
+            return _azure_chat_model(client, deployment, base_model, common | kwargs)
+        if deployment is None and needs_deployment(client):
+            raise FineTuningError(DEPLOY_FIRST)
+        from langchain_openai import ChatOpenAI
+
+        provider = getattr(client, "_api_key_provider", None)
+        arguments = {
+            "model": deployment or name,
+            "base_url": str(client.base_url).rstrip("/"),
+            "api_key": provider or client.api_key,
+            "organization": client.organization,
+            **common,
+            **kwargs,
+        }
+        return ChatOpenAI(**arguments)
+
+    def needs_deployment(self) -> bool:
+        """Tell whether chats need the name of a deployment (Azure)."""
+        client = self._client or self._async_client
+        if client is not None:
+            return needs_deployment(client)
+        from openai import OpenAI
+
+        made = self._made(OpenAI)
+        made.close()
+        return needs_deployment(made)
+
+    def _impatient(self, client: Any) -> Any:
+        # The protocol retries by itself, after a look; the SDK must not.
+        return client.with_options(max_retries=0, timeout=self._timeout)
+
+    def _made(self, kind: Any) -> Any:
+        try:
+            return kind(**self._settings)
+        except Exception as error:
+            msg = (
+                f"The OpenAI client cannot be made ({type(error).__name__}): set "
+                "OPENAI_API_KEY or give `api_key`, and check `base_url`. Nothing was "
+                "sent."
+            )
+            raise FineTuningError(msg) from error
+
+
+def needs_deployment(client: Any) -> bool:
+    """Tell whether a client is for Azure, where chats need a deployment.
+
+    Args:
+        client: The SDK's client.
+    """
+    host = urlsplit(str(client.base_url)).hostname or ""
+    return _is_azure_client(client) or host.endswith(
+        (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+    )
+
+
+def _is_azure_client(client: Any) -> bool:
+    from openai import AsyncAzureOpenAI, AzureOpenAI
+
+    return isinstance(client, (AzureOpenAI, AsyncAzureOpenAI))
+
+
+def _headers(client: Any) -> dict[str, str]:
+    # `default_headers` of a client is public, but mixed with what it makes itself.
+    custom: Mapping[str, Any] = getattr(client, "_custom_headers", {})
+    headers = {k: v for k, v in custom.items() if isinstance(v, str)}
+    # There is no field for the project.
+    if client.project:
+        headers["OpenAI-Project"] = client.project
+    return headers
+
+
+def _azure_chat_model(
+    client: Any, deployment: str | None, base_model: str, kwargs: dict[str, Any]
+) -> BaseChatOpenAI:
+    if deployment is None:
+        raise FineTuningError(DEPLOY_FIRST)
+    from langchain_openai import AzureChatOpenAI
+    from openai import AsyncAzureOpenAI
+
+    is_async = isinstance(client, AsyncAzureOpenAI)
+    provider = getattr(client, "_azure_ad_token_provider", None)
+    token = getattr(client, "_azure_ad_token", None)
+    key = None if provider or token else client.api_key
+    version = getattr(client, "_api_version", None)
+    query = {
+        k: v
+        for k, v in (kwargs.pop("default_query") or {}).items()
+        if k != "api-version"
+    }
+    arguments = {
+        "azure_endpoint": str(client.base_url).split("/openai", 1)[0],
+        "azure_deployment": deployment,
+        "api_version": version,
+        "api_key": key,
+        "azure_ad_token": token,
+        "azure_ad_async_token_provider" if is_async else "azure_ad_token_provider": (
+            provider
+        ),
+        "organization": client.organization,
+        "model": base_model,
+        "default_query": query or None,
+        **kwargs,
+    }
+    return AzureChatOpenAI(**{k: v for k, v in arguments.items() if v is not None})

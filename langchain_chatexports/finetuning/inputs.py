@@ -1,0 +1,141 @@
+"""What a user may hand to the tuner, read as training examples."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.messages import BaseMessage
+
+from langchain_chatexports.exceptions import TrainingDataError
+from langchain_chatexports.finetuning.examples import (
+    ExampleCounts,
+    require_assistant,
+    session_to_example,
+)
+from langchain_chatexports.finetuning.jsonl import read_jsonl
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from langchain_chatexports.finetuning.examples import TrainingExample
+    from langchain_chatexports.steps.base import SessionSource
+
+__all__ = ["TrainingInput", "read_examples"]
+
+if TYPE_CHECKING:
+    TrainingInput: TypeAlias = (
+        SessionSource
+        | Iterable[TrainingExample]
+        | Iterable[Mapping[str, Any]]
+        | Iterable[Iterable[BaseMessage]]
+        | Iterable[Iterable[Mapping[str, Any]]]
+        | str
+        | Path
+    )
+"""Examples, sessions, a loader, lists of messages or of dicts, or a JSONL path."""
+
+_EXPECTED = (
+    "Expected training examples, a chat loader, sessions, lists of messages, or the "
+    "path of a JSONL file"
+)
+
+# Iterators that have been read; a retry would find the rest, or nothing, in them.
+_read: deque[object] = deque(maxlen=64)
+
+
+def read_examples(given: TrainingInput) -> Iterator[Mapping[str, Any]]:
+    """Read whatever the user gives as training examples, lazily.
+
+    Sessions and lists of messages are converted as `to_training_examples` does.
+    Examples and lists of dicts are passed as they are.
+
+    Args:
+        given: The input.
+
+    Yields:
+        The examples.
+
+    Raises:
+        ExportNotFoundError: If a path leads to no file.
+        SenderNotFoundError: If there are sessions and none has a text by the AI.
+        TrainingDataError: If an iterator is given that has been read before.
+        TypeError: If the input is something else.
+    """
+    if isinstance(given, (str, os.PathLike)):
+        yield from read_jsonl(given)
+        return
+    if isinstance(given, Iterator):
+        _refuse_second_reading(given)
+    counts = ExampleCounts()
+    with closing(_items(given)) as items:
+        for item in items:
+            example = _example(item, counts)
+            if example is not None:
+                yield example
+            del item
+    require_assistant(counts)
+
+
+def _refuse_second_reading(iterator: Iterator[Any]) -> None:
+    if any(iterator is before for before in _read):
+        msg = (
+            "The examples are an iterator that has been read before, by an earlier "
+            "call or a retry, so they are not all there. Pass a list or a chat loader."
+        )
+        raise TrainingDataError(msg)
+    _read.append(iterator)
+
+
+def _items(given: Any) -> Generator[Any, None, None]:
+    # Examples, sessions and dialogues (lists of messages or of role dicts), one by one.
+    if isinstance(given, BaseChatLoader):
+        sessions = given.lazy_load()
+        try:
+            yield from sessions
+        finally:
+            close = getattr(sessions, "close", None)
+            if close is not None:
+                close()
+    elif isinstance(given, Mapping):
+        if "role" in given:
+            msg = f"{_EXPECTED}, got a message: wrap the messages of a dialogue in []."
+            raise TypeError(msg)
+        yield given
+    elif isinstance(given, BaseMessage):
+        msg = f"{_EXPECTED}, got a message: wrap the messages of a dialogue in []."
+        raise TypeError(msg)
+    elif isinstance(given, Iterable) and not isinstance(given, (str, bytes)):
+        for item in given:
+            yield from (item,) if _is_dialogue(item) else _items(item)
+            del item
+    else:
+        msg = f"{_EXPECTED}, got {type(given).__name__}."
+        raise TypeError(msg)
+
+
+def _is_dialogue(item: object) -> bool:
+    if not isinstance(item, (list, tuple)) or not item:
+        return False
+    first = item[0]
+    return isinstance(first, BaseMessage) or (
+        isinstance(first, Mapping) and "role" in first
+    )
+
+
+def _example(item: Any, counts: ExampleCounts) -> Mapping[str, Any] | None:
+    messages = item.get("messages") if isinstance(item, Mapping) else item
+    if isinstance(messages, (list, tuple)):
+        if all(isinstance(message, BaseMessage) for message in messages):
+            if messages or "metadata" in item:
+                session = item if isinstance(item, Mapping) else {"messages": messages}
+                return session_to_example(session, counts=counts)  # type: ignore[arg-type] # checked just above
+        elif not isinstance(item, Mapping):
+            return {"messages": list(messages)}
+    example: Mapping[str, Any] = item
+    return example

@@ -1,0 +1,527 @@
+"""Examples in, tuned chat model out: the order, from data to model, in one call."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, cast
+from urllib.parse import urlsplit
+
+from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.runnables.base import RunnableSerializable
+from pydantic import (
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
+
+from langchain_chatexports.exceptions import (
+    FineTuningError,
+    TrainingBudgetError,
+    TrainingDataError,
+)
+from langchain_chatexports.finetuning.clients import ServerAccess
+from langchain_chatexports.finetuning.drivers import adrive, ahold, drive, hold
+from langchain_chatexports.finetuning.estimate import (
+    TrainingEstimate,
+    estimate_training,
+)
+from langchain_chatexports.finetuning.inputs import read_examples
+from langchain_chatexports.finetuning.orders import DATA_KEY, KEY, Order, TrainingFile
+from langchain_chatexports.finetuning.protocol import Clock, Deadline, ask
+from langchain_chatexports.finetuning.run import FineTuningRun, name_job_on_interrupt
+from langchain_chatexports.finetuning.server_errors import Situation
+from langchain_chatexports.finetuning.submission import Submission
+from langchain_chatexports.finetuning.tracing import atraced, traced
+from langchain_chatexports.finetuning.validation import (
+    TrainingMethod,
+    validate_examples,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_core.runnables import RunnableConfig, RunnableSequence
+    from langchain_openai import ChatOpenAI
+    from openai.types.fine_tuning import FineTuningJobEvent
+
+    from langchain_chatexports.finetuning.inputs import TrainingInput
+    from langchain_chatexports.finetuning.protocol import Protocol
+
+__all__ = ["ChatFineTuner"]
+
+logger = logging.getLogger(__name__)
+
+_MINIMUM = 10
+_MOST_METADATA = 14  # 16, and two are ours.
+_LONGEST_KEY = 64
+_LONGEST_VALUE = 512
+
+
+class ChatFineTuner(RunnableSerializable[Any, Any]):
+    """Fine-tune a chat model on any server that speaks OpenAI's protocol.
+
+    A Runnable from examples, sessions, a loader or a JSONL path to a chat model. It
+    places exactly one job per order: the same data and settings find their job again,
+    after a lost answer, a killed process, or a second call.
+
+    Compose the tuner itself, `(steps | tuner).invoke(loader)`, never inside a function:
+    LangChain invokes a Runnable that a function returns, so a lambda or `@chain` around
+    `tuner.invoke` would send the sessions to the tuned model as a prompt. In functions
+    use `submit`.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True
+    )
+
+    model: str
+    """The base model."""
+
+    base_url: str | None = None
+    """The server; without it `OPENAI_BASE_URL`, else OpenAI."""
+
+    api_key: SecretStr | None = None
+    """The server's key; without it `OPENAI_API_KEY`."""
+
+    organization: str | None = None
+    """Sent as `OpenAI-Organization`."""
+
+    project: str | None = None
+    """Sent as `OpenAI-Project`."""
+
+    default_headers: dict[str, str] | None = Field(
+        default=None, exclude=True, repr=False
+    )
+    """Headers of every request, chats included."""
+
+    client: Any = Field(default=None, exclude=True, repr=False)
+    """An `OpenAI` or `AzureOpenAI` to use instead of the settings above."""
+
+    async_client: Any = Field(default=None, exclude=True, repr=False)
+    """An `AsyncOpenAI` or `AsyncAzureOpenAI` for the async methods."""
+
+    suffix: str | None = Field(default=None, max_length=64)
+    """A part of the tuned model's name."""
+
+    seed: int | None = None
+    """For the same result from the same order, where the server can."""
+
+    method: TrainingMethod = "supervised"
+    """`supervised` on answers, or `dpo` on pairs of answers."""
+
+    n_epochs: Literal["auto"] | PositiveInt = "auto"
+    """Passes over the examples."""
+
+    batch_size: Literal["auto"] | PositiveInt = "auto"
+    """Examples a step."""
+
+    learning_rate_multiplier: Literal["auto"] | PositiveFloat = "auto"
+    """Factor on the server's learning rate."""
+
+    validation_examples: Any = Field(default=None, exclude=True, repr=False)
+    """Examples to measure with, in any of the input's forms."""
+
+    metadata: dict[str, str] | None = Field(default=None, repr=False)
+    """Up to 14 labels on the job."""
+
+    extra_body: dict[str, Any] | None = Field(default=None, repr=False)
+    """Further fields of the job that this server understands."""
+
+    poll_interval: PositiveFloat = 2.0
+    """Seconds between the first looks at the job."""
+
+    max_poll_interval: PositiveFloat = 60.0
+    """Seconds between looks after a while."""
+
+    timeout: PositiveFloat | None = None
+    """Seconds for all of `invoke`; the job itself goes on after that."""
+
+    max_billed_tokens: PositiveInt | None = None
+    """Refuse, before anything is sent, what may be billed for more."""
+
+    confirm: Callable[[TrainingEstimate], bool] | None = Field(
+        default=None, exclude=True, repr=False
+    )
+    """Asked, before anything is sent, whether to order."""
+
+    delete_training_file: bool = False
+    """Delete the uploaded files after the job's end, also if it failed."""
+
+    file_expires_after: int | None = Field(default=None, ge=3600, le=2_592_000)
+    """Seconds after which the server deletes the uploaded files by itself."""
+
+    run_again: bool = False
+    """Order a new job each time, though there is one of the same order."""
+
+    on_event: Callable[[Any], object] | None = Field(
+        default=None, exclude=True, repr=False
+    )
+    """Gets the SDK's events while waiting, oldest first, each once."""
+
+    allow_trailing: bool = False
+    """Let examples pass that do not end with the assistant; OpenAI refuses them."""
+
+    chat_model_kwargs: dict[str, Any] = Field(
+        default_factory=lambda: {"temperature": 1}, repr=False
+    )
+    """Arguments of the chat model that comes out."""
+
+    _clock: Clock = PrivateAttr(default_factory=Clock)
+    _request_timeout: float = PrivateAttr(default=30.0)
+
+    @field_validator("metadata")
+    @classmethod
+    def _fits_the_protocol(cls, value: dict[str, str] | None) -> dict[str, str] | None:
+        for key, text in (value or {}).items():
+            if len(key) > _LONGEST_KEY or len(text) > _LONGEST_VALUE:
+                msg = "metadata keys have up to 64 characters, values up to 512."
+                raise ValueError(msg)
+            if key in {KEY, DATA_KEY}:
+                msg = f"the metadata key {key} is the tuner's own."
+                raise ValueError(msg)
+        if value is not None and len(value) > _MOST_METADATA:
+            msg = f"metadata has up to {_MOST_METADATA} keys beside the tuner's own."
+            raise ValueError(msg)
+        return value
+
+    def invoke(
+        self,
+        input: TrainingInput,
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> ChatOpenAI:
+        """Fine-tune and wait.
+
+        Args:
+            input: Training examples, a chat loader, sessions, lists of messages or of
+                role dicts, or the path of a JSONL file.
+            config: LangChain's config.
+            **kwargs: None are known; settings belong to the tuner.
+
+        Returns:
+            A `ChatOpenAI` bound to the tuned model, the server and the key; for Azure's
+            client an `AzureChatOpenAI`.
+
+        Raises:
+            TrainingDataError: If the examples break the format's rules.
+            TrainingBudgetError: If the order is over the limit, or not agreed to.
+            FineTuningError: If no model comes of it; its subclasses say why.
+        """
+        _refuse_arguments(kwargs)
+        with traced(self.get_name(), config) as call:
+
+            def tell(event: FineTuningJobEvent) -> None:
+                self.tell(event)
+                call.dispatch(event)
+
+            deadline = Deadline(self.clock, self.timeout)
+            order = self._order(input)
+            self._try_chat_model()
+            run = self._submit(order, deadline)
+            run.follow(deadline, tell)
+            call.outputs.update(_public(run, order))
+            return run.chat_model()  # type: ignore[return-value] # as documented
+
+    async def ainvoke(
+        self,
+        input: TrainingInput,
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> ChatOpenAI:
+        """Fine-tune and wait, without blocking the event loop; see `invoke`."""
+        _refuse_arguments(kwargs)
+        async with atraced(self.get_name(), config) as call:
+
+            async def tell(event: FineTuningJobEvent) -> None:
+                self.tell(event)
+                await call.adispatch(event)
+
+            deadline = Deadline(self.clock, self.timeout)
+            order = await asyncio.to_thread(self._order, input)
+            await asyncio.to_thread(self._try_chat_model)
+            run = await self._asubmit(order, deadline)
+            await run.afollow(deadline, tell)
+            call.outputs.update(_public(run, order))
+            return run.chat_model()  # type: ignore[return-value] # as documented
+
+    def submit(self, input: TrainingInput) -> FineTuningRun:
+        """Order the job, or find it, and do not wait for its end.
+
+        Args:
+            input: As for `invoke`.
+
+        Returns:
+            The run; the job exists.
+        """
+        deadline = Deadline(self.clock, self.timeout)
+        return self._submit(self._order(input), deadline)
+
+    async def asubmit(self, input: TrainingInput) -> FineTuningRun:
+        """Order the job, or find it, and do not wait for its end."""
+        deadline = Deadline(self.clock, self.timeout)
+        order = await asyncio.to_thread(self._order, input)
+        return await self._asubmit(order, deadline)
+
+    def get(self, job_id: str) -> FineTuningRun:
+        """Take up a job by its id, for example after a restart.
+
+        Args:
+            job_id: The job's id, from `FineTuningRun.id`.
+
+        Returns:
+            The run, as the server has it now.
+        """
+        with self.access().client() as client:
+            server = _public_url(client)
+            job = drive(self._retrieve(job_id, server), client, self.clock)
+        return FineTuningRun(self, job, server=server)
+
+    async def aget(self, job_id: str) -> FineTuningRun:
+        """Take up a job by its id, for example after a restart."""
+        async with self.access().async_client() as client:
+            server = _public_url(client)
+            job = await adrive(self._retrieve(job_id, server), client, self.clock)
+        return FineTuningRun(self, job, server=server)
+
+    @property
+    def clock(self) -> Clock:
+        """The time that pauses and timeouts are measured in."""
+        return self._clock
+
+    def access(self) -> ServerAccess:
+        """Give what reaches the server."""
+        return ServerAccess(
+            {
+                "base_url": self.base_url,
+                "api_key": self.api_key and self.api_key.get_secret_value(),
+                "organization": self.organization,
+                "project": self.project,
+                "default_headers": self.default_headers,
+            },
+            self.client,
+            self.async_client,
+            self._request_timeout,
+        )
+
+    def tell(self, event: FineTuningJobEvent) -> None:
+        """Hand an event to `on_event`; its errors do not stop the waiting."""
+        if self.on_event is None:
+            return
+        try:
+            self.on_event(event)
+        except Exception as error:  # noqa: BLE001 - the user's code
+            logger.warning("on_event raised a %s; going on.", type(error).__name__)
+
+    # The order, before the first request
+
+    def _order(self, given: TrainingInput) -> Order:
+        examples = self._checked(given, "training", _MINIMUM)
+        validation = None
+        if self.validation_examples is not None:
+            validation = self._checked(self.validation_examples, "validation", 1)
+        self._agree(examples)
+        return Order(
+            model=self.model,
+            training=_written(examples),
+            validation=None if validation is None else _written(validation),
+            method=self.method,
+            hyperparameters={
+                "n_epochs": self.n_epochs,
+                "batch_size": self.batch_size,
+                "learning_rate_multiplier": self.learning_rate_multiplier,
+            },
+            suffix=self.suffix,
+            seed=self.seed,
+            metadata=self.metadata or {},
+            extra_body=self.extra_body,
+            nonce=Order.new_nonce() if self.run_again else "",
+        )
+
+    def _checked(
+        self, given: TrainingInput, kind: str, minimum: int
+    ) -> list[Mapping[str, Any]]:
+        examples = list(read_examples(given))
+        problems = validate_examples(
+            examples,
+            minimum=minimum,
+            method=self.method,
+            allow_trailing=self.allow_trailing,
+        )
+        if problems:
+            msg = (
+                f"The {kind} examples break {len(problems)} rules of the training "
+                "format. Nothing was sent. Correct these and run again:"
+            )
+            raise TrainingDataError(msg, problems)
+        return examples
+
+    def _agree(self, examples: list[Mapping[str, Any]]) -> None:
+        if self.max_billed_tokens is None and self.confirm is None:
+            return
+        estimate = estimate_training(examples, model=self.model, n_epochs=self.n_epochs)
+        limit = self.max_billed_tokens
+        if limit is not None and estimate.billed_tokens_at_most > limit:
+            kind = "" if estimate.exact else "up to "
+            msg = (
+                f"The order would be billed for {kind}"
+                f"{estimate.billed_tokens_at_most:,} tokens ({estimate.examples:,} "
+                f"examples, {estimate.epochs} epochs), over max_billed_tokens="
+                f"{limit:,}. Nothing was sent. Use fewer examples or epochs, or raise "
+                "the limit."
+            )
+            raise TrainingBudgetError(msg)
+        if self.confirm is not None and not self.confirm(estimate):
+            msg = (
+                f"The order was not confirmed ({estimate.examples:,} examples, about "
+                f"{estimate.billed_tokens:,} billed tokens). Nothing was sent."
+            )
+            raise TrainingBudgetError(msg)
+
+    def _try_chat_model(self) -> None:
+        # A wrong argument, or a missing deployment, must not show after the bill.
+        try:
+            self.access().chat_model(
+                self.model,
+                base_model=self.model,
+                metadata={},
+                **self.chat_model_kwargs,
+            )
+        except ValidationError as error:
+            fields = sorted(
+                {str(item["loc"][0]) for item in error.errors() if item["loc"]}
+            )
+            msg = (
+                f"chat_model_kwargs does not fit the chat model ({', '.join(fields)}). "
+                "Nothing was sent."
+            )
+            raise FineTuningError(msg) from None
+
+    # The job
+
+    def _submit(self, order: Order, deadline: Deadline) -> FineTuningRun:
+        with self.access().client() as client:
+            submission = self._submission(order, _public_url(client), deadline)
+            with (
+                hold(f"{submission.server} {order.key}"),
+                name_job_on_interrupt(None),
+            ):
+                job = drive(submission.run(), client, self.clock)
+        return self._run_of(job, submission)
+
+    async def _asubmit(self, order: Order, deadline: Deadline) -> FineTuningRun:
+        async with self.access().async_client() as client:
+            submission = self._submission(order, _public_url(client), deadline)
+            with name_job_on_interrupt(None):
+                async with ahold(f"{submission.server} {order.key}"):
+                    job = await adrive(submission.run(), client, self.clock)
+        return self._run_of(job, submission)
+
+    def _submission(self, order: Order, server: str, deadline: Deadline) -> Submission:
+        return Submission(
+            order,
+            server,
+            deadline,
+            poll_interval=self.poll_interval,
+            delete_training_file=self.delete_training_file,
+            file_expires_after=self.file_expires_after,
+        )
+
+    def _run_of(self, job: Any, submission: Submission) -> FineTuningRun:
+        return FineTuningRun(
+            self, job, server=submission.server, hides=submission.order.hides
+        )
+
+    def _retrieve(self, job_id: str, server: str) -> Protocol[Any]:
+        situation = Situation(
+            server=server,
+            doing="reading the job",
+            consequence=f"Nothing was changed; is {job_id!r} a job of this account?",
+            job_id=job_id,
+        )
+        return ask(
+            "fine_tuning.jobs.retrieve",
+            situation,
+            Deadline(self.clock, self.timeout),
+            fine_tuning_job_id=job_id,
+        )
+
+    # LangChain
+
+    def __ror__(self, other: Any) -> RunnableSequence[Any, Any]:
+        """Put something before the tuner; a loader is its input instead."""
+        if isinstance(other, BaseChatLoader):
+            msg = (
+                "A chat loader is not a Runnable: write tuner.invoke(loader), or "
+                "(steps | tuner).invoke(loader)."
+            )
+            raise TypeError(msg)
+        return cast("RunnableSequence[Any, Any]", super().__ror__(other))
+
+    @property
+    def InputType(self) -> Any:  # noqa: N802 - langchain-core's name
+        """The input type that schemas show."""
+        return Any
+
+    @property
+    def OutputType(self) -> Any:  # noqa: N802 - langchain-core's name
+        """The output type that schemas show."""
+        return Any
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """Where the key comes from when a serialized tuner is loaded."""
+        return {"api_key": "OPENAI_API_KEY"}
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Settings are serialized; keys, clients, callables and data are not."""
+        return True
+
+    @classmethod
+    def get_lc_namespace(cls) -> list[str]:
+        """Give one stable namespace, whatever module the class is in."""
+        return ["langchain_chatexports", "finetuning"]
+
+
+def _refuse_arguments(kwargs: Mapping[str, Any]) -> None:
+    # `bind(n_epochs=3)` must not be ignored in silence.
+    if kwargs:
+        msg = (
+            f"Unknown arguments: {', '.join(sorted(kwargs))}. Settings belong to the "
+            "tuner: ChatFineTuner(...)."
+        )
+        raise TypeError(msg)
+
+
+def _written(examples: list[Mapping[str, Any]]) -> TrainingFile:
+    try:
+        return TrainingFile(examples)
+    except (TypeError, ValueError) as error:
+        msg = (
+            f"The examples are not of JSON types ({type(error).__name__}). "
+            "Nothing was sent."
+        )
+        raise TrainingDataError(msg) from None
+
+
+def _public_url(client: Any) -> str:
+    # A proxy's password can stand in the URL.
+    parts = urlsplit(str(client.base_url))
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=host, query="", fragment="").geturl().rstrip("/")
+
+
+def _public(run: FineTuningRun, order: Order) -> dict[str, Any]:
+    return {
+        "job_id": run.id,
+        "base_model": run.job.model,
+        "model": run.job.fine_tuned_model,
+        "examples": order.training.examples,
+    }

@@ -1,0 +1,313 @@
+"""What an example looks like to each trainer: pure functions from example to rows.
+
+OpenAI's own format holds everything. The others hold less, and where leaving something
+out would change what is learned (a weight, a tool call, an image), the example is
+refused rather than bent.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+__all__ = [
+    "FORMATS",
+    "DatasetFormat",
+    "EncodedRow",
+    "FormatName",
+    "UnfitError",
+    "answers_in",
+    "dataset_format",
+]
+
+FormatName: TypeAlias = Literal[
+    "openai",
+    "trl",
+    "trl-prompt-completion",
+    "axolotl",
+    "llama-factory",
+    "mlx",
+    "parquet",
+    "trl-dpo",
+    "trl-kto",
+    "openai-dpo",
+]
+"""The formats that can be written."""
+
+# Joins what one side says in a row, where a trainer wants the sides to alternate; as
+# `MergeChatRuns` does.
+_DELIMITER = "\n\n"
+_SYSTEM_ROLES = ("system", "developer")
+_SHAREGPT_ROLES = {"user": "human", "assistant": "gpt"}
+_NAMES = {"train": "train", "validation": "validation", "test": "test"}
+
+
+class EncodedRow(NamedTuple):
+    """A row of a set, and how many of its example's answers it teaches."""
+
+    row: dict[str, Any]
+    answers: int
+
+
+class UnfitError(ValueError):
+    """An example holds what a format has no place for; the text names the rule."""
+
+
+@dataclass(frozen=True)
+class DatasetFormat:
+    """How a trainer wants its data.
+
+    Attributes:
+        name: The name that users give.
+        suffix: The files' suffix, which tells the container, too.
+        encode: Gives the rows of an example.
+        is_folder: Whether a set is a folder even if it has one part only.
+        needs_validation: Whether the trainer asks for a validation part.
+        names: The trainer's words for the parts.
+        index: Gives name and content of a file that describes the others.
+    """
+
+    name: str
+    suffix: str
+    encode: Callable[[Mapping[str, Any]], Iterator[EncodedRow]]
+    is_folder: bool = False
+    needs_validation: bool = False
+    names: Mapping[str, str] = field(default_factory=lambda: _NAMES)
+    index: Callable[[Mapping[str, str]], tuple[str, Any]] | None = None
+
+    def file_of(self, part: str) -> str:
+        """Give the name of a part's file."""
+        return f"{self.names[part]}{self.suffix}"
+
+
+def dataset_format(name: str) -> DatasetFormat:
+    """Give a format by its name.
+
+    Raises:
+        ValueError: If there is no such format.
+    """
+    if name not in FORMATS:
+        msg = f"There is no format {name!r}: choose one of {', '.join(FORMATS)}."
+        raise ValueError(msg)
+    return FORMATS[name]
+
+
+def answers_in(record: Mapping[str, Any]) -> int:
+    """Count the answers that an example, a pair or a label is there to teach."""
+    if "messages" not in record:
+        return 1
+    return sum(map(_is_learned, record["messages"]))
+
+
+def _is_learned(message: Mapping[str, Any]) -> bool:
+    return message["role"] == "assistant" and message.get("weight") != 0
+
+
+def _openai(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
+    _require(example, "messages", "a training example")
+    yield EncodedRow(dict(example), answers_in(example))
+
+
+def _trl(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
+    messages = _texts(example)
+    _refuse_weights(example, "trl-prompt-completion")
+    yield EncodedRow({"messages": messages}, answers_in(example))
+
+
+def _trl_prompt_completion(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
+    # A row of answers in a row is one completion, as far as it is learned.
+    messages = _texts(example)
+    learned = [_is_learned(message) for message in example["messages"]]
+    start = 0
+    for index, is_learned in enumerate(learned):
+        if not is_learned:
+            start = index + 1
+        elif index + 1 == len(learned) or not learned[index + 1]:
+            if _is_prompt(messages[:start]):
+                row = {
+                    "prompt": messages[:start],
+                    "completion": messages[start : index + 1],
+                }
+                yield EncodedRow(row, index + 1 - start)
+            start = index + 1
+
+
+def _mlx(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
+    # With `--mask-prompt`, mlx-lm learns from the last message only.
+    messages = _texts(example)
+    for index, message in enumerate(example["messages"]):
+        if _is_learned(message) and _is_prompt(messages[:index]):
+            yield EncodedRow({"messages": messages[: index + 1]}, 1)
+
+
+def _axolotl(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
+    # On every message: a column that is missing in the first rows has no type.
+    messages = [
+        {**text, "train": _is_learned(message)}
+        for text, message in zip(_texts(example), example["messages"], strict=True)
+    ]
+    yield EncodedRow({"messages": messages}, answers_in(example))
+
+
+def _llama_factory(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
+    # The sides must alternate and the user begin, else LLaMA-Factory skips the row.
+    messages = _texts(example)
+    _refuse_weights(example, "axolotl")
+    system = ""
+    if messages[0]["role"] == "system":
+        system = messages.pop(0)["content"]
+    if any(message["role"] == "system" for message in messages):
+        msg = "a system message must stand first"
+        raise UnfitError(msg)
+    openers = 0
+    while openers < len(messages) and messages[openers]["role"] == "assistant":
+        openers += 1
+    runs: list[tuple[str, list[str]]] = []
+    for message in messages[openers:]:
+        if not runs or runs[-1][0] != message["role"]:
+            runs.append((message["role"], []))
+        runs[-1][1].append(message["content"])
+    if runs and runs[-1][0] == "user":
+        runs.pop()
+    if runs:
+        turns = [
+            {"from": _SHAREGPT_ROLES[role], "value": _DELIMITER.join(texts)}
+            for role, texts in runs
+        ]
+        row = {"conversations": turns, "system": system}
+        yield EncodedRow(row, answers_in(example) - openers)
+
+
+def _dataset_info(files: Mapping[str, str]) -> tuple[str, Any]:
+    described = {
+        f"chatexports_{part}": {
+            "file_name": file,
+            "formatting": "sharegpt",
+            "columns": {"messages": "conversations", "system": "system"},
+            "tags": {
+                "role_tag": "from",
+                "content_tag": "value",
+                "user_tag": "human",
+                "assistant_tag": "gpt",
+            },
+        }
+        for part, file in files.items()
+    }
+    return "dataset_info.json", described
+
+
+def _parquet(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
+    # All columns in one order in each row: that is the table's schema.
+    messages = [
+        {**text, "name": message.get("name"), "weight": message.get("weight")}
+        for text, message in zip(_texts(example), example["messages"], strict=True)
+    ]
+    yield EncodedRow({"messages": messages}, answers_in(example))
+
+
+def _trl_dpo(pair: Mapping[str, Any]) -> Iterator[EncodedRow]:
+    _require(pair, "chosen", "a pair of answers, from edit_preferences")
+    yield EncodedRow(dict(pair), 1)
+
+
+def _trl_kto(label: Mapping[str, Any]) -> Iterator[EncodedRow]:
+    _require(label, "label", "a labeled answer, from reaction_labels")
+    yield EncodedRow(dict(label), 1)
+
+
+def _openai_dpo(pair: Mapping[str, Any]) -> Iterator[EncodedRow]:
+    _require(pair, "chosen", "a pair of answers, from edit_preferences")
+    row = {
+        "input": {"messages": pair["prompt"]},
+        "preferred_output": pair["chosen"],
+        "non_preferred_output": pair["rejected"],
+    }
+    yield EncodedRow(row, 1)
+
+
+def _require(record: Mapping[str, Any], key: str, what: str) -> None:
+    if key not in record:
+        msg = f"this format is for something else: each record must be {what}"
+        raise UnfitError(msg)
+
+
+def _texts(example: Mapping[str, Any]) -> list[dict[str, str]]:
+    _require(example, "messages", "a training example")
+    if example.get("tools") or example.get("functions"):
+        msg = "tools have no place in this format"
+        raise UnfitError(msg)
+    return [
+        {"role": _plain_role(message), "content": _plain_text(message)}
+        for message in example["messages"]
+    ]
+
+
+def _plain_role(message: Mapping[str, Any]) -> str:
+    role = message["role"]
+    if role in _SYSTEM_ROLES:
+        return "system"
+    if role not in _SHAREGPT_ROLES:
+        msg = "tools have no place in this format"
+        raise UnfitError(msg)
+    return str(role)
+
+
+def _plain_text(message: Mapping[str, Any]) -> str:
+    content = message.get("content")
+    if isinstance(content, list) and all(
+        part.get("type") == "text" for part in content
+    ):
+        content = "\n".join(part["text"] for part in content)
+    if not isinstance(content, str) or "tool_calls" in message:
+        msg = "a message must be text in this format, without tool calls and images"
+        raise UnfitError(msg)
+    return content
+
+
+def _refuse_weights(example: Mapping[str, Any], instead: str) -> None:
+    if any(message.get("weight") == 0 for message in example["messages"]):
+        msg = (
+            "an answer with weight 0 would be trained on in this format: "
+            f"write {json.dumps(instead)}"
+        )
+        raise UnfitError(msg)
+
+
+def _is_prompt(messages: Sequence[Mapping[str, Any]]) -> bool:
+    # Chat templates and TRL refuse a prompt in which nobody has said anything.
+    return any(message["role"] == "user" for message in messages)
+
+
+FORMATS: dict[str, DatasetFormat] = {
+    one.name: one
+    for one in (
+        DatasetFormat("openai", ".jsonl", _openai),
+        DatasetFormat("trl", ".jsonl", _trl),
+        DatasetFormat("trl-prompt-completion", ".jsonl", _trl_prompt_completion),
+        DatasetFormat("axolotl", ".jsonl", _axolotl),
+        DatasetFormat(
+            "llama-factory",
+            ".json",
+            _llama_factory,
+            is_folder=True,
+            index=_dataset_info,
+        ),
+        DatasetFormat(
+            "mlx",
+            ".jsonl",
+            _mlx,
+            is_folder=True,
+            needs_validation=True,
+            names={**_NAMES, "validation": "valid"},
+        ),
+        DatasetFormat("parquet", ".parquet", _parquet),
+        DatasetFormat("trl-dpo", ".jsonl", _trl_dpo),
+        DatasetFormat("trl-kto", ".jsonl", _trl_kto),
+        DatasetFormat("openai-dpo", ".jsonl", _openai_dpo),
+    )
+}
+"""The formats by name."""

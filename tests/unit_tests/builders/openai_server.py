@@ -1,0 +1,498 @@
+"""A server of OpenAI's fine-tuning protocol over a real socket, with faults to order.
+
+It keeps files and jobs as a real one does, and writes down every request. A fault says
+which request goes wrong, how often, and how: before or after it was carried out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.parser import BytesParser
+from email.policy import HTTP
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+KEY = "sk-test-0123456789-do-not-show"
+BASE_MODEL = "tiny-1"
+HTML = "<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1>" + "x" * 5000 + "</body>"
+
+
+@dataclass
+class Fault:
+    """One thing that goes wrong.
+
+    Attributes:
+        request: What it strikes, such as `POST /files`; a regular expression.
+        times: How often; -1 is for ever.
+        status: Answer with this status instead of carrying the request out.
+        body: The answer's body: a dict for JSON, a string as it is.
+        headers: Further headers of the answer.
+        carried_out: Carry the request out all the same.
+        cut_after: Carry it out, and close after this many bytes of the body; 0 is
+            before the head.
+        delay: Seconds to think before the answer.
+        after: How many such requests to let pass first.
+    """
+
+    request: str
+    times: int = 1
+    status: int | None = None
+    body: dict[str, Any] | str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    carried_out: bool = False
+    cut_after: int | None = None
+    delay: float = 0.0
+    after: int = 0
+
+
+def lost(request: str, times: int = 1, *, after: int = 0) -> Fault:
+    """The request is carried out, its answer never arrives."""
+    return Fault(request, times, cut_after=0, after=after)
+
+
+def refused(
+    request: str,
+    status: int,
+    *,
+    code: str | None = None,
+    message: str = "no",
+    param: str | None = None,
+    times: int = 1,
+    headers: dict[str, str] | None = None,
+) -> Fault:
+    """The request is answered with OpenAI's error shape."""
+    error = {"message": message, "type": "error", "code": code, "param": param}
+    return Fault(
+        request, times, status=status, body={"error": error}, headers=headers or {}
+    )
+
+
+class OpenAIServer:
+    """The server: what it holds, what it was asked, and what it does wrong.
+
+    Attributes:
+        statuses: What a job's status is at each look; the last one stays.
+        file_statuses: The same for a file.
+        final: Changes to the job once it has reached the last status.
+        keeps_metadata: Whether jobs give back their metadata.
+        filters: Whether the list of jobs obeys a metadata filter.
+        refuses_field: A field of a new job that is answered with 400.
+        routes_missing: Requests, as in `Fault.request`, that are answered with 404.
+        models: The models it knows, with their shutdown dates.
+    """
+
+    def __init__(self, *faults: Fault, **settings: Any) -> None:
+        self.faults = list(faults)
+        self.statuses: Sequence[str] = ("validating_files", "running", "succeeded")
+        self.file_statuses: Sequence[str] = ("processed",)
+        self.final: dict[str, Any] = {}
+        self.keeps_metadata = True
+        self.filters = True
+        self.refuses_field: str | None = None
+        self.routes_missing: Sequence[str] = ()
+        self.models: dict[str, str | None] = {BASE_MODEL: None}
+        self.page_size: int | None = None
+        self.file_status_details: str | None = None
+        for name, value in settings.items():
+            assert hasattr(self, name), name
+            setattr(self, name, value)
+        self.files: dict[str, dict[str, Any]] = {}
+        self.contents: dict[str, bytes] = {}
+        self.jobs: dict[str, dict[str, Any]] = {}
+        self.events: dict[str, list[dict[str, Any]]] = {}
+        self.deleted: list[str] = []
+        self.uploads = 0
+        self.created = 0
+        self.requests: list[str] = []
+        self.bodies: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.before_answer: Callable[[str], None] | None = None
+        self._looks: dict[str, int] = {}
+        self._lock = threading.RLock()
+
+    @contextmanager
+    def running(self) -> Iterator[OpenAIServer]:
+        server = self
+
+        class Handler(_Handler):
+            state = server
+
+        http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        http.daemon_threads = True
+        self.port = http.server_address[1]
+        self.base_url = f"http://127.0.0.1:{self.port}/v1"
+        thread = threading.Thread(
+            target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        )
+        thread.start()
+        try:
+            yield self
+        finally:
+            http.shutdown()
+            http.server_close()
+            thread.join()
+
+    # What the tests ask
+
+    @property
+    def order(self) -> list[str]:
+        """The requests that change something, in order."""
+        return [r for r in self.requests if not r.startswith("GET")]
+
+    # What the protocol asks
+
+    def answer(
+        self, method: str, path: str, query: dict[str, list[str]], body: Any
+    ) -> tuple[int, Any]:
+        parts = [unquote(part) for part in path.strip("/").split("/")]
+        if parts[:1] == ["openai"]:  # Azure
+            parts = parts[1:]
+        if parts[:1] == ["v1"]:
+            parts = parts[1:]
+        if parts[0] == "deployments":
+            parts = parts[2:]
+        with self._lock:
+            if parts[0] == "files":
+                return self._files(method, parts[1:], query, body)
+            if parts[:2] == ["fine_tuning", "jobs"]:
+                return self._jobs(method, parts[2:], query, body)
+            if parts[0] == "models":
+                return self._models(method, "/".join(parts[1:]))
+            if parts == ["chat", "completions"]:
+                return 200, _completion(body)
+        return _error(404, "no such route")
+
+    def _files(
+        self, method: str, rest: list[str], query: dict[str, list[str]], body: Any
+    ) -> tuple[int, Any]:
+        if method == "POST":
+            self.uploads += 1
+            file_id = f"file-{self.uploads}"
+            self.contents[file_id] = body["file"]
+            self.files[file_id] = {
+                "id": file_id,
+                "object": "file",
+                "bytes": len(body["file"]),
+                "created_at": 1_700_000_000 + self.uploads,
+                "filename": body["filename"],
+                "purpose": body["purpose"],
+                "status": self.file_statuses[0],
+                "expires_at": 1_900_000_000
+                if "expires_after[seconds]" in body
+                else None,
+                "status_details": self.file_status_details,
+            }
+            return 200, self.files[file_id]
+        if not rest:
+            return 200, self._page(list(self.files.values()), query)
+        file_id = rest[0]
+        if file_id not in self.files:
+            return _error(404, "no such file")
+        if method == "DELETE":
+            del self.files[file_id]
+            self.deleted.append(file_id)
+            return 200, {"id": file_id, "object": "file", "deleted": True}
+        file = self.files[file_id]
+        file["status"] = self._at(file_id, self.file_statuses)
+        return 200, file
+
+    def _jobs(
+        self, method: str, rest: list[str], query: dict[str, list[str]], body: Any
+    ) -> tuple[int, Any]:
+        if method == "POST" and not rest:
+            return self._new_job(body)
+        if not rest:
+            jobs = list(reversed(self.jobs.values()))
+            for name, (value,) in query.items():
+                match = re.fullmatch(r"metadata\[(.+)\]", name)
+                if match and self.filters:
+                    jobs = [
+                        j for j in jobs if (j["metadata"] or {}).get(match[1]) == value
+                    ]
+            return 200, self._page(jobs, query)
+        job = self.jobs.get(rest[0])
+        if job is None:
+            return _error(404, "no such job")
+        if rest[1:] == ["cancel"]:
+            if job["status"] in {"succeeded", "failed", "cancelled"}:
+                return _error(400, "the job has ended")
+            job["status"] = "cancelled"
+            job["frozen"] = True
+            return 200, job
+        if rest[1:] == ["events"]:
+            return 200, self._page(list(reversed(self.events[job["id"]])), query)
+        if rest[1:] == ["checkpoints"]:
+            return 200, self._page(job["checkpoints"], query)
+        self._advance(job)
+        return 200, job
+
+    def _new_job(self, body: dict[str, Any]) -> tuple[int, Any]:
+        self.bodies.append(body)
+        if self.refuses_field is not None and self.refuses_field in body:
+            message = f"Unrecognized request argument supplied: {self.refuses_field}"
+            return _error(400, message)
+        self.created += 1
+        job_id = f"ftjob-{self.created}"
+        kept = dict(body.get("metadata", {})) if self.keeps_metadata else None
+        numbers = body.get("method", {}).get(body.get("method", {}).get("type"), {})
+        self.jobs[job_id] = {
+            "id": job_id,
+            "object": "fine_tuning.job",
+            "created_at": 1_700_000_000 + self.created,
+            "model": body["model"],
+            "training_file": body["training_file"],
+            "validation_file": body.get("validation_file"),
+            "status": self.statuses[0],
+            "fine_tuned_model": None,
+            "metadata": kept,
+            "seed": body.get("seed", 0),
+            "suffix": body.get("suffix"),
+            "error": {"code": None, "message": None, "param": None},
+            "hyperparameters": body.get("hyperparameters")
+            or numbers.get("hyperparameters")
+            or {"n_epochs": "auto"},
+            "result_files": [],
+            "organization_id": "org-1",
+            "trained_tokens": None,
+            "checkpoints": [],
+        }
+        self.events[job_id] = []
+        self.say(job_id, "Created fine-tuning job")
+        return 200, self.jobs[job_id]
+
+    def say(self, job_id: str, message: str, **changes: Any) -> None:
+        """Add an event to a job."""
+        events = self.events[job_id]
+        number = len(events) + 1
+        events.append(
+            {
+                "id": f"{job_id}-event-{number}",
+                "object": "fine_tuning.job.event",
+                "created_at": 1_700_000_000,
+                "level": "info",
+                "message": message,
+                "type": "message",
+                "data": None,
+                **changes,
+            }
+        )
+
+    def _advance(self, job: dict[str, Any]) -> None:
+        if job.get("frozen"):
+            return
+        job["status"] = self._at(job["id"], self.statuses)
+        self.say(job["id"], f"The job is {job['status']}")
+        if job["status"] == self.statuses[-1]:
+            job["frozen"] = True
+            if job["status"] == "succeeded":
+                name = f"ft:{job['model']}:org:{job['suffix'] or ''}:{job['id'][-1]}"
+                job["fine_tuned_model"] = name
+                self.models[name] = self.models.get(job["model"])
+                job["checkpoints"] = [_checkpoint(job, step) for step in (20, 10)]
+            job.update(self.final)
+
+    def _models(self, method: str, name: str) -> tuple[int, Any]:
+        if not name:
+            return 200, {
+                "object": "list",
+                "data": [_model(n, d) for n, d in self.models.items()],
+            }
+        if name not in self.models:
+            return _error(404, "no such model")
+        if method == "DELETE":
+            del self.models[name]
+            return 200, {"id": name, "object": "model", "deleted": True}
+        return 200, _model(name, self.models[name])
+
+    def _at(self, item: str, statuses: Sequence[str]) -> str:
+        self._looks[item] = self._looks.get(item, 0) + 1
+        return statuses[min(self._looks[item], len(statuses) - 1)]
+
+    def _page(self, items: list[Any], query: dict[str, list[str]]) -> dict[str, Any]:
+        ids = [item["id"] for item in items]
+        after = query.get("after", [""])[0]
+        start = ids.index(after) + 1 if after in ids else 0
+        size = self.page_size or int(query.get("limit", ["20"])[0])
+        data = items[start : start + size]
+        return {
+            "object": "list",
+            "data": data,
+            "has_more": start + size < len(items),
+        }
+
+
+class _Handler(BaseHTTPRequestHandler):
+    state: OpenAIServer
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self._serve("GET")
+
+    def do_POST(self) -> None:
+        self._serve("POST")
+
+    def do_DELETE(self) -> None:
+        self._serve("DELETE")
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except OSError:
+            self.close_connection = True
+
+    def _serve(self, method: str) -> None:
+        url = urlsplit(self.path)
+        path = re.sub(r"^(/openai)?(/v1)?", "", url.path)
+        request = f"{method} {path}"
+        sent = self.rfile.read(int(self.headers.get("content-length") or 0))
+        state = self.state
+        state.requests.append(request)
+        state.headers.append({k.lower(): v for k, v in self.headers.items()})
+        fault = self._fault(request)
+        if fault is not None and fault.delay:
+            time.sleep(fault.delay)
+        key = self.headers.get("authorization") or self.headers.get("api-key") or ""
+        if fault is not None and fault.status is not None and not fault.carried_out:
+            self._send(fault.status, fault.body, fault)
+        elif key.removeprefix("Bearer ") != KEY:
+            self._send(*_error(401, f"Incorrect API key provided: {key}"), fault)
+        elif any(re.fullmatch(route, request) for route in state.routes_missing):
+            self._send(*_error(404, "Not Found"), fault)
+        else:
+            body = _body(self.headers.get("content-type", ""), sent)
+            status, answer = state.answer(method, url.path, parse_qs(url.query), body)
+            if fault is not None and fault.status is not None:
+                status, answer = fault.status, fault.body
+            self._send(status, answer, fault)
+
+    def _fault(self, request: str) -> Fault | None:
+        with self.state._lock:
+            for fault in self.state.faults:
+                if re.fullmatch(fault.request, request) and fault.times:
+                    if fault.after:
+                        fault.after -= 1
+                        continue
+                    fault.times -= 1
+                    return fault
+        return None
+
+    def _send(self, status: int, answer: Any, fault: Fault | None) -> None:
+        if callable(self.state.before_answer):
+            self.state.before_answer(self.command)
+        if isinstance(answer, Iterator):
+            data, kind = b"".join(answer), "text/event-stream"
+        elif isinstance(answer, str):
+            data, kind = answer.encode(), "text/html"
+        else:
+            data, kind = json.dumps(answer).encode(), "application/json"
+        headers = {
+            "content-type": kind,
+            "content-length": str(len(data)),
+            **(fault.headers if fault else {}),
+        }
+        if fault is not None and fault.cut_after is not None:
+            self._cut(status, headers, data, fault.cut_after)
+            return
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def _cut(
+        self, status: int, headers: dict[str, str], data: bytes, length: int
+    ) -> None:
+        self.close_connection = True
+        if length:
+            head = f"HTTP/1.1 {status} OK\r\n"
+            head += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+            self.wfile.write((f"{head}\r\n".encode() + data)[:length])
+            self.wfile.flush()
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+
+def _body(content_type: str, sent: bytes) -> Any:
+    if content_type.startswith("multipart/"):
+        head = f"content-type: {content_type}\r\n\r\n".encode()
+        form: dict[str, Any] = {}
+        for part in BytesParser(policy=HTTP).parsebytes(head + sent).iter_parts():
+            name = part.get_param("name", header="content-disposition")
+            form[str(name)] = part.get_payload(decode=True).decode()
+            if part.get_filename():
+                form["filename"] = part.get_filename()
+                form[str(name)] = part.get_payload(decode=True)
+        return form
+    return json.loads(sent) if sent else {}
+
+
+def _error(status: int, message: str) -> tuple[int, dict[str, Any]]:
+    error = {"message": message, "type": "invalid_request_error", "code": None}
+    return status, {"error": {**error, "param": None}}
+
+
+def _model(name: str, shutdown_date: str | None) -> dict[str, Any]:
+    return {
+        "id": name,
+        "object": "model",
+        "created": 1_700_000_000,
+        "owned_by": "org-1",
+        "shutdown_date": shutdown_date,
+    }
+
+
+def _checkpoint(job: dict[str, Any], step: int) -> dict[str, Any]:
+    return {
+        "id": f"ftckpt-{step}",
+        "object": "fine_tuning.job.checkpoint",
+        "created_at": 1_700_000_000 + step,
+        "fine_tuned_model_checkpoint": f"{job['fine_tuned_model']}:ckpt-step-{step}",
+        "fine_tuning_job_id": job["id"],
+        "step_number": step,
+        "metrics": {"step": step, "train_loss": 1.0},
+    }
+
+
+def _completion(body: dict[str, Any]) -> Any:
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    words = ["Slow", " and", " steady"]
+    if not body.get("stream"):
+        return {
+            "id": "chatcmpl-1",
+            "object": "chat.completion",
+            "created": 1_700_000_000,
+            "model": body["model"],
+            "choices": [
+                {
+                    "index": 0,
+                    "finish_reason": "stop",
+                    "message": {"role": "assistant", "content": "".join(words)},
+                }
+            ],
+            "usage": usage,
+        }
+    chunks: list[dict[str, Any]] = [
+        {"choices": [{"index": 0, "delta": {"role": "assistant", "content": word}}]}
+        for word in words
+    ]
+    chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    if body.get("stream_options", {}).get("include_usage"):
+        chunks.append({"choices": [], "usage": usage})
+    common = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1_700_000_000,
+        "model": body["model"],
+    }
+    lines = [f"data: {json.dumps({**common, **chunk})}\n\n" for chunk in chunks]
+    return (line.encode() for line in [*lines, "data: [DONE]\n\n"])
