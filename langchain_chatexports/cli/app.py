@@ -12,7 +12,7 @@ from langchain_chatexports.cli.console import counting, print_json, say
 from langchain_chatexports.exceptions import ChatExportError
 
 if TYPE_CHECKING:
-    from langchain_chatexports.cli.preparation import PrepareOptions
+    from langchain_chatexports.cli.preparation import Preparation, PrepareOptions
 
 __all__ = ["app", "run"]
 
@@ -140,7 +140,7 @@ def prepare(
     as_json: AsJson = False,
 ) -> None:
     """Turn exports into training examples, as JSON lines in OpenAI's chat format."""
-    from langchain_chatexports.cli.preparation import Preparation, with_chosen_sender
+    from langchain_chatexports.cli.preparation import prepare_with_speaker
     from langchain_chatexports.finetuning.jsonl import write_jsonl
 
     options = _prepare_options(
@@ -151,15 +151,12 @@ def prepare(
         keep_tail=keep_tail,
         keep_trailing=keep_trailing,
     )
-    done = Preparation(paths, options)
 
-    def write(options: "PrepareOptions") -> None:
-        nonlocal done
-        done = Preparation(paths, options)
-        with counting(done, "examples") as examples:
+    def write(preparation: "Preparation") -> None:
+        with counting(preparation, "examples") as examples:
             write_jsonl(examples, output)
 
-    with_chosen_sender(write, options)
+    done = prepare_with_speaker(paths, options, write)
     done.say_speaker()
     summaries = done.summaries()
     if as_json:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, cast
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.finetuning.examples import TrainingExample
     from langchain_chatexports.steps import SessionTransform
 
-__all__ = ["Preparation", "PrepareOptions", "with_chosen_sender"]
+__all__ = ["Preparation", "PrepareOptions", "prepare_with_speaker"]
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,13 @@ class Preparation:
         """Give the counts of each export, as far as it was read."""
         return [(export, counted.summary()) for export, counted in self._passes]
 
+    def senders(self) -> dict[str, int]:
+        """Give the messages of each sender, most first, as far as they were read."""
+        senders: Counter[str] = Counter()
+        for _, summary in self.summaries():
+            senders.update(summary.senders)
+        return dict(sorted(senders.items(), key=lambda item: (-item[1], item[0])))
+
     def say_speaker(self) -> None:
         """Say who became the AI where nobody was named."""
         if self.options.ai:
@@ -114,47 +122,54 @@ class Preparation:
             say(f"{export.path.name}: {owner} speaks as the AI (the export's owner)")
 
 
-def with_chosen_sender(
-    prepare: Callable[[PrepareOptions], object], options: PrepareOptions
-) -> PrepareOptions:
-    """Run a preparation; if no speaker was named and none is found, ask for one.
+def prepare_with_speaker(
+    paths: Sequence[Path],
+    options: PrepareOptions,
+    use: Callable[[Preparation], object],
+) -> Preparation:
+    """Prepare; where no speaker was named and no owner is found, ask for one.
 
     Args:
-        prepare: Runs one preparation to its end.
-        options: The options to begin with.
+        paths: The exports, or JSONL files of examples.
+        options: How sessions become examples.
+        use: Reads a preparation to its end. Called once more after asking.
 
     Returns:
-        The options that worked.
+        The preparation that worked.
 
     Raises:
         SenderNotFoundError: If the named speaker does not occur, or if none was named,
             no owner is found, and there is no terminal to ask at.
     """
+    preparation = Preparation(paths, options)
     try:
-        prepare(options)
-    except SenderNotFoundError as error:
+        use(preparation)
+    except SenderNotFoundError:
+        senders = preparation.senders()
         if options.ai:
-            raise
-        if not (stdin_is_terminal() and error.senders):
+            msg = "Nobody in these exports has the name given with --ai."
+            raise SenderNotFoundError(msg, senders) from None
+        if not (stdin_is_terminal() and senders):
             msg = "The export's owner was not found: name who speaks with --ai NAME."
-            raise SenderNotFoundError(msg, error.senders) from None
-        chosen = _ask_for_sender(error.senders)
-        options = PrepareOptions(**{**vars(options), "ai": (chosen,)})
-        prepare(options)
-    return options
+            raise SenderNotFoundError(msg, senders) from None
+        preparation = Preparation(
+            paths, replace(options, ai=(_ask_for_sender(senders),))
+        )
+        use(preparation)
+    return preparation
 
 
 def _ask_for_sender(senders: dict[str, int]) -> str:
     import typer
 
     say("Whose voice should the model learn? The export does not say whose it is.")
-    ranked = sorted(senders.items(), key=lambda item: (-item[1], item[0]))
-    for number, (name, count) in enumerate(ranked, 1):
+    names = list(senders)
+    for number, (name, count) in enumerate(senders.items(), 1):
         say(f"  {number}. {name} ({count:,} messages)")
     while True:
         answer = typer.prompt("Number or name", err=True).strip()
         if answer in senders:
             return str(answer)
-        if answer.isdigit() and 1 <= int(answer) <= len(ranked):
-            return ranked[int(answer) - 1][0]
+        if answer.isdigit() and 1 <= int(answer) <= len(names):
+            return names[int(answer) - 1]
         say("Nobody of that number or name.")

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
+
+from langchain_chatexports.cli.console import say
+from langchain_chatexports.cli.tuning import say_base
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from langchain_chatexports.local_server import ServerInfo
 
 __all__ = ["serve"]
 
@@ -18,4 +24,43 @@ def serve(
     alias: list[str] | None,
     api_key: str | None,
 ) -> None:
-    """Run the server until Ctrl-C."""
+    """Run the server until Ctrl-C.
+
+    Args:
+        base: The base model; `None` for the default.
+        port: The port; 0 for any free one.
+        data_dir: Where to keep files and models; `None` for the default.
+        alias: More names for the base, as `NAME=BASE`.
+        api_key: The key to ask for; `None` for a new random one.
+    """
+    from langchain_chatexports.local_server import ServerSettings, serve_forever
+
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    say_base(base)
+    settings = ServerSettings(
+        base=base,
+        port=port,
+        data_dir=None if data_dir is None else str(data_dir.expanduser()),
+        api_key=api_key,
+        aliases=dict(_parsed_alias(text) for text in alias or ()),
+    )
+    serve_forever(settings, _say_ready)
+    say("Stopped. Unfinished jobs go on with the next start.")
+
+
+def _parsed_alias(text: str) -> tuple[str, str]:
+    import typer
+
+    name, separator, base = text.partition("=")
+    if not (name and separator and base):
+        msg = f"--alias takes NAME=BASE, not {text!r}."
+        raise typer.BadParameter(msg)
+    return name, base
+
+
+def _say_ready(info: ServerInfo) -> None:
+    say(f"Data: {info.data_dir}")
+    say("Ready. Point any program that speaks OpenAI's protocol here; Ctrl-C stops.")
+    # On stdout and ready for a shell: this is the output of the command.
+    print(f"export OPENAI_BASE_URL={info.base_url}", flush=True)  # noqa: T201
+    print(f"export OPENAI_API_KEY={info.api_key}", flush=True)  # noqa: T201

