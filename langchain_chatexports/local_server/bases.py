@@ -30,6 +30,7 @@ __all__ = [
     "BaseDescription",
     "describe_base",
     "describe_default_base",
+    "needs_download",
     "prepare_base",
     "signature_of",
 ]
@@ -124,6 +125,16 @@ def describe_base(base: str | Path | None) -> BaseDescription:
         "format, a .gguf file, or a hub id such as Qwen/Qwen2.5-0.5B-Instruct."
     )
     raise LocalServerError(msg)
+
+
+def needs_download(description: BaseDescription) -> bool:
+    """Tell whether a base would have to be fetched from the hub."""
+    if description.kind != "hub":
+        return False
+    from huggingface_hub import constants
+
+    folder = f"models--{description.source.replace('/', '--')}"
+    return not any((Path(constants.HF_HUB_CACHE) / folder).glob("snapshots/*"))
 
 
 def prepare_base(description: BaseDescription, cache_dir: Path | None = None) -> Path:

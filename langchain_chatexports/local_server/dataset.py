@@ -39,6 +39,12 @@ class DatasetReport:
     dropped_openers: int = 0
     """Assistant messages at the start of a dialogue that the template refuses."""
 
+    trailing: int = 0
+    """Examples that do not end with the assistant."""
+
+    leading: int = 0
+    """Examples that begin with the assistant, where the template takes that."""
+
     @property
     def tokens(self) -> int:
         """Tokens of one pass over the data."""
@@ -97,6 +103,9 @@ def label_examples(
             continue
         report.cut += labelled.is_cut
         report.dropped_openers += labelled.dropped_openers
+        report.trailing += messages[-1].get("role") != "assistant"
+        roles = [m["role"] for m in messages if m.get("role") in {"user", "assistant"}]
+        report.leading += roles[:1] == ["assistant"] and not labelled.dropped_openers
         if labelled.learned_tokens:
             report.examples.append(labelled)
         else:

@@ -65,6 +65,6 @@ class ApiError(Exception):
         return JsonResponse(self.body(), status_code=self.status, headers=headers)
 
 
-def not_found(kind: str, param: str) -> ApiError:
+def not_found(*, kind: str, param: str) -> ApiError:
     """Say that there is no such thing; what was asked for is not repeated."""
     return ApiError(f"No such {kind}.", status=404, code="not_found", param=param)

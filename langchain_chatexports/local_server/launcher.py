@@ -1,0 +1,259 @@
+"""`LocalServer`: a server in a child process, from Python code."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import subprocess
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
+from langchain_chatexports.local_server.bases import (
+    describe_base,
+    needs_download,
+)
+from langchain_chatexports.local_server.processes import (
+    child_command,
+    child_environment,
+    default_threads,
+    detached_flags,
+)
+from langchain_chatexports.local_server.settings import ServerSettings
+from langchain_chatexports.local_server.storage import (
+    DataDirectory,
+    default_data_dir,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+__all__ = ["LocalServer"]
+
+logger = logging.getLogger(__name__)
+
+_STOP_SECONDS = 20.0
+
+
+class LocalServer:
+    """A local server that speaks OpenAI's protocol, in a process of its own.
+
+    It listens on 127.0.0.1, with a random key, and ends with this process. Files, jobs
+    and tuned models stay in the data directory; a job that was not finished goes on
+    when a server is started on it again.
+
+    ```python
+    with LocalServer() as server:
+        client = OpenAI(base_url=server.base_url, api_key=server.api_key)
+    ```
+
+    Attributes:
+        base_model: The base's name in requests.
+        api_key: The key of the running server; a new one at each start unless given.
+        data_dir: Where files, jobs and models are kept.
+    """
+
+    def __init__(
+        self,
+        base: str | Path | None = None,
+        *,
+        data_dir: str | Path | None = None,
+        port: int = 0,
+        api_key: str | None = None,
+        aliases: Mapping[str, str] | None = None,
+        threads: int | None = None,
+        startup_timeout: float = 300,
+    ) -> None:
+        """Describe a server; `start`, or a `with` statement, starts it.
+
+        Args:
+            base: A directory in transformers' format, a `.gguf` file, or a hub id;
+                `None` for SmolLM2-135M-Instruct, a toy that shows the way.
+            data_dir: Where to keep files, jobs and models; `None` for the user's data
+                directory.
+            port: The port; 0 for a free one.
+            api_key: The key; `None` for a new random one at each start.
+            aliases: More names for the base, such as
+                `{"gpt-3.5-turbo": "SmolLM2-135M-Instruct"}`.
+            threads: Threads of the mathematics; `None` for all cores but one.
+            startup_timeout: Seconds until a start counts as failed. The first start
+                with the default base, or with a `.gguf` file, converts it (about 20
+                seconds); one with a hub id may have to fetch it.
+
+        Raises:
+            LocalServerError: If the base is missing, or a setting out of range.
+            MissingExtraError: If the extra `local` is not installed.
+        """
+        directory = DataDirectory(default_data_dir() if data_dir is None else data_dir)
+        self._settings = ServerSettings(
+            base=None if base is None else str(base),
+            data_dir=str(directory.root),
+            port=port,
+            api_key=api_key,
+            aliases=dict(aliases or {}),
+            threads=threads,
+        ).with_absolute_base()
+        self._settings.check()
+        self._startup_timeout = startup_timeout
+        self._process: subprocess.Popen[bytes] | None = None
+        self._base_url: str | None = None
+        self.base_model = describe_base(base).name
+        self.data_dir = directory.root
+        self.api_key: str = api_key or secrets.token_urlsafe(32)
+
+    @property
+    def base_url(self) -> str:
+        """The address for OpenAI's clients, with `/v1`.
+
+        Raises:
+            LocalServerError: If the server does not run.
+        """
+        if self._base_url is None:
+            msg = "The local server does not run: call start(), or use it in `with`."
+            raise LocalServerError(msg)
+        return self._base_url
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the server's process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> Self:
+        """Start the server and wait until it answers.
+
+        Raises:
+            LocalServerError: If it runs already, its port is taken, another server uses
+                the data directory, the base cannot be read, or the time is over.
+            MissingExtraError: If the extra `local` is not installed.
+        """
+        from langchain_chatexports.local_server.server import check_extra
+
+        if self.is_running:
+            msg = f"This local server runs already, at {self._base_url}."
+            raise LocalServerError(msg)
+        check_extra()
+        self._say_what_is_fetched()
+        if self._settings.api_key is None:
+            self.api_key = secrets.token_urlsafe(32)
+        settings = {**json.loads(self._settings.to_json()), "api_key": self.api_key}
+        threads = self._settings.threads or default_threads()
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module.
+            child_command("langchain_chatexports.local_server.server"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=child_environment(threads=threads, offline=False),
+            **detached_flags(),
+        )
+        try:
+            answer = self._first_words(json.dumps(settings))
+            self._base_url = str(answer["ready"]["base_url"])
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stop the server; a job that is trained is queued again."""
+        process, self._process = self._process, None
+        self._base_url = None
+        if process is None:
+            return
+        # Closed input is the sign to end in order.
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                try:
+                    stream.close()
+                except OSError:
+                    logger.debug("The server had ended before")
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def __enter__(self) -> Self:
+        """Start the server."""
+        return self.start()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop the server."""
+        self.stop()
+
+    def __repr__(self) -> str:
+        """Show base and address, never the key."""
+        where = self._base_url or "stopped"
+        return f"LocalServer(base_model={self.base_model!r}, {where})"
+
+    def _say_what_is_fetched(self) -> None:
+        description = describe_base(self._settings.base)
+        if needs_download(description):
+            size = description.size_bytes
+            much = f" ({size / 1e6:.0f} MB)" if size else ""
+            logger.warning(
+                "Fetching %s%s from huggingface.co", description.source, much
+            )
+
+    def _first_words(self, settings: str) -> dict[str, Any]:
+        process = self._process
+        if process is None or process.stdin is None:  # pragma: no cover - just made.
+            raise RuntimeError
+        try:
+            process.stdin.write(settings.encode("ascii") + b"\n")
+            process.stdin.flush()
+        except OSError:
+            logger.debug("The server ended before it read its settings")
+        lines: list[bytes] = []
+        reader = threading.Thread(
+            target=_read_answer, args=(process, lines), daemon=True
+        )
+        reader.start()
+        reader.join(self._startup_timeout)
+        if reader.is_alive():
+            msg = (
+                f"The local server did not start within {self._startup_timeout:g} "
+                "seconds. Give it more with startup_timeout."
+            )
+            raise LocalServerError(msg)
+        answer = _parse(lines[-1]) if lines else {}
+        if "ready" in answer:
+            return answer
+        if answer.get("extra"):
+            feature = "The local server"
+            raise MissingExtraError(feature, str(answer["extra"]))
+        deadline = time.monotonic() + 1
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        msg = str(
+            answer.get("error")
+            or f"The local server ended with exit code {process.poll()} at its start."
+        )
+        raise LocalServerError(msg)
+
+
+def _read_answer(process: subprocess.Popen[bytes], lines: list[bytes]) -> None:
+    if process.stdout is None:  # pragma: no cover - it is a pipe.
+        return
+    for line in process.stdout:
+        if _parse(line):
+            lines.append(line)
+            return
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,86 @@
+"""What a server is told at its start."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server.bases import describe_base
+
+__all__ = ["ServerSettings"]
+
+_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_KEY = re.compile(r"[\x21-\x7e]{1,512}")
+_LAST_PORT = 65535
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """A server's settings; those left out have defaults that suit one machine."""
+
+    base: str | None = None
+    """A directory, a `.gguf` file or a hub id; the default base if `None`."""
+
+    data_dir: str | None = None
+    """Where files, jobs and models are kept; the user's data directory if `None`."""
+
+    port: int = 0
+    """0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    """Any other address lets other machines in."""
+
+    api_key: str | None = field(default=None, repr=False)
+    """A new random one if `None`."""
+
+    aliases: dict[str, str] = field(default_factory=dict)
+    """More names, such as `gpt-3.5-turbo`, and the base that each means."""
+
+    threads: int | None = None
+    """Threads of the mathematics; all cores but one if `None`."""
+
+    def to_json(self) -> str:
+        """Give the settings as one line."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, line: str | bytes) -> ServerSettings:
+        """Read settings that `to_json` gave."""
+        return cls(**json.loads(line))
+
+    def with_absolute_base(self) -> ServerSettings:
+        """Give the same settings with a base that any folder's process understands."""
+        base = self.base
+        if base is not None and describe_base(base).kind != "hub":
+            base = str(Path(base).expanduser().absolute())
+        return ServerSettings(**{**asdict(self), "base": base})
+
+    def check(self) -> None:
+        """Refuse settings that no server can have.
+
+        Raises:
+            LocalServerError: If the base is missing, or a value out of range.
+        """
+        description = describe_base(self.base)
+        if not 0 <= self.port <= _LAST_PORT:
+            msg = f"port must be between 0 and {_LAST_PORT}, got {self.port}."
+            raise LocalServerError(msg)
+        if self.threads is not None and self.threads < 1:
+            msg = f"threads must be at least 1, got {self.threads}."
+            raise LocalServerError(msg)
+        if self.api_key is not None and not _KEY.fullmatch(self.api_key):
+            msg = "api_key must be made of printable ASCII characters, without spaces."
+            raise LocalServerError(msg)
+        for name, target in self.aliases.items():
+            if not _ALIAS.fullmatch(name):
+                msg = f"The alias {name!r} is no model name: use letters, digits, . _ -"
+                raise LocalServerError(msg)
+            if target not in {description.name, self.base, description.source}:
+                msg = (
+                    f"The alias {name} means {target!r}, but this server's base is "
+                    f"{description.name}. Write {name}={description.name}."
+                )
+                raise LocalServerError(msg)
