@@ -1,12 +1,18 @@
-"""Cut sessions into windows of a fixed number of messages."""
+"""Cut sessions into windows of a number of messages or tokens."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pydantic import Field, model_validator
+from langchain_core.messages import AIMessage
+from pydantic import Field, field_validator, model_validator
 
 from langchain_chatexports.steps.base import SessionTransform
+from langchain_chatexports.tokens import TOKEN_COUNTERS, token_counter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -18,61 +24,158 @@ if TYPE_CHECKING:
 __all__ = ["ChunkSessions"]
 
 
+class _Window(NamedTuple):
+    """Messages from `start` to before `end`; from `new` on no window has had them."""
+
+    start: int
+    new: int
+    end: int
+    left_out: str | None = None
+    """Why the window is none; `None` for a window that is given."""
+
+
 class ChunkSessions(SessionTransform):
     """Cut each session into windows of `size` messages, `overlap` of them shared.
 
     The default is the rule of LangChain's Messenger tutorial: full windows only, so a
     session's last messages may be in none, and a session shorter than `size` gives
     nothing. `inspect` counts these as `tail`; `keep_tail` keeps them.
+
+    With `max_tokens` a window also ends, and is full, before the message that would
+    make it too long. A message that is too long alone is in no window (`too_long`).
     """
 
-    size: int = Field(default=8, gt=0)
-    """Messages in a window."""
+    size: int | None = Field(default=8, gt=0)
+    """Most messages in a window; `None`, with `max_tokens`, for any number."""
 
     overlap: int = Field(default=2, ge=0)
-    """Messages that a window shares with the one before it; less than `size`."""
+    """Messages that a window shares with the one before it, as far as they leave room
+    for a new one; less than `size`."""
 
     keep_tail: bool = False
     """Add a last, shorter window from the next start, if it holds a message that no
     window has."""
 
+    max_tokens: int | None = Field(default=None, gt=0)
+    """Most tokens in a window, over the texts of its messages."""
+
+    count_tokens: str | Callable[[str], int] = Field(default="bytes", exclude=True)
+    """How a text's tokens are counted: `bytes` (an upper bound, which needs no file),
+    an encoding of tiktoken that is on this machine (`o200k_base`), or a function, which
+    is not serialized."""
+
+    overlap_as_context: bool = False
+    """Give the shared messages `additional_kwargs["weight"]` 0 in the later window, so
+    that no answer is trained twice. A window whose answers all have weight 0 is left
+    out (`not_trained`)."""
+
+    @field_validator("count_tokens")
+    @classmethod
+    def _counter_is_known(cls, value: Any) -> Any:
+        if isinstance(value, str) and value not in TOKEN_COUNTERS:
+            msg = f"count_tokens must be a function or one of {TOKEN_COUNTERS}."
+            raise ValueError(msg)
+        return value
+
     @model_validator(mode="after")
-    def _overlap_is_smaller(self) -> Self:
-        if self.overlap >= self.size:
+    def _window_has_bounds(self) -> Self:
+        if self.size is None and self.max_tokens is None:
+            msg = "A window needs a bound: give size or max_tokens."
+            raise ValueError(msg)
+        if self.size is not None and self.overlap >= self.size:
             msg = f"overlap ({self.overlap}) must be less than size ({self.size})."
             raise ValueError(msg)
         return self
 
+    @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """What is serialized beside the fields: a counter with a name."""
+        if self.max_tokens is None or not isinstance(self.count_tokens, str):
+            return {}
+        return {"count_tokens": self.count_tokens}
+
     def transform_session(self, session: ChatSession) -> Iterator[ChatSession]:
         """Cut one session."""
         messages = session.get("messages", ())
-        for start in self._starts(len(messages)):
-            yield {**session, "messages": self._window(messages, start)}
+        for window in self._windows(messages):
+            if window.left_out is None:
+                yield {**session, "messages": self._taken(messages, window)}
 
     def left_out(self, session: ChatSession) -> Mapping[str, int]:
         """Count the messages that are in no window."""
-        length = len(session.get("messages", ()))
-        starts = self._starts(length)
-        covered = min(starts[-1] + self.size, length) if starts else 0
-        return {"tail": length - covered} if length > covered else {}
+        messages = session.get("messages", ())
+        reasons: list[str | None] = ["too_long"] * len(messages)
+        for window in self._windows(messages):
+            # A later window may hold as overlap what an earlier one was left out for.
+            first = window.start if window.left_out is None else window.new
+            reasons[first : window.end] = [window.left_out] * (window.end - first)
+        return Counter(reason for reason in reasons if reason)
 
-    def _starts(self, length: int) -> range:
-        step = self.size - self.overlap
-        full = range(0, length - self.size + 1, step)
-        if not self.keep_tail:
-            return full
-        covered = full[-1] + self.size if full else 0
-        return range(0, (len(full) + (covered < length)) * step, step)
+    def _windows(self, messages: Sequence[BaseMessage]) -> Iterator[_Window]:
+        for window in self._spans(messages):
+            if (
+                window.left_out is None
+                and self.overlap_as_context
+                and _is_not_trained(messages, window)
+            ):
+                yield window._replace(left_out="not_trained")
+            else:
+                yield window
 
-    def _window(self, messages: Sequence[BaseMessage], start: int) -> list[BaseMessage]:
+    def _spans(self, messages: Sequence[BaseMessage]) -> Iterator[_Window]:
+        length = len(messages)
+        if self.max_tokens is None:
+            yield from self._spans_within(0, length, length)
+            return
+        count = self.count_tokens
+        counter = token_counter(count) if isinstance(count, str) else count
+        tokens = [counter(str(message.text)) for message in messages]
+        sums = list(accumulate(tokens, initial=0))
+        too_long = (i for i, number in enumerate(tokens) if number > self.max_tokens)
+        begin = 0
+        for end in (*too_long, length):
+            yield from self._spans_within(begin, end, length, sums)
+            begin = end + 1
+
+    def _spans_within(
+        self, begin: int, end: int, length: int, sums: Sequence[int] = ()
+    ) -> Iterator[_Window]:
+        start = new = begin
+        while new < end:
+            stop = end if self.size is None else min(end, start + self.size)
+            if self.max_tokens is not None:
+                limit = sums[start] + self.max_tokens
+                stop = bisect_right(sums, limit, start + 1, stop + 1) - 1
+            if stop <= new:
+                start += 1  # The overlap leaves no room for anything new.
+                continue
+            is_full = stop < length or stop - start == self.size
+            is_given = is_full or self.keep_tail
+            yield _Window(start, new, stop, None if is_given else "tail")
+            new = stop
+            start = max(start + 1, stop - self.overlap)
+
+    def _taken(
+        self, messages: Sequence[BaseMessage], window: _Window
+    ) -> list[BaseMessage]:
         # Only what an earlier window holds is copied: no object is in two windows.
-        repeated = self.overlap if start else 0
-        window = messages[start : start + self.size]
-        return [
+        weight = {"weight": 0} if self.overlap_as_context else {}
+        repeated = [
             message.model_copy(
-                update={"additional_kwargs": dict(message.additional_kwargs)}
+                update={"additional_kwargs": {**message.additional_kwargs, **weight}}
             )
-            if index < repeated
-            else message
-            for index, message in enumerate(window)
+            for message in messages[window.start : window.new]
         ]
+        return [*repeated, *messages[window.new : window.end]]
+
+
+def _is_not_trained(messages: Sequence[BaseMessage], window: _Window) -> bool:
+    answers = [
+        index
+        for index in range(window.start, window.end)
+        if isinstance(messages[index], AIMessage)
+    ]
+    return bool(answers) and all(
+        index < window.new or messages[index].additional_kwargs.get("weight") == 0
+        for index in answers
+    )

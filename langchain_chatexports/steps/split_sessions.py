@@ -98,8 +98,8 @@ class SplitSessions(SessionTransform):
             if answered is not None and self._is_recent(messages[answered], message):
                 opened[answered + 1] += 1
                 opened[index + 1] -= 1
-            if message.id:
-                places.setdefault(message.id, index)
+            for message_id in _ids(message):
+                places.setdefault(message_id, index)
         held, depth = [], 0
         for change in opened[:-1]:
             depth += change
@@ -130,6 +130,12 @@ def _reply_to(message: BaseMessage) -> str:
     if isinstance(link, Mapping):
         link = next((link[key] for key in _REPLY_ID_KEYS if link.get(key)), None)
     return "" if link is None else str(link)
+
+
+def _ids(message: BaseMessage) -> list[str]:
+    # A merged message stands for each of its bubbles.
+    merged = message.additional_kwargs.get("message_ids")
+    return [*(merged or ()), *([message.id] if message.id else ())]
 
 
 def _cut_to_size(

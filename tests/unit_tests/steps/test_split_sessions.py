@@ -77,6 +77,13 @@ def test_a_reply_stays_with_what_it_answers(link):
     assert _split(BY_HOUR, 0, 10, 5 * HOUR, 9 * HOUR, m2=link) == [[0, 1, 2], [3]]
 
 
+def test_a_reply_to_a_bubble_of_a_merged_message_stays_with_it():
+    session = session_of([0, 10, 5 * HOUR])
+    session["messages"][0].additional_kwargs["message_ids"] = ["m0", "bubble"]
+    session["messages"][2].additional_kwargs["reply_to"] = "bubble"
+    assert BY_HOUR.invoke(session) == [session]
+
+
 def test_a_reply_holds_everything_between_its_two_sides():
     parts = _split(BY_HOUR, 0, 5 * HOUR, 9 * HOUR, 14 * HOUR, m2="m0")
     assert parts == [[0, 1, 2], [3]]

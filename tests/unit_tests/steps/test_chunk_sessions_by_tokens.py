@@ -1,0 +1,201 @@
+"""ChunkSessions by tokens, and with overlap as context only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.load import dumpd
+from langchain_core.messages import AIMessage, HumanMessage
+from pydantic import ValidationError
+
+from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.standard_tests import SessionTransformUnitTests
+from langchain_chatexports.steps import ChunkSessions
+from langchain_chatexports.tokens import token_counter
+
+
+class TestChunkSessionsByTokens(SessionTransformUnitTests):
+    @property
+    def transform_class(self):
+        return ChunkSessions
+
+    @property
+    def transform_params(self) -> dict[str, Any]:
+        return {
+            "size": None,
+            "max_tokens": 60,
+            "keep_tail": True,
+            "overlap_as_context": True,
+        }
+
+
+def _session(*texts: str) -> Any:
+    # A text that begins with "!" is the AI's.
+    return {
+        "messages": [
+            (AIMessage if text.startswith("!") else HumanMessage)(
+                text, additional_kwargs={"sender": "Hare"}
+            )
+            for text in texts
+        ]
+    }
+
+
+def _windows(step: ChunkSessions, *texts: str) -> list[list[str]]:
+    return [
+        [str(message.content) for message in window["messages"]]
+        for window in step.invoke(_session(*texts))
+    ]
+
+
+def _by_length(**params: Any) -> ChunkSessions:
+    return ChunkSessions(**{"size": None, "overlap": 0, "count_tokens": len, **params})
+
+
+def test_a_window_ends_before_the_message_that_is_too_much():
+    step = _by_length(max_tokens=6, keep_tail=True)
+    assert _windows(step, "aaa", "bbb", "c", "dddd", "ee") == [
+        ["aaa", "bbb"],
+        ["c", "dddd"],
+        ["ee"],
+    ]
+
+
+def test_a_window_that_tokens_ended_is_full_and_the_last_is_a_tail():
+    step = _by_length(max_tokens=6)
+    session = _session("aaa", "bbb", "c", "dddd", "ee")
+    assert len(step.invoke(session)) == 2
+    assert step.left_out(session) == {"tail": 1}
+
+
+def test_size_and_tokens_both_bound_a_window():
+    step = _by_length(size=2, max_tokens=4, keep_tail=True)
+    assert _windows(step, "a", "b", "c", "dddd") == [["a", "b"], ["c"], ["dddd"]]
+
+
+def test_a_message_that_is_too_long_alone_is_in_no_window():
+    step = _by_length(max_tokens=3, keep_tail=True)
+    session = _session("a", "bbbb", "c", "d")
+    assert _windows(step, "a", "bbbb", "c", "d") == [["a"], ["c", "d"]]
+    assert step.left_out(session) == {"too_long": 1}
+
+
+def test_overlap_gives_way_to_a_new_message():
+    step = _by_length(max_tokens=5, overlap=2, keep_tail=True)
+    assert _windows(step, "aa", "bb", "ccccc", "d") == [["aa", "bb"], ["ccccc"], ["d"]]
+
+
+def test_overlap_is_kept_as_far_as_there_is_room():
+    step = _by_length(max_tokens=5, overlap=2, keep_tail=True)
+    assert _windows(step, "a", "b", "ccc", "dd") == [["a", "b", "ccc"], ["ccc", "dd"]]
+
+
+@given(
+    st.lists(st.text("ab", max_size=9), max_size=30),
+    st.integers(1, 12),
+    st.integers(0, 3),
+    st.sampled_from([None, 4, 7]),
+)
+def test_no_window_is_too_long_and_every_message_is_accounted_for(
+    texts, most, overlap, size
+):
+    numbered = [f"{index:02}{text}" for index, text in enumerate(texts)]
+    step = _by_length(size=size, max_tokens=most, overlap=overlap, keep_tail=True)
+    windows = _windows(step, *numbered)
+    assert all(sum(map(len, window)) <= most for window in windows)
+    there = {text for window in windows for text in window}
+    assert there == {text for text in numbered if len(text) <= most}
+    left_out = Counter(step.left_out(_session(*numbered)))
+    assert left_out.total() == len(numbered) - len(there)
+
+
+@given(st.lists(st.booleans(), max_size=30), st.integers(1, 7), st.integers(0, 6))
+def test_no_answer_is_trained_twice_and_none_is_forgotten(answers, size, overlap):
+    texts = [f"{'!' * is_ai}{index}" for index, is_ai in enumerate(answers)]
+    step = ChunkSessions(
+        size=size,
+        overlap=min(overlap, size - 1),
+        keep_tail=True,
+        overlap_as_context=True,
+    )
+    trained = Counter(
+        str(message.content)
+        for window in step.invoke(_session(*texts))
+        for message in window["messages"]
+        if isinstance(message, AIMessage)
+        and message.additional_kwargs.get("weight") != 0
+    )
+    assert trained == Counter(text for text in texts if text.startswith("!"))
+
+
+def test_overlap_is_context_in_the_later_window_only():
+    step = ChunkSessions(size=2, overlap=1, overlap_as_context=True)
+    first, second = step.invoke(_session("a", "!b", "!c"))
+    weights = [
+        [message.additional_kwargs.get("weight") for message in window["messages"]]
+        for window in (first, second)
+    ]
+    assert weights == [[None, None], [0, None]]
+
+
+def test_overlap_is_trained_again_by_default():
+    step = ChunkSessions(size=2, overlap=1)
+    messages = [
+        m for w in step.invoke(_session("a", "!b", "!c")) for m in w["messages"]
+    ]
+    assert all("weight" not in message.additional_kwargs for message in messages)
+
+
+def test_a_window_whose_answers_are_all_context_is_left_out_and_counted():
+    step = ChunkSessions(size=2, overlap=1, overlap_as_context=True)
+    session = _session("a", "!b", "c", "!d")
+    assert _windows(step, "a", "!b", "c", "!d") == [["a", "!b"], ["c", "!d"]]
+    assert step.left_out(session) == {}
+    assert step.left_out(_session("a", "!b", "c")) == {"not_trained": 1}
+
+
+def test_a_window_without_any_answer_is_not_judged():
+    step = ChunkSessions(size=2, overlap=1, overlap_as_context=True)
+    assert len(step.invoke(_session("a", "b", "c"))) == 2
+
+
+def test_left_out_adds_up_with_what_is_in_the_windows():
+    texts = ["a", "!b", "c", "d", "e", "!f", "g", "h"]
+    step = ChunkSessions(size=3, overlap=1, overlap_as_context=True, keep_tail=True)
+    there = {text for window in _windows(step, *texts) for text in window}
+    assert sum(step.left_out(_session(*texts)).values()) == 8 - len(there)
+
+
+def test_a_function_is_not_serialized_and_a_name_is():
+    with_function = dumpd(_by_length(max_tokens=9))["kwargs"]
+    by_name = dumpd(ChunkSessions(max_tokens=9, count_tokens="o200k_base"))["kwargs"]
+    assert "count_tokens" not in with_function
+    assert by_name["count_tokens"] == "o200k_base"
+
+
+def test_without_a_bound_there_is_no_window():
+    with pytest.raises(ValidationError, match="size or max_tokens"):
+        ChunkSessions(size=None)
+
+
+def test_an_unknown_counter_is_refused():
+    with pytest.raises(ValidationError, match="o200k_base"):
+        ChunkSessions(max_tokens=9, count_tokens="words")
+
+
+def test_an_encoding_that_is_not_here_is_an_error_that_says_what_to_do(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    step = ChunkSessions(max_tokens=9, count_tokens="cl100k_base")
+    with pytest.raises(ChatExportError, match="count by 'bytes'"):
+        step.invoke(_session("a"))
+
+
+def test_bytes_count_more_than_the_letters_of_a_long_script():
+    count = token_counter("bytes")
+    assert (count(""), count("Hare"), count("龜兔")) == (0, 2, 3)
