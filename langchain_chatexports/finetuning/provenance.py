@@ -48,8 +48,8 @@ class ExampleOrigin:
     session_id: str | None = None
     """The session's `id`; `None` where its loader gives none."""
 
-    part: str | None = None
-    """Which conversation of the session, where `SplitSessions` has cut it."""
+    thread_id: str | None = None
+    """The id of the thread that the session was split from, if it was."""
 
     message_ids: tuple[str, ...] = ()
     """The export's ids of the messages, those inside a merged run too."""
@@ -80,7 +80,7 @@ class ExampleOrigin:
         """Give the origin in JSON types, without what is not known."""
         values: dict[str, Any] = {
             "session": self.session_id,
-            "part": self.part,
+            "thread": self.thread_id,
             "messages": list(self.message_ids),
             "senders": list(self.senders),
             "participants": list(self.participants),
@@ -95,7 +95,7 @@ class ExampleOrigin:
         """Read what `to_dict` gave."""
         return cls(
             session_id=values.get("session"),
-            part=values.get("part"),
+            thread_id=values.get("thread"),
             message_ids=tuple(values.get("messages", ())),
             senders=tuple(values.get("senders", ())),
             participants=tuple(values.get("participants", ())),
@@ -191,10 +191,9 @@ def origin_of_session(
         for message in messages
         if isinstance(moment := message.additional_kwargs.get("message_time"), int)
     ]
-    part = metadata.get("conversation")
     return ExampleOrigin(
         session_id=metadata.get("id"),
-        part=None if part is None else str(part),
+        thread_id=metadata.get("thread_id"),
         message_ids=tuple(mid for message in messages for mid in _ids(message)),
         senders=tuple(dict.fromkeys(filter(None, map(_sender, messages)))),
         participants=tuple(metadata.get("participants") or ()),

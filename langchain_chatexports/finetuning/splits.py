@@ -138,7 +138,7 @@ def split_examples(
 
 
 def _conversations(examples: Iterable[TracedExample]) -> list[_Conversation]:
-    # Joined by session and part, and by message: two exports can hold the same one.
+    # Joined by session and by message: two exports can hold the same one.
     parents: dict[object, object] = {}
 
     def root(key: object) -> object:
@@ -156,13 +156,13 @@ def _conversations(examples: Iterable[TracedExample]) -> list[_Conversation]:
                 "trace_examples(...) from sessions whose metadata has an id."
             )
             raise ValueError(msg)
-        key = root((item.origin.session_id, item.origin.part))
+        key = root(("session", item.origin.session_id))
         for message_id in item.origin.message_ids:
             parents[root(("message", message_id))] = key
         items.append(item)
     found: dict[object, _Conversation] = {}
     for item in items:
-        key = root((item.origin.session_id, item.origin.part))
+        key = root(("session", item.origin.session_id))
         first = item.origin.first
         conversation = found.setdefault(key, _Conversation(first, len(found)))
         conversation.examples.append(item)

@@ -18,7 +18,6 @@ def conversation(
     session_id: str = "chat-1",
     other: str = "Hare",
     start: int = 1_700_000_000,
-    part: int | None = None,
     speakers: tuple[str, ...] | None = None,
     **metadata: Any,
 ) -> ExportSession:
@@ -48,6 +47,4 @@ def conversation(
         "is_group": len(set(turns)) > 2,
         **metadata,
     }
-    if part is not None:
-        known["conversation"] = part
     return {"messages": messages, "metadata": known}

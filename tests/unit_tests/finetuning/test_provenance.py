@@ -93,7 +93,9 @@ def test_sessions_of_other_packages_have_an_unknown_session():
 
 
 def test_an_origin_survives_its_dictionary():
-    (item,) = trace_examples(MapAIMessages().invoke(conversation("Hi", "Ho", part=3)))
+    (item,) = trace_examples(
+        MapAIMessages().invoke(conversation("Hi", "Ho", thread_id="chat"))
+    )
     assert ExampleOrigin.from_dict(item.origin.to_dict()) == item.origin
     assert ExampleOrigin.from_dict(UNKNOWN_ORIGIN.to_dict()) == UNKNOWN_ORIGIN
 

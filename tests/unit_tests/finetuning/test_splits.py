@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from langchain_chatexports.finetuning.examples import to_training_examples
 from langchain_chatexports.finetuning.provenance import trace_examples
 from langchain_chatexports.finetuning.splits import split_examples
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages
+from langchain_chatexports.steps.split_sessions import SplitSessions
 from tests.unit_tests.builders.conversations import conversation
 
 DAY = 86_400
@@ -53,13 +56,16 @@ def test_no_message_is_on_both_sides():
     assert not sides[1] & sides[2]
 
 
-def test_parts_of_a_session_are_conversations_of_their_own():
-    sessions = [
-        conversation(*_texts(n), start=START + DAY * n, part=n) for n in range(5)
-    ]
-    splits = split_examples(_traced(sessions), near=None, validation=0, test=0.2)
+def test_parts_of_a_thread_are_conversations_of_their_own():
+    thread = conversation(*_texts(0))
+    for n in range(1, 5):
+        later = conversation(*_texts(n), start=START + DAY * n)
+        thread["messages"].extend(later["messages"])
+    parts = SplitSessions(gap=timedelta(hours=1)).invoke(thread)
+    splits = split_examples(_traced(parts), near=None, validation=0, test=0.2)
     assert splits.conversations == 5
-    assert {item.origin.part for item in splits.test} == {"4"}
+    assert _ids(splits.test) == {"chat-1#5"}
+    assert splits.test[0].origin.thread_id == "chat-1"
 
 
 def test_sessions_that_share_a_message_stay_together():
