@@ -14,7 +14,7 @@ from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundEr
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["read_jsonl", "write_jsonl"]
+__all__ = ["json_line", "read_jsonl", "write_jsonl"]
 
 # Line ends to `str.splitlines`, which readers of such files use, but not to JSON.
 _ESCAPED_ENDS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
@@ -130,12 +130,20 @@ def _write_file(examples: Iterable[Mapping[str, Any]], path: Path) -> int:
 def _write_lines(examples: Iterable[Mapping[str, Any]], buffer: BinaryIO) -> int:
     count = 0
     for example in examples:
-        buffer.write(_line(example))
+        buffer.write(json_line(example))
         count += 1
     return count
 
 
-def _line(example: Mapping[str, Any]) -> bytes:
+def json_line(example: Mapping[str, Any]) -> bytes:
+    """Give an example as one line, the same bytes for the same example.
+
+    Args:
+        example: The example.
+
+    Returns:
+        UTF-8 with a line break at the end and none before.
+    """
     text = json.dumps(example, ensure_ascii=False, allow_nan=False)
     for end, escaped in _ESCAPED_ENDS.items():
         if end in text:
