@@ -1,0 +1,190 @@
+"""What a message says, where its text alone does not tell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from langchain_chatexports.chat_loaders.imessage.attachments import (
+    describe_attachments,
+    media_placeholder,
+)
+from langchain_chatexports.chat_loaders.imessage.attributed_body import (
+    decode_attributes,
+)
+from langchain_chatexports.chat_loaders.imessage.balloons import (
+    app_placeholder,
+    link_preview,
+)
+from langchain_chatexports.chat_loaders.imessage.edits import read_edit_history
+from langchain_chatexports.chat_loaders.imessage.reactions import target_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_chatexports.chat_loaders.imessage.edits import EditHistory
+    from langchain_chatexports.chat_loaders.imessage.queries import (
+        AttachmentRow,
+        Details,
+    )
+
+__all__ = [
+    "Content",
+    "LeftOut",
+    "links",
+    "needs_care",
+    "read_content",
+    "read_placeholder",
+]
+
+_ATTACHMENT_MARK, _APP_MARK = "\ufffc", "\ufffd"
+_TRANSCRIPT = "IMAudioTranscription"
+_MINUS_ONE = "18446744073709551615"  # A part of -1, as 64 bits without a sign.
+
+
+class LeftOut(Exception):  # noqa: N818 - not an error: the row is counted, that is all
+    """Ends the reading of a row that is left out."""
+
+    def __init__(self, *, reason: str) -> None:
+        """Say why, in a word that `inspect` shows."""
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Content(NamedTuple):
+    """What a message says, and what goes with it."""
+
+    text: str
+    extra: dict[str, Any]
+
+
+def needs_care(text: str) -> bool:
+    """Tell whether a text has marks or foreign line ends, or nothing to read."""
+    return (
+        not text or _ATTACHMENT_MARK in text or "\r" in text or text.isspace()
+    )  # In this order: most texts have something to read.
+
+
+def read_content(
+    details: Details,
+    text: str | None,
+    attachment_rows: Sequence[AttachmentRow],
+    *,
+    include_media: bool,
+    include_unsent: bool,
+) -> Content:
+    """Read a message that somebody wrote.
+
+    Args:
+        details: The row's rare columns.
+        text: Its text as stored, if there is one.
+        attachment_rows: Its attachments.
+        include_media: Whether a placeholder stands for attachments without a text.
+        include_unsent: Whether to keep what its sender took back.
+
+    Returns:
+        The content.
+
+    Raises:
+        LeftOut: If nothing is left to read.
+    """
+    stored = text or ""
+    extra = links(details)
+    said = _said(details, stored, extra, include_unsent=include_unsent)
+    attachments = describe_attachments(attachment_rows)
+    preview = link_preview(details.payload_data)
+    if preview:
+        said = said or preview.get("uri", "")
+        attachments.append({"type": "link", **preview})
+    subject = _clean(details.subject or "", has_app=False)
+    if subject:
+        extra["subject"] = subject
+        said = f"{subject}\n{said}" if said else subject
+    if not said:
+        if not attachments and _ATTACHMENT_MARK not in stored:
+            is_unreadable = text is None and details.attributedBody is not None
+            raise LeftOut(reason="unreadable" if is_unreadable else "empty")
+        if not include_media:
+            raise LeftOut(reason="media")
+        said = media_placeholder(attachments)
+    if attachments:
+        extra["attachments"] = attachments
+    return Content(said, extra)
+
+
+def read_placeholder(details: Details, kind: str) -> Content:
+    """Give one line for what is not writing: an app's message, a sticker, a vote."""
+    extra = links(details)
+    if kind != "app":
+        return Content(f"[{kind}]", extra)
+    line = app_placeholder(details.balloon_bundle_id, details.payload_data)
+    return Content(line, extra)
+
+
+def links(details: Details) -> dict[str, Any]:
+    """Give the message that this one answers or reacts to, as `reply_to`."""
+    if details.associated_message_guid and details.associated_message_type:
+        return {"reply_to": {"id": target_of(details.associated_message_guid)}}
+    # `reply_to_guid` is no reply: it links most messages to the one before.
+    if not details.thread_originator_guid:
+        return {}
+    reply: dict[str, Any] = {"id": details.thread_originator_guid}
+    part = (details.thread_originator_part or "").partition(":")[0]
+    if part.isascii() and part.isdigit() and part != _MINUS_ONE:
+        reply["part"] = int(part)
+    return {"reply_to": reply}
+
+
+def _said(
+    details: Details, stored: str, extra: dict[str, Any], *, include_unsent: bool
+) -> str:
+    """Give what was written or spoken, and note in `extra` what became of it."""
+    said = _clean(stored, has_app=bool(details.balloon_bundle_id))
+    if said and not details.date_edited:
+        return said
+    history = read_edit_history(details.message_summary_info)
+    if not said and _ATTACHMENT_MARK in stored:
+        said = _transcript(details.attributedBody)
+    elif not said:
+        said = _from_history(details, history, extra, include_unsent=include_unsent)
+    # `date_edited` alone says nothing: it also moves when a part is taken back.
+    if history is not None and history.is_edited:
+        extra["edited"] = True
+        if history.earlier:
+            extra["edits"] = history.earlier
+    return said
+
+
+def _from_history(
+    details: Details,
+    history: EditHistory | None,
+    extra: dict[str, Any],
+    *,
+    include_unsent: bool,
+) -> str:
+    """Find the text of a message without a body in the versions that it had."""
+    if history is not None and not history.is_unsent:
+        return history.current
+    if history is None and not details.date_retracted:
+        return ""
+    if history is None or not history.unsent or not include_unsent:
+        raise LeftOut(reason="unsent")
+    extra["unsent"] = True
+    return history.unsent
+
+
+def _transcript(body: bytes | None) -> str:
+    decoded = decode_attributes(body) if isinstance(body, bytes) else None
+    if decoded is None:
+        return ""
+    spoken = (run.attributes.get(_TRANSCRIPT) for run in decoded.runs)
+    texts = dict.fromkeys(text.strip() for text in spoken if isinstance(text, str))
+    return "\n".join(text for text in texts if text)
+
+
+def _clean(text: str, *, has_app: bool) -> str:
+    """Remove the marks of attachments and apps, and bring line ends into one form."""
+    clean = text.replace(_ATTACHMENT_MARK, "")
+    if has_app:
+        clean = clean.replace(_APP_MARK, "")
+    clean = clean.replace("\r\n", "\n").replace("\r", "\n")
+    return clean.strip() if clean != text or clean.isspace() else clean

@@ -1,0 +1,299 @@
+"""The chat loader for Apple's Messages."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from langchain_chatexports.chat_loaders.base import (
+    UNKNOWN_SENDER,
+    ChatExportLoader,
+    ExportSession,
+    SessionMetadata,
+)
+from langchain_chatexports.chat_loaders.imessage.contacts import NoContacts
+from langchain_chatexports.chat_loaders.imessage.conversations import (
+    Conversation,
+    group_conversations,
+    own_addresses,
+)
+from langchain_chatexports.chat_loaders.imessage.database import (
+    open_database,
+    path_status,
+)
+from langchain_chatexports.chat_loaders.imessage.messages import (
+    REASON_OF_KIND,
+    Context,
+    ConversationReader,
+    Owner,
+)
+from langchain_chatexports.chat_loaders.imessage.people import People
+from langchain_chatexports.chat_loaders.imessage.queries import Queries
+from langchain_chatexports.chat_loaders.imessage.sources import (
+    default_path,
+    find_database,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Generator, Iterator
+    from datetime import date, datetime
+    from pathlib import Path
+
+    from langchain_chatexports.chat_loaders.accounting import Tally
+    from langchain_chatexports.chat_loaders.imessage.queries import Activity
+
+__all__ = ["IMessageChatLoader"]
+
+
+class IMessageChatLoader(ChatExportLoader):
+    """Load the conversations of Apple's Messages: iMessage, SMS and RCS.
+
+    Reads `chat.db` of a Mac or `sms.db` of an iPhone as it is, on any system, and
+    never changes it or anything beside it. Sessions come most recently active first.
+
+    ```python
+    from langchain_chatexports import IMessageChatLoader
+
+    loader = IMessageChatLoader("~/Documents/messages/chat.db")
+    for session in loader:
+        print(session["metadata"]["title"], len(session["messages"]))
+    ```
+
+    The owner's own messages have the sender `owner` and `is_from_me`; everybody else is
+    called by name where there are contacts, and by handle (a phone number or an e-mail
+    address) where not.
+    """
+
+    platform = "imessage"
+
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        *,
+        owner: str = "Me",
+        merge_services: bool = True,
+        attach_reactions: bool = True,
+        include: str | Collection[str] = (),
+        exclude: str | Collection[str] = (),
+        start: datetime | date | None = None,
+        end: datetime | date | None = None,
+        include_reactions: bool = False,
+        include_system: bool = False,
+        include_unsent: bool = False,
+        include_media: bool = False,
+        include_deleted: bool = False,
+        include_drafts: bool = False,
+        include_orphans: bool = False,
+        include_spam: bool = False,
+        include_auto_replies: bool = False,
+    ) -> None:
+        """Remember where the database is and what to read of it.
+
+        Args:
+            path: `chat.db` or `sms.db`, a folder that holds one, or the root of a
+                Finder backup; by default `~/Library/Messages/chat.db`.
+            owner: What to call the owner of the database. In a database that does not
+                say who that is, the handle or name of the one who should be it.
+            merge_services: Make one session of one person's chats over iMessage, SMS
+                and RCS, and of chats that the database itself links.
+            attach_reactions: Note reactions on the message that they are about, as
+                `reactions`.
+            include: Conversations to read, by title, participant or id, without
+                regard to case; all if empty.
+            exclude: Conversations to leave out, in the same way.
+            start: Oldest moment to keep: an aware datetime, or a date in UTC.
+            end: End of the time to keep: an aware datetime (itself not kept) or a date
+                in UTC (that day kept). With `start` or `end`, messages without a time
+                are left out.
+            include_reactions: Keep reactions as messages of their own, also those in
+                words that quote an earlier message.
+            include_system: Keep what nobody typed (renames, joins, poll votes, …).
+            include_unsent: Keep what its sender took back, where its text is there.
+            include_media: Keep messages without text as a placeholder.
+            include_deleted: Keep what is in Recently Deleted, in its chat.
+            include_drafts: Keep what is scheduled and not yet sent.
+            include_orphans: Keep messages that are in no chat, in sessions of their
+                own.
+            include_spam: Keep what was filtered as junk.
+            include_auto_replies: Keep answers that a phone gave by itself.
+
+        Raises:
+            ExportNotFoundError: If there is nothing at the path.
+            ExportAccessError: If the system refuses to look there.
+            ValueError: If `start` or `end` is a datetime without a time zone.
+        """
+        super().__init__(
+            default_path() if path is None else path,
+            owner=owner,
+            include=include,
+            exclude=exclude,
+            start=start,
+            end=end,
+            include_reactions=include_reactions,
+            include_system=include_system,
+            include_unsent=include_unsent,
+            include_media=include_media,
+        )
+        self.merge_services = merge_services
+        self.attach_reactions = attach_reactions
+        self.include_deleted = include_deleted
+        self.include_drafts = include_drafts
+        self.include_orphans = include_orphans
+        self.include_spam = include_spam
+        self.include_auto_replies = include_auto_replies
+        path_status(self.path)
+
+    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
+        """Read the database once, oldest message first within each session.
+
+        Args:
+            tally: Where to count what is found and what is left out.
+
+        Yields:
+            One session a conversation, most recently active first.
+
+        Raises:
+            ExportNotFoundError: If there is no database at the path.
+            ExportAccessError: If the system refuses to read it.
+            ExportFormatError: If it is no Messages database, or a damaged one.
+        """
+        database = find_database(self.path)
+        with open_database(database) as connection:
+            queries = Queries(
+                connection,
+                database,
+                include_deleted=self.include_deleted,
+                include_orphans=self.include_orphans,
+            )
+            yield from self._read(queries, tally)
+
+    def _read(
+        self, queries: Queries, tally: Tally
+    ) -> Generator[ExportSession, None, None]:
+        people = People(queries.handles(), NoContacts())
+        activity = queries.activity()
+        context = self._context(queries, people, activity, tally)
+        services: Counter[str] = Counter()
+        tally.details["owner_addresses"] = sorted(own_addresses(activity))
+        tally.details["services"] = services
+        conversations = group_conversations(
+            queries, activity, people, merge_services=self.merge_services
+        )
+        for conversation in conversations:
+            if not self._keeps(conversation, queries, people):
+                tally.found += conversation.rows
+                tally.skip("excluded", conversation.rows)
+                continue
+            reader = ConversationReader(context, conversation)
+            reader.read()
+            tally.found += reader.found
+            for reason, count in reader.skipped.items():
+                tally.skip(reason, count)
+            for service, count in reader.services.items():
+                services[service or "unknown"] += count
+            if reader.messages:
+                session = ExportSession(
+                    messages=reader.messages,
+                    metadata=self._metadata(conversation, reader, context),
+                )
+                del reader
+                yield session
+                del session
+        for reason, count in self._left_out_unread(queries):
+            tally.found += count
+            tally.skip(reason, count)
+
+    def _context(
+        self,
+        queries: Queries,
+        people: People,
+        activity: list[Activity],
+        tally: Tally,
+    ) -> Context:
+        switches = {
+            "reaction": self.include_reactions,
+            "system": self.include_system,
+            "media": self.include_media,
+            "draft": self.include_drafts,
+            "spam": self.include_spam,
+            "auto_reply": self.include_auto_replies,
+        }
+        kept = (kind for kind, reason in REASON_OF_KIND.items() if switches[reason])
+        return Context(
+            queries=queries,
+            people=people,
+            owner=self._find_owner(people, activity, tally),
+            keeps_time=self.keeps_time,
+            kept_kinds=frozenset(kept),
+            include_media=self.include_media,
+            include_unsent=self.include_unsent,
+            include_reaction_texts=self.include_reactions,
+            attach_reactions=self.attach_reactions,
+        )
+
+    def _find_owner(
+        self, people: People, activity: list[Activity], tally: Tally
+    ) -> Owner:
+        """Find the owner by the messages from him, else by the name given."""
+        label = self.owner or "Me"
+        has_own = any(chat.has_own for chat in activity)
+        handle_ids = frozenset[Any]() if has_own else people.handles_named(label)
+        is_known = has_own or bool(handle_ids)
+        if is_known:
+            tally.owner = label
+            tally.owner_found_by = "is_from_me" if has_own else "name"
+        return Owner(label, is_known, handle_ids)
+
+    def _keeps(
+        self, conversation: Conversation, queries: Queries, people: People
+    ) -> bool:
+        if not self.include and not self.exclude:
+            return True
+        handle_ids = conversation.handle_ids
+        if not handle_ids:
+            handle_ids = tuple(queries.handles_of(conversation.chat_ids))
+        called = [*people.names_of(handle_ids), *conversation.identifiers]
+        for handle_id in handle_ids:
+            called += people.addresses_of(people.person_of(handle_id))
+        if conversation.other:
+            called.append(conversation.other)
+        return self.keeps_conversation(conversation.id, conversation.title, called)
+
+    def _metadata(
+        self,
+        conversation: Conversation,
+        reader: ConversationReader,
+        context: Context,
+    ) -> SessionMetadata:
+        owner = context.owner
+        if conversation.is_with_oneself:
+            others = []
+        else:
+            others = context.people.names_of(conversation.handle_ids)
+            if not others and conversation.other:
+                others = [conversation.other]
+        seen = (message.additional_kwargs["sender"] for message in reader.messages)
+        names = dict.fromkeys((*others, *seen))
+        names.pop(UNKNOWN_SENDER, None)
+        if owner.is_known:
+            names.pop(owner.label, None)
+            names[owner.label] = None
+        is_group = conversation.is_group
+        return SessionMetadata(
+            id=conversation.id,
+            title=conversation.title,
+            platform=self.platform,
+            participants=list(names),
+            owner=owner.label if owner.is_known else None,
+            is_group=len(names) > _PAIR if is_group is None else is_group,
+        )
+
+    def _left_out_unread(self, queries: Queries) -> Iterator[tuple[str, int]]:
+        """Count the messages that no conversation has."""
+        if not self.include_deleted:
+            yield "deleted", queries.count_deleted()
+        if not self.include_orphans:
+            yield "orphan", queries.count_orphans()
+
+
+_PAIR = 2

@@ -1,0 +1,227 @@
+"""From rows to messages: who said what, and what is not speech."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from langchain_chatexports.chat_loaders.base import (
+    UNKNOWN_SENDER,
+    export_message,
+    message_time,
+)
+from langchain_chatexports.chat_loaders.imessage.attributed_body import (
+    decode_attributed_body,
+)
+from langchain_chatexports.chat_loaders.imessage.contents import (
+    Content,
+    LeftOut,
+    links,
+    needs_care,
+    read_content,
+    read_placeholder,
+)
+from langchain_chatexports.chat_loaders.imessage.events import (
+    describe_event,
+    is_own_location,
+)
+from langchain_chatexports.chat_loaders.imessage.reactions import (
+    Reaction,
+    TextIndex,
+    apply_reaction,
+    attach_reactions,
+    quoted_reaction,
+    reaction_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from langchain_core.messages import HumanMessage
+
+    from langchain_chatexports.chat_loaders.base import MessageTime
+    from langchain_chatexports.chat_loaders.imessage.conversations import Conversation
+    from langchain_chatexports.chat_loaders.imessage.people import People
+    from langchain_chatexports.chat_loaders.imessage.queries import Details, Queries
+
+__all__ = ["REASON_OF_KIND", "Context", "ConversationReader", "Owner"]
+
+_NOTE_COPY_MICROSECONDS = 60_000_000
+
+REASON_OF_KIND = {
+    "reaction": "reaction",
+    "sticker": "reaction",
+    "vote": "system",
+    "event": "system",
+    "draft": "draft",
+    "spam": "spam",
+    "auto_reply": "auto_reply",
+    "app": "media",
+}
+"""Why each kind of row is left out, unless it is asked for."""
+
+
+class Owner(NamedTuple):
+    """Whose database it is."""
+
+    label: str
+    is_known: bool
+    handle_ids: frozenset[Any]
+    """Handles that are the owner's, in a database that says so of no message."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What is the same for all conversations of a pass."""
+
+    queries: Queries
+    people: People
+    owner: Owner
+    keeps_time: Callable[[MessageTime | None], bool]
+    kept_kinds: frozenset[str]
+    include_media: bool
+    include_unsent: bool
+    include_reaction_texts: bool
+    attach_reactions: bool
+
+
+class ConversationReader:
+    """Reads the messages of one conversation, and counts what it leaves out."""
+
+    def __init__(self, context: Context, conversation: Conversation) -> None:
+        """Stand before the first message."""
+        self.messages: list[HumanMessage] = []
+        """The messages read so far, oldest first."""
+        self.found = 0
+        self.skipped: Counter[str] = Counter()
+        self.services: Counter[str | None] = Counter()
+        """How many messages each service carried."""
+        self._context = context
+        self._conversation = conversation
+        self._fallback = conversation.other or UNKNOWN_SENDER
+        self._earlier = TextIndex(self.messages)
+        self._reactions: list[Reaction] = []
+        self._notes = _NotesToOneself() if conversation.is_with_oneself else None
+
+    def read(self) -> None:
+        """Read all messages."""
+        append = self.messages.append
+        last_row_id = None
+        for row in self._context.queries.messages(self._conversation.chat_ids):
+            self.found += 1
+            # Chats that are one conversation can share a message.
+            if row[0] == last_row_id:
+                self.skipped["duplicate"] += 1
+                continue
+            last_row_id = row[0]
+            try:
+                append(self._read_row(row))
+            except LeftOut as left_out:
+                self.skipped[left_out.reason] += 1
+        if self._reactions:
+            attach_reactions(self.messages, self._reactions)
+
+    def _read_row(self, row: tuple[Any, ...]) -> HumanMessage:
+        (
+            row_id, microseconds, is_from_me, handle_id, guid, service,
+            text, body, kind, has_more,
+        ) = row  # fmt: skip
+        context = self._context
+        owner = context.owner
+        # An own row names the other party in `handle_id`, or nobody.
+        is_mine = is_from_me or self._notes or handle_id in owner.handle_ids
+        if kind is not None and kind not in context.kept_kinds:
+            if kind == "reaction" and context.attach_reactions:
+                self._remember_reaction(row_id, self._sender(is_mine, handle_id))
+            raise LeftOut(reason=REASON_OF_KIND[kind])
+        if text is None and body is not None:
+            text = decode_attributed_body(body)
+        extra = None
+        if kind or has_more or text is None or needs_care(text):
+            details = context.queries.details(row_id)
+            is_mine = is_mine or is_own_location(details)
+            text, extra = self._read_closely(details, kind, text)
+        sender = self._sender(is_mine, handle_id)
+        if "“" in text and not context.include_reaction_texts:
+            self._leave_out_reaction_text(text, sender)
+        if self._notes and self._notes.has(text, microseconds, is_from_me):
+            raise LeftOut(reason="duplicate")
+        moment = None if microseconds is None else message_time(microseconds)
+        if not context.keeps_time(moment):
+            raise LeftOut(reason="excluded")
+        self.services[service] += 1
+        return export_message(
+            text,
+            sender=sender,
+            moment=moment,
+            is_from_me=bool(is_mine) if owner.is_known else None,
+            message_id=guid,
+            extra=extra,
+        )
+
+    def _sender(self, is_mine: object, handle_id: Any) -> str:
+        if is_mine:
+            return self._context.owner.label
+        names = self._context.people.name_of_handle
+        return names.get(handle_id, self._fallback)
+
+    def _read_closely(
+        self, details: Details, kind: str | None, text: str | None
+    ) -> Content:
+        context = self._context
+        if kind == "event":
+            other = context.people.name_of_handle.get(details.other_handle)
+            return Content(describe_event(details, other), links(details))
+        if kind in ("app", "sticker", "vote"):
+            return read_placeholder(details, kind)
+        if kind == "reaction" and not text:
+            reaction = reaction_of(details, "")
+            text = f"[{reaction.reaction}]" if reaction else text
+        return read_content(
+            details,
+            text,
+            context.queries.attachments(details.message_id),
+            include_media=context.include_media,
+            include_unsent=context.include_unsent,
+        )
+
+    def _remember_reaction(self, row_id: int, sender: str) -> None:
+        reaction = reaction_of(self._context.queries.details(row_id), sender)
+        if reaction is not None:
+            self._reactions.append(reaction)
+
+    def _leave_out_reaction_text(self, text: str, sender: str) -> None:
+        """Leave out a reaction in words if it quotes an earlier message."""
+        found = quoted_reaction(text)
+        target = self._earlier.find(found.quoted) if found else None
+        if found is None or target is None:
+            return
+        if self._context.attach_reactions:
+            reaction = Reaction("", found.reaction, sender, found.is_removal)
+            apply_reaction(target, reaction)
+        raise LeftOut(reason="reaction")
+
+
+class _NotesToOneself:
+    """Finds the copies in a chat with oneself.
+
+    Depending on device and version a note is one row, or two: from me, and to me.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[tuple[str, int], int | None] = {}
+
+    def has(self, text: str, microseconds: int | None, is_from_me: int) -> bool:
+        """Tell whether this is the second row of a pair."""
+        twin = (text, 1 - is_from_me)
+        if twin in self._waiting and _near(self._waiting.pop(twin), microseconds):
+            return True
+        self._waiting[text, is_from_me] = microseconds
+        return False
+
+
+def _near(one: int | None, other: int | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return abs(other - one) <= _NOTE_COPY_MICROSECONDS

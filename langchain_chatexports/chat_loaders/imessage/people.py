@@ -1,0 +1,118 @@
+"""Who is behind a handle: one person can have several, on several services."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Sequence
+
+    from langchain_chatexports.chat_loaders.imessage.queries import Handle
+
+__all__ = ["Groups", "Names", "People"]
+
+
+class Names(Protocol):
+    """Where the names of people come from."""
+
+    def card_of(self, address: str) -> Hashable | None:
+        """Give the card that an address stands on, if there is exactly one."""
+
+    def name_of(self, address: str) -> str | None:
+        """Give the name that an address stands for."""
+
+
+class Groups:
+    """Things that belong together, found pair by pair (a disjoint-set forest)."""
+
+    def __init__(self) -> None:
+        """Begin with everything on its own."""
+        self._parents: dict[Hashable, Hashable] = {}
+
+    def join(self, one: Hashable, other: Hashable) -> None:
+        """Say that two things belong together."""
+        self._parents[self.find(other)] = self.find(one)
+
+    def find(self, one: Hashable) -> Hashable:
+        """Give the thing that stands for the group of this one."""
+        path = []
+        while one in self._parents and self._parents[one] != one:
+            path.append(one)
+            one = self._parents[one]
+        for passed in path:
+            self._parents[passed] = one
+        return one
+
+
+class People:
+    """The persons behind the handles of a database.
+
+    Handles are one person's if their address is equal, if Messages says so
+    (`person_centric_id`), or if the contacts do.
+    """
+
+    def __init__(self, handles: Sequence[Handle], names: Names) -> None:
+        """Group the handles, and name each group."""
+        self._names = names
+        self._groups = Groups()
+        for handle in handles:
+            for sign in self._signs(handle):
+                self._groups.join(sign, ("handle", handle.row_id))
+        members: dict[Hashable, list[Handle]] = {}
+        for handle in handles:
+            person = self._groups.find(("handle", handle.row_id))
+            members.setdefault(person, []).append(handle)
+        self._person_of: dict[Any, Hashable] = {}
+        self._addresses: dict[Hashable, tuple[str, ...]] = {}
+        self.name_of_handle: dict[Any, str] = {}
+        """Display name by `handle.ROWID`."""
+        for person, theirs in members.items():
+            addresses = tuple(dict.fromkeys(handle.address for handle in theirs))
+            named = (names.name_of(address) for address in addresses)
+            name = next((name for name in named if name), addresses[0])
+            self._addresses[person] = addresses
+            for handle in theirs:
+                self._person_of[handle.row_id] = person
+                self.name_of_handle[handle.row_id] = name
+
+    def person_of(self, handle_id: Any) -> Hashable | None:
+        """Give the key of the person behind a handle; `None` for an unknown handle."""
+        return self._person_of.get(handle_id)
+
+    def person_at(self, address: str) -> Hashable:
+        """Give the key of the person behind an address, with or without a handle."""
+        card = self._names.card_of(address)
+        if card is not None:
+            return self._groups.find(("card", card))
+        return self._groups.find(("address", address.casefold()))
+
+    def name_at(self, address: str) -> str:
+        """Give the name of the person behind an address, or the address."""
+        return self._names.name_of(address) or address
+
+    def addresses_of(self, person: Hashable | None) -> tuple[str, ...]:
+        """Give all addresses of a person that have a handle."""
+        return self._addresses.get(person, ())
+
+    def handles_named(self, name: str) -> frozenset[Any]:
+        """Give the handles of whoever has this name or address, in any case."""
+        wanted = name.casefold()
+        return frozenset(
+            handle_id
+            for handle_id, person in self._person_of.items()
+            if self.name_of_handle[handle_id].casefold() == wanted
+            or any(a.casefold() == wanted for a in self._addresses[person])
+        )
+
+    def names_of(self, handle_ids: Iterable[Any]) -> list[str]:
+        """Give the names behind known handles, each once, in order."""
+        names = self.name_of_handle
+        return list(dict.fromkeys(names[h] for h in handle_ids if h in names))
+
+    def _signs(self, handle: Handle) -> Iterable[Hashable]:
+        yield ("address", handle.address.casefold())
+        if handle.person:
+            yield ("person", handle.person)
+        card = self._names.card_of(handle.address)
+        if card is not None:
+            yield ("card", card)

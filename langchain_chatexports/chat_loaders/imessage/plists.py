@@ -1,0 +1,101 @@
+"""Property lists in columns: any bytes in, an object or nothing out."""
+
+from __future__ import annotations
+
+import plistlib
+import struct
+from collections.abc import Mapping
+from typing import Any
+from xml.parsers.expat import ExpatError
+
+__all__ = ["read_archive", "read_plist", "text_in"]
+
+_MAX_DEPTH = 12
+# What plistlib is seen to raise on damaged input, beside its own error.
+_DAMAGED = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+    RecursionError,
+    struct.error,
+    ExpatError,
+)
+
+
+def read_plist(blob: object) -> Any:
+    """Give the content of a property list, or `None` where there is none to read."""
+    if not isinstance(blob, bytes):
+        return None
+    try:
+        return plistlib.loads(blob)
+    except _DAMAGED:
+        return None
+
+
+def read_archive(blob: object) -> Any:
+    """Give the root of an archive by `NSKeyedArchiver` as plain values.
+
+    Args:
+        blob: The column's value; any bytes are allowed.
+
+    Returns:
+        Dictionaries, lists, strings and numbers, or `None` where there is no archive.
+    """
+    plist = read_plist(blob)
+    if not isinstance(plist, dict):
+        return None
+    objects, top = plist.get("$objects"), plist.get("$top")
+    if not isinstance(objects, list) or not isinstance(top, dict):
+        return None
+    return _resolve(top.get("root"), objects, {}, 0)
+
+
+def text_in(value: object, *path: str) -> str | None:
+    """Give the text at a path of keys, if there is one that is not blank."""
+    for key in path:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(key)
+    if isinstance(value, Mapping):  # An archived NSURL.
+        value = value.get("NS.relative")
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    return None
+
+
+def _resolve(value: Any, objects: list[Any], known: dict[int, Any], depth: int) -> Any:
+    """Replace references by what they lead to; each object once, however linked."""
+    if not isinstance(value, plistlib.UID):
+        return value
+    number = value.data
+    if number in known:
+        return known[number]
+    known[number] = None
+    if number < len(objects) and depth < _MAX_DEPTH and objects[number] != "$null":
+        known[number] = _plain(objects[number], objects, known, depth + 1)
+    return known[number]
+
+
+def _plain(found: Any, objects: list[Any], known: dict[int, Any], depth: int) -> Any:
+    if not isinstance(found, dict):
+        return found
+    items = found.get("NS.objects")
+    if isinstance(items, list):
+        values = [_resolve(item, objects, known, depth) for item in items]
+        keys = found.get("NS.keys")
+        if not isinstance(keys, list):
+            return values
+        names = [_resolve(key, objects, known, depth) for key in keys]
+        pairs = zip(names, values, strict=False)
+        return {name: item for name, item in pairs if isinstance(name, str)}
+    if "NS.string" in found:
+        return _resolve(found["NS.string"], objects, known, depth)
+    return {
+        name: _resolve(item, objects, known, depth)
+        for name, item in found.items()
+        if isinstance(name, str) and not name.startswith("$")
+    }

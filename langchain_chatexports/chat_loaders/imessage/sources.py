@@ -1,0 +1,122 @@
+"""Find the Messages database in what the user names."""
+
+from __future__ import annotations
+
+import plistlib
+from pathlib import Path
+from stat import S_ISDIR
+from typing import TYPE_CHECKING
+from xml.parsers.expat import ExpatError
+
+from langchain_chatexports.chat_loaders.imessage.database import (
+    access_refused,
+    is_sqlite_file,
+    path_status,
+)
+from langchain_chatexports.exceptions import (
+    EncryptedExportError,
+    ExportNotFoundError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["backup_root", "default_path", "find_database", "in_backup"]
+
+# A backup names each file by the SHA-1 of its domain and path: this one is
+# HomeDomain-Library/SMS/sms.db.
+_BACKUP_SMS = "3d0d7e5fb2ce288813306e4d4636395e047a3d28"
+_BACKUP_SIGNS = ("Manifest.db", "Manifest.plist", "Manifest.mbdb", "Info.plist")
+_NAMES = (
+    "chat.db",
+    "sms.db",
+    "Library/Messages/chat.db",
+    "Library/SMS/sms.db",
+)
+
+
+def default_path() -> Path:
+    """Give the place where a Mac keeps its Messages."""
+    return Path.home() / "Library" / "Messages" / "chat.db"
+
+
+def find_database(path: Path) -> Path:
+    """Find the database in a file, a folder or a backup.
+
+    Args:
+        path: `chat.db`, `sms.db`, a folder that holds one, or the root of a backup.
+
+    Returns:
+        The database file.
+
+    Raises:
+        ExportNotFoundError: If there is none.
+        ExportAccessError: If the system refuses to look.
+        EncryptedExportError: If it is in an encrypted backup.
+    """
+    database = path
+    if S_ISDIR(path_status(path).st_mode):
+        database = _database_in(path)
+    root = backup_root(database)
+    if root and _is_encrypted(root) and not is_sqlite_file(database):
+        msg = (
+            f"{root} is an encrypted backup. In Finder (or the Apple Devices app), "
+            "switch off 'Encrypt local backup', back up again, and load that; or load "
+            "the sms.db that a tool decrypted."
+        )
+        raise EncryptedExportError(msg)
+    return database
+
+
+def in_backup(root: Path, name: str) -> Iterator[Path]:
+    """Give the places that a file of a backup can have, current layout first."""
+    for base in (root, root / "Snapshot"):
+        yield base / name[:2] / name
+        yield base / name
+
+
+def backup_root(database: Path) -> Path | None:
+    """Give the backup that a database is in, if it is in one."""
+    for folder in database.absolute().parents[:3]:
+        if any(_exists(folder / sign) for sign in _BACKUP_SIGNS):
+            return folder
+    return None
+
+
+def _database_in(folder: Path) -> Path:
+    named = (folder / name for name in _NAMES)
+    for candidate in (*named, *in_backup(folder, _BACKUP_SMS)):
+        if _exists(candidate):
+            return candidate
+    if any(_exists(folder / sign) for sign in _BACKUP_SIGNS):
+        msg = (
+            f"{folder} is a backup without messages ({_BACKUP_SMS} is missing). "
+            "Messages in iCloud are not part of a backup: load chat.db from a Mac."
+        )
+    else:
+        msg = (
+            f"{folder} holds no Messages database. Give the path of chat.db or sms.db, "
+            "a folder that holds one, or the root of a Finder backup."
+        )
+    raise ExportNotFoundError(msg)
+
+
+def _is_encrypted(root: Path) -> bool:
+    for manifest in (root / "Manifest.plist", root / "Snapshot" / "Manifest.plist"):
+        try:
+            entries = plistlib.loads(manifest.read_bytes())
+        except (OSError, ValueError, ExpatError):
+            continue
+        if isinstance(entries, dict) and entries.get("IsEncrypted"):
+            return True
+    return False
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except PermissionError as error:
+        raise access_refused(path) from error
+    except OSError:
+        return False
+    return True

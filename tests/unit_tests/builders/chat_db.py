@@ -1,0 +1,329 @@
+"""Builds Messages databases for tests, with the columns of a real version.
+
+```python
+with ChatDb(tmp_path / "chat.db") as db:
+    hare = db.chat("+15550001111")
+    hare.message("Ready?")
+    hare.message("Always.", mine=True)
+    race = db.chat("+15550001111", "tortoise@pond.example", name="The race")
+    race.message("Slow and steady.", sender="tortoise@pond.example")
+```
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from typing_extensions import Self
+
+__all__ = ["COLUMNS_SINCE", "VERSIONS", "ChatBuilder", "ChatDb", "apple_ns"]
+
+APPLE_EPOCH = 978_307_200
+NOON = 1_700_000_000  # The first message's Unix time; each later one a minute more.
+
+# New columns of `message` by version, as schema dumps of real databases show them.
+COLUMNS_SINCE = {
+    "10.11": """guid text replace service_center handle_id subject country
+        attributedBody version type service account account_guid error date date_read
+        date_delivered is_delivered is_finished is_emote is_from_me is_empty is_delayed
+        is_auto_reply is_prepared is_read is_system_message is_sent has_dd_results
+        is_service_message is_forward was_downgraded is_archive cache_has_attachments
+        cache_roomnames was_data_detected was_deduplicated is_audio_message is_played
+        date_played item_type other_handle group_title group_action_type share_status
+        share_direction is_expirable expire_state message_action_type message_source""",
+    "10.13": """associated_message_guid associated_message_type
+        associated_message_range_location associated_message_range_length
+        balloon_bundle_id payload_data expressive_send_style_id
+        time_expressive_send_played message_summary_info destination_caller_id
+        ck_sync_state ck_record_id ck_record_change_tag sr_ck_sync_state
+        sr_ck_record_id sr_ck_record_change_tag""",
+    "10.15": "is_corrupt reply_to_guid sort_id is_spam",
+    "11": "thread_originator_guid thread_originator_part has_unseen_mention",
+    "12": """syndication_ranges synced_syndication_ranges was_delivered_quietly
+        did_notify_recipient""",
+    "13": "date_edited date_retracted was_detonated part_count",
+    "14": """is_stewie is_kt_verified is_sos is_critical bia_reference_id
+        fallback_hash""",
+    "15": """associated_message_emoji schedule_type schedule_state
+        is_pending_satellite_send needs_relay sent_or_received_off_grid""",
+    "26": "date_recovered is_time_sensitive ck_chat_id",
+    "27": "filter_action filter_sub_action",
+}
+VERSIONS = tuple(COLUMNS_SINCE)
+
+_TEXT = """guid text service_center subject country service account account_guid
+    cache_roomnames group_title associated_message_guid balloon_bundle_id
+    expressive_send_style_id destination_caller_id ck_record_id ck_record_change_tag
+    sr_ck_record_id sr_ck_record_change_tag reply_to_guid thread_originator_guid
+    thread_originator_part syndication_ranges synced_syndication_ranges
+    bia_reference_id fallback_hash associated_message_emoji ck_chat_id"""
+_BLOB = frozenset({"attributedBody", "payload_data", "message_summary_info"})
+
+_TABLES = """
+CREATE TABLE handle (
+    ROWID INTEGER PRIMARY KEY AUTOINCREMENT UNIQUE, id TEXT NOT NULL, country TEXT,
+    service TEXT NOT NULL, uncanonicalized_id TEXT, person_centric_id TEXT,
+    UNIQUE (id, service)
+);
+CREATE TABLE chat (
+    ROWID INTEGER PRIMARY KEY AUTOINCREMENT, guid TEXT UNIQUE NOT NULL, style INTEGER,
+    state INTEGER, account_id TEXT, properties BLOB, chat_identifier TEXT,
+    service_name TEXT, room_name TEXT, account_login TEXT, is_archived INTEGER
+    DEFAULT 0, last_addressed_handle TEXT, display_name TEXT, group_id TEXT,
+    is_filtered INTEGER DEFAULT 0
+);
+CREATE TABLE chat_handle_join (
+    chat_id INTEGER, handle_id INTEGER, UNIQUE (chat_id, handle_id)
+);
+CREATE TABLE chat_message_join (
+    chat_id INTEGER, message_id INTEGER, message_date INTEGER DEFAULT 0,
+    PRIMARY KEY (chat_id, message_id)
+);
+CREATE TABLE chat_recoverable_message_join (
+    chat_id INTEGER, message_id INTEGER, delete_date INTEGER,
+    PRIMARY KEY (chat_id, message_id)
+);
+CREATE TABLE attachment (
+    ROWID INTEGER PRIMARY KEY AUTOINCREMENT, guid TEXT UNIQUE NOT NULL, created_date
+    INTEGER DEFAULT 0, filename TEXT, uti TEXT, mime_type TEXT, transfer_name TEXT,
+    total_bytes INTEGER DEFAULT 0, is_sticker INTEGER DEFAULT 0, hide_attachment
+    INTEGER DEFAULT 0
+);
+CREATE TABLE message_attachment_join (
+    message_id INTEGER, attachment_id INTEGER, UNIQUE (message_id, attachment_id)
+);
+CREATE INDEX chat_message_join_idx_chat_id ON chat_message_join (chat_id);
+CREATE INDEX chat_message_join_idx_message_id_only ON chat_message_join (message_id);
+CREATE INDEX message_idx_date ON message (date);
+CREATE INDEX message_idx_handle ON message (handle_id, date);
+"""
+
+
+def apple_ns(unix_seconds: float) -> int:
+    """Give a time as `message.date` holds it since macOS 10.13."""
+    return int((unix_seconds - APPLE_EPOCH) * 1_000_000_000)
+
+
+class ChatDb:
+    """A Messages database in the making; use it in a `with`."""
+
+    def __init__(
+        self,
+        path: Path,
+        version: str | Iterable[str] = "13",
+        *,
+        wal: bool = False,
+    ) -> None:
+        """Create the tables.
+
+        Args:
+            path: The file to write.
+            version: The macOS version whose columns `message` has, or its columns.
+            wal: Whether what is written stays in `-wal` for as long as this is open.
+        """
+        self.path = path
+        self.connection = sqlite3.connect(path, isolation_level=None)
+        if wal:
+            self.connection.execute("PRAGMA journal_mode = WAL")
+            self.connection.execute("PRAGMA wal_autocheckpoint = 0")
+        self.columns = (
+            _columns_of(version) if isinstance(version, str) else list(version)
+        )
+        typed = (f"{name} {_type_of(name)}" for name in self.columns)
+        self.connection.execute(
+            "CREATE TABLE message (ROWID INTEGER PRIMARY KEY AUTOINCREMENT, "
+            f"{', '.join(typed)})"
+        )
+        indexed = {"date", "handle_id"}.issubset(self.columns)
+        tables = _TABLES if indexed else _TABLES.partition("CREATE INDEX message")[0]
+        self.connection.executescript(tables)
+        if not wal:
+            self.connection.execute("BEGIN")
+        self.messages = 0
+
+    def chat(
+        self,
+        *addresses: str,
+        service: str = "iMessage",
+        name: str = "",
+        identifier: str | None = None,
+        listed: bool = True,
+        **columns: Any,
+    ) -> ChatBuilder:
+        """Add a chat with some people: a group if there are several, or a name.
+
+        Args:
+            *addresses: Their handles.
+            service: `iMessage`, `SMS` or `RCS`.
+            name: The group's name.
+            identifier: `chat_identifier`; by default the address, or a made-up one.
+            listed: Whether `chat_handle_join` lists the people.
+            **columns: Further columns of `chat`.
+        """
+        is_group = bool(name) or len(addresses) > 1
+        number = self._next("chat")
+        identifier = identifier or (f"chat{number:09}" if is_group else addresses[0])
+        row = {
+            "guid": f"{service};{'+' if is_group else '-'};{identifier}",
+            "style": 43 if is_group else 45,
+            "chat_identifier": identifier,
+            "service_name": service,
+            "room_name": identifier if is_group else None,
+            "display_name": name,
+            **columns,
+        }
+        chat_id = self.insert("chat", **row)
+        for address in addresses:
+            handle_id = self.handle(address, service)
+            if listed:
+                self.insert("chat_handle_join", chat_id=chat_id, handle_id=handle_id)
+        return ChatBuilder(self, chat_id, service, addresses)
+
+    def handle(self, address: str, service: str = "iMessage", **columns: Any) -> int:
+        """Give a handle's ROWID; a new one if there is none."""
+        found = self.connection.execute(
+            "SELECT ROWID FROM handle WHERE id = ? AND service = ?", (address, service)
+        ).fetchone()
+        if found:
+            return int(found[0])
+        return self.insert("handle", id=address, service=service, **columns)
+
+    def message(self, text: str | None = None, **columns: Any) -> int:
+        """Add a message that is in no chat, and give its ROWID."""
+        self.messages += 1
+        row: dict[str, Any] = {
+            "guid": f"00000000-0000-4000-8000-{self.messages:012}",
+            "text": text,
+            "service": "iMessage",
+            "date": apple_ns(NOON + 60 * self.messages),
+            "is_from_me": 0,
+            "handle_id": 0,
+            "item_type": 0,
+            "associated_message_type": 0,
+        }
+        present = {name: row[name] for name in row if name in self.columns}
+        return self.insert("message", **(present | columns))
+
+    def attachment(self, message_id: int, **columns: Any) -> int:
+        """Add an attachment to a message."""
+        guid = f"at_{self._next('attachment')}"
+        attachment_id = self.insert("attachment", **{"guid": guid, **columns})
+        self.insert(
+            "message_attachment_join",
+            message_id=message_id,
+            attachment_id=attachment_id,
+        )
+        return attachment_id
+
+    def insert(self, table: str, **columns: Any) -> int:
+        """Insert a row and give its ROWID."""
+        marks = ", ".join("?" * len(columns))
+        cursor = self.connection.execute(
+            f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})",
+            tuple(columns.values()),
+        )
+        return int(cursor.lastrowid or 0)
+
+    def run(self, script: str) -> None:
+        """Run SQL, for example to drop a table or an index."""
+        self._commit()
+        self.connection.executescript(script)
+
+    def guid(self, message_id: int) -> str:
+        """Give a message's guid."""
+        (guid,) = self.connection.execute(
+            "SELECT guid FROM message WHERE ROWID = ?", (message_id,)
+        ).fetchone()
+        return str(guid)
+
+    def close(self) -> None:
+        """Write everything."""
+        self._commit()
+        self.connection.close()
+
+    def __enter__(self) -> Self:
+        """Give itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Write everything."""
+        self.close()
+
+    def _commit(self) -> None:
+        if self.connection.in_transaction:
+            self.connection.execute("COMMIT")
+
+    def _next(self, table: str) -> int:
+        (last,) = self.connection.execute(
+            f"SELECT coalesce(max(ROWID), 0) FROM {table}"
+        ).fetchone()
+        return int(last) + 1
+
+
+class ChatBuilder:
+    """Adds messages to one chat."""
+
+    def __init__(
+        self, db: ChatDb, chat_id: int, service: str, addresses: tuple[str, ...]
+    ) -> None:
+        """Remember the chat."""
+        self.db = db
+        self.chat_id = chat_id
+        self.service = service
+        self.addresses = addresses
+
+    def message(
+        self,
+        text: str | None = None,
+        *,
+        mine: bool = False,
+        sender: str | None = None,
+        at: float | None = None,
+        body: bytes | None = None,
+        **columns: Any,
+    ) -> int:
+        """Add a message and give its ROWID.
+
+        Args:
+            text: The column `text`.
+            mine: Whether the owner sent it; in groups such rows have no handle.
+            sender: The handle that sent it; by default the first person's.
+            at: Unix time in seconds, written as nanoseconds since 2001.
+            body: The column `attributedBody`.
+            **columns: Further columns, as they are stored.
+        """
+        row: dict[str, Any] = {}
+        address = sender or (self.addresses[0] if self.addresses else None)
+        if address and not (mine and len(self.addresses) > 1):
+            row["handle_id"] = self.db.handle(address, self.service)
+        if "is_from_me" in self.db.columns:
+            row["is_from_me"] = int(mine)
+        if "service" in self.db.columns:
+            row["service"] = self.service
+        if at is not None:
+            row["date"] = apple_ns(at)
+        if body is not None:
+            row["attributedBody"] = body
+        message_id = self.db.message(text, **(row | columns))
+        self.add(message_id)
+        return message_id
+
+    def add(self, message_id: int) -> None:
+        """Put a message of another chat into this one, too."""
+        self.db.insert("chat_message_join", chat_id=self.chat_id, message_id=message_id)
+
+
+def _columns_of(version: str) -> list[str]:
+    upto = VERSIONS[: VERSIONS.index(version) + 1]
+    return [name for each in upto for name in COLUMNS_SINCE[each].split()]
+
+
+def _type_of(name: str) -> str:
+    if name in _BLOB:
+        return "BLOB"
+    return "TEXT" if name in _TEXT.split() else "INTEGER DEFAULT 0"

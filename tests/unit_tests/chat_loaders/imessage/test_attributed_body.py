@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from langchain_chatexports.chat_loaders.imessage.attributed_body import (
+    decode_attributed_body,
+    decode_attributes,
+)
+from tests.unit_tests.builders.typedstream import (
+    FILE,
+    MENTION,
+    PART,
+    TRANSCRIPT,
+    attributed_body,
+    utf16_length,
+)
+
+IMMUTABLE = (
+    "040b73747265616d747970656481e803840140848484124e5341747472696275746564537472696e67"
+    "008484084e534f626a656374008592848484084e53537472696e67019484012b"
+)
+MUTABLE = (
+    "040b73747265616d747970656481e803840140848484194e534d757461626c65417474726962757465"
+    "64537472696e67008484124e5341747472696275746564537472696e67008484084e534f626a656374"
+    "0085928484840f4e534d757461626c65537472696e67018484084e53537472696e67019584012b"
+)
+# Synthetic blobs of the format notes, read alike by two independent decoders.
+SAMPLES = {
+    "empty": (IMMUTABLE + "008686", ""),
+    "immutable": (
+        IMMUTABLE + "02486986840269490102928484840c4e5344696374696f6e61727900948401690192"
+        "8496961d5f5f6b494d4d657373616765506172744174747269627574654e616d658692848484084e"
+        "534e756d626572008484074e5356616c7565009484012a84999900868686",
+        "Hi",
+    ),
+    "mutable": (
+        MUTABLE + "02486986840269490102928484840c4e5344696374696f6e6172790095840169019284"
+        "98981d5f5f6b494d4d657373616765506172744174747269627574654e616d658692848484084e53"
+        "4e756d626572008484074e5356616c7565009584012a849b9b00868686",
+        "Hi",
+    ),
+    "mention": (
+        IMMUTABLE + "084865792053616d2186840269490104928484840c4e5344696374696f6e61727900"
+        "9484016901928496961d5f5f6b494d4d657373616765506172744174747269627574654e616d6586"
+        "92848484084e534e756d626572008484074e5356616c7565009484012a8499990086869702039284"
+        "989902928496961c5f5f6b494d4d656e74696f6e436f6e6669726d65644d656e74696f6e86928496"
+        "960c2b313535353030303131313186928496961d5f5f6b494d4d6573736167655061727441747472"
+        "69627574654e616d658692849b9c9d9900868697010186",
+        "Hey Sam!",
+    ),
+    "attachment": (
+        MUTABLE + "07efbfbc4c6f6f6b86840269490101928484840c4e5344696374696f6e617279009584"
+        "01690292849898225f5f6b494d46696c655472616e73666572475549444174747269627574654e61"
+        "6d6586928498980961745f305f4141414186928498981d5f5f6b494d4d6573736167655061727441"
+        "74747269627574654e616d658692848484084e534e756d626572008484074e5356616c7565009584"
+        "012a849b9b00868699020492849a9b01928498981d5f5f6b494d4d65737361676550617274417474"
+        "7269627574654e616d658692849f9ea19b01868686",
+        "\ufffcLook",
+    ),
+}
+LONG = {
+    "127 bytes": "a" * 127,
+    "128 bytes": "b" * 128,
+    "200 bytes": "c" * 200,
+    "32,767 bytes": "d" * 32_767,
+    "40,000 bytes": "e" * 40_000,
+    "class name": "I wrote NSString\x01\x94\x84\x01+\x05wrong in Swift",
+    "beyond the BMP": "🐢🐇 " * 50,
+}
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
+
+
+def sample(name: str) -> bytes:
+    return bytes.fromhex(SAMPLES[name][0])
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_reads_the_sample_blobs(name):
+    assert decode_attributed_body(sample(name)) == SAMPLES[name][1]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_runs_of_the_sample_blobs_cover_the_text(name):
+    decoded = decode_attributes(sample(name))
+    assert decoded is not None
+    assert decoded.text == SAMPLES[name][1]
+    ends = [run.end for run in decoded.runs]
+    assert ends[-1:] == [utf16_length(decoded.text)] * bool(decoded.text)
+
+
+def test_mention_is_a_run_of_its_own():
+    decoded = decode_attributes(sample("mention"))
+    assert decoded is not None
+    assert [(run.start, run.end, run.attributes) for run in decoded.runs] == [
+        (0, 4, {PART: 0}),
+        (4, 7, {MENTION: "+15550001111", PART: 0}),
+        (7, 8, {PART: 0}),
+    ]
+
+
+def test_attachment_is_a_run_of_its_own():
+    decoded = decode_attributes(sample("attachment"))
+    assert decoded is not None
+    assert [(run.start, run.end, run.attributes) for run in decoded.runs] == [
+        (0, 1, {FILE: "at_0_AAAA", PART: 0}),
+        (1, 5, {PART: 1}),
+    ]
+
+
+@pytest.mark.parametrize("mutable", [False, True])
+@pytest.mark.parametrize("name", LONG)
+def test_reads_long_and_odd_texts_whole(name, mutable):
+    assert decode_attributed_body(attributed_body(LONG[name], mutable=mutable)) == (
+        LONG[name]
+    )
+
+
+def test_length_of_five_bytes_is_used_by_the_builder():
+    assert b"\x82\x40\x9c\x00\x00e" in attributed_body("e" * 40_000)
+
+
+@pytest.mark.parametrize("mutable", [False, True])
+@given(text=texts)
+@settings(max_examples=60, deadline=None)
+def test_any_text_survives_the_way_through_a_blob(mutable, text):
+    blob = attributed_body(text, mutable=mutable)
+    assert decode_attributed_body(blob) == text
+    decoded = decode_attributes(blob)
+    assert decoded is not None
+    assert decoded.text == text
+
+
+@pytest.mark.parametrize("mutable", [False, True])
+@given(text=texts.filter(bool), data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_blob_cut_inside_its_text_gives_nothing(mutable, text, data):
+    blob = attributed_body(text, mutable=mutable)
+    prefix = len(bytes.fromhex(MUTABLE if mutable else IMMUTABLE))
+    end = blob.index(text.encode(), prefix) + len(text.encode())
+    cut = data.draw(st.integers(0, end - 1))
+    assert decode_attributed_body(blob[:cut]) is None
+
+
+def test_blob_cut_behind_its_text_still_gives_the_text():
+    blob = attributed_body("Slow and steady")
+    assert decode_attributed_body(blob[:-20]) == "Slow and steady"
+
+
+def test_length_beyond_the_blob_gives_nothing():
+    """Otherwise attribute bytes would come out as text."""
+    blob = bytes.fromhex(IMMUTABLE) + b"\x81\xff\x7fHi" + bytes(200)
+    assert decode_attributed_body(blob) is None
+
+
+@pytest.mark.parametrize("tag", [0x80, 0x83, 0x84, 0x86, 0x92, 0xFF])
+def test_tag_where_a_length_belongs_gives_nothing(tag):
+    blob = bytes.fromhex(IMMUTABLE) + bytes([tag]) + b"x" * 300
+    assert decode_attributed_body(blob) is None
+
+
+def test_text_that_is_not_utf8_gives_nothing():
+    assert decode_attributed_body(bytes.fromhex(IMMUTABLE) + b"\x02\xff\xfe") is None
+
+
+def test_other_class_version_is_read_by_the_structure():
+    """Neither prefix fits, so only the walk over the structure finds the text."""
+    blob = attributed_body("by structure")
+    changed = blob.replace(b"NSAttributedString\x00", b"NSAttributedString\x01")
+    assert changed != blob
+    assert decode_attributed_body(changed) == "by structure"
+
+
+def test_structural_walk_does_not_read_past_a_cut():
+    blob = attributed_body("NSString\x01\x94\x84\x01+\x02no and more")
+    changed = blob.replace(b"NSAttributedString\x00", b"NSAttributedString\x01")
+    end = changed.index(b"and more")
+    assert decode_attributed_body(changed[:end]) is None
+
+
+def test_unknown_shape_is_read_behind_the_class_name():
+    blob = attributed_body("behind the name").replace(
+        b"NSAttributedString", b"NSContributedString"
+    )
+    assert decode_attributed_body(blob) == "behind the name"
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [
+        b"",
+        b"\x04",
+        b"bplist00\xd1\x01\x02NSString\x01\x94\x84\x01+\x02Hi",
+        b"NSString\x01\x94\x84\x01+\x02Hi",
+        b"\x04\x0btypedstream\x81\x03\xe8",
+        b"\x04\x0bstreamtyped\x81\xe8\x03",
+        b"\x04\x0bstreamtyped\x81\xe8\x03\x84\x01@\x85",
+    ],
+)
+def test_foreign_blobs_give_nothing(blob):
+    assert decode_attributed_body(blob) is None
+    assert decode_attributes(blob) is None
+
+
+def test_transcript_is_an_attribute():
+    blob = attributed_body("\ufffc", [(1, {FILE: "at_0", TRANSCRIPT: "Hello there"})])
+    decoded = decode_attributes(blob)
+    assert decoded is not None
+    assert decoded.runs[0].attributes[TRANSCRIPT] == "Hello there"
+
+
+def test_data_and_dictionaries_are_read():
+    blob = attributed_body("1234", [(4, {"code": {"code": "1234"}, "data": b"\x92\x86"})])
+    decoded = decode_attributes(blob)
+    assert decoded is not None
+    assert decoded.runs[0].attributes == {"code": {"code": "1234"}, "data": b"\x92\x86"}
+
+
+@given(blob=st.binary(max_size=400))
+@settings(max_examples=300, deadline=None)
+def test_any_bytes_give_text_or_nothing(blob):
+    for start in (b"", b"\x04\x0bstreamtyped\x81\xe8\x03\x84\x01@\x84"):
+        text = decode_attributed_body(start + blob)
+        assert text is None or text.encode() in start + blob
+        decode_attributes(start + blob)
+
+
+@given(name=st.sampled_from(sorted(SAMPLES)), data=st.data())
+@settings(max_examples=300, deadline=None)
+def test_damaged_blobs_give_bytes_that_are_there_or_nothing(name, data):
+    blob = bytearray(sample(name))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(blob) - 1))
+        tags = st.sampled_from([0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x92, 0x96])
+        blob[at] = data.draw(tags | st.integers(0, 255))
+    text = decode_attributed_body(bytes(blob))
+    assert text is None or text.encode() in blob
+    decoded = decode_attributes(bytes(blob))
+    assert decoded is None or decoded.text == text or text is None
+
+
+def test_objects_that_hold_themselves_end():
+    """A reference can lead to the object that it stands in."""
+    head = attributed_body("ab", [(2, {"k": "v"})])
+    at = head.rindex(b"\x01v")
+    circular = head[: at - 3] + b"\x95" + head[at + 3 :]
+    decode_attributes(circular)
