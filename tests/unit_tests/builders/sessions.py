@@ -10,11 +10,16 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
+from langchain_chatexports.chat_loaders.base import ChatExportLoader
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
     from pathlib import Path
 
     from langchain_core.chat_sessions import ChatSession
+
+    from langchain_chatexports.chat_loaders.accounting import Tally
+    from langchain_chatexports.chat_loaders.base import ExportSession
 
 START = 1_693_182_723
 
@@ -133,3 +138,30 @@ class Trace(BaseCallbackHandler):
     def on_chain_error(self, error: BaseException, **kwargs: Any) -> None:
         del kwargs
         self.errors.append(error)
+
+
+class ExportLoader(ChatExportLoader):
+    """A loader of ours over given sessions: `None` for a message that is left out."""
+
+    platform = "races"
+
+    def __init__(
+        self, sessions: Sequence[ChatSession], path: str = "races.json", **options: Any
+    ) -> None:
+        super().__init__(path, **options)
+        self.sessions = sessions
+        self.passes = self.closed = 0
+
+    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
+        self.passes += 1
+        tally.owner, tally.owner_found_by = self.owner, "option" if self.owner else None
+        try:
+            for session in self.sessions:
+                rows = session["messages"]
+                tally.found += len(rows)
+                kept = [row for row in rows if row is not None]
+                tally.skip("empty", len(rows) - len(kept))
+                if kept:
+                    yield {**session, "messages": kept}
+        finally:
+            self.closed += 1

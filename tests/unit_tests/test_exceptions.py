@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import copy
+import pickle
+import re
+
+import pytest
+from langchain_core.exceptions import LangChainException
+
+from langchain_chatexports import exceptions
+from langchain_chatexports.exceptions import (
+    ChatExportError,
+    EncryptedExportError,
+    ExportAccessError,
+    ExportFormatError,
+    ExportNotFoundError,
+    FineTuningCancelledError,
+    FineTuningError,
+    FineTuningFailedError,
+    LocalServerError,
+    MissingExtraError,
+    SenderNotFoundError,
+    TrainingBudgetError,
+    TrainingDataError,
+)
+
+ALL = [getattr(exceptions, name) for name in exceptions.__all__]
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_every_error_is_caught_by_one_class(kind: type[Exception]) -> None:
+    assert issubclass(kind, ChatExportError)
+    assert issubclass(kind, LangChainException)
+
+
+@pytest.mark.parametrize(
+    ("kind", "builtin"),
+    [
+        (ExportNotFoundError, FileNotFoundError),
+        (ExportAccessError, PermissionError),
+        (ExportFormatError, ValueError),
+        (EncryptedExportError, ExportFormatError),
+        (SenderNotFoundError, ValueError),
+        (MissingExtraError, ImportError),
+        (LocalServerError, RuntimeError),
+        (FineTuningError, RuntimeError),
+    ],
+)
+def test_old_except_clauses_keep_working(kind, builtin) -> None:
+    assert issubclass(kind, builtin)
+
+
+def test_docstring_draws_the_whole_tree() -> None:
+    drawn = set(re.findall(r"\w+Error(?=\(| )", exceptions.__doc__ or ""))
+    builtins = {name for name in drawn if name not in exceptions.__all__}
+    assert drawn - builtins == {*exceptions.__all__}
+    assert all(issubclass(eval(name), Exception) for name in builtins)  # noqa: S307
+
+
+@pytest.mark.parametrize("kind", [ExportNotFoundError, ExportAccessError])
+def test_errors_of_the_system_say_their_message_only(kind) -> None:
+    assert str(kind("chat.db is not there.")) == "chat.db is not there."
+
+
+EXAMPLES = [
+    ExportNotFoundError("gone"),
+    ExportFormatError("no database"),
+    SenderNotFoundError("Nobody is called 'Wolf'.", {"Hare": 3, "Tortoise": 5}),
+    MissingExtraError("LocalServer", "local"),
+    FineTuningError("failed", job_id="job-1", status="running"),
+    TrainingDataError("2 problems", ["line 1: no role", "line 2: no content"]),
+    FineTuningFailedError("failed", job_id="job-1", code="bad_file", param="file"),
+]
+
+
+@pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize(
+    "again",
+    [lambda error: pickle.loads(pickle.dumps(error)), copy.copy],  # noqa: S301
+    ids=["pickle", "copy"],
+)
+def test_error_comes_back_with_all_it_knows(error, again) -> None:
+    other = again(error)
+    assert type(other) is type(error)
+    assert (str(other), other.args) == (str(error), error.args)
+    assert vars(other) == vars(error)
+
+
+def test_senders_are_listed_most_first() -> None:
+    error = SenderNotFoundError("Nobody is called 'Wolf'.", {"Hare": 3, "Tortoise": 5})
+    assert str(error) == (
+        "Nobody is called 'Wolf'. Senders found: 'Tortoise' (5), 'Hare' (3)."
+    )
+
+
+def test_many_senders_are_cut() -> None:
+    error = SenderNotFoundError("No.", {f"s{n:02}": 1 for n in range(25)})
+    assert "'s19' (1) and 5 more." in str(error)
+    assert len(error.senders) == 25
+
+
+def test_without_senders_nothing_is_listed() -> None:
+    assert str(SenderNotFoundError("No messages.")) == "No messages."
+
+
+def test_missing_extra_names_the_command() -> None:
+    error = MissingExtraError("LocalServer", "local")
+    assert error.extra == "local"
+    assert str(error) == (
+        "LocalServer needs the extra 'local'. Install it with: "
+        'pip install "langchain-chatexports[local]"'
+    )
+
+
+def test_problems_are_listed_a_line_each() -> None:
+    error = TrainingDataError("Bad.", ["line 1: no role", "line 2: no content"])
+    assert str(error) == "Bad.\n  - line 1: no role\n  - line 2: no content"
+
+
+def test_many_problems_are_cut() -> None:
+    error = TrainingDataError("Bad.", [f"line {n}" for n in range(25)])
+    assert str(error).count("line") == 20
+    assert str(error).endswith("… and 5 more, in `problems`")
+    assert len(error.problems) == 25
+
+
+@pytest.mark.parametrize("kind", [TrainingBudgetError, FineTuningCancelledError])
+def test_fine_tuning_errors_know_their_job(kind) -> None:
+    error = kind("no", job_id="job-1", status="cancelled")
+    assert (error.job_id, error.status) == ("job-1", "cancelled")
+
+
+def test_failed_job_has_the_status_failed() -> None:
+    assert FineTuningFailedError("no").status == "failed"
