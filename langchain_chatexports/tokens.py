@@ -28,7 +28,8 @@ BYTES_PER_TOKEN = 4.0
 languages: between 2.9 (emoji) and 9.3 (Hindi)."""
 
 LEAST_BYTES_PER_TOKEN = 2.8
-"""UTF-8 bytes a token: with it, bytes give an upper bound."""
+"""UTF-8 bytes a token: with it, bytes give an upper bound for chat text (though not for
+rows of rare symbols)."""
 
 # Name (the sha1 of its URL) and sha256 of each encoding's file in tiktoken's cache.
 _FILES = {
@@ -50,8 +51,8 @@ def token_counter(name: str) -> Callable[[str], int]:
     """Give the function that counts a text's tokens.
 
     Args:
-        name: `bytes` for the upper bound by UTF-8 bytes, which needs no file, or one of
-            tiktoken's encodings.
+        name: `bytes` for an upper bound for chat text, by its UTF-8 bytes, which needs
+            no file, or one of tiktoken's encodings.
 
     Returns:
         The function; texts that look like special tokens are counted as text.

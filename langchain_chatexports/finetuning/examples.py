@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-import unicodedata
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -23,6 +21,7 @@ from langchain_core.messages import (
 from typing_extensions import NotRequired, Required, TypedDict
 
 from langchain_chatexports.exceptions import SenderNotFoundError
+from langchain_chatexports.names import safe_name
 from langchain_chatexports.steps.base import iter_sessions
 
 if TYPE_CHECKING:
@@ -46,8 +45,6 @@ __all__ = [
 
 _ROLE_OF_CHAT_MESSAGE = {"human": "user", "ai": "assistant"}
 _FIELD = re.compile(r"\{(others|owner|participants|platform|title)\}")
-_MAX_NAME = 64
-_HASH_DIGITS = 6
 
 
 class TrainingMessage(TypedDict, total=False):
@@ -247,29 +244,6 @@ def require_assistant(counts: ExampleCounts) -> None:
             "MapAIMessages(sender=...)."
         )
         raise SenderNotFoundError(msg, counts.senders)
-
-
-def safe_name(name: str) -> str:
-    """Map a person's name to one that every provider accepts.
-
-    Accents are dropped and other characters become `_`. Where letters are lost, a part
-    of a hash keeps two people apart.
-
-    Args:
-        name: The name, such as `Ann Lee` or `李雷`.
-
-    Returns:
-        1 to 64 of the characters a-z, A-Z, 0-9, `_` and `-`.
-    """
-    plain = unicodedata.normalize("NFKD", name)
-    lossy = any(not char.isascii() and char.isalnum() for char in plain)
-    mapped = re.sub(r"[^a-zA-Z0-9_-]+", "_", re.sub(r"[\u0300-\u036f]", "", plain))
-    mapped = mapped.strip("_")
-    if not lossy and mapped and len(mapped) <= _MAX_NAME:
-        return mapped
-    digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
-    room = _MAX_NAME - _HASH_DIGITS - 1
-    return f"{mapped[:room] or 'name'}_{digest[:_HASH_DIGITS]}"
 
 
 def _reason_to_skip(

@@ -1,4 +1,4 @@
-"""Make one person's messages the AI's."""
+"""Make the messages of one person, or of one role, the AI's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from langchain_chatexports.steps.base import SessionTransform
 
@@ -18,7 +18,7 @@ __all__ = ["MapAIMessages"]
 
 
 class MapAIMessages(SessionTransform):
-    """Turn the messages of one person into AI messages, and leave the others.
+    """Turn the messages of one person, or of one role, into AI messages.
 
     A step sees one session at a time, so a sender that does not occur is not an error
     here; `to_training_examples` says so at the end of the export.
@@ -26,7 +26,11 @@ class MapAIMessages(SessionTransform):
 
     sender: str | tuple[str, ...] | None = None
     """The sender's name, several names of one person (any collection), or `None` for
-    the export's owner (the messages with `is_from_me`)."""
+    the export's owner (the messages with `is_from_me`) unless a role is given."""
+
+    role: str | None = Field(default=None, min_length=1)
+    """The role of the messages' senders (`additional_kwargs["role"]`), such as `agent`
+    in a table of support conversations. With `sender`, both must fit."""
 
     @field_validator("sender", mode="before")
     @classmethod
@@ -58,6 +62,11 @@ class MapAIMessages(SessionTransform):
         return ({**session, "messages": messages},)
 
     def _is_ai(self, message: BaseMessage) -> bool:
+        if self.role is not None:
+            if message.additional_kwargs.get("role") != self.role:
+                return False
+            if self.sender is None:
+                return True
         if self.sender is None:
             return message.additional_kwargs.get("is_from_me") is True
         sender = message.additional_kwargs.get("sender")
