@@ -244,7 +244,8 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         """Join with a step to a step, with anything else to an LCEL sequence."""
         if isinstance(other, SessionTransform):
             return SessionPipeline(steps=(self, other))
-        if isinstance(other, BaseChatLoader):
+        given: Any = other  # What users write is checked here, whatever its type says.
+        if isinstance(given, BaseChatLoader):
             msg = "A chat loader stands left of its steps: loader | step."
             raise TypeError(msg)
         # langchain-core declares the wider `Runnable`.

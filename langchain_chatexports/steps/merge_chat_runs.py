@@ -71,9 +71,6 @@ def _merged(run: Sequence[BaseMessage], delimiter: str) -> BaseMessage:
     first = run[0]
     if len(run) == 1:
         return first
-    # One join a run: growing the text message by message would be quadratic.
-    texts = map(_text, run)
-    content = delimiter.join(text for text in texts if text.strip()).strip()
     kwargs: dict[str, Any] = dict(first.additional_kwargs)
     for key in _JOINED_LISTS:
         joined = [
@@ -84,7 +81,15 @@ def _merged(run: Sequence[BaseMessage], delimiter: str) -> BaseMessage:
     ids = [message_id for message in run for message_id in _ids(message)]
     if ids:
         kwargs["message_ids"] = ids
+    content = _joined((_text(message) for message in run), delimiter)
     return first.model_copy(update={"content": content, "additional_kwargs": kwargs})
+
+
+def _joined(texts: Iterable[str], delimiter: str) -> str:
+    # langchain-community strips after each message that it adds; this gives the same
+    # with one join a run (growing a text message by message is quadratic).
+    first, *others = [text for text in texts if text.strip()] or [""]
+    return delimiter.join((first, *(text.rstrip() for text in others))).strip()
 
 
 def _text(message: BaseMessage) -> str:

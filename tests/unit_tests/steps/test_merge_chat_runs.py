@@ -38,8 +38,9 @@ def test_message_alone_keeps_its_blanks() -> None:
     assert merged(said("H", "  a  "))[0].content == "  a  "
 
 
-def test_joined_text_is_stripped() -> None:
-    assert merged(said("H", " a "), said("H", "b\n"))[0].content == "a \n\nb"
+def test_joined_text_is_stripped_as_by_langchain_community() -> None:
+    run = merged(said("H", " a "), said("H", " b "), said("H", "c\n"))
+    assert [message.content for message in run] == ["a \n\n b\n\nc"]
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\n\t"])
@@ -156,8 +157,11 @@ def test_runs_are_those_of_groupby(lines) -> None:
     expected = []
     for sender, group in groupby(lines, key=lambda line: line[0]):
         run = [text for _, text in group]
-        joined = "\n\n".join(text for text in run if text.strip()).strip()
-        expected.append((sender, run[0] if len(run) == 1 else joined))
+        texts_of_run = [text for text in run if text.strip()]
+        joined = ""
+        for text in texts_of_run:
+            joined = f"{joined}\n\n{text}".strip() if joined else text
+        expected.append((sender, run[0] if len(run) == 1 else joined.strip()))
     assert [(m.additional_kwargs["sender"], m.content) for m in output] == expected
 
 
