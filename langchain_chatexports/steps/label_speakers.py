@@ -1,0 +1,68 @@
+"""Say in groups who speaks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from langchain_core.messages import AIMessage, SystemMessage
+from pydantic import field_validator
+
+from langchain_chatexports.names import safe_name
+from langchain_chatexports.steps.base import SessionTransform
+from langchain_chatexports.steps.select_sessions import is_group
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from langchain_core.chat_sessions import ChatSession
+    from langchain_core.messages import BaseMessage
+
+__all__ = ["LabelSpeakers"]
+
+_FIELD = "{sender}"
+
+
+class LabelSpeakers(SessionTransform):
+    """Label each message of a group with its sender; the AI's own stay as they are.
+
+    Put it after `MapAIMessages`, so that the AI is known and learns no label, and after
+    `MergeChatRuns`, so that a run has one label.
+    """
+
+    where: Literal["text", "name"] = "text"
+    """In the text, before it, or as the message's `name`, mapped to the pattern that
+    every provider accepts (1 to 64 of a-z, A-Z, 0-9, `_`, `-`)."""
+
+    label: str = "{sender}: "
+    """What is put before the text; `{sender}` stands for the sender."""
+
+    only_groups: bool = True
+    """Leave conversations of two as they are."""
+
+    @field_validator("label")
+    @classmethod
+    def _label_names_the_sender(cls, value: str) -> str:
+        if _FIELD not in value:
+            msg = f"label must hold {_FIELD}, or all speakers look alike."
+            raise ValueError(msg)
+        return value
+
+    def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
+        """Label the messages of one session."""
+        if self.only_groups and not is_group(session):
+            return (session,)
+        messages = [self._labeled(message) for message in session.get("messages", ())]
+        return ({**session, "messages": messages},)
+
+    def _labeled(self, message: BaseMessage) -> BaseMessage:
+        sender = message.additional_kwargs.get("sender")
+        if not sender or isinstance(message, (AIMessage, SystemMessage)):
+            return message
+        if self.where == "name":
+            return message.model_copy(update={"name": safe_name(str(sender))})
+        # Not `format`: a sender's name may hold braces.
+        label = self.label.replace(_FIELD, str(sender))
+        content: Any = message.content
+        if isinstance(content, str):
+            return message.model_copy(update={"content": f"{label}{content}"})
+        return message.model_copy(update={"content": [label, *content]})

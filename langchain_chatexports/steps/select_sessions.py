@@ -1,0 +1,160 @@
+"""Select sessions by who takes part, when, and how much is said."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import date, datetime, time, timedelta, timezone
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import AIMessage
+from pydantic import AwareDatetime, Field, ValidationInfo, field_validator
+
+from langchain_chatexports.steps.base import SessionTransform
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_core.chat_sessions import ChatSession
+    from langchain_core.messages import BaseMessage
+
+__all__ = ["SelectSessions", "is_group"]
+
+
+class SelectSessions(SessionTransform):
+    """Keep the sessions that fit all conditions, untouched, and drop the others.
+
+    `inspect` counts the messages of a dropped session under the first condition that
+    it misses: `participants`, `group`, `dates`, `turns`, `ai_share`.
+    """
+
+    participants: tuple[str, ...] = ()
+    """Names of whom at least one takes part, as a sender or by the session's metadata,
+    without regard to case; anybody if empty."""
+
+    without: tuple[str, ...] = ()
+    """Names of whom nobody may take part."""
+
+    is_group: bool | None = None
+    """Whether the session is a group's; `None` for both."""
+
+    start: AwareDatetime | None = None
+    """The oldest moment at which a message may be: an aware datetime, or a date in
+    UTC. Conversations that reach over a bound are dropped as a whole, and with a bound
+    so are those without any time; to cut a thread, use the loader's own `start`."""
+
+    end: AwareDatetime | None = None
+    """The moment before which all messages are: an aware datetime, or a date in UTC
+    (that day still counts)."""
+
+    min_turns: int = Field(default=0, ge=0)
+    """Least number of turns: rows of messages by one sender."""
+
+    min_ai_share: float = Field(default=0.0, ge=0, le=1)
+    """Least share of the messages that are the AI's (see `MapAIMessages`)."""
+
+    @field_validator("participants", "without", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        # Any collection of names is taken; a tuple in one order is hashable and equal.
+        if isinstance(value, str):
+            return (value,)
+        if isinstance(value, Collection) and all(isinstance(n, str) for n in value):
+            return tuple(sorted(set(value)))
+        return value
+
+    @field_validator("start", "end", mode="before")
+    @classmethod
+    def _whole_days(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, date) or isinstance(value, datetime):
+            return value
+        day = value + timedelta(days=1) if info.field_name == "end" else value
+        return datetime.combine(day, time.min, timezone.utc)
+
+    def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
+        """Keep or drop one session."""
+        return () if self._missed(session) else (session,)
+
+    def left_out(self, session: ChatSession) -> Mapping[str, int]:
+        """Count all messages of a dropped session."""
+        missed = self._missed(session)
+        return {missed: len(session.get("messages", ()))} if missed else {}
+
+    def _missed(self, session: ChatSession) -> str | None:
+        messages = session.get("messages", ())
+        if not self._fits_people(session):
+            return "participants"
+        if self.is_group is not None and is_group(session) != self.is_group:
+            return "group"
+        if not self._fits_dates(messages):
+            return "dates"
+        if self.min_turns and _turns(messages) < self.min_turns:
+            return "turns"
+        if self.min_ai_share and _ai_share(messages) < self.min_ai_share:
+            return "ai_share"
+        return None
+
+    def _fits_people(self, session: ChatSession) -> bool:
+        if not self.participants and not self.without:
+            return True
+        there = {name.casefold() for name in _people(session)}
+        wanted = {name.casefold() for name in self.participants}
+        unwanted = {name.casefold() for name in self.without}
+        return (not wanted or bool(wanted & there)) and not unwanted & there
+
+    def _fits_dates(self, messages: Sequence[BaseMessage]) -> bool:
+        if self.start is None and self.end is None:
+            return True
+        times = [
+            moment
+            for message in messages
+            if isinstance(moment := message.additional_kwargs.get("message_time"), int)
+        ]
+        if not times:
+            return False
+        # Times are rounded down to seconds, and so may begin before `start` does.
+        is_late = self.start is None or min(times) >= int(self.start.timestamp())
+        return is_late and (self.end is None or max(times) < self.end.timestamp())
+
+
+def is_group(session: ChatSession) -> bool:
+    """Tell whether a session is a group's: by its metadata, else by its senders.
+
+    Args:
+        session: The session.
+
+    Returns:
+        What the metadata says; where it says nothing, whether there are more than two
+        senders.
+    """
+    told = _metadata(session).get("is_group")
+    if isinstance(told, bool):
+        return told
+    return len({*_senders(session.get("messages", ()))}) > 2  # noqa: PLR2004 - a pair
+
+
+def _people(session: ChatSession) -> set[str]:
+    listed = _metadata(session).get("participants") or ()
+    return {*map(str, listed), *_senders(session.get("messages", ()))}
+
+
+def _metadata(session: Mapping[str, Any] | ChatSession) -> Mapping[str, Any]:
+    found = dict(session).get("metadata")
+    return found if isinstance(found, Mapping) else {}
+
+
+def _senders(messages: Iterable[BaseMessage]) -> Iterable[str]:
+    for message in messages:
+        sender = message.additional_kwargs.get("sender")
+        if sender:
+            yield str(sender)
+
+
+def _turns(messages: Iterable[BaseMessage]) -> int:
+    speakers = ((m.type, m.additional_kwargs.get("sender")) for m in messages)
+    return sum(1 for _ in groupby(speakers))
+
+
+def _ai_share(messages: Sequence[BaseMessage]) -> float:
+    answers = sum(isinstance(message, AIMessage) for message in messages)
+    return answers / len(messages) if messages else 0.0

@@ -1,0 +1,86 @@
+"""LabelSpeakers: who speaks, in the text or as a name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langchain_core.messages import SystemMessage
+from pydantic import ValidationError
+
+from langchain_chatexports.standard_tests import SessionTransformUnitTests
+from langchain_chatexports.steps import LabelSpeakers, MapAIMessages
+from tests.unit_tests.builders.sessions import said, talk, texts
+
+
+class TestLabelSpeakersInTheText(SessionTransformUnitTests):
+    @property
+    def transform_class(self):
+        return LabelSpeakers
+
+    @property
+    def transform_params(self) -> dict[str, Any]:
+        return {"only_groups": False, "label": "[{sender}] "}
+
+
+class TestLabelSpeakersAsNames(SessionTransformUnitTests):
+    @property
+    def transform_class(self):
+        return LabelSpeakers
+
+    @property
+    def transform_params(self) -> dict[str, Any]:
+        return {"only_groups": False, "where": "name"}
+
+
+GROUP = talk("Tortoise: Slow.", "Hare: Fast!", "Fox: Who won?")
+
+
+def _labeled(session: Any = GROUP, **params: Any) -> Any:
+    (output,) = (MapAIMessages(sender="Hare") | LabelSpeakers(**params)).invoke(session)
+    return output
+
+
+def test_the_text_says_who_speaks_and_the_ais_own_text_stays():
+    assert texts(_labeled()) == ["Tortoise: Slow.", "Fast!", "Fox: Who won?"]
+
+
+def test_a_conversation_of_two_has_no_labels():
+    duel = talk("Tortoise: Slow.", "Hare: Fast!")
+    assert texts(_labeled(duel)) == ["Slow.", "Fast!"]
+    assert texts(_labeled(duel, only_groups=False)) == ["Tortoise: Slow.", "Fast!"]
+
+
+def test_a_group_of_which_two_spoke_is_a_group():
+    duel = talk("Tortoise: Slow.", "Hare: Fast!", metadata={"is_group": True})
+    assert texts(_labeled(duel)) == ["Tortoise: Slow.", "Fast!"]
+
+
+def test_names_are_mapped_and_texts_stay():
+    group = talk("Ann Lee: Hi.", "Hare: Fast!", "李雷: 你好")
+    output = _labeled(group, where="name")
+    names = [message.name for message in output["messages"]]
+    assert names[:2] == ["Ann_Lee", None]
+    assert names[2].startswith("name_")
+    assert texts(output) == ["Hi.", "Fast!", "你好"]
+
+
+def test_braces_in_a_name_stay():
+    group = talk("{0}: Hi.", "Hare: Fast!", "Fox: Yes.")
+    assert texts(_labeled(group))[0] == "{0}: Hi."
+
+
+def test_a_content_of_parts_gets_a_part():
+    message = said("Fox", [{"type": "text", "text": "Who won?"}])
+    output = _labeled({"messages": [message]}, only_groups=False)
+    assert output["messages"][0].text == "Fox: Who won?"
+
+
+def test_a_message_without_a_sender_and_a_system_prompt_stay():
+    messages = [said(None, "?"), SystemMessage("s", additional_kwargs={"sender": "x"})]
+    assert texts(_labeled({"messages": messages}, only_groups=False)) == ["?", "s"]
+
+
+def test_a_label_without_the_sender_is_refused():
+    with pytest.raises(ValidationError, match="sender"):
+        LabelSpeakers(label="> ")

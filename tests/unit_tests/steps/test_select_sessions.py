@@ -1,0 +1,134 @@
+"""SelectSessions: which sessions fit, and what the others are counted as."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timezone
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from langchain_chatexports.standard_tests import SessionTransformUnitTests
+from langchain_chatexports.steps import MapAIMessages, SelectSessions
+from tests.unit_tests.builders.sessions import said, talk
+
+_DAY = 86_400
+
+
+class TestSelectSessions(SessionTransformUnitTests):
+    @property
+    def transform_class(self):
+        return SelectSessions
+
+    @property
+    def transform_params(self) -> dict[str, Any]:
+        return {
+            "participants": {"hare", "Fox"},
+            "without": ["Wolf"],
+            "is_group": False,
+            "start": date(2023, 8, 28),
+            "end": datetime(2030, 1, 1, tzinfo=timezone.utc),
+            "min_turns": 3,
+        }
+
+
+DUEL = talk("Tortoise: Slow.", "Tortoise: And steady.", "Hare: Fast!", "Tortoise: Hm.")
+GROUP = talk("Tortoise: Slow.", "Hare: Fast!", "Fox: Who won?")
+
+
+def _keeps(session: Any = DUEL, **conditions: Any) -> bool:
+    output = SelectSessions(**conditions).invoke(session)
+    assert output in ([session], [])
+    return bool(output)
+
+
+def test_without_a_condition_everything_passes_untouched():
+    (output,) = SelectSessions().invoke(DUEL)
+    assert output is DUEL
+
+
+def test_a_sender_is_found_without_regard_to_case():
+    assert _keeps(participants="hARE")
+    assert not _keeps(participants="Fox")
+
+
+def test_one_of_several_participants_is_enough():
+    assert _keeps(participants=["Fox", "Hare"])
+
+
+def test_a_silent_participant_takes_part():
+    silent = {**DUEL, "metadata": {"participants": ["Tortoise", "Hare", "Fox"]}}
+    assert _keeps(silent, participants="Fox")
+
+
+def test_without_drops_whoever_is_named():
+    assert not _keeps(GROUP, without="fox")
+    assert _keeps(DUEL, without="fox")
+
+
+def test_a_group_is_more_than_two_where_the_export_says_nothing():
+    assert _keeps(GROUP, is_group=True)
+    assert _keeps(DUEL, is_group=False)
+
+
+def test_what_the_export_says_of_groups_counts():
+    assert _keeps({**DUEL, "metadata": {"is_group": True}}, is_group=True)
+
+
+def _at(*days: int | None) -> Any:
+    midnight = datetime(2024, 5, 1, tzinfo=timezone.utc).timestamp()
+    times = [None if day is None else int(midnight) + day * _DAY for day in days]
+    return {
+        "messages": [
+            said("Hare", "hop", **({} if time is None else {"message_time": time}))
+            for time in times
+        ]
+    }
+
+
+def test_dates_are_whole_days_in_utc():
+    assert _keeps(_at(0, 1), start=date(2024, 5, 1), end=date(2024, 5, 2))
+    assert not _keeps(_at(0, 2), end=date(2024, 5, 2))
+    assert not _keeps(_at(-1, 2), start=date(2024, 5, 1))
+
+
+def test_a_session_without_times_is_in_no_dates():
+    assert not _keeps(_at(None), start=date(2024, 5, 1))
+    assert _keeps(_at(None, 0), start=date(2024, 5, 1))
+
+
+def test_a_moment_without_a_zone_is_refused():
+    with pytest.raises(ValidationError, match="timezone"):
+        SelectSessions(start=datetime(2024, 5, 1))  # noqa: DTZ001 - that is the point
+
+
+def test_turns_are_rows_of_one_sender():
+    assert _keeps(min_turns=3)
+    assert not _keeps(min_turns=4)
+
+
+def test_the_share_of_the_ai_is_of_messages():
+    (mapped,) = MapAIMessages(sender="Hare").invoke(DUEL)
+    assert _keeps(mapped, min_ai_share=0.25)
+    assert not _keeps(mapped, min_ai_share=0.26)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "reason"),
+    [
+        ({"participants": "Fox", "min_turns": 9}, "participants"),
+        ({"without": "Hare"}, "participants"),
+        ({"is_group": True}, "group"),
+        ({"end": date(1999, 1, 1)}, "dates"),
+        ({"min_turns": 9}, "turns"),
+        ({"min_ai_share": 0.1}, "ai_share"),
+    ],
+)
+def test_a_dropped_session_is_counted_under_the_first_condition_missed(
+    conditions, reason
+):
+    assert SelectSessions(**conditions).left_out(DUEL) == {reason: 4}
+
+
+def test_a_kept_session_leaves_nothing_out():
+    assert SelectSessions(min_turns=3).left_out(DUEL) == {}
