@@ -128,6 +128,7 @@ class ChatDb:
         """
         self.path = path
         self.connection = sqlite3.connect(path, isolation_level=None)
+        self.connection.execute("PRAGMA synchronous = OFF")  # Tests need no power cut.
         if wal:
             self.connection.execute("PRAGMA journal_mode = WAL")
             self.connection.execute("PRAGMA wal_autocheckpoint = 0")

@@ -30,19 +30,22 @@ MUTABLE = (
 SAMPLES = {
     "empty": (IMMUTABLE + "008686", ""),
     "immutable": (
-        IMMUTABLE + "02486986840269490102928484840c4e5344696374696f6e61727900948401690192"
+        IMMUTABLE
+        + "02486986840269490102928484840c4e5344696374696f6e61727900948401690192"
         "8496961d5f5f6b494d4d657373616765506172744174747269627574654e616d658692848484084e"
         "534e756d626572008484074e5356616c7565009484012a84999900868686",
         "Hi",
     ),
     "mutable": (
-        MUTABLE + "02486986840269490102928484840c4e5344696374696f6e6172790095840169019284"
+        MUTABLE
+        + "02486986840269490102928484840c4e5344696374696f6e6172790095840169019284"
         "98981d5f5f6b494d4d657373616765506172744174747269627574654e616d658692848484084e53"
         "4e756d626572008484074e5356616c7565009584012a849b9b00868686",
         "Hi",
     ),
     "mention": (
-        IMMUTABLE + "084865792053616d2186840269490104928484840c4e5344696374696f6e61727900"
+        IMMUTABLE
+        + "084865792053616d2186840269490104928484840c4e5344696374696f6e61727900"
         "9484016901928496961d5f5f6b494d4d657373616765506172744174747269627574654e616d6586"
         "92848484084e534e756d626572008484074e5356616c7565009484012a8499990086869702039284"
         "989902928496961c5f5f6b494d4d656e74696f6e436f6e6669726d65644d656e74696f6e86928496"
@@ -51,7 +54,8 @@ SAMPLES = {
         "Hey Sam!",
     ),
     "attachment": (
-        MUTABLE + "07efbfbc4c6f6f6b86840269490101928484840c4e5344696374696f6e617279009584"
+        MUTABLE
+        + "07efbfbc4c6f6f6b86840269490101928484840c4e5344696374696f6e617279009584"
         "01690292849898225f5f6b494d46696c655472616e73666572475549444174747269627574654e61"
         "6d6586928498980961745f305f4141414186928498981d5f5f6b494d4d6573736167655061727441"
         "74747269627574654e616d658692848484084e534e756d626572008484074e5356616c7565009584"
@@ -112,8 +116,9 @@ def test_attachment_is_a_run_of_its_own():
 @pytest.mark.parametrize("mutable", [False, True])
 @pytest.mark.parametrize("name", LONG)
 def test_reads_long_and_odd_texts_whole(name, mutable):
-    assert decode_attributed_body(attributed_body(LONG[name], mutable=mutable)) == (
-        LONG[name]
+    assert (
+        decode_attributed_body(attributed_body(LONG[name], mutable=mutable))
+        == (LONG[name])
     )
 
 
@@ -211,7 +216,9 @@ def test_transcript_is_an_attribute():
 
 
 def test_data_and_dictionaries_are_read():
-    blob = attributed_body("1234", [(4, {"code": {"code": "1234"}, "data": b"\x92\x86"})])
+    blob = attributed_body(
+        "1234", [(4, {"code": {"code": "1234"}, "data": b"\x92\x86"})]
+    )
     decoded = decode_attributes(blob)
     assert decoded is not None
     assert decoded.runs[0].attributes == {"code": {"code": "1234"}, "data": b"\x92\x86"}

@@ -1,0 +1,403 @@
+"""The user's file and its neighbors stay as they are, whatever happens."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from langchain_chatexports import IMessageChatLoader
+from langchain_chatexports.chat_loaders.imessage import database
+from langchain_chatexports.chat_loaders.imessage.database import open_database
+from langchain_chatexports.exceptions import (
+    ExportAccessError,
+    ExportFormatError,
+    ExportNotFoundError,
+)
+from tests.unit_tests.builders.chat_db import ChatDb
+
+HARE = "+15550000001"
+
+
+@pytest.fixture
+def path(tmp_path):
+    folder = tmp_path / "export"
+    folder.mkdir()
+    return folder / "chat.db"
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def write(path, *texts, wal=False):
+    db = ChatDb(path, wal=wal)
+    chat = db.chat(HARE)
+    for text in texts:
+        chat.message(text)
+    return db
+
+
+def write_with_log(path, *texts):
+    """Leave a database as a copy does that was made while Messages ran."""
+    live = path.parent.parent / "live"
+    live.mkdir()
+    db = write(live / path.name, *texts, wal=True)
+    for file in live.iterdir():
+        shutil.copy2(file, path.parent / file.name)
+    db.close()
+    shutil.rmtree(live)
+
+
+def state(folder):
+    """Hash, size and time of everything in a folder."""
+    return {
+        file.name: (
+            hashlib.sha256(file.read_bytes()).hexdigest(),
+            file.stat().st_size,
+            file.stat().st_mtime_ns,
+        )
+        for file in sorted(folder.iterdir())
+    }
+
+
+def texts(path):
+    return [
+        m.content for session in IMessageChatLoader(path) for m in session["messages"]
+    ]
+
+
+def test_reading_changes_nothing_and_leaves_nothing(path):
+    write(path, "a").close()
+    before = state(path.parent)
+    assert texts(path) == ["a"]
+    assert state(path.parent) == before
+
+
+def test_reading_a_database_in_log_mode_without_a_log_leaves_nothing(path):
+    write(path, "a", wal=True).close()
+    before = state(path.parent)
+    assert list(before) == ["chat.db"]
+    assert texts(path) == ["a"]
+    assert state(path.parent) == before
+
+
+def test_rows_in_the_log_are_read_and_nothing_changes(path):
+    write_with_log(path, "a", "b")
+    before = state(path.parent)
+    assert list(before) == ["chat.db", "chat.db-shm", "chat.db-wal"]
+    assert texts(path) == ["a", "b"]
+    assert state(path.parent) == before
+
+
+def test_rows_in_the_log_are_read_without_its_index(path):
+    """A missing `-shm` does not mean that there is nothing in `-wal`."""
+    write_with_log(path, "a", "b")
+    path.with_name("chat.db-shm").unlink()
+    before = state(path.parent)
+    assert texts(path) == ["a", "b"]
+    assert state(path.parent) == before
+
+
+def test_empty_log_is_no_log(path, temporary, monkeypatch):
+    write(path, "a").close()
+    path.with_name("chat.db-wal").touch()
+    before = state(path.parent)
+    monkeypatch.setattr(shutil, "copyfile", pytest.fail)
+    assert texts(path) == ["a"]
+    assert state(path.parent) == before
+    assert not any(temporary.iterdir())
+
+
+def test_live_database_is_read_while_its_log_grows(path):
+    with write(path, "a", wal=True) as db:
+        before = state(path.parent)
+        sessions = IMessageChatLoader(path).lazy_load()
+        assert len(next(sessions)["messages"]) == 1
+        assert state(path.parent) == before
+        db.chat("fox@x.example").message("later")
+        assert list(sessions) == []
+        assert len(texts(path)) == 2
+
+
+def test_stopping_early_closes_the_file_and_removes_the_copy(path, temporary):
+    write_with_log(path, "a")
+    before = state(path.parent)
+    sessions = IMessageChatLoader(path).lazy_load()
+    next(sessions)
+    assert any(temporary.iterdir())
+    sessions.close()
+    assert not any(temporary.iterdir())
+    assert state(path.parent) == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+@pytest.mark.parametrize("log", [False, True])
+def test_stopping_early_leaves_no_open_file(path, log):
+    write_with_log(path, "a") if log else write(path, "a").close()
+
+    def is_open():
+        links = (
+            os.readlink(fd) for fd in Path("/proc/self/fd").iterdir() if fd.exists()
+        )
+        return any("chat.db" in link for link in links)
+
+    sessions = IMessageChatLoader(path).lazy_load()
+    next(sessions)
+    assert is_open()
+    sessions.close()
+    assert not is_open()
+
+
+def test_copy_is_for_this_user_only(path, temporary):
+    write_with_log(path, "a")
+    sessions = IMessageChatLoader(path).lazy_load()
+    next(sessions)
+    (folder,) = temporary.iterdir()
+    assert os.name != "posix" or folder.stat().st_mode & 0o077 == 0
+    sessions.close()
+
+
+def test_hot_journal_is_rolled_back_in_a_copy(path):
+    """Without it, half of an interrupted write would be read as if it were done."""
+    write(path, "a").close()
+    live = path.parent.parent / "live.db"
+    shutil.copy2(path, live)
+    with closing(sqlite3.connect(live, isolation_level=None)) as writer:
+        writer.execute("PRAGMA cache_size = 1")
+        writer.execute("BEGIN")
+        writer.execute("UPDATE message SET text = 'half'")
+        writer.execute("CREATE TABLE filler (a)")
+        for _ in range(200):
+            writer.execute("INSERT INTO filler VALUES (randomblob(4000))")
+        journal = live.with_name("live.db-journal")
+        shutil.copy2(live, path)
+        shutil.copy2(journal, path.with_name("chat.db-journal"))
+        writer.execute("ROLLBACK")
+    before = state(path.parent)
+    assert texts(path) == ["a"]
+    assert state(path.parent) == before
+
+
+@pytest.mark.parametrize("name", ["a?b", "a#b", "a%20b", "ü ñ", "a'b", "a;b"])
+@pytest.mark.parametrize("log", [False, True])
+def test_odd_folder_names_are_opened(tmp_path, name, log):
+    if os.name == "nt" and "?" in name:
+        pytest.skip("Windows has no such names.")
+    path = tmp_path / name / "chat.db"
+    path.parent.mkdir()
+    write_with_log(path, "a") if log else write(path, "a").close()
+    before = state(path.parent)
+    assert texts(path) == ["a"]
+    assert state(path.parent) == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such folders.")
+@pytest.mark.parametrize("log", [False, True])
+def test_read_only_folder_is_read(path, log):
+    write_with_log(path, "a") if log else write(path, "a").close()
+    before = state(path.parent)
+    for file in path.parent.iterdir():
+        file.chmod(0o400)
+    path.parent.chmod(0o500)
+    try:
+        assert texts(path) == ["a"]
+        assert state(path.parent) == before
+    finally:
+        path.parent.chmod(0o700)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Links need rights on Windows.")
+def test_log_is_found_through_a_link(path, tmp_path):
+    write_with_log(path, "a", "b")
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    assert texts(link) == ["a", "b"]
+
+
+def test_badly_encoded_text_does_not_end_the_reading(path):
+    with write(path, "a", "b") as db:
+        db.run("UPDATE message SET text = CAST(x'48ff69' AS TEXT) WHERE text = 'a'")
+    assert texts(path) == ["H\ufffdi", "b"]
+
+
+def test_torn_copy_is_made_once_more(path, monkeypatch):
+    write_with_log(path, "a")
+    copied = []
+    copyfile = shutil.copyfile
+
+    def tear(source, target):
+        copyfile(source, target)
+        copied.append(Path(source).name)
+        if len(copied) == 1:
+            os.utime(path, ns=(1, 1))
+
+    monkeypatch.setattr(shutil, "copyfile", tear)
+    assert texts(path) == ["a"]
+    assert copied == ["chat.db", "chat.db-wal"] * 2
+
+
+def test_copy_that_is_torn_twice_is_an_error(path, monkeypatch):
+    write_with_log(path, "a")
+    copyfile = shutil.copyfile
+
+    def tear(source, target):
+        copyfile(source, target)
+        os.utime(path, ns=(1, path.stat().st_mtime_ns + 1))
+
+    monkeypatch.setattr(shutil, "copyfile", tear)
+    with pytest.raises(ExportAccessError, match="changed while it was copied"):
+        texts(path)
+
+
+def test_log_that_vanishes_while_it_is_copied_is_no_error(path, monkeypatch):
+    write_with_log(path, "a")
+    copyfile = shutil.copyfile
+
+    def merge(source, target):
+        if str(source).endswith("-wal") and path.with_name("chat.db-wal").exists():
+            with closing(sqlite3.connect(path)) as messages:
+                messages.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            path.with_name("chat.db-wal").unlink(missing_ok=True)
+        copyfile(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", merge)
+    assert texts(path) == ["a"]
+
+
+def test_full_disk_names_the_folder_and_the_remedy(path, monkeypatch):
+    write_with_log(path, "a")
+
+    def no_room(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", no_room)
+    with pytest.raises(ExportAccessError, match="TMPDIR"):
+        texts(path)
+
+
+def test_missing_file_is_an_error_at_once(path):
+    with pytest.raises(ExportNotFoundError, match=r"export.chat\.db"):
+        IMessageChatLoader(path)
+
+
+def test_missing_file_is_also_the_builtin_error(path):
+    with pytest.raises(FileNotFoundError):
+        IMessageChatLoader(path)
+
+
+def test_file_that_vanished_is_an_error(path):
+    write(path, "a").close()
+    loader = IMessageChatLoader(path)
+    path.unlink()
+    with pytest.raises(ExportNotFoundError, match=r"chat\.db"):
+        loader.load()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is empty"),
+        (b"<html></html>" * 100, "not an SQLite database"),
+        (bytes(range(256)) * 16, "not an SQLite database"),
+        (b"SQLite format 3\0" + b"\1" * 84, "chat.db"),
+    ],
+)
+def test_file_that_is_no_database_is_one_clear_error(path, content, reason):
+    path.write_bytes(content)
+    before = state(path.parent)
+    with pytest.raises(ExportFormatError, match=reason) as caught:
+        texts(path)
+    assert str(path) in str(caught.value)
+    assert state(path.parent) == before
+
+
+def test_cut_database_is_one_clear_error(path):
+    write(path, *("x" * 2000 for _ in range(50))).close()
+    os.truncate(path, path.stat().st_size // 2)
+    before = state(path.parent)
+    with pytest.raises(ExportFormatError, match="damaged or cut short"):
+        texts(path)
+    assert state(path.parent) == before
+
+
+def test_another_applications_database_is_one_clear_error(path):
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE songs (title)")
+    with pytest.raises(ExportFormatError, match="another application"):
+        texts(path)
+
+
+def test_refused_status_is_an_access_error(path, monkeypatch):
+    """macOS can refuse already to tell whether the file exists."""
+    write(path, "a").close()
+    stat = Path.stat
+
+    def refuse(self, **options):
+        if self == path:
+            raise PermissionError(1, "Operation not permitted", str(self))
+        return stat(self, **options)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(ExportAccessError, match="Full Disk Access"):
+        IMessageChatLoader(path)
+
+
+def test_refused_reading_is_an_access_error(path, monkeypatch):
+    write(path, "a").close()
+    loader = IMessageChatLoader(path)
+    read = Path.open
+
+    def refuse(self, *arguments, **options):
+        if self.name == "chat.db":
+            raise PermissionError(1, "Operation not permitted", str(self))
+        return read(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(ExportAccessError, match=r"chat\.db-wal"):
+        loader.load()
+
+
+@pytest.mark.parametrize(
+    "text", ["authorization denied", "unable to open database file"]
+)
+def test_refusal_of_sqlite_falls_back_to_a_copy(path, monkeypatch, text):
+    """Seen on macOS 26 with Full Disk Access: SQLite is refused, plain reads work."""
+    write(path, "a").close()
+    connect = sqlite3.connect
+
+    def refuse(address, **options):
+        if "immutable" in address:
+            raise sqlite3.DatabaseError(text)
+        return connect(address, **options)
+
+    monkeypatch.setattr(database.sqlite3, "connect", refuse)
+    assert texts(path) == ["a"]
+
+
+def test_refusal_of_copies_too_is_an_access_error(path, monkeypatch):
+    write(path, "a").close()
+
+    def refuse(*_, **__):
+        msg = "authorization denied"
+        raise sqlite3.DatabaseError(msg)
+
+    monkeypatch.setattr(database.sqlite3, "connect", refuse)
+    with pytest.raises(ExportAccessError, match="Full Disk Access"):
+        texts(path)
+
+
+def test_connection_cannot_write(path):
+    write(path, "a").close()
+    with open_database(path) as connection, pytest.raises(sqlite3.OperationalError):
+        connection.execute("DELETE FROM message")

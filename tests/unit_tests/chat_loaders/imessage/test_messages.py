@@ -1,0 +1,385 @@
+"""What is speech and what is not; each row counts once."""
+
+from __future__ import annotations
+
+import datetime
+import time
+
+import pytest
+
+from langchain_chatexports import IMessageChatLoader
+from tests.unit_tests.builders.chat_db import NOON, ChatDb, apple_ns
+from tests.unit_tests.builders.typedstream import attributed_body
+
+HARE, TORTOISE = "+15550000001", "tortoise@pond.example"
+NEWEST = "27"
+
+# Kind -> columns of the row, the reason, the switch, and the text that the switch gives.
+KINDS = {
+    "reaction": (
+        {"associated_message_type": 2000, "text": "Loved “hi”"},
+        "reaction",
+        "include_reactions",
+        "Loved “hi”",
+    ),
+    "reaction by emoji": (
+        {
+            "associated_message_type": 2006,
+            "associated_message_emoji": "🐢",
+            "associated_message_guid": "p:0/A",
+            "text": None,
+        },
+        "reaction",
+        "include_reactions",
+        "[🐢]",
+    ),
+    "sticker reaction": (
+        {
+            "associated_message_type": 2007,
+            "text": "Reacted with a sticker to “hi”\ufffc",
+        },
+        "reaction",
+        "include_reactions",
+        "Reacted with a sticker to “hi”",
+    ),
+    "removed reaction": (
+        {"associated_message_type": 3000, "text": "Removed a heart from “hi”"},
+        "reaction",
+        "include_reactions",
+        "Removed a heart from “hi”",
+    ),
+    "last of the removals": (
+        {"associated_message_type": 3007, "text": "x"},
+        "reaction",
+        "include_reactions",
+        "x",
+    ),
+    "sticker on a message": (
+        {"associated_message_type": 1000, "text": "\ufffc"},
+        "reaction",
+        "include_reactions",
+        "[sticker]",
+    ),
+    "poll vote": (
+        {"associated_message_type": 4000, "text": "x"},
+        "system",
+        "include_system",
+        "[vote]",
+    ),
+    "poll update": (
+        {
+            "balloon_bundle_id": "com.apple.messages.MSMessageExtensionBalloonPlugin"
+            ":0000000000:com.apple.messages.Polls",
+            "associated_message_guid": "somebody-else",
+            "text": "x",
+        },
+        "system",
+        "include_system",
+        "[vote]",
+    ),
+    "rename": (
+        {"item_type": 2, "group_title": "The race"},
+        "system",
+        "include_system",
+        "[named the conversation “The race”]",
+    ),
+    "join": (
+        {"item_type": 1, "group_action_type": 0, "other_handle": 2},
+        "system",
+        "include_system",
+        f"[added {TORTOISE}]",
+    ),
+    "draft": (
+        {"schedule_type": 2, "is_sent": 0, "text": "later"},
+        "draft",
+        "include_drafts",
+        "later",
+    ),
+    "draft for tomorrow": (
+        {
+            "schedule_type": 2,
+            "is_sent": 1,
+            "text": "later",
+            "date": apple_ns(time.time() + 90_000),
+        },
+        "draft",
+        "include_drafts",
+        "later",
+    ),
+    "spam": ({"is_spam": 1, "text": "win"}, "spam", "include_spam", "win"),
+    "junk": ({"filter_action": 2, "text": "win"}, "spam", "include_spam", "win"),
+    "promotion": ({"filter_action": 3, "text": "win"}, "spam", "include_spam", "win"),
+    "auto reply": (
+        {"is_auto_reply": 1, "text": "I’m driving."},
+        "auto_reply",
+        "include_auto_replies",
+        "I’m driving.",
+    ),
+    "app message": (
+        {"balloon_bundle_id": "com.example.game", "text": "\ufffd"},
+        "media",
+        "include_media",
+        "[app message]",
+    ),
+    "attachment alone": ({"text": "\ufffc"}, "media", "include_media", "[attachment]"),
+    "empty": ({"text": None}, "empty", None, None),
+    "blank": ({"text": " \n\t"}, "empty", None, None),
+    "empty body": (
+        {"text": None, "attributedBody": attributed_body("")},
+        "empty",
+        None,
+        None,
+    ),
+    "foreign body": (
+        {"text": None, "attributedBody": b"nothing that we know"},
+        "unreadable",
+        None,
+        None,
+    ),
+    "cut body": (
+        {
+            "text": None,
+            "attributedBody": attributed_body("Slow pace").partition(b"pace")[0],
+        },
+        "unreadable",
+        None,
+        None,
+    ),
+}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "chat.db"
+
+
+def write(path, columns, *, version=NEWEST):
+    with ChatDb(path, version) as db:
+        db.handle(HARE)
+        db.handle(TORTOISE)
+        db.chat(HARE).message(**columns)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_left_out_and_counted_under_its_reason(path, kind):
+    columns, reason, _, _ = KINDS[kind]
+    write(path, columns)
+    summary = IMessageChatLoader(path).inspect()
+    assert (summary.found, summary.kept, summary.skipped) == (1, 0, {reason: 1})
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind][2]])
+def test_kept_when_asked_for(path, kind):
+    columns, _, switch, text = KINDS[kind]
+    write(path, columns)
+    (session,) = IMessageChatLoader(path, **{switch: True})
+    assert [message.content for message in session["messages"]] == [text]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind][2]])
+def test_no_other_switch_keeps_it(path, kind):
+    columns, reason, switch, _ = KINDS[kind]
+    write(path, columns)
+    switches = {of[2] for of in KINDS.values() if of[2]} - {switch}
+    loader = IMessageChatLoader(path, **dict.fromkeys(switches, True))
+    assert loader.inspect().skipped == {reason: 1}
+
+
+@pytest.mark.parametrize("number", [None, 0, 2, 3, 1001, 1999, 2008, 2999, 3008, 5000])
+def test_other_association_types_are_speech(path, number):
+    write(path, {"associated_message_type": number, "text": "Loved “it”"})
+    assert IMessageChatLoader(path).inspect().kept == 1
+
+
+def test_poll_itself_is_no_update(path):
+    bundle = "com.apple.messages.Polls"
+    write(path, {"balloon_bundle_id": bundle, "associated_message_guid": None})
+    assert IMessageChatLoader(path).inspect().skipped == {"media": 1}
+
+
+def test_sent_scheduled_message_is_speech(path):
+    write(path, {"schedule_type": 2, "is_sent": 1, "text": "on time"})
+    assert IMessageChatLoader(path).inspect().kept == 1
+
+
+@pytest.mark.parametrize("text", [None, ""])
+def test_body_stands_in_for_a_missing_text(path, text):
+    write(path, {"text": text, "attributedBody": attributed_body("from the body")})
+    (session,) = IMessageChatLoader(path)
+    assert session["messages"][0].content == "from the body"
+
+
+def test_text_wins_over_the_body(path):
+    write(path, {"text": "wanted", "attributedBody": attributed_body("other")})
+    (session,) = IMessageChatLoader(path)
+    assert session["messages"][0].content == "wanted"
+
+
+def test_message_has_its_guid_as_id(path):
+    with ChatDb(path) as db:
+        message_id = db.chat(HARE).message("hi")
+        guid = db.guid(message_id)
+    (session,) = IMessageChatLoader(path)
+    assert session["messages"][0].id == guid
+
+
+def test_message_in_two_merged_chats_comes_once(path):
+    with ChatDb(path) as db:
+        first = db.chat(HARE)
+        second = db.chat(HARE, service="SMS")
+        second.add(first.message("once"))
+    summary = IMessageChatLoader(path).inspect()
+    assert (summary.found, summary.kept, summary.skipped) == (2, 1, {"duplicate": 1})
+
+
+def test_message_in_two_sessions_comes_in_both(path):
+    with ChatDb(path) as db:
+        first = db.chat(HARE)
+        db.chat(TORTOISE).add(first.message("twice"))
+    summary = IMessageChatLoader(path).inspect()
+    assert (summary.found, summary.kept) == (2, 2)
+
+
+def test_orphans_are_counted(path):
+    with ChatDb(path) as db:
+        db.chat(HARE).message("in a chat")
+        db.message("alone", handle_id=1)
+    summary = IMessageChatLoader(path).inspect()
+    assert (summary.found, summary.kept, summary.skipped) == (2, 1, {"orphan": 1})
+
+
+def test_orphans_can_be_kept_in_sessions_of_their_own(path):
+    with ChatDb(path) as db:
+        db.chat(HARE).message("in a chat")
+        db.message("alone", handle_id=1)
+        db.message("in a room", handle_id=1, cache_roomnames="chat77")
+        db.message("nobody's", handle_id=0)
+    loader = IMessageChatLoader(path, include_orphans=True)
+    found = {
+        session["metadata"]["id"]: [m.content for m in session["messages"]]
+        for session in loader
+    }
+    assert found == {
+        f"iMessage;-;{HARE}": ["in a chat"],
+        f"orphans:{HARE}": ["alone"],
+        "orphans:chat77": ["in a room"],
+        "orphans:unknown": ["nobody's"],
+    }
+    assert loader.inspect().skipped == {}
+
+
+def delete_one(path):
+    with ChatDb(path) as db:
+        chat = db.chat(HARE)
+        chat.message("first")
+        deleted = db.message("second", handle_id=1)
+        chat.message("third")
+        db.insert(
+            "chat_recoverable_message_join",
+            chat_id=chat.chat_id,
+            message_id=deleted,
+            delete_date=0,
+        )
+
+
+def test_recently_deleted_is_counted_and_no_orphan(path):
+    delete_one(path)
+    summary = IMessageChatLoader(path).inspect()
+    assert (summary.found, summary.kept, summary.skipped) == (3, 2, {"deleted": 1})
+
+
+@pytest.mark.parametrize("orphans", [False, True])
+def test_recently_deleted_can_return_to_its_chat(path, orphans):
+    delete_one(path)
+    loader = IMessageChatLoader(path, include_deleted=True, include_orphans=orphans)
+    (session,) = loader
+    texts = [message.content for message in session["messages"]]
+    assert texts == ["first", "second", "third"]
+    assert loader.inspect().skipped == {}
+
+
+def test_message_that_was_restored_is_not_deleted(path):
+    with ChatDb(path) as db:
+        chat = db.chat(HARE)
+        message_id = chat.message("back again")
+        db.insert(
+            "chat_recoverable_message_join",
+            chat_id=chat.chat_id,
+            message_id=message_id,
+            delete_date=0,
+        )
+    summary = IMessageChatLoader(path, include_deleted=True).inspect()
+    assert (summary.found, summary.kept) == (1, 1)
+    assert IMessageChatLoader(path).inspect().skipped == {}
+
+
+def test_location_that_the_owner_shared_is_his_event(path):
+    with ChatDb(path, NEWEST) as db:
+        chat = db.chat(HARE)
+        chat.message("mine", mine=True)
+        chat.message(item_type=4, other_handle=1, share_direction=0, share_status=0)
+    (session,) = IMessageChatLoader(path, include_system=True)
+    event = session["messages"][1]
+    assert event.additional_kwargs["sender"] == "Me"
+    assert event.content == "[started sharing location]"
+
+
+def test_start_and_end_leave_out_and_count(path):
+    with ChatDb(path) as db:
+        chat = db.chat(HARE)
+        chat.message("before", at=NOON - 1)
+        chat.message("inside", at=NOON)
+        chat.message("after", at=NOON + 10)
+        chat.message("no time", date=0)
+    utc = datetime.timezone.utc
+    loader = IMessageChatLoader(
+        path,
+        start=datetime.datetime.fromtimestamp(NOON, utc),
+        end=datetime.datetime.fromtimestamp(NOON + 10, utc),
+    )
+    (session,) = loader
+    assert [message.content for message in session["messages"]] == ["inside"]
+    assert loader.inspect().skipped == {"excluded": 3}
+
+
+@pytest.mark.parametrize(
+    ("pair", "kept"),
+    [
+        ([("milk", True, 0), ("milk", False, 0)], ["milk"]),
+        ([("milk", False, 0), ("milk", True, 1)], ["milk"]),
+        ([(None, True, 0), ("milk", False, 0)], ["milk"]),
+        ([("milk", True, 0)], ["milk"]),
+        ([("milk", False, 0)], ["milk"]),
+        ([("milk", True, 0), ("eggs", False, 1)], ["milk", "eggs"]),
+        ([("milk", True, 0), ("milk", True, 1)], ["milk", "milk"]),
+        ([("milk", True, 0), ("milk", False, 86_400)], ["milk", "milk"]),
+        (
+            [("a", True, 0), ("b", True, 1), ("a", False, 2), ("b", False, 3)],
+            ["a", "b"],
+        ),
+    ],
+)
+def test_note_to_oneself_comes_once_and_from_the_owner(path, pair, kept):
+    with ChatDb(path) as db:
+        notes = db.chat("me@fables.example")
+        for text, mine, seconds in pair:
+            notes.message(text, mine=mine, at=NOON + seconds)
+        db.chat(HARE).message(
+            "x", mine=True, destination_caller_id="me@fables.example", at=NOON - 9
+        )
+    loader = IMessageChatLoader(path)
+    session = loader.load()[0]
+    assert [message.content for message in session["messages"]] == kept
+    assert {m.additional_kwargs["sender"] for m in session["messages"]} == {"Me"}
+    assert all(m.additional_kwargs["is_from_me"] for m in session["messages"])
+    assert session["metadata"]["participants"] == ["Me"]
+    summary = loader.inspect()
+    assert summary.found == summary.kept + sum(summary.skipped.values())
+
+
+def test_equal_texts_of_two_people_are_two_messages(path):
+    with ChatDb(path) as db:
+        chat = db.chat(HARE)
+        chat.message("hi", mine=True, at=NOON)
+        chat.message("hi", at=NOON)
+    assert IMessageChatLoader(path).inspect().kept == 2

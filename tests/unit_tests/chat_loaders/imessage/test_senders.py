@@ -1,0 +1,171 @@
+"""Who said what: never the wrong person, rather nobody."""
+
+from __future__ import annotations
+
+import pytest
+
+from langchain_chatexports import IMessageChatLoader
+from tests.unit_tests.builders.chat_db import VERSIONS, ChatDb
+
+HARE, TORTOISE, FOX = "+15550000001", "tortoise@pond.example", "+15550000003"
+MINIMAL = ("text", "date", "handle_id")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "chat.db"
+
+
+def lines(path, **options):
+    return [
+        [(m.additional_kwargs["sender"], m.content) for m in session["messages"]]
+        for session in IMessageChatLoader(path, **options)
+    ]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_group_messages_come_once_and_from_their_senders(path, version):
+    """Joined through `chat_handle_join` they would be nine, of the wrong people."""
+    with ChatDb(path, version) as db:
+        group = db.chat(HARE, TORTOISE, FOX, name="The race")
+        group.message("first", sender=HARE)
+        group.message("second", sender=FOX)
+        group.message("third", mine=True)
+    assert lines(path) == [[(HARE, "first"), (FOX, "second"), ("Me", "third")]]
+
+
+def test_own_message_in_a_group_has_no_handle_and_is_kept(path):
+    with ChatDb(path) as db:
+        group = db.chat(HARE, TORTOISE)
+        group.message("mine", mine=True, handle_id=0)
+    assert lines(path) == [[("Me", "mine")]]
+
+
+@pytest.mark.parametrize("handle_id", [0, 1])
+def test_own_message_names_the_other_party_but_is_the_owners(path, handle_id):
+    with ChatDb(path) as db:
+        chat = db.chat(HARE)
+        chat.message("hers")
+        chat.message("mine", mine=True, handle_id=handle_id)
+    assert lines(path) == [[(HARE, "hers"), ("Me", "mine")]]
+
+
+def test_owner_has_the_given_name(path):
+    with ChatDb(path) as db:
+        db.chat(HARE).message("mine", mine=True)
+    assert lines(path, owner="Aesop") == [[("Aesop", "mine")]]
+
+
+def test_every_message_says_whether_the_owner_sent_it(path):
+    with ChatDb(path) as db:
+        chat = db.chat(HARE)
+        chat.message("hers")
+        chat.message("mine", mine=True)
+    (session,) = IMessageChatLoader(path)
+    said = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
+    assert said == [False, True]
+
+
+def test_unknown_sender_is_said_not_to_be_the_owner(path):
+    with ChatDb(path) as db:
+        group = db.chat(HARE, TORTOISE)
+        group.message("who?", handle_id=99)
+        group.message("mine", mine=True)
+    (session,) = IMessageChatLoader(path)
+    unknown = session["messages"][0].additional_kwargs
+    assert (unknown["sender"], unknown["is_from_me"]) == ("unknown", False)
+
+
+@pytest.mark.parametrize("handle_id", [0, 99, None, "trash\n"])
+def test_unknown_handle_is_the_sole_participant(path, handle_id):
+    with ChatDb(path) as db:
+        db.chat(HARE).message("hers", handle_id=handle_id)
+    assert lines(path) == [[(HARE, "hers")]]
+
+
+def test_unknown_handle_without_participants_is_the_chats_identifier(path):
+    with ChatDb(path) as db:
+        db.chat(HARE, listed=False).message("hers", handle_id=0)
+    assert lines(path) == [[(HARE, "hers")]]
+
+
+def test_unknown_handle_in_a_group_is_unknown(path):
+    with ChatDb(path) as db:
+        db.chat(HARE, TORTOISE).message("who?", handle_id=0)
+    assert lines(path) == [[("unknown", "who?")]]
+
+
+def test_chat_without_listed_participants_keeps_its_messages(path):
+    with ChatDb(path) as db:
+        db.chat(HARE, TORTOISE, listed=False).message("hi", sender=TORTOISE)
+    assert lines(path) == [[(TORTOISE, "hi")]]
+
+
+def test_owner_is_unknown_where_nothing_is_from_him(path):
+    with ChatDb(path) as db:
+        db.chat(HARE).message("hers")
+    loader = IMessageChatLoader(path)
+    (session,) = loader
+    assert "is_from_me" not in session["messages"][0].additional_kwargs
+    assert session["metadata"]["owner"] is None
+    assert loader.inspect().owner is None
+
+
+def test_owner_can_be_named_where_both_speakers_are_handles(path):
+    with ChatDb(path, MINIMAL) as db:
+        chat = db.chat("Hare", "Tortoise")
+        chat.message("Speed is key!", sender="Hare")
+        chat.message("Slow and steady.", sender="Tortoise")
+    loader = IMessageChatLoader(path, owner="Tortoise")
+    (session,) = loader
+    said = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
+    assert said == [False, True]
+    assert loader.inspect().owner_found_by == "name"
+
+
+def test_owner_is_found_by_his_messages(path):
+    with ChatDb(path) as db:
+        db.chat(HARE).message("mine", mine=True)
+    summary = IMessageChatLoader(path, owner="Aesop").inspect()
+    assert (summary.owner, summary.owner_found_by) == ("Aesop", "is_from_me")
+
+
+def test_own_addresses_are_reported_without_prefix(path):
+    with ChatDb(path) as db:
+        chat = db.chat(HARE)
+        chat.message("a", destination_caller_id="+15559990000")
+        chat.message("b", mine=True, account="E:Aesop@fables.example")
+    details = IMessageChatLoader(path).inspect().details
+    assert details["owner_addresses"] == ["+15559990000", "aesop@fables.example"]
+
+
+def test_tutorials_database_reads_with_three_tables(path):
+    with ChatDb(path, MINIMAL) as db:
+        for number in range(10):
+            chat = db.chat("Tortoise", "Hare", listed=False)
+            begin = 1693182723 - number * 86_400
+            opening = "Slow and steady, that's my motto." if number == 0 else "Hello."
+            chat.message(opening, sender="Tortoise", date=begin)
+            chat.message("Speed is key!", sender="Hare", date=begin + 30)
+        db.run("DROP TABLE chat; DROP TABLE chat_handle_join; DROP TABLE attachment;")
+        db.run("DROP TABLE chat_recoverable_message_join")
+        db.run("DROP TABLE message_attachment_join")
+        db.run("DROP INDEX chat_message_join_idx_chat_id")
+    sessions = IMessageChatLoader(path).load()
+    assert [s["metadata"]["id"] for s in sessions] == [str(n) for n in range(1, 11)]
+    first = sessions[0]["messages"][0]
+    assert first.content == "Slow and steady, that's my motto."
+    assert first.additional_kwargs == {
+        "message_time": 1693182723,
+        "sender": "Tortoise",
+        "events": [{"message_time": "2023-08-28T00:32:03+00:00"}],
+    }
+
+
+def test_one_to_one_chats_in_which_both_speak_through_handles_stay_apart(path):
+    with ChatDb(path, MINIMAL) as db:
+        for number in range(3):
+            chat = db.chat("Hare", identifier=f"Hare {number}")
+            chat.message("Speed is key!", sender="Hare")
+            chat.message("Slow and steady.", sender="Tortoise")
+    assert len(lines(path)) == 3

@@ -1,0 +1,131 @@
+"""Where a database is found: a file, a folder, a backup."""
+
+from __future__ import annotations
+
+import os
+import plistlib
+from pathlib import Path
+
+import pytest
+
+from langchain_chatexports import IMessageChatLoader
+from langchain_chatexports.exceptions import (
+    EncryptedExportError,
+    ExportAccessError,
+    ExportNotFoundError,
+)
+from tests.unit_tests.builders.chat_db import ChatDb
+
+SMS = "3d0d7e5fb2ce288813306e4d4636395e047a3d28"
+
+
+def write(path, text="a"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with ChatDb(path) as db:
+        db.chat("+15550000001").message(text)
+
+
+def write_manifest(root, *, encrypted):
+    root.mkdir(parents=True, exist_ok=True)
+    manifest = {"IsEncrypted": encrypted, "Version": "10.0"}
+    (root / "Manifest.plist").write_bytes(
+        plistlib.dumps(manifest, fmt=plistlib.FMT_BINARY)
+    )
+
+
+def texts(path):
+    return [
+        m.content for session in IMessageChatLoader(path) for m in session["messages"]
+    ]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "chat.db",
+        "sms.db",
+        "Library/Messages/chat.db",
+        "Library/SMS/sms.db",
+        f"3d/{SMS}",
+        SMS,
+        f"Snapshot/3d/{SMS}",
+        f"Snapshot/{SMS}",
+    ],
+)
+def test_database_is_found_in_a_folder(tmp_path, place):
+    write(tmp_path / place)
+    assert texts(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("name", ["chat.db", "my messages.sqlite", SMS])
+def test_file_may_have_any_name(tmp_path, name):
+    write(tmp_path / name)
+    assert texts(tmp_path / name) == ["a"]
+
+
+def test_home_is_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    write(tmp_path / "chat.db")
+    assert texts("~/chat.db") == ["a"]
+
+
+def test_default_is_the_macs_own_database(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    write(tmp_path / "Library" / "Messages" / "chat.db")
+    assert len(IMessageChatLoader().load()) == 1
+
+
+def test_missing_default_names_the_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    with pytest.raises(ExportNotFoundError, match=r"Messages.chat\.db"):
+        IMessageChatLoader()
+
+
+def test_folder_without_a_database_is_one_clear_error(tmp_path):
+    (tmp_path / "notes.txt").write_text("nothing here")
+    with pytest.raises(ExportNotFoundError, match="holds no Messages database"):
+        IMessageChatLoader(tmp_path).load()
+
+
+def test_backup_without_messages_is_one_clear_error(tmp_path):
+    write_manifest(tmp_path, encrypted=False)
+    with pytest.raises(ExportNotFoundError, match="Messages in iCloud"):
+        IMessageChatLoader(tmp_path).load()
+
+
+@pytest.mark.parametrize("entry", ["root", "file"])
+def test_encrypted_backup_says_how_to_get_a_readable_one(tmp_path, entry):
+    write_manifest(tmp_path, encrypted=True)
+    file = tmp_path / "3d" / SMS
+    file.parent.mkdir()
+    file.write_bytes(os.urandom(8192))
+    loader = IMessageChatLoader(tmp_path if entry == "root" else file)
+    with pytest.raises(EncryptedExportError, match="Encrypt local backup"):
+        loader.load()
+
+
+def test_file_decrypted_in_its_place_is_read(tmp_path):
+    write_manifest(tmp_path, encrypted=True)
+    write(tmp_path / "3d" / SMS)
+    assert texts(tmp_path) == ["a"]
+
+
+def test_damaged_manifest_does_not_matter(tmp_path):
+    write(tmp_path / "3d" / SMS)
+    (tmp_path / "Manifest.plist").write_bytes(b"bplist00\xff\xff\xff")
+    assert texts(tmp_path) == ["a"]
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs a refusal")
+def test_folder_that_may_not_be_searched_is_an_access_error(tmp_path):
+    folder = tmp_path / "Messages"
+    write(folder / "chat.db")
+    folder.chmod(0o000)
+    try:
+        with pytest.raises(ExportAccessError, match="Full Disk Access"):
+            IMessageChatLoader(folder / "chat.db")
+        with pytest.raises(ExportAccessError, match="Full Disk Access"):
+            IMessageChatLoader(folder).load()
+    finally:
+        folder.chmod(0o700)

@@ -1,0 +1,142 @@
+"""All units of time that one database can hold, and the order they give."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from langchain_chatexports import IMessageChatLoader
+from tests.unit_tests.builders.chat_db import ChatDb
+
+HARE = "+15550000001"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "chat.db"
+
+
+def times(path):
+    (session,) = IMessageChatLoader(path)
+    return [
+        (
+            message.additional_kwargs.get("message_time"),
+            message.additional_kwargs.get("events", [{}])[0].get("message_time"),
+        )
+        for message in session["messages"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("date", "seconds", "iso"),
+    [
+        (720845450393148160, 1699152650, "2023-11-05T02:50:50.393148+00:00"),
+        (604769645000000000, 1583076845, "2020-03-01T15:34:05+00:00"),
+        (500000000, 1478307200, "2016-11-05T00:53:20+00:00"),
+        (500000000.25, 1478307200, "2016-11-05T00:53:20.250000+00:00"),
+        (1693182723, 1693182723, "2023-08-28T00:32:03+00:00"),
+        (10**12, 978308200, "2001-01-01T00:16:40+00:00"),
+        (999_999_999_999, None, None),
+        (253_402_300_799, 253_402_300_799, "9999-12-31T23:59:59+00:00"),
+        (0, None, None),
+        (None, None, None),
+        (-5, None, None),
+        ("soon", None, None),
+        (b"\x01", None, None),
+    ],
+)
+def test_unit_is_told_by_the_size(path, date, seconds, iso):
+    with ChatDb(path) as db:
+        db.chat(HARE).message("when?", date=date)
+    assert times(path) == [(seconds, iso)]
+
+
+def test_seconds_of_today_count_from_2001(path):
+    now = int(time.time())
+    with ChatDb(path) as db:
+        db.chat(HARE).message("now", date=now - 978_307_200)
+    assert times(path)[0][0] == now
+
+
+def test_mixed_units_come_in_order_of_time(path):
+    with ChatDb(path) as db:
+        chat = db.chat(HARE)
+        chat.message("third", date=720845450393148160)
+        chat.message("second", date=1693182723)
+        chat.message("first", date=500000000)
+        chat.message("no time", date=0)
+        chat.message("no time either", date=None)
+    (session,) = IMessageChatLoader(path)
+    assert [message.content for message in session["messages"]] == [
+        "no time",
+        "no time either",
+        "first",
+        "second",
+        "third",
+    ]
+
+
+def test_equal_times_come_in_order_of_rows(path):
+    with ChatDb(path) as db:
+        chat = db.chat(HARE)
+        for text in ("a", "b", "c"):
+            chat.message(text, at=1_700_000_000)
+    (session,) = IMessageChatLoader(path)
+    assert [message.content for message in session["messages"]] == ["a", "b", "c"]
+
+
+def test_rows_that_were_synced_late_come_in_order_of_time(path):
+    with ChatDb(path) as db:
+        chat = db.chat(HARE)
+        chat.message("newer", at=1_700_000_100)
+        chat.message("older", at=1_700_000_000)
+    (session,) = IMessageChatLoader(path)
+    assert [message.content for message in session["messages"]] == ["older", "newer"]
+
+
+def test_time_of_the_join_is_not_asked(path):
+    """`chat_message_join.message_date` can be in another unit than `message.date`."""
+    with ChatDb(path) as db:
+        chat = db.chat(HARE)
+        chat.message("older", at=1_700_000_000)
+        chat.message("newer", at=1_700_000_100)
+        db.run("UPDATE chat_message_join SET message_date = -message_id")
+    (session,) = IMessageChatLoader(path)
+    assert [message.content for message in session["messages"]] == ["older", "newer"]
+
+
+def test_most_recently_active_session_comes_first_over_all_units(path):
+    with ChatDb(path) as db:
+        db.chat("a@x.example").message("2016", date=500000000)
+        db.chat("b@x.example").message("2023 late", date=720845450393148160)
+        db.chat("c@x.example").message("2023", date=1693182723)
+        db.chat("d@x.example").message("never", date=0)
+    sessions = IMessageChatLoader(path).load()
+    assert [s["messages"][0].content for s in sessions] == [
+        "2023 late",
+        "2023",
+        "2016",
+        "never",
+    ]
+
+
+def test_column_without_a_date_still_reads(path):
+    with ChatDb(path, ("text", "handle_id", "is_from_me")) as db:
+        db.chat(HARE).message("no time at all")
+    assert times(path) == [(None, None)]
+
+
+def test_time_zone_of_the_machine_does_not_matter(path, monkeypatch):
+    with ChatDb(path) as db:
+        db.chat(HARE).message("when?", date=604769645000000000)
+    expected = times(path)
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    if hasattr(time, "tzset"):
+        time.tzset()
+    try:
+        assert times(path) == expected
+    finally:
+        monkeypatch.undo()
+        if hasattr(time, "tzset"):
+            time.tzset()
