@@ -1,0 +1,106 @@
+"""A stranger's exports, under names that say nothing, end in a chat that comes back."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from langchain_chatexports.samples import write_imessage, write_messenger
+
+pytestmark = pytest.mark.training
+
+COMMAND = (sys.executable, "-m", "langchain_chatexports.cli")
+TIMEOUT = 1200
+
+
+@pytest.fixture
+def chatexports(tmp_path):
+    """Run the command in a folder and with a user data folder of its own."""
+    home = tmp_path / "home"
+    environment = {**os.environ, "XDG_DATA_HOME": str(home)}
+
+    def command(*arguments: object, stdin: str = "") -> subprocess.CompletedProcess:
+        return subprocess.run(  # noqa: S603 - our own command
+            [*COMMAND, *map(str, arguments)],
+            input=stdin,
+            capture_output=True,
+            check=False,
+            text=True,
+            encoding="utf-8",
+            timeout=TIMEOUT,
+            cwd=tmp_path,
+            env=environment,
+        )
+
+    return command
+
+
+def fingerprint(folder):
+    """Everything that would show that a source was touched."""
+    return {
+        str(path.relative_to(folder)): (
+            hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "",
+            path.stat().st_mtime_ns,
+        )
+        for path in sorted([folder, *folder.rglob("*")])
+    }
+
+
+def the_chat_command(done):
+    """The last line, as a person or a program would copy it."""
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.splitlines()[-1]
+    assert re.fullmatch(r"chatexports chat ft:[A-Za-z0-9._:-]+", last)
+    return shlex.split(last)[1:]
+
+
+def test_a_renamed_database_ends_in_a_chat(chatexports, tmp_path):
+    source = tmp_path / "from a friend"
+    source.mkdir()
+    path = write_imessage(source / "chat.db").rename(source / "old phone.backup")
+    before = fingerprint(source)
+
+    done = chatexports("finetune", path, "--ai", "Tortoise", "--whole")
+
+    assert "10 examples" in done.stderr
+    assert re.search(r"step \d+/\d+, loss \d", done.stderr)
+    assert fingerprint(source) == before
+    command = the_chat_command(done)
+    # The server of `finetune` has ended; each `chat` starts one again.
+    for _ in range(2):
+        answer = chatexports(*command, stdin="Are you ready?\n\nReally?\n")
+        assert answer.returncode == 0, answer.stderr
+        assert len([line for line in answer.stdout.splitlines() if line.strip()]) >= 2
+    newest = chatexports("chat", stdin="Hello!\n")
+    assert command[-1] in newest.stderr
+    assert newest.stdout.strip()
+
+
+def test_a_renamed_zip_ends_in_a_chat(chatexports, tmp_path):
+    source = tmp_path / "in"
+    write_messenger(tmp_path / "make" / "my_data")
+    made = shutil.make_archive(str(tmp_path / "made"), "zip", tmp_path / "make")
+    source.mkdir()
+    path = shutil.move(made, source / "facebook-somebody")
+    before = fingerprint(source)
+
+    done = chatexports("finetune", path, "--ai", "Harry Potter", "--epochs", "1")
+
+    assert "100 examples" in done.stderr
+    assert fingerprint(source) == before
+    answer = chatexports(*the_chat_command(done), stdin="What are you reading?\n")
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.strip()
+
+
+def test_a_model_that_is_not_kept_lists_those_that_are(chatexports):
+    done = chatexports("chat", "ft:nobody", stdin="Hello!\n")
+    assert done.returncode == 1
+    assert "No tuned model is kept on this machine" in done.stderr

@@ -1,0 +1,26 @@
+"""The README's first example runs, and prints what the README says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+README = Path(__file__).parents[2] / "README.md"
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def test_the_first_example_prints_what_the_readme_says(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    blocks = BLOCK.findall(README.read_text(encoding="utf-8"))
+    first = next(i for i, (language, _) in enumerate(blocks) if language == "python")
+    exec(blocks[first][1], {})  # noqa: S102 - our own README
+    language, expected = blocks[first + 1]
+    assert language == "text"
+    assert capsys.readouterr().out == expected
+
+
+def test_every_page_that_the_readme_links_is_there():
+    links = re.findall(r"\]\(([^)#:]+)\)", README.read_text(encoding="utf-8"))
+    assert links
+    missing = [link for link in links if not (README.parent / link).exists()]
+    assert not missing
