@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from langchain_chatexports.exceptions import ExportNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from langchain_chatexports.chat_loaders.accounting import (
         CountedPass,
@@ -30,12 +30,12 @@ _HASHED_SUFFIXES = frozenset(
     {".csv", ".db", ".html", ".htm", ".json", ".jsonl", ".parquet", ".txt", ".zip"}
 )
 _NO_CONSENT_NOTE = (
-    "No note was given. What other people wrote is theirs, too: ask before you train on "
-    "it, and do not publish the set or a model made from it without their leave."
+    "No note was given. What other people wrote is theirs, too: ask before you train "
+    "on it, and do not publish the set or a model made from it without their leave."
 )
 _NOT_REDACTED = (
-    "None. Texts stand as they were written: names, numbers and addresses of people may "
-    "be in them."
+    "None. Texts stand as they were written: names, numbers and addresses of people "
+    "may be in them."
 )
 
 
@@ -118,8 +118,8 @@ class CardNotes:
         return {
             "sources": [source.to_dict() for source in self.sources],
             "people": len({name for found in summaries for name in found.senders}),
-            "first": min((s.first for s in summaries if s.first), default=None),
-            "last": max((s.last for s in summaries if s.last), default=None),
+            "first": min((_iso(s.first) for s in summaries if s.first), default=None),
+            "last": max((_iso(s.last) for s in summaries if s.last), default=None),
             "steps": list(dict.fromkeys(steps)),
             "redacted": "Redact" in steps,
             "consent": self.consent,
@@ -217,7 +217,8 @@ def _card_lines(facts: Mapping[str, Any]) -> Iterator[str]:
     yield "| file | rows | bytes | SHA-256 |"
     yield "|---|---:|---:|---|"
     for name, file in facts["files"].items():
-        yield f"| `{name}` | {file['rows']:,} | {file['bytes']:,} | `{file['sha256']}` |"
+        size, digest = file["bytes"], file["sha256"]
+        yield f"| `{name}` | {file['rows']:,} | {size:,} | `{digest}` |"
     yield from _origin_lines(facts)
     yield from _stage_lines(facts["stages"])
     yield from _section("Redaction", _redaction(facts))
@@ -242,9 +243,8 @@ def _origin_lines(facts: Mapping[str, Any]) -> Iterator[str]:
         )
     if facts.get("first") and facts.get("last"):
         yield ""
-        yield f"Messages of {facts['people']:,} people, {facts['first']:.10} to " + (
-            f"{facts['last']:.10} (UTC)."
-        )
+        when = f"{facts['first']:.10} to {facts['last']:.10} (UTC)"
+        yield f"Messages of {facts['people']:,} people, {when}."
 
 
 def _stage_lines(stages: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -284,8 +284,12 @@ def _summary(counted: CountedPass | ExportSummary) -> ExportSummary:
     return summary() if callable(summary) else counted  # type: ignore[return-value] # a pass has the method, a summary is one
 
 
+def _iso(moment: datetime) -> str:
+    return moment.isoformat()
+
+
 def _step_stage(step: StepSummary) -> Stage:
-    # What a step does not name is what it joins (runs) or repeats (overlapping windows).
+    # What a step does not name, it joins (runs) or repeats (overlapping windows).
     left_out = dict(step.left_out)
     rest = step.messages_in - step.messages_out - sum(left_out.values())
     if rest > 0:

@@ -1,0 +1,154 @@
+"""The trace: an owner-only file beside a set that says where each row comes from.
+
+It lies beside the set and not in it, because a set is there to be uploaded, and the
+trace, which holds names and ids, is not. JSON lines: a header, then a line for each row
+in the order of the files.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
+from langchain_chatexports.finetuning.provenance import ExampleOrigin
+from langchain_chatexports.finetuning.writers.containers import new_private_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = [
+    "TraceHeader",
+    "TraceRow",
+    "card_path",
+    "read_header",
+    "read_trace",
+    "trace_line",
+    "trace_path",
+    "write_trace",
+]
+
+_KIND = "chatexports_trace"
+_VERSION = 1
+
+
+class TraceRow(NamedTuple):
+    """Where one row of a set's file comes from."""
+
+    file: str
+    digest: str
+    origin: ExampleOrigin
+
+
+@dataclass
+class TraceHeader:
+    """What a trace says of the set as a whole."""
+
+    format: str
+    is_folder: bool
+    files: list[str]
+    """The files of rows; in a folder, all of which the set consists of but `others`."""
+
+    others: list[str] = field(default_factory=list)
+    """Further files of the set's folder."""
+
+    hashes: list[str] = field(default_factory=list)
+    """SHA-256 of each version of each file: what fine-tuning jobs may have used."""
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    """The data card's facts."""
+
+
+def trace_path(path: Path) -> Path:
+    """Give the place of a set's trace."""
+    return path.with_name(f"{path.name}.trace.jsonl")
+
+
+def card_path(path: Path) -> Path:
+    """Give the place of a set's data card."""
+    return path.with_name(f"{path.name}.card.md")
+
+
+def trace_line(row: TraceRow) -> bytes:
+    """Give a row's line."""
+    values = {"file": row.file, "digest": row.digest, **row.origin.to_dict()}
+    return json.dumps(values).encode("ascii") + b"\n"
+
+
+def write_trace(path: Path, header: TraceHeader, rows: BinaryIO) -> None:
+    """Write a trace.
+
+    Args:
+        path: The new file.
+        header: What it begins with.
+        rows: The lines of the rows, read from where it stands.
+    """
+    first = {_KIND: _VERSION, **vars(header)}
+    with new_private_file(path) as file:
+        file.write(json.dumps(first).encode("ascii") + b"\n")
+        shutil.copyfileobj(rows, file)
+
+
+def read_header(path: Path) -> TraceHeader:
+    """Read what a trace says of its set.
+
+    Args:
+        path: The set (not the trace).
+
+    Raises:
+        ExportNotFoundError: If there is no trace beside the set.
+        ExportFormatError: If the file there is none.
+    """
+    with _opened(path) as file:
+        return _header(file, path)
+
+
+def read_trace(path: Path) -> Iterator[TraceRow]:
+    """Read where the rows of a set come from.
+
+    Args:
+        path: The set (not the trace).
+
+    Yields:
+        One item a row, in the order of the files.
+
+    Raises:
+        ExportNotFoundError: If there is no trace beside the set.
+        ExportFormatError: If the file there is none.
+    """
+    with _opened(path) as file:
+        _header(file, path)
+        for line in file:
+            values = json.loads(line)
+            yield TraceRow(
+                values["file"], values["digest"], ExampleOrigin.from_dict(values)
+            )
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return trace_path(path).open("rb")
+    except FileNotFoundError as error:
+        msg = (
+            f"There is no trace beside {path} ({trace_path(path).name}), so nobody can "
+            "say which rows come from whom. Write the set again, with its trace: "
+            "chatexports prepare --format, or write_dataset."
+        )
+        raise ExportNotFoundError(msg) from error
+
+
+def _header(file: BinaryIO, path: Path) -> TraceHeader:
+    try:
+        values = json.loads(file.readline())
+        if values.pop(_KIND) != _VERSION:
+            raise ValueError  # noqa: TRY301 - one message for all that can be wrong
+        return TraceHeader(**values)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        msg = (
+            f"{trace_path(path)} is no trace that this version can read. "
+            "Write the set again."
+        )
+        raise ExportFormatError(msg) from None

@@ -1,0 +1,307 @@
+"""Write a set of examples: its files, its data card and its trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from langchain_chatexports.exceptions import TrainingDataError
+from langchain_chatexports.finetuning.card import CardNotes, Stage, card_markdown
+from langchain_chatexports.finetuning.jsonl import json_line
+from langchain_chatexports.finetuning.provenance import UNKNOWN_ORIGIN, ExampleOrigin
+from langchain_chatexports.finetuning.splits import ExampleSplits
+from langchain_chatexports.finetuning.validation import TrainingProblem
+from langchain_chatexports.finetuning.writers.containers import (
+    RowFile,
+    file_sha256,
+    new_private_file,
+    row_digest,
+)
+from langchain_chatexports.finetuning.writers.formats import (
+    UnfitError,
+    answers_in,
+    dataset_format,
+)
+from langchain_chatexports.finetuning.writers.staging import (
+    place_file,
+    place_folder,
+    refuse_other_files,
+    staging_folder,
+)
+from langchain_chatexports.finetuning.writers.trace_file import (
+    TraceHeader,
+    TraceRow,
+    card_path,
+    read_header,
+    trace_line,
+    trace_path,
+    write_trace,
+)
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from typing_extensions import Self
+
+    from langchain_chatexports.finetuning.writers.formats import (
+        DatasetFormat,
+        FormatName,
+    )
+
+__all__ = ["AnyRecord", "WrittenSet", "write_dataset"]
+
+AnyRecord: TypeAlias = Mapping[str, Any] | tuple[Mapping[str, Any], ExampleOrigin]
+"""An example, a pair or a label, plain or with its origin."""
+
+_MOST_PROBLEMS = 1_000
+
+
+@dataclass(frozen=True)
+class WrittenSet:
+    """What was written where, and what was left out.
+
+    `examples` = `examples_written` + the sum of `examples_left_out`, and `answers` =
+    `answers_written` + the sum of `answers_left_out`. The reason: `no_prompt` (an
+    answer before anybody has said anything, which the format has no place for).
+    """
+
+    path: Path
+    format: str
+    files: Mapping[str, int]
+    """Rows by file."""
+
+    card: Path
+    trace: Path
+    examples: int
+    examples_written: int
+    answers: int
+    """Answers that are there to be learned (of weight 0 they are not)."""
+
+    answers_written: int
+    examples_left_out: Mapping[str, int] = field(default_factory=dict)
+    answers_left_out: Mapping[str, int] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it in JSON types."""
+        return {
+            "path": str(self.path),
+            "format": self.format,
+            "files": dict(self.files),
+            "card": str(self.card),
+            "trace": str(self.trace),
+            "examples": self.examples,
+            "examples_written": self.examples_written,
+            "examples_left_out": dict(self.examples_left_out),
+            "answers": self.answers,
+            "answers_written": self.answers_written,
+            "answers_left_out": dict(self.answers_left_out),
+        }
+
+    def __str__(self) -> str:
+        """Give it as lines for a terminal."""
+        rows = ", ".join(
+            f"{name}: {count:,} rows" for name, count in self.files.items()
+        )
+        lines = [
+            f"{self.path} ({self.format}): {rows}",
+            f"examples  {self.examples:,} given, {self.examples_written:,} written",
+            f"answers   {self.answers:,} given, {self.answers_written:,} written",
+        ]
+        for reason, count in self.answers_left_out.items():
+            lines.append(f"          {count:,} left out: {reason}")
+        return "\n".join([*lines, f"card      {self.card}", f"trace     {self.trace}"])
+
+
+def write_dataset(
+    examples: Iterable[AnyRecord] | ExampleSplits,
+    path: str | Path,
+    *,
+    format: FormatName = "openai",
+    notes: CardNotes | None = None,
+) -> WrittenSet:
+    """Write examples for a trainer, with a data card and a trace beside them.
+
+    One part becomes a file, several a folder. The set appears whole or not at all,
+    readable by its owner only; an earlier set at the same path is replaced. Beside it
+    lie `<path>.card.md`, which holds no text, and `<path>.trace.jsonl`, which ties
+    each row to its session and messages and is not to be given away.
+
+    Args:
+        examples: Traced examples (`trace_examples`), so that they can be found again;
+            plain ones; the parts that `split_examples` made; or, for the formats that
+            end in `dpo` and `kto`, pairs and labels. An iterable is read once.
+        path: The file or folder to write.
+        format: The trainer's format.
+        notes: What the card says of sources, counts and consent.
+
+    Returns:
+        What was written, with counts that add up.
+
+    Raises:
+        ExportFormatError: If something else is at the path.
+        ExportNotFoundError: If the path's folder does not exist.
+        MissingExtraError: If the format needs an extra that is not installed.
+        TrainingDataError: If there is nothing to write, or an example holds what the
+            format has no place for; all of them are listed.
+        ValueError: If the format is not known, or needs a validation part and has none.
+    """
+    kind = dataset_format(format)
+    path = Path(path).expanduser()
+    notes = notes if notes is not None else CardNotes()
+    if isinstance(examples, ExampleSplits):
+        parts: Mapping[str, Iterable[AnyRecord]] = examples.parts()
+        notes = CardNotes(**{**vars(notes), "splits": examples})
+    else:
+        parts = {"train": examples}
+    if kind.needs_validation and "validation" not in parts:
+        msg = f"The format {format!r} wants a validation part: use split_examples."
+        raise ValueError(msg)
+    is_folder = kind.is_folder or isinstance(examples, ExampleSplits)
+    names = {p: kind.file_of(p) if is_folder else path.name for p in parts}
+    header = TraceHeader(kind.name, is_folder, list(names.values()))
+    index = kind.index(names) if kind.index else None
+    header.others = [index[0]] if index else []
+    refuse_other_files(path, is_folder=is_folder, known=_replaceable(path, header))
+    with staging_folder(path) as staging:
+        with _Rows(kind, staging) as rows:
+            for part, records in parts.items():
+                rows.write(names[part], records)
+            rows.check()
+        if index:
+            with new_private_file(rows.folder / index[0]) as file:
+                file.write(json_line(index[1]))
+        return _publish(path, staging, rows, header, notes)
+
+
+class _Rows:
+    """The rows on their way into the files, and their counts."""
+
+    def __init__(self, kind: DatasetFormat, staging: Path) -> None:
+        self.folder = staging / "set"
+        self.folder.mkdir(mode=0o700)
+        self.trace = staging / "trace"
+        self.files: dict[str, int] = {}
+        self.examples = self.written = self.answers = self.taught = 0
+        self._kind = kind
+        self._trace: BinaryIO = new_private_file(self.trace)
+        self._problems: list[TrainingProblem] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._trace.close()
+
+    def write(self, name: str, records: Iterable[AnyRecord]) -> None:
+        with RowFile(self.folder / name, self._kind.suffix) as file:
+            for record, origin in map(_with_origin, records):
+                self.examples += 1
+                self.answers += answers_in(record)
+                before = file.rows
+                for row, answers in self._encoded(record):
+                    line = json_line(row)
+                    file.write_line(line)
+                    trace = TraceRow(name, row_digest(line), origin)
+                    self._trace.write(trace_line(trace))
+                    self.taught += answers
+                self.written += file.rows > before
+        self.files[name] = file.rows
+
+    def _encoded(self, record: Mapping[str, Any]) -> Iterator[tuple[Any, int]]:
+        try:
+            yield from self._kind.encode(record)
+        except UnfitError as error:
+            if len(self._problems) < _MOST_PROBLEMS:
+                problem = TrainingProblem(str(error), line=self.examples)
+                self._problems.append(problem)
+
+    def check(self) -> None:
+        if self._problems:
+            msg = f"The format {self._kind.name!r} cannot hold all of the examples:"
+            raise TrainingDataError(msg, self._problems)
+        if not self.written:
+            msg = (
+                f"There is nothing to write: {self.examples} examples were given, and "
+                f"none gives a row in the format {self._kind.name!r}."
+            )
+            raise TrainingDataError(msg)
+
+    def stages(self) -> list[Stage]:
+        name = f"Written ({self._kind.name})"
+        examples_left = _reason(self.examples - self.written)
+        answers_left = _reason(self.answers - self.taught)
+        return [
+            Stage(name, "examples", self.examples, self.written, examples_left),
+            Stage(name, "answers", self.answers, self.taught, answers_left),
+        ]
+
+
+def _publish(
+    path: Path, staging: Path, rows: _Rows, header: TraceHeader, notes: CardNotes
+) -> WrittenSet:
+    facts = notes.to_dict()
+    stages = rows.stages()
+    facts["stages"] += [stage.to_dict() for stage in stages]
+    facts["format"] = header.format
+    facts["files"] = describe_files(rows.folder, rows.files)
+    header.facts = facts
+    header.hashes = [file["sha256"] for file in facts["files"].values()]
+    with rows.trace.open("rb") as lines:
+        write_trace(staging / "header", header, lines)
+    with new_private_file(staging / "card") as file:
+        file.write(card_markdown(facts).encode())
+    # The set last: it is never there without its trace.
+    place_file(staging / "header", trace_path(path))
+    place_file(staging / "card", card_path(path))
+    if header.is_folder:
+        place_folder(rows.folder, path, staging / "before")
+    else:
+        place_file(rows.folder / path.name, path)
+    return WrittenSet(
+        path=path,
+        format=header.format,
+        files=rows.files,
+        card=card_path(path),
+        trace=trace_path(path),
+        examples=rows.examples,
+        examples_written=rows.written,
+        answers=rows.answers,
+        answers_written=rows.taught,
+        examples_left_out=stages[0].left_out,
+        answers_left_out=stages[1].left_out,
+    )
+
+
+def describe_files(folder: Path, rows: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+    """Give size and hash of files, for the card.
+
+    Args:
+        folder: Where they lie.
+        rows: Their rows by name.
+    """
+    return {
+        name: {
+            "rows": count,
+            "bytes": (folder / name).stat().st_size,
+            "sha256": file_sha256(folder / name),
+        }
+        for name, count in rows.items()
+    }
+
+
+def _with_origin(record: AnyRecord) -> tuple[Mapping[str, Any], ExampleOrigin]:
+    return record if isinstance(record, tuple) else (record, UNKNOWN_ORIGIN)
+
+
+def _reason(count: int) -> dict[str, int]:
+    return {"no_prompt": count} if count else {}
+
+
+def _replaceable(path: Path, header: TraceHeader) -> set[str]:
+    known = {*header.files, *header.others}
+    if trace_path(path).exists():
+        earlier = read_header(path)
+        known |= {*earlier.files, *earlier.others}
+    return known
