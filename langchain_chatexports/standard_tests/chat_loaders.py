@@ -37,6 +37,8 @@ __all__ = ["ChatLoaderTests", "ChatLoaderUnitTests"]
 
 _MIN_SESSIONS_FOR_MEMORY = 100
 _MIN_DISTINCTIVE = 4  # Characters; a shorter text may be part of any path.
+# With summer time on one half of the globe and on the other.
+_ZONES = ("UTC0", "NZST-12NZDT,M9.5.0,M4.1.0/3", "EST5EDT,M3.2.0,M11.1.0")
 
 
 class ChatLoaderTests(ChatExportStandardTests):
@@ -345,11 +347,12 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         ??? note "Troubleshooting"
 
             `datetime.fromtimestamp(x)` and `datetime(...).timestamp()` use the local
-            zone: pass `timezone.utc`.
+            zone: pass `timezone.utc`. One does not undo the other where there is
+            summer time.
         """
         loaded = []
         try:
-            for zone in ("UTC0", "NZST-12", "HST10"):
+            for zone in _ZONES:
                 monkeypatch.setenv("TZ", zone)
                 time.tzset()
                 loaded.append(loader.load())
