@@ -20,7 +20,7 @@ from langchain_chatexports.local_server.errors import (
     not_found,
 )
 from langchain_chatexports.local_server.files import FILE_ID
-from langchain_chatexports.local_server.guard import Guard
+from langchain_chatexports.local_server.guard import Guard, defect
 from langchain_chatexports.local_server.jobs import JOB_ID
 from langchain_chatexports.local_server.paging import integer, page
 from langchain_chatexports.local_server.schemas import JobRequest, parse_body
@@ -65,6 +65,7 @@ def create_app(
     app.add_exception_handler(ApiError, _on_refusal)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_bad_request)
+    app.add_exception_handler(Exception, _on_defect)
     _add_files(app, service)
     _add_jobs(app, service)
     _add_models(app, service)
@@ -281,3 +282,8 @@ async def _on_http_error(_: Request, error: Exception) -> Response:
 async def _on_bad_request(_: Request, error: Exception) -> Response:
     del error
     return ApiError("The request cannot be read.", code="invalid_request").response()
+
+
+async def _on_defect(_: Request, error: Exception) -> Response:
+    del error  # The guard logs it.
+    return defect().response()

@@ -68,7 +68,8 @@ def read_examples(path: str | Path) -> Iterator[dict[str, Any]]:
             if not line.strip():
                 continue
             try:
-                value = json.loads(line)
+                # Editors on Windows begin a file with a byte order mark.
+                value = json.loads(line.decode("utf-8-sig"))
             except (ValueError, RecursionError):
                 value = None
             if not isinstance(value, dict):

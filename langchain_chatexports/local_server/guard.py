@@ -13,7 +13,7 @@ from langchain_chatexports.local_server.errors import ApiError
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["MAX_JSON_BYTES", "MAX_UPLOAD_BYTES", "Guard"]
+__all__ = ["MAX_JSON_BYTES", "MAX_UPLOAD_BYTES", "Guard", "defect"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ MAX_UPLOAD_BYTES = 100 * 2**20
 # A refused body is read to its end, within reason: a client that is still sending
 # would otherwise see a broken connection and no answer.
 _DRAIN_FACTOR = 4
+_SHOWN_FRAMES = 4
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]+)(?::\d{1,5})?")
 _OWN_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
@@ -72,7 +73,7 @@ class Guard:
         except Exception as error:  # noqa: BLE001 - a defect must not show a page.
             _log_without_text(error)
             if not is_answered:
-                await _defect().response()(scope, receive, send)
+                await defect().response()(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
         headers = scope["headers"]
@@ -141,13 +142,14 @@ def _too_large(limit: int) -> ApiError:
     return ApiError(msg, code="body_too_large")
 
 
-def _defect() -> ApiError:
+def defect() -> ApiError:
+    """Say that the server is to blame."""
     msg = "The server had an error while processing your request."
     return ApiError(msg, status=500, code="server_error", kind="server_error")
 
 
 def _log_without_text(error: Exception) -> None:
     # An exception's own words may quote a message.
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = traceback.extract_tb(error.__traceback__)[-_SHOWN_FRAMES:]
     where = " < ".join(f"{f.filename}:{f.lineno} {f.name}" for f in reversed(frames))
     logger.error("%s in %s", type(error).__name__, where)

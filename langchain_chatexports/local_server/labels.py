@@ -186,7 +186,7 @@ class ChatTemplate:
                 continue
             start, end = self._answer_span(turns, index, full)
             labels[start:end] = full[start:end]
-            if end >= max_length:
+            if end > max_length:
                 break
         is_cut = any(label != IGNORED for label in labels[max_length:])
         learned = [i for i, x in enumerate(labels[:max_length]) if x != IGNORED]

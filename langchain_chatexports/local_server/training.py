@@ -181,7 +181,7 @@ def _build_trainer(
         # NumPy takes 32 bits.
         seed=order.seed % 2**32,
         bf16=False,
-        gradient_checkpointing=False,
+        activation_checkpointing=False,
         use_cpu=device == "cpu",
         dataloader_pin_memory=device == "cuda",
         eval_strategy="no" if held_out is None else "epoch",

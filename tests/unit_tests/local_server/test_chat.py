@@ -1,0 +1,255 @@
+"""Answers: whole and streamed, and what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import openai
+import pytest
+
+from langchain_chatexports.local_server.chat import _order
+from langchain_chatexports.local_server.generation import Engine, EngineBusyError, Order
+from langchain_chatexports.local_server.schemas import ChatRequest
+
+_HELLO = [{"role": "user", "content": "Are you ready for the race?"}]
+
+
+def _ask(client, messages=_HELLO, **options):
+    options = {"model": "tiny", "max_tokens": 12, "seed": 1, **options}
+    return client.chat.completions.create(messages=messages, **options)
+
+
+def test_an_answer_comes_with_its_usage(client):
+    answer = _ask(client)
+    assert answer.model == "tiny"
+    assert answer.choices[0].message.role == "assistant"
+    assert answer.choices[0].finish_reason == "length"
+    assert answer.usage.completion_tokens == 12
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + 12
+
+
+def test_an_alias_answers_as_the_base(client):
+    assert _ask(client, model="gpt-3.5-turbo").model == "tiny"
+
+
+def test_a_stream_gives_the_same_text_in_parts(client):
+    whole = _ask(client).choices[0].message.content
+    chunks = list(_ask(client, stream=True))
+    assert "".join(c.choices[0].delta.content or "" for c in chunks) == whole
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert chunks[-1].choices[0].finish_reason == "length"
+    assert len(chunks) > 3
+
+
+def test_a_stream_tells_its_usage_if_asked(client):
+    chunks = list(_ask(client, stream=True, stream_options={"include_usage": True}))
+    assert chunks[-1].usage.completion_tokens == 12
+    assert chunks[-1].choices == []
+    assert all(chunk.usage is None for chunk in chunks[:-1])
+
+
+def test_a_stream_ends_with_done(http):
+    body = {"model": "tiny", "messages": _HELLO, "stream": True, "max_tokens": 2}
+    lines = http.post("/v1/chat/completions", json=body).text.strip().split("\n\n")
+    assert lines[-1] == "data: [DONE]"
+    assert all(json.loads(line[len("data: ") :]) for line in lines[:-1])
+
+
+def test_the_same_seed_gives_the_same_answer(client):
+    assert (
+        _ask(client, seed=5).choices[0].message.content
+        == _ask(client, seed=5).choices[0].message.content
+    )
+
+
+def test_another_seed_gives_another_answer(client):
+    answers = {_ask(client, seed=seed).choices[0].message.content for seed in range(4)}
+    assert len(answers) > 1
+
+
+@pytest.mark.parametrize("cold", [{"temperature": 0}, {"top_p": 0}])
+def test_cold_answers_do_not_depend_on_the_seed(client, cold):
+    answers = {
+        _ask(client, seed=seed, **cold).choices[0].message.content for seed in range(3)
+    }
+    assert len(answers) == 1
+
+
+def test_a_stop_ends_the_answer_before_it(client):
+    whole = _ask(client).choices[0].message.content
+    stop = whole[3:5]
+    answer = _ask(client, stop=[stop]).choices[0]
+    assert answer.message.content == whole[: whole.index(stop)]
+    assert answer.finish_reason == "stop"
+    streamed = _ask(client, stop=stop, stream=True)
+    text = "".join(c.choices[0].delta.content or "" for c in streamed)
+    assert text == answer.message.content
+
+
+def test_the_newer_name_of_the_limit_is_taken(client):
+    answer = _ask(client, max_tokens=None, max_completion_tokens=3)
+    assert answer.usage.completion_tokens == 3
+
+
+def test_an_answer_is_never_longer_than_the_models_memory(service):
+    long = [{"role": "user", "content": "race " * 400}]
+    asked = ChatRequest(model="tiny", messages=long)
+    order = _order(service, asked)
+    assert len(order.prompt) + order.max_tokens == 512
+
+
+def test_messages_beyond_the_models_memory_are_refused(client):
+    with pytest.raises(openai.BadRequestError, match="at most 512 tokens") as caught:
+        _ask(client, [{"role": "user", "content": "race " * 600}])
+    assert caught.value.code == "context_length_exceeded"
+
+
+def test_text_in_parts_names_and_roles_are_understood(client):
+    parts = [{"type": "text", "text": "hello"}]
+    messages = [
+        {"role": "developer", "content": "be kind"},
+        {"role": "user", "name": "Ann", "content": parts},
+        {"role": "assistant", "content": "hi", "refusal": None},
+        {"role": "user", "content": ""},
+    ]
+    assert _ask(client, messages).choices
+
+
+@pytest.mark.parametrize("model", ["gpt-4", "/etc/passwd", "../x", "ft:tiny:local::0"])
+def test_a_model_that_is_not_served_is_a_404(client, model):
+    with pytest.raises(openai.NotFoundError) as caught:
+        _ask(client, model=model)
+    assert caught.value.code == "model_not_found"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"messages": []},
+        {"messages": None},
+        {"messages": "hello"},
+        {"messages": [{"content": "no role"}]},
+        {"messages": [{"role": "robot", "content": "x"}]},
+        {"messages": [{"role": "user"}]},
+        {"messages": [{"role": "user", "content": 5}]},
+        {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+        {"messages": [{"role": "tool", "content": "x", "tool_call_id": "1"}]},
+        {"messages": [{"role": "user", "content": "x", "surprise": 1}]},
+        {"messages": _HELLO * 5000},
+        {"temperature": 2.1},
+        {"temperature": -1},
+        {"temperature": "warm"},
+        {"temperature": True},
+        {"top_p": 1.1},
+        {"max_tokens": 0},
+        {"max_tokens": 1.5},
+        {"max_completion_tokens": -1},
+        {"stop": ["a"] * 5},
+        {"stop": 5},
+        {"seed": 10**30},
+        {"seed": "x"},
+        {"n": 2},
+        {"n": 0},
+        {"logprobs": True},
+        {"top_logprobs": 3},
+        {"presence_penalty": 1},
+        {"frequency_penalty": -1},
+        {"logit_bias": {"5": 1}},
+        {"tools": [{"type": "function"}]},
+        {"tool_choice": "required"},
+        {"response_format": {"type": "json_object"}},
+        {"modalities": ["audio"]},
+        {"store": True},
+        {"stream": "yes"},
+        {"stream_options": {"surprise": 1}},
+        {"surprise": 1},
+        {"model": 5},
+    ],
+)
+def test_what_is_not_served_is_a_400(http, change):
+    body = {"model": "tiny", "messages": _HELLO, "max_tokens": 1, **change}
+    response = http.post("/v1/chat/completions", json=body)
+    assert response.status_code == 400, response.text
+    assert response.json()["error"]["param"] == next(iter(change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"n": 1},
+        {"logprobs": False},
+        {"presence_penalty": 0},
+        {"logit_bias": {}},
+        {"tools": []},
+        {"response_format": {"type": "text"}},
+        {"user": "me"},
+        {"metadata": {"a": "b"}},
+        {"temperature": None, "stop": None, "seed": None},
+        {"temperature": 1e-300},
+        {"temperature": 2, "top_p": 1e-9},
+        {"stop": ""},
+    ],
+)
+def test_what_asks_for_nothing_special_is_taken(http, change):
+    body = {"model": "tiny", "messages": _HELLO, "max_tokens": 1, **change}
+    assert http.post("/v1/chat/completions", json=body).status_code == 200
+
+
+def test_half_a_surrogate_pair_is_no_harm(http):
+    body = {
+        "model": "tiny",
+        "max_tokens": 1,
+        "messages": [{"role": "user", "content": "a\ud83d"}],
+    }
+    response = http.post("/v1/chat/completions", content=json.dumps(body).encode())
+    assert response.status_code == 200
+
+
+def test_infinity_is_no_temperature(http):
+    text = b'{"model":"tiny","messages":[{"role":"user","content":"a"}],"temperature":'
+    for number in (b"1e999}", b"NaN}", b"Infinity}"):
+        response = http.post("/v1/chat/completions", content=text + number)
+        assert response.status_code == 400
+
+
+def test_too_many_waiting_chats_are_a_429(client, service, monkeypatch):
+    def full(*_):
+        raise EngineBusyError
+
+    monkeypatch.setattr(service.engine, "submit", full)
+    with pytest.raises(openai.RateLimitError):
+        _ask(client)
+
+
+def test_the_engine_takes_no_more_than_its_bound(tiny_base):
+    engine = Engine(tiny_base, threads=1, most_waiting=2)
+    engine._start_thread = lambda: None
+    for _ in range(2):
+        engine.submit(Order([1], 1), lambda _: None)
+    with pytest.raises(EngineBusyError):
+        engine.submit(Order([1], 1), lambda _: None)
+
+
+def test_a_cancelled_chat_makes_room(tiny_base):
+    engine = Engine(tiny_base, threads=1, most_waiting=1)
+    engine._start_thread = lambda: None
+    engine.submit(Order([1], 1), lambda _: None).cancel()
+    engine.submit(Order([1], 1), lambda _: None)
+
+
+def test_models_are_the_base_and_its_aliases(client):
+    listed = [model.id for model in client.models.list()]
+    assert listed == ["tiny", "gpt-3.5-turbo"]
+    assert client.models.retrieve("tiny").owned_by == "local"
+
+
+@pytest.mark.parametrize("name", ["tiny", "gpt-3.5-turbo"])
+def test_the_base_cannot_be_deleted(client, name):
+    with pytest.raises(openai.PermissionDeniedError):
+        client.models.delete(name)
+
+
+@pytest.mark.parametrize("name", ["x", "..%2F..", "a/b/c", "ft:tiny:local:x:0123"])
+def test_a_model_that_is_not_there_is_a_404(http, name):
+    assert http.get(f"/v1/models/{name}").status_code == 404
+    assert http.delete(f"/v1/models/{name}").status_code == 404

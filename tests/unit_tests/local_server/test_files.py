@@ -1,0 +1,158 @@
+"""Uploads: what is kept, and that deleted means deleted."""
+
+from __future__ import annotations
+
+import io
+import time
+
+import openai
+import pytest
+
+from langchain_chatexports.local_server import files as files_module
+from langchain_chatexports.local_server.files import FileStore
+from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
+
+_CONTENT = as_jsonl(dialogues(2))
+
+
+def _upload(client, content=_CONTENT, **options):
+    return client.files.create(file=io.BytesIO(content), purpose="fine-tune", **options)
+
+
+def test_an_upload_is_processed_at_once(client):
+    created = _upload(client)
+    assert created.id.startswith("file-")
+    assert (created.status, created.filename) == ("processed", "upload")
+    assert created.bytes == len(_CONTENT)
+    assert client.files.retrieve(created.id) == created
+
+
+def test_the_content_comes_back_byte_for_byte(client):
+    assert client.files.content(_upload(client).id).content == _CONTENT
+
+
+def test_a_name_with_a_path_keeps_its_last_part_only(client):
+    upload = ("../../etc/x.jsonl", _CONTENT)
+    created = client.files.create(file=upload, purpose="fine-tune")
+    assert created.filename == "x.jsonl"
+
+
+def test_files_are_listed_newest_first_and_by_pages(client):
+    ids = [_upload(client).id for _ in range(3)]
+    assert [file.id for file in client.files.list()] == ids[::-1]
+    assert [file.id for file in client.files.list(limit=1)] == ids[::-1]
+    assert [file.id for file in client.files.list(order="asc")] == ids
+    assert list(client.files.list(purpose="assistants")) == []
+
+
+def test_a_deleted_file_is_gone_from_the_disk(client, tmp_path):
+    created = _upload(client, as_jsonl(dialogues(2, mark="MARKED")))
+    assert client.files.delete(created.id).deleted
+    with pytest.raises(openai.NotFoundError):
+        client.files.retrieve(created.id)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(b"MARKED" in path.read_bytes() for path in files)
+
+
+def test_a_file_is_deleted_when_its_time_is_over(client, monkeypatch, tmp_path):
+    created = _upload(client, expires_after={"anchor": "created_at", "seconds": 3600})
+    assert created.expires_at == created.created_at + 3600
+    later = time.time() + 3601
+    monkeypatch.setattr(files_module.time, "time", lambda: later)
+    assert list(client.files.list()) == []
+    assert not list((tmp_path / "data" / "files").iterdir())
+
+
+def test_files_are_there_again_after_a_restart(client, service):
+    created = _upload(client)
+    again = FileStore(service.files._data)
+    assert again.get(created.id)["bytes"] == created.bytes
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"not json\n",
+        b"{}\n[]\n",
+        b'{"a": 1}\n{"a": \n',
+        b"\xff\xfe\n",
+        b'{"a":' * 100_000 + b"\n",
+        b"[" * 100_000,
+    ],
+)
+def test_what_is_no_json_lines_is_refused_and_not_kept(client, content, tmp_path):
+    with pytest.raises(openai.BadRequestError, match="JSONL"):
+        _upload(client, content)
+    assert not list((tmp_path / "data" / "files").iterdir())
+
+
+def test_the_refusal_names_the_line_and_no_text(client):
+    with pytest.raises(openai.BadRequestError, match="Line 2 is") as caught:
+        _upload(client, b'{"messages": []}\nsecret words\n')
+    assert "secret" not in str(caught.value)
+
+
+def test_a_byte_order_mark_is_no_harm(client):
+    _upload(client, b"\xef\xbb\xbf" + _CONTENT)
+
+
+def test_a_line_may_hold_a_line_separator_of_unicode(client):
+    _upload(client, '{"a": "one\u2028two\x85three"}\n'.encode())
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"data": {"purpose": "fine-tune"}},
+        {"files": {"file": ("a", _CONTENT)}, "data": {"purpose": "assistants"}},
+        {"files": {"file": ("a", _CONTENT)}},
+        {"files": {"other": ("a", _CONTENT)}, "data": {"purpose": "fine-tune"}},
+        {"data": {"file": "text", "purpose": "fine-tune"}},
+        {"json": {"file": "text", "purpose": "fine-tune"}},
+        {"content": b"--x", "headers": {"content-type": "multipart/form-data"}},
+        {
+            "content": b"--x\r\nrubbish",
+            "headers": {"content-type": "multipart/form-data; boundary=x"},
+        },
+        {
+            "files": {"file": ("a", _CONTENT)},
+            "data": {"purpose": "fine-tune", "expires_after[seconds]": "7200"},
+        },
+        {
+            "files": {"file": ("a", _CONTENT)},
+            "data": {
+                "purpose": "fine-tune",
+                "expires_after[anchor]": "created_at",
+                "expires_after[seconds]": "10",
+            },
+        },
+        {"files": [("file", ("a", _CONTENT)), ("file", ("b", _CONTENT))]},
+    ],
+)
+def test_a_form_that_is_no_upload_is_a_400(http, form):
+    response = http.post("/v1/files", **form)
+    assert response.status_code == 400
+    assert response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x", "file-1", "..%2F..%2Fsecret", "file-" + "g" * 24, "file-" + "0" * 24, "%00"],
+)
+def test_an_id_that_is_none_is_a_404(http, name):
+    for call in (
+        http.get(f"/v1/files/{name}"),
+        http.get(f"/v1/files/{name}/content"),
+        http.delete(f"/v1/files/{name}"),
+    ):
+        assert call.status_code == 404
+        assert call.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=x", "limit=10001", "limit=", "after=x", "order=up"]
+)
+def test_a_bad_query_is_a_400(http, query):
+    response = http.get(f"/v1/files?{query}")
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == query.split("=")[0]

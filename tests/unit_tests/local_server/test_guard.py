@@ -1,0 +1,116 @@
+"""Who gets in, and what is refused at the door."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.testclient import TestClient
+
+from langchain_chatexports.local_server import guard
+from langchain_chatexports.local_server.app import create_app
+from langchain_chatexports.local_server.errors import ApiError
+from tests.unit_tests.local_server.conftest import KEY, asking
+
+
+def _error(response):
+    error = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    return error
+
+
+@pytest.mark.parametrize("key", [None, "", "wrong", KEY + "x", KEY[:-1], "ü"])
+def test_without_the_key_nothing_is_told(service, key):
+    with asking(service, key=None) as http:
+        headers = {} if key is None else {b"authorization": f"Bearer {key}".encode()}
+        response = http.get("/v1/models", headers=headers)
+    assert response.status_code == 401
+    assert _error(response)["code"] == "invalid_api_key"
+
+
+def test_the_key_is_asked_for_before_the_route_is_known(service):
+    with asking(service, key=None) as http:
+        assert http.get("/nowhere").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "127.0.0.1.evil.example", "127.0.0.1@evil", "", "127.0.0.1:x"],
+)
+def test_a_foreign_host_is_refused(http, host):
+    response = http.get("/v1/models", headers={"host": host})
+    assert response.status_code == 400
+    assert _error(response)["code"] == "invalid_host"
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.0.0.1:8000", "localhost:1", "LOCALHOST", "[::1]:80"]
+)
+def test_its_own_names_are_answered(http, host):
+    assert http.get("/v1/models", headers={"host": host}).status_code == 200
+
+
+def test_the_address_that_it_was_told_to_listen_on_is_its_own(service):
+    app = create_app(service, api_key=KEY, host="192.168.0.7")
+    headers = {"authorization": f"Bearer {KEY}"}
+    with TestClient(app, base_url="http://192.168.0.7", headers=headers) as http:
+        assert http.get("/v1/models").status_code == 200
+
+
+def test_an_unknown_route_is_a_404_in_openais_shape(http):
+    response = http.get("/v1/nowhere")
+    assert response.status_code == 404
+    _error(response)
+
+
+def test_a_wrong_method_is_a_405_in_openais_shape(http):
+    response = http.put("/v1/models")
+    assert response.status_code == 405
+    _error(response)
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json"])
+def test_there_are_no_pages_for_a_browser(http, path):
+    assert http.get(path).status_code == 404
+
+
+def test_no_other_site_is_let_in(http):
+    response = http.get("/v1/models", headers={"origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in response.headers
+
+
+def test_a_body_that_says_it_is_too_large_is_refused(http, monkeypatch):
+    monkeypatch.setattr(guard, "MAX_JSON_BYTES", 100)
+    response = http.post("/v1/chat/completions", content=b"x" * 101)
+    assert response.status_code == 400
+    assert _error(response)["code"] == "body_too_large"
+
+
+def test_a_body_that_does_not_say_so_is_refused_too(http, monkeypatch):
+    monkeypatch.setattr(guard, "MAX_JSON_BYTES", 100)
+    response = http.post("/v1/chat/completions", content=(b"x" for _ in range(101)))
+    assert response.status_code == 400
+    assert _error(response)["code"] == "body_too_large"
+
+
+def test_an_upload_may_be_larger_than_other_bodies(http, monkeypatch):
+    monkeypatch.setattr(guard, "MAX_JSON_BYTES", 10)
+    response = http.post(
+        "/v1/files", files={"file": ("a", b"{}\n" * 50)}, data={"purpose": "fine-tune"}
+    )
+    assert response.status_code == 200
+
+
+def test_a_defect_shows_no_page_and_logs_no_text(http, service, monkeypatch, caplog):
+    def broken():
+        msg = "secret words"
+        raise KeyError(msg)
+
+    monkeypatch.setattr(service.files, "newest_first", broken)
+    response = http.get("/v1/files")
+    assert response.status_code == 500
+    assert _error(response)["type"] == "server_error"
+    assert "secret" not in response.text + caplog.text
+    assert "KeyError" in caplog.text
+
+
+def test_a_refusal_tells_when_to_come_back():
+    assert ApiError("busy", status=429).response().headers["retry-after"] == "1"
