@@ -1,0 +1,86 @@
+"""TRL's own functions take the sets that are written for it."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+
+from langchain_chatexports.finetuning.writers import write_dataset
+from tests.unit_tests.builders.dialogues import dialogue
+from tests.unit_tests.builders.tiny_base import tiny_tokenizer
+
+pytest.importorskip("trl")
+datasets = pytest.importorskip("datasets")
+
+PAIR = {
+    "prompt": [{"role": "user", "content": "Ready?"}],
+    "chosen": [{"role": "assistant", "content": "Always."}],
+    "rejected": [{"role": "assistant", "content": "Alwasy."}],
+}
+LABEL = {
+    "prompt": [{"role": "user", "content": "Ready?"}],
+    "completion": [{"role": "assistant", "content": "Always."}],
+    "label": True,
+}
+
+
+@pytest.fixture(scope="module")
+def data_utils():
+    with warnings.catch_warnings():
+        # Other people's deprecations, at import.
+        warnings.simplefilter("ignore")
+        from trl import data_utils
+    return data_utils
+
+
+def _loaded(tmp_path, records, name):
+    path = tmp_path / "set.jsonl"
+    write_dataset(records, path, format=name)
+    return datasets.load_dataset(
+        "json",
+        data_files=str(path),
+        split="train",
+        cache_dir=str(tmp_path / "cache"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "record"),
+    [
+        ("trl", dialogue("suaua")),
+        ("trl-prompt-completion", dialogue("suaua")),
+        ("trl-dpo", PAIR),
+        ("trl-kto", LABEL),
+    ],
+)
+def test_trl_takes_the_rows_for_conversations(tmp_path, data_utils, name, record):
+    for row in _loaded(tmp_path, [record], name):
+        assert data_utils.is_conversational(row)
+        assert data_utils.apply_chat_template(row, tiny_tokenizer())
+
+
+def test_only_the_completion_is_behind_the_prompt(tmp_path, data_utils):
+    rows = _loaded(tmp_path, [dialogue("suauaa")], "trl-prompt-completion")
+    tokenizer = tiny_tokenizer()
+    texts = [data_utils.apply_chat_template(row, tokenizer) for row in rows]
+    assert [text["completion"] for text in texts] == [
+        "a2<|im_end|>\n",
+        "a4<|im_end|>\n<|im_start|>assistant\na5<|im_end|>\n",
+    ]
+    assert texts[0]["prompt"].endswith("u1<|im_end|>\n<|im_start|>assistant\n")
+
+
+def test_a_prompt_may_end_with_an_answer_that_is_context(tmp_path, data_utils):
+    (row,) = _loaded(tmp_path, [dialogue("uca")], "trl-prompt-completion")
+    text = data_utils.apply_chat_template(row, tiny_tokenizer())
+    assert "c1" in text["prompt"]
+    assert "a2" in text["completion"]
+    assert "c1" not in text["completion"]
+
+
+def test_pairs_become_unpaired_labels(tmp_path, data_utils):
+    unpaired = data_utils.unpair_preference_dataset(
+        _loaded(tmp_path, [PAIR], "trl-dpo")
+    )
+    assert unpaired["label"] == [True, False]
