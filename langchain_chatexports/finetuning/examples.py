@@ -200,7 +200,7 @@ def convert_session(
     given = session.get("messages", ())
     counts.sessions += 1
     counts.messages_in += len(given)
-    messages = [item for item in map(_training_message, given) if item is not None]
+    messages = [item for item in map(training_message, given) if item is not None]
     start = 0 if keep_leading else _start_of_first_prompt(messages)
     reason = _reason_to_skip(given, messages, start)
     if reason is not None:
@@ -212,7 +212,7 @@ def convert_session(
     end = len(messages) if keep_trailing else _end_of_last_answer(messages)
     kept: Sequence[BaseMessage] = given
     if len(messages) < len(given):
-        kept = [message for message in given if _training_message(message) is not None]
+        kept = [message for message in given if training_message(message) is not None]
     _count_left_out(counts, "empty", len(given) - len(messages))
     _count_left_out(counts, "leading", start)
     _count_left_out(counts, "trailing", len(messages) - end)
@@ -280,7 +280,7 @@ def _end_of_last_answer(messages: Sequence[TrainingMessage]) -> int:
     return end
 
 
-def _training_message(message: BaseMessage) -> TrainingMessage | None:
+def training_message(message: BaseMessage) -> TrainingMessage | None:
     role = _role(message)
     content = message.content
     # The common case first: a text and nothing else.
