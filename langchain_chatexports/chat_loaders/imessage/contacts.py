@@ -1,26 +1,124 @@
-"""The names of people."""
+"""The names behind phone numbers and e-mail addresses."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from itertools import combinations
+from typing import TYPE_CHECKING, NamedTuple
+
+from langchain_chatexports.chat_loaders.imessage.groups import Groups
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterable, Mapping
 
-__all__ = ["NoContacts"]
+__all__ = ["Card", "Contacts", "cards_of_mapping"]
+
+_MIN_DIGITS = 7
+_NATIONAL_DIGITS = 10
 
 
-class NoContacts:
-    """Names nobody: a sender is then called by the handle as it stands."""
+class Card(NamedTuple):
+    """A person's card."""
 
-    def __init__(self) -> None:
-        """Begin without names."""
-        self._names: dict[str, str] = {}
+    name: str
+    addresses: tuple[str, ...]
+
+
+class Contacts:
+    """Finds the card that an address stands on.
+
+    E-mail addresses are compared without regard to case, phone numbers by their
+    digits: all of them first, then the last ten, if these name one person only.
+    """
+
+    def __init__(self, cards: Iterable[Card] = ()) -> None:
+        """Index the cards; none names nobody."""
+        self._cards = [card for card in cards if card.name.strip()]
+        self._exact: defaultdict[str, list[int]] = defaultdict(list)
+        self._national: defaultdict[str, list[int]] = defaultdict(list)
+        for number, card in enumerate(self._cards):
+            for address in card.addresses:
+                key = _key(address)
+                if key is None:
+                    continue
+                self._exact[key].append(number)
+                if _is_national(key):
+                    self._national[key[-_NATIONAL_DIGITS:]].append(number)
+        self._same = self._find_same_people()
+        self._names: dict[Hashable, str] = {}
+        for number, card in enumerate(self._cards):
+            person = self._same.find(number)
+            names = (self._names.get(person, ""), card.name.strip())
+            self._names[person] = max(names, key=_completeness)
 
     def card_of(self, address: str) -> Hashable | None:
-        """Give no card."""
-        return self._names.get(address)
+        """Give what stands for the one person that an address belongs to."""
+        persons = {self._same.find(number) for number in self._find(address)}
+        return persons.pop() if len(persons) == 1 else None
 
     def name_of(self, address: str) -> str | None:
-        """Give no name."""
-        return self._names.get(address)
+        """Give the most complete name that an address stands for."""
+        numbers = self._find(address)
+        if not numbers:
+            return None
+        persons = (self._same.find(number) for number in numbers)
+        return max((self._names[person] for person in persons), key=_completeness)
+
+    def _find(self, address: str) -> list[int]:
+        key = _key(address)
+        if key is None:
+            return []
+        if key in self._exact:
+            return self._exact[key]
+        if not _is_national(key):
+            return []
+        numbers = self._national.get(key[-_NATIONAL_DIGITS:], [])
+        persons = {self._same.find(number) for number in numbers}
+        return numbers if len(persons) == 1 else []
+
+    def _find_same_people(self) -> Groups:
+        """Join the cards of one person, as two accounts keep them.
+
+        They share an address, and one name is a part of the other: people of one
+        household share a number, too.
+        """
+        same = Groups()
+        for numbers in self._exact.values():
+            for one, other in combinations(numbers, 2):
+                if _is_same_name(self._cards[one].name, self._cards[other].name):
+                    same.join(one, other)
+        return same
+
+
+def cards_of_mapping(names: Mapping[str, str]) -> list[Card]:
+    """Give the cards of a plain mapping from address to name: one a name."""
+    addresses: defaultdict[str, list[str]] = defaultdict(list)
+    for address, name in names.items():
+        addresses[name].append(address)
+    return [Card(name, tuple(theirs)) for name, theirs in addresses.items()]
+
+
+def _key(address: str) -> str | None:
+    """Give what equal addresses have in common; `None` for what names nobody."""
+    bare = address.strip().strip("<>").casefold()
+    bare = bare.removeprefix("mailto:").removeprefix("tel:")
+    if not bare or bare.startswith("urn:"):
+        return None
+    if any(character.isalpha() for character in bare):
+        return bare
+    digits = "".join(filter(str.isdecimal, bare))
+    # A bare country code must not match.
+    return digits if len(digits) >= _MIN_DIGITS else None
+
+
+def _is_national(key: str) -> bool:
+    return key.isdecimal() and len(key) >= _NATIONAL_DIGITS
+
+
+def _is_same_name(one: str, other: str) -> bool:
+    words, others = set(one.casefold().split()), set(other.casefold().split())
+    return words <= others or others <= words
+
+
+def _completeness(name: str) -> tuple[int, int, str]:
+    return len(name.split()), len(name), name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from langchain_chatexports.chat_loaders.imessage.people import Groups
+from langchain_chatexports.chat_loaders.imessage.groups import Groups
 from langchain_chatexports.chat_loaders.imessage.queries import Chat
 
 if TYPE_CHECKING:

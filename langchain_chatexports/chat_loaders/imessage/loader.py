@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.chat_loaders.base import (
@@ -11,7 +12,7 @@ from langchain_chatexports.chat_loaders.base import (
     ExportSession,
     SessionMetadata,
 )
-from langchain_chatexports.chat_loaders.imessage.contacts import NoContacts
+from langchain_chatexports.chat_loaders.imessage.address_books import find_contacts
 from langchain_chatexports.chat_loaders.imessage.conversations import (
     Conversation,
     group_conversations,
@@ -35,9 +36,8 @@ from langchain_chatexports.chat_loaders.imessage.sources import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterator
+    from collections.abc import Collection, Generator, Iterator, Mapping
     from datetime import date, datetime
-    from pathlib import Path
 
     from langchain_chatexports.chat_loaders.accounting import Tally
     from langchain_chatexports.chat_loaders.imessage.queries import Activity
@@ -71,6 +71,7 @@ class IMessageChatLoader(ChatExportLoader):
         path: str | Path | None = None,
         *,
         owner: str = "Me",
+        contacts: Mapping[str, str] | str | Path | None = None,
         merge_services: bool = True,
         attach_reactions: bool = True,
         include: str | Collection[str] = (),
@@ -94,6 +95,9 @@ class IMessageChatLoader(ChatExportLoader):
                 Finder backup; by default `~/Library/Messages/chat.db`.
             owner: What to call the owner of the database. In a database that does not
                 say who that is, the handle or name of the one who should be it.
+            contacts: Where names come from: a mapping from phone number or e-mail
+                address to name, or the path of a vCard file or an address book; by
+                default the address book that belongs to the database, if it is there.
             merge_services: Make one session of one person's chats over iMessage, SMS
                 and RCS, and of chats that the database itself links.
             attach_reactions: Note reactions on the message that they are about, as
@@ -134,6 +138,7 @@ class IMessageChatLoader(ChatExportLoader):
             include_unsent=include_unsent,
             include_media=include_media,
         )
+        self.contacts = contacts
         self.merge_services = merge_services
         self.attach_reactions = attach_reactions
         self.include_deleted = include_deleted
@@ -142,6 +147,8 @@ class IMessageChatLoader(ChatExportLoader):
         self.include_spam = include_spam
         self.include_auto_replies = include_auto_replies
         path_status(self.path)
+        if isinstance(contacts, (str, Path)):
+            path_status(Path(contacts).expanduser())
 
     def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
         """Read the database once, oldest message first within each session.
@@ -165,12 +172,12 @@ class IMessageChatLoader(ChatExportLoader):
                 include_deleted=self.include_deleted,
                 include_orphans=self.include_orphans,
             )
-            yield from self._read(queries, tally)
+            people = People(queries.handles(), find_contacts(self.contacts, database))
+            yield from self._read(queries, people, tally)
 
     def _read(
-        self, queries: Queries, tally: Tally
+        self, queries: Queries, people: People, tally: Tally
     ) -> Generator[ExportSession, None, None]:
-        people = People(queries.handles(), NoContacts())
         activity = queries.activity()
         context = self._context(queries, people, activity, tally)
         services: Counter[str] = Counter()

@@ -2,46 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
+
+from langchain_chatexports.chat_loaders.imessage.groups import Groups
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
+    from langchain_chatexports.chat_loaders.imessage.contacts import Contacts
     from langchain_chatexports.chat_loaders.imessage.queries import Handle
 
-__all__ = ["Groups", "Names", "People"]
-
-
-class Names(Protocol):
-    """Where the names of people come from."""
-
-    def card_of(self, address: str) -> Hashable | None:
-        """Give the card that an address stands on, if there is exactly one."""
-
-    def name_of(self, address: str) -> str | None:
-        """Give the name that an address stands for."""
-
-
-class Groups:
-    """Things that belong together, found pair by pair (a disjoint-set forest)."""
-
-    def __init__(self) -> None:
-        """Begin with everything on its own."""
-        self._parents: dict[Hashable, Hashable] = {}
-
-    def join(self, one: Hashable, other: Hashable) -> None:
-        """Say that two things belong together."""
-        self._parents[self.find(other)] = self.find(one)
-
-    def find(self, one: Hashable) -> Hashable:
-        """Give the thing that stands for the group of this one."""
-        path = []
-        while one in self._parents and self._parents[one] != one:
-            path.append(one)
-            one = self._parents[one]
-        for passed in path:
-            self._parents[passed] = one
-        return one
+__all__ = ["People"]
 
 
 class People:
@@ -51,9 +22,9 @@ class People:
     (`person_centric_id`), or if the contacts do.
     """
 
-    def __init__(self, handles: Sequence[Handle], names: Names) -> None:
+    def __init__(self, handles: Sequence[Handle], contacts: Contacts) -> None:
         """Group the handles, and name each group."""
-        self._names = names
+        self._contacts = contacts
         self._groups = Groups()
         for handle in handles:
             for sign in self._signs(handle):
@@ -68,7 +39,7 @@ class People:
         """Display name by `handle.ROWID`."""
         for person, theirs in members.items():
             addresses = tuple(dict.fromkeys(handle.address for handle in theirs))
-            named = (names.name_of(address) for address in addresses)
+            named = (contacts.name_of(address) for address in addresses)
             name = next((name for name in named if name), addresses[0])
             self._addresses[person] = addresses
             for handle in theirs:
@@ -81,14 +52,14 @@ class People:
 
     def person_at(self, address: str) -> Hashable:
         """Give the key of the person behind an address, with or without a handle."""
-        card = self._names.card_of(address)
+        card = self._contacts.card_of(address)
         if card is not None:
             return self._groups.find(("card", card))
         return self._groups.find(("address", address.casefold()))
 
     def name_at(self, address: str) -> str:
         """Give the name of the person behind an address, or the address."""
-        return self._names.name_of(address) or address
+        return self._contacts.name_of(address) or address
 
     def addresses_of(self, person: Hashable | None) -> tuple[str, ...]:
         """Give all addresses of a person that have a handle."""
@@ -113,6 +84,6 @@ class People:
         yield ("address", handle.address.casefold())
         if handle.person:
             yield ("person", handle.person)
-        card = self._names.card_of(handle.address)
+        card = self._contacts.card_of(handle.address)
         if card is not None:
             yield ("card", card)

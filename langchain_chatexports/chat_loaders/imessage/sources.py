@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import plistlib
 from pathlib import Path
 from stat import S_ISDIR
 from typing import TYPE_CHECKING
-from xml.parsers.expat import ExpatError
 
 from langchain_chatexports.chat_loaders.imessage.database import (
     access_refused,
     is_sqlite_file,
     path_status,
 )
+from langchain_chatexports.chat_loaders.imessage.plists import read_plist
 from langchain_chatexports.exceptions import (
     EncryptedExportError,
     ExportNotFoundError,
@@ -21,7 +20,7 @@ from langchain_chatexports.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["backup_root", "default_path", "find_database", "in_backup"]
+__all__ = ["backup_root", "default_path", "exists", "find_database", "in_backup"]
 
 # A backup names each file by the SHA-1 of its domain and path: this one is
 # HomeDomain-Library/SMS/sms.db.
@@ -78,7 +77,7 @@ def in_backup(root: Path, name: str) -> Iterator[Path]:
 def backup_root(database: Path) -> Path | None:
     """Give the backup that a database is in, if it is in one."""
     for folder in database.absolute().parents[:3]:
-        if any(_exists(folder / sign) for sign in _BACKUP_SIGNS):
+        if any(exists(folder / sign) for sign in _BACKUP_SIGNS):
             return folder
     return None
 
@@ -86,9 +85,9 @@ def backup_root(database: Path) -> Path | None:
 def _database_in(folder: Path) -> Path:
     named = (folder / name for name in _NAMES)
     for candidate in (*named, *in_backup(folder, _BACKUP_SMS)):
-        if _exists(candidate):
+        if exists(candidate):
             return candidate
-    if any(_exists(folder / sign) for sign in _BACKUP_SIGNS):
+    if any(exists(folder / sign) for sign in _BACKUP_SIGNS):
         msg = (
             f"{folder} is a backup without messages ({_BACKUP_SMS} is missing). "
             "Messages in iCloud are not part of a backup: load chat.db from a Mac."
@@ -104,15 +103,20 @@ def _database_in(folder: Path) -> Path:
 def _is_encrypted(root: Path) -> bool:
     for manifest in (root / "Manifest.plist", root / "Snapshot" / "Manifest.plist"):
         try:
-            entries = plistlib.loads(manifest.read_bytes())
-        except (OSError, ValueError, ExpatError):
+            entries = read_plist(manifest.read_bytes())
+        except OSError:
             continue
         if isinstance(entries, dict) and entries.get("IsEncrypted"):
             return True
     return False
 
 
-def _exists(path: Path) -> bool:
+def exists(path: Path) -> bool:
+    """Tell whether there is something at a path.
+
+    Raises:
+        ExportAccessError: If the system refuses to tell.
+    """
     try:
         path.stat()
     except PermissionError as error:

@@ -148,7 +148,7 @@ def test_stopping_early_leaves_no_open_file(path, log):
 
     def is_open():
         links = (
-            os.readlink(fd) for fd in Path("/proc/self/fd").iterdir() if fd.exists()
+            str(fd.readlink()) for fd in Path("/proc/self/fd").iterdir() if fd.exists()
         )
         return any("chat.db" in link for link in links)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import time
 
 import pytest
@@ -14,7 +14,7 @@ from tests.unit_tests.builders.typedstream import attributed_body
 HARE, TORTOISE = "+15550000001", "tortoise@pond.example"
 NEWEST = "27"
 
-# Kind -> columns of the row, the reason, the switch, and the text that the switch gives.
+# Kind -> columns of the row, reason, switch, and the text that the switch gives.
 KINDS = {
     "reaction": (
         {"associated_message_type": 2000, "text": "Loved “hi”"},
@@ -110,10 +110,10 @@ KINDS = {
     "junk": ({"filter_action": 2, "text": "win"}, "spam", "include_spam", "win"),
     "promotion": ({"filter_action": 3, "text": "win"}, "spam", "include_spam", "win"),
     "auto reply": (
-        {"is_auto_reply": 1, "text": "I’m driving."},
+        {"is_auto_reply": 1, "text": "On the road."},
         "auto_reply",
         "include_auto_replies",
-        "I’m driving.",
+        "On the road.",
     ),
     "app message": (
         {"balloon_bundle_id": "com.example.game", "text": "\ufffd"},
@@ -331,11 +331,11 @@ def test_start_and_end_leave_out_and_count(path):
         chat.message("inside", at=NOON)
         chat.message("after", at=NOON + 10)
         chat.message("no time", date=0)
-    utc = datetime.timezone.utc
+    utc = dt.timezone.utc
     loader = IMessageChatLoader(
         path,
-        start=datetime.datetime.fromtimestamp(NOON, utc),
-        end=datetime.datetime.fromtimestamp(NOON + 10, utc),
+        start=dt.datetime.fromtimestamp(NOON, utc),
+        end=dt.datetime.fromtimestamp(NOON + 10, utc),
     )
     (session,) = loader
     assert [message.content for message in session["messages"]] == ["inside"]

@@ -1,0 +1,188 @@
+"""Names from the address books of macOS and iOS, and from vCard files."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from langchain_chatexports import IMessageChatLoader
+from langchain_chatexports.chat_loaders.imessage.address_books import read_vcards
+from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
+from tests.unit_tests.builders.chat_db import ChatDb
+
+HARE, TORTOISE = "+15550001111", "tortoise@pond.example"
+BOOK = "31bb7ba8914766d4ba40d6dfb6113c8b614be442"
+
+VCARDS = """BEGIN:VCARD\r
+VERSION:3.0\r
+N:Hare;Harriet;;;\r
+FN:Harriet Hare\r
+item1.TEL;type=CELL;type=VOICE:+1 (555) 00\r
+ 0-1111\r
+END:VCARD\r
+BEGIN:VCARD\r
+VERSION:2.1\r
+N;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:Schildkr=C3=B6te;=\r
+Toni\r
+EMAIL;INTERNET:Tortoise@Pond.example\r
+END:VCARD\r
+BEGIN:VCARD\r
+VERSION:4.0\r
+ORG:Fox\\, Sons\\; Co;Den\r
+TEL;VALUE=uri:tel:+1-555-000-3333\r
+END:VCARD\r
+BEGIN:VCARD\r
+TEL:+15550004444\r
+END:VCARD\r
+"""
+
+
+def write_chats(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with ChatDb(path) as db:
+        db.chat(HARE).message("fast")
+        db.chat(TORTOISE).message("slow")
+    return path
+
+
+def write_mac_book(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path)) as book:
+        book.executescript(
+            """
+            CREATE TABLE ZABCDRECORD (Z_PK INTEGER PRIMARY KEY, ZFIRSTNAME TEXT,
+                ZLASTNAME TEXT, ZNICKNAME TEXT, ZORGANIZATION TEXT);
+            CREATE TABLE ZABCDPHONENUMBER (ZOWNER INTEGER, ZFULLNUMBER TEXT);
+            CREATE TABLE ZABCDEMAILADDRESS (ZOWNER INTEGER, ZADDRESS TEXT,
+                ZADDRESSNORMALIZED TEXT);
+            INSERT INTO ZABCDRECORD VALUES (1, 'Harriet', 'Hare', NULL, NULL);
+            INSERT INTO ZABCDRECORD VALUES (2, NULL, NULL, 'Toni', NULL);
+            INSERT INTO ZABCDPHONENUMBER VALUES (1, '(555) 000-1111');
+            INSERT INTO ZABCDEMAILADDRESS VALUES
+                (2, 'Tortoise@Pond.example', 'tortoise@pond.example');
+            """
+        )
+
+
+def write_phone_book(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path)) as book:
+        book.executescript(
+            """
+            CREATE TABLE ABPersonFullTextSearch_content (docid INTEGER PRIMARY KEY,
+                c0First TEXT, c1Last TEXT, c16Phone TEXT, c17Email TEXT);
+            INSERT INTO ABPersonFullTextSearch_content VALUES
+                (1, 'Harriet', 'Hare', '+15550001111 5550001111', NULL),
+                (2, 'Toni', NULL, NULL, 'tortoise@pond.example');
+            """
+        )
+
+
+def senders(path, **options):
+    return {
+        message.additional_kwargs["sender"]
+        for session in IMessageChatLoader(path, **options)
+        for message in session["messages"]
+    }
+
+
+def test_without_contacts_senders_are_handles(tmp_path):
+    assert senders(write_chats(tmp_path / "chat.db")) == {HARE, TORTOISE}
+
+
+def test_mapping_names_senders(tmp_path):
+    path = write_chats(tmp_path / "chat.db")
+    assert senders(path, contacts={"5550001111": "Hare"}) == {"Hare", TORTOISE}
+
+
+def test_vcard_file_names_senders(tmp_path):
+    path = write_chats(tmp_path / "chat.db")
+    (tmp_path / "people.vcf").write_bytes(VCARDS.encode())
+    names = senders(path, contacts=tmp_path / "people.vcf")
+    assert names == {"Harriet Hare", "Toni Schildkröte"}
+
+
+def test_vcards_are_read_in_all_versions():
+    assert [(card.name, card.addresses) for card in read_vcards(VCARDS)] == [
+        ("Harriet Hare", ("+1 (555) 000-1111",)),
+        ("Toni Schildkröte", ("Tortoise@Pond.example",)),
+        ("Fox, Sons; Co", ("tel:+1-555-000-3333",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "Library/Application Support/AddressBook/AddressBook-v22.abcddb",
+        "Library/Application Support/AddressBook/Sources/A1/AddressBook-v22.abcddb",
+        "Library/Messages/AddressBook-v22.abcddb",
+    ],
+)
+def test_address_book_beside_the_database_names_senders(tmp_path, place):
+    path = write_chats(tmp_path / "Library" / "Messages" / "chat.db")
+    write_mac_book(tmp_path / place)
+    assert senders(path) == {"Harriet Hare", "Toni"}
+
+
+@pytest.mark.parametrize("place", [f"31/{BOOK}", BOOK])
+def test_address_book_of_a_backup_names_senders(tmp_path, place):
+    write_chats(tmp_path / "3d" / "3d0d7e5fb2ce288813306e4d4636395e047a3d28")
+    (tmp_path / "Info.plist").write_bytes(b"")
+    write_phone_book(tmp_path / place)
+    assert senders(tmp_path) == {"Harriet Hare", "Toni"}
+
+
+@pytest.mark.parametrize("entry", ["folder", "file"])
+def test_address_book_can_be_given(tmp_path, entry):
+    path = write_chats(tmp_path / "chat.db")
+    book = tmp_path / "book" / "AddressBook-v22.abcddb"
+    write_mac_book(book)
+    contacts = book if entry == "file" else str(book.parent)
+    assert senders(path, contacts=contacts) == {"Harriet Hare", "Toni"}
+
+
+def test_empty_mapping_names_nobody_and_asks_no_address_book(tmp_path):
+    path = write_chats(tmp_path / "chat.db")
+    write_mac_book(tmp_path / "AddressBook-v22.abcddb")
+    assert senders(path, contacts={}) == {HARE, TORTOISE}
+
+
+def test_address_book_is_left_as_it_is(tmp_path):
+    path = write_chats(tmp_path / "chat.db")
+    book = tmp_path / "AddressBook-v22.abcddb"
+    write_mac_book(book)
+    before = book.read_bytes(), book.stat().st_mtime_ns, sorted(tmp_path.iterdir())
+    senders(path)
+    assert before == (
+        book.read_bytes(),
+        book.stat().st_mtime_ns,
+        sorted(tmp_path.iterdir()),
+    )
+
+
+def test_damaged_address_book_beside_the_database_is_a_warning(tmp_path):
+    path = write_chats(tmp_path / "chat.db")
+    (tmp_path / "AddressBook-v22.abcddb").write_bytes(b"SQLite format 3\0" + b"\1" * 84)
+    with pytest.warns(UserWarning, match=r"AddressBook-v22\.abcddb"):
+        assert senders(path) == {HARE, TORTOISE}
+
+
+def test_given_file_without_contacts_is_an_error(tmp_path):
+    path = write_chats(tmp_path / "chat.db")
+    (tmp_path / "notes.txt").write_text("no contacts")
+    with pytest.raises(ExportFormatError, match=r"notes\.txt"):
+        senders(path, contacts=tmp_path / "notes.txt")
+
+
+def test_given_database_without_contacts_is_an_error(tmp_path):
+    path = write_chats(tmp_path / "chat.db")
+    with pytest.raises(ExportFormatError, match="holds no contacts"):
+        senders(path, contacts=path)
+
+
+def test_given_file_that_is_missing_is_an_error_at_once(tmp_path):
+    path = write_chats(tmp_path / "chat.db")
+    with pytest.raises(ExportNotFoundError, match=r"people\.vcf"):
+        IMessageChatLoader(path, contacts=tmp_path / "people.vcf")
