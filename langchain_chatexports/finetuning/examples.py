@@ -41,6 +41,7 @@ __all__ = [
     "safe_name",
     "session_to_example",
     "to_training_examples",
+    "training_message",
 ]
 
 _ROLE_OF_CHAT_MESSAGE = {"human": "user", "ai": "assistant"}
@@ -246,6 +247,39 @@ def require_assistant(counts: ExampleCounts) -> None:
         raise SenderNotFoundError(msg, counts.senders)
 
 
+def training_message(message: BaseMessage) -> TrainingMessage | None:
+    """Give a message in OpenAI's shape.
+
+    Args:
+        message: A message of any kind that has a role.
+
+    Returns:
+        The message, or `None` where it holds nothing.
+
+    Raises:
+        TypeError: If messages of its kind have no role.
+    """
+    role = _role(message)
+    content = message.content
+    # The common case first: a text and nothing else.
+    item: dict[str, Any] = {"role": role, "content": content}
+    extra = message.additional_kwargs
+    name = message.name or extra.get("name")
+    if name:
+        item["name"] = safe_name(str(name))
+    if isinstance(message, AIMessage):
+        _add_assistant_keys(item, message)
+    elif isinstance(message, ToolMessage):
+        item["tool_call_id"] = message.tool_call_id
+    if isinstance(content, list):
+        item["content"] = _parts(content)
+    if not _has_content(item["content"]):
+        if not any(key in item for key in ("tool_calls", "function_call", "refusal")):
+            return None
+        item["content"] = None
+    return cast("TrainingMessage", item)
+
+
 def _reason_to_skip(
     given: Sequence[BaseMessage], messages: Sequence[TrainingMessage], start: int
 ) -> str | None:
@@ -278,28 +312,6 @@ def _end_of_last_answer(messages: Sequence[TrainingMessage]) -> int:
     while messages[end - 1]["role"] != "assistant":
         end -= 1
     return end
-
-
-def training_message(message: BaseMessage) -> TrainingMessage | None:
-    role = _role(message)
-    content = message.content
-    # The common case first: a text and nothing else.
-    item: dict[str, Any] = {"role": role, "content": content}
-    extra = message.additional_kwargs
-    name = message.name or extra.get("name")
-    if name:
-        item["name"] = safe_name(str(name))
-    if isinstance(message, AIMessage):
-        _add_assistant_keys(item, message)
-    elif isinstance(message, ToolMessage):
-        item["tool_call_id"] = message.tool_call_id
-    if isinstance(content, list):
-        item["content"] = _parts(content)
-    if not _has_content(item["content"]):
-        if not any(key in item for key in ("tool_calls", "function_call", "refusal")):
-            return None
-        item["content"] = None
-    return cast("TrainingMessage", item)
 
 
 def _role(message: BaseMessage) -> str:
