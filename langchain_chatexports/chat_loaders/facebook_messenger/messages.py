@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_chatexports.chat_loaders.base import UNKNOWN_SENDER
 
@@ -83,40 +83,35 @@ _LAST_MS = 253_402_300_799_999
 _MAX_SECONDS = 10**11
 
 
-class Record(NamedTuple):
-    """One message that may be kept."""
-
-    stamp: int | None
-    """Milliseconds since 1970 in UTC, if known and within the years 1 to 9999."""
-
-    sender: str
-    text: str
-    """The text; empty where there is none."""
-
-    extra: dict[str, Any] | None
-    """`attachments` and `reactions`, as they will be in the message."""
-
-    left_out_as: str | None
-    """Why it is left out by default, as a kind of system line or as `unsent`."""
-
-    file: int
-    """Which of the thread's files it is from."""
-
-    is_coarse: bool = False
-    """Whether the time is in whole seconds only."""
+# One message that may be kept. A plain tuple, because there are millions: it takes a
+# fifth of a named one's time, and the garbage collector forgets it at once. Its fields:
+#   stamp      milliseconds since 1970 in UTC, if known and within the years 1 to 9999
+#   sender     the name to show
+#   text       the text, empty where there is none
+#   extra      `attachments` and `reactions`, as they will be in the message
+#   kind       why it is left out by default: a kind of system line, or `unsent`
+#   file       which of the thread's files it is from
+#   is_coarse  whether the time is in whole seconds only
+Record: TypeAlias = tuple[
+    "int | None", str, str, "dict[str, Any] | None", "str | None", int, bool
+]
 
 
-class SenderNames(dict[object, str]):
+class SenderNames(dict[str, str]):
     """Senders as they stand in one file, and the names to show: each repaired once."""
 
     def __init__(self, repair: Callable[[str], str]) -> None:
         """Remember how this file's strings are repaired."""
         super().__init__()
-        self._repair = repair
+        self.repair = repair
 
-    def __missing__(self, raw: object) -> str:
+    def shown(self, raw: object) -> str:
+        """Give the name to show for any JSON value."""
+        return self[raw] if isinstance(raw, str) else UNKNOWN_SENDER
+
+    def __missing__(self, raw: str) -> str:
         """Repair a name that comes for the first time."""
-        name = self._repair(raw).strip() if isinstance(raw, str) else ""
+        name = self.repair(raw).strip()
         shown = UNKNOWN_SENDER if is_deleted_account(name) else name
         self[raw] = shown
         return shown
@@ -142,35 +137,30 @@ def read_records(
     """
     repair = document.repair
     names = SenderNames(repair)
+    is_plain = _NOTABLE_KEYS.isdisjoint
     for raw in document.messages:
         if not isinstance(raw, dict):
             left_out["unreadable"] += 1
             continue
         message = _as_dyi(raw) if document.is_e2ee else raw
-        sender = names[_hashable(message.get("sender_name"))]
-        text = message.get("content")
+        name, text = message.get("sender_name"), message.get("content")
+        sender = names[name] if isinstance(name, str) else UNKNOWN_SENDER
         if not isinstance(text, str):
             text = ""
         elif not text.isascii():
             text = repair(text)
-        stamp = _in_range(message.get("timestamp_ms"))
-        if _NOTABLE_KEYS.isdisjoint(message):
-            if text and not text.isspace():
-                yield Record(stamp, sender, text, None, None, file)
-            else:
-                left_out["empty"] += 1
-            continue
-        extra = _extra(message, names, repair)
-        reason = _structural_sign(message, text)
-        if text.isspace() or (reason == "unsent" and text == _UNSENT_TEXT):
+        elif text.isspace():
             text = ""
-        if not (text or reason or (extra and "attachments" in extra)):
+        stamp = message.get("timestamp_ms")
+        if type(stamp) is not int or not _FIRST_MS <= stamp <= _LAST_MS:
+            stamp = _rounded(stamp)
+        record: Record = (stamp, sender, text, None, None, file, False)
+        if not is_plain(message):
+            record = _with_notable_keys(record, message, names)
+        if record[2] or _has_more_than_text(record):
+            yield record
+        else:
             left_out["empty"] += 1
-            continue
-        is_coarse = stamp is None and "timestamp" in message
-        if is_coarse:
-            stamp, is_coarse = _older_stamp(message["timestamp"])
-        yield Record(stamp, sender, text, extra, reason, file, is_coarse)
 
 
 def has_url(text: str) -> bool:
@@ -179,23 +169,40 @@ def has_url(text: str) -> bool:
     return any(sign in folded for sign in _URL_SIGNS)
 
 
-def _hashable(value: object) -> object:
-    return value if isinstance(value, str) else None
+def _with_notable_keys(
+    draft: Record, message: dict[str, Any], names: SenderNames
+) -> Record:
+    stamp, sender, text, _, _, file, is_coarse = draft
+    extra = _extra(message, names)
+    kind = _structural_sign(message, text)
+    if kind == "unsent" and text == _UNSENT_TEXT:
+        text = ""
+    if stamp is None and "timestamp" in message:
+        stamp, is_coarse = _older_stamp(message["timestamp"])
+    return stamp, sender, text, extra, kind, file, is_coarse
 
 
-def _in_range(value: object) -> int | None:
-    if type(value) is not int:
-        if not isinstance(value, float) or not _FIRST_MS <= value <= _LAST_MS:
-            return None
-        value = int(value)
-    return value if _FIRST_MS <= value <= _LAST_MS else None
+def _has_more_than_text(record: Record) -> bool:
+    _, _, _, extra, kind, *_ = record
+    return kind is not None or "attachments" in (extra or ())
+
+
+def _rounded(value: object) -> int | None:
+    """Give a time that is no whole number as one; outside the years there is none."""
+    if isinstance(value, float) and _FIRST_MS <= value <= _LAST_MS:
+        return int(value)
+    return None
 
 
 def _older_stamp(value: object) -> tuple[int | None, bool]:
-    number = _in_range(value)
-    if number is None or abs(number) >= _MAX_SECONDS:
-        return number, False
-    return _in_range(number * 1000), True
+    number = value if type(value) is int else _rounded(value)
+    if number is None:
+        return None, False
+    is_coarse = abs(number) < _MAX_SECONDS
+    milliseconds = number * 1000 if is_coarse else number
+    if not _FIRST_MS <= milliseconds <= _LAST_MS:
+        return None, False
+    return milliseconds, is_coarse
 
 
 def _structural_sign(message: dict[str, Any], text: str) -> str | None:
@@ -212,10 +219,9 @@ def _structural_sign(message: dict[str, Any], text: str) -> str | None:
     return None
 
 
-def _extra(
-    message: dict[str, Any], names: SenderNames, repair: Callable[[str], str]
-) -> dict[str, Any] | None:
+def _extra(message: dict[str, Any], names: SenderNames) -> dict[str, Any] | None:
     extra: dict[str, Any] = {}
+    repair = names.repair
     attachments = list(_attachments(message, repair))
     if attachments:
         extra["attachments"] = attachments
@@ -224,7 +230,7 @@ def _extra(
         found = [
             {
                 "reaction": repair(item["reaction"]),
-                "sender": names[_hashable(item.get("actor"))],
+                "sender": names.shown(item.get("actor")),
             }
             for item in reactions
             if isinstance(item, dict) and isinstance(item.get("reaction"), str)

@@ -196,11 +196,9 @@ def _across_from_title(heads: Iterable[Head]) -> Owner | None:
 def _second_person(document: ThreadDocument) -> str | None:
     reader = LineReader()
     senders = Counter(
-        record.sender
-        for record in read_records(document, 0, Counter())
-        if record.sender != UNKNOWN_SENDER
-        and is_by_owner(record.text)
-        and reader.read(record.text, record.sender)
+        sender
+        for _, sender, text, *_ in read_records(document, 0, Counter())
+        if sender != UNKNOWN_SENDER and is_by_owner(text) and reader.read(text, sender)
     )
     return next((name for name, _ in senders.most_common(1)), None)
 

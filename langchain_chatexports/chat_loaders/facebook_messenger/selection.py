@@ -9,7 +9,7 @@ from langchain_chatexports.chat_loaders.base import export_message, message_time
 from langchain_chatexports.chat_loaders.facebook_messenger.messages import has_url
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from langchain_core.messages import HumanMessage
 
@@ -30,7 +30,7 @@ _REASONS = {"attachment": "media", "reaction": "reaction", "unsent": "unsent"}
 
 
 class Selection:
-    """Turns the records of one thread into messages, oldest first, and counts."""
+    """Turns the records of one thread into messages, and counts."""
 
     def __init__(
         self,
@@ -69,43 +69,60 @@ class Selection:
         }
         self._kept_reasons = {name for name, is_kept in switches.items() if is_kept}
 
-    def message(self, record: Record) -> HumanMessage | None:
-        """Give a record as a message, or count why it is left out."""
-        text, extra = record.text, record.extra
-        kind = record.left_out_as or self._kind(record)
-        if kind:
-            self.kinds[kind] += 1
-            reason = _REASONS.get(kind, "system")
-            if reason == "media":
-                text = _media_text(extra)
-            else:
-                extra = {**(extra or {}), reason: kind if reason == "system" else True}
-            if not text or reason not in self._kept_reasons:
-                self.left_out[reason] += 1
-                return None
-        moment = None
-        if record.stamp is not None:
-            moment = message_time(record.stamp * _MICROSECONDS)
-        if not self._loader.keeps_time(moment):
-            self.left_out["excluded"] += 1
-            return None
-        return export_message(
-            text,
-            sender=record.sender,
-            moment=moment,
-            is_from_me=self._is_owner[record.sender] if self._is_owner else None,
-            extra=extra,
-        )
+    def messages(self, records: list[Record]) -> Iterator[HumanMessage]:
+        """Give records as messages, and count those that are left out.
 
-    def _kind(self, record: Record) -> str | None:
-        text = record.text
-        if not text or text in self._placeholders:
-            return "attachment"
-        line = self._lines.read(text, record.sender)
-        if line is None:
-            return None
-        self.languages[line.language] += 1
-        return line.kind
+        Args:
+            records: The thread's records, oldest first. The list is used up, so that
+                no record stays in memory beside its message.
+
+        Yields:
+            The messages that are kept.
+        """
+        loader, read_line = self._loader, self._lines.read
+        is_owner = self._is_owner
+        has_bounds = loader.start is not None or loader.end is not None
+        records.reverse()
+        while records:
+            stamp, sender, text, extra, kind, _, _ = records.pop()
+            if kind is None:
+                if not text or text in self._placeholders:
+                    kind = "attachment"
+                elif line := read_line(text, sender):
+                    kind = line.kind
+                    self.languages[line.language] += 1
+            if kind is not None:
+                text, extra = self._not_typed(kind, text, extra)
+                if not text:
+                    continue
+            moment = None
+            if stamp is not None:
+                moment = message_time(stamp * _MICROSECONDS)
+            if has_bounds and not loader.keeps_time(moment):
+                self.left_out["excluded"] += 1
+                continue
+            yield export_message(
+                text,
+                sender=sender,
+                moment=moment,
+                is_from_me=is_owner[sender] if is_owner else None,
+                extra=extra,
+            )
+
+    def _not_typed(
+        self, kind: str, text: str, extra: dict[str, Any] | None
+    ) -> tuple[str, dict[str, Any] | None]:
+        """Give what to show of a record that nobody typed; no text if it is left out."""
+        self.kinds[kind] += 1
+        reason = _REASONS.get(kind, "system")
+        if reason == "media":
+            text = _media_text(extra)
+        if not text or reason not in self._kept_reasons:
+            self.left_out[reason] += 1
+            return "", None
+        if reason != "media":
+            extra = {**(extra or {}), reason: kind if reason == "system" else True}
+        return text, extra
 
 
 def find_placeholders(records: Collection[Record]) -> set[str]:
@@ -114,11 +131,9 @@ def find_placeholders(records: Collection[Record]) -> set[str]:
     That is a short text that repeats on messages with a share, and on no other one.
     """
     on_shares = Counter(
-        record.text
-        for record in records
-        if record.extra
-        and 0 < len(record.text) <= _MAX_PLACEHOLDER_LENGTH
-        and _has_share(record.extra)
+        text
+        for _, _, text, extra, *_ in records
+        if extra and 0 < len(text) <= _MAX_PLACEHOLDER_LENGTH and _has_share(extra)
     )
     repeated = {
         text for text, count in on_shares.items() if count > 1 and not has_url(text)
@@ -126,9 +141,7 @@ def find_placeholders(records: Collection[Record]) -> set[str]:
     if not repeated:
         return repeated
     return repeated.difference(
-        record.text
-        for record in records
-        if not (record.extra and _has_share(record.extra))
+        text for _, _, text, extra, *_ in records if not (extra and _has_share(extra))
     )
 
 

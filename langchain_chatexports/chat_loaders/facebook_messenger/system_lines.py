@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from langchain_chatexports.chat_loaders.base import UNKNOWN_SENDER
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
 __all__ = ["LineReader", "SystemLine", "is_by_owner"]
 
@@ -194,6 +194,8 @@ _PARTS = {
 _NAME = r"[^\n]{1,100}?"
 _LEAD = r"(?P<lead>[^\n?!;]{1,100}?)"
 _KEY_LENGTH = 6
+# With these end the sentences of `by_middle`; a space may follow in some exports.
+_SENTENCE_ENDS = frozenset(".! ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,22 +242,30 @@ class LineReader:
 
     def read(self, text: str, sender: str) -> SystemLine | None:
         """Tell what system line a text is, or `None` for a person's own."""
-        text = text.strip()
         tables = self._tables
-        for template in tables.by_end.get(text[-_KEY_LENGTH:], ()):
+        end = text[-_KEY_LENGTH:]
+        if (
+            end not in tables.by_end
+            and text[:_KEY_LENGTH] not in tables.by_start
+            and end[-1:] not in _SENTENCE_ENDS
+            and not self._patterns
+        ):
+            return None  # Nearly every message, so nothing else may cost time.
+        text = text.strip()
+        for template in self._candidates(text):
             if line := self._match(template, text, sender):
                 return line
-        for template in tables.by_start.get(text[:_KEY_LENGTH], ()):
-            if line := self._match(template, text, sender):
-                return line
-        if text[-1:] in {".", "!"} and tables.middle.search(text):
-            for template in tables.by_middle:
-                if line := self._match(template, text, sender):
-                    return line
         for pattern in self._patterns:
             if pattern.fullmatch(text):
                 return SystemLine("pattern", "")
         return None
+
+    def _candidates(self, text: str) -> Iterator[_Template]:
+        tables = self._tables
+        yield from tables.by_end.get(text[-_KEY_LENGTH:], ())
+        yield from tables.by_start.get(text[:_KEY_LENGTH], ())
+        if text[-1:] in _SENTENCE_ENDS and tables.middle.search(text):
+            yield from tables.by_middle
 
     def _match(self, template: _Template, text: str, sender: str) -> SystemLine | None:
         match = template.pattern.fullmatch(text.replace("’", "'"))  # noqa: RUF001 (typed)
@@ -326,5 +336,6 @@ def _tables() -> _Tables:
         by_end={key: tuple(found) for key, found in by_end.items()},
         by_start={key: tuple(found) for key, found in by_start.items()},
         by_middle=tuple(by_middle),
-        middle=re.compile("|".join(map(re.escape, middles))),
+        # One space in front of all: the engine then looks at starts of words only.
+        middle=re.compile(f" (?:{'|'.join(re.escape(m.lstrip()) for m in middles)})"),
     )

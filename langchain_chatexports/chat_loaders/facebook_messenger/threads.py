@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Collection, Iterable
 
-    from langchain_core.messages import HumanMessage
-
     from langchain_chatexports.chat_loaders.base import (
         ChatExportLoader,
         ExportSession,
@@ -109,12 +107,7 @@ class Conversation:
         remaining = without_duplicates(records, self.left_out)
         if remaining is not records:
             records.clear()
-        # From the end of a reversed list, so that each record is freed once it is used.
-        remaining.reverse()
-        messages: list[HumanMessage] = []
-        while remaining:
-            if message := selection.message(remaining.pop()):
-                messages.append(message)
+        messages = list(selection.messages(remaining))
         self.left_out += selection.left_out
         self.kinds, self.languages = selection.kinds, selection.languages
         if not messages:
@@ -133,7 +126,7 @@ class Conversation:
 
     def _people(self, records: Iterable[Record]) -> list[str]:
         # Who has left is missing from the list, though the messages stay.
-        senders = dict.fromkeys(record.sender for record in records)
+        senders = dict.fromkeys(sender for _, sender, *_ in records)
         listed = [name for name in self._listed if not is_deleted_account(name)]
         return [
             name
@@ -176,7 +169,7 @@ def without_duplicates(records: list[Record], left_out: Counter[str]) -> list[Re
     Returns:
         The records that remain.
     """
-    if len({record.file for record in records}) < 2:  # noqa: PLR2004 (between files)
+    if len({file for *_, file, _ in records}) < 2:  # noqa: PLR2004 (between files)
         return records
     remaining: list[Record] = []
     for _, group in groupby(_without_coarse(records), key=_sort_key):
@@ -186,11 +179,12 @@ def without_duplicates(records: list[Record], left_out: Counter[str]) -> list[Re
 
 
 def _sort_key(record: Record) -> int:
-    return _NO_TIME if record.stamp is None else record.stamp
+    stamp = record[0]
+    return _NO_TIME if stamp is None else stamp
 
 
 def _is_newest_first(records: list[Record]) -> bool | None:
-    stamps = [record.stamp for record in records if record.stamp is not None]
+    stamps = [stamp for stamp, *_ in records if stamp is not None]
     if not stamps or stamps[0] == stamps[-1]:
         return None
     return stamps[0] > stamps[-1]
@@ -204,9 +198,9 @@ def _distinct(records: list[Record]) -> list[Record]:
     places: defaultdict[object, list[int]] = defaultdict(list)
     seen: Counter[tuple[int, object]] = Counter()
     for record in records:
-        content = _content(record)
-        nth = seen[record.file, content]
-        seen[record.file, content] += 1
+        content, (*_, file, _) = _content(record), record
+        nth = seen[file, content]
+        seen[file, content] += 1
         if nth == len(places[content]):
             places[content].append(len(kept))
             kept.append(record)
@@ -217,31 +211,30 @@ def _distinct(records: list[Record]) -> list[Record]:
 
 def _without_coarse(records: list[Record]) -> list[Record]:
     # The exports of 2018 round to seconds what later ones give in milliseconds.
-    if not any(record.is_coarse for record in records):
+    if not any(is_coarse for *_, is_coarse in records):
         return records
     exact = {
         (_sort_key(record) // 1000, _content(record))
         for record in records
-        if not record.is_coarse
+        if not record[-1]
     }
     return [
         record
         for record in records
-        if not record.is_coarse
-        or (_sort_key(record) // 1000, _content(record)) not in exact
+        if not (record[-1] and (_sort_key(record) // 1000, _content(record)) in exact)
     ]
 
 
 def _content(record: Record) -> tuple[object, ...]:
-    attachments = (record.extra or {}).get("attachments", ())
-    return (
-        record.sender,
-        record.text,
-        record.left_out_as,
-        # The folders in front change from one kind of export to the next.
-        tuple((a["type"], a.get("uri", "").rpartition("/")[2]) for a in attachments),
+    _, sender, text, extra, kind, *_ = record
+    # The folders in front of a file change from one kind of export to the next.
+    attachments = tuple(
+        (item["type"], item.get("uri", "").rpartition("/")[2])
+        for item in (extra or {}).get("attachments", ())
     )
+    return sender, text, kind, attachments
 
 
 def _reactions(record: Record) -> int:
-    return len((record.extra or {}).get("reactions", ()))
+    extra = record[3]
+    return len((extra or {}).get("reactions", ()))
