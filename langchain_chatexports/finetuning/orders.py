@@ -15,7 +15,7 @@ from langchain_chatexports.finetuning.jsonl import write_jsonl
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["DATA_KEY", "KEY", "Order", "TrainingFile"]
+__all__ = ["DATA_KEY", "KEY", "Order", "TrainingFile", "uploaded_name"]
 
 KEY = "langchain_chatexports_key"
 """The job's metadata key that holds the order's key."""
@@ -27,6 +27,11 @@ _NAME_DIGITS = 32
 _SHORTEST_PRIVATE = 3
 
 
+def uploaded_name(digest: str) -> str:
+    """Give the name under which a file is uploaded, from its SHA-256."""
+    return f"chatexports-{digest[:_NAME_DIGITS]}.jsonl"
+
+
 class TrainingFile:
     """The bytes of a file to upload, and a name that only these bytes have."""
 
@@ -36,7 +41,7 @@ class TrainingFile:
         self.examples = write_jsonl(examples, buffer)
         self.data = buffer.getvalue()
         self.digest = hashlib.sha256(self.data).hexdigest()
-        self.name = f"chatexports-{self.digest[:_NAME_DIGITS]}.jsonl"
+        self.name = uploaded_name(self.digest)
 
     def __repr__(self) -> str:
         """Show the name, never content."""
