@@ -13,9 +13,14 @@ if TYPE_CHECKING:
 
     from langchain_openai.chat_models.base import BaseChatOpenAI
 
-__all__ = ["ServerAccess", "needs_deployment"]
+__all__ = ["ChatAccess", "ServerAccess"]
 
 _REQUEST_TIMEOUT = 30.0
+_AZURE_HOSTS = (
+    ".openai.azure.com",
+    ".cognitiveservices.azure.com",
+    ".services.ai.azure.com",
+)
 
 DEPLOY_FIRST = (
     "On Azure a tuned model can be asked only after it has been deployed, under the "
@@ -84,68 +89,14 @@ class ServerAccess:
         finally:
             await made.close()
 
-    def chat_model(
-        self, name: str, *, base_model: str, metadata: dict[str, Any], **kwargs: Any
-    ) -> BaseChatOpenAI:
-        """Build the chat model of a tuned model.
+    def chat_access(self, client: Any) -> ChatAccess:
+        """Remember for chats how a client reaches the server.
 
         Args:
-            name: The tuned model.
-            base_model: The model it was tuned from, whose tokens it counts.
-            metadata: What traces should say.
-            **kwargs: Arguments of the chat model.
-
-        Returns:
-            A `ChatOpenAI` (an `AzureChatOpenAI` for Azure's client) that asks the
-            server that trained the model, whatever the environment says.
+            client: A client that `client` or `async_client` gave.
         """
         given = self._client or self._async_client
-        client = given
-        if client is None:
-            from openai import OpenAI
-
-            client = self._made(OpenAI)
-            client.close()
-        common: dict[str, Any] = {
-            # A `codex` in the suffix would switch to the Responses API.
-            "use_responses_api": False,
-            # The counter of messages knows no tuned name.
-            "tiktoken_model_name": base_model,
-            "stream_usage": True,
-            "default_query": dict(getattr(client, "_custom_query", {})) or None,
-            "default_headers": _headers(client) or None,
-            "metadata": {**metadata, **(kwargs.pop("metadata", None) or {})},
-        }
-        if given is not None:
-            common.update(timeout=given.timeout, max_retries=given.max_retries)
-        deployment = kwargs.pop("azure_deployment", None)
-        if _is_azure_client(client):
-            return _azure_chat_model(client, deployment, base_model, common | kwargs)
-        if deployment is None and needs_deployment(client):
-            raise FineTuningError(DEPLOY_FIRST)
-        from langchain_openai import ChatOpenAI
-
-        provider = getattr(client, "_api_key_provider", None)
-        arguments = {
-            "model": deployment or name,
-            "base_url": str(client.base_url).rstrip("/"),
-            "api_key": provider or client.api_key,
-            "organization": client.organization,
-            **common,
-            **kwargs,
-        }
-        return ChatOpenAI(**arguments)
-
-    def needs_deployment(self) -> bool:
-        """Tell whether chats need the name of a deployment (Azure)."""
-        client = self._client or self._async_client
-        if client is not None:
-            return needs_deployment(client)
-        from openai import OpenAI
-
-        made = self._made(OpenAI)
-        made.close()
-        return needs_deployment(made)
+        return ChatAccess(given or client, is_given=given is not None)
 
     def _impatient(self, client: Any) -> Any:
         # The protocol retries by itself, after a look; the SDK must not.
@@ -163,16 +114,70 @@ class ServerAccess:
             raise FineTuningError(msg) from error
 
 
-def needs_deployment(client: Any) -> bool:
-    """Tell whether a client is for Azure, where chats need a deployment.
+class ChatAccess:
+    """The server and the key of a client, for chats, whatever the environment says."""
 
-    Args:
-        client: The SDK's client.
-    """
+    def __init__(self, client: Any, *, is_given: bool) -> None:
+        """Remember a client; it may be closed.
+
+        Args:
+            client: The SDK's client.
+            is_given: Whether it is the user's, with timeouts and retries of their own.
+        """
+        self._client = client
+        self._is_given = is_given
+
+    def chat_model(
+        self, name: str, *, base_model: str, metadata: dict[str, Any], **kwargs: Any
+    ) -> BaseChatOpenAI:
+        """Build the chat model of a tuned model.
+
+        Args:
+            name: The tuned model.
+            base_model: The model it was tuned from, whose tokens it counts.
+            metadata: What traces should say.
+            **kwargs: Arguments of the chat model.
+
+        Returns:
+            A `ChatOpenAI` (an `AzureChatOpenAI` for Azure's client) that asks the
+            server that trained the model.
+        """
+        client = self._client
+        common: dict[str, Any] = {
+            # A `codex` in the suffix would switch to the Responses API.
+            "use_responses_api": False,
+            # The counter of messages knows no tuned name.
+            "tiktoken_model_name": base_model,
+            "stream_usage": True,
+            "default_query": dict(getattr(client, "_custom_query", {})) or None,
+            "default_headers": _headers(client) or None,
+            "metadata": {**metadata, **(kwargs.pop("metadata", None) or {})},
+        }
+        if self._is_given:
+            common.update(timeout=client.timeout, max_retries=client.max_retries)
+        deployment = kwargs.pop("azure_deployment", None)
+        if _is_azure_client(client):
+            return _azure_chat_model(client, deployment, base_model, common | kwargs)
+        if deployment is None and _is_azure_host(client):
+            raise FineTuningError(DEPLOY_FIRST)
+        from langchain_openai import ChatOpenAI
+
+        provider = getattr(client, "_api_key_provider", None)
+        arguments = {
+            "model": deployment or name,
+            "base_url": str(client.base_url).rstrip("/"),
+            "api_key": provider or client.api_key,
+            "organization": client.organization,
+            **common,
+            **kwargs,
+        }
+        return ChatOpenAI(**arguments)
+
+
+def _is_azure_host(client: Any) -> bool:
+    # Azure's own OpenAI-compatible route, asked with a plain client.
     host = urlsplit(str(client.base_url)).hostname or ""
-    return _is_azure_client(client) or host.endswith(
-        (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
-    )
+    return host.endswith(_AZURE_HOSTS)
 
 
 def _is_azure_client(client: Any) -> bool:

@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.messages import BaseMessage
@@ -22,6 +22,8 @@ from langchain_chatexports.finetuning.jsonl import read_jsonl
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
+
+    from langchain_core.chat_sessions import ChatSession
 
     from langchain_chatexports.finetuning.examples import TrainingExample
     from langchain_chatexports.steps.base import SessionSource
@@ -74,8 +76,8 @@ def read_examples(given: TrainingInput) -> Iterator[Mapping[str, Any]]:
         _refuse_second_reading(given)
     counts = ExampleCounts()
     with closing(_items(given)) as items:
-        for item in items:
-            example = _example(item, counts)
+        for item, is_session in items:
+            example = _example(item, counts, is_session=is_session)
             if example is not None:
                 yield example
             del item
@@ -92,12 +94,13 @@ def _refuse_second_reading(iterator: Iterator[Any]) -> None:
     _read.append(iterator)
 
 
-def _items(given: Any) -> Generator[Any, None, None]:
-    # Examples, sessions and dialogues (lists of messages or of role dicts), one by one.
+def _items(given: Any) -> Generator[tuple[Any, bool], None, None]:
+    # Examples, sessions and dialogues (lists of messages or of role dicts), one by one,
+    # and whether they are sessions for certain.
     if isinstance(given, BaseChatLoader):
         sessions = given.lazy_load()
         try:
-            yield from sessions
+            yield from ((session, True) for session in sessions)
         finally:
             close = getattr(sessions, "close", None)
             if close is not None:
@@ -106,13 +109,16 @@ def _items(given: Any) -> Generator[Any, None, None]:
         if "role" in given:
             msg = f"{_EXPECTED}, got a message: wrap the messages of a dialogue in []."
             raise TypeError(msg)
-        yield given
+        yield given, False
     elif isinstance(given, BaseMessage):
         msg = f"{_EXPECTED}, got a message: wrap the messages of a dialogue in []."
         raise TypeError(msg)
     elif isinstance(given, Iterable) and not isinstance(given, (str, bytes)):
         for item in given:
-            yield from (item,) if _is_dialogue(item) else _items(item)
+            if _is_dialogue(item):
+                yield item, False
+            else:
+                yield from _items(item)
             del item
     else:
         msg = f"{_EXPECTED}, got {type(given).__name__}."
@@ -128,14 +134,17 @@ def _is_dialogue(item: object) -> bool:
     )
 
 
-def _example(item: Any, counts: ExampleCounts) -> Mapping[str, Any] | None:
-    messages = item.get("messages") if isinstance(item, Mapping) else item
-    if isinstance(messages, (list, tuple)):
-        if all(isinstance(message, BaseMessage) for message in messages):
-            if messages or "metadata" in item:
-                session = item if isinstance(item, Mapping) else {"messages": messages}
-                return session_to_example(session, counts=counts)  # type: ignore[arg-type] # checked just above
-        elif not isinstance(item, Mapping):
-            return {"messages": list(messages)}
-    example: Mapping[str, Any] = item
-    return example
+def _example(
+    item: Any, counts: ExampleCounts, *, is_session: bool
+) -> Mapping[str, Any] | None:
+    if not isinstance(item, Mapping):
+        if isinstance(item[0], BaseMessage):
+            return session_to_example({"messages": item}, counts=counts)
+        return {"messages": list(item)}
+    messages = item.get("messages")
+    if isinstance(messages, (list, tuple)) and messages:
+        is_session = isinstance(messages[0], BaseMessage)
+    # An empty one is an example for the validation, unless a loader gave it.
+    if is_session:
+        return session_to_example(cast("ChatSession", item), counts=counts)
+    return item

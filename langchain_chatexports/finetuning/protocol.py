@@ -126,7 +126,11 @@ def ask_once(method: str, /, **arguments: Any) -> Protocol[Any]:
 
     A gateway's page with status 200 comes out of the SDK as a string.
     """
-    answer = yield Call(method, arguments)
+    try:
+        answer = yield Call(method, arguments)
+    except AttributeError:
+        # The SDK's lists take it for granted that the answer is one.
+        raise UnreadableAnswerError from None
     is_list = method.endswith((".list", ".list_events"))
     wanted = getattr(answer, "data" if is_list else "id", None)
     if isinstance(wanted, list if is_list else str):

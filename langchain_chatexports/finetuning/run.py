@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from openai.types.fine_tuning.jobs import FineTuningJobCheckpoint
     from typing_extensions import Self
 
-    from langchain_chatexports.finetuning.clients import ServerAccess
+    from langchain_chatexports.finetuning.clients import ChatAccess, ServerAccess
     from langchain_chatexports.finetuning.protocol import Clock, Protocol
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
 
@@ -48,6 +48,7 @@ class FineTuningRun:
         job: FineTuningJob,
         *,
         server: str,
+        chats: ChatAccess,
         hides: Callable[[str], str] = str,
     ) -> None:
         """Made by `ChatFineTuner.submit` and `ChatFineTuner.get`.
@@ -55,12 +56,14 @@ class FineTuningRun:
         Args:
             tuner: The settings: server, key, pauses, what to delete.
             job: The SDK's job.
-            server: The server's base URL.
+            server: The server's base URL, for errors.
+            chats: How chats reach the server.
             hides: Takes what is private out of a server's message.
         """
         self._tuner = tuner
         self._job = job
         self._server = server
+        self._chats = chats
         self._hides = hides
 
     @property
@@ -135,7 +138,9 @@ class FineTuningRun:
             FineTuningTimeoutError: If the time is over; the job goes on.
             FineTuningError: If the server does not let us wait any longer.
         """
-        self.follow(Deadline(self._clock, timeout), self._tuner.tell)
+        deadline = Deadline(self._clock, timeout)
+        with self._access.client() as client:
+            self.follow(client, deadline, self._tuner.tell)
         return self
 
     async def await_(self, timeout: float | None = None) -> Self:
@@ -144,7 +149,9 @@ class FineTuningRun:
         async def tell(event: FineTuningJobEvent) -> None:
             self._tuner.tell(event)
 
-        await self.afollow(Deadline(self._clock, timeout), tell)
+        deadline = Deadline(self._clock, timeout)
+        async with self._access.async_client() as client:
+            await self.afollow(client, deadline, tell)
         return self
 
     def cancel(self) -> str:
@@ -201,7 +208,7 @@ class FineTuningRun:
         data_hash = (self._job.metadata or {}).get(DATA_KEY)
         if data_hash:
             metadata["training_data_sha256"] = data_hash
-        return self._access.chat_model(
+        return self._chats.chat_model(
             str(name),
             base_model=self._job.model,
             metadata=metadata,
@@ -225,42 +232,45 @@ class FineTuningRun:
         await self._adrive(self._delete_model())
 
     def follow(
-        self, deadline: Deadline, tell: Callable[[FineTuningJobEvent], None]
+        self,
+        client: Any,
+        deadline: Deadline,
+        tell: Callable[[FineTuningJobEvent], None],
     ) -> None:
         """Wait for the job's end and hand on its events.
 
         Args:
+            client: The SDK's client.
             deadline: When to give up.
             tell: Gets each event.
         """
         watch = self._watch(deadline)
-        with name_job_on_interrupt(self.id), self._access.client() as client:
+        with name_job_on_interrupt(self.id):
             while not watch.done:
                 events = drive(watch.next_round(), client, self._clock)
                 self._job = watch.job
                 for event in events:
                     tell(event)
-            conclusion = conclude(
-                watch, delete_training_file=self._tuner.delete_training_file
-            )
-            self._job = drive(conclusion, client, self._clock)
+            self._job = drive(self._conclude(watch), client, self._clock)
 
     async def afollow(
-        self, deadline: Deadline, tell: Callable[[FineTuningJobEvent], Awaitable[None]]
+        self,
+        client: Any,
+        deadline: Deadline,
+        tell: Callable[[FineTuningJobEvent], Awaitable[None]],
     ) -> None:
         """Wait for the job's end and hand on its events."""
         watch = self._watch(deadline)
         with name_job_on_interrupt(self.id):
-            async with self._access.async_client() as client:
-                while not watch.done:
-                    events = await adrive(watch.next_round(), client, self._clock)
-                    self._job = watch.job
-                    for event in events:
-                        await tell(event)
-                conclusion = conclude(
-                    watch, delete_training_file=self._tuner.delete_training_file
-                )
-                self._job = await adrive(conclusion, client, self._clock)
+            while not watch.done:
+                events = await adrive(watch.next_round(), client, self._clock)
+                self._job = watch.job
+                for event in events:
+                    await tell(event)
+            self._job = await adrive(self._conclude(watch), client, self._clock)
+
+    def _conclude(self, watch: Watch) -> Protocol[Any]:
+        return conclude(watch, delete_training_file=self._tuner.delete_training_file)
 
     @property
     def _clock(self) -> Clock:

@@ -223,9 +223,10 @@ class ChatFineTuner(RunnableSerializable[Any, Any]):
 
             deadline = Deadline(self.clock, self.timeout)
             order = self._order(input)
-            self._try_chat_model()
-            run = self._submit(order, deadline)
-            run.follow(deadline, tell)
+            with self.access().client() as client:
+                self._try_chat_model(client)
+                run = self._submit(order, client, deadline)
+                run.follow(client, deadline, tell)
             call.outputs.update(_public(run, order))
             return run.chat_model()  # type: ignore[return-value] # as documented
 
@@ -245,9 +246,10 @@ class ChatFineTuner(RunnableSerializable[Any, Any]):
 
             deadline = Deadline(self.clock, self.timeout)
             order = await asyncio.to_thread(self._order, input)
-            await asyncio.to_thread(self._try_chat_model)
-            run = await self._asubmit(order, deadline)
-            await run.afollow(deadline, tell)
+            async with self.access().async_client() as client:
+                await asyncio.to_thread(self._try_chat_model, client)
+                run = await self._asubmit(order, client, deadline)
+                await run.afollow(client, deadline, tell)
             call.outputs.update(_public(run, order))
             return run.chat_model()  # type: ignore[return-value] # as documented
 
@@ -261,13 +263,16 @@ class ChatFineTuner(RunnableSerializable[Any, Any]):
             The run; the job exists.
         """
         deadline = Deadline(self.clock, self.timeout)
-        return self._submit(self._order(input), deadline)
+        order = self._order(input)
+        with self.access().client() as client:
+            return self._submit(order, client, deadline)
 
     async def asubmit(self, input: TrainingInput) -> FineTuningRun:
         """Order the job, or find it, and do not wait for its end."""
         deadline = Deadline(self.clock, self.timeout)
         order = await asyncio.to_thread(self._order, input)
-        return await self._asubmit(order, deadline)
+        async with self.access().async_client() as client:
+            return await self._asubmit(order, client, deadline)
 
     def get(self, job_id: str) -> FineTuningRun:
         """Take up a job by its id, for example after a restart.
@@ -279,16 +284,14 @@ class ChatFineTuner(RunnableSerializable[Any, Any]):
             The run, as the server has it now.
         """
         with self.access().client() as client:
-            server = _public_url(client)
-            job = drive(self._retrieve(job_id, server), client, self.clock)
-        return FineTuningRun(self, job, server=server)
+            job = drive(self._retrieve(job_id, client), client, self.clock)
+            return self._run_of(job, client)
 
     async def aget(self, job_id: str) -> FineTuningRun:
         """Take up a job by its id, for example after a restart."""
         async with self.access().async_client() as client:
-            server = _public_url(client)
-            job = await adrive(self._retrieve(job_id, server), client, self.clock)
-        return FineTuningRun(self, job, server=server)
+            job = await adrive(self._retrieve(job_id, client), client, self.clock)
+            return self._run_of(job, client)
 
     @property
     def clock(self) -> Clock:
@@ -384,10 +387,10 @@ class ChatFineTuner(RunnableSerializable[Any, Any]):
             )
             raise TrainingBudgetError(msg)
 
-    def _try_chat_model(self) -> None:
+    def _try_chat_model(self, client: Any) -> None:
         # A wrong argument, or a missing deployment, must not show after the bill.
         try:
-            self.access().chat_model(
+            self.access().chat_access(client).chat_model(
                 self.model,
                 base_model=self.model,
                 metadata={},
@@ -405,42 +408,41 @@ class ChatFineTuner(RunnableSerializable[Any, Any]):
 
     # The job
 
-    def _submit(self, order: Order, deadline: Deadline) -> FineTuningRun:
-        with self.access().client() as client:
-            submission = self._submission(order, _public_url(client), deadline)
-            with (
-                hold(f"{submission.server} {order.key}"),
-                name_job_on_interrupt(None),
-            ):
-                job = drive(submission.run(), client, self.clock)
-        return self._run_of(job, submission)
+    def _submit(self, order: Order, client: Any, deadline: Deadline) -> FineTuningRun:
+        submission = self._submission(order, client, deadline)
+        with hold(f"{submission.server} {order.key}"), name_job_on_interrupt(None):
+            job = drive(submission.run(), client, self.clock)
+        return self._run_of(job, client, hides=order.hides)
 
-    async def _asubmit(self, order: Order, deadline: Deadline) -> FineTuningRun:
-        async with self.access().async_client() as client:
-            submission = self._submission(order, _public_url(client), deadline)
-            with name_job_on_interrupt(None):
-                async with ahold(f"{submission.server} {order.key}"):
-                    job = await adrive(submission.run(), client, self.clock)
-        return self._run_of(job, submission)
+    async def _asubmit(
+        self, order: Order, client: Any, deadline: Deadline
+    ) -> FineTuningRun:
+        submission = self._submission(order, client, deadline)
+        with name_job_on_interrupt(None):
+            async with ahold(f"{submission.server} {order.key}"):
+                job = await adrive(submission.run(), client, self.clock)
+        return self._run_of(job, client, hides=order.hides)
 
-    def _submission(self, order: Order, server: str, deadline: Deadline) -> Submission:
+    def _submission(self, order: Order, client: Any, deadline: Deadline) -> Submission:
         return Submission(
             order,
-            server,
+            _public_url(client),
             deadline,
             poll_interval=self.poll_interval,
             delete_training_file=self.delete_training_file,
             file_expires_after=self.file_expires_after,
         )
 
-    def _run_of(self, job: Any, submission: Submission) -> FineTuningRun:
-        return FineTuningRun(
-            self, job, server=submission.server, hides=submission.order.hides
-        )
+    def _run_of(
+        self, job: Any, client: Any, *, hides: Callable[[str], str] = str
+    ) -> FineTuningRun:
+        chats = self.access().chat_access(client)
+        server = _public_url(client)
+        return FineTuningRun(self, job, server=server, chats=chats, hides=hides)
 
-    def _retrieve(self, job_id: str, server: str) -> Protocol[Any]:
+    def _retrieve(self, job_id: str, client: Any) -> Protocol[Any]:
         situation = Situation(
-            server=server,
+            server=_public_url(client),
             doing="reading the job",
             consequence=f"Nothing was changed; is {job_id!r} a job of this account?",
             job_id=job_id,

@@ -22,6 +22,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 KEY = "sk-test-0123456789-do-not-show"
 BASE_MODEL = "tiny-1"
+_ENDED = {"succeeded", "failed", "cancelled"}
 HTML = "<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1>" + "x" * 5000 + "</body>"
 
 
@@ -87,6 +88,8 @@ class OpenAIServer:
         refuses_field: A field of a new job that is answered with 400.
         routes_missing: Requests, as in `Fault.request`, that are answered with 404.
         models: The models it knows, with their shutdown dates.
+        page_size: Items a page, whatever is asked for.
+        late_name: Looks after the success before the model's name is there.
     """
 
     def __init__(self, *faults: Fault, **settings: Any) -> None:
@@ -100,6 +103,7 @@ class OpenAIServer:
         self.routes_missing: Sequence[str] = ()
         self.models: dict[str, str | None] = {BASE_MODEL: None}
         self.page_size: int | None = None
+        self.late_name = 0
         self.file_status_details: str | None = None
         for name, value in settings.items():
             assert hasattr(self, name), name
@@ -221,16 +225,16 @@ class OpenAIServer:
         job = self.jobs.get(rest[0])
         if job is None:
             return _error(404, "no such job")
+        if rest[1:] == ["cancel"] and job["status"] in _ENDED:
+            return _error(400, "the job has ended")
+        listed = {
+            "events": self.events[job["id"]][::-1],
+            "checkpoints": job["checkpoints"],
+        }
+        if rest[-1] in listed:
+            return 200, self._page(listed[rest[-1]], query)
         if rest[1:] == ["cancel"]:
-            if job["status"] in {"succeeded", "failed", "cancelled"}:
-                return _error(400, "the job has ended")
-            job["status"] = "cancelled"
-            job["frozen"] = True
-            return 200, job
-        if rest[1:] == ["events"]:
-            return 200, self._page(list(reversed(self.events[job["id"]])), query)
-        if rest[1:] == ["checkpoints"]:
-            return 200, self._page(job["checkpoints"], query)
+            job.update(status="cancelled", frozen=True)
         self._advance(job)
         return 200, job
 
@@ -287,17 +291,25 @@ class OpenAIServer:
 
     def _advance(self, job: dict[str, Any]) -> None:
         if job.get("frozen"):
+            self._name_model(job)
             return
         job["status"] = self._at(job["id"], self.statuses)
         self.say(job["id"], f"The job is {job['status']}")
         if job["status"] == self.statuses[-1]:
             job["frozen"] = True
-            if job["status"] == "succeeded":
-                name = f"ft:{job['model']}:org:{job['suffix'] or ''}:{job['id'][-1]}"
-                job["fine_tuned_model"] = name
-                self.models[name] = self.models.get(job["model"])
-                job["checkpoints"] = [_checkpoint(job, step) for step in (20, 10)]
+            self._name_model(job)
             job.update(self.final)
+
+    def _name_model(self, job: dict[str, Any]) -> None:
+        if job["status"] != "succeeded" or job["fine_tuned_model"] or self.final:
+            return
+        if self.late_name:
+            self.late_name -= 1
+            return
+        name = f"ft:{job['model']}:org:{job['suffix'] or ''}:{job['id'][-1]}"
+        job["fine_tuned_model"] = name
+        self.models[name] = self.models.get(job["model"])
+        job["checkpoints"] = [_checkpoint(job, step) for step in (20, 10)]
 
     def _models(self, method: str, name: str) -> tuple[int, Any]:
         if not name:
@@ -388,8 +400,8 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _send(self, status: int, answer: Any, fault: Fault | None) -> None:
-        if callable(self.state.before_answer):
-            self.state.before_answer(self.command)
+        if self.state.before_answer is not None:
+            self.state.before_answer(f"{self.command} {self.path}")
         if isinstance(answer, Iterator):
             data, kind = b"".join(answer), "text/event-stream"
         elif isinstance(answer, str):
@@ -404,22 +416,22 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is not None and fault.cut_after is not None:
             self._cut(status, headers, data, fault.cut_after)
             return
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(data)
+        self.wfile.write(_head(status, headers) + data)
 
     def _cut(
         self, status: int, headers: dict[str, str], data: bytes, length: int
     ) -> None:
         self.close_connection = True
         if length:
-            head = f"HTTP/1.1 {status} OK\r\n"
-            head += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-            self.wfile.write((f"{head}\r\n".encode() + data)[:length])
+            self.wfile.write((_head(status, headers) + data)[:length])
             self.wfile.flush()
         self.connection.shutdown(socket.SHUT_RDWR)
+
+
+def _head(status: int, headers: dict[str, str]) -> bytes:
+    # Sent in one piece with the body: two would wait 40 ms for each other.
+    lines = [f"HTTP/1.1 {status} -", *(f"{k}: {v}" for k, v in headers.items())]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
 def _body(content_type: str, sent: bytes) -> Any:
@@ -428,10 +440,11 @@ def _body(content_type: str, sent: bytes) -> Any:
         form: dict[str, Any] = {}
         for part in BytesParser(policy=HTTP).parsebytes(head + sent).iter_parts():
             name = part.get_param("name", header="content-disposition")
-            form[str(name)] = part.get_payload(decode=True).decode()
+            content: Any = part.get_payload(decode=True)
+            form[str(name)] = content.decode()
             if part.get_filename():
                 form["filename"] = part.get_filename()
-                form[str(name)] = part.get_payload(decode=True)
+                form[str(name)] = content
         return form
     return json.loads(sent) if sent else {}
 

@@ -1,0 +1,132 @@
+"""`convert_messages_for_finetuning` gives what langchain-community gives."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    RemoveMessage,
+    SystemMessage,
+    ToolMessage,
+)
+
+from langchain_chatexports.adapters.openai import (
+    convert_message_to_dict,
+    convert_messages_for_finetuning,
+)
+
+CALL = {"name": "race", "arguments": "{}"}
+TOOL_CALL = {"id": "call_1", "type": "function", "function": CALL}
+
+MESSAGES: list[tuple[BaseMessage, dict[str, Any]]] = [
+    (HumanMessage("Ready?"), {"role": "user", "content": "Ready?"}),
+    (AIMessage("Always."), {"role": "assistant", "content": "Always."}),
+    (AIMessageChunk(content="Al"), {"role": "assistant", "content": "Al"}),
+    (SystemMessage("Be slow."), {"role": "system", "content": "Be slow."}),
+    (ChatMessage("Hop.", role="hare"), {"role": "hare", "content": "Hop."}),
+    (
+        FunctionMessage("won", name="race"),
+        {"role": "function", "content": "won", "name": "race"},
+    ),
+    (
+        ToolMessage("won", tool_call_id="call_1"),
+        {"role": "tool", "content": "won", "tool_call_id": "call_1"},
+    ),
+    (
+        AIMessage("", additional_kwargs={"function_call": CALL}),
+        {"role": "assistant", "content": None, "function_call": CALL},
+    ),
+    (
+        AIMessage("So:", additional_kwargs={"tool_calls": [TOOL_CALL]}),
+        {"role": "assistant", "content": "So:", "tool_calls": [TOOL_CALL]},
+    ),
+    (
+        AIMessage("", additional_kwargs={"context": {"a": 1}}),
+        {"role": "assistant", "content": None, "context": {"a": 1}},
+    ),
+    (
+        HumanMessage("Hi", name="ignored", additional_kwargs={"name": "Ann Lee"}),
+        {"role": "user", "content": "Hi", "name": "Ann Lee"},
+    ),
+    (
+        HumanMessage(
+            [{"type": "text", "text": "Hi"}], additional_kwargs={"sender": "A"}
+        ),
+        {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
+    ),
+    (AIMessage(""), {"role": "assistant", "content": ""}),
+]
+
+
+@pytest.mark.parametrize(("message", "expected"), MESSAGES)
+def test_each_kind_of_message_has_its_dict(
+    message: BaseMessage, expected: dict[str, Any]
+) -> None:
+    assert convert_message_to_dict(message) == expected
+
+
+def test_the_order_of_keys_is_role_content_and_the_rest() -> None:
+    assert list(convert_message_to_dict(MESSAGES[8][0])) == [
+        "role",
+        "content",
+        "tool_calls",
+    ]
+
+
+def test_a_message_without_a_role_is_a_type_error_without_its_text() -> None:
+    with pytest.raises(TypeError, match="RemoveMessage") as caught:
+        convert_message_to_dict(RemoveMessage(id="secret"))
+    assert "secret" not in str(caught.value)
+
+
+def test_sessions_without_the_ai_are_left_out() -> None:
+    sessions: list[Any] = [
+        {"messages": [HumanMessage("a")]},
+        {"messages": [HumanMessage("a"), AIMessage("b"), HumanMessage("c")]},
+        {"messages": []},
+    ]
+    assert convert_messages_for_finetuning(sessions) == [
+        [
+            {"role": "user", "content": "a"},
+            {"role": "assistant", "content": "b"},
+            {"role": "user", "content": "c"},
+        ]
+    ]
+
+
+def test_a_generator_of_sessions_gives_a_list() -> None:
+    sessions = ({"messages": [AIMessage(str(number))]} for number in range(2))
+    assert convert_messages_for_finetuning(sessions) == [  # type: ignore[arg-type] # dicts are sessions
+        [{"role": "assistant", "content": "0"}],
+        [{"role": "assistant", "content": "1"}],
+    ]
+
+
+def test_community_gives_the_same() -> None:
+    """In a process of its own: importing community warns, and takes a second."""
+    pytest.importorskip("langchain_community", exc_type=ImportError)
+    code = (
+        "import json, sys, pickle, warnings; warnings.simplefilter('ignore');"
+        "from langchain_community.adapters.openai import *;"
+        "messages = pickle.load(sys.stdin.buffer);"
+        "print(json.dumps([convert_message_to_dict(m) for m in messages]))"
+    )
+    import pickle
+
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code],
+        input=pickle.dumps([message for message, _ in MESSAGES]),
+        capture_output=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == [expected for _, expected in MESSAGES]

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.messages import AIMessage, HumanMessage
+
+from langchain_chatexports.exceptions import (
+    ExportNotFoundError,
+    SenderNotFoundError,
+    TrainingDataError,
+)
+from langchain_chatexports.finetuning.inputs import read_examples
+from langchain_chatexports.finetuning.jsonl import write_jsonl
+from langchain_chatexports.steps import MergeChatRuns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from langchain_core.chat_sessions import ChatSession
+
+EXAMPLE = {
+    "messages": [
+        {"role": "user", "content": "Ready?"},
+        {"role": "assistant", "content": "Always."},
+    ]
+}
+DIALOGUE = [HumanMessage("Ready?"), AIMessage("Always.")]
+SESSION: Any = {"messages": DIALOGUE}
+
+
+class TwoSessions(BaseChatLoader):
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def lazy_load(self) -> Iterator[ChatSession]:
+        try:
+            yield SESSION
+            yield SESSION
+        finally:
+            self.closed += 1
+
+
+FORMS: dict[str, Any] = {
+    "examples": [EXAMPLE, EXAMPLE],
+    "a tuple of examples": (EXAMPLE, EXAMPLE),
+    "one session and one example": [SESSION, EXAMPLE],
+    "sessions": [SESSION, SESSION],
+    "list chunks of a stream": [[SESSION], [SESSION]],
+    "lists of messages": [DIALOGUE, DIALOGUE],
+    "lists of role dicts": [EXAMPLE["messages"], EXAMPLE["messages"]],
+    "a loader": TwoSessions(),
+    "a loader with steps": TwoSessions() | MergeChatRuns(),
+    "two loaders' sessions": [TwoSessions()],
+    "an iterator": iter([EXAMPLE, EXAMPLE]),
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_every_form_gives_the_same_examples(form: Any) -> None:
+    assert list(read_examples(form)) == [EXAMPLE, EXAMPLE]
+
+
+def test_one_session_and_one_example_are_read_too() -> None:
+    assert list(read_examples(SESSION)) == [EXAMPLE]
+    assert list(read_examples(EXAMPLE)) == [EXAMPLE]  # type: ignore[arg-type] # allowed
+
+
+def test_a_path_is_read_as_json_lines(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    write_jsonl([EXAMPLE, EXAMPLE], path)
+    assert list(read_examples(path)) == [EXAMPLE, EXAMPLE]
+    assert list(read_examples(str(path))) == [EXAMPLE, EXAMPLE]
+
+
+def test_a_missing_path_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ExportNotFoundError, match=r"none\.jsonl"):
+        list(read_examples(tmp_path / "none.jsonl"))
+
+
+def test_trailing_messages_of_sessions_are_left_out_and_those_of_examples_stay() -> (
+    None
+):
+    more = [*EXAMPLE["messages"], {"role": "user", "content": "Go!"}]
+    given: Any = [[*DIALOGUE, HumanMessage("Go!")], {"messages": more}]
+    assert [len(e["messages"]) for e in read_examples(given)] == [2, 3]
+
+
+def test_sessions_without_the_ai_are_an_error() -> None:
+    given: Any = [{"messages": [HumanMessage("a", additional_kwargs={"sender": "A"})]}]
+    with pytest.raises(SenderNotFoundError, match="'A'"):
+        list(read_examples(given))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [3, None, b"abc", DIALOGUE, EXAMPLE["messages"], DIALOGUE[0], [3], [b"x"]],
+    ids=repr,
+)
+def test_something_else_is_a_type_error_in_plain_words(given: Any) -> None:
+    with pytest.raises(TypeError, match="Expected training examples") as caught:
+        list(read_examples(given))
+    assert "Ready" not in str(caught.value)
+
+
+def test_an_iterator_is_refused_the_second_time() -> None:
+    given = iter([EXAMPLE] * 4)
+    reading = read_examples(given)
+    next(reading)
+    with pytest.raises(TrainingDataError, match="read before"):
+        list(read_examples(given))
+
+
+def test_a_loader_is_closed_when_reading_stops() -> None:
+    loader = TwoSessions()
+    reading: Any = read_examples(loader)
+    next(reading)
+    reading.close()
+    assert loader.closed == 1
+
+
+def test_an_example_with_an_empty_list_is_left_to_the_validation() -> None:
+    assert list(read_examples([{"messages": []}])) == [{"messages": []}]
+
+
+def test_an_empty_session_of_a_loader_is_left_out() -> None:
+    class Empty(TwoSessions):
+        def lazy_load(self) -> Iterator[ChatSession]:
+            yield {"messages": []}
+            yield from super().lazy_load()
+
+    assert list(read_examples(Empty())) == [EXAMPLE, EXAMPLE]
