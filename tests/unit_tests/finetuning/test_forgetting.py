@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+import json
+import os
+import stat
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
+from langchain_chatexports.finetuning.forgetting import (
+    find_jobs,
+    forget,
+    jobs_that_used,
+)
+from langchain_chatexports.finetuning.jsonl import read_jsonl
+from langchain_chatexports.finetuning.orders import DATA_KEY, TrainingFile
+from langchain_chatexports.finetuning.provenance import trace_examples
+from langchain_chatexports.finetuning.splits import split_examples
+from langchain_chatexports.finetuning.writers import write_dataset
+from langchain_chatexports.finetuning.writers.containers import read_lines
+from langchain_chatexports.finetuning.writers.formats import FORMATS
+from langchain_chatexports.finetuning.writers.trace_file import (
+    read_header,
+    read_trace,
+    trace_path,
+)
+from langchain_chatexports.steps import ChunkSessions, MapAIMessages
+from tests.unit_tests.builders.conversations import conversation
+
+ANIMALS = (
+    "Fox",
+    "Hare",
+    "Mole",
+    "Otter",
+    "Wolf",
+    "Bear",
+    "Lynx",
+    "Newt",
+    "Crow",
+    "Toad",
+)
+
+
+def _traced(*sessions):
+    steps = MapAIMessages() | ChunkSessions(size=2, overlap=0)
+    return trace_examples(steps.invoke(list(sessions)))
+
+
+def _chats():
+    return [
+        conversation(
+            *(f"{n}: text {i}" for i in range(4)),
+            session_id=f"chat-{n}",
+            other=animal,
+            start=1_700_000_000 + 86_400 * n,
+        )
+        for n, animal in enumerate(ANIMALS)
+    ]
+
+
+def _texts(path):
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "name", ["openai", "trl-prompt-completion", "llama-factory", "mlx", "parquet"]
+)
+def test_nothing_of_a_person_is_left_in_any_format(tmp_path, name):
+    pytest.importorskip("pyarrow")
+    splits = split_examples(_traced(*_chats()), near=None)
+    path = tmp_path / "set"
+    written = write_dataset(splits, path, format=name)
+    for person, number in (("hare", 1), ("Crow", 8), ("Toad", 9)):
+        report = forget(path, people=[person])
+        assert report.removed == 2
+        for file in written.files:
+            lines = b"".join(read_lines(path / file, FORMATS[name].suffix))
+            assert f"{number}: text".encode() not in lines
+    left = sum(written.files.values()) - 6
+    assert (report.rows_left, len(list(read_trace(path)))) == (left, left)
+    assert "Hare" not in trace_path(path).read_text()
+
+
+def test_a_conversation_is_taken_out_by_its_id(tmp_path):
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    report = forget(path, conversations=["chat-3"])
+    assert (report.rows, report.removed, report.rows_left) == (20, 2, 18)
+    assert "3: text" not in _texts(path)
+
+
+def test_a_thread_takes_its_parts_along(tmp_path):
+    path = tmp_path / "set.jsonl"
+    parts = [
+        conversation("Hi", "Ho", session_id=f"chat#{n}", thread_id="chat")
+        for n in (1, 2)
+    ]
+    write_dataset(_traced(*parts, *_chats()), path)
+    assert forget(path, conversations=["chat"]).removed == 2
+
+
+def test_in_a_group_only_rows_with_the_person_go(tmp_path):
+    path = tmp_path / "set.jsonl"
+    group = conversation(
+        "Fox speaks", "I answer", "Hare speaks", "I answer too",
+        speakers=("Fox", "Me", "Hare", "Me"),
+    )  # fmt: skip
+    write_dataset(_traced(group), path)
+    assert forget(path, people=["Fox"]).removed == 1
+    assert "Hare speaks" in _texts(path)
+
+
+def test_in_a_chat_of_two_everything_goes(tmp_path):
+    path = tmp_path / "set.jsonl"
+    chat = conversation("Hi", "Ho", "Alone", "Still alone", speakers=("Fox", "Me"))
+    for message in chat["messages"][2:]:
+        message.additional_kwargs["sender"] = "Me"
+    write_dataset(_traced(chat), path)
+    report = forget(path, people=["Fox"])
+    assert (report.removed, report.rows_left) == (2, 0)
+
+
+def test_rows_that_name_the_person_are_counted_and_can_go_too(tmp_path):
+    path = tmp_path / "set.jsonl"
+    sessions = [
+        conversation("Hi", "Ho", session_id="a", other="Fox"),
+        conversation("Where is fox?", "At home", session_id="b", other="Hare"),
+        conversation("Foxes are red", "Yes", session_id="c", other="Hare"),
+    ]
+    write_dataset(_traced(*sessions), path)
+    assert forget(path, people=["Fox"]).mentions == 1
+    report = forget(path, people=["Fox"], mentions=True)
+    assert (report.removed, report.mentions) == (1, 0)
+    assert "Foxes are red" in _texts(path)
+
+
+def test_names_without_spaces_around_them_are_found(tmp_path):
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(conversation("我和李雷去了", "好")), path)
+    assert forget(path, people=["李雷"]).mentions == 1
+
+
+def test_a_set_without_the_person_is_left_as_it_is(tmp_path):
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    before = [(file.name, file.stat().st_mtime_ns) for file in tmp_path.iterdir()]
+    assert forget(path, people=["Nobody"]).removed == 0
+    after = [(file.name, file.stat().st_mtime_ns) for file in tmp_path.iterdir()]
+    assert before == after
+
+
+def test_the_card_tells_that_rows_are_gone_and_the_totals(tmp_path):
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    forget(path, people=["Fox"])
+    forget(path, people=["Hare"])
+    facts = read_header(path).facts
+    assert facts["forgotten"] == 4
+    assert facts["files"]["set.jsonl"]["rows"] == 16
+    assert "4 rows were taken out" in (tmp_path / "set.jsonl.card.md").read_text()
+
+
+def test_every_version_is_remembered(tmp_path):
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    versions = [TrainingFile(read_jsonl(path)).digest]
+    forget(path, people=["Fox"])
+    versions.append(TrainingFile(read_jsonl(path)).digest)
+    assert list(forget(path, people=["Hare"]).hashes)[:2] == versions
+
+
+def test_a_rewriting_that_was_cut_off_can_be_done_again(tmp_path):
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    old_trace = trace_path(path).read_bytes()
+    forget(path, people=["Fox"])
+    trace_path(path).write_bytes(old_trace)
+    report = forget(path, people=["Hare"])
+    assert (report.removed, report.rows_left) == (2, 16)
+    assert len(list(read_trace(path))) == 16
+
+
+def test_a_set_that_was_changed_by_hand_is_refused(tmp_path):
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    path.write_text(_texts(path).replace("3: text 0", "3: changed"), encoding="utf-8")
+    before = path.read_bytes()
+    with pytest.raises(ExportFormatError, match="changed after it was written"):
+        forget(path, people=["Fox"])
+    assert path.read_bytes() == before
+
+
+def test_without_a_trace_the_error_says_how_to_get_one(tmp_path):
+    (tmp_path / "set.jsonl").write_text("{}\n")
+    with pytest.raises(ExportNotFoundError, match="no trace beside"):
+        forget(tmp_path / "set.jsonl", people=["Fox"])
+
+
+def test_a_file_that_is_no_trace_is_refused(tmp_path):
+    (tmp_path / "set.jsonl").write_text("{}\n")
+    trace_path(tmp_path / "set.jsonl").write_text("{}\n")
+    with pytest.raises(ExportFormatError, match="no trace"):
+        forget(tmp_path / "set.jsonl", people=["Fox"])
+
+
+def test_a_set_that_is_gone_is_an_error(tmp_path):
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    path.unlink()
+    with pytest.raises(ExportNotFoundError, match="no set"):
+        forget(path, people=["Fox"])
+
+
+def test_somebody_must_be_named(tmp_path):
+    with pytest.raises(ValueError, match="whom"):
+        forget(tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_what_is_rewritten_is_for_its_owner_only(tmp_path):
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    forget(path, people=["Fox"])
+    for file in tmp_path.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+
+
+@given(st.lists(st.sampled_from(ANIMALS[:4]), min_size=1, max_size=8), st.data())
+@settings(max_examples=25, deadline=None)
+def test_what_stays_is_what_others_wrote(tmp_path_factory, animals, data):
+    # All texts are the same, so that rows cannot be told apart by their content.
+    path = tmp_path_factory.mktemp("sets") / "set.jsonl"
+    sessions = [
+        conversation("Hi", "Ho", session_id=f"{n}", other=animal)
+        for n, animal in enumerate(animals)
+    ]
+    write_dataset(_traced(*sessions), path)
+    gone = data.draw(st.sampled_from(animals))
+    report = forget(path, people=[gone])
+    assert report.rows == report.rows_left + report.removed == len(animals)
+    assert report.removed == animals.count(gone)
+    left = [row.origin.senders[0] for row in read_trace(path)]
+    assert left == [animal for animal in animals if animal != gone]
+
+
+def _job(number, **more):
+    return {
+        "id": f"ftjob-{number}",
+        "status": "succeeded",
+        "model": "base",
+        "fine_tuned_model": f"ft:base:{number}",
+        **more,
+    }
+
+
+def test_jobs_are_found_by_the_hash_they_name_and_by_their_files():
+    file = TrainingFile([{"messages": []}])
+    jobs = [
+        _job(1, metadata={DATA_KEY: file.digest}),
+        _job(2, training_file="file-2"),
+        _job(3, training_file="file-x", validation_file="file-2"),
+        _job(4, training_file="file-x", metadata=None),
+    ]
+    found = jobs_that_used([file.digest], jobs, {"file-2": file.name, "file-x": "x"})
+    assert [use.tuned_model for use in found] == ["ft:base:1", "ft:base:2", "ft:base:3"]
+
+
+def test_jobs_are_found_with_the_openai_client():
+    openai = pytest.importorskip("openai")
+    httpx = pytest.importorskip("httpx2")
+    file = TrainingFile([{"messages": []}])
+    job = _job(1, object="fine_tuning.job", training_file="file-1", created_at=1)
+    uploaded = {"id": "file-1", "object": "file", "filename": file.name}
+
+    def answer(request):
+        data = [uploaded] if request.url.path.endswith("/files") else [job]
+        body = {"object": "list", "data": data, "has_more": False}
+        return httpx.Response(200, content=json.dumps(body).encode())
+
+    with openai.OpenAI(
+        api_key="key",
+        base_url="http://127.0.0.1/v1",
+        http_client=httpx.Client(transport=httpx.MockTransport(answer)),
+    ) as client:
+        (use,) = find_jobs(client, [file.digest])
+    assert use.to_dict() == {
+        "id": "ftjob-1",
+        "status": "succeeded",
+        "base_model": "base",
+        "tuned_model": "ft:base:1",
+    }
