@@ -83,12 +83,20 @@ class TracedPair(NamedTuple):
     pair: PreferencePair
     origin: ExampleOrigin
 
+    def __repr__(self) -> str:
+        """Show the origin, never content."""
+        return f"TracedPair({self.origin})"
+
 
 class TracedLabel(NamedTuple):
     """A labeled answer and what it was made from."""
 
     label: LabeledAnswer
     origin: ExampleOrigin
+
+    def __repr__(self) -> str:
+        """Show the origin, never content."""
+        return f"TracedLabel({self.origin})"
 
 
 @dataclass

@@ -111,6 +111,10 @@ class TracedExample(NamedTuple):
     example: TrainingExample
     origin: ExampleOrigin
 
+    def __repr__(self) -> str:
+        """Show the number of messages and the origin, never content."""
+        return f"TracedExample({len(self.example['messages'])} messages, {self.origin})"
+
 
 UNKNOWN_ORIGIN = ExampleOrigin()
 """The origin of an example that nothing is known of."""

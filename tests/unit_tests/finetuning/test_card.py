@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import pytest
+
+from langchain_chatexports.chat_loaders.accounting import StepSummary
+from langchain_chatexports.chat_loaders.base import counted_pass
+from langchain_chatexports.exceptions import ExportNotFoundError
+from langchain_chatexports.finetuning.card import CardNotes, hash_source
+from langchain_chatexports.finetuning.deduplication import (
+    DuplicateCounts,
+    deduplicate_examples,
+)
+from langchain_chatexports.finetuning.examples import ExampleCounts
+from langchain_chatexports.finetuning.provenance import trace_examples
+from langchain_chatexports.finetuning.splits import split_examples
+from langchain_chatexports.finetuning.writers import write_dataset
+from langchain_chatexports.finetuning.writers.trace_file import read_header
+from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatRuns
+from tests.unit_tests.builders.conversations import conversation
+from tests.unit_tests.builders.sessions import ListLoader
+
+PEOPLE = ("Ambrosius", "Balthazar", "Cornelius")
+
+
+@pytest.fixture
+def loader():
+    sessions = [
+        conversation(
+            f"Quokka {n}?", "Quokka!", "And?", "Also", "  ", "Wombat", "So", "Trailing",
+            session_id=f"chat-{n}",
+            other=PEOPLE[n % 3],
+            start=1_700_000_000 + 86_400 * n,
+            speakers=(PEOPLE[n % 3], "Me", PEOPLE[n % 3], "Me"),
+        )
+        for n in range(8)
+    ]  # fmt: skip
+    return ListLoader([*sessions, sessions[0]])
+
+
+def _written(loader, path, **notes):
+    steps = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=2, overlap=1)
+    counted = counted_pass(loader | steps)
+    counts, duplicates = ExampleCounts(), DuplicateCounts()
+    examples = deduplicate_examples(
+        trace_examples(counted, counts=counts), counts=duplicates
+    )
+    splits = split_examples(examples, near=None, validation=0.2, test=0.2)
+    card = CardNotes(passes=[counted], counts=counts, duplicates=duplicates, **notes)
+    return write_dataset(splits, path, format="mlx", notes=card)
+
+
+def test_every_message_is_accounted_for(tmp_path, loader):
+    written = _written(loader, tmp_path / "set")
+    stages = read_header(tmp_path / "set").facts["stages"]
+    for stage in stages:
+        went = sum(stage["left_out"].values()) + stage["out"]
+        assert stage["in"] + sum(stage["added"].values()) == went, stage
+    flow = [(s["name"], s["unit"], s["in"], s["out"]) for s in stages]
+    assert flow[0][2] == sum(len(session["messages"]) for session in loader.lazy_load())
+    # What one stage gives is what the next one of the same unit takes.
+    messages = [stage for stage in stages if stage["unit"] == "messages"]
+    examples = [stage for stage in stages if stage["unit"] == "examples"]
+    for chain in (messages, examples):
+        for before, after in pairwise(chain):
+            assert before["out"] == after["in"]
+    sessions = next(stage for stage in stages if stage["unit"] == "sessions")
+    assert sessions["out"] == examples[0]["in"]
+    assert examples[-1]["out"] == written.examples_written
+    assert {s["name"] for s in stages} >= {"MergeChatRuns", "Duplicates", "Split"}
+
+
+def test_the_card_shows_the_same_numbers(tmp_path, loader):
+    _written(loader, tmp_path / "set")
+    card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
+    for stage in read_header(tmp_path / "set").facts["stages"]:
+        assert f"| {stage['name']} | {stage['unit']} | {stage['in']:,} |" in card
+
+
+def test_the_card_holds_no_text_no_name_and_no_id(tmp_path, loader):
+    _written(loader, tmp_path / "set")
+    card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
+    for private in (*PEOPLE, "Quokka", "Wombat", "chat-", str(tmp_path)):
+        assert private not in card
+    assert "4 people, 2023-11-14 to 2023-11-21" in card
+
+
+def test_the_card_tells_of_sources_consent_and_redaction(tmp_path, loader):
+    export = tmp_path / "chat.db"
+    export.write_bytes(b"an export")
+    source = hash_source(export, platform="imessage")
+    _written(loader, tmp_path / "set", sources=[source], consent="All three said yes.")
+    card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
+    assert f"- imessage: 9 bytes, SHA-256 `{source.sha256}`" in card
+    assert "All three said yes." in card
+    assert "None. Texts stand as they were written" in card
+
+
+def test_a_card_without_notes_says_what_is_not_known(tmp_path):
+    write_dataset(
+        trace_examples(MapAIMessages().invoke(conversation("Hi", "Ho"))),
+        tmp_path / "set.jsonl",
+    )
+    card = (tmp_path / "set.jsonl.card.md").read_text(encoding="utf-8")
+    assert "Not named." in card
+    assert "ask before you train" in card
+
+
+def test_a_redacting_step_is_named():
+    class Redact(MapAIMessages):
+        pass
+
+    counted = counted_pass(ListLoader([]) | Redact())
+    list(counted)
+    facts = CardNotes(passes=[counted]).to_dict()
+    assert facts["redacted"]
+    assert facts["steps"] == ["Redact"]
+
+
+def test_a_finished_summary_is_as_good_as_a_pass(loader):
+    summary = (loader | MergeChatRuns()).inspect()
+    assert isinstance(summary.steps[0], StepSummary)
+    stages = CardNotes(passes=[summary]).to_dict()["stages"]
+    assert [stage["name"] for stage in stages][1:] == ["MergeChatRuns"]
+
+
+def test_a_database_is_hashed_with_its_log(tmp_path):
+    export = tmp_path / "chat.db"
+    export.write_bytes(b"old")
+    before = hash_source(export)
+    (tmp_path / "chat.db-wal").write_bytes(b"new")
+    after = hash_source(export)
+    assert (before.size, after.size) == (3, 6)
+    assert before.sha256 != after.sha256
+
+
+def test_a_folder_is_hashed_by_texts_and_by_names_of_media(tmp_path):
+    folder = tmp_path / "export"
+    (folder / "photos").mkdir(parents=True)
+    (folder / "message_1.json").write_text("{}")
+    photo = folder / "photos" / "1.jpg"
+    photo.write_bytes(b"12")
+    first = hash_source(folder)
+    assert first.size == 4
+    (folder / "message_1.json").write_text("[]")
+    second = hash_source(folder)
+    photo.rename(folder / "photos" / "2.jpg")
+    third = hash_source(folder)
+    assert len({first.sha256, second.sha256, third.sha256}) == 3
+    assert re.fullmatch("[0-9a-f]{64}", third.sha256)
+
+
+def test_a_missing_source_is_an_error(tmp_path):
+    with pytest.raises(ExportNotFoundError):
+        hash_source(tmp_path / "none")
