@@ -144,6 +144,7 @@ def test_conversation_without_a_title_is_kept_by_its_participants() -> None:
 
 UTC = timezone.utc
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MOMENT = timedelta(microseconds=500)
 NOON = datetime(2023, 8, 28, 12, tzinfo=UTC)
 KATHMANDU = timezone(timedelta(hours=5, minutes=45))
 
@@ -166,7 +167,9 @@ def at(moment: datetime) -> MessageTime | None:
         ({"end": date(2023, 8, 28)}, datetime(2023, 8, 29, tzinfo=UTC), False),
         ({"end": date(2023, 8, 27)}, NOON, False),
         ({"end": date.max}, NOON, True),
-        ({"start": NOON + timedelta(microseconds=500)}, NOON, False),
+        ({"start": NOON + MOMENT}, NOON, False),
+        ({"start": NOON + MOMENT}, NOON + MOMENT, True),
+        ({"end": NOON + MOMENT}, NOON + MOMENT, False),
     ],
     ids=repr,
 )
@@ -202,6 +205,19 @@ def test_each_iteration_is_a_pass_of_its_own() -> None:
 
 def test_closing_an_iteration_closes_the_export() -> None:
     loader = ExportLoader(RACES)
+    sessions = loader.lazy_load()
+    next(sessions)
+    sessions.close()
+    assert loader.closed == 1
+
+
+def test_closing_does_not_wait_for_the_garbage_collector() -> None:
+    class Held(ExportLoader):
+        def read_sessions(self, tally):
+            self.reading = super().read_sessions(tally)
+            return self.reading
+
+    loader = Held(RACES)
     sessions = loader.lazy_load()
     next(sessions)
     sessions.close()

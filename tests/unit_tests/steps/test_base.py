@@ -289,6 +289,15 @@ async def test_bad_input_is_an_error_of_the_run_async() -> None:
     assert [type(error) for error in trace.errors] == [TypeError]
 
 
+def test_run_is_told_nothing_of_the_input_and_of_names() -> None:
+    """A step's `sender` is a person's name, and traces may leave the machine."""
+    trace = Trace()
+    PREPARE.invoke(ListLoader(RACES), {"callbacks": [trace]})
+    [(serialized, inputs, _)] = trace.told
+    assert (serialized, inputs) == (None, {"input": ""})
+    assert "Tortoise" not in repr(trace.told)
+
+
 def test_stopped_stream_ends_its_run_with_the_count_so_far() -> None:
     trace = Trace()
     with closing(PREPARE.stream(RACES, {"callbacks": [trace]})) as chunks:
