@@ -10,6 +10,7 @@ from langchain_chatexports.steps.chunk_sessions import ChunkSessions
 from langchain_chatexports.steps.label_speakers import LabelSpeakers
 from langchain_chatexports.steps.map_ai_messages import MapAIMessages
 from langchain_chatexports.steps.merge_chat_runs import MergeChatRuns
+from langchain_chatexports.steps.redact import Redact
 from langchain_chatexports.steps.select_sessions import SelectSessions
 from langchain_chatexports.steps.split_sessions import SplitSessions
 
@@ -18,6 +19,7 @@ __all__ = [
     "LabelSpeakers",
     "MapAIMessages",
     "MergeChatRuns",
+    "Redact",
     "SelectSessions",
     "SessionPipeline",
     "SessionSource",

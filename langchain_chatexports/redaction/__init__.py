@@ -1,0 +1,21 @@
+"""Find what is private in chat lines: names of an export, numbers, addresses, secrets.
+
+`Redact` in `langchain_chatexports.steps` puts the parts together.
+"""
+
+from langchain_chatexports.redaction.gazetteer import Gazetteer
+from langchain_chatexports.redaction.patterns import find_patterns
+from langchain_chatexports.redaction.pseudonyms import Pseudonyms
+from langchain_chatexports.redaction.spans import KINDS, Span, without_overlap
+from langchain_chatexports.redaction.undo import restore, write_undo_map
+
+__all__ = [
+    "KINDS",
+    "Gazetteer",
+    "Pseudonyms",
+    "Span",
+    "find_patterns",
+    "restore",
+    "without_overlap",
+    "write_undo_map",
+]
