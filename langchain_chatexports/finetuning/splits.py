@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.finetuning.deduplication import (
     NearDuplicateIndex,
     example_text,
@@ -107,8 +108,9 @@ def split_examples(
 
     Raises:
         MissingExtraError: If `near` is given and the extra is not installed.
-        ValueError: If the shares are no shares, the examples do not say where they
-            come from, or there are fewer conversations than parts.
+        TrainingDataError: If the examples do not say where they come from, or there
+            are fewer conversations than parts.
+        ValueError: If the shares are no shares.
     """
     if by not in _ORDERS:
         msg = f"by must be 'time', got {by!r}."
@@ -155,7 +157,7 @@ def _conversations(examples: Iterable[TracedExample]) -> list[_Conversation]:
                 "one conversation could end up on both sides. Make them with "
                 "trace_examples(...) from sessions whose metadata has an id."
             )
-            raise ValueError(msg)
+            raise TrainingDataError(msg)
         key = root(("session", item.origin.session_id))
         for message_id in item.origin.message_ids:
             parents[root(("message", message_id))] = key
@@ -182,7 +184,7 @@ def _cut(
             "Cut the sessions into conversations before windows are made: "
             "SplitSessions(gap='auto')."
         )
-        raise ValueError(msg)
+        raise TrainingDataError(msg)
     total = sum(len(found.examples) for found in conversations)
     end = len(conversations)
     middle = _start_of_part(conversations, end, test * total, 1 + (validation > 0))

@@ -143,9 +143,10 @@ def write_dataset(
         ExportFormatError: If something else is at the path.
         ExportNotFoundError: If the path's folder does not exist.
         MissingExtraError: If the format needs an extra that is not installed.
-        TrainingDataError: If there is nothing to write, or an example holds what the
-            format has no place for; all of them are listed.
-        ValueError: If the format is not known, or needs a validation part and has none.
+        TrainingDataError: If there is nothing to write, the format needs a validation
+            part and there is none, or examples hold what it has no place for; all of
+            them are listed.
+        ValueError: If the format is not known.
     """
     kind = dataset_format(format)
     path = Path(path).expanduser()
@@ -157,7 +158,7 @@ def write_dataset(
         parts = {"train": examples}
     if kind.needs_validation and "validation" not in parts:
         msg = f"The format {format!r} wants a validation part: use split_examples."
-        raise ValueError(msg)
+        raise TrainingDataError(msg)
     is_folder = kind.is_folder or isinstance(examples, ExampleSplits)
     names = {p: kind.file_of(p) if is_folder else path.name for p in parts}
     header = TraceHeader(kind.name, is_folder, list(names.values()))

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.finetuning.examples import to_training_examples
 from langchain_chatexports.finetuning.provenance import trace_examples
 from langchain_chatexports.finetuning.splits import split_examples
@@ -152,13 +153,13 @@ def test_the_counts_add_up_and_the_order_is_kept(sizes, validation, test):
 
 
 def test_too_few_conversations_are_an_error_with_the_remedy():
-    with pytest.raises(ValueError, match="SplitSessions"):
+    with pytest.raises(TrainingDataError, match="SplitSessions"):
         split_examples(_traced(_sessions(2)), near=None)
 
 
 def test_examples_without_origin_are_an_error():
     examples = to_training_examples(MapAIMessages().invoke(_sessions()))
-    with pytest.raises(ValueError, match="trace_examples"):
+    with pytest.raises(TrainingDataError, match="trace_examples"):
         split_examples(examples)
 
 

@@ -99,7 +99,7 @@ def test_mlx_gets_its_own_names(tmp_path, splits):
 
 
 def test_mlx_without_a_validation_part_is_an_error(tmp_path, traced):
-    with pytest.raises(ValueError, match="split_examples"):
+    with pytest.raises(TrainingDataError, match="split_examples"):
         write_dataset(traced, tmp_path / "set", format="mlx")
     assert _files(tmp_path) == set()
 
