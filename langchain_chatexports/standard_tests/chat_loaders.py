@@ -187,7 +187,14 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         assert iter(sessions) is sessions
 
     def test_load_gives_what_lazy_load_gives(self, loader: BaseChatLoader) -> None:
-        """Test that `load` and `lazy_load` agree, on at least one session."""
+        """Test that `load` and `lazy_load` agree, on at least one session.
+
+        ??? note "Troubleshooting"
+
+            Check that `source` holds sessions that `chat_loader_params` do not leave
+            out, and that the order does not depend on the file system: sort what you
+            list.
+        """
         sessions = loader.load()
         assert sessions, "the source holds no session"
         assert sessions == list(loader.lazy_load())
@@ -334,7 +341,13 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         assert again == sessions
 
     def test_sessions_pickle(self, loader: BaseChatLoader) -> None:
-        """Test that sessions can be sent to another process."""
+        """Test that sessions can be sent to another process.
+
+        ??? note "Troubleshooting"
+
+            Something in a session belongs to this process: an open file, a lock, a
+            function. Write what it stands for, in JSON types.
+        """
         sessions = loader.load()
         assert pickle.loads(pickle.dumps(sessions)) == sessions
 
@@ -402,6 +415,11 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         """Test the same for an export that `damage` broke.
 
         Whether the loader raises, warns or goes on is its own decision.
+
+        ??? note "Troubleshooting"
+
+            What is cleaned up only on success stays after an error: use `with` or
+            `try: … finally:`. Write no log or report beside the export.
         """
         monkeypatch.chdir(_folder_for_litter(tmp_path))
         self.damage(source)
@@ -413,6 +431,11 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         """Test that nothing but the right to read is needed.
 
         Skipped on Windows and for root, where permissions do not bind.
+
+        ??? note "Troubleshooting"
+
+            Open files with `"rb"` or `"r"`, databases with `mode=ro` (a database with a
+            `-wal` needs more care: see `immutable=1`), and make no lock file.
         """
         expected = self.make_loader(source).load()
         with made_read_only(source):
@@ -460,6 +483,11 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         """Test that a read that fails leaves no file of the source open.
 
         Skipped where the system does not list open descriptors (Windows).
+
+        ??? note "Troubleshooting"
+
+            Open the source in a `with`, also where its first bytes are checked, and
+            hold no open file on `self`.
         """
         self.damage(source)
         with collection_paused():
@@ -470,7 +498,12 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     # --- privacy
 
     def test_repr_shows_no_content(self, loader: BaseChatLoader) -> None:
-        """Test that `repr`, which ends up in logs, holds no message text."""
+        """Test that `repr`, which ends up in logs, holds no message text.
+
+        ??? note "Troubleshooting"
+
+            Show the class, the path and options; leave out what was read.
+        """
         texts = _distinctive_texts(loader.load())
         shown = f"{loader!r} {loader}"
         assert not any(text in shown for text in texts)

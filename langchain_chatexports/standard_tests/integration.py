@@ -67,6 +67,12 @@ class ChatLoaderIntegrationTests(ChatLoaderTests):
         """Test the numbers of sessions and messages.
 
         Runs where `expected_sessions` or `expected_messages` is set.
+
+        ??? note "Troubleshooting"
+
+            Count in the export with other means (`sqlite3`, `jq`) what the loader
+            should give, and look at what it leaves out: reactions, events, empty
+            messages.
         """
         if self.expected_sessions is None and self.expected_messages is None:
             pytest.skip("neither `expected_sessions` nor `expected_messages` is set")

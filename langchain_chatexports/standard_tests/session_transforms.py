@@ -115,7 +115,13 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_every_input_form_gives_the_same(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test a list, a tuple, a generator, a chat loader and chunks of sessions."""
+        """Test a list, a tuple, a generator, a chat loader and chunks of sessions.
+
+        ??? note "Troubleshooting"
+
+            Implement `transform_session` only; if `lazy_transform` is overridden, read
+            its input with `iter_sessions`.
+        """
         expected = step.invoke(sessions)
         assert step.invoke(tuple(sessions)) == expected
         assert step.invoke(session for session in sessions) == expected
@@ -127,19 +133,36 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_one_session_gives_a_list(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that a single session may be given instead of a list of one."""
+        """Test that a single session may be given instead of a list of one.
+
+        ??? note "Troubleshooting"
+
+            A session is a dict, so iterating over it gives its keys: read the input
+            with `iter_sessions`.
+        """
         assert step.invoke(sessions[0]) == step.invoke([sessions[0]])
 
     @pytest.mark.parametrize(
         "bad", [3, "text", b"bytes", None, [HumanMessage("a message")]], ids=repr
     )
     def test_bad_input_is_a_type_error(self, step: SessionTransform, bad: Any) -> None:
-        """Test that what holds no sessions is refused, in plain words."""
+        """Test that what holds no sessions is refused, in plain words.
+
+        ??? note "Troubleshooting"
+
+            Read the input with `iter_sessions`, which says what it expects.
+        """
         with pytest.raises(TypeError, match=r"[Ss]ession"):
             step.invoke(bad)
 
     def test_no_sessions_give_an_empty_list(self, step: SessionTransform) -> None:
-        """Test that an export without sessions is no error."""
+        """Test that an export without sessions is no error.
+
+        ??? note "Troubleshooting"
+
+            Do not ask for a first session or a first message before it is known to be
+            there.
+        """
         assert step.invoke([]) == []
 
     @pytest.mark.parametrize("session", [{"messages": []}, {}], ids=repr)
@@ -167,7 +190,13 @@ class SessionTransformUnitTests(SessionTransformTests):
             self.transform_class(**params)
 
     def test_is_frozen(self, step: SessionTransform) -> None:
-        """Test that a step cannot be changed, so that threads may share it."""
+        """Test that a step cannot be changed, so that threads may share it.
+
+        ??? note "Troubleshooting"
+
+            Keep `frozen=True` in the `model_config` of `SessionTransform`; what depends
+            on the parameters is computed in a validator or in `transform_session`.
+        """
         for name in type(step).model_fields:
             with pytest.raises((TypeError, ValueError, AttributeError)):
                 setattr(step, name, getattr(step, name))
@@ -228,7 +257,13 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_is_deterministic(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that the same sessions give the same, again and with an equal step."""
+        """Test that the same sessions give the same, again and with an equal step.
+
+        ??? note "Troubleshooting"
+
+            Draw random numbers from a `random.Random` with a seed that is a parameter,
+            made anew for each session, and sort what comes out of a set.
+        """
         expected = step.invoke(sessions)
         assert step.invoke(sessions) == expected
         assert self.transform_class(**self.transform_params).invoke(sessions) == (
@@ -331,7 +366,13 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_early_stop_closes_the_source_async(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test the same for `astream`."""
+        """Test the same for `astream`.
+
+        ??? note "Troubleshooting"
+
+            Implement `transform_session` only. An asynchronous generator is not closed
+            by `break`: nest with `contextlib.aclosing`.
+        """
         loader = CountingChatLoader(sessions)
 
         async def read_one() -> None:
@@ -345,7 +386,12 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_cancelled_task_closes_the_source(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test the same for a task that is cancelled while it reads."""
+        """Test the same for a task that is cancelled while it reads.
+
+        ??? note "Troubleshooting"
+
+            As above; and catch no `BaseException` without raising it again.
+        """
         loader = CountingChatLoader(sessions)
 
         async def cancel_after_one() -> None:
@@ -372,7 +418,12 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_loader_with_step_is_a_loader(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that `loader | step` is a chat loader that can be read again."""
+        """Test that `loader | step` is a chat loader that can be read again.
+
+        ??? note "Troubleshooting"
+
+            Leave `__ror__` to `SessionTransform`, and keep no iterator on the step.
+        """
         loader = CountingChatLoader(sessions)
         joined = loader | step
         assert isinstance(joined, BaseChatLoader)
@@ -382,7 +433,13 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_joining_is_associative(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that `loader | (a | b)` is `(loader | a) | b`, on either side."""
+        """Test that `loader | (a | b)` is `(loader | a) | b`, on either side.
+
+        ??? note "Troubleshooting"
+
+            Leave `__or__` to `SessionTransform`. A step whose output depends on how its
+            input was joined keeps something between sessions.
+        """
         loader = CountingChatLoader(sessions)
         for left, right in ((step, MergeChatRuns()), (MergeChatRuns(), step)):
             expected = right.invoke(left.invoke(sessions))
@@ -394,7 +451,12 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_works_before_another_runnable(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test `step | RunnableLambda`, which is plain LCEL, with invoke and stream."""
+        """Test `step | RunnableLambda`, which is plain LCEL, with invoke and stream.
+
+        ??? note "Troubleshooting"
+
+            Streamed chunks are lists of sessions: a following Runnable adds them up.
+        """
         expected = len(step.invoke(sessions))
         counting = step | RunnableLambda(len)
         assert counting.invoke(sessions) == expected
@@ -403,7 +465,13 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_batch_gives_a_list_per_input(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test `batch` and `abatch`, over loaders and over single sessions."""
+        """Test `batch` and `abatch`, over loaders and over single sessions.
+
+        ??? note "Troubleshooting"
+
+            `batch` and `abatch` are langchain-core's, and run `invoke` in threads: a
+            step must not keep anything on itself.
+        """
         loaders: list[SessionSource] = [
             CountingChatLoader(sessions),
             CountingChatLoader(sessions[:1]),
@@ -417,7 +485,12 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_async_gives_what_sync_gives(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test `ainvoke` and `astream`."""
+        """Test `ainvoke` and `astream`.
+
+        ??? note "Troubleshooting"
+
+            Implement `transform_session` only: all ways of running use it.
+        """
         expected = step.invoke(sessions)
 
         async def stream() -> list[ChatSession]:
@@ -454,7 +527,13 @@ class SessionTransformUnitTests(SessionTransformTests):
                 assert not message.text or str(message.text) not in told
 
     def test_error_is_on_the_run(self, step: SessionTransform) -> None:
-        """Test that a failing source is recorded as the run's error, once."""
+        """Test that a failing source is recorded as the run's error, once.
+
+        ??? note "Troubleshooting"
+
+            Let errors pass; an export that is cut without a word is worse than an
+            error.
+        """
 
         def failing() -> Iterator[ChatSession]:
             yield {"messages": []}
@@ -493,7 +572,12 @@ class SessionTransformUnitTests(SessionTransformTests):
         assert again == step
 
     def test_pickles(self, step: SessionTransform, sessions: list[ChatSession]) -> None:
-        """Test that a step can be sent to another process, and does the same there."""
+        """Test that a step can be sent to another process, and does the same there.
+
+        ??? note "Troubleshooting"
+
+            Parameters and private attributes must pickle: no lambda, no open file.
+        """
         again = pickle.loads(pickle.dumps(step))
         assert again == step
         assert again.invoke(sessions) == step.invoke(sessions)
@@ -511,7 +595,12 @@ class SessionTransformUnitTests(SessionTransformTests):
         assert hash(again) == hash(step)
 
     def test_repr_names_the_class(self, step: SessionTransform) -> None:
-        """Test that `repr` shows what the step is."""
+        """Test that `repr` shows what the step is.
+
+        ??? note "Troubleshooting"
+
+            Leave `__repr__` to pydantic.
+        """
         for single in step.flattened():
             assert type(single).__name__ in repr(step)
 
