@@ -188,12 +188,17 @@ def test_problems_are_strings_that_can_be_copied() -> None:
 
 
 def test_problems_hold_no_text_and_no_names() -> None:
-    secret = "Ann Lee"
+    private = "Ann Lee"
     messages = [
-        {"role": secret, "content": {secret: secret}, "name": secret + " ", secret: 1},
-        {**ANSWER, "tool_calls": secret, "weight": secret, "refusal": [secret]},
+        {
+            "role": private,
+            "content": {private: private},
+            "name": private + " ",
+            private: 1,
+        },
+        {**ANSWER, "tool_calls": private, "weight": private, "refusal": [private]},
     ]
-    assert secret not in " ".join(problems_of(*messages, **{secret: secret}))
+    assert private not in " ".join(problems_of(*messages, **{private: private}))
 
 
 PAIR = {

@@ -1,0 +1,334 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports.exceptions import (
+    FineTuningCancelledError,
+    FineTuningError,
+    FineTuningFailedError,
+    FineTuningTimeoutError,
+    FineTuningUnavailableError,
+)
+from tests.unit_tests.builders.openai_server import (
+    Fault,
+    OpenAIServer,
+    lost,
+    refused,
+)
+from tests.unit_tests.builders.tuners import FakeClock, make_examples, make_tuner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MODEL = "ft:tiny-1:org::1"
+ENDED = "The job is succeeded"
+
+
+@pytest.fixture
+def server() -> Iterator[OpenAIServer]:
+    with OpenAIServer().running() as running:
+        yield running
+
+
+def test_submit_returns_before_the_end(server: OpenAIServer) -> None:
+    run = make_tuner(server).submit(make_examples())
+    assert (run.id, run.status) == ("ftjob-1", "validating_files")
+    assert repr(run) == "FineTuningRun(id='ftjob-1', status='validating_files')"
+
+
+def test_wait_gives_the_run_that_gives_the_model(server: OpenAIServer) -> None:
+    run = make_tuner(server).submit(make_examples())
+    assert run.wait() is run
+    assert run.status == "succeeded"
+    assert run.chat_model().model_name == MODEL
+
+
+async def test_the_async_twins_do_the_same(server: OpenAIServer) -> None:
+    run = await make_tuner(server).asubmit(make_examples())
+    assert (await run.arefresh()).status == "running"
+    assert [event.message async for event in run.aevents()][-1] == ENDED
+    assert (await run.await_()).chat_model().model_name == MODEL
+    assert [item.step_number for item in await run.acheckpoints()] == [10, 20]
+    assert await run.acancel() == "succeeded"
+    await run.adelete_training_file()
+    await run.adelete_model()
+    assert server.deleted == ["file-1"]
+    assert MODEL not in server.models
+
+
+def test_get_takes_up_a_job_after_a_restart(server: OpenAIServer) -> None:
+    make_tuner(server).submit(make_examples())
+    run = make_tuner(server).get("ftjob-1")
+    assert run.status == "running"
+    assert run.wait().chat_model().model_name == MODEL
+
+
+def test_get_of_an_unknown_job_is_told(server: OpenAIServer) -> None:
+    with pytest.raises(FineTuningError, match="'ftjob-9'") as caught:
+        make_tuner(server).get("ftjob-9")
+    assert caught.value.job_id == "ftjob-9"
+
+
+def test_a_model_before_the_end_is_an_error(server: OpenAIServer) -> None:
+    run = make_tuner(server).submit(make_examples())
+    with pytest.raises(FineTuningError, match=r"wait\(\)"):
+        run.chat_model()
+
+
+def test_a_checkpoint_is_a_model_too(server: OpenAIServer) -> None:
+    run = make_tuner(server).submit(make_examples()).wait()
+    first = run.checkpoints()[0]
+    assert run.chat_model(checkpoint=first).model_name == f"{MODEL}:ckpt-step-10"
+    assert run.chat_model(checkpoint="x").model_name == "x"
+
+
+def test_a_server_without_checkpoints_has_none() -> None:
+    missing = ("GET .*/checkpoints",)
+    with OpenAIServer(routes_missing=missing).running() as server:
+        assert make_tuner(server).submit(make_examples()).checkpoints() == []
+
+
+def test_events_come_oldest_first_each_once_and_end_with_the_job(
+    server: OpenAIServer,
+) -> None:
+    run = make_tuner(server).submit(make_examples())
+    assert [event.message for event in run.events()] == [
+        "Created fine-tuning job",
+        "The job is running",
+        ENDED,
+    ]
+
+
+def test_events_over_many_pages_keep_their_order() -> None:
+    with OpenAIServer(page_size=2).running() as server:
+        run = make_tuner(server).submit(make_examples())
+        for number in range(7):
+            server.say("ftjob-1", f"step {number}")
+        messages = [event.message for event in run.events()]
+    assert messages == [
+        "Created fine-tuning job",
+        *(f"step {number}" for number in range(7)),
+        "The job is running",
+        ENDED,
+    ]
+
+
+@pytest.mark.parametrize("fault", [lost, lambda route: Fault(route, status=500)])
+def test_events_of_a_failed_page_come_later(fault: Any) -> None:
+    with OpenAIServer(page_size=1).running() as server:
+        server.faults.append(fault("GET .*/events"))
+        server.faults[0].after = 1
+        run = make_tuner(server).submit(make_examples())
+        messages = [event.message for event in run.events()]
+    assert messages == ["Created fine-tuning job", "The job is running", ENDED]
+
+
+def test_the_last_events_are_not_lost_to_a_passing_error(server: OpenAIServer) -> None:
+    server.statuses = ("queued", "succeeded")
+    server.faults.append(Fault("GET .*/events", 2, status=503))
+    run = make_tuner(server).submit(make_examples())
+    assert [event.message for event in run.events()][-1] == ENDED
+
+
+def test_events_end_with_a_failed_job_without_an_error() -> None:
+    with OpenAIServer(statuses=("queued", "failed")).running() as server:
+        run = make_tuner(server).submit(make_examples())
+        assert len(list(run.events())) == 2
+        assert run.status == "failed"
+
+
+def test_events_can_be_left_early(server: OpenAIServer) -> None:
+    events: Any = make_tuner(server).submit(make_examples()).events()
+    next(events)
+    events.close()
+
+
+def test_a_server_that_lists_events_oldest_first_is_put_right(
+    server: OpenAIServer,
+) -> None:
+    run = make_tuner(server).submit(make_examples())
+    body = {
+        "data": [
+            {"id": str(n), "created_at": n, "message": f"m{n}", "level": "info"}
+            for n in range(3)
+        ]
+    }
+    server.faults.append(Fault("GET .*/events", -1, status=200, body=body))
+    assert [event.message for event in run.events()] == ["m0", "m1", "m2"]
+
+
+def test_on_event_gets_them_while_waiting(server: OpenAIServer) -> None:
+    seen: list[str] = []
+    tuner = make_tuner(server, on_event=lambda event: seen.append(event.message))
+    tuner.invoke(make_examples())
+    assert seen == ["Created fine-tuning job", "The job is running", ENDED]
+
+
+def test_a_callback_that_raises_is_logged_and_does_not_stop_the_wait(
+    server: OpenAIServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(event: Any) -> None:
+        raise RuntimeError(event.message)
+
+    make_tuner(server, on_event=broken).invoke(make_examples())
+    assert caplog.text.count("on_event raised a RuntimeError") == 3
+    assert "Created fine-tuning" not in caplog.text
+
+
+def test_polls_grow_to_the_longest_interval() -> None:
+    clock = FakeClock()
+    statuses = ("queued", *["running"] * 12, "succeeded")
+    with OpenAIServer(statuses=statuses).running() as server:
+        make_tuner(server, clock=clock, max_poll_interval=20).invoke(make_examples())
+    assert clock.sleeps[:4] == [2.0, 3.0, 4.5, 6.75]
+    assert max(clock.sleeps) == clock.sleeps[-1] == 20
+
+
+def test_jitter_keeps_clients_apart() -> None:
+    from langchain_chatexports.finetuning.protocol import Clock
+
+    factors = {Clock().jitter() for _ in range(20)}
+    assert len(factors) > 1
+    assert all(0.8 <= factor <= 1.2 for factor in factors)
+
+
+def test_wait_has_a_timeout_of_its_own_and_can_be_repeated() -> None:
+    clock = FakeClock()
+    statuses = ("queued", *["running"] * 9, "succeeded")
+    with OpenAIServer(statuses=statuses).running() as server:
+        run = make_tuner(server, clock=clock).submit(make_examples())
+        with pytest.raises(FineTuningTimeoutError, match="10 s") as caught:
+            run.wait(timeout=10)
+        assert (caught.value.job_id, caught.value.status) == ("ftjob-1", "running")
+        assert sum(clock.sleeps) == 10
+        assert run.wait().status == "succeeded"
+
+
+def test_the_last_look_is_at_the_timeout_itself() -> None:
+    clock = FakeClock()
+    with OpenAIServer(statuses=("queued", "running", "succeeded")).running() as server:
+        run = make_tuner(server, clock=clock, poll_interval=50).submit(make_examples())
+        assert run.wait(timeout=10).status == "succeeded"
+    assert clock.sleeps == [10]
+
+
+def test_a_failure_carries_the_servers_words() -> None:
+    error = {"code": "bad_file", "message": "too short", "param": "training_file"}
+    settings = {"statuses": ("queued", "failed"), "final": {"error": error}}
+    with OpenAIServer(**settings).running() as server:
+        run = make_tuner(server).submit(make_examples())
+        server.say("ftjob-1", "Line 3 has no end", level="error")
+        with pytest.raises(FineTuningFailedError, match="too short") as caught:
+            run.wait()
+    assert (caught.value.code, caught.value.param) == ("bad_file", "training_file")
+    assert "Line 3 has no end" in str(caught.value)
+
+
+def test_cancel_stops_the_job(server: OpenAIServer) -> None:
+    run = make_tuner(server).submit(make_examples())
+    assert run.cancel() == "cancelled"
+    with pytest.raises(FineTuningCancelledError):
+        run.wait()
+
+
+def test_cancel_after_the_end_gives_the_real_status(server: OpenAIServer) -> None:
+    run = make_tuner(server).submit(make_examples()).wait()
+    assert run.cancel() == "succeeded"
+
+
+def test_a_refused_cancel_of_a_running_job_is_an_error(server: OpenAIServer) -> None:
+    server.faults.append(refused("POST .*/cancel", 403))
+    server.statuses = ("running",)
+    with pytest.raises(FineTuningUnavailableError, match="cancelling"):
+        make_tuner(server).submit(make_examples()).cancel()
+
+
+def test_a_canceled_wait_says_which_job_goes_on(
+    server: OpenAIServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = FakeClock()
+
+    def interrupt(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    run = make_tuner(server, clock=clock).submit(make_examples())
+    clock.on_sleep = interrupt
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run.wait()
+    assert "Job ftjob-1 goes on, and may cost" in caplog.text
+    if sys.version_info >= (3, 11):
+        assert "ftjob-1" in caught.value.__notes__[0]
+    assert server.jobs["ftjob-1"]["status"] != "cancelled"
+
+
+def test_an_interrupt_while_ordering_says_so(
+    server: OpenAIServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = FakeClock()
+
+    def interrupt(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    clock.on_sleep = interrupt
+    server.faults.append(lost("POST /fine_tuning/jobs"))
+    with pytest.raises(KeyboardInterrupt):
+        make_tuner(server, clock=clock).invoke(make_examples())
+    assert "Interrupted while ordering" in caplog.text
+
+
+async def test_a_cancelled_task_stops_the_waiting_only(
+    server: OpenAIServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.statuses = ("running",)
+    clock = FakeClock()
+    polled = asyncio.Event()
+    clock.on_sleep = lambda _: polled.set()
+    task = asyncio.create_task(make_tuner(server, clock=clock).ainvoke(make_examples()))
+    await polled.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert "Job ftjob-1 goes on" in caplog.text
+    assert server.jobs["ftjob-1"]["status"] == "running"
+
+
+def test_an_unknown_status_is_warned_about_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    statuses = ("paused", "paused", "paused", "succeeded")
+    with OpenAIServer(statuses=statuses).running() as server:
+        make_tuner(server).invoke(make_examples())
+    warnings = [r for r in caplog.records if r.levelno == logging.WARNING]
+    assert [r.getMessage() for r in warnings] == [
+        "Job ftjob-1 has the status 'paused'."
+    ]
+
+
+def test_deletions_are_done_once_and_again(server: OpenAIServer) -> None:
+    run = make_tuner(server, validation_examples=make_examples(1)).submit(
+        make_examples()
+    )
+    run.wait()
+    for _ in range(2):
+        run.delete_training_file()
+        run.delete_model()
+    assert server.deleted == ["file-1", "file-2"]
+
+
+def test_deleting_a_model_that_is_not_there_yet_is_an_error(
+    server: OpenAIServer,
+) -> None:
+    with pytest.raises(FineTuningError, match="no model to delete"):
+        make_tuner(server).submit(make_examples()).delete_model()
+
+
+def test_a_refused_deletion_is_an_error(server: OpenAIServer) -> None:
+    server.faults.append(refused("DELETE /files/file-1", 403))
+    run = make_tuner(server).submit(make_examples())
+    with pytest.raises(FineTuningUnavailableError, match="deleting the training file"):
+        run.delete_training_file()
