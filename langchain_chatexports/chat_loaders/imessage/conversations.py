@@ -9,12 +9,19 @@ from langchain_chatexports.chat_loaders.imessage.groups import Groups
 from langchain_chatexports.chat_loaders.imessage.queries import Chat
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import (
+        Collection,
+        Hashable,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
     from langchain_chatexports.chat_loaders.imessage.people import People
     from langchain_chatexports.chat_loaders.imessage.queries import Activity, Queries
 
-__all__ = ["Conversation", "group_conversations", "own_addresses"]
+__all__ = ["Conversation", "group_conversations"]
 
 _GROUP_STYLE, _SINGLE_STYLE = 43, 45
 _GROUP_MARK, _SINGLE_MARK = ";+;", ";-;"
@@ -52,22 +59,11 @@ class Conversation:
             yield from (name for name in names if name)
 
 
-def own_addresses(activity: Iterable[Activity]) -> frozenset[str]:
-    """Give the owner's own addresses, in lower case."""
-    found = set()
-    for chat in activity:
-        for address in filter(None, chat.own_addresses):
-            # `account` has a prefix for the kind of address.
-            bare = address[2:] if address[:2] in ("E:", "P:", "e:", "p:") else address
-            if bare:
-                found.add(bare.casefold())
-    return frozenset(found)
-
-
 def group_conversations(
     queries: Queries,
     activity: Sequence[Activity],
     people: People,
+    own: Collection[str],
     *,
     merge_services: bool,
 ) -> list[Conversation]:
@@ -77,6 +73,7 @@ def group_conversations(
         queries: The database.
         activity: The chats that have messages, most recently active first.
         people: The persons behind the handles.
+        own: The owner's addresses, in lower case.
         merge_services: Whether to merge one person's one-to-one chats, and chats that
             the database itself links.
 
@@ -84,7 +81,6 @@ def group_conversations(
         The conversations.
     """
     chats = queries.chats()
-    own = own_addresses(activity)
     listed: dict[Any, list[Any]] = {}
     for chat_id, handle_id in queries.participants():
         if people.person_of(handle_id) is not None:
@@ -138,7 +134,7 @@ def _conversation(
     members: list[tuple[Activity, Chat]],
     listed: Mapping[Any, list[Any]],
     people: People,
-    own: frozenset[str],
+    own: Collection[str],
 ) -> Conversation:
     chats = sorted((chat for _, chat in members), key=_row_id_order)
     first = chats[0]

@@ -16,7 +16,6 @@ from langchain_chatexports.chat_loaders.imessage.address_books import find_conta
 from langchain_chatexports.chat_loaders.imessage.conversations import (
     Conversation,
     group_conversations,
-    own_addresses,
 )
 from langchain_chatexports.chat_loaders.imessage.database import (
     open_database,
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from langchain_chatexports.chat_loaders.accounting import Tally
-    from langchain_chatexports.chat_loaders.imessage.queries import Activity
 
 __all__ = ["IMessageChatLoader"]
 
@@ -179,12 +177,14 @@ class IMessageChatLoader(ChatExportLoader):
         self, queries: Queries, people: People, tally: Tally
     ) -> Generator[ExportSession, None, None]:
         activity = queries.activity()
-        context = self._context(queries, people, activity, tally)
+        has_own, own = queries.own_addresses()
+        owner = self._find_owner(people, tally, has_own=has_own)
+        context = self._context(queries, people, owner)
         services: Counter[str] = Counter()
-        tally.details["owner_addresses"] = sorted(own_addresses(activity))
+        tally.details["owner_addresses"] = sorted(own)
         tally.details["services"] = services
         conversations = group_conversations(
-            queries, activity, people, merge_services=self.merge_services
+            queries, activity, people, own, merge_services=self.merge_services
         )
         for conversation in conversations:
             if not self._keeps(conversation, queries, people):
@@ -214,8 +214,7 @@ class IMessageChatLoader(ChatExportLoader):
         self,
         queries: Queries,
         people: People,
-        activity: list[Activity],
-        tally: Tally,
+        owner: Owner,
     ) -> Context:
         switches = {
             "reaction": self.include_reactions,
@@ -229,7 +228,7 @@ class IMessageChatLoader(ChatExportLoader):
         return Context(
             queries=queries,
             people=people,
-            owner=self._find_owner(people, activity, tally),
+            owner=owner,
             keeps_time=self.keeps_time,
             kept_kinds=frozenset(kept),
             include_media=self.include_media,
@@ -238,12 +237,9 @@ class IMessageChatLoader(ChatExportLoader):
             attach_reactions=self.attach_reactions,
         )
 
-    def _find_owner(
-        self, people: People, activity: list[Activity], tally: Tally
-    ) -> Owner:
+    def _find_owner(self, people: People, tally: Tally, *, has_own: bool) -> Owner:
         """Find the owner by the messages from him, else by the name given."""
         label = self.owner or "Me"
-        has_own = any(chat.has_own for chat in activity)
         handle_ids = frozenset[Any]() if has_own else people.handles_named(label)
         is_known = has_own or bool(handle_ids)
         if is_known:
