@@ -329,3 +329,31 @@ def test_a_chat_with_a_wrong_key_is_refused(tiny_server):
         pytest.raises(openai.AuthenticationError),
     ):
         client.models.list()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_a_server_in_the_foreground_ends_in_order(tiny_base, data_dir, tmp_path, end):
+    script = tmp_path / "serve.py"
+    script.write_text(
+        "import dataclasses, json, sys\n"
+        "from langchain_chatexports.local_server import ServerSettings, serve_forever\n"
+        "settings = ServerSettings(base=sys.argv[1], data_dir=sys.argv[2], threads=1)\n"
+        "def ready(info): print(json.dumps(dataclasses.asdict(info)), flush=True)\n"
+        "serve_forever(settings, ready)\n"
+    )
+    python = child_command("x")[0]
+    command = [python, str(script), str(tiny_base), str(data_dir)]
+    served = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 - ours.
+    with served:
+        info = json.loads(served.stdout.readline())
+        with openai.OpenAI(
+            base_url=info["base_url"], api_key=info["api_key"]
+        ) as client:
+            job = _order(client, epochs=50)
+            wait_for_step(client, job.id, 2)
+        served.send_signal(end)
+        assert served.wait(20) in {0, -end}
+    assert not _trainers()
+    record = json.loads((data_dir / "jobs" / job.id / "job.json").read_text())
+    assert record["status"] == "queued"
