@@ -2,6 +2,7 @@
 
 # No postponed annotations here: typer reads them at run time.
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,6 +63,37 @@ KeepTail = Annotated[
 KeepTrailing = Annotated[
     bool,
     typer.Option("--keep-trailing", help="Keep messages after the last answer."),
+]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        help="Whose format: openai, trl, trl-prompt-completion, axolotl, "
+        "llama-factory, mlx, parquet; of edits and reactions: openai-dpo, trl-dpo, "
+        "trl-kto.",
+        show_default=False,
+    ),
+]
+Split = Annotated[
+    bool,
+    typer.Option(
+        "--split",
+        help="Split into train, validation and test, the newest conversations for the "
+        "test; threads are cut at their silences, and --keep-tail is on.",
+    ),
+]
+Dedup = Annotated[
+    str,
+    typer.Option(
+        help="Leave out examples that repeat another: none, exact, or near (needs "
+        "the extra 'dedup').",
+    ),
+]
+Consent = Annotated[
+    str | None,
+    typer.Option(
+        help="Who agreed to what, in your words, for the data card.", show_default=False
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Base = Annotated[
@@ -129,7 +161,8 @@ def prepare(
     paths: Paths,
     *,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="The JSONL file to write.")
+        Path,
+        typer.Option("-o", "--output", help="The JSONL file, or the set, to write."),
     ],
     ai: Ai = None,
     size: Size = 8,
@@ -137,9 +170,18 @@ def prepare(
     whole: Whole = False,
     keep_tail: KeepTail = False,
     keep_trailing: KeepTrailing = False,
+    format_name: Format = None,
+    split: Split = False,
+    dedup: Dedup = "none",
+    consent: Consent = None,
     as_json: AsJson = False,
 ) -> None:
-    """Turn exports into training examples, as JSON lines in OpenAI's chat format."""
+    """Turn exports into training examples, as JSON lines in OpenAI's chat format.
+
+    With --format, --split, --dedup or --consent the examples become a set: the files
+    that a trainer reads, with a data card and a trace beside them, and `chatexports
+    forget` can take people out of it again.
+    """
     from langchain_chatexports.cli.preparation import prepare_with_speaker
     from langchain_chatexports.finetuning.jsonl import write_jsonl
 
@@ -151,6 +193,19 @@ def prepare(
         keep_tail=keep_tail,
         keep_trailing=keep_trailing,
     )
+
+    if format_name or split or consent or dedup != "none":
+        _prepare_set(
+            paths,
+            output,
+            options,
+            format_name=format_name or "openai",
+            split=split,
+            dedup=dedup,
+            consent=consent,
+            as_json=as_json,
+        )
+        return
 
     def write(preparation: "Preparation") -> None:
         with counting(preparation, "examples") as examples:
@@ -342,6 +397,69 @@ def demo(
     run_demo(folder=folder, data_dir=data_dir)
 
 
+@app.command()
+def forget(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SET",
+            help="A set that prepare --format has written, with its trace beside it.",
+            show_default=False,
+        ),
+    ],
+    *,
+    person: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Name or handle of somebody to take out; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    conversation: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Id of a conversation to take out; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    mentions: Annotated[
+        bool,
+        typer.Option("--mentions", help="Also take out what holds the name."),
+    ] = False,
+    data_dir: DataDir = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Look for fine-tuning jobs on this server too; its key is read from "
+            "OPENAI_API_KEY.",
+            show_default=False,
+        ),
+    ] = None,
+    openai: Annotated[
+        bool, typer.Option("--openai", help="Look for fine-tuning jobs at OpenAI too.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take a person or a conversation out of a set, and list the jobs that used it."""
+    from langchain_chatexports.cli import forgetting
+
+    if not person and not conversation:
+        msg = "Say what to forget: --person NAME or --conversation ID."
+        raise typer.BadParameter(msg)
+    request = forgetting.Request(
+        people=tuple(person or ()),
+        conversations=tuple(conversation or ()),
+        mentions=mentions,
+    )
+    servers = forgetting.Servers(data_dir=data_dir, base_url=base_url, openai=openai)
+    report, jobs = forgetting.forget_and_list(path, request, servers)
+    if as_json:
+        listed = [job.to_dict() for job in jobs]
+        print_json({**report.to_dict(), "jobs": listed})
+        return
+    forgetting.say_report(report, jobs)
+
+
 def run() -> None:
     """Run the command line and turn errors into a line and an exit status."""
     debug = "--debug" in sys.argv[1:]
@@ -357,6 +475,39 @@ def run() -> None:
             raise
         say("stopped")
         sys.exit(130)
+
+
+def _prepare_set(
+    paths: list[Path],
+    output: Path,
+    options: "PrepareOptions",
+    *,
+    format_name: str,
+    split: bool,
+    dedup: str,
+    consent: str | None,
+    as_json: bool,
+) -> None:
+    from langchain_chatexports.cli import datasets
+    from langchain_chatexports.cli.preparation import prepare_with_speaker
+
+    wanted = datasets.set_options(format_name, split=split, dedup=dedup)
+    writer = datasets.SetWriter(replace(wanted, consent=consent), output)
+    done = prepare_with_speaker(paths, wanted.adapted(options), writer)
+    done.say_speaker()
+    if as_json:
+        exports = [
+            {"path": str(export.path), "format": export.format, **summary.to_dict()}
+            for export, summary in done.summaries()
+        ]
+        print_json({**writer.written.to_dict(), "exports": exports})
+        return
+    for export, summary in done.summaries():
+        say(f"{export.path}: {export.format}")
+        say(str(summary))
+    say(str(writer.written))
+    if next_path := datasets.path_to_train_on(writer.written):
+        say(f"Next: chatexports finetune {_quoted(next_path)}")
 
 
 def _prepare_options(

@@ -13,11 +13,18 @@ from langchain_chatexports.cli.exports import is_examples_file, open_export
 from langchain_chatexports.exceptions import ExportFormatError, SenderNotFoundError
 from langchain_chatexports.finetuning.examples import to_training_examples
 from langchain_chatexports.finetuning.jsonl import read_jsonl
-from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatRuns
+from langchain_chatexports.steps import (
+    ChunkSessions,
+    MapAIMessages,
+    MergeChatRuns,
+    SplitSessions,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from langchain_core.chat_sessions import ChatSession
 
     from langchain_chatexports.chat_loaders.accounting import CountedPass, ExportSummary
     from langchain_chatexports.cli.exports import Export
@@ -38,6 +45,7 @@ class PrepareOptions:
         whole: One example a conversation, no windows.
         keep_tail: Add a last, shorter window.
         keep_trailing: Keep messages after the last answer.
+        conversations: Cut threads into conversations first, at their silences.
     """
 
     ai: tuple[str, ...] = ()
@@ -46,6 +54,7 @@ class PrepareOptions:
     whole: bool = False
     keep_tail: bool = False
     keep_trailing: bool = False
+    conversations: bool = False
 
     def steps(self) -> tuple[SessionTransform, ...]:
         """Give the steps that these options stand for."""
@@ -53,6 +62,8 @@ class PrepareOptions:
             MergeChatRuns(),
             MapAIMessages(sender=self.ai or None),
         )
+        if self.conversations:
+            steps = (SplitSessions(), *steps)
         if self.whole:
             return steps
         windows = ChunkSessions(
@@ -69,12 +80,13 @@ class Preparation:
         paths: The exports, or JSONL files of examples.
         options: How sessions become examples.
         examples: Examples given so far.
+        passes: The exports that are being read, each with its counted pass.
     """
 
     paths: Sequence[Path]
     options: PrepareOptions
     examples: int = 0
-    _passes: list[tuple[Export, CountedPass]] = field(default_factory=list)
+    passes: list[tuple[Export, CountedPass]] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[TrainingExample]:
         """Read the exports and give their examples, lazily."""
@@ -83,28 +95,46 @@ class Preparation:
             self.examples += 1
             yield example
 
-    def _source(self) -> Iterator[TrainingExample]:
+    def reads_examples(self) -> bool:
+        """Tell whether the paths are files of examples, and not exports.
+
+        Raises:
+            ExportFormatError: If some are and some are not.
+        """
         prepared = [is_examples_file(path) for path in self.paths]
-        if all(prepared):
-            lines = chain.from_iterable(read_jsonl(path) for path in self.paths)
-            # What is wrong in them is found by the tuner, before anything is sent.
-            return cast("Iterator[TrainingExample]", lines)
-        if any(prepared):
+        if any(prepared) and not all(prepared):
             which = self.paths[prepared.index(True)]
             msg = (
                 f"{which} holds examples and other paths are exports. Give one kind: "
                 "prepare the exports first, or leave the file out."
             )
             raise ExportFormatError(msg)
+        return all(prepared)
+
+    def _source(self) -> Iterator[TrainingExample]:
+        if self.reads_examples():
+            lines = chain.from_iterable(read_jsonl(path) for path in self.paths)
+            # What is wrong in them is found by the tuner, before anything is sent.
+            return cast("Iterator[TrainingExample]", lines)
+        keep_trailing = self.options.keep_trailing
+        return to_training_examples(self.sessions(), keep_trailing=keep_trailing)
+
+    def sessions(
+        self, steps: Sequence[SessionTransform] | None = None
+    ) -> Iterator[ChatSession]:
+        """Read the exports and give their sessions, lazily.
+
+        Args:
+            steps: The steps to pass them through; `None` for those of the options.
+        """
         exports = [open_export(path) for path in self.paths]
-        steps = self.options.steps()
-        self._passes = [(e, counted_pass(e.loader, steps)) for e in exports]
-        sessions = chain.from_iterable(counted for _, counted in self._passes)
-        return to_training_examples(sessions, keep_trailing=self.options.keep_trailing)
+        steps = self.options.steps() if steps is None else steps
+        self.passes = [(e, counted_pass(e.loader, steps)) for e in exports]
+        return chain.from_iterable(counted for _, counted in self.passes)
 
     def summaries(self) -> list[tuple[Export, ExportSummary]]:
         """Give the counts of each export, as far as it was read."""
-        return [(export, counted.summary()) for export, counted in self._passes]
+        return [(export, counted.summary()) for export, counted in self.passes]
 
     def senders(self) -> dict[str, int]:
         """Give the messages of each sender, most first, as far as they were read."""

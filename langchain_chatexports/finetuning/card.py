@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from langchain_chatexports.finetuning.deduplication import DuplicateCounts
     from langchain_chatexports.finetuning.examples import ExampleCounts
+    from langchain_chatexports.finetuning.preferences import PreferenceCounts
     from langchain_chatexports.finetuning.splits import ExampleSplits
 
 __all__ = ["CardNotes", "SourceFile", "Stage", "card_markdown", "hash_source"]
@@ -66,6 +67,16 @@ class Stage:
     left_out: Mapping[str, int] = field(default_factory=dict)
     added: Mapping[str, int] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        """Give it as a line for a terminal."""
+        counts = {**self.added, **self.left_out}
+        reasons = [
+            f"{count:,} {'added' if reason in self.added else 'left out'}: {reason}"
+            for reason, count in counts.items()
+        ]
+        line = f"{self.name}: {self.taken:,} {self.unit} -> {self.given:,}"
+        return "; ".join([line, *reasons])
+
     @property
     def adds_up(self) -> bool:
         """Whether everything is accounted for."""
@@ -105,6 +116,9 @@ class CardNotes:
     duplicates: DuplicateCounts | None = None
     """The counts of `deduplicate_examples`."""
 
+    preferences: PreferenceCounts | None = None
+    """The counts of `edit_preferences` or `reaction_labels`."""
+
     splits: ExampleSplits | None = None
     """The parts, from `split_examples`; known where they are what is written."""
 
@@ -123,20 +137,14 @@ class CardNotes:
             "steps": list(dict.fromkeys(steps)),
             "redacted": "Redact" in steps,
             "consent": self.consent,
-            "stages": [stage.to_dict() for stage in self._stages(summaries)],
+            "stages": [
+                stage.to_dict()
+                for stage in (*_export_stages(summaries), *self.example_stages())
+            ],
         }
 
-    def _stages(self, summaries: Iterable[ExportSummary]) -> Iterator[Stage]:
-        for summary in summaries:
-            yield Stage(
-                f"Export ({summary.platform})",
-                "messages",
-                summary.found,
-                summary.kept,
-                dict(summary.skipped),
-            )
-            for step in summary.steps:
-                yield _step_stage(step)
+    def example_stages(self) -> Iterator[Stage]:
+        """Give what became of the sessions and examples, behind the export's steps."""
         if self.counts is not None:
             yield from _example_stages(self.counts)
         if self.duplicates is not None:
@@ -146,6 +154,14 @@ class CardNotes:
                 self.duplicates.examples,
                 self.duplicates.kept,
                 dict(sorted(self.duplicates.left_out.items())),
+            )
+        if self.preferences is not None:
+            yield Stage(
+                "Preferences",
+                "answers",
+                self.preferences.answers,
+                self.preferences.given,
+                dict(sorted(self.preferences.left_out.items())),
             )
         if self.splits is not None:
             kept = sum(map(len, self.splits.parts().values()))
@@ -282,6 +298,19 @@ def _redaction(facts: Mapping[str, Any]) -> str:
 def _summary(counted: CountedPass | ExportSummary) -> ExportSummary:
     summary = getattr(counted, "summary", None)
     return summary() if callable(summary) else counted  # type: ignore[return-value] # a pass has the method, a summary is one
+
+
+def _export_stages(summaries: Iterable[ExportSummary]) -> Iterator[Stage]:
+    for summary in summaries:
+        yield Stage(
+            f"Export ({summary.platform})",
+            "messages",
+            summary.found,
+            summary.kept,
+            dict(summary.skipped),
+        )
+        for step in summary.steps:
+            yield _step_stage(step)
 
 
 def _iso(moment: datetime) -> str:

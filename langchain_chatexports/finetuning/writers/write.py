@@ -82,6 +82,8 @@ class WrittenSet:
     answers_written: int
     examples_left_out: Mapping[str, int] = field(default_factory=dict)
     answers_left_out: Mapping[str, int] = field(default_factory=dict)
+    stages: tuple[Stage, ...] = ()
+    """What became of sessions and examples, stage by stage; each one adds up."""
 
     def to_dict(self) -> dict[str, Any]:
         """Give it in JSON types."""
@@ -97,6 +99,7 @@ class WrittenSet:
             "answers": self.answers,
             "answers_written": self.answers_written,
             "answers_left_out": dict(self.answers_left_out),
+            "stages": [stage.to_dict() for stage in self.stages],
         }
 
     def __str__(self) -> str:
@@ -104,14 +107,8 @@ class WrittenSet:
         rows = ", ".join(
             f"{name}: {count:,} rows" for name, count in self.files.items()
         )
-        lines = [
-            f"{self.path} ({self.format}): {rows}",
-            f"examples  {self.examples:,} given, {self.examples_written:,} written",
-            f"answers   {self.answers:,} given, {self.answers_written:,} written",
-        ]
-        for reason, count in self.answers_left_out.items():
-            lines.append(f"          {count:,} left out: {reason}")
-        return "\n".join([*lines, f"card      {self.card}", f"trace     {self.trace}"])
+        lines = [f"{self.path} ({self.format}): {rows}", *map(str, self.stages)]
+        return "\n".join([*lines, f"card: {self.card}", f"trace: {self.trace}"])
 
 
 def write_dataset(
@@ -272,6 +269,7 @@ def _publish(
         answers_written=rows.taught,
         examples_left_out=stages[0].left_out,
         answers_left_out=stages[1].left_out,
+        stages=(*notes.example_stages(), *stages),
     )
 
 

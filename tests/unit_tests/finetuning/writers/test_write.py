@@ -179,7 +179,8 @@ def test_the_summary_names_what_was_left_out(tmp_path):
     )
     assert written.examples_left_out == {"no_prompt": 1}
     assert written.answers_left_out == {"no_prompt": 2}
-    assert "2 left out: no_prompt" in str(written)
+    assert "3 answers -> 1; 2 left out: no_prompt" in str(written)
+    assert all(stage.adds_up for stage in written.stages)
     assert written.to_dict()["answers_written"] == 1
 
 
