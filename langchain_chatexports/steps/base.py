@@ -263,6 +263,10 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
             return TransformedChatLoader(other, self)
         return cast("RunnableSequence[Any, Any]", super().__ror__(cast("Any", other)))
 
+    def __str__(self) -> str:
+        """Show the step as it is written; pydantic would show its fields only."""
+        return repr(self)
+
     # `ChatSession` is a `typing.TypedDict`, which pydantic refuses below Python 3.12.
     @property
     def InputType(self) -> Any:  # noqa: N802 - langchain-core's name

@@ -1,8 +1,14 @@
-"""langchain-community's loaders under the suite; what they fail is marked, with why."""
+"""langchain-community's loaders under the suite; what they fail is marked, with why.
+
+The table in docs/standard_tests.md is made of the marks here. After a change:
+`python -m tests.integration_tests.standard_tests.test_community`.
+"""
 
 from __future__ import annotations
 
 import gc
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +19,6 @@ from tests.integration_tests.standard_tests import exports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 # Python 3.13 warns when it finds the connections that the iMessage loader left open.
 pytestmark = [
@@ -139,3 +144,34 @@ class TestSlack(ChatLoaderUnitTests):
     @fails("`role` is no field of a message, and does not come back")
     def test_sessions_survive_serialization(self, loader) -> None:
         super().test_sessions_survive_serialization(loader)
+
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "standard_tests.md"
+TABLE = re.compile(r"(<!-- community: .*? -->\n\n)(?:\|.*\n)*")
+
+
+def table() -> str:
+    """List the failures that the marks of this module expect."""
+    rows = ["| Loader | Check that fails | Why |", "|---|---|---|"]
+    for suite in ChatLoaderUnitTests.__subclasses__():
+        if suite.__module__ != __name__:
+            continue
+        name = f"`{suite().chat_loader_class.__name__}`"
+        failures = [
+            f"| {name} | `{check}` | {mark.kwargs['reason']} |"
+            for check, test in vars(suite).items()
+            for mark in getattr(test, "pytestmark", ())
+        ]
+        rows += failures or [f"| {name} | none | |"]
+    return "\n".join(rows) + "\n"
+
+
+def test_page_shows_the_table_of_these_failures() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert TABLE.sub(lambda found: found[1] + table(), text) == text
+    assert table() in text
+
+
+if __name__ == "__main__":
+    text = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(TABLE.sub(lambda found: found[1] + table(), text), encoding="utf-8")

@@ -218,6 +218,11 @@ def test_repr_of_a_pipeline_is_what_was_written() -> None:
     )
 
 
+@pytest.mark.parametrize("step", [MergeChatRuns(), PREPARE], ids=repr)
+def test_step_prints_as_it_is_written(step: SessionTransform) -> None:
+    assert str(step) == repr(step)
+
+
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_pipeline_of_any_length_has_a_graph(count: int) -> None:
     steps = (MergeChatRuns(), ChunkSessions())[:count]

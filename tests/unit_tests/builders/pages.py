@@ -1,0 +1,28 @@
+"""The code of a documentation page, and what the page says that it prints."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+_FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)^```$", re.MULTILINE)
+
+
+class Block(NamedTuple):
+    """A block of Python, and the block `output` behind it, if there is one."""
+
+    code: str
+    output: str | None
+
+
+def read_page(name: str) -> list[Block]:
+    """Read the blocks marked `python`; those marked `python no-run` are left out."""
+    fences = _FENCE.findall((DOCS / name).read_text(encoding="utf-8"))
+    blocks = []
+    for index, (info, code) in enumerate(fences):
+        if info == "python":
+            after, output = fences[index + 1] if index + 1 < len(fences) else ("", "")
+            blocks.append(Block(code, output if after == "output" else None))
+    return blocks
