@@ -9,6 +9,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from langchain_chatexports.finetuning.card import (
+        CardNotes,
+        Stage,
+        hash_source,
+    )
+    from langchain_chatexports.finetuning.deduplication import (
+        DuplicateCounts,
+        deduplicate_examples,
+    )
     from langchain_chatexports.finetuning.estimate import (
         TrainingEstimate,
         estimate_training,
@@ -19,30 +28,82 @@ if TYPE_CHECKING:
         TrainingMessage,
         to_training_examples,
     )
+    from langchain_chatexports.finetuning.forgetting import (
+        ForgetReport,
+        JobUse,
+        find_jobs,
+        forget,
+    )
     from langchain_chatexports.finetuning.jsonl import read_jsonl, write_jsonl
+    from langchain_chatexports.finetuning.preferences import (
+        PreferenceCounts,
+        edit_preferences,
+        reaction_labels,
+    )
+    from langchain_chatexports.finetuning.provenance import (
+        ExampleOrigin,
+        TracedExample,
+        trace_examples,
+    )
     from langchain_chatexports.finetuning.run import FineTuningRun
+    from langchain_chatexports.finetuning.splits import (
+        ExampleSplits,
+        split_examples,
+    )
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
     from langchain_chatexports.finetuning.validation import (
         TrainingProblem,
         validate_examples,
     )
+    from langchain_chatexports.finetuning.writers import (
+        WrittenSet,
+        to_dataset,
+        write_dataset,
+    )
 
 __all__ = [
+    "CardNotes",
     "ChatFineTuner",
+    "DuplicateCounts",
     "ExampleCounts",
+    "ExampleOrigin",
+    "ExampleSplits",
     "FineTuningRun",
+    "ForgetReport",
+    "JobUse",
+    "PreferenceCounts",
+    "Stage",
+    "TracedExample",
     "TrainingEstimate",
     "TrainingExample",
     "TrainingMessage",
     "TrainingProblem",
+    "WrittenSet",
+    "deduplicate_examples",
+    "edit_preferences",
     "estimate_training",
+    "find_jobs",
+    "forget",
+    "hash_source",
+    "reaction_labels",
     "read_jsonl",
+    "split_examples",
+    "to_dataset",
     "to_training_examples",
+    "trace_examples",
     "validate_examples",
+    "write_dataset",
     "write_jsonl",
 ]
 
 _MODULES = {
+    "card": ("CardNotes", "Stage", "hash_source"),
+    "deduplication": ("DuplicateCounts", "deduplicate_examples"),
+    "forgetting": ("ForgetReport", "JobUse", "find_jobs", "forget"),
+    "preferences": ("PreferenceCounts", "edit_preferences", "reaction_labels"),
+    "provenance": ("ExampleOrigin", "TracedExample", "trace_examples"),
+    "splits": ("ExampleSplits", "split_examples"),
+    "writers": ("WrittenSet", "to_dataset", "write_dataset"),
     "estimate": ("TrainingEstimate", "estimate_training"),
     "examples": (
         "ExampleCounts",
