@@ -128,14 +128,13 @@ class ChatAccess:
         self._is_given = is_given
 
     def chat_model(
-        self, name: str, *, base_model: str, metadata: dict[str, Any], **kwargs: Any
+        self, name: str, *, base_model: str, **kwargs: Any
     ) -> BaseChatOpenAI:
         """Build the chat model of a tuned model.
 
         Args:
             name: The tuned model.
             base_model: The model it was tuned from, whose tokens it counts.
-            metadata: What traces should say.
             **kwargs: Arguments of the chat model.
 
         Returns:
@@ -151,7 +150,6 @@ class ChatAccess:
             "stream_usage": True,
             "default_query": dict(getattr(client, "_custom_query", {})) or None,
             "default_headers": _headers(client) or None,
-            "metadata": {**metadata, **(kwargs.pop("metadata", None) or {})},
         }
         if self._is_given:
             common.update(timeout=client.timeout, max_retries=client.max_retries)

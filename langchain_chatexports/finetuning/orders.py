@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import uuid
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.finetuning.jsonl import write_jsonl
@@ -25,6 +28,9 @@ DATA_KEY = "langchain_chatexports_data"
 
 _NAME_DIGITS = 32
 _SHORTEST_PRIVATE = 3
+
+# So many words in a row are no coincidence.
+_RUN_LENGTH = 3
 
 
 def uploaded_name(digest: str) -> str:
@@ -128,11 +134,25 @@ class Order:
         return body
 
     def hides(self, said: str) -> str:
-        """Take the order's texts out of something that the server said."""
+        """Take the order's texts out of something that the server said.
+
+        That is any whole text, and any run of words that stands in a text.
+        """
+        asked = {run for run, _ in _word_runs(said)}
+        found: set[tuple[str, ...]] = set()
         for text in self._texts():
-            if len(text) >= _SHORTEST_PRIVATE and text in said:
+            if len(text) >= _SHORTEST_PRIVATE:
                 said = said.replace(text, "…")
-        return said
+            found.update(run for run, _ in _word_runs(text) if run in asked)
+        is_private = bytearray(len(said))
+        for run, place in _word_runs(said):
+            if run in found:
+                is_private[place] = b"\1" * (place.stop - place.start)
+        groups = groupby(zip(said, is_private, strict=True), key=itemgetter(1))
+        return "".join(
+            "…" if private else "".join(char for char, _ in chars)
+            for private, chars in groups
+        )
 
     def _texts(self) -> Iterator[str]:
         files = [self.training, *([self.validation] if self.validation else [])]
@@ -146,3 +166,11 @@ class Order:
                     values.extend(value)
                 elif isinstance(value, str):
                     yield value
+
+
+def _word_runs(text: str) -> Iterator[tuple[tuple[str, ...], slice]]:
+    words = list(re.finditer(r"\w+", text))
+    for start in range(len(words) - _RUN_LENGTH + 1):
+        run = words[start : start + _RUN_LENGTH]
+        place = slice(run[0].start(), run[-1].end())
+        yield tuple(word[0].casefold() for word in run), place

@@ -166,14 +166,16 @@ def pause_before_retry(
             the last attempt.
     """
     if not is_passing(problem) or attempt >= _ATTEMPTS:
-        raise explained(problem, situation) from cause_of(problem)
+        raise explained(problem, situation) from cause_of(problem, situation)
     asked = asks_to_wait(problem)
     if asked is not None and (asked > MAX_RETRY_AFTER or asked > deadline.remaining()):
-        raise explained(problem, situation, wait=asked) from cause_of(problem)
+        raise explained(problem, situation, wait=asked) from cause_of(
+            problem, situation
+        )
     growing = min(_FIRST_PAUSE * 2 ** (attempt - 1), _LONGEST_PAUSE)
     pause = asked if asked is not None else growing * deadline.clock.jitter()
     if pause >= deadline.remaining():
-        raise deadline.error(situation) from cause_of(problem)
+        raise deadline.error(situation) from cause_of(problem, situation)
     yield Sleep(pause)
 
 

@@ -201,19 +201,20 @@ class FineTuningRun:
                 "first."
             )
             raise FineTuningError(msg, job_id=self.id, status=self.status)
-        metadata: dict[str, Any] = {
+        arguments = {**self._tuner.chat_model_kwargs, **kwargs}
+        arguments["metadata"] = {
             "fine_tuning_job_id": self.id,
             "base_model": self._job.model,
+            **self._data_hash(),
+            **(arguments.get("metadata") or {}),
         }
-        data_hash = (self._job.metadata or {}).get(DATA_KEY)
-        if data_hash:
-            metadata["training_data_sha256"] = data_hash
         return self._chats.chat_model(
-            str(name),
-            base_model=self._job.model,
-            metadata=metadata,
-            **{**self._tuner.chat_model_kwargs, **kwargs},
+            str(name), base_model=self._job.model, **arguments
         )
+
+    def _data_hash(self) -> dict[str, str]:
+        data_hash = (self._job.metadata or {}).get(DATA_KEY)
+        return {"training_data_sha256": data_hash} if data_hash else {}
 
     def delete_training_file(self) -> None:
         """Delete the training file, and the validation file, from the server."""

@@ -141,8 +141,17 @@ def asks_to_wait(error: BaseException) -> float | None:
         return None
 
 
-def cause_of(error: Exception) -> Exception | None:
-    """Give the error to chain, unless it could show what was sent."""
+def cause_of(error: Exception, situation: Situation) -> Exception | None:
+    """Give the error to chain, with nothing private in its text.
+
+    Tracebacks and traces show it, and servers repeat what they were sent.
+    """
+    from openai import APIError
+
+    if isinstance(error, APIError):
+        error.message = public_text(error.message, situation.hides)
+        error.args = (error.message,)
+        return error
     # These hold the bytes that they could not read or write.
     return None if isinstance(error, ValueError) else error
 

@@ -36,6 +36,8 @@ from langchain_chatexports.finetuning.server_errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from langchain_chatexports.finetuning.protocol import Protocol
 
 __all__ = ["ENDED", "Submission", "delete_files", "warn_of_shutdown"]
@@ -70,6 +72,7 @@ class Submission:
         poll_interval: Seconds between looks at something that is not ready.
         delete_training_file: Delete what was uploaded if no job comes of it.
         file_expires_after: Seconds after which the server deletes the files by itself.
+        hides: Takes what is private out of a server's message.
         job_id: The job, once it is known.
         perhaps_created: Whether a create was sent whose answer was lost.
     """
@@ -80,6 +83,7 @@ class Submission:
     poll_interval: float = 2.0
     delete_training_file: bool = False
     file_expires_after: int | None = None
+    hides: Callable[[str], str] = str
     job_id: str | None = None
     perhaps_created: bool = False
     _files: list[str] = field(default_factory=list)
@@ -283,7 +287,7 @@ class Submission:
         interval = min(self.poll_interval, 1.0)
         while True:
             if file.status in _FILE_BAD:
-                said = public_text(str(file.status_details or ""), self.order.hides)
+                said = public_text(str(file.status_details or ""), self.hides)
                 msg = (
                     f"{self.server} could not use the uploaded file {file.id}"
                     f"{': ' + said if said else ''}. {_NOTHING_ORDERED} Check the "
@@ -351,7 +355,7 @@ class Submission:
     ) -> Protocol[Any]:
         situation = self._situation("creating the job").with_(creates_job=True)
         if not is_passing(problem):
-            raise explained(problem, situation) from cause_of(problem)
+            raise explained(problem, situation) from cause_of(problem, situation)
         if status_of(problem) != 429:  # noqa: PLR2004 - refused for certain
             self.perhaps_created = True
         if self.perhaps_created:
@@ -396,7 +400,7 @@ class Submission:
             server=self.server,
             doing=doing,
             consequence=_NOTHING_ORDERED,
-            hides=self.order.hides,
+            hides=self.hides,
         )
 
 

@@ -391,10 +391,7 @@ class ChatFineTuner(RunnableSerializable[Any, Any]):
         # A wrong argument, or a missing deployment, must not show after the bill.
         try:
             self.access().chat_access(client).chat_model(
-                self.model,
-                base_model=self.model,
-                metadata={},
-                **self.chat_model_kwargs,
+                self.model, base_model=self.model, **self.chat_model_kwargs
             )
         except ValidationError as error:
             fields = sorted(
@@ -412,7 +409,7 @@ class ChatFineTuner(RunnableSerializable[Any, Any]):
         submission = self._submission(order, client, deadline)
         with hold(f"{submission.server} {order.key}"), name_job_on_interrupt(None):
             job = drive(submission.run(), client, self.clock)
-        return self._run_of(job, client, hides=order.hides)
+        return self._run_of(job, client, submission.hides)
 
     async def _asubmit(
         self, order: Order, client: Any, deadline: Deadline
@@ -421,7 +418,7 @@ class ChatFineTuner(RunnableSerializable[Any, Any]):
         with name_job_on_interrupt(None):
             async with ahold(f"{submission.server} {order.key}"):
                 job = await adrive(submission.run(), client, self.clock)
-        return self._run_of(job, client, hides=order.hides)
+        return self._run_of(job, client, submission.hides)
 
     def _submission(self, order: Order, client: Any, deadline: Deadline) -> Submission:
         return Submission(
@@ -431,14 +428,19 @@ class ChatFineTuner(RunnableSerializable[Any, Any]):
             poll_interval=self.poll_interval,
             delete_training_file=self.delete_training_file,
             file_expires_after=self.file_expires_after,
+            hides=_without_key(client, order.hides),
         )
 
     def _run_of(
-        self, job: Any, client: Any, *, hides: Callable[[str], str] = str
+        self, job: Any, client: Any, hides: Callable[[str], str] = str
     ) -> FineTuningRun:
-        chats = self.access().chat_access(client)
-        server = _public_url(client)
-        return FineTuningRun(self, job, server=server, chats=chats, hides=hides)
+        return FineTuningRun(
+            self,
+            job,
+            server=_public_url(client),
+            chats=self.access().chat_access(client),
+            hides=_without_key(client, hides),
+        )
 
     def _retrieve(self, job_id: str, client: Any) -> Protocol[Any]:
         situation = Situation(
@@ -446,6 +448,7 @@ class ChatFineTuner(RunnableSerializable[Any, Any]):
             doing="reading the job",
             consequence=f"Nothing was changed; is {job_id!r} a job of this account?",
             job_id=job_id,
+            hides=_without_key(client),
         )
         return ask(
             "fine_tuning.jobs.retrieve",
@@ -511,6 +514,13 @@ def _written(examples: list[Mapping[str, Any]]) -> TrainingFile:
             "Nothing was sent."
         )
         raise TrainingDataError(msg) from None
+
+
+def _without_key(
+    client: Any, hides: Callable[[str], str] = str
+) -> Callable[[str], str]:
+    key = client.api_key
+    return lambda said: hides(said.replace(key, "…") if key else said)
 
 
 def _public_url(client: Any) -> str:

@@ -153,11 +153,13 @@ class Watch:
         situation = self.situation(f"waiting for job {self.job.id}")
         lost = status_of(error) == 404 and self._failures < _LOST_JOB  # noqa: PLR2004
         if not is_passing(error) and not lost:
-            raise explained(error, situation) from cause_of(error)
+            raise explained(error, situation) from cause_of(error, situation)
         asked = asks_to_wait(error)
         if asked is not None:
             if asked > MAX_RETRY_AFTER or asked > self.deadline.remaining():
-                raise explained(error, situation, wait=asked) from cause_of(error)
+                raise explained(error, situation, wait=asked) from cause_of(
+                    error, situation
+                )
             yield Sleep(asked)
         if self._failures % _WARN_EVERY == 0:
             logger.warning(

@@ -6,12 +6,16 @@ import asyncio
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from langchain_openai.chat_models import _client_utils
+
 from langchain_chatexports.finetuning.protocol import Clock
 from langchain_chatexports.finetuning.tuner import ChatFineTuner
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from langchain_openai.chat_models.base import BaseChatOpenAI
 
     from tests.unit_tests.builders.openai_server import OpenAIServer
 
@@ -71,3 +75,27 @@ def make_examples(count: int = 10, marker: str = "") -> list[dict[str, Any]]:
         }
         for number in range(count)
     ]
+
+
+def chat(model: BaseChatOpenAI, text: str = "Ready?") -> str:
+    """Ask a model, and close its connections: langchain-openai keeps them open."""
+    try:
+        return str(model.invoke(text).content)
+    finally:
+        model.root_client.close()
+        _forget_clients()
+
+
+async def achat(model: BaseChatOpenAI, text: str = "Ready?") -> str:
+    """Ask a model asynchronously, in pieces."""
+    try:
+        return "".join([str(chunk.content) async for chunk in model.astream(text)])
+    finally:
+        await model.root_async_client.close()
+        _forget_clients()
+
+
+def _forget_clients() -> None:
+    # It keeps them by their URL, and a later server could get the same port.
+    for name in ("_cached_sync_httpx_client", "_cached_async_httpx_client"):
+        getattr(_client_utils, name).cache_clear()

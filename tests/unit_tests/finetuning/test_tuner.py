@@ -1,0 +1,423 @@
+"""The tuner as a Runnable: inputs, pipes, settings, serialization, limits."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langchain_core._api.beta_decorator import LangChainBetaWarning
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.load import dumps, loads
+from langchain_core.messages import HumanMessage
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import RunnableLambda
+from pydantic import ValidationError
+
+import langchain_chatexports
+from langchain_chatexports import ChatFineTuner
+from langchain_chatexports.exceptions import (
+    FineTuningError,
+    FineTuningUnavailableError,
+    SenderNotFoundError,
+    TrainingBudgetError,
+    TrainingDataError,
+)
+from langchain_chatexports.finetuning.jsonl import write_jsonl
+from langchain_chatexports.steps import MapAIMessages, MergeChatRuns
+from tests.unit_tests.builders.openai_server import (
+    BASE_MODEL,
+    KEY,
+    OpenAIServer,
+    refused,
+)
+from tests.unit_tests.builders.tuners import chat, make_examples, make_tuner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from langchain_core.chat_sessions import ChatSession
+
+    from langchain_chatexports.finetuning.estimate import TrainingEstimate
+
+MODEL = "ft:tiny-1:org::1"
+
+
+@pytest.fixture
+def server() -> Iterator[OpenAIServer]:
+    with OpenAIServer().running() as running:
+        yield running
+
+
+class Races(BaseChatLoader):
+    """Ten sessions of two speakers."""
+
+    def __init__(self) -> None:
+        self.threads: set[str] = set()
+
+    def lazy_load(self) -> Iterator[ChatSession]:
+        self.threads.add(threading.current_thread().name)
+        for number in range(10):
+            yield {
+                "messages": [
+                    HumanMessage(
+                        f"Race {number}?", additional_kwargs={"sender": "Hare"}
+                    ),
+                    HumanMessage("Won.", additional_kwargs={"sender": "Tortoise"}),
+                    HumanMessage("Again!", additional_kwargs={"sender": "Hare"}),
+                ]
+            }
+
+
+STEPS = MergeChatRuns() | MapAIMessages(sender="Tortoise")
+
+
+def test_a_loader_with_steps_is_an_input(server: OpenAIServer) -> None:
+    model = make_tuner(server).invoke(Races() | STEPS)
+    assert model.model_name == MODEL
+
+
+def test_the_tuner_ends_a_pipe_of_steps(server: OpenAIServer) -> None:
+    model = (STEPS | make_tuner(server)).invoke(Races())
+    assert model.model_name == MODEL
+
+
+def test_the_pipe_streams_one_model(server: OpenAIServer) -> None:
+    (model,) = (STEPS | make_tuner(server)).stream(Races())
+    assert model.model_name == MODEL
+
+
+async def test_the_pipe_works_asynchronously(server: OpenAIServer) -> None:
+    model = await (STEPS | make_tuner(server)).ainvoke(Races())
+    assert model.model_name == MODEL
+
+
+def test_the_model_goes_on_in_a_chain(server: OpenAIServer) -> None:
+    model = make_tuner(server).invoke(make_examples())
+    chain = ChatPromptTemplate.from_template("{text}") | model | StrOutputParser()
+    assert chain.invoke({"text": "Ready?"}) == "Slow and steady"
+    chat(model)
+
+
+def test_a_function_around_invoke_asks_the_model_and_so_is_not_the_way(
+    server: OpenAIServer,
+) -> None:
+    """What the docstring warns of: LangChain invokes the Runnable that comes back."""
+    chain = RunnableLambda(make_tuner(server).invoke)
+    with pytest.raises(ValueError, match=r"Invalid input type|message"):
+        chain.invoke(Races() | STEPS)
+    prompts = RunnableLambda(lambda given: make_tuner(server).submit(given).wait())
+    assert prompts.invoke(make_examples()).chat_model().model_name
+
+
+def test_a_path_is_an_input(server: OpenAIServer, tmp_path: Path) -> None:
+    write_jsonl(make_examples(), tmp_path / "a.jsonl")
+    assert make_tuner(server).invoke(tmp_path / "a.jsonl").model_name == MODEL
+
+
+def test_the_same_data_in_another_form_is_the_same_order(
+    server: OpenAIServer, tmp_path: Path
+) -> None:
+    write_jsonl(make_examples(), tmp_path / "a.jsonl")
+    tuner = make_tuner(server)
+    tuner.submit(tmp_path / "a.jsonl")
+    tuner.submit(make_examples())
+    tuner.submit([example["messages"] for example in make_examples()])
+    assert len(server.jobs) == 1
+
+
+@pytest.mark.parametrize("loader", [Races(), Races() | STEPS], ids=["plain", "ours"])
+def test_a_loader_before_the_tuner_is_a_type_error_that_says_how(
+    server: OpenAIServer, loader: Any
+) -> None:
+    with pytest.raises(TypeError, match=r"\.invoke\(loader\)"):
+        loader | make_tuner(server)
+
+
+def test_bound_settings_are_refused_and_not_ignored(server: OpenAIServer) -> None:
+    with pytest.raises(TypeError, match="n_epochs"):
+        make_tuner(server).bind(n_epochs=3).invoke(make_examples())
+    assert server.requests == []
+
+
+async def test_bound_settings_are_refused_asynchronously(server: OpenAIServer) -> None:
+    with pytest.raises(TypeError, match="n_epochs"):
+        await make_tuner(server).bind(n_epochs=3).ainvoke(make_examples())
+
+
+def test_sessions_without_the_ai_are_an_error(server: OpenAIServer) -> None:
+    with pytest.raises(SenderNotFoundError, match="'Hare'"):
+        make_tuner(server).invoke(Races())
+    assert server.requests == []
+
+
+def test_all_problems_are_told_before_the_first_request(server: OpenAIServer) -> None:
+    examples = make_examples(9)
+    examples[3]["messages"].append({"role": "user", "content": "Again!"})
+    examples[5]["messages"][0]["content"] = ""
+    with pytest.raises(TrainingDataError, match="3 rules") as caught:
+        make_tuner(server).invoke(examples)
+    assert len(caught.value.problems) == 3
+    assert "line 4, messages[2]" in str(caught.value)
+    assert server.requests == []
+
+
+def test_trailing_messages_pass_where_it_is_allowed(server: OpenAIServer) -> None:
+    examples = make_examples()
+    examples[3]["messages"].append({"role": "user", "content": "Again!"})
+    make_tuner(server, allow_trailing=True).invoke(examples)
+    assert len(server.jobs) == 1
+
+
+def test_validation_examples_are_checked_too(server: OpenAIServer) -> None:
+    with pytest.raises(TrainingDataError, match="validation examples"):
+        make_tuner(server, validation_examples=[{"messages": []}]).invoke(
+            make_examples()
+        )
+    assert server.requests == []
+
+
+def test_examples_that_are_not_json_are_told(server: OpenAIServer) -> None:
+    examples = make_examples()
+    examples[0]["tools"] = [{"f": object()}]
+    with pytest.raises(TrainingDataError, match="JSON"):
+        make_tuner(server).invoke(examples)
+
+
+def test_the_budget_is_compared_with_the_upper_bound(server: OpenAIServer) -> None:
+    seen: list[TrainingEstimate] = []
+
+    def confirm(estimate: TrainingEstimate) -> bool:
+        seen.append(estimate)
+        return True
+
+    make_tuner(server, confirm=confirm).invoke(make_examples())
+    (estimate,) = seen
+    assert (estimate.examples, estimate.epochs, estimate.exact) == (10, 10, False)
+    assert estimate.billed_tokens < estimate.billed_tokens_at_most
+    limit = estimate.billed_tokens_at_most
+    make_tuner(server, max_billed_tokens=limit).invoke(make_examples())
+    with pytest.raises(TrainingBudgetError, match="up to"):
+        make_tuner(server, max_billed_tokens=limit - 1).invoke(make_examples())
+    with pytest.raises(TrainingBudgetError, match="not confirmed"):
+        make_tuner(server, confirm=lambda _: False).submit(make_examples())
+
+
+def test_a_retry_pays_once(server: OpenAIServer) -> None:
+    server.faults.append(refused("GET /fine_tuning/jobs/[^/]+", 401))
+    tuner = make_tuner(server).with_retry(
+        retry_if_exception_type=(FineTuningUnavailableError,),
+        wait_exponential_jitter=False,
+        stop_after_attempt=2,
+    )
+    assert tuner.invoke(make_examples()).model_name == MODEL
+    assert (len(server.jobs), server.uploads) == (1, 1)
+
+
+def test_a_retry_with_an_iterator_is_refused(server: OpenAIServer) -> None:
+    server.faults.append(refused("GET /fine_tuning/jobs", 401))
+    tuner = make_tuner(server).with_retry(
+        retry_if_exception_type=(FineTuningUnavailableError,),
+        wait_exponential_jitter=False,
+        stop_after_attempt=2,
+    )
+    with pytest.raises(TrainingDataError, match="read before"):
+        tuner.invoke(iter(make_examples()))
+
+
+def test_a_batch_places_one_job_an_input(server: OpenAIServer) -> None:
+    models = make_tuner(server).batch(
+        [make_examples(), make_examples(11), make_examples()]
+    )
+    assert len(server.jobs) == 2
+    assert models[0].model_name == models[2].model_name != models[1].model_name
+
+
+async def test_reading_does_not_block_the_event_loop(server: OpenAIServer) -> None:
+    loader = Races()
+    await make_tuner(server).ainvoke(loader | STEPS)
+    assert loader.threads
+    assert threading.current_thread().name not in loader.threads
+
+
+def test_two_event_loops_one_after_the_other_work(server: OpenAIServer) -> None:
+    tuner = make_tuner(server)
+    for count in (10, 11):
+        assert asyncio.run(tuner.ainvoke(make_examples(count))).model_name
+    assert len(server.jobs) == 2
+
+
+class Recorder(BaseCallbackHandler):
+    def __init__(self) -> None:
+        self.custom: list[tuple[str, Any]] = []
+        self.told: list[str] = []
+
+    def on_custom_event(self, name: str, data: Any, **_: Any) -> None:
+        self.custom.append((name, data))
+
+    def on_chain_start(self, serialized: Any, inputs: Any, **kwargs: Any) -> None:
+        self.told.append(f"start {kwargs.get('name')} {serialized} {inputs}")
+
+    def on_chain_end(self, outputs: Any, **_: Any) -> None:
+        self.told.append(f"end {outputs}")
+
+    def on_chain_error(self, error: BaseException, **_: Any) -> None:
+        self.told.append(f"error {type(error).__name__}")
+
+
+def test_callbacks_see_the_events_as_json(server: OpenAIServer) -> None:
+    recorder = Recorder()
+    make_tuner(server).invoke(make_examples(), {"callbacks": [recorder]})
+    names = [name for name, _ in recorder.custom]
+    assert names == ["fine_tuning_event"] * 3
+    assert recorder.custom[0][1]["message"] == "Created fine-tuning job"
+
+
+async def test_astream_events_shows_them(server: OpenAIServer) -> None:
+    tuner = make_tuner(server)
+    seen = [
+        event["data"]["message"]
+        async for event in tuner.astream_events(make_examples(), version="v2")
+        if event["event"] == "on_custom_event"
+    ]
+    assert seen[0] == "Created fine-tuning job"
+    assert len(seen) == 3
+
+
+def test_a_trace_holds_counts_and_ids_only(server: OpenAIServer) -> None:
+    recorder = Recorder()
+    make_tuner(server).invoke(make_examples(), {"callbacks": [recorder]})
+    start, end = recorder.told
+    assert start == "start ChatFineTuner None {'input': ''}"
+    assert "'examples': 10" in end
+    assert "ftjob-1" in end
+
+
+def test_an_error_is_on_the_trace(server: OpenAIServer) -> None:
+    recorder = Recorder()
+    with pytest.raises(TrainingDataError):
+        make_tuner(server).invoke(make_examples(3), {"callbacks": [recorder]})
+    assert recorder.told[-1] == "error TrainingDataError"
+
+
+def test_a_tuner_survives_serialization_without_its_secrets() -> None:
+    tuner = ChatFineTuner(
+        model=BASE_MODEL,
+        base_url="http://127.0.0.1:9/v1",
+        api_key=KEY,
+        suffix="me",
+        n_epochs=3,
+        default_headers={"authorization": KEY},
+        validation_examples=make_examples(1),
+        on_event=print,
+        confirm=bool,
+    )
+    text = dumps(tuner)
+    assert KEY not in text
+    assert "tortoise" not in text
+    with pytest.warns(LangChainBetaWarning):
+        again = loads(
+            text,
+            allowed_objects=[ChatFineTuner],
+            valid_namespaces=["langchain_chatexports"],
+            secrets_map={"OPENAI_API_KEY": KEY},
+        )
+    assert again.api_key.get_secret_value() == KEY
+    assert (again.model, again.suffix, again.n_epochs) == (BASE_MODEL, "me", 3)
+    assert again.default_headers is None
+    assert '"langchain_chatexports", "finetuning", "ChatFineTuner"' in text
+
+
+def test_a_tuner_is_not_hashable() -> None:
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(ChatFineTuner(model=BASE_MODEL))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"n_epoch": 3},
+        {"n_epochs": 0},
+        {"n_epochs": "many"},
+        {"learning_rate_multiplier": -1},
+        {"suffix": "x" * 65},
+        {"method": "reinforcement"},
+        {"file_expires_after": 60},
+        {"timeout": 0},
+        {"metadata": {"a": "x" * 513}},
+        {"metadata": {"a" * 65: "x"}},
+        {"metadata": {str(n): "x" for n in range(15)}},
+        {"metadata": {"langchain_chatexports_key": "x"}},
+        {"api_key": 3},
+    ],
+    ids=str,
+)
+def test_wrong_settings_are_refused_without_showing_them(
+    settings: dict[str, Any],
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        ChatFineTuner(**{"model": BASE_MODEL, **settings})
+    assert "input_value" not in str(caught.value)
+
+
+def test_schemas_and_graph_can_be_drawn(server: OpenAIServer) -> None:
+    tuner = make_tuner(server)
+    assert tuner.get_input_schema()
+    assert tuner.get_output_schema()
+    assert "ChatFineTuner" in (STEPS | tuner).get_graph().draw_mermaid()
+
+
+def test_importing_the_tuner_imports_no_sdk() -> None:
+    code = (
+        "import sys; import langchain_chatexports.finetuning.tuner;"
+        "from langchain_chatexports import ChatFineTuner; ChatFineTuner(model='x');"
+        "heavy = {'openai', 'langchain_openai', 'tiktoken'};"
+        "print(sorted(heavy & sys.modules.keys()))"
+    )
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_no_module_imports_an_http_library() -> None:
+    """openai 2 and 3 bring different ones."""
+    package = Path(langchain_chatexports.__file__).parent
+    for module in (package / "finetuning").rglob("*.py"):
+        assert not re.search(
+            r"^\s*(import|from) httpx", module.read_text("utf-8"), re.M
+        )
+
+
+def test_no_connection_is_left_open(server: OpenAIServer) -> None:
+    """A warning about an unclosed socket would be an error here."""
+    import gc
+
+    make_tuner(server).invoke(make_examples())
+    asyncio.run(make_tuner(server).ainvoke(make_examples()))
+    gc.collect()
+
+
+def test_a_job_that_is_there_needs_no_second_upload_of_its_file(
+    server: OpenAIServer,
+) -> None:
+    tuner = make_tuner(server, delete_training_file=True)
+    tuner.invoke(make_examples())
+    tuner.invoke(make_examples())
+    assert (len(server.jobs), server.uploads) == (1, 1)
+
+
+def test_errors_name_the_server_without_a_password(server: OpenAIServer) -> None:
+    url = server.base_url.replace("127.0.0.1", "user:pass@127.0.0.1")
+    tuner = make_tuner(server, base_url=url, api_key="sk-wrong")
+    with pytest.raises(FineTuningError) as caught:
+        tuner.invoke(make_examples())
+    assert "user:pass" not in str(caught.value)
+    assert server.base_url in str(caught.value)
