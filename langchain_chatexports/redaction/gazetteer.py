@@ -18,7 +18,7 @@ from langchain_chatexports.redaction.spans import Span
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["Gazetteer", "is_handle", "is_number", "name_words"]
+__all__ = ["Gazetteer", "bare_handle", "is_handle", "is_number", "name_words"]
 
 _WORD = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"[+(]?\d[\d ()./\u00a0-]{2,}")
@@ -26,6 +26,9 @@ _HANDLE_SIGNS = re.compile(r"[\d_@.]")
 # Scripts that write names without spaces around them.
 _UNSPACED = re.compile(
     "[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]"
+)
+_UMLAUTS = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ø": "oe"}
 )
 _SENTENCE_ENDS = frozenset(
     ".!?\u2026:;-\u2013\u2014\n\"'\u201c\u201d\u201e\u00ab\u00bb(\u00a1\u00bf"
@@ -58,6 +61,8 @@ class Gazetteer:
         self.surfaces: dict[str, str] = {}
         """Each single word and handle that stands for somebody, as it is written first,
         by its folded form."""
+        self.aliases: dict[str, str] = {}
+        """Words with umlauts, by how they are spelled without (folded)."""
         for name in sorted(names):
             if name.strip().casefold() not in LABELS:
                 self._add(name)
@@ -89,7 +94,7 @@ class Gazetteer:
             return
         if is_handle(name):
             self._add_phrase(words, "handle")
-            handle = name.strip().lstrip("@")
+            handle = bare_handle(name)
             self.surfaces.setdefault(folded(handle), handle)
             return
         if len(words) > 1:
@@ -102,6 +107,10 @@ class Gazetteer:
                     self._unspaced_words.add(part)
             elif folded(word) not in PARTICLES:
                 self._words.add(folded(word))
+                spelled_out = folded(word.translate(_UMLAUTS))
+                if spelled_out != folded(word):
+                    self._words.add(spelled_out)
+                    self.aliases.setdefault(spelled_out, word)
 
     def _add_phrase(self, words: Sequence[str], kind: str) -> None:
         first, *rest = map(folded, words)
@@ -141,17 +150,18 @@ class Gazetteer:
     ) -> tuple[str, int] | None:
         for kind, words in self._phrases.get(tokens[index][2], ()):
             taken = tokens[index : index + len(words)]
-            if len(taken) == len(words) and all(
-                token[2] == word for token, word in zip(taken, words, strict=True)
+            if tuple(word for _, _, word in taken) == words and self._is_together(
+                text, taken, kind
             ):
-                gaps = pairwise(taken)
-                if all(
-                    after[0] - before[1] <= _LONGEST_GAP
-                    and "\n" not in text[before[1] : after[0]]
-                    for before, after in gaps
-                ):
-                    return kind, len(words)
+                return kind, len(words)
         return None
+
+    def _is_together(self, text: str, taken: Sequence[_Token], kind: str) -> bool:
+        if kind == "handle":
+            # Its signs count: "cool cat" is not @cool_cat.
+            return folded(text[taken[0][0] : taken[-1][1]]) in self.surfaces
+        gaps = (text[before[1] : after[0]] for before, after in pairwise(taken))
+        return all(len(gap) <= _LONGEST_GAP and "\n" not in gap for gap in gaps)
 
     def _end_of_name(self, text: str, start: int, end: int, word: str) -> int | None:
         if word not in self._words:
@@ -195,6 +205,19 @@ def is_handle(name: str) -> bool:
     """Tell whether a name is one word with digits or signs: a user name, an address."""
     name = name.strip()
     return bool(_HANDLE_SIGNS.search(name)) and not any(c.isspace() for c in name)
+
+
+def bare_handle(name: str) -> str:
+    """Give a handle from its first to its last letter or digit, without `@`.
+
+    Args:
+        name: What `is_handle` says is one.
+
+    Returns:
+        The handle; the whole name, if it has neither letters nor digits.
+    """
+    ends = [match.span() for match in _WORD.finditer(name)]
+    return name[ends[0][0] : ends[-1][1]] if ends else name
 
 
 def is_number(name: str) -> bool:

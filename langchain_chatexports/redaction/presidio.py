@@ -12,7 +12,7 @@ from langchain_chatexports.redaction.spans import Span
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["presidio_detector"]
+__all__ = ["presidio_detector", "presidio_engine"]
 
 # Not its addresses of mail and pages: the rules here find these, and it would fetch a
 # list of domains for them.
@@ -44,7 +44,7 @@ def presidio_detector(model: str) -> Callable[[str], list[Span]]:
         MissingExtraError: If Presidio is not installed.
         ChatExportError: If the pipeline is not installed; it is not downloaded.
     """
-    engine, language = _engine(model)
+    engine, language = presidio_engine(model)
     entities = sorted(_KINDS.keys() & set(engine.get_supported_entities(language)))
 
     def detect(text: str) -> list[Span]:
@@ -60,8 +60,15 @@ def presidio_detector(model: str) -> Callable[[str], list[Span]]:
 
 
 @lru_cache(maxsize=2)
-def _engine(model: str) -> tuple[Any, str]:
-    # Presidio is not typed, and its engines take seconds to make.
+def presidio_engine(model: str) -> tuple[Any, str]:
+    """Make Presidio's analyzer, which takes seconds, and give it with its language.
+
+    Args:
+        model: As for `presidio_detector`, which tells the errors too.
+
+    Returns:
+        The `AnalyzerEngine` (Presidio is not typed) and the language.
+    """
     try:
         import spacy
         from presidio_analyzer import AnalyzerEngine

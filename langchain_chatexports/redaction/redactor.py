@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from langchain_chatexports.redaction.common_words import LABELS
 from langchain_chatexports.redaction.gazetteer import (
     Gazetteer,
+    bare_handle,
     is_handle,
     is_number,
     name_words,
 )
 from langchain_chatexports.redaction.patterns import find_patterns
 from langchain_chatexports.redaction.presidio import presidio_detector
-from langchain_chatexports.redaction.pseudonyms import Pseudonyms, in_case_of
+from langchain_chatexports.redaction.pseudonyms import Pseudonyms, folded, in_case_of
 from langchain_chatexports.redaction.spans import Span, without_overlap
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class Redactor:
             return self._stand_in(name.strip(), "phone")
         spans = find_patterns(name)
         if not spans and is_handle(name):
-            handle = name.strip().lstrip("@")
+            handle = bare_handle(name)
             return name.replace(handle, self._stand_in(handle, "handle"))
         telling = set(name_words(name))
         spans += [
@@ -157,7 +158,8 @@ class Redactor:
         return stand_in
 
     def _named(self, word: str) -> str:
-        stand_in = self.pseudonyms.name(word)
+        known = self.gazetteer.aliases.get(folded(word), word)
+        stand_in = in_case_of(word, self.pseudonyms.name(known))
         self._note(in_case_of("Name", stand_in), word)
         return stand_in
 

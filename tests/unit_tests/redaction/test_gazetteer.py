@@ -1,0 +1,95 @@
+"""Names in texts: words, full names, handles, and words that are names too."""
+
+from __future__ import annotations
+
+import pytest
+
+from langchain_chatexports.redaction import Gazetteer
+from langchain_chatexports.redaction.gazetteer import is_handle, is_number, name_words
+
+NAMES = (
+    *("Ann Lee", "Mark Hollis", "Dr. Jürgen von Brandt", "José Ibáñez", "Mum ❤️"),
+    *("李小龙", "annlee92", "@cool_cat", "+15551234567", "Me", "unknown", "🦊"),
+)
+GAZETTEER = Gazetteer(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("hi Ann", ["Ann"]),
+        ("ANN!", ["ANN"]),
+        ("that's ann's", ["ann"]),
+        ("Jürgens Rad", ["Jürgen"]),
+        ("juergen kommt", ["juergen"]),
+        ("dile a jose", ["jose"]),
+        ("Ann  Lee and lee", ["Ann", "Lee"]),
+        ("ann lee", ["ann", "lee"]),
+        ("ask Lee", ["Lee"]),
+        ("Mark, come here", ["Mark"]),
+        ("I told Mark", ["Mark"]),
+        ("mark hollis said", ["mark", "hollis"]),
+        ("follow @AnnLee92!", ["AnnLee92"]),
+        ("cool_cat is here", ["cool_cat"]),
+        ("昨天李小龙来了", ["李小龙"]),
+        ("小龙来了吗", ["小龙"]),
+        ("15551234567", ["15551234567"]),
+        ("l'Ann, d'Ann", ["Ann", "Ann"]),
+    ],
+)
+def test_a_name_is_found_as_people_write_it(text, names):
+    assert [text[s.start : s.end] for s in GAZETTEER.find(text)] == names
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "can you mark it",
+        "Mark the date",
+        "él lee mucho",
+        "annual",
+        "von Herzen",
+        "mum",
+        "a cool cat",
+        "me and unknown",
+        "龙",
+        "🦊",
+        "",
+    ],
+)
+def test_what_is_no_name_is_not_found(text):
+    assert GAZETTEER.find(text) == []
+
+
+def test_a_full_name_does_not_reach_over_a_line():
+    assert [s.start for s in GAZETTEER.find("ann\nhollis")] == [0, 4]
+    assert [s.start for s in GAZETTEER.find("ann\nlee")] == [0]
+
+
+def test_no_names_find_nothing():
+    assert Gazetteer(()).find("Ann Lee") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Dr. Jürgen von Brandt", ["Jürgen", "Brandt"]),
+        ("J. R. Ewing", ["Ewing"]),
+        ("Mum", ["Mum"]),
+        ("Ann 2", ["Ann"]),
+        ("李雷", ["李雷"]),
+        ("🦊", []),
+    ],
+)
+def test_the_telling_words_of_a_name(name, words):
+    assert name_words(name) == words
+
+
+def test_handles_and_numbers_are_told_from_names():
+    assert [is_handle(n) for n in ("annlee92", "a.b", "Ann", "Ann 2")] == [1, 1, 0, 0]
+    assert [is_number(n) for n in ("+1 (555) 123", "12345", "Ann", "12")] == [
+        1,
+        1,
+        0,
+        0,
+    ]

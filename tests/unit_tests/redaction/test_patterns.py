@@ -1,0 +1,112 @@
+"""Numbers, links, secrets and addresses, and what only looks like them."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_chatexports.redaction import find_patterns, without_overlap
+
+
+def _found(text: str) -> list[tuple[str, str]]:
+    spans = without_overlap(find_patterns(text))
+    return [(text[span.start : span.end], span.kind) for span in spans]
+
+
+@pytest.mark.parametrize(
+    ("text", "private", "kind"),
+    [
+        ("call +49 171 2345678 ok", "+49 171 2345678", "phone"),
+        ("(212) 555-1234", "(212) 555-1234", "phone"),
+        ("ring 212.555.1234!", "212.555.1234", "phone"),
+        ("06 12 34 56 78 stp", "06 12 34 56 78", "phone"),
+        ("ruf 030/1234567 an", "030/1234567", "phone"),
+        ("llama al 612 345 678", "612 345 678", "phone"),
+        ("text 555-1234, please", "555-1234", "phone"),
+        ("mail Ann.Lee+x@example.org.", "Ann.Lee+x@example.org", "email"),
+        ("card 4111 1111 1111 1111", "4111 1111 1111 1111", "card"),
+        ("card 4111-1111-1111-1111", "4111-1111-1111-1111", "card"),
+        ("amex 378282246310005", "378282246310005", "card"),
+        ("DE89 3704 0044 0532 0130 00 ok", "DE89 3704 0044 0532 0130 00", "account"),
+        ("gb29nwbk60161331926819", "gb29nwbk60161331926819", "account"),
+        ("my account is 12345678", "12345678", "account"),
+        ("Kontonummer: 1234567890", "1234567890", "account"),
+        ("sort code 12-34-56", "12-34-56", "account"),
+        ("your code is 482 913", "482 913", "code"),
+        ("482913 is your verification code", "482913", "code"),
+        ("G-482913", "G-482913", "code"),
+        ("die TAN ist 4829", "4829", "code"),
+        ("Dein Bestätigungscode: 482913", "482913", "code"),
+        ("wifi password: hunter2!", "hunter2", "password"),
+        ("my password is Sw0rdfish.", "Sw0rdfish", "password"),
+        ("the password is swordfish", "swordfish", "password"),
+        ('password = "correct horse"', "correct horse", "password"),
+        ("Passwort vom WLAN: igel", "igel", "password"),
+        ("12 Oak Street", "12 Oak Street", "address"),
+        ("in der Lindenstraße 12, 10115 Berlin", None, "address"),
+        ("calle de Alcalá 45, 3º B", "calle de Alcalá 45, 3º B", "address"),
+        ("12 rue de la Paix, 75002 Paris", "12 rue de la Paix, 75002 Paris", "address"),
+        ("https://example.com/r?token=abc.", "https://example.com/r?token=abc", "link"),
+        ("https://a:b@example.com/x", "https://a:b@example.com/x", "link"),
+        ("https://chat.whatsapp.com/AbC", "https://chat.whatsapp.com/AbC", "link"),
+    ],
+)
+def test_what_is_private_is_found_and_nothing_around_it(text, private, kind):
+    private = text.removeprefix("in der ") if private is None else private
+    assert _found(text) == [(private, kind)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "see you at 10:30, bring 2 bottles",
+        "am 01.02.2024 um 18:30 Uhr",
+        "2023-2024, 2024-05-01T12:30:00",
+        "it cost 1,234,567.89 dollars",
+        "order 1693182723",
+        "version 2.14.3 of 192.168.0.1",
+        "the zip code is 90210",
+        "el código postal es 28008",
+        "the code doesn't compile",
+        "the password is wrong",
+        "das Passwort ist falsch!",
+        "bin weg 5 Minuten",
+        "Parkplatz 12 ist frei",
+        "https://example.com/blog/2024/05/how-to-win-a-race",
+        "4111 1111 1111 1112 is no card",
+        "DE89370400440532013001",
+        "room 4021, 45 points in 12 games",
+        "",
+    ],
+)
+def test_what_only_looks_private_stays(text):
+    assert _found(text) == []
+
+
+@given(st.text(st.sampled_from("0123456789 -+()./:@abzAZß,\n"), max_size=80))
+def test_any_text_gives_places_inside_it(text):
+    for span in without_overlap(find_patterns(text)):
+        assert 0 <= span.start < span.end <= len(text)
+
+
+@pytest.mark.benchmark
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A-" * 5000 + "str 5",
+        "1 " * 5000,
+        "Aa " * 5000 + "1 street",
+        "x@" * 5000 + "1",
+        "password " * 2000 + "1",
+        "calle de la " * 2000 + "1",
+        "code " * 3000 + "1",
+    ],
+    ids=lambda text: text[:9],
+)
+def test_no_text_takes_long(text):
+    begin = time.process_time()
+    find_patterns(text)
+    assert time.process_time() - begin < 1
