@@ -28,6 +28,8 @@ _TAIL_BYTES = 16 * 2**10
 
 _THREAD_KEYS = (b'"messages"', b'"participants"', b'"threadName"')
 _PARTICIPANTS = re.compile(r'"participants"\s*:\s*(?=\[)')
+_TIME_KEYS = frozenset({"timestamp_ms", "timestamp"})
+_LOOKED_AT = 20  # A thread may begin with a damaged message.
 _NAME_NUMBER = re.compile(r"_\d+$")
 _SCALAR = r'\s*:\s*(?=["tf])'
 
@@ -169,8 +171,10 @@ def _is_dyi(listed: object, messages: list[Any]) -> bool:
         return False
     if not messages:
         return listed is not None
-    first = messages[0]
-    return isinstance(first, dict) and ("timestamp_ms" in first or "timestamp" in first)
+    return any(
+        isinstance(message, dict) and not _TIME_KEYS.isdisjoint(message)
+        for message in messages[:_LOOKED_AT]
+    )
 
 
 def _are(kind: type, listed: object) -> bool:

@@ -147,10 +147,11 @@ def read_records(
         sender = names[name] if isinstance(name, str) else UNKNOWN_SENDER
         if not isinstance(text, str):
             text = ""
-        elif not text.isascii():
-            text = repair(text)
-        elif text.isspace():
-            text = ""
+        else:
+            if not text.isascii():
+                text = repair(text)
+            if text.isspace():
+                text = ""
         stamp = message.get("timestamp_ms")
         if type(stamp) is not int or not _FIRST_MS <= stamp <= _LAST_MS:
             stamp = _rounded(stamp)
@@ -211,7 +212,7 @@ def _structural_sign(message: dict[str, Any], text: str) -> str | None:
     kind = message.get("type")
     if message.get("call_duration") is not None or kind == "Call":
         return "call"
-    if message.get("users") is not None or kind in {"Subscribe", "Unsubscribe"}:
+    if message.get("users") is not None or kind in ("Subscribe", "Unsubscribe"):
         return "members"
     # A notice of an app or game; with a link it is what somebody shared.
     if kind == "Share" and not message.get("share") and text and not has_url(text):

@@ -112,7 +112,7 @@ class Selection:
     def _not_typed(
         self, kind: str, text: str, extra: dict[str, Any] | None
     ) -> tuple[str, dict[str, Any] | None]:
-        """Give what to show of a record that nobody typed; no text if it is left out."""
+        """Give what to show of what nobody typed; no text if it is left out."""
         self.kinds[kind] += 1
         reason = _REASONS.get(kind, "system")
         if reason == "media":

@@ -146,7 +146,10 @@ def merged(files: list[list[Record]]) -> list[Record]:
     Equal times keep the order of their file, from its oldest end on.
     """
     directions = [_is_newest_first(records) for records in files]
-    usual = next((d for d in directions if d is not None), False)
+    usual = next((d for d in directions if d is not None), None)
+    if usual is None:
+        # Each file is of one moment: by the order of their numbers then.
+        usual = _is_newest_first([r for records in reversed(files) for r in records])
     joined: list[Record] = []
     for records, direction in zip(files, directions, strict=True):
         if usual if direction is None else direction:

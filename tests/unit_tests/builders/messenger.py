@@ -60,7 +60,9 @@ class Thread:
         self.messages: list[dict] = []
         self.per_file = MAX_PER_FILE
 
-    def says(self, sender: str | None, text: str | None, at: int, **keys: Any) -> Thread:
+    def says(
+        self, sender: str | None, text: str | None, at: int, **keys: Any
+    ) -> Thread:
         """Add a message; the oldest one comes first."""
         self.messages.append(message(sender, text, at, **keys))
         return self
@@ -113,7 +115,7 @@ class EncryptedChat:
             "messages": self.messages,
         }
         text = json.dumps(content, ensure_ascii=False, indent=2)
-        return {self.path: text.encode()}
+        return {self.path: text.encode("utf-8", "surrogatepass")}
 
 
 class Export:

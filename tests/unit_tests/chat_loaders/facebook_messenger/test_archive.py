@@ -1,0 +1,234 @@
+"""Zips that are damaged or made to do harm."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import sys
+import tracemalloc
+import zipfile
+
+import pytest
+
+from langchain_chatexports import FolderFacebookMessengerChatLoader
+from langchain_chatexports.chat_loaders.facebook_messenger import archive as archives
+from langchain_chatexports.exceptions import (
+    EncryptedExportError,
+    ExportFormatError,
+)
+from tests.unit_tests.builders.messenger import FACEBOOK, Export
+
+NOON = 1_700_000_000_000
+GOOD = f"{FACEBOOK}/inbox/ada_1/message_1.json"
+
+
+@pytest.fixture
+def path(tmp_path):
+    export = Export()
+    export.thread("ada_1").says("Ada Byron", "hi", NOON)
+    return export.to_zip(tmp_path / "zips" / "facebook-grace.zip")
+
+
+@pytest.fixture
+def thread(path):
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(GOOD)
+
+
+def add(path, name, data, **attributes):
+    info = zipfile.ZipInfo(name)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    for key, value in attributes.items():
+        setattr(info, key, value)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(info, data)
+
+
+def inspect(path):
+    return FolderFacebookMessengerChatLoader(path).inspect()
+
+
+def change(path, old, new):
+    data = path.read_bytes()
+    assert old in data
+    path.write_bytes(data.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../outside/message_1.json",
+        "a/../../outside/message_1.json",
+        "/etc/outside/message_1.json",
+        "C:/outside/message_1.json",
+        "..\\outside\\message_1.json",
+    ],
+)
+def test_a_name_that_leads_outside_is_counted_and_not_read(path, thread, name):
+    add(path, name, thread)
+    before = sorted(path.parent.parent.rglob("*"))
+    with pytest.warns(UserWarning, match="leads out of the archive"):
+        summary = inspect(path)
+    assert summary.skipped == {"unreadable": 1}
+    assert summary.sessions == 1
+    assert sorted(path.parent.parent.rglob("*")) == before
+
+
+def test_a_link_is_counted_and_not_followed(path):
+    target = str(path.parent / "secret.json").encode()
+    add(
+        path, f"{FACEBOOK}/inbox/b/message_1.json", target, external_attr=0o120777 << 16
+    )
+    with pytest.warns(UserWarning, match="it is a link"):
+        assert inspect(path).skipped == {"unreadable": 1}
+
+
+def test_a_file_that_unpacks_to_far_more_is_counted_and_not_read(path):
+    add(path, f"{FACEBOOK}/inbox/b/message_1.json", b" " * (64 * 2**20))
+    with pytest.warns(UserWarning, match="far more"):
+        summary, peak = measured(path)
+    assert summary.skipped == {"unreadable": 1}
+    assert peak < 16 * 2**20
+
+
+def test_many_files_that_unpack_to_far_more_are_refused(path, monkeypatch):
+    monkeypatch.setattr(archives, "_TOTAL_RATIO_FLOOR_BYTES", 2**20)
+    for number in range(4):
+        add(path, f"{FACEBOOK}/inbox/{number}/message_1.json", b" " * 2**20)
+    with pytest.raises(ExportFormatError, match="exhaust"):
+        inspect(path)
+
+
+def test_a_file_that_lies_about_its_size_is_not_read_beyond_it(path):
+    size = 32 * 2**20
+    add(path, f"{FACEBOOK}/inbox/b/message_1.json", b" " * size)
+    change(path, struct.pack("<L", size), struct.pack("<L", 100))
+    with pytest.warns(UserWarning, match=r"b/message_1\.json is damaged"):
+        summary, peak = measured(path)
+    assert summary.skipped == {"unreadable": 1}
+    assert peak < 16 * 2**20
+
+
+def test_a_file_larger_than_any_export_file_is_not_read(path, monkeypatch):
+    monkeypatch.setattr(archives, "_MAX_FILE_BYTES", 10)
+    with (
+        pytest.warns(UserWarning, match="larger than any"),
+        pytest.raises(ExportFormatError),
+    ):
+        inspect(path)
+
+
+def test_a_directory_larger_than_any_exports_is_refused(path):
+    # Only the end record says so: nothing of that size is read.
+    end = path.read_bytes().rfind(b"PK\x05\x06")
+    with path.open("r+b") as file:
+        file.seek(end + 12)
+        file.write(struct.pack("<L", 2**30))
+    with pytest.raises(ExportFormatError, match="more files than any export"):
+        inspect(path)
+
+
+def test_a_zip_in_a_zip_is_not_read(path, thread):
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr(f"{FACEBOOK}/inbox/eve_1/message_1.json", thread)
+    add(path, "inner.zip", inner.getvalue())
+    assert inspect(path).sessions == 1
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_name_that_comes_twice_is_one_thread_without_doubles(path, thread):
+    add(path, GOOD, thread)
+    summary = inspect(path)
+    assert summary.kept == 1
+    assert summary.skipped == {"duplicate": 1}
+
+
+def test_a_wrong_checksum_is_counted_beside_good_files(path, thread):
+    name = f"{FACEBOOK}/inbox/bad_1/message_1.json"
+    add(path, name, thread.replace(b"hi", b"ho"))
+    with zipfile.ZipFile(path) as archive:
+        crc = archive.getinfo(name).CRC
+    change(path, struct.pack("<L", crc), struct.pack("<L", crc ^ 1))
+    with pytest.warns(UserWarning, match="bad_1.*damaged"):
+        summary = inspect(path)
+    assert summary.skipped == {"unreadable": 1}
+    assert summary.kept == 1
+
+
+def test_a_packing_that_python_does_not_know_is_counted(path, thread):
+    name = f"{FACEBOOK}/inbox/bad_1/message_1.json"
+    add(path, name, thread, compress_type=zipfile.ZIP_STORED)
+    data = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        data[data.rfind(signature) + offset] = 9  # Deflate64, as Windows packs.
+    path.write_bytes(data)
+    with pytest.warns(UserWarning, match="bad_1.*damaged"):
+        assert inspect(path).kept == 1
+
+
+def test_a_zip_with_a_password_is_an_error_of_its_own(path):
+    data = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.find(signature) + offset] |= 1
+    path.write_bytes(data)
+    with pytest.raises(EncryptedExportError, match="password"):
+        inspect(path)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_zip_that_was_cut_off_is_an_error_that_says_so(path, share):
+    os.truncate(path, int(path.stat().st_size * share))
+    with pytest.raises(ExportFormatError, match=r"interrupted.*again"):
+        inspect(path)
+
+
+def test_names_with_backslashes_are_folders(tmp_path, thread):
+    path = tmp_path / "x.zip"
+    info = zipfile.ZipInfo("x")
+    info.filename = GOOD.replace("/", "\\")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(info, thread)
+    (session,) = FolderFacebookMessengerChatLoader(path).load()
+    assert session["metadata"]["id"] == "ada_1"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs links and pipes")
+class TestFoldersOnDisk:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        export = Export()
+        export.thread("ada_1").says("Ada Byron", "hi", NOON)
+        return export.to_folder(tmp_path / "x")
+
+    def test_a_link_that_leads_outside_is_not_followed(self, folder, tmp_path, thread):
+        outside = tmp_path / "outside.json"
+        outside.write_bytes(thread)
+        place = folder / FACEBOOK / "inbox" / "eve_1"
+        place.mkdir()
+        (place / "message_1.json").symlink_to(outside)
+        with pytest.warns(UserWarning, match="no file of the export"):
+            assert inspect(folder).skipped == {"unreadable": 1}
+
+    def test_a_circle_of_links_ends(self, folder):
+        (folder / FACEBOOK / "inbox" / "again").symlink_to(folder)
+        assert inspect(folder).found == 1
+
+    def test_an_export_behind_a_link_is_read(self, folder, tmp_path):
+        (tmp_path / "link").symlink_to(folder)
+        assert inspect(tmp_path / "link").kept == 1
+
+    def test_a_pipe_does_not_block(self, folder):
+        os.mkfifo(folder / FACEBOOK / "inbox" / "ada_1" / "message_2.json")
+        with pytest.warns(UserWarning, match="no file of the export"):
+            assert inspect(folder).kept == 1
+
+
+def measured(path):
+    tracemalloc.start()
+    try:
+        summary = inspect(path)
+        return summary, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

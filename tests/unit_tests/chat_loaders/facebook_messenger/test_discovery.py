@@ -1,0 +1,455 @@
+"""Which files are one thread: layouts, levels, parts, sections."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import pytest
+
+from langchain_chatexports import FolderFacebookMessengerChatLoader
+from tests.unit_tests.builders.messenger import (
+    FACEBOOK,
+    INSTAGRAM,
+    Export,
+    message,
+    meta_json,
+)
+
+NOON = 1_700_000_000_000
+SECTIONS = [
+    "inbox",
+    "archived_threads",
+    "e2ee_cutover",
+    "filtered_threads",
+    "message_requests",
+]
+ROOTS = [
+    "messages",
+    "your_activity_across_facebook/messages",
+    FACEBOOK,
+    INSTAGRAM,
+]
+
+
+def load(path, **options):
+    return FolderFacebookMessengerChatLoader(path, **options).load()
+
+
+def inspect(path, **options):
+    return FolderFacebookMessengerChatLoader(path, **options).inspect()
+
+
+def ids(sessions):
+    return [session["metadata"]["id"] for session in sessions]
+
+
+def texts(session):
+    return [message.content for message in session["messages"]]
+
+
+@pytest.fixture
+def export():
+    return Export()
+
+
+class TestLayouts:
+    @pytest.mark.parametrize("root", ROOTS)
+    def test_each_level_of_each_layout_gives_the_same_session(self, tmp_path, root):
+        export = Export(root)
+        export.thread("ada_1").says("Ada Byron", "hi", NOON)
+        folder = export.to_folder(tmp_path / "export")
+        place = f"{root}/inbox/ada_1/message_1.json"
+        levels = [folder]
+        for name in place.split("/"):
+            levels.append(levels[-1] / name)
+        loaded = [load(level, owner="Grace Hopper") for level in levels]
+        assert [ids(sessions) for sessions in loaded] == [["ada_1"]] * len(levels)
+        messages = [sessions[0]["messages"] for sessions in loaded]
+        assert all(found == messages[0] for found in messages)
+
+    @pytest.mark.parametrize("root", ROOTS)
+    def test_a_zip_gives_what_its_folder_gives(self, tmp_path, root):
+        export = Export(root)
+        for number in range(3):
+            chat = export.thread(f"ada_{number}").says("Ada Byron", "hi", NOON)
+            chat.says("Grace Hopper", "Köszönöm 😂", NOON + 1)
+        folder = export.to_folder(tmp_path / "export")
+        assert load(export.to_zip(tmp_path / "export.zip")) == load(folder)
+
+    def test_the_first_layout_of_2018_has_no_sections(self, export, tmp_path):
+        record = {"sender_name": "Ada", "timestamp": 1_520_000_000, "content": "hi"}
+        content = {"participants": [{"name": "Ada"}], "messages": [record]}
+        export.file("messages/AdaByron_f00-_bar12/message.json", content)
+        (session,) = load(export.to_folder(tmp_path / "x"))
+        assert session["metadata"]["id"] == "adabyron_f00-_bar12"
+
+    def test_a_zip_with_a_folder_around_the_export_is_read(self, export, tmp_path):
+        export.thread("ada_1").says("Ada Byron", "hi", NOON)
+        path = export.to_zip(tmp_path / "x.zip", prefix="facebook-grace-2024/")
+        assert ids(load(path)) == ["ada_1"]
+
+    def test_a_thread_zipped_alone_is_named_by_its_path(self, tmp_path):
+        chat = Export("").thread("ada_1").says("Ada Byron", "hi", NOON)
+        (data,) = chat.files().values()
+        path = Export().file("message_1.json", data).to_zip(tmp_path / "x.zip")
+        assert ids(load(path)) == ["ada_1"]
+
+    def test_files_of_other_names_are_threads_of_their_own(self, tmp_path):
+        for person in ("Ada", "Bob"):
+            content = {"participants": [], "messages": [message(person, "hi", NOON)]}
+            path = tmp_path / "hogwarts" / "inbox" / "Both" / f"messages_{person}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(meta_json(content))
+        assert ids(load(tmp_path / "hogwarts")) == [
+            "both/messages_ada.json",
+            "both/messages_bob.json",
+        ]
+
+    def test_settings_are_no_threads(self, export, tmp_path):
+        export.thread("ada_1").says("Ada Byron", "hi", NOON)
+        export.file(f"{FACEBOOK}/autofill_information.json", {"a": {}})
+        export.file(f"{FACEBOOK}/secret_conversations.json", {"messages": []})
+        export.file(f"{FACEBOOK}/support_messages.json", {"messages": [{"t": 1}]})
+        export.file(f"{FACEBOOK}/inbox/ada_1/message_settings.json", [1])
+        summary = inspect(export.to_folder(tmp_path / "x"))
+        assert summary.sessions == 1
+        assert summary.found == 1
+        assert summary.details["other_files"] == 4
+
+    @pytest.mark.parametrize(
+        "name", ["__MACOSX/{}", "{}/._message_1.json", "{}/.DS_Store"]
+    )
+    def test_what_macos_adds_is_passed_over(self, export, tmp_path, name):
+        export.thread("ada_1").says("Ada Byron", "hi", NOON)
+        place = f"{FACEBOOK}/inbox/ada_1"
+        suffix = "/message_1.json" if name.startswith("__") else ""
+        export.file(name.format(place) + suffix, b"\x00\x05\x16\x07")
+        for path in (
+            export.to_folder(tmp_path / "x"),
+            export.to_zip(tmp_path / "x.zip"),
+        ):
+            summary = inspect(path)
+            assert summary.found == summary.kept == 1
+
+    def test_letter_case_of_folders_and_suffixes_does_not_matter(self, tmp_path):
+        parts = (
+            ("One", "Inbox/Ada_1/message_1.JSON"),
+            ("two", "inbox/ada_1/message_2.json"),
+        )
+        for number, (part, place) in enumerate(parts):
+            content = {
+                "participants": [],
+                "messages": [message("Ada", str(number), NOON - number)],
+            }
+            Export().file(f"messages/{place}", content).to_folder(tmp_path / "x" / part)
+        (session,) = load(tmp_path / "x")
+        assert session["metadata"]["id"] == "ada_1"
+        assert texts(session) == ["1", "0"]
+
+
+class TestOrder:
+    def test_sessions_come_in_code_point_order_of_their_folders(self, export, tmp_path):
+        names = ["zoe_1", "Ada_2", "ada_3", "Zed_4", "émile_5", "10_6", "9_7"]
+        for name in names:
+            export.thread(name).says("Ada Byron", "hi", NOON)
+        expected = [name.lower() for name in sorted(names)]
+        assert ids(load(export.to_folder(tmp_path / "x"))) == expected
+        assert ids(load(export.to_zip(tmp_path / "x.zip"))) == expected
+
+    def test_the_order_of_the_file_system_does_not_matter(
+        self, export, tmp_path, monkeypatch
+    ):
+        for number in range(12):
+            chat = export.thread(f"chat_{number}")
+            chat.per_file = 2
+            for at in range(5):
+                chat.says("Ada Byron", f"{number}.{at}", NOON)
+        folder = export.to_folder(tmp_path / "x")
+        expected = load(folder)
+        walk = os.walk
+
+        def reversed_walk(top, **options):
+            for place, folders, names in walk(top, **options):
+                folders.sort(reverse=True)
+                yield place, folders, sorted(names, reverse=True)
+
+        monkeypatch.setattr(os, "walk", reversed_walk)
+        assert load(folder) == expected
+
+
+class TestSections:
+    @pytest.fixture
+    def folder(self, export, tmp_path):
+        for section in SECTIONS:
+            chat = export.thread(f"{section}_1", section=section)
+            chat.says("Ada Byron", "one", NOON).says("Ada Byron", "two", NOON + 1)
+        return export.to_folder(tmp_path / "x")
+
+    def test_all_sections_but_spam_are_read(self, folder):
+        assert ids(load(folder)) == ["archived_threads_1", "e2ee_cutover_1", "inbox_1"]
+
+    def test_left_out_sections_are_counted(self, folder):
+        summary = inspect(folder)
+        assert summary.skipped == {"section": 4}
+        assert summary.found == 10
+        assert summary.details["sections"] == dict.fromkeys(sorted(SECTIONS), 1)
+
+    @pytest.mark.parametrize("section", ["filtered_threads", "message_requests"])
+    def test_left_out_sections_can_be_asked_for(self, folder, section):
+        loaded = load(folder, include_sections=section)
+        assert len(loaded) == 4
+        assert f"{section}_1" in ids(loaded)
+        assert inspect(folder, include_sections=[section]).skipped == {"section": 2}
+
+    @pytest.mark.parametrize("section", SECTIONS)
+    def test_a_section_that_the_path_points_at_is_read(self, folder, section):
+        assert ids(load(folder / FACEBOOK / section)) == [f"{section}_1"]
+
+    def test_an_unknown_section_is_an_error(self, folder):
+        with pytest.raises(ValueError, match="filtered_threads"):
+            load(folder, include_sections="spam")
+
+    def test_a_thread_over_two_sections_is_one_session(self, export, tmp_path):
+        export.thread("ada_1").says("Ada Byron", "old", NOON)
+        chat = export.thread("ada_1", section="e2ee_cutover")
+        chat.says("Ada Byron", "new", NOON + 1)
+        (session,) = load(export.to_folder(tmp_path / "x"))
+        assert texts(session) == ["old", "new"]
+
+    def test_only_the_spam_part_of_a_thread_is_left_out(self, export, tmp_path):
+        export.thread("ada_1").says("Ada Byron", "hi", NOON)
+        chat = export.thread("ada_1", section="message_requests")
+        chat.says("Ada Byron", "who are you?", NOON - 1)
+        folder = export.to_folder(tmp_path / "x")
+        (session,) = load(folder)
+        assert texts(session) == ["hi"]
+        assert inspect(folder).skipped == {"section": 1}
+
+
+class TestParts:
+    def parts(self, count=3):
+        """One thread whose numbered files are spread over the parts of an export."""
+        chat = Export().thread("ada_1")
+        chat.per_file = 2
+        for number in range(2 * count):
+            chat.says("Ada Byron", str(number), NOON + number)
+        for path, data in chat.files().items():
+            yield Export().file(path, data)
+
+    def expected(self, count=3):
+        return [str(number) for number in range(2 * count)]
+
+    def test_several_zips_in_a_folder_are_one_export(self, tmp_path):
+        for number, part in enumerate(self.parts()):
+            part.to_zip(tmp_path / "zips" / f"facebook-grace-{number}.zip")
+        (session,) = load(tmp_path / "zips")
+        assert texts(session) == self.expected()
+        assert inspect(tmp_path / "zips").details["parts"] == 3
+
+    def test_several_zips_can_be_given(self, tmp_path):
+        paths = [
+            part.to_zip(tmp_path / f"{number}" / "facebook.zip")
+            for number, part in enumerate(self.parts())
+        ]
+        (session,) = load(paths)
+        assert texts(session) == self.expected()
+
+    def test_several_folders_side_by_side_are_one_export(self, tmp_path):
+        for number, part in enumerate(self.parts()):
+            part.to_folder(tmp_path / "parts" / f"facebook-{number}")
+        (session,) = load(tmp_path / "parts")
+        assert texts(session) == self.expected()
+
+    def test_a_zip_beside_its_unpacked_folder_adds_nothing(self, export, tmp_path):
+        export.thread("ada_1").says("Ada Byron", "hi", NOON)
+        export.to_folder(tmp_path / "x")
+        export.to_zip(tmp_path / "x" / "facebook-grace.zip")
+        (session,) = load(tmp_path / "x")
+        assert texts(session) == ["hi"]
+
+    def test_a_zip_that_somebody_sent_is_no_part(self, export, tmp_path):
+        export.thread("ada_1").says("Ada Byron", "hi", NOON)
+        folder = export.to_folder(tmp_path / "x")
+        sent = Export()
+        sent.thread("secret_1").says("Eve", "not yours", NOON)
+        sent.to_zip(folder / FACEBOOK / "inbox" / "ada_1" / "files" / "sent.zip")
+        assert ids(load(folder)) == ["ada_1"]
+
+    def test_a_media_part_beside_others_is_fine(self, export, tmp_path):
+        export.thread("ada_1").says("Ada Byron", "hi", NOON)
+        export.to_zip(tmp_path / "x" / "facebook-1.zip")
+        media = Export().file(f"{FACEBOOK}/inbox/ada_1/photos/1.jpg", b"\xff\xd8")
+        media.to_zip(tmp_path / "x" / "facebook-2.zip")
+        assert ids(load(tmp_path / "x")) == ["ada_1"]
+
+    def test_no_path_is_an_error(self):
+        with pytest.raises(ValueError, match="no path"):
+            FolderFacebookMessengerChatLoader([])
+
+
+class TestGroupMessages:
+    @pytest.fixture
+    def group(self, export):
+        chat = export.thread("club_7001", ["Ada", "Bob", "Grace"], title="Club")
+        chat.says("Ada", "hello", NOON).says("Bob", "hi", NOON + 1)
+        return chat
+
+    def copy(self, export, group, name, **keys):
+        content = group.document(group.messages) | keys
+        place = "your_facebook_activity/groups/your_group_messages"
+        export.file(f"{place}/{name}.json", content)
+
+    @pytest.mark.parametrize(
+        ("name", "keys"),
+        [
+            ("7001", {"thread_path": None, "title": "Other"}),
+            ("99", {"title": "Other"}),
+            ("99", {"thread_path": None}),
+        ],
+        ids=["by id", "by thread path", "by title and people"],
+    )
+    def test_a_groups_copy_is_not_doubled(self, export, group, tmp_path, name, keys):
+        self.copy(export, group, name, **keys)
+        folder = export.to_folder(tmp_path / "x")
+        (session,) = load(folder)
+        assert texts(session) == ["hello", "hi"]
+        assert inspect(folder).skipped == {"duplicate": 2}
+
+    def test_a_group_without_an_original_is_a_session(self, export, tmp_path):
+        group = Export().thread("club_1", ["Ada", "Bob", "Grace"], title="Club")
+        self.copy(export, group.says("Ada", "hello", NOON), "7001", thread_path=None)
+        (session,) = load(export.to_folder(tmp_path / "x"))
+        assert texts(session) == ["hello"]
+
+
+class TestEncryptedChats:
+    PAIR = ("Ada Byron", "Grace Hopper")
+
+    def old_half(self, export, section="e2ee_cutover"):
+        chat = export.thread("ada_1", self.PAIR, section=section)
+        return chat.says("Ada Byron", "before", NOON)
+
+    def new_half(self, export, name="Ada Byron_12"):
+        chat = export.encrypted(f"messages/{name}.json", self.PAIR[::-1])
+        return chat.says("Ada Byron", "after", NOON + 5)
+
+    def test_a_flat_file_is_a_session(self, export, tmp_path):
+        self.new_half(export)
+        for path in (
+            export.to_folder(tmp_path / "x"),
+            export.to_zip(tmp_path / "messages.zip"),
+        ):
+            (session,) = load(path)
+            assert session["metadata"]["id"] == "messages/ada byron_12.json"
+            assert session["metadata"]["title"] == "Ada Byron"
+            assert texts(session) == ["after"]
+
+    @pytest.mark.parametrize("section", ["inbox", "e2ee_cutover"])
+    def test_it_joins_the_older_half_of_the_same_two_people(
+        self, export, tmp_path, section
+    ):
+        self.old_half(export, section)
+        self.new_half(export)
+        (session,) = load(export.to_folder(tmp_path / "x"))
+        assert session["metadata"]["id"] == "ada_1"
+        assert texts(session) == ["before", "after"]
+
+    def test_halves_in_two_zips_are_one_session(self, tmp_path):
+        old, new = Export(), Export()
+        self.old_half(old)
+        self.new_half(new)
+        old.to_zip(tmp_path / "x" / "facebook-grace.zip")
+        new.to_zip(tmp_path / "x" / "messages.zip")
+        (session,) = load(tmp_path / "x")
+        assert texts(session) == ["before", "after"]
+
+    def test_the_thread_that_went_over_comes_before_another_one(self, export, tmp_path):
+        self.old_half(export)
+        chat = export.thread("aaa_1", self.PAIR)
+        chat.says("Ada Byron", "about the sale", NOON)
+        self.new_half(export)
+        sessions = load(export.to_folder(tmp_path / "x"))
+        assert [texts(session) for session in sessions] == [
+            ["about the sale"],
+            ["before", "after"],
+        ]
+
+    def test_it_does_not_join_a_group_or_spam(self, export, tmp_path):
+        export.thread("club_1", [*self.PAIR, "Bob"]).says("Bob", "hi", NOON)
+        spam = export.thread("spam_1", self.PAIR, section="message_requests")
+        spam.says("Ada Byron", "hi", NOON)
+        self.new_half(export)
+        assert len(load(export.to_folder(tmp_path / "x"))) == 2
+
+    def test_each_file_alone_is_one_thread(self, export, tmp_path):
+        self.new_half(export, "Ada Byron_1")
+        self.new_half(export, "Ada Byron_2")
+        assert len(load(export.to_folder(tmp_path / "x"))) == 2
+
+    def test_the_same_file_in_two_exports_comes_once(self, export, tmp_path):
+        self.new_half(export)
+        export.to_folder(tmp_path / "x" / "2024")
+        export.chats[0].says("Grace Hopper", "later", NOON + 9)
+        export.to_folder(tmp_path / "x" / "2025")
+        (session,) = load(tmp_path / "x")
+        assert texts(session) == ["after", "later"]
+
+
+class TestInstagram:
+    @pytest.mark.parametrize(
+        ("root", "container"),
+        [(INSTAGRAM, "export"), ("messages", "instagram-grace-2024-01-01-abc")],
+    )
+    def test_the_platform_is_instagram(self, tmp_path, root, container):
+        export = Export(root)
+        export.thread("ada_1").says("Ada Byron", "hi", NOON)
+        for path in (
+            export.to_folder(tmp_path / container),
+            export.to_zip(tmp_path / f"{container}.zip"),
+        ):
+            (session,) = load(path)
+            assert session["metadata"]["platform"] == "instagram"
+
+    def test_everything_else_is_facebook(self, export, tmp_path):
+        export.thread("ada_1").says("Ada Byron", "hi", NOON)
+        (session,) = load(export.to_folder(tmp_path / "x"))
+        assert session["metadata"]["platform"] == "facebook_messenger"
+
+    def test_captions_of_shared_posts_are_not_what_somebody_wrote(self, tmp_path):
+        export = Export(INSTAGRAM)
+        share = {
+            "link": "https://www.instagram.com/p/1",
+            "share_text": "A long caption",
+            "original_content_owner": "somebody",
+        }
+        chat = export.thread("ada_1").says("Ada Byron", "look!", NOON, share=share)
+        chat.says("Ada Byron", "Ada sent an attachment.", NOON + 1, share=share)
+        chat.says("Ada Byron", "Liked a message", NOON + 2)
+        chat.says("Ada Byron", "Reacted 😂 to your message ", NOON + 3)
+        folder = export.to_folder(tmp_path / "x")
+        (session,) = load(folder)
+        assert texts(session) == ["look!"]
+        assert inspect(folder).skipped == {"media": 1, "reaction": 2}
+
+
+def test_the_export_stays_as_it_is_when_it_is_deleted_while_read(export, tmp_path):
+    for number in range(3):
+        export.thread(f"chat_{number}").says("Ada Byron", "hi", NOON)
+    path = export.to_folder(tmp_path / "x")
+    sessions = FolderFacebookMessengerChatLoader(path, owner="Ada Byron").lazy_load()
+    assert next(sessions)
+    shutil.rmtree(path / FACEBOOK / "inbox" / "chat_2")
+    with pytest.warns(UserWarning, match="chat_2"):
+        assert len(list(sessions)) == 1
+
+
+def test_numbers_of_files_are_sorted_as_numbers(tmp_path):
+    for number in (1, 2, 9, 10, 11):
+        record = message("Ada", str(number), NOON)
+        path = tmp_path / "ada_1" / f"message_{number}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"participants": [], "messages": [record]}))
+    (session,) = load(tmp_path)
+    assert texts(session) == ["11", "10", "9", "2", "1"]

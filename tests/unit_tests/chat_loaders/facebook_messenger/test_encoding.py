@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_chatexports.chat_loaders.facebook_messenger.encoding import (
+    TextRepair,
+    without_lone_surrogates,
+)
+from tests.unit_tests.builders.messenger import as_meta_writes, meta_json, mojibake
+
+# Emoji of before 2016 are replaced on purpose, and lone surrogates are no text.
+typed_text = st.text(st.characters(exclude_categories=["Cs", "Co"]))
+
+# A file that somebody edited by hand: real letters beside what Meta wrote.
+MIXED = ["ă", mojibake("😂")]
+CLEAN = ["zażółć", "Łódź"]
+
+
+def repair_in(strings: list[str]) -> TextRepair:
+    """Give the repair for a file that holds these strings."""
+    document = {"messages": [{"content": text} for text in strings]}
+    return TextRepair(json.dumps(document).encode(), document)
+
+
+@given(typed_text)
+def test_what_meta_wrote_comes_back_as_typed(text):
+    data = {"content": text}
+    repair = TextRepair(meta_json(data), as_meta_writes(data))
+    assert repair(mojibake(text)) == text
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Co", "Cc"]))))
+def test_a_file_with_right_text_beyond_latin_1_is_not_changed(texts):
+    document = {"texts": [*texts, "ł"]}
+    for raw in (json.dumps(document), json.dumps(document, ensure_ascii=False)):
+        repair = TextRepair(raw.encode("utf-8", "replace"), document)
+        assert [repair(text) for text in texts] == texts
+
+
+@given(st.text())
+def test_any_string_can_be_written_as_utf_8_afterwards(text):
+    repair_in([text])(text).encode()
+
+
+def test_ascii_is_returned_as_it_is():
+    assert TextRepair()("Hello!") == "Hello!"
+
+
+@pytest.mark.parametrize("text", ["é", "Köszönöm", "Việt", "привет", "😂❤️", "ế"])
+def test_untouched_files_are_repaired_whole(text):
+    assert TextRepair()(mojibake(text)) == text
+
+
+def test_text_that_does_not_survive_the_round_trip_is_right_already():
+    assert TextRepair()("déjà vu") == "déjà vu"
+
+
+def test_a_string_cut_inside_a_character_keeps_its_good_part():
+    cut = mojibake("kávé 😂")[:-1]
+    assert TextRepair()(cut) == "kávé \xf0\x9f\x98"
+
+
+@pytest.mark.parametrize("text", ["CAFÉ»", "É\xa0!", "été\xa0»"])
+def test_right_text_that_looks_broken_stays_in_a_clean_file(text):
+    assert repair_in([*CLEAN, text])(text) == text
+
+
+def test_broken_text_in_a_mixed_file_is_repaired():
+    assert repair_in(MIXED)(mojibake("😂 né")) == "😂 né"
+
+
+def test_broken_and_right_text_in_one_string_is_told_apart():
+    text = "bună " + mojibake("😂") + " noapte, măi"
+    assert repair_in([*MIXED, text])(text) == "bună 😂 noapte, măi"
+
+
+@pytest.mark.parametrize("text", ["é", "Здрава", "мама", "λόγος"])
+def test_a_mixed_file_is_repaired_where_nobody_types_such_letters(text):
+    assert repair_in(MIXED)(mojibake(text)) == text
+
+
+def test_right_text_that_looks_broken_stays_in_a_mixed_file():
+    assert repair_in(MIXED)("CAFÉ»") == "CAFÉ»"
+
+
+def test_a_typed_escape_does_not_make_a_file_look_edited():
+    document: dict[str, Any] = {"content": mojibake("é"), "other": "\\u0142"}
+    assert TextRepair(json.dumps(document).encode(), document)(mojibake("é")) == "é"
+
+
+def test_real_letters_in_raw_utf_8_make_a_file_look_edited():
+    document = {"content": "CAFÉ»", "other": "ł"}
+    raw = json.dumps(document, ensure_ascii=False).encode()
+    assert TextRepair(raw, document)("CAFÉ»") == "CAFÉ»"
+
+
+def test_surrogate_pairs_in_six_bytes_become_one_character():
+    broken = "😂".encode("utf-16-be").hex()
+    high, low = (chr(int(broken[i : i + 4], 16)) for i in (0, 4))
+    text = (high + low).encode("utf-8", "surrogatepass").decode("latin-1")
+    assert TextRepair()(text) == "😂"
+
+
+def test_lone_surrogates_are_replaced():
+    assert without_lone_surrogates("a\ud83d b") == "a\ufffd b"
+
+
+def test_surrogate_pairs_are_joined():
+    assert without_lone_surrogates("\ud83d\ude02") == "😂"
+
+
+@pytest.mark.parametrize(
+    ("private", "emoji"),
+    [
+        ("\U000fe330", "😃"),
+        ("\U000fe334", "😂"),
+        ("\U000fe335", "😊"),
+        ("\U000fe338", "😄"),
+        ("\U000fe340", "😔"),
+        ("\U000fe347", "😉"),
+        ("\U000fe32a", "😝"),
+        ("\U000feb0c", "❤️"),
+        ("\U000fe4e5", "🇯🇵"),
+    ],
+)
+def test_emoji_of_before_unicode_are_replaced(private, emoji):
+    assert TextRepair()(mojibake(f"hi {private}!")) == f"hi {emoji}!"
+
+
+@pytest.mark.parametrize("private", ["\U000fec15", "\U000fec1b", "\U000fe05f"])
+def test_emoji_of_before_unicode_without_a_successor_are_removed(private):
+    assert TextRepair()(mojibake(f"hi{private}")) == "hi"

@@ -1,0 +1,443 @@
+"""What both loaders give, leave out, count and refuse."""
+
+from __future__ import annotations
+
+import re
+import sys
+from datetime import date, datetime, timezone
+
+import pytest
+from langchain_core.messages import HumanMessage
+
+from langchain_chatexports import (
+    FolderFacebookMessengerChatLoader,
+    SingleFileFacebookMessengerChatLoader,
+)
+from langchain_chatexports.exceptions import (
+    ChatExportError,
+    ExportAccessError,
+    ExportFormatError,
+    ExportNotFoundError,
+)
+from tests.unit_tests.builders.messenger import FACEBOOK, Export, message, meta_json
+
+NOON = 1_700_000_000_000  # 2023-11-14 22:13:20 UTC
+PHOTO = {"photos": [{"uri": "a/1.jpg"}]}
+LOADERS = [FolderFacebookMessengerChatLoader, SingleFileFacebookMessengerChatLoader]
+
+
+@pytest.fixture
+def export():
+    return Export()
+
+
+@pytest.fixture
+def chat(export):
+    chat = export.thread("Ada_1", ["Ada Byron", "Grace Hopper"])
+    return chat.says("Ada Byron", "first words", NOON)
+
+
+@pytest.fixture
+def inspect(export, tmp_path):
+    def inspect(**options):
+        folder = export.to_folder(tmp_path / "x")
+        return FolderFacebookMessengerChatLoader(folder, **options).inspect()
+
+    return inspect
+
+
+@pytest.fixture
+def texts(export, tmp_path):
+    def texts(**options):
+        folder = export.to_folder(tmp_path / "x")
+        sessions = FolderFacebookMessengerChatLoader(folder, **options).load()
+        return [m.content for session in sessions for m in session["messages"]]
+
+    return texts
+
+
+class TestSession:
+    def test_a_session_is_what_the_design_says(self, export, chat, tmp_path):
+        chat.says(
+            "Grace Hopper",
+            "Ça va? 😂",
+            NOON + 1_500,
+            reactions=[{"reaction": "❤", "actor": "Ada Byron"}],
+            **PHOTO,
+        )
+        folder = export.to_folder(tmp_path / "x")
+        assert FolderFacebookMessengerChatLoader(folder).load() == [
+            {
+                "messages": [
+                    HumanMessage(
+                        "first words",
+                        additional_kwargs={
+                            "message_time": 1_700_000_000,
+                            "sender": "Ada Byron",
+                            "is_from_me": False,
+                            "events": [{"message_time": "2023-11-14T22:13:20+00:00"}],
+                        },
+                    ),
+                    HumanMessage(
+                        "Ça va? 😂",
+                        additional_kwargs={
+                            "message_time": 1_700_000_001,
+                            "sender": "Grace Hopper",
+                            "is_from_me": True,
+                            "events": [
+                                {"message_time": "2023-11-14T22:13:21.500000+00:00"}
+                            ],
+                            "attachments": [{"type": "photo", "uri": "a/1.jpg"}],
+                            "reactions": [{"reaction": "❤", "sender": "Ada Byron"}],
+                        },
+                    ),
+                ],
+                "metadata": {
+                    "id": "ada_1",
+                    "title": "Ada Byron",
+                    "platform": "facebook_messenger",
+                    "participants": ["Ada Byron", "Grace Hopper"],
+                    "owner": "Grace Hopper",
+                    "is_group": False,
+                },
+            }
+        ]
+
+    def test_one_file_is_one_session(self, export, chat, tmp_path):
+        chat.per_file = 1
+        chat.says("Grace Hopper", "newer", NOON + 1)
+        folder = export.to_folder(tmp_path / "x")
+        path = folder / FACEBOOK / "inbox" / "Ada_1" / "message_1.json"
+        (session,) = SingleFileFacebookMessengerChatLoader(path).load()
+        assert [m.content for m in session["messages"]] == ["newer"]
+        assert session["metadata"]["id"] == "ada_1"
+
+    @pytest.mark.parametrize("loader_class", LOADERS)
+    @pytest.mark.usefixtures("chat")
+    def test_the_path_may_be_positional_or_named(self, export, tmp_path, loader_class):
+        folder = export.to_folder(tmp_path / "x")
+        path = folder / FACEBOOK / "inbox" / "Ada_1" / "message_1.json"
+        assert loader_class(path).load() == loader_class(path=str(path)).load()
+
+    @pytest.mark.usefixtures("chat")
+    def test_the_home_folder_is_expanded(self, monkeypatch, export, tmp_path):
+        export.to_folder(tmp_path / "x")
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("USERPROFILE", str(tmp_path))
+        assert FolderFacebookMessengerChatLoader("~/x").load()
+
+
+class TestLeftOut:
+    @pytest.mark.parametrize(
+        ("keys", "reason", "option", "shown"),
+        [
+            ({"content": "secret", "is_unsent": True}, "unsent", "unsent", "secret"),
+            ({"content": "Rang.", "call_duration": 5}, "system", "system", "Rang."),
+            ({"content": "Ada left the group."}, "system", "system", None),
+            ({"content": "Liked a message"}, "reaction", "reactions", None),
+            (PHOTO, "media", "media", "[photo]"),
+            ({"content": "Ada sent an attachment."}, "media", "media", "[attachment]"),
+            (
+                {"content": "Ada sent a link.", "share": {"link": "https://x.org"}},
+                "media",
+                "media",
+                "[link]",
+            ),
+        ],
+    )
+    def test_what_nobody_typed_is_left_out_and_can_be_asked_for(
+        self, chat, inspect, texts, keys, reason, option, shown
+    ):
+        chat.messages.append(
+            {"sender_name": "Ada Byron", "timestamp_ms": NOON + 1} | keys
+        )
+        assert texts() == ["first words"]
+        assert inspect().skipped == {reason: 1}
+        options = {f"include_{option}": True}
+        assert texts(**options) == ["first words", shown or keys["content"]]
+        assert not inspect(**options).skipped
+
+    @pytest.mark.parametrize("keys", [{"is_unsent": True}, {"call_duration": 0}])
+    def test_what_has_no_text_stays_out(self, chat, inspect, keys):
+        chat.messages.append({"sender_name": "Ada Byron", "timestamp_ms": 1} | keys)
+        summary = inspect(include_unsent=True, include_system=True)
+        assert sum(summary.skipped.values()) == 1
+
+    def test_kept_records_say_what_they_are(self, export, chat, tmp_path):
+        chat.says("Ada Byron", "Rang.", NOON + 1, call_duration=5)
+        chat.says("Ada Byron", "secret", NOON + 2, is_unsent=True)
+        folder = export.to_folder(tmp_path / "x")
+        (session,) = FolderFacebookMessengerChatLoader(
+            folder, include_system=True, include_unsent=True
+        ).load()
+        _, call, unsent = (m.additional_kwargs for m in session["messages"])
+        assert call["system"] == "call"
+        assert unsent["unsent"] is True
+
+    def test_kinds_and_languages_are_counted(self, chat, inspect):
+        chat.says("Ada Byron", "x", NOON + 1, call_duration=5)
+        chat.says("Ada Byron", "Ada left the group.", NOON + 2)
+        chat.says("Ada Byron", "Ada enviou um anexo.", NOON + 3)
+        details = inspect().details
+        assert details["left_out_kinds"] == {"attachment": 1, "call": 1, "members": 1}
+        assert details["languages"] == {"en": 1, "pt": 1}
+
+    @pytest.mark.parametrize(
+        "patterns",
+        [r"\w+ stuurde iets\.", [re.compile(r".* stuurde iets\.")]],
+    )
+    def test_the_users_own_patterns_are_system_lines(
+        self, chat, inspect, texts, patterns
+    ):
+        chat.says("Ada Byron", "Ada stuurde iets.", NOON + 1)
+        assert texts() == ["first words", "Ada stuurde iets."]
+        assert texts(system_patterns=patterns) == ["first words"]
+        assert inspect(system_patterns=patterns).skipped == {"system": 1}
+
+    def test_a_link_alone_is_a_message(self, chat, texts):
+        share = {"link": "https://x.org/1"}
+        for number in range(3):
+            chat.says("Ada Byron", "https://x.org/1", NOON + 1 + number, share=share)
+        assert len(texts()) == 4
+
+
+class TestOptions:
+    @pytest.fixture(autouse=True)
+    def two_chats(self, export):
+        export.thread("ada_1", ["Ada Byron", "Grace"]).says("Ada Byron", "a", NOON)
+        club = export.thread("club_2", ["Bob", "Eve", "Grace"], title="The Club")
+        club.says("Bob", "b", NOON + 86_400_000).says("Bob", "c", NOON + 86_400_001)
+
+    @pytest.mark.parametrize("name", ["club_2", "THE CLUB", "bob", ["eve", "nobody"]])
+    def test_conversations_can_be_chosen(self, texts, inspect, name):
+        assert texts(include=name) == ["b", "c"]
+        assert inspect(include=name).skipped == {"excluded": 1}
+
+    def test_conversations_can_be_left_out(self, texts, inspect):
+        assert texts(exclude="the club") == ["a"]
+        assert inspect(exclude="the club").skipped == {"excluded": 2}
+
+    @pytest.mark.parametrize(
+        "bounds",
+        [
+            {"end": date(2023, 11, 14)},
+            {"end": datetime(2023, 11, 15, tzinfo=timezone.utc)},
+        ],
+    )
+    def test_messages_after_the_end_are_left_out(self, texts, inspect, bounds):
+        assert texts(**bounds) == ["a"]
+        assert inspect(**bounds).skipped == {"excluded": 2}
+
+    def test_messages_before_the_start_are_left_out(self, texts):
+        assert texts(start=date(2023, 11, 15)) == ["b", "c"]
+
+
+class TestAccounting:
+    def test_every_record_is_accounted_for(self, export, chat, inspect):
+        chat.says("Ada Byron", "Liked a message", NOON + 1)
+        chat.says("Ada Byron", None, NOON + 2).says(
+            "Ada Byron", None, NOON + 3, **PHOTO
+        )
+        chat.says("Ada Byron", "x", NOON + 4, is_unsent=True)
+        chat.messages.append("no record")
+        spam = export.thread("spam", section="filtered_threads")
+        spam.says("Eve", "win", NOON)
+        summary = inspect()
+        assert summary.skipped == {
+            "empty": 1,
+            "media": 1,
+            "reaction": 1,
+            "section": 1,
+            "unreadable": 1,
+            "unsent": 1,
+        }
+        assert (summary.found, summary.kept) == (7, 1)
+
+    def test_the_export_is_described(self, export, chat, inspect):
+        chat.per_file = 1
+        chat.says("Grace Hopper", "more", NOON + 1)
+        export.thread("bob", section="archived_threads").says("Bob", "x", NOON)
+        export.file("settings.json", {})
+        details = inspect().details
+        assert details["threads"] == 2
+        assert details["files"] == 3
+        assert details["parts"] == 1
+        assert details["other_files"] == 1
+        assert details["sections"] == {"archived_threads": 1, "inbox": 1}
+
+
+class TestBadInput:
+    @pytest.mark.parametrize("loader_class", LOADERS)
+    def test_a_missing_path_is_an_error_when_it_is_read(self, tmp_path, loader_class):
+        loader = loader_class(tmp_path / "nowhere")
+        with pytest.raises(ExportNotFoundError, match="nowhere"):
+            next(iter(loader.lazy_load()))
+
+    def test_a_folder_without_an_export_is_an_error(self, tmp_path):
+        with pytest.raises(ExportFormatError, match="holds no Messenger thread"):
+            FolderFacebookMessengerChatLoader(tmp_path).load()
+
+    def test_a_media_part_alone_is_an_error_that_asks_for_the_others(self, tmp_path):
+        export = Export().file(f"{FACEBOOK}/inbox/ada_1/photos/1.jpg", b"\xff\xd8")
+        for path in (
+            export.to_folder(tmp_path / "x"),
+            export.to_zip(tmp_path / "x.zip"),
+        ):
+            with pytest.raises(ExportFormatError, match=r"parts, all of them"):
+                FolderFacebookMessengerChatLoader(path).load()
+
+    def test_an_export_in_html_is_an_error_that_asks_for_json(self, tmp_path):
+        page = b"<html><body>hi</body></html>"
+        export = Export().file(f"{FACEBOOK}/inbox/ada_1/message_1.html", page)
+        folder = export.to_folder(tmp_path / "x")
+        page_path = folder / FACEBOOK / "inbox" / "ada_1" / "message_1.html"
+        for loader in (
+            FolderFacebookMessengerChatLoader(folder),
+            FolderFacebookMessengerChatLoader(export.to_zip(tmp_path / "x.zip")),
+            FolderFacebookMessengerChatLoader(page_path),
+            SingleFileFacebookMessengerChatLoader(page_path),
+        ):
+            with pytest.raises(ExportFormatError, match=r"HTML.*format set to JSON"):
+                loader.load()
+
+    @pytest.mark.usefixtures("chat")
+    def test_html_beside_json_does_not_matter(self, export, texts):
+        export.file(f"{FACEBOOK}/inbox/bob_1/message_1.html", b"<html></html>")
+        assert texts() == ["first words"]
+
+    @pytest.mark.parametrize("loader_class", LOADERS)
+    @pytest.mark.parametrize(
+        "content", [b"[]", b"{}", b'{"messages": {}}', b'{"profile_v2": {}}']
+    )
+    def test_json_that_is_no_thread_is_an_error(self, tmp_path, loader_class, content):
+        path = tmp_path / "settings.json"
+        path.write_bytes(content)
+        with pytest.raises(ExportFormatError, match=r"settings\.json.*no Messenger"):
+            loader_class(path).load()
+
+    @pytest.mark.parametrize("loader_class", LOADERS)
+    @pytest.mark.parametrize("name", ["message_1.json", "Ada_1.json"])
+    @pytest.mark.usefixtures("export")
+    def test_a_named_file_that_is_cut_off_is_an_error(
+        self, chat, tmp_path, loader_class, name
+    ):
+        (data,) = chat.files().values()
+        path = tmp_path / name
+        path.write_bytes(data[:-5])
+        with pytest.raises(ExportFormatError, match=name):
+            loader_class(path).load()
+
+    @pytest.mark.usefixtures("chat")
+    def test_a_corrupt_file_beside_good_ones_is_warned_about(self, export, inspect):
+        export.file(f"{FACEBOOK}/inbox/bob_1/message_1.json", b'{"messages": [{"se')
+        with pytest.warns(UserWarning, match=r"bob_1.message_1\.json"):
+            summary = inspect(owner="Grace Hopper")
+        assert summary.kept == 1
+        assert summary.skipped == {"unreadable": 1}
+
+    @pytest.mark.usefixtures("chat")
+    def test_a_corrupt_file_of_a_thread_does_not_cost_its_other_files(
+        self, export, texts
+    ):
+        export.file(f"{FACEBOOK}/inbox/Ada_1/message_2.json", b"{")
+        with pytest.warns(UserWarning, match=r"message_2\.json"):
+            assert texts() == ["first words"]
+
+    def test_an_export_of_corrupt_files_alone_is_an_error(self, export, tmp_path):
+        export.file(f"{FACEBOOK}/inbox/bob_1/message_1.json", b"{")
+        folder = export.to_folder(tmp_path / "x")
+        with (
+            pytest.warns(UserWarning, match="bob_1"),
+            pytest.raises(ExportFormatError, match="can be read"),
+        ):
+            FolderFacebookMessengerChatLoader(folder).load()
+
+    @pytest.mark.usefixtures("chat")
+    def test_many_corrupt_files_are_not_all_named(self, export, inspect):
+        for number in range(40):
+            export.file(f"{FACEBOOK}/inbox/b_{number}/message_1.json", b"{")
+        with pytest.warns(UserWarning, match="Left out") as caught:
+            assert inspect(owner="x").skipped == {"unreadable": 40}
+        assert len(caught) == 21
+
+    @pytest.mark.parametrize("kind", ["folder", "zip"])
+    @pytest.mark.usefixtures("chat")
+    def test_a_single_file_loader_is_told_of_folders_and_zips(
+        self, export, tmp_path, kind
+    ):
+        write = {"folder": export.to_folder, "zip": export.to_zip}[kind]
+        path = write(tmp_path / f"x.{kind}")
+        with pytest.raises(ExportFormatError, match="FolderFacebookMessenger"):
+            SingleFileFacebookMessengerChatLoader(path).load()
+
+    @pytest.mark.usefixtures("export")
+    def test_errors_and_warnings_hold_no_text_of_messages(self, chat, tmp_path):
+        (data,) = chat.files().values()
+        path = tmp_path / "message_1.json"
+        path.write_bytes(data[:-20])
+        with pytest.raises(ChatExportError) as caught:
+            SingleFileFacebookMessengerChatLoader(path).load()
+        assert "first words" not in str(caught.value)
+        assert caught.value.__suppress_context__
+
+    @pytest.mark.parametrize("loader_class", LOADERS)
+    @pytest.mark.usefixtures("chat")
+    def test_a_refusal_of_the_system_is_an_error_of_its_own(
+        self, export, tmp_path, loader_class, monkeypatch
+    ):
+        folder = export.to_folder(tmp_path / "x")
+        path = folder / FACEBOOK / "inbox" / "Ada_1" / "message_1.json"
+
+        def refuse(*_args, **_options):
+            raise PermissionError(1, "Operation not permitted", str(path))
+
+        monkeypatch.setattr("pathlib.Path.open", refuse)
+        with pytest.raises(ExportAccessError, match="Grant"):
+            loader_class(path).load()
+
+    @pytest.mark.skipif(
+        sys.platform == "win32", reason="os.walk asks another way on Windows"
+    )
+    @pytest.mark.usefixtures("chat")
+    def test_a_folder_that_may_not_be_listed_is_an_error(
+        self, export, tmp_path, monkeypatch
+    ):
+        folder = export.to_folder(tmp_path / "x")
+
+        def refuse(top):
+            raise PermissionError(1, "Operation not permitted", str(top))
+
+        monkeypatch.setattr("os.scandir", refuse)
+        with pytest.raises(ExportAccessError, match="may not be read"):
+            FolderFacebookMessengerChatLoader(folder).load()
+
+
+def test_a_group_of_the_tutorials_kind_loads_as_it_is(tmp_path):
+    """The sample of LangChain's tutorial: oldest first, ASCII, odd titles and paths."""
+    people = ["Harry Potter", "Ron Weasley"]
+    for folder, file, friend in (
+        ("RonWeasley", "messages_Harry_Potter.json", "Ron Weasley"),
+        ("draco", "messages_Draco.json", "Draco"),
+    ):
+        content = {
+            "participants": [{"name": "Harry Potter"}, {"name": friend}],
+            "messages": [
+                message(people[n % 2] if friend == people[1] else friend, str(n), 5)
+                for n in range(10)
+            ],
+            "title": "Harry Potter",
+            "is_still_participant": True,
+            "thread_path": f"inbox/{folder}/",
+            "magic_words": [],
+        }
+        path = tmp_path / "hogwarts" / "inbox" / folder / file
+        path.parent.mkdir(parents=True)
+        path.write_bytes(meta_json(content))
+    loader = FolderFacebookMessengerChatLoader(path=tmp_path / "hogwarts")
+    sessions = loader.load()
+    assert [s["metadata"]["id"] for s in sessions] == [
+        "ronweasley/messages_harry_potter.json",
+        "draco/messages_draco.json",
+    ]
+    assert [m.content for m in sessions[0]["messages"]] == list("0123456789")
+    assert loader.inspect().owner == "Harry Potter"

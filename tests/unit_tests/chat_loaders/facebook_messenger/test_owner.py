@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import pytest
+
+from langchain_chatexports import (
+    FolderFacebookMessengerChatLoader,
+    MapAIMessages,
+    SingleFileFacebookMessengerChatLoader,
+)
+from tests.unit_tests.builders.messenger import FACEBOOK, INSTAGRAM, Export
+
+NOON = 1_700_000_000_000
+ADA, BOB, EVE, GRACE = "Ada Byron", "Bob Ray", "Eve Zoë", "Grace Hopper"
+PROFILE = "personal_information/profile_information/profile_information.json"
+
+
+def owner_of(export, tmp_path, **options):
+    folder = export.to_folder(tmp_path / "x")
+    summary = FolderFacebookMessengerChatLoader(folder, **options).inspect()
+    return summary.owner, summary.owner_found_by
+
+
+@pytest.fixture
+def export():
+    return Export()
+
+
+@pytest.fixture
+def unclear():
+    """An export of one group: nothing in it says whose it is."""
+    export = Export()
+    chat = export.thread("club_1", [ADA, BOB, EVE], title="Club")
+    chat.says(ADA, "hi", NOON).says(EVE, "ho", NOON + 1)
+    return export
+
+
+def test_the_callers_word_counts_first(unclear, tmp_path):
+    unclear.file(PROFILE, {"profile_v2": {"name": {"full_name": EVE}}})
+    assert owner_of(unclear, tmp_path, owner=ADA) == (ADA, "option")
+
+
+def test_nothing_is_read_to_find_an_owner_that_is_given(export, tmp_path, monkeypatch):
+    export.thread("ada_1", [ADA, GRACE]).says(ADA, "hi", NOON)
+    folder = export.to_folder(tmp_path / "x")
+    monkeypatch.setattr(
+        "langchain_chatexports.chat_loaders.facebook_messenger.loader.find_owner", None
+    )
+    assert FolderFacebookMessengerChatLoader(folder, owner=GRACE).load()
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        (PROFILE, {"profile_v2": {"name": {"full_name": EVE}}}),
+        (
+            "profile_information/profile_information.json",
+            {"profile": {"name": {"full_name": EVE}}},
+        ),
+    ],
+)
+def test_the_profile_names_the_owner(unclear, tmp_path, path, content):
+    unclear.file(path, content)
+    assert owner_of(unclear, tmp_path) == (EVE, "profile")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"autofill_information_v2": {"FULL_NAME": [EVE]}},
+        {
+            "label_values": [
+                {"label": "Lakóhely", "value": "Szeged"},
+                {"label": "Teljes név", "value": EVE},
+            ]
+        },
+    ],
+)
+def test_autofill_information_names_the_owner(unclear, tmp_path, content):
+    unclear.file(f"{FACEBOOK}/autofill_information.json", content)
+    assert owner_of(unclear, tmp_path) == (EVE, "autofill information")
+
+
+@pytest.mark.parametrize("label", ["Name", "Név"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "personal_information/personal_information/personal_information.json",
+        "personal_information/personal_information.json",
+        "account_information/personal_information.json",
+    ],
+)
+def test_instagrams_personal_information_names_the_owner(tmp_path, path, label):
+    export = Export(INSTAGRAM)
+    chat = export.thread("club_1", [ADA, BOB, EVE], title="Club")
+    chat.says(ADA, "hi", NOON)
+    fields = {"Email": {"value": "eve@example.org"}, label: {"value": EVE}}
+    export.file(path, {"profile_user": [{"string_map_data": fields}]})
+    assert owner_of(export, tmp_path) == (EVE, "profile")
+
+
+def test_a_damaged_profile_does_not_stop_the_search(export, tmp_path):
+    for person in (ADA, BOB):
+        export.thread(person, [person, GRACE]).says(person, "hi", NOON)
+    export.file(PROFILE, b"{")
+    assert owner_of(export, tmp_path)[0] == GRACE
+
+
+@pytest.mark.parametrize("is_last", [True, False])
+def test_the_one_name_in_every_thread_is_the_owners(export, tmp_path, is_last):
+    for person in (ADA, BOB):
+        people = [person, GRACE] if is_last else [GRACE, person]
+        export.thread(person, people, title="Misleading").says(person, "hi", NOON)
+    assert owner_of(export, tmp_path) == (GRACE, "the one name in every thread")
+
+
+@pytest.mark.parametrize(
+    "people",
+    [[GRACE], [GRACE, GRACE], [], [ADA, BOB, EVE], [GRACE, "Facebook user"]],
+    ids=["left alone", "self chat", "nobody", "group that was left", "deleted user"],
+)
+def test_threads_that_say_nothing_are_passed_over(export, tmp_path, people):
+    for person in (ADA, BOB):
+        export.thread(person, [person, GRACE], title="?").says(person, "hi", NOON)
+    export.thread("odd_1", people, title="?").says(ADA, "hi", NOON)
+    assert owner_of(export, tmp_path) == (GRACE, "the one name in every thread")
+
+
+def test_two_deleted_partners_leave_the_owner(export, tmp_path):
+    for number in range(2):
+        chat = export.thread(f"{number}", ["Facebook user", GRACE], title="?")
+        chat.says("Facebook user", "hi", NOON)
+    assert owner_of(export, tmp_path)[0] == GRACE
+
+
+def test_groups_help_where_one_partner_alone_does_not(export, tmp_path):
+    export.thread("ada_1", [ADA, GRACE], title="?").says(ADA, "hi", NOON)
+    export.thread("club_1", [BOB, GRACE, EVE], title="?").says(EVE, "hi", NOON)
+    assert owner_of(export, tmp_path) == (GRACE, "the one name in every thread")
+
+
+def test_a_group_that_the_owner_has_left_does_not_mislead(export, tmp_path):
+    export.thread("one", [BOB, EVE, GRACE], title="?").says(EVE, "hi", NOON)
+    chat = export.thread("two", [ADA, BOB, EVE], title="?", is_still_participant=False)
+    chat.says(EVE, "hi", NOON)
+    assert owner_of(export, tmp_path) == (None, None)
+
+
+def test_spam_has_no_say(export, tmp_path):
+    export.thread("ada_1", [ADA, GRACE]).says(ADA, "hi", NOON)
+    spam = export.thread("spam_1", [ADA, "Casino"], section="filtered_threads")
+    spam.says("Casino", "win", NOON)
+    assert owner_of(export, tmp_path) == (GRACE, "titles")
+
+
+def test_the_owner_is_who_is_not_the_title(export, tmp_path):
+    export.thread("ada_1", [ADA, GRACE], title=ADA).says(ADA, "hi", NOON)
+    assert owner_of(export, tmp_path) == (GRACE, "titles")
+
+
+def test_a_marketplace_title_says_nothing(export, tmp_path):
+    chat = export.thread("ada_1", [ADA, GRACE], title=f"{ADA} · Old bike")
+    chat.says(ADA, "hi", NOON)
+    assert owner_of(export, tmp_path) == (None, None)
+
+
+def test_an_encrypted_chat_is_named_after_the_other_person(export, tmp_path):
+    chat = export.encrypted(f"messages/{ADA}_3.json", [ADA, GRACE])
+    chat.says(ADA, "hi", NOON)
+    assert owner_of(export, tmp_path) == (GRACE, "titles")
+
+
+def test_an_encrypted_chat_lists_the_owner_first(export, tmp_path):
+    chat = export.encrypted("messages/Somebody_3.json", [GRACE, ADA])
+    chat.says(ADA, "hi", NOON)
+    assert owner_of(export, tmp_path) == (GRACE, "first participant")
+
+
+def test_second_person_lines_are_the_owners(unclear, tmp_path):
+    chat = unclear.chats[0]
+    chat.says(BOB, "You missed a call from Bob.", NOON + 2)
+    chat.says(EVE, "You sent an attachment.", NOON + 3)
+    assert owner_of(unclear, tmp_path) == (EVE, "system lines")
+
+
+def test_without_any_sign_there_is_no_owner(unclear, tmp_path):
+    assert owner_of(unclear, tmp_path) == (None, None)
+    (session,) = FolderFacebookMessengerChatLoader(tmp_path / "x").load()
+    assert session["metadata"]["owner"] is None
+    assert "is_from_me" not in session["messages"][0].additional_kwargs
+
+
+def test_all_messages_say_whether_they_are_the_owners(export, tmp_path):
+    chat = export.thread("eve_1", [EVE, GRACE]).says(EVE, "hi", NOON)
+    chat.says(GRACE, "ho", NOON + 1).says(None, "who?", NOON + 2)
+    (session,) = FolderFacebookMessengerChatLoader(export.to_folder(tmp_path)).load()
+    flags = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
+    assert flags == [False, True, False]
+
+
+@pytest.mark.parametrize("name", [EVE, EVE.upper(), f" {EVE} "])
+def test_letter_case_of_the_callers_word_does_not_matter(unclear, tmp_path, name):
+    folder = unclear.to_folder(tmp_path)
+    (session,) = FolderFacebookMessengerChatLoader(folder, owner=name).load()
+    assert [m.additional_kwargs["is_from_me"] for m in session["messages"]] == [
+        False,
+        True,
+    ]
+
+
+def test_map_ai_messages_needs_no_name(export, tmp_path):
+    chat = export.thread("ada_1", [ADA, GRACE]).says(ADA, "hi", NOON)
+    chat.says(GRACE, "ho", NOON + 1)
+    loader = FolderFacebookMessengerChatLoader(export.to_folder(tmp_path))
+    (session,) = (loader | MapAIMessages()).load()
+    assert [m.type for m in session["messages"]] == ["human", "ai"]
+
+
+class TestSingleFile:
+    def owner_of(self, chat, tmp_path, **options):
+        (data,) = chat.files().values()
+        path = tmp_path / "message_1.json"
+        path.write_bytes(data)
+        summary = SingleFileFacebookMessengerChatLoader(path, **options).inspect()
+        return summary.owner, summary.owner_found_by
+
+    def test_the_title_tells_the_owner(self, export, tmp_path):
+        chat = export.thread("ada_1", [ADA, GRACE]).says(ADA, "hi", NOON)
+        assert self.owner_of(chat, tmp_path) == (GRACE, "titles")
+
+    def test_system_lines_tell_the_owner(self, unclear, tmp_path):
+        chat = unclear.chats[0].says(EVE, "You sent a link.", NOON + 1)
+        assert self.owner_of(chat, tmp_path) == (EVE, "system lines")
+
+    def test_the_callers_word_counts_first(self, export, tmp_path):
+        chat = export.thread("ada_1", [ADA, GRACE]).says(ADA, "hi", NOON)
+        assert self.owner_of(chat, tmp_path, owner=ADA) == (ADA, "option")

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from langchain_chatexports.chat_loaders.facebook_messenger.system_lines import (
+    LineReader,
+    is_by_owner,
+)
+
+ADA, GRACE = "Ada Byron", "Grace Hopper"
+
+
+@pytest.fixture
+def reader():
+    return LineReader([ADA, GRACE], owner=GRACE)
+
+
+LINES = [
+    ("Ada sent an attachment.", "attachment"),
+    ("Moon 🌙 sent an attachment.", "attachment"),
+    ("Ada sent a link.", "attachment"),
+    ("Ada Byron sent a location.", "attachment"),
+    ("Ada sent a live location.", "attachment"),
+    ("Reacted 😂 to your message ", "reaction"),
+    ("Reacted ❤️ to your message", "reaction"),
+    ("Grace reacted 👍 to your message ", "reaction"),
+    ("Liked a message", "reaction"),
+    ("Ada called you.", "call"),
+    ("You missed a call from Ada.", "call"),
+    ("Grace missed your call.", "call"),
+    ("You missed a video chat with Ada.", "call"),
+    ("You missed a video call with Ada.", "call"),
+    ("Grace missed your video chat.", "call"),
+    ("The video chat ended.", "call"),
+    ("The video call ended.", "call"),
+    ("Ada started a call.", "call"),
+    ("Ada started a video chat.", "call"),
+    ("Ada joined the call.", "call"),
+    ("Ada joined the video chat.", "call"),
+    ("Ada started sharing video.", "call"),
+    ("You and Ada can now see each other.", "call"),
+    ("Ada added Grace to the group.", "members"),
+    ("Ada added participants.", "members"),
+    ("Ada removed Grace from the group.", "members"),
+    ("Ada left the group.", "members"),
+    ("Ada created the group.", "members"),
+    ("Grace is now an admin.", "members"),
+    ("Ada removed Grace as an admin.", "members"),
+    ("Ada turned on member approval and will review requests.", "members"),
+    ("Ada named the group Engines!.", "look"),
+    ("Ada removed the group name.", "look"),
+    ("Ada changed the group photo.", "look"),
+    ("Ada changed the theme to Ocean.", "look"),
+    ("Ada changed the chat theme.", "look"),
+    ("Ada set the emoji to 🦊.", "look"),
+    ("Ada set the quick reaction to 🦊.", "look"),
+    ("Ada set the nickname for Grace to Admiral.", "look"),
+    ("Ada set your nickname to Admiral.", "look"),
+    ("Ada set her own nickname to Countess.", "look"),
+    ("Ada set his own nickname to Countess.", "look"),
+    ("Ada set their own nickname to Countess.", "look"),
+    ("Ada cleared the nickname for Grace.", "look"),
+    ("You are now connected on Messenger", "status"),
+    ("You are now connected on Messenger.", "status"),
+    ("Say hi to your new Facebook friend, Ada.", "status"),
+    (
+        "You can now message and call each other and see info like Active Status.",
+        "status",
+    ),
+    ("Ada waved at you!", "status"),
+    ("Ada is waving at you!", "status"),
+    ("Ada pinned a message.", "status"),
+    ("Ada unpinned a message.", "status"),
+    ("This chat is read-only.", "status"),
+    ("An admin, moderator or host removed Grace's message.", "status"),
+    ("An admin, moderator or host removed Grace’s message.", "status"),  # noqa: RUF001
+    ("Ada turned on disappearing messages. They go after a day.", "status"),
+    ("Ada created a poll: Pizza or pasta?.", "poll"),
+    ('Ada voted for "Pizza" in the poll: Pizza or pasta?.', "poll"),
+    ('Ada changed vote to "Pasta" in the poll: Pizza or pasta?.', "poll"),
+    ('Ada removed vote for "Pasta" in the poll: Pizza or pasta?.', "poll"),
+    ("This poll is no longer available.", "poll"),
+    ("Ada started a plan.", "poll"),
+    ("Ada named the plan Dinner.", "poll"),
+    ("Ada responded Going to Dinner.", "poll"),
+    ("Ada responded Can't Go to Dinner.", "poll"),
+    ("Ada created the reminder: Dinner.", "poll"),
+    ("Dinner is happening now.", "poll"),
+    ("Ada scored 1,204 points playing Basketball.", "game"),
+    ("Ada challenged you in Chess.", "game"),
+    ("Ada is now in first place in Chess.", "game"),
+    ("Words: Ada just played QUIZ for 48 points!", "game"),
+    ("Ada csatolt fájlt küldött.", "attachment"),
+    ("Ada hivatkozást küldött.", "attachment"),
+    ("Ada elküldött egy helyszínt.", "attachment"),
+    ("Hívott fél: Ada.", "call"),
+    ("Nem fogadott hívás: Ada", "call"),
+    ("Nem fogadott videohívás: Ada.", "call"),
+    ("Ada nem fogadta a hívásodat.", "call"),
+    ("Ada nem fogadta a videochatedet.", "call"),
+    ("Ada enviou um anexo.", "attachment"),
+    ("Enviaste um anexo.", "attachment"),
+    ("Ada enviou uma ligação.", "attachment"),
+    ("Ada enviou a sua localização atual.", "attachment"),
+    ("Ada adicionou Grace ao grupo.", "members"),
+    ("Ada eliminou Grace do grupo.", "members"),
+    ("Ada alterou o tema da conversa para Oceano.", "look"),
+    ("Ada criou uma sondagem: Pizza?.", "poll"),
+    ("Ada đã gửi một file đính kèm.", "attachment"),
+    ("Ada đã gửi một liên kết.", "attachment"),
+    ("Ada đã bỏ lỡ lần chat video với bạn.", "call"),
+    ("Bạn đã bỏ lỡ lần chat video với Ada.", "call"),
+    ("Đoạn chat video này đã kết thúc.", "call"),
+    ("Bạn bỏ lỡ một cuộc gọi của Ada.", "call"),
+    ("Ada đã gọi cho bạn.", "call"),
+    ("Ada hat einen Anhang gesendet.", "attachment"),
+]
+
+
+@pytest.mark.parametrize(("text", "kind"), LINES)
+def test_a_sentence_of_the_tables_is_recognized(reader, text, kind):
+    line = reader.read(text, ADA)
+    assert line is not None
+    assert line.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Ada sent an attachment.", "en"),
+        ("Ada csatolt fájlt küldött.", "hu"),
+        ("Ada enviou um anexo.", "pt"),
+        ("Ada đã gửi một liên kết.", "vi"),
+        ("Ada hat einen Anhang gesendet.", "de"),
+    ],
+)
+def test_a_line_names_its_language(reader, text, language):
+    assert reader.read(text, ADA).language == language
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "You sent an attachment.",
+        "You called Ada.",
+        "You named the group Engines.",
+        "You waved at Ada!",
+        "You left the group.",
+        "You set the nickname for Ada to Countess.",
+    ],
+)
+def test_what_you_did_is_the_owners_line(reader, text):
+    assert reader.read(text, GRACE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "who added him to the group?",
+        "who added him to the group.",
+        "Who named the group Engines.",
+        "I sent a link.",
+        "She sent an attachment.",
+        "Mom called you.",
+        "he left the group.",
+        "They changed the group photo.",
+        "We started a call.",
+        "It is happening now.",
+        "I liked a message",
+        "Reacted badly to your message",
+        "Did you see that Ada sent an attachment. ?",
+        "Ada sent an attachment. Did you see it?",
+        "My cat left the group.",
+        "You called me yesterday",
+        "Nothing is happening now.",
+        "",
+        "   ",
+    ],
+)
+def test_what_people_write_is_theirs(reader, text):
+    assert reader.read(text, ADA) is None
+
+
+def test_a_line_about_somebody_else_is_no_line_of_the_sender(reader):
+    assert reader.read("Grace left the group.", ADA) is None
+
+
+def test_what_you_did_is_not_sent_by_others(reader):
+    assert reader.read("You left the group.", ADA) is None
+
+
+def test_a_nickname_is_known_once_it_was_set(reader):
+    assert reader.read("Bubbles left the group.", ADA) is None
+    reader.read("Grace set the nickname for Ada to Bubbles.", GRACE)
+    assert reader.read("Bubbles left the group.", ADA).kind == "members"
+
+
+def test_a_deleted_account_is_known_by_any_name():
+    assert LineReader([GRACE]).read("Ada left the group.", "unknown")
+
+
+def test_a_pattern_of_the_user_has_to_match_the_whole_text():
+    reader = LineReader(patterns=[re.compile(r"\w+ a envoyé une pièce jointe\.")])
+    assert reader.read("Ada a envoyé une pièce jointe.", ADA) == ("pattern", "")
+    assert reader.read("Quoi? Ada a envoyé une pièce jointe.", ADA) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "is_mine"),
+    [
+        ("You sent an attachment.", True),
+        ("You called Ada.", True),
+        ("Enviaste um anexo.", True),
+        ("Bạn đã gửi một liên kết.", True),
+        ("You missed a call from Ada.", False),
+        ("You are now connected on Messenger", False),
+        ("You and Ada can now see each other.", False),
+        ("Ada sent an attachment.", False),
+    ],
+)
+def test_second_person_lines_of_the_owner_are_told(text, is_mine):
+    assert is_by_owner(text) is is_mine

@@ -1,0 +1,273 @@
+"""The files of one thread together: order, ties, duplicates."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from langchain_chatexports import (
+    FolderFacebookMessengerChatLoader,
+    SingleFileFacebookMessengerChatLoader,
+)
+from langchain_chatexports.chat_loaders.facebook_messenger.selection import (
+    find_placeholders,
+)
+from tests.unit_tests.builders.messenger import Export, message, meta_json
+
+NOON = 1_700_000_000_000
+SECOND = 1000
+
+
+def load(path, **options):
+    return FolderFacebookMessengerChatLoader(path, **options).load()
+
+
+def texts(session):
+    return [message.content for message in session["messages"]]
+
+
+def only_texts(path, **options):
+    (session,) = load(path, **options)
+    return texts(session)
+
+
+@pytest.fixture
+def export():
+    return Export()
+
+
+class TestOrder:
+    def test_files_of_a_thread_are_one_session_in_time_order(self, export, tmp_path):
+        chat = export.thread("ada_1")
+        chat.per_file = 3
+        for number in range(34):
+            chat.says("Ada Byron", f"{number}", NOON + number * SECOND)
+        assert len(chat.files()) == 12
+        folder = export.to_folder(tmp_path / "x")
+        assert only_texts(folder) == [str(number) for number in range(34)]
+
+    def test_ties_of_a_newest_first_file_keep_their_order(self, export, tmp_path):
+        chat = export.thread("ada_1")
+        for number, at in enumerate([1, 1, 1, 2, 2, 3]):
+            chat.says("Ada Byron", str(number), NOON + at)
+        assert only_texts(export.to_folder(tmp_path / "x")) == list("012345")
+
+    def test_ties_of_an_oldest_first_file_keep_their_order(self, tmp_path):
+        records = [
+            message("Ada", str(number), NOON + at)
+            for number, at in enumerate([1, 1, 1, 2, 2, 3])
+        ]
+        path = tmp_path / "messages_Ada.json"
+        path.write_bytes(meta_json({"participants": [], "messages": records}))
+        (session,) = SingleFileFacebookMessengerChatLoader(path).load()
+        assert texts(session) == list("012345")
+
+    def test_ties_over_the_border_of_two_files_keep_their_order(self, export, tmp_path):
+        chat = export.thread("ada_1")
+        chat.per_file = 3
+        for number, at in enumerate([0, 1, 1, 1, 1, 1, 2]):
+            chat.says("Ada Byron", str(number), NOON + at)
+        assert only_texts(export.to_folder(tmp_path / "x")) == list("0123456")
+
+    def test_a_file_of_ties_alone_has_the_direction_of_the_others(
+        self, export, tmp_path
+    ):
+        chat = export.thread("ada_1")
+        chat.per_file = 3
+        for number, at in enumerate([0, 1, 2, 2, 2, 2, 2, 2, 3]):
+            chat.says("Ada Byron", str(number), NOON + at)
+        assert only_texts(export.to_folder(tmp_path / "x")) == list("012345678")
+
+    def test_a_file_of_ties_alone_keeps_its_order(self, tmp_path):
+        records = [message("Ada", str(number), NOON) for number in range(5)]
+        path = tmp_path / "message_1.json"
+        path.write_bytes(meta_json({"participants": [], "messages": records}))
+        (session,) = SingleFileFacebookMessengerChatLoader(path).load()
+        assert texts(session) == list("01234")
+
+    def test_messages_without_a_time_stand_first(self, export, tmp_path):
+        chat = export.thread("ada_1").says("Ada Byron", "timed", NOON)
+        chat.messages.append({"sender_name": "Ada Byron", "content": "never"})
+        chat.says("Ada Byron", "far", 10**18).says("Ada Byron", "last", NOON + 1)
+        (session,) = load(export.to_folder(tmp_path / "x"))
+        assert texts(session) == ["never", "far", "timed", "last"]
+        kwargs = session["messages"][0].additional_kwargs
+        assert "message_time" not in kwargs
+        assert "events" not in kwargs
+
+    def test_years_1975_and_2500_are_times(self, export, tmp_path):
+        chat = export.thread("ada_1").says("Ada Byron", "then", 157_766_400_000)
+        chat.says("Ada Byron", "one day", 16_725_225_600_000)
+        (session,) = load(export.to_folder(tmp_path / "x"))
+        events = [m.additional_kwargs["events"] for m in session["messages"]]
+        assert events == [
+            [{"message_time": "1975-01-01T00:00:00+00:00"}],
+            [{"message_time": "2500-01-01T00:00:00+00:00"}],
+        ]
+
+    def test_seconds_of_2018_are_seconds(self, export, tmp_path):
+        export.root = "messages"
+        record = {"sender_name": "Ada", "timestamp": 1_520_000_000, "content": "hi"}
+        content = {"participants": [{"name": "Ada"}], "messages": [record]}
+        export.file("messages/ada_1/message.json", content)
+        (session,) = load(export.to_folder(tmp_path / "x"))
+        assert session["messages"][0].additional_kwargs["message_time"] == 1_520_000_000
+
+
+class TestDuplicates:
+    def two_exports(self, tmp_path, first, second):
+        for name, records in (("first", first), ("second", second)):
+            export = Export()
+            chat = export.thread("ada_1")
+            chat.messages += records
+            export.to_folder(tmp_path / "both" / name)
+        return tmp_path / "both"
+
+    def test_what_two_exports_both_have_comes_once(self, tmp_path):
+        old = [message("Ada Byron", str(n), NOON + n) for n in range(5)]
+        new = [message("Ada Byron", str(n), NOON + n) for n in range(3, 8)]
+        folder = self.two_exports(tmp_path, old, new)
+        assert only_texts(folder) == list("01234567")
+        summary = FolderFacebookMessengerChatLoader(folder).inspect()
+        assert summary.skipped == {"duplicate": 2}
+        assert summary.found == 10
+
+    def test_a_repetition_within_one_file_is_no_duplicate(self, tmp_path):
+        twice = [message("Ada Byron", "ha", NOON)] * 2
+        folder = self.two_exports(tmp_path, twice, twice)
+        assert only_texts(folder) == ["ha", "ha"]
+
+    def test_the_file_with_more_repetitions_counts(self, tmp_path):
+        once, thrice = ([message("Ada Byron", "ha", NOON)] * n for n in (1, 3))
+        assert only_texts(self.two_exports(tmp_path, once, thrice)) == ["ha"] * 3
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            message("Ada Byron", "another text", NOON),
+            message("Grace Hopper", "text", NOON),
+            message("Ada Byron", "text", NOON + 1),
+            message("Ada Byron", "text", NOON, photos=[{"uri": "a.jpg"}]),
+            message("Ada Byron", "text", NOON, share={"link": "https://x.org"}),
+        ],
+    )
+    def test_what_differs_is_no_duplicate(self, tmp_path, other):
+        folder = self.two_exports(
+            tmp_path, [message("Ada Byron", "text", NOON)], [other]
+        )
+        (session,) = load(folder)
+        assert len(session["messages"]) == 2
+
+    def test_the_same_photo_in_another_layout_is_a_duplicate(self, tmp_path):
+        old, new = (
+            message("Ada Byron", "look", NOON, photos=[{"uri": f"{root}/1.jpg"}])
+            for root in ("messages/inbox/ada_1", "your_facebook_activity/x/y")
+        )
+        assert only_texts(self.two_exports(tmp_path, [old], [new])) == ["look"]
+
+    def test_the_duplicate_with_more_reactions_stays(self, tmp_path):
+        old = message("Ada Byron", "hi", NOON)
+        new = old | {"reactions": [{"reaction": "👍", "actor": "Grace Hopper"}]}
+        (session,) = load(self.two_exports(tmp_path, [old], [new]))
+        (only,) = session["messages"]
+        assert len(only.additional_kwargs["reactions"]) == 1
+
+    def test_a_time_in_seconds_is_the_same_moment_in_milliseconds(self, tmp_path):
+        old = {"sender_name": "Ada Byron", "timestamp": NOON // 1000, "content": "hi"}
+        new = message("Ada Byron", "hi", NOON + 456)
+        assert only_texts(self.two_exports(tmp_path, [old], [new])) == ["hi"]
+
+
+class TestPlaceholders:
+    def record(self, text, *, is_share):
+        extra = {"attachments": [{"type": "link"}]} if is_share else None
+        return (NOON, "Ada", text, extra, None, 0, False)
+
+    def placeholders(self, *shares, others=()):
+        records = [self.record(text, is_share=True) for text in shares]
+        records += [self.record(text, is_share=False) for text in others]
+        return find_placeholders(records)
+
+    def test_a_text_that_repeats_on_shares_alone_is_one(self):
+        assert self.placeholders("Ada stuurde iets.", "Ada stuurde iets.", "x") == {
+            "Ada stuurde iets."
+        }
+
+    def test_a_text_that_people_write_too_is_none(self):
+        assert not self.placeholders("look", "look", others=["look"])
+
+    def test_a_link_that_repeats_is_none(self):
+        assert not self.placeholders("https://x.org", "https://x.org")
+
+    def test_a_long_text_is_none(self):
+        assert not self.placeholders("a" * 200, "a" * 200)
+
+    def test_the_text_is_dropped_and_the_share_is_counted_as_media(
+        self, export, tmp_path
+    ):
+        chat = export.thread("ada_1").says("Ada Byron", "hoi", NOON)
+        for number in range(3):
+            chat.says(
+                "Ada Byron",
+                "Ada heeft een bijlage verzonden.",
+                NOON + 1 + number,
+                share={"link": f"https://x.org/{number}"},
+            )
+        folder = export.to_folder(tmp_path / "x")
+        assert only_texts(folder) == ["hoi"]
+        summary = FolderFacebookMessengerChatLoader(folder).inspect()
+        assert summary.skipped == {"media": 3}
+
+
+class TestPeople:
+    def test_who_has_left_a_group_still_takes_part(self, export, tmp_path):
+        chat = export.thread("club_1", ["Ada", "Bob", "Grace"], title="Club")
+        chat.says("Zed", "bye", NOON)
+        (session,) = load(export.to_folder(tmp_path / "x"))
+        assert session["metadata"]["participants"] == ["Ada", "Bob", "Grace", "Zed"]
+
+    @pytest.mark.parametrize(
+        ("people", "keys", "is_group"),
+        [
+            (["Ada", "Grace"], {}, False),
+            (["Ada", "Bob", "Grace"], {}, True),
+            (["Ada", "Bob", "Grace"], {"thread_type": "Regular"}, False),
+            (["Ada", "Grace"], {"thread_type": "RegularGroup"}, True),
+            (["Grace"], {"joinable_mode": {"mode": 1, "link": ""}}, True),
+            (["Facebook user", "Facebook user", "Grace"], {}, True),
+            (["Grace"], {}, False),
+            ([], {}, False),
+        ],
+    )
+    def test_a_group_has_the_sign_or_more_than_two_people(
+        self, export, tmp_path, people, keys, is_group
+    ):
+        export.thread("x_1", people, **keys).says("Ada", "hi", NOON)
+        (session,) = load(export.to_folder(tmp_path / "x"))
+        assert session["metadata"]["is_group"] is is_group
+
+    def test_title_and_members_are_those_of_the_newest_message(self, tmp_path):
+        for name, at, title in (("a", 2, "Today"), ("b", 1, "Before")):
+            one = Export()
+            one.thread("club_1", [title], title=title).says("Ada", title, NOON + at)
+            one.to_folder(tmp_path / "x" / name)
+        (session,) = load(tmp_path / "x")
+        assert session["metadata"]["title"] == "Today"
+        assert session["metadata"]["participants"] == ["Today", "Ada"]
+
+    def test_deleted_accounts_are_no_participants(self, export, tmp_path):
+        chat = export.thread("x_1", ["Facebook user", "", "Grace"], title="")
+        chat.says("Facebook user", "hi", NOON).says("Grace", "ho", NOON + 1)
+        (session,) = load(export.to_folder(tmp_path / "x"), owner="Grace")
+        assert session["metadata"]["participants"] == ["Grace"]
+        assert session["metadata"]["title"] is None
+        senders = Counter(m.additional_kwargs["sender"] for m in session["messages"])
+        assert senders == {"unknown": 1, "Grace": 1}
+        assert session["messages"][0].additional_kwargs["is_from_me"] is False
+
+    def test_an_empty_thread_is_no_session(self, export, tmp_path):
+        export.thread("empty_1")
+        export.thread("ada_1").says("Ada Byron", "hi", NOON)
+        (session,) = load(export.to_folder(tmp_path / "x"))
+        assert session["metadata"]["id"] == "ada_1"
