@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from functools import lru_cache
 from math import ceil
 from pathlib import Path
@@ -114,6 +113,8 @@ def _cache_folder() -> Path | None:
     for variable in ("TIKTOKEN_CACHE_DIR", "DATA_GYM_CACHE_DIR"):
         if variable in os.environ:
             return Path(os.environ[variable]) if os.environ[variable] else None
+    import tempfile
+
     return Path(tempfile.gettempdir()) / "data-gym-cache"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import ConfigDict, Field, SecretStr, field_validator
 
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.redaction.redactor import Redactor
 from langchain_chatexports.steps.base import SessionTransform, iter_sessions
 
 if TYPE_CHECKING:
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
     from typing_extensions import Self
 
+    from langchain_chatexports.redaction.redactor import Redactor
     from langchain_chatexports.redaction.spans import Span
     from langchain_chatexports.steps.base import SessionSource
 
@@ -93,6 +92,8 @@ class Redact(SessionTransform):
             ValueError: If two names have one stand-in under the given key (about once
                 in a million exports): choose another.
         """
+        import secrets
+
         found = {*names_of_export(loader), *names}
         while True:
             secret = secrets.token_urlsafe(_KEY_BYTES) if key is None else key
@@ -141,14 +142,15 @@ class Redact(SessionTransform):
         Returns:
             The original by stand-in; it is as private as the export.
         """
-        redactor = Redactor(self._secret(), self.names, self.presidio)
+        # Not the shared one: this one takes notes.
+        redactor = _new_redactor(self._secret(), self.names, self.presidio)
         redactor.record = redactor.names_of_stand_ins()
         for session in iter_sessions(sessions):
             _redacted(session, redactor)
         return redactor.record
 
     def _redactor(self) -> Redactor:
-        return _redactor(self._secret(), self.names, self.presidio)
+        return _shared_redactor(self._secret(), self.names, self.presidio)
 
     def _secret(self) -> str:
         if self.key is None:
@@ -187,9 +189,14 @@ def names_of_export(sessions: SessionSource) -> set[str]:
     return names
 
 
-@lru_cache(maxsize=4)
-def _redactor(key: str, names: tuple[str, ...], presidio: str | None) -> Redactor:
+def _new_redactor(key: str, names: tuple[str, ...], presidio: str | None) -> Redactor:
+    # Its patterns take a part of what importing the whole package takes.
+    from langchain_chatexports.redaction.redactor import Redactor
+
     return Redactor(key, names, presidio)
+
+
+_shared_redactor = lru_cache(maxsize=4)(_new_redactor)
 
 
 def _redacted(session: ChatSession, redactor: Redactor) -> ChatSession:
