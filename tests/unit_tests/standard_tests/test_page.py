@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from tests.unit_tests.builders.pages import read_page
+from tests.unit_tests.builders.pages import DOCS, read_page
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,7 @@ def test_blocks_are_a_module_of_passing_tests(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q"],
         cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(DOCS.parent)},
         check=False,
         capture_output=True,
         text=True,
