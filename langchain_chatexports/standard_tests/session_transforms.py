@@ -9,17 +9,21 @@ import weakref
 from abc import abstractmethod
 from contextlib import aclosing, suppress
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core._api import LangChainBetaWarning
-from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.load import dumps, loads
 from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
 
 from langchain_chatexports.standard_tests.base import ChatExportStandardTests
+from langchain_chatexports.standard_tests.probes import (
+    CountingChatLoader,
+    Recorder,
+    example_session,
+)
 from langchain_chatexports.steps import (
     MergeChatRuns,
     SessionTransform,
@@ -36,8 +40,6 @@ if TYPE_CHECKING:
 __all__ = ["SessionTransformTests", "SessionTransformUnitTests"]
 
 _EXTRA_KEY = "x_standard_tests"
-_START = 1_693_182_723  # The first message of LangChain's iMessage tutorial.
-_DAY = 86_400
 
 
 class SessionTransformTests(ChatExportStandardTests):
@@ -60,7 +62,7 @@ class SessionTransformTests(ChatExportStandardTests):
         The default: four conversations of two people (`Tortoise`, the owner, and
         `Hare`), each of 24 messages with runs, over two days.
         """
-        return [_example_session(number) for number in range(4)]
+        return [example_session(number) for number in range(4)]
 
     @pytest.fixture
     def step(self) -> SessionTransform:
@@ -513,7 +515,7 @@ class SessionTransformUnitTests(SessionTransformTests):
             `transform_session` only: `SessionTransform` makes the run.
         """
         for is_async in (False, True):
-            trace = _Recorder()
+            trace = Recorder()
             config: RunnableConfig = {"callbacks": [trace]}
             if is_async:
                 output = asyncio.run(step.ainvoke(sessions, config))
@@ -540,7 +542,7 @@ class SessionTransformUnitTests(SessionTransformTests):
             msg = "the source failed"
             raise OSError(msg)
 
-        trace = _Recorder()
+        trace = Recorder()
         with pytest.raises(OSError, match="the source failed"):
             step.invoke(failing(), {"callbacks": [trace]})
         assert [type(error) for error in trace.errors] == [OSError]
@@ -617,73 +619,6 @@ class SessionTransformUnitTests(SessionTransformTests):
         drawn = step.get_graph().draw_mermaid()
         for single in step.flattened():
             assert single.get_name() in drawn
-
-
-class CountingChatLoader(BaseChatLoader):
-    """A loader of given sessions that counts what is read and closed."""
-
-    def __init__(self, sessions: list[ChatSession]) -> None:
-        """Load these sessions."""
-        self.sessions = sessions
-        self.reads = 0
-        self.closed = 0
-
-    def lazy_load(self) -> Iterator[ChatSession]:
-        """Give the sessions one by one."""
-        try:
-            for session in self.sessions:
-                self.reads += 1
-                yield session
-        finally:
-            self.closed += 1
-
-
-class _Recorder(BaseCallbackHandler):
-    """Records all that a tracer is told."""
-
-    def __init__(self) -> None:
-        self.inputs: list[Any] = []
-        self.names: list[Any] = []
-        self.outputs: list[Any] = []
-        self.errors: list[BaseException] = []
-
-    def on_chain_start(
-        self, serialized: dict[str, Any], inputs: dict[str, Any], **kwargs: Any
-    ) -> None:
-        self.inputs.append((serialized, inputs, kwargs))
-        self.names.append(kwargs.get("name"))
-
-    def on_chain_end(self, outputs: dict[str, Any], **kwargs: Any) -> None:
-        del kwargs
-        self.outputs.append(outputs)
-
-    def on_chain_error(self, error: BaseException, **kwargs: Any) -> None:
-        del kwargs
-        self.errors.append(error)
-
-    def everything(self) -> str:
-        return repr((self.inputs, self.outputs, self.errors))
-
-
-def _example_session(number: int) -> ChatSession:
-    senders = ("Tortoise", "Hare", "Hare", "Tortoise", "Tortoise", "Hare")
-    messages = []
-    for index in range(24):
-        sender = senders[(index + number) % len(senders)]
-        moment = _START + index * 30 + (_DAY if index >= 12 else 0)
-        kwargs = {
-            "message_time": moment,
-            "sender": sender,
-            "is_from_me": sender == "Tortoise",
-            "events": [{"message_time": f"2023-08-28T00:00:{index:02}+00:00"}],
-        }
-        text = f"Line {index} of race {number}, by {sender}."
-        message_id = f"race-{number}-{index}"
-        messages.append(
-            HumanMessage(content=text, additional_kwargs=kwargs, id=message_id)
-        )
-    session: Any = {"messages": messages, "metadata": {"id": f"race-{number}"}}
-    return cast("ChatSession", session)
 
 
 def _close(output: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_chatexports.standard_tests import SessionTransformUnitTests
-from langchain_chatexports.standard_tests.session_transforms import _example_session
+from langchain_chatexports.standard_tests.probes import example_session
 from tests.unit_tests.standard_tests import broken_steps as broken
 from tests.unit_tests.standard_tests.broken_steps import SoundStep
 
@@ -108,7 +108,7 @@ def run_check(check: str, step_class: type[SessionTransform]) -> None:
         if "step" in wanted:
             arguments["step"] = step_class()
         if "sessions" in wanted:
-            arguments["sessions"] = [_example_session(n) for n in range(4)]
+            arguments["sessions"] = [example_session(n) for n in range(4)]
         method(**arguments)
 
 

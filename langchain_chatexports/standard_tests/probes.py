@@ -1,0 +1,92 @@
+"""What the step suite looks at a step with: sessions, a loader, a tracer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.messages import HumanMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from langchain_core.chat_sessions import ChatSession
+
+__all__ = ["CountingChatLoader", "Recorder", "example_session"]
+
+_START = 1_693_182_723  # The first message of LangChain's iMessage tutorial.
+_DAY = 86_400
+
+
+class CountingChatLoader(BaseChatLoader):
+    """A loader of given sessions that counts what is read and closed."""
+
+    def __init__(self, sessions: list[ChatSession]) -> None:
+        """Load these sessions."""
+        self.sessions = sessions
+        self.reads = 0
+        self.closed = 0
+
+    def lazy_load(self) -> Iterator[ChatSession]:
+        """Give the sessions one by one."""
+        try:
+            for session in self.sessions:
+                self.reads += 1
+                yield session
+        finally:
+            self.closed += 1
+
+
+class Recorder(BaseCallbackHandler):
+    """Records all that a tracer is told."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self.inputs: list[Any] = []
+        self.names: list[Any] = []
+        self.outputs: list[Any] = []
+        self.errors: list[BaseException] = []
+
+    def on_chain_start(
+        self, serialized: dict[str, Any], inputs: dict[str, Any], **kwargs: Any
+    ) -> None:
+        """Record the run's name and all that is said of its input."""
+        self.inputs.append((serialized, inputs, kwargs))
+        self.names.append(kwargs.get("name"))
+
+    def on_chain_end(self, outputs: dict[str, Any], **kwargs: Any) -> None:
+        """Record the run's output."""
+        del kwargs
+        self.outputs.append(outputs)
+
+    def on_chain_error(self, error: BaseException, **kwargs: Any) -> None:
+        """Record the run's error."""
+        del kwargs
+        self.errors.append(error)
+
+    def everything(self) -> str:
+        """Give all of it as text, to look for what must not be in it."""
+        return repr((self.inputs, self.outputs, self.errors))
+
+
+def example_session(number: int) -> ChatSession:
+    """Build a conversation of 24 messages, with runs, half of it a day later."""
+    senders = ("Tortoise", "Hare", "Hare", "Tortoise", "Tortoise", "Hare")
+    messages = []
+    for index in range(24):
+        sender = senders[(index + number) % len(senders)]
+        moment = _START + index * 30 + (_DAY if index >= 12 else 0)
+        kwargs = {
+            "message_time": moment,
+            "sender": sender,
+            "is_from_me": sender == "Tortoise",
+            "events": [{"message_time": f"2023-08-28T00:00:{index:02}+00:00"}],
+        }
+        text = f"Line {index} of race {number}, by {sender}."
+        message_id = f"race-{number}-{index}"
+        messages.append(
+            HumanMessage(content=text, additional_kwargs=kwargs, id=message_id)
+        )
+    session: Any = {"messages": messages, "metadata": {"id": f"race-{number}"}}
+    return cast("ChatSession", session)
