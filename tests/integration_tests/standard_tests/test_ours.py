@@ -1,0 +1,54 @@
+"""Our loaders under the suite for large exports."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports import FolderFacebookMessengerChatLoader, IMessageChatLoader
+from langchain_chatexports.standard_tests import ChatLoaderIntegrationTests
+from tests.integration_tests.standard_tests import exports
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CHATS, COUNT = 200, 100
+
+
+class AtScale(ChatLoaderIntegrationTests):
+    @property
+    def expected_sessions(self):
+        return CHATS
+
+    @property
+    def expected_messages(self):
+        return CHATS * COUNT
+
+
+class TestIMessageAtScale(AtScale):
+    @property
+    def chat_loader_class(self):
+        return IMessageChatLoader
+
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Path:
+        return exports.write_imessage(tmp_path / "export", CHATS, COUNT)
+
+
+class TestMessengerFolderAtScale(AtScale):
+    @property
+    def chat_loader_class(self):
+        return FolderFacebookMessengerChatLoader
+
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Path:
+        return exports.write_messenger(tmp_path / "export", CHATS, COUNT)
+
+
+class TestMessengerZipAtScale(TestMessengerFolderAtScale):
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Path:
+        folder = exports.write_messenger(tmp_path / "export", CHATS, COUNT)
+        return tmp_path / shutil.make_archive(str(tmp_path / "zip"), "zip", folder)
