@@ -78,7 +78,8 @@ def read_turns(messages: Sequence[Mapping[str, Any]]) -> list[Turn]:
         messages: Messages with `role` and `content`, a string or a list of text parts.
 
     Returns:
-        The turns; `developer` counts as `system`, `weight` 0 as not learned.
+        The turns; `developer` counts as `system`, `weight` 0 as not learned, and a
+        refusal as the text that it is.
 
     Raises:
         MessageError: At a message with a tool, an image or no text.
@@ -89,7 +90,10 @@ def read_turns(messages: Sequence[Mapping[str, Any]]) -> list[Turn]:
         if role is None or message.get("tool_calls") or message.get("function_call"):
             msg = f"message {index}: the local server reads text only, no tool calls"
             raise MessageError(msg)
-        text = _text_of(message.get("content"), index)
+        content = message.get("content")
+        if not content and message.get("refusal"):
+            content = message["refusal"]
+        text = _text_of(content, index)
         is_learned = role == "assistant" and message.get("weight", 1) != 0
         turns.append(Turn(role, text, is_learned))
     return turns
@@ -100,7 +104,11 @@ def _text_of(content: Any, index: int) -> str:
         # Half of a surrogate pair is no character, and tokenizers refuse it.
         return content.encode("utf-8", "replace").decode("utf-8")
     if isinstance(content, list) and content:
-        parts = [part.get("text") for part in content if isinstance(part, Mapping)]
+        parts = [
+            part.get("text", part.get("refusal"))
+            for part in content
+            if isinstance(part, Mapping)
+        ]
         texts = [text for text in parts if isinstance(text, str)]
         if len(texts) == len(content):
             return "".join(_text_of(text, index) for text in texts)
