@@ -1,0 +1,87 @@
+"""What `validate_examples` passes, the local server trains on, and nothing else.
+
+Of text, that is: tools and images, which OpenAI's format has, a text model cannot read.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import event, example, given, settings
+from hypothesis import strategies as st
+
+from langchain_chatexports.finetuning.validation import validate_examples
+from tests.unit_tests.builders.tiny_base import tiny_tokenizer
+
+pytest.importorskip("transformers")
+
+ODD_TEXTS = st.sampled_from(
+    ["", " ", "\n", "<|im_end|>", "half \ud83d", "a\u2028b", "\x00"]
+)
+TEXTS = st.text(max_size=12) | st.sampled_from(["Ready?", "Always."]) | ODD_TEXTS
+PARTS = st.lists(
+    st.builds(lambda text: {"type": "text", "text": text}, TEXTS)
+    | st.sampled_from([{"type": "text"}, {"type": "audio"}, "bare", None]),
+    max_size=3,
+)
+ROLES = st.sampled_from(["system", "developer", "user", "assistant", "human", None])
+FAULTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "role": ROLES,
+        "content": ODD_TEXTS | PARTS | st.sampled_from([None, 3, {}]),
+        "weight": st.sampled_from([0, 0, 1, 2, True, 0.5, None]),
+        "name": st.sampled_from(["Ann", "Ann Lee", "", None]),
+        "refusal": st.sampled_from(["No.", "", None]),
+        "date": st.just("today"),
+    },
+)
+
+
+@st.composite
+def examples(draw):
+    """A good dialogue, in which some messages may have something odd."""
+    length = draw(st.integers(0, 5))
+    roles = draw(
+        st.lists(st.sampled_from(["user", "assistant"]), min_size=length, max_size=5)
+    )
+    messages = [{"role": role, "content": draw(TEXTS)} for role in roles]
+    for message in draw(st.sets(st.integers(0, 4), max_size=2)):
+        if message < len(messages):
+            messages[message] |= draw(FAULTS)
+    return {"messages": messages} | draw(
+        st.fixed_dictionaries({}, optional={"tools": st.just([])})
+    )
+
+
+@pytest.fixture(scope="module")
+def accepts():
+    from langchain_chatexports.local_server.dataset import label_examples
+    from langchain_chatexports.local_server.labels import ChatTemplate
+
+    template = ChatTemplate(tiny_tokenizer())
+
+    def check(dialogue):
+        """Do what the server does with a training file, from its own parts."""
+        if validate_examples([dialogue], minimum=1, allow_trailing=True):
+            return False
+        report = label_examples([dialogue], template, max_length=4096)
+        return bool(report.examples) and not report.problems
+
+    return check
+
+
+def refusing(**keys):
+    user = {"role": "user", "content": "Ready?"}
+    return {"messages": [user, {"role": "assistant", **keys}]}
+
+
+@given(examples())
+@example(refusing(content=None, refusal="No."))
+@example(refusing(content="", refusal="No."))
+@example(refusing(content=None, refusal=""))
+@example(refusing(content=[{"type": "refusal", "refusal": "No."}]))
+@settings(max_examples=300, deadline=None)
+def test_the_server_takes_what_the_check_passes(accepts, dialogue):
+    passes = not validate_examples([dialogue], minimum=1, allow_trailing=True)
+    event("passes" if passes else "fails")
+    assert accepts(dialogue) == passes
