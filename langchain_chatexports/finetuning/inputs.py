@@ -18,6 +18,7 @@ from langchain_chatexports.finetuning.examples import (
     session_to_example,
 )
 from langchain_chatexports.finetuning.jsonl import read_jsonl
+from langchain_chatexports.finetuning.provenance import TracedExample
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -105,6 +106,8 @@ def _items(given: Any) -> Generator[tuple[Any, bool], None, None]:
             close = getattr(sessions, "close", None)
             if close is not None:
                 close()
+    elif isinstance(given, TracedExample):
+        yield given.example
     elif isinstance(given, Mapping):
         if "role" in given:
             msg = f"{_EXPECTED}, got a message: wrap the messages of a dialogue in []."

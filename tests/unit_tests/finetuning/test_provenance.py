@@ -6,6 +6,7 @@ from langchain_chatexports.finetuning.examples import (
     ExampleCounts,
     to_training_examples,
 )
+from langchain_chatexports.finetuning.inputs import read_examples
 from langchain_chatexports.finetuning.provenance import (
     UNKNOWN_ORIGIN,
     ExampleOrigin,
@@ -28,6 +29,12 @@ def test_traced_examples_are_the_plain_ones():
         list(to_training_examples(sessions, counts=plain))
     )
     assert plain == with_origins
+
+
+def test_the_tuner_takes_traced_examples():
+    traced_ones = list(trace_examples(_prepared(conversation("Hi", "Ho", "So", "Oh"))))
+    assert list(read_examples(traced_ones)) == [item.example for item in traced_ones]
+    assert len(traced_ones) == 2
 
 
 def test_an_origin_names_the_messages_that_are_in_the_example():
