@@ -107,7 +107,7 @@ def _items(given: Any) -> Generator[tuple[Any, bool], None, None]:
             if close is not None:
                 close()
     elif isinstance(given, TracedExample):
-        yield given.example
+        yield given.example, False
     elif isinstance(given, Mapping):
         if "role" in given:
             msg = f"{_EXPECTED}, got a message: wrap the messages of a dialogue in []."
