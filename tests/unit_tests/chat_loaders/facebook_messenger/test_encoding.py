@@ -65,6 +65,10 @@ def test_a_string_cut_inside_a_character_keeps_its_good_part():
     assert TextRepair()(cut) == "kávé \xf0\x9f\x98"
 
 
+def test_a_cut_string_of_an_untouched_file_is_repaired_whatever_its_letters():
+    assert TextRepair()(mojibake("ế ế") + "\xf0") == "ế ế\xf0"
+
+
 @pytest.mark.parametrize("text", ["CAFÉ»", "É\xa0!", "été\xa0»"])
 def test_right_text_that_looks_broken_stays_in_a_clean_file(text):
     assert repair_in([*CLEAN, text])(text) == text
@@ -84,8 +88,9 @@ def test_a_mixed_file_is_repaired_where_nobody_types_such_letters(text):
     assert repair_in(MIXED)(mojibake(text)) == text
 
 
-def test_right_text_that_looks_broken_stays_in_a_mixed_file():
-    assert repair_in(MIXED)("CAFÉ»") == "CAFÉ»"
+@pytest.mark.parametrize("text", ["CAFÉ»", "CAFÉ» ă"])
+def test_right_text_that_looks_broken_stays_in_a_mixed_file(text):
+    assert repair_in(MIXED)(text) == text
 
 
 def test_a_typed_escape_does_not_make_a_file_look_edited():

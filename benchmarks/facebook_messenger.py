@@ -1,0 +1,241 @@
+"""How fast and how small is reading Messenger, beside langchain-community's recipe?
+
+```
+python benchmarks/facebook_messenger.py generate export --messages 1000000 --threads 600
+python benchmarks/facebook_messenger.py generate one --messages 200000 --threads 1
+python benchmarks/facebook_messenger.py measure export
+```
+
+`generate` writes the folder and, beside it, the same export as a zip. `measure` runs
+each contender in a process of its own and prints its CPU time (user and system), wall
+time and peak memory, imports included and also on their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_BEGIN_MS = 1_500_000_000_000
+_MAX_PER_FILE = 10_000
+_OWNER = "Grace Hopper"
+_PLACE = "your_facebook_activity/messages"
+_OWNERS_SHARE = 0.45
+_WORDS = (
+    *("slow", "steady", "race", "hill", "mill", "oak", "carrot", "shell", "river"),
+    *("morning", "late", "early", "fast", "wait", "there", "here", "soon", "maybe"),
+    *("never", "always", "sleep", "walk", "run", "win", "lose", "bread", "rain", "sun"),
+    *("köszönöm", "szia", "déjà", "może", "😂", "❤️", "được"),
+)
+
+_OURS = """
+from langchain_chatexports.chat_loaders.facebook_messenger import (
+    FolderFacebookMessengerChatLoader,
+)
+folder = FolderFacebookMessengerChatLoader(path, owner='Grace Hopper')
+archive = FolderFacebookMessengerChatLoader(path + '.zip', owner='Grace Hopper')
+unnamed = FolderFacebookMessengerChatLoader(path)
+"""
+_STEPS = """
+from langchain_chatexports import ChunkSessions, MapAIMessages, MergeChatRuns
+from langchain_chatexports import to_training_examples, write_jsonl
+steps = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=8, overlap=2)
+"""
+_THEIRS = """
+import json
+from langchain_community.adapters.openai import convert_messages_for_finetuning
+from langchain_community.chat_loaders.facebook_messenger import (
+    FolderFacebookMessengerChatLoader,
+)
+from langchain_community.chat_loaders.utils import map_ai_messages, merge_chat_runs
+loader = FolderFacebookMessengerChatLoader(path + '/your_facebook_activity/messages')
+"""
+_PARSE = """
+for file in sorted(pathlib.Path(path).rglob('*.json')):
+    json.loads(file.read_bytes())
+"""
+_PARSE_AND_REPAIR = """
+for file in sorted(pathlib.Path(path).rglob('*.json')):
+    document = documents.parse_document(file.read_bytes(), '')
+    deque(messages.read_records(document, 0, Counter()), maxlen=0)
+"""
+_ROOM = """
+import pathlib
+from collections import Counter, deque
+from langchain_chatexports.chat_loaders.facebook_messenger import documents, messages
+"""
+# The tutorial's recipe: load, merge, map, window by eight with two shared.
+_RECIPE = """
+merged = merge_chat_runs(loader.load())
+sessions = list(map_ai_messages(merged, sender='Grace Hopper'))
+data = convert_messages_for_finetuning(sessions)
+windows = [m[i : i + 8] for m in data for i in range(0, len(m) - 7, 6)]
+with open(out, 'w') as file:
+    for window in windows:
+        file.write(json.dumps({'messages': window}) + '\\n')
+"""
+# What is imported or made before the clock starts, and what is measured.
+CONTENDERS = {
+    "parse": ("import json, pathlib", _PARSE),
+    "parse and repair": (_ROOM, _PARSE_AND_REPAIR),
+    "first session": (_OURS, "next(iter(folder.lazy_load()))"),
+    "find the owner": (_OURS, "next(iter(unnamed.lazy_load()))"),
+    "read": (_OURS, "for session in folder.lazy_load(): del session"),
+    "read zip": (_OURS, "for session in archive.lazy_load(): del session"),
+    "inspect": (_OURS, "print(unnamed.inspect().found, file=sys.stderr)"),
+    "pipeline": (
+        _OURS + _STEPS,
+        "write_jsonl(to_training_examples(folder | steps), out)",
+    ),
+    "pipeline zip": (
+        _OURS + _STEPS,
+        "write_jsonl(to_training_examples(archive | steps), out)",
+    ),
+    "community read": (_THEIRS, "for session in loader.lazy_load(): del session"),
+    "community pipeline": (_THEIRS, _RECIPE),
+}
+
+
+def generate(folder: Path, messages: int, threads: int) -> None:
+    """Write a clean export of 2024's layout, as a folder and as a zip."""
+    shutil.rmtree(folder, ignore_errors=True)
+    source = random.Random(7)
+    with zipfile.ZipFile(f"{folder}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for thread in range(threads):
+            count = messages // threads + (thread < messages % threads)
+            for name, data in _files(source, thread, count):
+                path = folder / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+                archive.writestr(name, data)
+
+
+def _files(
+    source: random.Random, thread: int, count: int
+) -> Iterator[tuple[str, bytes]]:
+    person = f"Person Number{thread}"
+    place = f"{_PLACE}/inbox/personnumber{thread}_{10**15 + thread}"
+    newest_first = list(_messages(source, person, count))[::-1]
+    for number, start in enumerate(range(0, count, _MAX_PER_FILE), 1):
+        content = {
+            "participants": [{"name": person}, {"name": _OWNER}],
+            "messages": newest_first[start : start + _MAX_PER_FILE],
+            "title": person,
+            "is_still_participant": True,
+            "thread_path": place.removeprefix(f"{_PLACE}/"),
+            "magic_words": [],
+        }
+        # Meta writes each byte of UTF-8 as an escape of its own.
+        text = json.dumps(content, indent=2, ensure_ascii=False)
+        yield (
+            f"{place}/message_{number}.json",
+            text.encode()
+            .decode("latin-1")
+            .encode("ascii", "backslashreplace")
+            .replace(b"\\x", b"\\u00"),
+        )
+
+
+def _messages(
+    source: random.Random, person: str, count: int
+) -> Iterator[dict[str, Any]]:
+    for number in range(count):
+        text = " ".join(source.choices(_WORDS, k=source.randint(1, 18)))
+        yield {
+            "sender_name": _OWNER if source.random() < _OWNERS_SHARE else person,
+            "timestamp_ms": _BEGIN_MS + number * 60_000 + source.randrange(1000),
+            "content": text,
+            "is_geoblocked_for_viewer": False,
+            "is_unsent_image_by_messenger_kid_parent": False,
+        }
+
+
+def measure(path: Path, contenders: list[str]) -> None:
+    """Run each contender in a process of its own."""
+    print(f"{'':22}{'CPU s':>8}{'wall s':>8}{'MB':>7}   imports: CPU s, MB")
+    for name in contenders:
+        done = subprocess.run(  # noqa: S603 - our own file
+            [sys.executable, __file__, "run", str(path), name],
+            check=True,
+            stdout=subprocess.PIPE,
+        )
+        found = json.loads(done.stdout)
+        print(
+            f"{name:22}{found['cpu']:>8.2f}{found['wall']:>8.2f}{found['mb']:>7.0f}"
+            f"   {found['import_cpu']:.2f}, {found['import_mb']:.0f}",
+            flush=True,
+        )
+
+
+def run(path: Path, name: str) -> None:
+    """Run one contender in this process and print its figures."""
+    setup, body = CONTENDERS[name]
+    scope = {
+        "path": str(path),
+        "out": f"{path}.{name.replace(' ', '_')}.jsonl",
+        "sys": sys,
+    }
+    exec(setup, scope)  # noqa: S102 - our own code, from above
+    import_cpu, import_mb = _cpu(), _peak_mb()
+    wall = time.perf_counter()
+    exec(body, scope)  # noqa: S102
+    print(
+        json.dumps(
+            {
+                "cpu": _cpu() - import_cpu,
+                "wall": time.perf_counter() - wall,
+                "mb": _peak_mb(),
+                "import_cpu": import_cpu,
+                "import_mb": import_mb,
+            }
+        )
+    )
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _peak_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    making = commands.add_parser("generate")
+    making.add_argument("path", type=Path)
+    making.add_argument("--messages", type=int, default=1_000_000)
+    making.add_argument("--threads", type=int, default=600)
+    measuring = commands.add_parser("measure")
+    measuring.add_argument("path", type=Path)
+    measuring.add_argument("contenders", nargs="*", default=list(CONTENDERS))
+    running = commands.add_parser("run")
+    running.add_argument("path", type=Path)
+    running.add_argument("name", choices=CONTENDERS)
+    given = parser.parse_args()
+    if given.command == "generate":
+        generate(given.path, given.messages, given.threads)
+    elif given.command == "measure":
+        measure(given.path, given.contenders)
+    else:
+        run(given.path, given.name)
+
+
+if __name__ == "__main__":
+    main()
