@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -216,7 +217,8 @@ class CountedPass:
             platform: The platform to report.
             tally: The counts that the loader writes; `None` for a loader that has
                 none: everything it gives then counts as found and kept.
-            steps: The steps to pass the sessions through, in order.
+            steps: The steps to pass the sessions through, in order; a pipeline is
+                counted step by step.
         """
         self._platform = platform
         self._tally = tally
@@ -226,7 +228,7 @@ class CountedPass:
             self._source.watch(sessions)
         )
         before = self._source
-        for step in steps:
+        for step in chain.from_iterable(step.flattened() for step in steps):
             after, left_out = _Tap(), Counter[str]()
             taken = _watch_left_out(step, current, left_out)
             current = after.watch(step.lazy_transform(taken))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
 
@@ -32,6 +32,7 @@ def plain(messages):
     return [(m.type, m.content, m.additional_kwargs) for m in messages]
 
 
+@settings(deadline=None)
 @given(LINES, DELIMITERS)
 def test_runs_are_merged_alike(lines, delimiter) -> None:
     theirs = community.merge_chat_runs_in_session(session_of(lines), delimiter)
@@ -39,6 +40,7 @@ def test_runs_are_merged_alike(lines, delimiter) -> None:
     assert ours["messages"] == theirs["messages"]
 
 
+@settings(deadline=None)
 @given(LINES)
 def test_messages_are_mapped_alike(lines) -> None:
     theirs = community.map_ai_messages_in_session(session_of(lines), "H")
@@ -46,6 +48,7 @@ def test_messages_are_mapped_alike(lines) -> None:
     assert plain(ours["messages"]) == plain(theirs["messages"])
 
 
+@settings(deadline=None)
 @given(st.lists(LINES, max_size=3))
 def test_whole_exports_are_prepared_alike(exports) -> None:
     sessions = [session_of(lines) for lines in exports]

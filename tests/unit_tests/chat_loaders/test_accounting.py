@@ -4,7 +4,7 @@ import weakref
 from datetime import datetime, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.accounting import CountedPass, Tally
@@ -90,6 +90,7 @@ def test_details_of_the_tally_are_copied() -> None:
     assert summary.details == {"files": 3}
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 30), max_size=5), st.booleans())
 def test_step_rows_agree_with_what_the_steps_give(lengths, keep_tail) -> None:
     sessions = [numbered(length) for length in lengths]
@@ -108,6 +109,13 @@ def test_counted_pass_gives_what_the_steps_give() -> None:
     steps = (MergeChatRuns(), ChunkSessions(size=2, overlap=0))
     counted = CountedPass(RACES, platform="races", tally=None, steps=steps)
     assert list(counted) == (steps[0] | steps[1]).invoke(RACES)
+
+
+def test_pipeline_is_counted_step_by_step() -> None:
+    steps = MergeChatRuns() | ChunkSessions(size=2, overlap=0)
+    summary = summary_of(RACES, steps=[steps])
+    assert summary == summary_of(RACES, steps=steps.flattened())
+    assert len(summary.steps) == 2
 
 
 def test_summary_of_a_stopped_pass_covers_what_was_read() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -46,6 +46,7 @@ SHAPES = st.integers(1, 12).flatmap(
 )
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60), SHAPES)
 def test_default_is_the_tutorials_slicing(length, shape) -> None:
     size, overlap = shape
@@ -56,6 +57,7 @@ def test_default_is_the_tutorials_slicing(length, shape) -> None:
     assert windows(length, size=size, overlap=overlap) == expected
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60), SHAPES)
 def test_keep_tail_puts_every_message_into_a_window(length, shape) -> None:
     size, overlap = shape
@@ -63,6 +65,7 @@ def test_keep_tail_puts_every_message_into_a_window(length, shape) -> None:
     assert {n for window in output for n in window} == {*range(length)}
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60), SHAPES)
 def test_keep_tail_adds_to_the_default_only_a_window_with_new_messages(
     length, shape
@@ -79,6 +82,7 @@ def test_keep_tail_adds_to_the_default_only_a_window_with_new_messages(
         assert not {*tail} <= {n for window in full for n in window}
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60), SHAPES, st.booleans())
 def test_left_out_counts_the_messages_without_a_window(
     length, shape, keep_tail
@@ -91,6 +95,7 @@ def test_left_out_counts_the_messages_without_a_window(
     assert sum(step.left_out(numbered(length)).values()) == length - len(covered)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 40), SHAPES, st.booleans())
 def test_no_message_object_is_in_two_windows(length, shape, keep_tail) -> None:
     size, overlap = shape

@@ -5,7 +5,7 @@ from datetime import timedelta
 from itertools import groupby
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, SystemMessage
 from pydantic import ValidationError
@@ -151,6 +151,7 @@ def test_other_message_types_pass() -> None:
 LINES = st.lists(st.tuples(st.sampled_from("HT"), st.text(max_size=3)), max_size=12)
 
 
+@settings(deadline=None)
 @given(LINES)
 def test_runs_are_those_of_groupby(lines) -> None:
     output = merged(*(said(*line) for line in lines))
@@ -165,6 +166,7 @@ def test_runs_are_those_of_groupby(lines) -> None:
     assert [(m.additional_kwargs["sender"], m.content) for m in output] == expected
 
 
+@settings(deadline=None)
 @given(LINES, st.none() | st.timedeltas(min_value=timedelta(0)))
 def test_merging_twice_changes_nothing_more(lines, max_gap) -> None:
     run = [said(*line, at=n * n * 100) for n, line in enumerate(lines)]
@@ -172,6 +174,7 @@ def test_merging_twice_changes_nothing_more(lines, max_gap) -> None:
     assert merged(*once, max_gap=max_gap) == once
 
 
+@settings(deadline=None)
 @given(LINES)
 def test_every_event_stays(lines) -> None:
     run = [said(*line, at=n) for n, line in enumerate(lines)]
