@@ -1,0 +1,6 @@
+"""Conversations from a table: Parquet or JSON lines, a row a message."""
+
+from langchain_chatexports.chat_loaders.table.columns import COLUMNS
+from langchain_chatexports.chat_loaders.table.loader import TableChatLoader
+
+__all__ = ["COLUMNS", "TableChatLoader"]

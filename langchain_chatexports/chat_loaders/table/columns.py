@@ -1,0 +1,92 @@
+"""Which column of a table holds what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from langchain_chatexports.exceptions import ExportFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+__all__ = ["COLUMNS", "REQUIRED", "checked_columns", "chosen_columns"]
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "conversation": (
+        *("conversation_id", "conversation", "thread_id", "ticket_id", "chat_id"),
+        "session_id",
+    ),
+    "sender": ("sender", "author", "from", "user", "name"),
+    "time": ("time", "timestamp", "created_at", "sent_at", "date"),
+    "text": ("text", "body", "message", "content"),
+    "role": ("role", "author_type", "sender_type"),
+    "id": ("message_id", "id"),
+    "reply_to": ("reply_to", "in_reply_to"),
+    "title": ("title", "subject"),
+}
+"""What a message can have, and the names under which its column is looked for."""
+
+REQUIRED = ("conversation", "text")
+"""What a table must have."""
+
+
+def checked_columns(columns: Mapping[str, str] | None) -> dict[str, str]:
+    """Check what the user says of the columns.
+
+    Args:
+        columns: The column by what it holds.
+
+    Returns:
+        The same as a dict.
+
+    Raises:
+        ValueError: If there is nothing of that name that a message could have.
+    """
+    given = dict(columns or {})
+    unknown = sorted(given.keys() - COLUMNS.keys())
+    if unknown:
+        msg = f"columns has {unknown}; a message can have {list(COLUMNS)}."
+        raise ValueError(msg)
+    return given
+
+
+def chosen_columns(
+    path: Path, there: Collection[str], given: Mapping[str, str]
+) -> dict[str, str]:
+    """Choose the columns of a table.
+
+    Args:
+        path: The table's file, for errors.
+        there: The columns that it has.
+        given: The columns that the user named; the others are looked for by `COLUMNS`.
+
+    Returns:
+        The column by what it holds.
+
+    Raises:
+        ExportFormatError: If a column is not there, or a required one is not found.
+    """
+    missing = sorted(set(given.values()) - set(there))
+    if missing:
+        msg = f"{path} has no column {missing}; it has {sorted(there)}."
+        raise ExportFormatError(msg)
+    chosen = dict(given)
+    taken = set(chosen.values())
+    for part, names in COLUMNS.items():
+        if part in chosen:
+            continue
+        found = next(
+            (name for name in names if name in there and name not in taken), ""
+        )
+        if found:
+            chosen[part] = found
+            taken.add(found)
+    without = [part for part in REQUIRED if part not in chosen]
+    if without:
+        msg = (
+            f"{path} has no column that is known to hold {' and '.join(without)}; it "
+            f"has {sorted(there)}. Name it: columns={{{without[0]!r}: ...}}."
+        )
+        raise ExportFormatError(msg)
+    return chosen

@@ -1,0 +1,252 @@
+"""The loader of tables."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Mapping
+from contextlib import closing
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from typing_extensions import TypedDict, Unpack
+
+from langchain_chatexports.chat_loaders.base import (
+    UNKNOWN_SENDER,
+    ChatExportLoader,
+    ExportSession,
+    export_message,
+    message_time,
+)
+from langchain_chatexports.chat_loaders.table.columns import checked_columns
+from langchain_chatexports.chat_loaders.table.rows import (
+    Row,
+    read_conversations,
+    read_rows,
+    table_files,
+)
+from langchain_chatexports.exceptions import ExportFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+    from langchain_core.messages import BaseMessage
+
+    from langchain_chatexports.chat_loaders.accounting import Tally
+
+__all__ = ["TableChatLoader"]
+
+_GROUP_SIZE = 3
+
+_Place: TypeAlias = tuple["Path", int]
+
+
+class _Options(TypedDict, total=False):
+    """The options that every loader has; `ChatExportLoader` explains them."""
+
+    owner: str | None
+    include: str | Collection[str]
+    exclude: str | Collection[str]
+    start: datetime | date | None
+    end: datetime | date | None
+    include_reactions: bool
+    include_system: bool
+    include_unsent: bool
+    include_media: bool
+
+
+class TableChatLoader(ChatExportLoader):
+    """Load conversations from Parquet or JSON lines: a row a message.
+
+    For support desks and other logs. The path is a file, or a folder of parts, which
+    are read in the order of their names. Sessions come in the order in which their last
+    rows stand; the rows of a conversation may lie apart, and only the conversations
+    that are open at a place are held in memory. For that the column of conversations is
+    read twice; `grouped=True` says that it need not be.
+    """
+
+    platform = "table"
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        columns: Mapping[str, str] | None = None,
+        grouped: bool = False,
+        **options: Unpack[_Options],
+    ) -> None:
+        """Remember the table and what its columns hold.
+
+        Args:
+            path: A Parquet file (with the extra `parquet`), a file of JSON lines, or a
+                folder of either.
+            columns: The column by what it holds: `conversation` and `text` (needed),
+                `sender`, `time`, `role`, `id`, `reply_to`, `title`. What is not named
+                is looked for under the names in `COLUMNS`.
+            grouped: Whether each conversation's rows stand together.
+            **options: The options that every loader has, see `ChatExportLoader`.
+                `owner` is a sender. Reactions, calls and media are not told from other
+                rows here.
+
+        Raises:
+            ValueError: If `columns` names what a message cannot have.
+        """
+        super().__init__(path, **options)
+        self.columns = checked_columns(columns)
+        self.grouped = grouped
+
+    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
+        """Read the table.
+
+        Args:
+            tally: Where to count what is found and what is left out.
+
+        Yields:
+            One session a conversation.
+
+        Raises:
+            ChatExportError: If there is no table, or a column is missing.
+        """
+        if self.owner:
+            tally.owner, tally.owner_found_by = self.owner, "option"
+        files = table_files(self.path)
+        last_rows = None if self.grouped else self._last_rows(files, tally)
+        with closing(self._conversations(files, last_rows, tally)) as conversations:
+            for conversation, rows in conversations:
+                session = self._session(conversation, rows, tally)
+                if session is not None:
+                    yield session
+                del rows, session
+
+    def _conversations(
+        self, files: list[Path], last_rows: dict[str, _Place] | None, tally: Tally
+    ) -> Generator[tuple[str, list[Row]], None, None]:
+        is_open: dict[str, list[Row]] = {}
+        closed: set[int] = set()
+        with closing(self._rows(files, tally)) as placed:
+            for place, row in placed:
+                conversation = row.conversation
+                if conversation is None:
+                    tally.skip("orphan")
+                    continue
+                if last_rows is None:
+                    yield from self._ended(is_open, conversation, closed)
+                is_open.setdefault(conversation, []).append(row)
+                if last_rows is not None and last_rows.get(conversation) == place:
+                    yield conversation, is_open.pop(conversation)
+        while is_open:
+            # The last one of a grouped file; those of a file that ends too early.
+            yield is_open.popitem()
+
+    def _ended(
+        self, is_open: dict[str, list[Row]], conversation: str, closed: set[int]
+    ) -> Iterator[tuple[str, list[Row]]]:
+        if conversation in is_open:
+            return
+        if hash(conversation) in closed:
+            msg = (
+                f"{self.path} is not grouped: a conversation goes on after another one "
+                "began. Leave out grouped=True."
+            )
+            raise ExportFormatError(msg)
+        closed.add(hash(conversation))
+        while is_open:
+            yield is_open.popitem()
+
+    def _rows(
+        self, files: list[Path], tally: Tally
+    ) -> Generator[tuple[_Place, Row], None, None]:
+        for path in files:
+            number = 0
+            try:
+                with closing(read_rows(path, self.columns)) as rows:
+                    for row in rows:
+                        number += 1
+                        tally.found += 1
+                        if row is None:
+                            tally.skip("unreadable")
+                        else:
+                            yield (path, number), row
+            except ExportFormatError as error:
+                self._leave_out(error, tally)
+
+    def _last_rows(self, files: list[Path], tally: Tally) -> dict[str, _Place]:
+        """Find where each conversation ends; files that are no table leave the list."""
+        last_rows: dict[str, _Place] = {}
+        for path in list(files):
+            try:
+                with closing(read_conversations(path, self.columns)) as conversations:
+                    numbered = enumerate(conversations, start=1)
+                    ends = {
+                        c: (path, number) for number, c in numbered if c is not None
+                    }
+            except ExportFormatError as error:
+                self._leave_out(error, tally)
+                files.remove(path)
+                continue
+            last_rows.update(ends)
+        return last_rows
+
+    def _leave_out(self, error: ExportFormatError, tally: Tally) -> None:
+        if not self.path.is_dir():
+            raise error
+        warnings.warn(f"Left out: {error}", stacklevel=2)
+        tally.found += 1
+        tally.skip("unreadable")
+
+    def _session(
+        self, conversation: str, rows: list[Row], tally: Tally
+    ) -> ExportSession | None:
+        title = next((row.title for row in rows if row.title), None)
+        participants = list(dict.fromkeys(map(_sender, rows)))
+        if not self.keeps_conversation(conversation, title, participants):
+            tally.skip("excluded", len(rows))
+            return None
+        # A stable sort: rows of one moment, and those without a time, stay in order.
+        rows.sort(key=lambda row: (row.microseconds is not None, row.microseconds or 0))
+        messages = [
+            message
+            for row in rows
+            if (message := self._message(row, tally)) is not None
+        ]
+        if not messages:
+            return None
+        return {
+            "messages": messages,
+            "metadata": {
+                "id": conversation,
+                "title": title,
+                "platform": self.platform,
+                "participants": participants,
+                "owner": self.owner,
+                "is_group": len(participants) >= _GROUP_SIZE,
+            },
+        }
+
+    def _message(self, row: Row, tally: Tally) -> BaseMessage | None:
+        if not row.text or row.text.isspace():
+            tally.skip("empty")
+            return None
+        moment = None if row.microseconds is None else message_time(row.microseconds)
+        if not self.keeps_time(moment):
+            tally.skip("excluded")
+            return None
+        extra: dict[str, Any] = {}
+        if row.role:
+            extra["role"] = row.role
+        if row.reply_to:
+            extra["reply_to"] = {"id": row.reply_to}
+        sender = _sender(row)
+        return export_message(
+            row.text,
+            sender=sender,
+            moment=moment,
+            is_from_me=sender == self.owner if self.owner else None,
+            message_id=row.id,
+            extra=extra,
+        )
+
+
+def _sender(row: Row) -> str:
+    # Some tables tell customers from agents only.
+    return row.sender or row.role or UNKNOWN_SENDER

@@ -1,0 +1,237 @@
+"""Read the rows of Parquet files and of JSON lines, a batch or a line at a time."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from itertools import chain, islice
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+from langchain_chatexports.chat_loaders.table.columns import chosen_columns
+from langchain_chatexports.chat_loaders.table.values import microseconds_of, text_of
+from langchain_chatexports.exceptions import (
+    ExportAccessError,
+    ExportFormatError,
+    ExportNotFoundError,
+    MissingExtraError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping
+    from pathlib import Path
+
+__all__ = ["PARQUET_MAGIC", "Row", "read_conversations", "read_rows", "table_files"]
+
+PARQUET_MAGIC = b"PAR1"
+
+_SUFFIXES = (".parquet", ".jsonl", ".ndjson")
+_ROWS_A_BATCH = 2048
+_LINES_FOR_COLUMNS = 100
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class Row(NamedTuple):
+    """A message of the table, as far as it could be read."""
+
+    conversation: str | None
+    text: str | None
+    sender: str | None = None
+    microseconds: int | None = None
+    role: str | None = None
+    id: str | None = None
+    reply_to: str | None = None
+    title: str | None = None
+
+
+def table_files(path: Path) -> list[Path]:
+    """List the files of a table: the file itself, or the parts in a folder.
+
+    Args:
+        path: The file or folder.
+
+    Returns:
+        The files, by name.
+
+    Raises:
+        ExportNotFoundError: If there is nothing, or no part in the folder.
+    """
+    if path.is_dir():
+        parts = [
+            part
+            for part in path.iterdir()
+            if part.suffix.lower() in _SUFFIXES and not part.name.startswith((".", "_"))
+        ]
+        if not parts:
+            msg = f"{path} is a folder without .parquet or .jsonl files."
+            raise ExportNotFoundError(msg)
+        return sorted(parts, key=lambda part: part.name)
+    if not path.exists():
+        msg = f"There is nothing at {path}. Check the path."
+        raise ExportNotFoundError(msg)
+    return [path]
+
+
+def read_rows(
+    path: Path, columns: Mapping[str, str]
+) -> Generator[Row | None, None, None]:
+    """Read the messages of a file, in its order.
+
+    Args:
+        path: The file.
+        columns: The columns that the user named.
+
+    Yields:
+        The rows; `None` for one that cannot be read.
+
+    Raises:
+        ExportAccessError: If the system refuses.
+        ExportFormatError: If the file is no table, or lacks a column.
+        MissingExtraError: If it is Parquet and pyarrow is not installed.
+    """
+    yield from _rows(path, columns, only_conversations=False)
+
+
+def read_conversations(
+    path: Path, columns: Mapping[str, str]
+) -> Generator[str | None, None, None]:
+    """Read the conversation of each message of a file, in its order.
+
+    Args:
+        path: The file.
+        columns: The columns that the user named.
+
+    Yields:
+        The ids; `None` where `read_rows` gives none.
+
+    Raises:
+        ChatExportError: As `read_rows`.
+    """
+    with closing(_rows(path, columns, only_conversations=True)) as rows:
+        for row in rows:
+            yield row and row.conversation
+
+
+def _rows(
+    path: Path, columns: Mapping[str, str], *, only_conversations: bool
+) -> Generator[Row | None, None, None]:
+    try:
+        file = path.open("rb")
+    except PermissionError as error:
+        msg = f"The system refuses to read {path}."
+        raise ExportAccessError(msg) from error
+    with file:
+        is_parquet = file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
+        file.seek(0)
+        read = _parquet_rows if is_parquet else _json_rows
+        yield from read(file, path, columns, only_conversations=only_conversations)
+
+
+def _parquet_rows(
+    file: IO[bytes],
+    path: Path,
+    columns: Mapping[str, str],
+    *,
+    only_conversations: bool,
+) -> Iterator[Row | None]:
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as error:
+        feature = "Reading Parquet"
+        raise MissingExtraError(feature, "parquet") from error
+    try:
+        table = parquet.ParquetFile(file)
+        chosen = chosen_columns(path, table.schema_arrow.names, columns)
+        if only_conversations:
+            chosen = {"conversation": chosen["conversation"]}
+        wanted = sorted(set(chosen.values()))
+        for batch in table.iter_batches(_ROWS_A_BATCH, columns=wanted):
+            cells = {
+                part: _values(batch.column(name), is_time=part == "time")
+                for part, name in chosen.items()
+            }
+            for index in range(batch.num_rows):
+                yield _row({part: values[index] for part, values in cells.items()})
+    except (pa.ArrowException, OSError) as error:
+        msg = f"{path} is a damaged Parquet file, or one that pyarrow cannot read."
+        # pyarrow's own error may show values.
+        raise ExportFormatError(msg) from (
+            error if isinstance(error, OSError) else None
+        )
+
+
+def _values(column: Any, *, is_time: bool) -> list[Any]:
+    import pyarrow as pa
+
+    if is_time and pa.types.is_timestamp(column.type):
+        # Not Python's datetimes: these have no nanoseconds, and cost more.
+        unit = pa.timestamp("us", tz=column.type.tz)
+        numbers = column.cast(unit, safe=False).cast(pa.int64())
+        return [None if n is None else _Microseconds(n) for n in numbers.to_pylist()]
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+class _Microseconds(int):
+    """A number whose unit is known."""
+
+
+def _json_rows(
+    file: IO[bytes],
+    path: Path,
+    columns: Mapping[str, str],
+    *,
+    only_conversations: bool,
+) -> Iterator[Row | None]:
+    del only_conversations  # A line is read as a whole in any case.
+    lines = (line for line in _lines(file) if line.strip())
+    first = [_parsed(line) for line in islice(lines, _LINES_FOR_COLUMNS)]
+    readable = [cells for cells in first if cells is not None]
+    if first and not readable:
+        msg = (
+            f"{path} is no table: neither Parquet nor a JSON object in each line. "
+            "Check the path, or write the table as JSON lines."
+        )
+        raise ExportFormatError(msg)
+    if not first:
+        return
+    # A line may leave out what is empty: the first ones tell the columns together.
+    there = {name for cells in readable for name in cells}
+    chosen = chosen_columns(path, there | {*columns.values()}, columns)
+    for cells in chain(first, map(_parsed, lines)):
+        if cells is None:
+            yield None
+        else:
+            yield _row({part: cells.get(name) for part, name in chosen.items()})
+
+
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    for number, line in enumerate(file):
+        yield line if number else line.removeprefix(_BYTE_ORDER_MARK)
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        cells = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return cells if isinstance(cells, dict) else None
+
+
+def _row(cells: Mapping[str, Any]) -> Row | None:
+    text = cells.get("text")
+    if isinstance(text, (dict, list, bytes)):
+        return None
+    time = cells.get("time")
+    return Row(
+        conversation=text_of(cells.get("conversation")),
+        text=text if isinstance(text, str) else text_of(text),
+        sender=text_of(cells.get("sender")),
+        microseconds=int(time)
+        if isinstance(time, _Microseconds)
+        else microseconds_of(time),
+        role=text_of(cells.get("role")),
+        id=text_of(cells.get("id")),
+        reply_to=text_of(cells.get("reply_to")),
+        title=text_of(cells.get("title")),
+    )

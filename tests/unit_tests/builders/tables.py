@@ -1,0 +1,59 @@
+"""Tables of support conversations, as JSON lines and as Parquet."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+__all__ = ["START", "conversation_rows", "interleaved", "write_lines", "write_parquet"]
+
+START = 1_700_000_000
+
+
+def conversation_rows(
+    name: str, length: int = 4, start: int = START
+) -> list[dict[str, Any]]:
+    """Rows of a customer and an agent, a minute apart."""
+    return [
+        {
+            "conversation_id": name,
+            "sender": ("Cleo", "Agent 7")[number % 2],
+            "role": ("customer", "agent")[number % 2],
+            "time": start + 60 * number,
+            "text": f"Sentence {number} of the case {name}.",
+            "message_id": f"{name}-{number}",
+        }
+        for number in range(length)
+    ]
+
+
+def interleaved(*conversations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All rows by time, as a log writes them."""
+    return sorted(
+        (row for rows in conversations for row in rows), key=lambda r: r["time"]
+    )
+
+
+def write_lines(path: Path, rows: Iterable[dict[str, Any] | str]) -> Path:
+    """Write JSON lines; a string is written as it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [
+        row if isinstance(row, str) else json.dumps(row, ensure_ascii=False)
+        for row in rows
+    ]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def write_parquet(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """Write Parquet, in small row groups."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(pa.Table.from_pylist(rows), path, row_group_size=50)
+    return path

@@ -1,0 +1,92 @@
+"""The promises that every chat loader makes, for tables of both kinds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from langchain_chatexports.chat_loaders.table import TableChatLoader
+from langchain_chatexports.standard_tests import ChatLoaderUnitTests
+from tests.unit_tests.builders.tables import (
+    START,
+    conversation_rows,
+    interleaved,
+    write_lines,
+    write_parquet,
+)
+
+
+def _many_rows() -> list[dict[str, Any]]:
+    # A few are open at a time, as at a support desk.
+    cases = [conversation_rows(f"case-{n:03}", 30, START + 900 * n) for n in range(120)]
+    return interleaved(*cases)
+
+
+class TestJsonLines(ChatLoaderUnitTests):
+    @property
+    def chat_loader_class(self):
+        return TableChatLoader
+
+    @property
+    def chat_loader_params(self) -> dict[str, Any]:
+        return {"owner": "Agent 7"}
+
+    @property
+    def time_key(self) -> str:
+        return "message_time"
+
+    @pytest.fixture
+    def source(self, tmp_path):
+        rows = interleaved(conversation_rows("one", 9), conversation_rows("two", 7))
+        return write_lines(tmp_path / "export" / "desk.jsonl", rows)
+
+    @pytest.fixture
+    def many_sessions_source(self, tmp_path):
+        return write_lines(tmp_path / "many" / "desk.jsonl", _many_rows())
+
+
+class TestParquet(ChatLoaderUnitTests):
+    @property
+    def chat_loader_class(self):
+        return TableChatLoader
+
+    @property
+    def time_key(self) -> str:
+        return "message_time"
+
+    @pytest.fixture
+    def source(self, tmp_path):
+        rows = interleaved(conversation_rows("one", 9), conversation_rows("two", 7))
+        return write_parquet(tmp_path / "export" / "desk.parquet", rows)
+
+    @pytest.fixture
+    def many_sessions_source(self, tmp_path):
+        return write_parquet(tmp_path / "many" / "desk.parquet", _many_rows())
+
+
+class TestGroupedFolderOfParts(ChatLoaderUnitTests):
+    @property
+    def chat_loader_class(self):
+        return TableChatLoader
+
+    @property
+    def chat_loader_params(self) -> dict[str, Any]:
+        return {"grouped": True}
+
+    @property
+    def time_key(self) -> str:
+        return "message_time"
+
+    @pytest.fixture
+    def source(self, tmp_path):
+        rows = conversation_rows("one", 9)
+        folder = tmp_path / "export"
+        write_lines(folder / "part-0.jsonl", rows[:5])
+        write_lines(folder / "part-1.jsonl", [*rows[5:], *conversation_rows("two")])
+        return folder
+
+    @pytest.fixture
+    def many_sessions_source(self, tmp_path):
+        rows = [row for n in range(120) for row in conversation_rows(f"case-{n}", 30)]
+        return write_parquet(tmp_path / "many" / "desk.parquet", rows)

@@ -1,0 +1,88 @@
+"""Times and ids in the forms that tables have them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_chatexports.chat_loaders.table.values import microseconds_of, text_of
+
+NOON = datetime(2024, 5, 1, 12, 0, tzinfo=timezone.utc)
+SECONDS = int(NOON.timestamp())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        SECONDS,
+        float(SECONDS),
+        SECONDS * 1000,
+        SECONDS * 1_000_000,
+        SECONDS * 1_000_000_000,
+        str(SECONDS),
+        "2024-05-01T12:00:00Z",
+        "2024-05-01 12:00:00",
+        "2024-05-01T14:00:00+02:00",
+        "2024-05-01T14:00:00.0000000+0200",
+        "2024-05-01 12:00:00 UTC",
+        "2024-05-01 12:00:00.0",
+        "Wed, 01 May 2024 14:00:00 +0200",
+        "Wed May 01 12:00:00 +0000 2024",
+        NOON,
+        NOON.astimezone(timezone(timedelta(hours=-5))),
+        datetime(2024, 5, 1, 12),  # noqa: DTZ001 - without a zone it is UTC
+    ],
+    ids=repr,
+)
+def test_a_moment_is_read_in_any_form(value):
+    assert microseconds_of(value) == SECONDS * 1_000_000
+
+
+def test_fractions_are_kept():
+    assert microseconds_of("2024-05-01T12:00:00.25Z") == SECONDS * 1_000_000 + 250_000
+    assert microseconds_of(SECONDS + 0.5) == SECONDS * 1_000_000 + 500_000
+
+
+def test_a_date_is_its_midnight_in_utc():
+    assert microseconds_of(date(2024, 5, 1)) == (SECONDS - 43_200) * 1_000_000
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, "", "soon", True, float("nan"), float("inf"), [], {}, b"x", "31/12/24"],
+)
+def test_what_is_no_time_is_none(value):
+    assert microseconds_of(value) is None
+
+
+@given(
+    st.one_of(
+        st.text(max_size=40),
+        st.floats(),
+        st.integers(),
+        st.text(st.sampled_from("0123456789-:TZ+. "), max_size=30),
+    )
+)
+def test_any_value_is_a_time_or_none(value):
+    assert isinstance(microseconds_of(value), (int, type(None)))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (7, "7"),
+        (7.0, "7"),
+        ("  a ", "a"),
+        ("", None),
+        (None, None),
+        (b"\x0f", "0f"),
+        (float("nan"), None),
+        ({}, None),
+        (7.5, "7.5"),
+    ],
+)
+def test_ids_are_texts(value, text):
+    assert text_of(value) == text
