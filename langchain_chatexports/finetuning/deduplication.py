@@ -124,13 +124,17 @@ class NearDuplicateIndex:
         self._index = rensa.RMinHashLSH(threshold, _PERMUTATIONS, _BANDS)
         # Texts and not their shingles, which take fifty times the memory.
         self._texts: list[str] = []
+        self._known: set[str] = set()
 
     def add(self, text: str) -> None:
         """Take a text in, given as `normalized_text`."""
-        self._insert(text, self._hash(_shingles(text)))
+        if text not in self._known:
+            self._insert(text, self._hash(_shingles(text)))
 
     def holds(self, text: str) -> bool:
         """Tell whether nearly the same text, given as `normalized_text`, is in."""
+        if text in self._known:
+            return True
         shingles = _shingles(text)
         return self._finds(shingles, self._hash(shingles))
 
@@ -151,6 +155,7 @@ class NearDuplicateIndex:
     def _insert(self, text: str, hashed: Any) -> None:
         self._index.insert(len(self._texts), hashed)
         self._texts.append(text)
+        self._known.add(text)
 
     def _finds(self, shingles: set[str], hashed: Any) -> bool:
         return any(
