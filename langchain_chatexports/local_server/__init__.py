@@ -22,7 +22,16 @@ if TYPE_CHECKING:
         describe_base,
         describe_default_base,
     )
+    from langchain_chatexports.local_server.known_bases import (
+        KnownBase,
+        list_bases,
+        suggest_base,
+    )
     from langchain_chatexports.local_server.launcher import LocalServer
+    from langchain_chatexports.local_server.scoring import (
+        TurnScore,
+        score_conversations,
+    )
     from langchain_chatexports.local_server.server import ServerInfo, serve_forever
     from langchain_chatexports.local_server.settings import ServerSettings
     from langchain_chatexports.local_server.storage import default_data_dir
@@ -30,20 +39,27 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BaseDescription",
+    "KnownBase",
     "LocalServer",
     "ServerInfo",
     "ServerSettings",
     "TunedModel",
+    "TurnScore",
     "default_data_dir",
     "describe_base",
     "describe_default_base",
+    "list_bases",
     "list_models",
+    "score_conversations",
     "serve_forever",
+    "suggest_base",
 ]
 
 _MODULES = {
     "bases": ("BaseDescription", "describe_base", "describe_default_base"),
+    "known_bases": ("KnownBase", "list_bases", "suggest_base"),
     "launcher": ("LocalServer",),
+    "scoring": ("TurnScore", "score_conversations"),
     "server": ("ServerInfo", "serve_forever"),
     "settings": ("ServerSettings",),
     "storage": ("default_data_dir",),

@@ -12,7 +12,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
 
-from langchain_chatexports.local_server.chat import answer_chat
+from langchain_chatexports.local_server.chat import answer_chat, score_chat
 from langchain_chatexports.local_server.dataset import JsonLinesError
 from langchain_chatexports.local_server.errors import (
     ApiError,
@@ -196,6 +196,10 @@ def _add_chat(app: FastAPI, service: LocalService) -> None:
     async def complete_chat(request: Request) -> Response:
         return await answer_chat(service, request)
 
+    @app.post("/v1/score", response_model=None)
+    async def score(request: Request) -> Response:
+        return await score_chat(service, request)
+
 
 async def _upload(service: LocalService, request: Request) -> dict[str, Any]:
     async with request.form(max_files=1, max_fields=_MOST_FORM_FIELDS) as form:
@@ -285,5 +289,5 @@ async def _on_bad_request(_: Request, error: Exception) -> Response:
 
 
 async def _on_defect(_: Request, error: Exception) -> Response:
-    del error  # The guard logs it.
-    return defect().response()
+    # The guard logs it.
+    return defect(error).response()

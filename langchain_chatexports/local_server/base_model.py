@@ -20,6 +20,7 @@ __all__ = ["BaseModel", "sample"]
 logger = logging.getLogger(__name__)
 
 _MOST_ADAPTERS = 8
+_SCORED_AT_ONCE = 256
 # Below this temperature the likeliest token is as good as certain, and dividing by it
 # leaves the range of numbers.
 _COLDEST = 1e-4
@@ -87,6 +88,42 @@ class BaseModel:
                 logits_to_keep=1,
             )
         return output.logits[0, -1].float()
+
+    def prices(
+        self, tokens: list[int], positions: list[int], adapter: Path | None
+    ) -> list[float]:
+        """Give the negative log-likelihood of tokens in a text, in nats.
+
+        Args:
+            tokens: The whole text.
+            positions: Which tokens to price; each after the first.
+            adapter: The folder of an adapter, or `None` for the base itself.
+        """
+        import torch
+
+        if not positions:
+            return []
+        self._activate(adapter)
+        # A token is foretold by the position before it.
+        before = torch.tensor([at - 1 for at in positions], device=self.device)
+        targets = torch.tensor([tokens[at] for at in positions], device=self.device)
+        with torch.inference_mode():
+            scores = self._model(
+                input_ids=torch.tensor([tokens], device=self.device),
+                use_cache=False,
+                logits_to_keep=before,
+            ).logits[0]
+            prices: list[float] = []
+            # In parts: in float32, a vocabulary a position is much.
+            for part, wanted in zip(
+                scores.split(_SCORED_AT_ONCE),
+                targets.split(_SCORED_AT_ONCE),
+                strict=True,
+            ):
+                log_likelihoods = torch.log_softmax(part.float(), dim=-1)
+                chosen = log_likelihoods.gather(1, wanted[:, None])[:, 0]
+                prices.extend((-chosen).tolist())
+        return prices
 
     def forget(self, adapter: Path) -> None:
         """Drop an adapter from memory, with those inside its folder."""

@@ -1,4 +1,4 @@
-"""The route that answers: `POST /chat/completions`, whole or as a stream."""
+"""The routes that read chats: answers, whole or as a stream, and scores."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from contextlib import suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
@@ -17,8 +18,13 @@ from langchain_chatexports.local_server.generation import (
     Order,
     Piece,
 )
-from langchain_chatexports.local_server.labels import MessageError
-from langchain_chatexports.local_server.schemas import ChatRequest, parse_body
+from langchain_chatexports.local_server.labels import MessageError, TemplateError
+from langchain_chatexports.local_server.schemas import (
+    ChatRequest,
+    ScoreRequest,
+    parse_body,
+)
+from langchain_chatexports.local_server.scoring import TurnScore, score_conversation
 from langchain_chatexports.local_server.storage import new_id
 
 if TYPE_CHECKING:
@@ -26,10 +32,11 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from langchain_chatexports.local_server.base_model import BaseModel
     from langchain_chatexports.local_server.generation import Answer
     from langchain_chatexports.local_server.service import LocalService
 
-__all__ = ["answer_chat"]
+__all__ = ["answer_chat", "score_chat"]
 
 _DEFAULT_TOKENS = 1024
 
@@ -99,6 +106,42 @@ def _order(service: LocalService, asked: ChatRequest) -> Order:
         stops=asked.stops(),
         seed=asked.seed,
     )
+
+
+async def score_chat(service: LocalService, request: Request) -> Response:
+    """Price the assistant's messages of a given chat.
+
+    Raises:
+        ApiError: If the request cannot be served.
+    """
+    asked = parse_body(await request.body(), ScoreRequest)
+    model = service.find_model(asked.model)
+    messages = [message.model_dump(exclude_none=True) for message in asked.messages]
+    engine = service.engine
+
+    def task(base: BaseModel) -> list[TurnScore] | None:
+        return score_conversation(
+            base,
+            engine.template,
+            messages,
+            adapter=model.adapter,
+            context=engine.context,
+        )
+
+    try:
+        scores = await asyncio.wrap_future(engine.run(task))
+    except EngineBusyError as error:
+        raise _busy() from error
+    except (MessageError, TemplateError) as error:
+        msg = f"The messages cannot be scored: {error}."
+        raise ApiError(msg, code="invalid_value", param="messages") from error
+    except Exception as error:
+        raise _failed(error) from error
+    if scores is None:
+        msg = f"This model reads at most {engine.context} tokens."
+        raise ApiError(msg, code="context_length_exceeded", param="messages")
+    turns = [asdict(score) for score in scores]
+    return JsonResponse({"object": "score", "model": model.name, "turns": turns})
 
 
 async def _whole(

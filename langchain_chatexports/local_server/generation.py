@@ -6,8 +6,9 @@ import contextlib
 import logging
 import threading
 from collections import deque
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from langchain_chatexports.local_server.labels import ChatTemplate
 from langchain_chatexports.local_server.text_stream import StopFinder, TokenDecoder
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
 
     from langchain_chatexports.local_server.base_model import BaseModel
 
-__all__ = ["Answer", "Engine", "EngineBusyError", "Order", "Piece"]
+__all__ = ["Answer", "Engine", "EngineBusyError", "Order", "Piece", "load_tokenizer"]
 
 logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 _AT_ONCE = 4
 _MOST_WAITING = 32
@@ -122,6 +125,16 @@ class Answer:
         self.tell(Piece(text, reason, self._tokens))
 
 
+def load_tokenizer(directory: Path) -> tuple[Any, int]:
+    """Load the tokenizer of a base, and say how many tokens the base can read."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    config = AutoConfig.from_pretrained(directory, local_files_only=True)
+    longest = getattr(config.get_text_config(), "max_position_embeddings", None)
+    tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+    return tokenizer, int(longest or _DEFAULT_CONTEXT)
+
+
 class Engine:
     """The base, its tokenizer, and the thread that answers.
 
@@ -150,7 +163,7 @@ class Engine:
         self._changed = threading.Condition()
         self._waiting: deque[Answer] = deque()
         self._turns: deque[Answer] = deque()
-        self._errands: deque[Callable[[BaseModel], None]] = deque()
+        self._errands: deque[Callable[[], None]] = deque()
         self._is_closing = False
         self._thread: threading.Thread | None = None
 
@@ -185,11 +198,40 @@ class Engine:
         return answer
 
     def forget(self, adapter: Path) -> None:
-        """Drop an adapter from memory before its folder is deleted."""
-        with self._changed:
+        """Drop an adapter from memory; its folder may be gone already."""
+
+        def errand() -> None:
             if self._model is not None:
-                self._errands.append(lambda model: model.forget(adapter))
+                self._model.forget(adapter)
+
+        with self._changed:
+            if self._thread is not None:
+                self._errands.append(errand)
                 self._changed.notify()
+
+    def run(self, task: Callable[[BaseModel], Result]) -> Future[Result]:
+        """Do something else with the model, between two tokens of the chats.
+
+        Raises:
+            EngineBusyError: If too many tasks wait.
+        """
+        future: Future[Result] = Future()
+
+        def errand() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(task(self._loaded_model()))
+            except BaseException as error:  # noqa: BLE001 - told to who asked.
+                future.set_exception(error)
+
+        with self._changed:
+            if self._is_closing or len(self._errands) >= self._most_waiting:
+                raise EngineBusyError
+            self._errands.append(errand)
+            self._start_thread()
+            self._changed.notify()
+        return future
 
     def close(self) -> None:
         """End all answers, and the thread."""
@@ -225,17 +267,15 @@ class Engine:
                 self._turns.append(self._waiting.popleft())
             errands = list(self._errands)
             self._errands.clear()
-        if self._model is not None:
-            for errand in errands:
-                with contextlib.suppress(Exception):
-                    errand(self._model)
+        for errand in errands:
+            with contextlib.suppress(Exception):
+                errand()
         return not self._is_closing
 
     def _step(self, answer: Answer) -> bool:
         try:
-            if self._model is None:
-                self._model = self._load_model()
-            ends = self._model.end_tokens | {
+            model = self._loaded_model()
+            ends = model.end_tokens | {
                 token
                 for token in (
                     self.template.end_of_turn,
@@ -243,27 +283,21 @@ class Engine:
                 )
                 if token is not None
             }
-            return answer.step(self._model, self._tokenizer, ends)
+            return answer.step(model, self._tokenizer, ends)
         except Exception as error:  # noqa: BLE001 - told to whom it concerns.
             answer.tell(Piece("", error=error))
             return True
 
-    def _load_model(self) -> BaseModel:
-        from langchain_chatexports.local_server.base_model import BaseModel
+    def _loaded_model(self) -> BaseModel:
+        if self._model is None:
+            from langchain_chatexports.local_server.base_model import BaseModel
 
-        return BaseModel(self._directory, threads=self._threads)
+            self._model = BaseModel(self._directory, threads=self._threads)
+        return self._model
 
     def _load_tokenizer(self) -> None:
         with self._loading:
             if self._template is not None:
                 return
-            from transformers import AutoConfig, AutoTokenizer
-
-            config = AutoConfig.from_pretrained(self._directory, local_files_only=True)
-            config = config.get_text_config()
-            longest = getattr(config, "max_position_embeddings", None)
-            self._context = int(longest or _DEFAULT_CONTEXT)
-            self._tokenizer = AutoTokenizer.from_pretrained(
-                self._directory, local_files_only=True
-            )
+            self._tokenizer, self._context = load_tokenizer(self._directory)
             self._template = ChatTemplate(self._tokenizer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hmac
 import logging
 import re
@@ -73,7 +74,7 @@ class Guard:
         except Exception as error:  # noqa: BLE001 - a defect must not show a page.
             _log_without_text(error)
             if not is_answered:
-                await defect().response()(scope, receive, send)
+                await defect(error).response()(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
         headers = scope["headers"]
@@ -142,8 +143,11 @@ def _too_large(limit: int) -> ApiError:
     return ApiError(msg, code="body_too_large")
 
 
-def defect() -> ApiError:
-    """Say that the server is to blame."""
+def defect(error: Exception) -> ApiError:
+    """Say that the server is to blame, or its disk."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        msg = "The disk with the data directory is full. Free some space."
+        return ApiError(msg, status=507, code="disk_full", kind="server_error")
     msg = "The server had an error while processing your request."
     return ApiError(msg, status=500, code="server_error", kind="server_error")
 

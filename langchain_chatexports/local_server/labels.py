@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 __all__ = [
     "IGNORED",
+    "Answer",
     "ChatTemplate",
     "LabelledExample",
     "MessageError",
@@ -51,6 +52,24 @@ class Turn(NamedTuple):
     role: str
     text: str
     is_learned: bool
+    number: int = 0
+    """Which message it is, from 0; the first one where several were joined."""
+
+
+class Answer(NamedTuple):
+    """Where an answer lies in a dialogue's tokens."""
+
+    number: int
+    """Which message it is, from 0."""
+
+    start: int
+    end: int
+    """The token after its text: the one that ends its turn, if there is one."""
+
+    has_end: bool
+    """Whether a token ends its turn."""
+
+    size_bytes: int
 
 
 @dataclass(frozen=True)
@@ -95,7 +114,7 @@ def read_turns(messages: Sequence[Mapping[str, Any]]) -> list[Turn]:
             content = message["refusal"]
         text = _text_of(content, index)
         is_learned = role == "assistant" and message.get("weight", 1) != 0
-        turns.append(Turn(role, text, is_learned))
+        turns.append(Turn(role, text, is_learned, index))
     return turns
 
 
@@ -200,6 +219,32 @@ class ChatTemplate:
         learned = [i for i, x in enumerate(labels[:max_length]) if x != IGNORED]
         end = learned[-1] + 1 if learned else 0
         return LabelledExample(full[:end], labels[:end], is_cut, dropped)
+
+    def answers(
+        self, messages: Sequence[Mapping[str, Any]]
+    ) -> tuple[list[int], list[Answer]]:
+        """Find the assistant's messages in a dialogue's tokens, whatever their weight.
+
+        Args:
+            messages: The dialogue in OpenAI's shape.
+
+        Returns:
+            The token ids of the dialogue, and its answers in order.
+
+        Raises:
+            MessageError: If a message, or their order, cannot be rendered.
+            TemplateError: If the template is not prefix-preserving.
+        """
+        turns, _ = self._adapted(read_turns(messages))
+        full = self._encode(turns) if turns else []
+        found = []
+        for number, turn in enumerate(turns):
+            if turn.role == "assistant":
+                start, end = self._answer_span(turns, number, full)
+                has_end = end > start and full[end - 1] == self.end_of_turn
+                size = len(turn.text.encode("utf-8"))
+                found.append(Answer(turn.number, start, end - has_end, has_end, size))
+        return full, found
 
     def _answer_span(
         self, turns: list[Turn], index: int, full: list[int]
@@ -313,7 +358,7 @@ def _merge_repeated(turns: list[Turn]) -> list[Turn]:
             # Joined with a message that must not be learned, none of it is.
             is_learned = before.is_learned and turn.is_learned
             text = f"{before.text}\n\n{turn.text}"
-            merged.append(Turn(turn.role, text, is_learned))
+            merged.append(Turn(turn.role, text, is_learned, before.number))
         else:
             merged.append(turn)
     return merged

@@ -1,21 +1,32 @@
-"""What the trainer tells while it trains: an event a step, a checkpoint an epoch."""
+"""What the trainer tells and keeps while it trains.
+
+An event a step, the adapter of each epoch, and every half a minute all that another
+trainer needs to go on from there.
+"""
 
 from __future__ import annotations
 
 import math
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
 from langchain_chatexports.local_server.adapters import save_adapter
+from langchain_chatexports.local_server.storage import read_json, write_json
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from langchain_chatexports.local_server.events import EventLog
 
-__all__ = ["ProgressWriter"]
+__all__ = ["ProgressWriter", "last_saved"]
+
+SAVE_SECONDS = 30.0
+"""How much training a kill may cost."""
+
+_WHOLE = "whole.json"
+_RECORDS = "records.json"
+_TIMED_STEPS = 5
 
 
 class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is untyped.
@@ -40,6 +51,49 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
         self._holds_back = holds_back
         self._metrics: dict[str, Any] = {}
         self._written: dict[str, Any] = {}
+        self._first_step = 0
+        self._last_save = self._begin = time.monotonic()
+        # What an earlier trainer told of this job is not told twice.
+        self._told = max(
+            (event["data"].get("step", 0) for event in log.read() if event["data"]),
+            default=0,
+        )
+
+    def on_train_begin(
+        self, args: Any, state: Any, control: Any, **kwargs: Any
+    ) -> None:
+        """Take up what an earlier trainer kept up to here."""
+        del args, control, kwargs
+        self._last_save = self._begin = time.monotonic()
+        self._first_step = int(state.global_step)
+        kept = read_json(self._folder / _RECORDS) or {}
+        self.checkpoints = [
+            record
+            for record in kept.get("checkpoints", ())
+            if record["step"] <= self._first_step
+        ]
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Say how long it will take, and ask for a save from time to time."""
+        del args, kwargs
+        now = time.monotonic()
+        done = int(state.global_step) - self._first_step
+        if done == _TIMED_STEPS and state.global_step > self._told:
+            seconds = (now - self._begin) / done
+            left = seconds * (state.max_steps - state.global_step)
+            self._log.append(
+                f"{seconds:.1f} seconds a step: about {_duration(left)} for the "
+                f"remaining {state.max_steps - state.global_step} steps"
+            )
+        if now - self._last_save > SAVE_SECONDS and state.global_step < state.max_steps:
+            self._last_save = now
+            control.should_save = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Mark a save as whole: a kill may come in the middle of one."""
+        del control, kwargs
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        write_json(folder / _WHOLE, {"step": int(state.global_step)})
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any
@@ -97,12 +151,14 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
         if not self._metrics:
             return
         metrics, self._metrics = self._metrics, {}
+        self._written = metrics
+        if metrics["step"] <= self._told:
+            return
         message = f"Step {metrics['step']}/{metrics['total_steps']}: "
         message += f"training loss={metrics['train_loss']}"
         if "valid_loss" in metrics:
             message += f", validation loss={metrics['valid_loss']}"
         self._log.append(message, data=metrics)
-        self._written = metrics
 
     def _keep(self, state: Any, model: Any) -> None:
         step = int(state.global_step)
@@ -117,6 +173,23 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
             record["folder"] = f"checkpoints/step-{step}"
             save_adapter(model, self._folder / f"step-{step}")
         self.checkpoints.append(record)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_json(self._folder / _RECORDS, {"checkpoints": self.checkpoints})
+
+
+def last_saved(work: Path) -> Path | None:
+    """Give the folder of the last whole save of a job, if there is one."""
+    marks = (work / "trainer").glob(f"checkpoint-*/{_WHOLE}")
+    saved = {int(mark.parent.name.rpartition("-")[2]): mark.parent for mark in marks}
+    return saved[max(saved)] if saved else None
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{seconds:.0f} seconds"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} hours {minutes} minutes" if hours else f"{minutes} minutes"
 
 
 def _is_epoch_end(state: Any) -> bool:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from langchain_chatexports.local_server.errors import ApiError
 
-__all__ = ["ChatRequest", "JobRequest", "parse_body"]
+__all__ = ["ChatRequest", "JobRequest", "ScoreRequest", "parse_body"]
 
 _MOST_MESSAGES = 4096
 _LARGEST_SEED = 2**63 - 1
@@ -147,6 +147,13 @@ class ChatRequest(_Strict):
     def token_limit(self) -> int | None:
         """Give the most tokens that an answer may have."""
         return self.max_completion_tokens or self.max_tokens
+
+
+class ScoreRequest(_Strict):
+    """Body of `POST /score`, which is no route of OpenAI's."""
+
+    model: str
+    messages: Annotated[list[_Message], Field(min_length=1, max_length=_MOST_MESSAGES)]
 
 
 def parse_body(body: bytes, kind: type[Model]) -> Model:

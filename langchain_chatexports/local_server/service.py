@@ -136,8 +136,8 @@ class LocalService:
         record = self.models.get(name)
         if record is None:
             raise not_found(kind="model", param="model")
-        self.engine.forget(self.models.folder(record["id"]))
         self.models.delete(name)
+        self.engine.forget(self.models.folder(record["id"]))
 
     def create_job(self, request: JobRequest) -> dict[str, Any]:
         """Check an order whole, and queue it.

@@ -11,6 +11,7 @@ import errno
 import json
 import logging
 import os
+import shutil
 import sys
 import time
 import traceback
@@ -107,7 +108,10 @@ def train(order: TrainingOrder) -> None:
     """
     from transformers import AutoTokenizer
 
-    from langchain_chatexports.local_server.progress import ProgressWriter
+    from langchain_chatexports.local_server.progress import (
+        ProgressWriter,
+        last_saved,
+    )
 
     tokenizer = AutoTokenizer.from_pretrained(order.base_directory)
     template = ChatTemplate(tokenizer)
@@ -116,6 +120,10 @@ def train(order: TrainingOrder) -> None:
     if order.validation_file is not None:
         held_out = _label(order, template, order.validation_file, "validation_file")
     work = Path(order.job_folder) / "work"
+    saved = last_saved(work)
+    if saved is None:
+        shutil.rmtree(work / "trainer", ignore_errors=True)
+        shutil.rmtree(work / "checkpoints", ignore_errors=True)
     progress = ProgressWriter(
         EventLog(Path(order.job_folder) / "events.jsonl"),
         folder=work / "checkpoints",
@@ -127,7 +135,7 @@ def train(order: TrainingOrder) -> None:
         if type(callback).__name__ in {"PrinterCallback", "ProgressCallback"}:
             trainer.remove_callback(callback)
     trainer.add_callback(progress)
-    trainer.train()
+    trainer.train(resume_from_checkpoint=None if saved is None else str(saved))
     _publish(order, trainer.model, tokenizer, data, progress.checkpoints)
 
 
@@ -169,7 +177,7 @@ def _build_trainer(
     numbers = Hyperparameters(**order.hyperparameters)
     steps = numbers.steps(len(data.examples))
     arguments = SFTConfig(
-        output_dir=str(Path(order.job_folder) / "work"),
+        output_dir=str(Path(order.job_folder) / "work" / "trainer"),
         per_device_train_batch_size=numbers.batch_size,
         per_device_eval_batch_size=1,
         num_train_epochs=numbers.n_epochs,
@@ -185,7 +193,10 @@ def _build_trainer(
         use_cpu=device == "cpu",
         dataloader_pin_memory=device == "cuda",
         eval_strategy="no" if held_out is None else "epoch",
+        # The progress writer asks for a save every now and then. Two are kept: a
+        # trainer that is killed while it saves goes on from the one before.
         save_strategy="no",
+        save_total_limit=2,
         logging_steps=1,
         disable_tqdm=True,
         report_to=[],

@@ -155,9 +155,9 @@ class TrainingQueue:
 
     def _start_trainer(self, job_id: str) -> subprocess.Popen[bytes]:
         folder = self._jobs.folder(job_id)
-        self._clean(job_id)
         (folder / "failure.json").unlink(missing_ok=True)
-        (folder / "work").mkdir(mode=0o700)
+        shutil.rmtree(folder / "work" / "temporary", ignore_errors=True)
+        (folder / "work" / "temporary").mkdir(mode=0o700, parents=True)
         trainer = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module.
             child_command("langchain_chatexports.local_server.training"),
             stdin=subprocess.PIPE,
@@ -165,7 +165,9 @@ class TrainingQueue:
             stderr=subprocess.DEVNULL,
             cwd=folder,
             env=child_environment(
-                threads=self._threads, offline=True, temporary=folder / "work"
+                threads=self._threads,
+                offline=True,
+                temporary=folder / "work" / "temporary",
             ),
             **detached_flags(),
         )
@@ -238,11 +240,14 @@ class TrainingQueue:
         elif self._stopping.is_set() or exit_code is None:
             if self._jobs.update(job_id, only_from=("running",), status="queued"):
                 self._jobs.events(job_id).append(
-                    "The server stopped; the job starts again with it", level="warn"
+                    "The server stopped; the job goes on with it", level="warn"
                 )
         else:
             self._fail(job_id, "trainer_ended", _how_it_ended(exit_code))
-        self._clean(job_id)
+        job = self._jobs.get(job_id) or {}
+        if job.get("status") in FINISHED:
+            # Until then it holds what the next trainer goes on from.
+            self._clean(job_id)
 
     def _succeed(self, job_id: str, result: dict[str, Any]) -> None:
         self._models.refresh()

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server import bases
+from langchain_chatexports.local_server import bases, list_bases, suggest_base
 from langchain_chatexports.local_server.bases import (
     DEFAULT_HUB_ID,
     describe_base,
@@ -16,6 +16,7 @@ from langchain_chatexports.local_server.bases import (
     prepare_base,
     signature_of,
 )
+from langchain_chatexports.local_server.known_bases import machine_memory
 
 
 def test_a_directory_is_named_by_its_last_part(tiny_base):
@@ -115,3 +116,31 @@ def test_the_signature_tells_bases_of_other_measures_apart(tiny_base, tmp_path):
     assert signature_of(tiny_base).startswith("llama-32-2-")
     (tmp_path / "config.json").write_text('{"text_config": {"hidden_size": 5}}')
     assert signature_of(tmp_path) == "-5--"
+
+
+def test_known_bases_are_hub_ids_smallest_first():
+    known = list_bases()
+    sizes = [base.parameters for base in known]
+    assert sizes == sorted(sizes)
+    assert known[0].hub_id == DEFAULT_HUB_ID
+    assert "toy" in known[0].note
+    assert all(describe_base(base.hub_id).kind == "hub" for base in known)
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "name"),
+    [
+        (0, "SmolLM2-135M-Instruct"),
+        (4, "SmolLM2-135M-Instruct"),
+        (8, "Qwen2.5-0.5B-Instruct"),
+        (16, "Qwen2.5-1.5B-Instruct"),
+        (128, "Qwen2.5-7B-Instruct"),
+    ],
+)
+def test_the_suggested_base_takes_half_of_the_memory_at_most(gigabytes, name):
+    assert suggest_base(gigabytes * 10**9).hub_id.endswith(name)
+
+
+def test_this_machine_gets_a_suggestion():
+    assert machine_memory() > 10**8
+    assert suggest_base() in list_bases()

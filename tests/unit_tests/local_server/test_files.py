@@ -150,7 +150,16 @@ def test_an_id_that_is_none_is_a_404(http, name):
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=x", "limit=10001", "limit=", "after=x", "order=up"]
+    "query",
+    [
+        "limit=0",
+        "limit=x",
+        "limit=%C2%B2",
+        "limit=10001",
+        "limit=",
+        "after=x",
+        "order=up",
+    ],
 )
 def test_a_bad_query_is_a_400(http, query):
     response = http.get(f"/v1/files?{query}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -110,6 +112,18 @@ def test_a_defect_shows_no_page_and_logs_no_text(http, service, monkeypatch, cap
     assert _error(response)["type"] == "server_error"
     assert "secret" not in response.text + caplog.text
     assert "KeyError" in caplog.text
+
+
+def test_a_full_disk_is_said_in_a_sentence(http, service, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(service.files, "create", full)
+    response = http.post(
+        "/v1/files", files={"file": ("a", b"{}\n")}, data={"purpose": "fine-tune"}
+    )
+    assert response.status_code == 507
+    assert "disk" in _error(response)["message"]
 
 
 def test_a_refusal_tells_when_to_come_back():

@@ -1,0 +1,180 @@
+"""Any request at all gets an answer in OpenAI's shape, and none breaks the server."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.unit_tests.local_server.conftest import asking
+
+_ALLOWED = {200, 400, 403, 404, 405, 429}
+_ROUTES = (
+    ("GET", "/v1/files"),
+    ("GET", "/v1/files/{id}"),
+    ("GET", "/v1/files/{id}/content"),
+    ("DELETE", "/v1/files/{id}"),
+    ("POST", "/v1/files"),
+    ("GET", "/v1/fine_tuning/jobs"),
+    ("GET", "/v1/fine_tuning/jobs/{id}"),
+    ("GET", "/v1/fine_tuning/jobs/{id}/events"),
+    ("GET", "/v1/fine_tuning/jobs/{id}/checkpoints"),
+    ("POST", "/v1/fine_tuning/jobs/{id}/cancel"),
+    ("POST", "/v1/fine_tuning/jobs"),
+    ("GET", "/v1/models"),
+    ("GET", "/v1/models/{id}"),
+    ("DELETE", "/v1/models/{id}"),
+    ("POST", "/v1/chat/completions"),
+    ("POST", "/v1/score"),
+)
+_CHAT = {
+    "model": "tiny",
+    "messages": [{"role": "user", "content": "a"}],
+    "max_tokens": 1,
+    "temperature": 1,
+    "top_p": 1,
+    "stop": ["x"],
+    "seed": 1,
+    "stream": False,
+    "n": 1,
+}
+_SCORE = {"model": "tiny", "messages": [{"role": "assistant", "content": "a"}]}
+_JOB = {
+    "model": "tiny",
+    "training_file": "file-" + "0" * 24,
+    "hyperparameters": {"n_epochs": 1},
+    "method": {"type": "supervised", "supervised": {"hyperparameters": {}}},
+    "suffix": "x",
+    "seed": 1,
+    "metadata": {"a": "b"},
+}
+_TEXT = st.text(st.characters(), max_size=12)
+_NUMBERS = st.one_of(
+    st.integers(), st.floats(), st.sampled_from([2**63, -(2**63), 10**400, 1e308])
+)
+_JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), _NUMBERS, _TEXT),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4), st.dictionaries(_TEXT, inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+_IDS = st.one_of(
+    _TEXT,
+    st.sampled_from(
+        [
+            "file-" + "0" * 24,
+            "ftjob-" + "f" * 24,
+            "..",
+            "../../etc/passwd",
+            "ft:tiny:local::" + "0" * 12,
+            "ft:tiny:local::000000000000:ckpt-step-1",
+            "tiny",
+            "\0",
+        ]
+    ),
+)
+
+
+@st.composite
+def _changed(draw, body):
+    """Change, drop, add or nest one part of a good body, at any depth."""
+    body = json.loads(json.dumps(body))
+    place, path = body, draw(st.sampled_from(sorted(body)))
+    while isinstance(place[path], (dict, list)) and place[path] and draw(st.booleans()):
+        place = place[path]
+        keys = sorted(place) if isinstance(place, dict) else range(len(place))
+        path = draw(st.sampled_from(list(keys)))
+    match draw(st.sampled_from(["change", "drop", "add"])):
+        case "change":
+            place[path] = draw(_JSON)
+        case "drop":
+            del place[path]
+        case _ if isinstance(place, dict):
+            place[draw(_TEXT)] = draw(_JSON)
+        case _:
+            place.append(draw(_JSON))
+    return json.dumps(body).encode()
+
+
+_BODIES = st.one_of(
+    _changed(_CHAT),
+    _changed(_JOB),
+    _changed(_SCORE),
+    _JSON.map(lambda value: json.dumps(value).encode()),
+    st.binary(max_size=40),
+)
+# Answers are slow next to refusals, and this module is about refusals.
+_SETTINGS = settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow]
+)
+
+
+@pytest.fixture(scope="module")
+def open_http(make_service, tmp_path_factory):
+    service = make_service(tmp_path_factory.mktemp("any") / "data")
+    service.queue.start = lambda: None
+    with asking(service) as http:
+        yield http
+
+
+def _check(response):
+    assert response.status_code in _ALLOWED, response.text
+    if response.status_code != 200:
+        error = response.json()["error"]
+        assert set(error) == {"message", "type", "param", "code"}
+        assert isinstance(error["message"], str)
+
+
+def _quoted(text):
+    from urllib.parse import quote
+
+    return quote(text, safe="", errors="surrogatepass")
+
+
+@_SETTINGS
+@given(st.sampled_from(_ROUTES), _IDS, _BODIES)
+def test_any_body_on_any_route(open_http, route, name, body):
+    method, path = route
+    url = path.replace("{id}", _quoted(name))
+    _check(open_http.request(method, url, content=body))
+
+
+@_SETTINGS
+@given(
+    st.sampled_from([route for route in _ROUTES if route[0] == "POST"][-3:]), _BODIES
+)
+def test_any_body_where_bodies_are_read(open_http, route, body):
+    _check(open_http.request(*route, content=body))
+
+
+@_SETTINGS
+@given(
+    st.sampled_from([route for route in _ROUTES if route[0] == "GET"]),
+    _IDS,
+    st.dictionaries(
+        st.sampled_from(["limit", "after", "order", "purpose", "metadata[a]", "x"]),
+        _TEXT,
+    ),
+)
+def test_any_query_on_any_list(open_http, route, name, query):
+    url = route[1].replace("{id}", _quoted(name))
+    parts = "&".join(f"{_quoted(key)}={_quoted(text)}" for key, text in query.items())
+    _check(open_http.get(f"{url}?{parts}"))
+
+
+@pytest.mark.parametrize("depth", [100, 400, 900, 5_000])
+@pytest.mark.parametrize("key", ["tool_calls", "function_call", "content", "audio"])
+def test_any_depth_is_a_400(open_http, depth, key):
+    nested = '{"a":' * depth + "1" + "}" * depth
+    if key == "tool_calls":
+        nested = f"[{nested}]"
+    text = (
+        '{"model": "tiny", "max_tokens": 1, "messages": '
+        f'[{{"role": "assistant", "content": "a", "{key}": {nested}}}]}}'
+    )
+    response = open_http.post("/v1/chat/completions", content=text.encode())
+    assert response.status_code == 400
+    _check(response)
