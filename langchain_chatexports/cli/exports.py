@@ -61,6 +61,7 @@ def open_export(path: str | Path, **options: Any) -> Export:
         SingleFileFacebookMessengerChatLoader,
     )
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+    from langchain_chatexports.chat_loaders.table import TableChatLoader
 
     path = Path(path).expanduser()
     # One line for each kind of export that the package reads.
@@ -71,6 +72,7 @@ def open_export(path: str | Path, **options: Any) -> Export:
         "zip": ("Messenger export (zip)", FolderFacebookMessengerChatLoader),
         "folder": ("Messenger export (folder)", FolderFacebookMessengerChatLoader),
         "json": ("Messenger thread file", SingleFileFacebookMessengerChatLoader),
+        "table": ("table (Parquet or JSON lines)", TableChatLoader),
     }
     name, loader = formats[_kind(path)]
     return Export(path=path, format=name, loader=loader(path, **options))
@@ -96,6 +98,8 @@ def is_examples_file(path: str | Path) -> bool:
 
 
 def _kind(path: Path) -> str:
+    from langchain_chatexports.chat_loaders.table import looks_like_table
+
     try:
         if path.is_dir():
             return _folder_kind(path)
@@ -115,12 +119,15 @@ def _kind(path: Path) -> str:
         return "sqlite"
     if head.startswith(_ZIP_MAGICS):
         return "zip"
+    if looks_like_table(head):
+        return "table"
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith((b"{", b"[")) or path.suffix.lower() in {".html", ".htm"}:
         return "json"
     msg = (
         f"{path} is no export that is known here: an iMessage database (chat.db), "
-        "a Messenger export as a zip, a folder or one thread's JSON file."
+        "a Messenger export as a zip, a folder or one thread's JSON file, a table "
+        "(Parquet, or JSON lines with conversation_id and text)."
     )
     raise ExportFormatError(msg)
 

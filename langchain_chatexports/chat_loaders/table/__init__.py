@@ -2,5 +2,6 @@
 
 from langchain_chatexports.chat_loaders.table.columns import COLUMNS
 from langchain_chatexports.chat_loaders.table.loader import TableChatLoader
+from langchain_chatexports.chat_loaders.table.rows import looks_like_table
 
-__all__ = ["COLUMNS", "TableChatLoader"]
+__all__ = ["COLUMNS", "TableChatLoader", "looks_like_table"]

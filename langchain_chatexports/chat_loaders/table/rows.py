@@ -7,7 +7,11 @@ from contextlib import closing
 from itertools import chain, islice
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from langchain_chatexports.chat_loaders.table.columns import chosen_columns
+from langchain_chatexports.chat_loaders.table.columns import (
+    COLUMNS,
+    REQUIRED,
+    chosen_columns,
+)
 from langchain_chatexports.chat_loaders.table.values import microseconds_of, text_of
 from langchain_chatexports.exceptions import (
     ExportAccessError,
@@ -20,7 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["PARQUET_MAGIC", "Row", "read_conversations", "read_rows", "table_files"]
+__all__ = [
+    "PARQUET_MAGIC",
+    "Row",
+    "looks_like_table",
+    "read_conversations",
+    "read_rows",
+    "table_files",
+]
 
 PARQUET_MAGIC = b"PAR1"
 
@@ -69,6 +80,26 @@ def table_files(path: Path) -> list[Path]:
         msg = f"There is nothing at {path}. Check the path."
         raise ExportNotFoundError(msg)
     return [path]
+
+
+def looks_like_table(head: bytes) -> bool:
+    """Tell from a file's first bytes whether it is a table of messages.
+
+    Args:
+        head: The first bytes, some kilobytes.
+
+    Returns:
+        Whether it is Parquet, or begins with a JSON object in a line of its own that
+        has columns for conversation and text under the names in `COLUMNS`.
+    """
+    if head.startswith(PARQUET_MAGIC):
+        return True
+    line, newline, _ = head.removeprefix(_BYTE_ORDER_MARK).partition(b"\n")
+    cells = _parsed(line) if newline else None
+    return cells is not None and all(
+        any(isinstance(cells.get(name), (str, int)) for name in COLUMNS[part])
+        for part in REQUIRED
+    )
 
 
 def read_rows(

@@ -163,13 +163,12 @@ def test_parquet_times_of_any_unit_and_zone(tmp_path):
     for number, kind in enumerate(
         (pa.timestamp("ns"), pa.timestamp("s", tz="Asia/Tokyo"), pa.timestamp("ms"))
     ):
+        shown = moment if kind.tz else moment.replace(tzinfo=None)
         table = pa.table(
             {
                 "conversation": ["a"],
                 "text": ["Hi"],
-                "time": pa.array(
-                    [moment if kind.tz else moment.replace(tzinfo=None)], kind
-                ),
+                "time": pa.array([shown], kind),
             }
         )
         path = tmp_path / f"{number}.parquet"

@@ -1,0 +1,38 @@
+"""A table is told from other exports by its first bytes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from langchain_chatexports.chat_loaders.table import TableChatLoader, looks_like_table
+from langchain_chatexports.cli.exports import open_export
+from tests.unit_tests.builders.tables import (
+    conversation_rows,
+    write_lines,
+    write_parquet,
+)
+
+
+@pytest.mark.parametrize("write", [write_lines, write_parquet])
+def test_a_table_is_opened_as_one(tmp_path, write):
+    export = open_export(write(tmp_path / "desk", conversation_rows("case")))
+    assert isinstance(export.loader, TableChatLoader)
+    assert len(export.loader.load()) == 1
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        json.dumps({"messages": [{"role": "user", "content": "Hi"}]}) + "\n",
+        json.dumps({"participants": [], "messages": [], "title": "Hare"}) + "\n",
+        json.dumps({"id": 1, "name": "Hare", "text": "no conversation"}) + "\n",
+        json.dumps({"conversation_id": 1, "text": {"nested": 1}}) + "\n",
+        '{"conversation_id": 1, "text": "cut o',
+        "[1, 2]\n",
+        "",
+    ],
+)
+def test_other_json_is_no_table(head):
+    assert not looks_like_table(head.encode())
