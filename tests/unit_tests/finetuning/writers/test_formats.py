@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ConfigDict, TypeAdapter, with_config
+from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import TypedDict
 
 from langchain_chatexports.finetuning.writers.formats import (
@@ -19,47 +19,48 @@ from tests.unit_tests.builders.dialogues import dialogue
 STRICT = ConfigDict(extra="forbid", strict=True)
 
 
-@with_config(STRICT)
 class Text(TypedDict):
+    __pydantic_config__ = STRICT  # type: ignore[misc] # pydantic's way
     role: Literal["system", "user", "assistant"]
     content: str
 
 
-@with_config(STRICT)
 class AxolotlMessage(Text):
+    __pydantic_config__ = STRICT  # type: ignore[misc] # pydantic's way
     train: bool
 
 
-@with_config(STRICT)
 class AxolotlRow(TypedDict):
     """`chat_template` rows, with `message_field_training: train`."""
 
+    __pydantic_config__ = STRICT  # type: ignore[misc] # pydantic's way
     messages: list[AxolotlMessage]
 
 
 # `from` is a keyword.
-ShareGptTurn = with_config(STRICT)(
-    TypedDict("ShareGptTurn", {"from": Literal["human", "gpt"], "value": str})
+ShareGptTurn = TypedDict(
+    "ShareGptTurn", {"from": Literal["human", "gpt"], "value": str}
 )
+ShareGptTurn.__pydantic_config__ = STRICT
 
 
-@with_config(STRICT)
 class ShareGptRow(TypedDict):
     """LLaMA-Factory's ShareGPT rows, with a system column."""
 
+    __pydantic_config__ = STRICT  # type: ignore[misc] # pydantic's way
     conversations: list[ShareGptTurn]
     system: str
 
 
-@with_config(STRICT)
 class MessagesRow(TypedDict):
     """TRL's conversational rows, and mlx-lm's chat rows."""
 
+    __pydantic_config__ = STRICT  # type: ignore[misc] # pydantic's way
     messages: list[Text]
 
 
-@with_config(STRICT)
 class PromptCompletionRow(TypedDict):
+    __pydantic_config__ = STRICT  # type: ignore[misc] # pydantic's way
     prompt: list[Text]
     completion: list[Text]
 
