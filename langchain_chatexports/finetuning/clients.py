@@ -218,12 +218,20 @@ def _azure_chat_model(
         "api_version": version,
         "api_key": key,
         "azure_ad_token": token,
-        "azure_ad_async_token_provider" if is_async else "azure_ad_token_provider": (
-            provider
-        ),
+        "azure_ad_token_provider": _async_only if provider and is_async else provider,
+        "azure_ad_async_token_provider": provider if is_async else None,
         "organization": client.organization,
         "model": base_model,
         "default_query": query or None,
         **kwargs,
     }
     return AzureChatOpenAI(**{k: v for k, v in arguments.items() if v is not None})
+
+
+def _async_only() -> str:
+    # A chat model has both sides, and an async client has a key for one.
+    msg = (
+        "The chat model was made from `async_client`, whose token provider is async. "
+        "Use its async methods, or give the tuner `client`."
+    )
+    raise FineTuningError(msg)

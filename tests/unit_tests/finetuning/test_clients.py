@@ -247,6 +247,8 @@ async def test_azure_works_asynchronously(server: OpenAIServer) -> None:
         run = await (await tuner.asubmit(make_examples())).await_()
     model = run.chat_model(azure_deployment="mine")
     assert await achat(model) == "Slow and steady"
+    with pytest.raises(FineTuningError, match="`async_client`"):
+        chat(model)
 
 
 def test_azures_own_openai_route_needs_the_deployment_too(

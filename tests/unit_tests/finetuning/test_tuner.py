@@ -392,7 +392,7 @@ def test_no_module_imports_an_http_library() -> None:
     package = Path(langchain_chatexports.__file__).parent
     for module in (package / "finetuning").rglob("*.py"):
         assert not re.search(
-            r"^\s*(import|from) httpx", module.read_text("utf-8"), re.M
+            r"^\s*(import|from) httpx", module.read_text("utf-8"), re.MULTILINE
         )
 
 
