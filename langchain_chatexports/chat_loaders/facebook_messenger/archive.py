@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Protocol
 
 from langchain_chatexports.exceptions import (
+    ChatExportError,
     EncryptedExportError,
     ExportAccessError,
     ExportFormatError,
@@ -25,7 +26,7 @@ from langchain_chatexports.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 __all__ = ["ExportFile", "RefusedFile", "list_files", "open_file", "open_parts"]
 
@@ -169,9 +170,13 @@ def open_file(path: Path) -> ExportFile:
         ExportAccessError: If the system refuses.
         ExportFormatError: If it is a folder or a zip.
     """
-    with ExitStack() as stack:
-        (part, *_) = open_parts([path], stack)
-    if isinstance(part, _Zip) or part.root.is_dir():
+    if path.is_dir():
+        is_file = False
+    else:
+        with ExitStack() as stack:
+            (part,) = open_parts([path], stack, _raise)
+        is_file = isinstance(part, _Folder)
+    if not is_file:
         msg = (
             f"{path} is no JSON file. "
             "Use FolderFacebookMessengerChatLoader for a folder or a zip."
@@ -180,12 +185,17 @@ def open_file(path: Path) -> ExportFile:
     return _file_on_disk(path, path.resolve().parent, 0)
 
 
-def open_parts(paths: Collection[Path], stack: ExitStack) -> list[_Folder | _Zip]:
+def open_parts(
+    paths: Collection[Path],
+    stack: ExitStack,
+    warn: Callable[[ChatExportError], None],
+) -> list[_Folder | _Zip]:
     """Open what the user gave: folders, with the zips that lie in them, and zips.
 
     Args:
         paths: Folders, zips and single files.
         stack: Closes the zips.
+        warn: Told of each zip inside a folder that is damaged or dangerous.
 
     Returns:
         The parts of the export, in sorted order.
@@ -193,11 +203,11 @@ def open_parts(paths: Collection[Path], stack: ExitStack) -> list[_Folder | _Zip
     Raises:
         ExportNotFoundError: If there is nothing at a path.
         ExportAccessError: If the system refuses.
-        ExportFormatError: If a zip is damaged or dangerous.
+        ExportFormatError: If a zip that the user named is damaged or dangerous.
     """
     parts: list[_Folder | _Zip] = []
     for path in paths:
-        parts += _open_part(path, stack)
+        parts += _open_part(path, stack, warn)
     return parts
 
 
@@ -213,12 +223,14 @@ def list_files(parts: Collection[_Folder | _Zip]) -> Iterator[ExportFile | Refus
             yield from _files_in_zip(part, index)
 
 
-def _open_part(path: Path, stack: ExitStack) -> Iterator[_Folder | _Zip]:
+def _open_part(
+    path: Path, stack: ExitStack, warn: Callable[[ChatExportError], None]
+) -> Iterator[_Folder | _Zip]:
     try:
         if path.is_dir():
             yield _Folder(path)
-            for inner in sorted(path.iterdir()):
-                if _is_part(inner):
+            for inner in filter(_is_part, sorted(path.iterdir())):
+                with _warned(warn):
                     yield _open_zip(inner, stack)
         elif not path.exists():
             msg = f"{path} does not exist. Check the path to the Messenger export."
@@ -244,7 +256,7 @@ def _is_noise(name: str) -> bool:
 
 
 def _is_read(name: str) -> bool:
-    return name.lower().endswith(_READ_SUFFIXES) and not _is_noise(name)
+    return name.lower().endswith(_READ_SUFFIXES)
 
 
 def _files_on_disk(root: Path, part: int) -> Iterator[ExportFile | RefusedFile]:
@@ -254,7 +266,9 @@ def _files_on_disk(root: Path, part: int) -> Iterator[ExportFile | RefusedFile]:
         return
     for folder, folders, names in os.walk(root, onerror=_refuse):
         folders[:] = sorted(name for name in folders if not _is_noise(name))
-        for name in sorted(filter(_is_read, names)):
+        for name in sorted(names):
+            if not _is_read(name) or _is_noise(name):
+                continue
             path = Path(folder, name)
             # A link must not lead out of the export, and a pipe would never end.
             if not path.resolve().is_relative_to(resolved) or not path.is_file():
@@ -269,8 +283,8 @@ def _file_on_disk(
     given = resolved.parts[1:][-_CONTEXT_FOLDERS:]
     inner = path.relative_to(root).parts[:-1] if root else ()
     return ExportFile(
-        folders=(*given, *inner),
-        name=path.name,
+        folders=tuple(map(_readable, (*given, *inner))),
+        name=_readable(path.name),
         given=len(given),
         part=part,
         size=path.stat().st_size,
@@ -279,20 +293,13 @@ def _file_on_disk(
     )
 
 
+def _readable(name: str) -> str:
+    # In the C locale Python does not decode names beyond ASCII; ids need them decoded.
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "replace")
+
+
 def _files_in_zip(part: _Zip, index: int) -> Iterator[ExportFile | RefusedFile]:
-    infos = [info for info in part.archive.infolist() if not info.is_dir()]
-    # Some packers write backslashes.
-    named = sorted(
-        ((info.filename.replace("\\", "/"), info) for info in infos),
-        key=lambda item: (item[0], item[1].header_offset),
-    )
-    read = [
-        (name, info, _reason_to_refuse(name, info))
-        for name, info in ((PurePosixPath(name), info) for name, info in named)
-        if _is_read(name.name) and not any(map(_is_noise, name.parts))
-    ]
-    _check_total(part.path, [info for _, info, reason in read if not reason])
-    for name, info, reason in read:
+    for name, info, reason in _read_entries(part):
         label = f"{part.path}/{name}"
         if reason:
             yield RefusedFile(label, reason)
@@ -306,6 +313,23 @@ def _files_in_zip(part: _Zip, index: int) -> Iterator[ExportFile | RefusedFile]:
             label=label,
             opener=_InZip(part.archive, info),
         )
+
+
+def _read_entries(
+    part: _Zip,
+) -> list[tuple[PurePosixPath, zipfile.ZipInfo, str | None]]:
+    """List the files in a zip that are to be read, and why not."""
+    # Some packers write backslashes.
+    named = [
+        (PurePosixPath(info.filename.replace("\\", "/")), info)
+        for info in part.archive.infolist()
+        if _is_read(info.filename) and not info.is_dir()
+    ]
+    return [
+        (name, info, _reason_to_refuse(name, info))
+        for name, info in sorted(named, key=lambda n: (str(n[0]), n[1].header_offset))
+        if not any(map(_is_noise, name.parts))
+    ]
 
 
 def _reason_to_refuse(name: PurePosixPath, info: zipfile.ZipInfo) -> str | None:
@@ -348,13 +372,15 @@ def _open_zip(path: Path, stack: ExitStack) -> _Zip:
         )
         raise ExportFormatError(msg)
     try:
-        return _Zip(path, stack.enter_context(zipfile.ZipFile(path)))
+        part = _Zip(path, stack.enter_context(zipfile.ZipFile(path)))
     except _BROKEN_ZIP as error:
         msg = (
             f"{path} is no whole zip ({error}), probably because its download was "
             "interrupted. Download it again."
         )
         raise ExportFormatError(msg) from error
+    _check_total(path, [i for _, i, reason in _read_entries(part) if reason is None])
+    return part
 
 
 def _directory_bytes(path: Path) -> int:
@@ -372,6 +398,18 @@ def _directory_bytes(path: Path) -> int:
     if large >= 0 and len(tail) >= large + 48:
         (directory,) = struct.unpack_from("<Q", tail, large + 40)
     return int(directory)
+
+
+@contextmanager
+def _warned(warn: Callable[[ChatExportError], None]) -> Iterator[None]:
+    try:
+        yield
+    except ChatExportError as error:
+        warn(error)
+
+
+def _raise(error: ChatExportError) -> None:
+    raise error
 
 
 def _refuse(error: OSError) -> None:

@@ -19,7 +19,7 @@ from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
     Head,
     read_head,
 )
-from langchain_chatexports.exceptions import ExportFormatError
+from langchain_chatexports.exceptions import ChatExportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -112,7 +112,7 @@ def discover(
     files: Iterable[ExportFile | RefusedFile],
     *,
     sections: Collection[str],
-    warn: Callable[[ExportFormatError], None],
+    warn: Callable[[ChatExportError], None],
 ) -> DiscoveredExport:
     """Group an export's files into threads.
 
@@ -140,7 +140,7 @@ def discover(
         number = _NUMBERED.fullmatch(file.name)
         try:
             head = None if number else read_head(file)
-        except ExportFormatError as error:
+        except ChatExportError as error:
             warn(error)
             continue
         if number:
@@ -168,7 +168,7 @@ def any_head(thread: Thread, *, with_tail: bool = False) -> Head | None:
     for file in reversed(thread.sorted_files()):
         try:
             head = read_head(file.file, with_tail=with_tail)
-        except ExportFormatError:
+        except ChatExportError:
             continue
         if head and head.participants:
             return head
@@ -207,7 +207,7 @@ def _thread_folder(file: ExportFile) -> str:
         return folder
     try:
         head = read_head(file, with_tail=True)
-    except ExportFormatError:
+    except ChatExportError:
         return folder  # Reading it later says what is wrong.
     return (head.folder if head else None) or folder
 
@@ -227,29 +227,32 @@ def _thread_file(
 
 
 def _place_loose(threads: dict[str, Thread], loose: list[_Loose]) -> None:
+    groups = [item for item in loose if item.file.section == GROUP_SECTION]
     for item in loose:
         file = item.file.file
-        folder, name = _folder(file), file.name
-        if item.file.section == GROUP_SECTION:
-            _place_group(threads, item)
-        elif not item.head.is_e2ee:
-            _thread(threads, f"{folder}/{name}").add(item.file, (folder, name))
-    pairs = _threads_by_pair(threads) if any(i.head.is_e2ee for i in loose) else {}
+        if item.file.section != GROUP_SECTION and not item.head.is_e2ee:
+            thread = _thread(threads, f"{_folder(file)}/{file.name}")
+            thread.add(item.file, (_folder(file), file.name))
+    if groups:
+        _place_groups(threads, groups)
+    encrypted = [item for item in loose if item.head.is_e2ee and item not in groups]
+    if encrypted:
+        _place_encrypted(threads, encrypted)
+
+
+def _place_encrypted(threads: dict[str, Thread], encrypted: list[_Loose]) -> None:
+    """Put encrypted chats to the older half of the same two people's conversation."""
+    pairs = _threads_by_pair(threads)
     parts: dict[tuple[str, frozenset[str]], Thread] = {}
-    for item in loose:
-        if not item.head.is_e2ee:
-            continue
-        file = item.file.file
-        name, people = file.name, item.head.people
-        order = (name.rpartition(".")[0],)
-        thread = pairs.get(people) or parts.get((_key(name), people))
+    for item in encrypted:
+        file, people = item.file.file, item.head.people
+        thread = pairs.get(people) or parts.get((_key(file.name), people))
         if thread is None:
-            thread = _thread(threads, f"{_folder(file)}/{name}")
+            order = (file.name.rpartition(".")[0],)
+            thread = _thread(threads, f"{_folder(file)}/{file.name}")
             thread.order = order
-            parts[_key(name), people] = thread
-            thread.add(item.file, order)
-        else:
-            thread.files.append(item.file)
+            parts[_key(file.name), people] = thread
+        thread.files.append(item.file)
 
 
 def _threads_by_pair(threads: dict[str, Thread]) -> dict[frozenset[str], Thread]:
@@ -269,25 +272,31 @@ def _threads_by_pair(threads: dict[str, Thread]) -> dict[frozenset[str], Thread]
     return {people: thread for people, (_, _, thread) in pairs.items()}
 
 
-def _place_group(threads: dict[str, Thread], item: _Loose) -> None:
-    """Put a copy of a group's messages to the thread that it repeats."""
-    file = item.file.file
-    group_id = _key(file.name.rpartition(".")[0])
-    for key, thread in threads.items():
-        if key == group_id or key.endswith(f"_{group_id}"):
-            thread.files.append(item.file)
-            return
+def _place_groups(threads: dict[str, Thread], groups: list[_Loose]) -> None:
+    """Put copies of groups' messages to the threads that they repeat."""
+    by_content: dict[tuple[frozenset[str], str | None], Thread] = {}
+    for _, thread in sorted(threads.items(), reverse=True):
+        if head := any_head(thread, with_tail=True):
+            by_content[head.people, head.title] = thread
+    for item in groups:
+        file = item.file.file
+        group_id = _key(file.name.rpartition(".")[0])
+        same_id = [t for k, t in threads.items() if f"_{k}".endswith(f"_{group_id}")]
+        head = _with_tail(item)
+        original = (
+            next(iter(same_id), None)
+            or threads.get(_key(head.folder or ""))
+            or by_content.get((head.people, head.title))
+        )
+        if original:
+            original.files.append(item.file)
+        else:
+            thread = _thread(threads, f"{_folder(file)}/{file.name}")
+            thread.add(item.file, (group_id,))
+
+
+def _with_tail(item: _Loose) -> Head:
     try:
-        head = read_head(file, with_tail=True) or item.head
-    except ExportFormatError:
-        head = item.head
-    if head.folder and _key(head.folder) in threads:
-        threads[_key(head.folder)].files.append(item.file)
-        return
-    for _, thread in sorted(threads.items()):
-        other = any_head(thread, with_tail=True)
-        if other and other.people == head.people and other.title == head.title:
-            thread.files.append(item.file)
-            return
-    folder, name = _folder(file), file.name
-    _thread(threads, f"{folder}/{name}").add(item.file, (group_id,))
+        return read_head(item.file.file, with_tail=True) or item.head
+    except ChatExportError:
+        return item.head

@@ -125,6 +125,8 @@ class _MessengerChatLoader(ChatExportLoader):
         tally.found += conversation.found
         for reason, count in conversation.left_out.items():
             tally.skip(reason, count)
+        if session is not None:
+            _add_counts(tally, "platforms", Counter([session["metadata"]["platform"]]))
         _add_counts(tally, "left_out_kinds", conversation.kinds)
         _add_counts(tally, "languages", conversation.languages)
         return session
@@ -254,8 +256,8 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
             ExportFormatError: If it is no Messenger export in JSON.
         """
         with ExitStack() as stack:
-            parts = open_parts(self.paths, stack)
             report = _Report(tally, is_file_named=_is_one_file(self.paths))
+            parts = open_parts(self.paths, stack, report.warn)
             export = discover(
                 list_files(parts), sections=self.include_sections, warn=report.warn
             )

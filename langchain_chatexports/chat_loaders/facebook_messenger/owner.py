@@ -26,7 +26,7 @@ from langchain_chatexports.chat_loaders.facebook_messenger.system_lines import (
     LineReader,
     is_by_owner,
 )
-from langchain_chatexports.exceptions import ExportFormatError
+from langchain_chatexports.exceptions import ChatExportError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -83,7 +83,7 @@ def find_owner(export: DiscoveredExport) -> Owner | None:
         for file in thread.files:
             try:
                 document = parse_document(file.file.read(), file.file.label)
-            except ExportFormatError:
+            except ChatExportError:
                 continue  # Reading the thread says so.
             if document and (name := _second_person(document)):
                 return Owner(name, "system lines")
@@ -104,7 +104,7 @@ def _named_in(files: Iterable[ExportFile], people: set[str]) -> str | None:
         try:
             data = file.read()
             raw = read_json(data, file.label)
-        except ExportFormatError:
+        except ChatExportError:
             continue
         repair = TextRepair(data, raw)
         sure = [repair(name) for name in _sure_names(raw)]

@@ -33,15 +33,15 @@ class SystemLine(NamedTuple):
 
 
 # Placeholders: {A} the person who did it: the sender's name, "You", a nickname that the
-# chat has set. {P} anybody's name in the chat. {Y} a name or nickname, not checked
-# beyond "no pronoun" where it begins the sentence. {N} any text, {R} any rest, {E} an
-# emoji, {D} a number.
+# chat has set, in a group any nickname. {P} anybody's name in the chat. {Y} a name or
+# nickname, not checked beyond "no pronoun" where it begins the sentence. {N} any text,
+# {R} any rest, {E} an emoji, {D} a number.
 _TEMPLATES: dict[str, dict[str, tuple[str, ...]]] = {
     "en": {
         "attachment": (
             "{Y} sent an attachment.",
-            "{A} sent a link.",
-            "{A} sent a location.",
+            "{Y} sent a link.",
+            "{Y} sent a location.",
             "{Y} sent a live location.",
         ),
         "reaction": (
@@ -194,6 +194,7 @@ _PARTS = {
 _NAME = r"[^\n]{1,100}?"
 _LEAD = r"(?P<lead>[^\n?!;]{1,100}?)"
 _KEY_LENGTH = 6
+_PAIR = 2
 # With these end the sentences of `by_middle`; a space may follow in some exports.
 _SENTENCE_ENDS = frozenset(".! ")
 
@@ -286,10 +287,15 @@ class LineReader:
             # What "You" did was sent by the owner.
             return placeholder != "{A}" or self._owner in {None, sender}
         words = _words(lead)
+        is_known = any(words <= person for person in self._people)
         if placeholder == "{P}":
-            return any(words <= person for person in self._people)
+            return is_known
         if placeholder == "{A}" and sender != UNKNOWN_SENDER:
-            return words <= _words(sender)
+            if words <= _words(sender):
+                return True
+            # In a group it is rather a nickname than somebody from elsewhere.
+            if is_known or len(self._people) <= _PAIR:
+                return False
         return next(iter(folded.split()), "") not in _PRONOUNS
 
 

@@ -184,6 +184,15 @@ def test_a_zip_that_was_cut_off_is_an_error_that_says_so(path, share):
         inspect(path)
 
 
+def test_a_zip_beside_good_ones_that_was_cut_off_is_warned_about(path):
+    broken = path.with_name("facebook-part-2.zip")
+    broken.write_bytes(path.read_bytes()[:-40])
+    with pytest.warns(UserWarning, match=r"facebook-part-2\.zip is no whole zip"):
+        summary = inspect(path.parent)
+    assert summary.kept == 1
+    assert summary.skipped == {"unreadable": 1}
+
+
 def test_names_with_backslashes_are_folders(tmp_path, thread):
     path = tmp_path / "x.zip"
     info = zipfile.ZipInfo("x")

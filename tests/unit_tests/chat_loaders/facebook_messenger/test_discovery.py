@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -177,6 +179,28 @@ class TestOrder:
 
         monkeypatch.setattr(os, "walk", reversed_walk)
         assert load(folder) == expected
+
+    @pytest.mark.skipif(os.name == "nt", reason="Windows has no C locale")
+    def test_the_locale_does_not_matter(self, export, tmp_path):
+        chat = export.thread("émile_1", ["Émile", "Grace Hopper"])
+        chat.says("Émile", "Ça va? 😂", NOON)
+        folder = export.to_folder(tmp_path / "x")
+        code = (
+            "import json, sys\n"
+            "from langchain_chatexports import FolderFacebookMessengerChatLoader as L\n"
+            "(s,) = L(sys.argv[1]).load()\n"
+            "print(json.dumps([s['metadata'], s['messages'][0].content]))"
+        )
+        plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+        done = subprocess.run(  # noqa: S603 - our own code
+            [sys.executable, "-c", code, str(folder)],
+            env=os.environ | plain,
+            check=True,
+            capture_output=True,
+        )
+        (session,) = load(folder)
+        assert json.loads(done.stdout) == [session["metadata"], "Ça va? 😂"]
+        assert session["metadata"]["id"] == "émile_1"
 
 
 class TestSections:

@@ -262,6 +262,7 @@ class TestAccounting:
         assert details["threads"] == 2
         assert details["files"] == 3
         assert details["parts"] == 1
+        assert details["platforms"] == {"facebook_messenger": 2}
         assert details["other_files"] == 1
         assert details["sections"] == {"archived_threads": 1, "inbox": 1}
 

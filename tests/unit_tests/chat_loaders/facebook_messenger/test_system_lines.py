@@ -197,6 +197,13 @@ def test_a_nickname_is_known_once_it_was_set(reader):
     assert reader.read("Bubbles left the group.", ADA).kind == "members"
 
 
+def test_a_nickname_in_a_group_need_not_be_known():
+    reader = LineReader([ADA, GRACE, "Bob Ray"])
+    assert reader.read("Bubbles left the group.", ADA)
+    assert reader.read("She left the group.", ADA) is None
+    assert reader.read("Grace left the group.", ADA) is None
+
+
 def test_a_deleted_account_is_known_by_any_name():
     assert LineReader([GRACE]).read("Ada left the group.", "unknown")
 
