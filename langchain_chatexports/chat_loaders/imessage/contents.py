@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 _ATTACHMENT_MARK, _APP_MARK = "\ufffc", "\ufffd"
+_QUOTE = "“"
 _TRANSCRIPT = "IMAudioTranscription"
 _MINUS_ONE = "18446744073709551615"  # A part of -1, as 64 bits without a sign.
 
@@ -57,11 +58,20 @@ class Content(NamedTuple):
     extra: dict[str, Any]
 
 
-def needs_care(text: str) -> bool:
-    """Tell whether a text has marks or foreign line ends, or nothing to read."""
+def needs_care(text: Any) -> bool:
+    """Tell whether a text is not one to take as it stands.
+
+    It has marks, foreign line ends, nothing to read, or a quotation that may make it a
+    reaction in words.
+    """
     return (
-        not text or _ATTACHMENT_MARK in text or "\r" in text or text.isspace()
-    )  # In this order: most texts have something to read.
+        type(text) is not str
+        or _ATTACHMENT_MARK in text
+        or _QUOTE in text
+        or "\r" in text
+        or not text
+        or text.isspace()
+    )
 
 
 def read_content(

@@ -230,6 +230,7 @@ class IMessageChatLoader(ChatExportLoader):
             people=people,
             owner=owner,
             keeps_time=self.keeps_time,
+            has_time_bounds=self.start is not None or self.end is not None,
             kept_kinds=frozenset(kept),
             include_media=self.include_media,
             include_unsent=self.include_unsent,

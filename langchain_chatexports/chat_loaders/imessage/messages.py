@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["REASON_OF_KIND", "Context", "ConversationReader", "Owner"]
 
 _NOTE_COPY_MICROSECONDS = 60_000_000
+_QUOTE = "“"  # What every reaction in words has.
 
 REASON_OF_KIND = {
     "reaction": "reaction",
@@ -79,6 +80,7 @@ class Context:
     people: People
     owner: Owner
     keeps_time: Callable[[MessageTime | None], bool]
+    has_time_bounds: bool
     kept_kinds: frozenset[str]
     include_media: bool
     include_unsent: bool
@@ -106,56 +108,79 @@ class ConversationReader:
 
     def read(self) -> None:
         """Read all messages."""
-        append = self.messages.append
-        last_row_id = None
-        for row in self._context.queries.messages(self._conversation.chat_ids):
-            self.found += 1
+        # Most rows are plain speech: one loop without a call reads these, with every
+        # name looked up once.
+        context, append = self._context, self.messages.append
+        label, is_owner_known, owner_handles = context.owner
+        names, fallback = context.people.name_of_handle, self._fallback
+        is_every_row_special = self._notes is not None or context.has_time_bounds
+        services = self.services
+        found, last_row_id = 0, None
+        for row in context.queries.messages(self._conversation.chat_ids):
+            (
+                row_id, microseconds, is_from_me, handle_id, guid, service,
+                text, body, kind, has_more,
+            ) = row  # fmt: skip
+            found += 1
             # Chats that are one conversation can share a message.
-            if row[0] == last_row_id:
+            if row_id == last_row_id:
                 self.skipped["duplicate"] += 1
                 continue
-            last_row_id = row[0]
-            try:
-                append(self._read_row(row))
-            except LeftOut as left_out:
-                self.skipped[left_out.reason] += 1
+            last_row_id = row_id
+            if body is not None:
+                text = decode_attributed_body(body) if type(body) is bytes else None
+            if has_more or kind is not None or is_every_row_special or needs_care(text):
+                try:
+                    append(self._read_row(row, text))
+                except LeftOut as left_out:
+                    self.skipped[left_out.reason] += 1
+                continue
+            # An own row names the other party in `handle_id`, or nobody.
+            is_mine = is_from_me or handle_id in owner_handles
+            services[service] += 1
+            append(
+                export_message(
+                    text,
+                    sender=label if is_mine else names.get(handle_id, fallback),
+                    moment=None if microseconds is None else message_time(microseconds),
+                    is_from_me=bool(is_mine) if is_owner_known else None,
+                    message_id=guid,
+                )
+            )
+        self.found += found
         if self._reactions:
             attach_reactions(self.messages, self._reactions)
 
-    def _read_row(self, row: tuple[Any, ...]) -> HumanMessage:
-        (
-            row_id, microseconds, is_from_me, handle_id, guid, service,
-            text, body, kind, has_more,
-        ) = row  # fmt: skip
+    def _read_row(self, row: tuple[Any, ...], text: str | None) -> HumanMessage:
+        """Read a row that takes a closer look.
+
+        Raises:
+            LeftOut: If it gives no message.
+        """
+        row_id, microseconds, is_from_me, handle_id, guid, service, *_, kind, _ = row
         context = self._context
-        owner = context.owner
-        # An own row names the other party in `handle_id`, or nobody.
-        is_mine = is_from_me or self._notes or handle_id in owner.handle_ids
+        is_mine = is_from_me or self._notes or handle_id in context.owner.handle_ids
         if kind is not None and kind not in context.kept_kinds:
             if kind == "reaction" and context.attach_reactions:
                 self._remember_reaction(row_id, self._sender(is_mine, handle_id))
             raise LeftOut(reason=REASON_OF_KIND[kind])
-        if text is None and body is not None:
-            text = decode_attributed_body(body)
-        extra = None
-        if kind or has_more or text is None or needs_care(text):
-            details = context.queries.details(row_id)
-            is_mine = is_mine or is_own_location(details)
-            text, extra = self._read_closely(details, kind, text)
+        details = context.queries.details(row_id)
+        is_mine = is_mine or is_own_location(details)
+        said, extra = self._read_closely(details, kind, text)
         sender = self._sender(is_mine, handle_id)
-        if "“" in text and not context.include_reaction_texts:
-            self._leave_out_reaction_text(text, sender)
-        if self._notes and self._notes.has(text, microseconds, is_from_me):
+        if _QUOTE in said and not context.include_reaction_texts:
+            self._leave_out_reaction_text(said, sender)
+        if self._notes and self._notes.has(said, microseconds, is_from_me):
             raise LeftOut(reason="duplicate")
         moment = None if microseconds is None else message_time(microseconds)
         if not context.keeps_time(moment):
             raise LeftOut(reason="excluded")
         self.services[service] += 1
         return export_message(
-            text,
+            said,
             sender=sender,
             moment=moment,
-            is_from_me=bool(is_mine) if owner.is_known else None,
+            is_from_me=bool(is_mine) if context.owner.is_known else None,
             message_id=guid,
             extra=extra,
         )

@@ -340,23 +340,17 @@ class Queries:
     def _kind(self) -> str:
         """What a row is if not ordinary speech, in the order that the notes give."""
         tests = (
-            (("associated_message_type",), _IS_REACTION, "reaction"),
-            (
-                ("associated_message_type",),
-                "m.associated_message_type = 1000",
-                "sticker",
-            ),
-            (("associated_message_type",), "m.associated_message_type = 4000", "vote"),
-            (_POLL_COLUMNS, _IS_POLL_UPDATE, "vote"),
-            (("item_type",), "m.item_type <> 0", "event"),
-            (("schedule_type",), self._is_draft, "draft"),
-            (("is_spam",), "m.is_spam = 1", "spam"),
-            (("filter_action",), "m.filter_action IN (2, 3)", "spam"),
-            (("is_auto_reply",), "m.is_auto_reply = 1", "auto_reply"),
-            (("balloon_bundle_id",), _IS_APP, "app"),
+            (("associated_message_type",), _IS_ASSOCIATED, _KIND_OF_ASSOCIATED),
+            (_POLL_COLUMNS, _IS_POLL_UPDATE, "'vote'"),
+            (("item_type",), "m.item_type <> 0", "'event'"),
+            (("schedule_type",), self._is_draft, "'draft'"),
+            (("is_spam",), "m.is_spam = 1", "'spam'"),
+            (("filter_action",), "m.filter_action IN (2, 3)", "'spam'"),
+            (("is_auto_reply",), "m.is_auto_reply = 1", "'auto_reply'"),
+            (("balloon_bundle_id",), _IS_APP, "'app'"),
         )
         whens = [
-            f"WHEN {test} THEN '{kind}'"
+            f"WHEN {test} THEN {kind}"
             for columns, test, kind in tests
             if self._has("message", *columns)
         ]
@@ -388,13 +382,12 @@ class Queries:
     @cached_property
     def _messages(self) -> str:
         column = self._column
-        text = f"nullif(CAST({column('message', 'text')} AS TEXT), '')"
-        body = f"CAST({column('message', 'attributedBody')} AS BLOB)"
+        text, body = (column("message", name) for name in ("text", "attributedBody"))
         return f"""
             SELECT m._rowid_, {self._time} AS microseconds, {self._is_from_me},
                    {column("message", "handle_id")}, {column("message", "guid")},
                    {column("message", "service")},
-                   {text} AS text, CASE WHEN {text} IS NULL THEN {body} END,
+                   {text}, CASE WHEN {text} <> '' THEN NULL ELSE {body} END,
                    {self._kind}, {self._has_more}
             FROM {self._rows_of_chats} AS j
             JOIN message AS m ON m._rowid_ = j.message_id
@@ -525,14 +518,19 @@ _IS_NOT_DELETED = (
     "WHERE chat_id IS NOT NULL AND message_id IS NOT NULL)"
 )
 _ORDER = "ORDER BY microseconds, m._rowid_"
-_IS_REACTION = (
-    "m.associated_message_type BETWEEN 2000 AND 2007 "
-    "OR m.associated_message_type BETWEEN 3000 AND 3007"
+_IS_ASSOCIATED = (
+    "m.associated_message_type >= 1000 AND (m.associated_message_type IN (1000, 4000) "
+    "OR m.associated_message_type BETWEEN 2000 AND 2007 "
+    "OR m.associated_message_type BETWEEN 3000 AND 3007)"
+)
+_KIND_OF_ASSOCIATED = (
+    "CASE m.associated_message_type WHEN 1000 THEN 'sticker' WHEN 4000 THEN 'vote' "
+    "ELSE 'reaction' END"
 )
 _POLL_COLUMNS = ("balloon_bundle_id", "associated_message_guid", "guid")
 # A bundle id can stand behind a prefix: `com.apple.messages.MSMessageExtension…:…:id`.
 _IS_POLL_UPDATE = (
-    f"m.balloon_bundle_id LIKE '%{POLL}' AND m.associated_message_guid <> '' "
-    "AND m.associated_message_guid IS NOT m.guid"
+    "m.associated_message_guid <> '' AND m.associated_message_guid IS NOT m.guid "
+    f"AND m.balloon_bundle_id LIKE '%{POLL}'"
 )
 _IS_APP = f"m.balloon_bundle_id <> '' AND m.balloon_bundle_id NOT LIKE '%{URL_PREVIEW}'"

@@ -1,0 +1,279 @@
+"""How fast and how small is reading Messages, beside langchain-community's recipe?
+
+```
+python benchmarks/imessage.py generate chat.db --messages 1000000 --chats 600
+python benchmarks/imessage.py generate one.db --messages 200000 --chats 1
+python benchmarks/imessage.py measure chat.db
+```
+
+`measure` runs each contender in a process of its own and prints its CPU time (user and
+system), wall time and peak memory, imports included and also on their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_APPLE_EPOCH = 978_307_200
+_BEGIN = 1_500_000_000
+_WITH_BODY, _WITH_TEXT, _OWN = 0.8, 0.4, 0.45  # Shares of all messages.
+_WORDS = """slow steady race hill mill oak carrot shell river morning late early fast
+    wait there here soon maybe never always sleep walk run win lose bread rain
+    sun""".split()  # noqa: SIM905 - a list of words reads worse
+_PREFIX = bytes.fromhex(
+    "040b73747265616d747970656481e803840140848484124e5341747472696275746564537472696e"
+    "67008484084e534f626a656374008592848484084e53537472696e67019484012b"
+)
+_SUFFIX = bytes.fromhex(
+    "86840269490101928484840c4e5344696374696f6e617279009484016901928496961d5f5f6b494d"
+    "4d657373616765506172744174747269627574654e616d658692848484084e534e756d6265720084"
+    "84074e5356616c7565009484012a84999900868686"
+)
+_SCHEMA = """
+CREATE TABLE handle (ROWID INTEGER PRIMARY KEY, id TEXT NOT NULL, service TEXT NOT NULL,
+    person_centric_id TEXT, UNIQUE (id, service));
+CREATE TABLE chat (ROWID INTEGER PRIMARY KEY, guid TEXT UNIQUE NOT NULL, style INTEGER,
+    chat_identifier TEXT, service_name TEXT, room_name TEXT, display_name TEXT,
+    group_id TEXT);
+CREATE TABLE message (ROWID INTEGER PRIMARY KEY, guid TEXT UNIQUE NOT NULL, text TEXT,
+    handle_id INTEGER DEFAULT 0, subject TEXT, attributedBody BLOB, service TEXT,
+    account TEXT, date INTEGER, date_read INTEGER, date_delivered INTEGER,
+    is_from_me INTEGER DEFAULT 0, is_auto_reply INTEGER DEFAULT 0, is_sent INTEGER,
+    cache_has_attachments INTEGER DEFAULT 0, cache_roomnames TEXT,
+    is_audio_message INTEGER DEFAULT 0, item_type INTEGER DEFAULT 0,
+    other_handle INTEGER DEFAULT 0, group_title TEXT, group_action_type INTEGER
+    DEFAULT 0, share_status INTEGER DEFAULT 0, share_direction INTEGER DEFAULT 0,
+    associated_message_guid TEXT, associated_message_type INTEGER DEFAULT 0,
+    balloon_bundle_id TEXT, payload_data BLOB, message_summary_info BLOB,
+    destination_caller_id TEXT, is_spam INTEGER DEFAULT 0, reply_to_guid TEXT,
+    thread_originator_guid TEXT, thread_originator_part TEXT, date_retracted INTEGER
+    DEFAULT 0, date_edited INTEGER DEFAULT 0, schedule_type INTEGER DEFAULT 0);
+CREATE TABLE chat_message_join (chat_id INTEGER, message_id INTEGER,
+    message_date INTEGER DEFAULT 0{key});
+"""
+_INDEXES = """
+CREATE INDEX chat_message_join_idx_message_id_only ON chat_message_join (message_id);
+CREATE INDEX chat_message_join_idx_chat_id ON chat_message_join (chat_id);
+CREATE INDEX chat_message_join_idx_message_date_id_chat_id ON chat_message_join
+    (chat_id, message_date, message_id);
+CREATE INDEX message_idx_date ON message (date);
+CREATE INDEX message_idx_handle ON message (handle_id, date);
+"""
+_OURS = """
+from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+loader = IMessageChatLoader(path, owner='owner', contacts={})
+"""
+_STEPS = """
+from langchain_chatexports import ChunkSessions, MapAIMessages, MergeChatRuns
+from langchain_chatexports import to_training_examples, write_jsonl
+"""
+_THEIRS = """
+import json
+from langchain_community.adapters.openai import convert_messages_for_finetuning
+from langchain_community.chat_loaders.imessage import IMessageChatLoader
+from langchain_community.chat_loaders.utils import map_ai_messages, merge_chat_runs
+"""
+# What is imported or made before the clock starts, and what is measured.
+CONTENDERS = {
+    "first session": (_OURS, "next(iter(loader.lazy_load()))"),
+    "read": (_OURS, "for session in loader.lazy_load(): del session"),
+    "inspect": (_OURS, "print(loader.inspect().found, file=sys.stderr)"),
+    "pipeline": (
+        _OURS + _STEPS,
+        (
+            "steps = MergeChatRuns() | MapAIMessages() | "
+            "ChunkSessions(size=8, overlap=2)\n"
+            "write_jsonl(to_training_examples(loader | steps, keep_trailing=True), out)"
+        ),
+    ),
+    "community read": (
+        _THEIRS,
+        "for session in IMessageChatLoader(path).lazy_load(): del session",
+    ),
+    # The two tutorials' recipe: merge, map, window by eight with two shared.
+    "community pipeline": (
+        _THEIRS,
+        (
+            "merged = merge_chat_runs(IMessageChatLoader(path).lazy_load())\n"
+            "sessions = list(map_ai_messages(merged, sender='owner'))\n"
+            "data = convert_messages_for_finetuning(sessions)\n"
+            "windows = [m[i : i + 8] for m in data for i in range(0, len(m) - 7, 6)]\n"
+            "with open(out, 'w') as file:\n"
+            "    for window in windows:\n"
+            "        file.write(json.dumps({'messages': window}) + '\\n')"
+        ),
+    ),
+}
+
+
+def generate(path: Path, messages: int, chats: int, *, indexes: bool) -> None:
+    """Write a clean database: text, body or both, own and others' messages."""
+    path.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = OFF")
+        db.execute("PRAGMA synchronous = OFF")
+        key = ", PRIMARY KEY (chat_id, message_id)" if indexes else ""
+        db.executescript(_SCHEMA.replace("{key}", key))
+        db.execute("BEGIN")
+        db.executemany(
+            "INSERT INTO handle VALUES (?, ?, 'iMessage', NULL)",
+            [(n, f"+1555{n:07}") for n in range(1, chats + 1)],
+        )
+        db.executemany(
+            "INSERT INTO chat VALUES (?, ?, 45, ?, 'iMessage', NULL, '', NULL)",
+            [
+                (n, f"iMessage;-;+1555{n:07}", f"+1555{n:07}")
+                for n in range(1, chats + 1)
+            ],
+        )
+        # As in the tutorial's database, and so that langchain-community names the right
+        # senders: the owner has a handle of his own, and nobody is listed.
+        db.execute("INSERT INTO handle VALUES (?, 'owner', '', NULL)", (chats + 1,))
+        joins = []
+        columns = (
+            "ROWID, guid, text, handle_id, attributedBody, service, account, date, "
+            "is_from_me, is_sent, destination_caller_id, message_summary_info"
+        )
+        db.executemany(
+            f"INSERT INTO message ({columns}) VALUES (?, ?, ?, ?, ?, 'iMessage', "
+            "'E:me@fables.example', ?, ?, ?, '+15559999999', ?)",
+            _rows(messages, chats, joins),
+        )
+        db.executemany("INSERT INTO chat_message_join VALUES (?, ?, ?)", joins)
+        db.execute("COMMIT")
+        if indexes:
+            db.executescript(_INDEXES)
+
+
+def _rows(
+    messages: int, chats: int, joins: list[tuple[int, int, int]]
+) -> Iterator[tuple[object, ...]]:
+    """Give the rows of conversations that follow each other.
+
+    A few chats hold most messages, as people's do.
+    """
+    source = random.Random(7)
+    weights = [1 / (n + 5) for n in range(chats)]
+    summary = bytes(61)
+    chat = left = 0
+    for row_id in range(1, messages + 1):
+        if not left:
+            (chat,) = source.choices(range(1, chats + 1), weights)
+            left = source.randint(1, 20)
+        left -= 1
+        text = " ".join(source.choices(_WORDS, k=source.randint(1, 18)))
+        date = (_BEGIN + row_id * 60 - _APPLE_EPOCH) * 1_000_000_000
+        raw = text.encode()
+        has_body, has_text, mine = (
+            source.random() < share for share in (_WITH_BODY, _WITH_TEXT, _OWN)
+        )
+        joins.append((chat, row_id, date))
+        yield (
+            row_id,
+            f"{row_id:08X}-0000-4000-8000-{chat:012X}",
+            text if has_text or not has_body else None,
+            chats + 1 if mine else chat,
+            _PREFIX + _length(len(raw)) + raw + _SUFFIX if has_body else None,
+            date,
+            int(mine),
+            int(mine),
+            summary,
+        )
+
+
+def _length(count: int) -> bytes:
+    short = 0x80
+    return bytes([count]) if count < short else b"\x81" + count.to_bytes(2, "little")
+
+
+def measure(path: Path, contenders: list[str]) -> None:
+    """Run each contender in a process of its own."""
+    print(f"{'':22}{'CPU s':>8}{'wall s':>8}{'MB':>7}   imports: CPU s, MB")
+    for name in contenders:
+        done = subprocess.run(  # noqa: S603 - our own file
+            [sys.executable, __file__, "run", str(path), name],
+            check=True,
+            stdout=subprocess.PIPE,
+        )
+        found = json.loads(done.stdout)
+        print(
+            f"{name:22}{found['cpu']:>8.2f}{found['wall']:>8.2f}{found['mb']:>7.0f}"
+            f"   {found['import_cpu']:.2f}, {found['import_mb']:.0f}",
+            flush=True,
+        )
+
+
+def run(path: Path, name: str) -> None:
+    """Run one contender in this process and print its figures."""
+    setup, body = CONTENDERS[name]
+    scope = {
+        "path": str(path),
+        "out": f"{path}.{name.replace(' ', '_')}.jsonl",
+        "sys": sys,
+    }
+    exec(setup, scope)  # noqa: S102 - our own code, from above
+    import_cpu, import_mb = _cpu(), _peak_mb()
+    wall = time.perf_counter()
+    exec(body, scope)  # noqa: S102
+    print(
+        json.dumps(
+            {
+                "cpu": _cpu() - import_cpu,
+                "wall": time.perf_counter() - wall,
+                "mb": _peak_mb(),
+                "import_cpu": import_cpu,
+                "import_mb": import_mb,
+            }
+        )
+    )
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _peak_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    making = commands.add_parser("generate")
+    making.add_argument("path", type=Path)
+    making.add_argument("--messages", type=int, default=1_000_000)
+    making.add_argument("--chats", type=int, default=600)
+    making.add_argument("--no-indexes", action="store_true")
+    measuring = commands.add_parser("measure")
+    measuring.add_argument("path", type=Path)
+    measuring.add_argument("contenders", nargs="*", default=list(CONTENDERS))
+    running = commands.add_parser("run")
+    running.add_argument("path", type=Path)
+    running.add_argument("name", choices=CONTENDERS)
+    given = parser.parse_args()
+    if given.command == "generate":
+        generate(given.path, given.messages, given.chats, indexes=not given.no_indexes)
+    elif given.command == "measure":
+        measure(given.path, given.contenders)
+    else:
+        run(given.path, given.name)
+
+
+if __name__ == "__main__":
+    main()
