@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
-from langchain_chatexports.local_server.adapters import save_adapter
-from langchain_chatexports.local_server.storage import read_json, write_json
+from langchain_chatexports.local_server.storage import write_json
 
 if TYPE_CHECKING:
+    from langchain_chatexports.local_server.checkpoints import Checkpoints
     from langchain_chatexports.local_server.events import EventLog
 
 __all__ = ["ProgressWriter", "last_saved"]
@@ -25,29 +25,33 @@ SAVE_SECONDS = 30.0
 """How much training a kill may cost."""
 
 _WHOLE = "whole.json"
-_RECORDS = "records.json"
 _TIMED_STEPS = 5
+_STOPPED = (
+    "Stopped early: the loss on the validation file no longer falls. The model is the "
+    "epoch with the lowest one. Give n_epochs a number to train just so long."
+)
 
 
 class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is untyped.
     """Writes one `metrics` event a step, and the adapter after each epoch.
 
     Attributes:
-        checkpoints: What is known of each epoch's adapter, oldest first.
+        checkpoints: The epochs' adapters.
     """
 
-    def __init__(self, log: EventLog, *, folder: Path, holds_back: bool) -> None:
+    def __init__(
+        self, log: EventLog, *, checkpoints: Checkpoints, holds_back: bool
+    ) -> None:
         """Say where to write.
 
         Args:
             log: The job's events.
-            folder: The folder for the epochs' adapters.
+            checkpoints: Where the epochs' adapters go.
             holds_back: Whether a validation follows each epoch, whose loss belongs
                 into the event of the epoch's last step.
         """
         self._log = log
-        self.checkpoints: list[dict[str, Any]] = []
-        self._folder = folder
+        self.checkpoints = checkpoints
         self._holds_back = holds_back
         self._metrics: dict[str, Any] = {}
         self._written: dict[str, Any] = {}
@@ -66,12 +70,7 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
         del args, control, kwargs
         self._last_save = self._begin = time.monotonic()
         self._first_step = int(state.global_step)
-        kept = read_json(self._folder / _RECORDS) or {}
-        self.checkpoints = [
-            record
-            for record in kept.get("checkpoints", ())
-            if record["step"] <= self._first_step
-        ]
+        self.checkpoints.take_up(self._first_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Say how long it will take, and ask for a save from time to time."""
@@ -85,7 +84,8 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
                 f"{seconds:.1f} seconds a step: about {_duration(left)} for the "
                 f"remaining {state.max_steps - state.global_step} steps"
             )
-        if now - self._last_save > SAVE_SECONDS and state.global_step < state.max_steps:
+        # Not where an epoch ends: what is kept of it comes after the save.
+        if now - self._last_save > SAVE_SECONDS and not _is_epoch_end(state):
             self._last_save = now
             control.should_save = True
 
@@ -122,7 +122,7 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
         **kwargs: Any,
     ) -> None:
         """Add the validation's loss to the step that was kept back."""
-        del args, control, kwargs
+        del args, kwargs
         if metrics and self._metrics:
             loss = _finite(metrics.get("eval_loss"))
             accuracy = _finite(metrics.get("eval_mean_token_accuracy"))
@@ -131,8 +131,13 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
                 full_valid_loss=loss,
                 full_valid_mean_token_accuracy=accuracy,
             )
+            is_news = state.global_step > self._told
             self._write()
             self._keep(state, model)
+            if self.checkpoints.is_worsening() and state.global_step < state.max_steps:
+                control.should_training_stop = True
+                if is_news:
+                    self._log.append(_STOPPED)
 
     def on_epoch_end(
         self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
@@ -161,20 +166,7 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
         self._log.append(message, data=metrics)
 
     def _keep(self, state: Any, model: Any) -> None:
-        step = int(state.global_step)
-        record: dict[str, Any] = {
-            "step": step,
-            "created_at": int(time.time()),
-            "metrics": self._written,
-            "folder": ".",
-        }
-        # The adapter of the last step is the model itself.
-        if step < state.max_steps:
-            record["folder"] = f"checkpoints/step-{step}"
-            save_adapter(model, self._folder / f"step-{step}")
-        self.checkpoints.append(record)
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_json(self._folder / _RECORDS, {"checkpoints": self.checkpoints})
+        self.checkpoints.keep(int(state.global_step), self._written, model)
 
 
 def last_saved(work: Path) -> Path | None:

@@ -185,6 +185,8 @@ class LocalService:
             },
             private={
                 "max_length": max_length,
+                # Who orders a number of epochs gets just so many.
+                "stops_early": request.numbers()["n_epochs"] == "auto",
                 "model": {
                     "id": model_id,
                     "name": name,

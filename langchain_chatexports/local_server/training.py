@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from langchain_chatexports.local_server.adapters import save_adapter
+from langchain_chatexports.local_server.checkpoints import Checkpoints
 from langchain_chatexports.local_server.dataset import (
     DatasetReport,
     JsonLinesError,
@@ -42,7 +42,6 @@ ALREADY_TRAINING = 75
 
 _NICENESS = 5
 _RANK = 16
-_KEPT_CHECKPOINTS = 3
 _WARMUP_RATIO = 0.05
 
 
@@ -57,6 +56,9 @@ class TrainingOrder:
     hyperparameters: dict[str, Any]
     seed: int
     max_length: int
+    stops_early: bool
+    """Whether a validation loss that no longer falls ends the training."""
+
     model_folder: str
     """Where the tuned model appears."""
 
@@ -124,9 +126,13 @@ def train(order: TrainingOrder) -> None:
     if saved is None:
         shutil.rmtree(work / "trainer", ignore_errors=True)
         shutil.rmtree(work / "checkpoints", ignore_errors=True)
+    checkpoints = Checkpoints(
+        work / "checkpoints",
+        by_validation=order.stops_early and held_out is not None,
+    )
     progress = ProgressWriter(
         EventLog(Path(order.job_folder) / "events.jsonl"),
-        folder=work / "checkpoints",
+        checkpoints=checkpoints,
         holds_back=held_out is not None,
     )
     trainer = _build_trainer(order, tokenizer, data, held_out)
@@ -136,7 +142,8 @@ def train(order: TrainingOrder) -> None:
             trainer.remove_callback(callback)
     trainer.add_callback(progress)
     trainer.train(resume_from_checkpoint=None if saved is None else str(saved))
-    _publish(order, trainer.model, tokenizer, data, progress.checkpoints)
+    epochs = round(trainer.state.epoch)
+    _publish(order, checkpoints, tokenizer, data.tokens * epochs)
 
 
 def _label(
@@ -232,27 +239,17 @@ def _as_dataset(report: DatasetReport) -> Any:
 
 
 def _publish(
-    order: TrainingOrder,
-    model: Any,
-    tokenizer: Any,
-    data: DatasetReport,
-    checkpoints: list[dict[str, Any]],
+    order: TrainingOrder, checkpoints: Checkpoints, tokenizer: Any, tokens: int
 ) -> None:
-    work = Path(order.job_folder) / "work"
-    beside = work / "model"
-    save_adapter(model, beside)
+    beside = Path(order.job_folder) / "work" / "model"
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(mode=0o700)
     tokenizer.save_pretrained(beside)
-    kept = checkpoints[-_KEPT_CHECKPOINTS:]
-    for checkpoint in kept:
-        name = checkpoint["folder"]
-        if name != ".":
-            (beside / name).parent.mkdir(mode=0o700, exist_ok=True)
-            replace(work / name, beside / name)
     record = {
         **order.model_record,
+        "checkpoints": checkpoints.publish(beside),
         "created_at": int(time.time()),
-        "trained_tokens": data.tokens * order.hyperparameters["n_epochs"],
-        "checkpoints": kept,
+        "trained_tokens": tokens,
     }
     write_json(beside / "model.json", record)
     replace(beside, Path(order.model_folder))

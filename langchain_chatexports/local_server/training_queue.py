@@ -189,6 +189,7 @@ class TrainingQueue:
             hyperparameters=job["hyperparameters"],
             seed=job["seed"],
             max_length=private["max_length"],
+            stops_early=private["stops_early"],
             model_folder=str(self._models.folder(private["model"]["id"])),
             model_record={**private["model"], "job_id": job_id},
         )

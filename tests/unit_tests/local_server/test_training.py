@@ -13,6 +13,7 @@ import pytest
 
 from langchain_chatexports.local_server import list_models, progress
 from langchain_chatexports.local_server.base_model import BaseModel
+from langchain_chatexports.local_server.checkpoints import Checkpoints
 from langchain_chatexports.local_server.events import EventLog
 from langchain_chatexports.local_server.storage import read_json
 from langchain_chatexports.local_server.training import TrainingOrder, train
@@ -302,6 +303,7 @@ def _order_for(tmp_path, base, **changes):
         },
         "seed": 2**60,
         "max_length": 100,
+        "stops_early": True,
         "model_folder": str(tmp_path / "model"),
         "model_record": {},
     }
@@ -355,3 +357,73 @@ def test_a_killed_training_goes_on_from_its_last_save(tmp_path, tiny_base, monke
     events = EventLog(tmp_path / "hurt" / "job" / "events.jsonl").read()
     told = [event["data"]["step"] for event in events if event["data"]]
     assert told == list(range(1, 21))
+
+
+class _Adapter:
+    """Writes a file where PEFT would write an adapter."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def save_pretrained(self, folder, **_):
+        (folder / "adapter_model.safetensors").write_text(self.name)
+
+
+def _kept(tmp_path, losses, **options):
+    checkpoints = Checkpoints(tmp_path / "kept", **options)
+    for number, loss in enumerate(losses, 1):
+        metrics = {} if loss is None else {"full_valid_loss": loss}
+        checkpoints.keep(number, metrics, _Adapter(f"epoch {number}"))
+    return checkpoints
+
+
+@pytest.mark.parametrize(
+    ("losses", "by_validation", "best", "kept"),
+    [
+        ([3.0, 2.0, 1.0], True, 3, [1, 2, 3]),
+        ([3.0, 1.0, 2.0], True, 2, [1, 2, 3]),
+        ([1.0, 2.0, 3.0, 4.0, 5.0], True, 1, [1, 3, 4, 5]),
+        ([1.0, 2.0, 3.0, 4.0], False, 4, [2, 3, 4]),
+        ([None, None], True, 2, [1, 2]),
+    ],
+)
+def test_the_best_epoch_becomes_the_model(tmp_path, losses, by_validation, best, kept):
+    checkpoints = _kept(tmp_path, losses, by_validation=by_validation)
+    published = checkpoints.publish(tmp_path / "model")
+    assert [record["step"] for record in published] == kept
+    adapter = tmp_path / "model" / "adapter_model.safetensors"
+    assert adapter.read_text() == f"epoch {best}"
+    assert {r["step"]: r["folder"] for r in published}[best] == "."
+    others = {p.name for p in (tmp_path / "model").glob("checkpoints/*")}
+    assert others == {f"step-{number}" for number in kept if number != best}
+
+
+def test_publishing_twice_gives_the_same(tmp_path):
+    checkpoints = _kept(tmp_path, [2.0, 1.0], by_validation=True)
+    first = checkpoints.publish(tmp_path / "model")
+    again = Checkpoints(tmp_path / "kept", by_validation=True)
+    again.take_up(2)
+    assert again.publish(tmp_path / "model") == first
+
+
+def test_a_validation_loss_that_rises_ends_the_training(tmp_path, tiny_base):
+    """Held out is another voice: each step away from it is a step to the worse."""
+    wild = {"n_epochs": 9, "batch_size": 1, "learning_rate_multiplier": 20.0}
+    other = dialogues(2)
+    for example in other:
+        example["messages"][1]["content"] = "WWW ZZZ QQQ %%% ~~~"
+        example["messages"][3]["content"] = "ZZZ QQQ"
+    held_out = tmp_path / "other.jsonl"
+    held_out.write_bytes(as_jsonl(other))
+    order = _order_for(
+        tmp_path, tiny_base, hyperparameters=wild, validation_file=str(held_out)
+    )
+    _train_here(order)
+    events = EventLog(tmp_path / "job" / "events.jsonl").read()
+    losses = [e["data"]["valid_loss"] for e in events if "valid_loss" in e["data"]]
+    assert len(losses) < 9
+    assert losses[-1] > min(losses)
+    assert any("Stopped early" in event["message"] for event in events)
+    record = read_json(tmp_path / "model" / "model.json")
+    (best,) = [c for c in record["checkpoints"] if c["folder"] == "."]
+    assert best["metrics"]["valid_loss"] == min(losses)
