@@ -117,3 +117,17 @@ def test_a_missing_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "rensa", None)
     with pytest.raises(MissingExtraError, match=r"\[dedup\]"):
         list(deduplicate_examples([], near=0.8))
+
+
+def test_a_candidate_that_is_less_similar_than_asked_for_is_no_copy():
+    numbers = random.Random(9)
+    words = ["".join(numbers.choices("abcdefghij", k=6)) for _ in range(400)]
+    index = NearDuplicateIndex(0.9)
+    texts = [numbers.choices(words, k=30) for _ in range(50)]
+    for text in texts:
+        index.add(" ".join(text))
+    # Two of thirty words: about 80 % in common, which MinHash alone takes for a copy.
+    changed = [
+        " ".join([*text[:10], "x", *text[11:20], "y", *text[21:]]) for text in texts
+    ]
+    assert not any(map(index.holds, changed))

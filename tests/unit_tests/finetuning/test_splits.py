@@ -82,7 +82,10 @@ def test_a_planted_near_copy_does_not_cross():
     story = "So I told the fox that the race would begin at noon, rain or shine."
     sessions = _sessions()
     sessions[1]["messages"][2].content = story
-    sessions[9]["messages"][3].content = "hm\n\n" + story.replace("noon", "Noon") + "!"
+    sessions[9]["messages"][3].content = (
+        "Quite another bubble of the same merged run, and not a short one."
+        "\n\n" + story.replace("noon", "Noon") + "!"
+    )
     splits = split_examples(_traced(sessions))
     assert splits.left_out["near_duplicate"] >= 1
     crossing = [
