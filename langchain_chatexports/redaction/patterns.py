@@ -64,7 +64,10 @@ def find_patterns(text: str) -> list[Span]:
 
 
 def _has_any(hints: tuple[str, ...], lowered: str) -> bool:
-    return any(hint in lowered for hint in hints)
+    for hint in hints:  # noqa: SIM110 - `any` takes thrice as long
+        if hint in lowered:
+            return True
+    return False
 
 
 def _numbers(text: str, lowered: str) -> Iterator[Span]:

@@ -444,15 +444,92 @@ _TEMPLATES = {
         100% sûr
     """,
 }
+# Written after the rules, and not looked at while correcting them.
+_HELD_OUT_TEMPLATES = {
+    "en": """
+        {phone}, that's my work cell
+        could you forward {email} the invoice, cc {lower}
+        {full} owes me 20 bucks
+        pls pay {iban} by friday
+        just got {code} by sms, is that the login code?
+        our netflix pw: {password}
+        moving to {address} in june!!
+        my card number's {card} ok
+        {first} and {outsider} are dating, apparently
+        ur otp is {code}
+        {link} <- don't share this one
+        drop it off at {address} please, {first}'s there
+        she turned 42 on 12/05, 300 people came
+        the will was read on monday
+        that's 3,500 calories, 2x a day
+        ok 555 lol
+    """,
+    "de": """
+        {phone} geht immer
+        kannst du {email} die Rechnung schicken, cc {lower}
+        {full} schuldet mir 20 Euro
+        bitte an {iban} bis Freitag
+        hab grad {code} per sms bekommen, ist das der Code?
+        netflix pw: {password}
+        wir ziehen im Juni in die {address}
+        Kartennummer ist {card} ok
+        {first} und {outsider} sind jetzt zusammen
+        dein Einmalcode: {code}
+        {link} nicht weitergeben
+        gib es in der {address} ab, {first} ist da
+        sie wurde am 12.05. 42, 300 Leute kamen
+        der Ernst des Lebens
+        das sind 3.500 Kalorien, 2x am Tag
+        ok 555 lol
+    """,
+    "es": """
+        {phone}, ese es el del trabajo
+        puedes reenviar a {email} la factura, con copia a {lower}
+        {full} me debe 20 pavos
+        paga a {iban} antes del viernes
+        me llegó {code} por sms, ¿es el código?
+        la contraseña es: {password}
+        nos mudamos a {address} en junio
+        el número de mi tarjeta es {card} vale
+        {first} y {outsider} están saliendo
+        tu código de acceso: {code}
+        {link} no lo compartas
+        déjalo en {address}, está {first}
+        cumplió 42 el 12/05, vinieron 300 personas
+        qué sol hace
+        son 3.500 calorías, 2 veces al día
+        vale 555 jaja
+    """,
+    "fr": """
+        {phone}, c'est celui du boulot
+        tu peux transférer la facture à {email}, copie à {lower}
+        {full} me doit 20 balles
+        paie sur {iban} avant vendredi
+        j'ai reçu {code} par sms, c'est le code ?
+        le mdp de netflix : {password}
+        on déménage au {address} en juin
+        mon numéro de carte c'est {card} ok
+        {first} et {outsider} sortent ensemble
+        votre code de connexion : {code}
+        {link} à ne pas partager
+        dépose-le au {address}, {first} est là
+        elle a eu 42 ans le 12/05, 300 personnes sont venues
+        la pierre qui roule
+        ça fait 3 500 calories, 2 fois par jour
+        ok 555 mdr
+    """,
+}
 _SLOT = re.compile(r"\{(\w+)\}")
 _ROUNDS = 6
 
 
-def labeled_lines(seed: int = 2026) -> list[LabeledLine]:
+def labeled_lines(seed: int = 2026, *, held_out: bool = False) -> list[LabeledLine]:
     """Make the lines: each template some times, with other values."""
     rng = random.Random(seed)
     lines = {}
-    for language, templates in _TEMPLATES.items():
+    for language, templates in (
+        _HELD_OUT_TEMPLATES if held_out else _TEMPLATES
+    ).items():
         for template in templates.strip().splitlines():
             for _ in range(_ROUNDS if "{" in template else 1):
                 line = _filled(template.strip(), language, rng)
