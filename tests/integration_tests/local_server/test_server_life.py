@@ -275,6 +275,37 @@ def test_deleted_means_that_no_marked_text_and_no_weights_are_left(
         assert {path.suffix for path in left} <= {".json", ".jsonl", ".lock", ".pid"}
 
 
+def test_neither_server_nor_trainer_opens_a_connection(
+    tiny_base, data_dir, tmp_path, monkeypatch
+):
+    """Each process notes and refuses what would leave the machine."""
+    spy = tmp_path / "spy"
+    spy.mkdir()
+    (spy / "sitecustomize.py").write_text(
+        "import socket, pathlib\n"
+        f"notes = pathlib.Path({str(spy)!r})\n"
+        "def refuse(self, address, *rest):\n"
+        "    (notes / 'attempt').write_text(repr(address))\n"
+        "    raise OSError('the network is closed')\n"
+        "socket.socket.connect = socket.socket.connect_ex = refuse\n"
+        "resolve = socket.getaddrinfo\n"
+        "def closed(host, *rest, **more):\n"
+        "    refuse(None, host)\n"
+        "socket.getaddrinfo = closed\n"
+        "(notes / 'loaded').touch()\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(spy))
+    server = LocalServer(tiny_base, data_dir=data_dir)
+    with server, client_of(server) as client:
+        job = wait_for(client, _order(client).id)
+        assert job.status == "succeeded", job.error
+        client.chat.completions.create(
+            model=job.fine_tuned_model, messages=_HELLO, max_tokens=2
+        )
+    assert (spy / "loaded").exists()
+    assert not (spy / "attempt").exists()
+
+
 def test_a_client_that_leaves_ends_its_answer(tiny_server):
     """An answer of 400 tokens that nobody reads must not hold up the next."""
     options = {"model": "tiny", "messages": _HELLO, "seed": 3}

@@ -1,0 +1,107 @@
+"""Other families of models: their architecture, tiny and random, and their template."""
+
+from __future__ import annotations
+
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from langchain_chatexports.local_server.generation import Engine, Order
+from langchain_chatexports.local_server.training import TrainingOrder, train
+from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues, tiny_tokenizer
+
+_SIZES = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 16,
+    "max_position_embeddings": 512,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+    "pad_token_id": 0,
+}
+_FAMILIES = {
+    "qwen2.5": ("Qwen2", "qwen2_5", {}),
+    "llama3": ("Llama", "llama3_2", {}),
+    "gemma3": ("Gemma3", "gemma3", {"sliding_window": 64}),
+    "qwen3": ("Qwen3", "qwen3_instruct_2507", {}),
+}
+
+
+def _write_base(folder, family):
+    import torch
+    import transformers
+
+    name, template, more = _FAMILIES[family]
+    config_name = f"{name}TextConfig" if name == "Gemma3" else f"{name}Config"
+    templates = Path(find_spec("trl").origin).parent / "chat_templates"
+    tokenizer = tiny_tokenizer((templates / f"{template}.jinja").read_text("utf-8"))
+    config = getattr(transformers, config_name)(
+        vocab_size=len(tokenizer), **_SIZES, **more
+    )
+    torch.manual_seed(3)
+    getattr(transformers, f"{name}ForCausalLM")(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _answer(engine, messages, adapter):
+    import queue
+
+    pieces = queue.Queue()
+    prompt = engine.template.prompt_ids(messages)
+    engine.submit(Order(prompt, 80, adapter=adapter, temperature=0), pieces.put)
+    text = ""
+    while True:
+        piece = pieces.get(timeout=60)
+        assert piece.error is None, piece.error
+        text += piece.text
+        if piece.finish_reason:
+            return text
+
+
+@pytest.mark.parametrize("family", sorted(_FAMILIES))
+def test_a_family_is_trained_and_served(tmp_path, family):
+    base = _write_base(tmp_path / family, family)
+    file = tmp_path / "train.jsonl"
+    examples = dialogues()
+    for example in examples:
+        example["messages"].insert(0, {"role": "system", "content": "Be a tortoise."})
+    file.write_bytes(as_jsonl(examples))
+    (tmp_path / "job").mkdir()
+    order = TrainingOrder(
+        job_folder=str(tmp_path / "job"),
+        base_directory=str(base),
+        training_file=str(file),
+        validation_file=None,
+        hyperparameters={
+            "n_epochs": 2,
+            "batch_size": 2,
+            "learning_rate_multiplier": 10.0,
+        },
+        seed=1,
+        max_length=256,
+        stops_early=True,
+        model_folder=str(tmp_path / "model"),
+        model_record={},
+    )
+    with warnings.catch_warnings():
+        # PEFT and TRL ask for attributes that transformers is about to drop.
+        warnings.simplefilter("ignore", FutureWarning)
+        train(order)
+    engine = Engine(base, threads=1)
+    messages = examples[0]["messages"][:2]
+    try:
+        base_answer = _answer(engine, messages, None)
+        tuned_answer = _answer(engine, messages, tmp_path / "model")
+        assert tuned_answer != base_answer
+        # Longer than Gemma's window, which must slide.
+        long = [{"role": "user", "content": "race " * 120}]
+        assert _answer(engine, long, tmp_path / "model") is not None
+        assert _answer(engine, messages, None) == base_answer
+    finally:
+        engine.close()
