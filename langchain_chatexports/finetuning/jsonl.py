@@ -9,7 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
+from langchain_chatexports.exceptions import (
+    ExportAccessError,
+    ExportFormatError,
+    ExportNotFoundError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -37,6 +41,7 @@ def write_jsonl(
 
     Raises:
         ExportNotFoundError: If the file's folder does not exist.
+        ExportFormatError: If the path is a folder.
         TypeError: If the buffer is a text one, or an example is not of JSON types.
     """
     if isinstance(path_or_buffer, (str, os.PathLike)):
@@ -58,15 +63,22 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
 
     Raises:
         ExportNotFoundError: If there is no such file.
-        ExportFormatError: If a line is not a JSON object. It names the line's number
-            and none of its text.
+        ExportAccessError: If the system refuses to read it.
+        ExportFormatError: If it is a folder, or a line is not a JSON object. It names
+            the line's number and none of its text.
     """
     path = Path(path).expanduser()
+    if path.is_dir():
+        msg = f"{path} is a folder. Name the file of JSON lines in it."
+        raise ExportFormatError(msg)
     try:
         file = path.open("rb")
     except FileNotFoundError as error:
         msg = f"There is no file {path}. Check the path of the JSON lines."
         raise ExportNotFoundError(msg) from error
+    except PermissionError as error:
+        msg = f"{path} may not be read. Check its permissions."
+        raise ExportAccessError(msg) from error
     with file:
         empty = 0
         for number, line in enumerate(file, 1):
@@ -103,7 +115,10 @@ def _parsed(line: bytes, number: int, path: Path) -> dict[str, Any]:
 
 
 def _write_file(examples: Iterable[Mapping[str, Any]], path: Path) -> int:
-    if path.exists() and not path.is_file() and not path.is_dir():
+    if path.is_dir():
+        msg = f"{path} is a folder. Name the file to write."
+        raise ExportFormatError(msg)
+    if path.exists() and not path.is_file():
         with path.open("wb") as file:  # A pipe or a device cannot be replaced.
             return _write_lines(examples, file)
     target = Path(os.path.realpath(path))

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_chatexports.exceptions import FineTuningError
 from langchain_chatexports.finetuning.drivers import adrive, drive
+from langchain_chatexports.finetuning.matching import ENDED
 from langchain_chatexports.finetuning.orders import DATA_KEY
 from langchain_chatexports.finetuning.protocol import Deadline, ask, list_all
 from langchain_chatexports.finetuning.server_errors import Situation, status_of
-from langchain_chatexports.finetuning.submission import ENDED
 from langchain_chatexports.finetuning.waiting import Watch, conclude, goes_on
 
 if TYPE_CHECKING:
@@ -201,16 +201,15 @@ class FineTuningRun:
                 "first."
             )
             raise FineTuningError(msg, job_id=self.id, status=self.status)
+        base_model = self._job.model or self._tuner.model
         arguments = {**self._tuner.chat_model_kwargs, **kwargs}
         arguments["metadata"] = {
             "fine_tuning_job_id": self.id,
-            "base_model": self._job.model,
+            "base_model": base_model,
             **self._data_hash(),
             **(arguments.get("metadata") or {}),
         }
-        return self._chats.chat_model(
-            str(name), base_model=self._job.model, **arguments
-        )
+        return self._chats.chat_model(str(name), base_model=base_model, **arguments)
 
     def _data_hash(self) -> dict[str, str]:
         data_hash = (self._job.metadata or {}).get(DATA_KEY)

@@ -30,7 +30,9 @@ __all__ = [
     "cause_of",
     "explained",
     "has_no_route",
+    "is_bad_request",
     "is_passing",
+    "public_text",
     "refuses",
     "status_of",
 ]
@@ -116,9 +118,14 @@ def has_no_route(error: BaseException) -> bool:
     return status_of(error) in _NO_ROUTE
 
 
+def is_bad_request(error: BaseException) -> bool:
+    """Tell whether the server understands the request and refuses its form."""
+    return status_of(error) in _BAD_REQUEST
+
+
 def refuses(error: BaseException, *words: str) -> bool:
     """Tell whether the server refuses the request and blames one of these fields."""
-    if status_of(error) not in _BAD_REQUEST:
+    if not is_bad_request(error):
         return False
     blamed = f"{getattr(error, 'param', '')} {getattr(error, 'body', '')}".lower()
     return any(word in blamed for word in words)

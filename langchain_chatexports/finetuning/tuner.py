@@ -21,28 +21,22 @@ from pydantic import (
     field_validator,
 )
 
-from langchain_chatexports.exceptions import (
-    FineTuningError,
-    TrainingBudgetError,
-    TrainingDataError,
-)
+from langchain_chatexports.exceptions import FineTuningError
 from langchain_chatexports.finetuning.clients import ServerAccess
 from langchain_chatexports.finetuning.drivers import adrive, ahold, drive, hold
-from langchain_chatexports.finetuning.estimate import (
-    TrainingEstimate,
-    estimate_training,
+from langchain_chatexports.finetuning.estimate import TrainingEstimate
+from langchain_chatexports.finetuning.ordering import (
+    checked_examples,
+    require_agreement,
+    training_file,
 )
-from langchain_chatexports.finetuning.inputs import read_examples
-from langchain_chatexports.finetuning.orders import DATA_KEY, KEY, Order, TrainingFile
+from langchain_chatexports.finetuning.orders import DATA_KEY, KEY, Order
 from langchain_chatexports.finetuning.protocol import Clock, Deadline, ask
 from langchain_chatexports.finetuning.run import FineTuningRun, name_job_on_interrupt
 from langchain_chatexports.finetuning.server_errors import Situation
 from langchain_chatexports.finetuning.submission import Submission
 from langchain_chatexports.finetuning.tracing import atraced, traced
-from langchain_chatexports.finetuning.validation import (
-    TrainingMethod,
-    validate_examples,
-)
+from langchain_chatexports.finetuning.validation import TrainingMethod
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -329,11 +323,17 @@ class ChatFineTuner(RunnableSerializable[Any, Any]):
         validation = None
         if self.validation_examples is not None:
             validation = self._checked(self.validation_examples, "validation", 1)
-        self._agree(examples)
+        require_agreement(
+            examples,
+            model=self.model,
+            n_epochs=self.n_epochs,
+            max_billed_tokens=self.max_billed_tokens,
+            confirm=self.confirm,
+        )
         return Order(
             model=self.model,
-            training=_written(examples),
-            validation=None if validation is None else _written(validation),
+            training=training_file(examples),
+            validation=None if validation is None else training_file(validation),
             method=self.method,
             hyperparameters={
                 "n_epochs": self.n_epochs,
@@ -350,42 +350,13 @@ class ChatFineTuner(RunnableSerializable[Any, Any]):
     def _checked(
         self, given: TrainingInput, kind: str, minimum: int
     ) -> list[Mapping[str, Any]]:
-        examples = list(read_examples(given))
-        problems = validate_examples(
-            examples,
+        return checked_examples(
+            given,
+            kind,
             minimum=minimum,
             method=self.method,
             allow_trailing=self.allow_trailing,
         )
-        if problems:
-            msg = (
-                f"The {kind} examples break {len(problems)} rules of the training "
-                "format. Nothing was sent. Correct these and run again:"
-            )
-            raise TrainingDataError(msg, problems)
-        return examples
-
-    def _agree(self, examples: list[Mapping[str, Any]]) -> None:
-        if self.max_billed_tokens is None and self.confirm is None:
-            return
-        estimate = estimate_training(examples, model=self.model, n_epochs=self.n_epochs)
-        limit = self.max_billed_tokens
-        if limit is not None and estimate.billed_tokens_at_most > limit:
-            kind = "" if estimate.exact else "up to "
-            msg = (
-                f"The order would be billed for {kind}"
-                f"{estimate.billed_tokens_at_most:,} tokens ({estimate.examples:,} "
-                f"examples, {estimate.epochs} epochs), over max_billed_tokens="
-                f"{limit:,}. Nothing was sent. Use fewer examples or epochs, or raise "
-                "the limit."
-            )
-            raise TrainingBudgetError(msg)
-        if self.confirm is not None and not self.confirm(estimate):
-            msg = (
-                f"The order was not confirmed ({estimate.examples:,} examples, about "
-                f"{estimate.billed_tokens:,} billed tokens). Nothing was sent."
-            )
-            raise TrainingBudgetError(msg)
 
     def _try_chat_model(self, client: Any) -> None:
         # A wrong argument, or a missing deployment, must not show after the bill.
@@ -407,7 +378,7 @@ class ChatFineTuner(RunnableSerializable[Any, Any]):
 
     def _submit(self, order: Order, client: Any, deadline: Deadline) -> FineTuningRun:
         submission = self._submission(order, client, deadline)
-        with hold(f"{submission.server} {order.key}"), name_job_on_interrupt(None):
+        with name_job_on_interrupt(None), hold(f"{submission.server} {order.key}"):
             job = drive(submission.run(), client, self.clock)
         return self._run_of(job, client, submission.hides)
 
@@ -503,17 +474,6 @@ def _refuse_arguments(kwargs: Mapping[str, Any]) -> None:
             "tuner: ChatFineTuner(...)."
         )
         raise TypeError(msg)
-
-
-def _written(examples: list[Mapping[str, Any]]) -> TrainingFile:
-    try:
-        return TrainingFile(examples)
-    except (TypeError, ValueError) as error:
-        msg = (
-            f"The examples are not of JSON types ({type(error).__name__}). "
-            "Nothing was sent."
-        )
-        raise TrainingDataError(msg) from None
 
 
 def _without_key(

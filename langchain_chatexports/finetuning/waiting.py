@@ -11,6 +11,8 @@ from langchain_chatexports.exceptions import (
     FineTuningError,
     FineTuningFailedError,
 )
+from langchain_chatexports.finetuning.matching import ENDED
+from langchain_chatexports.finetuning.models import warn_of_shutdown
 from langchain_chatexports.finetuning.protocol import (
     Sleep,
     ask,
@@ -23,16 +25,12 @@ from langchain_chatexports.finetuning.server_errors import (
     cause_of,
     explained,
     has_no_route,
+    is_bad_request,
     is_passing,
     public_text,
-    refuses,
     status_of,
 )
-from langchain_chatexports.finetuning.submission import (
-    ENDED,
-    delete_files,
-    warn_of_shutdown,
-)
+from langchain_chatexports.finetuning.uploads import delete_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,7 +175,7 @@ class Watch:
             try:
                 page = yield from self._events_page(after)
             except Exception as error:  # noqa: BLE001 - progress is not worth an end
-                self._has_events = not (has_no_route(error) or refuses(error, ""))
+                self._has_events = not (has_no_route(error) or is_bad_request(error))
                 if not self.done:
                     return []  # The next round reads them all again.
                 break

@@ -11,7 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
+from langchain_chatexports.exceptions import (
+    ExportAccessError,
+    ExportFormatError,
+    ExportNotFoundError,
+)
 from langchain_chatexports.finetuning.jsonl import read_jsonl, write_jsonl
 from tests.unit_tests.builders.tuners import make_examples
 
@@ -158,3 +162,22 @@ def test_a_bad_line_is_named_by_its_number_and_not_shown(
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ExportNotFoundError, match=r"no-such\.jsonl"):
         list(read_jsonl(tmp_path / "no-such.jsonl"))
+
+
+def test_a_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ExportFormatError, match="is a folder"):
+        list(read_jsonl(tmp_path))
+    with pytest.raises(ExportFormatError, match="is a folder"):
+        write_jsonl(make_examples(1), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32" or getattr(os, "geteuid", lambda: 0)() == 0,
+    reason="root reads everything",
+)
+def test_a_file_without_permission_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.touch(mode=0)
+    with pytest.raises(ExportAccessError, match="permissions"):
+        list(read_jsonl(path))

@@ -142,6 +142,23 @@ SCENARIOS = [
         lambda: [Fault(CREATE, status=200, body=HTML, carried_out=True)],
     ),
     Scenario(
+        "the answer to the order is lost, and the job fails at once",
+        "FineTuningFailedError",
+        1,
+        1,
+        lambda: [lost(CREATE)],
+        settings={"statuses": ("failed",)},
+    ),
+    Scenario(
+        "the order of a failed job is placed again, and the answer is lost",
+        "FineTuningFailedError",
+        2,
+        1,
+        lambda: [lost(CREATE, after=1)],
+        settings={**MINIMAL, "statuses": ("failed",)},
+        runs=2,
+    ),
+    Scenario(
         "the order conflicts (409)", "model", 1, 1, lambda: [Fault(CREATE, status=409)]
     ),
     Scenario(
