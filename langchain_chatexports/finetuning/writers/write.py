@@ -104,10 +104,13 @@ class WrittenSet:
 
     def __str__(self) -> str:
         """Give it as lines for a terminal."""
-        rows = ", ".join(
-            f"{name}: {count:,} rows" for name, count in self.files.items()
-        )
-        lines = [f"{self.path} ({self.format}): {rows}", *map(str, self.stages)]
+        rows = [f"{name}: {count:,} rows" for name, count in self.files.items()]
+        if list(self.files) == [self.path.name]:
+            rows = [f"{self.files[self.path.name]:,} rows"]
+        lines = [
+            f"{self.path} ({self.format}): {', '.join(rows)}",
+            *map(str, self.stages),
+        ]
         return "\n".join([*lines, f"card: {self.card}", f"trace: {self.trace}"])
 
 
