@@ -57,6 +57,7 @@ class SessionMetadata(TypedDict, total=False):
     participants: list[str]
     owner: str | None
     is_group: bool
+    services: list[str]
 
 
 class ExportSession(TypedDict, total=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_chatexports.chat_loaders.imessage.attachments import (
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 _ATTACHMENT_MARK, _APP_MARK = "\ufffc", "\ufffd"
+_BETWEEN_TEXTS = re.compile(r"(?<=[^\s\ufffc])\ufffc+(?=[^\s\ufffc])")
 _QUOTE = "“"
 _TRANSCRIPT = "IMAudioTranscription"
 _MINUS_ONE = "18446744073709551615"  # A part of -1, as 64 bits without a sign.
@@ -193,7 +195,8 @@ def _transcript(body: bytes | None) -> str:
 
 def _clean(text: str, *, has_app: bool) -> str:
     """Remove the marks of attachments and apps, and bring line ends into one form."""
-    clean = text.replace(_ATTACHMENT_MARK, "")
+    # Between two texts the mark stands for a bubble of its own.
+    clean = _BETWEEN_TEXTS.sub("\n", text).replace(_ATTACHMENT_MARK, "")
     if has_app:
         clean = clean.replace(_APP_MARK, "")
     clean = clean.replace("\r\n", "\n").replace("\r", "\n")

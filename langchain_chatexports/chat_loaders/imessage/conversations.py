@@ -52,6 +52,11 @@ class Conversation:
         return tuple(chat.row_id for chat in self.chats)
 
     @property
+    def services(self) -> tuple[str | None, ...]:
+        """The service of each of its chats."""
+        return tuple(chat.service for chat in self.chats)
+
+    @property
     def identifiers(self) -> Iterator[str]:
         """Everything that its chats are called by."""
         for chat in self.chats:

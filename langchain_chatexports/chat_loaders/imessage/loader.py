@@ -197,7 +197,7 @@ class IMessageChatLoader(ChatExportLoader):
             for reason, count in reader.skipped.items():
                 tally.skip(reason, count)
             for service, count in reader.services.items():
-                services[service or "unknown"] += count
+                services[str(service or "unknown")] += count
             if reader.messages:
                 session = ExportSession(
                     messages=reader.messages,
@@ -283,6 +283,7 @@ class IMessageChatLoader(ChatExportLoader):
             names.pop(owner.label, None)
             names[owner.label] = None
         is_group = conversation.is_group
+        services = (*conversation.services, *reader.services)
         return SessionMetadata(
             id=conversation.id,
             title=conversation.title,
@@ -290,6 +291,7 @@ class IMessageChatLoader(ChatExportLoader):
             participants=list(names),
             owner=owner.label if owner.is_known else None,
             is_group=len(names) > _PAIR if is_group is None else is_group,
+            services=list(dict.fromkeys(str(name) for name in services if name)),
         )
 
     def _left_out_unread(self, queries: Queries) -> Iterator[tuple[str, int]]:

@@ -151,7 +151,7 @@ class ConversationReader:
         if self._reactions:
             attach_reactions(self.messages, self._reactions)
 
-    def _read_row(self, row: tuple[Any, ...], text: str | None) -> HumanMessage:
+    def _read_row(self, row: tuple[Any, ...], text: object) -> HumanMessage:
         """Read a row that takes a closer look.
 
         Raises:
@@ -166,7 +166,7 @@ class ConversationReader:
             raise LeftOut(reason=REASON_OF_KIND[kind])
         details = context.queries.details(row_id)
         is_mine = is_mine or is_own_location(details)
-        said, extra = self._read_closely(details, kind, text)
+        said, extra = self._read_closely(details, kind, _as_text(text))
         sender = self._sender(is_mine, handle_id)
         if _QUOTE in said and not context.include_reaction_texts:
             self._leave_out_reaction_text(said, sender)
@@ -244,6 +244,13 @@ class _NotesToOneself:
             return True
         self._waiting[text, is_from_me] = microseconds
         return False
+
+
+def _as_text(value: object) -> str | None:
+    """Give a column's value as text: types of columns are not enforced."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return None if value is None else str(value)
 
 
 def _near(one: int | None, other: int | None) -> bool:

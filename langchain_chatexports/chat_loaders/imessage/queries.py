@@ -385,7 +385,8 @@ class Queries:
         text, body = (column("message", name) for name in ("text", "attributedBody"))
         return f"""
             SELECT m._rowid_, {self._time} AS microseconds, {self._is_from_me},
-                   {column("message", "handle_id")}, {column("message", "guid")},
+                   {column("message", "handle_id")},
+                   CAST({column("message", "guid")} AS TEXT),
                    {column("message", "service")},
                    {text}, CASE WHEN {text} <> '' THEN NULL ELSE {body} END,
                    {self._kind}, {self._has_more}
@@ -396,7 +397,12 @@ class Queries:
     @cached_property
     def _details(self) -> str:
         _, *names = Details.__dataclass_fields__
-        columns = ", ".join(self._column("message", name) for name in names)
+        columns = ", ".join(
+            f"CAST({self._column('message', name)} AS TEXT)"
+            if name in _TEXTS_OF_DETAILS
+            else self._column("message", name)
+            for name in names
+        )
         return f"SELECT m.ROWID, {columns} FROM message AS m WHERE m._rowid_ = ?"
 
     @cached_property
@@ -503,6 +509,18 @@ class Queries:
         return all(row[5] for row in rows if row[1].lower() == "rowid")
 
 
+# Types of columns are not enforced.
+_TEXTS_OF_DETAILS = frozenset(
+    {
+        "subject",
+        "group_title",
+        "associated_message_guid",
+        "associated_message_emoji",
+        "balloon_bundle_id",
+        "thread_originator_guid",
+        "thread_originator_part",
+    }
+)
 _ACCOUNT_PREFIX = re.compile(r"\A[A-Za-z]:")
 _IS_IN_NO_CHAT = (
     "m.ROWID NOT IN (SELECT message_id FROM chat_message_join "

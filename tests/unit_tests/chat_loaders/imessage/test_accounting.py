@@ -1,0 +1,152 @@
+"""found = kept + skipped, whatever a database holds and whatever is asked for."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from datetime import date
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from langchain_chatexports import IMessageChatLoader
+from tests.unit_tests.builders.chat_db import ChatDb, apple_ns
+from tests.unit_tests.builders.typedstream import attributed_body
+
+ADDRESSES = ("+15550000001", "tortoise@pond.example", "me@fables.example")
+BODY = attributed_body("from the body")
+
+texts = st.sampled_from(
+    [None, "", " ", "hello", "\ufffc", "Loved “hello”", "a\rb", "\ufffd"]
+)
+times = st.sampled_from([None, 0, -1, 500_000_000, 1_693_182_723, 10**12 - 1, "x"]) | (
+    st.integers(1_600_000_000, 1_700_000_000).map(apple_ns)
+)
+
+
+def sometimes(*values):
+    """Mostly the plain value, which comes first."""
+    return st.one_of(st.just(values[0]), st.just(values[0]), st.sampled_from(values))
+
+
+rows = st.fixed_dictionaries(
+    {
+        "text": texts,
+        "date": times,
+        "is_from_me": st.sampled_from([0, 1]),
+        "handle_id": st.sampled_from([0, 1, 2, 3, 99, "trash\n"]),
+        "attributedBody": st.sampled_from([None, BODY, BODY[:90], b"foreign"]),
+        "associated_message_type": sometimes(
+            0, None, 2, 3, 1000, 2000, 2006, 3001, 4000
+        ),
+        "associated_message_guid": sometimes(None, "p:0/A", "A"),
+        "item_type": sometimes(0, 1, 2, 3, 4, 5, 6),
+        "other_handle": sometimes(0, 1),
+        "balloon_bundle_id": sometimes(
+            None,
+            "com.apple.messages.URLBalloonProvider",
+            "com.apple.messages.Polls",
+            "com.example.game",
+        ),
+        "payload_data": sometimes(None, b"", b"bplist00"),
+        "is_spam": sometimes(0, 1),
+        "filter_action": sometimes(0, 1, 2, 3),
+        "is_auto_reply": sometimes(0, 1),
+        "schedule_type": sometimes(0, 2),
+        "is_sent": sometimes(1, 0),
+        "date_edited": sometimes(0, 1),
+        "date_retracted": sometimes(0, 1),
+        "cache_has_attachments": sometimes(0, 1),
+        "subject": sometimes(None, "about"),
+        "thread_originator_guid": sometimes(None, "A"),
+        "destination_caller_id": sometimes(None, "me@fables.example"),
+    }
+)
+# In which chats a row is: none, one or several of four, and whether it was deleted.
+places = st.tuples(st.sets(st.integers(0, 3), max_size=3), st.integers(0, 9))
+switches = st.fixed_dictionaries(
+    {},
+    optional={
+        **{
+            f"include_{name}": st.booleans()
+            for name in (
+                *("reactions", "system", "unsent", "media", "deleted", "drafts"),
+                *("orphans", "spam", "auto_replies"),
+            )
+        },
+        "merge_services": st.booleans(),
+        "attach_reactions": st.booleans(),
+        "include": st.sampled_from(["", ADDRESSES[0]]).map(
+            lambda one: [one] * bool(one)
+        ),
+        "exclude": st.sampled_from([(), (ADDRESSES[1],)]),
+        "start": st.sampled_from([None, date(2022, 1, 1)]),
+        "end": st.sampled_from([None, date(2023, 1, 1)]),
+        "owner": st.sampled_from(["Me", ADDRESSES[1]]),
+        "contacts": st.sampled_from([{}, {ADDRESSES[0]: "Hare", ADDRESSES[1]: "Hare"}]),
+    },
+)
+
+
+def write(path, mixture):
+    """Write the rows and give how many a reader should find."""
+    expected = 0
+    with ChatDb(path, "27") as db:
+        chats = [
+            db.chat(ADDRESSES[0]),
+            db.chat(ADDRESSES[0], service="SMS"),
+            db.chat(*ADDRESSES[:2], name="Race"),
+            db.chat(ADDRESSES[2]),
+        ]
+        for row, (in_chats, fate) in mixture:
+            message_id = db.message(**row)
+            for number in in_chats:
+                chats[number].add(message_id)
+            if fate < 2:
+                db.insert(
+                    "chat_recoverable_message_join",
+                    chat_id=chats[fate].chat_id,
+                    message_id=message_id,
+                    delete_date=0,
+                )
+            if fate == 9:
+                db.attachment(message_id, mime_type="image/png")
+            expected += len(in_chats) or 1
+    return expected
+
+
+@given(mixture=st.lists(st.tuples(rows, places), max_size=12), options=switches)
+@settings(max_examples=80, deadline=None)
+def test_every_row_is_kept_or_counted(mixture, options):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "chat.db"
+        expected = write(path, mixture)
+        loader = IMessageChatLoader(path, **options)
+        summary = loader.inspect()
+        kept = sum(len(session["messages"]) for session in loader)
+    assert summary.found == expected
+    assert summary.kept == kept
+    assert summary.found == summary.kept + sum(summary.skipped.values())
+    assert all(count > 0 for count in summary.skipped.values())
+    json.dumps(summary.to_dict())
+
+
+@given(mixture=st.lists(st.tuples(rows, places), min_size=1, max_size=12))
+@settings(max_examples=40, deadline=None)
+def test_messages_are_in_order_and_have_json_types_only(mixture):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "chat.db"
+        write(path, mixture)
+        names = ("reactions", "system", "media", "orphans", "deleted", "spam")
+        loader = IMessageChatLoader(path, **{f"include_{name}": True for name in names})
+        for session in loader:
+            assert session["messages"]
+            json.dumps(session["metadata"])
+            seconds = []
+            for message in session["messages"]:
+                assert message.content.strip()
+                assert message.additional_kwargs["sender"]
+                json.dumps(message.additional_kwargs)
+                seconds.append(message.additional_kwargs.get("message_time", -1))
+            assert seconds == sorted(seconds)

@@ -1,0 +1,403 @@
+"""Texts that stand elsewhere than in `text`: edits, previews, transcripts, subjects."""
+
+from __future__ import annotations
+
+import plistlib
+
+import pytest
+
+from langchain_chatexports import IMessageChatLoader
+from tests.unit_tests.builders.chat_db import ChatDb
+from tests.unit_tests.builders.typedstream import (
+    FILE,
+    TRANSCRIPT,
+    attributed_body,
+    edit_text,
+)
+
+HARE = "+15550000001"
+EDITED = 700_000_000_000_000_000
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "chat.db"
+
+
+def write(path, *, attachments=(), **columns):
+    with ChatDb(path, "15") as db:
+        message_id = db.chat(HARE).message(**columns)
+        for attachment in attachments:
+            db.attachment(message_id, **attachment)
+
+
+def only(path, **options):
+    (session,) = IMessageChatLoader(path, **options)
+    (message,) = session["messages"]
+    return message
+
+
+def skipped(path, **options):
+    return IMessageChatLoader(path, **options).inspect().skipped
+
+
+def summary_info(versions=None, *, parts=1, taken_back=(), edited=()):
+    """Write `message_summary_info`: versions by part, and what was taken back."""
+    info = {
+        "otr": {str(part): {"lo": 0, "le": 3} for part in range(parts)},
+        "amc": 0,
+        "ust": True,
+    }
+    if versions:
+        info["ec"] = {
+            str(part): [
+                {"t": edit_text(text), "d": 700_000_000.5 + 60 * index, "bcg": "x"}
+                for index, text in enumerate(texts)
+            ]
+            for part, texts in versions.items()
+        }
+        info["ep"] = sorted(versions)
+    if taken_back:
+        info["rp"] = list(taken_back)
+    if edited:
+        info["ep"] = list(edited)
+    return plistlib.dumps(info, fmt=plistlib.FMT_BINARY)
+
+
+def archive(**entries):
+    """Write `payload_data` as NSKeyedArchiver does."""
+    objects: list[object] = ["$null"]
+
+    def put(value):
+        if isinstance(value, dict):
+            place = len(objects)
+            objects.append(None)
+            objects[place] = {key: put(item) for key, item in value.items()}
+            return plistlib.UID(place)
+        objects.append(value)
+        return plistlib.UID(len(objects) - 1)
+
+    root = put(entries)
+    return plistlib.dumps(
+        {
+            "$archiver": "NSKeyedArchiver",
+            "$version": 100000,
+            "$top": {"root": root},
+            "$objects": objects,
+        },
+        fmt=plistlib.FMT_BINARY,
+    )
+
+
+def url(text):
+    return {"NS.base": "$null", "NS.relative": text}
+
+
+def test_edited_message_has_its_last_text(path):
+    write(
+        path,
+        body=attributed_body("See you at nine"),
+        date_edited=EDITED,
+        message_summary_info=summary_info({0: ["See you at sven", "See you at nine"]}),
+    )
+    message = only(path)
+    assert message.content == "See you at nine"
+    assert message.additional_kwargs["edited"] is True
+
+
+def test_edited_message_keeps_what_it_said_before(path):
+    versions = {0: ["first", "second", "third"]}
+    write(
+        path,
+        body=attributed_body("third"),
+        date_edited=EDITED,
+        message_summary_info=summary_info(versions),
+    )
+    assert only(path).additional_kwargs["edits"] == [
+        {"text": "first", "message_time": "2023-03-08T20:26:40.500000+00:00"},
+        {"text": "second", "message_time": "2023-03-08T20:27:40.500000+00:00"},
+    ]
+
+
+def test_edited_message_without_a_body_is_read_from_its_history(path):
+    """Keys are decimal strings in any order, so part 10 stands behind part 2."""
+    versions = {10: ["c"], 2: ["x", "b"], 0: ["a"]}
+    write(
+        path,
+        date_edited=EDITED,
+        message_summary_info=summary_info(versions, parts=11),
+    )
+    assert only(path).content == "a\nb\nc"
+
+
+def test_edit_flag_without_a_history_is_no_edit(path):
+    write(path, text="as sent", date_edited=EDITED)
+    assert "edited" not in only(path).additional_kwargs
+
+
+@pytest.mark.parametrize("garbage", [b"", b"bplist00\xff", b"<?xml", 7, "text"])
+def test_damaged_history_does_not_matter(path, garbage):
+    write(path, text="as sent", date_edited=EDITED, message_summary_info=garbage)
+    assert only(path).content == "as sent"
+
+
+@pytest.mark.parametrize("retracted", [0, EDITED])
+def test_message_whose_parts_were_all_taken_back_is_unsent(path, retracted):
+    """On macOS 26 `date_retracted` stays 0."""
+    write(
+        path,
+        date_edited=EDITED,
+        date_retracted=retracted,
+        message_summary_info=summary_info(taken_back=[0]),
+    )
+    assert skipped(path) == {"unsent": 1}
+    assert skipped(path, include_unsent=True) == {"unsent": 1}
+
+
+def test_message_that_was_taken_back_without_history_is_unsent(path):
+    write(path, date_retracted=EDITED)
+    assert skipped(path) == {"unsent": 1}
+
+
+def test_unsent_message_is_kept_when_asked_for_and_its_text_is_there(path):
+    info = summary_info({0: ["Forget", "Forget it"]}, taken_back=[0])
+    write(path, date_edited=EDITED, message_summary_info=info)
+    message = only(path, include_unsent=True)
+    assert message.content == "Forget it"
+    assert message.additional_kwargs["unsent"] is True
+
+
+def test_partly_unsent_message_keeps_what_is_left(path):
+    write(
+        path,
+        body=attributed_body("What is left"),
+        date_edited=EDITED,
+        date_retracted=EDITED,
+        message_summary_info=summary_info(parts=2, taken_back=[1]),
+    )
+    message = only(path)
+    assert message.content == "What is left"
+    assert "edited" not in message.additional_kwargs
+
+
+def test_partly_unsent_message_without_a_body_leaves_the_taken_part_out(path):
+    info = summary_info({0: ["stays"], 1: ["goes"]}, parts=2, taken_back=[1])
+    write(path, date_edited=EDITED, message_summary_info=info)
+    assert only(path).content == "stays"
+
+
+def test_subject_stands_in_front(path):
+    write(path, text="At the mill.", subject="The race")
+    message = only(path)
+    assert message.content == "The race\nAt the mill."
+    assert message.additional_kwargs["subject"] == "The race"
+
+
+def test_subject_alone_is_a_message(path):
+    write(path, subject="The race")
+    assert only(path).content == "The race"
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        ("\ufffcLook", "Look"),
+        ("Look\ufffc\ufffcthere", "Look\nthere"),
+        ("Look \ufffc there", "Look  there"),
+        ("\ufffc\nLook\r", "Look"),
+        ("one\rtwo\r\nthree", "one\ntwo\nthree"),
+        ("one\n\ntwo", "one\n\ntwo"),
+        ("  as typed ", "  as typed "),
+        ("\ufffd is a real character", "\ufffd is a real character"),
+    ],
+)
+def test_marks_are_removed_and_line_breaks_kept(path, stored, shown):
+    write(path, text=stored)
+    assert only(path).content == shown
+
+
+def test_mark_of_an_app_is_removed_where_there_is_one(path):
+    bundle = "com.apple.messages.URLBalloonProvider"
+    write(path, text="https://mill.example \ufffd", balloon_bundle_id=bundle)
+    assert only(path).content == "https://mill.example"
+
+
+PREVIEW = {
+    "richLinkMetadata": {
+        "title": "The mill",
+        "summary": "Where the race begins",
+        "siteName": "Meadow News",
+        "URL": url("https://mill.example/start"),
+        "originalURL": url("https://mill.example"),
+    }
+}
+
+
+@pytest.mark.parametrize("bundle", [None, "com.apple.messages.URLBalloonProvider"])
+def test_link_preview_goes_with_its_text(path, bundle):
+    write(
+        path,
+        text="https://mill.example",
+        balloon_bundle_id=bundle,
+        payload_data=archive(**PREVIEW),
+    )
+    message = only(path)
+    assert message.content == "https://mill.example"
+    assert message.additional_kwargs["attachments"] == [
+        {
+            "type": "link",
+            "uri": "https://mill.example",
+            "title": "The mill",
+            "text": "Where the race begins",
+            "site": "Meadow News",
+        }
+    ]
+
+
+def test_link_preview_without_a_text_is_its_address(path):
+    bundle = "com.apple.messages.URLBalloonProvider"
+    payload = archive(metadata={"URL": url("https://mill.example")})
+    write(path, text="\ufffd", balloon_bundle_id=bundle, payload_data=payload)
+    assert only(path).content == "https://mill.example"
+
+
+@pytest.mark.parametrize("payload", [b"", b"bplist00\xff", archive(a=1), 5])
+def test_damaged_preview_does_not_matter(path, payload):
+    write(path, text="https://mill.example", payload_data=payload)
+    message = only(path)
+    assert message.content == "https://mill.example"
+    assert "attachments" not in message.additional_kwargs
+
+
+@pytest.mark.parametrize(
+    ("bundle", "payload", "shown"),
+    [
+        ("com.example.game", b"", "[app message]"),
+        (
+            "com.example.game",
+            archive(an="Chess", ldtext="Your move"),
+            "[Chess: Your move]",
+        ),
+        ("com.example.pay", archive(userInfo={"caption": "5 carrots"}), "[5 carrots]"),
+        ("com.apple.Handwriting.HandwritingProvider", b"\0", "[handwriting]"),
+        ("com.apple.DigitalTouchBalloonProvider", b"\0", "[drawing]"),
+        (
+            "com.apple.messages.MSMessageExtensionBalloonPlugin:000:com.example.game",
+            archive(an="Chess"),
+            "[Chess]",
+        ),
+        (
+            "com.apple.messages.Polls",
+            archive(
+                URL=url(
+                    "data:,eyJpdGVtIjp7Im9yZGVyZWRQb2xsT3B0aW9ucyI6W3sidGV4dCI6Ik1pbGwifSx7"
+                    "InRleHQiOiJPYWsifV19fQ?src=p"
+                )
+            ),
+            "[poll: Mill / Oak]",
+        ),
+        ("com.apple.messages.Polls", archive(URL=url("data:,%%%")), "[poll]"),
+    ],
+)
+def test_app_message_is_one_line_when_asked_for(path, bundle, payload, shown):
+    write(path, text="\ufffd", balloon_bundle_id=bundle, payload_data=payload)
+    assert skipped(path) == {"media": 1}
+    assert only(path, include_media=True).content == shown
+
+
+PHOTO = {"mime_type": "image/heic", "transfer_name": "IMG_1.HEIC"}
+
+
+def test_attachment_of_a_text_is_described(path):
+    write(path, text="\ufffcLook", cache_has_attachments=1, attachments=[PHOTO])
+    message = only(path)
+    assert message.content == "Look"
+    assert message.additional_kwargs["attachments"] == [
+        {"type": "photo", "name": "IMG_1.HEIC", "mime_type": "image/heic"}
+    ]
+
+
+def test_attachment_without_a_text_is_a_placeholder_when_asked_for(path):
+    write(path, text="\ufffc", cache_has_attachments=1, attachments=[PHOTO, PHOTO])
+    assert skipped(path) == {"media": 1}
+    message = only(path, include_media=True)
+    assert message.content == "[photo] [photo]"
+    assert len(message.additional_kwargs["attachments"]) == 2
+
+
+def test_attachment_without_any_text_column_is_media(path):
+    write(path, attachments=[PHOTO])
+    assert skipped(path) == {"media": 1}
+
+
+@pytest.mark.parametrize(
+    ("columns", "described"),
+    [
+        ({"mime_type": "video/mp4"}, {"type": "video", "mime_type": "video/mp4"}),
+        ({"mime_type": "image/gif"}, {"type": "gif", "mime_type": "image/gif"}),
+        (
+            {"uti": "com.apple.coreaudio-format"},
+            {"type": "audio", "mime_type": "audio/x-caf"},
+        ),
+        (
+            {"filename": "~/Library/Messages/Attachments/a/b/IMG_2.JPG"},
+            {"type": "photo", "name": "IMG_2.JPG", "mime_type": "image/jpeg"},
+        ),
+        ({"mime_type": "image/png", "is_sticker": 1}, {"type": "sticker"}),
+        ({}, {"type": "file"}),
+    ],
+)
+def test_attachment_is_told_by_what_is_known_of_it(path, columns, described):
+    write(path, text="\ufffcLook", cache_has_attachments=1, attachments=[columns])
+    (shown,) = only(path).additional_kwargs["attachments"]
+    assert shown | described == shown
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{"hide_attachment": 1}, {"filename": "~/x/A.pluginPayloadAttachment"}],
+)
+def test_images_of_previews_are_no_attachments(path, columns):
+    write(
+        path, text="https://a.example", cache_has_attachments=1, attachments=[columns]
+    )
+    assert "attachments" not in only(path).additional_kwargs
+
+
+def test_transcript_is_what_an_audio_message_says(path):
+    body = attributed_body(
+        "\ufffc", [(1, {FILE: "at_1", TRANSCRIPT: "I am nearly there"})]
+    )
+    audio = {"uti": "com.apple.coreaudio-format", "transfer_name": "Audio.caf"}
+    write(path, body=body, is_audio_message=1, attachments=[audio])
+    message = only(path)
+    assert message.content == "I am nearly there"
+    assert message.additional_kwargs["attachments"][0]["type"] == "audio"
+
+
+@pytest.mark.parametrize(
+    ("part", "reply"),
+    [
+        ("0:0:15", {"id": "A", "part": 0}),
+        ("2:0:4", {"id": "A", "part": 2}),
+        ("18446744073709551615:0:4", {"id": "A"}),
+        (None, {"id": "A"}),
+        ("odd", {"id": "A"}),
+    ],
+)
+def test_reply_names_what_it_answers(path, part, reply):
+    columns = {"thread_originator_guid": "A", "thread_originator_part": part}
+    write(path, text="Yes.", **columns)
+    assert only(path).additional_kwargs["reply_to"] == reply
+
+
+def test_previous_message_is_no_reply(path):
+    """`reply_to_guid` links most received messages to the one before."""
+    write(path, text="Yes.", reply_to_guid="A")
+    assert "reply_to" not in only(path).additional_kwargs
+
+
+def test_effects_do_not_matter(path):
+    write(path, text="Hurray", expressive_send_style_id="CKConfettiEffect")
+    kwargs = only(path).additional_kwargs
+    assert set(kwargs) == {"message_time", "sender", "events"}

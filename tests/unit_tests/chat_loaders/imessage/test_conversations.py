@@ -1,0 +1,232 @@
+"""Which chats are one conversation; rather two sessions than two people in one."""
+
+from __future__ import annotations
+
+import pytest
+
+from langchain_chatexports import IMessageChatLoader
+from tests.unit_tests.builders.chat_db import ChatDb
+
+HARE, HARE_MAIL, FOX = "+15550000001", "hare@meadow.example", "+15550000003"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "chat.db"
+
+
+def texts(path, **options):
+    return [
+        [message.content for message in session["messages"]]
+        for session in IMessageChatLoader(path, **options)
+    ]
+
+
+def metadata(path, **options):
+    return [session["metadata"] for session in IMessageChatLoader(path, **options)]
+
+
+def write_services(path, *services):
+    with ChatDb(path) as db:
+        for service in services:
+            db.chat(HARE, service=service).message(f"over {service}")
+
+
+def test_one_number_on_several_services_is_one_session(path):
+    write_services(path, "iMessage", "SMS", "RCS")
+    assert texts(path) == [["over iMessage", "over SMS", "over RCS"]]
+
+
+def test_services_stay_apart_when_asked_for(path):
+    write_services(path, "iMessage", "SMS")
+    assert texts(path, merge_services=False) == [["over SMS"], ["over iMessage"]]
+
+
+def test_merged_chats_are_in_order_of_time(path):
+    with ChatDb(path) as db:
+        blue, green = db.chat(HARE), db.chat(HARE, service="SMS")
+        for number in range(3):
+            blue.message(f"blue {number}")
+            green.message(f"green {number}")
+    assert texts(path) == [
+        ["blue 0", "green 0", "blue 1", "green 1", "blue 2", "green 2"]
+    ]
+
+
+def test_merged_session_has_the_id_of_the_first_chat(path):
+    write_services(path, "SMS", "iMessage")
+    (one,) = metadata(path)
+    assert one["id"] == f"SMS;-;{HARE}"
+
+
+def test_merged_session_has_one_sender(path):
+    with ChatDb(path) as db:
+        db.handle(HARE, person_centric_id="P1")
+        db.handle(HARE_MAIL, person_centric_id="P1")
+        db.chat(HARE_MAIL).message("by mail")
+        db.chat(HARE).message("by phone")
+    (session,) = IMessageChatLoader(path)
+    assert {m.additional_kwargs["sender"] for m in session["messages"]} == {HARE}
+
+
+@pytest.mark.parametrize("person", [None, ""])
+def test_missing_person_id_joins_nobody(path, person):
+    with ChatDb(path) as db:
+        db.handle(HARE, person_centric_id=person)
+        db.handle(FOX, person_centric_id=person)
+        db.chat(HARE).message("hare")
+        db.chat(FOX).message("fox")
+    assert len(texts(path)) == 2
+
+
+def test_contacts_join_phone_and_mail(path):
+    with ChatDb(path) as db:
+        db.chat(HARE).message("by phone")
+        db.chat(HARE_MAIL).message("by mail")
+    names = {HARE: "Hare", HARE_MAIL: "Hare"}
+    assert texts(path) == [["by mail"], ["by phone"]]
+    assert texts(path, contacts=names) == [["by phone", "by mail"]]
+
+
+def test_chats_without_listed_people_merge_by_their_identifier(path):
+    with ChatDb(path) as db:
+        db.chat(HARE, listed=False).message("blue")
+        db.chat(HARE, service="SMS", listed=False).message("green")
+        db.run("DELETE FROM handle")
+    assert texts(path) == [["blue", "green"]]
+
+
+def test_groups_of_the_same_people_stay_apart(path):
+    with ChatDb(path) as db:
+        db.chat(HARE, FOX, name="Race").message("race")
+        db.chat(HARE, FOX, name="Supper").message("supper")
+    assert len(texts(path)) == 2
+
+
+def test_group_of_one_does_not_merge_with_the_chat_of_two(path):
+    with ChatDb(path) as db:
+        db.chat(HARE).message("just us")
+        db.chat(HARE, name="Nobody else came").message("hello?")
+    assert len(texts(path)) == 2
+
+
+@pytest.mark.parametrize(("group_id", "count"), [("G1", 1), ("", 2), (None, 2)])
+def test_groups_with_one_group_id_are_one(path, group_id, count):
+    with ChatDb(path) as db:
+        for service in ("iMessage", "SMS"):
+            chat = db.chat(HARE, FOX, name="Race", service=service, group_id=group_id)
+            chat.message(service)
+    assert len(texts(path)) == count
+    assert len(texts(path, merge_services=False)) == 2
+
+
+def test_groups_that_the_lookup_links_are_one(path):
+    with ChatDb(path) as db:
+        db.run("CREATE TABLE chat_lookup (identifier TEXT, domain TEXT, chat INTEGER)")
+        for number in range(4):
+            chat = db.chat(HARE, FOX, name=f"Race {number}")
+            chat.message(f"{number}")
+        # a: 1 and 2, b: 2 and 3, so all three; 4 stands alone.
+        for identifier, chat_id in (("a", 1), ("a", 2), ("b", 2), ("b", 3), ("c", 4)):
+            db.insert("chat_lookup", identifier=identifier, domain="x", chat=chat_id)
+    assert texts(path) == [["3"], ["0", "1", "2"]]
+
+
+def test_chat_of_two_has_the_other_as_title(path):
+    with ChatDb(path) as db:
+        chat = db.chat(HARE)
+        chat.message("hers")
+        chat.message("mine", mine=True)
+    (found,) = metadata(path)
+    assert found == {
+        "id": f"iMessage;-;{HARE}",
+        "title": HARE,
+        "platform": "imessage",
+        "participants": [HARE, "Me"],
+        "owner": "Me",
+        "is_group": False,
+        "services": ["iMessage"],
+    }
+
+
+def test_group_has_its_name_as_title_and_everybody_as_participants(path):
+    with ChatDb(path) as db:
+        group = db.chat(HARE, FOX, name="The race")
+        group.message("left since then", sender=HARE_MAIL)
+        group.message("mine", mine=True)
+    (found,) = metadata(path)
+    assert found["title"] == "The race"
+    assert found["participants"] == [HARE, FOX, HARE_MAIL, "Me"]
+    assert found["is_group"] is True
+
+
+def test_group_without_a_name_has_no_title(path):
+    with ChatDb(path) as db:
+        db.chat(HARE, FOX).message("hi")
+    assert metadata(path)[0]["title"] is None
+
+
+def test_services_of_merged_chats_are_all_named(path):
+    write_services(path, "SMS", "iMessage")
+    assert metadata(path)[0]["services"] == ["SMS", "iMessage"]
+    details = IMessageChatLoader(path).inspect().details
+    assert details["services"] == {"SMS": 1, "iMessage": 1}
+
+
+@pytest.mark.parametrize(
+    ("style", "guid", "is_group"),
+    [
+        (43, "x", True),
+        (45, "x", False),
+        (None, "any;+;chat1", True),
+        (None, "any;-;chat1", False),
+        (None, "x", False),
+    ],
+)
+def test_group_is_told_by_style_then_guid_then_people(path, style, guid, is_group):
+    with ChatDb(path) as db:
+        db.chat(HARE, style=style, guid=guid).message("hi")
+    assert metadata(path)[0]["is_group"] is is_group
+
+
+def test_three_people_are_a_group_where_nothing_says_so(path):
+    with ChatDb(path) as db:
+        chat = db.chat(HARE, FOX, style=None, guid="x")
+        chat.message("a", sender=HARE)
+        chat.message("b", sender=FOX)
+        chat.message("c", mine=True)
+    assert metadata(path)[0]["is_group"] is True
+
+
+def write_three(path):
+    with ChatDb(path) as db:
+        db.chat(HARE).message("hare")
+        db.chat(FOX).message("fox")
+        db.chat(HARE, FOX, name="The Race").message("race")
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ({"include": "the race"}, ["race"]),
+        ({"include": [FOX]}, ["race", "fox"]),
+        ({"include": f"iMessage;-;{HARE}"}, ["hare"]),
+        ({"exclude": ["The Race", HARE]}, ["fox"]),
+        ({"include": "Harriet", "contacts": {HARE: "Harriet"}}, ["race", "hare"]),
+        ({"include": HARE, "contacts": {HARE: "Harriet"}}, ["race", "hare"]),
+    ],
+)
+def test_conversations_are_chosen_and_the_rest_is_counted(path, options, kept):
+    write_three(path)
+    assert [one for (one,) in texts(path, **options)] == kept
+    summary = IMessageChatLoader(path, **options).inspect()
+    assert summary.found == 3
+    assert summary.skipped.get("excluded", 0) == 3 - len(kept)
+
+
+def test_conversation_is_chosen_by_who_speaks_in_it(path):
+    with ChatDb(path) as db:
+        db.chat(HARE, listed=False).message("hare")
+        db.chat(FOX, listed=False).message("fox")
+        db.run("DROP TABLE chat; DROP TABLE chat_handle_join")
+    assert texts(path, include=HARE) == [["hare"]]

@@ -1,0 +1,158 @@
+"""Reactions belong to the message that they are about."""
+
+from __future__ import annotations
+
+import pytest
+
+from langchain_chatexports import IMessageChatLoader
+from langchain_chatexports.chat_loaders.imessage.reactions import quoted_reaction
+from tests.unit_tests.builders.chat_db import ChatDb
+
+HARE, TORTOISE = "+15550000001", "tortoise@pond.example"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "chat.db"
+
+
+def write(path, *reactions, text="Slow and steady."):
+    """Write a message, then reactions: columns, with `{guid}` for its guid."""
+    with ChatDb(path, "15") as db:
+        group = db.chat(HARE, TORTOISE)
+        guid = db.guid(group.message(text, sender=TORTOISE))
+        for columns in reactions:
+            target = columns.pop("target", None)
+            if target:
+                columns["associated_message_guid"] = target.format(guid=guid)
+            group.message(**columns)
+
+
+def reactions_of(path, **options):
+    (session,) = IMessageChatLoader(path, **options)
+    return session["messages"][0].additional_kwargs.get("reactions")
+
+
+def tapback(number, target="p:0/{guid}", **columns):
+    return {"associated_message_type": number, "target": target, **columns}
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        (2000, "❤️"),
+        (2001, "👍"),
+        (2002, "👎"),
+        (2003, "😂"),
+        (2004, "‼️"),
+        (2005, "❓"),
+        (2007, "sticker"),
+    ],
+)
+def test_reaction_is_noted_on_its_target(path, number, shown):
+    write(path, tapback(number, text="Loved “…”"))
+    assert reactions_of(path) == [{"reaction": shown, "sender": HARE}]
+
+
+def test_emoji_reaction_is_its_emoji(path):
+    write(path, tapback(2006, associated_message_emoji="🐢"))
+    assert reactions_of(path) == [{"reaction": "🐢", "sender": HARE}]
+
+
+@pytest.mark.parametrize("target", ["p:0/{guid}", "p:12/{guid}", "bp:{guid}", "{guid}"])
+def test_target_is_found_in_every_form(path, target):
+    write(path, tapback(2000, target))
+    assert reactions_of(path) == [{"reaction": "❤️", "sender": HARE}]
+
+
+def test_reaction_to_nothing_that_is_there_is_counted_only(path):
+    write(path, tapback(2000, "p:0/00000000-0000-4000-8000-999999999999"))
+    assert reactions_of(path) is None
+    assert IMessageChatLoader(path).inspect().skipped == {"reaction": 1}
+
+
+def test_removed_reaction_is_gone(path):
+    write(path, tapback(2000), tapback(3000))
+    assert reactions_of(path) is None
+
+
+def test_removal_takes_one_persons_reaction_only(path):
+    write(path, tapback(2000), tapback(2000, sender=TORTOISE), tapback(3000))
+    assert reactions_of(path) == [{"reaction": "❤️", "sender": TORTOISE}]
+
+
+def test_reactions_can_be_left_off(path):
+    write(path, tapback(2000))
+    assert reactions_of(path, attach_reactions=False) is None
+
+
+def test_reaction_kept_as_a_message_names_its_target(path):
+    write(path, tapback(2000, text="Loved “Slow and steady.”"))
+    (session,) = IMessageChatLoader(path, include_reactions=True)
+    target, reaction = session["messages"]
+    assert reaction.content == "Loved “Slow and steady.”"
+    assert reaction.additional_kwargs["reply_to"] == {"id": target.id}
+
+
+WORDS = {
+    "Loved “Slow and steady.”": "❤️",
+    "Liked “Slow and steady.”": "👍",
+    "Disliked “Slow and steady.”": "👎",
+    "Laughed at “Slow and steady.”": "😂",
+    "Emphasized “Slow and steady.”": "‼️",
+    "Questioned “Slow and steady.”": "❓",
+    "Reacted 🐢 to “Slow and steady.”": "🐢",
+}
+
+
+@pytest.mark.parametrize("text", WORDS)
+def test_reaction_in_words_is_one_if_it_quotes_an_earlier_message(path, text):
+    write(path, {"text": text})
+    assert IMessageChatLoader(path).inspect().skipped == {"reaction": 1}
+    assert reactions_of(path) == [{"reaction": WORDS[text], "sender": HARE}]
+
+
+def test_removal_in_words_takes_the_reaction_away(path):
+    write(
+        path,
+        {"text": "Loved “Slow and steady.”"},
+        {"text": "Removed a heart from “Slow and steady.”"},
+    )
+    assert IMessageChatLoader(path).inspect().skipped == {"reaction": 2}
+    assert reactions_of(path) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Loved “something that nobody wrote”",
+        "Liked an image",
+        "Edited to “Slow and steady.”",
+        "I loved “Slow and steady.”",
+        "Loved “Slow and steady.” so much",
+        "Loved Slow and steady.",
+        "“Slow and steady.”",
+    ],
+)
+def test_other_words_are_speech(path, text):
+    write(path, {"text": text})
+    assert IMessageChatLoader(path).inspect().kept == 2
+
+
+def test_reaction_in_words_to_a_later_message_is_speech(path):
+    with ChatDb(path) as db:
+        chat = db.chat(HARE)
+        chat.message("Loved “later”")
+        chat.message("later")
+    assert IMessageChatLoader(path).inspect().kept == 2
+
+
+def test_reaction_in_words_is_kept_when_asked_for(path):
+    write(path, {"text": "Loved “Slow and steady.”"})
+    assert IMessageChatLoader(path, include_reactions=True).inspect().kept == 2
+
+
+def test_quote_may_hold_quotes_and_lines():
+    found = quoted_reaction("Loved “He said “go”\nand left”")
+    assert found is not None
+    assert found.quoted == "He said “go”\nand left"
