@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         describe_base,
         describe_default_base,
     )
+    from langchain_chatexports.local_server.exporting import export_model
     from langchain_chatexports.local_server.known_bases import (
         KnownBase,
         list_bases,
@@ -48,6 +49,7 @@ __all__ = [
     "default_data_dir",
     "describe_base",
     "describe_default_base",
+    "export_model",
     "list_bases",
     "list_models",
     "score_conversations",
@@ -57,6 +59,7 @@ __all__ = [
 
 _MODULES = {
     "bases": ("BaseDescription", "describe_base", "describe_default_base"),
+    "exporting": ("export_model",),
     "known_bases": ("KnownBase", "list_bases", "suggest_base"),
     "launcher": ("LocalServer",),
     "scoring": ("TurnScore", "score_conversations"),

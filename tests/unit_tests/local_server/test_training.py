@@ -11,7 +11,13 @@ import warnings
 import openai
 import pytest
 
-from langchain_chatexports.local_server import list_models, progress
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server import (
+    describe_base,
+    export_model,
+    list_models,
+    progress,
+)
 from langchain_chatexports.local_server.base_model import BaseModel
 from langchain_chatexports.local_server.checkpoints import Checkpoints
 from langchain_chatexports.local_server.events import EventLog
@@ -191,6 +197,36 @@ def test_kept_models_are_listed_without_a_server(trained, tiny_base):
     assert (kept.base, kept.base_model) == (str(tiny_base), "tiny")
     assert kept.job_id == job.id
     assert int(kept.created_at.timestamp()) == job.finished_at
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_an_exported_model_needs_no_adapter_and_speaks_the_same(
+    trained, tiny_base, tmp_path
+):
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    *_, job, root = trained
+    target = export_model(job.fine_tuned_model, tmp_path / "merged", data_dir=root)
+    assert describe_base(target).name == "merged"
+    assert {path.name for path in tmp_path.iterdir()} == {"merged"}
+    ids = torch.tensor([[5, 6, 7]])
+    merged = AutoModelForCausalLM.from_pretrained(target).eval()
+    plain = AutoModelForCausalLM.from_pretrained(tiny_base)
+    tuned = PeftModel.from_pretrained(plain, list_models(root)[0].path).eval()
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            merged(input_ids=ids).logits, tuned(input_ids=ids).logits
+        )
+
+
+def test_an_export_over_something_or_of_nothing_is_refused(trained, tmp_path):
+    *_, job, root = trained
+    with pytest.raises(LocalServerError, match="exists"):
+        export_model(job.fine_tuned_model, tmp_path, data_dir=root)
+    with pytest.raises(LocalServerError, match=job.fine_tuned_model):
+        export_model("ft:x", tmp_path / "new", data_dir=root)
 
 
 def test_a_model_of_another_base_is_neither_listed_nor_served(trained, make_service):
