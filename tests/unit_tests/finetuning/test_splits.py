@@ -98,6 +98,39 @@ def test_a_planted_near_copy_does_not_cross():
     assert crossing == []
 
 
+STORY = "So I told the fox that the race would begin at noon, rain or shine."
+VARIANTS = (
+    STORY,
+    STORY.upper(),
+    STORY.replace("noon", "moon"),
+    f"  {STORY}\n",
+    f"No way.\n\n{STORY}\n\nBelieve me, it was as I say, and nobody knows it yet.",
+    f"ok\n{STORY[:-1]} ...",
+)
+
+
+@given(
+    places=st.lists(
+        st.tuples(st.integers(0, 9), st.integers(0, 5), st.sampled_from(VARIANTS)),
+        min_size=2,
+        max_size=6,
+    ),
+    overlap=st.integers(0, 3),
+)
+@settings(max_examples=40, deadline=None)
+def test_no_copy_crosses_wherever_it_is_planted(places, overlap):
+    sessions = _sessions()
+    for session, message, variant in places:
+        sessions[session]["messages"][message].content = variant
+    splits = split_examples(_traced(sessions, size=4, overlap=overlap))
+    holding = [
+        name
+        for name, part in splits.parts().items()
+        if any("the fox that" in str(item.example).casefold() for item in part)
+    ]
+    assert len(holding) <= 1
+
+
 def test_a_planted_copy_of_a_window_does_not_cross():
     sessions = _sessions()
     for copied, message in zip(
