@@ -89,6 +89,22 @@ class ServerAccess:
         finally:
             await made.close()
 
+    def pinned(self, client: Any) -> ServerAccess:
+        """Give access to the same server with the same key, whatever is set later.
+
+        Args:
+            client: A client that `client` or `async_client` gave.
+        """
+        if self._client is not None or self._async_client is not None:
+            return self
+        resolved = {
+            "base_url": str(client.base_url),
+            "api_key": client.api_key,
+            "organization": client.organization,
+            "project": client.project,
+        }
+        return ServerAccess(self._settings | resolved, timeout=self._timeout)
+
     def chat_access(self, client: Any) -> ChatAccess:
         """Remember for chats how a client reaches the server.
 

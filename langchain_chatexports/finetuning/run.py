@@ -48,6 +48,7 @@ class FineTuningRun:
         job: FineTuningJob,
         *,
         server: str,
+        access: ServerAccess,
         chats: ChatAccess,
         hides: Callable[[str], str] = str,
     ) -> None:
@@ -57,12 +58,14 @@ class FineTuningRun:
             tuner: The settings: server, key, pauses, what to delete.
             job: The SDK's job.
             server: The server's base URL, for errors.
+            access: How requests reach the server.
             chats: How chats reach the server.
             hides: Takes what is private out of a server's message.
         """
         self._tuner = tuner
         self._job = job
         self._server = server
+        self._access = access
         self._chats = chats
         self._hides = hides
 
@@ -275,10 +278,6 @@ class FineTuningRun:
     @property
     def _clock(self) -> Clock:
         return self._tuner.clock
-
-    @property
-    def _access(self) -> ServerAccess:
-        return self._tuner.access()
 
     def _watch(self, deadline: Deadline) -> Watch:
         return Watch(

@@ -4,42 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from langchain_core.chat_loaders import BaseChatLoader
-from langchain_core.runnables.base import RunnableSerializable
-from pydantic import (
-    ConfigDict,
-    Field,
-    PositiveFloat,
-    PositiveInt,
-    PrivateAttr,
-    SecretStr,
-    ValidationError,
-    field_validator,
-)
+from pydantic import ValidationError
 
 from langchain_chatexports.exceptions import FineTuningError
-from langchain_chatexports.finetuning.clients import ServerAccess
 from langchain_chatexports.finetuning.drivers import adrive, ahold, drive, hold
-from langchain_chatexports.finetuning.estimate import TrainingEstimate
 from langchain_chatexports.finetuning.ordering import (
     checked_examples,
     require_agreement,
     training_file,
 )
-from langchain_chatexports.finetuning.orders import DATA_KEY, KEY, Order
-from langchain_chatexports.finetuning.protocol import Clock, Deadline, ask
+from langchain_chatexports.finetuning.orders import Order
+from langchain_chatexports.finetuning.protocol import Deadline, ask
 from langchain_chatexports.finetuning.run import FineTuningRun, name_job_on_interrupt
 from langchain_chatexports.finetuning.server_errors import Situation
+from langchain_chatexports.finetuning.settings import FineTunerSettings
 from langchain_chatexports.finetuning.submission import Submission
 from langchain_chatexports.finetuning.tracing import atraced, traced
-from langchain_chatexports.finetuning.validation import TrainingMethod
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from langchain_core.runnables import RunnableConfig, RunnableSequence
     from langchain_openai import ChatOpenAI
@@ -53,12 +40,9 @@ __all__ = ["ChatFineTuner"]
 logger = logging.getLogger(__name__)
 
 _MINIMUM = 10
-_MOST_METADATA = 14  # 16, and two are ours.
-_LONGEST_KEY = 64
-_LONGEST_VALUE = 512
 
 
-class ChatFineTuner(RunnableSerializable[Any, Any]):
+class ChatFineTuner(FineTunerSettings):
     """Fine-tune a chat model on any server that speaks OpenAI's protocol.
 
     A Runnable from examples, sessions, a loader or a JSONL path to a chat model. It
@@ -70,120 +54,6 @@ class ChatFineTuner(RunnableSerializable[Any, Any]):
     `tuner.invoke` would send the sessions to the tuned model as a prompt. In functions
     use `submit`.
     """
-
-    model_config = ConfigDict(
-        extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True
-    )
-
-    model: str
-    """The base model."""
-
-    base_url: str | None = None
-    """The server; without it `OPENAI_BASE_URL`, else OpenAI."""
-
-    api_key: SecretStr | None = None
-    """The server's key; without it `OPENAI_API_KEY`."""
-
-    organization: str | None = None
-    """Sent as `OpenAI-Organization`."""
-
-    project: str | None = None
-    """Sent as `OpenAI-Project`."""
-
-    default_headers: dict[str, str] | None = Field(
-        default=None, exclude=True, repr=False
-    )
-    """Headers of every request, chats included."""
-
-    client: Any = Field(default=None, exclude=True, repr=False)
-    """An `OpenAI` or `AzureOpenAI` to use instead of the settings above."""
-
-    async_client: Any = Field(default=None, exclude=True, repr=False)
-    """An `AsyncOpenAI` or `AsyncAzureOpenAI` for the async methods."""
-
-    suffix: str | None = Field(default=None, max_length=64)
-    """A part of the tuned model's name."""
-
-    seed: int | None = None
-    """For the same result from the same order, where the server can."""
-
-    method: TrainingMethod = "supervised"
-    """`supervised` on answers, or `dpo` on pairs of answers."""
-
-    n_epochs: Literal["auto"] | PositiveInt = "auto"
-    """Passes over the examples."""
-
-    batch_size: Literal["auto"] | PositiveInt = "auto"
-    """Examples a step."""
-
-    learning_rate_multiplier: Literal["auto"] | PositiveFloat = "auto"
-    """Factor on the server's learning rate."""
-
-    validation_examples: Any = Field(default=None, exclude=True, repr=False)
-    """Examples to measure with, in any of the input's forms."""
-
-    metadata: dict[str, str] | None = Field(default=None, repr=False)
-    """Up to 14 labels on the job."""
-
-    extra_body: dict[str, Any] | None = Field(default=None, repr=False)
-    """Further fields of the job that this server understands."""
-
-    poll_interval: PositiveFloat = 2.0
-    """Seconds between the first looks at the job."""
-
-    max_poll_interval: PositiveFloat = 60.0
-    """Seconds between looks after a while."""
-
-    timeout: PositiveFloat | None = None
-    """Seconds for all of `invoke`; the job itself goes on after that."""
-
-    max_billed_tokens: PositiveInt | None = None
-    """Refuse, before anything is sent, what may be billed for more."""
-
-    confirm: Callable[[TrainingEstimate], bool] | None = Field(
-        default=None, exclude=True, repr=False
-    )
-    """Asked, before anything is sent, whether to order."""
-
-    delete_training_file: bool = False
-    """Delete the uploaded files after the job's end, also if it failed."""
-
-    file_expires_after: int | None = Field(default=None, ge=3600, le=2_592_000)
-    """Seconds after which the server deletes the uploaded files by itself."""
-
-    run_again: bool = False
-    """Order a new job each time, though there is one of the same order."""
-
-    on_event: Callable[[Any], object] | None = Field(
-        default=None, exclude=True, repr=False
-    )
-    """Gets the SDK's events while waiting, oldest first, each once."""
-
-    allow_trailing: bool = False
-    """Let examples pass that do not end with the assistant; OpenAI refuses them."""
-
-    chat_model_kwargs: dict[str, Any] = Field(
-        default_factory=lambda: {"temperature": 1}, repr=False
-    )
-    """Arguments of the chat model that comes out."""
-
-    _clock: Clock = PrivateAttr(default_factory=Clock)
-    _request_timeout: float = PrivateAttr(default=30.0)
-
-    @field_validator("metadata")
-    @classmethod
-    def _fits_the_protocol(cls, value: dict[str, str] | None) -> dict[str, str] | None:
-        for key, text in (value or {}).items():
-            if len(key) > _LONGEST_KEY or len(text) > _LONGEST_VALUE:
-                msg = "metadata keys have up to 64 characters, values up to 512."
-                raise ValueError(msg)
-            if key in {KEY, DATA_KEY}:
-                msg = f"the metadata key {key} is the tuner's own."
-                raise ValueError(msg)
-        if value is not None and len(value) > _MOST_METADATA:
-            msg = f"metadata has up to {_MOST_METADATA} keys beside the tuner's own."
-            raise ValueError(msg)
-        return value
 
     def invoke(
         self,
@@ -287,26 +157,6 @@ class ChatFineTuner(RunnableSerializable[Any, Any]):
             job = await adrive(self._retrieve(job_id, client), client, self.clock)
             return self._run_of(job, client)
 
-    @property
-    def clock(self) -> Clock:
-        """The time that pauses and timeouts are measured in."""
-        return self._clock
-
-    def access(self) -> ServerAccess:
-        """Give what reaches the server."""
-        return ServerAccess(
-            {
-                "base_url": self.base_url,
-                "api_key": self.api_key and self.api_key.get_secret_value(),
-                "organization": self.organization,
-                "project": self.project,
-                "default_headers": self.default_headers,
-            },
-            self.client,
-            self.async_client,
-            self._request_timeout,
-        )
-
     def tell(self, event: FineTuningJobEvent) -> None:
         """Hand an event to `on_event`; its errors do not stop the waiting."""
         if self.on_event is None:
@@ -405,11 +255,13 @@ class ChatFineTuner(RunnableSerializable[Any, Any]):
     def _run_of(
         self, job: Any, client: Any, hides: Callable[[str], str] = str
     ) -> FineTuningRun:
+        access = self.access().pinned(client)
         return FineTuningRun(
             self,
             job,
             server=_public_url(client),
-            chats=self.access().chat_access(client),
+            access=access,
+            chats=access.chat_access(client),
             hides=_without_key(client, hides),
         )
 
@@ -439,31 +291,6 @@ class ChatFineTuner(RunnableSerializable[Any, Any]):
             )
             raise TypeError(msg)
         return cast("RunnableSequence[Any, Any]", super().__ror__(other))
-
-    @property
-    def InputType(self) -> Any:  # noqa: N802 - langchain-core's name
-        """The input type that schemas show."""
-        return Any
-
-    @property
-    def OutputType(self) -> Any:  # noqa: N802 - langchain-core's name
-        """The output type that schemas show."""
-        return Any
-
-    @property
-    def lc_secrets(self) -> dict[str, str]:
-        """Where the key comes from when a serialized tuner is loaded."""
-        return {"api_key": "OPENAI_API_KEY"}
-
-    @classmethod
-    def is_lc_serializable(cls) -> bool:
-        """Settings are serialized; keys, clients, callables and data are not."""
-        return True
-
-    @classmethod
-    def get_lc_namespace(cls) -> list[str]:
-        """Give one stable namespace, whatever module the class is in."""
-        return ["langchain_chatexports", "finetuning"]
 
 
 def _refuse_arguments(kwargs: Mapping[str, Any]) -> None:

@@ -50,10 +50,10 @@ def test_the_environment_serves_both_where_nothing_is_given(
     monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     tuner = make_tuner(server, base_url=None, api_key=None)
-    run = tuner.submit(make_examples()).wait()
+    run = tuner.submit(make_examples())
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/elsewhere")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-another")
-    assert chat(run.chat_model()) == "Slow and steady"
+    assert chat(run.wait().chat_model()) == "Slow and steady"
 
 
 def test_a_suffix_with_codex_does_not_switch_to_the_responses_api(

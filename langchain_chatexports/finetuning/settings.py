@@ -1,0 +1,197 @@
+"""The tuner's settings: checked when given, serialized without secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from langchain_core.runnables.base import RunnableSerializable
+from pydantic import (
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    PrivateAttr,
+    SecretStr,
+    field_validator,
+)
+
+from langchain_chatexports.finetuning.clients import ServerAccess
+from langchain_chatexports.finetuning.estimate import TrainingEstimate
+from langchain_chatexports.finetuning.orders import DATA_KEY, KEY
+from langchain_chatexports.finetuning.protocol import Clock
+from langchain_chatexports.finetuning.validation import TrainingMethod
+
+__all__ = ["FineTunerSettings"]
+
+_MOST_METADATA = 14  # 16, and two are ours.
+_LONGEST_KEY = 64
+_LONGEST_VALUE = 512
+
+
+class FineTunerSettings(RunnableSerializable[Any, Any]):
+    """What `ChatFineTuner` is told: server, model, numbers, limits.
+
+    Keys, headers, clients, callables and data are neither serialized nor shown.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True
+    )
+
+    model: str
+    """The base model."""
+
+    base_url: str | None = None
+    """The server; without it `OPENAI_BASE_URL`, else OpenAI."""
+
+    api_key: SecretStr | None = None
+    """The server's key; without it `OPENAI_API_KEY`."""
+
+    organization: str | None = None
+    """Sent as `OpenAI-Organization`."""
+
+    project: str | None = None
+    """Sent as `OpenAI-Project`."""
+
+    default_headers: dict[str, str] | None = Field(
+        default=None, exclude=True, repr=False
+    )
+    """Headers of every request, chats included."""
+
+    client: Any = Field(default=None, exclude=True, repr=False)
+    """An `OpenAI` or `AzureOpenAI` to use instead of the settings above."""
+
+    async_client: Any = Field(default=None, exclude=True, repr=False)
+    """An `AsyncOpenAI` or `AsyncAzureOpenAI` for the async methods."""
+
+    suffix: str | None = Field(default=None, max_length=64)
+    """A part of the tuned model's name."""
+
+    seed: int | None = None
+    """For the same result from the same order, where the server can."""
+
+    method: TrainingMethod = "supervised"
+    """`supervised` on answers, or `dpo` on pairs of answers."""
+
+    n_epochs: Literal["auto"] | PositiveInt = "auto"
+    """Passes over the examples."""
+
+    batch_size: Literal["auto"] | PositiveInt = "auto"
+    """Examples a step."""
+
+    learning_rate_multiplier: Literal["auto"] | PositiveFloat = "auto"
+    """Factor on the server's learning rate."""
+
+    validation_examples: Any = Field(default=None, exclude=True, repr=False)
+    """Examples to measure with, in any of the input's forms."""
+
+    metadata: dict[str, str] | None = Field(default=None, repr=False)
+    """Up to 14 labels on the job."""
+
+    extra_body: dict[str, Any] | None = Field(default=None, repr=False)
+    """Further fields of the job that this server understands."""
+
+    poll_interval: PositiveFloat = 2.0
+    """Seconds between the first looks at the job."""
+
+    max_poll_interval: PositiveFloat = 60.0
+    """Seconds between looks after a while."""
+
+    timeout: PositiveFloat | None = None
+    """Seconds for all of `invoke`; the job itself goes on after that."""
+
+    max_billed_tokens: PositiveInt | None = None
+    """Refuse, before anything is sent, what may be billed for more."""
+
+    confirm: Callable[[TrainingEstimate], bool] | None = Field(
+        default=None, exclude=True, repr=False
+    )
+    """Asked, before anything is sent, whether to order."""
+
+    delete_training_file: bool = False
+    """Delete the uploaded files after the job's end, also if it failed."""
+
+    file_expires_after: int | None = Field(default=None, ge=3600, le=2_592_000)
+    """Seconds after which the server deletes the uploaded files by itself."""
+
+    run_again: bool = False
+    """Order a new job each time, though there is one of the same order."""
+
+    on_event: Callable[[Any], object] | None = Field(
+        default=None, exclude=True, repr=False
+    )
+    """Gets the SDK's events while waiting, oldest first, each once."""
+
+    allow_trailing: bool = False
+    """Let examples pass that do not end with the assistant; OpenAI refuses them."""
+
+    chat_model_kwargs: dict[str, Any] = Field(
+        default_factory=lambda: {"temperature": 1}, repr=False
+    )
+    """Arguments of the chat model that comes out."""
+
+    _clock: Clock = PrivateAttr(default_factory=Clock)
+    _request_timeout: float = PrivateAttr(default=30.0)
+
+    @field_validator("metadata")
+    @classmethod
+    def _fits_the_protocol(cls, value: dict[str, str] | None) -> dict[str, str] | None:
+        for key, text in (value or {}).items():
+            if len(key) > _LONGEST_KEY or len(text) > _LONGEST_VALUE:
+                msg = "metadata keys have up to 64 characters, values up to 512."
+                raise ValueError(msg)
+            if key in {KEY, DATA_KEY}:
+                msg = f"the metadata key {key} is the tuner's own."
+                raise ValueError(msg)
+        if value is not None and len(value) > _MOST_METADATA:
+            msg = f"metadata has up to {_MOST_METADATA} keys beside the tuner's own."
+            raise ValueError(msg)
+        return value
+
+    @property
+    def clock(self) -> Clock:
+        """The time that pauses and timeouts are measured in."""
+        return self._clock
+
+    def access(self) -> ServerAccess:
+        """Give what reaches the server."""
+        return ServerAccess(
+            {
+                "base_url": self.base_url,
+                "api_key": self.api_key and self.api_key.get_secret_value(),
+                "organization": self.organization,
+                "project": self.project,
+                "default_headers": self.default_headers,
+            },
+            self.client,
+            self.async_client,
+            self._request_timeout,
+        )
+
+    @property
+    def InputType(self) -> Any:  # noqa: N802 - langchain-core's name
+        """The input type that schemas show."""
+        return Any
+
+    @property
+    def OutputType(self) -> Any:  # noqa: N802 - langchain-core's name
+        """The output type that schemas show."""
+        return Any
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """Where the key comes from when a serialized tuner is loaded."""
+        return {"api_key": "OPENAI_API_KEY"}
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Settings are serialized; keys, clients, callables and data are not."""
+        return True
+
+    @classmethod
+    def get_lc_namespace(cls) -> list[str]:
+        """Give our tuner one stable namespace, whatever module it is in."""
+        if cls.__module__.split(".", 1)[0] == "langchain_chatexports":
+            return ["langchain_chatexports", "finetuning"]
+        return cls.__module__.split(".")
