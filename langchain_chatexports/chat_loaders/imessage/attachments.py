@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from langchain_chatexports.chat_loaders.imessage.queries import AttachmentRow
+    from langchain_chatexports.chat_loaders.imessage.rows import AttachmentRow
 
 __all__ = ["describe_attachments", "media_placeholder"]
 

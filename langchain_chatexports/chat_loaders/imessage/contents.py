@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from langchain_chatexports.chat_loaders.imessage.edits import EditHistory
-    from langchain_chatexports.chat_loaders.imessage.queries import (
+    from langchain_chatexports.chat_loaders.imessage.rows import (
         AttachmentRow,
         Details,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.chat_loaders.imessage.groups import Groups
-from langchain_chatexports.chat_loaders.imessage.queries import Chat
+from langchain_chatexports.chat_loaders.imessage.rows import Chat
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     )
 
     from langchain_chatexports.chat_loaders.imessage.people import People
-    from langchain_chatexports.chat_loaders.imessage.queries import Activity, Queries
+    from langchain_chatexports.chat_loaders.imessage.queries import Queries
+    from langchain_chatexports.chat_loaders.imessage.rows import Activity
 
 __all__ = ["Conversation", "group_conversations"]
 

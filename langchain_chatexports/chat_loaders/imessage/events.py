@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from langchain_chatexports.chat_loaders.imessage.queries import Details
+    from langchain_chatexports.chat_loaders.imessage.rows import Details
 
 __all__ = ["describe_event", "is_own_location"]
 

@@ -29,6 +29,7 @@ from langchain_chatexports.chat_loaders.imessage.messages import (
 )
 from langchain_chatexports.chat_loaders.imessage.people import People
 from langchain_chatexports.chat_loaders.imessage.queries import Queries
+from langchain_chatexports.chat_loaders.imessage.schema import Schema
 from langchain_chatexports.chat_loaders.imessage.sources import (
     default_path,
     find_database,
@@ -166,7 +167,7 @@ class IMessageChatLoader(ChatExportLoader):
         with open_database(database) as connection:
             queries = Queries(
                 connection,
-                database,
+                Schema(connection, database),
                 include_deleted=self.include_deleted,
                 include_orphans=self.include_orphans,
             )

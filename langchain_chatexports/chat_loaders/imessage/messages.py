@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.base import MessageTime
     from langchain_chatexports.chat_loaders.imessage.conversations import Conversation
     from langchain_chatexports.chat_loaders.imessage.people import People
-    from langchain_chatexports.chat_loaders.imessage.queries import Details, Queries
+    from langchain_chatexports.chat_loaders.imessage.queries import Queries
+    from langchain_chatexports.chat_loaders.imessage.rows import Details
 
 __all__ = ["REASON_OF_KIND", "Context", "ConversationReader", "Owner"]
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
     from langchain_chatexports.chat_loaders.imessage.contacts import Contacts
-    from langchain_chatexports.chat_loaders.imessage.queries import Handle
+    from langchain_chatexports.chat_loaders.imessage.rows import Handle
 
 __all__ = ["People"]
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import HumanMessage
 
-    from langchain_chatexports.chat_loaders.imessage.queries import Details
+    from langchain_chatexports.chat_loaders.imessage.rows import Details
 
 __all__ = [
     "QuotedReaction",

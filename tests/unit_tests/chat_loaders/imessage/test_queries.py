@@ -7,6 +7,7 @@ import pytest
 from langchain_chatexports import IMessageChatLoader
 from langchain_chatexports.chat_loaders.imessage.database import open_database
 from langchain_chatexports.chat_loaders.imessage.queries import Queries
+from langchain_chatexports.chat_loaders.imessage.schema import Schema
 from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.chat_db import COLUMNS_SINCE, VERSIONS, ChatDb
 from tests.unit_tests.builders.typedstream import attributed_body
@@ -175,7 +176,7 @@ def test_database_without_any_index_is_read(path):
 
 def plan_of(path):
     with open_database(path) as connection:
-        queries = Queries(connection, path)
+        queries = Queries(connection, Schema(connection, path))
         sql = f"EXPLAIN QUERY PLAN {queries._messages} (1)"
         return " ".join(row[3] for row in connection.execute(sql))
 

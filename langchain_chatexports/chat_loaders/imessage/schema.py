@@ -1,0 +1,83 @@
+"""Which tables, columns and indexes a database has.
+
+Column sets differ between macOS versions and even between machines on one version, so
+nothing here asks for a version: `PRAGMA table_info` decides, and a column that is
+missing reads as `NULL`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from langchain_chatexports.exceptions import ExportFormatError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+__all__ = ["Schema"]
+
+_TABLES = (
+    "message",
+    "handle",
+    "chat",
+    "chat_message_join",
+    "chat_handle_join",
+    "chat_recoverable_message_join",
+    "chat_lookup",
+    "attachment",
+    "message_attachment_join",
+)
+_NEEDED = ("message", "chat_message_join")
+
+
+class Schema:
+    """The schema of one open database."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        """Ask for the columns of all tables that are of use.
+
+        Raises:
+            ExportFormatError: If the tables of Messages are not there.
+        """
+        self._connection = connection
+        self._columns = {table: self._columns_of(table) for table in _TABLES}
+        for table in _NEEDED:
+            if not self.has(table):
+                msg = (
+                    f"{path} has no table '{table}': it is another application's "
+                    "database, or an empty one. Give the path of chat.db or sms.db."
+                )
+                raise ExportFormatError(msg)
+
+    def has(self, table: str, *columns: str) -> bool:
+        """Tell whether there is a table with all these columns."""
+        there = self._columns[table]
+        return bool(there) and there.issuperset(name.lower() for name in columns)
+
+    def column(self, table: str, name: str) -> str:
+        """Name a column by its table's first letter, or `NULL` if it is missing."""
+        known = name == "ROWID" or self.has(table, name)
+        return f"{table[0]}.{name}" if known else "NULL"
+
+    def is_indexed(self, table: str, column: str) -> bool:
+        """Tell whether rows of a table are found by this column without a scan."""
+        listed = self._connection.execute(f"PRAGMA index_list({table})")
+        names = [row[1] for row in listed if not row[4]]  # A partial one is no help.
+        for name in names:
+            quoted = name.replace('"', '""')
+            parts = self._connection.execute(
+                f'PRAGMA index_info("{quoted}")'
+            ).fetchall()
+            if parts and parts[0][2] == column:
+                return True
+        return False
+
+    def is_row_id_the_key(self) -> bool:
+        """Tell whether `message.ROWID` finds a row; a plain copy's column does not."""
+        rows = self._connection.execute("PRAGMA table_info(message)").fetchall()
+        return all(row[5] for row in rows if row[1].lower() == "rowid")
+
+    def _columns_of(self, table: str) -> frozenset[str]:
+        rows = self._connection.execute(f"PRAGMA table_info({table})")
+        return frozenset(row[1].lower() for row in rows)
