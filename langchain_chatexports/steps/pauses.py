@@ -27,25 +27,27 @@ class _Kind(NamedTuple):
     mean: float
     spread: float
     share: float
+    weight: float = 0.0
+    """Of an expectation: as many pauses of the thread say as much."""
 
 
 _Kinds: TypeAlias = tuple[_Kind, ...]
 
 # What a thread is taken to be like until its own pauses say otherwise: bubbles in a
-# burst, replies, and silences between conversations.
+# burst, replies, and silences between conversations. The pace inside of conversations
+# differs less than the silences do, and so it has more weight. The numbers were chosen
+# on the mixtures of benchmarks/split_sessions.py, and on threads of very even pauses.
 _EXPECTED = (
-    _Kind(math.log2(15), 1.2, 0.45),
-    _Kind(math.log2(2 * 60), 1.5, 0.45),
-    _Kind(math.log2(8 * 60 * 60), 1.8, 0.10),
+    _Kind(math.log2(15), 1.2, 0.45, 20),
+    _Kind(math.log2(2 * 60), 1.5, 0.45, 20),
+    _Kind(math.log2(8 * 60 * 60), 1.8, 0.10, 3),
 )
 # The same of people who write like letters: replies take an hour or so.
 _OCTAVES_TO_LETTERS = 5
 _EXPECTED_OF_LETTERS = tuple(
     kind._replace(mean=kind.mean + _OCTAVES_TO_LETTERS) for kind in _EXPECTED
 )
-# How many pauses of the thread weigh as much as the expectation: of a kind's place and
-# spread, and of the shares. Chosen on the mixtures of benchmarks/split_sessions.py.
-_WEIGHT_OF_KIND = 3.0
+# As the weights, for the shares of the three kinds.
 _WEIGHT_OF_SHARES = 20.0
 
 _BINS_AN_OCTAVE = 4
@@ -84,7 +86,7 @@ def automatic_gap(pauses: Iterable[float]) -> float:
 
     The logarithms of the pauses are taken as a mixture of three normal distributions
     (bursts, replies, silences), fitted by expectation maximization from an expectation
-    that a few dozen pauses outweigh. The gap is the pause at which a silence becomes
+    that some dozens of pauses outweigh. The gap is the pause at which a silence becomes
     the likelier explanation. Where that would make most pauses silences, the thread is
     fitted again, from the expectation that its replies take an hour or so.
 
@@ -175,11 +177,11 @@ def _improved(
 
 def _updated(expected: _Kind, total: Sequence[float], everything: int) -> _Kind:
     explained, first, second = total
-    weight = explained + _WEIGHT_OF_KIND
-    mean = (first + _WEIGHT_OF_KIND * expected.mean) / weight
+    weight = explained + expected.weight
+    mean = (first + expected.weight * expected.mean) / weight
     scatter = second - 2 * mean * first + explained * mean * mean
     held = expected.spread**2 + (mean - expected.mean) ** 2
-    variance = (scatter + _WEIGHT_OF_KIND * held) / weight
+    variance = (scatter + expected.weight * held) / weight
     share = (explained + _WEIGHT_OF_SHARES * expected.share) / (
         everything + _WEIGHT_OF_SHARES
     )

@@ -11,7 +11,15 @@ from typing import Any
 __all__ = ["microseconds_of", "text_of"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_FRACTION = re.compile(r"\.(\d+)")
+# ISO 8601 as tables have it. Python's own reader takes other forms in each version.
+_ISO = re.compile(
+    r"(?P<year>\d{4})-(?P<month>\d\d?)-(?P<day>\d\d?)"
+    r"(?:[T ]+(?P<hour>\d\d?):(?P<minute>\d\d)"
+    r"(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?"
+    r" ?(?:Z|UTC|GMT|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?)?)?",
+    re.IGNORECASE,
+)
+_PARTS = ("year", "month", "day", "hour", "minute", "second")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 # Numbers of this size and more are in the next smaller unit: in seconds, 10**11 is in
 # the year 5138.
@@ -69,18 +77,25 @@ def _of_number(value: float) -> int | None:
 def _of_string(text: str) -> int | None:
     if _NUMBER.fullmatch(text):
         return _of_number(float(text) if "." in text else int(text))
-    # Python 3.10 reads neither `Z` nor fractions of other lengths.
-    iso = re.sub(r"(?: ?UTC|Z)$", "+00:00", text)
-    iso = _FRACTION.sub(lambda match: f".{match[1][:6]:0<6}", iso, count=1)
-    iso = re.sub(r" ?([+-]\d{2}):?(\d{2})$", r"\1:\2", iso)
-    try:
-        return _of_datetime(datetime.fromisoformat(iso))
-    except ValueError:
-        pass
+    iso = _ISO.fullmatch(text)
+    if iso is not None:
+        return _of_iso(iso)
     try:
         return _of_datetime(parsedate_to_datetime(text))
     except (ValueError, TypeError, IndexError):
         return None
+
+
+def _of_iso(iso: re.Match[str]) -> int | None:
+    year, month, day, hour, minute, second = (int(iso[part] or 0) for part in _PARTS)
+    fraction = int(f"{iso['fraction'] or '':0<6}"[:6])
+    offset = timedelta(hours=int(iso["hours"] or 0), minutes=int(iso["minutes"] or 0))
+    try:
+        zone = timezone(-offset if iso["sign"] == "-" else offset)
+        moment = datetime(year, month, day, hour, minute, second, fraction, zone)
+    except ValueError:
+        return None
+    return _of_datetime(moment)
 
 
 def _of_datetime(moment: datetime) -> int | None:

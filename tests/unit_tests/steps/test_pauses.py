@@ -45,6 +45,14 @@ def test_automatic_gap_is_better_than_a_fixed_one_over_all_paces(minutes):
     assert automatic > fixed + 1
 
 
+@pytest.mark.parametrize("silence", [1800, 3600, 7200, 86_400])
+@pytest.mark.parametrize("reply", [2, 10, 30, 60, 120])
+@pytest.mark.parametrize("conversations", [3, 10, 50])
+def test_very_even_pauses_are_told_apart(reply, silence, conversations):
+    pauses = [reply] * 10 * conversations + [silence] * (conversations - 1)
+    assert reply < automatic_gap(pauses) < silence
+
+
 @given(st.lists(st.floats(0, 1e10)))
 def test_gap_is_within_its_bounds(pauses):
     assert SHORTEST_GAP <= automatic_gap(pauses) <= LONGEST_GAP
