@@ -1,0 +1,17 @@
+"""The blocks of docs/imessage.md do what the page says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.unit_tests.builders.pages import read_page
+
+
+def test_blocks_print_what_the_page_says(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": __name__}
+    blocks = read_page("imessage.md")
+    assert len(blocks) == 5
+    for block in blocks:
+        exec(compile(block.code, "docs/imessage.md", "exec"), names)  # noqa: S102 - ours
+        assert capsys.readouterr().out == (block.output or ""), block.code
