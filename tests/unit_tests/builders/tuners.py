@@ -83,7 +83,7 @@ def chat(model: BaseChatOpenAI, text: str = "Ready?") -> str:
         return str(model.invoke(text).content)
     finally:
         model.root_client.close()
-        _forget_clients()
+        forget_clients()
 
 
 async def achat(model: BaseChatOpenAI, text: str = "Ready?") -> str:
@@ -92,10 +92,11 @@ async def achat(model: BaseChatOpenAI, text: str = "Ready?") -> str:
         return "".join([str(chunk.content) async for chunk in model.astream(text)])
     finally:
         await model.root_async_client.close()
-        _forget_clients()
+        forget_clients()
 
 
-def _forget_clients() -> None:
+def forget_clients() -> None:
+    """Empty langchain-openai's cache of connections."""
     # It keeps them by their URL, and a later server could get the same port.
     for name in ("_cached_sync_httpx_client", "_cached_async_httpx_client"):
         getattr(_client_utils, name).cache_clear()
