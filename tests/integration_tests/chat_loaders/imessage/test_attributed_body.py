@@ -1,0 +1,91 @@
+"""Other people's tools look at the decoder: an independent reader, and a fuzzer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from langchain_chatexports.chat_loaders.imessage.attributed_body import (
+    decode_attributed_body,
+    decode_attributes,
+)
+from tests.unit_tests.builders.typedstream import (
+    MENTION,
+    PART,
+    attributed_body,
+    utf16_length,
+)
+
+_FUZZ_SECONDS = 20
+_FUZZER = Path(__file__).with_name("fuzz_attributed_body.py")
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=400)
+values = st.integers(-(2**31), 2**31 - 1) | texts | st.binary(max_size=40)
+attributes = st.dictionaries(st.sampled_from([PART, MENTION, "x"]), values, min_size=1)
+
+
+@st.composite
+def bodies(draw: st.DrawFn) -> bytes:
+    text = draw(texts | texts.map(lambda text: text * 120))
+    cut = draw(st.integers(0, utf16_length(text)))
+    lengths = [length for length in (cut, utf16_length(text) - cut) if length]
+    runs = [(length, draw(attributes)) for length in lengths]
+    return attributed_body(text, runs, mutable=draw(st.booleans()))
+
+
+def by_pytypedstream(body: bytes) -> tuple[str, list[tuple[int, dict[str, Any]]]]:
+    """Read a body with pytypedstream, which Messages knows nothing of."""
+    typedstream = pytest.importorskip("typedstream")
+    root = typedstream.unarchive_from_data(body)
+    string, *rest = [value for group in root.contents for value in group.values]
+    runs, known = [], {}
+    while rest:
+        number, length, *rest = rest
+        if number not in known:
+            dictionary, *rest = rest
+            known[number] = {
+                key.value: plain(item) for key, item in dictionary.contents.items()
+            }
+        runs.append((length, known[number]))
+    return string.value, runs
+
+
+def plain(item: Any) -> Any:
+    return item.data if hasattr(item, "data") else item.value
+
+
+@given(body=bodies())
+@settings(max_examples=300, deadline=None)
+def test_pytypedstream_agrees_on_sound_bodies(body: bytes) -> None:
+    text, runs = by_pytypedstream(body)
+    assert decode_attributed_body(body) == text
+    ours = decode_attributes(body)
+    assert ours is not None
+    assert ours.text == text
+    assert [(run.end - run.start, run.attributes) for run in ours.runs] == runs
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="atheris has no Windows wheels")
+def test_fuzzer_finds_no_bytes_that_end_the_reading(tmp_path: Path) -> None:
+    pytest.importorskip("atheris")
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for index, text in enumerate(("", "Hi", "NSString+", "x" * 200, "🐢\ufffc")):
+        for mutable in (False, True):
+            body = attributed_body(text, mutable=mutable)
+            (corpus / f"{index}{mutable}").write_bytes(body)
+    done = subprocess.run(  # noqa: S603 - our own script
+        [sys.executable, _FUZZER, f"-max_total_time={_FUZZ_SECONDS}", corpus],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=_FUZZ_SECONDS * 6,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
