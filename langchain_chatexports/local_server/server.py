@@ -48,6 +48,9 @@ logger = logging.getLogger(__name__)
 
 _LOCK_WAIT_SECONDS = 15.0
 _LAST_WORDS_SECONDS = 2
+# Clients drop an idle connection after 5 seconds. A server that does so too now and
+# then closes one on which a request is just on its way.
+_KEEP_ALIVE_SECONDS = 120
 _NEEDED = (
     "fastapi",
     "uvicorn",
@@ -193,6 +196,7 @@ def _run(
         ws="none",
         lifespan="on",
         timeout_graceful_shutdown=_LAST_WORDS_SECONDS,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
     try:
         Server(config).run(sockets=[listener])
