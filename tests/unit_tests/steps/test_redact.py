@@ -211,7 +211,7 @@ def test_neither_repr_nor_dump_holds_key_or_names():
 
 def test_an_error_about_names_does_not_show_them():
     with pytest.raises(ValidationError) as caught:
-        Redact(key=KEY, names=["Hare", 3])
+        Redact(key=KEY, names="Hare")  # One text is no list of names.
     assert "Hare" not in str(caught.value)
     assert KEY not in str(caught.value)
 
