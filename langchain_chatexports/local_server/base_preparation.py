@@ -5,6 +5,7 @@ It reads its order as JSON from standard input and answers with one line of JSON
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import shutil
@@ -32,8 +33,7 @@ def main() -> None:
     except ImportError as error:
         answer = {"error": f"{error}. Install the extra 'local'."}
     except Exception as error:  # noqa: BLE001 - told to the parent, in one sentence.
-        sentence = (str(error).splitlines() or [""])[0][:300]
-        answer = {"error": f"{type(error).__name__}: {sentence}"}
+        answer = {"error": _explain(error, order["source"])}
     else:
         answer = {"directory": str(directory)}
     sys.stdout.write(f"\n{json.dumps(answer)}\n")
@@ -81,3 +81,24 @@ def fetch(hub_id: str) -> Path:
         logger.warning("Fetching %s from huggingface.co", hub_id)
         found = snapshot_download(hub_id, allow_patterns=list(_PATTERNS))
     return Path(found)
+
+
+def _explain(error: Exception, source: str) -> str:
+    # By name: huggingface_hub may be what could not be imported.
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if "GatedRepoError" in names:
+        return (
+            f"its owner asks for an agreement. Accept it at https://huggingface.co/"
+            f"{source}, and log in with: hf auth login"
+        )
+    if "RepositoryNotFoundError" in names:
+        return "there is no such model on huggingface.co, or it is a private one."
+    if "LocalEntryNotFoundError" in names or "ConnectionError" in names:
+        return (
+            "it is not on this machine, and huggingface.co cannot be reached. Check "
+            "the network, or give the directory of a model that is here."
+        )
+    if getattr(error, "errno", None) == errno.ENOSPC:
+        return "the disk is full."
+    sentence = (str(error).splitlines() or [""])[0][:300]
+    return f"{type(error).__name__}: {sentence}"

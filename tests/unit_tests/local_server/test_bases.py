@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server import bases, list_bases, suggest_base
+from langchain_chatexports.local_server import (
+    base_preparation,
+    bases,
+    list_bases,
+    suggest_base,
+)
 from langchain_chatexports.local_server.bases import (
     DEFAULT_HUB_ID,
     describe_base,
@@ -144,3 +154,26 @@ def test_the_suggested_base_takes_half_of_the_memory_at_most(gigabytes, name):
 def test_this_machine_gets_a_suggestion():
     assert machine_memory() > 10**8
     assert suggest_base() in list_bases()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (LocalEntryNotFoundError("long text"), "cannot be reached"),
+        (ConnectionError("long text"), "cannot be reached"),
+        (OSError(errno.ENOSPC, "long text"), "disk is full"),
+        (KeyError("long text"), "KeyError"),
+    ],
+)
+def test_why_a_base_could_not_be_fetched_is_said_in_a_sentence(
+    error, words, monkeypatch, capsys
+):
+    def refuse(_):
+        raise error
+
+    order = b'{"kind": "hub", "source": "a/b"}'
+    stream = SimpleNamespace(buffer=io.BytesIO(order))
+    monkeypatch.setattr(base_preparation, "fetch", refuse)
+    monkeypatch.setattr("sys.stdin", stream)
+    base_preparation.main()
+    assert words in json.loads(capsys.readouterr().out)["error"]
