@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         SingleFileFacebookMessengerChatLoader,
     )
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+    from langchain_chatexports.chat_loaders.table import TableChatLoader
     from langchain_chatexports.chat_loaders.utils import (
         map_ai_messages,
         merge_chat_runs,
@@ -56,10 +57,14 @@ if TYPE_CHECKING:
     from langchain_chatexports.local_server import LocalServer
     from langchain_chatexports.steps import (
         ChunkSessions,
+        LabelSpeakers,
         MapAIMessages,
         MergeChatRuns,
+        Redact,
+        SelectSessions,
         SessionPipeline,
         SessionTransform,
+        SplitSessions,
     )
 
 __all__ = [
@@ -81,15 +86,20 @@ __all__ = [
     "FineTuningUnavailableError",
     "FolderFacebookMessengerChatLoader",
     "IMessageChatLoader",
+    "LabelSpeakers",
     "LocalServer",
     "LocalServerError",
     "MapAIMessages",
     "MergeChatRuns",
     "MissingExtraError",
+    "Redact",
+    "SelectSessions",
     "SenderNotFoundError",
     "SessionPipeline",
     "SessionTransform",
     "SingleFileFacebookMessengerChatLoader",
+    "SplitSessions",
+    "TableChatLoader",
     "TrainingBudgetError",
     "TrainingDataError",
     "__version__",
@@ -110,6 +120,7 @@ _ROOMS = {
         "SingleFileFacebookMessengerChatLoader",
     ),
     "chat_loaders.imessage": ("IMessageChatLoader",),
+    "chat_loaders.table": ("TableChatLoader",),
     "chat_loaders.utils": ("map_ai_messages", "merge_chat_runs"),
     "finetuning.examples": ("to_training_examples",),
     "finetuning.jsonl": ("write_jsonl",),
@@ -119,10 +130,14 @@ _ROOMS = {
     "local_server": ("LocalServer",),
     "steps": (
         "ChunkSessions",
+        "LabelSpeakers",
         "MapAIMessages",
         "MergeChatRuns",
+        "Redact",
+        "SelectSessions",
         "SessionPipeline",
         "SessionTransform",
+        "SplitSessions",
     ),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
