@@ -121,7 +121,7 @@ def parse_document(data: bytes, label: str) -> ThreadDocument | None:
         )
     if not _is_dyi(listed, raw["messages"]):
         return None
-    repair = TextRepair(data, raw)
+    repair = TextRepair(data, raw).text
     return ThreadDocument(
         is_e2ee=False,
         messages=raw["messages"],
@@ -217,7 +217,7 @@ def _head(data: bytes) -> Head | None:
     if listed and _are(str, listed):
         return Head(is_e2ee=True, participants=listed)
     if listed and _are(dict, listed):
-        return Head(is_e2ee=False, participants=_names(listed, TextRepair()))
+        return Head(is_e2ee=False, participants=_names(listed, TextRepair().text))
     return None
 
 
@@ -225,7 +225,7 @@ def _add_tail(head: Head, file: ExportFile) -> None:
     # The keys stand behind the messages in most files, before them in some.
     for data in (file.read_tail(_TAIL_BYTES), file.read(_HEAD_BYTES)):
         text = data.decode("utf-8", "ignore")
-        repair = without_lone_surrogates if head.is_e2ee else TextRepair()
+        repair = without_lone_surrogates if head.is_e2ee else TextRepair().text
         title = _scalar(text, "threadName" if head.is_e2ee else "title")
         if isinstance(title, str) and head.title is None:
             title = repair(title)

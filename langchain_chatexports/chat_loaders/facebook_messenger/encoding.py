@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.chat_loaders.facebook_messenger.private_emoji import (
@@ -42,15 +41,15 @@ _CERTAIN = re.compile("[\x80-\x9f]")
 _LIKELY = re.compile("[\x80-\x9f]|[ÂÃÎÏÐÑ][\xa0-\xbf]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _PRIVATE_PREFIX = "\xf3\xbe"  # How each of U+FE000 to U+FEFFF begins in UTF-8.
+_MAYBE_WIDE_ESCAPE = re.compile(rb"\\u(?!00)")
 _WIDE_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?!00)")
 
 
-class _State(Enum):
-    """What a file's strings say about how it was written."""
-
-    UNTOUCHED = "no character above U+00FF: as the exporter wrote it"
-    MIXED = "characters above U+00FF beside broken ones: edited by hand"
-    CLEAN = "characters above U+00FF and nothing certainly broken: saved again"
+# What a file's strings say about how it was written. (No `Enum`: looking one up takes
+# longer than the repair.)
+_UNTOUCHED = 1  # No character above U+00FF: as the exporter wrote it.
+_MIXED = 2  # Characters above U+00FF beside broken ones: edited by hand.
+_CLEAN = 3  # Characters above U+00FF and nothing certainly broken: saved again.
 
 
 class TextRepair:
@@ -69,10 +68,10 @@ class TextRepair:
         """
         self._data: bytes | None = data
         self._document = document
-        self._state: _State | None = None
+        self._state: int | None = None
 
-    def __call__(self, text: str) -> str:
-        """Give the string as it was typed."""
+    def text(self, text: str) -> str:
+        """Give a string of the file as it was typed."""
         if text.isascii():
             return text
         state = self._state or self._find_state()
@@ -80,25 +79,23 @@ class TextRepair:
             fixed = text.encode("latin-1").decode("utf-8")
         except UnicodeError:
             return _tidied(self._repair_runs(text, state))
-        if state is _State.UNTOUCHED or (
-            state is _State.MIXED and _LIKELY.search(text)
-        ):
+        if state == _UNTOUCHED or (state == _MIXED and _LIKELY.search(text)):
             return replace_private_emoji(fixed) if _PRIVATE_PREFIX in text else fixed
         return text
 
-    def _repair_runs(self, text: str, state: _State) -> str:
-        if state is _State.CLEAN:
+    def _repair_runs(self, text: str, state: int) -> str:
+        if state == _CLEAN:
             return text
-        sign = _LIKELY if state is _State.MIXED else None
+        sign = _LIKELY if state == _MIXED else None
         return _RUN.sub(lambda run: _decoded(run.group(), sign), text)
 
-    def _find_state(self) -> _State:
+    def _find_state(self) -> int:
         if not self._data or not _has_wide_character(self._data):
-            self._state = _State.UNTOUCHED
+            self._state = _UNTOUCHED
         elif any(map(_certainly_broken, _strings(self._document))):
-            self._state = _State.MIXED
+            self._state = _MIXED
         else:
-            self._state = _State.CLEAN
+            self._state = _CLEAN
         self._data = self._document = None
         return self._state
 
@@ -121,9 +118,9 @@ def _tidied(text: str) -> str:
 
 
 def _has_wide_character(data: bytes) -> bool:
-    # Two fast counts settle nearly every file; a literal backslash in a message may
-    # make them differ.
-    if data.count(b"\\u") != data.count(b"\\u00") and _WIDE_ESCAPE.search(data):
+    # The fast search settles nearly every file; a backslash that somebody typed may
+    # deceive it.
+    if _MAYBE_WIDE_ESCAPE.search(data) and _WIDE_ESCAPE.search(data):
         return True
     if data.isascii():
         return False

@@ -106,7 +106,7 @@ def _named_in(files: Iterable[ExportFile], people: set[str]) -> str | None:
             raw = read_json(data, file.label)
         except ChatExportError:
             continue
-        repair = TextRepair(data, raw)
+        repair = TextRepair(data, raw).text
         sure = [repair(name) for name in _sure_names(raw)]
         if sure:
             return sure[0]

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import unicodedata
 
 import pytest
 
@@ -150,8 +151,24 @@ class TestLayouts:
         assert session["metadata"]["id"] == "ada_1"
         assert texts(session) == ["1", "0"]
 
+    def test_the_two_ways_to_write_an_accent_are_one_name(self, tmp_path):
+        for form in ("NFC", "NFD"):
+            export = Export()
+            folder = unicodedata.normalize(form, "zoë_1")
+            export.thread(folder).says("Zoë", form, NOON)
+            export.to_zip(tmp_path / "x" / f"{form}.zip")
+        assert ids(load(tmp_path / "x")) == [unicodedata.normalize("NFC", "zoë_1")]
+
 
 class TestOrder:
+    def test_of_two_spellings_the_first_in_code_points_counts(self, tmp_path):
+        for part, names in (("a", ["zoe_1", "alan_2"]), ("b", ["Zoe_1"])):
+            export = Export()
+            for name in names:
+                export.thread(name).says("Ada Byron", part, NOON)
+            export.to_zip(tmp_path / "x" / f"{part}.zip")
+        assert ids(load(tmp_path / "x")) == ["zoe_1", "alan_2"]
+
     def test_sessions_come_in_code_point_order_of_their_folders(self, export, tmp_path):
         names = ["zoe_1", "Ada_2", "ada_3", "Zed_4", "émile_5", "10_6", "9_7"]
         for name in names:
@@ -405,7 +422,10 @@ class TestEncryptedChats:
         spam = export.thread("spam_1", self.PAIR, section="message_requests")
         spam.says("Ada Byron", "hi", NOON)
         self.new_half(export)
-        assert len(load(export.to_folder(tmp_path / "x"))) == 2
+        assert ids(load(export.to_folder(tmp_path / "x"))) == [
+            "messages/ada byron_12.json",
+            "club_1",
+        ]
 
     def test_each_file_alone_is_one_thread(self, export, tmp_path):
         self.new_half(export, "Ada Byron_1")
@@ -413,7 +433,8 @@ class TestEncryptedChats:
         assert len(load(export.to_folder(tmp_path / "x"))) == 2
 
     def test_the_same_file_in_two_exports_comes_once(self, export, tmp_path):
-        self.new_half(export)
+        chat = self.new_half(export)
+        chat.path = "Ada Byron_1.json"
         export.to_folder(tmp_path / "x" / "2024")
         export.chats[0].says("Grace Hopper", "later", NOON + 9)
         export.to_folder(tmp_path / "x" / "2025")

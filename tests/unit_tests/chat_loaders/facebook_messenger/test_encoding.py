@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -13,6 +13,9 @@ from langchain_chatexports.chat_loaders.facebook_messenger.encoding import (
 )
 from tests.unit_tests.builders.messenger import as_meta_writes, meta_json, mojibake
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # Emoji of before 2016 are replaced on purpose, and lone surrogates are no text.
 typed_text = st.text(st.characters(exclude_categories=["Cs", "Co"]))
 
@@ -21,16 +24,16 @@ MIXED = ["ă", mojibake("😂")]
 CLEAN = ["zażółć", "Łódź"]
 
 
-def repair_in(strings: list[str]) -> TextRepair:
+def repair_in(strings: list[str]) -> Callable[[str], str]:
     """Give the repair for a file that holds these strings."""
     document = {"messages": [{"content": text} for text in strings]}
-    return TextRepair(json.dumps(document).encode(), document)
+    return TextRepair(json.dumps(document).encode(), document).text
 
 
 @given(typed_text)
 def test_what_meta_wrote_comes_back_as_typed(text):
     data = {"content": text}
-    repair = TextRepair(meta_json(data), as_meta_writes(data))
+    repair = TextRepair(meta_json(data), as_meta_writes(data)).text
     assert repair(mojibake(text)) == text
 
 
@@ -38,7 +41,7 @@ def test_what_meta_wrote_comes_back_as_typed(text):
 def test_a_file_with_right_text_beyond_latin_1_is_not_changed(texts):
     document = {"texts": [*texts, "ł"]}
     for raw in (json.dumps(document), json.dumps(document, ensure_ascii=False)):
-        repair = TextRepair(raw.encode("utf-8", "replace"), document)
+        repair = TextRepair(raw.encode("utf-8", "replace"), document).text
         assert [repair(text) for text in texts] == texts
 
 
@@ -48,25 +51,25 @@ def test_any_string_can_be_written_as_utf_8_afterwards(text):
 
 
 def test_ascii_is_returned_as_it_is():
-    assert TextRepair()("Hello!") == "Hello!"
+    assert TextRepair().text("Hello!") == "Hello!"
 
 
 @pytest.mark.parametrize("text", ["é", "Köszönöm", "Việt", "привет", "😂❤️", "ế"])
 def test_untouched_files_are_repaired_whole(text):
-    assert TextRepair()(mojibake(text)) == text
+    assert TextRepair().text(mojibake(text)) == text
 
 
 def test_text_that_does_not_survive_the_round_trip_is_right_already():
-    assert TextRepair()("déjà vu") == "déjà vu"
+    assert TextRepair().text("déjà vu") == "déjà vu"
 
 
 def test_a_string_cut_inside_a_character_keeps_its_good_part():
     cut = mojibake("kávé 😂")[:-1]
-    assert TextRepair()(cut) == "kávé \xf0\x9f\x98"
+    assert TextRepair().text(cut) == "kávé \xf0\x9f\x98"
 
 
 def test_a_cut_string_of_an_untouched_file_is_repaired_whatever_its_letters():
-    assert TextRepair()(mojibake("ế ế") + "\xf0") == "ế ế\xf0"
+    assert TextRepair().text(mojibake("ế ế") + "\xf0") == "ế ế\xf0"
 
 
 @pytest.mark.parametrize("text", ["CAFÉ»", "É\xa0!", "été\xa0»"])
@@ -95,20 +98,22 @@ def test_right_text_that_looks_broken_stays_in_a_mixed_file(text):
 
 def test_a_typed_escape_does_not_make_a_file_look_edited():
     document: dict[str, Any] = {"content": mojibake("é"), "other": "\\u0142"}
-    assert TextRepair(json.dumps(document).encode(), document)(mojibake("é")) == "é"
+    assert (
+        TextRepair(json.dumps(document).encode(), document).text(mojibake("é")) == "é"
+    )
 
 
 def test_real_letters_in_raw_utf_8_make_a_file_look_edited():
     document = {"content": "CAFÉ»", "other": "ł"}
     raw = json.dumps(document, ensure_ascii=False).encode()
-    assert TextRepair(raw, document)("CAFÉ»") == "CAFÉ»"
+    assert TextRepair(raw, document).text("CAFÉ»") == "CAFÉ»"
 
 
 def test_surrogate_pairs_in_six_bytes_become_one_character():
     broken = "😂".encode("utf-16-be").hex()
     high, low = (chr(int(broken[i : i + 4], 16)) for i in (0, 4))
     text = (high + low).encode("utf-8", "surrogatepass").decode("latin-1")
-    assert TextRepair()(text) == "😂"
+    assert TextRepair().text(text) == "😂"
 
 
 def test_lone_surrogates_are_replaced():
@@ -134,9 +139,9 @@ def test_surrogate_pairs_are_joined():
     ],
 )
 def test_emoji_of_before_unicode_are_replaced(private, emoji):
-    assert TextRepair()(mojibake(f"hi {private}!")) == f"hi {emoji}!"
+    assert TextRepair().text(mojibake(f"hi {private}!")) == f"hi {emoji}!"
 
 
 @pytest.mark.parametrize("private", ["\U000fec15", "\U000fec1b", "\U000fe05f"])
 def test_emoji_of_before_unicode_without_a_successor_are_removed(private):
-    assert TextRepair()(mojibake(f"hi{private}")) == "hi"
+    assert TextRepair().text(mojibake(f"hi{private}")) == "hi"

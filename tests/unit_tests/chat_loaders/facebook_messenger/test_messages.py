@@ -194,6 +194,10 @@ class TestEncrypted:
         ((_, _, text, *_),) = read_encrypted("Cześć Ã© 😂")
         assert text == "Cześć Ã© 😂"
 
+    def test_text_of_an_ascii_file_is_not_repaired_either(self):
+        ((_, _, text, *_),) = read_encrypted("Ã©")
+        assert text == "Ã©"
+
     def test_the_placeholder_of_an_unsent_message_is_no_text(self):
         ((_, _, text, _, kind, *_),) = read_encrypted(
             "User unsent a message", isUnsent=True, type="placeholder"
