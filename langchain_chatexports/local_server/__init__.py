@@ -23,6 +23,10 @@ if TYPE_CHECKING:
         describe_default_base,
     )
     from langchain_chatexports.local_server.exporting import export_model
+    from langchain_chatexports.local_server.in_process import (
+        InProcessServer,
+        serve_in_process,
+    )
     from langchain_chatexports.local_server.known_bases import (
         KnownBase,
         list_bases,
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BaseDescription",
+    "InProcessServer",
     "KnownBase",
     "LocalServer",
     "ServerInfo",
@@ -54,12 +59,14 @@ __all__ = [
     "list_models",
     "score_conversations",
     "serve_forever",
+    "serve_in_process",
     "suggest_base",
 ]
 
 _MODULES = {
     "bases": ("BaseDescription", "describe_base", "describe_default_base"),
     "exporting": ("export_model",),
+    "in_process": ("InProcessServer", "serve_in_process"),
     "known_bases": ("KnownBase", "list_bases", "suggest_base"),
     "launcher": ("LocalServer",),
     "scoring": ("TurnScore", "score_conversations"),

@@ -15,6 +15,7 @@ from langchain_chatexports.local_server.bases import (
     describe_base,
     needs_download,
 )
+from langchain_chatexports.local_server.opening import check_extra
 from langchain_chatexports.local_server.processes import (
     child_command,
     child_environment,
@@ -132,8 +133,6 @@ class LocalServer:
                 the data directory, the base cannot be read, or the time is over.
             MissingExtraError: If the extra `local` is not installed.
         """
-        from langchain_chatexports.local_server.server import check_extra
-
         if self.is_running:
             msg = f"This local server runs already, at {self._base_url}."
             raise LocalServerError(msg)

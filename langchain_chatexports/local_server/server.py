@@ -17,52 +17,29 @@ import threading
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
-from langchain_chatexports.local_server.bases import (
-    describe_base,
-    prepare_base,
-    signature_of,
-)
-from langchain_chatexports.local_server.locks import ProcessLock
+from langchain_chatexports.local_server.opening import check_extra, open_service
 from langchain_chatexports.local_server.processes import (
     apply_thread_settings,
     default_threads,
 )
 from langchain_chatexports.local_server.settings import ServerSettings
-from langchain_chatexports.local_server.storage import (
-    DataDirectory,
-    default_data_dir,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from starlette.types import ASGIApp
 
-__all__ = ["ServerInfo", "check_extra", "main", "serve_forever"]
+__all__ = ["ServerInfo", "main", "serve_forever"]
 
 logger = logging.getLogger(__name__)
 
-_LOCK_WAIT_SECONDS = 15.0
 _LAST_WORDS_SECONDS = 2
 # Clients drop an idle connection after 5 seconds. A server that does so too now and
 # then closes one on which a request is just on its way.
 _KEEP_ALIVE_SECONDS = 120
-_NEEDED = (
-    "fastapi",
-    "uvicorn",
-    "multipart",
-    "torch",
-    "transformers",
-    "trl",
-    "peft",
-    "datasets",
-    "gguf",
-    "platformdirs",
-)
 
 
 @dataclass(frozen=True)
@@ -73,17 +50,6 @@ class ServerInfo:
     base_model: str
     api_key: str = field(repr=False)
     data_dir: str
-
-
-def check_extra() -> None:
-    """Refuse early where the extra `local` is not installed.
-
-    Raises:
-        MissingExtraError: If one of its packages is missing.
-    """
-    if any(find_spec(name) is None for name in _NEEDED):
-        feature = "The local server"
-        raise MissingExtraError(feature, "local")
 
 
 def serve_forever(
@@ -110,35 +76,16 @@ def serve_forever(
     check_extra()
     settings = (settings or ServerSettings()).with_absolute_base()
     settings.check()
-    threads = settings.threads or default_threads()
     os.umask(0o077)
-    apply_thread_settings(threads)
-    description = describe_base(settings.base)
-    data = DataDirectory(settings.data_dir or default_data_dir())
-    data.prepare()
-    with _only_server(data), _listening(settings) as listener:
-        directory = prepare_base(description)
+    apply_thread_settings(settings.threads or default_threads())
+    with _listening(settings) as listener, open_service(settings) as service:
         # Everything that is needed is here now.
         os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
-        _check_chat_template(directory)
-        for name in settings.aliases:
-            logger.warning("%s is an alias: it means %s here", name, description.name)
-        from langchain_chatexports.local_server.service import LocalService
-
-        service = LocalService(
-            data,
-            base=settings.base,
-            base_model=description.name,
-            base_directory=directory,
-            signature=signature_of(directory),
-            aliases=settings.aliases,
-            threads=threads,
-        )
         info = ServerInfo(
             base_url=_url_of(listener),
-            base_model=description.name,
+            base_model=service.base_model,
             api_key=settings.api_key or secrets.token_urlsafe(32),
-            data_dir=str(data.root),
+            data_dir=str(service.data.root),
         )
         from langchain_chatexports.local_server.app import create_app
 
@@ -205,20 +152,6 @@ def _run(
 
 
 @contextmanager
-def _only_server(data: DataDirectory) -> Iterator[None]:
-    lock = ProcessLock(data.lock)
-    if not lock.acquire(timeout=_LOCK_WAIT_SECONDS):
-        msg = (
-            f"Another local server uses {data.root}. Stop it first, or give this one "
-            "another data_dir."
-        )
-        raise LocalServerError(msg)
-    with lock:
-        data.clear_leftovers()
-        yield
-
-
-@contextmanager
 def _listening(settings: ServerSettings) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -245,20 +178,6 @@ def _url_of(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     name = f"[{host}]" if ":" in host else host
     return f"http://{name}:{port}/v1"
-
-
-def _check_chat_template(directory: Any) -> None:
-    if (directory / "chat_template.jinja").exists():
-        return
-    for name in ("tokenizer_config.json", "chat_template.json"):
-        path = directory / name
-        if path.exists() and "chat_template" in path.read_text("utf-8", "replace"):
-            return
-    msg = (
-        f"The base model in {directory} has no chat template. Use an instruction-tuned "
-        "model: its name often ends in -Instruct, -Chat or -it."
-    )
-    raise LocalServerError(msg)
 
 
 def _say(answer: dict[str, Any]) -> None:

@@ -80,6 +80,7 @@ class LocalService:
         """
         self.base_model = base_model
         self.aliases = sorted(aliases or {})
+        self.data = data
         self.files = FileStore(data)
         self.jobs = JobStore(data)
         self.models = ModelStore(data, base_model=base_model, signature=signature)

@@ -6,7 +6,14 @@ import json
 
 import openai
 import pytest
+from langchain_openai import ChatOpenAI
 
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server import (
+    ServerSettings,
+    opening,
+    serve_in_process,
+)
 from langchain_chatexports.local_server.chat import _order
 from langchain_chatexports.local_server.generation import Engine, EngineBusyError, Order
 from langchain_chatexports.local_server.schemas import ChatRequest
@@ -253,3 +260,28 @@ def test_the_base_cannot_be_deleted(client, name):
 def test_a_model_that_is_not_there_is_a_404(http, name):
     assert http.get(f"/v1/models/{name}").status_code == 404
     assert http.delete(f"/v1/models/{name}").status_code == 404
+
+
+def test_a_server_inside_the_process_needs_no_port(tiny_base, tmp_path):
+    settings = ServerSettings(base=str(tiny_base), data_dir=str(tmp_path / "data"))
+    with serve_in_process(settings) as server:
+        model = ChatOpenAI(
+            model=server.base_model,
+            base_url=server.base_url,
+            api_key=server.api_key,
+            http_client=server.http_client,
+            max_tokens=4,
+        )
+        assert model.invoke("Are you ready?").usage_metadata["output_tokens"] <= 4
+        assert server.api_key not in repr(server)
+
+
+def test_a_directory_is_used_by_one_server_only(tiny_base, tmp_path, monkeypatch):
+    monkeypatch.setattr(opening, "_LOCK_WAIT_SECONDS", 0.1)
+    settings = ServerSettings(base=str(tiny_base), data_dir=str(tmp_path / "data"))
+    with (
+        serve_in_process(settings),
+        pytest.raises(LocalServerError, match="Another local server"),
+        serve_in_process(settings),
+    ):
+        pass

@@ -9,7 +9,7 @@ import pytest
 
 import langchain_chatexports.local_server as package
 from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
-from langchain_chatexports.local_server import LocalServer, ServerSettings, server
+from langchain_chatexports.local_server import LocalServer, ServerSettings, opening
 from langchain_chatexports.local_server.hyperparameters import (
     Hyperparameters,
     learning_rate,
@@ -75,9 +75,9 @@ def test_a_hub_id_stays_as_it_is():
 
 
 def test_a_missing_package_names_the_extra(monkeypatch):
-    monkeypatch.setattr(server, "find_spec", lambda _: None)
+    monkeypatch.setattr(opening, "find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match="local"):
-        server.check_extra()
+        opening.check_extra()
 
 
 def test_a_trainer_gets_no_keys_and_no_network(monkeypatch):

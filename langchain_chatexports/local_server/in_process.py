@@ -1,0 +1,65 @@
+"""The same server inside this process and without a port: for tests and notebooks."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from langchain_chatexports.local_server.opening import check_extra, open_service
+from langchain_chatexports.local_server.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["InProcessServer", "serve_in_process"]
+
+
+@dataclass(frozen=True)
+class InProcessServer:
+    """What a client needs to reach a server that has no port."""
+
+    http_client: Any = field(repr=False)
+    """For `openai.OpenAI(http_client=…)` and `ChatOpenAI(http_client=…)`."""
+
+    base_url: str
+    base_model: str
+    api_key: str = field(repr=False)
+
+
+@contextmanager
+def serve_in_process(
+    settings: ServerSettings | None = None,
+) -> Iterator[InProcessServer]:
+    """Run a server in this process, reached through an HTTP client and no socket.
+
+    Training still runs in a process of its own. A stream arrives when it is complete.
+    Needs openai 3, whose clients take the one that is given here.
+
+    Args:
+        settings: The settings, of which host and port mean nothing here; the defaults
+            if `None`.
+
+    Yields:
+        The server.
+
+    Raises:
+        LocalServerError: If another server uses the data directory, or the base cannot
+            be read.
+        MissingExtraError: If the extra `local` is not installed.
+    """
+    check_extra()
+    settings = (settings or ServerSettings()).with_absolute_base()
+    settings.check()
+    from starlette.testclient import TestClient
+
+    from langchain_chatexports.local_server.app import create_app
+
+    key = settings.api_key or secrets.token_urlsafe(32)
+    with open_service(settings) as service:
+        app = create_app(service, api_key=key)
+        with TestClient(app, base_url="http://127.0.0.1") as client:
+            yield InProcessServer(
+                client, "http://127.0.0.1/v1", service.base_model, key
+            )
