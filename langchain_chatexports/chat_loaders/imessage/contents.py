@@ -41,7 +41,8 @@ _ATTACHMENT_MARK, _APP_MARK = "\ufffc", "\ufffd"
 _BETWEEN_TEXTS = re.compile(r"(?<=[^\s\ufffc])\ufffc+(?=[^\s\ufffc])")
 _QUOTE = "“"
 _TRANSCRIPT = "IMAudioTranscription"
-_MINUS_ONE = "18446744073709551615"  # A part of -1, as 64 bits without a sign.
+_FIRST_ABOUT_ANOTHER = 1000
+_MAX_PART_DIGITS = 9  # A part of -1 has twenty: 64 bits without a sign.
 
 
 class LeftOut(Exception):  # noqa: N818 - not an error: the row is counted, that is all
@@ -134,14 +135,17 @@ def read_placeholder(details: Details, kind: str) -> Content:
 
 def links(details: Details) -> dict[str, Any]:
     """Give the message that this one answers or reacts to, as `reply_to`."""
-    if details.associated_message_guid and details.associated_message_type:
+    number = details.associated_message_type
+    # Smaller numbers are an app's updates of its own message.
+    is_about_another = isinstance(number, int) and number >= _FIRST_ABOUT_ANOTHER
+    if details.associated_message_guid and is_about_another:
         return {"reply_to": {"id": target_of(details.associated_message_guid)}}
     # `reply_to_guid` is no reply: it links most messages to the one before.
     if not details.thread_originator_guid:
         return {}
     reply: dict[str, Any] = {"id": details.thread_originator_guid}
     part = (details.thread_originator_part or "").partition(":")[0]
-    if part.isascii() and part.isdigit() and part != _MINUS_ONE:
+    if part.isascii() and part.isdigit() and len(part) <= _MAX_PART_DIGITS:
         reply["part"] = int(part)
     return {"reply_to": reply}
 

@@ -97,4 +97,5 @@ def _sequence(value: Any) -> list[Any]:
 
 
 def _part_number(part: str) -> tuple[int, str]:
-    return (int(part) if part.isascii() and part.isdigit() else 0), part
+    # Decimal strings in the order of their numbers, which need not be computed.
+    return len(part), part

@@ -99,9 +99,9 @@ def has_more(schema: Schema) -> str:
         ("subject", "m.subject <> ''"),
         ("cache_has_attachments", "m.cache_has_attachments = 1"),
         ("is_audio_message", "m.is_audio_message = 1"),
-        ("balloon_bundle_id", "m.balloon_bundle_id IS NOT NULL"),
+        ("balloon_bundle_id", "m.balloon_bundle_id <> ''"),
         ("payload_data", "m.payload_data IS NOT NULL"),
-        ("thread_originator_guid", "m.thread_originator_guid IS NOT NULL"),
+        ("thread_originator_guid", "m.thread_originator_guid <> ''"),
         ("date_edited", "m.date_edited <> 0"),
         ("date_retracted", "m.date_retracted <> 0"),
     )

@@ -99,7 +99,7 @@ def reaction_of(details: Details, sender: str) -> Reaction | None:
     """Read a reaction's row; `None` for one without a target."""
     target = details.associated_message_guid
     number = details.associated_message_type
-    if not target or number is None:
+    if not target or not isinstance(number, int):
         return None
     is_removal = number >= _FIRST_REMOVED
     kind = number - (_FIRST_REMOVED if is_removal else _FIRST_ADDED)

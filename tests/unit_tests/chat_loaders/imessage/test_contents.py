@@ -130,6 +130,13 @@ def test_edited_message_without_a_body_is_read_from_its_history(path):
     assert only(path).content == "a\nb\nc"
 
 
+def test_part_with_an_endless_number_does_not_end_the_reading(path):
+    """Python refuses to turn 5,000 digits into a number."""
+    info = summary_info({0: ["a"], int("9" * 4000): ["b"]})
+    write(path, date_edited=EDITED, message_summary_info=info)
+    assert only(path).content == "a\nb"
+
+
 def test_edit_flag_without_a_history_is_no_edit(path):
     write(path, text="as sent", date_edited=EDITED)
     assert "edited" not in only(path).additional_kwargs
@@ -381,6 +388,7 @@ def test_transcript_is_what_an_audio_message_says(path):
         ("0:0:15", {"id": "A", "part": 0}),
         ("2:0:4", {"id": "A", "part": 2}),
         ("18446744073709551615:0:4", {"id": "A"}),
+        ("9" * 5000, {"id": "A"}),
         (None, {"id": "A"}),
         ("odd", {"id": "A"}),
     ],
@@ -394,6 +402,13 @@ def test_reply_names_what_it_answers(path, part, reply):
 def test_previous_message_is_no_reply(path):
     """`reply_to_guid` links most received messages to the one before."""
     write(path, text="Yes.", reply_to_guid="A")
+    assert "reply_to" not in only(path).additional_kwargs
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_apps_own_update_is_no_reply(path, number):
+    columns = {"associated_message_type": number, "associated_message_guid": "A"}
+    write(path, text="Chess", **columns)
     assert "reply_to" not in only(path).additional_kwargs
 
 
