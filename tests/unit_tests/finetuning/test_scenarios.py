@@ -315,6 +315,13 @@ SCENARIOS = [
         lambda: [refused(POLL, 404, times=2)],
     ),
     Scenario(
+        "the job is not found now and then",
+        "model",
+        1,
+        1,
+        lambda: [refused(POLL, 404, times=2), Fault(POLL, 2, status=404, after=1)],
+    ),
+    Scenario(
         "the job is gone",
         "FineTuningUnavailableError",
         1,
