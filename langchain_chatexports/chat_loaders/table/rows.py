@@ -214,7 +214,6 @@ def _json_rows(
     *,
     only_conversations: bool,
 ) -> Iterator[Row | None]:
-    del only_conversations  # A line is read as a whole in any case.
     lines = (line for line in _lines(file) if line.strip())
     first = [_parsed(line) for line in islice(lines, _LINES_FOR_COLUMNS)]
     readable = [cells for cells in first if cells is not None]
@@ -229,6 +228,9 @@ def _json_rows(
     # A line may leave out what is empty: the first ones tell the columns together.
     there = {name for cells in readable for name in cells}
     chosen = chosen_columns(path, there | {*columns.values()}, columns)
+    if only_conversations:
+        # And the text, which makes a line one that can be read, or none.
+        chosen = {part: chosen[part] for part in REQUIRED}
     for cells in chain(first, map(_parsed, lines)):
         if cells is None:
             yield None

@@ -53,6 +53,8 @@ def microseconds_of(value: Any) -> int | None:
 
 def text_of(value: Any) -> str | None:
     """Read an id or a name: numbers as they are counted, `None` for an empty cell."""
+    if isinstance(value, str):
+        return value.strip() or None
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # A column of whole numbers with gaps.
     if value is None or (isinstance(value, float) and math.isnan(value)):
@@ -61,7 +63,7 @@ def text_of(value: Any) -> str | None:
         return value.hex()
     if isinstance(value, (dict, list)):
         return None
-    return str(value).strip() or None
+    return str(value)
 
 
 def _of_number(value: float) -> int | None:
