@@ -17,12 +17,16 @@ class Block(NamedTuple):
     output: str | None
 
 
-def read_page(name: str) -> list[Block]:
-    """Read the blocks marked `python`; those marked `python no-run` are left out."""
+def read_page(name: str, *, kinds: tuple[str, ...] = ("python",)) -> list[Block]:
+    """Read the Python of a page.
+
+    Blocks are marked `python`, those that train a model `python train`, and those that
+    cannot run here `python no-run`; the first alone are read unless told otherwise.
+    """
     fences = _FENCE.findall((DOCS / name).read_text(encoding="utf-8"))
     blocks = []
     for index, (info, code) in enumerate(fences):
-        if info == "python":
+        if info in kinds:
             after, output = fences[index + 1] if index + 1 < len(fences) else ("", "")
             blocks.append(Block(code, output if after == "output" else None))
     return blocks

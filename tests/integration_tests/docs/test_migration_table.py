@@ -1,0 +1,348 @@
+"""Measures what changes for people who come from langchain-community.
+
+The table in docs/migration.md is made here. After a change:
+`python -m tests.integration_tests.docs.test_migration_table`.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import re
+import sys
+import tempfile
+import warnings
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from langchain_core.load import dumps, loads
+from langchain_core.messages import HumanMessage
+
+import langchain_chatexports as ours
+from langchain_chatexports.chat_loaders import utils
+from tests.integration_tests import community
+from tests.unit_tests.builders.chat_db import ChatDb
+from tests.unit_tests.builders.messenger import Export
+from tests.unit_tests.builders.typedstream import attributed_body
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from langchain_core.chat_loaders import BaseChatLoader
+
+# Python 3.13 warns when it finds the connections that the iMessage loader left open.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+NOON = 1_700_000_000
+FRIEND = "+15550000001"
+
+
+class Row(NamedTuple):
+    """A row of the table: what is asked, and how to measure the answer."""
+
+    question: str
+    measure: Callable[[Path, Any], object]
+    before: Any
+    after: Any
+
+
+def imessage(build: Callable[[ChatDb], None], ask: Callable[[Any, Path], object]):
+    """Ask a loader about a database."""
+
+    def measure(folder: Path, loader: type[BaseChatLoader]) -> object:
+        path = folder / "chat.db"
+        with ChatDb(path) as db:
+            build(db)
+        return ask(loader, path)
+
+    return measure
+
+
+def messenger(build: Callable[[Export], None], ask: Callable[[Any, Path], object]):
+    """Ask a loader about an export in a folder."""
+
+    def measure(folder: Path, loader: type[BaseChatLoader]) -> object:
+        export = Export()
+        build(export)
+        root = export.to_folder(folder / "export")
+        return ask(loader, root / "your_facebook_activity" / "messages")
+
+    return measure
+
+
+def senders(loader: Any, path: Path) -> str:
+    return ", ".join(
+        message.additional_kwargs["sender"]
+        for session in loader(path=path).load()
+        for message in session["messages"]
+    )
+
+
+def texts(loader: Any, path: Path) -> str:
+    return " / ".join(
+        str(message.content)
+        for session in loader(path=path).load()
+        for message in session["messages"]
+    )
+
+
+def count(loader: Any, path: Path) -> int:
+    return sum(len(session["messages"]) for session in loader(path=path).load())
+
+
+def sessions(loader: Any, path: Path) -> int:
+    return len(loader(path=path).load())
+
+
+def message_time(loader: Any, path: Path) -> object:
+    return loader(path=path).load()[0]["messages"][0].additional_kwargs["message_time"]
+
+
+def stored(loader: Any, path: Path) -> str:
+    """Write a message as JSON and read it back."""
+    message = loader(path=path).load()[0]["messages"][0]
+    text = dumps(message)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # langchain-core calls `loads` beta.
+            again = loads(text, allowed_objects=[HumanMessage])
+    except Exception as error:  # noqa: BLE001 - the kind is the answer
+        return f"`{type(error).__name__}`"
+    return "the same message" if again == message else "another message"
+
+
+def open_files(loader: Any, path: Path) -> str:
+    """Stop in the middle, and look at the process's open files."""
+    gc.disable()
+    try:
+        with closing(loader(path=path).lazy_load()) as reading:
+            next(reading)
+        here = Path("/proc/self/fd")
+        held = [fd for fd in here.iterdir() if fd.exists() and fd.samefile(path)]
+    finally:
+        gc.enable()
+    return f"{len(held)} open"
+
+
+def file_after_reading(loader: Any, path: Path) -> str:
+    """Read a database whose newest messages are in its log still."""
+    folder = path.parent / "copy"
+    folder.mkdir()
+    with ChatDb(folder / "live.db", wal=True) as db:
+        db.chat(FRIEND).message("Hi!")
+        for name in ("live.db", "live.db-wal"):
+            copied = folder / name.replace("live", "chat")
+            copied.write_bytes((folder / name).read_bytes())
+    digest = _digest(folder / "chat.db")
+    loader(path=folder / "chat.db").load()
+    gc.collect()
+    return "the same" if _digest(folder / "chat.db") == digest else "another"
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def one_of_each(db: ChatDb) -> None:
+    chat = db.chat(FRIEND)
+    chat.message("Ready?")
+    chat.message("Always.", mine=True)
+
+
+def group_of_three(db: ChatDb) -> None:
+    people = ("anna@pond.example", "bo@pond.example", "cy@pond.example")
+    chat = db.chat(*people, name="The race")
+    chat.message("First!", sender=people[0])
+    chat.message("Second!", sender=people[1])
+
+
+def long_text(db: ChatDb) -> None:
+    db.chat(FRIEND).message(body=attributed_body("slow and steady " * 5_000))
+
+
+def reaction(db: ChatDb) -> None:
+    chat = db.chat(FRIEND)
+    asked = chat.message("Ready?")
+    chat.message(
+        "Loved “Ready?”",
+        mine=True,
+        associated_message_type=2000,
+        associated_message_guid=f"p:0/{db.guid(asked)}",
+    )
+
+
+def one_at_noon(db: ChatDb) -> None:
+    db.chat(FRIEND).message("Hi!", at=NOON)
+
+
+def accents(export: Export) -> None:
+    export.thread("ada_1").says("Grace Hopper", "Café 😂", NOON * 1000)
+
+
+def long_thread(export: Export) -> None:
+    chat = export.thread("ada_1")
+    for number in range(25):
+        chat.says("Grace Hopper", f"Line {number}", NOON * 1000 + number)
+    chat.per_file = 10
+
+
+def all_sections(export: Export) -> None:
+    for section in ("inbox", "archived_threads", "e2ee_cutover"):
+        chat = export.thread(f"ada_{section}", section=section)
+        chat.says("Grace Hopper", f"Hi from {section}!", NOON * 1000)
+
+
+def burst(export: Export) -> None:
+    chat = export.thread("ada_1")
+    chat.says("Ada Byron", "Count!", NOON * 1000 - 5)
+    for word in ("one", "two", "three"):
+        chat.says("Grace Hopper", word, NOON * 1000)
+
+
+def nobody_typed(export: Export) -> None:
+    chat = export.thread("ada_1")
+    chat.says("Grace Hopper", "Hi!", NOON * 1000)
+    photos = [{"uri": "photos/1.jpg", "creation_timestamp": NOON}]
+    chat.says("Grace Hopper", None, NOON * 1000 + 1, photos=photos)
+    chat.says("Grace Hopper", "Ada called you.", NOON * 1000 + 2, call_duration=7)
+
+
+def zipped(_: Path, loader: Any) -> str:
+    with tempfile.TemporaryDirectory() as place:
+        export = Export()
+        all_sections(export)
+        path = export.to_zip(Path(place) / "facebook.zip")
+        try:
+            return f"{len(loader(path=path).load())} sessions"
+        except Exception as error:  # noqa: BLE001 - the kind is the answer
+            return f"`{type(error).__name__}`"
+
+
+def block_message() -> HumanMessage:
+    content = [{"type": "text", "text": "one"}]
+    return HumanMessage(content, additional_kwargs={"sender": "Hare"})
+
+
+def input_after_merging(_: Path, functions: Any) -> str:
+    given = [block_message(), block_message()]
+    list(functions.merge_chat_runs([{"messages": given}]))
+    return "changed" if given != [block_message(), block_message()] else "unchanged"
+
+
+def keys_after_merging(_: Path, functions: Any) -> str:
+    session: Any = {"messages": [block_message()], "functions": [], "metadata": {}}
+    (merged,) = functions.merge_chat_runs([session])
+    return ", ".join(f"`{key}`" for key in merged)
+
+
+IMESSAGE = (community.IMessageChatLoader, ours.IMessageChatLoader)
+FOLDER = (
+    community.FolderFacebookMessengerChatLoader,
+    ours.FolderFacebookMessengerChatLoader,
+)
+STEPS = (community.utils, utils)
+
+ROWS: Sequence[Row] = (
+    Row(
+        "iMessage: senders of “Ready?” and of my own “Always.”",
+        imessage(one_of_each, senders),
+        *IMESSAGE,
+    ),
+    Row(
+        "iMessage: messages loaded of 2 in a group of three",
+        imessage(group_of_three, count),
+        *IMESSAGE,
+    ),
+    Row(
+        "iMessage: characters of a text of 80,000 in `attributedBody`",
+        imessage(long_text, lambda loader, path: f"{len(texts(loader, path)):,}"),
+        *IMESSAGE,
+    ),
+    Row(
+        "iMessage: texts of “Ready?” and a heart on it",
+        imessage(reaction, texts),
+        *IMESSAGE,
+    ),
+    Row(
+        f"iMessage: `message_time` of Unix time {NOON}",
+        imessage(one_at_noon, message_time),
+        *IMESSAGE,
+    ),
+    Row(
+        "iMessage: a message after `dumps` and `loads`",
+        imessage(one_of_each, stored),
+        *IMESSAGE,
+    ),
+    Row(
+        "iMessage: the file, when reading was stopped early",
+        imessage(one_of_each, open_files),
+        *IMESSAGE,
+    ),
+    Row(
+        "iMessage: SHA-256 of `chat.db` with a `chat.db-wal`, after reading",
+        imessage(lambda _: None, file_after_reading),
+        *IMESSAGE,
+    ),
+    Row("Messenger: the text “Café 😂”", messenger(accents, texts), *FOLDER),
+    Row(
+        "Messenger: sessions of one thread in three files",
+        messenger(long_thread, sessions),
+        *FOLDER,
+    ),
+    Row(
+        "Messenger: sessions of three threads in inbox, archive and encrypted",
+        messenger(all_sections, sessions),
+        *FOLDER,
+    ),
+    Row(
+        "Messenger: “Count!”, then “one”, “two”, “three” in one millisecond",
+        messenger(burst, texts),
+        *FOLDER,
+    ),
+    Row(
+        "Messenger: texts of “Hi!”, a photo and a call",
+        messenger(nobody_typed, texts),
+        *FOLDER,
+    ),
+    Row("Messenger: a zip with three threads", zipped, *FOLDER),
+    Row("`merge_chat_runs`: the messages given to it", input_after_merging, *STEPS),
+    Row("`merge_chat_runs`: keys of a session", keys_after_merging, *STEPS),
+)
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "migration.md"
+TABLE = re.compile(r"(<!-- measured: .*? -->\n\n)(?:\|.*\n)*")
+
+
+def table() -> str:
+    """Measure every row."""
+    rows = [
+        "| On an export of a few lines | langchain-community 0.4.2 | here |",
+        "|---|---|---|",
+    ]
+    for row in ROWS:
+        measured = []
+        for loader in (row.before, row.after):
+            with tempfile.TemporaryDirectory() as place:
+                measured.append(str(row.measure(Path(place), loader)))
+                gc.collect()
+        cells = " | ".join(
+            cell.replace("\n", " ").strip() or "nothing" for cell in measured
+        )
+        rows.append(f"| {row.question} | {cells} |")
+    return "\n".join(rows) + "\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="open files are listed in /proc")
+def test_page_shows_what_is_measured() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert table() in text
+
+
+if __name__ == "__main__":
+    text = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(TABLE.sub(lambda found: found[1] + table(), text), encoding="utf-8")

@@ -1,0 +1,39 @@
+"""Runs the blocks of a page as a module of tests, outside this project."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from tests.unit_tests.builders.pages import DOCS, read_page
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def passed_tests(
+    page: str, folder: Path, *, kinds: tuple[str, ...] = ("python",), setup: str = ""
+) -> int:
+    """Run a page's tests; give the number that passed, or fail with pytest's report."""
+    code = "\n\n".join(block.code for block in read_page(page, kinds=kinds))
+    (folder / "test_page.py").write_text(code, encoding="utf-8")
+    (folder / "conftest.py").write_text(setup, encoding="utf-8")
+    (folder / "pytest.ini").write_text(
+        "[pytest]\nfilterwarnings = error\n"
+        "asyncio_default_fixture_loop_scope = function\n"
+        "addopts = --import-mode=importlib --strict-markers -p no:cacheprovider\n",
+        encoding="utf-8",
+    )
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(DOCS.parent)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return int(re.findall(r"(\d+) passed", run.stdout)[0])

@@ -1,0 +1,19 @@
+"""A loader and a step that are written by following the docs pass the suites."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.unit_tests.builders.page_tests import passed_tests
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("page", "at_least"), [("writing_a_loader.md", 25), ("writing_a_step.md", 60)]
+)
+def test_blocks_are_a_module_of_passing_tests(page, at_least, tmp_path: Path) -> None:
+    assert passed_tests(page, tmp_path) >= at_least
