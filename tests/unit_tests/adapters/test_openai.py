@@ -33,9 +33,9 @@ MESSAGES: list[tuple[BaseMessage, dict[str, Any]]] = [
     (AIMessage("Always."), {"role": "assistant", "content": "Always."}),
     (AIMessageChunk(content="Al"), {"role": "assistant", "content": "Al"}),
     (SystemMessage("Be slow."), {"role": "system", "content": "Be slow."}),
-    (ChatMessage("Hop.", role="hare"), {"role": "hare", "content": "Hop."}),
+    (ChatMessage(content="Hop.", role="hare"), {"role": "hare", "content": "Hop."}),
     (
-        FunctionMessage("won", name="race"),
+        FunctionMessage(content="won", name="race"),
         {"role": "function", "content": "won", "name": "race"},
     ),
     (

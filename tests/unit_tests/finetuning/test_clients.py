@@ -221,7 +221,7 @@ def test_azure_with_a_known_deployment_goes_through(server: OpenAIServer) -> Non
     kwargs = {"azure_deployment": "mine"}
     with azure(server) as client:
         tuner = make_tuner(server, client=client, chat_model_kwargs=kwargs)
-        model = tuner.invoke(make_examples())
+        model: Any = tuner.invoke(make_examples())
     assert isinstance(model, AzureChatOpenAI)
 
 

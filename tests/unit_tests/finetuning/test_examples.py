@@ -207,7 +207,10 @@ def test_parts_are_kept_as_far_as_the_format_has_them() -> None:
 
 def test_chat_messages_keep_their_role() -> None:
     (example,) = examples_of(
-        session(ChatMessage("a", role="human"), ChatMessage("b", role="assistant"))
+        session(
+            ChatMessage(content="a", role="human"),
+            ChatMessage(content="b", role="assistant"),
+        )
     )
     assert [m["role"] for m in example["messages"]] == ["user", "assistant"]
 

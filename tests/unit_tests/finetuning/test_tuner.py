@@ -113,8 +113,8 @@ def test_a_function_around_invoke_asks_the_model_and_so_is_not_the_way(
     chain = RunnableLambda(make_tuner(server).invoke)
     with pytest.raises(ValueError, match=r"Invalid input type|message"):
         chain.invoke(Races() | STEPS)
-    prompts = RunnableLambda(lambda given: make_tuner(server).submit(given).wait())
-    assert prompts.invoke(make_examples()).chat_model().model_name
+    runs: Any = RunnableLambda(lambda given: make_tuner(server).submit(given).wait())
+    assert runs.invoke(make_examples()).chat_model().model_name
 
 
 def test_a_path_is_an_input(server: OpenAIServer, tmp_path: Path) -> None:
@@ -282,11 +282,11 @@ def test_callbacks_see_the_events_as_json(server: OpenAIServer) -> None:
 
 async def test_astream_events_shows_them(server: OpenAIServer) -> None:
     tuner = make_tuner(server)
-    seen = [
-        event["data"]["message"]
-        async for event in tuner.astream_events(make_examples(), version="v2")
-        if event["event"] == "on_custom_event"
+    events: list[Any] = [
+        event async for event in tuner.astream_events(make_examples(), version="v2")
     ]
+    custom = [event for event in events if event["event"] == "on_custom_event"]
+    seen = [event["data"]["message"] for event in custom]
     assert seen[0] == "Created fine-tuning job"
     assert len(seen) == 3
 
