@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ExportFile", "RefusedFile", "list_files", "open_file", "open_parts"]
 
-# A directory entry is 46 bytes and its name; real parts have at most some 100,000.
-_MAX_DIRECTORY_BYTES = 64 * 2**20
+# A directory entry is 46 bytes and its name; real parts have at most some 100,000, and
+# a few thousand of them are JSON.
+_MAX_DIRECTORY_BYTES = 32 * 2**20
+_MAX_READ_ENTRIES = 100_000
 # Chats pack 4 to 30 times smaller; deflate at most 1,032 times.
 _MAX_RATIO = 100
 _RATIO_FLOOR_BYTES = 16 * 2**20
@@ -366,11 +368,7 @@ def _check_total(path: Path, infos: list[zipfile.ZipInfo]) -> None:
 
 def _open_zip(path: Path, stack: ExitStack) -> _Zip:
     if _directory_bytes(path) > _MAX_DIRECTORY_BYTES:
-        msg = (
-            f"{path} lists more files than any export has. "
-            "Download the export again from Meta."
-        )
-        raise ExportFormatError(msg)
+        raise _too_many_files(path)
     try:
         part = _Zip(path, stack.enter_context(zipfile.ZipFile(path)))
     except _BROKEN_ZIP as error:
@@ -379,8 +377,18 @@ def _open_zip(path: Path, stack: ExitStack) -> _Zip:
             "interrupted. Download it again."
         )
         raise ExportFormatError(msg) from error
+    if sum(map(_is_read, part.archive.namelist())) > _MAX_READ_ENTRIES:
+        raise _too_many_files(path)
     _check_total(path, [i for _, i, reason in _read_entries(part) if reason is None])
     return part
+
+
+def _too_many_files(path: Path) -> ExportFormatError:
+    msg = (
+        f"{path} lists more files than any export has. "
+        "Download the export again from Meta."
+    )
+    return ExportFormatError(msg)
 
 
 def _directory_bytes(path: Path) -> int:

@@ -129,6 +129,14 @@ def test_a_directory_larger_than_any_exports_is_refused(path):
         inspect(path)
 
 
+def test_more_files_than_any_exports_are_refused(path, thread, monkeypatch):
+    monkeypatch.setattr(archives, "_MAX_READ_ENTRIES", 3)
+    for number in range(3):
+        add(path, f"{FACEBOOK}/inbox/{number}/message_1.json", thread)
+    with pytest.raises(ExportFormatError, match="more files than any export"):
+        inspect(path)
+
+
 def test_a_zip_in_a_zip_is_not_read(path, thread):
     inner = io.BytesIO()
     with zipfile.ZipFile(inner, "w") as archive:
