@@ -1,5 +1,5 @@
 .PHONY: help demo test tests test_watch integration_tests integration_test benchmark \
-	lint format type check_imports check_version spell_check clean
+	lint format type check_imports check_version spell_check docs clean
 .DEFAULT_GOAL := help
 
 VENV ?= .venv
@@ -84,5 +84,10 @@ check_version: $(VENV)/.stamp  ## pyproject.toml and _version.py agree.
 spell_check: $(VENV)/.stamp  ## codespell over everything.
 	$(BIN)/codespell
 
+docs: $(VENV)/.stamp  ## Build the documentation site into site/, strictly.
+	$(PIP) install --quiet --group docs
+	$(BIN)/zensical build --clean --strict
+	$(BIN)/python scripts/check_docs.py site
+
 clean:  ## Remove the environment and the caches.
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
+	rm -rf $(VENV) site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
