@@ -90,7 +90,8 @@ def require_agreement(
             "examples or epochs, or raise the limit."
         )
         raise TrainingBudgetError(msg)
-    if confirm is not None and not confirm(estimate):
+    # Truth is not enough: a text such as "n", or a coroutine, is no yes.
+    if confirm is not None and confirm(estimate) != 1:
         msg = (
             f"The order was not confirmed ({estimate.examples:,} examples, about "
             f"{estimate.billed_tokens:,} billed tokens). Nothing was sent."

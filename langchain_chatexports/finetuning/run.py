@@ -12,7 +12,8 @@ from langchain_chatexports.finetuning.drivers import adrive, drive
 from langchain_chatexports.finetuning.matching import ENDED
 from langchain_chatexports.finetuning.orders import DATA_KEY
 from langchain_chatexports.finetuning.protocol import Deadline, ask, list_all
-from langchain_chatexports.finetuning.server_errors import Situation, status_of
+from langchain_chatexports.finetuning.server_errors import Situation
+from langchain_chatexports.finetuning.uploads import delete
 from langchain_chatexports.finetuning.waiting import Watch, conclude, goes_on
 
 if TYPE_CHECKING:
@@ -351,26 +352,15 @@ class FineTuningRun:
         situation = self._situation("deleting the training file")
         for file_id in (self._job.training_file, self._job.validation_file):
             if file_id:
-                yield from self._delete("files.delete", situation, file_id=file_id)
+                yield from delete("files", situation, self._deadline(), file_id=file_id)
 
     def _delete_model(self) -> Protocol[None]:
-        if not self._job.fine_tuned_model:
+        name = self._job.fine_tuned_model
+        if not name:
             msg = f"Job {self.id} has no model to delete (status: {self.status})."
             raise FineTuningError(msg, job_id=self.id, status=self.status)
-        yield from self._delete(
-            "models.delete",
-            self._situation("deleting the model"),
-            model=self._job.fine_tuned_model,
-        )
-
-    def _delete(
-        self, method: str, situation: Situation, /, **arguments: str
-    ) -> Protocol[None]:
-        try:
-            yield from ask(method, situation, self._deadline(), **arguments)
-        except FineTuningError as error:
-            if status_of(error) != 404:  # noqa: PLR2004 - gone is what was wanted
-                raise
+        situation = self._situation("deleting the model")
+        yield from delete("models", situation, self._deadline(), model=name)
 
 
 @contextmanager

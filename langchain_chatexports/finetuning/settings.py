@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -146,6 +147,15 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
                 raise ValueError(msg)
         if value is not None and len(value) > _MOST_METADATA:
             msg = f"metadata has up to {_MOST_METADATA} keys beside the tuner's own."
+            raise ValueError(msg)
+        return value
+
+    @field_validator("confirm", "on_event")
+    @classmethod
+    def _is_a_plain_function(cls, value: Any) -> Any:
+        # A coroutine that nobody awaits would be taken for a yes.
+        if inspect.iscoroutinefunction(value):
+            msg = "it must be a plain function, not an async one."
             raise ValueError(msg)
         return value
 

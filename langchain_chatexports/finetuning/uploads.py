@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_chatexports.exceptions import FileProcessingError, FineTuningError
 from langchain_chatexports.finetuning.matching import ENDED
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.finetuning.orders import TrainingFile
     from langchain_chatexports.finetuning.protocol import Protocol
 
-__all__ = ["Uploads", "delete_files"]
+__all__ = ["Uploads", "delete", "delete_files"]
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +67,12 @@ class Uploads:
         if there is None:
             sent = yield from self._send(file)
             self.ids.append(sent.id)
+            if self.expires_after is not None and not sent.expires_at:
+                logger.warning(
+                    "%s does not say that it deletes the file %s by itself.",
+                    self.situation.server,
+                    sent.id,
+                )
             return sent, False
         self.ids.append(there.id)
         return there, True
@@ -181,14 +187,51 @@ def delete_files(
             logger.warning("The training file %s stays: another job uses it.", file_id)
             continue
         try:
-            yield from ask("files.delete", situation, deadline, file_id=file_id)
-        except FineTuningError as error:
-            if status_of(error) != 404:  # noqa: PLR2004 - it is gone
-                logger.warning(
-                    "The training file %s could not be deleted and is still at %s.",
-                    file_id,
-                    situation.server,
-                )
+            yield from delete("files", situation, deadline, file_id=file_id)
+        except FineTuningError:
+            logger.warning(
+                "The training file %s could not be deleted and is still at %s.",
+                file_id,
+                situation.server,
+            )
+
+
+def delete(
+    kind: Literal["files", "models"],
+    situation: Situation,
+    deadline: Deadline,
+    /,
+    **name: str,
+) -> Protocol[None]:
+    """Delete a file or a model; one that is gone is no error.
+
+    Args:
+        kind: Which of them.
+        situation: What for.
+        deadline: When to give up.
+        **name: `file_id` or `model`.
+
+    Raises:
+        FineTuningError: If it is still there.
+    """
+    try:
+        yield from ask(f"{kind}.delete", situation, deadline, **name)
+    except FineTuningError as error:
+        # It is gone, or the server cannot delete: only a look can tell.
+        if status_of(error) != 404 or (  # noqa: PLR2004 - HTTP
+            yield from _is_there(kind, situation, deadline, **name)
+        ):
+            raise
+
+
+def _is_there(
+    kind: str, situation: Situation, deadline: Deadline, /, **name: str
+) -> Protocol[bool]:
+    try:
+        yield from ask(f"{kind}.retrieve", situation, deadline, **name)
+    except FineTuningError:
+        return False
+    return True
 
 
 def _in_use(

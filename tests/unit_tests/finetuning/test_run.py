@@ -332,3 +332,17 @@ def test_a_refused_deletion_is_an_error(server: OpenAIServer) -> None:
     run = make_tuner(server).submit(make_examples())
     with pytest.raises(FineTuningUnavailableError, match="deleting the training file"):
         run.delete_training_file()
+
+
+def test_a_server_that_cannot_delete_is_told_about(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    missing = ("DELETE .*",)
+    with OpenAIServer(routes_missing=missing).running() as server:
+        run = make_tuner(server, delete_training_file=True).submit(make_examples())
+        assert run.wait().status == "succeeded"
+        assert "file-1 could not be deleted" in caplog.text
+        with pytest.raises(FineTuningError, match="deleting the training file"):
+            run.delete_training_file()
+        with pytest.raises(FineTuningError, match="deleting the model"):
+            run.delete_model()

@@ -287,6 +287,15 @@ def test_files_are_sent_with_their_expiry(server: OpenAIServer) -> None:
     assert server.files["file-1"]["expires_at"]
 
 
+def test_a_server_that_ignores_the_expiry_is_warned_about(
+    server: OpenAIServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = {"id": "file-9", "object": "file", "status": "processed"}
+    server.faults.append(Fault("POST /files", status=200, body=answer))
+    make_tuner(server, file_expires_after=7200).submit(make_examples())
+    assert "does not say that it deletes the file file-9" in caplog.text
+
+
 def test_setting_that_the_server_changes_is_warned_about(
     server: OpenAIServer, caplog: pytest.LogCaptureFixture
 ) -> None:

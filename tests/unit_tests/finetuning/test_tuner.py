@@ -210,6 +210,22 @@ def test_the_budget_is_compared_with_the_upper_bound(server: OpenAIServer) -> No
         make_tuner(server, confirm=lambda _: False).submit(make_examples())
 
 
+async def _yes(_: Any) -> bool:
+    return True
+
+
+@pytest.mark.parametrize("name", ["confirm", "on_event"])
+def test_async_callbacks_are_refused_and_not_taken_for_a_yes(name: str) -> None:
+    with pytest.raises(ValidationError, match="plain function"):
+        ChatFineTuner(**{"model": BASE_MODEL, name: _yes})
+
+
+def test_only_a_clear_yes_is_a_yes(server: OpenAIServer) -> None:
+    tuner = make_tuner(server, confirm=lambda _: "n")
+    with pytest.raises(TrainingBudgetError, match="not confirmed"):
+        tuner.submit(make_examples())
+
+
 def test_a_retry_pays_once(server: OpenAIServer) -> None:
     server.faults.append(refused("GET /fine_tuning/jobs/[^/]+", 401))
     tuner = make_tuner(server).with_retry(
