@@ -57,11 +57,16 @@ def main(site: Path) -> int:
         return 1
     missing = missing_names(pages)
     hosts = {"".join(found) for page in pages for found in FETCHED.findall(page)}
+    torn = [page for page in pages if "```" in page]
+    if torn:
+        print(
+            f"{len(torn)} pages show the marks of a code block."
+        )
     for name in missing:
         print(f"Not in the API reference: {name}")
     for host in sorted(hosts):
         print(f"The pages load something from {host}")
-    return 1 if missing or hosts else 0
+    return 1 if torn or missing or hosts else 0
 
 
 if __name__ == "__main__":
