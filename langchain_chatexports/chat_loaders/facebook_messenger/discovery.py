@@ -227,15 +227,15 @@ def _thread_file(
 
 
 def _place_loose(threads: dict[str, Thread], loose: list[_Loose]) -> None:
-    groups = [item for item in loose if item.file.section == GROUP_SECTION]
-    for item in loose:
-        file = item.file.file
-        if item.file.section != GROUP_SECTION and not item.head.is_e2ee:
-            thread = _thread(threads, f"{_folder(file)}/{file.name}")
-            thread.add(item.file, (_folder(file), file.name))
+    encrypted = [item for item in loose if item.head.is_e2ee]
+    others = [item for item in loose if not item.head.is_e2ee]
+    groups = [item for item in others if item.file.section == GROUP_SECTION]
+    for item in others:
+        if item.file.section != GROUP_SECTION:
+            folder, name = _folder(item.file.file), item.file.file.name
+            _thread(threads, f"{folder}/{name}").add(item.file, (folder, name))
     if groups:
         _place_groups(threads, groups)
-    encrypted = [item for item in loose if item.head.is_e2ee and item not in groups]
     if encrypted:
         _place_encrypted(threads, encrypted)
 

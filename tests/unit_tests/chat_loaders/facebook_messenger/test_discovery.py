@@ -116,10 +116,11 @@ class TestLayouts:
         export.file(f"{FACEBOOK}/secret_conversations.json", {"messages": []})
         export.file(f"{FACEBOOK}/support_messages.json", {"messages": [{"t": 1}]})
         export.file(f"{FACEBOOK}/inbox/ada_1/message_settings.json", [1])
+        export.file(f"{FACEBOOK}/inbox/ada_1/message_2.json", {"a": 1})
         summary = inspect(export.to_folder(tmp_path / "x"))
         assert summary.sessions == 1
         assert summary.found == 1
-        assert summary.details["other_files"] == 4
+        assert summary.details["other_files"] == 5
 
     @pytest.mark.parametrize(
         "name", ["__MACOSX/{}", "{}/._message_1.json", "{}/.DS_Store"]

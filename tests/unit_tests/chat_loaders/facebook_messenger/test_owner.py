@@ -138,10 +138,17 @@ def test_groups_help_where_one_partner_alone_does_not(export, tmp_path):
     assert owner_of(export, tmp_path) == (GRACE, "the one name in every thread")
 
 
+def test_a_thread_of_one_name_does_not_hinder_groups(export, tmp_path):
+    export.thread("ada_1", [ADA, GRACE], title="?").says(ADA, "hi", NOON)
+    export.thread("club_1", [BOB, GRACE, EVE], title="?").says(EVE, "hi", NOON)
+    export.thread("odd_1", [BOB], title="?").says(BOB, "hi", NOON)
+    assert owner_of(export, tmp_path)[0] == GRACE
+
+
 def test_a_group_that_the_owner_has_left_does_not_mislead(export, tmp_path):
     export.thread("one", [BOB, EVE, GRACE], title="?").says(EVE, "hi", NOON)
-    chat = export.thread("two", [ADA, BOB, EVE], title="?", is_still_participant=False)
-    chat.says(EVE, "hi", NOON)
+    chat = export.thread("two", [ADA, BOB, "Zed"], is_still_participant=False)
+    chat.says(BOB, "hi", NOON)
     assert owner_of(export, tmp_path) == (None, None)
 
 
@@ -152,8 +159,9 @@ def test_spam_has_no_say(export, tmp_path):
     assert owner_of(export, tmp_path) == (GRACE, "titles")
 
 
-def test_the_owner_is_who_is_not_the_title(export, tmp_path):
-    export.thread("ada_1", [ADA, GRACE], title=ADA).says(ADA, "hi", NOON)
+@pytest.mark.parametrize("people", [[ADA, GRACE], [GRACE, ADA]])
+def test_the_owner_is_who_is_not_the_title(export, tmp_path, people):
+    export.thread("ada_1", people, title=ADA).says(ADA, "hi", NOON)
     assert owner_of(export, tmp_path) == (GRACE, "titles")
 
 

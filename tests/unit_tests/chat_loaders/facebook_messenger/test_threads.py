@@ -79,6 +79,13 @@ class TestOrder:
             chat.says("Ada Byron", str(number), NOON + at)
         assert only_texts(export.to_folder(tmp_path / "x")) == list("012345678")
 
+    def test_files_of_ties_alone_go_as_their_numbers_do(self, export, tmp_path):
+        chat = export.thread("ada_1")
+        chat.per_file = 2
+        for number, at in enumerate([1, 1, 2, 2]):
+            chat.says("Ada Byron", str(number), NOON + at)
+        assert only_texts(export.to_folder(tmp_path / "x")) == list("0123")
+
     def test_a_file_of_ties_alone_keeps_its_order(self, tmp_path):
         records = [message("Ada", str(number), NOON) for number in range(5)]
         path = tmp_path / "message_1.json"
