@@ -379,6 +379,16 @@ def test_a_wait_beyond_the_timeout_is_raised_at_once(server: OpenAIServer) -> No
     assert clock.sleeps == []
 
 
+def test_a_used_up_quota_is_raised_at_once(server: OpenAIServer) -> None:
+    clock = FakeClock()
+    fault = refused(CREATE, 429, code="insufficient_quota", times=-1)
+    server.faults.append(fault)
+    with pytest.raises(FineTuningUnavailableError, match="quota"):
+        make_tuner(server, clock=clock).submit(make_examples())
+    assert server.requests.count(CREATE) == 1
+    assert clock.sleeps == []
+
+
 @pytest.mark.parametrize(("timeout", "waited"), [(None, 30), (30, 10)])
 def test_a_file_is_waited_for_a_while_only(timeout: float | None, waited: int) -> None:
     clock = FakeClock()
