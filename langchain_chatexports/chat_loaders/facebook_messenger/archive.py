@@ -26,9 +26,16 @@ from langchain_chatexports.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
-__all__ = ["ExportFile", "RefusedFile", "list_files", "open_file", "open_parts"]
+__all__ = [
+    "ExportFile",
+    "RefusedFile",
+    "list_files",
+    "open_file",
+    "open_parts",
+    "single_file",
+]
 
 # A directory entry is 46 bytes and its name; real parts have at most some 100,000, and
 # a few thousand of them are JSON.
@@ -172,18 +179,23 @@ def open_file(path: Path) -> ExportFile:
         ExportAccessError: If the system refuses.
         ExportFormatError: If it is a folder or a zip.
     """
-    if path.is_dir():
-        is_file = False
-    else:
+    if not path.is_dir():
         with ExitStack() as stack:
-            (part,) = open_parts([path], stack, _raise)
-        is_file = isinstance(part, _Folder)
-    if not is_file:
-        msg = (
-            f"{path} is no JSON file. "
-            "Use FolderFacebookMessengerChatLoader for a folder or a zip."
-        )
-        raise ExportFormatError(msg)
+            file = single_file(open_parts([path], stack, _raise))
+        if file:
+            return file
+    msg = (
+        f"{path} is no JSON file. "
+        "Use FolderFacebookMessengerChatLoader for a folder or a zip."
+    )
+    raise ExportFormatError(msg)
+
+
+def single_file(parts: Sequence[_Folder | _Zip]) -> ExportFile | None:
+    """Give the one file that is all of an export, unless it is a folder or a zip."""
+    if len(parts) != 1 or isinstance(parts[0], _Zip) or parts[0].root.is_dir():
+        return None
+    path = parts[0].root
     return _file_on_disk(path, path.resolve().parent, 0)
 
 

@@ -18,6 +18,7 @@ from langchain_chatexports.chat_loaders.facebook_messenger.archive import (
     list_files,
     open_file,
     open_parts,
+    single_file,
 )
 from langchain_chatexports.chat_loaders.facebook_messenger.discovery import (
     LEFT_OUT_SECTIONS,
@@ -256,8 +257,9 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
             ExportFormatError: If it is no Messenger export in JSON.
         """
         with ExitStack() as stack:
-            report = _Report(tally, is_file_named=_is_one_file(self.paths))
+            report = _Report(tally)
             parts = open_parts(self.paths, stack, report.warn)
+            report.named_file = single_file(parts)
             export = discover(
                 list_files(parts), sections=self.include_sections, warn=report.warn
             )
@@ -302,8 +304,8 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
         if export.threads:
             return
         where = ", ".join(map(str, self.paths))
-        if _is_one_file(self.paths):
-            _named_document(open_file(self.paths[0]))
+        if report.named_file:
+            _named_document(report.named_file)
         if export.html_files:
             raise ExportFormatError(_html_error(where))
         msg = (
@@ -326,21 +328,21 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
 class _Report:
     """Reads files for one pass, and says and counts what cannot be read."""
 
-    def __init__(self, tally: Tally, *, is_file_named: bool) -> None:
+    def __init__(self, tally: Tally) -> None:
         self.tally = tally
         self.files_read = 0
+        self.named_file: ExportFile | None = None
         self._warnings = 0
-        self._is_file_named = is_file_named
 
     def document(self, file: ThreadFile) -> ThreadDocument | None:
         """Parse a file, or count why not."""
         try:
-            if self._is_file_named:
+            if self.named_file:
                 document: ThreadDocument | None = _named_document(file.file)
             else:
                 document = parse_document(file.file.read(), file.file.label)
         except ChatExportError as error:
-            if self._is_file_named:
+            if self.named_file:
                 raise
             self.warn(error)
             return None
@@ -404,10 +406,6 @@ def _html_error(where: str) -> str:
         f"{where} is a Messenger export in HTML, which carries no reliable times or "
         f"senders. {_HOW_TO_GET_JSON}"
     )
-
-
-def _is_one_file(paths: Sequence[Path]) -> bool:
-    return len(paths) == 1 and paths[0].suffix.lower() != ".zip" and paths[0].is_file()
 
 
 def _add_counts(tally: Tally, key: str, counts: Counter[str] | int) -> None:

@@ -201,6 +201,13 @@ def test_a_zip_beside_good_ones_that_was_cut_off_is_warned_about(path):
     assert summary.skipped == {"unreadable": 1}
 
 
+def test_a_zip_is_known_by_its_content(path):
+    renamed = path.rename(path.with_name("download"))
+    add(renamed, f"{FACEBOOK}/inbox/bad_1/message_1.json", b"{")
+    with pytest.warns(UserWarning, match="bad_1"):
+        assert inspect(renamed).kept == 1
+
+
 def test_names_with_backslashes_are_folders(tmp_path, thread):
     path = tmp_path / "x.zip"
     info = zipfile.ZipInfo("x")
