@@ -193,6 +193,12 @@ def test_partly_unsent_message_without_a_body_leaves_the_taken_part_out(path):
     assert only(path).content == "stays"
 
 
+def test_partly_unsent_message_of_which_nothing_else_is_known_is_empty(path):
+    info = summary_info({1: ["goes"]}, parts=2, taken_back=[1])
+    write(path, date_edited=EDITED, message_summary_info=info)
+    assert skipped(path) == {"empty": 1}
+
+
 def test_subject_stands_in_front(path):
     write(path, text="At the mill.", subject="The race")
     message = only(path)
