@@ -1,0 +1,140 @@
+"""The blocks that train a model, from the first of their page to the streamed answer.
+
+The server's default base is exchanged for one of 30,000 random weights: what it says is
+noise, and everything else is as a reader would have it.
+"""
+
+from __future__ import annotations
+
+import gc
+import re
+import shlex
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import langchain_chatexports
+from langchain_chatexports import LocalServer, local_server, write_jsonl
+from langchain_chatexports.samples import write_imessage
+from tests.unit_tests.builders.page_tests import passed_tests
+from tests.unit_tests.builders.pages import DOCS, read_page
+from tests.unit_tests.builders.tiny_base import dialogues, write_tiny_base
+from tests.unit_tests.builders.tuners import forget_clients
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.training,
+    # langchain-openai leaves its connections to the garbage collector.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+KINDS = ("python", "python train")
+
+
+@pytest.fixture(scope="module")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_base(tmp_path_factory.mktemp("bases") / "tiny")
+
+
+@pytest.fixture(autouse=True)
+def _connections_are_collected() -> Iterator[None]:
+    yield
+    forget_clients()
+    gc.collect()
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    class TinyServer(LocalServer):
+        def __init__(self, base: str | Path | None = None, **options: Any) -> None:
+            super().__init__(base or tiny_base, **{"threads": 1, **options})
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setattr(langchain_chatexports, "LocalServer", TinyServer)
+    monkeypatch.setattr(local_server, "LocalServer", TinyServer)
+    return tmp_path
+
+
+def run_page(name: str) -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": "__main__"}
+    blocks = read_page(name, kinds=KINDS)
+    assert len(blocks) > len(read_page(name))
+    for block in blocks:
+        exec(compile(block.code, name, "exec"), names)  # noqa: S102 - our own page
+    return names
+
+
+@pytest.mark.parametrize(
+    "page", ["index.md", "imessage.md", "facebook_messenger.md", "../README.md"]
+)
+@pytest.mark.usefixtures("workplace")
+def test_page_ends_with_streamed_text(page, capsys):
+    names = run_page(page)
+    assert names["model"].model_name.startswith("ft:tiny:")
+    assert capsys.readouterr().out.strip()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="XDG_DATA_HOME is Linux's")
+def test_local_servers_page_runs(workplace: Path, capsys):
+    write_jsonl(dialogues(), workplace / "examples.jsonl")
+    names = run_page("local_server.md")
+    assert names["kept"].name in capsys.readouterr().out
+    assert names["turns"]
+
+
+def test_own_loader_ends_with_an_answer(tmp_path: Path, tiny_base: Path):
+    setup = f"""
+import pytest
+import langchain_chatexports
+from langchain_chatexports.local_server import LocalServer
+
+class TinyServer(LocalServer):
+    def __init__(self, **options):
+        super().__init__({str(tiny_base)!r}, threads=1, **options)
+
+langchain_chatexports.LocalServer = TinyServer
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        item.add_marker(pytest.mark.filterwarnings("ignore::ResourceWarning"))
+        unraisable = "ignore::pytest.PytestUnraisableExceptionWarning"
+        item.add_marker(pytest.mark.filterwarnings(unraisable))
+
+def pytest_sessionfinish():
+    import gc
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()
+"""
+    assert passed_tests("writing_a_loader.md", tmp_path, kinds=KINDS, setup=setup) > 25
+
+
+def test_commands_that_train_end_with_an_answer(tmp_path: Path, tiny_base: Path):
+    write_imessage(tmp_path / "chat.db")
+    text = (DOCS / "cli.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```bash train\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    for line in block.splitlines():
+        program, command, *arguments = shlex.split(line)
+        assert program == "chatexports"
+        if command == "finetune":
+            arguments += ["--base", str(tiny_base)]
+        done = subprocess.run(  # noqa: S603 - our own page
+            [sys.executable, "-m", "langchain_chatexports.cli", command, *arguments],
+            cwd=tmp_path,
+            input="Are you ready?\n",
+            capture_output=True,
+            check=False,
+            text=True,
+            encoding="utf-8",
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip()
