@@ -36,6 +36,7 @@ def test_file_and_buffer_get_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.jsonl").read_bytes() == written(*examples)
     assert write_jsonl(iter(examples), str(tmp_path / "b.jsonl")) == 3
     assert (tmp_path / "b.jsonl").read_bytes() == written(*examples)
+    assert {path.name for path in tmp_path.iterdir()} == {"a.jsonl", "b.jsonl"}
 
 
 def test_text_stays_readable() -> None:
