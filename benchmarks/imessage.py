@@ -7,14 +7,14 @@ python benchmarks/imessage.py measure chat.db
 ```
 
 `measure` runs each contender in a process of its own and prints its CPU time (user and
-system), wall time and peak memory; imports are not in the times but in their own column.
+system), wall time and peak memory; imports have a column of their own.
 
 2026-11-20, one million messages in 600 chats, two cores shared with other work (load 5
 to 12, so look at ratios): first session 1.3 to 1.8 s of CPU, read 14.8 s and 106 MB
 (44 MB of it imports, the rest the largest chat of 40,000), whole pipeline 32.3 s and
-153 MB, where langchain-community takes 39.8 s and 817 MB for the same bytes. One chat of
-200,000 messages: 336 MB, 1.5 kB a message. Without any index, 100,000 messages in 600
-chats: 1.4 s, where langchain-community takes 3.2 s.
+153 MB, where langchain-community takes 39.8 s and 817 MB for the same bytes. One chat
+of 200,000 messages: 336 MB, 1.5 kB a message. Without any index, 100,000 messages in
+600 chats: 1.4 s, where langchain-community takes 3.2 s.
 """
 
 from __future__ import annotations
