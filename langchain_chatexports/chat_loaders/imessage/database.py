@@ -33,6 +33,11 @@ __all__ = ["open_database", "path_status"]
 _MAGIC = b"SQLite format 3\0"
 _LOGS = ("-wal", "-journal")
 _WAL_HEADER_BYTES = 32
+# The format's header: https://sqlite.org/fileformat2.html#the_database_header
+_HEADER_BYTES = 100
+_PAGE_SIZE, _PAGES = slice(16, 18), slice(28, 32)
+_CHANGES, _CHANGES_AT_PAGES = slice(24, 28), slice(92, 96)
+_LARGEST_PAGE = 65536
 _COPY_ATTEMPTS = 2
 # What a blocked file says at the first query, if its copy may still be readable.
 _BLOCKED = ("authorization denied", "unable to open database file", "database is lock")
@@ -110,16 +115,20 @@ def explained(path: Path, error: sqlite3.Error) -> ChatExportError:
     if "not a database" in text:
         return not_a_database(path)
     if "malformed" in text:
-        msg = (
-            f"{path} is damaged or cut short ({text}). If it is a copy, make it again "
-            "with Messages closed, and copy chat.db, chat.db-wal and chat.db-shm "
-            "together."
-        )
-    else:
-        msg = (
-            f"{path} cannot be read as a Messages database ({text}). "
-            "Check that it is chat.db or sms.db, and copy it again."
-        )
+        return _damaged(path, text)
+    msg = (
+        f"{path} cannot be read as a Messages database ({text}). "
+        "Check that it is chat.db or sms.db, and copy it again."
+    )
+    return ExportFormatError(msg)
+
+
+def _damaged(path: Path, reason: str) -> ExportFormatError:
+    msg = (
+        f"{path} is damaged or cut short ({reason}). If it is a copy, make it again "
+        "with Messages closed, and copy chat.db, chat.db-wal and chat.db-shm "
+        "together."
+    )
     return ExportFormatError(msg)
 
 
@@ -152,8 +161,33 @@ def _check_header(path: Path) -> None:
         raise not_a_database(path)
 
 
+def _missing_bytes(path: Path) -> int:
+    """Tell how much a database file is shorter than its header says.
+
+    SQLite takes a page that is cut for a whole one, and reads what is left of it.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEADER_BYTES)
+        # After the header: a file that grows meanwhile is not cut.
+        size = os.fstat(file.fileno()).st_size
+    page = int.from_bytes(head[_PAGE_SIZE], "big")
+    page = _LARGEST_PAGE if page == 1 else page
+    if len(head) < _HEADER_BYTES or page == 0:
+        return 0  # SQLite itself refuses such a header.
+    pages = int.from_bytes(head[_PAGES], "big")
+    if pages and head[_CHANGES] == head[_CHANGES_AT_PAGES]:
+        # Bytes behind the last page do no harm: nothing reads them.
+        return max(pages * page - size, 0)
+    return -size % page
+
+
 def _connect(path: Path, resources: ExitStack) -> sqlite3.Connection:
+    missing = _missing_bytes(path)
     if not any(_size(_beside(path, log)) for log in _LOGS):
+        # Beside a log, the main file can be in the middle of a change that the log
+        # completes or takes back.
+        if missing:
+            raise _damaged(path, f"{missing} bytes are missing at its end")
         try:
             return _begin(path, "mode=ro&immutable=1", resources)
         except sqlite3.DatabaseError as error:

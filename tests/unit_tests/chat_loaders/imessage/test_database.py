@@ -59,6 +59,12 @@ def write_with_log(path, *texts):
     shutil.rmtree(live)
 
 
+def overwrite(path, offset, content):
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(content)
+
+
 def state(folder):
     """Hash, size and time of everything in a folder."""
     return {
@@ -329,6 +335,62 @@ def test_cut_database_is_one_clear_error(path):
     with pytest.raises(ExportFormatError, match="damaged or cut short"):
         texts(path)
     assert state(path.parent) == before
+
+
+@pytest.mark.parametrize("missing", [1, 500, 3000])
+def test_database_cut_inside_its_last_page_loses_no_message_silently(path, missing):
+    write(path, *(f"{number} " * 100 for number in range(50))).close()
+    os.truncate(path, path.stat().st_size - missing)
+    with pytest.raises(ExportFormatError, match=f"cut short \\({missing} bytes"):
+        list(IMessageChatLoader(path))
+
+
+def test_database_of_an_old_sqlite_is_cut_if_its_last_page_is(path):
+    write(path, *(f"{number} " * 100 for number in range(50))).close()
+    overwrite(path, 28, bytes(4))
+    assert len(texts(path)) == 50
+    os.truncate(path, path.stat().st_size - 500)
+    with pytest.raises(ExportFormatError, match="cut short"):
+        texts(path)
+
+
+def test_page_count_that_an_old_sqlite_left_behind_says_nothing(path):
+    write(path, "One").close()
+    overwrite(path, 28, (10**6).to_bytes(4, "big"))
+    overwrite(path, 92, (10**6).to_bytes(4, "big"))
+    assert texts(path) == ["One"]
+
+
+def test_pages_of_64_kib_are_counted(path):
+    write(path, "One").close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA page_size = 65536")
+        connection.execute("VACUUM")
+    assert texts(path) == ["One"]
+    os.truncate(path, path.stat().st_size - 1)
+    with pytest.raises(ExportFormatError, match="cut short"):
+        texts(path)
+
+
+def test_bytes_behind_the_last_page_do_no_harm(path):
+    write(path, "One").close()
+    with path.open("ab") as file:
+        file.write(b"x" * 700)
+    assert texts(path) == ["One"]
+
+
+def test_main_file_that_its_log_completes_is_not_cut(path):
+    """A checkpoint that was broken off: the new header is there, the pages are not."""
+    write_with_log(path, *(f"{number} " * 100 for number in range(50)))
+    checkpointed = path.parent.parent / path.name
+    shutil.copy(path, checkpointed)
+    shutil.copy(f"{path}-wal", f"{checkpointed}-wal")
+    with closing(sqlite3.connect(checkpointed)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    first_page = checkpointed.read_bytes()[:4096]
+    assert path.stat().st_size < checkpointed.stat().st_size
+    overwrite(path, 0, first_page)
+    assert len(texts(path)) == 50
 
 
 def test_another_applications_database_is_one_clear_error(path):
