@@ -221,6 +221,19 @@ class ChatExportLoader(BaseChatLoader):
         """
         return inspect_loader(self)
 
+    def names_of(self, person: str) -> frozenset[str]:
+        """Give the senders that a person's name or handle stands for in this export.
+
+        Args:
+            person: A name as it stands in the sessions, or where the format has them a
+                handle of the person.
+
+        Returns:
+            The names to look for in messages; the given one where nothing else is
+            known.
+        """
+        return frozenset((person,))
+
     def keeps_conversation(
         self, conversation_id: str, title: str | None, participants: Collection[str]
     ) -> bool:

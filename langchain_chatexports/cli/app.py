@@ -1,6 +1,8 @@
 """The commands of `chatexports` and their options."""
 
 # No postponed annotations here: typer reads them at run time.
+import io
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from langchain_chatexports.cli.preparation import Preparation, PrepareOptions
 
 __all__ = ["app", "run"]
+
+# OpenAI's limit.
+_LONGEST_SUFFIX = 64
 
 app = typer.Typer(
     name="chatexports",
@@ -121,6 +126,7 @@ def prepare(
         keep_trailing=keep_trailing,
     )
 
+    _refuse_to_overwrite(output, paths)
     if format_name or split or consent or dedup != "none":
         _prepare_set(
             paths,
@@ -189,7 +195,7 @@ def finetune(
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, help="Passes over the data.", show_default="auto"),
+        typer.Option(min=1, max=50, help="Passes over the data.", show_default="auto"),
     ] = None,
     suffix: Annotated[
         str | None,
@@ -212,6 +218,9 @@ def finetune(
         keep_tail=keep_tail,
         keep_trailing=keep_trailing,
     )
+    if suffix is not None and not 1 <= len(suffix) <= _LONGEST_SUFFIX:
+        msg = f"--suffix must have 1 to {_LONGEST_SUFFIX} characters."
+        raise typer.BadParameter(msg)
     order = tuning.Order(epochs=epochs, suffix=suffix)
     examples, done = tuning.prepared(paths, options)
     done.say_speaker()
@@ -390,6 +399,11 @@ def forget(
 def run() -> None:
     """Run the command line and turn errors into a line and an exit status."""
     debug = "--debug" in sys.argv[1:]
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        # Names and answers may hold any character, and a pipe on Windows knows few.
+        if isinstance(stream, io.TextIOWrapper):
+            encoding = None if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="replace")
     try:
         app()
     except ChatExportError as error:
@@ -461,6 +475,15 @@ def _prepare_options(
     )
 
 
+def _refuse_to_overwrite(output: Path, paths: list[Path]) -> None:
+    # Sources are never changed, also not by a slip of the hand.
+    target = output.expanduser().resolve()
+    for path in paths:
+        source = path.expanduser().resolve()
+        if target == source or (source.is_dir() and source in target.parents):
+            msg = f"-o {output} would write into {path}: name a place outside of it."
+            raise typer.BadParameter(msg)
+
+
 def _quoted(path: Path) -> str:
-    text = str(path)
-    return f'"{text}"' if " " in text else text
+    return shlex.quote(str(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from langchain_chatexports.cli.console import say, stdin_is_terminal
-from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.exceptions import ChatExportError, LocalServerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["ChatSettings", "chat_elsewhere", "chat_here"]
 
 # What the model sees of the chat so far: it learned from windows of this order of size.
-_REMEMBERED_MESSAGES = 16
+_REMEMBERED_MESSAGES = 15
 _END_WORDS = {"/quit", "/exit", "/bye"}
 
 
@@ -81,6 +82,9 @@ def chat_elsewhere(name: str, base_url: str, settings: ChatSettings) -> None:
     """
     from langchain_openai import ChatOpenAI
 
+    if not os.environ.get("OPENAI_API_KEY"):
+        msg = f"There is no key for {base_url}. Put it into OPENAI_API_KEY."
+        raise ChatExportError(msg)
     model = ChatOpenAI(
         model=name,
         base_url=base_url,
@@ -116,16 +120,44 @@ def _talk(model: BaseChatModel, system: str | None) -> None:
     remembered: list[BaseMessage] = []
     for line in _lines():
         remembered.append(HumanMessage(line))
+        # An odd number, so that what the model sees begins with the person.
         del remembered[:-_REMEMBERED_MESSAGES]
-        answer = ""
-        for chunk in model.stream([*begin, *remembered]):
+        answer = _streamed(model, [*begin, *remembered])
+        remembered.append(AIMessage(answer))
+
+
+def _streamed(model: BaseChatModel, messages: list[BaseMessage]) -> str:
+    from openai import OpenAIError
+
+    answer = ""
+    try:
+        for chunk in model.stream(messages):
             text = str(chunk.text)
             answer += text
             sys.stdout.write(text)
             sys.stdout.flush()
+    except OpenAIError as error:
+        raise ChatExportError(_explained(model, error)) from error
+    finally:
         sys.stdout.write("\n")
         sys.stdout.flush()
-        remembered.append(AIMessage(answer))
+    return answer
+
+
+def _explained(model: BaseChatModel, error: Exception) -> str:
+    from openai import APIConnectionError, AuthenticationError, NotFoundError
+
+    server = str(getattr(model, "openai_api_base", "the server"))
+    name = str(getattr(model, "model_name", "the model"))
+    if isinstance(error, APIConnectionError):
+        return f"{server} does not answer. Check the address, and that it runs."
+    if isinstance(error, AuthenticationError):
+        return f"{server} refuses the key. Check OPENAI_API_KEY."
+    if isinstance(error, NotFoundError):
+        return f"{server} has no model {name}. Check the name."
+    status = getattr(error, "status_code", None)
+    code = f"status {status}" if status else type(error).__name__
+    return f"{server} could not answer ({code}). Try again, or a shorter --system."
 
 
 def _lines() -> Iterator[str]:

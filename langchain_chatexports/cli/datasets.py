@@ -25,7 +25,7 @@ from langchain_chatexports.finetuning.writers.formats import FORMATS
 from langchain_chatexports.steps import MapAIMessages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
 
     from langchain_chatexports.cli.preparation import Preparation, PrepareOptions
@@ -128,10 +128,9 @@ class SetWriter:
 
     def _write_preferences(self, preparation: Preparation) -> None:
         # Of merged runs nobody knows which bubble was edited or liked.
-        ai = MapAIMessages(sender=preparation.options.ai or None)
         counts = PreferenceCounts()
         make = _PREFERENCES[self._options.format]
-        records = make(preparation.sessions([ai]), counts=counts)
+        records = make(preparation.sessions(_as_ai), counts=counts)
         notes = self._notes(preparation)
         notes.preferences = counts
         try:
@@ -159,6 +158,10 @@ class SetWriter:
         self._written = write_dataset(
             records, self._output, format=self._options.format, notes=notes
         )
+
+
+def _as_ai(senders: Collection[str]) -> list[MapAIMessages]:
+    return [MapAIMessages(sender=tuple(senders) or None)]
 
 
 def set_options(format_name: str, *, split: bool, dedup: str) -> SetOptions:

@@ -20,7 +20,7 @@ from langchain_chatexports.chat_loaders.facebook_messenger import (
 )
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
 from langchain_chatexports.cli.console import say
-from langchain_chatexports.cli.tuning import say_base, train
+from langchain_chatexports.cli.tuning import chat_command, say_base, train
 from langchain_chatexports.finetuning.examples import to_training_examples
 from langchain_chatexports.samples import write_imessage, write_messenger
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatRuns
@@ -64,8 +64,7 @@ def run_demo(*, folder: Path | None, data_dir: Path | None) -> None:
         _answer(server, name)
     say("")
     say(f"Done in {time.monotonic() - started:.0f} s. Go on talking to {_AI}:")
-    where = f"--data-dir {data_dir} " if data_dir else ""
-    sys.stdout.write(f"chatexports chat {where}{name}\n")
+    sys.stdout.write(chat_command(name, data_dir=data_dir) + "\n")
 
 
 def _load_and_prepare(folder: Path) -> list[TrainingExample]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from langchain_chatexports.exceptions import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from langchain_chatexports.chat_loaders.base import ChatExportLoader
 
 __all__ = ["Export", "is_examples_file", "open_export"]
@@ -21,7 +24,6 @@ __all__ = ["Export", "is_examples_file", "open_export"]
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 _DATABASE_NAMES = ("chat.db", "sms.db")
-_BACKUP_SIGNS = ("Manifest.db", "Manifest.plist", "Info.plist", "Status.plist")
 # Longest first line that is read to tell examples from an export.
 _MAX_LINE_BYTES = 64 * 1024 * 1024
 
@@ -79,15 +81,21 @@ def open_export(path: str | Path, **options: Any) -> Export:
 
 
 def is_examples_file(path: str | Path) -> bool:
-    """Tell whether a file holds training examples (JSON lines with `messages`)."""
+    """Tell whether a file holds training examples (JSON lines with `messages`).
+
+    Raises:
+        ExportNotFoundError: If there is nothing at the path.
+        ExportAccessError: If the system refuses.
+    """
     path = Path(path).expanduser()
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        line = file.readline(_MAX_LINE_BYTES)
+    with _explained(path):
+        if path.is_dir():
+            return False
+        with path.open("rb") as file:
+            line = file.readline(_MAX_LINE_BYTES)
     try:
         first = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     messages = first.get("messages") if isinstance(first, dict) else None
     return (
@@ -100,21 +108,11 @@ def is_examples_file(path: str | Path) -> bool:
 def _kind(path: Path) -> str:
     from langchain_chatexports.chat_loaders.table import looks_like_table
 
-    try:
+    with _explained(path):
         if path.is_dir():
             return _folder_kind(path)
         with path.open("rb") as file:
             head = file.read(4096)
-    except FileNotFoundError as error:
-        msg = f"There is nothing at {path}. Check the path."
-        raise ExportNotFoundError(msg) from error
-    except PermissionError as error:
-        msg = (
-            f"The system refuses to read {path}. For ~/Library/Messages: copy chat.db, "
-            "chat.db-wal and chat.db-shm together in Finder and name the copy, or give "
-            "your terminal Full Disk Access."
-        )
-        raise ExportAccessError(msg) from error
     if head.startswith(_SQLITE_MAGIC) or path.name.lower() in _DATABASE_NAMES:
         return "sqlite"
     if head.startswith(_ZIP_MAGICS):
@@ -133,8 +131,35 @@ def _kind(path: Path) -> str:
 
 
 def _folder_kind(path: Path) -> str:
-    if any((path / name).is_file() for name in _DATABASE_NAMES):
-        return "imessage folder"
-    if sum((path / name).exists() for name in _BACKUP_SIGNS) > 1:
-        return "backup"
-    return "folder"
+    from langchain_chatexports.chat_loaders.imessage.sources import (
+        backup_root,
+        find_database,
+    )
+
+    try:
+        database = find_database(path)
+    except ExportNotFoundError:
+        return "folder"
+    return "backup" if backup_root(database) else "imessage folder"
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn the system's refusals into errors that name a remedy."""
+    try:
+        yield
+    except ExportAccessError:
+        raise
+    except FileNotFoundError as error:
+        msg = f"There is nothing at {path}. Check the path."
+        raise ExportNotFoundError(msg) from error
+    except PermissionError as error:
+        msg = (
+            f"The system refuses to read {path}. For ~/Library/Messages: copy chat.db, "
+            "chat.db-wal and chat.db-shm together in Finder and name the copy, or give "
+            "your terminal Full Disk Access."
+        )
+        raise ExportAccessError(msg) from error
+    except OSError as error:
+        msg = f"{path} cannot be read ({error.strerror}). Check the path and the disk."
+        raise ExportFormatError(msg) from error

@@ -31,6 +31,7 @@ Paths = Annotated[
         help="Exports: an iMessage chat.db (or its folder), a Messenger export (zip, "
         "folder or one thread's file). What it is, is seen from its content.",
         show_default=False,
+        readable=False,  # Else typer answers instead of our error with the remedy.
     ),
 ]
 PathsOrExamples = Annotated[
@@ -39,6 +40,7 @@ PathsOrExamples = Annotated[
         metavar="PATH...",
         help="Exports, as for prepare, or JSONL files that prepare has written.",
         show_default=False,
+        readable=False,
     ),
 ]
 Ai = Annotated[

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, cast
 from langchain_chatexports.chat_loaders.base import counted_pass
 from langchain_chatexports.cli.console import say, stdin_is_terminal
 from langchain_chatexports.cli.exports import is_examples_file, open_export
-from langchain_chatexports.exceptions import ExportFormatError, SenderNotFoundError
+from langchain_chatexports.exceptions import (
+    ExportFormatError,
+    SenderNotFoundError,
+    TrainingDataError,
+)
 from langchain_chatexports.finetuning.examples import to_training_examples
 from langchain_chatexports.finetuning.jsonl import read_jsonl
 from langchain_chatexports.steps import (
@@ -21,7 +25,7 @@ from langchain_chatexports.steps import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
     from langchain_core.chat_sessions import ChatSession
@@ -56,11 +60,16 @@ class PrepareOptions:
     keep_trailing: bool = False
     conversations: bool = False
 
-    def steps(self) -> tuple[SessionTransform, ...]:
-        """Give the steps that these options stand for."""
+    def steps(self, senders: Collection[str]) -> tuple[SessionTransform, ...]:
+        """Give the steps that these options stand for.
+
+        Args:
+            senders: The names under which the AI's messages stand in an export; none
+                for the owner's.
+        """
         steps: tuple[SessionTransform, ...] = (
             MergeChatRuns(),
-            MapAIMessages(sender=self.ai or None),
+            MapAIMessages(sender=tuple(senders) or None),
         )
         if self.conversations:
             steps = (SplitSessions(), *steps)
@@ -87,6 +96,7 @@ class Preparation:
     options: PrepareOptions
     examples: int = 0
     passes: list[tuple[Export, CountedPass]] = field(default_factory=list)
+    _ai_names: list[frozenset[str]] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[TrainingExample]:
         """Read the exports and give their examples, lazily."""
@@ -94,6 +104,13 @@ class Preparation:
         for example in self._source():
             self.examples += 1
             yield example
+        if not self.examples:
+            msg = (
+                "No example came of these conversations: they are shorter than a "
+                f"window of {self.options.size} messages. Use --keep-tail, a smaller "
+                "--size, or --whole."
+            )
+            raise TrainingDataError(msg)
 
     def reads_examples(self) -> bool:
         """Tell whether the paths are files of examples, and not exports.
@@ -120,17 +137,57 @@ class Preparation:
         return to_training_examples(self.sessions(), keep_trailing=keep_trailing)
 
     def sessions(
-        self, steps: Sequence[SessionTransform] | None = None
+        self,
+        steps: Callable[[Collection[str]], Sequence[SessionTransform]] | None = None,
     ) -> Iterator[ChatSession]:
         """Read the exports and give their sessions, lazily.
 
         Args:
-            steps: The steps to pass them through; `None` for those of the options.
+            steps: Gives the steps to pass an export's sessions through, for the names
+                of the AI in it; `None` for those of the options.
+
+        Raises:
+            SenderNotFoundError: At the end, if the AI has no message in any export, or
+                if nobody was named and an export's owner was not found.
         """
-        exports = [open_export(path) for path in self.paths]
-        steps = self.options.steps() if steps is None else steps
-        self.passes = [(e, counted_pass(e.loader, steps)) for e in exports]
-        return chain.from_iterable(counted for _, counted in self.passes)
+        steps = self.options.steps if steps is None else steps
+        self.passes, self._ai_names = [], []
+        for path in self.paths:
+            export = open_export(path)
+            names = frozenset(
+                name for ai in self.options.ai for name in export.loader.names_of(ai)
+            )
+            counted = counted_pass(export.loader, steps(sorted(names)))
+            self.passes.append((export, counted))
+            self._ai_names.append(names)
+        return self._checked()
+
+    def _checked(self) -> Iterator[ChatSession]:
+        for _, counted in self.passes:
+            yield from counted
+        silent = [path for path, count in self._answers() if not count]
+        if not silent:
+            return
+        senders = self.senders()
+        if not self.options.ai:
+            named = ", ".join(str(path) for path in silent)
+            msg = f"The owner of {named} was not found: name who speaks with --ai NAME."
+            raise SenderNotFoundError(msg, senders)
+        if len(silent) == len(self.passes):
+            msg = "Nobody in these exports has the name given with --ai."
+            raise SenderNotFoundError(msg, senders)
+        for path in silent:
+            say(f"warning: nobody in {path} has a name given with --ai: left out")
+
+    def _answers(self) -> Iterator[tuple[Path, int]]:
+        """Give each export's messages by the AI."""
+        for (export, counted), names in zip(self.passes, self._ai_names, strict=True):
+            summary = counted.summary()
+            spoken = names or {summary.owner}
+            yield (
+                export.path,
+                sum(n for sender, n in summary.senders.items() if sender in spoken),
+            )
 
     def summaries(self) -> list[tuple[Export, ExportSummary]]:
         """Give the counts of each export, as far as it was read."""
@@ -148,8 +205,10 @@ class Preparation:
         if self.options.ai:
             return
         for export, summary in self.summaries():
-            owner = summary.owner or "the owner"
-            say(f"{export.path.name}: {owner} speaks as the AI (the export's owner)")
+            say(
+                f"{export.path.name}: {summary.owner} speaks as the AI "
+                "(the export's owner)"
+            )
 
 
 def prepare_with_speaker(
@@ -176,15 +235,12 @@ def prepare_with_speaker(
         use(preparation)
     except SenderNotFoundError:
         senders = preparation.senders()
-        if options.ai:
-            msg = "Nobody in these exports has the name given with --ai."
-            raise SenderNotFoundError(msg, senders) from None
-        if not (stdin_is_terminal() and senders):
-            msg = "The export's owner was not found: name who speaks with --ai NAME."
-            raise SenderNotFoundError(msg, senders) from None
-        preparation = Preparation(
-            paths, replace(options, ai=(_ask_for_sender(senders),))
-        )
+        if options.ai or not (stdin_is_terminal() and senders):
+            raise
+        owners = {s.owner for _, s in preparation.summaries() if s.owner in senders}
+        chosen = _ask_for_sender(senders)
+        names = (chosen, *sorted(str(owner) for owner in owners))
+        preparation = Preparation(paths, replace(options, ai=names))
         use(preparation)
     return preparation
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Order",
+    "chat_command",
     "finetune_elsewhere",
     "finetune_here",
     "prepared",
@@ -108,8 +109,7 @@ def finetune_here(
     say_base(base)
     with LocalServer(base, data_dir=data_dir) as server:
         name = train(server, examples, order)
-    where = ["--data-dir", str(data_dir)] if data_dir else []
-    return name, _chat_command(*where, name)
+    return name, chat_command(name, data_dir=data_dir)
 
 
 def train(
@@ -131,6 +131,8 @@ def train(
         model=server.base_model,
         base_url=server.base_url,
         api_key=server.api_key,
+        # Our own server takes dialogues that end with the user; OpenAI does not.
+        allow_trailing=True,
     )
 
 
@@ -201,7 +203,7 @@ def finetune_elsewhere(
 
     url = base_url or "https://api.openai.com/v1"
     name = _run(examples, order, model=model, base_url=url, confirm=confirm)
-    return name, _chat_command("--base-url", url, name)
+    return name, chat_command(name, base_url=url)
 
 
 def _run(examples: list[TrainingExample], order: Order, **where: Any) -> str:
@@ -220,5 +222,19 @@ def _run(examples: list[TrainingExample], order: Order, **where: Any) -> str:
     return str(run.chat_model().model_name)
 
 
-def _chat_command(*arguments: str) -> str:
-    return shlex.join(["chatexports", "chat", *arguments])
+def chat_command(
+    name: str, *, data_dir: Path | None = None, base_url: str | None = None
+) -> str:
+    """Give the command that talks to a model, from any folder.
+
+    Args:
+        name: The model.
+        data_dir: Where it is kept; `None` for the default.
+        base_url: The server that has it; `None` for this machine.
+    """
+    where: list[str] = []
+    if data_dir is not None:
+        where = ["--data-dir", str(data_dir.expanduser().absolute())]
+    if base_url is not None:
+        where = ["--base-url", base_url]
+    return shlex.join(["chatexports", "chat", *where, name])

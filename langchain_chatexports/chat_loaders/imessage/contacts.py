@@ -11,7 +11,7 @@ from langchain_chatexports.chat_loaders.imessage.groups import Groups
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
 
-__all__ = ["Card", "Contacts", "cards_of_mapping"]
+__all__ = ["Card", "Contacts", "address_key", "cards_of_mapping"]
 
 _MIN_DIGITS = 7
 _NATIONAL_DIGITS = 10
@@ -38,7 +38,7 @@ class Contacts:
         self._national: defaultdict[str, list[int]] = defaultdict(list)
         for number, card in enumerate(self._cards):
             for address in card.addresses:
-                key = _key(address)
+                key = address_key(address)
                 if key is None:
                     continue
                 self._exact[key].append(number)
@@ -65,7 +65,7 @@ class Contacts:
         return max((self._names[person] for person in persons), key=_completeness)
 
     def _find(self, address: str) -> list[int]:
-        key = _key(address)
+        key = address_key(address)
         if key is None:
             return []
         if key in self._exact:
@@ -98,7 +98,7 @@ def cards_of_mapping(names: Mapping[str, str]) -> list[Card]:
     return [Card(name, tuple(theirs)) for name, theirs in addresses.items()]
 
 
-def _key(address: str) -> str | None:
+def address_key(address: str) -> str | None:
     """Give what equal addresses have in common; `None` for what names nobody."""
     bare = address.strip().strip("<>").casefold()
     bare = bare.removeprefix("mailto:").removeprefix("tel:")

@@ -174,6 +174,30 @@ class IMessageChatLoader(ChatExportLoader):
             people = People(queries.handles(), find_contacts(self.contacts, database))
             yield from self._read(queries, people, tally)
 
+    def names_of(self, person: str) -> frozenset[str]:
+        """Give the senders that a name, phone number or address stands for.
+
+        Args:
+            person: A name, or a handle or one of the owner's addresses in any notation.
+
+        Returns:
+            The names in messages; the given one where the database knows nobody so.
+        """
+        database = find_database(self.path)
+        with open_database(database) as connection:
+            queries = Queries(
+                connection,
+                Schema(connection, database),
+                include_deleted=self.include_deleted,
+                include_orphans=self.include_orphans,
+            )
+            people = People(queries.handles(), find_contacts(self.contacts, database))
+            _, own = queries.own_addresses()
+            names = {people.name_of_handle[h] for h in people.handles_named(person)}
+            if person.strip().casefold() in own:
+                names.add(self.owner or "Me")
+        return frozenset(names or (person,))
+
     def _read(
         self, queries: Queries, people: People, tally: Tally
     ) -> Generator[ExportSession, None, None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from langchain_chatexports.chat_loaders.imessage.contacts import address_key
 from langchain_chatexports.chat_loaders.imessage.groups import Groups
 
 if TYPE_CHECKING:
@@ -67,12 +68,17 @@ class People:
 
     def handles_named(self, name: str) -> frozenset[Any]:
         """Give the handles of whoever has this name or address, in any case."""
-        wanted = name.casefold()
+        wanted = name.strip().casefold()
+        # A phone number is the same in every notation.
+        key = address_key(name)
         return frozenset(
             handle_id
             for handle_id, person in self._person_of.items()
             if self.name_of_handle[handle_id].casefold() == wanted
-            or any(a.casefold() == wanted for a in self._addresses[person])
+            or any(
+                a.casefold() == wanted or (key is not None and address_key(a) == key)
+                for a in self._addresses[person]
+            )
         )
 
     def names_of(self, handle_ids: Iterable[Any]) -> list[str]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
-from langchain_chatexports import __version__
+from langchain_chatexports import IMessageChatLoader, __version__
+from langchain_chatexports.cli.tuning import chat_command
 from langchain_chatexports.samples import write_imessage, write_messenger
+from tests.unit_tests.builders.chat_db import ChatDb
 
 
 def test_version_is_the_packages(chatexports):
@@ -134,7 +138,7 @@ def test_prepared_files_are_the_owners_only(chatexports, tmp_path):
 
 def test_too_few_examples_are_refused_before_anything_starts(chatexports, tmp_path):
     chats = write_imessage(tmp_path / "chat.db")
-    done = chatexports("finetune", chats, "--ai", "Tortoise", "--size", "40")
+    done = chatexports("finetune", chats, "--ai", "Tortoise", "--size", "22")
     assert done.status == 1
     assert "examples are too few" in done.err
     assert "--size" in done.err
@@ -196,3 +200,135 @@ def test_without_the_extra_the_command_says_which_to_install(monkeypatch):
     monkeypatch.delitem(sys.modules, "langchain_chatexports.cli.app", raising=False)
     with pytest.raises(SystemExit, match=r"langchain-chatexports\[cli\]"):
         cli.main()
+
+
+def test_no_example_at_all_is_an_error_and_no_file(chatexports, tmp_path):
+    chats = write_imessage(tmp_path / "chat.db")
+    arguments = ("--ai", "Tortoise", "--size", "40", "-o", "out.jsonl")
+    done = chatexports("prepare", chats, *arguments)
+    assert done.status == 1
+    assert "--keep-tail" in done.err
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_wrong_name_is_found_also_where_no_window_is_full(chatexports, tmp_path):
+    chats = write_imessage(tmp_path / "chat.db")
+    arguments = ("--ai", "Turtle", "--size", "40", "-o", "out.jsonl")
+    done = chatexports("prepare", chats, *arguments)
+    assert done.status == 1
+    assert "'Tortoise' (108)" in done.err
+
+
+def test_an_export_without_an_owner_among_others_is_not_dropped(chatexports, tmp_path):
+    chats = write_imessage(tmp_path / "chat.db")
+    threads = write_messenger(tmp_path / "hogwarts")
+    done = chatexports("prepare", chats, threads, "-o", "out.jsonl")
+    assert done.status == 1
+    assert "The owner of" in done.err
+    assert "chat.db" in done.err
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_an_export_without_the_named_person_is_said(chatexports, tmp_path):
+    chats = write_imessage(tmp_path / "chat.db")
+    threads = write_messenger(tmp_path / "hogwarts")
+    arguments = ("--ai", "Tortoise", "-o", "out.jsonl")
+    done = chatexports("prepare", chats, threads, *arguments)
+    assert done.status == 0
+    assert "warning: nobody in" in done.err
+    assert "hogwarts" in done.err
+
+
+def test_asking_keeps_the_owners_that_are_known(chatexports, tmp_path, monkeypatch):
+    chats = write_imessage(tmp_path / "chat.db")
+    threads = write_messenger(tmp_path / "hogwarts")
+    monkeypatch.setattr(
+        "langchain_chatexports.cli.preparation.stdin_is_terminal", lambda: True
+    )
+    done = chatexports(
+        "prepare", chats, threads, "--json", "-o", "out.jsonl", stdin="Tortoise\n"
+    )
+    assert done.status == 0
+    alone = chatexports("prepare", threads, "--json", "-o", "alone.jsonl")
+    both = json.loads(done.out)["examples"]
+    assert both > json.loads(alone.out)["examples"]
+
+
+def test_a_handle_is_the_person_whom_the_contacts_name(chatexports, tmp_path):
+    address = "+1 (555) 010-1234"
+    path = tmp_path / "chat.db"
+    with ChatDb(path) as database:
+        chat = database.chat("+15550101234")
+        for number in range(6):
+            chat.message(f"question {number}")
+            chat.message(f"answer {number}", mine=True)
+    loader = IMessageChatLoader(path, contacts={"+15550101234": "Ann Lee"})
+    assert loader.names_of(address) == {"Ann Lee"}
+    assert loader.names_of("ann lee") == {"Ann Lee"}
+    assert loader.names_of("Bob") == {"Bob"}
+    done = chatexports("prepare", path, "--ai", address, "--whole", "-o", "out.jsonl")
+    assert done.status == 0, done.err
+
+
+@pytest.mark.parametrize("target", ["chat.db", "hogwarts/out.jsonl"])
+def test_a_source_is_never_written_to(chatexports, tmp_path, target):
+    chats = write_imessage(tmp_path / "chat.db")
+    threads = write_messenger(tmp_path / "hogwarts")
+    before = chats.read_bytes()
+    done = chatexports(
+        *("prepare", chats, threads, "--ai", "Tortoise", "--ai", "Harry Potter"),
+        *("-o", target),
+    )
+    assert done.status == 2
+    assert chats.read_bytes() == before
+    assert not (threads / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize("command", ["inspect", "prepare", "finetune"])
+def test_a_refusal_of_the_system_names_the_remedy(
+    chatexports, tmp_path, monkeypatch, command
+):
+    chats = write_imessage(tmp_path / "chat.db")
+    real = type(chats).open
+
+    def refuse(path, *args, **kwargs):
+        if path.name == "chat.db":
+            raise PermissionError(1, "Operation not permitted", str(path))
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(type(chats), "open", refuse)
+    arguments = ("--ai", "x", "-o", "o.jsonl") if command == "prepare" else ()
+    done = chatexports(command, chats, *arguments)
+    assert done.status == 1
+    assert "Full Disk Access" in done.err
+    assert "chat.db-wal" in done.err
+
+
+def test_a_server_that_is_not_there_is_a_line(chatexports, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
+    url = "http://127.0.0.1:9/v1"
+    done = chatexports("chat", "ft:x", "--base-url", url, stdin="Hello\n")
+    assert done.status == 1
+    assert f"error: {url} does not answer" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_missing_key_is_a_line(chatexports):
+    url = "http://127.0.0.1:9/v1"
+    done = chatexports("chat", "ft:x", "--base-url", url, stdin="Hello\n")
+    assert done.status == 1
+    assert "OPENAI_API_KEY" in done.err
+
+
+def test_the_chat_command_works_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = chat_command("ft:x", data_dir=Path("my models"))
+    expected = str(tmp_path / "my models")
+    assert shlex.split(command)[2:] == ["--data-dir", expected, "ft:x"]
+    assert chat_command("ft:x:local::1") == "chatexports chat ft:x:local::1"
+
+
+def test_a_suffix_that_is_too_long_is_a_usage_error(chatexports, tmp_path):
+    chats = write_imessage(tmp_path / "chat.db")
+    done = chatexports("finetune", chats, "--ai", "Tortoise", "--suffix", "x" * 65)
+    assert done.status == 2
