@@ -96,7 +96,7 @@ def measure(client: openai.OpenAI, model: str, clients: int, when: str) -> None:
     first = statistics.median(seconds for seconds, _ in found)
     speed = sum(rate for _, rate in found)
     row(
-        f"{clients} chats at once, {when}",
+        f"{clients} chat(s) at once, {when}",
         f"first text after {first:.2f} s, {speed:.1f} tokens/s in all",
     )
 

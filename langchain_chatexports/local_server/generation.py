@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-_AT_ONCE = 4
+_AT_ONCE = 8
 _MOST_WAITING = 32
 _DEFAULT_CONTEXT = 2048
 

@@ -108,7 +108,7 @@ _BODIES = st.one_of(
 )
 # Answers are slow next to refusals, and this module is about refusals.
 _SETTINGS = settings(
-    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow]
+    deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow]
 )
 
 

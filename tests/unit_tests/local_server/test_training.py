@@ -16,7 +16,6 @@ from langchain_chatexports.local_server import (
     describe_base,
     export_model,
     list_models,
-    progress,
 )
 from langchain_chatexports.local_server.base_model import BaseModel
 from langchain_chatexports.local_server.checkpoints import Checkpoints
@@ -350,49 +349,6 @@ def test_batches_of_unequal_lengths_and_large_seeds_are_trained(tmp_path, tiny_b
     _train_here(_order_for(tmp_path, tiny_base))
     assert (tmp_path / "model" / "adapter_model.safetensors").exists()
     assert not list((tmp_path / "job" / "work").glob("model*"))
-
-
-class _KilledError(Exception):
-    pass
-
-
-def test_a_killed_training_goes_on_from_its_last_save(tmp_path, tiny_base, monkeypatch):
-    """The adapter is the same as without the interruption, and no step told twice."""
-    numbers = {"n_epochs": 2, "batch_size": 1, "learning_rate_multiplier": 20.0}
-    calm, hurt = (
-        _order_for(tmp_path / name, tiny_base, hyperparameters=numbers)
-        for name in ("calm", "hurt")
-    )
-    _train_here(calm)
-    steps, last = [], 12
-
-    def kill(_self, _args, state, _control, **_kwargs):
-        steps.append(state.global_step)
-        if len(steps) == last:
-            raise _KilledError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(progress, "SAVE_SECONDS", 0.0)
-        patch.setattr(progress.ProgressWriter, "on_step_begin", kill, raising=False)
-        with pytest.raises(_KilledError):
-            _train_here(hurt)
-        steps.append(None)
-        _train_here(hurt)
-    # The step at which it was killed was begun and not finished.
-    assert steps[steps.index(None) + 1] == last - 1
-    weights = [
-        (tmp_path / name / "model" / "adapter_model.safetensors").read_bytes()
-        for name in ("calm", "hurt")
-    ]
-    assert weights[0] == weights[1]
-    records = [
-        read_json(tmp_path / name / "model" / "model.json") for name in ("calm", "hurt")
-    ]
-    kept = [[c["step"] for c in record["checkpoints"]] for record in records]
-    assert kept == [[10, 20], [10, 20]]
-    events = EventLog(tmp_path / "hurt" / "job" / "events.jsonl").read()
-    told = [event["data"]["step"] for event in events if event["data"]]
-    assert told == list(range(1, 21))
 
 
 class _Adapter:

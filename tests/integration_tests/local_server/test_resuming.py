@@ -1,0 +1,79 @@
+"""A training that was cut off goes on from its last save."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+
+from langchain_chatexports.local_server import progress
+from langchain_chatexports.local_server.events import EventLog
+from langchain_chatexports.local_server.storage import read_json
+from langchain_chatexports.local_server.training import TrainingOrder, train
+from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
+
+
+def _train(order):
+    with warnings.catch_warnings():
+        # PEFT asks for an attribute that transformers is about to drop.
+        warnings.simplefilter("ignore", FutureWarning)
+        train(order)
+
+
+def _order_for(folder, base, numbers):
+    (folder / "job" / "work").mkdir(parents=True)
+    (folder / "train.jsonl").write_bytes(as_jsonl(dialogues()))
+    return TrainingOrder(
+        job_folder=str(folder / "job"),
+        base_directory=str(base),
+        training_file=str(folder / "train.jsonl"),
+        validation_file=None,
+        hyperparameters=numbers,
+        seed=2**60,
+        max_length=100,
+        stops_early=True,
+        model_folder=str(folder / "model"),
+        model_record={},
+    )
+
+
+class _KilledError(Exception):
+    pass
+
+
+def test_a_killed_training_goes_on_from_its_last_save(tmp_path, tiny_base, monkeypatch):
+    """The adapter is the same as without the interruption, and no step told twice."""
+    numbers = {"n_epochs": 2, "batch_size": 1, "learning_rate_multiplier": 20.0}
+    calm, hurt = (
+        _order_for(tmp_path / name, tiny_base, numbers) for name in ("calm", "hurt")
+    )
+    _train(calm)
+    steps, last = [], 12
+
+    def kill(_self, _args, state, _control, **_kwargs):
+        steps.append(state.global_step)
+        if len(steps) == last:
+            raise _KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(progress, "SAVE_SECONDS", 0.0)
+        patch.setattr(progress.ProgressWriter, "on_step_begin", kill, raising=False)
+        with pytest.raises(_KilledError):
+            _train(hurt)
+        steps.append(None)
+        _train(hurt)
+    # The step at which it was killed was begun and not finished.
+    assert steps[steps.index(None) + 1] == last - 1
+    weights = [
+        (tmp_path / name / "model" / "adapter_model.safetensors").read_bytes()
+        for name in ("calm", "hurt")
+    ]
+    assert weights[0] == weights[1]
+    records = [
+        read_json(tmp_path / name / "model" / "model.json") for name in ("calm", "hurt")
+    ]
+    kept = [[c["step"] for c in record["checkpoints"]] for record in records]
+    assert kept == [[10, 20], [10, 20]]
+    events = EventLog(tmp_path / "hurt" / "job" / "events.jsonl").read()
+    told = [event["data"]["step"] for event in events if event["data"]]
+    assert told == list(range(1, 21))
