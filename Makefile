@@ -1,5 +1,6 @@
 .PHONY: help demo test tests test_watch integration_tests integration_test benchmark \
-	lint format type check_imports check_version spell_check docs clean
+	lint format type check_imports check_version spell_check docs \
+	package clean
 .DEFAULT_GOAL := help
 
 VENV ?= .venv
@@ -10,6 +11,7 @@ TORCH ?= torch==2.13.0
 TEST_FILE ?= tests/unit_tests
 INTEGRATION_TEST_FILE ?= tests/integration_tests
 PYTEST_ARGS ?=
+EXTRAS ?=
 
 ifeq ($(OS),Windows_NT)
 BIN := $(VENV)/Scripts
@@ -89,5 +91,9 @@ docs: $(VENV)/.stamp  ## Build the documentation site into site/, strictly.
 	$(BIN)/zensical build --clean --strict
 	$(BIN)/python scripts/check_docs.py site
 
+package: $(VENV)/.stamp  ## Build wheel and sdist, check them, use them; EXTRAS="cli local" too.
+	$(PIP) install --quiet --group package
+	$(BIN)/python scripts/check_package.py $(EXTRAS)
+
 clean:  ## Remove the environment and the caches.
-	rm -rf $(VENV) site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
+	rm -rf $(VENV) dist site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks

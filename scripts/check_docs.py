@@ -59,9 +59,7 @@ def main(site: Path) -> int:
     hosts = {"".join(found) for page in pages for found in FETCHED.findall(page)}
     torn = [page for page in pages if "```" in page]
     if torn:
-        print(
-            f"{len(torn)} pages show the marks of a code block."
-        )
+        print(f"{len(torn)} pages show the marks of a code block.")
     for name in missing:
         print(f"Not in the API reference: {name}")
     for host in sorted(hosts):
