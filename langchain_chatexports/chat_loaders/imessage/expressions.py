@@ -42,18 +42,27 @@ def time_of(schema: Schema) -> str:
 
     There is no flag for the unit of `date`, and upgraded databases hold several:
     nanoseconds since 2001 from 10**12 on, seconds since 2001 below, and Unix seconds
-    where those would lie in the future.
+    where those would lie in the future. A database made by hand can have them as text.
     """
     value = schema.column("message", "date")
+    number = f"CAST({value} AS INTEGER)"
+    return f"""CASE
+        WHEN typeof({value}) IN ('integer', 'real') THEN {_moment_of(value)}
+        WHEN typeof({value}) = 'text' AND CAST({number} AS TEXT) = {value}
+            THEN {_moment_of(number)}
+        END"""
+
+
+def _moment_of(number: str) -> str:
     tomorrow = int(time()) + _DAY_SECONDS
     return f"""CASE
-        WHEN typeof({value}) NOT IN ('integer', 'real') OR {value} <= 0 THEN NULL
-        WHEN {value} >= {_FIRST_NANOSECONDS}
-            THEN CAST({value} AS INTEGER) / 1000 + {_APPLE_EPOCH_SECONDS}000000
-        WHEN {value} + {_APPLE_EPOCH_SECONDS} <= {tomorrow}
-            THEN CAST(({value} + {_APPLE_EPOCH_SECONDS}) * 1000000 AS INTEGER)
-        WHEN {value} <= {_LAST_UNIX_SECONDS}
-            THEN CAST({value} * 1000000 AS INTEGER)
+        WHEN {number} <= 0 THEN NULL
+        WHEN {number} >= {_FIRST_NANOSECONDS}
+            THEN CAST({number} AS INTEGER) / 1000 + {_APPLE_EPOCH_SECONDS}000000
+        WHEN {number} + {_APPLE_EPOCH_SECONDS} <= {tomorrow}
+            THEN CAST(({number} + {_APPLE_EPOCH_SECONDS}) * 1000000 AS INTEGER)
+        WHEN {number} <= {_LAST_UNIX_SECONDS}
+            THEN CAST({number} * 1000000 AS INTEGER)
         END"""
 
 

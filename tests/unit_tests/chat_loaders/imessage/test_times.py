@@ -52,6 +52,35 @@ def test_unit_is_told_by_the_size(path, date, seconds, iso):
     assert times(path) == [(seconds, iso)]
 
 
+@pytest.mark.parametrize(
+    ("date", "seconds"),
+    [
+        ("1693182723", 1693182723),
+        ("500000000", 1478307200),
+        ("720845450393148160", 1699152650),
+        ("999999999999", None),
+        ("0", None),
+        ("-5", None),
+        ("", None),
+        ("5e8", None),
+        ("500000000.25", None),
+        ("99999999999999999999", None),
+        ("2023-08-28", None),
+        (b"1693182723", None),
+    ],
+)
+def test_whole_numbers_in_a_column_of_texts_are_times(path, date, seconds):
+    """A database that was made by hand can declare `date TEXT`."""
+    with ChatDb(path) as db:
+        db.run(
+            "DROP INDEX message_idx_date; DROP INDEX message_idx_handle;"
+            "ALTER TABLE message DROP COLUMN date;"
+            "ALTER TABLE message ADD COLUMN date TEXT;"
+        )
+        db.chat(HARE).message("when?", date=date)
+    assert times(path)[0][0] == seconds
+
+
 def test_seconds_of_today_count_from_2001(path):
     now = int(time.time())
     with ChatDb(path) as db:
