@@ -22,7 +22,7 @@ from langchain_chatexports.chat_loaders.imessage.rows import (
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from langchain_chatexports.chat_loaders.imessage.schema import Schema
 
@@ -58,17 +58,18 @@ class Queries:
 
     def handles(self) -> list[Handle]:
         """Give all handles."""
-        rows = self._select("handle", ("ROWID", "id", "person_centric_id"))
+        names = ("ROWID", "id", "person_centric_id")
+        rows = self._select("handle", names, _TEXTS_OF_HANDLES)
         return [
             Handle(row_id, address, person or None)
             for row_id, address, person in rows
-            if isinstance(address, str) and address
+            if address
         ]
 
     def chats(self) -> dict[Any, Chat]:
         """Give all rows of `chat` by their ROWID."""
         names = ("guid", "style", "chat_identifier", "service_name", "display_name")
-        rows = self._select("chat", ("ROWID", *names, "group_id"))
+        rows = self._select("chat", ("ROWID", *names, "group_id"), _TEXTS_OF_CHATS)
         return {
             row[0]: Chat(row[0], *(value or None for value in row[1:])) for row in rows
         }
@@ -189,14 +190,20 @@ class Queries:
         (count,) = self._connection.execute(sql).fetchone()
         return int(count)
 
-    def _select(self, table: str, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    def _select(
+        self, table: str, names: Sequence[str], texts: Collection[str] = ()
+    ) -> Iterator[tuple[Any, ...]]:
         if not self._schema.has(table):
             return iter(())
-        listed = ", ".join(self._schema.column(table, name) for name in names)
+        listed = ", ".join(self._column(table, name, texts) for name in names)
         alias = table[0]
         return self._connection.execute(
             f"SELECT {listed} FROM {table} AS {alias} ORDER BY 1, 2"
         )
+
+    def _column(self, table: str, name: str, texts: Collection[str]) -> str:
+        column = self._schema.column(table, name)
+        return f"CAST({column} AS TEXT)" if name in texts else column
 
     @cached_property
     def _messages(self) -> str:
@@ -217,10 +224,7 @@ class Queries:
     def _details(self) -> str:
         _, *names = Details.__dataclass_fields__
         columns = ", ".join(
-            f"CAST({self._schema.column('message', name)} AS TEXT)"
-            if name in _TEXTS_OF_DETAILS
-            else self._schema.column("message", name)
-            for name in names
+            self._column("message", name, _TEXTS_OF_DETAILS) for name in names
         )
         return f"SELECT m.ROWID, {columns} FROM message AS m WHERE m._rowid_ = ?"
 
@@ -241,7 +245,7 @@ class Queries:
             join = "attachment_rows"
         names = ("guid", "filename", "uti", "mime_type", "transfer_name")
         columns = [
-            self._schema.column("attachment", name)
+            self._column("attachment", name, names)
             for name in (*names, "is_sticker", "hide_attachment")
         ]
         return (
@@ -314,6 +318,10 @@ class Queries:
 
 
 # Types of columns are not enforced.
+_TEXTS_OF_HANDLES = frozenset({"id", "person_centric_id"})
+_TEXTS_OF_CHATS = frozenset(
+    {"guid", "chat_identifier", "service_name", "display_name", "group_id"}
+)
 _TEXTS_OF_DETAILS = frozenset(
     {
         "subject",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
@@ -259,3 +261,55 @@ def test_values_of_other_types_do_not_end_the_reading(path, columns):
         summary = loader.inspect()
         assert summary.found == 4
         assert summary.found == summary.kept + sum(summary.skipped.values())
+
+
+COLUMNS_OF_OTHER_TABLES = {
+    "handle": ("id", "person_centric_id"),
+    "chat": (
+        *("guid", "style", "chat_identifier", "service_name", "display_name"),
+        "group_id",
+    ),
+    "attachment": (
+        *("guid", "filename", "uti", "mime_type", "transfer_name", "is_sticker"),
+        "hide_attachment",
+    ),
+}
+
+
+@pytest.mark.parametrize("value", [b"raw \xff bytes", 7, 7.5])
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        (table, name)
+        for table, names in COLUMNS_OF_OTHER_TABLES.items()
+        for name in names
+    ],
+)
+def test_values_of_other_types_in_other_tables_do_no_harm(path, table, column, value):
+    with ChatDb(path, VERSIONS[-1]) as db:
+        write(db)
+        db.attachment(1, filename="a.jpg")
+        db.run("UPDATE message SET cache_has_attachments = 1")
+        if (column,) not in db.connection.execute(
+            f"SELECT name FROM pragma_table_info('{table}')"
+        ):
+            db.run(f"ALTER TABLE {table} ADD COLUMN {column}")
+        db.connection.execute(f"UPDATE {table} SET {column} = ?", (value,))
+    loader = IMessageChatLoader(path, include_media=True)
+    json.dumps([session["metadata"] for session in loader])
+    assert [text for *_, text in lines(path)] == [text for *_, text in EXPECTED]
+
+
+def test_names_that_are_stored_as_bytes_or_numbers_are_read(path):
+    with ChatDb(path) as db:
+        db.chat(HARE, TORTOISE, name="Race").message("hi")
+        db.run(
+            "UPDATE chat SET display_name = CAST('Race' AS BLOB), guid = 12;"
+            "CREATE TABLE other (ROWID INTEGER PRIMARY KEY, id, service);"
+            "INSERT INTO other SELECT ROWID, CAST(id AS INTEGER), service FROM handle;"
+            "DROP TABLE handle; ALTER TABLE other RENAME TO handle;"
+        )
+    (session,) = IMessageChatLoader(path)
+    assert session["metadata"]["title"] == "Race"
+    assert session["metadata"]["id"] == "12"
+    assert session["messages"][0].additional_kwargs["sender"] == HARE.lstrip("+")
