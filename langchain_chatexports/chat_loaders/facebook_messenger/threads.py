@@ -143,18 +143,22 @@ class Conversation:
 def merged(files: list[list[Record]]) -> list[Record]:
     """Join the records of a thread's files, oldest first.
 
-    Equal times keep the order of their file, from its oldest end on.
+    Equal times keep the order of their file, from its oldest end on. Records without a
+    time stand first, in the order of their file: which end of it is theirs is unknown.
     """
     directions = [_is_newest_first(records) for records in files]
     usual = next((d for d in directions if d is not None), None)
     if usual is None:
         # Each file is of one moment: by the order of their numbers then.
         usual = _is_newest_first([r for records in reversed(files) for r in records])
-    joined: list[Record] = []
+    joined = [record for records in files for record in records if record[0] is None]
+    timeless = len(joined)
     for records, direction in zip(files, directions, strict=True):
         if usual if direction is None else direction:
             records.reverse()
         joined += records
+    if timeless:
+        joined[timeless:] = [r for r in joined[timeless:] if r[0] is not None]
     joined.sort(key=_sort_key)
     return joined
 

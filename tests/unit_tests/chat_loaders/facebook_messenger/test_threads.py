@@ -98,10 +98,24 @@ class TestOrder:
         chat.messages.append({"sender_name": "Ada Byron", "content": "never"})
         chat.says("Ada Byron", "far", 10**18).says("Ada Byron", "last", NOON + 1)
         (session,) = load(export.to_folder(tmp_path / "x"))
-        assert texts(session) == ["never", "far", "timed", "last"]
+        assert texts(session) == ["far", "never", "timed", "last"]
         kwargs = session["messages"][0].additional_kwargs
         assert "message_time" not in kwargs
         assert "events" not in kwargs
+
+    @pytest.mark.parametrize("is_newest_first", [True, False])
+    def test_messages_without_a_time_come_in_the_order_of_their_file(
+        self, tmp_path, is_newest_first
+    ):
+        timed = [message("Ada", text, NOON + n) for n, text in enumerate("xyz")]
+        if is_newest_first:
+            timed.reverse()
+        first, second = ({"sender_name": "Ada", "content": text} for text in "ab")
+        records = [timed[0], first, timed[1], second, timed[2]]
+        path = tmp_path / "message_1.json"
+        path.write_bytes(meta_json({"participants": [], "messages": records}))
+        (session,) = SingleFileFacebookMessengerChatLoader(path).load()
+        assert texts(session) == list("abxyz")
 
     def test_years_1975_and_2500_are_times(self, export, tmp_path):
         chat = export.thread("ada_1").says("Ada Byron", "then", 157_766_400_000)
