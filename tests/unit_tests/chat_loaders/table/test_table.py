@@ -156,8 +156,8 @@ def test_parquet_gives_what_lines_give(tmp_path):
 
 
 def test_parquet_times_of_any_unit_and_zone(tmp_path):
-    import pyarrow as pa
-    from pyarrow import parquet
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
 
     moment = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
     for number, kind in enumerate(

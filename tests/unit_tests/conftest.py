@@ -1,0 +1,17 @@
+"""Without an extra, the tests of what needs it are left out; the core's tests all run."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+_NEEDS = {
+    "typer": ("cli", "docs/test_cli_page.py"),
+    "trl": ("local_server",),
+}
+
+collect_ignore = [
+    path
+    for module, paths in _NEEDS.items()
+    if find_spec(module) is None
+    for path in paths
+]
