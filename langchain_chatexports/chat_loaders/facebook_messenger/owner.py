@@ -194,10 +194,13 @@ def _across_from_title(heads: Iterable[Head]) -> Owner | None:
 
 
 def _second_person(document: ThreadDocument) -> str | None:
-    reader = LineReader()
+    records = list(read_records(document, 0, Counter()))
+    reader = LineReader(
+        [*document.participants, *{sender for _, sender, *_ in records}]
+    )
     senders = Counter(
         sender
-        for _, sender, text, *_ in read_records(document, 0, Counter())
+        for _, sender, text, *_ in records
         if sender != UNKNOWN_SENDER and is_by_owner(text) and reader.read(text, sender)
     )
     return next((name for name, _ in senders.most_common(1)), None)

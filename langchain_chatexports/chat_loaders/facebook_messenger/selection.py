@@ -88,7 +88,7 @@ class Selection:
             if kind is None:
                 if not text or text in self._placeholders:
                     kind = "attachment"
-                elif line := read_line(text, sender):
+                elif line := read_line(text, sender, extra):
                     kind = line.kind
                     self.languages[line.language] += 1
             if kind is not None:

@@ -11,7 +11,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_chatexports.chat_loaders.base import UNKNOWN_SENDER
 
@@ -32,17 +32,19 @@ class SystemLine(NamedTuple):
     """ISO 639-1 code of the sentence's language; empty for the user's own patterns."""
 
 
-# Placeholders: {A} the person who did it: the sender's name, "You", a nickname that the
-# chat has set, in a group any nickname. {P} anybody's name in the chat. {Y} a name or
-# nickname, not checked beyond "no pronoun" where it begins the sentence. {N} any text,
-# {R} any rest, {E} an emoji, {D} a number.
+# Placeholders. Names, from strict to loose: {A} who did it, which is the sender (or
+# "You", by the owner), {C} the sender as well, but never "You", {K} somebody of the
+# chat, {P} the same or "You", {Y} whatever can be a name. A person's own sentence can
+# begin with a name, so {Y} begins only those that nobody types. {S} a plan or reminder
+# that an earlier line has, {plan} its name there. {N} any text, {R} any rest, {E} an
+# emoji, {D} a number.
 _TEMPLATES: dict[str, dict[str, tuple[str, ...]]] = {
     "en": {
         "attachment": (
             "{Y} sent an attachment.",
-            "{Y} sent a link.",
-            "{Y} sent a location.",
-            "{Y} sent a live location.",
+            "{P} sent a link.",
+            "{P} sent a location.",
+            "{P} sent a live location.",
         ),
         "reaction": (
             "Reacted {E} to your message",
@@ -50,12 +52,12 @@ _TEMPLATES: dict[str, dict[str, tuple[str, ...]]] = {
             "Liked a message",
         ),
         "call": (
-            "You called {Y}.",
-            "{P} called you.",
-            "You missed a call from {Y}.",
+            "You called {K}.",
+            "{A} called you.",
+            "You missed a call from {C}.",
             "{P} missed your call.",
-            "You missed a video chat with {Y}.",
-            "You missed a video call with {Y}.",
+            "You missed a video chat with {C}.",
+            "You missed a video call with {C}.",
             "{P} missed your video chat.",
             "The video chat ended.",
             "The video call ended.",
@@ -64,7 +66,7 @@ _TEMPLATES: dict[str, dict[str, tuple[str, ...]]] = {
             "{A} joined the call.",
             "{A} joined the video chat.",
             "{A} started sharing video.",
-            "You and {Y} can now see each other.",
+            "You and {K} can now see each other.",
         ),
         "members": (
             "{A} added {Y} to the group.",
@@ -74,14 +76,14 @@ _TEMPLATES: dict[str, dict[str, tuple[str, ...]]] = {
             "{A} created the group.",
             "{P} is now an admin.",
             "{A} removed {Y} as an admin.",
-            "{Y} turned on member approval{R}",
+            "{P} turned on member approval{R}",
         ),
         "look": (
-            "{Y} named the group {N}.",
-            "{Y} removed the group name.",
-            "{Y} changed the group photo.",
-            "{Y} changed the theme to {N}.",
-            "{Y} changed the chat theme.",
+            "{P} named the group {N}.",
+            "{P} removed the group name.",
+            "{P} changed the group photo.",
+            "{P} changed the theme to {N}.",
+            "{P} changed the chat theme.",
             "{Y} set the emoji to {E}.",
             "{Y} set the quick reaction to {E}.",
             "{Y} set the nickname for {Y} to {nickname}.",
@@ -98,72 +100,72 @@ _TEMPLATES: dict[str, dict[str, tuple[str, ...]]] = {
             "You can now message and call each other and see info like {R}",
             "{A} waved at you!",
             "{A} is waving at you!",
-            "You waved at {Y}!",
-            "{Y} pinned a message.",
-            "{Y} unpinned a message.",
+            "You waved at {K}!",
+            "{P} pinned a message.",
+            "{P} unpinned a message.",
             "This chat is read-only.",
             "An admin, moderator or host removed {Y}'s message.",
-            "{Y} turned on disappearing messages{R}",
+            "{P} turned on disappearing messages{R}",
         ),
         "poll": (
-            "{Y} created a poll: {N}.",
+            "{P} created a poll: {N}.",
             "{Y} voted for {N} in the poll: {N}.",
             "{Y} changed vote to {N} in the poll: {N}.",
             "{Y} removed vote for {N} in the poll: {N}.",
             "This poll is no longer available.",
             "{A} started a plan.",
-            "{Y} named the plan {N}.",
-            "{Y} responded Going to {N}.",
-            "{Y} responded Can't Go to {N}.",
-            "{Y} created the reminder: {N}.",
-            "{Y} is happening now.",
+            "{P} named the plan {plan}.",
+            "{P} responded Going to {plan}.",
+            "{P} responded Can't Go to {plan}.",
+            "{P} created the reminder: {plan}.",
+            "{S} is happening now.",
         ),
         "game": (
-            "{Y} scored {D} points playing {N}.",
-            "{Y} challenged you in {N}.",
-            "{Y} is now in first place in {N}.",
+            "{P} scored {D} points playing {N}.",
+            "{P} challenged you in {N}.",
+            "{P} is now in first place in {N}.",
             "{N}: {P} just played {R}",
         ),
     },
     "hu": {
         "attachment": (
             "{Y} csatolt fájlt küldött.",
-            "{Y} hivatkozást küldött.",
-            "{Y} elküldött egy helyszínt.",
+            "{P} hivatkozást küldött.",
+            "{P} elküldött egy helyszínt.",
         ),
         "call": (
             "Hívott fél: {Y}.",
             "Nem fogadott hívás: {Y}",
             "Nem fogadott videohívás: {Y}",
-            "{Y} nem fogadta a hívásodat.",
-            "{Y} nem fogadta a videochatedet.",
+            "{P} nem fogadta a hívásodat.",
+            "{P} nem fogadta a videochatedet.",
         ),
     },
     "pt": {
         "attachment": (
             "{Y} enviou um anexo.",
             "Enviaste um anexo.",
-            "{Y} enviou uma ligação.",
-            "{Y} enviou a sua localização atual.",
+            "{P} enviou uma ligação.",
+            "{P} enviou a sua localização atual.",
         ),
         "members": (
-            "{Y} adicionou {Y} ao grupo.",
-            "{Y} eliminou {Y} do grupo.",
+            "{P} adicionou {Y} ao grupo.",
+            "{P} eliminou {Y} do grupo.",
         ),
-        "look": ("{Y} alterou o tema da conversa para {N}.",),
-        "poll": ("{Y} criou uma sondagem: {N}.",),
+        "look": ("{P} alterou o tema da conversa para {N}.",),
+        "poll": ("{P} criou uma sondagem: {N}.",),
     },
     "vi": {
         "attachment": (
             "{Y} đã gửi một file đính kèm.",
-            "{Y} đã gửi một liên kết.",
+            "{P} đã gửi một liên kết.",
         ),
         "call": (
-            "{Y} đã bỏ lỡ lần chat video với bạn.",
-            "Bạn đã bỏ lỡ lần chat video với {Y}.",
+            "{P} đã bỏ lỡ lần chat video với bạn.",
+            "Bạn đã bỏ lỡ lần chat video với {C}.",
             "Đoạn chat video này đã kết thúc.",
-            "Bạn bỏ lỡ một cuộc gọi của {Y}.",
-            "{Y} đã gọi cho bạn.",
+            "Bạn bỏ lỡ một cuộc gọi của {C}.",
+            "{A} đã gọi cho bạn.",
         ),
     },
     "de": {"attachment": ("{Y} hat einen Anhang gesendet.",)},
@@ -173,12 +175,23 @@ _TEMPLATES: dict[str, dict[str, tuple[str, ...]]] = {
 _PRONOUNS = frozenset(
     {
         *("i", "he", "she", "they", "we", "who", "it", "this", "that", "what"),
+        *("me", "him", "her", "us", "them", "myself", "yourself", "himself", "herself"),
         *("someone", "somebody", "everyone", "everybody", "nobody", "anyone"),
         *("anybody", "nothing", "something", "eu", "ele", "ela", "eles", "elas"),
         *("quem", "ő", "ők", "ki", "ich", "er", "sie", "wer", "wir", "tôi"),
     }
 )
-_YOU = frozenset({"you", "bạn"})
+# Words that begin what somebody calls a person who is not in the chat.
+_NO_NAMES = _PRONOUNS | {
+    *("my", "your", "his", "its", "our", "their", "the", "a", "an", "these", "those"),
+    *("some", "any", "every", "no", "all", "both", "one", "another", "mom", "mum"),
+    *("mommy", "mummy", "mama", "dad", "daddy", "papa", "grandma", "grandpa", "granny"),
+    *("aunt", "uncle", "mein", "meine", "dein", "deine", "unser", "unsere", "der"),
+    *("die", "das", "ein", "eine", "mutti", "vati", "oma", "opa", "meu", "minha"),
+    *("teu", "tua", "seu", "sua", "o", "os", "as", "um", "uma", "mãe", "pai", "az"),
+    *("egy", "anyu", "apu", "anya", "apa", "mẹ", "bố", "má", "ba"),
+}
+_YOU = frozenset({"You", "Bạn"})
 _ANONYMOUS = "a contact"
 _SECOND_PERSON = re.compile(
     r"(?:You (?!missed|can now|are now|and )|Enviaste |Bạn đã gửi ).+", re.DOTALL
@@ -190,11 +203,12 @@ _PARTS = {
     "{E}": r"[^\sA-Za-z]{1,16}",
     "{D}": r"[\d.,]+",
     "{nickname}": r"(?P<nickname>[^\n]+)",
+    "{plan}": r"(?P<plan>[^\n]+)",
 }
-_NAME = r"[^\n]{1,100}?"
-_LEAD = r"(?P<lead>[^\n?!;]{1,100}?)"
+_NAMES = frozenset({"{A}", "{C}", "{K}", "{P}", "{S}", "{Y}"})
+_NAME = r"\S[^\n]{0,99}?"
+_NAME_IN_FRONT = r"[^\s?!;][^\n?!;]{0,99}?"
 _KEY_LENGTH = 6
-_PAIR = 2
 # With these end the sentences of `by_middle`; a space may follow in some exports.
 _SENTENCE_ENDS = frozenset(".! ")
 
@@ -203,8 +217,8 @@ _SENTENCE_ENDS = frozenset(".! ")
 class _Template:
     line: SystemLine
     pattern: re.Pattern[str]
-    lead: str
-    """The placeholder whose name must fit, or nothing."""
+    names: tuple[str, ...]
+    """The placeholders whose names must fit: the pattern's first groups, `name0` on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,13 +250,26 @@ class LineReader:
             patterns: Further sentences that nobody typed.
         """
         self._people = [_words(name) for name in people]
-        self._owner = owner
+        self._owner = None if owner is None else owner.casefold().strip()
         self._patterns = patterns
         self._nicknames: set[str] = set()
+        self._plans: set[str] = set()
         self._tables = _tables()
 
-    def read(self, text: str, sender: str) -> SystemLine | None:
-        """Tell what system line a text is, or `None` for a person's own."""
+    def read(
+        self, text: str, sender: str, extra: dict[str, Any] | None = None
+    ) -> SystemLine | None:
+        """Tell what system line a text is, or `None` for a person's own.
+
+        Args:
+            text: The text.
+            sender: Who sent it.
+            extra: What else the message holds: with attachments, a sentence that says
+                so needs no known name.
+
+        Returns:
+            The line's kind and language.
+        """
         tables = self._tables
         end = text[-_KEY_LENGTH:]
         if (
@@ -254,8 +281,8 @@ class LineReader:
             return None  # Nearly every message, so nothing else may cost time.
         text = text.strip()
         for template in self._candidates(text):
-            if line := self._match(template, text, sender):
-                return line
+            if self._matches(template, text, sender, extra):
+                return template.line
         for pattern in self._patterns:
             if pattern.fullmatch(text):
                 return SystemLine("pattern", "")
@@ -268,35 +295,50 @@ class LineReader:
         if text[-1:] in _SENTENCE_ENDS and tables.middle.search(text):
             yield from tables.by_middle
 
-    def _match(self, template: _Template, text: str, sender: str) -> SystemLine | None:
+    def _matches(
+        self, template: _Template, text: str, sender: str, extra: dict[str, Any] | None
+    ) -> bool:
         match = template.pattern.fullmatch(text.replace("’", "'"))  # noqa: RUF001 (typed)
         if match is None:
-            return None
-        groups = match.groupdict()
-        if template.lead and not self._fits(template.lead, groups["lead"], sender):
-            return None
-        if nickname := groups.get("nickname"):
-            self._nicknames.add(nickname.casefold())
-        return template.line
+            return False
+        if template.names and is_by_owner(text) and not self._can_be_owner(sender):
+            return False
+        has_proof = template.line.kind == "attachment" and "attachments" in (
+            extra or {}
+        )
+        for index, placeholder in enumerate(template.names):
+            name = match[f"name{index}"]
+            if not self._fits("{Y}" if has_proof else placeholder, name, sender):
+                return False
+        self._learn(match.groupdict())
+        return True
 
-    def _fits(self, placeholder: str, lead: str, sender: str) -> bool:
-        folded = lead.casefold()
+    def _learn(self, found: dict[str, str]) -> None:
+        if plan := found.get("plan"):
+            self._plans.add(plan.casefold())
+        nickname = found.get("nickname", "").casefold()
+        if nickname and nickname not in _PRONOUNS:
+            self._nicknames.add(nickname)
+
+    def _can_be_owner(self, sender: str) -> bool:
+        return self._owner is None or self._owner == sender.casefold().strip()
+
+    def _fits(self, placeholder: str, name: str, sender: str) -> bool:
+        folded = name.casefold()
+        if placeholder == "{S}":
+            return folded in self._plans
         if folded in self._nicknames or folded == _ANONYMOUS:
             return True
-        if folded in _YOU:
-            # What "You" did was sent by the owner.
-            return placeholder != "{A}" or self._owner in {None, sender}
-        words = _words(lead)
-        is_known = any(words <= person for person in self._people)
-        if placeholder == "{P}":
-            return is_known
-        if placeholder == "{A}" and sender != UNKNOWN_SENDER:
-            if words <= _words(sender):
-                return True
-            # In a group it is rather a nickname than somebody from elsewhere.
-            if is_known or len(self._people) <= _PAIR:
-                return False
-        return next(iter(folded.split()), "") not in _PRONOUNS
+        if name in _YOU or folded in _PRONOUNS:
+            return name in _YOU and placeholder not in {"{C}", "{K}"}
+        words = _words(name)
+        if placeholder in {"{A}", "{C}"} and sender != UNKNOWN_SENDER:
+            return words <= _words(sender)
+        if any(words <= person for person in self._people):
+            return True
+        # Of a deleted account the sentence still has the name.
+        is_loose = placeholder in {"{A}", "{C}", "{Y}"}
+        return is_loose and folded.split()[0] not in _NO_NAMES
 
 
 def is_by_owner(text: str) -> bool:
@@ -305,21 +347,22 @@ def is_by_owner(text: str) -> bool:
 
 
 def _words(name: str) -> frozenset[str]:
-    return frozenset(name.casefold().split())
+    return frozenset(name.casefold().replace("’", "'").split())  # noqa: RUF001 (typed)
 
 
 def _compiled(line: SystemLine, sentence: str) -> _Template:
-    lead = sentence[:3] if sentence[:3] in {"{A}", "{P}", "{Y}"} else ""
-    if "{P}" in sentence[1:]:
-        lead = "{P}"  # The only one that a sentence has behind other text.
     parts = re.split(r"(\{\w+\})", sentence)
     pattern = ""
+    names: list[str] = []
     for index, part in enumerate(parts):
-        if part in {"{A}", "{P}"} or (part == "{Y}" and index == 1 and lead):
-            pattern += _LEAD
+        if part in _NAMES:
+            is_in_front = index == 1 and not parts[0]
+            name = _NAME_IN_FRONT if is_in_front or part == "{P}" else _NAME
+            pattern += f"(?P<name{len(names)}>{name})"
+            names.append(part)
         else:
-            pattern += _NAME if part == "{Y}" else _PARTS.get(part, re.escape(part))
-    return _Template(line, re.compile(pattern), lead)
+            pattern += _PARTS.get(part, re.escape(part))
+    return _Template(line, re.compile(pattern), tuple(names))
 
 
 @cache

@@ -232,6 +232,17 @@ class TestOptions:
         assert texts(start=date(2023, 11, 15)) == ["b", "c"]
 
 
+class TestNicknames:
+    def test_a_sentence_about_a_shared_link_needs_no_known_name(
+        self, chat, texts, inspect
+    ):
+        share = {"link": "https://x.org"}
+        chat.says("Ada Byron", "Moon sent a link.", NOON + 1, share=share)
+        chat.says("Ada Byron", "Moon sent a link.", NOON + 2)
+        assert texts() == ["first words", "Moon sent a link."]
+        assert inspect().skipped == {"media": 1}
+
+
 class TestAccounting:
     def test_every_record_is_accounted_for(self, export, chat, inspect):
         chat.says("Ada Byron", "Liked a message", NOON + 1)

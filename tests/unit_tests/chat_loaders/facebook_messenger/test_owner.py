@@ -239,6 +239,11 @@ class TestSingleFile:
         chat = unclear.chats[0].says(EVE, "You sent a link.", NOON + 1)
         assert self.owner_of(chat, tmp_path) == (EVE, "system lines")
 
+    def test_what_people_write_tells_no_owner(self, unclear, tmp_path):
+        chat = unclear.chats[0].says(EVE, "You called me.", NOON + 1)
+        chat.says(EVE, "You called my mom.", NOON + 2)
+        assert self.owner_of(chat, tmp_path) == (None, None)
+
     def test_the_callers_word_counts_first(self, export, tmp_path):
         chat = export.thread("ada_1", [ADA, GRACE]).says(ADA, "hi", NOON)
         assert self.owner_of(chat, tmp_path, owner=ADA) == (ADA, "option")
