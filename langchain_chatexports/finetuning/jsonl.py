@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from langchain_chatexports.exceptions import (
+    ChatExportError,
     ExportAccessError,
     ExportFormatError,
     ExportNotFoundError,
 )
+from langchain_chatexports.writing import cannot_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -41,7 +43,9 @@ def write_jsonl(
 
     Raises:
         ExportNotFoundError: If the file's folder does not exist.
-        ExportFormatError: If the path is a folder.
+        ExportAccessError: If the system refuses to write there.
+        ExportFormatError: If the path is a folder or below a file, its name is too
+            long, or the disk is full.
         TypeError: If the buffer is a text one, or an example is not of JSON types.
     """
     if isinstance(path_or_buffer, (str, os.PathLike)):
@@ -68,18 +72,7 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
             the line's number and none of its text.
     """
     path = Path(path).expanduser()
-    if path.is_dir():
-        msg = f"{path} is a folder. Name the file of JSON lines in it."
-        raise ExportFormatError(msg)
-    try:
-        file = path.open("rb")
-    except FileNotFoundError as error:
-        msg = f"There is no file {path}. Check the path of the JSON lines."
-        raise ExportNotFoundError(msg) from error
-    except PermissionError as error:
-        msg = f"{path} may not be read. Check its permissions."
-        raise ExportAccessError(msg) from error
-    with file:
+    with _opened(path) as file:
         empty = 0
         for number, line in enumerate(file, 1):
             data = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
@@ -90,6 +83,21 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
                 msg = f"Line {empty} of {path} is empty. Remove it."
                 raise ExportFormatError(msg)
             yield _parsed(data, number, path)
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        if not path.is_dir():
+            return path.open("rb")
+    except PermissionError as error:
+        msg = f"{path} may not be read. Check its permissions."
+        raise ExportAccessError(msg) from error
+    except OSError as error:
+        # Below a file, or with a name that is too long, there is nothing either.
+        msg = f"There is no file {path}. Check the path of the JSON lines."
+        raise ExportNotFoundError(msg) from error
+    msg = f"{path} is a folder. Name the file of JSON lines in it."
+    raise ExportFormatError(msg)
 
 
 def _parsed(line: bytes, number: int, path: Path) -> dict[str, Any]:
@@ -115,6 +123,26 @@ def _parsed(line: bytes, number: int, path: Path) -> dict[str, Any]:
 
 
 def _write_file(examples: Iterable[Mapping[str, Any]], path: Path) -> int:
+    errors_of_examples: list[OSError] = []
+
+    def watched() -> Iterator[Mapping[str, Any]]:
+        try:
+            yield from examples
+        except OSError as error:
+            errors_of_examples.append(error)
+            raise
+
+    try:
+        return _write_whole(watched(), path)
+    except (ChatExportError, BrokenPipeError):
+        raise
+    except OSError as error:
+        if error in errors_of_examples:
+            raise
+        raise cannot_write(path, error) from error
+
+
+def _write_whole(examples: Iterable[Mapping[str, Any]], path: Path) -> int:
     if path.is_dir():
         msg = f"{path} is a folder. Name the file to write."
         raise ExportFormatError(msg)
@@ -122,13 +150,10 @@ def _write_file(examples: Iterable[Mapping[str, Any]], path: Path) -> int:
         with path.open("wb") as file:  # A pipe or a device cannot be replaced.
             return _write_lines(examples, file)
     target = Path(os.path.realpath(path))
-    try:
-        descriptor, temporary = tempfile.mkstemp(
-            dir=target.parent, prefix=f".{target.name}.", suffix=".part"
-        )
-    except FileNotFoundError as error:
-        msg = f"{path} cannot be written: its folder does not exist. Create it first."
-        raise ExportNotFoundError(msg) from error
+    # Not the target's name and more: that can be longer than names may be.
+    descriptor, temporary = tempfile.mkstemp(
+        dir=target.parent, prefix=".chatexports-", suffix=".part"
+    )
     try:
         with os.fdopen(descriptor, "wb") as file:  # Mode 0600, as mkstemp makes it.
             count = _write_lines(examples, file)

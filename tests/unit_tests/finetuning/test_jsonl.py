@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import stat
 import sys
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -96,6 +98,71 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ExportNotFoundError, match="no-such"):
         write_jsonl(make_examples(1), tmp_path / "no-such" / "a.jsonl")
+
+
+def test_a_path_below_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises((ExportFormatError, ExportNotFoundError), match=r"a\.jsonl"):
+        write_jsonl(make_examples(1), tmp_path / "file" / "a.jsonl")
+    with pytest.raises(ExportNotFoundError, match=r"a\.jsonl"):
+        list(read_jsonl(tmp_path / "file" / "a.jsonl"))
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_a_folder_without_permission_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(**_: Any) -> None:
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    with pytest.raises(ExportAccessError, match=r"a\.jsonl.*folder of your own"):
+        write_jsonl(make_examples(1), tmp_path / "a.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "Free some space"),
+        (errno.EIO, "'no'. Check the path"),
+    ],
+)
+def test_a_disk_that_fails_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(ExportFormatError, match=remedy):
+        write_jsonl(make_examples(1), tmp_path / "a.jsonl")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /dev/full")
+def test_a_full_device_is_told() -> None:
+    with pytest.raises(ExportFormatError, match="disk is full"):
+        write_jsonl(make_examples(1), "/dev/full")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the whole path has a limit there")
+def test_the_longest_name_is_written_and_a_longer_one_told(tmp_path: Path) -> None:
+    longest = tmp_path / ("a" * 255)
+    assert write_jsonl(make_examples(1), longest) == 1
+    assert list(tmp_path.iterdir()) == [longest]
+    with pytest.raises((ExportFormatError, ExportNotFoundError), match="cannot be"):
+        write_jsonl(make_examples(1), tmp_path / ("a" * 256))
+    assert list(tmp_path.iterdir()) == [longest]
+
+
+def test_an_error_of_the_examples_stays_theirs(tmp_path: Path) -> None:
+    def failing() -> Iterator[dict[str, Any]]:
+        yield from make_examples(1)
+        raise OSError(errno.ENOSPC, "theirs")
+
+    with pytest.raises(OSError, match="theirs") as caught:
+        write_jsonl(failing(), tmp_path / "a.jsonl")
+    assert caught.type is OSError
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
