@@ -1,6 +1,6 @@
 .PHONY: help demo test tests test_watch integration_tests integration_test benchmark \
 	lint format type check_imports check_version spell_check docs \
-	package clean
+	package pyright clean
 .DEFAULT_GOAL := help
 
 VENV ?= .venv
@@ -76,6 +76,9 @@ format: $(VENV)/.stamp  ## Format, and fix what can be fixed.
 
 type: $(VENV)/.stamp  ## mypy --strict over the package.
 	$(BIN)/mypy
+
+pyright: $(VENV)/.stamp  ## pyright, strictly, over the public names in use (needs Node.js).
+	npx --yes pyright@1.1.414 -p . --pythonpath $(BIN)/python
 
 check_imports: $(VENV)/.stamp  ## Import each file of the package alone.
 	$(BIN)/python scripts/check_imports.py $(PACKAGE_FILES)

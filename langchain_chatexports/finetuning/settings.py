@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from langchain_core.runnables.base import RunnableSerializable
 from pydantic import (
@@ -36,7 +36,7 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     Keys, headers, clients, callables and data are neither serialized nor shown.
     """
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True
     )
 

@@ -18,7 +18,7 @@ from contextvars import copy_context
 from datetime import date, time, timedelta
 from itertools import chain
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, TypeAlias, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast, overload
 
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
@@ -104,7 +104,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
     Subclasses implement `transform_session`, as a pure function of its session.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
     @abstractmethod
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:

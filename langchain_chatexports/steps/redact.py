@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator
 
@@ -43,7 +43,7 @@ class Redact(SessionTransform):
     a pickle holds both, for processes of your own.
     """
 
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True)
 
     key: SecretStr | None = Field(default=None, exclude=True, repr=False, min_length=1)
     """The secret that the stand-ins depend on. Keep it, and the stand-ins stay the same

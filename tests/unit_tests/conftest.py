@@ -1,4 +1,4 @@
-"""Without an extra, the tests of what needs it are left out; the core's tests all run."""
+"""Without an extra, the tests of what needs it are left out; the core's all run."""
 
 from __future__ import annotations
 

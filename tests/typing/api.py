@@ -1,0 +1,98 @@
+"""What type checkers must make of the public names; it is checked and never run.
+
+mypy and pyright read it: an `assert_type` that does not hold is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.chat_sessions import ChatSession
+from langchain_core.messages import AIMessageChunk
+from langchain_core.runnables import RunnableLambda, RunnableSequence
+from langchain_openai import ChatOpenAI
+from typing_extensions import assert_type
+
+from langchain_chatexports import (
+    ChatFineTuner,
+    ChunkSessions,
+    ExportSummary,
+    FineTuningRun,
+    FolderFacebookMessengerChatLoader,
+    IMessageChatLoader,
+    LocalServer,
+    MapAIMessages,
+    MergeChatRuns,
+    SessionPipeline,
+    SessionTransform,
+    convert_messages_for_finetuning,
+    map_ai_messages,
+    merge_chat_runs,
+    to_training_examples,
+    validate_examples,
+    write_jsonl,
+)
+from langchain_chatexports.chat_loaders.base import TransformedChatLoader
+from langchain_chatexports.finetuning import TrainingExample, TrainingProblem
+
+if TYPE_CHECKING:
+    from langchain_core.chat_loaders import BaseChatLoader
+
+
+def loaders(other: BaseChatLoader) -> None:
+    loader = IMessageChatLoader("chat.db", owner="Me")
+    assert_type(loader.load(), list[ChatSession])
+    assert_type(loader.lazy_load(), Iterator[ChatSession])
+    assert_type(loader.inspect(), ExportSummary)
+    assert_type(
+        FolderFacebookMessengerChatLoader(["a.zip", "b.zip"]).inspect().kept, int
+    )
+    assert_type(loader | MergeChatRuns(), TransformedChatLoader)
+    assert_type(loader | MergeChatRuns() | MapAIMessages(), TransformedChatLoader)
+    assert_type(other | MergeChatRuns(), TransformedChatLoader)
+
+
+def steps(loader: BaseChatLoader, session: ChatSession) -> None:
+    step = ChunkSessions(size=8, overlap=2)
+    assert_type(step.invoke(loader), list[ChatSession])
+    assert_type(step.invoke([session]), list[ChatSession])
+    assert_type(MergeChatRuns() | step, SessionPipeline)
+    assert_type(step | RunnableLambda(len), RunnableSequence[Any, Any])
+    assert_type(merge_chat_runs([session]), Iterator[ChatSession])
+    assert_type(map_ai_messages([session], "Me"), Iterator[ChatSession])
+
+
+class Own(SessionTransform):
+    """A step of somebody's own."""
+
+    limit: int = 2
+
+    def transform_session(self, session: ChatSession) -> list[ChatSession]:
+        return [session][: self.limit]
+
+
+def examples(loader: BaseChatLoader) -> None:
+    made = to_training_examples(loader | Own(limit=1))
+    assert_type(made, Iterator[TrainingExample])
+    assert_type(validate_examples(made), list[TrainingProblem])
+    assert_type(write_jsonl(made, "train.jsonl"), int)
+    assert_type(
+        convert_messages_for_finetuning(loader.load()), list[list[dict[str, Any]]]
+    )
+
+
+def tuner(loader: BaseChatLoader) -> None:
+    with LocalServer() as server:
+        tuner = ChatFineTuner(
+            model=server.base_model,
+            base_url=server.base_url,
+            # As with langchain-openai's models, pydantic makes a SecretStr of it.
+            api_key=server.api_key,  # pyright: ignore[reportArgumentType]
+        )
+        assert_type(tuner.invoke(loader), ChatOpenAI)
+        run = tuner.submit(loader)
+        assert_type(run, FineTuningRun)
+        assert_type(run.wait(), FineTuningRun)
+        for chunk in tuner.invoke(loader).stream("Ready?"):
+            assert_type(chunk, AIMessageChunk)
