@@ -9,6 +9,8 @@ import socket
 import subprocess
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import openai
 import psutil
@@ -39,12 +41,15 @@ def _order(client, *, epochs=1, examples=None, **options):
     )
 
 
-def _trainers():
+def _trainers(data_dir):
+    """Give the living trainers of this data directory; there may be others'."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if any(word.endswith("local_server.training") for word in words):
-            found.append(process)
+        with suppress(psutil.Error):
+            words = process.info["cmdline"] or []
+            is_trainer = any(word.endswith("local_server.training") for word in words)
+            if is_trainer and data_dir in Path(process.cwd()).parents:
+                found.append(process)
     return found
 
 
@@ -163,14 +168,14 @@ def test_a_running_job_is_cancelled_within_seconds(tiny_server, data_dir):
         cancelled = client.fine_tuning.jobs.cancel(job.id)
         assert cancelled.status == "cancelled"
         assert time.monotonic() - started < 5
-        assert not _trainers()
+        assert not _trainers(data_dir)
         assert not list((data_dir / "models").iterdir())
         assert not (data_dir / "jobs" / job.id / "work").exists()
         # The queue goes on with the next one.
         assert wait_for(client, _order(client).id).status == "succeeded"
 
 
-def test_jobs_are_trained_one_after_another_in_their_order(tiny_server):
+def test_jobs_are_trained_one_after_another_in_their_order(tiny_server, data_dir):
     with client_of(tiny_server) as client:
         first, second = _order(client), _order(client)
         while True:
@@ -178,7 +183,7 @@ def test_jobs_are_trained_one_after_another_in_their_order(tiny_server):
             if status == "running":
                 break
             assert status == "queued"
-            assert len(_trainers()) <= 1
+            assert len(_trainers(data_dir)) <= 1
             time.sleep(0.1)
         assert client.fine_tuning.jobs.retrieve(first.id).status == "succeeded"
         assert wait_for(client, second.id).status == "succeeded"
@@ -192,7 +197,7 @@ def test_a_stopped_server_ends_its_trainer_and_the_job_goes_on_with_the_next(
         job = _order(client, epochs=20)
         waiting = _order(client)
         wait_for_step(client, job.id, 3)
-    assert not _trainers()
+    assert not _trainers(data_dir)
     record = json.loads((data_dir / "jobs" / job.id / "job.json").read_text())
     assert record["status"] == "queued"
     with server, client_of(server) as client:
@@ -206,12 +211,12 @@ def test_a_killed_servers_trainer_goes_on_and_is_found_again(tiny_base, data_dir
     with server, client_of(server) as client:
         job = _order(client, epochs=30)
         wait_for_step(client, job.id, 2)
-        (trainer,) = _trainers()
+        (trainer,) = _trainers(data_dir)
         os.kill(server._process.pid, signal.SIGKILL)
     assert trainer.is_running()
     with server, client_of(server) as client:
         assert client.fine_tuning.jobs.retrieve(job.id).status == "running"
-        assert [process.pid for process in _trainers()] == [trainer.pid]
+        assert [process.pid for process in _trainers(data_dir)] == [trainer.pid]
         job = wait_for(client, job.id)
         assert job.status == "succeeded"
         steps = [
@@ -231,15 +236,15 @@ def test_a_trainer_that_was_found_again_can_be_cancelled(tiny_base, data_dir):
         os.kill(server._process.pid, signal.SIGKILL)
     with server, client_of(server) as client:
         assert client.fine_tuning.jobs.cancel(job.id).status == "cancelled"
-        assert not _trainers()
+        assert not _trainers(data_dir)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
-def test_a_killed_trainer_is_a_failed_job_with_a_reason(tiny_server):
+def test_a_killed_trainer_is_a_failed_job_with_a_reason(tiny_server, data_dir):
     with client_of(tiny_server) as client:
         job = _order(client, epochs=50)
         wait_for_step(client, job.id, 2)
-        (trainer,) = _trainers()
+        (trainer,) = _trainers(data_dir)
         trainer.kill()
         job = wait_for(client, job.id)
         assert job.status == "failed"
@@ -385,6 +390,6 @@ def test_a_server_in_the_foreground_ends_in_order(tiny_base, data_dir, tmp_path,
             wait_for_step(client, job.id, 2)
         served.send_signal(end)
         assert served.wait(20) in {0, -end}
-    assert not _trainers()
+    assert not _trainers(data_dir)
     record = json.loads((data_dir / "jobs" / job.id / "job.json").read_text())
     assert record["status"] == "queued"
