@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 
 from langchain_chatexports.exceptions import ExportFormatError
 from langchain_chatexports.samples.texts import read_scenes
-from langchain_chatexports.samples.whole_files import appearing_whole
+from langchain_chatexports.samples.whole_files import (
+    appearing_whole,
+    explaining,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,12 +97,21 @@ def write_imessage(path: str | Path = "chat.db") -> Path:
         The path.
 
     Raises:
+        ExportAccessError: If the system refuses to write there.
         ExportFormatError: If something else is at this path, or a write-ahead log or a
             journal of another database is beside it. Nothing is overwritten then.
     """
     target = Path(path).expanduser()
-    _check_free(target)
-    with appearing_whole(target) as draft, closing(sqlite3.connect(draft)) as database:
+    with explaining(target):
+        _check_free(target)
+        with appearing_whole(target) as draft:
+            draft.touch()  # SQLite would not say why it cannot.
+            _write_database(draft)
+    return target
+
+
+def _write_database(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database:
         database.executescript(
             f"""
             PRAGMA page_size = 4096;
@@ -111,7 +123,6 @@ def write_imessage(path: str | Path = "chat.db") -> Path:
         )
         _fill(database)
         database.commit()
-    return target
 
 
 def _fill(database: sqlite3.Connection) -> None:

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_chatexports.exceptions import ExportFormatError
 from langchain_chatexports.samples.texts import Line, read_scenes
-from langchain_chatexports.samples.whole_files import appearing_whole, write_whole
+from langchain_chatexports.samples.whole_files import (
+    appearing_whole,
+    explaining,
+    write_whole,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -135,16 +139,18 @@ def write_messenger(folder: str | Path = "hogwarts") -> Path:
         The folder.
 
     Raises:
+        ExportAccessError: If the system refuses to write there.
         ExportFormatError: If there is a file of this name, or a folder that is not
             empty and holds no sample. Nothing is overwritten then.
     """
     target = Path(folder).expanduser()
-    if target.exists():
-        _check_writable(target)
-        _write_files(target)
-    else:
-        with appearing_whole(target) as draft:
-            _write_files(draft)
+    with explaining(target):
+        if target.exists():
+            _check_writable(target)
+            _write_files(target)
+        else:
+            with appearing_whole(target) as draft:
+                _write_files(draft)
     return target
 
 

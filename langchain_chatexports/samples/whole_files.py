@@ -7,11 +7,33 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.writing import cannot_write
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["appearing_whole", "write_whole"]
+__all__ = ["appearing_whole", "explaining", "write_whole"]
+
+
+@contextmanager
+def explaining(target: Path) -> Iterator[None]:
+    """Turn what the system says while a sample is written into our errors.
+
+    Args:
+        target: What the user asked for.
+
+    Raises:
+        ExportAccessError: If the system refuses to write there.
+        ExportFormatError: If nothing can be written there for another reason.
+    """
+    try:
+        yield
+    except ChatExportError:
+        raise
+    except OSError as error:
+        raise cannot_write(target, error) from error
 
 
 @contextmanager
@@ -27,7 +49,7 @@ def appearing_whole(target: Path) -> Iterator[Path]:
         The path to write a file to, or to make a folder at.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    draft = target.with_name(f".chatexports-{secrets.token_hex(4)}.tmp")
     try:
         yield draft
         draft.replace(target)

@@ -1,14 +1,22 @@
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import re
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from langchain_chatexports import ExportFormatError, IMessageChatLoader
+from langchain_chatexports import (
+    ChatExportError,
+    ExportAccessError,
+    ExportFormatError,
+    IMessageChatLoader,
+)
 from langchain_chatexports.chat_loaders.utils import map_ai_messages, merge_chat_runs
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.samples.texts import read_scenes
@@ -220,3 +228,41 @@ def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
         write_imessage(tmp_path / "chat.db")
 
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("call", ["mkdir", "replace"])
+@pytest.mark.parametrize("kind", [PermissionError, OSError])
+def test_a_refusal_of_the_system_is_one_clear_error(tmp_path, monkeypatch, call, kind):
+    def refuse(*_, **__):
+        raise kind(errno.EACCES if kind is PermissionError else errno.ENOSPC, "no")
+
+    target = tmp_path / "chat.db"
+    monkeypatch.setattr(Path, call, refuse)
+    expected = ExportAccessError if kind is PermissionError else ExportFormatError
+    with pytest.raises(expected, match=re.escape(f"{target} cannot be written")):
+        write_imessage(target)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32" or getattr(os, "geteuid", lambda: 0)() == 0,
+    reason="root writes everywhere",
+)
+def test_a_read_only_folder_is_one_clear_error(tmp_path):
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(ExportAccessError, match="a folder of your own"):
+            write_imessage(tmp_path / "chat.db")
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_path_below_a_file_is_one_clear_error(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ChatExportError, match="cannot be written"):
+        write_imessage(tmp_path / "file" / "below" / "chat.db")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the whole path has a limit there")
+def test_the_longest_name_is_written(tmp_path):
+    write_imessage(tmp_path / ("a" * 247))  # And "-journal" beside it.

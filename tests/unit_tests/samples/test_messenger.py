@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from langchain_chatexports import (
+    ChatExportError,
     ChunkSessions,
+    ExportAccessError,
     ExportFormatError,
     FolderFacebookMessengerChatLoader,
     MapAIMessages,
@@ -311,3 +316,41 @@ def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
         write_messenger(tmp_path / "hogwarts")
 
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("call", ["mkdir", "replace"])
+@pytest.mark.parametrize("kind", [PermissionError, OSError])
+def test_a_refusal_of_the_system_is_one_clear_error(tmp_path, monkeypatch, call, kind):
+    def refuse(*_, **__):
+        raise kind(errno.EACCES if kind is PermissionError else errno.ENOSPC, "no")
+
+    target = tmp_path / "hogwarts"
+    monkeypatch.setattr(Path, call, refuse)
+    expected = ExportAccessError if kind is PermissionError else ExportFormatError
+    with pytest.raises(expected, match=re.escape(f"{target} cannot be written")):
+        write_messenger(target)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32" or getattr(os, "geteuid", lambda: 0)() == 0,
+    reason="root writes everywhere",
+)
+def test_a_read_only_folder_is_one_clear_error(tmp_path):
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(ExportAccessError, match="a folder of your own"):
+            write_messenger(tmp_path / "hogwarts")
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_path_below_a_file_is_one_clear_error(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ChatExportError, match="cannot be written"):
+        write_messenger(tmp_path / "file" / "below" / "hogwarts")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the whole path has a limit there")
+def test_the_longest_name_is_written(tmp_path):
+    write_messenger(tmp_path / ("a" * 255))
