@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core.chat_loaders import BaseChatLoader
-from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.messages import BaseMessage
 from typing_extensions import TypedDict
 
 from langchain_chatexports.chat_loaders.accounting import (
@@ -19,9 +19,11 @@ from langchain_chatexports.chat_loaders.accounting import (
     ExportSummary,
     Tally,
 )
+from langchain_chatexports.plain_messages import plain_human_message
 
 if TYPE_CHECKING:
     from langchain_core.chat_sessions import ChatSession
+    from langchain_core.messages import HumanMessage
 
     from langchain_chatexports.steps.base import SessionTransform
 
@@ -125,17 +127,22 @@ def export_message(
     Returns:
         The message, with everything but text and id in `additional_kwargs`.
     """
-    kwargs: dict[str, Any] = {}
-    if moment is not None:
-        kwargs["message_time"] = moment.seconds
-    kwargs["sender"] = sender
-    if is_from_me is not None:
-        kwargs["is_from_me"] = is_from_me
-    if moment is not None:
-        kwargs["events"] = [{"message_time": moment.iso}]
+    kwargs: dict[str, Any]
+    if moment is None:
+        kwargs = {"sender": sender, "is_from_me": is_from_me}
+    else:
+        seconds, iso = moment
+        kwargs = {
+            "message_time": seconds,
+            "sender": sender,
+            "is_from_me": is_from_me,
+            "events": [{"message_time": iso}],
+        }
+    if is_from_me is None:
+        del kwargs["is_from_me"]
     if extra:
         kwargs.update(extra)
-    return HumanMessage(content=content, additional_kwargs=kwargs, id=message_id)
+    return plain_human_message(content, kwargs, message_id)
 
 
 class ChatExportLoader(BaseChatLoader):

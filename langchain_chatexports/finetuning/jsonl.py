@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["json_line", "read_jsonl", "write_jsonl"]
 
+# `json.dumps` makes an encoder for each call that has options.
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 # Line ends to `str.splitlines`, which readers of such files use, but not to JSON.
 _ESCAPED_ENDS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
@@ -184,8 +186,8 @@ def json_line(example: Mapping[str, Any]) -> bytes:
     Returns:
         UTF-8 with a line break at the end and none before.
     """
-    text = json.dumps(example, ensure_ascii=False, allow_nan=False)
-    for end, escaped in _ESCAPED_ENDS.items():
+    text = _encode(example)
+    for end, escaped in () if text.isascii() else _ESCAPED_ENDS.items():
         if end in text:
             text = text.replace(end, escaped)
     try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage
 from pydantic import Field, field_validator
 
+from langchain_chatexports.plain_messages import plain_ai_message
 from langchain_chatexports.steps.base import SessionTransform
 
 if TYPE_CHECKING:
@@ -78,9 +79,15 @@ class MapAIMessages(SessionTransform):
 def _as_ai_message(message: BaseMessage) -> BaseMessage:
     if isinstance(message, AIMessage):
         return message
+    content, kwargs = message.content, dict(message.additional_kwargs)
+    has_more = message.response_metadata or "tool_calls" in kwargs
+    if type(content) is str and not has_more:
+        return plain_ai_message(
+            content, kwargs, message_id=message.id, name=message.name
+        )
     return AIMessage(
-        content=message.content,
-        additional_kwargs=dict(message.additional_kwargs),
+        content=content,
+        additional_kwargs=kwargs,
         response_metadata=dict(message.response_metadata),
         id=message.id,
         name=message.name,

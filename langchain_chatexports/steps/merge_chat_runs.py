@@ -10,7 +10,7 @@ from pydantic import Field
 from langchain_chatexports.steps.base import SessionTransform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from langchain_core.chat_sessions import ChatSession
     from langchain_core.messages import BaseMessage
@@ -39,18 +39,16 @@ class MergeChatRuns(SessionTransform):
 
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         """Merge the runs of one session."""
-        messages = [_merged(run, self.delimiter) for run in self._runs(session)]
-        return ({**session, "messages": messages},)
-
-    def _runs(self, session: ChatSession) -> Iterator[list[BaseMessage]]:
+        messages: list[BaseMessage] = []
         run: list[BaseMessage] = []
         for message in session.get("messages", ()):
             if run and not self._continues(run[-1], message):
-                yield run
+                messages.append(_merged(run, self.delimiter))
                 run = []
             run.append(message)
         if run:
-            yield run
+            messages.append(_merged(run, self.delimiter))
+        return ({**session, "messages": messages},)
 
     def _continues(self, last: BaseMessage, message: BaseMessage) -> bool:
         sender = last.additional_kwargs.get("sender")
@@ -71,17 +69,16 @@ def _merged(run: Sequence[BaseMessage], delimiter: str) -> BaseMessage:
     first = run[0]
     if len(run) == 1:
         return first
-    kwargs: dict[str, Any] = dict(first.additional_kwargs)
+    extras = [message.additional_kwargs for message in run]
+    kwargs: dict[str, Any] = dict(extras[0])
     for key in _JOINED_LISTS:
-        joined = [
-            item for message in run for item in message.additional_kwargs.get(key) or ()
-        ]
+        joined = [item for extra in extras if key in extra for item in extra[key] or ()]
         if joined:
             kwargs[key] = joined
     ids = [message_id for message in run for message_id in _ids(message)]
     if ids:
         kwargs["message_ids"] = ids
-    content = _joined((_text(message) for message in run), delimiter)
+    content = _joined(map(_text, run), delimiter)
     return first.model_copy(update={"content": content, "additional_kwargs": kwargs})
 
 
@@ -99,5 +96,5 @@ def _text(message: BaseMessage) -> str:
 
 
 def _ids(message: BaseMessage) -> Sequence[str]:
-    own = [message.id] if message.id else []
-    return message.additional_kwargs.get("message_ids") or own
+    earlier = message.additional_kwargs.get("message_ids")
+    return earlier or ([message.id] if message.id else ())
