@@ -122,8 +122,8 @@ def to_training_examples(
         The examples, lazily; closing the iterator closes the loader.
 
     Raises:
-        SenderNotFoundError: At the end, if there were sessions and none has a message
-            by the AI.
+        SenderNotFoundError: At the end, if sessions had messages and none has one by
+            the AI.
     """
     counts = counts if counts is not None else ExampleCounts()
     with closing(iter_sessions(sessions)) as source:
@@ -234,11 +234,11 @@ def require_assistant(counts: ExampleCounts) -> None:
         counts: The counts after the last session.
 
     Raises:
-        SenderNotFoundError: If there were sessions and none has a text by the AI.
+        SenderNotFoundError: If sessions had messages, and none has a text by the AI.
     """
     left_out = counts.sessions_left_out
     without = left_out["no_assistant"] + left_out["empty"]
-    if counts.sessions and counts.sessions == without:
+    if left_out["no_assistant"] and counts.sessions == without:
         msg = (
             f"None of the {counts.sessions} sessions has a text by the AI, so there "
             "is nothing to learn. Name the sender to learn from: "

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from langchain_core.chat_loaders import BaseChatLoader
@@ -48,8 +49,11 @@ _EXPECTED = (
     "path of a JSONL file"
 )
 
-# Iterators that have been read; a retry would find the rest, or nothing, in them.
-_read: deque[object] = deque(maxlen=64)
+# Iterators that have been read; a retry would find the rest, or nothing, in them. They
+# are forgotten when nobody else has them, so that none keeps an export open. Those of
+# Python's own kinds (`map`, a list's) allow no weak reference.
+_read: dict[int, weakref.ref[object]] = {}
+_read_of_other_kinds: deque[object] = deque(maxlen=16)
 
 
 def read_examples(given: TrainingInput) -> Iterator[Mapping[str, Any]]:
@@ -66,7 +70,7 @@ def read_examples(given: TrainingInput) -> Iterator[Mapping[str, Any]]:
 
     Raises:
         ExportNotFoundError: If a path leads to no file.
-        SenderNotFoundError: If there are sessions and none has a text by the AI.
+        SenderNotFoundError: If sessions have messages, and none has a text by the AI.
         TrainingDataError: If an iterator is given that has been read before.
         TypeError: If the input is something else.
     """
@@ -77,7 +81,7 @@ def read_examples(given: TrainingInput) -> Iterator[Mapping[str, Any]]:
         _refuse_second_reading(given)
     counts = ExampleCounts()
     with closing(_items(given)) as items:
-        for item, is_session in items:
+        for item, is_session in _told_apart(items):
             example = _example(item, counts, is_session=is_session)
             if example is not None:
                 yield example
@@ -86,26 +90,27 @@ def read_examples(given: TrainingInput) -> Iterator[Mapping[str, Any]]:
 
 
 def _refuse_second_reading(iterator: Iterator[Any]) -> None:
-    if any(iterator is before for before in _read):
+    key = id(iterator)
+    if key in _read or any(iterator is before for before in _read_of_other_kinds):
         msg = (
             "The examples are an iterator that has been read before, by an earlier "
             "call or a retry, so they are not all there. Pass a list or a chat loader."
         )
         raise TrainingDataError(msg)
-    _read.append(iterator)
+    try:
+        _read[key] = weakref.ref(iterator, lambda _: _read.pop(key, None))
+    except TypeError:
+        _read_of_other_kinds.append(iterator)
 
 
 def _items(given: Any) -> Generator[tuple[Any, bool], None, None]:
     # Examples, sessions and dialogues (lists of messages or of role dicts), one by one,
     # and whether they are sessions for certain.
     if isinstance(given, BaseChatLoader):
-        sessions = given.lazy_load()
-        try:
-            yield from ((session, True) for session in sessions)
-        finally:
-            close = getattr(sessions, "close", None)
-            if close is not None:
-                close()
+        with _closing(given.lazy_load()) as sessions:
+            for session in sessions:
+                yield session, True
+                del session
     elif isinstance(given, TracedExample):
         yield given.example, False
     elif isinstance(given, Mapping):
@@ -117,15 +122,61 @@ def _items(given: Any) -> Generator[tuple[Any, bool], None, None]:
         msg = f"{_EXPECTED}, got a message: wrap the messages of a dialogue in []."
         raise TypeError(msg)
     elif isinstance(given, Iterable) and not isinstance(given, (str, bytes)):
-        for item in given:
-            if _is_dialogue(item):
-                yield item, False
-            else:
-                yield from _items(item)
-            del item
+        with _closing(iter(given)) as items:
+            for item in items:
+                if _is_dialogue(item):
+                    yield item, False
+                else:
+                    yield from _items(item)
+                del item
     else:
         msg = f"{_EXPECTED}, got {type(given).__name__}."
         raise TypeError(msg)
+
+
+@contextmanager
+def _closing(items: Iterator[Any]) -> Iterator[Iterator[Any]]:
+    # After an error, too: what is left unread holds the export's file open.
+    try:
+        yield items
+    finally:
+        close = getattr(items, "close", None)
+        if close is not None:
+            close()
+
+
+def _told_apart(items: Iterable[tuple[Any, bool]]) -> Iterator[tuple[Any, bool]]:
+    """Tell sessions from examples.
+
+    One without messages looks like both: it is what the next one is. Alone it is an
+    example, for the validation.
+    """
+    unclear: list[Any] = []
+    usual: bool | None = None
+    for item, is_of_loader in items:
+        is_session = True if is_of_loader else _is_session(item)
+        if is_session is None:
+            is_session = usual
+        if is_session is None:
+            unclear.append(item)
+            continue
+        usual = is_session
+        yield from ((before, is_session) for before in unclear)
+        unclear.clear()
+        yield item, is_session
+        del item
+    yield from ((before, False) for before in unclear)
+
+
+def _is_session(item: Any) -> bool | None:
+    if not isinstance(item, Mapping):
+        return isinstance(item[0], BaseMessage)
+    messages = item.get("messages")
+    if isinstance(messages, (list, tuple)) and messages:
+        return isinstance(messages[0], BaseMessage)
+    if "metadata" in item:
+        return True  # What examples have not.
+    return None if isinstance(messages, (list, tuple)) else False
 
 
 def _is_dialogue(item: object) -> bool:
@@ -141,13 +192,7 @@ def _example(
     item: Any, counts: ExampleCounts, *, is_session: bool
 ) -> Mapping[str, Any] | None:
     if not isinstance(item, Mapping):
-        if isinstance(item[0], BaseMessage):
-            return session_to_example({"messages": item}, counts=counts)
-        return {"messages": list(item)}
-    messages = item.get("messages")
-    if isinstance(messages, (list, tuple)) and messages:
-        is_session = isinstance(messages[0], BaseMessage)
-    # An empty one is an example for the validation, unless a loader gave it.
+        item = {"messages": item if is_session else list(item)}
     if is_session:
         return session_to_example(cast("ChatSession", item), counts=counts)
-    return item
+    return cast("Mapping[str, Any]", item)

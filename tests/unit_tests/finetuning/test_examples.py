@@ -120,6 +120,13 @@ def test_no_sessions_are_no_error() -> None:
     assert examples_of() == []
 
 
+def test_sessions_that_are_all_empty_are_no_error() -> None:
+    """There is no sender whom the user could name."""
+    counts = ExampleCounts()
+    assert examples_of(session(), session(), counts=counts) == []
+    assert counts.sessions_left_out == {"empty": 2}
+
+
 def test_weights_are_carried_over() -> None:
     (example,) = examples_of(session(tortoise(weight=0), hare(), tortoise(weight=1)))
     assert [m.get("weight") for m in example["messages"]] == [0, None, 1]

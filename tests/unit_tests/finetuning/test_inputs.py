@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import gc
+import os
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.messages import AIMessage, HumanMessage
 
+from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
 from langchain_chatexports.exceptions import (
     ExportNotFoundError,
     SenderNotFoundError,
@@ -13,10 +17,11 @@ from langchain_chatexports.exceptions import (
 )
 from langchain_chatexports.finetuning.inputs import read_examples
 from langchain_chatexports.finetuning.jsonl import write_jsonl
+from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.steps import MergeChatRuns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from langchain_core.chat_sessions import ChatSession
@@ -113,6 +118,78 @@ def test_an_iterator_is_refused_the_second_time() -> None:
         list(read_examples(given))
 
 
+def test_an_iterator_of_pythons_own_is_refused_the_second_time() -> None:
+    given = map(dict, [EXAMPLE] * 4)
+    assert len(list(read_examples(given))) == 4
+    with pytest.raises(TrainingDataError, match="read before"):
+        list(read_examples(given))
+
+
+def test_a_read_iterator_is_not_kept_alive() -> None:
+    def reading() -> Iterator[Any]:
+        yield EXAMPLE
+
+    given = reading()
+    gone = weakref.ref(given)
+    list(read_examples(given))
+    del given
+    gc.collect()
+    assert gone() is None
+
+
+def exports_sessions(path: Path) -> Iterator[Any]:
+    for number, _ in enumerate(IMessageChatLoader(path)):
+        if number == 2:
+            msg = "broken on the way"
+            raise RuntimeError(msg)
+        yield SESSION
+
+
+def bad_items(path: Path) -> Iterator[Any]:
+    for number, _ in enumerate(IMessageChatLoader(path)):
+        yield SESSION if number < 2 else 3
+
+
+@pytest.mark.skipif(
+    not os.path.isdir("/dev/fd"),  # noqa: PTH112 (no pathlib at import)
+    reason="POSIX lists its open files",
+)
+@pytest.mark.parametrize("broken", [exports_sessions, bad_items])
+def test_a_reading_that_fails_leaves_no_file_open(
+    tmp_path: Path, broken: Callable[[Path], Iterator[Any]]
+) -> None:
+    path = write_imessage(tmp_path / "chat.db")
+    given = broken(path)
+    before = open_files()
+    with pytest.raises((RuntimeError, TypeError)):
+        list(read_examples(given))
+    gc.collect()
+    assert open_files() == before
+    with pytest.raises(TrainingDataError, match="read before"):
+        list(read_examples(given))
+
+
+def open_files() -> list[str]:
+    return sorted(os.listdir("/dev/fd"))  # noqa: PTH208 (names are enough)
+
+
+def test_an_iterator_is_closed_when_an_item_is_refused() -> None:
+    closed = []
+
+    def given() -> Iterator[Any]:
+        try:
+            yield SESSION
+            yield 3
+        finally:
+            closed.append(1)
+
+    iterator = given()
+    with pytest.raises(TypeError, match="got int") as caught:
+        list(read_examples(iterator))
+    assert closed == [1]
+    assert caught.value.__traceback__ is not None  # Its frames have the iterator.
+
+
 def test_a_loader_is_closed_when_reading_stops() -> None:
     loader = TwoSessions()
     reading: Any = read_examples(loader)
@@ -123,6 +200,26 @@ def test_a_loader_is_closed_when_reading_stops() -> None:
 
 def test_an_example_with_an_empty_list_is_left_to_the_validation() -> None:
     assert list(read_examples([{"messages": []}])) == [{"messages": []}]
+
+
+@pytest.mark.parametrize("empty", [{"messages": []}, {"messages": (), "metadata": {}}])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_an_empty_session_among_sessions_is_left_out(empty: Any, place: int) -> None:
+    given: list[Any] = [SESSION, SESSION]
+    given.insert(place, empty)
+    assert list(read_examples(given)) == [EXAMPLE, EXAMPLE]
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_an_empty_example_among_examples_is_left_to_the_validation(place: int) -> None:
+    given: list[Any] = [EXAMPLE, EXAMPLE]
+    given.insert(place, {"messages": []})
+    assert list(read_examples(given)) == given
+
+
+def test_empty_sessions_with_metadata_alone_give_nothing() -> None:
+    given: Any = [{"messages": [], "metadata": {"id": "1"}}]
+    assert list(read_examples(given)) == []
 
 
 def test_an_empty_session_of_a_loader_is_left_out() -> None:
