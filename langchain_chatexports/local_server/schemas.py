@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from langchain_chatexports.local_server.errors import ApiError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 __all__ = ["ChatRequest", "JobRequest", "ScoreRequest", "parse_body"]
 
@@ -156,6 +160,11 @@ class ScoreRequest(_Strict):
     messages: Annotated[list[_Message], Field(min_length=1, max_length=_MOST_MESSAGES)]
 
 
+_NAMES = frozenset(
+    name for model in _Strict.__subclasses__() for name in model.model_fields
+)
+
+
 def parse_body(body: bytes, kind: type[Model]) -> Model:
     """Read a request's body.
 
@@ -177,21 +186,53 @@ def parse_body(body: bytes, kind: type[Model]) -> Model:
 
 
 def _refusal(error: ValidationError, kind: type[BaseModel]) -> ApiError:
-    first = error.errors(include_url=False, include_context=False, include_input=False)[
-        0
-    ]
-    path = [str(part) for part in first["loc"]]
-    name = path[0] if path else None
-    if first["type"] == "extra_forbidden":
-        msg = "Unrecognized request argument"
-        if name in kind.model_fields:
-            msg = f"Unrecognized key within '{name}'"
-        return ApiError(f"{msg}.", code="unknown_parameter", param=name)
-    if first["type"] == "missing":
-        where = ".".join(path)
-        msg = f"Missing required parameter: '{where}'."
-        return ApiError(msg, code="missing_required_parameter", param=name)
-    msg = f"Invalid value for '{name}': {first['msg']}."
-    if name in {"n", "logprobs", "tools", "functions", "response_format"}:
+    said = error.errors(include_url=False, include_context=False, include_input=False)
+    param = str(said[0]["loc"][0]) if said[0]["loc"] else None
+    where = _place(said[0])
+    # Of a union each member says what is wrong. The one that came furthest is meant.
+    same = [each for each in said if where and _place(each)[: len(where)] == where]
+    best = max(same, key=_closeness, default=said[0])
+    name = ".".join(map(str, _place(best)))
+    if best["type"] == "extra_forbidden":
+        msg = "Unrecognized request argument."
+        if name:
+            msg = f"Unrecognized key within '{name}'."
+        return ApiError(msg, code="unknown_parameter", param=param)
+    if best["type"] == "missing":
+        msg = f"Missing required parameter: '{name}'."
+        return ApiError(msg, code="missing_required_parameter", param=param)
+    allowed = _allowed_numbers(kind, name.rpartition(".")[2])
+    msg = f"Invalid value for '{name or param}': {best['msg']}{allowed}."
+    if param in {"n", "logprobs", "tools", "functions", "response_format"}:
         msg += " The local server does not serve this."
-    return ApiError(msg, code="invalid_value", param=name)
+    return ApiError(msg, code="invalid_value", param=param)
+
+
+def _place(error: ErrorDetails) -> tuple[str | int, ...]:
+    # Without the members of unions, and the keys that are the user's own.
+    is_unknown = error["type"] == "extra_forbidden"
+    parts = error["loc"][:-1] if is_unknown else error["loc"]
+    return tuple(part for part in parts if isinstance(part, int) or part in _NAMES)
+
+
+def _closeness(error: ErrorDetails) -> tuple[int, bool, bool]:
+    kind = error["type"]
+    is_of_content = kind not in {"literal_error", "missing"}
+    return len(_place(error)), is_of_content, not kind.endswith("_type")
+
+
+@cache
+def _allowed_numbers(kind: type[BaseModel], name: str) -> str:
+    """Say which numbers a parameter may be, if it is one and has a range."""
+    schema = kind.model_json_schema()
+    for model in (schema, *schema.get("$defs", {}).values()):
+        given = model.get("properties", {}).get(name, {})
+        forms = given.get("anyOf", [given])
+        auto = ", or 'auto'" if {"const": "auto", "type": "string"} in forms else ""
+        for form in forms:
+            low = form.get("minimum", form.get("exclusiveMinimum"))
+            high = form.get("maximum")
+            if low is not None and high is not None and low < high:
+                above = "above " if "exclusiveMinimum" in form else ""
+                return f" (allowed: {above}{low} to {high}{auto})"
+    return ""

@@ -1,0 +1,116 @@
+"""What a refusal says of a request's body."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from langchain_chatexports.local_server.errors import ApiError
+from langchain_chatexports.local_server.schemas import (
+    ChatRequest,
+    JobRequest,
+    parse_body,
+)
+
+
+def refusal(kind, **changes):
+    body = {
+        JobRequest: {"model": "tiny", "training_file": "file-1"},
+        ChatRequest: {"model": "tiny", "messages": [{"role": "user"}]},
+    }[kind]
+    with pytest.raises(ApiError) as caught:
+        parse_body(json.dumps(body | changes).encode(), kind)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        (
+            {"n_epochs": 0},
+            (
+                "Invalid value for 'hyperparameters.n_epochs': Input should be greater "
+                "than or equal to 1 (allowed: 1 to 50, or 'auto')."
+            ),
+        ),
+        (
+            {"n_epochs": 51},
+            (
+                "Invalid value for 'hyperparameters.n_epochs': Input should be less "
+                "than or equal to 50 (allowed: 1 to 50, or 'auto')."
+            ),
+        ),
+        (
+            {"n_epochs": "many"},
+            (
+                "Invalid value for 'hyperparameters.n_epochs': Input should be a valid "
+                "integer (allowed: 1 to 50, or 'auto')."
+            ),
+        ),
+        (
+            {"learning_rate_multiplier": 0},
+            (
+                "Invalid value for 'hyperparameters.learning_rate_multiplier': Input "
+                "should be greater than 0 (allowed: above 0 to 100, or 'auto')."
+            ),
+        ),
+        ({"warmth": 1}, "Unrecognized key within 'hyperparameters'."),
+        ({"seed": 1}, "Unrecognized key within 'hyperparameters'."),
+    ],
+)
+def test_a_hyperparameter_is_refused_by_its_name_and_range(numbers, message):
+    error = refusal(JobRequest, hyperparameters=numbers)
+    assert error.message == message
+    assert error.param == "hyperparameters"
+
+
+def test_the_newer_form_is_named_as_it_was_written():
+    numbers = {"hyperparameters": {"batch_size": 300}}
+    error = refusal(JobRequest, method={"type": "supervised", "supervised": numbers})
+    assert "'method.supervised.hyperparameters.batch_size'" in error.message
+    assert "1 to 256, or 'auto'" in error.message
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"temperature": 3},
+            (
+                "Invalid value for 'temperature': Input should be less than or equal to "
+                "2 (allowed: 0 to 2)."
+            ),
+        ),
+        (
+            {"stop": ["a"] * 5},
+            (
+                "Invalid value for 'stop': List should have at most 4 items after "
+                "validation, not 5."
+            ),
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "x"}]}]},
+            "Invalid value for 'messages.0.content.0.type': Input should be 'text'.",
+        ),
+        (
+            {"messages": [{}]},
+            "Missing required parameter: 'messages.0.role'.",
+        ),
+        ({"secret": 1}, "Unrecognized request argument."),
+        ({"weight": 1}, "Unrecognized request argument."),
+        (
+            {"metadata": {"secret": 1}},
+            "Invalid value for 'metadata': Input should be a valid string.",
+        ),
+        (
+            {"n": 2},
+            (
+                "Invalid value for 'n': Input should be 1. The local server does not "
+                "serve this."
+            ),
+        ),
+    ],
+)
+def test_a_refusal_says_what_is_wrong_and_where(changes, message):
+    assert refusal(ChatRequest, **changes).message == message
