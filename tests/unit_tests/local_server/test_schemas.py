@@ -78,8 +78,8 @@ def test_the_newer_form_is_named_as_it_was_written():
         (
             {"temperature": 3},
             (
-                "Invalid value for 'temperature': Input should be less than or equal to "
-                "2 (allowed: 0 to 2)."
+                "Invalid value for 'temperature': Input should be less than or equal "
+                "to 2 (allowed: 0 to 2)."
             ),
         ),
         (
