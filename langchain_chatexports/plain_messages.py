@@ -49,7 +49,7 @@ def plain_human_message(
         The message.
     """
     message = _HUMAN.model_copy()
-    state = vars(message)
+    state = message.__dict__
     for name, container in _CONTAINERS_OF_HUMAN:
         state[name] = container()
     state["content"] = content
@@ -77,7 +77,7 @@ def plain_ai_message(
         The message.
     """
     message = _AI.model_copy()
-    state = vars(message)
+    state = message.__dict__
     for field, container in _CONTAINERS_OF_AI:
         state[field] = container()
     state["content"] = content

@@ -48,6 +48,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # for each message.
 _ISO_MINUTES = [f"T{minute // 60:02}:{minute % 60:02}:" for minute in range(24 * 60)]
 _ISO_SECONDS = [f"{second:02}" for second in range(60)]
+_DAY_MICROSECONDS = 86_400_000_000
 
 
 class SessionMetadata(TypedDict, total=False):
@@ -93,16 +94,15 @@ def message_time(microseconds: int) -> MessageTime | None:
     Returns:
         The moment, or `None` outside the years 1 to 9999.
     """
-    seconds, fraction = divmod(microseconds, 1_000_000)
-    days, second_of_day = divmod(seconds, 86_400)
+    days, of_day = divmod(microseconds, _DAY_MICROSECONDS)
     day = _iso_date(days)
     if day is None:
         return None
-    minute, second = divmod(second_of_day, 60)
-    clock = f"{_ISO_MINUTES[minute]}{_ISO_SECONDS[second]}"
+    second_of_day, fraction = divmod(of_day, 1_000_000)
+    clock = f"{_ISO_MINUTES[second_of_day // 60]}{_ISO_SECONDS[second_of_day % 60]}"
     if fraction:
         clock = f"{clock}.{fraction:06}"
-    return MessageTime(seconds, f"{day}{clock}+00:00")
+    return MessageTime(days * 86_400 + second_of_day, f"{day}{clock}+00:00")
 
 
 def export_message(

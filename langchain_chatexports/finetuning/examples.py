@@ -285,14 +285,17 @@ def _reason_to_skip(
 ) -> str | None:
     if not given:
         return "empty"
-    if not any(message["role"] == "assistant" for message in messages):
+    answers = [message for message in messages if message["role"] == "assistant"]
+    if not answers:
         return "no_assistant"
-    answers = [m for m in messages[start:] if m["role"] == "assistant"]
+    # Those before `start` are the AI's, all of them.
+    answers = answers[start:]
     if not answers:
         return "leading"
-    if all(message.get("weight") == 0 for message in answers):
-        return "not_trained"
-    return None
+    for message in answers:
+        if message.get("weight") != 0:
+            return None
+    return "not_trained"
 
 
 def _count_left_out(counts: ExampleCounts, reason: str, count: int) -> None:

@@ -42,10 +42,12 @@ class MergeChatRuns(SessionTransform):
         messages: list[BaseMessage] = []
         run: list[BaseMessage] = []
         for message in session.get("messages", ()):
-            if run and not self._continues(run[-1], message):
+            if run and self._continues(run[-1], message):
+                run.append(message)
+                continue
+            if run:
                 messages.append(_merged(run, self.delimiter))
-                run = []
-            run.append(message)
+            run = [message]
         if run:
             messages.append(_merged(run, self.delimiter))
         return ({**session, "messages": messages},)
@@ -72,10 +74,17 @@ def _merged(run: Sequence[BaseMessage], delimiter: str) -> BaseMessage:
     extras = [message.additional_kwargs for message in run]
     kwargs: dict[str, Any] = dict(extras[0])
     for key in _JOINED_LISTS:
-        joined = [item for extra in extras if key in extra for item in extra[key] or ()]
+        lists = [extra[key] for extra in extras if key in extra]
+        joined = [item for listed in lists for item in listed or ()] if lists else []
         if joined:
             kwargs[key] = joined
-    ids = [message_id for message in run for message_id in _ids(message)]
+    ids: list[str] = []
+    for message, extra in zip(run, extras, strict=True):
+        earlier = extra.get("message_ids")
+        if earlier:
+            ids += earlier
+        elif message.id:
+            ids.append(message.id)
     if ids:
         kwargs["message_ids"] = ids
     content = _joined(map(_text, run), delimiter)
@@ -86,15 +95,10 @@ def _joined(texts: Iterable[str], delimiter: str) -> str:
     # langchain-community strips after each message that it adds; this gives the same
     # with one join a run (growing a text message by message is quadratic).
     first, *others = [text for text in texts if text.strip()] or [""]
-    return delimiter.join((first, *(text.rstrip() for text in others))).strip()
+    return delimiter.join([first, *[text.rstrip() for text in others]]).strip()
 
 
 def _text(message: BaseMessage) -> str:
     content = message.content
     # `text` joins the text parts of list content, and costs more than a look at a str.
     return content if isinstance(content, str) else str(message.text)
-
-
-def _ids(message: BaseMessage) -> Sequence[str]:
-    earlier = message.additional_kwargs.get("message_ids")
-    return earlier or ([message.id] if message.id else ())

@@ -131,9 +131,11 @@ def find_placeholders(records: Collection[Record]) -> set[str]:
     That is a short text that repeats on messages with a share, and on no other one.
     """
     on_shares = Counter(
-        text
-        for _, _, text, extra, *_ in records
-        if extra and 0 < len(text) <= _MAX_PLACEHOLDER_LENGTH and _has_share(extra)
+        record[2]
+        for record in records
+        if (extra := record[3])
+        and 0 < len(record[2]) <= _MAX_PLACEHOLDER_LENGTH
+        and _has_share(extra)
     )
     repeated = {
         text for text, count in on_shares.items() if count > 1 and not has_url(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.chat_loaders.base import (
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Conversation", "merged", "without_duplicates"]
 
+_SENDER, _FILE = itemgetter(1), itemgetter(5)  # Of a record.
 _NO_TIME = -(10**15)  # Before every time: messages without one stand first.
 
 
@@ -126,7 +128,7 @@ class Conversation:
 
     def _people(self, records: Iterable[Record]) -> list[str]:
         # Who has left is missing from the list, though the messages stay.
-        senders = dict.fromkeys(sender for _, sender, *_ in records)
+        senders = dict.fromkeys(map(_SENDER, records))
         listed = [name for name in self._listed if not is_deleted_account(name)]
         return [
             name
@@ -176,7 +178,7 @@ def without_duplicates(records: list[Record], left_out: Counter[str]) -> list[Re
     Returns:
         The records that remain.
     """
-    if len({file for *_, file, _ in records}) < 2:  # noqa: PLR2004 (between files)
+    if len(set(map(_FILE, records))) < 2:  # noqa: PLR2004 (between files)
         return records
     remaining: list[Record] = []
     for _, group in groupby(_without_coarse(records), key=_sort_key):
