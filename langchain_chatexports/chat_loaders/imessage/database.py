@@ -15,7 +15,7 @@ import tempfile
 from contextlib import ExitStack, closing, contextmanager
 from operator import methodcaller
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from langchain_chatexports.exceptions import (
@@ -38,6 +38,8 @@ _HEADER_BYTES = 100
 _PAGE_SIZE, _PAGES = slice(16, 18), slice(28, 32)
 _CHANGES, _CHANGES_AT_PAGES = slice(24, 28), slice(92, 96)
 _LARGEST_PAGE = 65536
+_LOCK_BYTE = 2**30
+_FRAME_HEADER_BYTES = 24
 _COPY_ATTEMPTS = 2
 # What a blocked file says at the first query, if its copy may still be readable.
 _BLOCKED = ("authorization denied", "unable to open database file", "database is lock")
@@ -161,8 +163,16 @@ def _check_header(path: Path) -> None:
         raise not_a_database(path)
 
 
-def _missing_bytes(path: Path) -> int:
-    """Tell how much a database file is shorter than its header says.
+class _Gap(NamedTuple):
+    """What a database file lacks at its end."""
+
+    size_bytes: int
+    page_bytes: int
+    pages: range
+
+
+def _gap(path: Path) -> _Gap | None:
+    """Tell what a database file lacks of what its header says.
 
     SQLite takes a page that is cut for a whole one, and reads what is left of it.
     """
@@ -173,21 +183,38 @@ def _missing_bytes(path: Path) -> int:
     page = int.from_bytes(head[_PAGE_SIZE], "big")
     page = _LARGEST_PAGE if page == 1 else page
     if len(head) < _HEADER_BYTES or page == 0:
-        return 0  # SQLite itself refuses such a header.
-    pages = int.from_bytes(head[_PAGES], "big")
-    if pages and head[_CHANGES] == head[_CHANGES_AT_PAGES]:
-        # Bytes behind the last page do no harm: nothing reads them.
-        return max(pages * page - size, 0)
-    return -size % page
+        return None  # SQLite itself refuses such a header.
+    count = int.from_bytes(head[_PAGES], "big")
+    if count == 0 or head[_CHANGES] != head[_CHANGES_AT_PAGES]:
+        count = -(-size // page)  # Not kept by an old SQLite.
+    missing = count * page - size
+    # Bytes behind the last page do no harm: nothing reads them.
+    return (
+        _Gap(missing, page, range(size // page + 1, count + 1)) if missing > 0 else None
+    )
+
+
+def _is_filled(gap: _Gap, log: Path) -> bool:
+    """Tell whether a write-ahead log holds every page that the main file lacks."""
+    frame = _FRAME_HEADER_BYTES + gap.page_bytes
+    places = range(_WAL_HEADER_BYTES, _size(log) - frame + 1, frame)
+    if len(gap.pages) > len(places):
+        return False
+    held = {_LOCK_BYTE // gap.page_bytes + 1}  # A page that is never written.
+    with log.open("rb") as file:
+        for place in places:
+            file.seek(place)
+            held.add(int.from_bytes(file.read(4), "big"))
+    return held.issuperset(gap.pages)
 
 
 def _connect(path: Path, resources: ExitStack) -> sqlite3.Connection:
-    missing = _missing_bytes(path)
-    if not any(_size(_beside(path, log)) for log in _LOGS):
-        # Beside a log, the main file can be in the middle of a change that the log
-        # completes or takes back.
-        if missing:
-            raise _damaged(path, f"{missing} bytes are missing at its end")
+    gap = _gap(path)
+    logs = [log for log in _LOGS if _size(_beside(path, log))]
+    # The main file can be in the middle of a change that its log completes or undoes.
+    if gap and "-journal" not in logs and not _is_filled(gap, _beside(path, "-wal")):
+        raise _damaged(path, f"{gap.size_bytes} bytes are missing at its end")
+    if not logs:
         try:
             return _begin(path, "mode=ro&immutable=1", resources)
         except sqlite3.DatabaseError as error:

@@ -393,6 +393,23 @@ def test_main_file_that_its_log_completes_is_not_cut(path):
     assert len(texts(path)) == 50
 
 
+def test_cut_page_that_the_log_does_not_hold_loses_no_message_silently(path):
+    live = path.parent.parent / "live"
+    live.mkdir()
+    db = write(
+        live / path.name, *(f"{number} " * 100 for number in range(50)), wal=True
+    )
+    db.run("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.run("UPDATE message SET is_from_me = 1 WHERE ROWID = 1")
+    for file in live.iterdir():
+        shutil.copy2(file, path.parent / file.name)
+    db.close()
+    assert len(texts(path)) == 50
+    os.truncate(path, path.stat().st_size - 500)
+    with pytest.raises(ExportFormatError, match="500 bytes are missing"):
+        texts(path)
+
+
 def test_another_applications_database_is_one_clear_error(path):
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE songs (title)")
