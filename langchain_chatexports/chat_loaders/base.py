@@ -48,6 +48,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # for each message.
 _ISO_MINUTES = [f"T{minute // 60:02}:{minute % 60:02}:" for minute in range(24 * 60)]
 _ISO_SECONDS = [f"{second:02}" for second in range(60)]
+_ISO_ENDS = ["+00:00", *(f".{number:03}000+00:00" for number in range(1, 1000))]
 _DAY_MICROSECONDS = 86_400_000_000
 
 
@@ -100,9 +101,9 @@ def message_time(microseconds: int) -> MessageTime | None:
         return None
     second_of_day, fraction = divmod(of_day, 1_000_000)
     clock = f"{_ISO_MINUTES[second_of_day // 60]}{_ISO_SECONDS[second_of_day % 60]}"
-    if fraction:
-        clock = f"{clock}.{fraction:06}"
-    return MessageTime(days * 86_400 + second_of_day, f"{day}{clock}+00:00")
+    milliseconds, rest = divmod(fraction, 1000)
+    end = f".{fraction:06}+00:00" if rest else _ISO_ENDS[milliseconds]
+    return MessageTime(days * 86_400 + second_of_day, f"{day}{clock}{end}")
 
 
 def export_message(

@@ -259,10 +259,9 @@ def training_message(message: BaseMessage) -> TrainingMessage | None:
     Raises:
         TypeError: If messages of its kind have no role.
     """
-    role = _role(message)
     content = message.content
     # The common case first: a text and nothing else.
-    item: dict[str, Any] = {"role": role, "content": content}
+    item: dict[str, Any] = {"role": _role(message), "content": content}
     extra = message.additional_kwargs
     name = message.name or extra.get("name")
     if name:
@@ -273,6 +272,8 @@ def training_message(message: BaseMessage) -> TrainingMessage | None:
         item["tool_call_id"] = message.tool_call_id
     if isinstance(content, list):
         item["content"] = _parts(content)
+    elif content and not content.isspace():
+        return cast("TrainingMessage", item)
     if not _has_content(item["content"]):
         if not any(key in item for key in ("tool_calls", "function_call", "refusal")):
             return None
