@@ -68,6 +68,11 @@ from langchain_chatexports import ChunkSessions, MapAIMessages, MergeChatRuns
 from langchain_chatexports import to_training_examples, write_jsonl
 steps = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=8, overlap=2)
 """
+# The command line has the garbage collector run less often; the library leaves it be.
+_AS_PREPARE = """
+import gc
+gc.set_threshold(100_000, 20, 100)
+"""
 _THEIRS = """
 import json
 from langchain_community.adapters.openai import convert_messages_for_finetuning
@@ -112,6 +117,10 @@ CONTENDERS = {
     "inspect": (_OURS, "print(unnamed.inspect().found, file=sys.stderr)"),
     "pipeline": (
         _OURS + _STEPS,
+        "write_jsonl(to_training_examples(folder | steps), out)",
+    ),
+    "pipeline, as prepare": (
+        _OURS + _STEPS + _AS_PREPARE,
         "write_jsonl(to_training_examples(folder | steps), out)",
     ),
     "pipeline zip": (

@@ -86,6 +86,12 @@ loader = IMessageChatLoader(path, owner='owner', contacts={})
 _STEPS = """
 from langchain_chatexports import ChunkSessions, MapAIMessages, MergeChatRuns
 from langchain_chatexports import to_training_examples, write_jsonl
+steps = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=8, overlap=2)
+"""
+# The command line has the garbage collector run less often; the library leaves it be.
+_AS_PREPARE = """
+import gc
+gc.set_threshold(100_000, 20, 100)
 """
 _THEIRS = """
 import json
@@ -100,11 +106,11 @@ CONTENDERS = {
     "inspect": (_OURS, "print(loader.inspect().found, file=sys.stderr)"),
     "pipeline": (
         _OURS + _STEPS,
-        (
-            "steps = MergeChatRuns() | MapAIMessages() | "
-            "ChunkSessions(size=8, overlap=2)\n"
-            "write_jsonl(to_training_examples(loader | steps, keep_trailing=True), out)"
-        ),
+        "write_jsonl(to_training_examples(loader | steps, keep_trailing=True), out)",
+    ),
+    "pipeline, as prepare": (
+        _OURS + _STEPS + _AS_PREPARE,
+        "write_jsonl(to_training_examples(loader | steps, keep_trailing=True), out)",
     ),
     "community read": (
         _THEIRS,
