@@ -90,19 +90,14 @@ class Queries:
         """Give what each chat holds, most recently active first."""
         handle = self._schema.column("message", "handle_id")
         speaker = f"CASE WHEN {self._is_from_me} THEN NULL ELSE {handle} END"
-        # Read in the order of the file, not of the chats, at half the cost; the limit
-        # keeps SQLite from turning it round.
-        is_turned = self._schema.is_indexed(self._rows_of_chats, "message_id")
-        limit, join = ("LIMIT -1", "CROSS JOIN") if is_turned else ("", "JOIN")
+        # In the order of the chats, by the index that leads to their rows: in that of
+        # the file, all rows would have to be sorted by chat.
         rows = self._connection.execute(
             f"""
-            SELECT j.chat_id, count(*), MAX(microseconds), MIN(speaker), MAX(speaker)
-            FROM (
-                SELECT m._rowid_ AS id, {self._time} AS microseconds,
-                       {speaker} AS speaker
-                FROM message AS m {limit}
-            ) AS m
-            {join} {self._rows_of_chats} AS j ON j.message_id = m.id
+            SELECT j.chat_id, count(*), MAX({self._time}),
+                   MIN({speaker}), MAX({speaker})
+            FROM {self._rows_of_chats} AS j
+            CROSS JOIN message AS m ON m._rowid_ = j.message_id
             WHERE j.chat_id IS NOT NULL
             GROUP BY j.chat_id
             ORDER BY 3 DESC, 1
