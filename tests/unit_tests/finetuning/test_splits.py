@@ -98,6 +98,8 @@ def test_a_planted_near_copy_does_not_cross():
     assert crossing == []
 
 
+# Any two of these are copies by `near=0.8`: two small changes of different kinds in so
+# short a text would not be.
 STORY = "So I told the fox that the race would begin at noon, rain or shine."
 VARIANTS = (
     STORY,
@@ -105,7 +107,7 @@ VARIANTS = (
     STORY.replace("noon", "moon"),
     f"  {STORY}\n",
     f"No way.\n\n{STORY}\n\nBelieve me, it was as I say, and nobody knows it yet.",
-    f"ok\n{STORY[:-1]} ...",
+    f"ok\n{STORY}",
 )
 
 
