@@ -41,21 +41,20 @@ class MergeChatRuns(SessionTransform):
         """Merge the runs of one session."""
         messages: list[BaseMessage] = []
         run: list[BaseMessage] = []
+        run_sender: object = None
         for message in session.get("messages", ()):
-            if run and self._continues(run[-1], message):
+            sender = message.additional_kwargs.get("sender")
+            if sender and sender == run_sender and self._continues(run[-1], message):
                 run.append(message)
                 continue
             if run:
                 messages.append(_merged(run, self.delimiter))
-            run = [message]
+            run, run_sender = [message], sender
         if run:
             messages.append(_merged(run, self.delimiter))
         return ({**session, "messages": messages},)
 
     def _continues(self, last: BaseMessage, message: BaseMessage) -> bool:
-        sender = last.additional_kwargs.get("sender")
-        if not sender or message.additional_kwargs.get("sender") != sender:
-            return False
         if type(message) is not type(last):
             return False
         if self.max_gap is None:
