@@ -15,7 +15,7 @@ import shutil
 import sys
 import time
 import traceback
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +163,13 @@ def _label(
     return report
 
 
+def _checkpointing_field(config: Any) -> str:
+    # TRL renamed it; the releases for Python 3.10 have the old name only.
+    names = {field.name for field in fields(config)}
+    new, old = "activation_checkpointing", "gradient_checkpointing"
+    return new if new in names else old
+
+
 def _build_trainer(
     order: TrainingOrder,
     tokenizer: Any,
@@ -196,7 +203,7 @@ def _build_trainer(
         # NumPy takes 32 bits.
         seed=order.seed % 2**32,
         bf16=False,
-        activation_checkpointing=False,
+        **{_checkpointing_field(SFTConfig): False},
         use_cpu=device == "cpu",
         dataloader_pin_memory=device == "cuda",
         eval_strategy="no" if held_out is None else "epoch",
