@@ -33,6 +33,8 @@ def _containers(blank: BaseMessage) -> list[tuple[str, type]]:
 
 _CONTAINERS_OF_HUMAN = _containers(_HUMAN)
 _CONTAINERS_OF_AI = _containers(_AI)
+# What `model_copy` calls; its own options take a tenth of the time.
+_copy_of_human, _copy_of_ai = _HUMAN.__copy__, _AI.__copy__
 
 
 def plain_human_message(
@@ -48,7 +50,7 @@ def plain_human_message(
     Returns:
         The message.
     """
-    message = _HUMAN.model_copy()
+    message = _copy_of_human()
     state = message.__dict__
     for name, container in _CONTAINERS_OF_HUMAN:
         state[name] = container()
@@ -76,7 +78,7 @@ def plain_ai_message(
     Returns:
         The message.
     """
-    message = _AI.model_copy()
+    message = _copy_of_ai()
     state = message.__dict__
     for field, container in _CONTAINERS_OF_AI:
         state[field] = container()

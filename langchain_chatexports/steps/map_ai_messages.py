@@ -56,21 +56,23 @@ class MapAIMessages(SessionTransform):
 
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         """Map the messages of one session."""
+        is_ai = self._is_ai
         messages = [
-            _as_ai_message(message) if self._is_ai(message) else message
+            _as_ai_message(message) if is_ai(message) else message
             for message in session.get("messages", ())
         ]
         return ({**session, "messages": messages},)
 
     def _is_ai(self, message: BaseMessage) -> bool:
+        extra = message.additional_kwargs
         if self.role is not None:
-            if message.additional_kwargs.get("role") != self.role:
+            if extra.get("role") != self.role:
                 return False
             if self.sender is None:
                 return True
         if self.sender is None:
-            return message.additional_kwargs.get("is_from_me") is True
-        sender = message.additional_kwargs.get("sender")
+            return extra.get("is_from_me") is True
+        sender = extra.get("sender")
         if isinstance(self.sender, str):
             return bool(sender == self.sender)
         return sender in self.sender
