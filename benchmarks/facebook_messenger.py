@@ -11,17 +11,21 @@ each contender in a process of its own and prints its CPU time (user and system)
 time and peak memory, imports included and also on their own.
 
 On 2026-11-20 (CPython 3.11, two cores shared with much other work, so CPU time and
-ratios only), one million messages in 600 threads, three quarters of them not ASCII:
+ratios within one run only), one million messages in 600 threads, three quarters of them
+not ASCII:
 
 | | CPU s | peak MB |
 |---|---|---|
-| parse | 1.3 | 16 |
-| parse and repair | 3.1 | 45 |
-| first session, with and without finding the owner | 0.1 | 47 |
-| read, from the folder and from the zip | 13.5, 13.8 | 48 |
-| pipeline | 26.0 | 67 |
-| community read | 8.8 | 47 |
-| community pipeline | 24.3 | 1663 |
+| first session | 0.1 | 47 |
+| pipeline | 18.0 | 67 |
+| pipeline, as prepare | 13.0 | 67 |
+| community pipeline | 22.9 | 1663 |
+
+So the library takes 1.3 times less CPU than langchain-community's recipe, and the
+command `chatexports prepare` 1.8 times less (in a run before, on a busier machine, 1.1
+and 1.9): a quarter of the library's time is full collections (6 of 24 s, counted by
+`gc.callbacks`), which walk through all that langchain-core imports, and which the
+command makes rare.
 
 One thread of 200,000 messages: read 340 MB, which is 1.5 kB a message.
 """
