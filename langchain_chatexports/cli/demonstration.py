@@ -20,7 +20,7 @@ from langchain_chatexports.chat_loaders.facebook_messenger import (
 )
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
 from langchain_chatexports.cli.console import say
-from langchain_chatexports.cli.tuning import chat_command, say_base, train
+from langchain_chatexports.cli.tuning import Order, chat_command, say_base, train
 from langchain_chatexports.finetuning.examples import to_training_examples
 from langchain_chatexports.samples import write_imessage, write_messenger
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatRuns
@@ -58,7 +58,8 @@ def run_demo(*, folder: Path | None, data_dir: Path | None) -> None:
         say("4. Train: a LoRA adapter, on this machine, behind a local server")
         say_base(None)
         server = stack.enter_context(LocalServer(data_dir=data_dir))
-        name = train(server, examples)
+        # A demo that shows an earlier training again would be no demo.
+        name = train(server, examples, Order(run_again=True))
         say("")
         say(f"5. Ask both: {_QUESTION}")
         _answer(server, name)

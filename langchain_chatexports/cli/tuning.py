@@ -43,10 +43,12 @@ class Order:
     Attributes:
         epochs: Passes over the data; `None` for the server's own rule.
         suffix: A word for the new model's name.
+    run_again: Whether to train anew where the same order was placed before.
     """
 
     epochs: int | None = None
     suffix: str | None = None
+    run_again: bool = False
 
 
 def prepared(
@@ -213,11 +215,15 @@ def _run(examples: list[TrainingExample], order: Order, **where: Any) -> str:
         tuner: ChatFineTuner = ChatFineTuner(
             n_epochs=order.epochs or "auto",
             suffix=order.suffix,
+            run_again=order.run_again,
             on_event=progress.on_event,
             **where,
         )
         run = tuner.submit(examples)
-        say(f"Job {run.id}: training")
+        if run.status == "succeeded":
+            say(f"Job {run.id}: these examples were trained on before; its events were")
+        else:
+            say(f"Job {run.id}: training")
         run.wait()
     return str(run.chat_model().model_name)
 
