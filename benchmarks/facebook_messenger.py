@@ -21,12 +21,12 @@ not ASCII:
 | pipeline, as prepare | 13.0 | 67 |
 | community pipeline | 22.9 | 1663 |
 
-So the library takes 1.3 times less CPU than langchain-community's recipe, and with
-the collector's threshold of the command line 1.8 times less (in a run before, on a
-busier machine, 1.1 and 1.9). The whole command `chatexports prepare`, start-up and
-counts included, took 16.3 s where the recipe took 24.6 s: 1.5 times less: a quarter of the library's time is full collections (6 of 24 s, counted by
-`gc.callbacks`), which walk through all that langchain-core imports, and which the
-command makes rare.
+So the library takes 1.3 times less CPU than langchain-community's recipe, and with the
+collector's threshold of the command line 1.8 times less (in a run before, on a busier
+machine, 1.1 and 1.9). The whole command `chatexports prepare`, start-up and counts
+included, took 16.3 s where the recipe took 24.6 s: 1.5 times less: a quarter of the
+library's time is full collections (6 of 24 s, counted by `gc.callbacks`), which walk
+through all that langchain-core imports, and which the command makes rare.
 
 One thread of 200,000 messages: read 340 MB, which is 1.5 kB a message.
 """

@@ -21,12 +21,12 @@ to 8, so look at ratios within one run):
 | community pipeline | 30.4 | 817 |
 
 So for the same bytes the library takes 1.4 times less CPU than langchain-community's
-recipe, and with the collector's threshold of the command line 2.1 times less (in runs before:
-1.4 and 1.9). The whole command `chatexports prepare`, start-up and counts included, took
-17.1 s where the recipe took 30.3 s: 1.8 times less; a third of the library's time is the garbage collector's. Of the 149 MB 44 are
-imports, the rest the largest chat of 40,000. One chat of 200,000 messages: 336 MB,
-1.5 kB a message. Without any index, 100,000 messages in 600 chats: 1.4 s, where
-langchain-community takes 3.2 s.
+recipe, and with the collector's threshold of the command line 2.1 times less (in runs
+before: 1.4 and 1.9). The whole command `chatexports prepare`, start-up and counts
+included, took 17.1 s where the recipe took 30.3 s: 1.8 times less; a third of the
+library's time is the garbage collector's. Of the 149 MB 44 are imports, the rest the
+largest chat of 40,000. One chat of 200,000 messages: 336 MB, 1.5 kB a message. Without
+any index, 100,000 messages in 600 chats: 1.4 s, where langchain-community takes 3.2 s.
 """
 
 from __future__ import annotations
