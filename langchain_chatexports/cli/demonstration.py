@@ -9,10 +9,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.columns import Columns
 from rich.console import Console
 from rich.live import Live
 from rich.panel import Panel
+from rich.table import Table
 from rich.text import Text
 
 from langchain_chatexports.chat_loaders.facebook_messenger import (
@@ -126,9 +126,12 @@ def _answer(server: LocalServer, name: str) -> None:
                 live.update(_side_by_side(shown))
 
 
-def _side_by_side(shown: dict[str, str]) -> Columns:
-    panels = [Panel(Text(text), title=label) for label, text in shown.items()]
-    return Columns(panels, equal=True, expand=True)
+def _side_by_side(shown: dict[str, str]) -> Table:
+    table = Table.grid(expand=True)
+    for _ in shown:
+        table.add_column(ratio=1)
+    table.add_row(*(Panel(Text(text), title=label) for label, text in shown.items()))
+    return table
 
 
 def _chain(server: LocalServer, name: str) -> Runnable[dict[str, str], str]:
