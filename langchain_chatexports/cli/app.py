@@ -146,19 +146,13 @@ def prepare(
 
     done = prepare_with_speaker(paths, options, write)
     done.say_speaker()
-    summaries = done.summaries()
     if as_json:
-        exports = [
-            {"path": str(export.path), "format": export.format, **summary.to_dict()}
-            for export, summary in summaries
-        ]
+        exports = done.summaries_to_dicts()
         print_json(
             {"examples": done.examples, "output": str(output), "exports": exports}
         )
         return
-    for export, summary in summaries:
-        say(f"{export.path}: {export.format}")
-        say(str(summary))
+    done.say_summaries()
     say(f"{done.examples:,} examples written to {output}")
     say(f"Next: chatexports finetune {_quoted(output)}")
 
@@ -437,15 +431,9 @@ def _prepare_set(
     done = prepare_with_speaker(paths, wanted.adapted(options), writer)
     done.say_speaker()
     if as_json:
-        exports = [
-            {"path": str(export.path), "format": export.format, **summary.to_dict()}
-            for export, summary in done.summaries()
-        ]
-        print_json({**writer.written.to_dict(), "exports": exports})
+        print_json({**writer.written.to_dict(), "exports": done.summaries_to_dicts()})
         return
-    for export, summary in done.summaries():
-        say(f"{export.path}: {export.format}")
-        say(str(summary))
+    done.say_summaries()
     say(str(writer.written))
     if next_path := datasets.path_to_train_on(writer.written):
         say(f"Next: chatexports finetune {_quoted(next_path)}")

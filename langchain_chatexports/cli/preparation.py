@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_chatexports.chat_loaders.base import counted_pass
 from langchain_chatexports.cli.console import say, stdin_is_terminal
@@ -192,6 +192,19 @@ class Preparation:
     def summaries(self) -> list[tuple[Export, ExportSummary]]:
         """Give the counts of each export, as far as it was read."""
         return [(export, counted.summary()) for export, counted in self.passes]
+
+    def summaries_to_dicts(self) -> list[dict[str, Any]]:
+        """Give the counts of each export in JSON types."""
+        return [
+            {"path": str(export.path), "format": export.format, **summary.to_dict()}
+            for export, summary in self.summaries()
+        ]
+
+    def say_summaries(self) -> None:
+        """Print the counts of each export."""
+        for export, summary in self.summaries():
+            say(f"{export.path}: {export.format}")
+            say(str(summary))
 
     def senders(self) -> dict[str, int]:
         """Give the messages of each sender, most first, as far as they were read."""

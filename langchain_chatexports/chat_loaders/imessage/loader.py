@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,15 +164,7 @@ class IMessageChatLoader(ChatExportLoader):
             ExportAccessError: If the system refuses to read it.
             ExportFormatError: If it is no Messages database, or a damaged one.
         """
-        database = find_database(self.path)
-        with open_database(database) as connection:
-            queries = Queries(
-                connection,
-                Schema(connection, database),
-                include_deleted=self.include_deleted,
-                include_orphans=self.include_orphans,
-            )
-            people = People(queries.handles(), find_contacts(self.contacts, database))
+        with self._opened() as (queries, people):
             yield from self._read(queries, people, tally)
 
     def names_of(self, person: str) -> frozenset[str]:
@@ -183,6 +176,15 @@ class IMessageChatLoader(ChatExportLoader):
         Returns:
             The names in messages; the given one where the database knows nobody so.
         """
+        with self._opened() as (queries, people):
+            _, own = queries.own_addresses()
+            names = {people.name_of_handle[h] for h in people.handles_named(person)}
+            if person.strip().casefold() in own:
+                names.add(self.owner or "Me")
+        return frozenset(names or (person,))
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[Queries, People]]:
         database = find_database(self.path)
         with open_database(database) as connection:
             queries = Queries(
@@ -192,11 +194,7 @@ class IMessageChatLoader(ChatExportLoader):
                 include_orphans=self.include_orphans,
             )
             people = People(queries.handles(), find_contacts(self.contacts, database))
-            _, own = queries.own_addresses()
-            names = {people.name_of_handle[h] for h in people.handles_named(person)}
-            if person.strip().casefold() in own:
-                names.add(self.owner or "Me")
-        return frozenset(names or (person,))
+            yield queries, people
 
     def _read(
         self, queries: Queries, people: People, tally: Tally
