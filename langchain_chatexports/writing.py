@@ -1,9 +1,13 @@
-"""Why a file could not be written, as an error that says what to do."""
+"""Write files whole or not at all, and say what to do where that fails."""
 
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
+import os
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 from langchain_chatexports.exceptions import (
     ChatExportError,
@@ -13,11 +17,73 @@ from langchain_chatexports.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
-__all__ = ["cannot_write"]
+__all__ = ["cannot_write", "whole_file", "write_whole"]
 
 _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+
+
+def write_whole(path: str | Path, data: bytes) -> None:
+    """Write a file that is readable by its owner only, whole or not at all.
+
+    Args:
+        path: The file to write or replace; `~` is expanded.
+        data: What it shall hold.
+
+    Raises:
+        ExportNotFoundError: If the file's folder does not exist.
+        ExportAccessError: If the system refuses to write there.
+        ExportFormatError: If the path is a folder or below a file, its name is too
+            long, or the disk is full.
+    """
+    path = Path(path).expanduser()
+    try:
+        with whole_file(path) as file:
+            file.write(data)
+    except (ChatExportError, BrokenPipeError):
+        raise
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that takes its place only when it is written to its end.
+
+    Args:
+        path: The file to write or replace. A link's target is replaced, and a pipe or
+            a device is written to.
+
+    Yields:
+        The file to write to, with mode 0600.
+
+    Raises:
+        ExportFormatError: If the path is a folder.
+        OSError: As the system says; `cannot_write` explains it.
+    """
+    if path.is_dir():
+        msg = f"{path} is a folder. Name the file to write."
+        raise ExportFormatError(msg)
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:  # A pipe or a device cannot be replaced.
+            yield file
+        return
+    target = Path(os.path.realpath(path))
+    # Not the target's name and more: that can be longer than names may be.
+    descriptor, temporary = tempfile.mkstemp(
+        dir=target.parent, prefix=".chatexports-", suffix=".part"
+    )
+    try:
+        with os.fdopen(descriptor, "wb") as file:  # Mode 0600, as mkstemp makes it.
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(target)
+    except BaseException:
+        with suppress(OSError):
+            Path(temporary).unlink()
+        raise
 
 
 def cannot_write(path: Path, error: OSError) -> ChatExportError:

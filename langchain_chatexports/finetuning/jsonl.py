@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -15,7 +13,7 @@ from langchain_chatexports.exceptions import (
     ExportFormatError,
     ExportNotFoundError,
 )
-from langchain_chatexports.writing import cannot_write
+from langchain_chatexports.writing import cannot_write, whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -135,38 +133,14 @@ def _write_file(examples: Iterable[Mapping[str, Any]], path: Path) -> int:
             raise
 
     try:
-        return _write_whole(watched(), path)
+        with whole_file(path) as file:
+            return _write_lines(watched(), file)
     except (ChatExportError, BrokenPipeError):
         raise
     except OSError as error:
         if error in errors_of_examples:
             raise
         raise cannot_write(path, error) from error
-
-
-def _write_whole(examples: Iterable[Mapping[str, Any]], path: Path) -> int:
-    if path.is_dir():
-        msg = f"{path} is a folder. Name the file to write."
-        raise ExportFormatError(msg)
-    if path.exists() and not path.is_file():
-        with path.open("wb") as file:  # A pipe or a device cannot be replaced.
-            return _write_lines(examples, file)
-    target = Path(os.path.realpath(path))
-    # Not the target's name and more: that can be longer than names may be.
-    descriptor, temporary = tempfile.mkstemp(
-        dir=target.parent, prefix=".chatexports-", suffix=".part"
-    )
-    try:
-        with os.fdopen(descriptor, "wb") as file:  # Mode 0600, as mkstemp makes it.
-            count = _write_lines(examples, file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(target)
-    except BaseException:
-        with suppress(OSError):
-            Path(temporary).unlink()
-        raise
-    return count
 
 
 def _write_lines(examples: Iterable[Mapping[str, Any]], buffer: BinaryIO) -> int:
