@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["CountedPass", "ExportSummary", "StepSummary", "Tally"]
 
 _MAX_LISTED_SENDERS = 20
+_MERGED = "merged"
 
 
 class Tally:
@@ -52,7 +53,13 @@ class StepSummary:
         messages_in: Messages in the sessions that it was given.
         messages_out: Messages in the sessions that it gave. One message in two windows
             counts twice.
-        left_out: Messages that are in none of the step's sessions, by reason.
+        left_out: Messages that are in none of the step's sessions by themselves, by
+            reason. `merged` are in one with a neighbor, and `unnamed` what a step says
+            nothing of.
+        added: Messages that are there more often than before: `repeated` in windows.
+        replaced: Places in texts that the step replaced, by kind.
+
+    `messages_in` + the sum of `added` = `messages_out` + the sum of `left_out`.
     """
 
     name: str
@@ -61,6 +68,8 @@ class StepSummary:
     messages_in: int
     messages_out: int
     left_out: Mapping[str, int] = field(default_factory=dict)
+    added: Mapping[str, int] = field(default_factory=dict)
+    replaced: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the row in JSON types."""
@@ -71,6 +80,8 @@ class StepSummary:
             "messages_in": self.messages_in,
             "messages_out": self.messages_out,
             "left_out": dict(self.left_out),
+            "added": dict(self.added),
+            "replaced": dict(self.replaced),
         }
 
 
@@ -151,7 +162,13 @@ def _table_lines(summary: ExportSummary) -> Iterator[str]:
             f" -> {step.sessions_out:,} sessions, {step.messages_out:,} messages"
         )
         for reason, count in step.left_out.items():
-            yield f"          {count:,} left out: {reason}"
+            # Of what is merged, nothing is lost.
+            what = reason if reason == _MERGED else f"left out: {reason}"
+            yield f"          {count:,} {what}"
+        for reason, count in step.added.items():
+            yield f"          {count:,} added: {reason}"
+        for kind, count in step.replaced.items():
+            yield f"          {count:,} replaced: {kind}"
 
 
 @dataclass
@@ -223,17 +240,17 @@ class CountedPass:
         self._platform = platform
         self._tally = tally
         self._source, self._people = _Tap(), _People()
-        self._rows: list[tuple[SessionTransform, _Tap, _Tap, Counter[str]]] = []
+        self._rows: list[_Row] = []
         current: Iterator[ChatSession] = self._people.watch(
             self._source.watch(sessions)
         )
         before = self._source
         for step in chain.from_iterable(step.flattened() for step in steps):
-            after, left_out = _Tap(), Counter[str]()
-            taken = _watch_left_out(step, current, left_out)
-            current = after.watch(step.lazy_transform(taken))
-            self._rows.append((step, before, after, left_out))
-            before = after
+            row = _Row(step, before, _Tap())
+            taken = _watch_left_out(step, current, row.left_out)
+            current = row.after.watch(step.noting_transform(taken, row.replaced))
+            self._rows.append(row)
+            before = row.after
         self._sessions = current
 
     def __iter__(self) -> Iterator[ChatSession]:
@@ -256,18 +273,37 @@ class CountedPass:
             found=messages if self._tally is None else counts.found,
             kept=messages,
             skipped=dict(sorted(counts.skipped.items())),
-            steps=tuple(
-                StepSummary(
-                    name=type(step).__name__,
-                    sessions_in=into.sessions,
-                    sessions_out=out.sessions,
-                    messages_in=into.messages,
-                    messages_out=out.messages,
-                    left_out=dict(sorted(left_out.items())),
-                )
-                for step, into, out, left_out in self._rows
-            ),
+            steps=tuple(row.summary() for row in self._rows),
             details=dict(counts.details),
+        )
+
+
+@dataclass
+class _Row:
+    """A step between two taps."""
+
+    step: SessionTransform
+    before: _Tap
+    after: _Tap
+    left_out: Counter[str] = field(default_factory=Counter)
+    replaced: Counter[str] = field(default_factory=Counter)
+
+    def summary(self) -> StepSummary:
+        left_out, added = Counter(self.left_out), Counter[str]()
+        rest = self.before.messages - self.after.messages - left_out.total()
+        if rest > 0:
+            left_out[_MERGED if self.step.joins_messages else "unnamed"] += rest
+        elif rest < 0:
+            added["repeated"] = -rest
+        return StepSummary(
+            name=type(self.step).__name__,
+            sessions_in=self.before.sessions,
+            sessions_out=self.after.sessions,
+            messages_in=self.before.messages,
+            messages_out=self.after.messages,
+            left_out=dict(sorted(left_out.items())),
+            added=dict(added),
+            replaced=dict(sorted(self.replaced.items())),
         )
 
 

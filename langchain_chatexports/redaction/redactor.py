@@ -20,6 +20,7 @@ from langchain_chatexports.redaction.pseudonyms import Pseudonyms, folded, in_ca
 from langchain_chatexports.redaction.spans import Span, without_overlap
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterable, Mapping
 
 __all__ = ["Redactor"]
@@ -44,6 +45,7 @@ class Redactor:
 
     Attributes:
         record: Where to note what each stand-in stands for, if anywhere.
+        notes: Where to count what is replaced in texts, by kind, if anywhere.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Redactor:
         self.pseudonyms = Pseudonyms(key)
         self.gazetteer = Gazetteer(names)
         self.record: dict[str, str] | None = None
+        self.notes: Counter[str] | None = None
         self._presidio = presidio_detector(presidio) if presidio else None
         # Senders repeat with each message.
         self.name = lru_cache(maxsize=4096)(self._name)
@@ -73,7 +76,11 @@ class Redactor:
     def text(self, text: str) -> str:
         """Replace what is private in a text."""
         spans = self.spans(text)
-        return self._replaced(text, spans) if spans else text
+        if not spans:
+            return text
+        if self.notes is not None:
+            self.notes.update(span.kind for span in spans)
+        return self._replaced(text, spans)
 
     def identifier(self, text: str) -> str:
         """Replace a session's id; the number of a part stays."""

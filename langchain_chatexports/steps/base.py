@@ -35,6 +35,8 @@ from pydantic import ConfigDict, field_validator
 from langchain_chatexports.chat_loaders.base import TransformedChatLoader
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from langchain_core.callbacks import (
         AsyncCallbackManager,
         AsyncCallbackManagerForChainRun,
@@ -106,6 +108,10 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
+    joins_messages: ClassVar[bool] = False
+    """Whether the step makes one message of several, which `inspect` counts as `merged`
+    where it would ask of other steps why messages are missing."""
+
     @abstractmethod
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         """Turn one session into zero or more sessions.
@@ -125,6 +131,22 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         """
         del session
         return {}
+
+    def noting_transform(
+        self, sessions: SessionSource, notes: Counter[str]
+    ) -> Iterator[ChatSession]:
+        """Transform as `lazy_transform` does, and note what is replaced in texts.
+
+        Args:
+            sessions: As for `lazy_transform`.
+            notes: Where to count places in texts by kind. A step that replaces nothing,
+                as by default, notes nothing.
+
+        Returns:
+            The new sessions.
+        """
+        del notes
+        return self.lazy_transform(sessions)
 
     def flattened(self) -> tuple[SessionTransform, ...]:
         """Give the single steps that this step consists of."""

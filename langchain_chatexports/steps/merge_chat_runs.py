@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -29,6 +29,8 @@ class MergeChatRuns(SessionTransform):
     `message_ids` lists the ids of all of them. Blank texts are left out of the join. A
     run of one passes untouched.
     """
+
+    joins_messages: ClassVar[bool] = True
 
     delimiter: str = "\n\n"
     """What stands between the texts of a run."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import closing
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -12,6 +13,8 @@ from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.steps.base import SessionTransform, iter_sessions
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from langchain_core.chat_sessions import ChatSession
     from langchain_core.messages import BaseMessage
     from typing_extensions import Self
@@ -110,6 +113,26 @@ class Redact(SessionTransform):
         """Replace what is private in one session."""
         return (_redacted(session, self._redactor()),)
 
+    def noting_transform(
+        self, sessions: SessionSource, notes: Counter[str]
+    ) -> Iterator[ChatSession]:
+        """Replace what is private, and count it: places in texts, by kind.
+
+        Args:
+            sessions: A loader, a session or an iterable of sessions.
+            notes: Where to count.
+
+        Yields:
+            The new sessions.
+        """
+        # Not the shared one: this one takes notes.
+        redactor = _new_redactor(self._secret(), self.names, self.presidio)
+        redactor.notes = notes
+        with closing(iter_sessions(sessions)) as source:
+            for session in source:
+                yield _redacted(session, redactor)
+                del session
+
     def pseudonym(self, name: str) -> str:
         """Give the stand-in of a name, such as the sender for `MapAIMessages`.
 
@@ -142,7 +165,6 @@ class Redact(SessionTransform):
         Returns:
             The original by stand-in; it is as private as the export.
         """
-        # Not the shared one: this one takes notes.
         redactor = _new_redactor(self._secret(), self.names, self.presidio)
         redactor.record = redactor.names_of_stand_ins()
         for session in iter_sessions(sessions):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from langchain_chatexports.steps import (
     MergeChatRuns,
     Redact,
     SelectSessions,
+    SessionTransform,
     SplitSessions,
 )
 
@@ -68,22 +70,72 @@ def test_every_message_is_in_the_output_or_counted(step, rows):
 @settings(max_examples=40)
 @given(rows=ROWS)
 def test_a_whole_pipe_adds_up_row_by_row(rows):
-    from langchain_chatexports.chat_loaders.base import inspect_loader
-    from langchain_chatexports.standard_tests.session_transforms import (
-        CountingChatLoader,
-    )
-
     pipe = (
         SplitSessions()
         | MergeChatRuns()
         | MapAIMessages(sender="Hare")
         | SelectSessions(min_turns=2)
-        | ChunkSessions(size=3, overlap=0)
+        | ChunkSessions(size=3, overlap=1)
     )
-    summary = inspect_loader(CountingChatLoader([_session(rows)]), pipe.flattened())
+    summary = _summary(pipe.flattened(), _session(rows))
     before = summary.kept
     for row in summary.steps:
         assert row.messages_in == before
-        if row.name != "MergeChatRuns":
-            assert row.messages_in == row.messages_out + sum(row.left_out.values())
+        assert "unnamed" not in row.left_out
+        went = row.messages_out + sum(row.left_out.values())
+        assert row.messages_in + sum(row.added.values()) == went
         before = row.messages_out
+
+
+def test_what_is_merged_and_what_is_repeated_has_a_name():
+    rows = [("Hare", 1, False, None), ("Hare", 1, False, None), ("Fox", 1, False, None)]
+    steps = (MergeChatRuns(), ChunkSessions(size=2, overlap=1, keep_tail=True))
+    merged, windows = _summary(steps, _session([*rows, *rows])).steps
+    assert (merged.messages_in, merged.messages_out, merged.left_out) == (
+        6,
+        4,
+        {"merged": 2},
+    )
+    assert (windows.messages_in, windows.messages_out, windows.added) == (
+        4,
+        6,
+        {"repeated": 2},
+    )
+
+
+def test_what_a_step_says_nothing_of_is_no_merge():
+    class First(SessionTransform):
+        def transform_session(self, session):
+            yield {**session, "messages": session["messages"][:1]}
+
+    rows = [("Hare", 1, False, None)] * 3
+    (first,) = _summary((First(),), _session(rows)).steps
+    assert first.left_out == {"unnamed": 2}
+
+
+def test_what_is_redacted_is_counted_by_kind():
+    session = _session([("Hare", 1, False, None)] * 2)
+    first, second = session["messages"]
+    first.content = "Hare, ask Fox: +49 171 2345678"
+    second.additional_kwargs["reply_to"] = {"text": "fox@example.org"}
+    redact = Redact(key="key", names=("Hare", "Fox"))
+    (row,) = _summary((redact,), session).steps
+    assert row.replaced == {"email": 1, "name": 2, "phone": 1}
+    assert "2 replaced: name" in str(_summary((redact,), session))
+    assert row.to_dict()["replaced"] == row.replaced
+
+
+def test_counting_redacts_as_the_step_alone_does():
+    session = _session([("Hare", 1, False, None)] * 2)
+    redact = Redact(key="key", names=("Hare",))
+    noted = list(redact.noting_transform([session], Counter()))
+    assert noted == redact.invoke(session)
+
+
+def _summary(steps, *sessions):
+    from langchain_chatexports.chat_loaders.base import inspect_loader
+    from langchain_chatexports.standard_tests.session_transforms import (
+        CountingChatLoader,
+    )
+
+    return inspect_loader(CountingChatLoader(list(sessions)), steps)
