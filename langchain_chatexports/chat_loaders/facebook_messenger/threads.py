@@ -100,15 +100,15 @@ class Conversation:
         if not loader.keeps_conversation(thread_id, self.title, people):
             self.left_out["excluded"] += len(records)
             return None
+        remaining = without_duplicates(records, self.left_out)
+        if remaining is not records:
+            records.clear()
         selection = Selection(
             loader,
             LineReader(people, owner, patterns),
             owner=owner,
-            placeholders=find_placeholders(records),
+            placeholders=find_placeholders(remaining),
         )
-        remaining = without_duplicates(records, self.left_out)
-        if remaining is not records:
-            records.clear()
         messages = list(selection.messages(remaining))
         self.left_out += selection.left_out
         self.kinds, self.languages = selection.kinds, selection.languages
@@ -213,8 +213,8 @@ def _distinct(records: list[Record]) -> list[Record]:
         if nth == len(places[content]):
             places[content].append(len(kept))
             kept.append(record)
-        elif _reactions(record) > _reactions(kept[places[content][nth]]):
-            kept[places[content][nth]] = record  # A later export knows more of them.
+        elif _knowledge(record) > _knowledge(kept[places[content][nth]]):
+            kept[places[content][nth]] = record
     return kept
 
 
@@ -235,15 +235,24 @@ def _without_coarse(records: list[Record]) -> list[Record]:
 
 
 def _content(record: Record) -> tuple[object, ...]:
-    _, sender, text, extra, kind, *_ = record
-    # The folders in front of a file change from one kind of export to the next.
-    attachments = tuple(
-        (item["type"], item.get("uri", "").rpartition("/")[2])
-        for item in (extra or {}).get("attachments", ())
-    )
-    return sender, text, kind, attachments
+    _, sender, text, extra, *_ = record
+    attachments = tuple(map(_told_apart_by, (extra or {}).get("attachments", ())))
+    return sender, text, attachments
 
 
-def _reactions(record: Record) -> int:
-    extra = record[3]
-    return len((extra or {}).get("reactions", ()))
+def _told_apart_by(attachment: dict[str, str]) -> tuple[str, ...]:
+    kind, uri = attachment["type"], attachment.get("uri", "")
+    if kind != "link":
+        # The folders in front of a file change from one kind of export to the next.
+        uri = uri.rpartition("/")[2]
+    return kind, uri, attachment.get("text", "")
+
+
+def _knowledge(record: Record) -> tuple[bool, int]:
+    """Rank the same message of two exports by what they know of it.
+
+    A later one knows what was taken back and more reactions; an older one has signs of
+    system lines that were given up.
+    """
+    _, _, _, extra, kind, *_ = record
+    return kind is not None, len((extra or {}).get("reactions", ()))

@@ -180,6 +180,46 @@ class TestDuplicates:
         (session,) = load(folder)
         assert len(session["messages"]) == 2
 
+    @pytest.mark.parametrize(
+        "shares",
+        [
+            ({"link": "https://x.org/p/one/"}, {"link": "https://x.org/p/two/"}),
+            ({"link": "https://x.org/1"}, {"link": "https://y.org/1"}),
+            ({"share_text": "at the mill"}, {"share_text": "at the pond"}),
+        ],
+    )
+    def test_two_shares_are_no_duplicates(self, tmp_path, shares):
+        one, two = ([message("Ada Byron", None, NOON, share=share)] for share in shares)
+        folder = self.two_exports(tmp_path, one, two)
+        assert only_texts(folder, include_media=True) == ["[link]", "[link]"]
+
+    @pytest.mark.parametrize("is_later", [True, False])
+    @pytest.mark.parametrize(
+        ("sign", "reason"),
+        [
+            ({"is_unsent": True}, "unsent"),
+            ({"type": "Subscribe", "users": [{"name": "Bob"}]}, "system"),
+        ],
+    )
+    def test_the_export_with_a_sign_tells_what_nobody_typed(
+        self, tmp_path, sign, reason, is_later
+    ):
+        """One is taken back later; `type` and `users` are gone since 2023."""
+        plain = message("Ada Byron", "welcome", NOON)
+        both = [[plain], [plain | sign]]
+        folder = self.two_exports(tmp_path, *both[:: 1 if is_later else -1])
+        summary = FolderFacebookMessengerChatLoader(folder).inspect()
+        assert summary.skipped == {"duplicate": 1, reason: 1}
+
+    def test_a_comment_on_one_shared_link_is_no_placeholder_when_it_comes_twice(
+        self, tmp_path
+    ):
+        share = {"link": "https://x.org"}
+        records = [message("Ada Byron", "look at this", NOON, share=share)]
+        assert only_texts(self.two_exports(tmp_path, records, records)) == [
+            "look at this"
+        ]
+
     def test_the_same_photo_in_another_layout_is_a_duplicate(self, tmp_path):
         old, new = (
             message("Ada Byron", "look", NOON, photos=[{"uri": f"{root}/1.jpg"}])
