@@ -7,6 +7,7 @@ from importlib.util import find_spec
 _NEEDS = {
     "typer": ("cli", "docs/test_cli_page.py"),
     "trl": ("local_server",),
+    "matplotlib": ("report",),
 }
 
 collect_ignore = [

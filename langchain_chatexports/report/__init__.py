@@ -1,0 +1,1 @@
+"""What is in an export, in figures and on one page; aggregates only."""
