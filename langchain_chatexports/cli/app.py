@@ -302,11 +302,75 @@ def serve(
         str | None,
         typer.Option(help="The key to ask for.", show_default="a new random one"),
     ] = None,
+    list_bases: Annotated[
+        bool,
+        typer.Option(
+            "--list-bases", help="List base models with size, memory, licence, and end."
+        ),
+    ] = False,
 ) -> None:
     """Run the local server: OpenAI's files, fine-tuning and chats, on 127.0.0.1."""
     from langchain_chatexports.cli import serving
 
+    if list_bases:
+        serving.print_bases()
+        return
     serving.serve(base=base, port=port, data_dir=data_dir, alias=alias, api_key=api_key)
+
+
+@app.command()
+def models(
+    *,
+    delete: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Delete a model with its checkpoints; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    delete_everything: Annotated[
+        bool,
+        typer.Option(
+            "--delete-everything", help="Delete all models, jobs and uploaded examples."
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the tuned models of this machine, or delete what the local server keeps."""
+    from langchain_chatexports.cli import keeping
+
+    if delete_everything:
+        keeping.delete_everything(data_dir, agreed=yes)
+    elif delete:
+        keeping.delete_models(delete, data_dir)
+    else:
+        keeping.print_models(data_dir, as_json=as_json)
+
+
+@app.command()
+def export_model(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="The tuned model's name.", show_default=False
+        ),
+    ],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="The folder to write.", show_default=False
+        ),
+    ],
+    *,
+    data_dir: DataDir = None,
+) -> None:
+    """Merge a tuned model into its base, for llama.cpp, Ollama, vLLM, transformers."""
+    from langchain_chatexports.cli import keeping
+
+    keeping.export(model, folder, data_dir)
 
 
 @app.command()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from langchain_chatexports.local_server import ServerInfo
 
-__all__ = ["serve"]
+__all__ = ["print_bases", "serve"]
 
 
 def serve(
@@ -46,6 +46,28 @@ def serve(
     )
     serve_forever(settings, _say_ready)
     say("Stopped. Unfinished jobs go on with the next start.")
+
+
+def print_bases() -> None:
+    """Write the bases that are known to work, and the one that suits this machine."""
+    import typer
+
+    from langchain_chatexports.local_server import list_bases, suggest_base
+
+    suggested = suggest_base()
+    typer.echo(f"{'base':38} {'download':>9} {'memory':>8}  licence")
+    for base in list_bases():
+        notes = [
+            base.licence,
+            base.note,
+            "asks for an agreement on the hub" if base.needs_agreement else "",
+            "suggested for this machine" if base == suggested else "",
+        ]
+        typer.echo(
+            f"{base.hub_id:38} {base.download_bytes / 1e9:>6.1f} GB "
+            f"{base.memory_bytes / 1e9:>5.1f} GB  {'; '.join(filter(None, notes))}"
+        )
+    say("Memory is what training takes. Any of them: chatexports serve --base BASE")
 
 
 def _parsed_alias(text: str) -> tuple[str, str]:

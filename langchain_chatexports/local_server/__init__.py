@@ -23,6 +23,12 @@ if TYPE_CHECKING:
         describe_default_base,
     )
     from langchain_chatexports.local_server.exporting import export_model
+    from langchain_chatexports.local_server.housekeeping import (
+        KeptData,
+        count_kept,
+        delete_everything,
+        delete_model,
+    )
     from langchain_chatexports.local_server.in_process import (
         InProcessServer,
         serve_in_process,
@@ -45,13 +51,17 @@ if TYPE_CHECKING:
 __all__ = [
     "BaseDescription",
     "InProcessServer",
+    "KeptData",
     "KnownBase",
     "LocalServer",
     "ServerInfo",
     "ServerSettings",
     "TunedModel",
     "TurnScore",
+    "count_kept",
     "default_data_dir",
+    "delete_everything",
+    "delete_model",
     "describe_base",
     "describe_default_base",
     "export_model",
@@ -66,6 +76,7 @@ __all__ = [
 _MODULES = {
     "bases": ("BaseDescription", "describe_base", "describe_default_base"),
     "exporting": ("export_model",),
+    "housekeeping": ("KeptData", "count_kept", "delete_everything", "delete_model"),
     "in_process": ("InProcessServer", "serve_in_process"),
     "known_bases": ("KnownBase", "list_bases", "suggest_base"),
     "launcher": ("LocalServer",),

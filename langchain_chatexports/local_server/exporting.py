@@ -11,6 +11,7 @@ from langchain_chatexports.local_server.bases import (
     prepare_base,
     signature_of,
 )
+from langchain_chatexports.local_server.opening import check_extra
 from langchain_chatexports.local_server.storage import read_json
 from langchain_chatexports.local_server.tuned_models import list_models
 
@@ -34,7 +35,9 @@ def export_model(
     Raises:
         LocalServerError: If there is no such model, its base is missing or another one
             now, or the directory exists.
+        MissingExtraError: If the extra `local` is not installed.
     """
+    check_extra()
     target = Path(target).expanduser().absolute()
     if target.exists():
         msg = f"{target} exists already. Give a directory that does not."
@@ -62,7 +65,9 @@ def export_model(
 def _merge(base: Path, adapter: Path, target: Path) -> None:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     plain = AutoModelForCausalLM.from_pretrained(
         base, dtype="auto", use_safetensors=True, local_files_only=True
     )

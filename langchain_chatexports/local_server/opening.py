@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.local_server.service import LocalService
     from langchain_chatexports.local_server.settings import ServerSettings
 
-__all__ = ["check_extra", "open_service"]
+__all__ = ["check_extra", "only_server", "open_service"]
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def open_service(settings: ServerSettings) -> Iterator[LocalService]:
     description = describe_base(settings.base)
     data = DataDirectory(settings.data_dir or default_data_dir())
     data.prepare()
-    with _only_server(data):
+    with only_server(data):
         directory = prepare_base(description)
         _check_chat_template(directory)
         for name in settings.aliases:
@@ -93,9 +93,20 @@ def open_service(settings: ServerSettings) -> Iterator[LocalService]:
 
 
 @contextmanager
-def _only_server(data: DataDirectory) -> Iterator[None]:
+def only_server(
+    data: DataDirectory, *, timeout: float = _LOCK_WAIT_SECONDS
+) -> Iterator[None]:
+    """Hold a data directory, so that no server can use it at the same time.
+
+    Args:
+        data: The directory, prepared.
+        timeout: Seconds to wait for a server that is ending.
+
+    Raises:
+        LocalServerError: If a server uses it.
+    """
     lock = ProcessLock(data.lock)
-    if not lock.acquire(timeout=_LOCK_WAIT_SECONDS):
+    if not lock.acquire(timeout=timeout):
         msg = (
             f"Another local server uses {data.root}. Stop it first, or give this one "
             "another data_dir."

@@ -1,0 +1,109 @@
+"""Deleting without a server: a tuned model, or all that one ever kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server.files import FileStore
+from langchain_chatexports.local_server.jobs import JobStore
+from langchain_chatexports.local_server.locks import is_locked
+from langchain_chatexports.local_server.opening import only_server
+from langchain_chatexports.local_server.storage import (
+    DataDirectory,
+    default_data_dir,
+    remove_folder,
+)
+from langchain_chatexports.local_server.tuned_models import list_models
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["KeptData", "count_kept", "delete_everything", "delete_model"]
+
+_LOCK_WAIT_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class KeptData:
+    """How much a data directory holds."""
+
+    files: int
+    """Uploads: the text of the training examples."""
+
+    jobs: int
+    models: int
+
+
+def count_kept(data_dir: str | Path | None = None) -> KeptData:
+    """Count what a data directory holds; needs no server.
+
+    Args:
+        data_dir: The directory; the default one if `None`.
+    """
+    data = _directory(data_dir)
+    if not data.root.is_dir():
+        return KeptData(0, 0, 0)
+    data.prepare()
+    return KeptData(
+        files=len(FileStore(data).newest_first()),
+        jobs=len(JobStore(data).newest_first()),
+        models=len(list_models(data.root)),
+    )
+
+
+def delete_model(name: str, *, data_dir: str | Path | None = None) -> None:
+    """Delete a tuned model with its checkpoints; the file that it learned stays.
+
+    Args:
+        name: The model's name, `ft:…`.
+        data_dir: The directory; the default one if `None`.
+
+    Raises:
+        LocalServerError: If there is no such model, or a server uses the directory.
+    """
+    data = _directory(data_dir)
+    kept = {model.name: model.path for model in list_models(data.root)}
+    if name not in kept:
+        msg = f"There is no tuned model {name}. Kept are: {', '.join(kept) or 'none'}."
+        raise LocalServerError(msg)
+    with only_server(data, timeout=_LOCK_WAIT_SECONDS):
+        remove_folder(kept[name])
+
+
+def delete_everything(data_dir: str | Path | None = None) -> KeptData:
+    """Delete all uploads, jobs and models of a data directory.
+
+    What stays holds nothing of the chats: the empty folders, and the base models in
+    the caches.
+
+    Args:
+        data_dir: The directory; the default one if `None`.
+
+    Returns:
+        How much was deleted.
+
+    Raises:
+        LocalServerError: If a server or a trainer still uses the directory.
+    """
+    data = _directory(data_dir)
+    if not data.root.is_dir():
+        return KeptData(0, 0, 0)
+    data.prepare()
+    with only_server(data, timeout=_LOCK_WAIT_SECONDS):
+        if any(is_locked(job / "trainer.lock") for job in data.jobs.iterdir()):
+            msg = (
+                f"A killed server left its trainer at work in {data.root}. Wait until "
+                "it is done, or start a server on the directory and cancel the job."
+            )
+            raise LocalServerError(msg)
+        deleted = count_kept(data.root)
+        for folder in (data.files, data.jobs, data.models):
+            for entry in folder.iterdir():
+                remove_folder(entry)
+    return deleted
+
+
+def _directory(data_dir: str | Path | None) -> DataDirectory:
+    return DataDirectory(default_data_dir() if data_dir is None else data_dir)
