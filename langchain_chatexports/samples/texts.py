@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import NamedTuple
 
-__all__ = ["Line", "read_scenes"]
+__all__ = ["Line", "parse_scenes", "read_scenes"]
 
 
 class Line(NamedTuple):
@@ -18,8 +18,6 @@ class Line(NamedTuple):
 def read_scenes(file_name: str) -> dict[str, list[Line]]:
     """Read the scenes of a text file.
 
-    A scene is a heading (`# The race`) and its lines (`Hare: Speed is key!`).
-
     Args:
         file_name: A text file of this package's folder.
 
@@ -27,9 +25,21 @@ def read_scenes(file_name: str) -> dict[str, list[Line]]:
         The lines of each scene by its heading, in the file's order.
     """
     text = files("langchain_chatexports.samples").joinpath(file_name).read_bytes()
+    return parse_scenes(text.decode("utf-8"))
+
+
+def parse_scenes(text: str) -> dict[str, list[Line]]:
+    """Read scenes: a heading (`# The race`) and its lines (`Hare: Speed is key!`).
+
+    Args:
+        text: The scenes, with empty lines wherever they please.
+
+    Returns:
+        The lines of each scene by its heading, in the text's order.
+    """
     scenes: dict[str, list[Line]] = {}
     lines: list[Line] = []
-    for row in text.decode("utf-8").splitlines():
+    for row in text.splitlines():
         if row.startswith("# "):
             lines = scenes.setdefault(row.removeprefix("# "), [])
         elif row:
