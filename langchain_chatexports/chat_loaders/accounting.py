@@ -32,6 +32,7 @@ class Tally:
         """Start at zero."""
         self.found = 0
         self.skipped: Counter[str] = Counter()
+        self.platform: str | None = None
         self.owner: str | None = None
         self.owner_found_by: str | None = None
         self.details: dict[str, Any] = {}
@@ -231,7 +232,7 @@ class CountedPass:
 
         Args:
             sessions: The sessions of a loader that writes into `tally`.
-            platform: The platform to report.
+            platform: The platform to report, unless the tally has one.
             tally: The counts that the loader writes; `None` for a loader that has
                 none: everything it gives then counts as found and kept.
             steps: The steps to pass the sessions through, in order; a pipeline is
@@ -263,7 +264,7 @@ class CountedPass:
         messages = self._source.messages
         senders = sorted(self._people.senders.items(), key=lambda x: (-x[1], x[0]))
         return ExportSummary(
-            platform=self._platform,
+            platform=counts.platform or self._platform,
             owner=counts.owner,
             owner_found_by=counts.owner_found_by,
             sessions=self._source.sessions,

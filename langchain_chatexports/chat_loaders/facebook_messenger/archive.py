@@ -48,7 +48,7 @@ _TOTAL_RATIO_FLOOR_BYTES = 256 * 2**20
 _MAX_FILE_BYTES = 2 * 2**30
 
 _READ_SUFFIXES = (".json", ".html")
-_CONTEXT_FOLDERS = 3
+_CONTEXT_FOLDERS = 5  # From the export to a thread.
 _ENCRYPTED_FLAG = 0x1
 _BROKEN_ZIP = (
     zipfile.BadZipFile,
@@ -80,6 +80,9 @@ class ExportFile:
 
     part: int
     """Which of the export's parts (folders and zips) holds it."""
+
+    part_name: str
+    """That folder's or zip's name."""
 
     size: int
     """Its length in bytes."""
@@ -156,19 +159,11 @@ class _InZip:
 class _Folder:
     root: Path
 
-    @property
-    def name(self) -> str:
-        return self.root.name
-
 
 @dataclass(frozen=True, slots=True)
 class _Zip:
     path: Path
     archive: zipfile.ZipFile
-
-    @property
-    def name(self) -> str:
-        return self.path.name
 
 
 def open_file(path: Path) -> ExportFile:
@@ -301,6 +296,7 @@ def _file_on_disk(
         name=_readable(path.name),
         given=len(given),
         part=part,
+        part_name=(root or path).name,
         size=path.stat().st_size,
         label=str(path),
         opener=_OnDisk(path),
@@ -323,6 +319,7 @@ def _files_in_zip(part: _Zip, index: int) -> Iterator[ExportFile | RefusedFile]:
             name=name.name,
             given=0,
             part=index,
+            part_name=part.path.name,
             size=info.file_size,
             label=label,
             opener=_InZip(part.archive, info),

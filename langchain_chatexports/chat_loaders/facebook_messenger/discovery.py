@@ -19,6 +19,11 @@ from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
     Head,
     read_head,
 )
+from langchain_chatexports.chat_loaders.facebook_messenger.platforms import (
+    InstagramRoot,
+    instagram_root,
+    is_instagram_file,
+)
 from langchain_chatexports.exceptions import ChatExportError
 
 if TYPE_CHECKING:
@@ -33,7 +38,6 @@ __all__ = [
     "any_head",
     "discover",
     "is_html_thread",
-    "is_instagram_file",
     "thread_of_file",
 ]
 
@@ -96,8 +100,13 @@ class DiscoveredExport:
 
     refused: list[RefusedFile]
     html_files: int
-    instagram_parts: set[int]
-    """The parts that are Instagram's."""
+    instagram_roots: set[InstagramRoot]
+
+    def is_instagram(self, thread: Thread) -> bool:
+        """Tell whether a thread is of an Instagram export."""
+        return any(
+            is_instagram_file(f.file, self.instagram_roots) for f in thread.files
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +140,6 @@ def discover(
         if isinstance(file, RefusedFile):
             found.refused.append(file)
             continue
-        if is_instagram_file(file):
-            found.instagram_parts.add(file.part)
         if is_html_thread(file.name):
             found.html_files += 1
         if not file.name.lower().endswith(".json"):
@@ -151,7 +158,9 @@ def discover(
             loose.append(_Loose(_thread_file(file, sections, 0), head))
         else:
             found.others.append(file)
-    _place_loose(threads, loose)
+            if root := instagram_root(file):
+                found.instagram_roots.add(root)
+    _place_loose(found, threads, loose)
     found.threads = sorted(threads.values(), key=lambda t: (t.order, t.id))
     return found
 
@@ -173,15 +182,6 @@ def any_head(thread: Thread, *, with_tail: bool = False) -> Head | None:
         if head and head.participants:
             return head
     return None
-
-
-def is_instagram_file(file: ExportFile) -> bool:
-    """Tell by its folders whether a file is of an Instagram export."""
-    folders = [folder.lower() for folder in file.folders]
-    return any(
-        folder == "your_instagram_activity" or folder.startswith("instagram-")
-        for folder in folders
-    )
 
 
 def is_html_thread(name: str) -> bool:
@@ -226,7 +226,9 @@ def _thread_file(
     return ThreadFile(file, section, number, is_left_out)
 
 
-def _place_loose(threads: dict[str, Thread], loose: list[_Loose]) -> None:
+def _place_loose(
+    export: DiscoveredExport, threads: dict[str, Thread], loose: list[_Loose]
+) -> None:
     encrypted = [item for item in loose if item.head.is_e2ee]
     others = [item for item in loose if not item.head.is_e2ee]
     groups = [item for item in others if item.file.section == GROUP_SECTION]
@@ -237,12 +239,17 @@ def _place_loose(threads: dict[str, Thread], loose: list[_Loose]) -> None:
     if groups:
         _place_groups(threads, groups)
     if encrypted:
-        _place_encrypted(threads, encrypted)
+        # Instagram's people may have the same names, but its chats are others.
+        ours = {k: t for k, t in threads.items() if not export.is_instagram(t)}
+        _place_encrypted(threads, _threads_by_pair(ours), encrypted)
 
 
-def _place_encrypted(threads: dict[str, Thread], encrypted: list[_Loose]) -> None:
+def _place_encrypted(
+    threads: dict[str, Thread],
+    pairs: dict[frozenset[str], Thread],
+    encrypted: list[_Loose],
+) -> None:
     """Put encrypted chats to the older half of the same two people's conversation."""
-    pairs = _threads_by_pair(threads)
     parts: dict[tuple[str, frozenset[str]], Thread] = {}
     for item in encrypted:
         file, people = item.file.file, item.head.people

@@ -25,7 +25,6 @@ from langchain_chatexports.chat_loaders.facebook_messenger.discovery import (
     SECTIONS,
     discover,
     is_html_thread,
-    is_instagram_file,
     thread_of_file,
 )
 from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
@@ -35,6 +34,11 @@ from langchain_chatexports.chat_loaders.facebook_messenger.owner import (
     Owner,
     find_owner,
     find_owner_in_document,
+)
+from langchain_chatexports.chat_loaders.facebook_messenger.platforms import (
+    FACEBOOK,
+    INSTAGRAM,
+    is_instagram_file,
 )
 from langchain_chatexports.chat_loaders.facebook_messenger.threads import Conversation
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
@@ -85,7 +89,7 @@ class _Options(TypedDict, total=False):
 class _MessengerChatLoader(ChatExportLoader):
     """What both loaders share: the platform, the user's patterns and the counting."""
 
-    platform = "facebook_messenger"
+    platform = FACEBOOK
 
     def __init__(
         self,
@@ -119,7 +123,7 @@ class _MessengerChatLoader(ChatExportLoader):
         session = conversation.session(
             self,
             thread_id=thread_id,
-            platform="instagram" if is_instagram else self.platform,
+            platform=INSTAGRAM if is_instagram else FACEBOOK,
             owner=tally.owner,
             patterns=self.system_patterns,
         )
@@ -175,6 +179,9 @@ class SingleFileFacebookMessengerChatLoader(_MessengerChatLoader):
         """
         file = open_file(self.path)
         document = _named_document(file)
+        is_instagram = is_instagram_file(file)
+        if is_instagram:
+            tally.platform = INSTAGRAM
         self._name_owner(
             None if self.owner else find_owner_in_document(document), tally
         )
@@ -184,7 +191,7 @@ class SingleFileFacebookMessengerChatLoader(_MessengerChatLoader):
         session = self._session(
             conversation,
             thread_of_file(file).id,
-            is_instagram=is_instagram_file(file),
+            is_instagram=is_instagram,
             tally=tally,
         )
         if session is not None:
@@ -263,11 +270,6 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
             export = discover(
                 list_files(parts), sections=self.include_sections, warn=report.warn
             )
-            export.instagram_parts |= {
-                index
-                for index, part in enumerate(parts)
-                if part.name.lower().startswith("instagram-")
-            }
             self._check_found(export, report)
             self._name_owner(None if self.owner else find_owner(export), tally)
             report.describe(export)
@@ -291,9 +293,7 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
         return self._session(
             conversation,
             thread.id,
-            is_instagram=any(
-                f.file.part in export.instagram_parts for f in thread.files
-            ),
+            is_instagram=export.is_instagram(thread),
             tally=report.tally,
         )
 
@@ -362,6 +362,8 @@ class _Report:
     def describe(self, export: DiscoveredExport) -> None:
         """Say what the export is made of."""
         files = [file for thread in export.threads for file in thread.files]
+        if all(map(export.is_instagram, export.threads)):
+            self.tally.platform = INSTAGRAM
         details = self.tally.details
         details["threads"] = len(export.threads)
         details["files"] = len(files)

@@ -11,7 +11,10 @@ import unicodedata
 
 import pytest
 
-from langchain_chatexports import FolderFacebookMessengerChatLoader
+from langchain_chatexports import (
+    FolderFacebookMessengerChatLoader,
+    SingleFileFacebookMessengerChatLoader,
+)
 from tests.unit_tests.builders.messenger import (
     FACEBOOK,
     INSTAGRAM,
@@ -457,11 +460,78 @@ class TestInstagram:
         ):
             (session,) = load(path)
             assert session["metadata"]["platform"] == "instagram"
+            assert inspect(path).platform == "instagram"
+
+    @pytest.mark.parametrize("root", [INSTAGRAM, "instagram-grace/messages"])
+    def test_each_level_tells_the_platform(self, tmp_path, root):
+        export = Export(root)
+        export.thread("ada_1").says("Ada Byron", "hi", NOON)
+        level = export.to_folder(tmp_path / "x")
+        for name in f"{root}/inbox/ada_1/message_1.json".split("/"):
+            level /= name
+            assert inspect(level).platform == "instagram"
+        assert SingleFileFacebookMessengerChatLoader(level).inspect().platform == (
+            "instagram"
+        )
 
     def test_everything_else_is_facebook(self, export, tmp_path):
         export.thread("ada_1").says("Ada Byron", "hi", NOON)
-        (session,) = load(export.to_folder(tmp_path / "x"))
+        folder = export.to_folder(tmp_path / "x")
+        (session,) = load(folder)
         assert session["metadata"]["platform"] == "facebook_messenger"
+        assert inspect(folder).platform == "facebook_messenger"
+
+    @pytest.mark.parametrize("place", ["personal_information", "account_information"])
+    @pytest.mark.parametrize("container", ["", "2019/"])
+    def test_an_old_export_is_known_by_its_profile(self, tmp_path, place, container):
+        """Its folders are those of Facebook, and the zip may have any name."""
+        export = Export(f"{container}messages")
+        export.thread("ada_1").says("Ada Byron", "hi", NOON)
+        export.file(f"{container}{place}/personal_information.json", {})
+        for path in (
+            export.to_folder(tmp_path / "x"),
+            export.to_zip(tmp_path / "download.zip"),
+        ):
+            (session,) = load(path)
+            assert session["metadata"]["platform"] == "instagram"
+
+    @pytest.mark.parametrize(
+        ("facebook", "instagram"),
+        [(FACEBOOK, INSTAGRAM), (FACEBOOK, "messages"), ("messages", "messages")],
+    )
+    def test_both_side_by_side_are_told_apart(self, tmp_path, facebook, instagram):
+        for name, root in (("facebook", facebook), ("instagram", instagram)):
+            export = Export(root)
+            export.thread(f"{name}_1").says("Ada Byron", "hi", NOON)
+            if name == "instagram":
+                export.file("personal_information/personal_information.json", {})
+            export.to_folder(tmp_path / "both" / f"my-{name}")
+        sessions = load(tmp_path / "both")
+        assert [s["metadata"]["platform"] for s in sessions] == [
+            "facebook_messenger",
+            "instagram",
+        ]
+        assert inspect(tmp_path / "both").details["platforms"] == {
+            "facebook_messenger": 1,
+            "instagram": 1,
+        }
+
+    def test_facebooks_own_folders_count_more_than_names_around_them(self, tmp_path):
+        export = Export()
+        export.thread("ada_1").says("Ada Byron", "hi", NOON)
+        folder = export.to_folder(tmp_path / "instagram-and-facebook")
+        assert inspect(folder).platform == "facebook_messenger"
+
+    def test_facebooks_encrypted_chats_do_not_join_it(self, tmp_path):
+        export = Export(INSTAGRAM)
+        export.thread("ada_1").says("Ada Byron", "hi", NOON)
+        chat = export.encrypted("messages/Ada_1.json", ["Grace Hopper", "Ada Byron"])
+        chat.says("Ada Byron", "hello", NOON + 1)
+        sessions = load(export.to_folder(tmp_path / "x"))
+        assert [(texts(s), s["metadata"]["platform"]) for s in sessions] == [
+            (["hello"], "facebook_messenger"),
+            (["hi"], "instagram"),
+        ]
 
     def test_captions_of_shared_posts_are_not_what_somebody_wrote(self, tmp_path):
         export = Export(INSTAGRAM)
