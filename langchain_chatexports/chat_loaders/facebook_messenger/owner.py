@@ -100,6 +100,7 @@ def find_owner_in_document(document: ThreadDocument) -> Owner | None:
 
 
 def _named_in(files: Iterable[ExportFile], people: set[str]) -> str | None:
+    found: list[str] = []
     for file in files:
         try:
             data = file.read()
@@ -108,12 +109,10 @@ def _named_in(files: Iterable[ExportFile], people: set[str]) -> str | None:
             continue
         repair = TextRepair(data, raw).text
         sure = [repair(name) for name in _sure_names(raw)]
-        if sure:
-            return sure[0]
         # Their labels are in the account's language: take the value that is a person's.
-        if guess := next((n for n in map(repair, _labelled(raw)) if n in people), None):
-            return guess
-    return None
+        found += sure or [n for n in map(repair, _labelled(raw)) if n in people]
+    # Exports of several years or platforms may name several.
+    return next((n for n in found if n in people), next(iter(found), None))
 
 
 def _sure_names(raw: Any) -> Iterator[str]:
@@ -150,22 +149,32 @@ def _at(value: Any, step: str | int) -> Any:
 
 
 def _in_every_thread(threads: Iterable[Thread], heads: dict[str, Head]) -> str | None:
-    pairs: list[tuple[Thread, Head]] = []
-    groups: list[tuple[Thread, Head]] = []
-    for thread in threads:
-        head = heads.get(thread.id)
-        if head is None or len(head.people) < _PAIR:
-            continue  # A chat with oneself, or one whose members are not listed.
-        (pairs if len(head.people) == _PAIR else groups).append((thread, head))
-    sets = [_named(head) for _, head in pairs]
-    if len(sets) > 1 and len(common := frozenset.intersection(*sets)) == 1:
-        return next(iter(common))
-    for thread, head in groups:
-        # Who has left a group is not listed.
-        complete = any_head(thread, with_tail=True)
-        if complete and not complete.has_left:
-            sets.append(_named(head))
-    common = frozenset.intersection(*sets) if len(sets) > 1 else frozenset()
+    named = {thread_id: _named(head) for thread_id, head in heads.items()}
+    listed = [thread for thread in threads if named.get(thread.id)]
+    # Chats with oneself are neither.
+    pairs = [t for t in listed if len(heads[t.id].people) == _PAIR]
+    groups = [t for t in listed if len(heads[t.id].people) > _PAIR]
+    suspect = _common(named[thread.id] for thread in pairs)
+    sets: list[frozenset[str]] = []
+    for thread in filter(_has_owner, pairs):
+        sets.append(named[thread.id])
+        if suspect and len(set(sets)) > 1:
+            return suspect  # Most files' ends need not be read.
+    return _common(sets) or _common(
+        [*sets, *(named[thread.id] for thread in groups if _has_owner(thread))]
+    )
+
+
+def _has_owner(thread: Thread) -> bool:
+    # Who has left a group is not listed in it.
+    head = any_head(thread, with_tail=True)
+    return head is not None and not head.has_left
+
+
+def _common(sets: Iterable[frozenset[str]]) -> str | None:
+    """Give the one name that all of two or more sets have."""
+    listed = list(sets)
+    common = frozenset.intersection(*listed) if len(listed) > 1 else frozenset()
     return next(iter(common)) if len(common) == 1 else None
 
 

@@ -115,8 +115,15 @@ def test_the_one_name_in_every_thread_is_the_owners(export, tmp_path, is_last):
 
 @pytest.mark.parametrize(
     "people",
-    [[GRACE], [GRACE, GRACE], [], [ADA, BOB, EVE], [GRACE, "Facebook user"]],
-    ids=["left alone", "self chat", "nobody", "group that was left", "deleted user"],
+    [
+        [GRACE],
+        [GRACE, GRACE],
+        [],
+        [ADA, BOB, EVE],
+        [GRACE, "Facebook user"],
+        ["", "Facebook user"],
+    ],
+    ids=["left alone", "self chat", "nobody", "group", "deleted user", "both deleted"],
 )
 def test_threads_that_say_nothing_are_passed_over(export, tmp_path, people):
     for person in (ADA, BOB):
@@ -150,6 +157,42 @@ def test_a_group_that_the_owner_has_left_does_not_mislead(export, tmp_path):
     chat = export.thread("two", [ADA, BOB, "Zed"], is_still_participant=False)
     chat.says(BOB, "hi", NOON)
     assert owner_of(export, tmp_path) == (None, None)
+
+
+def test_a_small_group_that_the_owner_has_left_does_not_mislead(export, tmp_path):
+    """The two who are still there look like a chat of two."""
+    for person in (ADA, BOB):
+        export.thread(person, [person, GRACE], title="?").says(person, "hi", NOON)
+    chat = export.thread("club_1", [EVE, "Zed"], is_still_participant=False, title="?")
+    chat.says(EVE, "hi", NOON)
+    assert owner_of(export, tmp_path) == (GRACE, "the one name in every thread")
+
+
+def test_who_is_in_a_group_that_the_owner_has_left_is_not_the_owner(export, tmp_path):
+    export.thread("ada_1", [ADA, GRACE], title=ADA).says(ADA, "hi", NOON)
+    chat = export.thread("club_1", [ADA, EVE], is_still_participant=False, title="?")
+    chat.says(EVE, "hi", NOON)
+    assert owner_of(export, tmp_path) == (GRACE, "titles")
+
+
+def test_two_chats_with_one_partner_tell_no_owner(export, tmp_path):
+    for number in range(2):
+        chat = export.thread(f"ada_{number}", [ADA, GRACE], title="?")
+        chat.says(ADA, "hi", NOON)
+    assert owner_of(export, tmp_path) == (None, None)
+
+
+def test_of_several_profiles_the_one_of_a_participant_counts(unclear, tmp_path):
+    for year, name in ((2019, "Eve Maiden"), (2024, EVE), (2025, "eve.instagram")):
+        content = {"profile_v2": {"name": {"full_name": name}}}
+        unclear.file(f"{year}/{PROFILE}", content)
+    assert owner_of(unclear, tmp_path) == (EVE, "profile")
+
+
+def test_a_profile_counts_also_where_nobody_is_listed(export, tmp_path):
+    export.thread("ada_1", []).says(ADA, "hi", NOON).says(EVE, "ho", NOON + 1)
+    export.file(PROFILE, {"profile_v2": {"name": {"full_name": EVE}}})
+    assert owner_of(export, tmp_path) == (EVE, "profile")
 
 
 def test_spam_has_no_say(export, tmp_path):
