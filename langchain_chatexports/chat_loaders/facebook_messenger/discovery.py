@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ from langchain_chatexports.chat_loaders.facebook_messenger.archive import (
 from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
     Head,
     read_head,
+)
+from langchain_chatexports.chat_loaders.facebook_messenger.messages import (
+    is_deleted_account,
 )
 from langchain_chatexports.chat_loaders.facebook_messenger.platforms import (
     InstagramRoot,
@@ -250,16 +254,28 @@ def _place_encrypted(
     encrypted: list[_Loose],
 ) -> None:
     """Put encrypted chats to the older half of the same two people's conversation."""
-    parts: dict[tuple[str, frozenset[str]], Thread] = {}
+    copies = Counter(
+        (item.head.people, item.file.file.part, item.file.file.folders)
+        for item in encrypted
+    )
+    ambiguous = {people for (people, *_), count in copies.items() if count > 1}
+    known: dict[tuple[frozenset[str], str], Thread] = {}
     for item in encrypted:
         file, people = item.file.file, item.head.people
-        thread = pairs.get(people) or parts.get((_key(file.name), people))
+        # The number in a name only keeps it unique: in another download it may differ.
+        is_clear = _is_pair(people) and people not in ambiguous
+        sign = people, "" if is_clear else _key(file.name)
+        thread = pairs.get(people) or known.get(sign)
         if thread is None:
-            order = (file.name.rpartition(".")[0],)
             thread = _thread(threads, f"{_folder(file)}/{file.name}")
-            thread.order = order
-            parts[_key(file.name), people] = thread
+            thread.order = (file.name.rpartition(".")[0],)
+            known[sign] = thread
         thread.files.append(item.file)
+
+
+def _is_pair(people: frozenset[str]) -> bool:
+    # Deleted accounts share a name, and are different people.
+    return len(people) == 2 and not any(map(is_deleted_account, people))  # noqa: PLR2004 (1:1)
 
 
 def _threads_by_pair(threads: dict[str, Thread]) -> dict[frozenset[str], Thread]:
@@ -269,7 +285,7 @@ def _threads_by_pair(threads: dict[str, Thread]) -> dict[frozenset[str], Thread]
         if all(file.is_left_out for file in thread.files):
             continue
         head = any_head(thread)
-        if head is None or head.is_e2ee or len(head.people) != 2:  # noqa: PLR2004 (1:1)
+        if head is None or head.is_e2ee or not _is_pair(head.people):
             continue
         is_cutover = any(file.section == "e2ee_cutover" for file in thread.files)
         candidate = (not is_cutover, key, thread)

@@ -445,6 +445,36 @@ class TestEncryptedChats:
         (session,) = load(tmp_path / "x")
         assert texts(session) == ["after", "later"]
 
+    def test_the_same_chat_has_another_number_in_another_download(self, tmp_path):
+        for year, number, words in ((2024, 12, ["after"]), (2025, 15, ["after", "x"])):
+            export = Export()
+            chat = export.encrypted(f"messages/Ada Byron_{number}.json", self.PAIR)
+            for place, text in enumerate(words):
+                chat.says("Ada Byron", text, NOON + place)
+            export.to_zip(tmp_path / "x" / f"messages-{year}.zip")
+        (session,) = load(tmp_path / "x")
+        assert texts(session) == ["after", "x"]
+        assert inspect(tmp_path / "x").skipped == {"duplicate": 1}
+
+    def test_two_people_of_one_name_stay_apart_in_another_download(self, tmp_path):
+        for year in (2024, 2025):
+            export = Export()
+            for number in (1, 2):
+                chat = export.encrypted(f"messages/Ada_{number}.json", self.PAIR)
+                chat.says("Ada Byron", f"of Ada {number}", NOON)
+            export.to_zip(tmp_path / "x" / f"messages-{year}.zip")
+        sessions = load(tmp_path / "x")
+        assert [texts(s) for s in sessions] == [["of Ada 1"], ["of Ada 2"]]
+
+    def test_deleted_accounts_are_different_people(self, export, tmp_path):
+        """In one real export 80 threads were with "Facebook user"."""
+        people = ["Facebook user", "Grace Hopper"]
+        for number in range(2):
+            export.thread(f"user_{number}", people).says(people[0], "before", NOON)
+            chat = export.encrypted(f"messages/Facebook user_{number}.json", people)
+            chat.says(people[0], "after", NOON + 5)
+        assert len(load(export.to_folder(tmp_path / "x"))) == 4
+
 
 class TestInstagram:
     @pytest.mark.parametrize(
