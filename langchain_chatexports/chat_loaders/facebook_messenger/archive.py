@@ -8,6 +8,7 @@ against what it takes up packed.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import struct
 import zipfile
@@ -50,6 +51,7 @@ _MAX_FILE_BYTES = 2 * 2**30
 _READ_SUFFIXES = (".json", ".html")
 _CONTEXT_FOLDERS = 5  # From the export to a thread.
 _ENCRYPTED_FLAG = 0x1
+_DRIVE = re.compile("[A-Za-z]:")
 _BROKEN_ZIP = (
     zipfile.BadZipFile,
     zlib.error,
@@ -344,7 +346,7 @@ def _read_entries(
 
 
 def _reason_to_refuse(name: PurePosixPath, info: zipfile.ZipInfo) -> str | None:
-    if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
+    if name.is_absolute() or ".." in name.parts or _DRIVE.match(name.parts[0]):
         return "its name leads out of the archive"
     if stat.S_ISLNK(info.external_attr >> 16):
         return "it is a link"

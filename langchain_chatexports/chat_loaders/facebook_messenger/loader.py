@@ -311,7 +311,8 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
         msg = (
             f"{where} holds no Messenger thread in JSON. Give the zip from Meta or the "
             "folder that it unpacks to; if it came in several parts, all of them, "
-            "because some hold nothing but media."
+            "because some hold nothing but media. Of zips in folders, give the folder "
+            "that they lie in: deeper ones are not opened."
         )
         raise ExportFormatError(msg)
 

@@ -75,6 +75,11 @@ def test_a_name_that_leads_outside_is_counted_and_not_read(path, thread, name):
     assert sorted(path.parent.parent.rglob("*")) == before
 
 
+def test_a_colon_in_a_persons_name_leads_nowhere(path, thread):
+    add(path, "Dr: Who_1/message_1.json", thread)
+    assert inspect(path).sessions == 2
+
+
 def test_a_link_is_counted_and_not_followed(path):
     target = str(path.parent / "secret.json").encode()
     add(

@@ -289,6 +289,13 @@ class TestBadInput:
         with pytest.raises(ExportFormatError, match="holds no Messenger thread"):
             FolderFacebookMessengerChatLoader(tmp_path).load()
 
+    @pytest.mark.usefixtures("chat")
+    def test_zips_in_deeper_folders_are_asked_for(self, export, tmp_path):
+        export.to_zip(tmp_path / "x" / "2024" / "facebook-1.zip")
+        with pytest.raises(ExportFormatError, match="folder that they lie in"):
+            FolderFacebookMessengerChatLoader(tmp_path / "x").load()
+        assert FolderFacebookMessengerChatLoader(tmp_path / "x" / "2024").load()
+
     def test_a_media_part_alone_is_an_error_that_asks_for_the_others(self, tmp_path):
         export = Export().file(f"{FACEBOOK}/inbox/ada_1/photos/1.jpg", b"\xff\xd8")
         for path in (
