@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from langchain_chatexports.finetuning.examples import TrainingExample
 
-__all__ = ["ExampleSplits", "split_examples"]
+__all__ = ["ExampleSplits", "part_borders", "split_examples"]
 
 # Shorter lines ("see you there then") are everybody's, and no sign of a copy.
 _SHORTEST_LINE = 40
@@ -174,38 +174,56 @@ def _conversations(examples: Iterable[TracedExample]) -> list[_Conversation]:
     return list(found.values())
 
 
-def _cut(
-    conversations: Sequence[_Conversation], validation: float, test: float
-) -> tuple[list[TracedExample], list[TracedExample], list[TracedExample]]:
+def part_borders(
+    sizes: Sequence[int], *, validation: float, test: float
+) -> tuple[int, int]:
+    """Give where validation and test begin, in conversations from oldest to newest.
+
+    Args:
+        sizes: The examples of each conversation.
+        validation: As for `split_examples`.
+        test: As for `split_examples`.
+
+    Returns:
+        The index of the first conversation for validation, and of the first for the
+        test.
+
+    Raises:
+        TrainingDataError: If there are fewer conversations than parts.
+    """
     parts = 1 + (validation > 0) + (test > 0)
-    if conversations and len(conversations) < parts:
+    if sizes and len(sizes) < parts:
         msg = (
-            f"{len(conversations)} conversations cannot be split into {parts} parts. "
+            f"{len(sizes)} conversations cannot be split into {parts} parts. "
             "Cut the sessions into conversations before windows are made: "
             "SplitSessions(gap='auto')."
         )
         raise TrainingDataError(msg)
-    total = sum(len(found.examples) for found in conversations)
-    end = len(conversations)
-    middle = _start_of_part(conversations, end, test * total, 1 + (validation > 0))
-    start = _start_of_part(conversations, middle, validation * total, 1)
+    total = sum(sizes)
+    middle = _start_of_part(sizes, len(sizes), test * total, 1 + (validation > 0))
+    return _start_of_part(sizes, middle, validation * total, 1), middle
+
+
+def _cut(
+    conversations: Sequence[_Conversation], validation: float, test: float
+) -> tuple[list[TracedExample], list[TracedExample], list[TracedExample]]:
+    sizes = [len(found.examples) for found in conversations]
+    start, middle = part_borders(sizes, validation=validation, test=test)
     return (
         _examples(conversations[:start]),
         _examples(conversations[start:middle]),
-        _examples(conversations[middle:end]),
+        _examples(conversations[middle:]),
     )
 
 
-def _start_of_part(
-    conversations: Sequence[_Conversation], end: int, wanted: float, keep: int
-) -> int:
+def _start_of_part(sizes: Sequence[int], end: int, wanted: float, keep: int) -> int:
     # As near to the wanted size as whole conversations allow, at least one of them,
     # and `keep` of them stay for the parts before.
     if not wanted:
         return end
     start, size = end, 0
     while start > keep:
-        more = len(conversations[start - 1].examples)
+        more = sizes[start - 1]
         if start < end and size + more - wanted > wanted - size:
             break
         start, size = start - 1, size + more
