@@ -9,11 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from langchain_chatexports.finetuning.card import (
-        CardNotes,
-        Stage,
-        hash_source,
-    )
+    from langchain_chatexports.finetuning.card import CardNotes, hash_source
     from langchain_chatexports.finetuning.deduplication import (
         DuplicateCounts,
         deduplicate_examples,
@@ -50,6 +46,7 @@ if TYPE_CHECKING:
         ExampleSplits,
         split_examples,
     )
+    from langchain_chatexports.finetuning.stages import Stage
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
     from langchain_chatexports.finetuning.validation import (
         TrainingProblem,
@@ -97,12 +94,13 @@ __all__ = [
 ]
 
 _MODULES = {
-    "card": ("CardNotes", "Stage", "hash_source"),
+    "card": ("CardNotes", "hash_source"),
     "deduplication": ("DuplicateCounts", "deduplicate_examples"),
     "forgetting": ("ForgetReport", "JobUse", "find_jobs", "forget"),
     "preferences": ("PreferenceCounts", "edit_preferences", "reaction_labels"),
     "provenance": ("ExampleOrigin", "TracedExample", "trace_examples"),
     "splits": ("ExampleSplits", "split_examples"),
+    "stages": ("Stage",),
     "writers": ("WrittenSet", "to_dataset", "write_dataset"),
     "estimate": ("TrainingEstimate", "estimate_training"),
     "examples": (

@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.exceptions import ExportNotFoundError
+from langchain_chatexports.finetuning.stages import (
+    REASONS,
+    Stage,
+    Total,
+    stages_of_duplicates,
+    stages_of_examples,
+    stages_of_export,
+    stages_of_preferences,
+    stages_of_split,
+    total_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from langchain_chatexports.chat_loaders.accounting import (
         CountedPass,
         ExportSummary,
-        StepSummary,
     )
     from langchain_chatexports.finetuning.deduplication import DuplicateCounts
     from langchain_chatexports.finetuning.examples import ExampleCounts
     from langchain_chatexports.finetuning.preferences import PreferenceCounts
     from langchain_chatexports.finetuning.splits import ExampleSplits
 
-__all__ = ["CardNotes", "SourceFile", "Stage", "card_markdown", "hash_source"]
+__all__ = ["CardNotes", "SourceFile", "card_markdown", "hash_source"]
 
 _BLOCK = 1 << 20
 # Media are named and measured, not read: they can be a hundred gigabytes.
@@ -51,49 +62,6 @@ class SourceFile:
     def to_dict(self) -> dict[str, Any]:
         """Give it in JSON types."""
         return {"platform": self.platform, "sha256": self.sha256, "bytes": self.size}
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What went into one stage and what came out of it.
-
-    `taken` + the sum of `added` = `given` + the sum of `left_out`.
-    """
-
-    name: str
-    unit: str
-    taken: int
-    given: int
-    left_out: Mapping[str, int] = field(default_factory=dict)
-    added: Mapping[str, int] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        """Give it as a line for a terminal."""
-        counts = {**self.added, **self.left_out}
-        reasons = [
-            f"{count:,} {'added' if reason in self.added else 'left out'}: {reason}"
-            for reason, count in counts.items()
-        ]
-        line = f"{self.name}: {self.taken:,} {self.unit} -> {self.given:,}"
-        return "; ".join([line, *reasons])
-
-    @property
-    def adds_up(self) -> bool:
-        """Whether everything is accounted for."""
-        return self.taken + sum(self.added.values()) == (
-            self.given + sum(self.left_out.values())
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give it in JSON types."""
-        return {
-            "name": self.name,
-            "unit": self.unit,
-            "in": self.taken,
-            "out": self.given,
-            "left_out": dict(self.left_out),
-            "added": dict(self.added),
-        }
 
 
 @dataclass
@@ -125,53 +93,41 @@ class CardNotes:
     consent: str | None = None
     """Who agreed to what."""
 
+    earlier: Iterable[Mapping[str, Any]] = ()
+    """The facts of cards of sets that this one is made from, each of a whole set."""
+
     def to_dict(self) -> dict[str, Any]:
         """Give the card's facts in JSON types, as far as they are counted."""
         summaries = [_summary(counted) for counted in self.passes]
-        steps = [step.name for summary in summaries for step in summary.steps]
-        return {
+        counted = [stage for found in summaries for stage in stages_of_export(found)]
+        stages = [stage.to_dict() for stage in (*counted, *self.example_stages())]
+        steps = [step for summary in summaries for step in summary.steps]
+        names = list(dict.fromkeys(step.name for step in steps))
+        replaced = sum((Counter(step.replaced) for step in steps), Counter[str]())
+        facts = {
             "sources": [source.to_dict() for source in self.sources],
             "people": len({name for found in summaries for name in found.senders}),
             "first": min((_iso(s.first) for s in summaries if s.first), default=None),
             "last": max((_iso(s.last) for s in summaries if s.last), default=None),
-            "steps": list(dict.fromkeys(steps)),
-            "redacted": "Redact" in steps,
+            "steps": names,
+            "redacted": "Redact" in names,
+            "replaced": dict(sorted(replaced.items())),
             "consent": self.consent,
-            "stages": [
-                stage.to_dict()
-                for stage in (*_export_stages(summaries), *self.example_stages())
-            ],
+            "stages": stages,
         }
+        earlier = list(self.earlier)
+        return _joined([*earlier, facts]) if earlier else facts
 
     def example_stages(self) -> Iterator[Stage]:
         """Give what became of the sessions and examples, behind the export's steps."""
         if self.counts is not None:
-            yield from _example_stages(self.counts)
+            yield from stages_of_examples(self.counts)
         if self.duplicates is not None:
-            yield Stage(
-                "Duplicates",
-                "examples",
-                self.duplicates.examples,
-                self.duplicates.kept,
-                dict(sorted(self.duplicates.left_out.items())),
-            )
+            yield from stages_of_duplicates(self.duplicates)
         if self.preferences is not None:
-            yield Stage(
-                "Preferences",
-                "answers",
-                self.preferences.answers,
-                self.preferences.given,
-                dict(sorted(self.preferences.left_out.items())),
-            )
+            yield from stages_of_preferences(self.preferences)
         if self.splits is not None:
-            kept = sum(map(len, self.splits.parts().values()))
-            yield Stage(
-                "Split",
-                "examples",
-                self.splits.examples,
-                kept,
-                dict(sorted(self.splits.left_out.items())),
-            )
+            yield from stages_of_split(self.splits)
 
 
 def hash_source(path: str | Path, *, platform: str = "unknown") -> SourceFile:
@@ -236,7 +192,7 @@ def _card_lines(facts: Mapping[str, Any]) -> Iterator[str]:
         size, digest = file["bytes"], file["sha256"]
         yield f"| `{name}` | {file['rows']:,} | {size:,} | `{digest}` |"
     yield from _origin_lines(facts)
-    yield from _stage_lines(facts["stages"])
+    yield from _accounting_lines(facts["stages"])
     yield from _section("Redaction", _redaction(facts))
     yield from _section("Consent", facts.get("consent") or _NO_CONSENT_NOTE)
     forgotten = facts.get("forgotten", 0)
@@ -263,8 +219,40 @@ def _origin_lines(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"Messages of {facts['people']:,} people, {when}."
 
 
+def _accounting_lines(stages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    yield from _section("Accounting")
+    total = total_of(stages)
+    if total is None:
+        yield "The rows below were not counted in one pass: they have no total."
+    else:
+        yield from _total_lines(total)
+    yield ""
+    yield "Stage by stage. In each row: in + added = out + left out."
+    yield ""
+    yield from _stage_lines(stages)
+    met = {r for stage in stages for r in (*stage["left_out"], *stage["added"])}
+    if met & REASONS.keys():
+        yield ""
+        yield "What the words mean:"
+        yield ""
+        for reason in sorted(met & REASONS.keys()):
+            yield f"- `{reason}`: {REASONS[reason]}"
+
+
+def _total_lines(total: Total) -> Iterator[str]:
+    found = "in the exports" if total.is_of_export else "in the conversations given"
+    yield "| messages | |"
+    yield "|---|---:|"
+    yield f"| {found} | {total.found:,} |"
+    for reason, count in total.added.items():
+        yield f"| added: `{reason}` | + {count:,} |"
+    for reason, count in total.left_out.items():
+        verb = "merged" if reason == "merged" else f"left out: `{reason}`"
+        yield f"| {verb} | - {count:,} |"
+    yield f"| **in the examples** | **{total.kept:,}** |"
+
+
 def _stage_lines(stages: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    yield from _section("Accounting", "In each row: in + added = out + left out.", "")
     yield "| stage | of | in | added | out | left out |"
     yield "|---|---|---:|---|---:|---|"
     for stage in stages:
@@ -289,10 +277,31 @@ def _reasons(counts: Mapping[str, int]) -> str:
 def _redaction(facts: Mapping[str, Any]) -> str:
     if not facts.get("redacted"):
         return _NOT_REDACTED
+    replaced = facts.get("replaced") or {}
+    counts = f" Places in texts: {_reasons(replaced)}." if replaced else ""
     return (
-        "`Redact` replaced names, numbers, addresses and secrets that its rules find. "
-        "Rules miss some: read a sample before the set leaves your hands."
+        "`Redact` replaced names, numbers, addresses and secrets that its rules find."
+        f"{counts} Rules miss some: read a sample before the set leaves your hands."
     )
+
+
+def _joined(cards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Join the facts of sets with those of the set that is made from them."""
+    notes = dict.fromkeys(card["consent"] for card in cards if card.get("consent"))
+    replaced = sum((Counter(card.get("replaced", {})) for card in cards), Counter())
+    return {
+        "sources": [source for card in cards for source in card.get("sources", ())],
+        "people": max(card.get("people", 0) for card in cards),
+        "first": min((c["first"] for c in cards if c.get("first")), default=None),
+        "last": max((c["last"] for c in cards if c.get("last")), default=None),
+        "steps": list(
+            dict.fromkeys(s for card in cards for s in card.get("steps", ()))
+        ),
+        "redacted": any(card.get("redacted") for card in cards),
+        "replaced": dict(sorted(replaced.items())),
+        "consent": " ".join(notes) or None,
+        "stages": [stage for card in cards for stage in card.get("stages", ())],
+    }
 
 
 def _summary(counted: CountedPass | ExportSummary) -> ExportSummary:
@@ -300,54 +309,8 @@ def _summary(counted: CountedPass | ExportSummary) -> ExportSummary:
     return summary() if callable(summary) else counted  # type: ignore[return-value] # a pass has the method, a summary is one
 
 
-def _export_stages(summaries: Iterable[ExportSummary]) -> Iterator[Stage]:
-    for summary in summaries:
-        yield Stage(
-            f"Export ({summary.platform})",
-            "messages",
-            summary.found,
-            summary.kept,
-            dict(summary.skipped),
-        )
-        for step in summary.steps:
-            yield _step_stage(step)
-
-
 def _iso(moment: datetime) -> str:
     return moment.isoformat()
-
-
-def _step_stage(step: StepSummary) -> Stage:
-    # What a step does not name, it joins (runs) or repeats (overlapping windows).
-    left_out = dict(step.left_out)
-    rest = step.messages_in - step.messages_out - sum(left_out.values())
-    if rest > 0:
-        left_out["merged"] = rest
-    return Stage(
-        step.name,
-        "messages",
-        step.messages_in,
-        step.messages_out,
-        left_out,
-        {"repeated": -rest} if rest < 0 else {},
-    )
-
-
-def _example_stages(counts: ExampleCounts) -> Iterator[Stage]:
-    yield Stage(
-        "Examples",
-        "messages",
-        counts.messages_in,
-        counts.messages_out,
-        dict(sorted(counts.messages_left_out.items())),
-    )
-    yield Stage(
-        "Examples",
-        "sessions",
-        counts.sessions,
-        counts.examples,
-        dict(sorted(counts.sessions_left_out.items())),
-    )
 
 
 def _hash_files(paths: Iterable[Path]) -> str:

@@ -43,11 +43,19 @@ class DuplicateCounts:
     """What became of the examples: pass a new one to `deduplicate_examples`.
 
     `examples` = `kept` + the sum of `left_out`. The reasons: `exact` and `near`.
+    `messages` and `messages_left_out` say the same of the messages in them.
     """
 
     examples: int = 0
     kept: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    messages: int = 0
+    messages_left_out: Counter[str] = field(default_factory=Counter)
+
+    def leave_out(self, reason: str, messages: int) -> None:
+        """Count an example that is left out."""
+        self.left_out[reason] += 1
+        self.messages_left_out[reason] += messages
 
 
 def deduplicate_examples(
@@ -79,14 +87,16 @@ def deduplicate_examples(
     seen: set[bytes] = set()
     for item in examples:
         example = item.example if isinstance(item, TracedExample) else item
+        messages = len(example["messages"])
         counts.examples += 1
+        counts.messages += messages
         digest = _digest(example)
         if digest in seen:
-            counts.left_out["exact"] += 1
+            counts.leave_out("exact", messages)
             continue
         seen.add(digest)
         if index is not None and index.add_if_new(example_text(example)):
-            counts.left_out["near"] += 1
+            counts.leave_out("near", messages)
             continue
         counts.kept += 1
         yield item

@@ -76,15 +76,17 @@ class ExampleCounts:
 
     `sessions` = `examples` + the sum of `sessions_left_out`, and `messages_in` =
     `messages_out` + the sum of `messages_left_out`. System prompts that were added are
-    in neither. The reasons: `no_assistant` (no message by the AI), `not_trained` (all
-    the AI's messages have weight 0), `trailing` (after the last answer), `empty` (no
-    text, or no message at all), `leading` (before the first message of a user).
+    in neither, but in `system_prompts`. The reasons: `no_assistant` (no message by the
+    AI), `not_trained` (all the AI's messages have weight 0), `trailing` (after the last
+    answer), `empty` (no text, or no message at all), `leading` (before the first
+    message of a user).
     """
 
     sessions: int = 0
     examples: int = 0
     messages_in: int = 0
     messages_out: int = 0
+    system_prompts: int = 0
     sessions_left_out: Counter[str] = field(default_factory=Counter)
     messages_left_out: Counter[str] = field(default_factory=Counter)
     senders: Counter[str] = field(default_factory=Counter, repr=False)
@@ -224,6 +226,7 @@ def convert_session(
     if system is not None and messages[0]["role"] not in {"system", "developer"}:
         prompt = _filled(system, session)
         messages.insert(0, {"role": "system", "content": prompt})
+        counts.system_prompts += 1
     return ConvertedSession({"messages": messages}, kept)
 
 

@@ -101,7 +101,7 @@ class TracedLabel(NamedTuple):
 
 @dataclass
 class PreferenceCounts:
-    """What became of the AI's messages.
+    """What became of the AI's messages, its `answers`, among all `messages`.
 
     `answers` = `given` + the sum of `left_out`. The reasons: `no_sign` (not edited, or
     without reactions), `no_original` (edited, and the export does not keep the
@@ -111,6 +111,7 @@ class PreferenceCounts:
     `empty`.
     """
 
+    messages: int = 0
     answers: int = 0
     given: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
@@ -142,8 +143,7 @@ def edit_preferences(
         Pairs with their origins, lazily.
     """
     counts = counts if counts is not None else PreferenceCounts()
-    for session, index, answer in _answers(sessions):
-        counts.answers += 1
+    for session, index, answer in _answers(sessions, counts):
         try:
             original = _original(answer)
             prompt, used = _prompt(session, index, system=system, context=context)
@@ -185,8 +185,7 @@ def reaction_labels(
     """
     counts = counts if counts is not None else PreferenceCounts()
     yes, no = set(map(_plain, liked)), set(map(_plain, disliked))
-    for session, index, answer in _answers(sessions):
-        counts.answers += 1
+    for session, index, answer in _answers(sessions, counts):
         try:
             label = _label(answer, yes, no)
             prompt, used = _prompt(session, index, system=system, context=context)
@@ -203,12 +202,14 @@ def reaction_labels(
 
 
 def _answers(
-    sessions: SessionSource,
+    sessions: SessionSource, counts: PreferenceCounts
 ) -> Iterator[tuple[ChatSession, int, BaseMessage]]:
     with closing(iter_sessions(sessions)) as source:
         for session in source:
             for index, message in enumerate(session.get("messages", ())):
+                counts.messages += 1
                 if isinstance(message, AIMessage):
+                    counts.answers += 1
                     yield session, index, message
             del session
 

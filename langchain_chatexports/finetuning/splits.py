@@ -26,6 +26,7 @@ __all__ = ["ExampleSplits", "part_borders", "split_examples"]
 # Shorter lines ("see you there then") are everybody's, and no sign of a copy.
 _SHORTEST_LINE = 40
 _ORDERS = frozenset({"time"})
+_KNOWN = "near_duplicate"
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class ExampleSplits:
     """Examples in three parts, oldest first.
 
     `examples` = the three lengths + the sum of `left_out`. The reason:
-    `near_duplicate` (text that an earlier part holds, too).
+    `near_duplicate` (text that an earlier part holds, too). `messages_left_out` are
+    the messages in what is left out.
     """
 
     train: list[TracedExample]
@@ -42,6 +44,7 @@ class ExampleSplits:
     examples: int = 0
     conversations: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    messages_left_out: Counter[str] = field(default_factory=Counter)
 
     def parts(self) -> dict[str, list[TracedExample]]:
         """Give the parts by name, without those that are empty."""
@@ -124,18 +127,23 @@ def split_examples(
     index: _TextIndex = _EqualTexts() if near is None else NearDuplicateIndex(near)
     conversations = sorted(_conversations(examples), key=lambda found: found.age)
     train, valid, tests = _cut(conversations, validation, test)
-    left_out: Counter[str] = Counter()
     _remember(index, train)
-    valid = _without_known_text(index, valid, left_out)
+    valid, known = _by_known_text(index, valid)
     _remember(index, valid)
-    tests = _without_known_text(index, tests, left_out)
+    tests, known_too = _by_known_text(index, tests)
+    left = [*known, *known_too]
     return ExampleSplits(
         train=train,
         validation=valid,
         test=tests,
-        examples=len(train) + len(valid) + len(tests) + left_out.total(),
+        examples=len(train) + len(valid) + len(tests) + len(left),
         conversations=len(conversations),
-        left_out=left_out,
+        left_out=Counter(_KNOWN for _ in left),
+        messages_left_out=Counter(
+            {_KNOWN: sum(len(item.example["messages"]) for item in left)}
+            if left
+            else ()
+        ),
     )
 
 
@@ -240,16 +248,15 @@ def _remember(index: _TextIndex, examples: Iterable[TracedExample]) -> None:
             index.add(text)
 
 
-def _without_known_text(
-    index: _TextIndex, examples: Iterable[TracedExample], left_out: Counter[str]
-) -> list[TracedExample]:
-    kept = []
+def _by_known_text(
+    index: _TextIndex, examples: Iterable[TracedExample]
+) -> tuple[list[TracedExample], list[TracedExample]]:
+    new: list[TracedExample] = []
+    known: list[TracedExample] = []
     for item in examples:
-        if any(map(index.holds, _texts(item.example))):
-            left_out["near_duplicate"] += 1
-        else:
-            kept.append(item)
-    return kept
+        is_known = any(map(index.holds, _texts(item.example)))
+        (known if is_known else new).append(item)
+    return new, known
 
 
 def _texts(example: TrainingExample) -> Iterator[str]:

@@ -22,6 +22,7 @@ __all__ = [
     "UnfitError",
     "answers_in",
     "dataset_format",
+    "messages_in",
 ]
 
 FormatName: TypeAlias = Literal[
@@ -47,10 +48,20 @@ _NAMES = {"train": "train", "validation": "validation", "test": "test"}
 
 
 class EncodedRow(NamedTuple):
-    """A row of a set, and how many of its example's answers it teaches."""
+    """A row of a set, and what of its example is in it.
+
+    Attributes:
+        row: What is written.
+        answers: How many of the example's answers it teaches.
+        messages: How many of the example's messages are in it, or in the example's
+            rows before it.
+        before: How many messages stand before the first of these.
+    """
 
     row: dict[str, Any]
     answers: int
+    messages: int
+    before: int = 0
 
 
 class UnfitError(ValueError):
@@ -103,19 +114,28 @@ def answers_in(record: Mapping[str, Any]) -> int:
     return sum(map(_is_learned, record["messages"]))
 
 
+def messages_in(record: Mapping[str, Any]) -> int:
+    """Count the messages of an example; a pair or a label is about one."""
+    return len(record["messages"]) if "messages" in record else 1
+
+
+def _whole(row: dict[str, Any], example: Mapping[str, Any]) -> EncodedRow:
+    return EncodedRow(row, answers_in(example), messages_in(example))
+
+
 def _is_learned(message: Mapping[str, Any]) -> bool:
     return message["role"] == "assistant" and message.get("weight") != 0
 
 
 def _openai(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
     _require(example, "messages", "a training example")
-    yield EncodedRow(dict(example), answers_in(example))
+    yield _whole(dict(example), example)
 
 
 def _trl(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
     messages = _texts(example)
     _refuse_weights(example, "trl-prompt-completion")
-    yield EncodedRow({"messages": messages}, answers_in(example))
+    yield _whole({"messages": messages}, example)
 
 
 def _trl_prompt_completion(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
@@ -132,7 +152,7 @@ def _trl_prompt_completion(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
                     "prompt": messages[:start],
                     "completion": messages[start : index + 1],
                 }
-                yield EncodedRow(row, index + 1 - start)
+                yield EncodedRow(row, index + 1 - start, index + 1)
             start = index + 1
 
 
@@ -141,7 +161,7 @@ def _mlx(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
     messages = _texts(example)
     for index, message in enumerate(example["messages"]):
         if _is_learned(message) and _is_prompt(messages[:index]):
-            yield EncodedRow({"messages": messages[: index + 1]}, 1)
+            yield EncodedRow({"messages": messages[: index + 1]}, 1, index + 1)
 
 
 def _axolotl(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
@@ -150,36 +170,40 @@ def _axolotl(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
         {**text, "train": _is_learned(message)}
         for text, message in zip(_texts(example), example["messages"], strict=True)
     ]
-    yield EncodedRow({"messages": messages}, answers_in(example))
+    yield _whole({"messages": messages}, example)
 
 
 def _llama_factory(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
     # The sides must alternate and the user begin, else LLaMA-Factory skips the row.
     messages = _texts(example)
     _refuse_weights(example, "axolotl")
-    system = ""
-    if messages[0]["role"] == "system":
-        system = messages.pop(0)["content"]
+    system_messages = messages[:1] if messages[0]["role"] == "system" else []
+    messages = messages[len(system_messages) :]
     if any(message["role"] == "system" for message in messages):
         msg = "a system message must stand first"
         raise UnfitError(msg)
     openers = 0
     while openers < len(messages) and messages[openers]["role"] == "assistant":
         openers += 1
+    end = len(messages)
+    while end > openers and messages[end - 1]["role"] == "user":
+        end -= 1
     runs: list[tuple[str, list[str]]] = []
-    for message in messages[openers:]:
+    for message in messages[openers:end]:
         if not runs or runs[-1][0] != message["role"]:
             runs.append((message["role"], []))
         runs[-1][1].append(message["content"])
-    if runs and runs[-1][0] == "user":
-        runs.pop()
     if runs:
         turns = [
             {"from": _SHAREGPT_ROLES[role], "value": _DELIMITER.join(texts)}
             for role, texts in runs
         ]
-        row = {"conversations": turns, "system": system}
-        yield EncodedRow(row, answers_in(example) - openers)
+        row = {
+            "conversations": turns,
+            "system": "".join(m["content"] for m in system_messages),
+        }
+        kept = end - openers + len(system_messages)
+        yield EncodedRow(row, answers_in(example) - openers, kept, openers)
 
 
 def _dataset_info(files: Mapping[str, str]) -> tuple[str, Any]:
@@ -206,17 +230,17 @@ def _parquet(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
         {**text, "name": message.get("name"), "weight": message.get("weight")}
         for text, message in zip(_texts(example), example["messages"], strict=True)
     ]
-    yield EncodedRow({"messages": messages}, answers_in(example))
+    yield _whole({"messages": messages}, example)
 
 
 def _trl_dpo(pair: Mapping[str, Any]) -> Iterator[EncodedRow]:
     _require(pair, "chosen", "a pair of answers, from edit_preferences")
-    yield EncodedRow(dict(pair), 1)
+    yield EncodedRow(dict(pair), 1, 1)
 
 
 def _trl_kto(label: Mapping[str, Any]) -> Iterator[EncodedRow]:
     _require(label, "label", "a labeled answer, from reaction_labels")
-    yield EncodedRow(dict(label), 1)
+    yield EncodedRow(dict(label), 1, 1)
 
 
 def _openai_dpo(pair: Mapping[str, Any]) -> Iterator[EncodedRow]:
@@ -226,7 +250,7 @@ def _openai_dpo(pair: Mapping[str, Any]) -> Iterator[EncodedRow]:
         "preferred_output": pair["chosen"],
         "non_preferred_output": pair["rejected"],
     }
-    yield EncodedRow(row, 1)
+    yield EncodedRow(row, 1, 1)
 
 
 def _require(record: Mapping[str, Any], key: str, what: str) -> None:

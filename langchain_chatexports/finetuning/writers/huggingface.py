@@ -62,7 +62,7 @@ def _rows(examples: Iterable[AnyRecord], name: str) -> list[dict[str, Any]]:
         record = item[0] if isinstance(item, tuple) else item
         try:
             # By way of the line, whose text is clean: Arrow takes nothing else.
-            rows += (json.loads(json_line(row)) for row, _ in kind.encode(record))
+            rows += (json.loads(json_line(e.row)) for e in kind.encode(record))
         except UnfitError as error:
             problems.append(TrainingProblem(str(error), line=number))
     if problems:

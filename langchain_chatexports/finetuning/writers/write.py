@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_chatexports.exceptions import TrainingDataError
-from langchain_chatexports.finetuning.card import CardNotes, Stage, card_markdown
+from langchain_chatexports.finetuning.card import CardNotes, card_markdown
 from langchain_chatexports.finetuning.jsonl import json_line
 from langchain_chatexports.finetuning.provenance import UNKNOWN_ORIGIN, ExampleOrigin
 from langchain_chatexports.finetuning.splits import ExampleSplits
+from langchain_chatexports.finetuning.stages import Stage
 from langchain_chatexports.finetuning.validation import TrainingProblem
 from langchain_chatexports.finetuning.writers.containers import (
     RowFile,
@@ -23,6 +25,7 @@ from langchain_chatexports.finetuning.writers.formats import (
     UnfitError,
     answers_in,
     dataset_format,
+    messages_in,
 )
 from langchain_chatexports.finetuning.writers.staging import (
     place_file,
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
 
     from langchain_chatexports.finetuning.writers.formats import (
         DatasetFormat,
+        EncodedRow,
         FormatName,
     )
 
@@ -56,6 +60,7 @@ AnyRecord: TypeAlias = Mapping[str, Any] | tuple[Mapping[str, Any], ExampleOrigi
 """An example, a pair or a label, plain or with its origin."""
 
 _MOST_PROBLEMS = 1_000
+_NO_PROMPT = "no_prompt"
 
 
 @dataclass(frozen=True)
@@ -185,6 +190,8 @@ class _Rows:
         self.trace = staging / "trace"
         self.files: dict[str, int] = {}
         self.examples = self.written = self.answers = self.taught = 0
+        self.messages = self.kept = 0
+        self.left_out: Counter[str] = Counter()
         self._kind = kind
         self._trace: BinaryIO = new_private_file(self.trace)
         self._problems: list[TrainingProblem] = []
@@ -200,17 +207,29 @@ class _Rows:
             for record, origin in map(_with_origin, records):
                 self.examples += 1
                 self.answers += answers_in(record)
-                before = file.rows
-                for row, answers in self._encoded(record):
-                    line = json_line(row)
+                last: EncodedRow | None = None
+                for last in self._encoded(record):
+                    line = json_line(last.row)
                     file.write_line(line)
                     trace = TraceRow(name, row_digest(line), origin)
                     self._trace.write(trace_line(trace))
-                    self.taught += answers
-                self.written += file.rows > before
+                    self.taught += last.answers
+                self.written += last is not None
+                self._count_messages(messages_in(record), last)
         self.files[name] = file.rows
 
-    def _encoded(self, record: Mapping[str, Any]) -> Iterator[tuple[Any, int]]:
+    def _count_messages(self, messages: int, row: EncodedRow | None) -> None:
+        kept, before = (row.messages, row.before) if row else (0, messages)
+        self.messages += messages
+        self.kept += kept
+        for reason, count in (
+            (_NO_PROMPT, before),
+            ("trailing", messages - kept - before),
+        ):
+            if count:
+                self.left_out[reason] += count
+
+    def _encoded(self, record: Mapping[str, Any]) -> Iterator[EncodedRow]:
         try:
             yield from self._kind.encode(record)
         except UnfitError as error:
@@ -231,11 +250,12 @@ class _Rows:
 
     def stages(self) -> list[Stage]:
         name = f"Written ({self._kind.name})"
-        examples_left = _reason(self.examples - self.written)
-        answers_left = _reason(self.answers - self.taught)
+        examples_left = _no_prompt(self.examples - self.written)
+        answers_left = _no_prompt(self.answers - self.taught)
         return [
             Stage(name, "examples", self.examples, self.written, examples_left),
             Stage(name, "answers", self.answers, self.taught, answers_left),
+            Stage(name, "messages", self.messages, self.kept, dict(self.left_out)),
         ]
 
 
@@ -297,8 +317,8 @@ def _with_origin(record: AnyRecord) -> tuple[Mapping[str, Any], ExampleOrigin]:
     return record if isinstance(record, tuple) else (record, UNKNOWN_ORIGIN)
 
 
-def _reason(count: int) -> dict[str, int]:
-    return {"no_prompt": count} if count else {}
+def _no_prompt(count: int) -> dict[str, int]:
+    return {_NO_PROMPT: count} if count else {}
 
 
 def _replaceable(path: Path, header: TraceHeader) -> set[str]:

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
+import langchain_chatexports
 from langchain_chatexports.chat_loaders.accounting import StepSummary
 from langchain_chatexports.chat_loaders.base import counted_pass
 from langchain_chatexports.exceptions import ExportNotFoundError
@@ -14,9 +16,16 @@ from langchain_chatexports.finetuning.deduplication import (
     deduplicate_examples,
 )
 from langchain_chatexports.finetuning.examples import ExampleCounts
+from langchain_chatexports.finetuning.preferences import (
+    PreferenceCounts,
+    edit_preferences,
+    reaction_labels,
+)
 from langchain_chatexports.finetuning.provenance import trace_examples
 from langchain_chatexports.finetuning.splits import split_examples
+from langchain_chatexports.finetuning.stages import REASONS, total_of
 from langchain_chatexports.finetuning.writers import write_dataset
+from langchain_chatexports.finetuning.writers.formats import FORMATS
 from langchain_chatexports.finetuning.writers.trace_file import read_header
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.conversations import conversation
@@ -70,6 +79,87 @@ def test_every_message_is_accounted_for(tmp_path, loader):
     assert sessions["out"] == examples[0]["in"]
     assert examples[-1]["out"] == written.examples_written
     assert {s["name"] for s in stages} >= {"MergeChatRuns", "Duplicates", "Split"}
+
+
+def test_the_card_has_one_total_from_the_export_to_the_examples(tmp_path, loader):
+    written = _written(loader, tmp_path / "set")
+    total = total_of(read_header(tmp_path / "set").facts["stages"])
+    assert total is not None
+    assert total.found == sum(len(s["messages"]) for s in loader.lazy_load())
+    left_out = sum(total.left_out.values())
+    assert total.found + sum(total.added.values()) == total.kept + left_out
+    assert total.kept == next(
+        stage.given for stage in reversed(written.stages) if stage.unit == "messages"
+    )
+    assert total.left_out.keys() >= {"exact", "trailing"}
+    card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
+    assert f"| in the exports | {total.found:,} |" in card
+    assert f"| **in the examples** | **{total.kept:,}** |" in card
+    for reason in total.left_out.keys() | total.added.keys():
+        assert f"- `{reason}`: {REASONS[reason]}" in card
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_the_total_adds_up_in_every_format(tmp_path, loader, name):
+    pytest.importorskip("pyarrow")
+    kind = FORMATS[name]
+    steps = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=3, overlap=1)
+    if name in {"trl-dpo", "openai-dpo", "trl-kto"}:
+        steps = MapAIMessages()
+    counted = counted_pass(_liked(loader) | steps)
+    card = CardNotes(passes=[counted])
+    if name == "trl-kto":
+        card.preferences = PreferenceCounts()
+        records = reaction_labels(counted, counts=card.preferences)
+    elif name in {"trl-dpo", "openai-dpo"}:
+        card.preferences = PreferenceCounts()
+        records = edit_preferences(counted, counts=card.preferences)
+    else:
+        card.counts = ExampleCounts()
+        records = trace_examples(counted, system="To {others}.", counts=card.counts)
+        if kind.needs_validation:
+            records = split_examples(records, near=None)
+    write_dataset(records, tmp_path / "set", format=name, notes=card)
+    total = total_of(read_header(tmp_path / "set").facts["stages"])
+    assert total is not None
+    assert total.found == sum(len(s["messages"]) for s in loader.lazy_load())
+    assert total.kept
+
+
+def _liked(loader):
+    """Give the first answer of each session a reaction and an edit."""
+    sessions = list(loader.lazy_load())
+    for session in sessions:
+        answer = session["messages"][1]
+        answer.additional_kwargs |= {
+            "edits": [{"text": "Quoka!"}],
+            "reactions": [{"reaction": "👍", "sender": "Ambrosius"}],
+        }
+    return ListLoader(sessions)
+
+
+def test_stages_of_two_passes_have_no_total(tmp_path, loader):
+    first, second = counted_pass(loader | MapAIMessages()), ExampleCounts()
+    next(iter(first))
+    records = trace_examples(loader | MapAIMessages(), counts=second)
+    notes = CardNotes(passes=[first], counts=second)
+    write_dataset(records, tmp_path / "set", notes=notes)
+    card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
+    assert "they have no total" in card
+
+
+def test_every_reason_of_ours_is_explained():
+    package = Path(langchain_chatexports.__file__).parent
+    source = "".join(
+        path.read_text(encoding="utf-8")
+        for room in ("chat_loaders", "steps", "finetuning")
+        for path in (package / room).rglob("*.py")
+    )
+    used = set(
+        re.findall(r'(?:reason=|reason = |skip\(|leave_out\(|_out\[)"(\w+)"', source)
+    )
+    assert len(used) > 12
+    assert used <= REASONS.keys()
 
 
 def test_the_card_shows_the_same_numbers(tmp_path, loader):

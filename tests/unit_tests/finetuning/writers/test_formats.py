@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import pytest
@@ -77,7 +78,7 @@ WEIGHTED = st.text(alphabet="uac", min_size=1, max_size=8)
 
 
 def _rows(name, example):
-    return [row for row, _ in FORMATS[name].encode(example)]
+    return [encoded.row for encoded in FORMATS[name].encode(example)]
 
 
 def _contents(messages):
@@ -95,9 +96,9 @@ def test_rows_are_of_the_consumers_documented_shape(name, turns, system):
 @given(turns=WEIGHTED)
 def test_no_row_teaches_an_answer_of_weight_0(name, turns):
     example = dialogue(turns)
-    rows = list(FORMATS[name].encode(example))
-    assert sum(answers for _, answers in rows) <= answers_in(example)
-    for row, _ in rows:
+    encoded = list(FORMATS[name].encode(example))
+    assert sum(one.answers for one in encoded) <= answers_in(example)
+    for row in (one.row for one in encoded):
         if name == "mlx":
             taught = _contents(row["messages"][-1:])
         elif name == "axolotl":
@@ -123,14 +124,28 @@ def test_every_answer_with_a_prompt_is_taught_once(name, turns):
         for index, text in enumerate(_contents(example["messages"]))
         if text.startswith("a") and 0 <= first < index
     ]
-    rows = list(FORMATS[name].encode(example))
+    encoded = list(FORMATS[name].encode(example))
     taught = [
         text
-        for row, _ in rows
+        for row in (one.row for one in encoded)
         for text in _contents(row.get("completion") or row["messages"][-1:])
     ]
     assert taught == wanted
-    assert sum(answers for _, answers in rows) == len(wanted)
+    assert sum(one.answers for one in encoded) == len(wanted)
+
+
+@pytest.mark.parametrize("name", [*sorted(SCHEMAS), "openai", "parquet"])
+@given(turns=TURNS, system=st.sampled_from(["", "s"]))
+def test_a_row_says_which_messages_are_in_it(name, turns, system):
+    example = dialogue(system + turns)
+    encoded = list(FORMATS[name].encode(example))
+    texts = {text for one in encoded for text in re.findall(r"[sua]\d", str(one.row))}
+    if not encoded:
+        return
+    assert encoded[-1].messages == len(texts)
+    openers = [text for text in _contents(example["messages"]) if text not in texts]
+    assert all(text.startswith("a") for text in openers[: encoded[-1].before])
+    assert len(openers) >= encoded[-1].before
 
 
 def test_answers_in_a_row_are_one_completion():
@@ -152,15 +167,16 @@ def test_sharegpt_turns_alternate_from_human_to_gpt(turns):
 
 
 def test_sharegpt_joins_what_one_side_says_in_a_row():
-    ((row, answers),) = FORMATS["llama-factory"].encode(dialogue("sauuaau"))
-    assert row == {
+    (encoded,) = FORMATS["llama-factory"].encode(dialogue("sauuaau"))
+    assert encoded.row == {
         "conversations": [
             {"from": "human", "value": "u2\n\nu3"},
             {"from": "gpt", "value": "a4\n\na5"},
         ],
         "system": "s0",
     }
-    assert answers == 2
+    # The opener and what follows the last answer are not in it.
+    assert encoded[1:] == (2, 5, 1)
 
 
 def test_axolotl_says_of_each_message_whether_it_is_learned():
