@@ -20,7 +20,12 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["TrainingEstimate", "automatic_epochs", "estimate_training"]
+__all__ = [
+    "TrainingEstimate",
+    "automatic_epochs",
+    "estimate_training",
+    "example_tokens",
+]
 
 # Measured with o200k_base on chat text: between 2.9 (emoji) and 9.3 bytes a token.
 _BYTES_PER_TOKEN = 4.0
@@ -106,10 +111,10 @@ def estimate_training(
     for example in examples:
         number += 1
         if count is not None:
-            tokens += min(_MAX_EXAMPLE_TOKENS, _tokens(example, count))
+            tokens += min(_MAX_EXAMPLE_TOKENS, example_tokens(example, count))
             continue
-        tokens += min(_MAX_EXAMPLE_TOKENS, _tokens(example, _by_bytes))
-        at_most += min(_MAX_EXAMPLE_TOKENS, _tokens(example, _by_fewest_bytes))
+        tokens += min(_MAX_EXAMPLE_TOKENS, example_tokens(example, _by_bytes))
+        at_most += min(_MAX_EXAMPLE_TOKENS, example_tokens(example, _by_fewest_bytes))
     epochs = automatic_epochs(number) if n_epochs == "auto" else n_epochs
     billed = tokens * epochs
     price = price_per_million_tokens
@@ -142,7 +147,13 @@ def automatic_epochs(examples: int) -> int:
     return _TARGET_EPOCHS
 
 
-def _tokens(example: Mapping[str, Any], count: Callable[[str], int]) -> int:
+def example_tokens(example: Mapping[str, Any], count: Callable[[str], int]) -> int:
+    """Count the tokens of an example, with those that its form takes.
+
+    Args:
+        example: The example.
+        count: Counts the tokens of a text, such as `tokens.token_counter` gives.
+    """
     given = example.get("input", {})
     dialogues = [
         *(example.get("messages") or given.get("messages") or ()),
