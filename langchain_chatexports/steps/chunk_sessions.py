@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from langchain_core.messages import AIMessage
 from pydantic import Field, field_validator, model_validator
 
+from langchain_chatexports.plain_messages import changed_copy
 from langchain_chatexports.steps.base import SessionTransform
 from langchain_chatexports.tokens import TOKEN_COUNTERS, token_counter
 
@@ -161,8 +162,8 @@ class ChunkSessions(SessionTransform):
         # Only what an earlier window holds is copied: no object is in two windows.
         weight = {"weight": 0} if self.overlap_as_context else {}
         repeated = [
-            message.model_copy(
-                update={"additional_kwargs": {**message.additional_kwargs, **weight}}
+            changed_copy(
+                message, {"additional_kwargs": {**message.additional_kwargs, **weight}}
             )
             for message in messages[window.start : window.new]
         ]

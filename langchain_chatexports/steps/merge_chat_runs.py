@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
+from langchain_chatexports.plain_messages import changed_copy
 from langchain_chatexports.steps.base import SessionTransform
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _merged(run: Sequence[BaseMessage], delimiter: str) -> BaseMessage:
     if ids:
         kwargs["message_ids"] = ids
     content = _joined(map(_text, run), delimiter)
-    return first.model_copy(update={"content": content, "additional_kwargs": kwargs})
+    return changed_copy(first, {"content": content, "additional_kwargs": kwargs})
 
 
 def _joined(texts: Iterable[str], delimiter: str) -> str:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.load import dumps
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, ChatMessage, HumanMessage
 
 from langchain_chatexports.plain_messages import (
+    changed_copy,
     plain_ai_message,
     plain_human_message,
 )
@@ -87,3 +88,37 @@ class TestPlainMessage:
                 assert value is not getattr(other, name), name
         assert plain.model_fields_set is not other.model_fields_set
         assert plain.model_extra is not other.model_extra
+
+
+_CHANGES = {"content": "Steady wins.", "additional_kwargs": {"weight": 0}}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        HumanMessage("Speed is key!", additional_kwargs=_kwargs(), id="A-1"),
+        AIMessage("Speed is key!", response_metadata={"model_name": "tortoise"}),
+        ChatMessage(content="Speed is key!", role="user"),
+        HumanMessage("Speed is key!", example=None),  # As langchain-community's.
+    ],
+)
+class TestChangedCopy:
+    """A changed copy beside the one that pydantic makes."""
+
+    def test_is_what_pydantic_gives(self, message: BaseMessage) -> None:
+        copy, expected = (
+            changed_copy(message, _CHANGES),
+            message.model_copy(update=_CHANGES),
+        )
+        assert copy == expected
+        assert type(copy) is type(expected)
+        assert list(vars(copy).items()) == list(vars(expected).items())
+        assert copy.model_extra == expected.model_extra
+        assert copy.model_fields_set == expected.model_fields_set
+
+    def test_leaves_the_message_as_it_is(self, message: BaseMessage) -> None:
+        before = pickle.dumps(message)
+        copy = changed_copy(message, _CHANGES)
+        copy.name = "Hare"
+        assert pickle.dumps(message) == before
+        assert copy.model_extra is not message.model_extra
