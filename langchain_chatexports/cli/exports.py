@@ -23,7 +23,6 @@ __all__ = ["Export", "is_examples_file", "open_export"]
 
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
-_DATABASE_NAMES = ("chat.db", "sms.db")
 # Longest first line that is read to tell examples from an export.
 _MAX_LINE_BYTES = 64 * 1024 * 1024
 
@@ -106,6 +105,7 @@ def is_examples_file(path: str | Path) -> bool:
 
 
 def _kind(path: Path) -> str:
+    from langchain_chatexports.chat_loaders.imessage.sources import BACKUP_DATABASE
     from langchain_chatexports.chat_loaders.table import looks_like_table
 
     with _explained(path):
@@ -113,7 +113,9 @@ def _kind(path: Path) -> str:
             return _folder_kind(path)
         with path.open("rb") as file:
             head = file.read(4096)
-    if head.startswith(_SQLITE_MAGIC) or path.name.lower() in _DATABASE_NAMES:
+    # What is empty or encrypted is told by its name: that loader knows the remedy.
+    is_called_so = path.suffix.lower() == ".db" or path.name == BACKUP_DATABASE
+    if head.startswith(_SQLITE_MAGIC) or is_called_so:
         return "sqlite"
     if head.startswith(_ZIP_MAGICS):
         return "zip"
@@ -134,12 +136,14 @@ def _folder_kind(path: Path) -> str:
     from langchain_chatexports.chat_loaders.imessage.sources import (
         backup_root,
         find_database,
+        is_backup,
     )
 
     try:
         database = find_database(path)
     except ExportNotFoundError:
-        return "folder"
+        # A backup without messages is for that loader to explain.
+        return "backup" if is_backup(path) else "folder"
     return "backup" if backup_root(database) else "imessage folder"
 
 

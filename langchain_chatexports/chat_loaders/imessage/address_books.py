@@ -31,7 +31,12 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-__all__ = ["find_contacts", "read_cards", "read_vcards"]
+__all__ = ["CONTACTS_WANTED", "find_contacts", "read_cards", "read_vcards"]
+
+CONTACTS_WANTED = (
+    "a vCard file (.vcf), the folder AddressBook of a Mac, or an AddressBook.sqlitedb"
+)
+"""What a path of contacts can lead to, for errors."""
 
 _MAC_BOOK = "AddressBook-v22.abcddb"
 # HomeDomain-Library/AddressBook/AddressBook.sqlitedb
@@ -82,7 +87,7 @@ def read_cards(path: Path) -> list[Card]:
         ExportAccessError: If the system refuses to read it.
         ExportFormatError: If it holds no contacts.
     """
-    path_status(path)
+    path_status(path, wanted=CONTACTS_WANTED)
     if path.is_dir():
         books = [path / _MAC_BOOK, *sorted(path.glob(f"Sources/*/{_MAC_BOOK}"))]
         found = [book for book in books if exists(book)]
@@ -138,8 +143,13 @@ def _cards_at(path: Path) -> list[Card]:
     """Read contacts that nobody asked for: without them there are handles."""
     try:
         return read_cards(path) if exists(path) else []
-    except ChatExportError as error:
-        message = f"Senders are shown without the names in {path}: {error}"
+    except ChatExportError:
+        # Not the error's own words: its remedies are those for Messages.
+        message = (
+            f"Senders are shown without the names in {path}, which cannot be read. "
+            "Export a vCard file from Contacts and give it as `contacts`, "
+            "or `contacts={}` for no names."
+        )
         warnings.warn(message, stacklevel=2)
         return []
 
@@ -225,8 +235,7 @@ def _unescaped(value: str) -> str:
 
 def _no_contacts(path: Path) -> ExportFormatError:
     msg = (
-        f"{path} holds no contacts that can be read. Give a vCard file (.vcf), the "
-        "folder AddressBook of a Mac, an AddressBook.sqlitedb, or a dictionary from "
-        "address to name."
+        f"{path} holds no contacts that can be read. Give the path of "
+        f"{CONTACTS_WANTED}; or a dictionary from address to name."
     )
     return ExportFormatError(msg)

@@ -51,8 +51,19 @@ PRIVACY_REMEDY = (
 )
 
 
-def path_status(path: Path) -> os.stat_result:
+def path_status(
+    path: Path,
+    *,
+    wanted: str = "chat.db, sms.db, a folder that holds one, or a Finder backup",
+) -> os.stat_result:
     """Give what the system knows of a path that the user named.
+
+    Args:
+        path: The path.
+        wanted: What should have been there, for the error.
+
+    Returns:
+        Its status.
 
     Raises:
         ExportNotFoundError: If there is nothing.
@@ -64,10 +75,7 @@ def path_status(path: Path) -> os.stat_result:
     except PermissionError as error:
         raise access_refused(path) from error
     except (OSError, ValueError) as error:
-        msg = (
-            f"There is no file or folder at {path}. Give the path of chat.db, sms.db, "
-            "a folder that holds one, or a Finder backup."
-        )
+        msg = f"There is no file or folder at {path}. Give the path of {wanted}."
         raise ExportNotFoundError(msg) from error
 
 

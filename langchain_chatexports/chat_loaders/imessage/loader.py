@@ -13,7 +13,10 @@ from langchain_chatexports.chat_loaders.base import (
     ExportSession,
     SessionMetadata,
 )
-from langchain_chatexports.chat_loaders.imessage.address_books import find_contacts
+from langchain_chatexports.chat_loaders.imessage.address_books import (
+    CONTACTS_WANTED,
+    find_contacts,
+)
 from langchain_chatexports.chat_loaders.imessage.conversations import (
     Conversation,
     group_conversations,
@@ -65,6 +68,7 @@ class IMessageChatLoader(ChatExportLoader):
     """
 
     platform = "imessage"
+    is_divisible = True
 
     def __init__(
         self,
@@ -148,7 +152,7 @@ class IMessageChatLoader(ChatExportLoader):
         self.include_auto_replies = include_auto_replies
         path_status(self.path)
         if isinstance(contacts, (str, Path)):
-            path_status(Path(contacts).expanduser())
+            path_status(Path(contacts).expanduser(), wanted=CONTACTS_WANTED)
 
     def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
         """Read the database once, oldest message first within each session.
@@ -209,7 +213,8 @@ class IMessageChatLoader(ChatExportLoader):
         conversations = group_conversations(
             queries, activity, people, own, merge_services=self.merge_services
         )
-        for conversation in conversations:
+        share = self._share.of([conversation.rows for conversation in conversations])
+        for conversation in conversations[share.start : share.stop]:
             if not self._keeps(conversation, queries, people):
                 tally.found += conversation.rows
                 tally.skip("excluded", conversation.rows)
@@ -229,6 +234,8 @@ class IMessageChatLoader(ChatExportLoader):
                 del reader
                 yield session
                 del session
+        if not self._share.is_first:
+            return
         for reason, count in self._left_out_unread(queries):
             tally.found += count
             tally.skip(reason, count)

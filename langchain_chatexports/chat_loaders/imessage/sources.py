@@ -20,12 +20,26 @@ from langchain_chatexports.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["backup_root", "default_path", "exists", "find_database", "in_backup"]
+__all__ = [
+    "BACKUP_DATABASE",
+    "backup_root",
+    "default_path",
+    "exists",
+    "find_database",
+    "in_backup",
+    "is_backup",
+]
 
 # A backup names each file by the SHA-1 of its domain and path: this one is
 # HomeDomain-Library/SMS/sms.db.
-_BACKUP_SMS = "3d0d7e5fb2ce288813306e4d4636395e047a3d28"
-_BACKUP_SIGNS = ("Manifest.db", "Manifest.plist", "Manifest.mbdb", "Info.plist")
+BACKUP_DATABASE = "3d0d7e5fb2ce288813306e4d4636395e047a3d28"
+_BACKUP_SIGNS = (
+    "Manifest.db",
+    "Manifest.plist",
+    "Manifest.mbdb",
+    "Info.plist",
+    "Status.plist",
+)
 _NAMES = (
     "chat.db",
     "sms.db",
@@ -77,19 +91,25 @@ def in_backup(root: Path, name: str) -> Iterator[Path]:
 def backup_root(database: Path) -> Path | None:
     """Give the backup that a database is in, if it is in one."""
     for folder in database.absolute().parents[:3]:
-        if any(exists(folder / sign) for sign in _BACKUP_SIGNS):
+        if is_backup(folder):
             return folder
     return None
 
 
+def is_backup(folder: Path) -> bool:
+    """Tell whether a folder is the root of a backup."""
+    return any(exists(folder / sign) for sign in _BACKUP_SIGNS)
+
+
 def _database_in(folder: Path) -> Path:
     named = (folder / name for name in _NAMES)
-    for candidate in (*named, *in_backup(folder, _BACKUP_SMS)):
-        if exists(candidate):
+    for candidate in (*named, *in_backup(folder, BACKUP_DATABASE)):
+        # A folder can have such a name, too.
+        if exists(candidate) and not candidate.is_dir():
             return candidate
-    if any(exists(folder / sign) for sign in _BACKUP_SIGNS):
+    if is_backup(folder):
         msg = (
-            f"{folder} is a backup without messages ({_BACKUP_SMS} is missing). "
+            f"{folder} is a backup without messages ({BACKUP_DATABASE} is missing). "
             "Messages in iCloud are not part of a backup: load chat.db from a Mac."
         )
     else:

@@ -57,6 +57,22 @@ def test_a_missing_path_is_named(tmp_path):
         open_export(tmp_path / "nope")
 
 
+@pytest.mark.parametrize(
+    "name", ["chat.db", "copy.db", "3d0d7e5fb2ce288813306e4d4636395e047a3d28"]
+)
+def test_a_file_called_as_a_database_has_the_error_of_that_loader(tmp_path, name):
+    path = tmp_path / name
+    path.touch()
+    with pytest.raises(ExportFormatError, match=r"is empty \(0 bytes\)"):
+        open_export(path).loader.load()
+
+
+def test_a_backup_without_messages_is_told_as_one(tmp_path):
+    (tmp_path / "Manifest.plist").touch()
+    with pytest.raises(ExportNotFoundError, match="is a backup without messages"):
+        open_export(tmp_path).loader.load()
+
+
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n"])
 def test_another_file_is_told_what_is_known(tmp_path, content):
     path = tmp_path / "notes.txt"

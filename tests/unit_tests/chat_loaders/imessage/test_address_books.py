@@ -165,8 +165,9 @@ def test_address_book_is_left_as_it_is(tmp_path):
 def test_damaged_address_book_beside_the_database_is_a_warning(tmp_path):
     path = write_chats(tmp_path / "chat.db")
     (tmp_path / "AddressBook-v22.abcddb").write_bytes(b"SQLite format 3\0" + b"\1" * 84)
-    with pytest.warns(UserWarning, match=r"AddressBook-v22\.abcddb"):
+    with pytest.warns(UserWarning, match=r"AddressBook-v22\.abcddb.*vCard") as caught:
         assert senders(path) == {HARE, TORTOISE}
+    assert "Messages" not in str(caught[0].message)
 
 
 def test_given_file_without_contacts_is_an_error(tmp_path):
@@ -184,5 +185,6 @@ def test_given_database_without_contacts_is_an_error(tmp_path):
 
 def test_given_file_that_is_missing_is_an_error_at_once(tmp_path):
     path = write_chats(tmp_path / "chat.db")
-    with pytest.raises(ExportNotFoundError, match=r"people\.vcf"):
+    with pytest.raises(ExportNotFoundError, match=r"people\.vcf.*vCard") as caught:
         IMessageChatLoader(path, contacts=tmp_path / "people.vcf")
+    assert "chat.db," not in str(caught.value)

@@ -88,6 +88,23 @@ def test_folder_without_a_database_is_one_clear_error(tmp_path):
         IMessageChatLoader(tmp_path).load()
 
 
+def test_folder_by_the_name_of_the_database_is_not_taken_for_it(tmp_path):
+    (tmp_path / "chat.db").mkdir()
+    with pytest.raises(ExportNotFoundError, match="holds no Messages database"):
+        IMessageChatLoader(tmp_path).load()
+    write(tmp_path / "sms.db")
+    assert texts(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "sign", ["Manifest.db", "Manifest.plist", "Info.plist", "Status.plist"]
+)
+def test_backup_is_told_by_its_structure(tmp_path, sign):
+    (tmp_path / sign).touch()
+    with pytest.raises(ExportNotFoundError, match="is a backup without messages"):
+        IMessageChatLoader(tmp_path).load()
+
+
 def test_backup_without_messages_is_one_clear_error(tmp_path):
     write_manifest(tmp_path, encrypted=False)
     with pytest.raises(ExportNotFoundError, match="Messages in iCloud"):
