@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from functools import lru_cache
+from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ __all__ = [
     "TOKEN_COUNTERS",
     "has_encoding",
     "token_counter",
+    "tokens_by_bytes",
 ]
 
 BYTES_PER_TOKEN = 4.0
@@ -69,6 +71,15 @@ def token_counter(name: str) -> Callable[[str], int]:
     return _encoding_counter(name)
 
 
+def tokens_by_bytes(text: str) -> int:
+    """Estimate a text's tokens by its UTF-8 bytes; on average, so some texts have more.
+
+    Args:
+        text: The text.
+    """
+    return _by_bytes(text, BYTES_PER_TOKEN)
+
+
 def has_encoding(name: str) -> bool:
     """Tell whether tiktoken has an encoding's file, so that it will not download it.
 
@@ -83,13 +94,12 @@ def has_encoding(name: str) -> bool:
         return False
     file_name, expected = _FILES[name]
     try:
-        import tiktoken  # noqa: F401 - only whether it is there
-
         # Checked as tiktoken does: it deletes a bad file and downloads another one.
         data = (folder / file_name).read_bytes()
-    except (ImportError, OSError):
+    except OSError:
         return False
-    return hashlib.sha256(data).hexdigest() == expected
+    is_whole = hashlib.sha256(data).hexdigest() == expected
+    return is_whole and find_spec("tiktoken") is not None
 
 
 @lru_cache(maxsize=len(_FILES))
@@ -119,4 +129,8 @@ def _cache_folder() -> Path | None:
 
 
 def _at_most_by_bytes(text: str) -> int:
-    return ceil(len(text.encode("utf-8", "replace")) / LEAST_BYTES_PER_TOKEN)
+    return _by_bytes(text, LEAST_BYTES_PER_TOKEN)
+
+
+def _by_bytes(text: str, bytes_a_token: float) -> int:
+    return ceil(len(text.encode("utf-8", "replace")) / bytes_a_token)

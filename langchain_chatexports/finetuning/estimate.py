@@ -6,16 +6,12 @@ Nothing is ever downloaded.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
-import tempfile
 from dataclasses import dataclass
-from functools import lru_cache
-from math import ceil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from langchain_chatexports.tokens import has_encoding, token_counter, tokens_by_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,10 +22,6 @@ __all__ = [
     "estimate_training",
     "example_tokens",
 ]
-
-# Measured with o200k_base on chat text: between 2.9 (emoji) and 9.3 bytes a token.
-_BYTES_PER_TOKEN = 4.0
-_LEAST_BYTES_PER_TOKEN = 2.8
 
 # Longer examples are cut by the server, and what is cut is not billed.
 _MAX_EXAMPLE_TOKENS = 65_536
@@ -49,18 +41,6 @@ _ENCODINGS = (
     (re.compile(r"gpt-4o|gpt-4\.1|gpt-4\.5|gpt-5|chatgpt-4o|o[134]\b"), "o200k_base"),
     (re.compile(r"gpt-4\b|gpt-3\.5|gpt-35"), "cl100k_base"),
 )
-
-# Name (sha1 of its URL) and sha256 of each encoding's file in tiktoken's cache.
-_FILES = {
-    "o200k_base": (
-        "fb374d419588a4632f3f557e76b4b70aebbca790",
-        "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
-    ),
-    "cl100k_base": (
-        "9b5ad71b2ce5302211f9c61530b329a4922fc6a4",
-        "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -106,15 +86,15 @@ def estimate_training(
     Returns:
         The estimate, which says whether it is exact.
     """
-    count = _counter(model)
+    count, at_most_of = _counter(model), token_counter("bytes")
     number = tokens = at_most = 0
     for example in examples:
         number += 1
         if count is not None:
             tokens += min(_MAX_EXAMPLE_TOKENS, example_tokens(example, count))
             continue
-        tokens += min(_MAX_EXAMPLE_TOKENS, example_tokens(example, _by_bytes))
-        at_most += min(_MAX_EXAMPLE_TOKENS, example_tokens(example, _by_fewest_bytes))
+        tokens += min(_MAX_EXAMPLE_TOKENS, example_tokens(example, tokens_by_bytes))
+        at_most += min(_MAX_EXAMPLE_TOKENS, example_tokens(example, at_most_of))
     epochs = automatic_epochs(number) if n_epochs == "auto" else n_epochs
     billed = tokens * epochs
     price = price_per_million_tokens
@@ -177,43 +157,9 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _by_bytes(text: str) -> int:
-    return ceil(len(text.encode("utf-8", "replace")) / _BYTES_PER_TOKEN)
-
-
-def _by_fewest_bytes(text: str) -> int:
-    return ceil(len(text.encode("utf-8", "replace")) / _LEAST_BYTES_PER_TOKEN)
-
-
 def _counter(model: str) -> Callable[[str], int] | None:
     name = model.split(":")[1] if model.startswith("ft:") else model
     for pattern, encoding in _ENCODINGS:
         if pattern.match(name):
-            return _token_counter(encoding) if _has_file(encoding) else None
+            return token_counter(encoding) if has_encoding(encoding) else None
     return None
-
-
-@lru_cache(maxsize=len(_FILES))
-def _token_counter(encoding: str) -> Callable[[str], int]:
-    import tiktoken
-
-    tokenizer = tiktoken.get_encoding(encoding)
-    return lambda text: len(tokenizer.encode_ordinary(text))
-
-
-def _has_file(encoding: str) -> bool:
-    # Checked as tiktoken does: it deletes a bad file and downloads another one.
-    directory = os.environ.get(
-        "TIKTOKEN_CACHE_DIR",
-        os.environ.get(
-            "DATA_GYM_CACHE_DIR", str(Path(tempfile.gettempdir()) / "data-gym-cache")
-        ),
-    )
-    if not directory:
-        return False
-    name, expected = _FILES[encoding]
-    try:
-        data = (Path(directory) / name).read_bytes()
-    except OSError:
-        return False
-    return hashlib.sha256(data).hexdigest() == expected

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 
 import pytest
 
 from langchain_chatexports import tokens
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.tokens import has_encoding, token_counter
+from langchain_chatexports.tokens import has_encoding, token_counter, tokens_by_bytes
 
 
 @pytest.fixture(autouse=True)
@@ -57,14 +58,23 @@ def test_the_older_name_of_the_cache_setting_counts(tmp_path, monkeypatch):
     assert tokens._cache_folder() == tmp_path / "older"
 
 
-def test_without_tiktoken_there_is_no_encoding(monkeypatch):
+def test_without_tiktoken_there_is_no_encoding(cache, monkeypatch):
+    data = b"as good as whole"
+    name = tokens._FILES["o200k_base"][0]
+    digest = hashlib.sha256(data).hexdigest()
+    monkeypatch.setitem(tokens._FILES, "o200k_base", (name, digest))
+    (cache / name).write_bytes(data)
+    assert has_encoding("o200k_base")
     monkeypatch.setitem(sys.modules, "tiktoken", None)
     assert not has_encoding("o200k_base")
 
 
-def test_file_names_are_those_of_tiktoken():
-    import hashlib
+def test_a_text_has_four_bytes_a_token_rounded_up():
+    assert [tokens_by_bytes("x" * n) for n in (0, 1, 4, 5)] == [0, 1, 1, 2]
+    assert tokens_by_bytes("é" * 4) == 2
 
+
+def test_file_names_are_those_of_tiktoken():
     for name, (file_name, _) in tokens._FILES.items():
         url = f"https://openaipublic.blob.core.windows.net/encodings/{name}.tiktoken"
         assert (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from langchain_chatexports import tokens
 from langchain_chatexports.finetuning import estimate
 from langchain_chatexports.finetuning.estimate import (
     automatic_epochs,
@@ -107,7 +108,7 @@ def test_each_model_has_its_encoding(
     model: str, encoding: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(estimate, "_has_file", asked.append)
+    monkeypatch.setattr(estimate, "has_encoding", asked.append)
     estimate_training([], model=model)
     assert asked == ([] if encoding is None else [encoding])
 
@@ -117,18 +118,18 @@ def test_the_tokenizer_counts_exactly_where_its_file_is(
 ) -> None:
     """With a tokenizer of our own in the file's place: one token a byte."""
     lines = b"\n".join(_base64(bytes([i])) + b" %d" % i for i in range(256))
-    name, _ = estimate._FILES["o200k_base"]
+    name, _ = tokens._FILES["o200k_base"]
     (tmp_path / name).write_bytes(lines)
     digest = hashlib.sha256(lines).hexdigest()
-    monkeypatch.setitem(estimate._FILES, "o200k_base", (name, digest))
+    monkeypatch.setitem(tokens._FILES, "o200k_base", (name, digest))
     monkeypatch.setattr(
         "tiktoken_ext.openai_public.load_tiktoken_bpe", _without_hash, raising=True
     )
     monkeypatch.setattr("tiktoken.registry.ENCODINGS", {})
-    estimate._token_counter.cache_clear()
+    tokens._encoding_counter.cache_clear()
     example = {"messages": [{"role": "user", "content": "x" * 40}]}
     counted = estimate_training([example], model="gpt-4o", n_epochs=1)
-    estimate._token_counter.cache_clear()
+    tokens._encoding_counter.cache_clear()
     assert (counted.tokens, counted.exact) == (3 + 3 + 4 + 40, True)
     assert counted.billed_tokens_at_most == counted.billed_tokens
 
@@ -150,7 +151,7 @@ def test_a_damaged_file_is_not_used_and_nothing_is_downloaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """tiktoken would delete it and download another."""
-    path = tmp_path / estimate._FILES["o200k_base"][0]
+    path = tmp_path / tokens._FILES["o200k_base"][0]
     path.write_bytes(b"damaged")
 
     def refuse(*_: Any) -> None:
