@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -19,11 +20,13 @@ from langchain_chatexports.chat_loaders.accounting import (
     ExportSummary,
     Tally,
 )
+from langchain_chatexports.chat_loaders.shares import WHOLE, Share
 from langchain_chatexports.plain_messages import plain_human_message
 
 if TYPE_CHECKING:
     from langchain_core.chat_sessions import ChatSession
     from langchain_core.messages import HumanMessage
+    from typing_extensions import Self
 
     from langchain_chatexports.steps.base import SessionTransform
 
@@ -49,7 +52,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _ISO_MINUTES = [f"T{minute // 60:02}:{minute % 60:02}:" for minute in range(24 * 60)]
 _ISO_SECONDS = [f"{second:02}" for second in range(60)]
 _ISO_ENDS = ["+00:00", *(f".{number:03}000+00:00" for number in range(1, 1000))]
-_DAY_MICROSECONDS = 86_400_000_000
+_DAY_SECONDS = 86_400
+_new_tuple = tuple.__new__  # What a named tuple calls, in half the time.
 
 
 class SessionMetadata(TypedDict, total=False):
@@ -95,15 +99,16 @@ def message_time(microseconds: int) -> MessageTime | None:
     Returns:
         The moment, or `None` outside the years 1 to 9999.
     """
-    days, of_day = divmod(microseconds, _DAY_MICROSECONDS)
-    day = _iso_date(days)
+    seconds = microseconds // 1_000_000
+    day = _iso_date(seconds // _DAY_SECONDS)
     if day is None:
         return None
-    second_of_day, fraction = divmod(of_day, 1_000_000)
+    second_of_day = seconds % _DAY_SECONDS
+    fraction = microseconds % 1_000_000
+    milliseconds = fraction // 1000
+    end = f".{fraction:06}+00:00" if fraction % 1000 else _ISO_ENDS[milliseconds]
     clock = f"{_ISO_MINUTES[second_of_day // 60]}{_ISO_SECONDS[second_of_day % 60]}"
-    milliseconds, rest = divmod(fraction, 1000)
-    end = f".{fraction:06}+00:00" if rest else _ISO_ENDS[milliseconds]
-    return MessageTime(days * 86_400 + second_of_day, f"{day}{clock}{end}")
+    return _new_tuple(MessageTime, (seconds, f"{day}{clock}{end}"))
 
 
 def export_message(
@@ -155,6 +160,11 @@ class ChatExportLoader(BaseChatLoader):
 
     platform: str = "unknown"
     """The platform that sessions and summaries name."""
+
+    is_divisible: bool = False
+    """Whether `read_sessions` heeds the share that it is to read."""
+
+    _share: Share = WHOLE
 
     def __init__(
         self,
@@ -228,6 +238,32 @@ class ChatExportLoader(BaseChatLoader):
             The counts, with found = kept + sum(skipped).
         """
         return inspect_loader(self)
+
+    def shares(self, count: int) -> list[Self]:
+        """Cut the export into parts of about the same size, for several processes.
+
+        No conversation is cut. One after another, the parts give the sessions that the
+        whole gives, and `add_summaries` puts their counts together again.
+
+        Args:
+            count: How many parts, at least one.
+
+        Returns:
+            A loader a part; some parts may be empty. Only one where the format cannot
+            be read in parts.
+
+        Raises:
+            ValueError: If `count` is less than one.
+        """
+        if count < 1:
+            msg = f"An export can be cut into one part or more, not into {count}."
+            raise ValueError(msg)
+        if not self.is_divisible:
+            return [self]
+        parts = [copy.copy(self) for _ in range(count)]
+        for index, part in enumerate(parts):
+            part._share = Share(index, count)  # noqa: SLF001  # Copies of its own.
+        return parts
 
     def names_of(self, person: str) -> frozenset[str]:
         """Give the senders that a person's name or handle stands for in this export.
