@@ -9,7 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
     from langchain_core.chat_sessions import ChatSession
 
@@ -201,16 +201,18 @@ class _People:
         self, sessions: Iterable[ChatSession]
     ) -> Generator[ChatSession, None, None]:
         for session in sessions:
-            for message in session.get("messages", ()):
-                extra = message.additional_kwargs
-                self.senders[str(extra.get("sender", "unknown"))] += 1
-                moment = extra.get("message_time")
-                if isinstance(moment, int):
-                    first, last = self.first, self.last
-                    self.first = moment if first is None else min(first, moment)
-                    self.last = moment if last is None else max(last, moment)
+            self._count([m.additional_kwargs for m in session.get("messages", ())])
             yield session
             del session
+
+    def _count(self, extras: Sequence[Mapping[str, Any]]) -> None:
+        self.senders.update([str(extra.get("sender", "unknown")) for extra in extras])
+        found = (extra.get("message_time") for extra in extras)
+        moments = [moment for moment in found if isinstance(moment, int)]
+        if moments:
+            first, last = min(moments), max(moments)
+            self.first = first if self.first is None else min(first, self.first)
+            self.last = last if self.last is None else max(last, self.last)
 
 
 class CountedPass:
