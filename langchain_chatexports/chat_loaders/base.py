@@ -250,7 +250,7 @@ class ChatExportLoader(BaseChatLoader):
 
         Returns:
             A loader a part; some parts may be empty. Only one where the format cannot
-            be read in parts.
+            be read in parts, or where this is a part already.
 
         Raises:
             ValueError: If `count` is less than one.
@@ -258,7 +258,7 @@ class ChatExportLoader(BaseChatLoader):
         if count < 1:
             msg = f"An export can be cut into one part or more, not into {count}."
             raise ValueError(msg)
-        if not self.is_divisible:
+        if not self.is_divisible or self._share.count > 1:
             return [self]
         parts = [copy.copy(self) for _ in range(count)]
         for index, part in enumerate(parts):

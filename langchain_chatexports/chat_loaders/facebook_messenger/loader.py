@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import TypedDict, Unpack
 
+from langchain_chatexports.chat_loaders.accounting import Tally
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.facebook_messenger.archive import (
     list_files,
@@ -46,7 +47,6 @@ from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from langchain_chatexports.chat_loaders.accounting import Tally
     from langchain_chatexports.chat_loaders.base import ExportSession
     from langchain_chatexports.chat_loaders.facebook_messenger.archive import (
         ExportFile,
@@ -211,6 +211,8 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
     Sessions come in code-point order of the thread folders' names.
     """
 
+    is_divisible = True
+
     def __init__(
         self,
         path: str | Path | Sequence[str | Path],
@@ -264,7 +266,9 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
             ExportFormatError: If it is no Messenger export in JSON.
         """
         with ExitStack() as stack:
-            report = _Report(tally)
+            # What belongs to no conversation is counted by the first part.
+            is_first = self._share.is_first
+            report = _Report(tally if is_first else Tally(), is_quiet=not is_first)
             parts = open_parts(self.paths, stack, report.warn)
             report.named_file = single_file(parts)
             export = discover(
@@ -272,16 +276,22 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
             )
             self._check_found(export, report)
             self._name_owner(None if self.owner else find_owner(export), tally)
+            share = self._share.of([thread.size for thread in export.threads])
+            threads = export.threads[share.start : share.stop]
             report.describe(export)
-            for thread in export.threads:
+            tally.platform = report.tally.platform
+            report.tally, report.is_quiet = tally, False
+            for thread in threads:
                 session = self._thread_session(thread, export, report)
                 if session is not None:
                     yield session
                 del session
             # Read for the counts only, so a reader that stops early is spared of it.
-            for thread in export.threads:
+            for thread in threads:
                 report.count_left_out(thread)
-            self._check_read(report)
+            # Of several parts, one may have nothing but files that cannot be read.
+            if self._share.count == 1:
+                self._check_read(report)
 
     def _thread_session(
         self, thread: Thread, export: DiscoveredExport, report: _Report
@@ -329,10 +339,11 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
 class _Report:
     """Reads files for one pass, and says and counts what cannot be read."""
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: Tally, *, is_quiet: bool = False) -> None:
         self.tally = tally
         self.files_read = 0
         self.named_file: ExportFile | None = None
+        self.is_quiet = is_quiet
         self._warnings = 0
 
     def document(self, file: ThreadFile) -> ThreadDocument | None:
@@ -383,6 +394,8 @@ class _Report:
         """Warn of a file that cannot be read, and count it as one record."""
         self.tally.found += 1
         self.tally.skip("unreadable")
+        if self.is_quiet:
+            return
         self._warnings += 1
         if self._warnings <= _MAX_WARNINGS:
             warnings.warn(f"Left out: {error}", stacklevel=2)
