@@ -146,6 +146,7 @@ def columns(
     xlabel: str = "",
     ylabel: str = "",
     most_labels: int = 12,
+    at_edges: bool = False,
     mark: tuple[float, str] | None = None,
 ) -> Markup:
     """Draw columns, one a label; several series stand on each other.
@@ -158,7 +159,9 @@ def columns(
         xlabel: Under the axis.
         ylabel: Beside the axis.
         most_labels: How many labels fit.
-        mark: A line at a place on the axis, in columns from the left, and what it says.
+        at_edges: Put each label where its column begins, as it names the least number
+            that belongs there.
+        mark: A line and what it says; 0 is the middle of the first column.
 
     Returns:
         The chart.
@@ -171,7 +174,8 @@ def columns(
             axes.bar(places, values, bottom=below, width=0.86, color=color, label=title)
             below = [low + value for low, value in zip(below, values, strict=True)]
         step = -(-len(labels) // most_labels) or 1
-        axes.set_xticks(list(places)[::step], labels[::step])
+        shift = 0.5 if at_edges else 0.0
+        axes.set_xticks([place - shift for place in places[::step]], labels[::step])
         axes.set_xlim(-0.6, max(len(labels), 1) - 0.4)
         axes.set_xlabel(xlabel)
         axes.set_ylabel(ylabel)
@@ -214,7 +218,7 @@ def bars(
         axes.set_xticks([])
         _without_frame(axes)
 
-    height = 0.4 + 0.26 * max(len(rows), 1)
+    height = 0.2 + 0.26 * max(len(rows), 1)
     return chart_svg(draw, name=name, description=description, height=height)
 
 

@@ -1,0 +1,126 @@
+"""Counts of numbers, and what can be said of the numbers from their counts alone."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from langchain_chatexports.report.figures import Bin, Distribution, Values
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = [
+    "DOUBLINGS",
+    "RUN_EDGES",
+    "SECOND_EDGES",
+    "TwoVoices",
+    "bins_of",
+    "rank",
+    "values_of",
+]
+
+_Number = TypeVar("_Number", int, float)
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+
+DOUBLINGS = (0, *(1 << power for power in range(31)))
+"""Edges of characters and tokens: 0, 1, 2, 4, 8, …"""
+
+RUN_EDGES = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20)
+"""Edges of messages in a row."""
+
+SECOND_EDGES = (
+    *(0, 10, 30, _MINUTE, 2 * _MINUTE, 5 * _MINUTE, 15 * _MINUTE, 30 * _MINUTE),
+    *(_HOUR, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR, _DAY, 2 * _DAY, 7 * _DAY, 28 * _DAY),
+)
+"""Edges of reply times and pauses."""
+
+
+@dataclass
+class TwoVoices:
+    """Numbers of the AI and of the others, each number with how often it occurs.
+
+    There are few different lengths and reply times, however many messages there are.
+    """
+
+    ai: Counter[int] = field(default_factory=Counter)
+    others: Counter[int] = field(default_factory=Counter)
+
+    def figures(self, edges: Sequence[int]) -> Distribution:
+        """Sum them up.
+
+        Args:
+            edges: Where the bins begin.
+        """
+        return Distribution(
+            ai=values_of(self.ai),
+            others=values_of(self.others),
+            bins=bins_of(self.ai, self.others, edges),
+        )
+
+
+def values_of(numbers: Mapping[int, int]) -> Values:
+    """Sum up numbers.
+
+    Args:
+        numbers: How often each number occurs.
+    """
+    count = sum(numbers.values())
+    if not count:
+        return Values(count=0, mean=None, p10=None, median=None, p90=None, most=None)
+    total = sum(number * times for number, times in numbers.items())
+    return Values(
+        count=count,
+        mean=total / count,
+        p10=rank(numbers, 10),
+        median=rank(numbers, 50),
+        p90=rank(numbers, 90),
+        most=max(numbers),
+    )
+
+
+def rank(numbers: Mapping[_Number, int], percent: int) -> _Number:
+    """Give the smallest number that so many percent of all do not exceed.
+
+    Args:
+        numbers: How often each number occurs; at least one does.
+        percent: From 1 to 100.
+    """
+    wanted = -(-percent * sum(numbers.values()) // 100)
+    seen = 0
+    for number, times in sorted(numbers.items()):
+        seen += times
+        if seen >= wanted:
+            return number
+    msg = "there are no numbers"
+    raise ValueError(msg)
+
+
+def bins_of(
+    ai: Mapping[int, int], others: Mapping[int, int], edges: Sequence[int]
+) -> tuple[Bin, ...]:
+    """Sort numbers into bins.
+
+    Args:
+        ai: How often each number of the AI occurs.
+        others: How often each number of the others occurs.
+        edges: Where the bins begin; the last one has no end.
+
+    Returns:
+        The bins from the first to the last that is not empty.
+    """
+    counts = [[0, 0] for _ in edges]
+    for voice, numbers in enumerate((ai, others)):
+        for number, times in numbers.items():
+            counts[max(0, bisect_right(edges, number) - 1)][voice] += times
+    used = [index for index, pair in enumerate(counts) if any(pair)]
+    if not used:
+        return ()
+    below = (*edges[1:], None)
+    return tuple(
+        Bin(least=edges[i], below=below[i], ai=counts[i][0], others=counts[i][1])
+        for i in range(used[0], used[-1] + 1)
+    )

@@ -1,0 +1,126 @@
+"""A report as one HTML page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from langchain_chatexports.report.page import render_page
+from langchain_chatexports.report.sections import (
+    habit_charts,
+    learned_charts,
+    people_chart,
+    redaction_chart,
+    skipped_chart,
+    time_charts,
+)
+from langchain_chatexports.report.words import day, plural, reason
+from langchain_chatexports.writing import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from langchain_chatexports.report.figures import ExportReport, SourceFigures
+
+__all__ = ["render_report", "write_report"]
+
+
+def write_report(report: ExportReport, path: str | Path) -> None:
+    """Write a report as one HTML file that only its owner can read.
+
+    Args:
+        report: The figures.
+        path: The file to write or replace, whole or not at all.
+
+    Raises:
+        ChatExportError: If it cannot be written there.
+        MissingExtraError: If the extra `report` is not installed.
+    """
+    write_whole(path, render_report(report).encode("utf-8", "replace"))
+
+
+def render_report(report: ExportReport) -> str:
+    """Give a report as one HTML page, which loads nothing from elsewhere.
+
+    Args:
+        report: The figures.
+
+    Returns:
+        The page, the same for the same figures.
+
+    Raises:
+        MissingExtraError: If the extra `report` is not installed.
+    """
+    return render_page(
+        "report.html",
+        report=report,
+        lead=_lead(report),
+        facts=_facts(report),
+        sources=[_source(source) for source in report.sources],
+        voice_note=_voice_note(report),
+        times=time_charts(report),
+        people=people_chart(report),
+        skipped=skipped_chart(report),
+        habits=habit_charts(report),
+        learned=learned_charts(report),
+        stages=[
+            (
+                stage.name,
+                stage.unit,
+                f"{stage.taken:,}",
+                _reasons(stage.added),
+                f"{stage.given:,}",
+                _reasons(stage.left_out),
+            )
+            for stage in report.stages
+        ],
+        redaction=report.redaction and redaction_chart(report.redaction),
+    )
+
+
+def _lead(report: ExportReport) -> str:
+    time = report.time
+    return (
+        f"{plural(report.messages, 'message')} by "
+        f"{plural(len(report.people), 'person', 'people')}, "
+        f"{day(time.first)} to {day(time.last)}. Time zone: {time.zone}."
+    )
+
+
+def _facts(report: ExportReport) -> list[tuple[str, str]]:
+    threads = sum(source.threads for source in report.sources)
+    examples = report.examples.examples if report.examples else 0
+    return [
+        (f"{report.messages:,}", "messages"),
+        (f"{len(report.people):,}", "people"),
+        (f"{threads:,}", "threads"),
+        (f"{report.pauses.conversations:,}", "conversations"),
+        (f"{report.time.active_days:,}", "days with a message"),
+        (f"{examples:,}", "examples to learn from"),
+    ]
+
+
+def _source(source: SourceFigures) -> tuple[str, ...]:
+    owner = source.owner or "not known"
+    return (
+        source.name,
+        source.platform.replace("_", " "),
+        owner,
+        day(source.first),
+        day(source.last),
+        f"{source.threads:,}",
+        f"{source.found:,}",
+        f"{source.kept:,}",
+    )
+
+
+def _voice_note(report: ExportReport) -> str:
+    names = [person.name for person in report.people if person.is_ai]
+    if not names:
+        return "Nobody speaks as the AI: no owner was found, or nobody has the name."
+    why = " (the export's owner)" if report.ai_is_owner else ""
+    return f"The voice to learn: {', '.join(names)}{why}."
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {reason(name)}" for name, count in counts.items())

@@ -1,0 +1,159 @@
+"""When messages were sent: counts by day, weekday and hour in one time zone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta, timezone, tzinfo
+from typing import TYPE_CHECKING
+
+from langchain_chatexports.report.figures import TimeFigures, TimePoint, TimeUnit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["TimeCounts", "find_time_zone", "moment_of"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+# As many points as a chart of a phone's width can show, by the days that a unit has.
+_MOST_DAYS: tuple[tuple[TimeUnit, int], ...] = (
+    ("day", 45),
+    ("week", 45 * 7),
+    ("month", 48 * 31),
+    ("quarter", 48 * 92),
+)
+
+
+def find_time_zone(name: str) -> tzinfo | None:
+    """Give a time zone by its name.
+
+    Args:
+        name: A name such as `Europe/Berlin`, `UTC`, or `local` for the machine's.
+
+    Returns:
+        The zone; `None` stands for the machine's, as for `datetime.astimezone`.
+
+    Raises:
+        ValueError: If there is no such zone.
+    """
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    if name == "UTC":
+        return timezone.utc  # Known also where the system has no list of zones.
+    if name == "local":
+        return None
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        msg = (
+            f"There is no time zone {name!r}. Name one such as Europe/Berlin, or say "
+            "local for this machine's."
+        )
+        raise ValueError(msg) from error
+
+
+def moment_of(seconds: float, zone: tzinfo | None) -> datetime | None:
+    """Give a moment in a zone; `None` outside of the years 1 to 9999."""
+    try:
+        # `fromtimestamp` refuses moments before 1970 on Windows.
+        return (_EPOCH + timedelta(seconds=seconds)).astimezone(zone)
+    except (OverflowError, OSError):  # The latter is of a machine's own zone.
+        return None
+
+
+@dataclass
+class TimeCounts:
+    """Counts of messages by day, and by weekday and hour."""
+
+    zone: tzinfo | None
+    first: datetime | None = None
+    last: datetime | None = None
+    without_time: int = 0
+    # By ordinal of the day; and by hour of the week.
+    ai_days: Counter[int] = field(default_factory=Counter)
+    other_days: Counter[int] = field(default_factory=Counter)
+    hours: Counter[int] = field(default_factory=Counter)
+
+    def add(self, seconds: object, *, is_ai: bool) -> None:
+        """Count a message.
+
+        Args:
+            seconds: Its time in Unix seconds, if it has one.
+            is_ai: Whether it is the AI's.
+        """
+        is_time = isinstance(seconds, (int, float))
+        moment = moment_of(seconds, self.zone) if is_time else None  # type: ignore[arg-type] # checked a line before
+        if moment is None:
+            self.without_time += 1
+            return
+        if self.first is None or moment < self.first:
+            self.first = moment
+        if self.last is None or moment > self.last:
+            self.last = moment
+        (self.ai_days if is_ai else self.other_days)[moment.toordinal()] += 1
+        self.hours[moment.weekday() * 24 + moment.hour] += 1
+
+    def figures(self) -> TimeFigures:
+        """Sum them up."""
+        week = [[self.hours[day * 24 + hour] for hour in range(24)] for day in range(7)]
+        days = self.ai_days.keys() | self.other_days.keys()
+        unit = _unit_for(max(days) - min(days) + 1 if days else 0)
+        return TimeFigures(
+            zone=_name_of(self.zone),
+            first=self.first,
+            last=self.last,
+            active_days=len(days),
+            without_time=self.without_time,
+            unit=unit,
+            points=tuple(self._points(unit)),
+            by_hour=tuple(map(sum, zip(*week, strict=True))),
+            by_weekday=tuple(map(sum, week)),
+            by_weekday_and_hour=tuple(map(tuple, week)),
+        )
+
+    def _points(self, unit: TimeUnit) -> Iterator[TimePoint]:
+        ai, others = Counter[date](), Counter[date]()
+        for days, starts in ((self.ai_days, ai), (self.other_days, others)):
+            for day, count in days.items():
+                starts[_start_of(unit, date.fromordinal(day))] += count
+        known = ai.keys() | others.keys()
+        if not known:
+            return
+        start, end = min(known), max(known)
+        while start <= end:
+            yield TimePoint(start=start, ai=ai[start], others=others[start])
+            following = _after(unit, start)
+            if following is None:
+                return
+            start = following
+
+
+def _unit_for(days: int) -> TimeUnit:
+    return next((unit for unit, most in _MOST_DAYS if days <= most), "year")
+
+
+def _start_of(unit: TimeUnit, day: date) -> date:
+    if unit == "day":
+        return day
+    if unit == "week":
+        return date.fromordinal(max(1, day.toordinal() - day.weekday()))
+    if unit == "year":
+        return day.replace(month=1, day=1)
+    months = 3 if unit == "quarter" else 1
+    return day.replace(month=(day.month - 1) // months * months + 1, day=1)
+
+
+def _after(unit: TimeUnit, start: date) -> date | None:
+    """Give the start of the next one; `None` at the end of all dates."""
+    days = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}[unit]
+    try:
+        return _start_of(unit, start + timedelta(days=days))
+    except OverflowError:
+        return None
+
+
+def _name_of(zone: tzinfo | None) -> str:
+    if zone is None:
+        here = datetime.now(timezone.utc).astimezone()
+        return f"this machine's ({here.tzname()})"
+    return getattr(zone, "key", None) or str(zone)

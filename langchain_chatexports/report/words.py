@@ -1,0 +1,103 @@
+"""Numbers, durations and reasons in words for people; the same in every locale."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from langchain_chatexports.report.figures import Bin, TimePoint, TimeUnit
+
+__all__ = [
+    "day",
+    "duration",
+    "number_range",
+    "plural",
+    "reason",
+    "time_label",
+    "time_range",
+]
+
+_UNITS = ((7 * 86_400, "wk"), (86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+_REASONS = {
+    "auto_reply": "automatic replies",
+    "deleted": "deleted",
+    "draft": "drafts",
+    "duplicate": "found twice",
+    "empty": "without text",
+    "excluded": "outside of what was asked for",
+    "leading": "before the first message of somebody else",
+    "media": "media without text",
+    "merged": "joined with the message before",
+    "no_assistant": "nothing by the AI around",
+    "not_trained": "nothing to learn from",
+    "orphan": "in no conversation",
+    "reaction": "reactions",
+    "repeated": "in two windows",
+    "section": "in a section that is left out",
+    "spam": "spam",
+    "system": "notices of the app",
+    "tail": "left over at the end",
+    "too_long": "too long",
+    "trailing": "after the last answer",
+    "unreadable": "unreadable",
+    "unsent": "taken back",
+}
+
+
+def duration(seconds: float) -> str:
+    """Give a duration in its largest fitting unit: `45 s`, `37 min`, `1.5 h`."""
+    for size, unit in _UNITS:
+        if seconds >= size:
+            number = seconds / size
+            digits = 1 if number < 10 and round(number, 1) % 1 else 0  # noqa: PLR2004 - two digits are enough
+            return f"{number:,.{digits}f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def day(moment: datetime | None) -> str:
+    """Give a moment's day, as ISO 8601 has it."""
+    return "not known" if moment is None else f"{moment:%Y-%m-%d}"
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """Give a count with its word: `1 thread`, `2,000 threads`."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def reason(name: str) -> str:
+    """Say why messages were left out."""
+    return _REASONS.get(name, name.replace("_", " "))
+
+
+def number_range(entry: Bin) -> str:
+    """Name the whole numbers of a bin: `1`, `2 to 3`, `20 and more`."""
+    if entry.below is None:
+        return f"{entry.least:,} and more"
+    if entry.below == entry.least + 1:
+        return f"{entry.least:,}"
+    return f"{entry.least:,} to {entry.below - 1:,}"
+
+
+def time_range(entry: Bin) -> str:
+    """Name the seconds of a bin: `10 s to 30 s`, `4 wk and more`."""
+    if entry.below is None:
+        return f"{duration(entry.least)} and more"
+    return f"{duration(entry.least)} to {duration(entry.below)}"
+
+
+def time_label(unit: TimeUnit, points: Sequence[TimePoint]) -> list[str]:
+    """Name the points of a time line, shortly."""
+    if unit in {"day", "week"}:
+        years = {point.start.year for point in points}
+        form = "{:%m-%d}" if len(years) == 1 else "{:%Y-%m-%d}"
+        return [form.format(point.start) for point in points]
+    if unit == "month":
+        return [f"{point.start:%Y-%m}" for point in points]
+    if unit == "quarter":
+        return [
+            f"{point.start.year} Q{(point.start.month + 2) // 3}" for point in points
+        ]
+    return [str(point.start.year) for point in points]
