@@ -4,5 +4,5 @@ import pytest
 
 
 @pytest.mark.compile
-def test_placeholder():
+def test_placeholder() -> None:
     """Collected only."""

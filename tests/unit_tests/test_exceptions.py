@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import pickle
 import re
+from typing import TYPE_CHECKING
 
 import pytest
 from langchain_core.exceptions import LangChainException
@@ -23,6 +24,11 @@ from langchain_chatexports.exceptions import (
     TrainingBudgetError,
     TrainingDataError,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 
 ALL = [getattr(exceptions, name) for name in exceptions.__all__]
 
@@ -46,7 +52,9 @@ def test_every_error_is_caught_by_one_class(kind: type[Exception]) -> None:
         (FineTuningError, RuntimeError),
     ],
 )
-def test_old_except_clauses_keep_working(kind, builtin) -> None:
+def test_old_except_clauses_keep_working(
+    kind: Any, builtin: type[Any | ExportFormatError]
+) -> None:
     assert issubclass(kind, builtin)
 
 
@@ -58,7 +66,9 @@ def test_docstring_draws_the_whole_tree() -> None:
 
 
 @pytest.mark.parametrize("kind", [ExportNotFoundError, ExportAccessError])
-def test_errors_of_the_system_say_their_message_only(kind) -> None:
+def test_errors_of_the_system_say_their_message_only(
+    kind: type[ExportNotFoundError | ExportAccessError],
+) -> None:
     assert str(kind("chat.db is not there.")) == "chat.db is not there."
 
 
@@ -79,7 +89,9 @@ EXAMPLES = [
     [lambda error: pickle.loads(pickle.dumps(error)), copy.copy],  # noqa: S301
     ids=["pickle", "copy"],
 )
-def test_error_comes_back_with_all_it_knows(error, again) -> None:
+def test_error_comes_back_with_all_it_knows(
+    error: Any, again: Callable[..., Any]
+) -> None:
     other = again(error)
     assert type(other) is type(error)
     assert (str(other), other.args) == (str(error), error.args)
@@ -125,7 +137,9 @@ def test_many_problems_are_cut() -> None:
 
 
 @pytest.mark.parametrize("kind", [TrainingBudgetError, FineTuningCancelledError])
-def test_fine_tuning_errors_know_their_job(kind) -> None:
+def test_fine_tuning_errors_know_their_job(
+    kind: type[TrainingBudgetError | FineTuningCancelledError],
+) -> None:
     error = kind("no", job_id="job-1", status="cancelled")
     assert (error.job_id, error.status) == ("job-1", "cancelled")
 

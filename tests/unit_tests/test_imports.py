@@ -69,21 +69,21 @@ HEAVY = [
 ]
 
 
-def test_all_names_what_users_may_rely_on():
+def test_all_names_what_users_may_rely_on() -> None:
     assert sorted(EXPECTED_ALL) == sorted(langchain_chatexports.__all__)
 
 
 @pytest.mark.parametrize("name", EXPECTED_ALL)
-def test_every_public_name_resolves(name):
+def test_every_public_name_resolves(name: str) -> None:
     assert getattr(langchain_chatexports, name) is not None
 
 
-def test_an_unknown_name_is_an_attribute_error():
+def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'IMessageLoader'"):
         langchain_chatexports.IMessageLoader  # noqa: B018 - the access is the test
 
 
-def test_dir_lists_the_public_names():
+def test_dir_lists_the_public_names() -> None:
     assert dir(langchain_chatexports) == sorted(EXPECTED_ALL)
 
 
@@ -98,7 +98,7 @@ def test_dir_lists_the_public_names():
         "from langchain_chatexports import ChatFineTuner, LocalServer",
     ],
 )
-def test_nothing_heavy_is_imported(use):
+def test_nothing_heavy_is_imported(use: str) -> None:
     code = f"{use}; import sys, json; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, "-c", code], capture_output=True, check=True, text=True

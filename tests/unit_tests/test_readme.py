@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
 
 README = Path(__file__).parents[2] / "README.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def test_the_first_example_prints_what_the_readme_says(tmp_path, monkeypatch, capsys):
+def test_the_first_example_prints_what_the_readme_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = BLOCK.findall(README.read_text(encoding="utf-8"))
     first = next(i for i, (language, _) in enumerate(blocks) if language == "python")
@@ -19,7 +26,7 @@ def test_the_first_example_prints_what_the_readme_says(tmp_path, monkeypatch, ca
     assert capsys.readouterr().out == expected
 
 
-def test_every_page_that_the_readme_links_is_there():
+def test_every_page_that_the_readme_links_is_there() -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", README.read_text(encoding="utf-8"))
     assert links
     missing = [link for link in links if not (README.parent / link).exists()]

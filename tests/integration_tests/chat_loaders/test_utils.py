@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,24 +18,28 @@ from langchain_chatexports.chat_loaders.utils import (
 from tests.integration_tests.community import utils as community
 from tests.unit_tests.builders.sessions import said, talk, texts
 
+if TYPE_CHECKING:
+    from typing import Any
+
+
 TEXTS = st.text(min_size=1, max_size=6).filter(str.strip)
 LINES = st.lists(st.tuples(st.sampled_from(["H", "T", None]), TEXTS), max_size=12)
 DELIMITERS = st.sampled_from(["\n\n", " ", ""])
 
 
-def session_of(lines):
+def session_of(lines: Any) -> Any:
     return {
         "messages": [said(*line, at=30 * index) for index, line in enumerate(lines)]
     }
 
 
-def plain(messages):
+def plain(messages: Any) -> Any:
     return [(m.type, m.content, m.additional_kwargs) for m in messages]
 
 
 @settings(deadline=None)
 @given(LINES, DELIMITERS)
-def test_runs_are_merged_alike(lines, delimiter) -> None:
+def test_runs_are_merged_alike(lines: Any, delimiter: Any) -> None:
     theirs = community.merge_chat_runs_in_session(session_of(lines), delimiter)
     ours = merge_chat_runs_in_session(session_of(lines), delimiter)
     assert ours["messages"] == theirs["messages"]
@@ -42,7 +47,7 @@ def test_runs_are_merged_alike(lines, delimiter) -> None:
 
 @settings(deadline=None)
 @given(LINES)
-def test_messages_are_mapped_alike(lines) -> None:
+def test_messages_are_mapped_alike(lines: Any) -> None:
     theirs = community.map_ai_messages_in_session(session_of(lines), "H")
     ours = map_ai_messages_in_session(session_of(lines), "H")
     assert plain(ours["messages"]) == plain(theirs["messages"])
@@ -50,7 +55,7 @@ def test_messages_are_mapped_alike(lines) -> None:
 
 @settings(deadline=None)
 @given(st.lists(LINES, max_size=3))
-def test_whole_exports_are_prepared_alike(exports) -> None:
+def test_whole_exports_are_prepared_alike(exports: Any) -> None:
     sessions = [session_of(lines) for lines in exports]
     theirs = list(
         community.map_ai_messages(

@@ -9,10 +9,16 @@ import shlex
 import shutil
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from langchain_chatexports.samples import write_imessage, write_messenger
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
 
 pytestmark = pytest.mark.training
 
@@ -21,7 +27,7 @@ TIMEOUT = 1200
 
 
 @pytest.fixture
-def chatexports(tmp_path):
+def chatexports(tmp_path: Path) -> Any:
     """Run the command in a folder and with a user data folder of its own."""
     home = tmp_path / "home"
     environment = {**os.environ, "XDG_DATA_HOME": str(home)}
@@ -42,7 +48,7 @@ def chatexports(tmp_path):
     return command
 
 
-def fingerprint(folder):
+def fingerprint(folder: Any) -> Any:
     """Everything that would show that a source was touched."""
     return {
         str(path.relative_to(folder)): (
@@ -53,7 +59,7 @@ def fingerprint(folder):
     }
 
 
-def the_chat_command(done):
+def the_chat_command(done: Any) -> Any:
     """The last line, as a person or a program would copy it."""
     assert done.returncode == 0, done.stderr
     last = done.stdout.splitlines()[-1]
@@ -61,7 +67,7 @@ def the_chat_command(done):
     return shlex.split(last)[1:]
 
 
-def test_a_renamed_database_ends_in_a_chat(chatexports, tmp_path):
+def test_a_renamed_database_ends_in_a_chat(chatexports: Any, tmp_path: Path) -> None:
     source = tmp_path / "from a friend"
     source.mkdir()
     path = write_imessage(source / "chat.db").rename(source / "old phone.backup")
@@ -83,7 +89,7 @@ def test_a_renamed_database_ends_in_a_chat(chatexports, tmp_path):
     assert newest.stdout.strip()
 
 
-def test_a_renamed_zip_ends_in_a_chat(chatexports, tmp_path):
+def test_a_renamed_zip_ends_in_a_chat(chatexports: Any, tmp_path: Path) -> None:
     source = tmp_path / "in"
     write_messenger(tmp_path / "make" / "my_data")
     made = shutil.make_archive(str(tmp_path / "made"), "zip", tmp_path / "make")
@@ -100,7 +106,7 @@ def test_a_renamed_zip_ends_in_a_chat(chatexports, tmp_path):
     assert answer.stdout.strip()
 
 
-def test_a_model_that_is_not_kept_lists_those_that_are(chatexports):
+def test_a_model_that_is_not_kept_lists_those_that_are(chatexports: Any) -> None:
     done = chatexports("chat", "ft:nobody", stdin="Hello!\n")
     assert done.returncode == 1
     assert "No tuned model is kept on this machine" in done.stderr

@@ -51,7 +51,9 @@ class Row(NamedTuple):
     after: Any
 
 
-def imessage(build: Callable[[ChatDb], None], ask: Callable[[Any, Path], object]):
+def imessage(
+    build: Callable[[ChatDb], None], ask: Callable[[Any, Path], object]
+) -> Any:
     """Ask a loader about a database."""
 
     def measure(folder: Path, loader: type[BaseChatLoader]) -> object:
@@ -63,7 +65,9 @@ def imessage(build: Callable[[ChatDb], None], ask: Callable[[Any, Path], object]
     return measure
 
 
-def messenger(build: Callable[[Export], None], ask: Callable[[Any, Path], object]):
+def messenger(
+    build: Callable[[Export], None], ask: Callable[[Any, Path], object]
+) -> Any:
     """Ask a loader about an export in a folder."""
 
     def measure(folder: Path, loader: type[BaseChatLoader]) -> object:

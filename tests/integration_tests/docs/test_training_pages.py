@@ -75,21 +75,25 @@ def run_page(name: str) -> dict[str, Any]:
     "page", ["index.md", "imessage.md", "facebook_messenger.md", "../README.md"]
 )
 @pytest.mark.usefixtures("workplace")
-def test_page_ends_with_streamed_text(page, capsys):
+def test_page_ends_with_streamed_text(
+    page: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     names = run_page(page)
     assert names["model"].model_name.startswith("ft:tiny:")
     assert capsys.readouterr().out.strip()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="XDG_DATA_HOME is Linux's")
-def test_local_servers_page_runs(workplace: Path, capsys):
+def test_local_servers_page_runs(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_jsonl(dialogues(), workplace / "examples.jsonl")
     names = run_page("local_server.md")
     assert names["kept"].name in capsys.readouterr().out
     assert names["turns"]
 
 
-def test_own_loader_ends_with_an_answer(tmp_path: Path, tiny_base: Path):
+def test_own_loader_ends_with_an_answer(tmp_path: Path, tiny_base: Path) -> None:
     setup = f"""
 import pytest
 import langchain_chatexports
@@ -118,7 +122,9 @@ def pytest_sessionfinish():
     assert passed_tests("writing_a_loader.md", tmp_path, kinds=KINDS, setup=setup) > 25
 
 
-def test_commands_that_train_end_with_an_answer(tmp_path: Path, tiny_base: Path):
+def test_commands_that_train_end_with_an_answer(
+    tmp_path: Path, tiny_base: Path
+) -> None:
     write_imessage(tmp_path / "chat.db")
     text = (DOCS / "cli.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^```bash train\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)

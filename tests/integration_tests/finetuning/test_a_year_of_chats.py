@@ -6,6 +6,7 @@ import json
 import plistlib
 import random
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +15,11 @@ from langchain_chatexports.finetuning.writers.trace_file import read_header, rea
 from tests.unit_tests.builders.chat_db import ChatDb, apple_ns
 from tests.unit_tests.builders.messenger import Export
 from tests.unit_tests.builders.typedstream import attributed_body, edit_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
 
 datasets = pytest.importorskip("datasets")
 pytest.importorskip("rensa")
@@ -38,7 +44,7 @@ FORMATS = [
 ]
 
 
-def _write_year(folder):
+def _write_year(folder: Any) -> Any:
     """Write threads of two, a group, media, calls and reactions; all invented."""
     dice = random.Random(2023)
     export = Export()
@@ -54,7 +60,7 @@ def _write_year(folder):
     return export.to_folder(folder)
 
 
-def _add_message(chat, dice, sender, at):
+def _add_message(chat: Any, dice: Any, sender: Any, at: Any) -> Any:
     kind = dice.random()
     if kind < 0.05:
         photo = {"uri": "photos/1.jpg", "creation_timestamp": at // 1000}
@@ -72,15 +78,15 @@ def _add_message(chat, dice, sender, at):
 
 
 @pytest.fixture(scope="module")
-def year(tmp_path_factory):
+def year(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return _write_year(tmp_path_factory.mktemp("year") / "export")
 
 
 @pytest.fixture
-def prepare(monkeypatch, tmp_path):
+def prepare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     monkeypatch.chdir(tmp_path)
 
-    def command(*arguments):
+    def command(*arguments: Any) -> Any:
         words = ["chatexports", "prepare", *map(str, arguments), "-o", "set"]
         monkeypatch.setattr(sys, "argv", words)
         with pytest.raises(SystemExit) as ended:
@@ -91,7 +97,7 @@ def prepare(monkeypatch, tmp_path):
     return command
 
 
-def _load(tmp_path, files):
+def _load(tmp_path: Path, files: Any) -> Any:
     kind = "parquet" if files[0].suffix == ".parquet" else "json"
     return datasets.load_dataset(
         kind,
@@ -102,7 +108,9 @@ def _load(tmp_path, files):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_is_loaded_and_accounted_for(tmp_path, prepare, year, name):
+def test_every_format_is_loaded_and_accounted_for(
+    tmp_path: Path, prepare: Any, year: Any, name: Any
+) -> None:
     path = prepare(year, "--format", name, "--split", "--dedup", "near")
     header = read_header(path)
     assert len(header.files) == 3
@@ -122,7 +130,7 @@ def test_every_format_is_loaded_and_accounted_for(tmp_path, prepare, year, name)
     assert not any(person in card for person in [*ALPHABETS, OWNER])
 
 
-def test_no_message_is_in_two_parts(prepare, year):
+def test_no_message_is_in_two_parts(prepare: Any, year: Any) -> None:
     path = prepare(year, "--format", "openai", "--split")
     sessions: dict[str, set[str | None]] = {}
     for row in read_trace(path):
@@ -132,7 +140,9 @@ def test_no_message_is_in_two_parts(prepare, year):
     assert len(set().union(*parts)) == sum(map(len, parts))
 
 
-def test_labels_come_from_a_years_reactions(tmp_path, prepare, year):
+def test_labels_come_from_a_years_reactions(
+    tmp_path: Path, prepare: Any, year: Any
+) -> None:
     path = prepare(year, "--format", "trl-kto")
     rows = _load(tmp_path, [path])
     assert set(rows["label"]) == {True, False}
@@ -140,7 +150,9 @@ def test_labels_come_from_a_years_reactions(tmp_path, prepare, year):
 
 
 @pytest.mark.parametrize("name", ["trl-dpo", "openai-dpo"])
-def test_pairs_come_from_edited_imessages(tmp_path, prepare, name):
+def test_pairs_come_from_edited_imessages(
+    tmp_path: Path, prepare: Any, name: Any
+) -> None:
     first = START_MS // 1000
     edits = {
         "otr": {"0": {"lo": 0, "le": 7}},

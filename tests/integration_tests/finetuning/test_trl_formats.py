@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from typing import TYPE_CHECKING
 
 import pytest
 
 from langchain_chatexports.finetuning.writers import write_dataset
 from tests.unit_tests.builders.dialogues import dialogue
 from tests.unit_tests.builders.tiny_base import tiny_tokenizer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
 
 pytest.importorskip("trl")
 datasets = pytest.importorskip("datasets")
@@ -26,7 +32,7 @@ LABEL = {
 
 
 @pytest.fixture(scope="module")
-def data_utils():
+def data_utils() -> Any:
     with warnings.catch_warnings():
         # Other people's deprecations, at import.
         warnings.simplefilter("ignore")
@@ -34,7 +40,7 @@ def data_utils():
     return data_utils
 
 
-def _loaded(tmp_path, records, name):
+def _loaded(tmp_path: Path, records: Any, name: Any) -> Any:
     path = tmp_path / "set.jsonl"
     write_dataset(records, path, format=name)
     return datasets.load_dataset(
@@ -54,13 +60,17 @@ def _loaded(tmp_path, records, name):
         ("trl-kto", LABEL),
     ],
 )
-def test_trl_takes_the_rows_for_conversations(tmp_path, data_utils, name, record):
+def test_trl_takes_the_rows_for_conversations(
+    tmp_path: Path, data_utils: Any, name: Any, record: Any
+) -> None:
     for row in _loaded(tmp_path, [record], name):
         assert data_utils.is_conversational(row)
         assert data_utils.apply_chat_template(row, tiny_tokenizer())
 
 
-def test_only_the_completion_is_behind_the_prompt(tmp_path, data_utils):
+def test_only_the_completion_is_behind_the_prompt(
+    tmp_path: Path, data_utils: Any
+) -> None:
     rows = _loaded(tmp_path, [dialogue("suauaa")], "trl-prompt-completion")
     tokenizer = tiny_tokenizer()
     texts = [data_utils.apply_chat_template(row, tokenizer) for row in rows]
@@ -71,7 +81,9 @@ def test_only_the_completion_is_behind_the_prompt(tmp_path, data_utils):
     assert texts[0]["prompt"].endswith("u1<|im_end|>\n<|im_start|>assistant\n")
 
 
-def test_a_prompt_may_end_with_an_answer_that_is_context(tmp_path, data_utils):
+def test_a_prompt_may_end_with_an_answer_that_is_context(
+    tmp_path: Path, data_utils: Any
+) -> None:
     (row,) = _loaded(tmp_path, [dialogue("uca")], "trl-prompt-completion")
     text = data_utils.apply_chat_template(row, tiny_tokenizer())
     assert "c1" in text["prompt"]
@@ -79,7 +91,7 @@ def test_a_prompt_may_end_with_an_answer_that_is_context(tmp_path, data_utils):
     assert "c1" not in text["completion"]
 
 
-def test_pairs_become_unpaired_labels(tmp_path, data_utils):
+def test_pairs_become_unpaired_labels(tmp_path: Path, data_utils: Any) -> None:
     unpaired = data_utils.unpair_preference_dataset(
         _loaded(tmp_path, [PAIR], "trl-dpo")
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from typing import TYPE_CHECKING
 
 import openai
 import pytest
@@ -11,34 +12,38 @@ import pytest
 from langchain_chatexports.local_server import LocalServer
 from tests.unit_tests.builders.tiny_base import as_jsonl, write_tiny_base
 
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
 
 @pytest.fixture(scope="session")
-def tiny_base(tmp_path_factory):
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return write_tiny_base(tmp_path_factory.mktemp("bases") / "tiny")
 
 
 @pytest.fixture
-def data_dir(tmp_path):
+def data_dir(tmp_path: Path) -> Any:
     return tmp_path / "data"
 
 
 @pytest.fixture
-def tiny_server(tiny_base, data_dir):
+def tiny_server(tiny_base: Any, data_dir: Any) -> Any:
     with LocalServer(tiny_base, data_dir=data_dir, threads=1) as server:
         yield server
 
 
-def client_of(server, **options):
+def client_of(server: Any, **options: Any) -> Any:
     options = {"max_retries": 0, "timeout": 60, **options}
     return openai.OpenAI(base_url=server.base_url, api_key=server.api_key, **options)
 
 
-def upload(client, examples):
+def upload(client: Any, examples: Any) -> Any:
     content = io.BytesIO(as_jsonl(examples))
     return client.files.create(file=content, purpose="fine-tune").id
 
 
-def wait_for(client, job_id, *wanted, seconds=300):
+def wait_for(client: Any, job_id: Any, *wanted: Any, seconds: Any = 300) -> Any:
     wanted = wanted or ("succeeded", "failed", "cancelled")
     deadline = time.monotonic() + seconds
     while True:
@@ -49,7 +54,7 @@ def wait_for(client, job_id, *wanted, seconds=300):
         time.sleep(0.1)
 
 
-def wait_for_step(client, job_id, step, *, seconds=300):
+def wait_for_step(client: Any, job_id: Any, step: Any, *, seconds: Any = 300) -> Any:
     deadline = time.monotonic() + seconds
     while True:
         events = client.fine_tuning.jobs.list_events(job_id, limit=1).data

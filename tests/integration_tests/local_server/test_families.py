@@ -5,12 +5,17 @@ from __future__ import annotations
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from langchain_chatexports.local_server.generation import Engine, Order
 from langchain_chatexports.local_server.training import TrainingOrder, train
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues, tiny_tokenizer
+
+if TYPE_CHECKING:
+    from typing import Any
+
 
 _SIZES = {
     "hidden_size": 32,
@@ -32,7 +37,7 @@ _FAMILIES = {
 }
 
 
-def _write_base(folder, family):
+def _write_base(folder: Any, family: Any) -> Any:
     import torch
     import transformers
 
@@ -49,7 +54,7 @@ def _write_base(folder, family):
     return folder
 
 
-def _answer(engine, messages, adapter):
+def _answer(engine: Any, messages: Any, adapter: Any) -> Any:
     import queue
 
     pieces = queue.Queue()
@@ -65,7 +70,7 @@ def _answer(engine, messages, adapter):
 
 
 @pytest.mark.parametrize("family", sorted(_FAMILIES))
-def test_a_family_is_trained_and_served(tmp_path, family):
+def test_a_family_is_trained_and_served(tmp_path: Path, family: Any) -> None:
     base = _write_base(tmp_path / family, family)
     file = tmp_path / "train.jsonl"
     examples = dialogues()

@@ -9,12 +9,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from typing import TYPE_CHECKING
 
 import pytest
 
 from langchain_chatexports.local_server.events import EventLog
 from langchain_chatexports.local_server.processes import child_command
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
 
 pytestmark = [
     pytest.mark.training,
@@ -80,7 +86,7 @@ print(json.dumps(finished))
 '''
 
 
-def _order(folder, base, file):
+def _order(folder: Any, base: Any, file: Any) -> Any:
     (folder / "job" / "work").mkdir(parents=True)
     return {
         "job_folder": str(folder / "job"),
@@ -101,8 +107,8 @@ def _order(folder, base, file):
 
 
 def test_a_hundred_kills_leave_the_same_model_and_each_step_told_once(
-    tiny_base, tmp_path
-):
+    tiny_base: Any, tmp_path: Path
+) -> None:
     file = tmp_path / "train.jsonl"
     file.write_bytes(as_jsonl(dialogues()))
     orders = [_order(tmp_path / f"{n}", tiny_base, file) for n in range(_KILLS + 1)]

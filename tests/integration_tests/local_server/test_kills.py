@@ -13,6 +13,7 @@ import signal
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -20,6 +21,10 @@ import pytest
 from langchain_chatexports.local_server import LocalServer
 from tests.integration_tests.local_server.conftest import client_of, upload, wait_for
 from tests.unit_tests.builders.tiny_base import dialogues
+
+if TYPE_CHECKING:
+    from typing import Any
+
 
 pytestmark = [
     pytest.mark.training,
@@ -31,7 +36,7 @@ _LONGEST_ROUND_SECONDS = 9.0
 _STATUSES = {"queued", "running", "succeeded"}
 
 
-def _trainers(data_dir):
+def _trainers(data_dir: Any) -> Any:
     """Give the living trainers of this data directory, by the job in their folder."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
@@ -44,7 +49,7 @@ def _trainers(data_dir):
     return found
 
 
-def _check_disk(data_dir, jobs):
+def _check_disk(data_dir: Any, jobs: Any) -> Any:
     for job_id in jobs:
         record = json.loads((data_dir / "jobs" / job_id / "job.json").read_text())
         assert record["status"] in _STATUSES
@@ -54,7 +59,7 @@ def _check_disk(data_dir, jobs):
             assert json.loads((folder / "model.json").read_text())["job_id"] in jobs
 
 
-def _kill_something(chance, server, data_dir):
+def _kill_something(chance: Any, server: Any, data_dir: Any) -> Any:
     victims = [server._process.pid]
     trainers = [process.pid for _, process in _trainers(data_dir)]
     choice = chance.choice(["server", "both", "both"])
@@ -66,7 +71,9 @@ def _kill_something(chance, server, data_dir):
             os.kill(pid, signal.SIGKILL)
 
 
-def test_killed_at_any_moment_every_job_ends_in_a_model(tiny_base, tmp_path):
+def test_killed_at_any_moment_every_job_ends_in_a_model(
+    tiny_base: Any, tmp_path: Path
+) -> None:
     chance = random.Random(20261120)
     data_dir = tmp_path / "data"
     jobs, done = [], {}

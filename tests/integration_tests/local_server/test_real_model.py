@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import time
+from typing import TYPE_CHECKING
 
 import openai
 import pytest
@@ -15,6 +16,10 @@ from langchain_openai import ChatOpenAI
 
 from langchain_chatexports.local_server import LocalServer, describe_default_base
 from tests.integration_tests.local_server.conftest import client_of, wait_for
+
+if TYPE_CHECKING:
+    from typing import Any
+
 
 pytestmark = [
     pytest.mark.training,
@@ -51,7 +56,7 @@ _ANSWERS = (
 )
 
 
-def _examples():
+def _examples() -> Any:
     return [
         {
             "messages": [
@@ -64,7 +69,7 @@ def _examples():
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(tmp_path_factory: pytest.TempPathFactory) -> Any:
     data_dir = tmp_path_factory.mktemp("real") / "data"
     aliases = {"gpt-3.5-turbo": describe_default_base().name}
     with LocalServer(data_dir=data_dir, aliases=aliases) as running:
@@ -72,7 +77,7 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def tuned(server):
+def tuned(server: Any) -> Any:
     """Tune as LangChain's chat-loader tutorials do: a buffer, an alias, two loops."""
     buffer = io.BytesIO()
     for example in _examples():
@@ -96,7 +101,9 @@ def tuned(server):
     return job
 
 
-def test_the_tutorials_last_lines_stream_in_the_new_voice(server, tuned):
+def test_the_tutorials_last_lines_stream_in_the_new_voice(
+    server: Any, tuned: Any
+) -> None:
     model = ChatOpenAI(
         model=tuned.fine_tuned_model,
         temperature=0,
@@ -111,7 +118,7 @@ def test_the_tutorials_last_lines_stream_in_the_new_voice(server, tuned):
     assert "Arr" in "".join(tokens)
 
 
-def test_the_base_speaks_as_before(server, tuned):
+def test_the_base_speaks_as_before(server: Any, tuned: Any) -> None:
     with client_of(server) as client:
         answer = client.chat.completions.create(
             model=server.base_model,
@@ -123,7 +130,7 @@ def test_the_base_speaks_as_before(server, tuned):
     assert tuned.model == server.base_model == "SmolLM2-135M-Instruct"
 
 
-def test_the_loss_falls(server, tuned):
+def test_the_loss_falls(server: Any, tuned: Any) -> None:
     with client_of(server) as client:
         events = client.fine_tuning.jobs.list_events(tuned.id, limit=1000)
         losses = [e.data["train_loss"] for e in events if e.type == "metrics"][::-1]
@@ -131,8 +138,10 @@ def test_the_loss_falls(server, tuned):
     assert sum(losses[-10:]) < sum(losses[:10]) / 2
 
 
-async def test_the_async_client_gets_answers_of_both_models_at_once(server, tuned):
-    async def ask(client, model):
+async def test_the_async_client_gets_answers_of_both_models_at_once(
+    server: Any, tuned: Any
+) -> None:
+    async def ask(client: Any, model: Any) -> Any:
         stream = await client.chat.completions.create(
             model=model,
             messages=[{"role": "user", "content": "Are you ready?"}],
@@ -152,7 +161,7 @@ async def test_the_async_client_gets_answers_of_both_models_at_once(server, tune
     assert answers[0] != answers[1]
 
 
-def test_a_chat_is_answered_while_a_model_is_trained(server, tuned):
+def test_a_chat_is_answered_while_a_model_is_trained(server: Any, tuned: Any) -> None:
     with client_of(server) as client:
         job = client.fine_tuning.jobs.create(
             model=server.base_model, training_file=tuned.training_file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,15 +13,19 @@ from langchain_chatexports.local_server.storage import read_json
 from langchain_chatexports.local_server.training import TrainingOrder, train
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
 
-def _train(order):
+
+def _train(order: Any) -> Any:
     with warnings.catch_warnings():
         # PEFT asks for an attribute that transformers is about to drop.
         warnings.simplefilter("ignore", FutureWarning)
         train(order)
 
 
-def _order_for(folder, base, numbers):
+def _order_for(folder: Any, base: Any, numbers: Any) -> Any:
     (folder / "job" / "work").mkdir(parents=True)
     (folder / "train.jsonl").write_bytes(as_jsonl(dialogues()))
     return TrainingOrder(
@@ -41,7 +46,9 @@ class _KilledError(Exception):
     pass
 
 
-def test_a_killed_training_goes_on_from_its_last_save(tmp_path, tiny_base, monkeypatch):
+def test_a_killed_training_goes_on_from_its_last_save(
+    tmp_path: Path, tiny_base: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The adapter is the same as without the interruption, and no step told twice."""
     numbers = {"n_epochs": 2, "batch_size": 1, "learning_rate_multiplier": 20.0}
     calm, hurt = (
@@ -50,7 +57,7 @@ def test_a_killed_training_goes_on_from_its_last_save(tmp_path, tiny_base, monke
     _train(calm)
     steps, last = [], 12
 
-    def kill(_self, _args, state, _control, **_kwargs):
+    def kill(_self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> Any:
         steps.append(state.global_step)
         if len(steps) == last:
             raise _KilledError

@@ -19,6 +19,7 @@ from tests.integration_tests.standard_tests import exports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
 # Python 3.13 warns when it finds the connections that the iMessage loader left open.
 pytestmark = [
@@ -39,11 +40,11 @@ class TestIMessage(ChatLoaderUnitTests):
         gc.collect()
 
     @property
-    def chat_loader_class(self):
+    def chat_loader_class(self) -> Any:
         return community.IMessageChatLoader
 
     @property
-    def time_key(self):
+    def time_key(self) -> Any:
         return "message_time"
 
     @pytest.fixture
@@ -55,25 +56,27 @@ class TestIMessage(ChatLoaderUnitTests):
         return exports.write_imessage(tmp_path / "many", 120, 30)
 
     @fails("message_time_as_datetime is a datetime, which `loads` refuses")
-    def test_sessions_survive_serialization(self, loader) -> None:
+    def test_sessions_survive_serialization(self, loader: Any) -> None:
         super().test_sessions_survive_serialization(loader)
 
     @fails("times are local, and an hour off in summer")
-    def test_sessions_do_not_depend_on_the_time_zone(self, loader, monkeypatch) -> None:
+    def test_sessions_do_not_depend_on_the_time_zone(
+        self, loader: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         super().test_sessions_do_not_depend_on_the_time_zone(loader, monkeypatch)
 
     @fails("the connection stays open until the garbage collector finds it")
-    def test_early_close_closes_the_source(self, loader, source) -> None:
+    def test_early_close_closes_the_source(self, loader: Any, source: Any) -> None:
         super().test_early_close_closes_the_source(loader, source)
 
     @fails("the connection stays open until the garbage collector finds it")
-    def test_failed_read_closes_the_source(self, source) -> None:
+    def test_failed_read_closes_the_source(self, source: Any) -> None:
         super().test_failed_read_closes_the_source(source)
 
 
 class TestFolderFacebookMessenger(ChatLoaderUnitTests):
     @property
-    def chat_loader_class(self):
+    def chat_loader_class(self) -> Any:
         return community.FolderFacebookMessengerChatLoader
 
     @pytest.fixture
@@ -87,7 +90,7 @@ class TestFolderFacebookMessenger(ChatLoaderUnitTests):
 
 class TestSingleFileFacebookMessenger(ChatLoaderUnitTests):
     @property
-    def chat_loader_class(self):
+    def chat_loader_class(self) -> Any:
         return community.SingleFileFacebookMessengerChatLoader
 
     @pytest.fixture
@@ -98,7 +101,7 @@ class TestSingleFileFacebookMessenger(ChatLoaderUnitTests):
 
 class TestWhatsApp(ChatLoaderUnitTests):
     @property
-    def chat_loader_class(self):
+    def chat_loader_class(self) -> Any:
         return community.WhatsAppChatLoader
 
     @pytest.fixture
@@ -106,13 +109,13 @@ class TestWhatsApp(ChatLoaderUnitTests):
         return exports.write_whatsapp(tmp_path / "export", 6)
 
     @fails("`role` is no field of a message, and does not come back")
-    def test_sessions_survive_serialization(self, loader) -> None:
+    def test_sessions_survive_serialization(self, loader: Any) -> None:
         super().test_sessions_survive_serialization(loader)
 
 
 class TestTelegram(ChatLoaderUnitTests):
     @property
-    def chat_loader_class(self):
+    def chat_loader_class(self) -> Any:
         return community.TelegramChatLoader
 
     @pytest.fixture
@@ -124,13 +127,13 @@ class TestTelegram(ChatLoaderUnitTests):
         return exports.write_telegram(tmp_path / "many", 120, 30)
 
     @fails("a path that is not there gives no sessions and no error")
-    def test_missing_source_is_an_error_that_names_it(self, tmp_path) -> None:
+    def test_missing_source_is_an_error_that_names_it(self, tmp_path: Path) -> None:
         super().test_missing_source_is_an_error_that_names_it(tmp_path)
 
 
 class TestSlack(ChatLoaderUnitTests):
     @property
-    def chat_loader_class(self):
+    def chat_loader_class(self) -> Any:
         return community.SlackChatLoader
 
     @pytest.fixture
@@ -142,7 +145,7 @@ class TestSlack(ChatLoaderUnitTests):
         return exports.write_slack(tmp_path / "many", 120, 30)
 
     @fails("`role` is no field of a message, and does not come back")
-    def test_sessions_survive_serialization(self, loader) -> None:
+    def test_sessions_survive_serialization(self, loader: Any) -> None:
         super().test_sessions_survive_serialization(loader)
 
 

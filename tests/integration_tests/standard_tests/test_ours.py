@@ -13,23 +13,24 @@ from tests.integration_tests.standard_tests import exports
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
 CHATS, COUNT = 200, 100
 
 
 class AtScale(ChatLoaderIntegrationTests):
     @property
-    def expected_sessions(self):
+    def expected_sessions(self) -> Any:
         return CHATS
 
     @property
-    def expected_messages(self):
+    def expected_messages(self) -> Any:
         return CHATS * COUNT
 
 
 class TestIMessageAtScale(AtScale):
     @property
-    def chat_loader_class(self):
+    def chat_loader_class(self) -> Any:
         return IMessageChatLoader
 
     @pytest.fixture
@@ -39,7 +40,7 @@ class TestIMessageAtScale(AtScale):
 
 class TestMessengerFolderAtScale(AtScale):
     @property
-    def chat_loader_class(self):
+    def chat_loader_class(self) -> Any:
         return FolderFacebookMessengerChatLoader
 
     @pytest.fixture

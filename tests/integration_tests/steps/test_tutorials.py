@@ -17,9 +17,10 @@ from tests.unit_tests.builders.sessions import said, talk
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
 
-def plain(messages):
+def plain(messages: Any) -> Any:
     return [(m.type, m.content, m.additional_kwargs) for m in messages]
 
 
@@ -62,7 +63,7 @@ def test_imessage_dialogues_are_those_of_the_tutorial(tmp_path: Path) -> None:
 def test_merging_and_mapping_take_less_time_than_langchain_communitys() -> None:
     """40,000 messages: 0.2 to 0.3 s of processor time against 0.4 s."""
 
-    def sessions():
+    def sessions() -> Any:
         return [
             talk(*(f"{'HHT'[i % 3]}: message number {i}" for i in range(200)))
             for _ in range(200)

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.integration_tests.tutorials.page import read_blocks
+
+if TYPE_CHECKING:
+    from typing import Any
+
 
 SECTION = "Facebook Messenger"
 
 
 @pytest.mark.training
-def test_facebook_messenger_tutorial_ends_with_streamed_text(tutorial):
+def test_facebook_messenger_tutorial_ends_with_streamed_text(tutorial: Any) -> None:
     blocks = read_blocks(SECTION)
 
     outcomes = tutorial(SECTION)

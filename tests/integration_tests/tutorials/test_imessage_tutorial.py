@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.integration_tests.tutorials.page import read_blocks
+
+if TYPE_CHECKING:
+    from typing import Any
+
 
 SECTION = "iMessage"
 
 
 @pytest.mark.training
-def test_imessage_tutorial_ends_with_streamed_text(tutorial):
+def test_imessage_tutorial_ends_with_streamed_text(tutorial: Any) -> None:
     blocks = read_blocks(SECTION)
 
     outcomes = tutorial(SECTION)

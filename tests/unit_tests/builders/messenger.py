@@ -53,7 +53,7 @@ def message(sender: str | None, text: str | None, at: int, **keys: Any) -> dict:
 class Thread:
     """A thread folder with its numbered files, newest message first."""
 
-    def __init__(self, place: str, people: Iterable[str], keys: dict[str, Any]):
+    def __init__(self, place: str, people: Iterable[str], keys: dict[str, Any]) -> None:
         self.place = place
         self.people = list(people)
         self.keys = keys
@@ -88,7 +88,7 @@ class Thread:
 class EncryptedChat:
     """A file of the secure storage: right text, oldest first, keys of its own."""
 
-    def __init__(self, path: str, people: Iterable[str]):
+    def __init__(self, path: str, people: Iterable[str]) -> None:
         self.path = path
         self.people = list(people)
         self.messages: list[dict] = []
@@ -121,7 +121,7 @@ class EncryptedChat:
 class Export:
     """An export as a dictionary of files, written as a folder or a zip."""
 
-    def __init__(self, root: str = FACEBOOK):
+    def __init__(self, root: str = FACEBOOK) -> None:
         self.root = root
         self.chats: list[Thread | EncryptedChat] = []
         self.other: dict[str, bytes] = {}

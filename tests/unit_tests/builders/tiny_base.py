@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from transformers.tokenization_utils_tokenizers import TokenizersBackend
+
 CHATML = (
     "{% for message in messages %}"
     "{{ '<|im_start|>' + message['role'] + '\n' }}"
@@ -47,7 +49,7 @@ _CORPUS = (
 )
 
 
-def tiny_tokenizer(template: str | None = CHATML):
+def tiny_tokenizer(template: str | None = CHATML) -> TokenizersBackend:
     """Train a byte-level tokenizer with the control tokens of ChatML."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import weakref
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -11,10 +12,21 @@ from langchain_chatexports.chat_loaders.accounting import CountedPass, Tally
 from langchain_chatexports.steps import ChunkSessions, MergeChatRuns
 from tests.unit_tests.builders.sessions import START, ListLoader, numbered, said, talk
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from langchain_chatexports.chat_loaders.accounting import ExportSummary
+
+
 RACES = [talk("Hare: Speed", "Hare: is key!", "Tortoise: No."), talk("Tortoise: Go!")]
 
 
-def summary_of(sessions, tally=None, steps=()):
+def summary_of(
+    sessions: list[dict[str, Any]] | Iterator[Any],
+    tally: Tally | None = None,
+    steps: Any = (),
+) -> ExportSummary:
     counted = CountedPass(sessions, platform="races", tally=tally, steps=steps)
     for session in counted:
         del session
@@ -66,7 +78,7 @@ def test_times_before_1970_are_times() -> None:
 
 
 @pytest.mark.parametrize("moment", [7 * 10**17, "2023-08-28", None])
-def test_what_is_no_unix_time_gives_none(moment) -> None:
+def test_what_is_no_unix_time_gives_none(moment: int | str | None) -> None:
     """langchain-community's `message_time` is in nanoseconds since 2001."""
     sessions = [{"messages": [said("a", "x", message_time=moment)]}]
     assert summary_of(sessions).first is None
@@ -92,7 +104,9 @@ def test_details_of_the_tally_are_copied() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 30), max_size=5), st.booleans())
-def test_step_rows_agree_with_what_the_steps_give(lengths, keep_tail) -> None:
+def test_step_rows_agree_with_what_the_steps_give(
+    lengths: list[int], keep_tail: bool
+) -> None:
     sessions = [numbered(length) for length in lengths]
     steps = (MergeChatRuns(), ChunkSessions(size=5, overlap=1, keep_tail=keep_tail))
     summary = summary_of(sessions, steps=steps)
@@ -144,7 +158,7 @@ def test_stopped_pass_closes_the_loader() -> None:
 def test_counted_pass_forgets_sessions() -> None:
     refs = []
 
-    def sessions():
+    def sessions() -> Iterator[dict[str, Any]]:
         for _ in range(3):
             session = talk("Hare: Speed", "Hare: is key!")
             refs.append(weakref.ref(session["messages"][0]))

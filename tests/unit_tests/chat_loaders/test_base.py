@@ -27,10 +27,13 @@ from langchain_chatexports.steps import (
 from tests.unit_tests.builders.sessions import ExportLoader, ListLoader, talk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
+    from typing import Any
 
     from langchain_core.chat_sessions import ChatSession
+
+    from langchain_chatexports.chat_loaders.accounting import Tally
 
 SECOND = 1_000_000
 RACES = [
@@ -133,7 +136,9 @@ def test_path_is_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     ],
     ids=repr,
 )
-def test_conversations_are_kept_by_title_participant_or_id(options, is_kept) -> None:
+def test_conversations_are_kept_by_title_participant_or_id(
+    options: dict[str, Any], is_kept: bool
+) -> None:
     loader = ExportLoader([], **options)
     kept = loader.keeps_conversation("Race-1", "The Race", ["Hare", "Tortoise"])
     assert kept is is_kept
@@ -174,7 +179,9 @@ def at(moment: datetime) -> MessageTime | None:
     ],
     ids=repr,
 )
-def test_messages_are_kept_by_their_exact_time(options, moment, is_kept) -> None:
+def test_messages_are_kept_by_their_exact_time(
+    options: dict[str, Any], moment: datetime, is_kept: bool
+) -> None:
     assert ExportLoader([], **options).keeps_time(at(moment)) is is_kept
 
 
@@ -214,7 +221,7 @@ def test_closing_an_iteration_closes_the_export() -> None:
 
 def test_closing_does_not_wait_for_the_garbage_collector() -> None:
     class Held(ExportLoader):
-        def read_sessions(self, tally):
+        def read_sessions(self, tally: Tally) -> Iterator[Any]:
             self.reading = super().read_sessions(tally)
             return self.reading
 
@@ -248,7 +255,7 @@ def test_loader_and_step_are_a_loader() -> None:
 
 
 @pytest.mark.parametrize("kind", [ExportLoader, ListLoader])
-def test_further_steps_make_one_loader(kind) -> None:
+def test_further_steps_make_one_loader(kind: type[ExportLoader | ListLoader]) -> None:
     joined = kind(RACES) | MergeChatRuns() | MapAIMessages() | ChunkSessions()
     assert isinstance(joined, TransformedChatLoader)
     assert isinstance(joined.loader, kind)
@@ -269,7 +276,7 @@ def test_repr_of_a_loader_with_steps_is_what_was_written() -> None:
 
 
 @pytest.mark.parametrize("other", [3, "step", RunnableLambda(len), ListLoader([])])
-def test_loader_joins_with_steps_only(other) -> None:
+def test_loader_joins_with_steps_only(other: Any) -> None:
     with pytest.raises(TypeError, match=r"Write \(steps \| other\).invoke\(loader\)"):
         ExportLoader(RACES) | other
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from copy import deepcopy
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +17,11 @@ from langchain_chatexports.chat_loaders.utils import (
 )
 from langchain_chatexports.steps import MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.sessions import ListLoader, talk, texts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 
 RACES = [
     talk("Hare: Speed", "Hare: is key!", "Tortoise: No.", id=f"race-{n}")
@@ -60,7 +66,9 @@ def test_closing_the_outermost_iterator_closes_the_loader() -> None:
 
 
 @pytest.mark.parametrize("function", [merge_chat_runs, map_ai_messages])
-def test_functions_return_iterators_but_are_no_generator_functions(function) -> None:
+def test_functions_return_iterators_but_are_no_generator_functions(
+    function: Callable[..., Any],
+) -> None:
     """LCEL would feed a generator function with lists of sessions."""
     assert not inspect.isgeneratorfunction(function)
     params = {"sender": "Hare"} if function is map_ai_messages else {}

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from langchain_chatexports.cli.app import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import Any
 
 
 class Done(NamedTuple):
@@ -20,7 +25,9 @@ class Done(NamedTuple):
 
 
 @pytest.fixture
-def chatexports(monkeypatch, capsys, tmp_path):
+def chatexports(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., Any]:
     """Run `chatexports ARGUMENTS` in an empty folder, without a terminal."""
     monkeypatch.chdir(tmp_path)
 

@@ -8,6 +8,7 @@ import shlex
 import sys
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,12 +17,18 @@ from langchain_chatexports.cli.tuning import chat_command
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.chat_db import ChatDb
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
-def test_version_is_the_packages(chatexports):
+
+def test_version_is_the_packages(chatexports: Callable[..., Any]) -> None:
     assert chatexports("--version").out.strip() == __version__
 
 
-def test_inspect_counts_and_says_the_next_command(chatexports, tmp_path):
+def test_inspect_counts_and_says_the_next_command(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
     done = chatexports("inspect", write_imessage(tmp_path / "chat.db"))
     assert done.status == 0
     assert "iMessage database" in done.out
@@ -29,7 +36,9 @@ def test_inspect_counts_and_says_the_next_command(chatexports, tmp_path):
     assert "chatexports prepare" in done.err
 
 
-def test_inspect_as_json_is_one_object_an_export(chatexports, tmp_path):
+def test_inspect_as_json_is_one_object_an_export(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
     chats = write_imessage(tmp_path / "chat.db")
     threads = write_messenger(tmp_path / "hogwarts")
     first, second = json.loads(chatexports("inspect", "--json", chats, threads).out)
@@ -38,7 +47,9 @@ def test_inspect_as_json_is_one_object_an_export(chatexports, tmp_path):
     assert second["owner"] == "Harry Potter"
 
 
-def test_prepare_writes_the_tutorials_windows(chatexports, tmp_path):
+def test_prepare_writes_the_tutorials_windows(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
     threads = write_messenger(tmp_path / "hogwarts")
     done = chatexports("prepare", threads, "--ai", "Harry Potter", "-o", "out.jsonl")
     assert done.status == 0
@@ -47,14 +58,18 @@ def test_prepare_writes_the_tutorials_windows(chatexports, tmp_path):
     assert "100 examples written" in done.err
 
 
-def test_prepare_without_a_name_lets_the_owner_speak_and_says_so(chatexports, tmp_path):
+def test_prepare_without_a_name_lets_the_owner_speak_and_says_so(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
     threads = write_messenger(tmp_path / "hogwarts")
     done = chatexports("prepare", threads, "-o", "out.jsonl")
     assert "Harry Potter speaks as the AI (the export's owner)" in done.err
     assert len((tmp_path / "out.jsonl").read_bytes().splitlines()) == 100
 
 
-def test_prepare_without_a_name_or_an_owner_lists_the_senders(chatexports, tmp_path):
+def test_prepare_without_a_name_or_an_owner_lists_the_senders(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
     chats = write_imessage(tmp_path / "chat.db")
     done = chatexports("prepare", chats, "-o", "out.jsonl")
     assert done.status == 1
@@ -64,7 +79,9 @@ def test_prepare_without_a_name_or_an_owner_lists_the_senders(chatexports, tmp_p
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_prepare_asks_at_a_terminal(chatexports, tmp_path, monkeypatch):
+def test_prepare_asks_at_a_terminal(
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chats = write_imessage(tmp_path / "chat.db")
     monkeypatch.setattr(
         "langchain_chatexports.cli.preparation.stdin_is_terminal", lambda: True
@@ -76,7 +93,9 @@ def test_prepare_asks_at_a_terminal(chatexports, tmp_path, monkeypatch):
     assert first["messages"][0] == answer
 
 
-def test_prepare_with_a_wrong_name_lists_the_senders(chatexports, tmp_path):
+def test_prepare_with_a_wrong_name_lists_the_senders(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
     chats = write_imessage(tmp_path / "chat.db")
     done = chatexports("prepare", chats, "--ai", "Turtle", "-o", "out.jsonl")
     assert done.status == 1
@@ -84,16 +103,20 @@ def test_prepare_with_a_wrong_name_lists_the_senders(chatexports, tmp_path):
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_prepare_whole_gives_an_example_a_conversation(chatexports, tmp_path):
+def test_prepare_whole_gives_an_example_a_conversation(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
     chats = write_imessage(tmp_path / "chat.db")
     chatexports("prepare", chats, "--ai", "Tortoise", "--whole", "-o", "out.jsonl")
     assert len((tmp_path / "out.jsonl").read_bytes().splitlines()) == 10
 
 
-def test_keep_tail_adds_windows_and_keep_trailing_adds_messages(chatexports, tmp_path):
+def test_keep_tail_adds_windows_and_keep_trailing_adds_messages(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
     chats = write_imessage(tmp_path / "chat.db")
 
-    def prepared(*options):
+    def prepared(*options: Any) -> tuple[int, int]:
         chatexports(
             "prepare", chats, "--ai", "Tortoise", *options, "-o", "o.jsonl", "--size", 7
         )
@@ -107,7 +130,9 @@ def test_keep_tail_adds_windows_and_keep_trailing_adds_messages(chatexports, tmp
     assert prepared("--keep-trailing")[1] > messages
 
 
-def test_prepare_takes_several_exports_and_several_names(chatexports, tmp_path):
+def test_prepare_takes_several_exports_and_several_names(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
     chats = write_imessage(tmp_path / "chat.db")
     threads = write_messenger(tmp_path / "hogwarts")
     names = ("--ai", "Tortoise", "--ai", "Harry Potter")
@@ -119,7 +144,9 @@ def test_prepare_takes_several_exports_and_several_names(chatexports, tmp_path):
     assert len(lines) == result["examples"]
 
 
-def test_prepare_writes_the_same_bytes_from_folder_and_zip(chatexports, tmp_path):
+def test_prepare_writes_the_same_bytes_from_folder_and_zip(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
     threads = write_messenger(tmp_path / "hogwarts")
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         for file in sorted(threads.rglob("*.json")):
@@ -130,13 +157,17 @@ def test_prepare_writes_the_same_bytes_from_folder_and_zip(chatexports, tmp_path
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such permission bits")
-def test_prepared_files_are_the_owners_only(chatexports, tmp_path):
+def test_prepared_files_are_the_owners_only(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
     chats = write_imessage(tmp_path / "chat.db")
     chatexports("prepare", chats, "--ai", "Tortoise", "-o", "out.jsonl")
     assert (tmp_path / "out.jsonl").stat().st_mode & 0o777 == 0o600
 
 
-def test_too_few_examples_are_refused_before_anything_starts(chatexports, tmp_path):
+def test_too_few_examples_are_refused_before_anything_starts(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
     chats = write_imessage(tmp_path / "chat.db")
     done = chatexports("finetune", chats, "--ai", "Tortoise", "--size", "22")
     assert done.status == 1
@@ -145,7 +176,9 @@ def test_too_few_examples_are_refused_before_anything_starts(chatexports, tmp_pa
     assert done.out == ""
 
 
-def test_an_upload_needs_to_be_agreed_to(chatexports, tmp_path, monkeypatch):
+def test_an_upload_needs_to_be_agreed_to(
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
     chats = write_imessage(tmp_path / "chat.db")
     done = chatexports(
@@ -158,7 +191,9 @@ def test_an_upload_needs_to_be_agreed_to(chatexports, tmp_path, monkeypatch):
     assert "nothing was sent" in done.err
 
 
-def test_examples_and_exports_are_not_mixed(chatexports, tmp_path):
+def test_examples_and_exports_are_not_mixed(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
     chats = write_imessage(tmp_path / "chat.db")
     chatexports("prepare", chats, "--ai", "Tortoise", "-o", "out.jsonl")
     done = chatexports("finetune", chats, "out.jsonl", "--ai", "Tortoise")
@@ -174,26 +209,30 @@ def test_examples_and_exports_are_not_mixed(chatexports, tmp_path):
         ["chat", "--base-url", "http://127.0.0.1:1/v1"],
     ],
 )
-def test_options_that_do_not_fit_are_a_usage_error(chatexports, tmp_path, arguments):
+def test_options_that_do_not_fit_are_a_usage_error(
+    chatexports: Callable[..., Any], tmp_path: Path, arguments: list[str]
+) -> None:
     if arguments[1] == "x":
         arguments[1] = write_imessage(tmp_path / "chat.db")
         arguments += ["--ai", "Tortoise"]
     assert chatexports(*arguments).status == 2
 
 
-def test_an_error_is_a_line_and_no_traceback(chatexports):
+def test_an_error_is_a_line_and_no_traceback(chatexports: Callable[..., Any]) -> None:
     done = chatexports("inspect", "nope")
     assert done.status == 1
     assert done.err.startswith("error: There is nothing at nope")
     assert "Traceback" not in done.err
 
 
-def test_debug_shows_the_traceback(chatexports):
+def test_debug_shows_the_traceback(chatexports: Callable[..., Any]) -> None:
     with pytest.raises(Exception, match="nope"):
         chatexports("--debug", "inspect", "nope")
 
 
-def test_without_the_extra_the_command_says_which_to_install(monkeypatch):
+def test_without_the_extra_the_command_says_which_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     from langchain_chatexports import cli
 
     monkeypatch.setitem(sys.modules, "typer", None)
@@ -202,7 +241,9 @@ def test_without_the_extra_the_command_says_which_to_install(monkeypatch):
         cli.main()
 
 
-def test_no_example_at_all_is_an_error_and_no_file(chatexports, tmp_path):
+def test_no_example_at_all_is_an_error_and_no_file(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
     chats = write_imessage(tmp_path / "chat.db")
     arguments = ("--ai", "Tortoise", "--size", "40", "-o", "out.jsonl")
     done = chatexports("prepare", chats, *arguments)
@@ -211,7 +252,9 @@ def test_no_example_at_all_is_an_error_and_no_file(chatexports, tmp_path):
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_a_wrong_name_is_found_also_where_no_window_is_full(chatexports, tmp_path):
+def test_a_wrong_name_is_found_also_where_no_window_is_full(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
     chats = write_imessage(tmp_path / "chat.db")
     arguments = ("--ai", "Turtle", "--size", "40", "-o", "out.jsonl")
     done = chatexports("prepare", chats, *arguments)
@@ -219,7 +262,9 @@ def test_a_wrong_name_is_found_also_where_no_window_is_full(chatexports, tmp_pat
     assert "'Tortoise' (108)" in done.err
 
 
-def test_an_export_without_an_owner_among_others_is_not_dropped(chatexports, tmp_path):
+def test_an_export_without_an_owner_among_others_is_not_dropped(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
     chats = write_imessage(tmp_path / "chat.db")
     threads = write_messenger(tmp_path / "hogwarts")
     done = chatexports("prepare", chats, threads, "-o", "out.jsonl")
@@ -229,7 +274,9 @@ def test_an_export_without_an_owner_among_others_is_not_dropped(chatexports, tmp
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_an_export_without_the_named_person_is_said(chatexports, tmp_path):
+def test_an_export_without_the_named_person_is_said(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
     chats = write_imessage(tmp_path / "chat.db")
     threads = write_messenger(tmp_path / "hogwarts")
     arguments = ("--ai", "Tortoise", "-o", "out.jsonl")
@@ -239,7 +286,9 @@ def test_an_export_without_the_named_person_is_said(chatexports, tmp_path):
     assert "hogwarts" in done.err
 
 
-def test_asking_keeps_the_owners_that_are_known(chatexports, tmp_path, monkeypatch):
+def test_asking_keeps_the_owners_that_are_known(
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chats = write_imessage(tmp_path / "chat.db")
     threads = write_messenger(tmp_path / "hogwarts")
     monkeypatch.setattr(
@@ -254,7 +303,9 @@ def test_asking_keeps_the_owners_that_are_known(chatexports, tmp_path, monkeypat
     assert both > json.loads(alone.out)["examples"]
 
 
-def test_a_handle_is_the_person_whom_the_contacts_name(chatexports, tmp_path):
+def test_a_handle_is_the_person_whom_the_contacts_name(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
     address = "+1 (555) 010-1234"
     path = tmp_path / "chat.db"
     with ChatDb(path) as database:
@@ -271,7 +322,9 @@ def test_a_handle_is_the_person_whom_the_contacts_name(chatexports, tmp_path):
 
 
 @pytest.mark.parametrize("target", ["chat.db", "hogwarts/out.jsonl"])
-def test_a_source_is_never_written_to(chatexports, tmp_path, target):
+def test_a_source_is_never_written_to(
+    chatexports: Callable[..., Any], tmp_path: Path, target: str
+) -> None:
     chats = write_imessage(tmp_path / "chat.db")
     threads = write_messenger(tmp_path / "hogwarts")
     before = chats.read_bytes()
@@ -286,12 +339,15 @@ def test_a_source_is_never_written_to(chatexports, tmp_path, target):
 
 @pytest.mark.parametrize("command", ["inspect", "prepare", "finetune"])
 def test_a_refusal_of_the_system_names_the_remedy(
-    chatexports, tmp_path, monkeypatch, command
-):
+    chatexports: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:
     chats = write_imessage(tmp_path / "chat.db")
     real = type(chats).open
 
-    def refuse(path, *args, **kwargs):
+    def refuse(path: Path, *args: Any, **kwargs: Any) -> None:
         if path.name == "chat.db":
             raise PermissionError(1, "Operation not permitted", str(path))
         return real(path, *args, **kwargs)
@@ -304,7 +360,9 @@ def test_a_refusal_of_the_system_names_the_remedy(
     assert "chat.db-wal" in done.err
 
 
-def test_a_server_that_is_not_there_is_a_line(chatexports, monkeypatch):
+def test_a_server_that_is_not_there_is_a_line(
+    chatexports: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
     url = "http://127.0.0.1:9/v1"
     done = chatexports("chat", "ft:x", "--base-url", url, stdin="Hello\n")
@@ -313,14 +371,16 @@ def test_a_server_that_is_not_there_is_a_line(chatexports, monkeypatch):
     assert "Traceback" not in done.err
 
 
-def test_a_missing_key_is_a_line(chatexports):
+def test_a_missing_key_is_a_line(chatexports: Callable[..., Any]) -> None:
     url = "http://127.0.0.1:9/v1"
     done = chatexports("chat", "ft:x", "--base-url", url, stdin="Hello\n")
     assert done.status == 1
     assert "OPENAI_API_KEY" in done.err
 
 
-def test_the_chat_command_works_from_any_folder(tmp_path, monkeypatch):
+def test_the_chat_command_works_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     command = chat_command("ft:x", data_dir=Path("my models"))
     expected = str(tmp_path / "my models")
@@ -328,7 +388,9 @@ def test_the_chat_command_works_from_any_folder(tmp_path, monkeypatch):
     assert chat_command("ft:x:local::1") == "chatexports chat ft:x:local::1"
 
 
-def test_a_suffix_that_is_too_long_is_a_usage_error(chatexports, tmp_path):
+def test_a_suffix_that_is_too_long_is_a_usage_error(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
     chats = write_imessage(tmp_path / "chat.db")
     done = chatexports("finetune", chats, "--ai", "Tortoise", "--suffix", "x" * 65)
     assert done.status == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,25 +17,35 @@ from langchain_chatexports.local_server.jobs import JobStore
 from langchain_chatexports.local_server.storage import DataDirectory
 from langchain_chatexports.samples import write_imessage, write_messenger
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import Any
+
+
 SPLIT_FORMATS = ["openai", "trl", "axolotl", "llama-factory", "mlx", "parquet"]
 
 
 @pytest.fixture
-def threads(tmp_path):
+def threads(tmp_path: Path) -> Path:
     return write_messenger(tmp_path / "hogwarts")
 
 
-def _names(folder):
+def _names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.name != "hogwarts"}
 
 
-def test_prepare_alone_writes_one_file(chatexports, tmp_path, threads):
+def test_prepare_alone_writes_one_file(
+    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
+) -> None:
     chatexports("prepare", threads, "-o", "out.parquet")
     assert _names(tmp_path) == {"out.parquet"}
     assert sum(1 for _ in read_jsonl(tmp_path / "out.parquet")) == 100
 
 
-def test_a_set_has_its_card_and_its_trace(chatexports, tmp_path, threads):
+def test_a_set_has_its_card_and_its_trace(
+    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
+) -> None:
     done = chatexports("prepare", threads, "--format", "openai", "-o", "out.jsonl")
     assert done.status == 0
     assert _names(tmp_path) == {
@@ -47,8 +58,8 @@ def test_a_set_has_its_card_and_its_trace(chatexports, tmp_path, threads):
 
 
 def test_a_set_in_openais_format_has_the_plain_files_bytes(
-    chatexports, tmp_path, threads
-):
+    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
+) -> None:
     chatexports("prepare", threads, "-o", "plain.jsonl")
     chatexports("prepare", threads, "--format", "openai", "-o", "set.jsonl")
     plain = (tmp_path / "plain.jsonl").read_bytes()
@@ -56,7 +67,9 @@ def test_a_set_in_openais_format_has_the_plain_files_bytes(
 
 
 @pytest.mark.parametrize("name", SPLIT_FORMATS)
-def test_every_format_can_be_split(chatexports, tmp_path, threads, name):
+def test_every_format_can_be_split(
+    chatexports: Callable[..., Any], tmp_path: Path, threads: Path, name: str
+) -> None:
     pytest.importorskip("pyarrow")
     pytest.importorskip("rensa")
     done = chatexports(
@@ -68,13 +81,17 @@ def test_every_format_can_be_split(chatexports, tmp_path, threads, name):
     assert (tmp_path / "set.card.md").is_file()
 
 
-def test_mlx_is_split_without_asking(chatexports, tmp_path, threads):
+def test_mlx_is_split_without_asking(
+    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
+) -> None:
     pytest.importorskip("rensa")
     assert chatexports("prepare", threads, "--format", "mlx", "-o", "set").status == 0
     assert (tmp_path / "set" / "valid.jsonl").stat().st_size
 
 
-def test_the_card_accounts_for_the_export(chatexports, tmp_path, threads):
+def test_the_card_accounts_for_the_export(
+    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
+) -> None:
     chatexports(
         "prepare", threads, "--format", "trl", "--consent", "All agreed.", "-o", "set"
     )
@@ -89,7 +106,7 @@ def test_the_card_accounts_for_the_export(chatexports, tmp_path, threads):
     assert "Potter" not in card
 
 
-def test_a_set_as_json(chatexports, threads):
+def test_a_set_as_json(chatexports: Callable[..., Any], threads: Path) -> None:
     done = chatexports(
         "prepare", threads, "--format", "trl", "--json", "-o", "set.jsonl"
     )
@@ -99,8 +116,8 @@ def test_a_set_as_json(chatexports, threads):
 
 
 def test_examples_that_were_prepared_before_can_be_converted(
-    chatexports, tmp_path, threads
-):
+    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
+) -> None:
     chatexports("prepare", threads, "-o", "plain.jsonl")
     done = chatexports(
         "prepare", "plain.jsonl", "--format", "axolotl", "-o", "ax.jsonl"
@@ -119,14 +136,16 @@ def test_examples_that_were_prepared_before_can_be_converted(
     ],
 )
 def test_words_that_are_not_known_are_usage_errors(
-    chatexports, threads, arguments, said
-):
+    chatexports: Callable[..., Any], threads: Path, arguments: list[str], said: str
+) -> None:
     done = chatexports("prepare", threads, *arguments, "-o", "out")
     assert done.status == 2
     assert said in done.err
 
 
-def test_labels_come_from_reactions(chatexports, tmp_path, threads):
+def test_labels_come_from_reactions(
+    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
+) -> None:
     # The samples have no reactions: add one.
     message = next(threads.rglob("messages_*.json"))
     thread = json.loads(message.read_bytes())
@@ -140,14 +159,18 @@ def test_labels_come_from_reactions(chatexports, tmp_path, threads):
     assert row["label"] is True
 
 
-def test_nothing_to_prefer_is_an_error(chatexports, tmp_path, threads):
+def test_nothing_to_prefer_is_an_error(
+    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
+) -> None:
     done = chatexports("prepare", threads, "--format", "trl-dpo", "-o", "dpo.jsonl")
     assert done.status == 1
     assert "nothing to write" in done.err
     assert _names(tmp_path) == set()
 
 
-def test_preferences_of_nobody_list_the_senders(chatexports, tmp_path):
+def test_preferences_of_nobody_list_the_senders(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
     chats = write_imessage(tmp_path / "chat.db")
     done = chatexports("prepare", chats, "--format", "trl-kto", "-o", "kto.jsonl")
     assert done.status == 1
@@ -155,8 +178,8 @@ def test_preferences_of_nobody_list_the_senders(chatexports, tmp_path):
 
 
 def test_forget_takes_a_person_out_and_lists_the_local_job(
-    chatexports, tmp_path, threads
-):
+    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
+) -> None:
     chatexports("prepare", threads, "--format", "openai", "-o", "set.jsonl")
     digest = file_sha256(tmp_path / "set.jsonl")
     data = DataDirectory(tmp_path / "data")
@@ -180,7 +203,7 @@ def test_forget_takes_a_person_out_and_lists_the_local_job(
     assert "ft:base:local::1" in done.err
 
 
-def test_forget_as_json(chatexports, threads):
+def test_forget_as_json(chatexports: Callable[..., Any], threads: Path) -> None:
     chatexports("prepare", threads, "--format", "openai", "-o", "set.jsonl")
     done = chatexports(
         "forget", "set.jsonl", "--person", "Nobody", "--data-dir", "data", "--json"
@@ -189,13 +212,15 @@ def test_forget_as_json(chatexports, threads):
     assert (told["rows"], told["removed"], told["jobs"]) == (100, 0, [])
 
 
-def test_forget_wants_to_know_whom(chatexports):
+def test_forget_wants_to_know_whom(chatexports: Callable[..., Any]) -> None:
     done = chatexports("forget", "set.jsonl")
     assert done.status == 2
     assert "--person" in done.err
 
 
-def test_forget_without_a_trace_says_what_to_do(chatexports, threads):
+def test_forget_without_a_trace_says_what_to_do(
+    chatexports: Callable[..., Any], threads: Path
+) -> None:
     chatexports("prepare", threads, "-o", "plain.jsonl")
     done = chatexports("forget", "plain.jsonl", "--person", "Ghost")
     assert done.status == 1
@@ -203,7 +228,9 @@ def test_forget_without_a_trace_says_what_to_do(chatexports, threads):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
-def test_a_set_is_for_its_owner_only(chatexports, tmp_path, threads):
+def test_a_set_is_for_its_owner_only(
+    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
+) -> None:
     chatexports("prepare", threads, "--format", "trl", "-o", "set.jsonl")
     for path in tmp_path.glob("set*"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600

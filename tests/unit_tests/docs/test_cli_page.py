@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from typer.core import TyperGroup
+
 PAGE = DOCS / "cli.md"
 FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)^```$", re.MULTILINE)
 OPTIONS = re.compile(r"(<!-- options: .*? -->\n\n)(?s:.*)")
@@ -72,7 +74,7 @@ def options() -> str:
     )
 
 
-def _options_of(name: str, group) -> Iterator[str]:
+def _options_of(name: str, group: TyperGroup) -> Iterator[str]:
     command = group.commands[name]
     yield f"### `chatexports {name}`\n"
     yield f"{(command.help or '').splitlines()[0]}\n"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.integration_tests.tutorials.page import read_blocks
 from tests.unit_tests.builders.pages import DOCS, read_page
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 NOTEBOOKS = sorted((DOCS / "notebooks").glob("*.ipynb"))
 ENGLISH = [path for path in NOTEBOOKS if path.name.count(".") == 1]
@@ -23,20 +27,20 @@ WRITTEN_IN = {
 }
 
 
-def cells_of(path, kind: str) -> list[dict[str, Any]]:
+def cells_of(path: Path, kind: str) -> list[dict[str, Any]]:
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     return [cell for cell in cells if cell["cell_type"] == kind]
 
 
-def sources(path, kind: str) -> list[str]:
+def sources(path: Path, kind: str) -> list[str]:
     return ["".join(cell["source"]) for cell in cells_of(path, kind)]
 
 
-def name_of(path) -> str:
+def name_of(path: Path) -> str:
     return path.name
 
 
-def test_languages_are_those_of_the_tutorials():
+def test_languages_are_those_of_the_tutorials() -> None:
     assert [path.name.removesuffix(".ipynb") for path in NOTEBOOKS] == [
         "facebook_messenger.es",
         "facebook_messenger",
@@ -49,7 +53,7 @@ def test_languages_are_those_of_the_tutorials():
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=name_of)
-def test_code_is_the_pages(path):
+def test_code_is_the_pages(path: Path) -> None:
     """If not: `python scripts/sync_notebooks.py --run`."""
     (set_up,) = read_page("tutorials.md", kinds=("python no-run",))
     blocks = [set_up, *read_blocks(SECTIONS[path.name.partition(".")[0]])]
@@ -57,7 +61,7 @@ def test_code_is_the_pages(path):
 
 
 @pytest.mark.parametrize("path", ENGLISH, ids=name_of)
-def test_stored_outputs_are_what_the_page_states(path):
+def test_stored_outputs_are_what_the_page_states(path: Path) -> None:
     blocks = read_blocks(SECTIONS[path.stem])
     for cell, block in zip(cells_of(path, "code")[1:], blocks, strict=True):
         assert cell["execution_count"]
@@ -69,14 +73,16 @@ def test_stored_outputs_are_what_the_page_states(path):
 
 
 @pytest.mark.parametrize("path", ENGLISH, ids=name_of)
-def test_stored_outputs_hold_no_error_and_no_place_on_a_machine(path):
+def test_stored_outputs_hold_no_error_and_no_place_on_a_machine(path: Path) -> None:
     outputs = [output for cell in cells_of(path, "code") for output in cell["outputs"]]
     assert {output["output_type"] for output in outputs} <= {"stream", "execute_result"}
     assert not re.search(r"(?<![\w.])/(tmp|home|root|work|Users)/", json.dumps(outputs))
 
 
 @pytest.mark.parametrize("path", TRANSLATED, ids=name_of)
-def test_translations_have_a_text_for_each_english_one_and_no_outputs(path):
+def test_translations_have_a_text_for_each_english_one_and_no_outputs(
+    path: Path,
+) -> None:
     tutorial, language, _ = path.name.split(".")
     english = path.with_name(f"{tutorial}.ipynb")
     texts = sources(path, "markdown")

@@ -15,5 +15,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("page", "at_least"), [("writing_a_loader.md", 25), ("writing_a_step.md", 60)]
 )
-def test_blocks_are_a_module_of_passing_tests(page, at_least, tmp_path: Path) -> None:
+def test_blocks_are_a_module_of_passing_tests(
+    page: str, at_least: int, tmp_path: Path
+) -> None:
     assert passed_tests(page, tmp_path) >= at_least

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -31,11 +32,17 @@ from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatR
 from tests.unit_tests.builders.conversations import conversation
 from tests.unit_tests.builders.sessions import ListLoader
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    from langchain_chatexports.finetuning.writers.write import WrittenSet
+
+
 PEOPLE = ("Ambrosius", "Balthazar", "Cornelius")
 
 
 @pytest.fixture
-def loader():
+def loader() -> ListLoader:
     sessions = [
         conversation(
             f"Quokka {n}?", "Quokka!", "And?", "Also", "  ", "Wombat", "So", "Trailing",
@@ -49,7 +56,7 @@ def loader():
     return ListLoader([*sessions, sessions[0]])
 
 
-def _written(loader, path, **notes):
+def _written(loader: ListLoader, path: Path, **notes: Any) -> WrittenSet:
     steps = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=2, overlap=1)
     counted = counted_pass(loader | steps)
     counts, duplicates = ExampleCounts(), DuplicateCounts()
@@ -61,7 +68,7 @@ def _written(loader, path, **notes):
     return write_dataset(splits, path, format="mlx", notes=card)
 
 
-def test_every_message_is_accounted_for(tmp_path, loader):
+def test_every_message_is_accounted_for(tmp_path: Path, loader: ListLoader) -> None:
     written = _written(loader, tmp_path / "set")
     stages = read_header(tmp_path / "set").facts["stages"]
     for stage in stages:
@@ -81,7 +88,9 @@ def test_every_message_is_accounted_for(tmp_path, loader):
     assert {s["name"] for s in stages} >= {"MergeChatRuns", "Duplicates", "Split"}
 
 
-def test_the_card_has_one_total_from_the_export_to_the_examples(tmp_path, loader):
+def test_the_card_has_one_total_from_the_export_to_the_examples(
+    tmp_path: Path, loader: Any
+) -> None:
     written = _written(loader, tmp_path / "set")
     total = total_of(read_header(tmp_path / "set").facts["stages"])
     assert total is not None
@@ -100,7 +109,9 @@ def test_the_card_has_one_total_from_the_export_to_the_examples(tmp_path, loader
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))
-def test_the_total_adds_up_in_every_format(tmp_path, loader, name):
+def test_the_total_adds_up_in_every_format(
+    tmp_path: Path, loader: Any, name: Any
+) -> None:
     pytest.importorskip("pyarrow")
     kind = FORMATS[name]
     steps = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=3, overlap=1)
@@ -126,7 +137,7 @@ def test_the_total_adds_up_in_every_format(tmp_path, loader, name):
     assert total.kept
 
 
-def _liked(loader):
+def _liked(loader: Any) -> Any:
     """Give the first answer of each session a reaction and an edit."""
     sessions = list(loader.lazy_load())
     for session in sessions:
@@ -138,7 +149,7 @@ def _liked(loader):
     return ListLoader(sessions)
 
 
-def test_stages_of_two_passes_have_no_total(tmp_path, loader):
+def test_stages_of_two_passes_have_no_total(tmp_path: Path, loader: Any) -> None:
     first, second = counted_pass(loader | MapAIMessages()), ExampleCounts()
     next(iter(first))
     records = trace_examples(loader | MapAIMessages(), counts=second)
@@ -148,7 +159,7 @@ def test_stages_of_two_passes_have_no_total(tmp_path, loader):
     assert "they have no total" in card
 
 
-def test_every_reason_of_ours_is_explained():
+def test_every_reason_of_ours_is_explained() -> None:
     package = Path(langchain_chatexports.__file__).parent
     source = "".join(
         path.read_text(encoding="utf-8")
@@ -162,14 +173,16 @@ def test_every_reason_of_ours_is_explained():
     assert used <= REASONS.keys()
 
 
-def test_the_card_shows_the_same_numbers(tmp_path, loader):
+def test_the_card_shows_the_same_numbers(tmp_path: Path, loader: ListLoader) -> None:
     _written(loader, tmp_path / "set")
     card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
     for stage in read_header(tmp_path / "set").facts["stages"]:
         assert f"| {stage['name']} | {stage['unit']} | {stage['in']:,} |" in card
 
 
-def test_the_card_holds_no_text_no_name_and_no_id(tmp_path, loader):
+def test_the_card_holds_no_text_no_name_and_no_id(
+    tmp_path: Path, loader: ListLoader
+) -> None:
     _written(loader, tmp_path / "set")
     card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
     for private in (*PEOPLE, "Quokka", "Wombat", "chat-", str(tmp_path)):
@@ -177,7 +190,9 @@ def test_the_card_holds_no_text_no_name_and_no_id(tmp_path, loader):
     assert "4 people, 2023-11-14 to 2023-11-21" in card
 
 
-def test_the_card_tells_of_sources_consent_and_redaction(tmp_path, loader):
+def test_the_card_tells_of_sources_consent_and_redaction(
+    tmp_path: Path, loader: ListLoader
+) -> None:
     export = tmp_path / "chat.db"
     export.write_bytes(b"an export")
     source = hash_source(export, platform="imessage")
@@ -188,7 +203,7 @@ def test_the_card_tells_of_sources_consent_and_redaction(tmp_path, loader):
     assert "None. Texts stand as they were written" in card
 
 
-def test_a_card_without_notes_says_what_is_not_known(tmp_path):
+def test_a_card_without_notes_says_what_is_not_known(tmp_path: Path) -> None:
     write_dataset(
         trace_examples(MapAIMessages().invoke(conversation("Hi", "Ho"))),
         tmp_path / "set.jsonl",
@@ -198,7 +213,7 @@ def test_a_card_without_notes_says_what_is_not_known(tmp_path):
     assert "ask before you train" in card
 
 
-def test_a_redacting_step_is_named():
+def test_a_redacting_step_is_named() -> None:
     class Redact(MapAIMessages):
         pass
 
@@ -209,14 +224,14 @@ def test_a_redacting_step_is_named():
     assert facts["steps"] == ["Redact"]
 
 
-def test_a_finished_summary_is_as_good_as_a_pass(loader):
+def test_a_finished_summary_is_as_good_as_a_pass(loader: ListLoader) -> None:
     summary = (loader | MergeChatRuns()).inspect()
     assert isinstance(summary.steps[0], StepSummary)
     stages = CardNotes(passes=[summary]).to_dict()["stages"]
     assert [stage["name"] for stage in stages][1:] == ["MergeChatRuns"]
 
 
-def test_a_database_is_hashed_with_its_log(tmp_path):
+def test_a_database_is_hashed_with_its_log(tmp_path: Path) -> None:
     export = tmp_path / "chat.db"
     export.write_bytes(b"old")
     before = hash_source(export)
@@ -226,7 +241,7 @@ def test_a_database_is_hashed_with_its_log(tmp_path):
     assert before.sha256 != after.sha256
 
 
-def test_a_folder_is_hashed_by_texts_and_by_names_of_media(tmp_path):
+def test_a_folder_is_hashed_by_texts_and_by_names_of_media(tmp_path: Path) -> None:
     folder = tmp_path / "export"
     (folder / "photos").mkdir(parents=True)
     (folder / "message_1.json").write_text("{}")
@@ -242,6 +257,6 @@ def test_a_folder_is_hashed_by_texts_and_by_names_of_media(tmp_path):
     assert re.fullmatch("[0-9a-f]{64}", third.sha256)
 
 
-def test_a_missing_source_is_an_error(tmp_path):
+def test_a_missing_source_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ExportNotFoundError):
         hash_source(tmp_path / "none")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -16,13 +17,18 @@ from langchain_chatexports.finetuning.deduplication import (
 )
 from langchain_chatexports.finetuning.provenance import UNKNOWN_ORIGIN, TracedExample
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+
 STORY = (
     "The hare laughed at the tortoise, who said that she would race him to the old "
     "mill by the river, and that the fox should judge who of the two was there first."
 )
 
 
-def _example(*texts, system=None):
+def _example(*texts: Any, system: str | None = None) -> dict[str, Any]:
     roles = ("user", "assistant")
     messages = [
         {"role": roles[index % 2], "content": text} for index, text in enumerate(texts)
@@ -32,7 +38,7 @@ def _example(*texts, system=None):
     return {"messages": messages}
 
 
-def test_an_exact_copy_is_left_out_and_the_first_one_stays():
+def test_an_exact_copy_is_left_out_and_the_first_one_stays() -> None:
     first, other = _example("Hi", "Ho"), _example("Hi", "Hello")
     counts = DuplicateCounts()
     kept = list(deduplicate_examples([first, other, dict(first)], counts=counts))
@@ -40,12 +46,12 @@ def test_an_exact_copy_is_left_out_and_the_first_one_stays():
     assert counts.left_out == {"exact": 1}
 
 
-def test_without_a_threshold_a_near_copy_stays():
+def test_without_a_threshold_a_near_copy_stays() -> None:
     examples = [_example(STORY, "Ha!"), _example(STORY.upper(), "Ha!")]
     assert list(deduplicate_examples(examples)) == examples
 
 
-def test_a_near_copy_is_left_out():
+def test_a_near_copy_is_left_out() -> None:
     near = STORY.replace("laughed", "Laughed").replace("old mill", "old  wind mill")
     examples = [_example(STORY, "Ha!"), _example(near, "Ha!")]
     counts = DuplicateCounts()
@@ -53,14 +59,14 @@ def test_a_near_copy_is_left_out():
     assert counts.left_out == {"near": 1}
 
 
-def test_texts_without_spaces_are_compared_too():
+def test_texts_without_spaces_are_compared_too() -> None:
     story = "兎は亀を笑った。亀は川のほとりの水車小屋まで競走しようと言った。"
     story += "狐が審判をした。鼠も見に来た。"
     examples = [_example(story, "はい"), _example(story.replace("狐", "猫"), "はい")]
     assert len(list(deduplicate_examples(examples, near=0.7))) == 1
 
 
-def test_a_shared_system_prompt_makes_no_near_copy():
+def test_a_shared_system_prompt_makes_no_near_copy() -> None:
     examples = [
         _example("Ready?", "Always", system=STORY),
         _example("Where are you?", "At the mill", system=STORY),
@@ -68,13 +74,13 @@ def test_a_shared_system_prompt_makes_no_near_copy():
     assert list(deduplicate_examples(examples, near=0.7)) == examples
 
 
-def test_traced_examples_keep_their_origins():
+def test_traced_examples_keep_their_origins() -> None:
     item = TracedExample(_example("Hi", "Ho"), UNKNOWN_ORIGIN)
     assert list(deduplicate_examples([item, item])) == [item]
 
 
-def test_it_reads_lazily():
-    def examples():
+def test_it_reads_lazily() -> None:
+    def examples() -> Iterator[dict[str, Any]]:
         yield _example("Hi", "Ho")
         pytest.fail("read too far")
 
@@ -83,7 +89,7 @@ def test_it_reads_lazily():
 
 @given(st.lists(st.text(max_size=8), max_size=30))
 @settings(max_examples=50, deadline=None)
-def test_the_counts_add_up_and_nothing_is_left_twice(texts):
+def test_the_counts_add_up_and_nothing_is_left_twice(texts: list[str]) -> None:
     counts = DuplicateCounts()
     examples = [_example(text, text) for text in texts]
     kept = list(deduplicate_examples(examples, near=0.8, counts=counts))
@@ -94,7 +100,7 @@ def test_the_counts_add_up_and_nothing_is_left_twice(texts):
     assert again == kept
 
 
-def test_near_copies_are_found_among_many_texts():
+def test_near_copies_are_found_among_many_texts() -> None:
     numbers = random.Random(7)
     words = ["".join(numbers.choices("abcdefghij", k=6)) for _ in range(400)]
     texts = [" ".join(numbers.choices(words, k=30)) for _ in range(300)]
@@ -108,18 +114,18 @@ def test_near_copies_are_found_among_many_texts():
 
 
 @pytest.mark.parametrize("threshold", [0.2, 1.1])
-def test_a_threshold_out_of_range_is_an_error(threshold):
+def test_a_threshold_out_of_range_is_an_error(threshold: float) -> None:
     with pytest.raises(ValueError, match=r"0\.7 to 1"):
         NearDuplicateIndex(threshold)
 
 
-def test_a_missing_extra_is_named(monkeypatch):
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rensa", None)
     with pytest.raises(MissingExtraError, match=r"\[dedup\]"):
         list(deduplicate_examples([], near=0.8))
 
 
-def test_a_candidate_that_is_less_similar_than_asked_for_is_no_copy():
+def test_a_candidate_that_is_less_similar_than_asked_for_is_no_copy() -> None:
     numbers = random.Random(9)
     words = ["".join(numbers.choices("abcdefghij", k=6)) for _ in range(400)]
     index = NearDuplicateIndex(0.9)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -29,6 +30,15 @@ from langchain_chatexports.finetuning.writers.trace_file import (
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages
 from tests.unit_tests.builders.conversations import conversation
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Any
+
+    from httpx2 import Response
+    from hypothesis.strategies import DataObject
+
+
 ANIMALS = (
     "Fox",
     "Hare",
@@ -43,12 +53,12 @@ ANIMALS = (
 )
 
 
-def _traced(*sessions):
+def _traced(*sessions: Any) -> Iterator[Any]:
     steps = MapAIMessages() | ChunkSessions(size=2, overlap=0)
     return trace_examples(steps.invoke(list(sessions)))
 
 
-def _chats():
+def _chats() -> list[dict[str, Any]]:
     return [
         conversation(
             *(f"{n}: text {i}" for i in range(4)),
@@ -60,14 +70,14 @@ def _chats():
     ]
 
 
-def _texts(path):
+def _texts(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
     "name", ["openai", "trl-prompt-completion", "llama-factory", "mlx", "parquet"]
 )
-def test_nothing_of_a_person_is_left_in_any_format(tmp_path, name):
+def test_nothing_of_a_person_is_left_in_any_format(tmp_path: Path, name: str) -> None:
     pytest.importorskip("pyarrow")
     splits = split_examples(_traced(*_chats()), near=None)
     path = tmp_path / "set"
@@ -83,7 +93,7 @@ def test_nothing_of_a_person_is_left_in_any_format(tmp_path, name):
     assert "Hare" not in trace_path(path).read_text()
 
 
-def test_a_conversation_is_taken_out_by_its_id(tmp_path):
+def test_a_conversation_is_taken_out_by_its_id(tmp_path: Path) -> None:
     path = tmp_path / "set.jsonl"
     write_dataset(_traced(*_chats()), path)
     report = forget(path, conversations=["chat-3"])
@@ -91,7 +101,7 @@ def test_a_conversation_is_taken_out_by_its_id(tmp_path):
     assert "3: text" not in _texts(path)
 
 
-def test_a_thread_takes_its_parts_along(tmp_path):
+def test_a_thread_takes_its_parts_along(tmp_path: Path) -> None:
     path = tmp_path / "set.jsonl"
     parts = [
         conversation("Hi", "Ho", session_id=f"chat#{n}", thread_id="chat")
@@ -101,7 +111,7 @@ def test_a_thread_takes_its_parts_along(tmp_path):
     assert forget(path, conversations=["chat"]).removed == 2
 
 
-def test_in_a_group_only_rows_with_the_person_go(tmp_path):
+def test_in_a_group_only_rows_with_the_person_go(tmp_path: Path) -> None:
     path = tmp_path / "set.jsonl"
     group = conversation(
         "Fox speaks", "I answer", "Hare speaks", "I answer too",
@@ -112,7 +122,7 @@ def test_in_a_group_only_rows_with_the_person_go(tmp_path):
     assert "Hare speaks" in _texts(path)
 
 
-def test_in_a_chat_of_two_everything_goes(tmp_path):
+def test_in_a_chat_of_two_everything_goes(tmp_path: Path) -> None:
     path = tmp_path / "set.jsonl"
     chat = conversation("Hi", "Ho", "Alone", "Still alone", speakers=("Fox", "Me"))
     for message in chat["messages"][2:]:
@@ -122,7 +132,7 @@ def test_in_a_chat_of_two_everything_goes(tmp_path):
     assert (report.removed, report.rows_left) == (2, 0)
 
 
-def test_rows_that_name_the_person_are_counted_and_can_go_too(tmp_path):
+def test_rows_that_name_the_person_are_counted_and_can_go_too(tmp_path: Path) -> None:
     path = tmp_path / "set.jsonl"
     sessions = [
         conversation("Hi", "Ho", session_id="a", other="Fox"),
@@ -136,13 +146,13 @@ def test_rows_that_name_the_person_are_counted_and_can_go_too(tmp_path):
     assert "Foxes are red" in _texts(path)
 
 
-def test_names_without_spaces_around_them_are_found(tmp_path):
+def test_names_without_spaces_around_them_are_found(tmp_path: Path) -> None:
     path = tmp_path / "set.jsonl"
     write_dataset(_traced(conversation("我和李雷去了", "好")), path)
     assert forget(path, people=["李雷"]).mentions == 1
 
 
-def test_a_set_without_the_person_is_left_as_it_is(tmp_path):
+def test_a_set_without_the_person_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "set.jsonl"
     write_dataset(_traced(*_chats()), path)
     before = [(file.name, file.stat().st_mtime_ns) for file in tmp_path.iterdir()]
@@ -151,7 +161,7 @@ def test_a_set_without_the_person_is_left_as_it_is(tmp_path):
     assert before == after
 
 
-def test_the_card_tells_that_rows_are_gone_and_the_totals(tmp_path):
+def test_the_card_tells_that_rows_are_gone_and_the_totals(tmp_path: Path) -> None:
     path = tmp_path / "set.jsonl"
     write_dataset(_traced(*_chats()), path)
     forget(path, people=["Fox"])
@@ -162,7 +172,7 @@ def test_the_card_tells_that_rows_are_gone_and_the_totals(tmp_path):
     assert "4 rows were taken out" in (tmp_path / "set.jsonl.card.md").read_text()
 
 
-def test_every_version_is_remembered(tmp_path):
+def test_every_version_is_remembered(tmp_path: Path) -> None:
     path = tmp_path / "set.jsonl"
     write_dataset(_traced(*_chats()), path)
     versions = [TrainingFile(read_jsonl(path)).digest]
@@ -171,7 +181,7 @@ def test_every_version_is_remembered(tmp_path):
     assert list(forget(path, people=["Hare"]).hashes)[:2] == versions
 
 
-def test_a_rewriting_that_was_cut_off_can_be_done_again(tmp_path):
+def test_a_rewriting_that_was_cut_off_can_be_done_again(tmp_path: Path) -> None:
     path = tmp_path / "set.jsonl"
     write_dataset(_traced(*_chats()), path)
     old_trace = trace_path(path).read_bytes()
@@ -182,7 +192,7 @@ def test_a_rewriting_that_was_cut_off_can_be_done_again(tmp_path):
     assert len(list(read_trace(path))) == 16
 
 
-def test_a_set_that_was_changed_by_hand_is_refused(tmp_path):
+def test_a_set_that_was_changed_by_hand_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "set.jsonl"
     write_dataset(_traced(*_chats()), path)
     path.write_text(_texts(path).replace("3: text 0", "3: changed"), encoding="utf-8")
@@ -192,20 +202,20 @@ def test_a_set_that_was_changed_by_hand_is_refused(tmp_path):
     assert path.read_bytes() == before
 
 
-def test_without_a_trace_the_error_says_how_to_get_one(tmp_path):
+def test_without_a_trace_the_error_says_how_to_get_one(tmp_path: Path) -> None:
     (tmp_path / "set.jsonl").write_text("{}\n")
     with pytest.raises(ExportNotFoundError, match="no trace beside"):
         forget(tmp_path / "set.jsonl", people=["Fox"])
 
 
-def test_a_file_that_is_no_trace_is_refused(tmp_path):
+def test_a_file_that_is_no_trace_is_refused(tmp_path: Path) -> None:
     (tmp_path / "set.jsonl").write_text("{}\n")
     trace_path(tmp_path / "set.jsonl").write_text("{}\n")
     with pytest.raises(ExportFormatError, match="no trace"):
         forget(tmp_path / "set.jsonl", people=["Fox"])
 
 
-def test_a_set_that_is_gone_is_an_error(tmp_path):
+def test_a_set_that_is_gone_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "set.jsonl"
     write_dataset(_traced(*_chats()), path)
     path.unlink()
@@ -213,13 +223,13 @@ def test_a_set_that_is_gone_is_an_error(tmp_path):
         forget(path, people=["Fox"])
 
 
-def test_somebody_must_be_named(tmp_path):
+def test_somebody_must_be_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="whom"):
         forget(tmp_path)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
-def test_what_is_rewritten_is_for_its_owner_only(tmp_path):
+def test_what_is_rewritten_is_for_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "set.jsonl"
     write_dataset(_traced(*_chats()), path)
     forget(path, people=["Fox"])
@@ -229,7 +239,9 @@ def test_what_is_rewritten_is_for_its_owner_only(tmp_path):
 
 @given(st.lists(st.sampled_from(ANIMALS[:4]), min_size=1, max_size=8), st.data())
 @settings(max_examples=25, deadline=None)
-def test_what_stays_is_what_others_wrote(tmp_path_factory, animals, data):
+def test_what_stays_is_what_others_wrote(
+    tmp_path_factory: pytest.TempPathFactory, animals: list[str], data: DataObject
+) -> None:
     # All texts are the same, so that rows cannot be told apart by their content.
     path = tmp_path_factory.mktemp("sets") / "set.jsonl"
     sessions = [
@@ -245,7 +257,7 @@ def test_what_stays_is_what_others_wrote(tmp_path_factory, animals, data):
     assert left == [animal for animal in animals if animal != gone]
 
 
-def _job(number, **more):
+def _job(number: int, **more: Any) -> dict[str, Any]:
     return {
         "id": f"ftjob-{number}",
         "status": "succeeded",
@@ -255,7 +267,7 @@ def _job(number, **more):
     }
 
 
-def test_jobs_are_found_by_the_hash_they_name_and_by_their_files():
+def test_jobs_are_found_by_the_hash_they_name_and_by_their_files() -> None:
     file = TrainingFile([{"messages": []}])
     jobs = [
         _job(1, metadata={DATA_KEY: file.digest}),
@@ -267,7 +279,7 @@ def test_jobs_are_found_by_the_hash_they_name_and_by_their_files():
     assert [use.tuned_model for use in found] == ["ft:base:1", "ft:base:2", "ft:base:3"]
 
 
-def test_jobs_are_found_with_the_openai_client():
+def test_jobs_are_found_with_the_openai_client() -> None:
     openai = pytest.importorskip("openai")
     # openai 3 stands on httpx2, openai 2 on httpx.
     is_new = int(openai.__version__.partition(".")[0]) >= 3
@@ -276,7 +288,7 @@ def test_jobs_are_found_with_the_openai_client():
     job = _job(1, object="fine_tuning.job", training_file="file-1", created_at=1)
     uploaded = {"id": "file-1", "object": "file", "filename": file.name}
 
-    def answer(request):
+    def answer(request: pytest.FixtureRequest) -> Response:
         data = [uploaded] if request.url.path.endswith("/files") else [job]
         body = {"object": "list", "data": data, "has_more": False}
         return httpx.Response(200, content=json.dumps(body).encode())

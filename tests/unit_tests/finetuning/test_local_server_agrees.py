@@ -5,12 +5,19 @@ Of text, that is: tools and images, which OpenAI's format has, a text model cann
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from langchain_chatexports.finetuning.validation import validate_examples
 from tests.unit_tests.builders.tiny_base import tiny_tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 
 pytest.importorskip("transformers")
 
@@ -38,7 +45,7 @@ FAULTS = st.fixed_dictionaries(
 
 
 @st.composite
-def examples(draw):
+def examples(draw: Callable[..., Any]) -> dict[str, Any] | None:
     """A good dialogue, in which some messages may have something odd."""
     length = draw(st.integers(0, 5))
     roles = draw(
@@ -54,13 +61,13 @@ def examples(draw):
 
 
 @pytest.fixture(scope="module")
-def accepts():
+def accepts() -> Callable[..., Any]:
     from langchain_chatexports.local_server.dataset import label_examples
     from langchain_chatexports.local_server.labels import ChatTemplate
 
     template = ChatTemplate(tiny_tokenizer())
 
-    def check(dialogue):
+    def check(dialogue: dict[str, Any]) -> bool:
         """Do what the server does with a training file, from its own parts."""
         if validate_examples([dialogue], minimum=1, allow_trailing=True):
             return False
@@ -70,7 +77,7 @@ def accepts():
     return check
 
 
-def refusing(**keys):
+def refusing(**keys: Any) -> dict[str, Any]:
     user = {"role": "user", "content": "Ready?"}
     return {"messages": [user, {"role": "assistant", **keys}]}
 
@@ -81,7 +88,9 @@ def refusing(**keys):
 @example(refusing(content=None, refusal=""))
 @example(refusing(content=[{"type": "refusal", "refusal": "No."}]))
 @settings(max_examples=300, deadline=None)
-def test_the_server_takes_what_the_check_passes(accepts, dialogue):
+def test_the_server_takes_what_the_check_passes(
+    accepts: Callable[..., Any], dialogue: dict[str, Any]
+) -> None:
     passes = not validate_examples([dialogue], minimum=1, allow_trailing=True)
     event("passes" if passes else "fails")
     assert accepts(dialogue) == passes

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -17,8 +18,17 @@ from langchain_chatexports.finetuning.writers.trace_file import read_trace
 from langchain_chatexports.steps import MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.conversations import conversation
 
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
 
-def _session(extra, *texts, before=("Ready?",), **options):
+
+def _session(
+    extra: dict[str, Any],
+    *texts: Any,
+    before: list[str] | tuple[Any, ...] = ("Ready?",),
+    **options: Any,
+) -> dict[str, Any]:
     """A session whose last message is the owner's, with more keys."""
     texts = texts or ("Always.",)
     session = conversation(*before, *texts, **options)
@@ -26,20 +36,20 @@ def _session(extra, *texts, before=("Ready?",), **options):
     return session
 
 
-def _edited(original, **more):
+def _edited(original: str, **more: Any) -> dict[str, Any]:
     edits = [{"text": original, "message_time": "2023-11-14T22:13:20+00:00"}]
     return {"edited": True, "edits": edits, **more}
 
 
-def _mapped(*sessions):
+def _mapped(*sessions: Any) -> list[dict[str, Any]]:
     return MapAIMessages().invoke(list(sessions))
 
 
-def _reactions(*pairs):
+def _reactions(*pairs: Any) -> dict[str, Any]:
     return {"reactions": [{"reaction": r, "sender": s} for r, s in pairs]}
 
 
-def test_the_edited_text_is_preferred_to_the_original():
+def test_the_edited_text_is_preferred_to_the_original() -> None:
     (item,) = edit_preferences(_mapped(_session(_edited("Alwasy."))))
     assert item.pair == {
         "prompt": [{"role": "user", "content": "Ready?"}],
@@ -48,7 +58,7 @@ def test_the_edited_text_is_preferred_to_the_original():
     }
 
 
-def test_of_several_edits_the_first_text_is_the_original():
+def test_of_several_edits_the_first_text_is_the_original() -> None:
     extra = _edited("Alwasy")
     extra["edits"].append({"text": "Alwyas"})
     (item,) = edit_preferences(_mapped(_session(extra)))
@@ -66,13 +76,15 @@ def test_of_several_edits_the_first_text_is_the_original():
         (_edited("Alwasy.", weight=0), "context"),
     ],
 )
-def test_an_edit_that_tells_nothing_is_counted(extra, reason):
+def test_an_edit_that_tells_nothing_is_counted(
+    extra: dict[str, Any], reason: str
+) -> None:
     counts = PreferenceCounts()
     assert list(edit_preferences(_mapped(_session(extra)), counts=counts)) == []
     assert counts.left_out == {reason: 1}
 
 
-def test_an_edit_inside_a_merged_run_is_left_out():
+def test_an_edit_inside_a_merged_run_is_left_out() -> None:
     session = conversation(
         "Ready?", "Always.", "Really!", speakers=("Hare", "Me", "Me")
     )
@@ -83,20 +95,20 @@ def test_an_edit_inside_a_merged_run_is_left_out():
     assert counts.left_out == {"merged": 1}
 
 
-def test_edits_of_others_are_no_preferences():
+def test_edits_of_others_are_no_preferences() -> None:
     session = conversation("Always.", "Good.")
     session["messages"][0].additional_kwargs.update(_edited("Alwasy."))
     assert list(edit_preferences(_mapped(session))) == []
 
 
-def test_an_answer_to_nothing_has_no_prompt():
+def test_an_answer_to_nothing_has_no_prompt() -> None:
     session = _session(_edited("Helo"), "Hello", before=(), speakers=("Me",))
     counts = PreferenceCounts()
     assert list(edit_preferences(_mapped(session), counts=counts)) == []
     assert counts.left_out == {"no_prompt": 1}
 
 
-def test_the_prompt_is_the_latest_context():
+def test_the_prompt_is_the_latest_context() -> None:
     before = [f"text {n}" for n in range(9)]
     session = _session(_edited("Alwasy."), before=before)
     (item,) = edit_preferences(_mapped(session), context=3, system="Be kind.")
@@ -119,7 +131,9 @@ def test_the_prompt_is_the_latest_context():
         ([("👎", "Hare"), ("😢", "Fox")], False),
     ],
 )
-def test_reactions_of_others_label_an_answer(reactions, label):
+def test_reactions_of_others_label_an_answer(
+    reactions: list[tuple[str, str]], label: bool
+) -> None:
     (item,) = reaction_labels(_mapped(_session(_reactions(*reactions))))
     assert item.label == {
         "prompt": [{"role": "user", "content": "Ready?"}],
@@ -137,13 +151,15 @@ def test_reactions_of_others_label_an_answer(reactions, label):
         (_reactions(("❓", "Hare")), "unclear"),
     ],
 )
-def test_reactions_that_tell_nothing_are_counted(extra, reason):
+def test_reactions_that_tell_nothing_are_counted(
+    extra: dict[str, Any], reason: str
+) -> None:
     counts = PreferenceCounts()
     assert list(reaction_labels(_mapped(_session(extra)), counts=counts)) == []
     assert counts.left_out == {reason: 1}
 
 
-def test_what_counts_as_praise_can_be_chosen():
+def test_what_counts_as_praise_can_be_chosen() -> None:
     session = _session(_reactions(("❓", "Hare")))
     (item,) = reaction_labels(_mapped(session), liked=(), disliked=["❓"])
     assert item.label["label"] is False
@@ -164,7 +180,7 @@ def test_what_counts_as_praise_can_be_chosen():
     )
 )
 @settings(max_examples=40, deadline=None)
-def test_the_counts_add_up(extras):
+def test_the_counts_add_up(extras: list[dict[str, Any]]) -> None:
     sessions = _mapped(*map(_session, extras))
     for make in (edit_preferences, reaction_labels):
         counts = PreferenceCounts()
@@ -174,7 +190,7 @@ def test_the_counts_add_up(extras):
         assert counts.answers == counts.given + counts.left_out.total()
 
 
-def test_pairs_are_written_as_openai_takes_them(tmp_path):
+def test_pairs_are_written_as_openai_takes_them(tmp_path: Path) -> None:
     sessions = _mapped(
         *(_session(_edited("Alwasy."), session_id=f"chat-{n}") for n in range(10))
     )
@@ -186,7 +202,7 @@ def test_pairs_are_written_as_openai_takes_them(tmp_path):
     assert rows[0]["preferred_output"] == [{"role": "assistant", "content": "Always."}]
 
 
-def test_pairs_and_labels_are_traced(tmp_path):
+def test_pairs_and_labels_are_traced(tmp_path: Path) -> None:
     session = _session({**_edited("Alwasy."), **_reactions(("❤️", "Hare"))})
     path = tmp_path / "set.jsonl"
     for make, name in ((edit_preferences, "trl-dpo"), (reaction_labels, "trl-kto")):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from langchain_chatexports.finetuning.examples import (
     ExampleCounts,
@@ -16,13 +17,16 @@ from langchain_chatexports.finetuning.provenance import (
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.conversations import conversation
 
+if TYPE_CHECKING:
+    from typing import Any
 
-def _prepared(*sessions, size=2, overlap=0):
+
+def _prepared(*sessions: Any, size: int = 2, overlap: int = 0) -> list[dict[str, Any]]:
     steps = MapAIMessages() | ChunkSessions(size=size, overlap=overlap)
     return steps.invoke(list(sessions))
 
 
-def test_traced_examples_are_the_plain_ones():
+def test_traced_examples_are_the_plain_ones() -> None:
     sessions = _prepared(conversation("Ready?", "Always.", "", "Go!", "Late again"))
     plain, with_origins = ExampleCounts(), ExampleCounts()
     assert [item.example for item in trace_examples(sessions, counts=with_origins)] == (
@@ -31,13 +35,13 @@ def test_traced_examples_are_the_plain_ones():
     assert plain == with_origins
 
 
-def test_the_tuner_takes_traced_examples():
+def test_the_tuner_takes_traced_examples() -> None:
     traced_ones = list(trace_examples(_prepared(conversation("Hi", "Ho", "So", "Oh"))))
     assert list(read_examples(traced_ones)) == [item.example for item in traced_ones]
     assert len(traced_ones) == 2
 
 
-def test_an_origin_names_the_messages_that_are_in_the_example():
+def test_an_origin_names_the_messages_that_are_in_the_example() -> None:
     session = conversation("Ready?", " ", "Set", "Always.", "Trailing")
     (item,) = trace_examples(MapAIMessages().invoke(session))
     assert item.origin.message_ids == (
@@ -48,7 +52,7 @@ def test_an_origin_names_the_messages_that_are_in_the_example():
     assert (item.origin.first, item.origin.last) == (1_700_000_000, 1_700_000_180)
 
 
-def test_leading_answers_that_are_left_out_are_not_in_the_origin():
+def test_leading_answers_that_are_left_out_are_not_in_the_origin() -> None:
     session = conversation("Opening", "Yes?", "Well", speakers=("Me", "Hare"))
     counts = ExampleCounts()
     (item,) = trace_examples(
@@ -60,7 +64,7 @@ def test_leading_answers_that_are_left_out_are_not_in_the_origin():
     assert counts.messages_in == counts.messages_out + 1
 
 
-def test_a_session_with_nothing_but_leading_answers_is_counted():
+def test_a_session_with_nothing_but_leading_answers_is_counted() -> None:
     counts = ExampleCounts()
     sessions = [
         conversation("Alone", "Still alone", speakers=("Me",)),
@@ -75,7 +79,7 @@ def test_a_session_with_nothing_but_leading_answers_is_counted():
     assert counts.sessions_left_out == {"leading": 1}
 
 
-def test_every_message_of_a_merged_run_is_traced():
+def test_every_message_of_a_merged_run_is_traced() -> None:
     session = conversation("One", "Two", "Yes", speakers=("Hare", "Hare", "Me"))
     steps = MergeChatRuns(max_gap=timedelta(hours=1)) | MapAIMessages()
     (item,) = trace_examples(steps.invoke(session))
@@ -83,7 +87,7 @@ def test_every_message_of_a_merged_run_is_traced():
     assert len(item.origin.message_ids) == 3
 
 
-def test_merging_twice_names_each_message_once():
+def test_merging_twice_names_each_message_once() -> None:
     session = conversation("One", "Two", "Yes", speakers=("Hare", "Hare", "Me"))
     (item,) = trace_examples(
         (MergeChatRuns() | MergeChatRuns() | MapAIMessages()).invoke(session)
@@ -91,7 +95,7 @@ def test_merging_twice_names_each_message_once():
     assert len(item.origin.message_ids) == 3
 
 
-def test_sessions_of_other_packages_have_an_unknown_session():
+def test_sessions_of_other_packages_have_an_unknown_session() -> None:
     session = conversation("Hi", "Ho")
     del session["metadata"]
     (item,) = trace_examples(MapAIMessages().invoke(session))
@@ -99,7 +103,7 @@ def test_sessions_of_other_packages_have_an_unknown_session():
     assert item.origin.senders == ("Hare", "Me")
 
 
-def test_an_origin_survives_its_dictionary():
+def test_an_origin_survives_its_dictionary() -> None:
     (item,) = trace_examples(
         MapAIMessages().invoke(conversation("Hi", "Ho", thread_id="chat"))
     )
@@ -107,17 +111,17 @@ def test_an_origin_survives_its_dictionary():
     assert ExampleOrigin.from_dict(UNKNOWN_ORIGIN.to_dict()) == UNKNOWN_ORIGIN
 
 
-def test_the_repr_shows_no_name_no_id_and_no_text():
+def test_the_repr_shows_no_name_no_id_and_no_text() -> None:
     (item,) = trace_examples(MapAIMessages().invoke(conversation("Hi", "Ho")))
     assert not any(text in repr(item) for text in ("Hare", "chat-1", "Hi", "Ho"))
 
 
-def test_plain_examples_get_the_unknown_origin():
+def test_plain_examples_get_the_unknown_origin() -> None:
     (item,) = traced([{"messages": [{"role": "user", "content": "Hi"}]}])
     assert item.origin is UNKNOWN_ORIGIN
 
 
-def test_others_in_the_system_prompt_are_everybody_but_the_ai():
+def test_others_in_the_system_prompt_are_everybody_but_the_ai() -> None:
     session = conversation(
         "Hi", "Ho", speakers=("Hare", "Me"), participants=["Hare", "Fox", "Me"]
     )
@@ -127,7 +131,7 @@ def test_others_in_the_system_prompt_are_everybody_but_the_ai():
     assert item.example["messages"][0]["content"] == "You are chatting with Hare, Fox."
 
 
-def test_others_are_the_senders_where_nobody_is_listed():
+def test_others_are_the_senders_where_nobody_is_listed() -> None:
     session = conversation("Hi", "Ho", participants=[])
     (item,) = trace_examples(MapAIMessages().invoke(session), system="{others}!")
     assert item.example["messages"][0]["content"] == "Hare!"

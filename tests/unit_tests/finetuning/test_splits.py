@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,13 @@ from langchain_chatexports.steps import ChunkSessions, MapAIMessages
 from langchain_chatexports.steps.split_sessions import SplitSessions
 from tests.unit_tests.builders.conversations import conversation
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from langchain_chatexports.finetuning.provenance import TracedExample
+
+
 DAY = 86_400
 START = 1_700_000_000
 
@@ -22,23 +30,23 @@ def _texts(session: int, length: int = 6) -> list[str]:
     return [f"{session}: what number {index} says" for index in range(length)]
 
 
-def _sessions(count: int = 10, length: int = 6):
+def _sessions(count: int = 10, length: int = 6) -> list[dict[str, Any]]:
     return [
         conversation(*_texts(n, length), session_id=f"chat-{n}", start=START + DAY * n)
         for n in range(count)
     ]
 
 
-def _traced(sessions, size=4, overlap=2):
+def _traced(sessions: Any, size: int = 4, overlap: int = 2) -> Iterator[Any]:
     steps = MapAIMessages() | ChunkSessions(size=size, overlap=overlap)
     return trace_examples(steps.invoke(sessions))
 
 
-def _ids(part):
+def _ids(part: list[TracedExample]) -> set[str]:
     return {item.origin.session_id for item in part}
 
 
-def test_the_newest_conversations_are_the_test():
+def test_the_newest_conversations_are_the_test() -> None:
     sessions = _sessions()
     splits = split_examples(_traced(reversed(sessions)), near=None)
     assert _ids(splits.test) == {"chat-9"}
@@ -46,7 +54,7 @@ def test_the_newest_conversations_are_the_test():
     assert len(_ids(splits.train)) == 8
 
 
-def test_no_message_is_on_both_sides():
+def test_no_message_is_on_both_sides() -> None:
     splits = split_examples(_traced(_sessions(), size=4, overlap=3), near=None)
     sides = [
         {mid for item in part for mid in item.origin.message_ids}
@@ -57,7 +65,7 @@ def test_no_message_is_on_both_sides():
     assert not sides[1] & sides[2]
 
 
-def test_parts_of_a_thread_are_conversations_of_their_own():
+def test_parts_of_a_thread_are_conversations_of_their_own() -> None:
     thread = conversation(*_texts(0))
     for n in range(1, 5):
         later = conversation(*_texts(n), start=START + DAY * n)
@@ -69,7 +77,7 @@ def test_parts_of_a_thread_are_conversations_of_their_own():
     assert splits.test[0].origin.thread_id == "chat-1"
 
 
-def test_sessions_that_share_a_message_stay_together():
+def test_sessions_that_share_a_message_stay_together() -> None:
     sessions = _sessions(6)
     shared = sessions[5]["messages"][0].model_copy()
     sessions[0]["messages"].insert(0, shared)
@@ -78,7 +86,7 @@ def test_sessions_that_share_a_message_stay_together():
     assert not {"chat-0", "chat-5"} & _ids(splits.test)
 
 
-def test_a_planted_near_copy_does_not_cross():
+def test_a_planted_near_copy_does_not_cross() -> None:
     story = "So I told the fox that the race would begin at noon, rain or shine."
     sessions = _sessions()
     sessions[1]["messages"][2].content = story
@@ -120,7 +128,9 @@ VARIANTS = (
     overlap=st.integers(0, 3),
 )
 @settings(max_examples=40, deadline=None)
-def test_no_copy_crosses_wherever_it_is_planted(places, overlap):
+def test_no_copy_crosses_wherever_it_is_planted(
+    places: list[tuple[int, int, str]], overlap: int
+) -> None:
     sessions = _sessions()
     for session, message, variant in places:
         sessions[session]["messages"][message].content = variant
@@ -133,7 +143,7 @@ def test_no_copy_crosses_wherever_it_is_planted(places, overlap):
     assert len(holding) <= 1
 
 
-def test_a_planted_copy_of_a_window_does_not_cross():
+def test_a_planted_copy_of_a_window_does_not_cross() -> None:
     sessions = _sessions()
     for copied, message in zip(
         sessions[2]["messages"], sessions[8]["messages"], strict=True
@@ -144,7 +154,7 @@ def test_a_planted_copy_of_a_window_does_not_cross():
     assert splits.left_out["near_duplicate"] == 2
 
 
-def test_the_validation_part_does_not_cross_into_the_test():
+def test_the_validation_part_does_not_cross_into_the_test() -> None:
     sessions = _sessions()
     for copied, message in zip(
         sessions[8]["messages"], sessions[9]["messages"], strict=True
@@ -155,13 +165,13 @@ def test_the_validation_part_does_not_cross_into_the_test():
     assert not splits.test
 
 
-def test_everyday_short_lines_may_be_on_both_sides():
+def test_everyday_short_lines_may_be_on_both_sides() -> None:
     sessions = _sessions()
     sessions[1]["messages"][2].content = sessions[9]["messages"][2].content = "ok"
     assert split_examples(_traced(sessions)).left_out.total() == 0
 
 
-def test_conversations_without_times_are_trained_on():
+def test_conversations_without_times_are_trained_on() -> None:
     sessions = _sessions()
     for message in sessions[9]["messages"]:
         del message.additional_kwargs["message_time"]
@@ -175,7 +185,9 @@ def test_conversations_without_times_are_trained_on():
     test=st.sampled_from([0, 0.1, 0.3, 0.6]),
 )
 @settings(max_examples=60, deadline=None)
-def test_the_counts_add_up_and_the_order_is_kept(sizes, validation, test):
+def test_the_counts_add_up_and_the_order_is_kept(
+    sizes: list[int], validation: float, test: float
+) -> None:
     sessions = [
         conversation(*_texts(n, size), session_id=f"{n}", start=START + DAY * n)
         for n, size in enumerate(sizes)
@@ -190,29 +202,29 @@ def test_the_counts_add_up_and_the_order_is_kept(sizes, validation, test):
     assert bool(splits.test) == bool(test)
 
 
-def test_too_few_conversations_are_an_error_with_the_remedy():
+def test_too_few_conversations_are_an_error_with_the_remedy() -> None:
     with pytest.raises(TrainingDataError, match="SplitSessions"):
         split_examples(_traced(_sessions(2)), near=None)
 
 
-def test_examples_without_origin_are_an_error():
+def test_examples_without_origin_are_an_error() -> None:
     examples = to_training_examples(MapAIMessages().invoke(_sessions()))
     with pytest.raises(TrainingDataError, match="trace_examples"):
         split_examples(examples)
 
 
 @pytest.mark.parametrize("shares", [(-0.1, 0.1), (0.5, 0.5)])
-def test_shares_must_leave_something_to_train_on(shares):
+def test_shares_must_leave_something_to_train_on(shares: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="shares"):
         split_examples([], validation=shares[0], test=shares[1])
 
 
-def test_only_time_is_known():
+def test_only_time_is_known() -> None:
     with pytest.raises(ValueError, match="time"):
         split_examples([], by="luck")
 
 
-def test_the_repr_shows_counts_only():
+def test_the_repr_shows_counts_only() -> None:
     splits = split_examples(_traced(_sessions()), near=None)
     assert "what number" not in repr(splits)
     assert "'train': 16" in repr(splits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import openai
 import pytest
@@ -14,17 +15,26 @@ from langchain_chatexports.local_server.service import LocalService
 from langchain_chatexports.local_server.storage import DataDirectory
 from tests.unit_tests.builders.tiny_base import write_tiny_base
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from typing import Any
+
+    from openai import OpenAI
+    from openai.types.fine_tuning.fine_tuning_job import FineTuningJob
+
+
 KEY = "a-key-for-tests-only-0123"
 
 
 @pytest.fixture(scope="session")
-def tiny_base(tmp_path_factory):
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_base(tmp_path_factory.mktemp("bases") / "tiny")
 
 
 @pytest.fixture(scope="session")
-def make_service(tiny_base):
-    def make(root, *, base=tiny_base, **options):
+def make_service(tiny_base: Path) -> Callable[..., Any]:
+    def make(root: Path, *, base: Path = tiny_base, **options: Any) -> LocalService:
         data = DataDirectory(root)
         data.prepare()
         options = {"base": str(base), "base_model": "tiny", **options}
@@ -36,26 +46,26 @@ def make_service(tiny_base):
 
 
 @pytest.fixture
-def service(make_service, tmp_path):
+def service(make_service: Callable[..., Any], tmp_path: Path) -> LocalService:
     made = make_service(tmp_path / "data", aliases={"gpt-3.5-turbo": "tiny"})
     # Jobs stay queued: these tests are about what is accepted.
     made.queue.start = lambda: None
     return made
 
 
-def asking(service, key=KEY, **options):
+def asking(service: LocalService, key: str | None = KEY, **options: Any) -> TestClient:
     app = create_app(service, api_key=KEY)
     headers = {"authorization": f"Bearer {key}"} if key else {}
     return TestClient(app, base_url="http://127.0.0.1", headers=headers, **options)
 
 
 @pytest.fixture
-def http(service):
+def http(service: LocalService) -> Iterator[TestClient]:
     with asking(service) as client:
         yield client
 
 
-def openai_client(http):
+def openai_client(http: TestClient) -> OpenAI:
     # openai 2 and older starlettes stand on httpx, newer ones on httpx2.
     if not isinstance(http, openai.DefaultHttpxClient.__mro__[1]):
         pytest.skip("openai and starlette of different ages take no common client")
@@ -65,11 +75,11 @@ def openai_client(http):
 
 
 @pytest.fixture
-def client(http):
+def client(http: TestClient) -> OpenAI:
     return openai_client(http)
 
 
-def wait_for(job_id, client, *, seconds=120):
+def wait_for(job_id: str, client: OpenAI, *, seconds: int = 120) -> FineTuningJob:
     deadline = time.monotonic() + seconds
     while True:
         job = client.fine_tuning.jobs.retrieve(job_id)

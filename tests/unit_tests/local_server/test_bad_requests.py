@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit_tests.local_server.conftest import asking
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from httpx2 import Response
+    from starlette.testclient import TestClient
+
 
 _ALLOWED = {200, 400, 403, 404, 405, 429}
 _ROUTES = (
@@ -79,7 +88,7 @@ _IDS = st.one_of(
 
 
 @st.composite
-def _changed(draw, body):
+def _changed(draw: Callable[..., Any], body: dict[str, Any]) -> bytes | None:
     """Change, drop, add or nest one part of a good body, at any depth."""
     body = json.loads(json.dumps(body))
     place, path = body, draw(st.sampled_from(sorted(body)))
@@ -113,14 +122,16 @@ _SETTINGS = settings(
 
 
 @pytest.fixture(scope="module")
-def open_http(make_service, tmp_path_factory):
+def open_http(
+    make_service: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TestClient]:
     service = make_service(tmp_path_factory.mktemp("any") / "data")
     service.queue.start = lambda: None
     with asking(service) as http:
         yield http
 
 
-def _check(response):
+def _check(response: Response) -> None:
     assert response.status_code in _ALLOWED, response.text
     if response.status_code != 200:
         error = response.json()["error"]
@@ -128,7 +139,7 @@ def _check(response):
         assert isinstance(error["message"], str)
 
 
-def _quoted(text):
+def _quoted(text: str) -> str:
     from urllib.parse import quote
 
     return quote(text, safe="", errors="surrogatepass")
@@ -136,7 +147,9 @@ def _quoted(text):
 
 @_SETTINGS
 @given(st.sampled_from(_ROUTES), _IDS, _BODIES)
-def test_any_body_on_any_route(open_http, route, name, body):
+def test_any_body_on_any_route(
+    open_http: TestClient, route: tuple[str, str], name: str, body: bytes
+) -> None:
     method, path = route
     url = path.replace("{id}", _quoted(name))
     _check(open_http.request(method, url, content=body))
@@ -146,7 +159,9 @@ def test_any_body_on_any_route(open_http, route, name, body):
 @given(
     st.sampled_from([route for route in _ROUTES if route[0] == "POST"][-3:]), _BODIES
 )
-def test_any_body_where_bodies_are_read(open_http, route, body):
+def test_any_body_where_bodies_are_read(
+    open_http: TestClient, route: tuple[str, str], body: bytes
+) -> None:
     _check(open_http.request(*route, content=body))
 
 
@@ -159,7 +174,9 @@ def test_any_body_where_bodies_are_read(open_http, route, body):
         _TEXT,
     ),
 )
-def test_any_query_on_any_list(open_http, route, name, query):
+def test_any_query_on_any_list(
+    open_http: TestClient, route: tuple[str, str], name: str, query: dict[str, Any]
+) -> None:
     url = route[1].replace("{id}", _quoted(name))
     parts = "&".join(f"{_quoted(key)}={_quoted(text)}" for key, text in query.items())
     _check(open_http.get(f"{url}?{parts}"))
@@ -167,7 +184,7 @@ def test_any_query_on_any_list(open_http, route, name, query):
 
 @pytest.mark.parametrize("depth", [100, 400, 900, 5_000])
 @pytest.mark.parametrize("key", ["tool_calls", "function_call", "content", "audio"])
-def test_any_depth_is_a_400(open_http, depth, key):
+def test_any_depth_is_a_400(open_http: TestClient, depth: int, key: str) -> None:
     nested = '{"a":' * depth + "1" + "}" * depth
     if key == "tool_calls":
         nested = f"[{nested}]"

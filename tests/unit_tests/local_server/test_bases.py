@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
@@ -28,8 +29,12 @@ from langchain_chatexports.local_server.bases import (
 )
 from langchain_chatexports.local_server.known_bases import machine_memory
 
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
 
-def test_a_directory_is_named_by_its_last_part(tiny_base):
+
+def test_a_directory_is_named_by_its_last_part(tiny_base: Path) -> None:
     found = describe_base(tiny_base)
     assert (found.name, found.kind, found.source) == (
         "tiny",
@@ -43,8 +48,8 @@ def test_a_directory_is_named_by_its_last_part(tiny_base):
 
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors", "tokenizer"])
 def test_an_incomplete_directory_is_refused_by_what_is_missing(
-    tiny_base, tmp_path, missing
-):
+    tiny_base: Path, tmp_path: Path, missing: str
+) -> None:
     shutil.copytree(tiny_base, tmp_path / "part")
     for path in (tmp_path / "part").glob(f"{missing}*"):
         path.unlink()
@@ -55,7 +60,9 @@ def test_an_incomplete_directory_is_refused_by_what_is_missing(
 @pytest.mark.parametrize(
     "base", ["no/such/folder/here", "missing.gguf", "", "..", "../x", "a/b/", "a b/c"]
 )
-def test_what_is_no_base_is_refused_with_a_remedy(base, monkeypatch, tmp_path):
+def test_what_is_no_base_is_refused_with_a_remedy(
+    base: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(LocalServerError, match="Give"):
         describe_base(base)
@@ -70,18 +77,20 @@ def test_what_is_no_base_is_refused_with_a_remedy(base, monkeypatch, tmp_path):
         ("plain.gguf", "plain"),
     ],
 )
-def test_a_gguf_file_is_named_without_its_quantization(tmp_path, file, name):
+def test_a_gguf_file_is_named_without_its_quantization(
+    tmp_path: Path, file: str, name: str
+) -> None:
     (tmp_path / file).write_bytes(b"GGUF")
     found = describe_base(tmp_path / file)
     assert (found.name, found.kind) == (name, "gguf")
 
 
-def test_a_hub_id_is_named_by_its_model():
+def test_a_hub_id_is_named_by_its_model() -> None:
     found = describe_base("Qwen/Qwen2.5-0.5B-Instruct")
     assert (found.name, found.kind) == ("Qwen2.5-0.5B-Instruct", "hub")
 
 
-def test_the_default_says_its_size_licence_and_that_it_is_a_toy():
+def test_the_default_says_its_size_licence_and_that_it_is_a_toy() -> None:
     found = describe_default_base()
     assert found.name == "SmolLM2-135M-Instruct"
     assert found.licence == "Apache-2.0"
@@ -89,19 +98,23 @@ def test_the_default_says_its_size_licence_and_that_it_is_a_toy():
     assert found.is_default_toy
 
 
-def test_without_the_wheel_the_default_is_the_hubs(monkeypatch):
+def test_without_the_wheel_the_default_is_the_hubs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(bases, "_WHEEL", "no-such-distribution-anywhere")
     found = describe_base(None)
     assert (found.kind, found.source) == ("hub", DEFAULT_HUB_ID)
     assert (found.licence, found.is_default_toy) == ("Apache-2.0", True)
 
 
-def test_another_release_of_the_wheel_is_not_taken(monkeypatch):
+def test_another_release_of_the_wheel_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(bases, "_WHEEL_VERSION", "0.0.0")
     assert describe_default_base().kind == "hub"
 
 
-def test_a_wheel_with_another_model_inside_is_refused(tmp_path):
+def test_a_wheel_with_another_model_inside_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "model.gguf"
     file.write_bytes(b"GGUF")
     found = bases.BaseDescription("model", "wheel", str(file), 4)
@@ -110,8 +123,8 @@ def test_a_wheel_with_another_model_inside_is_refused(tmp_path):
 
 
 def test_only_a_hub_model_that_is_not_here_has_to_be_fetched(
-    tiny_base, monkeypatch, tmp_path
-):
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
@@ -122,13 +135,15 @@ def test_only_a_hub_model_that_is_not_here_has_to_be_fetched(
     assert not needs_download(describe_base(tiny_base))
 
 
-def test_the_signature_tells_bases_of_other_measures_apart(tiny_base, tmp_path):
+def test_the_signature_tells_bases_of_other_measures_apart(
+    tiny_base: Path, tmp_path: Path
+) -> None:
     assert signature_of(tiny_base).startswith("llama-32-2-")
     (tmp_path / "config.json").write_text('{"text_config": {"hidden_size": 5}}')
     assert signature_of(tmp_path) == "-5--"
 
 
-def test_known_bases_are_hub_ids_smallest_first():
+def test_known_bases_are_hub_ids_smallest_first() -> None:
     known = list_bases()
     sizes = [base.parameters for base in known]
     assert sizes == sorted(sizes)
@@ -147,11 +162,13 @@ def test_known_bases_are_hub_ids_smallest_first():
         (128, "Qwen2.5-7B-Instruct"),
     ],
 )
-def test_the_suggested_base_takes_half_of_the_memory_at_most(gigabytes, name):
+def test_the_suggested_base_takes_half_of_the_memory_at_most(
+    gigabytes: int, name: str
+) -> None:
     assert suggest_base(gigabytes * 10**9).hub_id.endswith(name)
 
 
-def test_this_machine_gets_a_suggestion():
+def test_this_machine_gets_a_suggestion() -> None:
     assert machine_memory() > 10**8
     assert suggest_base() in list_bases()
 
@@ -166,9 +183,12 @@ def test_this_machine_gets_a_suggestion():
     ],
 )
 def test_why_a_base_could_not_be_fetched_is_said_in_a_sentence(
-    error, words, monkeypatch, capsys
-):
-    def refuse(_):
+    error: Any,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refuse(_: str) -> None:
         raise error
 
     order = b'{"kind": "hub", "source": "a/b"}'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import openai
 import pytest
@@ -18,15 +19,28 @@ from langchain_chatexports.local_server.chat import _order
 from langchain_chatexports.local_server.generation import Engine, EngineBusyError, Order
 from langchain_chatexports.local_server.schemas import ChatRequest
 
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from openai import OpenAI, Stream
+    from openai.types.chat.chat_completion import ChatCompletion
+    from starlette.testclient import TestClient
+
+    from langchain_chatexports.local_server.service import LocalService
+
+
 _HELLO = [{"role": "user", "content": "Are you ready for the race?"}]
 
 
-def _ask(client, messages=_HELLO, **options):
+def _ask(
+    client: OpenAI, messages: list[dict[str, Any]] = _HELLO, **options: Any
+) -> ChatCompletion | Stream | None:
     options = {"model": "tiny", "max_tokens": 12, "seed": 1, **options}
     return client.chat.completions.create(messages=messages, **options)
 
 
-def test_an_answer_comes_with_its_usage(client):
+def test_an_answer_comes_with_its_usage(client: OpenAI) -> None:
     answer = _ask(client)
     assert answer.model == "tiny"
     assert answer.choices[0].message.role == "assistant"
@@ -35,11 +49,11 @@ def test_an_answer_comes_with_its_usage(client):
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + 12
 
 
-def test_an_alias_answers_as_the_base(client):
+def test_an_alias_answers_as_the_base(client: OpenAI) -> None:
     assert _ask(client, model="gpt-3.5-turbo").model == "tiny"
 
 
-def test_a_stream_gives_the_same_text_in_parts(client):
+def test_a_stream_gives_the_same_text_in_parts(client: OpenAI) -> None:
     whole = _ask(client).choices[0].message.content
     chunks = list(_ask(client, stream=True))
     assert "".join(c.choices[0].delta.content or "" for c in chunks) == whole
@@ -48,41 +62,43 @@ def test_a_stream_gives_the_same_text_in_parts(client):
     assert len(chunks) > 3
 
 
-def test_a_stream_tells_its_usage_if_asked(client):
+def test_a_stream_tells_its_usage_if_asked(client: OpenAI) -> None:
     chunks = list(_ask(client, stream=True, stream_options={"include_usage": True}))
     assert chunks[-1].usage.completion_tokens == 12
     assert chunks[-1].choices == []
     assert all(chunk.usage is None for chunk in chunks[:-1])
 
 
-def test_a_stream_ends_with_done(http):
+def test_a_stream_ends_with_done(http: TestClient) -> None:
     body = {"model": "tiny", "messages": _HELLO, "stream": True, "max_tokens": 2}
     lines = http.post("/v1/chat/completions", json=body).text.strip().split("\n\n")
     assert lines[-1] == "data: [DONE]"
     assert all(json.loads(line[len("data: ") :]) for line in lines[:-1])
 
 
-def test_the_same_seed_gives_the_same_answer(client):
+def test_the_same_seed_gives_the_same_answer(client: OpenAI) -> None:
     assert (
         _ask(client, seed=5).choices[0].message.content
         == _ask(client, seed=5).choices[0].message.content
     )
 
 
-def test_another_seed_gives_another_answer(client):
+def test_another_seed_gives_another_answer(client: OpenAI) -> None:
     answers = {_ask(client, seed=seed).choices[0].message.content for seed in range(4)}
     assert len(answers) > 1
 
 
 @pytest.mark.parametrize("cold", [{"temperature": 0}, {"top_p": 0}])
-def test_cold_answers_do_not_depend_on_the_seed(client, cold):
+def test_cold_answers_do_not_depend_on_the_seed(
+    client: OpenAI, cold: dict[str, Any]
+) -> None:
     answers = {
         _ask(client, seed=seed, **cold).choices[0].message.content for seed in range(3)
     }
     assert len(answers) == 1
 
 
-def test_a_stop_ends_the_answer_before_it(client):
+def test_a_stop_ends_the_answer_before_it(client: OpenAI) -> None:
     whole = _ask(client).choices[0].message.content
     stop = whole[3:5]
     answer = _ask(client, stop=[stop]).choices[0]
@@ -93,25 +109,27 @@ def test_a_stop_ends_the_answer_before_it(client):
     assert text == answer.message.content
 
 
-def test_the_newer_name_of_the_limit_is_taken(client):
+def test_the_newer_name_of_the_limit_is_taken(client: OpenAI) -> None:
     answer = _ask(client, max_tokens=None, max_completion_tokens=3)
     assert answer.usage.completion_tokens == 3
 
 
-def test_an_answer_is_never_longer_than_the_models_memory(service):
+def test_an_answer_is_never_longer_than_the_models_memory(
+    service: LocalService,
+) -> None:
     long = [{"role": "user", "content": "race " * 400}]
     asked = ChatRequest(model="tiny", messages=long)
     order = _order(service, asked)
     assert len(order.prompt) + order.max_tokens == 512
 
 
-def test_messages_beyond_the_models_memory_are_refused(client):
+def test_messages_beyond_the_models_memory_are_refused(client: OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="at most 512 tokens") as caught:
         _ask(client, [{"role": "user", "content": "race " * 600}])
     assert caught.value.code == "context_length_exceeded"
 
 
-def test_text_in_parts_names_and_roles_are_understood(client):
+def test_text_in_parts_names_and_roles_are_understood(client: OpenAI) -> None:
     parts = [{"type": "text", "text": "hello"}]
     messages = [
         {"role": "developer", "content": "be kind"},
@@ -123,7 +141,7 @@ def test_text_in_parts_names_and_roles_are_understood(client):
 
 
 @pytest.mark.parametrize("model", ["gpt-4", "/etc/passwd", "../x", "ft:tiny:local::0"])
-def test_a_model_that_is_not_served_is_a_404(client, model):
+def test_a_model_that_is_not_served_is_a_404(client: OpenAI, model: str) -> None:
     with pytest.raises(openai.NotFoundError) as caught:
         _ask(client, model=model)
     assert caught.value.code == "model_not_found"
@@ -173,7 +191,7 @@ def test_a_model_that_is_not_served_is_a_404(client, model):
         {"model": 5},
     ],
 )
-def test_what_is_not_served_is_a_400(http, change):
+def test_what_is_not_served_is_a_400(http: TestClient, change: dict[str, Any]) -> None:
     body = {"model": "tiny", "messages": _HELLO, "max_tokens": 1, **change}
     response = http.post("/v1/chat/completions", json=body)
     assert response.status_code == 400, response.text
@@ -197,12 +215,14 @@ def test_what_is_not_served_is_a_400(http, change):
         {"stop": ""},
     ],
 )
-def test_what_asks_for_nothing_special_is_taken(http, change):
+def test_what_asks_for_nothing_special_is_taken(
+    http: TestClient, change: dict[str, Any]
+) -> None:
     body = {"model": "tiny", "messages": _HELLO, "max_tokens": 1, **change}
     assert http.post("/v1/chat/completions", json=body).status_code == 200
 
 
-def test_half_a_surrogate_pair_is_no_harm(http):
+def test_half_a_surrogate_pair_is_no_harm(http: TestClient) -> None:
     body = {
         "model": "tiny",
         "max_tokens": 1,
@@ -212,15 +232,17 @@ def test_half_a_surrogate_pair_is_no_harm(http):
     assert response.status_code == 200
 
 
-def test_infinity_is_no_temperature(http):
+def test_infinity_is_no_temperature(http: TestClient) -> None:
     text = b'{"model":"tiny","messages":[{"role":"user","content":"a"}],"temperature":'
     for number in (b"1e999}", b"NaN}", b"Infinity}"):
         response = http.post("/v1/chat/completions", content=text + number)
         assert response.status_code == 400
 
 
-def test_too_many_waiting_chats_are_a_429(client, service, monkeypatch):
-    def full(*_):
+def test_too_many_waiting_chats_are_a_429(
+    client: OpenAI, service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
         raise EngineBusyError
 
     monkeypatch.setattr(service.engine, "submit", full)
@@ -228,7 +250,7 @@ def test_too_many_waiting_chats_are_a_429(client, service, monkeypatch):
         _ask(client)
 
 
-def test_the_engine_takes_no_more_than_its_bound(tiny_base):
+def test_the_engine_takes_no_more_than_its_bound(tiny_base: Path) -> None:
     engine = Engine(tiny_base, threads=1, most_waiting=2)
     engine._start_thread = lambda: None
     for _ in range(2):
@@ -237,32 +259,34 @@ def test_the_engine_takes_no_more_than_its_bound(tiny_base):
         engine.submit(Order([1], 1), lambda _: None)
 
 
-def test_a_cancelled_chat_makes_room(tiny_base):
+def test_a_cancelled_chat_makes_room(tiny_base: Path) -> None:
     engine = Engine(tiny_base, threads=1, most_waiting=1)
     engine._start_thread = lambda: None
     engine.submit(Order([1], 1), lambda _: None).cancel()
     engine.submit(Order([1], 1), lambda _: None)
 
 
-def test_models_are_the_base_and_its_aliases(client):
+def test_models_are_the_base_and_its_aliases(client: OpenAI) -> None:
     listed = [model.id for model in client.models.list()]
     assert listed == ["tiny", "gpt-3.5-turbo"]
     assert client.models.retrieve("tiny").owned_by == "local"
 
 
 @pytest.mark.parametrize("name", ["tiny", "gpt-3.5-turbo"])
-def test_the_base_cannot_be_deleted(client, name):
+def test_the_base_cannot_be_deleted(client: OpenAI, name: str) -> None:
     with pytest.raises(openai.PermissionDeniedError):
         client.models.delete(name)
 
 
 @pytest.mark.parametrize("name", ["x", "..%2F..", "a/b/c", "ft:tiny:local:x:0123"])
-def test_a_model_that_is_not_there_is_a_404(http, name):
+def test_a_model_that_is_not_there_is_a_404(http: TestClient, name: str) -> None:
     assert http.get(f"/v1/models/{name}").status_code == 404
     assert http.delete(f"/v1/models/{name}").status_code == 404
 
 
-def test_a_server_inside_the_process_needs_no_port(tiny_base, tmp_path):
+def test_a_server_inside_the_process_needs_no_port(
+    tiny_base: Path, tmp_path: Path
+) -> None:
     settings = ServerSettings(base=str(tiny_base), data_dir=str(tmp_path / "data"))
     with serve_in_process(settings) as server:
         model = ChatOpenAI(
@@ -276,7 +300,9 @@ def test_a_server_inside_the_process_needs_no_port(tiny_base, tmp_path):
         assert server.api_key not in repr(server)
 
 
-def test_a_directory_is_used_by_one_server_only(tiny_base, tmp_path, monkeypatch):
+def test_a_directory_is_used_by_one_server_only(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(opening, "_LOCK_WAIT_SECONDS", 0.1)
     settings = ServerSettings(base=str(tiny_base), data_dir=str(tmp_path / "data"))
     with (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from typing import TYPE_CHECKING
 
 import openai
 import pytest
@@ -12,14 +13,27 @@ from langchain_chatexports.local_server import files as files_module
 from langchain_chatexports.local_server.files import FileStore
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from openai import OpenAI
+    from openai.types.file_object import FileObject
+    from starlette.testclient import TestClient
+
+    from langchain_chatexports.local_server.service import LocalService
+
+
 _CONTENT = as_jsonl(dialogues(2))
 
 
-def _upload(client, content=_CONTENT, **options):
+def _upload(
+    client: OpenAI, content: bytes = _CONTENT, **options: Any
+) -> FileObject | None:
     return client.files.create(file=io.BytesIO(content), purpose="fine-tune", **options)
 
 
-def test_an_upload_is_processed_at_once(client):
+def test_an_upload_is_processed_at_once(client: OpenAI) -> None:
     created = _upload(client)
     assert created.id.startswith("file-")
     assert (created.status, created.filename) == ("processed", "upload")
@@ -27,17 +41,17 @@ def test_an_upload_is_processed_at_once(client):
     assert client.files.retrieve(created.id) == created
 
 
-def test_the_content_comes_back_byte_for_byte(client):
+def test_the_content_comes_back_byte_for_byte(client: OpenAI) -> None:
     assert client.files.content(_upload(client).id).content == _CONTENT
 
 
-def test_a_name_with_a_path_keeps_its_last_part_only(client):
+def test_a_name_with_a_path_keeps_its_last_part_only(client: OpenAI) -> None:
     upload = ("../../etc/x.jsonl", _CONTENT)
     created = client.files.create(file=upload, purpose="fine-tune")
     assert created.filename == "x.jsonl"
 
 
-def test_files_are_listed_newest_first_and_by_pages(client):
+def test_files_are_listed_newest_first_and_by_pages(client: OpenAI) -> None:
     ids = [_upload(client).id for _ in range(3)]
     assert [file.id for file in client.files.list()] == ids[::-1]
     assert [file.id for file in client.files.list(limit=1)] == ids[::-1]
@@ -45,7 +59,7 @@ def test_files_are_listed_newest_first_and_by_pages(client):
     assert list(client.files.list(purpose="assistants")) == []
 
 
-def test_a_deleted_file_is_gone_from_the_disk(client, tmp_path):
+def test_a_deleted_file_is_gone_from_the_disk(client: OpenAI, tmp_path: Path) -> None:
     created = _upload(client, as_jsonl(dialogues(2, mark="MARKED")))
     assert client.files.delete(created.id).deleted
     with pytest.raises(openai.NotFoundError):
@@ -54,7 +68,9 @@ def test_a_deleted_file_is_gone_from_the_disk(client, tmp_path):
     assert not any(b"MARKED" in path.read_bytes() for path in files)
 
 
-def test_a_file_is_deleted_when_its_time_is_over(client, monkeypatch, tmp_path):
+def test_a_file_is_deleted_when_its_time_is_over(
+    client: OpenAI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     created = _upload(client, expires_after={"anchor": "created_at", "seconds": 3600})
     assert created.expires_at == created.created_at + 3600
     later = time.time() + 3601
@@ -63,7 +79,9 @@ def test_a_file_is_deleted_when_its_time_is_over(client, monkeypatch, tmp_path):
     assert not list((tmp_path / "data" / "files").iterdir())
 
 
-def test_files_are_there_again_after_a_restart(client, service):
+def test_files_are_there_again_after_a_restart(
+    client: OpenAI, service: LocalService
+) -> None:
     created = _upload(client)
     again = FileStore(service.files._data)
     assert again.get(created.id)["bytes"] == created.bytes
@@ -80,23 +98,25 @@ def test_files_are_there_again_after_a_restart(client, service):
         b"[" * 100_000,
     ],
 )
-def test_what_is_no_json_lines_is_refused_and_not_kept(client, content, tmp_path):
+def test_what_is_no_json_lines_is_refused_and_not_kept(
+    client: OpenAI, content: bytes, tmp_path: Path
+) -> None:
     with pytest.raises(openai.BadRequestError, match="JSONL"):
         _upload(client, content)
     assert not list((tmp_path / "data" / "files").iterdir())
 
 
-def test_the_refusal_names_the_line_and_no_text(client):
+def test_the_refusal_names_the_line_and_no_text(client: OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="Line 2 is") as caught:
         _upload(client, b'{"messages": []}\nsecret words\n')
     assert "secret" not in str(caught.value)
 
 
-def test_a_byte_order_mark_is_no_harm(client):
+def test_a_byte_order_mark_is_no_harm(client: OpenAI) -> None:
     _upload(client, b"\xef\xbb\xbf" + _CONTENT)
 
 
-def test_a_line_may_hold_a_line_separator_of_unicode(client):
+def test_a_line_may_hold_a_line_separator_of_unicode(client: OpenAI) -> None:
     _upload(client, '{"a": "one\u2028two\x85three"}\n'.encode())
 
 
@@ -129,7 +149,9 @@ def test_a_line_may_hold_a_line_separator_of_unicode(client):
         {"files": [("file", ("a", _CONTENT)), ("file", ("b", _CONTENT))]},
     ],
 )
-def test_a_form_that_is_no_upload_is_a_400(http, form):
+def test_a_form_that_is_no_upload_is_a_400(
+    http: TestClient, form: dict[str, Any]
+) -> None:
     response = http.post("/v1/files", **form)
     assert response.status_code == 400
     assert response.json()["error"]["message"]
@@ -139,7 +161,7 @@ def test_a_form_that_is_no_upload_is_a_400(http, form):
     "name",
     ["x", "file-1", "..%2F..%2Fsecret", "file-" + "g" * 24, "file-" + "0" * 24, "%00"],
 )
-def test_an_id_that_is_none_is_a_404(http, name):
+def test_an_id_that_is_none_is_a_404(http: TestClient, name: str) -> None:
     for call in (
         http.get(f"/v1/files/{name}"),
         http.get(f"/v1/files/{name}/content"),
@@ -161,7 +183,7 @@ def test_an_id_that_is_none_is_a_404(http, name):
         "order=up",
     ],
 )
-def test_a_bad_query_is_a_400(http, query):
+def test_a_bad_query_is_a_400(http: TestClient, query: str) -> None:
     response = http.get(f"/v1/files?{query}")
     assert response.status_code == 400
     assert response.json()["error"]["param"] == query.split("=")[0]

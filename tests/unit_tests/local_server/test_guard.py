@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from typing import TYPE_CHECKING
 
 import pytest
 from starlette.testclient import TestClient
@@ -12,15 +13,24 @@ from langchain_chatexports.local_server.app import create_app
 from langchain_chatexports.local_server.errors import ApiError
 from tests.unit_tests.local_server.conftest import KEY, asking
 
+if TYPE_CHECKING:
+    from typing import Any
 
-def _error(response):
+    from httpx2 import Response
+
+    from langchain_chatexports.local_server.service import LocalService
+
+
+def _error(response: Response) -> dict[str, Any]:
     error = response.json()["error"]
     assert set(error) == {"message", "type", "param", "code"}
     return error
 
 
 @pytest.mark.parametrize("key", [None, "", "wrong", KEY + "x", KEY[:-1], "ü"])
-def test_without_the_key_nothing_is_told(service, key):
+def test_without_the_key_nothing_is_told(
+    service: LocalService, key: str | None
+) -> None:
     with asking(service, key=None) as http:
         headers = {} if key is None else {b"authorization": f"Bearer {key}".encode()}
         response = http.get("/v1/models", headers=headers)
@@ -28,7 +38,7 @@ def test_without_the_key_nothing_is_told(service, key):
     assert _error(response)["code"] == "invalid_api_key"
 
 
-def test_the_key_is_asked_for_before_the_route_is_known(service):
+def test_the_key_is_asked_for_before_the_route_is_known(service: LocalService) -> None:
     with asking(service, key=None) as http:
         assert http.get("/nowhere").status_code == 401
 
@@ -37,7 +47,7 @@ def test_the_key_is_asked_for_before_the_route_is_known(service):
     "host",
     ["evil.example", "127.0.0.1.evil.example", "127.0.0.1@evil", "", "127.0.0.1:x"],
 )
-def test_a_foreign_host_is_refused(http, host):
+def test_a_foreign_host_is_refused(http: TestClient, host: str) -> None:
     response = http.get("/v1/models", headers={"host": host})
     assert response.status_code == 400
     assert _error(response)["code"] == "invalid_host"
@@ -46,54 +56,62 @@ def test_a_foreign_host_is_refused(http, host):
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "127.0.0.1:8000", "localhost:1", "LOCALHOST", "[::1]:80"]
 )
-def test_its_own_names_are_answered(http, host):
+def test_its_own_names_are_answered(http: TestClient, host: str) -> None:
     assert http.get("/v1/models", headers={"host": host}).status_code == 200
 
 
-def test_the_address_that_it_was_told_to_listen_on_is_its_own(service):
+def test_the_address_that_it_was_told_to_listen_on_is_its_own(
+    service: LocalService,
+) -> None:
     app = create_app(service, api_key=KEY, host="192.168.0.7")
     headers = {"authorization": f"Bearer {KEY}"}
     with TestClient(app, base_url="http://192.168.0.7", headers=headers) as http:
         assert http.get("/v1/models").status_code == 200
 
 
-def test_an_unknown_route_is_a_404_in_openais_shape(http):
+def test_an_unknown_route_is_a_404_in_openais_shape(http: TestClient) -> None:
     response = http.get("/v1/nowhere")
     assert response.status_code == 404
     _error(response)
 
 
-def test_a_wrong_method_is_a_405_in_openais_shape(http):
+def test_a_wrong_method_is_a_405_in_openais_shape(http: TestClient) -> None:
     response = http.put("/v1/models")
     assert response.status_code == 405
     _error(response)
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json"])
-def test_there_are_no_pages_for_a_browser(http, path):
+def test_there_are_no_pages_for_a_browser(http: TestClient, path: str) -> None:
     assert http.get(path).status_code == 404
 
 
-def test_no_other_site_is_let_in(http):
+def test_no_other_site_is_let_in(http: TestClient) -> None:
     response = http.get("/v1/models", headers={"origin": "https://evil.example"})
     assert "access-control-allow-origin" not in response.headers
 
 
-def test_a_body_that_says_it_is_too_large_is_refused(http, monkeypatch):
+def test_a_body_that_says_it_is_too_large_is_refused(
+    http: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(guard, "MAX_JSON_BYTES", 100)
     response = http.post("/v1/chat/completions", content=b"x" * 101)
     assert response.status_code == 400
     assert _error(response)["code"] == "body_too_large"
 
 
-def test_a_body_that_does_not_say_so_is_refused_too(http, monkeypatch):
+def test_a_body_that_does_not_say_so_is_refused_too(
+    http: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(guard, "MAX_JSON_BYTES", 100)
     response = http.post("/v1/chat/completions", content=(b"x" for _ in range(101)))
     assert response.status_code == 400
     assert _error(response)["code"] == "body_too_large"
 
 
-def test_an_upload_may_be_larger_than_other_bodies(http, monkeypatch):
+def test_an_upload_may_be_larger_than_other_bodies(
+    http: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(guard, "MAX_JSON_BYTES", 10)
     response = http.post(
         "/v1/files", files={"file": ("a", b"{}\n" * 50)}, data={"purpose": "fine-tune"}
@@ -101,8 +119,13 @@ def test_an_upload_may_be_larger_than_other_bodies(http, monkeypatch):
     assert response.status_code == 200
 
 
-def test_a_defect_shows_no_page_and_logs_no_text(http, service, monkeypatch, caplog):
-    def broken():
+def test_a_defect_shows_no_page_and_logs_no_text(
+    http: TestClient,
+    service: LocalService,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken() -> None:
         msg = "secret words"
         raise KeyError(msg)
 
@@ -114,8 +137,10 @@ def test_a_defect_shows_no_page_and_logs_no_text(http, service, monkeypatch, cap
     assert "KeyError" in caplog.text
 
 
-def test_a_full_disk_is_said_in_a_sentence(http, service, monkeypatch):
-    def full(*_, **__):
+def test_a_full_disk_is_said_in_a_sentence(
+    http: TestClient, service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(service.files, "create", full)
@@ -126,5 +151,5 @@ def test_a_full_disk_is_said_in_a_sentence(http, service, monkeypatch):
     assert "disk" in _error(response)["message"]
 
 
-def test_a_refusal_tells_when_to_come_back():
+def test_a_refusal_tells_when_to_come_back() -> None:
     assert ApiError("busy", status=429).response().headers["retry-after"] == "1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,8 +14,11 @@ from langchain_chatexports.local_server.schemas import (
     parse_body,
 )
 
+if TYPE_CHECKING:
+    from typing import Any
 
-def refusal(kind, **changes):
+
+def refusal(kind: type[JobRequest | ChatRequest], **changes: Any) -> ApiError:
     body = {
         JobRequest: {"model": "tiny", "training_file": "file-1"},
         ChatRequest: {"model": "tiny", "messages": [{"role": "user"}]},
@@ -59,13 +63,15 @@ def refusal(kind, **changes):
         ({"seed": 1}, "Unrecognized key within 'hyperparameters'."),
     ],
 )
-def test_a_hyperparameter_is_refused_by_its_name_and_range(numbers, message):
+def test_a_hyperparameter_is_refused_by_its_name_and_range(
+    numbers: dict[str, Any], message: str
+) -> None:
     error = refusal(JobRequest, hyperparameters=numbers)
     assert error.message == message
     assert error.param == "hyperparameters"
 
 
-def test_the_newer_form_is_named_as_it_was_written():
+def test_the_newer_form_is_named_as_it_was_written() -> None:
     numbers = {"hyperparameters": {"batch_size": 300}}
     error = refusal(JobRequest, method={"type": "supervised", "supervised": numbers})
     assert "'method.supervised.hyperparameters.batch_size'" in error.message
@@ -112,5 +118,7 @@ def test_the_newer_form_is_named_as_it_was_written():
         ),
     ],
 )
-def test_a_refusal_says_what_is_wrong_and_where(changes, message):
+def test_a_refusal_says_what_is_wrong_and_where(
+    changes: dict[str, Any], message: str
+) -> None:
     assert refusal(ChatRequest, **changes).message == message

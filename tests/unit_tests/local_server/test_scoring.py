@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from langchain_chatexports.local_server import score_conversations
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from openai import OpenAI
+    from starlette.testclient import TestClient
+
+    from langchain_chatexports.local_server.scoring import TurnScore
+
 
 _CHAT = [
     {"role": "assistant", "content": "Hello."},
@@ -16,7 +28,7 @@ _CHAT = [
 ]
 
 
-def _price(base, text, answer):
+def _price(base: Path, text: str, answer: str) -> float:
     """Price `answer` at the end of `text`, token by token, in one plain pass."""
     tokenizer = AutoTokenizer.from_pretrained(base)
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
@@ -28,17 +40,19 @@ def _price(base, text, answer):
 
 
 @pytest.fixture(scope="module")
-def scores(tiny_base):
+def scores(tiny_base: Path) -> list[TurnScore]:
     (found,) = score_conversations([_CHAT], base=tiny_base, threads=1)
     return found
 
 
-def test_each_answer_is_priced_whatever_its_weight(scores):
+def test_each_answer_is_priced_whatever_its_weight(scores: list[TurnScore]) -> None:
     assert [score.index for score in scores] == [0, 2]
     assert [score.size_bytes for score in scores] == [6, 23]
 
 
-def test_the_price_is_that_of_the_text_and_of_its_end(scores, tiny_base):
+def test_the_price_is_that_of_the_text_and_of_its_end(
+    scores: list[TurnScore], tiny_base: Path
+) -> None:
     before = (
         "<|im_start|>assistant\nHello.<|im_end|>\n"
         "<|im_start|>user\nAre you ready?<|im_end|>\n<|im_start|>assistant\n"
@@ -49,7 +63,7 @@ def test_the_price_is_that_of_the_text_and_of_its_end(scores, tiny_base):
     assert scores[1].end_nll == pytest.approx(end, rel=0.02)
 
 
-def test_the_route_gives_the_same(http, scores):
+def test_the_route_gives_the_same(http: TestClient, scores: list[TurnScore]) -> None:
     body = {"model": "tiny", "messages": _CHAT}
     answer = http.post("/v1/score", json=body).json()
     assert answer["model"] == "tiny"
@@ -59,7 +73,7 @@ def test_the_route_gives_the_same(http, scores):
     )
 
 
-def test_a_chat_without_answers_has_no_scores(http):
+def test_a_chat_without_answers_has_no_scores(http: TestClient) -> None:
     body = {"model": "tiny", "messages": _CHAT[1:2]}
     assert http.post("/v1/score", json=body).json()["turns"] == []
 
@@ -74,13 +88,15 @@ def test_a_chat_without_answers_has_no_scores(http):
         ({"model": "tiny", "messages": _CHAT, "surprise": 1}, 400),
     ],
 )
-def test_what_cannot_be_scored_is_refused(http, body, status):
+def test_what_cannot_be_scored_is_refused(
+    http: TestClient, body: dict[str, Any], status: int
+) -> None:
     response = http.post("/v1/score", json=body)
     assert response.status_code == status
     assert response.json()["error"]["message"]
 
 
-def test_chats_go_on_beside_scores(http, client):
+def test_chats_go_on_beside_scores(http: TestClient, client: OpenAI) -> None:
     http.post("/v1/score", json={"model": "tiny", "messages": _CHAT})
     answer = client.chat.completions.create(
         model="tiny", messages=[{"role": "user", "content": "a"}], max_tokens=2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,11 +19,15 @@ from langchain_chatexports.local_server.storage import (
     write_json,
 )
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
 
 
 @posix
-def test_the_folders_are_private_whatever_the_umask(tmp_path):
+def test_the_folders_are_private_whatever_the_umask(tmp_path: Path) -> None:
     root = tmp_path / "data"
     root.mkdir(mode=0o755)
     data = DataDirectory(root)
@@ -31,14 +36,14 @@ def test_the_folders_are_private_whatever_the_umask(tmp_path):
         assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_data_directory_that_is_a_file_is_refused_by_its_path(tmp_path):
+def test_a_data_directory_that_is_a_file_is_refused_by_its_path(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LocalServerError, match="data_dir") as caught:
         DataDirectory(tmp_path / "file").prepare()
     assert str(tmp_path / "file") in str(caught.value)
 
 
-def test_what_was_left_half_done_is_cleared(tmp_path):
+def test_what_was_left_half_done_is_cleared(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path / "data")
     data.prepare()
     (data.new_folder(data.files, "file-1") / "content.jsonl").write_text("text")
@@ -49,13 +54,13 @@ def test_what_was_left_half_done_is_cleared(tmp_path):
 
 
 @posix
-def test_json_is_written_for_this_user_only(tmp_path):
+def test_json_is_written_for_this_user_only(tmp_path: Path) -> None:
     write_json(tmp_path / "x.json", {"a": 1})
     assert (tmp_path / "x.json").stat().st_mode & 0o777 == 0o600
     assert read_json(tmp_path / "x.json") == {"a": 1}
 
 
-def test_json_that_cannot_be_written_leaves_the_old_one(tmp_path):
+def test_json_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
     write_json(tmp_path / "x.json", {"a": 1})
     with pytest.raises(TypeError):
         write_json(tmp_path / "x.json", {"a": object()})
@@ -64,12 +69,12 @@ def test_json_that_cannot_be_written_leaves_the_old_one(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "\x00", "[" * 100_000])
-def test_damaged_json_is_none(tmp_path, text):
+def test_damaged_json_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text)
     assert read_json(tmp_path / "x.json") is None
 
 
-def test_a_removed_folder_is_gone_and_may_be_removed_twice(tmp_path):
+def test_a_removed_folder_is_gone_and_may_be_removed_twice(tmp_path: Path) -> None:
     folder = tmp_path / "file-1"
     folder.mkdir()
     (folder / "content").write_text("text")
@@ -78,7 +83,7 @@ def test_a_removed_folder_is_gone_and_may_be_removed_twice(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_lock_is_held_by_one(tmp_path):
+def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
     with ProcessLock(tmp_path / "lock") as first:
         assert first.acquire()
         assert first.acquire()
@@ -87,12 +92,12 @@ def test_a_lock_is_held_by_one(tmp_path):
     assert not is_locked(tmp_path / "lock")
 
 
-def test_a_lock_that_was_never_made_is_free(tmp_path):
+def test_a_lock_that_was_never_made_is_free(tmp_path: Path) -> None:
     assert not is_locked(tmp_path / "lock")
     assert not (tmp_path / "lock").exists()
 
 
-def test_a_killed_process_holds_no_lock(tmp_path):
+def test_a_killed_process_holds_no_lock(tmp_path: Path) -> None:
     script = (
         "import sys, time\n"
         "from langchain_chatexports.local_server.locks import ProcessLock\n"
@@ -111,7 +116,9 @@ def test_a_killed_process_holds_no_lock(tmp_path):
         lock.release()
 
 
-def test_events_are_read_in_the_order_in_which_they_were_written(tmp_path):
+def test_events_are_read_in_the_order_in_which_they_were_written(
+    tmp_path: Path,
+) -> None:
     log = EventLog(tmp_path / "events.jsonl")
     assert log.read() == []
     log.append("one")
@@ -121,7 +128,7 @@ def test_events_are_read_in_the_order_in_which_they_were_written(tmp_path):
     assert (two["type"], two["data"]) == ("metrics", {"step": 1})
 
 
-def test_half_an_event_of_a_killed_writer_harms_no_other(tmp_path):
+def test_half_an_event_of_a_killed_writer_harms_no_other(tmp_path: Path) -> None:
     log = EventLog(tmp_path / "events.jsonl")
     log.append("one")
     with log.path.open("ab") as file:

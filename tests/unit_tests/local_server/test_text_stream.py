@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports.local_server.text_stream import StopFinder, TokenDecoder
 from tests.unit_tests.builders.tiny_base import tiny_tokenizer
 
+if TYPE_CHECKING:
+    from hypothesis.strategies import DataObject
+
+
 _TOKENIZER = tiny_tokenizer()
 
 
 @given(st.text(max_size=20))
-def test_tokens_one_by_one_give_the_text_without_broken_characters(text):
+def test_tokens_one_by_one_give_the_text_without_broken_characters(text: str) -> None:
     text = text.replace("\ufffd", "?")
     decoder = TokenDecoder(_TOKENIZER)
     ids = _TOKENIZER(text, add_special_tokens=False)["input_ids"]
@@ -27,7 +33,9 @@ def test_tokens_one_by_one_give_the_text_without_broken_characters(text):
     st.lists(st.text(alphabet="ab#", min_size=1, max_size=3), max_size=4),
     st.data(),
 )
-def test_text_ends_before_the_first_stop_however_it_is_cut(text, stops, data):
+def test_text_ends_before_the_first_stop_however_it_is_cut(
+    text: str, stops: list[str], data: DataObject
+) -> None:
     finder, shown, rest = StopFinder(stops), "", text
     while rest and not finder.is_found:
         length = data.draw(st.integers(1, len(rest)))
@@ -43,7 +51,7 @@ def test_text_ends_before_the_first_stop_however_it_is_cut(text, stops, data):
         assert text.startswith(shown)
 
 
-def test_what_may_become_a_stop_is_held_back():
+def test_what_may_become_a_stop_is_held_back() -> None:
     finder = StopFinder(["END"])
     assert finder.add("the E") == "the "
     assert finder.add("N") == ""

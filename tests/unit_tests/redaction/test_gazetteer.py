@@ -37,7 +37,7 @@ GAZETTEER = Gazetteer(NAMES)
         ("l'Ann, d'Ann", ["Ann", "Ann"]),
     ],
 )
-def test_a_name_is_found_as_people_write_it(text, names):
+def test_a_name_is_found_as_people_write_it(text: str, names: list[str]) -> None:
     assert [text[s.start : s.end] for s in GAZETTEER.find(text)] == names
 
 
@@ -57,16 +57,16 @@ def test_a_name_is_found_as_people_write_it(text, names):
         "",
     ],
 )
-def test_what_is_no_name_is_not_found(text):
+def test_what_is_no_name_is_not_found(text: str) -> None:
     assert GAZETTEER.find(text) == []
 
 
-def test_a_full_name_does_not_reach_over_a_line():
+def test_a_full_name_does_not_reach_over_a_line() -> None:
     assert [s.start for s in GAZETTEER.find("ann\nhollis")] == [0, 4]
     assert [s.start for s in GAZETTEER.find("ann\nlee")] == [0]
 
 
-def test_no_names_find_nothing():
+def test_no_names_find_nothing() -> None:
     assert Gazetteer(()).find("Ann Lee") == []
 
 
@@ -81,11 +81,11 @@ def test_no_names_find_nothing():
         ("🦊", []),
     ],
 )
-def test_the_telling_words_of_a_name(name, words):
+def test_the_telling_words_of_a_name(name: str, words: list[str]) -> None:
     assert name_words(name) == words
 
 
-def test_handles_and_numbers_are_told_from_names():
+def test_handles_and_numbers_are_told_from_names() -> None:
     assert [is_handle(n) for n in ("annlee92", "a.b", "Ann", "Ann 2")] == [1, 1, 0, 0]
     assert [is_number(n) for n in ("+1 (555) 123", "12345", "Ann", "12")] == [
         1,

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from benchmarks.redaction import counts
 from langchain_chatexports.redaction.redactor import Redactor
 from tests.unit_tests.builders.private_lines import PEOPLE, labeled_lines
 
+if TYPE_CHECKING:
+    from collections import Counter
+
+
 LINES = labeled_lines()
 
 
 @pytest.fixture(scope="module")
-def counted():
+def counted() -> Counter:
     return counts(LINES, Redactor("key", PEOPLE).spans)
 
 
-def test_there_are_500_lines_of_four_languages():
+def test_there_are_500_lines_of_four_languages() -> None:
     assert len(LINES) >= 500
     assert {line.language for line in LINES} == {"en", "de", "es", "fr"}
 
 
-def test_labels_are_inside_their_lines_and_apart():
+def test_labels_are_inside_their_lines_and_apart() -> None:
     for line in LINES:
         ends = [
             0,
@@ -31,22 +37,22 @@ def test_labels_are_inside_their_lines_and_apart():
         assert ends == sorted(ends)
 
 
-def test_nearly_every_finding_is_right(counted):
+def test_nearly_every_finding_is_right(counted: Counter) -> None:
     assert counted["right"] / counted["findings"] > 0.98
 
 
-def test_most_of_what_is_private_is_found(counted):
+def test_most_of_what_is_private_is_found(counted: Counter) -> None:
     assert counted["all found"] / counted["all there"] > 0.9
 
 
 @pytest.mark.parametrize(
     "kind", ["account", "address", "card", "code", "email", "link"]
 )
-def test_what_has_a_form_is_found(counted, kind):
+def test_what_has_a_form_is_found(counted: Counter, kind: str) -> None:
     assert counted[f"{kind} found"] / counted[f"{kind} there"] > 0.95
 
 
-def test_names_of_the_export_are_found():
+def test_names_of_the_export_are_found() -> None:
     known = {"Dorothy", "Malcolm", "Tess", "Petersen", "Torben", "Wiebke", "Ramiro"}
     known |= {"Jimena", "Elvira", "Lacroix", "Bastien", "Solène"}
     lines = [line for line in LINES if not any(word in line.text for word in known)]

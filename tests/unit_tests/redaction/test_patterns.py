@@ -54,7 +54,9 @@ def _found(text: str) -> list[tuple[str, str]]:
         ("https://chat.whatsapp.com/AbC", "https://chat.whatsapp.com/AbC", "link"),
     ],
 )
-def test_what_is_private_is_found_and_nothing_around_it(text, private, kind):
+def test_what_is_private_is_found_and_nothing_around_it(
+    text: str, private: str | None, kind: str
+) -> None:
     private = text.removeprefix("in der ") if private is None else private
     assert _found(text) == [(private, kind)]
 
@@ -82,12 +84,12 @@ def test_what_is_private_is_found_and_nothing_around_it(text, private, kind):
         "",
     ],
 )
-def test_what_only_looks_private_stays(text):
+def test_what_only_looks_private_stays(text: str) -> None:
     assert _found(text) == []
 
 
 @given(st.text(st.sampled_from("0123456789 -+()./:@abzAZß,\n"), max_size=80))
-def test_any_text_gives_places_inside_it(text):
+def test_any_text_gives_places_inside_it(text: str) -> None:
     for span in without_overlap(find_patterns(text)):
         assert 0 <= span.start < span.end <= len(text)
 
@@ -106,7 +108,7 @@ def test_any_text_gives_places_inside_it(text):
     ],
     ids=lambda text: text[:9],
 )
-def test_no_text_takes_long(text):
+def test_no_text_takes_long(text: str) -> None:
     begin = time.process_time()
     find_patterns(text)
     assert time.process_time() - begin < 1

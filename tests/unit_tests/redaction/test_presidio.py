@@ -16,11 +16,11 @@ needs_presidio = pytest.mark.skipif(not _is_installed, reason="needs the extra p
 
 
 @pytest.fixture(autouse=True)
-def _no_engines_of_other_tests():
+def _no_engines_of_other_tests() -> None:
     presidio_engine.cache_clear()
 
 
-def test_without_the_extra_the_error_names_it(monkeypatch):
+def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "presidio_analyzer", None)
     with pytest.raises(MissingExtraError, match=r"langchain-chatexports\[pii\]"):
         presidio_detector("en_core_web_lg")
@@ -28,12 +28,12 @@ def test_without_the_extra_the_error_names_it(monkeypatch):
 
 @needs_presidio
 @pytest.mark.filterwarnings("ignore")
-def test_a_pipeline_that_is_not_installed_is_not_downloaded():
+def test_a_pipeline_that_is_not_installed_is_not_downloaded() -> None:
     with pytest.raises(ChatExportError, match="nothing is downloaded"):
         presidio_detector("xx_no_such_pipeline")
 
 
 @needs_presidio
 @pytest.mark.filterwarnings("ignore")
-def test_patterns_alone_need_no_pipeline():
+def test_patterns_alone_need_no_pipeline() -> None:
     assert presidio_detector("blank:en")("call 212-555-1234") == [Span(5, 17, "phone")]

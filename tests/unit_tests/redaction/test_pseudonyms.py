@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from langchain_chatexports.redaction import Pseudonyms
 
 
-def test_a_stand_in_is_the_same_in_another_process():
+def test_a_stand_in_is_the_same_in_another_process() -> None:
     code = (
         "from langchain_chatexports.redaction import Pseudonyms as P; p = P('key');"
         "print(p.name('Ann'), p.placeholder('phone', '+1 555'), p.identifier('x'))"
@@ -28,12 +28,12 @@ def test_a_stand_in_is_the_same_in_another_process():
     ]
 
 
-def test_another_key_gives_other_stand_ins():
+def test_another_key_gives_other_stand_ins() -> None:
     assert Pseudonyms("a").name("Ann") != Pseudonyms("b").name("Ann")
     assert Pseudonyms("a").identifier("x") != Pseudonyms("b").identifier("x")
 
 
-def test_case_and_accents_make_no_difference_but_case_is_taken_over():
+def test_case_and_accents_make_no_difference_but_case_is_taken_over() -> None:
     stand_in = Pseudonyms("key").name
     assert stand_in("jose") == stand_in("José").lower()
     assert stand_in("JOSÉ") == stand_in("José").upper()
@@ -50,23 +50,25 @@ def test_case_and_accents_make_no_difference_but_case_is_taken_over():
         ("address", "12  Oak Street", "12 oak street"),
     ],
 )
-def test_two_spellings_of_one_thing_have_one_placeholder(kind, one, other):
+def test_two_spellings_of_one_thing_have_one_placeholder(
+    kind: str, one: str, other: str
+) -> None:
     ours = Pseudonyms("key")
     assert ours.placeholder(kind, one) == ours.placeholder(kind, other)
 
 
-def test_two_passwords_that_differ_in_case_have_two_placeholders():
+def test_two_passwords_that_differ_in_case_have_two_placeholders() -> None:
     ours = Pseudonyms("key")
     assert ours.placeholder("password", "a") != ours.placeholder("password", "A")
 
 
 @given(st.text(min_size=1), st.text(min_size=1))
-def test_any_text_has_a_stand_in(key, word):
+def test_any_text_has_a_stand_in(key: str, word: str) -> None:
     ours = Pseudonyms(key)
     assert ours.name(word).isalpha()
     assert ours.placeholder("name", word).isascii()
 
 
-def test_ten_thousand_names_have_as_many_stand_ins():
+def test_ten_thousand_names_have_as_many_stand_ins() -> None:
     ours = Pseudonyms("key")
     assert len({ours.name(f"name{i}") for i in range(10_000)}) == 10_000

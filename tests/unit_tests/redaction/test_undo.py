@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import json
 import os
+from typing import TYPE_CHECKING
 
 import pytest
 
 from langchain_chatexports.redaction import restore, write_undo_map
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
 MAP = {"Zidenefazi": "José", "[phone-0123456789]": "+1 555 123 4567"}
 
 
-def test_names_come_back_in_the_case_of_the_stand_in():
+def test_names_come_back_in_the_case_of_the_stand_in() -> None:
     assert restore("Zidenefazi, zidenefazi, ZIDENEFAZI!", MAP) == "José, josé, JOSÉ!"
 
 
-def test_placeholders_come_back():
+def test_placeholders_come_back() -> None:
     assert restore("call [phone-0123456789].", MAP) == "call +1 555 123 4567."
 
 
-def test_what_is_not_in_the_map_stays():
+def test_what_is_not_in_the_map_stays() -> None:
     text = "[phone-aaaaaaaaaa] [note-0123456789] Zidenefazix"
     assert restore(text, MAP) == text
 
 
-def test_the_map_is_written_for_its_owner_only(tmp_path):
+def test_the_map_is_written_for_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "undo.json"
     write_undo_map(MAP, path)
     assert json.loads(path.read_text(encoding="utf-8")) == MAP
@@ -34,7 +39,7 @@ def test_the_map_is_written_for_its_owner_only(tmp_path):
         assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_map_that_cannot_be_written_leaves_nothing(tmp_path):
+def test_a_map_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "undo.json"
     path.write_text("old")
     with pytest.raises(TypeError):

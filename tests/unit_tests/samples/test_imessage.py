@@ -8,6 +8,7 @@ import sqlite3
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,6 +22,10 @@ from langchain_chatexports.chat_loaders.utils import map_ai_messages, merge_chat
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.samples.texts import read_scenes
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -28,7 +33,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def sessions(path):
+def sessions(path: Path) -> list[dict[str, Any]]:
     return IMessageChatLoader(path).load()
 
 
@@ -37,11 +42,13 @@ def rows(path: Path, query: str) -> list[tuple]:
         return database.execute(query).fetchall()
 
 
-def test_there_are_ten_sessions(sessions):
+def test_there_are_ten_sessions(sessions: list[dict[str, Any]]) -> None:
     assert len(sessions) == 10
 
 
-def test_the_first_session_opens_with_the_tutorials_lines(sessions):
+def test_the_first_session_opens_with_the_tutorials_lines(
+    sessions: list[dict[str, Any]],
+) -> None:
     opening = [
         (
             message.content,
@@ -58,14 +65,16 @@ def test_the_first_session_opens_with_the_tutorials_lines(sessions):
     ]
 
 
-def test_sessions_come_most_recently_active_first(sessions):
+def test_sessions_come_most_recently_active_first(
+    sessions: list[dict[str, Any]],
+) -> None:
     newest = [s["messages"][-1].additional_kwargs["message_time"] for s in sessions]
 
     assert newest == sorted(newest, reverse=True)
     assert len(set(newest)) == 10
 
 
-def test_every_line_is_loaded(sessions):
+def test_every_line_is_loaded(sessions: list[dict[str, Any]]) -> None:
     written = [
         [(line.speaker, line.text) for line in lines]
         for lines in read_scenes("tortoise_and_hare.txt").values()
@@ -79,7 +88,7 @@ def test_every_line_is_loaded(sessions):
     assert loaded == written[::-1]
 
 
-def test_both_speakers_are_handles(path):
+def test_both_speakers_are_handles(path: Path) -> None:
     assert rows(path, "SELECT DISTINCT is_from_me FROM message") == [(0,)]
     assert rows(path, "SELECT id FROM handle ORDER BY ROWID") == [
         ("Tortoise",),
@@ -87,7 +96,7 @@ def test_both_speakers_are_handles(path):
     ]
 
 
-def test_chats_are_groups_named_by_their_topic(sessions):
+def test_chats_are_groups_named_by_their_topic(sessions: list[dict[str, Any]]) -> None:
     metadata = [session["metadata"] for session in sessions]
 
     assert all(known["is_group"] for known in metadata)
@@ -95,20 +104,22 @@ def test_chats_are_groups_named_by_their_topic(sessions):
     assert len({known["title"] for known in metadata}) == 10
 
 
-def test_no_message_is_left_out(path, sessions):
+def test_no_message_is_left_out(path: Path, sessions: list[dict[str, Any]]) -> None:
     summary = IMessageChatLoader(path).inspect()
 
     assert summary.found == summary.kept == sum(len(s["messages"]) for s in sessions)
 
 
-def test_each_dialogue_has_both_speakers_and_ends_with_the_ai(sessions):
+def test_each_dialogue_has_both_speakers_and_ends_with_the_ai(
+    sessions: list[dict[str, Any]],
+) -> None:
     for session in map_ai_messages(merge_chat_runs(sessions), sender="Tortoise"):
         types = [message.type for message in session["messages"]]
         assert set(types) == {"ai", "human"}
         assert types[-1] == "ai"
 
 
-def test_dialogues_have_runs_of_one_speaker(sessions):
+def test_dialogues_have_runs_of_one_speaker(sessions: list[dict[str, Any]]) -> None:
     for session, merged in zip(sessions, merge_chat_runs(sessions), strict=True):
         assert len(session["messages"]) - len(merged["messages"]) <= 2
 
@@ -117,34 +128,34 @@ def test_dialogues_have_runs_of_one_speaker(sessions):
     )
 
 
-def test_dialogues_are_of_one_size():
+def test_dialogues_are_of_one_size() -> None:
     sizes = [len(lines) for lines in read_scenes("tortoise_and_hare.txt").values()]
 
     assert min(sizes) >= 16
     assert max(sizes) <= 24
 
 
-def test_no_line_is_said_twice():
+def test_no_line_is_said_twice() -> None:
     scenes = read_scenes("tortoise_and_hare.txt").values()
     said = [line.text for lines in scenes for line in lines if line.speaker != "Hare"]
 
     assert len(said) == len(set(said))
 
 
-def test_tortoise_never_raises_his_voice():
+def test_tortoise_never_raises_his_voice() -> None:
     scenes = read_scenes("tortoise_and_hare.txt").values()
     said = [line.text for lines in scenes for line in lines if line.speaker != "Hare"]
 
     assert not any("!" in text for text in said)
 
 
-def test_messages_are_short():
+def test_messages_are_short() -> None:
     scenes = read_scenes("tortoise_and_hare.txt").values()
 
     assert max(len(line.text) for lines in scenes for line in lines) <= 100
 
 
-def test_rows_never_change(path):
+def test_rows_never_change(path: Path) -> None:
     content = rows(
         path,
         "SELECT message.guid, chat.guid, chat.display_name, message.date, handle.id, "
@@ -161,29 +172,31 @@ def test_rows_never_change(path):
     )
 
 
-def test_two_writes_give_equal_bytes(path, tmp_path):
+def test_two_writes_give_equal_bytes(path: Path, tmp_path: Path) -> None:
     again = write_imessage(tmp_path / "again" / "chat.db")
 
     assert again.read_bytes() == path.read_bytes()
 
 
-def test_the_database_is_sound(path):
+def test_the_database_is_sound(path: Path) -> None:
     assert rows(path, "PRAGMA integrity_check") == [("ok",)]
     assert rows(path, "PRAGMA foreign_key_check") == []
 
 
-def test_nothing_is_left_beside_the_file(path):
+def test_nothing_is_left_beside_the_file(path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["chat.db"]
 
 
-def test_a_text_is_taken_as_path(tmp_path, monkeypatch):
+def test_a_text_is_taken_as_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
 
     assert write_imessage() == Path("chat.db")
     assert Path("chat.db").is_file()
 
 
-def test_an_earlier_sample_is_replaced(path):
+def test_an_earlier_sample_is_replaced(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:
         database.execute("DELETE FROM message")
         database.commit()
@@ -194,7 +207,9 @@ def test_an_earlier_sample_is_replaced(path):
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, Path.touch, sqlite3.connect])
-def test_what_is_no_sample_is_not_overwritten(tmp_path, make):
+def test_what_is_no_sample_is_not_overwritten(
+    tmp_path: Path, make: Callable[..., Any]
+) -> None:
     target = tmp_path / "chat.db"
     made = make(target)
     if made:
@@ -209,7 +224,7 @@ def test_what_is_no_sample_is_not_overwritten(tmp_path, make):
 
 
 @pytest.mark.parametrize("suffix", ["-wal", "-journal"])
-def test_a_log_of_another_database_is_refused(tmp_path, suffix):
+def test_a_log_of_another_database_is_refused(tmp_path: Path, suffix: str) -> None:
     log = tmp_path / f"chat.db{suffix}"
     log.write_bytes(b"frames")
 
@@ -219,7 +234,9 @@ def test_a_log_of_another_database_is_refused(tmp_path, suffix):
     assert [file.name for file in tmp_path.iterdir()] == [log.name]
 
 
-def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
+def test_a_failure_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
         "langchain_chatexports.samples.imessage.read_scenes", lambda _: {"x": None}
     )
@@ -232,8 +249,10 @@ def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("call", ["mkdir", "replace"])
 @pytest.mark.parametrize("kind", [PermissionError, OSError])
-def test_a_refusal_of_the_system_is_one_clear_error(tmp_path, monkeypatch, call, kind):
-    def refuse(*_, **__):
+def test_a_refusal_of_the_system_is_one_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, kind: type[Any]
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
         raise kind(errno.EACCES if kind is PermissionError else errno.ENOSPC, "no")
 
     target = tmp_path / "chat.db"
@@ -248,7 +267,7 @@ def test_a_refusal_of_the_system_is_one_clear_error(tmp_path, monkeypatch, call,
     sys.platform == "win32" or getattr(os, "geteuid", lambda: 0)() == 0,
     reason="root writes everywhere",
 )
-def test_a_read_only_folder_is_one_clear_error(tmp_path):
+def test_a_read_only_folder_is_one_clear_error(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     try:
         with pytest.raises(ExportAccessError, match="a folder of your own"):
@@ -257,12 +276,12 @@ def test_a_read_only_folder_is_one_clear_error(tmp_path):
         tmp_path.chmod(0o700)
 
 
-def test_a_path_below_a_file_is_one_clear_error(tmp_path):
+def test_a_path_below_a_file_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(ChatExportError, match="cannot be written"):
         write_imessage(tmp_path / "file" / "below" / "chat.db")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the whole path has a limit there")
-def test_the_longest_name_is_written(tmp_path):
+def test_the_longest_name_is_written(tmp_path: Path) -> None:
     write_imessage(tmp_path / ("a" * 247))  # And "-journal" beside it.

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,6 +24,10 @@ from langchain_chatexports import (
 from langchain_chatexports.samples import write_messenger
 from langchain_chatexports.samples.messenger import _STRIDE, _THREADS
 from langchain_chatexports.samples.texts import read_scenes
+
+if TYPE_CHECKING:
+    from typing import Any
+
 
 FRIENDS = [
     "Ginny Weasley",
@@ -45,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def sessions(folder):
+def sessions(folder: Path) -> list[dict[str, Any]]:
     return FolderFacebookMessengerChatLoader(folder).load()
 
 
@@ -62,37 +67,41 @@ def repaired(text: str) -> str:
     return text.encode("latin-1").decode("utf-8")
 
 
-def senders(session) -> set[str]:
+def senders(session: dict[str, Any]) -> set[str]:
     return {message.additional_kwargs["sender"] for message in session["messages"]}
 
 
-def test_sessions_come_in_code_point_order_of_their_folders(sessions):
+def test_sessions_come_in_code_point_order_of_their_folders(
+    sessions: list[dict[str, Any]],
+) -> None:
     friends = [(senders(session) - {"Harry Potter"}).pop() for session in sessions]
 
     assert friends == FRIENDS
 
 
-def test_no_message_is_left_out(folder):
+def test_no_message_is_left_out(folder: Path) -> None:
     summary = FolderFacebookMessengerChatLoader(folder).inspect()
 
     assert (summary.sessions, summary.found, summary.kept) == (9, 663, 663)
 
 
-def test_the_owner_is_found(folder):
+def test_the_owner_is_found(folder: Path) -> None:
     assert FolderFacebookMessengerChatLoader(folder).inspect().owner == "Harry Potter"
 
 
-def test_sizes(sessions):
+def test_sizes(sessions: list[dict[str, Any]]) -> None:
     assert [len(session["messages"]) for session in sessions] == SIZES
 
 
-def test_sizes_after_merging_runs(sessions):
+def test_sizes_after_merging_runs(sessions: list[dict[str, Any]]) -> None:
     merged = MergeChatRuns().invoke(sessions)
 
     assert [len(session["messages"]) for session in merged] == MERGED_SIZES
 
 
-def test_the_tutorials_rule_gives_a_hundred_windows(sessions):
+def test_the_tutorials_rule_gives_a_hundred_windows(
+    sessions: list[dict[str, Any]],
+) -> None:
     prepare = MergeChatRuns() | MapAIMessages(sender="Harry Potter") | ChunkSessions()
 
     windows = prepare.invoke(sessions)
@@ -101,7 +110,9 @@ def test_the_tutorials_rule_gives_a_hundred_windows(sessions):
     assert {len(window["messages"]) for window in windows} == {8}
 
 
-def test_texts_stay_in_the_order_in_which_they_were_sent(folder, sessions):
+def test_texts_stay_in_the_order_in_which_they_were_sent(
+    folder: Path, sessions: list[dict[str, Any]]
+) -> None:
     written = [
         [
             (repaired(row["sender_name"]), repaired(row["content"]))
@@ -118,7 +129,7 @@ def test_texts_stay_in_the_order_in_which_they_were_sent(folder, sessions):
     assert loaded == written
 
 
-def test_one_thread_holds_52_ties(folder):
+def test_one_thread_holds_52_ties(folder: Path) -> None:
     ties = [
         sum(
             before["timestamp_ms"] == after["timestamp_ms"]
@@ -132,13 +143,13 @@ def test_one_thread_holds_52_ties(folder):
     assert ties == [0, 0, 0, 0, 52, 0, 0, 0, 0]
 
 
-def test_files_are_oldest_first(folder):
+def test_files_are_oldest_first(folder: Path) -> None:
     for thread in threads(folder):
         times = [row["timestamp_ms"] for row in thread["messages"]]
         assert times == sorted(times)
 
 
-def test_a_single_file_is_one_session(folder):
+def test_a_single_file_is_one_session(folder: Path) -> None:
     loader = SingleFileFacebookMessengerChatLoader(
         folder / "inbox" / "HermioneGranger" / "messages_Hermione_Granger.json"
     )
@@ -152,7 +163,7 @@ def test_a_single_file_is_one_session(folder):
     ]
 
 
-def test_each_thread_opens_with_its_own_lines(folder):
+def test_each_thread_opens_with_its_own_lines(folder: Path) -> None:
     scenes = read_scenes("hogwarts.txt")
 
     for friend, thread in zip(FRIENDS, threads(folder), strict=True):
@@ -161,7 +172,7 @@ def test_each_thread_opens_with_its_own_lines(folder):
         assert said[: len(opening)] == opening
 
 
-def test_files_are_where_the_tutorial_has_them(folder):
+def test_files_are_where_the_tutorial_has_them(folder: Path) -> None:
     names = [file.relative_to(folder).as_posix() for file in thread_files(folder)]
 
     assert names == [
@@ -177,7 +188,7 @@ def test_files_are_where_the_tutorial_has_them(folder):
     ]
 
 
-def test_files_have_the_exports_keys(folder):
+def test_files_have_the_exports_keys(folder: Path) -> None:
     for thread in threads(folder):
         assert sorted(thread) == [
             "is_still_participant",
@@ -192,13 +203,13 @@ def test_files_have_the_exports_keys(folder):
         }
 
 
-def test_one_thread_path_ends_in_a_slash(folder):
+def test_one_thread_path_ends_in_a_slash(folder: Path) -> None:
     ends = [thread["thread_path"].endswith("/") for thread in threads(folder)]
 
     assert ends.count(True) == 1
 
 
-def test_the_owners_place_among_the_participants_varies(folder):
+def test_the_owners_place_among_the_participants_varies(folder: Path) -> None:
     places = {
         [person["name"] for person in thread["participants"]].index("Harry Potter")
         for thread in threads(folder)
@@ -207,7 +218,7 @@ def test_the_owners_place_among_the_participants_varies(folder):
     assert places == {0, 1}
 
 
-def test_files_are_ascii_with_the_exporters_escapes(folder):
+def test_files_are_ascii_with_the_exporters_escapes(folder: Path) -> None:
     raw = b"".join(file.read_bytes() for file in thread_files(folder))
 
     assert raw.isascii()
@@ -216,14 +227,16 @@ def test_files_are_ascii_with_the_exporters_escapes(folder):
     assert set(re.findall(rb"\\u(..)", raw)) == {b"00"}
 
 
-def test_accents_and_emoji_are_loaded_as_they_were_typed(sessions):
+def test_accents_and_emoji_are_loaded_as_they_were_typed(
+    sessions: list[dict[str, Any]],
+) -> None:
     texts = " ".join(m.content for s in sessions for m in s["messages"])
 
     assert "déjà vu" in texts
     assert "🌙" in texts
 
 
-def test_no_slot_is_left_open(sessions):
+def test_no_slot_is_left_open(sessions: list[dict[str, Any]]) -> None:
     assert not any(
         set(message.content) & set("{}")
         for session in sessions
@@ -231,7 +244,7 @@ def test_no_slot_is_left_open(sessions):
     )
 
 
-def test_every_exchange_is_drawn():
+def test_every_exchange_is_drawn() -> None:
     scenes = read_scenes("hogwarts.txt")
 
     for thread in _THREADS:
@@ -241,7 +254,7 @@ def test_every_exchange_is_drawn():
         assert len(drawn) == size
 
 
-def test_the_bytes_never_change(folder):
+def test_the_bytes_never_change(folder: Path) -> None:
     content = b"".join(file.read_bytes() for file in thread_files(folder))
 
     assert hashlib.sha256(content).hexdigest() == (
@@ -249,26 +262,28 @@ def test_the_bytes_never_change(folder):
     )
 
 
-def test_two_writes_give_equal_bytes(folder, tmp_path):
+def test_two_writes_give_equal_bytes(folder: Path, tmp_path: Path) -> None:
     again = write_messenger(tmp_path / "deep" / "hogwarts")
 
     for file in thread_files(folder):
         assert (again / file.relative_to(folder)).read_bytes() == file.read_bytes()
 
 
-def test_nothing_is_left_beside_the_folder(folder):
+def test_nothing_is_left_beside_the_folder(folder: Path) -> None:
     assert [file.name for file in folder.parent.iterdir()] == ["hogwarts"]
     assert sorted(file.name for file in folder.iterdir()) == ["README.txt", "inbox"]
 
 
-def test_a_text_is_taken_as_path(tmp_path, monkeypatch):
+def test_a_text_is_taken_as_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
 
     assert write_messenger() == Path("hogwarts")
     assert len(thread_files(Path("hogwarts"))) == 9
 
 
-def test_an_earlier_sample_is_replaced(tmp_path):
+def test_an_earlier_sample_is_replaced(tmp_path: Path) -> None:
     folder = write_messenger(tmp_path / "hogwarts")
     changed, missing, *_ = thread_files(folder)
     before = changed.read_bytes()
@@ -281,11 +296,11 @@ def test_an_earlier_sample_is_replaced(tmp_path):
     assert len(thread_files(folder)) == 9
 
 
-def test_an_empty_folder_is_filled(tmp_path):
+def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
     assert len(thread_files(write_messenger(tmp_path))) == 9
 
 
-def test_a_strangers_folder_is_left_alone(tmp_path):
+def test_a_strangers_folder_is_left_alone(tmp_path: Path) -> None:
     theirs = tmp_path / "inbox" / "HermioneGranger" / "messages_Hermione_Granger.json"
     theirs.parent.mkdir(parents=True)
     theirs.write_bytes(b"{}")
@@ -297,7 +312,7 @@ def test_a_strangers_folder_is_left_alone(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["inbox"]
 
 
-def test_a_file_of_that_name_is_left_alone(tmp_path):
+def test_a_file_of_that_name_is_left_alone(tmp_path: Path) -> None:
     target = tmp_path / "hogwarts"
     target.write_bytes(b"mine")
 
@@ -307,7 +322,9 @@ def test_a_file_of_that_name_is_left_alone(tmp_path):
     assert target.read_bytes() == b"mine"
 
 
-def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
+def test_a_failure_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
         "langchain_chatexports.samples.messenger.read_scenes", lambda _: {}
     )
@@ -320,8 +337,10 @@ def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("call", ["mkdir", "replace"])
 @pytest.mark.parametrize("kind", [PermissionError, OSError])
-def test_a_refusal_of_the_system_is_one_clear_error(tmp_path, monkeypatch, call, kind):
-    def refuse(*_, **__):
+def test_a_refusal_of_the_system_is_one_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, kind: type[Any]
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
         raise kind(errno.EACCES if kind is PermissionError else errno.ENOSPC, "no")
 
     target = tmp_path / "hogwarts"
@@ -336,7 +355,7 @@ def test_a_refusal_of_the_system_is_one_clear_error(tmp_path, monkeypatch, call,
     sys.platform == "win32" or getattr(os, "geteuid", lambda: 0)() == 0,
     reason="root writes everywhere",
 )
-def test_a_read_only_folder_is_one_clear_error(tmp_path):
+def test_a_read_only_folder_is_one_clear_error(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     try:
         with pytest.raises(ExportAccessError, match="a folder of your own"):
@@ -345,12 +364,12 @@ def test_a_read_only_folder_is_one_clear_error(tmp_path):
         tmp_path.chmod(0o700)
 
 
-def test_a_path_below_a_file_is_one_clear_error(tmp_path):
+def test_a_path_below_a_file_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(ChatExportError, match="cannot be written"):
         write_messenger(tmp_path / "file" / "below" / "hogwarts")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the whole path has a limit there")
-def test_the_longest_name_is_written(tmp_path):
+def test_the_longest_name_is_written(tmp_path: Path) -> None:
     write_messenger(tmp_path / ("a" * 255))

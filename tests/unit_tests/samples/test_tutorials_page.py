@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from itertools import takewhile
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.integration_tests.tutorials.page import read_blocks, run_blocks
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 @pytest.mark.parametrize(
     ("section", "stated"), [("iMessage", 2), ("Facebook Messenger", 5)]
 )
-def test_blocks_give_what_the_page_says(section, stated, tmp_path, monkeypatch):
+def test_blocks_give_what_the_page_says(
+    section: str, stated: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = list(
         takewhile(lambda block: "import openai" not in block.code, read_blocks(section))

@@ -7,27 +7,36 @@ import platform
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from typing import Any
+
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "check_machine.py"
 
 
 @pytest.fixture
-def script():
+def script() -> Any:
     spec = importlib.util.spec_from_file_location("check_machine", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def test_this_machine_will_do(script, tmp_path, monkeypatch):
+def test_this_machine_will_do(
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=4 * 10**9)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     assert script.problem(str(tmp_path)) is None
 
 
-def test_an_old_python_is_told_to_name_a_newer_one(script, tmp_path, monkeypatch):
+def test_an_old_python_is_told_to_name_a_newer_one(
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 9, 1, "final", 0))
     problem = script.problem(str(tmp_path))
     assert "Python 3.9 is too old" in problem
@@ -44,15 +53,23 @@ def test_an_old_python_is_told_to_name_a_newer_one(script, tmp_path, monkeypatch
     ],
 )
 def test_an_unsupported_system_is_told_which_are(
-    script, tmp_path, monkeypatch, system, machine, release, wanted
-):
+    script: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    system: str,
+    machine: str,
+    release: str,
+    wanted: str,
+) -> None:
     monkeypatch.setattr(platform, "system", lambda: system)
     monkeypatch.setattr(platform, "machine", lambda: machine)
     monkeypatch.setattr(platform, "mac_ver", lambda: (release, ("", "", ""), machine))
     assert wanted in script.problem(str(tmp_path))
 
 
-def test_a_full_disk_is_told_how_much_is_needed(script, tmp_path, monkeypatch):
+def test_a_full_disk_is_told_how_much_is_needed(
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=2 * 10**9)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     problem = script.problem(str(tmp_path))
@@ -60,5 +77,7 @@ def test_a_full_disk_is_told_how_much_is_needed(script, tmp_path, monkeypatch):
     assert "VENV=" in problem
 
 
-def test_the_disk_is_asked_where_the_environment_will_be(script, tmp_path):
+def test_the_disk_is_asked_where_the_environment_will_be(
+    script: Any, tmp_path: Path
+) -> None:
     assert script.nearest_folder(str(tmp_path / "a" / "b")) == str(tmp_path)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from langchain_chatexports.standard_tests import ChatLoaderUnitTests
 from langchain_chatexports.standard_tests.base import ChatExportStandardTests
 from tests.unit_tests.standard_tests.broken_loaders import SoundLoader
 
+if TYPE_CHECKING:
+    from typing import Any
+
 
 class Suite(ChatLoaderUnitTests):
     @property
-    def chat_loader_class(self):
+    def chat_loader_class(self) -> Any:
         return SoundLoader
 
     @property
-    def has_sender(self):
+    def has_sender(self) -> Any:
         return False
 
 
@@ -29,7 +34,7 @@ def test_suite_with_own_properties_passes() -> None:
 
 def test_further_tests_pass() -> None:
     class Longer(Suite):
-        def test_of_its_own(self):
+        def test_of_its_own(self) -> None:
             pass
 
     guard(Longer)
@@ -38,7 +43,7 @@ def test_further_tests_pass() -> None:
 def test_override_with_a_reason_passes() -> None:
     class Honest(Suite):
         @pytest.mark.xfail(strict=True, reason="the format has no senders")
-        def test_messages_name_their_sender(self, loader):
+        def test_messages_name_their_sender(self, loader: Any) -> None:
             super().test_messages_name_their_sender(loader)
 
     guard(Honest)
@@ -46,7 +51,7 @@ def test_override_with_a_reason_passes() -> None:
 
 def test_override_without_xfail_fails() -> None:
     class Silent(Suite):
-        def test_content_is_text(self, loader):
+        def test_content_is_text(self, loader: Any) -> None:
             pass
 
     with pytest.raises(AssertionError, match="test_content_is_text"):
@@ -56,7 +61,7 @@ def test_override_without_xfail_fails() -> None:
 def test_xfail_without_a_reason_fails() -> None:
     class Unreasoned(Suite):
         @pytest.mark.xfail
-        def test_content_is_text(self, loader):
+        def test_content_is_text(self, loader: Any) -> None:
             pass
 
     with pytest.raises(AssertionError, match="test_content_is_text"):
@@ -66,7 +71,7 @@ def test_xfail_without_a_reason_fails() -> None:
 def test_skip_fails() -> None:
     class Skipping(Suite):
         @pytest.mark.skip(reason="tedious")
-        def test_content_is_text(self, loader):
+        def test_content_is_text(self, loader: Any) -> None:
             pass
 
     with pytest.raises(AssertionError, match="test_content_is_text"):
@@ -83,7 +88,7 @@ def test_removal_fails() -> None:
 
 def test_override_in_a_mixin_fails() -> None:
     class Mixin:
-        def test_content_is_text(self, loader):
+        def test_content_is_text(self, loader: Any) -> None:
             pass
 
     class Mixed(Mixin, Suite):
@@ -95,7 +100,7 @@ def test_override_in_a_mixin_fails() -> None:
 
 def test_override_further_up_fails() -> None:
     class Silent(Suite):
-        def test_content_is_text(self, loader):
+        def test_content_is_text(self, loader: Any) -> None:
             pass
 
     class Below(Silent):

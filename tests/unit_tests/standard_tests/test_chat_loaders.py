@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from langchain_chatexports.standard_tests import ChatLoaderUnitTests
 from tests.unit_tests.standard_tests import broken_loaders as broken
 from tests.unit_tests.standard_tests.broken_loaders import SoundLoader, write_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 GUARD = "test_no_overrides_DO_NOT_OVERRIDE"
 BROKEN: dict[str, list[type[SoundLoader]]] = {
@@ -78,18 +82,18 @@ BROKEN: dict[str, list[type[SoundLoader]]] = {
 def suite_of(loader_class: type[SoundLoader]) -> ChatLoaderUnitTests:
     class Suite(ChatLoaderUnitTests):
         @property
-        def chat_loader_class(self):
+        def chat_loader_class(self) -> type[Any]:
             return loader_class
 
         @property
-        def time_key(self):
+        def time_key(self) -> str:
             return "message_time"
 
     return Suite()
 
 
 @pytest.fixture
-def run_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def run_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Run one check as pytest would, with its fixtures, for a loader class."""
 
     def run(check: str, loader_class: type[SoundLoader]) -> None:
@@ -118,7 +122,7 @@ def run_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize("check", BROKEN)
-def test_sound_loader_passes(check: str, run_check) -> None:
+def test_sound_loader_passes(check: str, run_check: Callable[..., Any]) -> None:
     run_check(check, SoundLoader)
 
 
@@ -130,7 +134,7 @@ def test_sound_loader_passes(check: str, run_check) -> None:
     [(check, kind) for check, kinds in BROKEN.items() for kind in kinds],
 )
 def test_broken_loader_fails(
-    check: str, loader_class: type[SoundLoader], run_check
+    check: str, loader_class: type[SoundLoader], run_check: Callable[..., Any]
 ) -> None:
     with pytest.raises((Exception, pytest.fail.Exception)):
         run_check(check, loader_class)
@@ -145,11 +149,11 @@ class TestSoundLoader(ChatLoaderUnitTests):
     """The suite as its users run it, in a class with fixtures."""
 
     @property
-    def chat_loader_class(self):
+    def chat_loader_class(self) -> type[Any]:
         return SoundLoader
 
     @property
-    def time_key(self):
+    def time_key(self) -> str:
         return "message_time"
 
     @pytest.fixture

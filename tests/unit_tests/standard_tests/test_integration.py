@@ -13,6 +13,7 @@ from tests.unit_tests.standard_tests.broken_loaders import SoundLoader, write_so
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import Any
 
     from langchain_core.chat_loaders import BaseChatLoader
     from langchain_core.chat_sessions import ChatSession
@@ -40,11 +41,11 @@ class Slow(SoundLoader):
 
 class Suite(ChatLoaderIntegrationTests):
     @property
-    def chat_loader_class(self):
+    def chat_loader_class(self) -> type[Any]:
         return SoundLoader
 
     @property
-    def max_growth_bytes_per_message(self):
+    def max_growth_bytes_per_message(self) -> float:
         return 0.0
 
 
@@ -60,7 +61,7 @@ def test_growing_memory_fails(tmp_path: Path) -> None:
 def test_growing_memory_within_the_bound_passes(tmp_path: Path) -> None:
     class Lenient(Suite):
         @property
-        def max_growth_bytes_per_message(self):
+        def max_growth_bytes_per_message(self) -> float:
             return 1000.0
 
     Lenient().test_memory_is_flat(loader_of(RemembersTexts, tmp_path))
@@ -69,7 +70,7 @@ def test_growing_memory_within_the_bound_passes(tmp_path: Path) -> None:
 def test_low_throughput_fails(tmp_path: Path) -> None:
     class Demanding(Suite):
         @property
-        def min_messages_per_second(self):
+        def min_messages_per_second(self) -> float:
             return SESSIONS * LINES / 0.05
 
     with pytest.raises(AssertionError, match="messages a second"):
@@ -85,19 +86,19 @@ def test_other_counts_fail(name: str, tmp_path: Path) -> None:
 
 class TestSoundLoaderAtScale(ChatLoaderIntegrationTests):
     @property
-    def chat_loader_class(self):
+    def chat_loader_class(self) -> type[Any]:
         return SoundLoader
 
     @property
-    def expected_sessions(self):
+    def expected_sessions(self) -> int:
         return SESSIONS
 
     @property
-    def expected_messages(self):
+    def expected_messages(self) -> int:
         return SESSIONS * LINES
 
     @property
-    def min_messages_per_second(self):
+    def min_messages_per_second(self) -> float:
         return 1000.0
 
     @pytest.fixture

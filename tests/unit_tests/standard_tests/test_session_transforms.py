@@ -98,7 +98,7 @@ def run_check(check: str, step_class: type[SessionTransform]) -> None:
 
     class Suite(SessionTransformUnitTests):
         @property
-        def transform_class(self):
+        def transform_class(self) -> type[Any]:
             return step_class
 
     method = getattr(Suite(), check)
@@ -144,9 +144,9 @@ class TestSoundStep(SessionTransformUnitTests):
     """The suite as its users run it, in a class with fixtures."""
 
     @property
-    def transform_class(self):
+    def transform_class(self) -> type[Any]:
         return SoundStep
 
     @property
-    def transform_params(self):
+    def transform_params(self) -> dict[str, Any]:
         return {"parts": 3}

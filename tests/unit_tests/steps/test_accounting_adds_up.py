@@ -61,7 +61,9 @@ def _session(rows: list[Any]) -> Any:
 @pytest.mark.parametrize("step", STEPS, ids=repr)
 @settings(max_examples=40)
 @given(rows=ROWS)
-def test_every_message_is_in_the_output_or_counted(step, rows):
+def test_every_message_is_in_the_output_or_counted(
+    step: SplitSessions | SelectSessions, rows: Any
+) -> None:
     session = _session(rows)
     there = {m.id for part in step.transform_session(session) for m in part["messages"]}
     assert len(there) + sum(step.left_out(session).values()) == len(rows)
@@ -69,7 +71,7 @@ def test_every_message_is_in_the_output_or_counted(step, rows):
 
 @settings(max_examples=40)
 @given(rows=ROWS)
-def test_a_whole_pipe_adds_up_row_by_row(rows):
+def test_a_whole_pipe_adds_up_row_by_row(rows: Any) -> None:
     pipe = (
         SplitSessions()
         | MergeChatRuns()
@@ -87,7 +89,7 @@ def test_a_whole_pipe_adds_up_row_by_row(rows):
         before = row.messages_out
 
 
-def test_what_is_merged_and_what_is_repeated_has_a_name():
+def test_what_is_merged_and_what_is_repeated_has_a_name() -> None:
     rows = [("Hare", 1, False, None), ("Hare", 1, False, None), ("Fox", 1, False, None)]
     steps = (MergeChatRuns(), ChunkSessions(size=2, overlap=1, keep_tail=True))
     merged, windows = _summary(steps, _session([*rows, *rows])).steps
@@ -103,9 +105,9 @@ def test_what_is_merged_and_what_is_repeated_has_a_name():
     )
 
 
-def test_what_a_step_says_nothing_of_is_no_merge():
+def test_what_a_step_says_nothing_of_is_no_merge() -> None:
     class First(SessionTransform):
-        def transform_session(self, session):
+        def transform_session(self, session: Any) -> Any:
             yield {**session, "messages": session["messages"][:1]}
 
     rows = [("Hare", 1, False, None)] * 3
@@ -113,7 +115,7 @@ def test_what_a_step_says_nothing_of_is_no_merge():
     assert first.left_out == {"unnamed": 2}
 
 
-def test_what_is_redacted_is_counted_by_kind():
+def test_what_is_redacted_is_counted_by_kind() -> None:
     session = _session([("Hare", 1, False, None)] * 2)
     first, second = session["messages"]
     first.content = "Hare, ask Fox: +49 171 2345678"
@@ -125,14 +127,14 @@ def test_what_is_redacted_is_counted_by_kind():
     assert row.to_dict()["replaced"] == row.replaced
 
 
-def test_counting_redacts_as_the_step_alone_does():
+def test_counting_redacts_as_the_step_alone_does() -> None:
     session = _session([("Hare", 1, False, None)] * 2)
     redact = Redact(key="key", names=("Hare",))
     noted = list(redact.noting_transform([session], Counter()))
     assert noted == redact.invoke(session)
 
 
-def _summary(steps, *sessions):
+def _summary(steps: Any, *sessions: Any) -> Any:
     from langchain_chatexports.chat_loaders.base import inspect_loader
     from langchain_chatexports.standard_tests.session_transforms import (
         CountingChatLoader,

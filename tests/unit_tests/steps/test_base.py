@@ -41,7 +41,7 @@ from tests.unit_tests.builders.sessions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from langchain_core.chat_sessions import ChatSession
@@ -178,7 +178,9 @@ def test_function_that_returns_an_iterator_gets_the_whole_list() -> None:
 @pytest.mark.parametrize(
     "loader", [ListLoader(RACES), ListLoader(RACES) | MergeChatRuns()], ids=["", "ours"]
 )
-def test_loader_joins_with_steps_only(loader, right) -> None:
+def test_loader_joins_with_steps_only(
+    loader: ListLoader | TransformedChatLoader, right: Any
+) -> None:
     with pytest.raises(TypeError, match=r"Expected a Runnable|Write .steps"):
         loader | right
 
@@ -342,7 +344,7 @@ async def test_events_of_a_step_name_its_run() -> None:
 # --- async
 
 
-async def ticks_while(awaitable) -> int:
+async def ticks_while(awaitable: Any) -> int:
     """Count how often the event loop comes round while something is awaited."""
     task = asyncio.ensure_future(awaitable)
     ticks = 0
@@ -437,7 +439,7 @@ def drain_async(loader: GrowingLoader) -> None:
         drain_async,
     ],
 )
-def test_one_session_is_alive_at_a_time(drain) -> None:
+def test_one_session_is_alive_at_a_time(drain: Callable[..., Any]) -> None:
     """100 sessions of 20 messages are about 3 MB when they are kept."""
     drain(GrowingLoader(2))
     tracemalloc.start()

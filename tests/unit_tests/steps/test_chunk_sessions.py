@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,8 +10,11 @@ from pydantic import ValidationError
 from langchain_chatexports.steps import ChunkSessions
 from tests.unit_tests.builders.sessions import numbered, said, texts
 
+if TYPE_CHECKING:
+    from typing import Any
 
-def windows(length: int, **params) -> list[list[int]]:
+
+def windows(length: int, **params: Any) -> list[list[int]]:
     output = ChunkSessions(**params).invoke(numbered(length))
     return [[int(text) for text in texts(session)] for session in output]
 
@@ -48,7 +53,7 @@ SHAPES = st.integers(1, 12).flatmap(
 
 @settings(deadline=None)
 @given(st.integers(0, 60), SHAPES)
-def test_default_is_the_tutorials_slicing(length, shape) -> None:
+def test_default_is_the_tutorials_slicing(length: int, shape: tuple[int, int]) -> None:
     size, overlap = shape
     expected = [
         [*range(length)][i : i + size]
@@ -59,7 +64,9 @@ def test_default_is_the_tutorials_slicing(length, shape) -> None:
 
 @settings(deadline=None)
 @given(st.integers(0, 60), SHAPES)
-def test_keep_tail_puts_every_message_into_a_window(length, shape) -> None:
+def test_keep_tail_puts_every_message_into_a_window(
+    length: int, shape: tuple[int, int]
+) -> None:
     size, overlap = shape
     output = windows(length, size=size, overlap=overlap, keep_tail=True)
     assert {n for window in output for n in window} == {*range(length)}
@@ -68,7 +75,7 @@ def test_keep_tail_puts_every_message_into_a_window(length, shape) -> None:
 @settings(deadline=None)
 @given(st.integers(0, 60), SHAPES)
 def test_keep_tail_adds_to_the_default_only_a_window_with_new_messages(
-    length, shape
+    length: int, shape: tuple[int, int]
 ) -> None:
     size, overlap = shape
     full = windows(length, size=size, overlap=overlap)
@@ -85,7 +92,7 @@ def test_keep_tail_adds_to_the_default_only_a_window_with_new_messages(
 @settings(deadline=None)
 @given(st.integers(0, 60), SHAPES, st.booleans())
 def test_left_out_counts_the_messages_without_a_window(
-    length, shape, keep_tail
+    length: int, shape: tuple[int, int], keep_tail: bool
 ) -> None:
     size, overlap = shape
     step = ChunkSessions(size=size, overlap=overlap, keep_tail=keep_tail)
@@ -97,7 +104,9 @@ def test_left_out_counts_the_messages_without_a_window(
 
 @settings(deadline=None)
 @given(st.integers(0, 40), SHAPES, st.booleans())
-def test_no_message_object_is_in_two_windows(length, shape, keep_tail) -> None:
+def test_no_message_object_is_in_two_windows(
+    length: int, shape: tuple[int, int], keep_tail: bool
+) -> None:
     size, overlap = shape
     step = ChunkSessions(size=size, overlap=overlap, keep_tail=keep_tail)
     messages = [m for s in step.invoke(numbered(length)) for m in s["messages"]]
@@ -127,7 +136,7 @@ def test_repeated_message_is_equal_to_the_first() -> None:
 @pytest.mark.parametrize(
     "params", [{"size": 0}, {"overlap": -1}, {"size": 2}, {"size": 3, "overlap": 3}]
 )
-def test_impossible_windows_are_refused(params) -> None:
+def test_impossible_windows_are_refused(params: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=r"size|overlap"):
         ChunkSessions(**params)
 

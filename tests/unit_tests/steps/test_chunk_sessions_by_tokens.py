@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -17,10 +17,13 @@ from langchain_chatexports.standard_tests import SessionTransformUnitTests
 from langchain_chatexports.steps import ChunkSessions
 from langchain_chatexports.tokens import token_counter
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class TestChunkSessionsByTokens(SessionTransformUnitTests):
     @property
-    def transform_class(self):
+    def transform_class(self) -> type[ChunkSessions]:
         return ChunkSessions
 
     @property
@@ -56,7 +59,7 @@ def _by_length(**params: Any) -> ChunkSessions:
     return ChunkSessions(**{"size": None, "overlap": 0, "count_tokens": len, **params})
 
 
-def test_a_window_ends_before_the_message_that_is_too_much():
+def test_a_window_ends_before_the_message_that_is_too_much() -> None:
     step = _by_length(max_tokens=6, keep_tail=True)
     assert _windows(step, "aaa", "bbb", "c", "dddd", "ee") == [
         ["aaa", "bbb"],
@@ -65,31 +68,31 @@ def test_a_window_ends_before_the_message_that_is_too_much():
     ]
 
 
-def test_a_window_that_tokens_ended_is_full_and_the_last_is_a_tail():
+def test_a_window_that_tokens_ended_is_full_and_the_last_is_a_tail() -> None:
     step = _by_length(max_tokens=6)
     session = _session("aaa", "bbb", "c", "dddd", "ee")
     assert len(step.invoke(session)) == 2
     assert step.left_out(session) == {"tail": 1}
 
 
-def test_size_and_tokens_both_bound_a_window():
+def test_size_and_tokens_both_bound_a_window() -> None:
     step = _by_length(size=2, max_tokens=4, keep_tail=True)
     assert _windows(step, "a", "b", "c", "dddd") == [["a", "b"], ["c"], ["dddd"]]
 
 
-def test_a_message_that_is_too_long_alone_is_in_no_window():
+def test_a_message_that_is_too_long_alone_is_in_no_window() -> None:
     step = _by_length(max_tokens=3, keep_tail=True)
     session = _session("a", "bbbb", "c", "d")
     assert _windows(step, "a", "bbbb", "c", "d") == [["a"], ["c", "d"]]
     assert step.left_out(session) == {"too_long": 1}
 
 
-def test_overlap_gives_way_to_a_new_message():
+def test_overlap_gives_way_to_a_new_message() -> None:
     step = _by_length(max_tokens=5, overlap=2, keep_tail=True)
     assert _windows(step, "aa", "bb", "ccccc", "d") == [["aa", "bb"], ["ccccc"], ["d"]]
 
 
-def test_overlap_is_kept_as_far_as_there_is_room():
+def test_overlap_is_kept_as_far_as_there_is_room() -> None:
     step = _by_length(max_tokens=5, overlap=2, keep_tail=True)
     assert _windows(step, "a", "b", "ccc", "dd") == [["a", "b", "ccc"], ["ccc", "dd"]]
 
@@ -101,8 +104,8 @@ def test_overlap_is_kept_as_far_as_there_is_room():
     st.sampled_from([None, 4, 7]),
 )
 def test_no_window_is_too_long_and_every_message_is_accounted_for(
-    texts, most, overlap, size
-):
+    texts: list[str], most: int, overlap: int, size: int | None
+) -> None:
     numbered = [f"{index:02}{text}" for index, text in enumerate(texts)]
     step = _by_length(size=size, max_tokens=most, overlap=overlap, keep_tail=True)
     windows = _windows(step, *numbered)
@@ -114,7 +117,9 @@ def test_no_window_is_too_long_and_every_message_is_accounted_for(
 
 
 @given(st.lists(st.booleans(), max_size=30), st.integers(1, 7), st.integers(0, 6))
-def test_no_answer_is_trained_twice_and_none_is_forgotten(answers, size, overlap):
+def test_no_answer_is_trained_twice_and_none_is_forgotten(
+    answers: list[bool], size: int, overlap: int
+) -> None:
     texts = [f"{'!' * is_ai}{index}" for index, is_ai in enumerate(answers)]
     step = ChunkSessions(
         size=size,
@@ -132,7 +137,7 @@ def test_no_answer_is_trained_twice_and_none_is_forgotten(answers, size, overlap
     assert trained == Counter(text for text in texts if text.startswith("!"))
 
 
-def test_overlap_is_context_in_the_later_window_only():
+def test_overlap_is_context_in_the_later_window_only() -> None:
     step = ChunkSessions(size=2, overlap=1, overlap_as_context=True)
     first, second = step.invoke(_session("a", "!b", "!c"))
     weights = [
@@ -142,7 +147,7 @@ def test_overlap_is_context_in_the_later_window_only():
     assert weights == [[None, None], [0, None]]
 
 
-def test_overlap_is_trained_again_by_default():
+def test_overlap_is_trained_again_by_default() -> None:
     step = ChunkSessions(size=2, overlap=1)
     messages = [
         m for w in step.invoke(_session("a", "!b", "!c")) for m in w["messages"]
@@ -150,7 +155,7 @@ def test_overlap_is_trained_again_by_default():
     assert all("weight" not in message.additional_kwargs for message in messages)
 
 
-def test_a_window_whose_answers_are_all_context_is_left_out_and_counted():
+def test_a_window_whose_answers_are_all_context_is_left_out_and_counted() -> None:
     step = ChunkSessions(size=2, overlap=1, overlap_as_context=True)
     session = _session("a", "!b", "c", "!d")
     assert _windows(step, "a", "!b", "c", "!d") == [["a", "!b"], ["c", "!d"]]
@@ -158,44 +163,44 @@ def test_a_window_whose_answers_are_all_context_is_left_out_and_counted():
     assert step.left_out(_session("a", "!b", "c")) == {"not_trained": 1}
 
 
-def test_a_window_without_any_answer_is_not_judged():
+def test_a_window_without_any_answer_is_not_judged() -> None:
     step = ChunkSessions(size=2, overlap=1, overlap_as_context=True)
     assert len(step.invoke(_session("a", "b", "c"))) == 2
 
 
-def test_left_out_adds_up_with_what_is_in_the_windows():
+def test_left_out_adds_up_with_what_is_in_the_windows() -> None:
     texts = ["a", "!b", "c", "d", "e", "!f", "g", "h"]
     step = ChunkSessions(size=3, overlap=1, overlap_as_context=True, keep_tail=True)
     there = {text for window in _windows(step, *texts) for text in window}
     assert sum(step.left_out(_session(*texts)).values()) == 8 - len(there)
 
 
-def test_a_function_is_not_serialized_and_a_name_is():
+def test_a_function_is_not_serialized_and_a_name_is() -> None:
     with_function = dumpd(_by_length(max_tokens=9))["kwargs"]
     by_name = dumpd(ChunkSessions(max_tokens=9, count_tokens="o200k_base"))["kwargs"]
     assert "count_tokens" not in with_function
     assert by_name["count_tokens"] == "o200k_base"
 
 
-def test_without_a_bound_there_is_no_window():
+def test_without_a_bound_there_is_no_window() -> None:
     with pytest.raises(ValidationError, match="size or max_tokens"):
         ChunkSessions(size=None)
 
 
-def test_an_unknown_counter_is_refused():
+def test_an_unknown_counter_is_refused() -> None:
     with pytest.raises(ValidationError, match="o200k_base"):
         ChunkSessions(max_tokens=9, count_tokens="words")
 
 
 def test_an_encoding_that_is_not_here_is_an_error_that_says_what_to_do(
-    tmp_path, monkeypatch
-):
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
     step = ChunkSessions(max_tokens=9, count_tokens="cl100k_base")
     with pytest.raises(ChatExportError, match="count by 'bytes'"):
         step.invoke(_session("a"))
 
 
-def test_bytes_count_more_than_the_letters_of_a_long_script():
+def test_bytes_count_more_than_the_letters_of_a_long_script() -> None:
     count = token_counter("bytes")
     assert (count(""), count("Hare"), count("龜兔")) == (0, 2, 3)

@@ -15,7 +15,7 @@ from tests.unit_tests.builders.sessions import said, talk, texts
 
 class TestLabelSpeakersInTheText(SessionTransformUnitTests):
     @property
-    def transform_class(self):
+    def transform_class(self) -> type[LabelSpeakers]:
         return LabelSpeakers
 
     @property
@@ -25,7 +25,7 @@ class TestLabelSpeakersInTheText(SessionTransformUnitTests):
 
 class TestLabelSpeakersAsNames(SessionTransformUnitTests):
     @property
-    def transform_class(self):
+    def transform_class(self) -> type[LabelSpeakers]:
         return LabelSpeakers
 
     @property
@@ -41,22 +41,22 @@ def _labeled(session: Any = GROUP, **params: Any) -> Any:
     return output
 
 
-def test_the_text_says_who_speaks_and_the_ais_own_text_stays():
+def test_the_text_says_who_speaks_and_the_ais_own_text_stays() -> None:
     assert texts(_labeled()) == ["Tortoise: Slow.", "Fast!", "Fox: Who won?"]
 
 
-def test_a_conversation_of_two_has_no_labels():
+def test_a_conversation_of_two_has_no_labels() -> None:
     duel = talk("Tortoise: Slow.", "Hare: Fast!")
     assert texts(_labeled(duel)) == ["Slow.", "Fast!"]
     assert texts(_labeled(duel, only_groups=False)) == ["Tortoise: Slow.", "Fast!"]
 
 
-def test_a_group_of_which_two_spoke_is_a_group():
+def test_a_group_of_which_two_spoke_is_a_group() -> None:
     duel = talk("Tortoise: Slow.", "Hare: Fast!", metadata={"is_group": True})
     assert texts(_labeled(duel)) == ["Tortoise: Slow.", "Fast!"]
 
 
-def test_names_are_mapped_and_texts_stay():
+def test_names_are_mapped_and_texts_stay() -> None:
     group = talk("Ann Lee: Hi.", "Hare: Fast!", "李雷: 你好")
     output = _labeled(group, where="name")
     names = [message.name for message in output["messages"]]
@@ -65,22 +65,22 @@ def test_names_are_mapped_and_texts_stay():
     assert texts(output) == ["Hi.", "Fast!", "你好"]
 
 
-def test_braces_in_a_name_stay():
+def test_braces_in_a_name_stay() -> None:
     group = talk("{0}: Hi.", "Hare: Fast!", "Fox: Yes.")
     assert texts(_labeled(group))[0] == "{0}: Hi."
 
 
-def test_a_content_of_parts_gets_a_part():
+def test_a_content_of_parts_gets_a_part() -> None:
     message = said("Fox", [{"type": "text", "text": "Who won?"}])
     output = _labeled({"messages": [message]}, only_groups=False)
     assert output["messages"][0].text == "Fox: Who won?"
 
 
-def test_a_message_without_a_sender_and_a_system_prompt_stay():
+def test_a_message_without_a_sender_and_a_system_prompt_stay() -> None:
     messages = [said(None, "?"), SystemMessage("s", additional_kwargs={"sender": "x"})]
     assert texts(_labeled({"messages": messages}, only_groups=False)) == ["?", "s"]
 
 
-def test_a_label_without_the_sender_is_refused():
+def test_a_label_without_the_sender_is_refused() -> None:
     with pytest.raises(ValidationError, match="sender"):
         LabelSpeakers(label="> ")

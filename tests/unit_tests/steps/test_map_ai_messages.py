@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from pydantic import ValidationError
@@ -7,8 +9,11 @@ from pydantic import ValidationError
 from langchain_chatexports.steps import MapAIMessages
 from tests.unit_tests.builders.sessions import said, talk
 
+if TYPE_CHECKING:
+    from typing import Any
 
-def kinds(session, **params):
+
+def kinds(session: dict[str, Any], **params: Any) -> list[str]:
     (output,) = MapAIMessages(**params).transform_session(session)
     return [message.type for message in output["messages"]]
 
@@ -88,12 +93,14 @@ def test_message_without_a_sender_stays() -> None:
 
 
 @pytest.mark.parametrize("names", [["b", "a"], {"a", "b"}, ("a", "b", "b")], ids=repr)
-def test_order_and_kind_of_the_names_do_not_matter(names) -> None:
+def test_order_and_kind_of_the_names_do_not_matter(
+    names: list[str] | set[str] | tuple[str, str, str],
+) -> None:
     assert MapAIMessages(sender=names) == MapAIMessages(sender=("a", "b"))
     assert hash(MapAIMessages(sender=names)) == hash(MapAIMessages(sender=("a", "b")))
 
 
 @pytest.mark.parametrize("sender", ["", (), [], ("a", ""), 3, [3]], ids=repr)
-def test_sender_that_is_no_name_is_refused(sender) -> None:
+def test_sender_that_is_no_name_is_refused(sender: Any) -> None:
     with pytest.raises(ValidationError, match="sender"):
         MapAIMessages(sender=sender)

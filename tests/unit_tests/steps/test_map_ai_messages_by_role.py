@@ -41,7 +41,7 @@ def _kinds(**params: Any) -> list[str]:
 
 class TestMapAIMessagesByRole(SessionTransformUnitTests):
     @property
-    def transform_class(self):
+    def transform_class(self) -> type[MapAIMessages]:
         return MapAIMessages
 
     @property
@@ -49,22 +49,22 @@ class TestMapAIMessagesByRole(SessionTransformUnitTests):
         return {"role": "agent"}
 
     @pytest.fixture
-    def sessions(self):
+    def sessions(self) -> list[dict[str, Any]]:
         return [_session(), _session()]
 
 
-def test_every_sender_of_the_role_is_the_ai_and_the_owner_is_not():
+def test_every_sender_of_the_role_is_the_ai_and_the_owner_is_not() -> None:
     assert _kinds(role="agent") == ["ai", "human", "ai", "human"]
 
 
-def test_with_a_sender_both_must_fit():
+def test_with_a_sender_both_must_fit() -> None:
     assert _kinds(role="agent", sender="Cem") == ["human", "human", "ai", "human"]
 
 
-def test_without_a_role_roles_do_not_matter():
+def test_without_a_role_roles_do_not_matter() -> None:
     assert _kinds() == ["ai", "human", "human", "ai"]
 
 
-def test_an_empty_role_is_refused():
+def test_an_empty_role_is_refused() -> None:
     with pytest.raises(ValidationError):
         MapAIMessages(role="")

@@ -3,6 +3,7 @@ from __future__ import annotations
 from copy import deepcopy
 from datetime import timedelta
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -13,8 +14,11 @@ from pydantic import ValidationError
 from langchain_chatexports.steps import MergeChatRuns
 from tests.unit_tests.builders.sessions import START, said, talk, texts
 
+if TYPE_CHECKING:
+    from typing import Any
 
-def merged(*messages, **params):
+
+def merged(*messages: Any, **params: Any) -> Any:
     (session,) = MergeChatRuns(**params).transform_session({"messages": messages})
     return session["messages"]
 
@@ -153,7 +157,7 @@ LINES = st.lists(st.tuples(st.sampled_from("HT"), st.text(max_size=3)), max_size
 
 @settings(deadline=None)
 @given(LINES)
-def test_runs_are_those_of_groupby(lines) -> None:
+def test_runs_are_those_of_groupby(lines: list[tuple[str, str]]) -> None:
     output = merged(*(said(*line) for line in lines))
     expected = []
     for sender, group in groupby(lines, key=lambda line: line[0]):
@@ -168,7 +172,9 @@ def test_runs_are_those_of_groupby(lines) -> None:
 
 @settings(deadline=None)
 @given(LINES, st.none() | st.timedeltas(min_value=timedelta(0)))
-def test_merging_twice_changes_nothing_more(lines, max_gap) -> None:
+def test_merging_twice_changes_nothing_more(
+    lines: list[tuple[str, str]], max_gap: timedelta | None
+) -> None:
     run = [said(*line, at=n * n * 100) for n, line in enumerate(lines)]
     once = merged(*run, max_gap=max_gap)
     assert merged(*once, max_gap=max_gap) == once
@@ -176,7 +182,7 @@ def test_merging_twice_changes_nothing_more(lines, max_gap) -> None:
 
 @settings(deadline=None)
 @given(LINES)
-def test_every_event_stays(lines) -> None:
+def test_every_event_stays(lines: list[tuple[str, str]]) -> None:
     run = [said(*line, at=n) for n, line in enumerate(lines)]
     events = [e for m in merged(*run) for e in m.additional_kwargs["events"]]
     assert events == [e for m in run for e in m.additional_kwargs["events"]]

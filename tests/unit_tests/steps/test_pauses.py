@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,9 @@ from langchain_chatexports.steps.pauses import (
     pauses_before,
 )
 from tests.unit_tests.builders.paces import PACES, make_thread
+
+if TYPE_CHECKING:
+    from hypothesis.strategies._internal.random import ArtificialRandom
 
 
 def _f1(name: str, gap: float | None, conversations: int = 60) -> float:
@@ -34,12 +38,12 @@ def _f1(name: str, gap: float | None, conversations: int = 60) -> float:
 
 
 @pytest.mark.parametrize("name", PACES)
-def test_automatic_gap_finds_the_conversations_of_every_pace(name):
+def test_automatic_gap_finds_the_conversations_of_every_pace(name: str) -> None:
     assert _f1(name, None) > 0.9
 
 
 @pytest.mark.parametrize("minutes", [30, 60])
-def test_automatic_gap_is_better_than_a_fixed_one_over_all_paces(minutes):
+def test_automatic_gap_is_better_than_a_fixed_one_over_all_paces(minutes: int) -> None:
     automatic = sum(_f1(name, None) for name in PACES)
     fixed = sum(_f1(name, minutes * 60) for name in PACES)
     assert automatic > fixed + 1
@@ -48,24 +52,28 @@ def test_automatic_gap_is_better_than_a_fixed_one_over_all_paces(minutes):
 @pytest.mark.parametrize("silence", [1800, 3600, 7200, 86_400])
 @pytest.mark.parametrize("reply", [2, 10, 30, 60, 120])
 @pytest.mark.parametrize("conversations", [3, 10, 50])
-def test_very_even_pauses_are_told_apart(reply, silence, conversations):
+def test_very_even_pauses_are_told_apart(
+    reply: int, silence: int, conversations: int
+) -> None:
     pauses = [reply] * 10 * conversations + [silence] * (conversations - 1)
     assert reply < automatic_gap(pauses) < silence
 
 
 @given(st.lists(st.floats(0, 1e10)))
-def test_gap_is_within_its_bounds(pauses):
+def test_gap_is_within_its_bounds(pauses: list[float]) -> None:
     assert SHORTEST_GAP <= automatic_gap(pauses) <= LONGEST_GAP
 
 
 @given(st.lists(st.integers(0, 10**6)), st.randoms())
-def test_gap_does_not_depend_on_the_order(pauses, rng):
+def test_gap_does_not_depend_on_the_order(
+    pauses: list[int], rng: ArtificialRandom
+) -> None:
     shuffled = list(pauses)
     rng.shuffle(shuffled)
     assert automatic_gap(shuffled) == automatic_gap(pauses)
 
 
-def test_a_thread_without_pauses_has_a_gap_of_half_an_hour_or_so():
+def test_a_thread_without_pauses_has_a_gap_of_half_an_hour_or_so() -> None:
     assert 30 * 60 < automatic_gap([]) < 60 * 60
 
 
@@ -76,21 +84,21 @@ def _message(time: int | None, *events: str) -> HumanMessage:
     return HumanMessage(content="", additional_kwargs=kwargs)
 
 
-def test_pause_begins_at_the_last_bubble_of_a_merged_message():
+def test_pause_begins_at_the_last_bubble_of_a_merged_message() -> None:
     merged = _message(0, "1970-01-01T00:00:00+00:00", "1970-01-01T00:10:00+00:00")
     assert pauses_before([merged, _message(700)]) == [None, 100]
 
 
 @pytest.mark.parametrize("event", ["1970-01-01T00:10:00", "soon", None])
-def test_an_event_without_a_moment_is_passed_over(event):
+def test_an_event_without_a_moment_is_passed_over(event: str | None) -> None:
     merged = _message(0, "1970-01-01T00:00:00+00:00", event)
     assert pauses_before([merged, _message(700)]) == [None, 700]
 
 
-def test_a_message_without_a_time_has_no_pause_and_hides_none():
+def test_a_message_without_a_time_has_no_pause_and_hides_none() -> None:
     times = [None, 10, None, 50]
     assert pauses_before([_message(t) for t in times]) == [None, None, None, 40]
 
 
-def test_a_pause_is_never_negative():
+def test_a_pause_is_never_negative() -> None:
     assert pauses_before([_message(t) for t in (100, 40, 130)]) == [None, 0, 30]

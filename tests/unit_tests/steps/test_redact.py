@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.chat_loaders import BaseChatLoader
@@ -18,13 +18,17 @@ from langchain_chatexports.standard_tests import SessionTransformUnitTests
 from langchain_chatexports.steps import MapAIMessages, Redact
 from tests.unit_tests.builders.sessions import said, texts
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
 NAMES = {"Tortoise Brown", "Hare", "speedy_99"}
 KEY = "the key of the tests"
 
 
 class TestRedact(SessionTransformUnitTests):
     @property
-    def transform_class(self):
+    def transform_class(self) -> type[Redact]:
         return Redact
 
     @property
@@ -34,7 +38,7 @@ class TestRedact(SessionTransformUnitTests):
     @pytest.mark.xfail(
         strict=True, reason="a dump leaves key and names out, on purpose"
     )
-    def test_serializes(self, step):
+    def test_serializes(self, step: Redact) -> None:
         super().test_serializes(step)
 
 
@@ -75,7 +79,7 @@ def _all_strings(session: Any) -> str:
     )
 
 
-def test_nothing_private_is_left_anywhere():
+def test_nothing_private_is_left_anywhere() -> None:
     (output,) = _redact().invoke(_session())
     left = _all_strings(output).casefold()
     for private in ("hare,", '"hare', "tortoise", "brown", "speedy", "1712345678"):
@@ -83,7 +87,7 @@ def test_nothing_private_is_left_anywhere():
     assert "slow@" not in left
 
 
-def test_a_sender_and_a_mention_have_one_stand_in():
+def test_a_sender_and_a_mention_have_one_stand_in() -> None:
     (output,) = _redact().invoke(_session())
     hare, tortoise = (m.additional_kwargs["sender"] for m in output["messages"])
     assert texts(output)[1].startswith(f"ok {hare.upper()}, ")
@@ -91,14 +95,14 @@ def test_a_sender_and_a_mention_have_one_stand_in():
     assert output["messages"][1].additional_kwargs["reactions"][0]["sender"] == hare
 
 
-def test_one_number_has_one_placeholder_in_text_and_edits():
+def test_one_number_has_one_placeholder_in_text_and_edits() -> None:
     (output,) = _redact().invoke(_session())
     placeholder = texts(output)[0].rpartition(" ")[2]
     assert placeholder.startswith("[phone-")
     assert placeholder in output["messages"][1].additional_kwargs["edits"][0]
 
 
-def test_only_the_private_places_of_a_text_change():
+def test_only_the_private_places_of_a_text_change() -> None:
     (output,) = _redact().invoke(
         {"messages": [said("Hare", "I saw Hare, fast as ever")]}
     )
@@ -106,7 +110,7 @@ def test_only_the_private_places_of_a_text_change():
     assert texts(output)[0].startswith("I saw ")
 
 
-def test_what_the_loader_needs_later_stays():
+def test_what_the_loader_needs_later_stays() -> None:
     (output,) = _redact().invoke(_session())
     first, second = output["messages"]
     assert first.id == "m1"
@@ -115,38 +119,38 @@ def test_what_the_loader_needs_later_stays():
     assert output["metadata"]["owner"] == "Me"
 
 
-def test_ids_are_replaced_and_parts_still_name_their_thread():
+def test_ids_are_replaced_and_parts_still_name_their_thread() -> None:
     metadata = _redact().invoke(_session())[0]["metadata"]
     assert metadata["id"] == f"{metadata['thread_id']}#2"
     assert metadata["thread_id"].startswith("chat-")
 
 
-def test_the_title_of_two_is_a_name_and_that_of_a_group_a_text():
+def test_the_title_of_two_is_a_name_and_that_of_a_group_a_text() -> None:
     session = {**_session(), "metadata": {"title": "Race of Hare", "is_group": True}}
     title = _redact().invoke(session)[0]["metadata"]["title"]
     assert title == f"Race of {_redact().pseudonym('Hare')}"
 
 
-def test_labels_of_loaders_are_no_names():
+def test_labels_of_loaders_are_no_names() -> None:
     messages = [said("Me", "me too"), said("unknown", "unknown?")]
     (output,) = _redact(names={"Me", "unknown"}).invoke({"messages": messages})
     assert output["messages"] == messages
 
 
-def test_a_sender_that_is_no_known_name_is_replaced_all_the_same():
+def test_a_sender_that_is_no_known_name_is_replaced_all_the_same() -> None:
     (output,) = _redact(names=()).invoke({"messages": [said("Fox", "Fox says hi")]})
     assert output["messages"][0].additional_kwargs["sender"] != "Fox"
     assert texts(output) == ["Fox says hi"]
 
 
-def test_the_pseudonym_is_the_sender_to_learn_from():
+def test_the_pseudonym_is_the_sender_to_learn_from() -> None:
     redact = _redact()
     step = redact | MapAIMessages(sender=redact.pseudonym("Hare"))
     (output,) = step.invoke(_session())
     assert [message.type for message in output["messages"]] == ["ai", "human"]
 
 
-def test_names_of_messages_and_parts_of_contents_are_replaced():
+def test_names_of_messages_and_parts_of_contents_are_replaced() -> None:
     message = AIMessage(
         [{"type": "text", "text": "Hare!"}, "Hare?", {"type": "x"}], name="Hare"
     )
@@ -167,12 +171,12 @@ class _Loader(BaseChatLoader):
     def __init__(self) -> None:
         self.passes = 0
 
-    def lazy_load(self):
+    def lazy_load(self) -> Iterator[dict[str, Any]]:
         self.passes += 1
         yield _session()
 
 
-def test_for_export_reads_the_names_in_one_pass():
+def test_for_export_reads_the_names_in_one_pass() -> None:
     loader = _Loader()
     redact = Redact.for_export(loader, names=["Speedy"])
     assert loader.passes == 1
@@ -180,7 +184,7 @@ def test_for_export_reads_the_names_in_one_pass():
     assert set(redact.names) - {"Me"} == known
 
 
-def test_for_export_makes_a_key_that_gives_the_same_again():
+def test_for_export_makes_a_key_that_gives_the_same_again() -> None:
     first = Redact.for_export(_Loader())
     assert isinstance(first.key, SecretStr)
     again = Redact.for_export(_Loader(), key=first.key)
@@ -188,7 +192,9 @@ def test_for_export_makes_a_key_that_gives_the_same_again():
     assert Redact.for_export(_Loader()) != first
 
 
-def test_names_with_one_stand_in_need_another_key(monkeypatch):
+def test_names_with_one_stand_in_need_another_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     from langchain_chatexports.redaction.pseudonyms import Pseudonyms
 
     monkeypatch.setattr(Pseudonyms, "name", lambda _, word: "Same" if word else "")
@@ -200,7 +206,7 @@ def test_names_with_one_stand_in_need_another_key(monkeypatch):
 # --- what is hidden
 
 
-def test_neither_repr_nor_dump_holds_key_or_names():
+def test_neither_repr_nor_dump_holds_key_or_names() -> None:
     step = _redact()
     shown = (
         f"{step!r} {step} {dumps(step)} {step.model_dump()} {step.model_dump_json()}"
@@ -209,7 +215,7 @@ def test_neither_repr_nor_dump_holds_key_or_names():
         assert private not in shown
 
 
-def test_an_error_about_names_does_not_show_them():
+def test_an_error_about_names_does_not_show_them() -> None:
     with pytest.raises(ValidationError) as caught:
         Redact(key=KEY, names="Hare")  # One text is no list of names.
     assert "Hare" not in str(caught.value)
@@ -217,7 +223,7 @@ def test_an_error_about_names_does_not_show_them():
 
 
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
-def test_a_step_from_a_dump_refuses_to_run():
+def test_a_step_from_a_dump_refuses_to_run() -> None:
     again = loads(
         dumps(_redact()),
         allowed_objects=[Redact],
@@ -227,21 +233,21 @@ def test_a_step_from_a_dump_refuses_to_run():
         again.invoke(_session())
 
 
-def test_the_choice_of_presidio_is_dumped():
+def test_the_choice_of_presidio_is_dumped() -> None:
     assert dumpd(Redact(presidio="blank:en"))["kwargs"]["presidio"] == "blank:en"
 
 
-def test_a_pickle_holds_what_other_processes_need():
+def test_a_pickle_holds_what_other_processes_need() -> None:
     again = pickle.loads(pickle.dumps(_redact()))  # noqa: S301 - our own
     assert again.invoke(_session()) == _redact().invoke(_session())
 
 
-def test_an_empty_key_is_refused():
+def test_an_empty_key_is_refused() -> None:
     with pytest.raises(ValidationError):
         Redact(key="")
 
 
-def test_presidio_needs_its_extra(monkeypatch):
+def test_presidio_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     monkeypatch.setitem(sys.modules, "presidio_analyzer", None)
@@ -252,31 +258,31 @@ def test_presidio_needs_its_extra(monkeypatch):
 # --- undoing
 
 
-def test_the_undo_map_gives_the_texts_back():
+def test_the_undo_map_gives_the_texts_back() -> None:
     redact = _redact()
     (output,) = redact.invoke(_session())
     undo_map = redact.undo_map(_session())
     assert [restore(text, undo_map) for text in texts(output)] == texts(_session())
 
 
-def test_the_map_of_names_needs_no_pass():
+def test_the_map_of_names_needs_no_pass() -> None:
     undo_map = _redact().undo_map()
     assert restore(_redact().pseudonym("Tortoise Brown"), undo_map) == "Tortoise Brown"
     assert not any(key.startswith("[") for key in undo_map)
 
 
-def test_the_undo_map_holds_the_ids():
+def test_the_undo_map_holds_the_ids() -> None:
     metadata = _redact().invoke(_session())[0]["metadata"]
     undo_map = _redact().undo_map(_session())
     assert undo_map[metadata["thread_id"]] == "iMessage;-;+491712345678"
 
 
-def test_find_says_where_and_what_kind():
+def test_find_says_where_and_what_kind() -> None:
     spans = _redact().find("Hare: +49 171 2345678")
     assert [(span.start, span.kind) for span in spans] == [(0, "name"), (6, "phone")]
 
 
-def test_input_lists_are_not_shared_with_the_output():
+def test_input_lists_are_not_shared_with_the_output() -> None:
     session = _session()
     (output,) = _redact().invoke(session)
     given = session["messages"][1].additional_kwargs

@@ -17,7 +17,7 @@ _DAY = 86_400
 
 class TestSelectSessions(SessionTransformUnitTests):
     @property
-    def transform_class(self):
+    def transform_class(self) -> type[SelectSessions]:
         return SelectSessions
 
     @property
@@ -42,36 +42,36 @@ def _keeps(session: Any = DUEL, **conditions: Any) -> bool:
     return bool(output)
 
 
-def test_without_a_condition_everything_passes_untouched():
+def test_without_a_condition_everything_passes_untouched() -> None:
     (output,) = SelectSessions().invoke(DUEL)
     assert output is DUEL
 
 
-def test_a_sender_is_found_without_regard_to_case():
+def test_a_sender_is_found_without_regard_to_case() -> None:
     assert _keeps(participants="hARE")
     assert not _keeps(participants="Fox")
 
 
-def test_one_of_several_participants_is_enough():
+def test_one_of_several_participants_is_enough() -> None:
     assert _keeps(participants=["Fox", "Hare"])
 
 
-def test_a_silent_participant_takes_part():
+def test_a_silent_participant_takes_part() -> None:
     silent = {**DUEL, "metadata": {"participants": ["Tortoise", "Hare", "Fox"]}}
     assert _keeps(silent, participants="Fox")
 
 
-def test_without_drops_whoever_is_named():
+def test_without_drops_whoever_is_named() -> None:
     assert not _keeps(GROUP, without="fox")
     assert _keeps(DUEL, without="fox")
 
 
-def test_a_group_is_more_than_two_where_the_export_says_nothing():
+def test_a_group_is_more_than_two_where_the_export_says_nothing() -> None:
     assert _keeps(GROUP, is_group=True)
     assert _keeps(DUEL, is_group=False)
 
 
-def test_what_the_export_says_of_groups_counts():
+def test_what_the_export_says_of_groups_counts() -> None:
     assert _keeps({**DUEL, "metadata": {"is_group": True}}, is_group=True)
 
 
@@ -86,28 +86,28 @@ def _at(*days: int | None) -> Any:
     }
 
 
-def test_dates_are_whole_days_in_utc():
+def test_dates_are_whole_days_in_utc() -> None:
     assert _keeps(_at(0, 1), start=date(2024, 5, 1), end=date(2024, 5, 2))
     assert not _keeps(_at(0, 2), end=date(2024, 5, 2))
     assert not _keeps(_at(-1, 2), start=date(2024, 5, 1))
 
 
-def test_a_session_without_times_is_in_no_dates():
+def test_a_session_without_times_is_in_no_dates() -> None:
     assert not _keeps(_at(None), start=date(2024, 5, 1))
     assert _keeps(_at(None, 0), start=date(2024, 5, 1))
 
 
-def test_a_moment_without_a_zone_is_refused():
+def test_a_moment_without_a_zone_is_refused() -> None:
     with pytest.raises(ValidationError, match="timezone"):
         SelectSessions(start=datetime(2024, 5, 1))  # noqa: DTZ001 - that is the point
 
 
-def test_turns_are_rows_of_one_sender():
+def test_turns_are_rows_of_one_sender() -> None:
     assert _keeps(min_turns=3)
     assert not _keeps(min_turns=4)
 
 
-def test_the_share_of_the_ai_is_of_messages():
+def test_the_share_of_the_ai_is_of_messages() -> None:
     (mapped,) = MapAIMessages(sender="Hare").invoke(DUEL)
     assert _keeps(mapped, min_ai_share=0.25)
     assert not _keeps(mapped, min_ai_share=0.26)
@@ -125,10 +125,10 @@ def test_the_share_of_the_ai_is_of_messages():
     ],
 )
 def test_a_dropped_session_is_counted_under_the_first_condition_missed(
-    conditions, reason
-):
+    conditions: dict[str, Any], reason: str
+) -> None:
     assert SelectSessions(**conditions).left_out(DUEL) == {reason: 4}
 
 
-def test_a_kept_session_leaves_nothing_out():
+def test_a_kept_session_leaves_nothing_out() -> None:
     assert SelectSessions(min_turns=3).left_out(DUEL) == {}

@@ -19,13 +19,13 @@ MINUTE, HOUR = 60, 3600
 
 class TestSplitSessionsAuto(SessionTransformUnitTests):
     @property
-    def transform_class(self):
+    def transform_class(self) -> type[SplitSessions]:
         return SplitSessions
 
 
 class TestSplitSessionsByGapAndSize(SessionTransformUnitTests):
     @property
-    def transform_class(self):
+    def transform_class(self) -> type[SplitSessions]:
         return SplitSessions
 
     @property
@@ -51,20 +51,20 @@ def _split(step: SplitSessions, *times: int | None, **replies: str) -> list[list
 BY_HOUR = SplitSessions(gap=timedelta(hours=1))
 
 
-def test_a_longer_pause_splits():
+def test_a_longer_pause_splits() -> None:
     assert _split(BY_HOUR, 0, 10, HOUR + 11) == [[0, 1], [2]]
 
 
-def test_a_pause_as_long_as_the_gap_does_not_split():
+def test_a_pause_as_long_as_the_gap_does_not_split() -> None:
     assert _split(BY_HOUR, 0, HOUR) == [[0, 1]]
 
 
-def test_auto_finds_the_silence_of_a_quick_thread():
+def test_auto_finds_the_silence_of_a_quick_thread() -> None:
     talk = [start + 20 * i for start in (0, 5 * HOUR, 11 * HOUR) for i in range(30)]
     assert [len(part) for part in _split(SplitSessions(), *talk)] == [30, 30, 30]
 
 
-def test_auto_keeps_the_slow_replies_of_a_slow_thread_together():
+def test_auto_keeps_the_slow_replies_of_a_slow_thread_together() -> None:
     week = 7 * 24 * HOUR
     talk = [start + HOUR * i for start in range(0, 9 * week, week) for i in range(12)]
     assert [len(part) for part in _split(SplitSessions(), *talk)] == [12] * 9
@@ -73,50 +73,50 @@ def test_auto_keeps_the_slow_replies_of_a_slow_thread_together():
 @pytest.mark.parametrize(
     "link", ["m1", {"id": "m1"}, {"message_id": "m1"}, {"guid": "m1"}], ids=repr
 )
-def test_a_reply_stays_with_what_it_answers(link):
+def test_a_reply_stays_with_what_it_answers(link: str | dict[str, Any]) -> None:
     assert _split(BY_HOUR, 0, 10, 5 * HOUR, 9 * HOUR, m2=link) == [[0, 1, 2], [3]]
 
 
-def test_a_reply_to_a_bubble_of_a_merged_message_stays_with_it():
+def test_a_reply_to_a_bubble_of_a_merged_message_stays_with_it() -> None:
     session = session_of([0, 10, 5 * HOUR])
     session["messages"][0].additional_kwargs["message_ids"] = ["m0", "bubble"]
     session["messages"][2].additional_kwargs["reply_to"] = "bubble"
     assert BY_HOUR.invoke(session) == [session]
 
 
-def test_a_reply_holds_everything_between_its_two_sides():
+def test_a_reply_holds_everything_between_its_two_sides() -> None:
     parts = _split(BY_HOUR, 0, 5 * HOUR, 9 * HOUR, 14 * HOUR, m2="m0")
     assert parts == [[0, 1, 2], [3]]
 
 
-def test_a_reply_to_what_is_too_old_holds_nothing():
+def test_a_reply_to_what_is_too_old_holds_nothing() -> None:
     step = SplitSessions(gap=timedelta(hours=1), reply_within=timedelta(hours=8))
     parts = _split(step, 0, 5 * HOUR, 9 * HOUR, m1="m0", m2="m0")
     assert parts == [[0, 1], [2]]
 
 
-def test_a_reply_to_an_unknown_message_holds_nothing():
+def test_a_reply_to_an_unknown_message_holds_nothing() -> None:
     assert _split(BY_HOUR, 0, 5 * HOUR, m1="elsewhere") == [[0], [1]]
 
 
-def test_a_part_that_is_too_long_is_cut_at_its_largest_pause():
+def test_a_part_that_is_too_long_is_cut_at_its_largest_pause() -> None:
     step = SplitSessions(gap=timedelta(days=1), max_messages=3)
     assert _split(step, 0, 50, 60, 70, 100) == [[0], [1, 2, 3], [4]]
 
 
-def test_among_equal_pauses_the_middle_one_is_cut():
+def test_among_equal_pauses_the_middle_one_is_cut() -> None:
     step = SplitSessions(gap=timedelta(days=1), max_messages=4)
     assert [len(p) for p in _split(step, *range(0, 160, 10))] == [4, 4, 4, 4]
 
 
-def test_size_cuts_between_a_reply_and_its_answer_only_as_a_last_resort():
+def test_size_cuts_between_a_reply_and_its_answer_only_as_a_last_resort() -> None:
     step = SplitSessions(gap=timedelta(days=1), max_messages=3)
     assert _split(step, 0, 10, 900, 910, m2="m1") == [[0], [1, 2, 3]]
     step = SplitSessions(gap=timedelta(days=1), max_messages=1)
     assert _split(step, 0, 900, m1="m0") == [[0], [1]]
 
 
-def test_size_counts_after_the_silences_were_cut():
+def test_size_counts_after_the_silences_were_cut() -> None:
     step = SplitSessions(gap=timedelta(hours=1), max_messages=2)
     parts = _split(step, 0, 1, 5 * HOUR, 5 * HOUR + 9, 5 * HOUR + 10)
     assert parts == [[0, 1], [2], [3, 4]]
@@ -126,7 +126,7 @@ def test_size_counts_after_the_silences_were_cut():
     st.lists(st.one_of(st.none(), st.integers(0, 10**6)), max_size=60),
     st.integers(1, 9),
 )
-def test_parts_are_the_session_and_no_part_is_too_long(times, most):
+def test_parts_are_the_session_and_no_part_is_too_long(times: Any, most: int) -> None:
     times = sorted((t for t in times if t is not None), reverse=False)
     step = SplitSessions(gap=timedelta(hours=3), max_messages=most)
     parts = _split(step, *times)
@@ -135,22 +135,22 @@ def test_parts_are_the_session_and_no_part_is_too_long(times, most):
         assert max(map(len, parts)) <= most
 
 
-def test_a_session_without_times_passes_untouched():
+def test_a_session_without_times_passes_untouched() -> None:
     session = session_of([None] * 30, id="thread")
     (part,) = SplitSessions(max_messages=4).invoke(session)
     assert part is session
 
 
-def test_messages_without_a_time_stay_with_their_neighbors():
+def test_messages_without_a_time_stay_with_their_neighbors() -> None:
     assert _split(BY_HOUR, None, None, 0, None, 5 * HOUR) == [[0, 1, 2, 3], [4]]
 
 
-def test_a_session_that_stays_whole_keeps_its_id():
+def test_a_session_that_stays_whole_keeps_its_id() -> None:
     session = session_of([0, 10], id="thread")
     assert BY_HOUR.invoke(session) == [session]
 
 
-def test_parts_have_ids_of_their_own_and_name_the_thread():
+def test_parts_have_ids_of_their_own_and_name_the_thread() -> None:
     parts: list[Any] = BY_HOUR.invoke(session_of([0, 5 * HOUR], id="thread", title="t"))
     assert [part["metadata"] for part in parts] == [
         {"id": "thread#1", "title": "t", "thread_id": "thread"},
@@ -158,7 +158,7 @@ def test_parts_have_ids_of_their_own_and_name_the_thread():
     ]
 
 
-def test_parts_of_parts_still_name_the_thread():
+def test_parts_of_parts_still_name_the_thread() -> None:
     session = session_of([0, 10, 30, 5 * HOUR], id="thread")
     finer = BY_HOUR | SplitSessions(gap=timedelta(seconds=15))
     metadata: list[Any] = [part["metadata"] for part in finer.invoke(session)]
@@ -166,19 +166,19 @@ def test_parts_of_parts_still_name_the_thread():
     assert {m["thread_id"] for m in metadata} == {"thread"}
 
 
-def test_parts_share_no_metadata():
+def test_parts_share_no_metadata() -> None:
     first, second = BY_HOUR.invoke(session_of([0, 5 * HOUR], id="thread"))
     assert first["metadata"] is not second["metadata"]
 
 
 @pytest.mark.parametrize("gap", [timedelta(0), timedelta(minutes=-1), "often"])
-def test_a_gap_that_is_none_is_refused(gap):
+def test_a_gap_that_is_none_is_refused(gap: timedelta | str) -> None:
     with pytest.raises(ValidationError):
         SplitSessions(gap=gap)
 
 
 @pytest.mark.benchmark
-def test_a_long_thread_without_a_silence_is_cut_in_seconds(benchmark):
+def test_a_long_thread_without_a_silence_is_cut_in_seconds(benchmark: Any) -> None:
     session = session_of([*range(0, 400_000, 10)])
     step = SplitSessions(gap=timedelta(days=1), max_messages=8)
     benchmark.pedantic(lambda: list(step.transform_session(session)), rounds=1)

@@ -16,13 +16,13 @@ from langchain_chatexports.steps import (
 
 class TestMergeChatRuns(SessionTransformUnitTests):
     @property
-    def transform_class(self):
+    def transform_class(self) -> type[MergeChatRuns]:
         return MergeChatRuns
 
 
 class TestMergeChatRunsWithinAGap(SessionTransformUnitTests):
     @property
-    def transform_class(self):
+    def transform_class(self) -> type[MergeChatRuns]:
         return MergeChatRuns
 
     @property
@@ -32,13 +32,13 @@ class TestMergeChatRunsWithinAGap(SessionTransformUnitTests):
 
 class TestMapAIMessagesOfTheOwner(SessionTransformUnitTests):
     @property
-    def transform_class(self):
+    def transform_class(self) -> type[MapAIMessages]:
         return MapAIMessages
 
 
 class TestMapAIMessagesOfSeveralNames(SessionTransformUnitTests):
     @property
-    def transform_class(self):
+    def transform_class(self) -> type[MapAIMessages]:
         return MapAIMessages
 
     @property
@@ -48,13 +48,13 @@ class TestMapAIMessagesOfSeveralNames(SessionTransformUnitTests):
 
 class TestChunkSessions(SessionTransformUnitTests):
     @property
-    def transform_class(self):
+    def transform_class(self) -> type[ChunkSessions]:
         return ChunkSessions
 
 
 class TestChunkSessionsWithTails(SessionTransformUnitTests):
     @property
-    def transform_class(self):
+    def transform_class(self) -> type[ChunkSessions]:
         return ChunkSessions
 
     @property
@@ -64,7 +64,7 @@ class TestChunkSessionsWithTails(SessionTransformUnitTests):
 
 class TestSessionPipeline(SessionTransformUnitTests):
     @property
-    def transform_class(self):
+    def transform_class(self) -> type[SessionPipeline]:
         return SessionPipeline
 
     @property

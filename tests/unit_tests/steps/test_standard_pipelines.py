@@ -19,7 +19,7 @@ from langchain_chatexports.steps import (
 
 class TestPipelineOfADataset(SessionTransformUnitTests):
     @property
-    def transform_class(self):
+    def transform_class(self) -> type[SessionPipeline]:
         return SessionPipeline
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,10 @@ from langchain_chatexports import (
     SingleFileFacebookMessengerChatLoader,
 )
 from tests.integration_tests import community
+
+if TYPE_CHECKING:
+    from typing import Any
+
 
 NOON = 1_700_000_000_000
 WORDS = ["yes", "no", "maybe", "see you", "at the mill", "carrots?", "slow. steady"]
@@ -41,7 +46,7 @@ def write(folder: Path, thread: list[tuple[str, str, int]]) -> Path:
     return path
 
 
-def said(sessions):
+def said(sessions: Any) -> Any:
     return [
         [(m.type, m.content, m.additional_kwargs["sender"]) for m in s["messages"]]
         for s in sessions
@@ -50,7 +55,7 @@ def said(sessions):
 
 @settings(max_examples=100, deadline=None)
 @given(threads)
-def test_clean_exports_give_the_same_messages(generated):
+def test_clean_exports_give_the_same_messages(generated: Any) -> None:
     with TemporaryDirectory() as place:
         inbox = Path(place, "inbox")
         paths = [
@@ -74,7 +79,7 @@ def test_clean_exports_give_the_same_messages(generated):
         assert sorted(ours) == sorted(theirs)
 
 
-def test_unclean_exports_differ_on_purpose(tmp_path):
+def test_unclean_exports_differ_on_purpose(tmp_path: Path) -> None:
     thread = [("Ada Byron", "hi", 0), ("Ada Byron", "Ada sent an attachment.", 1)]
     path = write(tmp_path / "inbox" / "ada_1", thread)
     ours = SingleFileFacebookMessengerChatLoader(path).load()

@@ -8,6 +8,7 @@ import struct
 import sys
 import tracemalloc
 import zipfile
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,24 +20,31 @@ from langchain_chatexports.exceptions import (
 )
 from tests.unit_tests.builders.messenger import FACEBOOK, Export
 
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from langchain_chatexports.chat_loaders.accounting import ExportSummary
+
+
 NOON = 1_700_000_000_000
 GOOD = f"{FACEBOOK}/inbox/ada_1/message_1.json"
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Path:
     export = Export()
     export.thread("ada_1").says("Ada Byron", "hi", NOON)
     return export.to_zip(tmp_path / "zips" / "facebook-grace.zip")
 
 
 @pytest.fixture
-def thread(path):
+def thread(path: Path) -> bytes:
     with zipfile.ZipFile(path) as archive:
         return archive.read(GOOD)
 
 
-def add(path, name, data, **attributes):
+def add(path: Path, name: str, data: bytes, **attributes: Any) -> None:
     info = zipfile.ZipInfo(name)
     info.compress_type = zipfile.ZIP_DEFLATED
     for key, value in attributes.items():
@@ -45,11 +53,11 @@ def add(path, name, data, **attributes):
         archive.writestr(info, data)
 
 
-def inspect(path):
+def inspect(path: Path) -> ExportSummary | None:
     return FolderFacebookMessengerChatLoader(path).inspect()
 
 
-def change(path, old, new):
+def change(path: Path, old: bytes, new: bytes) -> None:
     data = path.read_bytes()
     assert old in data
     path.write_bytes(data.replace(old, new))
@@ -65,7 +73,9 @@ def change(path, old, new):
         "..\\outside\\message_1.json",
     ],
 )
-def test_a_name_that_leads_outside_is_counted_and_not_read(path, thread, name):
+def test_a_name_that_leads_outside_is_counted_and_not_read(
+    path: Path, thread: bytes, name: str
+) -> None:
     add(path, name, thread)
     before = sorted(path.parent.parent.rglob("*"))
     with pytest.warns(UserWarning, match="leads out of the archive"):
@@ -75,12 +85,12 @@ def test_a_name_that_leads_outside_is_counted_and_not_read(path, thread, name):
     assert sorted(path.parent.parent.rglob("*")) == before
 
 
-def test_a_colon_in_a_persons_name_leads_nowhere(path, thread):
+def test_a_colon_in_a_persons_name_leads_nowhere(path: Any, thread: Any) -> None:
     add(path, "Dr: Who_1/message_1.json", thread)
     assert inspect(path).sessions == 2
 
 
-def test_a_link_is_counted_and_not_followed(path):
+def test_a_link_is_counted_and_not_followed(path: Path) -> None:
     target = str(path.parent / "secret.json").encode()
     add(
         path, f"{FACEBOOK}/inbox/b/message_1.json", target, external_attr=0o120777 << 16
@@ -89,7 +99,7 @@ def test_a_link_is_counted_and_not_followed(path):
         assert inspect(path).skipped == {"unreadable": 1}
 
 
-def test_a_file_that_unpacks_to_far_more_is_counted_and_not_read(path):
+def test_a_file_that_unpacks_to_far_more_is_counted_and_not_read(path: Path) -> None:
     add(path, f"{FACEBOOK}/inbox/b/message_1.json", b" " * (64 * 2**20))
     with pytest.warns(UserWarning, match="far more"):
         summary, peak = measured(path)
@@ -97,7 +107,9 @@ def test_a_file_that_unpacks_to_far_more_is_counted_and_not_read(path):
     assert peak < 16 * 2**20
 
 
-def test_many_files_that_unpack_to_far_more_are_refused(path, monkeypatch):
+def test_many_files_that_unpack_to_far_more_are_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(archives, "_TOTAL_RATIO_FLOOR_BYTES", 2**20)
     for number in range(4):
         add(path, f"{FACEBOOK}/inbox/{number}/message_1.json", b" " * 2**20)
@@ -105,7 +117,7 @@ def test_many_files_that_unpack_to_far_more_are_refused(path, monkeypatch):
         inspect(path)
 
 
-def test_a_file_that_lies_about_its_size_is_not_read_beyond_it(path):
+def test_a_file_that_lies_about_its_size_is_not_read_beyond_it(path: Path) -> None:
     size = 32 * 2**20
     add(path, f"{FACEBOOK}/inbox/b/message_1.json", b" " * size)
     change(path, struct.pack("<L", size), struct.pack("<L", 100))
@@ -115,7 +127,9 @@ def test_a_file_that_lies_about_its_size_is_not_read_beyond_it(path):
     assert peak < 16 * 2**20
 
 
-def test_a_file_larger_than_any_export_file_is_not_read(path, monkeypatch):
+def test_a_file_larger_than_any_export_file_is_not_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(archives, "_MAX_FILE_BYTES", 10)
     with (
         pytest.warns(UserWarning, match="larger than any"),
@@ -124,7 +138,7 @@ def test_a_file_larger_than_any_export_file_is_not_read(path, monkeypatch):
         inspect(path)
 
 
-def test_a_directory_larger_than_any_exports_is_refused(path):
+def test_a_directory_larger_than_any_exports_is_refused(path: Path) -> None:
     # Only the end record says so: nothing of that size is read.
     end = path.read_bytes().rfind(b"PK\x05\x06")
     with path.open("r+b") as file:
@@ -134,7 +148,9 @@ def test_a_directory_larger_than_any_exports_is_refused(path):
         inspect(path)
 
 
-def test_more_files_than_any_exports_are_refused(path, thread, monkeypatch):
+def test_more_files_than_any_exports_are_refused(
+    path: Path, thread: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(archives, "_MAX_READ_ENTRIES", 3)
     for number in range(3):
         add(path, f"{FACEBOOK}/inbox/{number}/message_1.json", thread)
@@ -142,7 +158,7 @@ def test_more_files_than_any_exports_are_refused(path, thread, monkeypatch):
         inspect(path)
 
 
-def test_a_zip_in_a_zip_is_not_read(path, thread):
+def test_a_zip_in_a_zip_is_not_read(path: Path, thread: bytes) -> None:
     inner = io.BytesIO()
     with zipfile.ZipFile(inner, "w") as archive:
         archive.writestr(f"{FACEBOOK}/inbox/eve_1/message_1.json", thread)
@@ -151,14 +167,18 @@ def test_a_zip_in_a_zip_is_not_read(path, thread):
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_name_that_comes_twice_is_one_thread_without_doubles(path, thread):
+def test_a_name_that_comes_twice_is_one_thread_without_doubles(
+    path: Path, thread: bytes
+) -> None:
     add(path, GOOD, thread)
     summary = inspect(path)
     assert summary.kept == 1
     assert summary.skipped == {"duplicate": 1}
 
 
-def test_a_wrong_checksum_is_counted_beside_good_files(path, thread):
+def test_a_wrong_checksum_is_counted_beside_good_files(
+    path: Path, thread: bytes
+) -> None:
     name = f"{FACEBOOK}/inbox/bad_1/message_1.json"
     add(path, name, thread.replace(b"hi", b"ho"))
     with zipfile.ZipFile(path) as archive:
@@ -170,7 +190,9 @@ def test_a_wrong_checksum_is_counted_beside_good_files(path, thread):
     assert summary.kept == 1
 
 
-def test_a_packing_that_python_does_not_know_is_counted(path, thread):
+def test_a_packing_that_python_does_not_know_is_counted(
+    path: Path, thread: bytes
+) -> None:
     name = f"{FACEBOOK}/inbox/bad_1/message_1.json"
     add(path, name, thread, compress_type=zipfile.ZIP_STORED)
     data = bytearray(path.read_bytes())
@@ -181,7 +203,7 @@ def test_a_packing_that_python_does_not_know_is_counted(path, thread):
         assert inspect(path).kept == 1
 
 
-def test_a_zip_with_a_password_is_an_error_of_its_own(path):
+def test_a_zip_with_a_password_is_an_error_of_its_own(path: Path) -> None:
     data = bytearray(path.read_bytes())
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         data[data.find(signature) + offset] |= 1
@@ -191,13 +213,15 @@ def test_a_zip_with_a_password_is_an_error_of_its_own(path):
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_a_zip_that_was_cut_off_is_an_error_that_says_so(path, share):
+def test_a_zip_that_was_cut_off_is_an_error_that_says_so(
+    path: Path, share: float
+) -> None:
     os.truncate(path, int(path.stat().st_size * share))
     with pytest.raises(ExportFormatError, match=r"interrupted.*again"):
         inspect(path)
 
 
-def test_a_zip_beside_good_ones_that_was_cut_off_is_warned_about(path):
+def test_a_zip_beside_good_ones_that_was_cut_off_is_warned_about(path: Path) -> None:
     broken = path.with_name("facebook-part-2.zip")
     broken.write_bytes(path.read_bytes()[:-40])
     with pytest.warns(UserWarning, match=r"facebook-part-2\.zip is no whole zip"):
@@ -206,14 +230,14 @@ def test_a_zip_beside_good_ones_that_was_cut_off_is_warned_about(path):
     assert summary.skipped == {"unreadable": 1}
 
 
-def test_a_zip_is_known_by_its_content(path):
+def test_a_zip_is_known_by_its_content(path: Path) -> None:
     renamed = path.rename(path.with_name("download"))
     add(renamed, f"{FACEBOOK}/inbox/bad_1/message_1.json", b"{")
     with pytest.warns(UserWarning, match="bad_1"):
         assert inspect(renamed).kept == 1
 
 
-def test_names_with_backslashes_are_folders(tmp_path, thread):
+def test_names_with_backslashes_are_folders(tmp_path: Path, thread: bytes) -> None:
     path = tmp_path / "x.zip"
     info = zipfile.ZipInfo("x")
     info.filename = GOOD.replace("/", "\\")
@@ -226,12 +250,14 @@ def test_names_with_backslashes_are_folders(tmp_path, thread):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs links and pipes")
 class TestFoldersOnDisk:
     @pytest.fixture
-    def folder(self, tmp_path):
+    def folder(self, tmp_path: Path) -> Path:
         export = Export()
         export.thread("ada_1").says("Ada Byron", "hi", NOON)
         return export.to_folder(tmp_path / "x")
 
-    def test_a_link_that_leads_outside_is_not_followed(self, folder, tmp_path, thread):
+    def test_a_link_that_leads_outside_is_not_followed(
+        self, folder: Path, tmp_path: Path, thread: bytes
+    ) -> None:
         outside = tmp_path / "outside.json"
         outside.write_bytes(thread)
         place = folder / FACEBOOK / "inbox" / "eve_1"
@@ -240,21 +266,23 @@ class TestFoldersOnDisk:
         with pytest.warns(UserWarning, match="no file of the export"):
             assert inspect(folder).skipped == {"unreadable": 1}
 
-    def test_a_circle_of_links_ends(self, folder):
+    def test_a_circle_of_links_ends(self, folder: Path) -> None:
         (folder / FACEBOOK / "inbox" / "again").symlink_to(folder)
         assert inspect(folder).found == 1
 
-    def test_an_export_behind_a_link_is_read(self, folder, tmp_path):
+    def test_an_export_behind_a_link_is_read(
+        self, folder: Path, tmp_path: Path
+    ) -> None:
         (tmp_path / "link").symlink_to(folder)
         assert inspect(tmp_path / "link").kept == 1
 
-    def test_a_pipe_does_not_block(self, folder):
+    def test_a_pipe_does_not_block(self, folder: Path) -> None:
         os.mkfifo(folder / FACEBOOK / "inbox" / "ada_1" / "message_2.json")
         with pytest.warns(UserWarning, match="no file of the export"):
             assert inspect(folder).kept == 1
 
 
-def measured(path):
+def measured(path: Path) -> tuple[ExportSummary, int]:
     tracemalloc.start()
     try:
         summary = inspect(path)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import unicodedata
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -22,6 +23,15 @@ from tests.unit_tests.builders.messenger import (
     message,
     meta_json,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Any
+
+    from langchain_chatexports.chat_loaders.accounting import ExportSummary
+    from tests.unit_tests.builders.messenger import EncryptedChat, Thread
+
 
 NOON = 1_700_000_000_000
 SECTIONS = [
@@ -39,30 +49,32 @@ ROOTS = [
 ]
 
 
-def load(path, **options):
+def load(path: Path | list[Path], **options: Any) -> list[dict[str, Any]] | None:
     return FolderFacebookMessengerChatLoader(path, **options).load()
 
 
-def inspect(path, **options):
+def inspect(path: Path, **options: Any) -> ExportSummary:
     return FolderFacebookMessengerChatLoader(path, **options).inspect()
 
 
-def ids(sessions):
+def ids(sessions: list[dict[str, Any]]) -> list[str]:
     return [session["metadata"]["id"] for session in sessions]
 
 
-def texts(session):
+def texts(session: dict[str, Any]) -> list[str]:
     return [message.content for message in session["messages"]]
 
 
 @pytest.fixture
-def export():
+def export() -> Export:
     return Export()
 
 
 class TestLayouts:
     @pytest.mark.parametrize("root", ROOTS)
-    def test_each_level_of_each_layout_gives_the_same_session(self, tmp_path, root):
+    def test_each_level_of_each_layout_gives_the_same_session(
+        self, tmp_path: Path, root: str
+    ) -> None:
         export = Export(root)
         export.thread("ada_1").says("Ada Byron", "hi", NOON)
         folder = export.to_folder(tmp_path / "export")
@@ -76,7 +88,7 @@ class TestLayouts:
         assert all(found == messages[0] for found in messages)
 
     @pytest.mark.parametrize("root", ROOTS)
-    def test_a_zip_gives_what_its_folder_gives(self, tmp_path, root):
+    def test_a_zip_gives_what_its_folder_gives(self, tmp_path: Path, root: str) -> None:
         export = Export(root)
         for number in range(3):
             chat = export.thread(f"ada_{number}").says("Ada Byron", "hi", NOON)
@@ -84,25 +96,31 @@ class TestLayouts:
         folder = export.to_folder(tmp_path / "export")
         assert load(export.to_zip(tmp_path / "export.zip")) == load(folder)
 
-    def test_the_first_layout_of_2018_has_no_sections(self, export, tmp_path):
+    def test_the_first_layout_of_2018_has_no_sections(
+        self, export: Export, tmp_path: Path
+    ) -> None:
         record = {"sender_name": "Ada", "timestamp": 1_520_000_000, "content": "hi"}
         content = {"participants": [{"name": "Ada"}], "messages": [record]}
         export.file("messages/AdaByron_f00-_bar12/message.json", content)
         (session,) = load(export.to_folder(tmp_path / "x"))
         assert session["metadata"]["id"] == "adabyron_f00-_bar12"
 
-    def test_a_zip_with_a_folder_around_the_export_is_read(self, export, tmp_path):
+    def test_a_zip_with_a_folder_around_the_export_is_read(
+        self, export: Export, tmp_path: Path
+    ) -> None:
         export.thread("ada_1").says("Ada Byron", "hi", NOON)
         path = export.to_zip(tmp_path / "x.zip", prefix="facebook-grace-2024/")
         assert ids(load(path)) == ["ada_1"]
 
-    def test_a_thread_zipped_alone_is_named_by_its_path(self, tmp_path):
+    def test_a_thread_zipped_alone_is_named_by_its_path(self, tmp_path: Path) -> None:
         chat = Export("").thread("ada_1").says("Ada Byron", "hi", NOON)
         (data,) = chat.files().values()
         path = Export().file("message_1.json", data).to_zip(tmp_path / "x.zip")
         assert ids(load(path)) == ["ada_1"]
 
-    def test_files_of_other_names_are_threads_of_their_own(self, tmp_path):
+    def test_files_of_other_names_are_threads_of_their_own(
+        self, tmp_path: Path
+    ) -> None:
         for person in ("Ada", "Bob"):
             content = {"participants": [], "messages": [message(person, "hi", NOON)]}
             path = tmp_path / "hogwarts" / "inbox" / "Both" / f"messages_{person}.json"
@@ -113,7 +131,7 @@ class TestLayouts:
             "both/messages_bob.json",
         ]
 
-    def test_settings_are_no_threads(self, export, tmp_path):
+    def test_settings_are_no_threads(self, export: Export, tmp_path: Path) -> None:
         export.thread("ada_1").says("Ada Byron", "hi", NOON)
         export.file(f"{FACEBOOK}/autofill_information.json", {"a": {}})
         export.file(f"{FACEBOOK}/secret_conversations.json", {"messages": []})
@@ -128,7 +146,9 @@ class TestLayouts:
     @pytest.mark.parametrize(
         "name", ["__MACOSX/{}", "{}/._message_1.json", "{}/.DS_Store"]
     )
-    def test_what_macos_adds_is_passed_over(self, export, tmp_path, name):
+    def test_what_macos_adds_is_passed_over(
+        self, export: Export, tmp_path: Path, name: str
+    ) -> None:
         export.thread("ada_1").says("Ada Byron", "hi", NOON)
         place = f"{FACEBOOK}/inbox/ada_1"
         suffix = "/message_1.json" if name.startswith("__") else ""
@@ -140,7 +160,9 @@ class TestLayouts:
             summary = inspect(path)
             assert summary.found == summary.kept == 1
 
-    def test_letter_case_of_folders_and_suffixes_does_not_matter(self, tmp_path):
+    def test_letter_case_of_folders_and_suffixes_does_not_matter(
+        self, tmp_path: Path
+    ) -> None:
         parts = (
             ("One", "Inbox/Ada_1/message_1.JSON"),
             ("two", "inbox/ada_1/message_2.json"),
@@ -155,7 +177,7 @@ class TestLayouts:
         assert session["metadata"]["id"] == "ada_1"
         assert texts(session) == ["1", "0"]
 
-    def test_the_two_ways_to_write_an_accent_are_one_name(self, tmp_path):
+    def test_the_two_ways_to_write_an_accent_are_one_name(self, tmp_path: Path) -> None:
         for form in ("NFC", "NFD"):
             export = Export()
             folder = unicodedata.normalize(form, "zoë_1")
@@ -165,7 +187,9 @@ class TestLayouts:
 
 
 class TestOrder:
-    def test_of_two_spellings_the_first_in_code_points_counts(self, tmp_path):
+    def test_of_two_spellings_the_first_in_code_points_counts(
+        self, tmp_path: Path
+    ) -> None:
         for part, names in (("a", ["zoe_1", "alan_2"]), ("b", ["Zoe_1"])):
             export = Export()
             for name in names:
@@ -173,7 +197,9 @@ class TestOrder:
             export.to_zip(tmp_path / "x" / f"{part}.zip")
         assert ids(load(tmp_path / "x")) == ["zoe_1", "alan_2"]
 
-    def test_sessions_come_in_code_point_order_of_their_folders(self, export, tmp_path):
+    def test_sessions_come_in_code_point_order_of_their_folders(
+        self, export: Export, tmp_path: Path
+    ) -> None:
         names = ["zoe_1", "Ada_2", "ada_3", "Zed_4", "émile_5", "10_6", "9_7"]
         for name in names:
             export.thread(name).says("Ada Byron", "hi", NOON)
@@ -182,8 +208,8 @@ class TestOrder:
         assert ids(load(export.to_zip(tmp_path / "x.zip"))) == expected
 
     def test_the_order_of_the_file_system_does_not_matter(
-        self, export, tmp_path, monkeypatch
-    ):
+        self, export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         for number in range(12):
             chat = export.thread(f"chat_{number}")
             chat.per_file = 2
@@ -193,7 +219,7 @@ class TestOrder:
         expected = load(folder)
         walk = os.walk
 
-        def reversed_walk(top, **options):
+        def reversed_walk(top: Path, **options: Any) -> Iterator[tuple[Any, ...]]:
             for place, folders, names in walk(top, **options):
                 folders.sort(reverse=True)
                 yield place, folders, sorted(names, reverse=True)
@@ -202,7 +228,7 @@ class TestOrder:
         assert load(folder) == expected
 
     @pytest.mark.skipif(os.name == "nt", reason="Windows has no C locale")
-    def test_the_locale_does_not_matter(self, export, tmp_path):
+    def test_the_locale_does_not_matter(self, export: Export, tmp_path: Path) -> None:
         chat = export.thread("émile_1", ["Émile", "Grace Hopper"])
         chat.says("Émile", "Ça va? 😂", NOON)
         folder = export.to_folder(tmp_path / "x")
@@ -226,44 +252,52 @@ class TestOrder:
 
 class TestSections:
     @pytest.fixture
-    def folder(self, export, tmp_path):
+    def folder(self, export: Export, tmp_path: Path) -> Path:
         for section in SECTIONS:
             chat = export.thread(f"{section}_1", section=section)
             chat.says("Ada Byron", "one", NOON).says("Ada Byron", "two", NOON + 1)
         return export.to_folder(tmp_path / "x")
 
-    def test_all_sections_but_spam_are_read(self, folder):
+    def test_all_sections_but_spam_are_read(self, folder: Path) -> None:
         assert ids(load(folder)) == ["archived_threads_1", "e2ee_cutover_1", "inbox_1"]
 
-    def test_left_out_sections_are_counted(self, folder):
+    def test_left_out_sections_are_counted(self, folder: Path) -> None:
         summary = inspect(folder)
         assert summary.skipped == {"section": 4}
         assert summary.found == 10
         assert summary.details["sections"] == dict.fromkeys(sorted(SECTIONS), 1)
 
     @pytest.mark.parametrize("section", ["filtered_threads", "message_requests"])
-    def test_left_out_sections_can_be_asked_for(self, folder, section):
+    def test_left_out_sections_can_be_asked_for(
+        self, folder: Path, section: str
+    ) -> None:
         loaded = load(folder, include_sections=section)
         assert len(loaded) == 4
         assert f"{section}_1" in ids(loaded)
         assert inspect(folder, include_sections=[section]).skipped == {"section": 2}
 
     @pytest.mark.parametrize("section", SECTIONS)
-    def test_a_section_that_the_path_points_at_is_read(self, folder, section):
+    def test_a_section_that_the_path_points_at_is_read(
+        self, folder: Path, section: str
+    ) -> None:
         assert ids(load(folder / FACEBOOK / section)) == [f"{section}_1"]
 
-    def test_an_unknown_section_is_an_error(self, folder):
+    def test_an_unknown_section_is_an_error(self, folder: Path) -> None:
         with pytest.raises(ValueError, match="filtered_threads"):
             load(folder, include_sections="spam")
 
-    def test_a_thread_over_two_sections_is_one_session(self, export, tmp_path):
+    def test_a_thread_over_two_sections_is_one_session(
+        self, export: Export, tmp_path: Path
+    ) -> None:
         export.thread("ada_1").says("Ada Byron", "old", NOON)
         chat = export.thread("ada_1", section="e2ee_cutover")
         chat.says("Ada Byron", "new", NOON + 1)
         (session,) = load(export.to_folder(tmp_path / "x"))
         assert texts(session) == ["old", "new"]
 
-    def test_only_the_spam_part_of_a_thread_is_left_out(self, export, tmp_path):
+    def test_only_the_spam_part_of_a_thread_is_left_out(
+        self, export: Export, tmp_path: Path
+    ) -> None:
         export.thread("ada_1").says("Ada Byron", "hi", NOON)
         chat = export.thread("ada_1", section="message_requests")
         chat.says("Ada Byron", "who are you?", NOON - 1)
@@ -274,7 +308,7 @@ class TestSections:
 
 
 class TestParts:
-    def parts(self, count=3):
+    def parts(self, count: int = 3) -> Iterator[Export]:
         """One thread whose numbered files are spread over the parts of an export."""
         chat = Export().thread("ada_1")
         chat.per_file = 2
@@ -283,17 +317,17 @@ class TestParts:
         for path, data in chat.files().items():
             yield Export().file(path, data)
 
-    def expected(self, count=3):
+    def expected(self, count: int = 3) -> list[str]:
         return [str(number) for number in range(2 * count)]
 
-    def test_several_zips_in_a_folder_are_one_export(self, tmp_path):
+    def test_several_zips_in_a_folder_are_one_export(self, tmp_path: Path) -> None:
         for number, part in enumerate(self.parts()):
             part.to_zip(tmp_path / "zips" / f"facebook-grace-{number}.zip")
         (session,) = load(tmp_path / "zips")
         assert texts(session) == self.expected()
         assert inspect(tmp_path / "zips").details["parts"] == 3
 
-    def test_several_zips_can_be_given(self, tmp_path):
+    def test_several_zips_can_be_given(self, tmp_path: Path) -> None:
         paths = [
             part.to_zip(tmp_path / f"{number}" / "facebook.zip")
             for number, part in enumerate(self.parts())
@@ -301,20 +335,24 @@ class TestParts:
         (session,) = load(paths)
         assert texts(session) == self.expected()
 
-    def test_several_folders_side_by_side_are_one_export(self, tmp_path):
+    def test_several_folders_side_by_side_are_one_export(self, tmp_path: Path) -> None:
         for number, part in enumerate(self.parts()):
             part.to_folder(tmp_path / "parts" / f"facebook-{number}")
         (session,) = load(tmp_path / "parts")
         assert texts(session) == self.expected()
 
-    def test_a_zip_beside_its_unpacked_folder_adds_nothing(self, export, tmp_path):
+    def test_a_zip_beside_its_unpacked_folder_adds_nothing(
+        self, export: Export, tmp_path: Path
+    ) -> None:
         export.thread("ada_1").says("Ada Byron", "hi", NOON)
         export.to_folder(tmp_path / "x")
         export.to_zip(tmp_path / "x" / "facebook-grace.zip")
         (session,) = load(tmp_path / "x")
         assert texts(session) == ["hi"]
 
-    def test_a_zip_that_somebody_sent_is_no_part(self, export, tmp_path):
+    def test_a_zip_that_somebody_sent_is_no_part(
+        self, export: Export, tmp_path: Path
+    ) -> None:
         export.thread("ada_1").says("Ada Byron", "hi", NOON)
         folder = export.to_folder(tmp_path / "x")
         sent = Export()
@@ -322,26 +360,28 @@ class TestParts:
         sent.to_zip(folder / FACEBOOK / "inbox" / "ada_1" / "files" / "sent.zip")
         assert ids(load(folder)) == ["ada_1"]
 
-    def test_a_media_part_beside_others_is_fine(self, export, tmp_path):
+    def test_a_media_part_beside_others_is_fine(
+        self, export: Export, tmp_path: Path
+    ) -> None:
         export.thread("ada_1").says("Ada Byron", "hi", NOON)
         export.to_zip(tmp_path / "x" / "facebook-1.zip")
         media = Export().file(f"{FACEBOOK}/inbox/ada_1/photos/1.jpg", b"\xff\xd8")
         media.to_zip(tmp_path / "x" / "facebook-2.zip")
         assert ids(load(tmp_path / "x")) == ["ada_1"]
 
-    def test_no_path_is_an_error(self):
+    def test_no_path_is_an_error(self) -> None:
         with pytest.raises(ValueError, match="no path"):
             FolderFacebookMessengerChatLoader([])
 
 
 class TestGroupMessages:
     @pytest.fixture
-    def group(self, export):
+    def group(self, export: Export) -> Thread:
         chat = export.thread("club_7001", ["Ada", "Bob", "Grace"], title="Club")
         chat.says("Ada", "hello", NOON).says("Bob", "hi", NOON + 1)
         return chat
 
-    def copy(self, export, group, name, **keys):
+    def copy(self, export: Export, group: Thread, name: str, **keys: Any) -> None:
         content = group.document(group.messages) | keys
         place = "your_facebook_activity/groups/your_group_messages"
         export.file(f"{place}/{name}.json", content)
@@ -355,14 +395,23 @@ class TestGroupMessages:
         ],
         ids=["by id", "by thread path", "by title and people"],
     )
-    def test_a_groups_copy_is_not_doubled(self, export, group, tmp_path, name, keys):
+    def test_a_groups_copy_is_not_doubled(
+        self,
+        export: Export,
+        group: Thread,
+        tmp_path: Path,
+        name: str,
+        keys: dict[str, Any],
+    ) -> None:
         self.copy(export, group, name, **keys)
         folder = export.to_folder(tmp_path / "x")
         (session,) = load(folder)
         assert texts(session) == ["hello", "hi"]
         assert inspect(folder).skipped == {"duplicate": 2}
 
-    def test_a_group_without_an_original_is_a_session(self, export, tmp_path):
+    def test_a_group_without_an_original_is_a_session(
+        self, export: Export, tmp_path: Path
+    ) -> None:
         group = Export().thread("club_1", ["Ada", "Bob", "Grace"], title="Club")
         self.copy(export, group.says("Ada", "hello", NOON), "7001", thread_path=None)
         (session,) = load(export.to_folder(tmp_path / "x"))
@@ -372,15 +421,15 @@ class TestGroupMessages:
 class TestEncryptedChats:
     PAIR = ("Ada Byron", "Grace Hopper")
 
-    def old_half(self, export, section="e2ee_cutover"):
+    def old_half(self, export: Export, section: str = "e2ee_cutover") -> Thread:
         chat = export.thread("ada_1", self.PAIR, section=section)
         return chat.says("Ada Byron", "before", NOON)
 
-    def new_half(self, export, name="Ada Byron_12"):
+    def new_half(self, export: Export, name: str = "Ada Byron_12") -> EncryptedChat:
         chat = export.encrypted(f"messages/{name}.json", self.PAIR[::-1])
         return chat.says("Ada Byron", "after", NOON + 5)
 
-    def test_a_flat_file_is_a_session(self, export, tmp_path):
+    def test_a_flat_file_is_a_session(self, export: Export, tmp_path: Path) -> None:
         self.new_half(export)
         for path in (
             export.to_folder(tmp_path / "x"),
@@ -393,15 +442,15 @@ class TestEncryptedChats:
 
     @pytest.mark.parametrize("section", ["inbox", "e2ee_cutover"])
     def test_it_joins_the_older_half_of_the_same_two_people(
-        self, export, tmp_path, section
-    ):
+        self, export: Export, tmp_path: Path, section: str
+    ) -> None:
         self.old_half(export, section)
         self.new_half(export)
         (session,) = load(export.to_folder(tmp_path / "x"))
         assert session["metadata"]["id"] == "ada_1"
         assert texts(session) == ["before", "after"]
 
-    def test_halves_in_two_zips_are_one_session(self, tmp_path):
+    def test_halves_in_two_zips_are_one_session(self, tmp_path: Path) -> None:
         old, new = Export(), Export()
         self.old_half(old)
         self.new_half(new)
@@ -410,7 +459,9 @@ class TestEncryptedChats:
         (session,) = load(tmp_path / "x")
         assert texts(session) == ["before", "after"]
 
-    def test_the_thread_that_went_over_comes_before_another_one(self, export, tmp_path):
+    def test_the_thread_that_went_over_comes_before_another_one(
+        self, export: Export, tmp_path: Path
+    ) -> None:
         self.old_half(export)
         chat = export.thread("aaa_1", self.PAIR)
         chat.says("Ada Byron", "about the sale", NOON)
@@ -421,7 +472,9 @@ class TestEncryptedChats:
             ["before", "after"],
         ]
 
-    def test_it_does_not_join_a_group_or_spam(self, export, tmp_path):
+    def test_it_does_not_join_a_group_or_spam(
+        self, export: Export, tmp_path: Path
+    ) -> None:
         export.thread("club_1", [*self.PAIR, "Bob"]).says("Bob", "hi", NOON)
         spam = export.thread("spam_1", self.PAIR, section="message_requests")
         spam.says("Ada Byron", "hi", NOON)
@@ -431,12 +484,16 @@ class TestEncryptedChats:
             "club_1",
         ]
 
-    def test_each_file_alone_is_one_thread(self, export, tmp_path):
+    def test_each_file_alone_is_one_thread(
+        self, export: Export, tmp_path: Path
+    ) -> None:
         self.new_half(export, "Ada Byron_1")
         self.new_half(export, "Ada Byron_2")
         assert len(load(export.to_folder(tmp_path / "x"))) == 2
 
-    def test_the_same_file_in_two_exports_comes_once(self, export, tmp_path):
+    def test_the_same_file_in_two_exports_comes_once(
+        self, export: Export, tmp_path: Path
+    ) -> None:
         chat = self.new_half(export)
         chat.path = "Ada Byron_1.json"
         export.to_folder(tmp_path / "x" / "2024")
@@ -445,7 +502,9 @@ class TestEncryptedChats:
         (session,) = load(tmp_path / "x")
         assert texts(session) == ["after", "later"]
 
-    def test_the_same_chat_has_another_number_in_another_download(self, tmp_path):
+    def test_the_same_chat_has_another_number_in_another_download(
+        self, tmp_path: Path
+    ) -> None:
         for year, number, words in ((2024, 12, ["after"]), (2025, 15, ["after", "x"])):
             export = Export()
             chat = export.encrypted(f"messages/Ada Byron_{number}.json", self.PAIR)
@@ -456,7 +515,9 @@ class TestEncryptedChats:
         assert texts(session) == ["after", "x"]
         assert inspect(tmp_path / "x").skipped == {"duplicate": 1}
 
-    def test_two_people_of_one_name_stay_apart_in_another_download(self, tmp_path):
+    def test_two_people_of_one_name_stay_apart_in_another_download(
+        self, tmp_path: Path
+    ) -> None:
         for year in (2024, 2025):
             export = Export()
             for number in (1, 2):
@@ -466,7 +527,9 @@ class TestEncryptedChats:
         sessions = load(tmp_path / "x")
         assert [texts(s) for s in sessions] == [["of Ada 1"], ["of Ada 2"]]
 
-    def test_deleted_accounts_are_different_people(self, export, tmp_path):
+    def test_deleted_accounts_are_different_people(
+        self, export: Any, tmp_path: Path
+    ) -> None:
         """In one real export 80 threads were with "Facebook user"."""
         people = ["Facebook user", "Grace Hopper"]
         for number in range(2):
@@ -481,7 +544,9 @@ class TestInstagram:
         ("root", "container"),
         [(INSTAGRAM, "export"), ("messages", "instagram-grace-2024-01-01-abc")],
     )
-    def test_the_platform_is_instagram(self, tmp_path, root, container):
+    def test_the_platform_is_instagram(
+        self, tmp_path: Path, root: str, container: str
+    ) -> None:
         export = Export(root)
         export.thread("ada_1").says("Ada Byron", "hi", NOON)
         for path in (
@@ -493,7 +558,7 @@ class TestInstagram:
             assert inspect(path).platform == "instagram"
 
     @pytest.mark.parametrize("root", [INSTAGRAM, "instagram-grace/messages"])
-    def test_each_level_tells_the_platform(self, tmp_path, root):
+    def test_each_level_tells_the_platform(self, tmp_path: Path, root: Any) -> None:
         export = Export(root)
         export.thread("ada_1").says("Ada Byron", "hi", NOON)
         level = export.to_folder(tmp_path / "x")
@@ -504,7 +569,7 @@ class TestInstagram:
             "instagram"
         )
 
-    def test_everything_else_is_facebook(self, export, tmp_path):
+    def test_everything_else_is_facebook(self, export: Export, tmp_path: Path) -> None:
         export.thread("ada_1").says("Ada Byron", "hi", NOON)
         folder = export.to_folder(tmp_path / "x")
         (session,) = load(folder)
@@ -513,7 +578,9 @@ class TestInstagram:
 
     @pytest.mark.parametrize("place", ["personal_information", "account_information"])
     @pytest.mark.parametrize("container", ["", "2019/"])
-    def test_an_old_export_is_known_by_its_profile(self, tmp_path, place, container):
+    def test_an_old_export_is_known_by_its_profile(
+        self, tmp_path: Path, place: Any, container: Any
+    ) -> None:
         """Its folders are those of Facebook, and the zip may have any name."""
         export = Export(f"{container}messages")
         export.thread("ada_1").says("Ada Byron", "hi", NOON)
@@ -529,7 +596,9 @@ class TestInstagram:
         ("facebook", "instagram"),
         [(FACEBOOK, INSTAGRAM), (FACEBOOK, "messages"), ("messages", "messages")],
     )
-    def test_both_side_by_side_are_told_apart(self, tmp_path, facebook, instagram):
+    def test_both_side_by_side_are_told_apart(
+        self, tmp_path: Path, facebook: Any, instagram: Any
+    ) -> None:
         for name, root in (("facebook", facebook), ("instagram", instagram)):
             export = Export(root)
             export.thread(f"{name}_1").says("Ada Byron", "hi", NOON)
@@ -546,13 +615,15 @@ class TestInstagram:
             "instagram": 1,
         }
 
-    def test_facebooks_own_folders_count_more_than_names_around_them(self, tmp_path):
+    def test_facebooks_own_folders_count_more_than_names_around_them(
+        self, tmp_path: Path
+    ) -> None:
         export = Export()
         export.thread("ada_1").says("Ada Byron", "hi", NOON)
         folder = export.to_folder(tmp_path / "instagram-and-facebook")
         assert inspect(folder).platform == "facebook_messenger"
 
-    def test_facebooks_encrypted_chats_do_not_join_it(self, tmp_path):
+    def test_facebooks_encrypted_chats_do_not_join_it(self, tmp_path: Path) -> None:
         export = Export(INSTAGRAM)
         export.thread("ada_1").says("Ada Byron", "hi", NOON)
         chat = export.encrypted("messages/Ada_1.json", ["Grace Hopper", "Ada Byron"])
@@ -563,7 +634,9 @@ class TestInstagram:
             (["hi"], "instagram"),
         ]
 
-    def test_captions_of_shared_posts_are_not_what_somebody_wrote(self, tmp_path):
+    def test_captions_of_shared_posts_are_not_what_somebody_wrote(
+        self, tmp_path: Path
+    ) -> None:
         export = Export(INSTAGRAM)
         share = {
             "link": "https://www.instagram.com/p/1",
@@ -580,7 +653,9 @@ class TestInstagram:
         assert inspect(folder).skipped == {"media": 1, "reaction": 2}
 
 
-def test_the_export_stays_as_it_is_when_it_is_deleted_while_read(export, tmp_path):
+def test_the_export_stays_as_it_is_when_it_is_deleted_while_read(
+    export: Export, tmp_path: Path
+) -> None:
     for number in range(3):
         export.thread(f"chat_{number}").says("Ada Byron", "hi", NOON)
     path = export.to_folder(tmp_path / "x")
@@ -591,7 +666,7 @@ def test_the_export_stays_as_it_is_when_it_is_deleted_while_read(export, tmp_pat
         assert len(list(sessions)) == 1
 
 
-def test_numbers_of_files_are_sorted_as_numbers(tmp_path):
+def test_numbers_of_files_are_sorted_as_numbers(tmp_path: Path) -> None:
     for number in (1, 2, 9, 10, 11):
         record = message("Ada", str(number), NOON)
         path = tmp_path / "ada_1" / f"message_{number}.json"

@@ -18,11 +18,17 @@ from tests.unit_tests.builders.messenger import Export, message, meta_json
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
+
+    from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
+        Head,
+        ThreadDocument,
+    )
 
 PEOPLE = [{"name": "Ada"}, {"name": "Grace"}]
 
 
-def parse(value):
+def parse(value: dict[str, Any] | list[Any] | str) -> ThreadDocument | None:
     return parse_document(json.dumps(value).encode(), "message_1.json")
 
 
@@ -36,7 +42,7 @@ def parse(value):
         {"participants": ["Ada", "Grace"], "threadName": "Ada_1", "messages": []},
     ],
 )
-def test_a_thread_is_known_by_its_shape(value):
+def test_a_thread_is_known_by_its_shape(value: dict[str, Any]) -> None:
     assert parse(value) is not None
 
 
@@ -56,12 +62,12 @@ def test_a_thread_is_known_by_its_shape(value):
         {"autofill_information_v2": {"FULL_NAME": ["Grace"]}},
     ],
 )
-def test_other_json_is_no_thread(value):
+def test_other_json_is_no_thread(value: Any) -> None:
     assert parse(value) is None
 
 
 @given(st.binary())
-def test_any_bytes_give_a_document_or_our_error(data):
+def test_any_bytes_give_a_document_or_our_error(data: bytes) -> None:
     with suppress(ExportFormatError):
         parse_document(data, "message_1.json")
 
@@ -70,31 +76,31 @@ def test_any_bytes_give_a_document_or_our_error(data):
     "data",
     [b"", b"{", b'{"messages": [', b"\xff\xfe\x00", b"[" * 100_000, b"1" * 10_000],
 )
-def test_what_is_no_json_is_an_error_that_names_the_file(data):
+def test_what_is_no_json_is_an_error_that_names_the_file(data: bytes) -> None:
     with pytest.raises(ExportFormatError, match=r"message_1\.json"):
         parse_document(data, "message_1.json")
 
 
-def test_the_error_shows_nothing_of_the_file():
+def test_the_error_shows_nothing_of_the_file() -> None:
     with pytest.raises(ExportFormatError) as caught:
         parse_document(b'{"messages": [{"content": "my secret', "message_1.json")
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
 
 
-def test_a_byte_order_mark_is_no_part_of_the_file():
+def test_a_byte_order_mark_is_no_part_of_the_file() -> None:
     data = json.dumps({"participants": PEOPLE, "messages": []}).encode("utf-8-sig")
     assert parse_document(data, "") is not None
 
 
-def test_names_and_title_are_repaired():
+def test_names_and_title_are_repaired() -> None:
     data = meta_json({"participants": [{"name": "Zoë"}], "messages": [], "title": "Ő"})
     document = parse_document(data, "")
     assert document.participants == ["Zoë"]
     assert document.title == "Ő"
 
 
-def test_an_encrypted_chats_text_is_right_already():
+def test_an_encrypted_chats_text_is_right_already() -> None:
     names = ["Ã©va", "Zoë"]
     data = json.dumps({"participants": names, "threadName": "Ã©va_12", "messages": []})
     document = parse_document(data.encode(), "")
@@ -112,23 +118,25 @@ def test_an_encrypted_chats_text_is_right_already():
         ({}, None),
     ],
 )
-def test_a_group_is_known_by_the_exports_sign(keys, is_group):
+def test_a_group_is_known_by_the_exports_sign(
+    keys: dict[str, Any], is_group: bool | None
+) -> None:
     assert parse({"participants": PEOPLE, "messages": []} | keys).is_group is is_group
 
 
 @pytest.mark.parametrize("path", ["inbox/ada_1", "inbox/ada_1/", "ada_1"])
-def test_the_thread_path_names_the_folder(path):
+def test_the_thread_path_names_the_folder(path: str) -> None:
     document = parse({"participants": PEOPLE, "messages": [], "thread_path": path})
     assert document.folder == "ada_1"
 
 
 class TestHead:
-    def head(self, tmp_path: Path, data: bytes, **options):
+    def head(self, tmp_path: Path, data: bytes, **options: Any) -> Head | None:
         path = tmp_path / "x.json"
         path.write_bytes(data)
         return read_head(open_file(path), **options)
 
-    def test_it_says_who_takes_part(self, tmp_path):
+    def test_it_says_who_takes_part(self, tmp_path: Path) -> None:
         chat = Export().thread("zoe_1", ["Zoë", "Grace Hopper"])
         for number in range(2000):
             chat.says("Zoë", "x" * 100, number)
@@ -137,7 +145,7 @@ class TestHead:
         assert head.participants == ["Zoë", "Grace Hopper"]
         assert not head.is_e2ee
 
-    def test_the_tail_says_title_and_path(self, tmp_path):
+    def test_the_tail_says_title_and_path(self, tmp_path: Path) -> None:
         chat = Export().thread("zoe_1", ["Zoë", "Grace"], is_still_participant=False)
         for number in range(2000):
             chat.says("Zoë", 'a "title": "No"' * 5, number)
@@ -145,21 +153,21 @@ class TestHead:
         head = self.head(tmp_path, data, with_tail=True)
         assert (head.title, head.folder, head.has_left) == ("Zoë", "zoe_1", True)
 
-    def test_a_long_list_of_members_is_read(self, tmp_path):
+    def test_a_long_list_of_members_is_read(self, tmp_path: Path) -> None:
         people = [f"Person number {number} of the choir" for number in range(900)]
         (data,) = Export().thread("choir_1", people).files().values()
         assert self.head(tmp_path, data).participants == people
 
-    def test_members_behind_the_messages_are_read(self, tmp_path):
+    def test_members_behind_the_messages_are_read(self, tmp_path: Path) -> None:
         messages = [message("Ada", "x" * 500, number) for number in range(1000)]
         data = meta_json({"messages": messages, "participants": PEOPLE})
         assert self.head(tmp_path, data).participants == ["Ada", "Grace"]
 
-    def test_encrypted_chats_are_told_apart(self, tmp_path):
+    def test_encrypted_chats_are_told_apart(self, tmp_path: Path) -> None:
         (data,) = Export().encrypted("Ada_1.json", ["Grace", "Ada"]).files().values()
         head = self.head(tmp_path, data, with_tail=True)
         assert head.is_e2ee
         assert head.title == "Ada"
 
-    def test_settings_have_none(self, tmp_path):
+    def test_settings_have_none(self, tmp_path: Path) -> None:
         assert self.head(tmp_path, b'{"messenger_ui_settings": {}}') is None

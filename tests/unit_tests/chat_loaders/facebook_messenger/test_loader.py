@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from datetime import date, datetime, timezone
+from typing import TYPE_CHECKING
 
 import pytest
 from langchain_core.messages import HumanMessage
@@ -21,25 +22,35 @@ from langchain_chatexports.exceptions import (
 )
 from tests.unit_tests.builders.messenger import FACEBOOK, Export, message, meta_json
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from re import Pattern
+    from typing import Any
+
+    from langchain_chatexports.chat_loaders.accounting import ExportSummary
+    from tests.unit_tests.builders.messenger import Thread
+
+
 NOON = 1_700_000_000_000  # 2023-11-14 22:13:20 UTC
 PHOTO = {"photos": [{"uri": "a/1.jpg"}]}
 LOADERS = [FolderFacebookMessengerChatLoader, SingleFileFacebookMessengerChatLoader]
 
 
 @pytest.fixture
-def export():
+def export() -> Export:
     return Export()
 
 
 @pytest.fixture
-def chat(export):
+def chat(export: Export) -> Thread:
     chat = export.thread("Ada_1", ["Ada Byron", "Grace Hopper"])
     return chat.says("Ada Byron", "first words", NOON)
 
 
 @pytest.fixture
-def inspect(export, tmp_path):
-    def inspect(**options):
+def inspect(export: Export, tmp_path: Path) -> Callable[..., Any]:
+    def inspect(**options: Any) -> ExportSummary:
         folder = export.to_folder(tmp_path / "x")
         return FolderFacebookMessengerChatLoader(folder, **options).inspect()
 
@@ -47,8 +58,8 @@ def inspect(export, tmp_path):
 
 
 @pytest.fixture
-def texts(export, tmp_path):
-    def texts(**options):
+def texts(export: Export, tmp_path: Path) -> Callable[..., Any]:
+    def texts(**options: Any) -> list[str]:
         folder = export.to_folder(tmp_path / "x")
         sessions = FolderFacebookMessengerChatLoader(folder, **options).load()
         return [m.content for session in sessions for m in session["messages"]]
@@ -57,7 +68,9 @@ def texts(export, tmp_path):
 
 
 class TestSession:
-    def test_a_session_is_what_the_design_says(self, export, chat, tmp_path):
+    def test_a_session_is_what_the_design_says(
+        self, export: Export, chat: Thread, tmp_path: Path
+    ) -> None:
         chat.says(
             "Grace Hopper",
             "Ça va? 😂",
@@ -103,7 +116,9 @@ class TestSession:
             }
         ]
 
-    def test_one_file_is_one_session(self, export, chat, tmp_path):
+    def test_one_file_is_one_session(
+        self, export: Export, chat: Thread, tmp_path: Path
+    ) -> None:
         chat.per_file = 1
         chat.says("Grace Hopper", "newer", NOON + 1)
         folder = export.to_folder(tmp_path / "x")
@@ -114,13 +129,22 @@ class TestSession:
 
     @pytest.mark.parametrize("loader_class", LOADERS)
     @pytest.mark.usefixtures("chat")
-    def test_the_path_may_be_positional_or_named(self, export, tmp_path, loader_class):
+    def test_the_path_may_be_positional_or_named(
+        self,
+        export: Export,
+        tmp_path: Path,
+        loader_class: type[
+            FolderFacebookMessengerChatLoader | SingleFileFacebookMessengerChatLoader
+        ],
+    ) -> None:
         folder = export.to_folder(tmp_path / "x")
         path = folder / FACEBOOK / "inbox" / "Ada_1" / "message_1.json"
         assert loader_class(path).load() == loader_class(path=str(path)).load()
 
     @pytest.mark.usefixtures("chat")
-    def test_the_home_folder_is_expanded(self, monkeypatch, export, tmp_path):
+    def test_the_home_folder_is_expanded(
+        self, monkeypatch: pytest.MonkeyPatch, export: Export, tmp_path: Path
+    ) -> None:
         export.to_folder(tmp_path / "x")
         monkeypatch.setenv("HOME", str(tmp_path))
         monkeypatch.setenv("USERPROFILE", str(tmp_path))
@@ -146,8 +170,15 @@ class TestLeftOut:
         ],
     )
     def test_what_nobody_typed_is_left_out_and_can_be_asked_for(
-        self, chat, inspect, texts, keys, reason, option, shown
-    ):
+        self,
+        chat: Thread,
+        inspect: Callable[..., Any],
+        texts: Callable[..., Any],
+        keys: dict[str, Any],
+        reason: str,
+        option: str,
+        shown: str | None,
+    ) -> None:
         chat.messages.append(
             {"sender_name": "Ada Byron", "timestamp_ms": NOON + 1} | keys
         )
@@ -158,12 +189,16 @@ class TestLeftOut:
         assert not inspect(**options).skipped
 
     @pytest.mark.parametrize("keys", [{"is_unsent": True}, {"call_duration": 0}])
-    def test_what_has_no_text_stays_out(self, chat, inspect, keys):
+    def test_what_has_no_text_stays_out(
+        self, chat: Thread, inspect: Callable[..., Any], keys: dict[str, Any]
+    ) -> None:
         chat.messages.append({"sender_name": "Ada Byron", "timestamp_ms": 1} | keys)
         summary = inspect(include_unsent=True, include_system=True)
         assert sum(summary.skipped.values()) == 1
 
-    def test_kept_records_say_what_they_are(self, export, chat, tmp_path):
+    def test_kept_records_say_what_they_are(
+        self, export: Export, chat: Thread, tmp_path: Path
+    ) -> None:
         chat.says("Ada Byron", "Rang.", NOON + 1, call_duration=5)
         chat.says("Ada Byron", "secret", NOON + 2, is_unsent=True)
         folder = export.to_folder(tmp_path / "x")
@@ -174,7 +209,9 @@ class TestLeftOut:
         assert call["system"] == "call"
         assert unsent["unsent"] is True
 
-    def test_kinds_and_languages_are_counted(self, chat, inspect):
+    def test_kinds_and_languages_are_counted(
+        self, chat: Thread, inspect: Callable[..., Any]
+    ) -> None:
         chat.says("Ada Byron", "x", NOON + 1, call_duration=5)
         chat.says("Ada Byron", "Ada left the group.", NOON + 2)
         chat.says("Ada Byron", "Ada enviou um anexo.", NOON + 3)
@@ -187,14 +224,20 @@ class TestLeftOut:
         [r"\w+ stuurde iets\.", [re.compile(r".* stuurde iets\.")]],
     )
     def test_the_users_own_patterns_are_system_lines(
-        self, chat, inspect, texts, patterns
-    ):
+        self,
+        chat: Thread,
+        inspect: Callable[..., Any],
+        texts: Callable[..., Any],
+        patterns: str | list[Pattern],
+    ) -> None:
         chat.says("Ada Byron", "Ada stuurde iets.", NOON + 1)
         assert texts() == ["first words", "Ada stuurde iets."]
         assert texts(system_patterns=patterns) == ["first words"]
         assert inspect(system_patterns=patterns).skipped == {"system": 1}
 
-    def test_a_link_alone_is_a_message(self, chat, texts):
+    def test_a_link_alone_is_a_message(
+        self, chat: Thread, texts: Callable[..., Any]
+    ) -> None:
         share = {"link": "https://x.org/1"}
         for number in range(3):
             chat.says("Ada Byron", "https://x.org/1", NOON + 1 + number, share=share)
@@ -203,17 +246,24 @@ class TestLeftOut:
 
 class TestOptions:
     @pytest.fixture(autouse=True)
-    def two_chats(self, export):
+    def two_chats(self, export: Export) -> None:
         export.thread("ada_1", ["Ada Byron", "Grace"]).says("Ada Byron", "a", NOON)
         club = export.thread("club_2", ["Bob", "Eve", "Grace"], title="The Club")
         club.says("Bob", "b", NOON + 86_400_000).says("Bob", "c", NOON + 86_400_001)
 
     @pytest.mark.parametrize("name", ["club_2", "THE CLUB", "bob", ["eve", "nobody"]])
-    def test_conversations_can_be_chosen(self, texts, inspect, name):
+    def test_conversations_can_be_chosen(
+        self,
+        texts: Callable[..., Any],
+        inspect: Callable[..., Any],
+        name: str | list[str],
+    ) -> None:
         assert texts(include=name) == ["b", "c"]
         assert inspect(include=name).skipped == {"excluded": 1}
 
-    def test_conversations_can_be_left_out(self, texts, inspect):
+    def test_conversations_can_be_left_out(
+        self, texts: Callable[..., Any], inspect: Callable[..., Any]
+    ) -> None:
         assert texts(exclude="the club") == ["a"]
         assert inspect(exclude="the club").skipped == {"excluded": 2}
 
@@ -224,18 +274,25 @@ class TestOptions:
             {"end": datetime(2023, 11, 15, tzinfo=timezone.utc)},
         ],
     )
-    def test_messages_after_the_end_are_left_out(self, texts, inspect, bounds):
+    def test_messages_after_the_end_are_left_out(
+        self,
+        texts: Callable[..., Any],
+        inspect: Callable[..., Any],
+        bounds: dict[str, Any],
+    ) -> None:
         assert texts(**bounds) == ["a"]
         assert inspect(**bounds).skipped == {"excluded": 2}
 
-    def test_messages_before_the_start_are_left_out(self, texts):
+    def test_messages_before_the_start_are_left_out(
+        self, texts: Callable[..., Any]
+    ) -> None:
         assert texts(start=date(2023, 11, 15)) == ["b", "c"]
 
 
 class TestNicknames:
     def test_a_sentence_about_a_shared_link_needs_no_known_name(
-        self, chat, texts, inspect
-    ):
+        self, chat: Thread, texts: Callable[..., Any], inspect: Callable[..., Any]
+    ) -> None:
         share = {"link": "https://x.org"}
         chat.says("Ada Byron", "Moon sent a link.", NOON + 1, share=share)
         chat.says("Ada Byron", "Moon sent a link.", NOON + 2)
@@ -244,7 +301,9 @@ class TestNicknames:
 
 
 class TestAccounting:
-    def test_every_record_is_accounted_for(self, export, chat, inspect):
+    def test_every_record_is_accounted_for(
+        self, export: Export, chat: Thread, inspect: Callable[..., Any]
+    ) -> None:
         chat.says("Ada Byron", "Liked a message", NOON + 1)
         chat.says("Ada Byron", None, NOON + 2).says(
             "Ada Byron", None, NOON + 3, **PHOTO
@@ -264,7 +323,9 @@ class TestAccounting:
         }
         assert (summary.found, summary.kept) == (7, 1)
 
-    def test_the_export_is_described(self, export, chat, inspect):
+    def test_the_export_is_described(
+        self, export: Export, chat: Thread, inspect: Callable[..., Any]
+    ) -> None:
         chat.per_file = 1
         chat.says("Grace Hopper", "more", NOON + 1)
         export.thread("bob", section="archived_threads").says("Bob", "x", NOON)
@@ -280,23 +341,33 @@ class TestAccounting:
 
 class TestBadInput:
     @pytest.mark.parametrize("loader_class", LOADERS)
-    def test_a_missing_path_is_an_error_when_it_is_read(self, tmp_path, loader_class):
+    def test_a_missing_path_is_an_error_when_it_is_read(
+        self,
+        tmp_path: Path,
+        loader_class: type[
+            FolderFacebookMessengerChatLoader | SingleFileFacebookMessengerChatLoader
+        ],
+    ) -> None:
         loader = loader_class(tmp_path / "nowhere")
         with pytest.raises(ExportNotFoundError, match="nowhere"):
             next(iter(loader.lazy_load()))
 
-    def test_a_folder_without_an_export_is_an_error(self, tmp_path):
+    def test_a_folder_without_an_export_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(ExportFormatError, match="holds no Messenger thread"):
             FolderFacebookMessengerChatLoader(tmp_path).load()
 
     @pytest.mark.usefixtures("chat")
-    def test_zips_in_deeper_folders_are_asked_for(self, export, tmp_path):
+    def test_zips_in_deeper_folders_are_asked_for(
+        self, export: Any, tmp_path: Path
+    ) -> None:
         export.to_zip(tmp_path / "x" / "2024" / "facebook-1.zip")
         with pytest.raises(ExportFormatError, match="folder that they lie in"):
             FolderFacebookMessengerChatLoader(tmp_path / "x").load()
         assert FolderFacebookMessengerChatLoader(tmp_path / "x" / "2024").load()
 
-    def test_a_media_part_alone_is_an_error_that_asks_for_the_others(self, tmp_path):
+    def test_a_media_part_alone_is_an_error_that_asks_for_the_others(
+        self, tmp_path: Path
+    ) -> None:
         export = Export().file(f"{FACEBOOK}/inbox/ada_1/photos/1.jpg", b"\xff\xd8")
         for path in (
             export.to_folder(tmp_path / "x"),
@@ -305,7 +376,9 @@ class TestBadInput:
             with pytest.raises(ExportFormatError, match=r"parts, all of them"):
                 FolderFacebookMessengerChatLoader(path).load()
 
-    def test_an_export_in_html_is_an_error_that_asks_for_json(self, tmp_path):
+    def test_an_export_in_html_is_an_error_that_asks_for_json(
+        self, tmp_path: Path
+    ) -> None:
         page = b"<html><body>hi</body></html>"
         export = Export().file(f"{FACEBOOK}/inbox/ada_1/message_1.html", page)
         folder = export.to_folder(tmp_path / "x")
@@ -320,7 +393,9 @@ class TestBadInput:
                 loader.load()
 
     @pytest.mark.usefixtures("chat")
-    def test_html_beside_json_does_not_matter(self, export, texts):
+    def test_html_beside_json_does_not_matter(
+        self, export: Export, texts: Callable[..., Any]
+    ) -> None:
         export.file(f"{FACEBOOK}/inbox/bob_1/message_1.html", b"<html></html>")
         assert texts() == ["first words"]
 
@@ -328,7 +403,14 @@ class TestBadInput:
     @pytest.mark.parametrize(
         "content", [b"[]", b"{}", b'{"messages": {}}', b'{"profile_v2": {}}']
     )
-    def test_json_that_is_no_thread_is_an_error(self, tmp_path, loader_class, content):
+    def test_json_that_is_no_thread_is_an_error(
+        self,
+        tmp_path: Path,
+        loader_class: type[
+            FolderFacebookMessengerChatLoader | SingleFileFacebookMessengerChatLoader
+        ],
+        content: bytes,
+    ) -> None:
         path = tmp_path / "settings.json"
         path.write_bytes(content)
         with pytest.raises(ExportFormatError, match=r"settings\.json.*no Messenger"):
@@ -338,8 +420,14 @@ class TestBadInput:
     @pytest.mark.parametrize("name", ["message_1.json", "Ada_1.json"])
     @pytest.mark.usefixtures("export")
     def test_a_named_file_that_is_cut_off_is_an_error(
-        self, chat, tmp_path, loader_class, name
-    ):
+        self,
+        chat: Thread,
+        tmp_path: Path,
+        loader_class: type[
+            FolderFacebookMessengerChatLoader | SingleFileFacebookMessengerChatLoader
+        ],
+        name: str,
+    ) -> None:
         (data,) = chat.files().values()
         path = tmp_path / name
         path.write_bytes(data[:-5])
@@ -347,7 +435,9 @@ class TestBadInput:
             loader_class(path).load()
 
     @pytest.mark.usefixtures("chat")
-    def test_a_corrupt_file_beside_good_ones_is_warned_about(self, export, inspect):
+    def test_a_corrupt_file_beside_good_ones_is_warned_about(
+        self, export: Export, inspect: Callable[..., Any]
+    ) -> None:
         export.file(f"{FACEBOOK}/inbox/bob_1/message_1.json", b'{"messages": [{"se')
         with pytest.warns(UserWarning, match=r"bob_1.message_1\.json"):
             summary = inspect(owner="Grace Hopper")
@@ -356,13 +446,15 @@ class TestBadInput:
 
     @pytest.mark.usefixtures("chat")
     def test_a_corrupt_file_of_a_thread_does_not_cost_its_other_files(
-        self, export, texts
-    ):
+        self, export: Export, texts: Callable[..., Any]
+    ) -> None:
         export.file(f"{FACEBOOK}/inbox/Ada_1/message_2.json", b"{")
         with pytest.warns(UserWarning, match=r"message_2\.json"):
             assert texts() == ["first words"]
 
-    def test_an_export_of_corrupt_files_alone_is_an_error(self, export, tmp_path):
+    def test_an_export_of_corrupt_files_alone_is_an_error(
+        self, export: Export, tmp_path: Path
+    ) -> None:
         export.file(f"{FACEBOOK}/inbox/bob_1/message_1.json", b"{")
         folder = export.to_folder(tmp_path / "x")
         with (
@@ -372,7 +464,9 @@ class TestBadInput:
             FolderFacebookMessengerChatLoader(folder).load()
 
     @pytest.mark.usefixtures("chat")
-    def test_many_corrupt_files_are_not_all_named(self, export, inspect):
+    def test_many_corrupt_files_are_not_all_named(
+        self, export: Export, inspect: Callable[..., Any]
+    ) -> None:
         for number in range(40):
             export.file(f"{FACEBOOK}/inbox/b_{number}/message_1.json", b"{")
         with pytest.warns(UserWarning, match="Left out") as caught:
@@ -382,15 +476,17 @@ class TestBadInput:
     @pytest.mark.parametrize("kind", ["folder", "zip"])
     @pytest.mark.usefixtures("chat")
     def test_a_single_file_loader_is_told_of_folders_and_zips(
-        self, export, tmp_path, kind
-    ):
+        self, export: Export, tmp_path: Path, kind: str
+    ) -> None:
         write = {"folder": export.to_folder, "zip": export.to_zip}[kind]
         path = write(tmp_path / f"x.{kind}")
         with pytest.raises(ExportFormatError, match="FolderFacebookMessenger"):
             SingleFileFacebookMessengerChatLoader(path).load()
 
     @pytest.mark.usefixtures("export")
-    def test_errors_and_warnings_hold_no_text_of_messages(self, chat, tmp_path):
+    def test_errors_and_warnings_hold_no_text_of_messages(
+        self, chat: Thread, tmp_path: Path
+    ) -> None:
         (data,) = chat.files().values()
         path = tmp_path / "message_1.json"
         path.write_bytes(data[:-20])
@@ -402,12 +498,18 @@ class TestBadInput:
     @pytest.mark.parametrize("loader_class", LOADERS)
     @pytest.mark.usefixtures("chat")
     def test_a_refusal_of_the_system_is_an_error_of_its_own(
-        self, export, tmp_path, loader_class, monkeypatch
-    ):
+        self,
+        export: Export,
+        tmp_path: Path,
+        loader_class: type[
+            FolderFacebookMessengerChatLoader | SingleFileFacebookMessengerChatLoader
+        ],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
         folder = export.to_folder(tmp_path / "x")
         path = folder / FACEBOOK / "inbox" / "Ada_1" / "message_1.json"
 
-        def refuse(*_args, **_options):
+        def refuse(*_args: Any, **_options: Any) -> None:
             raise PermissionError(1, "Operation not permitted", str(path))
 
         monkeypatch.setattr("pathlib.Path.open", refuse)
@@ -419,11 +521,11 @@ class TestBadInput:
     )
     @pytest.mark.usefixtures("chat")
     def test_a_folder_that_may_not_be_listed_is_an_error(
-        self, export, tmp_path, monkeypatch
-    ):
+        self, export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         folder = export.to_folder(tmp_path / "x")
 
-        def refuse(top):
+        def refuse(top: str) -> None:
             raise PermissionError(1, "Operation not permitted", str(top))
 
         monkeypatch.setattr("os.scandir", refuse)
@@ -431,7 +533,7 @@ class TestBadInput:
             FolderFacebookMessengerChatLoader(folder).load()
 
 
-def test_a_group_of_the_tutorials_kind_loads_as_it_is(tmp_path):
+def test_a_group_of_the_tutorials_kind_loads_as_it_is(tmp_path: Path) -> None:
     """The sample of LangChain's tutorial: oldest first, ASCII, odd titles and paths."""
     people = ["Harry Potter", "Ron Weasley"]
     for folder, file, friend in (

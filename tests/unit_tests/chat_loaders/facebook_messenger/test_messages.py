@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,21 +14,25 @@ from langchain_chatexports.chat_loaders.facebook_messenger.messages import (
 )
 from tests.unit_tests.builders.messenger import Export, message, meta_json
 
+if TYPE_CHECKING:
+    from typing import Any
+
+
 NOON = 1_700_000_000_000
 
 
-def read(*records, left_out=None):
+def read(*records: Any, left_out: Counter | None = None) -> list[tuple[Any, ...]]:
     data = meta_json({"participants": [{"name": "Ada"}], "messages": list(records)})
     document = parse_document(data, "")
     return list(read_records(document, 0, Counter() if left_out is None else left_out))
 
 
-def read_one(**keys):
+def read_one(**keys: Any) -> tuple[Any, ...]:
     (record,) = read({"sender_name": "Ada", "timestamp_ms": NOON} | keys)
     return record
 
 
-def read_encrypted(text="", **keys):
+def read_encrypted(text: str = "", **keys: Any) -> list[tuple[Any, ...]]:
     (data,) = (
         Export()
         .encrypted("A_1.json", ["A", "B"])
@@ -38,7 +43,7 @@ def read_encrypted(text="", **keys):
     return list(read_records(parse_document(data, ""), 0, Counter()))
 
 
-def left_out_of(*records):
+def left_out_of(*records: Any) -> Counter:
     left_out = Counter()
     read(message("Ada", "first", 1), *records, left_out=left_out)
     return left_out
@@ -65,7 +70,9 @@ def left_out_of(*records):
         ({"content": "hi", "is_geoblocked_for_viewer": False}, None),
     ],
 )
-def test_structural_signs_tell_what_nobody_typed(keys, kind):
+def test_structural_signs_tell_what_nobody_typed(
+    keys: dict[str, Any], kind: str | None
+) -> None:
     assert read_one(**keys)[4] == kind
 
 
@@ -85,13 +92,13 @@ def test_structural_signs_tell_what_nobody_typed(keys, kind):
         {"is_unsent": False},
     ],
 )
-def test_a_message_without_anything_is_empty(keys):
+def test_a_message_without_anything_is_empty(keys: dict[str, Any]) -> None:
     assert left_out_of({"sender_name": "Ada", "timestamp_ms": NOON} | keys) == {
         "empty": 1
     }
 
 
-def test_what_is_no_record_is_unreadable():
+def test_what_is_no_record_is_unreadable() -> None:
     assert left_out_of("text", None, 5, []) == {"unreadable": 4}
 
 
@@ -116,22 +123,26 @@ def test_what_is_no_record_is_unreadable():
         ("share", {"share_text": "Café"}, [{"type": "link", "text": "Café"}]),
     ],
 )
-def test_attachments_are_described(key, value, expected):
+def test_attachments_are_described(
+    key: str,
+    value: list[dict[str, Any]] | dict[str, Any],
+    expected: list[dict[str, Any]],
+) -> None:
     assert read_one(**{key: value})[3] == {"attachments": expected}
 
 
-def test_reactions_belong_to_their_message():
+def test_reactions_belong_to_their_message() -> None:
     record = read_one(content="hi", reactions=[{"reaction": "❤️", "actor": "Zoë"}])
     assert record[3] == {"reactions": [{"reaction": "❤️", "sender": "Zoë"}]}
 
 
-def test_texts_and_names_are_repaired():
+def test_texts_and_names_are_repaired() -> None:
     _, sender, text, *_ = read_one(sender_name="Zoë", content="Köszönöm 😂")
     assert (sender, text) == ("Zoë", "Köszönöm 😂")
 
 
 @pytest.mark.parametrize("name", ["", "Facebook user", "facebook User", None, 5])
-def test_a_deleted_account_is_unknown(name):
+def test_a_deleted_account_is_unknown(name: str | int | None) -> None:
     assert read_one(content="hi", sender_name=name)[1] == "unknown"
 
 
@@ -144,11 +155,11 @@ def test_a_deleted_account_is_unknown(name):
         "Facebook USER",
     ],
 )
-def test_deleted_accounts_are_known_in_other_languages(name):
+def test_deleted_accounts_are_known_in_other_languages(name: str) -> None:
     assert is_deleted_account(name)
 
 
-def test_a_missing_sender_is_unknown():
+def test_a_missing_sender_is_unknown() -> None:
     ((_, sender, *_),) = read({"timestamp_ms": NOON, "content": "hi"})
     assert sender == "unknown"
 
@@ -171,60 +182,60 @@ def test_a_missing_sender_is_unknown():
         ({"timestamp_ms": 5, "timestamp": 7}, 5),
     ],
 )
-def test_times_of_all_years_are_read(keys, stamp):
+def test_times_of_all_years_are_read(keys: dict[str, Any], stamp: int | None) -> None:
     (_, record) = read(
         message("Ada", "first", 1), {"sender_name": "Ada", "content": "hi"} | keys
     )
     assert record[0] == stamp
 
 
-def test_only_times_in_seconds_are_coarse():
+def test_only_times_in_seconds_are_coarse() -> None:
     assert read_one(content="hi")[-1] is False
     ((*_, is_coarse),) = read({"timestamp": 1_520_000_000, "content": "hi"})
     assert is_coarse
 
 
-def test_a_bumped_messages_repetition_is_not_its_text():
+def test_a_bumped_messages_repetition_is_not_its_text() -> None:
     bumped = {"is_bumped": True, "bumped_message": "old words"}
     assert read_one(content="hi", bumped_message_metadata=bumped)[2] == "hi"
 
 
 class TestEncrypted:
-    def test_text_is_not_repaired(self):
+    def test_text_is_not_repaired(self) -> None:
         ((_, _, text, *_),) = read_encrypted("Cześć Ã© 😂")
         assert text == "Cześć Ã© 😂"
 
-    def test_text_of_an_ascii_file_is_not_repaired_either(self):
+    def test_text_of_an_ascii_file_is_not_repaired_either(self) -> None:
         ((_, _, text, *_),) = read_encrypted("Ã©")
         assert text == "Ã©"
 
-    def test_the_placeholder_of_an_unsent_message_is_no_text(self):
+    def test_the_placeholder_of_an_unsent_message_is_no_text(self) -> None:
         ((_, _, text, _, kind, *_),) = read_encrypted(
             "User unsent a message", isUnsent=True, type="placeholder"
         )
         assert (text, kind) == ("", "unsent")
 
-    def test_media_are_attachments_by_their_suffix(self):
+    def test_media_are_attachments_by_their_suffix(self) -> None:
         media = [{"uri": f"./media/5c.{suffix}"} for suffix in ("jpg", "mp4", "pdf")]
         ((*_, extra, _, _, _),) = read_encrypted(media=media, type="media")
         kinds = [item["type"] for item in extra["attachments"]]
         assert kinds == ["photo", "video", "file"]
 
-    def test_a_failed_download_has_no_address(self):
+    def test_a_failed_download_has_no_address(self) -> None:
         media = [{"uri": "Failed to download media"}]
         ((*_, extra, _, _, _),) = read_encrypted(media=media, type="media")
         assert extra == {"attachments": [{"type": "file"}]}
 
-    def test_links_are_text(self):
+    def test_links_are_text(self) -> None:
         ((_, _, text, *_),) = read_encrypted("https://example.org", type="link")
         assert text == "https://example.org"
 
-    def test_reactions_are_attached(self):
+    def test_reactions_are_attached(self) -> None:
         ((*_, extra, _, _, _),) = read_encrypted(
             "hi", reactions=[{"actor": "B", "reaction": "👍"}]
         )
         assert extra == {"reactions": [{"reaction": "👍", "sender": "B"}]}
 
-    def test_lone_surrogates_are_replaced(self):
+    def test_lone_surrogates_are_replaced(self) -> None:
         ((_, _, text, *_),) = read_encrypted("x\ud83d")
         assert text == "x\ufffd"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from langchain_chatexports import (
@@ -9,24 +11,31 @@ from langchain_chatexports import (
 )
 from tests.unit_tests.builders.messenger import FACEBOOK, INSTAGRAM, Export
 
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from tests.unit_tests.builders.messenger import Thread
+
+
 NOON = 1_700_000_000_000
 ADA, BOB, EVE, GRACE = "Ada Byron", "Bob Ray", "Eve Zoë", "Grace Hopper"
 PROFILE = "personal_information/profile_information/profile_information.json"
 
 
-def owner_of(export, tmp_path, **options):
+def owner_of(export: Export, tmp_path: Path, **options: Any) -> tuple[Any, ...]:
     folder = export.to_folder(tmp_path / "x")
     summary = FolderFacebookMessengerChatLoader(folder, **options).inspect()
     return summary.owner, summary.owner_found_by
 
 
 @pytest.fixture
-def export():
+def export() -> Export:
     return Export()
 
 
 @pytest.fixture
-def unclear():
+def unclear() -> Export:
     """An export of one group: nothing in it says whose it is."""
     export = Export()
     chat = export.thread("club_1", [ADA, BOB, EVE], title="Club")
@@ -34,12 +43,14 @@ def unclear():
     return export
 
 
-def test_the_callers_word_counts_first(unclear, tmp_path):
+def test_the_callers_word_counts_first(unclear: Export, tmp_path: Path) -> None:
     unclear.file(PROFILE, {"profile_v2": {"name": {"full_name": EVE}}})
     assert owner_of(unclear, tmp_path, owner=ADA) == (ADA, "option")
 
 
-def test_nothing_is_read_to_find_an_owner_that_is_given(export, tmp_path, monkeypatch):
+def test_nothing_is_read_to_find_an_owner_that_is_given(
+    export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     export.thread("ada_1", [ADA, GRACE]).says(ADA, "hi", NOON)
     folder = export.to_folder(tmp_path / "x")
     monkeypatch.setattr(
@@ -58,7 +69,9 @@ def test_nothing_is_read_to_find_an_owner_that_is_given(export, tmp_path, monkey
         ),
     ],
 )
-def test_the_profile_names_the_owner(unclear, tmp_path, path, content):
+def test_the_profile_names_the_owner(
+    unclear: Export, tmp_path: Path, path: str, content: dict[str, Any]
+) -> None:
     unclear.file(path, content)
     assert owner_of(unclear, tmp_path) == (EVE, "profile")
 
@@ -75,7 +88,9 @@ def test_the_profile_names_the_owner(unclear, tmp_path, path, content):
         },
     ],
 )
-def test_autofill_information_names_the_owner(unclear, tmp_path, content):
+def test_autofill_information_names_the_owner(
+    unclear: Export, tmp_path: Path, content: dict[str, Any]
+) -> None:
     unclear.file(f"{FACEBOOK}/autofill_information.json", content)
     assert owner_of(unclear, tmp_path) == (EVE, "autofill information")
 
@@ -89,7 +104,9 @@ def test_autofill_information_names_the_owner(unclear, tmp_path, content):
         "account_information/personal_information.json",
     ],
 )
-def test_instagrams_personal_information_names_the_owner(tmp_path, path, label):
+def test_instagrams_personal_information_names_the_owner(
+    tmp_path: Path, path: str, label: str
+) -> None:
     export = Export(INSTAGRAM)
     chat = export.thread("club_1", [ADA, BOB, EVE], title="Club")
     chat.says(ADA, "hi", NOON)
@@ -98,7 +115,9 @@ def test_instagrams_personal_information_names_the_owner(tmp_path, path, label):
     assert owner_of(export, tmp_path) == (EVE, "profile")
 
 
-def test_a_damaged_profile_does_not_stop_the_search(export, tmp_path):
+def test_a_damaged_profile_does_not_stop_the_search(
+    export: Export, tmp_path: Path
+) -> None:
     for person in (ADA, BOB):
         export.thread(person, [person, GRACE]).says(person, "hi", NOON)
     export.file(PROFILE, b"{")
@@ -106,7 +125,9 @@ def test_a_damaged_profile_does_not_stop_the_search(export, tmp_path):
 
 
 @pytest.mark.parametrize("is_last", [True, False])
-def test_the_one_name_in_every_thread_is_the_owners(export, tmp_path, is_last):
+def test_the_one_name_in_every_thread_is_the_owners(
+    export: Export, tmp_path: Path, is_last: bool
+) -> None:
     for person in (ADA, BOB):
         people = [person, GRACE] if is_last else [GRACE, person]
         export.thread(person, people, title="Misleading").says(person, "hi", NOON)
@@ -125,41 +146,51 @@ def test_the_one_name_in_every_thread_is_the_owners(export, tmp_path, is_last):
     ],
     ids=["left alone", "self chat", "nobody", "group", "deleted user", "both deleted"],
 )
-def test_threads_that_say_nothing_are_passed_over(export, tmp_path, people):
+def test_threads_that_say_nothing_are_passed_over(
+    export: Export, tmp_path: Path, people: list[str]
+) -> None:
     for person in (ADA, BOB):
         export.thread(person, [person, GRACE], title="?").says(person, "hi", NOON)
     export.thread("odd_1", people, title="?").says(ADA, "hi", NOON)
     assert owner_of(export, tmp_path) == (GRACE, "the one name in every thread")
 
 
-def test_two_deleted_partners_leave_the_owner(export, tmp_path):
+def test_two_deleted_partners_leave_the_owner(export: Export, tmp_path: Path) -> None:
     for number in range(2):
         chat = export.thread(f"{number}", ["Facebook user", GRACE], title="?")
         chat.says("Facebook user", "hi", NOON)
     assert owner_of(export, tmp_path)[0] == GRACE
 
 
-def test_groups_help_where_one_partner_alone_does_not(export, tmp_path):
+def test_groups_help_where_one_partner_alone_does_not(
+    export: Export, tmp_path: Path
+) -> None:
     export.thread("ada_1", [ADA, GRACE], title="?").says(ADA, "hi", NOON)
     export.thread("club_1", [BOB, GRACE, EVE], title="?").says(EVE, "hi", NOON)
     assert owner_of(export, tmp_path) == (GRACE, "the one name in every thread")
 
 
-def test_a_thread_of_one_name_does_not_hinder_groups(export, tmp_path):
+def test_a_thread_of_one_name_does_not_hinder_groups(
+    export: Export, tmp_path: Path
+) -> None:
     export.thread("ada_1", [ADA, GRACE], title="?").says(ADA, "hi", NOON)
     export.thread("club_1", [BOB, GRACE, EVE], title="?").says(EVE, "hi", NOON)
     export.thread("odd_1", [BOB], title="?").says(BOB, "hi", NOON)
     assert owner_of(export, tmp_path)[0] == GRACE
 
 
-def test_a_group_that_the_owner_has_left_does_not_mislead(export, tmp_path):
+def test_a_group_that_the_owner_has_left_does_not_mislead(
+    export: Export, tmp_path: Path
+) -> None:
     export.thread("one", [BOB, EVE, GRACE], title="?").says(EVE, "hi", NOON)
     chat = export.thread("two", [ADA, BOB, "Zed"], is_still_participant=False)
     chat.says(BOB, "hi", NOON)
     assert owner_of(export, tmp_path) == (None, None)
 
 
-def test_a_small_group_that_the_owner_has_left_does_not_mislead(export, tmp_path):
+def test_a_small_group_that_the_owner_has_left_does_not_mislead(
+    export: Any, tmp_path: Path
+) -> None:
     """The two who are still there look like a chat of two."""
     for person in (ADA, BOB):
         export.thread(person, [person, GRACE], title="?").says(person, "hi", NOON)
@@ -168,34 +199,40 @@ def test_a_small_group_that_the_owner_has_left_does_not_mislead(export, tmp_path
     assert owner_of(export, tmp_path) == (GRACE, "the one name in every thread")
 
 
-def test_who_is_in_a_group_that_the_owner_has_left_is_not_the_owner(export, tmp_path):
+def test_who_is_in_a_group_that_the_owner_has_left_is_not_the_owner(
+    export: Any, tmp_path: Path
+) -> None:
     export.thread("ada_1", [ADA, GRACE], title=ADA).says(ADA, "hi", NOON)
     chat = export.thread("club_1", [ADA, EVE], is_still_participant=False, title="?")
     chat.says(EVE, "hi", NOON)
     assert owner_of(export, tmp_path) == (GRACE, "titles")
 
 
-def test_two_chats_with_one_partner_tell_no_owner(export, tmp_path):
+def test_two_chats_with_one_partner_tell_no_owner(export: Any, tmp_path: Path) -> None:
     for number in range(2):
         chat = export.thread(f"ada_{number}", [ADA, GRACE], title="?")
         chat.says(ADA, "hi", NOON)
     assert owner_of(export, tmp_path) == (None, None)
 
 
-def test_of_several_profiles_the_one_of_a_participant_counts(unclear, tmp_path):
+def test_of_several_profiles_the_one_of_a_participant_counts(
+    unclear: Any, tmp_path: Path
+) -> None:
     for year, name in ((2019, "Eve Maiden"), (2024, EVE), (2025, "eve.instagram")):
         content = {"profile_v2": {"name": {"full_name": name}}}
         unclear.file(f"{year}/{PROFILE}", content)
     assert owner_of(unclear, tmp_path) == (EVE, "profile")
 
 
-def test_a_profile_counts_also_where_nobody_is_listed(export, tmp_path):
+def test_a_profile_counts_also_where_nobody_is_listed(
+    export: Any, tmp_path: Path
+) -> None:
     export.thread("ada_1", []).says(ADA, "hi", NOON).says(EVE, "ho", NOON + 1)
     export.file(PROFILE, {"profile_v2": {"name": {"full_name": EVE}}})
     assert owner_of(export, tmp_path) == (EVE, "profile")
 
 
-def test_spam_has_no_say(export, tmp_path):
+def test_spam_has_no_say(export: Export, tmp_path: Path) -> None:
     export.thread("ada_1", [ADA, GRACE]).says(ADA, "hi", NOON)
     spam = export.thread("spam_1", [ADA, "Casino"], section="filtered_threads")
     spam.says("Casino", "win", NOON)
@@ -203,44 +240,52 @@ def test_spam_has_no_say(export, tmp_path):
 
 
 @pytest.mark.parametrize("people", [[ADA, GRACE], [GRACE, ADA]])
-def test_the_owner_is_who_is_not_the_title(export, tmp_path, people):
+def test_the_owner_is_who_is_not_the_title(
+    export: Export, tmp_path: Path, people: list[str]
+) -> None:
     export.thread("ada_1", people, title=ADA).says(ADA, "hi", NOON)
     assert owner_of(export, tmp_path) == (GRACE, "titles")
 
 
-def test_a_marketplace_title_says_nothing(export, tmp_path):
+def test_a_marketplace_title_says_nothing(export: Export, tmp_path: Path) -> None:
     chat = export.thread("ada_1", [ADA, GRACE], title=f"{ADA} · Old bike")
     chat.says(ADA, "hi", NOON)
     assert owner_of(export, tmp_path) == (None, None)
 
 
-def test_an_encrypted_chat_is_named_after_the_other_person(export, tmp_path):
+def test_an_encrypted_chat_is_named_after_the_other_person(
+    export: Export, tmp_path: Path
+) -> None:
     chat = export.encrypted(f"messages/{ADA}_3.json", [ADA, GRACE])
     chat.says(ADA, "hi", NOON)
     assert owner_of(export, tmp_path) == (GRACE, "titles")
 
 
-def test_an_encrypted_chat_lists_the_owner_first(export, tmp_path):
+def test_an_encrypted_chat_lists_the_owner_first(
+    export: Export, tmp_path: Path
+) -> None:
     chat = export.encrypted("messages/Somebody_3.json", [GRACE, ADA])
     chat.says(ADA, "hi", NOON)
     assert owner_of(export, tmp_path) == (GRACE, "first participant")
 
 
-def test_second_person_lines_are_the_owners(unclear, tmp_path):
+def test_second_person_lines_are_the_owners(unclear: Export, tmp_path: Path) -> None:
     chat = unclear.chats[0]
     chat.says(BOB, "You missed a call from Bob.", NOON + 2)
     chat.says(EVE, "You sent an attachment.", NOON + 3)
     assert owner_of(unclear, tmp_path) == (EVE, "system lines")
 
 
-def test_without_any_sign_there_is_no_owner(unclear, tmp_path):
+def test_without_any_sign_there_is_no_owner(unclear: Export, tmp_path: Path) -> None:
     assert owner_of(unclear, tmp_path) == (None, None)
     (session,) = FolderFacebookMessengerChatLoader(tmp_path / "x").load()
     assert session["metadata"]["owner"] is None
     assert "is_from_me" not in session["messages"][0].additional_kwargs
 
 
-def test_all_messages_say_whether_they_are_the_owners(export, tmp_path):
+def test_all_messages_say_whether_they_are_the_owners(
+    export: Export, tmp_path: Path
+) -> None:
     chat = export.thread("eve_1", [EVE, GRACE]).says(EVE, "hi", NOON)
     chat.says(GRACE, "ho", NOON + 1).says(None, "who?", NOON + 2)
     (session,) = FolderFacebookMessengerChatLoader(export.to_folder(tmp_path)).load()
@@ -249,7 +294,9 @@ def test_all_messages_say_whether_they_are_the_owners(export, tmp_path):
 
 
 @pytest.mark.parametrize("name", [EVE, EVE.upper(), f" {EVE} "])
-def test_letter_case_of_the_callers_word_does_not_matter(unclear, tmp_path, name):
+def test_letter_case_of_the_callers_word_does_not_matter(
+    unclear: Export, tmp_path: Path, name: str
+) -> None:
     folder = unclear.to_folder(tmp_path)
     (session,) = FolderFacebookMessengerChatLoader(folder, owner=name).load()
     assert [m.additional_kwargs["is_from_me"] for m in session["messages"]] == [
@@ -258,7 +305,7 @@ def test_letter_case_of_the_callers_word_does_not_matter(unclear, tmp_path, name
     ]
 
 
-def test_map_ai_messages_needs_no_name(export, tmp_path):
+def test_map_ai_messages_needs_no_name(export: Export, tmp_path: Path) -> None:
     chat = export.thread("ada_1", [ADA, GRACE]).says(ADA, "hi", NOON)
     chat.says(GRACE, "ho", NOON + 1)
     loader = FolderFacebookMessengerChatLoader(export.to_folder(tmp_path))
@@ -267,26 +314,30 @@ def test_map_ai_messages_needs_no_name(export, tmp_path):
 
 
 class TestSingleFile:
-    def owner_of(self, chat, tmp_path, **options):
+    def owner_of(self, chat: Thread, tmp_path: Path, **options: Any) -> tuple[Any, ...]:
         (data,) = chat.files().values()
         path = tmp_path / "message_1.json"
         path.write_bytes(data)
         summary = SingleFileFacebookMessengerChatLoader(path, **options).inspect()
         return summary.owner, summary.owner_found_by
 
-    def test_the_title_tells_the_owner(self, export, tmp_path):
+    def test_the_title_tells_the_owner(self, export: Export, tmp_path: Path) -> None:
         chat = export.thread("ada_1", [ADA, GRACE]).says(ADA, "hi", NOON)
         assert self.owner_of(chat, tmp_path) == (GRACE, "titles")
 
-    def test_system_lines_tell_the_owner(self, unclear, tmp_path):
+    def test_system_lines_tell_the_owner(self, unclear: Export, tmp_path: Path) -> None:
         chat = unclear.chats[0].says(EVE, "You sent a link.", NOON + 1)
         assert self.owner_of(chat, tmp_path) == (EVE, "system lines")
 
-    def test_what_people_write_tells_no_owner(self, unclear, tmp_path):
+    def test_what_people_write_tells_no_owner(
+        self, unclear: Export, tmp_path: Path
+    ) -> None:
         chat = unclear.chats[0].says(EVE, "You called me.", NOON + 1)
         chat.says(EVE, "You called my mom.", NOON + 2)
         assert self.owner_of(chat, tmp_path) == (None, None)
 
-    def test_the_callers_word_counts_first(self, export, tmp_path):
+    def test_the_callers_word_counts_first(
+        self, export: Export, tmp_path: Path
+    ) -> None:
         chat = export.thread("ada_1", [ADA, GRACE]).says(ADA, "hi", NOON)
         assert self.owner_of(chat, tmp_path, owner=ADA) == (ADA, "option")

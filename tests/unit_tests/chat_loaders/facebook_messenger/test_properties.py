@@ -7,12 +7,20 @@ import warnings
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from langchain_chatexports import FolderFacebookMessengerChatLoader
 from tests.unit_tests.builders.messenger import FACEBOOK, Export, message, meta_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from hypothesis.strategies._internal.random import ArtificialRandom
+
 
 NOON = 1_700_000_000_000
 PEOPLE = ["Ada Byron", "Grace Hopper", "Zoë", "", "Facebook user"]
@@ -72,7 +80,7 @@ records = st.one_of(
 
 
 @st.composite
-def exports(draw):
+def exports(draw: Callable[..., Any]) -> dict[str, Any] | None:
     """Give the files of an export, some of them over two parts, some damaged."""
     files: dict[str, bytes] = {}
     for number in range(draw(st.integers(1, 3))):
@@ -110,7 +118,9 @@ quickly = settings(
 )
 
 
-def loader_of(folder, files, chosen, *, as_zip=False):
+def loader_of(
+    folder: str, files: dict[str, Any], chosen: dict[str, Any], *, as_zip: bool = False
+) -> FolderFacebookMessengerChatLoader:
     export = Export()
     export.other = files
     path = Path(folder, "x.zip" if as_zip else "x")
@@ -120,7 +130,9 @@ def loader_of(folder, files, chosen, *, as_zip=False):
 
 @quickly
 @given(exports(), options, st.booleans())
-def test_found_is_kept_and_skipped(files, chosen, as_zip):
+def test_found_is_kept_and_skipped(
+    files: dict[str, Any], chosen: dict[str, Any], as_zip: bool
+) -> None:
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         loader = loader_of(folder, files, chosen, as_zip=as_zip)
@@ -139,7 +151,9 @@ def test_found_is_kept_and_skipped(files, chosen, as_zip):
 
 @quickly
 @given(exports(), st.randoms(use_true_random=False))
-def test_folder_and_zip_and_any_order_of_writing_give_the_same(files, shuffle):
+def test_folder_and_zip_and_any_order_of_writing_give_the_same(
+    files: dict[str, Any], shuffle: ArtificialRandom
+) -> None:
     shuffled = list(files.items())
     shuffle.shuffle(shuffled)
     with TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -150,7 +164,9 @@ def test_folder_and_zip_and_any_order_of_writing_give_the_same(files, shuffle):
 
 @quickly
 @given(st.lists(st.tuples(texts, st.integers(0, 3)), min_size=1))
-def test_splitting_a_thread_over_files_and_parts_changes_nothing(lines):
+def test_splitting_a_thread_over_files_and_parts_changes_nothing(
+    lines: list[tuple[str, int]],
+) -> None:
     at = NOON
     chat = Export().thread("ada_1")
     for number, (text, pause) in enumerate(lines):

@@ -13,7 +13,7 @@ ADA, GRACE = "Ada Byron", "Grace Hopper"
 
 
 @pytest.fixture
-def reader():
+def reader() -> LineReader:
     return LineReader([ADA, GRACE], owner=GRACE)
 
 
@@ -119,7 +119,9 @@ LINES = [
 
 
 @pytest.mark.parametrize(("text", "kind"), LINES)
-def test_a_sentence_of_the_tables_is_recognized(reader, text, kind):
+def test_a_sentence_of_the_tables_is_recognized(
+    reader: LineReader, text: str, kind: str
+) -> None:
     line = reader.read(text, ADA)
     assert line is not None
     assert line.kind == kind
@@ -135,7 +137,9 @@ def test_a_sentence_of_the_tables_is_recognized(reader, text, kind):
         ("Ada hat einen Anhang gesendet.", "de"),
     ],
 )
-def test_a_line_names_its_language(reader, text, language):
+def test_a_line_names_its_language(
+    reader: LineReader, text: str, language: str
+) -> None:
     assert reader.read(text, ADA).language == language
 
 
@@ -150,7 +154,7 @@ def test_a_line_names_its_language(reader, text, language):
         "You set the nickname for Ada to Countess.",
     ],
 )
-def test_what_you_did_is_the_owners_line(reader, text):
+def test_what_you_did_is_the_owners_line(reader: LineReader, text: str) -> None:
     assert reader.read(text, GRACE)
 
 
@@ -178,26 +182,28 @@ def test_what_you_did_is_the_owners_line(reader, text):
         "   ",
     ],
 )
-def test_what_people_write_is_theirs(reader, text):
+def test_what_people_write_is_theirs(reader: LineReader, text: str) -> None:
     assert reader.read(text, ADA) is None
 
 
-def test_a_line_about_somebody_else_is_no_line_of_the_sender(reader):
+def test_a_line_about_somebody_else_is_no_line_of_the_sender(
+    reader: LineReader,
+) -> None:
     assert reader.read("Grace left the group.", ADA) is None
 
 
-def test_what_you_did_is_not_sent_by_others(reader):
+def test_what_you_did_is_not_sent_by_others(reader: LineReader) -> None:
     assert reader.read("You left the group.", ADA) is None
 
 
-def test_a_nickname_is_known_once_it_was_set(reader):
+def test_a_nickname_is_known_once_it_was_set(reader: LineReader) -> None:
     assert reader.read("Bubbles left the group.", ADA) is None
     reader.read("Grace set the nickname for Ada to Bubbles.", GRACE)
     assert reader.read("Bubbles left the group.", ADA).kind == "members"
 
 
 @pytest.mark.parametrize("people", [[ADA, GRACE], [ADA, GRACE, "Bob Ray"]])
-def test_a_nickname_need_not_be_known_in_what_nobody_types(people):
+def test_a_nickname_need_not_be_known_in_what_nobody_types(people: list[str]) -> None:
     reader = LineReader(people)
     assert reader.read("Bubbles set the emoji to 🦊.", ADA)
     assert reader.read("Bubbles left the group.", ADA) is None
@@ -243,23 +249,27 @@ TYPED = [
 @pytest.mark.parametrize("people", [[ADA, GRACE], [ADA, GRACE, "Bob Ray"]])
 @pytest.mark.parametrize("sender", [ADA, GRACE])
 @pytest.mark.parametrize("text", TYPED)
-def test_a_sentence_about_somebody_else_is_a_persons(people, sender, text):
+def test_a_sentence_about_somebody_else_is_a_persons(
+    people: list[str], sender: str, text: str
+) -> None:
     assert LineReader(people, owner=GRACE).read(text, sender) is None
 
 
 @pytest.mark.parametrize("text", ["You called Ada.", "You sent a link."])
-def test_a_sentence_to_the_other_person_is_no_line_of_theirs(reader, text):
+def test_a_sentence_to_the_other_person_is_no_line_of_theirs(
+    reader: LineReader, text: str
+) -> None:
     assert reader.read(text, GRACE)
     assert reader.read(text, ADA) is None
     assert LineReader([ADA, GRACE]).read(text, ADA)
 
 
-def test_a_missed_call_comes_from_who_called(reader):
+def test_a_missed_call_comes_from_who_called(reader: LineReader) -> None:
     assert reader.read("You missed a call from Ada.", ADA)
     assert reader.read("You missed a call from Ada.", GRACE) is None
 
 
-def test_calls_are_known_by_nickname_too(reader):
+def test_calls_are_known_by_nickname_too(reader: LineReader) -> None:
     for text in (
         "You called Moon.",
         "Moon called you.",
@@ -272,7 +282,9 @@ def test_calls_are_known_by_nickname_too(reader):
     assert reader.read("You missed a call from Moon.", ADA).kind == "call"
 
 
-def test_a_pronoun_as_nickname_makes_no_line_of_what_people_write(reader):
+def test_a_pronoun_as_nickname_makes_no_line_of_what_people_write(
+    reader: LineReader,
+) -> None:
     reader.read("Ada set the nickname for Grace to She.", ADA)
     assert reader.read("She sent a link.", ADA) is None
 
@@ -286,14 +298,16 @@ def test_a_pronoun_as_nickname_makes_no_line_of_what_people_write(reader):
         "Ada created the reminder: Dinner.",
     ],
 )
-def test_what_happens_now_is_a_plan_of_the_thread(reader, line):
+def test_what_happens_now_is_a_plan_of_the_thread(
+    reader: LineReader, line: str
+) -> None:
     assert reader.read("Dinner is happening now.", ADA) is None
     assert reader.read(line, ADA)
     assert reader.read("Dinner is happening now.", ADA).kind == "poll"
     assert reader.read("Lunch is happening now.", ADA) is None
 
 
-def test_an_attachment_proves_the_sentence_about_it(reader):
+def test_an_attachment_proves_the_sentence_about_it(reader: LineReader) -> None:
     shared = {"attachments": [{"type": "link"}]}
     assert reader.read("Moon sent a link.", ADA) is None
     assert reader.read("Moon sent a link.", ADA, shared)
@@ -301,16 +315,16 @@ def test_an_attachment_proves_the_sentence_about_it(reader):
     assert reader.read("I sent a link.", ADA, shared) is None
 
 
-def test_names_with_either_apostrophe_are_known():
+def test_names_with_either_apostrophe_are_known() -> None:
     reader = LineReader(["Ann O’Hara"])  # noqa: RUF001 (as a phone types it)
     assert reader.read("Ann O'Hara sent a link.", "Ann O’Hara")  # noqa: RUF001
 
 
-def test_a_deleted_account_is_known_by_any_name():
+def test_a_deleted_account_is_known_by_any_name() -> None:
     assert LineReader([GRACE]).read("Ada left the group.", "unknown")
 
 
-def test_a_pattern_of_the_user_has_to_match_the_whole_text():
+def test_a_pattern_of_the_user_has_to_match_the_whole_text() -> None:
     reader = LineReader(patterns=[re.compile(r"\w+ a envoyé une pièce jointe\.")])
     assert reader.read("Ada a envoyé une pièce jointe.", ADA) == ("pattern", "")
     assert reader.read("Quoi? Ada a envoyé une pièce jointe.", ADA) is None
@@ -329,5 +343,5 @@ def test_a_pattern_of_the_user_has_to_match_the_whole_text():
         ("Ada sent an attachment.", False),
     ],
 )
-def test_second_person_lines_of_the_owner_are_told(text, is_mine):
+def test_second_person_lines_of_the_owner_are_told(text: str, is_mine: bool) -> None:
     assert is_by_owner(text) is is_mine

@@ -6,6 +6,7 @@ import json
 import tempfile
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,12 @@ from hypothesis import strategies as st
 from langchain_chatexports import IMessageChatLoader
 from tests.unit_tests.builders.chat_db import ChatDb, apple_ns
 from tests.unit_tests.builders.typedstream import attributed_body
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from hypothesis.strategies._internal.strategies import OneOfStrategy
+
 
 ADDRESSES = ("+15550000001", "tortoise@pond.example", "me@fables.example")
 BODY = attributed_body("from the body")
@@ -25,7 +32,7 @@ times = st.sampled_from([None, 0, -1, 500_000_000, 1_693_182_723, 10**12 - 1, "x
 )
 
 
-def sometimes(*values):
+def sometimes(*values: Any) -> OneOfStrategy:
     """Mostly the plain value, which comes first."""
     return st.one_of(st.just(values[0]), st.just(values[0]), st.sampled_from(values))
 
@@ -89,7 +96,7 @@ switches = st.fixed_dictionaries(
 )
 
 
-def write(path, mixture):
+def write(path: Path, mixture: list[tuple[dict[str, Any], tuple[Any, int]]]) -> int:
     """Write the rows and give how many a reader should find."""
     expected = 0
     with ChatDb(path, "27") as db:
@@ -118,7 +125,9 @@ def write(path, mixture):
 
 @given(mixture=st.lists(st.tuples(rows, places), max_size=12), options=switches)
 @settings(max_examples=80, deadline=None)
-def test_every_row_is_kept_or_counted(mixture, options):
+def test_every_row_is_kept_or_counted(
+    mixture: list[tuple[dict[str, Any], tuple[Any, int]]], options: dict[str, Any]
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "chat.db"
         expected = write(path, mixture)
@@ -134,7 +143,9 @@ def test_every_row_is_kept_or_counted(mixture, options):
 
 @given(mixture=st.lists(st.tuples(rows, places), min_size=1, max_size=12))
 @settings(max_examples=40, deadline=None)
-def test_messages_are_in_order_and_have_json_types_only(mixture):
+def test_messages_are_in_order_and_have_json_types_only(
+    mixture: list[tuple[dict[str, Any], tuple[Any, int]]],
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "chat.db"
         write(path, mixture)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +18,10 @@ from tests.unit_tests.builders.typedstream import (
     attributed_body,
     utf16_length,
 )
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import DataObject
+
 
 IMMUTABLE = (
     "040b73747265616d747970656481e803840140848484124e5341747472696275746564537472696e67"
@@ -81,12 +87,12 @@ def sample(name: str) -> bytes:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_reads_the_sample_blobs(name):
+def test_reads_the_sample_blobs(name: str) -> None:
     assert decode_attributed_body(sample(name)) == SAMPLES[name][1]
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_runs_of_the_sample_blobs_cover_the_text(name):
+def test_runs_of_the_sample_blobs_cover_the_text(name: str) -> None:
     decoded = decode_attributes(sample(name))
     assert decoded is not None
     assert decoded.text == SAMPLES[name][1]
@@ -94,7 +100,7 @@ def test_runs_of_the_sample_blobs_cover_the_text(name):
     assert ends[-1:] == [utf16_length(decoded.text)] * bool(decoded.text)
 
 
-def test_mention_is_a_run_of_its_own():
+def test_mention_is_a_run_of_its_own() -> None:
     decoded = decode_attributes(sample("mention"))
     assert decoded is not None
     assert [(run.start, run.end, run.attributes) for run in decoded.runs] == [
@@ -104,7 +110,7 @@ def test_mention_is_a_run_of_its_own():
     ]
 
 
-def test_attachment_is_a_run_of_its_own():
+def test_attachment_is_a_run_of_its_own() -> None:
     decoded = decode_attributes(sample("attachment"))
     assert decoded is not None
     assert [(run.start, run.end, run.attributes) for run in decoded.runs] == [
@@ -115,21 +121,21 @@ def test_attachment_is_a_run_of_its_own():
 
 @pytest.mark.parametrize("mutable", [False, True])
 @pytest.mark.parametrize("name", LONG)
-def test_reads_long_and_odd_texts_whole(name, mutable):
+def test_reads_long_and_odd_texts_whole(name: str, mutable: bool) -> None:
     assert (
         decode_attributed_body(attributed_body(LONG[name], mutable=mutable))
         == (LONG[name])
     )
 
 
-def test_length_of_five_bytes_is_used_by_the_builder():
+def test_length_of_five_bytes_is_used_by_the_builder() -> None:
     assert b"\x82\x40\x9c\x00\x00e" in attributed_body("e" * 40_000)
 
 
 @pytest.mark.parametrize("mutable", [False, True])
 @given(text=texts)
 @settings(max_examples=60, deadline=None)
-def test_any_text_survives_the_way_through_a_blob(mutable, text):
+def test_any_text_survives_the_way_through_a_blob(mutable: bool, text: str) -> None:
     blob = attributed_body(text, mutable=mutable)
     assert decode_attributed_body(blob) == text
     decoded = decode_attributes(blob)
@@ -140,7 +146,9 @@ def test_any_text_survives_the_way_through_a_blob(mutable, text):
 @pytest.mark.parametrize("mutable", [False, True])
 @given(text=texts.filter(bool), data=st.data())
 @settings(max_examples=60, deadline=None)
-def test_blob_cut_inside_its_text_gives_nothing(mutable, text, data):
+def test_blob_cut_inside_its_text_gives_nothing(
+    mutable: bool, text: str, data: DataObject
+) -> None:
     blob = attributed_body(text, mutable=mutable)
     prefix = len(bytes.fromhex(MUTABLE if mutable else IMMUTABLE))
     end = blob.index(text.encode(), prefix) + len(text.encode())
@@ -148,28 +156,28 @@ def test_blob_cut_inside_its_text_gives_nothing(mutable, text, data):
     assert decode_attributed_body(blob[:cut]) is None
 
 
-def test_blob_cut_behind_its_text_still_gives_the_text():
+def test_blob_cut_behind_its_text_still_gives_the_text() -> None:
     blob = attributed_body("Slow and steady")
     assert decode_attributed_body(blob[:-20]) == "Slow and steady"
 
 
-def test_length_beyond_the_blob_gives_nothing():
+def test_length_beyond_the_blob_gives_nothing() -> None:
     """Otherwise attribute bytes would come out as text."""
     blob = bytes.fromhex(IMMUTABLE) + b"\x81\xff\x7fHi" + bytes(200)
     assert decode_attributed_body(blob) is None
 
 
 @pytest.mark.parametrize("tag", [0x80, 0x83, 0x84, 0x86, 0x92, 0xFF])
-def test_tag_where_a_length_belongs_gives_nothing(tag):
+def test_tag_where_a_length_belongs_gives_nothing(tag: int) -> None:
     blob = bytes.fromhex(IMMUTABLE) + bytes([tag]) + b"x" * 300
     assert decode_attributed_body(blob) is None
 
 
-def test_text_that_is_not_utf8_gives_nothing():
+def test_text_that_is_not_utf8_gives_nothing() -> None:
     assert decode_attributed_body(bytes.fromhex(IMMUTABLE) + b"\x02\xff\xfe") is None
 
 
-def test_other_class_version_is_read_by_the_structure():
+def test_other_class_version_is_read_by_the_structure() -> None:
     """Neither prefix fits, so only the walk over the structure finds the text."""
     blob = attributed_body("by structure")
     changed = blob.replace(b"NSAttributedString\x00", b"NSAttributedString\x01")
@@ -177,14 +185,14 @@ def test_other_class_version_is_read_by_the_structure():
     assert decode_attributed_body(changed) == "by structure"
 
 
-def test_structural_walk_does_not_read_past_a_cut():
+def test_structural_walk_does_not_read_past_a_cut() -> None:
     blob = attributed_body("NSString+\x02no and more")
     changed = blob.replace(b"NSAttributedString\x00", b"NSAttributedString\x01")
     end = changed.index(b"and more")
     assert decode_attributed_body(changed[:end]) is None
 
 
-def test_unknown_shape_is_read_behind_the_class_name():
+def test_unknown_shape_is_read_behind_the_class_name() -> None:
     blob = attributed_body("behind the name").replace(
         b"NSAttributedString", b"NSContributedString"
     )
@@ -203,19 +211,19 @@ def test_unknown_shape_is_read_behind_the_class_name():
         b"\x04\x0bstreamtyped\x81\xe8\x03\x84\x01@\x85",
     ],
 )
-def test_foreign_blobs_give_nothing(blob):
+def test_foreign_blobs_give_nothing(blob: bytes) -> None:
     assert decode_attributed_body(blob) is None
     assert decode_attributes(blob) is None
 
 
-def test_transcript_is_an_attribute():
+def test_transcript_is_an_attribute() -> None:
     blob = attributed_body("\ufffc", [(1, {FILE: "at_0", TRANSCRIPT: "Hello there"})])
     decoded = decode_attributes(blob)
     assert decoded is not None
     assert decoded.runs[0].attributes[TRANSCRIPT] == "Hello there"
 
 
-def test_data_and_dictionaries_are_read():
+def test_data_and_dictionaries_are_read() -> None:
     blob = attributed_body(
         "1234", [(4, {"code": {"code": "1234"}, "data": b"\x92\x86"})]
     )
@@ -226,7 +234,7 @@ def test_data_and_dictionaries_are_read():
 
 @given(blob=st.binary(max_size=400))
 @settings(max_examples=300, deadline=None)
-def test_any_bytes_give_text_or_nothing(blob):
+def test_any_bytes_give_text_or_nothing(blob: bytes) -> None:
     for start in (b"", b"\x04\x0bstreamtyped\x81\xe8\x03\x84\x01@\x84"):
         text = decode_attributed_body(start + blob)
         assert text is None or text.encode() in start + blob
@@ -235,7 +243,9 @@ def test_any_bytes_give_text_or_nothing(blob):
 
 @given(name=st.sampled_from(sorted(SAMPLES)), data=st.data())
 @settings(max_examples=300, deadline=None)
-def test_damaged_blobs_give_bytes_that_are_there_or_nothing(name, data):
+def test_damaged_blobs_give_bytes_that_are_there_or_nothing(
+    name: str, data: DataObject
+) -> None:
     blob = bytearray(sample(name))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(blob) - 1))
@@ -247,7 +257,7 @@ def test_damaged_blobs_give_bytes_that_are_there_or_nothing(name, data):
     assert decoded is None or decoded.text == text or text is None
 
 
-def test_objects_that_hold_themselves_end():
+def test_objects_that_hold_themselves_end() -> None:
     """A reference can lead to the object that it stands in."""
     head = attributed_body("ab", [(2, {"k": "v"})])
     at = head.rindex(b"\x01v")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from langchain_chatexports.chat_loaders.imessage.contacts import (
@@ -10,8 +12,11 @@ from langchain_chatexports.chat_loaders.imessage.contacts import (
     cards_of_mapping,
 )
 
+if TYPE_CHECKING:
+    from typing import Any
 
-def names(*cards):
+
+def names(*cards: Any) -> Contacts:
     return Contacts(Card(name, tuple(addresses)) for name, *addresses in cards)
 
 
@@ -31,7 +36,7 @@ def names(*cards):
         ("5550001", "5550001"),
     ],
 )
-def test_address_is_found_however_it_is_written(written, handle):
+def test_address_is_found_however_it_is_written(written: str, handle: str) -> None:
     assert names(("Hare", written)).name_of(handle) == "Hare"
 
 
@@ -48,21 +53,21 @@ def test_address_is_found_however_it_is_written(written, handle):
         ("", ""),
     ],
 )
-def test_other_addresses_are_not_found(written, handle):
+def test_other_addresses_are_not_found(written: str, handle: str) -> None:
     assert names(("Hare", written)).name_of(handle) is None
 
 
-def test_all_digits_win_over_the_last_ten():
+def test_all_digits_win_over_the_last_ten() -> None:
     contacts = names(("Hare", "+445550001111"), ("Fox", "+15550001111"))
     assert contacts.name_of("+15550001111") == "Fox"
 
 
-def test_last_ten_digits_of_two_people_name_nobody():
+def test_last_ten_digits_of_two_people_name_nobody() -> None:
     contacts = names(("Hare", "+445550001111"), ("Fox", "+15550001111"))
     assert contacts.name_of("5550001111") is None
 
 
-def test_last_ten_digits_on_two_cards_of_one_person_name_that_person():
+def test_last_ten_digits_on_two_cards_of_one_person_name_that_person() -> None:
     contacts = names(
         ("Hare", "+445550001111", "hare@x.example"),
         ("Hare", "+15550001111", "hare@x.example"),
@@ -70,12 +75,12 @@ def test_last_ten_digits_on_two_cards_of_one_person_name_that_person():
     assert contacts.name_of("5550001111") == "Hare"
 
 
-def test_more_complete_name_wins():
+def test_more_complete_name_wins() -> None:
     contacts = names(("Hare", "+15550001111"), ("Harriet Hare", "+15550001111"))
     assert contacts.name_of("+15550001111") == "Harriet Hare"
 
 
-def test_cards_of_one_person_in_two_accounts_are_one():
+def test_cards_of_one_person_in_two_accounts_are_one() -> None:
     contacts = names(
         ("Hare", "+15550001111", "hare@x.example"),
         ("Harriet Hare", "+15550001111", "hare@y.example"),
@@ -84,7 +89,7 @@ def test_cards_of_one_person_in_two_accounts_are_one():
     assert contacts.name_of("hare@x.example") == "Harriet Hare"
 
 
-def test_people_of_one_household_stay_apart():
+def test_people_of_one_household_stay_apart() -> None:
     contacts = names(
         ("Mother Hare", "+15550001111", "mother@x.example"),
         ("Father Fox", "+15550001111", "father@x.example"),
@@ -93,17 +98,17 @@ def test_people_of_one_household_stay_apart():
     assert contacts.card_of("+15550001111") is None
 
 
-def test_namesakes_stay_apart():
+def test_namesakes_stay_apart() -> None:
     contacts = names(("Hare", "+15550001111"), ("Hare", "+15550002222"))
     assert contacts.card_of("+15550001111") != contacts.card_of("+15550002222")
 
 
-def test_one_name_in_a_mapping_is_one_person():
+def test_one_name_in_a_mapping_is_one_person() -> None:
     contacts = Contacts(
         cards_of_mapping({"+15550001111": "Hare", "hare@x.example": "Hare"})
     )
     assert contacts.card_of("+15550001111") == contacts.card_of("hare@x.example")
 
 
-def test_card_without_a_name_names_nobody():
+def test_card_without_a_name_names_nobody() -> None:
     assert names((" ", "+15550001111")).name_of("+15550001111") is None

@@ -2,47 +2,54 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
 from tests.unit_tests.builders.chat_db import ChatDb
 
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+
 HARE, HARE_MAIL, FOX = "+15550000001", "hare@meadow.example", "+15550000003"
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Path:
     return tmp_path / "chat.db"
 
 
-def texts(path, **options):
+def texts(path: Path, **options: Any) -> list[list[str]]:
     return [
         [message.content for message in session["messages"]]
         for session in IMessageChatLoader(path, **options)
     ]
 
 
-def metadata(path, **options):
+def metadata(path: Path, **options: Any) -> list[dict[str, Any]]:
     return [session["metadata"] for session in IMessageChatLoader(path, **options)]
 
 
-def write_services(path, *services):
+def write_services(path: Path, *services: Any) -> None:
     with ChatDb(path) as db:
         for service in services:
             db.chat(HARE, service=service).message(f"over {service}")
 
 
-def test_one_number_on_several_services_is_one_session(path):
+def test_one_number_on_several_services_is_one_session(path: Path) -> None:
     write_services(path, "iMessage", "SMS", "RCS")
     assert texts(path) == [["over iMessage", "over SMS", "over RCS"]]
 
 
-def test_services_stay_apart_when_asked_for(path):
+def test_services_stay_apart_when_asked_for(path: Path) -> None:
     write_services(path, "iMessage", "SMS")
     assert texts(path, merge_services=False) == [["over SMS"], ["over iMessage"]]
 
 
-def test_merged_chats_are_in_order_of_time(path):
+def test_merged_chats_are_in_order_of_time(path: Path) -> None:
     with ChatDb(path) as db:
         blue, green = db.chat(HARE), db.chat(HARE, service="SMS")
         for number in range(3):
@@ -53,13 +60,13 @@ def test_merged_chats_are_in_order_of_time(path):
     ]
 
 
-def test_merged_session_has_the_id_of_the_first_chat(path):
+def test_merged_session_has_the_id_of_the_first_chat(path: Path) -> None:
     write_services(path, "SMS", "iMessage")
     (one,) = metadata(path)
     assert one["id"] == f"SMS;-;{HARE}"
 
 
-def test_merged_session_has_one_sender(path):
+def test_merged_session_has_one_sender(path: Path) -> None:
     with ChatDb(path) as db:
         db.handle(HARE, person_centric_id="P1")
         db.handle(HARE_MAIL, person_centric_id="P1")
@@ -70,7 +77,7 @@ def test_merged_session_has_one_sender(path):
 
 
 @pytest.mark.parametrize("person", [None, ""])
-def test_missing_person_id_joins_nobody(path, person):
+def test_missing_person_id_joins_nobody(path: Path, person: str | None) -> None:
     with ChatDb(path) as db:
         db.handle(HARE, person_centric_id=person)
         db.handle(FOX, person_centric_id=person)
@@ -79,7 +86,7 @@ def test_missing_person_id_joins_nobody(path, person):
     assert len(texts(path)) == 2
 
 
-def test_contacts_join_phone_and_mail(path):
+def test_contacts_join_phone_and_mail(path: Path) -> None:
     with ChatDb(path) as db:
         db.chat(HARE).message("by phone")
         db.chat(HARE_MAIL).message("by mail")
@@ -88,7 +95,7 @@ def test_contacts_join_phone_and_mail(path):
     assert texts(path, contacts=names) == [["by phone", "by mail"]]
 
 
-def test_chats_without_listed_people_merge_by_their_identifier(path):
+def test_chats_without_listed_people_merge_by_their_identifier(path: Path) -> None:
     with ChatDb(path) as db:
         db.chat(HARE, listed=False).message("blue")
         db.chat(HARE, service="SMS", listed=False).message("green")
@@ -96,14 +103,14 @@ def test_chats_without_listed_people_merge_by_their_identifier(path):
     assert texts(path) == [["blue", "green"]]
 
 
-def test_groups_of_the_same_people_stay_apart(path):
+def test_groups_of_the_same_people_stay_apart(path: Path) -> None:
     with ChatDb(path) as db:
         db.chat(HARE, FOX, name="Race").message("race")
         db.chat(HARE, FOX, name="Supper").message("supper")
     assert len(texts(path)) == 2
 
 
-def test_group_of_one_does_not_merge_with_the_chat_of_two(path):
+def test_group_of_one_does_not_merge_with_the_chat_of_two(path: Path) -> None:
     with ChatDb(path) as db:
         db.chat(HARE).message("just us")
         db.chat(HARE, name="Nobody else came").message("hello?")
@@ -111,7 +118,9 @@ def test_group_of_one_does_not_merge_with_the_chat_of_two(path):
 
 
 @pytest.mark.parametrize(("group_id", "count"), [("G1", 1), ("", 2), (None, 2)])
-def test_groups_with_one_group_id_are_one(path, group_id, count):
+def test_groups_with_one_group_id_are_one(
+    path: Path, group_id: str | None, count: int
+) -> None:
     with ChatDb(path) as db:
         for service in ("iMessage", "SMS"):
             chat = db.chat(HARE, FOX, name="Race", service=service, group_id=group_id)
@@ -120,7 +129,7 @@ def test_groups_with_one_group_id_are_one(path, group_id, count):
     assert len(texts(path, merge_services=False)) == 2
 
 
-def test_groups_that_the_lookup_links_are_one(path):
+def test_groups_that_the_lookup_links_are_one(path: Path) -> None:
     with ChatDb(path) as db:
         db.run("CREATE TABLE chat_lookup (identifier TEXT, domain TEXT, chat INTEGER)")
         for number in range(4):
@@ -132,7 +141,7 @@ def test_groups_that_the_lookup_links_are_one(path):
     assert texts(path) == [["3"], ["0", "1", "2"]]
 
 
-def test_chat_of_two_has_the_other_as_title(path):
+def test_chat_of_two_has_the_other_as_title(path: Path) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE)
         chat.message("hers")
@@ -149,7 +158,7 @@ def test_chat_of_two_has_the_other_as_title(path):
     }
 
 
-def test_group_has_its_name_as_title_and_everybody_as_participants(path):
+def test_group_has_its_name_as_title_and_everybody_as_participants(path: Path) -> None:
     with ChatDb(path) as db:
         group = db.chat(HARE, FOX, name="The race")
         group.message("left since then", sender=HARE_MAIL)
@@ -160,13 +169,13 @@ def test_group_has_its_name_as_title_and_everybody_as_participants(path):
     assert found["is_group"] is True
 
 
-def test_group_without_a_name_has_no_title(path):
+def test_group_without_a_name_has_no_title(path: Path) -> None:
     with ChatDb(path) as db:
         db.chat(HARE, FOX).message("hi")
     assert metadata(path)[0]["title"] is None
 
 
-def test_services_of_merged_chats_are_all_named(path):
+def test_services_of_merged_chats_are_all_named(path: Path) -> None:
     write_services(path, "SMS", "iMessage")
     assert metadata(path)[0]["services"] == ["SMS", "iMessage"]
     details = IMessageChatLoader(path).inspect().details
@@ -183,13 +192,15 @@ def test_services_of_merged_chats_are_all_named(path):
         (None, "x", False),
     ],
 )
-def test_group_is_told_by_style_then_guid_then_people(path, style, guid, is_group):
+def test_group_is_told_by_style_then_guid_then_people(
+    path: Path, style: int | None, guid: str, is_group: bool
+) -> None:
     with ChatDb(path) as db:
         db.chat(HARE, style=style, guid=guid).message("hi")
     assert metadata(path)[0]["is_group"] is is_group
 
 
-def test_three_people_are_a_group_where_nothing_says_so(path):
+def test_three_people_are_a_group_where_nothing_says_so(path: Path) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE, FOX, style=None, guid="x")
         chat.message("a", sender=HARE)
@@ -198,7 +209,7 @@ def test_three_people_are_a_group_where_nothing_says_so(path):
     assert metadata(path)[0]["is_group"] is True
 
 
-def write_three(path):
+def write_three(path: Path) -> None:
     with ChatDb(path) as db:
         db.chat(HARE).message("hare")
         db.chat(FOX).message("fox")
@@ -216,7 +227,9 @@ def write_three(path):
         ({"include": HARE, "contacts": {HARE: "Harriet"}}, ["race", "hare"]),
     ],
 )
-def test_conversations_are_chosen_and_the_rest_is_counted(path, options, kept):
+def test_conversations_are_chosen_and_the_rest_is_counted(
+    path: Path, options: dict[str, Any], kept: list[str]
+) -> None:
     write_three(path)
     assert [one for (one,) in texts(path, **options)] == kept
     summary = IMessageChatLoader(path, **options).inspect()
@@ -224,7 +237,7 @@ def test_conversations_are_chosen_and_the_rest_is_counted(path, options, kept):
     assert summary.skipped.get("excluded", 0) == 3 - len(kept)
 
 
-def test_conversation_is_chosen_by_who_speaks_in_it(path):
+def test_conversation_is_chosen_by_who_speaks_in_it(path: Path) -> None:
     with ChatDb(path) as db:
         db.chat(HARE, listed=False).message("hare")
         db.chat(FOX, listed=False).message("fox")

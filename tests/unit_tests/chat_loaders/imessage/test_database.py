@@ -9,6 +9,7 @@ import sqlite3
 import tempfile
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -22,25 +23,30 @@ from langchain_chatexports.exceptions import (
 )
 from tests.unit_tests.builders.chat_db import ChatDb
 
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+    from typing import Any
+
+
 HARE = "+15550000001"
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Path:
     folder = tmp_path / "export"
     folder.mkdir()
     return folder / "chat.db"
 
 
 @pytest.fixture
-def temporary(tmp_path, monkeypatch):
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
 
 
-def write(path, *texts, wal=False):
+def write(path: Path, *texts: Any, wal: bool = False) -> ChatDb:
     db = ChatDb(path, wal=wal)
     chat = db.chat(HARE)
     for text in texts:
@@ -48,7 +54,7 @@ def write(path, *texts, wal=False):
     return db
 
 
-def write_with_log(path, *texts):
+def write_with_log(path: Path, *texts: Any) -> None:
     """Leave a database as a copy does that was made while Messages ran."""
     live = path.parent.parent / "live"
     live.mkdir()
@@ -59,13 +65,13 @@ def write_with_log(path, *texts):
     shutil.rmtree(live)
 
 
-def overwrite(path, offset, content):
+def overwrite(path: Path, offset: int, content: bytes) -> None:
     with path.open("r+b") as file:
         file.seek(offset)
         file.write(content)
 
 
-def state(folder):
+def state(folder: Path) -> dict[str, Any]:
     """Hash, size and time of everything in a folder."""
     return {
         file.name: (
@@ -77,20 +83,22 @@ def state(folder):
     }
 
 
-def texts(path):
+def texts(path: Path) -> list[str] | None:
     return [
         m.content for session in IMessageChatLoader(path) for m in session["messages"]
     ]
 
 
-def test_reading_changes_nothing_and_leaves_nothing(path):
+def test_reading_changes_nothing_and_leaves_nothing(path: Path) -> None:
     write(path, "a").close()
     before = state(path.parent)
     assert texts(path) == ["a"]
     assert state(path.parent) == before
 
 
-def test_reading_a_database_in_log_mode_without_a_log_leaves_nothing(path):
+def test_reading_a_database_in_log_mode_without_a_log_leaves_nothing(
+    path: Path,
+) -> None:
     write(path, "a", wal=True).close()
     before = state(path.parent)
     assert list(before) == ["chat.db"]
@@ -98,7 +106,7 @@ def test_reading_a_database_in_log_mode_without_a_log_leaves_nothing(path):
     assert state(path.parent) == before
 
 
-def test_rows_in_the_log_are_read_and_nothing_changes(path):
+def test_rows_in_the_log_are_read_and_nothing_changes(path: Path) -> None:
     write_with_log(path, "a", "b")
     before = state(path.parent)
     assert list(before) == ["chat.db", "chat.db-shm", "chat.db-wal"]
@@ -106,7 +114,7 @@ def test_rows_in_the_log_are_read_and_nothing_changes(path):
     assert state(path.parent) == before
 
 
-def test_rows_in_the_log_are_read_without_its_index(path):
+def test_rows_in_the_log_are_read_without_its_index(path: Path) -> None:
     """A missing `-shm` does not mean that there is nothing in `-wal`."""
     write_with_log(path, "a", "b")
     path.with_name("chat.db-shm").unlink()
@@ -115,7 +123,9 @@ def test_rows_in_the_log_are_read_without_its_index(path):
     assert state(path.parent) == before
 
 
-def test_empty_log_is_no_log(path, temporary, monkeypatch):
+def test_empty_log_is_no_log(
+    path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(path, "a").close()
     path.with_name("chat.db-wal").touch()
     before = state(path.parent)
@@ -125,7 +135,7 @@ def test_empty_log_is_no_log(path, temporary, monkeypatch):
     assert not any(temporary.iterdir())
 
 
-def test_live_database_is_read_while_its_log_grows(path):
+def test_live_database_is_read_while_its_log_grows(path: Path) -> None:
     with write(path, "a", wal=True) as db:
         before = state(path.parent)
         sessions = IMessageChatLoader(path).lazy_load()
@@ -136,7 +146,9 @@ def test_live_database_is_read_while_its_log_grows(path):
         assert len(texts(path)) == 2
 
 
-def test_stopping_early_closes_the_file_and_removes_the_copy(path, temporary):
+def test_stopping_early_closes_the_file_and_removes_the_copy(
+    path: Path, temporary: Path
+) -> None:
     write_with_log(path, "a")
     before = state(path.parent)
     sessions = IMessageChatLoader(path).lazy_load()
@@ -149,10 +161,10 @@ def test_stopping_early_closes_the_file_and_removes_the_copy(path, temporary):
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
 @pytest.mark.parametrize("log", [False, True])
-def test_stopping_early_leaves_no_open_file(path, log):
+def test_stopping_early_leaves_no_open_file(path: Path, log: bool) -> None:
     write_with_log(path, "a") if log else write(path, "a").close()
 
-    def is_open():
+    def is_open() -> bool:
         links = (
             str(fd.readlink()) for fd in Path("/proc/self/fd").iterdir() if fd.exists()
         )
@@ -165,7 +177,7 @@ def test_stopping_early_leaves_no_open_file(path, log):
     assert not is_open()
 
 
-def test_copy_is_for_this_user_only(path, temporary):
+def test_copy_is_for_this_user_only(path: Path, temporary: Path) -> None:
     write_with_log(path, "a")
     sessions = IMessageChatLoader(path).lazy_load()
     next(sessions)
@@ -174,7 +186,7 @@ def test_copy_is_for_this_user_only(path, temporary):
     sessions.close()
 
 
-def test_hot_journal_is_rolled_back_in_a_copy(path):
+def test_hot_journal_is_rolled_back_in_a_copy(path: Path) -> None:
     """Without it, half of an interrupted write would be read as if it were done."""
     write(path, "a").close()
     live = path.parent.parent / "live.db"
@@ -197,7 +209,7 @@ def test_hot_journal_is_rolled_back_in_a_copy(path):
 
 @pytest.mark.parametrize("name", ["a?b", "a#b", "a%20b", "ü ñ", "a'b", "a;b"])
 @pytest.mark.parametrize("log", [False, True])
-def test_odd_folder_names_are_opened(tmp_path, name, log):
+def test_odd_folder_names_are_opened(tmp_path: Path, name: str, log: bool) -> None:
     if os.name == "nt" and "?" in name:
         pytest.skip("Windows has no such names.")
     path = tmp_path / name / "chat.db"
@@ -210,7 +222,7 @@ def test_odd_folder_names_are_opened(tmp_path, name, log):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such folders.")
 @pytest.mark.parametrize("log", [False, True])
-def test_read_only_folder_is_read(path, log):
+def test_read_only_folder_is_read(path: Path, log: bool) -> None:
     write_with_log(path, "a") if log else write(path, "a").close()
     before = state(path.parent)
     for file in path.parent.iterdir():
@@ -224,25 +236,27 @@ def test_read_only_folder_is_read(path, log):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Links need rights on Windows.")
-def test_log_is_found_through_a_link(path, tmp_path):
+def test_log_is_found_through_a_link(path: Path, tmp_path: Path) -> None:
     write_with_log(path, "a", "b")
     link = tmp_path / "link.db"
     link.symlink_to(path)
     assert texts(link) == ["a", "b"]
 
 
-def test_badly_encoded_text_does_not_end_the_reading(path):
+def test_badly_encoded_text_does_not_end_the_reading(path: Path) -> None:
     with write(path, "a", "b") as db:
         db.run("UPDATE message SET text = CAST(x'48ff69' AS TEXT) WHERE text = 'a'")
     assert texts(path) == ["H\ufffdi", "b"]
 
 
-def test_torn_copy_is_made_once_more(path, monkeypatch):
+def test_torn_copy_is_made_once_more(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_with_log(path, "a")
     copied = []
     copyfile = shutil.copyfile
 
-    def tear(source, target):
+    def tear(source: Path, target: Path) -> None:
         copyfile(source, target)
         copied.append(Path(source).name)
         if len(copied) == 1:
@@ -253,11 +267,13 @@ def test_torn_copy_is_made_once_more(path, monkeypatch):
     assert copied == ["chat.db", "chat.db-wal"] * 2
 
 
-def test_copy_that_is_torn_twice_is_an_error(path, monkeypatch):
+def test_copy_that_is_torn_twice_is_an_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_with_log(path, "a")
     copyfile = shutil.copyfile
 
-    def tear(source, target):
+    def tear(source: Path, target: Path) -> None:
         copyfile(source, target)
         os.utime(path, ns=(1, path.stat().st_mtime_ns + 1))
 
@@ -266,11 +282,13 @@ def test_copy_that_is_torn_twice_is_an_error(path, monkeypatch):
         texts(path)
 
 
-def test_log_that_vanishes_while_it_is_copied_is_no_error(path, monkeypatch):
+def test_log_that_vanishes_while_it_is_copied_is_no_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_with_log(path, "a")
     copyfile = shutil.copyfile
 
-    def merge(source, target):
+    def merge(source: Path, target: Path) -> None:
         if str(source).endswith("-wal") and path.with_name("chat.db-wal").exists():
             with closing(sqlite3.connect(path)) as messages:
                 messages.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -281,10 +299,12 @@ def test_log_that_vanishes_while_it_is_copied_is_no_error(path, monkeypatch):
     assert texts(path) == ["a"]
 
 
-def test_full_disk_names_the_folder_and_the_remedy(path, monkeypatch):
+def test_full_disk_names_the_folder_and_the_remedy(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_with_log(path, "a")
 
-    def no_room(*_):
+    def no_room(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(shutil, "copyfile", no_room)
@@ -292,17 +312,17 @@ def test_full_disk_names_the_folder_and_the_remedy(path, monkeypatch):
         texts(path)
 
 
-def test_missing_file_is_an_error_at_once(path):
+def test_missing_file_is_an_error_at_once(path: Path) -> None:
     with pytest.raises(ExportNotFoundError, match=r"export.chat\.db"):
         IMessageChatLoader(path)
 
 
-def test_missing_file_is_also_the_builtin_error(path):
+def test_missing_file_is_also_the_builtin_error(path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         IMessageChatLoader(path)
 
 
-def test_file_that_vanished_is_an_error(path):
+def test_file_that_vanished_is_an_error(path: Path) -> None:
     write(path, "a").close()
     loader = IMessageChatLoader(path)
     path.unlink()
@@ -319,7 +339,9 @@ def test_file_that_vanished_is_an_error(path):
         (b"SQLite format 3\0" + b"\1" * 84, "chat.db"),
     ],
 )
-def test_file_that_is_no_database_is_one_clear_error(path, content, reason):
+def test_file_that_is_no_database_is_one_clear_error(
+    path: Path, content: bytes, reason: str
+) -> None:
     path.write_bytes(content)
     before = state(path.parent)
     with pytest.raises(ExportFormatError, match=reason) as caught:
@@ -328,7 +350,7 @@ def test_file_that_is_no_database_is_one_clear_error(path, content, reason):
     assert state(path.parent) == before
 
 
-def test_cut_database_is_one_clear_error(path):
+def test_cut_database_is_one_clear_error(path: Path) -> None:
     write(path, *("x" * 2000 for _ in range(50))).close()
     os.truncate(path, path.stat().st_size // 2)
     before = state(path.parent)
@@ -338,14 +360,16 @@ def test_cut_database_is_one_clear_error(path):
 
 
 @pytest.mark.parametrize("missing", [1, 500, 3000])
-def test_database_cut_inside_its_last_page_loses_no_message_silently(path, missing):
+def test_database_cut_inside_its_last_page_loses_no_message_silently(
+    path: Path, missing: int
+) -> None:
     write(path, *(f"{number} " * 100 for number in range(50))).close()
     os.truncate(path, path.stat().st_size - missing)
     with pytest.raises(ExportFormatError, match=f"cut short \\({missing} bytes"):
         list(IMessageChatLoader(path))
 
 
-def test_database_of_an_old_sqlite_is_cut_if_its_last_page_is(path):
+def test_database_of_an_old_sqlite_is_cut_if_its_last_page_is(path: Path) -> None:
     write(path, *(f"{number} " * 100 for number in range(50))).close()
     overwrite(path, 28, bytes(4))
     assert len(texts(path)) == 50
@@ -354,14 +378,14 @@ def test_database_of_an_old_sqlite_is_cut_if_its_last_page_is(path):
         texts(path)
 
 
-def test_page_count_that_an_old_sqlite_left_behind_says_nothing(path):
+def test_page_count_that_an_old_sqlite_left_behind_says_nothing(path: Path) -> None:
     write(path, "One").close()
     overwrite(path, 28, (10**6).to_bytes(4, "big"))
     overwrite(path, 92, (10**6).to_bytes(4, "big"))
     assert texts(path) == ["One"]
 
 
-def test_pages_of_64_kib_are_counted(path):
+def test_pages_of_64_kib_are_counted(path: Path) -> None:
     write(path, "One").close()
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA page_size = 65536")
@@ -372,14 +396,14 @@ def test_pages_of_64_kib_are_counted(path):
         texts(path)
 
 
-def test_bytes_behind_the_last_page_do_no_harm(path):
+def test_bytes_behind_the_last_page_do_no_harm(path: Path) -> None:
     write(path, "One").close()
     with path.open("ab") as file:
         file.write(b"x" * 700)
     assert texts(path) == ["One"]
 
 
-def test_main_file_that_its_log_completes_is_not_cut(path):
+def test_main_file_that_its_log_completes_is_not_cut(path: Path) -> None:
     """A checkpoint that was broken off: the new header is there, the pages are not."""
     write_with_log(path, *(f"{number} " * 100 for number in range(50)))
     checkpointed = path.parent.parent / path.name
@@ -393,7 +417,9 @@ def test_main_file_that_its_log_completes_is_not_cut(path):
     assert len(texts(path)) == 50
 
 
-def test_cut_page_that_the_log_does_not_hold_loses_no_message_silently(path):
+def test_cut_page_that_the_log_does_not_hold_loses_no_message_silently(
+    path: Path,
+) -> None:
     live = path.parent.parent / "live"
     live.mkdir()
     db = write(
@@ -410,19 +436,21 @@ def test_cut_page_that_the_log_does_not_hold_loses_no_message_silently(path):
         texts(path)
 
 
-def test_another_applications_database_is_one_clear_error(path):
+def test_another_applications_database_is_one_clear_error(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE songs (title)")
     with pytest.raises(ExportFormatError, match="another application"):
         texts(path)
 
 
-def test_refused_status_is_an_access_error(path, monkeypatch):
+def test_refused_status_is_an_access_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """macOS can refuse already to tell whether the file exists."""
     write(path, "a").close()
     stat = Path.stat
 
-    def refuse(self, **options):
+    def refuse(self, **options: Any) -> None:
         if self == path:
             raise PermissionError(1, "Operation not permitted", str(self))
         return stat(self, **options)
@@ -432,12 +460,14 @@ def test_refused_status_is_an_access_error(path, monkeypatch):
         IMessageChatLoader(path)
 
 
-def test_refused_reading_is_an_access_error(path, monkeypatch):
+def test_refused_reading_is_an_access_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(path, "a").close()
     loader = IMessageChatLoader(path)
     read = Path.open
 
-    def refuse(self, *arguments, **options):
+    def refuse(self, *arguments: Any, **options: Any) -> None:
         if self.name == "chat.db":
             raise PermissionError(1, "Operation not permitted", str(self))
         return read(self, *arguments, **options)
@@ -450,12 +480,14 @@ def test_refused_reading_is_an_access_error(path, monkeypatch):
 @pytest.mark.parametrize(
     "text", ["authorization denied", "unable to open database file"]
 )
-def test_refusal_of_sqlite_falls_back_to_a_copy(path, monkeypatch, text):
+def test_refusal_of_sqlite_falls_back_to_a_copy(
+    path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
     """Seen on macOS 26 with Full Disk Access: SQLite is refused, plain reads work."""
     write(path, "a").close()
     connect = sqlite3.connect
 
-    def refuse(address, **options):
+    def refuse(address: str, **options: Any) -> Connection | None:
         if "immutable" in address:
             raise sqlite3.DatabaseError(text)
         return connect(address, **options)
@@ -464,10 +496,12 @@ def test_refusal_of_sqlite_falls_back_to_a_copy(path, monkeypatch, text):
     assert texts(path) == ["a"]
 
 
-def test_refusal_of_copies_too_is_an_access_error(path, monkeypatch):
+def test_refusal_of_copies_too_is_an_access_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(path, "a").close()
 
-    def refuse(*_, **__):
+    def refuse(*_: Any, **__: Any) -> None:
         msg = "authorization denied"
         raise sqlite3.DatabaseError(msg)
 
@@ -476,7 +510,7 @@ def test_refusal_of_copies_too_is_an_access_error(path, monkeypatch):
         texts(path)
 
 
-def test_connection_cannot_write(path):
+def test_connection_cannot_write(path: Path) -> None:
     write(path, "a").close()
     with open_database(path) as connection, pytest.raises(sqlite3.OperationalError):
         connection.execute("DELETE FROM message")

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+from typing import TYPE_CHECKING
 
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
 from tests.unit_tests.builders.chat_db import ChatDb
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
 MESSAGES = 4000
 LARGEST_BYTES = 2200
 
 
 @pytest.mark.benchmark
-def test_largest_chat_takes_little_for_each_of_its_messages(tmp_path):
+def test_largest_chat_takes_little_for_each_of_its_messages(tmp_path: Path) -> None:
     path = tmp_path / "chat.db"
     with ChatDb(path) as db:
         chat = db.chat("+15550000001")

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
 from tests.unit_tests.builders.chat_db import NOON, ChatDb, apple_ns
 from tests.unit_tests.builders.typedstream import attributed_body
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
 
 HARE, TORTOISE = "+15550000001", "tortoise@pond.example"
 NEWEST = "27"
@@ -149,11 +155,11 @@ KINDS = {
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Path:
     return tmp_path / "chat.db"
 
 
-def write(path, columns, *, version=NEWEST):
+def write(path: Path, columns: dict[str, Any], *, version: str = NEWEST) -> None:
     with ChatDb(path, version) as db:
         db.handle(HARE)
         db.handle(TORTOISE)
@@ -161,7 +167,7 @@ def write(path, columns, *, version=NEWEST):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_left_out_and_counted_under_its_reason(path, kind):
+def test_left_out_and_counted_under_its_reason(path: Path, kind: str) -> None:
     columns, reason, _, _ = KINDS[kind]
     write(path, columns)
     summary = IMessageChatLoader(path).inspect()
@@ -169,7 +175,7 @@ def test_left_out_and_counted_under_its_reason(path, kind):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind][2]])
-def test_kept_when_asked_for(path, kind):
+def test_kept_when_asked_for(path: Path, kind: str) -> None:
     columns, _, switch, text = KINDS[kind]
     write(path, columns)
     (session,) = IMessageChatLoader(path, **{switch: True})
@@ -177,7 +183,7 @@ def test_kept_when_asked_for(path, kind):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind][2]])
-def test_no_other_switch_keeps_it(path, kind):
+def test_no_other_switch_keeps_it(path: Path, kind: str) -> None:
     columns, reason, switch, _ = KINDS[kind]
     write(path, columns)
     switches = {of[2] for of in KINDS.values() if of[2]} - {switch}
@@ -186,36 +192,36 @@ def test_no_other_switch_keeps_it(path, kind):
 
 
 @pytest.mark.parametrize("number", [None, 0, 2, 3, 1001, 1999, 2008, 2999, 3008, 5000])
-def test_other_association_types_are_speech(path, number):
+def test_other_association_types_are_speech(path: Path, number: int | None) -> None:
     write(path, {"associated_message_type": number, "text": "Loved “it”"})
     assert IMessageChatLoader(path).inspect().kept == 1
 
 
-def test_poll_itself_is_no_update(path):
+def test_poll_itself_is_no_update(path: Path) -> None:
     bundle = "com.apple.messages.Polls"
     write(path, {"balloon_bundle_id": bundle, "associated_message_guid": None})
     assert IMessageChatLoader(path).inspect().skipped == {"media": 1}
 
 
-def test_sent_scheduled_message_is_speech(path):
+def test_sent_scheduled_message_is_speech(path: Path) -> None:
     write(path, {"schedule_type": 2, "is_sent": 1, "text": "on time"})
     assert IMessageChatLoader(path).inspect().kept == 1
 
 
 @pytest.mark.parametrize("text", [None, ""])
-def test_body_stands_in_for_a_missing_text(path, text):
+def test_body_stands_in_for_a_missing_text(path: Path, text: str | None) -> None:
     write(path, {"text": text, "attributedBody": attributed_body("from the body")})
     (session,) = IMessageChatLoader(path)
     assert session["messages"][0].content == "from the body"
 
 
-def test_text_wins_over_the_body(path):
+def test_text_wins_over_the_body(path: Path) -> None:
     write(path, {"text": "wanted", "attributedBody": attributed_body("other")})
     (session,) = IMessageChatLoader(path)
     assert session["messages"][0].content == "wanted"
 
 
-def test_message_has_its_guid_as_id(path):
+def test_message_has_its_guid_as_id(path: Path) -> None:
     with ChatDb(path) as db:
         message_id = db.chat(HARE).message("hi")
         guid = db.guid(message_id)
@@ -223,7 +229,7 @@ def test_message_has_its_guid_as_id(path):
     assert session["messages"][0].id == guid
 
 
-def test_message_in_two_merged_chats_comes_once(path):
+def test_message_in_two_merged_chats_comes_once(path: Path) -> None:
     with ChatDb(path) as db:
         first = db.chat(HARE)
         second = db.chat(HARE, service="SMS")
@@ -232,7 +238,7 @@ def test_message_in_two_merged_chats_comes_once(path):
     assert (summary.found, summary.kept, summary.skipped) == (2, 1, {"duplicate": 1})
 
 
-def test_message_in_two_sessions_comes_in_both(path):
+def test_message_in_two_sessions_comes_in_both(path: Path) -> None:
     with ChatDb(path) as db:
         first = db.chat(HARE)
         db.chat(TORTOISE).add(first.message("twice"))
@@ -240,7 +246,7 @@ def test_message_in_two_sessions_comes_in_both(path):
     assert (summary.found, summary.kept) == (2, 2)
 
 
-def test_orphans_are_counted(path):
+def test_orphans_are_counted(path: Path) -> None:
     with ChatDb(path) as db:
         db.chat(HARE).message("in a chat")
         db.message("alone", handle_id=1)
@@ -248,7 +254,7 @@ def test_orphans_are_counted(path):
     assert (summary.found, summary.kept, summary.skipped) == (2, 1, {"orphan": 1})
 
 
-def test_orphans_can_be_kept_in_sessions_of_their_own(path):
+def test_orphans_can_be_kept_in_sessions_of_their_own(path: Path) -> None:
     with ChatDb(path) as db:
         db.chat(HARE).message("in a chat")
         db.message("alone", handle_id=1)
@@ -268,7 +274,7 @@ def test_orphans_can_be_kept_in_sessions_of_their_own(path):
     assert loader.inspect().skipped == {}
 
 
-def delete_one(path):
+def delete_one(path: Path) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE)
         chat.message("first")
@@ -282,14 +288,14 @@ def delete_one(path):
         )
 
 
-def test_recently_deleted_is_counted_and_no_orphan(path):
+def test_recently_deleted_is_counted_and_no_orphan(path: Path) -> None:
     delete_one(path)
     summary = IMessageChatLoader(path).inspect()
     assert (summary.found, summary.kept, summary.skipped) == (3, 2, {"deleted": 1})
 
 
 @pytest.mark.parametrize("orphans", [False, True])
-def test_recently_deleted_can_return_to_its_chat(path, orphans):
+def test_recently_deleted_can_return_to_its_chat(path: Path, orphans: bool) -> None:
     delete_one(path)
     loader = IMessageChatLoader(path, include_deleted=True, include_orphans=orphans)
     (session,) = loader
@@ -298,7 +304,7 @@ def test_recently_deleted_can_return_to_its_chat(path, orphans):
     assert loader.inspect().skipped == {}
 
 
-def test_message_that_was_restored_is_not_deleted(path):
+def test_message_that_was_restored_is_not_deleted(path: Path) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE)
         message_id = chat.message("back again")
@@ -313,7 +319,7 @@ def test_message_that_was_restored_is_not_deleted(path):
     assert IMessageChatLoader(path).inspect().skipped == {}
 
 
-def test_location_that_the_owner_shared_is_his_event(path):
+def test_location_that_the_owner_shared_is_his_event(path: Path) -> None:
     with ChatDb(path, NEWEST) as db:
         chat = db.chat(HARE)
         chat.message("mine", mine=True)
@@ -324,7 +330,7 @@ def test_location_that_the_owner_shared_is_his_event(path):
     assert event.content == "[started sharing location]"
 
 
-def test_start_and_end_leave_out_and_count(path):
+def test_start_and_end_leave_out_and_count(path: Path) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE)
         chat.message("before", at=NOON - 1)
@@ -359,7 +365,9 @@ def test_start_and_end_leave_out_and_count(path):
         ),
     ],
 )
-def test_note_to_oneself_comes_once_and_from_the_owner(path, pair, kept):
+def test_note_to_oneself_comes_once_and_from_the_owner(
+    path: Path, pair: list[Any], kept: list[str]
+) -> None:
     with ChatDb(path) as db:
         notes = db.chat("me@fables.example")
         for text, mine, seconds in pair:
@@ -377,7 +385,7 @@ def test_note_to_oneself_comes_once_and_from_the_owner(path, pair, kept):
     assert summary.found == summary.kept + sum(summary.skipped.values())
 
 
-def test_equal_texts_of_two_people_are_two_messages(path):
+def test_equal_texts_of_two_people_are_two_messages(path: Path) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE)
         chat.message("hi", mine=True, at=NOON)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.unit_tests.builders.pages import read_page
 
+if TYPE_CHECKING:
+    from pathlib import Path
 
-def test_blocks_print_what_the_page_says(tmp_path, monkeypatch, capsys):
+    import pytest
+
+
+def test_blocks_print_what_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": __name__}
     blocks = read_page("imessage.md")

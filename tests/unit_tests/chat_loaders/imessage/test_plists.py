@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import plistlib
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,13 @@ from langchain_chatexports.chat_loaders.imessage.balloons import (
 )
 from langchain_chatexports.chat_loaders.imessage.edits import read_edit_history
 from langchain_chatexports.chat_loaders.imessage.plists import read_archive
+
+if TYPE_CHECKING:
+    from plistlib import UID
+    from typing import Any
+
+    from hypothesis.strategies import DataObject
+
 
 UID = plistlib.UID
 ARCHIVE = {
@@ -61,7 +69,7 @@ plists = st.recursive(
 )
 
 
-def look_at(blob):
+def look_at(blob: bytes) -> None:
     read_archive(blob)
     link_preview(blob)
     app_placeholder("com.apple.messages.Polls", blob)
@@ -71,34 +79,36 @@ def look_at(blob):
 
 @given(blob=st.binary(max_size=200))
 @settings(max_examples=100, deadline=None)
-def test_any_bytes_are_read_or_left(blob):
+def test_any_bytes_are_read_or_left(blob: bytes) -> None:
     look_at(blob)
     look_at(b"bplist00" + blob)
 
 
 @given(content=plists)
 @settings(max_examples=150, deadline=None)
-def test_any_property_list_is_read_or_left(content):
+def test_any_property_list_is_read_or_left(content: Any) -> None:
     look_at(plistlib.dumps(content, fmt=plistlib.FMT_BINARY))
 
 
 @pytest.mark.parametrize("content", [ARCHIVE, HISTORY])
 @given(data=st.data())
 @settings(max_examples=150, deadline=None)
-def test_damaged_property_lists_are_read_or_left(content, data):
+def test_damaged_property_lists_are_read_or_left(
+    content: dict[str, Any], data: DataObject
+) -> None:
     blob = bytearray(plistlib.dumps(content, fmt=plistlib.FMT_BINARY))
     for _ in range(data.draw(st.integers(1, 4))):
         blob[data.draw(st.integers(8, len(blob) - 1))] = data.draw(st.integers(0, 255))
     look_at(bytes(blob))
 
 
-def test_archive_that_holds_itself_ends():
+def test_archive_that_holds_itself_ends() -> None:
     circular = {**ARCHIVE, "$objects": ["$null", {"self": UID(1), "an": UID(1)}]}
     blob = plistlib.dumps(circular, fmt=plistlib.FMT_BINARY)
     assert read_archive(blob) == {"self": None, "an": None}
 
 
-def test_archive_is_read_as_plain_values():
+def test_archive_is_read_as_plain_values() -> None:
     blob = plistlib.dumps(ARCHIVE, fmt=plistlib.FMT_BINARY)
     assert read_archive(blob) == {
         "richLinkMetadata": {

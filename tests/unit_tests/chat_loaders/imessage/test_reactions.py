@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
 from langchain_chatexports.chat_loaders.imessage.reactions import quoted_reaction
 from tests.unit_tests.builders.chat_db import ChatDb
 
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+
 HARE, TORTOISE = "+15550000001", "tortoise@pond.example"
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Path:
     return tmp_path / "chat.db"
 
 
-def write(path, *reactions, text="Slow and steady."):
+def write(path: Path, *reactions: Any, text: str = "Slow and steady.") -> None:
     """Write a message, then reactions: columns, with `{guid}` for its guid."""
     with ChatDb(path, "15") as db:
         group = db.chat(HARE, TORTOISE)
@@ -28,12 +35,12 @@ def write(path, *reactions, text="Slow and steady."):
             group.message(**columns)
 
 
-def reactions_of(path, **options):
+def reactions_of(path: Path, **options: Any) -> list[dict[str, Any]] | None:
     (session,) = IMessageChatLoader(path, **options)
     return session["messages"][0].additional_kwargs.get("reactions")
 
 
-def tapback(number, target="p:0/{guid}", **columns):
+def tapback(number: int, target: str = "p:0/{guid}", **columns: Any) -> dict[str, Any]:
     return {"associated_message_type": number, "target": target, **columns}
 
 
@@ -49,44 +56,44 @@ def tapback(number, target="p:0/{guid}", **columns):
         (2007, "sticker"),
     ],
 )
-def test_reaction_is_noted_on_its_target(path, number, shown):
+def test_reaction_is_noted_on_its_target(path: Path, number: int, shown: str) -> None:
     write(path, tapback(number, text="Loved “…”"))
     assert reactions_of(path) == [{"reaction": shown, "sender": HARE}]
 
 
-def test_emoji_reaction_is_its_emoji(path):
+def test_emoji_reaction_is_its_emoji(path: Path) -> None:
     write(path, tapback(2006, associated_message_emoji="🐢"))
     assert reactions_of(path) == [{"reaction": "🐢", "sender": HARE}]
 
 
 @pytest.mark.parametrize("target", ["p:0/{guid}", "p:12/{guid}", "bp:{guid}", "{guid}"])
-def test_target_is_found_in_every_form(path, target):
+def test_target_is_found_in_every_form(path: Path, target: str) -> None:
     write(path, tapback(2000, target))
     assert reactions_of(path) == [{"reaction": "❤️", "sender": HARE}]
 
 
-def test_reaction_to_nothing_that_is_there_is_counted_only(path):
+def test_reaction_to_nothing_that_is_there_is_counted_only(path: Path) -> None:
     write(path, tapback(2000, "p:0/00000000-0000-4000-8000-999999999999"))
     assert reactions_of(path) is None
     assert IMessageChatLoader(path).inspect().skipped == {"reaction": 1}
 
 
-def test_removed_reaction_is_gone(path):
+def test_removed_reaction_is_gone(path: Path) -> None:
     write(path, tapback(2000), tapback(3000))
     assert reactions_of(path) is None
 
 
-def test_removal_takes_one_persons_reaction_only(path):
+def test_removal_takes_one_persons_reaction_only(path: Path) -> None:
     write(path, tapback(2000), tapback(2000, sender=TORTOISE), tapback(3000))
     assert reactions_of(path) == [{"reaction": "❤️", "sender": TORTOISE}]
 
 
-def test_reactions_can_be_left_off(path):
+def test_reactions_can_be_left_off(path: Path) -> None:
     write(path, tapback(2000))
     assert reactions_of(path, attach_reactions=False) is None
 
 
-def test_reaction_kept_as_a_message_names_its_target(path):
+def test_reaction_kept_as_a_message_names_its_target(path: Path) -> None:
     write(path, tapback(2000, text="Loved “Slow and steady.”"))
     (session,) = IMessageChatLoader(path, include_reactions=True)
     target, reaction = session["messages"]
@@ -106,13 +113,15 @@ WORDS = {
 
 
 @pytest.mark.parametrize("text", WORDS)
-def test_reaction_in_words_is_one_if_it_quotes_an_earlier_message(path, text):
+def test_reaction_in_words_is_one_if_it_quotes_an_earlier_message(
+    path: Path, text: str
+) -> None:
     write(path, {"text": text})
     assert IMessageChatLoader(path).inspect().skipped == {"reaction": 1}
     assert reactions_of(path) == [{"reaction": WORDS[text], "sender": HARE}]
 
 
-def test_removal_in_words_takes_the_reaction_away(path):
+def test_removal_in_words_takes_the_reaction_away(path: Path) -> None:
     write(
         path,
         {"text": "Loved “Slow and steady.”"},
@@ -134,12 +143,12 @@ def test_removal_in_words_takes_the_reaction_away(path):
         "“Slow and steady.”",
     ],
 )
-def test_other_words_are_speech(path, text):
+def test_other_words_are_speech(path: Path, text: str) -> None:
     write(path, {"text": text})
     assert IMessageChatLoader(path).inspect().kept == 2
 
 
-def test_reaction_in_words_to_a_later_message_is_speech(path):
+def test_reaction_in_words_to_a_later_message_is_speech(path: Path) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE)
         chat.message("Loved “later”")
@@ -147,12 +156,12 @@ def test_reaction_in_words_to_a_later_message_is_speech(path):
     assert IMessageChatLoader(path).inspect().kept == 2
 
 
-def test_reaction_in_words_is_kept_when_asked_for(path):
+def test_reaction_in_words_is_kept_when_asked_for(path: Path) -> None:
     write(path, {"text": "Loved “Slow and steady.”"})
     assert IMessageChatLoader(path, include_reactions=True).inspect().kept == 2
 
 
-def test_quote_may_hold_quotes_and_lines():
+def test_quote_may_hold_quotes_and_lines() -> None:
     found = quoted_reaction("Loved “He said “go”\nand left”")
     assert found is not None
     assert found.quoted == "He said “go”\nand left"

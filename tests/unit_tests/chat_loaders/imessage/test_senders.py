@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
 from tests.unit_tests.builders.chat_db import VERSIONS, ChatDb
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
 
 HARE, TORTOISE, FOX = "+15550000001", "tortoise@pond.example", "+15550000003"
 MINIMAL = ("text", "date", "handle_id")
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Path:
     return tmp_path / "chat.db"
 
 
-def lines(path, **options):
+def lines(path: Path, **options: Any) -> list[list[tuple[str, str]]]:
     return [
         [(m.additional_kwargs["sender"], m.content) for m in session["messages"]]
         for session in IMessageChatLoader(path, **options)
@@ -24,7 +31,9 @@ def lines(path, **options):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_group_messages_come_once_and_from_their_senders(path, version):
+def test_group_messages_come_once_and_from_their_senders(
+    path: Path, version: str
+) -> None:
     """Joined through `chat_handle_join` they would be nine, of the wrong people."""
     with ChatDb(path, version) as db:
         group = db.chat(HARE, TORTOISE, FOX, name="The race")
@@ -34,7 +43,7 @@ def test_group_messages_come_once_and_from_their_senders(path, version):
     assert lines(path) == [[(HARE, "first"), (FOX, "second"), ("Me", "third")]]
 
 
-def test_own_message_in_a_group_has_no_handle_and_is_kept(path):
+def test_own_message_in_a_group_has_no_handle_and_is_kept(path: Path) -> None:
     with ChatDb(path) as db:
         group = db.chat(HARE, TORTOISE)
         group.message("mine", mine=True, handle_id=0)
@@ -42,7 +51,9 @@ def test_own_message_in_a_group_has_no_handle_and_is_kept(path):
 
 
 @pytest.mark.parametrize("handle_id", [0, 1])
-def test_own_message_names_the_other_party_but_is_the_owners(path, handle_id):
+def test_own_message_names_the_other_party_but_is_the_owners(
+    path: Path, handle_id: int
+) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE)
         chat.message("hers")
@@ -50,13 +61,13 @@ def test_own_message_names_the_other_party_but_is_the_owners(path, handle_id):
     assert lines(path) == [[(HARE, "hers"), ("Me", "mine")]]
 
 
-def test_owner_has_the_given_name(path):
+def test_owner_has_the_given_name(path: Path) -> None:
     with ChatDb(path) as db:
         db.chat(HARE).message("mine", mine=True)
     assert lines(path, owner="Aesop") == [[("Aesop", "mine")]]
 
 
-def test_every_message_says_whether_the_owner_sent_it(path):
+def test_every_message_says_whether_the_owner_sent_it(path: Path) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE)
         chat.message("hers")
@@ -66,7 +77,7 @@ def test_every_message_says_whether_the_owner_sent_it(path):
     assert said == [False, True]
 
 
-def test_unknown_sender_is_said_not_to_be_the_owner(path):
+def test_unknown_sender_is_said_not_to_be_the_owner(path: Path) -> None:
     with ChatDb(path) as db:
         group = db.chat(HARE, TORTOISE)
         group.message("who?", handle_id=99)
@@ -77,31 +88,35 @@ def test_unknown_sender_is_said_not_to_be_the_owner(path):
 
 
 @pytest.mark.parametrize("handle_id", [0, 99, None, "trash\n"])
-def test_unknown_handle_is_the_sole_participant(path, handle_id):
+def test_unknown_handle_is_the_sole_participant(
+    path: Path, handle_id: int | str | None
+) -> None:
     with ChatDb(path) as db:
         db.chat(HARE).message("hers", handle_id=handle_id)
     assert lines(path) == [[(HARE, "hers")]]
 
 
-def test_unknown_handle_without_participants_is_the_chats_identifier(path):
+def test_unknown_handle_without_participants_is_the_chats_identifier(
+    path: Path,
+) -> None:
     with ChatDb(path) as db:
         db.chat(HARE, listed=False).message("hers", handle_id=0)
     assert lines(path) == [[(HARE, "hers")]]
 
 
-def test_unknown_handle_in_a_group_is_unknown(path):
+def test_unknown_handle_in_a_group_is_unknown(path: Path) -> None:
     with ChatDb(path) as db:
         db.chat(HARE, TORTOISE).message("who?", handle_id=0)
     assert lines(path) == [[("unknown", "who?")]]
 
 
-def test_chat_without_listed_participants_keeps_its_messages(path):
+def test_chat_without_listed_participants_keeps_its_messages(path: Path) -> None:
     with ChatDb(path) as db:
         db.chat(HARE, TORTOISE, listed=False).message("hi", sender=TORTOISE)
     assert lines(path) == [[(TORTOISE, "hi")]]
 
 
-def test_owner_is_unknown_where_nothing_is_from_him(path):
+def test_owner_is_unknown_where_nothing_is_from_him(path: Path) -> None:
     with ChatDb(path) as db:
         db.chat(HARE).message("hers")
     loader = IMessageChatLoader(path)
@@ -111,7 +126,7 @@ def test_owner_is_unknown_where_nothing_is_from_him(path):
     assert loader.inspect().owner is None
 
 
-def test_owner_can_be_named_where_both_speakers_are_handles(path):
+def test_owner_can_be_named_where_both_speakers_are_handles(path: Path) -> None:
     with ChatDb(path, MINIMAL) as db:
         chat = db.chat("Hare", "Tortoise")
         chat.message("Speed is key!", sender="Hare")
@@ -123,14 +138,14 @@ def test_owner_can_be_named_where_both_speakers_are_handles(path):
     assert loader.inspect().owner_found_by == "name"
 
 
-def test_owner_is_found_by_his_messages(path):
+def test_owner_is_found_by_his_messages(path: Path) -> None:
     with ChatDb(path) as db:
         db.chat(HARE).message("mine", mine=True)
     summary = IMessageChatLoader(path, owner="Aesop").inspect()
     assert (summary.owner, summary.owner_found_by) == ("Aesop", "is_from_me")
 
 
-def test_own_addresses_are_reported_without_prefix(path):
+def test_own_addresses_are_reported_without_prefix(path: Path) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE)
         chat.message("a", destination_caller_id="+15559990000")
@@ -139,7 +154,7 @@ def test_own_addresses_are_reported_without_prefix(path):
     assert details["owner_addresses"] == ["+15559990000", "aesop@fables.example"]
 
 
-def test_tutorials_database_reads_with_three_tables(path):
+def test_tutorials_database_reads_with_three_tables(path: Path) -> None:
     with ChatDb(path, MINIMAL) as db:
         for number in range(10):
             chat = db.chat("Tortoise", "Hare", listed=False)
@@ -162,7 +177,9 @@ def test_tutorials_database_reads_with_three_tables(path):
     }
 
 
-def test_one_to_one_chats_in_which_both_speak_through_handles_stay_apart(path):
+def test_one_to_one_chats_in_which_both_speak_through_handles_stay_apart(
+    path: Path,
+) -> None:
     with ChatDb(path, MINIMAL) as db:
         for number in range(3):
             chat = db.chat("Hare", identifier=f"Hare {number}")

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
 from tests.unit_tests.builders.chat_db import ChatDb
 
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+
 HARE = "+15550000001"
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Path:
     return tmp_path / "chat.db"
 
 
-def times(path):
+def times(path: Path) -> list[Any]:
     (session,) = IMessageChatLoader(path)
     return [
         (
@@ -46,7 +52,9 @@ def times(path):
         (b"\x01", None, None),
     ],
 )
-def test_unit_is_told_by_the_size(path, date, seconds, iso):
+def test_unit_is_told_by_the_size(
+    path: Path, date: Any, seconds: int | None, iso: str | None
+) -> None:
     with ChatDb(path) as db:
         db.chat(HARE).message("when?", date=date)
     assert times(path) == [(seconds, iso)]
@@ -69,7 +77,9 @@ def test_unit_is_told_by_the_size(path, date, seconds, iso):
         (b"1693182723", None),
     ],
 )
-def test_whole_numbers_in_a_column_of_texts_are_times(path, date, seconds):
+def test_whole_numbers_in_a_column_of_texts_are_times(
+    path: Path, date: str | bytes, seconds: int | None
+) -> None:
     """A database that was made by hand can declare `date TEXT`."""
     with ChatDb(path) as db:
         db.run(
@@ -81,14 +91,14 @@ def test_whole_numbers_in_a_column_of_texts_are_times(path, date, seconds):
     assert times(path)[0][0] == seconds
 
 
-def test_seconds_of_today_count_from_2001(path):
+def test_seconds_of_today_count_from_2001(path: Path) -> None:
     now = int(time.time())
     with ChatDb(path) as db:
         db.chat(HARE).message("now", date=now - 978_307_200)
     assert times(path)[0][0] == now
 
 
-def test_mixed_units_come_in_order_of_time(path):
+def test_mixed_units_come_in_order_of_time(path: Path) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE)
         chat.message("third", date=720845450393148160)
@@ -106,7 +116,7 @@ def test_mixed_units_come_in_order_of_time(path):
     ]
 
 
-def test_equal_times_come_in_order_of_rows(path):
+def test_equal_times_come_in_order_of_rows(path: Path) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE)
         for text in ("a", "b", "c"):
@@ -115,7 +125,7 @@ def test_equal_times_come_in_order_of_rows(path):
     assert [message.content for message in session["messages"]] == ["a", "b", "c"]
 
 
-def test_rows_that_were_synced_late_come_in_order_of_time(path):
+def test_rows_that_were_synced_late_come_in_order_of_time(path: Path) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE)
         chat.message("newer", at=1_700_000_100)
@@ -124,7 +134,7 @@ def test_rows_that_were_synced_late_come_in_order_of_time(path):
     assert [message.content for message in session["messages"]] == ["older", "newer"]
 
 
-def test_time_of_the_join_is_not_asked(path):
+def test_time_of_the_join_is_not_asked(path: Path) -> None:
     """`chat_message_join.message_date` can be in another unit than `message.date`."""
     with ChatDb(path) as db:
         chat = db.chat(HARE)
@@ -135,7 +145,7 @@ def test_time_of_the_join_is_not_asked(path):
     assert [message.content for message in session["messages"]] == ["older", "newer"]
 
 
-def test_most_recently_active_session_comes_first_over_all_units(path):
+def test_most_recently_active_session_comes_first_over_all_units(path: Path) -> None:
     with ChatDb(path) as db:
         db.chat("a@x.example").message("2016", date=500000000)
         db.chat("b@x.example").message("2023 late", date=720845450393148160)
@@ -150,13 +160,15 @@ def test_most_recently_active_session_comes_first_over_all_units(path):
     ]
 
 
-def test_column_without_a_date_still_reads(path):
+def test_column_without_a_date_still_reads(path: Path) -> None:
     with ChatDb(path, ("text", "handle_id", "is_from_me")) as db:
         db.chat(HARE).message("no time at all")
     assert times(path) == [(None, None)]
 
 
-def test_time_zone_of_the_machine_does_not_matter(path, monkeypatch):
+def test_time_zone_of_the_machine_does_not_matter(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with ChatDb(path) as db:
         db.chat(HARE).message("when?", date=604769645000000000)
     expected = times(path)

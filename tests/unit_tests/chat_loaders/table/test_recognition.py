@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,9 +15,14 @@ from tests.unit_tests.builders.tables import (
     write_parquet,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import Any
+
 
 @pytest.mark.parametrize("write", [write_lines, write_parquet])
-def test_a_table_is_opened_as_one(tmp_path, write):
+def test_a_table_is_opened_as_one(tmp_path: Path, write: Callable[..., Any]) -> None:
     export = open_export(write(tmp_path / "desk", conversation_rows("case")))
     assert isinstance(export.loader, TableChatLoader)
     assert len(export.loader.load()) == 1
@@ -34,5 +40,5 @@ def test_a_table_is_opened_as_one(tmp_path, write):
         "",
     ],
 )
-def test_other_json_is_no_table(head):
+def test_other_json_is_no_table(head: str) -> None:
     assert not looks_like_table(head.encode())

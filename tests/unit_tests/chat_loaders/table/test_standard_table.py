@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +16,9 @@ from tests.unit_tests.builders.tables import (
     write_parquet,
 )
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 def _many_rows() -> list[dict[str, Any]]:
     # A few are open at a time, as at a support desk.
@@ -25,7 +28,7 @@ def _many_rows() -> list[dict[str, Any]]:
 
 class TestJsonLines(ChatLoaderUnitTests):
     @property
-    def chat_loader_class(self):
+    def chat_loader_class(self) -> type[TableChatLoader]:
         return TableChatLoader
 
     @property
@@ -37,18 +40,18 @@ class TestJsonLines(ChatLoaderUnitTests):
         return "message_time"
 
     @pytest.fixture
-    def source(self, tmp_path):
+    def source(self, tmp_path: Path) -> Path:
         rows = interleaved(conversation_rows("one", 9), conversation_rows("two", 7))
         return write_lines(tmp_path / "export" / "desk.jsonl", rows)
 
     @pytest.fixture
-    def many_sessions_source(self, tmp_path):
+    def many_sessions_source(self, tmp_path: Path) -> Path:
         return write_lines(tmp_path / "many" / "desk.jsonl", _many_rows())
 
 
 class TestParquet(ChatLoaderUnitTests):
     @property
-    def chat_loader_class(self):
+    def chat_loader_class(self) -> type[TableChatLoader]:
         return TableChatLoader
 
     @property
@@ -56,18 +59,18 @@ class TestParquet(ChatLoaderUnitTests):
         return "message_time"
 
     @pytest.fixture
-    def source(self, tmp_path):
+    def source(self, tmp_path: Path) -> Path:
         rows = interleaved(conversation_rows("one", 9), conversation_rows("two", 7))
         return write_parquet(tmp_path / "export" / "desk.parquet", rows)
 
     @pytest.fixture
-    def many_sessions_source(self, tmp_path):
+    def many_sessions_source(self, tmp_path: Path) -> Path:
         return write_parquet(tmp_path / "many" / "desk.parquet", _many_rows())
 
 
 class TestGroupedFolderOfParts(ChatLoaderUnitTests):
     @property
-    def chat_loader_class(self):
+    def chat_loader_class(self) -> type[TableChatLoader]:
         return TableChatLoader
 
     @property
@@ -79,7 +82,7 @@ class TestGroupedFolderOfParts(ChatLoaderUnitTests):
         return "message_time"
 
     @pytest.fixture
-    def source(self, tmp_path):
+    def source(self, tmp_path: Path) -> Path:
         rows = conversation_rows("one", 9)
         folder = tmp_path / "export"
         write_lines(folder / "part-0.jsonl", rows[:5])
@@ -87,6 +90,6 @@ class TestGroupedFolderOfParts(ChatLoaderUnitTests):
         return folder
 
     @pytest.fixture
-    def many_sessions_source(self, tmp_path):
+    def many_sessions_source(self, tmp_path: Path) -> Path:
         rows = [row for n in range(120) for row in conversation_rows(f"case-{n}", 30)]
         return write_parquet(tmp_path / "many" / "desk.parquet", rows)

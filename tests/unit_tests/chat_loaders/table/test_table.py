@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import date, datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,9 +23,13 @@ from tests.unit_tests.builders.tables import (
     write_parquet,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
 
 @pytest.fixture
-def load(tmp_path):
+def load(tmp_path: Path) -> Callable[..., Any]:
     def from_rows(*rows: Any, **options: Any) -> list[Any]:
         path = write_lines(tmp_path / "desk.jsonl", rows)
         return TableChatLoader(path, **options).load()
@@ -40,7 +44,7 @@ def _texts(sessions: list[Any]) -> list[list[str]]:
 ROW = {"conversation_id": "a", "text": "Hello", "sender": "Cleo", "time": START}
 
 
-def test_a_message_carries_what_its_row_says(load):
+def test_a_message_carries_what_its_row_says(load: Callable[..., Any]) -> None:
     row = {**ROW, "role": "customer", "message_id": 7, "reply_to": 6}
     message = load(row)[0]["messages"][0]
     assert message.id == "7"
@@ -53,7 +57,7 @@ def test_a_message_carries_what_its_row_says(load):
     }
 
 
-def test_a_session_carries_its_id_and_participants(load):
+def test_a_session_carries_its_id_and_participants(load: Callable[..., Any]) -> None:
     rows = [{**row, "subject": "Broken"} for row in conversation_rows("case")]
     assert load(*rows, owner="Agent 7")[0]["metadata"] == {
         "id": "case",
@@ -65,13 +69,13 @@ def test_a_session_carries_its_id_and_participants(load):
     }
 
 
-def test_the_owner_is_a_sender(load):
+def test_the_owner_is_a_sender(load: Callable[..., Any]) -> None:
     session = load(*conversation_rows("case"), owner="Agent 7")[0]
     mine = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
     assert mine == [False, True, False, True]
 
 
-def test_columns_of_other_names_are_named(load):
+def test_columns_of_other_names_are_named(load: Callable[..., Any]) -> None:
     row = {"Fall": 12, "Inhalt": "Hallo", "wer": "Cleo", "wann": "2024-05-01T12:00:00Z"}
     columns = {
         "conversation": "Fall",
@@ -84,7 +88,7 @@ def test_columns_of_other_names_are_named(load):
     assert session["messages"][0].additional_kwargs["message_time"] == 1_714_564_800
 
 
-def test_a_column_that_a_later_line_brings_is_found(load):
+def test_a_column_that_a_later_line_brings_is_found(load: Callable[..., Any]) -> None:
     (session,) = load(ROW, {**ROW, "role": "agent"})
     assert [m.additional_kwargs.get("role") for m in session["messages"]] == [
         None,
@@ -92,30 +96,32 @@ def test_a_column_that_a_later_line_brings_is_found(load):
     ]
 
 
-def test_a_table_without_senders_names_the_roles(load):
+def test_a_table_without_senders_names_the_roles(load: Callable[..., Any]) -> None:
     (session,) = load({"conversation": 1, "body": "Hi", "role": "agent"})
     assert session["messages"][0].additional_kwargs["sender"] == "agent"
 
 
-def test_a_table_without_either_says_unknown(load):
+def test_a_table_without_either_says_unknown(load: Callable[..., Any]) -> None:
     (session,) = load({"conversation": 1, "body": "Hi"})
     assert session["messages"][0].additional_kwargs["sender"] == "unknown"
 
 
-def test_roles_are_what_the_ai_can_be_mapped_by(tmp_path):
+def test_roles_are_what_the_ai_can_be_mapped_by(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "desk.jsonl", conversation_rows("case"))
     (session,) = (TableChatLoader(path) | MapAIMessages(role="agent")).load()
     assert [m.type for m in session["messages"]] == ["human", "ai", "human", "ai"]
 
 
-def test_rows_that_lie_apart_are_one_session_each(load):
+def test_rows_that_lie_apart_are_one_session_each(load: Callable[..., Any]) -> None:
     rows = interleaved(conversation_rows("a"), conversation_rows("b", start=START + 7))
     sessions = load(*rows)
     assert [session["metadata"]["id"] for session in sessions] == ["a", "b"]
     assert [len(session["messages"]) for session in sessions] == [4, 4]
 
 
-def test_rows_are_sorted_by_time_and_those_without_come_first(load):
+def test_rows_are_sorted_by_time_and_those_without_come_first(
+    load: Callable[..., Any],
+) -> None:
     times = [30, None, 10, "x", 10]
     rows = [
         {
@@ -128,18 +134,18 @@ def test_rows_are_sorted_by_time_and_those_without_come_first(load):
     assert _texts(load(*rows)) == [["1", "3", "2", "4", "0"]]
 
 
-def test_grouped_gives_the_same_for_a_grouped_file(load):
+def test_grouped_gives_the_same_for_a_grouped_file(load: Callable[..., Any]) -> None:
     rows = [row for name in "abc" for row in conversation_rows(name)]
     assert load(*rows, grouped=True) == load(*rows)
 
 
-def test_grouped_refuses_a_file_that_is_not(load):
+def test_grouped_refuses_a_file_that_is_not(load: Callable[..., Any]) -> None:
     rows = interleaved(conversation_rows("a"), conversation_rows("b"))
     with pytest.raises(ExportFormatError, match="Leave out grouped=True"):
         load(*rows, grouped=True)
 
 
-def test_parts_of_a_folder_are_one_table(tmp_path):
+def test_parts_of_a_folder_are_one_table(tmp_path: Path) -> None:
     rows = conversation_rows("a", 6)
     write_lines(tmp_path / "parts" / "b.jsonl", rows[3:])
     write_parquet(tmp_path / "parts" / "a.parquet", rows[:3])
@@ -148,14 +154,14 @@ def test_parts_of_a_folder_are_one_table(tmp_path):
     assert [m.id for m in session["messages"]] == [row["message_id"] for row in rows]
 
 
-def test_parquet_gives_what_lines_give(tmp_path):
+def test_parquet_gives_what_lines_give(tmp_path: Path) -> None:
     rows = interleaved(conversation_rows("a", 60), conversation_rows("b", 50))
     lines = write_lines(tmp_path / "desk.jsonl", rows)
     parquet = write_parquet(tmp_path / "desk.parquet", rows)
     assert TableChatLoader(parquet).load() == TableChatLoader(lines).load()
 
 
-def test_parquet_times_of_any_unit_and_zone(tmp_path):
+def test_parquet_times_of_any_unit_and_zone(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
 
@@ -177,7 +183,9 @@ def test_parquet_times_of_any_unit_and_zone(tmp_path):
         assert message.additional_kwargs["message_time"] == int(moment.timestamp())
 
 
-def test_parquet_needs_its_extra(tmp_path, monkeypatch):
+def test_parquet_needs_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write_parquet(tmp_path / "desk.parquet", [ROW])
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match="parquet"):
@@ -187,12 +195,12 @@ def test_parquet_needs_its_extra(tmp_path, monkeypatch):
 # --- what is left out
 
 
-def _inspected(tmp_path, *rows: Any, **options: Any) -> Any:
+def _inspected(tmp_path: Path, *rows: Any, **options: Any) -> Any:
     path = write_lines(tmp_path / "desk.jsonl", rows)
     return TableChatLoader(path, **options).inspect()
 
 
-def test_every_row_is_accounted_for(tmp_path):
+def test_every_row_is_accounted_for(tmp_path: Path) -> None:
     rows = [
         ROW,
         {**ROW, "text": None},
@@ -208,13 +216,13 @@ def test_every_row_is_accounted_for(tmp_path):
     assert summary.skipped == {"empty": 2, "orphan": 1, "unreadable": 3}
 
 
-def test_include_and_exclude_take_participants_and_ids(tmp_path):
+def test_include_and_exclude_take_participants_and_ids(tmp_path: Path) -> None:
     rows = [*conversation_rows("a"), {**ROW, "conversation_id": "b", "sender": "Dan"}]
     assert _inspected(tmp_path, *rows, include="DAN").skipped == {"excluded": 4}
     assert _inspected(tmp_path, *rows, exclude="a").kept == 1
 
 
-def test_start_and_end_bound_the_messages(tmp_path):
+def test_start_and_end_bound_the_messages(tmp_path: Path) -> None:
     rows = conversation_rows("a", 5)
     start = datetime.fromtimestamp(START + 120, timezone.utc)
     assert _inspected(tmp_path, *rows, start=start).kept == 3
@@ -224,42 +232,42 @@ def test_start_and_end_bound_the_messages(tmp_path):
 # --- errors
 
 
-def test_an_unknown_part_of_a_message_is_refused():
+def test_an_unknown_part_of_a_message_is_refused() -> None:
     with pytest.raises(ValueError, match="speaker"):
         TableChatLoader("x", columns={"speaker": "who"})
 
 
-def test_a_missing_column_is_named_with_those_that_are_there(tmp_path):
+def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "desk.parquet", [ROW])
     with pytest.raises(ExportFormatError, match=r"'who'.*conversation_id"):
         TableChatLoader(path, columns={"sender": "who"}).load()
 
 
-def test_a_table_without_texts_says_what_to_name(load):
+def test_a_table_without_texts_says_what_to_name(load: Callable[..., Any]) -> None:
     with pytest.raises(ExportFormatError, match=r"hold text.*columns="):
         load({"conversation": 1, "words": "Hi"})
 
 
 @pytest.mark.parametrize("content", ["plain text\n", "[1, 2]\n3\n"])
-def test_what_is_no_table_is_an_error(tmp_path, content):
+def test_what_is_no_table_is_an_error(tmp_path: Path, content: str) -> None:
     path = tmp_path / "desk.jsonl"
     path.write_text(content)
     with pytest.raises(ExportFormatError, match="no table"):
         TableChatLoader(path).load()
 
 
-def test_an_empty_file_has_no_sessions(tmp_path):
+def test_an_empty_file_has_no_sessions(tmp_path: Path) -> None:
     path = tmp_path / "desk.jsonl"
     path.touch()
     assert TableChatLoader(path).load() == []
 
 
-def test_a_folder_without_tables_is_an_error(tmp_path):
+def test_a_folder_without_tables_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ExportNotFoundError, match="folder without"):
         TableChatLoader(tmp_path).load()
 
 
-def test_a_bad_file_among_good_ones_is_a_warning_that_names_it(tmp_path):
+def test_a_bad_file_among_good_ones_is_a_warning_that_names_it(tmp_path: Path) -> None:
     write_lines(tmp_path / "parts" / "a.jsonl", [ROW])
     bad = write_parquet(tmp_path / "parts" / "b.parquet", [ROW])
     bad.write_bytes(bad.read_bytes()[:-9])
@@ -269,7 +277,7 @@ def test_a_bad_file_among_good_ones_is_a_warning_that_names_it(tmp_path):
     assert (summary.found, summary.kept, summary.skipped) == (2, 1, {"unreadable": 1})
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path):
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
     path = tmp_path / "desk.jsonl"
     path.write_bytes(b'\xef\xbb\xbf{"conversation": 1, "text": "Hi"}\n')
     assert _texts(TableChatLoader(path).load()) == [["Hi"]]

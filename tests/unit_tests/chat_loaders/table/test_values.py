@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta, timezone
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.table.values import microseconds_of, text_of
+
+if TYPE_CHECKING:
+    from typing import Any
+
 
 NOON = datetime(2024, 5, 1, 12, 0, tzinfo=timezone.utc)
 SECONDS = int(NOON.timestamp())
@@ -37,16 +42,16 @@ SECONDS = int(NOON.timestamp())
     ],
     ids=repr,
 )
-def test_a_moment_is_read_in_any_form(value):
+def test_a_moment_is_read_in_any_form(value: Any) -> None:
     assert microseconds_of(value) == SECONDS * 1_000_000
 
 
-def test_fractions_are_kept():
+def test_fractions_are_kept() -> None:
     assert microseconds_of("2024-05-01T12:00:00.25Z") == SECONDS * 1_000_000 + 250_000
     assert microseconds_of(SECONDS + 0.5) == SECONDS * 1_000_000 + 500_000
 
 
-def test_a_date_is_its_midnight_in_utc():
+def test_a_date_is_its_midnight_in_utc() -> None:
     assert microseconds_of(date(2024, 5, 1)) == (SECONDS - 43_200) * 1_000_000
 
 
@@ -54,7 +59,7 @@ def test_a_date_is_its_midnight_in_utc():
     "value",
     [None, "", "soon", True, float("nan"), float("inf"), [], {}, b"x", "31/12/24"],
 )
-def test_what_is_no_time_is_none(value):
+def test_what_is_no_time_is_none(value: Any) -> None:
     assert microseconds_of(value) is None
 
 
@@ -66,7 +71,7 @@ def test_what_is_no_time_is_none(value):
         st.text(st.sampled_from("0123456789-:TZ+. "), max_size=30),
     )
 )
-def test_any_value_is_a_time_or_none(value):
+def test_any_value_is_a_time_or_none(value: str | float) -> None:
     assert isinstance(microseconds_of(value), (int, type(None)))
 
 
@@ -84,5 +89,5 @@ def test_any_value_is_a_time_or_none(value):
         (7.5, "7.5"),
     ],
 )
-def test_ids_are_texts(value, text):
+def test_ids_are_texts(value: Any, text: str | None) -> None:
     assert text_of(value) == text

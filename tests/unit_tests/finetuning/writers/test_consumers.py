@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +14,12 @@ from langchain_chatexports.finetuning.writers import to_dataset, write_dataset
 from langchain_chatexports.steps import MapAIMessages
 from tests.unit_tests.builders.conversations import conversation
 from tests.unit_tests.builders.dialogues import dialogue
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from langchain_chatexports.finetuning.splits import ExampleSplits
+
 
 datasets = pytest.importorskip("datasets")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -29,7 +36,7 @@ COLUMNS = {
 
 
 @pytest.fixture(scope="module")
-def splits():
+def splits() -> ExampleSplits:
     sessions = [
         conversation(
             *(f"{n}: what number {i} says, 好的 😀" for i in range(6)),
@@ -43,7 +50,9 @@ def splits():
 
 
 @pytest.mark.parametrize("name", sorted(COLUMNS))
-def test_datasets_loads_what_is_written(tmp_path, splits, name):
+def test_datasets_loads_what_is_written(
+    tmp_path: Path, splits: ExampleSplits, name: str
+) -> None:
     written = write_dataset(splits, tmp_path / "set", format=name)
     files = [str(tmp_path / "set" / file) for file in written.files]
     loaded = datasets.load_dataset(
@@ -56,7 +65,7 @@ def test_datasets_loads_what_is_written(tmp_path, splits, name):
     assert loaded.num_rows == sum(written.files.values())
 
 
-def test_a_folder_is_loaded_by_its_parts(tmp_path, splits):
+def test_a_folder_is_loaded_by_its_parts(tmp_path: Path, splits: ExampleSplits) -> None:
     write_dataset(splits, tmp_path / "set", format="trl")
     loaded = datasets.load_dataset(
         str(tmp_path / "set"), cache_dir=str(tmp_path / "cache")
@@ -65,14 +74,14 @@ def test_a_folder_is_loaded_by_its_parts(tmp_path, splits):
     assert sizes == {name: len(part) for name, part in splits.parts().items()}
 
 
-def test_pyarrow_reads_the_texts_and_weights(tmp_path):
+def test_pyarrow_reads_the_texts_and_weights(tmp_path: Path) -> None:
     write_dataset([dialogue("uca")], tmp_path / "set.parquet", format="parquet")
     (row,) = parquet.read_table(tmp_path / "set.parquet").to_pylist()
     assert [m["content"] for m in row["messages"]] == ["u0", "c1", "a2"]
     assert [m["weight"] for m in row["messages"]] == [None, 0, None]
 
 
-def test_to_dataset_gives_the_rows_in_memory(splits):
+def test_to_dataset_gives_the_rows_in_memory(splits: ExampleSplits) -> None:
     dataset = to_dataset(splits)
     assert isinstance(dataset, datasets.DatasetDict)
     assert dataset["train"].cache_files == []
@@ -80,24 +89,24 @@ def test_to_dataset_gives_the_rows_in_memory(splits):
     assert dataset["train"][0] == {"messages": example["messages"]}
 
 
-def test_to_dataset_of_plain_examples_is_one_part():
+def test_to_dataset_of_plain_examples_is_one_part() -> None:
     dataset = to_dataset([dialogue("uaua")], format="trl-prompt-completion")
     assert dataset.num_rows == 2
     assert dataset.column_names == ["prompt", "completion"]
 
 
-def test_to_dataset_takes_halves_of_surrogates():
+def test_to_dataset_takes_halves_of_surrogates() -> None:
     example = dialogue("ua")
     example["messages"][0]["content"] = "half \ud83d"
     assert to_dataset([example])[0]["messages"][0]["content"] == "half \ufffd"
 
 
-def test_to_dataset_lists_what_the_format_cannot_hold():
+def test_to_dataset_lists_what_the_format_cannot_hold() -> None:
     with pytest.raises(TrainingDataError, match="line 2"):
         to_dataset([dialogue("ua"), dialogue("uca")])
 
 
-def test_to_dataset_without_its_extra_names_it(monkeypatch):
+def test_to_dataset_without_its_extra_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(MissingExtraError, match=r"\[datasets\]"):
         to_dataset([])

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from hypothesis import given
@@ -16,6 +16,11 @@ from langchain_chatexports.finetuning.writers.formats import (
     dataset_format,
 )
 from tests.unit_tests.builders.dialogues import dialogue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
 
 STRICT = ConfigDict(extra="forbid", strict=True)
 
@@ -77,24 +82,26 @@ TURNS = st.text(alphabet="ua", min_size=1, max_size=8)
 WEIGHTED = st.text(alphabet="uac", min_size=1, max_size=8)
 
 
-def _rows(name, example):
+def _rows(name: str, example: dict[str, Any]) -> list[dict[str, Any]] | None:
     return [encoded.row for encoded in FORMATS[name].encode(example)]
 
 
-def _contents(messages):
+def _contents(messages: Iterator[Any] | list[dict[str, Any]]) -> list[str]:
     return [message["content"] for message in messages]
 
 
 @pytest.mark.parametrize("name", sorted(SCHEMAS))
 @given(turns=TURNS, system=st.sampled_from(["", "s"]))
-def test_rows_are_of_the_consumers_documented_shape(name, turns, system):
+def test_rows_are_of_the_consumers_documented_shape(
+    name: str, turns: str, system: str
+) -> None:
     for row in _rows(name, dialogue(system + turns)):
         TypeAdapter(SCHEMAS[name]).validate_python(row)
 
 
 @pytest.mark.parametrize("name", ["axolotl", "mlx", "trl-prompt-completion", "openai"])
 @given(turns=WEIGHTED)
-def test_no_row_teaches_an_answer_of_weight_0(name, turns):
+def test_no_row_teaches_an_answer_of_weight_0(name: str, turns: str) -> None:
     example = dialogue(turns)
     encoded = list(FORMATS[name].encode(example))
     assert sum(one.answers for one in encoded) <= answers_in(example)
@@ -116,7 +123,7 @@ def test_no_row_teaches_an_answer_of_weight_0(name, turns):
 
 @pytest.mark.parametrize("name", ["mlx", "trl-prompt-completion"])
 @given(turns=WEIGHTED)
-def test_every_answer_with_a_prompt_is_taught_once(name, turns):
+def test_every_answer_with_a_prompt_is_taught_once(name: str, turns: str) -> None:
     example = dialogue(turns)
     first = turns.find("u")
     wanted = [
@@ -136,7 +143,9 @@ def test_every_answer_with_a_prompt_is_taught_once(name, turns):
 
 @pytest.mark.parametrize("name", [*sorted(SCHEMAS), "openai", "parquet"])
 @given(turns=TURNS, system=st.sampled_from(["", "s"]))
-def test_a_row_says_which_messages_are_in_it(name, turns, system):
+def test_a_row_says_which_messages_are_in_it(
+    name: Any, turns: Any, system: Any
+) -> None:
     example = dialogue(system + turns)
     encoded = list(FORMATS[name].encode(example))
     texts = {text for one in encoded for text in re.findall(r"[sua]\d", str(one.row))}
@@ -148,25 +157,25 @@ def test_a_row_says_which_messages_are_in_it(name, turns, system):
     assert len(openers) >= encoded[-1].before
 
 
-def test_answers_in_a_row_are_one_completion():
+def test_answers_in_a_row_are_one_completion() -> None:
     (row,) = _rows("trl-prompt-completion", dialogue("uaa"))
     assert _contents(row["prompt"]) == ["u0"]
     assert _contents(row["completion"]) == ["a1", "a2"]
 
 
-def test_a_completion_begins_where_the_context_ends():
+def test_a_completion_begins_where_the_context_ends() -> None:
     (row,) = _rows("trl-prompt-completion", dialogue("uca"))
     assert _contents(row["prompt"]) == ["u0", "c1"]
 
 
 @given(turns=TURNS)
-def test_sharegpt_turns_alternate_from_human_to_gpt(turns):
+def test_sharegpt_turns_alternate_from_human_to_gpt(turns: str) -> None:
     for row in _rows("llama-factory", dialogue(turns)):
         sides = [turn["from"] for turn in row["conversations"]]
         assert sides == ["human", "gpt"] * (len(sides) // 2)
 
 
-def test_sharegpt_joins_what_one_side_says_in_a_row():
+def test_sharegpt_joins_what_one_side_says_in_a_row() -> None:
     (encoded,) = FORMATS["llama-factory"].encode(dialogue("sauuaau"))
     assert encoded.row == {
         "conversations": [
@@ -179,12 +188,12 @@ def test_sharegpt_joins_what_one_side_says_in_a_row():
     assert encoded[1:] == (2, 5, 1)
 
 
-def test_axolotl_says_of_each_message_whether_it_is_learned():
+def test_axolotl_says_of_each_message_whether_it_is_learned() -> None:
     (row,) = _rows("axolotl", dialogue("uca"))
     assert [m["train"] for m in row["messages"]] == [False, False, True]
 
 
-def test_parquet_rows_have_all_columns():
+def test_parquet_rows_have_all_columns() -> None:
     (row,) = _rows("parquet", dialogue("uc"))
     assert row["messages"][0] == {
         "role": "user",
@@ -196,7 +205,7 @@ def test_parquet_rows_have_all_columns():
 
 
 @pytest.mark.parametrize("name", ["trl", "llama-factory"])
-def test_a_weight_that_a_format_cannot_hold_is_refused(name):
+def test_a_weight_that_a_format_cannot_hold_is_refused(name: str) -> None:
     with pytest.raises(UnfitError, match="weight 0"):
         _rows(name, dialogue("uca"))
 
@@ -210,14 +219,16 @@ def test_a_weight_that_a_format_cannot_hold_is_refused(name):
         {"role": "user", "content": [{"type": "image_url", "image_url": {}}]},
     ],
 )
-def test_tools_and_images_are_refused_where_they_have_no_place(name, message):
+def test_tools_and_images_are_refused_where_they_have_no_place(
+    name: str, message: dict[str, Any]
+) -> None:
     example = dialogue("ua")
     example["messages"].insert(1, message)
     with pytest.raises(UnfitError):
         _rows(name, example)
 
 
-def test_text_parts_become_text():
+def test_text_parts_become_text() -> None:
     example = dialogue("ua")
     example["messages"][0]["content"] = [{"type": "text", "text": "Hi"}]
     (row,) = _rows("trl", example)
@@ -225,18 +236,18 @@ def test_text_parts_become_text():
 
 
 @pytest.mark.parametrize("name", ["trl-dpo", "trl-kto", "openai-dpo"])
-def test_examples_are_no_preferences(name):
+def test_examples_are_no_preferences(name: str) -> None:
     with pytest.raises(UnfitError, match="something else"):
         _rows(name, dialogue("ua"))
 
 
 @pytest.mark.parametrize("name", [*SCHEMAS, "openai", "parquet"])
-def test_preferences_are_no_examples(name):
+def test_preferences_are_no_examples(name: str) -> None:
     pair = {"prompt": [], "chosen": [], "rejected": []}
     with pytest.raises(UnfitError, match="something else"):
         _rows(name, pair)
 
 
-def test_an_unknown_format_is_an_error_that_lists_them():
+def test_an_unknown_format_is_an_error_that_lists_them() -> None:
     with pytest.raises(ValueError, match="llama-factory"):
         dataset_format("yaml")

@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -27,6 +28,14 @@ from langchain_chatexports.steps import ChunkSessions, MapAIMessages
 from tests.unit_tests.builders.conversations import conversation
 from tests.unit_tests.builders.dialogues import dialogue
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Any
+
+    from langchain_chatexports.finetuning.provenance import TracedExample
+
+
 EXAMPLE_FORMATS = [
     "openai",
     "trl",
@@ -39,7 +48,7 @@ EXAMPLE_FORMATS = [
 
 
 @pytest.fixture
-def traced():
+def traced() -> list[TracedExample]:
     sessions = [
         conversation(
             *(f"{n}: what number {i} says" for i in range(6)),
@@ -54,11 +63,11 @@ def traced():
 
 
 @pytest.fixture
-def splits(traced):
+def splits(traced: list[TracedExample]) -> ExampleSplits:
     return split_examples(traced, near=None)
 
 
-def _files(folder):
+def _files(folder: Path) -> set[str]:
     return {
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
@@ -66,14 +75,18 @@ def _files(folder):
     }
 
 
-def test_openai_files_are_those_that_the_tuner_uploads(tmp_path, traced):
+def test_openai_files_are_those_that_the_tuner_uploads(
+    tmp_path: Path, traced: list[TracedExample]
+) -> None:
     write_dataset(traced, tmp_path / "set.jsonl")
     write_jsonl((item.example for item in traced), tmp_path / "plain.jsonl")
     written = (tmp_path / "set.jsonl").read_bytes()
     assert written == (tmp_path / "plain.jsonl").read_bytes()
 
 
-def test_beside_a_file_lie_its_card_and_its_trace(tmp_path, traced):
+def test_beside_a_file_lie_its_card_and_its_trace(
+    tmp_path: Path, traced: list[TracedExample]
+) -> None:
     write_dataset(traced, tmp_path / "set.jsonl", format="trl")
     assert _files(tmp_path) == {
         "set.jsonl",
@@ -82,7 +95,9 @@ def test_beside_a_file_lie_its_card_and_its_trace(tmp_path, traced):
     }
 
 
-def test_parts_lie_in_a_folder_and_the_trace_does_not(tmp_path, splits):
+def test_parts_lie_in_a_folder_and_the_trace_does_not(
+    tmp_path: Path, splits: ExampleSplits
+) -> None:
     write_dataset(splits, tmp_path / "set", format="trl")
     assert _files(tmp_path) == {
         "set/train.jsonl",
@@ -93,18 +108,20 @@ def test_parts_lie_in_a_folder_and_the_trace_does_not(tmp_path, splits):
     }
 
 
-def test_mlx_gets_its_own_names(tmp_path, splits):
+def test_mlx_gets_its_own_names(tmp_path: Path, splits: ExampleSplits) -> None:
     written = write_dataset(splits, tmp_path / "set", format="mlx")
     assert set(written.files) == {"train.jsonl", "valid.jsonl", "test.jsonl"}
 
 
-def test_mlx_without_a_validation_part_is_an_error(tmp_path, traced):
+def test_mlx_without_a_validation_part_is_an_error(
+    tmp_path: Path, traced: list[TracedExample]
+) -> None:
     with pytest.raises(TrainingDataError, match="split_examples"):
         write_dataset(traced, tmp_path / "set", format="mlx")
     assert _files(tmp_path) == set()
 
 
-def test_llama_factory_gets_its_index(tmp_path, splits):
+def test_llama_factory_gets_its_index(tmp_path: Path, splits: ExampleSplits) -> None:
     write_dataset(splits, tmp_path / "set", format="llama-factory")
     info = json.loads((tmp_path / "set" / "dataset_info.json").read_bytes())
     assert {entry["file_name"] for entry in info.values()} == {
@@ -116,7 +133,9 @@ def test_llama_factory_gets_its_index(tmp_path, splits):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
-def test_everything_is_for_its_owner_only(tmp_path, splits):
+def test_everything_is_for_its_owner_only(
+    tmp_path: Path, splits: ExampleSplits
+) -> None:
     write_dataset(splits, tmp_path / "set", format="llama-factory")
     for path in tmp_path.rglob("*"):
         mode = stat.S_IMODE(path.stat().st_mode)
@@ -124,7 +143,9 @@ def test_everything_is_for_its_owner_only(tmp_path, splits):
 
 
 @pytest.mark.parametrize("name", EXAMPLE_FORMATS)
-def test_the_trace_ties_each_row_to_its_messages(tmp_path, splits, name):
+def test_the_trace_ties_each_row_to_its_messages(
+    tmp_path: Path, splits: ExampleSplits, name: str
+) -> None:
     pytest.importorskip("pyarrow")
     written = write_dataset(splits, tmp_path / "set", format=name)
     rows = list(read_trace(tmp_path / "set"))
@@ -134,7 +155,9 @@ def test_the_trace_ties_each_row_to_its_messages(tmp_path, splits, name):
 
 
 @pytest.mark.parametrize("name", EXAMPLE_FORMATS)
-def test_a_row_is_known_by_its_digest_in_every_format(tmp_path, splits, name):
+def test_a_row_is_known_by_its_digest_in_every_format(
+    tmp_path: Path, splits: ExampleSplits, name: str
+) -> None:
     pytest.importorskip("pyarrow")
     from langchain_chatexports.finetuning.writers.containers import (
         read_lines,
@@ -156,7 +179,9 @@ def test_a_row_is_known_by_its_digest_in_every_format(tmp_path, splits, name):
 @given(st.lists(st.text(alphabet="uac", min_size=1, max_size=6), min_size=1))
 @settings(max_examples=40, deadline=None)
 @pytest.mark.parametrize("name", ["openai", "trl-prompt-completion", "axolotl"])
-def test_the_totals_add_up(tmp_path_factory, name, turns):
+def test_the_totals_add_up(
+    tmp_path_factory: pytest.TempPathFactory, name: str, turns: list[str]
+) -> None:
     path = tmp_path_factory.mktemp("sets") / "set.jsonl"
     try:
         written = write_dataset(map(dialogue, turns), path, format=name)
@@ -171,7 +196,7 @@ def test_the_totals_add_up(tmp_path_factory, name, turns):
     assert sum(written.files.values()) == len(list(read_jsonl(path)))
 
 
-def test_the_summary_names_what_was_left_out(tmp_path):
+def test_the_summary_names_what_was_left_out(tmp_path: Path) -> None:
     written = write_dataset(
         [dialogue("aua"), dialogue("a")],
         tmp_path / "set.jsonl",
@@ -184,7 +209,9 @@ def test_the_summary_names_what_was_left_out(tmp_path):
     assert written.to_dict()["answers_written"] == 1
 
 
-def test_what_a_format_cannot_hold_is_listed_and_nothing_is_written(tmp_path):
+def test_what_a_format_cannot_hold_is_listed_and_nothing_is_written(
+    tmp_path: Path,
+) -> None:
     examples = [dialogue("ua"), dialogue("uca"), dialogue("uca")]
     with pytest.raises(TrainingDataError) as caught:
         write_dataset(examples, tmp_path / "set.jsonl", format="trl")
@@ -192,8 +219,8 @@ def test_what_a_format_cannot_hold_is_listed_and_nothing_is_written(tmp_path):
     assert _files(tmp_path) == set()
 
 
-def test_nothing_appears_where_the_examples_fail(tmp_path):
-    def failing():
+def test_nothing_appears_where_the_examples_fail(tmp_path: Path) -> None:
+    def failing() -> Iterator[dict[str, Any]]:
         yield dialogue("ua")
         message = "broken export"
         raise OSError(message)
@@ -203,7 +230,9 @@ def test_nothing_appears_where_the_examples_fail(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_earlier_set_stays_where_a_new_one_fails(tmp_path, splits):
+def test_an_earlier_set_stays_where_a_new_one_fails(
+    tmp_path: Path, splits: ExampleSplits
+) -> None:
     write_dataset(splits, tmp_path / "set", format="trl")
     before = {name: (tmp_path / name).read_bytes() for name in _files(tmp_path)}
     broken = ExampleSplits(train=[dialogue("uca")], validation=[], test=[])
@@ -212,14 +241,16 @@ def test_an_earlier_set_stays_where_a_new_one_fails(tmp_path, splits):
     assert before == {name: (tmp_path / name).read_bytes() for name in _files(tmp_path)}
 
 
-def test_an_earlier_set_is_replaced(tmp_path, splits):
+def test_an_earlier_set_is_replaced(tmp_path: Path, splits: ExampleSplits) -> None:
     write_dataset(splits, tmp_path / "set", format="llama-factory")
     write_dataset(splits, tmp_path / "set", format="mlx")
     names = {path.name for path in (tmp_path / "set").iterdir()}
     assert names == {"train.jsonl", "valid.jsonl", "test.jsonl"}
 
 
-def test_a_folder_with_other_files_is_left_alone(tmp_path, splits):
+def test_a_folder_with_other_files_is_left_alone(
+    tmp_path: Path, splits: ExampleSplits
+) -> None:
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "thesis.txt").write_text("years of work")
     with pytest.raises(ExportFormatError, match="1 other files"):
@@ -227,34 +258,42 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path, splits):
     assert (tmp_path / "set" / "thesis.txt").read_text() == "years of work"
 
 
-def test_a_file_does_not_replace_a_folder(tmp_path, traced):
+def test_a_file_does_not_replace_a_folder(
+    tmp_path: Path, traced: list[TracedExample]
+) -> None:
     with pytest.raises(ExportFormatError, match="is a folder"):
         write_dataset(traced, tmp_path)
 
 
-def test_a_missing_folder_is_an_error(tmp_path, traced):
+def test_a_missing_folder_is_an_error(
+    tmp_path: Path, traced: list[TracedExample]
+) -> None:
     with pytest.raises(ExportNotFoundError, match="folder does not exist"):
         write_dataset(traced, tmp_path / "none" / "set.jsonl")
 
 
-def test_nothing_to_write_is_an_error(tmp_path):
+def test_nothing_to_write_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TrainingDataError, match="nothing to write"):
         write_dataset([], tmp_path / "set.jsonl")
 
 
-def test_parquet_without_its_extra_names_it(tmp_path, traced, monkeypatch):
+def test_parquet_without_its_extra_names_it(
+    tmp_path: Path, traced: list[TracedExample], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match=r"\[datasets\]"):
         write_dataset(traced, tmp_path / "set.parquet", format="parquet")
 
 
-def test_plain_examples_are_written_and_traced_to_nobody(tmp_path):
+def test_plain_examples_are_written_and_traced_to_nobody(tmp_path: Path) -> None:
     write_dataset([dialogue("ua")], tmp_path / "set.jsonl")
     (row,) = read_trace(tmp_path / "set.jsonl")
     assert row.origin.session_id is None
 
 
-def test_the_same_examples_give_the_same_bytes(tmp_path, splits):
+def test_the_same_examples_give_the_same_bytes(
+    tmp_path: Path, splits: ExampleSplits
+) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         write_dataset(splits, tmp_path / name / "set", format="axolotl")
@@ -266,7 +305,9 @@ def test_the_same_examples_give_the_same_bytes(tmp_path, splits):
         ).read_bytes()
 
 
-def test_the_format_decides_and_not_the_suffix(tmp_path, traced):
+def test_the_format_decides_and_not_the_suffix(
+    tmp_path: Path, traced: list[TracedExample]
+) -> None:
     pytest.importorskip("pyarrow")
     write_dataset(traced, tmp_path / "set.txt", format="parquet")
     assert (tmp_path / "set.txt").read_bytes().startswith(b"PAR1")
