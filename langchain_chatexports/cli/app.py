@@ -5,15 +5,17 @@ import io
 import shlex
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from langchain_chatexports._version import __version__
-from langchain_chatexports.cli.console import counting, print_json, say
+from langchain_chatexports.cli.console import print_json, say
 from langchain_chatexports.cli.options import (
     Ai,
+    AiRole,
     AsJson,
     Base,
     Consent,
@@ -22,17 +24,25 @@ from langchain_chatexports.cli.options import (
     Format,
     KeepTail,
     KeepTrailing,
+    MaxMessages,
+    MaxTokens,
     Overlap,
     Paths,
     PathsOrExamples,
+    Presidio,
+    RedactedNames,
+    RedactedPaths,
+    RedactionKeyFile,
     Size,
     Split,
+    SplitGap,
+    SystemPrompt,
     Whole,
 )
 from langchain_chatexports.exceptions import ChatExportError
 
 if TYPE_CHECKING:
-    from langchain_chatexports.cli.preparation import Preparation, PrepareOptions
+    from langchain_chatexports.cli.preparation import Gap, PrepareOptions
 
 __all__ = ["app", "run"]
 
@@ -97,12 +107,28 @@ def prepare(
         typer.Option("-o", "--output", help="The JSONL file, or the set, to write."),
     ],
     ai: Ai = None,
+    ai_role: AiRole = None,
     size: Size = 8,
     overlap: Overlap = 2,
     whole: Whole = False,
     keep_tail: KeepTail = False,
     keep_trailing: KeepTrailing = False,
-    format_name: Format = None,
+    split_gap: SplitGap = None,
+    max_messages: MaxMessages = None,
+    max_tokens: MaxTokens = None,
+    system: SystemPrompt = None,
+    redact: Annotated[
+        bool,
+        typer.Option(
+            "--redact",
+            help="Replace names and private numbers by stand-ins, as `chatexports "
+            "redact` does.",
+        ),
+    ] = False,
+    key: RedactionKeyFile = None,
+    name: RedactedNames = None,
+    presidio: Presidio = None,
+    format_name: Format = "openai",
     split: Split = False,
     dedup: Dedup = "none",
     consent: Consent = None,
@@ -110,51 +136,96 @@ def prepare(
 ) -> None:
     """Turn exports into training examples, as JSON lines in OpenAI's chat format.
 
-    With --format, --split, --dedup or --consent the examples become a set: the files
-    that a trainer reads, with a data card and a trace beside them, and `chatexports
-    forget` can take people out of it again.
+    Beside them lie a data card, which accounts for every message and holds no text, and
+    a trace, with which `chatexports forget` can take people out of the examples again.
     """
+    from langchain_chatexports.cli import datasets, redacting
     from langchain_chatexports.cli.preparation import prepare_with_speaker
-    from langchain_chatexports.finetuning.jsonl import write_jsonl
 
     options = _prepare_options(
         ai=ai,
+        ai_role=ai_role,
         size=size,
         overlap=overlap,
         whole=whole,
         keep_tail=keep_tail,
         keep_trailing=keep_trailing,
+        split_gap=split_gap,
+        max_messages=max_messages,
+        max_tokens=max_tokens,
+        system=system,
     )
-
     _refuse_to_overwrite(output, paths)
-    if format_name or split or consent or dedup != "none":
-        _prepare_set(
-            paths,
-            output,
-            options,
-            format_name=format_name or "openai",
-            split=split,
-            dedup=dedup,
-            consent=consent,
-            as_json=as_json,
-        )
-        return
-
-    def write(preparation: "Preparation") -> None:
-        with counting(preparation, "examples") as examples:
-            write_jsonl(examples, output)
-
-    done = prepare_with_speaker(paths, options, write)
+    if redact:
+        key_file = key or redacting.default_key_file(output)
+        redaction = redacting.Redaction(key_file, names=name or (), presidio=presidio)
+        options = replace(options, redaction=redaction)
+    elif key or name or presidio:
+        msg = "--key, --name and --presidio go with --redact."
+        raise typer.BadParameter(msg)
+    wanted = datasets.set_options(format_name, split=split, dedup=dedup)
+    writer = datasets.SetWriter(replace(wanted, consent=consent), output)
+    done = prepare_with_speaker(paths, wanted.adapted(options), writer)
     done.say_speaker()
+    written = writer.written
     if as_json:
-        exports = done.summaries_to_dicts()
-        print_json(
-            {"examples": done.examples, "output": str(output), "exports": exports}
-        )
+        told = {"examples": done.examples, "path": str(output)}
+        told |= written.to_dict() if written else {}
+        print_json({**told, "exports": done.summaries_to_dicts()})
         return
     done.say_summaries()
-    say(f"{done.examples:,} examples written to {output}")
-    say(f"Next: chatexports finetune {_quoted(output)}")
+    if written is None:
+        return
+    say(str(written))
+    if redact:
+        say(f"key: {key_file} (whoever has it can undo the redaction)")
+    if next_path := datasets.path_to_train_on(written):
+        say(f"{written.examples_written:,} examples written to {output}")
+        say(f"Next: chatexports finetune {_quoted(next_path)}")
+
+
+@app.command()
+def redact(
+    paths: RedactedPaths,
+    *,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The JSONL file to write.")
+    ],
+    key: RedactionKeyFile = None,
+    name: RedactedNames = None,
+    presidio: Presidio = None,
+    undo: Annotated[
+        bool,
+        typer.Option(
+            "--undo", help="Put back what was replaced; needs the key file of then."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a copy in which stand-ins replace names and private numbers, or undo it.
+
+    Of exports the copy is a table (JSON lines) that every command reads; of examples it
+    is examples. The key file stays with you: it can undo the redaction, and with it the
+    next export gets the same stand-ins.
+    """
+    from langchain_chatexports.cli import redacting
+
+    _refuse_to_overwrite(output, paths)
+    if undo:
+        if len(paths) > 1 or name or presidio:
+            msg = "--undo takes one file and its --key."
+            raise typer.BadParameter(msg)
+        key_file = key or redacting.default_key_file(paths[0])
+        redacting.undo_file(paths[0], output, key_file)
+        done = {"kind": "restored"}
+    else:
+        key_file = key or redacting.default_key_file(output)
+        redaction = redacting.Redaction(key_file, names=name or (), presidio=presidio)
+        done = redacting.redact_files(paths, output, redaction)
+    if as_json:
+        print_json({**done, "output": str(output), "key": str(key_file)})
+        return
+    redacting.say_done(done, output, key_file)
 
 
 @app.command()
@@ -162,11 +233,16 @@ def finetune(
     paths: PathsOrExamples,
     *,
     ai: Ai = None,
+    ai_role: AiRole = None,
     size: Size = 8,
     overlap: Overlap = 2,
     whole: Whole = False,
     keep_tail: KeepTail = False,
     keep_trailing: KeepTrailing = False,
+    split_gap: SplitGap = None,
+    max_messages: MaxMessages = None,
+    max_tokens: MaxTokens = None,
+    system: SystemPrompt = None,
     base: Base = None,
     data_dir: DataDir = None,
     base_url: Annotated[
@@ -206,11 +282,16 @@ def finetune(
 
     options = _prepare_options(
         ai=ai,
+        ai_role=ai_role,
         size=size,
         overlap=overlap,
         whole=whole,
         keep_tail=keep_tail,
         keep_trailing=keep_trailing,
+        split_gap=split_gap,
+        max_messages=max_messages,
+        max_tokens=max_tokens,
+        system=system,
     )
     if suffix is not None and not 1 <= len(suffix) <= _LONGEST_SUFFIX:
         msg = f"--suffix must have 1 to {_LONGEST_SUFFIX} characters."
@@ -302,6 +383,14 @@ def serve(
         str | None,
         typer.Option(help="The key to ask for.", show_default="a new random one"),
     ] = None,
+    max_training_jobs: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=64,
+            help="Jobs that may train at the same time; each needs the memory of one.",
+        ),
+    ] = 1,
     list_bases: Annotated[
         bool,
         typer.Option(
@@ -315,7 +404,14 @@ def serve(
     if list_bases:
         serving.print_bases()
         return
-    serving.serve(base=base, port=port, data_dir=data_dir, alias=alias, api_key=api_key)
+    serving.serve(
+        base=base,
+        port=port,
+        data_dir=data_dir,
+        alias=alias,
+        api_key=api_key,
+        max_training_jobs=max_training_jobs,
+    )
 
 
 @app.command()
@@ -397,7 +493,7 @@ def forget(
         Path,
         typer.Argument(
             metavar="SET",
-            help="A set that prepare --format has written, with its trace beside it.",
+            help="A set that prepare has written, with its trace beside it.",
             show_default=False,
         ),
     ],
@@ -476,55 +572,30 @@ def run() -> None:
         sys.exit(130)
 
 
-def _prepare_set(
-    paths: list[Path],
-    output: Path,
-    options: "PrepareOptions",
-    *,
-    format_name: str,
-    split: bool,
-    dedup: str,
-    consent: str | None,
-    as_json: bool,
-) -> None:
-    from langchain_chatexports.cli import datasets
-    from langchain_chatexports.cli.preparation import prepare_with_speaker
-
-    wanted = datasets.set_options(format_name, split=split, dedup=dedup)
-    writer = datasets.SetWriter(replace(wanted, consent=consent), output)
-    done = prepare_with_speaker(paths, wanted.adapted(options), writer)
-    done.say_speaker()
-    if as_json:
-        print_json({**writer.written.to_dict(), "exports": done.summaries_to_dicts()})
-        return
-    done.say_summaries()
-    say(str(writer.written))
-    if next_path := datasets.path_to_train_on(writer.written):
-        say(f"Next: chatexports finetune {_quoted(next_path)}")
-
-
 def _prepare_options(
-    *,
-    ai: list[str] | None,
-    size: int,
-    overlap: int,
-    whole: bool,
-    keep_tail: bool,
-    keep_trailing: bool,
+    *, ai: list[str] | None, split_gap: str | None, **chosen: Any
 ) -> "PrepareOptions":
     from langchain_chatexports.cli.preparation import PrepareOptions
 
-    if overlap >= size and not whole:
-        msg = f"--overlap ({overlap}) must be less than --size ({size})."
+    options = PrepareOptions(ai=tuple(ai or ()), split_gap=_gap(split_gap), **chosen)
+    if options.overlap >= options.size and not options.whole:
+        sizes = f"--overlap ({options.overlap}) must be less than --size"
+        msg = f"{sizes} ({options.size})."
         raise typer.BadParameter(msg)
-    return PrepareOptions(
-        ai=tuple(ai or ()),
-        size=size,
-        overlap=overlap,
-        whole=whole,
-        keep_tail=keep_tail,
-        keep_trailing=keep_trailing,
-    )
+    return options
+
+
+def _gap(text: str | None) -> "Gap":
+    if text is None or text == "auto":
+        return "auto" if text else None
+    try:
+        gap = timedelta(minutes=float(text))
+    except (ValueError, OverflowError):
+        gap = timedelta(0)
+    if gap <= timedelta(0):
+        msg = f"--split-gap must be auto, or minutes, not {text!r}."
+        raise typer.BadParameter(msg)
+    return gap
 
 
 def _refuse_to_overwrite(output: Path, paths: list[Path]) -> None:

@@ -23,6 +23,7 @@ def serve(
     data_dir: Path | None,
     alias: list[str] | None,
     api_key: str | None,
+    max_training_jobs: int,
 ) -> None:
     """Run the server until Ctrl-C.
 
@@ -32,6 +33,7 @@ def serve(
         data_dir: Where to keep files and models; `None` for the default.
         alias: More names for the base, as `NAME=BASE`.
         api_key: The key to ask for; `None` for a new random one.
+        max_training_jobs: How many jobs may train at the same time.
     """
     from langchain_chatexports.local_server import ServerSettings, serve_forever
 
@@ -43,6 +45,7 @@ def serve(
         data_dir=None if data_dir is None else str(data_dir.expanduser()),
         api_key=api_key,
         aliases=dict(_parsed_alias(text) for text in alias or ()),
+        max_training_jobs=max_training_jobs,
     )
     serve_forever(settings, _say_ready)
     say("Stopped. Unfinished jobs go on with the next start.")

@@ -69,6 +69,7 @@ class LocalServer:
         api_key: str | None = None,
         aliases: Mapping[str, str] | None = None,
         threads: int | None = None,
+        max_training_jobs: int = 1,
         startup_timeout: float = 300,
     ) -> None:
         """Describe a server; `start`, or a `with` statement, starts it.
@@ -83,6 +84,8 @@ class LocalServer:
             aliases: More names for the base, such as
                 `{"gpt-3.5-turbo": "SmolLM2-135M-Instruct"}`.
             threads: Threads of the mathematics; `None` for all cores but one.
+            max_training_jobs: How many jobs may train at the same time; each needs
+                the memory of a trainer.
             startup_timeout: Seconds until a start counts as failed. The first start
                 with the default base, or with a `.gguf` file, converts it (about 20
                 seconds); one with a hub id may have to fetch it.
@@ -99,6 +102,7 @@ class LocalServer:
             api_key=api_key,
             aliases=dict(aliases or {}),
             threads=threads,
+            max_training_jobs=max_training_jobs,
         ).with_absolute_base()
         self._settings.check()
         self._startup_timeout = startup_timeout

@@ -89,6 +89,7 @@ def open_service(settings: ServerSettings) -> Iterator[LocalService]:
             signature=signature_of(directory),
             aliases=settings.aliases,
             threads=settings.threads or default_threads(),
+            max_training_jobs=settings.max_training_jobs,
         )
 
 

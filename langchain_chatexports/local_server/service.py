@@ -66,6 +66,7 @@ class LocalService:
         signature: str,
         aliases: dict[str, str] | None = None,
         threads: int = 1,
+        max_training_jobs: int = 1,
     ) -> None:
         """Open a data directory; `start` begins to train what waits in it.
 
@@ -77,6 +78,7 @@ class LocalService:
             signature: The measures that adapter and base must share.
             aliases: More names for the base.
             threads: How many threads mathematics may use.
+            max_training_jobs: How many jobs may train at the same time.
         """
         self.base_model = base_model
         self.aliases = sorted(aliases or {})
@@ -91,6 +93,7 @@ class LocalService:
             self.models,
             base_directory=base_directory,
             threads=threads,
+            at_once=max_training_jobs,
         )
         self._base = base
         self._signature = signature

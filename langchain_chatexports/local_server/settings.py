@@ -15,6 +15,7 @@ __all__ = ["ServerSettings"]
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
 _LAST_PORT = 65535
+_MOST_TRAINERS = 64
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ class ServerSettings:
 
     threads: int | None = None
     """Threads of the mathematics; all cores but one if `None`."""
+
+    max_training_jobs: int = 1
+    """How many jobs may train at the same time; each needs the memory of a trainer."""
 
     def to_json(self) -> str:
         """Give the settings as one line."""
@@ -70,6 +74,12 @@ class ServerSettings:
             raise LocalServerError(msg)
         if self.threads is not None and self.threads < 1:
             msg = f"threads must be at least 1, got {self.threads}."
+            raise LocalServerError(msg)
+        if not 1 <= self.max_training_jobs <= _MOST_TRAINERS:
+            msg = (
+                f"max_training_jobs must be between 1 and {_MOST_TRAINERS}, "
+                f"got {self.max_training_jobs}."
+            )
             raise LocalServerError(msg)
         if self.api_key is not None and not _KEY.fullmatch(self.api_key):
             msg = "api_key must be made of printable ASCII characters, without spaces."

@@ -1,4 +1,4 @@
-"""The queue: one trainer at a time, and what becomes of a job when it ends.
+"""The queue: so many trainers at a time, and what becomes of a job when it ends.
 
 A job's folder says everything, so a server that was killed finds its jobs again: one
 whose model is there has succeeded, one whose trainer lives is running, and every other
@@ -47,7 +47,7 @@ _UNFINISHED = ("validating_files", "queued", "running")
 
 
 class TrainingQueue:
-    """A thread that starts a trainer for each queued job, oldest first."""
+    """Threads that each start a trainer for a queued job, oldest first."""
 
     def __init__(
         self,
@@ -57,6 +57,7 @@ class TrainingQueue:
         *,
         base_directory: Path,
         threads: int,
+        at_once: int = 1,
     ) -> None:
         """Say where jobs, files and models are; `start` begins.
 
@@ -65,39 +66,54 @@ class TrainingQueue:
             files: The uploads that they name.
             models: Where the tuned models appear.
             base_directory: The base model.
-            threads: How many threads a trainer may use.
+            threads: How many threads all trainers together may use.
+            at_once: How many jobs may train at the same time.
         """
         self._jobs = jobs
         self._files = files
         self._models = models
         self._base_directory = base_directory
-        self._threads = threads
+        self._threads = max(1, threads // at_once)
+        self._at_once = at_once
         self._stopping = threading.Event()
-        self._wake = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._changed = threading.Condition()
+        self._taken: set[str] = set()
+        self._threads_at_work: list[threading.Thread] = []
 
     def start(self) -> None:
         """Put the jobs in order that an earlier server left, and begin."""
+        left_alone = 0
         for job_id in self._jobs.with_status(*_UNFINISHED):
-            if not self._is_training(job_id):
+            if self._is_training(job_id):
+                left_alone += 1
+            else:
                 self._conclude(job_id, exit_code=None)
         self._stopping.clear()
-        self._thread = threading.Thread(
-            target=self._run, name="training-queue", daemon=True
-        )
-        self._thread.start()
+        # Trainers that a killed server left are watched, however many they are.
+        self._threads_at_work = [
+            threading.Thread(
+                target=self._run,
+                args=(number < self._at_once,),
+                name=f"training-queue-{number}",
+                daemon=True,
+            )
+            for number in range(max(self._at_once, left_alone))
+        ]
+        for thread in self._threads_at_work:
+            thread.start()
 
     def stop(self) -> None:
-        """End the trainer, if there is one, and queue its job again."""
+        """End the trainers, if there are any, and queue their jobs again."""
         self._stopping.set()
-        self._wake.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self.wake()
+        for thread in self._threads_at_work:
+            thread.join()
+        self._threads_at_work = []
 
     def wake(self) -> None:
         """Say that there is a new job."""
-        self._wake.set()
+        with self._changed:
+            self._changed.notify_all()
 
     def cancel(self, job_id: str, *, timeout: float = 15.0) -> bool:
         """Cancel a job and wait until it is.
@@ -120,22 +136,36 @@ class TrainingQueue:
             time.sleep(_POLL_SECONDS / 2)
         return False
 
-    def _run(self) -> None:
+    def _run(self, takes_new_jobs: bool = True) -> None:
+        statuses = ("running", "queued") if takes_new_jobs else ("running",)
         while not self._stopping.is_set():
-            self._wake.clear()
-            waiting = self._jobs.with_status("running") or self._jobs.with_status(
-                "queued"
-            )
-            if not waiting:
+            job_id = self._take(statuses)
+            if job_id is None:
+                if not takes_new_jobs:
+                    return
                 self._files.delete_expired()
-                self._wake.wait(_IDLE_SECONDS)
                 continue
             try:
-                self._train(waiting[0])
+                self._train(job_id)
             except Exception as error:
                 # The thread must live on: other jobs wait.
                 logger.exception("A job could not be started")
-                self._fail(waiting[0], "server_error", type(error).__name__)
+                self._fail(job_id, "server_error", type(error).__name__)
+            finally:
+                with self._changed:
+                    self._taken.discard(job_id)
+
+    def _take(self, statuses: tuple[str, ...]) -> str | None:
+        """Give the job that comes next; `None`, after a while, if there is none."""
+        with self._changed:
+            for status in statuses:
+                for job_id in self._jobs.with_status(status):
+                    if job_id not in self._taken:
+                        self._taken.add(job_id)
+                        return job_id
+            if not self._stopping.is_set():
+                self._changed.wait(_IDLE_SECONDS)
+        return None
 
     def _train(self, job_id: str) -> None:
         if self._is_training(job_id):

@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import openai
 import psutil
@@ -28,10 +29,16 @@ from tests.integration_tests.local_server.conftest import (
 )
 from tests.unit_tests.builders.tiny_base import dialogues
 
+if TYPE_CHECKING:
+    from typing import Any
+
+
 _HELLO = [{"role": "user", "content": "Are you ready?"}]
 
 
-def _order(client, *, epochs=1, examples=None, **options):
+def _order(
+    client: Any, *, epochs: Any = 1, examples: Any = None, **options: Any
+) -> Any:
     file_id = upload(client, examples or dialogues())
     return client.fine_tuning.jobs.create(
         model="tiny",
@@ -41,7 +48,7 @@ def _order(client, *, epochs=1, examples=None, **options):
     )
 
 
-def _trainers(data_dir):
+def _trainers(data_dir: Any) -> Any:
     """Give the living trainers of this data directory; there may be others'."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
@@ -53,14 +60,14 @@ def _trainers(data_dir):
     return found
 
 
-def test_it_listens_on_this_machine_only_and_answers(tiny_server):
+def test_it_listens_on_this_machine_only_and_answers(tiny_server: Any) -> None:
     assert tiny_server.base_url.startswith("http://127.0.0.1:")
     assert tiny_server.is_running
     with client_of(tiny_server) as client:
         assert [model.id for model in client.models.list()] == ["tiny"]
 
 
-def test_it_starts_again_with_a_new_key(tiny_base, data_dir):
+def test_it_starts_again_with_a_new_key(tiny_base: Any, data_dir: Any) -> None:
     server = LocalServer(tiny_base, data_dir=data_dir)
     with server:
         first = server.api_key, server.base_url
@@ -70,7 +77,7 @@ def test_it_starts_again_with_a_new_key(tiny_base, data_dir):
         assert client.models.list().data
 
 
-def test_a_given_key_and_port_are_used(tiny_base, data_dir):
+def test_a_given_key_and_port_are_used(tiny_base: Any, data_dir: Any) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -83,7 +90,7 @@ def test_a_given_key_and_port_are_used(tiny_base, data_dir):
                 assert client.models.list().data
 
 
-def test_a_taken_port_is_an_error_that_names_it(tiny_base, data_dir):
+def test_a_taken_port_is_an_error_that_names_it(tiny_base: Any, data_dir: Any) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -93,8 +100,8 @@ def test_a_taken_port_is_an_error_that_names_it(tiny_base, data_dir):
 
 
 def test_a_second_server_on_the_same_directory_is_refused(
-    tiny_server, tiny_base, data_dir
-):
+    tiny_server: Any, tiny_base: Any, data_dir: Any
+) -> None:
     second = LocalServer(tiny_base, data_dir=data_dir)
     with pytest.raises(LocalServerError, match="Another local server"):
         second.start()
@@ -102,7 +109,7 @@ def test_a_second_server_on_the_same_directory_is_refused(
     assert tiny_server.is_running
 
 
-def test_a_damaged_gguf_file_is_an_error_that_names_it(tmp_path):
+def test_a_damaged_gguf_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     file = tmp_path / "model.gguf"
     file.write_bytes(b"no model at all")
     with pytest.raises(LocalServerError, match=r"model\.gguf"):
@@ -111,22 +118,24 @@ def test_a_damaged_gguf_file_is_an_error_that_names_it(tmp_path):
 
 
 def test_a_start_that_takes_too_long_is_an_error_and_leaves_no_process(
-    tiny_base, data_dir
-):
+    tiny_base: Any, data_dir: Any
+) -> None:
     server = LocalServer(tiny_base, data_dir=data_dir, startup_timeout=0.001)
     with pytest.raises(LocalServerError, match="startup_timeout"):
         server.start()
     assert not server.is_running
 
 
-def test_no_secret_is_in_the_arguments_of_a_process(tiny_server):
+def test_no_secret_is_in_the_arguments_of_a_process(tiny_server: Any) -> None:
     mine = psutil.Process().children(recursive=True)
     words = [word for process in mine for word in process.cmdline()]
     assert words
     assert not any(tiny_server.api_key in word for word in words)
 
 
-def test_it_ends_when_its_starter_is_killed(tiny_base, data_dir, tmp_path):
+def test_it_ends_when_its_starter_is_killed(
+    tiny_base: Any, data_dir: Any, tmp_path: Path
+) -> None:
     script = tmp_path / "starter.py"
     script.write_text(
         "import sys, time\n"
@@ -145,7 +154,9 @@ def test_it_ends_when_its_starter_is_killed(tiny_base, data_dir, tmp_path):
     assert not server.is_running()
 
 
-def test_a_job_runs_in_a_process_and_its_model_outlives_the_server(tiny_base, data_dir):
+def test_a_job_runs_in_a_process_and_its_model_outlives_the_server(
+    tiny_base: Any, data_dir: Any
+) -> None:
     server = LocalServer(tiny_base, data_dir=data_dir, threads=1)
     with server, client_of(server) as client:
         job = wait_for(client, _order(client, suffix="kept").id)
@@ -160,7 +171,9 @@ def test_a_job_runs_in_a_process_and_its_model_outlives_the_server(tiny_base, da
         assert client.fine_tuning.jobs.retrieve(job.id).status == "succeeded"
 
 
-def test_a_running_job_is_cancelled_within_seconds(tiny_server, data_dir):
+def test_a_running_job_is_cancelled_within_seconds(
+    tiny_server: Any, data_dir: Any
+) -> None:
     with client_of(tiny_server) as client:
         job = _order(client, epochs=50)
         wait_for_step(client, job.id, 3)
@@ -175,7 +188,9 @@ def test_a_running_job_is_cancelled_within_seconds(tiny_server, data_dir):
         assert wait_for(client, _order(client).id).status == "succeeded"
 
 
-def test_jobs_are_trained_one_after_another_in_their_order(tiny_server, data_dir):
+def test_jobs_are_trained_one_after_another_in_their_order(
+    tiny_server: Any, data_dir: Any
+) -> None:
     with client_of(tiny_server) as client:
         first, second = _order(client), _order(client)
         while True:
@@ -189,9 +204,24 @@ def test_jobs_are_trained_one_after_another_in_their_order(tiny_server, data_dir
         assert wait_for(client, second.id).status == "succeeded"
 
 
+def test_two_jobs_train_at_once_where_two_may(tiny_base, data_dir):
+    server = LocalServer(tiny_base, data_dir=data_dir, threads=1, max_training_jobs=2)
+    with server, client_of(server) as client:
+        jobs = [_order(client, epochs=40) for _ in range(3)]
+        for job in jobs[:2]:
+            wait_for_step(client, job.id, 2)
+        assert len(_trainers(data_dir)) == 2
+        assert client.fine_tuning.jobs.retrieve(jobs[2].id).status == "queued"
+        client.fine_tuning.jobs.cancel(jobs[0].id)
+        wait_for(client, jobs[2].id, "running")
+        assert client.fine_tuning.jobs.cancel(jobs[2].id).status == "cancelled"
+        assert client.fine_tuning.jobs.retrieve(jobs[1].id).status == "running"
+    assert not _trainers(data_dir)
+
+
 def test_a_stopped_server_ends_its_trainer_and_the_job_goes_on_with_the_next(
-    tiny_base, data_dir
-):
+    tiny_base: Any, data_dir: Any
+) -> None:
     server = LocalServer(tiny_base, data_dir=data_dir, threads=1)
     with server, client_of(server) as client:
         job = _order(client, epochs=20)
@@ -206,7 +236,9 @@ def test_a_stopped_server_ends_its_trainer_and_the_job_goes_on_with_the_next(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
-def test_a_killed_servers_trainer_goes_on_and_is_found_again(tiny_base, data_dir):
+def test_a_killed_servers_trainer_goes_on_and_is_found_again(
+    tiny_base: Any, data_dir: Any
+) -> None:
     server = LocalServer(tiny_base, data_dir=data_dir, threads=1)
     with server, client_of(server) as client:
         job = _order(client, epochs=30)
@@ -228,7 +260,9 @@ def test_a_killed_servers_trainer_goes_on_and_is_found_again(tiny_base, data_dir
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
-def test_a_trainer_that_was_found_again_can_be_cancelled(tiny_base, data_dir):
+def test_a_trainer_that_was_found_again_can_be_cancelled(
+    tiny_base: Any, data_dir: Any
+) -> None:
     server = LocalServer(tiny_base, data_dir=data_dir, threads=1)
     with server, client_of(server) as client:
         job = _order(client, epochs=50)
@@ -240,7 +274,9 @@ def test_a_trainer_that_was_found_again_can_be_cancelled(tiny_base, data_dir):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
-def test_a_killed_trainer_is_a_failed_job_with_a_reason(tiny_server, data_dir):
+def test_a_killed_trainer_is_a_failed_job_with_a_reason(
+    tiny_server: Any, data_dir: Any
+) -> None:
     with client_of(tiny_server) as client:
         job = _order(client, epochs=50)
         wait_for_step(client, job.id, 2)
@@ -251,7 +287,9 @@ def test_a_killed_trainer_is_a_failed_job_with_a_reason(tiny_server, data_dir):
         assert "memory" in job.error.message
 
 
-def test_a_file_deleted_before_its_turn_fails_the_job_with_a_reason(tiny_server):
+def test_a_file_deleted_before_its_turn_fails_the_job_with_a_reason(
+    tiny_server: Any,
+) -> None:
     with client_of(tiny_server) as client:
         first = _order(client, epochs=20)
         job = _order(client)
@@ -264,8 +302,8 @@ def test_a_file_deleted_before_its_turn_fails_the_job_with_a_reason(tiny_server)
 
 
 def test_deleted_means_that_no_marked_text_and_no_weights_are_left(
-    tiny_server, data_dir
-):
+    tiny_server: Any, data_dir: Any
+) -> None:
     with client_of(tiny_server) as client:
         examples = dialogues(mark="MARKEDWORDS")
         job = wait_for(client, _order(client, epochs=2, examples=examples).id)
@@ -281,8 +319,8 @@ def test_deleted_means_that_no_marked_text_and_no_weights_are_left(
 
 
 def test_neither_server_nor_trainer_opens_a_connection(
-    tiny_base, data_dir, tmp_path, monkeypatch
-):
+    tiny_base: Any, data_dir: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each process notes and refuses what would leave the machine."""
     spy = tmp_path / "spy"
     spy.mkdir()
@@ -311,7 +349,7 @@ def test_neither_server_nor_trainer_opens_a_connection(
     assert not (spy / "attempt").exists()
 
 
-def test_a_client_that_leaves_ends_its_answer(tiny_server):
+def test_a_client_that_leaves_ends_its_answer(tiny_server: Any) -> None:
     """An answer of 400 tokens that nobody reads must not hold up the next."""
     options = {"model": "tiny", "messages": _HELLO, "seed": 3}
     with client_of(tiny_server) as client:
@@ -329,10 +367,10 @@ def test_a_client_that_leaves_ends_its_answer(tiny_server):
         assert server.cpu_times().user - busy < 0.5
 
 
-def test_chats_of_several_clients_are_all_answered(tiny_server):
+def test_chats_of_several_clients_are_all_answered(tiny_server: Any) -> None:
     answers = []
 
-    def ask():
+    def ask() -> Any:
         with client_of(tiny_server) as client:
             answer = client.chat.completions.create(
                 model="tiny", messages=_HELLO, max_tokens=30
@@ -347,7 +385,7 @@ def test_chats_of_several_clients_are_all_answered(tiny_server):
     assert len(answers) == 8
 
 
-def test_a_stream_arrives_while_it_is_written(tiny_server):
+def test_a_stream_arrives_while_it_is_written(tiny_server: Any) -> None:
     with client_of(tiny_server) as client:
         options = {"model": "tiny", "messages": _HELLO, "max_tokens": 400, "seed": 3}
         client.chat.completions.create(**{**options, "max_tokens": 1})
@@ -359,7 +397,7 @@ def test_a_stream_arrives_while_it_is_written(tiny_server):
         assert first < (time.monotonic() - started) / 2
 
 
-def test_a_chat_with_a_wrong_key_is_refused(tiny_server):
+def test_a_chat_with_a_wrong_key_is_refused(tiny_server: Any) -> None:
     with (
         openai.OpenAI(base_url=tiny_server.base_url, api_key="wrong") as client,
         pytest.raises(openai.AuthenticationError),
@@ -369,7 +407,9 @@ def test_a_chat_with_a_wrong_key_is_refused(tiny_server):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_a_server_in_the_foreground_ends_in_order(tiny_base, data_dir, tmp_path, end):
+def test_a_server_in_the_foreground_ends_in_order(
+    tiny_base: Any, data_dir: Any, tmp_path: Path, end: Any
+) -> None:
     script = tmp_path / "serve.py"
     script.write_text(
         "import dataclasses, json, sys\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +19,10 @@ from langchain_chatexports.local_server.hyperparameters import (
 from langchain_chatexports.local_server.processes import child_environment
 from langchain_chatexports.local_server.tuned_models import tuned_model_name
 
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
 
 @pytest.mark.parametrize(
     ("change", "words"),
@@ -25,23 +30,29 @@ from langchain_chatexports.local_server.tuned_models import tuned_model_name
         ({"port": -1}, "port"),
         ({"port": 65536}, "port"),
         ({"threads": 0}, "threads"),
+        ({"max_training_jobs": 0}, "max_training_jobs"),
+        ({"max_training_jobs": 65}, "max_training_jobs"),
         ({"api_key": "two words"}, "api_key"),
         ({"api_key": ""}, "api_key"),
         ({"aliases": {"a b": "tiny"}}, "alias"),
         ({"aliases": {"gpt": "other"}}, "gpt=tiny"),
     ],
 )
-def test_settings_out_of_range_are_refused(tiny_base, tmp_path, change, words):
+def test_settings_out_of_range_are_refused(
+    tiny_base: Path, tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
     with pytest.raises(LocalServerError, match=words):
         LocalServer(tiny_base, data_dir=tmp_path, **change)
 
 
-def test_a_missing_base_is_refused_before_anything_starts(tmp_path):
+def test_a_missing_base_is_refused_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(LocalServerError, match="not found"):
         LocalServer(tmp_path / "none", data_dir=tmp_path)
 
 
-def test_a_server_that_does_not_run_has_no_address(tiny_base, tmp_path):
+def test_a_server_that_does_not_run_has_no_address(
+    tiny_base: Path, tmp_path: Path
+) -> None:
     described = LocalServer(tiny_base, data_dir=tmp_path / "new")
     assert described.base_model == "tiny"
     assert not described.is_running
@@ -51,7 +62,7 @@ def test_a_server_that_does_not_run_has_no_address(tiny_base, tmp_path):
     described.stop()
 
 
-def test_the_key_is_long_and_not_in_the_repr(tiny_base, tmp_path):
+def test_the_key_is_long_and_not_in_the_repr(tiny_base: Path, tmp_path: Path) -> None:
     described = LocalServer(tiny_base, data_dir=tmp_path)
     assert len(described.api_key) >= 24
     assert described.api_key not in repr(described)
@@ -59,28 +70,30 @@ def test_the_key_is_long_and_not_in_the_repr(tiny_base, tmp_path):
     assert described.api_key not in repr(settings)
 
 
-def test_settings_survive_their_way_to_the_child():
+def test_settings_survive_their_way_to_the_child() -> None:
     settings = ServerSettings(base="x/y", port=5, aliases={"a": "y"}, threads=2)
     assert ServerSettings.from_json(settings.to_json()) == settings
 
 
-def test_a_relative_base_is_made_absolute(tiny_base, monkeypatch):
+def test_a_relative_base_is_made_absolute(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tiny_base.parent)
     settings = ServerSettings(base="tiny").with_absolute_base()
     assert settings.base == str(tiny_base)
 
 
-def test_a_hub_id_stays_as_it_is():
+def test_a_hub_id_stays_as_it_is() -> None:
     assert ServerSettings(base="a/b").with_absolute_base().base == "a/b"
 
 
-def test_a_missing_package_names_the_extra(monkeypatch):
+def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match="local"):
         opening.check_extra()
 
 
-def test_a_trainer_gets_no_keys_and_no_network(monkeypatch):
+def test_a_trainer_gets_no_keys_and_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     monkeypatch.setenv("HF_TOKEN", "hf-secret")
     environment = child_environment(threads=1, offline=True)
@@ -89,7 +102,7 @@ def test_a_trainer_gets_no_keys_and_no_network(monkeypatch):
     assert environment["OMP_WAIT_POLICY"] == "PASSIVE"
 
 
-def test_importing_the_room_imports_nothing_heavy():
+def test_importing_the_room_imports_nothing_heavy() -> None:
     heavy = "torch transformers fastapi starlette uvicorn platformdirs openai pydantic"
     script = (
         "import sys; before = set(sys.modules)\n"
@@ -104,7 +117,7 @@ def test_importing_the_room_imports_nothing_heavy():
     assert finished.stdout.split("\n")[:2] == ["[]", "[]"]
 
 
-def test_every_public_name_of_the_room_is_there():
+def test_every_public_name_of_the_room_is_there() -> None:
     assert dir(package) == sorted(package.__all__)
     assert all(getattr(package, name) is not None for name in package.__all__)
     with pytest.raises(AttributeError):
@@ -114,21 +127,21 @@ def test_every_public_name_of_the_room_is_there():
 @pytest.mark.parametrize(
     ("examples", "epochs"), [(10, 3), (20, 3), (21, 2), (1000, 2), (1001, 1)]
 )
-def test_epochs_depend_on_the_size_of_the_data(examples, epochs):
+def test_epochs_depend_on_the_size_of_the_data(examples: int, epochs: int) -> None:
     assert resolve_hyperparameters({}, examples=examples).n_epochs == epochs
 
 
-def test_what_the_client_asks_for_comes_first():
+def test_what_the_client_asks_for_comes_first() -> None:
     asked = {"n_epochs": 7, "batch_size": "auto", "learning_rate_multiplier": 0.5}
     found = resolve_hyperparameters(asked, examples=50, device="cuda")
     assert found == Hyperparameters(7, 4, 0.5)
 
 
-def test_a_batch_is_not_larger_than_the_data():
+def test_a_batch_is_not_larger_than_the_data() -> None:
     assert resolve_hyperparameters({"batch_size": 64}, examples=10).batch_size == 10
 
 
-def test_steps_count_the_last_smaller_batch():
+def test_steps_count_the_last_smaller_batch() -> None:
     assert Hyperparameters(2, 4, 1.0).steps(10) == 6
 
 
@@ -141,7 +154,9 @@ def test_steps_count_the_last_smaller_batch():
         (8_000_000_000, 30, 1e-4),
     ],
 )
-def test_larger_models_and_longer_trainings_learn_more_slowly(parameters, steps, rate):
+def test_larger_models_and_longer_trainings_learn_more_slowly(
+    parameters: int, steps: int, rate: float
+) -> None:
     numbers = Hyperparameters(1, 1, 2.0)
     found = learning_rate(numbers, parameters=parameters, steps=steps)
     assert found == pytest.approx(2 * rate)
@@ -158,5 +173,5 @@ def test_larger_models_and_longer_trainings_learn_more_slowly(parameters, steps,
         ("x" * 64, "x" * 64),
     ],
 )
-def test_any_suffix_becomes_a_part_of_a_name(suffix, part):
+def test_any_suffix_becomes_a_part_of_a_name(suffix: str | None, part: str) -> None:
     assert tuned_model_name("m", suffix, "0" * 12) == f"ft:m:local:{part}:{'0' * 12}"

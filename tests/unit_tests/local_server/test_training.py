@@ -269,7 +269,7 @@ def copied(trained, make_service, tmp_path):
 
 def _recovered(service, job_id):
     queue = service.queue
-    queue._run = lambda: None
+    queue._run = lambda _: None
     TrainingQueue.start(queue)
     queue.stop()
     return service.jobs.get(job_id)

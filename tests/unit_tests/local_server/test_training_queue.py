@@ -1,0 +1,160 @@
+"""How many jobs train at once, and in which order."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from langchain_chatexports.local_server.files import FileStore
+from langchain_chatexports.local_server.jobs import JobStore
+from langchain_chatexports.local_server.locks import ProcessLock
+from langchain_chatexports.local_server.storage import DataDirectory
+from langchain_chatexports.local_server.training_queue import TrainingQueue
+from langchain_chatexports.local_server.tuned_models import ModelStore, new_model_id
+
+
+class _Trainings:
+    """Stands for the trainers: notes which jobs are at work until they are let go."""
+
+    def __init__(self, root, *, at_once):
+        data = DataDirectory(root)
+        data.prepare()
+        self.jobs = JobStore(data)
+        models = ModelStore(data, base_model="tiny", signature="")
+        self.queue = TrainingQueue(
+            self.jobs,
+            FileStore(data),
+            models,
+            base_directory=root,
+            threads=5,
+            at_once=at_once,
+        )
+        self.queue._train = self._train
+        self.begun = []
+        self.most_at_once = 0
+        self._at_work = 0
+        self._lock = threading.Lock()
+        self.let_go = threading.Event()
+
+    def order(self):
+        private = {"model": {"id": new_model_id()}}
+        job = self.jobs.create({"metadata": {}}, private=private, events=[])
+        self.queue.wake()
+        return job["id"]
+
+    def _train(self, job_id):
+        with self._lock:
+            self.begun.append(job_id)
+            self._at_work += 1
+            self.most_at_once = max(self.most_at_once, self._at_work)
+        while not (self.let_go.is_set() or self.queue._stopping.is_set()):
+            time.sleep(0.001)
+        with self._lock:
+            self._at_work -= 1
+        self.jobs.update(job_id, only_from=("queued", "running"), status="succeeded")
+
+
+@pytest.fixture
+def trainings(tmp_path):
+    made = []
+
+    def make(at_once):
+        made.append(_Trainings(tmp_path / "data", at_once=at_once))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.queue.stop()
+
+
+def _wait(condition):
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_so_many_jobs_train_at_once_and_no_more(trainings, at_once):
+    made = trainings(at_once)
+    made.queue.start()
+    ordered = [made.order() for _ in range(5)]
+    _wait(lambda: len(made.begun) == at_once)
+    time.sleep(0.05)
+    assert sorted(made.begun) == sorted(ordered[:at_once])
+    made.let_go.set()
+    _wait(lambda: not made.jobs.with_status("queued"))
+    assert made.most_at_once <= at_once
+    assert sorted(made.begun) == sorted(ordered)
+
+
+def test_one_trainer_takes_the_jobs_in_their_order(trainings):
+    made = trainings(1)
+    ordered = [made.order() for _ in range(5)]
+    made.let_go.set()
+    made.queue.start()
+    _wait(lambda: len(made.begun) == 5)
+    assert made.begun == ordered
+
+
+def test_a_waiting_queue_takes_a_new_job_at_once(trainings):
+    made = trainings(2)
+    made.queue.start()
+    time.sleep(0.05)
+    started = time.monotonic()
+    made.order()
+    _wait(lambda: made.begun)
+    assert time.monotonic() - started < 1
+
+
+def test_trainers_share_the_threads(trainings):
+    assert trainings(1).queue._threads == 5
+    assert trainings(2).queue._threads == 2
+    assert trainings(8).queue._threads == 1
+
+
+def test_trainers_that_were_left_alone_are_all_watched_and_take_no_new_place(trainings):
+    made = trainings(1)
+    left = [made.order() for _ in range(3)]
+    waiting = made.order()
+    locks = [ProcessLock(made.jobs.folder(job) / "trainer.lock") for job in left]
+    for job_id, lock in zip(left, locks, strict=True):
+        made.jobs.update(job_id, only_from=("queued",), status="running")
+        assert lock.acquire()
+    made.queue.start()
+    _wait(lambda: len(made.begun) == 3)
+    time.sleep(0.05)
+    assert sorted(made.begun) == sorted(left)
+    made.let_go.set()
+    _wait(lambda: waiting in made.begun)
+    for lock in locks:
+        lock.release()
+
+
+def test_a_job_that_cannot_be_started_fails_and_the_next_is_taken(trainings):
+    made = trainings(1)
+    good = made.queue._train
+
+    def train(job_id):
+        if job_id == broken:
+            msg = "no such thing"
+            raise OSError(msg)
+        good(job_id)
+
+    made.queue._train = train
+    made.let_go.set()
+    broken, fine = made.order(), made.order()
+    made.queue.start()
+    _wait(lambda: made.jobs.get(fine)["status"] == "succeeded")
+    assert made.jobs.get(broken)["error"]["code"] == "server_error"
+
+
+def test_a_stopped_queue_ends_its_threads(trainings):
+    made = trainings(3)
+    made.queue.start()
+    made.order()
+    _wait(lambda: made.begun)
+    made.queue.stop()
+    assert not [t for t in threading.enumerate() if t.name.startswith("training-queue")]
