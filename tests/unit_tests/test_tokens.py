@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,35 +12,40 @@ from langchain_chatexports import tokens
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.tokens import has_encoding, token_counter, tokens_by_bytes
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Any
+
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     tokens._encoding_counter.cache_clear()
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
     yield tmp_path
     tokens._encoding_counter.cache_clear()
 
 
-def test_bytes_take_lone_surrogates():
+def test_bytes_take_lone_surrogates() -> None:
     assert token_counter("bytes")("\ud83d") == 1
 
 
-def test_bytes_are_an_upper_bound_of_an_emoji():
+def test_bytes_are_an_upper_bound_of_an_emoji() -> None:
     assert token_counter("bytes")("👍🏽") >= 2
 
 
-def test_an_unknown_name_is_an_error():
+def test_an_unknown_name_is_an_error() -> None:
     with pytest.raises(ValueError, match="words"):
         token_counter("words")
 
 
-def test_a_missing_file_is_not_downloaded():
+def test_a_missing_file_is_not_downloaded() -> None:
     assert not has_encoding("o200k_base")
     with pytest.raises(ChatExportError, match="nothing is downloaded"):
         token_counter("o200k_base")
 
 
-def test_a_damaged_file_is_neither_used_nor_deleted(cache):
+def test_a_damaged_file_is_neither_used_nor_deleted(cache: Path) -> None:
     file = cache / tokens._FILES["o200k_base"][0]
     file.write_bytes(b"cut off")
     with pytest.raises(ChatExportError):
@@ -47,18 +53,24 @@ def test_a_damaged_file_is_neither_used_nor_deleted(cache):
     assert file.read_bytes() == b"cut off"
 
 
-def test_an_empty_cache_setting_means_that_tiktoken_would_download(monkeypatch):
+def test_an_empty_cache_setting_means_that_tiktoken_would_download(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", "")
     assert not has_encoding("o200k_base")
 
 
-def test_the_older_name_of_the_cache_setting_counts(tmp_path, monkeypatch):
+def test_the_older_name_of_the_cache_setting_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("TIKTOKEN_CACHE_DIR")
     monkeypatch.setenv("DATA_GYM_CACHE_DIR", str(tmp_path / "older"))
     assert tokens._cache_folder() == tmp_path / "older"
 
 
-def test_without_tiktoken_there_is_no_encoding(cache, monkeypatch):
+def test_without_tiktoken_there_is_no_encoding(
+    cache: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = b"as good as whole"
     name = tokens._FILES["o200k_base"][0]
     digest = hashlib.sha256(data).hexdigest()
@@ -69,12 +81,12 @@ def test_without_tiktoken_there_is_no_encoding(cache, monkeypatch):
     assert not has_encoding("o200k_base")
 
 
-def test_a_text_has_four_bytes_a_token_rounded_up():
+def test_a_text_has_four_bytes_a_token_rounded_up() -> None:
     assert [tokens_by_bytes("x" * n) for n in (0, 1, 4, 5)] == [0, 1, 1, 2]
     assert tokens_by_bytes("é" * 4) == 2
 
 
-def test_file_names_are_those_of_tiktoken():
+def test_file_names_are_those_of_tiktoken() -> None:
     for name, (file_name, _) in tokens._FILES.items():
         url = f"https://openaipublic.blob.core.windows.net/encodings/{name}.tiktoken"
         assert (

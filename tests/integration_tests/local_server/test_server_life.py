@@ -204,7 +204,7 @@ def test_jobs_are_trained_one_after_another_in_their_order(
         assert wait_for(client, second.id).status == "succeeded"
 
 
-def test_two_jobs_train_at_once_where_two_may(tiny_base, data_dir):
+def test_two_jobs_train_at_once_where_two_may(tiny_base: Any, data_dir: Any) -> None:
     server = LocalServer(tiny_base, data_dir=data_dir, threads=1, max_training_jobs=2)
     with server, client_of(server) as client:
         jobs = [_order(client, epochs=40) for _ in range(3)]

@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 import warnings
+from typing import TYPE_CHECKING
 
 import openai
 import pytest
@@ -26,10 +27,22 @@ from langchain_chatexports.local_server.training_queue import TrainingQueue
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 from tests.unit_tests.local_server.conftest import asking, openai_client, wait_for
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from typing import Any
+
+    from openai import OpenAI
+    from openai.types.fine_tuning.fine_tuning_job import FineTuningJob
+    from openai.types.fine_tuning.fine_tuning_job_event import FineTuningJobEvent
+
+    from langchain_chatexports.local_server.service import LocalService
+
+
 _HELLO = [{"role": "user", "content": "Are you ready?"}]
 
 
-def _train_here(order):
+def _train_here(order: TrainingOrder) -> None:
     """Train in this process: the same code as the trainer's, without its start."""
     before = os.umask(0o077)
     try:
@@ -42,12 +55,14 @@ def _train_here(order):
 
 
 @pytest.fixture(scope="module")
-def trained(make_service, tmp_path_factory):
+def trained(
+    make_service: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[LocalService, OpenAI, FineTuningJob, Path]]:
     """A service with one finished job: (service, client, job, root)."""
     root = tmp_path_factory.mktemp("trained") / "data"
     service = make_service(root)
 
-    def train_here(job_id):
+    def train_here(job_id: str) -> None:
         queue = service.queue
         queue._jobs.update(job_id, only_from=("queued",), status="running")
         (service.jobs.folder(job_id) / "work").mkdir()
@@ -74,55 +89,67 @@ def trained(make_service, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def events(trained):
+def events(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> list[FineTuningJobEvent]:
     _, client, job, _ = trained
     return list(client.fine_tuning.jobs.list_events(job.id))[::-1]
 
 
-def _ask(client, model, **options):
+def _ask(client: OpenAI, model: str, **options: Any) -> str | None:
     answer = client.chat.completions.create(
         model=model, messages=_HELLO, max_tokens=16, temperature=0, **options
     )
     return answer.choices[0].message.content
 
 
-def test_the_model_is_named_after_base_and_suffix(trained):
+def test_the_model_is_named_after_base_and_suffix(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
     *_, job, _ = trained
     prefix, _, last = job.fine_tuned_model.rpartition(":")
     assert prefix == "ft:tiny:local:hare-co"
     assert len(last) == 12
 
 
-def test_a_finished_job_says_when_and_how_much(trained):
+def test_a_finished_job_says_when_and_how_much(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
     *_, job, _ = trained
     assert job.trained_tokens > 0
     assert job.created_at <= job.finished_at <= time.time()
 
 
-def test_there_is_one_metrics_event_a_step(events):
+def test_there_is_one_metrics_event_a_step(events: list[FineTuningJobEvent]) -> None:
     metrics = [event.data for event in events if event.type == "metrics"]
     assert [data["step"] for data in metrics] == list(range(1, 21))
     assert {data["total_steps"] for data in metrics} == {20}
     assert all(data["train_loss"] > 0 for data in metrics)
 
 
-def test_the_last_step_of_an_epoch_has_the_validation_loss(events):
+def test_the_last_step_of_an_epoch_has_the_validation_loss(
+    events: list[FineTuningJobEvent],
+) -> None:
     with_loss = [e.data["step"] for e in events if "valid_loss" in (e.data or {})]
     assert with_loss == [10, 20]
 
 
-def test_training_lowers_the_loss(events):
+def test_training_lowers_the_loss(events: list[FineTuningJobEvent]) -> None:
     losses = [e.data["train_loss"] for e in events if e.type == "metrics"]
     assert sum(losses[-3:]) < sum(losses[:3])
 
 
-def test_the_tuned_model_is_listed_and_answers(trained):
+def test_the_tuned_model_is_listed_and_answers(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
     _, client, job, _ = trained
     assert [m.id for m in client.models.list()] == ["tiny", job.fine_tuned_model]
     assert _ask(client, job.fine_tuned_model) != _ask(client, "tiny")
 
 
-def test_the_base_answers_as_before_between_adapters(trained):
+def test_the_base_answers_as_before_between_adapters(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
     _, client, job, _ = trained
     first = _ask(client, "tiny")
     _ask(client, job.fine_tuned_model)
@@ -130,7 +157,9 @@ def test_the_base_answers_as_before_between_adapters(trained):
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_the_served_adapter_is_the_one_that_was_trained(trained, tiny_base):
+def test_the_served_adapter_is_the_one_that_was_trained(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path], tiny_base: Path
+) -> None:
     """The scores equal those of PEFT's own loading of the same folder."""
     import torch
     from peft import PeftModel
@@ -151,7 +180,9 @@ def test_the_served_adapter_is_the_one_that_was_trained(trained, tiny_base):
         torch.testing.assert_close(served, expected.float())
 
 
-def test_a_checkpoint_of_each_epoch_is_a_model(trained):
+def test_a_checkpoint_of_each_epoch_is_a_model(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
     _, client, job, _ = trained
     found = list(client.fine_tuning.jobs.checkpoints.list(job.id))
     assert [c.step_number for c in found] == [20, 10]
@@ -162,13 +193,17 @@ def test_a_checkpoint_of_each_epoch_is_a_model(trained):
     assert client.models.retrieve(names[1]).id == names[1]
 
 
-def test_a_checkpoint_that_is_not_there_is_a_404(trained):
+def test_a_checkpoint_that_is_not_there_is_a_404(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
     _, client, job, _ = trained
     with pytest.raises(openai.NotFoundError):
         _ask(client, f"{job.fine_tuned_model}:ckpt-step-11")
 
 
-def test_a_tuned_model_cannot_be_tuned_again(trained):
+def test_a_tuned_model_cannot_be_tuned_again(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
     _, client, job, _ = trained
     with pytest.raises(openai.BadRequestError, match="tiny"):
         client.fine_tuning.jobs.create(
@@ -176,20 +211,26 @@ def test_a_tuned_model_cannot_be_tuned_again(trained):
         )
 
 
-def test_everything_is_private_and_nothing_is_a_pickle(trained):
+def test_everything_is_private_and_nothing_is_a_pickle(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
     *_, root = trained
     for path in [root, *root.rglob("*")]:
         assert path.stat().st_mode & 0o077 == 0, path
         assert path.suffix not in {".bin", ".pt", ".pth", ".pkl"}
 
 
-def test_the_text_is_in_the_uploads_only(trained):
+def test_the_text_is_in_the_uploads_only(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
     *_, root = trained
     marked = [p for p in root.rglob("*") if p.is_file() and b"MARKED" in p.read_bytes()]
     assert {path.name for path in marked} == {"content.jsonl"}
 
 
-def test_kept_models_are_listed_without_a_server(trained, tiny_base):
+def test_kept_models_are_listed_without_a_server(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path], tiny_base: Path
+) -> None:
     *_, job, root = trained
     (kept,) = list_models(root)
     assert kept.name == job.fine_tuned_model
@@ -200,8 +241,10 @@ def test_kept_models_are_listed_without_a_server(trained, tiny_base):
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_an_exported_model_needs_no_adapter_and_speaks_the_same(
-    trained, tiny_base, tmp_path
-):
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+    tiny_base: Path,
+    tmp_path: Path,
+) -> None:
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
@@ -220,7 +263,9 @@ def test_an_exported_model_needs_no_adapter_and_speaks_the_same(
         )
 
 
-def test_an_export_over_something_or_of_nothing_is_refused(trained, tmp_path):
+def test_an_export_over_something_or_of_nothing_is_refused(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path], tmp_path: Path
+) -> None:
     *_, job, root = trained
     with pytest.raises(LocalServerError, match="exists"):
         export_model(job.fine_tuned_model, tmp_path, data_dir=root)
@@ -228,7 +273,10 @@ def test_an_export_over_something_or_of_nothing_is_refused(trained, tmp_path):
         export_model("ft:x", tmp_path / "new", data_dir=root)
 
 
-def test_a_model_of_another_base_is_neither_listed_nor_served(trained, make_service):
+def test_a_model_of_another_base_is_neither_listed_nor_served(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+    make_service: Callable[..., Any],
+) -> None:
     _, _, job, root = trained
     other = make_service(root, base_model="other")
     assert other.models.newest_first() == []
@@ -236,7 +284,11 @@ def test_a_model_of_another_base_is_neither_listed_nor_served(trained, make_serv
         _ask(openai_client(http), job.fine_tuned_model)
 
 
-def test_a_deleted_model_is_gone_with_its_checkpoints(trained, make_service, tmp_path):
+def test_a_deleted_model_is_gone_with_its_checkpoints(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+    make_service: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
     *_, job, root = trained
     copy = tmp_path / "copy"
     shutil.copytree(root, copy)
@@ -257,7 +309,11 @@ def test_a_deleted_model_is_gone_with_its_checkpoints(trained, make_service, tmp
 
 
 @pytest.fixture
-def copied(trained, make_service, tmp_path):
+def copied(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+    make_service: Callable[..., Any],
+    tmp_path: Path,
+) -> tuple[LocalService, str]:
     """The trained directory, as a killed server may leave it: (service, job id)."""
     *_, job, root = trained
     shutil.copytree(root, tmp_path / "copy")
@@ -267,7 +323,7 @@ def copied(trained, make_service, tmp_path):
     return service, job.id
 
 
-def _recovered(service, job_id):
+def _recovered(service: LocalService, job_id: str) -> dict[str, Any]:
     queue = service.queue
     queue._run = lambda _: None
     TrainingQueue.start(queue)
@@ -275,7 +331,10 @@ def _recovered(service, job_id):
     return service.jobs.get(job_id)
 
 
-def test_a_job_whose_model_is_there_has_succeeded(copied, trained):
+def test_a_job_whose_model_is_there_has_succeeded(
+    copied: tuple[LocalService, str],
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
     *_, job, _ = trained
     service, job_id = copied
     found = _recovered(service, job_id)
@@ -284,7 +343,9 @@ def test_a_job_whose_model_is_there_has_succeeded(copied, trained):
     assert found["trained_tokens"] == job.trained_tokens
 
 
-def test_a_job_whose_trainer_is_gone_waits_again(copied):
+def test_a_job_whose_trainer_is_gone_waits_again(
+    copied: tuple[LocalService, str],
+) -> None:
     service, job_id = copied
     for folder in service.models._data.models.iterdir():
         shutil.rmtree(folder)
@@ -293,7 +354,9 @@ def test_a_job_whose_trainer_is_gone_waits_again(copied):
     assert (service.jobs.folder(job_id) / "work").exists()
 
 
-def test_a_job_that_said_why_it_failed_has_failed(copied):
+def test_a_job_that_said_why_it_failed_has_failed(
+    copied: tuple[LocalService, str],
+) -> None:
     service, job_id = copied
     for folder in service.models._data.models.iterdir():
         shutil.rmtree(folder)
@@ -306,7 +369,9 @@ def test_a_job_that_said_why_it_failed_has_failed(copied):
     assert found["error"]["code"] == "disk_full"
 
 
-def test_a_job_that_was_being_cancelled_is_cancelled(copied):
+def test_a_job_that_was_being_cancelled_is_cancelled(
+    copied: tuple[LocalService, str],
+) -> None:
     service, job_id = copied
     for folder in service.models._data.models.iterdir():
         shutil.rmtree(folder)
@@ -314,7 +379,7 @@ def test_a_job_that_was_being_cancelled_is_cancelled(copied):
     assert _recovered(service, job_id)["status"] == "cancelled"
 
 
-def test_a_half_written_model_is_no_model(copied):
+def test_a_half_written_model_is_no_model(copied: tuple[LocalService, str]) -> None:
     service, _ = copied
     (folder,) = service.models._data.models.iterdir()
     (folder / "adapter_model.safetensors").unlink()
@@ -322,7 +387,7 @@ def test_a_half_written_model_is_no_model(copied):
     assert service.models.newest_first() == []
 
 
-def _order_for(tmp_path, base, **changes):
+def _order_for(tmp_path: Path, base: Path, **changes: Any) -> TrainingOrder:
     (tmp_path / "job" / "work").mkdir(parents=True)
     file = tmp_path / "train.jsonl"
     file.write_bytes(as_jsonl(dialogues()))
@@ -345,7 +410,9 @@ def _order_for(tmp_path, base, **changes):
     return TrainingOrder(**{**settings, **changes})
 
 
-def test_batches_of_unequal_lengths_and_large_seeds_are_trained(tmp_path, tiny_base):
+def test_batches_of_unequal_lengths_and_large_seeds_are_trained(
+    tmp_path: Path, tiny_base: Path
+) -> None:
     _train_here(_order_for(tmp_path, tiny_base))
     assert (tmp_path / "model" / "adapter_model.safetensors").exists()
     assert not list((tmp_path / "job" / "work").glob("model*"))
@@ -354,14 +421,14 @@ def test_batches_of_unequal_lengths_and_large_seeds_are_trained(tmp_path, tiny_b
 class _Adapter:
     """Writes a file where PEFT would write an adapter."""
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         self.name = name
 
-    def save_pretrained(self, folder, **_):
+    def save_pretrained(self, folder: Path, **_: Any) -> None:
         (folder / "adapter_model.safetensors").write_text(self.name)
 
 
-def _kept(tmp_path, losses, **options):
+def _kept(tmp_path: Path, losses: list[Any], **options: Any) -> Checkpoints:
     checkpoints = Checkpoints(tmp_path / "kept", **options)
     for number, loss in enumerate(losses, 1):
         metrics = {} if loss is None else {"full_valid_loss": loss}
@@ -379,7 +446,9 @@ def _kept(tmp_path, losses, **options):
         ([None, None], True, 2, [1, 2]),
     ],
 )
-def test_the_best_epoch_becomes_the_model(tmp_path, losses, by_validation, best, kept):
+def test_the_best_epoch_becomes_the_model(
+    tmp_path: Path, losses: list[Any], by_validation: bool, best: int, kept: list[int]
+) -> None:
     checkpoints = _kept(tmp_path, losses, by_validation=by_validation)
     published = checkpoints.publish(tmp_path / "model")
     assert [record["step"] for record in published] == kept
@@ -390,7 +459,7 @@ def test_the_best_epoch_becomes_the_model(tmp_path, losses, by_validation, best,
     assert others == {f"step-{number}" for number in kept if number != best}
 
 
-def test_publishing_twice_gives_the_same(tmp_path):
+def test_publishing_twice_gives_the_same(tmp_path: Path) -> None:
     checkpoints = _kept(tmp_path, [2.0, 1.0], by_validation=True)
     first = checkpoints.publish(tmp_path / "model")
     again = Checkpoints(tmp_path / "kept", by_validation=True)
@@ -398,7 +467,9 @@ def test_publishing_twice_gives_the_same(tmp_path):
     assert again.publish(tmp_path / "model") == first
 
 
-def test_a_validation_loss_that_rises_ends_the_training(tmp_path, tiny_base):
+def test_a_validation_loss_that_rises_ends_the_training(
+    tmp_path: Path, tiny_base: Path
+) -> None:
     """Held out is another voice: each step away from it is a step to the worse."""
     wild = {"n_epochs": 9, "batch_size": 1, "learning_rate_multiplier": 20.0}
     other = dialogues(2)

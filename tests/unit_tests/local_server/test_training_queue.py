@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,11 +15,15 @@ from langchain_chatexports.local_server.storage import DataDirectory
 from langchain_chatexports.local_server.training_queue import TrainingQueue
 from langchain_chatexports.local_server.tuned_models import ModelStore, new_model_id
 
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
 
 class _Trainings:
     """Stands for the trainers: notes which jobs are at work until they are let go."""
 
-    def __init__(self, root, *, at_once):
+    def __init__(self, root: Any, *, at_once: Any) -> None:
         data = DataDirectory(root)
         data.prepare()
         self.jobs = JobStore(data)
@@ -38,13 +43,13 @@ class _Trainings:
         self._lock = threading.Lock()
         self.let_go = threading.Event()
 
-    def order(self):
+    def order(self) -> Any:
         private = {"model": {"id": new_model_id()}}
         job = self.jobs.create({"metadata": {}}, private=private, events=[])
         self.queue.wake()
         return job["id"]
 
-    def _train(self, job_id):
+    def _train(self, job_id: Any) -> Any:
         with self._lock:
             self.begun.append(job_id)
             self._at_work += 1
@@ -57,10 +62,10 @@ class _Trainings:
 
 
 @pytest.fixture
-def trainings(tmp_path):
+def trainings(tmp_path: Path) -> Any:
     made = []
 
-    def make(at_once):
+    def make(at_once: Any) -> Any:
         made.append(_Trainings(tmp_path / "data", at_once=at_once))
         return made[-1]
 
@@ -69,7 +74,7 @@ def trainings(tmp_path):
         each.queue.stop()
 
 
-def _wait(condition):
+def _wait(condition: Any) -> Any:
     deadline = time.monotonic() + 5
     while not condition():
         assert time.monotonic() < deadline
@@ -77,7 +82,7 @@ def _wait(condition):
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3])
-def test_so_many_jobs_train_at_once_and_no_more(trainings, at_once):
+def test_so_many_jobs_train_at_once_and_no_more(trainings: Any, at_once: Any) -> None:
     made = trainings(at_once)
     made.queue.start()
     ordered = [made.order() for _ in range(5)]
@@ -90,7 +95,7 @@ def test_so_many_jobs_train_at_once_and_no_more(trainings, at_once):
     assert sorted(made.begun) == sorted(ordered)
 
 
-def test_one_trainer_takes_the_jobs_in_their_order(trainings):
+def test_one_trainer_takes_the_jobs_in_their_order(trainings: Any) -> None:
     made = trainings(1)
     ordered = [made.order() for _ in range(5)]
     made.let_go.set()
@@ -99,7 +104,7 @@ def test_one_trainer_takes_the_jobs_in_their_order(trainings):
     assert made.begun == ordered
 
 
-def test_a_waiting_queue_takes_a_new_job_at_once(trainings):
+def test_a_waiting_queue_takes_a_new_job_at_once(trainings: Any) -> None:
     made = trainings(2)
     made.queue.start()
     time.sleep(0.05)
@@ -109,13 +114,15 @@ def test_a_waiting_queue_takes_a_new_job_at_once(trainings):
     assert time.monotonic() - started < 1
 
 
-def test_trainers_share_the_threads(trainings):
+def test_trainers_share_the_threads(trainings: Any) -> None:
     assert trainings(1).queue._threads == 5
     assert trainings(2).queue._threads == 2
     assert trainings(8).queue._threads == 1
 
 
-def test_trainers_that_were_left_alone_are_all_watched_and_take_no_new_place(trainings):
+def test_trainers_that_were_left_alone_are_all_watched_and_take_no_new_place(
+    trainings: Any,
+) -> None:
     made = trainings(1)
     left = [made.order() for _ in range(3)]
     waiting = made.order()
@@ -133,11 +140,13 @@ def test_trainers_that_were_left_alone_are_all_watched_and_take_no_new_place(tra
         lock.release()
 
 
-def test_a_job_that_cannot_be_started_fails_and_the_next_is_taken(trainings):
+def test_a_job_that_cannot_be_started_fails_and_the_next_is_taken(
+    trainings: Any,
+) -> None:
     made = trainings(1)
     good = made.queue._train
 
-    def train(job_id):
+    def train(job_id: Any) -> Any:
         if job_id == broken:
             msg = "no such thing"
             raise OSError(msg)
@@ -151,7 +160,7 @@ def test_a_job_that_cannot_be_started_fails_and_the_next_is_taken(trainings):
     assert made.jobs.get(broken)["error"]["code"] == "server_error"
 
 
-def test_a_stopped_queue_ends_its_threads(trainings):
+def test_a_stopped_queue_ends_its_threads(trainings: Any) -> None:
     made = trainings(3)
     made.queue.start()
     made.order()

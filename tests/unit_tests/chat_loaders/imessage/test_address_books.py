@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +12,11 @@ from langchain_chatexports import IMessageChatLoader
 from langchain_chatexports.chat_loaders.imessage.address_books import read_vcards
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 from tests.unit_tests.builders.chat_db import ChatDb
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
 
 HARE, TORTOISE = "+15550001111", "tortoise@pond.example"
 BOOK = "31bb7ba8914766d4ba40d6dfb6113c8b614be442"
@@ -39,7 +45,7 @@ END:VCARD\r
 """
 
 
-def write_chats(path):
+def write_chats(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with ChatDb(path) as db:
         db.chat(HARE).message("fast")
@@ -47,7 +53,7 @@ def write_chats(path):
     return path
 
 
-def write_mac_book(path):
+def write_mac_book(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(path)) as book:
         book.executescript(
@@ -66,7 +72,7 @@ def write_mac_book(path):
         )
 
 
-def write_phone_book(path):
+def write_phone_book(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(path)) as book:
         book.executescript(
@@ -80,7 +86,7 @@ def write_phone_book(path):
         )
 
 
-def senders(path, **options):
+def senders(path: Path, **options: Any) -> set[str] | None:
     return {
         message.additional_kwargs["sender"]
         for session in IMessageChatLoader(path, **options)
@@ -88,23 +94,23 @@ def senders(path, **options):
     }
 
 
-def test_without_contacts_senders_are_handles(tmp_path):
+def test_without_contacts_senders_are_handles(tmp_path: Path) -> None:
     assert senders(write_chats(tmp_path / "chat.db")) == {HARE, TORTOISE}
 
 
-def test_mapping_names_senders(tmp_path):
+def test_mapping_names_senders(tmp_path: Path) -> None:
     path = write_chats(tmp_path / "chat.db")
     assert senders(path, contacts={"5550001111": "Hare"}) == {"Hare", TORTOISE}
 
 
-def test_vcard_file_names_senders(tmp_path):
+def test_vcard_file_names_senders(tmp_path: Path) -> None:
     path = write_chats(tmp_path / "chat.db")
     (tmp_path / "people.vcf").write_bytes(VCARDS.encode())
     names = senders(path, contacts=tmp_path / "people.vcf")
     assert names == {"Harriet Hare", "Toni Schildkröte"}
 
 
-def test_vcards_are_read_in_all_versions():
+def test_vcards_are_read_in_all_versions() -> None:
     assert [(card.name, card.addresses) for card in read_vcards(VCARDS)] == [
         ("Harriet Hare", ("+1 (555) 000-1111",)),
         ("Toni Schildkröte", ("Tortoise@Pond.example",)),
@@ -120,14 +126,16 @@ def test_vcards_are_read_in_all_versions():
         "Library/Messages/AddressBook-v22.abcddb",
     ],
 )
-def test_address_book_beside_the_database_names_senders(tmp_path, place):
+def test_address_book_beside_the_database_names_senders(
+    tmp_path: Path, place: str
+) -> None:
     path = write_chats(tmp_path / "Library" / "Messages" / "chat.db")
     write_mac_book(tmp_path / place)
     assert senders(path) == {"Harriet Hare", "Toni"}
 
 
 @pytest.mark.parametrize("place", [f"31/{BOOK}", BOOK])
-def test_address_book_of_a_backup_names_senders(tmp_path, place):
+def test_address_book_of_a_backup_names_senders(tmp_path: Path, place: str) -> None:
     write_chats(tmp_path / "3d" / "3d0d7e5fb2ce288813306e4d4636395e047a3d28")
     (tmp_path / "Info.plist").write_bytes(b"")
     write_phone_book(tmp_path / place)
@@ -135,7 +143,7 @@ def test_address_book_of_a_backup_names_senders(tmp_path, place):
 
 
 @pytest.mark.parametrize("entry", ["folder", "file"])
-def test_address_book_can_be_given(tmp_path, entry):
+def test_address_book_can_be_given(tmp_path: Path, entry: str) -> None:
     path = write_chats(tmp_path / "chat.db")
     book = tmp_path / "book" / "AddressBook-v22.abcddb"
     write_mac_book(book)
@@ -143,13 +151,13 @@ def test_address_book_can_be_given(tmp_path, entry):
     assert senders(path, contacts=contacts) == {"Harriet Hare", "Toni"}
 
 
-def test_empty_mapping_names_nobody_and_asks_no_address_book(tmp_path):
+def test_empty_mapping_names_nobody_and_asks_no_address_book(tmp_path: Path) -> None:
     path = write_chats(tmp_path / "chat.db")
     write_mac_book(tmp_path / "AddressBook-v22.abcddb")
     assert senders(path, contacts={}) == {HARE, TORTOISE}
 
 
-def test_address_book_is_left_as_it_is(tmp_path):
+def test_address_book_is_left_as_it_is(tmp_path: Path) -> None:
     path = write_chats(tmp_path / "chat.db")
     book = tmp_path / "AddressBook-v22.abcddb"
     write_mac_book(book)
@@ -162,7 +170,7 @@ def test_address_book_is_left_as_it_is(tmp_path):
     )
 
 
-def test_damaged_address_book_beside_the_database_is_a_warning(tmp_path):
+def test_damaged_address_book_beside_the_database_is_a_warning(tmp_path: Path) -> None:
     path = write_chats(tmp_path / "chat.db")
     (tmp_path / "AddressBook-v22.abcddb").write_bytes(b"SQLite format 3\0" + b"\1" * 84)
     with pytest.warns(UserWarning, match=r"AddressBook-v22\.abcddb.*vCard") as caught:
@@ -170,20 +178,20 @@ def test_damaged_address_book_beside_the_database_is_a_warning(tmp_path):
     assert "Messages" not in str(caught[0].message)
 
 
-def test_given_file_without_contacts_is_an_error(tmp_path):
+def test_given_file_without_contacts_is_an_error(tmp_path: Path) -> None:
     path = write_chats(tmp_path / "chat.db")
     (tmp_path / "notes.txt").write_text("no contacts")
     with pytest.raises(ExportFormatError, match=r"notes\.txt"):
         senders(path, contacts=tmp_path / "notes.txt")
 
 
-def test_given_database_without_contacts_is_an_error(tmp_path):
+def test_given_database_without_contacts_is_an_error(tmp_path: Path) -> None:
     path = write_chats(tmp_path / "chat.db")
     with pytest.raises(ExportFormatError, match="holds no contacts"):
         senders(path, contacts=path)
 
 
-def test_given_file_that_is_missing_is_an_error_at_once(tmp_path):
+def test_given_file_that_is_missing_is_an_error_at_once(tmp_path: Path) -> None:
     path = write_chats(tmp_path / "chat.db")
     with pytest.raises(ExportNotFoundError, match=r"people\.vcf.*vCard") as caught:
         IMessageChatLoader(path, contacts=tmp_path / "people.vcf")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import plistlib
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,33 +16,49 @@ from tests.unit_tests.builders.typedstream import (
     edit_text,
 )
 
+if TYPE_CHECKING:
+    from pathlib import Path
+    from plistlib import UID
+    from typing import Any
+
+    from langchain_core.messages.human import HumanMessage
+
+
 HARE = "+15550000001"
 EDITED = 700_000_000_000_000_000
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Path:
     return tmp_path / "chat.db"
 
 
-def write(path, *, attachments=(), **columns):
+def write(
+    path: Path, *, attachments: tuple[()] | list[dict[str, Any]] = (), **columns: Any
+) -> None:
     with ChatDb(path, "15") as db:
         message_id = db.chat(HARE).message(**columns)
         for attachment in attachments:
             db.attachment(message_id, **attachment)
 
 
-def only(path, **options):
+def only(path: Path, **options: Any) -> HumanMessage:
     (session,) = IMessageChatLoader(path, **options)
     (message,) = session["messages"]
     return message
 
 
-def skipped(path, **options):
+def skipped(path: Path, **options: Any) -> dict[str, Any]:
     return IMessageChatLoader(path, **options).inspect().skipped
 
 
-def summary_info(versions=None, *, parts=1, taken_back=(), edited=()):
+def summary_info(
+    versions: dict[Any, Any] | None = None,
+    *,
+    parts: int = 1,
+    taken_back: tuple[()] | list[int] = (),
+    edited: tuple[()] = (),
+) -> bytes:
     """Write `message_summary_info`: versions by part, and what was taken back."""
     info = {
         "otr": {str(part): {"lo": 0, "le": 3} for part in range(parts)},
@@ -64,11 +81,11 @@ def summary_info(versions=None, *, parts=1, taken_back=(), edited=()):
     return plistlib.dumps(info, fmt=plistlib.FMT_BINARY)
 
 
-def archive(**entries):
+def archive(**entries: Any) -> bytes:
     """Write `payload_data` as NSKeyedArchiver does."""
     objects: list[object] = ["$null"]
 
-    def put(value):
+    def put(value: dict[str, Any] | int | str) -> UID:
         if isinstance(value, dict):
             place = len(objects)
             objects.append(None)
@@ -89,11 +106,11 @@ def archive(**entries):
     )
 
 
-def url(text):
+def url(text: str) -> dict[str, Any]:
     return {"NS.base": "$null", "NS.relative": text}
 
 
-def test_edited_message_has_its_last_text(path):
+def test_edited_message_has_its_last_text(path: Path) -> None:
     write(
         path,
         body=attributed_body("See you at nine"),
@@ -105,7 +122,7 @@ def test_edited_message_has_its_last_text(path):
     assert message.additional_kwargs["edited"] is True
 
 
-def test_edited_message_keeps_what_it_said_before(path):
+def test_edited_message_keeps_what_it_said_before(path: Path) -> None:
     versions = {0: ["first", "second", "third"]}
     write(
         path,
@@ -119,7 +136,7 @@ def test_edited_message_keeps_what_it_said_before(path):
     ]
 
 
-def test_edited_message_without_a_body_is_read_from_its_history(path):
+def test_edited_message_without_a_body_is_read_from_its_history(path: Path) -> None:
     """Keys are decimal strings in any order, so part 10 stands behind part 2."""
     versions = {10: ["c"], 2: ["x", "b"], 0: ["a"]}
     write(
@@ -130,26 +147,42 @@ def test_edited_message_without_a_body_is_read_from_its_history(path):
     assert only(path).content == "a\nb\nc"
 
 
-def test_part_with_an_endless_number_does_not_end_the_reading(path):
+def test_part_with_an_endless_number_does_not_end_the_reading(path: Path) -> None:
     """Python refuses to turn 5,000 digits into a number."""
     info = summary_info({"0": ["a"], "9" * 5000: ["b"]})
     write(path, date_edited=EDITED, message_summary_info=info)
     assert only(path).content == "a\nb"
 
 
-def test_edit_flag_without_a_history_is_no_edit(path):
+def test_earlier_texts_of_a_part_that_was_taken_back_are_not_kept(path: Any) -> None:
+    versions = {0: ["I said", "I say"], 1: ["a secret", "the secret"]}
+    write(
+        path,
+        body=attributed_body("I say"),
+        date_edited=EDITED,
+        message_summary_info=summary_info(versions, parts=2, taken_back=[1]),
+    )
+    edits = only(path).additional_kwargs["edits"]
+    assert [edit["text"] for edit in edits] == ["I said"]
+
+
+def test_edit_flag_without_a_history_is_no_edit(path: Path) -> None:
     write(path, text="as sent", date_edited=EDITED)
     assert "edited" not in only(path).additional_kwargs
 
 
 @pytest.mark.parametrize("garbage", [b"", b"bplist00\xff", b"<?xml", 7, "text"])
-def test_damaged_history_does_not_matter(path, garbage):
+def test_damaged_history_does_not_matter(
+    path: Path, garbage: bytes | int | str
+) -> None:
     write(path, text="as sent", date_edited=EDITED, message_summary_info=garbage)
     assert only(path).content == "as sent"
 
 
 @pytest.mark.parametrize("retracted", [0, EDITED])
-def test_message_whose_parts_were_all_taken_back_is_unsent(path, retracted):
+def test_message_whose_parts_were_all_taken_back_is_unsent(
+    path: Path, retracted: int
+) -> None:
     """On macOS 26 `date_retracted` stays 0."""
     write(
         path,
@@ -161,12 +194,41 @@ def test_message_whose_parts_were_all_taken_back_is_unsent(path, retracted):
     assert skipped(path, include_unsent=True) == {"unsent": 1}
 
 
-def test_message_that_was_taken_back_without_history_is_unsent(path):
+def test_message_that_was_taken_back_without_history_is_unsent(path: Path) -> None:
     write(path, date_retracted=EDITED)
     assert skipped(path) == {"unsent": 1}
 
 
-def test_unsent_message_is_kept_when_asked_for_and_its_text_is_there(path):
+def test_message_without_a_body_that_was_taken_back_in_part_or_whole_is_unsent(
+    path: Any,
+) -> None:
+    """Parts can be unknown: then the date of the taking back decides."""
+    info = plistlib.dumps({"rp": [0]}, fmt=plistlib.FMT_BINARY)
+    write(path, date_edited=EDITED, date_retracted=EDITED, message_summary_info=info)
+    assert skipped(path) == {"unsent": 1}
+
+
+@pytest.mark.parametrize(
+    ("columns", "switch"),
+    [
+        ({"schedule_type": 2, "is_sent": 0}, "include_drafts"),
+        ({"is_spam": 1}, "include_spam"),
+        ({"is_auto_reply": 1}, "include_auto_replies"),
+        ({"balloon_bundle_id": "com.example.game", "text": "\ufffd"}, "include_media"),
+    ],
+)
+def test_what_was_taken_back_is_unsent_before_it_is_anything_else(
+    path: Any, columns: Any, switch: Any
+) -> None:
+    info = summary_info(taken_back=[0])
+    write(path, date_edited=EDITED, message_summary_info=info, **columns)
+    assert skipped(path) == {"unsent": 1}
+    assert skipped(path, **{switch: True}) == {"unsent": 1}
+
+
+def test_unsent_message_is_kept_when_asked_for_and_its_text_is_there(
+    path: Path,
+) -> None:
     info = summary_info({0: ["Forget", "Forget it"]}, taken_back=[0])
     write(path, date_edited=EDITED, message_summary_info=info)
     message = only(path, include_unsent=True)
@@ -174,7 +236,7 @@ def test_unsent_message_is_kept_when_asked_for_and_its_text_is_there(path):
     assert message.additional_kwargs["unsent"] is True
 
 
-def test_partly_unsent_message_keeps_what_is_left(path):
+def test_partly_unsent_message_keeps_what_is_left(path: Path) -> None:
     write(
         path,
         body=attributed_body("What is left"),
@@ -187,26 +249,30 @@ def test_partly_unsent_message_keeps_what_is_left(path):
     assert "edited" not in message.additional_kwargs
 
 
-def test_partly_unsent_message_without_a_body_leaves_the_taken_part_out(path):
+def test_partly_unsent_message_without_a_body_leaves_the_taken_part_out(
+    path: Path,
+) -> None:
     info = summary_info({0: ["stays"], 1: ["goes"]}, parts=2, taken_back=[1])
     write(path, date_edited=EDITED, message_summary_info=info)
     assert only(path).content == "stays"
 
 
-def test_partly_unsent_message_of_which_nothing_else_is_known_is_empty(path):
+def test_partly_unsent_message_of_which_nothing_else_is_known_is_empty(
+    path: Path,
+) -> None:
     info = summary_info({1: ["goes"]}, parts=2, taken_back=[1])
     write(path, date_edited=EDITED, message_summary_info=info)
     assert skipped(path) == {"empty": 1}
 
 
-def test_subject_stands_in_front(path):
+def test_subject_stands_in_front(path: Path) -> None:
     write(path, text="At the mill.", subject="The race")
     message = only(path)
     assert message.content == "The race\nAt the mill."
     assert message.additional_kwargs["subject"] == "The race"
 
 
-def test_subject_alone_is_a_message(path):
+def test_subject_alone_is_a_message(path: Path) -> None:
     write(path, subject="The race")
     assert only(path).content == "The race"
 
@@ -224,12 +290,14 @@ def test_subject_alone_is_a_message(path):
         ("\ufffd is a real character", "\ufffd is a real character"),
     ],
 )
-def test_marks_are_removed_and_line_breaks_kept(path, stored, shown):
+def test_marks_are_removed_and_line_breaks_kept(
+    path: Path, stored: str, shown: str
+) -> None:
     write(path, text=stored)
     assert only(path).content == shown
 
 
-def test_mark_of_an_app_is_removed_where_there_is_one(path):
+def test_mark_of_an_app_is_removed_where_there_is_one(path: Path) -> None:
     bundle = "com.apple.messages.URLBalloonProvider"
     write(path, text="https://mill.example \ufffd", balloon_bundle_id=bundle)
     assert only(path).content == "https://mill.example"
@@ -247,7 +315,7 @@ PREVIEW = {
 
 
 @pytest.mark.parametrize("bundle", [None, "com.apple.messages.URLBalloonProvider"])
-def test_link_preview_goes_with_its_text(path, bundle):
+def test_link_preview_goes_with_its_text(path: Path, bundle: str | None) -> None:
     write(
         path,
         text="https://mill.example",
@@ -267,7 +335,7 @@ def test_link_preview_goes_with_its_text(path, bundle):
     ]
 
 
-def test_link_preview_without_a_text_is_its_address(path):
+def test_link_preview_without_a_text_is_its_address(path: Path) -> None:
     bundle = "com.apple.messages.URLBalloonProvider"
     payload = archive(metadata={"URL": url("https://mill.example")})
     write(path, text="\ufffd", balloon_bundle_id=bundle, payload_data=payload)
@@ -275,7 +343,7 @@ def test_link_preview_without_a_text_is_its_address(path):
 
 
 @pytest.mark.parametrize("payload", [b"", b"bplist00\xff", archive(a=1), 5])
-def test_damaged_preview_does_not_matter(path, payload):
+def test_damaged_preview_does_not_matter(path: Path, payload: bytes | int) -> None:
     write(path, text="https://mill.example", payload_data=payload)
     message = only(path)
     assert message.content == "https://mill.example"
@@ -312,7 +380,9 @@ def test_damaged_preview_does_not_matter(path, payload):
         ("com.apple.messages.Polls", archive(URL=url("data:,%%%")), "[poll]"),
     ],
 )
-def test_app_message_is_one_line_when_asked_for(path, bundle, payload, shown):
+def test_app_message_is_one_line_when_asked_for(
+    path: Path, bundle: str, payload: bytes, shown: str
+) -> None:
     write(path, text="\ufffd", balloon_bundle_id=bundle, payload_data=payload)
     assert skipped(path) == {"media": 1}
     assert only(path, include_media=True).content == shown
@@ -321,7 +391,7 @@ def test_app_message_is_one_line_when_asked_for(path, bundle, payload, shown):
 PHOTO = {"mime_type": "image/heic", "transfer_name": "IMG_1.HEIC"}
 
 
-def test_attachment_of_a_text_is_described(path):
+def test_attachment_of_a_text_is_described(path: Path) -> None:
     write(path, text="\ufffcLook", cache_has_attachments=1, attachments=[PHOTO])
     message = only(path)
     assert message.content == "Look"
@@ -330,7 +400,7 @@ def test_attachment_of_a_text_is_described(path):
     ]
 
 
-def test_attachment_without_a_text_is_a_placeholder_when_asked_for(path):
+def test_attachment_without_a_text_is_a_placeholder_when_asked_for(path: Path) -> None:
     write(path, text="\ufffc", cache_has_attachments=1, attachments=[PHOTO, PHOTO])
     assert skipped(path) == {"media": 1}
     message = only(path, include_media=True)
@@ -338,7 +408,7 @@ def test_attachment_without_a_text_is_a_placeholder_when_asked_for(path):
     assert len(message.additional_kwargs["attachments"]) == 2
 
 
-def test_attachment_without_any_text_column_is_media(path):
+def test_attachment_without_any_text_column_is_media(path: Path) -> None:
     write(path, attachments=[PHOTO])
     assert skipped(path) == {"media": 1}
 
@@ -360,7 +430,9 @@ def test_attachment_without_any_text_column_is_media(path):
         ({}, {"type": "file"}),
     ],
 )
-def test_attachment_is_told_by_what_is_known_of_it(path, columns, described):
+def test_attachment_is_told_by_what_is_known_of_it(
+    path: Path, columns: dict[str, Any], described: dict[str, Any]
+) -> None:
     write(path, text="\ufffcLook", cache_has_attachments=1, attachments=[columns])
     (shown,) = only(path).additional_kwargs["attachments"]
     assert shown | described == shown
@@ -370,14 +442,16 @@ def test_attachment_is_told_by_what_is_known_of_it(path, columns, described):
     "columns",
     [{"hide_attachment": 1}, {"filename": "~/x/A.pluginPayloadAttachment"}],
 )
-def test_images_of_previews_are_no_attachments(path, columns):
+def test_images_of_previews_are_no_attachments(
+    path: Path, columns: dict[str, Any]
+) -> None:
     write(
         path, text="https://a.example", cache_has_attachments=1, attachments=[columns]
     )
     assert "attachments" not in only(path).additional_kwargs
 
 
-def test_transcript_is_what_an_audio_message_says(path):
+def test_transcript_is_what_an_audio_message_says(path: Path) -> None:
     body = attributed_body(
         "\ufffc", [(1, {FILE: "at_1", TRANSCRIPT: "I am nearly there"})]
     )
@@ -386,6 +460,30 @@ def test_transcript_is_what_an_audio_message_says(path):
     message = only(path)
     assert message.content == "I am nearly there"
     assert message.additional_kwargs["attachments"][0]["type"] == "audio"
+
+
+@pytest.mark.parametrize("attachments", [[], [{}], [{"hide_attachment": 1}]])
+def test_audio_message_is_audio_where_nothing_else_is_known(
+    path: Any, attachments: Any
+) -> None:
+    write(path, text="\ufffc", is_audio_message=1, attachments=attachments)
+    assert only(path, include_media=True).content == "[audio]"
+
+
+def test_image_beside_an_audio_message_is_no_audio(path: Any) -> None:
+    write(path, text="\ufffc", is_audio_message=1, attachments=[PHOTO])
+    assert only(path, include_media=True).content == "[photo]"
+
+
+def test_text_that_cannot_be_read_is_logged_by_its_row_only(
+    path: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(path, body=attributed_body("secret")[:120] + b"secret")
+    caplog.set_level("INFO")
+    assert skipped(path) == {"unreadable": 1}
+    assert [record.message for record in caplog.records] == [
+        "The text of message 1 cannot be read."
+    ]
 
 
 @pytest.mark.parametrize(
@@ -399,26 +497,28 @@ def test_transcript_is_what_an_audio_message_says(path):
         ("odd", {"id": "A"}),
     ],
 )
-def test_reply_names_what_it_answers(path, part, reply):
+def test_reply_names_what_it_answers(
+    path: Path, part: str | None, reply: dict[str, Any]
+) -> None:
     columns = {"thread_originator_guid": "A", "thread_originator_part": part}
     write(path, text="Yes.", **columns)
     assert only(path).additional_kwargs["reply_to"] == reply
 
 
-def test_previous_message_is_no_reply(path):
+def test_previous_message_is_no_reply(path: Path) -> None:
     """`reply_to_guid` links most received messages to the one before."""
     write(path, text="Yes.", reply_to_guid="A")
     assert "reply_to" not in only(path).additional_kwargs
 
 
 @pytest.mark.parametrize("number", [2, 3])
-def test_apps_own_update_is_no_reply(path, number):
+def test_apps_own_update_is_no_reply(path: Path, number: int) -> None:
     columns = {"associated_message_type": number, "associated_message_guid": "A"}
     write(path, text="Chess", **columns)
     assert "reply_to" not in only(path).additional_kwargs
 
 
-def test_effects_do_not_matter(path):
+def test_effects_do_not_matter(path: Path) -> None:
     write(path, text="Hurray", expressive_send_style_id="CKConfettiEffect")
     kwargs = only(path).additional_kwargs
     assert set(kwargs) == {"message_time", "sender", "events"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +14,11 @@ from langchain_chatexports.chat_loaders.imessage.schema import Schema
 from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.chat_db import COLUMNS_SINCE, VERSIONS, ChatDb
 from tests.unit_tests.builders.typedstream import attributed_body
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
 
 HARE, TORTOISE = "+15550000001", "tortoise@pond.example"
 EXPECTED = [(HARE, "by text"), (HARE, "by body"), ("Me", "mine")]
@@ -32,30 +38,30 @@ INDEXES = (
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Path:
     return tmp_path / "chat.db"
 
 
-def write(db):
+def write(db: ChatDb) -> None:
     chat = db.chat(HARE)
     chat.message("by text")
     chat.message(body=attributed_body("by body"))
     chat.message("mine", mine=True)
 
 
-def lines(path, **options):
+def lines(path: Path, **options: Any) -> list[tuple[str, str]] | None:
     (session,) = IMessageChatLoader(path, **options)
     return [(m.additional_kwargs["sender"], m.content) for m in session["messages"]]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_every_version_is_read(path, version):
+def test_every_version_is_read(path: Path, version: str) -> None:
     with ChatDb(path, version) as db:
         write(db)
     assert lines(path) == EXPECTED
 
 
-def test_versions_have_the_columns_of_real_dumps():
+def test_versions_have_the_columns_of_real_dumps() -> None:
     """51 in macOS 10.11, 67 in 10.13, 71, 74, 75 or 81, 79 or 85; ROWID included."""
     counts, total = [], 1
     for version in VERSIONS[:5]:
@@ -65,14 +71,14 @@ def test_versions_have_the_columns_of_real_dumps():
 
 
 @pytest.mark.parametrize("table", OPTIONAL_TABLES)
-def test_missing_table_does_not_matter(path, table):
+def test_missing_table_does_not_matter(path: Path, table: str) -> None:
     with ChatDb(path) as db:
         write(db)
         db.run(f"DROP TABLE {table}")
     assert lines(path) == EXPECTED
 
 
-def test_missing_handles_leave_the_identifier(path):
+def test_missing_handles_leave_the_identifier(path: Path) -> None:
     with ChatDb(path) as db:
         write(db)
         db.run("DROP TABLE handle")
@@ -80,7 +86,7 @@ def test_missing_handles_leave_the_identifier(path):
 
 
 @pytest.mark.parametrize("table", ["message", "chat_message_join"])
-def test_table_that_nothing_works_without_is_named(path, table):
+def test_table_that_nothing_works_without_is_named(path: Path, table: str) -> None:
     with ChatDb(path) as db:
         write(db)
         db.run(f"DROP TABLE {table}")
@@ -96,7 +102,7 @@ def test_table_that_nothing_works_without_is_named(path, table):
     destination_caller_id is_sent thread_originator_guid date_edited
     date_retracted""".split(),  # noqa: SIM905 - the list reads worse
 )
-def test_missing_column_of_message_does_not_matter(path, column):
+def test_missing_column_of_message_does_not_matter(path: Path, column: str) -> None:
     columns = [
         name
         for version in VERSIONS
@@ -108,7 +114,7 @@ def test_missing_column_of_message_does_not_matter(path, column):
     assert lines(path) == EXPECTED
 
 
-def test_missing_bodies_leave_the_texts(path):
+def test_missing_bodies_leave_the_texts(path: Path) -> None:
     columns = [n for n in COLUMNS_SINCE["10.11"].split() if n != "attributedBody"]
     with ChatDb(path, columns) as db:
         chat = db.chat(HARE)
@@ -129,7 +135,7 @@ def test_missing_bodies_leave_the_texts(path):
         "room_name",
     ],
 )
-def test_missing_column_of_chat_does_not_matter(path, columns):
+def test_missing_column_of_chat_does_not_matter(path: Path, columns: str) -> None:
     with ChatDb(path) as db:
         write(db)
         kept = {"guid", "style", "chat_identifier", "service_name", "display_name"}
@@ -141,21 +147,21 @@ def test_missing_column_of_chat_does_not_matter(path, columns):
     assert lines(path) == EXPECTED
 
 
-def test_join_with_a_column_called_date_is_no_ambiguity(path):
+def test_join_with_a_column_called_date_is_no_ambiguity(path: Path) -> None:
     with ChatDb(path) as db:
         write(db)
         db.run("ALTER TABLE chat_message_join ADD COLUMN date INTEGER")
     assert lines(path) == EXPECTED
 
 
-def test_join_without_a_date_is_read(path):
+def test_join_without_a_date_is_read(path: Path) -> None:
     with ChatDb(path) as db:
         write(db)
         db.run("ALTER TABLE chat_message_join DROP COLUMN message_date")
     assert lines(path) == EXPECTED
 
 
-def strip_indexes(db):
+def strip_indexes(db: ChatDb) -> None:
     for name in INDEXES:
         db.run(f"DROP INDEX {name}")
     for table in ("chat_message_join", "message_attachment_join"):
@@ -165,7 +171,7 @@ def strip_indexes(db):
         )
 
 
-def test_database_without_any_index_is_read(path):
+def test_database_without_any_index_is_read(path: Path) -> None:
     with ChatDb(path) as db:
         write(db)
         message_id = db.chat(TORTOISE).message("\ufffcLook", cache_has_attachments=1)
@@ -176,15 +182,19 @@ def test_database_without_any_index_is_read(path):
     assert look["messages"][0].additional_kwargs["attachments"][0]["type"] == "photo"
 
 
-def plan_of(path):
+def plan_of(path: Path, name: Any = "_messages") -> str:
     with open_database(path) as connection:
         queries = Queries(connection, Schema(connection, path))
-        sql = f"EXPLAIN QUERY PLAN {queries._messages} (1)"
-        return " ".join(row[3] for row in connection.execute(sql))
+        sql = getattr(queries, name).replace("?", "1")
+        sql += " (1)" * sql.endswith(" IN")
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {sql}")
+        return " ".join(row[3] for row in plan)
 
 
 @pytest.mark.parametrize("stripped", [False, True])
-def test_chat_is_read_by_an_index_and_never_by_a_scan(path, stripped):
+def test_chat_is_read_by_an_index_and_never_by_a_scan(
+    path: Path, stripped: bool
+) -> None:
     """A scan for each chat made one million messages cost 27.8 s instead of 2."""
     with ChatDb(path) as db:
         write(db)
@@ -195,25 +205,40 @@ def test_chat_is_read_by_an_index_and_never_by_a_scan(path, stripped):
     assert "SEARCH j USING COVERING INDEX" in plan
 
 
-def test_copied_table_whose_row_ids_are_a_plain_column_is_read(path):
-    """`CREATE TABLE … AS SELECT *` keeps ROWID as a column without a key."""
+def copy_table(db: Any, table: Any, key: Any) -> Any:
+    """Copy a table so that its ROWID is a column like any other."""
+    rows = db.connection.execute(f"PRAGMA table_info({table})").fetchall()
+    columns = ", ".join(name for _, name, *_ in rows if name != "ROWID")
+    db.run(
+        f"CREATE TABLE other (ROWID {key}, {columns});"
+        f"INSERT INTO other SELECT ROWID, {columns} FROM {table};"
+        f"DROP TABLE {table}; ALTER TABLE other RENAME TO {table}"
+    )
+
+
+@pytest.mark.parametrize("key", ["", "INT", "INT PRIMARY KEY"])
+def test_copied_tables_whose_row_ids_are_a_plain_column_are_read(
+    path: Any, key: Any
+) -> None:
+    """`CREATE TABLE … AS SELECT *` makes such ones; numbers of rows shift then."""
     with ChatDb(path) as db:
-        orphan = db.message("first, so that numbers shift")
+        first = db.message("first, so that numbers shift")
+        db.attachment(first, mime_type="audio/mp4")
         write(db)
         message_id = db.chat(TORTOISE).message("\ufffcLook", cache_has_attachments=1)
         db.attachment(message_id, mime_type="image/png")
-        db.run(f"DELETE FROM message WHERE ROWID = {orphan}")
-        db.run(
-            "CREATE TABLE other AS SELECT * FROM message; "
-            "DROP TABLE message; ALTER TABLE other RENAME TO message"
-        )
+        db.run("DELETE FROM message WHERE ROWID = 1")
+        db.run("DELETE FROM attachment WHERE ROWID = 1")
+        copy_table(db, "message", key)
+        copy_table(db, "attachment", key)
     look, rest = IMessageChatLoader(path).load()
     assert [m.content for m in rest["messages"]] == ["by text", "by body", "mine"]
     assert look["messages"][0].additional_kwargs["attachments"][0]["type"] == "photo"
     assert "SCAN" not in plan_of(path)
+    assert "SCAN" not in plan_of(path, "_attachments")
 
 
-def test_row_that_is_listed_twice_comes_once(path):
+def test_row_that_is_listed_twice_comes_once(path: Path) -> None:
     with ChatDb(path) as db:
         write(db)
         strip_indexes(db)
@@ -222,7 +247,7 @@ def test_row_that_is_listed_twice_comes_once(path):
     assert IMessageChatLoader(path).inspect().skipped == {"duplicate": 1}
 
 
-def test_rows_of_the_join_that_lead_nowhere_do_not_matter(path):
+def test_rows_of_the_join_that_lead_nowhere_do_not_matter(path: Path) -> None:
     with ChatDb(path) as db:
         write(db)
         db.insert("chat_message_join", chat_id=1, message_id=99)
@@ -231,7 +256,7 @@ def test_rows_of_the_join_that_lead_nowhere_do_not_matter(path):
     assert IMessageChatLoader(path).inspect().found == 3
 
 
-def test_message_in_a_chat_without_number_is_an_orphan(path):
+def test_message_in_a_chat_without_number_is_an_orphan(path: Path) -> None:
     with ChatDb(path) as db:
         write(db)
         message_id = db.message("lost")
@@ -252,7 +277,9 @@ def test_message_in_a_chat_without_number_is_an_orphan(path):
         {"cache_has_attachments": "x", "destination_caller_id": 5, "account": b"E:"},
     ],
 )
-def test_values_of_other_types_do_not_end_the_reading(path, columns):
+def test_values_of_other_types_do_not_end_the_reading(
+    path: Path, columns: dict[str, Any]
+) -> None:
     with ChatDb(path, VERSIONS[-1]) as db:
         db.chat(TORTOISE).message(**({"text": "odd"} | columns))
         write(db)
@@ -285,7 +312,9 @@ COLUMNS_OF_OTHER_TABLES = {
         for name in names
     ],
 )
-def test_values_of_other_types_in_other_tables_do_no_harm(path, table, column, value):
+def test_values_of_other_types_in_other_tables_do_no_harm(
+    path: Path, table: str, column: str, value: bytes | float
+) -> None:
     with ChatDb(path, VERSIONS[-1]) as db:
         write(db)
         db.attachment(1, filename="a.jpg")
@@ -300,7 +329,7 @@ def test_values_of_other_types_in_other_tables_do_no_harm(path, table, column, v
     assert [text for *_, text in lines(path)] == [text for *_, text in EXPECTED]
 
 
-def test_names_that_are_stored_as_bytes_or_numbers_are_read(path):
+def test_names_that_are_stored_as_bytes_or_numbers_are_read(path: Path) -> None:
     with ChatDb(path) as db:
         db.chat(HARE, TORTOISE, name="Race").message("hi")
         db.run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import plistlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,16 +17,20 @@ from langchain_chatexports.exceptions import (
 )
 from tests.unit_tests.builders.chat_db import ChatDb
 
+if TYPE_CHECKING:
+    from typing import Any
+
+
 SMS = "3d0d7e5fb2ce288813306e4d4636395e047a3d28"
 
 
-def write(path, text="a"):
+def write(path: Path, text: str = "a") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with ChatDb(path) as db:
         db.chat("+15550000001").message(text)
 
 
-def write_manifest(root, *, encrypted):
+def write_manifest(root: Path, *, encrypted: bool) -> None:
     root.mkdir(parents=True, exist_ok=True)
     manifest = {"IsEncrypted": encrypted, "Version": "10.0"}
     (root / "Manifest.plist").write_bytes(
@@ -33,7 +38,7 @@ def write_manifest(root, *, encrypted):
     )
 
 
-def texts(path):
+def texts(path: Path | str) -> list[str]:
     return [
         m.content for session in IMessageChatLoader(path) for m in session["messages"]
     ]
@@ -52,43 +57,47 @@ def texts(path):
         f"Snapshot/{SMS}",
     ],
 )
-def test_database_is_found_in_a_folder(tmp_path, place):
+def test_database_is_found_in_a_folder(tmp_path: Path, place: str) -> None:
     write(tmp_path / place)
     assert texts(tmp_path) == ["a"]
 
 
 @pytest.mark.parametrize("name", ["chat.db", "my messages.sqlite", SMS])
-def test_file_may_have_any_name(tmp_path, name):
+def test_file_may_have_any_name(tmp_path: Path, name: str) -> None:
     write(tmp_path / name)
     assert texts(tmp_path / name) == ["a"]
 
 
-def test_home_is_expanded(tmp_path, monkeypatch):
+def test_home_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     write(tmp_path / "chat.db")
     assert texts("~/chat.db") == ["a"]
 
 
-def test_default_is_the_macs_own_database(tmp_path, monkeypatch):
+def test_default_is_the_macs_own_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     write(tmp_path / "Library" / "Messages" / "chat.db")
     assert len(IMessageChatLoader().load()) == 1
 
 
-def test_missing_default_names_the_place(tmp_path, monkeypatch):
+def test_missing_default_names_the_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     with pytest.raises(ExportNotFoundError, match=r"Messages.chat\.db"):
         IMessageChatLoader()
 
 
-def test_folder_without_a_database_is_one_clear_error(tmp_path):
+def test_folder_without_a_database_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing here")
     with pytest.raises(ExportNotFoundError, match="holds no Messages database"):
         IMessageChatLoader(tmp_path).load()
 
 
-def test_folder_by_the_name_of_the_database_is_not_taken_for_it(tmp_path):
+def test_folder_by_the_name_of_the_database_is_not_taken_for_it(tmp_path: Path) -> None:
     (tmp_path / "chat.db").mkdir()
     with pytest.raises(ExportNotFoundError, match="holds no Messages database"):
         IMessageChatLoader(tmp_path).load()
@@ -99,20 +108,22 @@ def test_folder_by_the_name_of_the_database_is_not_taken_for_it(tmp_path):
 @pytest.mark.parametrize(
     "sign", ["Manifest.db", "Manifest.plist", "Info.plist", "Status.plist"]
 )
-def test_backup_is_told_by_its_structure(tmp_path, sign):
+def test_backup_is_told_by_its_structure(tmp_path: Path, sign: Any) -> None:
     (tmp_path / sign).touch()
     with pytest.raises(ExportNotFoundError, match="is a backup without messages"):
         IMessageChatLoader(tmp_path).load()
 
 
-def test_backup_without_messages_is_one_clear_error(tmp_path):
+def test_backup_without_messages_is_one_clear_error(tmp_path: Path) -> None:
     write_manifest(tmp_path, encrypted=False)
     with pytest.raises(ExportNotFoundError, match="Messages in iCloud"):
         IMessageChatLoader(tmp_path).load()
 
 
 @pytest.mark.parametrize("entry", ["root", "file"])
-def test_encrypted_backup_says_how_to_get_a_readable_one(tmp_path, entry):
+def test_encrypted_backup_says_how_to_get_a_readable_one(
+    tmp_path: Path, entry: str
+) -> None:
     write_manifest(tmp_path, encrypted=True)
     file = tmp_path / "3d" / SMS
     file.parent.mkdir()
@@ -122,20 +133,20 @@ def test_encrypted_backup_says_how_to_get_a_readable_one(tmp_path, entry):
         loader.load()
 
 
-def test_file_decrypted_in_its_place_is_read(tmp_path):
+def test_file_decrypted_in_its_place_is_read(tmp_path: Path) -> None:
     write_manifest(tmp_path, encrypted=True)
     write(tmp_path / "3d" / SMS)
     assert texts(tmp_path) == ["a"]
 
 
-def test_damaged_manifest_does_not_matter(tmp_path):
+def test_damaged_manifest_does_not_matter(tmp_path: Path) -> None:
     write(tmp_path / "3d" / SMS)
     (tmp_path / "Manifest.plist").write_bytes(b"bplist00\xff\xff\xff")
     assert texts(tmp_path) == ["a"]
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs a refusal")
-def test_folder_that_may_not_be_searched_is_an_access_error(tmp_path):
+def test_folder_that_may_not_be_searched_is_an_access_error(tmp_path: Path) -> None:
     folder = tmp_path / "Messages"
     write(folder / "chat.db")
     folder.chmod(0o000)
