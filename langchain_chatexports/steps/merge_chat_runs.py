@@ -73,34 +73,30 @@ def _merged(run: Sequence[BaseMessage], delimiter: str) -> BaseMessage:
     first = run[0]
     if len(run) == 1:
         return first
-    extras = [message.additional_kwargs for message in run]
-    kwargs: dict[str, Any] = dict(extras[0])
-    for key in _JOINED_LISTS:
-        lists = [extra[key] for extra in extras if key in extra]
-        joined = [item for listed in lists for item in listed or ()] if lists else []
-        if joined:
-            kwargs[key] = joined
+    kwargs: dict[str, Any] = dict(first.additional_kwargs)
+    texts: list[str] = []
     ids: list[str] = []
-    for message, extra in zip(run, extras, strict=True):
-        earlier = extra.get("message_ids")
-        if earlier:
-            ids += earlier
+    joined: dict[str, list[Any]] = {}
+    for message in run:
+        content, extra = message.content, message.additional_kwargs
+        # `text` joins the text parts of list content, and costs more than a look.
+        texts.append(content if isinstance(content, str) else str(message.text))
+        for key in _JOINED_LISTS:
+            if listed := extra.get(key):
+                joined.setdefault(key, []).extend(listed)
+        if extra.get("message_ids"):
+            ids += extra["message_ids"]
         elif message.id:
             ids.append(message.id)
+    kwargs.update(joined)
     if ids:
         kwargs["message_ids"] = ids
-    content = _joined(map(_text, run), delimiter)
+    content = _joined(texts, delimiter)
     return changed_copy(first, {"content": content, "additional_kwargs": kwargs})
 
 
 def _joined(texts: Iterable[str], delimiter: str) -> str:
     # langchain-community strips after each message that it adds; this gives the same
     # with one join a run (growing a text message by message is quadratic).
-    first, *others = [text for text in texts if text.strip()] or [""]
-    return delimiter.join([first, *[text.rstrip() for text in others]]).strip()
-
-
-def _text(message: BaseMessage) -> str:
-    content = message.content
-    # `text` joins the text parts of list content, and costs more than a look at a str.
-    return content if isinstance(content, str) else str(message.text)
+    spoken = [text for text in texts if text.strip()]
+    return delimiter.join([*spoken[:1], *map(str.rstrip, spoken[1:])]).strip()
