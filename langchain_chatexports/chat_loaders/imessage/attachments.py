@@ -45,11 +45,15 @@ _MIME_OF_SUFFIX = {
 _TYPE_OF_MIME = {"image": "photo", "video": "video", "audio": "audio"}
 
 
-def describe_attachments(rows: Iterable[AttachmentRow]) -> list[dict[str, str]]:
+def describe_attachments(
+    rows: Iterable[AttachmentRow], *, is_audio: bool = False
+) -> list[dict[str, str]]:
     """Give each attachment that a person would see.
 
     Args:
         rows: The rows of `attachment`.
+        is_audio: Whether the message is an audio message: then so is an attachment of
+            which nothing else is known.
 
     Returns:
         Dictionaries with `type` (`photo`, `video`, `audio`, `gif`, `sticker`, `file`)
@@ -64,16 +68,20 @@ def describe_attachments(rows: Iterable[AttachmentRow]) -> list[dict[str, str]]:
         mime_type = (
             row.mime_type or _MIME_OF_UTI.get(row.uti or "") or _by_suffix(name) or ""
         )
-        kind = "sticker" if row.is_sticker == 1 else _type_of(mime_type)
+        kind = "audio" if is_audio and not mime_type else _type_of(mime_type)
+        if row.is_sticker == 1:
+            kind = "sticker"
         shown = {"type": kind, "name": name, "mime_type": mime_type}
         described.append({key: value for key, value in shown.items() if value})
     return described
 
 
-def media_placeholder(attachments: Iterable[Mapping[str, str]]) -> str:
+def media_placeholder(
+    attachments: Iterable[Mapping[str, str]], *, is_audio: bool = False
+) -> str:
     """Give one line that stands for attachments without a text."""
     shown = [f"[{attachment['type']}]" for attachment in attachments]
-    return " ".join(shown) or "[attachment]"
+    return " ".join(shown) or ("[audio]" if is_audio else "[attachment]")
 
 
 def _type_of(mime_type: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,11 +32,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Content",
     "LeftOut",
+    "is_unsent",
     "links",
     "needs_care",
     "read_content",
     "read_placeholder",
 ]
+
+_logger = logging.getLogger(__name__)
 
 _ATTACHMENT_MARK, _APP_MARK = "\ufffc", "\ufffd"
 _BETWEEN_TEXTS = re.compile(r"(?<=[^\s\ufffc])\ufffc+(?=[^\s\ufffc])")
@@ -77,6 +81,13 @@ def needs_care(text: Any) -> bool:
     )
 
 
+def is_unsent(details: Details, text: str | None) -> bool:
+    """Tell whether a message was taken back, so that nothing is left of it."""
+    if _ATTACHMENT_MARK in (text or "") or _own_text(details, text):
+        return False
+    return _is_taken_back(details, read_edit_history(details.message_summary_info))
+
+
 def read_content(
     details: Details,
     text: str | None,
@@ -103,7 +114,8 @@ def read_content(
     stored = text or ""
     extra = links(details)
     said = _said(details, stored, extra, include_unsent=include_unsent)
-    attachments = describe_attachments(attachment_rows)
+    is_audio = details.is_audio_message == 1
+    attachments = describe_attachments(attachment_rows, is_audio=is_audio)
     preview = link_preview(details.payload_data)
     if preview:
         said = said or preview.get("uri", "")
@@ -114,11 +126,13 @@ def read_content(
         said = f"{subject}\n{said}" if said else subject
     if not said:
         if not attachments and _ATTACHMENT_MARK not in stored:
-            is_unreadable = text is None and details.attributedBody is not None
-            raise LeftOut(reason="unreadable" if is_unreadable else "empty")
+            if text is not None or details.attributedBody is None:
+                raise LeftOut(reason="empty")
+            _logger.info("The text of message %s cannot be read.", details.message_id)
+            raise LeftOut(reason="unreadable")
         if not include_media:
             raise LeftOut(reason="media")
-        said = media_placeholder(attachments)
+        said = media_placeholder(attachments, is_audio=is_audio)
     if attachments:
         extra["attachments"] = attachments
     return Content(said, extra)
@@ -154,7 +168,7 @@ def _said(
     details: Details, stored: str, extra: dict[str, Any], *, include_unsent: bool
 ) -> str:
     """Give what was written or spoken, and note in `extra` what became of it."""
-    said = _clean(stored, has_app=bool(details.balloon_bundle_id))
+    said = _own_text(details, stored)
     if said and not details.date_edited:
         return said
     history = read_edit_history(details.message_summary_info)
@@ -178,14 +192,24 @@ def _from_history(
     include_unsent: bool,
 ) -> str:
     """Find the text of a message without a body in the versions that it had."""
-    if history is not None and not history.is_unsent:
-        return history.current
-    if history is None and not details.date_retracted:
-        return ""
+    if not _is_taken_back(details, history):
+        return history.current if history is not None else ""
     if history is None or not history.unsent or not include_unsent:
         raise LeftOut(reason="unsent")
     extra["unsent"] = True
     return history.unsent
+
+
+def _is_taken_back(details: Details, history: EditHistory | None) -> bool:
+    """Tell whether a message without a body has none because it was taken back."""
+    if history is not None and (history.is_unsent or history.current):
+        return history.is_unsent
+    # Up to macOS 15; since then it stays 0.
+    return bool(details.date_retracted)
+
+
+def _own_text(details: Details, text: str | None) -> str:
+    return _clean(text or "", has_app=bool(details.balloon_bundle_id))
 
 
 def _transcript(body: bytes | None) -> str:

@@ -27,7 +27,8 @@ class EditHistory:
         is_unsent: Whether every part was taken back.
         current: The last text of the parts that were not taken back, if known.
         unsent: The last text of the parts that were taken back, if known.
-        earlier: Texts that were replaced, oldest first, with their times.
+        earlier: Texts that were replaced in parts that were not taken back, oldest
+            first, with their times.
     """
 
     is_edited: bool
@@ -63,7 +64,10 @@ def read_edit_history(blob: object) -> EditHistory | None:
         texts = [_version(entry) for entry in _sequence(versions[part])]
         if not texts:
             continue
-        (unsent if part in taken_back else current).append(texts[-1]["text"])
+        if part in taken_back:
+            unsent.append(texts[-1]["text"])
+            continue
+        current.append(texts[-1]["text"])
         earlier += texts[:-1]
     return EditHistory(
         is_edited=is_edited,

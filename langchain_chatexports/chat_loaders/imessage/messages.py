@@ -17,6 +17,7 @@ from langchain_chatexports.chat_loaders.imessage.attributed_body import (
 from langchain_chatexports.chat_loaders.imessage.contents import (
     Content,
     LeftOut,
+    is_unsent,
     links,
     needs_care,
     read_content,
@@ -62,6 +63,9 @@ REASON_OF_KIND = {
     "app": "media",
 }
 """Why each kind of row is left out, unless it is asked for."""
+
+# Of these, one that its sender took back is that, and nothing else.
+_KINDS_OF_WRITING = frozenset({"draft", "spam", "auto_reply", "app"})
 
 
 class Owner(NamedTuple):
@@ -158,9 +162,17 @@ class ConversationReader:
         Raises:
             LeftOut: If it gives no message.
         """
-        row_id, microseconds, is_from_me, handle_id, guid, service, *_, kind, _ = row
+        row_id, microseconds, is_from_me, handle_id, guid, service, *_ = row
+        *_, kind, has_more = row
         context = self._context
         is_mine = is_from_me or self._notes or handle_id in context.owner.handle_ids
+        if (
+            kind in _KINDS_OF_WRITING
+            and has_more
+            and not context.include_unsent
+            and is_unsent(context.queries.details(row_id), _as_text(text))
+        ):
+            raise LeftOut(reason="unsent")
         if kind is not None and kind not in context.kept_kinds:
             if kind == "reaction" and context.attach_reactions:
                 self._remember_reaction(row_id, self._sender(is_mine, handle_id))
