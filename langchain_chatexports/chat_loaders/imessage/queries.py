@@ -228,10 +228,14 @@ class Queries:
         join = "message_attachment_join"
         if not (self._schema.has("attachment") and self._schema.has(join)):
             return None
-        if not self._schema.is_indexed(join, "message_id"):
+        if not (
+            self._schema.is_indexed(join, "message_id")
+            and self._schema.is_row_id_the_key("attachment")
+        ):
             self._connection.execute(
                 f"CREATE TEMP TABLE attachment_rows AS "
-                f"SELECT message_id, attachment_id FROM {join}"
+                f"SELECT j.message_id, a._rowid_ AS attachment_id FROM {join} AS j "
+                "JOIN attachment AS a ON a.ROWID = j.attachment_id"
             )
             self._connection.execute(
                 "CREATE INDEX temp.attachment_rows_by_message "
@@ -245,7 +249,7 @@ class Queries:
         ]
         return (
             f"SELECT {', '.join(columns)} FROM {join} AS j "
-            "JOIN attachment AS a ON a.ROWID = j.attachment_id "
+            "JOIN attachment AS a ON a._rowid_ = j.attachment_id "
             "WHERE j.message_id = ? ORDER BY a.ROWID"
         )
 
@@ -273,7 +277,7 @@ class Queries:
         """
         if (
             self._schema.is_indexed("chat_message_join", "chat_id")
-            and self._schema.is_row_id_the_key()
+            and self._schema.is_row_id_the_key("message")
             and not self._include_deleted
             and not self._include_orphans
         ):

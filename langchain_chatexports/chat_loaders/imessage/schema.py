@@ -73,10 +73,17 @@ class Schema:
                 return True
         return False
 
-    def is_row_id_the_key(self) -> bool:
-        """Tell whether `message.ROWID` finds a row; a plain copy's column does not."""
-        rows = self._connection.execute("PRAGMA table_info(message)").fetchall()
-        return all(row[5] for row in rows if row[1].lower() == "rowid")
+    def is_row_id_the_key(self, table: str) -> bool:
+        """Tell whether a table's `ROWID` is SQLite's own number of a row.
+
+        A copied table can have it as a plain column, or as an `INT PRIMARY KEY`.
+        """
+        rows = self._connection.execute(f"PRAGMA table_info({table})").fetchall()
+        return all(
+            row[5] and row[2].upper() == "INTEGER"
+            for row in rows
+            if row[1].lower() == "rowid"
+        )
 
     def _columns_of(self, table: str) -> frozenset[str]:
         rows = self._connection.execute(f"PRAGMA table_info({table})")
