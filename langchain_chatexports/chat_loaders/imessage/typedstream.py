@@ -15,7 +15,8 @@ __all__ = ["StreamObject", "TypedStream", "TypedStreamError"]
 HEADER = b"\x04\x0bstreamtyped"
 
 _INT_2, _INT_4, _REAL, _NEW, _NIL, _END = 0x81, 0x82, 0x83, 0x84, 0x85, 0x86
-_LAST_TAG = 0x91
+# No byte between these is a value of its own.
+_FIRST_TAG, _LAST_TAG = 0x80, 0x91
 _FIRST_REFERENCE = -110
 _ONE_RAW_BYTE = b"cCB"
 _INTEGERS = b"iIlLsSqQ"
@@ -67,7 +68,7 @@ class TypedStream:
             return int.from_bytes(self._bytes(2), "little", signed=True)
         if head == _INT_4:
             return int.from_bytes(self._bytes(4), "little", signed=True)
-        if _REAL <= head <= _LAST_TAG:
+        if _FIRST_TAG <= head <= _LAST_TAG:
             msg = f"Expected an integer, found the tag {head:#x}."
             raise TypedStreamError(msg)
         return head - 0x100 if head > _LAST_TAG else head
@@ -220,7 +221,7 @@ class TypedStream:
 
     def _length(self) -> int:
         head = self._byte()
-        if head < _INT_2 - 1:
+        if head < _FIRST_TAG:
             return head
         if head == _INT_2:
             return int.from_bytes(self._bytes(2), "little")

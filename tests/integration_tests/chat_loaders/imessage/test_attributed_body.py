@@ -22,7 +22,7 @@ from tests.unit_tests.builders.typedstream import (
     utf16_length,
 )
 
-_FUZZ_SECONDS = 20
+_FUZZ_SECONDS = 12
 _FUZZER = Path(__file__).with_name("fuzz_attributed_body.py")
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=400)

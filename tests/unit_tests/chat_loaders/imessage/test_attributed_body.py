@@ -173,6 +173,17 @@ def test_tag_where_a_length_belongs_gives_nothing(tag: int) -> None:
     assert decode_attributed_body(blob) is None
 
 
+@pytest.mark.parametrize("tag", [0x80, 0x83, 0x86, 0x91])
+def test_tag_where_a_number_belongs_is_no_number(tag):
+    """80 to 91 never stand for themselves."""
+    body = attributed_body("Hi").replace(
+        b"\x84\x02iI\x01\x02", b"\x84\x02iI\x01%c" % tag
+    )
+    assert bytes([tag]) + b"\x92\x84\x84\x84\x0cNSDictionary" in body
+    assert decode_attributed_body(body) == "Hi"
+    assert decode_attributes(body) is None
+
+
 def test_text_that_is_not_utf8_gives_nothing() -> None:
     assert decode_attributed_body(bytes.fromhex(IMMUTABLE) + b"\x02\xff\xfe") is None
 
