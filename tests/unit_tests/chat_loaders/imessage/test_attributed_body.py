@@ -174,7 +174,7 @@ def test_tag_where_a_length_belongs_gives_nothing(tag: int) -> None:
 
 
 @pytest.mark.parametrize("tag", [0x80, 0x83, 0x86, 0x91])
-def test_tag_where_a_number_belongs_is_no_number(tag):
+def test_tag_where_a_number_belongs_is_no_number(tag: int) -> None:
     """80 to 91 never stand for themselves."""
     body = attributed_body("Hi").replace(
         b"\x84\x02iI\x01\x02", b"\x84\x02iI\x01%c" % tag
