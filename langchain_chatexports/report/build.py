@@ -128,9 +128,14 @@ def build_report(
 def _aliases(counts: MessageCounts, *, anonymous: bool) -> dict[str, str]:
     ranked = sorted(counts.senders.items(), key=lambda item: (-item[1], item[0]))
     return {
-        name: f"Person {number}" if anonymous else name
+        name: f"Person {number}" if anonymous else _printable(name)
         for number, (name, _) in enumerate(ranked, 1)
     }
+
+
+def _printable(name: str) -> str:
+    # Pages and terminals choke on control characters.
+    return "".join(c if c.isprintable() else " " for c in name)
 
 
 def _people(counts: MessageCounts, *, anonymous: bool) -> Iterator[PersonFigures]:
@@ -152,11 +157,12 @@ def _sources(
         name = f"Export {number}"
         path = getattr(getattr(loader, "loader", loader), "path", None)
         if isinstance(path, Path) and not anonymous:
-            name = path.name
+            name = _printable(path.name)
         owner = summary.owner
-        if owner is not None and anonymous:
+        if owner is not None:
             # An owner who wrote nothing is in no list of people.
-            owner = aliases.get(owner, "somebody without messages")
+            unknown = "somebody without messages" if anonymous else _printable(owner)
+            owner = aliases.get(owner, unknown)
         yield SourceFigures(
             name=name,
             platform=summary.platform,
@@ -272,6 +278,8 @@ def _examples(
 
 def _split(sizes: ExampleSizes) -> Iterator[SplitPart]:
     order = sorted(range(len(sizes.sizes)), key=sizes.begins.__getitem__)
+    if not order:
+        return
     try:
         borders = part_borders(
             [sizes.sizes[i] for i in order], validation=_VALIDATION, test=_TEST

@@ -245,8 +245,9 @@ def heat_map(
 
     def draw(axes: Axes) -> None:
         most = max((max(row, default=0) for row in values), default=0) or 1
-        for y, row in enumerate(values):
-            _draw_squares(axes, y, [value / most for value in row])
+        _draw_squares(axes, [[0.35] * len(columns)] * len(rows), GRID, 0)
+        shares = [[value / most for value in row] for row in values]
+        _draw_squares(axes, shares, SERIES[0], 0.08)
         axes.set_xlim(-0.6, len(columns) - 0.4)
         axes.set_ylim(len(rows) - 0.4, -0.6)
         step = -(-len(columns) // 8) or 1
@@ -259,18 +260,21 @@ def heat_map(
     return chart_svg(draw, name=name, description=description, height=height)
 
 
-def _draw_squares(axes: Axes, y: int, strengths: Sequence[float]) -> None:
+def _draw_squares(
+    axes: Axes, strengths: Sequence[Sequence[float]], color: str, least: float
+) -> None:
+    from matplotlib.collections import PatchCollection
+    from matplotlib.colors import to_rgba
     from matplotlib.patches import Rectangle
 
-    for x, strength in enumerate(strengths):
-        corner = (x - 0.46, y - 0.45)
-        axes.add_patch(Rectangle(corner, 0.92, 0.9, facecolor=GRID, alpha=0.35))
-        if strength:
-            # What is there is seen, however little it is.
-            alpha = round(max(0.08, strength), 3)
-            axes.add_patch(
-                Rectangle(corner, 0.92, 0.9, facecolor=SERIES[0], alpha=alpha)
-            )
+    squares, colors = [], []
+    for y, row in enumerate(strengths):
+        for x, strength in enumerate(row):
+            if strength:
+                squares.append(Rectangle((x - 0.46, y - 0.45), 0.92, 0.9))
+                # What is there is seen, however little it is.
+                colors.append(to_rgba(color, round(max(least, strength), 3)))
+    axes.add_collection(PatchCollection(squares, facecolors=colors, edgecolors="none"))
 
 
 def _without_frame(axes: Axes) -> None:

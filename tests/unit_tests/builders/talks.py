@@ -1,0 +1,66 @@
+"""An export of invented talk: several threads, paces, people, gaps in what is known."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+from tests.unit_tests.builders.sessions import ExportLoader, said
+
+if TYPE_CHECKING:
+    from langchain_core.chat_sessions import ChatSession
+
+__all__ = ["PEOPLE", "TITLES", "talks", "texts_of"]
+
+PEOPLE = ("Zebulon Quixworth", "Ottoline Fennimore", "Barnaby Wexcombe", "李雷 Xu")
+TITLES = ("Vermilion Society", "Gloaming Club", "Pemberton Street")
+_PRIVATE = ("mail zebulon@pond.example", "call +1 555 010 9999", "ask Ottoline again")
+
+
+def talks(seed: int = 1, threads: int = 6, length: int = 120) -> ExportLoader:
+    """Build a loader over random threads; the first of `PEOPLE` owns the export."""
+    rng = random.Random(seed)
+    sessions = [_thread(rng, number, length) for number in range(threads)]
+    return ExportLoader(sessions, path="/exports/fenwick.json", owner=PEOPLE[0])
+
+
+def texts_of(loader: ExportLoader) -> list[str]:
+    """All texts of the messages that the loader keeps."""
+    return [
+        str(message.content)
+        for session in loader.sessions
+        for message in session["messages"]
+        if message is not None
+    ]
+
+
+def _thread(rng: random.Random, number: int, length: int) -> ChatSession:
+    here = [PEOPLE[0], *rng.sample(PEOPLE[1:], rng.randint(1, 3))]
+    at, messages = rng.randint(0, 40_000_000), []
+    for index in range(rng.randint(length // 2, length)):
+        at += int(rng.choice([rng.expovariate(1 / 40), rng.expovariate(1 / 50_000)]))
+        sender = rng.choice(here)
+        messages.append(
+            said(
+                sender,
+                _text(rng, f"w{number}x{index}"),
+                at=None if rng.random() < 0.05 else at,
+                message_id=f"m{number}-{index}",
+                is_from_me=sender == PEOPLE[0],
+            )
+        )
+    left_out: list[Any] = [None] * rng.randint(0, 3)
+    metadata = {
+        "id": f"thread-{number}",
+        "title": TITLES[number % len(TITLES)],
+        "participants": here,
+        "is_group": len(here) > 2,
+    }
+    session: Any = {"messages": [*messages, *left_out], "metadata": metadata}
+    return session
+
+
+def _text(rng: random.Random, word: str) -> str:
+    words = [f"{word}{chr(97 + i)}{'é' * rng.randint(0, 9)}" for i in range(9)]
+    text = " ".join(words[: rng.randint(1, 9)])
+    return f"{text} {rng.choice(_PRIVATE)}" if rng.random() < 0.2 else text

@@ -1,0 +1,381 @@
+"""Each figure of a report, against a computation of its own."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import tracemalloc
+from collections import Counter
+from datetime import datetime, timedelta, timezone
+from itertools import groupby, pairwise
+from typing import TYPE_CHECKING, TypeAlias
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+
+from langchain_chatexports.finetuning.examples import to_training_examples
+from langchain_chatexports.finetuning.provenance import trace_examples
+from langchain_chatexports.finetuning.splits import split_examples
+from langchain_chatexports.report import build_report
+from langchain_chatexports.report.distributions import (
+    DOUBLINGS,
+    RUN_EDGES,
+    SECOND_EDGES,
+)
+from langchain_chatexports.steps import (
+    ChunkSessions,
+    MapAIMessages,
+    MergeChatRuns,
+    Redact,
+    SplitSessions,
+)
+from langchain_chatexports.steps.pauses import automatic_gap
+from tests.unit_tests.builders.sessions import ExportLoader, GrowingLoader, talk
+from tests.unit_tests.builders.talks import PEOPLE, talks, texts_of
+
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
+
+    from langchain_chatexports.chat_loaders.base import TransformedChatLoader
+    from langchain_chatexports.report import ExportReport
+    from langchain_chatexports.report.figures import Distribution
+
+Row: TypeAlias = tuple[int, str, str, int | None]
+ZONE = "Asia/Kathmandu"
+OWNER = PEOPLE[0]
+
+
+@pytest.fixture(scope="module")
+def loader() -> ExportLoader:
+    return talks()
+
+
+@pytest.fixture(scope="module")
+def report(loader: ExportLoader) -> ExportReport:
+    return build_report(loader, time_zone=ZONE, token_limit=90)
+
+
+@pytest.fixture(scope="module")
+def messages(loader: ExportLoader) -> list[Row]:
+    """Thread, sender, text and Unix time of each message, in order."""
+    return [
+        (number, m.additional_kwargs["sender"], m.content, _time(m))
+        for number, session in enumerate(loader.sessions)
+        for m in session["messages"]
+        if m is not None
+    ]
+
+
+@pytest.fixture(scope="module")
+def conversations(loader: ExportLoader) -> list[list[tuple[str, int | None]]]:
+    return [
+        [(m.additional_kwargs["sender"], _time(m)) for m in session["messages"]]
+        for session in SplitSessions().invoke(loader)
+    ]
+
+
+def _time(message: BaseMessage) -> int | None:
+    return message.additional_kwargs.get("message_time")
+
+
+def _moments(messages: list[Row]) -> list[tuple[str, datetime]]:
+    begin = datetime(1970, 1, 1, tzinfo=timezone.utc)
+    return [
+        (sender, (begin + timedelta(seconds=time)).astimezone(ZoneInfo(ZONE)))
+        for _, sender, _, time in messages
+        if time is not None
+    ]
+
+
+def _agrees(
+    distribution: Distribution, ai: list[int], others: list[int], edges: tuple[int, ...]
+) -> None:
+    for values, numbers in ((distribution.ai, ai), (distribution.others, others)):
+        assert values.count == len(numbers)
+        assert values.mean == pytest.approx(statistics.fmean(numbers))
+        assert values.median == statistics.median_low(numbers)
+        for field, share in (("p10", 0.1), ("p90", 0.9)):
+            expected = np.quantile(numbers, share, method="inverted_cdf")
+            assert getattr(values, field) == expected
+        assert values.most == max(numbers)
+    for side, numbers in (("ai", ai), ("others", others)):
+        counts, _ = np.histogram(numbers, [*edges, math.inf])
+        expected = dict(zip(edges, counts.tolist(), strict=True))
+        found = {entry.least: getattr(entry, side) for entry in distribution.bins}
+        assert found == {edge: expected[edge] for edge in found}
+        assert sum(found.values()) == len(numbers)
+    assert [entry.below for entry in distribution.bins[:-1]] == [
+        entry.least for entry in distribution.bins[1:]
+    ]
+
+
+def test_messages_and_people(report: ExportReport, messages: list[Row]) -> None:
+    counts = Counter(sender for _, sender, _, _ in messages)
+    assert report.messages == len(messages)
+    assert {p.name: p.messages for p in report.people} == dict(counts)
+    assert [p.messages for p in report.people] == sorted(counts.values(), reverse=True)
+    for person in report.people:
+        own = [text for _, sender, text, _ in messages if sender == person.name]
+        assert person.characters == sum(map(len, own))
+    assert [p.name for p in report.people if p.is_ai] == [OWNER]
+
+
+def test_source(
+    report: ExportReport, loader: ExportLoader, messages: list[Row]
+) -> None:
+    (source,) = report.sources
+    given = sum(len(session["messages"]) for session in loader.sessions)
+    assert (source.name, source.platform) == ("fenwick.json", "races")
+    assert (source.owner, source.owner_found_by) == (OWNER, "option")
+    assert (source.found, source.kept) == (given, len(messages))
+    assert source.skipped == {"empty": given - len(messages)}
+    assert source.threads == len(loader.sessions)
+    times = [time for *_, time in messages if time is not None]
+    assert source.first.timestamp() == min(times)
+    assert source.last.timestamp() == max(times)
+
+
+def test_hours_and_weekdays(report: ExportReport, messages: list[Row]) -> None:
+    moments = [moment for _, moment in _moments(messages)]
+    hours = Counter(moment.hour for moment in moments)
+    weekdays = Counter(moment.isoweekday() for moment in moments)
+    both = Counter((moment.isoweekday(), moment.hour) for moment in moments)
+    assert report.time.by_hour == tuple(hours[hour] for hour in range(24))
+    assert report.time.by_weekday == tuple(weekdays[day] for day in range(1, 8))
+    assert report.time.by_weekday_and_hour == tuple(
+        tuple(both[day, hour] for hour in range(24)) for day in range(1, 8)
+    )
+
+
+def test_time_line(report: ExportReport, messages: list[Row]) -> None:
+    moments = _moments(messages)
+    time = report.time
+    assert time.zone == ZONE
+    assert time.without_time == len(messages) - len(moments) > 0
+    assert time.first == min(moment for _, moment in moments)
+    assert time.last == max(moment for _, moment in moments)
+    assert time.active_days == len({moment.date() for _, moment in moments})
+    assert time.unit == "month"
+    ai = Counter(f"{m:%Y-%m-01}" for sender, m in moments if sender == OWNER)
+    others = Counter(f"{m:%Y-%m-01}" for sender, m in moments if sender != OWNER)
+    assert {str(p.start): p.ai for p in time.points if p.ai} == dict(ai)
+    assert {str(p.start): p.others for p in time.points if p.others} == dict(others)
+    assert all(
+        (after.start - before.start).days in {28, 29, 30, 31}
+        for before, after in pairwise(time.points)
+    )
+
+
+def test_lengths(report: ExportReport, messages: list[Row]) -> None:
+    ai = [len(text) for _, sender, text, _ in messages if sender == OWNER]
+    others = [len(text) for _, sender, text, _ in messages if sender != OWNER]
+    _agrees(report.lengths, ai, others, DOUBLINGS)
+
+
+def test_replies(
+    report: ExportReport, conversations: list[list[tuple[str, int | None]]]
+) -> None:
+    found = {True: [], False: []}
+    for conversation in conversations:
+        known = None
+        for place, (sender, time) in enumerate(conversation):
+            is_answer = place and conversation[place - 1][0] != sender
+            if time is not None:
+                if is_answer and known is not None:
+                    found[sender == OWNER].append(time - known)
+                known = time
+    _agrees(report.replies, found[True], found[False], SECOND_EDGES)
+
+
+def test_runs(
+    report: ExportReport, conversations: list[list[tuple[str, int | None]]]
+) -> None:
+    runs = [
+        (sender, len(list(run)))
+        for conversation in conversations
+        for sender, run in groupby(sender for sender, _ in conversation)
+    ]
+    ai = [length for sender, length in runs if sender == OWNER]
+    others = [length for sender, length in runs if sender != OWNER]
+    _agrees(report.runs, ai, others, RUN_EDGES)
+
+
+def test_pauses_and_boundaries(
+    report: ExportReport,
+    messages: list[Row],
+    loader: ExportLoader,
+    conversations: list[list[tuple[str, int | None]]],
+) -> None:
+    pauses, gaps = [], []
+    for _, thread in groupby(messages, key=lambda row: row[0]):
+        times = [time for *_, time in thread if time is not None]
+        own = [after - before for before, after in pairwise(times)]
+        pauses += own
+        gaps.append(automatic_gap(own))
+    figures = report.pauses
+    assert figures.pauses == len(pauses)
+    counts, _ = np.histogram(pauses, [*SECOND_EDGES, math.inf])
+    assert [n for n in counts.tolist() if n] == [
+        entry.ai + entry.others for entry in figures.bins if entry.ai + entry.others
+    ]
+    assert (figures.shortest_gap, figures.longest_gap) == (min(gaps), max(gaps))
+    assert figures.median_gap == statistics.median_low(gaps)
+    assert figures.threads == len(gaps)
+    assert figures.conversations == len(conversations)
+    assert figures.boundaries == len(conversations) - len(loader.sessions)
+
+
+def _windows(loader: ExportLoader) -> TransformedChatLoader:
+    split = loader | SplitSessions() | MergeChatRuns()
+    return split | MapAIMessages() | ChunkSessions(keep_tail=True)
+
+
+def test_stages_are_those_of_inspect_and_add_up(
+    report: ExportReport, loader: ExportLoader
+) -> None:
+    steps = _windows(loader).inspect().steps
+    named = {stage.name: stage for stage in report.stages[1:-2]}
+    assert list(named) == [step.name for step in steps]
+    for step in steps:
+        stage = named[step.name]
+        assert (stage.taken, stage.given) == (step.messages_in, step.messages_out)
+    for stage in report.stages:
+        assert stage.taken + sum(stage.added.values()) == (
+            stage.given + sum(stage.left_out.values())
+        )
+    for before, after in pairwise(report.stages[:-1]):
+        assert before.given == after.taken
+
+
+def test_examples_and_tokens(report: ExportReport, loader: ExportLoader) -> None:
+    examples = list(to_training_examples(_windows(loader)))
+    tokens = [
+        3
+        + sum(
+            3
+            + sum(math.ceil(len(m[key].encode()) / 2.8) for key in ("role", "content"))
+            for m in example["messages"]
+        )
+        for example in examples
+    ]
+    figures = report.examples
+    assert figures.examples == len(examples)
+    assert figures.messages == sum(len(e["messages"]) for e in examples)
+    assert figures.answers == sum(
+        m["role"] == "assistant" for e in examples for m in e["messages"]
+    )
+    assert figures.total_tokens == sum(tokens)
+    assert figures.tokens.median == statistics.median_low(tokens)
+    assert figures.tokens.most == max(tokens)
+    assert figures.over_limit == sum(number > 90 for number in tokens) > 0
+    counts, _ = np.histogram(tokens, [*DOUBLINGS, math.inf])
+    assert [n for n in counts.tolist() if n] == [b.ai for b in figures.bins if b.ai]
+
+
+def test_split_is_what_split_examples_makes(
+    report: ExportReport, loader: ExportLoader
+) -> None:
+    parts = split_examples(trace_examples(_windows(loader)), near=None)
+    assert not parts.left_out
+    expected = {name: len(examples) for name, examples in parts.parts().items()}
+    assert {part.name: part.examples for part in report.split} == expected
+    for name, examples in parts.parts().items():
+        (part,) = (part for part in report.split if part.name == name)
+        begins = {}
+        for item in examples:
+            begins.setdefault(item.origin.session_id, []).append(item.origin.first)
+        assert part.conversations == len(begins)
+        known = [[t for t in times if t is not None] for times in begins.values()]
+        firsts = sorted(min(times) for times in known if times)
+        assert part.first.timestamp() == firsts[0]
+        assert part.last.timestamp() == firsts[-1]
+
+
+def test_redaction_is_what_redact_finds(
+    report: ExportReport, loader: ExportLoader
+) -> None:
+    step = Redact.for_export(loader, key="k")
+    texts = texts_of(loader)
+    found = [step.find(text) for text in texts]
+    figures = report.redaction
+    assert figures.texts == len(texts)
+    assert figures.changed == sum(map(bool, found))
+    assert figures.before == dict(Counter(s.kind for spans in found for s in spans))
+    assert {"name", "email", "phone"} <= set(figures.before)
+    redacted = (step | MergeChatRuns(max_gap=timedelta(0))).invoke(loader)
+    again = [step.find(str(m.content)) for s in redacted for m in s["messages"]]
+    assert sum(figures.after.values()) == sum(map(len, again))
+
+
+def test_several_exports_add_up(loader: ExportLoader) -> None:
+    other = talks(seed=2, threads=3, length=40)
+    both = build_report([loader, other], redaction=False)
+    one, two = (build_report(item, redaction=False) for item in (loader, other))
+    assert both.messages == one.messages + two.messages
+    assert both.pauses.conversations == (
+        one.pauses.conversations + two.pauses.conversations
+    )
+    assert both.examples.examples == one.examples.examples + two.examples.examples
+    for stage, first, second in zip(both.stages, one.stages, two.stages, strict=True):
+        assert stage.taken == first.taken + second.taken
+
+
+def test_somebody_else_can_be_the_ai(loader: ExportLoader, messages: list[Row]) -> None:
+    report = build_report(loader, ai=PEOPLE[1], redaction=False)
+    assert [p.name for p in report.people if p.is_ai] == [PEOPLE[1]]
+    assert report.lengths.ai.count == sum(row[1] == PEOPLE[1] for row in messages)
+    assert not report.ai_is_owner
+
+
+def test_without_an_ai_all_the_rest_is_there(loader: ExportLoader) -> None:
+    report = build_report(loader, ai="Nobody", redaction=False)
+    assert report.examples is None
+    assert report.split == ()
+    assert report.messages == len(texts_of(loader))
+    assert report.lengths.ai.median is None
+
+
+def test_an_export_without_messages_has_figures() -> None:
+    report = build_report(ExportLoader([]))
+    assert report.messages == 0
+    assert report.time.points == ()
+    assert report.pauses.median_gap is None
+
+
+def test_the_same_export_gives_the_same_report(loader: ExportLoader) -> None:
+    assert build_report(loader) == build_report(loader)
+
+
+def test_an_unknown_time_zone_is_refused(loader: ExportLoader) -> None:
+    with pytest.raises(ValueError, match="Europe/Berlin"):
+        build_report(loader, time_zone="Mars/Olympus")
+
+
+def test_the_listener_is_told_of_both_passes(loader: ExportLoader) -> None:
+    told = []
+    build_report(loader, on_messages=told.append)
+    assert told == sorted(told)
+    assert told[-1] == 2 * len(texts_of(loader))
+
+
+def test_times_far_off_are_not_known() -> None:
+    session = talk("Hare: a", "Tortoise: b")
+    session["messages"][0].additional_kwargs["message_time"] = 10**15
+    report = build_report(ExportLoader([session]), redaction=False)
+    assert report.time.without_time == 1
+
+
+@pytest.mark.benchmark
+def test_memory_does_not_grow_with_the_messages() -> None:
+    def peak(sessions: int) -> int:
+        tracemalloc.start()
+        build_report(GrowingLoader(sessions), ai="H", redaction=False)
+        _, highest = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return highest
+
+    peak(5)  # What is imported and cached on first use.
+    few, many = peak(20), peak(200)
+    # Half a megabyte of texts passes by, and some megabytes of messages.
+    assert many - few < 250_000, f"{few:,} bytes for 400 messages, {many:,} for 4,000"

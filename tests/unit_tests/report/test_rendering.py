@@ -1,0 +1,178 @@
+"""The page holds counts, and nothing that anybody wrote."""
+
+from __future__ import annotations
+
+import html as html_module
+import json
+import os
+import re
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports.exceptions import ExportNotFoundError
+from langchain_chatexports.report import build_report, render_report, write_report
+from tests.unit_tests.builders.sessions import ExportLoader, talk
+from tests.unit_tests.builders.talks import PEOPLE, TITLES, talks, texts_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from langchain_core.chat_sessions import ChatSession
+
+    from langchain_chatexports.report import ExportReport
+
+
+@pytest.fixture(scope="module")
+def loader() -> ExportLoader:
+    return talks(length=60)
+
+
+@pytest.fixture(scope="module")
+def page(loader: ExportLoader) -> str:
+    return render_report(build_report(loader))
+
+
+@pytest.fixture(scope="module")
+def anonymous(loader: ExportLoader) -> ExportReport:
+    return build_report(loader, anonymous=True)
+
+
+def test_no_word_of_a_message_is_in_page_or_figures(
+    loader: ExportLoader, page: str
+) -> None:
+    words = {w for text in texts_of(loader) for w in re.findall(r"w\d+x\d+\w+", text)}
+    assert len(words) > 500
+    shown = html_module.unescape(page) + build_report(loader).model_dump_json()
+    assert not words & set(re.findall(r"\w+", shown))
+    for private in ("pond.example", "555 010", "ask Ottoline", "again"):
+        assert any(private in text for text in texts_of(loader))
+        assert private not in shown.replace("found again", "")
+
+
+def test_no_title_or_id_of_a_thread_is_in_the_page(page: str) -> None:
+    for title in TITLES:
+        for word in title.split():
+            assert word not in page
+    assert "thread-" not in page
+
+
+def test_names_are_in_the_page_unless_it_is_anonymous(
+    page: str, anonymous: ExportReport
+) -> None:
+    hidden = render_report(anonymous) + anonymous.model_dump_json()
+    for name in PEOPLE:
+        assert name in html_module.unescape(page)
+        for word in name.split():
+            assert word.casefold() not in hidden.casefold()
+    assert "fenwick" in page
+    assert "fenwick" not in hidden
+
+
+def test_an_anonymous_report_counts_the_same(
+    loader: ExportLoader, anonymous: ExportReport
+) -> None:
+    named = build_report(loader)
+    assert [p.messages for p in named.people] == [p.messages for p in anonymous.people]
+    assert anonymous.people[0].name == "Person 1"
+    assert named.examples == anonymous.examples
+
+
+def test_the_page_loads_nothing(page: str) -> None:
+    assert not re.search(r"<script|<link|<img|<iframe|@import|//|\son\w+=", page)
+
+
+def test_the_same_report_gives_the_same_page(loader: ExportLoader, page: str) -> None:
+    assert render_report(build_report(loader)) == page
+
+
+def test_a_name_is_no_markup() -> None:
+    name = "<script>alert('x')</script> \x00 & Co"
+    loader = ExportLoader([talk(f"{name}: hello", "Tortoise: hi")], owner="Tortoise")
+    page = render_report(build_report(loader))
+    assert "<script" not in page
+    assert "\x00" not in page
+
+
+def test_ids_are_unique_and_elements_are_closed(page: str) -> None:
+    ids = re.findall(r'\sid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    parser = _Balance()
+    parser.feed(page)
+    assert parser.open == []
+
+
+def test_every_chart_has_its_figures_as_text(page: str, loader: ExportLoader) -> None:
+    report = build_report(loader)
+    for person in report.people:
+        assert f'<td class="number">{person.messages:,}</td>' in page
+    assert page.count("<svg") == page.count("<summary>Figures</summary>") == 13
+
+
+@pytest.mark.parametrize(
+    "sessions",
+    [
+        [],
+        [talk("Hare: once")],
+        [{"messages": []}],
+    ],
+)
+def test_small_exports_have_a_page(sessions: list[ChatSession]) -> None:
+    page = render_report(build_report(ExportLoader(sessions)))
+    assert "Name a person with --ai" in page
+
+
+def test_figures_are_json_that_reads_back(anonymous: ExportReport) -> None:
+    text = anonymous.model_dump_json()
+    assert type(anonymous).model_validate_json(text) == anonymous
+    assert json.loads(text)["anonymous"] is True
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permission bits")
+def test_the_file_is_its_owners_only(anonymous: ExportReport, tmp_path: Path) -> None:
+    write_report(anonymous, tmp_path / "report.html")
+    assert (tmp_path / "report.html").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_that_is_missing_is_named(
+    anonymous: ExportReport, tmp_path: Path
+) -> None:
+    with pytest.raises(ExportNotFoundError, match="its folder does not exist"):
+        write_report(anonymous, tmp_path / "nowhere" / "report.html")
+
+
+def test_what_was_there_stays_if_the_disk_is_full(
+    anonymous: ExportReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("before", encoding="utf-8")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("langchain_chatexports.writing.os.fsync", full)
+    with pytest.raises(Exception, match="the disk is full"):
+        write_report(anonymous, path)
+    assert path.read_text(encoding="utf-8") == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+class _Balance(HTMLParser):
+    VOID = ("meta", "br", "hr", "path", "use", "rect")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        del attrs
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag

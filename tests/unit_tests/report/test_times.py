@@ -1,0 +1,91 @@
+"""Days, weeks, months: every message in one of them, none without its neighbors."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta, timezone
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_chatexports.report.times import TimeCounts, find_time_zone
+
+if TYPE_CHECKING:
+    from langchain_chatexports.report.figures import TimeFigures
+
+SECONDS = st.integers(0, 60 * 366 * 86_400)
+
+
+def counted(times: list[int], zone: str = "UTC") -> TimeFigures:
+    counts = TimeCounts(find_time_zone(zone))
+    for time in times:
+        counts.add(time, is_ai=time % 2 == 0)
+    return counts.figures()
+
+
+@given(st.lists(SECONDS, min_size=1, max_size=30))
+def test_points_hold_every_message_and_follow_each_other(times: list[int]) -> None:
+    figures = counted(times)
+    assert sum(point.ai for point in figures.points) == sum(t % 2 == 0 for t in times)
+    assert sum(p.ai + p.others for p in figures.points) == len(times)
+    for point, following in pairwise(figures.points):
+        expected = sum(point.start <= _day(time) < following.start for time in times)
+        assert point.ai + point.others == expected
+    assert len(figures.points) <= 62
+
+
+def _day(seconds: int) -> date:
+    return (
+        datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=seconds)
+    ).date()
+
+
+@pytest.mark.parametrize(
+    ("days", "unit", "start"),
+    [
+        (3, "day", "2024-05-16"),
+        (100, "week", "2024-05-13"),
+        (800, "month", "2024-05-01"),
+        (3000, "quarter", "2024-04-01"),
+        (9000, "year", "2024-01-01"),
+    ],
+)
+def test_the_unit_fits_the_span(days: int, unit: str, start: str) -> None:
+    begin = int(datetime(2024, 5, 16, 12, tzinfo=timezone.utc).timestamp())
+    figures = counted([begin, begin + days * 86_400])
+    assert figures.unit == unit
+    assert str(figures.points[0].start) == start
+
+
+@pytest.mark.parametrize("seconds", [-62_135_596_800, 253_402_300_799])
+def test_the_ends_of_all_dates_are_days_too(seconds: int) -> None:
+    figures = counted([seconds])
+    assert len(figures.points) == 1
+
+
+def test_summer_time_is_told_apart() -> None:
+    winter = int(datetime(2024, 1, 10, 12, tzinfo=timezone.utc).timestamp())
+    summer = int(datetime(2024, 7, 10, 12, tzinfo=timezone.utc).timestamp())
+    figures = counted([winter, summer], "Europe/Berlin")
+    assert figures.by_hour[13] == figures.by_hour[14] == 1
+
+
+def test_a_message_near_midnight_is_of_the_zones_day() -> None:
+    moment = int(datetime(2024, 1, 10, 23, 30, tzinfo=timezone.utc).timestamp())
+    assert str(counted([moment]).points[0].start) == "2024-01-10"
+    assert str(counted([moment], "Asia/Tokyo").points[0].start) == "2024-01-11"
+
+
+def test_the_machines_zone_is_named() -> None:
+    figures = counted([0], "local")
+    assert figures.zone.startswith("this machine's")
+    expected = datetime.fromtimestamp(0, timezone.utc).astimezone()
+    assert figures.by_hour[expected.hour] == 1
+
+
+@pytest.mark.parametrize("name", ["Mars/Olympus", "", "../etc/passwd", "/etc"])
+def test_other_names_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="There is no time zone"):
+        find_time_zone(name)
