@@ -28,8 +28,8 @@ from langchain_chatexports.chat_loaders.imessage.database import (
 from langchain_chatexports.chat_loaders.imessage.messages import (
     REASON_OF_KIND,
     Context,
-    ConversationReader,
     Owner,
+    read_conversation,
 )
 from langchain_chatexports.chat_loaders.imessage.people import People
 from langchain_chatexports.chat_loaders.imessage.queries import Queries
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from langchain_chatexports.chat_loaders.accounting import Tally
+    from langchain_chatexports.chat_loaders.imessage.messages import ConversationReader
 
 __all__ = ["IMessageChatLoader"]
 
@@ -219,8 +220,7 @@ class IMessageChatLoader(ChatExportLoader):
                 tally.found += conversation.rows
                 tally.skip("excluded", conversation.rows)
                 continue
-            reader = ConversationReader(context, conversation)
-            reader.read()
+            reader = read_conversation(context, conversation)
             tally.found += reader.found
             for reason, count in reader.skipped.items():
                 tally.skip(reason, count)

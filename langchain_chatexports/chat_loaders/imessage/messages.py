@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -47,7 +49,13 @@ if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.imessage.queries import Queries
     from langchain_chatexports.chat_loaders.imessage.rows import Details
 
-__all__ = ["REASON_OF_KIND", "Context", "ConversationReader", "Owner"]
+__all__ = [
+    "REASON_OF_KIND",
+    "Context",
+    "ConversationReader",
+    "Owner",
+    "read_conversation",
+]
 
 _NOTE_COPY_MICROSECONDS = 60_000_000
 _QUOTE = "“"  # What every reaction in words has.
@@ -91,6 +99,28 @@ class Context:
     include_unsent: bool
     include_reaction_texts: bool
     attach_reactions: bool
+
+
+def read_conversation(
+    context: Context, conversation: Conversation
+) -> ConversationReader:
+    """Read one conversation.
+
+    Args:
+        context: What is the same for all conversations of a pass.
+        conversation: The conversation.
+
+    Returns:
+        The reader, behind the last message.
+    """
+    with context.queries.strict_texts(), suppress(sqlite3.OperationalError):
+        reader = ConversationReader(context, conversation)
+        reader.read()
+        return reader
+    # Most likely some text is badly encoded: this time it is read with U+FFFD.
+    reader = ConversationReader(context, conversation)
+    reader.read()
+    return reader
 
 
 class ConversationReader:
@@ -168,7 +198,7 @@ class ConversationReader:
         is_mine = is_from_me or self._notes or handle_id in context.owner.handle_ids
         if (
             kind in _KINDS_OF_WRITING
-            and has_more
+            and (has_more or needs_care(text))
             and not context.include_unsent
             and is_unsent(context.queries.details(row_id), _as_text(text))
         ):

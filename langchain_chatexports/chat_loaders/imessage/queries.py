@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -144,6 +145,19 @@ class Queries:
         return self._connection.execute(
             f"{self._messages} ({marks}) {_ORDER}", chat_ids
         )
+
+    @contextmanager
+    def strict_texts(self) -> Iterator[None]:
+        """Let badly encoded text be an error meanwhile: all other comes faster.
+
+        The error is an `sqlite3.OperationalError` that holds the text.
+        """
+        lenient = self._connection.text_factory
+        self._connection.text_factory = str
+        try:
+            yield
+        finally:
+            self._connection.text_factory = lenient
 
     def handles_of(self, chat_ids: Sequence[Any]) -> list[Any]:
         """Give the handles that the messages of some chats name."""

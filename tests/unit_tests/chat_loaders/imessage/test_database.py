@@ -249,6 +249,24 @@ def test_badly_encoded_text_does_not_end_the_reading(path: Path) -> None:
     assert texts(path) == ["H\ufffdi", "b"]
 
 
+@pytest.mark.parametrize("column", ["text", "guid", "service", "subject"])
+def test_what_stands_before_badly_encoded_text_is_read_and_counted_once(
+    path: Path, column: str
+) -> None:
+    with ChatDb(path) as db:
+        chat = db.chat("+15550000001")
+        for text in "abc":
+            chat.message(text, subject="A race")
+        bad = "CAST(x'48ff69' AS TEXT)"
+        db.run(f"UPDATE message SET {column} = {bad} WHERE text = 'b'")
+    loader = IMessageChatLoader(path)
+    (session,) = loader
+    assert len(session["messages"]) == 3
+    assert "H\ufffdi" in str(session)
+    summary = loader.inspect()
+    assert (summary.found, summary.kept, dict(summary.skipped)) == (3, 3, {})
+
+
 def test_torn_copy_is_made_once_more(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -450,7 +468,7 @@ def test_refused_status_is_an_access_error(
     write(path, "a").close()
     stat = Path.stat
 
-    def refuse(self, **options: Any) -> None:
+    def refuse(self: object, **options: Any) -> None:
         if self == path:
             raise PermissionError(1, "Operation not permitted", str(self))
         return stat(self, **options)
@@ -467,7 +485,7 @@ def test_refused_reading_is_an_access_error(
     loader = IMessageChatLoader(path)
     read = Path.open
 
-    def refuse(self, *arguments: Any, **options: Any) -> None:
+    def refuse(self: object, *arguments: Any, **options: Any) -> None:
         if self.name == "chat.db":
             raise PermissionError(1, "Operation not permitted", str(self))
         return read(self, *arguments, **options)
