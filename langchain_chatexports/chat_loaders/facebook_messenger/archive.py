@@ -42,10 +42,11 @@ __all__ = [
 # a few thousand of them are JSON.
 _MAX_DIRECTORY_BYTES = 32 * 2**20
 _MAX_READ_ENTRIES = 100_000
-# Chats pack 4 to 30 times smaller; deflate at most 1,032 times.
+# Chats pack 4 to 30 times smaller, 90 times if all say the same; deflate at most 1,032
+# times. A message takes 30 times its shortest form in memory, hence low floors.
 _MAX_RATIO = 100
-_RATIO_FLOOR_BYTES = 16 * 2**20
-_TOTAL_RATIO_FLOOR_BYTES = 256 * 2**20
+_RATIO_FLOOR_BYTES = 8 * 2**20
+_TOTAL_RATIO_FLOOR_BYTES = 64 * 2**20
 _MAX_FILE_BYTES = 2 * 2**30
 
 _READ_SUFFIXES = (".json", ".html")
@@ -253,7 +254,9 @@ def _open_part(
 
 
 def _is_zip(path: Path) -> bool:
-    # By its first bytes: a zip that was cut off has lost its end.
+    # Or by its first bytes: a zip that was cut off has lost its end.
+    if path.suffix.lower() == ".zip":
+        return True
     with path.open("rb") as file:
         return file.read(4) in {b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"}
 

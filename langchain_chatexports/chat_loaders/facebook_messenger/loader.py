@@ -407,6 +407,12 @@ def _named_document(file: ExportFile) -> ThreadDocument:
     data = file.read()
     if is_html_thread(file.name) or data.lstrip()[:1] == b"<":
         raise ExportFormatError(_html_error(file.label))
+    if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
+        msg = (
+            f"{file.label} is neither a zip nor JSON. Give the zip from Meta, the "
+            "folder that it unpacks to, or a file named message_1.json in it."
+        )
+        raise ExportFormatError(msg)
     document = parse_document(data, file.label)
     if document is None:
         msg = (

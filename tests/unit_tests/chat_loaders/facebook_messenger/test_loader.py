@@ -417,6 +417,21 @@ class TestBadInput:
             loader_class(path).load()
 
     @pytest.mark.parametrize("loader_class", LOADERS)
+    @pytest.mark.parametrize("content", [b"", b"\x1f\x8b\x08", b"Ada: hi", b"\xff\xd8"])
+    def test_what_is_no_json_at_all_is_told_so(
+        self,
+        tmp_path: Path,
+        loader_class: type[
+            FolderFacebookMessengerChatLoader | SingleFileFacebookMessengerChatLoader
+        ],
+        content: bytes,
+    ) -> None:
+        path = tmp_path / "chat.tar.gz"
+        path.write_bytes(content)
+        with pytest.raises(ExportFormatError, match=r"chat\.tar\.gz is neither a zip"):
+            loader_class(path).load()
+
+    @pytest.mark.parametrize("loader_class", LOADERS)
     @pytest.mark.parametrize("name", ["message_1.json", "Ada_1.json"])
     @pytest.mark.usefixtures("export")
     def test_a_named_file_that_is_cut_off_is_an_error(
