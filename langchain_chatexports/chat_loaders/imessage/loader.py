@@ -236,7 +236,8 @@ class IMessageChatLoader(ChatExportLoader):
                 del session
         if not self._share.is_first:
             return
-        for reason, count in self._left_out_unread(queries):
+        rows_in_chats = sum(active.rows for active in activity)
+        for reason, count in self._left_out_unread(queries, rows_in_chats):
             tally.found += count
             tally.skip(reason, count)
 
@@ -324,12 +325,14 @@ class IMessageChatLoader(ChatExportLoader):
             services=list(dict.fromkeys(str(name) for name in services if name)),
         )
 
-    def _left_out_unread(self, queries: Queries) -> Iterator[tuple[str, int]]:
+    def _left_out_unread(
+        self, queries: Queries, rows_in_chats: int
+    ) -> Iterator[tuple[str, int]]:
         """Count the messages that no conversation has."""
         if not self.include_deleted:
             yield "deleted", queries.count_deleted()
         if not self.include_orphans:
-            yield "orphan", queries.count_orphans()
+            yield "orphan", queries.count_orphans(rows_in_chats)
 
 
 _PAIR = 2

@@ -185,8 +185,14 @@ class Queries:
         rows = self._connection.execute(self._attachments, (message_id,))
         return [AttachmentRow(*row) for row in rows]
 
-    def count_orphans(self) -> int:
-        """Count the messages that are in no chat, and not Recently Deleted either."""
+    def count_orphans(self, rows_in_chats: int) -> int:
+        """Count the messages that are in no chat, and not Recently Deleted either.
+
+        Args:
+            rows_in_chats: How many rows `activity` found in all chats.
+        """
+        if self._is_each_in_one_chat(rows_in_chats):
+            return 0
         return self._count(f"SELECT count(*) FROM message AS m WHERE {self._is_orphan}")
 
     def count_deleted(self) -> int:
@@ -194,6 +200,20 @@ class Queries:
         if not self._schema.has("chat_recoverable_message_join"):
             return 0
         return self._count(f"SELECT count(*) {self._deleted}")
+
+    def _is_each_in_one_chat(self, rows_in_chats: int) -> bool:
+        """Tell whether each message is in one chat, by numbers that indexes give."""
+        join = "chat_message_join"
+        if self._rows_of_chats != join or not self._schema.is_indexed(
+            join, "message_id"
+        ):
+            return False
+        is_so = self._count(
+            f"SELECT (SELECT count(*) FROM message) = {rows_in_chats} AND "
+            f"(SELECT count(*) FROM {join}) = "
+            f"(SELECT count(DISTINCT message_id) FROM {join})"
+        )
+        return bool(is_so)
 
     def _count(self, sql: str) -> int:
         (count,) = self._connection.execute(sql).fetchone()

@@ -254,6 +254,15 @@ def test_orphans_are_counted(path: Path) -> None:
     assert (summary.found, summary.kept, summary.skipped) == (2, 1, {"orphan": 1})
 
 
+def test_orphans_are_counted_where_another_message_is_in_two_chats(path: Path) -> None:
+    with ChatDb(path) as db:
+        first = db.chat(HARE)
+        db.chat(TORTOISE).add(first.message("twice"))
+        db.message("alone", handle_id=1)
+    summary = IMessageChatLoader(path).inspect()
+    assert (summary.found, summary.kept, summary.skipped) == (3, 2, {"orphan": 1})
+
+
 def test_orphans_can_be_kept_in_sessions_of_their_own(path: Path) -> None:
     with ChatDb(path) as db:
         db.chat(HARE).message("in a chat")
