@@ -320,9 +320,9 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
             raise ExportFormatError(_html_error(where))
         msg = (
             f"{where} holds no Messenger thread in JSON. Give the zip from Meta or the "
-            "folder that it unpacks to; if it came in several parts, all of them, "
-            "because some hold nothing but media. Of zips in folders, give the folder "
-            "that they lie in: deeper ones are not opened."
+            "folder that it unpacks to. If it came in several parts, put them all into "
+            "one folder and give that: some parts hold nothing but media. Zips are "
+            "looked for in that folder itself, not in deeper ones."
         )
         raise ExportFormatError(msg)
 

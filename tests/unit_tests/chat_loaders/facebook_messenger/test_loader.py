@@ -361,7 +361,7 @@ class TestBadInput:
         self, export: Any, tmp_path: Path
     ) -> None:
         export.to_zip(tmp_path / "x" / "2024" / "facebook-1.zip")
-        with pytest.raises(ExportFormatError, match="folder that they lie in"):
+        with pytest.raises(ExportFormatError, match="not in deeper ones"):
             FolderFacebookMessengerChatLoader(tmp_path / "x").load()
         assert FolderFacebookMessengerChatLoader(tmp_path / "x" / "2024").load()
 
@@ -373,7 +373,7 @@ class TestBadInput:
             export.to_folder(tmp_path / "x"),
             export.to_zip(tmp_path / "x.zip"),
         ):
-            with pytest.raises(ExportFormatError, match=r"parts, all of them"):
+            with pytest.raises(ExportFormatError, match=r"all into one folder"):
                 FolderFacebookMessengerChatLoader(path).load()
 
     def test_an_export_in_html_is_an_error_that_asks_for_json(
