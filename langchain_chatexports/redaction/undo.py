@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.redaction.pseudonyms import in_case_of
 from langchain_chatexports.redaction.spans import KINDS
+from langchain_chatexports.writing import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 __all__ = ["restore", "write_undo_map"]
 
-_STAND_IN = re.compile(rf"\[(?:{'|'.join(KINDS)})-[0-9a-f]{{10}}\]|[A-Za-z]+")
+_STAND_IN = re.compile(
+    rf"\[(?:{'|'.join(KINDS)})-[0-9a-f]{{10}}\]|\bchat-[0-9a-f]{{10}}\b|[A-Za-z]+"
+)
 
 
 def restore(text: str, undo_map: Mapping[str, str]) -> str:
@@ -33,7 +35,7 @@ def restore(text: str, undo_map: Mapping[str, str]) -> str:
 
     def original(match: re.Match[str]) -> str:
         found = match[0]
-        if found.startswith("["):
+        if not found.isalpha():
             return undo_map.get(found, found)
         name = undo_map.get(in_case_of("Name", found))
         if name is None:
@@ -52,15 +54,5 @@ def write_undo_map(undo_map: Mapping[str, str], path: str | Path) -> None:
         path: The file to write, whole or not at all. Keep it where the key is: whoever
             has it can undo the redaction.
     """
-    path = Path(path).expanduser()
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    try:
-        with os.fdopen(
-            os.open(unfinished, flags, 0o600), "w", encoding="utf-8"
-        ) as file:
-            json.dump(dict(sorted(undo_map.items())), file, ensure_ascii=True, indent=1)
-        unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    text = json.dumps(dict(sorted(undo_map.items())), indent=1)
+    write_whole(path, text.encode("ascii"))

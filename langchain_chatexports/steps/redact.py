@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Redact", "names_of_export"]
 
-_KEY_BYTES = 32
 _LISTS_OF_NAMES = ("participants", "handles", "nicknames", "members", "contacts")
 _KEYS_OF_NAMES = ("sender", "nickname", "handle", "actor")
 
@@ -95,11 +94,11 @@ class Redact(SessionTransform):
             ValueError: If two names have one stand-in under the given key (about once
                 in a million exports): choose another.
         """
-        import secrets
+        from langchain_chatexports.redaction.key_file import new_key
 
         found = {*names_of_export(loader), *names}
         while True:
-            secret = secrets.token_urlsafe(_KEY_BYTES) if key is None else key
+            secret = new_key() if key is None else key
             step = cls(key=secret, names=found, presidio=presidio)
             redactor = step._redactor()
             stand_ins = redactor.names_of_stand_ins()

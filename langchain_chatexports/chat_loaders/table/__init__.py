@@ -2,6 +2,13 @@
 
 from langchain_chatexports.chat_loaders.table.columns import COLUMNS
 from langchain_chatexports.chat_loaders.table.loader import TableChatLoader
+from langchain_chatexports.chat_loaders.table.row_writing import OWNER_ROLE, table_rows
 from langchain_chatexports.chat_loaders.table.rows import looks_like_table
 
-__all__ = ["COLUMNS", "TableChatLoader", "looks_like_table"]
+__all__ = [
+    "COLUMNS",
+    "OWNER_ROLE",
+    "TableChatLoader",
+    "looks_like_table",
+    "table_rows",
+]

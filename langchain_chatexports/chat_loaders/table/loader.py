@@ -18,6 +18,7 @@ from langchain_chatexports.chat_loaders.base import (
     message_time,
 )
 from langchain_chatexports.chat_loaders.table.columns import checked_columns
+from langchain_chatexports.chat_loaders.table.row_writing import OWNER_ROLE
 from langchain_chatexports.chat_loaders.table.rows import (
     Row,
     read_conversations,
@@ -27,7 +28,7 @@ from langchain_chatexports.chat_loaders.table.rows import (
 from langchain_chatexports.exceptions import ExportFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterable, Iterator
     from pathlib import Path
 
     from langchain_core.messages import BaseMessage
@@ -85,8 +86,9 @@ class TableChatLoader(ChatExportLoader):
                 is looked for under the names in `COLUMNS`.
             grouped: Whether each conversation's rows stand together.
             **options: The options that every loader has, see `ChatExportLoader`.
-                `owner` is a sender. Reactions, calls and media are not told from other
-                rows here.
+                `owner` is a sender; without it, the sender of the rows with the role
+                `me`, if there are any. Reactions, calls and media are not told from
+                other rows here.
 
         Raises:
             ValueError: If `columns` names what a message cannot have.
@@ -204,10 +206,13 @@ class TableChatLoader(ChatExportLoader):
             return None
         # A stable sort: rows of one moment, and those without a time, stay in order.
         rows.sort(key=lambda row: (row.microseconds is not None, row.microseconds or 0))
+        owner = self.owner or _owner_by_role(rows)
+        if owner and not tally.owner:
+            tally.owner, tally.owner_found_by = owner, "role"
         messages = [
             message
             for row in rows
-            if (message := self._message(row, tally)) is not None
+            if (message := self._message(row, owner, tally)) is not None
         ]
         if not messages:
             return None
@@ -218,12 +223,12 @@ class TableChatLoader(ChatExportLoader):
                 "title": title,
                 "platform": self.platform,
                 "participants": participants,
-                "owner": self.owner,
+                "owner": owner,
                 "is_group": len(participants) >= _GROUP_SIZE,
             },
         }
 
-    def _message(self, row: Row, tally: Tally) -> BaseMessage | None:
+    def _message(self, row: Row, owner: str | None, tally: Tally) -> BaseMessage | None:
         if not row.text or row.text.isspace():
             tally.skip("empty")
             return None
@@ -241,10 +246,14 @@ class TableChatLoader(ChatExportLoader):
             row.text,
             sender=sender,
             moment=moment,
-            is_from_me=sender == self.owner if self.owner else None,
+            is_from_me=sender == owner if owner else None,
             message_id=row.id,
             extra=extra,
         )
+
+
+def _owner_by_role(rows: Iterable[Row]) -> str | None:
+    return next((_sender(row) for row in rows if row.role == OWNER_ROLE), None)
 
 
 def _sender(row: Row) -> str:

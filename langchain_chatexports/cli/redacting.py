@@ -1,0 +1,222 @@
+"""`chatexports redact` and `--redact`: stand-ins for names and private numbers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from langchain_chatexports.chat_loaders.base import counted_pass
+from langchain_chatexports.chat_loaders.table import table_rows
+from langchain_chatexports.cli.console import counting, say
+from langchain_chatexports.cli.exports import is_examples_file, open_export
+from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+from langchain_chatexports.finetuning.jsonl import read_jsonl, write_jsonl
+from langchain_chatexports.finetuning.prepared import read_prepared
+from langchain_chatexports.redaction.examples import ExampleRedactor
+from langchain_chatexports.redaction.key_file import (
+    RedactionKey,
+    key_for,
+    read_key_file,
+)
+from langchain_chatexports.redaction.undo import restore
+from langchain_chatexports.steps import Redact
+from langchain_chatexports.writing import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from langchain_core.chat_loaders import BaseChatLoader
+    from langchain_core.chat_sessions import ChatSession
+
+__all__ = ["Redaction", "default_key_file", "redact_files", "say_done", "undo_file"]
+
+
+def default_key_file(output: Path) -> Path:
+    """Give the key file's place beside what is written."""
+    return output.with_name(f"{output.name}.key")
+
+
+class Redaction:
+    """A key file, and the step that is made with it once the names are known."""
+
+    def __init__(
+        self, key_file: Path, *, names: Sequence[str] = (), presidio: str | None = None
+    ) -> None:
+        """Remember what was asked for; nothing is read or written yet.
+
+        Args:
+            key_file: The key file, made if it is not there.
+            names: Names to find beside the export's own.
+            presidio: An installed spaCy pipeline, for Presidio as a second detector.
+        """
+        self.key_file = key_file
+        self._names = tuple(names)
+        self._presidio = presidio
+        self._loaders: list[BaseChatLoader] = []
+        self._stand_ins: Mapping[str, str] = {}
+        self._key: RedactionKey | None = None
+        self._step: Redact | None = None
+
+    def read_names(self, loaders: Sequence[BaseChatLoader]) -> None:
+        """Read the exports once, for their names, and make the step.
+
+        Raises:
+            ChatExportError: If two names have one stand-in under this key.
+        """
+        self._loaders = list(loaders)
+        self._key = self._key or key_for(self.key_file)
+        try:
+            self._step = Redact.for_export(
+                self._sessions(),
+                key=self._key.key,
+                names=self._names,
+                presidio=self._presidio,
+            )
+        except ValueError:
+            msg = (
+                f"Two names have one stand-in under the key in {self.key_file}. Name "
+                "another key file with --key."
+            )
+            raise ChatExportError(msg) from None
+
+    def steps(self) -> tuple[Redact]:
+        """Give the step, for the beginning of a pipe."""
+        if self._step is None:
+            msg = "the names are not read yet"
+            raise RuntimeError(msg)
+        return (self._step,)
+
+    def name(self, name: str) -> str:
+        """Give the stand-in of a sender."""
+        (step,) = self.steps()
+        return step.pseudonym(name)
+
+    def write_key_file(self) -> None:
+        """Write the key file, with what each stand-in stands for.
+
+        Called when what was redacted is written: before, there is nothing to undo.
+        """
+        if self._key is None:
+            msg = "nothing is redacted yet"
+            raise RuntimeError(msg)
+        found = self._stand_ins
+        if self._step is not None:
+            found = self._step.undo_map(self._sessions())
+        both = {**self._key.stand_ins, **found}
+        self._key = replace(self._key, stand_ins=both)
+        self._key.write(self.key_file)
+
+    def redact_examples(self, path: Path) -> Iterator[dict[str, Any]]:
+        """Redact a file of examples, with the names that its trace knows."""
+        people = {
+            name
+            for item in read_prepared(path)
+            for name in (*item.origin.senders, *item.origin.participants)
+        }
+        self._key = key_for(self.key_file)
+        redactor = ExampleRedactor(
+            self._key.key, {*people, *self._names}, self._presidio
+        )
+        for row in read_jsonl(path):
+            yield redactor.example(row)
+        self._stand_ins = redactor.stand_ins
+
+    def _sessions(self) -> Iterator[ChatSession]:
+        for loader in self._loaders:
+            yield from loader.lazy_load()
+
+
+def redact_files(
+    paths: Sequence[Path], output: Path, redaction: Redaction
+) -> dict[str, Any]:
+    """Write a redacted copy of exports, as a table, or of a file of examples.
+
+    Args:
+        paths: Exports, or one file of examples.
+        output: The JSONL file to write.
+        redaction: The key file and what goes with it.
+
+    Returns:
+        What was written, in JSON types.
+
+    Raises:
+        ExportFormatError: If examples and exports, or several files of examples, are
+            given.
+    """
+    of_examples = [path for path in paths if is_examples_file(path)]
+    if of_examples:
+        if len(paths) > 1:
+            msg = f"{of_examples[0]} holds examples: redact it alone."
+            raise ExportFormatError(msg)
+        rows = write_jsonl(redaction.redact_examples(paths[0]), output)
+        redaction.write_key_file()
+        return {"kind": "examples", "rows": rows}
+    loaders = [open_export(path).loader for path in paths]
+    redaction.read_names(loaders)
+    passes = [counted_pass(loader, redaction.steps()) for loader in loaders]
+    with counting(_rows(passes), "messages") as rows_read:
+        rows = write_jsonl(rows_read, output)
+    redaction.write_key_file()
+    steps = [step for counted in passes for step in counted.summary().steps]
+    replaced: dict[str, int] = {}
+    for step in steps:
+        for kind, count in step.replaced.items():
+            replaced[kind] = replaced.get(kind, 0) + count
+    return {"kind": "table", "rows": rows, "replaced": dict(sorted(replaced.items()))}
+
+
+def undo_file(path: Path, output: Path, key_file: Path) -> None:
+    """Put back what was replaced in a file: of JSON lines, or of plain text.
+
+    Args:
+        path: The redacted file, or what a model wrote.
+        output: The file to write.
+        key_file: The key file of the redaction.
+    """
+    stand_ins = read_key_file(key_file).stand_ins
+    if not stand_ins:
+        say(f"warning: {key_file} knows of no stand-in: nothing is put back")
+    if _is_json_lines(path):
+        rows = (_restored(row, stand_ins) for row in read_jsonl(path))
+        write_jsonl(rows, output)
+    else:
+        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        restored = restore(text, stand_ins)
+        write_whole(output, restored.encode("utf-8", "surrogateescape"))
+
+
+def say_done(done: Mapping[str, Any], output: Path, key_file: Path) -> None:
+    """Say what was written, and what to do with it."""
+    if done["kind"] == "restored":
+        say(f"{output}: stand-ins are put back")
+        return
+    say(f"{output}: {done['rows']:,} rows ({done['kind']})")
+    for kind, count in done.get("replaced", {}).items():
+        say(f"  {count:,} replaced in texts: {kind}")
+    say(f"key: {key_file} (whoever has it can undo the redaction)")
+    say("Rules miss some: read a sample before it leaves your hands.")
+
+
+def _rows(passes: Iterable[Iterable[ChatSession]]) -> Iterator[dict[str, Any]]:
+    for sessions in passes:
+        yield from table_rows(sessions)
+
+
+def _is_json_lines(path: Path) -> bool:
+    with path.open("rb") as file:
+        try:
+            return isinstance(json.loads(file.readline()), dict)
+        except (ValueError, RecursionError):
+            return False
+
+
+def _restored(value: Any, stand_ins: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return restore(value, stand_ins)
+    if isinstance(value, list):
+        return [_restored(item, stand_ins) for item in value]
+    if isinstance(value, dict):
+        return {key: _restored(item, stand_ins) for key, item in value.items()}
+    return value

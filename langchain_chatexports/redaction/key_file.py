@@ -1,0 +1,97 @@
+"""The one local secret of a redaction: its key, and what each stand-in stands for."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
+from langchain_chatexports.writing import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["RedactionKey", "key_for", "new_key", "read_key_file"]
+
+_KIND = "chatexports_redaction_key"
+_VERSION = 1
+_KEY_BYTES = 32
+
+
+@dataclass(frozen=True)
+class RedactionKey:
+    """A key and the stand-ins that it has made: as private as the export.
+
+    Neither is in the `repr`.
+    """
+
+    key: str = field(repr=False)
+    stand_ins: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def write(self, path: str | Path) -> None:
+        """Write the key file, for its owner only, whole or not at all.
+
+        Args:
+            path: The file to write or replace.
+        """
+        values = {
+            _KIND: _VERSION,
+            "key": self.key,
+            "stand_ins": dict(sorted(self.stand_ins.items())),
+        }
+        write_whole(path, json.dumps(values, indent=1).encode("ascii") + b"\n")
+
+
+def new_key() -> str:
+    """Give a new random key."""
+    return secrets.token_urlsafe(_KEY_BYTES)
+
+
+def key_for(path: str | Path) -> RedactionKey:
+    """Read a key file, or make a new key if there is none; nothing is written.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its key, or the new one.
+
+    Raises:
+        ExportFormatError: If there is something else at the path.
+    """
+    path = Path(path).expanduser()
+    return read_key_file(path) if path.exists() else RedactionKey(new_key())
+
+
+def read_key_file(path: str | Path) -> RedactionKey:
+    """Read a key file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its key.
+
+    Raises:
+        ExportFormatError: If it is no key file.
+        ExportNotFoundError: If it is not there.
+    """
+    path = Path(path).expanduser()
+    try:
+        values = json.loads(path.read_bytes())
+        if values[_KIND] != _VERSION or not values["key"]:
+            raise ValueError  # noqa: TRY301 - one message for all that can be wrong
+        return RedactionKey(str(values["key"]), dict(values["stand_ins"]))
+    except FileNotFoundError as error:
+        msg = f"There is no key file at {path}. Name the one that redacting has made."
+        raise ExportNotFoundError(msg) from error
+    except (KeyError, TypeError, ValueError, IsADirectoryError):
+        # `from None`: the decoder's errors hold what stands in the file.
+        msg = (
+            f"{path} is no key file that this version can read. Name the file that "
+            "redacting has made, or a new one."
+        )
+        raise ExportFormatError(msg) from None

@@ -1,0 +1,266 @@
+"""`redact`, `prepare --redact` and `forget --key`, as a person types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports.finetuning.jsonl import read_jsonl, write_jsonl
+from langchain_chatexports.finetuning.writers.trace_file import read_header, read_trace
+from langchain_chatexports.redaction.key_file import read_key_file
+from langchain_chatexports.samples import write_imessage, write_messenger
+from tests.unit_tests.builders.chat_db import ChatDb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+PEOPLE = ("Tortoise", "Hare")
+NUMBER = "+49 171 2345678"
+
+
+@pytest.fixture
+def chats(tmp_path: Path) -> Path:
+    return write_imessage(tmp_path / "chat.db")
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> Path:
+    """An export of an owner, with a number and a name in its texts."""
+    path = tmp_path / "private.db"
+    with ChatDb(path) as database:
+        chat = database.chat("+15550101234")
+        for number in range(6):
+            chat.message(f"question {number}, Slowpoke? Call {NUMBER}")
+            chat.message(f"answer {number}", mine=True)
+    return path
+
+
+def test_a_redacted_copy_holds_no_name_and_is_read_again(
+    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
+) -> None:
+    done = chatexports("redact", chats, "-o", "red.jsonl")
+    assert done.status == 0, done.err
+    text = (tmp_path / "red.jsonl").read_text(encoding="utf-8")
+    assert not any(name in text for name in PEOPLE)
+    seen = json.loads(chatexports("inspect", "red.jsonl", "--json").out)[0]
+    assert (seen["sessions"], seen["kept"]) == (10, 223)
+    assert len(seen["senders"]) == 2
+    assert "replaced in texts: name" in done.err
+
+
+def test_undo_gives_back_what_was_there(
+    chatexports: Callable[..., Any], tmp_path: Path, private: Path
+) -> None:
+    chatexports("redact", private, "-o", "red.jsonl", "--name", "Slowpoke")
+    redacted = (tmp_path / "red.jsonl").read_text(encoding="utf-8")
+    assert "Slowpoke" not in redacted
+    assert "2345678" not in redacted
+    done = chatexports("redact", "--undo", "red.jsonl", "-o", "back.jsonl")
+    assert done.status == 0, done.err
+    first = next(read_jsonl(tmp_path / "back.jsonl"))
+    assert first["text"] == f"question 0, Slowpoke? Call {NUMBER}"
+    assert first["sender"] == "+15550101234"
+    assert not first["conversation_id"].startswith("chat-")
+
+
+def test_undo_takes_a_models_answer_too(
+    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
+) -> None:
+    chatexports("redact", chats, "-o", "red.jsonl")
+    stand_ins = read_key_file(tmp_path / "red.jsonl.key").stand_ins
+    hare = next(name for name, stands_for in stand_ins.items() if stands_for == "Hare")
+    (tmp_path / "answer.txt").write_text(f"Ask {hare.upper()}!\nNow.", encoding="utf-8")
+    key = ("--key", "red.jsonl.key")
+    chatexports("redact", "--undo", "answer.txt", *key, "-o", "told.txt")
+    assert (tmp_path / "told.txt").read_text(encoding="utf-8") == "Ask HARE!\nNow."
+
+
+def test_one_key_file_gives_one_stand_in_in_every_export(
+    chatexports: Callable[..., Any], tmp_path: Path, chats: Path, private: Path
+) -> None:
+    for source, target in (
+        (chats, "a.jsonl"),
+        (private, "b.jsonl"),
+        (chats, "c.jsonl"),
+    ):
+        done = chatexports("redact", source, "-o", target, "--key", "my.key")
+        assert done.status == 0, done.err
+    first, again = tmp_path / "a.jsonl", tmp_path / "c.jsonl"
+    assert first.read_bytes() == again.read_bytes()
+    stands_for = set(read_key_file(tmp_path / "my.key").stand_ins.values())
+    assert stands_for >= {*PEOPLE, NUMBER}
+
+
+def test_the_owner_of_a_redacted_copy_is_known(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    threads = write_messenger(tmp_path / "hogwarts")
+    chatexports("redact", threads, "-o", "red.jsonl")
+    done = chatexports("prepare", "red.jsonl", "-o", "set.jsonl")
+    assert done.status == 0, done.err
+    assert sum(1 for _ in read_jsonl(tmp_path / "set.jsonl")) == 100
+    assert "Potter" not in (tmp_path / "set.jsonl").read_text(encoding="utf-8")
+
+
+def test_examples_are_redacted_with_the_names_of_their_trace(
+    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
+) -> None:
+    chatexports("prepare", chats, "--ai", "Tortoise", "--whole", "-o", "set.jsonl")
+    assert "Hare" in (tmp_path / "set.jsonl").read_text(encoding="utf-8")
+    done = chatexports("redact", "set.jsonl", "-o", "red.jsonl")
+    assert done.status == 0, done.err
+    assert "Hare" not in (tmp_path / "red.jsonl").read_text(encoding="utf-8")
+    chatexports("redact", "--undo", "red.jsonl", "-o", "back.jsonl")
+    back, before = tmp_path / "back.jsonl", tmp_path / "set.jsonl"
+    assert back.read_bytes() == before.read_bytes()
+
+
+def test_names_and_calls_in_examples(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    call = {
+        "id": "Hare",
+        "type": "function",
+        "function": {"name": "Hare", "arguments": '{"who": "Hare"}'},
+    }
+    example = {
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "Hare?"}]},
+            {"role": "user", "name": "Ann_Lee", "content": "Ann, it is Hare"},
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+        ]
+    }
+    write_jsonl([example], tmp_path / "set.jsonl")
+    names = ("--name", "Hare", "--name", "Ann Lee")
+    chatexports("redact", "set.jsonl", *names, "-o", "red.jsonl")
+    (row,) = read_jsonl(tmp_path / "red.jsonl")
+    parts, named, calling = row["messages"]
+    assert "Hare" not in parts["content"][0]["text"]
+    first, _, rest = named["name"].partition("_")
+    assert first
+    assert rest
+    assert named["content"].startswith(f"{first}, it is ")
+    assert calling["tool_calls"][0]["id"] == "Hare"
+    assert calling["tool_calls"][0]["function"]["name"] == "Hare"
+    assert "Hare" not in calling["tool_calls"][0]["function"]["arguments"]
+
+
+def test_prepare_redacts_the_voice_that_was_named_by_its_name(
+    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
+) -> None:
+    done = chatexports(
+        *("prepare", chats, "--ai", "Tortoise", "--redact", "-o", "set.jsonl"),
+    )
+    assert done.status == 0, done.err
+    for name in ("set.jsonl", "set.jsonl.trace.jsonl", "set.jsonl.card.md"):
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        assert not any(person in text for person in PEOPLE), name
+    facts = read_header(tmp_path / "set.jsonl").facts
+    assert facts["redacted"]
+    assert facts["replaced"]["name"] > 0
+    card = (tmp_path / "set.jsonl.card.md").read_text(encoding="utf-8")
+    assert f"Places in texts: {facts['replaced']['name']} name." in card
+    assert set(read_key_file(tmp_path / "set.jsonl.key").stand_ins.values()) >= {
+        *PEOPLE
+    }
+
+
+def test_prepare_redacts_preferences_too(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "chat.db"
+    with ChatDb(path) as database:
+        chat = database.chat("+15550101234")
+        chat.message(f"Which number? {NUMBER}?")
+        answer = "00000000-0000-4000-8000-000000000002"
+        chat.message(f"It is {NUMBER}", mine=True, guid=answer)
+        chat.message(
+            "Liked",
+            associated_message_guid=f"p:0/{answer}",
+            associated_message_type=2001,
+        )
+    done = chatexports("prepare", path, "--format", "trl-kto", "--redact", "-o", "k")
+    assert done.status == 0, done.err
+    text = (tmp_path / "k").read_text(encoding="utf-8")
+    assert "[phone-" in text
+    assert "2345678" not in text
+
+
+def test_forget_finds_a_person_by_the_name_in_the_export(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    threads = write_messenger(tmp_path / "hogwarts")
+    chatexports("prepare", threads, "--redact", "-o", "set.jsonl")
+    arguments = ("forget", "set.jsonl", "--person", "hermione granger")
+    refused = chatexports(*arguments, "--data-dir", "data")
+    assert refused.status == 1
+    assert "--key FILE" in refused.err
+    before = sum(1 for _ in read_trace(tmp_path / "set.jsonl"))
+    done = chatexports(*arguments, "--key", "set.jsonl.key", "--data-dir", "data")
+    assert done.status == 0, done.err
+    assert 0 < sum(1 for _ in read_trace(tmp_path / "set.jsonl")) < before
+
+
+def test_forget_finds_a_conversation_by_its_id_in_the_export(
+    chatexports: Callable[..., Any], chats: Path
+) -> None:
+    voice = ("--ai", "Tortoise")
+    chatexports("prepare", chats, *voice, "--redact", "-o", "set.jsonl")
+    chat = ("--conversation", "iMessage;+;chat20230010")
+    keys = ("--key", "set.jsonl.key", "--data-dir", "data", "--json")
+    done = chatexports("forget", "set.jsonl", *chat, *keys)
+    assert json.loads(done.out)["removed"] > 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_copy_and_key_are_for_their_owner_only(
+    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
+) -> None:
+    chatexports("redact", chats, "-o", "red.jsonl")
+    for name in ("red.jsonl", "red.jsonl.key"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+def test_the_key_is_in_no_message(
+    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
+) -> None:
+    done = chatexports("redact", chats, "-o", "red.jsonl")
+    key = read_key_file(tmp_path / "red.jsonl.key")
+    assert key.key not in done.err + done.out + repr(key)
+    assert "Hare" not in repr(key)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["redact", "chat.db", "-o", "chat.db"], 2, "outside"),
+        (["redact", "--undo", "chat.db", "-o", "x"], 1, "There is no key file"),
+        (["redact", "chat.db", "-o", "x", "--key", "odd"], 1, "is no key file"),
+        (["redact", "nope", "-o", "x"], 1, "There is nothing at nope"),
+        (["redact", "--undo", "a", "b", "-o", "x"], 2, "one file"),
+        (["prepare", "chat.db", "-o", "x", "--key", "odd"], 2, "--redact"),
+        (["prepare", "odd", "-o", "x", "--redact"], 1, "chatexports redact"),
+        (["prepare", "chat.db", "--ai", "x", "-o", "x", "--redact"], 1, "Nobody"),
+        (["redact", "odd", "chat.db", "-o", "x"], 1, "redact it alone"),
+    ],
+)
+def test_what_cannot_be_done_is_a_line(
+    chatexports: Callable[..., Any],
+    tmp_path: Path,
+    chats: Path,
+    arguments: list[str],
+    status: int,
+    said: str,
+) -> None:
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]
+    write_jsonl([{"messages": turns}], tmp_path / "odd")
+    before = chats.read_bytes()
+    done = chatexports(*arguments)
+    assert (done.status, said in done.err) == (status, True), done.err
+    assert not list(tmp_path.glob("x*"))
+    assert chats.read_bytes() == before
