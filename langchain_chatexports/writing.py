@@ -7,7 +7,7 @@ import os
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from langchain_chatexports.exceptions import (
     ChatExportError,
@@ -17,9 +17,11 @@ from langchain_chatexports.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["cannot_write", "whole_file", "write_whole"]
+__all__ = ["cannot_write", "explained_writing", "whole_file", "write_whole"]
+
+_Item = TypeVar("_Item")
 
 _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
@@ -38,12 +40,41 @@ def write_whole(path: str | Path, data: bytes) -> None:
             long, or the disk is full.
     """
     path = Path(path).expanduser()
+    with explained_writing(path), whole_file(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def explained_writing(
+    path: Path,
+) -> Iterator[Callable[[Iterable[_Item]], Iterator[_Item]]]:
+    """Explain why a path could not be written; errors of what is written pass as such.
+
+    Args:
+        path: The path that the user named.
+
+    Yields:
+        A function to pass what is written through, if it is read while it is written.
+
+    Raises:
+        ChatExportError: In place of what the system says.
+    """
+    errors_of_items: list[OSError] = []
+
+    def watched(items: Iterable[_Item]) -> Iterator[_Item]:
+        try:
+            yield from items
+        except OSError as error:
+            errors_of_items.append(error)
+            raise
+
     try:
-        with whole_file(path) as file:
-            file.write(data)
+        yield watched
     except (ChatExportError, BrokenPipeError):
         raise
     except OSError as error:
+        if error in errors_of_items:
+            raise
         raise cannot_write(path, error) from error
 
 
@@ -86,6 +117,11 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def is_full(error: OSError) -> bool:
+    """Tell whether the disk, or what one may use of it, is full."""
+    return error.errno in _FULL
+
+
 def cannot_write(path: Path, error: OSError) -> ChatExportError:
     """Build the error for a path that could not be written.
 
@@ -107,7 +143,7 @@ def cannot_write(path: Path, error: OSError) -> ChatExportError:
         return ExportAccessError(msg)
     if isinstance(error, (NotADirectoryError, FileExistsError)):
         reason = "a part of its path is a file, not a folder. Name another path"
-    elif error.errno in _FULL:
+    elif is_full(error):
         reason = "the disk is full. Free some space, or name a path on another disk"
     elif error.errno == errno.ENAMETOOLONG:
         reason = "its name is too long. Name a shorter one"

@@ -1,41 +1,51 @@
-"""`chatexports prepare --format`: a set for a trainer, with its card and its trace."""
+"""`chatexports prepare`: a set for a trainer, with its card and its trace."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from langchain_chatexports.cli.console import counting
-from langchain_chatexports.exceptions import SenderNotFoundError, TrainingDataError
+from langchain_chatexports.cli.console import counting, say
+from langchain_chatexports.exceptions import (
+    ExportFormatError,
+    SenderNotFoundError,
+    TrainingDataError,
+)
 from langchain_chatexports.finetuning.card import CardNotes, hash_source
 from langchain_chatexports.finetuning.deduplication import (
     DuplicateCounts,
     deduplicate_examples,
 )
 from langchain_chatexports.finetuning.examples import ExampleCounts
+from langchain_chatexports.finetuning.jsonl import write_jsonl
 from langchain_chatexports.finetuning.preferences import (
     PreferenceCounts,
     edit_preferences,
     reaction_labels,
 )
-from langchain_chatexports.finetuning.provenance import trace_examples, traced
+from langchain_chatexports.finetuning.prepared import facts_of_prepared
 from langchain_chatexports.finetuning.splits import split_examples
 from langchain_chatexports.finetuning.writers import write_dataset
 from langchain_chatexports.finetuning.writers.formats import FORMATS
-from langchain_chatexports.steps import MapAIMessages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
 
+    from langchain_chatexports.chat_loaders.accounting import CountedPass
     from langchain_chatexports.cli.preparation import Preparation, PrepareOptions
+    from langchain_chatexports.finetuning.card import SourceFile
+    from langchain_chatexports.finetuning.provenance import TracedExample
     from langchain_chatexports.finetuning.splits import ExampleSplits
     from langchain_chatexports.finetuning.writers import FormatName, WrittenSet
     from langchain_chatexports.finetuning.writers.write import AnyRecord
+    from langchain_chatexports.steps import SessionTransform
 
 __all__ = ["SetOptions", "SetWriter", "path_to_train_on", "set_options"]
 
 _NEAR = 0.8
+_PLAIN: FormatName = "openai"
 _DEDUP = ("none", "exact", "near")
 _PREFERENCES: dict[str, Callable[..., Iterator[Any]]] = {
     "openai-dpo": edit_preferences,
@@ -77,7 +87,8 @@ class SetOptions:
         """
         if not self.is_split:
             return options
-        return replace(options, conversations=True, keep_tail=True)
+        gap = "auto" if options.split_gap is None else options.split_gap
+        return replace(options, split_gap=gap, keep_tail=True)
 
 
 class SetWriter:
@@ -90,11 +101,8 @@ class SetWriter:
         self._output = output
 
     @property
-    def written(self) -> WrittenSet:
-        """What was written, once it is."""
-        if self._written is None:
-            msg = "nothing is written yet"
-            raise RuntimeError(msg)
+    def written(self) -> WrittenSet | None:
+        """What was written, once it is; `None` for what went into a pipe."""
         return self._written
 
     def __call__(self, preparation: Preparation) -> None:
@@ -103,34 +111,54 @@ class SetWriter:
             self._write_preferences(preparation)
         else:
             self._write_examples(preparation)
+        if preparation.options.redaction:
+            preparation.options.redaction.write_key_file()
 
     def _write_examples(self, preparation: Preparation) -> None:
         counts, duplicates = ExampleCounts(), DuplicateCounts()
-        if preparation.reads_examples():
-            # Prepared before: where they come from is not in them.
-            examples = traced(preparation)
-        else:
-            keep_trailing = preparation.options.keep_trailing
-            examples = trace_examples(
-                preparation.sessions(), keep_trailing=keep_trailing, counts=counts
-            )
+        examples = preparation.traced(counts)
         notes = self._notes(preparation)
-        notes.counts = None if preparation.reads_examples() else counts
+        if preparation.reads_examples():
+            notes.earlier = [facts_of_prepared(path) for path in preparation.paths]
+        else:
+            notes.counts = counts
         if self._options.dedup != "none":
             near = _NEAR if self._options.dedup == "near" else None
             examples = deduplicate_examples(examples, near=near, counts=duplicates)
             notes.duplicates = duplicates
         with counting(examples, "examples") as counted:
-            if self._options.is_split:
+            if _is_pipe(self._output):
+                self._pipe(counted)
+            elif self._options.is_split:
                 self._write(split_examples(counted), notes)
             else:
                 self._write(counted, notes)
 
+    def _pipe(self, examples: Iterable[TracedExample]) -> None:
+        if self._options.is_split or self._options.format != _PLAIN:
+            msg = f"{self._output} is no file, and takes plain examples only."
+            raise ExportFormatError(msg)
+        write_jsonl((item.example for item in examples), self._output)
+        say(f"{self._output} is no file: there is no card and no trace beside it")
+
     def _write_preferences(self, preparation: Preparation) -> None:
+        if preparation.reads_examples():
+            msg = (
+                "Edits and reactions stand in exports only, and these are examples. "
+                "Name the exports."
+            )
+            raise ExportFormatError(msg)
+        counts, options = PreferenceCounts(), preparation.options
+
         # Of merged runs nobody knows which bubble was edited or liked.
-        counts = PreferenceCounts()
+        def bubbles(senders: Collection[str]) -> tuple[SessionTransform, ...]:
+            redacting = options.redaction.steps() if options.redaction else ()
+            return (*redacting, options.speaking(senders))
+
         make = _PREFERENCES[self._options.format]
-        records = make(preparation.sessions(_as_ai), counts=counts)
+        records = make(
+            preparation.sessions(bubbles), system=options.system, counts=counts
+        )
         notes = self._notes(preparation)
         notes.preferences = counts
         try:
@@ -143,12 +171,10 @@ class SetWriter:
             raise SenderNotFoundError(msg, preparation.senders()) from None
 
     def _notes(self, preparation: Preparation) -> CardNotes:
+        # Read after the set is written: the passes begin when it is.
         return CardNotes(
-            sources=(
-                hash_source(export.path, platform=export.loader.platform)
-                for export, _ in preparation.passes
-            ),
-            passes=(counted for _, counted in preparation.passes),
+            sources=_sources(preparation),
+            passes=_passes(preparation),
             consent=self._options.consent,
         )
 
@@ -160,8 +186,19 @@ class SetWriter:
         )
 
 
-def _as_ai(senders: Collection[str]) -> list[MapAIMessages]:
-    return [MapAIMessages(sender=tuple(senders) or None)]
+def _sources(preparation: Preparation) -> Iterator[SourceFile]:
+    for export, _ in preparation.passes:
+        yield hash_source(export.path, platform=export.loader.platform)
+
+
+def _passes(preparation: Preparation) -> Iterator[CountedPass]:
+    for _, counted in preparation.passes:
+        yield counted
+
+
+def _is_pipe(path: Path) -> bool:
+    # Of a name that is too long `Path.exists` raises, below Python 3.12.
+    return os.path.exists(path) and not path.is_file() and not path.is_dir()  # noqa: PTH110 - see above
 
 
 def set_options(format_name: str, *, split: bool, dedup: str) -> SetOptions:
@@ -187,7 +224,7 @@ def set_options(format_name: str, *, split: bool, dedup: str) -> SetOptions:
 
 def path_to_train_on(written: WrittenSet) -> Path | None:
     """Give the file of a set that `chatexports finetune` can read, if it has one."""
-    if written.format != "openai":
+    if written.format != _PLAIN:
         return None
     is_folder = written.path.is_dir()
     return written.path / next(iter(written.files)) if is_folder else written.path

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.cli.console import say
-from langchain_chatexports.exceptions import FineTuningError, MissingExtraError
+from langchain_chatexports.exceptions import (
+    ExportFormatError,
+    FineTuningError,
+    MissingExtraError,
+)
 from langchain_chatexports.finetuning.forgetting import (
     find_jobs,
     forget,
     jobs_that_used,
 )
+from langchain_chatexports.finetuning.writers.trace_file import read_header
+from langchain_chatexports.redaction.key_file import read_key_file
+from langchain_chatexports.redaction.redactor import Redactor
+from langchain_chatexports.steps import Redact
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -31,11 +39,22 @@ class Request:
         people: Names or handles.
         conversations: Ids.
         mentions: Whether rows go that hold a name in their text.
+        key_file: The key file of a set in which names were replaced.
     """
 
     people: tuple[str, ...] = ()
     conversations: tuple[str, ...] = ()
     mentions: bool = False
+    key_file: Path | None = None
+
+    def replaced(self) -> Request:
+        """Give the request as the set writes it."""
+        if self.key_file is None:
+            return self
+        key = read_key_file(self.key_file).key
+        people = [Redact(key=key, names=(n,)).pseudonym(n) for n in self.people]
+        ids = [Redactor(key).identifier(found) for found in self.conversations]
+        return replace(self, people=tuple(people), conversations=tuple(ids))
 
 
 @dataclass(frozen=True)
@@ -67,8 +86,17 @@ def forget_and_list(
         What was taken out, and the jobs.
 
     Raises:
+        ExportFormatError: If the set's names were replaced and no key file is given.
         FineTuningError: If a server cannot be asked. The set is rewritten by then.
     """
+    if request.key_file is None and read_header(path).facts.get("redacted"):
+        # Else it would say that nothing is there of somebody who is.
+        msg = (
+            f"The names in {path} were replaced, so nobody is found by theirs. Name "
+            "the key file that was made with it: --key FILE."
+        )
+        raise ExportFormatError(msg)
+    request = request.replaced()
     report = forget(
         path,
         people=request.people,

@@ -8,6 +8,7 @@ import typer
 
 __all__ = [
     "Ai",
+    "AiRole",
     "AsJson",
     "Base",
     "Consent",
@@ -16,11 +17,19 @@ __all__ = [
     "Format",
     "KeepTail",
     "KeepTrailing",
+    "MaxMessages",
+    "MaxTokens",
     "Overlap",
     "Paths",
     "PathsOrExamples",
+    "Presidio",
+    "RedactedNames",
+    "RedactedPaths",
+    "RedactionKeyFile",
     "Size",
     "Split",
+    "SplitGap",
+    "SystemPrompt",
     "Whole",
 ]
 
@@ -56,8 +65,21 @@ Size = Annotated[int, typer.Option(min=1, help="Messages in an example.")]
 Overlap = Annotated[
     int, typer.Option(min=0, help="Messages that neighboring examples share.")
 ]
+AiRole = Annotated[
+    str | None,
+    typer.Option(
+        help="Role of the people whose voice the model learns, such as agent, in a "
+        "table of support conversations.",
+        show_default=False,
+    ),
+]
 Whole = Annotated[
-    bool, typer.Option("--whole", help="One example a conversation, not windows.")
+    bool,
+    typer.Option(
+        "--whole",
+        help="One example a conversation, not windows; with --max-tokens, cut where it "
+        "would be too long.",
+    ),
 ]
 KeepTail = Annotated[
     bool, typer.Option("--keep-tail", help="Add a shorter last example.")
@@ -66,14 +88,86 @@ KeepTrailing = Annotated[
     bool,
     typer.Option("--keep-trailing", help="Keep messages after the last answer."),
 ]
-Format = Annotated[
+SplitGap = Annotated[
     str | None,
+    typer.Option(
+        metavar="auto|MINUTES",
+        help="Cut threads into conversations first, at pauses longer than this; auto "
+        "finds the pause in each thread's own.",
+        show_default=False,
+    ),
+]
+MaxMessages = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Cut conversations that are longer at their largest pause (with "
+        "--split-gap, which is auto then).",
+        show_default=False,
+    ),
+]
+MaxTokens = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Most tokens in an example, counted by bytes, on the safe side; never "
+        "inside a message.",
+        show_default=False,
+    ),
+]
+SystemPrompt = Annotated[
+    str | None,
+    typer.Option(
+        "--system",
+        help="A system prompt for each example; {others}, {owner}, {participants}, "
+        "{platform} and {title} are filled in.",
+        show_default=False,
+    ),
+]
+RedactedPaths = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="PATH...",
+        help="Exports, as for prepare, or one JSONL file of examples; with --undo, a "
+        "file with stand-ins in it.",
+        show_default=False,
+        readable=False,
+    ),
+]
+RedactionKeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--key",
+        help="The redaction's key file, made if it is not there. Whoever has it can "
+        "undo the redaction.",
+        show_default="OUTPUT.key",
+    ),
+]
+RedactedNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--name",
+        help="A further name to find, such as a nickname that only texts use; may be "
+        "given several times.",
+        show_default=False,
+    ),
+]
+Presidio = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="An installed spaCy pipeline, such as en_core_web_lg: Presidio looks for "
+        "names too (needs the extra 'pii').",
+        show_default=False,
+    ),
+]
+Format = Annotated[
+    str,
     typer.Option(
         "--format",
         help="Whose format: openai, trl, trl-prompt-completion, axolotl, "
         "llama-factory, mlx, parquet; of edits and reactions: openai-dpo, trl-dpo, "
         "trl-kto.",
-        show_default=False,
     ),
 ]
 Split = Annotated[

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from langchain_chatexports.chat_loaders.base import counted_pass
 from langchain_chatexports.cli.console import say, stdin_is_terminal
@@ -15,8 +15,9 @@ from langchain_chatexports.exceptions import (
     SenderNotFoundError,
     TrainingDataError,
 )
-from langchain_chatexports.finetuning.examples import to_training_examples
-from langchain_chatexports.finetuning.jsonl import read_jsonl
+from langchain_chatexports.finetuning.examples import ExampleCounts
+from langchain_chatexports.finetuning.prepared import read_prepared
+from langchain_chatexports.finetuning.provenance import trace_examples
 from langchain_chatexports.steps import (
     ChunkSessions,
     MapAIMessages,
@@ -26,16 +27,21 @@ from langchain_chatexports.steps import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
+    from datetime import timedelta
     from pathlib import Path
 
     from langchain_core.chat_sessions import ChatSession
 
     from langchain_chatexports.chat_loaders.accounting import CountedPass, ExportSummary
     from langchain_chatexports.cli.exports import Export
+    from langchain_chatexports.cli.redacting import Redaction
     from langchain_chatexports.finetuning.examples import TrainingExample
+    from langchain_chatexports.finetuning.provenance import TracedExample
     from langchain_chatexports.steps import SessionTransform
 
-__all__ = ["Preparation", "PrepareOptions", "prepare_with_speaker"]
+__all__ = ["Gap", "Preparation", "PrepareOptions", "prepare_with_speaker"]
+
+Gap: TypeAlias = "timedelta | Literal['auto'] | None"
 
 
 @dataclass(frozen=True)
@@ -44,21 +50,31 @@ class PrepareOptions:
 
     Attributes:
         ai: Names or handles of the person who becomes the AI; empty for the owner.
+        ai_role: The role whose messages become the AI's, in a table.
         size: Messages in a window.
         overlap: Messages that neighboring windows share.
-        whole: One example a conversation, no windows.
+        whole: One example a conversation, cut only where it has too many tokens.
         keep_tail: Add a last, shorter window.
         keep_trailing: Keep messages after the last answer.
-        conversations: Cut threads into conversations first, at their silences.
+        split_gap: Cut threads into conversations first, at pauses longer than this.
+        max_messages: Cut longer conversations at their largest pause.
+        max_tokens: Most tokens in an example, counted by bytes.
+        system: A system prompt for each example.
+        redaction: How to replace names and private numbers, if at all.
     """
 
     ai: tuple[str, ...] = ()
+    ai_role: str | None = None
     size: int = 8
     overlap: int = 2
     whole: bool = False
     keep_tail: bool = False
     keep_trailing: bool = False
-    conversations: bool = False
+    split_gap: Gap = None
+    max_messages: int | None = None
+    max_tokens: int | None = None
+    system: str | None = None
+    redaction: Redaction | None = None
 
     def steps(self, senders: Collection[str]) -> tuple[SessionTransform, ...]:
         """Give the steps that these options stand for.
@@ -67,18 +83,37 @@ class PrepareOptions:
             senders: The names under which the AI's messages stand in an export; none
                 for the owner's.
         """
-        steps: tuple[SessionTransform, ...] = (
+        redacting = self.redaction.steps() if self.redaction else ()
+        return (
+            *redacting,
+            *self._splitting(),
             MergeChatRuns(),
-            MapAIMessages(sender=tuple(senders) or None),
+            self.speaking(senders),
+            *self._windows(),
         )
-        if self.conversations:
-            steps = (SplitSessions(), *steps)
-        if self.whole:
-            return steps
-        windows = ChunkSessions(
-            size=self.size, overlap=self.overlap, keep_tail=self.keep_tail
+
+    def speaking(self, senders: Collection[str]) -> MapAIMessages:
+        """Give the step that makes the AI's messages, as for `steps`."""
+        names = [self.redaction.name(n) if self.redaction else n for n in senders]
+        return MapAIMessages(sender=tuple(names) or None, role=self.ai_role)
+
+    def _splitting(self) -> tuple[SplitSessions, ...]:
+        if self.split_gap is None and self.max_messages is None:
+            return ()
+        gap = "auto" if self.split_gap is None else self.split_gap
+        return (SplitSessions(gap=gap, max_messages=self.max_messages),)
+
+    def _windows(self) -> tuple[ChunkSessions, ...]:
+        if self.whole and self.max_tokens is None:
+            return ()
+        return (
+            ChunkSessions(
+                size=None if self.whole else self.size,
+                overlap=self.overlap,
+                keep_tail=self.keep_tail or self.whole,
+                max_tokens=self.max_tokens,
+            ),
         )
-        return (*steps, windows)
 
 
 @dataclass
@@ -100,10 +135,21 @@ class Preparation:
 
     def __iter__(self) -> Iterator[TrainingExample]:
         """Read the exports and give their examples, lazily."""
+        return (item.example for item in self.traced(ExampleCounts()))
+
+    def traced(self, counts: ExampleCounts) -> Iterator[TracedExample]:
+        """Read the exports and give their examples with their origins, lazily.
+
+        Args:
+            counts: Where to count; of files of examples nothing is counted.
+
+        Raises:
+            TrainingDataError: At the end, if there is no example.
+        """
         self.examples = 0
-        for example in self._source():
+        for item in self._source(counts):
             self.examples += 1
-            yield example
+            yield item
         if not self.examples:
             msg = (
                 "No example came of these conversations: they are shorter than a "
@@ -128,13 +174,21 @@ class Preparation:
             raise ExportFormatError(msg)
         return all(prepared)
 
-    def _source(self) -> Iterator[TrainingExample]:
-        if self.reads_examples():
-            lines = chain.from_iterable(read_jsonl(path) for path in self.paths)
-            # What is wrong in them is found by the tuner, before anything is sent.
-            return cast("Iterator[TrainingExample]", lines)
-        keep_trailing = self.options.keep_trailing
-        return to_training_examples(self.sessions(), keep_trailing=keep_trailing)
+    def _source(self, counts: ExampleCounts) -> Iterator[TracedExample]:
+        if not self.reads_examples():
+            return trace_examples(
+                self.sessions(),
+                system=self.options.system,
+                keep_trailing=self.options.keep_trailing,
+                counts=counts,
+            )
+        if self.options.redaction:
+            msg = (
+                "These are examples, and --redact is for exports. Redact the examples "
+                "with: chatexports redact"
+            )
+            raise ExportFormatError(msg)
+        return chain.from_iterable(map(read_prepared, self.paths))
 
     def sessions(
         self,
@@ -152,8 +206,10 @@ class Preparation:
         """
         steps = self.options.steps if steps is None else steps
         self.passes, self._ai_names = [], []
-        for path in self.paths:
-            export = open_export(path)
+        exports = [open_export(path) for path in self.paths]
+        if self.options.redaction:
+            self.options.redaction.read_names([export.loader for export in exports])
+        for export in exports:
             names = frozenset(
                 name for ai in self.options.ai for name in export.loader.names_of(ai)
             )
@@ -165,6 +221,8 @@ class Preparation:
     def _checked(self) -> Iterator[ChatSession]:
         for _, counted in self.passes:
             yield from counted
+        if self.options.ai_role:
+            return  # Whether anybody has the role is seen from the examples.
         silent = [path for path, count in self._answers() if not count]
         if not silent:
             return
@@ -215,7 +273,7 @@ class Preparation:
 
     def say_speaker(self) -> None:
         """Say who became the AI where nobody was named."""
-        if self.options.ai:
+        if self.options.ai or self.options.ai_role:
             return
         for export, summary in self.summaries():
             say(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 from langchain_chatexports.finetuning.card import card_markdown
 from langchain_chatexports.finetuning.orders import DATA_KEY, uploaded_name
+from langchain_chatexports.finetuning.stages import Stage
 from langchain_chatexports.finetuning.writers.containers import (
     RowFile,
     new_private_file,
@@ -33,6 +34,7 @@ from langchain_chatexports.finetuning.writers.trace_file import (
     write_trace,
 )
 from langchain_chatexports.finetuning.writers.write import describe_files
+from langchain_chatexports.writing import explained_writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
 __all__ = ["ForgetReport", "JobUse", "find_jobs", "forget", "jobs_that_used"]
 
 _PAGE = 100
+# A person may be called what a role is.
+_ROLE_KEYS = frozenset({"role", "from"})
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ def forget(
         msg = f"There is no set at {path}, only its trace. Check the path."
         raise ExportNotFoundError(msg)
     request = _Request(people, conversations, mentions=mentions)
-    with staging_folder(path) as staging:
+    with explained_writing(path), staging_folder(path) as staging:
         rewritten = _Rewritten(path, header, staging)
         removed = rewritten.write(request)
         left = sum(rewritten.files.values())
@@ -189,7 +193,7 @@ class _Request:
     def __init__(
         self, people: Collection[str], conversations: Collection[str], *, mentions: bool
     ) -> None:
-        self._people = {name.casefold() for name in people}
+        self._people = {_nfc(name).strip().casefold() for name in people}
         self._conversations = set(conversations)
         self._mentions = mentions
         self._is_named = _name_search(people)
@@ -209,7 +213,7 @@ class _Request:
         there = origin.senders
         if not origin.is_group:
             there += origin.participants
-        return any(name.casefold() in self._people for name in there)
+        return any(_nfc(name).strip().casefold() in self._people for name in there)
 
 
 class _Rewritten:
@@ -223,20 +227,31 @@ class _Rewritten:
         self._kind = dataset_format(header.format)
         self._folder = staging / "set"
         self._folder.mkdir(mode=0o700)
+        self._kept_messages = self._removed_messages = 0
 
     def write(self, request: _Request) -> int:
-        removed = 0
+        removed = kept_messages = 0
         with new_private_file(self._staging / "rows") as trace:
             for name in self._header.files:
                 with RowFile(self._folder / name, self._kind.suffix) as file:
                     for row, line in self._rows(name):
+                        messages = self._messages(line)
                         if request.takes(row.origin, line):
                             removed += 1
+                            self._removed_messages += messages
                             continue
+                        kept_messages += messages
                         file.write_line(line)
                         trace.write(trace_line(row))
                 self.files[name] = file.rows
+        self._kept_messages = kept_messages
         return removed
+
+    def _messages(self, line: bytes) -> int:
+        # Where an example becomes several rows, they hold its messages several times.
+        if not self._kind.row_is_example:
+            return 0
+        return len(json.loads(line)["messages"])
 
     def _rows(self, name: str) -> Iterator[tuple[TraceRow, bytes]]:
         # Rows that are gone already (of a rewriting that was cut off) are passed over.
@@ -257,6 +272,12 @@ class _Rewritten:
         header, facts = self._header, self._header.facts
         facts["files"] = describe_files(self._folder, self.files)
         facts["forgotten"] = facts.get("forgotten", 0) + removed
+        if self._kind.row_is_example:
+            gone, kept = self._removed_messages, self._kept_messages
+            stage = Stage(
+                "Forgotten", "messages", kept + gone, kept, {"forgotten": gone}
+            )
+            facts["stages"] = [*facts.get("stages", ()), stage.to_dict()]
         new = [file["sha256"] for file in facts["files"].values()]
         earlier = list(header.hashes)
         header.hashes = list(dict.fromkeys([*earlier, *new]))
@@ -277,12 +298,28 @@ def _name_search(names: Collection[str]) -> Callable[[bytes], bool]:
     if not patterns:
         return lambda _: False
     search = re.compile("|".join(patterns), re.IGNORECASE).search
-    return lambda line: bool(search(unicodedata.normalize("NFC", line.decode())))
+    return lambda line: any(search(_nfc(text)) for text in _texts(json.loads(line)))
 
 
 def _name_pattern(name: str) -> str:
-    # As JSON writes it; whole words where the script has spaces between words.
-    written = json.dumps(unicodedata.normalize("NFC", name), ensure_ascii=False)[1:-1]
+    # Whole words where the script has spaces between words.
+    written = _nfc(name.strip())
     before = r"(?<!\w)" if written[0].isascii() else ""
     after = r"(?!\w)" if written[-1].isascii() else ""
     return f"{before}{re.escape(written)}{after}"
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key not in _ROLE_KEYS:
+                yield from _texts(item)
+
+
+def _nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from langchain_chatexports.exceptions import (
-    ChatExportError,
     ExportAccessError,
     ExportFormatError,
     ExportNotFoundError,
 )
-from langchain_chatexports.writing import cannot_write, whole_file
+from langchain_chatexports.writing import explained_writing, whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -123,24 +122,8 @@ def _parsed(line: bytes, number: int, path: Path) -> dict[str, Any]:
 
 
 def _write_file(examples: Iterable[Mapping[str, Any]], path: Path) -> int:
-    errors_of_examples: list[OSError] = []
-
-    def watched() -> Iterator[Mapping[str, Any]]:
-        try:
-            yield from examples
-        except OSError as error:
-            errors_of_examples.append(error)
-            raise
-
-    try:
-        with whole_file(path) as file:
-            return _write_lines(watched(), file)
-    except (ChatExportError, BrokenPipeError):
-        raise
-    except OSError as error:
-        if error in errors_of_examples:
-            raise
-        raise cannot_write(path, error) from error
+    with explained_writing(path) as watched, whole_file(path) as file:
+        return _write_lines(watched(examples), file)
 
 
 def _write_lines(examples: Iterable[Mapping[str, Any]], buffer: BinaryIO) -> int:

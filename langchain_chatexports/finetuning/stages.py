@@ -59,6 +59,7 @@ REASONS = {
     "turns": "in a conversation with too few turns",
     "unnamed": "left out by a step that does not say why",
     # Of the examples.
+    "forgotten": "taken out on request, after the set was written",
     "exact": "in an example that repeats another one, letter by letter",
     "leading": "by the AI, before anybody else has spoken",
     "near": "in an example that nearly repeats another one",

@@ -76,6 +76,7 @@ class DatasetFormat:
         name: The name that users give.
         suffix: The files' suffix, which tells the container, too.
         encode: Gives the rows of an example.
+        row_is_example: Whether each example becomes one row, with all of its messages.
         is_folder: Whether a set is a folder even if it has one part only.
         needs_validation: Whether the trainer asks for a validation part.
         names: The trainer's words for the parts.
@@ -85,6 +86,7 @@ class DatasetFormat:
     name: str
     suffix: str
     encode: Callable[[Mapping[str, Any]], Iterator[EncodedRow]]
+    row_is_example: bool = False
     is_folder: bool = False
     needs_validation: bool = False
     names: Mapping[str, str] = field(default_factory=lambda: _NAMES)
@@ -309,10 +311,10 @@ def _is_prompt(messages: Sequence[Mapping[str, Any]]) -> bool:
 FORMATS: dict[str, DatasetFormat] = {
     one.name: one
     for one in (
-        DatasetFormat("openai", ".jsonl", _openai),
-        DatasetFormat("trl", ".jsonl", _trl),
+        DatasetFormat("openai", ".jsonl", _openai, row_is_example=True),
+        DatasetFormat("trl", ".jsonl", _trl, row_is_example=True),
         DatasetFormat("trl-prompt-completion", ".jsonl", _trl_prompt_completion),
-        DatasetFormat("axolotl", ".jsonl", _axolotl),
+        DatasetFormat("axolotl", ".jsonl", _axolotl, row_is_example=True),
         DatasetFormat(
             "llama-factory",
             ".json",
@@ -328,7 +330,7 @@ FORMATS: dict[str, DatasetFormat] = {
             needs_validation=True,
             names={**_NAMES, "validation": "valid"},
         ),
-        DatasetFormat("parquet", ".parquet", _parquet),
+        DatasetFormat("parquet", ".parquet", _parquet, row_is_example=True),
         DatasetFormat("trl-dpo", ".jsonl", _trl_dpo),
         DatasetFormat("trl-kto", ".jsonl", _trl_kto),
         DatasetFormat("openai-dpo", ".jsonl", _openai_dpo),

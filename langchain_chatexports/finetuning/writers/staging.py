@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
+from langchain_chatexports.exceptions import ExportFormatError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -26,17 +26,9 @@ def staging_folder(path: Path) -> Iterator[Path]:
 
     Yields:
         The folder, on the same disk.
-
-    Raises:
-        ExportNotFoundError: If the path's folder does not exist.
     """
-    try:
-        folder = tempfile.mkdtemp(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".part"
-        )
-    except FileNotFoundError as error:
-        msg = f"{path} cannot be written: its folder does not exist. Create it first."
-        raise ExportNotFoundError(msg) from error
+    # Not the target's name and more: that can be longer than names may be.
+    folder = tempfile.mkdtemp(dir=path.parent, prefix=".chatexports-", suffix=".part")
     try:
         yield Path(folder)
     finally:

@@ -135,7 +135,7 @@ def _opened(path: Path) -> BinaryIO:
         msg = (
             f"There is no trace beside {path} ({trace_path(path).name}), so nobody can "
             "say which rows come from whom. Write the set again, with its trace: "
-            "chatexports prepare --format, or write_dataset."
+            "chatexports prepare, or write_dataset."
         )
         raise ExportNotFoundError(msg) from error
 

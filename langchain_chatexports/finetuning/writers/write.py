@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -42,6 +42,7 @@ from langchain_chatexports.finetuning.writers.trace_file import (
     trace_path,
     write_trace,
 )
+from langchain_chatexports.writing import explained_writing
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -145,7 +146,8 @@ def write_dataset(
         What was written, with counts that add up.
 
     Raises:
-        ExportFormatError: If something else is at the path.
+        ExportAccessError: If the system refuses to write there.
+        ExportFormatError: If something else is at the path, or the disk is full.
         ExportNotFoundError: If the path's folder does not exist.
         MissingExtraError: If the format needs an extra that is not installed.
         TrainingDataError: If there is nothing to write, the format needs a validation
@@ -158,7 +160,7 @@ def write_dataset(
     notes = notes if notes is not None else CardNotes()
     if isinstance(examples, ExampleSplits):
         parts: Mapping[str, Iterable[AnyRecord]] = examples.parts()
-        notes = CardNotes(**{**vars(notes), "splits": examples})
+        notes = replace(notes, splits=examples)
     else:
         parts = {"train": examples}
     if kind.needs_validation and "validation" not in parts:
@@ -169,16 +171,19 @@ def write_dataset(
     header = TraceHeader(kind.name, is_folder, list(names.values()))
     index = kind.index(names) if kind.index else None
     header.others = [index[0]] if index else []
-    refuse_other_files(path, is_folder=is_folder, known=_replaceable(path, header))
-    with staging_folder(path) as staging:
-        with _Rows(kind, staging) as rows:
-            for part, records in parts.items():
-                rows.write(names[part], records)
-            rows.check()
-        if index:
-            with new_private_file(rows.folder / index[0]) as file:
-                file.write(json_line(index[1]))
-        return _publish(path, staging, rows, header, notes)
+    with explained_writing(path) as watched:
+        refuse_other_files(path, is_folder=is_folder, known=_replaceable(path, header))
+        with staging_folder(path) as staging:
+            with _Rows(kind, staging) as rows:
+                for part, records in parts.items():
+                    rows.write(names[part], watched(records))
+                rows.check()
+            if index:
+                with new_private_file(rows.folder / index[0]) as file:
+                    file.write(json_line(index[1]))
+            # The sources are hashed then, and their errors are none of writing.
+            notes = replace(notes, sources=watched(notes.sources))
+            return _publish(path, staging, rows, header, notes)
 
 
 class _Rows:

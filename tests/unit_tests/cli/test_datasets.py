@@ -35,11 +35,15 @@ def _names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.name != "hogwarts"}
 
 
-def test_prepare_alone_writes_one_file(
+def test_prepare_alone_writes_a_file_with_its_card_and_its_trace(
     chatexports: Callable[..., Any], tmp_path: Path, threads: Path
 ) -> None:
     chatexports("prepare", threads, "-o", "out.parquet")
-    assert _names(tmp_path) == {"out.parquet"}
+    assert _names(tmp_path) == {
+        "out.parquet",
+        "out.parquet.card.md",
+        "out.parquet.trace.jsonl",
+    }
     assert sum(1 for _ in read_jsonl(tmp_path / "out.parquet")) == 100
 
 
@@ -219,12 +223,13 @@ def test_forget_wants_to_know_whom(chatexports: Callable[..., Any]) -> None:
 
 
 def test_forget_without_a_trace_says_what_to_do(
-    chatexports: Callable[..., Any], threads: Path
+    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
 ) -> None:
     chatexports("prepare", threads, "-o", "plain.jsonl")
+    (tmp_path / "plain.jsonl.trace.jsonl").unlink()
     done = chatexports("forget", "plain.jsonl", "--person", "Ghost")
     assert done.status == 1
-    assert "--format" in done.err
+    assert "chatexports prepare" in done.err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
+from langchain_chatexports.finetuning.card import CardNotes
+from langchain_chatexports.finetuning.examples import ExampleCounts
 from langchain_chatexports.finetuning.forgetting import (
     find_jobs,
     forget,
@@ -19,6 +21,7 @@ from langchain_chatexports.finetuning.jsonl import read_jsonl
 from langchain_chatexports.finetuning.orders import DATA_KEY, TrainingFile
 from langchain_chatexports.finetuning.provenance import trace_examples
 from langchain_chatexports.finetuning.splits import split_examples
+from langchain_chatexports.finetuning.stages import total_of
 from langchain_chatexports.finetuning.writers import write_dataset
 from langchain_chatexports.finetuning.writers.containers import read_lines
 from langchain_chatexports.finetuning.writers.formats import FORMATS
@@ -68,6 +71,53 @@ def _chats() -> list[dict[str, Any]]:
         )
         for n, animal in enumerate(ANIMALS)
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_named"),
+    [
+        ("Hi\nFox, are you there?", True),
+        ("merged\n\nFox", True),
+        ("tab\tFox", True),
+        ("Foxes", False),
+    ],
+)
+def test_a_name_is_found_at_the_begin_of_a_line(
+    tmp_path: Path, text: str, is_named: bool
+) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(conversation(text, "Yes.")), path)
+    assert forget(path, people=["Fox"]).mentions == is_named
+
+
+def test_a_person_who_is_called_what_a_role_is_is_not_in_every_row(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(conversation("Hi", "Ho")), path)
+    assert forget(path, people=["User"]).mentions == 0
+
+
+@pytest.mark.parametrize("name", ["openai", "axolotl", "parquet"])
+def test_the_card_accounts_for_what_is_forgotten(tmp_path: Path, name: Any) -> None:
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "set"
+    counts = ExampleCounts()
+    steps = MapAIMessages() | ChunkSessions(size=2, overlap=0)
+    traced = trace_examples(steps.invoke(_chats()), counts=counts)
+    write_dataset(traced, path, format=name, notes=CardNotes(counts=counts))
+    for animal in ("Fox", "Hare"):
+        forget(path, people=[animal])
+    total = total_of(read_header(path).facts["stages"])
+    assert total is not None
+    assert (total.found, total.kept, total.left_out) == (40, 32, {"forgotten": 8})
+    assert "left out: `forgotten` | - 8 |" in _texts(tmp_path / "set.card.md")
+
+
+def test_a_name_is_the_same_however_its_accents_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats(), conversation("Hi", "Ho", other="Zo\u00eb")), path)
+    assert forget(path, people=[" zoe\u0308 "]).removed == 1
 
 
 def _texts(path: Path) -> str:

@@ -1,0 +1,269 @@
+"""What each option of `prepare` does to the examples, the card and the trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports.finetuning.jsonl import read_jsonl, write_jsonl
+from langchain_chatexports.finetuning.stages import total_of
+from langchain_chatexports.finetuning.writers.trace_file import read_header, read_trace
+from langchain_chatexports.samples import write_imessage, write_messenger
+from tests.unit_tests.builders.chat_db import ChatDb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VOICE = ("--ai", "Tortoise")
+
+
+@pytest.fixture
+def chats(tmp_path: Path) -> Path:
+    return write_imessage(tmp_path / "chat.db")
+
+
+@pytest.fixture
+def prepared(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> Callable[..., list[list[str]]]:
+    """Run `prepare`, and give each example's texts."""
+
+    def command(*arguments: object) -> list[list[str]]:
+        done = chatexports("prepare", *arguments, "-o", "set.jsonl")
+        assert done.status == 0, done.err
+        return [
+            [message["content"] for message in row["messages"]]
+            for row in read_jsonl(tmp_path / "set.jsonl")
+        ]
+
+    return command
+
+
+@pytest.fixture
+def bursts(tmp_path: Path) -> Path:
+    """A thread of three evenings of four messages, half an hour apart inside."""
+    path = tmp_path / "bursts.db"
+    with ChatDb(path) as database:
+        chat = database.chat("+15550101234")
+        for evening in range(3):
+            for number in range(4):
+                moment = 1_700_000_000 + 86_400 * evening + 1_800 * number
+                text = f"evening {evening}, number {number}"
+                chat.message(text, mine=number % 2 == 1, at=moment)
+    return path
+
+
+def test_a_gap_in_minutes_cuts_where_it_is_exceeded(
+    prepared: Callable[..., list[list[str]]], bursts: Path
+) -> None:
+    assert [len(texts) for texts in prepared(bursts, "--whole")] == [12]
+    in_evenings = prepared(bursts, "--whole", "--split-gap", 31)
+    assert [len(texts) for texts in in_evenings] == [4, 4, 4]
+    in_turns = prepared(bursts, "--whole", "--split-gap", 29.5)
+    assert [len(texts) for texts in in_turns] == [1] * 6
+
+
+def test_an_automatic_gap_finds_the_evenings(
+    prepared: Callable[..., list[list[str]]], bursts: Path, tmp_path: Path
+) -> None:
+    assert len(prepared(bursts, "--whole", "--split-gap", "auto")) == 3
+    ids = [row.origin.session_id for row in read_trace(tmp_path / "set.jsonl")]
+    assert [str(found)[-2:] for found in ids] == ["#1", "#2", "#3"]
+
+
+def test_a_largest_conversation_is_cut_at_its_pauses(
+    prepared: Callable[..., list[list[str]]], bursts: Path
+) -> None:
+    in_twos = prepared(bursts, "--whole", "--max-messages", 2)
+    assert [len(texts) for texts in in_twos] == [2] * 6
+
+
+def test_tokens_bound_an_example_with_windows_and_without(
+    prepared: Callable[..., list[list[str]]], bursts: Path
+) -> None:
+    # "evening 0, number 0" is 19 bytes: 7 tokens at most.
+    windows = prepared(bursts, "--max-tokens", 28, "--overlap", 0)
+    assert {len(texts) for texts in windows} == {4}
+    whole = prepared(bursts, "--whole", "--max-tokens", 28, "--overlap", 0)
+    assert [text for texts in whole for text in texts] == [
+        f"evening {evening}, number {number}"
+        for evening in range(3)
+        for number in range(4)
+    ]
+
+
+def test_a_system_prompt_is_filled_in_and_accounted_for(
+    prepared: Callable[..., list[list[str]]], chats: Path, tmp_path: Path
+) -> None:
+    examples = prepared(chats, *VOICE, "--system", "You write to {others}.")
+    assert {texts[0] for texts in examples} == {"You write to Hare."}
+    total = total_of(read_header(tmp_path / "set.jsonl").facts["stages"])
+    assert total is not None
+    assert total.added["system_prompt"] == len(examples)
+
+
+def test_a_role_of_a_table_can_be_the_voice(
+    prepared: Callable[..., list[list[str]]], tmp_path: Path
+) -> None:
+    rows: list[dict[str, Any]] = [
+        {
+            "conversation_id": f"T-{ticket}",
+            "sender": f"Agent {ticket}" if kind == "agent" else "Cleo",
+            "role": kind,
+            "text": f"{kind} {number}",
+        }
+        for ticket in range(3)
+        for number, kind in enumerate(["customer", "agent", "customer", "agent"])
+    ]
+    write_jsonl(rows, tmp_path / "desk.jsonl")
+    prepared("desk.jsonl", "--ai-role", "agent", "--whole")
+    (first, *_) = read_jsonl(tmp_path / "set.jsonl")
+    assert [message["role"] for message in first["messages"]] == [
+        "user",
+        "assistant",
+        "user",
+        "assistant",
+    ]
+
+
+def test_a_role_that_nobody_has_is_an_error(
+    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
+) -> None:
+    done = chatexports("prepare", chats, "--ai-role", "agent", "-o", "set.jsonl")
+    assert done.status == 1
+    assert "nothing to learn" in done.err
+    assert not list(tmp_path.glob("set*"))
+
+
+@pytest.mark.parametrize("gap", ["soon", "0", "-5", "nan", "1e99"])
+def test_a_gap_that_is_none_is_a_usage_error(
+    chatexports: Callable[..., Any], chats: Path, gap: str
+) -> None:
+    done = chatexports("prepare", chats, *VOICE, "--split-gap", gap, "-o", "set.jsonl")
+    assert done.status == 2
+    assert "--split-gap" in done.err
+
+
+def test_the_card_accounts_for_every_message_of_two_exports(
+    prepared: Callable[..., list[list[str]]], chats: Path, tmp_path: Path
+) -> None:
+    threads = write_messenger(tmp_path / "hogwarts")
+    examples = prepared(chats, threads, *VOICE, "--ai", "Harry Potter")
+    total = total_of(read_header(tmp_path / "set.jsonl").facts["stages"])
+    assert total is not None
+    assert total.found == 223 + 663
+    assert total.kept == sum(map(len, examples))
+
+
+def test_a_set_that_is_made_of_a_set_keeps_its_origins_and_its_accounting(
+    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
+) -> None:
+    chatexports("prepare", chats, *VOICE, "--consent", "Yes.", "-o", "plain.jsonl")
+    done = chatexports(
+        *("prepare", "plain.jsonl", "--format", "axolotl", "--dedup", "exact"),
+        *("-o", "set.jsonl"),
+    )
+    assert done.status == 0, done.err
+    first, second = tmp_path / "plain.jsonl", tmp_path / "set.jsonl"
+    origins = [[row.origin for row in read_trace(path)] for path in (first, second)]
+    assert origins[0] == origins[1]
+    facts = read_header(second).facts
+    assert facts["sources"] == read_header(first).facts["sources"]
+    assert facts["consent"] == "Yes."
+    total = total_of(facts["stages"])
+    assert total is not None
+    assert total.found == 223
+
+
+def test_a_row_that_was_changed_by_hand_is_of_unknown_origin(
+    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
+) -> None:
+    chatexports("prepare", chats, *VOICE, "-o", "plain.jsonl")
+    rows = list(read_jsonl(tmp_path / "plain.jsonl"))
+    rows[1]["messages"][0]["content"] = "changed"
+    del rows[0]
+    write_jsonl(rows, tmp_path / "plain.jsonl")
+    chatexports("prepare", "plain.jsonl", "-o", "set.jsonl")
+    known = [bool(row.origin.senders) for row in read_trace(tmp_path / "set.jsonl")]
+    assert known == [False, *[True] * (len(rows) - 1)]
+
+
+def test_a_part_of_a_set_keeps_its_origins(
+    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
+) -> None:
+    pytest.importorskip("rensa")
+    chatexports("prepare", chats, *VOICE, "--split", "-o", "parts")
+    done = chatexports("prepare", "parts/train.jsonl", "-o", "set.jsonl")
+    assert done.status == 0, done.err
+    rows = list(read_trace(tmp_path / "set.jsonl"))
+    assert rows
+    assert all(row.origin.session_id for row in rows)
+    assert "they have no total" not in (tmp_path / "set.jsonl.card.md").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_examples_of_other_programs_are_a_source_by_hash(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]
+    write_jsonl([{"messages": turns}], tmp_path / "theirs.jsonl")
+    chatexports("prepare", "theirs.jsonl", "--format", "trl", "-o", "set.jsonl")
+    (source,) = read_header(tmp_path / "set.jsonl").facts["sources"]
+    size = (tmp_path / "theirs.jsonl").stat().st_size
+    assert (source["platform"], source["bytes"]) == ("examples", size)
+
+
+def test_preferences_of_examples_are_an_error(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]
+    write_jsonl([{"messages": turns}], tmp_path / "theirs.jsonl")
+    done = chatexports("prepare", "theirs.jsonl", "--format", "trl-dpo", "-o", "set")
+    assert done.status == 1
+    assert "exports only" in done.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes")
+def test_a_pipe_gets_the_examples_alone(
+    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        done = chatexports("prepare", chats, *VOICE, "--size", 20, "-o", "pipe")
+        first = os.read(reader, 1 << 16).split(b"\n")[0]
+    finally:
+        os.close(reader)
+    assert done.status == 0, done.err
+    assert "no card and no trace" in done.err
+    assert json.loads(first)["messages"]
+    assert [path.name for path in tmp_path.glob("pipe*")] == ["pipe"]
+    refused = chatexports("prepare", chats, *VOICE, "--format", "trl", "-o", "pipe")
+    assert refused.status == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("none/set.jsonl", "folder does not exist"),
+        ("chat.db/set.jsonl", "a part of its path is a file"),
+        ("x" * 300, "name is too long"),
+    ],
+)
+def test_a_place_that_cannot_be_written_to_is_a_line(
+    chatexports: Callable[..., Any],
+    tmp_path: Path,
+    chats: Path,
+    target: str,
+    said: str,
+) -> None:
+    done = chatexports("prepare", chats, *VOICE, "-o", Path(target))
+    assert done.status == 1
+    assert said in done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["chat.db"]
