@@ -12,6 +12,7 @@ from langchain_chatexports.chat_loaders.facebook_messenger.archive import open_f
 from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
     parse_document,
     read_head,
+    read_json,
 )
 from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.messenger import Export, message, meta_json
@@ -26,6 +27,16 @@ if TYPE_CHECKING:
     )
 
 PEOPLE = [{"name": "Ada"}, {"name": "Grace"}]
+
+any_text = st.text(st.characters(exclude_categories=[]))  # Halves of emoji, too.
+any_json = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False)
+    | any_text,
+    lambda inner: st.lists(inner) | st.dictionaries(any_text, inner),
+)
 
 
 def parse(value: dict[str, Any] | list[Any] | str) -> ThreadDocument | None:
@@ -44,6 +55,29 @@ def parse(value: dict[str, Any] | list[Any] | str) -> ThreadDocument | None:
 )
 def test_a_thread_is_known_by_its_shape(value: dict[str, Any]) -> None:
     assert parse(value) is not None
+
+
+@given(
+    value=any_json,
+    is_ascii=st.booleans(),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+)
+def test_json_is_what_the_standard_library_reads(
+    value: Any, is_ascii: bool, encoding: str
+) -> None:
+    text = json.dumps(value, ensure_ascii=is_ascii)
+    data = text.encode(encoding, "surrogatepass")
+    expected = json.loads(data)
+    found = read_json(data, "message_1.json")
+    assert found == expected
+    assert repr(found) == repr(expected)
+
+
+@pytest.mark.parametrize(
+    "data", [b"NaN", b'{"a": 1, "a": [2]}', b'"\xed\xa0\x80"', b"[-0, 1e400, 1E5]"]
+)
+def test_odd_json_is_what_the_standard_library_reads(data: bytes) -> None:
+    assert repr(read_json(data, "message_1.json")) == repr(json.loads(data))
 
 
 @pytest.mark.parametrize(
