@@ -85,6 +85,11 @@ class StepSummary:
             "replaced": dict(self.replaced),
         }
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> StepSummary:
+        """Read what `to_dict` gave."""
+        return cls(**values)
+
 
 @dataclass(frozen=True)
 class ExportSummary:
@@ -134,6 +139,16 @@ class ExportSummary:
             "steps": [step.to_dict() for step in self.steps],
             "details": dict(self.details),
         }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ExportSummary:
+        """Read what `to_dict` gave."""
+        times = {
+            name: datetime.fromisoformat(values[name]) if values[name] else None
+            for name in ("first", "last")
+        }
+        steps = tuple(StepSummary.from_dict(row) for row in values["steps"])
+        return cls(**{**values, **times, "steps": steps})
 
     def __str__(self) -> str:
         """Give the summary as a table for a terminal."""
@@ -259,6 +274,11 @@ class CountedPass:
     def __iter__(self) -> Iterator[ChatSession]:
         """Give the sessions that come out of the last step."""
         return self._sessions
+
+    @property
+    def messages_read(self) -> int:
+        """The messages found so far, those that are left out included."""
+        return self._source.messages if self._tally is None else self._tally.found
 
     def summary(self) -> ExportSummary:
         """Give the counts of what was read so far."""

@@ -2,7 +2,6 @@
 
 # No postponed annotations here: typer reads them at run time.
 import io
-import shlex
 import sys
 from dataclasses import replace
 from datetime import timedelta
@@ -12,7 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from langchain_chatexports._version import __version__
-from langchain_chatexports.cli.console import print_json, say
+from langchain_chatexports.cli import looking
+from langchain_chatexports.cli.console import print_json, say, shell_words
+from langchain_chatexports.cli.exports import refuse_to_overwrite
+from langchain_chatexports.cli.manners import manners
 from langchain_chatexports.cli.options import (
     Ai,
     AiRole,
@@ -39,7 +41,6 @@ from langchain_chatexports.cli.options import (
     SystemPrompt,
     Whole,
 )
-from langchain_chatexports.exceptions import ChatExportError
 
 if TYPE_CHECKING:
     from langchain_chatexports.cli.preparation import Gap, PrepareOptions
@@ -71,31 +72,11 @@ def main(
     if version:
         typer.echo(__version__)
         raise typer.Exit
-    del debug  # Read from the arguments by `run`: it must work before parsing, too.
+    del debug  # Taken from the arguments by `run`, wherever it stands.
 
 
-@app.command()
-def inspect(paths: Paths, *, as_json: AsJson = False) -> None:
-    """Say what is in an export: whose it is, who talks, what is left out and why."""
-    from langchain_chatexports.cli.exports import open_export
-
-    found = []
-    for path in paths:
-        export = open_export(path)
-        summary = export.loader.inspect()
-        if as_json:
-            found.append(
-                {"path": str(path), "format": export.format, **summary.to_dict()}
-            )
-            continue
-        typer.echo(f"{path}: {export.format}")
-        typer.echo(str(summary))
-        typer.echo("")
-    if as_json:
-        print_json(found)
-        return
-    shown = " ".join(_quoted(path) for path in paths)
-    say(f"Next: chatexports prepare {shown} --ai NAME -o examples.jsonl")
+app.command()(looking.inspect)
+app.command()(looking.report)
 
 
 @app.command()
@@ -155,7 +136,7 @@ def prepare(
         max_tokens=max_tokens,
         system=system,
     )
-    _refuse_to_overwrite(output, paths)
+    refuse_to_overwrite(output, paths)
     if redact:
         key_file = key or redacting.default_key_file(output)
         redaction = redacting.Redaction(key_file, names=name or (), presidio=presidio)
@@ -181,7 +162,7 @@ def prepare(
         say(f"key: {key_file} (whoever has it can undo the redaction)")
     if next_path := datasets.path_to_train_on(written):
         say(f"{written.examples_written:,} examples written to {output}")
-        say(f"Next: chatexports finetune {_quoted(next_path)}")
+        say(f"Next: chatexports finetune {shell_words([next_path])}")
 
 
 @app.command()
@@ -210,7 +191,7 @@ def redact(
     """
     from langchain_chatexports.cli import redacting
 
-    _refuse_to_overwrite(output, paths)
+    refuse_to_overwrite(output, paths)
     if undo:
         if len(paths) > 1 or name or presidio:
             msg = "--undo takes one file and its --key."
@@ -516,6 +497,14 @@ def forget(
         bool,
         typer.Option("--mentions", help="Also take out what holds the name."),
     ] = False,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            help="The key file, for a set in which names were replaced: people and "
+            "conversations are named as in the export.",
+            show_default=False,
+        ),
+    ] = None,
     data_dir: DataDir = None,
     base_url: Annotated[
         str | None,
@@ -540,6 +529,7 @@ def forget(
         people=tuple(person or ()),
         conversations=tuple(conversation or ()),
         mentions=mentions,
+        key_file=key,
     )
     servers = forgetting.Servers(data_dir=data_dir, base_url=base_url, openai=openai)
     report, jobs = forgetting.forget_and_list(path, request, servers)
@@ -552,24 +542,15 @@ def forget(
 
 def run() -> None:
     """Run the command line and turn errors into a line and an exit status."""
-    debug = "--debug" in sys.argv[1:]
+    arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         # Names and answers may hold any character, and a pipe on Windows knows few.
         if isinstance(stream, io.TextIOWrapper):
             encoding = None if stream.isatty() else "utf-8"
             stream.reconfigure(encoding=encoding, errors="replace")
-    try:
-        app()
-    except ChatExportError as error:
-        if debug:
-            raise
-        say(f"error: {error}")
-        sys.exit(1)
-    except KeyboardInterrupt:
-        if debug:
-            raise
-        say("stopped")
-        sys.exit(130)
+    with manners(debug=debug):
+        app(args=arguments)
 
 
 def _prepare_options(
@@ -596,17 +577,3 @@ def _gap(text: str | None) -> "Gap":
         msg = f"--split-gap must be auto, or minutes, not {text!r}."
         raise typer.BadParameter(msg)
     return gap
-
-
-def _refuse_to_overwrite(output: Path, paths: list[Path]) -> None:
-    # Sources are never changed, also not by a slip of the hand.
-    target = output.expanduser().resolve()
-    for path in paths:
-        source = path.expanduser().resolve()
-        if target == source or (source.is_dir() and source in target.parents):
-            msg = f"-o {output} would write into {path}: name a place outside of it."
-            raise typer.BadParameter(msg)
-
-
-def _quoted(path: Path) -> str:
-    return shlex.quote(str(path))

@@ -1,11 +1,21 @@
-"""What a person sees while something runs: lines and progress on stderr."""
+"""What a person sees while something runs: lines and progress on stderr.
+
+How far something is, is a bar at a terminal and a line every two seconds elsewhere.
+What runs is not asked to report: it is looked at from a thread, which costs it nothing
+and shows also what happens inside of one step.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -18,19 +28,37 @@ from rich.progress import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from typing_extensions import Self
 
-__all__ = ["TrainingProgress", "counting", "print_json", "say", "stdin_is_terminal"]
+__all__ = [
+    "Meter",
+    "TrainingProgress",
+    "counting",
+    "print_json",
+    "say",
+    "shell_words",
+    "stderr_console",
+    "stdin_is_terminal",
+    "watching",
+]
 
 _SECONDS_BETWEEN_LINES = 2.0
-_stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+_SECONDS_BETWEEN_LOOKS = 0.2
+_LONG_SECONDS = 120
+stderr_console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def shell_words(words: Sequence[object]) -> str:
+    """Join words to a command that a person can paste into the system's shell."""
+    texts = [str(word) for word in words]
+    return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)
 
 
 def say(text: str = "") -> None:
     """Write a line to stderr: data goes to stdout, everything else here."""
-    _stderr.print(text, markup=False)
+    stderr_console.print(text, markup=False)
 
 
 def print_json(value: Mapping[str, Any] | list[Any]) -> None:
@@ -44,44 +72,121 @@ def stdin_is_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
+@dataclass(frozen=True)
+class Meter:
+    """Something that grows.
+
+    Attributes:
+        what: The word for it, in the plural.
+        done: Tells how much is done.
+        total: How much there is, about, if that is known.
+        made: What is said beside it, such as how many examples came of it.
+    """
+
+    what: str
+    done: Callable[[], int]
+    total: int | None = None
+    made: Callable[[], str] = str
+    started: float = field(default_factory=time.monotonic)
+
+    def __str__(self) -> str:
+        """Say how far it is, how fast it goes, and how long it will take."""
+        done, seconds = self.done(), max(1e-9, time.monotonic() - self.started)
+        is_known = self.total is not None and done <= self.total
+        of = f" of {self.total:,}" if is_known else ""
+        parts = [f"{done:,}{of} {self.what}", f"{done / seconds:,.0f} a second"]
+        if is_known and done:
+            parts.append(_time_left(seconds / done * ((self.total or 0) - done)))
+        if made := self.made():
+            parts.append(made)
+        return ", ".join(parts)
+
+
 @contextmanager
-def counting(items: Iterable[Any], what: str) -> Iterator[Iterator[Any]]:
-    """Count items as they pass, with their rate; plain lines without a terminal.
+def watching(meter: Meter) -> Iterator[None]:
+    """Show how far something is while the block runs.
+
+    Args:
+        meter: What to look at.
+    """
+    show = _bar if stderr_console.is_terminal else _lines
+    with show(meter):
+        yield
+
+
+@contextmanager
+def counting(
+    items: Iterable[Any], what: str, meter: Meter | None = None
+) -> Iterator[Iterator[Any]]:
+    """Count items as they pass, and show that.
 
     Args:
         items: What passes.
         what: The word for it, in the plural.
+        meter: What they are made of, if its end is known better than theirs.
 
     Yields:
         The same items.
     """
-    if not _stderr.is_terminal:
-        yield _counted_in_lines(items, what)
-        return
-    with Progress(
-        TextColumn(f"{{task.completed:>10,.0f}} {what}"),
-        TextColumn("{task.speed:,.0f}/s", style="dim"),
-        console=_stderr,
-        transient=True,
-    ) as progress:
-        task = progress.add_task(what, total=None)
-        yield _advanced(items, progress, task)
+    count = 0
+
+    def counted() -> Iterator[Any]:
+        nonlocal count
+        for item in items:
+            count += 1
+            yield item
+
+    if meter is None:
+        meter = Meter(what, lambda: count)
+    else:
+        meter = Meter(
+            meter.what, meter.done, meter.total, made=lambda: f"{count:,} {what}"
+        )
+    with watching(meter):
+        yield counted()
 
 
-def _advanced(items: Iterable[Any], progress: Progress, task: Any) -> Iterator[Any]:
-    for item in items:
-        yield item
-        progress.advance(task)
+@contextmanager
+def _lines(meter: Meter) -> Iterator[None]:
+    with _looking(lambda: say(str(meter)), _SECONDS_BETWEEN_LINES):
+        yield
 
 
-def _counted_in_lines(items: Iterable[Any], what: str) -> Iterator[Any]:
-    started = last = time.monotonic()
-    for count, item in enumerate(items, 1):
-        yield item
-        now = time.monotonic()
-        if now - last >= _SECONDS_BETWEEN_LINES:
-            say(f"{count:,} {what}, {count / (now - started):,.0f} a second")
-            last = now
+@contextmanager
+def _bar(meter: Meter) -> Iterator[None]:
+    columns = [TextColumn("{task.description}")]
+    bar = [BarColumn(bar_width=20)] if meter.total else []
+    progress = Progress(*bar, *columns, console=stderr_console, transient=True)
+    task = progress.add_task(str(meter), total=meter.total)
+
+    def look() -> None:
+        progress.update(task, completed=meter.done(), description=str(meter))
+
+    with progress, _looking(look, _SECONDS_BETWEEN_LOOKS):
+        yield
+
+
+@contextmanager
+def _looking(look: Callable[[], None], seconds: float) -> Iterator[None]:
+    is_over = threading.Event()
+
+    def loop() -> None:
+        while not is_over.wait(seconds):
+            look()
+
+    thread = threading.Thread(target=loop, daemon=True, name="progress")
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def _time_left(seconds: float) -> str:
+    if seconds < _LONG_SECONDS:
+        return f"about {seconds:.0f} s left"
+    return f"about {seconds / 60:.0f} min left"
 
 
 class TrainingProgress:
@@ -112,7 +217,7 @@ class TrainingProgress:
             return
         loss = data.get("train_loss")
         shown = f"loss {loss:.2f}" if isinstance(loss, (int, float)) else ""
-        if _stderr.is_terminal:
+        if stderr_console.is_terminal:
             self._advance_bar(step, total, shown)
         else:
             self._print_line(step, total, shown)
@@ -125,7 +230,7 @@ class TrainingProgress:
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[loss]}"),
                 TimeRemainingColumn(),
-                console=_stderr,
+                console=stderr_console,
             )
             self._task = self._progress.add_task("training", total=total, loss=loss)
             self._progress.start()

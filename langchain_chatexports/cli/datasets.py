@@ -126,7 +126,7 @@ class SetWriter:
             near = _NEAR if self._options.dedup == "near" else None
             examples = deduplicate_examples(examples, near=near, counts=duplicates)
             notes.duplicates = duplicates
-        with counting(examples, "examples") as counted:
+        with counting(examples, "examples", preparation.meter()) as counted:
             if _is_pipe(self._output):
                 self._pipe(counted)
             elif self._options.is_split:
@@ -162,7 +162,7 @@ class SetWriter:
         notes = self._notes(preparation)
         notes.preferences = counts
         try:
-            with counting(records, "preferences") as counted:
+            with counting(records, "preferences", preparation.meter()) as counted:
                 self._write(counted, notes)
         except TrainingDataError:
             if counts.answers:

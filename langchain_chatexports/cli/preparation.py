@@ -8,8 +8,10 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from langchain_chatexports.chat_loaders.base import counted_pass
-from langchain_chatexports.cli.console import say, stdin_is_terminal
+from langchain_chatexports.cli.console import Meter, say, stdin_is_terminal
 from langchain_chatexports.cli.exports import is_examples_file, open_export
+from langchain_chatexports.cli.people import did_you_mean
+from langchain_chatexports.cli.totals import about_messages
 from langchain_chatexports.exceptions import (
     ExportFormatError,
     SenderNotFoundError,
@@ -174,6 +176,16 @@ class Preparation:
             raise ExportFormatError(msg)
         return all(prepared)
 
+    def meter(self) -> Meter | None:
+        """Give what tells how far the reading is; `None` for files of examples."""
+        if self.reads_examples():
+            return None
+        return Meter(
+            "messages",
+            lambda: sum(counted.messages_read for _, counted in self.passes),
+            about_messages(open_export(path) for path in self.paths),
+        )
+
     def _source(self, counts: ExampleCounts) -> Iterator[TracedExample]:
         if not self.reads_examples():
             return trace_examples(
@@ -232,7 +244,8 @@ class Preparation:
             msg = f"The owner of {named} was not found: name who speaks with --ai NAME."
             raise SenderNotFoundError(msg, senders)
         if len(silent) == len(self.passes):
-            msg = "Nobody in these exports has the name given with --ai."
+            nearest = did_you_mean(self.options.ai, senders)
+            msg = f"Nobody in these exports has the name given with --ai.{nearest}"
             raise SenderNotFoundError(msg, senders)
         for path in silent:
             say(f"warning: nobody in {path} has a name given with --ai: left out")

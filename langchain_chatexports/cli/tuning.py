@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from langchain_chatexports.cli.console import TrainingProgress, say, stdin_is_terminal
+from langchain_chatexports.cli.console import (
+    TrainingProgress,
+    counting,
+    say,
+    shell_words,
+    stdin_is_terminal,
+)
 from langchain_chatexports.cli.preparation import (
     Preparation,
     PrepareOptions,
@@ -43,7 +48,7 @@ class Order:
     Attributes:
         epochs: Passes over the data; `None` for the server's own rule.
         suffix: A word for the new model's name.
-    run_again: Whether to train anew where the same order was placed before.
+        run_again: Whether to train anew where the same order was placed before.
     """
 
     epochs: int | None = None
@@ -69,7 +74,8 @@ def prepared(
     examples: list[TrainingExample] = []
 
     def read(preparation: Preparation) -> None:
-        examples[:] = preparation
+        with counting(preparation, "examples", preparation.meter()) as counted:
+            examples[:] = counted
 
     done = prepare_with_speaker(paths, options, read)
     for export, summary in done.summaries():
@@ -243,4 +249,4 @@ def chat_command(
         where = ["--data-dir", str(data_dir.expanduser().absolute())]
     if base_url is not None:
         where = ["--base-url", base_url]
-    return shlex.join(["chatexports", "chat", *where, name])
+    return shell_words(["chatexports", "chat", *where, name])

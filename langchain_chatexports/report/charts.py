@@ -39,6 +39,7 @@ __all__ = [
     "chart_svg",
     "columns",
     "heat_map",
+    "require_extra",
 ]
 
 # Colors that nobody would choose stand for the style sheet's variables.
@@ -112,13 +113,11 @@ def chart_svg(
     Raises:
         MissingExtraError: If the extra `report` is not installed.
     """
-    try:
-        import matplotlib as mpl
-        from markupsafe import Markup, escape
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        feature = "Drawing charts"
-        raise MissingExtraError(feature, "report") from error
+    require_extra()
+    import matplotlib as mpl
+    from markupsafe import Markup, escape
+    from matplotlib.figure import Figure
+
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     buffer = io.StringIO()
     with mpl.rc_context({**_STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
@@ -135,6 +134,20 @@ def chart_svg(
     )
     # Matplotlib escapes the texts in it.
     return Markup(start + _with_own_ids(_in_page_style(rest), name))  # noqa: S704
+
+
+def require_extra() -> None:
+    """Make sure that pages and charts can be made, before anything long begins.
+
+    Raises:
+        MissingExtraError: If the extra `report` is not installed.
+    """
+    try:
+        import jinja2  # noqa: F401 - only whether they are there
+        import matplotlib as mpl  # noqa: F401
+    except ImportError as error:
+        feature = "Drawing charts"
+        raise MissingExtraError(feature, "report") from error
 
 
 def columns(

@@ -1,0 +1,169 @@
+"""Recognise an export by its content and give the loader for it."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_chatexports.exceptions import (
+    ExportAccessError,
+    ExportFormatError,
+    ExportNotFoundError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from langchain_chatexports.chat_loaders.base import ChatExportLoader
+
+__all__ = ["Export", "is_examples_file", "open_export"]
+
+_SQLITE_MAGIC = b"SQLite format 3\x00"
+_ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
+# Longest first line that is read to tell examples from an export.
+_MAX_LINE_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Export:
+    """A recognised export.
+
+    Attributes:
+        path: Where it is.
+        format: What it is, in words for people.
+        loader: The loader that reads it.
+    """
+
+    path: Path
+    format: str
+    loader: ChatExportLoader
+
+
+def open_export(path: str | Path, **options: Any) -> Export:
+    """Recognise an export by its content.
+
+    Args:
+        path: A file or folder.
+        options: Options of the loaders, such as `owner` or `include`.
+
+    Returns:
+        The export with its loader; nothing but the first bytes is read yet.
+
+    Raises:
+        ExportNotFoundError: If there is nothing at the path.
+        ExportAccessError: If the system refuses.
+        ExportFormatError: If it is no export that the package knows.
+    """
+    from langchain_chatexports.chat_loaders.facebook_messenger import (
+        FolderFacebookMessengerChatLoader,
+        SingleFileFacebookMessengerChatLoader,
+    )
+    from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+    from langchain_chatexports.chat_loaders.table import TableChatLoader
+
+    path = Path(path).expanduser()
+    # One line for each kind of export that the package reads.
+    formats: dict[str, tuple[str, type[ChatExportLoader]]] = {
+        "sqlite": ("iMessage database", IMessageChatLoader),
+        "imessage folder": ("folder with an iMessage database", IMessageChatLoader),
+        "backup": ("iPhone or iPad backup", IMessageChatLoader),
+        "zip": ("Messenger export (zip)", FolderFacebookMessengerChatLoader),
+        "folder": ("Messenger export (folder)", FolderFacebookMessengerChatLoader),
+        "json": ("Messenger thread file", SingleFileFacebookMessengerChatLoader),
+        "table": ("table (Parquet or JSON lines)", TableChatLoader),
+    }
+    name, loader = formats[_kind(path)]
+    return Export(path=path, format=name, loader=loader(path, **options))
+
+
+def is_examples_file(path: str | Path) -> bool:
+    """Tell whether a file holds training examples (JSON lines with `messages`).
+
+    Raises:
+        ExportNotFoundError: If there is nothing at the path.
+        ExportAccessError: If the system refuses.
+    """
+    path = Path(path).expanduser()
+    with _explained(path):
+        if path.is_dir():
+            return False
+        with path.open("rb") as file:
+            line = file.readline(_MAX_LINE_BYTES)
+    try:
+        first = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    messages = first.get("messages") if isinstance(first, dict) else None
+    return (
+        isinstance(messages, list)
+        and bool(messages)
+        and all(isinstance(message, dict) and "role" in message for message in messages)
+    )
+
+
+def _kind(path: Path) -> str:
+    from langchain_chatexports.chat_loaders.imessage.sources import BACKUP_DATABASE
+    from langchain_chatexports.chat_loaders.table import looks_like_table
+
+    with _explained(path):
+        if path.is_dir():
+            return _folder_kind(path)
+        with path.open("rb") as file:
+            head = file.read(4096)
+    # What is empty or encrypted is told by its name: that loader knows the remedy.
+    is_called_so = path.suffix.lower() == ".db" or path.name == BACKUP_DATABASE
+    if head.startswith(_SQLITE_MAGIC) or is_called_so:
+        return "sqlite"
+    if head.startswith(_ZIP_MAGICS):
+        return "zip"
+    if looks_like_table(head):
+        return "table"
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.startswith((b"{", b"[")) or path.suffix.lower() in {".html", ".htm"}:
+        return "json"
+    msg = (
+        f"{path} is no export that is known here: an iMessage database (chat.db), "
+        "a Messenger export as a zip, a folder or one thread's JSON file, a table "
+        "(Parquet, or JSON lines with conversation_id and text)."
+    )
+    raise ExportFormatError(msg)
+
+
+def _folder_kind(path: Path) -> str:
+    from langchain_chatexports.chat_loaders.imessage.sources import (
+        backup_root,
+        find_database,
+        is_backup,
+    )
+
+    try:
+        database = find_database(path)
+    except ExportNotFoundError:
+        # A backup without messages is for that loader to explain.
+        return "backup" if is_backup(path) else "folder"
+    return "backup" if backup_root(database) else "imessage folder"
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn the system's refusals into errors that name a remedy."""
+    try:
+        yield
+    except ExportAccessError:
+        raise
+    except FileNotFoundError as error:
+        msg = f"There is nothing at {path}. Check the path."
+        raise ExportNotFoundError(msg) from error
+    except PermissionError as error:
+        msg = (
+            f"The system refuses to read {path}. For ~/Library/Messages: copy chat.db, "
+            "chat.db-wal and chat.db-shm together in Finder and name the copy, or give "
+            "your terminal Full Disk Access."
+        )
+        raise ExportAccessError(msg) from error
+    except OSError as error:
+        msg = f"{path} cannot be read ({error.strerror}). Check the path and the disk."
+        raise ExportFormatError(msg) from error

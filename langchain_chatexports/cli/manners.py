@@ -1,0 +1,102 @@
+"""How the command line ends: a line that says what to do next, and an exit status.
+
+| status | |
+|---|---|
+| 0 | all went well |
+| 1 | an error, said in a line |
+| 2 | a wrong option or argument |
+| 130 | stopped with Ctrl-C |
+| 143 | stopped by another program (SIGTERM) |
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from langchain_chatexports.cli.console import say
+from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.writing import is_full
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+__all__ = ["CTRL_C", "TERMINATED", "manners"]
+
+CTRL_C, TERMINATED = 130, 143
+
+
+@contextmanager
+def manners(*, debug: bool) -> Iterator[None]:
+    """Run a command: errors become a line, warnings one each, signals clean up.
+
+    Args:
+        debug: Whether to let errors through, with their traceback.
+
+    Raises:
+        SystemExit: With the exit status.
+    """
+    with warnings.catch_warnings(), _termination_cleans_up():
+        if not debug:
+            warnings.showwarning = _say_warning
+        try:
+            yield
+        except ChatExportError as error:
+            if debug:
+                raise
+            _end(f"error: {error}")
+        except KeyboardInterrupt:
+            if debug:
+                raise
+            _end("stopped", CTRL_C)
+        except OSError as error:
+            if debug:
+                raise
+            _end(f"error: {_of_the_system(error)}")
+        except Exception as error:
+            if debug:
+                raise
+            # Its own words may hold what somebody wrote.
+            name = type(error).__name__
+            _end(
+                f"error: an unexpected {name}. See where, with --debug, and report it."
+            )
+
+
+def _of_the_system(error: OSError) -> str:
+    if is_full(error):
+        return "the disk is full. Free some space and run the same command again."
+    where = f" ({error.filename})" if error.filename else ""
+    reason = error.strerror or type(error).__name__
+    return f"the system says '{reason}'{where}. Check that, or see more with --debug."
+
+
+def _end(line: str, status: int = 1) -> NoReturn:
+    say(line)
+    sys.exit(status)
+
+
+def _say_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:
+    say(f"warning: {message}")
+
+
+@contextmanager
+def _termination_cleans_up() -> Iterator[None]:
+    """Let SIGTERM unwind as Ctrl-C does: files half-written and servers go."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        sys.exit(TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,102 @@
+"""About how many messages an export holds: known soon, for the time that is left."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from sqlite3 import Error as SQLError
+from typing import TYPE_CHECKING, Any
+
+from langchain_chatexports.exceptions import ChatExportError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from langchain_chatexports.cli.exports import Export
+
+__all__ = ["about_messages"]
+
+_BLOCK = 1 << 22
+_PARQUET = b"PAR1"
+# What stands once in each message of Meta's two forms.
+_SENDER_KEYS = (b'"sender_name"', b'"senderName"')
+_LONGEST_KEY = max(map(len, _SENDER_KEYS))
+
+
+def about_messages(exports: Iterable[Export]) -> int | None:
+    """Count the messages of exports without reading them.
+
+    Args:
+        exports: The exports.
+
+    Returns:
+        About how many rows or records reading will find; `None` where nobody can tell.
+        What is wrong with an export is not said here.
+    """
+    try:
+        counts = [_COUNTERS[type(e.loader).__name__](e.loader.path) for e in exports]
+    except (KeyError, ChatExportError, OSError, ValueError, ImportError, SQLError):
+        return None
+    return sum(counts) or None
+
+
+def _rows_of_database(path: Path) -> int:
+    from langchain_chatexports.chat_loaders.imessage.database import open_database
+    from langchain_chatexports.chat_loaders.imessage.sources import find_database
+
+    with open_database(find_database(path)) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM message").fetchone()
+    return int(count)
+
+
+def _records_of_threads(path: Path) -> int:
+    import zipfile
+
+    if path.is_dir():
+        files = (file for file in path.rglob("*.json") if file.is_file())
+        zips = [part for part in path.glob("*.zip") if part.is_file()]
+        return sum(_keys_in(file.open, "rb") for file in files) + sum(
+            map(_records_of_threads, zips)
+        )
+    if not zipfile.is_zipfile(path):
+        return _keys_in(path.open, "rb")
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if name.endswith(".json")]
+        return sum(_keys_in(archive.open, name) for name in names)
+
+
+def _keys_in(open_file: Callable[[str], Any], argument: str) -> int:
+    count, rest = 0, b""
+    with closing(open_file(argument)) as file:
+        while block := file.read(_BLOCK):
+            data = rest + block
+            count += sum(data.count(key) for key in _SENDER_KEYS)
+            # A key that the end cuts is whole in the next round, and none is twice.
+            rest = data[1 - _LONGEST_KEY :]
+            count -= sum(rest.count(key) for key in _SENDER_KEYS)
+    return count + sum(rest.count(key) for key in _SENDER_KEYS)
+
+
+def _rows_of_tables(path: Path) -> int:
+    from langchain_chatexports.chat_loaders.table.rows import table_files
+
+    return sum(map(_rows_of_table, table_files(path)))
+
+
+def _rows_of_table(path: Path) -> int:
+    with path.open("rb") as file:
+        if file.read(len(_PARQUET)) == _PARQUET:
+            from pyarrow.parquet import ParquetFile
+
+            with ParquetFile(path) as table:
+                return int(table.metadata.num_rows)
+        file.seek(0)
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(_BLOCK), b""))
+
+
+_COUNTERS: dict[str, Callable[[Path], int]] = {
+    "IMessageChatLoader": _rows_of_database,
+    "FolderFacebookMessengerChatLoader": _records_of_threads,
+    "SingleFileFacebookMessengerChatLoader": _records_of_threads,
+    "TableChatLoader": _rows_of_tables,
+}
