@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.imessage.queries import Queries
     from langchain_chatexports.chat_loaders.imessage.rows import Activity
 
-__all__ = ["Conversation", "group_conversations"]
+__all__ = ["Conversation", "group_conversations", "service_name"]
 
+# Databases have some of these in lower case, too.
+_SERVICES = {name.casefold(): name for name in ("iMessage", "SMS", "RCS")}
 _GROUP_STYLE, _SINGLE_STYLE = 43, 45
 _GROUP_MARK, _SINGLE_MARK = ";+;", ";-;"
 
@@ -103,6 +105,12 @@ def group_conversations(
                 key = person
         members.setdefault(key, []).append((active, chat))
     return [_conversation(of, listed, people, own) for of in members.values()]
+
+
+def service_name(stored: object) -> str:
+    """Give the one notation of a service."""
+    name = str(stored or "unknown")
+    return _SERVICES.get(name.casefold(), name)
 
 
 def _linked(chats: Mapping[Any, Chat], lookups: Iterable[tuple[Any, Any]]) -> Groups:

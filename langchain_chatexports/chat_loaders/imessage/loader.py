@@ -20,6 +20,7 @@ from langchain_chatexports.chat_loaders.imessage.address_books import (
 from langchain_chatexports.chat_loaders.imessage.conversations import (
     Conversation,
     group_conversations,
+    service_name,
 )
 from langchain_chatexports.chat_loaders.imessage.database import (
     open_database,
@@ -225,7 +226,7 @@ class IMessageChatLoader(ChatExportLoader):
             for reason, count in reader.skipped.items():
                 tally.skip(reason, count)
             for service, count in reader.services.items():
-                services[str(service or "unknown")] += count
+                services[service_name(service)] += count
             if reader.messages:
                 session = ExportSession(
                     messages=reader.messages,
@@ -314,7 +315,8 @@ class IMessageChatLoader(ChatExportLoader):
             names.pop(owner.label, None)
             names[owner.label] = None
         is_group = conversation.is_group
-        services = (*conversation.services, *reader.services)
+        stored = (*conversation.services, *reader.services)
+        services = dict.fromkeys(service_name(name) for name in stored if name)
         return SessionMetadata(
             id=conversation.id,
             title=conversation.title,
@@ -322,7 +324,7 @@ class IMessageChatLoader(ChatExportLoader):
             participants=list(names),
             owner=owner.label if owner.is_known else None,
             is_group=len(names) > _PAIR if is_group is None else is_group,
-            services=list(dict.fromkeys(str(name) for name in services if name)),
+            services=list(services),
         )
 
     def _left_out_unread(

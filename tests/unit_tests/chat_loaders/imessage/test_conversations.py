@@ -183,6 +183,29 @@ def test_services_of_merged_chats_are_all_named(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("of_chat", "of_message", "services"),
+    [
+        ("SMS", "SMS", ["SMS"]),
+        ("SMS", "iMessage", ["SMS", "iMessage"]),
+        ("RCS", "rcs", ["RCS"]),
+        (None, "RCS", ["RCS"]),
+        (None, None, []),
+        ("iMessageLite", "Jabber", ["iMessageLite", "Jabber"]),
+    ],
+)
+def test_service_is_that_of_chat_and_messages_and_never_that_of_the_guid(
+    path: Path, of_chat: str | None, of_message: str | None, services: list[str]
+) -> None:
+    """On macOS 26 every guid begins with `any`."""
+    with ChatDb(path) as db:
+        chat = db.chat(HARE, guid=f"any;-;{HARE}", service_name=of_chat)
+        chat.message("hi", service=of_message)
+    assert metadata(path)[0]["services"] == services
+    (of_kept,) = IMessageChatLoader(path).inspect().details["services"]
+    assert of_kept == ("RCS" if of_message == "rcs" else of_message or "unknown")
+
+
+@pytest.mark.parametrize(
     ("style", "guid", "is_group"),
     [
         (43, "x", True),
