@@ -1,0 +1,76 @@
+"""Copies beside the person's own."""
+
+from __future__ import annotations
+
+import pytest
+
+from langchain_chatexports.evaluation.copies import CopyIndex, compare_copies
+from tests.unit_tests.builders.voices import DISTINCT, conversations
+
+LINE = "the blue key lies under the third pot"
+STOCK = "see you later at the usual place"
+INDEX = CopyIndex([[LINE, STOCK], [STOCK, "no"]])
+
+
+def test_a_whole_bubble_of_training_is_an_exact_copy() -> None:
+    found = INDEX.check("The BLUE key, lies under the third pot!")
+    assert found is not None
+    assert (found.is_exact, found.is_unique, found.longest) == (True, True, 8)
+
+
+def test_a_stock_phrase_is_of_several_conversations() -> None:
+    found = INDEX.check(STOCK)
+    assert found is not None
+    assert (found.is_exact, found.is_unique) == (True, False)
+
+
+def test_six_words_running_of_one_conversation_are_told() -> None:
+    found = INDEX.check("hm the blue key lies under the table")
+    assert found is not None
+    assert (found.is_exact, found.is_unique, found.longest) == (False, True, 6)
+
+
+def test_runs_of_one_or_two_words_are_measured_too() -> None:
+    found = INDEX.check("a b c under d e f")
+    assert found is not None
+    assert found.longest == 1
+    found = INDEX.check("a b c under the e f")
+    assert found is not None
+    assert found.longest == 2
+
+
+def test_a_run_does_not_go_on_over_the_end_of_a_bubble() -> None:
+    found = CopyIndex([["a b c\nd e f"]]).check("a b c d e f")
+    assert found is not None
+    assert found.longest == 3
+
+
+def test_short_bubbles_are_nobodys() -> None:
+    assert INDEX.check("under the third pot") is None
+
+
+def test_a_parrot_is_caught_beside_the_persons_own_rate() -> None:
+    """Style scores a parrot as the person herself; this is the measure for it."""
+    training = conversations(DISTINCT[1], 80, 1)
+    own = conversations(DISTINCT[1], 40, 2)
+    found = compare_copies(
+        CopyIndex(training),
+        own,
+        {"parrot": training[:40], "fresh": conversations(DISTINCT[1], 40, 3)},
+        rounds=200,
+    )
+    parrot, fresh = found
+    assert parrot.exact == 1
+    assert parrot.person.exact is not None
+    assert parrot.person.exact < 0.2
+    assert parrot.excess == pytest.approx(1 - parrot.person.exact)
+    assert parrot.interval is not None
+    assert parrot.interval[0] > 0.5
+    assert fresh.interval is not None
+    assert fresh.interval[0] <= 0 <= fresh.interval[1]
+
+
+def test_without_long_bubbles_there_is_no_rate() -> None:
+    (found,) = compare_copies(INDEX, [["no"]], {"tuned": [[LINE]]})
+    assert found.person.exact is None
+    assert (found.excess, found.interval) == (None, None)
