@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports import IMessageChatLoader
+from langchain_chatexports import IMessageChatLoader, MergeChatRuns
 from langchain_chatexports.chat_loaders.imessage import database
 from langchain_chatexports.chat_loaders.imessage.database import open_database
 from langchain_chatexports.exceptions import (
@@ -24,6 +24,7 @@ from langchain_chatexports.exceptions import (
 from tests.unit_tests.builders.chat_db import ChatDb
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from sqlite3 import Connection
     from typing import Any
 
@@ -159,22 +160,56 @@ def test_stopping_early_closes_the_file_and_removes_the_copy(
     assert state(path.parent) == before
 
 
+def is_any_database_open() -> bool:
+    files = Path("/proc/self/fd").iterdir()
+    return any("chat.db" in str(fd.readlink()) for fd in files if fd.exists())
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+@pytest.mark.parametrize("through_step", [False, True])
+@pytest.mark.parametrize("log", [False, True])
+def test_stopping_early_leaves_no_open_file(
+    path: Path, temporary: Path, log: bool, through_step: bool
+) -> None:
+    write_with_log(path, "a") if log else write(path, "a").close()
+    before = state(path.parent)
+    loader = IMessageChatLoader(path)
+    sessions = (loader | MergeChatRuns() if through_step else loader).lazy_load()
+    next(sessions)
+    assert is_any_database_open()
+    sessions.close()
+    assert not is_any_database_open()
+    assert not any(temporary.iterdir())
+    assert state(path.parent) == before
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
 @pytest.mark.parametrize("log", [False, True])
-def test_stopping_early_leaves_no_open_file(path: Path, log: bool) -> None:
-    write_with_log(path, "a") if log else write(path, "a").close()
-
-    def is_open() -> bool:
-        links = (
-            str(fd.readlink()) for fd in Path("/proc/self/fd").iterdir() if fd.exists()
-        )
-        return any("chat.db" in link for link in links)
-
-    sessions = IMessageChatLoader(path).lazy_load()
-    next(sessions)
-    assert is_open()
-    sessions.close()
-    assert not is_open()
+@pytest.mark.parametrize("damage", ["table", "page"])
+def test_reading_that_fails_changes_nothing_and_leaves_nothing(
+    path: Path, temporary: Path, log: bool, damage: str
+) -> None:
+    db = write(path, *("x" * 900 for _ in range(50)))
+    if damage == "table":
+        db.run("DROP TABLE chat_message_join")
+    db.close()
+    if damage == "page":
+        overwrite(path, 4096 * 9, b"\xff" * 4096 * 4)
+    if log:
+        with closing(sqlite3.connect(path, isolation_level=None)) as live:
+            live.execute("PRAGMA journal_mode = WAL")
+            live.execute("PRAGMA user_version = 1")
+            for suffix in ("", "-wal", "-shm"):
+                shutil.copy2(f"{path}{suffix}", f"{path}{suffix}.kept")
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{path}{suffix}.kept").replace(f"{path}{suffix}")
+    before = state(path.parent)
+    assert len(before) == (3 if log else 1)
+    with pytest.raises(ExportFormatError, match=r"chat\.db"):
+        texts(path)
+    assert not is_any_database_open()
+    assert not any(temporary.iterdir())
+    assert state(path.parent) == before
 
 
 def test_copy_is_for_this_user_only(path: Path, temporary: Path) -> None:
@@ -267,10 +302,29 @@ def test_what_stands_before_badly_encoded_text_is_read_and_counted_once(
     assert (summary.found, summary.kept, dict(summary.skipped)) == (3, 3, {})
 
 
+def change_time(path: Path) -> None:
+    os.utime(path, ns=(1, 1))
+
+
+def change_size(path: Path) -> None:
+    before = path.stat()
+    with path.open("ab") as file:
+        file.write(b"x")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def change_log(path: Path) -> None:
+    """Put the head of the log back that the test took away."""
+    overwrite(path.with_name("chat.db-wal"), 0, b"\x37\x7f\x06\x82")
+
+
+@pytest.mark.parametrize("change", [change_time, change_size, change_log])
 def test_torn_copy_is_made_once_more(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None]
 ) -> None:
     write_with_log(path, "a")
+    if change is change_log:
+        overwrite(path.with_name("chat.db-wal"), 0, bytes(4))
     copied = []
     copyfile = shutil.copyfile
 
@@ -278,7 +332,7 @@ def test_torn_copy_is_made_once_more(
         copyfile(source, target)
         copied.append(Path(source).name)
         if len(copied) == 1:
-            os.utime(path, ns=(1, 1))
+            change(path)
 
     monkeypatch.setattr(shutil, "copyfile", tear)
     assert texts(path) == ["a"]
@@ -496,7 +550,8 @@ def test_refused_reading_is_an_access_error(
 
 
 @pytest.mark.parametrize(
-    "text", ["authorization denied", "unable to open database file"]
+    "text",
+    ["authorization denied", "unable to open database file", "database is locked"],
 )
 def test_refusal_of_sqlite_falls_back_to_a_copy(
     path: Path, monkeypatch: pytest.MonkeyPatch, text: str

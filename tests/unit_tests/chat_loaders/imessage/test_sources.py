@@ -133,6 +133,14 @@ def test_encrypted_backup_says_how_to_get_a_readable_one(
         loader.load()
 
 
+def test_encrypted_backup_is_told_in_the_old_layout(tmp_path: Path) -> None:
+    write_manifest(tmp_path / "Snapshot", encrypted=True)
+    (tmp_path / "Info.plist").touch()
+    (tmp_path / "Snapshot" / SMS).write_bytes(os.urandom(8192))
+    with pytest.raises(EncryptedExportError, match="Encrypt local backup"):
+        IMessageChatLoader(tmp_path).load()
+
+
 def test_file_decrypted_in_its_place_is_read(tmp_path: Path) -> None:
     write_manifest(tmp_path, encrypted=True)
     write(tmp_path / "3d" / SMS)
@@ -157,3 +165,21 @@ def test_folder_that_may_not_be_searched_is_an_access_error(tmp_path: Path) -> N
             IMessageChatLoader(folder).load()
     finally:
         folder.chmod(0o700)
+
+
+def test_refusal_to_look_into_a_folder_is_an_access_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As macOS refuses it, and for whoever runs the tests as root, too."""
+    write(tmp_path / "chat.db")
+    stat = Path.stat
+
+    def refuse(self: Path, **options: Any) -> os.stat_result:
+        if self.parent == tmp_path:
+            raise PermissionError(1, "Operation not permitted", str(self))
+        return stat(self, **options)
+
+    loader = IMessageChatLoader(tmp_path)
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(ExportAccessError, match="Full Disk Access"):
+        loader.load()
