@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -13,10 +14,10 @@ if TYPE_CHECKING:
 
     from langchain_openai.chat_models.base import BaseChatOpenAI
 
-__all__ = ["ChatAccess", "ServerAccess"]
+__all__ = ["AZURE_HOSTS", "ChatAccess", "ServerAccess", "public_url"]
 
 _REQUEST_TIMEOUT = 30.0
-_AZURE_HOSTS = (
+AZURE_HOSTS = (
     ".openai.azure.com",
     ".cognitiveservices.azure.com",
     ".services.ai.azure.com",
@@ -56,17 +57,23 @@ class ServerAccess:
     @contextmanager
     def client(self) -> Iterator[Any]:
         """Give a sync client; one that is made here is closed at the end."""
-        if self._client is not None:
-            yield self._impatient(self._client)
-            return
-        if self._async_client is not None:
+        from openai import AsyncOpenAI, OpenAI
+
+        if self._client is None and self._async_client is not None:
             msg = (
                 "Only `async_client` is given, which serves ainvoke, asubmit and the "
                 "other async methods. Give `client` for the sync ones."
             )
             raise FineTuningError(msg)
-        from openai import OpenAI
-
+        if isinstance(self._client, AsyncOpenAI):
+            msg = (
+                "`client` is an async client, which cannot serve the sync methods. "
+                "Give it as `async_client`, and a sync one as `client`."
+            )
+            raise FineTuningError(msg)
+        if self._client is not None:
+            yield self._impatient(self._client)
+            return
         made = self._made(OpenAI)
         try:
             yield self._impatient(made)
@@ -119,6 +126,7 @@ class ServerAccess:
         return client.with_options(max_retries=0, timeout=self._timeout)
 
     def _made(self, kind: Any) -> Any:
+        self._require_one_server()
         try:
             return kind(**self._settings)
         except Exception as error:
@@ -128,6 +136,30 @@ class ServerAccess:
                 "sent."
             )
             raise FineTuningError(msg) from error
+
+    def _require_one_server(self) -> None:
+        # LangChain's chat models read this variable, and OpenAI's client does not:
+        # whoever set it would see the chats go to a server that it does not name.
+        said = os.environ.get("OPENAI_API_BASE")
+        clear = "base_url" in self._settings or os.environ.get("OPENAI_BASE_URL")
+        if said and not clear:
+            msg = (
+                f"OPENAI_API_BASE names {public_url(said)}, but OpenAI's client does "
+                "not read it, and would send the examples to api.openai.com. Say which "
+                "server you mean: ChatFineTuner(base_url=...). Nothing was sent."
+            )
+            raise FineTuningError(msg)
+
+
+def public_url(url: object) -> str:
+    """Give a URL without what may be secret in it: a password, a query.
+
+    Args:
+        url: The URL.
+    """
+    parts = urlsplit(str(url))
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=host, query="", fragment="").geturl().rstrip("/")
 
 
 class ChatAccess:
@@ -191,7 +223,7 @@ class ChatAccess:
 def _is_azure_host(client: Any) -> bool:
     # Azure's own OpenAI-compatible route, asked with a plain client.
     host = urlsplit(str(client.base_url)).hostname or ""
-    return host.endswith(_AZURE_HOSTS)
+    return host.endswith(AZURE_HOSTS)
 
 
 def _is_azure_client(client: Any) -> bool:

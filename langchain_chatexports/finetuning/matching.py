@@ -17,10 +17,13 @@ __all__ = [
     "has_key",
     "hyperparameters_of",
     "is_of_files",
+    "metadata_of",
 ]
 
 ENDED = frozenset({"succeeded", "failed", "cancelled", "canceled"})
 """The statuses that end a job; every other one, known or not, does not."""
+
+_NUMBERS = ("n_epochs", "batch_size", "learning_rate_multiplier", "beta")
 
 NOT_TAKEN_UP = frozenset({"failed", "cancelled", "canceled"})
 """A job that ended so is no reason not to order a new one."""
@@ -62,17 +65,23 @@ def hyperparameters_of(job: Any) -> dict[str, Any]:
     # In `method` or, as it used to be, by themselves.
     for holder in (getattr(inner, "hyperparameters", None), job.hyperparameters):
         if holder is not None:
-            values = {
-                name: getattr(holder, name, None)
-                for name in ("n_epochs", "batch_size", "learning_rate_multiplier")
-            }
-            return {k: v for k, v in values.items() if v not in {None, "auto"}}
+            values = {name: getattr(holder, name, None) for name in _NUMBERS}
+            return {k: v for k, v in values.items() if v not in (None, "auto")}
     return {}
 
 
-def _key_of(job: Any) -> str | None:
+def metadata_of(job: Any) -> Mapping[str, Any]:
+    """Give a job's labels; none where the server keeps none.
+
+    Args:
+        job: The SDK's job.
+    """
     metadata = getattr(job, "metadata", None)
-    return metadata.get(KEY) if isinstance(metadata, Mapping) else None
+    return metadata if isinstance(metadata, Mapping) else {}
+
+
+def _key_of(job: Any) -> str | None:
+    return metadata_of(job).get(KEY)
 
 
 def _has_settings(job: Any, order: Order) -> bool:
@@ -82,10 +91,10 @@ def _has_settings(job: Any, order: Order) -> bool:
     suffix = getattr(job, "suffix", None)
     if suffix is not None and suffix != order.suffix:
         return False
-    if None not in {job.seed, order.seed} and job.seed != order.seed:
+    if None not in (job.seed, order.seed) and job.seed != order.seed:
         return False
     taken = hyperparameters_of(job)
     return all(
-        value in {"auto", taken.get(name, value)}
+        value in ("auto", taken.get(name, value))
         for name, value in order.hyperparameters.items()
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 from langchain_chatexports.exceptions import TrainingBudgetError, TrainingDataError
+from langchain_chatexports.finetuning.clients import AZURE_HOSTS
 from langchain_chatexports.finetuning.estimate import estimate_training
 from langchain_chatexports.finetuning.inputs import read_examples
 from langchain_chatexports.finetuning.orders import TrainingFile
@@ -15,9 +17,22 @@ if TYPE_CHECKING:
 
     from langchain_chatexports.finetuning.estimate import TrainingEstimate
     from langchain_chatexports.finetuning.inputs import TrainingInput
+    from langchain_chatexports.finetuning.orders import Order
     from langchain_chatexports.finetuning.validation import TrainingMethod
 
-__all__ = ["checked_examples", "require_agreement", "training_file"]
+__all__ = [
+    "checked_examples",
+    "require_agreement",
+    "require_uploadable",
+    "training_file",
+]
+
+_MIB = 2**20
+_LARGEST = (
+    ("api.openai.com", 512 * _MIB),
+    *((host, 100 * _MIB) for host in AZURE_HOSTS),
+)
+"""What is known of the largest file of an upload, by the end of the host's name."""
 
 
 def checked_examples(
@@ -97,6 +112,28 @@ def require_agreement(
             f"{estimate.billed_tokens:,} billed tokens). Nothing was sent."
         )
         raise TrainingBudgetError(msg)
+
+
+def require_uploadable(order: Order, server: str) -> None:
+    """Make sure that a server takes files as large as an order's.
+
+    Args:
+        order: The order.
+        server: The server's base URL.
+
+    Raises:
+        TrainingDataError: If it is known not to.
+    """
+    host = urlsplit(server).hostname or ""
+    largest = next((size for end, size in _LARGEST if host.endswith(end)), None)
+    for file in (order.training, order.validation):
+        if file is not None and largest is not None and len(file.data) > largest:
+            msg = (
+                f"The training file has {len(file.data) / _MIB:,.1f} MB, and {host} "
+                f"takes {largest // _MIB} MB at most. Nothing was sent. Use fewer "
+                "examples: leave out duplicates, or an older part."
+            )
+            raise TrainingDataError(msg)
 
 
 def training_file(examples: list[Mapping[str, Any]]) -> TrainingFile:

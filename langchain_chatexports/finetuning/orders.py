@@ -38,6 +38,14 @@ def uploaded_name(digest: str) -> str:
     return f"chatexports-{digest[:_NAME_DIGITS]}.jsonl"
 
 
+def is_uploaded_name(name: str) -> bool:
+    """Tell whether a file's name is one that `uploaded_name` gives."""
+    return (
+        re.fullmatch(rf"chatexports-[0-9a-f]{{{_NAME_DIGITS}}}\.jsonl", name)
+        is not None
+    )
+
+
 class TrainingFile:
     """The bytes of a file to upload, and a name that only these bytes have."""
 
@@ -140,10 +148,13 @@ class Order:
         """
         asked = {run for run, _ in _word_runs(said)}
         found: set[tuple[str, ...]] = set()
+        # All of the texts are gone through: the loop leaves the work to C.
         for text in self._texts():
             if len(text) >= _SHORTEST_PRIVATE:
                 said = said.replace(text, "…")
-            found.update(run for run, _ in _word_runs(text) if run in asked)
+            words = re.findall(r"\w+", text.casefold())
+            shifted = (words[start:] for start in range(_RUN_LENGTH))
+            found.update(asked.intersection(zip(*shifted, strict=False)))
         is_private = bytearray(len(said))
         for run, place in _word_runs(said):
             if run in found:

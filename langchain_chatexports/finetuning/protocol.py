@@ -27,7 +27,7 @@ from langchain_chatexports.finetuning.server_errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 __all__ = [
     "Call",
@@ -37,6 +37,7 @@ __all__ = [
     "Sleep",
     "ask",
     "ask_once",
+    "is_last_page",
     "list_all",
     "pause_before_retry",
 ]
@@ -201,11 +202,22 @@ def list_all(
             raise
         new = list(_new_items(page.data, seen))
         items.extend(new)
-        # A server that ignores `after` sends the first page for ever.
-        if not new or not getattr(page, "has_more", False):
+        if is_last_page(page, new):
             break
         after = {"after": new[-1].id}
     return items
+
+
+def is_last_page(page: Any, new: Sequence[Any]) -> bool:
+    """Tell whether there is nothing to ask for after a page of a list.
+
+    Args:
+        page: The SDK's page.
+        new: What it holds that was not seen before.
+    """
+    # A server that ignores `after` sends the first page for ever, and one that does
+    # not say whether there is more may well have more.
+    return not new or getattr(page, "has_more", None) is False
 
 
 def _new_items(items: Iterable[Any], seen: set[str]) -> Iterable[Any]:

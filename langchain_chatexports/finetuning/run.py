@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from langchain_chatexports.exceptions import FineTuningError
 from langchain_chatexports.finetuning.drivers import adrive, drive
-from langchain_chatexports.finetuning.matching import ENDED
+from langchain_chatexports.finetuning.matching import ENDED, metadata_of
 from langchain_chatexports.finetuning.orders import DATA_KEY
 from langchain_chatexports.finetuning.protocol import Deadline, ask, list_all
 from langchain_chatexports.finetuning.server_errors import Situation
-from langchain_chatexports.finetuning.uploads import delete
+from langchain_chatexports.finetuning.uploads import (
+    copies_of,
+    delete,
+    delete_files,
+)
 from langchain_chatexports.finetuning.waiting import Watch, conclude, goes_on
 
 if TYPE_CHECKING:
@@ -88,6 +92,14 @@ class FineTuningRun:
     def __repr__(self) -> str:
         """Show the id and the status."""
         return f"{type(self).__name__}(id={self.id!r}, status={self.status!r})"
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled: there are clients and a key in it."""
+        msg = (
+            f"A run cannot be pickled. Keep its id, {self.id!r}, and take it up again "
+            "with ChatFineTuner.get(id)."
+        )
+        raise TypeError(msg)
 
     def refresh(self) -> Self:
         """Ask the server for the job's present state.
@@ -216,7 +228,7 @@ class FineTuningRun:
         return self._chats.chat_model(str(name), base_model=base_model, **arguments)
 
     def _data_hash(self) -> dict[str, str]:
-        data_hash = (self._job.metadata or {}).get(DATA_KEY)
+        data_hash = metadata_of(self._job).get(DATA_KEY)
         return {"training_data_sha256": data_hash} if data_hash else {}
 
     def delete_training_file(self) -> None:
@@ -346,13 +358,16 @@ class FineTuningRun:
             self._deadline(),
             fine_tuning_job_id=self.id,
         )
-        return sorted(listed or (), key=lambda item: item.step_number or 0)
+        return sorted(listed or (), key=_step_of)
 
     def _delete_files(self) -> Protocol[None]:
         situation = self._situation("deleting the training file")
-        for file_id in (self._job.training_file, self._job.validation_file):
+        files = (self._job.training_file, self._job.validation_file)
+        copies = yield from copies_of(files, situation, self._deadline())
+        for file_id in files:
             if file_id:
                 yield from delete("files", situation, self._deadline(), file_id=file_id)
+        yield from delete_files(copies, situation, self._deadline(), self.id)
 
     def _delete_model(self) -> Protocol[None]:
         name = self._job.fine_tuned_model
@@ -361,6 +376,11 @@ class FineTuningRun:
             raise FineTuningError(msg, job_id=self.id, status=self.status)
         situation = self._situation("deleting the model")
         yield from delete("models", situation, self._deadline(), model=name)
+
+
+def _step_of(checkpoint: Any) -> int:
+    step = checkpoint.step_number
+    return step if isinstance(step, int) else 0
 
 
 @contextmanager
@@ -377,7 +397,8 @@ def name_job_on_interrupt(job_id: str | None) -> Iterator[None]:
             goes_on(job_id)
             if job_id
             else "Interrupted while ordering: if the job was created, it goes on and "
-            "may cost. The same call finds it; get(job_id).cancel() stops it."
+            "may cost. The same call finds it; get(job_id).cancel() stops it. A file "
+            "that was uploaded stays on the server."
         )
         logger.warning(text)
         if hasattr(error, "add_note"):  # Python 3.11

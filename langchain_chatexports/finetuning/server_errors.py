@@ -32,6 +32,7 @@ __all__ = [
     "has_no_route",
     "is_bad_request",
     "is_passing",
+    "is_perhaps_in_work",
     "public_text",
     "refuses",
     "status_of",
@@ -41,12 +42,19 @@ MAX_RETRY_AFTER = 120.0
 """The longest wait, in seconds, that a server may ask for and get."""
 
 _PASSING = frozenset({408, 409, 425, 429})
+_TIMED_OUT = frozenset({408, 504})
 _NO_ROUTE = frozenset({404, 405, 501})
 _BAD_REQUEST = frozenset({400, 422})
 _BAD_FILE = frozenset({400, 413, 415, 422})
 _SERVER_ERROR = 500
+_PAYMENT_REQUIRED = 402
 _QUOTA_CODES = frozenset(
-    {"insufficient_quota", "quota_exceeded", "billing_hard_limit_reached"}
+    {
+        "insufficient_quota",
+        "quota_exceeded",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+    }
 )
 _LONGEST_MESSAGE = 300
 _QUOTED = re.compile(r"'([^'\n]*)'|\"([^\"\n]*)\"|`([^`\n]*)`|“([^”\n]*)”")
@@ -103,6 +111,13 @@ def is_passing(error: Exception) -> bool:
             UnicodeDecodeError,
         ),
     )
+
+
+def is_perhaps_in_work(error: Exception) -> bool:
+    """Tell whether the server may still be doing what was asked for."""
+    from openai import APITimeoutError
+
+    return isinstance(error, APITimeoutError) or status_of(error) in _TIMED_OUT
 
 
 def status_of(error: BaseException) -> int | None:
@@ -206,7 +221,7 @@ def _reason(
         )
     if _is_quota(error):
         return FineTuningUnavailableError, (
-            f"The account's quota at {server} is used up ({said or 'status 429'}), "
+            f"The account's quota at {server} is used up ({status}{_colon(said)}), "
             f"seen while {doing}. Add credit or raise the limit, then run again."
         )
     if is_passing(error):
@@ -284,7 +299,9 @@ def _closed(server: str, status: int, said: str) -> str:
 
 
 def _is_quota(error: Exception) -> bool:
-    return getattr(error, "code", None) in _QUOTA_CODES
+    # Servers put it in one of these, or in the status.
+    words = {str(getattr(error, name, None)) for name in ("code", "type")}
+    return bool(words & _QUOTA_CODES) or status_of(error) == _PAYMENT_REQUIRED
 
 
 def _colon(said: str) -> str:

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 from langchain_core.runnables.base import RunnableSerializable
 from pydantic import (
     ConfigDict,
     Field,
-    PositiveFloat,
+    JsonValue,
     PositiveInt,
     PrivateAttr,
     SecretStr,
     field_validator,
+    model_validator,
 )
 
-from langchain_chatexports.finetuning.clients import ServerAccess
+from langchain_chatexports.finetuning.clients import ServerAccess, public_url
 from langchain_chatexports.finetuning.estimate import TrainingEstimate
 from langchain_chatexports.finetuning.orders import DATA_KEY, KEY
 from langchain_chatexports.finetuning.protocol import Clock
 from langchain_chatexports.finetuning.validation import TrainingMethod
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["FineTunerSettings"]
 
 _MOST_METADATA = 14  # 16, and two are ours.
 _LONGEST_KEY = 64
 _LONGEST_VALUE = 512
+_OWN_FIELDS = frozenset(
+    {"metadata", "model", "seed", "suffix", "training_file", "validation_file"}
+)
+
+_Positive: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class FineTunerSettings(RunnableSerializable[Any, Any]):
@@ -81,8 +90,11 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     batch_size: Literal["auto"] | PositiveInt = "auto"
     """Examples a step."""
 
-    learning_rate_multiplier: Literal["auto"] | PositiveFloat = "auto"
+    learning_rate_multiplier: Literal["auto"] | _Positive = "auto"
     """Factor on the server's learning rate."""
+
+    beta: Literal["auto"] | _Positive = "auto"
+    """With `dpo` only: how closely to keep to the base model."""
 
     validation_examples: Any = Field(default=None, exclude=True, repr=False)
     """Examples to measure with, in any of the input's forms."""
@@ -90,16 +102,16 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     metadata: dict[str, str] | None = Field(default=None, repr=False)
     """Up to 14 labels on the job."""
 
-    extra_body: dict[str, Any] | None = Field(default=None, repr=False)
+    extra_body: dict[str, JsonValue] | None = Field(default=None, repr=False)
     """Further fields of the job that this server understands."""
 
-    poll_interval: PositiveFloat = 2.0
+    poll_interval: _Positive = 2.0
     """Seconds between the first looks at the job."""
 
-    max_poll_interval: PositiveFloat = 60.0
+    max_poll_interval: _Positive = 60.0
     """Seconds between looks after a while."""
 
-    timeout: PositiveFloat | None = None
+    timeout: _Positive | None = None
     """Seconds for all of `invoke`; the job itself goes on after that."""
 
     max_billed_tokens: PositiveInt | None = None
@@ -111,7 +123,7 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     """Asked, before anything is sent, whether to order."""
 
     delete_training_file: bool = False
-    """Delete the uploaded files after the job's end, also if it failed."""
+    """Delete the uploaded files once `invoke` or `wait` sees the job's end."""
 
     file_expires_after: int | None = Field(default=None, ge=3600, le=2_592_000)
     """Seconds after which the server deletes the uploaded files by itself."""
@@ -150,6 +162,23 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
             raise ValueError(msg)
         return value
 
+    @field_validator("extra_body")
+    @classmethod
+    def _leaves_the_order_alone(cls, value: Any) -> Any:
+        # Another key in the metadata, and the order would not find its job again.
+        taken = sorted(_OWN_FIELDS & (value or {}).keys())
+        if taken:
+            msg = f"{', '.join(taken)}: the tuner has settings of its own for this."
+            raise ValueError(msg)
+        return value
+
+    @model_validator(mode="after")
+    def _has_a_use_for_beta(self) -> Self:
+        if self.beta != "auto" and self.method != "dpo":
+            msg = 'beta is for method="dpo".'
+            raise ValueError(msg)
+        return self
+
     @field_validator("confirm", "on_event")
     @classmethod
     def _is_a_plain_function(cls, value: Any) -> Any:
@@ -163,6 +192,23 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     def clock(self) -> Clock:
         """The time that pauses and timeouts are measured in."""
         return self._clock
+
+    def hyperparameters(self) -> dict[str, float | str]:
+        """Give the numbers of the job, `"auto"` where the server chooses."""
+        numbers: dict[str, float | str] = {
+            "n_epochs": self.n_epochs,
+            "batch_size": self.batch_size,
+            "learning_rate_multiplier": self.learning_rate_multiplier,
+        }
+        # Left out when not used: orders of before keep their keys.
+        if self.beta != "auto":
+            numbers["beta"] = self.beta
+        return numbers
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Show the server without a password or a query in its URL."""
+        for name, value in super().__repr_args__():
+            yield name, public_url(value) if name == "base_url" else value
 
     def access(self) -> ServerAccess:
         """Give what reaches the server."""

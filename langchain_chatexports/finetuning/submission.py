@@ -24,6 +24,9 @@ from langchain_chatexports.finetuning.models import (
 )
 from langchain_chatexports.finetuning.orders import KEY
 from langchain_chatexports.finetuning.protocol import (
+    Deadline,
+    Sleep,
+    ask,
     ask_once,
     list_all,
     pause_before_retry,
@@ -34,6 +37,7 @@ from langchain_chatexports.finetuning.server_errors import (
     explained,
     is_bad_request,
     is_passing,
+    is_perhaps_in_work,
     refuses,
     status_of,
 )
@@ -43,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from langchain_chatexports.finetuning.orders import Order
-    from langchain_chatexports.finetuning.protocol import Deadline, Protocol
+    from langchain_chatexports.finetuning.protocol import Protocol
 
 __all__ = ["Submission"]
 
@@ -54,6 +58,17 @@ _PERHAPS_ORDERED = (
     "The job may have been created, and may cost: run the same call again, which finds "
     "it if it is there."
 )
+
+_TWO_JOBS = (
+    "Job %s is of the same order as job %s, and may cost: get(%r).cancel() stops it."
+)
+
+# Seconds between the looks for a job whose creation was not answered: where it was cut
+# off, and where the server may still be creating it.
+_PATIENCE: tuple[float, ...] = (2.0, 4.0)
+_LONG_PATIENCE = (2.0, 4.0, 8.0, 16.0, 30.0)
+
+_LAST_LOOK = 5.0
 
 FileIds: TypeAlias = tuple[str, str | None]
 
@@ -134,10 +149,10 @@ class Submission:
 
     # Jobs that are there
 
-    def _jobs_by_key(self) -> Protocol[list[Any]]:
+    def _jobs_by_key(self, deadline: Deadline | None = None) -> Protocol[list[Any]]:
         try:
             # Servers may ignore the filter.
-            jobs = yield from self._jobs(metadata={KEY: self.order.key})
+            jobs = yield from self._jobs(deadline, metadata={KEY: self.order.key})
         except FineTuningError as error:
             # Or not know it; then the files are looked at.
             if not is_bad_request(error):
@@ -153,10 +168,12 @@ class Submission:
             if has_key(job, self.order) or is_of_files(job, self.order, files)
         ]
 
-    def _jobs(self, **filters: Any) -> Protocol[list[Any]]:
+    def _jobs(
+        self, deadline: Deadline | None = None, **filters: Any
+    ) -> Protocol[list[Any]]:
         situation = self._situation("looking for the order's job")
         jobs = yield from list_all(
-            "fine_tuning.jobs.list", situation, self.deadline, **filters
+            "fine_tuning.jobs.list", situation, deadline or self.deadline, **filters
         )
         if jobs is None and self._perhaps_created:
             msg = (
@@ -198,8 +215,9 @@ class Submission:
                 problem = error
             else:
                 self._warn_of_ignored_settings(job)
-                return job
+                return (yield from self._the_only_one(job))
             if forms["with_metadata"] and refuses(problem, "metadata"):
+                logger.warning("%s takes no metadata: no labels.", self.server)
                 forms["with_metadata"] = False
                 continue
             if (
@@ -215,6 +233,21 @@ class Submission:
                 return job
 
     def _look_before_retry(
+        self, problem: Exception, attempt: int, files: FileIds
+    ) -> Protocol[Any]:
+        job = yield from self._pause_and_look(problem, attempt, files)
+        # A list can lag, and what timed out here can still be in work there.
+        patience = _LONG_PATIENCE if is_perhaps_in_work(problem) else _PATIENCE
+        for pause in patience if self._perhaps_created else ():
+            if job is not None:
+                break
+            if pause >= self.deadline.remaining():
+                raise self.deadline.error(self._situation("creating the job"))
+            yield Sleep(pause)
+            job = yield from self._created(files)
+        return job
+
+    def _pause_and_look(
         self, problem: Exception, attempt: int, files: FileIds
     ) -> Protocol[Any]:
         # 429 is a refusal for certain.
@@ -242,10 +275,52 @@ class Submission:
             jobs = [job for job in jobs if job.id not in self._known]
         return jobs[0] if jobs else None
 
+    def _the_only_one(self, mine: Any) -> Protocol[Any]:
+        # Another process can have placed the same order in the same moment. Both find
+        # both jobs here: the older one stays, whoever created the other stops it.
+        briefly = Deadline(
+            self.deadline.clock, min(_LAST_LOOK, self.deadline.remaining())
+        )
+        try:
+            jobs = yield from self._jobs_by_key(briefly)
+        except FineTuningError:
+            return mine
+        others = [
+            job
+            for job in jobs
+            if job.id not in {*self._known, mine.id}
+            and str(job.status) not in NOT_TAKEN_UP
+        ]
+        oldest = min([mine, *others], key=_age)
+        if oldest is mine:
+            for job in others:
+                logger.warning(_TWO_JOBS, job.id, mine.id, job.id)
+            return mine
+        yield from self._cancel(mine, oldest)
+        return oldest
+
+    def _cancel(self, mine: Any, other: Any) -> Protocol[None]:
+        situation = self._situation("cancelling a second job")
+        try:
+            yield from ask(
+                "fine_tuning.jobs.cancel",
+                situation,
+                self.deadline,
+                fine_tuning_job_id=mine.id,
+            )
+        except FineTuningError:
+            logger.warning(_TWO_JOBS, mine.id, other.id, mine.id)
+        else:
+            logger.warning(
+                "Job %s was cancelled at once: job %s of the same order was there.",
+                mine.id,
+                other.id,
+            )
+
     def _warn_of_ignored_settings(self, job: Any) -> None:
         taken = hyperparameters_of(job)
         for name, value in self.order.hyperparameters.items():
-            if value not in {"auto", taken.get(name, value)}:
+            if value not in ("auto", taken.get(name, value)):
                 logger.warning(
                     "Job %s has another %s than was asked for.", job.id, name
                 )
@@ -259,3 +334,8 @@ class Submission:
             ),
             hides=self.hides,
         )
+
+
+def _age(job: Any) -> tuple[float, str]:
+    created = job.created_at
+    return (created if isinstance(created, (int, float)) else float("inf"), job.id)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
 
 from langchain_core.chat_loaders import BaseChatLoader
 from pydantic import ValidationError
 
 from langchain_chatexports.exceptions import FineTuningError
+from langchain_chatexports.finetuning.clients import public_url
 from langchain_chatexports.finetuning.drivers import adrive, ahold, drive, hold
 from langchain_chatexports.finetuning.ordering import (
     checked_examples,
     require_agreement,
+    require_uploadable,
     training_file,
 )
 from langchain_chatexports.finetuning.orders import Order
@@ -185,11 +186,7 @@ class ChatFineTuner(FineTunerSettings):
             training=training_file(examples),
             validation=None if validation is None else training_file(validation),
             method=self.method,
-            hyperparameters={
-                "n_epochs": self.n_epochs,
-                "batch_size": self.batch_size,
-                "learning_rate_multiplier": self.learning_rate_multiplier,
-            },
+            hyperparameters=self.hyperparameters(),
             suffix=self.suffix,
             seed=self.seed,
             metadata=self.metadata or {},
@@ -242,9 +239,11 @@ class ChatFineTuner(FineTunerSettings):
         return self._run_of(job, client, submission.hides)
 
     def _submission(self, order: Order, client: Any, deadline: Deadline) -> Submission:
+        server = public_url(client.base_url)
+        require_uploadable(order, server)
         return Submission(
             order,
-            _public_url(client),
+            server,
             deadline,
             poll_interval=self.poll_interval,
             delete_training_file=self.delete_training_file,
@@ -259,7 +258,7 @@ class ChatFineTuner(FineTunerSettings):
         return FineTuningRun(
             self,
             job,
-            server=_public_url(client),
+            server=public_url(client.base_url),
             access=access,
             chats=access.chat_access(client),
             hides=_without_key(client, hides),
@@ -267,7 +266,7 @@ class ChatFineTuner(FineTunerSettings):
 
     def _retrieve(self, job_id: str, client: Any) -> Protocol[Any]:
         situation = Situation(
-            server=_public_url(client),
+            server=public_url(client.base_url),
             doing="reading the job",
             consequence=f"Nothing was changed; is {job_id!r} a job of this account?",
             job_id=job_id,
@@ -308,13 +307,6 @@ def _without_key(
 ) -> Callable[[str], str]:
     key = client.api_key
     return lambda said: hides(said.replace(key, "…") if key else said)
-
-
-def _public_url(client: Any) -> str:
-    # A proxy's password can stand in the URL.
-    parts = urlsplit(str(client.base_url))
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=host, query="", fragment="").geturl().rstrip("/")
 
 
 def _public(run: FineTuningRun, order: Order) -> dict[str, Any]:

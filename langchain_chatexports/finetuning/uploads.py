@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_chatexports.exceptions import FileProcessingError, FineTuningError
 from langchain_chatexports.finetuning.matching import ENDED
+from langchain_chatexports.finetuning.orders import is_uploaded_name
 from langchain_chatexports.finetuning.protocol import (
     Deadline,
     Sleep,
@@ -24,16 +26,22 @@ from langchain_chatexports.finetuning.server_errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from langchain_chatexports.finetuning.orders import TrainingFile
     from langchain_chatexports.finetuning.protocol import Protocol
 
-__all__ = ["Uploads", "delete", "delete_files"]
+__all__ = ["Uploads", "copies_of", "delete", "delete_files"]
 
 logger = logging.getLogger(__name__)
 
-_IN_WORK = frozenset({"uploaded", "pending", "processing", "running"})
-_BAD = frozenset({"error", "failed", "deleted", "deleting"})
+_IN_WORK = ("uploaded", "pending", "processing", "running")
+_BAD = ("error", "failed", "deleted", "deleting")
 _MAX_WAIT = 30.0
+# Servers that say so (Azure) refuse jobs until they are through with the file.
+_MAX_WAIT_IN_WORK = 600.0
+_LARGE = 10_000_000
+_SLOWEST_BYTES_A_SECOND = 250_000
 _FIRST_INTERVAL = 1.0
 _LONGEST_INTERVAL = 5.0
 
@@ -88,7 +96,7 @@ class Uploads:
         Raises:
             FileProcessingError: If the server cannot use the file.
         """
-        limit = _MAX_WAIT
+        limit = _MAX_WAIT if file.status == "uploaded" else _MAX_WAIT_IN_WORK
         if self.deadline.seconds is not None:
             limit = min(limit, self.deadline.seconds / 3)
         patience = Deadline(self.deadline.clock, limit)
@@ -110,16 +118,12 @@ class Uploads:
             raise self._unusable(file)
 
     def _find(self, file: TrainingFile) -> Protocol[Any]:
-        files = yield from list_all(
-            "files.list",
-            self.situation.with_(doing="looking for the training file"),
-            self.deadline,
-            purpose="fine-tune",
-        )
-        for there in files or ():
+        situation = self.situation.with_(doing="looking for the training file")
+        files = yield from _list_files(situation, self.deadline)
+        for there in files:
             if (
                 there.filename == file.name
-                and there.bytes in {None, len(file.data)}
+                and there.bytes in (None, len(file.data))
                 and there.status not in _BAD
                 # It could expire before the job has read it.
                 and (self.expires_after is not None or not there.expires_at)
@@ -137,6 +141,9 @@ class Uploads:
                 "anchor": "created_at",
                 "seconds": self.expires_after,
             }
+        if len(file.data) > _LARGE:
+            # What a server does with a file takes its time before the first byte.
+            arguments["timeout"] = len(file.data) / _SLOWEST_BYTES_A_SECOND
         attempt = 0
         while True:
             attempt += 1
@@ -144,7 +151,8 @@ class Uploads:
                 return (
                     yield from ask_once(
                         "files.create",
-                        file=(file.name, file.data, "application/jsonl"),
+                        # Not the bytes: openai 2 logs arguments when it debugs.
+                        file=(file.name, io.BytesIO(file.data), "application/jsonl"),
                         purpose="fine-tune",
                         **arguments,
                     )
@@ -175,6 +183,8 @@ def delete_files(
 ) -> Protocol[None]:
     """Delete uploaded files that no other job needs, and warn of those that stay.
 
+    Their copies go with them.
+
     Args:
         file_ids: The files.
         situation: What for.
@@ -182,7 +192,8 @@ def delete_files(
         job_id: The job that no longer needs them.
     """
     needed = yield from _in_use(situation, deadline, job_id)
-    for file_id in file_ids:
+    copies = yield from copies_of(file_ids, situation, deadline)
+    for file_id in (*file_ids, *copies):
         if file_id in needed:
             logger.warning("The training file %s stays: another job uses it.", file_id)
             continue
@@ -194,6 +205,43 @@ def delete_files(
                 file_id,
                 situation.server,
             )
+
+
+def copies_of(
+    file_ids: Collection[str | None], situation: Situation, deadline: Deadline
+) -> Protocol[list[str]]:
+    """Find files with the same content as files of ours.
+
+    Where the answer to an upload comes too late to be waited for, or two processes
+    upload at the same time, a text lies on the server twice.
+
+    Args:
+        file_ids: The files.
+        situation: What for.
+        deadline: When to give up.
+
+    Returns:
+        The ids of the copies; none where the server has no list.
+    """
+    try:
+        listed = yield from _list_files(situation, deadline)
+    except FineTuningError:
+        return []
+    names = {
+        str(file.filename)
+        for file in listed
+        if file.id in file_ids and is_uploaded_name(str(file.filename))
+    }
+    return [
+        file.id
+        for file in listed
+        if str(file.filename) in names and file.id not in file_ids
+    ]
+
+
+def _list_files(situation: Situation, deadline: Deadline) -> Protocol[list[Any]]:
+    files = yield from list_all("files.list", situation, deadline, purpose="fine-tune")
+    return files or []
 
 
 def delete(
@@ -236,13 +284,13 @@ def _is_there(
 
 def _in_use(
     situation: Situation, deadline: Deadline, job_id: str | None
-) -> Protocol[set[str | None]]:
+) -> Protocol[set[str]]:
     try:
         jobs = yield from list_all("fine_tuning.jobs.list", situation, deadline)
     except FineTuningError:
         jobs = None
     return {
-        file_id
+        str(file_id)
         for job in jobs or ()
         if job.id != job_id and str(job.status) not in ENDED
         for file_id in (job.training_file, job.validation_file)

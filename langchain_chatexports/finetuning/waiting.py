@@ -17,6 +17,7 @@ from langchain_chatexports.finetuning.protocol import (
     Sleep,
     ask,
     ask_once,
+    is_last_page,
 )
 from langchain_chatexports.finetuning.server_errors import (
     MAX_RETRY_AFTER,
@@ -80,7 +81,7 @@ class Watch:
     _rounds: int = 0
     _failures: int = 0
     _has_events: bool = True
-    _seen: set[Any] = field(default_factory=set)
+    _seen: set[str] = field(default_factory=set)
     _warned_status: str | None = None
     _last_events: list[Any] = field(default_factory=list)
 
@@ -125,7 +126,7 @@ class Watch:
         return [
             public_text(str(event.message), self.hides)
             for event in self._last_events
-            if event.level in {"warn", "error"}
+            if event.level in ("warn", "error")
         ]
 
     def _pause(self) -> Protocol[None]:
@@ -180,20 +181,15 @@ class Watch:
                     return []  # The next round reads them all again.
                 break
             known = self._seen | {_identity(event) for event in new}
-            fresh = [event for event in page.data if _identity(event) not in known]
+            fresh = [event for event in page.data if _is_new(event, known)]
             new.extend(fresh)
-            stops = (
-                not fresh
-                or len(fresh) < len(page.data)
-                or not getattr(page, "has_more", False)
-            )
-            if stops or not isinstance(fresh[-1].id, str):
+            if len(fresh) < len(page.data) or is_last_page(page, fresh):
                 break
             after = {"after": fresh[-1].id}
         self._seen.update(map(_identity, new))
         new.reverse()
         # Stable: what happened in one second stays in the server's order.
-        return sorted(new, key=lambda event: event.created_at or 0)
+        return sorted(new, key=_time_of)
 
     def _events_page(self, after: dict[str, str]) -> Protocol[Any]:
         arguments = {
@@ -242,8 +238,17 @@ def conclude(watch: Watch, *, delete_training_file: bool) -> Protocol[Any]:
     return watch.job
 
 
-def _identity(event: Any) -> Any:
-    return event.id or (event.created_at, event.message, str(event.data))
+def _is_new(event: Any, known: set[str]) -> bool:
+    # What is no event at all has none of its fields.
+    return hasattr(event, "message") and _identity(event) not in known
+
+
+def _identity(event: Any) -> str:
+    return str(event.id or (event.created_at, event.message, event.data))
+
+
+def _time_of(event: Any) -> float:
+    return event.created_at if isinstance(event.created_at, (int, float)) else 0.0
 
 
 def _failure(watch: Watch) -> FineTuningFailedError:
@@ -271,10 +276,15 @@ def _wait_for_model_name(watch: Watch) -> Protocol[None]:
     for _ in range(_LOOKS_FOR_MODEL):
         if watch.job.fine_tuned_model:
             return
-        yield Sleep(watch.interval)
         situation = watch.situation("reading the name of the model").with_(
-            consequence="The job has ended; get(job_id) reads it again."
+            consequence=(
+                f"Job {watch.job.id} has succeeded: get({watch.job.id!r}).wait() asks "
+                "for its model again."
+            )
         )
+        if watch.deadline.is_over():
+            raise watch.deadline.error(situation)
+        yield Sleep(min(watch.interval, watch.deadline.remaining()))
         watch.job = yield from ask(
             "fine_tuning.jobs.retrieve",
             situation,

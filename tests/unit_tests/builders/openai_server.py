@@ -41,6 +41,8 @@ class Fault:
             before the head.
         delay: Seconds to think before the answer.
         after: How many such requests to let pass first.
+        late: Carry it out so many requests after the answer.
+        ends_by_closing: Give no length: the end of the body is where it closes.
     """
 
     request: str
@@ -52,6 +54,8 @@ class Fault:
     cut_after: int | None = None
     delay: float = 0.0
     after: int = 0
+    late: int = 0
+    ends_by_closing: bool = False
 
 
 def lost(request: str, times: int = 1, *, after: int = 0) -> Fault:
@@ -90,6 +94,8 @@ class OpenAIServer:
         models: The models it knows, with their shutdown dates.
         page_size: Items a page, whatever is asked for.
         late_name: Looks after the success before the model's name is there.
+        list_lag: Looks at a list before a new file or job is on it.
+        tells_more: Whether lists say that they go on.
     """
 
     def __init__(self, *faults: Fault, **settings: Any) -> None:
@@ -104,6 +110,8 @@ class OpenAIServer:
         self.models: dict[str, str | None] = {BASE_MODEL: None}
         self.page_size: int | None = None
         self.late_name = 0
+        self.list_lag = 0
+        self.tells_more = True
         self.file_status_details: str | None = None
         for name, value in settings.items():
             assert hasattr(self, name), name
@@ -119,7 +127,10 @@ class OpenAIServer:
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.before_answer: Callable[[str], None] | None = None
+        self.before_work: Callable[[str], None] | None = None
         self._looks: dict[str, int] = {}
+        self._shown: dict[str, int] = {}
+        self._late: list[tuple[int, Callable[[], object]]] = []
         self._lock = threading.RLock()
 
     @contextmanager
@@ -329,16 +340,32 @@ class OpenAIServer:
         return statuses[min(self._looks[item], len(statuses) - 1)]
 
     def _page(self, items: list[Any], query: dict[str, list[str]]) -> dict[str, Any]:
+        items = [item for item in items if self._is_shown(item["id"])]
         ids = [item["id"] for item in items]
         after = query.get("after", [""])[0]
         start = ids.index(after) + 1 if after in ids else 0
         size = self.page_size or int(query.get("limit", ["20"])[0])
-        data = items[start : start + size]
-        return {
-            "object": "list",
-            "data": data,
-            "has_more": start + size < len(items),
-        }
+        page: dict[str, Any] = {"object": "list", "data": items[start : start + size]}
+        if self.tells_more:
+            page["has_more"] = start + size < len(items)
+        return page
+
+    def _is_shown(self, item: str) -> bool:
+        self._shown[item] = self._shown.get(item, 0) + 1
+        return self._shown[item] > self.list_lag
+
+    def carry_out_later(self, requests: int, work: Callable[[], object]) -> None:
+        """Do something only after so many further requests."""
+        with self._lock:
+            self._late.append((len(self.requests) + requests, work))
+
+    def do_what_is_due(self) -> None:
+        """Do what was put off, if its time has come."""
+        with self._lock:
+            due = [work for number, work in self._late if number <= len(self.requests)]
+            self._late = [item for item in self._late if item[0] > len(self.requests)]
+            for work in due:
+                work()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -369,9 +396,18 @@ class _Handler(BaseHTTPRequestHandler):
         request = f"{method} {path}"
         sent = self.rfile.read(int(self.headers.get("content-length") or 0))
         state = self.state
+        state.do_what_is_due()
         state.requests.append(request)
         state.headers.append({k.lower(): v for k, v in self.headers.items()})
+        if state.before_work is not None:
+            state.before_work(request)
         fault = self._fault(request)
+        if fault is not None and fault.late:
+            body = _body(self.headers.get("content-type", ""), sent)
+            query = parse_qs(url.query)
+            state.carry_out_later(
+                fault.late, lambda: state.answer(method, url.path, query, body)
+            )
         if fault is not None and fault.delay:
             time.sleep(fault.delay)
         key = self.headers.get("authorization") or self.headers.get("api-key") or ""
@@ -413,6 +449,9 @@ class _Handler(BaseHTTPRequestHandler):
             "content-length": str(len(data)),
             **(fault.headers if fault else {}),
         }
+        if fault is not None and fault.ends_by_closing:
+            del headers["content-length"]
+            headers["connection"] = "close"
         if fault is not None and fault.cut_after is not None:
             self._cut(status, headers, data, fault.cut_after)
             return

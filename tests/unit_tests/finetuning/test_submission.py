@@ -17,6 +17,7 @@ from langchain_chatexports.exceptions import (
     FineTuningError,
     FineTuningUnavailableError,
 )
+from langchain_chatexports.finetuning.drivers import drive
 from langchain_chatexports.finetuning.protocol import Call, Deadline
 from langchain_chatexports.finetuning.submission import Submission
 from tests.unit_tests.builders.openai_server import (
@@ -46,20 +47,6 @@ def server() -> Iterator[OpenAIServer]:
 def bodies_of(server: OpenAIServer) -> dict[str, Any]:
     (body,) = server.bodies
     return body
-
-
-@pytest.mark.parametrize("request_of", ["POST /files", CREATE])
-def test_an_answer_cut_anywhere_gives_one_job_and_one_upload(request_of: str) -> None:
-    """From before the first byte to before the last one."""
-    with OpenAIServer().running() as whole:
-        make_tuner(whole).submit(make_examples())
-    longest = 1500
-    for length in [*range(0, 200, 40), *range(200, longest, 130), -1]:
-        fault = Fault(request_of, cut_after=length)
-        with OpenAIServer(fault).running() as server:
-            make_tuner(server).submit(make_examples())
-            counts = (len(server.jobs), server.uploads)
-        assert counts == (1, 1), length
 
 
 def calls_of(server: OpenAIServer, stop_after: int | None) -> int:
@@ -147,6 +134,84 @@ async def test_a_cancelled_wait_for_the_same_order_leaves_no_lock(
     await first
     await asyncio.wait_for(tuner.asubmit(make_examples()), timeout=5)
     assert len(server.jobs) == 1
+
+
+def place_as_another_process(server: OpenAIServer) -> Any:
+    """Place the order past the lock that calls of one process share."""
+    order = make_tuner(server)._order(make_examples())
+    submission = Submission(order, server.base_url, Deadline(FakeClock(), None))
+    with OpenAI(base_url=server.base_url, api_key=KEY, max_retries=0) as client:
+        return drive(submission.run(), client, FakeClock())
+
+
+@pytest.fixture
+def _another_process(server: OpenAIServer) -> None:
+    """Another process places the order just before it is carried out here."""
+
+    def place(request: str) -> None:
+        if request == CREATE:
+            server.before_work = None
+            place_as_another_process(server)
+
+    server.before_work = place
+
+
+@pytest.mark.usefixtures("_another_process")
+def test_two_processes_in_the_same_moment_pay_once(
+    server: OpenAIServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The younger job is stopped by who created it, and by nobody else."""
+    assert make_tuner(server).submit(make_examples()).id == "ftjob-1"
+    states = {name: job["status"] for name, job in server.jobs.items()}
+    assert states["ftjob-2"] == "cancelled"
+    assert states["ftjob-1"] != "cancelled"
+    assert "Job ftjob-2 was cancelled at once: job ftjob-1" in caplog.text
+
+
+@pytest.mark.usefixtures("_another_process")
+def test_a_second_job_that_cannot_be_stopped_is_told(
+    server: OpenAIServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.faults.append(refused("POST .*/cancel", 403, times=-1))
+    assert make_tuner(server).submit(make_examples()).id == "ftjob-1"
+    assert "Job ftjob-2 is of the same order as job ftjob-1, and may cost" in (
+        caplog.text
+    )
+
+
+def test_a_younger_job_of_the_same_order_is_told_and_left_to_its_maker(
+    server: OpenAIServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def younger(request: str) -> None:
+        if request == "POST /v1/fine_tuning/jobs" and len(server.jobs) == 1:
+            first = server.jobs["ftjob-1"]
+            second = {**first, "id": "ftjob-2", "created_at": first["created_at"] + 1}
+            server.jobs["ftjob-2"] = second
+
+    server.before_answer = younger
+    assert make_tuner(server).submit(make_examples()).id == "ftjob-1"
+    assert "get('ftjob-2').cancel() stops it" in caplog.text
+    assert "cancelled" not in {job["status"] for job in server.jobs.values()}
+
+
+def test_jobs_of_earlier_runs_are_not_taken_for_a_second_one(
+    server: OpenAIServer,
+) -> None:
+    """Deleted models and `run_again`: these were ordered on purpose."""
+    tuner = make_tuner(server)
+    tuner.submit(make_examples()).wait().delete_model()
+    assert tuner.submit(make_examples()).id == "ftjob-2"
+    assert make_tuner(server, run_again=True).submit(make_examples()).id == "ftjob-3"
+    assert not [r for r in server.requests if r.endswith("/cancel")]
+
+
+def test_a_list_that_fails_at_the_last_look_does_not_cost_the_job() -> None:
+    clock = FakeClock()
+    last = refused("GET /fine_tuning/jobs", 429, headers={"retry-after": "60"})
+    last.after = 1
+    with OpenAIServer(last).running() as server:
+        assert make_tuner(server, clock=clock).submit(make_examples()).id == "ftjob-1"
+    assert clock.sleeps == []
 
 
 @pytest.mark.parametrize(
@@ -355,7 +420,8 @@ def test_pauses_between_attempts_grow(server: OpenAIServer) -> None:
     server.faults.append(Fault(CREATE, -1, status=500))
     with pytest.raises(FineTuningUnavailableError):
         make_tuner(server, clock=clock).submit(make_examples())
-    assert clock.sleeps == [0.5, 1.0, 2.0]
+    looks = [2.0, 4.0]
+    assert clock.sleeps == [0.5, *looks, 1.0, *looks, 2.0, *looks]
 
 
 def test_a_retry_after_date_is_read_against_the_servers_clock(
