@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -185,9 +186,11 @@ def test_stopping_early_leaves_no_open_file(
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
 @pytest.mark.parametrize("log", [False, True])
-@pytest.mark.parametrize("damage", ["table", "page"])
+@pytest.mark.parametrize(
+    ("damage", "reason"), [("table", "no table"), ("page", "is damaged or cut short")]
+)
 def test_reading_that_fails_changes_nothing_and_leaves_nothing(
-    path: Path, temporary: Path, log: bool, damage: str
+    path: Path, temporary: Path, log: bool, damage: str, reason: str
 ) -> None:
     db = write(path, *("x" * 900 for _ in range(50)))
     if damage == "table":
@@ -205,11 +208,19 @@ def test_reading_that_fails_changes_nothing_and_leaves_nothing(
             Path(f"{path}{suffix}.kept").replace(f"{path}{suffix}")
     before = state(path.parent)
     assert len(before) == (3 if log else 1)
-    with pytest.raises(ExportFormatError, match=r"chat\.db"):
+    with pytest.raises(ExportFormatError, match=rf"chat\.db .*{reason}"):
         texts(path)
     assert not is_any_database_open()
     assert not any(temporary.iterdir())
     assert state(path.parent) == before
+
+
+def test_reading_may_end_in_another_thread(path: Path) -> None:
+    write(path, "a").close()
+    sessions = IMessageChatLoader(path).lazy_load()
+    next(sessions)
+    with ThreadPoolExecutor() as other:
+        other.submit(sessions.close).result()
 
 
 def test_copy_is_for_this_user_only(path: Path, temporary: Path) -> None:
@@ -408,7 +419,8 @@ def test_file_that_vanished_is_an_error(path: Path) -> None:
         (b"", "is empty"),
         (b"<html></html>" * 100, "not an SQLite database"),
         (bytes(range(256)) * 16, "not an SQLite database"),
-        (b"SQLite format 3\0" + b"\1" * 84, "chat.db"),
+        (b"SQLite format 3\0" + b"\1" * 84, "damaged or cut short"),
+        (b"SQLite format 3\0" + bytes(84), "not an SQLite database"),
     ],
 )
 def test_file_that_is_no_database_is_one_clear_error(

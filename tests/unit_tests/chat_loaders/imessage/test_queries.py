@@ -205,6 +205,14 @@ def test_chat_is_read_by_an_index_and_never_by_a_scan(
     assert "SEARCH j USING COVERING INDEX" in plan
 
 
+def test_index_of_some_rows_is_no_help(path: Path) -> None:
+    with ChatDb(path) as db:
+        write(db)
+        strip_indexes(db)
+        db.run("CREATE INDEX few ON chat_message_join (chat_id) WHERE chat_id > 5")
+    assert "SCAN" not in plan_of(path)
+
+
 def copy_table(db: Any, table: Any, key: Any) -> Any:
     """Copy a table so that its ROWID is a column like any other."""
     rows = db.connection.execute(f"PRAGMA table_info({table})").fetchall()
