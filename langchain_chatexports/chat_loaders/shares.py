@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.chat_loaders.accounting import StepSummary
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["WHOLE", "Share", "add_summaries"]
 
 
-class Share(NamedTuple):
+@dataclass(frozen=True)
+class Share:
     """The `index`-th of `count` parts of an export's conversations."""
 
     index: int

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.chat_loaders.table import TableChatLoader, looks_like_table
-from langchain_chatexports.cli.exports import open_export
 from tests.unit_tests.builders.tables import (
     conversation_rows,
     write_lines,

@@ -1,0 +1,271 @@
+"""Exports as a Ray dataset: a row a conversation, or a row an example."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from langchain_core.messages import message_to_dict, messages_from_dict
+
+from langchain_chatexports.chat_loaders.base import ChatExportLoader, counted_pass
+from langchain_chatexports.chat_loaders.recognition import open_export
+from langchain_chatexports.cluster.counts import write_counts
+from langchain_chatexports.cluster.fetching import fetched, is_url
+from langchain_chatexports.exceptions import (
+    ChatExportError,
+    MissingExtraError,
+    SenderNotFoundError,
+)
+from langchain_chatexports.finetuning.examples import ExampleCounts
+from langchain_chatexports.finetuning.provenance import trace_examples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from langchain_core.chat_loaders import BaseChatLoader
+    from langchain_core.chat_sessions import ChatSession
+    from ray.data import Dataset
+
+    from langchain_chatexports.chat_loaders.accounting import CountedPass, ExportSummary
+    from langchain_chatexports.steps.base import SessionTransform
+
+__all__ = ["read_examples", "read_exports", "session_of_row", "through"]
+
+
+def read_exports(
+    paths: str | Path | Iterable[str | Path],
+    steps: SessionTransform | None = None,
+    *,
+    open_loader: Callable[[Path], BaseChatLoader] | None = None,
+    parts: int = 1,
+    counts: str | Path | None = None,
+) -> Dataset:
+    """Read exports as a Ray dataset, a row a conversation.
+
+    Nothing is read before the dataset is used. A task reads one export, or one part of
+    it, as a loader does on one machine: one conversation at a time. An export that
+    cannot be read is counted and left out.
+
+    Args:
+        paths: Databases, zips, folders and tables: paths that all machines see, or URLs
+            that fsspec knows, which a task copies to its own disk first and removes
+            afterwards.
+        steps: Steps for the sessions to pass through in the same task.
+        open_loader: Gives the loader for a path; by default the format is recognised
+            by its content. For tables with columns of other names:
+            `functools.partial(TableChatLoader, columns=...)`.
+        parts: How many tasks read one export. More than one is worth it for few large
+            exports, since each task finds out first what is in the whole.
+        counts: An empty folder that all machines can write to, for `add_counts`.
+
+    Returns:
+        A dataset with the columns `id`, `platform` and `session`; `session_of_row`
+        turns a row into a `ChatSession`, and `through` passes rows through steps.
+
+    Raises:
+        MissingExtraError: If Ray is not installed.
+        ValueError: If there are no paths.
+    """
+    reader = _Reader(steps, open_loader, None if counts is None else _absolute(counts))
+    return _units(paths, parts).flat_map(reader.sessions)
+
+
+def read_examples(
+    paths: str | Path | Iterable[str | Path],
+    steps: SessionTransform,
+    *,
+    system: str | None = None,
+    keep_leading: bool = True,
+    keep_trailing: bool = False,
+    open_loader: Callable[[Path], BaseChatLoader] | None = None,
+    parts: int = 1,
+    counts: str | Path | None = None,
+) -> Dataset:
+    """Read exports and make training examples of them, as a Ray dataset.
+
+    The same examples as `to_training_examples` makes of the same loaders and steps, in
+    one task from the export to the example.
+
+    Args:
+        paths: As for `read_exports`.
+        steps: Steps for the sessions to pass through; `MapAIMessages` among them.
+        system: As for `to_training_examples`.
+        keep_leading: As for `to_training_examples`.
+        keep_trailing: As for `to_training_examples`.
+        open_loader: As for `read_exports`.
+        parts: As for `read_exports`.
+        counts: As for `read_exports`.
+
+    Returns:
+        A dataset with the columns `messages`, `conversation` (an id, for `part_of`),
+        `first` and `last` (times of the oldest and the newest message, in Unix
+        seconds).
+
+    Raises:
+        MissingExtraError: If Ray is not installed.
+        ValueError: If there are no paths.
+    """
+    options = (system, keep_leading, keep_trailing)
+    reader = _Reader(
+        steps, open_loader, None if counts is None else _absolute(counts), options
+    )
+    return _units(paths, parts).flat_map(reader.examples)
+
+
+def session_of_row(row: dict[str, Any]) -> ChatSession:
+    """Give the session of a row of `read_exports`.
+
+    Args:
+        row: The row.
+
+    Returns:
+        The session, with messages of the classes that it had.
+    """
+    values = json.loads(row["session"])
+    values["messages"] = messages_from_dict(values["messages"])
+    return cast("ChatSession", values)
+
+
+def through(
+    steps: SessionTransform,
+) -> Callable[[dict[str, Any]], Iterator[dict[str, Any]]]:
+    """Give a function for `Dataset.flat_map` that passes rows through steps.
+
+    Args:
+        steps: A step or a pipeline of steps.
+
+    Returns:
+        A function from a row of `read_exports` to such rows.
+    """
+
+    def rows(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        for session in steps.lazy_transform([session_of_row(row)]):
+            yield _row(session)
+
+    return rows
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """What a task does with its export."""
+
+    steps: SessionTransform | None
+    open_loader: Callable[[Path], BaseChatLoader] | None
+    counts: str | None
+    example_options: tuple[str | None, bool, bool] = (None, True, False)
+
+    def sessions(self, unit: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Give the sessions of an export as rows."""
+        yield from self._counted(unit, self._session_rows)
+
+    def examples(self, unit: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Give the examples of an export as rows."""
+        yield from self._counted(unit, self._example_rows)
+
+    def _counted(
+        self,
+        unit: dict[str, Any],
+        rows: Callable[[CountedPass, ExampleCounts], Iterable[dict[str, Any]]],
+    ) -> Iterator[dict[str, Any]]:
+        """Read an export, and write its counts when it was read to its end."""
+        made = ExampleCounts()
+        summary: ExportSummary | None = None
+        counted: CountedPass | None = None
+        reason = None
+        try:
+            with fetched(unit["path"]) as path:
+                loader = self._loader(path, unit)
+                if loader is not None:
+                    steps = [self.steps] if self.steps is not None else []
+                    counted = counted_pass(loader, steps)
+                    yield from rows(counted, made)
+        except ChatExportError as error:
+            if self.counts is None:
+                raise
+            reason = type(error).__name__
+        if self.counts is not None:
+            if counted is not None:
+                summary = counted.summary()
+            write_counts(
+                self.counts, unit, summary=summary, examples=made, error=reason
+            )
+
+    def _loader(self, path: Path, unit: dict[str, Any]) -> BaseChatLoader | None:
+        """Give the loader of the unit's part, if the format can be read in parts."""
+        if self.open_loader is not None:
+            loader = self.open_loader(path)
+        else:
+            loader = open_export(path).loader
+        if isinstance(loader, ChatExportLoader) and unit["count"] > 1:
+            shares: list[BaseChatLoader] = [*loader.shares(unit["count"])]
+        else:
+            shares = [loader]
+        return shares[unit["index"]] if unit["index"] < len(shares) else None
+
+    @staticmethod
+    def _session_rows(
+        counted: CountedPass, _made: ExampleCounts
+    ) -> Iterator[dict[str, Any]]:
+        for session in counted:
+            yield _row(session)
+
+    def _example_rows(
+        self, counted: CountedPass, made: ExampleCounts
+    ) -> Iterator[dict[str, Any]]:
+        system, keep_leading, keep_trailing = self.example_options
+        examples = trace_examples(
+            counted,
+            system=system,
+            keep_leading=keep_leading,
+            keep_trailing=keep_trailing,
+            counts=made,
+        )
+        try:
+            for example, origin in examples:
+                yield {
+                    "messages": example["messages"],
+                    "conversation": origin.thread_id or origin.session_id,
+                    "first": origin.first,
+                    "last": origin.last,
+                }
+        except SenderNotFoundError:
+            # The AI may speak in other exports; the counts tell of this one.
+            return
+
+
+def _units(paths: str | Path | Iterable[str | Path], parts: int) -> Dataset:
+    """Give a dataset with a row for each part of each export, and a task for each."""
+    try:
+        import ray.data
+    except ImportError as error:
+        feature = "Reading exports with Ray"
+        raise MissingExtraError(feature, "ray") from error
+
+    listed = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    if not listed or parts < 1:
+        msg = "There must be at least one path, and at least one part."
+        raise ValueError(msg)
+    units = [
+        {"path": _absolute(path), "index": index, "count": parts}
+        for path in listed
+        for index in range(parts)
+    ]
+    return ray.data.from_items(units, override_num_blocks=len(units))
+
+
+def _absolute(path: str | Path) -> str:
+    # The workers may run in another folder.
+    return str(path) if is_url(path) else str(Path(path).expanduser().absolute())
+
+
+def _row(session: ChatSession) -> dict[str, Any]:
+    values: dict[str, Any] = {**session}
+    values["messages"] = [message_to_dict(message) for message in session["messages"]]
+    metadata = values.get("metadata", {})
+    return {
+        "id": metadata.get("id"),
+        "platform": metadata.get("platform"),
+        "session": json.dumps(values),
+    }

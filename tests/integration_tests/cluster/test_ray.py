@@ -1,0 +1,248 @@
+"""Ray Data gives what one process gives, also when a worker dies."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports import (
+    ChunkSessions,
+    FolderFacebookMessengerChatLoader,
+    LabelSpeakers,
+    MapAIMessages,
+    MergeChatRuns,
+    to_training_examples,
+)
+from langchain_chatexports.chat_loaders.recognition import open_export
+from langchain_chatexports.chat_loaders.shares import add_summaries
+from langchain_chatexports.chat_loaders.table import TableChatLoader
+from langchain_chatexports.cluster import (
+    JsonLines,
+    add_counts,
+    part_of,
+    read_examples,
+    read_exports,
+    session_of_row,
+    through,
+)
+from langchain_chatexports.finetuning.jsonl import json_line
+from langchain_chatexports.samples import write_imessage, write_messenger
+from tests.unit_tests.builders.messenger import Export
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from langchain_chatexports.steps import SessionTransform
+
+ray = pytest.importorskip("ray", reason="needs the extra ray")
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of many kinds.
+
+STEPS = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=8, overlap=2)
+MANY = 30
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    root = Path(__file__).parents[3]
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        object_store_memory=200 * 2**20,
+        runtime_env={"env_vars": {"PYTHONPATH": str(root)}},
+        configure_logging=False,
+        log_to_driver=False,
+    )
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Exports of several owners, as folders and zips, and one that is none."""
+    root = tmp_path_factory.mktemp("exports")
+    paths = []
+    for number in range(MANY):
+        export = Export()
+        for friend in range(3):
+            people = [f"Friend {friend}", f"Owner {number}"]
+            thread = export.thread(f"inbox/friend_{friend}", people)
+            for at in range(9):
+                moment = 1_600_000_000_000 + 60_000 * at
+                thread.says(people[at % 2], f"{number} {friend} {at}", moment)
+        name = root / f"export-{number}"
+        as_zip = number % 2
+        path = (
+            export.to_zip(name.with_suffix(".zip"))
+            if as_zip
+            else export.to_folder(name)
+        )
+        paths.append(path)
+    paths[7].write_bytes(paths[7].read_bytes()[:100])
+    return paths
+
+
+def lines_of_one_process(paths: list[Path], steps: SessionTransform) -> list[bytes]:
+    loaders = [open_export(path).loader for path in paths]
+    return sorted(
+        json_line(example)
+        for loader in loaders
+        for example in to_training_examples(loader | steps)
+    )
+
+
+def lines_in(folder: Path) -> list[bytes]:
+    files = sorted(folder.rglob("*.jsonl"))
+    return sorted(line for file in files for line in file.read_bytes().splitlines(True))
+
+
+def test_examples_and_counts_are_those_of_one_process(
+    exports: list[Path], tmp_path: Path
+) -> None:
+    good = [path for path in exports if path != exports[7]]
+    examples = read_examples(exports, STEPS, counts=tmp_path / "counts")
+    examples.write_datasink(JsonLines(str(tmp_path / "out")))
+
+    assert lines_in(tmp_path / "out") == lines_of_one_process(good, STEPS)
+    counts = add_counts(tmp_path / "counts")
+    assert counts.exports == MANY - 1
+    assert counts.failed == {str(exports[7]): "ExportFormatError"}
+    whole = [(open_export(path).loader | STEPS).inspect() for path in good]
+    assert counts.summary == add_summaries(whole)
+    assert counts.examples.examples == len(lines_in(tmp_path / "out"))
+
+
+def test_one_export_in_parts_is_the_export(tmp_path: Path) -> None:
+    folder = write_messenger(tmp_path / "export")
+    examples = read_examples(folder, STEPS, parts=3, counts=tmp_path / "counts")
+    examples.write_datasink(JsonLines(str(tmp_path / "out")))
+
+    assert lines_in(tmp_path / "out") == lines_of_one_process([folder], STEPS)
+    loader = FolderFacebookMessengerChatLoader(folder)
+    assert add_counts(tmp_path / "counts").summary == (loader | STEPS).inspect()
+
+
+class DiesOnce:
+    """Opens loaders; the process that gets to the marked export first is killed."""
+
+    def __init__(self, marked: Path, mark: Path) -> None:
+        self.marked = marked
+        self.mark = mark
+
+    def __call__(self, path: Path) -> Any:
+        if path == self.marked and not self.mark.exists():
+            self.mark.write_text(str(os.getpid()))
+            os.kill(os.getpid(), signal.SIGKILL)
+        return open_export(path).loader
+
+
+def test_a_worker_that_dies_costs_nothing_and_doubles_nothing(
+    exports: list[Path], tmp_path: Path
+) -> None:
+    good = [path for path in exports if path != exports[7]]
+    dies = DiesOnce(good[11], tmp_path / "died")
+    examples = read_examples(good, STEPS, open_loader=dies, counts=tmp_path / "counts")
+    examples.write_datasink(JsonLines(str(tmp_path / "out")))
+
+    assert dies.mark.exists()
+    assert lines_in(tmp_path / "out") == lines_of_one_process(good, STEPS)
+    counts = add_counts(tmp_path / "counts")
+    assert counts.examples.examples == len(lines_in(tmp_path / "out"))
+
+
+def test_rows_of_sessions_pass_through_steps(tmp_path: Path) -> None:
+    path = write_imessage(tmp_path / "chat.db")
+    loader = open_export(path).loader
+    dataset = read_exports(path)
+
+    sessions = [session_of_row(row) for row in dataset.take_all()]
+    assert sessions == loader.load()
+    merged = dataset.flat_map(through(MergeChatRuns())).take_all()
+    by_id = {row["id"]: session_of_row(row) for row in merged}
+    assert by_id == {s["metadata"]["id"]: s for s in loader | MergeChatRuns()}
+
+
+def test_names_and_weights_do_not_put_nulls_into_other_messages(
+    exports: list[Path], tmp_path: Path
+) -> None:
+    steps = (
+        LabelSpeakers(where="name", only_groups=False)
+        | MapAIMessages()
+        | ChunkSessions(size=4, overlap=2, overlap_as_context=True)
+    )
+    examples = read_examples(exports[0], steps)
+    examples.write_datasink(JsonLines(str(tmp_path / "out")))
+
+    assert lines_in(tmp_path / "out") == lines_of_one_process(exports[:1], steps)
+
+
+def test_tables_come_through_their_columns(tmp_path: Path) -> None:
+    for number in range(3):
+        rows = [
+            {
+                "case": f"{number}-{i // 4}",
+                "words": f"w{i}",
+                "role": "agent" if i % 2 else "user",
+            }
+            for i in range(8)
+        ]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / f"{number}.jsonl").write_text(text)
+    open_table = functools.partial(
+        TableChatLoader, columns={"conversation": "case", "text": "words"}
+    )
+    dataset = read_examples(
+        sorted(tmp_path.glob("*.jsonl")),
+        MapAIMessages(role="agent"),
+        open_loader=open_table,
+        parts=2,
+        counts=tmp_path / "counts",
+    )
+
+    rows = dataset.take_all()
+    assert {row["conversation"] for row in rows} == {
+        f"{n}-{c}" for n in range(3) for c in (0, 1)
+    }
+    counts = add_counts(tmp_path / "counts")
+    assert (counts.exports, counts.examples.messages_out) == (3, 24)
+
+
+def test_urls_are_read_from_a_copy(exports: list[Path], tmp_path: Path) -> None:
+    urls = [f"file://{path}" for path in exports[:2]]
+    counts = f"file://{tmp_path}/counts"
+    rows = read_examples(urls, STEPS, counts=counts).take_all()
+
+    assert len(rows) == len(lines_of_one_process(exports[:2], STEPS))
+    assert add_counts(counts).exports == 2
+
+
+def test_a_split_by_hash_keeps_conversations_whole(exports: list[Path]) -> None:
+    parts = {"train": 0.5, "test": 0.5}
+    dataset = read_examples(exports[0], STEPS)
+    train = dataset.filter(lambda row: part_of(row["conversation"], parts) == "train")
+    test = dataset.filter(lambda row: part_of(row["conversation"], parts) == "test")
+
+    seen = [{row["conversation"] for row in part.take_all()} for part in (train, test)]
+    assert seen[0].isdisjoint(seen[1])
+    assert len(seen[0] | seen[1]) == 3
+
+
+def test_parquet_holds_the_messages(exports: list[Path], tmp_path: Path) -> None:
+    read_examples(exports[0], STEPS).write_parquet(str(tmp_path / "out"))
+
+    import datasets
+
+    loaded = datasets.load_dataset(
+        "parquet", data_files=str(tmp_path / "out" / "*.parquet"), split="train"
+    )
+    lines = sorted(json_line({"messages": row["messages"]}) for row in loaded)
+    assert lines == lines_of_one_process(exports[:1], STEPS)
