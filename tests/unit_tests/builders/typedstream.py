@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["attributed_body", "edit_text", "number"]
+__all__ = ["Url", "attributed_body", "edit_text", "number"]
 
 PART = "__kIMMessagePartAttributeName"
 FILE = "__kIMFileTransferGUIDAttributeName"
@@ -16,6 +16,12 @@ MENTION = "__kIMMentionConfirmedMention"
 TRANSCRIPT = "IMAudioTranscription"
 
 _VERSIONS = {"NSString": 1, "NSMutableString": 1, "NSValue": 0}
+
+
+class Url(NamedTuple):
+    """An address, as attributes of links hold it."""
+
+    address: str
 
 
 def attributed_body(
@@ -112,11 +118,17 @@ class _Writer:
             self.begin("NSString", "NSObject")
             self.group("+")
             self.string(value.encode())
+        elif isinstance(value, Url):
+            self.begin("NSURL", "NSObject")
+            self.group("c")
+            self.out.append(0)
+            self.group("@")
+            self.value(value.address)
+        elif isinstance(value, float):
+            self._number("d")
+            self.out += b"\x83" + struct.pack("<d", value)
         elif isinstance(value, int):
-            self.begin("NSNumber", "NSValue", "NSObject")
-            self.group("*")
-            self._c_string(b"i")
-            self.group("i")
+            self._number("i")
             self.integer(value)
         elif isinstance(value, bytes):
             self.begin("NSData", "NSObject")
@@ -133,6 +145,12 @@ class _Writer:
                     self.group("@")
                     self.value(each)
         self.end()
+
+    def _number(self, kind: str) -> None:
+        self.begin("NSNumber", "NSValue", "NSObject")
+        self.group("*")
+        self._c_string(kind.encode())
+        self.group(kind)
 
     def _c_string(self, text: bytes) -> None:
         marked = ("C string", text)

@@ -26,7 +26,12 @@ _FUZZ_SECONDS = 12
 _FUZZER = Path(__file__).with_name("fuzz_attributed_body.py")
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=400)
-values = st.integers(-(2**31), 2**31 - 1) | texts | st.binary(max_size=40)
+values = (
+    st.integers(-(2**31), 2**31 - 1)
+    | st.floats(allow_nan=False)
+    | texts
+    | st.binary(max_size=40)
+)
 attributes = st.dictionaries(st.sampled_from([PART, MENTION, "x"]), values, min_size=1)
 
 

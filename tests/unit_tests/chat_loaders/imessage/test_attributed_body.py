@@ -15,6 +15,7 @@ from tests.unit_tests.builders.typedstream import (
     MENTION,
     PART,
     TRANSCRIPT,
+    Url,
     attributed_body,
     utf16_length,
 )
@@ -232,6 +233,30 @@ def test_transcript_is_an_attribute() -> None:
     decoded = decode_attributes(blob)
     assert decoded is not None
     assert decoded.runs[0].attributes[TRANSCRIPT] == "Hello there"
+
+
+def test_addresses_of_links_are_read() -> None:
+    link = {"__kIMLinkAttributeName": Url("https://mill.example"), PART: 0}
+    decoded = decode_attributes(attributed_body("mill", [(2, link), (2, {PART: 0})]))
+    assert decoded is not None
+    assert decoded.runs[0].attributes == {
+        "__kIMLinkAttributeName": "https://mill.example",
+        PART: 0,
+    }
+    assert decoded.runs[1].attributes == {PART: 0}
+
+
+@pytest.mark.parametrize(
+    "value", [0, -1, 127, 128, -110, -111, 40_000, -(2**31), 0.5, -1e300]
+)
+def test_numbers_of_every_size_are_read(value: float) -> None:
+    runs = [(1, {"a": value}), (1, {"a": value, "b": value})]
+    decoded = decode_attributes(attributed_body("ab", runs))
+    assert decoded is not None
+    assert [run.attributes for run in decoded.runs] == [
+        {"a": value},
+        {"a": value, "b": value},
+    ]
 
 
 def test_data_and_dictionaries_are_read() -> None:
