@@ -11,7 +11,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line; exit status 0, 1 (an error), 2 (usage) or 130 (Ctrl-C)."""
+    """Run the command line; what exit statuses mean is said in `cli.manners`."""
     # Millions of live messages make the default collector the largest single cost.
     gc.set_threshold(100_000, 20, 100)
     try:
@@ -21,4 +21,6 @@ def main() -> None:
             raise
         missing = MissingExtraError("The chatexports command", "cli")
         sys.exit(f"error: {missing}")
+    except KeyboardInterrupt:
+        sys.exit(130)
     run()

@@ -46,26 +46,26 @@ def manners(*, debug: bool) -> Iterator[None]:
             warnings.showwarning = _say_warning
         try:
             yield
-        except ChatExportError as error:
-            if debug:
-                raise
-            _end(f"error: {error}")
         except KeyboardInterrupt:
-            if debug:
-                raise
             _end("stopped", CTRL_C)
-        except OSError as error:
-            if debug:
-                raise
-            _end(f"error: {_of_the_system(error)}")
+        except SystemExit as ended:
+            if ended.code == CTRL_C:  # Typer has made it of the KeyboardInterrupt.
+                say("stopped")
+            raise
         except Exception as error:
             if debug:
                 raise
-            # Its own words may hold what somebody wrote.
-            name = type(error).__name__
-            _end(
-                f"error: an unexpected {name}. See where, with --debug, and report it."
-            )
+            _end(f"error: {_explained(error)}")
+
+
+def _explained(error: Exception) -> str:
+    if isinstance(error, ChatExportError):
+        return str(error)
+    if isinstance(error, OSError):
+        return _of_the_system(error)
+    # Its own words may hold what somebody wrote.
+    name = type(error).__name__
+    return f"an unexpected {name}. See where, with --debug, and report it."
 
 
 def _of_the_system(error: OSError) -> str:

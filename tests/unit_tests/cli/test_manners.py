@@ -1,0 +1,162 @@
+"""How commands end, whatever happens: a line, a status, nothing half-written."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports.cli.manners import manners
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.samples import write_imessage
+from tests.unit_tests.builders.chat_db import ChatDb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+COMMAND = (sys.executable, "-m", "langchain_chatexports.cli")
+not_on_windows = pytest.mark.skipif(os.name == "nt", reason="other signals there")
+
+
+def ended(error: BaseException, *, debug: bool = False) -> int | str | None:
+    with pytest.raises(SystemExit) as exit_info, manners(debug=debug):
+        raise error
+    return exit_info.value.code
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (LocalServerError("It is gone. Start it."), 1, "error: It is gone. Start it."),
+        (KeyboardInterrupt(), 130, "stopped"),
+        (SystemExit(130), 130, "stopped"),
+        (SystemExit(2), 2, ""),
+        (OSError(28, "No space left on device"), 1, "error: the disk is full."),
+        (PermissionError(13, "Permission denied", "x.db"), 1, "'Permission denied'"),
+        (TypeError("what somebody wrote"), 1, "an unexpected TypeError"),
+    ],
+)
+def test_each_end_has_its_line_and_status(
+    capsys: pytest.CaptureFixture[str], error: BaseException, status: int, said: str
+) -> None:
+    assert ended(error) == status
+    err = capsys.readouterr().err
+    assert said in err
+    assert len(err.splitlines()) == (1 if said else 0)
+
+
+def test_an_unexpected_error_tells_nothing_that_somebody_wrote(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ended(TypeError("what somebody wrote"))
+    assert "somebody" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [LocalServerError("x"), OSError("x"), TypeError("x")])
+def test_debug_lets_errors_through(error: Exception) -> None:
+    with pytest.raises(type(error)), manners(debug=True):
+        raise error
+
+
+def test_a_warning_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with manners(debug=False):
+        warnings.simplefilter("default")
+        warnings.warn("message_1.json is empty", stacklevel=1)
+    assert capsys.readouterr().err == "warning: message_1.json is empty\n"
+
+
+def test_debug_is_known_behind_the_command_too(chatexports: Callable[..., Any]) -> None:
+    with pytest.raises(FileNotFoundError):
+        chatexports("inspect", "nope", "--debug")
+
+
+def test_no_room_on_the_disk_is_a_line_and_no_file(
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chats = write_imessage(tmp_path / "chat.db")
+
+    def full(*_arguments: object, **_options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.mkstemp", full)
+    monkeypatch.setattr("tempfile.mkdtemp", full)
+    for command in ("prepare", "report"):
+        done = chatexports(command, chats, "--ai", "Hare", "-o", "out")
+        assert done.status == 1
+        assert "the disk is full" in done.err
+        assert "Free some space" in done.err
+        assert [path.name for path in tmp_path.iterdir()] == ["chat.db"]
+
+
+@not_on_windows
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_a_signal_leaves_nothing_half_written(
+    tmp_path: Path, number: signal.Signals, status: int
+) -> None:
+    with ChatDb(tmp_path / "chat.db") as database:
+        for person in range(60):
+            chat = database.chat(f"+1555{person:07}")
+            for _ in range(150):
+                chat.message("Slow and steady wins the race.")
+                chat.message("Always.", mine=True)
+    before = {path.name for path in tmp_path.iterdir()}
+    # No newline at the end of a full pipe, and no cache of its own beside it.
+    process = subprocess.Popen(  # noqa: S603 - ours
+        [*COMMAND, "prepare", "chat.db", "--format", "trl", "-o", "out"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_for(lambda: {p.name for p in tmp_path.iterdir()} - before, process)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == status, err
+    assert {path.name for path in tmp_path.iterdir()} == before
+    assert "Traceback" not in err
+
+
+def wait_for(what: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    for _ in range(6000):
+        if what():
+            return
+        assert process.poll() is None, "it ended before it was stopped"
+        time.sleep(0.01)
+    pytest.fail("nothing was written")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_can_complete(shell: str) -> None:
+    arguments = {
+        "bash": {"COMP_WORDS": "chatexports re", "COMP_CWORD": "1"},
+        "zsh": {"_TYPER_COMPLETE_ARGS": "chatexports re"},
+        "fish": {
+            "_TYPER_COMPLETE_ARGS": "chatexports re",
+            "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        },
+    }[shell]
+    code = (
+        "import sys; sys.argv = ['chatexports']\n"
+        "from langchain_chatexports.cli import main; main()"
+    )
+    done = subprocess.run(  # noqa: S603 - ours
+        [sys.executable, "-c", code],
+        env={**os.environ, "_CHATEXPORTS_COMPLETE": f"complete_{shell}", **arguments},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "report" in done.stdout, done.stderr
+    assert "redact" in done.stdout

@@ -1,0 +1,153 @@
+"""How far something is, at a terminal and without one, and how much there is."""
+
+from __future__ import annotations
+
+import io
+import time
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from langchain_chatexports.cli import console
+from langchain_chatexports.cli.console import Meter, counting, watching
+from langchain_chatexports.cli.exports import open_export
+from langchain_chatexports.cli.people import nearest_names
+from langchain_chatexports.cli.totals import about_messages
+from langchain_chatexports.samples import write_imessage, write_messenger
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def meter(done: int, total: int | None = None, *, seconds: float = 10) -> Meter:
+    return Meter("messages", lambda: done, total, started=time.monotonic() - seconds)
+
+
+def test_a_meter_says_count_rate_and_time_left() -> None:
+    text = str(meter(250_000, 1_000_000))
+    assert text == "250,000 of 1,000,000 messages, 25,000 a second, about 30 s left"
+
+
+def test_minutes_are_minutes() -> None:
+    assert str(meter(10, 1010)).endswith("about 17 min left")
+
+
+@pytest.mark.parametrize("total", [None, 5])
+def test_an_end_that_nobody_knows_is_not_guessed(total: int | None) -> None:
+    assert str(meter(10, total)) == "10 messages, 1 a second"
+
+
+def test_nothing_yet_is_no_division_by_zero() -> None:
+    assert str(meter(0, 1000)).startswith("0 of 1,000 messages")
+
+
+def test_what_is_made_stands_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(console, "say", said.append)
+    monkeypatch.setattr(console, "_SECONDS_BETWEEN_LINES", 0.01)
+    with counting(iter("abc"), "examples", meter(10, 20)) as items:
+        assert list(items) == ["a", "b", "c"]
+        time.sleep(0.1)
+    assert any(line.endswith("3 examples") for line in said)
+    assert all("10 of 20 messages" in line for line in said)
+
+
+def test_lines_come_while_a_single_step_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(console, "say", said.append)
+    monkeypatch.setattr(console, "_SECONDS_BETWEEN_LINES", 0.01)
+    with watching(meter(7)):
+        time.sleep(0.1)
+    assert said
+    count = len(said)
+    time.sleep(0.05)
+    assert len(said) == count
+
+
+def test_short_work_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with counting(range(9), "examples") as items:
+        assert list(items) == list(range(9))
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("total", [None, 20])
+def test_a_terminal_gets_a_bar_that_goes_away(
+    monkeypatch: pytest.MonkeyPatch, total: int | None
+) -> None:
+    screen = io.StringIO()
+    terminal = Console(file=screen, force_terminal=True, width=100)
+    monkeypatch.setattr(console, "stderr_console", terminal)
+    with watching(meter(10, total)):
+        time.sleep(0.3)
+    shown = screen.getvalue()
+    assert "10 of 20 messages" in shown if total else "10 messages" in shown
+    assert "\x1b[2K" in shown
+
+
+def test_an_error_ends_the_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(console, "say", said.append)
+    monkeypatch.setattr(console, "_SECONDS_BETWEEN_LINES", 0.01)
+    with pytest.raises(ZeroDivisionError), watching(meter(7)):
+        raise ZeroDivisionError
+    count = len(said)
+    time.sleep(0.05)
+    assert len(said) == count
+
+
+def test_the_total_is_known_before_anything_is_read(tmp_path: Path) -> None:
+    chats = open_export(write_imessage(tmp_path / "chat.db"))
+    threads = open_export(write_messenger(tmp_path / "hogwarts"))
+    assert about_messages([chats]) == 223
+    assert about_messages([threads]) == 663
+    assert about_messages([chats, threads]) == 886
+
+
+def test_the_total_of_zip_file_and_table(tmp_path: Path) -> None:
+    threads = write_messenger(tmp_path / "hogwarts")
+    file = next(threads.rglob("*.json"))
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for item in sorted(threads.rglob("*.json")):
+            archive.write(item, item.relative_to(tmp_path).as_posix())
+    (tmp_path / "t.jsonl").write_text('{"conversation_id": "1", "text": "x"}\n' * 7)
+    assert about_messages([open_export(tmp_path / "x.zip")]) == 663
+    alone = about_messages([open_export(file)])
+    assert alone == file.read_text().count('"sender_name"')
+    assert about_messages([open_export(tmp_path / "t.jsonl")]) == 7
+
+
+def test_keys_across_blocks_are_counted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = open_export(write_messenger(tmp_path / "hogwarts"))
+    for size in (7, 13, 64):
+        monkeypatch.setattr("langchain_chatexports.cli.totals._BLOCK", size)
+        assert about_messages([threads]) == 663
+
+
+def test_a_broken_export_has_no_total(tmp_path: Path) -> None:
+    (tmp_path / "chat.db").write_bytes(b"SQLite format 3\x00" + b"x" * 99)
+    assert about_messages([open_export(tmp_path / "chat.db")]) is None
+
+
+NAMES = ["Harry Potter", "Hermione Granger", "Draco Malfoy", "Hare"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "first"),
+    [
+        ("Hary Poter", "Harry Potter"),
+        ("hermione", "Hermione Granger"),
+        ("malfoi", "Draco Malfoy"),
+        ("HARE", "Hare"),
+    ],
+)
+def test_names_are_found_by_what_people_type(typed: str, first: str) -> None:
+    assert nearest_names(typed, NAMES)[0] == first
+
+
+def test_names_unlike_all_are_not_found() -> None:
+    assert nearest_names("Zzyzx", NAMES) == []
+    assert nearest_names("", NAMES) == []
