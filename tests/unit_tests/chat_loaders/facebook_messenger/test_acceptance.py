@@ -1,0 +1,317 @@
+r"""One export with everything, its bytes written by hand as the exporters write them.
+
+Nothing here uses the builders: Meta's escapes (`\u00c5\u0091` for "ő") stand in the
+files as they are, so that a mistake in our idea of them cannot hide.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports import FolderFacebookMessengerChatLoader, MapAIMessages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+    from typing import Any
+
+    from langchain_core.chat_sessions import ChatSession
+
+ROOT = "your_facebook_activity/messages"
+
+# Two files of a thread: a tie over their border, what nobody typed, odd letters.
+ZSOFI_1 = rb"""{
+  "participants": [{"name": "Zs\u00c3\u00b3fi"}, {"name": "Grace Hopper"}],
+  "messages": [
+    {"sender_name": "Zs\u00c3\u00b3fi", "timestamp_ms": 1700000009000,
+     "content": "Zs\u00c3\u00b3fi named the plan Picnic."},
+    {"sender_name": "Grace Hopper", "timestamp_ms": 1700000008000,
+     "content": "Reacted \u00f0\u009f\u0098\u0082 to your message "},
+    {"sender_name": "Zs\u00c3\u00b3fi", "timestamp_ms": 1700000007000,
+     "photos": [{"uri": "your_facebook_activity/messages/inbox/zsofi_1/photos/1.jpg",
+                 "creation_timestamp": 1700000007}]},
+    {"sender_name": "Zs\u00c3\u00b3fi", "timestamp_ms": 1700000006000,
+     "content": "J\u00c3\u00b3 j\u00c3\u00a9t! \u00e2\u009d\u00a4",
+     "reactions": [{"reaction": "\u00f0\u009f\u0098\u0086",
+                    "actor": "Grace Hopper"}]},
+    {"sender_name": "Grace Hopper", "timestamp_ms": 1700000005000,
+     "content": "h\u00c5\u0091s"}
+  ],
+  "title": "Zs\u00c3\u00b3fi",
+  "is_still_participant": true,
+  "thread_path": "inbox/zsofi_1",
+  "magic_words": []
+}"""
+ZSOFI_2 = rb"""{
+  "participants": [{"name": "Zs\u00c3\u00b3fi"}, {"name": "Grace Hopper"}],
+  "messages": [
+    {"sender_name": "Zs\u00c3\u00b3fi", "timestamp_ms": 1700000005000,
+     "content": "second of three"},
+    {"sender_name": "Zs\u00c3\u00b3fi", "timestamp_ms": 1700000005000,
+     "content": "first of three"},
+    {"sender_name": "Grace Hopper", "timestamp_ms": 1700000004000,
+     "content": "You called Zs\u00c3\u00b3fi.", "call_duration": 61},
+    {"sender_name": "Grace Hopper", "timestamp_ms": 1700000003000},
+    {"sender_name": "Zs\u00c3\u00b3fi", "timestamp_ms": 1700000002000,
+     "content": "regretted", "is_unsent": true}
+  ],
+  "title": "Zs\u00c3\u00b3fi", "thread_path": "inbox/zsofi_1"
+}"""
+# Somebody whose chat went over to encryption: the other half is in the storage.
+BOB_OLD = rb"""{
+  "participants": [{"name": "Bob Ray"}, {"name": "Grace Hopper"}],
+  "messages": [
+    {"sender_name": "Bob Ray", "timestamp_ms": 1600000001000, "content": "before"}
+  ],
+  "title": "Bob Ray", "thread_path": "e2ee_cutover/bobray_2"
+}"""
+BOB_NEW = """{
+  "participants": ["Grace Hopper", "Bob Ray"],
+  "threadName": "Bob Ray_7",
+  "messages": [
+    {"isUnsent": false, "media": [], "reactions": [], "senderName": "Grace Hopper",
+     "text": "Cześć 😂", "timestamp": 1710000001000, "type": "text"},
+    {"isUnsent": true, "media": [], "reactions": [], "senderName": "Bob Ray",
+     "text": "User unsent a message", "timestamp": 1710000002000,
+     "type": "placeholder"},
+    {"isUnsent": false, "media": [{"uri": "Failed to download media"}],
+     "reactions": [], "senderName": "Bob Ray", "text": "",
+     "timestamp": 1710000003000, "type": "media"}
+  ]
+}""".encode()
+# A group with somebody who left, a deleted account, and lines about the group.
+CLUB = rb"""{
+  "participants": [{"name": "Bob Ray"}, {"name": "Facebook user"},
+                   {"name": "Grace Hopper"}],
+  "messages": [
+    {"sender_name": "Eve", "timestamp_ms": 1500000005000,
+     "content": "Eve left the group."},
+    {"sender_name": "Eve", "timestamp_ms": 1500000004000,
+     "content": "who added him to the group?"},
+    {"sender_name": "Facebook user", "timestamp_ms": 1500000003000,
+     "content": "me"},
+    {"sender_name": "Bob Ray", "timestamp_ms": 1500000002000,
+     "content": "Bob added Eve to the group.", "users": [{"name": "Eve"}]}
+  ],
+  "title": "The Club", "thread_path": "archived_threads/theclub_3",
+  "joinable_mode": {"mode": 1, "link": ""}
+}"""
+SPAM = rb"""{
+  "participants": [{"name": "Casino"}, {"name": "Grace Hopper"}],
+  "messages": [{"sender_name": "Casino", "timestamp_ms": 1, "content": "win"}],
+  "title": "Casino", "thread_path": "message_requests/casino_4"
+}"""
+# The first exports: no section, no number, seconds.
+OLD = rb"""{
+  "participants": [{"name": "Ann"}, {"name": "Grace Hopper"}], "title": "Ann",
+  "messages": [
+    {"sender_name": "Ann", "timestamp": 1520000000, "content": "hi",
+     "type": "Generic"}
+  ]
+}"""
+EMPTY = rb"""{"participants": ["Grace Hopper", "Nobody"], "threadName": "Nobody_1",
+  "messages": []}"""
+EXPORT = {
+    f"{ROOT}/inbox/zsofi_1/message_1.json": ZSOFI_1,
+    f"{ROOT}/inbox/Zsofi_1/message_2.json": ZSOFI_2,
+    f"{ROOT}/e2ee_cutover/bobray_2/message_1.json": BOB_OLD,
+    f"{ROOT}/archived_threads/theclub_3/message_1.json": b"\xef\xbb\xbf" + CLUB,
+    f"{ROOT}/message_requests/casino_4/message_1.json": SPAM,
+    "messages/Ann_f00-_bar/message.json": OLD,
+    "messages/Bob Ray_7.json": BOB_NEW,
+    "messages/Nobody_1.json": EMPTY,
+    "your_facebook_activity/groups/your_group_messages/3.json": CLUB,
+    f"{ROOT}/autofill_information.json": b'{"autofill_information_v2": {}}',
+    f"{ROOT}/secret_conversations.json": b'{"secret_conversations_v2": {}}',
+    f"{ROOT}/inbox/zsofi_1/photos/1.jpg": b"\xff\xd8\xff",
+    f"__MACOSX/{ROOT}/inbox/zsofi_1/._message_1.json": b"\x00\x05\x16\x07",
+}
+# In code-point order of the folders' names; one of a thread's two begins with "Z".
+EXPECTED = {
+    "ann_f00-_bar": [("Ann", "hi")],
+    "zsofi_1": [
+        ("Zsófi", "first of three"),
+        ("Zsófi", "second of three"),
+        ("Grace Hopper", "hős"),
+        ("Zsófi", "Jó jét! ❤"),
+    ],
+    "bobray_2": [("Bob Ray", "before"), ("Grace Hopper", "Cześć 😂")],
+    "theclub_3": [("unknown", "me"), ("Eve", "who added him to the group?")],
+}
+LEFT_OUT = {
+    "duplicate": 4,  # The group's copy.
+    "empty": 1,
+    "media": 2,
+    "reaction": 1,
+    "section": 1,
+    "system": 4,
+    "unsent": 2,
+}
+
+
+def in_one_folder(folder: Path) -> Path:
+    for name, data in EXPORT.items():
+        path = folder / "export" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder / "export"
+
+
+def write_zip(path: Path, names: Iterable[str]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            archive.writestr(name, EXPORT[name])
+    return path
+
+
+def in_one_zip(folder: Path) -> Path:
+    return write_zip(folder / "facebook.zip", EXPORT)
+
+
+def in_three_zips(folder: Path) -> Path:
+    for part in range(3):
+        write_zip(folder / "zips" / f"facebook-{part}.zip", list(EXPORT)[part::3])
+    return folder / "zips"
+
+
+def in_three_folders(folder: Path) -> Path:
+    for index, (name, data) in enumerate(EXPORT.items()):
+        path = folder / "parts" / f"facebook-{index % 3}" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder / "parts"
+
+
+def in_a_list(folder: Path) -> list[Path]:
+    return [in_one_zip(folder / "one"), in_one_folder(folder / "two")]
+
+
+def said(sessions: Iterable[ChatSession]) -> dict[str, list[tuple[str, str]]]:
+    return {
+        session["metadata"]["id"]: [
+            (m.additional_kwargs["sender"], str(m.content)) for m in session["messages"]
+        ]
+        for session in sessions
+    }
+
+
+@pytest.mark.parametrize(
+    "write", [in_one_folder, in_one_zip, in_three_zips, in_three_folders]
+)
+class TestEverything:
+    @pytest.fixture
+    def loader(self, write: Any, tmp_path: Path) -> FolderFacebookMessengerChatLoader:
+        return FolderFacebookMessengerChatLoader(write(tmp_path))
+
+    def test_what_people_typed_is_given(
+        self, loader: FolderFacebookMessengerChatLoader
+    ) -> None:
+        assert said(loader.load()) == EXPECTED
+
+    def test_the_rest_is_counted(
+        self, loader: FolderFacebookMessengerChatLoader
+    ) -> None:
+        summary = loader.inspect()
+        assert summary.skipped == LEFT_OUT
+        assert summary.found == summary.kept + sum(LEFT_OUT.values())
+        assert summary.kept == sum(map(len, EXPECTED.values()))
+        assert (summary.owner, summary.platform) == (
+            "Grace Hopper",
+            "facebook_messenger",
+        )
+        assert summary.details["threads"] == 6
+        assert summary.details["files"] == 9
+        assert summary.details["other_files"] == 2
+        assert summary.details["sections"] == {
+            "archived_threads": 1,
+            "e2ee_cutover": 1,
+            "inbox": 1,
+            "message_requests": 1,
+            "none": 3,
+            "your_group_messages": 1,
+        }
+        assert summary.details["languages"] == {"en": 3}
+
+    def test_reactions_and_times_belong_to_their_message(
+        self, loader: FolderFacebookMessengerChatLoader
+    ) -> None:
+        session = next(s for s in loader if s["metadata"]["id"] == "zsofi_1")
+        assert session["messages"][-1].additional_kwargs == {
+            "sender": "Zsófi",
+            "is_from_me": False,
+            "message_time": 1_700_000_006,
+            "events": [{"message_time": "2023-11-14T22:13:26+00:00"}],
+            "reactions": [{"reaction": "😆", "sender": "Grace Hopper"}],
+        }
+
+    def test_the_owner_becomes_the_ai_without_a_name(
+        self, loader: FolderFacebookMessengerChatLoader
+    ) -> None:
+        sessions = (loader | MapAIMessages()).load()
+        ai = [m.content for s in sessions for m in s["messages"] if m.type == "ai"]
+        assert ai == ["hős", "Cześć 😂"]
+
+
+def test_what_is_there_twice_comes_once(tmp_path: Path) -> None:
+    loader = FolderFacebookMessengerChatLoader(in_a_list(tmp_path))
+    assert said(loader.load()) == EXPECTED
+    summary = loader.inspect()
+    assert summary.found == summary.kept + sum(summary.skipped.values())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_order_of_files_matters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    shuffle = random.Random(seed).shuffle
+    names = list(EXPORT)
+    shuffle(names)
+    for part in range(3):
+        write_zip(tmp_path / "zips" / f"facebook-{part}.zip", names[part::3])
+    folder = in_three_folders(tmp_path)
+    walk = os.walk
+
+    def shuffled_walk(
+        top: Path, **options: Any
+    ) -> Iterator[tuple[str, list[str], list[str]]]:
+        for place, folders, files in walk(top, **options):
+            shuffle(folders)
+            shuffle(files)
+            yield place, folders, files
+
+    monkeypatch.setattr(os, "walk", shuffled_walk)
+    for path in (folder, tmp_path / "zips"):
+        assert list(said(FolderFacebookMessengerChatLoader(path).load()).items()) == (
+            list(EXPECTED.items())
+        )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no C locale")
+@pytest.mark.parametrize("write", [in_one_folder, in_one_zip])
+def test_the_locale_does_not_matter(write: Any, tmp_path: Path) -> None:
+    path = write(tmp_path)
+    code = (
+        "import json, sys\n"
+        "from langchain_chatexports import FolderFacebookMessengerChatLoader as L\n"
+        "texts = [[m.content for m in s['messages']] for s in L(sys.argv[1]).load()]\n"
+        "print(json.dumps(texts))"
+    )
+    plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code, str(path)],
+        env=os.environ | plain,
+        check=True,
+        capture_output=True,
+    )
+    assert json.loads(done.stdout) == [
+        [text for _, text in lines] for lines in EXPECTED.values()
+    ]
