@@ -22,17 +22,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "checked_examples",
+    "largest_upload",
     "require_agreement",
     "require_uploadable",
     "training_file",
 ]
 
 _MIB = 2**20
+# By the end of the host's name.
 _LARGEST = (
     ("api.openai.com", 512 * _MIB),
     *((host, 100 * _MIB) for host in AZURE_HOSTS),
 )
-"""What is known of the largest file of an upload, by the end of the host's name."""
 
 
 def checked_examples(
@@ -114,6 +115,16 @@ def require_agreement(
         raise TrainingBudgetError(msg)
 
 
+def largest_upload(server: str) -> int | None:
+    """Give the bytes of the largest file that a server takes, where that is known.
+
+    Args:
+        server: The server's base URL.
+    """
+    host = urlsplit(server).hostname or ""
+    return next((size for end, size in _LARGEST if host.endswith(end)), None)
+
+
 def require_uploadable(order: Order, server: str) -> None:
     """Make sure that a server takes files as large as an order's.
 
@@ -124,12 +135,11 @@ def require_uploadable(order: Order, server: str) -> None:
     Raises:
         TrainingDataError: If it is known not to.
     """
-    host = urlsplit(server).hostname or ""
-    largest = next((size for end, size in _LARGEST if host.endswith(end)), None)
+    largest = largest_upload(server)
     for file in (order.training, order.validation):
         if file is not None and largest is not None and len(file.data) > largest:
             msg = (
-                f"The training file has {len(file.data) / _MIB:,.1f} MB, and {host} "
+                f"The training file has {len(file.data) / _MIB:,.1f} MB, and {server} "
                 f"takes {largest // _MIB} MB at most. Nothing was sent. Use fewer "
                 "examples: leave out duplicates, or an older part."
             )

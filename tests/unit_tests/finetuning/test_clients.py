@@ -139,6 +139,19 @@ def test_no_key_is_an_error_of_ours(server: OpenAIServer) -> None:
     assert caught.value.__cause__ is not None
 
 
+def test_a_server_that_only_the_chats_would_use_is_asked_about(
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who sets LangChain's variable does not expect an upload to OpenAI."""
+    monkeypatch.setenv("OPENAI_API_BASE", "http://me:hush@127.0.0.1:9/v1")
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with pytest.raises(FineTuningError, match="OPENAI_API_BASE names") as caught:
+        make_tuner(server, base_url=None).submit(make_examples())
+    assert "hush" not in str(caught.value)
+    monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+    assert make_tuner(server, base_url=None).submit(make_examples()).id == "ftjob-1"
+
+
 def test_a_bad_url_is_an_error_of_ours(server: OpenAIServer) -> None:
     with pytest.raises(FineTuningError, match="base_url"):
         make_tuner(server, base_url="http://[bad").invoke(make_examples())
@@ -178,6 +191,8 @@ async def test_a_given_async_client_serves_the_async_methods(
         assert await achat(model) == "Slow and steady"
         with pytest.raises(FineTuningError, match="`client`"):
             tuner.invoke(make_examples())
+        with pytest.raises(FineTuningError, match="`client` is an async client"):
+            make_tuner(server, client=client).invoke(make_examples())
 
 
 def test_a_key_that_is_fetched_for_each_request_is_carried_over(

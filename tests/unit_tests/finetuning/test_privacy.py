@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 import traceback
@@ -87,6 +88,19 @@ def test_no_text_and_no_key_in_logs_errors_traces_and_reprs(
     for text in (shown.getvalue(), logged, traces.text):
         assert MARK not in text
         assert KEY not in text
+
+
+def test_a_debug_log_of_any_library_holds_neither_text_nor_key(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """openai 2 writes the arguments of a request to its log."""
+    with caplog.at_level(logging.DEBUG), OpenAIServer().running() as server:
+        make_tuner(server).invoke(make_examples(marker=MARK))
+        asyncio.run(make_tuner(server).ainvoke(make_examples(11, marker=MARK)))
+        assert MARK.encode() in server.contents["file-2"]
+    assert "openai" in caplog.text
+    assert MARK not in caplog.text
+    assert KEY not in caplog.text
 
 
 def test_the_console_tracer_shows_no_text(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import pickle
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -224,6 +225,24 @@ def test_the_last_look_is_at_the_timeout_itself() -> None:
     assert clock.sleeps == [10]
 
 
+def test_the_models_name_is_not_waited_for_beyond_the_timeout() -> None:
+    clock = FakeClock()
+    with OpenAIServer(final={"fine_tuned_model": None}).running() as server:
+        run = make_tuner(server, clock=clock, poll_interval=50).submit(make_examples())
+        with pytest.raises(FineTuningTimeoutError, match="has succeeded") as caught:
+            run.wait(timeout=60)
+    assert "goes on" not in str(caught.value)
+    assert sum(clock.sleeps) <= 60
+
+
+def test_a_run_says_how_to_keep_it_instead_of_being_pickled(
+    server: OpenAIServer,
+) -> None:
+    run = make_tuner(server).submit(make_examples())
+    with pytest.raises(TypeError, match="'ftjob-1'"):
+        pickle.dumps(run)
+
+
 def test_a_failure_carries_the_servers_words() -> None:
     error = {"code": "bad_file", "message": "too short", "param": "training_file"}
     settings = {"statuses": ("queued", "failed"), "final": {"error": error}}
@@ -332,6 +351,43 @@ def test_deleting_a_model_that_is_not_there_yet_is_an_error(
 ) -> None:
     with pytest.raises(FineTuningError, match="no model to delete"):
         make_tuner(server).submit(make_examples()).delete_model()
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_copies_of_the_file_are_deleted_with_it(
+    server: OpenAIServer, by_hand: bool
+) -> None:
+    """An upload that was answered too late, or one of another process."""
+    run = make_tuner(server, delete_training_file=not by_hand).submit(make_examples())
+    server.files["file-7"] = {**server.files["file-1"], "id": "file-7"}
+    server.files["file-8"] = {**server.files["file-1"], "id": "file-8"}
+    server.files["file-8"]["filename"] = "mine.jsonl"
+    server.files["file-9"] = {**server.files["file-8"], "id": "file-9"}
+    run.wait()
+    if by_hand:
+        run.delete_training_file()
+    assert server.deleted == ["file-1", "file-7"]
+
+
+def test_a_file_of_anothers_making_has_no_copies(server: OpenAIServer) -> None:
+    run = make_tuner(server).submit(make_examples())
+    for name in ("file-1", "file-7"):
+        server.files[name] = {**server.files["file-1"], "id": name}
+        server.files[name]["filename"] = "mine.jsonl"
+    run.delete_training_file()
+    assert server.deleted == ["file-1"]
+
+
+def test_a_copy_that_another_job_needs_stays(
+    server: OpenAIServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = make_tuner(server).submit(make_examples())
+    server.files["file-7"] = {**server.files["file-1"], "id": "file-7"}
+    other = {"id": "ftjob-7", "training_file": "file-7", "status": "running"}
+    server.jobs["ftjob-7"] = {**server.jobs["ftjob-1"], **other}
+    run.delete_training_file()
+    assert server.deleted == ["file-1"]
+    assert "file-7 stays" in caplog.text
 
 
 def test_a_refused_deletion_is_an_error(server: OpenAIServer) -> None:

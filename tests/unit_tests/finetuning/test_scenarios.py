@@ -159,6 +159,29 @@ SCENARIOS = [
         runs=2,
     ),
     Scenario(
+        "the answer to the order is lost, and the list of jobs lags behind",
+        "model",
+        1,
+        1,
+        lambda: [lost(CREATE)],
+        settings={"list_lag": 2},
+    ),
+    Scenario(
+        "a gateway gives up (504), and the server creates the job later",
+        "model",
+        1,
+        1,
+        lambda: [Fault(CREATE, status=504, body=HTML, late=4)],
+    ),
+    Scenario(
+        "the request for the job times out, and the server creates it later",
+        "model",
+        1,
+        1,
+        lambda: [Fault(CREATE, status=504, delay=0.15, late=3)],
+        tuner={"request_timeout": 0.05},
+    ),
+    Scenario(
         "the order conflicts (409)", "model", 1, 1, lambda: [Fault(CREATE, status=409)]
     ),
     Scenario(
@@ -245,6 +268,14 @@ SCENARIOS = [
         settings={"page_size": 1},
     ),
     Scenario(
+        "that server does not say that its lists go on",
+        "model",
+        1,
+        1,
+        runs=2,
+        settings={"page_size": 1, "tells_more": False, "filters": False},
+    ),
+    Scenario(
         "429 with a short Retry-After on the order",
         "model",
         1,
@@ -265,6 +296,14 @@ SCENARIOS = [
         0,
         1,
         lambda: [refused(CREATE, 429, code="insufficient_quota", times=-1)],
+        says=("quota", NOT_ORDERED),
+    ),
+    Scenario(
+        "no money left (402) on the order",
+        "FineTuningUnavailableError",
+        0,
+        1,
+        lambda: [refused(CREATE, 402, times=-1)],
         says=("quota", NOT_ORDERED),
     ),
     Scenario(
@@ -376,6 +415,13 @@ SCENARIOS = [
         1,
         1,
         settings={"file_statuses": ("uploaded",)},
+    ),
+    Scenario(
+        "the file is in work for ever, as on Azure",
+        "model",
+        1,
+        1,
+        settings={"file_statuses": ("pending",)},
     ),
     Scenario(
         "the job fails early",

@@ -331,8 +331,8 @@ def test_the_old_form_holds_the_same_numbers() -> None:
         assert "method" not in server.bodies[-1]
 
 
-def test_pairs_are_ordered_as_dpo(server: OpenAIServer) -> None:
-    pairs = [
+def pairs() -> list[dict[str, Any]]:
+    return [
         {
             "input": {"messages": example["messages"][:1]},
             "preferred_output": example["messages"][1:],
@@ -340,11 +340,41 @@ def test_pairs_are_ordered_as_dpo(server: OpenAIServer) -> None:
         }
         for example in make_examples()
     ]
-    make_tuner(server, method="dpo", n_epochs=1).submit(pairs)
-    assert bodies_of(server)["method"] == {
-        "type": "dpo",
-        "dpo": {"hyperparameters": {"n_epochs": 1}},
-    }
+
+
+@pytest.mark.parametrize(
+    "numbers", [{}, {"n_epochs": 1}, {"n_epochs": 1, "beta": 0.2}], ids=str
+)
+def test_pairs_are_ordered_as_dpo(
+    server: OpenAIServer, numbers: dict[str, Any]
+) -> None:
+    make_tuner(server, method="dpo", **numbers).submit(pairs())
+    inner = {"hyperparameters": numbers} if numbers else {}
+    assert bodies_of(server)["method"] == {"type": "dpo", "dpo": inner}
+
+
+@pytest.mark.parametrize("keeps_metadata", [True, False])
+def test_another_beta_is_another_order(keeps_metadata: bool) -> None:
+    with OpenAIServer(keeps_metadata=keeps_metadata).running() as server:
+        for beta in (0.1, 0.2, 0.1):
+            make_tuner(server, method="dpo", beta=beta).submit(pairs())
+        assert len(server.jobs) == 2
+
+
+def test_dpo_is_not_ordered_in_the_old_form() -> None:
+    """There it would be a supervised job, and paid for."""
+    with OpenAIServer(refuses_field="method").running() as server:
+        with pytest.raises(FineTuningError, match="method"):
+            make_tuner(server, method="dpo").submit(pairs())
+        assert server.jobs == {}
+
+
+def test_labels_that_the_server_refuses_are_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with OpenAIServer(refuses_field="metadata").running() as server:
+        make_tuner(server, metadata={"who": "me"}).submit(make_examples())
+    assert "takes no metadata" in caplog.text
 
 
 def test_files_are_sent_with_their_expiry(server: OpenAIServer) -> None:
@@ -462,3 +492,60 @@ def test_a_file_is_waited_for_a_while_only(timeout: float | None, waited: int) -
         make_tuner(server, clock=clock, timeout=timeout).submit(make_examples())
         assert len(server.jobs) == 1
     assert waited / 2 < sum(clock.sleeps) <= waited
+
+
+@pytest.mark.parametrize(
+    ("status", "longest"), [("uploaded", 30), ("pending", 600), ("running", 600)]
+)
+def test_a_server_that_says_it_is_at_work_on_the_file_is_given_longer(
+    status: str, longest: int
+) -> None:
+    """Azure refuses a job until it is through with the file."""
+    clock = FakeClock()
+    with OpenAIServer(file_statuses=[status]).running() as server:
+        make_tuner(server, clock=clock).submit(make_examples())
+        assert len(server.jobs) == 1
+    assert longest - 10 < sum(clock.sleeps) <= longest
+
+
+@pytest.mark.parametrize("megabytes", [1, 40])
+def test_a_large_file_is_given_time_to_be_looked_at(
+    megabytes: int, server: OpenAIServer
+) -> None:
+    tuner = make_tuner(server)
+    order = tuner._order(make_examples())
+    order.training.data = b"x" * megabytes * 1_000_000
+    submission = Submission(order, server.base_url, Deadline(FakeClock(), None))
+    protocol, answer, timeout = submission.run(), None, None
+    with OpenAI(base_url=server.base_url, api_key=KEY, max_retries=0) as client:
+        while timeout is None:
+            action = protocol.send(answer)
+            assert isinstance(action, Call)
+            if action.method == "files.create":
+                timeout = action.arguments.get("timeout", "the client's")
+                break
+            answer = attrgetter(action.method)(client)(**action.arguments)
+    assert timeout == ("the client's" if megabytes == 1 else 160)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        refused(CREATE, 402, times=-1),
+        refused(CREATE, 429, code="billing_not_active", times=-1),
+        Fault(
+            CREATE,
+            -1,
+            status=429,
+            body={"error": {"message": "no", "type": "insufficient_quota"}},
+        ),
+    ],
+    ids=["402", "billing", "type"],
+)
+def test_no_money_left_is_raised_at_once_however_it_is_said(fault: Fault) -> None:
+    clock = FakeClock()
+    with OpenAIServer(Fault(**vars(fault))).running() as server:
+        with pytest.raises(FineTuningUnavailableError, match="quota"):
+            make_tuner(server, clock=clock).submit(make_examples())
+        assert server.requests.count(CREATE) == 1
+    assert clock.sleeps == []

@@ -29,6 +29,7 @@ from langchain_chatexports.exceptions import (
     TrainingBudgetError,
     TrainingDataError,
 )
+from langchain_chatexports.finetuning import ordering
 from langchain_chatexports.finetuning.jsonl import write_jsonl
 from langchain_chatexports.steps import MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.openai_server import (
@@ -225,6 +226,35 @@ def test_only_a_clear_yes_is_a_yes(server: OpenAIServer) -> None:
         tuner.submit(make_examples())
 
 
+@pytest.mark.parametrize("kind", ["training", "validation"])
+def test_a_file_that_the_server_is_known_to_refuse_is_not_sent(
+    kind: str, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ordering, "_LARGEST", (("127.0.0.1", 2**20),))
+    large = [*make_examples(), *make_examples(1, marker=" x" * 2**19)]
+    data: dict[str, Any] = {"training": make_examples(), "validation": None}
+    data[kind] = large
+    tuner = make_tuner(server, validation_examples=data["validation"])
+    with pytest.raises(TrainingDataError, match="takes 1 MB at most"):
+        tuner.submit(data["training"])
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("server_url", "megabytes"),
+    [
+        ("https://api.openai.com/v1", 512),
+        ("https://me.openai.azure.com/openai", 100),
+        ("https://example.com/v1", None),
+    ],
+)
+def test_the_largest_file_is_the_servers_own(
+    server_url: str, megabytes: int | None
+) -> None:
+    largest = ordering.largest_upload(server_url)
+    assert largest == (megabytes and megabytes * 2**20)
+
+
 def test_a_retry_pays_once(server: OpenAIServer) -> None:
     server.faults.append(refused("GET /fine_tuning/jobs/[^/]+", 401))
     tuner = make_tuner(server).with_retry(
@@ -351,6 +381,12 @@ def test_a_tuner_survives_serialization_without_its_secrets() -> None:
     assert '"langchain_chatexports", "finetuning", "ChatFineTuner"' in text
 
 
+def test_neither_password_nor_query_of_the_server_is_shown() -> None:
+    tuner = ChatFineTuner(model=BASE_MODEL, base_url="http://me:hush@host/v1?key=hush")
+    assert "base_url='http://host/v1'" in repr(tuner)
+    assert "hush" not in f"{tuner!r} {tuner}"
+
+
 def test_a_tuner_is_not_hashable() -> None:
     with pytest.raises(TypeError, match="unhashable"):
         hash(ChatFineTuner(model=BASE_MODEL))
@@ -372,6 +408,14 @@ def test_a_tuner_is_not_hashable() -> None:
         {"metadata": {str(n): "x" for n in range(15)}},
         {"metadata": {"langchain_chatexports_key": "x"}},
         {"api_key": 3},
+        {"timeout": float("inf")},
+        {"poll_interval": float("inf")},
+        {"learning_rate_multiplier": float("nan")},
+        {"extra_body": {"lora": {1, 2}}},
+        {"extra_body": {"metadata": {}}},
+        {"extra_body": {"training_file": "file-7"}},
+        {"method": "supervised", "beta": 0.1},
+        {"method": "dpo", "beta": 0},
     ],
     ids=str,
 )
