@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Conversation", "merged", "without_duplicates"]
 
-_SENDER, _FILE = itemgetter(1), itemgetter(5)  # Of a record.
+_STAMP, _SENDER, _FILE = itemgetter(0), itemgetter(1), itemgetter(5)  # Of a record.
 _NO_TIME = -(10**15)  # Before every time: messages without one stand first.
 
 
@@ -153,16 +153,16 @@ def merged(files: list[list[Record]]) -> list[Record]:
     if usual is None:
         # Each file is of one moment: by the order of their numbers then.
         usual = _is_newest_first([r for records in reversed(files) for r in records])
-    joined = [record for records in files for record in records if record[0] is None]
-    timeless = len(joined)
+    timeless = [record for records in files for record in records if record[0] is None]
+    joined: list[Record] = []
     for records, direction in zip(files, directions, strict=True):
         if usual if direction is None else direction:
             records.reverse()
         joined += records
     if timeless:
-        joined[timeless:] = [r for r in joined[timeless:] if r[0] is not None]
-    joined.sort(key=_sort_key)
-    return joined
+        joined = [record for record in joined if record[0] is not None]
+    joined.sort(key=_STAMP)
+    return timeless + joined if timeless else joined
 
 
 def without_duplicates(records: list[Record], left_out: Counter[str]) -> list[Record]:
@@ -193,10 +193,11 @@ def _sort_key(record: Record) -> int:
 
 
 def _is_newest_first(records: list[Record]) -> bool | None:
-    stamps = [stamp for stamp, *_ in records if stamp is not None]
-    if not stamps or stamps[0] == stamps[-1]:
+    first = next((stamp for stamp in map(_STAMP, records) if stamp is not None), None)
+    last = next((s for s in map(_STAMP, reversed(records)) if s is not None), None)
+    if first is None or last is None or first == last:
         return None
-    return stamps[0] > stamps[-1]
+    return bool(first > last)
 
 
 def _distinct(records: list[Record]) -> list[Record]:
