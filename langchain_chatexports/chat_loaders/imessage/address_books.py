@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import quopri
 import re
 import warnings
@@ -97,7 +98,9 @@ def read_cards(path: Path) -> list[Card]:
     if is_sqlite_file(path):
         with open_database(path) as connection:
             return list(_cards_of_database(path, connection))
-    text = path.read_bytes().decode("utf-8-sig", "replace")
+    raw = path.read_bytes()
+    is_utf_16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = raw.decode("utf-16" if is_utf_16 else "utf-8-sig", "replace")
     if "BEGIN:VCARD" not in text.upper():
         raise _no_contacts(path)
     return list(read_vcards(text))

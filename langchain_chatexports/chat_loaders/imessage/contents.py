@@ -44,7 +44,7 @@ _logger = logging.getLogger(__name__)
 _ATTACHMENT_MARK, _APP_MARK = "\ufffc", "\ufffd"
 _BETWEEN_TEXTS = re.compile(r"(?<=[^\s\ufffc])\ufffc+(?=[^\s\ufffc])")
 _QUOTE = "“"
-_TRANSCRIPT = "IMAudioTranscription"
+_TRANSCRIPT, _FILE = "IMAudioTranscription", "__kIMFileTransferGUIDAttributeName"
 _FIRST_ABOUT_ANOTHER = 1000
 _MAX_PART_DIGITS = 9  # A part of -1 has twenty: 64 bits without a sign.
 
@@ -115,7 +115,8 @@ def read_content(
     extra = links(details)
     said = _said(details, stored, extra, include_unsent=include_unsent)
     is_audio = details.is_audio_message == 1
-    attachments = describe_attachments(attachment_rows, is_audio=is_audio)
+    shown = _in_order_of_text(attachment_rows, details.attributedBody)
+    attachments = describe_attachments(shown, is_audio=is_audio)
     preview = link_preview(details.payload_data)
     if preview:
         said = said or preview.get("uri", "")
@@ -162,6 +163,18 @@ def links(details: Details) -> dict[str, Any]:
     if part.isascii() and part.isdigit() and len(part) <= _MAX_PART_DIGITS:
         reply["part"] = int(part)
     return {"reply_to": reply}
+
+
+def _in_order_of_text(
+    rows: Sequence[AttachmentRow], body: bytes | None
+) -> Sequence[AttachmentRow]:
+    """Put attachments into the order of their marks; that of rows says nothing."""
+    if len(rows) < 2 or not isinstance(body, bytes):  # noqa: PLR2004 - no order of one
+        return rows
+    decoded = decode_attributes(body)
+    runs = decoded.runs if decoded is not None else []
+    places = {run.attributes.get(_FILE): place for place, run in enumerate(runs)}
+    return sorted(rows, key=lambda row: places.get(row.guid, len(runs)))
 
 
 def _said(

@@ -103,9 +103,11 @@ def test_mapping_names_senders(tmp_path: Path) -> None:
     assert senders(path, contacts={"5550001111": "Hare"}) == {"Hare", TORTOISE}
 
 
-def test_vcard_file_names_senders(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_vcard_file_names_senders(tmp_path: Path, encoding: str) -> None:
+    """Old versions of Contacts write UTF-16."""
     path = write_chats(tmp_path / "chat.db")
-    (tmp_path / "people.vcf").write_bytes(VCARDS.encode())
+    (tmp_path / "people.vcf").write_bytes(VCARDS.encode(encoding))
     names = senders(path, contacts=tmp_path / "people.vcf")
     assert names == {"Harriet Hare", "Toni Schildkröte"}
 

@@ -11,6 +11,7 @@ from langchain_chatexports import IMessageChatLoader
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.typedstream import (
     FILE,
+    PART,
     TRANSCRIPT,
     attributed_body,
     edit_text,
@@ -314,7 +315,14 @@ PREVIEW = {
 }
 
 
-@pytest.mark.parametrize("bundle", [None, "com.apple.messages.URLBalloonProvider"])
+@pytest.mark.parametrize(
+    "bundle",
+    [
+        None,
+        "com.apple.messages.URLBalloonProvider",
+        "com.example.plugin:0000000000:com.apple.messages.URLBalloonProvider",
+    ],
+)
 def test_link_preview_goes_with_its_text(path: Path, bundle: str | None) -> None:
     write(
         path,
@@ -406,6 +414,19 @@ def test_attachment_without_a_text_is_a_placeholder_when_asked_for(path: Path) -
     message = only(path, include_media=True)
     assert message.content == "[photo] [photo]"
     assert len(message.additional_kwargs["attachments"]) == 2
+
+
+def test_attachments_are_in_the_order_of_the_text(path: Path) -> None:
+    """The order of rows says nothing, and a file can be in none of the runs."""
+    runs = [(1, {FILE: "at_1"}), (2, {PART: 1}), (1, {FILE: "at_0"})]
+    files = [
+        {"guid": "at_other", "transfer_name": "a.pdf"},
+        {"guid": "at_0", "transfer_name": "b.pdf"},
+        {"guid": "at_1", "transfer_name": "c.pdf"},
+    ]
+    write(path, body=attributed_body("\ufffcto\ufffc", runs), attachments=files)
+    names = [file["name"] for file in only(path).additional_kwargs["attachments"]]
+    assert names == ["c.pdf", "b.pdf", "a.pdf"]
 
 
 def test_attachment_without_any_text_column_is_media(path: Path) -> None:

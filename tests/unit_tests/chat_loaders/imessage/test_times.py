@@ -106,10 +106,12 @@ def test_mixed_units_come_in_order_of_time(path: Path) -> None:
         chat.message("first", date=500000000)
         chat.message("no time", date=0)
         chat.message("no time either", date=None)
+        chat.message("beyond the calendar", date=999_999_999_999)
     (session,) = IMessageChatLoader(path)
     assert [message.content for message in session["messages"]] == [
         "no time",
         "no time either",
+        "beyond the calendar",
         "first",
         "second",
         "third",
