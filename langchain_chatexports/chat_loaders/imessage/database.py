@@ -28,7 +28,7 @@ from langchain_chatexports.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["open_database", "path_status"]
+__all__ = ["access_refused", "is_sqlite_file", "open_database", "path_status"]
 
 _MAGIC = b"SQLite format 3\0"
 _LOGS = ("-wal", "-journal")
@@ -110,20 +110,20 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
             _check_header(path)
             yield _connect(real, resources)
         except sqlite3.Error as error:
-            raise explained(path, error) from error
+            raise _explained(path, error) from error
         except PermissionError as error:
             if isinstance(error, ChatExportError):
                 raise
             raise access_refused(path) from error
 
 
-def explained(path: Path, error: sqlite3.Error) -> ChatExportError:
+def _explained(path: Path, error: sqlite3.Error) -> ChatExportError:
     """Turn an error of SQLite into one that says what to do."""
     text = str(error)
     if any(sign in text for sign in _BLOCKED):
         return access_refused(path)
     if "not a database" in text:
-        return not_a_database(path)
+        return _not_a_database(path)
     if "malformed" in text:
         return _damaged(path, text)
     msg = (
@@ -142,7 +142,7 @@ def _damaged(path: Path, reason: str) -> ExportFormatError:
     return ExportFormatError(msg)
 
 
-def not_a_database(path: Path) -> ExportFormatError:
+def _not_a_database(path: Path) -> ExportFormatError:
     """Build the error for a file that is not SQLite's."""
     msg = (
         f"{path} is not an SQLite database. It is another kind of file, or encrypted: "
@@ -168,7 +168,7 @@ def _check_header(path: Path) -> None:
         )
         raise ExportFormatError(msg)
     if head != _MAGIC:
-        raise not_a_database(path)
+        raise _not_a_database(path)
 
 
 class _Gap(NamedTuple):
