@@ -1,0 +1,82 @@
+"""`chatexports finetune` against another server: what it uploads, and what it says."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports.cli.tuning import train
+from langchain_chatexports.finetuning.protocol import Clock
+from langchain_chatexports.samples import write_imessage
+from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
+from tests.unit_tests.builders.tuners import make_examples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setattr(Clock, "sleep", lambda *_: None)
+    with OpenAIServer().running() as running:
+        yield running
+
+
+@pytest.fixture
+def finetune(
+    chatexports: Callable[..., Any], server: OpenAIServer, tmp_path: Path
+) -> Callable[..., Any]:
+    chats = write_imessage(tmp_path / "chat.db")
+    where = ("--base-url", server.base_url, "--model", BASE_MODEL, "--yes")
+
+    def command(*options: str) -> Any:
+        return chatexports("finetune", chats, "--ai", "Tortoise", *where, *options)
+
+    return command
+
+
+def last_roles(content: bytes) -> set[str]:
+    return {json.loads(x)["messages"][-1]["role"] for x in content.splitlines()}
+
+
+def test_what_is_uploaded_ends_with_the_ai(
+    finetune: Callable[..., Any], server: OpenAIServer
+) -> None:
+    done = finetune()
+    assert done.out.strip().endswith("ft:tiny-1:org::1")
+    assert last_roles(server.contents["file-1"]) == {"assistant"}
+
+
+def test_keep_trailing_is_refused_for_another_server_before_anything_is_sent(
+    finetune: Callable[..., Any], server: OpenAIServer
+) -> None:
+    done = finetune("--keep-trailing")
+    assert done.status == 1
+    assert "Nothing was sent" in done.err
+    assert server.requests == []
+
+
+def test_messages_after_the_last_answer_pass_on_this_machine(
+    server: OpenAIServer,
+) -> None:
+    here: Any = SimpleNamespace(
+        base_model=BASE_MODEL, base_url=server.base_url, api_key=KEY
+    )
+    examples: Any = make_examples()
+    for example in examples:
+        example["messages"].append({"role": "user", "content": "Again!"})
+    assert train(here, examples) == "ft:tiny-1:org::1"
+    assert last_roles(server.contents["file-1"]) == {"user"}
+
+
+def test_the_same_examples_again_are_said_to_have_been_trained_on(
+    finetune: Callable[..., Any], server: OpenAIServer
+) -> None:
+    finetune()
+    assert "trained on before" in finetune().err
+    assert len(server.jobs) == 1
