@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PERSON",
+    "SEVERAL",
     "Conversation",
     "HeldOutData",
     "Line",
@@ -26,6 +27,9 @@ __all__ = [
 
 PERSON = ""
 """Who speaks in the lines of the person whom the model is to sound like."""
+
+SEVERAL = "?"
+"""Who speaks where several people do, and nobody knows which one."""
 
 # What a model sees at most: two windows of training, or a page of text.
 _MOST_LINES = 16
@@ -311,7 +315,8 @@ def turns_of_others(
     found: defaultdict[str, list[list[str]]] = defaultdict(list)
     latest_first = [*reversed(data.held_out), *reversed(data.training)]
     for conversation in latest_first:
-        for speaker in sorted({line.speaker for line in conversation.lines} - {PERSON}):
+        speakers = {line.speaker for line in conversation.lines}
+        for speaker in sorted(speakers - {PERSON, SEVERAL}):
             # Their first words count, too: otherwise who begins would have few.
             said = [line.text for line in conversation.lines if line.speaker == speaker]
             if len(found[speaker]) < conversations:

@@ -1,0 +1,315 @@
+"""`evaluate`: how much models sound like a person, on conversations held out."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from langchain_chatexports._version import __version__
+from langchain_chatexports.evaluation.contestants import Contestant
+from langchain_chatexports.evaluation.copies import CopyIndex, compare_copies
+from langchain_chatexports.evaluation.gathering import gather
+from langchain_chatexports.evaluation.guards import guard
+from langchain_chatexports.evaluation.held_out import (
+    chosen_pieces,
+    turns_of_others,
+    without_known_turns,
+)
+from langchain_chatexports.evaluation.loss import compare_losses
+from langchain_chatexports.evaluation.results import (
+    DataInfo,
+    Evaluation,
+    OtherPerson,
+)
+from langchain_chatexports.evaluation.styles import StyleSamples, compare_styles
+from langchain_chatexports.evaluation.unprompted import (
+    Said,
+    TrainingMentions,
+    compare_names,
+    name_words,
+)
+from langchain_chatexports.exceptions import TrainingDataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from langchain_chatexports.evaluation.asking import ModelServer
+    from langchain_chatexports.evaluation.contestants import Kind
+    from langchain_chatexports.evaluation.gathering import Gathered
+    from langchain_chatexports.evaluation.held_out import (
+        Conversation,
+        HeldOutData,
+        Piece,
+    )
+    from langchain_chatexports.evaluation.results import (
+        BlindFinding,
+        Copies,
+        NameRates,
+        Secrets,
+    )
+    from langchain_chatexports.evaluation.styles import Styles
+
+__all__ = ["EvaluationSettings", "evaluate"]
+
+_FEWEST_FOR_STYLE = 20
+_FEWEST_TURNS_OF_OTHERS = 25
+_MOST_OTHERS = 8
+# More of them would take memory, and tell no more.
+_MOST_TRAINING = 2000
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """How to evaluate.
+
+    Attributes:
+        temperatures: At which temperatures the models write, the main one first.
+        turns: How many held-out turns are answered, at most.
+        conversations: From how many conversations they are, if there are as many.
+        rounds: How often conversations are drawn anew for the intervals.
+        loss_rounds: The same for the loss.
+        seed: Where chance begins.
+    """
+
+    temperatures: tuple[float, ...] = (1.0, 0.7)
+    turns: int = 200
+    conversations: int = 40
+    rounds: int = 500
+    loss_rounds: int = 2000
+    seed: int = 0
+
+
+def evaluate(
+    data: HeldOutData,
+    server: ModelServer,
+    *,
+    tuned: str,
+    base: str | None = None,
+    settings: EvaluationSettings | None = None,
+    secrets: list[Secrets] | str = "no test run was asked for",
+    blind: BlindFinding | str = "nobody was asked",
+    progress: Callable[[str, int, int], None] = lambda _what, _done, _total: None,
+) -> Evaluation:
+    """Compare a tuned model with the person, with its base, and with few-shot.
+
+    Args:
+        data: Conversations that the model was trained on, and others.
+        server: Who has the models.
+        tuned: The tuned model's name.
+        base: The base model's name; `None` for the tuned model alone.
+        settings: How to evaluate.
+        secrets: What `probe_canaries` found in a test run, or why there was none.
+        blind: What a blind test found, or why there was none.
+        progress: Is told what is done, how much of it, and how much there is.
+
+    Returns:
+        The findings, without any message text.
+
+    Raises:
+        TrainingDataError: If there is nothing held out, or nothing trained on.
+        ChatExportError: If the server cannot be asked.
+    """
+    settings = settings or EvaluationSettings()
+    training, pieces, known = _halves(data, settings)
+    contestants = _contestants(tuned, base, settings.temperatures)
+    gathered = gather(
+        pieces, training, server, contestants, seed=settings.seed, progress=progress
+    )
+    progress("comparing", 0, 1)
+    others = turns_of_others(
+        data,
+        conversations=gathered.conversations,
+        least_turns=_FEWEST_TURNS_OF_OTHERS,
+        most_people=_MOST_OTHERS,
+    )
+    styles = _styles(gathered, training, others, settings)
+    names = _names(gathered, training, data.names)
+    losses, differences = compare_losses(
+        gathered.prices_by_order(),
+        conversations=gathered.conversations,
+        rounds=settings.loss_rounds,
+        seed=settings.seed,
+    )
+    own = [text for found in training for text in found.replies()]
+    result = Evaluation(
+        **_heading(data, styles, settings),
+        data=DataInfo(
+            train_conversations=len(training),
+            train_turns=len(own),
+            heldout_conversations=gathered.conversations,
+            heldout_turns=len(gathered.turns),
+            near_duplicates_dropped=known,
+            forwarded_dropped=_forwarded(data.held_out),
+            others=[
+                OtherPerson(id=name, turns=sum(map(len, found)))
+                for name, found in others.items()
+            ],
+        ),
+        contestants=[each.info(gathered.max_tokens) for each in contestants],
+        loss=losses,
+        loss_differences=differences,
+        measures=None if isinstance(styles, str) else styles.measures,
+        summary=None if isinstance(styles, str) else styles.summary,
+        summary_differences=[] if isinstance(styles, str) else styles.differences,
+        guards=[
+            guard(name, replies, gathered.person, own)
+            for name, replies in gathered.replies.items()
+        ],
+        copies=_copies(gathered, training, settings),
+        secrets=None if isinstance(secrets, str) else secrets,
+        names=None if isinstance(names, str) else names,
+        blind=None if isinstance(blind, str) else blind,
+        reasons=_reasons(measures=styles, secrets=secrets, names=names, blind=blind),
+        notes=_notes(gathered),
+    )
+    progress("comparing", 1, 1)
+    return result
+
+
+def _halves(
+    data: HeldOutData, settings: EvaluationSettings
+) -> tuple[list[Conversation], list[Piece], int]:
+    training = [found for found in data.training if found.replies()][-_MOST_TRAINING:]
+    chosen = chosen_pieces(
+        data.held_out,
+        most_turns=settings.turns,
+        least_conversations=settings.conversations,
+        seed=settings.seed,
+    )
+    pieces, known = without_known_turns(chosen, training)
+    if not pieces or not training:
+        half = "trained on" if pieces else "held out"
+        msg = (
+            f"There is no turn of the person that was {half}, so there is nothing to "
+            "compare with. Add conversations, or split them otherwise."
+        )
+        raise TrainingDataError(msg)
+    return training, pieces, known
+
+
+def _heading(
+    data: HeldOutData, styles: Styles | str, settings: EvaluationSettings
+) -> dict[str, Any]:
+    return {
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "seed": settings.seed,
+        "language": None if isinstance(styles, str) else styles.language,
+        "person": _digest(data.person),
+        "versions": {
+            "langchain-chatexports": __version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _reasons(**found: object) -> dict[str, str]:
+    return {what: why for what, why in found.items() if isinstance(why, str)}
+
+
+def _contestants(
+    tuned: str, base: str | None, temperatures: Sequence[float]
+) -> list[Contestant]:
+    kinds: list[tuple[Kind, str]] = [("tuned", tuned)]
+    if base is not None:
+        kinds = [("base", base), ("few_shot", base), *kinds]
+    return [
+        # The first temperature is meant where none is named.
+        Contestant(f"{kind}@{heat:g}" if number else kind, kind, model, heat)
+        for number, heat in enumerate(temperatures)
+        for kind, model in kinds
+    ]
+
+
+def _styles(
+    gathered: Gathered,
+    training: Sequence[Conversation],
+    others: Mapping[str, list[list[str]]],
+    settings: EvaluationSettings,
+) -> Styles | str:
+    if gathered.conversations < _FEWEST_FOR_STYLE:
+        return (
+            f"style can be measured from {_FEWEST_FOR_STYLE} held-out conversations "
+            f"on, and there are {gathered.conversations}"
+        )
+    return compare_styles(
+        StyleSamples(
+            training=[found.replies() for found in training],
+            held_out=gathered.by_conversation(gathered.person),
+            contestants={
+                name: gathered.by_conversation(gathered.texts(name))
+                for name in gathered.replies
+            },
+            others=others,
+        ),
+        rounds=settings.rounds,
+        seed=settings.seed,
+    )
+
+
+def _names(
+    gathered: Gathered,
+    training: Sequence[Conversation],
+    names: frozenset[str] | None,
+) -> list[NameRates] | str:
+    if names is None:
+        return "the examples do not say who takes part"
+
+    def said(texts: Sequence[str]) -> list[Said]:
+        return [
+            Said(text, found.context, found.piece.circle)
+            for found, text in zip(gathered.turns, texts, strict=True)
+        ]
+
+    return compare_names(
+        name_words(names),
+        TrainingMentions.of(line.text for found in training for line in found.lines),
+        said(gathered.person),
+        {name: said(gathered.texts(name)) for name in gathered.replies},
+    )
+
+
+def _copies(
+    gathered: Gathered, training: Sequence[Conversation], settings: EvaluationSettings
+) -> list[Copies]:
+    index = CopyIndex([line.text for line in found.lines] for found in training)
+    return compare_copies(
+        index,
+        gathered.by_conversation(gathered.person),
+        {
+            name: gathered.by_conversation(gathered.texts(name))
+            for name in gathered.replies
+        },
+        rounds=settings.rounds,
+        seed=settings.seed,
+    )
+
+
+def _forwarded(held_out: Sequence[Conversation]) -> int:
+    return sum(line.is_forwarded for found in held_out for line in found.lines)
+
+
+def _digest(person: str | None) -> str | None:
+    if person is None:
+        return None
+    return f"sha256:{hashlib.sha256(person.encode('utf-8', 'replace')).hexdigest()}"
+
+
+def _notes(gathered: Gathered) -> list[str]:
+    notes = []
+    if gathered.too_long:
+        notes.append(
+            f"{gathered.too_long} turns were left out: with what comes before, they "
+            "are longer than a model's memory."
+        )
+    if gathered.shortened:
+        notes.append(
+            f"{gathered.shortened} few-shot prompts hold fewer examples than planned, "
+            "to fit into the model's memory."
+        )
+    return notes

@@ -1,0 +1,318 @@
+"""An evaluation as one HTML page: figures only, no text of any message."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from langchain_chatexports.evaluation.drawings import loss_chart, score_chart
+from langchain_chatexports.report.page import render_page
+from langchain_chatexports.report.words import plural
+from langchain_chatexports.writing import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from langchain_chatexports.evaluation.results import (
+        ContestantInfo,
+        CopyRates,
+        Evaluation,
+        MeasureFinding,
+    )
+
+__all__ = ["evaluation_page", "headline", "title_of", "write_evaluation_page"]
+
+_TITLES = {
+    "tuned": "tuned model",
+    "few_shot": "base with examples",
+    "base": "base model",
+}
+_UNKNOWN = "\u2013"
+
+
+def write_evaluation_page(evaluation: Evaluation, path: str | Path) -> None:
+    """Write an evaluation as one HTML file that only its owner can read.
+
+    Args:
+        evaluation: The findings.
+        path: The file to write or replace, whole or not at all.
+
+    Raises:
+        ChatExportError: If it cannot be written there.
+        MissingExtraError: If the extra `report` is not installed.
+    """
+    write_whole(path, evaluation_page(evaluation).encode("utf-8", "replace"))
+
+
+def evaluation_page(evaluation: Evaluation) -> str:
+    """Give an evaluation as one HTML page, which loads nothing from elsewhere.
+
+    Args:
+        evaluation: The findings.
+
+    Returns:
+        The page, the same for the same findings.
+
+    Raises:
+        MissingExtraError: If the extra `report` is not installed.
+    """
+    heat = evaluation.contestants[0].temperature
+    main = [
+        (each.name, each.kind, _TITLES[each.kind])
+        for each in reversed(evaluation.contestants)
+        if each.temperature == heat
+    ]
+    titles = {each.name: title_of(each, heat) for each in evaluation.contestants}
+    return render_page(
+        "evaluation.html",
+        package="langchain_chatexports.evaluation",
+        evaluation=evaluation,
+        titles=titles,
+        headline=headline(evaluation),
+        facts=_facts(evaluation),
+        score_svg=score_chart(evaluation, main),
+        loss_svg=loss_chart(evaluation, main),
+        loss_rows=_loss_rows(evaluation, titles),
+        difference_rows=_difference_rows(evaluation, titles),
+        measure_headers=("", *(f"#{title}" for title in titles.values())),
+        measure_rows=_measure_rows(evaluation),
+        distance_rows=[_distance_row(found) for found in evaluation.measures or ()],
+        guard_rows=_guard_rows(evaluation, titles),
+        copy_rows=_copy_rows(evaluation, titles),
+        name_rows=[
+            (
+                titles[found.contestant],
+                f"{found.unprompted_per_reply:.2f}",
+                f"{found.person:.2f}",
+                str(found.outside_circle),
+                str(found.numbers),
+                str(found.addresses),
+            )
+            for found in evaluation.names or ()
+        ],
+        secret_rows=_secret_rows(evaluation),
+        contestant_rows=[
+            (
+                titles[each.name],
+                each.model,
+                f"{each.temperature:g}",
+                str(each.max_tokens),
+                each.prompt,
+            )
+            for each in evaluation.contestants
+        ],
+    )
+
+
+def title_of(contestant: ContestantInfo, main_temperature: float) -> str:
+    """Give a contestant's name for people."""
+    title = _TITLES[contestant.kind]
+    if contestant.temperature == main_temperature:
+        return title
+    return f"{title}, T {contestant.temperature:g}"
+
+
+def headline(evaluation: Evaluation) -> str:
+    """Say the two primary results in a sentence or two."""
+    return " ".join((_style_sentence(evaluation), _loss_sentence(evaluation)))
+
+
+def _style_sentence(evaluation: Evaluation) -> str:
+    by_name = {each.contestant: each for each in evaluation.summary or ()}
+    tuned = by_name.get("tuned")
+    if tuned is None or tuned.median_score is None:
+        why = evaluation.reasons.get("measures", "nobody to compare with")
+        return f"Style was not measured: {why}."
+    own = _interval(tuned.median_score, tuned.interval)
+    text = f"The tuned model's style scores {own}"
+    few = by_name.get("few_shot")
+    if few is not None and few.median_score is not None:
+        text += f", the base model with examples {few.median_score:.2f}"
+    return f"{text} (0: like other people of this export; 1: like the person)."
+
+
+def _loss_sentence(evaluation: Evaluation) -> str:
+    for found in evaluation.loss_differences:
+        if (found.a, found.b) == ("tuned", "few_shot"):
+            low, high = found.interval
+            if low <= 0 <= high:
+                verdict = "no difference can be told between it and the base"
+            else:
+                less = "less" if found.value < 0 else "more"
+                verdict = (
+                    f"the person's own words surprise it {less} than the base "
+                    f"(by {abs(found.value):.2f} bits per byte)"
+                )
+            return f"In loss, {verdict} with examples."
+    reason = next((each.reason for each in evaluation.loss if each.reason), None)
+    return f"The loss was not measured: {reason}." if reason else ""
+
+
+def _facts(evaluation: Evaluation) -> list[tuple[str, str]]:
+    data = evaluation.data
+    facts = [
+        (f"{data.heldout_conversations:,}", "held-out conversations"),
+        (f"{data.heldout_turns:,}", "turns answered by each"),
+        (f"{data.train_conversations:,}", "conversations trained on"),
+        (f"{len(data.others):,}", "other people compared with"),
+    ]
+    for found in evaluation.summary or ():
+        if found.contestant == "tuned" and found.median_score is not None:
+            facts.insert(0, (f"{found.median_score:.2f}", "the tuned model's style"))
+    for loss in evaluation.loss:
+        if loss.contestant == "tuned" and loss.bits_per_byte is not None:
+            facts.insert(1, (f"{loss.bits_per_byte:.2f}", "bits per byte, tuned"))
+    return facts
+
+
+def _loss_rows(evaluation: Evaluation, titles: dict[str, str]) -> list[tuple[str, ...]]:
+    return [
+        (
+            titles[found.contestant],
+            _interval(found.bits_per_byte, found.interval),
+            _number(found.end_bits),
+            f"{found.turns:,}",
+            found.reason or "",
+        )
+        for found in evaluation.loss
+    ]
+
+
+def _difference_rows(
+    evaluation: Evaluation, titles: dict[str, str]
+) -> list[tuple[str, ...]]:
+    kinds = (
+        ("bits per byte", evaluation.loss_differences),
+        ("median score", evaluation.summary_differences),
+    )
+    return [
+        (
+            f"{titles[found.a]} against {titles[found.b]}",
+            unit,
+            _interval(found.value, found.interval),
+        )
+        for unit, differences in kinds
+        for found in differences
+    ]
+
+
+def _measure_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
+    if not evaluation.measures:
+        return []
+    by_name = {each.contestant: each for each in evaluation.summary or ()}
+    rows = [
+        (
+            "median",
+            *(
+                _interval(by_name[each.name].median_score, by_name[each.name].interval)
+                for each in evaluation.contestants
+            ),
+        )
+    ]
+    for measure in evaluation.measures:
+        found = {each.name: each for each in measure.contestants}
+        cells = [
+            _interval(found[each.name].score, found[each.name].score_interval)
+            if each.name in found
+            else _UNKNOWN
+            for each in evaluation.contestants
+        ]
+        rows.append((f"{measure.name}: {measure.meaning}", *cells))
+    return rows
+
+
+def _distance_row(measure: MeasureFinding) -> tuple[str, ...]:
+    return (
+        measure.name,
+        measure.unit,
+        _UNKNOWN if measure.units_each is None else f"{measure.units_each:,}",
+        _interval(measure.ceiling, measure.ceiling_interval),
+        _interval(measure.floor, measure.floor_interval),
+        ", ".join(f"{name} {value:.2f}" for name, value in measure.floor_each.items()),
+        measure.reason or "",
+    )
+
+
+def _guard_rows(
+    evaluation: Evaluation, titles: dict[str, str]
+) -> list[tuple[str, ...]]:
+    own = evaluation.guards[0].person
+    rows: list[tuple[str, ...]] = [
+        (
+            "the person",
+            _share(own.variety),
+            _number(own.words_400, 0),
+            _share(own.reach),
+            _UNKNOWN,
+            _share(own.empty),
+        )
+    ]
+    rows += [
+        (
+            titles[found.contestant],
+            _share(found.variety),
+            _number(found.words_400, 0),
+            _share(found.reach),
+            _share(found.cut),
+            _share(found.empty),
+        )
+        for found in evaluation.guards
+    ]
+    return rows
+
+
+def _copy_rows(evaluation: Evaluation, titles: dict[str, str]) -> list[tuple[str, ...]]:
+    def cells(found: CopyRates) -> tuple[str, ...]:
+        runs = found.longest_run
+        return (
+            f"{found.bubbles:,}",
+            _share(found.exact),
+            _share(found.unique6),
+            _UNKNOWN if runs is None else " / ".join(map(str, runs)),
+        )
+
+    rows = [("the person", *cells(evaluation.copies[0].person), _UNKNOWN)]
+    rows += [
+        (
+            titles[found.contestant],
+            *cells(found),
+            _interval(found.excess, found.interval),
+        )
+        for found in evaluation.copies
+    ]
+    return rows
+
+
+def _secret_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
+    return [
+        (
+            "never (control)" if not found.repeats else plural(found.repeats, "time"),
+            str(found.canaries),
+            f"{found.sampled_hits} of {found.samples}",
+            f"{found.greedy_hits} of {found.canaries}",
+            _share(found.hit_upper_bound),
+            _list(found.exposure_bits),
+            _list(found.base_exposure_bits),
+        )
+        for found in evaluation.secrets or ()
+    ]
+
+
+def _interval(value: float | None, ends: tuple[float, float] | None) -> str:
+    if value is None:
+        return _UNKNOWN
+    if ends is None:
+        return f"{value:.2f}"
+    return f"{value:.2f} [{ends[0]:.2f}, {ends[1]:.2f}]"
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return _UNKNOWN if value is None else f"{value:.{digits}f}"
+
+
+def _share(value: float | None) -> str:
+    return _UNKNOWN if value is None else f"{value:.0%}"
+
+
+def _list(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.1f}" for value in values) or _UNKNOWN

@@ -1,0 +1,80 @@
+"""Models that speak with synthetic voices, and their talks with three friends."""
+
+from __future__ import annotations
+
+import math
+import random
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from langchain_chatexports.evaluation.asking import (
+    NO_SCORES,
+    CannotScoreError,
+    Message,
+    Price,
+    Reply,
+    TooLongError,
+)
+from langchain_chatexports.evaluation.held_out import PERSON, Conversation, Line
+from tests.unit_tests.builders.voices import DISTINCT, Voice, conversations
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Voices", "talks"]
+
+MIA, OSKAR, RITA, YUN = DISTINCT
+
+
+class Voices:
+    """A server whose models are synthetic people."""
+
+    def __init__(self, voices: dict[str, Voice]) -> None:
+        self._texts = {
+            model: [*chain.from_iterable(conversations(voice, 99, 77))]
+            for model, voice in voices.items()
+        }
+        self.asked: list[tuple[str, list[Message], dict[str, object]]] = []
+        self.longest = math.inf
+        self.scores = True
+
+    def reply(
+        self, model: str, messages: Sequence[Message], **options: object
+    ) -> Reply:
+        self._check(messages)
+        self.asked.append((model, list(messages), options))
+        rng = random.Random(f"{model} {options['seed']}")
+        return Reply(rng.choice(self._texts[model]), is_cut=rng.random() < 0.1)
+
+    def prices(self, model: str, messages: Sequence[Message]) -> list[Price]:
+        self._check(messages)
+        if not self.scores:
+            raise CannotScoreError(NO_SCORES)
+        nats = 1.0 if model == "tuned" else 2.0
+        # A context of its own makes every reply cheaper.
+        nats -= 0.5 * (len(messages) > 16)
+        return [
+            Price(at, nats * len(message["content"]), 3.0, len(message["content"]))
+            for at, message in enumerate(messages)
+            if message["role"] == "assistant"
+        ]
+
+    def _check(self, messages: Sequence[Message]) -> None:
+        if len(messages) > self.longest:
+            raise TooLongError
+
+
+def talks(count: int, seed: int) -> list[Conversation]:
+    """Let Mia talk with three friends in turn."""
+    friends = (OSKAR, RITA, YUN)
+    own = conversations(MIA, count, seed)
+    made = []
+    for number, turns in enumerate(own):
+        friend = friends[number % 3]
+        (said,) = conversations(friend, 1, seed * 1000 + number, mean_turns=4)
+        lines = []
+        speaker = f"p{number % 3 + 1}"
+        for at, turn in enumerate(turns):
+            lines += [Line(speaker, said[at % len(said)]), Line(PERSON, turn)]
+        made.append(Conversation.of(lines, circle={friend.name}))
+    return made

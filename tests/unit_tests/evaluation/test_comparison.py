@@ -1,0 +1,218 @@
+"""The whole evaluation, of models that speak with known voices."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from langchain_chatexports.evaluation import (
+    Evaluation,
+    EvaluationSettings,
+    HeldOutData,
+    evaluate,
+)
+from langchain_chatexports.evaluation.asking import (
+    NO_SCORES,
+)
+from langchain_chatexports.evaluation.contestants import NEAREST, PLAIN_PROMPT
+from langchain_chatexports.exceptions import TrainingDataError
+from tests.unit_tests.builders.voice_server import Voices, talks
+from tests.unit_tests.builders.voices import DISTINCT
+
+if TYPE_CHECKING:
+    from langchain_chatexports.evaluation.asking import ModelServer
+
+MIA, OSKAR, RITA, YUN = DISTINCT
+SETTINGS = EvaluationSettings(temperatures=(1.0,), turns=120, rounds=50, loss_rounds=99)
+QUICK = EvaluationSettings(temperatures=(1.0,), turns=120, rounds=3, loss_rounds=3)
+
+
+@pytest.fixture(scope="module")
+def data() -> HeldOutData:
+    names = frozenset({"mia", "oskar", "rita", "yun", "anna"})
+    return HeldOutData(talks(120, 1), talks(45, 2), names=names, person="mia")
+
+
+def run(
+    data: HeldOutData, server: Voices, settings: EvaluationSettings = SETTINGS
+) -> Evaluation:
+    return evaluate(
+        data,
+        cast("ModelServer", server),
+        tuned="tuned",
+        base="base",
+        settings=settings,
+    )
+
+
+@pytest.fixture(scope="module")
+def server() -> Voices:
+    return Voices({"base": OSKAR, "tuned": MIA})
+
+
+@pytest.fixture(scope="module")
+def found(data: HeldOutData, server: Voices) -> Evaluation:
+    return run(data, server)
+
+
+def test_the_tuned_model_is_told_from_its_base(found: Evaluation) -> None:
+    assert found.summary is not None
+    medians = {each.contestant: each.median_score for each in found.summary}
+    assert medians["tuned"] == pytest.approx(1, abs=0.1)
+    assert medians["base"] is not None
+    assert medians["base"] < 0.3
+    difference = next(
+        d for d in found.summary_differences if {d.a, d.b} == {"base", "tuned"}
+    )
+    assert difference.interval[1] < -0.4
+
+
+def test_losses_are_those_of_the_formula(found: Evaluation) -> None:
+    losses = {each.contestant: each for each in found.loss}
+    assert list(losses) == ["base", "few_shot", "tuned"]
+    assert losses["tuned"].end_bits == pytest.approx(3 / math.log(2))
+    assert losses["tuned"].turns == found.data.heldout_turns
+    tuned, base = losses["tuned"].bits_per_byte, losses["base"].bits_per_byte
+    assert tuned is not None
+    assert base is not None
+    assert tuned == pytest.approx(1 / math.log(2), rel=0.1)
+    assert base > 1.6 * tuned
+
+
+def test_the_primary_difference_is_among_the_differences(found: Evaluation) -> None:
+    pairs = {(d.a, d.b) for d in found.loss_differences}
+    assert ("tuned", "few_shot") in pairs
+
+
+def test_all_contestants_read_the_same_history(
+    found: Evaluation, server: Voices
+) -> None:
+    turns = found.data.heldout_turns
+    base, few_shot, tuned = (
+        server.asked[start : start + turns] for start in range(0, 3 * turns, turns)
+    )
+    for (_, first, _), (_, second, _), (_, third, _) in zip(
+        base, few_shot, tuned, strict=True
+    ):
+        assert first[0] == second[0] == {"role": "system", "content": PLAIN_PROMPT}
+        assert first[1:] == third
+        assert second[-len(third) :] == third
+        assert len(second) == len(third) + 1 + 2 * NEAREST
+        assert third[-1]["role"] == "user"
+
+
+def test_examples_come_from_the_training_half_only(
+    data: HeldOutData, server: Voices, found: Evaluation
+) -> None:
+    trained = {line.text for each in data.training for line in each.lines}
+    shown = next(m for model, m, _ in server.asked if len(m) > 2 * NEAREST)
+    assert {message["content"] for message in shown[1 : 1 + 2 * NEAREST]} <= trained
+    assert found.contestants[1].prompt == "plain, 8 nearest"
+
+
+def test_every_turn_has_a_seed_of_its_own_and_no_penalties(
+    server: Voices, found: Evaluation
+) -> None:
+    turns = found.data.heldout_turns
+    options = [options for _, _, options in server.asked[:turns]]
+    assert [each["seed"] for each in options] == [*range(turns)]
+    assert set(options[0]) == {"temperature", "max_tokens", "seed"}
+
+
+def test_the_data_are_counted(found: Evaluation) -> None:
+    assert found.data.train_conversations == 120
+    assert 40 <= found.data.heldout_conversations <= 45
+    assert 100 <= found.data.heldout_turns <= 125
+    assert {other.id for other in found.data.others} == {"p1", "p2", "p3"}
+
+
+def test_guards_copies_and_names_are_there_for_each(found: Evaluation) -> None:
+    names = ["base", "few_shot", "tuned"]
+    assert [each.contestant for each in found.guards] == names
+    assert [each.contestant for each in found.copies] == names
+    assert found.names is not None
+    assert [each.contestant for each in found.names] == names
+    assert 0 < found.guards[2].cut < 0.3
+
+
+def test_what_was_not_measured_is_null_with_a_reason(found: Evaluation) -> None:
+    assert (found.secrets, found.blind) == (None, None)
+    assert found.reasons == {
+        "secrets": "no test run was asked for",
+        "blind": "nobody was asked",
+    }
+
+
+def test_it_survives_json_and_holds_no_text(
+    found: Evaluation, data: HeldOutData
+) -> None:
+    text = found.model_dump_json()
+    assert Evaluation.model_validate_json(text).summary is not None
+    assert json.loads(text)["format"] == 1
+    assert "mia" not in text
+    for conversation in (*data.training, *data.held_out):
+        for line in conversation.lines:
+            assert len(line.text) < 12 or line.text not in text
+
+
+def test_several_temperatures_are_named(data: HeldOutData) -> None:
+    found = run(
+        data,
+        Voices({"base": OSKAR, "tuned": MIA}),
+        EvaluationSettings(turns=60, rounds=5, loss_rounds=5),
+    )
+    assert [each.name for each in found.contestants] == [
+        "base", "few_shot", "tuned", "base@0.7", "few_shot@0.7", "tuned@0.7",
+    ]  # fmt: skip
+    assert len(found.loss) == 3
+
+
+def test_without_scores_the_loss_is_null_and_says_why(data: HeldOutData) -> None:
+    server = Voices({"base": OSKAR, "tuned": MIA})
+    server.scores = False
+    found = run(data, server, QUICK)
+    assert {each.reason for each in found.loss} == {NO_SCORES}
+    assert {each.bits_per_byte for each in found.loss} == {None}
+    assert found.measures is not None
+
+
+def test_long_prompts_show_fewer_examples_and_that_is_said(data: HeldOutData) -> None:
+    server = Voices({"base": OSKAR, "tuned": MIA})
+    server.longest = 14
+    found = run(data, server, QUICK)
+    assert "fewer examples" in " ".join(found.notes)
+    assert max(len(messages) for _, messages, _ in server.asked) <= 14
+
+
+def test_turns_that_nobody_can_read_are_left_out_for_all(data: HeldOutData) -> None:
+    server = Voices({"base": OSKAR, "tuned": MIA})
+    server.longest = 4
+    found = run(data, server, QUICK)
+    assert "longer than a model's memory" in " ".join(found.notes)
+    assert {each.turns for each in found.loss} == {found.data.heldout_turns}
+
+
+def test_a_memory_for_nothing_is_an_error(data: HeldOutData) -> None:
+    server = Voices({"base": OSKAR, "tuned": MIA})
+    server.longest = 0
+    with pytest.raises(TrainingDataError, match="memory"):
+        run(data, server, QUICK)
+
+
+def test_few_conversations_give_a_loss_and_no_style(data: HeldOutData) -> None:
+    few = HeldOutData(data.training, data.held_out[:9])
+    found = run(few, Voices({"base": OSKAR, "tuned": MIA}), QUICK)
+    assert (found.measures, found.summary) == (None, None)
+    assert "20 held-out conversations" in found.reasons["measures"]
+    assert found.loss[0].bits_per_byte is not None
+    assert "who takes part" in found.reasons["names"]
+
+
+@pytest.mark.parametrize("empty", ["training", "held_out"])
+def test_an_empty_half_is_an_error(data: HeldOutData, empty: str) -> None:
+    halves = {"training": data.training, "held_out": data.held_out, empty: []}
+    with pytest.raises(TrainingDataError, match="no turn of the person"):
+        run(HeldOutData(**halves), Voices({"base": OSKAR, "tuned": MIA}))
