@@ -265,6 +265,14 @@ class ChatExportLoader(BaseChatLoader):
             part._share = Share(index, count)  # noqa: SLF001  # Copies of its own.
         return parts
 
+    def stamp(self) -> object:
+        """Give what is another value once a live export has been written to.
+
+        Returns:
+            Something to compare; `None` for what nobody writes to, such as downloads.
+        """
+        return None
+
     def names_of(self, person: str) -> frozenset[str]:
         """Give the senders that a person's name or handle stands for in this export.
 

@@ -121,7 +121,7 @@ def add_counts(folder: str | Path) -> ClusterCounts:
         if values["summary"] and (values["summary"]["found"] or not values["error"]):
             summaries.append(ExportSummary.from_dict(values["summary"]))
         if values["examples"]:
-            _add_example_counts(examples, values["examples"])
+            examples.add(_counts_from_dict(values["examples"]))
     if not seen:
         msg = f"There are no counts in {folder}. Give the run this folder as `counts`."
         raise ExportNotFoundError(msg)
@@ -179,10 +179,9 @@ def _counts_to_dict(counts: ExampleCounts) -> dict[str, Any]:
     }
 
 
-def _add_example_counts(total: ExampleCounts, values: Mapping[str, Any]) -> None:
-    for name, value in values.items():
-        before = getattr(total, name)
-        if isinstance(before, Counter):
-            before.update(value)
-        else:
-            setattr(total, name, before + value)
+def _counts_from_dict(values: Mapping[str, Any]) -> ExampleCounts:
+    named: dict[str, Any] = {
+        name: Counter(value) if isinstance(value, dict) else value
+        for name, value in values.items()
+    }
+    return ExampleCounts(**named)

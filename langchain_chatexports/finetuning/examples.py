@@ -92,6 +92,17 @@ class ExampleCounts:
     senders: Counter[str] = field(default_factory=Counter, repr=False)
     """Messages by sender, for the error that lists them; not in the `repr`."""
 
+    def add(self, other: ExampleCounts) -> None:
+        """Add the counts of other sessions."""
+        self.sessions += other.sessions
+        self.examples += other.examples
+        self.messages_in += other.messages_in
+        self.messages_out += other.messages_out
+        self.system_prompts += other.system_prompts
+        self.sessions_left_out.update(other.sessions_left_out)
+        self.messages_left_out.update(other.messages_left_out)
+        self.senders.update(other.senders)
+
 
 def to_training_examples(
     sessions: SessionSource,

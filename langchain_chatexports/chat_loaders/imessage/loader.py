@@ -189,6 +189,13 @@ class IMessageChatLoader(ChatExportLoader):
                 names.add(self.owner or "Me")
         return frozenset(names or (person,))
 
+    def stamp(self) -> object:
+        """Give size and time of the database and its write-ahead log."""
+        database = find_database(self.path)
+        files = (database, database.with_name(f"{database.name}-wal"))
+        found = [file.stat() for file in files if file.exists()]
+        return [(status.st_size, status.st_mtime_ns) for status in found]
+
     @contextmanager
     def _opened(self) -> Iterator[tuple[Queries, People]]:
         database = find_database(self.path)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -11,22 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.finetuning.card import CardNotes, card_markdown
 from langchain_chatexports.finetuning.jsonl import json_line
-from langchain_chatexports.finetuning.provenance import UNKNOWN_ORIGIN, ExampleOrigin
 from langchain_chatexports.finetuning.splits import ExampleSplits
-from langchain_chatexports.finetuning.stages import Stage
-from langchain_chatexports.finetuning.validation import TrainingProblem
 from langchain_chatexports.finetuning.writers.containers import (
-    RowFile,
     file_sha256,
     new_private_file,
-    row_digest,
 )
-from langchain_chatexports.finetuning.writers.formats import (
-    UnfitError,
-    answers_in,
-    dataset_format,
-    messages_in,
-)
+from langchain_chatexports.finetuning.writers.formats import dataset_format
+from langchain_chatexports.finetuning.writers.rows import AnyRecord, RowWriter
 from langchain_chatexports.finetuning.writers.staging import (
     place_file,
     place_folder,
@@ -35,33 +24,26 @@ from langchain_chatexports.finetuning.writers.staging import (
 )
 from langchain_chatexports.finetuning.writers.trace_file import (
     TraceHeader,
-    TraceRow,
     card_path,
     read_header,
-    trace_line,
     trace_path,
     write_trace,
 )
 from langchain_chatexports.writing import explained_writing
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from typing_extensions import Self
-
+    from langchain_chatexports.finetuning.stages import Stage
     from langchain_chatexports.finetuning.writers.formats import (
         DatasetFormat,
-        EncodedRow,
         FormatName,
     )
 
-__all__ = ["AnyRecord", "WrittenSet", "write_dataset"]
+__all__ = ["AnyRecord", "Watch", "WrittenSet", "write_dataset", "write_set"]
 
-AnyRecord: TypeAlias = Mapping[str, Any] | tuple[Mapping[str, Any], ExampleOrigin]
-"""An example, a pair or a label, plain or with its origin."""
-
-_MOST_PROBLEMS = 1_000
-_NO_PROMPT = "no_prompt"
+Watch: TypeAlias = "Callable[[Iterable[Any]], Iterator[Any]]"
+"""Passes records through, and tells errors of reading from those of writing."""
 
 
 @dataclass(frozen=True)
@@ -167,17 +149,47 @@ def write_dataset(
         msg = f"The format {format!r} wants a validation part: use split_examples."
         raise TrainingDataError(msg)
     is_folder = kind.is_folder or isinstance(examples, ExampleSplits)
-    names = {p: kind.file_of(p) if is_folder else path.name for p in parts}
+
+    def fill(rows: RowWriter, names: Mapping[str, str], watched: Watch) -> None:
+        for part, records in parts.items():
+            rows.write(names[part], watched(records))
+
+    return write_set(path, kind, list(parts), fill, is_folder=is_folder, notes=notes)
+
+
+def write_set(
+    path: Path,
+    kind: DatasetFormat,
+    parts: Sequence[str],
+    fill: Callable[[RowWriter, Mapping[str, str], Watch], None],
+    *,
+    is_folder: bool,
+    notes: CardNotes,
+) -> WrittenSet:
+    """Write a set whole or not at all.
+
+    Args:
+        path: The file or folder to write.
+        kind: The trainer's format.
+        parts: The names of the set's parts.
+        fill: Writes the rows: given the writer, the file of each part, and what tells
+            the errors of reading records from those of writing.
+        is_folder: Whether the set is a folder.
+        notes: What the card says; read when the rows are written.
+
+    Returns:
+        What was written.
+    """
+    names = {part: kind.file_of(part) if is_folder else path.name for part in parts}
     header = TraceHeader(kind.name, is_folder, list(names.values()))
     index = kind.index(names) if kind.index else None
     header.others = [index[0]] if index else []
     with explained_writing(path) as watched:
         refuse_other_files(path, is_folder=is_folder, known=_replaceable(path, header))
         with staging_folder(path) as staging:
-            with _Rows(kind, staging) as rows:
-                for part, records in parts.items():
-                    rows.write(names[part], watched(records))
-                rows.check()
+            with RowWriter(kind, staging) as rows:
+                fill(rows, names, watched)
+            rows.counts.check(kind.name)
             if index:
                 with new_private_file(rows.folder / index[0]) as file:
                     file.write(json_line(index[1]))
@@ -186,92 +198,15 @@ def write_dataset(
             return _publish(path, staging, rows, header, notes)
 
 
-class _Rows:
-    """The rows on their way into the files, and their counts."""
-
-    def __init__(self, kind: DatasetFormat, staging: Path) -> None:
-        self.folder = staging / "set"
-        self.folder.mkdir(mode=0o700)
-        self.trace = staging / "trace"
-        self.files: dict[str, int] = {}
-        self.examples = self.written = self.answers = self.taught = 0
-        self.messages = self.kept = 0
-        self.left_out: Counter[str] = Counter()
-        self._kind = kind
-        self._trace: BinaryIO = new_private_file(self.trace)
-        self._problems: list[TrainingProblem] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._trace.close()
-
-    def write(self, name: str, records: Iterable[AnyRecord]) -> None:
-        with RowFile(self.folder / name, self._kind.suffix) as file:
-            for record, origin in map(_with_origin, records):
-                self.examples += 1
-                self.answers += answers_in(record)
-                last: EncodedRow | None = None
-                for last in self._encoded(record):
-                    line = json_line(last.row)
-                    file.write_line(line)
-                    trace = TraceRow(name, row_digest(line), origin)
-                    self._trace.write(trace_line(trace))
-                    self.taught += last.answers
-                self.written += last is not None
-                self._count_messages(messages_in(record), last)
-        self.files[name] = file.rows
-
-    def _count_messages(self, messages: int, row: EncodedRow | None) -> None:
-        kept, before = (row.messages, row.before) if row else (0, messages)
-        self.messages += messages
-        self.kept += kept
-        for reason, count in (
-            (_NO_PROMPT, before),
-            ("trailing", messages - kept - before),
-        ):
-            if count:
-                self.left_out[reason] += count
-
-    def _encoded(self, record: Mapping[str, Any]) -> Iterator[EncodedRow]:
-        try:
-            yield from self._kind.encode(record)
-        except UnfitError as error:
-            if len(self._problems) < _MOST_PROBLEMS:
-                problem = TrainingProblem(str(error), line=self.examples)
-                self._problems.append(problem)
-
-    def check(self) -> None:
-        if self._problems:
-            msg = f"The format {self._kind.name!r} cannot hold all of the examples:"
-            raise TrainingDataError(msg, self._problems)
-        if not self.written:
-            msg = (
-                f"There is nothing to write: {self.examples} examples were given, and "
-                f"none gives a row in the format {self._kind.name!r}."
-            )
-            raise TrainingDataError(msg)
-
-    def stages(self) -> list[Stage]:
-        name = f"Written ({self._kind.name})"
-        examples_left = _no_prompt(self.examples - self.written)
-        answers_left = _no_prompt(self.answers - self.taught)
-        return [
-            Stage(name, "examples", self.examples, self.written, examples_left),
-            Stage(name, "answers", self.answers, self.taught, answers_left),
-            Stage(name, "messages", self.messages, self.kept, dict(self.left_out)),
-        ]
-
-
 def _publish(
-    path: Path, staging: Path, rows: _Rows, header: TraceHeader, notes: CardNotes
+    path: Path, staging: Path, rows: RowWriter, header: TraceHeader, notes: CardNotes
 ) -> WrittenSet:
     facts = notes.to_dict()
-    stages = rows.stages()
+    counts = rows.counts
+    stages = counts.stages(header.format)
     facts["stages"] += [stage.to_dict() for stage in stages]
     facts["format"] = header.format
-    facts["files"] = describe_files(rows.folder, rows.files)
+    facts["files"] = describe_files(rows.folder, counts.files)
     header.facts = facts
     header.hashes = [file["sha256"] for file in facts["files"].values()]
     with rows.trace.open("rb") as lines:
@@ -288,13 +223,13 @@ def _publish(
     return WrittenSet(
         path=path,
         format=header.format,
-        files=rows.files,
+        files=counts.files,
         card=card_path(path),
         trace=trace_path(path),
-        examples=rows.examples,
-        examples_written=rows.written,
-        answers=rows.answers,
-        answers_written=rows.taught,
+        examples=counts.examples,
+        examples_written=counts.written,
+        answers=counts.answers,
+        answers_written=counts.taught,
         examples_left_out=stages[0].left_out,
         answers_left_out=stages[1].left_out,
         stages=(*notes.example_stages(), *stages),
@@ -316,14 +251,6 @@ def describe_files(folder: Path, rows: Mapping[str, int]) -> dict[str, dict[str,
         }
         for name, count in rows.items()
     }
-
-
-def _with_origin(record: AnyRecord) -> tuple[Mapping[str, Any], ExampleOrigin]:
-    return record if isinstance(record, tuple) else (record, UNKNOWN_ORIGIN)
-
-
-def _no_prompt(count: int) -> dict[str, int]:
-    return {_NO_PROMPT: count} if count else {}
 
 
 def _replaceable(path: Path, header: TraceHeader) -> set[str]:

@@ -1,0 +1,202 @@
+"""The rows of a set on their way into its files, counted."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from langchain_chatexports.exceptions import TrainingDataError
+from langchain_chatexports.finetuning.jsonl import json_line
+from langchain_chatexports.finetuning.provenance import UNKNOWN_ORIGIN, ExampleOrigin
+from langchain_chatexports.finetuning.stages import Stage
+from langchain_chatexports.finetuning.validation import TrainingProblem
+from langchain_chatexports.finetuning.writers.containers import (
+    RowFile,
+    new_private_file,
+    read_lines,
+    row_digest,
+)
+from langchain_chatexports.finetuning.writers.formats import (
+    UnfitError,
+    answers_in,
+    messages_in,
+)
+from langchain_chatexports.finetuning.writers.trace_file import TraceRow, trace_line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from typing_extensions import Self
+
+    from langchain_chatexports.finetuning.writers.formats import (
+        DatasetFormat,
+        EncodedRow,
+    )
+
+__all__ = ["AnyRecord", "RowCounts", "RowWriter"]
+
+AnyRecord: TypeAlias = Mapping[str, Any] | tuple[Mapping[str, Any], ExampleOrigin]
+"""An example, a pair or a label, plain or with its origin."""
+
+_MOST_PROBLEMS = 1_000
+_NO_PROMPT = "no_prompt"
+
+
+@dataclass
+class RowCounts:
+    """What went into a set's files, and what did not."""
+
+    files: dict[str, int] = field(default_factory=dict)
+    """Rows by file."""
+
+    examples: int = 0
+    written: int = 0
+    """Examples of which there is a row."""
+
+    answers: int = 0
+    taught: int = 0
+    """Answers that a row teaches."""
+
+    messages: int = 0
+    kept: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Messages that are in no row, by reason."""
+
+    problems: list[TrainingProblem] = field(default_factory=list)
+    """What the format has no place for; its lines are those of the examples."""
+
+    def add(self, other: RowCounts) -> None:
+        """Add the counts of the rows that come next."""
+        room = _MOST_PROBLEMS - len(self.problems)
+        self.problems += [
+            TrainingProblem(p.rule, line=self.examples + (p.line or 0), where=p.where)
+            for p in other.problems[:room]
+        ]
+        for name, count in other.files.items():
+            self.files[name] = self.files.get(name, 0) + count
+        self.examples += other.examples
+        self.written += other.written
+        self.answers += other.answers
+        self.taught += other.taught
+        self.messages += other.messages
+        self.kept += other.kept
+        self.left_out.update(other.left_out)
+
+    def check(self, format_name: str) -> None:
+        """Make sure that there is something to publish.
+
+        Raises:
+            TrainingDataError: If the format could not hold it all, or there is nothing.
+        """
+        if self.problems:
+            msg = f"The format {format_name!r} cannot hold all of the examples:"
+            raise TrainingDataError(msg, self.problems)
+        if not self.written:
+            msg = (
+                f"There is nothing to write: {self.examples} examples were given, and "
+                f"none gives a row in the format {format_name!r}."
+            )
+            raise TrainingDataError(msg)
+
+    def stages(self, format_name: str) -> list[Stage]:
+        """Give what became of the examples in the files."""
+        name = f"Written ({format_name})"
+        examples_left = _no_prompt(self.examples - self.written)
+        answers_left = _no_prompt(self.answers - self.taught)
+        return [
+            Stage(name, "examples", self.examples, self.written, examples_left),
+            Stage(name, "answers", self.answers, self.taught, answers_left),
+            Stage(name, "messages", self.messages, self.kept, dict(self.left_out)),
+        ]
+
+
+class RowWriter:
+    """Writes rows into the files of a staging folder, with a trace beside them."""
+
+    def __init__(self, kind: DatasetFormat, staging: Path) -> None:
+        """Make the folder of the files, and the trace."""
+        self.folder = staging / "set"
+        self.folder.mkdir(mode=0o700)
+        self.trace = staging / "trace"
+        self.counts = RowCounts()
+        self._kind = kind
+        self._trace: BinaryIO = new_private_file(self.trace)
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close the trace."""
+        self._trace.close()
+
+    def write(self, name: str, records: Iterable[AnyRecord]) -> None:
+        """Write a file.
+
+        Args:
+            name: The file's name.
+            records: Examples, pairs or labels, plain or with their origins.
+        """
+        counts = self.counts
+        with RowFile(self.folder / name, self._kind.suffix) as file:
+            for record, origin in map(_with_origin, records):
+                counts.examples += 1
+                counts.answers += answers_in(record)
+                last: EncodedRow | None = None
+                for last in self._encoded(record):
+                    line = json_line(last.row)
+                    file.write_line(line)
+                    trace = TraceRow(name, row_digest(line), origin)
+                    self._trace.write(trace_line(trace))
+                    counts.taught += last.answers
+                counts.written += last is not None
+                self._count_messages(messages_in(record), last)
+        counts.files[name] = file.rows
+
+    def join(self, name: str, shards: Iterable[tuple[Path, RowCounts]]) -> None:
+        """Write a file from shards of it, in their order.
+
+        Args:
+            name: The file's name.
+            shards: The staging folders of other writers that wrote a file of this name,
+                each with its counts.
+        """
+        with RowFile(self.folder / name, self._kind.suffix) as file:
+            for staging, counts in shards:
+                for line in read_lines(staging / "set" / name, self._kind.suffix):
+                    file.write_line(line)
+                with (staging / "trace").open("rb") as trace:
+                    shutil.copyfileobj(trace, self._trace)
+                self.counts.add(counts)
+
+    def _count_messages(self, messages: int, row: EncodedRow | None) -> None:
+        kept, before = (row.messages, row.before) if row else (0, messages)
+        self.counts.messages += messages
+        self.counts.kept += kept
+        for reason, count in (
+            (_NO_PROMPT, before),
+            ("trailing", messages - kept - before),
+        ):
+            if count:
+                self.counts.left_out[reason] += count
+
+    def _encoded(self, record: Mapping[str, Any]) -> Iterator[EncodedRow]:
+        try:
+            yield from self._kind.encode(record)
+        except UnfitError as error:
+            counts = self.counts
+            if len(counts.problems) < _MOST_PROBLEMS:
+                problem = TrainingProblem(str(error), line=counts.examples)
+                counts.problems.append(problem)
+
+
+def _with_origin(record: AnyRecord) -> tuple[Mapping[str, Any], ExampleOrigin]:
+    return record if isinstance(record, tuple) else (record, UNKNOWN_ORIGIN)
+
+
+def _no_prompt(count: int) -> dict[str, int]:
+    return {_NO_PROMPT: count} if count else {}

@@ -1,0 +1,181 @@
+"""Several processes write what one writes, or nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports import (
+    ChunkSessions,
+    FolderFacebookMessengerChatLoader,
+    IMessageChatLoader,
+    MapAIMessages,
+    MergeChatRuns,
+)
+from langchain_chatexports.exceptions import (
+    ChatExportError,
+    ExportFormatError,
+    SenderNotFoundError,
+)
+from langchain_chatexports.finetuning.card import CardNotes
+from langchain_chatexports.finetuning.examples import ExampleCounts
+from langchain_chatexports.finetuning.provenance import trace_examples
+from langchain_chatexports.finetuning.writers import processes, write_dataset
+from langchain_chatexports.finetuning.writers.processes import write_in_processes
+from langchain_chatexports.samples import write_imessage, write_messenger
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from langchain_chatexports.chat_loaders.accounting import ExportSummary, Tally
+    from langchain_chatexports.chat_loaders.base import ExportSession
+    from langchain_chatexports.steps import SessionTransform
+
+WINDOWS = ChunkSessions(size=8, overlap=2)
+
+
+class KilledLoader(FolderFacebookMessengerChatLoader):
+    """Its process is killed in the second part, after some rows."""
+
+    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
+        for number, session in enumerate(super().read_sessions(tally)):
+            if number and not self._share.is_first:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield session
+
+
+class InterruptedLoader(FolderFacebookMessengerChatLoader):
+    """A part that never ends; its process leaves its number in a file."""
+
+    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
+        import time
+
+        (self.path.parent / f"pid-{os.getpid()}").touch()
+        time.sleep(600)
+        yield from super().read_sessions(tally)
+
+
+@pytest.fixture
+def sources(
+    tmp_path: Path,
+) -> list[tuple[Any, tuple[SessionTransform, ...]]]:
+    hare = MapAIMessages(sender="Hare")
+    return [
+        (
+            IMessageChatLoader(write_imessage(tmp_path / "chat.db")),
+            (MergeChatRuns(), hare, ChunkSessions(size=4, overlap=1)),
+        ),
+        (
+            FolderFacebookMessengerChatLoader(write_messenger(tmp_path / "export")),
+            (MergeChatRuns(), MapAIMessages(), WINDOWS),
+        ),
+    ]
+
+
+def written_by_one(
+    sources: list[tuple[Any, tuple[SessionTransform, ...]]], path: Path
+) -> tuple[Path, list[ExportSummary], ExampleCounts]:
+    from langchain_chatexports.chat_loaders.base import counted_pass
+
+    passes = [counted_pass(loader, steps) for loader, steps in sources]
+    counts = ExampleCounts()
+
+    def sessions() -> Generator[Any, None, None]:
+        for counted in passes:
+            yield from counted
+
+    notes = CardNotes(passes=passes, counts=counts)
+    write_dataset(trace_examples(sessions(), counts=counts), path, notes=notes)
+    return path, [counted.summary() for counted in passes], counts
+
+
+def test_files_card_and_trace_are_those_of_one_process(
+    sources: list[tuple[Any, tuple[SessionTransform, ...]]], tmp_path: Path
+) -> None:
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+    _, summaries, _ = written_by_one(sources, folders[0] / "set.jsonl")
+    seen: list[ExportSummary] = []
+    written = write_in_processes(
+        sources, folders[1] / "set.jsonl", workers=2, check=seen.extend
+    )
+
+    one, two = (
+        {file.name: file.read_bytes() for file in folder.iterdir()}
+        for folder in folders
+    )
+    assert one == two
+    assert seen == summaries
+    assert written.examples == one["set.jsonl"].count(b"\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows kills in another way")
+def test_a_killed_process_is_an_error_that_leaves_nothing(tmp_path: Path) -> None:
+    folder = write_messenger(tmp_path / "export")
+    (tmp_path / "out").mkdir()
+    source = KilledLoader(folder), (MergeChatRuns(), MapAIMessages(), WINDOWS)
+
+    with pytest.raises(ChatExportError, match=r"exit code -9.*fewer workers"):
+        write_in_processes([source], tmp_path / "out" / "set.jsonl", workers=2)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_an_interrupt_ends_the_processes_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_messenger(tmp_path / "export")
+    (tmp_path / "out").mkdir()
+    started: list[Any] = []
+
+    def interrupted(sentinels: list[int]) -> None:
+        started.extend(sentinels)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(processes, "wait", interrupted)
+    source = InterruptedLoader(folder), (MapAIMessages(),)
+    with pytest.raises(KeyboardInterrupt):
+        write_in_processes([source], tmp_path / "out" / "set.jsonl", workers=2)
+
+    import multiprocessing
+
+    assert len(started) == 2
+    assert multiprocessing.active_children() == []
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_an_error_of_a_part_is_the_error_of_the_whole(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    source = FolderFacebookMessengerChatLoader(tmp_path / "empty"), (MapAIMessages(),)
+
+    with pytest.raises(ExportFormatError, match="holds no Messenger thread"):
+        write_in_processes([source], tmp_path / "set.jsonl", workers=2)
+
+
+def test_a_part_without_the_ai_is_no_error_but_a_whole_is(tmp_path: Path) -> None:
+    database = write_imessage(tmp_path / "chat.db")
+    nobody = IMessageChatLoader(database), (MapAIMessages(sender="Nobody"),)
+
+    with pytest.raises(SenderNotFoundError, match="nothing to learn"):
+        write_in_processes([nobody], tmp_path / "set.jsonl", workers=2)
+
+
+def test_a_database_that_grows_meanwhile_is_an_error(tmp_path: Path) -> None:
+    database = write_imessage(tmp_path / "chat.db")
+    source = IMessageChatLoader(database), (MapAIMessages(sender="Hare"),)
+
+    def touch(_summaries: object) -> None:
+        os.utime(database, ns=(1, 1))
+
+    with pytest.raises(ExportFormatError, match="changed while it was read"):
+        write_in_processes([source], tmp_path / "s.jsonl", workers=2, check=touch)
+    assert not (tmp_path / "s.jsonl").exists()
+
+
+def test_no_worker_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least one worker"):
+        write_in_processes([], tmp_path / "set.jsonl", workers=0)
