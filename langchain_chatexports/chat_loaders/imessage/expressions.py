@@ -103,16 +103,17 @@ def _is_draft(schema: Schema) -> str:
 
 
 def has_more(schema: Schema) -> str:
-    """Give the expression for whether the columns of `Details` hold something."""
+    """Give the expression for whether `Details` have more to say than the text.
+
+    A message without a text is looked at closely anyway.
+    """
     tests = (
         ("subject", "m.subject <> ''"),
         ("cache_has_attachments", "m.cache_has_attachments = 1"),
-        ("is_audio_message", "m.is_audio_message = 1"),
         ("balloon_bundle_id", "m.balloon_bundle_id <> ''"),
         ("payload_data", "m.payload_data IS NOT NULL"),
         ("thread_originator_guid", "m.thread_originator_guid <> ''"),
         ("date_edited", "m.date_edited <> 0"),
-        ("date_retracted", "m.date_retracted <> 0"),
     )
     present = [test for column, test in tests if schema.has("message", column)]
     return f"coalesce({' OR '.join(present)}, 0)" if present else "0"

@@ -416,6 +416,11 @@ def test_attachment_without_a_text_is_a_placeholder_when_asked_for(path: Path) -
     assert len(message.additional_kwargs["attachments"]) == 2
 
 
+def test_attachment_without_a_mark_in_the_text_is_described(path: Path) -> None:
+    write(path, text="Look", cache_has_attachments=1, attachments=[PHOTO])
+    assert len(only(path).additional_kwargs["attachments"]) == 1
+
+
 def test_attachments_are_in_the_order_of_the_text(path: Path) -> None:
     """The order of rows says nothing, and a file can be in none of the runs."""
     runs = [(1, {FILE: "at_1"}), (2, {PART: 1}), (1, {FILE: "at_0"})]
