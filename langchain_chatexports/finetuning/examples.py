@@ -44,7 +44,9 @@ __all__ = [
     "training_message",
 ]
 
+_ROLE_OF_TYPE: dict[type, str] = {HumanMessage: "user", AIMessage: "assistant"}
 _ROLE_OF_CHAT_MESSAGE = {"human": "user", "ai": "assistant"}
+_ASSISTANT_KEYS = frozenset({"weight", "tool_calls", "function_call", "refusal"})
 _FIELD = re.compile(r"\{(others|owner|participants|platform|title)\}")
 
 
@@ -273,15 +275,16 @@ def training_message(message: BaseMessage) -> TrainingMessage | None:
     Raises:
         TypeError: If messages of its kind have no role.
     """
-    content = message.content
+    content, extra = message.content, message.additional_kwargs
     # The common case first: a text and nothing else.
-    item: dict[str, Any] = {"role": _role(message), "content": content}
-    extra = message.additional_kwargs
+    role = _ROLE_OF_TYPE.get(type(message)) or _role(message)
+    item: dict[str, Any] = {"role": role, "content": content}
     name = message.name or extra.get("name")
     if name:
         item["name"] = safe_name(str(name))
     if isinstance(message, AIMessage):
-        _add_assistant_keys(item, message)
+        if message.tool_calls or not _ASSISTANT_KEYS.isdisjoint(extra):
+            _add_assistant_keys(item, message)
     elif isinstance(message, ToolMessage):
         item["tool_call_id"] = message.tool_call_id
     if isinstance(content, list):

@@ -190,27 +190,27 @@ def origin_of_session(
     metadata: Mapping[str, Any] = cast("Mapping[str, Any]", session).get("metadata", {})
     if messages is None:
         messages = session.get("messages", ())
-    times = [
-        moment
-        for message in messages
-        if isinstance(moment := message.additional_kwargs.get("message_time"), int)
-    ]
+    ids: list[str] = []
+    senders: dict[str, None] = {}
+    times: list[int] = []
+    for message in messages:
+        extra = message.additional_kwargs
+        if merged := extra.get("message_ids"):
+            ids += merged
+        elif message.id:
+            ids.append(message.id)
+        if sender := extra.get("sender"):
+            senders[str(sender)] = None
+        moment = extra.get("message_time")
+        if isinstance(moment, int):
+            times.append(moment)
     return ExampleOrigin(
         session_id=metadata.get("id"),
         thread_id=metadata.get("thread_id"),
-        message_ids=tuple(mid for message in messages for mid in _ids(message)),
-        senders=tuple(dict.fromkeys(filter(None, map(_sender, messages)))),
+        message_ids=tuple(ids),
+        senders=tuple(senders),
         participants=tuple(metadata.get("participants") or ()),
         is_group=bool(metadata.get("is_group")),
         first=min(times, default=None),
         last=max(times, default=None),
     )
-
-
-def _ids(message: BaseMessage) -> Sequence[str]:
-    own = [message.id] if message.id else []
-    return message.additional_kwargs.get("message_ids") or own
-
-
-def _sender(message: BaseMessage) -> str:
-    return str(message.additional_kwargs.get("sender") or "")
