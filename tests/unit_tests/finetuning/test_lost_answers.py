@@ -49,14 +49,16 @@ def client(server: OpenAIServer) -> Iterator[OpenAI]:
 
 
 def counts_of_order(
-    server: OpenAIServer, client: OpenAI, fault: Fault, name: str
+    server: OpenAIServer, client: OpenAI, fault: Fault
 ) -> tuple[int, int]:
-    """Place an order like no other, and count its jobs and uploads."""
-    before = len(server.jobs), server.uploads
+    """Place an order on an empty server, and count its jobs and uploads."""
+    server.jobs.clear()
+    server.files.clear()
+    uploads = server.uploads
     server.faults[:] = [fault]
-    run = make_tuner(server, client=client).submit(make_examples(marker=name))
-    assert run.id == f"ftjob-{len(server.jobs)}"
-    return len(server.jobs) - before[0], server.uploads - before[1]
+    run = make_tuner(server, client=client).submit(make_examples())
+    assert run.id == f"ftjob-{server.created}"
+    return len(server.jobs), server.uploads - uploads
 
 
 @pytest.mark.parametrize("closing", [False, True], ids=["length", "closing"])
@@ -67,7 +69,7 @@ def test_an_answer_cut_at_any_byte_gives_one_job_and_one_upload(
     """Of a body that ends by closing, any part looks whole."""
     first = 88 if closing else 0  # The head is cut at each byte once.
     for length in range(first, 150 if closing else 140):
-        number = len(server.jobs) + 1
+        number = server.created + 1
         body = {k: v.format(number) for k, v in SHORT[request_of].items()}
         fault = Fault(
             request_of,
@@ -78,7 +80,7 @@ def test_an_answer_cut_at_any_byte_gives_one_job_and_one_upload(
             cut_after=length,
             ends_by_closing=closing,
         )
-        counts = counts_of_order(server, client, fault, str(length))
+        counts = counts_of_order(server, client, fault)
         assert counts == (1, 1), length
 
 
@@ -88,7 +90,7 @@ def test_a_full_answer_cut_anywhere_gives_one_job_and_one_upload(
 ) -> None:
     for length in [*range(0, 800, 40), 1500, -1, -2]:
         fault = Fault(request_of, cut_after=length)
-        counts = counts_of_order(server, client, fault, str(length))
+        counts = counts_of_order(server, client, fault)
         assert counts == (1, 1), length
 
 
