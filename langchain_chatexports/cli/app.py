@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from langchain_chatexports._version import __version__
-from langchain_chatexports.cli import looking
+from langchain_chatexports.cli import evaluation, looking
 from langchain_chatexports.cli.console import print_json, say, shell_words
 from langchain_chatexports.cli.exports import refuse_to_overwrite
 from langchain_chatexports.cli.manners import manners
@@ -40,6 +40,7 @@ from langchain_chatexports.cli.options import (
     SplitGap,
     SystemPrompt,
     Whole,
+    Workers,
 )
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def main(
 
 app.command()(looking.inspect)
 app.command()(looking.report)
+app.command()(evaluation.evaluate)
 
 
 @app.command()
@@ -113,6 +115,7 @@ def prepare(
     split: Split = False,
     dedup: Dedup = "none",
     consent: Consent = None,
+    workers: Workers = 1,
     as_json: AsJson = False,
 ) -> None:
     """Turn exports into training examples, as JSON lines in OpenAI's chat format.
@@ -144,7 +147,9 @@ def prepare(
     elif key or name or presidio:
         msg = "--key, --name and --presidio go with --redact."
         raise typer.BadParameter(msg)
-    wanted = datasets.set_options(format_name, split=split, dedup=dedup)
+    wanted = datasets.set_options(
+        format_name, split=split, dedup=dedup, workers=workers
+    )
     writer = datasets.SetWriter(replace(wanted, consent=consent), output)
     done = prepare_with_speaker(paths, wanted.adapted(options), writer)
     done.say_speaker()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_chatexports.cli.console import counting, say
+from langchain_chatexports.cli.preparation import FinishedPass
 from langchain_chatexports.exceptions import (
     ExportFormatError,
     SenderNotFoundError,
@@ -28,12 +29,13 @@ from langchain_chatexports.finetuning.prepared import facts_of_prepared
 from langchain_chatexports.finetuning.splits import split_examples
 from langchain_chatexports.finetuning.writers import write_dataset
 from langchain_chatexports.finetuning.writers.formats import FORMATS
+from langchain_chatexports.finetuning.writers.processes import write_in_processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
 
-    from langchain_chatexports.chat_loaders.accounting import CountedPass
+    from langchain_chatexports.chat_loaders.accounting import CountedPass, ExportSummary
     from langchain_chatexports.cli.preparation import Preparation, PrepareOptions
     from langchain_chatexports.finetuning.card import SourceFile
     from langchain_chatexports.finetuning.provenance import TracedExample
@@ -63,12 +65,14 @@ class SetOptions:
         split: Whether to split into train, validation and test.
         dedup: Which repetitions to leave out: `none`, `exact` or `near`.
         consent: Who agreed to what, for the data card.
+        workers: How many processes read the exports.
     """
 
     format: FormatName = "openai"
     split: bool = False
     dedup: str = "none"
     consent: str | None = None
+    workers: int = 1
 
     @property
     def is_preference(self) -> bool:
@@ -109,6 +113,8 @@ class SetWriter:
         """Read a preparation to its end and write the set."""
         if self._options.is_preference:
             self._write_preferences(preparation)
+        elif self._options.workers > 1 and not preparation.reads_examples():
+            self._write_in_processes(preparation)
         else:
             self._write_examples(preparation)
         if preparation.options.redaction:
@@ -133,6 +139,26 @@ class SetWriter:
                 self._write(split_examples(counted), notes)
             else:
                 self._write(counted, notes)
+
+    def _write_in_processes(self, preparation: Preparation) -> None:
+        sources = preparation.sources()
+        exports = [export for export, _ in sources]
+
+        def told(done: int, parts: int) -> None:
+            say(f"{done} of {parts} parts read")
+
+        self._written = write_in_processes(
+            [(export.loader, steps) for export, steps in sources],
+            self._output,
+            workers=self._options.workers,
+            format=self._options.format,
+            notes=self._notes(preparation),
+            system=preparation.options.system,
+            keep_trailing=preparation.options.keep_trailing,
+            check=lambda found: preparation.finish(exports, found),
+            on_part=told,
+        )
+        preparation.examples = self._written.examples
 
     def _pipe(self, examples: Iterable[TracedExample]) -> None:
         if self._options.is_split or self._options.format != _PLAIN:
@@ -191,9 +217,9 @@ def _sources(preparation: Preparation) -> Iterator[SourceFile]:
         yield hash_source(export.path, platform=export.loader.platform)
 
 
-def _passes(preparation: Preparation) -> Iterator[CountedPass]:
+def _passes(preparation: Preparation) -> Iterator[CountedPass | ExportSummary]:
     for _, counted in preparation.passes:
-        yield counted
+        yield counted.summary() if isinstance(counted, FinishedPass) else counted
 
 
 def _is_pipe(path: Path) -> bool:
@@ -201,7 +227,9 @@ def _is_pipe(path: Path) -> bool:
     return os.path.exists(path) and not path.is_file() and not path.is_dir()  # noqa: PTH110 - see above
 
 
-def set_options(format_name: str, *, split: bool, dedup: str) -> SetOptions:
+def set_options(
+    format_name: str, *, split: bool, dedup: str, workers: int = 1
+) -> SetOptions:
     """Check what was typed.
 
     Raises:
@@ -215,9 +243,18 @@ def set_options(format_name: str, *, split: bool, dedup: str) -> SetOptions:
     if dedup not in _DEDUP:
         msg = f"--dedup must be one of {', '.join(_DEDUP)}, not {dedup!r}."
         raise typer.BadParameter(msg)
-    options = SetOptions(cast("FormatName", format_name), split=split, dedup=dedup)
+    options = SetOptions(
+        cast("FormatName", format_name), split=split, dedup=dedup, workers=workers
+    )
     if options.is_preference and (split or dedup != "none"):
         msg = f"--split and --dedup are for examples, and {format_name} holds none."
+        raise typer.BadParameter(msg)
+    one_process = options.is_split or options.is_preference or dedup != "none"
+    if workers > 1 and one_process:
+        msg = (
+            "--workers is for examples that need not be compared with each other: "
+            "without --split, --dedup, or a format that splits or holds preferences."
+        )
         raise typer.BadParameter(msg)
     return options
 

@@ -31,6 +31,7 @@ __all__ = [
     "SplitGap",
     "SystemPrompt",
     "Whole",
+    "Workers",
 ]
 
 Paths = Annotated[
@@ -207,5 +208,13 @@ DataDir = Annotated[
         help="Where the local server keeps its files and models. Without it: your "
         "user data folder.",
         show_default=False,
+    ),
+]
+Workers = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="Processes that read the exports, each a part of the conversations; worth "
+        "it from some hundred thousand messages on.",
     ),
 ]

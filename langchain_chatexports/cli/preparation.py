@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from langchain_chatexports.chat_loaders.accounting import CountedPass
 from langchain_chatexports.chat_loaders.base import counted_pass
 from langchain_chatexports.cli.console import Meter, say, stdin_is_terminal
 from langchain_chatexports.cli.exports import is_examples_file, open_export
@@ -34,14 +35,20 @@ if TYPE_CHECKING:
 
     from langchain_core.chat_sessions import ChatSession
 
-    from langchain_chatexports.chat_loaders.accounting import CountedPass, ExportSummary
+    from langchain_chatexports.chat_loaders.accounting import ExportSummary
     from langchain_chatexports.cli.exports import Export
     from langchain_chatexports.cli.redacting import Redaction
     from langchain_chatexports.finetuning.examples import TrainingExample
     from langchain_chatexports.finetuning.provenance import TracedExample
     from langchain_chatexports.steps import SessionTransform
 
-__all__ = ["Gap", "Preparation", "PrepareOptions", "prepare_with_speaker"]
+__all__ = [
+    "FinishedPass",
+    "Gap",
+    "Preparation",
+    "PrepareOptions",
+    "prepare_with_speaker",
+]
 
 Gap: TypeAlias = "timedelta | Literal['auto'] | None"
 
@@ -118,6 +125,22 @@ class PrepareOptions:
         )
 
 
+@dataclass(frozen=True)
+class FinishedPass:
+    """The counts of a pass that other processes have made."""
+
+    _summary: ExportSummary
+
+    @property
+    def messages_read(self) -> int:
+        """The messages that the loader gave."""
+        return self._summary.kept
+
+    def summary(self) -> ExportSummary:
+        """Give the counts."""
+        return self._summary
+
+
 @dataclass
 class Preparation:
     """One pass from exports (or files of examples) to examples, with its counts.
@@ -132,7 +155,9 @@ class Preparation:
     paths: Sequence[Path]
     options: PrepareOptions
     examples: int = 0
-    passes: list[tuple[Export, CountedPass]] = field(default_factory=list)
+    passes: list[tuple[Export, CountedPass | FinishedPass]] = field(
+        default_factory=list
+    )
     _ai_names: list[frozenset[str]] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[TrainingExample]:
@@ -216,23 +241,57 @@ class Preparation:
             SenderNotFoundError: At the end, if the AI has no message in any export, or
                 if nobody was named and an export's owner was not found.
         """
+        self.passes = [
+            (export, counted_pass(export.loader, own_steps))
+            for export, own_steps in self.sources(steps)
+        ]
+        return self._checked()
+
+    def sources(
+        self,
+        steps: Callable[[Collection[str]], Sequence[SessionTransform]] | None = None,
+    ) -> list[tuple[Export, Sequence[SessionTransform]]]:
+        """Open the exports, and give each with the steps for its sessions.
+
+        Args:
+            steps: As for `sessions`.
+        """
         steps = self.options.steps if steps is None else steps
-        self.passes, self._ai_names = [], []
         exports = [open_export(path) for path in self.paths]
         if self.options.redaction:
             self.options.redaction.read_names([export.loader for export in exports])
-        for export in exports:
-            names = frozenset(
+        self._ai_names = [
+            frozenset(
                 name for ai in self.options.ai for name in export.loader.names_of(ai)
             )
-            counted = counted_pass(export.loader, steps(sorted(names)))
-            self.passes.append((export, counted))
-            self._ai_names.append(names)
-        return self._checked()
+            for export in exports
+        ]
+        return [
+            (export, steps(sorted(names)))
+            for export, names in zip(exports, self._ai_names, strict=True)
+        ]
+
+    def finish(self, exports: Sequence[Export], found: Sequence[ExportSummary]) -> None:
+        """Take in the counts of passes that other processes have made.
+
+        Args:
+            exports: The exports that `sources` gave.
+            found: The counts of each.
+
+        Raises:
+            SenderNotFoundError: As for `sessions`.
+        """
+        passes = map(FinishedPass, found)
+        self.passes = list(zip(exports, passes, strict=True))
+        self._check_speakers()
 
     def _checked(self) -> Iterator[ChatSession]:
         for _, counted in self.passes:
-            yield from counted
+            if isinstance(counted, CountedPass):
+                yield from counted
+        self._check_speakers()
+
+    def _check_speakers(self) -> None:
         if self.options.ai_role:
             return  # Whether anybody has the role is seen from the examples.
         silent = [path for path, count in self._answers() if not count]

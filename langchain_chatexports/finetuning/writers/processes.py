@@ -79,6 +79,7 @@ def write_in_processes(
     keep_leading: bool = True,
     keep_trailing: bool = False,
     check: Callable[[Sequence[ExportSummary]], None] | None = None,
+    on_part: Callable[[int, int], None] | None = None,
 ) -> WrittenSet:
     """Write the examples of loaders for a trainer, with several processes.
 
@@ -97,6 +98,7 @@ def write_in_processes(
         keep_trailing: As for `trace_examples`.
         check: Given the counts of each loader before anything is published, it may
             raise.
+        on_part: Told how many of how many parts are done, each time that one is.
 
     Returns:
         What was written.
@@ -133,7 +135,7 @@ def write_in_processes(
                 ]
             )
         tasks = [task for of_loader in shards for task in of_loader]
-        _run_all(tasks, workers)
+        _run_all(tasks, workers, on_part)
         done = {task.folder: _result(task) for task in tasks}
         for result in done.values():
             total.add(result.examples)
@@ -171,7 +173,9 @@ def _stamp(loader: BaseChatLoader) -> object:
     return loader.stamp() if isinstance(loader, ChatExportLoader) else None
 
 
-def _run_all(tasks: Sequence[_Task], workers: int) -> None:
+def _run_all(
+    tasks: Sequence[_Task], workers: int, on_part: Callable[[int, int], None] | None
+) -> None:
     """Run a process for each task, so many at a time; all end when one fails."""
     context = multiprocessing.get_context("spawn")
     waiting = list(reversed(tasks))
@@ -189,6 +193,8 @@ def _run_all(tasks: Sequence[_Task], workers: int) -> None:
             running = [pair for pair in running if pair not in ended]
             for process, task in ended:
                 _result(task, process.exitcode)
+            if on_part is not None and ended:
+                on_part(len(tasks) - len(waiting) - len(running), len(tasks))
     finally:
         for process, _ in running:
             process.kill()

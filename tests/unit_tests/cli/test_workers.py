@@ -1,0 +1,66 @@
+"""`prepare --workers`, as a person types it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports.samples import write_imessage, write_messenger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import Any
+
+
+@pytest.fixture
+def threads(tmp_path: Path) -> Path:
+    return write_messenger(tmp_path / "hogwarts")
+
+
+def _files(folder: Path, name: str) -> dict[str, bytes]:
+    found = folder.glob(f"{name}*")
+    return {file.name.removeprefix(name): file.read_bytes() for file in found}
+
+
+def test_two_workers_write_and_say_what_one_does(
+    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
+) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    typed = ("prepare", threads, "--redact", "--key", "names.key", "--json")
+    one = chatexports(*typed, "-o", "one/set.jsonl")
+    two = chatexports(*typed, "-o", "two/set.jsonl", "--workers", "2")
+
+    assert two.status == 0
+    assert "2 of 2 parts read" in two.err
+    assert _files(tmp_path / "one", "set") == _files(tmp_path / "two", "set")
+    told = [json.loads(done.out.replace("two/", "one/")) for done in (one, two)]
+    assert told[0] == told[1]
+
+
+def test_workers_say_when_nobody_has_the_name(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    database = write_imessage(tmp_path / "chat.db")
+    done = chatexports(
+        "prepare", database, "--ai", "Tortise", "-o", "x.jsonl", "--workers", "2"
+    )
+
+    assert done.status != 0
+    assert "Tortoise" in done.err
+    assert not (tmp_path / "x.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    "options", [["--split"], ["--dedup", "exact"], ["--format", "mlx"]]
+)
+def test_what_compares_examples_needs_one_process(
+    chatexports: Callable[..., Any], threads: Path, options: list[str]
+) -> None:
+    done = chatexports("prepare", threads, "-o", "x.jsonl", "--workers", "2", *options)
+
+    assert done.status == 2
+    assert "--workers is for examples" in done.err
