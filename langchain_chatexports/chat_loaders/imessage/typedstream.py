@@ -55,6 +55,7 @@ class TypedStream:
         self._strings: list[bytes] = []
         self._objects: list[Any] = []
         self._depth = 0
+        self._values_left = len(data)
         self.read_integer()  # The version of the system that wrote it.
 
     def read_type(self) -> bytes:
@@ -119,11 +120,19 @@ class TypedStream:
                     msg = "An array is not one of bytes."
                     raise TypedStreamError(msg)
                 values.append(self._bytes(int(size)))
+                self._count_empty(int(size))
                 at = end + 2
             else:
                 values.append(self._value(kind))
                 at += 1
         return values
+
+    def _count_empty(self, size: int) -> None:
+        """Bound the only values without a byte: hours of them fit into 30 kB."""
+        self._values_left -= size == 0
+        if self._values_left < 0:
+            msg = "There are more empty arrays than bytes."
+            raise TypedStreamError(msg)
 
     def _value(self, kind: int) -> Any:
         if kind == ord("@"):

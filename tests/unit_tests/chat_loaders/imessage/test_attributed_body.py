@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -291,6 +292,18 @@ def test_damaged_blobs_give_bytes_that_are_there_or_nothing(
     assert text is None or text.encode() in blob
     decoded = decode_attributes(bytes(blob))
     assert decoded is None or decoded.text == text or text is None
+
+
+def test_a_few_bytes_do_not_stand_for_endless_work() -> None:
+    """Each mention of a list of empty arrays takes one byte of the stream."""
+    arrays = b"[0c]" * 8000
+    begin = attributed_body("a", [])[:-1] + b"\x84\x02iI\x01\x01\x92"
+    named = b"\x84\x84\x84\x01X\x00\x94\x84\x81%s" % len(arrays).to_bytes(2, "little")
+    # The list has number 7 among the strings; each further byte refers to it.
+    blob = begin + named + arrays + b"\x99" * 20_000
+    before = time.process_time()
+    assert decode_attributes(blob) is None
+    assert time.process_time() - before < 5
 
 
 def test_objects_that_hold_themselves_end() -> None:
