@@ -141,6 +141,19 @@ def test_groups_that_the_lookup_links_are_one(path: Path) -> None:
     assert texts(path) == [["3"], ["0", "1", "2"]]
 
 
+def test_links_between_chats_of_two_do_not_merge_different_people(path: Path) -> None:
+    """These are for groups; chats of two merge by the person, and only so."""
+    with ChatDb(path) as db:
+        db.run("CREATE TABLE chat_lookup (identifier TEXT, domain TEXT, chat INTEGER)")
+        for address in (HARE, FOX):
+            chat = db.chat(address, group_id="G1", identifier=f"chat of {address}")
+            chat.message("hi")
+            # Two speakers, so nothing says who the other person is.
+            chat.message("hello", sender=HARE_MAIL)
+            db.insert("chat_lookup", identifier="a", chat=chat.chat_id)
+    assert len(texts(path)) == 2
+
+
 def test_chat_of_two_has_the_other_as_title(path: Path) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE)
