@@ -394,6 +394,14 @@ def test_note_to_oneself_comes_once_and_from_the_owner(
     assert summary.found == summary.kept + sum(summary.skipped.values())
 
 
+def test_group_with_an_own_address_is_no_note_to_oneself(path: Path) -> None:
+    with ChatDb(path) as db:
+        group = db.chat("me@fables.example", name="The race")
+        for mine in (True, False):
+            group.message("hi", mine=mine, destination_caller_id="me@fables.example")
+    assert IMessageChatLoader(path).inspect().kept == 2
+
+
 def test_equal_texts_of_two_people_are_two_messages(path: Path) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE)

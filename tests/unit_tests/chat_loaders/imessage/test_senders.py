@@ -96,6 +96,16 @@ def test_unknown_handle_is_the_sole_participant(
     assert lines(path) == [[(HARE, "hers")]]
 
 
+@pytest.mark.parametrize("style", [43, 45, None])
+def test_sole_participant_counts_before_the_chats_identifier(
+    path: Path, style: int | None
+) -> None:
+    with ChatDb(path) as db:
+        chat = db.chat(HARE, identifier="chat77", guid="x", style=style)
+        chat.message("hers", handle_id=99)
+    assert lines(path) == [[(HARE, "hers")]]
+
+
 def test_unknown_handle_without_participants_is_the_chats_identifier(
     path: Path,
 ) -> None:
