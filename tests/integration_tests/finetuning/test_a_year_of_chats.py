@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_chatexports.cli.app import run
+from langchain_chatexports.finetuning.stages import total_of
 from langchain_chatexports.finetuning.writers.trace_file import read_header, read_trace
 from tests.unit_tests.builders.chat_db import ChatDb, apple_ns
 from tests.unit_tests.builders.messenger import Export
@@ -126,6 +127,10 @@ def test_every_format_is_loaded_and_accounted_for(
     for stage in stages:
         went = stage["out"] + sum(stage["left_out"].values())
         assert stage["in"] + sum(stage["added"].values()) == went, stage
+    total = total_of(stages)
+    assert total is not None
+    assert total.found == found
+    assert total.left_out.keys() >= {"merged", "system", "media"}
     card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
     assert not any(person in card for person in [*ALPHABETS, OWNER])
 
