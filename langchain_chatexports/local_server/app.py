@@ -22,6 +22,7 @@ from langchain_chatexports.local_server.errors import (
 from langchain_chatexports.local_server.files import FILE_ID
 from langchain_chatexports.local_server.guard import Guard, defect
 from langchain_chatexports.local_server.jobs import JOB_ID
+from langchain_chatexports.local_server.openapi import describe_api
 from langchain_chatexports.local_server.paging import integer, page
 from langchain_chatexports.local_server.schemas import JobRequest, parse_body
 
@@ -70,6 +71,7 @@ def create_app(
     _add_jobs(app, service)
     _add_models(app, service)
     _add_chat(app, service)
+    _add_description(app)
     return Guard(app, api_key=api_key, host=host)
 
 
@@ -199,6 +201,12 @@ def _add_chat(app: FastAPI, service: LocalService) -> None:
     @app.post("/v1/score", response_model=None)
     async def score(request: Request) -> Response:
         return await score_chat(service, request)
+
+
+def _add_description(app: FastAPI) -> None:
+    @app.get("/v1/openapi.json", response_model=None)
+    def describe(request: Request) -> Response:
+        return JsonResponse(describe_api(f"{request.base_url}v1"))
 
 
 async def _upload(service: LocalService, request: Request) -> dict[str, Any]:

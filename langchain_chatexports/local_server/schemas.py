@@ -172,7 +172,7 @@ def parse_body(body: bytes, kind: type[Model]) -> Model:
         ApiError: With status 400, naming the first parameter that is wrong.
     """
     try:
-        value = json.loads(body)
+        value = json.loads(body, parse_float=_number)
     except (ValueError, RecursionError) as error:
         msg = "The body is not valid JSON, or nested too deeply."
         raise ApiError(msg, code="invalid_json") from error
@@ -183,6 +183,12 @@ def parse_body(body: bytes, kind: type[Model]) -> Model:
         return kind.model_validate(value)
     except ValidationError as error:
         raise _refusal(error, kind) from None
+
+
+def _number(text: str) -> float:
+    # In JSON 1.0 is an integer, and some languages write each number so.
+    value = float(text)
+    return int(value) if value.is_integer() else value
 
 
 def _refusal(error: ValidationError, kind: type[BaseModel]) -> ApiError:

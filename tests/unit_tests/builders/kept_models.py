@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import io
+from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.local_server.files import FileStore
 from langchain_chatexports.local_server.jobs import JobStore
@@ -15,30 +16,31 @@ if TYPE_CHECKING:
 
 def keep_model(root: Path, model_id: str, *, mark: str = "") -> str:
     """Write an upload, its job and its model; give the model's name."""
-    import io
-
     data = DataDirectory(root)
     data.prepare()
     upload = io.BytesIO(as_jsonl(dialogues(mark=mark)))
     file = FileStore(data).create(upload, filename="train.jsonl")
-    name = f"ft:tiny:local::{model_id}"
-    job = JobStore(data).create(
-        {"training_file": file["id"], "fine_tuned_model": name, "metadata": {}},
-        private={},
-        events=[],
-    )
+    order = {"training_file": file["id"], "metadata": {}}
+    job = JobStore(data).create(order, private={}, events=[])
+    return keep_adapter(data, model_id, mark=mark, job_id=job["id"])
+
+
+def keep_adapter(
+    data: DataDirectory, model_id: str, *, mark: str = "", **record: Any
+) -> str:
+    """Write a model that can be listed and deleted, and not asked; give its name."""
     folder = data.models / model_id
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "adapter_config.json").write_text("{}")
     (folder / "adapter_model.safetensors").write_text(f"weights of {mark}")
-    record = {
+    name = f"ft:tiny:local::{model_id}"
+    common = {
         "id": model_id,
         "name": name,
         "base": None,
         "base_model": "tiny",
         "signature": "",
-        "created_at": 1_700_000_000 + int(model_id, 16),
-        "job_id": job["id"],
+        "created_at": 1_700_000_000 + int(model_id, 16) % 1000,
     }
-    write_json(folder / "model.json", record)
+    write_json(folder / "model.json", {**common, **record})
     return name

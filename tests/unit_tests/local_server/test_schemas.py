@@ -122,3 +122,10 @@ def test_a_refusal_says_what_is_wrong_and_where(
     changes: dict[str, Any], message: str
 ) -> None:
     assert refusal(ChatRequest, **changes).message == message
+
+
+def test_a_whole_number_may_be_written_with_a_point() -> None:
+    body = b'{"model": "m", "training_file": "f", "seed": 2.0}'
+    assert parse_body(body, JobRequest).seed == 2
+    with pytest.raises(ApiError, match="seed"):
+        parse_body(body.replace(b"2.0", b"2.5"), JobRequest)
