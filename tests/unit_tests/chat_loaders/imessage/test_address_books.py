@@ -126,6 +126,7 @@ def test_vcards_are_read_in_all_versions() -> None:
         "Library/Application Support/AddressBook/AddressBook-v22.abcddb",
         "Library/Application Support/AddressBook/Sources/A1/AddressBook-v22.abcddb",
         "Library/Messages/AddressBook-v22.abcddb",
+        "Library/Messages/AddressBook/AddressBook-v22.abcddb",
     ],
 )
 def test_address_book_beside_the_database_names_senders(
@@ -134,6 +135,49 @@ def test_address_book_beside_the_database_names_senders(
     path = write_chats(tmp_path / "Library" / "Messages" / "chat.db")
     write_mac_book(tmp_path / place)
     assert senders(path) == {"Harriet Hare", "Toni"}
+
+
+def test_address_book_of_a_phones_file_system_names_senders(tmp_path: Path) -> None:
+    path = write_chats(tmp_path / "Library" / "SMS" / "sms.db")
+    write_phone_book(tmp_path / "Library" / "AddressBook" / "AddressBook.sqlitedb")
+    assert senders(path) == {"Harriet Hare", "Toni"}
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (("Harriet", "Hare", "Harry", "Meadow Ltd"), "Harriet Hare"),
+        ((None, "Hare", "Harry", None), "Hare"),
+        (("", "", "Harry", "Meadow Ltd"), "Harry"),
+        ((None, None, None, "Meadow Ltd"), "Meadow Ltd"),
+        ((None, None, None, None), TORTOISE),
+    ],
+)
+@pytest.mark.parametrize("column", ["ZADDRESS", "ZADDRESSNORMALIZED"])
+def test_card_of_a_mac_is_called_by_what_it_has(
+    tmp_path: Path, names: tuple[str | None, ...], shown: str, column: str
+) -> None:
+    path = write_chats(tmp_path / "chat.db")
+    book = tmp_path / "AddressBook-v22.abcddb"
+    write_mac_book(book)
+    with closing(sqlite3.connect(book, isolation_level=None)) as connection:
+        connection.execute("DELETE FROM ZABCDRECORD")
+        connection.execute("INSERT INTO ZABCDRECORD VALUES (2, ?, ?, ?, ?)", names)
+        connection.execute("DELETE FROM ZABCDEMAILADDRESS")
+        connection.execute(
+            f"INSERT INTO ZABCDEMAILADDRESS (ZOWNER, {column}) VALUES (2, ?)",
+            (TORTOISE,),
+        )
+    assert senders(path) == {HARE, shown}
+
+
+def test_vcard_of_version_2_names_its_encoding() -> None:
+    card = (
+        "BEGIN:VCARD\nVERSION:2.1\n"
+        "N;ENCODING=QUOTED-PRINTABLE;CHARSET=ISO-8859-1:M=FCller\n"
+        "TEL;CELL:+15550001111\nEND:VCARD\n"
+    )
+    assert [card.name for card in read_vcards(card)] == ["Müller"]
 
 
 @pytest.mark.parametrize("place", [f"31/{BOOK}", BOOK])

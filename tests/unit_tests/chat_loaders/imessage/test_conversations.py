@@ -76,6 +76,14 @@ def test_merged_session_has_one_sender(path: Path) -> None:
     assert {m.additional_kwargs["sender"] for m in session["messages"]} == {HARE}
 
 
+def test_address_is_one_in_any_case(path: Path) -> None:
+    with ChatDb(path) as db:
+        db.chat(HARE_MAIL).message("blue")
+        db.chat(HARE_MAIL.title(), service="SMS").message("green")
+    (session,) = IMessageChatLoader(path)
+    assert {m.additional_kwargs["sender"] for m in session["messages"]} == {HARE_MAIL}
+
+
 @pytest.mark.parametrize("person", [None, ""])
 def test_missing_person_id_joins_nobody(path: Path, person: str | None) -> None:
     with ChatDb(path) as db:

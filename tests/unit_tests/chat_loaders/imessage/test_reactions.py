@@ -121,14 +121,42 @@ def test_reaction_in_words_is_one_if_it_quotes_an_earlier_message(
     assert reactions_of(path) == [{"reaction": WORDS[text], "sender": HARE}]
 
 
-def test_removal_in_words_takes_the_reaction_away(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("added", "removed"),
+    [
+        ("Loved", "a heart"),
+        ("Liked", "a like"),
+        ("Disliked", "a dislike"),
+        ("Laughed at", "a laugh"),
+        ("Emphasized", "an exclamation"),
+        ("Emphasised", "an exclamation"),
+        ("Questioned", "a question mark"),
+        ("Reacted 🐢 to", "a 🐢 reaction"),
+    ],
+)
+def test_removal_in_words_takes_the_reaction_away(
+    path: Path, added: str, removed: str
+) -> None:
     write(
         path,
-        {"text": "Loved “Slow and steady.”"},
-        {"text": "Removed a heart from “Slow and steady.”"},
+        {"text": f"{added} “Slow and steady.”"},
+        {"text": f"Removed {removed} from “Slow and steady.”"},
     )
     assert IMessageChatLoader(path).inspect().skipped == {"reaction": 2}
     assert reactions_of(path) is None
+
+
+def test_quoted_message_is_the_latest_of_that_text(path: Path) -> None:
+    write(path, {"text": "Slow and steady."}, {"text": "Loved “Slow and steady.”"})
+    (session,) = IMessageChatLoader(path)
+    first, second = (m.additional_kwargs.get("reactions") for m in session["messages"])
+    assert first is None
+    assert second == [{"reaction": "❤️", "sender": HARE}]
+
+
+def test_words_are_not_attached_where_reactions_are_not(path: Path) -> None:
+    write(path, {"text": "Loved “Slow and steady.”"})
+    assert reactions_of(path, attach_reactions=False) is None
 
 
 @pytest.mark.parametrize(
