@@ -113,7 +113,7 @@ def answers_in(record: Mapping[str, Any]) -> int:
     """Count the answers that an example, a pair or a label is there to teach."""
     if "messages" not in record:
         return 1
-    return sum(map(_is_learned, record["messages"]))
+    return len(list(filter(_is_learned, record["messages"])))
 
 
 def messages_in(record: Mapping[str, Any]) -> int:

@@ -145,7 +145,6 @@ class RowWriter:
         with RowFile(self.folder / name, self._kind.suffix) as file:
             for record, origin in map(_with_origin, records):
                 counts.examples += 1
-                counts.answers += answers_in(record)
                 last: EncodedRow | None = None
                 for last in self._encoded(record):
                     line = json_line(last.row)
@@ -153,8 +152,7 @@ class RowWriter:
                     trace = TraceRow(name, row_digest(line), origin)
                     self._trace.write(trace_line(trace))
                     counts.taught += last.answers
-                counts.written += last is not None
-                self._count_messages(messages_in(record), last)
+                self._count(record, last)
         counts.files[name] = file.rows
 
     def join(self, name: str, shards: Iterable[tuple[Path, RowCounts]]) -> None:
@@ -173,16 +171,28 @@ class RowWriter:
                     shutil.copyfileobj(trace, self._trace)
                 self.counts.add(counts)
 
-    def _count_messages(self, messages: int, row: EncodedRow | None) -> None:
+    def _count(self, record: Mapping[str, Any], row: EncodedRow | None) -> None:
+        """Count what an example brought, and what of it its last row holds."""
+        counts = self.counts
+        if row is not None and self._kind.row_is_example:
+            # The most frequent case, which leaves nothing out.
+            counts.written += 1
+            counts.answers += row.answers
+            counts.messages += row.messages
+            counts.kept += row.messages
+            return
+        messages = messages_in(record)
         kept, before = (row.messages, row.before) if row else (0, messages)
-        self.counts.messages += messages
-        self.counts.kept += kept
+        counts.written += row is not None
+        counts.answers += answers_in(record)
+        counts.messages += messages
+        counts.kept += kept
         for reason, count in (
             (_NO_PROMPT, before),
             ("trailing", messages - kept - before),
         ):
             if count:
-                self.counts.left_out[reason] += count
+                counts.left_out[reason] += count
 
     def _encoded(self, record: Mapping[str, Any]) -> Iterator[EncodedRow]:
         try:
