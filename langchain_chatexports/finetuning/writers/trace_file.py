@@ -12,6 +12,8 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+import orjson
+
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 from langchain_chatexports.finetuning.provenance import ExampleOrigin
 from langchain_chatexports.finetuning.writers.containers import new_private_file
@@ -75,7 +77,10 @@ def card_path(path: Path) -> Path:
 def trace_line(row: TraceRow) -> bytes:
     """Give a row's line."""
     values = {"file": row.file, "digest": row.digest, **row.origin.to_dict()}
-    return json.dumps(values).encode("ascii") + b"\n"
+    try:
+        return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # A name with half of a surrogate pair, for example.
+        return json.dumps(values).encode("ascii") + b"\n"
 
 
 def write_trace(path: Path, header: TraceHeader, rows: BinaryIO) -> None:

@@ -57,6 +57,46 @@ def test_no_reader_sees_other_line_ends_than_ours() -> None:
     assert json.loads(data) == {"a": text}
 
 
+any_text = st.text(st.characters(exclude_categories=[]))  # Halves of pairs, too.
+any_message = st.fixed_dictionaries(
+    {"role": st.sampled_from(["system", "user", "assistant", "tool"])}
+    | {"content": any_text | st.none() | st.lists(any_text, max_size=1)},
+    optional={"name": any_text, "weight": st.just(0)},
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {"messages": st.lists(any_message, max_size=3)},
+        optional={"tools": st.just([])},
+    )
+)
+def test_line_is_what_the_standard_library_writes(example: Any) -> None:
+    text = json.dumps(example, ensure_ascii=False)
+    clean = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    for end in "\x85\u2028\u2029":
+        clean = clean.replace(end, f"\\u{ord(end):04x}")
+    assert written(example) == f"{clean}\n".encode()
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"content": "a", "role": "user"}],
+        [{"role": "user", "text": "a"}],
+        [{"role": "user", "content": "\x85 \u2028 \u2029"}],
+        [{"role": "user", "content": 2**70}],
+        [("role", "content")],
+        "messages",
+        {},
+    ],
+)
+def test_odd_messages_are_written_as_the_standard_library_does(messages: Any) -> None:
+    line = written({"messages": messages})
+    assert json.loads(line) == json.loads(json.dumps({"messages": messages}))
+    assert len(line.decode().splitlines()) == 1
+
+
 def test_nan_is_refused() -> None:
     with pytest.raises(ValueError, match="JSON"):
         written({"a": float("nan")})

@@ -17,7 +17,11 @@ from langchain_chatexports.exceptions import (
     TrainingDataError,
 )
 from langchain_chatexports.finetuning.jsonl import read_jsonl, write_jsonl
-from langchain_chatexports.finetuning.provenance import trace_examples
+from langchain_chatexports.finetuning.provenance import (
+    ExampleOrigin,
+    TracedExample,
+    trace_examples,
+)
 from langchain_chatexports.finetuning.splits import ExampleSplits, split_examples
 from langchain_chatexports.finetuning.writers import write_dataset
 from langchain_chatexports.finetuning.writers.trace_file import (
@@ -32,8 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from typing import Any
-
-    from langchain_chatexports.finetuning.provenance import TracedExample
 
 
 EXAMPLE_FORMATS = [
@@ -174,6 +176,14 @@ def test_a_row_is_known_by_its_digest_in_every_format(
         for line in read_lines(tmp_path / "set" / file, FORMATS[name].suffix)
     ]
     assert found == [row[:2] for row in read_trace(tmp_path / "set")]
+
+
+@pytest.mark.parametrize("name", ["Zoë 李雷", "half \ud83d"])
+def test_trace_holds_any_name(tmp_path: Path, name: str) -> None:
+    origin = ExampleOrigin(senders=(name,), participants=(name, "Hare"), last=2**70)
+    example: Any = {"messages": [{"role": "assistant", "content": "a"}]}
+    write_dataset([TracedExample(example, origin)], tmp_path / "set.jsonl")
+    assert [row.origin for row in read_trace(tmp_path / "set.jsonl")] == [origin]
 
 
 @given(st.lists(st.text(alphabet="uac", min_size=1, max_size=6), min_size=1))
