@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from langchain_core.messages import HumanMessage
 from langchain_openai import AzureChatOpenAI, ChatOpenAI
 from openai import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
 
@@ -81,6 +82,31 @@ async def test_the_model_streams_asynchronously(server: OpenAIServer) -> None:
 def test_tokens_are_counted_by_the_base_model(server: OpenAIServer) -> None:
     model = make_tuner(server).invoke(make_examples())
     assert model.tiktoken_model_name == BASE_MODEL
+
+
+def test_messages_are_counted_though_the_counter_knows_no_tuned_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The encoding is fetched over the network; here it is a small one."""
+    import tiktoken
+
+    asked: list[str] = []
+
+    def encoding_for_model(name: str) -> tiktoken.Encoding:
+        asked.append(name)
+        ranks = {bytes([byte]): byte for byte in range(256)}
+        return tiktoken.Encoding(
+            "bytes", pat_str=r".", mergeable_ranks=ranks, special_tokens={}
+        )
+
+    monkeypatch.setattr(tiktoken, "encoding_for_model", encoding_for_model)
+    base = "gpt-4.1-mini-2025-04-14"
+    with OpenAIServer(models={base: None}).running() as openai_like:
+        model = make_tuner(openai_like, model=base).invoke(make_examples())
+    assert model.model_name.startswith("ft:")
+    assert model.get_num_tokens("Ready?") == 6
+    assert model.get_num_tokens_from_messages([HumanMessage("Ready?")]) > 6
+    assert set(asked) == {base}
 
 
 def test_traces_know_job_base_model_and_data(server: OpenAIServer) -> None:

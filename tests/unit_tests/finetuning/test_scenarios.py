@@ -159,6 +159,15 @@ SCENARIOS = [
         runs=2,
     ),
     Scenario(
+        "the order of a failed job is placed again, and fails at first",
+        "FineTuningFailedError",
+        2,
+        1,
+        lambda: [Fault(CREATE, status=500, after=1)],
+        settings={"statuses": ("failed",)},
+        runs=2,
+    ),
+    Scenario(
         "the answer to the order is lost, and the list of jobs lags behind",
         "model",
         1,

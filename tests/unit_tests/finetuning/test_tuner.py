@@ -14,7 +14,7 @@ import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.load import dumps, loads
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda
@@ -29,7 +29,11 @@ from langchain_chatexports.exceptions import (
     TrainingBudgetError,
     TrainingDataError,
 )
-from langchain_chatexports.finetuning import ordering
+from langchain_chatexports.finetuning import (
+    edit_preferences,
+    ordering,
+    write_dataset,
+)
 from langchain_chatexports.finetuning.jsonl import write_jsonl
 from langchain_chatexports.steps import MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.openai_server import (
@@ -120,6 +124,26 @@ def test_a_function_around_invoke_asks_the_model_and_so_is_not_the_way(
 def test_a_path_is_an_input(server: OpenAIServer, tmp_path: Path) -> None:
     write_jsonl(make_examples(), tmp_path / "a.jsonl")
     assert make_tuner(server).invoke(tmp_path / "a.jsonl").model_name == MODEL
+
+
+def test_pairs_of_edited_messages_are_an_input_as_a_file(
+    server: OpenAIServer, tmp_path: Path
+) -> None:
+    edited = {"sender": "Tortoise", "edits": [{"text": "Never!"}]}
+    sessions: Any = [
+        {
+            "messages": [
+                HumanMessage(f"Race {number}?", additional_kwargs={"sender": "Hare"}),
+                AIMessage("Always.", additional_kwargs=edited),
+            ]
+        }
+        for number in range(10)
+    ]
+    path = tmp_path / "pairs.jsonl"
+    write_dataset(edit_preferences(sessions), path, format="openai-dpo")
+    make_tuner(server, method="dpo", beta=0.2).submit(path)
+    assert server.bodies[-1]["method"]["dpo"] == {"hyperparameters": {"beta": 0.2}}
+    assert server.contents["file-1"].count(b'"non_preferred_output"') == 10
 
 
 def test_the_same_data_in_another_form_is_the_same_order(
