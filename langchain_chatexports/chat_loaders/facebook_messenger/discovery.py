@@ -177,7 +177,7 @@ def discover(
 def thread_of_file(file: ExportFile) -> Thread:
     """Give the thread of one file alone."""
     number = _NUMBERED.fullmatch(file.name)
-    folder = _thread_folder(file) if number else f"{_folder(file)}/{file.name}"
+    folder = _thread_folder(file) if number else _folder_and_name(file)
     return Thread(_key(folder), (folder,), [_thread_file(file, SECTIONS, 1)])
 
 
@@ -208,6 +208,10 @@ def _thread(threads: dict[str, Thread], folder: str) -> Thread:
 
 def _folder(file: ExportFile) -> str:
     return file.folders[-1] if file.folders else ""
+
+
+def _folder_and_name(file: ExportFile) -> str:
+    return "/".join(filter(None, (_folder(file), file.name)))
 
 
 def _thread_folder(file: ExportFile) -> str:
@@ -243,8 +247,9 @@ def _place_loose(
     groups = [item for item in others if item.file.section == GROUP_SECTION]
     for item in others:
         if item.file.section != GROUP_SECTION:
-            folder, name = _folder(item.file.file), item.file.file.name
-            _thread(threads, f"{folder}/{name}").add(item.file, (folder, name))
+            file = item.file.file
+            thread = _thread(threads, _folder_and_name(file))
+            thread.add(item.file, (_folder(file), file.name))
     if groups:
         _place_groups(threads, groups)
     if encrypted:
@@ -272,7 +277,7 @@ def _place_encrypted(
         sign = people, "" if is_clear else _key(file.name)
         thread = pairs.get(people) or known.get(sign)
         if thread is None:
-            thread = _thread(threads, f"{_folder(file)}/{file.name}")
+            thread = _thread(threads, _folder_and_name(file))
             thread.order = (file.name.rpartition(".")[0],)
             known[sign] = thread
         thread.files.append(item.file)
@@ -319,7 +324,7 @@ def _place_groups(threads: dict[str, Thread], groups: list[_Loose]) -> None:
         if original:
             original.files.append(item.file)
         else:
-            thread = _thread(threads, f"{_folder(file)}/{file.name}")
+            thread = _thread(threads, _folder_and_name(file))
             thread.add(item.file, (group_id,))
 
 

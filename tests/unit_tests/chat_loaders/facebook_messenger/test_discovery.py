@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import unicodedata
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,7 +27,6 @@ from tests.unit_tests.builders.messenger import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from typing import Any
 
     from langchain_chatexports.chat_loaders.accounting import ExportSummary
@@ -159,6 +159,7 @@ class TestLayouts:
         ):
             summary = inspect(path)
             assert summary.found == summary.kept == 1
+            assert summary.details["other_files"] == 0
 
     def test_letter_case_of_folders_and_suffixes_does_not_matter(
         self, tmp_path: Path
@@ -227,6 +228,25 @@ class TestOrder:
         monkeypatch.setattr(os, "walk", reversed_walk)
         assert load(folder) == expected
 
+    @pytest.mark.parametrize("is_reversed", [True, False])
+    def test_the_order_of_the_zips_in_a_folder_does_not_matter(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_reversed: bool
+    ) -> None:
+        for number in range(3):
+            export = Export()
+            chat = export.thread("ada_1", title=f"Title {number}")
+            chat.says("Ada Byron", str(number), NOON)
+            export.to_zip(tmp_path / "x" / f"facebook-{number}.zip")
+        listed = Path.iterdir
+
+        def sorted_or_not(path: Path) -> Iterator[Path]:
+            return iter(sorted(listed(path), reverse=is_reversed))
+
+        monkeypatch.setattr(Path, "iterdir", sorted_or_not)
+        (session,) = load(tmp_path / "x")
+        assert texts(session) == ["0", "1", "2"]
+        assert session["metadata"]["title"] == "Title 0"
+
     @pytest.mark.skipif(os.name == "nt", reason="Windows has no C locale")
     def test_the_locale_does_not_matter(self, export: Export, tmp_path: Path) -> None:
         chat = export.thread("émile_1", ["Émile", "Grace Hopper"])
@@ -281,6 +301,12 @@ class TestSections:
         self, folder: Path, section: str
     ) -> None:
         assert ids(load(folder / FACEBOOK / section)) == [f"{section}_1"]
+
+    def test_a_section_is_right_around_its_threads(self, tmp_path: Path) -> None:
+        """And no folder of that name further out, as somebody may have made."""
+        export = Export("filtered_threads/old/messages")
+        export.thread("ada_1", section=None).says("Ada Byron", "hi", NOON)
+        assert ids(load(export.to_zip(tmp_path / "x.zip"))) == ["ada_1"]
 
     def test_an_unknown_section_is_an_error(self, folder: Path) -> None:
         with pytest.raises(ValueError, match="filtered_threads"):
@@ -414,8 +440,11 @@ class TestGroupMessages:
     ) -> None:
         group = Export().thread("club_1", ["Ada", "Bob", "Grace"], title="Club")
         self.copy(export, group.says("Ada", "hello", NOON), "7001", thread_path=None)
-        (session,) = load(export.to_folder(tmp_path / "x"))
-        assert texts(session) == ["hello"]
+        export.thread("ada_1", ["Ada", "Bob", "Grace"], title="Ada, Bob").says(
+            "Ada", "hi", NOON
+        )
+        sessions = load(export.to_folder(tmp_path / "x"))
+        assert [texts(session) for session in sessions] == [["hi"], ["hello"]]
 
 
 class TestEncryptedChats:
@@ -439,6 +468,13 @@ class TestEncryptedChats:
             assert session["metadata"]["id"] == "messages/ada byron_12.json"
             assert session["metadata"]["title"] == "Ada Byron"
             assert texts(session) == ["after"]
+
+    def test_its_file_may_lie_at_the_root_of_a_zip(
+        self, export: Export, tmp_path: Path
+    ) -> None:
+        self.new_half(export).path = "Ada Byron_12.json"
+        (session,) = load(export.to_zip(tmp_path / "messages.zip"))
+        assert session["metadata"]["id"] == "ada byron_12.json"
 
     @pytest.mark.parametrize("section", ["inbox", "e2ee_cutover"])
     def test_it_joins_the_older_half_of_the_same_two_people(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from langchain_chatexports import (
 from tests.unit_tests.builders.messenger import FACEBOOK, INSTAGRAM, Export
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import Any
 
@@ -222,6 +224,32 @@ def test_of_several_profiles_the_one_of_a_participant_counts(
         content = {"profile_v2": {"name": {"full_name": name}}}
         unclear.file(f"{year}/{PROFILE}", content)
     assert owner_of(unclear, tmp_path) == (EVE, "profile")
+
+
+@pytest.mark.parametrize("is_reversed", [True, False])
+def test_which_of_several_profiles_counts_depends_on_no_order(
+    unclear: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_reversed: bool
+) -> None:
+    for path, name in (
+        ("a/personal_information.json", ADA),
+        ("a/profile_information.json", BOB),
+        ("b/profile_information.json", EVE),
+    ):
+        unclear.file(path, {"profile_v2": {"name": {"full_name": name}}})
+    walk = os.walk
+
+    def sorted_or_not(
+        top: Path, **options: Any
+    ) -> Iterator[tuple[str, list[str], list[str]]]:
+        for place, folders, names in walk(top, **options):
+            folders.sort(reverse=is_reversed)
+            yield place, folders, sorted(names, reverse=is_reversed)
+
+    monkeypatch.setattr(os, "walk", sorted_or_not)
+    assert owner_of(unclear, tmp_path) == (ADA, "profile")
+    unclear.other = dict(sorted(unclear.other.items(), reverse=is_reversed))
+    path = unclear.to_zip(tmp_path / "x.zip")
+    assert FolderFacebookMessengerChatLoader(path).inspect().owner == ADA
 
 
 def test_a_profile_counts_also_where_nobody_is_listed(
