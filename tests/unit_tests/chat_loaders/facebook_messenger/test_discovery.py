@@ -444,7 +444,7 @@ class TestGroupMessages:
             "Ada", "hi", NOON
         )
         sessions = load(export.to_folder(tmp_path / "x"))
-        assert [texts(session) for session in sessions] == [["hi"], ["hello"]]
+        assert [texts(session) for session in sessions] == [["hello"], ["hi"]]
 
 
 class TestEncryptedChats:
