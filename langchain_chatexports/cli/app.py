@@ -332,13 +332,36 @@ def chat(
     max_tokens: Annotated[
         int, typer.Option(min=1, help="Longest answer, in tokens.")
     ] = 200,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Another model that answers beside it. Without it: the base model, on "
+            "this machine and at a terminal.",
+            show_default=False,
+        ),
+    ] = None,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="No other model's answers beside it.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object an answer, on stdout.")
+    ] = False,
 ) -> None:
-    """Talk to a tuned model; without a terminal, answer stdin line by line."""
+    """Talk to a tuned model, its base beside it; or answer stdin line by line."""
     from langchain_chatexports.cli import chatting
 
     settings = chatting.ChatSettings(
-        system=system, temperature=temperature, max_tokens=max_tokens
+        system=system,
+        temperature=temperature,
+        max_tokens=max_tokens,
+        compare=compare,
+        alone=alone,
+        as_json=as_json,
     )
+    if compare and alone:
+        msg = "--compare and --alone say the opposite of each other: leave one out."
+        raise typer.BadParameter(msg)
     if base_url:
         if model is None:
             msg = "With --base-url the model must be named."

@@ -1,26 +1,34 @@
-"""`chatexports chat`: talk to a tuned model."""
+"""`chatexports chat`: talk to a tuned model, with its base beside it."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from rich.console import Console
 
 from langchain_chatexports.cli.console import say, stdin_is_terminal
+from langchain_chatexports.cli.side_by_side import (
+    Answer,
+    bubbles_of,
+    show_side_by_side,
+)
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from langchain_core.language_models import BaseChatModel
+    from langchain_openai import ChatOpenAI
 
     from langchain_chatexports.local_server import TunedModel
 
-__all__ = ["ChatSettings", "chat_elsewhere", "chat_here"]
+__all__ = ["ChatSettings", "Voice", "chat_elsewhere", "chat_here", "kept_model", "talk"]
 
 # What the model sees of the chat so far: it learned from windows of this order of size.
 _REMEMBERED_MESSAGES = 15
@@ -35,11 +43,61 @@ class ChatSettings:
         system: A system message, if any.
         temperature: Sampling temperature.
         max_tokens: Longest answer, in tokens.
+        compare: Another model to answer beside; `None` for the base model on this
+            machine, and for none elsewhere.
+        alone: Let nobody answer beside the tuned model.
+        as_json: Write one JSON object an answer.
     """
 
     system: str | None
     temperature: float
     max_tokens: int
+    compare: str | None = None
+    alone: bool = False
+    as_json: bool = False
+
+
+@dataclass
+class Voice:
+    """A model in a chat, with what it remembers: its own answers, not the others'.
+
+    Attributes:
+        title: What to call it.
+        model: Whom to ask.
+        has_bubbles: Whether each line of its answers is a message.
+        system: A system message, if any.
+    """
+
+    title: str
+    model: BaseChatModel
+    has_bubbles: bool = False
+    system: str | None = None
+    _remembered: list[BaseMessage] = field(default_factory=list, repr=False)
+
+    def hear(self, line: str) -> None:
+        """Take in what the person says."""
+        self._remembered.append(HumanMessage(line))
+        # An odd number, so that what the model sees begins with the person.
+        del self._remembered[:-_REMEMBERED_MESSAGES]
+
+    def answer(self) -> Iterator[str]:
+        """Answer, piece by piece, and remember that.
+
+        Raises:
+            ChatExportError: If the server cannot answer.
+        """
+        from openai import OpenAIError
+
+        begin: list[BaseMessage] = [SystemMessage(self.system)] if self.system else []
+        text = ""
+        try:
+            for chunk in self.model.stream([*begin, *self._remembered]):
+                piece = str(chunk.text)
+                text += piece
+                yield piece
+        except OpenAIError as error:
+            raise ChatExportError(_explained(self.model, error)) from error
+        self._remembered.append(AIMessage(text))
 
 
 def chat_here(name: str | None, data_dir: Path | None, settings: ChatSettings) -> None:
@@ -53,23 +111,18 @@ def chat_here(name: str | None, data_dir: Path | None, settings: ChatSettings) -
     Raises:
         LocalServerError: If there is no such model.
     """
-    from langchain_openai import ChatOpenAI
-    from pydantic import SecretStr
-
     from langchain_chatexports.local_server import LocalServer
 
-    tuned = _kept_model(name, data_dir)
+    tuned = kept_model(name, data_dir)
     say(f"Starting {tuned.name} …")
     with LocalServer(tuned.base, data_dir=data_dir) as server:
-        model = ChatOpenAI(
-            model=tuned.name,
-            base_url=server.base_url,
-            api_key=SecretStr(server.api_key),
-            temperature=settings.temperature,
-            max_completion_tokens=settings.max_tokens,
-            use_responses_api=False,
-        )
-        _talk(model, settings.system)
+        where = (server.base_url, server.api_key)
+        other = settings.compare or server.base_model
+        title = "base model" if settings.compare is None else other
+        voices = [_voice(tuned.name, settings, *where, is_tuned=True)]
+        if not settings.alone and (settings.compare or _is_seen(settings)):
+            voices.insert(0, _voice(other, settings, *where, title=title))
+        talk(voices, as_json=settings.as_json)
 
 
 def chat_elsewhere(name: str, base_url: str, settings: ChatSettings) -> None:
@@ -80,22 +133,27 @@ def chat_elsewhere(name: str, base_url: str, settings: ChatSettings) -> None:
         base_url: The server.
         settings: How to talk.
     """
-    from langchain_openai import ChatOpenAI
-
-    if not os.environ.get("OPENAI_API_KEY"):
+    key = os.environ.get("OPENAI_API_KEY")
+    if not key:
         msg = f"There is no key for {base_url}. Put it into OPENAI_API_KEY."
         raise ChatExportError(msg)
-    model = ChatOpenAI(
-        model=name,
-        base_url=base_url,
-        temperature=settings.temperature,
-        max_completion_tokens=settings.max_tokens,
-        use_responses_api=False,
-    )
-    _talk(model, settings.system)
+    voices = [_voice(name, settings, base_url, key, is_tuned=True)]
+    if settings.compare and not settings.alone:
+        voices.insert(0, _voice(settings.compare, settings, base_url, key))
+    talk(voices, as_json=settings.as_json)
 
 
-def _kept_model(name: str | None, data_dir: Path | None) -> TunedModel:
+def kept_model(name: str | None, data_dir: Path | None) -> TunedModel:
+    """Find a model that was tuned on this machine.
+
+    Args:
+        name: The model; `None` for the newest.
+        data_dir: Where it is kept; `None` for the default.
+
+    Raises:
+        LocalServerError: If there is no such model.
+    """
+    from langchain_chatexports.cli.people import did_you_mean
     from langchain_chatexports.local_server import list_models
 
     kept = sorted(list_models(data_dir), key=lambda model: model.created_at)
@@ -110,38 +168,86 @@ def _kept_model(name: str | None, data_dir: Path | None) -> TunedModel:
     for model in kept:
         if model.name == name:
             return model
+    nearest = did_you_mean([name], [model.name for model in kept])
     listed = ", ".join(model.name for model in kept)
-    msg = f"There is no model {name!r} on this machine. Kept here: {listed}."
+    msg = f"There is no model {name!r} on this machine.{nearest} Kept here: {listed}."
     raise LocalServerError(msg)
 
 
-def _talk(model: BaseChatModel, system: str | None) -> None:
-    begin: list[BaseMessage] = [SystemMessage(system)] if system else []
-    remembered: list[BaseMessage] = []
+def talk(voices: Sequence[Voice], *, as_json: bool = False) -> None:
+    """Answer what the person types, line by line, until there is no more.
+
+    Args:
+        voices: Who answers, from left to right; the last one is the tuned model.
+        as_json: Whether to write one JSON object a line.
+    """
+    console = Console()
     for line in _lines():
-        remembered.append(HumanMessage(line))
-        # An odd number, so that what the model sees begins with the person.
-        del remembered[:-_REMEMBERED_MESSAGES]
-        answer = _streamed(model, [*begin, *remembered])
-        remembered.append(AIMessage(answer))
+        for voice in voices:
+            voice.hear(line)
+        if as_json:
+            _write_json(voices)
+        elif console.is_terminal:
+            answers = [Answer(v.title, v.answer(), v.has_bubbles) for v in voices]
+            show_side_by_side(console, answers)
+        else:
+            _write_plainly(voices)
 
 
-def _streamed(model: BaseChatModel, messages: list[BaseMessage]) -> str:
-    from openai import OpenAIError
+def _voice(
+    name: str,
+    settings: ChatSettings,
+    base_url: str,
+    key: str,
+    *,
+    title: str | None = None,
+    is_tuned: bool = False,
+) -> Voice:
+    model = _chat_model(name, settings, base_url, key)
+    return Voice(title or name, model, has_bubbles=is_tuned, system=settings.system)
 
-    answer = ""
-    try:
-        for chunk in model.stream(messages):
-            text = str(chunk.text)
-            answer += text
-            sys.stdout.write(text)
-            sys.stdout.flush()
-    except OpenAIError as error:
-        raise ChatExportError(_explained(model, error)) from error
-    finally:
-        sys.stdout.write("\n")
+
+def _chat_model(
+    name: str, settings: ChatSettings, base_url: str, key: str
+) -> ChatOpenAI:
+    from langchain_openai import ChatOpenAI
+    from pydantic import SecretStr
+
+    return ChatOpenAI(
+        model=name,
+        base_url=base_url,
+        api_key=SecretStr(key),
+        temperature=settings.temperature,
+        max_completion_tokens=settings.max_tokens,
+        use_responses_api=False,
+    )
+
+
+def _is_seen(settings: ChatSettings) -> bool:
+    # A program that reads the answers asked for one model's.
+    return not settings.as_json and Console().is_terminal and stdin_is_terminal()
+
+
+def _write_json(voices: Sequence[Voice]) -> None:
+    for voice in voices:
+        text = "".join(voice.answer())
+        bubbles = bubbles_of(text) if voice.has_bubbles else [text]
+        told = {"model": voice.title, "text": text, "bubbles": bubbles}
+        sys.stdout.write(json.dumps(told) + "\n")
         sys.stdout.flush()
-    return answer
+
+
+def _write_plainly(voices: Sequence[Voice]) -> None:
+    for voice in voices:
+        if len(voices) > 1:
+            sys.stdout.write(f"{voice.title}: ")
+        try:
+            for piece in voice.answer():
+                sys.stdout.write(piece)
+                sys.stdout.flush()
+        finally:
+            sys.stdout.write("\n")
+            sys.stdout.flush()
 
 
 def _explained(model: BaseChatModel, error: Exception) -> str:

@@ -10,16 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.live import Live
-from rich.panel import Panel
-from rich.table import Table
-from rich.text import Text
 
 from langchain_chatexports.chat_loaders.facebook_messenger import (
     FolderFacebookMessengerChatLoader,
 )
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
 from langchain_chatexports.cli.console import say
+from langchain_chatexports.cli.side_by_side import Answer, show_side_by_side
 from langchain_chatexports.cli.tuning import Order, chat_command, say_base, train
 from langchain_chatexports.finetuning.examples import to_training_examples
 from langchain_chatexports.samples import write_imessage, write_messenger
@@ -118,20 +115,12 @@ def _answer(server: LocalServer, name: str) -> None:
                 sys.stdout.flush()
             sys.stdout.write("\n")
         return
-    with Live(console=console, refresh_per_second=12) as live:
-        shown = {"base model": "", f"in {_AI}'s voice": ""}
-        for label, chain in zip(shown, (base, tuned), strict=True):
-            for text in chain.stream({"input": _QUESTION}):
-                shown[label] += text
-                live.update(_side_by_side(shown))
-
-
-def _side_by_side(shown: dict[str, str]) -> Table:
-    table = Table.grid(expand=True)
-    for _ in shown:
-        table.add_column(ratio=1)
-    table.add_row(*(Panel(Text(text), title=label) for label, text in shown.items()))
-    return table
+    question = {"input": _QUESTION}
+    answers = (
+        Answer("base model", base.stream(question)),
+        Answer(f"in {_AI}'s voice", tuned.stream(question), has_bubbles=True),
+    )
+    show_side_by_side(console, answers)
 
 
 def _chain(server: LocalServer, name: str) -> Runnable[dict[str, str], str]:
