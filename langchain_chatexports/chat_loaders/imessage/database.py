@@ -111,6 +111,9 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
             yield _connect(real, resources)
         except sqlite3.Error as error:
             raise _explained(path, error) from error
+        except UnicodeDecodeError:
+            # SQLite's words quote a damaged schema, which Python then cannot decode.
+            raise _damaged(path, "its schema is unreadable") from None
         except PermissionError as error:
             if isinstance(error, ChatExportError):
                 raise
@@ -125,7 +128,8 @@ def _explained(path: Path, error: sqlite3.Error) -> ChatExportError:
     if "not a database" in text:
         return _not_a_database(path)
     if "malformed" in text:
-        return _damaged(path, text)
+        # In brackets stands what was found in place of a schema.
+        return _damaged(path, text.partition(" (")[0])
     msg = (
         f"{path} cannot be read as a Messages database ({text}). "
         "Check that it is chat.db or sms.db, and copy it again."

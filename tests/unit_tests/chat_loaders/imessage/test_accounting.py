@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_chatexports import IMessageChatLoader
+from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.chat_db import ChatDb, apple_ns
 from tests.unit_tests.builders.typedstream import attributed_body
 
@@ -161,3 +162,25 @@ def test_messages_are_in_order_and_have_json_types_only(
                 json.dumps(message.additional_kwargs)
                 seconds.append(message.additional_kwargs.get("message_time", -1))
             assert seconds == sorted(seconds)
+
+
+@given(
+    bytes_at=st.dictionaries(st.floats(0, 1), st.integers(0, 255), min_size=1),
+    mixture=st.lists(st.tuples(rows, places), min_size=5, max_size=8),
+)
+@settings(max_examples=25, deadline=None)
+def test_damaged_database_is_read_or_refused(
+    bytes_at: dict[float, int], mixture: list[Any]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "chat.db"
+        write(path, mixture)
+        damaged = bytearray(path.read_bytes())
+        for place, value in bytes_at.items():
+            damaged[int(place * (len(damaged) - 1))] = value
+        path.write_bytes(damaged)
+        try:
+            summary = IMessageChatLoader(path, include_media=True).inspect()
+        except ExportFormatError:
+            return
+    assert summary.found == summary.kept + sum(summary.skipped.values())
