@@ -126,9 +126,11 @@ def test_chat_without_listed_participants_keeps_its_messages(path: Path) -> None
     assert lines(path) == [[(TORTOISE, "hi")]]
 
 
-def test_owner_is_unknown_where_nothing_is_from_him(path: Path) -> None:
+# A text that is taken as it stands, and one that is looked at closely.
+@pytest.mark.parametrize("text", ["words", "two\rlines"])
+def test_owner_is_unknown_where_nothing_is_from_him(path: Path, text: str) -> None:
     with ChatDb(path) as db:
-        db.chat(HARE).message("hers")
+        db.chat(HARE).message(text)
     loader = IMessageChatLoader(path)
     (session,) = loader
     assert "is_from_me" not in session["messages"][0].additional_kwargs
@@ -136,11 +138,14 @@ def test_owner_is_unknown_where_nothing_is_from_him(path: Path) -> None:
     assert loader.inspect().owner is None
 
 
-def test_owner_can_be_named_where_both_speakers_are_handles(path: Path) -> None:
+@pytest.mark.parametrize("text", ["words", "two\rlines"])
+def test_owner_can_be_named_where_both_speakers_are_handles(
+    path: Path, text: str
+) -> None:
     with ChatDb(path, MINIMAL) as db:
         chat = db.chat("Hare", "Tortoise")
-        chat.message("Speed is key!", sender="Hare")
-        chat.message("Slow and steady.", sender="Tortoise")
+        chat.message(text, sender="Hare")
+        chat.message(text, sender="Tortoise")
     loader = IMessageChatLoader(path, owner="Tortoise")
     (session,) = loader
     said = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
