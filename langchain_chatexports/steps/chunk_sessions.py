@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from langchain_core.messages import AIMessage
 from pydantic import Field, field_validator, model_validator
@@ -110,7 +110,9 @@ class ChunkSessions(SessionTransform):
             # A later window may hold as overlap what an earlier one was left out for.
             first = window.start if window.left_out is None else window.new
             reasons[first : window.end] = [window.left_out] * (window.end - first)
-        return Counter(reason for reason in reasons if reason)
+        counts = Counter(reasons)
+        del counts[None]  # In a window.
+        return cast("Counter[str]", counts)
 
     def _windows(self, messages: Sequence[BaseMessage]) -> Iterator[_Window]:
         for window in self._spans(messages):
