@@ -66,6 +66,7 @@ SMOKE = {
     "from langchain_chatexports.local_server import app, training",
     "parquet": "import pyarrow.parquet",
     "pii": "import presidio_analyzer",
+    "qlora": "import bitsandbytes",
     "tests": "from langchain_chatexports.standard_tests import ChatLoaderUnitTests",
 }
 

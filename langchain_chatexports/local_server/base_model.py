@@ -10,7 +10,8 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.local_server.adapters import is_adapter
-from langchain_chatexports.local_server.devices import choose_device, choose_dtype
+from langchain_chatexports.local_server.devices import choose_device
+from langchain_chatexports.local_server.weights import load_base
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,19 +38,12 @@ class BaseModel:
             threads: How many threads its mathematics may use.
         """
         import torch
-        from transformers import AutoModelForCausalLM
         from transformers.utils.logging import disable_progress_bar
 
         disable_progress_bar()
         torch.set_num_threads(threads)
         self.device = choose_device()
-        self._model = AutoModelForCausalLM.from_pretrained(
-            directory,
-            dtype=choose_dtype(self.device),
-            use_safetensors=True,
-            local_files_only=True,
-        )
-        self._model.to(self.device).eval()
+        self._model = load_base(directory, self.device).eval()
         self._peft: Any = None
         self._loaded: OrderedDict[Path, str] = OrderedDict()
         self._active: Path | None = None

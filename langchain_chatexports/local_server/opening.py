@@ -19,6 +19,7 @@ from langchain_chatexports.local_server.storage import (
     DataDirectory,
     default_data_dir,
 )
+from langchain_chatexports.local_server.weights import check_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +71,7 @@ def open_service(settings: ServerSettings) -> Iterator[LocalService]:
     Raises:
         LocalServerError: If another server uses the data directory, or the base cannot
             be read.
+        MissingExtraError: If the base needs the extra `qlora`.
     """
     description = describe_base(settings.base)
     data = DataDirectory(settings.data_dir or default_data_dir())
@@ -77,6 +79,7 @@ def open_service(settings: ServerSettings) -> Iterator[LocalService]:
     with only_server(data):
         directory = prepare_base(description)
         _check_chat_template(directory)
+        check_weights(directory)
         for name in settings.aliases:
             logger.warning("%s is an alias: it means %s here", name, description.name)
         from langchain_chatexports.local_server.service import LocalService

@@ -178,16 +178,15 @@ def _build_trainer(
 ) -> Any:
     import torch
     from peft import LoraConfig
-    from transformers import AutoModelForCausalLM
     from trl import SFTConfig, SFTTrainer
 
-    from langchain_chatexports.local_server.devices import choose_device, choose_dtype
+    from langchain_chatexports.local_server.devices import choose_device
+    from langchain_chatexports.local_server.weights import load_base, uses_4_bits
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     device = choose_device()
-    model = AutoModelForCausalLM.from_pretrained(
-        order.base_directory, dtype=choose_dtype(device), use_safetensors=True
-    )
+    base = Path(order.base_directory)
+    model = load_base(base, device)
     numbers = Hyperparameters(**order.hyperparameters)
     steps = numbers.steps(len(data.examples))
     arguments = SFTConfig(
@@ -203,7 +202,8 @@ def _build_trainer(
         # NumPy takes 32 bits.
         seed=order.seed % 2**32,
         bf16=False,
-        **{_checkpointing_field(SFTConfig): False},
+        # Memory is short where the weights have 4 bits.
+        **{_checkpointing_field(SFTConfig): uses_4_bits(base, device)},
         use_cpu=device == "cpu",
         dataloader_pin_memory=device == "cuda",
         eval_strategy="no" if held_out is None else "epoch",
