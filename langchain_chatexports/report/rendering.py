@@ -65,11 +65,12 @@ def render_report(report: ExportReport) -> str:
         learned=learned_charts(report),
         stages=[
             (
-                stage.name,
-                stage.unit,
+                stage.name
+                if stage.unit == "messages"
+                else f"{stage.name}: {stage.unit}",
                 f"{stage.taken:,}",
-                _reasons(stage.added),
                 f"{stage.given:,}",
+                _reasons(stage.added),
                 _reasons(stage.left_out),
             )
             for stage in report.stages
