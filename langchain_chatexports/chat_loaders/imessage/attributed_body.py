@@ -174,7 +174,7 @@ def _string_at(blob: bytes, at: int) -> str | None:
     at += 1
     if length >= _SHORT_LENGTHS:
         size = {_LENGTH_2: 2, _LENGTH_4: 4}.get(length)
-        if size is None or at + size > len(blob):
+        if size is None:
             return None
         length = int.from_bytes(blob[at : at + size], "little")
         at += size

@@ -114,6 +114,9 @@ class _Writer:
         self.out += number(value)
 
     def value(self, value: Any) -> None:
+        if value is None:
+            self.out.append(0x85)
+            return
         if isinstance(value, str):
             self.begin("NSString", "NSObject")
             self.group("+")

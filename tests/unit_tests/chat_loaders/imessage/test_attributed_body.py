@@ -212,6 +212,32 @@ def test_unknown_shape_is_read_behind_the_class_name() -> None:
     assert decode_attributed_body(blob) == "behind the name"
 
 
+@pytest.mark.parametrize("before", [b"NSString, and no text", b"NSString+\xf0"])
+def test_class_name_without_a_text_is_passed_over(before: bytes) -> None:
+    head = b"\x04\x0bstreamtyped\x81\xe8\x03"
+    assert decode_attributed_body(head + before + b"NSString\x01+\x02Hi") == "Hi"
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_length_of_two_bytes_has_no_sign(version: int) -> None:
+    """Up to 65,535 bytes are read where only 32,767 are written."""
+    body = attributed_body("e" * 40_000).replace(b"\x82\x40\x9c\0\0", b"\x81\x40\x9c")
+    body = body.replace(b"NSAttributedString\0", b"NSAttributedString%c" % version)
+    assert decode_attributed_body(body) == "e" * 40_000
+
+
+def test_nil_is_nothing() -> None:
+    decoded = decode_attributes(attributed_body("a", [(1, {"nil": None, PART: 0})]))
+    assert decoded is not None
+    assert decoded.runs[0].attributes == {"nil": None, PART: 0}
+
+
+def test_objects_that_nest_without_end_give_nothing() -> None:
+    begin = attributed_body("a", [])[:-1] + b"\x84\x02iI\x01\x01"
+    blob = begin + b"\x92\x84\x84\x84\x01X\x00\x85" * 5000
+    assert decode_attributes(blob) is None
+
+
 @pytest.mark.parametrize(
     "blob",
     [

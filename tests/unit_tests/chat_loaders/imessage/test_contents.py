@@ -368,6 +368,7 @@ def test_damaged_preview_does_not_matter(path: Path, payload: bytes | int) -> No
             "[Chess: Your move]",
         ),
         ("com.example.pay", archive(userInfo={"caption": "5 carrots"}), "[5 carrots]"),
+        ("com.example.pay", archive(userInfo={"subcaption": "for Hare"}), "[for Hare]"),
         ("com.apple.Handwriting.HandwritingProvider", b"\0", "[handwriting]"),
         ("com.apple.DigitalTouchBalloonProvider", b"\0", "[drawing]"),
         (
@@ -452,6 +453,11 @@ def test_attachment_without_any_text_column_is_media(path: Path) -> None:
             {"filename": "~/Library/Messages/Attachments/a/b/IMG_2.JPG"},
             {"type": "photo", "name": "IMG_2.JPG", "mime_type": "image/jpeg"},
         ),
+        ({"mime_type": "video/mp4", "uti": "public.jpeg"}, {"type": "video"}),
+        (
+            {"filename": "~/x/1.pdf", "transfer_name": "Plan.pdf"},
+            {"type": "file", "name": "Plan.pdf"},
+        ),
         ({"mime_type": "image/png", "is_sticker": 1}, {"type": "sticker"}),
         ({}, {"type": "file"}),
     ],
@@ -533,14 +539,15 @@ def test_reply_names_what_it_answers(
 
 def test_previous_message_is_no_reply(path: Path) -> None:
     """`reply_to_guid` links most received messages to the one before."""
-    write(path, text="Yes.", reply_to_guid="A")
+    write(path, text="Yes.\rNo.", reply_to_guid="A")
     assert "reply_to" not in only(path).additional_kwargs
 
 
 @pytest.mark.parametrize("number", [2, 3])
 def test_apps_own_update_is_no_reply(path: Path, number: int) -> None:
     columns = {"associated_message_type": number, "associated_message_guid": "A"}
-    write(path, text="Chess", **columns)
+    # Two lines, because what is one line has no closer look.
+    write(path, text="Chess\rand checkers", **columns)
     assert "reply_to" not in only(path).additional_kwargs
 
 

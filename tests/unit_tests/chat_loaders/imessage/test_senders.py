@@ -160,6 +160,24 @@ def test_owner_is_found_by_his_messages(path: Path) -> None:
     assert (summary.owner, summary.owner_found_by) == ("Aesop", "is_from_me")
 
 
+def test_name_of_the_owner_makes_nobody_else_the_owner(path: Path) -> None:
+    """Where the database says who its owner is, `owner` only names him."""
+    with ChatDb(path) as db:
+        chat = db.chat(HARE)
+        chat.message("hers")
+        chat.message("mine", mine=True)
+    (session,) = IMessageChatLoader(path, owner=HARE)
+    said = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
+    assert said == [False, True]
+
+
+def test_unknown_sender_is_no_participant(path: Path) -> None:
+    with ChatDb(path) as db:
+        db.chat(HARE, TORTOISE).message("who?", handle_id=99)
+    (session,) = IMessageChatLoader(path)
+    assert session["metadata"]["participants"] == [HARE, TORTOISE]
+
+
 def test_own_addresses_are_reported_without_prefix(path: Path) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE)
