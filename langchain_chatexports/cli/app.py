@@ -406,12 +406,13 @@ def serve(
             "--list-bases", help="List base models with size, memory, licence, and end."
         ),
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run the local server: OpenAI's files, fine-tuning and chats, on 127.0.0.1."""
     from langchain_chatexports.cli import serving
 
     if list_bases:
-        serving.print_bases()
+        serving.print_bases(as_json=as_json)
         return
     serving.serve(
         base=base,
@@ -420,6 +421,7 @@ def serve(
         alias=alias,
         api_key=api_key,
         max_training_jobs=max_training_jobs,
+        as_json=as_json,
     )
 
 
@@ -489,11 +491,12 @@ def demo(
         ),
     ] = None,
     data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show all of it: sample exports, examples, a fine-tune here, an answer."""
     from langchain_chatexports.cli.demonstration import run_demo
 
-    run_demo(folder=folder, data_dir=data_dir)
+    run_demo(folder=folder, data_dir=data_dir, as_json=as_json)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from langchain_chatexports.chat_loaders.facebook_messenger import (
     FolderFacebookMessengerChatLoader,
 )
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
-from langchain_chatexports.cli.console import say
+from langchain_chatexports.cli.console import print_json, say
 from langchain_chatexports.cli.side_by_side import Answer, show_side_by_side
 from langchain_chatexports.cli.tuning import Order, chat_command, say_base, train
 from langchain_chatexports.finetuning.examples import to_training_examples
@@ -36,12 +36,15 @@ _AI = "Tortoise"
 _QUESTION = "Are you ready for the race tomorrow?"
 
 
-def run_demo(*, folder: Path | None, data_dir: Path | None) -> None:
+def run_demo(
+    *, folder: Path | None, data_dir: Path | None, as_json: bool = False
+) -> None:
     """Write the samples, load and prepare them, train, and answer.
 
     Args:
         folder: Where to write the samples; `None` for a temporary folder.
         data_dir: Where the model is kept; `None` for the default.
+        as_json: Whether to write the model, the answers and the command as JSON.
     """
     from langchain_chatexports.local_server import LocalServer
 
@@ -59,10 +62,14 @@ def run_demo(*, folder: Path | None, data_dir: Path | None) -> None:
         name = train(server, examples, Order(run_again=True))
         say("")
         say(f"5. Ask both: {_QUESTION}")
-        _answer(server, name)
+        answers = _answer(server, name, is_shown=not as_json)
     say("")
     say(f"Done in {time.monotonic() - started:.0f} s. Go on talking to {_AI}:")
-    sys.stdout.write(chat_command(name, data_dir=data_dir) + "\n")
+    command = chat_command(name, data_dir=data_dir)
+    if as_json:
+        print_json({"model": name, "answers": answers, "chat": command})
+    else:
+        sys.stdout.write(f"{command}\n")
 
 
 def _load_and_prepare(folder: Path) -> list[TrainingExample]:
@@ -104,23 +111,31 @@ def _say_found(loader: ChatExportLoader) -> None:
     )
 
 
-def _answer(server: LocalServer, name: str) -> None:
-    base, tuned = _chain(server, server.base_model), _chain(server, name)
-    console = Console()
-    if not console.is_terminal:
-        for label, chain in (("base ", base), ("tuned", tuned)):
-            sys.stdout.write(f"   {label}: ")
-            for text in chain.stream({"input": _QUESTION}):
-                sys.stdout.write(text)
-                sys.stdout.flush()
-            sys.stdout.write("\n")
-        return
+def _answer(server: LocalServer, name: str, *, is_shown: bool) -> dict[str, str]:
     question = {"input": _QUESTION}
-    answers = (
-        Answer("base model", base.stream(question)),
-        Answer(f"in {_AI}'s voice", tuned.stream(question), has_bubbles=True),
+    base = Answer("base model", _chain(server, server.base_model).stream(question))
+    tuned = Answer(
+        f"in {_AI}'s voice", _chain(server, name).stream(question), has_bubbles=True
     )
-    show_side_by_side(console, answers)
+    console = Console()
+    if not is_shown:
+        for answer in (base, tuned):
+            answer.text = "".join(answer.pieces)
+    elif console.is_terminal:
+        show_side_by_side(console, (base, tuned))
+    else:
+        _write_plainly("base ", base)
+        _write_plainly("tuned", tuned)
+    return {"base": base.text, "tuned": tuned.text}
+
+
+def _write_plainly(label: str, answer: Answer) -> None:
+    sys.stdout.write(f"   {label}: ")
+    for text in answer.pieces:
+        answer.text += text
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    sys.stdout.write("\n")
 
 
 def _chain(server: LocalServer, name: str) -> Runnable[dict[str, str], str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.cli.console import say
+from langchain_chatexports.cli.console import print_json, say
 from langchain_chatexports.cli.tuning import say_base
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def serve(
     alias: list[str] | None,
     api_key: str | None,
     max_training_jobs: int,
+    as_json: bool = False,
 ) -> None:
     """Run the server until Ctrl-C.
 
@@ -34,6 +35,7 @@ def serve(
         alias: More names for the base, as `NAME=BASE`.
         api_key: The key to ask for; `None` for a new random one.
         max_training_jobs: How many jobs may train at the same time.
+        as_json: Whether to write address and key as JSON.
     """
     from langchain_chatexports.local_server import ServerSettings, serve_forever
 
@@ -47,17 +49,35 @@ def serve(
         aliases=dict(_parsed_alias(text) for text in alias or ()),
         max_training_jobs=max_training_jobs,
     )
-    serve_forever(settings, _say_ready)
+    serve_forever(settings, _say_ready_as_json if as_json else _say_ready)
     say("Stopped. Unfinished jobs go on with the next start.")
 
 
-def print_bases() -> None:
-    """Write the bases that are known to work, and the one that suits this machine."""
+def print_bases(*, as_json: bool = False) -> None:
+    """Write the bases that are known to work, and the one that suits this machine.
+
+    Args:
+        as_json: Whether to write JSON.
+    """
     import typer
 
     from langchain_chatexports.local_server import list_bases, suggest_base
 
     suggested = suggest_base()
+    if as_json:
+        listed = [
+            {
+                "base": base.hub_id,
+                "download_bytes": base.download_bytes,
+                "memory_bytes": base.memory_bytes,
+                "licence": base.licence,
+                "needs_agreement": base.needs_agreement,
+                "is_suggested": base == suggested,
+            }
+            for base in list_bases()
+        ]
+        print_json(listed)
+        return
     typer.echo(f"{'base':38} {'download':>9} {'memory':>8}  licence")
     for base in list_bases():
         notes = [
@@ -89,3 +109,15 @@ def _say_ready(info: ServerInfo) -> None:
     # On stdout and ready for a shell: this is the output of the command.
     print(f"export OPENAI_BASE_URL={info.base_url}", flush=True)  # noqa: T201
     print(f"export OPENAI_API_KEY={info.api_key}", flush=True)  # noqa: T201
+
+
+def _say_ready_as_json(info: ServerInfo) -> None:
+    say("Ready; Ctrl-C stops.")
+    print_json(
+        {
+            "base_url": info.base_url,
+            "api_key": info.api_key,
+            "base_model": info.base_model,
+            "data_dir": info.data_dir,
+        }
+    )
