@@ -232,9 +232,26 @@ def test_unsent_message_is_kept_when_asked_for_and_its_text_is_there(
 ) -> None:
     info = summary_info({0: ["Forget", "Forget it"]}, taken_back=[0])
     write(path, date_edited=EDITED, message_summary_info=info)
+    assert skipped(path) == {"unsent": 1}
     message = only(path, include_unsent=True)
     assert message.content == "Forget it"
     assert message.additional_kwargs["unsent"] is True
+
+
+def test_message_is_edited_if_its_edited_parts_are_named(path: Path) -> None:
+    write(
+        path,
+        text="as it is",
+        date_edited=EDITED,
+        message_summary_info=summary_info(edited=[0]),
+    )
+    assert only(path).additional_kwargs["edited"] is True
+
+
+def test_history_without_a_list_of_parts_takes_nothing_back(path: Path) -> None:
+    info = summary_info({0: ["first", "last"]}, parts=0)
+    write(path, date_edited=EDITED, message_summary_info=info)
+    assert only(path).content == "last"
 
 
 def test_partly_unsent_message_keeps_what_is_left(path: Path) -> None:
