@@ -12,12 +12,18 @@ import re
 import stat
 import struct
 import zipfile
-import zlib
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from langchain_chatexports.chat_loaders.facebook_messenger.files import (
+    BROKEN_ZIP,
+    ExportFile,
+    InZip,
+    OnDisk,
+    RefusedFile,
+)
 from langchain_chatexports.exceptions import (
     ChatExportError,
     EncryptedExportError,
@@ -30,8 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
 __all__ = [
-    "ExportFile",
-    "RefusedFile",
     "list_files",
     "open_file",
     "open_parts",
@@ -53,109 +57,6 @@ _READ_SUFFIXES = (".json", ".html")
 _CONTEXT_FOLDERS = 5  # From the export to a thread.
 _ENCRYPTED_FLAG = 0x1
 _DRIVE = re.compile("[A-Za-z]:")
-_BROKEN_ZIP = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    struct.error,
-    ValueError,
-)
-
-
-class _Opener(Protocol):
-    def open(self) -> IO[bytes]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class ExportFile:
-    """One file of an export, wherever it lies."""
-
-    folders: tuple[str, ...]
-    """The names of the folders around it, outermost first."""
-
-    name: str
-    """Its own name."""
-
-    given: int
-    """How many of `folders` are the path that the user gave, or above it."""
-
-    part: int
-    """Which of the export's parts (folders and zips) holds it."""
-
-    part_name: str
-    """That folder's or zip's name."""
-
-    size: int
-    """Its length in bytes."""
-
-    label: str
-    """Where it is, for people."""
-
-    opener: _Opener
-    """How to open it."""
-
-    def read(self, limit: int | None = None) -> bytes:
-        """Read the file, or its first `limit` bytes.
-
-        Raises:
-            ExportAccessError: If the system refuses.
-            ExportFormatError: If a zip's data is damaged.
-        """
-        with self._errors_named(), self.opener.open() as file:
-            # A bounded read, because a zip may unpack to more than it declares.
-            return file.read(self.size if limit is None else min(limit, self.size))
-
-    def read_tail(self, limit: int) -> bytes:
-        """Read the last `limit` bytes."""
-        if self.size <= limit:
-            return self.read()
-        with self._errors_named(), self.opener.open() as file:
-            file.seek(self.size - limit)
-            return file.read(limit)
-
-    @contextmanager
-    def _errors_named(self) -> Iterator[None]:
-        try:
-            yield
-        except PermissionError as error:
-            msg = (
-                f"{self.label} may not be read ({error.strerror}). Grant the program "
-                "access to it, or copy the export to a folder of your own."
-            )
-            raise ExportAccessError(msg) from error
-        except (OSError, *_BROKEN_ZIP) as error:
-            msg = (
-                f"{self.label} is damaged ({type(error).__name__}: {error}). "
-                "Download the export again."
-            )
-            raise ExportFormatError(msg) from error
-
-
-@dataclass(frozen=True, slots=True)
-class RefusedFile:
-    """A file that is not read, because of how it is stored."""
-
-    label: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class _OnDisk:
-    path: Path
-
-    def open(self) -> IO[bytes]:
-        return self.path.open("rb")
-
-
-@dataclass(frozen=True, slots=True)
-class _InZip:
-    archive: zipfile.ZipFile
-    info: zipfile.ZipInfo
-
-    def open(self) -> IO[bytes]:
-        return self.archive.open(self.info)
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +205,7 @@ def _file_on_disk(
         part_name=(root or path).name,
         size=path.stat().st_size,
         label=str(path),
-        opener=_OnDisk(path),
+        opener=OnDisk(path),
     )
 
 
@@ -327,7 +228,7 @@ def _files_in_zip(part: _Zip, index: int) -> Iterator[ExportFile | RefusedFile]:
             part_name=part.path.name,
             size=info.file_size,
             label=label,
-            opener=_InZip(part.archive, info),
+            opener=InZip(part.archive, info),
         )
 
 
@@ -385,7 +286,7 @@ def _open_zip(path: Path, stack: ExitStack) -> _Zip:
         raise _too_many_files(path)
     try:
         part = _Zip(path, stack.enter_context(zipfile.ZipFile(path)))
-    except _BROKEN_ZIP as error:
+    except BROKEN_ZIP as error:
         msg = (
             f"{path} is no whole zip ({error}), probably because its download was "
             "interrupted. Download it again."

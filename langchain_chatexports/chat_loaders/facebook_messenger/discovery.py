@@ -12,13 +12,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.chat_loaders.facebook_messenger.archive import (
-    ExportFile,
-    RefusedFile,
-)
 from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
     Head,
     read_head,
+)
+from langchain_chatexports.chat_loaders.facebook_messenger.files import (
+    ExportFile,
+    RefusedFile,
 )
 from langchain_chatexports.chat_loaders.facebook_messenger.messages import (
     is_deleted_account,

@@ -19,7 +19,7 @@ from langchain_chatexports.exceptions import ExportFormatError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from langchain_chatexports.chat_loaders.facebook_messenger.archive import (
+    from langchain_chatexports.chat_loaders.facebook_messenger.files import (
         ExportFile,
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections import Counter
 from collections.abc import Collection
 from contextlib import ExitStack
@@ -25,11 +24,7 @@ from langchain_chatexports.chat_loaders.facebook_messenger.discovery import (
     LEFT_OUT_SECTIONS,
     SECTIONS,
     discover,
-    is_html_thread,
     thread_of_file,
-)
-from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
-    parse_document,
 )
 from langchain_chatexports.chat_loaders.facebook_messenger.owner import (
     Owner,
@@ -41,35 +36,28 @@ from langchain_chatexports.chat_loaders.facebook_messenger.platforms import (
     INSTAGRAM,
     is_instagram_file,
 )
+from langchain_chatexports.chat_loaders.facebook_messenger.reading import (
+    Report,
+    add_counts,
+    html_error,
+    named_document,
+)
 from langchain_chatexports.chat_loaders.facebook_messenger.threads import Conversation
-from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+from langchain_chatexports.exceptions import ExportFormatError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from langchain_chatexports.chat_loaders.base import ExportSession
-    from langchain_chatexports.chat_loaders.facebook_messenger.archive import (
-        ExportFile,
-    )
     from langchain_chatexports.chat_loaders.facebook_messenger.discovery import (
         DiscoveredExport,
         Thread,
-        ThreadFile,
-    )
-    from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
-        ThreadDocument,
     )
 
 __all__ = [
     "FolderFacebookMessengerChatLoader",
     "SingleFileFacebookMessengerChatLoader",
 ]
-
-_MAX_WARNINGS = 20
-_HOW_TO_GET_JSON = (
-    "Request it again from Accounts Center (Your information and permissions, "
-    "Export your information) with the format set to JSON."
-)
 
 
 class _Options(TypedDict, total=False):
@@ -131,9 +119,9 @@ class _MessengerChatLoader(ChatExportLoader):
         for reason, count in conversation.left_out.items():
             tally.skip(reason, count)
         if session is not None:
-            _add_counts(tally, "platforms", Counter([session["metadata"]["platform"]]))
-        _add_counts(tally, "left_out_kinds", conversation.kinds)
-        _add_counts(tally, "languages", conversation.languages)
+            add_counts(tally, "platforms", Counter([session["metadata"]["platform"]]))
+        add_counts(tally, "left_out_kinds", conversation.kinds)
+        add_counts(tally, "languages", conversation.languages)
         return session
 
 
@@ -178,7 +166,7 @@ class SingleFileFacebookMessengerChatLoader(_MessengerChatLoader):
             ExportFormatError: If it is no thread of a JSON export.
         """
         file = open_file(self.path)
-        document = _named_document(file)
+        document = named_document(file)
         is_instagram = is_instagram_file(file)
         if is_instagram:
             tally.platform = INSTAGRAM
@@ -268,7 +256,7 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
         with ExitStack() as stack:
             # What belongs to no conversation is counted by the first part.
             is_first = self._share.is_first
-            report = _Report(tally if is_first else Tally(), is_quiet=not is_first)
+            report = Report(tally if is_first else Tally(), is_quiet=not is_first)
             parts = open_parts(self.paths, stack, report.warn)
             report.named_file = single_file(parts)
             export = discover(
@@ -294,7 +282,7 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
                 self._check_read(report)
 
     def _thread_session(
-        self, thread: Thread, export: DiscoveredExport, report: _Report
+        self, thread: Thread, export: DiscoveredExport, report: Report
     ) -> ExportSession | None:
         conversation = Conversation()
         for file in thread.sorted_files():
@@ -307,7 +295,7 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
             tally=report.tally,
         )
 
-    def _check_found(self, export: DiscoveredExport, report: _Report) -> None:
+    def _check_found(self, export: DiscoveredExport, report: Report) -> None:
         for refused in export.refused:
             msg = f"{refused.label} is not read: {refused.reason}."
             report.warn(ExportFormatError(msg))
@@ -315,9 +303,9 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
             return
         where = ", ".join(map(str, self.paths))
         if report.named_file:
-            _named_document(report.named_file)
+            named_document(report.named_file)
         if export.html_files:
-            raise ExportFormatError(_html_error(where))
+            raise ExportFormatError(html_error(where))
         msg = (
             f"{where} holds no Messenger thread in JSON. Give the zip from Meta or the "
             "folder that it unpacks to. If it came in several parts, put them all into "
@@ -326,7 +314,7 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
         )
         raise ExportFormatError(msg)
 
-    def _check_read(self, report: _Report) -> None:
+    def _check_read(self, report: Report) -> None:
         if not report.files_read:
             where = ", ".join(map(str, self.paths))
             msg = (
@@ -334,106 +322,3 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
                 "Download the export again."
             )
             raise ExportFormatError(msg)
-
-
-class _Report:
-    """Reads files for one pass, and says and counts what cannot be read."""
-
-    def __init__(self, tally: Tally, *, is_quiet: bool = False) -> None:
-        self.tally = tally
-        self.files_read = 0
-        self.named_file: ExportFile | None = None
-        self.is_quiet = is_quiet
-        self._warnings = 0
-
-    def document(self, file: ThreadFile) -> ThreadDocument | None:
-        """Parse a file, or count why not."""
-        try:
-            if self.named_file:
-                document: ThreadDocument | None = _named_document(file.file)
-            else:
-                document = parse_document(file.file.read(), file.file.label)
-        except ChatExportError as error:
-            if self.named_file:
-                raise
-            self.warn(error)
-            return None
-        if document is None:
-            _add_counts(self.tally, "other_files", 1)
-            return None
-        self.files_read += 1
-        return document
-
-    def count_left_out(self, thread: Thread) -> None:
-        """Count the messages of a thread's files in sections that are left out."""
-        for file in thread.files:
-            if file.is_left_out and (document := self.document(file)):
-                self.tally.found += len(document.messages)
-                self.tally.skip("section", len(document.messages))
-
-    def describe(self, export: DiscoveredExport) -> None:
-        """Say what the export is made of."""
-        files = [file for thread in export.threads for file in thread.files]
-        if all(map(export.is_instagram, export.threads)):
-            self.tally.platform = INSTAGRAM
-        details = self.tally.details
-        details["threads"] = len(export.threads)
-        details["files"] = len(files)
-        details["parts"] = len({file.file.part for file in files})
-        _add_counts(self.tally, "other_files", len(export.others))
-        sections = {
-            (thread.id, file.section or "none")
-            for thread in export.threads
-            for file in thread.files
-        }
-        details["sections"] = dict(
-            sorted(Counter(section for _, section in sections).items())
-        )
-
-    def warn(self, error: ChatExportError) -> None:
-        """Warn of a file that cannot be read, and count it as one record."""
-        self.tally.found += 1
-        self.tally.skip("unreadable")
-        if self.is_quiet:
-            return
-        self._warnings += 1
-        if self._warnings <= _MAX_WARNINGS:
-            warnings.warn(f"Left out: {error}", stacklevel=2)
-        elif self._warnings == _MAX_WARNINGS + 1:
-            warnings.warn("Left out: further files that cannot be read.", stacklevel=2)
-
-
-def _named_document(file: ExportFile) -> ThreadDocument:
-    data = file.read()
-    if is_html_thread(file.name) or data.lstrip()[:1] == b"<":
-        raise ExportFormatError(_html_error(file.label))
-    if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
-        msg = (
-            f"{file.label} is neither a zip nor JSON. Give the zip from Meta, the "
-            "folder that it unpacks to, or a file named message_1.json in it."
-        )
-        raise ExportFormatError(msg)
-    document = parse_document(data, file.label)
-    if document is None:
-        msg = (
-            f"{file.label} is JSON, but no Messenger thread. Threads are named "
-            "message_1.json and lie in folders of their own under messages/inbox."
-        )
-        raise ExportFormatError(msg)
-    return document
-
-
-def _html_error(where: str) -> str:
-    return (
-        f"{where} is a Messenger export in HTML, which carries no reliable times or "
-        f"senders. {_HOW_TO_GET_JSON}"
-    )
-
-
-def _add_counts(tally: Tally, key: str, counts: Counter[str] | int) -> None:
-    if isinstance(counts, int):
-        tally.details[key] = tally.details.get(key, 0) + counts
-    elif counts:
-        total = Counter(tally.details.get(key, {}))
-        total.update(counts)
-        tally.details[key] = dict(sorted(total.items()))

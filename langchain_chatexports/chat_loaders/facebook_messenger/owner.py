@@ -31,15 +31,15 @@ from langchain_chatexports.exceptions import ChatExportError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from langchain_chatexports.chat_loaders.facebook_messenger.archive import (
-        ExportFile,
-    )
     from langchain_chatexports.chat_loaders.facebook_messenger.discovery import (
         DiscoveredExport,
         Thread,
     )
     from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
         ThreadDocument,
+    )
+    from langchain_chatexports.chat_loaders.facebook_messenger.files import (
+        ExportFile,
     )
 
 __all__ = ["Owner", "find_owner", "find_owner_in_document"]

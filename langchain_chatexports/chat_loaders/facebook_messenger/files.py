@@ -1,0 +1,129 @@
+"""One file of an export, in a folder or in a zip."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Protocol
+
+from langchain_chatexports.exceptions import ExportAccessError, ExportFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["BROKEN_ZIP", "ExportFile", "InZip", "OnDisk", "RefusedFile"]
+
+# What `zipfile` raises for data that is damaged or packed in an unknown way.
+BROKEN_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    struct.error,
+    ValueError,
+)
+
+
+class _Opener(Protocol):
+    def open(self) -> IO[bytes]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFile:
+    """One file of an export, wherever it lies."""
+
+    folders: tuple[str, ...]
+    """The names of the folders around it, outermost first."""
+
+    name: str
+    """Its own name."""
+
+    given: int
+    """How many of `folders` are the path that the user gave, or above it."""
+
+    part: int
+    """Which of the export's parts (folders and zips) holds it."""
+
+    part_name: str
+    """That folder's or zip's name."""
+
+    size: int
+    """Its length in bytes."""
+
+    label: str
+    """Where it is, for people."""
+
+    opener: _Opener
+    """How to open it."""
+
+    def read(self, limit: int | None = None) -> bytes:
+        """Read the file, or its first `limit` bytes.
+
+        Raises:
+            ExportAccessError: If the system refuses.
+            ExportFormatError: If a zip's data is damaged.
+        """
+        with self._errors_named(), self.opener.open() as file:
+            # A bounded read, because a zip may unpack to more than it declares.
+            return file.read(self.size if limit is None else min(limit, self.size))
+
+    def read_tail(self, limit: int) -> bytes:
+        """Read the last `limit` bytes."""
+        if self.size <= limit:
+            return self.read()
+        with self._errors_named(), self.opener.open() as file:
+            file.seek(self.size - limit)
+            return file.read(limit)
+
+    @contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        try:
+            yield
+        except PermissionError as error:
+            msg = (
+                f"{self.label} may not be read ({error.strerror}). Grant the program "
+                "access to it, or copy the export to a folder of your own."
+            )
+            raise ExportAccessError(msg) from error
+        except (OSError, *BROKEN_ZIP) as error:
+            msg = (
+                f"{self.label} is damaged ({type(error).__name__}: {error}). "
+                "Download the export again."
+            )
+            raise ExportFormatError(msg) from error
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedFile:
+    """A file that is not read, because of how it is stored."""
+
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OnDisk:
+    """Opens a file in a folder."""
+
+    path: Path
+
+    def open(self) -> IO[bytes]:
+        """Open the file for reading."""
+        return self.path.open("rb")
+
+
+@dataclass(frozen=True, slots=True)
+class InZip:
+    """Opens a file in a zip."""
+
+    archive: zipfile.ZipFile
+    info: zipfile.ZipInfo
+
+    def open(self) -> IO[bytes]:
+        """Open the file for reading."""
+        return self.archive.open(self.info)
