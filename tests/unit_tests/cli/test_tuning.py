@@ -74,6 +74,19 @@ def test_messages_after_the_last_answer_pass_on_this_machine(
     assert last_roles(server.contents["file-1"]) == {"user"}
 
 
+def test_steps_and_loss_are_shown_without_a_terminal(
+    finetune: Callable[..., Any], server: OpenAIServer
+) -> None:
+    def train_on(request: str) -> None:
+        if request == "GET /fine_tuning/jobs/ftjob-1/events" and server.jobs:
+            step = {"step": 20, "total_steps": 20, "train_loss": 1.254}
+            server.say("ftjob-1", "Step 20/20", type="metrics", data=step)
+            server.before_work = None
+
+    server.before_work = train_on
+    assert "  step 20/20, loss 1.25\n" in finetune().err
+
+
 def test_the_same_examples_again_are_said_to_have_been_trained_on(
     finetune: Callable[..., Any], server: OpenAIServer
 ) -> None:

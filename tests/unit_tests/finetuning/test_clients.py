@@ -9,6 +9,7 @@ from langchain_core.messages import HumanMessage
 from langchain_openai import AzureChatOpenAI, ChatOpenAI
 from openai import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
 
+from langchain_chatexports import ChatFineTuner
 from langchain_chatexports.exceptions import FineTuningError
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
 from tests.unit_tests.builders.tuners import achat, chat, make_examples, make_tuner
@@ -198,6 +199,22 @@ def test_a_given_client_is_used_and_left_open(server: OpenAIServer) -> None:
     chat(model)
     assert header(server, "openai-project") == "proj-7"
     assert header(server, "x-gateway") == "7"
+
+
+def test_the_query_of_a_given_client_is_carried_over(server: OpenAIServer) -> None:
+    query = {"tenant": "7"}
+    with OpenAI(base_url=server.base_url, api_key=KEY, default_query=query) as client:
+        model = make_tuner(server, client=client).invoke(make_examples())
+    assert model.default_query == query
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_requests_are_short_and_the_sdk_does_not_repeat_them(own: bool) -> None:
+    with OpenAI(api_key=KEY, timeout=600, max_retries=5) as client:
+        given = {"client": client} if own else {"api_key": KEY}
+        tuner = ChatFineTuner(model=BASE_MODEL, **given)
+        with tuner.access().client() as used:
+            assert (used.timeout, used.max_retries) == (30.0, 0)
 
 
 async def test_a_given_sync_client_serves_the_async_methods(

@@ -335,6 +335,16 @@ def test_an_unknown_status_is_warned_about_once(
     ]
 
 
+def test_a_long_row_of_failures_is_told_now_and_then(
+    server: OpenAIServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.faults.append(Fault("GET /fine_tuning/jobs/[^/]+", 25, status=503))
+    make_tuner(server).submit(make_examples()).wait()
+    told = [r.getMessage() for r in caplog.records if "in a row" in r.getMessage()]
+    assert [text.split()[0] for text in told] == ["10", "20"]
+    assert "still trying" in told[0]
+
+
 def test_deletions_are_done_once_and_again(server: OpenAIServer) -> None:
     run = make_tuner(server, validation_examples=make_examples(1)).submit(
         make_examples()

@@ -15,10 +15,12 @@ from openai import OpenAI
 
 from langchain_chatexports.exceptions import (
     FineTuningError,
+    FineTuningTimeoutError,
     FineTuningUnavailableError,
 )
 from langchain_chatexports.finetuning.drivers import drive
 from langchain_chatexports.finetuning.protocol import Call, Deadline
+from langchain_chatexports.finetuning.server_errors import Situation, explained
 from langchain_chatexports.finetuning.submission import Submission
 from tests.unit_tests.builders.openai_server import (
     BASE_MODEL,
@@ -467,6 +469,44 @@ def test_a_retry_after_date_is_read_against_the_servers_clock(
     assert clock.sleeps == [9.0]
 
 
+def test_milliseconds_are_obeyed_before_seconds(server: OpenAIServer) -> None:
+    clock = FakeClock()
+    headers = {"retry-after-ms": "1500", "retry-after": "9"}
+    server.faults.append(refused(CREATE, 429, headers=headers))
+    make_tuner(server, clock=clock).submit(make_examples())
+    assert clock.sleeps == [1.5]
+
+
+@pytest.mark.parametrize("said", ["soon", "", "-5", "Tue, 99 Jan 2030"])
+def test_a_retry_after_that_says_nothing_is_passed_over(
+    server: OpenAIServer, said: str
+) -> None:
+    clock = FakeClock()
+    server.faults.append(refused(CREATE, 429, headers={"retry-after": said}))
+    make_tuner(server, clock=clock).submit(make_examples())
+    assert clock.sleeps == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("https://api.openai.com/v1", "no new jobs after 2027-01-06"),
+        ("https://example.com/v1", "may fine-tune it."),
+    ],
+)
+def test_closed_access_at_openai_says_that_it_is_for_good(url: str, says: str) -> None:
+    situation = Situation(
+        url, "creating the job", "Nothing was ordered.", creates_job=True
+    )
+    refusal = Exception("no")
+    refusal.status_code = 403  # type: ignore[attr-defined] # as the SDK's has
+    error = explained(refusal, situation)
+    assert isinstance(error, FineTuningUnavailableError)
+    assert says in str(error)
+    assert str(error).endswith("Nothing was ordered.")
+    assert ("2027" in str(error)) == ("openai" in url)
+
+
 def test_a_wait_beyond_the_timeout_is_raised_at_once(server: OpenAIServer) -> None:
     clock = FakeClock()
     server.faults.append(refused(CREATE, 429, headers={"retry-after": "90"}))
@@ -506,6 +546,19 @@ def test_a_server_that_says_it_is_at_work_on_the_file_is_given_longer(
         make_tuner(server, clock=clock).submit(make_examples())
         assert len(server.jobs) == 1
     assert longest - 10 < sum(clock.sleeps) <= longest
+
+
+def test_no_job_is_ordered_once_the_time_is_over(server: OpenAIServer) -> None:
+    clock = FakeClock()
+
+    def take_long(request: str) -> None:
+        if request.startswith("GET /models/"):
+            clock.time += 100
+
+    server.before_work = take_long
+    with pytest.raises(FineTuningTimeoutError, match="Nothing was ordered"):
+        make_tuner(server, clock=clock, timeout=60).submit(make_examples())
+    assert server.jobs == {}
 
 
 @pytest.mark.parametrize("megabytes", [1, 40])
