@@ -12,7 +12,7 @@ from langchain_chatexports.exceptions import ExportAccessError, ExportNotFoundEr
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["fetched", "is_url"]
+__all__ = ["absolute", "fetched", "is_url"]
 
 # SQLite's neighbors hold the newest messages.
 _NEIGHBORS = ("-wal", "-shm")
@@ -21,6 +21,11 @@ _NEIGHBORS = ("-wal", "-shm")
 def is_url(path: str | Path) -> bool:
     """Tell whether a path is a URL for fsspec, such as `s3://bucket/chat.db`."""
     return "://" in str(path)
+
+
+def absolute(path: str | Path) -> str:
+    """Give a path for workers, which may run in another folder; a URL as it is."""
+    return str(path) if is_url(path) else str(Path(path).expanduser().absolute())
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from langchain_core.messages import message_to_dict, messages_from_dict
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, counted_pass
 from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.cluster.counts import write_counts
-from langchain_chatexports.cluster.fetching import fetched, is_url
+from langchain_chatexports.cluster.fetching import absolute, fetched
 from langchain_chatexports.exceptions import (
     ChatExportError,
     MissingExtraError,
@@ -68,7 +68,7 @@ def read_exports(
         MissingExtraError: If Ray is not installed.
         ValueError: If there are no paths.
     """
-    reader = _Reader(steps, open_loader, None if counts is None else _absolute(counts))
+    reader = _Reader(steps, open_loader, None if counts is None else absolute(counts))
     return _units(paths, parts).flat_map(reader.sessions)
 
 
@@ -109,7 +109,7 @@ def read_examples(
     """
     options = (system, keep_leading, keep_trailing)
     reader = _Reader(
-        steps, open_loader, None if counts is None else _absolute(counts), options
+        steps, open_loader, None if counts is None else absolute(counts), options
     )
     return _units(paths, parts).flat_map(reader.examples)
 
@@ -248,16 +248,11 @@ def _units(paths: str | Path | Iterable[str | Path], parts: int) -> Dataset:
         msg = "There must be at least one path, and at least one part."
         raise ValueError(msg)
     units = [
-        {"path": _absolute(path), "index": index, "count": parts}
+        {"path": absolute(path), "index": index, "count": parts}
         for path in listed
         for index in range(parts)
     ]
     return ray.data.from_items(units, override_num_blocks=len(units))
-
-
-def _absolute(path: str | Path) -> str:
-    # The workers may run in another folder.
-    return str(path) if is_url(path) else str(Path(path).expanduser().absolute())
 
 
 def _row(session: ChatSession) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray.data.datasource import BlockBasedFileDatasink
 
+from langchain_chatexports.cluster.fetching import absolute, is_url
 from langchain_chatexports.finetuning.jsonl import json_line
 
 if TYPE_CHECKING:
@@ -23,14 +25,16 @@ class JsonLines(BlockBasedFileDatasink):  # type: ignore[misc]  # Ray has no typ
     `Dataset.write_datasink`.
     """
 
-    def __init__(self, path: str, **options: Any) -> None:
-        """Remember where to write.
+    def __init__(self, path: str | Path, **options: Any) -> None:
+        """Remember where to write, and make the folder, for its owner only.
 
         Args:
             path: A folder that all machines can write to, or a URL.
             **options: The options of Ray's `BlockBasedFileDatasink`.
         """
-        super().__init__(path, file_format="jsonl", **options)
+        if not is_url(path):
+            Path(absolute(path)).mkdir(mode=0o700, parents=True, exist_ok=True)
+        super().__init__(absolute(path), file_format="jsonl", **options)
 
     def write_block_to_file(self, block: BlockAccessor, file: pa.NativeFile) -> None:
         """Write a block of examples, a line each."""

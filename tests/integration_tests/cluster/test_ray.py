@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
-import logging
 import os
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,33 +35,14 @@ from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.messenger import Export
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
     from langchain_chatexports.steps import SessionTransform
-
-ray = pytest.importorskip("ray", reason="needs the extra ray")
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of many kinds.
 
 STEPS = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=8, overlap=2)
 MANY = 30
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[None]:
-    root = Path(__file__).parents[3]
-    ray.init(
-        num_cpus=2,
-        include_dashboard=False,
-        object_store_memory=200 * 2**20,
-        runtime_env={"env_vars": {"PYTHONPATH": str(root)}},
-        configure_logging=False,
-        log_to_driver=False,
-    )
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    yield
-    ray.shutdown()
 
 
 @pytest.fixture(scope="module")

@@ -33,5 +33,7 @@ def test_blocks_print_what_the_page_says(
 
 @pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
 def test_every_block_is_python(page: str) -> None:
-    for block in read_page(page, kinds=("python", "python train", "python no-run")):
+    for block in read_page(
+        page, kinds=("python", "python train", "python ray", "python no-run")
+    ):
         ast.parse(block.code)

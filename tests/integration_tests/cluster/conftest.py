@@ -1,0 +1,32 @@
+"""One local Ray of two workers for all tests here."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cluster() -> Iterator[None]:
+    ray = pytest.importorskip("ray", reason="needs the extra ray")
+    root = Path(__file__).parents[3]
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        object_store_memory=200 * 2**20,
+        runtime_env={"env_vars": {"PYTHONPATH": str(root)}},
+        configure_logging=False,
+        log_to_driver=False,
+    )
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    import ray.data
+
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    yield
+    ray.shutdown()
