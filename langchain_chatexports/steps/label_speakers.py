@@ -60,7 +60,7 @@ class LabelSpeakers(SessionTransform):
             return message
         if self.where == "name":
             return message.model_copy(update={"name": safe_name(str(sender))})
-        # Not `format`: a sender's name may hold braces.
+        # Not `format`: other braces of the label stay.
         label = self.label.replace(_FIELD, str(sender))
         content: Any = message.content
         if isinstance(content, str):

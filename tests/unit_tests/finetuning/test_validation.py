@@ -88,6 +88,7 @@ BAD: dict[str, tuple[list[Any], str]] = {
         "user messages only",
     ),
     "name with a space": ([{**USER, "name": "Ann Lee"}, ANSWER], "`name` must be"),
+    "name with a dot": ([{**USER, "name": "ann.lee"}, ANSWER], "`name` must be"),
     "name in Chinese": ([{**USER, "name": "李雷"}, ANSWER], "`name` must be"),
     "name of 65 letters": ([{**USER, "name": "a" * 65}, ANSWER], "`name` must be"),
     "function without a name": (

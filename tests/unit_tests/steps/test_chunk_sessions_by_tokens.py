@@ -204,3 +204,19 @@ def test_an_encoding_that_is_not_here_is_an_error_that_says_what_to_do(
 def test_bytes_count_more_than_the_letters_of_a_long_script() -> None:
     count = token_counter("bytes")
     assert (count(""), count("Hare"), count("龜兔")) == (0, 2, 3)
+
+
+def test_a_window_before_a_message_that_is_too_long_is_full() -> None:
+    step = ChunkSessions(size=3, overlap=0, max_tokens=4, count_tokens=len)
+    assert _windows(step, "a", "b", "longer", "c", "d", "e") == [
+        ["a", "b"],
+        ["c", "d", "e"],
+    ]
+
+
+def test_an_answer_that_was_context_before_is_not_trained_on() -> None:
+    step = ChunkSessions(size=2, overlap=0, overlap_as_context=True)
+    session = _session("a", "!b", "c", "!d")
+    session["messages"][3].additional_kwargs["weight"] = 0
+    assert len(step.invoke(session)) == 1
+    assert step.left_out(session) == {"not_trained": 2}

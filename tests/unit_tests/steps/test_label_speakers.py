@@ -84,3 +84,9 @@ def test_a_message_without_a_sender_and_a_system_prompt_stay() -> None:
 def test_a_label_without_the_sender_is_refused() -> None:
     with pytest.raises(ValidationError, match="sender"):
         LabelSpeakers(label="> ")
+
+
+def test_other_braces_of_a_label_stay() -> None:
+    session = talk("{Tortoise}: Slow.", "Hare: Fast!", "Fox: Who won?")
+    labeled = _labeled(session, label="{x} {sender}: ")
+    assert texts(labeled)[0] == "{x} {Tortoise}: Slow."

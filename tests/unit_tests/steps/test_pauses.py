@@ -102,3 +102,7 @@ def test_a_message_without_a_time_has_no_pause_and_hides_none() -> None:
 
 def test_a_pause_is_never_negative() -> None:
     assert pauses_before([_message(t) for t in (100, 40, 130)]) == [None, 0, 30]
+
+
+def test_the_bounds_are_those_that_the_docs_name() -> None:
+    assert (SHORTEST_GAP, LONGEST_GAP) == (5 * 60, 12 * 60 * 60)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -132,3 +132,13 @@ def test_a_dropped_session_is_counted_under_the_first_condition_missed(
 
 def test_a_kept_session_leaves_nothing_out() -> None:
     assert SelectSessions(min_turns=3).left_out(DUEL) == {}
+
+
+def test_times_that_were_rounded_down_are_not_before_a_start_inside_of_a_second() -> (
+    None
+):
+    session = {"messages": [said("Hare", "Fast!", at=0)]}
+    moment = session["messages"][0].additional_kwargs["message_time"]
+    start = datetime.fromtimestamp(moment + 0.5, timezone.utc)
+    assert _keeps(session, start=start)
+    assert not _keeps(session, start=start + timedelta(seconds=1))

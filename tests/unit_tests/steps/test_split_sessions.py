@@ -183,3 +183,16 @@ def test_a_long_thread_without_a_silence_is_cut_in_seconds(benchmark: Any) -> No
     step = SplitSessions(gap=timedelta(days=1), max_messages=8)
     benchmark.pedantic(lambda: list(step.transform_session(session)), rounds=1)
     assert benchmark.stats.stats.max < 5
+
+
+def test_a_reply_that_is_as_old_as_allowed_holds() -> None:
+    step = SplitSessions(gap=timedelta(hours=1), reply_within=timedelta(hours=8))
+    assert _split(step, 0, 8 * HOUR, m1="m0") == [[0, 1]]
+
+
+def test_a_reply_is_held_with_the_first_message_of_an_id() -> None:
+    session = session_of([0, 5 * HOUR, 10 * HOUR])
+    first, second, third = session["messages"]
+    second.id = first.id
+    third.additional_kwargs["reply_to"] = first.id
+    assert len(BY_HOUR.invoke(session)) == 1
