@@ -213,7 +213,7 @@ def _group_sign(raw: dict[str, Any]) -> bool | None:
 
 def _head(data: bytes) -> Head | None:
     # Quotes inside of strings are escaped, so a message's text cannot match.
-    text = data.decode("utf-8-sig", "ignore")
+    text = data.decode("utf-8", "ignore")
     match = _PARTICIPANTS.search(text)
     if match is None:
         return None

@@ -40,7 +40,7 @@ def instagram_root(file: ExportFile) -> InstagramRoot | None:
     if file.name.lower() != _PROFILE:
         return None
     for index, folder in enumerate(file.folders):
-        if index >= file.given and folder.lower() in _PROFILE_FOLDERS:
+        if folder.lower() in _PROFILE_FOLDERS:
             return file.part, file.folders[:index]
     return None
 

@@ -574,6 +574,28 @@ class TestEncryptedChats:
             chat.says(people[0], "after", NOON + 5)
         assert len(load(export.to_folder(tmp_path / "x"))) == 4
 
+    def test_deleted_accounts_stay_apart_in_another_download(
+        self, tmp_path: Path
+    ) -> None:
+        people = ["Facebook user", "Grace Hopper"]
+        for year in (2024, 2025):
+            export = Export()
+            chat = export.encrypted(f"messages/Facebook user_{year}.json", people)
+            chat.says(people[0], str(year), NOON)
+            export.to_zip(tmp_path / "x" / f"{year}.zip")
+        assert len(load(tmp_path / "x")) == 2
+
+    @pytest.mark.parametrize(
+        "people", [["Grace Hopper"], ["Ada Byron", "Bob", "Grace Hopper"]]
+    )
+    def test_only_a_chat_of_two_joins_its_older_half(
+        self, export: Export, tmp_path: Path, people: list[str]
+    ) -> None:
+        """One may be in two groups with the same people."""
+        export.thread("club_1", people).says(people[0], "before", NOON)
+        export.encrypted("messages/Club_1.json", people).says(people[0], "after", NOON)
+        assert len(load(export.to_folder(tmp_path / "x"))) == 2
+
 
 class TestInstagram:
     @pytest.mark.parametrize(
@@ -640,16 +662,17 @@ class TestInstagram:
             export.thread(f"{name}_1").says("Ada Byron", "hi", NOON)
             if name == "instagram":
                 export.file("personal_information/personal_information.json", {})
-            export.to_folder(tmp_path / "both" / f"my-{name}")
-        sessions = load(tmp_path / "both")
-        assert [s["metadata"]["platform"] for s in sessions] == [
-            "facebook_messenger",
-            "instagram",
-        ]
-        assert inspect(tmp_path / "both").details["platforms"] == {
-            "facebook_messenger": 1,
-            "instagram": 1,
-        }
+            export.to_folder(tmp_path / "folders" / f"my-{name}")
+            export.to_zip(tmp_path / "zips" / f"my-{name}.zip")
+        for path in (tmp_path / "folders", tmp_path / "zips"):
+            assert [s["metadata"]["platform"] for s in load(path)] == [
+                "facebook_messenger",
+                "instagram",
+            ]
+            assert inspect(path).details["platforms"] == {
+                "facebook_messenger": 1,
+                "instagram": 1,
+            }
 
     def test_facebooks_own_folders_count_more_than_names_around_them(
         self, tmp_path: Path

@@ -57,6 +57,11 @@ def test_a_thread_is_known_by_its_shape(value: dict[str, Any]) -> None:
     assert parse(value) is not None
 
 
+@pytest.mark.parametrize("damaged", [None, "text", {}, {"text": "no time"}])
+def test_a_thread_may_begin_with_a_damaged_message(damaged: Any) -> None:
+    assert parse({"messages": [damaged, message("Ada", "hi", 1)]}) is not None
+
+
 @given(
     value=any_json,
     is_ascii=st.booleans(),

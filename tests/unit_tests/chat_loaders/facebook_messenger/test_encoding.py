@@ -142,6 +142,10 @@ def test_emoji_of_before_unicode_are_replaced(private: str, emoji: str) -> None:
     assert TextRepair().text(mojibake(f"hi {private}!")) == f"hi {emoji}!"
 
 
+def test_emoji_of_before_unicode_are_replaced_in_a_file_that_was_saved_again() -> None:
+    assert repair_in(CLEAN)("hi \U000fe330!") == "hi 😃!"
+
+
 @pytest.mark.parametrize("private", ["\U000fec15", "\U000fec1b", "\U000fe05f"])
 def test_emoji_of_before_unicode_without_a_successor_are_removed(private: str) -> None:
     assert TextRepair().text(mojibake(f"hi{private}")) == "hi"
