@@ -121,14 +121,11 @@ def _database_in(folder: Path) -> Path:
 
 
 def _is_encrypted(root: Path) -> bool:
-    for manifest in (root / "Manifest.plist", root / "Snapshot" / "Manifest.plist"):
-        try:
-            entries = read_plist(manifest.read_bytes())
-        except OSError:
-            continue
-        if isinstance(entries, dict) and entries.get("IsEncrypted"):
-            return True
-    return False
+    try:
+        entries = read_plist((root / "Manifest.plist").read_bytes())
+    except OSError:
+        return False
+    return isinstance(entries, dict) and bool(entries.get("IsEncrypted"))
 
 
 def exists(path: Path) -> bool:
