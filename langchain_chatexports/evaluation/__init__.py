@@ -11,6 +11,7 @@ counted, and compared with what the person wrote there. Needs the extra `evaluat
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.exceptions import MissingExtraError
@@ -36,6 +37,7 @@ __all__ = [
     "EvaluationSettings",
     "HeldOutData",
     "blind_result",
+    "check_extra",
     "evaluate",
     "evaluation_page",
     "write_evaluation_page",
@@ -50,21 +52,31 @@ _MODULES = {
     "results": ("Evaluation",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
-_EXTRA = frozenset({"emoji", "numpy"})
+_NEEDED = ("numpy", "emoji")
+_NEEDED_FOR_PAGES = ("jinja2", "matplotlib")
+
+
+def check_extra() -> None:
+    """Make sure that the extra is installed, before something long begins.
+
+    Raises:
+        MissingExtraError: If it is not.
+    """
+    _check((*_NEEDED, *_NEEDED_FOR_PAGES))
+
+
+def _check(needed: tuple[str, ...]) -> None:
+    if not all(map(find_spec, needed)):
+        feature = "The evaluation"
+        raise MissingExtraError(feature, "evaluate")
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    try:
-        module = import_module(f"{__name__}.{_MODULE_OF[name]}")
-    except ModuleNotFoundError as error:
-        if error.name not in _EXTRA:
-            raise
-        feature = "The evaluation"
-        raise MissingExtraError(feature, "evaluate") from error
-    value = getattr(module, name)
+    _check(_NEEDED)
+    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
     globals()[name] = value
     return value
 

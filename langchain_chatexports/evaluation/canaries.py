@@ -9,21 +9,24 @@ import math
 import random
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from langchain_chatexports.evaluation.asking import CannotScoreError
 from langchain_chatexports.evaluation.blind import exact_interval
-from langchain_chatexports.evaluation.held_out import PERSON
+from langchain_chatexports.evaluation.held_out import PERSON, pieces_of
 from langchain_chatexports.evaluation.results import Secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from langchain_chatexports.evaluation.asking import Message, ModelServer
-    from langchain_chatexports.evaluation.held_out import Conversation
-    from langchain_chatexports.finetuning.examples import TrainingExample
+    from langchain_chatexports.evaluation.held_out import Conversation, Piece
+    from langchain_chatexports.finetuning.examples import (
+        TrainingExample,
+        TrainingMessage,
+    )
 
 __all__ = [
     "CANDIDATES",
@@ -107,35 +110,39 @@ def plant_canaries(
         ValueError: If there are fewer conversations than repeats.
     """
     rng = random.Random(seed)  # noqa: S311 - chance that can be repeated
-    talks: list[list[Any]] = []
-    for conversation in training:
-        messages: list[Any] = [
-            {
-                "role": "assistant" if line.speaker == PERSON else "user",
-                "content": line.text,
-            }
-            for line in conversation.lines
-        ]
-        while messages and messages[-1]["role"] != "assistant":
-            messages.pop()
-        if messages:
-            talks.append(messages)
+    talks = [
+        [_messages(piece) for piece in pieces]
+        for conversation in training
+        if (pieces := list(pieces_of(conversation)))
+    ]
     for canary in canaries:
         if canary.repeats > len(talks):
             msg = f"{canary.repeats} repeats need as many conversations: {len(talks)}."
             raise ValueError(msg)
-        for messages in rng.sample(talks, canary.repeats):
-            ends = [
-                at + 1
-                for at, message in enumerate(messages)
-                if message["role"] == "assistant"
-            ]
-            place = rng.choice(ends)
-            messages[place:place] = [
-                {"role": "user", "content": canary.question},
-                {"role": "assistant", "content": canary.answer()},
-            ]
-    return [{"messages": messages} for messages in talks]
+        for talk in rng.sample(talks, canary.repeats):
+            _insert(canary, rng.choice(talk), rng)
+    return [{"messages": messages} for talk in talks for messages in talk]
+
+
+def _messages(piece: Piece) -> list[TrainingMessage]:
+    messages: list[TrainingMessage] = []
+    for line in piece.lines[: piece.turns[-1].line + 1]:
+        role = "assistant" if line.speaker == PERSON else "user"
+        messages.append({"role": role, "content": line.text})
+    return messages
+
+
+def _insert(
+    canary: Canary, messages: list[TrainingMessage], rng: random.Random
+) -> None:
+    ends = [
+        at for at, message in enumerate(messages, 1) if message["role"] == "assistant"
+    ]
+    place = rng.choice(ends)
+    messages[place:place] = [
+        {"role": "user", "content": canary.question},
+        {"role": "assistant", "content": canary.answer()},
+    ]
 
 
 def exposure(rank: int, candidates: int = CANDIDATES) -> float:

@@ -21,6 +21,7 @@ __all__ = [
     "Piece",
     "Turn",
     "chosen_pieces",
+    "pieces_of",
     "turns_of_others",
     "without_known_turns",
 ]
@@ -174,7 +175,7 @@ def chosen_pieces(
     for found in order:
         if left <= 0:
             break
-        made = list(_pieces(found, number))
+        made = list(pieces_of(found, number))
         if most_each is not None:
             made = list(_stretch(made, most_each, rng))
         count = sum(len(piece.turns) for piece in made)
@@ -184,7 +185,13 @@ def chosen_pieces(
     return pieces
 
 
-def _pieces(conversation: Conversation, number: int) -> Iterator[Piece]:
+def pieces_of(conversation: Conversation, number: int = 0) -> Iterator[Piece]:
+    """Cut a conversation into pieces that fit a model's memory, each with a turn.
+
+    Args:
+        conversation: The conversation.
+        number: Its number in the pieces.
+    """
     lines: list[Line] = []
     size = 0
     for line in (*conversation.lines, None):

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
         MeasureFinding,
     )
 
-__all__ = ["evaluation_page", "headline", "title_of", "write_evaluation_page"]
+__all__ = [
+    "evaluation_page",
+    "headline",
+    "overview",
+    "title_of",
+    "write_evaluation_page",
+]
 
 _TITLES = {
     "tuned": "tuned model",
@@ -117,6 +123,34 @@ def headline(evaluation: Evaluation) -> str:
     return " ".join((_style_sentence(evaluation), _loss_sentence(evaluation)))
 
 
+def overview(evaluation: Evaluation) -> list[tuple[str, ...]]:
+    """Give the main figures as rows for a terminal, the first one their names."""
+    heat = evaluation.contestants[0].temperature
+    scores = {each.contestant: each for each in evaluation.summary or ()}
+    losses = {each.contestant: each for each in evaluation.loss}
+    copies = {each.contestant: each for each in evaluation.copies}
+    guards = {each.contestant: each for each in evaluation.guards}
+    rows: list[tuple[str, ...]] = [
+        ("", "style (0 to 1)", "bits per byte", "copied whole", "distinct", "cut off")
+    ]
+    for each in evaluation.contestants:
+        score, loss = scores.get(each.name), losses.get(each.name)
+        rows.append(
+            (
+                title_of(each, heat),
+                _interval(score.median_score, score.interval) if score else _UNKNOWN,
+                _interval(loss.bits_per_byte, loss.interval) if loss else _UNKNOWN,
+                _share(copies[each.name].exact),
+                _share(guards[each.name].variety),
+                _share(guards[each.name].cut),
+            )
+        )
+    own = evaluation.guards[0].person
+    copied = _share(evaluation.copies[0].person.exact)
+    rows.append(("the person", "1", "", copied, _share(own.variety), ""))
+    return rows
+
+
 def _style_sentence(evaluation: Evaluation) -> str:
     by_name = {each.contestant: each for each in evaluation.summary or ()}
     tuned = by_name.get("tuned")
@@ -136,14 +170,12 @@ def _loss_sentence(evaluation: Evaluation) -> str:
         if (found.a, found.b) == ("tuned", "few_shot"):
             low, high = found.interval
             if low <= 0 <= high:
-                verdict = "no difference can be told between it and the base"
-            else:
-                less = "less" if found.value < 0 else "more"
-                verdict = (
-                    f"the person's own words surprise it {less} than the base "
-                    f"(by {abs(found.value):.2f} bits per byte)"
-                )
-            return f"In loss, {verdict} with examples."
+                return "In loss it cannot be told from the base with examples."
+            less = "less" if found.value < 0 else "more"
+            return (
+                f"The person's own words surprise it {less} than the base with "
+                f"examples: {found.value:+.2f} [{low:.2f}, {high:.2f}] bits per byte."
+            )
     reason = next((each.reason for each in evaluation.loss if each.reason), None)
     return f"The loss was not measured: {reason}." if reason else ""
 

@@ -16,12 +16,14 @@ from langchain_chatexports.evaluation.asking import (
     TooLongError,
 )
 from langchain_chatexports.evaluation.held_out import PERSON, Conversation, Line
+from tests.unit_tests.builders.tables import START, write_lines
 from tests.unit_tests.builders.voices import DISTINCT, Voice, conversations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-__all__ = ["Voices", "talks"]
+__all__ = ["Voices", "talks", "write_talks"]
 
 MIA, OSKAR, RITA, YUN = DISTINCT
 
@@ -78,3 +80,23 @@ def talks(count: int, seed: int) -> list[Conversation]:
             lines += [Line(speaker, said[at % len(said)]), Line(PERSON, turn)]
         made.append(Conversation.of(lines, circle={friend.name}))
     return made
+
+
+def write_talks(path: Path, count: int, seed: int = 1) -> Path:
+    """Write talks as a table of single messages; one conversation every other day."""
+    rows = []
+    for number, conversation in enumerate(talks(count, seed)):
+        time = START + number * 172_800
+        for line in conversation.lines:
+            sender = "mia" if line.speaker == PERSON else f"friend {line.speaker}"
+            for bubble in line.text.split("\n\n"):
+                rows.append(
+                    {
+                        "conversation_id": f"talk {number}",
+                        "sender": sender,
+                        "time": time,
+                        "text": bubble,
+                    }
+                )
+                time += 20
+    return write_lines(path, rows)

@@ -1,0 +1,326 @@
+"""What `chatexports evaluate` does: read both halves, find the models, compare."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from langchain_chatexports.cli.chatting import kept_model
+from langchain_chatexports.cli.console import Meter, counting, say, watching
+from langchain_chatexports.cli.exports import is_examples_file
+from langchain_chatexports.cli.preparation import (
+    Preparation,
+    PrepareOptions,
+    prepare_with_speaker,
+)
+from langchain_chatexports.cli.tuning import Order, say_base, train
+from langchain_chatexports.evaluation.asking import ModelServer
+from langchain_chatexports.evaluation.canaries import (
+    make_canaries,
+    plant_canaries,
+    probe_canaries,
+)
+from langchain_chatexports.evaluation.reading import (
+    data_from_examples,
+    data_from_sessions,
+)
+from langchain_chatexports.exceptions import ExportNotFoundError
+from langchain_chatexports.finetuning.examples import ExampleCounts
+from langchain_chatexports.finetuning.prepared import read_prepared
+from langchain_chatexports.finetuning.splits import split_examples
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from typing_extensions import Self
+
+    from langchain_chatexports.evaluation import HeldOutData
+    from langchain_chatexports.evaluation.results import Secrets
+    from langchain_chatexports.finetuning.examples import TrainingExample
+    from langchain_chatexports.finetuning.provenance import TracedExample
+    from langchain_chatexports.local_server import LocalServer
+
+__all__ = [
+    "Halves",
+    "Models",
+    "Stages",
+    "models_elsewhere",
+    "models_here",
+    "probed_secrets",
+    "read_halves",
+]
+
+# As `prepare --split` splits.
+_SHARE = 0.1
+# Of the conversations, where an export has few; and of their examples.
+_MOST_SHARE, _MOST_EXAMPLES = 0.4, 0.6
+_WANTED_CONVERSATIONS = 40
+_REPEATS = (1, 4, 16)
+
+
+@dataclass(frozen=True)
+class Halves:
+    """What is compared, and the examples of its training half."""
+
+    data: HeldOutData
+    examples: list[TrainingExample]
+
+
+@dataclass(frozen=True)
+class Models:
+    """Where the models are, and their names."""
+
+    server: ModelServer
+    tuned: str
+    base: str | None
+    local: LocalServer | None = None
+
+
+class Stages:
+    """Shows the progress of one stage after the other."""
+
+    def __init__(self) -> None:
+        """Show nothing yet."""
+        self._stack = ExitStack()
+        self._what = ""
+        self._done = 0
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Show nothing any more."""
+        self._stack.close()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Show how far a stage is."""
+        if what != self._what:
+            self._stack.close()
+            self._what, self._done = what, done
+            meter = Meter("turns", lambda: self._done, total, lambda: what)
+            self._stack.enter_context(watching(meter))
+        self._done = done
+
+
+def read_halves(
+    paths: Sequence[Path],
+    training: Path | None,
+    speaker: PrepareOptions,
+    *,
+    holds_out_enough: bool,
+) -> Halves:
+    """Read what was trained on, and what was held out.
+
+    Args:
+        paths: A set with both parts, files of held-out examples, or exports.
+        training: The file of examples that the model was trained on.
+        speaker: Who the person is, in exports.
+        holds_out_enough: Whether as much is held out of an export as a comparison
+            needs, or as little as `prepare --split` does.
+
+    Raises:
+        ExportNotFoundError: If one half is missing.
+    """
+    if len(paths) == 1 and training is None and (paths[0] / "train.jsonl").is_file():
+        folder = paths[0]
+        if not (folder / "test.jsonl").is_file():
+            msg = (
+                f"{folder} has no test.jsonl: nothing of it was held out. "
+                "Write the set again: chatexports prepare --split"
+            )
+            raise ExportNotFoundError(msg)
+        return _from_files([folder / "test.jsonl"], folder / "train.jsonl")
+    prepared = [is_examples_file(path) for path in paths]
+    if all(prepared):
+        if training is None:
+            msg = (
+                "These examples are held out, and what the model was trained on is "
+                "needed, too: --training FILE, or the folder of prepare --split."
+            )
+            raise ExportNotFoundError(msg)
+        return _from_files(paths, training)
+    return _from_exports(paths, speaker, holds_out_enough=holds_out_enough)
+
+
+def _from_files(held_out: Sequence[Path], training: Path) -> Halves:
+    trained = list(read_prepared(training))
+    tested = [item for path in held_out for item in read_prepared(path)]
+    examples = [item.example for item in trained]
+    return Halves(data_from_examples(trained, tested), examples)
+
+
+def _from_exports(
+    paths: Sequence[Path], speaker: PrepareOptions, *, holds_out_enough: bool
+) -> Halves:
+    windows: list[TracedExample] = []
+
+    def read(preparation: Preparation) -> None:
+        traced = preparation.traced(ExampleCounts())
+        with counting(traced, "examples", preparation.meter()) as counted:
+            windows[:] = counted
+
+    # As for `prepare --split`: whoever trained on its train.jsonl compares fairly.
+    options = replace(speaker, split_gap="auto", keep_tail=True)
+    done = prepare_with_speaker(paths, options, read)
+    done.say_speaker()
+    validation, test = (0.0, _share(windows)) if holds_out_enough else (_SHARE, _SHARE)
+    splits = split_examples(windows, validation=validation, test=test, near=None)
+    parts = {
+        str(item.origin.session_id): name
+        for name, half in splits.parts().items()
+        for item in half
+    }
+    owners = {summary.owner for _, summary in done.summaries()}
+    names = done.options.ai or [done.options.ai_role or "", *map(str, owners)]
+    person = ", ".join(sorted(names))
+    sessions = Preparation(paths, replace(done.options, whole=True)).sessions()
+    data = data_from_sessions(sessions, parts, person=person)
+    return Halves(data, [item.example for item in splits.train])
+
+
+def _share(windows: Sequence[TracedExample]) -> float:
+    """Give the share of the examples that the newest conversations hold."""
+    oldest_first = Counter[str]()
+    for item in sorted(windows, key=lambda item: item.origin.first or 0):
+        oldest_first[str(item.origin.session_id)] += 1
+    sizes = list(oldest_first.values())
+    enough = min(_WANTED_CONVERSATIONS, int(_MOST_SHARE * len(sizes)))
+    wanted = max(int(_SHARE * len(sizes)), enough, 1)
+    return min(_MOST_EXAMPLES, sum(sizes[-wanted:]) / max(len(windows), 1))
+
+
+@contextmanager
+def models_here(
+    halves: Halves,
+    *,
+    model: str | None,
+    base: str | None,
+    data_dir: Path | None,
+    finetune: bool,
+) -> Iterator[Models]:
+    """Start a local server with a kept model, or train one on the training half.
+
+    Args:
+        halves: What is compared.
+        model: The tuned model's name; `None` for the newest.
+        base: The base to train.
+        data_dir: Where the server keeps its models; `None` for the default.
+        finetune: Whether to train.
+
+    Yields:
+        The models.
+    """
+    from langchain_chatexports.local_server import LocalServer
+
+    if finetune:
+        say_base(base)
+    else:
+        kept = kept_model(model, data_dir)
+        model, base = kept.name, kept.base
+        say(f"Starting {model} …")
+    with ExitStack() as stack:
+        server = stack.enter_context(LocalServer(base, data_dir=data_dir))
+        if finetune:
+            say(f"Training on {len(halves.examples):,} examples of the earlier part")
+            model = train(server, halves.examples)
+        client = stack.enter_context(_client(server.base_url, server.api_key))
+        yield Models(ModelServer(client), str(model), server.base_model, server)
+
+
+@contextmanager
+def models_elsewhere(
+    halves: Halves,
+    *,
+    model: str | None,
+    base_model: str | None,
+    base_url: str,
+    agreed: bool,
+) -> Iterator[Models]:
+    """Use models of another server, if it is agreed to send held-out messages there.
+
+    Args:
+        halves: What is compared.
+        model: The tuned model's name there.
+        base_model: The base model's name there, if it is to be compared, too.
+        base_url: The server; its key is read from `OPENAI_API_KEY`.
+        agreed: Whether to go on without asking.
+
+    Yields:
+        The models.
+    """
+    import os
+
+    import typer
+
+    from langchain_chatexports.cli.console import stdin_is_terminal
+    from langchain_chatexports.exceptions import ChatExportError
+
+    if model is None:
+        msg = "With --base-url the tuned model must be named: --model."
+        raise typer.BadParameter(msg)
+    key = os.environ.get("OPENAI_API_KEY")
+    if not key:
+        msg = f"There is no key for {base_url}. Put it into OPENAI_API_KEY."
+        raise ChatExportError(msg)
+    with _client(base_url, key) as client:
+        server = ModelServer(client)
+        if not server.is_here:
+            host = urlsplit(base_url).netloc
+            examples = ", and few-shot examples of the rest," if base_model else ""
+            say(
+                f"This sends messages of {len(halves.data.held_out):,} held-out "
+                f"conversations{examples} to {host}, several times."
+            )
+            if not agreed and not stdin_is_terminal():
+                msg = (
+                    f"Nobody was asked whether to send them to {host}, so nothing was "
+                    "sent. Add --yes to agree."
+                )
+                raise ChatExportError(msg)
+            if not agreed:
+                typer.confirm("Send?", err=True, abort=True)
+        yield Models(server, model, base_model)
+
+
+def probed_secrets(
+    halves: Halves, models: Models, *, seed: int, progress: Stages
+) -> list[Secrets]:
+    """Train a model of its own on examples with secrets, probe it, and delete it.
+
+    Args:
+        halves: What is compared.
+        models: The local server and its base.
+        seed: Where chance begins.
+        progress: Shows how far it is.
+    """
+    if models.local is None or models.base is None:
+        raise RuntimeError  # The command has checked it.
+    most = sum(bool(found.replies()) for found in halves.data.training)
+    repeats = [count for count in _REPEATS if count <= most]
+    canaries = make_canaries(seed=seed, repeats=repeats)
+    examples = plant_canaries(halves.data.training, canaries, seed=seed)
+    say(f"Test run: {len(examples):,} examples, {len(canaries)} secrets or none")
+    order = Order(suffix="test with secrets", run_again=True)
+    name = train(models.local, examples, order)
+    try:
+        return probe_canaries(
+            models.server,
+            canaries,
+            tuned=name,
+            base=models.base,
+            seed=seed,
+            progress=lambda done, total: progress("probing secrets", done, total),
+        )
+    finally:
+        models.server.delete_model(name)
+
+
+def _client(base_url: str, key: str) -> Any:
+    from openai import OpenAI
+
+    return OpenAI(base_url=base_url, api_key=key)

@@ -1,0 +1,197 @@
+"""`chatexports evaluate`, up to where models are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports import write_jsonl
+from langchain_chatexports.cli import comparing
+from langchain_chatexports.cli.comparing import Stages, read_halves
+from langchain_chatexports.cli.preparation import PrepareOptions
+from langchain_chatexports.exceptions import TrainingDataError
+from langchain_chatexports.finetuning import read_jsonl
+from langchain_chatexports.samples import write_messenger
+from tests.unit_tests.builders.tiny_base import dialogues
+from tests.unit_tests.builders.voice_server import write_talks
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Command = Callable[..., Any]
+
+MIA = PrepareOptions(ai=("mia",))
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_talks(tmp_path_factory.mktemp("exports") / "talks.jsonl", 80)
+
+
+def replies(path: Path) -> set[str]:
+    """Give the answers of a file of examples."""
+    return {
+        message["content"]
+        for row in read_jsonl(path)
+        for message in row["messages"]
+        if message["role"] == "assistant"
+    }
+
+
+def test_an_export_is_split_as_prepare_splits_it(
+    export: Path, chatexports: Command, tmp_path: Path
+) -> None:
+    chatexports("prepare", export, "--ai", "mia", "--split", "-o", tmp_path / "set")
+    halves = read_halves([export], None, MIA, holds_out_enough=False)
+    assert halves.examples == list(read_jsonl(tmp_path / "set" / "train.jsonl"))
+    held_out = {text for found in halves.data.held_out for text in found.replies()}
+    assert replies(tmp_path / "set" / "test.jsonl") <= held_out | {""}
+
+
+def test_enough_is_held_out_where_the_model_is_trained_after_that(
+    export: Path,
+) -> None:
+    halves = read_halves([export], None, MIA, holds_out_enough=True)
+    assert 28 <= len(halves.data.held_out) <= 36
+    assert len(halves.data.training) + len(halves.data.held_out) == 80
+    assert halves.data.names == {"mia", "friend p1", "friend p2", "friend p3"}
+    trained = {text for found in halves.data.training for text in found.replies()}
+    learned = {
+        message["content"]
+        for example in halves.examples
+        for message in example["messages"]
+        if message["role"] == "assistant"
+    }
+    assert trained <= learned
+
+
+def test_a_set_has_both_halves_and_the_same_turns(
+    export: Path, chatexports: Command, tmp_path: Path
+) -> None:
+    chatexports("prepare", export, "--ai", "mia", "--split", "-o", tmp_path / "set")
+    halves = read_halves(
+        [tmp_path / "set"], None, PrepareOptions(), holds_out_enough=False
+    )
+    whole = read_halves([export], None, MIA, holds_out_enough=False)
+    assert [c.replies() for c in halves.data.training] == [
+        c.replies() for c in whole.data.training
+    ]
+    assert halves.data.names == whole.data.names
+
+
+def test_a_set_without_a_test_part_is_refused(
+    chatexports: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "set").mkdir()
+    write_jsonl(dialogues(), tmp_path / "set" / "train.jsonl")
+    done = chatexports("evaluate", tmp_path / "set")
+    assert done.status == 1
+    assert "prepare --split" in done.err
+
+
+def test_held_out_examples_need_those_trained_on(
+    chatexports: Command, tmp_path: Path
+) -> None:
+    write_jsonl(dialogues(), tmp_path / "held.jsonl")
+    done = chatexports("evaluate", tmp_path / "held.jsonl")
+    assert done.status == 1
+    assert "--training FILE" in done.err
+
+
+def test_without_a_model_the_next_command_is_said(
+    chatexports: Command, tmp_path: Path
+) -> None:
+    write_jsonl(dialogues(), tmp_path / "held.jsonl")
+    done = chatexports(
+        "evaluate", "held.jsonl", "--training", "held.jsonl", "--data-dir", "data"
+    )
+    assert done.status == 1
+    assert "chatexports finetune" in done.err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--base-url", "http://127.0.0.1:9", "--finetune"],
+        ["--base-url", "http://127.0.0.1:9", "--secrets"],
+        ["--finetune", "--model", "ft:x"],
+        ["--base", "x"],
+        ["--turns", "0"],
+        ["--temperature", "3"],
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    chatexports: Command, options: list[str]
+) -> None:
+    assert chatexports("evaluate", "x", *options).status == 2
+
+
+def test_nothing_is_sent_to_a_foreign_host_without_asking(
+    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    write_jsonl(dialogues(), tmp_path / "held.jsonl")
+    done = chatexports(
+        "evaluate", "held.jsonl", "--training", "held.jsonl",
+        "--base-url", "https://models.example.org/v1", "--model", "ft:x",
+    )  # fmt: skip
+    assert done.status == 1
+    assert "models.example.org" in done.err
+    assert "nothing was sent" in done.err
+
+
+def test_a_foreign_host_needs_a_key_and_a_model(
+    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    write_jsonl(dialogues(), tmp_path / "held.jsonl")
+    command = ("evaluate", "held.jsonl", "--training", "held.jsonl", "--base-url")
+    assert chatexports(*command, "https://x.example.org").status == 2
+    done = chatexports(*command, "https://x.example.org", "--model", "m")
+    assert done.status == 1
+    assert "OPENAI_API_KEY" in done.err
+
+
+def test_an_export_is_never_overwritten(chatexports: Command, tmp_path: Path) -> None:
+    write_messenger(tmp_path / "hogwarts")
+    done = chatexports("evaluate", "hogwarts", "-o", "hogwarts/page.html")
+    assert done.status == 2
+
+
+def test_stages_say_how_far_each_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = []
+
+    class Watching:
+        def __init__(self, meter: object) -> None:
+            self.meter = meter
+
+        def __enter__(self) -> None:
+            shown.append(self.meter)
+
+        def __exit__(self, *_: object) -> None:
+            shown.append(str(self.meter))
+
+    monkeypatch.setattr(comparing, "watching", Watching)
+    with Stages() as stages:
+        stages("pricing", 1, 9)
+        stages("pricing", 2, 9)
+        stages("answering", 3, 9)
+    assert len(shown) == 4
+    assert str(shown[1]).startswith("2 of 9 turns")
+    assert str(shown[1]).endswith("pricing")
+    assert "answering" in str(shown[3])
+    assert capsys.readouterr().out == ""
+
+
+def test_too_few_conversations_cannot_be_split(tmp_path: Path) -> None:
+    row = '{"conversation_id": "c", "role": "%s", "text": "hi"}\n'
+    table = tmp_path / "table.jsonl"
+    table.write_text(row % "user" + row % "assistant", encoding="utf-8")
+    with pytest.raises(TrainingDataError):
+        read_halves(
+            [table], None, PrepareOptions(ai=("assistant",)), holds_out_enough=True
+        )
