@@ -1,9 +1,9 @@
 """How fast and how small is reading Messenger, beside langchain-community's recipe?
 
 ```
-python benchmarks/facebook_messenger.py generate export --messages 1000000 --threads 600
-python benchmarks/facebook_messenger.py generate one --messages 200000 --threads 1
-python benchmarks/facebook_messenger.py measure export
+python -m benchmarks.facebook_messenger generate export --messages 1000000 --threads 600
+python -m benchmarks.facebook_messenger generate one --messages 200000 --threads 1
+python -m benchmarks.facebook_messenger measure export
 ```
 
 `generate` writes the folder and, beside it, the same export as a zip. `measure` runs
@@ -36,14 +36,12 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import resource
 import shutil
-import subprocess
-import sys
-import time
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from benchmarks.harness import print_stages, run_stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +55,7 @@ _WORDS = (
     *("slow", "steady", "race", "hill", "mill", "oak", "carrot", "shell", "river"),
     *("morning", "late", "early", "fast", "wait", "there", "here", "soon", "maybe"),
     *("never", "always", "sleep", "walk", "run", "win", "lose", "bread", "rain", "sun"),
-    *("köszönöm", "szia", "déjà", "może", "😂", "❤️", "được"),
+    *("köszönöm", "szia", "café", "może", "😂", "❤️", "được"),
 )
 
 _OURS = """
@@ -112,7 +110,7 @@ with open(out, 'w') as file:
         file.write(json.dumps({'messages': window}) + '\\n')
 """
 # What is imported or made before the clock starts, and what is measured.
-CONTENDERS = {
+STAGES = {
     "parse": ("import json, pathlib", _PARSE),
     "parse and repair": (_ROOM, _PARSE_AND_REPAIR),
     "first session": (_OURS, "next(iter(folder.lazy_load()))"),
@@ -191,58 +189,6 @@ def _messages(
         }
 
 
-def measure(path: Path, contenders: list[str]) -> None:
-    """Run each contender in a process of its own."""
-    print(f"{'':22}{'CPU s':>8}{'wall s':>8}{'MB':>7}   imports: CPU s, MB")
-    for name in contenders:
-        done = subprocess.run(  # noqa: S603 - our own file
-            [sys.executable, __file__, "run", str(path), name],
-            check=True,
-            stdout=subprocess.PIPE,
-        )
-        found = json.loads(done.stdout)
-        print(
-            f"{name:22}{found['cpu']:>8.2f}{found['wall']:>8.2f}{found['mb']:>7.0f}"
-            f"   {found['import_cpu']:.2f}, {found['import_mb']:.0f}",
-            flush=True,
-        )
-
-
-def run(path: Path, name: str) -> None:
-    """Run one contender in this process and print its figures."""
-    setup, body = CONTENDERS[name]
-    scope = {
-        "path": str(path),
-        "out": f"{path}.{name.replace(' ', '_')}.jsonl",
-        "sys": sys,
-    }
-    exec(setup, scope)  # noqa: S102 - our own code, from above
-    import_cpu, import_mb = _cpu(), _peak_mb()
-    wall = time.perf_counter()
-    exec(body, scope)  # noqa: S102
-    print(
-        json.dumps(
-            {
-                "cpu": _cpu() - import_cpu,
-                "wall": time.perf_counter() - wall,
-                "mb": _peak_mb(),
-                "import_cpu": import_cpu,
-                "import_mb": import_mb,
-            }
-        )
-    )
-
-
-def _cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
-def _peak_mb() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
-
-
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -253,17 +199,17 @@ def main() -> None:
     making.add_argument("--threads", type=int, default=600)
     measuring = commands.add_parser("measure")
     measuring.add_argument("path", type=Path)
-    measuring.add_argument("contenders", nargs="*", default=list(CONTENDERS))
+    measuring.add_argument("stages", nargs="*")
     running = commands.add_parser("run")
     running.add_argument("path", type=Path)
-    running.add_argument("name", choices=CONTENDERS)
+    running.add_argument("name", choices=STAGES)
     given = parser.parse_args()
     if given.command == "generate":
         generate(given.path, given.messages, given.threads)
     elif given.command == "measure":
-        measure(given.path, given.contenders)
+        print_stages("benchmarks.facebook_messenger", given.path, given.stages, STAGES)
     else:
-        run(given.path, given.name)
+        run_stage(*STAGES[given.name], given.path, given.name)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """How fast and how small is reading Messages, beside langchain-community's recipe?
 
 ```
-python benchmarks/imessage.py generate chat.db --messages 1000000 --chats 600
-python benchmarks/imessage.py generate one.db --messages 200000 --chats 1
-python benchmarks/imessage.py measure chat.db
+python -m benchmarks.imessage generate chat.db --messages 1000000 --chats 600
+python -m benchmarks.imessage generate one.db --messages 200000 --chats 1
+python -m benchmarks.imessage measure chat.db
 ```
 
 `measure` runs each contender in a process of its own and prints its CPU time (user and
@@ -32,16 +32,13 @@ any index, 100,000 messages in 600 chats: 1.4 s, where langchain-community takes
 from __future__ import annotations
 
 import argparse
-import json
 import random
-import resource
 import sqlite3
-import subprocess
-import sys
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from benchmarks.harness import print_stages, run_stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,7 +109,7 @@ from langchain_community.chat_loaders.imessage import IMessageChatLoader
 from langchain_community.chat_loaders.utils import map_ai_messages, merge_chat_runs
 """
 # What is imported or made before the clock starts, and what is measured.
-CONTENDERS = {
+STAGES = {
     "first session": (_OURS, "next(iter(loader.lazy_load()))"),
     "read": (_OURS, "for session in loader.lazy_load(): del session"),
     "inspect": (_OURS, "print(loader.inspect().found, file=sys.stderr)"),
@@ -167,7 +164,7 @@ def generate(path: Path, messages: int, chats: int, *, indexes: bool) -> None:
         # As in the tutorial's database, and so that langchain-community names the right
         # senders: the owner has a handle of his own, and nobody is listed.
         db.execute("INSERT INTO handle VALUES (?, 'owner', '', NULL)", (chats + 1,))
-        joins = []
+        joins: list[tuple[int, int, int]] = []
         columns = (
             "ROWID, guid, text, handle_id, attributedBody, service, account, date, "
             "is_from_me, is_sent, destination_caller_id, message_summary_info"
@@ -224,58 +221,6 @@ def _length(count: int) -> bytes:
     return bytes([count]) if count < short else b"\x81" + count.to_bytes(2, "little")
 
 
-def measure(path: Path, contenders: list[str]) -> None:
-    """Run each contender in a process of its own."""
-    print(f"{'':22}{'CPU s':>8}{'wall s':>8}{'MB':>7}   imports: CPU s, MB")
-    for name in contenders:
-        done = subprocess.run(  # noqa: S603 - our own file
-            [sys.executable, __file__, "run", str(path), name],
-            check=True,
-            stdout=subprocess.PIPE,
-        )
-        found = json.loads(done.stdout)
-        print(
-            f"{name:22}{found['cpu']:>8.2f}{found['wall']:>8.2f}{found['mb']:>7.0f}"
-            f"   {found['import_cpu']:.2f}, {found['import_mb']:.0f}",
-            flush=True,
-        )
-
-
-def run(path: Path, name: str) -> None:
-    """Run one contender in this process and print its figures."""
-    setup, body = CONTENDERS[name]
-    scope = {
-        "path": str(path),
-        "out": f"{path}.{name.replace(' ', '_')}.jsonl",
-        "sys": sys,
-    }
-    exec(setup, scope)  # noqa: S102 - our own code, from above
-    import_cpu, import_mb = _cpu(), _peak_mb()
-    wall = time.perf_counter()
-    exec(body, scope)  # noqa: S102
-    print(
-        json.dumps(
-            {
-                "cpu": _cpu() - import_cpu,
-                "wall": time.perf_counter() - wall,
-                "mb": _peak_mb(),
-                "import_cpu": import_cpu,
-                "import_mb": import_mb,
-            }
-        )
-    )
-
-
-def _cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
-def _peak_mb() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
-
-
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -287,17 +232,17 @@ def main() -> None:
     making.add_argument("--no-indexes", action="store_true")
     measuring = commands.add_parser("measure")
     measuring.add_argument("path", type=Path)
-    measuring.add_argument("contenders", nargs="*", default=list(CONTENDERS))
+    measuring.add_argument("stages", nargs="*")
     running = commands.add_parser("run")
     running.add_argument("path", type=Path)
-    running.add_argument("name", choices=CONTENDERS)
+    running.add_argument("name", choices=STAGES)
     given = parser.parse_args()
     if given.command == "generate":
         generate(given.path, given.messages, given.chats, indexes=not given.no_indexes)
     elif given.command == "measure":
-        measure(given.path, given.contenders)
+        print_stages("benchmarks.imessage", given.path, given.stages, STAGES)
     else:
-        run(given.path, given.name)
+        run_stage(*STAGES[given.name], given.path, given.name)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,190 @@
+"""Runs contenders in turns, each in processes of its own, and says what they cost.
+
+CPU time (user and system) and peak memory are the system's own figures for the whole
+process, start-up and imports included. POSIX only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = ["Contender", "Cost", "median", "print_stages", "run_stage", "turns"]
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+class Cost(NamedTuple):
+    """What a process took."""
+
+    cpu: float
+    """Seconds, user and system."""
+
+    wall: float
+    mb: float
+    """Peak of its memory."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A command to measure.
+
+    Attributes:
+        name: What the tables call it.
+        command: Its arguments, behind the interpreter.
+        output: The file of examples that it writes.
+        repair: What its texts need before they are compared.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    output: Path
+    repair: Callable[[str], str] = str
+
+    def run(self) -> Cost:
+        """Run it once in a process of its own."""
+        begin = time.perf_counter()
+        process = subprocess.Popen(  # noqa: S603 - our own commands
+            [sys.executable, *self.command],
+            cwd=_ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        errors = process.stderr.read() if process.stderr else b""
+        _, status, used = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - begin
+        if status:
+            msg = f"{self.name} failed:\n{errors.decode(errors='replace')}"
+            raise RuntimeError(msg)
+        return Cost(used.ru_utime + used.ru_stime, wall, _mb(used.ru_maxrss))
+
+
+def turns(contenders: Sequence[Contender], rounds: int) -> dict[str, list[Cost]]:
+    """Run contenders in turns, so that what else the machine does meets all of them.
+
+    Args:
+        contenders: What to run.
+        rounds: How often each one runs.
+
+    Returns:
+        The costs by name, one a round.
+
+    Raises:
+        ValueError: If two of them wrote different examples.
+    """
+    costs: dict[str, list[Cost]] = {one.name: [] for one in contenders}
+    hashes: dict[str, str] = {}
+    for number in range(1, rounds + 1):
+        for one in contenders:
+            cost = one.run()
+            costs[one.name].append(cost)
+            print(
+                f"round {number}: {one.name:20} {cost.cpu:7.2f} s CPU "
+                f"{cost.wall:7.2f} s {cost.mb:6.0f} MB",
+                file=sys.stderr,
+                flush=True,
+            )
+            hashes[one.name] = normalized_hash(one.output, one.repair)
+    if len(set(hashes.values())) > 1:
+        msg = f"The outputs differ: {hashes}"
+        raise ValueError(msg)
+    return costs
+
+
+def normalized_hash(path: Path, repair: Callable[[str], str] = str) -> str:
+    """Hash examples by what they say.
+
+    Escapes and spaces may differ, and so may the order: langchain-community reads
+    Messenger's threads in that of the file system.
+
+    Args:
+        path: The JSON lines.
+        repair: What to do to each text before.
+    """
+    digests: list[bytes] = []
+    with path.open("rb") as file:
+        for line in file:
+            said = [
+                (message["role"], repair(message["content"]))
+                for message in json.loads(line)["messages"]
+            ]
+            digests.append(hashlib.sha256(json.dumps(said).encode("ascii")).digest())
+    return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
+
+
+def print_stages(
+    module: str, path: Path, names: Sequence[str], contenders: Mapping[str, object]
+) -> None:
+    """Print what single stages cost, each in a process of its own.
+
+    Args:
+        module: The benchmark that has them, run with `run PATH NAME`.
+        path: The export.
+        names: The stages to run; all if there are none.
+        contenders: All stages by name.
+    """
+    print(f"{'':22}{'CPU s':>8}{'wall s':>8}{'MB':>7}   imports: CPU s, MB")
+    for name in names or contenders:
+        done = subprocess.run(  # noqa: S603 - our own file
+            [sys.executable, "-m", module, "run", str(path), name],
+            check=True,
+            cwd=_ROOT,
+            stdout=subprocess.PIPE,
+        )
+        found = json.loads(done.stdout)
+        print(
+            f"{name:22}{found['cpu']:>8.2f}{found['wall']:>8.2f}{found['mb']:>7.0f}"
+            f"   {found['import_cpu']:.2f}, {found['import_mb']:.0f}",
+            flush=True,
+        )
+
+
+def run_stage(setup: str, body: str, path: Path, name: str) -> None:
+    """Run one stage in this process and print its figures, imports apart.
+
+    Args:
+        setup: Code that runs before the clock starts: imports.
+        body: Code to measure; it finds `path`, `out` and `sys`.
+        path: The export.
+        name: The stage's name.
+    """
+    out = f"{path}.{name.replace(' ', '_')}.jsonl"
+    scope: dict[str, object] = {"path": str(path), "out": out, "sys": sys}
+    exec(setup, scope)  # noqa: S102 - our own code
+    before, wall = _own(), time.perf_counter()
+    exec(body, scope)  # noqa: S102 - our own code
+    after = _own()
+    figures = {
+        "cpu": after.cpu - before.cpu,
+        "wall": time.perf_counter() - wall,
+        "mb": after.mb,
+        "import_cpu": before.cpu,
+        "import_mb": before.mb,
+    }
+    print(json.dumps(figures))
+
+
+def median(costs: Sequence[Cost]) -> Cost:
+    """Give the medians of several rounds."""
+    return Cost(*(statistics.median(values) for values in zip(*costs, strict=True)))
+
+
+def _own() -> Cost:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return Cost(used.ru_utime + used.ru_stime, 0, _mb(used.ru_maxrss))
+
+
+def _mb(peak: int) -> float:
+    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)

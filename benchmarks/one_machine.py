@@ -1,0 +1,174 @@
+"""How fast and how small is `chatexports prepare`, beside the older recipe and a floor?
+
+```
+python -m benchmarks.one_machine /tmp/exports
+python -m benchmarks.one_machine /tmp/exports --messages 10000 100000 --rounds 1
+```
+
+Generates clean exports of two sizes (once; they stay in the folder), then runs in
+turns, each as a whole process: langchain-community's recipe, the bare floor (see
+`floors`), the library's pipeline, and the command. All must write the same examples.
+Prints the tables of docs/performance.md, where the figures are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks import facebook_messenger, imessage
+from benchmarks.floors import repaired
+from benchmarks.harness import Contender, median, turns
+from benchmarks.recipes import OWNER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from benchmarks.harness import Cost
+
+_CONVERSATIONS = 600
+_COMMUNITY, _FLOOR, _LIBRARY, _PREPARE = "community", "floor", "library", "prepare"
+_KINDS = ("imessage", "messenger folder", "messenger zip")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The costs of all contenders on one export."""
+
+    kind: str
+    messages: int
+    costs: dict[str, list[Cost]]
+
+    def ratios(self, name: str, by: str) -> list[float]:
+        """Give how many times the CPU time of one another takes, by round."""
+        pairs = zip(self.costs[name], self.costs[by], strict=True)
+        return [one.cpu / other.cpu for one, other in pairs]
+
+
+def measure(folder: Path, kind: str, messages: int, rounds: int) -> Measured:
+    """Run all contenders on one export.
+
+    Args:
+        folder: Where exports and outputs are.
+        kind: Which export.
+        messages: How many messages it has.
+        rounds: How often each contender runs.
+    """
+    format_name = kind.partition(" ")[0]
+    path = _export(folder, kind, messages)
+    outputs = {
+        name: folder / f"{path.name}.{name}.jsonl"
+        for name in (_COMMUNITY, _FLOOR, _LIBRARY, _PREPARE)
+    }
+    speaker = ("--ai", OWNER) if format_name == "messenger" else ()
+    recipe = ("-m", "benchmarks.recipes")
+    arguments = {
+        _COMMUNITY: (*recipe, "community", format_name, str(path)),
+        _FLOOR: ("-m", "benchmarks.floors", f"--owner={OWNER}", format_name, str(path)),
+        _LIBRARY: (*recipe, "library", format_name, str(path)),
+        _PREPARE: (
+            *("-m", "langchain_chatexports.cli", "prepare", str(path)),
+            *("--keep-trailing", *speaker, "-o"),
+        ),
+    }
+    contenders = [
+        Contender(
+            name,
+            (*command, str(outputs[name])),
+            outputs[name],
+            # langchain-community leaves Meta's text as it is.
+            repaired if (name, format_name) == (_COMMUNITY, "messenger") else str,
+        )
+        for name, command in arguments.items()
+    ]
+    print(f"{kind}, {messages:,} messages", file=sys.stderr)
+    return Measured(kind, messages, turns(contenders, rounds))
+
+
+def _export(folder: Path, kind: str, messages: int) -> Path:
+    if kind == "imessage":
+        database = folder / f"imessage-{messages}.db"
+        if not database.exists():
+            imessage.generate(database, messages, _CONVERSATIONS, indexes=True)
+        return database
+    export = folder / f"messenger-{messages}"
+    if not export.exists():
+        facebook_messenger.generate(export, messages, _CONVERSATIONS)
+    return export if kind.endswith("folder") else Path(f"{export}.zip")
+
+
+def tables(found: Sequence[Measured]) -> Iterator[str]:
+    """Give the tables, in Markdown."""
+    yield "| Export | Messages | Contender | CPU s | µs a message | Peak MB |"
+    yield "|---|---:|---|---:|---:|---:|"
+    for one in found:
+        for name, costs in one.costs.items():
+            cost = median(costs)
+            each = 1e6 * cost.cpu / one.messages
+            yield (
+                f"| {one.kind} | {one.messages:,} | {name} | {cost.cpu:.1f} | "
+                f"{each:.1f} | {cost.mb:.0f} |"
+            )
+    yield ""
+    yield (
+        "| Export | Messages | community / prepare | community / library | "
+        "prepare / floor |"
+    )
+    yield "|---|---:|---|---|---|"
+    for one in found:
+        cells = [
+            ", ".join(f"{ratio:.2f}" for ratio in one.ratios(*pair))
+            for pair in (
+                (_COMMUNITY, _PREPARE),
+                (_COMMUNITY, _LIBRARY),
+                (_PREPARE, _FLOOR),
+            )
+        ]
+        yield f"| {one.kind} | {one.messages:,} | {' | '.join(cells)} |"
+    yield ""
+    yield "| Export | Contender | µs for each further message | MB for each 100,000 |"
+    yield "|---|---|---:|---:|"
+    for kind in _KINDS:
+        sizes = sorted((m for m in found if m.kind == kind), key=lambda m: m.messages)
+        if len(sizes) > 1:
+            yield from _growth(sizes[0], sizes[-1])
+
+
+def _growth(small: Measured, large: Measured) -> Iterator[str]:
+    more = large.messages - small.messages
+    for name in small.costs:
+        first, last = median(small.costs[name]), median(large.costs[name])
+        each = 1e6 * (last.cpu - first.cpu) / more
+        growth = 100_000 * (last.mb - first.mb) / more
+        yield f"| {small.kind} | {name} | {each:.1f} | {growth:.1f} |"
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--messages", type=int, nargs="+", default=[100_000, 1_000_000])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--kinds", nargs="+", choices=_KINDS, default=_KINDS)
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    found = [
+        measure(given.folder, kind, messages, given.rounds)
+        for kind in given.kinds
+        for messages in given.messages
+    ]
+    today = datetime.now(timezone.utc).date()
+    print(
+        f"{today}, CPython {platform.python_version()}, {platform.system()} "
+        f"{platform.machine()}, rounds: {given.rounds}\n"
+    )
+    print("\n".join(tables(found)))
+
+
+if __name__ == "__main__":
+    main()
