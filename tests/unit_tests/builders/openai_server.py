@@ -96,6 +96,7 @@ class OpenAIServer:
         late_name: Looks after the success before the model's name is there.
         list_lag: Looks at a list before a new file or job is on it.
         tells_more: Whether lists say that they go on.
+        obeys_after: Whether a list goes on where it is asked to.
     """
 
     def __init__(self, *faults: Fault, **settings: Any) -> None:
@@ -112,6 +113,7 @@ class OpenAIServer:
         self.late_name = 0
         self.list_lag = 0
         self.tells_more = True
+        self.obeys_after = True
         self.file_status_details: str | None = None
         for name, value in settings.items():
             assert hasattr(self, name), name
@@ -343,7 +345,7 @@ class OpenAIServer:
         items = [item for item in items if self._is_shown(item["id"])]
         ids = [item["id"] for item in items]
         after = query.get("after", [""])[0]
-        start = ids.index(after) + 1 if after in ids else 0
+        start = ids.index(after) + 1 if self.obeys_after and after in ids else 0
         size = self.page_size or int(query.get("limit", ["20"])[0])
         page: dict[str, Any] = {"object": "list", "data": items[start : start + size]}
         if self.tells_more:

@@ -130,6 +130,14 @@ def test_a_list_that_does_not_say_that_it_goes_on_is_read_to_its_end() -> None:
         assert (len(server.jobs), server.uploads) == (3, 1)
 
 
+def test_a_list_that_begins_anew_with_each_page_comes_to_an_end() -> None:
+    with OpenAIServer(obeys_after=False, filters=False, page_size=1).running() as odd:
+        for suffix in ("a", "b"):
+            run = make_tuner(odd, suffix=suffix).submit(make_examples())
+        assert list(run.events())
+        assert len(odd.jobs) == 2
+
+
 def test_events_are_read_to_the_end_of_such_a_list() -> None:
     with OpenAIServer(tells_more=False, page_size=1).running() as server:
         run = make_tuner(server).submit(make_examples())

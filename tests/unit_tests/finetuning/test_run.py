@@ -112,6 +112,13 @@ def test_events_come_oldest_first_each_once_and_end_with_the_job(
     ]
 
 
+def test_a_server_that_has_no_events_is_asked_once() -> None:
+    with OpenAIServer(routes_missing=("GET .*/events",)).running() as server:
+        make_tuner(server).invoke(make_examples())
+        asked = [r for r in server.requests if r.endswith("/events")]
+    assert len(asked) == 1
+
+
 def test_events_over_many_pages_keep_their_order() -> None:
     with OpenAIServer(page_size=2).running() as server:
         run = make_tuner(server).submit(make_examples())

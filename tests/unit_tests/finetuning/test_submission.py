@@ -274,6 +274,29 @@ def test_a_file_that_expires_is_not_taken_for_one_that_stays(
     assert server.uploads == 2
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"bytes": 3}, {"filename": "x.jsonl"}, {"status": "error"}, {"status": "deleted"}],
+    ids=str,
+)
+def test_a_file_that_is_another_or_of_no_use_is_not_taken(
+    server: OpenAIServer, change: dict[str, Any]
+) -> None:
+    make_tuner(server, suffix="a").submit(make_examples())
+    server.files["file-1"].update(change)
+    make_tuner(server, suffix="b").submit(make_examples())
+    assert server.uploads == 2
+
+
+def test_the_file_of_a_job_that_may_be_there_is_not_deleted(
+    server: OpenAIServer,
+) -> None:
+    server.faults.append(Fault(CREATE, -1, status=500))
+    with pytest.raises(FineTuningError, match=r"may have been created.*file-1"):
+        make_tuner(server, delete_training_file=True).submit(make_examples())
+    assert server.deleted == []
+
+
 def test_the_file_is_named_by_its_content(server: OpenAIServer) -> None:
     make_tuner(server).submit(make_examples())
     (file,) = server.files.values()
