@@ -111,8 +111,8 @@ MaxTokens = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Most tokens in an example, counted by bytes, on the safe side; never "
-        "inside a message.",
+        help="Most tokens of text in an example, counted by bytes, on the safe side; "
+        "never inside a message. Leave room for a system prompt.",
         show_default=False,
     ),
 ]
