@@ -50,6 +50,37 @@ def test_the_callers_word_counts_first(unclear: Export, tmp_path: Path) -> None:
     assert owner_of(unclear, tmp_path, owner=ADA) == (ADA, "option")
 
 
+@pytest.mark.parametrize(
+    ("missing", "expected"),
+    [
+        (0, ("the caller", "option")),
+        (1, ("by profile", "profile")),
+        (2, ("by autofill", "autofill information")),
+        (3, (GRACE, "the one name in every thread")),
+        (4, (ADA, "titles")),
+        (5, (BOB, "system lines")),
+        (6, (None, None)),
+    ],
+)
+def test_six_steps_go_from_the_surest_to_the_weakest(
+    export: Export, tmp_path: Path, missing: int, expected: tuple[Any, ...]
+) -> None:
+    """Each step would name somebody else; the first ones are taken away in turn."""
+    second = [BOB, GRACE] if missing < 4 else [BOB, EVE]
+    title = GRACE if missing < 5 else "?"
+    export.thread("one", [ADA, GRACE], title=title).says(ADA, "hi", NOON)
+    chat = export.thread("two", second, title="?").says(BOB, "ho", NOON)
+    if missing < 6:
+        chat.says(BOB, "You sent an attachment.", NOON + 1)
+    if missing < 3:
+        autofill = {"autofill_information_v2": {"FULL_NAME": ["by autofill"]}}
+        export.file(f"{FACEBOOK}/autofill_information.json", autofill)
+    if missing < 2:
+        export.file(PROFILE, {"profile_v2": {"name": {"full_name": "by profile"}}})
+    options = {"owner": "the caller"} if missing < 1 else {}
+    assert owner_of(export, tmp_path, **options) == expected
+
+
 def test_nothing_is_read_to_find_an_owner_that_is_given(
     export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,6 +289,33 @@ def test_a_profile_counts_also_where_nobody_is_listed(
     export.thread("ada_1", []).says(ADA, "hi", NOON).says(EVE, "ho", NOON + 1)
     export.file(PROFILE, {"profile_v2": {"name": {"full_name": EVE}}})
     assert owner_of(export, tmp_path) == (EVE, "profile")
+
+
+def test_instagrams_profile_counts_also_where_nobody_is_listed(tmp_path: Path) -> None:
+    export = Export(INSTAGRAM)
+    export.thread("ada_1", []).says(ADA, "hi", NOON)
+    fields = {"Email": {"value": "eve@example.org"}, "Name": {"value": EVE}}
+    export.file(
+        "personal_information/personal_information.json",
+        {"profile_user": [{"string_map_data": fields}]},
+    )
+    assert owner_of(export, tmp_path) == (EVE, "profile")
+
+
+def test_a_value_that_is_nobodys_name_is_no_owner(
+    unclear: Export, tmp_path: Path
+) -> None:
+    values = [{"label": "Lakóhely", "value": "Szeged"}]
+    unclear.file(f"{FACEBOOK}/autofill_information.json", {"label_values": values})
+    assert owner_of(unclear, tmp_path) == (None, None)
+
+
+def test_titles_that_contradict_each_other_tell_no_owner(
+    export: Export, tmp_path: Path
+) -> None:
+    export.thread("one", [ADA, GRACE], title=ADA).says(ADA, "hi", NOON)
+    export.thread("two", [BOB, EVE], title=BOB).says(BOB, "hi", NOON)
+    assert owner_of(export, tmp_path) == (None, None)
 
 
 def test_spam_has_no_say(export: Export, tmp_path: Path) -> None:
