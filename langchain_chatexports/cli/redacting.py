@@ -11,8 +11,10 @@ from langchain_chatexports.chat_loaders.table import table_rows
 from langchain_chatexports.cli.console import counting, say
 from langchain_chatexports.cli.exports import is_examples_file, open_export
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+from langchain_chatexports.finetuning.card import CardNotes
 from langchain_chatexports.finetuning.jsonl import read_jsonl, write_jsonl
-from langchain_chatexports.finetuning.prepared import read_prepared
+from langchain_chatexports.finetuning.prepared import facts_of_prepared, read_prepared
+from langchain_chatexports.finetuning.writers import write_dataset
 from langchain_chatexports.redaction.examples import ExampleRedactor
 from langchain_chatexports.redaction.key_file import (
     RedactionKey,
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
     from langchain_core.chat_loaders import BaseChatLoader
     from langchain_core.chat_sessions import ChatSession
+
+    from langchain_chatexports.finetuning.writers import WrittenSet
 
 __all__ = ["Redaction", "default_key_file", "redact_files", "say_done", "undo_file"]
 
@@ -108,8 +112,13 @@ class Redaction:
         self._key = replace(self._key, stand_ins=both)
         self._key.write(self.key_file)
 
-    def redact_examples(self, path: Path) -> Iterator[dict[str, Any]]:
-        """Redact a file of examples, with the names that its trace knows."""
+    def redact_examples(self, path: Path, output: Path) -> WrittenSet:
+        """Redact a file of examples, with the names that its trace knows.
+
+        Args:
+            path: The examples.
+            output: The set to write.
+        """
         people = {
             name
             for item in read_prepared(path)
@@ -119,9 +128,19 @@ class Redaction:
         redactor = ExampleRedactor(
             self._key.key, {*people, *self._names}, self._presidio
         )
-        for row in read_jsonl(path):
-            yield redactor.example(row)
+        redacted = (
+            (redactor.example(item.example), redactor.origin(item.origin))
+            for item in read_prepared(path)
+        )
+
+        def facts() -> Iterator[Mapping[str, Any]]:
+            yield facts_of_prepared(path)
+            replaced = dict(sorted(redactor.replaced.items()))
+            yield {"steps": ["Redact"], "redacted": True, "replaced": replaced}
+
+        written = write_dataset(redacted, output, notes=CardNotes(earlier=facts()))
         self._stand_ins = redactor.stand_ins
+        return written
 
     def _sessions(self) -> Iterator[ChatSession]:
         for loader in self._loaders:
@@ -150,9 +169,9 @@ def redact_files(
         if len(paths) > 1:
             msg = f"{of_examples[0]} holds examples: redact it alone."
             raise ExportFormatError(msg)
-        rows = write_jsonl(redaction.redact_examples(paths[0]), output)
+        written = redaction.redact_examples(paths[0], output)
         redaction.write_key_file()
-        return {"kind": "examples", "rows": rows}
+        return {"kind": "examples", "rows": written.examples_written}
     loaders = [open_export(path).loader for path in paths]
     redaction.read_names(loaders)
     passes = [counted_pass(loader, redaction.steps()) for loader in loaders]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.names import safe_name
@@ -9,6 +11,8 @@ from langchain_chatexports.redaction.redactor import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from langchain_chatexports.finetuning.provenance import ExampleOrigin
 
 __all__ = ["ExampleRedactor"]
 
@@ -34,6 +38,9 @@ class ExampleRedactor:
         """
         self._redactor = Redactor(key, names, presidio)
         self._redactor.record = self._redactor.names_of_stand_ins()
+        self.replaced: Counter[str] = Counter()
+        """Places in texts that were replaced so far, by kind."""
+        self._redactor.notes = self.replaced
 
     @property
     def stand_ins(self) -> dict[str, str]:
@@ -47,6 +54,19 @@ class ExampleRedactor:
             example: The example, which stays as it is.
         """
         return {key: self._value(value, key) for key, value in example.items()}
+
+    def origin(self, origin: ExampleOrigin) -> ExampleOrigin:
+        """Redact where an example comes from: names and ids of conversations."""
+        return replace(
+            origin,
+            session_id=self._identifier(origin.session_id),
+            thread_id=self._identifier(origin.thread_id),
+            senders=tuple(map(self._redactor.name, origin.senders)),
+            participants=tuple(map(self._redactor.name, origin.participants)),
+        )
+
+    def _identifier(self, found: str | None) -> str | None:
+        return found and self._redactor.identifier(found)
 
     def _value(self, value: Any, key: str) -> Any:
         if key in _KEPT_KEYS:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_chatexports.finetuning.jsonl import read_jsonl, write_jsonl
+from langchain_chatexports.finetuning.stages import total_of
 from langchain_chatexports.finetuning.writers.trace_file import read_header, read_trace
 from langchain_chatexports.redaction.key_file import read_key_file
 from langchain_chatexports.samples import write_imessage, write_messenger
@@ -118,6 +119,26 @@ def test_examples_are_redacted_with_the_names_of_their_trace(
     chatexports("redact", "--undo", "red.jsonl", "-o", "back.jsonl")
     back, before = tmp_path / "back.jsonl", tmp_path / "set.jsonl"
     assert back.read_bytes() == before.read_bytes()
+
+
+def test_redacted_examples_are_a_set_that_forgets(
+    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
+) -> None:
+    chatexports("prepare", chats, "--ai", "Tortoise", "-o", "set.jsonl")
+    chatexports("redact", "set.jsonl", "-o", "red.jsonl")
+    facts = read_header(tmp_path / "red.jsonl").facts
+    assert facts["redacted"]
+    assert facts["replaced"]["name"] > 0
+    total = total_of(facts["stages"])
+    assert total is not None
+    assert total.found == 223
+    for name in ("red.jsonl.trace.jsonl", "red.jsonl.card.md"):
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        assert not any(person in text for person in PEOPLE), name
+    who = ("forget", "red.jsonl", "--person", "Hare", "--data-dir", "data")
+    done = chatexports(*who, "--key", "red.jsonl.key", "--json")
+    told = json.loads(done.out)
+    assert told["removed"] == told["rows"] > 0
 
 
 def test_names_and_calls_in_examples(
