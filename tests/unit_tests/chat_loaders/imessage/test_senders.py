@@ -61,6 +61,13 @@ def test_own_message_names_the_other_party_but_is_the_owners(
     assert lines(path) == [[(HARE, "hers"), ("Me", "mine")]]
 
 
+@pytest.mark.parametrize("stored", [None, 2, "yes"])
+def test_nothing_but_a_one_is_the_owners(path: Path, stored: Any) -> None:
+    with ChatDb(path) as db:
+        db.chat(HARE).message("hers", is_from_me=stored)
+    assert lines(path) == [[(HARE, "hers")]]
+
+
 def test_owner_has_the_given_name(path: Path) -> None:
     with ChatDb(path) as db:
         db.chat(HARE).message("mine", mine=True)
