@@ -37,6 +37,7 @@ __all__ = [
     "TrainingExample",
     "TrainingMessage",
     "convert_session",
+    "filled_prompt",
     "require_assistant",
     "safe_name",
     "session_to_example",
@@ -237,7 +238,7 @@ def convert_session(
     counts.examples += 1
     counts.messages_out += len(messages)
     if system is not None and messages[0]["role"] not in {"system", "developer"}:
-        prompt = _filled(system, session)
+        prompt = filled_prompt(system, session)
         messages.insert(0, {"role": "system", "content": prompt})
         counts.system_prompts += 1
     return ConvertedSession({"messages": messages}, kept)
@@ -397,7 +398,16 @@ def _sender(message: BaseMessage) -> str:
     return str(message.additional_kwargs.get("sender", "unknown"))
 
 
-def _filled(template: str, session: ChatSession) -> str:
+def filled_prompt(template: str, session: ChatSession) -> str:
+    """Fill in a system prompt's fields with what is known of a session.
+
+    Args:
+        template: The prompt, as for `to_training_examples`.
+        session: The session.
+
+    Returns:
+        The prompt; what is not known is empty.
+    """
     metadata: Mapping[str, Any] = cast("Mapping[str, Any]", session).get("metadata", {})
     values = {
         "others": ", ".join(_others(session, metadata)),

@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage
 from typing_extensions import TypedDict
 
 from langchain_chatexports.finetuning.deduplication import message_text
-from langchain_chatexports.finetuning.examples import training_message
+from langchain_chatexports.finetuning.examples import filled_prompt, training_message
 from langchain_chatexports.finetuning.provenance import (
     ExampleOrigin,
     origin_of_session,
@@ -135,7 +135,7 @@ def edit_preferences(
 
     Args:
         sessions: A chat loader, a session, or an iterable of sessions.
-        system: A system prompt, as it is.
+        system: A system prompt, as for `to_training_examples`.
         context: Most messages before the answer in a prompt.
         counts: Where to count.
 
@@ -174,7 +174,7 @@ def reaction_labels(
 
     Args:
         sessions: A chat loader, a session, or an iterable of sessions.
-        system: A system prompt, as it is.
+        system: A system prompt, as for `to_training_examples`.
         context: Most messages before the answer in a prompt.
         liked: Reactions that say yes.
         disliked: Reactions that say no.
@@ -277,7 +277,8 @@ def _prompt(
         reason = "no_prompt"
         raise _LeftOutError(reason)
     if system is not None:
-        prompt.insert(0, {"role": "system", "content": system})
+        content = filled_prompt(system, session)
+        prompt.insert(0, {"role": "system", "content": content})
     return prompt, used
 
 

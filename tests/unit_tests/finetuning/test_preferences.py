@@ -58,6 +58,12 @@ def test_the_edited_text_is_preferred_to_the_original() -> None:
     }
 
 
+def test_a_system_prompt_is_filled_in() -> None:
+    session = _session(_edited("Alwasy."), other="Fox")
+    (item,) = edit_preferences(_mapped(session), system="To {others}.")
+    assert item.pair["prompt"][0] == {"role": "system", "content": "To Fox."}
+
+
 def test_of_several_edits_the_first_text_is_the_original() -> None:
     extra = _edited("Alwasy")
     extra["edits"].append({"text": "Alwyas"})

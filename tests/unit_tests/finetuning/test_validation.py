@@ -120,6 +120,10 @@ BAD: dict[str, tuple[list[Any], str]] = {
         "a tool call must have",
     ),
     "result of no call": ([USER, RESULT, ANSWER], "`tool_call_id` must be the id"),
+    "result of a user's call": (
+        [{**USER, "tool_calls": [CALL]}, RESULT, ANSWER],
+        "`tool_call_id` must be the id",
+    ),
     "result before its call": ([USER, RESULT, CALLING], "`tool_call_id` must be"),
     "call id of a user": ([{**USER, "tool_call_id": "x"}, ANSWER], "tool messages"),
     "function call that is a string": (
