@@ -310,6 +310,21 @@ def test_a_value_that_is_nobodys_name_is_no_owner(
     assert owner_of(unclear, tmp_path) == (None, None)
 
 
+def test_one_chat_alone_does_not_tell_who_is_in_every_one(
+    export: Export, tmp_path: Path
+) -> None:
+    chat = export.thread("user_1", ["Facebook user", GRACE], title="?")
+    chat.says(GRACE, "hi", NOON)
+    assert owner_of(export, tmp_path) == (None, None)
+
+
+def test_no_deleted_account_is_the_owner(export: Export, tmp_path: Path) -> None:
+    chat = export.thread("grace_1", ["Facebook user", GRACE], title=GRACE)
+    chat.says("Facebook user", "hi", NOON)
+    chat.says("Facebook user", "You sent an attachment.", NOON + 1)
+    assert owner_of(export, tmp_path) == (None, None)
+
+
 def test_titles_that_contradict_each_other_tell_no_owner(
     export: Export, tmp_path: Path
 ) -> None:
