@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 from langchain_core.chat_loaders import BaseChatLoader
 from pydantic import ValidationError
 
-from langchain_chatexports.exceptions import FineTuningError
+from langchain_chatexports.exceptions import (
+    FineTuningError,
+    FineTuningTimeoutError,
+    FineTuningUnavailableError,
+)
 from langchain_chatexports.finetuning.clients import public_url
 from langchain_chatexports.finetuning.drivers import adrive, ahold, drive, hold
 from langchain_chatexports.finetuning.ordering import (
@@ -30,11 +34,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from langchain_core.runnables import RunnableConfig, RunnableSequence
+    from langchain_core.runnables.retry import ExponentialJitterParams
     from langchain_openai import ChatOpenAI
     from openai.types.fine_tuning import FineTuningJobEvent
 
     from langchain_chatexports.finetuning.inputs import TrainingInput
     from langchain_chatexports.finetuning.protocol import Protocol
+    from langchain_chatexports.finetuning.retrying import TunerRetry
 
 __all__ = ["ChatFineTuner"]
 
@@ -280,6 +286,44 @@ class ChatFineTuner(FineTunerSettings):
         )
 
     # LangChain
+
+    def with_retry(
+        self,
+        *,
+        retry_if_exception_type: tuple[type[BaseException], ...]
+        | Callable[[BaseException], bool] = (
+            FineTuningUnavailableError,
+            FineTuningTimeoutError,
+        ),
+        wait_exponential_jitter: bool = True,
+        exponential_jitter_params: ExponentialJitterParams | None = None,
+        stop_after_attempt: int = 3,
+    ) -> TunerRetry:
+        """Repeat calls that could not be made or waited for; they find their job.
+
+        Other errors are repeated only if they are named: after a job that failed or was
+        cancelled the same call is a new order.
+
+        Args:
+            retry_if_exception_type: The errors that are worth another call.
+            wait_exponential_jitter: Whether to wait longer and longer.
+            exponential_jitter_params: How long, as LangChain has it.
+            stop_after_attempt: The number of calls.
+
+        Returns:
+            A Runnable like the tuner.
+        """
+        from langchain_chatexports.finetuning.retrying import TunerRetry
+
+        return TunerRetry(
+            bound=self,
+            kwargs={},
+            config={},
+            retry_exception_types=retry_if_exception_type,
+            wait_exponential_jitter=wait_exponential_jitter,
+            max_attempt_number=stop_after_attempt,
+            exponential_jitter_params=exponential_jitter_params,
+        )
 
     def __ror__(self, other: Any) -> RunnableSequence[Any, Any]:
         """Put something before the tuner; a loader is its input instead."""

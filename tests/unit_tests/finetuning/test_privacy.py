@@ -103,6 +103,28 @@ def test_a_debug_log_of_any_library_holds_neither_text_nor_key(
     assert KEY not in caplog.text
 
 
+@pytest.mark.parametrize("how", ["invoke", "batch", "ainvoke", "abatch", "bound"])
+@pytest.mark.parametrize("retries", [True, False])
+def test_no_way_to_call_a_tuner_puts_the_examples_into_a_trace(
+    how: str, retries: bool
+) -> None:
+    traces = Traces()
+    given, config = make_examples(marker=MARK), {"callbacks": [traces]}
+    with OpenAIServer().running() as server:
+        tuner: Any = make_tuner(server)
+        tuner = tuner.with_retry() if retries else tuner
+        if how == "bound":
+            tuner.with_config(config).invoke(given)
+        elif "batch" in how:
+            got = getattr(tuner, how)([given], config)
+            asyncio.run(got) if how == "abatch" else None
+        else:
+            got = getattr(tuner, how)(given, config)
+            asyncio.run(got) if how == "ainvoke" else None
+    assert "ftjob-1" in traces.text
+    assert MARK not in traces.text
+
+
 def test_the_console_tracer_shows_no_text(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -23,7 +23,9 @@ from pydantic import ValidationError
 import langchain_chatexports
 from langchain_chatexports import ChatFineTuner
 from langchain_chatexports.exceptions import (
+    FineTuningCancelledError,
     FineTuningError,
+    FineTuningFailedError,
     FineTuningUnavailableError,
     SenderNotFoundError,
     TrainingBudgetError,
@@ -288,6 +290,31 @@ def test_a_retry_pays_once(server: OpenAIServer) -> None:
     )
     assert tuner.invoke(make_examples()).model_name == MODEL
     assert (len(server.jobs), server.uploads) == (1, 1)
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_a_retry_does_not_order_again_what_has_failed(status: str) -> None:
+    with OpenAIServer(statuses=("queued", status)).running() as server:
+        with pytest.raises((FineTuningFailedError, FineTuningCancelledError)):
+            make_tuner(server).with_retry().invoke(make_examples())
+        assert len(server.jobs) == 1
+
+
+async def test_a_retry_pays_once_asynchronously_too(server: OpenAIServer) -> None:
+    server.faults.append(refused("GET /fine_tuning/jobs/[^/]+", 401, times=2))
+    tuner = make_tuner(server).with_retry(wait_exponential_jitter=False)
+    (model,) = await tuner.abatch([make_examples()])
+    assert (model.model_name, len(server.jobs)) == (MODEL, 1)
+
+
+def test_a_retry_gives_up_with_the_last_error(server: OpenAIServer) -> None:
+    server.faults.append(refused("GET /fine_tuning/jobs/[^/]+", 401, times=-1))
+    tuner = make_tuner(server).with_retry(
+        wait_exponential_jitter=False, stop_after_attempt=2
+    )
+    with pytest.raises(FineTuningUnavailableError, match="refused the API key"):
+        tuner.invoke(make_examples())
+    assert len(server.jobs) == 1
 
 
 def test_a_retry_with_an_iterator_is_refused(server: OpenAIServer) -> None:
