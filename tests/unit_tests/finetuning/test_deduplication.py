@@ -51,6 +51,17 @@ def test_without_a_threshold_a_near_copy_stays() -> None:
     assert list(deduplicate_examples(examples)) == examples
 
 
+def test_a_copy_but_for_case_and_spaces_is_as_near_as_can_be() -> None:
+    examples = [_example(STORY, "Ha!"), _example(STORY.upper(), " ha! ")]
+    counts = DuplicateCounts()
+    assert list(deduplicate_examples(examples, near=1.0, counts=counts)) == examples[:1]
+    assert (counts.messages, counts.messages_left_out) == (4, {"near": 2})
+
+
+def test_one_text_in_two_codings_is_one() -> None:
+    assert normalized_text("Cafe\u0301  \uff21") == normalized_text(" caf\u00e9 a")
+
+
 def test_a_near_copy_is_left_out() -> None:
     near = STORY.replace("laughed", "Laughed").replace("old mill", "old  wind mill")
     examples = [_example(STORY, "Ha!"), _example(near, "Ha!")]

@@ -81,6 +81,10 @@ BAD: dict[str, tuple[list[Any], str]] = {
         "`content` is empty",
     ),
     "part without text": ([{**USER, "content": [{"type": "text"}]}, ANSWER], "`text`"),
+    "refusal part without its text": (
+        [USER, {**ANSWER, "content": [{"type": "refusal"}]}],
+        "a refusal part must have `refusal`",
+    ),
     "part that is a string": ([{**USER, "content": ["hi"]}, ANSWER], "part must be"),
     "audio": ([{**USER, "content": [{"type": "input_audio"}]}, ANSWER], "must be text"),
     "image of the assistant": (
