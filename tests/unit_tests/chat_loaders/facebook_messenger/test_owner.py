@@ -377,6 +377,17 @@ def test_second_person_lines_are_the_owners(unclear: Export, tmp_path: Path) -> 
     assert owner_of(unclear, tmp_path) == (EVE, "system lines")
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["Bob sent an attachment.", "You missed a call from Bob.", "Bob called you."],
+)
+def test_other_system_lines_are_not_the_owners(
+    unclear: Export, tmp_path: Path, line: str
+) -> None:
+    unclear.chats[0].says(BOB, line, NOON + 2)
+    assert owner_of(unclear, tmp_path) == (None, None)
+
+
 def test_without_any_sign_there_is_no_owner(unclear: Export, tmp_path: Path) -> None:
     assert owner_of(unclear, tmp_path) == (None, None)
     (session,) = FolderFacebookMessengerChatLoader(tmp_path / "x").load()

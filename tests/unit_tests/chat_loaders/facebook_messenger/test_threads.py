@@ -93,6 +93,16 @@ class TestOrder:
             chat.says("Ada Byron", str(number), NOON + at)
         assert only_texts(export.to_folder(tmp_path / "x")) == list("012345678")
 
+    def test_a_file_of_ties_alone_has_the_direction_of_oldest_first_ones(
+        self, tmp_path: Path
+    ) -> None:
+        for number, texts_at in ((2, [("0", 0), ("1", 1)]), (1, [("2", 2), ("3", 2)])):
+            records = [message("Ada", text, NOON + at) for text, at in texts_at]
+            path = tmp_path / "ada_1" / f"message_{number}.json"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(meta_json({"participants": [], "messages": records}))
+        assert only_texts(tmp_path) == list("0123")
+
     def test_files_of_ties_alone_go_as_their_numbers_do(
         self, export: Export, tmp_path: Path
     ) -> None:
