@@ -19,6 +19,7 @@ from langchain_chatexports.cli.preparation import (
     prepare_with_speaker,
 )
 from langchain_chatexports.exceptions import TrainingBudgetError, TrainingDataError
+from langchain_chatexports.finetuning.clients import public_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -191,7 +192,7 @@ def finetune_elsewhere(
     if model is None:
         msg = "--model must name the base model on the other server."
         raise typer.BadParameter(msg)
-    host = urlsplit(base_url).netloc if base_url else "api.openai.com"
+    host = urlsplit(public_url(base_url)).netloc if base_url else "api.openai.com"
 
     def confirm(estimate: Any) -> bool:
         say(

@@ -74,6 +74,18 @@ def test_messages_after_the_last_answer_pass_on_this_machine(
     assert last_roles(server.contents["file-1"]) == {"user"}
 
 
+def test_the_server_is_named_without_its_password(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    chats = write_imessage(tmp_path / "chat.db")
+    url = "http://me:hush@127.0.0.1:9/v1"
+    done = chatexports(
+        *("finetune", chats, "--ai", "Tortoise"), "--base-url", url, "--model", "m"
+    )
+    assert "to 127.0.0.1:9." in done.err
+    assert "hush" not in done.err
+
+
 def test_steps_and_loss_are_shown_without_a_terminal(
     finetune: Callable[..., Any], server: OpenAIServer
 ) -> None:
