@@ -226,6 +226,13 @@ def test_length_of_two_bytes_has_no_sign(version: int) -> None:
     assert decode_attributed_body(body) == "e" * 40_000
 
 
+def test_attributes_are_read_from_sound_blobs_only() -> None:
+    blob = attributed_body("Hi")
+    without_end = blob.replace(b"\x02Hi\x86", b"\x02Hi")
+    assert without_end != blob
+    assert decode_attributes(without_end) is None
+
+
 def test_nil_is_nothing() -> None:
     decoded = decode_attributes(attributed_body("a", [(1, {"nil": None, PART: 0})]))
     assert decoded is not None
