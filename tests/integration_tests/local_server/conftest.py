@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+KILLS = int(os.environ.get("CHATEXPORTS_TEST_KILLS", "0"))
+"""How often to kill server and trainer; some where it is not said.
+
+Before a release: `CHATEXPORTS_TEST_KILLS=100 make integration_tests
+INTEGRATION_TEST_FILE="tests/integration_tests/local_server -k kill"`.
+"""
+
 
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Any:
@@ -27,8 +35,13 @@ def data_dir(tmp_path: Path) -> Any:
     return tmp_path / "data"
 
 
-@pytest.fixture
-def tiny_server(tiny_base: Any, data_dir: Any) -> Any:
+@pytest.fixture(scope="module")
+def tiny_server(tiny_base: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """One server for all tests of a module that leave it running.
+
+    Most of what such a test costs is importing torch in another process.
+    """
+    data_dir = tmp_path_factory.mktemp("shared") / "data"
     with LocalServer(tiny_base, data_dir=data_dir, threads=1) as server:
         yield server
 

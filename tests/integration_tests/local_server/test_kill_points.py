@@ -1,4 +1,4 @@
-"""A trainer killed a hundred times, at moments spread over all of its work.
+"""A trainer killed again and again, at moments spread over all of its work.
 
 The libraries are imported once, and each attempt is a fork of that process, so that the
 kills fall into reading, training, saving and publishing and not into imports.
@@ -15,6 +15,7 @@ import pytest
 
 from langchain_chatexports.local_server.events import EventLog
 from langchain_chatexports.local_server.processes import child_command
+from tests.integration_tests.local_server.conftest import KILLS
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
 ]
 
-_KILLS = 100
+_KILLS = KILLS or 20
 _DRIVER = '''
 import json, os, random, signal, sys, time, warnings
 
@@ -106,7 +107,7 @@ def _order(folder: Any, base: Any, file: Any) -> Any:
     }
 
 
-def test_a_hundred_kills_leave_the_same_model_and_each_step_told_once(
+def test_kills_leave_the_same_model_and_each_step_told_once(
     tiny_base: Any, tmp_path: Path
 ) -> None:
     file = tmp_path / "train.jsonl"

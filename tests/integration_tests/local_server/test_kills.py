@@ -1,8 +1,4 @@
-"""Server and trainer killed at random moments: nothing is lost, nothing is doubled.
-
-Twenty rounds; `CHATEXPORTS_TEST_KILLS=100` runs the hundred that were run for the
-documentation (about ten minutes).
-"""
+"""Server and trainer killed at random moments: nothing is lost, nothing is doubled."""
 
 from __future__ import annotations
 
@@ -19,7 +15,12 @@ import psutil
 import pytest
 
 from langchain_chatexports.local_server import LocalServer
-from tests.integration_tests.local_server.conftest import client_of, upload, wait_for
+from tests.integration_tests.local_server.conftest import (
+    KILLS,
+    client_of,
+    upload,
+    wait_for,
+)
 from tests.unit_tests.builders.tiny_base import dialogues
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ pytestmark = [
     pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal"),
 ]
 
-_ROUNDS = int(os.environ.get("CHATEXPORTS_TEST_KILLS", "20"))
+_ROUNDS = KILLS or 4
 _LONGEST_ROUND_SECONDS = 9.0
 _STATUSES = {"queued", "running", "succeeded"}
 

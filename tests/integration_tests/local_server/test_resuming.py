@@ -57,7 +57,9 @@ def test_a_killed_training_goes_on_from_its_last_save(
     _train(calm)
     steps, last = [], 12
 
-    def kill(_self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> Any:
+    def kill(
+        _self: object, _args: Any, state: Any, _control: Any, **_kwargs: Any
+    ) -> Any:
         steps.append(state.global_step)
         if len(steps) == last:
             raise _KilledError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["Voices", "talks", "write_talks"]
-
-MIA, OSKAR, RITA, YUN = DISTINCT
 
 
 class Voices:
@@ -66,10 +65,13 @@ class Voices:
             raise TooLongError
 
 
-def talks(count: int, seed: int) -> list[Conversation]:
-    """Let Mia talk with three friends in turn."""
-    friends = (OSKAR, RITA, YUN)
-    own = conversations(MIA, count, seed)
+def talks(count: int, seed: int, *, terse: bool = False) -> list[Conversation]:
+    """Let Mia talk with three friends in turn; terse talk fits a tiny memory."""
+    mia, *friends = (
+        replace(voice, longer=0.0, more=voice.more / 2) if terse else voice
+        for voice in DISTINCT
+    )
+    own = conversations(mia, count, seed, mean_turns=3 if terse else 4)
     made = []
     for number, turns in enumerate(own):
         friend = friends[number % 3]
@@ -82,10 +84,10 @@ def talks(count: int, seed: int) -> list[Conversation]:
     return made
 
 
-def write_talks(path: Path, count: int, seed: int = 1) -> Path:
+def write_talks(path: Path, count: int, seed: int = 1, *, terse: bool = False) -> Path:
     """Write talks as a table of single messages; one conversation every other day."""
     rows = []
-    for number, conversation in enumerate(talks(count, seed)):
+    for number, conversation in enumerate(talks(count, seed, terse=terse)):
         time = START + number * 172_800
         for line in conversation.lines:
             sender = "mia" if line.speaker == PERSON else f"friend {line.speaker}"

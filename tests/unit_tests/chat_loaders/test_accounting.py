@@ -23,7 +23,7 @@ RACES = [talk("Hare: Speed", "Hare: is key!", "Tortoise: No."), talk("Tortoise: 
 
 
 def summary_of(
-    sessions: list[dict[str, Any]] | Iterator[Any],
+    sessions: list[Any] | Iterator[Any],
     tally: Tally | None = None,
     steps: Any = (),
 ) -> ExportSummary:
@@ -158,7 +158,7 @@ def test_stopped_pass_closes_the_loader() -> None:
 def test_counted_pass_forgets_sessions() -> None:
     refs = []
 
-    def sessions() -> Iterator[dict[str, Any]]:
+    def sessions() -> Iterator[Any]:
         for _ in range(3):
             session = talk("Hare: Speed", "Hare: is key!")
             refs.append(weakref.ref(session["messages"][0]))

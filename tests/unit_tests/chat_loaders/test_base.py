@@ -155,7 +155,7 @@ NOON = datetime(2023, 8, 28, 12, tzinfo=UTC)
 KATHMANDU = timezone(timedelta(hours=5, minutes=45))
 
 
-def at(moment: datetime) -> MessageTime | None:
+def at(moment: datetime) -> MessageTime:
     return message_time((moment - EPOCH) // timedelta(microseconds=1))
 
 

@@ -80,6 +80,12 @@ def test_a_backup_without_messages_is_told_as_one(tmp_path: Path) -> None:
         open_export(tmp_path).loader.load()
 
 
+def test_a_folder_of_nothing_is_told_what_is_known(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ExportFormatError, match="an iMessage database"):
+        open_export(tmp_path)
+
+
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n"])
 def test_another_file_is_told_what_is_known(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "notes.txt"

@@ -46,6 +46,12 @@ def test_an_exact_copy_is_left_out_and_the_first_one_stays() -> None:
     assert counts.left_out == {"exact": 1}
 
 
+def test_the_order_of_keys_makes_no_difference() -> None:
+    first = _example("Hi", "Ho")
+    turned = {"messages": [dict(reversed(list(m.items()))) for m in first["messages"]]}
+    assert list(deduplicate_examples([first, turned])) == [first]
+
+
 def test_without_a_threshold_a_near_copy_stays() -> None:
     examples = [_example(STORY, "Ha!"), _example(STORY.upper(), "Ha!")]
     assert list(deduplicate_examples(examples)) == examples

@@ -61,7 +61,7 @@ def _traced(*sessions: Any) -> Iterator[Any]:
     return trace_examples(steps.invoke(list(sessions)))
 
 
-def _chats() -> list[dict[str, Any]]:
+def _chats() -> list[Any]:
     return [
         conversation(
             *(f"{n}: text {i}" for i in range(4)),
@@ -307,7 +307,7 @@ def test_what_stays_is_what_others_wrote(
     assert left == [animal for animal in animals if animal != gone]
 
 
-def _job(number: int, **more: Any) -> dict[str, Any]:
+def _job(number: int, **more: Any) -> Any:
     return {
         "id": f"ftjob-{number}",
         "status": "succeeded",

@@ -45,7 +45,7 @@ FAULTS = st.fixed_dictionaries(
 
 
 @st.composite
-def examples(draw: Callable[..., Any]) -> dict[str, Any] | None:
+def examples(draw: Callable[..., Any]) -> dict[str, Any]:
     """A good dialogue, in which some messages may have something odd."""
     length = draw(st.integers(0, 5))
     roles = draw(

@@ -95,6 +95,14 @@ def test_a_full_answer_cut_anywhere_gives_one_job_and_one_upload(
 
 
 @pytest.mark.parametrize("request_of", [UPLOAD, CREATE])
+def test_the_answer_to_the_last_attempt_can_be_lost_too(request_of: str) -> None:
+    faults = [Fault(request_of, 3, status=503), lost(request_of)]
+    with OpenAIServer(*faults).running() as server:
+        make_tuner(server).submit(make_examples())
+        assert (len(server.jobs), server.uploads) == (1, 1)
+
+
+@pytest.mark.parametrize("request_of", [UPLOAD, CREATE])
 def test_a_list_that_lags_behind_does_not_make_a_second_job(request_of: str) -> None:
     with OpenAIServer(lost(request_of), list_lag=2).running() as server:
         make_tuner(server).submit(make_examples())

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 def _session(
-    extra: dict[str, Any],
+    extra: Any,
     *texts: Any,
     before: list[str] | tuple[Any, ...] = ("Ready?",),
     **options: Any,
-) -> dict[str, Any]:
+) -> Any:
     """A session whose last message is the owner's, with more keys."""
     texts = texts or ("Always.",)
     session = conversation(*before, *texts, **options)
@@ -36,16 +36,16 @@ def _session(
     return session
 
 
-def _edited(original: str, **more: Any) -> dict[str, Any]:
+def _edited(original: str, **more: Any) -> Any:
     edits = [{"text": original, "message_time": "2023-11-14T22:13:20+00:00"}]
     return {"edited": True, "edits": edits, **more}
 
 
-def _mapped(*sessions: Any) -> list[dict[str, Any]]:
+def _mapped(*sessions: Any) -> list[Any]:
     return MapAIMessages().invoke(list(sessions))
 
 
-def _reactions(*pairs: Any) -> dict[str, Any]:
+def _reactions(*pairs: Any) -> Any:
     return {"reactions": [{"reaction": r, "sender": s} for r, s in pairs]}
 
 
@@ -82,9 +82,7 @@ def test_of_several_edits_the_first_text_is_the_original() -> None:
         (_edited("Alwasy.", weight=0), "context"),
     ],
 )
-def test_an_edit_that_tells_nothing_is_counted(
-    extra: dict[str, Any], reason: str
-) -> None:
+def test_an_edit_that_tells_nothing_is_counted(extra: Any, reason: str) -> None:
     counts = PreferenceCounts()
     assert list(edit_preferences(_mapped(_session(extra)), counts=counts)) == []
     assert counts.left_out == {reason: 1}
@@ -157,9 +155,7 @@ def test_reactions_of_others_label_an_answer(
         (_reactions(("❓", "Hare")), "unclear"),
     ],
 )
-def test_reactions_that_tell_nothing_are_counted(
-    extra: dict[str, Any], reason: str
-) -> None:
+def test_reactions_that_tell_nothing_are_counted(extra: Any, reason: str) -> None:
     counts = PreferenceCounts()
     assert list(reaction_labels(_mapped(_session(extra)), counts=counts)) == []
     assert counts.left_out == {reason: 1}
@@ -186,7 +182,7 @@ def test_what_counts_as_praise_can_be_chosen() -> None:
     )
 )
 @settings(max_examples=40, deadline=None)
-def test_the_counts_add_up(extras: list[dict[str, Any]]) -> None:
+def test_the_counts_add_up(extras: list[Any]) -> None:
     sessions = _mapped(*map(_session, extras))
     for make in (edit_preferences, reaction_labels):
         counts = PreferenceCounts()

@@ -12,7 +12,6 @@ from langchain_chatexports.finetuning.provenance import (
     UNKNOWN_ORIGIN,
     ExampleOrigin,
     trace_examples,
-    traced,
 )
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.conversations import conversation
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def _prepared(*sessions: Any, size: int = 2, overlap: int = 0) -> list[dict[str, Any]]:
+def _prepared(*sessions: Any, size: int = 2, overlap: int = 0) -> list[Any]:
     steps = MapAIMessages() | ChunkSessions(size=size, overlap=overlap)
     return steps.invoke(list(sessions))
 
@@ -114,11 +113,6 @@ def test_an_origin_survives_its_dictionary() -> None:
 def test_the_repr_shows_no_name_no_id_and_no_text() -> None:
     (item,) = trace_examples(MapAIMessages().invoke(conversation("Hi", "Ho")))
     assert not any(text in repr(item) for text in ("Hare", "chat-1", "Hi", "Ho"))
-
-
-def test_plain_examples_get_the_unknown_origin() -> None:
-    (item,) = traced([{"messages": [{"role": "user", "content": "Hi"}]}])
-    assert item.origin is UNKNOWN_ORIGIN
 
 
 def test_others_in_the_system_prompt_are_everybody_but_the_ai() -> None:

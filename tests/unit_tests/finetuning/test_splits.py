@@ -30,7 +30,7 @@ def _texts(session: int, length: int = 6) -> list[str]:
     return [f"{session}: what number {index} says" for index in range(length)]
 
 
-def _sessions(count: int = 10, length: int = 6) -> list[dict[str, Any]]:
+def _sessions(count: int = 10, length: int = 6) -> list[Any]:
     return [
         conversation(*_texts(n, length), session_id=f"chat-{n}", start=START + DAY * n)
         for n in range(count)

@@ -35,7 +35,7 @@ _HELLO = [{"role": "user", "content": "Are you ready for the race?"}]
 
 def _ask(
     client: OpenAI, messages: list[dict[str, Any]] = _HELLO, **options: Any
-) -> ChatCompletion | Stream | None:
+) -> ChatCompletion | Stream:
     options = {"model": "tiny", "max_tokens": 12, "seed": 1, **options}
     return client.chat.completions.create(messages=messages, **options)
 

@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 _CONTENT = as_jsonl(dialogues(2))
 
 
-def _upload(
-    client: OpenAI, content: bytes = _CONTENT, **options: Any
-) -> FileObject | None:
+def _upload(client: OpenAI, content: bytes = _CONTENT, **options: Any) -> FileObject:
     return client.files.create(file=io.BytesIO(content), purpose="fine-tune", **options)
 
 

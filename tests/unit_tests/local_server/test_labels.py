@@ -39,7 +39,7 @@ def _assistant(text: str, **more: Any) -> dict[str, Any]:
     return {"role": "assistant", "content": text, **more}
 
 
-def _template(text: str = CHATML) -> ChatTemplate | None:
+def _template(text: str = CHATML) -> ChatTemplate:
     tokenizer = tiny_tokenizer()
     tokenizer.chat_template = text
     return ChatTemplate(tokenizer)

@@ -96,7 +96,7 @@ def events(
     return list(client.fine_tuning.jobs.list_events(job.id))[::-1]
 
 
-def _ask(client: OpenAI, model: str, **options: Any) -> str | None:
+def _ask(client: OpenAI, model: str, **options: Any) -> str:
     answer = client.chat.completions.create(
         model=model, messages=_HELLO, max_tokens=16, temperature=0, **options
     )

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from langchain_chatexports.local_server.events import EventLog
 from langchain_chatexports.local_server.files import FileStore
 from langchain_chatexports.local_server.jobs import JobStore
 from langchain_chatexports.local_server.locks import ProcessLock
 from langchain_chatexports.local_server.storage import DataDirectory
-from langchain_chatexports.local_server.training_queue import TrainingQueue
+from langchain_chatexports.local_server.training_queue import (
+    TrainingQueue,
+    _how_it_ended,
+)
 from langchain_chatexports.local_server.tuned_models import ModelStore, new_model_id
 
 if TYPE_CHECKING:
@@ -167,3 +172,35 @@ def test_a_stopped_queue_ends_its_threads(trainings: Any) -> None:
     _wait(lambda: made.begun)
     made.queue.stop()
     assert not [t for t in threading.enumerate() if t.name.startswith("training-queue")]
+
+
+def test_a_full_disk_fails_the_job_and_not_the_queue(
+    trainings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    made = trainings(1)
+    del made.queue._train
+    first, second = made.order(), made.order()
+    with monkeypatch.context() as patch:
+        patch.setattr("langchain_chatexports.local_server.jobs.write_json", full)
+        patch.setattr(EventLog, "append", full)
+        made.queue.start()
+        _wait(lambda: made.jobs.get(second)["status"] == "failed")
+    for job_id in (first, second):
+        assert made.jobs.get(job_id)["error"]["code"] == "disk_full"
+    made.queue._train = made._train
+    made.let_go.set()
+    third = made.order()
+    _wait(lambda: made.jobs.get(third)["status"] == "succeeded")
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "words"),
+    [(-9, "memory"), (errno.ENOSPC, "Free some space"), (3, "exit code 3")],
+)
+def test_the_end_of_a_trainer_without_a_reason_is_explained(
+    exit_code: int, words: str
+) -> None:
+    assert words in _how_it_ended(exit_code)

@@ -75,7 +75,7 @@ def conversations(loader: ExportLoader) -> list[list[tuple[str, int | None]]]:
     ]
 
 
-def _time(message: BaseMessage) -> int | None:
+def _time(message: BaseMessage) -> int:
     return message.additional_kwargs.get("message_time")
 
 

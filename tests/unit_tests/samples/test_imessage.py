@@ -33,7 +33,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def sessions(path: Path) -> list[dict[str, Any]]:
+def sessions(path: Path) -> list[Any]:
     return IMessageChatLoader(path).load()
 
 
@@ -42,12 +42,12 @@ def rows(path: Path, query: str) -> list[tuple]:
         return database.execute(query).fetchall()
 
 
-def test_there_are_ten_sessions(sessions: list[dict[str, Any]]) -> None:
+def test_there_are_ten_sessions(sessions: list[Any]) -> None:
     assert len(sessions) == 10
 
 
 def test_the_first_session_opens_with_the_tutorials_lines(
-    sessions: list[dict[str, Any]],
+    sessions: list[Any],
 ) -> None:
     opening = [
         (
@@ -66,7 +66,7 @@ def test_the_first_session_opens_with_the_tutorials_lines(
 
 
 def test_sessions_come_most_recently_active_first(
-    sessions: list[dict[str, Any]],
+    sessions: list[Any],
 ) -> None:
     newest = [s["messages"][-1].additional_kwargs["message_time"] for s in sessions]
 
@@ -74,7 +74,7 @@ def test_sessions_come_most_recently_active_first(
     assert len(set(newest)) == 10
 
 
-def test_every_line_is_loaded(sessions: list[dict[str, Any]]) -> None:
+def test_every_line_is_loaded(sessions: list[Any]) -> None:
     written = [
         [(line.speaker, line.text) for line in lines]
         for lines in read_scenes("tortoise_and_hare.txt").values()
@@ -96,7 +96,7 @@ def test_both_speakers_are_handles(path: Path) -> None:
     ]
 
 
-def test_chats_are_groups_named_by_their_topic(sessions: list[dict[str, Any]]) -> None:
+def test_chats_are_groups_named_by_their_topic(sessions: list[Any]) -> None:
     metadata = [session["metadata"] for session in sessions]
 
     assert all(known["is_group"] for known in metadata)
@@ -104,14 +104,14 @@ def test_chats_are_groups_named_by_their_topic(sessions: list[dict[str, Any]]) -
     assert len({known["title"] for known in metadata}) == 10
 
 
-def test_no_message_is_left_out(path: Path, sessions: list[dict[str, Any]]) -> None:
+def test_no_message_is_left_out(path: Path, sessions: list[Any]) -> None:
     summary = IMessageChatLoader(path).inspect()
 
     assert summary.found == summary.kept == sum(len(s["messages"]) for s in sessions)
 
 
 def test_each_dialogue_has_both_speakers_and_ends_with_the_ai(
-    sessions: list[dict[str, Any]],
+    sessions: list[Any],
 ) -> None:
     for session in map_ai_messages(merge_chat_runs(sessions), sender="Tortoise"):
         types = [message.type for message in session["messages"]]
@@ -119,7 +119,7 @@ def test_each_dialogue_has_both_speakers_and_ends_with_the_ai(
         assert types[-1] == "ai"
 
 
-def test_dialogues_have_runs_of_one_speaker(sessions: list[dict[str, Any]]) -> None:
+def test_dialogues_have_runs_of_one_speaker(sessions: list[Any]) -> None:
     for session, merged in zip(sessions, merge_chat_runs(sessions), strict=True):
         assert len(session["messages"]) - len(merged["messages"]) <= 2
 

@@ -50,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def sessions(folder: Path) -> list[dict[str, Any]]:
+def sessions(folder: Path) -> list[Any]:
     return FolderFacebookMessengerChatLoader(folder).load()
 
 
@@ -67,12 +67,12 @@ def repaired(text: str) -> str:
     return text.encode("latin-1").decode("utf-8")
 
 
-def senders(session: dict[str, Any]) -> set[str]:
+def senders(session: Any) -> set[str]:
     return {message.additional_kwargs["sender"] for message in session["messages"]}
 
 
 def test_sessions_come_in_code_point_order_of_their_folders(
-    sessions: list[dict[str, Any]],
+    sessions: list[Any],
 ) -> None:
     friends = [(senders(session) - {"Harry Potter"}).pop() for session in sessions]
 
@@ -89,18 +89,18 @@ def test_the_owner_is_found(folder: Path) -> None:
     assert FolderFacebookMessengerChatLoader(folder).inspect().owner == "Harry Potter"
 
 
-def test_sizes(sessions: list[dict[str, Any]]) -> None:
+def test_sizes(sessions: list[Any]) -> None:
     assert [len(session["messages"]) for session in sessions] == SIZES
 
 
-def test_sizes_after_merging_runs(sessions: list[dict[str, Any]]) -> None:
+def test_sizes_after_merging_runs(sessions: list[Any]) -> None:
     merged = MergeChatRuns().invoke(sessions)
 
     assert [len(session["messages"]) for session in merged] == MERGED_SIZES
 
 
 def test_the_tutorials_rule_gives_a_hundred_windows(
-    sessions: list[dict[str, Any]],
+    sessions: list[Any],
 ) -> None:
     prepare = MergeChatRuns() | MapAIMessages(sender="Harry Potter") | ChunkSessions()
 
@@ -111,7 +111,7 @@ def test_the_tutorials_rule_gives_a_hundred_windows(
 
 
 def test_texts_stay_in_the_order_in_which_they_were_sent(
-    folder: Path, sessions: list[dict[str, Any]]
+    folder: Path, sessions: list[Any]
 ) -> None:
     written = [
         [
@@ -228,7 +228,7 @@ def test_files_are_ascii_with_the_exporters_escapes(folder: Path) -> None:
 
 
 def test_accents_and_emoji_are_loaded_as_they_were_typed(
-    sessions: list[dict[str, Any]],
+    sessions: list[Any],
 ) -> None:
     texts = " ".join(m.content for s in sessions for m in s["messages"])
 
@@ -236,7 +236,7 @@ def test_accents_and_emoji_are_loaded_as_they_were_typed(
     assert "🌙" in texts
 
 
-def test_no_slot_is_left_open(sessions: list[dict[str, Any]]) -> None:
+def test_no_slot_is_left_open(sessions: list[Any]) -> None:
     assert not any(
         set(message.content) & set("{}")
         for session in sessions

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def kinds(session: dict[str, Any], **params: Any) -> list[str]:
+def kinds(session: Any, **params: Any) -> list[str]:
     (output,) = MapAIMessages(**params).transform_session(session)
     return [message.type for message in output["messages"]]
 

@@ -32,7 +32,7 @@ class TestRedact(SessionTransformUnitTests):
         return Redact
 
     @property
-    def transform_params(self) -> dict[str, Any]:
+    def transform_params(self) -> Any:
         return {"key": KEY, "names": NAMES}
 
     @pytest.mark.xfail(
@@ -171,7 +171,7 @@ class _Loader(BaseChatLoader):
     def __init__(self) -> None:
         self.passes = 0
 
-    def lazy_load(self) -> Iterator[dict[str, Any]]:
+    def lazy_load(self) -> Iterator[Any]:
         self.passes += 1
         yield _session()
 

@@ -49,7 +49,7 @@ ROOTS = [
 ]
 
 
-def load(path: Path | list[Path], **options: Any) -> list[dict[str, Any]] | None:
+def load(path: Path | list[Path], **options: Any) -> list[Any]:
     return FolderFacebookMessengerChatLoader(path, **options).load()
 
 
@@ -57,11 +57,11 @@ def inspect(path: Path, **options: Any) -> ExportSummary:
     return FolderFacebookMessengerChatLoader(path, **options).inspect()
 
 
-def ids(sessions: list[dict[str, Any]]) -> list[str]:
+def ids(sessions: list[Any]) -> list[str]:
     return [session["metadata"]["id"] for session in sessions]
 
 
-def texts(session: dict[str, Any]) -> list[str]:
+def texts(session: Any) -> list[str]:
     return [message.content for message in session["messages"]]
 
 
@@ -427,7 +427,7 @@ class TestGroupMessages:
         group: Thread,
         tmp_path: Path,
         name: str,
-        keys: dict[str, Any],
+        keys: Any,
     ) -> None:
         self.copy(export, group, name, **keys)
         folder = export.to_folder(tmp_path / "x")

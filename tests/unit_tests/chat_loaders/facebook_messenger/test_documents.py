@@ -39,7 +39,7 @@ any_json = st.recursive(
 )
 
 
-def parse(value: dict[str, Any] | list[Any] | str) -> ThreadDocument | None:
+def parse(value: dict[str, Any] | list[Any] | str) -> ThreadDocument:
     return parse_document(json.dumps(value).encode(), "message_1.json")
 
 
@@ -170,7 +170,7 @@ def test_the_thread_path_names_the_folder(path: str) -> None:
 
 
 class TestHead:
-    def head(self, tmp_path: Path, data: bytes, **options: Any) -> Head | None:
+    def head(self, tmp_path: Path, data: bytes, **options: Any) -> Head:
         path = tmp_path / "x.json"
         path.write_bytes(data)
         return read_head(open_file(path), **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import warnings
 from datetime import date
@@ -13,7 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from langchain_chatexports import FolderFacebookMessengerChatLoader
-from tests.unit_tests.builders.messenger import FACEBOOK, Export, message, meta_json
+from tests.unit_tests.builders.messenger import (
+    FACEBOOK,
+    INSTAGRAM,
+    Export,
+    message,
+    meta_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,10 +85,43 @@ records = st.one_of(
     st.sampled_from([None, "text", 5, [], {}]),
 )
 
+encrypted_records = st.fixed_dictionaries(
+    {
+        "senderName": st.sampled_from(PEOPLE),
+        "timestamp": times,
+        "text": texts,
+        "isUnsent": st.booleans(),
+        "media": st.sampled_from([[], [{"uri": "./media/1.mp4"}], None]),
+        "reactions": st.sampled_from([[], [{"actor": "Zoë", "reaction": "👍"}]]),
+        "type": st.sampled_from(["text", "media", "link", "placeholder"]),
+    }
+)
+encrypted_files = st.dictionaries(
+    st.sampled_from(["messages/Ada Byron_1.json", "messages/Zoë_2.json"]),
+    st.builds(
+        lambda people, listed: json.dumps(
+            {"participants": people, "threadName": "Zoë_2", "messages": listed}
+        ).encode(),
+        st.lists(st.sampled_from(PEOPLE), max_size=3),
+        st.lists(st.one_of(encrypted_records, st.none()), max_size=5),
+    ),
+)
+odd_files = st.dictionaries(
+    st.sampled_from(
+        [
+            f"{FACEBOOK}/inbox/broken/message_1.json",
+            f"{INSTAGRAM}/inbox/chat_0/message_1.json",
+            "personal_information/personal_information.json",
+            f"{FACEBOOK}/secret_conversations.json",
+        ]
+    ),
+    st.sampled_from([b"{", b"{}", b"[]", b"", meta_json({"messages": []})]),
+)
+
 
 @st.composite
-def exports(draw: Callable[..., Any]) -> dict[str, Any] | None:
-    """Give the files of an export, some of them over two parts, some damaged."""
+def exports(draw: Callable[..., Any]) -> dict[str, bytes]:
+    """Give the files of an export: over two parts, of all kinds, some damaged."""
     files: dict[str, bytes] = {}
     for number in range(draw(st.integers(1, 3))):
         part = draw(st.sampled_from(["", "part-2/"]))
@@ -95,8 +135,11 @@ def exports(draw: Callable[..., Any]) -> dict[str, Any] | None:
             }
             place = f"{part}{FACEBOOK}/{section}/chat_{number % 2}/message_{file}.json"
             files[place] = meta_json(content)
-    if draw(st.booleans()):
-        files[f"{FACEBOOK}/inbox/broken/message_1.json"] = b"{"
+            group = draw(st.sampled_from(["", "chat_1", "7"]))
+            if group:
+                files[f"{part}groups/your_group_messages/{group}.json"] = files[place]
+    files |= draw(encrypted_files)
+    files |= draw(odd_files)
     return files
 
 

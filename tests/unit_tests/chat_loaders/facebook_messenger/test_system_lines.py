@@ -22,6 +22,8 @@ LINES = [
     ("Moon 🌙 sent an attachment.", "attachment"),
     ("Ada sent a link.", "attachment"),
     ("Ada Byron sent a location.", "attachment"),
+    ("A contact sent a link.", "attachment"),
+    ("A contact left the group.", "members"),
     ("Ada sent a live location.", "attachment"),
     ("Reacted 😂 to your message ", "reaction"),
     ("Reacted ❤️ to your message", "reaction"),
@@ -280,6 +282,12 @@ def test_calls_are_known_by_nickname_too(reader: LineReader) -> None:
     assert reader.read("You called Moon.", GRACE).kind == "call"
     assert reader.read("Moon called you.", ADA).kind == "call"
     assert reader.read("You missed a call from Moon.", ADA).kind == "call"
+
+
+def test_a_pronoun_that_is_part_of_a_name_makes_no_line_either() -> None:
+    reader = LineReader(["He Zhang", GRACE])
+    assert reader.read("He sent a link.", "He Zhang") is None
+    assert reader.read("Zhang sent a link.", "He Zhang")
 
 
 def test_a_pronoun_as_nickname_makes_no_line_of_what_people_write(

@@ -25,11 +25,11 @@ NOON = 1_700_000_000_000
 SECOND = 1000
 
 
-def load(path: Path, **options: Any) -> list[dict[str, Any]]:
+def load(path: Path, **options: Any) -> list[Any]:
     return FolderFacebookMessengerChatLoader(path, **options).load()
 
 
-def texts(session: dict[str, Any]) -> list[str]:
+def texts(session: Any) -> list[str]:
     return [message.content for message in session["messages"]]
 
 
@@ -167,9 +167,7 @@ class TestOrder:
 
 
 class TestDuplicates:
-    def two_exports(
-        self, tmp_path: Path, first: list[dict[str, Any]], second: list[dict[str, Any]]
-    ) -> Path:
+    def two_exports(self, tmp_path: Path, first: list[Any], second: list[Any]) -> Path:
         for name, records in (("first", first), ("second", second)):
             export = Export()
             chat = export.thread("ada_1")
@@ -205,9 +203,7 @@ class TestDuplicates:
             message("Ada Byron", "text", NOON, share={"link": "https://x.org"}),
         ],
     )
-    def test_what_differs_is_no_duplicate(
-        self, tmp_path: Path, other: dict[str, Any]
-    ) -> None:
+    def test_what_differs_is_no_duplicate(self, tmp_path: Path, other: Any) -> None:
         folder = self.two_exports(
             tmp_path, [message("Ada Byron", "text", NOON)], [other]
         )
@@ -244,6 +240,16 @@ class TestDuplicates:
         folder = self.two_exports(tmp_path, *both[:: 1 if is_later else -1])
         summary = FolderFacebookMessengerChatLoader(folder).inspect()
         assert summary.skipped == {"duplicate": 1, reason: 1}
+
+    def test_placeholders_are_found_where_exports_overlap(self, tmp_path: Path) -> None:
+        line = "Ada heeft een bijlage verzonden."
+        records = [
+            message("Ada", line, NOON + n, share={"link": f"https://x.org/{n}"})
+            for n in range(2)
+        ]
+        folder = self.two_exports(tmp_path, records, records)
+        summary = FolderFacebookMessengerChatLoader(folder).inspect()
+        assert summary.skipped == {"duplicate": 2, "media": 2}
 
     def test_a_comment_on_one_shared_link_is_no_placeholder_when_it_comes_twice(
         self, tmp_path: Path
@@ -348,7 +354,7 @@ class TestPeople:
         export: Export,
         tmp_path: Path,
         people: list[str],
-        keys: dict[str, Any],
+        keys: Any,
         is_group: bool,
     ) -> None:
         export.thread("x_1", people, **keys).says("Ada", "hi", NOON)
@@ -365,6 +371,22 @@ class TestPeople:
         (session,) = load(tmp_path / "x")
         assert session["metadata"]["title"] == "Today"
         assert session["metadata"]["participants"] == ["Today", "Ada"]
+
+    def test_a_file_without_a_title_takes_none_away(self, tmp_path: Path) -> None:
+        for name, at, title in (("a", 2, ""), ("b", 1, "Before")):
+            one = Export()
+            one.thread("club_1", ["Ada"], title=title).says("Ada", name, NOON + at)
+            one.to_folder(tmp_path / "x" / name)
+        (session,) = load(tmp_path / "x")
+        assert session["metadata"]["title"] == "Before"
+
+    def test_a_group_of_which_only_you_are_listed_is_one(
+        self, export: Export, tmp_path: Path
+    ) -> None:
+        chat = export.thread("club_1", ["Grace"], title="Club")
+        chat.says("Ada", "hi", NOON).says("Bob", "ho", NOON + 1)
+        (session,) = load(export.to_folder(tmp_path / "x"))
+        assert session["metadata"]["is_group"]
 
     def test_deleted_accounts_are_no_participants(
         self, export: Export, tmp_path: Path

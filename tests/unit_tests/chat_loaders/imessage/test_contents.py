@@ -388,6 +388,7 @@ def test_damaged_preview_does_not_matter(path: Path, payload: bytes | int) -> No
         ("com.example.pay", archive(userInfo={"subcaption": "for Hare"}), "[for Hare]"),
         ("com.apple.Handwriting.HandwritingProvider", b"\0", "[handwriting]"),
         ("com.apple.DigitalTouchBalloonProvider", b"\0", "[drawing]"),
+        ("a.plugin:000:com.apple.DigitalTouchBalloonProvider", b"\0", "[drawing]"),
         (
             "com.apple.messages.MSMessageExtensionBalloonPlugin:000:com.example.game",
             archive(an="Chess"),

@@ -85,7 +85,7 @@ def state(folder: Path) -> dict[str, Any]:
     }
 
 
-def texts(path: Path) -> list[str] | None:
+def texts(path: Path) -> list[str]:
     return [
         m.content for session in IMessageChatLoader(path) for m in session["messages"]
     ]
@@ -582,7 +582,7 @@ def test_refusal_of_sqlite_falls_back_to_a_copy(
     write(path, "a").close()
     connect = sqlite3.connect
 
-    def refuse(address: str, **options: Any) -> Connection | None:
+    def refuse(address: str, **options: Any) -> Connection:
         if "immutable" in address:
             raise sqlite3.DatabaseError(text)
         return connect(address, **options)

@@ -49,7 +49,7 @@ def write(db: ChatDb) -> None:
     chat.message("mine", mine=True)
 
 
-def lines(path: Path, **options: Any) -> list[tuple[str, str]] | None:
+def lines(path: Path, **options: Any) -> list[tuple[str, str]]:
     (session,) = IMessageChatLoader(path, **options)
     return [(m.additional_kwargs["sender"], m.content) for m in session["messages"]]
 

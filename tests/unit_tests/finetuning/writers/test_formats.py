@@ -82,7 +82,7 @@ TURNS = st.text(alphabet="ua", min_size=1, max_size=8)
 WEIGHTED = st.text(alphabet="uac", min_size=1, max_size=8)
 
 
-def _rows(name: str, example: dict[str, Any]) -> list[dict[str, Any]] | None:
+def _rows(name: str, example: dict[str, Any]) -> list[dict[str, Any]]:
     return [encoded.row for encoded in FORMATS[name].encode(example)]
 
 
