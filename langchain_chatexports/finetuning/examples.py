@@ -40,7 +40,6 @@ __all__ = [
     "filled_prompt",
     "require_assistant",
     "safe_name",
-    "session_to_example",
     "to_training_examples",
     "training_message",
 ]
@@ -164,42 +163,12 @@ class ConvertedSession(NamedTuple):
     kept: Sequence[BaseMessage]
 
 
-def session_to_example(
+def convert_session(
     session: ChatSession,
     *,
     system: str | None = None,
     keep_leading: bool = True,
     keep_trailing: bool = False,
-    counts: ExampleCounts,
-) -> TrainingExample | None:
-    """Turn one session into an example.
-
-    Args:
-        session: The session.
-        system: As for `to_training_examples`.
-        keep_leading: As for `to_training_examples`.
-        keep_trailing: As for `to_training_examples`.
-        counts: Where to count.
-
-    Returns:
-        The example, or `None` where there is nothing to learn from.
-    """
-    converted = convert_session(
-        session,
-        system=system,
-        keep_leading=keep_leading,
-        keep_trailing=keep_trailing,
-        counts=counts,
-    )
-    return None if converted is None else converted.example
-
-
-def convert_session(
-    session: ChatSession,
-    *,
-    system: str | None,
-    keep_leading: bool,
-    keep_trailing: bool,
     counts: ExampleCounts,
 ) -> ConvertedSession | None:
     """Turn one session into an example, and say which messages it is made from.

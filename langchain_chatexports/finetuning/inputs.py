@@ -15,8 +15,8 @@ from langchain_core.messages import BaseMessage
 from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.finetuning.examples import (
     ExampleCounts,
+    convert_session,
     require_assistant,
-    session_to_example,
 )
 from langchain_chatexports.finetuning.jsonl import read_jsonl
 from langchain_chatexports.finetuning.provenance import TracedExample
@@ -194,5 +194,6 @@ def _example(
     if not isinstance(item, Mapping):
         item = {"messages": item if is_session else list(item)}
     if is_session:
-        return session_to_example(cast("ChatSession", item), counts=counts)
+        converted = convert_session(cast("ChatSession", item), counts=counts)
+        return None if converted is None else converted.example
     return cast("Mapping[str, Any]", item)

@@ -19,7 +19,7 @@ from langchain_chatexports.finetuning.examples import (
 from langchain_chatexports.steps.base import iter_sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from langchain_core.chat_sessions import ChatSession
     from langchain_core.messages import BaseMessage
@@ -33,7 +33,6 @@ __all__ = [
     "TracedExample",
     "origin_of_session",
     "trace_examples",
-    "traced",
 ]
 
 
@@ -164,15 +163,6 @@ def trace_examples(
                 yield TracedExample(converted.example, origin)
             del session
     require_assistant(counts)
-
-
-def traced(examples: Iterable[AnyExample]) -> Iterator[TracedExample]:
-    """Give each example an origin: its own, or the unknown one."""
-    for item in examples:
-        if isinstance(item, TracedExample):
-            yield item
-        else:
-            yield TracedExample(item, UNKNOWN_ORIGIN)
 
 
 def origin_of_session(
