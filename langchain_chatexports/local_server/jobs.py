@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 import time
@@ -28,6 +29,8 @@ JOB_ID = re.compile(r"ftjob-[0-9a-f]{24}")
 FINISHED = frozenset({"succeeded", "failed", "cancelled"})
 
 _PRIVATE = "private"
+
+logger = logging.getLogger(__name__)
 
 
 class JobStore:
@@ -113,6 +116,11 @@ class JobStore:
 
         Returns:
             Whether it was.
+
+        Raises:
+            OSError: If the disk is full and the job does not end by this. One that ends
+                has ended for clients also where that cannot be noted; the next server
+                tries it again.
         """
         with self._lock:
             job = self._records[job_id]
@@ -122,7 +130,12 @@ class JobStore:
             if cancel is not None:
                 private["cancel"] = cancel
             changed = {**job, **changes, _PRIVATE: private}
-            write_json(self.folder(job_id) / "job.json", changed)
+            try:
+                write_json(self.folder(job_id) / "job.json", changed)
+            except OSError:
+                if changed["status"] not in FINISHED:
+                    raise
+                logger.warning("The end of %s could not be noted on the disk", job_id)
             self._records[job_id] = changed
         return True
 

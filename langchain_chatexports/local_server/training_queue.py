@@ -8,6 +8,7 @@ unfinished one waits again.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import shutil
@@ -15,7 +16,7 @@ import signal
 import subprocess
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_chatexports.local_server.jobs import FINISHED, JobStore
 from langchain_chatexports.local_server.locks import is_locked
@@ -43,6 +44,7 @@ logger = logging.getLogger(__name__)
 _POLL_SECONDS = 0.1
 _IDLE_SECONDS = 5.0
 _PATIENCE_SECONDS = 5.0
+_DISK_FULL = "The disk with the data directory is full. Free some space, and try again."
 _UNFINISHED = ("validating_files", "queued", "running")
 
 
@@ -150,7 +152,8 @@ class TrainingQueue:
             except Exception as error:
                 # The thread must live on: other jobs wait.
                 logger.exception("A job could not be started")
-                self._fail(job_id, "server_error", type(error).__name__)
+                code, message = _why_not_started(error)
+                self._fail(job_id, code, message)
             finally:
                 with self._changed:
                     self._taken.discard(job_id)
@@ -265,13 +268,13 @@ class TrainingQueue:
             self._succeed(job_id, result)
         elif private["cancel"]:
             self._jobs.update(job_id, only_from=_UNFINISHED, **_ended("cancelled"))
-            self._jobs.events(job_id).append("The job was cancelled")
+            self._tell(job_id, "The job was cancelled")
         elif failure is not None:
             self._fail(job_id, failure["code"], failure["message"], failure["param"])
         elif self._stopping.is_set() or exit_code is None:
             if self._jobs.update(job_id, only_from=("running",), status="queued"):
-                self._jobs.events(job_id).append(
-                    "The server stopped; the job goes on with it", level="warn"
+                self._tell(
+                    job_id, "The server stopped; the job goes on with it", level="warn"
                 )
         else:
             self._fail(job_id, "trainer_ended", _how_it_ended(exit_code))
@@ -282,9 +285,8 @@ class TrainingQueue:
 
     def _succeed(self, job_id: str, result: dict[str, Any]) -> None:
         self._models.refresh()
-        log = self._jobs.events(job_id)
-        log.append(f"New fine-tuned model created: {result['name']}")
-        log.append("The job has successfully completed")
+        self._tell(job_id, f"New fine-tuned model created: {result['name']}")
+        self._tell(job_id, "The job has successfully completed")
         self._jobs.update(
             job_id,
             only_from=_UNFINISHED,
@@ -298,10 +300,20 @@ class TrainingQueue:
         self, job_id: str, code: str, message: str, param: str | None = None
     ) -> None:
         error = {"code": code, "message": message, "param": param}
-        self._jobs.events(job_id).append(message, level="error")
+        self._tell(job_id, message, level="error")
         self._jobs.update(
             job_id, only_from=_UNFINISHED, **_ended("failed"), error=error
         )
+
+    def _tell(
+        self,
+        job_id: str,
+        message: str,
+        level: Literal["info", "warn", "error"] = "info",
+    ) -> None:
+        # A full disk must not keep a job from its end.
+        with contextlib.suppress(OSError):
+            self._jobs.events(job_id).append(message, level=level)
 
     def _clean(self, job_id: str) -> None:
         folder = self._jobs.folder(job_id)
@@ -315,10 +327,19 @@ def _ended(status: str) -> dict[str, Any]:
     return {"status": status, "finished_at": int(time.time())}
 
 
+def _why_not_started(error: Exception) -> tuple[str, str]:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "disk_full", _DISK_FULL
+    kind = type(error).__name__
+    return "server_error", f"The job could not be started ({kind})."
+
+
 def _how_it_ended(exit_code: int) -> str:
     if exit_code == -9:  # noqa: PLR2004 - SIGKILL, which Windows has no name for.
         return (
             "The trainer was killed, most likely because the memory did not suffice. "
             "Close other programs, or take shorter dialogues or a smaller base model."
         )
+    if exit_code == errno.ENOSPC:
+        return _DISK_FULL
     return f"The trainer ended with exit code {exit_code} and gave no reason."
