@@ -21,6 +21,7 @@ from langchain_chatexports.finetuning.protocol import (
 from langchain_chatexports.finetuning.server_errors import (
     Situation,
     has_no_route,
+    is_passing,
     public_text,
     status_of,
 )
@@ -159,8 +160,16 @@ class Uploads:
                 )
             except Exception as error:  # noqa: BLE001 - sorted by `explained`
                 problem = error
-            yield from pause_before_retry(problem, attempt, situation, self.deadline)
-            # The answer may be lost, and the file there.
+            # The answer may be lost, and the file there: also after the last attempt.
+            try:
+                yield from pause_before_retry(
+                    problem, attempt, situation, self.deadline
+                )
+            except FineTuningError:
+                there = (yield from self._find(file)) if is_passing(problem) else None
+                if there is None:
+                    raise
+                return there
             there = yield from self._find(file)
             if there is not None:
                 return there

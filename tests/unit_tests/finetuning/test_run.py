@@ -15,6 +15,7 @@ from langchain_chatexports.exceptions import (
     FineTuningTimeoutError,
     FineTuningUnavailableError,
 )
+from langchain_chatexports.finetuning.protocol import Clock, Deadline
 from tests.unit_tests.builders.openai_server import (
     Fault,
     OpenAIServer,
@@ -204,9 +205,13 @@ def test_polls_grow_to_the_longest_interval() -> None:
     assert max(clock.sleeps) == clock.sleeps[-1] == 20
 
 
-def test_jitter_keeps_clients_apart() -> None:
-    from langchain_chatexports.finetuning.protocol import Clock
+def test_a_jump_of_the_wall_clock_ends_no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    deadline = Deadline(Clock(), 60)
+    monkeypatch.setattr("time.time", lambda: 1e12)
+    assert 0 < deadline.remaining() <= 60
 
+
+def test_jitter_keeps_clients_apart() -> None:
     factors = {Clock().jitter() for _ in range(20)}
     assert len(factors) > 1
     assert all(0.8 <= factor <= 1.2 for factor in factors)
