@@ -45,12 +45,44 @@ def test_the_key_is_asked_for_before_the_route_is_known(service: LocalService) -
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "127.0.0.1.evil.example", "127.0.0.1@evil", "", "127.0.0.1:x"],
+    [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "evil-localhost",
+        "127.0.0.1@evil",
+        "",
+        "127.0.0.1:x",
+    ],
 )
 def test_a_foreign_host_is_refused(http: TestClient, host: str) -> None:
     response = http.get("/v1/models", headers={"host": host})
     assert response.status_code == 400
     assert _error(response)["code"] == "invalid_host"
+
+
+def test_a_request_with_two_hosts_is_refused(http: TestClient) -> None:
+    hosts = [("host", "127.0.0.1"), ("host", "evil.example")]
+    response = http.send(
+        http.build_request("GET", "http://127.0.0.1/v1/models", headers=hosts)
+    )
+    assert response.status_code == 400
+    assert _error(response)["code"] == "invalid_host"
+
+
+def test_keys_are_compared_in_a_time_that_tells_nothing(
+    http: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = []
+
+    def noting(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return compare(one, other)
+
+    compare = guard.hmac.compare_digest
+    monkeypatch.setattr(guard.hmac, "compare_digest", noting)
+    wrong = {"authorization": "Bearer wrong"}
+    assert http.get("/v1/models", headers=wrong).status_code == 401
+    assert compared == [(b"wrong", KEY.encode())]
 
 
 @pytest.mark.parametrize(
