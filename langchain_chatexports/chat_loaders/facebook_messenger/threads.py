@@ -72,6 +72,12 @@ class Conversation:
             self._listed = document.participants or self._listed
             if document.is_group is not None:
                 self._is_group_sign = document.is_group
+        else:
+            # Unless that one does not say.
+            self.title = self.title or document.title
+            self._listed = self._listed or document.participants
+            if self._is_group_sign is None:
+                self._is_group_sign = document.is_group
 
     def session(
         self,

@@ -332,6 +332,11 @@ def test_a_deleted_account_is_known_by_any_name() -> None:
     assert LineReader([GRACE]).read("Ada left the group.", "unknown")
 
 
+def test_a_pattern_of_the_user_may_match_any_text() -> None:
+    reader = LineReader(patterns=[re.compile(r"\[GIF]")])
+    assert reader.read("[GIF]", ADA) == ("pattern", "")
+
+
 def test_a_pattern_of_the_user_has_to_match_the_whole_text() -> None:
     reader = LineReader(patterns=[re.compile(r"\w+ a envoyé une pièce jointe\.")])
     assert reader.read("Ada a envoyé une pièce jointe.", ADA) == ("pattern", "")
