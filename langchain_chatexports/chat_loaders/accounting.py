@@ -200,8 +200,9 @@ class _Tap:
         for session in sessions:
             self.sessions += 1
             self.messages += len(session.get("messages", ()))
-            yield session
+            held = [session]
             del session
+            yield held.pop()
 
 
 @dataclass
@@ -217,8 +218,9 @@ class _People:
     ) -> Generator[ChatSession, None, None]:
         for session in sessions:
             self._count([m.additional_kwargs for m in session.get("messages", ())])
-            yield session
+            held = [session]
             del session
+            yield held.pop()
 
     def _count(self, extras: Sequence[Mapping[str, Any]]) -> None:
         self.senders.update([str(extra.get("sender", "unknown")) for extra in extras])
@@ -335,8 +337,9 @@ def _watch_left_out(
 ) -> Iterator[ChatSession]:
     for session in sessions:
         left_out.update(step.left_out(session))
-        yield session
+        held = [session]
         del session
+        yield held.pop()
 
 
 def _moment(seconds: int | None) -> datetime | None:

@@ -425,9 +425,7 @@ def _as_chat_sessions(
 ) -> Generator[ChatSession, None, None]:
     # `ExportSession` has one key more than `ChatSession`; closing must reach the file.
     with closing(sessions):
-        for session in sessions:
-            yield session
-            del session
+        yield from sessions
 
 
 @lru_cache(maxsize=4096)

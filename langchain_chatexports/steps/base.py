@@ -76,6 +76,11 @@ def iter_sessions(source: SessionSource) -> Generator[ChatSession, None, None]:
     elif isinstance(given, Iterable) and not isinstance(given, (str, bytes)):
         with closing(_closing(iter(given))) as items:
             for item in items:
+                if isinstance(item, dict):
+                    held = [cast("ChatSession", item)]
+                    del item
+                    yield held.pop()  # Whoever takes it is the only one to hold it.
+                    continue
                 if isinstance(item, BaseMessage):
                     msg = (
                         "Expected chat sessions, got a message: wrap the messages, "
@@ -163,8 +168,9 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         """
         with closing(iter_sessions(sessions)) as source:
             for session in source:
-                yield from self.transform_session(session)
+                outputs = _given_away(self.transform_session(session))
                 del session
+                yield from outputs
 
     def invoke(
         self, input: SessionSource, config: RunnableConfig | None = None, **kwargs: Any
@@ -338,9 +344,10 @@ class SessionPipeline(SessionTransform):
 
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         """Pass the session through all steps, lazily."""
-        sessions: Iterable[ChatSession] = (session,)
+        sessions = _given_away((session,))
         for step in self.steps:
-            sessions = chain.from_iterable(map(step.transform_session, sessions))
+            outputs = map(step.transform_session, sessions)
+            sessions = chain.from_iterable(map(_given_away, outputs))
         return sessions
 
     def get_graph(self, config: RunnableConfig | None = None) -> Graph:
@@ -353,6 +360,17 @@ class SessionPipeline(SessionTransform):
     def __repr__(self) -> str:
         """Show the steps as they are written."""
         return " | ".join(repr(step) for step in self.steps)
+
+
+def _given_away(sessions: Iterable[ChatSession]) -> Iterator[ChatSession]:
+    """Give sessions without holding them, so that no input outlives its output."""
+    if isinstance(sessions, tuple):
+        waiting = [*reversed(sessions)]
+        del sessions
+        while waiting:
+            yield waiting.pop()
+    else:
+        yield from sessions
 
 
 def _closing(sessions: Iterator[Any]) -> Generator[Any, None, None]:

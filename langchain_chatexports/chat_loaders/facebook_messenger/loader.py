@@ -272,8 +272,9 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
             for thread in threads:
                 session = self._thread_session(thread, export, report)
                 if session is not None:
-                    yield session
-                del session
+                    held = [session]
+                    del session
+                    yield held.pop()  # Whoever takes it is the only one to hold it.
             # Read for the counts only, so a reader that stops early is spared of it.
             for thread in threads:
                 report.count_left_out(thread)

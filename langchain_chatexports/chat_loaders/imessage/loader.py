@@ -239,9 +239,9 @@ class IMessageChatLoader(ChatExportLoader):
                     messages=reader.messages,
                     metadata=self._metadata(conversation, reader, context),
                 )
-                del reader
-                yield session
-                del session
+                held = [session]
+                del reader, session
+                yield held.pop()  # Whoever takes it is the only one to hold it.
         if not self._share.is_first:
             return
         rows_in_chats = sum(active.rows for active in activity)

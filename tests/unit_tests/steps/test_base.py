@@ -7,6 +7,7 @@ import pickle
 import sqlite3
 import tracemalloc
 import warnings
+import weakref
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from langchain_core.runnables import (
     RunnableSequence,
 )
 
+from langchain_chatexports.chat_loaders.accounting import CountedPass
 from langchain_chatexports.chat_loaders.base import TransformedChatLoader
 from langchain_chatexports.chat_loaders.utils import merge_chat_runs
 from langchain_chatexports.steps import (
@@ -45,12 +47,40 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from langchain_core.chat_sessions import ChatSession
+    from langchain_core.messages import BaseMessage
 
 RACES = [
     talk("Hare: Speed", "Hare: is key!", "Tortoise: No.", id=f"race-{n}")
     for n in range(4)
 ]
 PREPARE = MergeChatRuns() | MapAIMessages(sender="Tortoise")
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        PREPARE.lazy_transform,
+        lambda sessions: MapAIMessages().lazy_transform(merge_chat_runs(sessions)),
+        lambda sessions: iter(
+            CountedPass(sessions, platform="fable", tally=None, steps=[PREPARE])
+        ),
+    ],
+    ids=["pipeline", "step after step", "counted"],
+)
+def test_no_input_outlives_its_output(
+    read: Callable[[Iterator[ChatSession]], Iterator[ChatSession]],
+) -> None:
+    inputs: list[weakref.ref[BaseMessage]] = []
+
+    def sessions() -> Iterator[ChatSession]:
+        for _ in range(2):
+            held = [talk("Hare: Speed", "Hare: is key!")]
+            inputs.append(weakref.ref(held[0]["messages"][1]))
+            yield held.pop()
+
+    for session in read(sessions()):
+        assert len(session["messages"]) == 1
+        assert inputs[-1]() is None
 
 
 class Fails(SessionTransform):
