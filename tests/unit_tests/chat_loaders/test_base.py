@@ -295,8 +295,8 @@ def test_inspect_counts_in_one_pass() -> None:
     assert (loader.passes, loader.closed) == (1, 1)
     rows = [tuple(step.to_dict().values()) for step in summary.steps]
     assert rows == [
-        ("MergeChatRuns", 2, 2, 4, 3, {}),
-        ("ChunkSessions", 2, 1, 3, 2, {"tail": 1}),
+        ("MergeChatRuns", 2, 2, 4, 3, {"merged": 1}, {}, {}),
+        ("ChunkSessions", 2, 1, 3, 2, {"tail": 1}, {}, {}),
     ]
 
 
