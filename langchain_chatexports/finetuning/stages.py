@@ -123,6 +123,18 @@ class Stage:
             "added": dict(self.added),
         }
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Stage:
+        """Read what `to_dict` gave."""
+        return cls(
+            values["name"],
+            values["unit"],
+            values["in"],
+            values["out"],
+            values["left_out"],
+            values["added"],
+        )
+
 
 class Total(NamedTuple):
     """The messages of all stages together: `found` + `added` = `kept` + `left_out`."""
@@ -133,6 +145,14 @@ class Total(NamedTuple):
     added: Mapping[str, int]
     is_of_export: bool
     """Whether `found` are an export's; else they are those of the sessions given."""
+
+    def __str__(self) -> str:
+        """Give it as a line for a terminal."""
+        found = "in the exports" if self.is_of_export else "in the conversations given"
+        parts = [f"{self.found:,} {found}"]
+        parts += [f"{count:,} {reason}" for reason, count in self.added.items()]
+        left = [f"{count:,} {reason}" for reason, count in self.left_out.items()]
+        return f"{' + '.join(parts)} = {' + '.join([f'{self.kept:,} kept', *left])}"
 
 
 def total_of(stages: Sequence[Mapping[str, Any]]) -> Total | None:

@@ -10,6 +10,7 @@ from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.finetuning.card import CardNotes, card_markdown
 from langchain_chatexports.finetuning.jsonl import json_line
 from langchain_chatexports.finetuning.splits import ExampleSplits
+from langchain_chatexports.finetuning.stages import Stage, Total, total_of
 from langchain_chatexports.finetuning.writers.containers import (
     file_sha256,
     new_private_file,
@@ -34,7 +35,6 @@ from langchain_chatexports.writing import explained_writing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from langchain_chatexports.finetuning.stages import Stage
     from langchain_chatexports.finetuning.writers.formats import (
         DatasetFormat,
         FormatName,
@@ -71,7 +71,13 @@ class WrittenSet:
     examples_left_out: Mapping[str, int] = field(default_factory=dict)
     answers_left_out: Mapping[str, int] = field(default_factory=dict)
     stages: tuple[Stage, ...] = ()
-    """What became of sessions and examples, stage by stage; each one adds up."""
+    """What became of messages, sessions and examples, from the exports on, as far as
+    they were counted; each one adds up."""
+
+    @property
+    def total(self) -> Total | None:
+        """What became of all messages; `None` if not all were counted in one pass."""
+        return total_of([stage.to_dict() for stage in self.stages])
 
     def to_dict(self) -> dict[str, Any]:
         """Give it in JSON types."""
@@ -95,9 +101,11 @@ class WrittenSet:
         rows = [f"{name}: {count:,} rows" for name, count in self.files.items()]
         if list(self.files) == [self.path.name]:
             rows = [f"{self.files[self.path.name]:,} rows"]
+        total = self.total
         lines = [
             f"{self.path} ({self.format}): {', '.join(rows)}",
-            *map(str, self.stages),
+            *([f"messages: {total}"] if total else ()),
+            *(str(s) for s in self.stages if s.unit != "messages" or not total),
         ]
         return "\n".join([*lines, f"card: {self.card}", f"trace: {self.trace}"])
 
@@ -232,7 +240,7 @@ def _publish(
         answers_written=counts.taught,
         examples_left_out=stages[0].left_out,
         answers_left_out=stages[1].left_out,
-        stages=(*notes.example_stages(), *stages),
+        stages=tuple(map(Stage.from_dict, facts["stages"])),
     )
 
 

@@ -101,6 +101,8 @@ def test_the_card_has_one_total_from_the_export_to_the_examples(
         stage.given for stage in reversed(written.stages) if stage.unit == "messages"
     )
     assert total.left_out.keys() >= {"exact", "trailing"}
+    assert written.total == total
+    assert f"messages: {total.found} in the exports + " in str(written)
     card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
     assert f"| in the exports | {total.found:,} |" in card
     assert f"| **in the examples** | **{total.kept:,}** |" in card
