@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Meter",
     "TrainingProgress",
+    "asking",
     "counting",
     "print_json",
     "say",
@@ -100,6 +101,17 @@ class Meter:
         if made := self.made():
             parts.append(made)
         return ", ".join(parts)
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """Let Ctrl-C at a question of typer's stop the command as it does elsewhere."""
+    import typer
+
+    try:
+        yield
+    except typer.Abort:
+        raise KeyboardInterrupt from None
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.cli.console import print_json, say, stdin_is_terminal
+from langchain_chatexports.cli.console import asking, print_json, say, stdin_is_terminal
 from langchain_chatexports.exceptions import LocalServerError
 
 if TYPE_CHECKING:
@@ -83,7 +83,9 @@ def delete_everything(data_dir: Path | None, *, agreed: bool) -> None:
         if not stdin_is_terminal():
             msg = "Nobody was asked, so nothing was deleted. Add --yes to agree."
             raise LocalServerError(msg)
-        if not typer.confirm("Delete all of it?", err=True):
+        with asking():
+            is_agreed = typer.confirm("Delete all of it?", err=True)
+        if not is_agreed:
             say("Nothing was deleted.")
             return
     local_server.delete_everything(data_dir)

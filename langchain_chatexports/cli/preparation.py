@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from langchain_chatexports.chat_loaders.accounting import CountedPass
 from langchain_chatexports.chat_loaders.base import counted_pass
-from langchain_chatexports.cli.console import Meter, say, stdin_is_terminal
+from langchain_chatexports.cli.console import Meter, asking, say, stdin_is_terminal
 from langchain_chatexports.cli.exports import is_examples_file, open_export
 from langchain_chatexports.cli.people import did_you_mean
 from langchain_chatexports.cli.totals import about_messages
@@ -396,7 +396,8 @@ def _ask_for_sender(senders: dict[str, int]) -> str:
     for number, (name, count) in enumerate(senders.items(), 1):
         say(f"  {number}. {name} ({count:,} messages)")
     while True:
-        answer = typer.prompt("Number or name", err=True).strip()
+        with asking():
+            answer = typer.prompt("Number or name", err=True).strip()
         if answer in senders:
             return str(answer)
         if answer.isdigit() and 1 <= int(answer) <= len(names):

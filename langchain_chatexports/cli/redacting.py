@@ -72,12 +72,13 @@ class Redaction:
         self._loaders = list(loaders)
         self._key = self._key or key_for(self.key_file)
         try:
-            self._step = Redact.for_export(
-                self._sessions(),
-                key=self._key.key,
-                names=self._names,
-                presidio=self._presidio,
-            )
+            with counting(self._sessions(), "conversations read for names") as sessions:
+                self._step = Redact.for_export(
+                    sessions,
+                    key=self._key.key,
+                    names=self._names,
+                    presidio=self._presidio,
+                )
         except ValueError:
             msg = (
                 f"Two names have one stand-in under the key in {self.key_file}. Name "

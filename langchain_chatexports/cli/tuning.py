@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from langchain_chatexports.cli.console import (
     TrainingProgress,
+    asking,
     counting,
     say,
     shell_words,
@@ -208,7 +209,8 @@ def finetune_elsewhere(
                 "Add --yes to agree."
             )
             raise TrainingBudgetError(msg)
-        return bool(typer.confirm("Upload?", err=True))
+        with asking():
+            return bool(typer.confirm("Upload?", err=True))
 
     url = base_url or "https://api.openai.com/v1"
     name = _run(examples, order, model=model, base_url=url, confirm=confirm)

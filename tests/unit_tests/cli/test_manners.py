@@ -96,6 +96,19 @@ def test_no_room_on_the_disk_is_a_line_and_no_file(
         assert [path.name for path in tmp_path.iterdir()] == ["chat.db"]
 
 
+def test_a_question_that_is_not_answered_stops_the_command(
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chats = write_imessage(tmp_path / "chat.db")
+    monkeypatch.setattr(
+        "langchain_chatexports.cli.preparation.stdin_is_terminal", lambda: True
+    )
+    done = chatexports("prepare", chats, "-o", "out.jsonl", stdin="")
+    assert done.status == 130
+    assert done.err.endswith("stopped\n")
+    assert not (tmp_path / "out.jsonl").exists()
+
+
 @not_on_windows
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
