@@ -669,7 +669,9 @@ class TestInstagram:
                 "facebook_messenger",
                 "instagram",
             ]
-            assert inspect(path).details["platforms"] == {
+            summary = inspect(path)
+            assert summary.platform == "facebook_messenger"
+            assert summary.details["platforms"] == {
                 "facebook_messenger": 1,
                 "instagram": 1,
             }
