@@ -171,6 +171,24 @@ def test_everyday_short_lines_may_be_on_both_sides() -> None:
     assert split_examples(_traced(sessions)).left_out.total() == 0
 
 
+@pytest.mark.parametrize(("length", "crosses"), [(39, True), (40, False)])
+def test_a_line_of_forty_characters_is_a_copy(length: int, crosses: bool) -> None:
+    sessions = _sessions()
+    for session in (sessions[0], sessions[9]):
+        session["messages"][0].content = ("quite the same line, " * 2)[:length]
+    splits = split_examples(_traced(sessions, size=6, overlap=0), near=None)
+    assert bool(splits.test) == crosses
+    assert splits.messages_left_out == ({} if crosses else {"near_duplicate": 6})
+
+
+def test_a_system_prompt_that_all_share_is_no_copy() -> None:
+    prompt = "You are chatting with {others}, who is an old friend of yours."
+    mapped = MapAIMessages().invoke(_sessions())
+    splits = split_examples(trace_examples(mapped, system=prompt), near=None)
+    assert splits.left_out == {}
+    assert len(splits.test) == 1
+
+
 def test_conversations_without_times_are_trained_on() -> None:
     sessions = _sessions()
     for message in sessions[9]["messages"]:
