@@ -23,6 +23,7 @@ __all__ = ["Export", "is_examples_file", "open_export"]
 
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
+_MESSENGER_SUFFIXES = (".json", ".zip", ".html", ".htm")
 # Longest first line that is read to tell examples from an export.
 _MAX_LINE_BYTES = 64 * 1024 * 1024
 
@@ -124,12 +125,16 @@ def _kind(path: Path) -> str:
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith((b"{", b"[")) or path.suffix.lower() in {".html", ".htm"}:
         return "json"
+    raise _unknown(path)
+
+
+def _unknown(path: Path) -> ExportFormatError:
     msg = (
-        f"{path} is no export that is known here: an iMessage database (chat.db), "
-        "a Messenger export as a zip, a folder or one thread's JSON file, a table "
-        "(Parquet, or JSON lines with conversation_id and text)."
+        f"{path} is no export that is known here: an iMessage database (chat.db) or "
+        "the folder of one, a Messenger export as a zip, a folder or one thread's JSON "
+        "file, a table (Parquet, or JSON lines with conversation_id and text)."
     )
-    raise ExportFormatError(msg)
+    return ExportFormatError(msg)
 
 
 def _folder_kind(path: Path) -> str:
@@ -143,7 +148,11 @@ def _folder_kind(path: Path) -> str:
         database = find_database(path)
     except ExportNotFoundError:
         # A backup without messages is for that loader to explain.
-        return "backup" if is_backup(path) else "folder"
+        if is_backup(path):
+            return "backup"
+        if not any(f.suffix.lower() in _MESSENGER_SUFFIXES for f in path.rglob("*")):
+            raise _unknown(path) from None
+        return "folder"
     return "backup" if backup_root(database) else "imessage folder"
 
 
