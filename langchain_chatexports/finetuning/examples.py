@@ -273,17 +273,14 @@ def _reason_to_skip(
 ) -> str | None:
     if not given:
         return "empty"
-    answers = [message for message in messages if message["role"] == "assistant"]
+    # Answers before `start` are not given. Nearly always the first look ends it.
+    for message in messages[start:] if start else messages:
+        if message["role"] == "assistant" and message.get("weight") != 0:
+            return None
+    answers = [i for i, item in enumerate(messages) if item["role"] == "assistant"]
     if not answers:
         return "no_assistant"
-    # Those before `start` are the AI's, all of them.
-    answers = answers[start:]
-    if not answers:
-        return "leading"
-    for message in answers:
-        if message.get("weight") != 0:
-            return None
-    return "not_trained"
+    return "leading" if answers[-1] < start else "not_trained"
 
 
 def _count_left_out(counts: ExampleCounts, reason: str, count: int) -> None:
