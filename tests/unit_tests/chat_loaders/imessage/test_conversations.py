@@ -266,6 +266,7 @@ def write_three(path: Path) -> None:
         ({"include": "the race"}, ["race"]),
         ({"include": [FOX]}, ["race", "fox"]),
         ({"include": f"iMessage;-;{HARE}"}, ["hare"]),
+        ({"include": "chat000000003"}, ["race"]),
         ({"exclude": ["The Race", HARE]}, ["fox"]),
         ({"include": "Harriet", "contacts": {HARE: "Harriet"}}, ["race", "hare"]),
         ({"include": HARE, "contacts": {HARE: "Harriet"}}, ["race", "hare"]),
