@@ -1,7 +1,7 @@
 """How much a model sounds like the person it was tuned on, in figures.
 
 ```python
-from langchain_chatexports.evaluation import Contestant, evaluate
+from langchain_chatexports.evaluation import evaluate, write_evaluation_page
 ```
 
 No model judges another one here: what a model writes behind held-out messages is
@@ -17,38 +17,45 @@ from typing import TYPE_CHECKING, Any
 from langchain_chatexports.exceptions import MissingExtraError
 
 if TYPE_CHECKING:
+    from langchain_chatexports.evaluation.asking import ModelServer
     from langchain_chatexports.evaluation.blind import BlindResult, blind_result
     from langchain_chatexports.evaluation.comparison import (
         EvaluationSettings,
         evaluate,
     )
-    from langchain_chatexports.evaluation.contestants import Contestant
     from langchain_chatexports.evaluation.held_out import HeldOutData
     from langchain_chatexports.evaluation.page import (
         evaluation_page,
         write_evaluation_page,
     )
+    from langchain_chatexports.evaluation.reading import (
+        data_from_examples,
+        data_from_sessions,
+    )
     from langchain_chatexports.evaluation.results import Evaluation
 
 __all__ = [
     "BlindResult",
-    "Contestant",
     "Evaluation",
     "EvaluationSettings",
     "HeldOutData",
+    "ModelServer",
     "blind_result",
     "check_extra",
+    "data_from_examples",
+    "data_from_sessions",
     "evaluate",
     "evaluation_page",
     "write_evaluation_page",
 ]
 
 _MODULES = {
+    "asking": ("ModelServer",),
     "blind": ("BlindResult", "blind_result"),
-    "contestants": ("Contestant",),
     "comparison": ("EvaluationSettings", "evaluate"),
     "held_out": ("HeldOutData",),
     "page": ("evaluation_page", "write_evaluation_page"),
+    "reading": ("data_from_examples", "data_from_sessions"),
     "results": ("Evaluation",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

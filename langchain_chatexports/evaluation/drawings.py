@@ -66,7 +66,14 @@ def score_chart(
                     _draw_score(axes, row + shift, ends, color, marker)
         for row, measure in enumerate(shown, 1):
             _draw_people(axes, row, measure)
-        axes.legend(ncols=len(names), loc="lower left", bbox_to_anchor=(0, 1))
+        axes.legend(
+            ncols=len(names),
+            loc="lower center",
+            bbox_to_anchor=(0.4, 1),
+            fontsize=8,
+            columnspacing=1.0,
+            handletextpad=0.1,
+        )
 
     return chart_svg(
         draw,

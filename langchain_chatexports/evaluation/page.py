@@ -10,15 +10,22 @@ from langchain_chatexports.report.words import plural
 from langchain_chatexports.writing import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+    from typing import TypeVar
 
     from langchain_chatexports.evaluation.results import (
         ContestantInfo,
+        Copies,
         CopyRates,
         Evaluation,
+        Guard,
+        Loss,
         MeasureFinding,
+        NameRates,
     )
+
+    Found = TypeVar("Found", Loss, Guard, Copies, NameRates)
 
 __all__ = [
     "evaluation_page",
@@ -63,12 +70,13 @@ def evaluation_page(evaluation: Evaluation) -> str:
         MissingExtraError: If the extra `report` is not installed.
     """
     heat = evaluation.contestants[0].temperature
+    shown = _tuned_first(evaluation.contestants)
     main = [
         (each.name, each.kind, _TITLES[each.kind])
-        for each in reversed(evaluation.contestants)
+        for each in shown
         if each.temperature == heat
     ]
-    titles = {each.name: title_of(each, heat) for each in evaluation.contestants}
+    titles = {each.name: title_of(each, heat) for each in shown}
     return render_page(
         "evaluation.html",
         package="langchain_chatexports.evaluation",
@@ -79,9 +87,11 @@ def evaluation_page(evaluation: Evaluation) -> str:
         score_svg=score_chart(evaluation, main),
         loss_svg=loss_chart(evaluation, main),
         loss_rows=_loss_rows(evaluation, titles),
-        difference_rows=_difference_rows(evaluation, titles),
+        difference_rows=_difference_rows(
+            evaluation, {name: title for name, _, title in main}
+        ),
         measure_headers=("", *(f"#{title}" for title in titles.values())),
-        measure_rows=_measure_rows(evaluation),
+        measure_rows=_measure_rows(evaluation, titles),
         distance_rows=[_distance_row(found) for found in evaluation.measures or ()],
         guard_rows=_guard_rows(evaluation, titles),
         copy_rows=_copy_rows(evaluation, titles),
@@ -94,7 +104,7 @@ def evaluation_page(evaluation: Evaluation) -> str:
                 str(found.numbers),
                 str(found.addresses),
             )
-            for found in evaluation.names or ()
+            for found in _ordered(evaluation.names or (), titles)
         ],
         secret_rows=_secret_rows(evaluation),
         contestant_rows=[
@@ -105,9 +115,23 @@ def evaluation_page(evaluation: Evaluation) -> str:
                 str(each.max_tokens),
                 each.prompt,
             )
-            for each in evaluation.contestants
+            for each in shown
         ],
     )
+
+
+def _tuned_first(contestants: Sequence[ContestantInfo]) -> list[ContestantInfo]:
+    heats = list(dict.fromkeys(each.temperature for each in contestants))
+    kinds = list(_TITLES)
+    return sorted(
+        contestants,
+        key=lambda each: (heats.index(each.temperature), kinds.index(each.kind)),
+    )
+
+
+def _ordered(found: Sequence[Found], titles: Mapping[str, str]) -> list[Found]:
+    by_name = {each.contestant: each for each in found}
+    return [by_name[name] for name in titles if name in by_name]
 
 
 def title_of(contestant: ContestantInfo, main_temperature: float) -> str:
@@ -115,7 +139,7 @@ def title_of(contestant: ContestantInfo, main_temperature: float) -> str:
     title = _TITLES[contestant.kind]
     if contestant.temperature == main_temperature:
         return title
-    return f"{title}, T {contestant.temperature:g}"
+    return f"{title}, T\u00a0{contestant.temperature:g}"
 
 
 def headline(evaluation: Evaluation) -> str:
@@ -133,7 +157,7 @@ def overview(evaluation: Evaluation) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [
         ("", "style (0 to 1)", "bits per byte", "copied whole", "distinct", "cut off")
     ]
-    for each in evaluation.contestants:
+    for each in _tuned_first(evaluation.contestants):
         score, loss = scores.get(each.name), losses.get(each.name)
         rows.append(
             (
@@ -206,12 +230,12 @@ def _loss_rows(evaluation: Evaluation, titles: dict[str, str]) -> list[tuple[str
             f"{found.turns:,}",
             found.reason or "",
         )
-        for found in evaluation.loss
+        for found in _ordered(evaluation.loss, titles)
     ]
 
 
 def _difference_rows(
-    evaluation: Evaluation, titles: dict[str, str]
+    evaluation: Evaluation, titles: Mapping[str, str]
 ) -> list[tuple[str, ...]]:
     kinds = (
         ("bits per byte", evaluation.loss_differences),
@@ -224,11 +248,14 @@ def _difference_rows(
             _interval(found.value, found.interval),
         )
         for unit, differences in kinds
-        for found in differences
+        for found in reversed(differences)
+        if found.a in titles and found.b in titles
     ]
 
 
-def _measure_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
+def _measure_rows(
+    evaluation: Evaluation, titles: Mapping[str, str]
+) -> list[tuple[str, ...]]:
     if not evaluation.measures:
         return []
     by_name = {each.contestant: each for each in evaluation.summary or ()}
@@ -236,18 +263,18 @@ def _measure_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
         (
             "median",
             *(
-                _interval(by_name[each.name].median_score, by_name[each.name].interval)
-                for each in evaluation.contestants
+                _interval(by_name[name].median_score, by_name[name].interval)
+                for name in titles
             ),
         )
     ]
     for measure in evaluation.measures:
         found = {each.name: each for each in measure.contestants}
         cells = [
-            _interval(found[each.name].score, found[each.name].score_interval)
-            if each.name in found
+            _interval(found[name].score, found[name].score_interval)
+            if name in found
             else _UNKNOWN
-            for each in evaluation.contestants
+            for name in titles
         ]
         rows.append((f"{measure.name}: {measure.meaning}", *cells))
     return rows
@@ -266,7 +293,7 @@ def _distance_row(measure: MeasureFinding) -> tuple[str, ...]:
 
 
 def _guard_rows(
-    evaluation: Evaluation, titles: dict[str, str]
+    evaluation: Evaluation, titles: Mapping[str, str]
 ) -> list[tuple[str, ...]]:
     own = evaluation.guards[0].person
     rows: list[tuple[str, ...]] = [
@@ -288,7 +315,7 @@ def _guard_rows(
             _share(found.cut),
             _share(found.empty),
         )
-        for found in evaluation.guards
+        for found in _ordered(evaluation.guards, titles)
     ]
     return rows
 
@@ -310,7 +337,7 @@ def _copy_rows(evaluation: Evaluation, titles: dict[str, str]) -> list[tuple[str
             *cells(found),
             _interval(found.excess, found.interval),
         )
-        for found in evaluation.copies
+        for found in _ordered(evaluation.copies, titles)
     ]
     return rows
 

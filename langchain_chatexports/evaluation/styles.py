@@ -126,8 +126,8 @@ def compare_styles(
         summary=[_summary(name, measured) for name in names],
         differences=[
             found
-            for number, a in enumerate(names)
-            for b in names[number + 1 :]
+            for number, b in enumerate(names)
+            for a in names[number + 1 :]
             if (found := _difference(a, b, measured)) is not None
         ],
     )
