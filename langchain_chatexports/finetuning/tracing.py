@@ -41,13 +41,17 @@ class TracedCall:
 
     def dispatch(self, event: Any) -> None:
         """Tell the callbacks of an event of the job."""
-        data = event.model_dump(mode="json")
-        dispatch_custom_event(_EVENT, data, config=self.config)
+        dispatch_custom_event(_EVENT, _to_json(event), config=self.config)
 
     async def adispatch(self, event: Any) -> None:
         """Tell the callbacks of an event of the job."""
-        data = event.model_dump(mode="json")
-        await adispatch_custom_event(_EVENT, data, config=self.config)
+        await adispatch_custom_event(_EVENT, _to_json(event), config=self.config)
+
+
+def _to_json(event: Any) -> dict[str, Any]:
+    # A warning about a field of another type would show what is in it.
+    data: dict[str, Any] = event.model_dump(mode="json", warnings=False)
+    return data
 
 
 @contextmanager

@@ -41,6 +41,7 @@ from langchain_chatexports.steps import MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.openai_server import (
     BASE_MODEL,
     KEY,
+    Fault,
     OpenAIServer,
     refused,
 )
@@ -374,6 +375,19 @@ def test_callbacks_see_the_events_as_json(server: OpenAIServer) -> None:
     names = [name for name, _ in recorder.custom]
     assert names == ["fine_tuning_event"] * 3
     assert recorder.custom[0][1]["message"] == "Created fine-tuning job"
+
+
+def test_events_of_odd_types_are_handed_on_without_a_warning(
+    server: OpenAIServer,
+) -> None:
+    """A warning would be an error here, and show the field."""
+    recorder = Recorder()
+    odd = {"id": "e1", "created_at": "today", "message": ["a", 1], "level": 3}
+    fault = Fault("GET .*/events", -1, status=200, body={"data": [odd]})
+    server.faults.append(fault)
+    make_tuner(server).invoke(make_examples(), {"callbacks": [recorder]})
+    ((_, data),) = recorder.custom
+    assert data["message"] == ["a", 1]
 
 
 async def test_astream_events_shows_them(server: OpenAIServer) -> None:
