@@ -25,6 +25,12 @@ def test_placeholders_come_back() -> None:
     assert restore("call [phone-0123456789].", MAP) == "call +1 555 123 4567."
 
 
+def test_ids_of_conversations_come_back_with_the_number_of_their_part() -> None:
+    ids = {"chat-0123456789": "iMessage;-;+15550101"}
+    assert restore("chat-0123456789#2", ids) == "iMessage;-;+15550101#2"
+    assert restore("chat-0123456789a", ids) == "chat-0123456789a"
+
+
 def test_what_is_not_in_the_map_stays() -> None:
     text = "[phone-aaaaaaaaaa] [note-0123456789] Zidenefazix"
     assert restore(text, MAP) == text
