@@ -443,11 +443,13 @@ def test_cut_database_is_one_clear_error(path: Path) -> None:
     assert state(path.parent) == before
 
 
-@pytest.mark.parametrize("name", [b"messag\xff", b"messag("])
-def test_damaged_schema_is_one_clear_error(path: Path, name: bytes) -> None:
+@pytest.mark.parametrize(
+    "damage", [b"CREATE TABL\xff message", b"CREATE TABLE messag("]
+)
+def test_damaged_schema_is_one_clear_error(path: Path, damage: bytes) -> None:
     """SQLite quotes what it finds there, and Python cannot decode all of that."""
     write(path, "a").close()
-    overwrite(path, path.read_bytes().index(b"CREATE TABLE message") + 13, name)
+    overwrite(path, path.read_bytes().index(b"CREATE TABLE message"), damage)
     with pytest.raises(ExportFormatError, match="damaged or cut short") as caught:
         texts(path)
     assert "messag" not in str(caught.value).partition("export")[2]
