@@ -129,3 +129,10 @@ def test_others_are_the_senders_where_nobody_is_listed() -> None:
     session = conversation("Hi", "Ho", participants=[])
     (item,) = trace_examples(MapAIMessages().invoke(session), system="{others}!")
     assert item.example["messages"][0]["content"] == "Hare!"
+
+
+def test_the_owner_under_another_name_is_none_of_the_others() -> None:
+    people = ["Hare", "Grace Hopper"]
+    session = conversation("Hi", "Ho", participants=people, owner="Grace Hopper")
+    (item,) = trace_examples(MapAIMessages().invoke(session), system="{others}!")
+    assert item.example["messages"][0]["content"] == "Hare!"
