@@ -24,6 +24,8 @@ from langchain_chatexports.chat_loaders.facebook_messenger.messages import (
     is_deleted_account,
 )
 from langchain_chatexports.chat_loaders.facebook_messenger.platforms import (
+    FACEBOOK_FOLDERS,
+    INSTAGRAM_FOLDER,
     InstagramRoot,
     instagram_root,
     is_instagram_file,
@@ -62,6 +64,8 @@ _NUMBERED = re.compile(r"message(?:_(\d+))?\.json", re.IGNORECASE)
 _HTML = re.compile(r"message(?:_\d+)?\.html", re.IGNORECASE)
 # Folders that hold threads, and are none.
 _NO_THREAD_FOLDERS = SECTIONS | {"messages", ""}
+# What lies right in an export, or in what somebody made of one.
+_TOP_FOLDERS = SECTIONS | FACEBOOK_FOLDERS | {INSTAGRAM_FOLDER, "messages", "groups"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,11 @@ class DiscoveredExport:
     refused: list[RefusedFile]
     html_files: int
     instagram_roots: set[InstagramRoot]
+
+    @property
+    def parts(self) -> int:
+        """In how many zips and unpacked folders the threads lie."""
+        return len({_part(f.file) for thread in self.threads for f in thread.files})
 
     def is_instagram(self, thread: Thread) -> bool:
         """Tell whether a thread is of an Instagram export."""
@@ -208,6 +217,14 @@ def _thread(threads: dict[str, Thread], folder: str) -> Thread:
 
 def _folder(file: ExportFile) -> str:
     return file.folders[-1] if file.folders else ""
+
+
+def _part(file: ExportFile) -> tuple[int, tuple[str, ...]]:
+    # Several unpacked parts may lie side by side in one folder.
+    inner = next(
+        (n for n, name in enumerate(file.folders) if name.lower() in _TOP_FOLDERS), 0
+    )
+    return file.part, file.folders[:inner]
 
 
 def _folder_and_name(file: ExportFile) -> str:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FACEBOOK",
+    "FACEBOOK_FOLDERS",
     "INSTAGRAM",
+    "INSTAGRAM_FOLDER",
     "InstagramRoot",
     "instagram_root",
     "is_instagram_file",
@@ -25,10 +27,10 @@ INSTAGRAM = "instagram"
 InstagramRoot: TypeAlias = tuple[int, tuple[str, ...]]
 """A part, and the folders that lead to an Instagram export in it."""
 
-_FACEBOOK_FOLDERS = frozenset(
+FACEBOOK_FOLDERS = frozenset(
     {"your_facebook_activity", "your_activity_across_facebook"}
 )
-_INSTAGRAM_FOLDER = "your_instagram_activity"
+INSTAGRAM_FOLDER = "your_instagram_activity"
 _INSTAGRAM_PREFIX = "instagram-"  # Of what Meta calls a part.
 # Only Instagram has a profile of this name; Facebook's is profile_information.json.
 _PROFILE = "personal_information.json"
@@ -53,11 +55,10 @@ def is_instagram_file(file: ExportFile, roots: Collection[InstagramRoot] = ()) -
         roots: Where Instagram exports lie, for those of old whose folders do not say.
     """
     names = [name.lower() for name in (file.part_name, *file.folders)]
-    if not _FACEBOOK_FOLDERS.isdisjoint(names):
+    if not FACEBOOK_FOLDERS.isdisjoint(names):
         return False
     return any(
-        name == _INSTAGRAM_FOLDER or name.startswith(_INSTAGRAM_PREFIX)
-        for name in names
+        name == INSTAGRAM_FOLDER or name.startswith(_INSTAGRAM_PREFIX) for name in names
     ) or any(
         file.part == part and file.folders[: len(folders)] == folders
         for part, folders in roots

@@ -89,7 +89,7 @@ class Report:
         details = self.tally.details
         details["threads"] = len(export.threads)
         details["files"] = len(files)
-        details["parts"] = len({file.file.part for file in files})
+        details["parts"] = export.parts
         add_counts(self.tally, "other_files", len(export.others))
         sections = {
             (thread.id, file.section or "none")

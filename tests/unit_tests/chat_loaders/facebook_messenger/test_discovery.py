@@ -366,6 +366,18 @@ class TestParts:
             part.to_folder(tmp_path / "parts" / f"facebook-{number}")
         (session,) = load(tmp_path / "parts")
         assert texts(session) == self.expected()
+        assert inspect(tmp_path / "parts").details["parts"] == 3
+
+    def test_one_export_is_one_part(self, export: Export, tmp_path: Path) -> None:
+        for section in SECTIONS:
+            export.thread(f"{section}_1", section=section).says("Ada", "hi", NOON)
+        for path in (
+            export.to_folder(tmp_path / "x"),
+            export.to_zip(tmp_path / "x.zip"),
+        ):
+            assert inspect(path).details["parts"] == 1
+        for level in ("", "inbox", "inbox/inbox_1"):
+            assert inspect(tmp_path / "x" / FACEBOOK / level).details["parts"] == 1
 
     def test_a_zip_beside_its_unpacked_folder_adds_nothing(
         self, export: Export, tmp_path: Path
