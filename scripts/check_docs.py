@@ -23,6 +23,7 @@ ROOMS = [
     "langchain_chatexports.finetuning",
     "langchain_chatexports.local_server",
     "langchain_chatexports.redaction",
+    "langchain_chatexports.report",
     "langchain_chatexports.samples",
     "langchain_chatexports.standard_tests",
     "langchain_chatexports.steps",
