@@ -80,6 +80,11 @@ def test_more_complete_name_wins() -> None:
     assert contacts.name_of("+15550001111") == "Harriet Hare"
 
 
+def test_more_complete_name_of_two_people_wins() -> None:
+    contacts = names(("Hare", "+15550001111"), ("Freddy Fox", "+15550001111"))
+    assert contacts.name_of("+15550001111") == "Freddy Fox"
+
+
 def test_cards_of_one_person_in_two_accounts_are_one() -> None:
     contacts = names(
         ("Hare", "+15550001111", "hare@x.example"),
