@@ -48,6 +48,8 @@ __all__ = [
 _SECONDS_BETWEEN_LINES = 2.0
 _SECONDS_BETWEEN_LOOKS = 0.2
 _LONG_SECONDS = 120
+# How much of it must be done before the rest can be told from it: a 50th.
+_FIRST_SHARE = 50
 stderr_console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -96,7 +98,7 @@ class Meter:
         is_known = self.total is not None and done <= self.total
         of = f" of {self.total:,}" if is_known else ""
         parts = [f"{done:,}{of} {self.what}", f"{done / seconds:,.0f} a second"]
-        if is_known and done:
+        if is_known and _FIRST_SHARE * done >= (self.total or 0) > 0:
             parts.append(_time_left(seconds / done * ((self.total or 0) - done)))
         if made := self.made():
             parts.append(made)

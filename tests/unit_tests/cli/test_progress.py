@@ -31,7 +31,11 @@ def test_a_meter_says_count_rate_and_time_left() -> None:
 
 
 def test_minutes_are_minutes() -> None:
-    assert str(meter(10, 1010)).endswith("about 17 min left")
+    assert str(meter(10, 490)).endswith("about 8 min left")
+
+
+def test_the_time_left_is_not_guessed_from_nearly_nothing() -> None:
+    assert str(meter(10, 1000)) == "10 of 1,000 messages, 1 a second"
 
 
 @pytest.mark.parametrize("total", [None, 5])
