@@ -203,6 +203,7 @@ def test_chat_is_read_by_an_index_and_never_by_a_scan(
     plan = plan_of(path)
     assert "SCAN" not in plan
     assert "SEARCH j USING COVERING INDEX" in plan
+    assert "SCAN" not in plan_of(path, "_attachments")
 
 
 @pytest.mark.parametrize(
