@@ -85,7 +85,8 @@ def main() -> None:
     ]
     print("microseconds a message")
     for step in steps:
-        print(f"{_microseconds(step, mapped):>8.2f}  {step!r}")
+        given = prepared if isinstance(step, MapAIMessages) else mapped
+        print(f"{_microseconds(step, given):>8.2f}  {step!r}")
     pipe = (
         SplitSessions()
         | Redact(key="benchmark", names=PEOPLE)
