@@ -12,7 +12,7 @@ from langchain_chatexports.chat_loaders.facebook_messenger.messages import (
     is_deleted_account,
     read_records,
 )
-from tests.unit_tests.builders.messenger import Export, message, meta_json
+from tests.unit_tests.builders.messenger import Export, message, meta_json, mojibake
 
 if TYPE_CHECKING:
     from typing import Any
@@ -129,6 +129,13 @@ def test_attachments_are_described(
     expected: list[dict[str, Any]],
 ) -> None:
     assert read_one(**{key: value})[3] == {"attachments": expected}
+
+
+def test_addresses_are_not_repaired() -> None:
+    """They are names of files and pages, not something that somebody typed."""
+    uri = "photos/Zoë.jpg"
+    record = read_one(photos=[{"uri": uri}], share={"link": uri})
+    assert [item["uri"] for item in record[3]["attachments"]] == [mojibake(uri)] * 2
 
 
 def test_reactions_belong_to_their_message() -> None:
