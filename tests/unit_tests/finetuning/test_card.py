@@ -6,17 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
 
 import langchain_chatexports
 from langchain_chatexports.chat_loaders.accounting import StepSummary
 from langchain_chatexports.chat_loaders.base import counted_pass
-from langchain_chatexports.exceptions import ExportNotFoundError
+from langchain_chatexports.exceptions import ChatExportError, ExportNotFoundError
 from langchain_chatexports.finetuning.card import CardNotes, hash_source
 from langchain_chatexports.finetuning.deduplication import (
     DuplicateCounts,
     deduplicate_examples,
 )
 from langchain_chatexports.finetuning.examples import ExampleCounts
+from langchain_chatexports.finetuning.jsonl import read_jsonl
 from langchain_chatexports.finetuning.preferences import (
     PreferenceCounts,
     edit_preferences,
@@ -28,7 +31,13 @@ from langchain_chatexports.finetuning.stages import REASONS, total_of
 from langchain_chatexports.finetuning.writers import write_dataset
 from langchain_chatexports.finetuning.writers.formats import FORMATS
 from langchain_chatexports.finetuning.writers.trace_file import read_header
-from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatRuns
+from langchain_chatexports.steps import (
+    ChunkSessions,
+    MapAIMessages,
+    MergeChatRuns,
+    SessionTransform,
+    SplitSessions,
+)
 from tests.unit_tests.builders.conversations import conversation
 from tests.unit_tests.builders.sessions import ListLoader
 
@@ -116,7 +125,10 @@ def test_the_total_adds_up_in_every_format(
 ) -> None:
     pytest.importorskip("pyarrow")
     kind = FORMATS[name]
-    steps = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=3, overlap=1)
+    steps: SessionTransform = (
+        MergeChatRuns() | MapAIMessages() | ChunkSessions(size=3, overlap=1)
+    )
+    records: Any
     if name in {"trl-dpo", "openai-dpo", "trl-kto"}:
         steps = MapAIMessages()
     counted = counted_pass(_liked(loader) | steps)
@@ -137,6 +149,67 @@ def test_the_total_adds_up_in_every_format(
     assert total is not None
     assert total.found == sum(len(s["messages"]) for s in loader.lazy_load())
     assert total.kept
+
+
+SPEAKERS = st.text(alphabet="ABM", min_size=1, max_size=14)
+
+
+@given(
+    threads=st.lists(SPEAKERS, min_size=3, max_size=5),
+    size=st.integers(1, 4),
+    keeps=st.tuples(st.booleans(), st.booleans(), st.booleans()),
+    system=st.sampled_from([None, "To {others}."]),
+    name=st.sampled_from(["openai", "llama-factory", "axolotl", "mlx"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_total_adds_up_whatever_is_said(
+    tmp_path_factory: pytest.TempPathFactory,
+    threads: list[str],
+    size: int,
+    keeps: tuple[bool, bool, bool],
+    system: str | None,
+    name: Any,
+) -> None:
+    keep_tail, keep_leading, keep_trailing = keeps
+    sessions = [
+        conversation(
+            *(f"{number}{speaker}" for speaker in speakers),
+            session_id=f"chat-{number}",
+            start=1_700_000_000 + 86_400 * number,
+            speakers=tuple({"M": "Me"}.get(s, s) for s in speakers),
+        )
+        for number, speakers in enumerate(threads)
+    ]
+    window = ChunkSessions(size=size, overlap=size // 2, keep_tail=keep_tail)
+    steps = SplitSessions() | MergeChatRuns() | MapAIMessages() | window
+    counted = counted_pass(ListLoader(sessions) | steps)
+    card = CardNotes(passes=[counted], counts=ExampleCounts())
+    card.duplicates = DuplicateCounts()
+    path = tmp_path_factory.mktemp("sets") / "set"
+    try:
+        traced = trace_examples(
+            counted,
+            system=system,
+            keep_leading=keep_leading,
+            keep_trailing=keep_trailing,
+            counts=card.counts,
+        )
+        kept = deduplicate_examples(traced, counts=card.duplicates)
+        splits = split_examples(kept, near=None, validation=0.3, test=0)
+        written = write_dataset(splits, path, format=name, notes=card)
+    except ChatExportError:
+        event("nothing to write")
+        return  # Nothing to learn, or too few conversations.
+    event("written")
+    total = written.total
+    assert total is not None
+    assert total.found == sum(map(len, threads))
+    left_out = sum(total.left_out.values())
+    assert total.found + sum(total.added.values()) == total.kept + left_out
+    assert "unnamed" not in total.left_out
+    if FORMATS[name].row_is_example:
+        rows = [row for file in written.files for row in read_jsonl(path / file)]
+        assert total.kept == sum(len(row["messages"]) for row in rows)
 
 
 def _liked(loader: Any) -> Any:
