@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-__all__ = ["choose_device", "choose_dtype"]
+__all__ = ["choose_device", "choose_dtype", "used_memory"]
 
 _ROWS, _INNER, _COLUMNS = 256, 576, 1536
 _ROUNDS = 5
@@ -38,6 +38,16 @@ def choose_dtype(device: str) -> Any:
     except (RuntimeError, TypeError):
         return torch.float32
     return torch.bfloat16 if is_faster else torch.float32
+
+
+def used_memory() -> int:
+    """Give the bytes of memory that this process holds, on the GPU where it has one."""
+    import psutil  # type: ignore[import-untyped] # it ships no types.
+    import torch
+
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    return int(psutil.Process().memory_info().rss)
 
 
 def _seconds(dtype: Any, device: str) -> float:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
+from langchain_chatexports.local_server.devices import used_memory
 from langchain_chatexports.local_server.storage import write_json
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
         self.checkpoints.take_up(self._first_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Say how long it will take, and ask for a save from time to time."""
+        """Say how long it will take and what, and ask for a save from time to time."""
         del args, kwargs
         now = time.monotonic()
         done = int(state.global_step) - self._first_step
@@ -82,7 +83,8 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
             left = seconds * (state.max_steps - state.global_step)
             self._log.append(
                 f"{seconds:.1f} seconds a step: about {_duration(left)} for the "
-                f"remaining {state.max_steps - state.global_step} steps"
+                f"remaining {state.max_steps - state.global_step} steps, "
+                f"with {used_memory() / 1e9:.1f} GB of memory"
             )
         # Not where an epoch ends: what is kept of it comes after the save.
         if now - self._last_save > SAVE_SECONDS and not _is_epoch_end(state):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import time
 import warnings
@@ -125,6 +126,17 @@ def test_there_is_one_metrics_event_a_step(events: list[FineTuningJobEvent]) -> 
     assert [data["step"] for data in metrics] == list(range(1, 21))
     assert {data["total_steps"] for data in metrics} == {20}
     assert all(data["train_loss"] > 0 for data in metrics)
+
+
+def test_after_a_few_steps_it_is_said_how_long_it_takes_and_how_much_memory(
+    events: list[FineTuningJobEvent],
+) -> None:
+    (said,) = [e.message for e in events if "a step" in e.message]
+    assert re.fullmatch(
+        r"\d+\.\d seconds a step: about \d+ (seconds|minutes) "
+        r"for the remaining 15 steps, with \d+\.\d GB of memory",
+        said,
+    )
 
 
 def test_the_last_step_of_an_epoch_has_the_validation_loss(
