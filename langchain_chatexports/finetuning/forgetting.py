@@ -34,6 +34,7 @@ from langchain_chatexports.finetuning.writers.trace_file import (
     write_trace,
 )
 from langchain_chatexports.finetuning.writers.write import describe_files
+from langchain_chatexports.redaction.gazetteer import Gazetteer
 from langchain_chatexports.writing import explained_writing
 
 if TYPE_CHECKING:
@@ -298,7 +299,11 @@ def _name_search(names: Collection[str]) -> Callable[[bytes], bool]:
     if not patterns:
         return lambda _: False
     search = re.compile("|".join(patterns), re.IGNORECASE).search
-    return lambda line: any(search(_nfc(text)) for text in _texts(json.loads(line)))
+    # Of "Ann Lee" people write "Ann", or "anns".
+    find = Gazetteer(names).find
+    return lambda line: any(
+        search(_nfc(text)) or find(text) for text in _texts(json.loads(line))
+    )
 
 
 def _name_pattern(name: str) -> str:

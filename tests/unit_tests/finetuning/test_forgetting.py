@@ -196,6 +196,20 @@ def test_rows_that_name_the_person_are_counted_and_can_go_too(tmp_path: Path) ->
     assert "Foxes are red" in _texts(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "is_named"),
+    [
+        ("ask hermione", True),
+        ("Grangers Buch", True),
+        ("the grange is far", False),
+    ],
+)
+def test_a_part_of_a_name_is_found(tmp_path: Path, text: str, is_named: bool) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(conversation(text, "Yes.")), path)
+    assert forget(path, people=["Hermione Granger"]).mentions == is_named
+
+
 def test_names_without_spaces_around_them_are_found(tmp_path: Path) -> None:
     path = tmp_path / "set.jsonl"
     write_dataset(_traced(conversation("我和李雷去了", "好")), path)
