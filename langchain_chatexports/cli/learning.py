@@ -1,0 +1,311 @@
+"""`chatexports finetune`, `chat`, `serve`, `models`, `export-model` and `demo`."""
+
+# No postponed annotations here: typer reads them at run time.
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from langchain_chatexports.cli.console import print_json, say
+from langchain_chatexports.cli.making import prepare_options
+from langchain_chatexports.cli.options import (
+    Ai,
+    AiRole,
+    AsJson,
+    Base,
+    DataDir,
+    KeepTail,
+    KeepTrailing,
+    MaxMessages,
+    MaxTokens,
+    Overlap,
+    PathsOrExamples,
+    Size,
+    SplitGap,
+    SystemPrompt,
+    Whole,
+)
+
+__all__ = ["chat", "demo", "export_model", "finetune", "models", "serve"]
+
+# OpenAI's limit.
+_LONGEST_SUFFIX = 64
+
+
+def finetune(
+    paths: PathsOrExamples,
+    *,
+    ai: Ai = None,
+    ai_role: AiRole = None,
+    size: Size = 8,
+    overlap: Overlap = 2,
+    whole: Whole = False,
+    keep_tail: KeepTail = False,
+    keep_trailing: KeepTrailing = False,
+    split_gap: SplitGap = None,
+    max_messages: MaxMessages = None,
+    max_tokens: MaxTokens = None,
+    system: SystemPrompt = None,
+    base: Base = None,
+    data_dir: DataDir = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Another server that speaks OpenAI's protocol; its key is read from "
+            "OPENAI_API_KEY. The examples are uploaded to it.",
+            show_default=False,
+        ),
+    ] = None,
+    openai: Annotated[
+        bool, typer.Option("--openai", help="Upload to OpenAI and train there.")
+    ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Base model on the other server (with --base-url or --openai).",
+            show_default=False,
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, max=50, help="Passes over the data.", show_default="auto"),
+    ] = None,
+    suffix: Annotated[
+        str | None,
+        typer.Option(help="A word for the new model's name.", show_default=False),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Upload without asking.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fine-tune a model on exports or examples; on this machine unless told otherwise.
+
+    Ends with the `chatexports chat` command that talks to the new model.
+    """
+    from langchain_chatexports.cli import tuning
+
+    options = prepare_options(
+        ai=ai,
+        ai_role=ai_role,
+        size=size,
+        overlap=overlap,
+        whole=whole,
+        keep_tail=keep_tail,
+        keep_trailing=keep_trailing,
+        split_gap=split_gap,
+        max_messages=max_messages,
+        max_tokens=max_tokens,
+        system=system,
+    )
+    if suffix is not None and not 1 <= len(suffix) <= _LONGEST_SUFFIX:
+        msg = f"--suffix must have 1 to {_LONGEST_SUFFIX} characters."
+        raise typer.BadParameter(msg)
+    order = tuning.Order(epochs=epochs, suffix=suffix)
+    examples, done = tuning.prepared(paths, options)
+    done.say_speaker()
+    if base_url or openai:
+        if base or data_dir:
+            msg = "--base and --data-dir belong to the local server: leave them out."
+            raise typer.BadParameter(msg)
+        model_name, command = tuning.finetune_elsewhere(
+            examples, order, base_url=base_url, model=model, agreed=yes
+        )
+    else:
+        if model:
+            msg = "--model goes with --base-url or --openai; here it is --base."
+            raise typer.BadParameter(msg)
+        model_name, command = tuning.finetune_here(
+            examples, order, base=base, data_dir=data_dir
+        )
+    if as_json:
+        print_json({"examples": len(examples), "model": model_name, "chat": command})
+        return
+    say("Talk to it, today or after a restart:")
+    # Alone on its line and never wrapped: it is there to be copied, also by programs.
+    typer.echo(command)
+
+
+def chat(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            help="A tuned model's name. Without it: the newest one on this machine.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    data_dir: DataDir = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Another server; its key is read from OPENAI_API_KEY.",
+            show_default=False,
+        ),
+    ] = None,
+    system: Annotated[
+        str | None, typer.Option(help="A system message.", show_default=False)
+    ] = None,
+    temperature: Annotated[float, typer.Option(min=0, max=2)] = 0.7,
+    max_tokens: Annotated[
+        int, typer.Option(min=1, help="Longest answer, in tokens.")
+    ] = 200,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Another model that answers beside it. Without it: the base model, on "
+            "this machine and at a terminal.",
+            show_default=False,
+        ),
+    ] = None,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="No other model's answers beside it.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object an answer, on stdout.")
+    ] = False,
+) -> None:
+    """Talk to a tuned model, its base beside it; or answer stdin line by line."""
+    from langchain_chatexports.cli import chatting
+
+    settings = chatting.ChatSettings(
+        system=system,
+        temperature=temperature,
+        max_tokens=max_tokens,
+        compare=compare,
+        alone=alone,
+        as_json=as_json,
+    )
+    if compare and alone:
+        msg = "--compare and --alone say the opposite of each other: leave one out."
+        raise typer.BadParameter(msg)
+    if base_url:
+        if model is None:
+            msg = "With --base-url the model must be named."
+            raise typer.BadParameter(msg)
+        chatting.chat_elsewhere(model, base_url, settings)
+    else:
+        chatting.chat_here(model, data_dir, settings)
+
+
+def serve(
+    *,
+    base: Base = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="0: any free port.")
+    ] = 8199,
+    data_dir: DataDir = None,
+    alias: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=BASE",
+            help="Answer to another model name too, for programs that insist on one: "
+            "gpt-3.5-turbo=SmolLM2-135M-Instruct.",
+            show_default=False,
+        ),
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(help="The key to ask for.", show_default="a new random one"),
+    ] = None,
+    max_training_jobs: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=64,
+            help="Jobs that may train at the same time; each needs the memory of one.",
+        ),
+    ] = 1,
+    list_bases: Annotated[
+        bool,
+        typer.Option(
+            "--list-bases", help="List base models with size, memory, licence, and end."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the local server: OpenAI's files, fine-tuning and chats, on 127.0.0.1."""
+    from langchain_chatexports.cli import serving
+
+    if list_bases:
+        serving.print_bases(as_json=as_json)
+        return
+    serving.serve(
+        base=base,
+        port=port,
+        data_dir=data_dir,
+        alias=alias,
+        api_key=api_key,
+        max_training_jobs=max_training_jobs,
+        as_json=as_json,
+    )
+
+
+def models(
+    *,
+    delete: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Delete a model with its checkpoints; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    delete_everything: Annotated[
+        bool,
+        typer.Option(
+            "--delete-everything", help="Delete all models, jobs and uploaded examples."
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the tuned models of this machine, or delete what the local server keeps."""
+    from langchain_chatexports.cli import keeping
+
+    if delete_everything:
+        keeping.delete_everything(data_dir, agreed=yes)
+    elif delete:
+        keeping.delete_models(delete, data_dir)
+    else:
+        keeping.print_models(data_dir, as_json=as_json)
+
+
+def export_model(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="The tuned model's name.", show_default=False
+        ),
+    ],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="The folder to write.", show_default=False
+        ),
+    ],
+    *,
+    data_dir: DataDir = None,
+) -> None:
+    """Merge a tuned model into its base, for llama.cpp, Ollama, vLLM, transformers."""
+    from langchain_chatexports.cli import keeping
+
+    keeping.export(model, folder, data_dir)
+
+
+def demo(
+    *,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where to write the sample exports.",
+            show_default="a temporary folder",
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show all of it: sample exports, examples, a fine-tune here, an answer."""
+    from langchain_chatexports.cli.demonstration import run_demo
+
+    run_demo(folder=folder, data_dir=data_dir, as_json=as_json)
