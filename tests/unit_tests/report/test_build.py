@@ -17,7 +17,9 @@ import pytest
 from langchain_chatexports.finetuning.examples import to_training_examples
 from langchain_chatexports.finetuning.provenance import trace_examples
 from langchain_chatexports.finetuning.splits import split_examples
+from langchain_chatexports.redaction.spans import Span
 from langchain_chatexports.report import build_report
+from langchain_chatexports.report.counting import PrivateCounts
 from langchain_chatexports.report.distributions import (
     DOUBLINGS,
     RUN_EDGES,
@@ -306,6 +308,23 @@ def test_redaction_is_what_redact_finds(
     redacted = (step | MergeChatRuns(max_gap=timedelta(0))).invoke(loader)
     again = [step.find(str(m.content)) for s in redacted for m in s["messages"]]
     assert sum(figures.after.values()) == sum(map(len, again))
+
+
+def test_what_is_found_again_after_redaction_is_counted() -> None:
+    class Halving:
+        """Finds a name in what is longer than two, and leaves the half of it."""
+
+        def spans(self, text: str) -> list[Span]:
+            return [Span(0, 1, "name")] if len(text) > 2 else []
+
+        def text(self, text: str) -> str:
+            return text[: len(text) // 2]
+
+    counts = PrivateCounts(Halving())  # type: ignore[arg-type] # it has what is asked
+    for text in ("", "ab", "abcd", "abcdefgh"):
+        counts.add(text)
+    assert (counts.texts, counts.changed) == (4, 2)
+    assert (counts.before, counts.after) == ({"name": 2}, {"name": 1})
 
 
 def test_several_exports_add_up(loader: ExportLoader) -> None:
