@@ -261,7 +261,7 @@ class FineTuningRun:
             tell: Gets each event.
         """
         watch = self._watch(deadline)
-        with name_job_on_interrupt(self.id):
+        with name_job_on_interrupt(self.id, watch):
             while not watch.done:
                 events = drive(watch.next_round(), client, self._clock)
                 self._job = watch.job
@@ -277,7 +277,7 @@ class FineTuningRun:
     ) -> None:
         """Wait for the job's end and hand on its events."""
         watch = self._watch(deadline)
-        with name_job_on_interrupt(self.id):
+        with name_job_on_interrupt(self.id, watch):
             while not watch.done:
                 events = await adrive(watch.next_round(), client, self._clock)
                 self._job = watch.job
@@ -384,22 +384,28 @@ def _step_of(checkpoint: Any) -> int:
 
 
 @contextmanager
-def name_job_on_interrupt(job_id: str | None) -> Iterator[None]:
+def name_job_on_interrupt(
+    job_id: str | None, watch: Watch | None = None
+) -> Iterator[None]:
     """Say what becomes of the job when the waiting for it is interrupted.
 
     Args:
         job_id: The job; `None` while it is being ordered.
+        watch: Who knows whether it has ended.
     """
     try:
         yield
     except (KeyboardInterrupt, asyncio.CancelledError) as error:
-        text = (
-            goes_on(job_id)
-            if job_id
-            else "Interrupted while ordering: if the job was created, it goes on and "
-            "may cost. The same call finds it; get(job_id).cancel() stops it. A file "
-            "that was uploaded stays on the server."
-        )
+        if job_id is None:
+            text = (
+                "Interrupted while ordering: if the job was created, it goes on and "
+                "may cost. The same call finds it; get(job_id).cancel() stops it. A "
+                "file that was uploaded stays on the server."
+            )
+        elif watch is not None and watch.done:
+            text = f"Job {job_id} has ended: get({job_id!r}).wait() gives its result."
+        else:
+            text = goes_on(job_id)
         logger.warning(text)
         if hasattr(error, "add_note"):  # Python 3.11
             error.add_note(text)

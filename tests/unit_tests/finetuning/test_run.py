@@ -304,6 +304,23 @@ def test_a_canceled_wait_says_which_job_goes_on(
     assert server.jobs["ftjob-1"]["status"] != "cancelled"
 
 
+def test_an_interrupt_after_the_end_does_not_say_that_the_job_goes_on(
+    server: OpenAIServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = FakeClock()
+    server.late_name = 3
+
+    def interrupt(_: Any) -> None:
+        if server.jobs["ftjob-1"]["status"] == "succeeded":
+            raise KeyboardInterrupt
+
+    clock.on_sleep = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        make_tuner(server, clock=clock).submit(make_examples()).wait()
+    assert "Job ftjob-1 has ended: get('ftjob-1').wait()" in caplog.text
+    assert "goes on" not in caplog.text
+
+
 def test_an_interrupt_while_ordering_says_so(
     server: OpenAIServer, caplog: pytest.LogCaptureFixture
 ) -> None:
