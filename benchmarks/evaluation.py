@@ -1,8 +1,8 @@
 """Are the style scores right? Coverage of the intervals, and how much talk it takes.
 
 Run `python -m benchmarks.evaluation [--exports 40]` from the repository's root, with
-the extra `evaluate`; it takes some minutes. Synthetic people (tests/unit_tests/builders)
-talk; no model is needed.
+the extra `evaluate`; it takes some minutes. Synthetic people
+(tests/unit_tests/builders) talk; no model is needed.
 
 1. Coverage: in each simulated export the person's own new talk, whose true score is 1,
    competes. How often is 1 inside the 95 % interval?
@@ -10,12 +10,12 @@ talk; no model is needed.
    else, by measure and turns, cut to equal units? Mean over all pairs of four distinct
    people / worst pair / two people who are much alike.
 
-Measured 2026-11-20: all 40 intervals of each measure and of the median held 1 (burst: 37
-of them, as in three the people did not differ in it). AUC at 10, 25, 50 turns: length
-.85 .65 .45, .96 .80 .55, .98 .85 .42; burst .85 .55 .47, .94 .75 .45, .96 .75 .50;
-marks 1.0 1.0 .72, 1.0 1.0 .95, 1.0 1.0 .95; emoji .97 .85 .47, 1.0 1.0 .50, 1.0 1.0 .53;
-frame 1.0 1.0 .97, then 1.0; char3 1.0 .95 .95, then 1.0; opening 1.0 1.0 .95, then 1.0.
-The two who are alike share their lengths, bursts and emoji.
+Measured 2026-11-20: all 40 intervals of each measure and of the median held 1 (burst:
+37 of them, as in three the people did not differ in it). AUC at 10, 25, 50 turns:
+length .85 .65 .45, .96 .80 .55, .98 .85 .42; burst .85 .55 .47, .94 .75 .45, .96 .75
+.50; marks 1.0 1.0 .72, 1.0 1.0 .95, 1.0 1.0 .95; emoji .97 .85 .47, 1.0 1.0 .50, 1.0
+1.0 .53; frame 1.0 1.0 .97, then 1.0; char3 1.0 .95 .95, then 1.0; opening 1.0 1.0 .95,
+then 1.0. The two who are alike share their lengths, bursts and emoji.
 """
 
 from __future__ import annotations
