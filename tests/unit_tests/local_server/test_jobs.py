@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import stat
 from typing import TYPE_CHECKING
 
 import openai
@@ -359,3 +361,17 @@ def test_a_base_whose_template_cannot_be_labelled_is_refused(
             client.fine_tuning.jobs.create(
                 model="tiny", training_file=_upload(client, dialogues())
             )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permission bits")
+def test_uploads_jobs_and_events_are_private_whatever_the_umask(
+    order: Callable[..., FineTuningJob], service: LocalService
+) -> None:
+    before = os.umask(0)
+    try:
+        order()
+    finally:
+        os.umask(before)
+    kept = list(service.data.root.rglob("*"))
+    assert {stat.S_IMODE(p.stat().st_mode) for p in kept if p.is_file()} == {0o600}
+    assert {stat.S_IMODE(p.stat().st_mode) for p in kept if p.is_dir()} == {0o700}
