@@ -372,13 +372,22 @@ class TestPeople:
         assert session["metadata"]["title"] == "Today"
         assert session["metadata"]["participants"] == ["Today", "Ada"]
 
-    def test_a_file_without_a_title_takes_none_away(self, tmp_path: Path) -> None:
-        for name, at, title in (("a", 2, ""), ("b", 1, "Before")):
+    @pytest.mark.parametrize("names", ["ab", "ba"])
+    def test_what_the_newest_file_does_not_say_an_older_one_does(
+        self, tmp_path: Path, names: str
+    ) -> None:
+        for name, at, people, keys in (
+            (names[0], 2, [], {"title": ""}),
+            (names[1], 1, ["Eve"], {"title": "Club", "thread_type": "RegularGroup"}),
+        ):
             one = Export()
-            one.thread("club_1", ["Ada"], title=title).says("Ada", name, NOON + at)
+            one.thread("club_1", people, **keys).says("Ada", name, NOON + at)
             one.to_folder(tmp_path / "x" / name)
         (session,) = load(tmp_path / "x")
-        assert session["metadata"]["title"] == "Before"
+        metadata = session["metadata"]
+        assert metadata["title"] == "Club"
+        assert metadata["participants"] == ["Eve", "Ada"]
+        assert metadata["is_group"]
 
     def test_a_group_of_which_only_you_are_listed_is_one(
         self, export: Export, tmp_path: Path
