@@ -48,6 +48,8 @@ __all__ = [
 _SECONDS_BETWEEN_LINES = 2.0
 _SECONDS_BETWEEN_LOOKS = 0.2
 _LONG_SECONDS = 120
+# How many times longer the pauses between lines are after that.
+_LATER = 10
 # How much of it must be done before the rest can be told from it: a 50th.
 _FIRST_SHARE = 50
 stderr_console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -162,7 +164,16 @@ def counting(
 
 @contextmanager
 def _lines(meter: Meter) -> Iterator[None]:
-    with _looking(lambda: say(str(meter)), _SECONDS_BETWEEN_LINES):
+    last = -1
+
+    def look() -> None:
+        nonlocal last
+        done = meter.done()
+        if done != last:
+            last = done
+            say(str(meter))
+
+    with _looking(look, _SECONDS_BETWEEN_LINES, later=_LATER):
         yield
 
 
@@ -181,12 +192,18 @@ def _bar(meter: Meter) -> Iterator[None]:
 
 
 @contextmanager
-def _looking(look: Callable[[], None], seconds: float) -> Iterator[None]:
+def _looking(
+    look: Callable[[], None], seconds: float, later: int = 1
+) -> Iterator[None]:
     is_over = threading.Event()
+    begin = time.monotonic()
 
     def loop() -> None:
-        while not is_over.wait(seconds):
+        pause = seconds
+        while not is_over.wait(pause):
             look()
+            if time.monotonic() - begin > _LONG_SECONDS:
+                pause = later * seconds
 
     thread = threading.Thread(target=loop, daemon=True, name="progress")
     thread.start()

@@ -25,6 +25,10 @@ def meter(done: int, total: int | None = None, *, seconds: float = 10) -> Meter:
     return Meter("messages", lambda: done, total, started=time.monotonic() - seconds)
 
 
+def growing() -> Meter:
+    return Meter("messages", iter(range(1000)).__next__)
+
+
 def test_a_meter_says_count_rate_and_time_left() -> None:
     text = str(meter(250_000, 1_000_000))
     assert text == "250,000 of 1,000,000 messages, 25,000 a second, about 30 s left"
@@ -62,12 +66,32 @@ def test_lines_come_while_a_single_step_runs(monkeypatch: pytest.MonkeyPatch) ->
     said: list[str] = []
     monkeypatch.setattr(console, "say", said.append)
     monkeypatch.setattr(console, "_SECONDS_BETWEEN_LINES", 0.01)
-    with watching(meter(7)):
+    with watching(growing()):
         time.sleep(0.1)
-    assert said
+    assert len(said) > 1
     count = len(said)
     time.sleep(0.05)
     assert len(said) == count
+
+
+def test_a_line_is_not_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(console, "say", said.append)
+    monkeypatch.setattr(console, "_SECONDS_BETWEEN_LINES", 0.01)
+    with watching(meter(7)):
+        time.sleep(0.1)
+    assert len(said) == 1
+
+
+def test_lines_of_long_work_become_rare(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(console, "say", said.append)
+    monkeypatch.setattr(console, "_SECONDS_BETWEEN_LINES", 0.01)
+    monkeypatch.setattr(console, "_LONG_SECONDS", 0)
+    monkeypatch.setattr(console, "_LATER", 1000)
+    with watching(growing()):
+        time.sleep(0.1)
+    assert len(said) == 1
 
 
 def test_short_work_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
