@@ -17,6 +17,21 @@ __all__ = ["ChatRequest", "JobRequest", "ScoreRequest", "parse_body"]
 
 _MOST_MESSAGES = 4096
 _LARGEST_SEED = 2**63 - 1
+# Parameters of OpenAI's that only the value that asks for nothing is taken of.
+_NOT_SERVED = frozenset(
+    {
+        "frequency_penalty",
+        "functions",
+        "integrations",
+        "logit_bias",
+        "logprobs",
+        "n",
+        "presence_penalty",
+        "response_format",
+        "tools",
+        "top_logprobs",
+    }
+)
 
 Auto = Literal["auto"]
 Model = TypeVar("Model", bound=BaseModel)
@@ -209,7 +224,7 @@ def _refusal(error: ValidationError, kind: type[BaseModel]) -> ApiError:
         return ApiError(msg, code="missing_required_parameter", param=param)
     allowed = _allowed_numbers(kind, name.rpartition(".")[2])
     msg = f"Invalid value for '{name or param}': {best['msg']}{allowed}."
-    if param in {"n", "logprobs", "tools", "functions", "response_format"}:
+    if param in _NOT_SERVED or name == "method.type":
         msg += " The local server does not serve this."
     return ApiError(msg, code="invalid_value", param=param)
 

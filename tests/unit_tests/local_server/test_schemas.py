@@ -129,3 +129,21 @@ def test_a_whole_number_may_be_written_with_a_point() -> None:
     assert parse_body(body, JobRequest).seed == 2
     with pytest.raises(ApiError, match="seed"):
         parse_body(body.replace(b"2.0", b"2.5"), JobRequest)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        (JobRequest, {"method": {"type": "dpo", "dpo": {"hyperparameters": {}}}}),
+        (JobRequest, {"integrations": [{"type": "wandb"}]}),
+        (ChatRequest, {"tools": [{"type": "function"}]}),
+        (ChatRequest, {"presence_penalty": 1}),
+        (ChatRequest, {"logprobs": True}),
+    ],
+)
+def test_what_is_openais_and_not_served_here_is_said_so(
+    kind: type[JobRequest | ChatRequest], changes: dict[str, Any]
+) -> None:
+    assert refusal(kind, **changes).message.endswith(
+        "The local server does not serve this."
+    )
