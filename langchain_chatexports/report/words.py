@@ -31,7 +31,7 @@ _REASONS = {
     "leading": "before the first message of somebody else",
     "media": "media without text",
     "merged": "joined with the message before",
-    "no_assistant": "nothing by the AI around",
+    "no_assistant": "without a message by the AI",
     "not_trained": "nothing to learn from",
     "orphan": "in no conversation",
     "reaction": "reactions",
