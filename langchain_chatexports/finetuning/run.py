@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from langchain_chatexports.exceptions import FineTuningError
@@ -18,7 +16,12 @@ from langchain_chatexports.finetuning.uploads import (
     delete,
     delete_files,
 )
-from langchain_chatexports.finetuning.waiting import Watch, conclude, goes_on
+from langchain_chatexports.finetuning.waiting import (
+    Watch,
+    conclude,
+    goes_on,
+    name_job_on_interrupt,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.finetuning.protocol import Clock, Protocol
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
 
-__all__ = ["FineTuningRun", "name_job_on_interrupt"]
+__all__ = ["FineTuningRun"]
 
 logger = logging.getLogger(__name__)
 
@@ -381,32 +384,3 @@ class FineTuningRun:
 def _step_of(checkpoint: Any) -> int:
     step = checkpoint.step_number
     return step if isinstance(step, int) else 0
-
-
-@contextmanager
-def name_job_on_interrupt(
-    job_id: str | None, watch: Watch | None = None
-) -> Iterator[None]:
-    """Say what becomes of the job when the waiting for it is interrupted.
-
-    Args:
-        job_id: The job; `None` while it is being ordered.
-        watch: Who knows whether it has ended.
-    """
-    try:
-        yield
-    except (KeyboardInterrupt, asyncio.CancelledError) as error:
-        if job_id is None:
-            text = (
-                "Interrupted while ordering: if the job was created, it goes on and "
-                "may cost. The same call finds it; get(job_id).cancel() stops it. A "
-                "file that was uploaded stays on the server."
-            )
-        elif watch is not None and watch.done:
-            text = f"Job {job_id} has ended: get({job_id!r}).wait() gives its result."
-        else:
-            text = goes_on(job_id)
-        logger.warning(text)
-        if hasattr(error, "add_note"):  # Python 3.11
-            error.add_note(text)
-        raise

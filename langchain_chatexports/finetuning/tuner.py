@@ -24,11 +24,12 @@ from langchain_chatexports.finetuning.ordering import (
 )
 from langchain_chatexports.finetuning.orders import Order
 from langchain_chatexports.finetuning.protocol import Deadline, ask
-from langchain_chatexports.finetuning.run import FineTuningRun, name_job_on_interrupt
+from langchain_chatexports.finetuning.run import FineTuningRun
 from langchain_chatexports.finetuning.server_errors import Situation
 from langchain_chatexports.finetuning.settings import FineTunerSettings
 from langchain_chatexports.finetuning.submission import Submission
 from langchain_chatexports.finetuning.tracing import atraced, traced
+from langchain_chatexports.finetuning.waiting import name_job_on_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -34,11 +36,11 @@ from langchain_chatexports.finetuning.server_errors import (
 from langchain_chatexports.finetuning.uploads import delete_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from langchain_chatexports.finetuning.protocol import Deadline, Protocol
 
-__all__ = ["Watch", "conclude", "goes_on"]
+__all__ = ["Watch", "conclude", "goes_on", "name_job_on_interrupt"]
 
 logger = logging.getLogger(__name__)
 
@@ -203,6 +205,35 @@ class Watch:
         # There is no later round to make up for it.
         situation = self.situation("reading the job's events")
         return (yield from ask(method, situation, self.deadline, **arguments))
+
+
+@contextmanager
+def name_job_on_interrupt(
+    job_id: str | None, watch: Watch | None = None
+) -> Iterator[None]:
+    """Say what becomes of the job when the waiting for it is interrupted.
+
+    Args:
+        job_id: The job; `None` while it is being ordered.
+        watch: Who knows whether it has ended.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, asyncio.CancelledError) as error:
+        if job_id is None:
+            text = (
+                "Interrupted while ordering: if the job was created, it goes on and "
+                "may cost. The same call finds it; get(job_id).cancel() stops it. A "
+                "file that was uploaded stays on the server."
+            )
+        elif watch is not None and watch.done:
+            text = f"Job {job_id} has ended: get({job_id!r}).wait() gives its result."
+        else:
+            text = goes_on(job_id)
+        logger.warning(text)
+        if hasattr(error, "add_note"):  # Python 3.11
+            error.add_note(text)
+        raise
 
 
 def conclude(watch: Watch, *, delete_training_file: bool) -> Protocol[Any]:
