@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,11 @@ from langchain_chatexports.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from langchain_chatexports.chat_loaders.base import ChatExportLoader
 
-__all__ = ["Export", "is_examples_file", "open_export"]
+__all__ = ["Export", "is_examples_file", "open_export", "open_exports"]
 
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
@@ -33,14 +33,25 @@ class Export:
     """A recognised export.
 
     Attributes:
-        path: Where it is.
+        path: Where it is; of an export in several parts, the first.
         format: What it is, in words for people.
         loader: The loader that reads it.
+        more: The other parts.
     """
 
     path: Path
     format: str
     loader: ChatExportLoader
+    more: tuple[Path, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All of its parts."""
+        return (self.path, *self.more)
+
+    def __str__(self) -> str:
+        """Give where and what it is, for people."""
+        return f"{', '.join(map(str, self.paths))}: {self.format}"
 
 
 def open_export(path: str | Path, **options: Any) -> Export:
@@ -78,6 +89,52 @@ def open_export(path: str | Path, **options: Any) -> Export:
     }
     name, loader = formats[_kind(path)]
     return Export(path=path, format=name, loader=loader(path, **options))
+
+
+def open_exports(paths: Iterable[str | Path]) -> list[Export]:
+    """Recognise exports, and put the parts of one together.
+
+    Meta hands a large export out in several zips: messages and media lie in any of
+    them, and a conversation in several. Zips and folders of Messenger that have one
+    owner are read as one export; those without a conversation go with the others.
+
+    Args:
+        paths: Files or folders.
+
+    Returns:
+        The exports, each where its first part was named.
+
+    Raises:
+        ChatExportError: As `open_export`.
+    """
+    from langchain_chatexports.chat_loaders.facebook_messenger import (
+        FolderFacebookMessengerChatLoader,
+    )
+
+    exports = [open_export(path) for path in paths]
+    by_owner: dict[str, list[Export]] = {}
+    without_messages: list[Export] = []
+    for export in exports:
+        if isinstance(export.loader, FolderFacebookMessengerChatLoader):
+            seen = export.loader.glance()
+            if seen.owner:
+                by_owner.setdefault(seen.owner, []).append(export)
+            elif not seen.threads and not seen.html_files:
+                without_messages.append(export)
+    if len(by_owner) == 1:
+        # Whose media they are is only known where there is no choice.
+        by_owner[next(iter(by_owner))] += without_messages
+    joined: dict[int, Export | None] = {}
+    for parts in by_owner.values():
+        if len(parts) > 1:
+            ordered = [export for export in exports if export in parts]
+            first, *others = ordered
+            places = [export.path for export in ordered]
+            loader = FolderFacebookMessengerChatLoader(places)
+            joined |= {id(export): None for export in others}
+            joined[id(first)] = replace(first, loader=loader, more=tuple(places[1:]))
+    placed = (joined.get(id(export), export) for export in exports)
+    return [export for export in placed if export is not None]
 
 
 def is_examples_file(path: str | Path) -> bool:

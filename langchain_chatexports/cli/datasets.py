@@ -213,8 +213,10 @@ class SetWriter:
 
 
 def _sources(preparation: Preparation) -> Iterator[SourceFile]:
-    for export, _ in preparation.passes:
-        yield hash_source(export.path, platform=export.loader.platform)
+    for export, counted in preparation.passes:
+        platform = counted.summary().platform
+        for path in export.paths:
+            yield hash_source(path, platform=platform)
 
 
 def _passes(preparation: Preparation) -> Iterator[CountedPass | ExportSummary]:

@@ -8,13 +8,20 @@ from langchain_chatexports.chat_loaders.recognition import (
     Export,
     is_examples_file,
     open_export,
+    open_exports,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["Export", "is_examples_file", "open_export", "refuse_to_overwrite"]
+__all__ = [
+    "Export",
+    "is_examples_file",
+    "open_export",
+    "open_exports",
+    "refuse_to_overwrite",
+]
 
 
 def refuse_to_overwrite(output: Path, paths: Iterable[Path]) -> None:

@@ -31,9 +31,9 @@ def inspect(paths: Paths, *, as_json: AsJson = False) -> None:
     It reads all of the export, some 100,000 messages a second, writes nothing, and ends
     with the command that makes examples of it.
     """
-    from langchain_chatexports.cli.exports import open_export
+    from langchain_chatexports.cli.exports import open_exports
 
-    exports = [open_export(path) for path in paths]
+    exports = open_exports(paths)
     summaries = [_summary(export) for export in exports]
     if as_json:
         pairs = zip(exports, summaries, strict=True)
@@ -45,7 +45,7 @@ def inspect(paths: Paths, *, as_json: AsJson = False) -> None:
         )
         return
     for export, summary in zip(exports, summaries, strict=True):
-        typer.echo(f"{export.path}: {export.format}")
+        typer.echo(str(export))
         typer.echo(str(summary))
         typer.echo("")
     _say_next(paths, summaries)
@@ -96,14 +96,14 @@ def report(
     It holds counts and names of people, and no text of any message; with --anonymous
     no names either.
     """
-    from langchain_chatexports.cli.exports import open_export, refuse_to_overwrite
+    from langchain_chatexports.cli.exports import open_exports, refuse_to_overwrite
     from langchain_chatexports.report import render_report
     from langchain_chatexports.writing import write_whole
 
     target = output or (None if as_json else Path("report.html"))
     if target is not None:
         refuse_to_overwrite(target, paths)
-    exports = [open_export(path) for path in paths]
+    exports = open_exports(paths)
     figures = _figures(
         exports,
         ai=ai or [],

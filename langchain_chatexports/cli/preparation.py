@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from langchain_chatexports.chat_loaders.accounting import CountedPass
 from langchain_chatexports.chat_loaders.base import counted_pass
 from langchain_chatexports.cli.console import Meter, asking, say, stdin_is_terminal
-from langchain_chatexports.cli.exports import is_examples_file, open_export
+from langchain_chatexports.cli.exports import is_examples_file, open_exports
 from langchain_chatexports.cli.people import did_you_mean
 from langchain_chatexports.cli.totals import about_messages
 from langchain_chatexports.exceptions import (
@@ -208,7 +208,7 @@ class Preparation:
         return Meter(
             "messages",
             lambda: sum(counted.messages_read for _, counted in self.passes),
-            about_messages(open_export(path) for path in self.paths),
+            about_messages(open_exports(self.paths)),
         )
 
     def _source(self, counts: ExampleCounts) -> Iterator[TracedExample]:
@@ -257,7 +257,7 @@ class Preparation:
             steps: As for `sessions`.
         """
         steps = self.options.steps if steps is None else steps
-        exports = [open_export(path) for path in self.paths]
+        exports = open_exports(self.paths)
         if self.options.redaction:
             self.options.redaction.read_names([export.loader for export in exports])
         self._ai_names = [
@@ -333,7 +333,7 @@ class Preparation:
     def say_summaries(self) -> None:
         """Print the counts of each export."""
         for export, summary in self.summaries():
-            say(f"{export.path}: {export.format}")
+            say(str(export))
             say(str(summary))
 
     def senders(self) -> dict[str, int]:

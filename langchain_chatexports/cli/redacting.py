@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_chatexports.chat_loaders.base import counted_pass
 from langchain_chatexports.chat_loaders.table import table_rows
 from langchain_chatexports.cli.console import counting, say
-from langchain_chatexports.cli.exports import is_examples_file, open_export
+from langchain_chatexports.cli.exports import is_examples_file, open_exports
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 from langchain_chatexports.finetuning.card import CardNotes
 from langchain_chatexports.finetuning.jsonl import read_jsonl, write_jsonl
@@ -173,7 +173,7 @@ def redact_files(
         written = redaction.redact_examples(paths[0], output)
         redaction.write_key_file()
         return {"kind": "examples", "rows": written.examples_written}
-    loaders = [open_export(path).loader for path in paths]
+    loaders = [export.loader for export in open_exports(paths)]
     redaction.read_names(loaders)
     passes = [counted_pass(loader, redaction.steps()) for loader in loaders]
     with counting(_rows(passes), "messages") as rows_read:

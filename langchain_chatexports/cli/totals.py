@@ -33,7 +33,11 @@ def about_messages(exports: Iterable[Export]) -> int | None:
         What is wrong with an export is not said here.
     """
     try:
-        counts = [_COUNTERS[type(e.loader).__name__](e.loader.path) for e in exports]
+        counts = [
+            _COUNTERS[type(export.loader).__name__](path)
+            for export in exports
+            for path in export.paths
+        ]
     except (KeyError, ChatExportError, OSError, ValueError, ImportError, SQLError):
         return None
     return sum(counts) or None

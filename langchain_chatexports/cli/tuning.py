@@ -51,11 +51,13 @@ class Order:
         epochs: Passes over the data; `None` for the server's own rule.
         suffix: A word for the new model's name.
         run_again: Whether to train anew where the same order was placed before.
+        keeps_file: Whether the server keeps the examples after the training.
     """
 
     epochs: int | None = None
     suffix: str | None = None
     run_again: bool = False
+    keeps_file: bool = True
 
 
 def prepared(
@@ -82,7 +84,7 @@ def prepared(
     done = prepare_with_speaker(paths, options, read)
     for export, summary in done.summaries():
         say(
-            f"{export.path}: {export.format}, {summary.sessions:,} sessions, "
+            f"{export}, {summary.sessions:,} sessions, "
             f"{summary.kept:,} of {summary.found:,} messages kept"
         )
     say(f"{len(examples):,} examples")
@@ -225,6 +227,7 @@ def _run(examples: list[TrainingExample], order: Order, **where: Any) -> str:
             n_epochs=order.epochs or "auto",
             suffix=order.suffix,
             run_again=order.run_again,
+            delete_training_file=not order.keeps_file,
             on_event=progress.on_event,
             **where,
         )

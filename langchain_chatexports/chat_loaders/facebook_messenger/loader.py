@@ -8,7 +8,7 @@ from collections.abc import Collection
 from contextlib import ExitStack
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from typing_extensions import TypedDict, Unpack
 
@@ -72,6 +72,20 @@ class _Options(TypedDict, total=False):
     include_system: bool
     include_unsent: bool
     include_media: bool
+
+
+class Glance(NamedTuple):
+    """What a look at an export's files tells.
+
+    Attributes:
+        threads: How many conversations there are.
+        html_files: How many conversations are in HTML, which cannot be read.
+        owner: Whose export it is, if that is found.
+    """
+
+    threads: int
+    html_files: int
+    owner: str | None
 
 
 class _MessengerChatLoader(ChatExportLoader):
@@ -257,11 +271,7 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
             # What belongs to no conversation is counted by the first part.
             is_first = self._share.is_first
             report = Report(tally if is_first else Tally(), is_quiet=not is_first)
-            parts = open_parts(self.paths, stack, report.warn)
-            report.named_file = single_file(parts)
-            export = discover(
-                list_files(parts), sections=self.include_sections, warn=report.warn
-            )
+            export = self._discover(stack, report)
             self._check_found(export, report)
             self._name_owner(None if self.owner else find_owner(export), tally)
             share = self._share.of([thread.size for thread in export.threads])
@@ -281,6 +291,32 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
             # Of several parts, one may have nothing but files that cannot be read.
             if self._share.count == 1:
                 self._check_read(report)
+
+    def glance(self) -> Glance:
+        """Look at the files' names and ends, without reading messages.
+
+        Returns:
+            What is there. Files that cannot be read are passed over.
+
+        Raises:
+            ExportNotFoundError: If there is nothing at the path.
+            ExportAccessError: If the system refuses.
+        """
+        with ExitStack() as stack:
+            export = self._discover(stack, Report(Tally(), is_quiet=True))
+            found = find_owner(export) if export.threads else None
+            return Glance(
+                threads=len(export.threads),
+                html_files=export.html_files,
+                owner=self.owner or (found.name if found else None),
+            )
+
+    def _discover(self, stack: ExitStack, report: Report) -> DiscoveredExport:
+        parts = open_parts(self.paths, stack, report.warn)
+        report.named_file = single_file(parts)
+        return discover(
+            list_files(parts), sections=self.include_sections, warn=report.warn
+        )
 
     def _thread_session(
         self, thread: Thread, export: DiscoveredExport, report: Report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from langchain_chatexports.cli.exports import is_examples_file, open_export
 from langchain_chatexports.samples import write_imessage, write_messenger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from typing import Any
 
@@ -110,3 +112,17 @@ def test_examples_are_told_from_exports(
     path = tmp_path / "file"
     path.write_bytes(content)
     assert is_examples_file(path) is expected
+
+
+def test_two_zips_of_one_request_are_prepared_as_one_export(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    from tests.unit_tests.chat_loaders.test_recognition import half
+
+    one = half("Ann", 1, "Bo", "Cy").to_zip(tmp_path / "one.zip")
+    two = half("Ann", 2, "Bo", "Di").to_zip(tmp_path / "two.zip")
+    done = chatexports("prepare", one, two, "-o", "set.jsonl", "--whole", "--json")
+
+    told = json.loads(done.out)
+    assert told["examples"] == 3
+    assert told["exports"][0]["details"]["parts"] == 2

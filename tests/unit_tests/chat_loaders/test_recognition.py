@@ -1,0 +1,86 @@
+"""Several paths can be one export."""
+
+from __future__ import annotations
+
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports.chat_loaders.recognition import open_exports
+from langchain_chatexports.exceptions import ExportFormatError
+from langchain_chatexports.samples import write_imessage
+from tests.unit_tests.builders.messenger import Export
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+START = 1_600_000_000_000
+
+
+def half(owner: str, number: int, *friends: str) -> Export:
+    """One part of an export: of each friend's conversation a file of its own."""
+    export = Export()
+    for friend in friends:
+        thread = export.thread(f"inbox/{friend}_1".lower(), [friend, owner])
+        for at in range(4):
+            speaker = (friend, owner)[at % 2]
+            thread.says(speaker, f"{number} {at}", START + 1_000 * (10 * number + at))
+    return export
+
+
+def media_only(path: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("your_facebook_activity/messages/inbox/x_1/photos/1.jpg", b"1")
+    return path
+
+
+def test_zips_of_one_owner_are_one_export(tmp_path: Path) -> None:
+    one = half("Ann", 1, "Bo", "Cy").to_zip(tmp_path / "one.zip")
+    two = half("Ann", 2, "Bo", "Di").to_zip(tmp_path / "two.zip")
+
+    (export,) = open_exports([one, two])
+    lengths = {s["metadata"]["id"]: len(s["messages"]) for s in export.loader}
+    assert export.paths == (one, two)
+    assert sorted(lengths.values()) == [4, 4, 8]
+
+
+def test_zips_of_two_people_stay_apart(tmp_path: Path) -> None:
+    one = half("Ann", 1, "Bo", "Cy").to_zip(tmp_path / "one.zip")
+    two = half("Zed", 2, "Bo", "Di").to_zip(tmp_path / "two.zip")
+
+    exports = open_exports([one, two])
+    assert [export.paths for export in exports] == [(one,), (two,)]
+
+
+def test_a_part_without_messages_goes_with_the_others(tmp_path: Path) -> None:
+    media = media_only(tmp_path / "media.zip")
+    one = half("Ann", 1, "Bo", "Cy").to_zip(tmp_path / "one.zip")
+
+    (export,) = open_exports([media, one])
+    assert export.paths == (media, one)
+    assert len(export.loader.load()) == 2
+
+
+def test_a_part_without_messages_alone_is_an_error(tmp_path: Path) -> None:
+    (export,) = open_exports([media_only(tmp_path / "media.zip")])
+
+    with pytest.raises(ExportFormatError, match="no Messenger thread in JSON"):
+        export.loader.load()
+
+
+def test_media_of_nobody_knows_whom_stay_an_error(tmp_path: Path) -> None:
+    one = half("Ann", 1, "Bo", "Cy").to_zip(tmp_path / "one.zip")
+    two = half("Zed", 2, "Bo", "Di").to_zip(tmp_path / "two.zip")
+
+    exports = open_exports([one, two, media_only(tmp_path / "media.zip")])
+    assert len(exports) == 3
+
+
+def test_exports_keep_the_order_in_which_they_were_named(tmp_path: Path) -> None:
+    one = half("Ann", 1, "Bo", "Cy").to_folder(tmp_path / "one")
+    database = write_imessage(tmp_path / "chat.db")
+    two = half("Ann", 2, "Bo", "Di").to_zip(tmp_path / "two.zip")
+
+    exports = open_exports([database, two, one])
+    assert [export.paths for export in exports] == [(database,), (two, one)]
