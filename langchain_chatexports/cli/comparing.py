@@ -27,7 +27,7 @@ from langchain_chatexports.evaluation.reading import (
     data_from_examples,
     data_from_sessions,
 )
-from langchain_chatexports.exceptions import ExportNotFoundError
+from langchain_chatexports.exceptions import ExportNotFoundError, LocalServerError
 from langchain_chatexports.finetuning.examples import ExampleCounts
 from langchain_chatexports.finetuning.prepared import read_prepared
 from langchain_chatexports.finetuning.splits import split_examples
@@ -95,6 +95,10 @@ class Stages:
 
     def __exit__(self, *exception: object) -> None:
         """Show nothing any more."""
+        self._stack.close()
+
+    def pause(self) -> None:
+        """Show nothing until the next stage."""
         self._stack.close()
 
     def __call__(self, what: str, done: int, total: int) -> None:
@@ -299,13 +303,14 @@ def probed_secrets(
         progress: Shows how far it is.
     """
     if models.local is None or models.base is None:
-        raise RuntimeError  # The command has checked it.
+        msg = "Secrets are planted on the local server only: leave --base-url out."
+        raise LocalServerError(msg)
     most = sum(bool(found.replies()) for found in halves.data.training)
     repeats = [count for count in _REPEATS if count <= most]
     canaries = make_canaries(seed=seed, repeats=repeats)
     examples = plant_canaries(halves.data.training, canaries, seed=seed)
     say(f"Test run: {len(examples):,} examples, {len(canaries)} secrets or none")
-    order = Order(suffix="test with secrets", run_again=True)
+    order = Order(suffix="test with secrets", run_again=True, keeps_file=False)
     name = train(models.local, examples, order)
     try:
         return probe_canaries(

@@ -10,7 +10,7 @@ from langchain_chatexports.cli.console import print_json, say
 from langchain_chatexports.cli.options import Ai, AiRole, AsJson, Base, DataDir
 
 if TYPE_CHECKING:
-    from langchain_chatexports.evaluation import Evaluation
+    from langchain_chatexports.evaluation import BlindPair, BlindResult, Evaluation
 
 __all__ = ["evaluate"]
 
@@ -93,6 +93,15 @@ def evaluate(
             "get them out of it, and delete it. It takes as long as the first.",
         ),
     ] = False,
+    blind: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Show so many pairs of answers, the person's and the model's, and let "
+            "you guess; 40 say something, 20 give a taste.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Where chance begins.")] = 0,
     output: Annotated[
         Path | None,
@@ -116,10 +125,12 @@ def evaluate(
     check_extra()
     _check(base_url, base=base, finetune=finetune, secrets=secrets, model=model)
     from langchain_chatexports import evaluation
-    from langchain_chatexports.cli import comparing
+    from langchain_chatexports.cli import comparing, guessing
     from langchain_chatexports.cli.exports import refuse_to_overwrite
     from langchain_chatexports.cli.preparation import PrepareOptions
 
+    if blind:
+        guessing.require_somebody()
     target = output or (None if as_json else Path("evaluation.html"))
     if target is not None:
         refuse_to_overwrite(target, paths)
@@ -141,6 +152,11 @@ def evaluate(
         opened = comparing.models_here(
             halves, model=model, base=base, data_dir=data_dir, finetune=finetune
         )
+
+    def ask(pairs: "list[BlindPair]") -> "BlindResult":
+        stages.pause()
+        return guessing.guess(pairs, blind or 0)
+
     with opened as models, comparing.Stages() as stages:
         findings = evaluation.evaluate(
             halves.data,
@@ -155,6 +171,7 @@ def evaluate(
                 if secrets
                 else "no test run was asked for (--secrets)"
             ),
+            blind=ask if blind else "nobody was asked (--blind)",
             progress=stages,
         )
     if target is not None:

@@ -18,7 +18,11 @@ from langchain_chatexports.exceptions import MissingExtraError
 
 if TYPE_CHECKING:
     from langchain_chatexports.evaluation.asking import ModelServer
-    from langchain_chatexports.evaluation.blind import BlindResult, blind_result
+    from langchain_chatexports.evaluation.blind import (
+        BlindPair,
+        BlindResult,
+        blind_result,
+    )
     from langchain_chatexports.evaluation.comparison import (
         EvaluationSettings,
         evaluate,
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.evaluation.results import Evaluation
 
 __all__ = [
+    "BlindPair",
     "BlindResult",
     "Evaluation",
     "EvaluationSettings",
@@ -51,7 +56,7 @@ __all__ = [
 
 _MODULES = {
     "asking": ("ModelServer",),
-    "blind": ("BlindResult", "blind_result"),
+    "blind": ("BlindPair", "BlindResult", "blind_result"),
     "comparison": ("EvaluationSettings", "evaluate"),
     "held_out": ("HeldOutData",),
     "page": ("evaluation_page", "write_evaluation_page"),

@@ -2,13 +2,84 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import random
+from dataclasses import dataclass, field
 from math import comb
+from typing import TYPE_CHECKING
 
-__all__ = ["BlindResult", "blind_result", "exact_interval"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_chatexports.evaluation.copies import CopyIndex
+    from langchain_chatexports.evaluation.gathering import Gathered
+    from langchain_chatexports.evaluation.held_out import Line
+
+__all__ = [
+    "BlindPair",
+    "BlindResult",
+    "blind_pairs",
+    "blind_result",
+    "exact_interval",
+]
 
 _STEPS = 60
 _TAIL = 0.025
+# The same number of messages before each pair; longer answers than this are dropped.
+_LINES_BEFORE = 4
+_MOST_CHARACTERS = 600
+
+
+@dataclass(frozen=True)
+class BlindPair:
+    """Two answers to the same messages: one is real."""
+
+    before: tuple[Line, ...] = field(repr=False)
+    answers: tuple[str, str] = field(repr=False)
+    real: int
+    """Which of them is the person's: 0 or 1, by a fair coin."""
+
+
+def blind_pairs(
+    gathered: Gathered, contestant: str, index: CopyIndex, *, most: int, seed: int
+) -> list[BlindPair]:
+    """Choose pairs that do not give themselves away, one of each conversation.
+
+    Left out are those where an answer is empty, cut off, very long, the same as the
+    other one, or a copy from the training half. Lengths are not made alike: length is
+    style.
+
+    Args:
+        gathered: What was answered.
+        contestant: Whose answers stand against the person's.
+        index: The training half.
+        most: How many pairs.
+        seed: Where chance begins.
+    """
+    rng = random.Random(seed)  # noqa: S311 - chance that can be repeated
+    places = list(zip(gathered.turns, gathered.replies[contestant], strict=True))
+    rng.shuffle(places)
+    found: dict[int, BlindPair] = {}
+    for place, reply in places:
+        answers = (place.turn.reply.strip(), reply.text.strip())
+        if reply.is_cut or not _is_fair(answers, index):
+            continue
+        real = rng.randrange(2)
+        before = place.piece.lines[: place.turn.line][-_LINES_BEFORE:]
+        shown = answers if real == 0 else answers[::-1]
+        pair = BlindPair(before, (shown[0], shown[1]), real)
+        found.setdefault(place.piece.conversation, pair)
+    return list(found.values())[:most]
+
+
+def _is_fair(answers: Sequence[str], index: CopyIndex) -> bool:
+    real, model = answers
+    copied = [index.check(bubble) for bubble in model.splitlines()]
+    return (
+        bool(real and model)
+        and real != model
+        and max(map(len, answers)) <= _MOST_CHARACTERS
+        and not any(found is not None and found.is_exact for found in copied)
+    )
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from langchain_chatexports._version import __version__
+from langchain_chatexports.evaluation.blind import blind_pairs
 from langchain_chatexports.evaluation.contestants import Contestant
 from langchain_chatexports.evaluation.copies import CopyIndex, compare_copies
 from langchain_chatexports.evaluation.gathering import gather
@@ -22,6 +23,7 @@ from langchain_chatexports.evaluation.held_out import (
 )
 from langchain_chatexports.evaluation.loss import compare_losses
 from langchain_chatexports.evaluation.results import (
+    BlindFinding,
     DataInfo,
     Evaluation,
     OtherPerson,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from langchain_chatexports.evaluation.asking import ModelServer
+    from langchain_chatexports.evaluation.blind import BlindPair, BlindResult
     from langchain_chatexports.evaluation.contestants import Kind
     from langchain_chatexports.evaluation.gathering import Gathered
     from langchain_chatexports.evaluation.held_out import (
@@ -47,7 +50,6 @@ if TYPE_CHECKING:
         Piece,
     )
     from langchain_chatexports.evaluation.results import (
-        BlindFinding,
         Copies,
         NameRates,
         Secrets,
@@ -92,7 +94,7 @@ def evaluate(
     base: str | None = None,
     settings: EvaluationSettings | None = None,
     secrets: list[Secrets] | str = "no test run was asked for",
-    blind: BlindFinding | str = "nobody was asked",
+    blind: Callable[[list[BlindPair]], BlindResult] | str = "nobody was asked",
     progress: Callable[[str, int, int], None] = lambda _what, _done, _total: None,
 ) -> Evaluation:
     """Compare a tuned model with the person, with its base, and with few-shot.
@@ -104,7 +106,8 @@ def evaluate(
         base: The base model's name; `None` for the tuned model alone.
         settings: How to evaluate.
         secrets: What `probe_canaries` found in a test run, or why there was none.
-        blind: What a blind test found, or why there was none.
+        blind: Shows pairs of answers to somebody and says what came of it, or why
+            nobody is asked.
         progress: Is told what is done, how much of it, and how much there is.
 
     Returns:
@@ -120,6 +123,8 @@ def evaluate(
     gathered = gather(
         pieces, training, server, contestants, seed=settings.seed, progress=progress
     )
+    index = CopyIndex([line.text for line in found.lines] for found in training)
+    asked = _asked(blind, gathered, contestants, index, settings)
     progress("comparing", 0, 1)
     others = turns_of_others(
         data,
@@ -160,11 +165,11 @@ def evaluate(
             guard(name, replies, gathered.person, own)
             for name, replies in gathered.replies.items()
         ],
-        copies=_copies(gathered, training, settings),
+        copies=_copies(gathered, index, settings),
         secrets=None if isinstance(secrets, str) else secrets,
         names=None if isinstance(names, str) else names,
-        blind=None if isinstance(blind, str) else blind,
-        reasons=_reasons(measures=styles, secrets=secrets, names=names, blind=blind),
+        blind=None if isinstance(asked, str) else BlindFinding(**asdict(asked)),
+        reasons=_reasons(measures=styles, secrets=secrets, names=names, blind=asked),
         notes=_notes(gathered),
     )
     progress("comparing", 1, 1)
@@ -275,9 +280,8 @@ def _names(
 
 
 def _copies(
-    gathered: Gathered, training: Sequence[Conversation], settings: EvaluationSettings
+    gathered: Gathered, index: CopyIndex, settings: EvaluationSettings
 ) -> list[Copies]:
-    index = CopyIndex([line.text for line in found.lines] for found in training)
     return compare_copies(
         index,
         gathered.by_conversation(gathered.person),
@@ -288,6 +292,23 @@ def _copies(
         rounds=settings.rounds,
         seed=settings.seed,
     )
+
+
+def _asked(
+    blind: Callable[[list[BlindPair]], BlindResult] | str,
+    gathered: Gathered,
+    contestants: Sequence[Contestant],
+    index: CopyIndex,
+    settings: EvaluationSettings,
+) -> BlindResult | str:
+    if isinstance(blind, str):
+        return blind
+    # At the temperature that people chat with, if there are several: the last one.
+    tuned = [each.name for each in contestants if each.kind == "tuned"][-1]
+    pairs = blind_pairs(
+        gathered, tuned, index, most=gathered.conversations, seed=settings.seed
+    )
+    return blind(pairs) if pairs else "no pair of answers was fit to be shown"
 
 
 def _forwarded(held_out: Sequence[Conversation]) -> int:

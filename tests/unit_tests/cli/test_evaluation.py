@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,10 @@ import pytest
 from langchain_chatexports import write_jsonl
 from langchain_chatexports.cli import comparing
 from langchain_chatexports.cli.comparing import Stages, read_halves
+from langchain_chatexports.cli.guessing import guess
 from langchain_chatexports.cli.preparation import PrepareOptions
+from langchain_chatexports.evaluation import BlindPair
+from langchain_chatexports.evaluation.held_out import Line
 from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.finetuning import read_jsonl
 from langchain_chatexports.samples import write_messenger
@@ -195,3 +199,26 @@ def test_too_few_conversations_cannot_be_split(tmp_path: Path) -> None:
         read_halves(
             [table], None, PrepareOptions(ai=("assistant",)), holds_out_enough=True
         )
+
+
+def test_a_blind_test_needs_somebody(chatexports: Command) -> None:
+    done = chatexports("evaluate", "x", "--blind", "20")
+    assert done.status == 1
+    assert "no terminal" in done.err
+
+
+def test_guesses_are_counted_and_told_at_the_end(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = [
+        BlindPair((Line("p1", f"question {n}"),), ("yes [b]no", "no"), n % 2)
+        for n in range(9)
+    ]
+    monkeypatch.setattr("sys.stdin", io.StringIO("a\n?\nB\na\na\n"))
+    result = guess(pairs, 4)
+    assert (result.right, result.pairs) == (3, 4)
+    shown = capsys.readouterr().err
+    assert "question 3" in shown
+    assert "question 4" not in shown
+    assert "yes [b]no" in shown
+    assert shown.count("told apart") == 2

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from langchain_chatexports.evaluation import (
+    BlindPair,
+    BlindResult,
     Evaluation,
     EvaluationSettings,
     HeldOutData,
+    blind_result,
     evaluate,
 )
 from langchain_chatexports.evaluation.asking import (
     NO_SCORES,
+    Reply,
 )
 from langchain_chatexports.evaluation.contestants import NEAREST, PLAIN_PROMPT
+from langchain_chatexports.evaluation.held_out import PERSON
 from langchain_chatexports.exceptions import TrainingDataError
 from tests.unit_tests.builders.voice_server import Voices, talks
 from tests.unit_tests.builders.voices import DISTINCT
 
 if TYPE_CHECKING:
-    from langchain_chatexports.evaluation.asking import ModelServer
+    from collections.abc import Sequence
+
+    from langchain_chatexports.evaluation.asking import Message, ModelServer
 
 MIA, OSKAR, RITA, YUN = DISTINCT
 SETTINGS = EvaluationSettings(temperatures=(1.0,), turns=120, rounds=50, loss_rounds=99)
@@ -216,3 +224,53 @@ def test_an_empty_half_is_an_error(data: HeldOutData, empty: str) -> None:
     halves = {"training": data.training, "held_out": data.held_out, empty: []}
     with pytest.raises(TrainingDataError, match="no turn of the person"):
         run(HeldOutData(**halves), Voices({"base": OSKAR, "tuned": MIA}))
+
+
+def test_a_blind_test_shows_fair_pairs_of_answers(data: HeldOutData) -> None:
+    shown: list[BlindPair] = []
+
+    def ask(pairs: list[BlindPair]) -> BlindResult:
+        shown.extend(pairs)
+        return blind_result(12, 20)
+
+    found = evaluate(
+        data,
+        cast("ModelServer", Voices({"tuned": MIA})),
+        tuned="tuned",
+        settings=QUICK,
+        blind=ask,
+    )
+    assert found.blind is not None
+    assert (found.blind.right, found.blind.pairs) == (12, 20)
+    real = {text for each in data.held_out for text in each.replies()}
+    assert 20 < len(shown) <= found.data.heldout_conversations
+    assert all(pair.answers[pair.real] in real for pair in shown)
+    assert all(pair.answers[0] != pair.answers[1] for pair in shown)
+    assert 0.2 < sum(pair.real for pair in shown) / len(shown) < 0.8
+    assert all(pair.before[-1].speaker != PERSON for pair in shown)
+
+
+def test_copies_and_cut_answers_are_not_shown(data: HeldOutData) -> None:
+    class Parrot(Voices):
+        def reply(
+            self, model: str, messages: Sequence[Message], **options: object
+        ) -> Reply:
+            del model, messages, options
+            text = next(t for t in data.training[0].replies() if len(t.split()) > 8)
+            return Reply(text.split("\n")[0], is_cut=False)
+
+    class Rambler(Voices):
+        def reply(
+            self, model: str, messages: Sequence[Message], **options: object
+        ) -> Reply:
+            return replace(super().reply(model, messages, **options), is_cut=True)
+
+    for kind in (Parrot, Rambler):
+        found = evaluate(
+            data,
+            cast("ModelServer", kind({"tuned": MIA})),
+            tuned="tuned",
+            settings=QUICK,
+            blind=lambda pairs: pytest.fail(f"{len(pairs)} pairs are shown"),
+        )
+        assert found.reasons["blind"] == "no pair of answers was fit to be shown"

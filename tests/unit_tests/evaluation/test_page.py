@@ -11,12 +11,13 @@ from langchain_chatexports.evaluation import (
     Evaluation,
     EvaluationSettings,
     HeldOutData,
+    blind_result,
     evaluate,
     evaluation_page,
     write_evaluation_page,
 )
 from langchain_chatexports.evaluation.page import headline
-from langchain_chatexports.evaluation.results import BlindFinding, Secrets
+from langchain_chatexports.evaluation.results import Secrets
 from tests.unit_tests.builders.voice_server import Voices, talks
 from tests.unit_tests.builders.voices import DISTINCT
 
@@ -56,7 +57,7 @@ def found(data: HeldOutData) -> Evaluation:
         base="base",
         settings=EvaluationSettings(turns=90, rounds=30, loss_rounds=30),
         secrets=[SECRETS],
-        blind=BlindFinding(pairs=40, right=23, interval=(0.41, 0.73), p=0.21),
+        blind=lambda _: blind_result(23, 40),
     )
 
 

@@ -1,0 +1,97 @@
+"""`chatexports evaluate`, from an export to a page, with real training and scoring."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import langchain_chatexports
+from langchain_chatexports import LocalServer
+from langchain_chatexports.evaluation import Evaluation
+from tests.unit_tests.builders.pages import read_page
+from tests.unit_tests.builders.tiny_base import write_tiny_base
+from tests.unit_tests.builders.voice_server import write_talks
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.training
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("evaluation")
+    write_tiny_base(folder / "tiny")
+    write_talks(folder / "talks.jsonl", 60, terse=True)
+    return folder
+
+
+def chatexports(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-m", "langchain_chatexports.cli", *arguments],
+        cwd=folder,
+        capture_output=True,
+        check=False,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path) -> Evaluation:
+    """Train the tiny base on the earlier talks, and compare on the later ones."""
+    done = chatexports(
+        folder, "evaluate", "talks.jsonl", "--ai", "mia", "--finetune",
+        "--base", "tiny", "--data-dir", "data", "--turns", "24",
+        "--temperature", "1", "--json", "-o", "page.html",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    values: dict[str, Any] = json.loads(done.stdout)
+    return Evaluation.model_validate(values)
+
+
+def test_training_lowers_the_loss_of_turns_held_out(found: Evaluation) -> None:
+    losses = {each.contestant: each.bits_per_byte for each in found.loss}
+    assert losses["tuned"] is not None
+    assert losses["base"] is not None
+    assert losses["tuned"] < losses["base"]
+    difference = next(
+        d for d in found.loss_differences if (d.a, d.b) == ("tuned", "base")
+    )
+    assert difference.interval[1] < 0
+
+
+def test_style_is_scored_against_three_friends(found: Evaluation) -> None:
+    assert found.measures is not None
+    assert len(found.data.others) == 3
+    assert sum(bool(measure.separates) for measure in found.measures) >= 4
+
+
+def test_the_page_holds_no_text_and_no_name(found: Evaluation, folder: Path) -> None:
+    page = (folder / "page.html").read_text(encoding="utf-8")
+    assert f"{found.data.heldout_turns}" in page
+    assert "mia" not in page
+    for line in (folder / "talks.jsonl").read_text(encoding="utf-8").splitlines():
+        text = json.loads(line)["text"]
+        assert len(text) < 20 or text not in page
+
+
+@pytest.mark.usefixtures("found")
+def test_the_docs_example_evaluates_a_kept_model_on_a_prepared_set(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class TinyServer(LocalServer):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(folder / "tiny", threads=1, **options)
+
+    chatexports(folder, "prepare", "talks.jsonl", "--ai", "mia", "--split", "-o", "set")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(langchain_chatexports, "LocalServer", TinyServer)
+    (block,) = read_page("evaluation.md", kinds=("python train",))
+    exec(compile(block.code, "evaluation.md", "exec"), {})  # noqa: S102 - our page
+    assert "20 held-out conversations" in capsys.readouterr().out
+    assert (folder / "evaluation.html").is_file()
