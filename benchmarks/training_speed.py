@@ -48,8 +48,8 @@ CONTENDERS = ("ours", "TRL's defaults")
 def main() -> None:
     """Measure each contender in a process of its own, and print a table."""
     if len(sys.argv) > 1:
-        contender, base, file = sys.argv[1:]
-        (train_ours if contender == "ours" else train_plainly)(Path(base), Path(file))
+        contender, *paths = sys.argv[1:]
+        (train_ours if contender == "ours" else train_plainly)(*map(Path, paths))
         return
     base = prepare_base(describe_default_base())
     print("| contender | s a window | CPU-s a window | peak memory |")

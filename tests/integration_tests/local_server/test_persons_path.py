@@ -61,10 +61,9 @@ def _served(data_dir: Path) -> Iterator[openai.OpenAI]:
     """Serve until Ctrl-C, and read address and key from what is printed."""
     command = [*_COMMAND, "serve", "--port", "0", "--data-dir", str(data_dir)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as serving:  # noqa: S603 - ours.
-        told = dict(
-            re.fullmatch(r"export (\w+)=(\S+)\n", serving.stdout.readline()).groups()
-            for _ in range(2)
-        )
+        assert serving.stdout is not None
+        printed = serving.stdout.readline() + serving.stdout.readline()
+        told = dict(re.findall(r"^export (\w+)=(\S+)$", printed, re.MULTILINE))
         with openai.OpenAI(
             base_url=told["OPENAI_BASE_URL"], api_key=told["OPENAI_API_KEY"]
         ) as client:
@@ -88,7 +87,7 @@ def _tune_with_a_stop_in_the_middle(data_dir: Path) -> Any:
         steps = [
             event.data["step"]
             for event in client.fine_tuning.jobs.list_events(job.id, limit=100)
-            if event.type == "metrics"
+            if event.type == "metrics" and isinstance(event.data, dict)
         ]
         assert steps == list(range(10, 0, -1))
     return job.fine_tuned_model
