@@ -129,12 +129,22 @@ def test_figures_are_json_that_reads_back(anonymous: ExportReport) -> None:
     assert json.loads(text)["anonymous"] is True
 
 
+@pytest.fixture
+def drawn_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take a page that is drawn: these tests are about the file."""
+    monkeypatch.setattr(
+        "langchain_chatexports.report.rendering.render_report", lambda _: "<!doctype>"
+    )
+
+
+@pytest.mark.usefixtures("drawn_before")
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such permission bits")
 def test_the_file_is_its_owners_only(anonymous: ExportReport, tmp_path: Path) -> None:
     write_report(anonymous, tmp_path / "report.html")
     assert (tmp_path / "report.html").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.usefixtures("drawn_before")
 def test_a_folder_that_is_missing_is_named(
     anonymous: ExportReport, tmp_path: Path
 ) -> None:
@@ -142,6 +152,7 @@ def test_a_folder_that_is_missing_is_named(
         write_report(anonymous, tmp_path / "nowhere" / "report.html")
 
 
+@pytest.mark.usefixtures("drawn_before")
 def test_what_was_there_stays_if_the_disk_is_full(
     anonymous: ExportReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
