@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -121,3 +122,12 @@ def test_a_base_that_fits_is_loaded_as_it_is(tiny_base: Path) -> None:
     model = load_base(tiny_base, "cpu")
     assert model.device.type == "cpu"
     assert getattr(model, "quantization_method", None) is None
+
+
+def test_weights_in_a_pickle_are_never_read(tiny_base: Path, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(tiny_base, base)
+    (base / "model.safetensors").unlink()
+    torch.save(load_base(tiny_base, "cpu").state_dict(), base / "pytorch_model.bin")
+    with pytest.raises(OSError, match="safetensors"):
+        load_base(base, "cpu")
