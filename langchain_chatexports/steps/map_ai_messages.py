@@ -12,6 +12,8 @@ from langchain_chatexports.plain_messages import plain_ai_message
 from langchain_chatexports.steps.base import SessionTransform
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from langchain_core.chat_sessions import ChatSession
     from langchain_core.messages import BaseMessage
 
@@ -56,15 +58,19 @@ class MapAIMessages(SessionTransform):
 
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         """Map the messages of one session."""
-        is_ai = self._is_ai
+        given = session.get("messages", ())
+        if self.sender is None and self.role is None:
+            # The most frequent case, without a call for each message.
+            are_ai = [m.additional_kwargs.get("is_from_me") is True for m in given]
+        else:
+            are_ai = [self._is_ai(message.additional_kwargs) for message in given]
         messages = [
-            _as_ai_message(message) if is_ai(message) else message
-            for message in session.get("messages", ())
+            _as_ai_message(message) if is_ai else message
+            for message, is_ai in zip(given, are_ai, strict=True)
         ]
         return ({**session, "messages": messages},)
 
-    def _is_ai(self, message: BaseMessage) -> bool:
-        extra = message.additional_kwargs
+    def _is_ai(self, extra: Mapping[str, Any]) -> bool:
         if self.role is not None:
             if extra.get("role") != self.role:
                 return False

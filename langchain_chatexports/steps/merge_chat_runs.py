@@ -95,7 +95,10 @@ def _merged(run: Sequence[BaseMessage], delimiter: str) -> BaseMessage:
     return changed_copy(first, {"content": content, "additional_kwargs": kwargs})
 
 
-def _joined(texts: Iterable[str], delimiter: str) -> str:
+def _joined(texts: Sequence[str], delimiter: str) -> str:
+    stripped = [text.strip() for text in texts]
+    if stripped == texts and "" not in stripped:
+        return delimiter.join(texts)  # The most frequent case.
     # langchain-community strips after each message that it adds; this gives the same
     # with one join a run (growing a text message by message is quadratic).
     spoken = [text for text in texts if text.strip()]
