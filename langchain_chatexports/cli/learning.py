@@ -16,6 +16,7 @@ from langchain_chatexports.cli.options import (
     DataDir,
     KeepTail,
     KeepTrailing,
+    LabelGroups,
     MaxMessages,
     MaxTokens,
     Overlap,
@@ -45,6 +46,7 @@ def finetune(
     split_gap: SplitGap = None,
     max_messages: MaxMessages = None,
     max_tokens: MaxTokens = None,
+    label_groups: LabelGroups = False,
     system: SystemPrompt = None,
     base: Base = None,
     data_dir: DataDir = None,
@@ -94,6 +96,7 @@ def finetune(
         split_gap=split_gap,
         max_messages=max_messages,
         max_tokens=max_tokens,
+        label_groups=label_groups,
         system=system,
     )
     if suffix is not None and not 1 <= len(suffix) <= _LONGEST_SUFFIX:

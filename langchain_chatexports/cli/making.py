@@ -20,6 +20,7 @@ from langchain_chatexports.cli.options import (
     Format,
     KeepTail,
     KeepTrailing,
+    LabelGroups,
     MaxMessages,
     MaxTokens,
     Overlap,
@@ -59,6 +60,7 @@ def prepare(
     split_gap: SplitGap = None,
     max_messages: MaxMessages = None,
     max_tokens: MaxTokens = None,
+    label_groups: LabelGroups = False,
     system: SystemPrompt = None,
     redact: Annotated[
         bool,
@@ -97,6 +99,7 @@ def prepare(
         split_gap=split_gap,
         max_messages=max_messages,
         max_tokens=max_tokens,
+        label_groups=label_groups,
         system=system,
     )
     refuse_to_overwrite(output, paths)

@@ -17,6 +17,7 @@ __all__ = [
     "Format",
     "KeepTail",
     "KeepTrailing",
+    "LabelGroups",
     "MaxMessages",
     "MaxTokens",
     "Overlap",
@@ -114,6 +115,13 @@ MaxTokens = Annotated[
         help="Most tokens of text in an example, counted by bytes, on the safe side; "
         "never inside a message. Leave room for a system prompt.",
         show_default=False,
+    ),
+]
+LabelGroups = Annotated[
+    bool,
+    typer.Option(
+        "--label-groups",
+        help="Say in groups who speaks, before each text but the AI's own.",
     ),
 ]
 SystemPrompt = Annotated[

@@ -23,6 +23,7 @@ from langchain_chatexports.finetuning.prepared import read_prepared
 from langchain_chatexports.finetuning.provenance import trace_examples
 from langchain_chatexports.steps import (
     ChunkSessions,
+    LabelSpeakers,
     MapAIMessages,
     MergeChatRuns,
     SplitSessions,
@@ -68,6 +69,7 @@ class PrepareOptions:
         split_gap: Cut threads into conversations first, at pauses longer than this.
         max_messages: Cut longer conversations at their largest pause.
         max_tokens: Most tokens in an example, counted by bytes.
+        label_groups: Say in groups who speaks, in the text.
         system: A system prompt for each example.
         redaction: How to replace names and private numbers, if at all.
     """
@@ -82,6 +84,7 @@ class PrepareOptions:
     split_gap: Gap = None
     max_messages: int | None = None
     max_tokens: int | None = None
+    label_groups: bool = False
     system: str | None = None
     redaction: Redaction | None = None
 
@@ -98,6 +101,7 @@ class PrepareOptions:
             *self._splitting(),
             MergeChatRuns(),
             self.speaking(senders),
+            *((LabelSpeakers(),) if self.label_groups else ()),
             *self._windows(),
         )
 

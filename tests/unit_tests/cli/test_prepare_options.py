@@ -107,6 +107,20 @@ def test_a_system_prompt_is_filled_in_and_accounted_for(
     assert total.added["system_prompt"] == len(examples)
 
 
+def test_groups_can_be_labeled_and_talks_of_two_are_not(
+    prepared: Callable[..., list[list[str]]], tmp_path: Path
+) -> None:
+    rows: list[dict[str, Any]] = [
+        {"conversation_id": chat, "sender": sender, "text": f"by {sender}"}
+        for chat, people in (("group", "Hare Fox Me"), ("pair", "Hare Me"))
+        for sender in people.split()
+    ]
+    write_jsonl(rows, tmp_path / "table.jsonl")
+    group, pair = prepared("table.jsonl", "--ai", "Me", "--whole", "--label-groups")
+    assert group == ["Hare: by Hare", "Fox: by Fox", "by Me"]
+    assert pair == ["by Hare", "by Me"]
+
+
 def test_a_role_of_a_table_can_be_the_voice(
     prepared: Callable[..., list[list[str]]], tmp_path: Path
 ) -> None:
