@@ -15,6 +15,7 @@ from langchain_chatexports.steps.merge_chat_runs import MergeChatRuns
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from langchain_core.chat_loaders import BaseChatLoader
     from langchain_core.chat_sessions import ChatSession
 
 __all__ = [
@@ -43,7 +44,9 @@ def merge_chat_runs_in_session(
 
 # The next two return an iterator and are no generator functions themselves: LCEL would
 # feed a generator function with lists of sessions.
-def merge_chat_runs(chat_sessions: Iterable[ChatSession]) -> Iterator[ChatSession]:
+def merge_chat_runs(
+    chat_sessions: BaseChatLoader | Iterable[ChatSession],
+) -> Iterator[ChatSession]:
     """Merge each run of one sender's messages into one message.
 
     Args:
@@ -70,7 +73,7 @@ def map_ai_messages_in_session(chat_sessions: ChatSession, sender: str) -> ChatS
 
 
 def map_ai_messages(
-    chat_sessions: Iterable[ChatSession], sender: str
+    chat_sessions: BaseChatLoader | Iterable[ChatSession], sender: str
 ) -> Iterator[ChatSession]:
     """Turn one sender's messages into AI messages.
 

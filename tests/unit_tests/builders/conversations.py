@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_chatexports.chat_loaders.base import (
     ExportSession,
     export_message,
     message_time,
 )
+
+if TYPE_CHECKING:
+    from langchain_chatexports.chat_loaders.base import SessionMetadata
 
 OWNER = "Me"
 
@@ -47,4 +50,4 @@ def conversation(
         "is_group": len(set(turns)) > 2,
         **metadata,
     }
-    return {"messages": messages, "metadata": known}
+    return {"messages": messages, "metadata": cast("SessionMetadata", known)}

@@ -44,7 +44,9 @@ def meta_json(value: Any) -> bytes:
     return json.dumps(as_meta_writes(value), indent=2).encode("ascii")
 
 
-def message(sender: str | None, text: str | None, at: int, **keys: Any) -> dict:
+def message(
+    sender: str | None, text: str | None, at: int, **keys: Any
+) -> dict[str, Any]:
     """Give one message record; `None` leaves a key out."""
     record = {"sender_name": sender, "timestamp_ms": at, "content": text}
     return {key: value for key, value in record.items() if value is not None} | keys
@@ -57,7 +59,7 @@ class Thread:
         self.place = place
         self.people = list(people)
         self.keys = keys
-        self.messages: list[dict] = []
+        self.messages: list[dict[str, Any]] = []
         self.per_file = MAX_PER_FILE
 
     def says(
@@ -67,7 +69,7 @@ class Thread:
         self.messages.append(message(sender, text, at, **keys))
         return self
 
-    def document(self, messages: list[dict]) -> dict[str, Any]:
+    def document(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
         """Give the content of one file, of messages with the oldest first."""
         people = [{"name": name} for name in self.people]
         content = {"participants": people, "messages": messages[::-1], **self.keys}
@@ -91,7 +93,7 @@ class EncryptedChat:
     def __init__(self, path: str, people: Iterable[str]) -> None:
         self.path = path
         self.people = list(people)
-        self.messages: list[dict] = []
+        self.messages: list[dict[str, Any]] = []
 
     def says(self, sender: str, text: str, at: int, **keys: Any) -> EncryptedChat:
         """Add a message."""

@@ -51,7 +51,7 @@ def tour(client: openai.OpenAI, model: str) -> None:
     chats = client.chat.completions
     asked: Any = {"model": model, "messages": _QUESTION, "max_tokens": 5, "seed": 1}
     whole = chats.create(**asked)
-    options = {"include_usage": True}
+    options: Any = {"include_usage": True}
     chunks = list(chats.create(**asked, stream=True, stream_options=options))
     parts = [c.choices[0].delta.content or "" for c in chunks if c.choices]
     assert "".join(parts) == whole.choices[0].message.content

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.chat_loaders import BaseChatLoader
@@ -13,13 +14,13 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from langchain_core.chat_sessions import ChatSession
 
     from langchain_chatexports.chat_loaders.accounting import Tally
-    from langchain_chatexports.chat_loaders.base import ExportSession
+    from langchain_chatexports.chat_loaders.base import ExportSession, SessionMetadata
 
 START = 1_693_182_723
 
@@ -49,7 +50,7 @@ def talk(*lines: str, **keys: Any) -> ChatSession:
         for index, (sender, text) in enumerate(line.split(": ", 1) for line in lines)
     ]
     session: Any = {"messages": messages, **keys}
-    return session
+    return cast("ChatSession", session)
 
 
 def numbered(length: int) -> ChatSession:
@@ -59,6 +60,17 @@ def numbered(length: int) -> ChatSession:
 
 def texts(session: ChatSession) -> list[Any]:
     return [message.content for message in session["messages"]]
+
+
+def metadata_of(session: ChatSession) -> SessionMetadata:
+    """What a loader says of a session beside its messages."""
+    return cast("ExportSession", session)["metadata"]
+
+
+def closable(sessions: Iterator[ChatSession]) -> Generator[ChatSession, None, None]:
+    """The sessions of a loader, as the generator that it promises to close by."""
+    assert isinstance(sessions, Generator)
+    return sessions
 
 
 class ListLoader(BaseChatLoader):
@@ -162,6 +174,7 @@ class ExportLoader(ChatExportLoader):
                 kept = [row for row in rows if row is not None]
                 tally.skip("empty", len(rows) - len(kept))
                 if kept:
-                    yield {**session, "messages": kept}
+                    whole: Any = {**session, "messages": kept}
+                    yield cast("ExportSession", whole)
         finally:
             self.closed += 1

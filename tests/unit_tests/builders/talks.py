@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tests.unit_tests.builders.sessions import ExportLoader, said
 
@@ -57,7 +57,7 @@ def _thread(rng: random.Random, number: int, length: int) -> ChatSession:
         "is_group": len(here) > 2,
     }
     session: Any = {"messages": [*messages, *left_out], "metadata": metadata}
-    return session
+    return cast("ChatSession", session)
 
 
 def _text(rng: random.Random, word: str) -> str:

@@ -7,7 +7,7 @@ trained, saved and served by the same code as any other, in a second.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,7 +99,7 @@ def write_tiny_base(folder: Path, *, template: str | None = CHATML) -> Path:
     return folder
 
 
-def dialogues(count: int = 10, *, mark: str = "") -> list[dict]:
+def dialogues(count: int = 10, *, mark: str = "") -> list[dict[str, Any]]:
     """Invent examples: short chats of a tortoise (the assistant) and a hare."""
     return [
         {
@@ -114,6 +114,6 @@ def dialogues(count: int = 10, *, mark: str = "") -> list[dict]:
     ]
 
 
-def as_jsonl(examples: list[dict]) -> bytes:
+def as_jsonl(examples: list[dict[str, Any]]) -> bytes:
     """Give the bytes of a training file."""
     return b"".join(json.dumps(example).encode() + b"\n" for example in examples)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, replace
+from typing import Any
 
 __all__ = ["CLOSE", "DISTINCT", "Voice", "conversations", "half_right", "shuffled"]
 
@@ -214,7 +215,8 @@ def _drifted(voice: Voice, rng: random.Random) -> Voice:
         "more",
         "longer",
     )
-    return replace(voice, **{name: drift(getattr(voice, name)) for name in names})
+    changes: Any = {name: drift(getattr(voice, name)) for name in names}
+    return replace(voice, **changes)
 
 
 def _turn(voice: Voice, liked: list[float], rng: random.Random) -> str:

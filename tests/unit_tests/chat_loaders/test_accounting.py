@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.accounting import CountedPass, Tally
 from langchain_chatexports.steps import ChunkSessions, MergeChatRuns
-from tests.unit_tests.builders.sessions import START, ListLoader, numbered, said, talk
+from tests.unit_tests.builders.sessions import (
+    START,
+    ListLoader,
+    closable,
+    numbered,
+    said,
+    talk,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,8 +74,8 @@ def test_first_and_last_are_the_outermost_times_of_all_sessions() -> None:
         {"messages": [said("a", "x", at=0)]},
     ]
     summary = summary_of(sessions)
-    times = [moment.timestamp() for moment in (summary.first, summary.last)]
-    assert times == [START - 50, START + 50]
+    moments = [moment for moment in (summary.first, summary.last) if moment]
+    assert [m.timestamp() for m in moments] == [START - 50, START + 50]
 
 
 def test_times_before_1970_are_times() -> None:
@@ -151,7 +158,7 @@ def test_stopped_pass_closes_the_loader() -> None:
         )
     )
     next(sessions)
-    sessions.close()
+    closable(sessions).close()
     assert loader.closed == 1
 
 

@@ -24,16 +24,17 @@ from langchain_chatexports.steps import (
     MergeChatRuns,
     SessionTransform,
 )
-from tests.unit_tests.builders.sessions import ExportLoader, ListLoader, talk
+from tests.unit_tests.builders.sessions import ExportLoader, ListLoader, closable, talk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable
     from pathlib import Path
     from typing import Any
 
     from langchain_core.chat_sessions import ChatSession
 
     from langchain_chatexports.chat_loaders.accounting import Tally
+    from langchain_chatexports.chat_loaders.base import ExportSession
 
 SECOND = 1_000_000
 RACES = [
@@ -156,7 +157,9 @@ KATHMANDU = timezone(timedelta(hours=5, minutes=45))
 
 
 def at(moment: datetime) -> MessageTime:
-    return message_time((moment - EPOCH) // timedelta(microseconds=1))
+    found = message_time((moment - EPOCH) // timedelta(microseconds=1))
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize(
@@ -187,14 +190,16 @@ def test_messages_are_kept_by_their_exact_time(
 
 @pytest.mark.parametrize("option", ["start", "end"])
 def test_message_without_a_time_is_kept_only_without_bounds(option: str) -> None:
+    bounds: Any = {option: NOON}
     assert ExportLoader([]).keeps_time(None)
-    assert not ExportLoader([], **{option: NOON}).keeps_time(None)
+    assert not ExportLoader([], **bounds).keeps_time(None)
 
 
 @pytest.mark.parametrize("option", ["start", "end"])
 def test_naive_datetime_is_refused(option: str) -> None:
+    bounds: Any = {option: NOON.replace(tzinfo=None)}
     with pytest.raises(ValueError, match=f"{option} has no time zone"):
-        ExportLoader([], **{option: NOON.replace(tzinfo=None)})
+        ExportLoader([], **bounds)
 
 
 # --- a loader as a source
@@ -213,7 +218,7 @@ def test_each_iteration_is_a_pass_of_its_own() -> None:
 
 def test_closing_an_iteration_closes_the_export() -> None:
     loader = ExportLoader(RACES)
-    sessions = loader.lazy_load()
+    sessions = closable(loader.lazy_load())
     next(sessions)
     sessions.close()
     assert loader.closed == 1
@@ -221,12 +226,12 @@ def test_closing_an_iteration_closes_the_export() -> None:
 
 def test_closing_does_not_wait_for_the_garbage_collector() -> None:
     class Held(ExportLoader):
-        def read_sessions(self, tally: Tally) -> Iterator[Any]:
+        def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
             self.reading = super().read_sessions(tally)
             return self.reading
 
     loader = Held(RACES)
-    sessions = loader.lazy_load()
+    sessions = closable(loader.lazy_load())
     next(sessions)
     sessions.close()
     assert loader.closed == 1
@@ -241,8 +246,9 @@ def test_loader_that_reads_nothing_cannot_be_made() -> None:
     class Reads(ChatExportLoader):
         pass
 
+    kind: Any = Reads
     with pytest.raises(TypeError, match="read_sessions"):
-        Reads("races.json")
+        kind("races.json")
 
 
 # --- a loader with steps
@@ -301,8 +307,9 @@ def test_inspect_counts_in_one_pass() -> None:
 
 
 def test_inspect_accounts_for_what_is_left_out() -> None:
-    half = {"messages": [None, *RACES[0]["messages"]]}
-    summary = ExportLoader([half, {"messages": [None]}], owner="Tortoise").inspect()
+    half: Any = {"messages": [None, *RACES[0]["messages"]]}
+    none: Any = {"messages": [None]}
+    summary = ExportLoader([half, none], owner="Tortoise").inspect()
     assert (summary.found, summary.kept, summary.skipped) == (5, 3, {"empty": 2})
     assert (summary.owner, summary.owner_found_by) == ("Tortoise", "option")
     assert summary.sessions == 1

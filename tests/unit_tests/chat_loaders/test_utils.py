@@ -16,7 +16,7 @@ from langchain_chatexports.chat_loaders.utils import (
     merge_chat_runs_in_session,
 )
 from langchain_chatexports.steps import MapAIMessages, MergeChatRuns
-from tests.unit_tests.builders.sessions import ListLoader, talk, texts
+from tests.unit_tests.builders.sessions import ListLoader, closable, talk, texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +61,7 @@ def test_closing_the_outermost_iterator_closes_the_loader() -> None:
     loader = ListLoader(RACES)
     output = map_ai_messages(merge_chat_runs(loader), sender="Hare")
     next(output)
-    output.close()
+    closable(output).close()
     assert loader.closed == 1
 
 
@@ -87,7 +87,8 @@ def test_one_session_is_mapped() -> None:
 
 def test_keys_of_the_session_stay() -> None:
     merged = merge_chat_runs_in_session(RACES[1])
-    assert map_ai_messages_in_session(merged, "Hare")["id"] == "race-1"
+    mapped: Any = map_ai_messages_in_session(merged, "Hare")
+    assert mapped["id"] == "race-1"
 
 
 def test_inputs_stay_as_they_were() -> None:

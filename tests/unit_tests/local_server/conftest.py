@@ -46,10 +46,14 @@ def make_service(tiny_base: Path) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def service(make_service: Callable[..., Any], tmp_path: Path) -> LocalService:
+def service(
+    make_service: Callable[..., LocalService],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> LocalService:
     made = make_service(tmp_path / "data", aliases={"gpt-3.5-turbo": "tiny"})
     # Jobs stay queued: these tests are about what is accepted.
-    made.queue.start = lambda: None
+    monkeypatch.setattr(made.queue, "start", lambda: None)
     return made
 
 

@@ -91,7 +91,8 @@ _IDS = st.one_of(
 def _changed(draw: Callable[..., Any], body: dict[str, Any]) -> bytes:
     """Change, drop, add or nest one part of a good body, at any depth."""
     body = json.loads(json.dumps(body))
-    place, path = body, draw(st.sampled_from(sorted(body)))
+    place: Any = body
+    path: Any = draw(st.sampled_from(sorted(body)))
     while isinstance(place[path], (dict, list)) and place[path] and draw(st.booleans()):
         place = place[path]
         keys = sorted(place) if isinstance(place, dict) else range(len(place))

@@ -41,6 +41,7 @@ def test_a_directory_is_named_by_its_last_part(tiny_base: Path) -> None:
         "directory",
         str(tiny_base),
     )
+    assert found.size_bytes is not None
     assert found.size_bytes > 100_000
     assert not found.is_default_toy
     assert prepare_base(found) == tiny_base
@@ -94,6 +95,7 @@ def test_the_default_says_its_size_licence_and_that_it_is_a_toy() -> None:
     found = describe_default_base()
     assert found.name == "SmolLM2-135M-Instruct"
     assert found.licence == "Apache-2.0"
+    assert found.size_bytes is not None
     assert found.size_bytes > 50_000_000
     assert found.is_default_toy
 

@@ -23,21 +23,33 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from openai import OpenAI, Stream
-    from openai.types.chat.chat_completion import ChatCompletion
+    from openai import OpenAI
+    from openai.types.chat import ChatCompletion, ChatCompletionChunk
     from starlette.testclient import TestClient
 
     from langchain_chatexports.local_server.service import LocalService
 
 
-_HELLO = [{"role": "user", "content": "Are you ready for the race?"}]
+_HELLO: list[Any] = [{"role": "user", "content": "Are you ready for the race?"}]
 
 
 def _ask(
-    client: OpenAI, messages: list[dict[str, Any]] = _HELLO, **options: Any
-) -> ChatCompletion | Stream:
-    options = {"model": "tiny", "max_tokens": 12, "seed": 1, **options}
-    return client.chat.completions.create(messages=messages, **options)
+    client: OpenAI, messages: list[Any] = _HELLO, **options: Any
+) -> ChatCompletion:
+    asked: Any = {"model": "tiny", "max_tokens": 12, "seed": 1, **options}
+    answer: ChatCompletion = client.chat.completions.create(messages=messages, **asked)
+    return answer
+
+
+def _stream(client: OpenAI, **options: Any) -> list[ChatCompletionChunk]:
+    answer: Any = _ask(client, stream=True, **options)
+    return list(answer)
+
+
+def _text(client: OpenAI, **options: Any) -> str:
+    text = _ask(client, **options).choices[0].message.content
+    assert text is not None
+    return text
 
 
 def test_an_answer_comes_with_its_usage(client: OpenAI) -> None:
@@ -45,6 +57,7 @@ def test_an_answer_comes_with_its_usage(client: OpenAI) -> None:
     assert answer.model == "tiny"
     assert answer.choices[0].message.role == "assistant"
     assert answer.choices[0].finish_reason == "length"
+    assert answer.usage is not None
     assert answer.usage.completion_tokens == 12
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + 12
 
@@ -54,8 +67,8 @@ def test_an_alias_answers_as_the_base(client: OpenAI) -> None:
 
 
 def test_a_stream_gives_the_same_text_in_parts(client: OpenAI) -> None:
-    whole = _ask(client).choices[0].message.content
-    chunks = list(_ask(client, stream=True))
+    whole = _text(client)
+    chunks = _stream(client)
     assert "".join(c.choices[0].delta.content or "" for c in chunks) == whole
     assert chunks[0].choices[0].delta.role == "assistant"
     assert chunks[-1].choices[0].finish_reason == "length"
@@ -63,7 +76,8 @@ def test_a_stream_gives_the_same_text_in_parts(client: OpenAI) -> None:
 
 
 def test_a_stream_tells_its_usage_if_asked(client: OpenAI) -> None:
-    chunks = list(_ask(client, stream=True, stream_options={"include_usage": True}))
+    chunks = _stream(client, stream_options={"include_usage": True})
+    assert chunks[-1].usage is not None
     assert chunks[-1].usage.completion_tokens == 12
     assert chunks[-1].choices == []
     assert all(chunk.usage is None for chunk in chunks[:-1])
@@ -77,14 +91,11 @@ def test_a_stream_ends_with_done(http: TestClient) -> None:
 
 
 def test_the_same_seed_gives_the_same_answer(client: OpenAI) -> None:
-    assert (
-        _ask(client, seed=5).choices[0].message.content
-        == _ask(client, seed=5).choices[0].message.content
-    )
+    assert _text(client, seed=5) == _text(client, seed=5)
 
 
 def test_another_seed_gives_another_answer(client: OpenAI) -> None:
-    answers = {_ask(client, seed=seed).choices[0].message.content for seed in range(4)}
+    answers = {_text(client, seed=seed) for seed in range(4)}
     assert len(answers) > 1
 
 
@@ -92,32 +103,31 @@ def test_another_seed_gives_another_answer(client: OpenAI) -> None:
 def test_cold_answers_do_not_depend_on_the_seed(
     client: OpenAI, cold: dict[str, Any]
 ) -> None:
-    answers = {
-        _ask(client, seed=seed, **cold).choices[0].message.content for seed in range(3)
-    }
+    answers = {_text(client, seed=seed, **cold) for seed in range(3)}
     assert len(answers) == 1
 
 
 def test_a_stop_ends_the_answer_before_it(client: OpenAI) -> None:
-    whole = _ask(client).choices[0].message.content
+    whole = _text(client)
     stop = whole[3:5]
     answer = _ask(client, stop=[stop]).choices[0]
     assert answer.message.content == whole[: whole.index(stop)]
     assert answer.finish_reason == "stop"
-    streamed = _ask(client, stop=stop, stream=True)
+    streamed = _stream(client, stop=stop)
     text = "".join(c.choices[0].delta.content or "" for c in streamed)
     assert text == answer.message.content
 
 
 def test_the_newer_name_of_the_limit_is_taken(client: OpenAI) -> None:
     answer = _ask(client, max_tokens=None, max_completion_tokens=3)
+    assert answer.usage is not None
     assert answer.usage.completion_tokens == 3
 
 
 def test_an_answer_is_never_longer_than_the_models_memory(
     service: LocalService,
 ) -> None:
-    long = [{"role": "user", "content": "race " * 400}]
+    long: Any = [{"role": "user", "content": "race " * 400}]
     asked = ChatRequest(model="tiny", messages=long)
     order = _order(service, asked)
     assert len(order.prompt) + order.max_tokens == 512
@@ -250,18 +260,22 @@ def test_too_many_waiting_chats_are_a_429(
         _ask(client)
 
 
-def test_the_engine_takes_no_more_than_its_bound(tiny_base: Path) -> None:
+def test_the_engine_takes_no_more_than_its_bound(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = Engine(tiny_base, threads=1, most_waiting=2)
-    engine._start_thread = lambda: None
+    monkeypatch.setattr(engine, "_start_thread", lambda: None)
     for _ in range(2):
         engine.submit(Order([1], 1), lambda _: None)
     with pytest.raises(EngineBusyError):
         engine.submit(Order([1], 1), lambda _: None)
 
 
-def test_a_cancelled_chat_makes_room(tiny_base: Path) -> None:
+def test_a_cancelled_chat_makes_room(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = Engine(tiny_base, threads=1, most_waiting=1)
-    engine._start_thread = lambda: None
+    monkeypatch.setattr(engine, "_start_thread", lambda: None)
     engine.submit(Order([1], 1), lambda _: None).cancel()
     engine.submit(Order([1], 1), lambda _: None)
 
@@ -296,7 +310,9 @@ def test_a_server_inside_the_process_needs_no_port(
             http_client=server.http_client,
             max_tokens=4,
         )
-        assert model.invoke("Are you ready?").usage_metadata["output_tokens"] <= 4
+        usage = model.invoke("Are you ready?").usage_metadata
+        assert usage is not None
+        assert usage["output_tokens"] <= 4
         assert server.api_key not in repr(server)
 
 

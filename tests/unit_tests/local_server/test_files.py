@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import openai
 import pytest
 
-from langchain_chatexports.local_server import files as files_module
 from langchain_chatexports.local_server.files import FileStore
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
@@ -72,7 +71,7 @@ def test_a_file_is_deleted_when_its_time_is_over(
     created = _upload(client, expires_after={"anchor": "created_at", "seconds": 3600})
     assert created.expires_at == created.created_at + 3600
     later = time.time() + 3601
-    monkeypatch.setattr(files_module.time, "time", lambda: later)
+    monkeypatch.setattr("time.time", lambda: later)
     assert list(client.files.list()) == []
     assert not list((tmp_path / "data" / "files").iterdir())
 
@@ -82,7 +81,9 @@ def test_files_are_there_again_after_a_restart(
 ) -> None:
     created = _upload(client)
     again = FileStore(service.files._data)
-    assert again.get(created.id)["bytes"] == created.bytes
+    kept = again.get(created.id)
+    assert kept is not None
+    assert kept["bytes"] == created.bytes
 
 
 @pytest.mark.parametrize(

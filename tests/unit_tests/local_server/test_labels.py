@@ -52,7 +52,8 @@ def _learned(
     max_length: int = 10_000,
 ) -> list[str]:
     labelled = (template or _template()).label(messages, max_length=max_length)
-    parts, last = [], None
+    parts: list[list[int]] = []
+    last: int | None = None
     for index, label in enumerate(labelled.labels):
         if label != IGNORED:
             assert label == labelled.input_ids[index]
@@ -236,7 +237,10 @@ def test_a_cut_example_is_the_beginning_of_the_whole_one(
 
 def _published(name: str) -> str:
     """Read a template that the field's trainer ships for a family of models."""
-    folder = Path(find_spec("trl").origin).parent / "chat_templates"
+    spec = find_spec("trl")
+    assert spec is not None
+    assert spec.origin is not None
+    folder = Path(spec.origin).parent / "chat_templates"
     return (folder / f"{name}.jinja").read_text("utf-8")
 
 

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def refusal(kind: type[JobRequest | ChatRequest], **changes: Any) -> ApiError:
-    body = {
+    bodies: dict[Any, dict[str, Any]] = {
         JobRequest: {"model": "tiny", "training_file": "file-1"},
         ChatRequest: {"model": "tiny", "messages": [{"role": "user"}]},
-    }[kind]
+    }
     with pytest.raises(ApiError) as caught:
-        parse_body(json.dumps(body | changes).encode(), kind)
+        parse_body(json.dumps(bodies[kind] | changes).encode(), kind)
     return caught.value
 
 

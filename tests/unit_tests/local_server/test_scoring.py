@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.local_server.scoring import TurnScore
 
 
-_CHAT = [
+_CHAT: list[dict[str, Any]] = [
     {"role": "assistant", "content": "Hello."},
     {"role": "user", "content": "Are you ready?"},
     {"role": "assistant", "content": "Slow and steady — ja!", "weight": 0},
@@ -36,7 +36,7 @@ def _price(base: Path, text: str, answer: str) -> float:
     start = len(tokenizer(text)["input_ids"])
     with torch.inference_mode():
         scores = model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
-    return -sum(scores[at - 1, ids[at]].item() for at in range(start, len(ids)))
+    return -sum(float(scores[at - 1, ids[at]]) for at in range(start, len(ids)))
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,10 @@ def test_the_price_is_that_of_the_text_and_of_its_end(
     )
     whole = _price(tiny_base, before, "Slow and steady — ja!<|im_end|>")
     end = _price(tiny_base, before + "Slow and steady — ja!", "<|im_end|>")
-    assert scores[1].nll + scores[1].end_nll == pytest.approx(whole, rel=0.02)
-    assert scores[1].end_nll == pytest.approx(end, rel=0.02)
+    priced = scores[1]
+    assert priced.end_nll is not None
+    assert priced.nll + priced.end_nll == pytest.approx(whole, rel=0.02)
+    assert priced.end_nll == pytest.approx(end, rel=0.02)
 
 
 def test_the_route_gives_the_same(http: TestClient, scores: list[TurnScore]) -> None:

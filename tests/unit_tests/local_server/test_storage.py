@@ -108,6 +108,7 @@ def test_a_killed_process_holds_no_lock(tmp_path: Path) -> None:
     command = [sys.executable, "-c", script, str(tmp_path / "lock")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 - ours.
     with process:
+        assert process.stdout is not None
         assert process.stdout.readline().strip() == b"True"
         lock = ProcessLock(tmp_path / "lock")
         assert not lock.acquire()

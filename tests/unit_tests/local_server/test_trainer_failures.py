@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import io
 import json
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,6 @@ from langchain_chatexports.local_server import training
 from langchain_chatexports.local_server.locks import ProcessLock, is_locked
 from langchain_chatexports.local_server.training import ALREADY_TRAINING, TrainingOrder
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -37,9 +35,9 @@ def order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingOrder:
         model_record={},
     )
     # The process that runs the tests stays as nice and as talkative as it is.
-    monkeypatch.setattr(training.os, "nice", lambda _: None, raising=False)
-    monkeypatch.setattr(training.logging, "disable", lambda _: None)
-    monkeypatch.setattr(training.os, "umask", lambda _: None)
+    monkeypatch.setattr("os.nice", lambda _: None, raising=False)
+    monkeypatch.setattr("logging.disable", lambda _: None)
+    monkeypatch.setattr("os.umask", lambda _: None)
     stdin = SimpleNamespace(buffer=io.BytesIO(made.to_json()))
     monkeypatch.setattr("sys.stdin", stdin)
     return made
@@ -49,7 +47,7 @@ def _failure(order: TrainingOrder, code: int = 1) -> dict[str, Any]:
     with pytest.raises(SystemExit) as ended:
         training.main()
     assert ended.value.code == code
-    text = (training.Path(order.job_folder) / "failure.json").read_text()
+    text = (Path(order.job_folder) / "failure.json").read_text()
     return dict(json.loads(text))
 
 
@@ -97,11 +95,11 @@ def test_a_disk_too_full_for_the_reason_ends_with_its_own_exit_code(
     with pytest.raises(SystemExit) as ended:
         training.main()
     assert ended.value.code == errno.ENOSPC
-    assert not is_locked(training.Path(order.job_folder) / "trainer.lock")
+    assert not is_locked(Path(order.job_folder) / "trainer.lock")
 
 
 def test_a_second_trainer_of_a_job_leaves_at_once(order: TrainingOrder) -> None:
-    with ProcessLock(training.Path(order.job_folder) / "trainer.lock") as lock:
+    with ProcessLock(Path(order.job_folder) / "trainer.lock") as lock:
         assert lock.acquire()
         with pytest.raises(SystemExit) as ended:
             training.main()

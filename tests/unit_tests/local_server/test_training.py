@@ -34,13 +34,16 @@ if TYPE_CHECKING:
     from typing import Any
 
     from openai import OpenAI
+    from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
     from openai.types.fine_tuning.fine_tuning_job import FineTuningJob
     from openai.types.fine_tuning.fine_tuning_job_event import FineTuningJobEvent
 
     from langchain_chatexports.local_server.service import LocalService
 
 
-_HELLO = [{"role": "user", "content": "Are you ready?"}]
+_HELLO: list[ChatCompletionMessageParam] = [
+    {"role": "user", "content": "Are you ready?"}
+]
 
 
 def _train_here(order: TrainingOrder) -> None:
@@ -98,17 +101,29 @@ def events(
 
 
 def _ask(client: OpenAI, model: str, **options: Any) -> str:
-    answer = client.chat.completions.create(
+    answer: ChatCompletion = client.chat.completions.create(
         model=model, messages=_HELLO, max_tokens=16, temperature=0, **options
     )
-    return answer.choices[0].message.content
+    text = answer.choices[0].message.content
+    assert text is not None
+    return text
+
+
+def _model_of(job: FineTuningJob) -> str:
+    assert job.fine_tuned_model is not None
+    return job.fine_tuned_model
+
+
+def _data(event: FineTuningJobEvent) -> dict[str, Any]:
+    data: Any = event.data or {}
+    return dict(data)
 
 
 def test_the_model_is_named_after_base_and_suffix(
     trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
 ) -> None:
     *_, job, _ = trained
-    prefix, _, last = job.fine_tuned_model.rpartition(":")
+    prefix, _, last = _model_of(job).rpartition(":")
     assert prefix == "ft:tiny:local:hare-co"
     assert len(last) == 12
 
@@ -117,12 +132,14 @@ def test_a_finished_job_says_when_and_how_much(
     trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
 ) -> None:
     *_, job, _ = trained
+    assert job.trained_tokens is not None
     assert job.trained_tokens > 0
+    assert job.finished_at is not None
     assert job.created_at <= job.finished_at <= time.time()
 
 
 def test_there_is_one_metrics_event_a_step(events: list[FineTuningJobEvent]) -> None:
-    metrics = [event.data for event in events if event.type == "metrics"]
+    metrics = [_data(event) for event in events if event.type == "metrics"]
     assert [data["step"] for data in metrics] == list(range(1, 21))
     assert {data["total_steps"] for data in metrics} == {20}
     assert all(data["train_loss"] > 0 for data in metrics)
@@ -142,12 +159,12 @@ def test_after_a_few_steps_it_is_said_how_long_it_takes_and_how_much_memory(
 def test_the_last_step_of_an_epoch_has_the_validation_loss(
     events: list[FineTuningJobEvent],
 ) -> None:
-    with_loss = [e.data["step"] for e in events if "valid_loss" in (e.data or {})]
+    with_loss = [_data(e)["step"] for e in events if "valid_loss" in _data(e)]
     assert with_loss == [10, 20]
 
 
 def test_training_lowers_the_loss(events: list[FineTuningJobEvent]) -> None:
-    losses = [e.data["train_loss"] for e in events if e.type == "metrics"]
+    losses = [_data(e)["train_loss"] for e in events if e.type == "metrics"]
     assert sum(losses[-3:]) < sum(losses[:3])
 
 
@@ -156,7 +173,7 @@ def test_the_tuned_model_is_listed_and_answers(
 ) -> None:
     _, client, job, _ = trained
     assert [m.id for m in client.models.list()] == ["tiny", job.fine_tuned_model]
-    assert _ask(client, job.fine_tuned_model) != _ask(client, "tiny")
+    assert _ask(client, _model_of(job)) != _ask(client, "tiny")
 
 
 def test_the_base_answers_as_before_between_adapters(
@@ -164,7 +181,7 @@ def test_the_base_answers_as_before_between_adapters(
 ) -> None:
     _, client, job, _ = trained
     first = _ask(client, "tiny")
-    _ask(client, job.fine_tuned_model)
+    _ask(client, _model_of(job))
     assert _ask(client, "tiny") == first
 
 
@@ -178,7 +195,8 @@ def test_the_served_adapter_is_the_one_that_was_trained(
     from transformers import AutoModelForCausalLM
 
     service, _, job, _ = trained
-    folder = service.models.adapter_folder(job.fine_tuned_model)
+    folder = service.models.adapter_folder(_model_of(job))
+    assert folder is not None
     model = BaseModel(tiny_base, threads=1)
     for adapter in (None, folder, None, folder / "checkpoints" / "step-10", folder):
         served = model.next_scores([5, 6, 7], model.new_cache(), adapter)
@@ -200,8 +218,10 @@ def test_a_checkpoint_of_each_epoch_is_a_model(
     assert [c.step_number for c in found] == [20, 10]
     names = [c.fine_tuned_model_checkpoint for c in found]
     assert names[1] == f"{job.fine_tuned_model}:ckpt-step-10"
-    assert found[1].metrics.full_valid_loss > 0
-    assert _ask(client, names[0]) == _ask(client, job.fine_tuned_model)
+    loss = found[1].metrics.full_valid_loss
+    assert loss is not None
+    assert loss > 0
+    assert _ask(client, names[0]) == _ask(client, _model_of(job))
     assert client.models.retrieve(names[1]).id == names[1]
 
 
@@ -219,7 +239,7 @@ def test_a_tuned_model_cannot_be_tuned_again(
     _, client, job, _ = trained
     with pytest.raises(openai.BadRequestError, match="tiny"):
         client.fine_tuning.jobs.create(
-            model=job.fine_tuned_model, training_file=job.training_file
+            model=_model_of(job), training_file=job.training_file
         )
 
 
@@ -262,7 +282,7 @@ def test_an_exported_model_needs_no_adapter_and_speaks_the_same(
     from transformers import AutoModelForCausalLM
 
     *_, job, root = trained
-    target = export_model(job.fine_tuned_model, tmp_path / "merged", data_dir=root)
+    target = export_model(_model_of(job), tmp_path / "merged", data_dir=root)
     assert describe_base(target).name == "merged"
     assert {path.name for path in tmp_path.iterdir()} == {"merged"}
     ids = torch.tensor([[5, 6, 7]])
@@ -280,8 +300,8 @@ def test_an_export_over_something_or_of_nothing_is_refused(
 ) -> None:
     *_, job, root = trained
     with pytest.raises(LocalServerError, match="exists"):
-        export_model(job.fine_tuned_model, tmp_path, data_dir=root)
-    with pytest.raises(LocalServerError, match=job.fine_tuned_model):
+        export_model(_model_of(job), tmp_path, data_dir=root)
+    with pytest.raises(LocalServerError, match=_model_of(job)):
         export_model("ft:x", tmp_path / "new", data_dir=root)
 
 
@@ -293,7 +313,7 @@ def test_a_model_of_another_base_is_neither_listed_nor_served(
     other = make_service(root, base_model="other")
     assert other.models.newest_first() == []
     with asking(other) as http, pytest.raises(openai.NotFoundError, match="tiny"):
-        _ask(openai_client(http), job.fine_tuned_model)
+        _ask(openai_client(http), _model_of(job))
 
 
 def test_a_deleted_model_is_gone_with_its_checkpoints(
@@ -307,7 +327,7 @@ def test_a_deleted_model_is_gone_with_its_checkpoints(
     service = make_service(copy)
     with asking(service) as http:
         client = openai_client(http)
-        name = job.fine_tuned_model
+        name = _model_of(job)
         checkpoint = f"{name}:ckpt-step-10"
         assert _ask(client, name)
         assert _ask(client, checkpoint)
@@ -336,11 +356,13 @@ def copied(
 
 
 def _recovered(service: LocalService, job_id: str) -> dict[str, Any]:
-    queue = service.queue
+    queue: Any = service.queue
     queue._run = lambda _: None
     TrainingQueue.start(queue)
     queue.stop()
-    return service.jobs.get(job_id)
+    job = service.jobs.get(job_id)
+    assert job is not None
+    return job
 
 
 def test_a_job_whose_model_is_there_has_succeeded(
@@ -500,5 +522,6 @@ def test_a_validation_loss_that_rises_ends_the_training(
     assert losses[-1] > min(losses)
     assert any("Stopped early" in event["message"] for event in events)
     record = read_json(tmp_path / "model" / "model.json")
+    assert record is not None
     (best,) = [c for c in record["checkpoints"] if c["folder"] == "."]
     assert best["metrics"]["valid_loss"] == min(losses)

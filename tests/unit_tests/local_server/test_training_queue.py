@@ -41,8 +41,9 @@ class _Trainings:
             threads=5,
             at_once=at_once,
         )
-        self.queue._train = self._train
-        self.begun = []
+        queue: Any = self.queue
+        queue._train = self._train
+        self.begun: list[str] = []
         self.most_at_once = 0
         self._at_work = 0
         self._lock = threading.Lock()

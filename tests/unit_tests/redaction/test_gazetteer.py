@@ -93,3 +93,9 @@ def test_handles_and_numbers_are_told_from_names() -> None:
         0,
         0,
     ]
+
+
+def test_the_plural_of_a_word_is_no_genitive_of_a_name() -> None:
+    gazetteer = Gazetteer(["Rose Ling"])
+    assert gazetteer.find("the roses are red") == []
+    assert [span[:2] for span in gazetteer.find("Lings book")] == [(0, 4)]

@@ -18,7 +18,7 @@ LINES = labeled_lines()
 
 
 @pytest.fixture(scope="module")
-def counted() -> Counter:
+def counted() -> Counter[str]:
     return counts(LINES, Redactor("key", PEOPLE).spans)
 
 
@@ -37,18 +37,18 @@ def test_labels_are_inside_their_lines_and_apart() -> None:
         assert ends == sorted(ends)
 
 
-def test_nearly_every_finding_is_right(counted: Counter) -> None:
+def test_nearly_every_finding_is_right(counted: Counter[str]) -> None:
     assert counted["right"] / counted["findings"] > 0.98
 
 
-def test_most_of_what_is_private_is_found(counted: Counter) -> None:
+def test_most_of_what_is_private_is_found(counted: Counter[str]) -> None:
     assert counted["all found"] / counted["all there"] > 0.9
 
 
 @pytest.mark.parametrize(
     "kind", ["account", "address", "card", "code", "email", "link"]
 )
-def test_what_has_a_form_is_found(counted: Counter, kind: str) -> None:
+def test_what_has_a_form_is_found(counted: Counter[str], kind: str) -> None:
     assert counted[f"{kind} found"] / counted[f"{kind} there"] > 0.95
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports.redaction import Pseudonyms
+from langchain_chatexports.redaction.redactor import Redactor
 
 
 def test_a_stand_in_is_the_same_in_another_process() -> None:
@@ -72,3 +73,8 @@ def test_any_text_has_a_stand_in(key: str, word: str) -> None:
 def test_ten_thousand_names_have_as_many_stand_ins() -> None:
     ours = Pseudonyms("key")
     assert len({ours.name(f"name{i}") for i in range(10_000)}) == 10_000
+
+
+def test_an_umlaut_that_is_spelled_out_has_the_same_stand_in() -> None:
+    redactor = Redactor("key", ["Jürgen Müller"])
+    assert len({redactor.text(name) for name in ("Müller", "Mueller", "Muller")}) == 1

@@ -21,6 +21,8 @@ SCRIPT = Path(__file__).parents[3] / "scripts" / "check_machine.py"
 @pytest.fixture
 def script() -> Any:
     spec = importlib.util.spec_from_file_location("check_machine", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

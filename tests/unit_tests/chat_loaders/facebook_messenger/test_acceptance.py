@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_chatexports import FolderFacebookMessengerChatLoader, MapAIMessages
+from tests.unit_tests.builders.sessions import metadata_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -197,7 +198,7 @@ def in_a_list(folder: Path) -> list[Path]:
 
 def said(sessions: Iterable[ChatSession]) -> dict[str, list[tuple[str, str]]]:
     return {
-        session["metadata"]["id"]: [
+        metadata_of(session)["id"]: [
             (m.additional_kwargs["sender"], str(m.content)) for m in session["messages"]
         ]
         for session in sessions
@@ -244,7 +245,7 @@ class TestEverything:
     def test_reactions_and_times_belong_to_their_message(
         self, loader: FolderFacebookMessengerChatLoader
     ) -> None:
-        session = next(s for s in loader if s["metadata"]["id"] == "zsofi_1")
+        session = next(s for s in loader if metadata_of(s)["id"] == "zsofi_1")
         assert session["messages"][-1].additional_kwargs == {
             "sender": "Zsófi",
             "is_from_me": False,

@@ -20,6 +20,7 @@ from langchain_chatexports.exceptions import (
     ExportFormatError,
 )
 from tests.unit_tests.builders.messenger import FACEBOOK, Export
+from tests.unit_tests.builders.sessions import metadata_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -318,7 +319,7 @@ def test_names_with_backslashes_are_folders(tmp_path: Path, thread: bytes) -> No
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(info, thread)
     (session,) = FolderFacebookMessengerChatLoader(path).load()
-    assert session["metadata"]["id"] == "ada_1"
+    assert metadata_of(session)["id"] == "ada_1"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs links and pipes")

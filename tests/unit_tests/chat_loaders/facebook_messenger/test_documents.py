@@ -39,7 +39,7 @@ any_json = st.recursive(
 )
 
 
-def parse(value: dict[str, Any] | list[Any] | str) -> ThreadDocument:
+def parse(value: dict[str, Any] | list[Any] | str) -> ThreadDocument | None:
     return parse_document(json.dumps(value).encode(), "message_1.json")
 
 
@@ -135,6 +135,7 @@ def test_a_byte_order_mark_is_no_part_of_the_file() -> None:
 def test_names_and_title_are_repaired() -> None:
     data = meta_json({"participants": [{"name": "Zoë"}], "messages": [], "title": "Ő"})
     document = parse_document(data, "")
+    assert document is not None
     assert document.participants == ["Zoë"]
     assert document.title == "Ő"
 
@@ -143,6 +144,7 @@ def test_an_encrypted_chats_text_is_right_already() -> None:
     names = ["Ã©va", "Zoë"]
     data = json.dumps({"participants": names, "threadName": "Ã©va_12", "messages": []})
     document = parse_document(data.encode(), "")
+    assert document is not None
     assert document.participants == names
     assert document.title == "Ã©va"
 
@@ -160,17 +162,20 @@ def test_an_encrypted_chats_text_is_right_already() -> None:
 def test_a_group_is_known_by_the_exports_sign(
     keys: dict[str, Any], is_group: bool | None
 ) -> None:
-    assert parse({"participants": PEOPLE, "messages": []} | keys).is_group is is_group
+    document = parse({"participants": PEOPLE, "messages": []} | keys)
+    assert document is not None
+    assert document.is_group is is_group
 
 
 @pytest.mark.parametrize("path", ["inbox/ada_1", "inbox/ada_1/", "ada_1"])
 def test_the_thread_path_names_the_folder(path: str) -> None:
     document = parse({"participants": PEOPLE, "messages": [], "thread_path": path})
+    assert document is not None
     assert document.folder == "ada_1"
 
 
 class TestHead:
-    def head(self, tmp_path: Path, data: bytes, **options: Any) -> Head:
+    def head(self, tmp_path: Path, data: bytes, **options: Any) -> Head | None:
         path = tmp_path / "x.json"
         path.write_bytes(data)
         return read_head(open_file(path), **options)
@@ -181,6 +186,7 @@ class TestHead:
             chat.says("Zoë", "x" * 100, number)
         (data,) = chat.files().values()
         head = self.head(tmp_path, data)
+        assert head is not None
         assert head.participants == ["Zoë", "Grace Hopper"]
         assert not head.is_e2ee
 
@@ -190,21 +196,27 @@ class TestHead:
             chat.says("Zoë", 'a "title": "No"' * 5, number)
         (data,) = chat.files().values()
         head = self.head(tmp_path, data, with_tail=True)
+        assert head is not None
         assert (head.title, head.folder, head.has_left) == ("Zoë", "zoe_1", True)
 
     def test_a_long_list_of_members_is_read(self, tmp_path: Path) -> None:
         people = [f"Person number {number} of the choir" for number in range(900)]
         (data,) = Export().thread("choir_1", people).files().values()
-        assert self.head(tmp_path, data).participants == people
+        head = self.head(tmp_path, data)
+        assert head is not None
+        assert head.participants == people
 
     def test_members_behind_the_messages_are_read(self, tmp_path: Path) -> None:
         messages = [message("Ada", "x" * 500, number) for number in range(1000)]
         data = meta_json({"messages": messages, "participants": PEOPLE})
-        assert self.head(tmp_path, data).participants == ["Ada", "Grace"]
+        head = self.head(tmp_path, data)
+        assert head is not None
+        assert head.participants == ["Ada", "Grace"]
 
     def test_encrypted_chats_are_told_apart(self, tmp_path: Path) -> None:
         (data,) = Export().encrypted("Ada_1.json", ["Grace", "Ada"]).files().values()
         head = self.head(tmp_path, data, with_tail=True)
+        assert head is not None
         assert head.is_e2ee
         assert head.title == "Ada"
 

@@ -21,6 +21,7 @@ from langchain_chatexports.exceptions import (
     ExportNotFoundError,
 )
 from tests.unit_tests.builders.messenger import FACEBOOK, Export, message, meta_json
+from tests.unit_tests.builders.sessions import metadata_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +60,7 @@ def inspect(export: Export, tmp_path: Path) -> Callable[..., Any]:
 
 @pytest.fixture
 def texts(export: Export, tmp_path: Path) -> Callable[..., Any]:
-    def texts(**options: Any) -> list[str]:
+    def texts(**options: Any) -> list[Any]:
         folder = export.to_folder(tmp_path / "x")
         sessions = FolderFacebookMessengerChatLoader(folder, **options).load()
         return [m.content for session in sessions for m in session["messages"]]
@@ -125,7 +126,7 @@ class TestSession:
         path = folder / FACEBOOK / "inbox" / "Ada_1" / "message_1.json"
         (session,) = SingleFileFacebookMessengerChatLoader(path).load()
         assert [m.content for m in session["messages"]] == ["newer"]
-        assert session["metadata"]["id"] == "ada_1"
+        assert metadata_of(session)["id"] == "ada_1"
 
     @pytest.mark.parametrize("loader_class", LOADERS)
     @pytest.mark.usefixtures("chat")
@@ -228,7 +229,7 @@ class TestLeftOut:
         chat: Thread,
         inspect: Callable[..., Any],
         texts: Callable[..., Any],
-        patterns: str | list[Pattern],
+        patterns: str | list[Pattern[str]],
     ) -> None:
         chat.says("Ada Byron", "Ada stuurde iets.", NOON + 1)
         assert texts() == ["first words", "Ada stuurde iets."]
@@ -309,7 +310,8 @@ class TestAccounting:
             "Ada Byron", None, NOON + 3, **PHOTO
         )
         chat.says("Ada Byron", "x", NOON + 4, is_unsent=True)
-        chat.messages.append("no record")
+        records: list[Any] = chat.messages
+        records.append("no record")
         spam = export.thread("spam", section="filtered_threads")
         spam.says("Eve", "win", NOON)
         summary = inspect()
@@ -493,7 +495,7 @@ class TestBadInput:
     def test_a_single_file_loader_is_told_of_folders_and_zips(
         self, export: Export, tmp_path: Path, kind: str
     ) -> None:
-        write = {"folder": export.to_folder, "zip": export.to_zip}[kind]
+        write = export.to_folder if kind == "folder" else export.to_zip
         path = write(tmp_path / f"x.{kind}")
         with pytest.raises(ExportFormatError, match="FolderFacebookMessenger"):
             SingleFileFacebookMessengerChatLoader(path).load()
@@ -571,7 +573,7 @@ def test_a_group_of_the_tutorials_kind_loads_as_it_is(tmp_path: Path) -> None:
         path.write_bytes(meta_json(content))
     loader = FolderFacebookMessengerChatLoader(path=tmp_path / "hogwarts")
     sessions = loader.load()
-    assert [s["metadata"]["id"] for s in sessions] == [
+    assert [metadata_of(s)["id"] for s in sessions] == [
         "ronweasley/messages_harry_potter.json",
         "draco/messages_draco.json",
     ]

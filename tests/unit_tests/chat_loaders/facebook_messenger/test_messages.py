@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 NOON = 1_700_000_000_000
 
 
-def read(*records: Any, left_out: Counter | None = None) -> list[tuple[Any, ...]]:
+def read(*records: Any, left_out: Counter[str] | None = None) -> list[tuple[Any, ...]]:
     data = meta_json({"participants": [{"name": "Ada"}], "messages": list(records)})
     document = parse_document(data, "")
+    assert document is not None
     return list(read_records(document, 0, Counter() if left_out is None else left_out))
 
 
@@ -40,11 +41,13 @@ def read_encrypted(text: str = "", **keys: Any) -> list[tuple[Any, ...]]:
         .files()
         .values()
     )
-    return list(read_records(parse_document(data, ""), 0, Counter()))
+    document = parse_document(data, "")
+    assert document is not None
+    return list(read_records(document, 0, Counter()))
 
 
-def left_out_of(*records: Any) -> Counter:
-    left_out = Counter()
+def left_out_of(*records: Any) -> Counter[str]:
+    left_out = Counter[str]()
     read(message("Ada", "first", 1), *records, left_out=left_out)
     return left_out
 

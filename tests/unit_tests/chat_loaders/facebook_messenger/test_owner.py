@@ -11,13 +11,14 @@ from langchain_chatexports import (
     SingleFileFacebookMessengerChatLoader,
 )
 from tests.unit_tests.builders.messenger import FACEBOOK, INSTAGRAM, Export
+from tests.unit_tests.builders.sessions import metadata_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from typing import Any
 
-    from tests.unit_tests.builders.messenger import Thread
+    from tests.unit_tests.builders.messenger import EncryptedChat, Thread
 
 
 NOON = 1_700_000_000_000
@@ -279,8 +280,8 @@ def test_which_of_several_profiles_counts_depends_on_no_order(
     monkeypatch.setattr(os, "walk", sorted_or_not)
     assert owner_of(unclear, tmp_path) == (ADA, "profile")
     unclear.other = dict(sorted(unclear.other.items(), reverse=is_reversed))
-    path = unclear.to_zip(tmp_path / "x.zip")
-    assert FolderFacebookMessengerChatLoader(path).inspect().owner == ADA
+    zipped = unclear.to_zip(tmp_path / "x.zip")
+    assert FolderFacebookMessengerChatLoader(zipped).inspect().owner == ADA
 
 
 def test_a_profile_counts_also_where_nobody_is_listed(
@@ -391,7 +392,7 @@ def test_other_system_lines_are_not_the_owners(
 def test_without_any_sign_there_is_no_owner(unclear: Export, tmp_path: Path) -> None:
     assert owner_of(unclear, tmp_path) == (None, None)
     (session,) = FolderFacebookMessengerChatLoader(tmp_path / "x").load()
-    assert session["metadata"]["owner"] is None
+    assert metadata_of(session)["owner"] is None
     assert "is_from_me" not in session["messages"][0].additional_kwargs
 
 
@@ -426,7 +427,9 @@ def test_map_ai_messages_needs_no_name(export: Export, tmp_path: Path) -> None:
 
 
 class TestSingleFile:
-    def owner_of(self, chat: Thread, tmp_path: Path, **options: Any) -> tuple[Any, ...]:
+    def owner_of(
+        self, chat: Thread | EncryptedChat, tmp_path: Path, **options: Any
+    ) -> tuple[Any, ...]:
         (data,) = chat.files().values()
         path = tmp_path / "message_1.json"
         path.write_bytes(data)

@@ -74,7 +74,7 @@ odd_keys = st.dictionaries(
     ),
     max_size=2,
 )
-records = st.one_of(
+records: st.SearchStrategy[Any] = st.one_of(
     st.builds(
         lambda sender, text, at, keys: message(sender, text, at) | keys,
         st.sampled_from([*PEOPLE, None]),

@@ -6,6 +6,7 @@ import pytest
 
 from langchain_chatexports.chat_loaders.facebook_messenger.system_lines import (
     LineReader,
+    SystemLine,
     is_by_owner,
 )
 
@@ -15,6 +16,12 @@ ADA, GRACE = "Ada Byron", "Grace Hopper"
 @pytest.fixture
 def reader() -> LineReader:
     return LineReader([ADA, GRACE], owner=GRACE)
+
+
+def line_of(reader: LineReader, text: str, sender: str) -> SystemLine:
+    line = reader.read(text, sender)
+    assert line is not None
+    return line
 
 
 LINES = [
@@ -142,7 +149,7 @@ def test_a_sentence_of_the_tables_is_recognized(
 def test_a_line_names_its_language(
     reader: LineReader, text: str, language: str
 ) -> None:
-    assert reader.read(text, ADA).language == language
+    assert line_of(reader, text, ADA).language == language
 
 
 @pytest.mark.parametrize(
@@ -201,7 +208,7 @@ def test_what_you_did_is_not_sent_by_others(reader: LineReader) -> None:
 def test_a_nickname_is_known_once_it_was_set(reader: LineReader) -> None:
     assert reader.read("Bubbles left the group.", ADA) is None
     reader.read("Grace set the nickname for Ada to Bubbles.", GRACE)
-    assert reader.read("Bubbles left the group.", ADA).kind == "members"
+    assert line_of(reader, "Bubbles left the group.", ADA).kind == "members"
 
 
 @pytest.mark.parametrize("people", [[ADA, GRACE], [ADA, GRACE, "Bob Ray"]])
@@ -279,9 +286,9 @@ def test_calls_are_known_by_nickname_too(reader: LineReader) -> None:
     ):
         assert reader.read(text, GRACE) is None
     reader.read("You set the nickname for Ada to Moon.", GRACE)
-    assert reader.read("You called Moon.", GRACE).kind == "call"
-    assert reader.read("Moon called you.", ADA).kind == "call"
-    assert reader.read("You missed a call from Moon.", ADA).kind == "call"
+    assert line_of(reader, "You called Moon.", GRACE).kind == "call"
+    assert line_of(reader, "Moon called you.", ADA).kind == "call"
+    assert line_of(reader, "You missed a call from Moon.", ADA).kind == "call"
 
 
 def test_a_pronoun_that_is_part_of_a_name_makes_no_line_either() -> None:
@@ -311,7 +318,7 @@ def test_what_happens_now_is_a_plan_of_the_thread(
 ) -> None:
     assert reader.read("Dinner is happening now.", ADA) is None
     assert reader.read(line, ADA)
-    assert reader.read("Dinner is happening now.", ADA).kind == "poll"
+    assert line_of(reader, "Dinner is happening now.", ADA).kind == "poll"
     assert reader.read("Lunch is happening now.", ADA) is None
 
 

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from langchain_chatexports import IMessageChatLoader
 from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.chat_db import ChatDb, apple_ns
+from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.typedstream import attributed_body
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from hypothesis.strategies._internal.strategies import OneOfStrategy
+    from hypothesis.strategies import SearchStrategy
 
 
 ADDRESSES = ("+15550000001", "tortoise@pond.example", "me@fables.example")
@@ -33,7 +34,7 @@ times = st.sampled_from([None, 0, -1, 500_000_000, 1_693_182_723, 10**12 - 1, "x
 )
 
 
-def sometimes(*values: Any) -> OneOfStrategy:
+def sometimes(*values: Any) -> SearchStrategy[Any]:
     """Mostly the plain value, which comes first."""
     return st.one_of(st.just(values[0]), st.just(values[0]), st.sampled_from(values))
 
@@ -151,13 +152,14 @@ def test_messages_are_in_order_and_have_json_types_only(
         path = Path(folder) / "chat.db"
         write(path, mixture)
         names = ("reactions", "system", "media", "orphans", "deleted", "spam")
-        loader = IMessageChatLoader(path, **{f"include_{name}": True for name in names})
+        switches: Any = {f"include_{name}": True for name in names}
+        loader = IMessageChatLoader(path, **switches)
         for session in loader:
             assert session["messages"]
-            json.dumps(session["metadata"])
+            json.dumps(metadata_of(session))
             seconds = []
             for message in session["messages"]:
-                assert message.content.strip()
+                assert str(message.content).strip()
                 assert message.additional_kwargs["sender"]
                 json.dumps(message.additional_kwargs)
                 seconds.append(message.additional_kwargs.get("message_time", -1))

@@ -18,11 +18,12 @@ from tests.unit_tests.builders.typedstream import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from plistlib import UID
     from typing import Any
 
-    from langchain_core.messages.human import HumanMessage
+    from langchain_core.messages import BaseMessage
 
 
 HARE = "+15550000001"
@@ -35,7 +36,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def write(
-    path: Path, *, attachments: tuple[()] | list[dict[str, Any]] = (), **columns: Any
+    path: Path, *, attachments: Sequence[dict[str, Any]] = (), **columns: Any
 ) -> None:
     with ChatDb(path, "15") as db:
         message_id = db.chat(HARE).message(**columns)
@@ -43,13 +44,13 @@ def write(
             db.attachment(message_id, **attachment)
 
 
-def only(path: Path, **options: Any) -> HumanMessage:
+def only(path: Path, **options: Any) -> BaseMessage:
     (session,) = IMessageChatLoader(path, **options)
     (message,) = session["messages"]
     return message
 
 
-def skipped(path: Path, **options: Any) -> dict[str, Any]:
+def skipped(path: Path, **options: Any) -> Mapping[str, int]:
     return IMessageChatLoader(path, **options).inspect().skipped
 
 
@@ -57,8 +58,8 @@ def summary_info(
     versions: dict[Any, Any] | None = None,
     *,
     parts: int = 1,
-    taken_back: tuple[()] | list[int] = (),
-    edited: tuple[()] = (),
+    taken_back: Sequence[int] = (),
+    edited: Sequence[int] = (),
 ) -> bytes:
     """Write `message_summary_info`: versions by part, and what was taken back."""
     info = {
@@ -442,7 +443,11 @@ def test_attachment_without_a_mark_in_the_text_is_described(path: Path) -> None:
 
 def test_attachments_are_in_the_order_of_the_text(path: Path) -> None:
     """The order of rows says nothing, and a file can be in none of the runs."""
-    runs = [(1, {FILE: "at_1"}), (2, {PART: 1}), (1, {FILE: "at_0"})]
+    runs: list[tuple[int, dict[str, Any]]] = [
+        (1, {FILE: "at_1"}),
+        (2, {PART: 1}),
+        (1, {FILE: "at_0"}),
+    ]
     files = [
         {"guid": "at_other", "transfer_name": "a.pdf"},
         {"guid": "at_0", "transfer_name": "b.pdf"},
@@ -550,7 +555,7 @@ def test_text_that_cannot_be_read_is_logged_by_its_row_only(
 def test_reply_names_what_it_answers(
     path: Path, part: str | None, reply: dict[str, Any]
 ) -> None:
-    columns = {"thread_originator_guid": "A", "thread_originator_part": part}
+    columns: Any = {"thread_originator_guid": "A", "thread_originator_part": part}
     write(path, text="Yes.", **columns)
     assert only(path).additional_kwargs["reply_to"] == reply
 
@@ -563,7 +568,7 @@ def test_previous_message_is_no_reply(path: Path) -> None:
 
 @pytest.mark.parametrize("number", [2, 3])
 def test_apps_own_update_is_no_reply(path: Path, number: int) -> None:
-    columns = {"associated_message_type": number, "associated_message_guid": "A"}
+    columns: Any = {"associated_message_type": number, "associated_message_guid": "A"}
     # Two lines, because what is one line has no closer look.
     write(path, text="Chess\rand checkers", **columns)
     assert "reply_to" not in only(path).additional_kwargs

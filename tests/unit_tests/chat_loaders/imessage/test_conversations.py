@@ -8,10 +8,13 @@ import pytest
 
 from langchain_chatexports import IMessageChatLoader
 from tests.unit_tests.builders.chat_db import ChatDb
+from tests.unit_tests.builders.sessions import metadata_of
 
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
+
+    from langchain_chatexports.chat_loaders.base import SessionMetadata
 
 
 HARE, HARE_MAIL, FOX = "+15550000001", "hare@meadow.example", "+15550000003"
@@ -22,15 +25,15 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "chat.db"
 
 
-def texts(path: Path, **options: Any) -> list[list[str]]:
+def texts(path: Path, **options: Any) -> list[list[Any]]:
     return [
         [message.content for message in session["messages"]]
         for session in IMessageChatLoader(path, **options)
     ]
 
 
-def metadata(path: Path, **options: Any) -> list[dict[str, Any]]:
-    return [session["metadata"] for session in IMessageChatLoader(path, **options)]
+def metadata(path: Path, **options: Any) -> list[SessionMetadata]:
+    return [metadata_of(session) for session in IMessageChatLoader(path, **options)]
 
 
 def write_services(path: Path, *services: Any) -> None:

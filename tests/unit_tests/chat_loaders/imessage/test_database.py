@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_chatexports import IMessageChatLoader, MergeChatRuns
-from langchain_chatexports.chat_loaders.imessage import database
 from langchain_chatexports.chat_loaders.imessage.database import open_database
 from langchain_chatexports.exceptions import (
     ExportAccessError,
@@ -23,10 +22,10 @@ from langchain_chatexports.exceptions import (
     ExportNotFoundError,
 )
 from tests.unit_tests.builders.chat_db import ChatDb
+from tests.unit_tests.builders.sessions import closable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from sqlite3 import Connection
     from typing import Any
 
 
@@ -85,7 +84,7 @@ def state(folder: Path) -> dict[str, Any]:
     }
 
 
-def texts(path: Path) -> list[str]:
+def texts(path: Path) -> list[Any]:
     return [
         m.content for session in IMessageChatLoader(path) for m in session["messages"]
     ]
@@ -153,7 +152,7 @@ def test_stopping_early_closes_the_file_and_removes_the_copy(
 ) -> None:
     write_with_log(path, "a")
     before = state(path.parent)
-    sessions = IMessageChatLoader(path).lazy_load()
+    sessions = closable(IMessageChatLoader(path).lazy_load())
     next(sessions)
     assert any(temporary.iterdir())
     sessions.close()
@@ -175,7 +174,8 @@ def test_stopping_early_leaves_no_open_file(
     write_with_log(path, "a") if log else write(path, "a").close()
     before = state(path.parent)
     loader = IMessageChatLoader(path)
-    sessions = (loader | MergeChatRuns() if through_step else loader).lazy_load()
+    read = loader | MergeChatRuns() if through_step else loader
+    sessions = closable(read.lazy_load())
     next(sessions)
     assert is_any_database_open()
     sessions.close()
@@ -217,7 +217,7 @@ def test_reading_that_fails_changes_nothing_and_leaves_nothing(
 
 def test_reading_may_end_in_another_thread(path: Path) -> None:
     write(path, "a").close()
-    sessions = IMessageChatLoader(path).lazy_load()
+    sessions = closable(IMessageChatLoader(path).lazy_load())
     next(sessions)
     with ThreadPoolExecutor() as other:
         other.submit(sessions.close).result()
@@ -225,7 +225,7 @@ def test_reading_may_end_in_another_thread(path: Path) -> None:
 
 def test_copy_is_for_this_user_only(path: Path, temporary: Path) -> None:
     write_with_log(path, "a")
-    sessions = IMessageChatLoader(path).lazy_load()
+    sessions = closable(IMessageChatLoader(path).lazy_load())
     next(sessions)
     (folder,) = temporary.iterdir()
     assert os.name != "posix" or folder.stat().st_mode & 0o077 == 0
@@ -546,7 +546,7 @@ def test_refused_status_is_an_access_error(
     write(path, "a").close()
     stat = Path.stat
 
-    def refuse(self: object, **options: Any) -> None:
+    def refuse(self: Path, **options: Any) -> os.stat_result:
         if self == path:
             raise PermissionError(1, "Operation not permitted", str(self))
         return stat(self, **options)
@@ -561,9 +561,9 @@ def test_refused_reading_is_an_access_error(
 ) -> None:
     write(path, "a").close()
     loader = IMessageChatLoader(path)
-    read = Path.open
+    read: Any = Path.open
 
-    def refuse(self: object, *arguments: Any, **options: Any) -> None:
+    def refuse(self: Path, *arguments: Any, **options: Any) -> Any:
         if self.name == "chat.db":
             raise PermissionError(1, "Operation not permitted", str(self))
         return read(self, *arguments, **options)
@@ -582,14 +582,14 @@ def test_refusal_of_sqlite_falls_back_to_a_copy(
 ) -> None:
     """Seen on macOS 26 with Full Disk Access: SQLite is refused, plain reads work."""
     write(path, "a").close()
-    connect = sqlite3.connect
+    connect: Any = sqlite3.connect
 
-    def refuse(address: str, **options: Any) -> Connection:
+    def refuse(address: str, **options: Any) -> Any:
         if "immutable" in address:
             raise sqlite3.DatabaseError(text)
         return connect(address, **options)
 
-    monkeypatch.setattr(database.sqlite3, "connect", refuse)
+    monkeypatch.setattr(sqlite3, "connect", refuse)
     assert texts(path) == ["a"]
 
 
@@ -602,7 +602,7 @@ def test_refusal_of_copies_too_is_an_access_error(
         msg = "authorization denied"
         raise sqlite3.DatabaseError(msg)
 
-    monkeypatch.setattr(database.sqlite3, "connect", refuse)
+    monkeypatch.setattr(sqlite3, "connect", refuse)
     with pytest.raises(ExportAccessError, match="Full Disk Access"):
         texts(path)
 

@@ -10,6 +10,7 @@ import pytest
 
 from langchain_chatexports import IMessageChatLoader
 from tests.unit_tests.builders.chat_db import NOON, ChatDb, apple_ns
+from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.typedstream import attributed_body
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ HARE, TORTOISE = "+15550000001", "tortoise@pond.example"
 NEWEST = "27"
 
 # Kind -> columns of the row, reason, switch, and the text that the switch gives.
-KINDS = {
+KINDS: dict[str, tuple[dict[str, Any], str, str | None, str | None]] = {
     "reaction": (
         {"associated_message_type": 2000, "text": "Loved “hi”"},
         "reaction",
@@ -178,7 +179,8 @@ def test_left_out_and_counted_under_its_reason(path: Path, kind: str) -> None:
 def test_kept_when_asked_for(path: Path, kind: str) -> None:
     columns, _, switch, text = KINDS[kind]
     write(path, columns)
-    (session,) = IMessageChatLoader(path, **{switch: True})
+    switches: Any = {switch: True}
+    (session,) = IMessageChatLoader(path, **switches)
     assert [message.content for message in session["messages"]] == [text]
 
 
@@ -186,8 +188,9 @@ def test_kept_when_asked_for(path: Path, kind: str) -> None:
 def test_no_other_switch_keeps_it(path: Path, kind: str) -> None:
     columns, reason, switch, _ = KINDS[kind]
     write(path, columns)
-    switches = {of[2] for of in KINDS.values() if of[2]} - {switch}
-    loader = IMessageChatLoader(path, **dict.fromkeys(switches, True))
+    others = {of[2] for of in KINDS.values() if of[2]} - {switch}
+    switches: Any = dict.fromkeys(others, True)
+    loader = IMessageChatLoader(path, **switches)
     assert loader.inspect().skipped == {reason: 1}
 
 
@@ -271,7 +274,7 @@ def test_orphans_can_be_kept_in_sessions_of_their_own(path: Path) -> None:
         db.message("nobody's", handle_id=0)
     loader = IMessageChatLoader(path, include_orphans=True)
     found = {
-        session["metadata"]["id"]: [m.content for m in session["messages"]]
+        metadata_of(session)["id"]: [m.content for m in session["messages"]]
         for session in loader
     }
     assert found == {
@@ -389,7 +392,7 @@ def test_note_to_oneself_comes_once_and_from_the_owner(
     assert [message.content for message in session["messages"]] == kept
     assert {m.additional_kwargs["sender"] for m in session["messages"]} == {"Me"}
     assert all(m.additional_kwargs["is_from_me"] for m in session["messages"])
-    assert session["metadata"]["participants"] == ["Me"]
+    assert metadata_of(session)["participants"] == ["Me"]
     summary = loader.inspect()
     assert summary.found == summary.kept + sum(summary.skipped.values())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import plistlib
+from plistlib import UID
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,13 +18,11 @@ from langchain_chatexports.chat_loaders.imessage.edits import read_edit_history
 from langchain_chatexports.chat_loaders.imessage.plists import read_archive
 
 if TYPE_CHECKING:
-    from plistlib import UID
     from typing import Any
 
     from hypothesis.strategies import DataObject
 
 
-UID = plistlib.UID
 ARCHIVE = {
     "$archiver": "NSKeyedArchiver",
     "$version": 100000,

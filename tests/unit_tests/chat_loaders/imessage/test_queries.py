@@ -13,6 +13,7 @@ from langchain_chatexports.chat_loaders.imessage.queries import Queries
 from langchain_chatexports.chat_loaders.imessage.schema import Schema
 from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.chat_db import COLUMNS_SINCE, VERSIONS, ChatDb
+from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.typedstream import attributed_body
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def write(db: ChatDb) -> None:
     chat.message("mine", mine=True)
 
 
-def lines(path: Path, **options: Any) -> list[tuple[str, str]]:
+def lines(path: Path, **options: Any) -> list[tuple[str, Any]]:
     (session,) = IMessageChatLoader(path, **options)
     return [(m.additional_kwargs["sender"], m.content) for m in session["messages"]]
 
@@ -297,7 +298,8 @@ def test_values_of_other_types_do_not_end_the_reading(
     with ChatDb(path, VERSIONS[-1]) as db:
         db.chat(TORTOISE).message(**({"text": "odd"} | columns))
         write(db)
-    for switches in ({}, dict.fromkeys(("include_system", "include_media"), True)):
+    both: dict[str, Any] = {"include_system": True, "include_media": True}
+    for switches in ({}, both):
         loader = IMessageChatLoader(path, **switches)
         summary = loader.inspect()
         assert summary.found == 4
@@ -339,7 +341,7 @@ def test_values_of_other_types_in_other_tables_do_no_harm(
             db.run(f"ALTER TABLE {table} ADD COLUMN {column}")
         db.connection.execute(f"UPDATE {table} SET {column} = ?", (value,))
     loader = IMessageChatLoader(path, include_media=True)
-    json.dumps([session["metadata"] for session in loader])
+    json.dumps([metadata_of(session) for session in loader])
     assert [text for *_, text in lines(path)] == [text for *_, text in EXPECTED]
 
 
@@ -353,6 +355,6 @@ def test_names_that_are_stored_as_bytes_or_numbers_are_read(path: Path) -> None:
             "DROP TABLE handle; ALTER TABLE other RENAME TO handle;"
         )
     (session,) = IMessageChatLoader(path)
-    assert session["metadata"]["title"] == "Race"
-    assert session["metadata"]["id"] == "12"
+    assert metadata_of(session)["title"] == "Race"
+    assert metadata_of(session)["id"] == "12"
     assert session["messages"][0].additional_kwargs["sender"] == HARE.lstrip("+")

@@ -8,6 +8,7 @@ import pytest
 
 from langchain_chatexports import IMessageChatLoader
 from tests.unit_tests.builders.chat_db import VERSIONS, ChatDb
+from tests.unit_tests.builders.sessions import metadata_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "chat.db"
 
 
-def lines(path: Path, **options: Any) -> list[list[tuple[str, str]]]:
+def lines(path: Path, **options: Any) -> list[list[tuple[str, Any]]]:
     return [
         [(m.additional_kwargs["sender"], m.content) for m in session["messages"]]
         for session in IMessageChatLoader(path, **options)
@@ -141,7 +142,7 @@ def test_owner_is_unknown_where_nothing_is_from_him(path: Path, text: str) -> No
     loader = IMessageChatLoader(path)
     (session,) = loader
     assert "is_from_me" not in session["messages"][0].additional_kwargs
-    assert session["metadata"]["owner"] is None
+    assert metadata_of(session)["owner"] is None
     assert loader.inspect().owner is None
 
 
@@ -182,7 +183,7 @@ def test_unknown_sender_is_no_participant(path: Path) -> None:
     with ChatDb(path) as db:
         db.chat(HARE, TORTOISE).message("who?", handle_id=99)
     (session,) = IMessageChatLoader(path)
-    assert session["metadata"]["participants"] == [HARE, TORTOISE]
+    assert metadata_of(session)["participants"] == [HARE, TORTOISE]
 
 
 def test_own_addresses_are_reported_without_prefix(path: Path) -> None:
@@ -207,7 +208,7 @@ def test_tutorials_database_reads_with_three_tables(path: Path) -> None:
         db.run("DROP TABLE message_attachment_join")
         db.run("DROP INDEX chat_message_join_idx_chat_id")
     sessions = IMessageChatLoader(path).load()
-    assert [s["metadata"]["id"] for s in sessions] == [str(n) for n in range(1, 11)]
+    assert [metadata_of(s)["id"] for s in sessions] == [str(n) for n in range(1, 11)]
     first = sessions[0]["messages"][0]
     assert first.content == "Slow and steady, that's my motto."
     assert first.additional_kwargs == {

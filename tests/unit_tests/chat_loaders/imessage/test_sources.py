@@ -38,7 +38,7 @@ def write_manifest(root: Path, *, encrypted: bool) -> None:
     )
 
 
-def texts(path: Path | str) -> list[str]:
+def texts(path: Path | str) -> list[Any]:
     return [
         m.content for session in IMessageChatLoader(path) for m in session["messages"]
     ]

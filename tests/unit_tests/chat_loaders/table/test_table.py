@@ -122,7 +122,7 @@ def test_rows_that_lie_apart_are_one_session_each(load: Callable[..., Any]) -> N
 def test_rows_are_sorted_by_time_and_those_without_come_first(
     load: Callable[..., Any],
 ) -> None:
-    times = [30, None, 10, "x", 10]
+    times: list[Any] = [30, None, 10, "x", 10]
     rows = [
         {
             **ROW,

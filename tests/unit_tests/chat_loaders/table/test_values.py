@@ -91,3 +91,18 @@ def test_any_value_is_a_time_or_none(value: str | float) -> None:
 )
 def test_ids_are_texts(value: Any, text: str | None) -> None:
     assert text_of(value) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "microseconds"),
+    [
+        (10**11 - 1, (10**11 - 1) * 1_000_000),
+        (10**11, 10**11 * 1000),
+        (10**14 - 1, (10**14 - 1) * 1000),
+        (10**14, 10**14),
+        (10**17 - 1, 10**17 - 1),
+        (10**17, 10**14),
+    ],
+)
+def test_the_size_of_a_number_tells_its_unit(number: int, microseconds: int) -> None:
+    assert microseconds_of(number) == microseconds
