@@ -10,25 +10,8 @@ python -m benchmarks.facebook_messenger measure export
 each contender in a process of its own and prints its CPU time (user and system), wall
 time and peak memory, imports included and also on their own.
 
-On 2026-11-20 (CPython 3.11, two cores shared with much other work, so CPU time and
-ratios within one run only), one million messages in 600 threads, three quarters of them
-not ASCII:
-
-| | CPU s | peak MB |
-|---|---|---|
-| first session | 0.1 | 47 |
-| pipeline | 18.0 | 67 |
-| pipeline, as prepare | 13.0 | 67 |
-| community pipeline | 22.9 | 1663 |
-
-So the library takes 1.3 times less CPU than langchain-community's recipe, and with the
-collector's threshold of the command line 1.8 times less (in a run before, on a busier
-machine, 1.1 and 1.9). The whole command `chatexports prepare`, start-up and counts
-included, took 16.3 s where the recipe took 24.6 s: 1.5 times less: a quarter of the
-library's time is full collections (6 of 24 s, counted by `gc.callbacks`), which walk
-through all that langchain-core imports, and which the command makes rare.
-
-One thread of 200,000 messages: read 340 MB, which is 1.5 kB a message.
+The whole way from export to examples, beside langchain-community's recipe, is what
+`benchmarks.one_machine` measures; figures are in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -66,23 +49,10 @@ folder = FolderFacebookMessengerChatLoader(path, owner='Grace Hopper')
 archive = FolderFacebookMessengerChatLoader(path + '.zip', owner='Grace Hopper')
 unnamed = FolderFacebookMessengerChatLoader(path)
 """
-_STEPS = """
-from langchain_chatexports import ChunkSessions, MapAIMessages, MergeChatRuns
-from langchain_chatexports import to_training_examples, write_jsonl
-steps = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=8, overlap=2)
-"""
-# The command line has the garbage collector run less often; the library leaves it be.
-_AS_PREPARE = """
-import gc
-gc.set_threshold(100_000, 20, 100)
-"""
 _THEIRS = """
-import json
-from langchain_community.adapters.openai import convert_messages_for_finetuning
 from langchain_community.chat_loaders.facebook_messenger import (
     FolderFacebookMessengerChatLoader,
 )
-from langchain_community.chat_loaders.utils import map_ai_messages, merge_chat_runs
 loader = FolderFacebookMessengerChatLoader(path + '/your_facebook_activity/messages')
 """
 _PARSE = """
@@ -99,16 +69,6 @@ import pathlib
 from collections import Counter, deque
 from langchain_chatexports.chat_loaders.facebook_messenger import documents, messages
 """
-# The tutorial's recipe: load, merge, map, window by eight with two shared.
-_RECIPE = """
-merged = merge_chat_runs(loader.load())
-sessions = list(map_ai_messages(merged, sender='Grace Hopper'))
-data = convert_messages_for_finetuning(sessions)
-windows = [m[i : i + 8] for m in data for i in range(0, len(m) - 7, 6)]
-with open(out, 'w') as file:
-    for window in windows:
-        file.write(json.dumps({'messages': window}) + '\\n')
-"""
 # What is imported or made before the clock starts, and what is measured.
 STAGES = {
     "parse": ("import json, pathlib", _PARSE),
@@ -118,20 +78,7 @@ STAGES = {
     "read": (_OURS, "for session in folder.lazy_load(): del session"),
     "read zip": (_OURS, "for session in archive.lazy_load(): del session"),
     "inspect": (_OURS, "print(unnamed.inspect().found, file=sys.stderr)"),
-    "pipeline": (
-        _OURS + _STEPS,
-        "write_jsonl(to_training_examples(folder | steps), out)",
-    ),
-    "pipeline, as prepare": (
-        _OURS + _STEPS + _AS_PREPARE,
-        "write_jsonl(to_training_examples(folder | steps), out)",
-    ),
-    "pipeline zip": (
-        _OURS + _STEPS,
-        "write_jsonl(to_training_examples(archive | steps), out)",
-    ),
     "community read": (_THEIRS, "for session in loader.lazy_load(): del session"),
-    "community pipeline": (_THEIRS, _RECIPE),
 }
 
 
@@ -209,7 +156,7 @@ def main() -> None:
     elif given.command == "measure":
         print_stages("benchmarks.facebook_messenger", given.path, given.stages, STAGES)
     else:
-        run_stage(*STAGES[given.name], given.path, given.name)
+        run_stage(*STAGES[given.name], given.path)
 
 
 if __name__ == "__main__":

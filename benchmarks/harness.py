@@ -151,17 +151,15 @@ def print_stages(
         )
 
 
-def run_stage(setup: str, body: str, path: Path, name: str) -> None:
+def run_stage(setup: str, body: str, path: Path) -> None:
     """Run one stage in this process and print its figures, imports apart.
 
     Args:
         setup: Code that runs before the clock starts: imports.
-        body: Code to measure; it finds `path`, `out` and `sys`.
+        body: Code to measure; it finds `path` and `sys`.
         path: The export.
-        name: The stage's name.
     """
-    out = f"{path}.{name.replace(' ', '_')}.jsonl"
-    scope: dict[str, object] = {"path": str(path), "out": out, "sys": sys}
+    scope: dict[str, object] = {"path": str(path), "sys": sys}
     exec(setup, scope)  # noqa: S102 - our own code
     before, wall = _own(), time.perf_counter()
     exec(body, scope)  # noqa: S102 - our own code

@@ -9,24 +9,8 @@ python -m benchmarks.imessage measure chat.db
 `measure` runs each contender in a process of its own and prints its CPU time (user and
 system), wall time and peak memory; imports have a column of their own.
 
-2026-11-20, one million messages in 600 chats, two cores shared with other work (load 5
-to 8, so look at ratios within one run):
-
-| | CPU s | peak MB |
-|---|---|---|
-| first session | 1.0 | 53 |
-| read | 11.6 | 107 |
-| pipeline | 22.2 | 149 |
-| pipeline, as prepare | 14.8 | 149 |
-| community pipeline | 30.4 | 817 |
-
-So for the same bytes the library takes 1.4 times less CPU than langchain-community's
-recipe, and with the collector's threshold of the command line 2.1 times less (in runs
-before: 1.4 and 1.9). The whole command `chatexports prepare`, start-up and counts
-included, took 17.1 s where the recipe took 30.3 s: 1.8 times less; a third of the
-library's time is the garbage collector's. Of the 149 MB 44 are imports, the rest the
-largest chat of 40,000. One chat of 200,000 messages: 336 MB, 1.5 kB a message. Without
-any index, 100,000 messages in 600 chats: 1.4 s, where langchain-community takes 3.2 s.
+The whole way from export to examples, beside langchain-community's recipe, is what
+`benchmarks.one_machine` measures; figures are in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -92,51 +76,15 @@ _OURS = """
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
 loader = IMessageChatLoader(path, owner='owner', contacts={})
 """
-_STEPS = """
-from langchain_chatexports import ChunkSessions, MapAIMessages, MergeChatRuns
-from langchain_chatexports import to_training_examples, write_jsonl
-steps = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=8, overlap=2)
-"""
-# The command line has the garbage collector run less often; the library leaves it be.
-_AS_PREPARE = """
-import gc
-gc.set_threshold(100_000, 20, 100)
-"""
-_THEIRS = """
-import json
-from langchain_community.adapters.openai import convert_messages_for_finetuning
-from langchain_community.chat_loaders.imessage import IMessageChatLoader
-from langchain_community.chat_loaders.utils import map_ai_messages, merge_chat_runs
-"""
+_THEIRS = "from langchain_community.chat_loaders.imessage import IMessageChatLoader"
 # What is imported or made before the clock starts, and what is measured.
 STAGES = {
     "first session": (_OURS, "next(iter(loader.lazy_load()))"),
     "read": (_OURS, "for session in loader.lazy_load(): del session"),
     "inspect": (_OURS, "print(loader.inspect().found, file=sys.stderr)"),
-    "pipeline": (
-        _OURS + _STEPS,
-        "write_jsonl(to_training_examples(loader | steps, keep_trailing=True), out)",
-    ),
-    "pipeline, as prepare": (
-        _OURS + _STEPS + _AS_PREPARE,
-        "write_jsonl(to_training_examples(loader | steps, keep_trailing=True), out)",
-    ),
     "community read": (
         _THEIRS,
         "for session in IMessageChatLoader(path).lazy_load(): del session",
-    ),
-    # The two tutorials' recipe: merge, map, window by eight with two shared.
-    "community pipeline": (
-        _THEIRS,
-        (
-            "merged = merge_chat_runs(IMessageChatLoader(path).lazy_load())\n"
-            "sessions = list(map_ai_messages(merged, sender='owner'))\n"
-            "data = convert_messages_for_finetuning(sessions)\n"
-            "windows = [m[i : i + 8] for m in data for i in range(0, len(m) - 7, 6)]\n"
-            "with open(out, 'w') as file:\n"
-            "    for window in windows:\n"
-            "        file.write(json.dumps({'messages': window}) + '\\n')"
-        ),
     ),
 }
 
@@ -242,7 +190,7 @@ def main() -> None:
     elif given.command == "measure":
         print_stages("benchmarks.imessage", given.path, given.stages, STAGES)
     else:
-        run_stage(*STAGES[given.name], given.path, given.name)
+        run_stage(*STAGES[given.name], given.path)
 
 
 if __name__ == "__main__":
