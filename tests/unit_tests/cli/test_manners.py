@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-COMMAND = (sys.executable, "-m", "langchain_chatexports.cli")
 not_on_windows = pytest.mark.skipif(os.name == "nt", reason="other signals there")
 
 
@@ -109,23 +108,43 @@ def test_a_question_that_is_not_answered_stops_the_command(
     assert not (tmp_path / "out.jsonl").exists()
 
 
+# The command, which waits in the middle of the export to be stopped.
+WAITING = """
+import time
+from langchain_chatexports.cli import main
+from langchain_chatexports.steps import MergeChatRuns
+
+merge, merged = MergeChatRuns.transform_session, []
+
+def transform_session(self, session):
+    merged.append(1)
+    if len(merged) == 20:
+        time.sleep(300)
+    return merge(self, session)
+
+MergeChatRuns.transform_session = transform_session
+main()
+"""
+
+
 @not_on_windows
+@pytest.mark.parametrize("form", ["openai", "trl"])
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 )
 def test_a_signal_leaves_nothing_half_written(
-    tmp_path: Path, number: signal.Signals, status: int
+    tmp_path: Path, number: signal.Signals, status: int, form: str
 ) -> None:
     with ChatDb(tmp_path / "chat.db") as database:
-        for person in range(60):
+        for person in range(30):
             chat = database.chat(f"+1555{person:07}")
-            for _ in range(150):
+            for _ in range(8):
                 chat.message("Slow and steady wins the race.")
                 chat.message("Always.", mine=True)
     before = {path.name for path in tmp_path.iterdir()}
-    # No newline at the end of a full pipe, and no cache of its own beside it.
+    command = (sys.executable, "-c", WAITING, "prepare", "chat.db")
     process = subprocess.Popen(  # noqa: S603 - ours
-        [*COMMAND, "prepare", "chat.db", "--format", "trl", "-o", "out"],
+        [*command, "--format", form, "-o", "out"],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
