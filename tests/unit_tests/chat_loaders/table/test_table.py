@@ -112,6 +112,14 @@ def test_roles_are_what_the_ai_can_be_mapped_by(tmp_path: Path) -> None:
     assert [m.type for m in session["messages"]] == ["human", "ai", "human", "ai"]
 
 
+def test_messages_without_a_time_come_first_also_before_1970(
+    load: Callable[..., Any],
+) -> None:
+    old = {"conversation": 1, "body": "old", "time": "1960-01-01T00:00:00Z"}
+    (session,) = load(old, {"conversation": 1, "body": "whenever"})
+    assert [message.text for message in session["messages"]] == ["whenever", "old"]
+
+
 def test_rows_that_lie_apart_are_one_session_each(load: Callable[..., Any]) -> None:
     rows = interleaved(conversation_rows("a"), conversation_rows("b", start=START + 7))
     sessions = load(*rows)
