@@ -155,7 +155,13 @@ def evaluate(
                 for name, found in others.items()
             ],
         ),
-        contestants=[each.info(gathered.max_tokens) for each in contestants],
+        contestants=[
+            each.info(
+                gathered.max_tokens,
+                has_system=any(found.system is not None for found in data.held_out),
+            )
+            for each in contestants
+        ],
         loss=losses,
         loss_differences=differences,
         measures=None if isinstance(styles, str) else styles.measures,

@@ -49,8 +49,13 @@ class Contestant:
     model: str
     temperature: float = 1.0
 
-    def info(self, max_tokens: int) -> ContestantInfo:
-        """Say what it is, for the results."""
+    def info(self, max_tokens: int, *, has_system: bool) -> ContestantInfo:
+        """Say what it is, for the results.
+
+        Args:
+            max_tokens: The longest reply that it was asked for.
+            has_system: Whether the examples begin with a system prompt.
+        """
         return ContestantInfo(
             name=self.name,
             kind=self.kind,
@@ -61,7 +66,7 @@ class Contestant:
             prompt={
                 "base": "plain",
                 "few_shot": f"plain, {NEAREST} nearest",
-                "tuned": "none",
+                "tuned": "as in its examples" if has_system else "none",
             }[self.kind],
         )
 

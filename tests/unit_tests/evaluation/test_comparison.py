@@ -274,3 +274,16 @@ def test_copies_and_cut_answers_are_not_shown(data: HeldOutData) -> None:
             blind=lambda pairs: pytest.fail(f"{len(pairs)} pairs are shown"),
         )
         assert found.reasons["blind"] == "no pair of answers was fit to be shown"
+
+
+def test_the_tuned_model_is_told_what_its_examples_were(data: HeldOutData) -> None:
+    told = [replace(each, system="Be Mia.") for each in data.held_out[:25]]
+    server = Voices({"base": OSKAR, "tuned": MIA})
+    found = run(HeldOutData(data.training, told), server, QUICK)
+    assert [each.prompt for each in found.contestants] == [
+        "plain",
+        "plain, 8 nearest",
+        "as in its examples",
+    ]
+    prompts = {model: messages[0]["content"] for model, messages, _ in server.asked}
+    assert prompts == {"base": PLAIN_PROMPT, "tuned": "Be Mia."}
