@@ -164,13 +164,13 @@ def counting(
 
 @contextmanager
 def _lines(meter: Meter) -> Iterator[None]:
-    last = -1
+    last: object = None
 
     def look() -> None:
         nonlocal last
-        done = meter.done()
-        if done != last:
-            last = done
+        now = (meter.done(), meter.made())
+        if now != last:
+            last = now
             say(str(meter))
 
     with _looking(look, _SECONDS_BETWEEN_LINES, later=_LATER):

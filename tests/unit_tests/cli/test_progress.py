@@ -18,11 +18,19 @@ from langchain_chatexports.cli.totals import about_messages
 from langchain_chatexports.samples import write_imessage, write_messenger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
 def meter(done: int, total: int | None = None, *, seconds: float = 10) -> Meter:
     return Meter("messages", lambda: done, total, started=time.monotonic() - seconds)
+
+
+def wait_until(is_so: Callable[[], object]) -> None:
+    end = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def growing() -> Meter:
@@ -57,8 +65,7 @@ def test_what_is_made_stands_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console, "_SECONDS_BETWEEN_LINES", 0.01)
     with counting(iter("abc"), "examples", meter(10, 20)) as items:
         assert list(items) == ["a", "b", "c"]
-        time.sleep(0.1)
-    assert any(line.endswith("3 examples") for line in said)
+        wait_until(lambda: any(line.endswith("3 examples") for line in said))
     assert all("10 of 20 messages" in line for line in said)
 
 
@@ -67,8 +74,7 @@ def test_lines_come_while_a_single_step_runs(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(console, "say", said.append)
     monkeypatch.setattr(console, "_SECONDS_BETWEEN_LINES", 0.01)
     with watching(growing()):
-        time.sleep(0.1)
-    assert len(said) > 1
+        wait_until(lambda: len(said) > 1)
     count = len(said)
     time.sleep(0.05)
     assert len(said) == count
@@ -79,6 +85,7 @@ def test_a_line_is_not_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console, "say", said.append)
     monkeypatch.setattr(console, "_SECONDS_BETWEEN_LINES", 0.01)
     with watching(meter(7)):
+        wait_until(lambda: said)
         time.sleep(0.1)
     assert len(said) == 1
 
@@ -90,6 +97,7 @@ def test_lines_of_long_work_become_rare(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(console, "_LONG_SECONDS", 0)
     monkeypatch.setattr(console, "_LATER", 1000)
     with watching(growing()):
+        wait_until(lambda: said)
         time.sleep(0.1)
     assert len(said) == 1
 
