@@ -332,6 +332,8 @@ def test_a_deleted_model_is_gone_with_its_checkpoints(
         assert _ask(client, name)
         assert _ask(client, checkpoint)
         assert client.models.delete(name).deleted
+        in_memory = service.engine.run(lambda model: list(model._loaded)).result(30)
+        assert in_memory == []
         for gone in (name, checkpoint):
             with pytest.raises(openai.NotFoundError):
                 _ask(client, gone)
