@@ -46,7 +46,10 @@ def time_of(schema: Schema) -> str:
     """
     value = schema.column("message", "date")
     number = f"CAST({value} AS INTEGER)"
+    # First what nearly all rows have: the whole takes half the time then.
     return f"""CASE
+        WHEN {value} >= {_FIRST_NANOSECONDS} AND typeof({value}) = 'integer'
+            THEN {value} / 1000 + {_APPLE_EPOCH_SECONDS}000000
         WHEN typeof({value}) IN ('integer', 'real') THEN {_moment_of(value)}
         WHEN typeof({value}) = 'text' AND CAST({number} AS TEXT) = {value}
             THEN {_moment_of(number)}
