@@ -194,6 +194,22 @@ def test_a_set_that_is_made_of_a_set_keeps_its_origins_and_its_accounting(
     assert total.found == 223
 
 
+def test_equal_rows_keep_their_own_origins(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    rows: list[dict[str, Any]] = [
+        {"conversation_id": f"T-{chat}", "sender": sender, "text": "Hello"}
+        for chat in range(3)
+        for sender in ("Hare", "Me")
+    ]
+    write_jsonl(rows, tmp_path / "table.jsonl")
+    whole = ("--ai", "Me", "--whole")
+    chatexports("prepare", "table.jsonl", *whole, "-o", "plain.jsonl")
+    chatexports("prepare", "plain.jsonl", "--format", "trl", "-o", "set.jsonl")
+    ids = [row.origin.session_id for row in read_trace(tmp_path / "set.jsonl")]
+    assert ids == ["T-0", "T-1", "T-2"]
+
+
 def test_a_row_that_was_changed_by_hand_is_of_unknown_origin(
     chatexports: Callable[..., Any], tmp_path: Path, chats: Path
 ) -> None:
