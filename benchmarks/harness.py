@@ -56,14 +56,15 @@ class Contender:
     def run(self) -> Cost:
         """Run it once in a process of its own."""
         begin = time.perf_counter()
-        process = subprocess.Popen(  # noqa: S603 - our own commands
+        with subprocess.Popen(  # noqa: S603 - our own commands
             [sys.executable, *self.command],
             cwd=_ROOT,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-        )
-        errors = process.stderr.read() if process.stderr else b""
-        _, status, used = os.wait4(process.pid, 0)
+        ) as process:
+            errors = process.stderr.read() if process.stderr else b""
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
         wall = time.perf_counter() - begin
         if status:
             msg = f"{self.name} failed:\n{errors.decode(errors='replace')}"
