@@ -342,6 +342,32 @@ def test_a_deleted_model_is_gone_with_its_checkpoints(
     assert not list(copy.rglob("*.safetensors"))
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_the_adapters_in_memory_are_a_few_and_the_others_come_back(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+    tiny_base: Path,
+    tmp_path: Path,
+) -> None:
+    *_, root = trained
+    (kept,) = list_models(root)
+    model = BaseModel(tiny_base, threads=1)
+    folders = [tmp_path / str(number) for number in range(10)]
+    for folder in folders:
+        shutil.copytree(kept.path, folder)
+
+    def score(adapter: Path | None) -> list[float]:
+        scores = model.next_scores([5, 6, 7], model.new_cache(), adapter)
+        return [float(each) for each in scores]
+
+    first, plain = score(folders[0]), score(None)
+    for folder in folders[1:]:
+        assert score(folder) == first
+    assert folders[0] not in model._loaded
+    assert len(model._loaded) == 8
+    assert score(folders[0]) == first != plain
+    assert score(None) == plain
+
+
 @pytest.fixture
 def copied(
     trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
