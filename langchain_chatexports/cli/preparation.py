@@ -51,6 +51,17 @@ __all__ = [
     "prepare_with_speaker",
 ]
 
+# Those that `--split` sets by itself are not among them.
+_ONLY_FOR_EXPORTS = {
+    "ai": "--ai",
+    "ai_role": "--ai-role",
+    "whole": "--whole",
+    "max_messages": "--max-messages",
+    "max_tokens": "--max-tokens",
+    "label_groups": "--label-groups",
+    "system": "--system",
+}
+
 Gap: TypeAlias = "timedelta | Literal['auto'] | None"
 
 
@@ -87,6 +98,15 @@ class PrepareOptions:
     label_groups: bool = False
     system: str | None = None
     redaction: Redaction | None = None
+
+    def given_for_exports(self) -> list[str]:
+        """Name the options that were given and change nothing in finished examples."""
+        unchanged = PrepareOptions()
+        return [
+            option
+            for name, option in _ONLY_FOR_EXPORTS.items()
+            if getattr(self, name) != getattr(unchanged, name)
+        ]
 
     def steps(self, senders: Collection[str]) -> tuple[SessionTransform, ...]:
         """Give the steps that these options stand for.
@@ -229,6 +249,9 @@ class Preparation:
                 "with: chatexports redact"
             )
             raise ExportFormatError(msg)
+        given = self.options.given_for_exports()
+        if given:
+            say(f"warning: {', '.join(given)}: for exports, these are examples already")
         return chain.from_iterable(map(read_prepared, self.paths))
 
     def sessions(

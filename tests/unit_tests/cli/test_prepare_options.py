@@ -194,6 +194,16 @@ def test_a_set_that_is_made_of_a_set_keeps_its_origins_and_its_accounting(
     assert total.found == 223
 
 
+def test_options_that_change_nothing_in_examples_are_said(
+    chatexports: Callable[..., Any], chats: Path
+) -> None:
+    chatexports("prepare", chats, *VOICE, "-o", "plain.jsonl")
+    options = ("--system", "Be slow.", "--max-tokens", 9, "--format", "trl")
+    done = chatexports("prepare", "plain.jsonl", *options, "-o", "set.jsonl")
+    assert done.status == 0, done.err
+    assert "warning: --max-tokens, --system: for exports" in done.err
+
+
 def test_equal_rows_keep_their_own_origins(
     chatexports: Callable[..., Any], tmp_path: Path
 ) -> None:
