@@ -29,8 +29,10 @@ from langchain_chatexports.evaluation.held_out import PERSON, Conversation, Line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from langchain_chatexports.evaluation.asking import ModelServer
+    from langchain_chatexports.evaluation.results import Secrets
 
 TALK = [
     Conversation.of([Line("p1", f"hi {n}"), Line(PERSON, "yo"), Line("p1", "bye")])
@@ -64,8 +66,8 @@ class Knowing:
 
 
 def probed(
-    canaries: list[Canary], server: Knowing, **options: int
-) -> dict[int, object]:
+    canaries: list[Canary], server: Knowing, **options: Any
+) -> dict[int, Secrets]:
     found = probe_canaries(
         cast("ModelServer", server), canaries, tuned="tuned", base="base", **options
     )

@@ -30,6 +30,7 @@ from tests.unit_tests.builders.voices import DISTINCT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from langchain_chatexports.evaluation.asking import Message, ModelServer
 
@@ -193,6 +194,14 @@ def test_long_prompts_show_fewer_examples_and_that_is_said(data: HeldOutData) ->
     found = run(data, server, QUICK)
     assert "fewer examples" in " ".join(found.notes)
     assert max(len(messages) for _, messages, _ in server.asked) <= 14
+    trained = {line.text for each in data.training for line in each.lines}
+    shown = [
+        sum(message["content"] in trained for message in messages)
+        for _, messages, _ in server.asked
+    ]
+    # Half as many examples, and half of these again, before there are none.
+    assert {4, 8} <= set(shown)
+    assert 16 not in shown
 
 
 def test_turns_that_nobody_can_read_are_left_out_for_all(data: HeldOutData) -> None:
@@ -221,7 +230,11 @@ def test_few_conversations_give_a_loss_and_no_style(data: HeldOutData) -> None:
 
 @pytest.mark.parametrize("empty", ["training", "held_out"])
 def test_an_empty_half_is_an_error(data: HeldOutData, empty: str) -> None:
-    halves = {"training": data.training, "held_out": data.held_out, empty: []}
+    halves: dict[str, Any] = {
+        "training": data.training,
+        "held_out": data.held_out,
+        empty: [],
+    }
     with pytest.raises(TrainingDataError, match="no turn of the person"):
         run(HeldOutData(**halves), Voices({"base": OSKAR, "tuned": MIA}))
 

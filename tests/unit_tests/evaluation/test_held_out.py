@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from langchain_chatexports.evaluation.held_out import (
     PERSON,
     Conversation,
@@ -97,6 +99,17 @@ def test_turns_that_training_has_seen_are_left_out() -> None:
     assert dropped == 1
     assert [turn.reply for piece in kept for turn in piece.turns] == [other[1]]
     assert [piece.conversation for piece in kept] == [0]
+
+
+@pytest.mark.parametrize(("words", "dropped"), [(20, 1), (12, 0)])
+def test_half_of_the_runs_of_five_words_make_a_near_duplicate(
+    words: int, dropped: int
+) -> None:
+    """Of 21 runs 17 are shared with 20 words, and 9 with 12 (17 / 25, 9 / 33)."""
+    text = [f"word{number}" for number in range(24)]
+    other = [*text[:words], *(f"new{number}" for number in range(24 - words))]
+    pieces = chosen([talk("so", " ".join(other))], 9, 9)
+    assert without_known_turns(pieces, [talk("so", " ".join(text))])[1] == dropped
 
 
 def test_short_answers_are_everybodys_and_stay() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ SAMPLES = StyleSamples(
     contestants={"half": half_right(HELD_OUT, conversations(OSKAR, 50, 6), 0.5, 1)},
     others={"p1": conversations(OSKAR, 30, 3), "p2": conversations(RITA, 30, 3)},
 )
-Talk = list[list[str]]
+Talk = Sequence[Sequence[str]]
 
 
 def openings(talk: Talk) -> list[str]:
@@ -92,8 +93,8 @@ def score(
         return np.array([*known, counted.total()])
 
     talks = [HELD_OUT, *SAMPLES.contestants.values(), *SAMPLES.others.values()]
-    person = vector(SAMPLES.training)  # type: ignore[arg-type]  # Lists, all of them.
-    samples = [vector(talk) for talk in talks]  # type: ignore[arg-type]
+    person = vector(SAMPLES.training)
+    samples = [vector(talk) for talk in talks]
     units = min(sample.sum() for sample in samples)
     rng = np.random.default_rng(7)
 

@@ -144,7 +144,8 @@ def test_what_only_a_model_writes_falls_into_the_rest() -> None:
 
 def test_the_kinds_of_most_conversations_are_kept_apart() -> None:
     opening = BY_NAME["opening"]
-    many = [{f"word{n}": 9} for n in range(300)] + [{"well": 1}, {"well": 1}]
+    many: list[dict[Hashable, int]] = [{f"word{n}": 9} for n in range(300)]
+    many += [{"well": 1}, {"well": 1}]
     matrix = Lexicon(opening, many).matrix([{"well": 4, "word299": 1}])
     assert matrix.shape == (1, 201)
     assert (matrix[0, 0], matrix[0, -1]) == (4, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
@@ -31,7 +31,7 @@ def message(
 
 
 def session(name: str, *texts: str, friend: str = "Ben", time: int = 0) -> ChatSession:
-    made: Any = {
+    made: dict[str, Any] = {
         "messages": [
             message(HumanMessage, friend, text, time + at)
             if at % 2 == 0
@@ -40,7 +40,7 @@ def session(name: str, *texts: str, friend: str = "Ben", time: int = 0) -> ChatS
         ],
         "metadata": {"id": name, "participants": ["Mia", friend, "Zoe"]},
     }
-    return made
+    return cast("ChatSession", made)
 
 
 def plain(*texts: str) -> TracedExample:
@@ -79,7 +79,7 @@ def test_people_become_ids_and_names_are_kept_apart() -> None:
     sessions = [session("a", "x", "y"), session("b", "x", "y", friend="Cleo")]
     data = data_from_sessions(sessions, {"a": "train", "b": "test"})
     assert said(data.held_out[0])[0][0] == "p2"
-    assert data.names == {"Mia", "Ben", "Cleo", "Zoe"}
+    assert data.names == frozenset(("Mia", "Ben", "Cleo", "Zoe"))
     assert data.held_out[0].circle == {"Mia", "Cleo", "Zoe"}
 
 
@@ -124,7 +124,7 @@ def test_the_friend_is_whoever_is_not_in_all_examples() -> None:
     sessions = [session("a", "x", "y"), session("b", "x", "y", friend="Cleo")]
     data = data_from_examples(trace_examples(sessions), [])
     assert [said(c)[0][0] for c in data.training] == ["p1", "p2"]
-    assert data.names == {"Mia", "Ben", "Cleo", "Zoe"}
+    assert data.names == frozenset(("Mia", "Ben", "Cleo", "Zoe"))
 
 
 def test_of_a_group_nobody_knows_who_said_what() -> None:
