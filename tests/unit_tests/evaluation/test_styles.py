@@ -141,6 +141,13 @@ def test_points_lie_in_their_intervals(styles: Styles) -> None:
             assert interval[0] <= point <= interval[1]
 
 
+def test_the_summary_is_the_median_and_no_mean(styles: Styles) -> None:
+    for name in ("half", "collapsed"):
+        every = list(scores(styles, name).values())
+        assert median(styles, name).median_score == pytest.approx(np.median(every))
+        assert np.mean(every) != pytest.approx(np.median(every), abs=0.01)
+
+
 def test_within_ceiling_needs_a_lower_end_above_a_half(styles: Styles) -> None:
     for measure in styles.measures:
         for found in measure.contestants:
