@@ -134,8 +134,9 @@ def read_halves(
         folder = paths[0]
         if not (folder / "test.jsonl").is_file():
             msg = (
-                f"{folder} has no test.jsonl: nothing of it was held out. "
-                "Write the set again: chatexports prepare --split"
+                f"{folder} has no test.jsonl: it was not split, or all that was to be "
+                "held out stands in its training part, too. Write it again, of more "
+                "conversations: chatexports prepare --split"
             )
             raise ExportNotFoundError(msg)
         return _from_files([folder / "test.jsonl"], folder / "train.jsonl")
