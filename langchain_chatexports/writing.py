@@ -19,7 +19,7 @@ from langchain_chatexports.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["cannot_write", "explained_writing", "whole_file", "write_whole"]
+__all__ = ["cannot_write", "explained_writing", "is_pipe", "whole_file", "write_whole"]
 
 _Item = TypeVar("_Item")
 
@@ -120,6 +120,12 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 def is_full(error: OSError) -> bool:
     """Tell whether the disk, or what one may use of it, is full."""
     return error.errno in _FULL
+
+
+def is_pipe(path: Path) -> bool:
+    """Tell whether a path is a pipe or a device: there, and neither file nor folder."""
+    # Of a name that is too long `Path.exists` raises, below Python 3.12.
+    return os.path.exists(path) and not path.is_file() and not path.is_dir()  # noqa: PTH110 - see above
 
 
 def cannot_write(path: Path, error: OSError) -> ChatExportError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -30,6 +29,7 @@ from langchain_chatexports.finetuning.splits import split_examples
 from langchain_chatexports.finetuning.writers import write_dataset
 from langchain_chatexports.finetuning.writers.formats import FORMATS
 from langchain_chatexports.finetuning.writers.processes import write_in_processes
+from langchain_chatexports.writing import is_pipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -113,12 +113,16 @@ class SetWriter:
         """Read a preparation to its end and write the set."""
         if self._options.is_preference:
             self._write_preferences(preparation)
-        elif self._options.workers > 1 and not preparation.reads_examples():
+        elif self._is_for_processes(preparation):
             self._write_in_processes(preparation)
         else:
             self._write_examples(preparation)
         if preparation.options.redaction:
             preparation.options.redaction.write_key_file()
+
+    def _is_for_processes(self, preparation: Preparation) -> bool:
+        is_asked_for = self._options.workers > 1 and not is_pipe(self._output)
+        return is_asked_for and not preparation.reads_examples()
 
     def _write_examples(self, preparation: Preparation) -> None:
         counts, duplicates = ExampleCounts(), DuplicateCounts()
@@ -133,7 +137,7 @@ class SetWriter:
             examples = deduplicate_examples(examples, near=near, counts=duplicates)
             notes.duplicates = duplicates
         with counting(examples, "examples", preparation.meter()) as counted:
-            if _is_pipe(self._output):
+            if is_pipe(self._output):
                 self._pipe(counted)
             elif self._options.is_split:
                 self._write(split_examples(counted), notes)
@@ -222,11 +226,6 @@ def _sources(preparation: Preparation) -> Iterator[SourceFile]:
 def _passes(preparation: Preparation) -> Iterator[CountedPass | ExportSummary]:
     for _, counted in preparation.passes:
         yield counted.summary() if isinstance(counted, FinishedPass) else counted
-
-
-def _is_pipe(path: Path) -> bool:
-    # Of a name that is too long `Path.exists` raises, below Python 3.12.
-    return os.path.exists(path) and not path.is_file() and not path.is_dir()  # noqa: PTH110 - see above
 
 
 def set_options(

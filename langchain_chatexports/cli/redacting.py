@@ -23,7 +23,7 @@ from langchain_chatexports.redaction.key_file import (
 )
 from langchain_chatexports.redaction.undo import restore
 from langchain_chatexports.steps import Redact
-from langchain_chatexports.writing import write_whole
+from langchain_chatexports.writing import is_pipe, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,13 +32,18 @@ if TYPE_CHECKING:
     from langchain_core.chat_loaders import BaseChatLoader
     from langchain_core.chat_sessions import ChatSession
 
-    from langchain_chatexports.finetuning.writers import WrittenSet
-
 __all__ = ["Redaction", "default_key_file", "redact_files", "say_done", "undo_file"]
 
 
 def default_key_file(output: Path) -> Path:
-    """Give the key file's place beside what is written."""
+    """Give the key file's place beside what is written.
+
+    Raises:
+        ExportFormatError: If that is a pipe or a device, beside which nothing lies.
+    """
+    if is_pipe(output):
+        msg = f"{output} is no file, so the key has no place beside it: name it, --key."
+        raise ExportFormatError(msg)
     return output.with_name(f"{output.name}.key")
 
 
@@ -113,12 +118,15 @@ class Redaction:
         self._key = replace(self._key, stand_ins=both)
         self._key.write(self.key_file)
 
-    def redact_examples(self, path: Path, output: Path) -> WrittenSet:
+    def redact_examples(self, path: Path, output: Path) -> int:
         """Redact a file of examples, with the names that its trace knows.
 
         Args:
             path: The examples.
-            output: The set to write.
+            output: The set to write, or a pipe.
+
+        Returns:
+            The number of examples written.
         """
         people = {
             name
@@ -139,9 +147,13 @@ class Redaction:
             replaced = dict(sorted(redactor.replaced.items()))
             yield {"steps": ["Redact"], "redacted": True, "replaced": replaced}
 
-        written = write_dataset(redacted, output, notes=CardNotes(earlier=facts()))
+        if is_pipe(output):
+            rows = write_jsonl((example for example, _ in redacted), output)
+        else:
+            notes = CardNotes(earlier=facts())
+            rows = write_dataset(redacted, output, notes=notes).examples_written
         self._stand_ins = redactor.stand_ins
-        return written
+        return rows
 
     def _sessions(self) -> Iterator[ChatSession]:
         for loader in self._loaders:
@@ -170,9 +182,9 @@ def redact_files(
         if len(paths) > 1:
             msg = f"{of_examples[0]} holds examples: redact it alone."
             raise ExportFormatError(msg)
-        written = redaction.redact_examples(paths[0], output)
+        rows = redaction.redact_examples(paths[0], output)
         redaction.write_key_file()
-        return {"kind": "examples", "rows": written.examples_written}
+        return {"kind": "examples", "rows": rows}
     loaders = [export.loader for export in open_exports(paths)]
     redaction.read_names(loaders)
     passes = [counted_pass(loader, redaction.steps()) for loader in loaders]

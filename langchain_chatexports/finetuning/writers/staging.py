@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.exceptions import ExportFormatError
+from langchain_chatexports.writing import is_pipe
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -48,6 +49,9 @@ def refuse_other_files(path: Path, *, is_folder: bool, known: Collection[str]) -
     """
     if not path.exists():
         return
+    if is_pipe(path):
+        msg = f"{path} is no file, and a set has a card and a trace beside it."
+        raise ExportFormatError(msg)
     if path.is_dir() != is_folder:
         kind, wanted = ("folder", "file") if path.is_dir() else ("file", "folder")
         msg = f"{path} is a {kind}, and the set is a {wanted}. Name another path."

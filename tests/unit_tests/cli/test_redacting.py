@@ -238,6 +238,27 @@ def test_forget_finds_a_conversation_by_its_id_in_the_export(
     assert json.loads(done.out)["removed"] > 0
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes")
+@pytest.mark.parametrize("source", ["chat.db", "set.jsonl"])
+def test_a_pipe_takes_the_copy_where_the_key_has_a_place(
+    chatexports: Callable[..., Any], tmp_path: Path, chats: Path, source: str
+) -> None:
+    chatexports("prepare", chats, "--ai", "Tortoise", "--size", 20, "-o", "set.jsonl")
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        refused = chatexports("redact", source, "-o", "pipe")
+        done = chatexports("redact", source, "-o", "pipe", "--key", "my.key")
+        read = os.read(reader, 1 << 16)
+    finally:
+        os.close(reader)
+    assert (refused.status, "--key" in refused.err) == (1, True)
+    assert done.status == 0, done.err
+    assert json.loads(read.split(b"\n")[0])
+    assert b"Hare" not in read
+    assert [path.name for path in tmp_path.glob("pipe*")] == ["pipe"]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
 def test_copy_and_key_are_for_their_owner_only(
     chatexports: Callable[..., Any], tmp_path: Path, chats: Path
