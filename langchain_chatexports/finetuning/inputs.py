@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     TrainingInput: TypeAlias = (
         SessionSource
         | Iterable[TrainingExample]
+        | Iterable[TracedExample]
         | Iterable[Mapping[str, Any]]
         | Iterable[Iterable[BaseMessage]]
         | Iterable[Iterable[Mapping[str, Any]]]

@@ -21,6 +21,8 @@ from tests.unit_tests.builders.sessions import said, talk, texts
 if TYPE_CHECKING:
     from typing import Any
 
+    from langchain_core.chat_sessions import ChatSession
+
 
 TEXTS = st.text(min_size=1, max_size=6).filter(str.strip)
 LINES = st.lists(st.tuples(st.sampled_from(["H", "T", None]), TEXTS), max_size=12)
@@ -72,16 +74,18 @@ def test_whole_exports_are_prepared_alike(exports: Any) -> None:
 
 
 def test_community_joins_blank_texts_and_we_do_not() -> None:
-    session = {"messages": [said("H", "a"), said("H", " "), said("H", "b")]}
+    session: ChatSession = {
+        "messages": [said("H", "a"), said("H", " "), said("H", "b")]
+    }
     assert texts(community.merge_chat_runs_in_session(session, "/")) == ["a//b"]
     assert texts(merge_chat_runs_in_session(session, "/")) == ["a/b"]
 
 
 def test_community_changes_its_input_and_we_do_not() -> None:
     parts = ["a", {"type": "text", "text": "b"}]
-    theirs = {"messages": [said("H", deepcopy(parts))]}
+    theirs: ChatSession = {"messages": [said("H", deepcopy(parts))]}
     community.merge_chat_runs_in_session(theirs)
-    ours = {"messages": [said("H", deepcopy(parts))]}
+    ours: ChatSession = {"messages": [said("H", deepcopy(parts))]}
     merge_chat_runs_in_session(ours)
     assert theirs["messages"][0].content == "ab"
     assert ours["messages"][0].content == parts
@@ -94,7 +98,7 @@ def test_community_drops_keys_of_a_session_and_we_do_not() -> None:
 
 
 def test_community_drops_ids_and_names_of_mapped_messages_and_we_do_not() -> None:
-    session = {"messages": [said("H", "a", message_id="m1")]}
+    session: ChatSession = {"messages": [said("H", "a", message_id="m1")]}
     (theirs,) = community.map_ai_messages_in_session(session, "H")["messages"]
     (ours,) = map_ai_messages_in_session(session, "H")["messages"]
     assert (theirs.id, ours.id) == (None, "m1")
@@ -102,7 +106,7 @@ def test_community_drops_ids_and_names_of_mapped_messages_and_we_do_not() -> Non
 
 
 def test_community_loses_events_that_a_runs_first_message_lacks() -> None:
-    session = {"messages": [said("H", "a"), said("H", "b", at=0)]}
+    session: ChatSession = {"messages": [said("H", "a"), said("H", "b", at=0)]}
     (theirs,) = community.merge_chat_runs_in_session(session)["messages"]
     (ours,) = merge_chat_runs_in_session(session)["messages"]
     assert "events" not in theirs.additional_kwargs

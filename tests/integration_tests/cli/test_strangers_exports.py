@@ -32,7 +32,9 @@ def chatexports(tmp_path: Path) -> Any:
     home = tmp_path / "home"
     environment = {**os.environ, "XDG_DATA_HOME": str(home)}
 
-    def command(*arguments: object, stdin: str = "") -> subprocess.CompletedProcess:
+    def command(
+        *arguments: object, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(  # noqa: S603 - our own command
             [*COMMAND, *map(str, arguments)],
             input=stdin,

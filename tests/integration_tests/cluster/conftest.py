@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,8 +26,7 @@ def cluster() -> Iterator[None]:
         log_to_driver=False,
     )
     logging.getLogger("ray").setLevel(logging.ERROR)
-    import ray.data
-
-    ray.data.DataContext.get_current().enable_progress_bars = False
+    data = importlib.import_module("ray.data")
+    data.DataContext.get_current().enable_progress_bars = False
     yield
     ray.shutdown()

@@ -33,6 +33,7 @@ from langchain_chatexports.cluster import (
 from langchain_chatexports.finetuning.jsonl import json_line
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.messenger import Export
+from tests.unit_tests.builders.sessions import metadata_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -147,7 +148,7 @@ def test_rows_of_sessions_pass_through_steps(tmp_path: Path) -> None:
     assert sessions == loader.load()
     merged = dataset.flat_map(through(MergeChatRuns())).take_all()
     by_id = {row["id"]: session_of_row(row) for row in merged}
-    assert by_id == {s["metadata"]["id"]: s for s in loader | MergeChatRuns()}
+    assert by_id == {metadata_of(s)["id"]: s for s in loader | MergeChatRuns()}
 
 
 def test_names_and_weights_do_not_put_nulls_into_other_messages(

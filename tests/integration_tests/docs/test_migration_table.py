@@ -228,7 +228,7 @@ def zipped(_: Path, loader: Any) -> str:
 
 
 def block_message() -> HumanMessage:
-    content = [{"type": "text", "text": "one"}]
+    content: list[Any] = [{"type": "text", "text": "one"}]
     return HumanMessage(content, additional_kwargs={"sender": "Hare"})
 
 

@@ -43,7 +43,10 @@ def _write_base(folder: Any, family: Any) -> Any:
 
     name, template, more = _FAMILIES[family]
     config_name = f"{name}TextConfig" if name == "Gemma3" else f"{name}Config"
-    templates = Path(find_spec("trl").origin).parent / "chat_templates"
+    spec = find_spec("trl")
+    assert spec is not None
+    assert spec.origin is not None
+    templates = Path(spec.origin).parent / "chat_templates"
     tokenizer = tiny_tokenizer((templates / f"{template}.jinja").read_text("utf-8"))
     config = getattr(transformers, config_name)(
         vocab_size=len(tokenizer), **_SIZES, **more
@@ -57,7 +60,7 @@ def _write_base(folder: Any, family: Any) -> Any:
 def _answer(engine: Any, messages: Any, adapter: Any) -> Any:
     import queue
 
-    pieces = queue.Queue()
+    pieces: queue.Queue[Any] = queue.Queue()
     prompt = engine.template.prompt_ids(messages)
     engine.submit(Order(prompt, 80, adapter=adapter, temperature=0), pieces.put)
     text = ""

@@ -77,7 +77,8 @@ def test_killed_at_any_moment_every_job_ends_in_a_model(
 ) -> None:
     chance = random.Random(20261120)
     data_dir = tmp_path / "data"
-    jobs, done = [], {}
+    jobs: list[str] = []
+    done: dict[str, str] = {}
     for _ in range(_ROUNDS):
         server = LocalServer(tiny_base, data_dir=data_dir, threads=1)
         with server, client_of(server) as client:

@@ -138,6 +138,7 @@ def test_it_ends_when_its_starter_is_killed(
     command = [python, str(script), str(tiny_base), str(data_dir)]
     starter = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 - ours.
     with starter:
+        assert starter.stdout is not None
         server = psutil.Process(int(starter.stdout.readline()))
         starter.kill()
     server.wait(20)
@@ -214,6 +215,7 @@ def test_a_killed_servers_trainer_goes_on_is_found_again_and_can_be_cancelled(
         job = _order(client, epochs=50)
         wait_for_step(client, job.id, 2)
         (trainer,) = _trainers(data_dir)
+        assert server._process is not None
         os.kill(server._process.pid, signal.SIGKILL)
     assert trainer.is_running()
     with server, client_of(server) as client:
@@ -348,6 +350,7 @@ def test_a_stream_arrives_while_it_is_written(tiny_server: Any) -> None:
         for chunk in client.chat.completions.create(**options, stream=True):
             if first is None and chunk.choices[0].delta.content:
                 first = time.monotonic() - started
+        assert first is not None
         assert first < (time.monotonic() - started) / 2
 
 
@@ -376,6 +379,7 @@ def test_a_server_in_the_foreground_ends_in_order(
     command = [python, str(script), str(tiny_base), str(data_dir)]
     served = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 - ours.
     with served:
+        assert served.stdout is not None
         info = json.loads(served.stdout.readline())
         with openai.OpenAI(
             base_url=info["base_url"], api_key=info["api_key"]

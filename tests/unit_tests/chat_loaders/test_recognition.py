@@ -11,6 +11,7 @@ from langchain_chatexports.chat_loaders.recognition import open_exports
 from langchain_chatexports.exceptions import ExportFormatError
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.messenger import Export
+from tests.unit_tests.builders.sessions import metadata_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +41,7 @@ def test_zips_of_one_owner_are_one_export(tmp_path: Path) -> None:
     two = half("Ann", 2, "Bo", "Di").to_zip(tmp_path / "two.zip")
 
     (export,) = open_exports([one, two])
-    lengths = {s["metadata"]["id"]: len(s["messages"]) for s in export.loader}
+    lengths = {metadata_of(s)["id"]: len(s["messages"]) for s in export.loader}
     assert export.paths == (one, two)
     assert sorted(lengths.values()) == [4, 4, 8]
 

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from langchain_chatexports import (
@@ -159,6 +159,7 @@ def test_the_loader_itself_goes_on_reading_everything(
 
 
 @given(st.lists(st.integers(0, 50)), st.integers(1, 9))
+@example([1, 0], 2)
 def test_each_conversation_is_in_one_part(weights: list[int], count: int) -> None:
     shared = [Share(index, count).of(weights) for index in range(count)]
 

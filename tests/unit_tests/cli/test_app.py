@@ -212,10 +212,11 @@ def test_examples_and_exports_are_not_mixed(
 def test_options_that_do_not_fit_are_a_usage_error(
     chatexports: Callable[..., Any], tmp_path: Path, arguments: list[str]
 ) -> None:
-    if arguments[1] == "x":
-        arguments[1] = write_imessage(tmp_path / "chat.db")
-        arguments += ["--ai", "Tortoise"]
-    assert chatexports(*arguments).status == 2
+    given: list[Any] = [*arguments]
+    if given[1] == "x":
+        given[1] = write_imessage(tmp_path / "chat.db")
+        given += ["--ai", "Tortoise"]
+    assert chatexports(*given).status == 2
 
 
 def test_an_error_is_a_line_and_no_traceback(chatexports: Callable[..., Any]) -> None:
@@ -345,9 +346,9 @@ def test_a_refusal_of_the_system_names_the_remedy(
     command: str,
 ) -> None:
     chats = write_imessage(tmp_path / "chat.db")
-    real = type(chats).open
+    real: Any = type(chats).open
 
-    def refuse(path: Path, *args: Any, **kwargs: Any) -> None:
+    def refuse(path: Path, *args: Any, **kwargs: Any) -> Any:
         if path.name == "chat.db":
             raise PermissionError(1, "Operation not permitted", str(path))
         return real(path, *args, **kwargs)

@@ -115,10 +115,10 @@ def test_a_server_that_goes_ends_all_answers() -> None:
             yield "x"
 
     def gone() -> Iterator[str]:
+        yield from ()
         is_asked.wait(30)
         msg = "The server is gone."
         raise ChatExportError(msg)
-        yield
 
     with pytest.raises(ChatExportError, match="gone"):
         shown([Answer("x", gone()), Answer("y", endless())])

@@ -60,7 +60,9 @@ def test_enough_is_held_out_where_the_model_is_trained_after_that(
     halves = read_halves([export], None, MIA, holds_out_enough=True)
     assert 28 <= len(halves.data.held_out) <= 36
     assert len(halves.data.training) + len(halves.data.held_out) == 80
-    assert halves.data.names == {"mia", "friend p1", "friend p2", "friend p3"}
+    assert halves.data.names == frozenset(
+        ("mia", "friend p1", "friend p2", "friend p3")
+    )
     trained = {text for found in halves.data.training for text in found.replies()}
     learned = {
         message["content"]

@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from typer.core import TyperArgument, TyperGroup, TyperOption
 from typer.main import get_command
 
 from langchain_chatexports.cli.app import app
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from typer.core import TyperGroup
 
 PAGE = DOCS / "cli.md"
 FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)^```$", re.MULTILINE)
@@ -69,6 +69,7 @@ def test_commands_run_and_print_what_the_page_says(
 def options() -> str:
     """List commands and options as the program knows them."""
     group = get_command(app)
+    assert isinstance(group, TyperGroup)
     return "\n".join(
         part for name in group.commands for part in _options_of(name, group)
     )
@@ -81,6 +82,7 @@ def _options_of(name: str, group: TyperGroup) -> Iterator[str]:
     yield "| Option | |"
     yield "|---|---|"
     for parameter in command.params:
+        assert isinstance(parameter, (TyperArgument, TyperOption))
         if parameter.param_type_name == "argument":
             shown = (parameter.metavar or parameter.name).strip("{}")
         elif CHOSEN_BY_TYPER & set(parameter.opts):

@@ -56,8 +56,9 @@ def test_languages_are_those_of_the_tutorials() -> None:
 def test_code_is_the_pages(path: Path) -> None:
     """If not: `python scripts/sync_notebooks.py --run`."""
     (set_up,) = read_page("tutorials.md", kinds=("python no-run",))
-    blocks = [set_up, *read_blocks(SECTIONS[path.name.partition(".")[0]])]
-    assert sources(path, "code") == [block.code.rstrip("\n") for block in blocks]
+    blocks = read_blocks(SECTIONS[path.name.partition(".")[0]])
+    codes = [set_up.code, *(block.code for block in blocks)]
+    assert sources(path, "code") == [code.rstrip("\n") for code in codes]
 
 
 @pytest.mark.parametrize("path", ENGLISH, ids=name_of)

@@ -28,7 +28,7 @@ STORY = (
 )
 
 
-def _example(*texts: Any, system: str | None = None) -> dict[str, Any]:
+def _example(*texts: Any, system: str | None = None) -> Any:
     roles = ("user", "assistant")
     messages = [
         {"role": roles[index % 2], "content": text} for index, text in enumerate(texts)
@@ -48,7 +48,9 @@ def test_an_exact_copy_is_left_out_and_the_first_one_stays() -> None:
 
 def test_the_order_of_keys_makes_no_difference() -> None:
     first = _example("Hi", "Ho")
-    turned = {"messages": [dict(reversed(list(m.items()))) for m in first["messages"]]}
+    turned: Any = {
+        "messages": [dict(reversed(list(m.items()))) for m in first["messages"]]
+    }
     assert list(deduplicate_examples([first, turned])) == [first]
 
 
@@ -97,7 +99,7 @@ def test_traced_examples_keep_their_origins() -> None:
 
 
 def test_it_reads_lazily() -> None:
-    def examples() -> Iterator[dict[str, Any]]:
+    def examples() -> Iterator[Any]:
         yield _example("Hi", "Ho")
         pytest.fail("read too far")
 

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from httpx2 import Response
     from hypothesis.strategies import DataObject
+
+    from langchain_chatexports.finetuning.writers.formats import FormatName
 
 
 ANIMALS = (
@@ -127,7 +128,9 @@ def _texts(path: Path) -> str:
 @pytest.mark.parametrize(
     "name", ["openai", "trl-prompt-completion", "llama-factory", "mlx", "parquet"]
 )
-def test_nothing_of_a_person_is_left_in_any_format(tmp_path: Path, name: str) -> None:
+def test_nothing_of_a_person_is_left_in_any_format(
+    tmp_path: Path, name: FormatName
+) -> None:
     pytest.importorskip("pyarrow")
     splits = split_examples(_traced(*_chats()), near=None)
     path = tmp_path / "set"
@@ -352,7 +355,7 @@ def test_jobs_are_found_with_the_openai_client() -> None:
     job = _job(1, object="fine_tuning.job", training_file="file-1", created_at=1)
     uploaded = {"id": "file-1", "object": "file", "filename": file.name}
 
-    def answer(request: pytest.FixtureRequest) -> Response:
+    def answer(request: Any) -> Any:
         data = [uploaded] if request.url.path.endswith("/files") else [job]
         body = {"object": "list", "data": data, "has_more": False}
         return httpx.Response(200, content=json.dumps(body).encode())

@@ -31,7 +31,7 @@ PARTS = st.lists(
     max_size=3,
 )
 ROLES = st.sampled_from(["system", "developer", "user", "assistant", "human", None])
-FAULTS = st.fixed_dictionaries(
+FAULTS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {},
     optional={
         "role": ROLES,
@@ -55,9 +55,8 @@ def examples(draw: Callable[..., Any]) -> dict[str, Any]:
     for message in draw(st.sets(st.integers(0, 4), max_size=2)):
         if message < len(messages):
             messages[message] |= draw(FAULTS)
-    return {"messages": messages} | draw(
-        st.fixed_dictionaries({}, optional={"tools": st.just([])})
-    )
+    more = draw(st.fixed_dictionaries({}, optional={"tools": st.just([])}))
+    return {"messages": messages, **more}
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from langchain_chatexports.finetuning.writers.formats import FormatName
+
 
 def _session(
     extra: Any,
@@ -207,7 +209,11 @@ def test_pairs_are_written_as_openai_takes_them(tmp_path: Path) -> None:
 def test_pairs_and_labels_are_traced(tmp_path: Path) -> None:
     session = _session({**_edited("Alwasy."), **_reactions(("❤️", "Hare"))})
     path = tmp_path / "set.jsonl"
-    for make, name in ((edit_preferences, "trl-dpo"), (reaction_labels, "trl-kto")):
+    made: list[tuple[Any, FormatName]] = [
+        (edit_preferences, "trl-dpo"),
+        (reaction_labels, "trl-kto"),
+    ]
+    for make, name in made:
         write_dataset(make(_mapped(session)), path, format=name)
         (row,) = read_trace(path)
         assert row.origin.session_id == "chat-1"

@@ -42,7 +42,7 @@ def _traced(sessions: Any, size: int = 4, overlap: int = 2) -> Iterator[Any]:
     return trace_examples(steps.invoke(sessions))
 
 
-def _ids(part: list[TracedExample]) -> set[str]:
+def _ids(part: list[TracedExample]) -> set[str | None]:
     return {item.origin.session_id for item in part}
 
 
@@ -69,7 +69,7 @@ def test_parts_of_a_thread_are_conversations_of_their_own() -> None:
     thread = conversation(*_texts(0))
     for n in range(1, 5):
         later = conversation(*_texts(n), start=START + DAY * n)
-        thread["messages"].extend(later["messages"])
+        thread["messages"] = [*thread["messages"], *later["messages"]]
     parts = SplitSessions(gap=timedelta(hours=1)).invoke(thread)
     splits = split_examples(_traced(parts), near=None, validation=0, test=0.2)
     assert splits.conversations == 5
@@ -100,7 +100,8 @@ def test_a_planted_near_copy_does_not_cross() -> None:
         item
         for item in splits.test
         if any(
-            "told the fox" in message["content"] for message in item.example["messages"]
+            "told the fox" in str(message["content"])
+            for message in item.example["messages"]
         )
     ]
     assert crossing == []
@@ -226,7 +227,7 @@ def test_too_few_conversations_are_an_error_with_the_remedy() -> None:
 
 
 def test_examples_without_origin_are_an_error() -> None:
-    examples = to_training_examples(MapAIMessages().invoke(_sessions()))
+    examples: Any = to_training_examples(MapAIMessages().invoke(_sessions()))
     with pytest.raises(TrainingDataError, match="trace_examples"):
         split_examples(examples)
 
@@ -238,8 +239,9 @@ def test_shares_must_leave_something_to_train_on(shares: tuple[float, float]) ->
 
 
 def test_only_time_is_known() -> None:
+    luck: Any = "luck"
     with pytest.raises(ValueError, match="time"):
-        split_examples([], by="luck")
+        split_examples([], by=luck)
 
 
 def test_the_repr_shows_counts_only() -> None:

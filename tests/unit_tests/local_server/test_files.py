@@ -185,4 +185,4 @@ def test_an_id_that_is_none_is_a_404(http: TestClient, name: str) -> None:
 def test_a_bad_query_is_a_400(http: TestClient, query: str) -> None:
     response = http.get(f"/v1/files?{query}")
     assert response.status_code == 400
-    assert response.json()["error"]["param"] == query.split("=")[0]
+    assert response.json()["error"]["param"] == query.split("=", maxsplit=1)[0]

@@ -8,7 +8,7 @@ import tracemalloc
 from collections import Counter
 from datetime import datetime, timedelta, timezone
 from itertools import groupby, pairwise
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -62,7 +62,7 @@ def report(loader: ExportLoader) -> ExportReport:
 def messages(loader: ExportLoader) -> list[Row]:
     """Thread, sender, text and Unix time of each message, in order."""
     return [
-        (number, m.additional_kwargs["sender"], m.content, _time(m))
+        (number, m.additional_kwargs["sender"], str(m.content), _time(m))
         for number, session in enumerate(loader.sessions)
         for m in session["messages"]
         if m is not None
@@ -77,7 +77,7 @@ def conversations(loader: ExportLoader) -> list[list[tuple[str, int | None]]]:
     ]
 
 
-def _time(message: BaseMessage) -> int:
+def _time(message: BaseMessage) -> int | None:
     return message.additional_kwargs.get("message_time")
 
 
@@ -98,8 +98,8 @@ def _agrees(
         assert values.mean == pytest.approx(statistics.fmean(numbers))
         assert values.median == statistics.median_low(numbers)
         for field, share in (("p10", 0.1), ("p90", 0.9)):
-            expected = np.quantile(numbers, share, method="inverted_cdf")
-            assert getattr(values, field) == expected
+            quantile = np.quantile(numbers, share, method="inverted_cdf")
+            assert getattr(values, field) == quantile
         assert values.most == max(numbers)
     for side, numbers in (("ai", ai), ("others", others)):
         counts, _ = np.histogram(numbers, [*edges, math.inf])
@@ -134,6 +134,8 @@ def test_source(
     assert source.skipped == {"empty": given - len(messages)}
     assert source.threads == len(loader.sessions)
     times = [time for *_, time in messages if time is not None]
+    assert source.first is not None
+    assert source.last is not None
     assert source.first.timestamp() == min(times)
     assert source.last.timestamp() == max(times)
 
@@ -178,7 +180,7 @@ def test_lengths(report: ExportReport, messages: list[Row]) -> None:
 def test_replies(
     report: ExportReport, conversations: list[list[tuple[str, int | None]]]
 ) -> None:
-    found = {True: [], False: []}
+    found: dict[bool, list[int]] = {True: [], False: []}
     for conversation in conversations:
         known = None
         for place, (sender, time) in enumerate(conversation):
@@ -252,16 +254,17 @@ def test_stages_are_those_of_inspect_and_add_up(
 
 def test_examples_and_tokens(report: ExportReport, loader: ExportLoader) -> None:
     examples = list(to_training_examples(_windows(loader)))
+    keys: tuple[Literal["role", "content"], ...] = ("role", "content")
     tokens = [
         3
         + sum(
-            3
-            + sum(math.ceil(len(m[key].encode()) / 2.8) for key in ("role", "content"))
+            3 + sum(math.ceil(len(str(m[key]).encode()) / 2.8) for key in keys)
             for m in example["messages"]
         )
         for example in examples
     ]
     figures = report.examples
+    assert figures is not None
     assert figures.examples == len(examples)
     assert figures.messages == sum(len(e["messages"]) for e in examples)
     assert figures.answers == sum(
@@ -284,12 +287,14 @@ def test_split_is_what_split_examples_makes(
     assert {part.name: part.examples for part in report.split} == expected
     for name, examples in parts.parts().items():
         (part,) = (part for part in report.split if part.name == name)
-        begins = {}
+        begins: dict[str | None, list[int | None]] = {}
         for item in examples:
             begins.setdefault(item.origin.session_id, []).append(item.origin.first)
         assert part.conversations == len(begins)
         known = [[t for t in times if t is not None] for times in begins.values()]
         firsts = sorted(min(times) for times in known if times)
+        assert part.first is not None
+        assert part.last is not None
         assert part.first.timestamp() == firsts[0]
         assert part.last.timestamp() == firsts[-1]
 
@@ -301,6 +306,7 @@ def test_redaction_is_what_redact_finds(
     texts = texts_of(loader)
     found = [step.find(text) for text in texts]
     figures = report.redaction
+    assert figures is not None
     assert figures.texts == len(texts)
     assert figures.changed == sum(map(bool, found))
     assert figures.before == dict(Counter(s.kind for spans in found for s in spans))
@@ -335,6 +341,9 @@ def test_several_exports_add_up(loader: ExportLoader) -> None:
     assert both.pauses.conversations == (
         one.pauses.conversations + two.pauses.conversations
     )
+    assert both.examples is not None
+    assert one.examples is not None
+    assert two.examples is not None
     assert both.examples.examples == one.examples.examples + two.examples.examples
     for stage, first, second in zip(both.stages, one.stages, two.stages, strict=True):
         assert stage.taken == first.taken + second.taken
@@ -372,7 +381,7 @@ def test_an_unknown_time_zone_is_refused(loader: ExportLoader) -> None:
 
 
 def test_the_listener_is_told_of_both_passes(loader: ExportLoader) -> None:
-    told = []
+    told: list[int] = []
     build_report(loader, on_messages=told.append)
     assert told == sorted(told)
     assert told[-1] == 2 * len(texts_of(loader))

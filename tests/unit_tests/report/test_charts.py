@@ -17,6 +17,7 @@ from langchain_chatexports.report.charts import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 
@@ -34,7 +35,7 @@ def draw_columns(name: str = "hours") -> str:
     )
 
 
-CHARTS = {
+CHARTS: dict[str, Callable[[], str]] = {
     "columns": draw_columns,
     "bars": lambda: bars([("Tortoise", 108), ("Hare", 115)], name="b", description="d"),
     "heat": lambda: heat_map(
@@ -95,9 +96,10 @@ def test_columns_are_as_high_as_their_values() -> None:
 
 
 def test_a_chart_of_ones_own_has_the_colors_of_the_page() -> None:
-    svg = chart_svg(
-        lambda axes: axes.plot([1, 2], color=SERIES[1]), name="n", description="d"
-    )
+    def draw(axes: Any) -> None:
+        axes.plot([1, 2], color=SERIES[1])
+
+    svg = chart_svg(draw, name="n", description="d")
     assert "var(--series-2)" in svg
 
 

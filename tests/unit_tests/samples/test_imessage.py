@@ -37,7 +37,7 @@ def sessions(path: Path) -> list[Any]:
     return IMessageChatLoader(path).load()
 
 
-def rows(path: Path, query: str) -> list[tuple]:
+def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(path)) as database:
         return database.execute(query).fetchall()
 

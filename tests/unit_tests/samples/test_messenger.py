@@ -59,7 +59,7 @@ def thread_files(folder: Path) -> list[Path]:
     return sorted(found, key=lambda file: file.relative_to(folder).as_posix())
 
 
-def threads(folder: Path) -> list[dict]:
+def threads(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(file.read_bytes()) for file in thread_files(folder)]
 
 

@@ -51,10 +51,12 @@ class TakesOnlyLists(SoundStep):
 
 class TakesNoChunks(SoundStep):
     def lazy_transform(self, sessions: Any) -> Iterator[ChatSession]:
-        items = (
-            sessions.lazy_load() if isinstance(sessions, BaseChatLoader) else sessions
-        )
-        for session in [items] if isinstance(items, dict) else items:
+        items: Any = sessions
+        if isinstance(sessions, BaseChatLoader):
+            items = sessions.lazy_load()
+        elif isinstance(sessions, dict):
+            items = [sessions]
+        for session in items:
             yield from self.transform_session(session)
 
 

@@ -80,7 +80,7 @@ def test_skip_fails() -> None:
 
 def test_removal_fails() -> None:
     class Removing(Suite):
-        test_content_is_text = None
+        test_content_is_text: Any = None
 
     with pytest.raises(AssertionError, match="test_content_is_text"):
         guard(Removing)

@@ -136,8 +136,6 @@ def test_counting_redacts_as_the_step_alone_does() -> None:
 
 def _summary(steps: Any, *sessions: Any) -> Any:
     from langchain_chatexports.chat_loaders.base import inspect_loader
-    from langchain_chatexports.standard_tests.session_transforms import (
-        CountingChatLoader,
-    )
+    from langchain_chatexports.standard_tests.probes import CountingChatLoader
 
     return inspect_loader(CountingChatLoader(list(sessions)), steps)

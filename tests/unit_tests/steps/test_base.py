@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 
     from langchain_core.chat_sessions import ChatSession
     from langchain_core.messages import BaseMessage
+    from langchain_core.runnables import Runnable
+
+    from langchain_chatexports.steps.base import SessionSource
 
 RACES = [
     talk("Hare: Speed", "Hare: is key!", "Tortoise: No.", id=f"race-{n}")
@@ -184,7 +187,9 @@ def test_step_stands_behind_a_runnable_too() -> None:
 
 
 async def test_loader_from_a_runnable_is_read_off_the_event_loop() -> None:
-    chain = RunnableLambda(lambda _: ListLoader(RACES, seconds=0.05)) | PREPARE
+    chain: Runnable[Any, Any] = (
+        RunnableLambda(lambda _: ListLoader(RACES, seconds=0.05)) | PREPARE
+    )
     ticks = await ticks_while(chain.ainvoke(None))
     assert ticks > 10
 
@@ -216,8 +221,9 @@ def test_loader_joins_with_steps_only(
 
 
 def test_loader_on_the_right_is_an_error_that_says_so() -> None:
+    loader: Any = ListLoader(RACES)
     with pytest.raises(TypeError, match="loader stands left of its steps"):
-        MergeChatRuns() | ListLoader(RACES)
+        MergeChatRuns() | loader
 
 
 def test_loader_with_steps_reads_nothing_before_iteration() -> None:
@@ -280,7 +286,9 @@ def test_steps_run_in_parallel_over_one_loader() -> None:
 
 
 def test_batch_returns_errors_where_asked() -> None:
-    good, bad = PREPARE.batch([RACES, 3], return_exceptions=True)
+    inputs: list[Any] = [RACES, 3]
+    results: list[Any] = PREPARE.batch(inputs, return_exceptions=True)
+    good, bad = results
     assert good == PREPARE.invoke(RACES)
     assert isinstance(bad, TypeError)
 
@@ -321,8 +329,9 @@ def test_bad_input_is_an_error_of_the_run(bad: Any) -> None:
 
 async def test_bad_input_is_an_error_of_the_run_async() -> None:
     trace = Trace()
+    number: Any = 3
     with pytest.raises(TypeError):
-        await MergeChatRuns().ainvoke(3, {"callbacks": [trace]})
+        await MergeChatRuns().ainvoke(number, {"callbacks": [trace]})
     assert [type(error) for error in trace.errors] == [TypeError]
 
 
@@ -337,7 +346,8 @@ def test_run_is_told_nothing_of_the_input_and_of_names() -> None:
 
 def test_stopped_stream_ends_its_run_with_the_count_so_far() -> None:
     trace = Trace()
-    with closing(PREPARE.stream(RACES, {"callbacks": [trace]})) as chunks:
+    stream: Any = PREPARE.stream(RACES, {"callbacks": [trace]})
+    with closing(stream) as chunks:
         next(chunks)
         next(chunks)
     assert (trace.outputs, trace.errors) == ([{"sessions": 2}], [])
@@ -412,11 +422,12 @@ async def test_half_read_generator_of_a_sqlite_loader_is_refused(
     next(sessions)
     with pytest.raises(sqlite3.ProgrammingError):
         await MergeChatRuns().ainvoke(sessions)
+    assert loader.connection is not None
     loader.connection.close()  # The generator could not, on the other thread.
 
 
 async def test_many_loaders_are_read_at_the_same_time() -> None:
-    loaders = [ListLoader(RACES, seconds=0.01) for _ in range(5)]
+    loaders: list[SessionSource] = [ListLoader(RACES, seconds=0.01) for _ in range(5)]
     outputs = await PREPARE.abatch(loaders)
     assert outputs == [PREPARE.invoke(RACES)] * 5
 
@@ -490,7 +501,12 @@ def read_back(text: str, **params: Any) -> Any:
         return loads(text, **params)
 
 
-STEPS = [MergeChatRuns, MapAIMessages, ChunkSessions, SessionPipeline]
+STEPS: list[type[SessionTransform]] = [
+    MergeChatRuns,
+    MapAIMessages,
+    ChunkSessions,
+    SessionPipeline,
+]
 
 
 def test_pipeline_survives_with_both_arguments() -> None:

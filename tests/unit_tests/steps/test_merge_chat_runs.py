@@ -86,8 +86,9 @@ def test_merged_message_keeps_id_name_and_kwargs_of_the_first() -> None:
 
 @pytest.mark.parametrize("key", ["events", "reactions", "attachments"])
 def test_lists_are_joined(key: str) -> None:
-    run = [said("H", "a"), said("H", "b", **{key: [1]}), said("H", "c", **{key: [2]})]
-    (message,) = merged(*run)
+    one: Any = {key: [1]}
+    two: Any = {key: [2]}
+    (message,) = merged(said("H", "a"), said("H", "b", **one), said("H", "c", **two))
     assert message.additional_kwargs[key] == [1, 2]
 
 
@@ -196,7 +197,6 @@ def test_merged_message_lists_the_ids_of_all() -> None:
 
 
 def test_ids_of_merged_messages_stay_when_they_are_merged_again() -> None:
-    ids = {"message_ids": ["m1", "m2"]}
-    first = said("H", "a", message_id="m1", **ids)
+    first = said("H", "a", message_id="m1", message_ids=["m1", "m2"])
     (message,) = merged(first, said("H", "b", message_id="m3"))
     assert message.additional_kwargs["message_ids"] == ["m1", "m2", "m3"]

@@ -20,7 +20,8 @@ from langchain_chatexports.steps.pauses import (
 from tests.unit_tests.builders.paces import PACES, make_thread
 
 if TYPE_CHECKING:
-    from hypothesis.strategies._internal.random import ArtificialRandom
+    from random import Random
+    from typing import Any
 
 
 def _f1(name: str, gap: float | None, conversations: int = 60) -> float:
@@ -65,9 +66,7 @@ def test_gap_is_within_its_bounds(pauses: list[float]) -> None:
 
 
 @given(st.lists(st.integers(0, 10**6)), st.randoms())
-def test_gap_does_not_depend_on_the_order(
-    pauses: list[int], rng: ArtificialRandom
-) -> None:
+def test_gap_does_not_depend_on_the_order(pauses: list[int], rng: Random) -> None:
     shuffled = list(pauses)
     rng.shuffle(shuffled)
     assert automatic_gap(shuffled) == automatic_gap(pauses)
@@ -77,8 +76,8 @@ def test_a_thread_without_pauses_has_a_gap_of_half_an_hour_or_so() -> None:
     assert 30 * 60 < automatic_gap([]) < 60 * 60
 
 
-def _message(time: int | None, *events: str) -> HumanMessage:
-    kwargs = {"events": [{"message_time": event} for event in events]}
+def _message(time: int | None, *events: str | None) -> HumanMessage:
+    kwargs: dict[str, Any] = {"events": [{"message_time": event} for event in events]}
     if time is not None:
         kwargs["message_time"] = time
     return HumanMessage(content="", additional_kwargs=kwargs)

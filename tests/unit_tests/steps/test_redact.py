@@ -16,10 +16,12 @@ from langchain_chatexports.exceptions import ChatExportError, MissingExtraError
 from langchain_chatexports.redaction import restore
 from langchain_chatexports.standard_tests import SessionTransformUnitTests
 from langchain_chatexports.steps import MapAIMessages, Redact
-from tests.unit_tests.builders.sessions import said, texts
+from tests.unit_tests.builders.sessions import metadata_of, said, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from langchain_chatexports.steps import SessionTransform
 
 
 NAMES = {"Tortoise Brown", "Hare", "speedy_99"}
@@ -38,7 +40,7 @@ class TestRedact(SessionTransformUnitTests):
     @pytest.mark.xfail(
         strict=True, reason="a dump leaves key and names out, on purpose"
     )
-    def test_serializes(self, step: Redact) -> None:
+    def test_serializes(self, step: SessionTransform) -> None:
         super().test_serializes(step)
 
 
@@ -115,19 +117,21 @@ def test_what_the_loader_needs_later_stays() -> None:
     first, second = output["messages"]
     assert first.id == "m1"
     assert second.additional_kwargs["reply_to"]["id"] == "m1"
-    assert output["metadata"]["platform"] == "imessage"
-    assert output["metadata"]["owner"] == "Me"
+    assert metadata_of(output)["platform"] == "imessage"
+    assert metadata_of(output)["owner"] == "Me"
 
 
 def test_ids_are_replaced_and_parts_still_name_their_thread() -> None:
-    metadata = _redact().invoke(_session())[0]["metadata"]
+    metadata: Any = metadata_of(_redact().invoke(_session())[0])
     assert metadata["id"] == f"{metadata['thread_id']}#2"
     assert metadata["thread_id"].startswith("chat-")
 
 
 def test_the_title_of_two_is_a_name_and_that_of_a_group_a_text() -> None:
-    session = {**_session(), "metadata": {"title": "Race of Hare", "is_group": True}}
-    title = _redact().invoke(session)[0]["metadata"]["title"]
+    session = _session()
+    session["metadata"] = {"title": "Race of Hare", "is_group": True}
+    (output,) = _redact().invoke(session)
+    title = metadata_of(output)["title"]
     assert title == f"Race of {_redact().pseudonym('Hare')}"
 
 
@@ -272,7 +276,7 @@ def test_the_map_of_names_needs_no_pass() -> None:
 
 
 def test_the_undo_map_holds_the_ids() -> None:
-    metadata = _redact().invoke(_session())[0]["metadata"]
+    metadata: Any = metadata_of(_redact().invoke(_session())[0])
     undo_map = _redact().undo_map(_session())
     assert undo_map[metadata["thread_id"]] == "iMessage;-;+491712345678"
 

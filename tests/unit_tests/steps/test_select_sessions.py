@@ -77,13 +77,11 @@ def test_what_the_export_says_of_groups_counts() -> None:
 
 def _at(*days: int | None) -> Any:
     midnight = datetime(2024, 5, 1, tzinfo=timezone.utc).timestamp()
-    times = [None if day is None else int(midnight) + day * _DAY for day in days]
-    return {
-        "messages": [
-            said("Hare", "hop", **({} if time is None else {"message_time": time}))
-            for time in times
-        ]
-    }
+    times: list[dict[str, Any]] = [
+        {} if day is None else {"message_time": int(midnight) + day * _DAY}
+        for day in days
+    ]
+    return {"messages": [said("Hare", "hop", **time) for time in times]}
 
 
 def test_dates_are_whole_days_in_utc() -> None:

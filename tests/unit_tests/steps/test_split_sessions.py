@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from langchain_chatexports.standard_tests import SessionTransformUnitTests
 from langchain_chatexports.steps.split_sessions import SplitSessions
 from tests.unit_tests.builders.paces import session_of
+from tests.unit_tests.builders.sessions import metadata_of
 
 MINUTE, HOUR = 60, 3600
 
@@ -37,7 +38,7 @@ class TestSplitSessionsByGapAndSize(SessionTransformUnitTests):
         }
 
 
-def _split(step: SplitSessions, *times: int | None, **replies: str) -> list[list[int]]:
+def _split(step: SplitSessions, *times: int | None, **replies: Any) -> list[list[int]]:
     session = session_of([*times])
     for message_id, answered in replies.items():
         message = session["messages"][int(message_id[1:])]
@@ -161,14 +162,14 @@ def test_parts_have_ids_of_their_own_and_name_the_thread() -> None:
 def test_parts_of_parts_still_name_the_thread() -> None:
     session = session_of([0, 10, 30, 5 * HOUR], id="thread")
     finer = BY_HOUR | SplitSessions(gap=timedelta(seconds=15))
-    metadata: list[Any] = [part["metadata"] for part in finer.invoke(session)]
+    metadata: list[Any] = [metadata_of(part) for part in finer.invoke(session)]
     assert [m["id"] for m in metadata] == ["thread#1#1", "thread#1#2", "thread#2"]
     assert {m["thread_id"] for m in metadata} == {"thread"}
 
 
 def test_parts_share_no_metadata() -> None:
     first, second = BY_HOUR.invoke(session_of([0, 5 * HOUR], id="thread"))
-    assert first["metadata"] is not second["metadata"]
+    assert metadata_of(first) is not metadata_of(second)
 
 
 @pytest.mark.parametrize("gap", [timedelta(0), timedelta(minutes=-1), "often"])

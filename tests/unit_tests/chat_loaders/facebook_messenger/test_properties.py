@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from hypothesis.strategies._internal.random import ArtificialRandom
-
 
 NOON = 1_700_000_000_000
 PEOPLE = ["Ada Byron", "Grace Hopper", "Zoë", "", "Facebook user"]
@@ -195,7 +193,7 @@ def test_found_is_kept_and_skipped(
 @quickly
 @given(exports(), st.randoms(use_true_random=False))
 def test_folder_and_zip_and_any_order_of_writing_give_the_same(
-    files: dict[str, Any], shuffle: ArtificialRandom
+    files: dict[str, Any], shuffle: random.Random
 ) -> None:
     shuffled = list(files.items())
     shuffle.shuffle(shuffled)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from langchain_chatexports.finetuning.splits import ExampleSplits
+    from langchain_chatexports.finetuning.writers.formats import FormatName
 
 
 datasets = pytest.importorskip("datasets")
@@ -51,7 +52,7 @@ def splits() -> ExampleSplits:
 
 @pytest.mark.parametrize("name", sorted(COLUMNS))
 def test_datasets_loads_what_is_written(
-    tmp_path: Path, splits: ExampleSplits, name: str
+    tmp_path: Path, splits: ExampleSplits, name: FormatName
 ) -> None:
     written = write_dataset(splits, tmp_path / "set", format=name)
     files = [str(tmp_path / "set" / file) for file in written.files]

@@ -47,7 +47,7 @@ class AxolotlRow(TypedDict):
 ShareGptTurn = TypedDict(
     "ShareGptTurn", {"from": Literal["human", "gpt"], "value": str}
 )
-ShareGptTurn.__pydantic_config__ = STRICT
+ShareGptTurn.__pydantic_config__ = STRICT  # type: ignore[attr-defined] # pydantic's way
 
 
 class ShareGptRow(TypedDict):
@@ -243,7 +243,7 @@ def test_examples_are_no_preferences(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*SCHEMAS, "openai", "parquet"])
 def test_preferences_are_no_examples(name: str) -> None:
-    pair = {"prompt": [], "chosen": [], "rejected": []}
+    pair: Any = {"prompt": [], "chosen": [], "rejected": []}
     with pytest.raises(UnfitError, match="something else"):
         _rows(name, pair)
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from langchain_chatexports.finetuning.writers.formats import FormatName
+
 
 EXAMPLE_FORMATS = [
     "openai",
@@ -146,7 +148,7 @@ def test_everything_is_for_its_owner_only(
 
 @pytest.mark.parametrize("name", EXAMPLE_FORMATS)
 def test_the_trace_ties_each_row_to_its_messages(
-    tmp_path: Path, splits: ExampleSplits, name: str
+    tmp_path: Path, splits: ExampleSplits, name: FormatName
 ) -> None:
     pytest.importorskip("pyarrow")
     written = write_dataset(splits, tmp_path / "set", format=name)
@@ -158,7 +160,7 @@ def test_the_trace_ties_each_row_to_its_messages(
 
 @pytest.mark.parametrize("name", EXAMPLE_FORMATS)
 def test_a_row_is_known_by_its_digest_in_every_format(
-    tmp_path: Path, splits: ExampleSplits, name: str
+    tmp_path: Path, splits: ExampleSplits, name: FormatName
 ) -> None:
     pytest.importorskip("pyarrow")
     from langchain_chatexports.finetuning.writers.containers import (
@@ -190,7 +192,7 @@ def test_trace_holds_any_name(tmp_path: Path, name: str) -> None:
 @settings(max_examples=40, deadline=None)
 @pytest.mark.parametrize("name", ["openai", "trl-prompt-completion", "axolotl"])
 def test_the_totals_add_up(
-    tmp_path_factory: pytest.TempPathFactory, name: str, turns: list[str]
+    tmp_path_factory: pytest.TempPathFactory, name: FormatName, turns: list[str]
 ) -> None:
     path = tmp_path_factory.mktemp("sets") / "set.jsonl"
     try:
@@ -245,7 +247,8 @@ def test_an_earlier_set_stays_where_a_new_one_fails(
 ) -> None:
     write_dataset(splits, tmp_path / "set", format="trl")
     before = {name: (tmp_path / name).read_bytes() for name in _files(tmp_path)}
-    broken = ExampleSplits(train=[dialogue("uca")], validation=[], test=[])
+    unfit: Any = dialogue("uca")
+    broken = ExampleSplits(train=[unfit], validation=[], test=[])
     with pytest.raises(TrainingDataError):
         write_dataset(broken, tmp_path / "set", format="trl")
     assert before == {name: (tmp_path / name).read_bytes() for name in _files(tmp_path)}
