@@ -74,7 +74,7 @@ format: $(VENV)/.stamp  ## Format, and fix what can be fixed.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-type: $(VENV)/.stamp  ## mypy --strict over the package.
+type: $(VENV)/.stamp  ## mypy --strict over package and tests.
 	$(BIN)/mypy
 
 pyright: $(VENV)/.stamp  ## pyright, strictly, over the public names in use (needs Node.js).

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import openai
-import psutil  # type: ignore[import-untyped]  # it ships no types.
+import psutil
 
 from langchain_chatexports.local_server import LocalServer
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues, write_tiny_base

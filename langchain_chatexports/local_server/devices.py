@@ -42,7 +42,7 @@ def choose_dtype(device: str) -> Any:
 
 def used_memory() -> int:
     """Give the bytes of memory that this process holds, on the GPU where it has one."""
-    import psutil  # type: ignore[import-untyped] # it ships no types.
+    import psutil
     import torch
 
     if torch.cuda.is_available():

@@ -92,7 +92,7 @@ def suggest_base(memory_bytes: int | None = None) -> KnownBase:
 def machine_memory() -> int:
     """Give the memory of this machine in bytes; 0 where it cannot be told."""
     try:
-        import psutil  # type: ignore[import-untyped] # it ships no types.
+        import psutil
     except ImportError:
         names = getattr(os, "sysconf_names", {})
         if "SC_PAGE_SIZE" in names and "SC_PHYS_PAGES" in names:
