@@ -42,13 +42,13 @@ class Share:
             return range(len(weights))
         ends = list(accumulate(weights))
         total = ends[-1] if ends else 0
-        # Each conversation is in the part that its middle is in.
-        mine = [
-            number
-            for number, (end, weight) in enumerate(zip(ends, weights, strict=True))
-            if (2 * end - weight) * self.count // max(2 * total, 1) == self.index
-            or (total == 0 and self.is_first)
-        ]
+        # Each conversation is in the part that its middle is in; at the very end, in the
+        # last one.
+        parts = (
+            min((2 * end - weight) * self.count // max(2 * total, 1), self.count - 1)
+            for end, weight in zip(ends, weights, strict=True)
+        )
+        mine = [number for number, part in enumerate(parts) if part == self.index]
         return range(mine[0], mine[-1] + 1) if mine else range(0)
 
 
