@@ -42,8 +42,8 @@ class Share:
             return range(len(weights))
         ends = list(accumulate(weights))
         total = ends[-1] if ends else 0
-        # Each conversation is in the part that its middle is in; at the very end, in the
-        # last one.
+        # Each conversation is in the part that its middle is in (the very end is in the
+        # last one).
         parts = (
             min((2 * end - weight) * self.count // max(2 * total, 1), self.count - 1)
             for end, weight in zip(ends, weights, strict=True)
