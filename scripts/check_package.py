@@ -35,10 +35,13 @@ IN_SDIST = [
     "tests/unit_tests/test_imports.py",
     "zensical.toml",
 ]
-NOT_IN_WHEEL = ("tests/", "docs/", "scripts/", "benchmarks/")
-IN_WHEEL = ["langchain_chatexports/py.typed", "langchain_chatexports/__init__.py"]
-# Somebody's chats.
-PRIVATE = (".db", ".db-wal", ".db-shm", ".zip", ".jsonl")
+PACKAGE = "langchain_chatexports"
+NOT_SHIPPED = {
+    # Somebody's chats.
+    **dict.fromkeys((".db", ".db-wal", ".db-shm", ".zip", ".jsonl"), "may be chats"),
+    # What a training leaves, and bases that are fetched.
+    **dict.fromkeys((".safetensors", ".gguf", ".pt", ".bin"), "may be a model"),
+}
 BARE_LINK = re.compile(r"\]\((?!https:)([^)]+)\)")
 CORE_SMOKE = """
 import sys
@@ -57,16 +60,65 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
 assert package.ChatFineTuner(model="m", base_url="http://127.0.0.1:1/v1", api_key="k")
 print(package.__version__)
 """
+# Code that ends with an error which names the extra, as long as that is not installed.
+WITHOUT = {
+    "cli": "from langchain_chatexports.cli import main; main()",
+    "datasets": "package.finetuning.to_dataset([])",
+    "dedup": "list(package.finetuning.deduplicate_examples([]))",
+    "evaluate": "from langchain_chatexports.evaluation import check_extra as check\n"
+    "check()",
+    "local": "package.LocalServer().start()",
+    "parquet": "package.TableChatLoader(parquet, columns=columns).load()",
+    "pii": "package.Redact.for_export(loader, presidio='blank:en').invoke(loader)",
+    "ray": "from langchain_chatexports.cluster import read_exports\n"
+    "read_exports('chat.db')",
+    "report": "from langchain_chatexports.report import build_report, write_report\n"
+    "write_report(build_report(loader), 'report.html')",
+    "tests": "import langchain_chatexports.standard_tests",
+}
+CORE_WITHOUT = """
+from pathlib import Path
+import tempfile
+import langchain_chatexports as package
+import langchain_chatexports.finetuning
+from langchain_chatexports.samples import write_imessage
+place = Path(tempfile.mkdtemp())
+loader = package.IMessageChatLoader(write_imessage(place / "chat.db"))
+parquet = place / "desk.parquet"
+parquet.write_bytes(b"PAR1" * 4)
+columns = {name: name for name in ("conversation", "sender", "time", "text")}
+for extra, code in WITHOUT.items():
+    try:
+        exec(code)
+    except (ImportError, SystemExit) as error:
+        assert f"langchain-chatexports[{extra}]" in str(error), (extra, error)
+    else:
+        raise AssertionError(extra)
+"""
 SMOKE = {
     "cli": "from langchain_chatexports.cli.app import app; assert app",
     "community": "import langchain_community.chat_loaders",
     "datasets": "import datasets, pyarrow",
     "dedup": "import rensa",
+    "evaluate": "from langchain_chatexports.evaluation import check_extra\n"
+    "check_extra()",
     "local": "import torch, trl, peft, fastapi\n"
     "from langchain_chatexports.local_server import app, training",
     "parquet": "import pyarrow.parquet",
     "pii": "import presidio_analyzer",
     "qlora": "import bitsandbytes",
+    "ray": "import ray.data\nfrom langchain_chatexports.cluster import JsonLines",
+    "report": """
+import tempfile
+from pathlib import Path
+from langchain_chatexports import IMessageChatLoader
+from langchain_chatexports.report import build_report, write_report
+from langchain_chatexports.samples import write_imessage
+place = Path(tempfile.mkdtemp())
+loader = IMessageChatLoader(write_imessage(place / "chat.db"))
+write_report(build_report(loader), place / "report.html")
+assert "</html>" in (place / "report.html").read_text(encoding="utf-8")
+""",
     "tests": "from langchain_chatexports.standard_tests import ChatLoaderUnitTests",
 }
 
@@ -97,17 +149,25 @@ def problems_of(wheel: Path, sdist: Path) -> list[str]:
     problems = [
         f"{name} is not in the sdist" for name in IN_SDIST if name not in in_sdist
     ]
-    problems += [
-        f"{name} is not in the wheel" for name in IN_WHEEL if name not in in_wheel
-    ]
-    problems += [f"{n} is in the wheel" for n in in_wheel if n.startswith(NOT_IN_WHEEL)]
+    meant = package_files() | {n for n in in_wheel if ".dist-info/" in n}
+    problems += [f"{n} is not in the wheel" for n in sorted(meant - in_wheel)]
+    problems += [f"{n} is in the wheel" for n in sorted(in_wheel - meant)]
     # PyPI shows the readme without the files beside it.
     readme = _metadata(wheel)
     problems += [f"the readme links {n}" for n in BARE_LINK.findall(readme)]
-    problems += [
-        f"{n} may be chats" for n in in_wheel | in_sdist if n.endswith(PRIVATE)
-    ]
+    for name in sorted(in_wheel | in_sdist):
+        if (why := NOT_SHIPPED.get(Path(name).suffix)) is not None:
+            problems.append(f"{name} {why}")
     return problems
+
+
+def package_files() -> set[str]:
+    """Give the files that a wheel must hold: code, templates, samples, `py.typed`."""
+    return {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / PACKAGE).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
 
 
 def _metadata(wheel: Path) -> str:
@@ -125,7 +185,11 @@ def try_wheel(wheel: Path, extra: str | None) -> None:
         pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
         run(*pip, f"{wheel}[{extra}]" if extra else wheel)
         run(python, "-m", "pip", "check")
-        run(python, "-I", "-c", SMOKE[extra] if extra else CORE_SMOKE)
+        if extra is None:
+            run(python, "-I", "-c", CORE_SMOKE)
+            run(python, "-I", "-c", f"WITHOUT = {WITHOUT!r}\n{CORE_WITHOUT}")
+        else:
+            run(python, "-I", "-c", SMOKE[extra])
 
 
 def main(extras: list[str]) -> int:
