@@ -329,6 +329,11 @@ def _digest(person: str | None) -> str | None:
 
 def _notes(gathered: Gathered) -> list[str]:
     notes = []
+    if gathered.conversations < _FEWEST_FOR_STYLE:
+        notes.append(
+            f"Intervals of so few conversations ({gathered.conversations}) are "
+            "narrower than they should be."
+        )
     if gathered.too_long:
         notes.append(
             f"{gathered.too_long} turns were left out: with what comes before, they "

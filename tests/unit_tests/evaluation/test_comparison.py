@@ -225,6 +225,7 @@ def test_few_conversations_give_a_loss_and_no_style(data: HeldOutData) -> None:
     assert (found.measures, found.summary) == (None, None)
     assert "20 held-out conversations" in found.reasons["measures"]
     assert found.loss[0].bits_per_byte is not None
+    assert "narrower than they should be" in found.notes[0]
     assert "who takes part" in found.reasons["names"]
 
 
