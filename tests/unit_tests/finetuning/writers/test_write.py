@@ -221,6 +221,17 @@ def test_the_summary_names_what_was_left_out(tmp_path: Path) -> None:
     assert written.to_dict()["answers_written"] == 1
 
 
+def test_messages_that_a_format_has_no_place_for_have_their_reasons(
+    tmp_path: Path,
+) -> None:
+    written = write_dataset(
+        [dialogue("sauau"), dialogue("aa")], tmp_path / "set", format="llama-factory"
+    )
+    stage = next(s for s in written.stages if s.unit == "messages")
+    assert (stage.taken, stage.given) == (7, 3)
+    assert stage.left_out == {"no_prompt": 3, "trailing": 1}
+
+
 def test_what_a_format_cannot_hold_is_listed_and_nothing_is_written(
     tmp_path: Path,
 ) -> None:
