@@ -245,8 +245,8 @@ def _styles(
 ) -> Styles | str:
     if gathered.conversations < _FEWEST_FOR_STYLE:
         return (
-            f"style can be measured from {_FEWEST_FOR_STYLE} held-out conversations "
-            f"on, and there are {gathered.conversations}"
+            f"it takes {_FEWEST_FOR_STYLE} held-out conversations, and there are "
+            f"{gathered.conversations}"
         )
     return compare_styles(
         StyleSamples(

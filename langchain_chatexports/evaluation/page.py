@@ -85,7 +85,9 @@ def evaluation_page(evaluation: Evaluation) -> str:
         headline=headline(evaluation),
         facts=_facts(evaluation),
         score_svg=score_chart(evaluation, main),
+        style_reason=_style_reason(evaluation),
         loss_svg=loss_chart(evaluation, main),
+        loss_reason=_loss_reason(evaluation),
         loss_rows=_loss_rows(evaluation, titles),
         difference_rows=_difference_rows(
             evaluation, {name: title for name, _, title in main}
@@ -179,8 +181,7 @@ def _style_sentence(evaluation: Evaluation) -> str:
     by_name = {each.contestant: each for each in evaluation.summary or ()}
     tuned = by_name.get("tuned")
     if tuned is None or tuned.median_score is None:
-        why = evaluation.reasons.get("measures", "nobody to compare with")
-        return f"Style was not measured: {why}."
+        return _style_reason(evaluation)
     own = _interval(tuned.median_score, tuned.interval)
     text = f"The tuned model's style scores {own}"
     few = by_name.get("few_shot")
@@ -200,8 +201,21 @@ def _loss_sentence(evaluation: Evaluation) -> str:
                 f"The person's own words surprise it {less} than the base with "
                 f"examples: {found.value:+.2f} [{low:.2f}, {high:.2f}] bits per byte."
             )
-    reason = next((each.reason for each in evaluation.loss if each.reason), None)
-    return f"The loss was not measured: {reason}." if reason else ""
+    return _loss_reason(evaluation)
+
+
+def _style_reason(evaluation: Evaluation) -> str:
+    if evaluation.measures is None:
+        return f"Style was not measured: {evaluation.reasons['measures']}."
+    reasons = {found.reason for found in evaluation.measures if found.reason}
+    return f"Style has distances, and no scores: {'; '.join(sorted(reasons))}."
+
+
+def _loss_reason(evaluation: Evaluation) -> str:
+    reasons = {each.reason for each in evaluation.loss if each.reason}
+    return (
+        f"The loss was not measured: {'; '.join(sorted(reasons))}." if reasons else ""
+    )
 
 
 def _facts(evaluation: Evaluation) -> list[tuple[str, str]]:
