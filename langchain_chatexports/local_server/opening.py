@@ -97,20 +97,18 @@ def open_service(settings: ServerSettings) -> Iterator[LocalService]:
 
 
 @contextmanager
-def only_server(
-    data: DataDirectory, *, timeout: float = _LOCK_WAIT_SECONDS
-) -> Iterator[None]:
+def only_server(data: DataDirectory, *, timeout: float | None = None) -> Iterator[None]:
     """Hold a data directory, so that no server can use it at the same time.
 
     Args:
         data: The directory, prepared.
-        timeout: Seconds to wait for a server that is ending.
+        timeout: Seconds to wait for a server that is ending; a few if `None`.
 
     Raises:
         LocalServerError: If a server uses it.
     """
     lock = ProcessLock(data.lock)
-    if not lock.acquire(timeout=timeout):
+    if not lock.acquire(timeout=_LOCK_WAIT_SECONDS if timeout is None else timeout):
         msg = (
             f"Another local server uses {data.root}. Stop it first, or give this one "
             "another data_dir."

@@ -32,8 +32,13 @@ if TYPE_CHECKING:
 
     from langchain_chatexports.local_server.service import LocalService
 
+# The same requests at each run: what counts as wrong on the wire is schemathesis's
+# opinion, and it changes now and then.
 _SETTINGS = settings(
-    deadline=None, max_examples=15, suppress_health_check=list(HealthCheck)
+    deadline=None,
+    derandomize=True,
+    max_examples=15,
+    suppress_health_check=list(HealthCheck),
 )
 _HEADERS = {"Authorization": f"Bearer {KEY}", "Host": "127.0.0.1"}
 
@@ -73,8 +78,13 @@ _READ_CONTENT = {
     "listPaginatedFineTuningJobs",
     "scoreChat",
 }
-# Any name may be asked for.
-_CANNOT_BE_WRONG = {"deleteModel", "listModels", "retrieveModel"}
+# Any name may be asked for, and any text be a value of `metadata`.
+_CANNOT_BE_WRONG = {
+    "deleteModel",
+    "listModels",
+    "listPaginatedFineTuningJobs",
+    "retrieveModel",
+}
 _MODEL_ID = "0123456789ab"
 
 
