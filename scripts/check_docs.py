@@ -1,6 +1,7 @@
-"""Look at the built site: it has every public name, and fetches nothing from outside.
+"""Look at the built site: every public name, no dead link, nothing from outside.
 
-Run by `make docs` after the build.
+Run by `make docs` after the build, which itself finds dead links between pages, but no
+missing picture and no page that the navigation leaves out.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 ROOMS = [
     "langchain_chatexports",
@@ -17,10 +20,15 @@ ROOMS = [
     "langchain_chatexports.chat_loaders.base",
     "langchain_chatexports.chat_loaders.facebook_messenger",
     "langchain_chatexports.chat_loaders.imessage",
+    "langchain_chatexports.chat_loaders.recognition",
+    "langchain_chatexports.chat_loaders.shares",
     "langchain_chatexports.chat_loaders.table",
     "langchain_chatexports.chat_loaders.utils",
+    "langchain_chatexports.cluster",
+    "langchain_chatexports.evaluation",
     "langchain_chatexports.exceptions",
     "langchain_chatexports.finetuning",
+    "langchain_chatexports.finetuning.writers.processes",
     "langchain_chatexports.local_server",
     "langchain_chatexports.redaction",
     "langchain_chatexports.report",
@@ -29,6 +37,8 @@ ROOMS = [
     "langchain_chatexports.steps",
 ]
 ANCHOR = re.compile(r'id="(langchain_chatexports[\w.]*)"')
+# Marks of a code block, a note or a folded part that no extension took.
+RAW = re.compile(r"```|(?:!!!|[?]{3}) [a-z]+")
 # What a page loads by itself; links that somebody clicks are fine.
 FETCHED = re.compile(
     r'<(?:script|img|iframe|source)\b[^>]*\bsrc="(?:https?:)?//([^"/]+)'
@@ -36,8 +46,62 @@ FETCHED = re.compile(
 )
 
 
+class Page(HTMLParser):
+    """The anchors of a page, and what it leads to."""
+
+    def __init__(self, path: Path) -> None:
+        """Read a page."""
+        super().__init__()
+        self.anchors: set[str] = set()
+        self.links: set[str] = set()
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep ids and links."""
+        del tag
+        for name, value in attrs:
+            if value and name == "id":
+                self.anchors.add(value)
+            elif value and name in {"href", "src"}:
+                self.links.add(value)
+
+
+def dead_links(site: Path) -> list[str]:
+    """Give the links within the site that lead nowhere."""
+    pages = {path: Page(path) for path in sorted(site.rglob("*.html"))}
+    dead = []
+    for path, page in pages.items():
+        for link in sorted(page.links):
+            parts = urlsplit(link)
+            # The page for what is not found can stand anywhere: its links are whole.
+            if parts.scheme or parts.netloc or path.name == "404.html":
+                continue
+            target = (path.parent / unquote(parts.path)) if parts.path else path
+            target = target / "index.html" if target.is_dir() else target
+            known = pages.get(target.resolve())
+            if not target.exists() or (
+                known
+                and parts.fragment
+                and unquote(parts.fragment) not in known.anchors
+            ):
+                dead.append(f"{path.relative_to(site).as_posix()}: {link}")
+    return dead
+
+
+def pages_out_of_reach(site: Path) -> list[str]:
+    """Give the pages that the navigation of the first one does not list."""
+    start = Page(site / "index.html")
+    listed = {urlsplit(link).path.strip("./") for link in start.links}
+    return [
+        name
+        for path in sorted(site.rglob("index.html"))
+        if (name := path.parent.relative_to(site).as_posix()) != "."
+        and name not in listed
+    ]
+
+
 def missing_names(pages: list[str]) -> list[str]:
-    """Give the public classes and functions that no page documents."""
+    """Give the public names, constants apart, that no page documents."""
     anchors = {
         found.rpartition(".")[2] for page in pages for found in ANCHOR.findall(page)
     }
@@ -45,27 +109,34 @@ def missing_names(pages: list[str]) -> list[str]:
         f"{room}.{name}"
         for room in ROOMS
         for name in importlib.import_module(room).__all__
-        if callable(getattr(importlib.import_module(room), name))
-        and name not in anchors
+        if name not in anchors and not (name.isupper() or name.startswith("__"))
     ]
 
 
 def main(site: Path) -> int:
     """Check a site; 0 if all is well."""
-    pages = [path.read_text(encoding="utf-8") for path in sorted(site.rglob("*.html"))]
+    site = site.resolve()
+    paths = sorted(site.rglob("*.html"))
+    pages = [path.read_text(encoding="utf-8") for path in paths]
     if not pages:
         print(f"{site} holds no pages: run the build first.")
         return 1
     missing = missing_names(pages)
     hosts = {"".join(found) for page in pages for found in FETCHED.findall(page)}
-    torn = [page for page in pages if "```" in page]
-    if torn:
-        print(f"{len(torn)} pages show the marks of a code block.")
+    torn = [path for path, page in zip(paths, pages, strict=True) if RAW.search(page)]
+    for path in torn:
+        print(f"Markdown shows through: {path.relative_to(site).as_posix()}")
     for name in missing:
         print(f"Not in the API reference: {name}")
     for host in sorted(hosts):
         print(f"The pages load something from {host}")
-    return 1 if torn or missing or hosts else 0
+    dead = dead_links(site)
+    for link in dead:
+        print(f"Leads nowhere: {link}")
+    unlisted = pages_out_of_reach(site)
+    for name in unlisted:
+        print(f"Not in the navigation: {name}")
+    return 1 if torn or missing or hosts or dead or unlisted else 0
 
 
 if __name__ == "__main__":

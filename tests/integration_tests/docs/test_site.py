@@ -1,0 +1,88 @@
+"""The site builds strictly, and has every public name, link, picture and page."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.unit_tests.builders.pages import DOCS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("mkdocstrings") is None,
+    reason="mkdocstrings-python needs Python 3.11",
+)
+
+ROOT = DOCS.parent
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build a copy, beside which no cache and no site stays."""
+    place = tmp_path_factory.mktemp("checkout")
+    shutil.copy(ROOT / "zensical.toml", place)
+    compiled = shutil.ignore_patterns("__pycache__")
+    for folder in ("docs", "langchain_chatexports"):
+        shutil.copytree(ROOT / folder, place / folder, ignore=compiled)
+    program = "from zensical.main import cli; cli()"
+    done = subprocess.run(  # noqa: S603 - our own code, our own interpreter
+        [sys.executable, "-c", program, "build", "--clean", "--strict"],
+        cwd=place,
+        capture_output=True,
+        check=False,
+        text=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return place / "site"
+
+
+def check(site: Path) -> subprocess.CompletedProcess[str]:
+    script = ROOT / "scripts" / "check_docs.py"
+    return subprocess.run(  # noqa: S603 - our own code, our own interpreter
+        [sys.executable, str(script), str(site)],
+        capture_output=True,
+        check=False,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+def test_site_is_whole(built: Path) -> None:
+    done = check(built)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_search_finds_pages_and_the_reference(built: Path) -> None:
+    index = (built / "search.json").read_text(encoding="utf-8")
+    assert "Slow and steady" in index
+    assert "TransformedChatLoader" in index
+
+
+def test_what_a_site_lacks_is_named(built: Path, tmp_path: Path) -> None:
+    """The build itself finds neither missing pictures nor unlisted pages."""
+    site = tmp_path / "site"
+    shutil.copytree(built, site)
+    page = site / "privacy" / "index.html"
+    links = """<a href="../steps/#nowhere"></a><img src="../images/none.webp">"""
+    raw = "<p>??? note</p>"
+    page.write_text(page.read_text(encoding="utf-8") + links + raw, encoding="utf-8")
+    (site / "unlisted").mkdir()
+    (site / "unlisted" / "index.html").write_text("<html></html>", encoding="utf-8")
+    shutil.rmtree(site / "api" / "steps")
+    done = check(site)
+    assert done.returncode == 1
+    assert "Leads nowhere: privacy/index.html: ../steps/#nowhere" in done.stdout
+    assert "Leads nowhere: privacy/index.html: ../images/none.webp" in done.stdout
+    assert "Not in the navigation: unlisted" in done.stdout
+    assert "Markdown shows through: privacy/index.html" in done.stdout
+    assert "Not in the API reference: langchain_chatexports.ChunkSessions" in (
+        done.stdout
+    )
