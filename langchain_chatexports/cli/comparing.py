@@ -28,6 +28,7 @@ from langchain_chatexports.evaluation.reading import (
     data_from_sessions,
 )
 from langchain_chatexports.exceptions import ExportNotFoundError, LocalServerError
+from langchain_chatexports.finetuning.clients import public_url
 from langchain_chatexports.finetuning.examples import ExampleCounts
 from langchain_chatexports.finetuning.prepared import read_prepared
 from langchain_chatexports.finetuning.splits import split_examples
@@ -270,12 +271,13 @@ def models_elsewhere(
         raise typer.BadParameter(msg)
     key = os.environ.get("OPENAI_API_KEY")
     if not key:
-        msg = f"There is no key for {base_url}. Put it into OPENAI_API_KEY."
+        url = public_url(base_url)
+        msg = f"There is no key for {url}. Put it into OPENAI_API_KEY."
         raise ChatExportError(msg)
     with _client(base_url, key) as client:
         server = ModelServer(client)
         if not server.is_here:
-            host = urlsplit(base_url).netloc
+            host = urlsplit(public_url(base_url)).netloc
             examples = ", and few-shot examples of the rest," if base_model else ""
             say(
                 f"This sends messages of {len(halves.data.held_out):,} held-out "

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.finetuning.clients import public_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +69,8 @@ class ModelServer:
     def __init__(self, client: OpenAI) -> None:
         """Take a client whose address and key are set."""
         self._client = client
-        host = urlsplit(str(client.base_url)).hostname or ""
+        self._name = public_url(str(client.base_url))
+        host = urlsplit(self._name).hostname or ""
         self.is_here = host in {"127.0.0.1", "::1", "localhost"}
 
     def reply(
@@ -99,7 +101,7 @@ class ModelServer:
             choice = answer["choices"][0]
             text = choice["message"]["content"] or ""
         except (KeyError, IndexError, TypeError):
-            msg = f"{self._client.base_url} gave an answer without a message."
+            msg = f"{self._name} gave an answer without a message."
             raise ChatExportError(msg) from None
         return Reply(str(text), choice.get("finish_reason") == "length")
 
@@ -137,7 +139,7 @@ class ModelServer:
             raise self._explained(error, str(body["model"])) from error
         except openai.APIConnectionError as error:
             msg = (
-                f"{self._client.base_url} does not answer. "
+                f"{self._name} does not answer. "
                 "Check the address, and that the server runs."
             )
             raise ChatExportError(msg) from error
@@ -148,7 +150,7 @@ class ModelServer:
     def _explained(self, error: Any, model: str) -> ChatExportError:
         import openai
 
-        url = self._client.base_url
+        url = self._name
         if isinstance(
             error, (openai.AuthenticationError, openai.PermissionDeniedError)
         ):

@@ -171,3 +171,13 @@ def test_a_server_that_is_gone_is_a_line() -> None:
         server = ModelServer(client)
         with pytest.raises(ChatExportError, match="does not answer"):
             ask(server)
+
+
+def test_an_error_does_not_tell_a_password_of_the_address() -> None:
+    url = "http://me:hush@127.0.0.1:9/v1"
+    with openai.OpenAI(base_url=url, api_key="k", max_retries=0) as client:
+        server = ModelServer(client)
+        with pytest.raises(ChatExportError, match="does not answer") as raised:
+            ask(server)
+    assert "127.0.0.1:9" in str(raised.value)
+    assert "hush" not in str(raised.value)
