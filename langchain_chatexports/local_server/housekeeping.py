@@ -101,7 +101,11 @@ def delete_everything(data_dir: str | Path | None = None) -> KeptData:
         deleted = count_kept(data.root)
         for folder in (data.files, data.jobs, data.models):
             for entry in folder.iterdir():
-                remove_folder(entry)
+                # A file manager may have left one of its own.
+                if entry.is_dir():
+                    remove_folder(entry)
+                else:
+                    entry.unlink()
     return deleted
 
 

@@ -61,7 +61,8 @@ def test_a_model_that_is_not_there_is_refused_with_those_that_are(root: Any) -> 
 def test_everything_deleted_leaves_no_marked_text(root: Any) -> None:
     (root / "models" / ".new-half").mkdir()
     (root / "models" / ".new-half" / "adapter_model.safetensors").write_text("MARKED")
-    assert len(_marked(root)) == 5
+    (root / "files" / ".DS_Store").write_text("MARKED")
+    assert len(_marked(root)) == 6
     assert delete_everything(root) == KeptData(files=2, jobs=2, models=2)
     assert _marked(root) == []
     assert count_kept(root) == KeptData(0, 0, 0)
