@@ -43,6 +43,9 @@ RAW = re.compile(r"```|(?:!!!|[?]{3}) [a-z]+")
 FETCHED = re.compile(
     r'<(?:script|img|iframe|source)\b[^>]*\bsrc="(?:https?:)?//([^"/]+)'
     r'|<link\b[^>]*\brel="(?:stylesheet|preload|preconnect)"[^>]*//([^"/]+)'
+    # The theme's script asks the API of the repository's host about it.
+    r'|data-md-component="source"[^>]*//([^"/]+)'
+    r'|//([^"/]+)[^>]*data-md-component="source"'
 )
 
 

@@ -64,7 +64,7 @@ print(package.__version__)
 WITHOUT = {
     "cli": "from langchain_chatexports.cli import main; main()",
     "datasets": "package.finetuning.to_dataset([])",
-    "dedup": "list(package.finetuning.deduplicate_examples([]))",
+    "dedup": "list(package.finetuning.deduplicate_examples([], near=0.9))",
     "evaluate": "from langchain_chatexports.evaluation import check_extra as check\n"
     "check()",
     "local": "package.LocalServer().start()",

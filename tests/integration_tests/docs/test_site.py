@@ -73,7 +73,9 @@ def test_what_a_site_lacks_is_named(built: Path, tmp_path: Path) -> None:
     page = site / "privacy" / "index.html"
     links = """<a href="../steps/#nowhere"></a><img src="../images/none.webp">"""
     raw = "<p>??? note</p>"
-    page.write_text(page.read_text(encoding="utf-8") + links + raw, encoding="utf-8")
+    source = """<a href="https://git.example/us/it" data-md-component="source"></a>"""
+    text = page.read_text(encoding="utf-8") + links + raw + source
+    page.write_text(text, encoding="utf-8")
     (site / "unlisted").mkdir()
     (site / "unlisted" / "index.html").write_text("<html></html>", encoding="utf-8")
     shutil.rmtree(site / "api" / "steps")
@@ -82,6 +84,7 @@ def test_what_a_site_lacks_is_named(built: Path, tmp_path: Path) -> None:
     assert "Leads nowhere: privacy/index.html: ../steps/#nowhere" in done.stdout
     assert "Leads nowhere: privacy/index.html: ../images/none.webp" in done.stdout
     assert "Not in the navigation: unlisted" in done.stdout
+    assert "The pages load something from git.example" in done.stdout
     assert "Markdown shows through: privacy/index.html" in done.stdout
     assert "Not in the API reference: langchain_chatexports.ChunkSessions" in (
         done.stdout

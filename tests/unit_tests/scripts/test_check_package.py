@@ -128,5 +128,6 @@ def test_ci_tries_each_extra() -> None:
 def test_each_extra_is_named_where_installing_is_described(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     blocks = re.findall(r"^```bash\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    named = {word for block in blocks for word in re.findall(r"\w+", block)}
+    cells = re.findall(r"^\| (`.*?`) \|", text, re.MULTILINE)
+    named = {word for part in blocks + cells for word in re.findall(r"\w+", part)}
     assert not extras().keys() - named
