@@ -1,0 +1,106 @@
+"""The commands that README and pages name are there, with the options that they name.
+
+What can run in seconds is run too: see test_cli_page.py and the integration tests.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.unit_tests.builders.pages import DOCS
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+ROOT = DOCS.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+BLOCK = re.compile(r"^```(?:bash|console).*\n((?:.*\n)*?)^```$", re.MULTILINE)
+# Commands in running text name scripts and targets, too.
+INLINE = re.compile(r"`((?:make|python|pip|chatexports) [^`]*)`")
+SCRIPT = re.compile(r"python (?:-m ([\w.]+)|([\w/]+\.py))")
+# Programs of others: there is nothing of ours to look for.
+OTHERS = {".venv/bin/pre-commit", "cd", "export", "git", "jupyter", "pip"}
+
+
+def commands_of(page: Path) -> Iterator[list[str]]:
+    """Split each line of the blocks into words, without prompts and comments."""
+    for block in BLOCK.findall(page.read_text(encoding="utf-8")):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line.removeprefix("$ "), comments=True)
+            while words:
+                end = words.index("&&") if "&&" in words else len(words)
+                yield words[:end]
+                words = words[end + 1 :]
+
+
+ALL = [(page.name, words) for page in PAGES for words in commands_of(page)]
+
+
+def of_program(program: str) -> list[tuple[str, list[str]]]:
+    return [(page, words[1:]) for page, words in ALL if words[0] == program]
+
+
+def test_each_command_is_of_a_known_program() -> None:
+    programs = {words[0] for _, words in ALL}
+    assert programs - OTHERS == {"chatexports", "make", "python"}
+
+
+@pytest.mark.parametrize(("page", "arguments"), of_program("chatexports"))
+def test_options_of_each_command_are_there(page: str, arguments: list[str]) -> None:
+    pytest.importorskip("typer", reason="the command line needs the extra `cli`")
+    from typer.main import get_command
+
+    from langchain_chatexports.cli.app import app
+
+    name, *rest = arguments
+    command = get_command(app).commands[name]
+    with command.make_context(name, rest):
+        assert page
+
+
+def test_extras_that_are_to_be_installed_are_there() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = set(settings["project"]["optional-dependencies"])
+    named = set()
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for found in re.findall(r"langchain-chatexports\[([^\]]*)\]", text):
+            named |= set(found.split(","))
+    assert named
+    assert named <= extras
+
+
+def test_targets_of_make_are_there() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^(\w+):", makefile, re.MULTILINE))
+    inline = {
+        found.split()[1]
+        for page in PAGES
+        for found in INLINE.findall(page.read_text(encoding="utf-8"))
+        if found.startswith("make ")
+    }
+    blocks = {words[0] for _, words in of_program("make")}
+    assert {"demo", "test"} <= inline | blocks <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_scripts_that_prove_a_figure_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for module, path in SCRIPT.findall(text):
+        if module.split(".")[0] in {"benchmarks", "langchain_chatexports", "tests"}:
+            place = ROOT / module.replace(".", "/")
+            assert place.with_suffix(".py").exists() or place.is_dir(), module
+        if path.startswith(("benchmarks", "scripts")):
+            assert (ROOT / path).exists(), path
