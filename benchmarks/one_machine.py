@@ -7,7 +7,8 @@ python -m benchmarks.one_machine /tmp/exports --messages 10000 100000 --rounds 1
 
 Generates clean exports of two sizes (once; they stay in the folder), then runs in
 turns, each as a whole process: langchain-community's recipe, the bare floor (see
-`floors`), the library's pipeline, and the command. All must write the same examples.
+`floors`), the library's pipeline, also with the collector's threshold raised as the
+command does, and the command. All must write the same examples.
 Prints the tables of docs/performance.md, where the figures are.
 """
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _CONVERSATIONS = 600
 _COMMUNITY, _FLOOR, _LIBRARY, _PREPARE = "community", "floor", "library", "prepare"
+_RARE = "library, rare collections"
 _KINDS = ("imessage", "messenger folder", "messenger zip")
 
 
@@ -63,7 +65,7 @@ def measure(folder: Path, kind: str, messages: int, rounds: int) -> Measured:
     path = _export(folder, kind, messages)
     outputs = {
         name: folder / f"{path.name}.{name}.jsonl"
-        for name in (_COMMUNITY, _FLOOR, _LIBRARY, _PREPARE)
+        for name in (_COMMUNITY, _FLOOR, _LIBRARY, _RARE, _PREPARE)
     }
     speaker = ("--ai", OWNER) if format_name == "messenger" else ()
     recipe = ("-m", "benchmarks.recipes")
@@ -71,6 +73,7 @@ def measure(folder: Path, kind: str, messages: int, rounds: int) -> Measured:
         _COMMUNITY: (*recipe, "community", format_name, str(path)),
         _FLOOR: ("-m", "benchmarks.floors", f"--owner={OWNER}", format_name, str(path)),
         _LIBRARY: (*recipe, "library", format_name, str(path)),
+        _RARE: (*recipe, "--rare-gc", "library", format_name, str(path)),
         _PREPARE: (
             *("-m", "langchain_chatexports.cli", "prepare", str(path)),
             *("--keep-trailing", *speaker, "-o"),
@@ -117,15 +120,16 @@ def tables(found: Sequence[Measured]) -> Iterator[str]:
     yield ""
     yield (
         "| Export | Messages | community / prepare | community / library | "
-        "prepare / floor |"
+        "community / library, rare collections | prepare / floor |"
     )
-    yield "|---|---:|---|---|---|"
+    yield "|---|---:|---|---|---|---|"
     for one in found:
         cells = [
             ", ".join(f"{ratio:.2f}" for ratio in one.ratios(*pair))
             for pair in (
                 (_COMMUNITY, _PREPARE),
                 (_COMMUNITY, _LIBRARY),
+                (_COMMUNITY, _RARE),
                 (_PREPARE, _FLOOR),
             )
         ]

@@ -8,6 +8,7 @@ first.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import tempfile
 import zipfile
@@ -72,7 +73,10 @@ def main() -> None:
     parser.add_argument("kind", choices=["imessage", "messenger"])
     parser.add_argument("path", type=Path)
     parser.add_argument("output", type=Path)
+    parser.add_argument("--rare-gc", action="store_true", help="collect more rarely")
     given = parser.parse_args()
+    if given.rare_gc:
+        gc.set_threshold(100_000, 20, 100)  # What `chatexports` does.
     if given.way == "library":
         library(given.kind, given.path, given.output)
     elif given.path.suffix == ".zip":
