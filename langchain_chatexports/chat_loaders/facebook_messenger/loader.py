@@ -288,9 +288,8 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
             # Read for the counts only, so a reader that stops early is spared of it.
             for thread in threads:
                 report.count_left_out(thread)
-            # Of several parts, one may have nothing but files that cannot be read.
-            if self._share.count == 1:
-                self._check_read(report)
+            if is_first and not report.files_read:
+                self._check_read(export)
 
     def glance(self) -> Glance:
         """Look at the files' names and ends, without reading messages.
@@ -351,8 +350,11 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
         )
         raise ExportFormatError(msg)
 
-    def _check_read(self, report: Report) -> None:
-        if not report.files_read:
+    def _check_read(self, export: DiscoveredExport) -> None:
+        # A part may have nothing but files that cannot be read; not so the whole.
+        report = Report(Tally(), is_quiet=True)
+        files = (file for thread in export.threads for file in thread.files)
+        if not any(map(report.document, files)):
             where = ", ".join(map(str, self.paths))
             msg = (
                 f"{where} holds no Messenger thread that can be read. "

@@ -19,6 +19,7 @@ from langchain_chatexports import (
 from langchain_chatexports.chat_loaders.base import inspect_loader
 from langchain_chatexports.chat_loaders.shares import Share, add_summaries
 from langchain_chatexports.chat_loaders.table import TableChatLoader
+from langchain_chatexports.exceptions import ExportFormatError
 from langchain_chatexports.samples import write_imessage, write_messenger
 from langchain_chatexports.steps import ChunkSessions
 from tests.unit_tests.builders.messenger import Export
@@ -105,6 +106,18 @@ def test_each_bad_file_is_warned_of_once(
             part.load()
 
     assert len(caught) == 1
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.filterwarnings("ignore:Left out")
+def test_an_export_of_damaged_files_alone_is_an_error_of_a_part_too(
+    count: int, untidy: FolderFacebookMessengerChatLoader
+) -> None:
+    for file in untidy.path.rglob("message_1.json"):
+        file.write_bytes(file.read_bytes()[:-20])
+
+    with pytest.raises(ExportFormatError, match="no Messenger thread that can be read"):
+        list(chain.from_iterable(untidy.shares(count)))
 
 
 def test_the_rows_of_the_steps_add_up(loader: ChatExportLoader) -> None:
