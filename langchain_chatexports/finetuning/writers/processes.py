@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
 import pickle
+import shutil
 import signal
+import threading
+import warnings
+from contextlib import closing
 from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -29,9 +34,10 @@ from langchain_chatexports.finetuning.provenance import trace_examples
 from langchain_chatexports.finetuning.writers.formats import dataset_format
 from langchain_chatexports.finetuning.writers.rows import RowWriter
 from langchain_chatexports.finetuning.writers.write import write_set
+from langchain_chatexports.writing import explained_writing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from multiprocessing.context import SpawnProcess
 
     from langchain_core.chat_loaders import BaseChatLoader
@@ -55,6 +61,9 @@ class _Task:
     steps: tuple[SessionTransform, ...]
     options: Mapping[str, Any]
     format: FormatName
+    path: Path
+    """What the user calls the set, for errors."""
+
     name: str
     folder: Path
 
@@ -66,6 +75,14 @@ class _Done:
     summary: ExportSummary
     examples: ExampleCounts
     rows: RowCounts
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """What a process leaves behind."""
+
+    result: _Done | Exception
+    warned: Sequence[tuple[str, type[Warning]]]
 
 
 def write_in_processes(
@@ -112,6 +129,7 @@ def write_in_processes(
     if workers < 1:
         msg = f"There must be at least one worker, not {workers}."
         raise ValueError(msg)
+    path = Path(path).expanduser()
     kind = dataset_format(format)
     total = ExampleCounts()
     notes = replace(notes or CardNotes(), counts=total)
@@ -121,29 +139,35 @@ def write_in_processes(
         "keep_trailing": keep_trailing,
     }
 
-    def fill(rows: RowWriter, names: Mapping[str, str], _watched: Watch) -> None:
+    def fill(rows: RowWriter, names: Mapping[str, str], watched: Watch) -> None:
         (name,) = names.values()
+        shards = [
+            [
+                _Task(part, tuple(steps), options, format, path, name, folder)
+                for part, folder in _parts(
+                    loader, workers, rows.folder.parent / str(number)
+                )
+            ]
+            for number, (loader, steps) in enumerate(sources)
+        ]
+        # Begun by who joins them, which first makes sure that the file can be written.
+        rows.join(name, watched(finished(shards)))
+
+    def finished(shards: Sequence[Sequence[_Task]]) -> Iterator[tuple[Path, RowCounts]]:
         stamps = [_stamp(loader) for loader, _ in sources]
-        shards: list[list[_Task]] = []
-        for number, (loader, steps) in enumerate(sources):
-            parts = _parts(loader, workers)
-            folders = [rows.folder.parent / f"{number}-{k}" for k in range(len(parts))]
-            shards.append(
-                [
-                    _Task(part, tuple(steps), options, format, name, folder)
-                    for part, folder in zip(parts, folders, strict=True)
-                ]
-            )
         tasks = [task for of_loader in shards for task in of_loader]
-        _run_all(tasks, workers, on_part)
-        done = {task.folder: _result(task) for task in tasks}
+        done: dict[Path, _Done] = {}
+        with closing(_run_all(tasks, workers)) as ended:
+            for folder, result in ended:
+                done[folder] = result
+                if on_part is not None:
+                    on_part(len(done), len(tasks))
         for result in done.values():
             total.add(result.examples)
-        summaries = [
+        notes.passes = summaries = [
             add_summaries([done[task.folder].summary for task in of_loader])
             for of_loader in shards
         ]
-        notes.passes = summaries
         if check is not None:
             check(summaries)
         require_assistant(total)
@@ -153,20 +177,22 @@ def write_in_processes(
                 "together. Run it again, or read a copy."
             )
             raise ExportFormatError(msg)
-        rows.join(name, ((task.folder, done[task.folder].rows) for task in tasks))
+        for task in tasks:
+            yield task.folder, done[task.folder].rows
 
-    return write_set(
-        Path(path).expanduser(),
-        kind,
-        ["train"],
-        fill,
-        is_folder=kind.is_folder,
-        notes=notes,
-    )
+    return write_set(path, kind, ["train"], fill, is_folder=kind.is_folder, notes=notes)
 
 
-def _parts(loader: BaseChatLoader, count: int) -> Sequence[BaseChatLoader]:
-    return loader.shares(count) if isinstance(loader, ChatExportLoader) else [loader]
+def _parts(
+    loader: BaseChatLoader, count: int, folder: Path
+) -> Iterator[tuple[BaseChatLoader, Path]]:
+    """Give the parts of a loader, each with a new folder in a new folder."""
+    folder.mkdir(mode=0o700)
+    shares = loader.shares(count) if isinstance(loader, ChatExportLoader) else [loader]
+    for number, part in enumerate(shares):
+        own = folder / str(number)
+        own.mkdir(mode=0o700)
+        yield part, own
 
 
 def _stamp(loader: BaseChatLoader) -> object:
@@ -174,8 +200,8 @@ def _stamp(loader: BaseChatLoader) -> object:
 
 
 def _run_all(
-    tasks: Sequence[_Task], workers: int, on_part: Callable[[int, int], None] | None
-) -> None:
+    tasks: Sequence[_Task], workers: int
+) -> Generator[tuple[Path, _Done], None, None]:
     """Run a process for each task, so many at a time; all end when one fails."""
     context = multiprocessing.get_context("spawn")
     waiting = list(reversed(tasks))
@@ -184,7 +210,6 @@ def _run_all(
         while waiting or running:
             while waiting and len(running) < workers:
                 task = waiting.pop()
-                task.folder.mkdir(mode=0o700)
                 process = context.Process(target=_work, args=(task,), daemon=True)
                 process.start()
                 running.append((process, task))
@@ -192,37 +217,98 @@ def _run_all(
             ended = [pair for pair in running if not pair[0].is_alive()]
             running = [pair for pair in running if pair not in ended]
             for process, task in ended:
-                _result(task, process.exitcode)
-            if on_part is not None and ended:
-                on_part(len(tasks) - len(waiting) - len(running), len(tasks))
+                yield task.folder, _result(task, process.exitcode)
     finally:
         for process, _ in running:
             process.kill()
             process.join()
 
 
+def _result(task: _Task, exit_code: int | None) -> _Done:
+    """Give what a process found; raise its error, and repeat its warnings."""
+    try:
+        with (task.folder / _RESULT).open("rb") as file:
+            ended = pickle.load(file)  # noqa: S301 - Written by a process of ours.
+    except (OSError, EOFError, pickle.UnpicklingError):
+        ended = None
+    if exit_code or not isinstance(ended, _Ended):
+        raise _early_end(exit_code)
+    for text, category in ended.warned:
+        warnings.warn(text, category, stacklevel=2)
+    if isinstance(ended.result, Exception):
+        raise ended.result
+    return ended.result
+
+
+def _early_end(exit_code: int | None) -> ChatExportError:
+    msg = (
+        f"A process that read a part of the export ended early (exit code {exit_code}),"
+        " and nothing was written: "
+    )
+    if exit_code == 1:
+        msg += (
+            "what it said is above. A program that starts processes needs the guard "
+            '`if __name__ == "__main__":`.'
+        )
+    else:
+        msg += (
+            "it was killed, or the memory was short. Run it again with fewer workers."
+        )
+    return ChatExportError(msg)
+
+
 def _work(task: _Task) -> None:
     """Do a task in a process of its own, and leave what was found in its folder."""
     # An interrupt at the terminal reaches every process: the first one ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     # The process is ours alone. What was imported stays, and need not be looked at.
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
-    result: _Done | BaseException
-    try:
-        result = _write_shard(task)
-    except Exception as error:  # noqa: BLE001 - It is raised where it can be handled.
-        result = error
+    result: _Done | Exception
+    with warnings.catch_warnings(record=True) as caught:
+        try:
+            result = _write_shard(task)
+        except Exception as error:  # noqa: BLE001 - It is raised where it can be handled.
+            result = _portable(error)
+            # The error needs room, and the disk may be full.
+            shutil.rmtree(task.folder, ignore_errors=True)
+            task.folder.mkdir(mode=0o700, exist_ok=True)
+    # Who called decides what becomes of warnings.
+    warned = [(str(warning.message), warning.category) for warning in caught]
     with (task.folder / _RESULT).open("wb") as file:
-        pickle.dump(result, file)
+        pickle.dump(_Ended(result, warned), file)
+
+
+def _end_with_parent() -> None:
+    """End this process if the first one is killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _portable(error: Exception) -> Exception:
+    """Give an error that can be pickled."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - Written by this process.
+    except Exception:  # noqa: BLE001 - Any error, by whoever wrote its class.
+        msg = (
+            f"A process that read a part of the export failed: {type(error).__name__}. "
+            "Nothing was written. Run it with one worker to see where."
+        )
+        return ChatExportError(msg)
+    return error
 
 
 def _write_shard(task: _Task) -> _Done:
     counted = counted_pass(task.loader, task.steps)
     counts = ExampleCounts()
-    with RowWriter(dataset_format(task.format), task.folder) as rows:
+    # Lines are joined one by one, whatever kind of file they end in.
+    kind = replace(dataset_format(task.format), suffix=".jsonl")
+    with explained_writing(task.path) as watched, RowWriter(kind, task.folder) as rows:
         examples = trace_examples(counted, **task.options, counts=counts)
-        rows.write(task.name, _until_the_end(examples))
+        rows.write(task.name, watched(_until_the_end(examples)))
     return _Done(counted.summary(), counts, rows.counts)
 
 
@@ -232,21 +318,3 @@ def _until_the_end(examples: Iterator[Any]) -> Iterator[Any]:
     except SenderNotFoundError:
         # Said of the whole, if it is true of the whole.
         return
-
-
-def _result(task: _Task, exit_code: int | None = 0) -> _Done:
-    try:
-        with (task.folder / _RESULT).open("rb") as file:
-            result = pickle.load(file)  # noqa: S301 - Written by a process of ours.
-    except (OSError, EOFError, pickle.UnpicklingError):
-        result = None
-    if isinstance(result, BaseException):
-        raise result
-    if exit_code or not isinstance(result, _Done):
-        msg = (
-            f"A process that read a part of the export ended early (exit code "
-            f"{exit_code}): it was killed, or the memory was short. Nothing was "
-            "written. Run it again with fewer workers."
-        )
-        raise ChatExportError(msg)
-    return result

@@ -16,7 +16,6 @@ from langchain_chatexports.finetuning.validation import TrainingProblem
 from langchain_chatexports.finetuning.writers.containers import (
     RowFile,
     new_private_file,
-    read_lines,
     row_digest,
 )
 from langchain_chatexports.finetuning.writers.formats import (
@@ -160,13 +159,14 @@ class RowWriter:
 
         Args:
             name: The file's name.
-            shards: The staging folders of other writers that wrote a file of this name,
-                each with its counts.
+            shards: The staging folders of other writers that wrote a file of this name
+                as JSON lines, each with its counts.
         """
         with RowFile(self.folder / name, self._kind.suffix) as file:
             for staging, counts in shards:
-                for line in read_lines(staging / "set" / name, self._kind.suffix):
-                    file.write_line(line)
+                with (staging / "set" / name).open("rb") as lines:
+                    for line in lines:
+                        file.write_line(line)
                 with (staging / "trace").open("rb") as trace:
                     shutil.copyfileobj(trace, self._trace)
                 self.counts.add(counts)

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import pickle
 import signal
+import subprocess
+import sys
+import time
+import warnings
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,8 +36,7 @@ from langchain_chatexports.finetuning.writers.processes import write_in_processe
 from langchain_chatexports.samples import write_imessage, write_messenger
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-    from pathlib import Path
+    from collections.abc import Callable, Generator
 
     from langchain_chatexports.chat_loaders.accounting import ExportSummary, Tally
     from langchain_chatexports.chat_loaders.base import ExportSession
@@ -48,12 +55,36 @@ class KilledLoader(FolderFacebookMessengerChatLoader):
             yield session
 
 
+class RefusedLoader(FolderFacebookMessengerChatLoader):
+    """The system stops to hand out what is read."""
+
+    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
+        yield from super().read_sessions(tally)
+        msg = "Stale file handle"
+        raise OSError(errno.ESTALE, msg)
+
+
+class LimitedLoader(FolderFacebookMessengerChatLoader):
+    """The process that reads may not write more than a few bytes."""
+
+    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))
+        yield from super().read_sessions(tally)
+
+
+class TwoPartError(Exception):
+    """An error that can be pickled, and not read again."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(first + second)
+
+
 class InterruptedLoader(FolderFacebookMessengerChatLoader):
     """A part that never ends; its process leaves its number in a file."""
 
     def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
-        import time
-
         (self.path.parent / f"pid-{os.getpid()}").touch()
         time.sleep(600)
         yield from super().read_sessions(tally)
@@ -174,6 +205,114 @@ def test_a_database_that_grows_meanwhile_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ExportFormatError, match="changed while it was read"):
         write_in_processes([source], tmp_path / "s.jsonl", workers=2, check=touch)
     assert not (tmp_path / "s.jsonl").exists()
+
+
+@pytest.mark.parametrize("format_name", ["llama-factory", "parquet"])
+def test_every_kind_of_file_is_that_of_one_process(
+    format_name: Any, tmp_path: Path
+) -> None:
+    steps = (MergeChatRuns(), MapAIMessages(), WINDOWS)
+    loader = FolderFacebookMessengerChatLoader(write_messenger(tmp_path / "export"))
+    (tmp_path / "1").mkdir()
+    (tmp_path / "2").mkdir()
+    examples = trace_examples(loader | steps[0] | steps[1] | steps[2])
+    one = write_dataset(examples, tmp_path / "1" / "set", format=format_name)
+    two = write_in_processes(
+        [(loader, steps)], tmp_path / "2" / "set", workers=2, format=format_name
+    )
+
+    assert two.files == one.files
+    assert (
+        two.trace.read_bytes().splitlines()[1:]
+        == (one.trace.read_bytes().splitlines()[1:])
+    )
+    pairs = [
+        (one.path / name, two.path / name)
+        if one.path.is_dir()
+        else (one.path, two.path)
+        for name in one.files
+    ]
+    assert all(left.read_bytes() == right.read_bytes() for left, right in pairs)
+
+
+def test_warnings_come_to_the_caller(tmp_path: Path) -> None:
+    folder = write_messenger(tmp_path / "export")
+    broken = next(folder.rglob("messages_*.json"))
+    broken.write_bytes(broken.read_bytes()[:-20])
+    source = FolderFacebookMessengerChatLoader(folder), (MapAIMessages(), WINDOWS)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        write_in_processes([source], tmp_path / "set.jsonl", workers=2)
+    assert [str(broken) in str(warning.message) for warning in caught] == [True]
+
+
+def test_an_error_of_reading_is_none_of_writing(tmp_path: Path) -> None:
+    source = RefusedLoader(write_messenger(tmp_path / "export")), (MapAIMessages(),)
+
+    with pytest.raises(OSError, match="Stale") as raised:
+        write_in_processes([source], tmp_path / "set.jsonl", workers=1)
+    assert not isinstance(raised.value, ChatExportError)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limits")
+def test_a_process_that_cannot_write_says_which_set(tmp_path: Path) -> None:
+    source = LimitedLoader(write_messenger(tmp_path / "export")), (MapAIMessages(),)
+    (tmp_path / "out").mkdir()
+
+    with pytest.raises(ExportFormatError, match=r"set\.jsonl cannot be written"):
+        write_in_processes([source], tmp_path / "out" / "set.jsonl", workers=1)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_an_error_that_cannot_be_pickled_is_named() -> None:
+    told = processes._portable(TwoPartError("secret", "words"))
+
+    assert isinstance(told, ChatExportError)
+    assert "TwoPartError" in str(told)
+    assert "secret" not in str(pickle.loads(pickle.dumps(told)))  # noqa: S301
+
+
+def test_an_error_that_can_be_pickled_stays_what_it_is() -> None:
+    error = SenderNotFoundError("nobody", {"Ann": 3})
+
+    assert processes._portable(error) is error
+
+
+def test_a_process_that_does_not_start_points_to_the_guard() -> None:
+    assert "__main__" in str(processes._early_end(1))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
+def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
+    export = write_messenger(tmp_path / "export")
+    program = tmp_path / "program.py"
+    program.write_text(
+        f"import sys\nsys.path.insert(0, {str(Path.cwd())!r})\n"
+        f"from {__name__} import InterruptedLoader, write_in_processes\n"
+        'if __name__ == "__main__":\n'
+        f"    source = InterruptedLoader({str(export)!r}), ()\n"
+        f"    write_in_processes([source], {str(tmp_path / 's')!r}, workers=1)\n"
+    )
+    with subprocess.Popen([sys.executable, program]) as running:  # noqa: S603 - Ours.
+        (pid,) = _wait_for(lambda: [*tmp_path.glob("pid-*")])
+        running.kill()
+    _wait_for(lambda: not _is_alive(int(pid.name.removeprefix("pid-"))))
+
+
+def _wait_for(look: Callable[[], Any]) -> Any:
+    for _ in range(600):
+        if found := look():
+            return found
+        time.sleep(0.1)
+    pytest.fail("It did not happen within a minute.")
+
+
+def _is_alive(pid: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return True
+    return False
 
 
 def test_no_worker_is_refused(tmp_path: Path) -> None:
