@@ -2,7 +2,8 @@
 
 A task writes its counts into a file of its own, named after what it read. A task that
 Ray runs again, because its worker died, writes the same file again: nothing is counted
-twice.
+twice. How many files there will be is written before the run, so that neither a part
+that is missing nor the counts of another run go into the sums.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from langchain_chatexports.chat_loaders.accounting import ExportSummary
 from langchain_chatexports.chat_loaders.shares import add_summaries
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 from langchain_chatexports.finetuning.examples import ExampleCounts
+from langchain_chatexports.writing import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-__all__ = ["ClusterCounts", "add_counts", "write_counts"]
+__all__ = ["ClusterCounts", "add_counts", "begin_counts", "write_counts"]
 
 _VERSION = 1
+_RUN = "run.json"
 _MAX_SENDERS = 1000
 _OTHERS = "(further senders)"
 
@@ -56,6 +59,27 @@ class ClusterCounts:
         return "\n".join(lines)
 
 
+def begin_counts(folder: str, *, exports: int, parts: int) -> None:
+    """Make the folder of a run's counts.
+
+    Args:
+        folder: A folder that all machines can write to; any URL that fsspec knows.
+        exports: How many exports will be read.
+        parts: In how many parts each.
+
+    Raises:
+        ExportFormatError: If it holds the counts of another run.
+    """
+    store = _Store(folder)
+    if store.names():
+        msg = (
+            f"{folder} holds the counts of another run, which would be added up with "
+            "these. Empty it, or name another folder."
+        )
+        raise ExportFormatError(msg)
+    store.write(_RUN, {"exports": exports, "parts": parts})
+
+
 def write_counts(
     folder: str,
     unit: Mapping[str, Any],
@@ -75,23 +99,12 @@ def write_counts(
     """
     name = hashlib.sha256(unit["path"].encode()).hexdigest()[:32]
     values = {
-        "version": _VERSION,
         **unit,
         "summary": summary and _summary_to_dict(summary),
         "examples": examples and _counts_to_dict(examples),
         "error": error,
     }
-    from fsspec.implementations.local import LocalFileSystem
-
-    system, root = _file_system(folder)
-    if isinstance(system, LocalFileSystem):  # Names of people are in the counts.
-        Path(root).mkdir(mode=0o700, parents=True, exist_ok=True)
-    else:
-        system.makedirs(root, exist_ok=True)
-    with system.open(
-        f"{root}/{name}-{unit['index']}-of-{unit['count']}.json", "w"
-    ) as file:
-        json.dump(values, file)
+    _Store(folder).write(f"{name}-{unit['index']}-of-{unit['count']}.json", values)
 
 
 def add_counts(folder: str | Path) -> ClusterCounts:
@@ -109,12 +122,25 @@ def add_counts(folder: str | Path) -> ClusterCounts:
         ExportFormatError: If a file there holds something else, or not all parts of an
             export have been counted: the run did not end.
     """
+    store = _Store(folder)
+    run = store.read(_RUN)
+    if run is None:
+        msg = f"There are no counts in {folder}. Give the run this folder as `counts`."
+        raise ExportNotFoundError(msg)
+    names = store.names()
+    if len(names) != run["exports"] * run["parts"]:
+        msg = (
+            f"{folder} holds counts of {len(names)} parts of exports, and the run has "
+            f"{run['exports'] * run['parts']}: it did not end, or it was not the only "
+            "one. Run it again into an empty folder."
+        )
+        raise ExportFormatError(msg)
     summaries: list[ExportSummary] = []
     examples = ExampleCounts()
+    paths: set[str] = set()
     failed: dict[str, str] = {}
-    seen: Counter[tuple[str, int]] = Counter()
-    for values in _read_all(folder):
-        seen[values["path"], values["count"]] += 1
+    for values in filter(None, map(store.read, names)):
+        paths.add(values["path"])
         if values["error"]:
             failed[values["path"]] = values["error"]
         # What was read of an export before the damage is in the dataset too.
@@ -122,43 +148,59 @@ def add_counts(folder: str | Path) -> ClusterCounts:
             summaries.append(ExportSummary.from_dict(values["summary"]))
         if values["examples"]:
             examples.add(_counts_from_dict(values["examples"]))
-    if not seen:
-        msg = f"There are no counts in {folder}. Give the run this folder as `counts`."
-        raise ExportNotFoundError(msg)
-    missing = [path for (path, count), found in seen.items() if found < count]
-    if missing:
-        msg = (
-            f"{len(missing)} of the exports counted in {folder} were not read to their "
-            f"end, {missing[0]} among them. Run it again into an empty folder."
-        )
-        raise ExportFormatError(msg)
     return ClusterCounts(
-        exports=len({path for path, _ in seen} - set(failed)),
+        exports=len(paths - set(failed)),
         summary=add_summaries(summaries) if summaries else None,
         examples=examples,
         failed=dict(sorted(failed.items())),
     )
 
 
-def _read_all(folder: str | Path) -> Iterator[dict[str, Any]]:
-    system, root = _file_system(folder)
-    for path in sorted(system.glob(f"{root}/*-of-*.json")):
-        with system.open(path, "r") as file:
-            try:
-                values = json.load(file)
-            except ValueError:
-                values = None
+class _Store:
+    """The JSON files of a folder, on this machine or at a URL."""
+
+    def __init__(self, folder: str | Path) -> None:
+        import fsspec
+        from fsspec.implementations.local import LocalFileSystem
+
+        self._system, root = fsspec.core.url_to_fs(str(folder))
+        self._root = root.rstrip("/")
+        self._is_local = isinstance(self._system, LocalFileSystem)
+
+    def names(self) -> list[str]:
+        """Give the names of the files with counts."""
+        self._system.invalidate_cache()  # Other machines have written since.
+        try:
+            paths = self._system.ls(self._root, detail=False)
+        except FileNotFoundError:
+            return []
+        names = (path.rstrip("/").rsplit("/", 1)[-1] for path in paths)
+        return sorted(n for n in names if n.endswith(".json") and "-of-" in n)
+
+    def write(self, name: str, values: Mapping[str, Any]) -> None:
+        """Write a file, or replace it: names of people are in it, so for its owner."""
+        data = json.dumps({"version": _VERSION, **values}).encode()
+        if self._is_local:
+            folder = Path(self._root)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_whole(folder / name, data)
+        else:
+            self._system.makedirs(self._root, exist_ok=True)
+            self._system.pipe_file(f"{self._root}/{name}", data)
+
+    def read(self, name: str) -> dict[str, Any] | None:
+        """Read a file; `None` if it is not there."""
+        path = f"{self._root}/{name}"
+        try:
+            values = json.loads(self._system.cat_file(path))
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            values = None
         if not isinstance(values, dict) or values.get("version") != _VERSION:
-            msg = f"{path} holds no counts of this version. Empty {folder} and run it."
+            msg = f"{path} holds no counts of this version. Run it again, elsewhere."
             raise ExportFormatError(msg)
-        yield values
-
-
-def _file_system(folder: str | Path) -> tuple[Any, str]:
-    import fsspec
-
-    system, root = fsspec.core.url_to_fs(str(folder))
-    return system, root.rstrip("/")
+        return values
 
 
 def _summary_to_dict(summary: ExportSummary) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def fetched(path: str) -> Iterator[Path]:
 
     Raises:
         ExportNotFoundError: If there is nothing at the URL.
-        ExportAccessError: If the store refuses.
+        ExportAccessError: If the store refuses, or it cannot be copied.
     """
     if not is_url(path):
         yield Path(path)
@@ -53,13 +53,16 @@ def _copy(url: str, folder: Path) -> Path:
     import fsspec
 
     system, remote = fsspec.core.url_to_fs(url)
-    target = folder / (remote.rstrip("/").rsplit("/", 1)[-1] or "export")
+    name = remote.rstrip("/").rsplit("/", 1)[-1].partition("?")[0]
+    target = folder / (name or "export")
     try:
-        if system.isdir(remote):
+        # Not `isdir`, which looks for links in what is behind a URL of the web.
+        if system.info(remote)["type"] == "directory":
             system.get(remote.rstrip("/") + "/", f"{target}/", recursive=True)
             return target
         system.get_file(remote, str(target))
-        for ending in _NEIGHBORS:
+        # A signed URL is one of one file.
+        for ending in () if "?" in remote else _NEIGHBORS:
             if system.exists(remote + ending):
                 system.get_file(remote + ending, f"{target}{ending}")
     except FileNotFoundError as error:
@@ -67,5 +70,9 @@ def _copy(url: str, folder: Path) -> Path:
         raise ExportNotFoundError(msg) from error
     except PermissionError as error:
         msg = f"The store refuses to read {url}. Check the credentials of the workers."
+        raise ExportAccessError(msg) from error
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        msg = f"{url} cannot be copied ({why}). Check the store, and this disk's space."
         raise ExportAccessError(msg) from error
     return target

@@ -11,7 +11,7 @@ from langchain_core.messages import message_to_dict, messages_from_dict
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, counted_pass
 from langchain_chatexports.chat_loaders.recognition import open_export
-from langchain_chatexports.cluster.counts import write_counts
+from langchain_chatexports.cluster.counts import begin_counts, write_counts
 from langchain_chatexports.cluster.fetching import absolute, fetched
 from langchain_chatexports.exceptions import (
     ChatExportError,
@@ -46,12 +46,12 @@ def read_exports(
 
     Nothing is read before the dataset is used. A task reads one export, or one part of
     it, as a loader does on one machine: one conversation at a time. An export that
-    cannot be read is counted and left out.
+    cannot be read is counted and left out; without `counts` it is an error.
 
     Args:
         paths: Databases, zips, folders and tables: paths that all machines see, or URLs
             that fsspec knows, which a task copies to its own disk first and removes
-            afterwards.
+            afterwards. One that is named twice is read once.
         steps: Steps for the sessions to pass through in the same task.
         open_loader: Gives the loader for a path; by default the format is recognised
             by its content. For tables with columns of other names:
@@ -65,11 +65,12 @@ def read_exports(
         turns a row into a `ChatSession`, and `through` passes rows through steps.
 
     Raises:
+        ExportFormatError: If there are the counts of another run in the folder.
         MissingExtraError: If Ray is not installed.
         ValueError: If there are no paths.
     """
     reader = _Reader(steps, open_loader, None if counts is None else absolute(counts))
-    return _units(paths, parts).flat_map(reader.sessions)
+    return _units(paths, parts, reader.counts).flat_map(reader.sessions)
 
 
 def read_examples(
@@ -104,6 +105,7 @@ def read_examples(
         seconds).
 
     Raises:
+        ExportFormatError: As for `read_exports`.
         MissingExtraError: If Ray is not installed.
         ValueError: If there are no paths.
     """
@@ -111,7 +113,7 @@ def read_examples(
     reader = _Reader(
         steps, open_loader, None if counts is None else absolute(counts), options
     )
-    return _units(paths, parts).flat_map(reader.examples)
+    return _units(paths, parts, reader.counts).flat_map(reader.examples)
 
 
 def session_of_row(row: dict[str, Any]) -> ChatSession:
@@ -235,7 +237,9 @@ class _Reader:
             return
 
 
-def _units(paths: str | Path | Iterable[str | Path], parts: int) -> Dataset:
+def _units(
+    paths: str | Path | Iterable[str | Path], parts: int, counts: str | None
+) -> Dataset:
     """Give a dataset with a row for each part of each export, and a task for each."""
     try:
         import ray.data
@@ -243,15 +247,18 @@ def _units(paths: str | Path | Iterable[str | Path], parts: int) -> Dataset:
         feature = "Reading exports with Ray"
         raise MissingExtraError(feature, "ray") from error
 
-    listed = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    given = [paths] if isinstance(paths, (str, Path)) else paths
+    listed = list(dict.fromkeys(map(absolute, given)))
     if not listed or parts < 1:
         msg = "There must be at least one path, and at least one part."
         raise ValueError(msg)
     units = [
-        {"path": absolute(path), "index": index, "count": parts}
+        {"path": path, "index": index, "count": parts}
         for path in listed
         for index in range(parts)
     ]
+    if counts is not None:
+        begin_counts(counts, exports=len(listed), parts=parts)
     return ray.data.from_items(units, override_num_blocks=len(units))
 
 

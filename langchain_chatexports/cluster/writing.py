@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,26 +27,45 @@ class JsonLines(BlockBasedFileDatasink):  # type: ignore[misc]  # Ray has no typ
     """
 
     def __init__(self, path: str | Path, **options: Any) -> None:
-        """Remember where to write, and make the folder, for its owner only.
+        """Remember where to write.
 
         Args:
-            path: A folder that all machines can write to, or a URL.
-            **options: The options of Ray's `BlockBasedFileDatasink`.
+            path: A folder that all machines can write to, or a URL. On a disk, folder
+                and files are readable by their owner only.
+            **options: The options of Ray's `BlockBasedFileDatasink`, such as `mode`,
+                which says what becomes of the files that are there.
         """
-        if not is_url(path):
-            Path(absolute(path)).mkdir(mode=0o700, parents=True, exist_ok=True)
         super().__init__(absolute(path), file_format="jsonl", **options)
+        self._is_local = not is_url(path)
+
+    def on_write_start(self, schema: pa.Schema | None = None) -> None:
+        """Make the folder, for its owner only."""
+        super().on_write_start(schema)
+        if self._is_local and self.has_created_dir:
+            Path(self.path).chmod(0o700)
+
+    def open_output_stream(self, path: str) -> pa.NativeFile:
+        """Open a file, for its owner only."""
+        if self._is_local:
+            # Made here, because Arrow makes files for everybody, and keeps a mode.
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+        return super().open_output_stream(path)
 
     def write_block_to_file(self, block: BlockAccessor, file: pa.NativeFile) -> None:
         """Write a block of examples, a line each."""
         for row in block.iter_rows(public_row_format=True):
-            messages = [_without_nulls(message) for message in row["messages"]]
+            messages = [
+                {"role": message["role"], "content": message["content"]}
+                | _without_nulls(message)
+                for message in row["messages"]
+            ]
             file.write(json_line({"messages": messages}))
 
 
-def _without_nulls(message: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: value
-        for key, value in message.items()
-        if value is not None or key == "content"
-    }
+def _without_nulls(value: Any) -> Any:
+    """Take the keys out that only other messages have, at any depth."""
+    if isinstance(value, dict):
+        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    return value

@@ -6,9 +6,12 @@ import functools
 import json
 import os
 import signal
+import stat
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from langchain_chatexports import (
     ChunkSessions,
@@ -18,6 +21,7 @@ from langchain_chatexports import (
     MergeChatRuns,
     to_training_examples,
 )
+from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.chat_loaders.shares import add_summaries
 from langchain_chatexports.chat_loaders.table import TableChatLoader
@@ -30,14 +34,20 @@ from langchain_chatexports.cluster import (
     session_of_row,
     through,
 )
+from langchain_chatexports.exceptions import ExportFormatError
 from langchain_chatexports.finetuning.jsonl import json_line
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.messenger import Export
 from tests.unit_tests.builders.sessions import metadata_of
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
+    from langchain_core.chat_sessions import ChatSession
+
+    from langchain_chatexports.chat_loaders.accounting import Tally
+    from langchain_chatexports.chat_loaders.base import ExportSession
     from langchain_chatexports.steps import SessionTransform
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of many kinds.
@@ -137,6 +147,118 @@ def test_a_worker_that_dies_costs_nothing_and_doubles_nothing(
     assert lines_in(tmp_path / "out") == lines_of_one_process(good, STEPS)
     counts = add_counts(tmp_path / "counts")
     assert counts.examples.examples == len(lines_in(tmp_path / "out"))
+
+
+class DiesAfterWriting(JsonLines):
+    """JSON lines; the process that has written the first file is killed."""
+
+    mark: Path
+
+    def write_block_to_file(self, block: Any, file: Any) -> None:
+        super().write_block_to_file(block, file)
+        file.flush()
+        if not self.mark.exists():
+            self.mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_dies_writing_doubles_nothing(
+    exports: list[Path], tmp_path: Path
+) -> None:
+    good = [path for path in exports if path != exports[7]][:4]
+    sink = DiesAfterWriting(tmp_path / "out")
+    sink.mark = tmp_path / "died"
+    read_examples(good, STEPS, counts=tmp_path / "counts").write_datasink(sink)
+
+    assert sink.mark.exists()
+    assert lines_in(tmp_path / "out") == lines_of_one_process(good, STEPS)
+    counts = add_counts(tmp_path / "counts")
+    assert counts.examples.examples == len(lines_in(tmp_path / "out"))
+
+
+def test_files_are_for_their_owner_only(exports: list[Path], tmp_path: Path) -> None:
+    read_examples(exports[0], STEPS).write_datasink(JsonLines(tmp_path / "a?b" / "#c"))
+
+    (file,) = (tmp_path / "a?b" / "#c").iterdir()
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_files_of_an_earlier_run_can_be_refused(
+    exports: list[Path], tmp_path: Path
+) -> None:
+    from ray.data import SaveMode
+
+    examples = read_examples(exports[0], STEPS)
+    examples.write_datasink(JsonLines(tmp_path / "out", mode=SaveMode.ERROR))
+    with pytest.raises(ValueError, match="already exists"):
+        examples.write_datasink(JsonLines(tmp_path / "out", mode=SaveMode.ERROR))
+
+
+def test_the_same_export_named_twice_is_read_once(
+    exports: list[Path], tmp_path: Path
+) -> None:
+    rows = read_examples([exports[0], str(exports[0])], STEPS, counts=tmp_path / "c")
+
+    assert len(rows.take_all()) == len(lines_of_one_process(exports[:1], STEPS))
+    assert add_counts(tmp_path / "c").exports == 1
+
+
+class DamagedLater(ChatExportLoader):
+    """Two sessions, and then the file is damaged."""
+
+    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
+        sessions = FolderFacebookMessengerChatLoader(self.path).read_sessions(tally)
+        yield next(sessions)
+        yield next(sessions)
+        msg = f"{self.path} is damaged."
+        raise ExportFormatError(msg)
+
+
+def test_what_was_read_before_the_damage_is_counted(
+    exports: list[Path], tmp_path: Path
+) -> None:
+    damaged = read_examples(
+        exports[0], STEPS, open_loader=DamagedLater, counts=tmp_path / "counts"
+    )
+    rows = damaged.take_all()
+
+    counts = add_counts(tmp_path / "counts")
+    assert {row["conversation"] for row in rows} == {"friend_0", "friend_1"}
+    assert (counts.exports, list(counts.failed)) == (0, [str(exports[0])])
+    assert counts.examples.examples == len(rows)
+    assert counts.summary is not None
+    assert counts.summary.kept == 18
+
+
+def test_without_counts_a_bad_export_is_an_error(exports: list[Path]) -> None:
+    with pytest.raises(Exception, match="ExportFormatError"):
+        read_examples(exports[7], STEPS).take_all()
+
+
+class Odd(BaseChatLoader):
+    """Sessions with tools, parts and no ids, or with plain texts."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def lazy_load(self) -> Generator[ChatSession, None, None]:
+        question = HumanMessage([{"type": "text", "text": "what?"}])
+        call = {"name": "look", "args": {"at": None}, "id": "1"}
+        answer = AIMessage("", tool_calls=[call])
+        found = ToolMessage("it", tool_call_id="1")
+        for text in ("a", "b"):
+            yield {"messages": [HumanMessage(text), AIMessage(text)]}
+            yield {"messages": [question, answer, found, AIMessage("It.")]}
+
+
+def test_tools_and_parts_are_written_as_they_are(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a", "b")]
+    examples = read_examples(paths, MergeChatRuns(), open_loader=Odd)
+    examples.write_datasink(JsonLines(tmp_path / "out"))
+
+    made = to_training_examples(s for p in paths for s in Odd(p) | MergeChatRuns())
+    assert lines_in(tmp_path / "out") == sorted(map(json_line, made))
 
 
 def test_rows_of_sessions_pass_through_steps(tmp_path: Path) -> None:
