@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports import FolderFacebookMessengerChatLoader, IMessageChatLoader
+from langchain_chatexports import (
+    FolderFacebookMessengerChatLoader,
+    IMessageChatLoader,
+    TableChatLoader,
+)
 from langchain_chatexports.standard_tests import ChatLoaderIntegrationTests
 from tests.integration_tests.standard_tests import exports
 
@@ -53,3 +58,24 @@ class TestMessengerZipAtScale(TestMessengerFolderAtScale):
     def source(self, tmp_path: Path) -> Path:
         folder = exports.write_messenger(tmp_path / "export", CHATS, COUNT)
         return tmp_path / shutil.make_archive(str(tmp_path / "zip"), "zip", folder)
+
+
+class TestTableAtScale(AtScale):
+    @property
+    def chat_loader_class(self) -> Any:
+        return TableChatLoader
+
+    @property
+    def chat_loader_params(self) -> Any:
+        names = ("conversation", "time", "sender", "text")
+        return {"columns": {name: name for name in names}}
+
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Path:
+        path = tmp_path / "desk.jsonl"
+        with path.open("w", encoding="utf-8") as file:
+            for chat in range(CHATS):
+                for sender, text, at in exports.lines(chat, COUNT):
+                    row = {"sender": sender, "text": text, "time": at}
+                    file.write(json.dumps({"conversation": str(chat), **row}) + "\n")
+        return path

@@ -1,4 +1,4 @@
-"""A loader and a step that are written by following the docs pass the suites."""
+"""Loaders and steps that are written by following the docs pass the suites."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(
-    ("page", "at_least"), [("writing_a_loader.md", 25), ("writing_a_step.md", 60)]
+    ("page", "at_least"),
+    [("standard_tests.md", 60), ("writing_a_loader.md", 25), ("writing_a_step.md", 60)],
 )
 def test_blocks_are_a_module_of_passing_tests(
     page: str, at_least: int, tmp_path: Path
