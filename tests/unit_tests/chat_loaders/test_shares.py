@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
+from datetime import date
 from itertools import chain
-from typing import TYPE_CHECKING
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from langchain_chatexports import (
@@ -22,11 +26,10 @@ from langchain_chatexports.chat_loaders.table import TableChatLoader
 from langchain_chatexports.exceptions import ExportFormatError
 from langchain_chatexports.samples import write_imessage, write_messenger
 from langchain_chatexports.steps import ChunkSessions
+from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.messenger import Export
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from langchain_chatexports.chat_loaders.base import ChatExportLoader
 
 COUNTS = (1, 2, 3, 7, 50)
@@ -187,3 +190,108 @@ def test_summaries_of_other_steps_are_not_added_up(loader: ChatExportLoader) -> 
 def test_no_summary_is_no_sum() -> None:
     with pytest.raises(ValueError, match="no summary"):
         add_summaries([])
+
+
+HARE, DORMOUSE = "+15550001", "+15550002"
+CHATS = (
+    ((HARE,), {}),
+    ((HARE,), {"service": "SMS"}),
+    ((HARE, DORMOUSE), {"name": "Tea"}),
+    ((DORMOUSE,), {"listed": False}),
+    ((), {}),  # Messages that are in no chat.
+)
+MESSAGES = st.lists(
+    st.tuples(
+        st.integers(0, len(CHATS) - 1),
+        st.booleans(),
+        st.sampled_from(["hi", "", None]),
+        st.sampled_from([None, 1_600_000_000, 1_700_000_000]),
+    ),
+    max_size=25,
+)
+FILTERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "include": st.sampled_from(["Tea", HARE]),
+        "exclude": st.sampled_from(["Tea", HARE, DORMOUSE]),
+        "start": st.just(date(2021, 1, 1)),
+        "end": st.just(date(2021, 1, 1)),
+        "include_media": st.booleans(),
+    },
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(MESSAGES, FILTERS, st.booleans(), st.booleans(), st.integers(2, 6))
+def test_any_database_with_any_filter_is_its_parts(
+    messages: list[tuple[int, bool, str | None, int | None]],
+    filters: dict[str, Any],
+    include_orphans: bool,
+    merge_services: bool,
+    count: int,
+) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "chat.db"
+        with ChatDb(path) as db:
+            chats = [db.chat(*who, **how) if who else None for who, how in CHATS]
+            for number, mine, text, at in messages:
+                chat = chats[number]
+                if chat is None:
+                    db.message(text, handle_id=1)
+                else:
+                    chat.message(text, mine=mine, at=at)
+        loader = IMessageChatLoader(
+            path,
+            include_orphans=include_orphans,
+            merge_services=merge_services,
+            **filters,
+        )
+        _assert_is_its_parts(loader, count)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.booleans(), st.booleans()), max_size=25),
+    st.sets(st.integers(0, 4)),
+    st.booleans(),
+    st.integers(2, 6),
+)
+@pytest.mark.filterwarnings("ignore:Left out")
+def test_any_messenger_export_is_its_parts(
+    messages: list[tuple[int, bool, bool]],
+    damaged: set[int],
+    as_zip: bool,
+    count: int,
+) -> None:
+    sections = ("inbox", "archived_threads", "message_requests", "e2ee_cutover", "x")
+    export = Export()
+    threads = [
+        export.thread(f"{section}/friend_{number}", ["Ann", f"F{number}"])
+        for number, section in enumerate(sections)
+    ]
+    for at, (number, mine, is_empty) in enumerate(messages):
+        sender = "Ann" if mine else f"F{number}"
+        text = None if is_empty else f"word {at}"
+        threads[number].says(sender, text, 1_600_000_000_000 + 1000 * at)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "export"
+        export.to_folder(path)
+        for number in damaged:
+            for file in path.rglob(f"friend_{number}/message_1.json"):
+                file.write_bytes(b"{")
+        if as_zip:
+            path = Path(shutil.make_archive(folder + "/zipped", "zip", path))
+        loader = FolderFacebookMessengerChatLoader(path, start=date(2020, 1, 1))
+        _assert_is_its_parts(loader, count)
+
+
+def _assert_is_its_parts(loader: ChatExportLoader, count: int) -> None:
+    parts = loader.shares(count)
+    try:
+        whole = loader.inspect()
+    except ExportFormatError:
+        with pytest.raises(ExportFormatError):
+            list(chain.from_iterable(parts))
+        return
+    assert add_summaries([part.inspect() for part in parts]) == whole
+    assert list(chain.from_iterable(parts)) == loader.load()
