@@ -193,7 +193,7 @@ def test_no_summary_is_no_sum() -> None:
 
 
 HARE, DORMOUSE = "+15550001", "+15550002"
-CHATS = (
+CHATS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     ((HARE,), {}),
     ((HARE,), {"service": "SMS"}),
     ((HARE, DORMOUSE), {"name": "Tea"}),

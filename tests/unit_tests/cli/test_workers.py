@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,3 +69,47 @@ def test_what_compares_examples_needs_one_process(
 
     assert done.status == 2
     assert "--workers is for examples" in done.err
+
+
+# A module of its own, which each process imports when it starts.
+WAITING = """
+import time
+from langchain_chatexports import MergeChatRuns
+from langchain_chatexports.cli import main
+
+def transform_session(self, session):
+    time.sleep(300)
+
+MergeChatRuns.transform_session = transform_session
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+def test_ctrl_c_ends_the_workers_and_leaves_nothing(tmp_path: Path) -> None:
+    write_imessage(tmp_path / "chat.db")
+    (tmp_path / "waiting.py").write_text(WAITING)
+    before = {path.name for path in tmp_path.iterdir()}
+    options = ("--ai", "Hare", "-o", "x.jsonl", "--workers", "2")
+    process = subprocess.Popen(  # noqa: S603 - ours
+        [sys.executable, "waiting.py", "prepare", "chat.db", *options],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        for _ in range(600):
+            if len([*tmp_path.glob(".chatexports-*/*/*/trace")]) == 2:
+                break
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)
+        # Its end is read only when the workers have ended, too.
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, err
+    assert {path.name for path in tmp_path.iterdir()} - {"__pycache__"} == before
+    assert "Traceback" not in err
