@@ -60,12 +60,15 @@ def test_each_command_is_of_a_known_program() -> None:
 @pytest.mark.parametrize(("page", "arguments"), of_program("chatexports"))
 def test_options_of_each_command_are_there(page: str, arguments: list[str]) -> None:
     pytest.importorskip("typer", reason="the command line needs the extra `cli`")
+    from typer.core import TyperGroup
     from typer.main import get_command
 
     from langchain_chatexports.cli.app import app
 
     name, *rest = arguments
-    command = get_command(app).commands[name]
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    command = group.commands[name]
     with command.make_context(name, rest):
         assert page
 
