@@ -19,8 +19,10 @@ def can_import(file: str, name: str) -> bool:
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         sys.exit(f"Not a Python file: {file}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # Dataclasses look their module up.
     try:
-        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        spec.loader.exec_module(module)
     except Exception:  # noqa: BLE001 - any failure of an import is the finding
         print(file)
         traceback.print_exc()
