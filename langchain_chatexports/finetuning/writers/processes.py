@@ -162,8 +162,8 @@ def write_in_processes(
                 done[folder] = result
                 if on_part is not None:
                     on_part(len(done), len(tasks))
-        for result in done.values():
-            total.add(result.examples)
+        for task in tasks:
+            total.add(done[task.folder].examples)
         notes.passes = summaries = [
             add_summaries([done[task.folder].summary for task in of_loader])
             for of_loader in shards

@@ -160,7 +160,7 @@ class RowWriter:
         Args:
             name: The file's name.
             shards: The staging folders of other writers that wrote a file of this name
-                as JSON lines, each with its counts.
+                as JSON lines, each with its counts; they are removed.
         """
         with RowFile(self.folder / name, self._kind.suffix) as file:
             for staging, counts in shards:
@@ -169,6 +169,7 @@ class RowWriter:
                         file.write_line(line)
                 with (staging / "trace").open("rb") as trace:
                     shutil.copyfileobj(trace, self._trace)
+                shutil.rmtree(staging)  # The disk need not hold everything twice.
                 self.counts.add(counts)
 
     def _count(self, record: Mapping[str, Any], row: EncodedRow | None) -> None:
