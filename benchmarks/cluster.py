@@ -4,9 +4,10 @@
 python benchmarks/cluster.py --messages 5000000 --cores 2 --price 0.05
 ```
 
-Generates Messenger zips of 100,000 messages, reads a tenth of them with Ray Data on
-this machine, predicts the whole from that, reads the whole, and compares. Then it says
-what 500 million messages would take. The price is for one core and hour.
+Generates Messenger zips (of 100,000 messages, or `--export`), reads a tenth of them
+with Ray Data on this machine, predicts the whole from that, reads the whole, and
+compares. Then it says what 500 million messages would take. The price is for one core
+and hour.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ import tempfile
 import time
 import zipfile
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from langchain_chatexports.cluster import JsonLines, add_counts, read_examples
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatRuns
 
-_EXPORT = 100_000
 _THREAD = 1_000
 _START = 1_500_000_000_000
 _TARGET = 500_000_000
@@ -45,14 +46,14 @@ class Run(NamedTuple):
     written: int
 
 
-def make_export(folder: Path, number: int) -> Path:
-    """Write an invented export of Messenger as a zip."""
+def make_export(folder: Path, size: int, number: int) -> Path:
+    """Write an invented export of Messenger, of so many messages, as a zip."""
     dice = random.Random(number)
     words = ["".join(dice.choices("abcdefghijklmnop", k=5)) for _ in range(3_000)]
     path = folder / f"export-{number}.zip"
     owner = f"Owner {number}"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for thread in range(_EXPORT // _THREAD):
+        for thread in range(size // _THREAD):
             people = [f"Friend {thread}", owner]
             messages = [
                 {
@@ -89,6 +90,7 @@ def main() -> None:
     """Measure, predict, compare."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--messages", type=int, default=1_000_000)
+    parser.add_argument("--export", type=int, default=100_000, help="messages in each")
     parser.add_argument("--cores", type=int, default=os.cpu_count())
     parser.add_argument("--price", type=float, default=0.05, help="a core and hour")
     options = parser.parse_args()
@@ -104,11 +106,12 @@ def main() -> None:
         log_to_driver=False,
     )
     ray.data.DataContext.get_current().enable_progress_bars = False
-    count = max(10, options.messages // _EXPORT)
+    count = max(10, options.messages // options.export)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with ProcessPoolExecutor(options.cores) as pool:
-            paths = list(pool.map(make_export, [folder] * count, range(count)))
+            make = partial(make_export, folder, options.export)
+            paths = list(pool.map(make, range(count)))
         size = sum(path.stat().st_size for path in paths)
         # Workers start, and import, before the clock does.
         run(paths[: options.cores], folder / "warm")
