@@ -127,9 +127,10 @@ def _explained(path: Path, error: sqlite3.Error) -> ChatExportError:
         return access_refused(path)
     if "not a database" in text:
         return _not_a_database(path)
-    if "malformed" in text:
+    # Python 3.10 gives no text where it cannot decode what SQLite quotes.
+    if "malformed" in text or not text:
         # In brackets stands what was found in place of a schema.
-        return _damaged(path, text.partition(" (")[0])
+        return _damaged(path, text.partition(" (")[0] or "its schema is malformed")
     msg = (
         f"{path} cannot be read as a Messages database ({text}). "
         "Check that it is chat.db or sms.db, and copy it again."
