@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import langchain_chatexports
-from langchain_chatexports import LocalServer, local_server, write_jsonl
+from langchain_chatexports import (
+    FolderFacebookMessengerChatLoader,
+    LocalServer,
+    local_server,
+    write_jsonl,
+)
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.page_tests import passed_tests
 from tests.unit_tests.builders.pages import DOCS, read_page
@@ -71,14 +77,30 @@ def run_page(name: str) -> dict[str, Any]:
     return names
 
 
-@pytest.mark.parametrize(
-    "page", ["index.md", "imessage.md", "facebook_messenger.md", "../README.md"]
-)
+@pytest.mark.parametrize("page", ["index.md", "imessage.md", "../README.md"])
 @pytest.mark.usefixtures("workplace")
 def test_page_ends_with_streamed_text(
     page: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = run_page(page)
+    assert names["model"].model_name.startswith("ft:tiny:")
+    assert capsys.readouterr().out.strip()
+
+
+@pytest.mark.usefixtures("workplace")
+def test_messengers_page_ends_with_streamed_text_from_a_zip(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As Meta hands it out; from the folder, the unit tests run the page."""
+
+    def zipped(folder: str, **options: Any) -> FolderFacebookMessengerChatLoader:
+        path = shutil.make_archive(folder, "zip", folder)
+        return FolderFacebookMessengerChatLoader(path, **options)
+
+    name = FolderFacebookMessengerChatLoader.__name__
+    monkeypatch.setattr(langchain_chatexports, name, zipped)
+    names = run_page("facebook_messenger.md")
+    assert names["loader"].path.suffix == ".zip"
     assert names["model"].model_name.startswith("ft:tiny:")
     assert capsys.readouterr().out.strip()
 
