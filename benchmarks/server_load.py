@@ -138,8 +138,9 @@ class Load:
         options: Any = {"model": model, "messages": QUESTION, "max_tokens": 40}
         if chance.random() < 0.5:  # noqa: PLR2004 - half of them.
             answer = client.chat.completions.create(**options)
-            if answer.usage is None or answer.usage.completion_tokens < 1:
-                self.wrong.append("an answer without tokens")
+            # It may be empty: random weights can end an answer at once.
+            if answer.usage is None or answer.choices[0].finish_reason is None:
+                self.wrong.append("an answer without its usage or its end")
             self.counts["answers"] += 1
             return
         leaves = chance.random() < 0.3  # noqa: PLR2004 - a third of the streams.
