@@ -27,7 +27,7 @@ from langchain_chatexports.local_server.paging import integer, page
 from langchain_chatexports.local_server.schemas import JobRequest, parse_body
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from starlette.types import ASGIApp
 
@@ -105,6 +105,23 @@ def _add_files(app: FastAPI, service: LocalService) -> None:
         return JsonResponse({"id": file_id, "object": "file", "deleted": True})
 
 
+def _metadata_wanted(query: Mapping[str, str]) -> dict[str, str]:
+    """Read `metadata[key]=value`.
+
+    Raises:
+        ApiError: If a value is an object: `metadata[key][name]=value`.
+    """
+    wanted = {
+        name[len("metadata[") : -1]: value
+        for name, value in query.items()
+        if name.startswith("metadata[") and name.endswith("]")
+    }
+    if any("][" in key for key in wanted):
+        msg = "The values of metadata are strings, not objects."
+        raise ApiError(msg, code="invalid_value", param="metadata")
+    return wanted
+
+
 def _add_jobs(app: FastAPI, service: LocalService) -> None:
     jobs = service.jobs
 
@@ -116,11 +133,7 @@ def _add_jobs(app: FastAPI, service: LocalService) -> None:
     @app.get("/v1/fine_tuning/jobs", response_model=None)
     def list_jobs(request: Request) -> Response:
         query = request.query_params
-        wanted = {
-            name[len("metadata[") : -1]: value
-            for name, value in query.items()
-            if name.startswith("metadata[") and name.endswith("]")
-        }
+        wanted = _metadata_wanted(query)
         listed = [
             job
             for job in jobs.newest_first()

@@ -196,3 +196,10 @@ def test_any_depth_is_a_400(open_http: TestClient, depth: int, key: str) -> None
     response = open_http.post("/v1/chat/completions", content=text.encode())
     assert response.status_code == 400
     _check(response)
+
+
+def test_an_object_as_a_value_of_metadata_is_a_400(open_http: TestClient) -> None:
+    answer = open_http.get("/v1/fine_tuning/jobs", params={"metadata[a][b]": "x"})
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "metadata"
