@@ -250,7 +250,7 @@ def _begin(path: Path, mode: str, resources: ExitStack) -> sqlite3.Connection:
         connection.text_factory = methodcaller("decode", "utf-8", "replace")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         connection.execute("BEGIN")
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):
         connection.close()
         raise
     resources.enter_context(closing(connection))

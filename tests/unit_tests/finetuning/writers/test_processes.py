@@ -211,6 +211,8 @@ def test_a_database_that_grows_meanwhile_is_an_error(tmp_path: Path) -> None:
 def test_every_kind_of_file_is_that_of_one_process(
     format_name: Any, tmp_path: Path
 ) -> None:
+    if format_name == "parquet":
+        pytest.importorskip("pyarrow", reason="needs the extra datasets")
     steps = (MergeChatRuns(), MapAIMessages(), WINDOWS)
     loader = FolderFacebookMessengerChatLoader(write_messenger(tmp_path / "export"))
     (tmp_path / "1").mkdir()
