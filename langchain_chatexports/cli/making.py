@@ -85,7 +85,7 @@ def prepare(
     Beside them lie a data card, which accounts for every message and holds no text, and
     a trace, with which `chatexports forget` can take people out of the examples again.
     """
-    from langchain_chatexports.cli import datasets, redacting
+    from langchain_chatexports.cli import datasets
     from langchain_chatexports.cli.preparation import prepare_with_speaker
 
     options = prepare_options(
@@ -104,6 +104,8 @@ def prepare(
     )
     refuse_to_overwrite(output, paths)
     if redact:
+        from langchain_chatexports.cli import redacting
+
         key_file = key or redacting.default_key_file(output)
         redaction = redacting.Redaction(key_file, names=name or (), presidio=presidio)
         options = replace(options, redaction=redaction)
