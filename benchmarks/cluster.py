@@ -6,8 +6,10 @@ python benchmarks/cluster.py --messages 5000000 --cores 2 --price 0.05
 
 Generates Messenger zips (of 100,000 messages, or `--export`), reads a tenth of them
 with Ray Data on this machine, predicts the whole from that, reads the whole, and
-compares. Then it says what 500 million messages would take. The price is for one core
-and hour.
+compares. Then it measures what a task costs that has almost nothing to read, and what
+one giant conversation takes, and says what 500 million messages would: core hours,
+money (`--price` is for a core and hour), disk and memory. CPU time and memory are those
+of all processes of Ray together. POSIX only.
 """
 
 from __future__ import annotations
@@ -16,20 +18,36 @@ import argparse
 import json
 import os
 import random
+import resource
+import sys
 import tempfile
+import threading
 import time
 import zipfile
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+import psutil
+
+from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.cluster import JsonLines, add_counts, read_examples
+from langchain_chatexports.finetuning.examples import to_training_examples
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatRuns
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+STEPS = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=8, overlap=2)
+TARGET = 500_000_000
 _THREAD = 1_000
+_FILE = 10_000  # As many messages as Meta puts into one.
 _START = 1_500_000_000_000
-_TARGET = 500_000_000
+_SMALL_EXPORTS, _SMALL_EXPORT = 500, 100
+_GIANTS = (100_000, 400_000)
 
 
 class Run(NamedTuple):
@@ -38,52 +56,129 @@ class Run(NamedTuple):
     Attributes:
         messages: Messages that were read.
         seconds: Wall time.
+        cpu: Seconds of CPU time, of all processes.
+        mb: Peak of the memory of all processes, what they share counted once.
         written: Bytes of JSON lines.
     """
 
     messages: int
     seconds: float
+    cpu: float
+    mb: float
     written: int
 
 
-def make_export(folder: Path, size: int, number: int) -> Path:
-    """Write an invented export of Messenger, of so many messages, as a zip."""
+class Meter(threading.Thread):
+    """Adds up CPU time and memory of this process and all below it."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        super().__init__(daemon=True)
+        self.mb = 0.0
+        self._seen: dict[int, tuple[float, float]] = {}
+        self._is_over = threading.Event()
+
+    @property
+    def cpu(self) -> float:
+        """Seconds since the first look."""
+        return sum(last - first for first, last in self._seen.values())
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        self._look(is_first=True)
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Look for the last time."""
+        self._is_over.set()
+        self.join()
+        self._look()
+
+    def run(self) -> None:
+        """Look again and again."""
+        while not self._is_over.wait(0.5):
+            self._look()
+
+    def _look(self, *, is_first: bool = False) -> None:
+        used = 0
+        this = psutil.Process()
+        for process in (this, *this.children(recursive=True)):
+            with suppress(psutil.Error):  # It has ended.
+                times = process.cpu_times()
+                cpu = times.user + times.system
+                first, _ = self._seen.get(process.pid, (cpu if is_first else 0.0, 0))
+                self._seen[process.pid] = first, cpu
+                memory = process.memory_full_info()
+                used += getattr(memory, "pss", memory.uss)
+        self.mb = max(self.mb, used / 1e6)
+
+
+def make_export(folder: Path, size: int, thread: int, number: int) -> Path:
+    """Write an invented export of Messenger as a zip.
+
+    Args:
+        folder: Where it goes.
+        size: How many messages it has.
+        thread: How many of them a conversation has.
+        number: Another number gives another export.
+    """
     dice = random.Random(number)
     words = ["".join(dice.choices("abcdefghijklmnop", k=5)) for _ in range(3_000)]
-    path = folder / f"export-{number}.zip"
-    owner = f"Owner {number}"
+    path = folder / f"export-{size}-{number}.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for thread in range(size // _THREAD):
-            people = [f"Friend {thread}", owner]
+        for at in range(size // thread):
+            people = [f"Friend {at}", f"Owner {number}"]
             messages = [
                 {
                     "sender_name": dice.choice(people),
-                    "timestamp_ms": _START + 60_000 * at,
+                    "timestamp_ms": _START + 60_000 * minute,
                     "content": " ".join(dice.choices(words, k=dice.randint(1, 15))),
                 }
-                for at in range(_THREAD)
+                for minute in reversed(range(thread))
             ]
-            document = {
-                "participants": [{"name": name} for name in people],
-                "messages": messages[::-1],
-                "title": people[0],
-                "thread_path": f"inbox/friend_{thread}",
-            }
-            place = f"your_facebook_activity/messages/inbox/friend_{thread}"
-            archive.writestr(f"{place}/message_1.json", json.dumps(document))
+            place = f"your_facebook_activity/messages/inbox/friend_{at}"
+            for file, begin in enumerate(range(0, thread, _FILE), start=1):
+                document = {
+                    "participants": [{"name": name} for name in people],
+                    "messages": messages[begin : begin + _FILE],
+                    "title": people[0],
+                    "thread_path": f"inbox/friend_{at}",
+                }
+                archive.writestr(f"{place}/message_{file}.json", json.dumps(document))
     return path
 
 
 def run(paths: list[Path], folder: Path) -> Run:
     """Make examples of exports with Ray, and count."""
-    steps = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=8, overlap=2)
     begin = time.perf_counter()
-    examples = read_examples(paths, steps, counts=folder / "counts")
-    examples.write_datasink(JsonLines(str(folder / "out")))
-    seconds = time.perf_counter() - begin
-    summary = add_counts(folder / "counts").summary
+    with Meter() as meter:
+        examples = read_examples(paths, STEPS, counts=folder / "counts")
+        examples.write_datasink(JsonLines(str(folder / "out")))
+        seconds = time.perf_counter() - begin
+    counts = add_counts(folder / "counts")
+    if counts.summary is None or counts.failed:
+        msg = f"Some exports could not be read:\n{counts}"
+        raise RuntimeError(msg)
     written = sum(file.stat().st_size for file in (folder / "out").iterdir())
-    return Run(summary.found if summary else 0, seconds, written)
+    return Run(counts.summary.found, seconds, meter.cpu, meter.mb, written)
+
+
+def giant(folder: Path) -> float:
+    """Give the bytes that each message of one giant conversation takes in a process."""
+    peaks = []
+    for size in _GIANTS:
+        path = make_export(folder, size, size, 0)
+        with get_context("spawn").Pool(1) as pool:
+            peaks.append(pool.apply(_peak, (path,)))
+    return (peaks[1] - peaks[0]) / (_GIANTS[1] - _GIANTS[0])
+
+
+def _peak(path: Path) -> int:
+    for _ in to_training_examples(open_export(path).loader | STEPS):
+        pass
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def main() -> None:
@@ -110,39 +205,56 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with ProcessPoolExecutor(options.cores) as pool:
-            make = partial(make_export, folder, options.export)
+            make = partial(make_export, folder, options.export, _THREAD)
             paths = list(pool.map(make, range(count)))
+            make = partial(make_export, folder, _SMALL_EXPORT, _SMALL_EXPORT)
+            small_paths = list(pool.map(make, range(_SMALL_EXPORTS)))
         size = sum(path.stat().st_size for path in paths)
         # Workers start, and import, before the clock does.
         run(paths[: options.cores], folder / "warm")
-        some = max(2 * options.cores, count // 10)
-        small = run(paths[:some], folder / "small")
-        large = run(paths, folder / "large")
-    ray.shutdown()
-    report(small, large, size, options.cores, options.price)
+        tenth = run(paths[: max(2 * options.cores, count // 10)], folder / "tenth")
+        whole = run(paths, folder / "whole")
+        tiny = run(small_paths, folder / "tiny")
+        ray.shutdown()
+        report(tenth, whole, size, options.cores, options.price)
+        report_limits(whole, tiny, options.cores, giant(folder))
 
 
-def report(small: Run, large: Run, size: int, cores: int, price: float) -> None:
+def report(tenth: Run, whole: Run, size: int, cores: int, price: float) -> None:
     """Print the comparison, and what it means for the target."""
-    predicted = small.seconds * large.messages / small.messages
-    print(f"{cores} cores, {size / 1e6:,.0f} MB of zips, {large.messages:,} messages")
-    print("| messages | s | messages a second and core | MB of JSON lines |")
-    print("|---:|---:|---:|---:|")
-    for each in (small, large):
+    predicted = tenth.seconds * whole.messages / tenth.messages
+    print(f"{cores} cores, {size / 1e6:,.0f} MB of zips, {whole.messages:,} messages")
+    print(
+        "| messages | s | messages a second and core | CPU µs | MB written | MB peak |"
+    )
+    print("|---:|---:|---:|---:|---:|---:|")
+    for each in (tenth, whole):
         rate = each.messages / each.seconds / cores
         print(
             f"| {each.messages:,} | {each.seconds:.1f} | {rate:,.0f} "
-            f"| {each.written / 1e6:,.0f} |"
+            f"| {each.cpu / each.messages * 1e6:.0f} "
+            f"| {each.written / 1e6:,.0f} | {each.mb:,.0f} |"
         )
-    print(f"predicted from the small run: {predicted:.1f} s", end=", ")
-    print(f"measured / predicted: {large.seconds / predicted:.2f}")
-    hours = _TARGET / (large.messages / large.seconds / cores) / 3600
-    scale = _TARGET / large.messages
+    print(f"predicted from the tenth: {predicted:.1f} s", end=", ")
+    print(f"measured / predicted: {whole.seconds / predicted:.2f}")
+    scale = TARGET / whole.messages
+    hours = whole.seconds * cores * scale / 3600
     print(
-        f"{_TARGET:,} messages: {hours:.1f} core hours, {hours * price:.2f} at "
+        f"{TARGET:,} messages: {hours:.1f} core hours of wall time, "
+        f"{whole.cpu * scale / 3600:.1f} of CPU time, {hours * price:.2f} at "
         f"{price} a core and hour, {size * scale / 1e9:,.0f} GB read, "
-        f"{large.written * scale / 1e9:,.0f} GB written"
+        f"{whole.written * scale / 1e9:,.0f} GB written"
     )
+    rate = (size + whole.written) / whole.seconds / cores / 1e6
+    print(f"disk: {rate:.1f} MB a second and core, read and written")
+
+
+def report_limits(whole: Run, tiny: Run, cores: int, giant_bytes: float) -> None:
+    """Print what a task costs, and what a giant conversation takes."""
+    of_messages = whole.seconds / whole.messages * tiny.messages
+    task = (tiny.seconds - of_messages) * cores / _SMALL_EXPORTS
+    print(f"a task: {task * 1000:.0f} ms of a core beside its messages")
+    print(f"a giant conversation: {giant_bytes / 1000:.1f} kB of memory a message")
 
 
 if __name__ == "__main__":
