@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["FILE_ID", "FileStore"]
+
+logger = logging.getLogger(__name__)
 
 FILE_ID = re.compile(r"file-[0-9a-f]{24}")
 """What an id must look like before any path is built from it."""
@@ -114,9 +117,11 @@ class FileStore:
     def delete(self, file_id: str) -> bool:
         """Delete a file; tell whether it was there."""
         with self._lock:
-            if self._records.pop(file_id, None) is None:
+            if file_id not in self._records:
                 return False
+            # What cannot be deleted stays to be seen, and can be deleted again.
             remove_folder(self._data.files / file_id)
+            del self._records[file_id]
         return True
 
     def delete_expired(self) -> None:
@@ -126,7 +131,11 @@ class FileStore:
             for file_id, record in list(self._records.items()):
                 expires_at = record.get("expires_at")
                 if expires_at is not None and expires_at <= now:
-                    self.delete(file_id)
+                    try:
+                        self.delete(file_id)
+                    except OSError:
+                        # It is tried again with the next request.
+                        logger.debug("%s cannot be deleted yet", file_id)
 
 
 def _write(stream: BinaryIO, path: Path) -> int:

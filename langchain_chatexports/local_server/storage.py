@@ -158,11 +158,14 @@ def replace(source: Path, target: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Make a folder's content disappear at once, then delete it."""
+    """Make a folder's content disappear at once, then delete it.
+
+    Raises:
+        OSError: If something of it stays; it can be called again.
+    """
     trash = folder.with_name(f"{_TRASH}{re.sub(r'[^a-zA-Z0-9-]', '', folder.name)}")
-    shutil.rmtree(trash, ignore_errors=True)
-    try:
+    if folder.exists():
+        shutil.rmtree(trash, ignore_errors=True)
         replace(folder, trash)
-    except FileNotFoundError:
-        return
-    shutil.rmtree(trash)
+    if trash.exists():
+        shutil.rmtree(trash)

@@ -90,6 +90,14 @@ class TrainingQueue:
                 left_alone += 1
             else:
                 self._conclude(job_id, exit_code=None)
+        for job_id in self._jobs.with_status("queued"):
+            if not self._has_this_base(job_id):
+                base = self._jobs.private(job_id)["model"]["base_model"]
+                self._tell(
+                    job_id,
+                    f"The job waits for a server with its base, {base}",
+                    level="warn",
+                )
         self._stopping.clear()
         # Trainers that a killed server left are watched, however many they are.
         self._threads_at_work = [
@@ -163,7 +171,8 @@ class TrainingQueue:
         with self._changed:
             for status in statuses:
                 for job_id in self._jobs.with_status(status):
-                    if job_id not in self._taken:
+                    is_free = job_id not in self._taken
+                    if is_free and (status == "running" or self._has_this_base(job_id)):
                         self._taken.add(job_id)
                         return job_id
             if not self._stopping.is_set():
@@ -240,6 +249,8 @@ class TrainingQueue:
                 return None
             if self._stopping.is_set() or self._jobs.private(job_id)["cancel"]:
                 self._end_trainer(job_id, trainer)
+            # A training can take hours, and a file may have less.
+            self._files.delete_expired()
             time.sleep(_POLL_SECONDS)
 
     def _end_trainer(
@@ -318,6 +329,9 @@ class TrainingQueue:
     def _clean(self, job_id: str) -> None:
         folder = self._jobs.folder(job_id)
         shutil.rmtree(folder / "work", ignore_errors=True)
+
+    def _has_this_base(self, job_id: str) -> bool:
+        return self._models.is_of_this_base(self._jobs.private(job_id)["model"])
 
     def _is_training(self, job_id: str) -> bool:
         return is_locked(self._jobs.folder(job_id) / "trainer.lock")

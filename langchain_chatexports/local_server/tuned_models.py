@@ -112,13 +112,13 @@ class ModelStore:
     def newest_first(self) -> list[dict[str, Any]]:
         """Give the records of all models that can be served, newest first."""
         with self._lock:
-            return [r for r in self._records.values() if self._is_served(r)]
+            return [r for r in self._records.values() if self.is_of_this_base(r)]
 
     def get(self, name: str) -> dict[str, Any] | None:
         """Give the record of a model that can be served, or `None`."""
         with self._lock:
             record = self._records.get(name)
-        return record if record is not None and self._is_served(record) else None
+        return record if record is not None and self.is_of_this_base(record) else None
 
     def adapter_folder(self, name: str) -> Path | None:
         """Give the folder of a model's adapter, or of one of its checkpoints."""
@@ -133,6 +133,13 @@ class ModelStore:
             if kept["step"] == int(checkpoint["step"]):
                 return folder / str(kept["folder"])
         return None
+
+    def is_of_this_base(self, record: dict[str, Any]) -> bool:
+        """Tell whether a model, made or to be made, has the server's base."""
+        return (record["base_model"], record["signature"]) == (
+            self._base_model,
+            self._signature,
+        )
 
     def other_base(self, name: str) -> str | None:
         """Give the base of a model that is kept here, but for another base."""
@@ -150,17 +157,12 @@ class ModelStore:
     def delete(self, name: str) -> bool:
         """Delete a model with its checkpoints; tell whether it was there."""
         with self._lock:
-            record = self._records.pop(name, None)
-            if record is None:
+            if name not in self._records:
                 return False
-            remove_folder(self.folder(record["id"]))
+            # What cannot be deleted stays to be seen, and can be deleted again.
+            remove_folder(self.folder(self._records[name]["id"]))
+            del self._records[name]
         return True
-
-    def _is_served(self, record: dict[str, Any]) -> bool:
-        return (record["base_model"], record["signature"]) == (
-            self._base_model,
-            self._signature,
-        )
 
 
 def _read_records(data: DataDirectory) -> list[dict[str, Any]]:

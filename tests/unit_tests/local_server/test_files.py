@@ -76,6 +76,39 @@ def test_a_file_is_deleted_when_its_time_is_over(
     assert not list((tmp_path / "data" / "files").iterdir())
 
 
+def _held_open(_: Any) -> None:
+    raise PermissionError(13, "The file is used by another process")
+
+
+def test_a_file_that_cannot_be_deleted_is_still_there_and_can_be_deleted_later(
+    client: OpenAI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As on Windows, while another program has it open."""
+    created = _upload(client)
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", _held_open)
+        with pytest.raises(openai.InternalServerError):
+            client.files.delete(created.id)
+    assert client.files.retrieve(created.id) == created
+    assert client.files.delete(created.id).deleted
+    assert not list((tmp_path / "data" / "files").iterdir())
+
+
+def test_an_expired_file_that_cannot_be_deleted_harms_no_other(
+    client: OpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = _upload(client)
+    _upload(client, expires_after={"anchor": "created_at", "seconds": 3600})
+    later = time.time() + 3601
+    monkeypatch.setattr("time.time", lambda: later)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "langchain_chatexports.local_server.files.remove_folder", _held_open
+        )
+        assert client.files.retrieve(other.id) == other
+    assert [file.id for file in client.files.list()] == [other.id]
+
+
 def test_files_are_there_again_after_a_restart(
     client: OpenAI, service: LocalService
 ) -> None:

@@ -152,6 +152,31 @@ def test_an_upload_may_be_larger_than_other_bodies(
     assert response.status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("PUT", "/v1/files"), ("POST", "/v1/files/x"), ("DELETE", "/v1/files")],
+)
+def test_only_an_upload_may_be_that_large(
+    http: TestClient, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    monkeypatch.setattr(guard, "MAX_JSON_BYTES", 10)
+    response = http.request(method, path, content=b"x" * 11)
+    assert _error(response)["code"] == "body_too_large"
+
+
+def test_an_upload_beyond_its_own_limit_is_refused(
+    http: TestClient, monkeypatch: pytest.MonkeyPatch, service: LocalService
+) -> None:
+    monkeypatch.setattr(guard, "MAX_UPLOAD_BYTES", 10)
+    response = http.post(
+        "/v1/files",
+        files={"file": ("a", b"{}\n" * 2**16)},
+        data={"purpose": "fine-tune"},
+    )
+    assert _error(response)["code"] == "body_too_large"
+    assert service.files.newest_first() == []
+
+
 def test_a_defect_shows_no_page_and_logs_no_text(
     http: TestClient,
     service: LocalService,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import io
+import sys
 import threading
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +16,7 @@ from langchain_chatexports.local_server.events import EventLog
 from langchain_chatexports.local_server.files import FileStore
 from langchain_chatexports.local_server.jobs import JobStore
 from langchain_chatexports.local_server.locks import ProcessLock
-from langchain_chatexports.local_server.storage import DataDirectory
+from langchain_chatexports.local_server.storage import DataDirectory, write_json
 from langchain_chatexports.local_server.training_queue import (
     TrainingQueue,
     _how_it_ended,
@@ -32,10 +35,11 @@ class _Trainings:
         data = DataDirectory(root)
         data.prepare()
         self.jobs = JobStore(data)
+        self.files = FileStore(data)
         models = ModelStore(data, base_model="tiny", signature="")
         self.queue = TrainingQueue(
             self.jobs,
-            FileStore(data),
+            self.files,
             models,
             base_directory=root,
             threads=5,
@@ -49,9 +53,11 @@ class _Trainings:
         self._lock = threading.Lock()
         self.let_go = threading.Event()
 
-    def order(self) -> Any:
-        private = {"model": {"id": new_model_id()}}
-        job = self.jobs.create({"metadata": {}}, private=private, events=[])
+    def order(self, *, base: str = "tiny", **more: Any) -> Any:
+        model = {"id": new_model_id(), "base_model": base, "signature": ""}
+        private = {"model": model, "max_length": 1, "stops_early": True}
+        record = {"metadata": {}, **more}
+        job = self.jobs.create(record, private=private, events=[])
         self.queue.wake()
         return job["id"]
 
@@ -144,6 +150,56 @@ def test_trainers_that_were_left_alone_are_all_watched_and_take_no_new_place(
     _wait(lambda: waiting in made.begun)
     for lock in locks:
         lock.release()
+
+
+def test_a_job_of_another_base_waits_for_a_server_with_it_and_says_so(
+    trainings: Any,
+) -> None:
+    made = trainings(1)
+    other, own = made.order(base="other"), made.order()
+    made.let_go.set()
+    made.queue.start()
+    _wait(lambda: made.jobs.get(own)["status"] == "succeeded")
+    assert made.begun == [own]
+    assert made.jobs.get(other)["status"] == "queued"
+    told = [event["message"] for event in made.jobs.events(other).read()]
+    assert told[-1] == "The job waits for a server with its base, other"
+    assert made.queue.cancel(other)
+
+
+def test_a_reason_of_an_earlier_trainer_is_not_that_of_the_next(
+    trainings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = trainings(1)
+    del made.queue._train
+    monkeypatch.setattr(
+        "langchain_chatexports.local_server.training_queue.child_command",
+        lambda _: [sys.executable, "-c", "raise SystemExit(3)"],
+    )
+    made.queue.start()
+    with made.queue._changed:
+        job_id = made.order(
+            training_file=f"file-{'0' * 24}", hyperparameters={}, seed=1
+        )
+        reason = {"code": "disk_full", "message": "It was full.", "param": None}
+        write_json(made.jobs.folder(job_id) / "failure.json", reason)
+    _wait(lambda: made.jobs.get(job_id)["status"] == "failed")
+    assert "exit code 3" in made.jobs.get(job_id)["error"]["message"]
+
+
+def test_a_file_expires_while_a_trainer_is_at_work(
+    trainings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = trainings(1)
+    job_id = made.order()
+    content = io.BytesIO(b"{}\n")
+    file_id = made.files.create(content, filename="x", lifetime=3600)["id"]
+    polls = iter([None, None, 0])
+    trainer = SimpleNamespace(poll=lambda: next(polls))
+    later = time.time() + 3601
+    monkeypatch.setattr("time.time", lambda: later)
+    assert made.queue._watch(job_id, trainer) == 0
+    assert not made.files.path(file_id).exists()
 
 
 def test_a_job_that_cannot_be_started_fails_and_the_next_is_taken(
