@@ -336,7 +336,9 @@ def main() -> None:
     for what, count in sorted(load.counts.items()):
         print(f"| {what} | {count:,} |")
     for number, life in enumerate(load.lives, 1):
-        early, late = halves(life[JUDGED_AFTER:] or life)
+        if len(life) < 2:  # noqa: PLR2004 - it has no halves.
+            continue
+        early, late = halves(life[JUDGED_AFTER:] if life[JUDGED_AFTER + 1 :] else life)
         print(
             f"| life {number}, {len(life)} s: memory and open files, early and late "
             f"| {early.memory_bytes / 1e6:.0f} MB, {early.open_files}; "
