@@ -8,6 +8,8 @@ from datetime import datetime, timedelta, timezone
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from langchain_chatexports.printing import printable
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
@@ -156,7 +158,7 @@ class ExportSummary:
 
 
 def _table_lines(summary: ExportSummary) -> Iterator[str]:
-    owner = summary.owner or "not found"
+    owner = printable(summary.owner) if summary.owner else "not found"
     if summary.owner_found_by:
         owner += f" (by {summary.owner_found_by})"
     yield f"platform  {summary.platform}"
@@ -169,7 +171,7 @@ def _table_lines(summary: ExportSummary) -> Iterator[str]:
         yield f"          {count:,} left out: {reason}"
     listed = list(summary.senders.items())
     for index, (name, count) in enumerate(listed[:_MAX_LISTED_SENDERS]):
-        yield f"{'' if index else 'senders':<10}{count:>8,}  {name}"
+        yield f"{'' if index else 'senders':<10}{count:>8,}  {printable(name)}"
     if len(listed) > _MAX_LISTED_SENDERS:
         yield f"{'':<10}{len(listed) - _MAX_LISTED_SENDERS:>8,}  more senders"
     for step in summary.steps:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import gc
 import sys
 
-from langchain_chatexports.exceptions import MissingExtraError
-
 __all__ = ["main"]
 
 
@@ -15,12 +13,16 @@ def main() -> None:
     # Millions of live messages make the default collector the largest single cost.
     gc.set_threshold(100_000, 20, 100)
     try:
-        from langchain_chatexports.cli.app import run
-    except ImportError as error:
-        if error.name not in {"typer", "rich", "click"}:
-            raise
-        missing = MissingExtraError("The chatexports command", "cli")
-        sys.exit(f"error: {missing}")
+        # Nothing is imported before: Ctrl-C while that goes on is a stop as any other.
+        from langchain_chatexports.exceptions import MissingExtraError
+
+        try:
+            from langchain_chatexports.cli.app import run
+        except ImportError as error:
+            if error.name not in {"typer", "rich", "click"}:
+                raise
+            missing = MissingExtraError("The chatexports command", "cli")
+            sys.exit(f"error: {missing}")
     except KeyboardInterrupt:
         sys.exit(130)
     run()

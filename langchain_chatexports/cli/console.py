@@ -27,6 +27,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from langchain_chatexports.printing import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -40,6 +42,7 @@ __all__ = [
     "print_json",
     "say",
     "shell_words",
+    "show",
     "stderr_console",
     "stdin_is_terminal",
     "watching",
@@ -52,7 +55,17 @@ _LONG_SECONDS = 120
 _LATER = 10
 # How much of it must be done before the rest can be told from it: a 50th.
 _FIRST_SHARE = 50
-stderr_console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class _Console(Console):
+    """A console that leaves it to the command what a broken pipe means."""
+
+    def on_broken_pipe(self) -> None:
+        """Let the error through: rich would close stdout, and end with status 1."""
+        raise  # noqa: PLE0704 - rich calls this where it handles the error
+
+
+stderr_console = _Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def shell_words(words: Sequence[object]) -> str:
@@ -61,9 +74,19 @@ def shell_words(words: Sequence[object]) -> str:
     return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)
 
 
-def say(text: str = "") -> None:
-    """Write a line to stderr: data goes to stdout, everything else here."""
-    stderr_console.print(text, markup=False)
+def say(text: object = "") -> None:
+    """Write lines to stderr: data goes to stdout, everything else here."""
+    stderr_console.print(_on_lines(text), markup=False, emoji=False)
+
+
+def show(text: object = "") -> None:
+    """Write lines for people to stdout, where they are what the command was for."""
+    sys.stdout.write(f"{_on_lines(text)}\n")
+    sys.stdout.flush()
+
+
+def _on_lines(text: object) -> str:
+    return "\n".join(map(printable, str(text).split("\n")))
 
 
 def print_json(value: Mapping[str, Any] | list[Any]) -> None:
@@ -201,7 +224,10 @@ def _looking(
     def loop() -> None:
         pause = seconds
         while not is_over.wait(pause):
-            look()
+            try:
+                look()
+            except BrokenPipeError:
+                return  # Nobody reads any longer; what is at work says so itself.
             if time.monotonic() - begin > _LONG_SECONDS:
                 pause = later * seconds
 

@@ -11,6 +11,7 @@ from langchain_chatexports.cli.console import (
     print_json,
     say,
     shell_words,
+    show,
     watching,
 )
 from langchain_chatexports.cli.options import Ai, AsJson, Paths
@@ -45,9 +46,9 @@ def inspect(paths: Paths, *, as_json: AsJson = False) -> None:
         )
         return
     for export, summary in zip(exports, summaries, strict=True):
-        typer.echo(str(export))
-        typer.echo(str(summary))
-        typer.echo("")
+        show(export)
+        show(summary)
+        show()
     _say_next(paths, summaries)
 
 

@@ -127,7 +127,7 @@ def prepare(
     done.say_summaries()
     if written is None:
         return
-    say(str(written))
+    say(written)
     if redact:
         say(f"key: {key_file} (whoever has it can undo the redaction)")
     if next_path := datasets.path_to_train_on(written):

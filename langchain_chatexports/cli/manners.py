@@ -6,17 +6,19 @@
 | 1 | an error, said in a line |
 | 2 | a wrong option or argument |
 | 130 | stopped with Ctrl-C |
+| 141 | nobody reads the output any longer, as behind `head` |
 | 143 | stopped by another program (SIGTERM) |
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from langchain_chatexports.cli.console import say
 from langchain_chatexports.exceptions import ChatExportError
@@ -26,9 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-__all__ = ["CTRL_C", "TERMINATED", "manners"]
+__all__ = ["CTRL_C", "NOT_READ", "TERMINATED", "manners"]
 
-CTRL_C, TERMINATED = 130, 143
+# As a shell names the ends by SIGINT, SIGPIPE and SIGTERM.
+CTRL_C, NOT_READ, TERMINATED = 130, 141, 143
 
 
 @contextmanager
@@ -51,7 +54,13 @@ def manners(*, debug: bool) -> Iterator[None]:
         except SystemExit as ended:
             if ended.code == CTRL_C:  # Typer has made it of the KeyboardInterrupt.
                 say("stopped")
+            if isinstance(ended.__context__, BrokenPipeError):  # Typer's, too.
+                _end_unread()
             raise
+        except BrokenPipeError:
+            if debug:
+                raise
+            _end_unread()
         except Exception as error:
             if debug:
                 raise
@@ -79,6 +88,21 @@ def _of_the_system(error: OSError) -> str:
 def _end(line: str, status: int = 1) -> NoReturn:
     say(line)
     sys.exit(status)
+
+
+def _end_unread() -> NoReturn:
+    """End without a word, as there is nobody to read it."""
+    for stream in filter(None, (sys.__stdout__, sys.__stderr__)):
+        _give_up_if_closed(stream)
+    sys.exit(NOT_READ)
+
+
+def _give_up_if_closed(stream: TextIO) -> None:
+    try:
+        stream.flush()
+    except OSError:
+        # Else Python tries it again at the very end, and complains.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _say_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:

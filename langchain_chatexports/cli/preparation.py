@@ -360,8 +360,8 @@ class Preparation:
     def say_summaries(self) -> None:
         """Print the counts of each export."""
         for export, summary in self.summaries():
-            say(str(export))
-            say(str(summary))
+            say(export)
+            say(summary)
 
     def senders(self) -> dict[str, int]:
         """Give the messages of each sender, most first, as far as they were read."""

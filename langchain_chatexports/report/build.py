@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.finetuning.splits import part_borders
+from langchain_chatexports.printing import printable
 from langchain_chatexports.report.counting import ExampleSizes, MessageCounts
 from langchain_chatexports.report.distributions import (
     DOUBLINGS,
@@ -128,14 +129,9 @@ def build_report(
 def _aliases(counts: MessageCounts, *, anonymous: bool) -> dict[str, str]:
     ranked = sorted(counts.senders.items(), key=lambda item: (-item[1], item[0]))
     return {
-        name: f"Person {number}" if anonymous else _printable(name)
+        name: f"Person {number}" if anonymous else printable(name)
         for number, (name, _) in enumerate(ranked, 1)
     }
-
-
-def _printable(name: str) -> str:
-    # Pages and terminals choke on control characters.
-    return "".join(c if c.isprintable() else " " for c in name)
 
 
 def _people(counts: MessageCounts, *, anonymous: bool) -> Iterator[PersonFigures]:
@@ -157,11 +153,11 @@ def _sources(
         name = f"Export {number}"
         path = getattr(getattr(loader, "loader", loader), "path", None)
         if isinstance(path, Path) and not anonymous:
-            name = _printable(path.name)
+            name = printable(path.name)
         owner = summary.owner
         if owner is not None:
             # An owner who wrote nothing is in no list of people.
-            unknown = "somebody without messages" if anonymous else _printable(owner)
+            unknown = "somebody without messages" if anonymous else printable(owner)
             owner = aliases.get(owner, unknown)
         yield SourceFigures(
             name=name,

@@ -65,6 +65,53 @@ def test_debug_lets_errors_through(error: Exception) -> None:
         raise error
 
 
+@pytest.mark.parametrize("arguments", [["inspect", "chat.db"], ["prepare", "--help"]])
+@pytest.mark.parametrize("closed", ["stdout", "stderr", "both"])
+@not_on_windows
+def test_output_that_nobody_reads_ends_it_quietly(
+    tmp_path: Path, closed: str, arguments: list[str]
+) -> None:
+    write_imessage(tmp_path / "chat.db")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(  # noqa: S603 - ours
+        [sys.executable, "-m", "langchain_chatexports.cli", *arguments],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE if closed == "stderr" else writer,
+        stderr=subprocess.PIPE if closed == "stdout" else writer,
+        check=False,
+    )
+    os.close(writer)
+    # Help is written to stdout alone.
+    is_read = closed == "stderr" and "--help" in arguments
+    assert done.returncode == (0 if is_read else 141)
+    assert not done.stderr
+
+
+def test_a_pipe_that_broke_ends_no_thread_with_a_traceback(
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chats = write_imessage(tmp_path / "chat.db")
+
+    def broken(_text: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("langchain_chatexports.cli.console.say", broken)
+    monkeypatch.setattr(
+        "langchain_chatexports.cli.console._SECONDS_BETWEEN_LINES", 0.001
+    )
+    # A warning about a thread would be an error here.
+    assert chatexports("inspect", chats, "--json").status == 0
+
+
+def test_nothing_is_imported_before_ctrl_c_is_taken() -> None:
+    code = "import sys, langchain_chatexports.cli; print(*sys.modules)"
+    done = subprocess.run(  # noqa: S603 - ours
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert not {"langchain_core", "pydantic", "typer"} & set(done.stdout.split())
+
+
 def test_a_warning_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     with manners(debug=False):
         warnings.simplefilter("default")

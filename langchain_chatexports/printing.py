@@ -1,0 +1,22 @@
+"""Text of other people on a terminal or a page, where characters can be commands."""
+
+from __future__ import annotations
+
+__all__ = ["printable"]
+
+# They join letters and emoji, and say nothing to a terminal: U+200C and U+200D.
+_JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+
+
+def printable(text: str) -> str:
+    """Give a text on one line, with a space for what a terminal would obey.
+
+    Names in an export are whatever somebody chose: they can hold line breaks, escape
+    sequences and marks that turn the direction of all that follows.
+
+    Args:
+        text: The text.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in _JOINERS else " " for c in text)

@@ -1,0 +1,50 @@
+"""What others chose as their names does nothing to a terminal or a page."""
+
+from __future__ import annotations
+
+import pytest
+
+from langchain_chatexports.chat_loaders.accounting import ExportSummary
+from langchain_chatexports.printing import printable
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Tortoise",
+        "نور الهدى",
+        "می‌خواهم",  # A joiner that Persian needs.
+        "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{GIRL} Lee",
+        "",
+    ],
+)
+def test_names_of_all_scripts_stay(name: str) -> None:
+    assert printable(name) == name
+
+
+@pytest.mark.parametrize(
+    "character", ["\n", "\t", "\x1b", "\x00", "\x9b", "\N{RIGHT-TO-LEFT OVERRIDE}"]
+)
+def test_what_a_terminal_obeys_is_a_space(character: str) -> None:
+    assert printable(f"a{character}b") == "a b"
+
+
+def test_a_summary_has_a_line_for_each_sender() -> None:
+    summary = ExportSummary(
+        platform="races",
+        owner="O\x1b[2J",
+        owner_found_by=None,
+        sessions=1,
+        senders={"Ann\nLee": 2, "B\x07ob": 1},
+        first=None,
+        last=None,
+        found=3,
+        kept=3,
+        skipped={},
+    )
+    text = str(summary)
+    assert text.splitlines()[-2:] == [
+        "senders          2  Ann Lee",
+        "                 1  B ob",
+    ]
+    assert "\x1b" not in text
