@@ -153,7 +153,7 @@ def evaluate(
             halves, model=model, base=base, data_dir=data_dir, finetune=finetune
         )
 
-    def ask(pairs: "list[BlindPair]") -> "BlindResult":
+    def ask(pairs: "list[BlindPair]") -> "BlindResult | str":
         stages.pause()
         return guessing.guess(pairs, blind or 0)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from langchain_chatexports.evaluation.jobs import JobFacts, job_facts
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.finetuning.clients import public_url
 
@@ -61,6 +62,7 @@ class Price:
     nll: float
     end_nll: float | None
     size_bytes: int
+    tokens: int
 
 
 class ModelServer:
@@ -118,9 +120,19 @@ class ModelServer:
             raise CannotScoreError(NO_SCORES)
         answer = self._post("/score", {"model": model, "messages": list(messages)})
         return [
-            Price(turn["index"], turn["nll"], turn["end_nll"], turn["size_bytes"])
+            Price(
+                turn["index"],
+                turn["nll"],
+                turn["end_nll"],
+                turn["size_bytes"],
+                turn["tokens"],
+            )
             for turn in answer["turns"]
         ]
+
+    def job_facts(self, model: str) -> JobFacts:
+        """Look up what a tuned model was trained on; no message is sent for it."""
+        return job_facts(self._client, model)
 
     def delete_model(self, model: str) -> None:
         """Delete a tuned model."""

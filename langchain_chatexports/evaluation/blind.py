@@ -1,11 +1,15 @@
-"""A blind test: one context, two answers, which one is real?"""
+"""A blind test: one context, two answers, which one is real, and how sure is that?"""
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import comb
 from typing import TYPE_CHECKING
+
+from langchain_chatexports.evaluation.texts import bubbles
+from langchain_chatexports.redaction.forms import EMAIL, LINK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.evaluation.held_out import Line
 
 __all__ = [
+    "BlindGuess",
     "BlindPair",
     "BlindResult",
     "blind_pairs",
@@ -27,6 +32,7 @@ _TAIL = 0.025
 # The same number of messages before each pair; longer answers than this are dropped.
 _LINES_BEFORE = 4
 _MOST_CHARACTERS = 600
+_PARTS = 3
 
 
 @dataclass(frozen=True)
@@ -45,8 +51,8 @@ def blind_pairs(
     """Choose pairs that do not give themselves away, one of each conversation.
 
     Left out are those where an answer is empty, cut off, very long, the same as the
-    other one, or a copy from the training half. Lengths are not made alike: length is
-    style.
+    other one, a copy from the training half, or has a link. Lengths are not made alike:
+    length is style.
 
     Args:
         gathered: What was answered.
@@ -60,7 +66,8 @@ def blind_pairs(
     rng.shuffle(places)
     found: dict[int, BlindPair] = {}
     for place, reply in places:
-        answers = (place.turn.reply.strip(), reply.text.strip())
+        # Both through one renderer: how bubbles are parted would tell them apart.
+        answers = (_shown(place.turn.reply), _shown(reply.text))
         if reply.is_cut or not _is_fair(answers, index):
             continue
         real = rng.randrange(2)
@@ -71,6 +78,10 @@ def blind_pairs(
     return list(found.values())[:most]
 
 
+def _shown(reply: str) -> str:
+    return "\n".join(bubbles(reply))
+
+
 def _is_fair(answers: Sequence[str], index: CopyIndex) -> bool:
     real, model = answers
     copied = [index.check(bubble) for bubble in model.splitlines()]
@@ -78,8 +89,21 @@ def _is_fair(answers: Sequence[str], index: CopyIndex) -> bool:
         bool(real and model)
         and real != model
         and max(map(len, answers)) <= _MOST_CHARACTERS
+        and not any(LINK.search(text) or EMAIL.search(text) for text in answers)
         and not any(found is not None and found.is_exact for found in copied)
     )
+
+
+@dataclass(frozen=True)
+class BlindGuess:
+    """What somebody made of a pair."""
+
+    is_right: bool
+    size: int
+    """Characters of both answers."""
+
+    confidence: int
+    """How sure the guess was: 1 by chance, 2, or 3 sure."""
 
 
 @dataclass(frozen=True)
@@ -94,13 +118,41 @@ class BlindResult:
     p: float
     """How likely at least as many right guesses are by chance."""
 
+    guesses: tuple[BlindGuess, ...] = field(default=(), repr=False)
+    """Each guess, where they are known."""
 
-def blind_result(right: int, pairs: int) -> BlindResult:
+    def by_length(self) -> list[tuple[int, int]]:
+        """Give pairs and right ones among the shortest, the middle and the longest."""
+        found = sorted(self.guesses, key=lambda guess: guess.size)
+        ends = [round(part * len(found) / _PARTS) for part in range(_PARTS + 1)]
+        return [
+            _counted(found[start:end])
+            for start, end in pairwise(ends)
+            if len(found) >= _PARTS
+        ]
+
+    def by_confidence(self) -> dict[int, tuple[int, int]]:
+        """Give pairs and right ones by how sure the guess was."""
+        levels = sorted({guess.confidence for guess in self.guesses})
+        return {
+            level: _counted([g for g in self.guesses if g.confidence == level])
+            for level in levels
+        }
+
+
+def _counted(guesses: Sequence[BlindGuess]) -> tuple[int, int]:
+    return len(guesses), sum(guess.is_right for guess in guesses)
+
+
+def blind_result(
+    right: int, pairs: int, guesses: Sequence[BlindGuess] = ()
+) -> BlindResult:
     """Give what a blind test says; that it is not significant proves no likeness.
 
     Args:
         right: Pairs in which the real answer was found.
         pairs: Pairs that were shown; fixed before the start.
+        guesses: Each guess, for what length and confidence tell.
 
     Raises:
         ValueError: If there were no pairs, or fewer than right ones.
@@ -109,7 +161,7 @@ def blind_result(right: int, pairs: int) -> BlindResult:
         msg = f"{right} of {pairs} pairs cannot be right."
         raise ValueError(msg)
     p = sum(comb(pairs, k) for k in range(right, pairs + 1)) / 2**pairs
-    return BlindResult(pairs, right, exact_interval(right, pairs), p)
+    return BlindResult(pairs, right, exact_interval(right, pairs), p, tuple(guesses))
 
 
 def exact_interval(hits: int, trials: int, tail: float = _TAIL) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from langchain_chatexports.evaluation.asking import CannotScoreError
+from langchain_chatexports.evaluation.asking import NO_SCORES, CannotScoreError
 from langchain_chatexports.evaluation.blind import exact_interval
 from langchain_chatexports.evaluation.held_out import PERSON, pieces_of
 from langchain_chatexports.evaluation.results import Secrets
@@ -272,6 +272,7 @@ def _finding(
         exposure_max=math.log2(candidates + 1),
         z=[found.z for found in ranked],
         base_exposure_bits=[exposure(found.base_rank, candidates) for found in ranked],
+        reason=None if ranked else NO_SCORES,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +14,29 @@ from langchain_chatexports._version import __version__
 from langchain_chatexports.evaluation.blind import blind_pairs
 from langchain_chatexports.evaluation.contestants import Contestant
 from langchain_chatexports.evaluation.copies import CopyIndex, compare_copies
+from langchain_chatexports.evaluation.explaining import (
+    FEWEST_FOR_STYLE,
+    notes_on,
+    reasons_of,
+)
 from langchain_chatexports.evaluation.gathering import gather
 from langchain_chatexports.evaluation.guards import guard
 from langchain_chatexports.evaluation.held_out import (
+    PERSON,
     chosen_pieces,
     turns_of_others,
     without_known_turns,
 )
+from langchain_chatexports.evaluation.leaks import unread_conversations
 from langchain_chatexports.evaluation.loss import compare_losses
+from langchain_chatexports.evaluation.relevance import compare_relevance
 from langchain_chatexports.evaluation.results import (
+    CONFIDENCE,
     BlindFinding,
     DataInfo,
     Evaluation,
     OtherPerson,
+    Share,
 )
 from langchain_chatexports.evaluation.styles import StyleSamples, compare_styles
 from langchain_chatexports.evaluation.unprompted import (
@@ -39,6 +49,7 @@ from langchain_chatexports.exceptions import TrainingDataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import TypeVar
 
     from langchain_chatexports.evaluation.asking import ModelServer
     from langchain_chatexports.evaluation.blind import BlindPair, BlindResult
@@ -49,6 +60,7 @@ if TYPE_CHECKING:
         HeldOutData,
         Piece,
     )
+    from langchain_chatexports.evaluation.jobs import JobFacts
     from langchain_chatexports.evaluation.results import (
         Copies,
         NameRates,
@@ -56,9 +68,10 @@ if TYPE_CHECKING:
     )
     from langchain_chatexports.evaluation.styles import Styles
 
+    Found = TypeVar("Found")
+
 __all__ = ["EvaluationSettings", "evaluate"]
 
-_FEWEST_FOR_STYLE = 20
 _FEWEST_TURNS_OF_OTHERS = 25
 _MOST_OTHERS = 8
 # More of them would take memory, and tell no more.
@@ -94,7 +107,7 @@ def evaluate(
     base: str | None = None,
     settings: EvaluationSettings | None = None,
     secrets: list[Secrets] | str = "no test run was asked for",
-    blind: Callable[[list[BlindPair]], BlindResult] | str = "nobody was asked",
+    blind: Callable[[list[BlindPair]], BlindResult | str] | str = "nobody was asked",
     progress: Callable[[str, int, int], None] = lambda _what, _done, _total: None,
 ) -> Evaluation:
     """Compare a tuned model with the person, with its base, and with few-shot.
@@ -107,17 +120,20 @@ def evaluate(
         settings: How to evaluate.
         secrets: What `probe_canaries` found in a test run, or why there was none.
         blind: Shows pairs of answers to somebody and says what came of it, or why
-            nobody is asked.
+            nothing did; or why nobody is asked.
         progress: Is told what is done, how much of it, and how much there is.
 
     Returns:
         The findings, without any message text.
 
     Raises:
-        TrainingDataError: If there is nothing held out, or nothing trained on.
+        TrainingDataError: If there is nothing held out, or nothing trained on, or the
+            model was trained on what should be held out.
         ChatExportError: If the server cannot be asked.
     """
     settings = settings or EvaluationSettings()
+    job = server.job_facts(tuned)
+    data, read = _unread(data, job)
     training, pieces, known = _halves(data, settings)
     contestants = _contestants(tuned, base, settings.temperatures)
     gathered = gather(
@@ -134,8 +150,9 @@ def evaluate(
     )
     styles = _styles(gathered, training, others, settings)
     names = _names(gathered, training, data.names)
+    prices = gathered.prices_by_order()
     losses, differences = compare_losses(
-        gathered.prices_by_order(),
+        prices,
         conversations=gathered.conversations,
         rounds=settings.loss_rounds,
         seed=settings.seed,
@@ -148,6 +165,7 @@ def evaluate(
             train_turns=len(own),
             heldout_conversations=gathered.conversations,
             heldout_turns=len(gathered.turns),
+            trained_on_dropped=read,
             near_duplicates_dropped=known,
             forwarded_dropped=_forwarded(data.held_out),
             others=[
@@ -164,6 +182,14 @@ def evaluate(
         ],
         loss=losses,
         loss_differences=differences,
+        validation_loss=_known(job.validation),
+        relevance=compare_relevance(
+            prices,
+            gathered.foreign_by_order(),
+            conversations=gathered.conversations,
+            rounds=settings.loss_rounds,
+            seed=settings.seed,
+        ),
         measures=None if isinstance(styles, str) else styles.measures,
         summary=None if isinstance(styles, str) else styles.summary,
         summary_differences=[] if isinstance(styles, str) else styles.differences,
@@ -172,11 +198,20 @@ def evaluate(
             for name, replies in gathered.replies.items()
         ],
         copies=_copies(gathered, index, settings),
-        secrets=None if isinstance(secrets, str) else secrets,
-        names=None if isinstance(names, str) else names,
-        blind=None if isinstance(asked, str) else BlindFinding(**asdict(asked)),
-        reasons=_reasons(measures=styles, secrets=secrets, names=names, blind=asked),
-        notes=_notes(gathered),
+        secrets=_known(secrets),
+        names=_known(names),
+        blind=None if isinstance(asked, str) else _blind_finding(asked),
+        reasons=reasons_of(
+            measures=styles,
+            summary=styles,
+            language=styles,
+            person=None if data.person else "the examples do not say who it is",
+            validation_loss=job.validation,
+            secrets=secrets,
+            names=names,
+            blind=asked,
+        ),
+        notes=notes_on(gathered, read=read, examples=job.examples),
     )
     progress("comparing", 1, 1)
     return result
@@ -203,6 +238,12 @@ def _halves(
     return training, pieces, known
 
 
+def _unread(data: HeldOutData, job: JobFacts) -> tuple[HeldOutData, int]:
+    examples = () if isinstance(job.examples, str) else job.examples
+    unread, read = unread_conversations(data.held_out, data.training, examples)
+    return replace(data, held_out=unread), read
+
+
 def _heading(
     data: HeldOutData, styles: Styles | str, settings: EvaluationSettings
 ) -> dict[str, Any]:
@@ -217,10 +258,6 @@ def _heading(
             "python": platform.python_version(),
         },
     }
-
-
-def _reasons(**found: object) -> dict[str, str]:
-    return {what: why for what, why in found.items() if isinstance(why, str)}
 
 
 def _contestants(
@@ -243,9 +280,9 @@ def _styles(
     others: Mapping[str, list[list[str]]],
     settings: EvaluationSettings,
 ) -> Styles | str:
-    if gathered.conversations < _FEWEST_FOR_STYLE:
+    if gathered.conversations < FEWEST_FOR_STYLE:
         return (
-            f"it takes {_FEWEST_FOR_STYLE} held-out conversations, and there are "
+            f"it takes {FEWEST_FOR_STYLE} held-out conversations, and there are "
             f"{gathered.conversations}"
         )
     return compare_styles(
@@ -301,7 +338,7 @@ def _copies(
 
 
 def _asked(
-    blind: Callable[[list[BlindPair]], BlindResult] | str,
+    blind: Callable[[list[BlindPair]], BlindResult | str] | str,
     gathered: Gathered,
     contestants: Sequence[Contestant],
     index: CopyIndex,
@@ -317,31 +354,35 @@ def _asked(
     return blind(pairs) if pairs else "no pair of answers was fit to be shown"
 
 
+def _blind_finding(found: BlindResult) -> BlindFinding:
+    sure = found.by_confidence()
+    return BlindFinding(
+        pairs=found.pairs,
+        right=found.right,
+        interval=found.interval,
+        p=found.p,
+        by_length=[Share(pairs=n, right=right) for n, right in found.by_length()],
+        by_confidence={
+            level: Share(pairs=sure[int(level)][0], right=sure[int(level)][1])
+            for level in CONFIDENCE
+            if int(level) in sure
+        },
+    )
+
+
+def _known(found: Found | str) -> Found | None:
+    return None if isinstance(found, str) else found
+
+
 def _forwarded(held_out: Sequence[Conversation]) -> int:
-    return sum(line.is_forwarded for found in held_out for line in found.lines)
+    return sum(
+        line.is_forwarded and line.speaker == PERSON
+        for found in held_out
+        for line in found.lines
+    )
 
 
 def _digest(person: str | None) -> str | None:
     if person is None:
         return None
     return f"sha256:{hashlib.sha256(person.encode('utf-8', 'replace')).hexdigest()}"
-
-
-def _notes(gathered: Gathered) -> list[str]:
-    notes = []
-    if gathered.conversations < _FEWEST_FOR_STYLE:
-        notes.append(
-            f"Intervals of so few conversations ({gathered.conversations}) are "
-            "narrower than they should be."
-        )
-    if gathered.too_long:
-        notes.append(
-            f"{gathered.too_long} turns were left out: with what comes before, they "
-            "are longer than a model's memory."
-        )
-    if gathered.shortened:
-        notes.append(
-            f"{gathered.shortened} few-shot prompts hold fewer examples than planned, "
-            "to fit into the model's memory."
-        )
-    return notes

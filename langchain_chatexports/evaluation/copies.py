@@ -18,7 +18,7 @@ from langchain_chatexports.evaluation.intervals import (
     resampled,
 )
 from langchain_chatexports.evaluation.results import Copies, CopyRates
-from langchain_chatexports.evaluation.texts import bubbles
+from langchain_chatexports.evaluation.texts import UNSPACED, bubbles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Copied", "CopyIndex", "compare_copies"]
 
-_WORD = re.compile(r"\w+")
+# Where a script puts no spaces between words, each letter stands for itself.
+_WORD = re.compile(rf"{UNSPACED}|(?:(?!{UNSPACED})\w)+")
 _RUN = 6
 _STEM = 3
 
@@ -135,10 +136,11 @@ def compare_copies(
             excess, interval = ratio_difference(
                 ratio(*_exact(checked), weights), own_ratio
             )
+        values = {**dict(rates), "reason": rates.reason or own_rates.reason}
         found.append(
             Copies(
                 contestant=name,
-                **dict(rates),
+                **values,
                 person=own_rates,
                 excess=excess,
                 interval=interval,
@@ -162,7 +164,13 @@ def _exact(
 def _rates(conversations: Sequence[Sequence[Copied]]) -> CopyRates:
     every = [copied for found in conversations for copied in found]
     if not every:
-        return CopyRates(bubbles=0, exact=None, unique6=None, longest_run=None)
+        return CopyRates(
+            bubbles=0,
+            exact=None,
+            unique6=None,
+            longest_run=None,
+            reason=f"no message has {_RUN} words",
+        )
     longest = [copied.longest for copied in every]
     middle, high = np.quantile(longest, [0.5, 0.95], method="nearest")
     return CopyRates(

@@ -10,11 +10,12 @@ from langchain_chatexports.evaluation.asking import CannotScoreError, Reply
 from langchain_chatexports.evaluation.contestants import Prompt
 from langchain_chatexports.evaluation.few_shot import PairIndex, training_pairs
 from langchain_chatexports.evaluation.loss import TurnPrice
+from langchain_chatexports.evaluation.relevance import foreign_pieces
 from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.tokens import BYTES_PER_TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from langchain_chatexports.evaluation.asking import Message, ModelServer, Price
     from langchain_chatexports.evaluation.contestants import Contestant
@@ -49,6 +50,8 @@ class Gathered:
     Attributes:
         turns: The turns.
         prices: By model's kind, a price a turn, or why there is none.
+        foreign: The same behind another conversation's history, without few-shot, whose
+            examples would change with the history.
         replies: By contestant, a reply a turn.
         max_tokens: The longest reply that was asked for.
         too_long: How many turns were left out as somebody could not read them.
@@ -57,6 +60,7 @@ class Gathered:
 
     turns: list[HeldOutTurn]
     prices: Mapping[str, list[TurnPrice] | str]
+    foreign: Mapping[str, list[TurnPrice | None] | str]
     replies: Mapping[str, list[Reply]]
     max_tokens: int
     too_long: int
@@ -94,6 +98,19 @@ class Gathered:
             for kind, found in self.prices.items()
         }
 
+    def foreign_by_order(self) -> dict[str, list[TurnPrice | None] | str]:
+        """Give the prices behind foreign histories, numbered alike."""
+        order = self._order()
+        return {
+            kind: found
+            if isinstance(found, str)
+            else [
+                each and TurnPrice(order[each.conversation], each.price)
+                for each in found
+            ]
+            for kind, found in self.foreign.items()
+        }
+
     def _order(self) -> dict[int, int]:
         numbers = dict.fromkeys(found.piece.conversation for found in self.turns)
         return {old: new for new, old in enumerate(numbers)}
@@ -127,9 +144,17 @@ def gather(
     """
     places = [(piece, turn) for piece in pieces for turn in piece.turns]
     turns = [HeldOutTurn(*place, number) for number, place in enumerate(places)]
-    limit = longest_answer([found.turn.reply for found in turns])
     run = _Run(server, PairIndex(training_pairs(training)), pieces, turns, progress)
-    priced = {each.kind: run.priced(each) for each in _once_a_kind(contestants)}
+    once = _once_a_kind(contestants)
+    priced = {each.kind: run.priced(each) for each in once}
+    foreign = {
+        each.kind: found
+        if isinstance(found := priced[each.kind], str)
+        else run.priced_elsewhere(each, seed)
+        for each in once
+        if each.kind != "few_shot"
+    }
+    limit = longest_answer(_sizes(turns, priced["tuned"]))
     answered = {each.name: run.answered(each, limit, seed) for each in contestants}
     kept = [found for found in turns if found.number not in run.too_long]
     if not kept:
@@ -141,6 +166,12 @@ def gather(
             kind: found if isinstance(found, str) else [found[t.number] for t in kept]
             for kind, found in priced.items()
         },
+        foreign={
+            kind: found
+            if isinstance(found, str)
+            else [found.get(turn.number) for turn in kept]
+            for kind, found in foreign.items()
+        },
         replies={
             name: [found[turn.number] for turn in kept]
             for name, found in answered.items()
@@ -151,12 +182,21 @@ def gather(
     )
 
 
-def longest_answer(replies: Sequence[str]) -> int:
+def longest_answer(tokens: Iterable[float]) -> int:
     """Give the limit of an answer in tokens: twice what 99 % of the person's have."""
-    sizes = sorted(len(reply.encode("utf-8", "replace")) for reply in replies)
+    sizes = sorted(tokens)
     size = sizes[math.ceil(_NEARLY_ALL * len(sizes)) - 1]
-    tokens = math.ceil(size / BYTES_PER_TOKEN)
-    return max(_SHORTEST_LIMIT, min(_LONGEST_LIMIT, 2 * tokens))
+    return max(_SHORTEST_LIMIT, min(_LONGEST_LIMIT, 2 * math.ceil(size)))
+
+
+def _sizes(
+    turns: Sequence[HeldOutTurn], prices: dict[int, TurnPrice] | str
+) -> list[float]:
+    """Give the replies' tokens: the tuned model's own, or else by their bytes."""
+    if isinstance(prices, dict) and prices:
+        return [found.price.tokens for found in prices.values()]
+    bytes_each = [len(turn.turn.reply.encode("utf-8", "replace")) for turn in turns]
+    return [size / BYTES_PER_TOKEN for size in bytes_each]
 
 
 def _once_a_kind(contestants: Sequence[Contestant]) -> list[Contestant]:
@@ -208,6 +248,23 @@ class _Run:
             return whole
         found = {turn.line: up_to(turn.line).get(turn.line) for turn in piece.turns}
         return {line: price for line, price in found.items() if price is not None}
+
+    def priced_elsewhere(
+        self, contestant: Contestant, seed: int
+    ) -> dict[int, TurnPrice]:
+        """Price each turn behind the history of a turn of another conversation."""
+        prompt = Prompt(contestant.kind, self.index)
+        places = [(found.piece, found.turn) for found in self.turns]
+        found: dict[int, TurnPrice] = {}
+        for number, piece in enumerate(foreign_pieces(places, seed=seed)):
+            if piece is not None and number not in self.too_long:
+                prices = self._prices(prompt, piece, contestant.model)
+                if price := prices.get(piece.turns[0].line):
+                    found[number] = TurnPrice(piece.conversation, price)
+            done = number + 1
+            what = f"pricing elsewhere, {contestant.kind}"
+            self.progress(what, done, len(self.turns))
+        return found
 
     def answered(
         self, contestant: Contestant, limit: int, seed: int

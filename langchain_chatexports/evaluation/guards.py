@@ -6,6 +6,8 @@ from collections import Counter
 from math import exp, lgamma
 from typing import TYPE_CHECKING
 
+from typing_extensions import TypedDict
+
 from langchain_chatexports.evaluation.results import Guard, PersonGuard
 from langchain_chatexports.evaluation.texts import words
 
@@ -38,17 +40,33 @@ def guard(
     known = _counted(training)
     return Guard(
         contestant=contestant,
-        variety=_variety(texts),
-        words_400=expected_distinct(_counted(texts), _WORDS),
-        reach=reach(known, _counted(texts)),
         cut=sum(reply.is_cut for reply in replies) / len(replies),
+        person=PersonGuard(**_values(known, person)),
+        **_values(known, texts),
+    )
+
+
+class _Values(TypedDict):
+    variety: float
+    words_400: float | None
+    reach: float | None
+    empty: float
+    reason: str | None
+
+
+def _values(known: Mapping[str, int], texts: Sequence[str]) -> _Values:
+    used = _counted(texts)
+    distinct, found = expected_distinct(used, _WORDS), reach(known, used)
+    reasons = {
+        f"the replies have fewer than {_WORDS} words": distinct is None,
+        "the training half has no words": found is None,
+    }
+    return _Values(
+        variety=_variety(texts),
+        words_400=distinct,
+        reach=found,
         empty=_empty(texts),
-        person=PersonGuard(
-            variety=_variety(person),
-            words_400=expected_distinct(_counted(person), _WORDS),
-            reach=reach(known, _counted(person)),
-            empty=_empty(person),
-        ),
+        reason="; ".join(why for why, is_so in reasons.items() if is_so) or None,
     )
 
 
@@ -69,11 +87,14 @@ def expected_distinct(counts: Mapping[str, int], drawn: int) -> float | None:
     )
 
 
-def reach(known: Mapping[str, int], used: Mapping[str, int]) -> float:
-    """Give the share of the person's 200 commonest words, by use, that a sample has."""
+def reach(known: Mapping[str, int], used: Mapping[str, int]) -> float | None:
+    """Give the share of the person's 200 commonest words, by use, that a sample has.
+
+    `None` of a person without words.
+    """
     top = sorted(known, key=lambda word: (-known[word], word))[:_TOP]
     mass = sum(known[word] for word in top)
-    return sum(known[word] for word in top if word in used) / mass if mass else 0.0
+    return sum(known[word] for word in top if word in used) / mass if mass else None
 
 
 def _log_ways(total: int, drawn: int) -> float:

@@ -325,8 +325,12 @@ def turns_of_others(
         speakers = {line.speaker for line in conversation.lines}
         for speaker in sorted(speakers - {PERSON, SEVERAL}):
             # Their first words count, too: otherwise who begins would have few.
-            said = [line.text for line in conversation.lines if line.speaker == speaker]
-            if len(found[speaker]) < conversations:
+            said = [
+                line.text
+                for line in conversation.lines
+                if line.speaker == speaker and not line.is_forwarded
+            ]
+            if said and len(found[speaker]) < conversations:
                 found[speaker].append(said)
     turns = {name: sum(map(len, said)) for name, said in found.items()}
     ranked = sorted(found, key=lambda name: (-turns[name], name))

@@ -17,11 +17,18 @@ from langchain_chatexports.evaluation.intervals import (
 from langchain_chatexports.evaluation.results import Difference, Loss
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from langchain_chatexports.evaluation.asking import Price
 
-__all__ = ["TurnPrice", "bits_per_byte", "compare_losses"]
+    Floats = NDArray[np.float64]
+
+__all__ = ["TurnPrice", "bits_per_byte", "compare_losses", "sums_by_conversation"]
+
+
+NO_ENDS = "its template has no token that ends a turn"
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,17 @@ class TurnPrice:
 def bits_per_byte(prices: Sequence[TurnPrice]) -> float:
     """Give the bits that a byte of the replies costs, their ends included."""
     return sum(turn.bits for turn in prices) / sum(turn.size for turn in prices)
+
+
+def sums_by_conversation(
+    prices: Iterable[TurnPrice], conversations: int
+) -> tuple[Floats, Floats]:
+    """Give the bits of each conversation's replies, and the bytes that they pay for."""
+    bits, size = np.zeros(conversations), np.zeros(conversations)
+    for turn in prices:
+        bits[turn.conversation] += turn.bits
+        size[turn.conversation] += turn.size
+    return bits, size
 
 
 def compare_losses(
@@ -81,11 +99,7 @@ def compare_losses(
                 )
             )
             continue
-        bits, size = np.zeros(conversations), np.zeros(conversations)
-        for turn in turns:
-            bits[turn.conversation] += turn.bits
-            size[turn.conversation] += turn.size
-        known[name] = ratio(bits, size, weights)
+        known[name] = ratio(*sums_by_conversation(turns, conversations), weights)
         losses.append(
             Loss(
                 contestant=name,
@@ -93,12 +107,13 @@ def compare_losses(
                 interval=percentiles(known[name][1]),
                 end_bits=_end_bits(turns),
                 turns=len(turns),
+                reason=None if _ends(turns) else NO_ENDS,
             )
         )
     return losses, _differences(known)
 
 
-def _differences(known: Mapping[str, tuple[float, np.ndarray]]) -> list[Difference]:
+def _differences(known: Mapping[str, tuple[float, Floats]]) -> list[Difference]:
     names = list(known)
     differences = []
     for number, b in enumerate(names):
@@ -109,5 +124,9 @@ def _differences(known: Mapping[str, tuple[float, np.ndarray]]) -> list[Differen
 
 
 def _end_bits(turns: Sequence[TurnPrice]) -> float | None:
-    ends = [t.price.end_nll for t in turns if t.price.end_nll is not None]
+    ends = _ends(turns)
     return sum(ends) / len(ends) / math.log(2) if ends else None
+
+
+def _ends(turns: Sequence[TurnPrice]) -> list[float]:
+    return [t.price.end_nll for t in turns if t.price.end_nll is not None]

@@ -24,11 +24,17 @@ __all__ = [
     "NameRates",
     "OtherPerson",
     "PersonGuard",
+    "Relevance",
     "Secrets",
+    "Share",
     "Summary",
+    "ValidationLoss",
 ]
 
 _DIGITS = 4
+
+Confidence = Literal["1", "2", "3"]
+CONFIDENCE: tuple[Confidence, ...] = ("1", "2", "3")
 
 Number = Annotated[float, PlainSerializer(lambda value: round(value, _DIGITS))]
 Ends = tuple[Number, Number]
@@ -52,8 +58,15 @@ class DataInfo(_Finding):
     train_turns: int
     heldout_conversations: int
     heldout_turns: int
+    trained_on_dropped: int
+    """Held-out conversations that the model was trained on."""
+
     near_duplicates_dropped: int
+    """Held-out turns that nearly stand in the training half."""
+
     forwarded_dropped: int
+    """Held-out turns that the person only passed on."""
+
     others: list[OtherPerson]
 
 
@@ -76,6 +89,34 @@ class Loss(_Finding):
     bits_per_byte: Number | None
     interval: Ends | None
     end_bits: Number | None
+    turns: int
+    reason: str | None = None
+
+
+class ValidationLoss(_Finding):
+    """What the job that made the tuned model says of its own validation file.
+
+    No bits per byte: it depends on the tokenizer, and on another file.
+    """
+
+    contestant: Literal["tuned"]
+    full_valid_loss: Number
+    unit: Literal["nats per token"]
+    step: int
+    source: str
+    """Where the job tells it."""
+
+
+class Relevance(_Finding):
+    """Bits per byte of the same replies behind their own and a foreign history."""
+
+    contestant: str
+    own_history: Number | None
+    foreign_history: Number | None
+    difference: Number | None
+    """Foreign less own; a model that ignores what was said has none."""
+
+    interval: Ends | None
     turns: int
     reason: str | None = None
 
@@ -125,6 +166,7 @@ class Summary(_Finding):
     median_score: Number | None
     interval: Ends | None
     measures_used: int
+    reason: str | None = None
 
 
 class PersonGuard(_Finding):
@@ -132,8 +174,9 @@ class PersonGuard(_Finding):
 
     variety: Number
     words_400: Number | None
-    reach: Number
+    reach: Number | None
     empty: Number
+    reason: str | None = None
 
 
 class Guard(_Finding):
@@ -141,11 +184,18 @@ class Guard(_Finding):
 
     contestant: str
     variety: Number
+    """Distinct replies by replies."""
+
     words_400: Number | None
-    reach: Number
+    """Distinct words that 400 drawn ones hold."""
+
+    reach: Number | None
+    """The share of the person's 200 commonest words, by use, that it has."""
+
     cut: Number
     empty: Number
     person: PersonGuard
+    reason: str | None = None
 
 
 class CopyRates(_Finding):
@@ -153,8 +203,15 @@ class CopyRates(_Finding):
 
     bubbles: int
     exact: Number | None
+    """Share of the bubbles that stand whole in the training half."""
+
     unique6: Number | None
+    """Share that has six words running of one training conversation alone."""
+
     longest_run: tuple[int, int, int] | None
+    """Longest run of words: median, 95 % and most."""
+
+    reason: str | None = None
 
 
 class Copies(CopyRates):
@@ -180,6 +237,8 @@ class Secrets(_Finding):
     exposure_max: Number
     z: list[Number]
     base_exposure_bits: list[Number]
+    reason: str | None = None
+    """Why nothing was ranked, where the server cannot score."""
 
 
 class NameRates(_Finding):
@@ -198,6 +257,13 @@ class NameRates(_Finding):
     """E-mail addresses and links from the training half."""
 
 
+class Share(_Finding):
+    """Right guesses among some of the pairs."""
+
+    pairs: int
+    right: int
+
+
 class BlindFinding(_Finding):
     """How often a human told the model's answer from the person's."""
 
@@ -205,6 +271,11 @@ class BlindFinding(_Finding):
     right: int
     interval: Ends
     p: Number
+    by_length: list[Share]
+    """Of the pairs with the shortest answers, the middle ones, the longest."""
+
+    by_confidence: dict[Confidence, Share]
+    """By how sure the human was: 1 a guess, 3 sure."""
 
 
 class Evaluation(_Finding):
@@ -220,6 +291,8 @@ class Evaluation(_Finding):
     contestants: list[ContestantInfo]
     loss: list[Loss]
     loss_differences: list[Difference]
+    validation_loss: ValidationLoss | None
+    relevance: list[Relevance]
     measures: list[MeasureFinding] | None
     summary: list[Summary] | None
     summary_differences: list[Difference]

@@ -255,8 +255,7 @@ class _Table:
             score = None
             if separates and floor is not None and floors is not None:
                 score = exact[name] = (floor - point) / (floor - ceiling)
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    scores[name] = (floors - rounds) / (floors - ceilings)
+                scores[name] = _ratios(floors - rounds, floors - ceilings)
             ends = None if score is None else percentiles(scores[name])
             results.append(
                 ContestantScore(
@@ -291,6 +290,12 @@ def _sums(weights: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int
     # In floats, which are exact for counts and many times faster.
     sums: NDArray[np.float64] = weights.astype(float) @ rows.astype(float)
     return np.rint(sums).astype(np.int64)
+
+
+def _ratios(parts: Floats, wholes: Floats) -> Floats:
+    # A round in which floor and ceiling meet has no score.
+    missing = np.full_like(parts, np.nan)
+    return np.divide(parts, wholes, out=missing, where=wholes != 0)
 
 
 def _reaches(ends: tuple[float, float]) -> bool:
@@ -338,7 +343,11 @@ def _summary(name: str, measured: Sequence[_Measured]) -> Summary:
     used = [each for each in measured if name in each.points]
     if not used:
         return Summary(
-            contestant=name, median_score=None, interval=None, measures_used=0
+            contestant=name,
+            median_score=None,
+            interval=None,
+            measures_used=0,
+            reason=_why_no_median(name, measured),
         )
     return Summary(
         contestant=name,
@@ -348,9 +357,19 @@ def _summary(name: str, measured: Sequence[_Measured]) -> Summary:
     )
 
 
+def _why_no_median(name: str, measured: Sequence[_Measured]) -> str:
+    reasons = {
+        found.reason or each.finding.reason
+        for each in measured
+        for found in each.finding.contestants
+        if found.name == name
+    }
+    return "; ".join(sorted(filter(None, reasons))) or "no measure could be taken"
+
+
 def _medians(name: str, used: Sequence[_Measured]) -> Floats:
     # The median: of a mean, one measure whose ratio explodes would make anything.
-    return np.asarray(np.median([each.scores[name] for each in used], axis=0))
+    return np.asarray(np.nanmedian([each.scores[name] for each in used], axis=0))
 
 
 def _difference(a: str, b: str, measured: Sequence[_Measured]) -> Difference | None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HABITS",
+    "UNSPACED",
     "bubbles",
     "first_emoji",
     "habits",
@@ -23,11 +24,13 @@ __all__ = [
 ]
 
 _BREAK = re.compile(r"\n+")
-_WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
 _DIGIT = re.compile(r"\d")
-# Scripts that put no spaces between words: Thai, Lao, Burmese, Khmer, kana, Han.
-_UNSPACED = re.compile(
-    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]"
+UNSPACED = r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]"
+"""A letter of a script without spaces: Thai, Lao, Burmese, Khmer, kana, Han."""
+
+_UNSPACED = re.compile(UNSPACED)
+_WORD = re.compile(
+    rf"{UNSPACED}|(?:(?!{UNSPACED})\w)+(?:['\u2019](?:(?!{UNSPACED})\w)+)*"
 )
 # Eyes, a nose, and a mouth that may be repeated; hearts; faces that stand upright.
 _EMOTICON = re.compile(
@@ -77,7 +80,10 @@ def bubbles(reply: str) -> list[str]:
 
 
 def words(text: str) -> list[str]:
-    """Give the words of a text in lower case; an apostrophe inside belongs to one."""
+    """Give the words of a text in lower case; an apostrophe inside belongs to one.
+
+    Where a script puts no spaces between words, each letter stands for itself.
+    """
     return _WORD.findall(text.lower())
 
 

@@ -17,6 +17,7 @@ from langchain_chatexports.evaluation.asking import (
     TooLongError,
 )
 from langchain_chatexports.evaluation.held_out import PERSON, Conversation, Line
+from langchain_chatexports.evaluation.jobs import JobFacts
 from tests.unit_tests.builders.tables import START, write_lines
 from tests.unit_tests.builders.voices import DISTINCT, Voice, conversations
 
@@ -38,6 +39,11 @@ class Voices:
         self.asked: list[tuple[str, list[Message], dict[str, object]]] = []
         self.longest = math.inf
         self.scores = True
+        self.job = JobFacts("its job had no validation file", [])
+
+    def job_facts(self, model: str) -> JobFacts:
+        del model
+        return self.job
 
     def reply(
         self, model: str, messages: Sequence[Message], **options: object
@@ -55,7 +61,13 @@ class Voices:
         # A context of its own makes every reply cheaper.
         nats -= 0.5 * (len(messages) > 16)
         return [
-            Price(at, nats * len(message["content"]), 3.0, len(message["content"]))
+            Price(
+                at,
+                nats * len(message["content"]),
+                3.0,
+                len(message["content"]),
+                len(message["content"].split()),
+            )
             for at, message in enumerate(messages)
             if message["role"] == "assistant"
         ]

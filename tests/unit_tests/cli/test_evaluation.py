@@ -13,7 +13,7 @@ from langchain_chatexports.cli import comparing
 from langchain_chatexports.cli.comparing import Stages, read_halves
 from langchain_chatexports.cli.guessing import guess
 from langchain_chatexports.cli.preparation import PrepareOptions
-from langchain_chatexports.evaluation import BlindPair
+from langchain_chatexports.evaluation import BlindPair, BlindResult
 from langchain_chatexports.evaluation.held_out import Line
 from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.finetuning import read_jsonl
@@ -209,16 +209,38 @@ def test_a_blind_test_needs_somebody(chatexports: Command) -> None:
     assert "no terminal" in done.err
 
 
+PAIRS = [
+    BlindPair((Line("p1", f"question {n}"),), ("yes [b]no", "no"), n % 2)
+    for n in range(9)
+]
+
+
+@pytest.mark.parametrize("typed", ["", "a\n3\nb\n", "a\n3\nb\n1\n"])
+def test_whoever_stops_early_gets_no_result(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    assert guess(PAIRS, 4) == "the guessing was stopped before the last pair"
+    assert capsys.readouterr().err.count("told apart") == 1
+
+
+def test_fewer_pairs_than_asked_for_are_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    guess(PAIRS, 40)
+    assert "9 pairs (of 40 asked for: no more are fit)" in capsys.readouterr().err
+
+
 def test_guesses_are_counted_and_told_at_the_end(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pairs = [
-        BlindPair((Line("p1", f"question {n}"),), ("yes [b]no", "no"), n % 2)
-        for n in range(9)
-    ]
-    monkeypatch.setattr("sys.stdin", io.StringIO("a\n?\nB\na\na\n"))
-    result = guess(pairs, 4)
+    typed = "a\n3\n?\nab\nB\n4\n\n1\na\n3\na\n2\n"
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    result = guess(PAIRS, 4)
+    assert isinstance(result, BlindResult)
     assert (result.right, result.pairs) == (3, 4)
+    assert result.by_confidence() == {1: (1, 1), 2: (1, 0), 3: (2, 2)}
     shown = capsys.readouterr().err
     assert "question 3" in shown
     assert "question 4" not in shown

@@ -103,9 +103,9 @@ def test_an_empty_reply_is_a_text(canned: Canned, server: ModelServer) -> None:
 
 
 def test_prices_are_read(canned: Canned, server: ModelServer) -> None:
-    turn = {"index": 1, "nll": 2.5, "end_nll": None, "tokens": 2, "size_bytes": 2}
+    turn = {"index": 1, "nll": 2.5, "end_nll": None, "tokens": 3, "size_bytes": 2}
     canned.answer = {"turns": [turn]}
-    assert server.prices("m", CHAT) == [Price(1, 2.5, None, 2)]
+    assert server.prices("m", CHAT) == [Price(1, 2.5, None, 2, 3)]
 
 
 def test_a_foreign_host_is_never_asked_for_prices() -> None:

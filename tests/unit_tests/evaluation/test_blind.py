@@ -7,7 +7,15 @@ from math import comb
 import pytest
 
 from langchain_chatexports.evaluation import blind_result
-from langchain_chatexports.evaluation.blind import exact_interval
+from langchain_chatexports.evaluation.asking import Reply
+from langchain_chatexports.evaluation.blind import (
+    BlindGuess,
+    blind_pairs,
+    exact_interval,
+)
+from langchain_chatexports.evaluation.copies import CopyIndex
+from langchain_chatexports.evaluation.gathering import Gathered, HeldOutTurn
+from langchain_chatexports.evaluation.held_out import PERSON, Line, Piece, Turn
 
 
 @pytest.mark.parametrize(
@@ -72,3 +80,64 @@ def test_impossible_counts_are_refused(right: int) -> None:
 def test_no_pairs_are_refused() -> None:
     with pytest.raises(ValueError, match="cannot be right"):
         blind_result(0, 0)
+
+
+def test_length_and_confidence_are_told_of_the_guesses() -> None:
+    guesses = [
+        BlindGuess(is_right=size > 60, size=size, confidence=1 + size // 40)
+        for size in (90, 10, 50, 70, 30, 20, 80)
+    ]
+    found = blind_result(3, 7, guesses)
+    # 10 20 | 30 50 70 | 80 90, by characters.
+    assert found.by_length() == [(2, 0), (3, 1), (2, 2)]
+    assert found.by_confidence() == {1: (3, 0), 2: (2, 1), 3: (2, 2)}
+
+
+def test_of_two_pairs_there_are_no_thirds() -> None:
+    guesses = [BlindGuess(is_right=True, size=5, confidence=3)] * 2
+    assert blind_result(2, 2, guesses).by_length() == []
+
+
+def shown(real: str, model: str, *, is_cut: bool = False) -> list[tuple[str, str]]:
+    """Give the answers of the pairs that are shown of one turn."""
+    turn = Turn(1, real)
+    piece = Piece(0, (Line("p1", "and?"), Line(PERSON, real)), (turn,))
+    gathered = Gathered(
+        turns=[HeldOutTurn(piece, turn, 0)],
+        prices={},
+        foreign={},
+        replies={"tuned": [Reply(model, is_cut=is_cut)]},
+        max_tokens=9,
+        too_long=0,
+        shortened=0,
+    )
+    index = CopyIndex([["the key lies under the third pot"]])
+    pairs = blind_pairs(gathered, "tuned", index, most=9, seed=0)
+    return [(p.answers[p.real], p.answers[1 - p.real]) for p in pairs]
+
+
+def test_both_answers_go_through_one_renderer() -> None:
+    """How bubbles are parted, and how letters are composed, would be a tell."""
+    found = shown("one \n\n two", "cafe\u0301\nfour ")
+    assert found == [("one\ntwo", "caf\u00e9\nfour")]
+
+
+@pytest.mark.parametrize(
+    ("real", "model"),
+    [
+        ("yes", "yes "),
+        ("yes", ""),
+        ("", "yes"),
+        ("see https://x.example/a", "see you"),
+        ("see you", "mail me@x.example"),
+        ("no", "the key lies under the third pot"),
+        ("no", "a" * 601),
+    ],
+)
+def test_pairs_that_give_themselves_away_are_not_shown(real: str, model: str) -> None:
+    assert shown(real, model) == []
+    assert shown("no", "yes") == [("no", "yes")]
+
+
+def test_cut_answers_are_not_shown() -> None:
+    assert shown("no", "yes", is_cut=True) == []

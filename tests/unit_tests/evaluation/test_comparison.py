@@ -23,13 +23,17 @@ from langchain_chatexports.evaluation.asking import (
     Reply,
 )
 from langchain_chatexports.evaluation.contestants import NEAREST, PLAIN_PROMPT
-from langchain_chatexports.evaluation.held_out import PERSON
+from langchain_chatexports.evaluation.held_out import (
+    PERSON,
+    SEVERAL,
+    Conversation,
+)
 from langchain_chatexports.exceptions import TrainingDataError
 from tests.unit_tests.builders.voice_server import Voices, talks
 from tests.unit_tests.builders.voices import DISTINCT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from langchain_chatexports.evaluation.asking import Message, ModelServer
@@ -150,9 +154,67 @@ def test_guards_copies_and_names_are_there_for_each(found: Evaluation) -> None:
 def test_what_was_not_measured_is_null_with_a_reason(found: Evaluation) -> None:
     assert (found.secrets, found.blind) == (None, None)
     assert found.reasons == {
+        "validation_loss": "its job had no validation file",
         "secrets": "no test run was asked for",
         "blind": "nobody was asked",
     }
+
+
+def nulls(
+    found: object, reason: object = None, path: tuple[str, ...] = ()
+) -> Iterator[tuple[str, ...]]:
+    """Find what is null, and neither it nor what it is part of says why."""
+    if isinstance(found, dict):
+        reason = found.get("reason") or reason
+        for name, value in found.items():
+            if name != "reason":
+                yield from nulls(value, reason, (*path, str(name)))
+    elif isinstance(found, list):
+        for value in found:
+            yield from nulls(value, reason, path)
+    elif found is None and not reason:
+        yield path
+
+
+@pytest.mark.parametrize("kind", ["whole", "few", "alone", "unscored", "smiles"])
+def test_every_null_has_a_reason(data: HeldOutData, kind: str) -> None:
+    server = Voices({"base": OSKAR, "tuned": MIA})
+    some = data
+    if kind == "few":
+        some = HeldOutData(data.training[:3], data.held_out[:3])
+    elif kind == "alone":
+        some = HeldOutData(
+            [without_the_others(each) for each in data.training],
+            [without_the_others(each) for each in data.held_out],
+        )
+    elif kind == "unscored":
+        server.scores = False
+    elif kind == "smiles":
+        some = HeldOutData(
+            [in_smiles(each) for each in data.training],
+            [in_smiles(each) for each in data.held_out],
+        )
+    result = run(some, server, QUICK).model_dump(mode="json")
+    unexplained = {path for path in nulls(result) if path[0] not in result["reasons"]}
+    assert unexplained == set()
+
+
+def without_the_others(conversation: Conversation) -> Conversation:
+    """Let somebody else of several speak, and nobody know who."""
+    return Conversation.of(
+        line if line.speaker == PERSON else replace(line, speaker=SEVERAL)
+        for line in conversation.lines
+    )
+
+
+def in_smiles(conversation: Conversation) -> Conversation:
+    """Let the person answer with emoji only."""
+    return Conversation.of(
+        replace(line, text="\U0001f642" * (1 + len(line.text) % 3))
+        if line.speaker == PERSON
+        else line
+        for line in conversation.lines
+    )
 
 
 def test_it_survives_json_and_holds_no_text(
@@ -256,7 +318,9 @@ def test_a_blind_test_shows_fair_pairs_of_answers(data: HeldOutData) -> None:
     )
     assert found.blind is not None
     assert (found.blind.right, found.blind.pairs) == (12, 20)
-    real = {text for each in data.held_out for text in each.replies()}
+    real = {
+        text.replace("\n\n", "\n") for each in data.held_out for text in each.replies()
+    }
     assert 20 < len(shown) <= found.data.heldout_conversations
     assert all(pair.answers[pair.real] in real for pair in shown)
     assert all(pair.answers[0] != pair.answers[1] for pair in shown)

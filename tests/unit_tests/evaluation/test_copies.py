@@ -74,3 +74,11 @@ def test_without_long_bubbles_there_is_no_rate() -> None:
     (found,) = compare_copies(INDEX, [["no"]], {"tuned": [[LINE]]})
     assert found.person.exact is None
     assert (found.excess, found.interval) == (None, None)
+    assert found.reason == found.person.reason == "no message has 6 words"
+
+
+def test_in_a_script_without_spaces_letters_stand_for_words() -> None:
+    index = CopyIndex([["\u6211\u4eec\u660e\u5929\u53bb\u516c\u56ed\u5427"]])
+    found = index.check("\u6211\u4eec\u660e\u5929\u53bb\u516c\u56ed\u5417")
+    assert found is not None
+    assert (found.is_exact, found.is_unique, found.longest) == (False, True, 7)

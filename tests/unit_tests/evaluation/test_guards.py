@@ -40,11 +40,22 @@ def test_a_collapsed_model_has_no_variety_and_little_reach() -> None:
     found = guard("tuned", stock, own, mia)
     assert found.variety < 0.05
     assert found.person.variety > 0.9
+    assert found.reach is not None
+    assert found.person.reach is not None
     assert found.reach < 0.2
     assert found.person.reach > 0.9
     assert found.words_400 is not None
     assert found.person.words_400 is not None
     assert found.words_400 < 10 < found.person.words_400
+
+
+def test_a_person_without_words_has_no_reach_and_that_is_said() -> None:
+    smile = [Reply("\U0001f642", is_cut=False)]
+    found = guard("tuned", smile, ["\U0001f642"], ["\U0001f642"])
+    assert (found.reach, found.words_400) == (None, None)
+    assert found.reason == (
+        "the replies have fewer than 400 words; the training half has no words"
+    )
 
 
 def test_cut_and_empty_replies_are_shares() -> None:

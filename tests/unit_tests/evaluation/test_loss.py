@@ -17,7 +17,7 @@ from langchain_chatexports.evaluation.loss import (
 def turn(
     nll: float, end: float | None = 1.0, size: int = 9, conversation: int = 0
 ) -> TurnPrice:
-    return TurnPrice(conversation, Price(0, nll, end, size))
+    return TurnPrice(conversation, Price(0, nll, end, size, size))
 
 
 def test_the_end_pays_for_a_byte_of_its_own() -> None:
