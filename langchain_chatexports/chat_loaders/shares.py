@@ -8,13 +8,14 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.chat_loaders.accounting import StepSummary
+from langchain_chatexports.exceptions import ExportFormatError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from langchain_chatexports.chat_loaders.accounting import ExportSummary
 
-__all__ = ["WHOLE", "Share", "add_summaries"]
+__all__ = ["WHOLE", "Share", "add_summaries", "changed_meanwhile"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,15 @@ class Share:
 
 
 WHOLE = Share(0, 1)
+
+
+def changed_meanwhile() -> ExportFormatError:
+    """Build the error for parts that were read of different states of an export."""
+    msg = (
+        "An export was changed while it was read, so its parts may not fit together. "
+        "Run it again, or read a copy."
+    )
+    return ExportFormatError(msg)
 
 
 def add_summaries(summaries: Iterable[ExportSummary]) -> ExportSummary:

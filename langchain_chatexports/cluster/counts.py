@@ -2,8 +2,9 @@
 
 A task writes its counts into a file of its own, named after what it read. A task that
 Ray runs again, because its worker died, writes the same file again: nothing is counted
-twice. How many files there will be is written before the run, so that neither a part
-that is missing nor the counts of another run go into the sums.
+twice. How many files there will be, and what the run is called, is written before the
+run, so that neither a part that is missing nor the counts of another run go into the
+sums.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from langchain_chatexports.chat_loaders.accounting import ExportSummary
 from langchain_chatexports.chat_loaders.shares import add_summaries
+from langchain_chatexports.cluster.fetching import shown
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 from langchain_chatexports.finetuning.examples import ExampleCounts
 from langchain_chatexports.writing import write_whole
@@ -24,12 +29,15 @@ from langchain_chatexports.writing import write_whole
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ClusterCounts", "add_counts", "begin_counts", "write_counts"]
+    from typing_extensions import Self
+
+__all__ = ["ClusterCounts", "RunCounts", "add_counts"]
 
 _VERSION = 1
 _RUN = "run.json"
 _MAX_SENDERS = 1000
 _OTHERS = "(further senders)"
+_MOST_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,8 @@ class ClusterCounts:
         summary: What was found, kept and left out, with a row a step; `None` if not
             one export could be read.
         examples: What became of the sessions; zero where no examples were made.
-        failed: The error's kind by the path of each export that could not be read.
+        failed: The error's kind by the path of each export that could not be read; of
+            a URL without user and query.
     """
 
     exports: int
@@ -49,62 +58,81 @@ class ClusterCounts:
     examples: ExampleCounts
     failed: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def reasons(self) -> dict[str, int]:
+        """How many exports could not be read, by the error's kind."""
+        return dict(sorted(Counter(self.failed.values()).items()))
+
     def __str__(self) -> str:
-        """Give the counts as a table for a terminal."""
+        """Give the counts as a table for a terminal, with the first bad exports."""
         lines = [f"exports   {self.exports:,} read, {len(self.failed):,} not readable"]
-        lines += [f"          {path}: {why}" for path, why in self.failed.items()]
+        lines += [f"          {count:,} {why}" for why, count in self.reasons.items()]
+        named = islice(self.failed.items(), _MOST_SHOWN)
+        lines += [f"          {path}: {why}" for path, why in named]
+        if len(self.failed) > _MOST_SHOWN:
+            lines.append("          ... and more in `failed`")
         if self.summary is not None:
             lines.append(str(self.summary))
         lines.append(f"examples  {self.examples.examples:,}")
         return "\n".join(lines)
 
 
-def begin_counts(folder: str, *, exports: int, parts: int) -> None:
-    """Make the folder of a run's counts.
+@dataclass(frozen=True)
+class RunCounts:
+    """Where the tasks of one run leave their counts."""
 
-    Args:
-        folder: A folder that all machines can write to; any URL that fsspec knows.
-        exports: How many exports will be read.
-        parts: In how many parts each.
+    folder: str
+    run: str
 
-    Raises:
-        ExportFormatError: If it holds the counts of another run.
-    """
-    store = _Store(folder)
-    if store.names():
-        msg = (
-            f"{folder} holds the counts of another run, which would be added up with "
-            "these. Empty it, or name another folder."
-        )
-        raise ExportFormatError(msg)
-    store.write(_RUN, {"exports": exports, "parts": parts})
+    @classmethod
+    def begin(cls, folder: str, *, exports: int, parts: int) -> Self:
+        """Make the folder of a run's counts.
 
+        Args:
+            folder: A folder that all machines can write to; any URL that fsspec knows.
+            exports: How many exports will be read.
+            parts: In how many parts each.
 
-def write_counts(
-    folder: str,
-    unit: Mapping[str, Any],
-    *,
-    summary: ExportSummary | None = None,
-    examples: ExampleCounts | None = None,
-    error: str | None = None,
-) -> None:
-    """Write the counts of one task.
+        Raises:
+            ExportFormatError: If it holds the counts of another run.
+        """
+        store = _Store(folder)
+        if store.names():
+            msg = (
+                f"{store.shown} holds the counts of another run, which would be added "
+                "up with these. Empty it, or name another folder."
+            )
+            raise ExportFormatError(msg)
+        run = uuid4().hex
+        store.write(_RUN, {"run": run, "exports": exports, "parts": parts})
+        return cls(folder, run)
 
-    Args:
-        folder: A folder that all machines can write to; any URL that fsspec knows.
-        unit: The export's `path`, the part's `index`, and the `count` of parts.
-        summary: What the loader and the steps counted.
-        examples: What the examples were made from.
-        error: Why the export could not be read.
-    """
-    name = hashlib.sha256(unit["path"].encode()).hexdigest()[:32]
-    values = {
-        **unit,
-        "summary": summary and _summary_to_dict(summary),
-        "examples": examples and _counts_to_dict(examples),
-        "error": error,
-    }
-    _Store(folder).write(f"{name}-{unit['index']}-of-{unit['count']}.json", values)
+    def write(
+        self,
+        unit: Mapping[str, Any],
+        *,
+        summary: ExportSummary | None = None,
+        examples: ExampleCounts | None = None,
+        error: str | None = None,
+    ) -> None:
+        """Write the counts of one part of an export.
+
+        Args:
+            unit: The export's `path`, the part's `index`, and the `count` of parts.
+            summary: What the loader and the steps counted.
+            examples: What the examples were made from.
+            error: Why the export could not be read.
+        """
+        export = hashlib.sha256(unit["path"].encode()).hexdigest()[:32]
+        values = {
+            "run": self.run,
+            "path": shown(unit["path"]),
+            "summary": summary and _summary_to_dict(summary),
+            "examples": examples and _counts_to_dict(examples),
+            "error": error,
+        }
+        name = f"{export}-{unit['index']}-of-{unit['count']}.json"
+        _Store(self.folder).write(name, values)
 
 
 def add_counts(folder: str | Path) -> ClusterCounts:
@@ -125,31 +153,35 @@ def add_counts(folder: str | Path) -> ClusterCounts:
     store = _Store(folder)
     run = store.read(_RUN)
     if run is None:
-        msg = f"There are no counts in {folder}. Give the run this folder as `counts`."
+        msg = (
+            f"There are no counts in {store.shown}. "
+            "Give the run this folder as `counts`."
+        )
         raise ExportNotFoundError(msg)
     names = store.names()
-    if len(names) != run["exports"] * run["parts"]:
+    with ThreadPoolExecutor() as pool:  # A store takes its time over each of them.
+        parts = [values for values in pool.map(store.read, names) if values is not None]
+    expected = run["exports"] * run["parts"]
+    if len(parts) != expected or any(part["run"] != run["run"] for part in parts):
         msg = (
-            f"{folder} holds counts of {len(names)} parts of exports, and the run has "
-            f"{run['exports'] * run['parts']}: it did not end, or it was not the only "
-            "one. Run it again into an empty folder."
+            f"{store.shown} holds counts of {len(parts)} parts of exports, and "
+            f"the run has {expected}: it did not end, or it was not the only one. "
+            "Run it again into an empty folder."
         )
         raise ExportFormatError(msg)
     summaries: list[ExportSummary] = []
     examples = ExampleCounts()
-    paths: set[str] = set()
     failed: dict[str, str] = {}
-    for values in filter(None, map(store.read, names)):
-        paths.add(values["path"])
-        if values["error"]:
-            failed[values["path"]] = values["error"]
+    for part in parts:
+        if part["error"]:
+            failed[part["path"]] = part["error"]
         # What was read of an export before the damage is in the dataset too.
-        if values["summary"] and (values["summary"]["found"] or not values["error"]):
-            summaries.append(ExportSummary.from_dict(values["summary"]))
-        if values["examples"]:
-            examples.add(_counts_from_dict(values["examples"]))
+        if part["summary"] and (part["summary"]["found"] or not part["error"]):
+            summaries.append(ExportSummary.from_dict(part["summary"]))
+        if part["examples"]:
+            examples.add(_counts_from_dict(part["examples"]))
     return ClusterCounts(
-        exports=len(paths - set(failed)),
+        exports=len({part["path"] for part in parts} - set(failed)),
         summary=add_summaries(summaries) if summaries else None,
         examples=examples,
         failed=dict(sorted(failed.items())),
@@ -163,6 +195,7 @@ class _Store:
         import fsspec
         from fsspec.implementations.local import LocalFileSystem
 
+        self.shown = shown(str(folder))
         self._system, root = fsspec.core.url_to_fs(str(folder))
         self._root = root.rstrip("/")
         self._is_local = isinstance(self._system, LocalFileSystem)
@@ -198,7 +231,10 @@ class _Store:
         except ValueError:
             values = None
         if not isinstance(values, dict) or values.get("version") != _VERSION:
-            msg = f"{path} holds no counts of this version. Run it again, elsewhere."
+            msg = (
+                f"{name} in {self.shown} holds no counts of this version. "
+                "Run it again, elsewhere."
+            )
             raise ExportFormatError(msg)
         return values
 

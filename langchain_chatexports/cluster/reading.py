@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -11,8 +12,14 @@ from langchain_core.messages import message_to_dict, messages_from_dict
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, counted_pass
 from langchain_chatexports.chat_loaders.recognition import open_export
-from langchain_chatexports.cluster.counts import begin_counts, write_counts
-from langchain_chatexports.cluster.fetching import absolute, fetched
+from langchain_chatexports.chat_loaders.shares import changed_meanwhile
+from langchain_chatexports.cluster.counts import RunCounts
+from langchain_chatexports.cluster.fetching import (
+    absolute,
+    fetched,
+    is_url,
+    state_of_url,
+)
 from langchain_chatexports.exceptions import (
     ChatExportError,
     MissingExtraError,
@@ -22,16 +29,22 @@ from langchain_chatexports.finetuning.examples import ExampleCounts
 from langchain_chatexports.finetuning.provenance import trace_examples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from types import ModuleType
 
     from langchain_core.chat_loaders import BaseChatLoader
     from langchain_core.chat_sessions import ChatSession
     from ray.data import Dataset
+    from typing_extensions import Self
 
-    from langchain_chatexports.chat_loaders.accounting import CountedPass, ExportSummary
+    from langchain_chatexports.chat_loaders.accounting import CountedPass
     from langchain_chatexports.steps.base import SessionTransform
 
 __all__ = ["read_examples", "read_exports", "session_of_row", "through"]
+
+_MOST_TASKS = 10_000
+# The errors of a bad export; the system's own come from disks and stores that fail.
+_UNREADABLE = (ChatExportError, OSError)
 
 
 def read_exports(
@@ -40,6 +53,7 @@ def read_exports(
     *,
     open_loader: Callable[[Path], BaseChatLoader] | None = None,
     parts: int = 1,
+    tasks: int | None = None,
     counts: str | Path | None = None,
 ) -> Dataset:
     """Read exports as a Ray dataset, a row a conversation.
@@ -56,8 +70,11 @@ def read_exports(
         open_loader: Gives the loader for a path; by default the format is recognised
             by its content. For tables with columns of other names:
             `functools.partial(TableChatLoader, columns=...)`.
-        parts: How many tasks read one export. More than one is worth it for few large
-            exports, since each task finds out first what is in the whole.
+        parts: In how many parts each export is read. More than one is worth it for few
+            large exports, since each task finds out first what is in the whole.
+        tasks: How many tasks share the parts; by default there is one for each, and at
+            most 10,000. Fewer are worth it for many small exports, since a task takes
+            a while to start.
         counts: An empty folder that all machines can write to, for `add_counts`.
 
     Returns:
@@ -66,11 +83,13 @@ def read_exports(
 
     Raises:
         ExportFormatError: If there are the counts of another run in the folder.
+        ImportError: If a URL's protocol needs a package that is not installed.
         MissingExtraError: If Ray is not installed.
-        ValueError: If there are no paths.
+        ValueError: If there are no paths, or fsspec does not know a URL's protocol.
     """
-    reader = _Reader(steps, open_loader, None if counts is None else absolute(counts))
-    return _units(paths, parts, reader.counts).flat_map(reader.sessions)
+    plan = _Plan.of(paths, parts=parts, tasks=tasks)
+    reader = _Reader(steps, open_loader, plan.begin_counts(counts))
+    return plan.dataset(reader).flat_map(reader.sessions)
 
 
 def read_examples(
@@ -82,6 +101,7 @@ def read_examples(
     keep_trailing: bool = False,
     open_loader: Callable[[Path], BaseChatLoader] | None = None,
     parts: int = 1,
+    tasks: int | None = None,
     counts: str | Path | None = None,
 ) -> Dataset:
     """Read exports and make training examples of them, as a Ray dataset.
@@ -97,6 +117,7 @@ def read_examples(
         keep_trailing: As for `to_training_examples`.
         open_loader: As for `read_exports`.
         parts: As for `read_exports`.
+        tasks: As for `read_exports`.
         counts: As for `read_exports`.
 
     Returns:
@@ -106,14 +127,14 @@ def read_examples(
 
     Raises:
         ExportFormatError: As for `read_exports`.
+        ImportError: As for `read_exports`.
         MissingExtraError: If Ray is not installed.
-        ValueError: If there are no paths.
+        ValueError: As for `read_exports`.
     """
+    plan = _Plan.of(paths, parts=parts, tasks=tasks)
     options = (system, keep_leading, keep_trailing)
-    reader = _Reader(
-        steps, open_loader, None if counts is None else absolute(counts), options
-    )
-    return _units(paths, parts, reader.counts).flat_map(reader.examples)
+    reader = _Reader(steps, open_loader, plan.begin_counts(counts), options)
+    return plan.dataset(reader).flat_map(reader.examples)
 
 
 def session_of_row(row: dict[str, Any]) -> ChatSession:
@@ -150,13 +171,69 @@ def through(
 
 
 @dataclass(frozen=True)
+class _Plan:
+    """What is read, in how many parts, by how many tasks."""
+
+    paths: Sequence[str]
+    parts: int
+    tasks: int
+
+    @classmethod
+    def of(
+        cls, paths: str | Path | Iterable[str | Path], *, parts: int, tasks: int | None
+    ) -> Self:
+        """Check what was asked for."""
+        given = [paths] if isinstance(paths, (str, Path)) else paths
+        listed = list(dict.fromkeys(map(absolute, given)))
+        if not listed or parts < 1 or (tasks is not None and tasks < 1):
+            msg = "There must be at least one path, one part and one task."
+            raise ValueError(msg)
+        most = _MOST_TASKS if tasks is None else tasks
+        return cls(listed, parts, min(most, len(listed) * parts))
+
+    def begin_counts(self, folder: str | Path | None) -> RunCounts | None:
+        """Make the folder of the counts, if they are wanted."""
+        _ray_data()  # Without it there is no run.
+        if folder is None:
+            return None
+        return RunCounts.begin(
+            absolute(folder), exports=len(self.paths), parts=self.parts
+        )
+
+    def dataset(self, reader: _Reader) -> Dataset:
+        """Give a dataset with a row for each part of each export, a block a task."""
+        data = _ray_data()
+        if self.parts == 1:
+            units = [{"path": path, "index": 0, "count": 1} for path in self.paths]
+            return data.from_items(units, override_num_blocks=self.tasks)
+        # The state of each export is looked at once, when the run begins, and every
+        # part is held against it.
+        exports = [{"path": path, "count": self.parts} for path in self.paths]
+        blocks = min(self.tasks, len(exports))
+        return (
+            data.from_items(exports, override_num_blocks=blocks)
+            .flat_map(reader.parts)
+            .repartition(self.tasks)
+        )
+
+
+@dataclass(frozen=True)
 class _Reader:
     """What a task does with its export."""
 
     steps: SessionTransform | None
     open_loader: Callable[[Path], BaseChatLoader] | None
-    counts: str | None
+    counts: RunCounts | None
     example_options: tuple[str | None, bool, bool] = (None, True, False)
+
+    def parts(self, export: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Give the parts of an export, with its state."""
+        try:
+            state = self._state(export["path"])
+        except _UNREADABLE:
+            state = ""  # Whoever reads a part finds out why.
+        for index in range(export["count"]):
+            yield {**export, "index": index, "state": state}
 
     def sessions(self, unit: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Give the sessions of an export as rows."""
@@ -173,33 +250,48 @@ class _Reader:
     ) -> Iterator[dict[str, Any]]:
         """Read an export, and write its counts when it was read to its end."""
         made = ExampleCounts()
-        summary: ExportSummary | None = None
         counted: CountedPass | None = None
         reason = None
         try:
-            with fetched(unit["path"]) as path:
+            with self._unchanged(unit), fetched(unit["path"]) as path:
                 loader = self._loader(path, unit)
                 if loader is not None:
                     steps = [self.steps] if self.steps is not None else []
                     counted = counted_pass(loader, steps)
                     yield from rows(counted, made)
-        except ChatExportError as error:
+        except _UNREADABLE as error:
             if self.counts is None:
                 raise
             reason = type(error).__name__
         if self.counts is not None:
-            if counted is not None:
-                summary = counted.summary()
-            write_counts(
-                self.counts, unit, summary=summary, examples=made, error=reason
-            )
+            summary = counted.summary() if counted is not None else None
+            self.counts.write(unit, summary=summary, examples=made, error=reason)
+
+    @contextmanager
+    def _unchanged(self, unit: dict[str, Any]) -> Iterator[None]:
+        """Make sure that an export in parts is what it was when the run began."""
+        self._compare(unit)
+        yield
+        self._compare(unit)
+
+    def _compare(self, unit: dict[str, Any]) -> None:
+        if unit["count"] > 1 and self._state(unit["path"]) != unit["state"]:
+            raise changed_meanwhile()
+
+    def _state(self, path: str) -> str:
+        if is_url(path):
+            return state_of_url(path)
+        loader = self._open(Path(path))
+        return repr(loader.stamp()) if isinstance(loader, ChatExportLoader) else ""
+
+    def _open(self, path: Path) -> BaseChatLoader:
+        if self.open_loader is not None:
+            return self.open_loader(path)
+        return open_export(path).loader
 
     def _loader(self, path: Path, unit: dict[str, Any]) -> BaseChatLoader | None:
         """Give the loader of the unit's part, if the format can be read in parts."""
-        if self.open_loader is not None:
-            loader = self.open_loader(path)
-        else:
-            loader = open_export(path).loader
+        loader = self._open(path)
         if isinstance(loader, ChatExportLoader) and unit["count"] > 1:
             shares: list[BaseChatLoader] = [*loader.shares(unit["count"])]
         else:
@@ -237,29 +329,14 @@ class _Reader:
             return
 
 
-def _units(
-    paths: str | Path | Iterable[str | Path], parts: int, counts: str | None
-) -> Dataset:
-    """Give a dataset with a row for each part of each export, and a task for each."""
+def _ray_data() -> ModuleType:
     try:
         import ray.data
     except ImportError as error:
         feature = "Reading exports with Ray"
         raise MissingExtraError(feature, "ray") from error
-
-    given = [paths] if isinstance(paths, (str, Path)) else paths
-    listed = list(dict.fromkeys(map(absolute, given)))
-    if not listed or parts < 1:
-        msg = "There must be at least one path, and at least one part."
-        raise ValueError(msg)
-    units = [
-        {"path": path, "index": index, "count": parts}
-        for path in listed
-        for index in range(parts)
-    ]
-    if counts is not None:
-        begin_counts(counts, exports=len(listed), parts=parts)
-    return ray.data.from_items(units, override_num_blocks=len(units))
+    module: ModuleType = ray.data
+    return module
 
 
 def _row(session: ChatSession) -> dict[str, Any]:

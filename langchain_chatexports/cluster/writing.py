@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray.data.datasource import BlockBasedFileDatasink
 
-from langchain_chatexports.cluster.fetching import absolute, is_url
+from langchain_chatexports.cluster.fetching import absolute, is_url, shown
+from langchain_chatexports.exceptions import ExportFormatError
 from langchain_chatexports.finetuning.jsonl import json_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pyarrow as pa
     from ray.data.block import BlockAccessor
 
@@ -30,26 +34,58 @@ class JsonLines(BlockBasedFileDatasink):  # type: ignore[misc]  # Ray has no typ
         """Remember where to write.
 
         Args:
-            path: A folder that all machines can write to, or a URL. On a disk, folder
-                and files are readable by their owner only.
-            **options: The options of Ray's `BlockBasedFileDatasink`, such as `mode`,
-                which says what becomes of the files that are there.
+            path: A folder that all machines can write to, or a URL; new or empty,
+                unless there is a `mode`. On a disk, folder and files are readable by
+                their owner only, and a file appears when it is whole.
+            **options: The options of Ray's `BlockBasedFileDatasink`, such as
+                `min_rows_per_file`, or `mode`, which says what becomes of the files
+                that are there.
         """
         super().__init__(absolute(path), file_format="jsonl", **options)
         self._is_local = not is_url(path)
+        self._must_be_empty = "mode" not in options
+        self._shown = shown(str(path))
 
     def on_write_start(self, schema: pa.Schema | None = None) -> None:
-        """Make the folder, for its owner only."""
+        """Make the folder, for its owner only.
+
+        Args:
+            schema: As Ray gives it.
+
+        Raises:
+            ExportFormatError: If there are files of another run in it.
+        """
+        if self._must_be_empty and self._holds_files():
+            msg = (
+                f"{self._shown} holds files already, and examples of two runs would be "
+                "in it twice. Name another folder, or say with `mode` what to do."
+            )
+            raise ExportFormatError(msg)
+        self._must_be_empty = False  # Ray may ask again when it has begun.
         super().on_write_start(schema)
         if self._is_local and self.has_created_dir:
             Path(self.path).chmod(0o700)
 
-    def open_output_stream(self, path: str) -> pa.NativeFile:
-        """Open a file, for its owner only."""
-        if self._is_local:
-            # Made here, because Arrow makes files for everybody, and keeps a mode.
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
-        return super().open_output_stream(path)
+    def _holds_files(self) -> bool:
+        from pyarrow.fs import FileSelector
+
+        inside = FileSelector(self.path, allow_not_found=True)
+        return bool(self.filesystem.get_file_info(inside))
+
+    @contextmanager
+    def open_output_stream(self, path: str) -> Iterator[pa.NativeFile]:
+        """Open a file, on a disk for its owner only and aside until it is whole."""
+        if not self._is_local:
+            with super().open_output_stream(path) as file:
+                yield file
+            return
+        target = Path(path)
+        aside = target.with_name(f".{target.name}.part")
+        # Made here, because Arrow makes files for everybody, and keeps a mode.
+        os.close(os.open(aside, os.O_WRONLY | os.O_CREAT, 0o600))
+        with super().open_output_stream(str(aside)) as file:
+            yield file
+        aside.replace(target)
 
     def write_block_to_file(self, block: BlockAccessor, file: pa.NativeFile) -> None:
         """Write a block of examples, a line each."""

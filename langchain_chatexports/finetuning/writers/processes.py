@@ -22,12 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, counted_pass
-from langchain_chatexports.chat_loaders.shares import add_summaries
-from langchain_chatexports.exceptions import (
-    ChatExportError,
-    ExportFormatError,
-    SenderNotFoundError,
-)
+from langchain_chatexports.chat_loaders.shares import add_summaries, changed_meanwhile
+from langchain_chatexports.exceptions import ChatExportError, SenderNotFoundError
 from langchain_chatexports.finetuning.card import CardNotes
 from langchain_chatexports.finetuning.examples import ExampleCounts, require_assistant
 from langchain_chatexports.finetuning.provenance import trace_examples
@@ -172,11 +168,7 @@ def write_in_processes(
             check(summaries)
         require_assistant(total)
         if [_stamp(loader) for loader, _ in sources] != stamps:
-            msg = (
-                "An export was changed while it was read, so its parts may not fit "
-                "together. Run it again, or read a copy."
-            )
-            raise ExportFormatError(msg)
+            raise changed_meanwhile()
         for task in tasks:
             yield task.folder, done[task.folder].rows
 

@@ -13,7 +13,11 @@ pytest.importorskip("fsspec", reason="needs the extra ray")
 
 from langchain_chatexports import IMessageChatLoader, MergeChatRuns
 from langchain_chatexports.chat_loaders.accounting import ExportSummary
-from langchain_chatexports.cluster.counts import add_counts, begin_counts, write_counts
+from langchain_chatexports.cluster.counts import (
+    ClusterCounts,
+    RunCounts,
+    add_counts,
+)
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 from langchain_chatexports.finetuning.examples import (
     ExampleCounts,
@@ -26,11 +30,14 @@ def unit(path: str, index: int = 0, count: int = 1) -> dict[str, Any]:
     return {"path": path, "index": index, "count": count}
 
 
+def begin(folder: object, exports: int = 1, parts: int = 1) -> RunCounts:
+    return RunCounts.begin(str(folder), exports=exports, parts=parts)
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> str:
-    """The folder for the counts of one export."""
-    begin_counts(str(tmp_path / "c"), exports=1, parts=1)
-    return str(tmp_path / "c")
+def run(tmp_path: Path) -> RunCounts:
+    """The counts of one export."""
+    return begin(tmp_path / "c")
 
 
 @pytest.fixture
@@ -39,19 +46,19 @@ def summary(tmp_path: Path) -> ExportSummary:
     return (loader | MergeChatRuns()).inspect()
 
 
-def test_a_summary_survives_the_file(summary: ExportSummary, folder: str) -> None:
-    write_counts(folder, unit("a"), summary=summary)
+def test_a_summary_survives_the_file(summary: ExportSummary, run: RunCounts) -> None:
+    run.write(unit("a"), summary=summary)
 
-    assert add_counts(folder).summary == summary
+    assert add_counts(run.folder).summary == summary
 
 
 def test_a_task_that_runs_again_is_counted_once(
-    summary: ExportSummary, folder: str
+    summary: ExportSummary, run: RunCounts
 ) -> None:
     for _ in range(2):
-        write_counts(folder, unit("a"), summary=summary)
+        run.write(unit("a"), summary=summary)
 
-    assert add_counts(folder).summary == summary
+    assert add_counts(run.folder).summary == summary
 
 
 def test_counts_of_examples_add_up(tmp_path: Path) -> None:
@@ -60,9 +67,9 @@ def test_counts_of_examples_add_up(tmp_path: Path) -> None:
     steps = MergeChatRuns()
     with pytest.raises(ValueError, match="nothing to learn"):
         list(to_training_examples(loader | steps, counts=counts))
-    begin_counts(str(tmp_path / "c"), exports=2, parts=1)
+    run = begin(tmp_path / "c", exports=2)
     for path in ("a", "b"):
-        write_counts(str(tmp_path / "c"), unit(path), examples=counts)
+        run.write(unit(path), examples=counts)
 
     total = add_counts(tmp_path / "c").examples
     assert total.sessions == 2 * counts.sessions > 0
@@ -70,9 +77,9 @@ def test_counts_of_examples_add_up(tmp_path: Path) -> None:
 
 
 def test_a_bad_export_is_named_and_not_counted_as_read(tmp_path: Path) -> None:
-    begin_counts(str(tmp_path / "c"), exports=2, parts=1)
-    write_counts(str(tmp_path / "c"), unit("bad"), error="ExportFormatError")
-    write_counts(str(tmp_path / "c"), unit("good"), examples=ExampleCounts())
+    run = begin(tmp_path / "c", exports=2)
+    run.write(unit("bad"), error="ExportFormatError")
+    run.write(unit("good"), examples=ExampleCounts())
 
     counts = add_counts(tmp_path / "c")
     assert counts.exports == 1
@@ -80,17 +87,47 @@ def test_a_bad_export_is_named_and_not_counted_as_read(tmp_path: Path) -> None:
     assert "1 read, 1 not readable" in str(counts)
 
 
+def test_many_bad_exports_are_told_by_reason_and_the_first_by_name() -> None:
+    failed = {f"e/{number:04}": "ExportFormatError" for number in range(995)}
+    failed["f"] = "ExportNotFoundError"
+    counts = ClusterCounts(5, None, ExampleCounts(), failed)
+
+    assert counts.reasons == {"ExportFormatError": 995, "ExportNotFoundError": 1}
+    printed = str(counts).splitlines()
+    assert printed[:3] == [
+        "exports   5 read, 996 not readable",
+        "          995 ExportFormatError",
+        "          1 ExportNotFoundError",
+    ]
+    assert "e/0000: ExportFormatError" in printed[3]
+    assert len(printed) < 30
+
+
+def test_secrets_in_urls_do_not_go_into_the_counts(tmp_path: Path) -> None:
+    run = begin(tmp_path / "c", exports=2)
+    urls = [f"https://me:pass@host/export?sign=hush{n}" for n in (1, 2)]
+    for url in urls:
+        run.write(unit(url), error="ExportNotFoundError")
+
+    written = "".join(file.read_text() for file in (tmp_path / "c").iterdir())
+    assert "hush" not in written
+    assert "pass" not in written
+    failed = add_counts(tmp_path / "c").failed
+    assert len(failed) == 2  # They differ in nothing but their queries.
+    assert all(name.startswith("https://host/export?...") for name in failed)
+
+
 def test_a_part_that_is_missing_is_an_error(tmp_path: Path) -> None:
-    begin_counts(str(tmp_path / "c"), exports=1, parts=2)
-    write_counts(str(tmp_path / "c"), unit("a", 0, 2), examples=ExampleCounts())
+    run = begin(tmp_path / "c", parts=2)
+    run.write(unit("a", 0, 2), examples=ExampleCounts())
 
     with pytest.raises(ExportFormatError, match="did not end"):
         add_counts(tmp_path / "c")
 
 
 def test_an_export_that_is_missing_is_an_error(tmp_path: Path) -> None:
-    begin_counts(str(tmp_path / "c"), exports=2, parts=1)
-    write_counts(str(tmp_path / "c"), unit("a"), examples=ExampleCounts())
+    run = begin(tmp_path / "c", exports=2)
+    run.write(unit("a"), examples=ExampleCounts())
 
     with pytest.raises(
         ExportFormatError, match="1 parts of exports, and the run has 2"
@@ -99,39 +136,47 @@ def test_an_export_that_is_missing_is_an_error(tmp_path: Path) -> None:
 
 
 def test_counts_of_two_runs_are_not_added_up(
-    summary: ExportSummary, folder: str
+    summary: ExportSummary, run: RunCounts
 ) -> None:
-    begin_counts(folder, exports=1, parts=1)
-    write_counts(folder, unit("a"), summary=summary)
-    write_counts(folder, unit("b"), summary=summary)
+    run.write(unit("a"), summary=summary)
+    run.write(unit("b"), summary=summary)
 
     with pytest.raises(ExportFormatError, match="not the only one"):
-        add_counts(folder)
+        add_counts(run.folder)
+
+
+def test_two_runs_at_once_are_told_apart(
+    summary: ExportSummary, run: RunCounts
+) -> None:
+    # Nothing was there yet when the second began, and it counts exports of that name.
+    begin(run.folder)
+    run.write(unit("a"), summary=summary)
+
+    with pytest.raises(ExportFormatError, match="not the only one"):
+        add_counts(run.folder)
 
 
 def test_counts_of_an_earlier_run_are_refused(
-    summary: ExportSummary, folder: str
+    summary: ExportSummary, run: RunCounts
 ) -> None:
-    write_counts(folder, unit("a"), summary=summary)
+    run.write(unit("a"), summary=summary)
 
     with pytest.raises(ExportFormatError, match="counts of another run"):
-        begin_counts(folder, exports=1, parts=1)
+        begin(run.folder)
 
 
 @pytest.mark.parametrize("name", ["a[1]", "a*b?c", "a#b", "a b%20c"])
 def test_a_folder_may_have_any_name(
     name: str, summary: ExportSummary, tmp_path: Path
 ) -> None:
-    begin_counts(str(tmp_path / name), exports=1, parts=1)
-    write_counts(str(tmp_path / name), unit("a"), summary=summary)
+    begin(tmp_path / name).write(unit("a"), summary=summary)
 
     assert add_counts(tmp_path / name).summary == summary
 
 
 def test_a_store_needs_no_folders(summary: ExportSummary) -> None:
     url = "memory://counts-of-a-run/some/where"
-    begin_counts(url, exports=1, parts=1)
-    write_counts(url, unit("a"), summary=summary)
+    begin(url).write(unit("a"), summary=summary)
 
     assert add_counts(url).summary == summary
 
@@ -141,30 +186,32 @@ def test_no_counts_at_all_are_an_error(tmp_path: Path) -> None:
         add_counts(tmp_path)
 
 
-def test_something_else_in_the_folder_is_an_error(folder: str) -> None:
-    (Path(folder) / "x-0-of-1.json").write_text("[]")
+def test_something_else_in_the_folder_is_an_error(run: RunCounts) -> None:
+    (Path(run.folder) / "x-0-of-1.json").write_text("[]")
 
     with pytest.raises(ExportFormatError, match="holds no counts"):
-        add_counts(folder)
+        add_counts(run.folder)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
 def test_names_in_counts_are_for_their_owner_only(
-    summary: ExportSummary, folder: str
+    summary: ExportSummary, run: RunCounts
 ) -> None:
-    write_counts(folder, unit("a"), summary=summary)
+    run.write(unit("a"), summary=summary)
 
-    modes = [stat.S_IMODE(file.stat().st_mode) for file in Path(folder).iterdir()]
-    assert stat.S_IMODE(Path(folder).stat().st_mode) == 0o700
+    modes = [stat.S_IMODE(file.stat().st_mode) for file in Path(run.folder).iterdir()]
+    assert stat.S_IMODE(Path(run.folder).stat().st_mode) == 0o700
     assert modes == [0o600, 0o600]
 
 
-def test_many_senders_are_counted_together(summary: ExportSummary, folder: str) -> None:
+def test_many_senders_are_counted_together(
+    summary: ExportSummary, run: RunCounts
+) -> None:
     senders = {f"customer {number}": 1 for number in range(1500)}
     crowd = ExportSummary.from_dict({**summary.to_dict(), "senders": senders})
-    write_counts(folder, unit("a"), summary=crowd)
+    run.write(unit("a"), summary=crowd)
 
-    added = add_counts(folder).summary
+    added = add_counts(run.folder).summary
     assert added is not None
     assert sum(added.senders.values()) == 1500
     assert added.senders["(further senders)"] == 500
