@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -24,7 +26,6 @@ from langchain_chatexports.chat_loaders.shares import add_summaries
 from langchain_chatexports.cluster.fetching import shown
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 from langchain_chatexports.finetuning.examples import ExampleCounts
-from langchain_chatexports.writing import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -216,7 +217,12 @@ class _Store:
         if self._is_local:
             folder = Path(self._root)
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_whole(folder / name, data)
+            # Not `write_whole`: waiting for the disk takes longer than a small export,
+            # and after a power cut the run begins again anyway.
+            file, aside = tempfile.mkstemp(dir=folder, suffix=".part")  # Mode 0600.
+            with os.fdopen(file, "wb") as part:
+                part.write(data)
+            Path(aside).replace(folder / name)
         else:
             self._system.makedirs(self._root, exist_ok=True)
             self._system.pipe_file(f"{self._root}/{name}", data)
