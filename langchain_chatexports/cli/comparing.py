@@ -61,6 +61,9 @@ _SHARE = 0.1
 _MOST_SHARE, _MOST_EXAMPLES = 0.4, 0.6
 _WANTED_CONVERSATIONS = 40
 _REPEATS = (1, 4, 16)
+_PROBING = "probing secrets"
+# What a stage counts, if not turns.
+_UNITS = {"comparing": "tables", _PROBING: "secrets"}
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,8 @@ class Stages:
         if what != self._what:
             self._stack.close()
             self._what, self._done = what, done
-            meter = Meter("turns", lambda: self._done, total, lambda: what)
+            unit = _UNITS.get(what, "turns")
+            meter = Meter(unit, lambda: self._done, total, lambda: what)
             self._stack.enter_context(watching(meter))
         self._done = done
 
@@ -312,7 +316,11 @@ def probed_secrets(
     repeats = [count for count in _REPEATS if count <= most]
     canaries = make_canaries(seed=seed, repeats=repeats)
     examples = plant_canaries(halves.data.training, canaries, seed=seed)
-    say(f"Test run: {len(examples):,} examples, {len(canaries)} secrets or none")
+    planted = sum(canary.repeats > 0 for canary in canaries)
+    say(
+        f"Test run: training on {len(examples):,} examples with {planted} secrets in "
+        "them; the model is deleted afterwards"
+    )
     order = Order(suffix="test with secrets", run_again=True, keeps_file=False)
     name = train(models.local, examples, order)
     try:
@@ -322,7 +330,7 @@ def probed_secrets(
             tuned=name,
             base=models.base,
             seed=seed,
-            progress=lambda done, total: progress("probing secrets", done, total),
+            progress=lambda done, total: progress(_PROBING, done, total),
         )
     finally:
         models.server.delete_model(name)

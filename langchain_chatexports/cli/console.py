@@ -122,7 +122,7 @@ class Meter:
         done, seconds = self.done(), max(1e-9, time.monotonic() - self.started)
         is_known = self.total is not None and done <= self.total
         of = f" of {self.total:,}" if is_known else ""
-        parts = [f"{done:,}{of} {self.what}", f"{done / seconds:,.0f} a second"]
+        parts = [f"{done:,}{of} {self.what}", _rate(done / seconds)]
         if is_known and _FIRST_SHARE * done >= (self.total or 0) > 0:
             parts.append(_time_left(seconds / done * ((self.total or 0) - done)))
         if made := self.made():
@@ -238,6 +238,12 @@ def _looking(
     finally:
         is_over.set()
         thread.join()
+
+
+def _rate(per_second: float) -> str:
+    if 0 < per_second < 0.95:  # noqa: PLR2004 - what would be shown as 1 or more
+        return f"{60 * per_second:,.0f} a minute"
+    return f"{per_second:,.0f} a second"
 
 
 def _time_left(seconds: float) -> str:

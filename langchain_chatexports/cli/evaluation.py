@@ -1,6 +1,7 @@
 """`chatexports evaluate`: does the tuned model sound like the person?"""
 
 # No postponed annotations here: typer reads them at run time.
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -167,7 +168,9 @@ def evaluate(
                 temperatures=tuple(temperature or _TEMPERATURES), turns=turns, seed=seed
             ),
             secrets=(
-                comparing.probed_secrets(halves, models, seed=seed, progress=stages)
+                partial(
+                    comparing.probed_secrets, halves, models, seed=seed, progress=stages
+                )
                 if secrets
                 else "no test run was asked for (--secrets)"
             ),

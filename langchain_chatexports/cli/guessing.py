@@ -10,7 +10,9 @@ from rich.text import Text
 from langchain_chatexports.cli.console import say, stderr_console, stdin_is_terminal
 from langchain_chatexports.evaluation.blind import BlindGuess, blind_result
 from langchain_chatexports.evaluation.held_out import PERSON
+from langchain_chatexports.evaluation.texts import bubbles
 from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.printing import printable
 from langchain_chatexports.report.words import plural
 
 if TYPE_CHECKING:
@@ -68,9 +70,11 @@ def _guessed(number: int, total: int, pair: BlindPair) -> BlindGuess | None:
     stderr_console.rule(f"{number} of {total}")
     for line in pair.before:
         who = "the person" if line.speaker == PERSON else "somebody"
-        say(f"{who}: {line.text}")
+        for bubble in bubbles(line.text):
+            say(f"{who}: {bubble}")
     for letter, answer in zip(_LETTERS, pair.answers, strict=True):
-        stderr_console.print(Panel(Text(answer), title=letter))
+        text = "\n".join(map(printable, answer.split("\n")))
+        stderr_console.print(Panel(Text(text), title=letter))
     chosen = _asked("Which one is real, a or b?", _LETTERS)
     sure = chosen and _asked("How sure, 1 (a guess), 2 or 3 (sure)?", _SURE)
     if chosen is None or sure is None:

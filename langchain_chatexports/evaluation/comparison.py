@@ -106,7 +106,7 @@ def evaluate(
     tuned: str,
     base: str | None = None,
     settings: EvaluationSettings | None = None,
-    secrets: list[Secrets] | str = "no test run was asked for",
+    secrets: Callable[[], list[Secrets]] | str = "no test run was asked for",
     blind: Callable[[list[BlindPair]], BlindResult | str] | str = "nobody was asked",
     progress: Callable[[str, int, int], None] = lambda _what, _done, _total: None,
 ) -> Evaluation:
@@ -118,7 +118,7 @@ def evaluate(
         tuned: The tuned model's name.
         base: The base model's name; `None` for the tuned model alone.
         settings: How to evaluate.
-        secrets: What `probe_canaries` found in a test run, or why there was none.
+        secrets: Gives what `probe_canaries` found in a test run; or why there is none.
         blind: Shows pairs of answers to somebody and says what came of it, or why
             nothing did; or why nobody is asked.
         progress: Is told what is done, how much of it, and how much there is.
@@ -135,6 +135,7 @@ def evaluate(
     job = server.job_facts(tuned)
     data, read = _unread(data, job)
     training, pieces, known = _halves(data, settings)
+    probed = secrets if isinstance(secrets, str) else secrets()
     contestants = _contestants(tuned, base, settings.temperatures)
     gathered = gather(
         pieces, training, server, contestants, seed=settings.seed, progress=progress
@@ -198,7 +199,7 @@ def evaluate(
             for name, replies in gathered.replies.items()
         ],
         copies=_copies(gathered, index, settings),
-        secrets=_known(secrets),
+        secrets=_known(probed),
         names=_known(names),
         blind=None if isinstance(asked, str) else _blind_finding(asked),
         reasons=reasons_of(
@@ -207,7 +208,7 @@ def evaluate(
             language=styles,
             person=None if data.person else "the examples do not say who it is",
             validation_loss=job.validation,
-            secrets=secrets,
+            secrets=probed,
             names=names,
             blind=asked,
         ),

@@ -224,6 +224,19 @@ def test_whoever_stops_early_gets_no_result(
     assert capsys.readouterr().err.count("told apart") == 1
 
 
+def test_an_answer_does_not_command_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evil = "\x1b]0;evil\x07"
+    pair = BlindPair((Line("p1", f"so{evil}"),), (f"yes{evil}", "no"), 0)
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    guess([pair], 1)
+    shown = capsys.readouterr().err
+    assert "evil" in shown
+    assert "\x1b]" not in shown
+    assert "\x07" not in shown
+
+
 def test_fewer_pairs_than_asked_for_are_said(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

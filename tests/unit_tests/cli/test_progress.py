@@ -46,6 +46,10 @@ def test_minutes_are_minutes() -> None:
     assert str(meter(10, 490)).endswith("about 8 min left")
 
 
+def test_what_takes_seconds_each_has_a_rate_a_minute() -> None:
+    assert str(meter(2, 5)) == "2 of 5 messages, 12 a minute, about 15 s left"
+
+
 def test_the_time_left_is_not_guessed_from_nearly_nothing() -> None:
     assert str(meter(10, 1000)) == "10 of 1,000 messages, 1 a second"
 

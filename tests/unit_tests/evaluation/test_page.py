@@ -73,7 +73,7 @@ def found(data: HeldOutData) -> Evaluation:
         tuned="tuned",
         base="base",
         settings=EvaluationSettings(turns=90, rounds=30, loss_rounds=30),
-        secrets=[SECRETS],
+        secrets=lambda: [SECRETS],
         blind=lambda _: blind_result(23, 40, guesses),
     )
 
