@@ -7,6 +7,9 @@ import json
 import os
 import signal
 import stat
+import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +19,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_chatexports import (
     ChunkSessions,
     FolderFacebookMessengerChatLoader,
+    IMessageChatLoader,
     LabelSpeakers,
     MapAIMessages,
     MergeChatRuns,
@@ -41,7 +45,7 @@ from tests.unit_tests.builders.messenger import Export
 from tests.unit_tests.builders.sessions import metadata_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     from langchain_core.chat_sessions import ChatSession
@@ -53,6 +57,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of many kinds.
 
 STEPS = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=8, overlap=2)
+SPEAKERS = MapAIMessages(sender=["Tortoise", "Harry Potter"])
 MANY = 30
 
 
@@ -111,14 +116,47 @@ def test_examples_and_counts_are_those_of_one_process(
     assert counts.examples.examples == len(lines_in(tmp_path / "out"))
 
 
-def test_one_export_in_parts_is_the_export(tmp_path: Path) -> None:
-    folder = write_messenger(tmp_path / "export")
-    examples = read_examples(folder, STEPS, parts=3, counts=tmp_path / "counts")
+@pytest.mark.parametrize("write", [write_messenger, write_imessage])
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_one_export_in_parts_is_the_export(
+    write: Callable[[Path], Path], scheme: str, tmp_path: Path
+) -> None:
+    export = write(tmp_path / "export")
+    steps = MergeChatRuns() | SPEAKERS | ChunkSessions(size=4, overlap=1)
+    examples = read_examples(
+        f"{scheme}{export}", steps, parts=3, tasks=2, counts=tmp_path / "counts"
+    )
     examples.write_datasink(JsonLines(str(tmp_path / "out")))
 
-    assert lines_in(tmp_path / "out") == lines_of_one_process([folder], STEPS)
-    loader = FolderFacebookMessengerChatLoader(folder)
-    assert add_counts(tmp_path / "counts").summary == (loader | STEPS).inspect()
+    assert lines_in(tmp_path / "out") == lines_of_one_process([export], steps)
+    assert add_counts(tmp_path / "counts").summary == (
+        (open_export(export).loader | steps).inspect()
+    )
+
+
+class Written(IMessageChatLoader):
+    """A live database, to which somebody writes while it is read."""
+
+    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
+        yield from super().read_sessions(tally)
+        os.utime(self.path, ns=(1, 1))
+
+
+def test_parts_of_an_export_that_was_changed_meanwhile_are_an_error(
+    tmp_path: Path,
+) -> None:
+    database = write_imessage(tmp_path / "chat.db")
+    with pytest.raises(Exception, match="changed while it was read"):
+        read_examples(database, SPEAKERS, open_loader=Written, parts=2).take_all()
+
+    os.utime(database, ns=(2, 2))
+    rows = read_examples(
+        database, SPEAKERS, open_loader=Written, parts=2, counts=tmp_path / "counts"
+    )
+    rows.materialize()
+    counts = add_counts(tmp_path / "counts")
+    assert counts.failed == {str(database): "ExportFormatError"}
+    assert counts.exports == 0
 
 
 class DiesOnce:
@@ -153,12 +191,13 @@ class DiesAfterWriting(JsonLines):
     """JSON lines; the process that has written the first file is killed."""
 
     mark: Path
+    counts: Path
 
     def write_block_to_file(self, block: Any, file: Any) -> None:
         super().write_block_to_file(block, file)
         file.flush()
         if not self.mark.exists():
-            self.mark.touch()
+            self.mark.write_text(str(len([*self.counts.glob("*-of-*.json")])))
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -167,10 +206,11 @@ def test_a_worker_that_dies_writing_doubles_nothing(
 ) -> None:
     good = [path for path in exports if path != exports[7]][:4]
     sink = DiesAfterWriting(tmp_path / "out")
-    sink.mark = tmp_path / "died"
-    read_examples(good, STEPS, counts=tmp_path / "counts").write_datasink(sink)
+    sink.mark, sink.counts = tmp_path / "died", tmp_path / "counts"
+    read_examples(good, STEPS, counts=sink.counts).write_datasink(sink)
 
-    assert sink.mark.exists()
+    assert int(sink.mark.read_text()) > 0  # It had counted, too, when it was killed.
+    assert sorted(p.suffix for p in (tmp_path / "out").iterdir()) == [".jsonl"] * 4
     assert lines_in(tmp_path / "out") == lines_of_one_process(good, STEPS)
     counts = add_counts(tmp_path / "counts")
     assert counts.examples.examples == len(lines_in(tmp_path / "out"))
@@ -184,15 +224,64 @@ def test_files_are_for_their_owner_only(exports: list[Path], tmp_path: Path) -> 
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_files_of_an_earlier_run_can_be_refused(
+def test_two_runs_do_not_write_into_one_folder(
     exports: list[Path], tmp_path: Path
 ) -> None:
     from ray.data import SaveMode
 
     examples = read_examples(exports[0], STEPS)
-    examples.write_datasink(JsonLines(tmp_path / "out", mode=SaveMode.ERROR))
-    with pytest.raises(ValueError, match="already exists"):
-        examples.write_datasink(JsonLines(tmp_path / "out", mode=SaveMode.ERROR))
+    (tmp_path / "out").mkdir()
+    examples.write_datasink(JsonLines(tmp_path / "out"))
+    with pytest.raises(ExportFormatError, match="holds files already"):
+        examples.write_datasink(JsonLines(tmp_path / "out"))
+    examples.write_datasink(JsonLines(tmp_path / "out", mode=SaveMode.APPEND))
+
+    once = lines_of_one_process(exports[:1], STEPS)
+    assert lines_in(tmp_path / "out") == sorted(once * 2)
+
+
+DRIVER = """
+import logging, sys, time
+from pathlib import Path
+
+import ray
+from langchain_chatexports.chat_loaders.recognition import open_export
+from langchain_chatexports.cluster import JsonLines, read_examples
+from langchain_chatexports.steps import MapAIMessages
+
+def slowly(path):
+    time.sleep(0.2)
+    return open_export(path).loader
+
+counts, out, address, *paths = sys.argv[1:]
+ray.init(address, log_to_driver=False, configure_logging=False)
+examples = read_examples(paths, MapAIMessages(), open_loader=slowly, counts=counts)
+examples.write_datasink(JsonLines(out))
+"""
+
+
+def test_a_run_whose_driver_was_killed_is_not_taken_for_a_whole_one(
+    exports: list[Path], tmp_path: Path
+) -> None:
+    import ray
+
+    counts, out = tmp_path / "counts", tmp_path / "out"
+    address = ray.get_runtime_context().gcs_address
+    good = [path for path in exports if path != exports[7]]
+    command = [sys.executable, "-c", DRIVER, counts, out, address, *good]
+    with subprocess.Popen(  # noqa: S603 - Ours.
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as driver:
+        while driver.poll() is None and not [*counts.glob("*-of-*.json")]:
+            time.sleep(0.05)
+        driver.kill()
+
+    with pytest.raises(ExportFormatError, match="did not end"):
+        add_counts(counts)
+    whole = set(lines_of_one_process(good, MapAIMessages()))
+    assert set(lines_in(out)) <= whole
+    with pytest.raises(ExportFormatError, match="counts of another run"):
+        read_examples(good, STEPS, counts=counts)
 
 
 def test_the_same_export_named_twice_is_read_once(
