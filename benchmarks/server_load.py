@@ -42,7 +42,6 @@ from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues, write_tiny_
 QUESTION: list[Any] = [{"role": "user", "content": "Are you ready for the race?"}]
 TOKENS = 40
 FINISHED = {"succeeded", "failed", "cancelled"}
-WAITING_JOBS = 3
 PATIENCE_SECONDS = 300
 # So many chats are answered or wait; beyond it the server may refuse one.
 MOST_CHATS = 40
@@ -73,6 +72,7 @@ class Load:
     seconds: float
     chats: int = 4
     times_started: int = 5
+    waiting_jobs: int = 3
     counts: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     lives: list[list[Sample]] = field(default_factory=list)
@@ -229,7 +229,7 @@ class Load:
             except openai.BadRequestError:
                 self.counts["cancelled too late"] += 1
             del self._to_cancel[job_id]
-        if sum(job.status not in FINISHED for job in jobs.values()) < WAITING_JOBS:
+        if sum(job.status not in FINISHED for job in jobs.values()) < self.waiting_jobs:
             file = io.BytesIO(as_jsonl(dialogues()))
             uploaded = client.files.create(file=file, purpose="fine-tune").id
             job = client.fine_tuning.jobs.create(

@@ -1,19 +1,22 @@
 """How fast is a training of ours beside TRL's defaults, on the same data in one run?
 
 ```
-python -m benchmarks.training_speed
+python -m benchmarks.training_speed                  # a few minutes on two idle cores
+python -m benchmarks.training_speed --windows 8
 ```
 
-Each contender trains the default base on the same twenty Tortoise windows, once over,
+Each contender trains the default base on the same windows of the Tortoise, once over,
 in a process of its own: ours as a job does it (batches of one, bfloat16 where it pays,
 no recomputed activations, sleeping threads), and `SFTTrainer` with `LoraConfig` and
-every other setting as TRL chooses it. Loading and imports are not counted; CPU is
-that of the whole process while it trains. A step of TRL's holds eight windows, so look
-at the figures a window. The last figures are in `docs/local_server.md`.
+every other setting as TRL chooses it (but for `use_cpu` where there is no GPU: TRL
+refuses to train without it there). Loading and imports are not counted; CPU is that of
+the whole process while it trains. A step of TRL's holds eight windows, so look at the
+figures a window. The last figures are in `docs/local_server.md`.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import resource
@@ -41,22 +44,24 @@ from langchain_chatexports.local_server.processes import (
 )
 from langchain_chatexports.samples import write_imessage
 
-WINDOWS = 20
 CONTENDERS = ("ours", "TRL's defaults")
 
 
 def main() -> None:
     """Measure each contender in a process of its own, and print a table."""
-    if len(sys.argv) > 1:
+    if sys.argv[1:2] and sys.argv[1] in CONTENDERS:
         contender, *paths = sys.argv[1:]
         (train_ours if contender == "ours" else train_plainly)(*map(Path, paths))
         return
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--windows", type=int, default=16)
+    windows = parser.parse_args().windows
     base = prepare_base(describe_default_base())
     print("| contender | s a window | CPU-s a window | peak memory |")
     print("| --- | --- | --- | --- |")
     seconds: dict[str, tuple[float, float]] = {}
     with tempfile.TemporaryDirectory() as name:
-        file = write_windows(Path(name))
+        file = write_windows(Path(name), windows)
         for contender in CONTENDERS:
             # TRL's user would not know of the threads that spin.
             environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
@@ -70,7 +75,7 @@ def main() -> None:
                 check=True,
             )
             found = json.loads(finished.stdout.splitlines()[-1])
-            wall, cpu = found["wall"] / WINDOWS, found["cpu"] / WINDOWS
+            wall, cpu = found["wall"] / windows, found["cpu"] / windows
             seconds[contender] = wall, cpu
             memory = found["peak_kb"] / 1e6
             print(
@@ -81,11 +86,11 @@ def main() -> None:
     print(f"| ratio | {ratios[0]:.1f} | {ratios[1]:.1f} | |")
 
 
-def write_windows(folder: Path) -> Path:
-    """Write the windows as a training file."""
+def write_windows(folder: Path, number: int) -> Path:
+    """Write so many windows as a training file."""
     chats = IMessageChatLoader(write_imessage(folder / "chat.db"))
     windows = chats | MergeChatRuns() | MapAIMessages(sender="Tortoise")
-    examples = list(to_training_examples(windows | ChunkSessions()))[:WINDOWS]
+    examples = list(to_training_examples(windows | ChunkSessions()))[:number]
     write_jsonl(examples, folder / "train.jsonl")
     return folder / "train.jsonl"
 
@@ -95,6 +100,7 @@ def train_ours(base: Path, file: Path) -> None:
     from transformers import AutoTokenizer
 
     from langchain_chatexports.local_server import training
+    from langchain_chatexports.local_server.dataset import read_examples
     from langchain_chatexports.local_server.labels import ChatTemplate
 
     order = training.TrainingOrder(
@@ -115,7 +121,7 @@ def train_ours(base: Path, file: Path) -> None:
     )
     tokenizer = AutoTokenizer.from_pretrained(base)
     data = training._label(  # noqa: SLF001 - what a job does between reading and saving.
-        order, ChatTemplate(tokenizer), order.training_file, "training_file"
+        order, ChatTemplate(tokenizer), list(read_examples(file)), "training_file"
     )
     measure(training._build_trainer(order, tokenizer, data, None))  # noqa: SLF001
 
@@ -126,12 +132,15 @@ def train_plainly(base: Path, file: Path) -> None:
     from peft import LoraConfig
     from trl import SFTConfig, SFTTrainer
 
+    from langchain_chatexports.local_server.devices import choose_device
+
     data = load_dataset("json", data_files=str(file), split="train")
     config = SFTConfig(
         output_dir=str(file.parent / "plain"),
         num_train_epochs=1,
         save_strategy="no",
         report_to=[],
+        use_cpu=choose_device() == "cpu",
     )
     lora = LoraConfig(r=16, target_modules="all-linear", task_type="CAUSAL_LM")
     measure(

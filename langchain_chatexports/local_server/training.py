@@ -108,6 +108,10 @@ def train(order: TrainingOrder) -> None:
     Raises:
         TrainingError: If its data is gone or cannot be used.
     """
+    # Before the libraries, whose imports take seconds: a file may be gone.
+    examples = {"training_file": _read(order.training_file, "training_file")}
+    if order.validation_file is not None:
+        examples["validation_file"] = _read(order.validation_file, "validation_file")
     from transformers import AutoTokenizer
 
     from langchain_chatexports.local_server.progress import (
@@ -117,10 +121,10 @@ def train(order: TrainingOrder) -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(order.base_directory)
     template = ChatTemplate(tokenizer)
-    data = _label(order, template, order.training_file, "training_file")
-    held_out = None
-    if order.validation_file is not None:
-        held_out = _label(order, template, order.validation_file, "validation_file")
+    labelled = {
+        param: _label(order, template, read, param) for param, read in examples.items()
+    }
+    data, held_out = labelled["training_file"], labelled.get("validation_file")
     work = Path(order.job_folder) / "work"
     saved = last_saved(work)
     if saved is None:
@@ -146,17 +150,23 @@ def train(order: TrainingOrder) -> None:
     _publish(order, checkpoints, tokenizer, data.tokens * epochs)
 
 
-def _label(
-    order: TrainingOrder, template: ChatTemplate, path: str, param: str
-) -> DatasetReport:
+def _read(path: str, param: str) -> list[dict[str, Any]]:
     try:
-        examples = read_examples(path)
-        report = label_examples(examples, template, max_length=order.max_length)
+        return list(read_examples(path))
     except FileNotFoundError as error:
         msg = f"The {param.replace('_', ' ')} was deleted before the job could use it."
         raise TrainingError(msg, code="file_deleted", param=param) from error
     except JsonLinesError as error:
         raise TrainingError(str(error), code="invalid_file", param=param) from error
+
+
+def _label(
+    order: TrainingOrder,
+    template: ChatTemplate,
+    examples: list[dict[str, Any]],
+    param: str,
+) -> DatasetReport:
+    report = label_examples(examples, template, max_length=order.max_length)
     if not report.examples:
         msg = f"The {param.replace('_', ' ')} holds nothing that can be learned."
         raise TrainingError(msg, code="invalid_file", param=param)

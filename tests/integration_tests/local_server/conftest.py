@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 import os
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import openai
+import psutil
 import pytest
 
 from langchain_chatexports.local_server import LocalServer
-from tests.unit_tests.builders.tiny_base import as_jsonl, write_tiny_base
+from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues, write_tiny_base
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from typing import Any
 
 KILLS = int(os.environ.get("CHATEXPORTS_TEST_KILLS", "0"))
@@ -54,6 +56,28 @@ def client_of(server: Any, **options: Any) -> Any:
 def upload(client: Any, examples: Any) -> Any:
     content = io.BytesIO(as_jsonl(examples))
     return client.files.create(file=content, purpose="fine-tune").id
+
+
+def order(client: Any, *, epochs: Any = 1, examples: Any = None) -> Any:
+    """Order a job on ten dialogues: ten steps an epoch."""
+    return client.fine_tuning.jobs.create(
+        model="tiny",
+        training_file=upload(client, examples or dialogues()),
+        hyperparameters={"n_epochs": epochs},
+    )
+
+
+def trainers_of(data_dir: Path) -> list[tuple[str, psutil.Process]]:
+    """Give the living trainers of a data directory, each with its job's id."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        with suppress(psutil.Error):
+            words = process.info["cmdline"] or []
+            if any(word.endswith("local_server.training") for word in words):
+                folder = Path(process.cwd())
+                if data_dir in folder.parents:
+                    found.append((folder.name, process))
+    return found
 
 
 def wait_for(client: Any, job_id: Any, *wanted: Any, seconds: Any = 300) -> Any:

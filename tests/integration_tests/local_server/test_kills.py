@@ -8,22 +8,21 @@ import random
 import signal
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from langchain_chatexports.local_server import LocalServer
 from tests.integration_tests.local_server.conftest import (
     KILLS,
     client_of,
-    upload,
+    order,
+    trainers_of,
     wait_for,
 )
-from tests.unit_tests.builders.tiny_base import dialogues
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Any
 
 
@@ -32,22 +31,9 @@ pytestmark = [
     pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal"),
 ]
 
-_ROUNDS = KILLS or 4
+_ROUNDS = KILLS or 2
 _LONGEST_ROUND_SECONDS = 9.0
 _STATUSES = {"queued", "running", "succeeded"}
-
-
-def _trainers(data_dir: Any) -> Any:
-    """Give the living trainers of this data directory, by the job in their folder."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        with suppress(psutil.Error):
-            words = process.info["cmdline"] or []
-            if any(word.endswith("local_server.training") for word in words):
-                folder = Path(process.cwd())
-                if data_dir in folder.parents:
-                    found.append((folder.name, process))
-    return found
 
 
 def _check_disk(data_dir: Any, jobs: Any) -> Any:
@@ -62,7 +48,7 @@ def _check_disk(data_dir: Any, jobs: Any) -> Any:
 
 def _kill_something(chance: Any, server: Any, data_dir: Any) -> Any:
     victims = [server._process.pid]
-    trainers = [process.pid for _, process in _trainers(data_dir)]
+    trainers = [process.pid for _, process in trainers_of(data_dir)]
     choice = chance.choice(["server", "both", "both"])
     if choice == "both":
         victims += trainers
@@ -88,16 +74,12 @@ def test_killed_at_any_moment_every_job_ends_in_a_model(
             for name in done.values():
                 client.models.retrieve(name)
             while sum(known[j].status != "succeeded" for j in jobs if j in known) < 2:
-                job = client.fine_tuning.jobs.create(
-                    model="tiny",
-                    training_file=upload(client, dialogues()),
-                    hyperparameters={"n_epochs": chance.choice([1, 5, 20])},
-                )
+                job = order(client, epochs=chance.choice([1, 5, 20]))
                 jobs.append(job.id)
                 known[job.id] = job
             end = time.monotonic() + chance.uniform(0, _LONGEST_ROUND_SECONDS)
             while time.monotonic() < end:
-                at_work = [job_id for job_id, _ in _trainers(data_dir)]
+                at_work = [job_id for job_id, _ in trainers_of(data_dir)]
                 assert len(at_work) == len(set(at_work))
                 time.sleep(0.2)
             for job in client.fine_tuning.jobs.list(limit=100):

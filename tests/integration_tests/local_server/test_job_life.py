@@ -1,0 +1,190 @@
+"""What becomes of jobs: one that outlives two servers, and some that go wrong.
+
+Most of what a job of the tiny base costs is importing torch in another process, so the
+facts about one job are looked at in one life, and each has a test of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports.local_server import LocalServer, list_models
+from tests.integration_tests.local_server.conftest import (
+    client_of,
+    order,
+    trainers_of,
+    wait_for,
+    wait_for_step,
+)
+from tests.unit_tests.builders.tiny_base import dialogues
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from langchain_chatexports.local_server import TunedModel
+
+_MARK = "MARKEDWORDS"
+_CHAT: Any = [{"role": "user", "content": _MARK}]
+# Each process of the server notes and refuses what would leave the machine.
+_SPY = """
+import pathlib, socket
+notes = pathlib.Path({folder!r})
+def refuse(self, address, *rest):
+    (notes / "attempt").write_text(repr(address))
+    raise OSError("the network is closed")
+socket.socket.connect = socket.socket.connect_ex = refuse
+socket.getaddrinfo = lambda host, *rest, **more: refuse(None, host)
+(notes / "loaded").touch()
+"""
+
+
+@dataclass
+class _Life:
+    """What was seen of a job from its order to the deletion of its model."""
+
+    spy: Path
+    data_dir: Path
+    keys: list[str]
+    status_when_stopped: str
+    trainers_when_stopped: int
+    job: Any
+    steps: list[int]
+    kept: list[TunedModel]
+    answer: Any
+    job_in_the_end: Any
+
+
+@pytest.fixture(scope="module")
+def life(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> _Life:
+    """Order, stop, go on, start again, chat, and delete: three servers, one job."""
+    folder = tmp_path_factory.mktemp("life")
+    data_dir = folder / "data"
+    (folder / "sitecustomize.py").write_text(_SPY.format(folder=str(folder)))
+    server = LocalServer(tiny_base, data_dir=data_dir, threads=1)
+    keys = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder))
+        with server, client_of(server) as client:
+            keys.append(server.api_key)
+            job = order(client, epochs=10, examples=dialogues(mark=_MARK))
+            wait_for_step(client, job.id, 3)
+        trainers = len(trainers_of(data_dir))
+        record = json.loads((data_dir / "jobs" / job.id / "job.json").read_text())
+        with server, client_of(server) as client:
+            keys.append(server.api_key)
+            job = wait_for(client, job.id)
+            events = client.fine_tuning.jobs.list_events(job.id, limit=1000)
+            steps = [e.data["step"] for e in events if e.type == "metrics"]
+        kept = list_models(data_dir)
+        again = LocalServer(kept[0].base, data_dir=data_dir)
+        with again, client_of(again) as client:
+            answer = client.chat.completions.create(
+                model=kept[0].name, messages=_CHAT, max_tokens=4
+            )
+            client.files.delete(job.training_file)
+            client.models.delete(kept[0].name)
+            in_the_end = client.fine_tuning.jobs.retrieve(job.id)
+    return _Life(
+        spy=folder,
+        data_dir=data_dir,
+        keys=keys,
+        status_when_stopped=record["status"],
+        trainers_when_stopped=trainers,
+        job=job,
+        steps=steps,
+        kept=kept,
+        answer=answer,
+        job_in_the_end=in_the_end,
+    )
+
+
+def test_a_stopped_server_ends_its_trainer_and_queues_its_job(life: _Life) -> None:
+    assert life.trainers_when_stopped == 0
+    assert life.status_when_stopped == "queued"
+
+
+def test_the_job_goes_on_with_the_next_server(life: _Life) -> None:
+    assert life.job.status == "succeeded", life.job.error
+    assert life.steps == list(range(100, 0, -1))
+
+
+def test_each_start_has_a_new_key(life: _Life) -> None:
+    assert life.keys[0] != life.keys[1]
+
+
+def test_its_model_outlives_the_server(life: _Life) -> None:
+    (kept,) = life.kept
+    assert kept.name == life.job.fine_tuned_model == life.answer.model
+    assert life.answer.usage.total_tokens >= life.answer.usage.prompt_tokens
+    assert life.job_in_the_end.status == "succeeded"
+
+
+def test_deleted_means_that_no_marked_text_and_no_weights_are_left(
+    life: _Life,
+) -> None:
+    left = [path for path in life.data_dir.rglob("*") if path.is_file()]
+    assert not any(_MARK.encode() in path.read_bytes() for path in left)
+    assert {path.suffix for path in left} <= {".json", ".jsonl", ".lock", ".pid"}
+    assert not list((life.data_dir / "models").iterdir())
+
+
+def test_neither_server_nor_trainer_opens_a_connection(life: _Life) -> None:
+    assert (life.spy / "loaded").exists()
+    assert not (life.spy / "attempt").exists()
+
+
+def test_a_running_job_is_cancelled_within_seconds_and_the_next_is_taken(
+    tiny_server: LocalServer,
+) -> None:
+    """The next one's file was deleted while it waited: it fails and says so."""
+    with client_of(tiny_server) as client:
+        first = order(client, epochs=50)
+        second = order(client)
+        client.files.delete(second.training_file)
+        wait_for_step(client, first.id, 3)
+        started = time.monotonic()
+        assert client.fine_tuning.jobs.cancel(first.id).status == "cancelled"
+        assert time.monotonic() - started < 5
+        second = wait_for(client, second.id)
+    assert second.status == "failed"
+    assert second.error.param == "training_file"
+    assert "deleted" in second.error.message
+    data_dir = tiny_server.data_dir
+    assert not trainers_of(data_dir)
+    assert first.id not in [model.job_id for model in list_models(data_dir)]
+    assert not (data_dir / "jobs" / first.id / "work").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
+def test_a_killed_trainer_is_a_failed_job_with_a_reason(
+    tiny_server: LocalServer,
+) -> None:
+    with client_of(tiny_server) as client:
+        job = order(client, epochs=50)
+        wait_for_step(client, job.id, 2)
+        ((_, trainer),) = trainers_of(tiny_server.data_dir)
+        trainer.kill()
+        job = wait_for(client, job.id)
+    assert job.status == "failed"
+    assert "memory" in job.error.message
+
+
+def test_two_jobs_train_at_once_where_two_may(tiny_base: Path, data_dir: Path) -> None:
+    server = LocalServer(tiny_base, data_dir=data_dir, threads=1, max_training_jobs=2)
+    with server, client_of(server) as client:
+        jobs = [order(client, epochs=40) for _ in range(3)]
+        for job in jobs[:2]:
+            wait_for_step(client, job.id, 2)
+        assert len(trainers_of(data_dir)) == 2
+        assert client.fine_tuning.jobs.retrieve(jobs[2].id).status == "queued"
+        client.fine_tuning.jobs.cancel(jobs[0].id)
+        wait_for(client, jobs[2].id, "running")
+        assert client.fine_tuning.jobs.cancel(jobs[2].id).status == "cancelled"
+        assert client.fine_tuning.jobs.retrieve(jobs[1].id).status == "running"
+    assert not trainers_of(data_dir)
