@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -91,15 +92,19 @@ def open_export(path: str | Path, **options: Any) -> Export:
     return Export(path=path, format=name, loader=loader(path, **options))
 
 
-def open_exports(paths: Iterable[str | Path]) -> list[Export]:
+def open_exports(
+    paths: Iterable[str | Path], *, contacts: str | Path | None = None
+) -> list[Export]:
     """Recognise exports, and put the parts of one together.
 
     Meta hands a large export out in several zips: messages and media lie in any of
     them, and a conversation in several. Zips and folders of Messenger that have one
-    owner are read as one export; those without a conversation go with the others.
+    owner are read as one export; those without a conversation go with the others. A
+    path that is given twice is read once.
 
     Args:
         paths: Files or folders.
+        contacts: A vCard file or an address book, for the names in iMessage exports.
 
     Returns:
         The exports, each where its first part was named.
@@ -111,7 +116,8 @@ def open_exports(paths: Iterable[str | Path]) -> list[Export]:
         FolderFacebookMessengerChatLoader,
     )
 
-    exports = [open_export(path) for path in paths]
+    once = {os.path.realpath(Path(path).expanduser()): path for path in paths}
+    exports = [_opened(path, contacts) for path in once.values()]
     by_owner: dict[str, list[Export]] = {}
     without_messages: list[Export] = []
     for export in exports:
@@ -135,6 +141,15 @@ def open_exports(paths: Iterable[str | Path]) -> list[Export]:
             joined[id(first)] = replace(first, loader=loader, more=tuple(places[1:]))
     placed = (joined.get(id(export), export) for export in exports)
     return [export for export in placed if export is not None]
+
+
+def _opened(path: str | Path, contacts: str | Path | None) -> Export:
+    from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+
+    export = open_export(path)
+    if contacts is None or not isinstance(export.loader, IMessageChatLoader):
+        return export
+    return replace(export, loader=IMessageChatLoader(export.path, contacts=contacts))
 
 
 def is_examples_file(path: str | Path) -> bool:
@@ -179,10 +194,20 @@ def _kind(path: Path) -> str:
         return "zip"
     if looks_like_table(head):
         return "table"
+    if b'"messages"' in head and is_examples_file(path):
+        raise _of_examples(path)
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith((b"{", b"[")) or path.suffix.lower() in {".html", ".htm"}:
         return "json"
     raise _unknown(path)
+
+
+def _of_examples(path: Path) -> ExportFormatError:
+    msg = (
+        f"{path} is no export: it holds examples that were made of one. Train on them "
+        f"with: chatexports finetune {path}"
+    )
+    return ExportFormatError(msg)
 
 
 def _unknown(path: Path) -> ExportFormatError:
@@ -208,7 +233,9 @@ def _folder_kind(path: Path) -> str:
         if is_backup(path):
             return "backup"
         if not any(f.suffix.lower() in _MESSENGER_SUFFIXES for f in path.rglob("*")):
-            raise _unknown(path) from None
+            lines = sorted(path.glob("*.jsonl"))
+            sets = [file for file in lines if is_examples_file(file)]
+            raise (_of_examples(sets[0]) if sets else _unknown(path)) from None
         return "folder"
     return "backup" if backup_root(database) else "imessage folder"
 

@@ -10,12 +10,22 @@ import typer
 from langchain_chatexports._version import __version__
 from langchain_chatexports.cli import evaluation, learning, looking, making
 from langchain_chatexports.cli.manners import manners
+from langchain_chatexports.cli.teaching import (
+    FIRST_STEPS,
+    Command,
+    Group,
+    examples_of,
+    text_of,
+)
 
 __all__ = ["app", "run"]
 
 app = typer.Typer(
     name="chatexports",
     help="From your own message exports to a chat model, on your own machine.",
+    epilog=FIRST_STEPS,
+    cls=Group,
+    context_settings={"help_option_names": ["--help", "-h"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -53,7 +63,10 @@ for _command in (
     learning.export_model,
     learning.demo,
 ):
-    app.command()(_command)
+    register = app.command(
+        cls=Command, help=text_of(_command), epilog=examples_of(_command)
+    )
+    register(_command)
 
 
 def run() -> None:

@@ -48,6 +48,7 @@ __all__ = ["SetOptions", "SetWriter", "path_to_train_on", "set_options"]
 
 _NEAR = 0.8
 _PLAIN: FormatName = "openai"
+_HELD_OUT = ("validation", "test")
 _DEDUP = ("none", "exact", "near")
 _PREFERENCES: dict[str, Callable[..., Iterator[Any]]] = {
     "openai-dpo": edit_preferences,
@@ -101,6 +102,7 @@ class SetWriter:
     def __init__(self, options: SetOptions, output: Path) -> None:
         """Write nothing yet."""
         self._written: WrittenSet | None = None
+        self._warning = ""
         self._options = options
         self._output = output
 
@@ -108,6 +110,11 @@ class SetWriter:
     def written(self) -> WrittenSet | None:
         """What was written, once it is; `None` for what went into a pipe."""
         return self._written
+
+    @property
+    def warning(self) -> str:
+        """What may surprise in what was written; empty if nothing does."""
+        return self._warning
 
     def __call__(self, preparation: Preparation) -> None:
         """Read a preparation to its end and write the set."""
@@ -140,7 +147,9 @@ class SetWriter:
             if is_pipe(self._output):
                 self._pipe(counted)
             elif self._options.is_split:
-                self._write(split_examples(counted), notes)
+                splits = split_examples(counted)
+                self._write(splits, notes)
+                self._warning = _warning_of_empty_parts(splits)
             else:
                 self._write(counted, notes)
 
@@ -214,6 +223,19 @@ class SetWriter:
         self._written = write_dataset(
             records, self._output, format=self._options.format, notes=notes
         )
+
+
+def _warning_of_empty_parts(splits: ExampleSplits) -> str:
+    empty = [name for name in _HELD_OUT if name not in splits.parts()]
+    if not empty:
+        return ""
+    repeated = sum(splits.left_out.values())
+    return (
+        f"warning: {' and '.join(empty)}: nothing is left. {repeated:,} newer examples "
+        "repeat texts of the older ones, and would test what was learned by heart. "
+        "Training needs them not; to evaluate, add conversations, or let "
+        "chatexports evaluate split the export itself."
+    )
 
 
 def _sources(preparation: Preparation) -> Iterator[SourceFile]:

@@ -13,6 +13,7 @@ from langchain_chatexports.cli.options import (
     AiRole,
     AsJson,
     Base,
+    Contacts,
     DataDir,
     KeepTail,
     KeepTrailing,
@@ -38,6 +39,7 @@ def finetune(
     *,
     ai: Ai = None,
     ai_role: AiRole = None,
+    contacts: Contacts = None,
     size: Size = 8,
     overlap: Overlap = 2,
     whole: Whole = False,
@@ -53,30 +55,52 @@ def finetune(
     base_url: Annotated[
         str | None,
         typer.Option(
+            rich_help_panel="On another server",
+            metavar="URL",
             help="Another server that speaks OpenAI's protocol; its key is read from "
             "OPENAI_API_KEY. The examples are uploaded to it.",
             show_default=False,
         ),
     ] = None,
     openai: Annotated[
-        bool, typer.Option("--openai", help="Upload to OpenAI and train there.")
+        bool,
+        typer.Option(
+            "--openai",
+            rich_help_panel="On another server",
+            help="Upload to OpenAI and train there.",
+        ),
     ] = False,
     model: Annotated[
         str | None,
         typer.Option(
+            rich_help_panel="On another server",
+            metavar="MODEL",
             help="Base model on the other server (with --base-url or --openai).",
             show_default=False,
         ),
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, max=50, help="Passes over the data.", show_default="auto"),
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=50,
+            help="Passes over the data.",
+            show_default="auto",
+        ),
     ] = None,
     suffix: Annotated[
         str | None,
-        typer.Option(help="A word for the new model's name.", show_default=False),
+        typer.Option(
+            metavar="WORD", help="A word for the new model's name.", show_default=False
+        ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Upload without asking.")] = False,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes", rich_help_panel="On another server", help="Upload without asking."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fine-tune a model on exports or examples; on this machine unless told otherwise.
@@ -88,6 +112,7 @@ def finetune(
     options = prepare_options(
         ai=ai,
         ai_role=ai_role,
+        contacts=contacts,
         size=size,
         overlap=overlap,
         whole=whole,
@@ -131,6 +156,7 @@ def chat(
     model: Annotated[
         str | None,
         typer.Argument(
+            metavar="MODEL",
             help="A tuned model's name. Without it: the newest one on this machine.",
             show_default=False,
         ),
@@ -140,16 +166,26 @@ def chat(
     base_url: Annotated[
         str | None,
         typer.Option(
+            metavar="URL",
             help="Another server; its key is read from OPENAI_API_KEY.",
             show_default=False,
         ),
     ] = None,
     system: Annotated[
-        str | None, typer.Option(help="A system message.", show_default=False)
+        str | None,
+        typer.Option(metavar="TEXT", help="A system message.", show_default=False),
     ] = None,
-    temperature: Annotated[float, typer.Option(min=0, max=2)] = 0.7,
+    temperature: Annotated[
+        float,
+        typer.Option(
+            metavar="T",
+            min=0,
+            max=2,
+            help="How freely it writes: 0 always the same, 1 as it learned.",
+        ),
+    ] = 0.7,
     max_tokens: Annotated[
-        int, typer.Option(min=1, help="Longest answer, in tokens.")
+        int, typer.Option(metavar="N", min=1, help="Longest answer, in tokens.")
     ] = 200,
     compare: Annotated[
         str | None,
@@ -194,25 +230,27 @@ def serve(
     *,
     base: Base = None,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="0: any free port.")
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="0: any free port.")
     ] = 8199,
     data_dir: DataDir = None,
     alias: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=BASE",
-            help="Answer to another model name too, for programs that insist on one: "
-            "gpt-3.5-turbo=SmolLM2-135M-Instruct.",
+            help="Answer to another model name too, for programs that insist on one.",
             show_default=False,
         ),
     ] = None,
     api_key: Annotated[
         str | None,
-        typer.Option(help="The key to ask for.", show_default="a new random one"),
+        typer.Option(
+            metavar="KEY", help="The key to ask for.", show_default="a new random one"
+        ),
     ] = None,
     max_training_jobs: Annotated[
         int,
         typer.Option(
+            metavar="N",
             min=1,
             max=64,
             help="Jobs that may train at the same time; each needs the memory of one.",
@@ -301,6 +339,7 @@ def demo(
     folder: Annotated[
         Path | None,
         typer.Option(
+            metavar="FOLDER",
             help="Where to write the sample exports.",
             show_default="a temporary folder",
         ),

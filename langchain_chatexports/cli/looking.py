@@ -14,7 +14,7 @@ from langchain_chatexports.cli.console import (
     show,
     watching,
 )
-from langchain_chatexports.cli.options import Ai, AsJson, Paths
+from langchain_chatexports.cli.options import Ai, AsJson, Contacts, Paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,15 +26,18 @@ if TYPE_CHECKING:
 __all__ = ["inspect", "report"]
 
 
-def inspect(paths: Paths, *, as_json: AsJson = False) -> None:
+def inspect(
+    paths: Paths = None, *, contacts: Contacts = None, as_json: AsJson = False
+) -> None:
     """Say what is in an export: whose it is, who talks, what is left out and why.
 
     It reads all of the export, some 100,000 messages a second, writes nothing, and ends
     with the command that makes examples of it.
     """
-    from langchain_chatexports.cli.exports import open_exports
+    from langchain_chatexports.cli.exports import open_exports, own_messages_or
 
-    exports = open_exports(paths)
+    paths = own_messages_or(paths)
+    exports = open_exports(paths, contacts=contacts)
     summaries = [_summary(export) for export in exports]
     if as_json:
         pairs = zip(exports, summaries, strict=True)
@@ -49,22 +52,24 @@ def inspect(paths: Paths, *, as_json: AsJson = False) -> None:
         show(export)
         show(summary)
         show()
-    _say_next(paths, summaries)
+    _say_next(paths, contacts, summaries)
 
 
 def report(
-    paths: Paths,
+    paths: Paths = None,
     *,
     output: Annotated[
         Path | None,
         typer.Option(
             "-o",
             "--output",
+            metavar="FILE",
             help="The HTML file to write.",
             show_default="report.html; with --json none",
         ),
     ] = None,
     ai: Ai = None,
+    contacts: Contacts = None,
     anonymous: Annotated[
         bool,
         typer.Option("--anonymous", help="Leave out names of people and files."),
@@ -72,21 +77,25 @@ def report(
     time_zone: Annotated[
         str,
         typer.Option(
+            metavar="ZONE",
             help="The time zone of hours and days, such as Europe/Berlin; local for "
-            "this machine's."
+            "this machine's.",
         ),
     ] = "UTC",
-    redaction: Annotated[
+    no_redaction: Annotated[
         bool,
         typer.Option(
-            "--redaction/--no-redaction",
-            help="Count what redaction would replace; it reads the export twice.",
+            "--no-redaction",
+            help="Do not count what redaction would replace, for which the export is "
+            "read twice.",
         ),
-    ] = True,
+    ] = False,
     token_limit: Annotated[
         int,
         typer.Option(
-            min=1, help="Tokens after which an example is cut off; OpenAI's is 65536."
+            metavar="N",
+            min=1,
+            help="Tokens after which an example is cut off; OpenAI's is 65536.",
         ),
     ] = 1024,
     as_json: AsJson = False,
@@ -97,20 +106,25 @@ def report(
     It holds counts and names of people, and no text of any message; with --anonymous
     no names either.
     """
-    from langchain_chatexports.cli.exports import open_exports, refuse_to_overwrite
+    from langchain_chatexports.cli.exports import (
+        open_exports,
+        own_messages_or,
+        refuse_to_overwrite,
+    )
     from langchain_chatexports.report import render_report
     from langchain_chatexports.writing import write_whole
 
+    paths = own_messages_or(paths)
     target = output or (None if as_json else Path("report.html"))
     if target is not None:
         refuse_to_overwrite(target, paths)
-    exports = open_exports(paths)
+    exports = open_exports(paths, contacts=contacts)
     figures = _figures(
         exports,
         ai=ai or [],
         anonymous=anonymous,
         time_zone=time_zone,
-        redaction=redaction,
+        redaction=not no_redaction,
         token_limit=token_limit,
     )
     if target is not None:
@@ -134,11 +148,17 @@ def _summary(export: "Export") -> "ExportSummary":
     return counted.summary()
 
 
-def _say_next(paths: "Sequence[Path]", summaries: "Sequence[ExportSummary]") -> None:
+def _say_next(
+    paths: "Sequence[Path]",
+    contacts: Path | None,
+    summaries: "Sequence[ExportSummary]",
+) -> None:
     if not any(summary.kept for summary in summaries):
         say("There is no message to learn from.")
         return
     command: list[object] = ["chatexports", "prepare", *paths]
+    if contacts is not None:
+        command += ["--contacts", contacts]
     voices = [
         summary.owner if summary.owner in summary.senders else None
         for summary in summaries

@@ -11,10 +11,12 @@ import typer
 from langchain_chatexports.cli.console import print_json, say, shell_words
 from langchain_chatexports.cli.exports import refuse_to_overwrite
 from langchain_chatexports.cli.options import (
+    PRIVATE,
     Ai,
     AiRole,
     AsJson,
     Consent,
+    Contacts,
     DataDir,
     Dedup,
     Format,
@@ -44,14 +46,20 @@ __all__ = ["forget", "prepare", "prepare_options", "redact"]
 
 
 def prepare(
-    paths: Paths,
+    paths: Paths = None,
     *,
     output: Annotated[
         Path,
-        typer.Option("-o", "--output", help="The JSONL file, or the set, to write."),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="The JSONL file, or the set, to write.",
+        ),
     ],
     ai: Ai = None,
     ai_role: AiRole = None,
+    contacts: Contacts = None,
     size: Size = 8,
     overlap: Overlap = 2,
     whole: Whole = False,
@@ -66,6 +74,7 @@ def prepare(
         bool,
         typer.Option(
             "--redact",
+            rich_help_panel=PRIVATE,
             help="Replace names and private numbers by stand-ins, as `chatexports "
             "redact` does.",
         ),
@@ -86,11 +95,14 @@ def prepare(
     a trace, with which `chatexports forget` can take people out of the examples again.
     """
     from langchain_chatexports.cli import datasets
+    from langchain_chatexports.cli.exports import own_messages_or
     from langchain_chatexports.cli.preparation import prepare_with_speaker
 
+    paths = own_messages_or(paths)
     options = prepare_options(
         ai=ai,
         ai_role=ai_role,
+        contacts=contacts,
         size=size,
         overlap=overlap,
         whole=whole,
@@ -123,11 +135,14 @@ def prepare(
         told = {"examples": done.examples, "path": str(output)}
         told |= written.to_dict() if written else {}
         print_json({**told, "exports": done.summaries_to_dicts()})
+    else:
+        done.say_summaries()
+        if written:
+            say(written)
+    if writer.warning:
+        say(writer.warning)
+    if as_json or written is None:
         return
-    done.say_summaries()
-    if written is None:
-        return
-    say(written)
     if redact:
         say(f"key: {key_file} (whoever has it can undo the redaction)")
     if next_path := datasets.path_to_train_on(written):
@@ -139,11 +154,13 @@ def redact(
     paths: RedactedPaths,
     *,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="The JSONL file to write.")
+        Path,
+        typer.Option("-o", "--output", metavar="FILE", help="The JSONL file to write."),
     ],
     key: RedactionKeyFile = None,
     name: RedactedNames = None,
     presidio: Presidio = None,
+    contacts: Contacts = None,
     undo: Annotated[
         bool,
         typer.Option(
@@ -162,7 +179,7 @@ def redact(
 
     refuse_to_overwrite(output, paths)
     if undo:
-        if len(paths) > 1 or name or presidio:
+        if len(paths) > 1 or name or presidio or contacts:
             msg = "--undo takes one file and its --key."
             raise typer.BadParameter(msg)
         key_file = key or redacting.default_key_file(paths[0])
@@ -171,7 +188,7 @@ def redact(
     else:
         key_file = key or redacting.default_key_file(output)
         redaction = redacting.Redaction(key_file, names=name or (), presidio=presidio)
-        done = redacting.redact_files(paths, output, redaction)
+        done = redacting.redact_files(paths, output, redaction, contacts=contacts)
     if as_json:
         print_json({**done, "output": str(output), "key": str(key_file)})
         return
@@ -191,6 +208,7 @@ def forget(
     person: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="NAME",
             help="Name or handle of somebody to take out; may be given several times.",
             show_default=False,
         ),
@@ -198,6 +216,7 @@ def forget(
     conversation: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="ID",
             help="Id of a conversation to take out; may be given several times.",
             show_default=False,
         ),
@@ -209,6 +228,7 @@ def forget(
     key: Annotated[
         Path | None,
         typer.Option(
+            metavar="FILE",
             help="The key file, for a set in which names were replaced: people and "
             "conversations are named as in the export.",
             show_default=False,
@@ -218,6 +238,7 @@ def forget(
     base_url: Annotated[
         str | None,
         typer.Option(
+            metavar="URL",
             help="Look for fine-tuning jobs on this server too; its key is read from "
             "OPENAI_API_KEY.",
             show_default=False,

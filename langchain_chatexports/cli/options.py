@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "PRIVATE",
     "Ai",
     "AiRole",
     "AsJson",
     "Base",
     "Consent",
+    "Contacts",
     "DataDir",
     "Dedup",
     "Format",
@@ -35,12 +37,27 @@ __all__ = [
     "Workers",
 ]
 
+# The panels that help shows them in, behind those without one.
+_CUT = "How conversations become examples"
+PRIVATE = "Names and private numbers"
+_SET = "What is written"
+
+
+def _formats() -> list[str]:
+    """Give the names of formats, for shells to complete."""
+    from langchain_chatexports.finetuning.writers.formats import FORMATS
+
+    return [*FORMATS]
+
+
 Paths = Annotated[
-    list[Path],
+    list[Path] | None,
     typer.Argument(
-        metavar="PATH...",
-        help="Exports: an iMessage chat.db (or its folder), a Messenger export (zip, "
-        "folder or one thread's file). What it is, is seen from its content.",
+        metavar="PATH",
+        help="Exports: an iMessage chat.db (or its folder, or an iPhone's backup), a "
+        "Messenger export (zip, folder or one thread's file), a table (Parquet or JSON "
+        "lines). What it is, is seen from its content. On a Mac, without any: its own "
+        "Messages.",
         show_default=False,
         readable=False,  # Else typer answers instead of our error with the remedy.
     ),
@@ -48,7 +65,7 @@ Paths = Annotated[
 PathsOrExamples = Annotated[
     list[Path],
     typer.Argument(
-        metavar="PATH...",
+        metavar="PATH",
         help="Exports, as for prepare, or JSONL files that prepare has written.",
         show_default=False,
         readable=False,
@@ -58,18 +75,42 @@ Ai = Annotated[
     list[str] | None,
     typer.Option(
         "--ai",
+        metavar="NAME",
         help="Name or handle of the person whose voice the model learns; several times "
         "for several names of one person. Without it: the export's owner.",
         show_default=False,
     ),
 ]
-Size = Annotated[int, typer.Option(min=1, help="Messages in an example.")]
+Contacts = Annotated[
+    Path | None,
+    typer.Option(
+        "--contacts",
+        metavar="FILE",
+        help="Where names of people in an iMessage export come from: a vCard file "
+        "(.vcf) or an address book. Without it: the address book that belongs to the "
+        "export, if it is there.",
+        show_default=False,
+    ),
+]
+Size = Annotated[
+    int,
+    typer.Option(
+        metavar="N", rich_help_panel=_CUT, min=1, help="Messages in an example."
+    ),
+]
 Overlap = Annotated[
-    int, typer.Option(min=0, help="Messages that neighboring examples share.")
+    int,
+    typer.Option(
+        metavar="N",
+        rich_help_panel=_CUT,
+        min=0,
+        help="Messages that neighboring examples share.",
+    ),
 ]
 AiRole = Annotated[
     str | None,
     typer.Option(
+        metavar="ROLE",
         help="Role of the people whose voice the model learns, such as agent, in a "
         "table of support conversations.",
         show_default=False,
@@ -79,20 +120,29 @@ Whole = Annotated[
     bool,
     typer.Option(
         "--whole",
+        rich_help_panel=_CUT,
         help="One example a conversation, not windows; with --max-tokens, cut where it "
         "would be too long.",
     ),
 ]
 KeepTail = Annotated[
-    bool, typer.Option("--keep-tail", help="Add a shorter last example.")
+    bool,
+    typer.Option(
+        "--keep-tail", rich_help_panel=_CUT, help="Add a shorter last example."
+    ),
 ]
 KeepTrailing = Annotated[
     bool,
-    typer.Option("--keep-trailing", help="Keep messages after the last answer."),
+    typer.Option(
+        "--keep-trailing",
+        rich_help_panel=_CUT,
+        help="Keep messages after the last answer.",
+    ),
 ]
 SplitGap = Annotated[
     str | None,
     typer.Option(
+        rich_help_panel=_CUT,
         metavar="auto|MINUTES",
         help="Cut threads into conversations first, at pauses longer than this; auto "
         "finds the pause in each thread's own.",
@@ -102,6 +152,8 @@ SplitGap = Annotated[
 MaxMessages = Annotated[
     int | None,
     typer.Option(
+        metavar="N",
+        rich_help_panel=_CUT,
         min=1,
         help="Cut conversations that are longer at their largest pause (with "
         "--split-gap, which is auto then).",
@@ -111,6 +163,8 @@ MaxMessages = Annotated[
 MaxTokens = Annotated[
     int | None,
     typer.Option(
+        metavar="N",
+        rich_help_panel=_CUT,
         min=1,
         help="Most tokens of text in an example, counted by bytes, on the safe side; "
         "never inside a message. Leave room for a system prompt.",
@@ -121,6 +175,7 @@ LabelGroups = Annotated[
     bool,
     typer.Option(
         "--label-groups",
+        rich_help_panel=_CUT,
         help="Say in groups who speaks, before each text but the AI's own.",
     ),
 ]
@@ -128,6 +183,8 @@ SystemPrompt = Annotated[
     str | None,
     typer.Option(
         "--system",
+        metavar="TEXT",
+        rich_help_panel=_CUT,
         help="A system prompt for each example; {others}, {owner}, {participants}, "
         "{platform} and {title} are filled in.",
         show_default=False,
@@ -136,7 +193,7 @@ SystemPrompt = Annotated[
 RedactedPaths = Annotated[
     list[Path],
     typer.Argument(
-        metavar="PATH...",
+        metavar="PATH",
         help="Exports, as for prepare, or one JSONL file of examples; with --undo, a "
         "file with stand-ins in it.",
         show_default=False,
@@ -147,6 +204,8 @@ RedactionKeyFile = Annotated[
     Path | None,
     typer.Option(
         "--key",
+        metavar="FILE",
+        rich_help_panel=PRIVATE,
         help="The redaction's key file, made if it is not there. Whoever has it can "
         "undo the redaction.",
         show_default="OUTPUT.key",
@@ -156,6 +215,8 @@ RedactedNames = Annotated[
     list[str] | None,
     typer.Option(
         "--name",
+        metavar="NAME",
+        rich_help_panel=PRIVATE,
         help="A further name to find, such as a nickname that only texts use; may be "
         "given several times.",
         show_default=False,
@@ -164,6 +225,7 @@ RedactedNames = Annotated[
 Presidio = Annotated[
     str | None,
     typer.Option(
+        rich_help_panel=PRIVATE,
         metavar="MODEL",
         help="An installed spaCy pipeline, such as en_core_web_lg: Presidio looks for "
         "names too (needs the extra 'pii').",
@@ -174,6 +236,9 @@ Format = Annotated[
     str,
     typer.Option(
         "--format",
+        autocompletion=_formats,
+        metavar="FORMAT",
+        rich_help_panel=_SET,
         help="Whose format: openai, trl, trl-prompt-completion, axolotl, "
         "llama-factory, mlx, parquet; of edits and reactions: openai-dpo, trl-dpo, "
         "trl-kto.",
@@ -183,6 +248,7 @@ Split = Annotated[
     bool,
     typer.Option(
         "--split",
+        rich_help_panel=_SET,
         help="Split into train, validation and test, the newest conversations for the "
         "test; threads are cut at their silences, and --keep-tail is on.",
     ),
@@ -190,14 +256,19 @@ Split = Annotated[
 Dedup = Annotated[
     str,
     typer.Option(
-        help="Leave out examples that repeat another: none, exact, or near (needs "
-        "the extra 'dedup').",
+        metavar="none|exact|near",
+        autocompletion=lambda: ["none", "exact", "near"],
+        rich_help_panel=_SET,
+        help="Leave out examples that repeat another; near needs the extra 'dedup'.",
     ),
 ]
 Consent = Annotated[
     str | None,
     typer.Option(
-        help="Who agreed to what, in your words, for the data card.", show_default=False
+        metavar="TEXT",
+        rich_help_panel=_SET,
+        help="Who agreed to what, in your words, for the data card.",
+        show_default=False,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
@@ -205,6 +276,7 @@ Base = Annotated[
     str | None,
     typer.Option(
         "--base",
+        metavar="BASE",
         help="Base model: a folder, a .gguf file or a hub id. Without it: "
         "SmolLM2-135M-Instruct, a toy that shows the way.",
         show_default=False,
@@ -213,6 +285,7 @@ Base = Annotated[
 DataDir = Annotated[
     Path | None,
     typer.Option(
+        metavar="FOLDER",
         help="Where the local server keeps its files and models. Without it: your "
         "user data folder.",
         show_default=False,
@@ -221,6 +294,7 @@ DataDir = Annotated[
 Workers = Annotated[
     int,
     typer.Option(
+        metavar="N",
         min=1,
         help="Processes that read the exports, each a part of the conversations; worth "
         "it from some hundred thousand messages on.",

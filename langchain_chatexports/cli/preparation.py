@@ -55,6 +55,7 @@ __all__ = [
 _ONLY_FOR_EXPORTS = {
     "ai": "--ai",
     "ai_role": "--ai-role",
+    "contacts": "--contacts",
     "whole": "--whole",
     "max_messages": "--max-messages",
     "max_tokens": "--max-tokens",
@@ -72,6 +73,7 @@ class PrepareOptions:
     Attributes:
         ai: Names or handles of the person who becomes the AI; empty for the owner.
         ai_role: The role whose messages become the AI's, in a table.
+        contacts: Where names of people in iMessage exports come from.
         size: Messages in a window.
         overlap: Messages that neighboring windows share.
         whole: One example a conversation, cut only where it has too many tokens.
@@ -87,6 +89,7 @@ class PrepareOptions:
 
     ai: tuple[str, ...] = ()
     ai_role: str | None = None
+    contacts: Path | None = None
     size: int = 8
     overlap: int = 2
     whole: bool = False
@@ -284,9 +287,9 @@ class Preparation:
             steps: As for `sessions`.
         """
         steps = self.options.steps if steps is None else steps
-        exports = open_exports(self.paths)
+        exports = open_exports(self.paths, contacts=self.options.contacts)
         if self.options.redaction:
-            self.options.redaction.read_names([export.loader for export in exports])
+            self.options.redaction.read_names(exports)
         self._ai_names = [
             frozenset(
                 name for ai in self.options.ai for name in export.loader.names_of(ai)

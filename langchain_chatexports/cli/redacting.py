@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.chat_loaders.base import counted_pass
 from langchain_chatexports.chat_loaders.table import table_rows
-from langchain_chatexports.cli.console import counting, say
+from langchain_chatexports.cli.console import Meter, counting, say, watching
 from langchain_chatexports.cli.exports import is_examples_file, open_exports
+from langchain_chatexports.cli.totals import about_messages
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 from langchain_chatexports.finetuning.card import CardNotes
 from langchain_chatexports.finetuning.jsonl import read_jsonl, write_jsonl
@@ -29,8 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from langchain_core.chat_loaders import BaseChatLoader
     from langchain_core.chat_sessions import ChatSession
+
+    from langchain_chatexports.chat_loaders.accounting import CountedPass
+    from langchain_chatexports.cli.exports import Export
 
 __all__ = ["Redaction", "default_key_file", "redact_files", "say_done", "undo_file"]
 
@@ -63,21 +68,21 @@ class Redaction:
         self.key_file = key_file
         self._names = tuple(names)
         self._presidio = presidio
-        self._loaders: list[BaseChatLoader] = []
+        self._exports: list[Export] = []
         self._stand_ins: Mapping[str, str] = {}
         self._key: RedactionKey | None = None
         self._step: Redact | None = None
 
-    def read_names(self, loaders: Sequence[BaseChatLoader]) -> None:
+    def read_names(self, exports: Sequence[Export]) -> None:
         """Read the exports once, for their names, and make the step.
 
         Raises:
             ChatExportError: If two names have one stand-in under this key.
         """
-        self._loaders = list(loaders)
+        self._exports = list(exports)
         self._key = self._key or key_for(self.key_file)
         try:
-            with counting(self._sessions(), "conversations read for names") as sessions:
+            with self._sessions("messages read for names") as sessions:
                 self._step = Redact.for_export(
                     sessions,
                     key=self._key.key,
@@ -113,7 +118,8 @@ class Redaction:
             raise RuntimeError(msg)
         found = self._stand_ins
         if self._step is not None:
-            found = self._step.undo_map(self._sessions())
+            with self._sessions("messages read for the key") as sessions:
+                found = self._step.undo_map(sessions)
         both = {**self._key.stand_ins, **found}
         self._key = replace(self._key, stand_ins=both)
         self._key.write(self.key_file)
@@ -155,13 +161,19 @@ class Redaction:
         self._stand_ins = redactor.stand_ins
         return rows
 
-    def _sessions(self) -> Iterator[ChatSession]:
-        for loader in self._loaders:
-            yield from loader.lazy_load()
+    @contextmanager
+    def _sessions(self, what: str) -> Iterator[Iterator[ChatSession]]:
+        passes = [counted_pass(export.loader) for export in self._exports]
+        with watching(_meter(what, passes, self._exports)):
+            yield chain.from_iterable(passes)
 
 
 def redact_files(
-    paths: Sequence[Path], output: Path, redaction: Redaction
+    paths: Sequence[Path],
+    output: Path,
+    redaction: Redaction,
+    *,
+    contacts: Path | None = None,
 ) -> dict[str, Any]:
     """Write a redacted copy of exports, as a table, or of a file of examples.
 
@@ -169,6 +181,7 @@ def redact_files(
         paths: Exports, or one file of examples.
         output: The JSONL file to write.
         redaction: The key file and what goes with it.
+        contacts: Where names of people in iMessage exports come from.
 
     Returns:
         What was written, in JSON types.
@@ -185,10 +198,11 @@ def redact_files(
         rows = redaction.redact_examples(paths[0], output)
         redaction.write_key_file()
         return {"kind": "examples", "rows": rows}
-    loaders = [export.loader for export in open_exports(paths)]
-    redaction.read_names(loaders)
-    passes = [counted_pass(loader, redaction.steps()) for loader in loaders]
-    with counting(_rows(passes), "messages") as rows_read:
+    exports = open_exports(paths, contacts=contacts)
+    redaction.read_names(exports)
+    passes = [counted_pass(export.loader, redaction.steps()) for export in exports]
+    meter = _meter("messages", passes, exports)
+    with counting(_rows(passes), "rows", meter) as rows_read:
         rows = write_jsonl(rows_read, output)
     redaction.write_key_file()
     steps = [step for counted in passes for step in counted.summary().steps]
@@ -229,6 +243,16 @@ def say_done(done: Mapping[str, Any], output: Path, key_file: Path) -> None:
         say(f"  {count:,} replaced in texts: {kind}")
     say(f"key: {key_file} (whoever has it can undo the redaction)")
     say("Rules miss some: read a sample before it leaves your hands.")
+
+
+def _meter(
+    what: str, passes: Sequence[CountedPass], exports: Sequence[Export]
+) -> Meter:
+    return Meter(
+        what,
+        lambda: sum(counted.messages_read for counted in passes),
+        about_messages(exports),
+    )
 
 
 def _rows(passes: Iterable[Iterable[ChatSession]]) -> Iterator[dict[str, Any]]:

@@ -239,3 +239,29 @@ def test_a_set_is_for_its_owner_only(
     chatexports("prepare", threads, "--format", "trl", "-o", "set.jsonl")
     for path in tmp_path.glob("set*"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_part_of_which_nothing_is_left_is_said(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The sample's friends say much the same to Harry, week by week."""
+    threads = write_messenger(tmp_path / "hogwarts")
+    for options in ([], ["--json"]):
+        done = chatexports("prepare", threads, "--split", "-o", "set", *options)
+        assert done.status == 0
+        (warning,) = [
+            line for line in done.err.splitlines() if line.startswith("warning: ")
+        ]
+        assert warning.startswith("warning: test: nothing is left. 15 newer examples")
+        assert "chatexports evaluate" in warning
+    assert not (tmp_path / "set" / "test.jsonl").exists()
+    assert json.loads(done.out)["files"] == {"train.jsonl": 71, "validation.jsonl": 3}
+
+
+def test_parts_that_are_there_need_no_warning(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    chats = write_imessage(tmp_path / "chat.db")
+    done = chatexports("prepare", chats, "--ai", "Hare", "--split", "-o", "set")
+    assert "warning" not in done.err
+    assert (tmp_path / "set" / "test.jsonl").exists()

@@ -89,9 +89,11 @@ def _options_of(name: str, group: TyperGroup) -> Iterator[str]:
             continue
         else:
             shown = ", ".join(sorted(parameter.opts, key=len))
+        if parameter.metavar and parameter.param_type_name == "option":
+            shown += f" {parameter.metavar}"
         default = parameter.default
         said = f" Default: {default}." if _is_worth_saying(default) else ""
-        yield f"| `{shown}` | {_in_a_line(parameter.help)}{said} |"
+        yield f"| `{_in_a_line(shown)}` | {_in_a_line(parameter.help)}{said} |"
     yield ""
 
 
