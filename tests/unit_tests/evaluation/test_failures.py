@@ -1,0 +1,129 @@
+"""Models that fail, and the measure that catches each; without it nobody would."""
+
+from __future__ import annotations
+
+import random
+from codecs import encode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports.evaluation import styles
+from langchain_chatexports.evaluation.asking import Reply
+from langchain_chatexports.evaluation.copies import CopyIndex, compare_copies
+from langchain_chatexports.evaluation.guards import guard
+from langchain_chatexports.evaluation.measures import MEASURES
+from langchain_chatexports.evaluation.styles import StyleSamples, compare_styles
+from tests.unit_tests.builders.voices import DISTINCT, conversations, shuffled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Talk = list[list[str]]
+
+MIA, OSKAR, *_ = DISTINCT
+TRAINING, HELD_OUT = conversations(MIA, 120, 1), conversations(MIA, 40, 2)
+OTHERS = {"p1": conversations(OSKAR, 40, 3)}
+# Five of her own replies that are no copies of six words: all that such a model says.
+STOCK = ("omg ok \U0001f602", "haha yes!!", "not really", "all good here", "u there?")
+
+
+def drawn(replies: Sequence[str], seed: int = 1) -> Talk:
+    rng = random.Random(seed)
+    return [[rng.choice(replies) for _ in turns] for turns in HELD_OUT]
+
+
+def turns(talk: Talk) -> list[str]:
+    return [turn for turns in talk for turn in turns]
+
+
+MODELS = {
+    "herself": drawn(turns(conversations(MIA, 60, 5))),
+    "shuffled": shuffled(HELD_OUT, 1),
+    "parrot": drawn(turns(TRAINING)),
+    "collapsed": drawn(STOCK),
+}
+
+
+@dataclass(frozen=True)
+class Alarms:
+    """What says of a model that something is wrong."""
+
+    measures: frozenset[str]
+    others: frozenset[str]
+
+    @classmethod
+    def of(cls, name: str) -> Alarms:
+        model = MODELS[name]
+        samples = StyleSamples(TRAINING, HELD_OUT, {name: model}, OTHERS)
+        found = compare_styles(samples, rounds=60, cuts=10)
+        measures = {
+            measure.name
+            for measure in found.measures
+            if (score := measure.contestants[0].score) is not None and score < 0.6
+        }
+        (copies,) = compare_copies(
+            CopyIndex(TRAINING), HELD_OUT, {name: model}, rounds=200
+        )
+        replies = [Reply(text, is_cut=False) for text in turns(model)]
+        guards = guard(name, replies, turns(HELD_OUT), turns(TRAINING))
+        assert guards.reach is not None
+        assert guards.person.reach is not None
+        others = {
+            "copies": copies.interval is not None and copies.interval[0] > 0,
+            "variety": guards.variety < 0.5 * guards.person.variety,
+            "reach": guards.reach < 0.9 * guards.person.reach,
+        }
+        return cls(
+            frozenset(measures),
+            frozenset(what for what, is_wrong in others.items() if is_wrong),
+        )
+
+
+def test_nothing_is_wrong_with_herself() -> None:
+    assert Alarms.of("herself") == Alarms(frozenset(), frozenset())
+
+
+def test_shuffled_words_are_caught_by_frame_and_opening_alone() -> None:
+    assert Alarms.of("shuffled") == Alarms(frozenset({"frame", "opening"}), frozenset())
+
+
+def test_a_parrot_is_caught_by_copies_alone() -> None:
+    assert Alarms.of("parrot") == Alarms(frozenset(), frozenset({"copies"}))
+
+
+def test_a_collapsed_model_is_caught_by_char3_variety_and_reach() -> None:
+    found = Alarms.of("collapsed")
+    assert "char3" in found.measures
+    assert found.others == {"variety", "reach"}
+
+
+@pytest.mark.parametrize(
+    ("name", "catching"),
+    [("shuffled", {"frame", "opening"}), ("collapsed", {"char3"})],
+)
+def test_without_its_measures_style_does_not_catch_it(
+    monkeypatch: pytest.MonkeyPatch, name: str, catching: set[str]
+) -> None:
+    """Shuffled words would pass for her; a collapsed model is far less wrong."""
+    before = Alarms.of(name).measures
+    rest = tuple(each for each in MEASURES if each.name not in catching)
+    monkeypatch.setattr(styles, "MEASURES", rest)
+    after = Alarms.of(name).measures
+    assert before - after == catching
+    assert name != "shuffled" or not after
+
+
+def test_half_a_vocabulary_is_caught_by_reach() -> None:
+    """A person of two languages, and a model that has one: the sheet's own case."""
+    both, later = (
+        [[*talk, *(encode(turn, "rot13") for turn in talk)] for talk in half]
+        for half in (TRAINING, HELD_OUT)
+    )
+    one = [Reply(text, is_cut=False) for text in turns(MODELS["herself"])]
+    found = guard("half", one, turns(later), turns(both))
+    assert found.reach is not None
+    assert found.person.reach is not None
+    assert found.person.reach > 0.97
+    assert found.reach < 0.9
