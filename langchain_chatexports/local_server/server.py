@@ -156,10 +156,10 @@ def _listening(settings: ServerSettings) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        if os.name != "nt":
-            # A port that was just given back is free. On Windows it would mean that
-            # two servers may share one.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # A port that was just given back is free. On Windows this would mean that two
+        # programs may share one, unless one of them asks for it alone.
+        option = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
+        listener.setsockopt(socket.SOL_SOCKET, option, 1)
         try:
             listener.bind((settings.host, settings.port))
         except OSError as error:

@@ -56,6 +56,7 @@ class _Life:
     job: Any
     steps: list[int]
     kept: list[TunedModel]
+    modes: dict[str, int]
     answer: Any
     job_in_the_end: Any
 
@@ -82,6 +83,7 @@ def life(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> _Life:
             events = client.fine_tuning.jobs.list_events(job.id, limit=1000)
             steps = [e.data["step"] for e in events if e.type == "metrics"]
         kept = list_models(data_dir)
+        modes = {path.name: path.stat().st_mode for path in data_dir.rglob("*")}
         again = LocalServer(kept[0].base, data_dir=data_dir)
         with again, client_of(again) as client:
             answer = client.chat.completions.create(
@@ -99,6 +101,7 @@ def life(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> _Life:
         job=job,
         steps=steps,
         kept=kept,
+        modes=modes,
         answer=answer,
         job_in_the_end=in_the_end,
     )
@@ -123,6 +126,12 @@ def test_its_model_outlives_the_server(life: _Life) -> None:
     assert kept.name == life.job.fine_tuned_model == life.answer.model
     assert life.answer.usage.total_tokens >= life.answer.usage.prompt_tokens
     assert life.job_in_the_end.status == "succeeded"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permission bits")
+def test_what_server_and_trainer_write_is_for_this_user_only(life: _Life) -> None:
+    assert "adapter_model.safetensors" in life.modes
+    assert {mode & 0o077 for mode in life.modes.values()} == {0}
 
 
 def test_deleted_means_that_no_marked_text_and_no_weights_are_left(
