@@ -1,4 +1,4 @@
-.PHONY: help demo test tests test_watch integration_tests integration_test benchmark \
+.PHONY: help demo test tests test_watch integration_tests integration_test kill_tests benchmark \
 	lint format type check_imports check_version spell_check docs \
 	package pyright clean
 .DEFAULT_GOAL := help
@@ -11,6 +11,7 @@ TORCH ?= torch==2.13.0
 TEST_FILE ?= tests/unit_tests
 INTEGRATION_TEST_FILE ?= tests/integration_tests
 PYTEST_ARGS ?=
+KILLS ?= 100
 EXTRAS ?=
 
 ifeq ($(OS),Windows_NT)
@@ -59,6 +60,11 @@ integration_tests: $(VENV)/.stamp  ## The slow tests: real trainings, the tutori
 	$(CLEAN_ENV) $(BIN)/python -m pytest $(OFFLINE) $(INTEGRATION_TEST_FILE) $(PYTEST_ARGS)
 
 integration_test: integration_tests
+
+kill_tests: $(VENV)/.stamp  ## Before a release: server and trainer killed 100 times each; KILLS= says how often.
+	$(CLEAN_ENV) CHATEXPORTS_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest $(OFFLINE) \
+		tests/integration_tests/local_server/test_kills.py \
+		tests/integration_tests/local_server/test_kill_points.py $(PYTEST_ARGS)
 
 benchmark: $(VENV)/.stamp  ## Speed and memory, up to a million messages; ratios within one run.
 	$(CLEAN_ENV) $(BIN)/python -m benchmarks.one_machine .benchmarks

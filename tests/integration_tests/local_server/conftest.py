@@ -20,11 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 KILLS = int(os.environ.get("CHATEXPORTS_TEST_KILLS", "0"))
-"""How often to kill server and trainer; some where it is not said.
-
-Before a release: `CHATEXPORTS_TEST_KILLS=100 make integration_tests
-INTEGRATION_TEST_FILE="tests/integration_tests/local_server -k kill"`.
-"""
+"""How often to kill server and trainer: `make kill_tests` says 100, others leave it."""
 
 
 @pytest.fixture(scope="session")
