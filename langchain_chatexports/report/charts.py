@@ -161,6 +161,7 @@ def columns(
     most_labels: int = 12,
     at_edges: bool = False,
     mark: tuple[float, str] | None = None,
+    colors: Sequence[str] = SERIES,
 ) -> Markup:
     """Draw columns, one a label; several series stand on each other.
 
@@ -175,6 +176,7 @@ def columns(
         at_edges: Put each label where its column begins, as it names the least number
             that belongs there.
         mark: A line and what it says; 0 is the middle of the first column.
+        colors: One a series.
 
     Returns:
         The chart.
@@ -183,7 +185,7 @@ def columns(
     def draw(axes: Axes) -> None:
         places = range(len(labels))
         below = [0.0] * len(labels)
-        for (title, values), color in zip(series, SERIES, strict=False):
+        for (title, values), color in zip(series, colors, strict=False):
             axes.bar(places, values, bottom=below, width=0.86, color=color, label=title)
             below = [low + value for low, value in zip(below, values, strict=True)]
         step = -(-len(labels) // most_labels) or 1
@@ -242,6 +244,7 @@ def heat_map(
     *,
     name: str,
     description: str,
+    color: str = SERIES[0],
 ) -> Markup:
     """Draw a table of numbers as squares, the stronger the larger the number.
 
@@ -251,6 +254,7 @@ def heat_map(
         columns: Names of the columns.
         name: As for `chart_svg`.
         description: As for `chart_svg`.
+        color: The color of the squares.
 
     Returns:
         The chart.
@@ -260,7 +264,7 @@ def heat_map(
         most = max((max(row, default=0) for row in values), default=0) or 1
         _draw_squares(axes, [[0.35] * len(columns)] * len(rows), GRID, 0)
         shares = [[value / most for value in row] for row in values]
-        _draw_squares(axes, shares, SERIES[0], 0.08)
+        _draw_squares(axes, shares, color, 0.08)
         axes.set_xlim(-0.6, len(columns) - 0.4)
         axes.set_ylim(len(rows) - 0.4, -0.6)
         step = -(-len(columns) // 8) or 1

@@ -42,6 +42,8 @@ __all__ = [
 
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MOST_PEOPLE = 12
+# Of everybody together, where the first two colors are the voice's and the others'.
+_ALL = SERIES[2]
 
 
 class Section(NamedTuple):
@@ -99,6 +101,7 @@ def _of_the_week(report: ExportReport) -> Section:
             hours,
             name="week",
             description="Messages by weekday and hour",
+            color=_ALL,
         ),
         f"Weekday and hour; the stronger the more. Time zone: {time.zone}.",
         ("", *(f"#{hour}" for hour in hours)),
@@ -122,6 +125,7 @@ def _by(
         name=unit,
         description=f"Messages by {unit}",
         ylabel="messages",
+        colors=(_ALL,),
     )
     rows: list[tuple[object, ...]] = [
         (label, f"{count:,}") for label, count in zip(labels, counts, strict=True)
@@ -287,6 +291,7 @@ def _token_chart(examples: ExampleFigures) -> Section:
         most_labels=8,
         at_edges=True,
         mark=(_place(bins, examples.token_limit), limit),
+        colors=(_ALL,),
     )
     how = "at most, by bytes" if examples.counted_by == "bytes" else examples.counted_by
     over = f"{examples.over_limit:,} of {examples.examples:,}"
@@ -304,7 +309,12 @@ def _split_chart(report: ExportReport) -> Section:
     rows = [(part.name, part.examples) for part in report.split]
     return Section(
         "Train, validation and test",
-        bars(rows, name="split", description="Examples by part"),
+        bars(
+            rows,
+            name="split",
+            description="Examples by part",
+            colors=[_ALL] * len(rows),
+        ),
         "Whole conversations, the newest for the test; before repeated texts are left "
         "out of validation and test.",
         ("part", "#examples", "#conversations"),
@@ -323,7 +333,7 @@ def skipped_chart(report: ExportReport) -> Section:
             rows,
             name="kept",
             description="Messages kept and left out",
-            colors=[SERIES[0], *([MUTED] * (len(rows) - 1))],
+            colors=[_ALL, *([MUTED] * (len(rows) - 1))],
         ),
         f"{export.taken:,} found = {export.given:,} kept + "
         f"{export.taken - export.given:,} left out.",
@@ -338,7 +348,12 @@ def redaction_chart(figures: RedactionFigures) -> Section:
     after = sum(figures.after.values())
     return Section(
         "Private places in texts",
-        bars(kinds, name="private", description="Private places by kind"),
+        bars(
+            kinds,
+            name="private",
+            description="Private places by kind",
+            colors=[_ALL] * len(kinds),
+        ),
         f"{figures.changed:,} of {plural(figures.texts, 'message')} would be changed. "
         f"Found before: {sum(figures.before.values()):,}; found again in what is made "
         f"of them: {after:,}. Rules miss some: read a sample.",
