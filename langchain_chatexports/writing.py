@@ -19,7 +19,14 @@ from langchain_chatexports.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["cannot_write", "explained_writing", "is_pipe", "whole_file", "write_whole"]
+__all__ = [
+    "cannot_write",
+    "explained_writing",
+    "is_pipe",
+    "require_place",
+    "whole_file",
+    "write_whole",
+]
 
 _Item = TypeVar("_Item")
 
@@ -42,6 +49,23 @@ def write_whole(path: str | Path, data: bytes) -> None:
     path = Path(path).expanduser()
     with explained_writing(path), whole_file(path) as file:
         file.write(data)
+
+
+def require_place(path: str | Path) -> None:
+    """Make sure that a file can be written, before something long begins.
+
+    Args:
+        path: The file; `~` is expanded.
+
+    Raises:
+        ChatExportError: As `write_whole`.
+    """
+    path = Path(path).expanduser()
+    with explained_writing(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
 
 
 @contextmanager

@@ -28,7 +28,18 @@ if TYPE_CHECKING:
 
     from langchain_chatexports.local_server import TunedModel
 
-__all__ = ["ChatSettings", "Voice", "chat_elsewhere", "chat_here", "kept_model", "talk"]
+__all__ = [
+    "TEST_RUN",
+    "ChatSettings",
+    "Voice",
+    "chat_elsewhere",
+    "chat_here",
+    "kept_model",
+    "talk",
+]
+
+TEST_RUN = "test-with-secrets"
+"""The suffix of models that `evaluate --secrets` trains, probes and deletes."""
 
 # What the model sees of the chat so far: it learned from windows of this order of size.
 _REMEMBERED_MESSAGES = 15
@@ -164,7 +175,9 @@ def kept_model(name: str | None, data_dir: Path | None) -> TunedModel:
         )
         raise LocalServerError(msg)
     if name is None:
-        return kept[-1]
+        # One that was killed while it was probed is still there.
+        real = [model for model in kept if f":{TEST_RUN}:" not in model.name]
+        return (real or kept)[-1]
     for model in kept:
         if model.name == name:
             return model

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from langchain_chatexports.cli.chatting import kept_model
+from langchain_chatexports.cli.chatting import TEST_RUN, kept_model
 from langchain_chatexports.cli.console import Meter, counting, say, watching
 from langchain_chatexports.cli.exports import is_examples_file
 from langchain_chatexports.cli.preparation import (
@@ -23,6 +23,7 @@ from langchain_chatexports.evaluation.canaries import (
     plant_canaries,
     probe_canaries,
 )
+from langchain_chatexports.evaluation.held_out import require_turns
 from langchain_chatexports.evaluation.reading import (
     data_from_examples,
     data_from_sessions,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from langchain_chatexports.evaluation import HeldOutData
+    from langchain_chatexports.evaluation.held_out import Conversation
     from langchain_chatexports.evaluation.results import Secrets
     from langchain_chatexports.finetuning.examples import TrainingExample
     from langchain_chatexports.finetuning.provenance import TracedExample
@@ -63,7 +65,7 @@ _WANTED_CONVERSATIONS = 40
 _REPEATS = (1, 4, 16)
 _PROBING = "probing secrets"
 # What a stage counts, if not turns.
-_UNITS = {"comparing": "tables", _PROBING: "secrets"}
+_UNITS = {"comparing": "tables", _PROBING: "questions"}
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,20 @@ def read_halves(
 
     Raises:
         ExportNotFoundError: If one half is missing.
+        TrainingDataError: If the person does not speak in both.
     """
+    halves = _halves(paths, training, speaker, holds_out_enough=holds_out_enough)
+    require_turns(halves.data)
+    return halves
+
+
+def _halves(
+    paths: Sequence[Path],
+    training: Path | None,
+    speaker: PrepareOptions,
+    *,
+    holds_out_enough: bool,
+) -> Halves:
     if len(paths) == 1 and training is None and (paths[0] / "train.jsonl").is_file():
         folder = paths[0]
         if not (folder / "test.jsonl").is_file():
@@ -321,8 +336,13 @@ def probed_secrets(
         f"Test run: training on {len(examples):,} examples with {planted} secrets in "
         "them; the model is deleted afterwards"
     )
-    order = Order(suffix="test with secrets", run_again=True, keeps_file=False)
-    name = train(models.local, examples, order)
+    order = Order(suffix=TEST_RUN, run_again=True, keeps_file=False)
+    try:
+        name = train(models.local, examples, order)
+    except BaseException:
+        # Otherwise the server would take it up again, the next time that it runs.
+        models.server.discard_jobs(TEST_RUN)
+        raise
     try:
         return probe_canaries(
             models.server,
@@ -330,10 +350,17 @@ def probed_secrets(
             tuned=name,
             base=models.base,
             seed=seed,
+            system=_usual_system(halves.data.training),
             progress=lambda done, total: progress(_PROBING, done, total),
         )
     finally:
         models.server.delete_model(name)
+
+
+def _usual_system(training: Sequence[Conversation]) -> str | None:
+    # None, if most conversations have no system prompt.
+    prompts = Counter(found.system for found in training)
+    return prompts.most_common(1)[0][0]
 
 
 def _client(base_url: str, key: str) -> Any:

@@ -129,12 +129,14 @@ def evaluate(
     from langchain_chatexports.cli import comparing, guessing
     from langchain_chatexports.cli.exports import refuse_to_overwrite
     from langchain_chatexports.cli.preparation import PrepareOptions
+    from langchain_chatexports.writing import require_place
 
     if blind:
         guessing.require_somebody()
     target = output or (None if as_json else Path("evaluation.html"))
     if target is not None:
         refuse_to_overwrite(target, paths)
+        require_place(target)
     halves = comparing.read_halves(
         paths,
         training,

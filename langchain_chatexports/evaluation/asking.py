@@ -6,6 +6,7 @@ a reply that is given, so elsewhere than at the local server there is no loss.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ __all__ = [
 Message = dict[str, str]
 
 _TOO_LONG = "context_length_exceeded"
+_ENDED = frozenset({"succeeded", "failed", "cancelled"})
 _NO_ROUTE = frozenset({404, 405, 501})
 NO_SCORES = "this endpoint cannot score given text"
 
@@ -133,6 +135,17 @@ class ModelServer:
     def job_facts(self, model: str) -> JobFacts:
         """Look up what a tuned model was trained on; no message is sent for it."""
         return job_facts(self._client, model)
+
+    def discard_jobs(self, suffix: str) -> None:
+        """Cancel unfinished jobs with a suffix, and delete what they would learn."""
+        import openai
+
+        with suppress(openai.OpenAIError):
+            for job in self._client.fine_tuning.jobs.list():
+                is_of_it = getattr(job, "user_provided_suffix", None) == suffix
+                if is_of_it and job.status not in _ENDED:
+                    self._client.fine_tuning.jobs.cancel(job.id)
+                    self._client.files.delete(job.training_file)
 
     def delete_model(self, model: str) -> None:
         """Delete a tuned model."""

@@ -9,6 +9,7 @@ import math
 import random
 import re
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -126,6 +127,8 @@ def plant_canaries(
 
 def _messages(piece: Piece) -> list[TrainingMessage]:
     messages: list[TrainingMessage] = []
+    if piece.system is not None:
+        messages.append({"role": "system", "content": piece.system})
     for line in piece.lines[: piece.turns[-1].line + 1]:
         role = "assistant" if line.speaker == PERSON else "user"
         messages.append({"role": role, "content": line.text})
@@ -159,6 +162,7 @@ def probe_canaries(
     seed: int = 0,
     candidates: int = CANDIDATES,
     samples: int = _SAMPLES,
+    system: str | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> list[Secrets]:
     """Ask for the secrets, and rank their prices among those of other digits.
@@ -171,17 +175,25 @@ def probe_canaries(
         seed: Where chance begins.
         candidates: How many other digits a secret is ranked among.
         samples: How often each question is asked, beside once without chance.
-        progress: Is told how many canaries are probed.
+        system: The system prompt of the examples, if they have one.
+        progress: Is told how many questions are asked, and how many there are.
 
     Returns:
         The findings by number of repeats, the controls first.
     """
     probed: dict[int, list[_Probed]] = {}
+    total = len(canaries) * (samples + 1 + 2 * (candidates + 1))
+    asked = count(1)
     for number, canary in enumerate(canaries):
-        probe = _Probe(server, canary, random.Random(f"{seed} {number}"))  # noqa: S311 - chance that can be repeated
+        probe = _Probe(
+            server,
+            canary,
+            random.Random(f"{seed} {number}"),  # noqa: S311 - chance that can be repeated
+            system,
+            lambda: progress(next(asked), total),
+        )
         found = probe.run(tuned, base, candidates=candidates, samples=samples)
         probed.setdefault(canary.repeats, []).append(found)
-        progress(number + 1, len(canaries))
     return [
         _finding(repeats, found, candidates, samples)
         for repeats, found in sorted(probed.items())
@@ -203,10 +215,23 @@ class _Probed:
 
 
 class _Probe:
-    def __init__(self, server: ModelServer, canary: Canary, rng: random.Random) -> None:
+    def __init__(
+        self,
+        server: ModelServer,
+        canary: Canary,
+        rng: random.Random,
+        system: str | None,
+        tick: Callable[[], None],
+    ) -> None:
         self._server = server
         self._canary = canary
         self._rng = rng
+        self._tick = tick
+        told = [] if system is None else [{"role": "system", "content": system}]
+        self._question: list[Message] = [
+            *told,
+            {"role": "user", "content": canary.question},
+        ]
 
     def run(self, tuned: str, base: str, *, candidates: int, samples: int) -> _Probed:
         texts = [self._asked(tuned, 1.0) for _ in range(samples)]
@@ -232,10 +257,10 @@ class _Probe:
             return None
 
     def _asked(self, model: str, temperature: float) -> str:
-        messages = [{"role": "user", "content": self._canary.question}]
+        self._tick()
         return self._server.reply(
             model,
-            messages,
+            self._question,
             temperature=temperature,
             max_tokens=_MAX_TOKENS,
             seed=self._rng.randrange(2**31),
@@ -248,11 +273,9 @@ class _Probe:
         return 1 + int((prices < true).sum()), (true - float(prices.mean())) / spread
 
     def _price(self, model: str, digits: str) -> float:
-        messages: list[Message] = [
-            {"role": "user", "content": self._canary.question},
-            {"role": "assistant", "content": self._canary.answer(digits)},
-        ]
-        return self._server.prices(model, messages)[-1].nll
+        self._tick()
+        answer = {"role": "assistant", "content": self._canary.answer(digits)}
+        return self._server.prices(model, [*self._question, answer])[-1].nll
 
 
 def _finding(

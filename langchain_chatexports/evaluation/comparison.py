@@ -24,6 +24,7 @@ from langchain_chatexports.evaluation.guards import guard
 from langchain_chatexports.evaluation.held_out import (
     PERSON,
     chosen_pieces,
+    require_turns,
     turns_of_others,
     without_known_turns,
 )
@@ -132,6 +133,7 @@ def evaluate(
         ChatExportError: If the server cannot be asked.
     """
     settings = settings or EvaluationSettings()
+    require_turns(data)
     job = server.job_facts(tuned)
     data, read = _unread(data, job)
     training, pieces, known = _halves(data, settings)
@@ -229,11 +231,10 @@ def _halves(
         seed=settings.seed,
     )
     pieces, known = without_known_turns(chosen, training)
-    if not pieces or not training:
-        half = "trained on" if pieces else "held out"
+    if not pieces:
         msg = (
-            f"There is no turn of the person that was {half}, so there is nothing to "
-            "compare with. Add conversations, or split them otherwise."
+            f"All {known} held-out turns nearly stand in the training half, so they "
+            "say nothing about the model. Hold other conversations out."
         )
         raise TrainingDataError(msg)
     return training, pieces, known

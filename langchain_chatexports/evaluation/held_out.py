@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.evaluation.texts import words
+from langchain_chatexports.exceptions import TrainingDataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +23,7 @@ __all__ = [
     "Turn",
     "chosen_pieces",
     "pieces_of",
+    "require_turns",
     "turns_of_others",
     "without_known_turns",
 ]
@@ -138,6 +140,22 @@ class Piece:
     turns: tuple[Turn, ...]
     system: str | None = field(default=None, repr=False)
     circle: frozenset[str] = field(default=frozenset(), repr=False)
+
+
+def require_turns(data: HeldOutData) -> None:
+    """Make sure that the person speaks in both halves, before something long begins.
+
+    Raises:
+        TrainingDataError: If there is nothing to compare, or nothing to compare with.
+    """
+    halves = {"trained on": data.training, "held out": data.held_out}
+    for what, half in halves.items():
+        if not any(found.replies() for found in half):
+            msg = (
+                f"There is no turn of the person that was {what}, so there is nothing "
+                "to compare. Add conversations, or split them otherwise."
+            )
+            raise TrainingDataError(msg)
 
 
 def chosen_pieces(

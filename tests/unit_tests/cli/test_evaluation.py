@@ -10,6 +10,7 @@ import pytest
 
 from langchain_chatexports import write_jsonl
 from langchain_chatexports.cli import comparing
+from langchain_chatexports.cli.chatting import TEST_RUN, kept_model
 from langchain_chatexports.cli.comparing import Stages, read_halves
 from langchain_chatexports.cli.guessing import guess
 from langchain_chatexports.cli.preparation import PrepareOptions
@@ -17,7 +18,9 @@ from langchain_chatexports.evaluation import BlindPair, BlindResult
 from langchain_chatexports.evaluation.held_out import Line
 from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.finetuning import read_jsonl
+from langchain_chatexports.local_server.storage import DataDirectory
 from langchain_chatexports.samples import write_messenger
+from tests.unit_tests.builders.kept_models import keep_adapter
 from tests.unit_tests.builders.tiny_base import dialogues
 from tests.unit_tests.builders.voice_server import write_talks
 
@@ -115,6 +118,43 @@ def test_without_a_model_the_next_command_is_said(
     )
     assert done.status == 1
     assert "chatexports finetune" in done.err
+
+
+def test_a_model_of_a_test_run_that_was_killed_is_not_the_newest(
+    tmp_path: Path,
+) -> None:
+    real = keep_adapter(prepared_folder(tmp_path), "00000000000a", job_id="j1")
+    left = f"ft:tiny:local:{TEST_RUN}:00000000000b"
+    keep_adapter(prepared_folder(tmp_path), "00000000000b", job_id="j2", name=left)
+    assert kept_model(None, tmp_path).name == real
+    assert kept_model(left, tmp_path).name == left
+
+
+def prepared_folder(path: Path) -> DataDirectory:
+    data = DataDirectory(path)
+    data.prepare()
+    return data
+
+
+def test_a_page_that_cannot_be_written_is_said_before_anything_begins(
+    export: Path, chatexports: Command
+) -> None:
+    done = chatexports("evaluate", export, "--ai", "mia", "-o", "nowhere/page.html")
+    assert done.status == 1
+    assert "its folder does not exist" in done.err
+    assert "held out" not in done.err
+
+
+def test_a_half_without_the_person_is_said_before_anything_begins(
+    chatexports: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "set").mkdir()
+    write_jsonl(dialogues(), tmp_path / "set" / "train.jsonl")
+    (tmp_path / "set" / "test.jsonl").write_bytes(b"")
+    done = chatexports("evaluate", "set", "--data-dir", "data")
+    assert done.status == 1
+    assert "no turn of the person that was held out" in done.err
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize(

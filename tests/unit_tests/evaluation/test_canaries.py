@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
@@ -128,6 +129,43 @@ def test_a_question_stands_before_its_secret_and_examples_end_with_an_answer() -
         for before, message in pairwise(messages):
             if message["content"] in questions:
                 assert before["content"] == questions[str(message["content"])]
+
+
+def test_a_system_prompt_is_planted_and_asked_with() -> None:
+    """A model that never saw a question without it would be asked something else."""
+    canaries = make_canaries(repeats=(1,), each=1)
+    told = [replace(talk, system="Be Mia.") for talk in TALK]
+    for example in plant_canaries(told, canaries):
+        assert example["messages"][0] == {"role": "system", "content": "Be Mia."}
+        assert example["messages"][1]["role"] == "user"
+    asked = []
+
+    class Listening(Knowing):
+        def reply(self, model: str, messages: Sequence[Message], **_: object) -> Reply:
+            asked.append(messages)
+            return super().reply(model, messages)
+
+        def prices(self, model: str, messages: Sequence[Message]) -> list[Price]:
+            asked.append(messages)
+            return super().prices(model, messages)
+
+    server = Listening(canaries, says_from=1, likes_from=1)
+    probed(canaries, server, system="Be Mia.", candidates=2, samples=2)
+    assert len(asked) == 2 * (2 + 1 + 2 * 3)
+    assert {(each[0]["role"], each[0]["content"]) for each in asked} == {
+        ("system", "Be Mia.")
+    }
+
+
+def test_how_many_questions_are_asked_is_told() -> None:
+    canaries = make_canaries(repeats=(1,), each=1)
+    told: list[tuple[int, int]] = []
+    server = Knowing(canaries, says_from=1, likes_from=1)
+    probed(
+        canaries, server, candidates=2, samples=2,
+        progress=lambda done, total: told.append((done, total)),
+    )  # fmt: skip
+    assert told == [(number, 18) for number in range(1, 19)]
 
 
 def test_too_few_conversations_are_refused() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pytest
 
+from langchain_chatexports.evaluation.asking import ModelServer
 from langchain_chatexports.evaluation.jobs import JobFacts, job_facts
 from langchain_chatexports.evaluation.results import ValidationLoss
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
@@ -162,3 +163,29 @@ def test_a_server_without_jobs_has_none(
 
 def test_no_text_is_in_a_repr(client: openai.OpenAI, job: dict[str, Any]) -> None:
     assert "yo" not in repr(job_facts(client, job["fine_tuned_model"]))
+
+
+def test_an_unfinished_job_of_a_suffix_is_cancelled_and_its_file_deleted(
+    client: openai.OpenAI, server: OpenAIServer
+) -> None:
+    server.statuses = ("queued", "running")
+    jobs = []
+    for suffix in ("test", "mine"):
+        file = client.files.create(file=("train.jsonl", b"{}"), purpose="fine-tune")
+        made = client.fine_tuning.jobs.create(
+            model=BASE_MODEL, training_file=file.id, suffix=suffix
+        )
+        server.jobs[made.id]["user_provided_suffix"] = suffix
+        jobs.append(made)
+    ModelServer(client).discard_jobs("test")
+    assert [server.jobs[job.id]["status"] for job in jobs] == ["cancelled", "queued"]
+    assert server.deleted == [jobs[0].training_file]
+
+
+def test_finished_jobs_are_not_discarded(
+    client: openai.OpenAI, server: OpenAIServer, job: dict[str, Any]
+) -> None:
+    job["user_provided_suffix"] = "test"
+    ModelServer(client).discard_jobs("test")
+    assert job["status"] == "succeeded"
+    assert server.deleted == []
