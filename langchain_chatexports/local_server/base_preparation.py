@@ -10,8 +10,10 @@ import json
 import logging
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+from langchain_chatexports.local_server.bases import missing_parts
 from langchain_chatexports.local_server.storage import replace
 
 __all__ = ["convert_gguf", "fetch", "main"]
@@ -73,14 +75,17 @@ def fetch(hub_id: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    try:
-        found = snapshot_download(
-            hub_id, allow_patterns=list(_PATTERNS), local_files_only=True
+    with suppress(LocalEntryNotFoundError):
+        found = Path(
+            snapshot_download(
+                hub_id, allow_patterns=list(_PATTERNS), local_files_only=True
+            )
         )
-    except LocalEntryNotFoundError:
-        logger.warning("Fetching %s from huggingface.co", hub_id)
-        found = snapshot_download(hub_id, allow_patterns=list(_PATTERNS))
-    return Path(found)
+        # A fetch that was cut off leaves a part, and this one goes on with it.
+        if not missing_parts(found):
+            return found
+    logger.warning("Fetching %s from huggingface.co", hub_id)
+    return Path(snapshot_download(hub_id, allow_patterns=list(_PATTERNS)))
 
 
 def _explain(error: Exception, source: str) -> str:

@@ -30,6 +30,7 @@ __all__ = [
     "BaseDescription",
     "describe_base",
     "describe_default_base",
+    "missing_parts",
     "needs_download",
     "prepare_base",
     "signature_of",
@@ -134,7 +135,9 @@ def needs_download(description: BaseDescription) -> bool:
     from huggingface_hub import constants
 
     folder = f"models--{description.source.replace('/', '--')}"
-    return not any((Path(constants.HF_HUB_CACHE) / folder).glob("snapshots/*"))
+    snapshots = (Path(constants.HF_HUB_CACHE) / folder).glob("snapshots/*")
+    # A fetch that was cut off leaves a part.
+    return all(missing_parts(snapshot) for snapshot in snapshots)
 
 
 def prepare_base(description: BaseDescription, cache_dir: Path | None = None) -> Path:
@@ -185,7 +188,12 @@ def signature_of(directory: Path) -> str:
     return "-".join(str(config.get(key, "")) for key in keys)
 
 
-def _describe_directory(path: Path) -> BaseDescription:
+def missing_parts(directory: Path) -> list[str]:
+    """Say what a directory lacks to be a base, in words.
+
+    Args:
+        directory: A directory, of which a fetch may have brought a part only.
+    """
     missing = [
         wanted
         for wanted, pattern in (
@@ -193,8 +201,17 @@ def _describe_directory(path: Path) -> BaseDescription:
             ("safetensors weights", "*.safetensors"),
             ("a tokenizer", "tokenizer*"),
         )
-        if not any(path.glob(pattern))
+        if not any(directory.glob(pattern))
     ]
+    index = read_json(directory / "model.safetensors.index.json") or {}
+    named = set((index.get("weight_map") or {}).values())
+    return missing + sorted(
+        str(name) for name in named if not (directory / str(name)).exists()
+    )
+
+
+def _describe_directory(path: Path) -> BaseDescription:
+    missing = missing_parts(path)
     if missing:
         msg = (
             f"The base model in {path} has no {' and no '.join(missing)}. "
