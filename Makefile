@@ -11,6 +11,8 @@ TORCH ?= torch==2.13.0
 TEST_FILE ?= tests/unit_tests
 INTEGRATION_TEST_FILE ?= tests/integration_tests
 PYTEST_ARGS ?=
+# Unit tests run on all cores, each module on one; WORKERS=0 for a debugger.
+WORKERS ?= auto
 KILLS ?= 100
 EXTRAS ?=
 
@@ -48,7 +50,8 @@ demo: $(VENV)/.stamp-demo  ## Sample exports -> sessions -> examples -> a fine-t
 	@$(CLEAN_ENV) $(BIN)/chatexports demo
 
 test: $(VENV)/.stamp  ## Unit tests, without network; TEST_FILE= selects.
-	$(CLEAN_ENV) $(BIN)/python -m pytest $(OFFLINE) $(TEST_FILE) $(PYTEST_ARGS)
+	$(CLEAN_ENV) $(BIN)/python -m pytest $(OFFLINE) -n $(WORKERS) --maxprocesses 8 \
+		--dist loadfile $(TEST_FILE) $(PYTEST_ARGS)
 
 tests: test
 
