@@ -46,11 +46,11 @@ class JsonLines(BlockBasedFileDatasink):  # type: ignore[misc]  # Ray has no typ
         self._must_be_empty = "mode" not in options
         self._shown = shown(str(path))
 
-    def on_write_start(self, schema: pa.Schema | None = None) -> None:
+    def on_write_start(self, *schema: pa.Schema | None) -> None:
         """Make the folder, for its owner only.
 
         Args:
-            schema: As Ray gives it.
+            *schema: As Ray gives it; its older versions give none.
 
         Raises:
             ExportFormatError: If there are files of another run in it.
@@ -62,7 +62,7 @@ class JsonLines(BlockBasedFileDatasink):  # type: ignore[misc]  # Ray has no typ
             )
             raise ExportFormatError(msg)
         self._must_be_empty = False  # Ray may ask again when it has begun.
-        super().on_write_start(schema)
+        super().on_write_start(*schema)
         if self._is_local and self.has_created_dir:
             Path(self.path).chmod(0o700)
 

@@ -227,14 +227,12 @@ def test_files_are_for_their_owner_only(exports: list[Path], tmp_path: Path) -> 
 def test_two_runs_do_not_write_into_one_folder(
     exports: list[Path], tmp_path: Path
 ) -> None:
-    from ray.data import SaveMode
-
     examples = read_examples(exports[0], STEPS)
     (tmp_path / "out").mkdir()
     examples.write_datasink(JsonLines(tmp_path / "out"))
     with pytest.raises(ExportFormatError, match="holds files already"):
         examples.write_datasink(JsonLines(tmp_path / "out"))
-    examples.write_datasink(JsonLines(tmp_path / "out", mode=SaveMode.APPEND))
+    examples.write_datasink(JsonLines(tmp_path / "out", mode="append"))
 
     once = lines_of_one_process(exports[:1], STEPS)
     assert lines_in(tmp_path / "out") == sorted(once * 2)
