@@ -7,10 +7,10 @@ python benchmarks/cluster.py --messages 5000000 --cores 2 --price 0.05
 Generates Messenger zips (of 100,000 messages, or `--export`), reads a tenth of them
 with Ray Data on this machine, the whole, and the tenth again, predicts the whole from
 the tenth, and compares: the time on the clock, which only says something on free cores,
-and the CPU time. Then it measures what a task costs that has almost nothing to read, and what
-one giant conversation takes, and says what 500 million messages would: core hours,
-money (`--price` is for a core and hour), disk and memory. CPU time and memory are those
-of all processes of Ray together. POSIX only.
+and the CPU time. Then it measures what a task costs that has almost nothing to read,
+and what one giant conversation takes, and says what 500 million messages would: core
+hours, money (`--price` is for a core and hour), disk and memory. CPU time and memory
+are those of all processes of Ray together. POSIX only.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ from langchain_chatexports.finetuning.examples import to_training_examples
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatRuns
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from typing_extensions import Self
 
 STEPS = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=8, overlap=2)
@@ -219,20 +221,19 @@ def main() -> None:
         after = run(some, folder / "after")
         tiny = run(small_paths, folder / "tiny")
         ray.shutdown()
-        report(before, whole, after, size, options.cores, options.price)
+        report([before, whole, after], size, options.cores, options.price)
         report_limits(whole, tiny, options.cores, giant(folder))
 
 
-def report(
-    before: Run, whole: Run, after: Run, size: int, cores: int, price: float
-) -> None:
-    """Print the comparison, and what it means for the target."""
+def report(runs: Sequence[Run], size: int, cores: int, price: float) -> None:
+    """Print the comparison of tenth, whole and tenth, and what it means."""
+    before, whole, after = runs
     print(f"{cores} cores, {size / 1e6:,.0f} MB of zips, {whole.messages:,} messages")
     print(
         "| messages | s | messages a second and core | CPU µs | MB written | MB peak |"
     )
     print("|---:|---:|---:|---:|---:|---:|")
-    for each in (before, whole, after):
+    for each in runs:
         rate = each.messages / each.seconds / cores
         print(
             f"| {each.messages:,} | {each.seconds:.1f} | {rate:,.0f} "
