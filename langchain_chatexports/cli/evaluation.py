@@ -91,7 +91,7 @@ def evaluate(
         typer.Option(
             "--secrets",
             help="Also train a second model on examples with planted secrets, try to "
-            "get them out of it, and delete it. It takes as long as the first.",
+            "get them out of it, and delete it. It takes longer than all the rest.",
         ),
     ] = False,
     blind: Annotated[

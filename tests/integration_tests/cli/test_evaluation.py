@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,38 @@ def test_training_lowers_the_loss_of_turns_held_out(found: Evaluation) -> None:
         d for d in found.loss_differences if (d.a, d.b) == ("tuned", "base")
     )
     assert difference.interval[1] < 0
+
+
+def test_the_price_of_a_foreign_history_is_told(found: Evaluation) -> None:
+    assert [each.contestant for each in found.relevance] == ["base", "tuned"]
+    losses = {each.contestant: each.bits_per_byte for each in found.loss}
+    for each in found.relevance:
+        assert each.own_history == losses[each.contestant]
+        assert each.turns == found.data.heldout_turns
+        assert each.difference is not None
+
+
+def test_what_the_model_was_trained_on_is_looked_up(found: Evaluation) -> None:
+    assert found.data.trained_on_dropped == 0
+    assert not any("Nobody knows" in note for note in found.notes)
+    assert found.reasons["validation_loss"] == "its job had no validation file"
+
+
+@pytest.mark.usefixtures("found")
+def test_what_it_was_trained_on_is_refused(folder: Path) -> None:
+    write_talks(folder / "known.jsonl", 30, terse=True)
+    done = chatexports(
+        folder, "evaluate", "known.jsonl", "--ai", "mia", "--data-dir", "data"
+    )
+    assert done.returncode == 1
+    assert "The model was trained on 3 of the 3 conversations" in done.stderr
+    assert not (folder / "evaluation.html").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+@pytest.mark.usefixtures("found")
+def test_the_page_is_its_owners_alone(folder: Path) -> None:
+    assert (folder / "page.html").stat().st_mode & 0o777 == 0o600
 
 
 def test_style_is_scored_against_three_friends(found: Evaluation) -> None:
