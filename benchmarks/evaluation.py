@@ -6,7 +6,9 @@ the extra `evaluate`; it takes some minutes. Synthetic people
 
 1. Coverage: in each simulated export the person's own new talk, whose true score is 1,
    competes. How often is 1 inside the 95 % interval?
-2. AUC: how often is a person's new sample nearer to the person than that of somebody
+2. Coverage between: two models, half of whose turns are somebody else's. The truth is
+   their mean score over all exports; that of their paired difference is 0.
+3. AUC: how often is a person's new sample nearer to the person than that of somebody
    else, by measure and turns, cut to equal units? Mean over all pairs of four distinct
    people / worst pair / two people who are much alike.
 
@@ -32,7 +34,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from langchain_chatexports.evaluation.function_words import ENGLISH
 from langchain_chatexports.evaluation.measures import MEASURES, Lexicon, Measure
 from langchain_chatexports.evaluation.styles import StyleSamples, compare_styles
-from tests.unit_tests.builders.voices import CLOSE, DISTINCT, Voice, conversations
+from tests.unit_tests.builders.voices import (
+    CLOSE,
+    DISTINCT,
+    Voice,
+    conversations,
+    half_right,
+)
 
 TURNS = (10, 25, 50, 100)
 SAMPLES = 20
@@ -40,10 +48,13 @@ HELD_OUT, TRAINING = 40, 100
 
 
 def main() -> None:
-    """Print both tables in Markdown."""
+    """Print the tables in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--exports", type=int, default=40)
-    coverage(parser.parse_args().exports)
+    exports = parser.parse_args().exports
+    coverage(exports)
+    print()
+    coverage_between(exports)
     print()
     curves()
 
@@ -83,6 +94,57 @@ def coverage(exports: int) -> None:
         print(f"| {name} | {np.mean(held):.2f} of {len(held)} |", flush=True)
 
 
+def coverage_between(exports: int) -> None:
+    """Count how often intervals of half-right models hold what is true on average."""
+    person, *others = DISTINCT
+    found: dict[str, list[tuple[float, tuple[float, float]]]] = {}
+    for number in range(exports):
+        held_out = conversations(person, HELD_OUT, number + 10_000)
+        models = {
+            name: half_right(
+                conversations(person, HELD_OUT, number + seed),
+                conversations(others[0], 60, number + seed + 5000),
+                0.5,
+                number + seed,
+            )
+            for name, seed in (("half", 20_000), ("again", 40_000))
+        }
+        styles = compare_styles(
+            StyleSamples(
+                training=conversations(person, TRAINING, number),
+                held_out=held_out,
+                contestants=models,
+                others={
+                    other.name: conversations(other, HELD_OUT, number + 30_000)
+                    for other in others
+                },
+            ),
+            rounds=200,
+            cuts=10,
+            seed=number,
+        )
+        for measure in styles.measures:
+            half = measure.contestants[0]
+            if half.score is not None and half.score_interval is not None:
+                kept = found.setdefault(measure.name, [])
+                kept.append((half.score, half.score_interval))
+        summary, difference = styles.summary[0], styles.differences[0]
+        if summary.median_score is not None and summary.interval is not None:
+            kept = found.setdefault("median", [])
+            kept.append((summary.median_score, summary.interval))
+        found.setdefault("difference of medians, 0", []).append(
+            (0.0, difference.interval)
+        )
+    print(f"| half-right model | mean score | covered, of {exports} exports |")
+    print("| --- | --- | --- |")
+    for name, each in found.items():
+        truth = float(np.mean([point for point, _ in each]))
+        held = [low <= truth <= high for _, (low, high) in each]
+        print(
+            f"| {name} | {truth:.2f} | {np.mean(held):.2f} of {len(held)} |", flush=True
+        )
+
+
 def curves() -> None:
     """Print the AUC by measure and number of turns."""
     print("| measure |", " | ".join(f"{turns} turns" for turns in TURNS), "|")
@@ -91,7 +153,7 @@ def curves() -> None:
         cells = []
         for turns in TURNS:
             far = [auc(measure, *pair, turns) for pair in permutations(DISTINCT, 2)]
-            near = np.mean([auc(measure, *p, turns) for p in permutations(CLOSE)])
+            near = np.mean([auc(measure, *p, turns) for p in permutations(CLOSE, 2)])
             cells.append(f"{np.mean(far):.2f} {min(far):.2f} {near:.2f}")
         print(f"| {measure.name} |", " | ".join(cells), "|", flush=True)
 

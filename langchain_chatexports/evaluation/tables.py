@@ -88,15 +88,15 @@ def relevance_table(evaluation: Evaluation, titles: Titles) -> Table:
     rows = [
         (
             titles[found.contestant],
+            with_interval(found.difference, found.interval),
             _number(found.own_history),
             _number(found.foreign_history),
-            with_interval(found.difference, found.interval),
             f"{found.turns:,}",
             found.reason or "",
         )
         for found in _ordered(evaluation.relevance, titles)
     ]
-    headers = ("", "#own history", "#foreign history", "#difference", "#turns", "note")
+    headers = ("", "#difference", "#own history", "#foreign history", "#turns", "note")
     return _table(headers, rows)
 
 
@@ -206,26 +206,25 @@ def copy_table(evaluation: Evaluation, titles: Titles) -> Table:
     def cells(found: CopyRates) -> Row:
         runs = found.longest_run
         return (
-            f"{found.bubbles:,}",
             share_text(found.exact),
             share_text(found.unique6),
             UNKNOWN if runs is None else " / ".join(map(str, runs)),
+            f"{found.bubbles:,}",
+            found.reason or "",
         )
 
-    own = evaluation.copies[0].person
-    rows = [("the person", *cells(own), UNKNOWN, own.reason or "")]
+    rows = [("the person", UNKNOWN, *cells(evaluation.copies[0].person))]
     rows += [
         (
             titles[found.contestant],
-            *cells(found),
             with_interval(found.excess, found.interval),
-            found.reason or "",
+            *cells(found),
         )
         for found in _ordered(evaluation.copies, titles)
     ]
     return _table(
         (
-            *("", "#messages", "#whole", "#six words", "#longest run", "#excess"),
+            *("", "#excess", "#whole", "#six words", "#longest run", "#messages"),
             "note",
         ),
         rows,
