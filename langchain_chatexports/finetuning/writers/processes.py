@@ -218,13 +218,11 @@ def _run_all(
 
 def _result(task: _Task, exit_code: int | None) -> _Done:
     """Give what a process found; raise its error, and repeat its warnings."""
-    try:
-        with (task.folder / _RESULT).open("rb") as file:
-            ended = pickle.load(file)  # noqa: S301 - Written by a process of ours.
-    except (OSError, EOFError, pickle.UnpicklingError):
-        ended = None
-    if exit_code or not isinstance(ended, _Ended):
+    result = task.folder / _RESULT
+    if exit_code or not result.exists():
         raise _early_end(exit_code)
+    with result.open("rb") as file:
+        ended: _Ended = pickle.load(file)  # noqa: S301 - Written by a process of ours.
     for text, category in ended.warned:
         warnings.warn(text, category, stacklevel=2)
     if isinstance(ended.result, Exception):

@@ -165,8 +165,7 @@ class RowWriter:
         with RowFile(self.folder / name, self._kind.suffix) as file:
             for staging, counts in shards:
                 with (staging / "set" / name).open("rb") as lines:
-                    for line in lines:
-                        file.write_line(line)
+                    file.write_lines(lines, counts.files[name])
                 with (staging / "trace").open("rb") as trace:
                     shutil.copyfileobj(trace, self._trace)
                 shutil.rmtree(staging)  # The disk need not hold everything twice.
