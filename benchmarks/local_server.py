@@ -45,7 +45,7 @@ def main() -> None:
             while not has_step(client, job):
                 time.sleep(0.2)
             begun = time.monotonic()
-            for clients in (1, 4):
+            for clients in (1, 4, 8):
                 measure(client, server.base_model, clients, "while training")
             peak = memory(server, children=True)
             row("memory of server and trainer", f"{peak:.2f} GB")
