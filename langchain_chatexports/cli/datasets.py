@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_chatexports.cli.console import counting, say
@@ -156,20 +157,27 @@ class SetWriter:
     def _write_in_processes(self, preparation: Preparation) -> None:
         sources = preparation.sources()
         exports = [export for export, _ in sources]
+        hashed: list[SourceFile] = []
 
         def told(done: int, parts: int) -> None:
             say(f"{done} of {parts} parts read")
+
+        def hash_exports() -> None:
+            hashed.extend(hash_source(p) for export in exports for p in export.paths)
 
         self._written = write_in_processes(
             [(export.loader, steps) for export, steps in sources],
             self._output,
             workers=self._options.workers,
             format=self._options.format,
-            notes=self._notes(preparation),
+            notes=replace(
+                self._notes(preparation), sources=_named_sources(preparation, hashed)
+            ),
             system=preparation.options.system,
             keep_trailing=preparation.options.keep_trailing,
             check=lambda found: preparation.finish(exports, found),
             on_part=told,
+            meanwhile=hash_exports,
         )
         preparation.examples = self._written.examples
 
@@ -239,10 +247,19 @@ def _warning_of_empty_parts(splits: ExampleSplits) -> str:
 
 
 def _sources(preparation: Preparation) -> Iterator[SourceFile]:
+    paths = (path for export, _ in preparation.passes for path in export.paths)
+    yield from _named_sources(preparation, map(hash_source, paths))
+
+
+def _named_sources(
+    preparation: Preparation, hashed: Iterable[SourceFile]
+) -> Iterator[SourceFile]:
+    """Say what the sources are, which is known when the exports have been read."""
+    sources = iter(hashed)
     for export, counted in preparation.passes:
         platform = counted.summary().platform
-        for path in export.paths:
-            yield hash_source(path, platform=platform)
+        for source in islice(sources, len(export.paths)):
+            yield replace(source, platform=platform)
 
 
 def _passes(preparation: Preparation) -> Iterator[CountedPass | ExportSummary]:

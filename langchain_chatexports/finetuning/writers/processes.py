@@ -93,6 +93,7 @@ def write_in_processes(
     keep_trailing: bool = False,
     check: Callable[[Sequence[ExportSummary]], None] | None = None,
     on_part: Callable[[int, int], None] | None = None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> WrittenSet:
     """Write the examples of loaders for a trainer, with several processes.
 
@@ -112,6 +113,7 @@ def write_in_processes(
         check: Given the counts of each loader before anything is published, it may
             raise.
         on_part: Told how many of how many parts are done, each time that one is.
+        meanwhile: Called once, when the processes run and this one would only wait.
 
     Returns:
         What was written.
@@ -153,7 +155,7 @@ def write_in_processes(
         stamps = [_stamp(loader) for loader, _ in sources]
         tasks = [task for of_loader in shards for task in of_loader]
         done: dict[Path, _Done] = {}
-        with closing(_run_all(tasks, workers)) as ended:
+        with closing(_run_all(tasks, workers, meanwhile)) as ended:
             for folder, result in ended:
                 done[folder] = result
                 if on_part is not None:
@@ -192,7 +194,7 @@ def _stamp(loader: BaseChatLoader) -> object:
 
 
 def _run_all(
-    tasks: Sequence[_Task], workers: int
+    tasks: Sequence[_Task], workers: int, meanwhile: Callable[[], None] | None
 ) -> Generator[tuple[Path, _Done], None, None]:
     """Run a process for each task, so many at a time; all end when one fails."""
     context = multiprocessing.get_context("spawn")
@@ -205,6 +207,9 @@ def _run_all(
                 process = context.Process(target=_work, args=(task,), daemon=True)
                 process.start()
                 running.append((process, task))
+            if meanwhile is not None:
+                meanwhile()
+                meanwhile = None
             wait([process.sentinel for process, _ in running])
             ended = [pair for pair in running if not pair[0].is_alive()]
             running = [pair for pair in running if pair not in ended]

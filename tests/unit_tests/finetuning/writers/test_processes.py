@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import os
 import pickle
 import signal
@@ -132,8 +133,13 @@ def test_files_card_and_trace_are_those_of_one_process(
         folder.mkdir()
     _, summaries, _ = written_by_one(sources, folders[0] / "set.jsonl")
     seen: list[ExportSummary] = []
+    running: list[int] = []
     written = write_in_processes(
-        sources, folders[1] / "set.jsonl", workers=2, check=seen.extend
+        sources,
+        folders[1] / "set.jsonl",
+        workers=2,
+        check=seen.extend,
+        meanwhile=lambda: running.append(len(multiprocessing.active_children())),
     )
 
     one, two = (
@@ -142,6 +148,7 @@ def test_files_card_and_trace_are_those_of_one_process(
     )
     assert one == two
     assert seen == summaries
+    assert running == [2]
     assert written.examples == one["set.jsonl"].count(b"\n")
 
 
@@ -171,8 +178,6 @@ def test_an_interrupt_ends_the_processes_too(
     source = InterruptedLoader(folder), (MapAIMessages(),)
     with pytest.raises(KeyboardInterrupt):
         write_in_processes([source], tmp_path / "out" / "set.jsonl", workers=2)
-
-    import multiprocessing
 
     assert len(started) == 2
     assert multiprocessing.active_children() == []
