@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -61,7 +62,7 @@ __all__ = [
 _SHARE = 0.1
 # Of the conversations, where an export has few; and of their examples.
 _MOST_SHARE, _MOST_EXAMPLES = 0.4, 0.6
-_WANTED_CONVERSATIONS = 40
+_WANTED_CONVERSATIONS, _WANTED_TURNS = 40, 150
 _REPEATS = (1, 4, 16)
 _PROBING = "probing secrets"
 # What a stage counts, if not turns.
@@ -210,12 +211,19 @@ def _from_exports(
 
 def _share(windows: Sequence[TracedExample]) -> float:
     """Give the share of the examples that the newest conversations hold."""
-    oldest_first = Counter[str]()
+    oldest_first, turns = Counter[str](), Counter[str]()
     for item in sorted(windows, key=lambda item: item.origin.first or 0):
-        oldest_first[str(item.origin.session_id)] += 1
+        session = str(item.origin.session_id)
+        oldest_first[session] += 1
+        roles = (message["role"] for message in item.example["messages"])
+        turns[session] += sum(role == "assistant" for role in roles)
     sizes = list(oldest_first.values())
-    enough = min(_WANTED_CONVERSATIONS, int(_MOST_SHARE * len(sizes)))
-    wanted = max(int(_SHARE * len(sizes)), enough, 1)
+    newest_turns = [turns[session] for session in reversed(oldest_first)]
+    for_turns = sum(total < _WANTED_TURNS for total in accumulate(newest_turns)) + 1
+    enough = max(_WANTED_CONVERSATIONS, for_turns)
+    wanted = max(
+        int(_SHARE * len(sizes)), min(enough, int(_MOST_SHARE * len(sizes))), 1
+    )
     return min(_MOST_EXAMPLES, sum(sizes[-wanted:]) / max(len(windows), 1))
 
 

@@ -214,7 +214,7 @@ def evaluate(
             names=names,
             blind=asked,
         ),
-        notes=notes_on(gathered, read=read, examples=job.examples),
+        notes=notes_on(gathered, styles, read=read, examples=job.examples),
     )
     progress("comparing", 1, 1)
     return result

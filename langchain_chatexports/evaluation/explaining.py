@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from langchain_chatexports.evaluation.gathering import Gathered
+    from langchain_chatexports.evaluation.styles import Styles
 
 __all__ = ["FEWEST_FOR_STYLE", "notes_on", "reasons_of"]
 
@@ -18,11 +19,14 @@ def reasons_of(**found: object) -> dict[str, str]:
     return {what: why for what, why in found.items() if isinstance(why, str)}
 
 
-def notes_on(gathered: Gathered, *, read: int, examples: object) -> list[str]:
+def notes_on(
+    gathered: Gathered, styles: Styles | str, *, read: int, examples: object
+) -> list[str]:
     """Say what a reader must know of the figures.
 
     Args:
         gathered: What was answered.
+        styles: The scores, or why there are none.
         read: How many held-out conversations the model was trained on.
         examples: What it was trained on, or why that is not known.
     """
@@ -36,6 +40,13 @@ def notes_on(gathered: Gathered, *, read: int, examples: object) -> list[str]:
         notes.append(
             "Nobody knows whether the model was trained on the conversations that are "
             f"held out: {examples}."
+        )
+    if not isinstance(styles, str) and any(
+        each.interval is not None and each.interval[0] > 1 for each in styles.summary
+    ):
+        notes.append(
+            "A model that is nearer to the person than the person may have copied: "
+            "look at the copies."
         )
     if gathered.conversations < FEWEST_FOR_STYLE:
         notes.append(

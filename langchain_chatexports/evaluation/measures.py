@@ -70,6 +70,9 @@ class Measure:
     needs_spaces: bool = False
     """Whether it needs a language that puts spaces between words."""
 
+    needs_breaks: bool = False
+    """Whether it needs turns of several messages."""
+
     has_total: bool = False
     """Whether the last column counts the units, and the others are shares of them."""
 
@@ -232,6 +235,7 @@ MEASURES = (
         count=_bursts,
         distance=moved_by(1.0),
         fixed=tuple(range(1, _LONGEST_BURST + 1)),
+        needs_breaks=True,
     ),
     Measure(
         name="marks",

@@ -21,7 +21,7 @@ from langchain_chatexports.evaluation.results import (
     MeasureFinding,
     Summary,
 )
-from langchain_chatexports.evaluation.texts import has_spaced_words, words
+from langchain_chatexports.evaluation.texts import bubbles, has_spaced_words, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +40,8 @@ _LEAST_UNITS = 20
 _LEAST_SHARE = 0.05
 _BLOCK = 100
 _PERSON = ""
+_NO_SPACES = "this language puts no spaces between words"
+_NO_BREAKS = "no turn has several messages: they were joined, or sent one at a time"
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,9 @@ def compare_styles(
         for person in people
     ]
     language, function_words = choose_function_words(counted)
-    is_spaced = has_spaced_words(
-        text for person in people for replies in person for text in replies
-    )
+    texts = [text for person in people for replies in person for text in replies]
+    is_spaced = has_spaced_words(texts)
+    has_breaks = any(len(bubbles(text)) > 1 for text in texts)
     rng = np.random.default_rng(seed)
     drawn = _Draws(
         training=resampled(len(samples.training), rounds, rng),
@@ -113,8 +115,10 @@ def compare_styles(
     measured = []
     for number, measure in enumerate(MEASURES):
         if measure.needs_spaces and not is_spaced:
-            reason = "this language puts no spaces between words"
-            measured.append(_unmeasured(measure, reason))
+            measured.append(_unmeasured(measure, _NO_SPACES))
+            continue
+        if measure.needs_breaks and not has_breaks:
+            measured.append(_unmeasured(measure, _NO_BREAKS))
             continue
         table = _Table(measure, samples, function_words)
         chance = np.random.default_rng([seed, number])

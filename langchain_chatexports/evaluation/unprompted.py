@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.evaluation.results import NameRates
+from langchain_chatexports.evaluation.texts import UNSPACED
 from langchain_chatexports.redaction.forms import EMAIL, LINK, LINK_END
 
 if TYPE_CHECKING:
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Said", "TrainingMentions", "compare_names", "name_words"]
 
-_NAME = re.compile(r"[^\W\d_]{2,}")
+_NAME = re.compile(rf"(?:(?!{UNSPACED})[^\W\d_]){{2,}}")
+# A name among words that no spaces part: it is looked for wherever it may stand.
+_UNSPACED_NAME = re.compile(rf"{UNSPACED}{{2,}}")
 _NUMBER = re.compile(r"\d{4,}")
 # Shorter ones are words of everybody: Al, Jo, Wu.
 _SHORTEST_NAME = 3
@@ -49,11 +52,11 @@ class TrainingMentions:
 
 def name_words(names: Iterable[str]) -> frozenset[str]:
     """Give the words of names, in lower case."""
+    lower = [name.lower() for name in names]
+    spaced = (word for name in lower for word in _NAME.findall(name))
+    unspaced = (word for name in lower for word in _UNSPACED_NAME.findall(name))
     return frozenset(
-        word
-        for name in names
-        for word in _NAME.findall(name.lower())
-        if len(word) >= _SHORTEST_NAME
+        (*(word for word in spaced if len(word) >= _SHORTEST_NAME), *unspaced)
     )
 
 
@@ -96,7 +99,13 @@ def _unprompted(names: frozenset[str], replies: Sequence[Said]) -> int:
 
 
 def _named(names: frozenset[str], said: Said) -> set[str]:
-    return _new(lambda text: set(_NAME.findall(text.lower())), said, names)
+    unspaced = [name for name in names if _UNSPACED_NAME.fullmatch(name)]
+
+    def find(text: str) -> set[str]:
+        lower = text.lower()
+        return {*_NAME.findall(lower), *(name for name in unspaced if name in lower)}
+
+    return _new(find, said, names)
 
 
 def _new(

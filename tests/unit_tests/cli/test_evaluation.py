@@ -76,6 +76,22 @@ def test_enough_is_held_out_where_the_model_is_trained_after_that(
     assert trained <= learned
 
 
+@pytest.mark.parametrize(("turns_each", "held_out"), [(6, 40), (1, 60)])
+def test_so_much_is_held_out_that_there_are_150_turns_if_there_may(
+    tmp_path: Path, turns_each: int, held_out: int
+) -> None:
+    """Of 150 conversations 40 at least, and 40 % at most."""
+    row = '{"conversation_id": "c%d", "sender": "%s", "time": %d, "text": "%d %d"}\n'
+    rows = [
+        row % (talk, ("ann", "mia")[at % 2], 10**9 + 500_000 * talk + at, talk, at)
+        for talk in range(150)
+        for at in range(2 * turns_each)
+    ]
+    (tmp_path / "table.jsonl").write_text("".join(rows), encoding="utf-8")
+    halves = read_halves([tmp_path / "table.jsonl"], None, MIA, holds_out_enough=True)
+    assert len(halves.data.held_out) == pytest.approx(held_out, abs=3)
+
+
 def test_a_set_has_both_halves_and_the_same_turns(
     export: Path, chatexports: Command, tmp_path: Path
 ) -> None:

@@ -30,7 +30,7 @@ from langchain_chatexports.evaluation.held_out import (
 )
 from langchain_chatexports.exceptions import TrainingDataError
 from tests.unit_tests.builders.voice_server import Voices, talks
-from tests.unit_tests.builders.voices import DISTINCT
+from tests.unit_tests.builders.voices import DISTINCT, conversations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -227,6 +227,75 @@ def test_it_survives_json_and_holds_no_text(
     for conversation in (*data.training, *data.held_out):
         for line in conversation.lines:
             assert len(line.text) < 12 or line.text not in text
+
+
+def test_the_same_seed_gives_the_same_evaluation(data: HeldOutData) -> None:
+    first, again, other = (
+        run(data, Voices({"base": OSKAR, "tuned": MIA}), settings).model_dump(
+            exclude={"created", "seed"}
+        )
+        for settings in (QUICK, QUICK, replace(QUICK, seed=1))
+    )
+    assert first == again
+    assert first != other
+
+
+def test_a_score_above_the_person_points_at_the_copies(data: HeldOutData) -> None:
+    """What she said before is nearer to it than what she says later."""
+    own = [text for each in data.training for text in each.replies()]
+
+    class Parrot(Voices):
+        def reply(
+            self, model: str, messages: Sequence[Message], **options: object
+        ) -> Reply:
+            found = super().reply(model, messages, **options)
+            said = own[int(str(options["seed"])) % len(own)]
+            return found if model == "base" else Reply(said, is_cut=False)
+
+    # Later she writes as somebody else does, for a third of the time.
+    later = [
+        each if number % 3 else foreign(each)
+        for number, each in enumerate(data.held_out)
+    ]
+    found = run(HeldOutData(data.training, later), Parrot({"base": YUN, "tuned": MIA}))
+    assert any("look at the copies" in note for note in found.notes)
+
+
+def foreign(conversation: Conversation) -> Conversation:
+    """Let Rita answer in the person's place."""
+    turns = iter([t for turns in conversations(RITA, 9, 5) for t in turns])
+    return Conversation.of(
+        replace(line, text=next(turns)) if line.speaker == PERSON else line
+        for line in conversation.lines
+    )
+
+
+@pytest.mark.parametrize("kind", ["group", "one message each", "one of everything"])
+def test_odd_exports_are_evaluated(data: HeldOutData, kind: str) -> None:
+    some = {
+        "group": HeldOutData(
+            [in_a_group(each) for each in data.training],
+            [in_a_group(each) for each in data.held_out],
+        ),
+        "one message each": HeldOutData(
+            [Conversation.of(each.lines[:2]) for each in data.training],
+            [Conversation.of(each.lines[:2]) for each in data.held_out],
+        ),
+        "one of everything": HeldOutData(data.training[:1], data.held_out[:1]),
+    }[kind]
+    found = run(some, Voices({"base": OSKAR, "tuned": MIA}), QUICK)
+    assert found.data.heldout_turns == found.loss[0].turns > 0
+    assert Evaluation.model_validate_json(found.model_dump_json()) is not None
+
+
+def in_a_group(conversation: Conversation) -> Conversation:
+    """Let two friends speak before each answer."""
+    lines = []
+    for line in conversation.lines:
+        if line.speaker != PERSON:
+            lines.append(replace(line, speaker="p9", text="hm, what do you think?"))
+        lines.append(line)
+    return Conversation.of(lines)
 
 
 def test_several_temperatures_are_named(data: HeldOutData) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, cast
@@ -378,3 +379,10 @@ def test_the_file_is_written_whole(found: Evaluation, tmp_path: Path) -> None:
     write_evaluation_page(found, tmp_path / "evaluation.html")
     written = (tmp_path / "evaluation.html").read_text(encoding="utf-8")
     assert written == evaluation_page(found)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_the_file_is_its_owners_alone(found: Evaluation, tmp_path: Path) -> None:
+    (tmp_path / "evaluation.html").touch(mode=0o644)
+    write_evaluation_page(found, tmp_path / "evaluation.html")
+    assert (tmp_path / "evaluation.html").stat().st_mode & 0o777 == 0o600

@@ -262,9 +262,29 @@ def test_a_language_without_spaces_has_no_frames_and_openings() -> None:
         cuts=2,
     )
     reasons = {m.name: m.reason for m in found.measures if m.separates is None}
-    assert reasons.keys() == {"frame", "opening"}
+    assert reasons.keys() == {"burst", "frame", "opening"}
     assert "spaces" in str(reasons["frame"])
     assert next(m for m in found.measures if m.name == "char3").separates
+
+
+def test_joined_runs_have_no_bursts_and_that_is_said(samples: StyleSamples) -> None:
+    def joined(talk: Sequence[Sequence[str]]) -> Talk:
+        return [[turn.replace("\n\n", " ") for turn in turns] for turns in talk]
+
+    found = compare_styles(
+        StyleSamples(
+            joined(samples.training),
+            joined(samples.held_out),
+            {"half": samples.contestants["half"]},
+            {"p1": joined(samples.others["p1"])},
+        ),
+        rounds=20,
+        cuts=2,
+    )
+    (burst,) = (each for each in found.measures if each.name == "burst")
+    assert burst.separates is None
+    assert "no turn has several messages" in str(burst.reason)
+    assert found.summary[0].measures_used <= 6
 
 
 def test_centered_intervals_hold_their_point() -> None:

@@ -23,6 +23,22 @@ def test_short_names_are_words_of_everybody() -> None:
     assert {"ann", "lee", "bob"} == NAMES
 
 
+def test_names_are_found_where_no_spaces_part_words() -> None:
+    names = name_words(["\u674e\u96f7 Xu", "\u5f20\u4f1f"])
+    assert names == {"\u674e\u96f7", "\u5f20\u4f1f"}
+    reply, context = (
+        "\u95ee\u95ee\u674e\u96f7\u548c\u5f20\u4f1f\u5427",
+        "\u5f20\u4f1f\u5728\u5417",
+    )
+    (found,) = compare_names(
+        names,
+        MENTIONS,
+        said("", circle="\u5f20\u4f1f"),
+        {"tuned": said(reply, context, circle="\u5f20\u4f1f")},
+    )
+    assert (found.unprompted_per_reply, found.outside_circle) == (1, 1)
+
+
 def test_a_name_of_the_context_is_prompted() -> None:
     found = compare_names(
         NAMES,
