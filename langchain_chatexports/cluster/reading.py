@@ -29,7 +29,7 @@ from langchain_chatexports.finetuning.examples import ExampleCounts
 from langchain_chatexports.finetuning.provenance import trace_examples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import ModuleType
 
     from langchain_core.chat_loaders import BaseChatLoader
@@ -55,6 +55,7 @@ def read_exports(
     parts: int = 1,
     tasks: int | None = None,
     counts: str | Path | None = None,
+    ray_remote_args: Mapping[str, Any] | None = None,
 ) -> Dataset:
     """Read exports as a Ray dataset, a row a conversation.
 
@@ -76,6 +77,8 @@ def read_exports(
             most 10,000. Fewer are worth it for many small exports, since a task takes
             a while to start.
         counts: An empty folder that all machines can write to, for `add_counts`.
+        ray_remote_args: Ray's options for the tasks, such as `memory`, and
+            `max_retries` (Ray Data runs a task whose worker died again without end).
 
     Returns:
         A dataset with the columns `id`, `platform` and `session`; `session_of_row`
@@ -89,7 +92,7 @@ def read_exports(
     """
     plan = _Plan.of(paths, parts=parts, tasks=tasks)
     reader = _Reader(steps, open_loader, plan.begin_counts(counts))
-    return plan.dataset(reader).flat_map(reader.sessions)
+    return plan.dataset(reader).flat_map(reader.sessions, **(ray_remote_args or {}))
 
 
 def read_examples(
@@ -103,6 +106,7 @@ def read_examples(
     parts: int = 1,
     tasks: int | None = None,
     counts: str | Path | None = None,
+    ray_remote_args: Mapping[str, Any] | None = None,
 ) -> Dataset:
     """Read exports and make training examples of them, as a Ray dataset.
 
@@ -119,6 +123,7 @@ def read_examples(
         parts: As for `read_exports`.
         tasks: As for `read_exports`.
         counts: As for `read_exports`.
+        ray_remote_args: As for `read_exports`.
 
     Returns:
         A dataset with the columns `messages`, `conversation` (an id, for `part_of`),
@@ -134,7 +139,7 @@ def read_examples(
     plan = _Plan.of(paths, parts=parts, tasks=tasks)
     options = (system, keep_leading, keep_trailing)
     reader = _Reader(steps, open_loader, plan.begin_counts(counts), options)
-    return plan.dataset(reader).flat_map(reader.examples)
+    return plan.dataset(reader).flat_map(reader.examples, **(ray_remote_args or {}))
 
 
 def session_of_row(row: dict[str, Any]) -> ChatSession:

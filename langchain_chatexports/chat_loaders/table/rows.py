@@ -183,7 +183,7 @@ def _parquet_rows(
             }
             for index in range(batch.num_rows):
                 yield _row({part: values[index] for part, values in cells.items()})
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         msg = f"{path} is a damaged Parquet file, or one that pyarrow cannot read."
         # pyarrow's own error may show values.
         raise ExportFormatError(msg) from (

@@ -187,6 +187,20 @@ def test_a_worker_that_dies_costs_nothing_and_doubles_nothing(
     assert counts.examples.examples == len(lines_in(tmp_path / "out"))
 
 
+def die(_path: Path) -> Any:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_how_often_a_task_is_run_again_can_be_limited(exports: list[Path]) -> None:
+    from ray.exceptions import RayError
+
+    dies = read_examples(
+        exports[0], STEPS, open_loader=die, ray_remote_args={"max_retries": 0}
+    )
+    with pytest.raises(RayError):
+        dies.take_all()
+
+
 class DiesAfterWriting(JsonLines):
     """JSON lines; the process that has written the first file is killed."""
 

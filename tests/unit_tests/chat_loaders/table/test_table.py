@@ -256,6 +256,16 @@ def test_a_table_without_texts_says_what_to_name(load: Callable[..., Any]) -> No
         load({"conversation": 1, "words": "Hi"})
 
 
+def test_a_damaged_name_of_a_column_is_a_damaged_file(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "desk.parquet", [ROW])
+    path.write_bytes(
+        path.read_bytes().replace(b"conversation_id", b"\x98onversation_id")
+    )
+
+    with pytest.raises(ExportFormatError, match="damaged Parquet file"):
+        TableChatLoader(path).load()
+
+
 @pytest.mark.parametrize("content", ["plain text\n", "[1, 2]\n3\n"])
 def test_what_is_no_table_is_an_error(tmp_path: Path, content: str) -> None:
     path = tmp_path / "desk.jsonl"
