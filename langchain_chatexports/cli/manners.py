@@ -44,7 +44,7 @@ def manners(*, debug: bool) -> Iterator[None]:
     Raises:
         SystemExit: With the exit status.
     """
-    with warnings.catch_warnings(), _termination_cleans_up():
+    with warnings.catch_warnings(), _signals_clean_up() as signals:
         if not debug:
             warnings.showwarning = _say_warning
         try:
@@ -64,7 +64,14 @@ def manners(*, debug: bool) -> Iterator[None]:
         except Exception as error:
             if debug:
                 raise
-            _end(f"error: {_explained(error)}")
+            _end_by(error, signals)
+
+
+def _end_by(error: Exception, signals: set[int]) -> NoReturn:
+    if signal.SIGINT in signals:
+        # Python makes another error of it where a class is made, and so in imports.
+        _end("stopped", CTRL_C)
+    _end(f"error: {_explained(error)}")
 
 
 def _explained(error: Exception) -> str:
@@ -110,17 +117,29 @@ def _say_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:
 
 
 @contextmanager
-def _termination_cleans_up() -> Iterator[None]:
-    """Let SIGTERM unwind as Ctrl-C does: files half-written and servers go."""
+def _signals_clean_up() -> Iterator[set[int]]:
+    """Let SIGTERM unwind as Ctrl-C does: files half-written and servers go.
+
+    Yields:
+        The signals that have come.
+    """
+    come: set[int] = set()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield come
         return
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
+    def stop(number: int, _frame: FrameType | None) -> None:
+        come.add(number)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
         sys.exit(TERMINATED)
 
-    before = signal.signal(signal.SIGTERM, stop)
+    numbers = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # As behind `nohup … &`.
+        numbers.append(signal.SIGINT)
+    before = {number: signal.signal(number, stop) for number in numbers}
     try:
-        yield
+        yield come
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

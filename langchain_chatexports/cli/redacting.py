@@ -74,7 +74,10 @@ class Redaction:
         self._step: Redact | None = None
 
     def read_names(self, exports: Sequence[Export]) -> None:
-        """Read the exports once, for their names, and make the step.
+        """Read the exports for their names, make the step, and read what it replaces.
+
+        So the key file can follow at once when what was redacted is written: without
+        it nobody can undo that.
 
         Raises:
             ChatExportError: If two names have one stand-in under this key.
@@ -89,6 +92,10 @@ class Redaction:
                     names=self._names,
                     presidio=self._presidio,
                 )
+            with self._sessions("messages read for the key") as sessions:
+                self._stand_ins = self._step.undo_map(sessions)
+        except ChatExportError:
+            raise
         except ValueError:
             msg = (
                 f"Two names have one stand-in under the key in {self.key_file}. Name "
@@ -116,11 +123,7 @@ class Redaction:
         if self._key is None:
             msg = "nothing is redacted yet"
             raise RuntimeError(msg)
-        found = self._stand_ins
-        if self._step is not None:
-            with self._sessions("messages read for the key") as sessions:
-                found = self._step.undo_map(sessions)
-        both = {**self._key.stand_ins, **found}
+        both = {**self._key.stand_ins, **self._stand_ins}
         self._key = replace(self._key, stand_ins=both)
         self._key.write(self.key_file)
 

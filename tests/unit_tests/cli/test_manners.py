@@ -52,6 +52,44 @@ def test_each_end_has_its_line_and_status(
     assert len(err.splitlines()) == (1 if said else 0)
 
 
+@not_on_windows
+def test_ctrl_c_that_became_another_error_is_still_a_stop(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Below Python 3.12 `__set_name__` makes a RuntimeError of any error."""
+
+    def make_class() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as error:
+            msg = "Error calling __set_name__"
+            raise RuntimeError(msg) from error
+
+    with pytest.raises(SystemExit) as ended_by, manners(debug=False):
+        make_class()
+    assert ended_by.value.code == 130
+    assert capsys.readouterr().err == "stopped\n"
+
+
+@not_on_windows
+def test_a_command_that_ignores_ctrl_c_goes_on_to_do_so() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with manners(debug=False):
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_signals_are_handled_as_before_when_it_is_over(*, debug: bool) -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    with manners(debug=debug):
+        assert [signal.getsignal(number) for number in numbers] != before
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
 def test_an_unexpected_error_tells_nothing_that_somebody_wrote(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

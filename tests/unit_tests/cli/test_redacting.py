@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import stat
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from langchain_chatexports import IMessageChatLoader
 from langchain_chatexports.finetuning.jsonl import read_jsonl, write_jsonl
 from langchain_chatexports.finetuning.stages import total_of
 from langchain_chatexports.finetuning.writers.trace_file import read_header, read_trace
 from langchain_chatexports.redaction.key_file import read_key_file
 from langchain_chatexports.samples import write_imessage, write_messenger
+from langchain_chatexports.steps import Redact
 from tests.unit_tests.builders.chat_db import ChatDb
 
 if TYPE_CHECKING:
@@ -306,3 +309,62 @@ def test_what_cannot_be_done_is_a_line(
     assert (done.status, said in done.err) == (status, True), done.err
     assert not list(tmp_path.glob("x*"))
     assert chats.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "command", [["redact"], ["prepare", "--redact", "--ai", "Hare"]]
+)
+def test_between_the_copy_and_its_key_nothing_is_read(
+    chatexports: Callable[..., Any],
+    tmp_path: Path,
+    chats: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+) -> None:
+    """Who stops it there would have a copy that nobody can undo."""
+    order: list[str] = []
+    real = IMessageChatLoader.read_sessions
+    real_replace = type(tmp_path).replace
+
+    def read(loader: IMessageChatLoader, tally: Any) -> Any:
+        order.append("read")
+        yield from real(loader, tally)
+
+    def replace(path: Path, target: str | Path) -> Path:
+        order.append(type(path)(target).name)
+        return real_replace(path, target)
+
+    monkeypatch.setattr(IMessageChatLoader, "read_sessions", read)
+    monkeypatch.setattr(type(tmp_path), "replace", replace)
+    done = chatexports(*command, chats, "-o", "red.jsonl")
+    assert done.status == 0, done.err
+    assert order.index("red.jsonl") > len(order) - 1 - order[::-1].index("read")
+    assert order.count("red.jsonl.key") == 1
+
+
+def test_a_damaged_export_is_said_to_be_one(
+    chatexports: Callable[..., Any], chats: Path
+) -> None:
+    chats.write_bytes(chats.read_bytes()[:20_000])
+    done = chatexports("redact", chats, "-o", "red.jsonl")
+    assert done.status == 1
+    assert "damaged" in done.err
+    assert "stand-in" not in done.err
+
+
+def test_each_pass_says_how_far_it_is_and_how_long_it_takes(
+    chatexports: Callable[..., Any], chats: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pause = "langchain_chatexports.cli.console._SECONDS_BETWEEN_LINES"
+    monkeypatch.setattr(pause, 0.001)
+    find = Redact.for_export
+
+    def slowly(sessions: Any, **options: Any) -> Redact:
+        time.sleep(0.05)
+        found = find(sessions, **options)
+        time.sleep(0.05)
+        return found
+
+    monkeypatch.setattr(Redact, "for_export", slowly)
+    err = chatexports("redact", chats, "-o", "red.jsonl").err
+    assert "223 of 223 messages read for names" in err
