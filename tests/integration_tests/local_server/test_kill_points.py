@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
 ]
 
-_KILLS = KILLS or 20
+_KILLS = KILLS or 10
 _DRIVER = '''
 import json, os, random, signal, sys, time, warnings
 

@@ -62,6 +62,24 @@ def test_an_answer_comes_with_its_usage(client: OpenAI) -> None:
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + 12
 
 
+def test_the_usage_counts_the_prompt_as_the_template_renders_it(
+    client: OpenAI, service: LocalService
+) -> None:
+    for messages in (_HELLO, [*_HELLO, {"role": "assistant", "content": "Yes"}] * 2):
+        usage = _ask(client, messages).usage
+        assert usage is not None
+        assert usage.prompt_tokens == len(service.engine.template.prompt_ids(messages))
+
+
+def test_the_usage_counts_what_was_written_up_to_a_stop(client: OpenAI) -> None:
+    whole = _text(client)
+    stop = whole[3:5]
+    usage = _ask(client, stop=stop).usage
+    written = [_text(client, max_tokens=limit) for limit in range(1, 13)]
+    assert usage is not None
+    assert usage.completion_tokens == 1 + [stop in text for text in written].index(True)
+
+
 def test_an_alias_answers_as_the_base(client: OpenAI) -> None:
     assert _ask(client, model="gpt-3.5-turbo").model == "tiny"
 

@@ -80,6 +80,27 @@ def test_a_cancelled_answer_is_written_no_further(engine: Engine) -> None:
     assert answer._tokens <= written + 1
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_an_answer_ends_with_the_turn_whatever_the_model_says_of_its_end(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, own: bool
+) -> None:
+    """Settings of some models name the end of a text only, not that of a turn."""
+    import torch
+
+    end = engine.template.end_of_turn
+    assert end is not None
+    model = engine._loaded_model()
+    likeliest = torch.zeros(500)
+    likeliest[7 if own else end] = 1
+    ends = {7} if own else set()
+    monkeypatch.setattr(type(model), "end_tokens", property(lambda _: ends))
+    monkeypatch.setattr(model, "next_scores", lambda *_: likeliest)
+    told: list[tuple[str, Piece]] = []
+    engine.submit(_order(engine, 3), _listener("any", told))
+    _wait(lambda: told and told[-1][1].finish_reason)
+    assert [(piece.text, piece.finish_reason) for _, piece in told] == [("", "stop")]
+
+
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_client_that_leaves_cancels_its_answer(
     service: LocalService, stream: bool
