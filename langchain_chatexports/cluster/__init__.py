@@ -30,11 +30,12 @@ from langchain_chatexports.cluster.reading import (
 )
 
 if TYPE_CHECKING:
-    from langchain_chatexports.cluster.writing import JsonLines
+    from langchain_chatexports.cluster.writing import JsonLines, ParquetRows
 
 __all__ = [
     "ClusterCounts",
     "JsonLines",
+    "ParquetRows",
     "add_counts",
     "part_of",
     "read_examples",
@@ -45,9 +46,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "JsonLines":  # It is a class of Ray's, which must not be imported yet.
-        from langchain_chatexports.cluster.writing import JsonLines
+    if name in {"JsonLines", "ParquetRows"}:  # Classes of Ray's: it is imported late.
+        from langchain_chatexports.cluster import writing
 
-        return JsonLines
+        return getattr(writing, name)
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)

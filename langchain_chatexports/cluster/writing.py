@@ -1,17 +1,20 @@
-"""JSON lines from a Ray dataset, byte for byte as `write_jsonl` writes them."""
+"""Files of a Ray dataset's examples, as one process writes them."""
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ray.data.datasource import BlockBasedFileDatasink
 
 from langchain_chatexports.cluster.fetching import absolute, is_url, shown
 from langchain_chatexports.exceptions import ExportFormatError
 from langchain_chatexports.finetuning.jsonl import json_line
+from langchain_chatexports.finetuning.writers.containers import parquet_schema
+from langchain_chatexports.finetuning.writers.formats import dataset_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,16 +22,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from ray.data.block import BlockAccessor
 
-__all__ = ["JsonLines"]
+__all__ = ["JsonLines", "ParquetRows"]
 
 
-class JsonLines(BlockBasedFileDatasink):  # type: ignore[misc]  # Ray has no types.
-    """Writes the examples of a dataset as JSON lines in OpenAI's chat format.
+class _Files(BlockBasedFileDatasink):  # type: ignore[misc]  # Ray has no types.
+    """Writes files that are private, and whole or not there."""
 
-    `Dataset.write_json` writes a null for each key that another message has, such as
-    `name` or `weight`, and those are refused by who reads them. Use it with
-    `Dataset.write_datasink`.
-    """
+    file_format: ClassVar[str]
 
     def __init__(self, path: str | Path, **options: Any) -> None:
         """Remember where to write.
@@ -41,7 +41,7 @@ class JsonLines(BlockBasedFileDatasink):  # type: ignore[misc]  # Ray has no typ
                 `min_rows_per_file`, or `mode`, which says what becomes of the files
                 that are there.
         """
-        super().__init__(absolute(path), file_format="jsonl", **options)
+        super().__init__(absolute(path), file_format=self.file_format, **options)
         self._is_local = not is_url(path)
         self._must_be_empty = "mode" not in options
         self._shown = shown(str(path))
@@ -87,15 +87,57 @@ class JsonLines(BlockBasedFileDatasink):  # type: ignore[misc]  # Ray has no typ
             yield file
         aside.replace(target)
 
+
+class JsonLines(_Files):
+    """Writes the examples of a dataset as JSON lines in OpenAI's chat format.
+
+    `Dataset.write_json` writes a null for each key that another message has, such as
+    `name` or `weight`, and those are refused by who reads them. Use it with
+    `Dataset.write_datasink`.
+    """
+
+    file_format = "jsonl"
+
     def write_block_to_file(self, block: BlockAccessor, file: pa.NativeFile) -> None:
         """Write a block of examples, a line each."""
-        for row in block.iter_rows(public_row_format=True):
-            messages = [
-                {"role": message["role"], "content": message["content"]}
-                | _without_nulls(message)
-                for message in row["messages"]
-            ]
-            file.write(json_line({"messages": messages}))
+        for example in _examples(block):
+            file.write(json_line(example))
+
+
+class ParquetRows(_Files):
+    """Writes the examples of a dataset as Parquet, as `--format parquet` does.
+
+    All files have the same columns. Those of `Dataset.write_parquet` have what happens
+    to be in their rows, such as no `weight` in one of them, and Hugging Face's
+    `datasets` refuses to read them together. Use it with `Dataset.write_datasink`.
+    """
+
+    file_format = "parquet"
+
+    def write_block_to_file(self, block: BlockAccessor, file: pa.NativeFile) -> None:
+        """Write a block of examples, a row each."""
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        encode = dataset_format("parquet").encode
+        # Through a line, whose text is clean: Arrow takes no halves of surrogates.
+        rows = [
+            json.loads(json_line(encoded.row))
+            for example in _examples(block)
+            for encoded in encode(example)
+        ]
+        table = pa.Table.from_pylist(rows, schema=parquet_schema())
+        parquet.write_table(table, file)
+
+
+def _examples(block: BlockAccessor) -> Iterator[dict[str, Any]]:
+    for row in block.iter_rows(public_row_format=True):
+        messages = [
+            {"role": message["role"], "content": message["content"]}
+            | _without_nulls(message)
+            for message in row["messages"]
+        ]
+        yield {"messages": messages}
 
 
 def _without_nulls(value: Any) -> Any:

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["RowFile", "file_sha256", "new_private_file", "read_lines", "row_digest"]
+__all__ = [
+    "RowFile",
+    "file_sha256",
+    "new_private_file",
+    "parquet_schema",
+    "read_lines",
+    "row_digest",
+]
 
 _BATCH = 1_000
 _BLOCK = 1 << 20
@@ -123,7 +130,7 @@ class RowFile:
     def _flush(self) -> None:
         if self._arrow is None:
             return
-        schema = _schema(self._arrow)
+        schema = parquet_schema()
         if self._table is None:
             self._table = self._arrow.parquet.ParquetWriter(self._file, schema)
         self._table.write_batch(
@@ -176,7 +183,13 @@ def _pyarrow() -> ModuleType:
     return module
 
 
-def _schema(pa: Any) -> Any:
+def parquet_schema() -> Any:
+    """Give the schema of a Parquet file of examples.
+
+    Raises:
+        MissingExtraError: If the extra `datasets` is not installed.
+    """
+    pa = _pyarrow()
     message = pa.struct(
         [
             ("role", pa.string()),

@@ -31,6 +31,7 @@ from langchain_chatexports.chat_loaders.shares import add_summaries
 from langchain_chatexports.chat_loaders.table import TableChatLoader
 from langchain_chatexports.cluster import (
     JsonLines,
+    ParquetRows,
     add_counts,
     part_of,
     read_examples,
@@ -40,6 +41,8 @@ from langchain_chatexports.cluster import (
 )
 from langchain_chatexports.exceptions import ExportFormatError
 from langchain_chatexports.finetuning.jsonl import json_line
+from langchain_chatexports.finetuning.provenance import trace_examples
+from langchain_chatexports.finetuning.writers import write_dataset
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.messenger import Export
 from tests.unit_tests.builders.sessions import metadata_of
@@ -439,13 +442,29 @@ def test_a_split_by_hash_keeps_conversations_whole(exports: list[Path]) -> None:
     assert len(seen[0] | seen[1]) == 3
 
 
-def test_parquet_holds_the_messages(exports: list[Path], tmp_path: Path) -> None:
-    read_examples(exports[0], STEPS).write_parquet(str(tmp_path / "out"))
-
+def test_parquet_files_are_read_together_whatever_keys_each_has(
+    exports: list[Path], tmp_path: Path
+) -> None:
     import datasets
 
-    loaded = datasets.load_dataset(
-        "parquet", data_files=str(tmp_path / "out" / "*.parquet"), split="train"
+    steps = MapAIMessages() | ChunkSessions(size=4, overlap=2, overlap_as_context=True)
+    for number, each in enumerate((steps, MapAIMessages())):  # With weights, without.
+        path = exports[number]
+        sink = ParquetRows(tmp_path / "out", mode="append")
+        read_examples(path, each).write_datasink(sink)
+        one = tmp_path / f"one-{number}.parquet"
+        examples = trace_examples(open_export(path).loader | each)
+        write_dataset(examples, one, format="parquet")
+
+    together, alone = (
+        datasets.load_dataset(
+            "parquet", data_files=str(tmp_path / files), split="train", streaming=True
+        )
+        for files in ("out/*.parquet", "one-*.parquet")
     )
-    lines = sorted(json_line({"messages": row["messages"]}) for row in loaded)
-    assert lines == lines_of_one_process(exports[:1], STEPS)
+    assert sorted(map(str, together)) == sorted(map(str, alone))
+    assert together.features == alone.features
+    assert {message["weight"] for row in together for message in row["messages"]} == {
+        None,
+        0,
+    }
