@@ -61,6 +61,7 @@ class Run(NamedTuple):
         seconds: Wall time.
         cpu: Seconds of CPU time, of all processes.
         mb: Peak of the memory of all processes, what they share counted once.
+        worker_mb: Peak of that of the largest process.
         written: Bytes of JSON lines.
     """
 
@@ -68,6 +69,7 @@ class Run(NamedTuple):
     seconds: float
     cpu: float
     mb: float
+    worker_mb: float
     written: int
 
 
@@ -77,7 +79,7 @@ class Meter(threading.Thread):
     def __init__(self) -> None:
         """Know nothing yet."""
         super().__init__(daemon=True)
-        self.mb = 0.0
+        self.mb = self.worker_mb = 0.0
         self._seen: dict[int, tuple[float, float]] = {}
         self._is_over = threading.Event()
 
@@ -114,6 +116,7 @@ class Meter(threading.Thread):
                 self._seen[process.pid] = first, cpu
                 memory = process.memory_full_info()
                 used += getattr(memory, "pss", memory.uss)
+                self.worker_mb = max(self.worker_mb, memory.uss / 1e6)
         self.mb = max(self.mb, used / 1e6)
 
 
@@ -164,7 +167,8 @@ def run(paths: list[Path], folder: Path) -> Run:
         msg = f"Some exports could not be read:\n{counts}"
         raise RuntimeError(msg)
     written = sum(file.stat().st_size for file in (folder / "out").iterdir())
-    return Run(counts.summary.found, seconds, meter.cpu, meter.mb, written)
+    found = counts.summary.found
+    return Run(found, seconds, meter.cpu, meter.mb, meter.worker_mb, written)
 
 
 def giant(folder: Path) -> float:
@@ -259,12 +263,13 @@ def report(runs: Sequence[Run], size: int, cores: int, price: float) -> None:
 
 
 def report_limits(whole: Run, tiny: Run, cores: int, giant_bytes: float) -> None:
-    """Print what a task costs, and what a giant conversation takes."""
+    """Print what a task, a worker and a giant conversation take."""
     of_messages = whole.cpu / whole.messages * tiny.messages
     task = (tiny.cpu - of_messages) / _SMALL_EXPORTS
     clock = tiny.seconds * cores / _SMALL_EXPORTS
     print(f"a task: {task * 1000:.0f} ms of CPU time beside its messages", end=", ")
     print(f"{clock * 1000:.0f} ms of a core on the clock")
+    print(f"a worker: {whole.worker_mb:,.0f} MB of memory")
     print(f"a giant conversation: {giant_bytes / 1000:.1f} kB of memory a message")
 
 

@@ -188,6 +188,7 @@ class _Plan:
         cls, paths: str | Path | Iterable[str | Path], *, parts: int, tasks: int | None
     ) -> Self:
         """Check what was asked for."""
+        _ray_data()  # Without it there is no run.
         given = [paths] if isinstance(paths, (str, Path)) else paths
         listed = list(dict.fromkeys(map(absolute, given)))
         if not listed or parts < 1 or (tasks is not None and tasks < 1):
@@ -198,7 +199,6 @@ class _Plan:
 
     def begin_counts(self, folder: str | Path | None) -> RunCounts | None:
         """Make the folder of the counts, if they are wanted."""
-        _ray_data()  # Without it there is no run.
         if folder is None:
             return None
         return RunCounts.begin(
