@@ -49,6 +49,12 @@ def data() -> HeldOutData:
     return HeldOutData(talks(120, 1), talks(45, 2), names=names, person="mia")
 
 
+@pytest.fixture(scope="module")
+def some(data: HeldOutData) -> HeldOutData:
+    """Little more than style needs."""
+    return replace(data, training=data.training[:40], held_out=data.held_out[:24])
+
+
 def run(
     data: HeldOutData, server: Voices, settings: EvaluationSettings = SETTINGS
 ) -> Evaluation:
@@ -177,9 +183,8 @@ def nulls(
 
 
 @pytest.mark.parametrize("kind", ["whole", "few", "alone", "unscored", "smiles"])
-def test_every_null_has_a_reason(data: HeldOutData, kind: str) -> None:
-    server = Voices({"base": OSKAR, "tuned": MIA})
-    some = data
+def test_every_null_has_a_reason(some: HeldOutData, kind: str) -> None:
+    server, data = Voices({"base": OSKAR, "tuned": MIA}), some
     if kind == "few":
         some = HeldOutData(data.training[:3], data.held_out[:3])
     elif kind == "alone":
@@ -229,9 +234,9 @@ def test_it_survives_json_and_holds_no_text(
             assert len(line.text) < 12 or line.text not in text
 
 
-def test_the_same_seed_gives_the_same_evaluation(data: HeldOutData) -> None:
+def test_the_same_seed_gives_the_same_evaluation(some: HeldOutData) -> None:
     first, again, other = (
-        run(data, Voices({"base": OSKAR, "tuned": MIA}), settings).model_dump(
+        run(some, Voices({"base": OSKAR, "tuned": MIA}), settings).model_dump(
             exclude={"created", "seed"}
         )
         for settings in (QUICK, QUICK, replace(QUICK, seed=1))
@@ -271,21 +276,21 @@ def foreign(conversation: Conversation) -> Conversation:
 
 
 @pytest.mark.parametrize("kind", ["group", "one message each", "one of everything"])
-def test_odd_exports_are_evaluated(data: HeldOutData, kind: str) -> None:
-    some = {
+def test_odd_exports_are_evaluated(some: HeldOutData, kind: str) -> None:
+    found = {
         "group": HeldOutData(
-            [in_a_group(each) for each in data.training],
-            [in_a_group(each) for each in data.held_out],
+            [in_a_group(each) for each in some.training],
+            [in_a_group(each) for each in some.held_out],
         ),
         "one message each": HeldOutData(
-            [Conversation.of(each.lines[:2]) for each in data.training],
-            [Conversation.of(each.lines[:2]) for each in data.held_out],
+            [Conversation.of(each.lines[:2]) for each in some.training],
+            [Conversation.of(each.lines[:2]) for each in some.held_out],
         ),
-        "one of everything": HeldOutData(data.training[:1], data.held_out[:1]),
+        "one of everything": HeldOutData(some.training[:1], some.held_out[:1]),
     }[kind]
-    found = run(some, Voices({"base": OSKAR, "tuned": MIA}), QUICK)
-    assert found.data.heldout_turns == found.loss[0].turns > 0
-    assert Evaluation.model_validate_json(found.model_dump_json()) is not None
+    result = run(found, Voices({"base": OSKAR, "tuned": MIA}), QUICK)
+    assert result.data.heldout_turns == result.loss[0].turns > 0
+    assert Evaluation.model_validate_json(result.model_dump_json()) is not None
 
 
 def in_a_group(conversation: Conversation) -> Conversation:
@@ -298,9 +303,9 @@ def in_a_group(conversation: Conversation) -> Conversation:
     return Conversation.of(lines)
 
 
-def test_several_temperatures_are_named(data: HeldOutData) -> None:
+def test_several_temperatures_are_named(some: HeldOutData) -> None:
     found = run(
-        data,
+        some,
         Voices({"base": OSKAR, "tuned": MIA}),
         EvaluationSettings(turns=60, rounds=5, loss_rounds=5),
     )
@@ -310,22 +315,22 @@ def test_several_temperatures_are_named(data: HeldOutData) -> None:
     assert len(found.loss) == 3
 
 
-def test_without_scores_the_loss_is_null_and_says_why(data: HeldOutData) -> None:
+def test_without_scores_the_loss_is_null_and_says_why(some: HeldOutData) -> None:
     server = Voices({"base": OSKAR, "tuned": MIA})
     server.scores = False
-    found = run(data, server, QUICK)
+    found = run(some, server, QUICK)
     assert {each.reason for each in found.loss} == {NO_SCORES}
     assert {each.bits_per_byte for each in found.loss} == {None}
     assert found.measures is not None
 
 
-def test_long_prompts_show_fewer_examples_and_that_is_said(data: HeldOutData) -> None:
+def test_long_prompts_show_fewer_examples_and_that_is_said(some: HeldOutData) -> None:
     server = Voices({"base": OSKAR, "tuned": MIA})
     server.longest = 14
-    found = run(data, server, QUICK)
+    found = run(some, server, QUICK)
     assert "fewer examples" in " ".join(found.notes)
     assert max(len(messages) for _, messages, _ in server.asked) <= 14
-    trained = {line.text for each in data.training for line in each.lines}
+    trained = {line.text for each in some.training for line in each.lines}
     shown = [
         sum(message["content"] in trained for message in messages)
         for _, messages, _ in server.asked
@@ -335,19 +340,19 @@ def test_long_prompts_show_fewer_examples_and_that_is_said(data: HeldOutData) ->
     assert 16 not in shown
 
 
-def test_turns_that_nobody_can_read_are_left_out_for_all(data: HeldOutData) -> None:
+def test_turns_that_nobody_can_read_are_left_out_for_all(some: HeldOutData) -> None:
     server = Voices({"base": OSKAR, "tuned": MIA})
     server.longest = 4
-    found = run(data, server, QUICK)
+    found = run(some, server, QUICK)
     assert "longer than a model's memory" in " ".join(found.notes)
     assert {each.turns for each in found.loss} == {found.data.heldout_turns}
 
 
-def test_a_memory_for_nothing_is_an_error(data: HeldOutData) -> None:
+def test_a_memory_for_nothing_is_an_error(some: HeldOutData) -> None:
     server = Voices({"base": OSKAR, "tuned": MIA})
     server.longest = 0
     with pytest.raises(TrainingDataError, match="memory"):
-        run(data, server, QUICK)
+        run(some, server, QUICK)
 
 
 def test_few_conversations_give_a_loss_and_no_style(data: HeldOutData) -> None:
@@ -361,10 +366,10 @@ def test_few_conversations_give_a_loss_and_no_style(data: HeldOutData) -> None:
 
 
 @pytest.mark.parametrize("empty", ["training", "held_out"])
-def test_an_empty_half_is_an_error(data: HeldOutData, empty: str) -> None:
+def test_an_empty_half_is_an_error(some: HeldOutData, empty: str) -> None:
     halves: dict[str, Any] = {
-        "training": data.training,
-        "held_out": data.held_out,
+        "training": some.training,
+        "held_out": some.held_out,
         empty: [],
     }
     with pytest.raises(TrainingDataError, match="no turn of the person"):
@@ -397,13 +402,13 @@ def test_a_blind_test_shows_fair_pairs_of_answers(data: HeldOutData) -> None:
     assert all(pair.before[-1].speaker != PERSON for pair in shown)
 
 
-def test_copies_and_cut_answers_are_not_shown(data: HeldOutData) -> None:
+def test_copies_and_cut_answers_are_not_shown(some: HeldOutData) -> None:
     class Parrot(Voices):
         def reply(
             self, model: str, messages: Sequence[Message], **options: object
         ) -> Reply:
             del model, messages, options
-            text = next(t for t in data.training[0].replies() if len(t.split()) > 8)
+            text = next(t for t in some.training[0].replies() if len(t.split()) > 8)
             return Reply(text.split("\n")[0], is_cut=False)
 
     class Rambler(Voices):
@@ -414,7 +419,7 @@ def test_copies_and_cut_answers_are_not_shown(data: HeldOutData) -> None:
 
     for kind in (Parrot, Rambler):
         found = evaluate(
-            data,
+            some,
             cast("ModelServer", kind({"tuned": MIA})),
             tuned="tuned",
             settings=QUICK,
@@ -423,10 +428,10 @@ def test_copies_and_cut_answers_are_not_shown(data: HeldOutData) -> None:
         assert found.reasons["blind"] == "no pair of answers was fit to be shown"
 
 
-def test_the_tuned_model_is_told_what_its_examples_were(data: HeldOutData) -> None:
-    told = [replace(each, system="Be Mia.") for each in data.held_out[:25]]
+def test_the_tuned_model_is_told_what_its_examples_were(some: HeldOutData) -> None:
+    told = [replace(each, system="Be Mia.") for each in some.held_out[:25]]
     server = Voices({"base": OSKAR, "tuned": MIA})
-    found = run(HeldOutData(data.training, told), server, QUICK)
+    found = run(HeldOutData(some.training, told), server, QUICK)
     assert [each.prompt for each in found.contestants] == [
         "plain",
         "plain, 8 nearest",

@@ -49,7 +49,7 @@ SECRETS = Secrets(
 @pytest.fixture(scope="module")
 def data() -> HeldOutData:
     names = frozenset({"mia", "oskar", "rita", "yun"})
-    return HeldOutData(talks(60, 1), talks(30, 2), names=names, person="mia")
+    return HeldOutData(talks(40, 1), talks(24, 2), names=names, person="mia")
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def found(data: HeldOutData) -> Evaluation:
         cast("ModelServer", server),
         tuned="tuned",
         base="base",
-        settings=EvaluationSettings(turns=90, rounds=30, loss_rounds=30),
+        settings=EvaluationSettings(turns=60, rounds=20, loss_rounds=20),
         secrets=lambda: [SECRETS],
         blind=lambda _: blind_result(23, 40, guesses),
     )

@@ -179,12 +179,10 @@ def test_contestants_are_drawn_together_with_the_person(
         assert one.score_interval == pytest.approx((1, 1))
 
 
-def test_the_same_seed_gives_the_same_figures(
-    samples: StyleSamples, styles: Styles
-) -> None:
-    again = compare_styles(samples, rounds=80, cuts=20)
-    assert again.measures == styles.measures
-    assert again.summary == styles.summary
+def test_the_same_seed_gives_the_same_figures(samples: StyleSamples) -> None:
+    few = replace(samples, contestants={"half": samples.contestants["half"]})
+    first, again = (compare_styles(few, rounds=20, cuts=5) for _ in range(2))
+    assert again == first
 
 
 def test_another_seed_gives_nearly_the_same(
