@@ -11,7 +11,8 @@ TORCH ?= torch==2.13.0
 TEST_FILE ?= tests/unit_tests
 INTEGRATION_TEST_FILE ?= tests/integration_tests
 PYTEST_ARGS ?=
-# Unit tests run on all cores, each module on one; WORKERS=0 for a debugger.
+# Tests run on several cores, each module on one; WORKERS=0 for a debugger. The slow ones
+# run on two at most: a training takes 3 GB and what cores there are.
 WORKERS ?= auto
 KILLS ?= 100
 EXTRAS ?=
@@ -60,7 +61,8 @@ test_watch: $(VENV)/.stamp  ## Unit tests again after each change (needs pytest-
 	$(CLEAN_ENV) $(BIN)/ptw . --now -- $(OFFLINE) $(TEST_FILE)
 
 integration_tests: $(VENV)/.stamp  ## The slow tests: real trainings, the tutorials.
-	$(CLEAN_ENV) $(BIN)/python -m pytest $(OFFLINE) $(INTEGRATION_TEST_FILE) $(PYTEST_ARGS)
+	$(CLEAN_ENV) $(BIN)/python -m pytest $(OFFLINE) -n $(WORKERS) --maxprocesses 2 \
+		--dist loadfile $(INTEGRATION_TEST_FILE) $(PYTEST_ARGS)
 
 integration_test: integration_tests
 
