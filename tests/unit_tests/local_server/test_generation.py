@@ -103,7 +103,7 @@ def test_an_answer_ends_with_the_turn_whatever_the_model_says_of_its_end(
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_client_that_leaves_cancels_its_answer(
-    service: LocalService, stream: bool
+    service: LocalService, stream: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     answers: list[Answer] = []
     submit = service.engine.submit
@@ -159,4 +159,6 @@ async def test_a_client_that_leaves_cancels_its_answer(
     assert answer.is_cancelled
     await asyncio.to_thread(_wait, lambda: not service.engine._turns)
     assert answer._tokens < _LONG
+    # It is nothing that went wrong.
+    assert not caplog.records
     service.engine.close()

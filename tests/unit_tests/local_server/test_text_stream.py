@@ -57,3 +57,10 @@ def test_what_may_become_a_stop_is_held_back() -> None:
     assert finder.add("N") == ""
     assert finder.add("X") == "ENX"
     assert finder.finish() == ""
+
+
+def test_of_two_stops_in_one_piece_the_first_ends_the_text() -> None:
+    finder = StopFinder(["END", "stop"])
+    assert finder.add("the stop, the END") == "the "
+    assert finder.add("more") == ""
+    assert finder.is_found
