@@ -155,11 +155,11 @@ def make_export(folder: Path, size: int, thread: int, number: int) -> Path:
     return path
 
 
-def run(paths: list[Path], folder: Path) -> Run:
+def run(paths: list[Path], folder: Path, tasks: int | None = None) -> Run:
     """Make examples of exports with Ray, and count."""
     begin = time.perf_counter()
     with Meter() as meter:
-        examples = read_examples(paths, STEPS, counts=folder / "counts")
+        examples = read_examples(paths, STEPS, tasks=tasks, counts=folder / "counts")
         examples.write_datasink(JsonLines(str(folder / "out")))
         seconds = time.perf_counter() - begin
     counts = add_counts(folder / "counts")
@@ -224,9 +224,10 @@ def main() -> None:
         whole = run(paths, folder / "whole")
         after = run(some, folder / "after")
         tiny = run(small_paths, folder / "tiny")
+        shared = run(small_paths, folder / "shared", tasks=10)
         ray.shutdown()
         report([before, whole, after], size, options.cores, options.price)
-        report_limits(whole, tiny, options.cores, giant(folder))
+        report_limits(whole, tiny, shared, giant(folder))
 
 
 def report(runs: Sequence[Run], size: int, cores: int, price: float) -> None:
@@ -262,13 +263,13 @@ def report(runs: Sequence[Run], size: int, cores: int, price: float) -> None:
     print(f"disk: {rate:.1f} MB for each second of CPU time, read and written")
 
 
-def report_limits(whole: Run, tiny: Run, cores: int, giant_bytes: float) -> None:
+def report_limits(whole: Run, tiny: Run, shared: Run, giant_bytes: float) -> None:
     """Print what a task, a worker and a giant conversation take."""
     of_messages = whole.cpu / whole.messages * tiny.messages
     task = (tiny.cpu - of_messages) / _SMALL_EXPORTS
-    clock = tiny.seconds * cores / _SMALL_EXPORTS
-    print(f"a task: {task * 1000:.0f} ms of CPU time beside its messages", end=", ")
-    print(f"{clock * 1000:.0f} ms of a core on the clock")
+    print(f"a task: {task * 1000:.0f} ms of CPU time beside its messages")
+    export = shared.cpu / _SMALL_EXPORTS * 1000
+    print(f"an export of {_SMALL_EXPORT} messages in a shared task: {export:.1f} ms")
     print(f"a worker: {whole.worker_mb:,.0f} MB of memory")
     print(f"a giant conversation: {giant_bytes / 1000:.1f} kB of memory a message")
 
