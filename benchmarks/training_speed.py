@@ -101,6 +101,7 @@ def train_ours(base: Path, file: Path) -> None:
 
     from langchain_chatexports.local_server import training
     from langchain_chatexports.local_server.dataset import read_examples
+    from langchain_chatexports.local_server.devices import choose_device, choose_dtype
     from langchain_chatexports.local_server.labels import ChatTemplate
 
     order = training.TrainingOrder(
@@ -116,6 +117,7 @@ def train_ours(base: Path, file: Path) -> None:
         seed=1,
         max_length=1024,
         stops_early=False,
+        dtype=choose_dtype(choose_device()),
         model_folder=str(file.parent / "model"),
         model_record={},
     )

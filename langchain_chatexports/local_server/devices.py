@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
+from functools import cache
 from typing import Any
 
 __all__ = ["choose_device", "choose_dtype", "used_memory"]
 
 _ROWS, _INNER, _COLUMNS = 256, 576, 1536
-_ROUNDS = 5
+_ROUNDS = 8
 
 
 def choose_device() -> str:
@@ -22,22 +24,28 @@ def choose_device() -> str:
     return "cpu"
 
 
-def choose_dtype(device: str) -> Any:
-    """Give bfloat16 where it is faster here, else float32.
+@cache
+def choose_dtype(device: str) -> str:
+    """Give `bfloat16` where it is faster here, else `float32`.
 
     Processors without instructions for bfloat16 emulate it, several times slower than
-    float32; so it is measured, with a multiplication as in a small model.
+    float32; so it is measured, once a process, with multiplications as in a small
+    model.
     """
     import torch
 
     if device == "cuda":
         has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if has_bfloat16 else torch.float32
+        return "bfloat16" if has_bfloat16 else "float32"
+    best = {"bfloat16": math.inf, "float32": math.inf}
     try:
-        is_faster = _seconds(torch.bfloat16, device) < _seconds(torch.float32, device)
+        # In turns, and on a CPU by its own time: other programs disturb both alike.
+        for _ in range(_ROUNDS):
+            for dtype, seconds in best.items():
+                best[dtype] = min(seconds, _seconds(getattr(torch, dtype), device))
     except (RuntimeError, TypeError):
-        return torch.float32
-    return torch.bfloat16 if is_faster else torch.float32
+        return "float32"
+    return min(best, key=lambda dtype: best[dtype])
 
 
 def used_memory() -> int:
@@ -53,12 +61,10 @@ def used_memory() -> int:
 def _seconds(dtype: Any, device: str) -> float:
     import torch
 
+    clock = time.process_time if device == "cpu" else time.perf_counter
     left = torch.ones((_ROWS, _INNER), dtype=dtype, device=device)
     right = torch.ones((_INNER, _COLUMNS), dtype=dtype, device=device)
-    best = float("inf")
-    for _ in range(_ROUNDS):
-        start = time.perf_counter()
-        # Reading one number waits for devices that work on their own.
-        float((left @ right)[0, 0])
-        best = min(best, time.perf_counter() - start)
-    return best
+    start = clock()
+    # Reading one number waits for devices that work on their own.
+    float((left @ right)[0, 0])
+    return clock() - start

@@ -15,7 +15,7 @@ from langchain_chatexports.local_server.dataset import (
     label_examples,
     read_examples,
 )
-from langchain_chatexports.local_server.devices import choose_device
+from langchain_chatexports.local_server.devices import choose_device, choose_dtype
 from langchain_chatexports.local_server.errors import ApiError, not_found
 from langchain_chatexports.local_server.files import FILE_ID, FileStore
 from langchain_chatexports.local_server.generation import Engine
@@ -159,8 +159,9 @@ class LocalService:
             validation = self._read(
                 request.validation_file, "validation_file", max_length
             )
+        device = choose_device()
         numbers = resolve_hyperparameters(
-            request.numbers(), examples=len(training.examples), device=choose_device()
+            request.numbers(), examples=len(training.examples), device=device
         )
         model_id = new_model_id()
         name = tuned_model_name(self.base_model, request.suffix, model_id)
@@ -189,6 +190,7 @@ class LocalService:
             },
             private={
                 "max_length": max_length,
+                "dtype": choose_dtype(device),
                 # Who orders a number of epochs gets just so many.
                 "stops_early": request.numbers()["n_epochs"] == "auto",
                 "model": {
@@ -236,7 +238,7 @@ class LocalService:
         # A broken tokenizer is told to whom it concerns: the first request.
         with contextlib.suppress(Exception):
             self.engine.context  # noqa: B018 - asking for it loads it.
-            choose_device()
+            choose_dtype(choose_device())
 
     def _check_template(self) -> int:
         try:

@@ -65,6 +65,10 @@ class TrainingOrder:
     model_record: dict[str, Any]
     """What its `model.json` says, beside what the trainer adds."""
 
+    dtype: str | None = None
+    """The base's precision, the same one each time that the job is taken up; the
+    fastest here if `None`."""
+
     def to_json(self) -> bytes:
         """Give the order as the trainer reads it."""
         return json.dumps(asdict(self)).encode("ascii")
@@ -196,7 +200,7 @@ def _build_trainer(
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     device = choose_device()
     base = Path(order.base_directory)
-    model = load_base(base, device)
+    model = load_base(base, device, order.dtype)
     numbers = Hyperparameters(**order.hyperparameters)
     steps = numbers.steps(len(data.examples))
     arguments = SFTConfig(

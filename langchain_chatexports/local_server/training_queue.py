@@ -232,6 +232,7 @@ class TrainingQueue:
             seed=job["seed"],
             max_length=private["max_length"],
             stops_early=private["stops_early"],
+            dtype=private.get("dtype"),
             model_folder=str(self._models.folder(private["model"]["id"])),
             model_record={**private["model"], "job_id": job_id},
         )

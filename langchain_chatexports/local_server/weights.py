@@ -55,21 +55,27 @@ def check_weights(directory: Path) -> None:
         raise MissingExtraError(feature, "qlora")
 
 
-def load_base(directory: Path, device: str) -> Any:
+def load_base(directory: Path, device: str, dtype: str | None = None) -> Any:
     """Load a base's weights from safetensors onto a device.
 
     Args:
         directory: The base in transformers' format.
         device: Where it will run.
+        dtype: The precision, such as `bfloat16`; the fastest here if `None`.
     """
+    import torch
     from transformers import AutoModelForCausalLM
 
-    dtype = choose_dtype(device)
+    precision = getattr(torch, dtype or choose_dtype(device))
     options = (
-        _options_of_4_bits(dtype, device) if uses_4_bits(directory, device) else {}
+        _options_of_4_bits(precision, device) if uses_4_bits(directory, device) else {}
     )
     model = AutoModelForCausalLM.from_pretrained(
-        directory, dtype=dtype, use_safetensors=True, local_files_only=True, **options
+        directory,
+        dtype=precision,
+        use_safetensors=True,
+        local_files_only=True,
+        **options,
     )
     # Weights of 4 bits are made in their place and cannot be moved.
     return model if options else model.to(device)

@@ -94,6 +94,7 @@ def test_a_family_is_trained_and_served(tmp_path: Path, family: Any) -> None:
         seed=1,
         max_length=256,
         stops_early=True,
+        dtype="float32",
         model_folder=str(tmp_path / "model"),
         model_record={},
     )

@@ -102,6 +102,7 @@ def _order(folder: Any, base: Any, file: Any) -> Any:
         "seed": 5,
         "max_length": 256,
         "stops_early": False,
+        "dtype": "float32",
         "model_folder": str(folder / "model"),
         "model_record": {"name": "ft:tiny"},
     }

@@ -37,6 +37,7 @@ def _order_for(folder: Any, base: Any, numbers: Any) -> Any:
         seed=2**60,
         max_length=100,
         stops_early=True,
+        dtype="float32",
         model_folder=str(folder / "model"),
         model_record={},
     )

@@ -31,6 +31,7 @@ def order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingOrder:
         seed=1,
         max_length=100,
         stops_early=True,
+        dtype="float32",
         model_folder=str(tmp_path / "model"),
         model_record={},
     )

@@ -138,6 +138,16 @@ def test_a_finished_job_says_when_and_how_much(
     assert job.created_at <= job.finished_at <= time.time()
 
 
+def test_the_precision_of_a_job_is_chosen_once(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
+    """A trainer that takes it up after a kill must not measure another one."""
+    service, _, job, _ = trained
+    chosen = service.jobs.private(job.id)["dtype"]
+    assert chosen in {"bfloat16", "float32"}
+    assert service.queue._order(job.id).dtype == chosen
+
+
 def test_there_is_one_metrics_event_a_step(events: list[FineTuningJobEvent]) -> None:
     metrics = [_data(event) for event in events if event.type == "metrics"]
     assert [data["step"] for data in metrics] == list(range(1, 21))
@@ -466,6 +476,7 @@ def _order_for(tmp_path: Path, base: Path, **changes: Any) -> TrainingOrder:
         "seed": 2**60,
         "max_length": 100,
         "stops_early": True,
+        "dtype": "float32",
         "model_folder": str(tmp_path / "model"),
         "model_record": {},
     }

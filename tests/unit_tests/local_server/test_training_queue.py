@@ -55,7 +55,12 @@ class _Trainings:
 
     def order(self, *, base: str = "tiny", **more: Any) -> Any:
         model = {"id": new_model_id(), "base_model": base, "signature": ""}
-        private = {"model": model, "max_length": 1, "stops_early": True}
+        private = {
+            "model": model,
+            "max_length": 1,
+            "stops_early": True,
+            "dtype": "float32",
+        }
         record = {"metadata": {}, **more}
         job = self.jobs.create(record, private=private, events=[])
         self.queue.wake()
