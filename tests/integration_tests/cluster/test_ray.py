@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import os
@@ -241,6 +242,16 @@ def test_files_are_for_their_owner_only(exports: list[Path], tmp_path: Path) -> 
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
+    sink, file = JsonLines(tmp_path / "out"), tmp_path / "out" / "a.jsonl"
+    sink.on_write_start()
+    with sink.open_output_stream(str(file)) as stream:
+        stream.write(b"{}\n")
+        stream.flush()
+        assert not file.exists()
+    assert file.read_bytes() == b"{}\n"
+
+
 def test_two_runs_do_not_write_into_one_folder(
     exports: list[Path], tmp_path: Path
 ) -> None:
@@ -311,25 +322,34 @@ def test_the_same_export_named_twice_is_read_once(
 class DamagedLater(ChatExportLoader):
     """Two sessions, and then the file is damaged."""
 
+    error: Exception = ExportFormatError("It is damaged.")
+
     def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
         sessions = FolderFacebookMessengerChatLoader(self.path).read_sessions(tally)
         yield next(sessions)
         yield next(sessions)
-        msg = f"{self.path} is damaged."
-        raise ExportFormatError(msg)
+        raise self.error
 
 
+class LostLater(DamagedLater):
+    """Two sessions, and then the disk of another machine does not answer."""
+
+    error = TimeoutError(errno.ETIMEDOUT, "Connection timed out")
+
+
+@pytest.mark.parametrize("loader", [DamagedLater, LostLater])
 def test_what_was_read_before_the_damage_is_counted(
-    exports: list[Path], tmp_path: Path
+    loader: type[DamagedLater], exports: list[Path], tmp_path: Path
 ) -> None:
     damaged = read_examples(
-        exports[0], STEPS, open_loader=DamagedLater, counts=tmp_path / "counts"
+        exports[0], STEPS, open_loader=loader, counts=tmp_path / "counts"
     )
     rows = damaged.take_all()
 
     counts = add_counts(tmp_path / "counts")
     assert {row["conversation"] for row in rows} == {"friend_0", "friend_1"}
-    assert (counts.exports, list(counts.failed)) == (0, [str(exports[0])])
+    assert counts.exports == 0
+    assert counts.failed == {str(exports[0]): type(loader.error).__name__}
     assert counts.examples.examples == len(rows)
     assert counts.summary is not None
     assert counts.summary.kept == 18
