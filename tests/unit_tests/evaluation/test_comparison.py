@@ -245,6 +245,19 @@ def test_the_same_seed_gives_the_same_evaluation(some: HeldOutData) -> None:
     assert first != other
 
 
+def test_forwarded_turns_of_the_person_are_counted(some: HeldOutData) -> None:
+    first, *rest = some.held_out
+    lines = [replace(line, is_forwarded=True) for line in first.lines]
+    held_out = [replace(first, lines=tuple(lines)), *rest]
+    found = run(
+        HeldOutData(some.training, held_out),
+        Voices({"base": OSKAR, "tuned": MIA}),
+        QUICK,
+    )
+    own = sum(line.speaker == PERSON for line in first.lines)
+    assert found.data.forwarded_dropped == own < len(first.lines)
+
+
 def test_a_score_above_the_person_points_at_the_copies(data: HeldOutData) -> None:
     """What she said before is nearer to it than what she says later."""
     own = [text for each in data.training for text in each.replies()]

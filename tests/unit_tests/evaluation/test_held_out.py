@@ -147,6 +147,21 @@ def test_others_are_those_with_enough_turns_of_the_latest_conversations() -> Non
     assert found == {"p1": [["new"]] * 28}
 
 
+def test_what_others_only_pass_on_is_not_theirs() -> None:
+    lines = [
+        Line("p1", "mine"),
+        Line(PERSON, "a"),
+        Line("p1", "not", is_forwarded=True),
+    ]
+    found = turns_of_others(
+        HeldOutData(training=[], held_out=[Conversation.of(lines)] * 30),
+        conversations=30,
+        least_turns=25,
+        most_people=8,
+    )
+    assert found == {"p1": [["mine"]] * 30}
+
+
 def test_no_text_is_in_a_repr() -> None:
     data = HeldOutData(training=[talk("secret", "b")], held_out=[])
     assert "secret" not in repr(data)
