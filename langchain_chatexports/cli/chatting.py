@@ -35,6 +35,7 @@ __all__ = [
     "chat_elsewhere",
     "chat_here",
     "kept_model",
+    "key_for",
     "talk",
 ]
 
@@ -144,14 +145,29 @@ def chat_elsewhere(name: str, base_url: str, settings: ChatSettings) -> None:
         base_url: The server.
         settings: How to talk.
     """
-    key = os.environ.get("OPENAI_API_KEY")
-    if not key:
-        msg = f"There is no key for {base_url}. Put it into OPENAI_API_KEY."
-        raise ChatExportError(msg)
+    key = key_for(base_url)
     voices = [_voice(name, settings, base_url, key, is_tuned=True)]
     if settings.compare and not settings.alone:
         voices.insert(0, _voice(settings.compare, settings, base_url, key))
     talk(voices, as_json=settings.as_json)
+
+
+def key_for(base_url: str) -> str:
+    """Give the key for another server, which stands in `OPENAI_API_KEY`.
+
+    Args:
+        base_url: The server.
+
+    Raises:
+        ChatExportError: If there is none.
+    """
+    from langchain_chatexports.finetuning.clients import public_url
+
+    key = os.environ.get("OPENAI_API_KEY")
+    if not key:
+        msg = f"There is no key for {public_url(base_url)}. Put it into OPENAI_API_KEY."
+        raise ChatExportError(msg)
+    return key
 
 
 def kept_model(name: str | None, data_dir: Path | None) -> TunedModel:

@@ -127,20 +127,18 @@ def finetune(
     if suffix is not None and not 1 <= len(suffix) <= _LONGEST_SUFFIX:
         msg = f"--suffix must have 1 to {_LONGEST_SUFFIX} characters."
         raise typer.BadParameter(msg)
+    url = base_url or (tuning.OPENAI_URL if openai else None)
+    _check_place(
+        url, model, is_both=bool(base_url and openai), is_here=bool(base or data_dir)
+    )
     order = tuning.Order(epochs=epochs, suffix=suffix)
     examples, done = tuning.prepared(paths, options)
     done.say_speaker()
-    if base_url or openai:
-        if base or data_dir:
-            msg = "--base and --data-dir belong to the local server: leave them out."
-            raise typer.BadParameter(msg)
+    if url is not None and model is not None:
         model_name, command = tuning.finetune_elsewhere(
-            examples, order, base_url=base_url, model=model, agreed=yes
+            examples, order, base_url=url, model=model, agreed=yes
         )
     else:
-        if model:
-            msg = "--model goes with --base-url or --openai; here it is --base."
-            raise typer.BadParameter(msg)
         model_name, command = tuning.finetune_here(
             examples, order, base=base, data_dir=data_dir
         )
@@ -150,6 +148,29 @@ def finetune(
     say("Talk to it, today or after a restart:")
     # Alone on its line and never wrapped: it is there to be copied, also by programs.
     typer.echo(command)
+
+
+def _check_place(
+    url: str | None, model: str | None, *, is_both: bool, is_here: bool
+) -> None:
+    """Find out what does not go together before an export is read for it."""
+    if is_both:
+        msg = "--openai and --base-url are two servers: name one."
+        raise typer.BadParameter(msg)
+    if url is None:
+        if model:
+            msg = "--model goes with --base-url or --openai; here it is --base."
+            raise typer.BadParameter(msg)
+        return
+    if is_here:
+        msg = "--base and --data-dir belong to the local server: leave them out."
+        raise typer.BadParameter(msg)
+    if model is None:
+        msg = "--model must name the base model on the other server."
+        raise typer.BadParameter(msg)
+    from langchain_chatexports.cli.chatting import key_for
+
+    key_for(url)
 
 
 def chat(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.local_server import LocalServer
 
 __all__ = [
+    "OPENAI_URL",
     "Order",
     "chat_command",
     "finetune_elsewhere",
@@ -39,6 +40,9 @@ __all__ = [
     "say_base",
     "train",
 ]
+
+OPENAI_URL = "https://api.openai.com/v1"
+"""OpenAI's own server."""
 
 _FEWEST_EXAMPLES = 10
 
@@ -174,8 +178,8 @@ def finetune_elsewhere(
     examples: list[TrainingExample],
     order: Order,
     *,
-    base_url: str | None,
-    model: str | None,
+    base_url: str,
+    model: str,
     agreed: bool,
 ) -> tuple[str, str]:
     """Upload the examples to another server and train there, if agreed to.
@@ -183,7 +187,7 @@ def finetune_elsewhere(
     Args:
         examples: The examples.
         order: What was asked for.
-        base_url: The server; `None` for OpenAI.
+        base_url: The server.
         model: The base model there.
         agreed: Whether to go on without asking.
 
@@ -192,10 +196,7 @@ def finetune_elsewhere(
     """
     import typer
 
-    if model is None:
-        msg = "--model must name the base model on the other server."
-        raise typer.BadParameter(msg)
-    host = urlsplit(public_url(base_url)).netloc if base_url else "api.openai.com"
+    host = urlsplit(public_url(base_url)).netloc
 
     def confirm(estimate: Any) -> bool:
         say(
@@ -214,9 +215,8 @@ def finetune_elsewhere(
         with asking():
             return bool(typer.confirm("Upload?", err=True))
 
-    url = base_url or "https://api.openai.com/v1"
-    name = _run(examples, order, model=model, base_url=url, confirm=confirm)
-    return name, chat_command(name, base_url=url)
+    name = _run(examples, order, model=model, base_url=base_url, confirm=confirm)
+    return name, chat_command(name, base_url=base_url)
 
 
 def _run(examples: list[TrainingExample], order: Order, **where: Any) -> str:

@@ -75,8 +75,9 @@ def test_messages_after_the_last_answer_pass_on_this_machine(
 
 
 def test_the_server_is_named_without_its_password(
-    chatexports: Callable[..., Any], tmp_path: Path
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
     chats = write_imessage(tmp_path / "chat.db")
     url = "http://me:hush@127.0.0.1:9/v1"
     done = chatexports(
@@ -105,3 +106,46 @@ def test_the_same_examples_again_are_said_to_have_been_trained_on(
     finetune()
     assert "trained on before" in finetune().err
     assert len(server.jobs) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "said"),
+    [
+        (["--openai"], 2, "--model"),
+        (["--base-url", "http://127.0.0.1:9/v1"], 2, "--model"),
+        (["--openai", "--base-url", "http://h/v1", "--model", "m"], 2, "name one"),
+        (["--openai", "--model", "m", "--base", "b"], 2, "local server"),
+        (["--model", "m"], 2, "--base"),
+        (["--openai", "--model", "m"], 1, "Put it into OPENAI_API_KEY"),
+        (["--base-url", "http://me:pw@h/v1", "--model", "m"], 1, "for http://h/v1"),
+    ],
+)
+def test_what_is_missing_is_said_before_an_export_is_read(
+    chatexports: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    status: int,
+    said: str,
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    chats = write_imessage(tmp_path / "chat.db")
+    done = chatexports("finetune", chats, "--ai", "Hare", *options)
+    assert done.status == status
+    assert said in " ".join(done.err.replace("\u2502", " ").split())
+    assert "messages kept" not in done.err
+    assert "pw" not in done.err
+
+
+def test_a_server_that_is_gone_is_a_line(
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
+    chats = write_imessage(tmp_path / "chat.db")
+    url = "http://127.0.0.1:9/v1"
+    where = ("--base-url", url, "--model", "m", "--yes")
+    done = chatexports("finetune", chats, "--ai", "Hare", *where)
+    assert done.status == 1
+    last = done.err.splitlines()[-1]
+    assert last.startswith(f"error: {url} cannot be reached")
+    assert "Nothing was ordered" in last
