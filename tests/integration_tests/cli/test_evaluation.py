@@ -121,7 +121,8 @@ def test_the_docs_example_evaluates_a_kept_model_on_a_prepared_set(
         def __init__(self, **options: Any) -> None:
             super().__init__(folder / "tiny", threads=1, **options)
 
-    chatexports(folder, "prepare", "talks.jsonl", "--ai", "mia", "--split", "-o", "set")
+    write_talks(folder / "new.jsonl", 30, seed=2, terse=True)
+    chatexports(folder, "prepare", "new.jsonl", "--ai", "mia", "--split", "-o", "set")
     monkeypatch.chdir(folder)
     monkeypatch.setattr(langchain_chatexports, "LocalServer", TinyServer)
     (block,) = read_page("evaluation.md", kinds=("python train",))
