@@ -14,8 +14,8 @@ the extra `evaluate`; it takes some minutes. Synthetic people
 
 Measured 2026-11-20: all 40 intervals of each measure and of the median held 1 (burst:
 37 of them, as in three the people did not differ in it). Of a half-right model, 80
-exports: length .97, burst .95 of 75, marks .96, emoji .99, frame .96, char3 .95, opening
-.97, median .99, the paired difference .94. AUC at 10, 25, 50 turns:
+exports: length .97, burst .95 of 75, marks .96, emoji .99, frame .96, char3 .95,
+opening .97, median .99, the paired difference .94. AUC at 10, 25, 50 turns:
 length .85 .65 .45, .96 .80 .55, .98 .85 .42; burst .85 .55 .47, .94 .75 .45, .96 .75
 .50; marks 1.0 1.0 .72, 1.0 1.0 .95, 1.0 1.0 .95; emoji .97 .85 .47, 1.0 1.0 .50, 1.0
 1.0 .53; frame 1.0 1.0 .97, then 1.0; char3 1.0 .95 .95, then 1.0; opening 1.0 1.0 .95,

@@ -208,7 +208,11 @@ def _check(
 
 
 def _print_findings(findings: "Evaluation") -> None:
-    from langchain_chatexports.evaluation.page import headline, overview
+    from langchain_chatexports.evaluation.page import (
+        headline,
+        overview,
+        validation_sentence,
+    )
 
     rows = overview(findings)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -216,5 +220,7 @@ def _print_findings(findings: "Evaluation") -> None:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         typer.echo("  ".join(cells).rstrip())
     say(headline(findings))
+    if sentence := validation_sentence(findings):
+        say(sentence)
     for note in findings.notes:
         say(f"note: {note}")

@@ -148,7 +148,7 @@ def _examples(client: OpenAI, job: Any) -> list[TrainingExample] | str:
             return "its training file is too large to be read"
         lines = client.files.content(job.training_file).read().split(b"\n")
         rows = [json.loads(line) for line in lines if line.strip()]
-    except (openai.OpenAIError, ValueError):
+    except (openai.OpenAIError, AttributeError, TypeError, ValueError):
         return "its training file cannot be read"
     return [cast("TrainingExample", row) for row in rows if _has_messages(row)]
 

@@ -20,6 +20,7 @@ __all__ = [
     "headline",
     "overview",
     "title_of",
+    "validation_sentence",
     "write_evaluation_page",
 ]
 
@@ -75,7 +76,7 @@ def evaluation_page(evaluation: Evaluation) -> str:
         style_reason=_style_reason(evaluation),
         loss_svg=loss_chart(evaluation, main),
         loss_reason=_loss_reason(evaluation),
-        validation=_validation_sentence(evaluation),
+        validation=validation_sentence(evaluation),
         loss_table=tables.loss_table(evaluation, titles),
         relevance_table=tables.relevance_table(evaluation, titles),
         difference_rows=tables.difference_rows(evaluation, main_titles),
@@ -187,7 +188,8 @@ def _loss_reason(evaluation: Evaluation) -> str:
     )
 
 
-def _validation_sentence(evaluation: Evaluation) -> str:
+def validation_sentence(evaluation: Evaluation) -> str:
+    """Say what the tuned model's own job tells of its loss, if it tells anything."""
     found = evaluation.validation_loss
     if found is None:
         return ""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import openai
 import pytest
 
 from langchain_chatexports import write_jsonl
@@ -21,6 +23,7 @@ from langchain_chatexports.finetuning import read_jsonl
 from langchain_chatexports.local_server.storage import DataDirectory
 from langchain_chatexports.samples import write_messenger
 from tests.unit_tests.builders.kept_models import keep_adapter
+from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
 from tests.unit_tests.builders.tiny_base import dialogues
 from tests.unit_tests.builders.voice_server import write_talks
 
@@ -214,6 +217,50 @@ def test_a_foreign_host_needs_a_key_and_a_model(
     done = chatexports(*command, "https://x.example.org", "--model", "m")
     assert done.status == 1
     assert "OPENAI_API_KEY" in done.err
+
+
+def test_of_a_hosted_model_its_jobs_own_loss_is_told_and_no_bits_per_byte(
+    export: Path, chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    chatexports("prepare", export, "--ai", "mia", "--split", "-o", "set")
+    with (
+        OpenAIServer().running() as server,
+        openai.OpenAI(base_url=server.base_url, api_key=KEY) as client,
+    ):
+        files = [
+            client.files.create(file=tmp_path / "set" / name, purpose="fine-tune").id
+            for name in ("train.jsonl", "validation.jsonl")
+        ]
+        job = client.fine_tuning.jobs.create(
+            model=BASE_MODEL, training_file=files[0], validation_file=files[1]
+        )
+        while (done := client.fine_tuning.jobs.retrieve(job.id)).status != "succeeded":
+            pass
+        for checkpoint in server.jobs[job.id]["checkpoints"]:
+            checkpoint["metrics"]["full_valid_loss"] = checkpoint["step_number"] / 16
+        found = chatexports(
+            "evaluate", "set", "--base-url", server.base_url,
+            "--model", str(done.fine_tuned_model), "--turns", "9", "--json",
+        )  # fmt: skip
+        shown = chatexports(
+            "evaluate", "set", "--base-url", server.base_url,
+            "--model", str(done.fine_tuned_model), "--turns", "2",
+        )  # fmt: skip
+    assert "a loss of 1.25 nats per token on its validation file" in shown.err
+    assert found.status == 0, found.err
+    values = json.loads(found.out)
+    assert [loss["bits_per_byte"] for loss in values["loss"]] == [None]
+    assert values["loss"][0]["reason"] == "this endpoint cannot score given text"
+    assert values["validation_loss"] == {
+        "contestant": "tuned",
+        "full_valid_loss": 1.25,
+        "unit": "nats per token",
+        "step": 20,
+        "source": "checkpoints",
+    }
+    assert values["data"]["trained_on_dropped"] == 0
+    assert not any("Nobody knows" in note for note in values["notes"])
 
 
 def test_an_export_is_never_overwritten(chatexports: Command, tmp_path: Path) -> None:
