@@ -185,15 +185,13 @@ def test_a_killed_trainer_is_a_failed_job_with_a_reason(
 
 
 def test_two_jobs_train_at_once_where_two_may(tiny_base: Path, data_dir: Path) -> None:
+    """How many more wait, and in which order, is a matter of the queue's unit tests."""
     server = LocalServer(tiny_base, data_dir=data_dir, threads=1, max_training_jobs=2)
     with server, client_of(server) as client:
-        jobs = [order(client, epochs=40) for _ in range(3)]
-        for job in jobs[:2]:
+        jobs = [order(client, epochs=40) for _ in range(2)]
+        for job in jobs:
             wait_for_step(client, job.id, 2)
         assert len(trainers_of(data_dir)) == 2
-        assert client.fine_tuning.jobs.retrieve(jobs[2].id).status == "queued"
         client.fine_tuning.jobs.cancel(jobs[0].id)
-        wait_for(client, jobs[2].id, "running")
-        assert client.fine_tuning.jobs.cancel(jobs[2].id).status == "cancelled"
         assert client.fine_tuning.jobs.retrieve(jobs[1].id).status == "running"
     assert not trainers_of(data_dir)
