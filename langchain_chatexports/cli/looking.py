@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["inspect", "report"]
 
+_NO_MESSAGE = "There is no message to learn from."
+
 
 def inspect(
     paths: Paths = None, *, contacts: Contacts = None, as_json: AsJson = False
@@ -154,7 +156,7 @@ def _say_next(
     summaries: "Sequence[ExportSummary]",
 ) -> None:
     if not any(summary.kept for summary in summaries):
-        say("There is no message to learn from.")
+        say(_NO_MESSAGE)
         return
     command: list[object] = ["chatexports", "prepare", *paths]
     if contacts is not None:
@@ -223,10 +225,17 @@ def _figures(
 
 
 def _say_report(figures: "ExportReport") -> None:
+    from langchain_chatexports.report.words import plural
+
     examples = figures.examples.examples if figures.examples else 0
-    say(
-        f"{figures.messages:,} messages by {len(figures.people):,} people, "
-        f"{figures.pauses.conversations:,} conversations, {examples:,} examples"
+    people = plural(len(figures.people), "person", "people")
+    counts = (
+        f"{plural(figures.messages, 'message')} by {people}",
+        plural(figures.pauses.conversations, "conversation"),
+        plural(examples, "example"),
     )
-    if not examples:
+    say(", ".join(counts))
+    if not figures.messages:
+        say(_NO_MESSAGE)
+    elif not examples:
         say("Nothing would be learned: name who speaks as the AI with --ai NAME.")

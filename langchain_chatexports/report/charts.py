@@ -198,7 +198,7 @@ def columns(
         if mark is not None:
             _draw_mark(axes, *mark)
         if len(series) > 1:
-            axes.legend(ncols=len(series), loc="lower left", bbox_to_anchor=(0, 1))
+            _draw_legend(axes, [title for title, _ in series], colors)
 
     return chart_svg(draw, name=name, description=description)
 
@@ -275,6 +275,16 @@ def heat_map(
 
     height = 0.6 + 0.21 * len(rows)
     return chart_svg(draw, name=name, description=description, height=height)
+
+
+def _draw_legend(axes: Axes, titles: Sequence[str], colors: Sequence[str]) -> None:
+    from matplotlib.patches import Patch
+
+    # Columns that are not there have no color to take over.
+    handles = [Patch(color=color) for _, color in zip(titles, colors, strict=False)]
+    axes.legend(
+        handles, titles, ncols=len(titles), loc="lower left", bbox_to_anchor=(0, 1)
+    )
 
 
 def _draw_squares(

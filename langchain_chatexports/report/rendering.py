@@ -80,12 +80,17 @@ def render_report(report: ExportReport) -> str:
 
 
 def _lead(report: ExportReport) -> str:
+    if not report.messages:
+        return "There is no message in it."
     time = report.time
-    return (
-        f"{plural(report.messages, 'message')} by "
-        f"{plural(len(report.people), 'person', 'people')}, "
-        f"{day(time.first)} to {day(time.last)}. Time zone: {time.zone}."
-    )
+    written = f"{plural(report.messages, 'message')} by {_people(report)}"
+    if time.first is None:
+        return f"{written}; no time is known."
+    return f"{written}, {day(time.first)} to {day(time.last)}. Time zone: {time.zone}."
+
+
+def _people(report: ExportReport) -> str:
+    return plural(len(report.people), "person", "people")
 
 
 def _facts(report: ExportReport) -> list[tuple[str, str]]:

@@ -254,7 +254,7 @@ def _pause_chart(pauses: PauseFigures, voices: _Voices) -> Section:
 def _pause_caption(pauses: PauseFigures) -> str:
     shortest, longest = pauses.shortest_gap, pauses.longest_gap
     if shortest is None or longest is None:
-        return "No times are known, so no thread is cut."
+        return "There is no pause between known times, so no thread is cut."
     after = duration(shortest)
     if duration(longest) != after:
         after = f"{after} to {duration(longest)} (by thread)"

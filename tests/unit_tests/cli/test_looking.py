@@ -96,6 +96,20 @@ def test_report_writes_a_page(chatexports: Callable[..., Any], tmp_path: Path) -
     assert "Draco Malfoy" in page
 
 
+def test_report_counts_one_as_one_and_says_what_is_missing(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    with ChatDb(tmp_path / "one.db") as database:
+        database.chat("Hare").message("hi")
+    with ChatDb(tmp_path / "empty.db"):
+        pass
+    one = chatexports("report", "one.db", "--no-redaction").err.splitlines()
+    assert one[0] == "1 message by 1 person, 1 conversation, 0 examples"
+    assert "--ai NAME" in one[1]
+    empty = chatexports("report", "empty.db", "--no-redaction").err.splitlines()
+    assert empty[1] == "There is no message to learn from."
+
+
 def test_report_can_be_anonymous(
     chatexports: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -110,17 +110,34 @@ def test_every_chart_has_its_figures_as_text(page: str, loader: ExportLoader) ->
     assert page.count("<svg") == page.count("<summary>Figures</summary>") == 13
 
 
-@pytest.mark.parametrize(
-    "sessions",
-    [
-        [],
-        [talk("Hare: once")],
-        [{"messages": []}],
-    ],
-)
-def test_small_exports_have_a_page(sessions: list[ChatSession]) -> None:
-    page = render_report(build_report(ExportLoader(sessions)))
+def test_one_message_has_a_page() -> None:
+    page = render_report(build_report(ExportLoader([talk("Hare: once")])))
+    assert "1 message by 1 person" in page
     assert "Name a person with --ai" in page
+    assert "no pause between known times" in page
+
+
+@pytest.mark.parametrize("sessions", [[], [{"messages": []}]])
+def test_an_empty_export_has_a_page_that_says_so(sessions: list[ChatSession]) -> None:
+    page = render_report(build_report(ExportLoader(sessions)))
+    assert "There is no message in it." in page
+    assert "Nothing: there is no message." in page
+    assert "not known to not known" not in page
+
+
+def test_messages_without_times_have_a_page() -> None:
+    session = talk("Hare: a", "Tortoise: b")
+    for message in session["messages"]:
+        message.additional_kwargs.pop("message_time", None)
+    page = render_report(build_report(ExportLoader([session], owner="Hare")))
+    assert "2 messages by 2 people; no time is known." in page
+
+
+def test_every_color_is_one_of_the_page() -> None:
+    """Matplotlib's own would stay as it is in the dark."""
+    page = render_report(build_report(ExportLoader([talk("Hare: once")], owner="Hare")))
+    charts = page[page.index("<svg") :]
+    assert not re.findall(r"(?:fill|stroke): #\w+", charts)
 
 
 def test_figures_are_json_that_reads_back(anonymous: ExportReport) -> None:
