@@ -53,7 +53,7 @@ def guess(pairs: list[BlindPair], most: int) -> BlindResult | str:
     for number, pair in enumerate(shown, 1):
         found = _guessed(number, len(shown), pair)
         if found is None:
-            say("Stopped: there is no result of some of the pairs.")
+            say("\nStopped: there is no result of some of the pairs.")
             return "the guessing was stopped before the last pair"
         guesses.append(found)
     right = sum(found.is_right for found in guesses)

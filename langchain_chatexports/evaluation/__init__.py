@@ -19,6 +19,7 @@ from langchain_chatexports.exceptions import MissingExtraError
 if TYPE_CHECKING:
     from langchain_chatexports.evaluation.asking import ModelServer
     from langchain_chatexports.evaluation.blind import (
+        BlindGuess,
         BlindPair,
         BlindResult,
         blind_result,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.evaluation.results import Evaluation
 
 __all__ = [
+    "BlindGuess",
     "BlindPair",
     "BlindResult",
     "Evaluation",
@@ -56,7 +58,7 @@ __all__ = [
 
 _MODULES = {
     "asking": ("ModelServer",),
-    "blind": ("BlindPair", "BlindResult", "blind_result"),
+    "blind": ("BlindGuess", "BlindPair", "BlindResult", "blind_result"),
     "comparison": ("EvaluationSettings", "evaluate"),
     "held_out": ("HeldOutData",),
     "page": ("evaluation_page", "write_evaluation_page"),

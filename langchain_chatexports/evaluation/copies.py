@@ -18,7 +18,7 @@ from langchain_chatexports.evaluation.intervals import (
     resampled,
 )
 from langchain_chatexports.evaluation.results import Copies, CopyRates
-from langchain_chatexports.evaluation.texts import UNSPACED, bubbles
+from langchain_chatexports.evaluation.texts import SPACED, UNSPACED, bubbles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Copied", "CopyIndex", "compare_copies"]
 
 # Where a script puts no spaces between words, each letter stands for itself.
-_WORD = re.compile(rf"{UNSPACED}|(?:(?!{UNSPACED})\w)+")
+_WORD = re.compile(rf"{UNSPACED}|{SPACED}+")
 _RUN = 6
 _STEM = 3
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HABITS",
+    "SPACED",
     "UNSPACED",
     "bubbles",
     "first_emoji",
@@ -25,13 +26,16 @@ __all__ = [
 
 _BREAK = re.compile(r"\n+")
 _DIGIT = re.compile(r"\d")
-UNSPACED = r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]"
-"""A letter of a script without spaces: Thai, Lao, Burmese, Khmer, kana, Han."""
+# Thai, Lao, Burmese, Khmer, kana, Han.
+_RANGES = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
+UNSPACED = f"[{_RANGES}]"
+"""A letter of a script that puts no spaces between words."""
+
+SPACED = rf"[^\W{_RANGES}]"
+"""A letter or digit of any other script."""
 
 _UNSPACED = re.compile(UNSPACED)
-_WORD = re.compile(
-    rf"{UNSPACED}|(?:(?!{UNSPACED})\w)+(?:['\u2019](?:(?!{UNSPACED})\w)+)*"
-)
+_WORD = re.compile(rf"{UNSPACED}|{SPACED}+(?:['\u2019]{SPACED}+)*")
 # Eyes, a nose, and a mouth that may be repeated; hearts; faces that stand upright.
 _EMOTICON = re.compile(
     r"(?<![\w:;=])(?:([:;=]['-]?)([()\[\]DdPpOo/\\|3*])\2*|([xX]D)D*|(<3)3*|(\^)_*\^"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.evaluation.results import NameRates
-from langchain_chatexports.evaluation.texts import UNSPACED
+from langchain_chatexports.evaluation.texts import SPACED, UNSPACED
 from langchain_chatexports.redaction.forms import EMAIL, LINK, LINK_END
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Said", "TrainingMentions", "compare_names", "name_words"]
 
-_NAME = re.compile(rf"(?:(?!{UNSPACED})[^\W\d_]){{2,}}")
+_NAME = re.compile(rf"(?:(?![\d_]){SPACED}){{2,}}")
 # A name among words that no spaces part: it is looked for wherever it may stand.
 _UNSPACED_NAME = re.compile(rf"{UNSPACED}{{2,}}")
 _NUMBER = re.compile(r"\d{4,}")

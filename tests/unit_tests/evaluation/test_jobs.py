@@ -131,6 +131,14 @@ def test_a_job_that_tells_no_loss_is_no_zero(
     assert facts.validation == "its job tells no loss of its validation file"
 
 
+def test_a_loss_that_is_no_number_does_not_hide_the_one_before(
+    client: openai.OpenAI, job: dict[str, Any]
+) -> None:
+    checkpoints(job, {10: 1.5, 20: float("nan")})
+    found = loss_of(job_facts(client, job["fine_tuned_model"]))
+    assert found == (1.5, 10, "checkpoints")
+
+
 def test_what_it_was_trained_on_is_read_and_odd_rows_are_passed_over(
     client: openai.OpenAI, job: dict[str, Any]
 ) -> None:

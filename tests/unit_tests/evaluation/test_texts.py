@@ -38,6 +38,12 @@ def test_an_apostrophe_inside_belongs_to_a_word() -> None:
     assert words("I don't, y\u2019all 'know'") == ["i", "don't", "y\u2019all", "know"]
 
 
+def test_letters_without_spaces_stand_for_words() -> None:
+    assert words("ok \u6211\u4eec 2x \u0e44\u0e17, y'all\u660e") == [
+        "ok", "\u6211", "\u4eec", "2x", "\u0e44", "\u0e17", "y'all", "\u660e",
+    ]  # fmt: skip
+
+
 def test_digits_are_alike_and_edges_count_in_trigrams() -> None:
     assert trigrams("a1") == [" a0", "a0 "]
 
