@@ -68,7 +68,7 @@ def found(data: HeldOutData) -> Evaluation:
     guesses = [
         BlindGuess(is_right=at < 23, size=at, confidence=1 + at % 3) for at in range(40)
     ]
-    return evaluate(
+    result = evaluate(
         data,
         cast("ModelServer", server),
         tuned="tuned",
@@ -77,6 +77,12 @@ def found(data: HeldOutData) -> Evaluation:
         secrets=lambda: [SECRETS],
         blind=lambda _: blind_result(23, 40, guesses),
     )
+    # These models do not read; on the page the columns must be told apart.
+    relevance = [
+        each.model_copy(update={"foreign_history": 9.25, "difference": 7.75})
+        for each in result.relevance
+    ]
+    return result.model_copy(update={"relevance": relevance})
 
 
 @pytest.fixture(scope="module")
