@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import openai
 import pytest
@@ -13,7 +13,12 @@ import pytest
 from langchain_chatexports import write_jsonl
 from langchain_chatexports.cli import comparing
 from langchain_chatexports.cli.chatting import TEST_RUN, kept_model
-from langchain_chatexports.cli.comparing import Stages, read_halves
+from langchain_chatexports.cli.comparing import (
+    Models,
+    Stages,
+    probed_secrets,
+    read_halves,
+)
 from langchain_chatexports.cli.guessing import guess
 from langchain_chatexports.cli.preparation import PrepareOptions
 from langchain_chatexports.evaluation import BlindPair, BlindResult
@@ -153,6 +158,35 @@ def prepared_folder(path: Path) -> DataDirectory:
     data = DataDirectory(path)
     data.prepare()
     return data
+
+
+@pytest.mark.parametrize("stopped_in", ["training", "probing"])
+def test_a_test_run_that_is_stopped_leaves_nothing_behind(
+    export: Path, monkeypatch: pytest.MonkeyPatch, stopped_in: str
+) -> None:
+    left: list[tuple[str, str]] = []
+
+    class Server:
+        def discard_jobs(self, suffix: str) -> None:
+            left.append(("jobs", suffix))
+
+        def delete_model(self, name: str) -> None:
+            left.append(("model", name))
+
+    def stop(*_: object, **__: object) -> str:
+        raise KeyboardInterrupt
+
+    def train(*_: object) -> str:
+        return "tuned"
+
+    monkeypatch.setattr(comparing, "train", stop if stopped_in == "training" else train)
+    monkeypatch.setattr(comparing, "probe_canaries", stop)
+    halves = read_halves([export], None, MIA, holds_out_enough=False)
+    models = Models(cast("Any", Server()), "mine", "base", cast("Any", object()))
+    with Stages() as stages, pytest.raises(KeyboardInterrupt):
+        probed_secrets(halves, models, seed=0, progress=stages)
+    expected = {"training": ("jobs", TEST_RUN), "probing": ("model", "tuned")}
+    assert left == [expected[stopped_in]]
 
 
 def test_a_page_that_cannot_be_written_is_said_before_anything_begins(
