@@ -135,7 +135,8 @@ def test_messages_without_times_have_a_page() -> None:
 
 def test_every_color_is_one_of_the_page() -> None:
     """Matplotlib's own would stay as it is in the dark."""
-    page = render_report(build_report(ExportLoader([talk("Hare: once")], owner="Hare")))
+    loader = ExportLoader([talk("Hare: once")])
+    page = render_report(build_report(loader, ai="Hare"))
     charts = page[page.index("<svg") :]
     assert not re.findall(r"(?:fill|stroke): #\w+", charts)
 
