@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -258,12 +257,13 @@ class _Reader:
         counted: CountedPass | None = None
         reason = None
         try:
-            with self._unchanged(unit), fetched(unit["path"]) as path:
+            with fetched(unit["path"]) as path:
                 loader = self._loader(path, unit)
                 if loader is not None:
                     steps = [self.steps] if self.steps is not None else []
                     counted = counted_pass(loader, steps)
                     yield from rows(counted, made)
+                self._check_state(unit)
         except _UNREADABLE as error:
             if self.counts is None:
                 raise
@@ -272,14 +272,8 @@ class _Reader:
             summary = counted.summary() if counted is not None else None
             self.counts.write(unit, summary=summary, examples=made, error=reason)
 
-    @contextmanager
-    def _unchanged(self, unit: dict[str, Any]) -> Iterator[None]:
+    def _check_state(self, unit: dict[str, Any]) -> None:
         """Make sure that an export in parts is what it was when the run began."""
-        self._compare(unit)
-        yield
-        self._compare(unit)
-
-    def _compare(self, unit: dict[str, Any]) -> None:
         if unit["count"] > 1 and self._state(unit["path"]) != unit["state"]:
             raise changed_meanwhile()
 
