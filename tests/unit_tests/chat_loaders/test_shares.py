@@ -182,6 +182,15 @@ def test_each_conversation_is_in_one_part(weights: list[int], count: int) -> Non
     assert list(chain.from_iterable(shared)) == list(range(len(weights)))
 
 
+def test_a_conversation_is_in_the_part_that_its_middle_is_in() -> None:
+    def parts(*weights: int) -> list[list[int]]:
+        return [list(Share(index, 2).of(weights)) for index in range(2)]
+
+    assert parts(1, 1, 1, 1) == [[0, 1], [2, 3]]
+    assert parts(3, 1, 1) == [[0], [1, 2]]
+    assert parts(1, 1, 3) == [[0, 1], [2]]
+
+
 def test_summaries_of_other_steps_are_not_added_up(loader: ChatExportLoader) -> None:
     with pytest.raises(ValueError, match="same steps"):
         add_summaries([loader.inspect(), inspect_loader(loader, [MergeChatRuns()])])
