@@ -148,6 +148,17 @@ def test_the_summary_is_the_median_and_no_mean(styles: Styles) -> None:
         assert np.mean(every) != pytest.approx(np.median(every), abs=0.01)
 
 
+def test_the_summarys_interval_is_of_the_median_too(styles: Styles) -> None:
+    """One measure that explodes rules a mean, and its interval."""
+    found = median(styles, "collapsed")
+    assert found.interval is not None
+    assert found.median_score is not None
+    low, high = found.interval
+    mean = np.mean(list(scores(styles, "collapsed").values()))
+    assert low <= found.median_score <= high
+    assert not low <= mean <= high
+
+
 def test_within_ceiling_needs_a_lower_end_above_a_half(styles: Styles) -> None:
     for measure in styles.measures:
         for found in measure.contestants:
