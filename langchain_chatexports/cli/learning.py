@@ -329,7 +329,7 @@ def models(
         keeping.delete_everything(data_dir, agreed=yes)
     elif delete:
         keeping.delete_models(delete, data_dir)
-    else:
+    if as_json or not (delete or delete_everything):
         keeping.print_models(data_dir, as_json=as_json)
 
 

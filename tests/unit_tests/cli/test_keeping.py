@@ -44,6 +44,16 @@ def test_models_are_deleted_by_name(chatexports: Any, names: Any) -> None:
     assert names[0] not in chatexports("models", "--data-dir", "kept").out
 
 
+@pytest.mark.parametrize("everything", [False, True])
+def test_as_json_a_deletion_says_what_is_left(
+    chatexports: Any, names: Any, *, everything: bool
+) -> None:
+    what = ("--delete-everything", "--yes") if everything else ("--delete", names[0])
+    done = chatexports("models", *what, "--data-dir", "kept", "--json")
+    left = [model["model"] for model in json.loads(done.out)["models"]]
+    assert left == ([] if everything else names[1:])
+
+
 @pytest.mark.usefixtures("names")
 def test_everything_is_deleted_only_if_agreed_to(
     chatexports: Any, tmp_path: Path

@@ -1,0 +1,60 @@
+"""What `--json` prints is what the page says, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports.report import ExportReport
+from langchain_chatexports.samples import write_imessage
+from tests.unit_tests.builders.pages import DOCS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def keys_on_the_page(command: str) -> set[str]:
+    text = (DOCS / "cli.md").read_text(encoding="utf-8")
+    table = text[text.index("## For programs") : text.index("## All options")]
+    (cell,) = re.findall(rf"^\| `{command}` \| (.*) \|$", table, re.MULTILINE)
+    return set(re.findall(r"`(\w+)`", re.sub(r"\(.*?\)", "", cell)))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["inspect", "chat.db"],
+        ["prepare", "chat.db", "--ai", "Hare", "-o", "set"],
+        ["redact", "chat.db", "-o", "red.jsonl"],
+        ["forget", "done", "--person", "Hare", "--data-dir", "nowhere"],
+        ["models", "--data-dir", "nowhere"],
+    ],
+)
+def test_the_keys_are_those_of_the_page(
+    chatexports: Callable[..., Any], tmp_path: Path, arguments: list[str]
+) -> None:
+    write_imessage(tmp_path / "chat.db")
+    chatexports("prepare", "chat.db", "--ai", "Tortoise", "-o", "done")
+    done = chatexports(*arguments, "--json")
+    assert done.status == 0, done.err
+    told = json.loads(done.out)
+    found = told[0] if isinstance(told, list) else told
+    assert set(found) == keys_on_the_page(arguments[0])
+
+
+def test_a_report_is_its_model(chatexports: Callable[..., Any], tmp_path: Path) -> None:
+    write_imessage(tmp_path / "chat.db")
+    done = chatexports("report", "chat.db", "--json", "--no-redaction")
+    assert ExportReport.model_validate_json(done.out).messages == 223
+
+
+@pytest.mark.parametrize("command", ["inspect", "report"])
+def test_of_an_error_nothing_is_on_stdout(
+    chatexports: Callable[..., Any], command: str
+) -> None:
+    done = chatexports(command, "nowhere", "--json")
+    assert (done.status, done.out) == (1, "")
