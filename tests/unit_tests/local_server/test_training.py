@@ -8,6 +8,7 @@ import re
 import shutil
 import time
 import warnings
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import openai
@@ -18,6 +19,7 @@ from langchain_chatexports.local_server import (
     describe_base,
     export_model,
     list_models,
+    training,
 )
 from langchain_chatexports.local_server.base_model import BaseModel
 from langchain_chatexports.local_server.checkpoints import Checkpoints
@@ -538,6 +540,42 @@ def test_publishing_twice_gives_the_same(tmp_path: Path) -> None:
     again = Checkpoints(tmp_path / "kept", by_validation=True)
     again.take_up(2)
     assert again.publish(tmp_path / "model") == first
+
+
+def test_epochs_after_the_last_save_are_forgotten_because_they_come_again(
+    tmp_path: Path,
+) -> None:
+    _kept(tmp_path, [3.0, 2.0, 1.0], by_validation=True)
+    again = Checkpoints(tmp_path / "kept", by_validation=True)
+    again.take_up(2)
+    assert [record["step"] for record in again.records] == [1, 2]
+
+
+def test_a_model_appears_whole_or_not_at_all(
+    tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever its writing ends, nothing is in its place until all is written."""
+    order = _order_for(tmp_path, tiny_base)
+    checkpoints = _kept(tmp_path, [2.0, 1.0], by_validation=True)
+    tokenizer: Any = SimpleNamespace(
+        save_pretrained=lambda folder: (folder / "x").touch()
+    )
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "write_json", full)
+        with pytest.raises(OSError, match="No space"):
+            training._publish(order, checkpoints, tokenizer, 5)
+    assert not (tmp_path / "model").exists()
+    training._publish(order, checkpoints, tokenizer, 5)
+    assert {path.name for path in (tmp_path / "model").iterdir()} == {
+        "adapter_model.safetensors",
+        "checkpoints",
+        "model.json",
+        "x",
+    }
 
 
 def test_a_validation_loss_that_rises_ends_the_training(
