@@ -551,6 +551,19 @@ def test_epochs_after_the_last_save_are_forgotten_because_they_come_again(
     assert [record["step"] for record in again.records] == [1, 2]
 
 
+def test_a_save_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
+    from langchain_chatexports.local_server.progress import last_saved
+
+    assert last_saved(tmp_path) is None
+    for step, is_whole in ((9, True), (10, True), (11, False)):
+        folder = tmp_path / "trainer" / f"checkpoint-{step}"
+        folder.mkdir(parents=True)
+        (folder / "trainer_state.json").touch()
+        if is_whole:
+            (folder / "whole.json").touch()
+    assert last_saved(tmp_path) == tmp_path / "trainer" / "checkpoint-10"
+
+
 def test_a_model_appears_whole_or_not_at_all(
     tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
