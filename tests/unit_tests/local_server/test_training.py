@@ -27,6 +27,7 @@ from langchain_chatexports.local_server.events import EventLog
 from langchain_chatexports.local_server.storage import read_json
 from langchain_chatexports.local_server.training import TrainingOrder, train
 from langchain_chatexports.local_server.training_queue import TrainingQueue
+from langchain_chatexports.local_server.tuned_models import ModelStore
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 from tests.unit_tests.local_server.conftest import asking, openai_client, wait_for
 
@@ -326,6 +327,19 @@ def test_a_model_of_another_base_is_neither_listed_nor_served(
     assert other.models.newest_first() == []
     with asking(other) as http, pytest.raises(openai.NotFoundError, match="tiny"):
         _ask(openai_client(http), _model_of(job))
+
+
+def test_a_model_of_a_namesake_with_other_measures_is_not_served(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
+    service, _, job, _ = trained
+    name = _model_of(job)
+    record = service.models.get(name)
+    assert record is not None
+    larger = ModelStore(service.data, base_model="tiny", signature="llama-64-2-400")
+    assert record["signature"] != "llama-64-2-400"
+    assert larger.newest_first() == []
+    assert larger.adapter_folder(name) is None
 
 
 def test_a_deleted_model_is_gone_with_its_checkpoints(
