@@ -24,7 +24,7 @@ from langchain_chatexports.local_server import (
 from langchain_chatexports.local_server.base_model import BaseModel
 from langchain_chatexports.local_server.checkpoints import Checkpoints
 from langchain_chatexports.local_server.events import EventLog
-from langchain_chatexports.local_server.storage import read_json
+from langchain_chatexports.local_server.storage import read_json, write_json
 from langchain_chatexports.local_server.training import TrainingOrder, train
 from langchain_chatexports.local_server.training_queue import TrainingQueue
 from langchain_chatexports.local_server.tuned_models import ModelStore
@@ -318,6 +318,19 @@ def test_an_export_over_something_or_of_nothing_is_refused(
         export_model("ft:x", tmp_path / "new", data_dir=root)
 
 
+def test_an_export_with_a_base_that_was_exchanged_is_refused(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path], tmp_path: Path
+) -> None:
+    *_, job, root = trained
+    shutil.copytree(root, tmp_path / "copy")
+    (kept,) = list_models(tmp_path / "copy")
+    record = read_json(kept.path / "model.json")
+    write_json(kept.path / "model.json", {**(record or {}), "signature": "llama-64"})
+    with pytest.raises(LocalServerError, match="another base"):
+        export_model(_model_of(job), tmp_path / "merged", data_dir=tmp_path / "copy")
+    assert not (tmp_path / "merged").exists()
+
+
 def test_a_model_of_another_base_is_neither_listed_nor_served(
     trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
     make_service: Callable[..., Any],
@@ -563,6 +576,22 @@ def test_epochs_after_the_last_save_are_forgotten_because_they_come_again(
     again = Checkpoints(tmp_path / "kept", by_validation=True)
     again.take_up(2)
     assert [record["step"] for record in again.records] == [1, 2]
+
+
+def test_a_step_that_an_earlier_trainer_told_is_not_told_again(
+    tmp_path: Path,
+) -> None:
+    from langchain_chatexports.local_server.progress import ProgressWriter
+
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append("Step 3/9", data={"step": 3})
+    checkpoints = Checkpoints(tmp_path / "kept", by_validation=False)
+    writer = ProgressWriter(log, checkpoints=checkpoints, holds_back=False)
+    for step in (2, 3, 4):
+        state = SimpleNamespace(global_step=step, max_steps=9, epoch=step / 10)
+        writer.on_log(None, state, None, logs={"loss": 1.0})
+    told = [event["data"]["step"] for event in log.read()]
+    assert told == [3, 4]
 
 
 def test_a_save_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
