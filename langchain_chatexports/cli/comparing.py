@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from langchain_chatexports.cli.chatting import TEST_RUN, kept_model
+from langchain_chatexports.cli.chatting import TEST_RUN, kept_model, key_for
 from langchain_chatexports.cli.console import Meter, counting, say, watching
 from langchain_chatexports.cli.exports import is_examples_file
 from langchain_chatexports.cli.preparation import (
@@ -286,8 +286,6 @@ def models_elsewhere(
     Yields:
         The models.
     """
-    import os
-
     import typer
 
     from langchain_chatexports.cli.console import stdin_is_terminal
@@ -296,12 +294,7 @@ def models_elsewhere(
     if model is None:
         msg = "With --base-url the tuned model must be named: --model."
         raise typer.BadParameter(msg)
-    key = os.environ.get("OPENAI_API_KEY")
-    if not key:
-        url = public_url(base_url)
-        msg = f"There is no key for {url}. Put it into OPENAI_API_KEY."
-        raise ChatExportError(msg)
-    with _client(base_url, key) as client:
+    with _client(base_url, key_for(base_url)) as client:
         server = ModelServer(client)
         if not server.is_here:
             host = urlsplit(public_url(base_url)).netloc

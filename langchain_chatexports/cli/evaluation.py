@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from langchain_chatexports.cli.console import print_json, say
-from langchain_chatexports.cli.options import Ai, AiRole, AsJson, Base, DataDir
+from langchain_chatexports.cli.options import (
+    Ai,
+    AiRole,
+    AsJson,
+    Base,
+    Contacts,
+    DataDir,
+)
 
 if TYPE_CHECKING:
     from langchain_chatexports.evaluation import BlindPair, BlindResult, Evaluation
@@ -33,6 +40,7 @@ def evaluate(
     training: Annotated[
         Path | None,
         typer.Option(
+            metavar="FILE",
             help="The examples that the model was trained on, where PATH holds the "
             "held-out ones only.",
             show_default=False,
@@ -40,9 +48,11 @@ def evaluate(
     ] = None,
     ai: Ai = None,
     ai_role: AiRole = None,
+    contacts: Contacts = None,
     model: Annotated[
         str | None,
         typer.Option(
+            metavar="MODEL",
             help="The tuned model. Without it: the newest one on this machine.",
             show_default=False,
         ),
@@ -60,6 +70,7 @@ def evaluate(
     base_url: Annotated[
         str | None,
         typer.Option(
+            metavar="URL",
             help="Another server that has the models; its key is read from "
             "OPENAI_API_KEY. Held-out messages are sent to it, and it has no loss.",
             show_default=False,
@@ -68,17 +79,20 @@ def evaluate(
     base_model: Annotated[
         str | None,
         typer.Option(
+            metavar="MODEL",
             help="The base model on the other server, to compare with.",
             show_default=False,
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Send without asking.")] = False,
     turns: Annotated[
-        int, typer.Option(min=1, help="Held-out turns to answer, at most.")
+        int,
+        typer.Option(metavar="N", min=1, help="Held-out turns to answer, at most."),
     ] = 200,
     temperature: Annotated[
         list[float] | None,
         typer.Option(
+            metavar="T",
             min=0,
             max=2,
             help="How freely the models write; several times for several. The first "
@@ -97,18 +111,22 @@ def evaluate(
     blind: Annotated[
         int | None,
         typer.Option(
+            metavar="N",
             min=1,
             help="Show so many pairs of answers, the person's and the model's, and let "
             "you guess; 40 say something, 20 give a taste.",
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Where chance begins.")] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Where chance begins.")
+    ] = 0,
     output: Annotated[
         Path | None,
         typer.Option(
             "-o",
             "--output",
+            metavar="FILE",
             help="The HTML file to write.",
             show_default="evaluation.html; with --json none",
         ),
@@ -140,7 +158,7 @@ def evaluate(
     halves = comparing.read_halves(
         paths,
         training,
-        PrepareOptions(ai=tuple(ai or ()), ai_role=ai_role),
+        PrepareOptions(ai=tuple(ai or ()), ai_role=ai_role, contacts=contacts),
         holds_out_enough=finetune,
     )
     say(
