@@ -80,8 +80,7 @@ class Voices:
 def talks(count: int, seed: int, *, terse: bool = False) -> list[Conversation]:
     """Let Mia talk with three friends in turn; terse talk fits a tiny memory."""
     mia, *friends = (
-        replace(voice, longer=0.0, more=0.0) if terse else voice
-        for voice in DISTINCT
+        replace(voice, longer=0.0, more=0.0) if terse else voice for voice in DISTINCT
     )
     own = conversations(mia, count, seed, mean_turns=3 if terse else 4)
     made = []

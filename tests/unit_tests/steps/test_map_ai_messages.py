@@ -92,7 +92,11 @@ def test_message_without_a_sender_stays() -> None:
     assert kinds({"messages": [SystemMessage("x")]}, sender="Hare") == ["system"]
 
 
-@pytest.mark.parametrize("names", [["b", "a"], {"a", "b"}, ("a", "b", "b")], ids=repr)
+@pytest.mark.parametrize(
+    "names",
+    [["b", "a"], {"a", "b"}, ("a", "b", "b")],
+    ids=["list", "set", "repeated"],
+)
 def test_order_and_kind_of_the_names_do_not_matter(
     names: list[str] | set[str] | tuple[str, str, str],
 ) -> None:
