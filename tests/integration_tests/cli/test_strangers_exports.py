@@ -76,7 +76,8 @@ def test_a_renamed_database_ends_in_a_chat(chatexports: Any, tmp_path: Path) -> 
     path = write_imessage(source / "chat.db").rename(source / "old phone.backup")
     before = fingerprint(source)
 
-    done = chatexports("finetune", path, "--ai", "Tortoise", "--whole")
+    options = ("--ai", "Tortoise", "--whole", "--epochs", "1")
+    done = chatexports("finetune", path, *options)
 
     assert "10 examples" in done.stderr
     assert re.search(r"step \d+/\d+, loss \d", done.stderr)
