@@ -10,8 +10,7 @@ in turns with one process and with several, which must write the same examples. 
 times say something on free cores only; the CPU time of all processes together says
 what the further ones cost. The peak is that of the largest.
 
-On two cores that were busy with other work (2026-11-20, 100,000 messages, one round)
-two more processes took 2.1 to 2.5 s of CPU time together, which is their start.
+Measured 2026-11-20 on two idle cores; the table is in docs/scale.md.
 """
 
 from __future__ import annotations
