@@ -111,6 +111,12 @@ def describe_base(base: str | Path | None) -> BaseDescription:
         path = path.absolute()
         size = path.stat().st_size
         return BaseDescription(_short_name(path.stem), "gguf", str(path), size)
+    if path.is_file():
+        msg = (
+            f"{path} is no base model: of single files only .gguf ones are. Give the "
+            "directory that config.json, weights and tokenizer are in."
+        )
+        raise LocalServerError(msg)
     text = str(base)
     if isinstance(base, str) and _HUB_ID.fullmatch(text) and ".." not in text:
         is_default = text == DEFAULT_HUB_ID

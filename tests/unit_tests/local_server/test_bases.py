@@ -69,6 +69,16 @@ def test_what_is_no_base_is_refused_with_a_remedy(
         describe_base(base)
 
 
+def test_another_file_is_refused_as_such_and_taken_for_no_hub_id(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "model.safetensors").write_bytes(b"")
+    with pytest.raises(LocalServerError, match=r"is no base model.*directory"):
+        describe_base("base/model.safetensors")
+
+
 @pytest.mark.parametrize(
     ("file", "name"),
     [
