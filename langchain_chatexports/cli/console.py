@@ -40,6 +40,7 @@ __all__ = [
     "asking",
     "counting",
     "print_json",
+    "printable_lines",
     "say",
     "shell_words",
     "show",
@@ -76,16 +77,17 @@ def shell_words(words: Sequence[object]) -> str:
 
 def say(text: object = "") -> None:
     """Write lines to stderr: data goes to stdout, everything else here."""
-    stderr_console.print(_on_lines(text), markup=False, emoji=False)
+    stderr_console.print(printable_lines(text), markup=False, emoji=False)
 
 
 def show(text: object = "") -> None:
     """Write lines for people to stdout, where they are what the command was for."""
-    sys.stdout.write(f"{_on_lines(text)}\n")
+    sys.stdout.write(f"{printable_lines(text)}\n")
     sys.stdout.flush()
 
 
-def _on_lines(text: object) -> str:
+def printable_lines(text: object) -> str:
+    """Give a text without what a terminal would obey, but for line breaks."""
     return "\n".join(map(printable, str(text).split("\n")))
 
 

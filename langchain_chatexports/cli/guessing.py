@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 from rich.panel import Panel
 from rich.text import Text
 
-from langchain_chatexports.cli.console import say, stderr_console, stdin_is_terminal
+from langchain_chatexports.cli.console import (
+    printable_lines,
+    say,
+    stderr_console,
+    stdin_is_terminal,
+)
 from langchain_chatexports.evaluation.blind import BlindGuess, blind_result
 from langchain_chatexports.evaluation.held_out import PERSON
 from langchain_chatexports.evaluation.texts import bubbles
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.printing import printable
 from langchain_chatexports.report.words import plural
 
 if TYPE_CHECKING:
@@ -73,8 +77,7 @@ def _guessed(number: int, total: int, pair: BlindPair) -> BlindGuess | None:
         for bubble in bubbles(line.text):
             say(f"{who}: {bubble}")
     for letter, answer in zip(_LETTERS, pair.answers, strict=True):
-        text = "\n".join(map(printable, answer.split("\n")))
-        stderr_console.print(Panel(Text(text), title=letter))
+        stderr_console.print(Panel(Text(printable_lines(answer)), title=letter))
     chosen = _asked("Which one is real, a or b?", _LETTERS)
     sure = chosen and _asked("How sure, 1 (a guess), 2 or 3 (sure)?", _SURE)
     if chosen is None or sure is None:
