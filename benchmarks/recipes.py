@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--rare-gc", action="store_true", help="collect more rarely")
     given = parser.parse_args()
     if given.rare_gc:
-        gc.set_threshold(100_000, 20, 100)  # What `chatexports` does.
+        gc.set_threshold(1_000_000, 20, 100)  # What `chatexports prepare` does.
     if given.way == "library":
         library(given.kind, given.path, given.output)
     elif given.path.suffix == ".zip":

@@ -51,7 +51,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # for each message.
 _ISO_MINUTES = [f"T{minute // 60:02}:{minute % 60:02}:" for minute in range(24 * 60)]
 _ISO_SECONDS = [f"{second:02}" for second in range(60)]
-_ISO_ENDS = ["+00:00", *(f".{number:03}000+00:00" for number in range(1, 1000))]
+_THREE_DIGITS = [f"{number:03}" for number in range(1000)]
+_ISO_ENDS = ["+00:00", *(f".{digits}000+00:00" for digits in _THREE_DIGITS[1:])]
 _DAY_SECONDS = 86_400
 _new_tuple = tuple.__new__  # What a named tuple calls, in half the time.
 
@@ -104,9 +105,11 @@ def message_time(microseconds: int) -> MessageTime | None:
     if day is None:
         return None
     second_of_day = seconds % _DAY_SECONDS
-    fraction = microseconds % 1_000_000
-    milliseconds = fraction // 1000
-    end = f".{fraction:06}+00:00" if fraction % 1000 else _ISO_ENDS[milliseconds]
+    milliseconds, rest = microseconds // 1000 % 1000, microseconds % 1000
+    if rest:
+        end = f".{_THREE_DIGITS[milliseconds]}{_THREE_DIGITS[rest]}+00:00"
+    else:
+        end = _ISO_ENDS[milliseconds]
     clock = f"{_ISO_MINUTES[second_of_day // 60]}{_ISO_SECONDS[second_of_day % 60]}"
     return _new_tuple(MessageTime, (seconds, f"{day}{clock}{end}"))
 

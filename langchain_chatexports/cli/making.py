@@ -1,6 +1,7 @@
 """`chatexports prepare`, `redact` and `forget`: from exports to sets of examples."""
 
 # No postponed annotations here: typer reads them at run time.
+import gc
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -98,6 +99,8 @@ def prepare(
     from langchain_chatexports.cli.exports import own_messages_or
     from langchain_chatexports.cli.preparation import prepare_with_speaker
 
+    # One conversation's messages are a million objects at most, and the process ends.
+    gc.set_threshold(1_000_000, 20, 100)
     paths = own_messages_or(paths)
     options = prepare_options(
         ai=ai,

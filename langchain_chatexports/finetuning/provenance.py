@@ -87,7 +87,7 @@ class ExampleOrigin:
             "first": self.first,
             "last": self.last,
         }
-        return {key: value for key, value in values.items() if value not in (None, [])}
+        return {key: value for key, value in values.items() if value is not None and value != []}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ExampleOrigin:
@@ -180,24 +180,25 @@ def origin_of_session(
     metadata: Mapping[str, Any] = cast("Mapping[str, Any]", session).get("metadata", {})
     if messages is None:
         messages = session.get("messages", ())
-    extras = [message.additional_kwargs for message in messages]
     ids: list[str] = []
-    for message, extra in zip(messages, extras, strict=True):
+    senders: dict[str, None] = {}
+    times: list[int] = []
+    for message in messages:
+        extra = message.additional_kwargs
         if merged := extra.get("message_ids"):
             ids += merged
         elif message.id:
             ids.append(message.id)
-    senders = [str(sender) for extra in extras if (sender := extra.get("sender"))]
-    times = [
-        moment
-        for extra in extras
-        if isinstance(moment := extra.get("message_time"), int)
-    ]
+        if sender := extra.get("sender"):
+            senders[str(sender)] = None
+        moment = extra.get("message_time")
+        if isinstance(moment, int):
+            times.append(moment)
     return ExampleOrigin(
         session_id=metadata.get("id"),
         thread_id=metadata.get("thread_id"),
         message_ids=tuple(ids),
-        senders=tuple(dict.fromkeys(senders)),
+        senders=tuple(senders),
         participants=tuple(metadata.get("participants") or ()),
         is_group=bool(metadata.get("is_group")),
         first=min(times, default=None),

@@ -315,8 +315,7 @@ class IMessageChatLoader(ChatExportLoader):
             others = context.people.names_of(conversation.handle_ids)
             if not others and conversation.other:
                 others = [conversation.other]
-        seen = (message.additional_kwargs["sender"] for message in reader.messages)
-        names = dict.fromkeys((*others, *seen))
+        names = dict.fromkeys((*others, *reader.senders))
         names.pop(UNKNOWN_SENDER, None)
         if owner.is_known:
             names.pop(owner.label, None)

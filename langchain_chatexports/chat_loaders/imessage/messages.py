@@ -132,6 +132,8 @@ class ConversationReader:
         """The messages read so far, oldest first."""
         self.found = 0
         self.skipped: Counter[str] = Counter()
+        self.senders: dict[str, None] = {}
+        """Who wrote the messages, each once, in the order of their first one."""
         self.services: Counter[str | None] = Counter()
         """How many messages each service carried."""
         self._context = context
@@ -149,7 +151,7 @@ class ConversationReader:
         label, is_owner_known, owner_handles = context.owner
         names, fallback = context.people.name_of_handle, self._fallback
         is_every_row_special = self._notes is not None or context.has_time_bounds
-        services = self.services
+        services, senders = self.services, self.senders
         found, last_row_id = 0, None
         for row in context.queries.messages(self._conversation.chat_ids):
             (
@@ -172,11 +174,13 @@ class ConversationReader:
                 continue
             # An own row names the other party in `handle_id`, or nobody.
             is_mine = is_from_me or handle_id in owner_handles
+            sender = label if is_mine else names.get(handle_id, fallback)
             services[service] += 1
+            senders[sender] = None
             append(
                 export_message(
                     text,
-                    sender=label if is_mine else names.get(handle_id, fallback),
+                    sender=sender,
                     moment=None if microseconds is None else message_time(microseconds),
                     is_from_me=bool(is_mine) if is_owner_known else None,
                     message_id=guid,
@@ -219,6 +223,7 @@ class ConversationReader:
         if not context.keeps_time(moment):
             raise LeftOut(reason="excluded")
         self.services[service] += 1
+        self.senders[sender] = None
         return export_message(
             said,
             sender=sender,

@@ -259,7 +259,7 @@ def _work(task: _Task) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # The process is ours alone. What was imported stays, and need not be looked at.
     gc.freeze()
-    gc.set_threshold(100_000, 20, 100)
+    gc.set_threshold(1_000_000, 20, 100)
     result: _Done | Exception
     with warnings.catch_warnings(record=True) as caught:
         try:
