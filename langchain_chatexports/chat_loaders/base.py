@@ -268,6 +268,20 @@ class ChatExportLoader(BaseChatLoader):
             part._share = Share(index, count)  # noqa: SLF001  # Copies of its own.
         return parts
 
+    def surveyed(self) -> Self:
+        """Give the loader with what it has to find out of the whole export found out.
+
+        Neither it nor its `shares` ask for that again, in whatever process they read:
+        it holds while the export does not change (see `stamp`), and can be pickled.
+
+        Returns:
+            Another loader, or this one where there is nothing to find out.
+
+        Raises:
+            ChatExportError: As `read_sessions` raises.
+        """
+        return self
+
     def stamp(self) -> object:
         """Give what is another value once a live export has been written to.
 

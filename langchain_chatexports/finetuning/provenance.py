@@ -87,7 +87,11 @@ class ExampleOrigin:
             "first": self.first,
             "last": self.last,
         }
-        return {key: value for key, value in values.items() if value is not None and value != []}
+        return {
+            key: value
+            for key, value in values.items()
+            if value is not None and value != []
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ExampleOrigin:

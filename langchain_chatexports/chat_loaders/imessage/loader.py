@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,8 +45,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator, Mapping
     from datetime import date, datetime
 
+    from typing_extensions import Self
+
     from langchain_chatexports.chat_loaders.accounting import Tally
     from langchain_chatexports.chat_loaders.imessage.messages import ConversationReader
+    from langchain_chatexports.chat_loaders.imessage.rows import Survey
 
 __all__ = ["IMessageChatLoader"]
 
@@ -71,6 +75,8 @@ class IMessageChatLoader(ChatExportLoader):
 
     platform = "imessage"
     is_divisible = True
+
+    _survey: Survey | None = None
 
     def __init__(
         self,
@@ -189,6 +195,22 @@ class IMessageChatLoader(ChatExportLoader):
                 names.add(self.owner or "Me")
         return frozenset(names or (person,))
 
+    def surveyed(self) -> Self:
+        """Give the loader with its two passes over all messages made.
+
+        They find out which chats are active, and whose database it is.
+
+        Returns:
+            Another loader.
+
+        Raises:
+            ChatExportError: As `read_sessions` raises.
+        """
+        surveyed = copy.copy(self)
+        with self._opened_database() as (queries, _):
+            surveyed._survey = queries.survey()  # noqa: SLF001  # A copy of its own.
+        return surveyed
+
     def stamp(self) -> object:
         """Give size and time of the database and its write-ahead log."""
         database = find_database(self.path)
@@ -198,6 +220,12 @@ class IMessageChatLoader(ChatExportLoader):
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[Queries, People]]:
+        with self._opened_database() as (queries, database):
+            contacts = find_contacts(self.contacts, database)
+            yield queries, People(queries.handles(), contacts)
+
+    @contextmanager
+    def _opened_database(self) -> Iterator[tuple[Queries, Path]]:
         database = find_database(self.path)
         with open_database(database) as connection:
             queries = Queries(
@@ -206,14 +234,12 @@ class IMessageChatLoader(ChatExportLoader):
                 include_deleted=self.include_deleted,
                 include_orphans=self.include_orphans,
             )
-            people = People(queries.handles(), find_contacts(self.contacts, database))
-            yield queries, people
+            yield queries, database
 
     def _read(
         self, queries: Queries, people: People, tally: Tally
     ) -> Generator[ExportSession, None, None]:
-        activity = queries.activity()
-        has_own, own = queries.own_addresses()
+        activity, has_own, own = self._survey or queries.survey()
         owner = self._find_owner(people, tally, has_own=has_own)
         context = self._context(queries, people, owner)
         services: Counter[str] = Counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 import warnings
 from datetime import date
@@ -21,6 +22,7 @@ from langchain_chatexports import (
     SingleFileFacebookMessengerChatLoader,
 )
 from langchain_chatexports.chat_loaders.base import inspect_loader
+from langchain_chatexports.chat_loaders.imessage.queries import Queries
 from langchain_chatexports.chat_loaders.shares import Share, add_summaries
 from langchain_chatexports.chat_loaders.table import TableChatLoader
 from langchain_chatexports.exceptions import ExportFormatError
@@ -85,6 +87,29 @@ def test_the_counts_of_the_parts_add_up(loader: ChatExportLoader, count: int) ->
     parts = [part.inspect() for part in loader.shares(count)]
 
     assert add_summaries(parts) == loader.inspect()
+
+
+def test_a_surveyed_loader_is_the_loader_also_in_parts(
+    loader: ChatExportLoader,
+) -> None:
+    surveyed = pickle.loads(pickle.dumps(loader.surveyed()))  # noqa: S301 - Ours.
+    parts = surveyed.shares(3)
+
+    assert surveyed.load() == loader.load()
+    assert surveyed.inspect() == loader.inspect()
+    assert list(chain.from_iterable(parts)) == loader.load()
+    assert add_summaries(part.inspect() for part in parts) == loader.inspect()
+
+
+def test_a_surveyed_database_is_not_surveyed_again(
+    imessage: IMessageChatLoader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    surveyed = imessage.surveyed()
+    monkeypatch.delattr(Queries, "survey")
+
+    assert surveyed.inspect().sessions == 10
+    with pytest.raises(AttributeError, match="survey"):
+        imessage.load()
 
 
 @pytest.mark.parametrize("count", COUNTS)

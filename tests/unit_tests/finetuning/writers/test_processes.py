@@ -13,7 +13,7 @@ import time
 import warnings
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -32,7 +32,7 @@ from langchain_chatexports.exceptions import (
 from langchain_chatexports.finetuning.card import CardNotes
 from langchain_chatexports.finetuning.examples import ExampleCounts
 from langchain_chatexports.finetuning.provenance import trace_examples
-from langchain_chatexports.finetuning.writers import processes, write_dataset
+from langchain_chatexports.finetuning.writers import workers, write_dataset
 from langchain_chatexports.finetuning.writers.processes import write_in_processes
 from langchain_chatexports.samples import write_imessage, write_messenger
 
@@ -73,6 +73,24 @@ class LimitedLoader(FolderFacebookMessengerChatLoader):
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))
         yield from super().read_sessions(tally)
+
+
+class SurveyedLoader(IMessageChatLoader):
+    """Its parts note which process reads them, and that they need not ask again."""
+
+    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
+        assert self._survey is not None
+        (self.path.parent / f"part-{self._share.index}-{os.getpid()}").touch()
+        yield from super().read_sessions(tally)
+
+
+class KillingLoader(IMessageChatLoader):
+    """The process that is given it is killed at once."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if multiprocessing.parent_process() is not None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        vars(self).update(state)  # A copy, in the first process.
 
 
 class TwoPartError(Exception):
@@ -152,6 +170,61 @@ def test_files_card_and_trace_are_those_of_one_process(
     assert written.examples == one["set.jsonl"].count(b"\n")
 
 
+def test_the_first_process_surveys_for_all_and_each_reads_several_parts(
+    tmp_path: Path,
+) -> None:
+    database = write_imessage(tmp_path / "chat.db")
+    source = SurveyedLoader(database), (MapAIMessages(sender="Hare"),)
+    told: list[tuple[int, int]] = []
+
+    write_in_processes(
+        [source],
+        tmp_path / "set.jsonl",
+        workers=2,
+        on_part=lambda done, parts: told.append((done, parts)),
+    )
+    notes = [path.name.split("-") for path in tmp_path.glob("part-*")]
+    assert sorted(int(part) for _, part, _ in notes) == list(range(6))
+    assert len({pid for _, _, pid in notes} - {str(os.getpid())}) == 2
+    assert told == [(done, 6) for done in range(1, 7)]
+
+
+def test_a_damaged_database_is_an_error_before_anything_is_read(
+    tmp_path: Path,
+) -> None:
+    database = write_imessage(tmp_path / "chat.db")
+    (tmp_path / "out").mkdir()
+    source = IMessageChatLoader(database), (MapAIMessages(sender="Hare"),)
+    database.write_bytes(database.read_bytes()[:5_000])
+
+    with pytest.raises(ExportFormatError, match=r"chat\.db"):
+        write_in_processes([source], tmp_path / "out" / "set.jsonl", workers=2)
+    assert multiprocessing.active_children() == []
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows kills in another way")
+def test_a_process_that_is_killed_before_it_begins_is_an_error(
+    tmp_path: Path,
+) -> None:
+    database = write_imessage(tmp_path / "chat.db")
+    source = KillingLoader(database), (MapAIMessages(sender="Hare"),)
+
+    with pytest.raises(ChatExportError, match="exit code -9"):
+        write_in_processes([source], tmp_path / "set.jsonl", workers=2)
+    assert not (tmp_path / "set.jsonl").exists()
+
+
+def test_nothing_can_be_given_to_a_process_that_has_ended() -> None:
+    worker = workers._Worker()
+    worker._process.kill()
+    worker._process.join()
+
+    with pytest.raises(ChatExportError, match="ended early"):
+        worker.give(cast("Any", None))
+    worker.end()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows kills in another way")
 def test_a_killed_process_is_an_error_that_leaves_nothing(tmp_path: Path) -> None:
     folder = write_messenger(tmp_path / "export")
@@ -174,7 +247,7 @@ def test_an_interrupt_ends_the_processes_too(
         started.extend(sentinels)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(processes, "wait", interrupted)
+    monkeypatch.setattr(workers, "wait", interrupted)
     source = InterruptedLoader(folder), (MapAIMessages(),)
     with pytest.raises(KeyboardInterrupt):
         write_in_processes([source], tmp_path / "out" / "set.jsonl", workers=2)
@@ -273,7 +346,7 @@ def test_a_process_that_cannot_write_says_which_set(tmp_path: Path) -> None:
 
 
 def test_an_error_that_cannot_be_pickled_is_named() -> None:
-    told = processes._portable(TwoPartError("secret", "words"))
+    told = workers._portable(TwoPartError("secret", "words"))
 
     assert isinstance(told, ChatExportError)
     assert "TwoPartError" in str(told)
@@ -283,11 +356,11 @@ def test_an_error_that_cannot_be_pickled_is_named() -> None:
 def test_an_error_that_can_be_pickled_stays_what_it_is() -> None:
     error = SenderNotFoundError("nobody", {"Ann": 3})
 
-    assert processes._portable(error) is error
+    assert workers._portable(error) is error
 
 
 def test_a_process_that_does_not_start_points_to_the_guard() -> None:
-    assert "__main__" in str(processes._early_end(1))
+    assert "__main__" in str(workers._early_end(1))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")

@@ -1,0 +1,182 @@
+"""The processes that write shards: started, given tasks, and ended together."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import warnings
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING
+
+from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.finetuning.writers.shards import Done, write_shard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+    from multiprocessing.connection import Connection
+
+    from langchain_chatexports.finetuning.writers.shards import Task
+
+__all__ = ["run_all"]
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """What became of a task."""
+
+    result: Done | Exception
+    warned: Sequence[tuple[str, type[Warning]]]
+
+
+def run_all(
+    tasks: Iterator[Task], processes: int, meanwhile: Callable[[], None] | None
+) -> Generator[tuple[Task, Done], None, None]:
+    """Write shards with several processes; all of them end when one fails.
+
+    Args:
+        tasks: The tasks. The first one is asked for when the processes are starting,
+            which takes as long as to read 100,000 messages.
+        processes: How many processes; at most as many as tasks.
+        meanwhile: Called once, when every process has a task.
+
+    Yields:
+        Each task that is done, with what was found.
+
+    Raises:
+        ChatExportError: As what is run raises; also if a process was killed.
+    """
+    workers: list[_Worker] = []
+    try:
+        for _ in range(processes):
+            workers.append(_Worker())  # noqa: PERF401 - What has started must be ended.
+        for worker in workers:
+            worker.give(next(tasks))
+        if meanwhile is not None:
+            meanwhile()
+        busy = [*workers]
+        while busy:
+            ready = wait([worker.connection for worker in busy])
+            for worker in [one for one in busy if one.connection in ready]:
+                done = worker.task, worker.result()
+                if task := next(tasks, None):
+                    worker.give(task)
+                else:
+                    busy.remove(worker)
+                yield done
+    finally:
+        for worker in workers:
+            worker.end()
+
+
+class _Worker:
+    """A process that does one task after the other."""
+
+    task: Task
+
+    def __init__(self) -> None:
+        """Start the process."""
+        context = multiprocessing.get_context("spawn")
+        self.connection, its = context.Pipe()
+        self._process = context.Process(target=_work, args=(its,), daemon=True)
+        self._process.start()
+        its.close()  # Else nobody would see that the process has ended.
+
+    def give(self, task: Task) -> None:
+        """Say what to do next."""
+        self.task = task
+        try:
+            self.connection.send(task)
+        except OSError:
+            raise self._early_end() from None
+
+    def result(self) -> Done:
+        """Give what was found; raise the task's error, and repeat its warnings."""
+        try:
+            ended: _Ended = self.connection.recv()
+        except (EOFError, OSError):
+            raise self._early_end() from None
+        for text, category in ended.warned:
+            warnings.warn(text, category, stacklevel=2)
+        if isinstance(ended.result, Exception):
+            raise ended.result
+        return ended.result
+
+    def end(self) -> None:
+        """End the process now."""
+        self._process.kill()
+        self._process.join()
+        self.connection.close()
+
+    def _early_end(self) -> ChatExportError:
+        self._process.join()
+        return _early_end(self._process.exitcode)
+
+
+def _early_end(exit_code: int | None) -> ChatExportError:
+    msg = (
+        f"A process that read a part of the export ended early (exit code {exit_code}),"
+        " and nothing was written: "
+    )
+    if exit_code == 1:
+        msg += (
+            "what it said is above. A program that starts processes needs the guard "
+            '`if __name__ == "__main__":`.'
+        )
+    else:
+        msg += (
+            "it was killed, or the memory was short. Run it again with fewer workers."
+        )
+    return ChatExportError(msg)
+
+
+def _work(connection: Connection) -> None:
+    """Do tasks in a process of its own, until there is no more."""
+    # An interrupt at the terminal reaches every process: the first one ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # The process is ours alone. What was imported stays, and need not be looked at.
+    gc.freeze()
+    gc.set_threshold(1_000_000, 20, 100)
+    try:
+        while True:
+            task: Task = connection.recv()
+            connection.send(_do(task))
+    except (EOFError, OSError):
+        os._exit(1)  # The first process is no more.
+
+
+def _do(task: Task) -> _Ended:
+    result: Done | Exception
+    with warnings.catch_warnings(record=True) as caught:
+        try:
+            result = write_shard(task)
+        except Exception as error:  # noqa: BLE001 - It is raised where it can be handled.
+            result = _portable(error)
+    # Who called decides what becomes of warnings.
+    return _Ended(result, [(str(one.message), one.category) for one in caught])
+
+
+def _end_with_parent() -> None:
+    """End this process if the first one is killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _portable(error: Exception) -> Exception:
+    """Give an error that can be pickled."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - Written by this process.
+    except Exception:  # noqa: BLE001 - Any error, by whoever wrote its class.
+        msg = (
+            f"A process that read a part of the export failed: {type(error).__name__}. "
+            "Nothing was written. Run it with one worker to see where."
+        )
+        return ChatExportError(msg)
+    return error
