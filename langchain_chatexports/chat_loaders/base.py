@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from abc import abstractmethod
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import date, datetime, time, timedelta, timezone
 from functools import lru_cache
 from pathlib import Path
@@ -268,19 +268,21 @@ class ChatExportLoader(BaseChatLoader):
             part._share = Share(index, count)  # noqa: SLF001  # Copies of its own.
         return parts
 
-    def surveyed(self) -> Self:
-        """Give the loader with what it has to find out of the whole export found out.
+    @contextmanager
+    def snapshot(self) -> Iterator[Self]:
+        """Give the loader for one state of the export, for several processes to read.
 
-        Neither it nor its `shares` ask for that again, in whatever process they read:
-        it holds while the export does not change (see `stamp`), and can be pickled.
+        What has to be found out of the whole export is found out once, and what must
+        be copied to be read is copied once, not by each part. The loader and its
+        `shares` can be pickled.
 
-        Returns:
-            Another loader, or this one where there is nothing to find out.
+        Yields:
+            Another loader, or this one where nothing is found out or copied.
 
         Raises:
             ChatExportError: As `read_sessions` raises.
         """
-        return self
+        yield self
 
     def stamp(self) -> object:
         """Give what is another value once a live export has been written to.

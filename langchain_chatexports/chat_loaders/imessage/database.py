@@ -28,7 +28,13 @@ from langchain_chatexports.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["access_refused", "is_sqlite_file", "open_database", "path_status"]
+__all__ = [
+    "access_refused",
+    "is_sqlite_file",
+    "open_database",
+    "path_status",
+    "private_copy_behind",
+]
 
 _MAGIC = b"SQLite format 3\0"
 _LOGS = ("-wal", "-journal")
@@ -86,13 +92,17 @@ def access_refused(path: Path) -> ExportAccessError:
 
 
 @contextmanager
-def open_database(path: Path) -> Iterator[sqlite3.Connection]:
+def open_database(
+    path: Path, *, private_copy: Path | None = None
+) -> Iterator[sqlite3.Connection]:
     """Open an SQLite database as it is at this moment, and leave it untouched.
 
     Errors of SQLite in the body become errors of this package, too.
 
     Args:
         path: The database file.
+        private_copy: A copy to read in its place, that `private_copy_behind` has given;
+            the connection that it was asked of must be open.
 
     Yields:
         A connection in a read transaction; badly encoded text is read with U+FFFD.
@@ -108,7 +118,10 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
     with ExitStack() as resources:
         try:
             _check_header(path)
-            yield _connect(real, resources)
+            if private_copy is not None:
+                yield _begin(private_copy, "mode=ro", resources)
+            else:
+                yield _connect(real, resources)
         except sqlite3.Error as error:
             raise _explained(path, error) from error
         except UnicodeDecodeError:
@@ -118,6 +131,17 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
             if isinstance(error, ChatExportError):
                 raise
             raise access_refused(path) from error
+
+
+def private_copy_behind(connection: sqlite3.Connection, path: Path) -> Path | None:
+    """Give the copy that a connection reads in place of a database, if it does.
+
+    Args:
+        connection: What `open_database` has given.
+        path: The database file.
+    """
+    _, _, read = connection.execute("PRAGMA database_list").fetchone()
+    return None if os.path.samefile(read, path) else Path(read)  # noqa: PTH121 - of str
 
 
 def _explained(path: Path, error: sqlite3.Error) -> ChatExportError:

@@ -26,6 +26,7 @@ from langchain_chatexports.chat_loaders.imessage.conversations import (
 from langchain_chatexports.chat_loaders.imessage.database import (
     open_database,
     path_status,
+    private_copy_behind,
 )
 from langchain_chatexports.chat_loaders.imessage.messages import (
     REASON_OF_KIND,
@@ -42,6 +43,7 @@ from langchain_chatexports.chat_loaders.imessage.sources import (
 )
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Collection, Generator, Iterator, Mapping
     from datetime import date, datetime
 
@@ -77,6 +79,7 @@ class IMessageChatLoader(ChatExportLoader):
     is_divisible = True
 
     _survey: Survey | None = None
+    _copy: Path | None = None
 
     def __init__(
         self,
@@ -195,24 +198,31 @@ class IMessageChatLoader(ChatExportLoader):
                 names.add(self.owner or "Me")
         return frozenset(names or (person,))
 
-    def surveyed(self) -> Self:
+    @contextmanager
+    def snapshot(self) -> Iterator[Self]:
         """Give the loader with its two passes over all messages made.
 
-        They find out which chats are active, and whose database it is.
+        They find out which chats are active, and whose database it is. A database that
+        is read from a private copy, as a live one is, is copied once for all parts.
 
-        Returns:
-            Another loader.
+        Yields:
+            Another loader, which can be used until the context ends.
 
         Raises:
             ChatExportError: As `read_sessions` raises.
         """
-        surveyed = copy.copy(self)
-        with self._opened_database() as (queries, _):
-            surveyed._survey = queries.survey()  # noqa: SLF001  # A copy of its own.
-        return surveyed
+        known = copy.copy(self)
+        database = find_database(self.path)
+        with open_database(database, private_copy=self._copy) as connection:
+            # What is set is a copy's own.
+            known._survey = self._queries(connection, database).survey()  # noqa: SLF001
+            known._copy = private_copy_behind(connection, database)  # noqa: SLF001
+            yield known
 
     def stamp(self) -> object:
-        """Give size and time of the database and its write-ahead log."""
+        """Give size and time of the database and its log; `None` for a private copy."""
+        if self._copy is not None:
+            return None
         database = find_database(self.path)
         files = (database, database.with_name(f"{database.name}-wal"))
         found = [file.stat() for file in files if file.exists()]
@@ -220,21 +230,19 @@ class IMessageChatLoader(ChatExportLoader):
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[Queries, People]]:
-        with self._opened_database() as (queries, database):
-            contacts = find_contacts(self.contacts, database)
-            yield queries, People(queries.handles(), contacts)
-
-    @contextmanager
-    def _opened_database(self) -> Iterator[tuple[Queries, Path]]:
         database = find_database(self.path)
-        with open_database(database) as connection:
-            queries = Queries(
-                connection,
-                Schema(connection, database),
-                include_deleted=self.include_deleted,
-                include_orphans=self.include_orphans,
-            )
-            yield queries, database
+        with open_database(database, private_copy=self._copy) as connection:
+            queries = self._queries(connection, database)
+            people = People(queries.handles(), find_contacts(self.contacts, database))
+            yield queries, people
+
+    def _queries(self, connection: sqlite3.Connection, database: Path) -> Queries:
+        return Queries(
+            connection,
+            Schema(connection, database),
+            include_deleted=self.include_deleted,
+            include_orphans=self.include_orphans,
+        )
 
     def _read(
         self, queries: Queries, people: People, tally: Tally

@@ -12,8 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.chat_loaders.base import ChatExportLoader
-from langchain_chatexports.chat_loaders.shares import add_summaries, changed_meanwhile
+from langchain_chatexports.chat_loaders.shares import add_summaries
 from langchain_chatexports.finetuning.card import CardNotes
 from langchain_chatexports.finetuning.examples import ExampleCounts, require_assistant
 from langchain_chatexports.finetuning.writers.formats import dataset_format
@@ -95,12 +94,12 @@ def write_in_processes(
     def fill(rows: RowWriter, names: Mapping[str, str], watched: Watch) -> None:
         (name,) = names.values()
         order = Order(options, format, path, name)
-        shards = Shards(sources, workers, order, rows.folder.parent)
-        # Begun by who joins them, which first makes sure that the file can be written.
-        rows.join(name, watched(finished(shards)))
+        with Shards(sources, workers, order, rows.folder.parent) as shards:
+            # Begun by who joins them, which first makes sure that the file can be
+            # written.
+            rows.join(name, watched(finished(shards)))
 
     def finished(shards: Shards) -> Iterator[tuple[Path, RowCounts]]:
-        stamps = [_stamp(loader) for loader, _ in sources]
         done: dict[Path, Done] = {}
         processes = min(workers, len(shards))
         with closing(run_all(shards.tasks(), processes, meanwhile)) as results:
@@ -117,13 +116,8 @@ def write_in_processes(
         if check is not None:
             check(summaries)
         require_assistant(total)
-        if [_stamp(loader) for loader, _ in sources] != stamps:
-            raise changed_meanwhile()
+        shards.check_unchanged()
         for folder in shards:
             yield folder, done[folder].rows
 
     return write_set(path, kind, ["train"], fill, is_folder=kind.is_folder, notes=notes)
-
-
-def _stamp(loader: BaseChatLoader) -> object:
-    return loader.stamp() if isinstance(loader, ChatExportLoader) else None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, counted_pass
+from langchain_chatexports.chat_loaders.shares import changed_meanwhile
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.finetuning.examples import ExampleCounts
 from langchain_chatexports.finetuning.provenance import trace_examples
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from langchain_core.chat_loaders import BaseChatLoader
+    from typing_extensions import Self
 
     from langchain_chatexports.chat_loaders.accounting import ExportSummary
     from langchain_chatexports.finetuning.writers.formats import FormatName
@@ -65,7 +68,10 @@ class Done:
 
 
 class Shards:
-    """The folders of all parts, in order, and the tasks that fill them."""
+    """The folders of all parts, in order, and the tasks that fill them.
+
+    Use it in a `with`: what is read may be copies, which go at its end.
+    """
 
     def __init__(
         self,
@@ -88,6 +94,16 @@ class Shards:
             _new_folders(folder / str(number), len(self._parts_of(loader)))
             for number, (loader, _) in enumerate(sources)
         ]
+        self._snapshots = ExitStack()
+        self._stamps: list[tuple[ChatExportLoader, object]] = []
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Let go of what is read."""
+        self._snapshots.close()
 
     def __len__(self) -> int:
         """Count the parts."""
@@ -98,13 +114,28 @@ class Shards:
         return chain.from_iterable(self.folders)
 
     def tasks(self) -> Iterator[Task]:
-        """Give the tasks; a loader is surveyed when the first of its parts is due."""
+        """Give the tasks.
+
+        A loader is asked for a snapshot when the first of its parts is due.
+        """
         for (loader, steps), folders in zip(self._sources, self.folders, strict=True):
-            known = loader
+            read = loader
             if isinstance(loader, ChatExportLoader):
-                known = loader.surveyed()
-            for part, folder in zip(self._parts_of(known), folders, strict=True):
+                stamp = loader.stamp()
+                read = self._snapshots.enter_context(loader.snapshot())
+                self._stamps.append((read, stamp))
+            for part, folder in zip(self._parts_of(read), folders, strict=True):
                 yield Task(part, steps, self._order, folder)
+
+    def check_unchanged(self) -> None:
+        """Make sure that all parts were read of one state of their export.
+
+        Raises:
+            ExportFormatError: If an export was changed meanwhile.
+        """
+        # What has no stamp cannot change, such as a copy.
+        if any(loader.stamp() not in (None, stamp) for loader, stamp in self._stamps):
+            raise changed_meanwhile()
 
     def _parts_of(self, loader: BaseChatLoader) -> Sequence[BaseChatLoader]:
         if isinstance(loader, ChatExportLoader):

@@ -89,27 +89,27 @@ def test_the_counts_of_the_parts_add_up(loader: ChatExportLoader, count: int) ->
     assert add_summaries(parts) == loader.inspect()
 
 
-def test_a_surveyed_loader_is_the_loader_also_in_parts(
-    loader: ChatExportLoader,
-) -> None:
-    surveyed = pickle.loads(pickle.dumps(loader.surveyed()))  # noqa: S301 - Ours.
-    parts = surveyed.shares(3)
+def test_a_snapshot_is_the_loader_also_in_parts(loader: ChatExportLoader) -> None:
+    with loader.snapshot() as snapshot:
+        sent = pickle.loads(pickle.dumps(snapshot))  # noqa: S301 - Ours.
+        parts = sent.shares(3)
 
-    assert surveyed.load() == loader.load()
-    assert surveyed.inspect() == loader.inspect()
-    assert list(chain.from_iterable(parts)) == loader.load()
-    assert add_summaries(part.inspect() for part in parts) == loader.inspect()
+        assert sent.load() == loader.load()
+        assert sent.inspect() == loader.inspect()
+        assert list(chain.from_iterable(parts)) == loader.load()
+        assert add_summaries(part.inspect() for part in parts) == loader.inspect()
 
 
-def test_a_surveyed_database_is_not_surveyed_again(
+def test_a_snapshot_of_a_database_is_surveyed_once(
     imessage: IMessageChatLoader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    surveyed = imessage.surveyed()
-    monkeypatch.delattr(Queries, "survey")
+    with imessage.snapshot() as snapshot:
+        monkeypatch.delattr(Queries, "survey")
 
-    assert surveyed.inspect().sessions == 10
-    with pytest.raises(AttributeError, match="survey"):
-        imessage.load()
+        assert snapshot.stamp() == imessage.stamp()
+        assert snapshot.inspect().sessions == 10
+        with pytest.raises(AttributeError, match="survey"):
+            imessage.load()
 
 
 @pytest.mark.parametrize("count", COUNTS)

@@ -9,6 +9,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from contextlib import suppress
@@ -35,6 +36,7 @@ from langchain_chatexports.finetuning.provenance import trace_examples
 from langchain_chatexports.finetuning.writers import workers, write_dataset
 from langchain_chatexports.finetuning.writers.processes import write_in_processes
 from langchain_chatexports.samples import write_imessage, write_messenger
+from tests.unit_tests.builders.chat_db import ChatDb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -82,6 +84,17 @@ class SurveyedLoader(IMessageChatLoader):
         assert self._survey is not None
         (self.path.parent / f"part-{self._share.index}-{os.getpid()}").touch()
         yield from super().read_sessions(tally)
+
+
+class CopyCountingLoader(IMessageChatLoader):
+    """Its parts note which private copies there are while they read."""
+
+    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
+        with (self.path.parent / "copies").open("a") as notes:
+            for session in super().read_sessions(tally):
+                found = Path(tempfile.gettempdir()).glob("chatexports-*")
+                notes.write("".join(f"{path.name}\n" for path in found))
+                yield session
 
 
 class KillingLoader(IMessageChatLoader):
@@ -187,6 +200,36 @@ def test_the_first_process_surveys_for_all_and_each_reads_several_parts(
     assert sorted(int(part) for _, part, _ in notes) == list(range(6))
     assert len({pid for _, _, pid in notes} - {str(os.getpid())}) == 2
     assert told == [(done, 6) for done in range(1, 7)]
+
+
+def test_a_live_database_is_copied_once_and_may_grow_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    steps = (MergeChatRuns(), MapAIMessages(), ChunkSessions(size=2, overlap=0))
+    with ChatDb(tmp_path / "chat.db", wal=True) as db:
+        chats = [db.chat(f"+1555000{number:04}") for number in range(12)]
+        for number, chat in enumerate(chats):
+            chat.message(f"question {number}")
+            chat.message(f"answer {number}", mine=True)
+        loader = CopyCountingLoader(db.path)
+        one = written_by_one([(loader, steps)], tmp_path / "one.jsonl")[0]
+
+        def grow(_done: int, _parts: int) -> None:
+            chats[0].message("more")
+            chats[0].message("of it", mine=True)
+
+        write_in_processes(
+            [(loader, steps)], tmp_path / "two.jsonl", workers=2, on_part=grow
+        )
+        assert len(loader.load()[0]["messages"]) == 14
+    assert (tmp_path / "two.jsonl").read_bytes() == one.read_bytes()
+    noted = (tmp_path / "copies").read_text().split()
+    assert len(noted) == 3 * 12
+    assert len(set(noted)) == 3  # One for each of the passes.
+    assert [*(tmp_path / "temporary").iterdir()] == []
 
 
 def test_a_damaged_database_is_an_error_before_anything_is_read(
