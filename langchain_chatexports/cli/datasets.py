@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
-from langchain_chatexports.cli.console import counting, say
+from langchain_chatexports.cli.console import Meter, counting, say
 from langchain_chatexports.cli.preparation import FinishedPass
+from langchain_chatexports.cli.totals import about_messages
 from langchain_chatexports.exceptions import (
     ExportFormatError,
     SenderNotFoundError,
@@ -158,11 +159,16 @@ class SetWriter:
         sources = preparation.sources()
         exports = [export for export, _ in sources]
         hashed: list[SourceFile] = []
+        found: list[int] = []
+        meter = Meter("messages", lambda: sum(found))
 
-        def told(done: int, parts: int) -> None:
-            say(f"{done} of {parts} parts read")
+        def told(done: int, parts: int, part: ExportSummary) -> None:
+            found.append(part.found)
+            say(f"{done} of {parts} parts read: {meter}")
 
-        def hash_exports() -> None:
+        def look_at_exports() -> None:
+            nonlocal meter
+            meter = replace(meter, total=about_messages(exports))
             hashed.extend(hash_source(p) for export in exports for p in export.paths)
 
         self._written = write_in_processes(
@@ -177,7 +183,7 @@ class SetWriter:
             keep_trailing=preparation.options.keep_trailing,
             check=lambda found: preparation.finish(exports, found),
             on_part=told,
-            meanwhile=hash_exports,
+            meanwhile=look_at_exports,
         )
         preparation.examples = self._written.examples
 

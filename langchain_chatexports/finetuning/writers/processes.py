@@ -46,7 +46,7 @@ def write_in_processes(
     keep_leading: bool = True,
     keep_trailing: bool = False,
     check: Callable[[Sequence[ExportSummary]], None] | None = None,
-    on_part: Callable[[int, int], None] | None = None,
+    on_part: Callable[[int, int, ExportSummary], None] | None = None,
     meanwhile: Callable[[], None] | None = None,
 ) -> WrittenSet:
     """Write the examples of loaders for a trainer, with several processes.
@@ -66,7 +66,8 @@ def write_in_processes(
         keep_trailing: As for `trace_examples`.
         check: Given the counts of each loader before anything is published, it may
             raise.
-        on_part: Told how many of how many parts are done, each time that one is.
+        on_part: Told how many of how many parts are done, each time that one is, and
+            what was in it.
         meanwhile: Called once, when the processes run and this one would only wait.
 
     Returns:
@@ -106,7 +107,7 @@ def write_in_processes(
             for task, result in results:
                 done[task.folder] = result
                 if on_part is not None:
-                    on_part(len(done), len(shards))
+                    on_part(len(done), len(shards), result.summary)
         for folder in shards:
             total.add(done[folder].examples)
         notes.passes = summaries = [

@@ -188,18 +188,21 @@ def test_the_first_process_surveys_for_all_and_each_reads_several_parts(
 ) -> None:
     database = write_imessage(tmp_path / "chat.db")
     source = SurveyedLoader(database), (MapAIMessages(sender="Hare"),)
-    told: list[tuple[int, int]] = []
+    told: list[tuple[int, int, int]] = []
 
     write_in_processes(
         [source],
         tmp_path / "set.jsonl",
         workers=2,
-        on_part=lambda done, parts: told.append((done, parts)),
+        on_part=lambda done, parts, part: told.append((done, parts, part.kept)),
     )
     notes = [path.name.split("-") for path in tmp_path.glob("part-*")]
     assert sorted(int(part) for _, part, _ in notes) == list(range(6))
     assert len({pid for _, _, pid in notes} - {str(os.getpid())}) == 2
-    assert told == [(done, 6) for done in range(1, 7)]
+    assert [(done, parts) for done, parts, _ in told] == [(n, 6) for n in range(1, 7)]
+    assert (
+        sum(kept for _, _, kept in told) == IMessageChatLoader(database).inspect().kept
+    )
 
 
 def test_a_live_database_is_copied_once_and_may_grow_meanwhile(
@@ -217,7 +220,7 @@ def test_a_live_database_is_copied_once_and_may_grow_meanwhile(
         loader = CopyCountingLoader(db.path)
         one = written_by_one([(loader, steps)], tmp_path / "one.jsonl")[0]
 
-        def grow(_done: int, _parts: int) -> None:
+        def grow(*_told: object) -> None:
             chats[0].message("more")
             chats[0].message("of it", mine=True)
 
