@@ -41,7 +41,7 @@ def test_two_workers_write_and_say_what_one_does(
     two = chatexports(*typed, "-o", "two/set.jsonl", "--workers", "2")
 
     assert two.status == 0
-    assert re.search(r"\b6 of 6 parts read: 1,989 .*messages, .* a second", two.err)
+    assert re.search(r"\b6 of 6 parts read: 663 of 663 messages, .* a second", two.err)
     assert _files(tmp_path / "one", "set") == _files(tmp_path / "two", "set")
     told = [json.loads(done.out.replace("two/", "one/")) for done in (one, two)]
     assert told[0] == told[1]
