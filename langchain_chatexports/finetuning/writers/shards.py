@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Done", "Order", "Shards", "Task", "write_shard"]
 
 # Large conversations take longer, and cores are not equally free: who is done first
-# takes one more. Each part costs a look at the whole of its export.
+# takes one more. Each part costs a look at its whole export, so there are no more than
+# are needed.
 _PARTS_OF_EACH = 3
 
 
@@ -89,7 +90,8 @@ class Shards:
             folder: Where to make the folders.
         """
         self._sources, self._order = sources, order
-        self._parts = workers * _PARTS_OF_EACH if workers > 1 else 1
+        wanted = workers * _PARTS_OF_EACH // max(1, len(sources))
+        self._parts = max(workers, wanted) if workers > 1 else 1
         self.folders = [
             _new_folders(folder / str(number), len(self._parts_of(loader)))
             for number, (loader, _) in enumerate(sources)
