@@ -140,7 +140,12 @@ def private_copy_behind(connection: sqlite3.Connection, path: Path) -> Path | No
         connection: What `open_database` has given.
         path: The database file.
     """
-    _, _, read = connection.execute("PRAGMA database_list").fetchone()
+    lenient, connection.text_factory = connection.text_factory, os.fsdecode
+    try:
+        # Names of files need not be UTF-8.
+        _, _, read = connection.execute("PRAGMA database_list").fetchone()
+    finally:
+        connection.text_factory = lenient
     return None if os.path.samefile(read, path) else Path(read)  # noqa: PTH121 - of str
 
 

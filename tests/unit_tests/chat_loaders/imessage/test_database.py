@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -264,6 +265,24 @@ def test_odd_folder_names_are_opened(tmp_path: Path, name: str, log: bool) -> No
     before = state(path.parent)
     assert texts(path) == ["a"]
     assert state(path.parent) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Names are text elsewhere.")
+@pytest.mark.parametrize("log", [False, True])
+def test_a_snapshot_of_and_in_a_folder_that_is_not_named_in_utf_8(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: bool
+) -> None:
+    folder = tmp_path / os.fsdecode(b"odd\xff")
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    path = folder / "export" / "chat.db"
+    path.parent.mkdir()
+    write_with_log(path, "a") if log else write(path, "a").close()
+    loader = IMessageChatLoader(path)
+
+    with loader.snapshot() as snapshot:
+        assert (snapshot.stamp() is None) == log
+        assert snapshot.load() == loader.load()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such folders.")
