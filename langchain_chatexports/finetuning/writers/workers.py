@@ -10,6 +10,7 @@ import signal
 import threading
 import warnings
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
@@ -54,8 +55,10 @@ def run_all(
     try:
         for _ in range(processes):
             workers.append(_Worker())  # noqa: PERF401 - What has started must be ended.
-        for worker in workers:
-            worker.give(next(tasks))
+        # All are found while the processes start: to give one waits for its process.
+        first = list(islice(tasks, processes))
+        for worker, task in zip(workers, first, strict=True):
+            worker.give(task)
         if meanwhile is not None:
             meanwhile()
         busy = [*workers]
@@ -63,8 +66,8 @@ def run_all(
             ready = wait([worker.connection for worker in busy])
             for worker in [one for one in busy if one.connection in ready]:
                 done = worker.task, worker.result()
-                if task := next(tasks, None):
-                    worker.give(task)
+                if another := next(tasks, None):
+                    worker.give(another)
                 else:
                     busy.remove(worker)
                 yield done
@@ -77,6 +80,7 @@ class _Worker:
     """A process that does one task after the other."""
 
     task: Task
+    _has_started = False
 
     def __init__(self) -> None:
         """Start the process."""
@@ -90,8 +94,9 @@ class _Worker:
         """Say what to do next."""
         self.task = task
         try:
+            self._await_start()
             self.connection.send(task)
-        except OSError:
+        except (EOFError, OSError):
             raise self._early_end() from None
 
     def result(self) -> Done:
@@ -111,6 +116,19 @@ class _Worker:
         self._process.kill()
         self._process.join()
         self.connection.close()
+
+    def _await_start(self) -> None:
+        """Wait until the process has its end of the pipe, if it has not yet.
+
+        On Windows this process holds that end until then, and would wait for ever for
+        one that ends before: the pipe does not tell.
+        """
+        if self._has_started:
+            return
+        if self.connection not in wait([self.connection, self._process.sentinel]):
+            raise self._early_end()
+        self.connection.recv()
+        self._has_started = True
 
     def _early_end(self) -> ChatExportError:
         self._process.join()
@@ -143,6 +161,7 @@ def _work(connection: Connection) -> None:
     gc.freeze()
     gc.set_threshold(1_000_000, 20, 100)
     try:
+        connection.send(None)  # It has begun.
         while True:
             task: Task = connection.recv()
             connection.send(_do(task))

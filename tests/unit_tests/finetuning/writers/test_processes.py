@@ -13,6 +13,7 @@ import tempfile
 import time
 import warnings
 from contextlib import suppress
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -271,6 +272,32 @@ def test_nothing_can_be_given_to_a_process_that_has_ended() -> None:
     worker.end()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows does it by itself")
+def test_a_process_that_ends_before_it_takes_the_pipe_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from multiprocessing.connection import Connection
+
+    held: list[int] = []
+
+    def hold(connection: Connection) -> None:
+        held.append(os.dup(connection.fileno()))
+        close(connection)
+
+    close = Connection.close
+    # On Windows the first process holds both ends until the other one takes its own.
+    monkeypatch.setattr(Connection, "close", hold)
+    worker = workers._Worker()
+    monkeypatch.undo()
+    worker._process.kill()
+
+    with pytest.raises(ChatExportError, match="ended early"):
+        worker.give(cast("Any", None))
+    worker.end()
+    for descriptor in held:
+        os.close(descriptor)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows kills in another way")
 def test_a_killed_process_is_an_error_that_leaves_nothing(tmp_path: Path) -> None:
     folder = write_messenger(tmp_path / "export")
@@ -289,8 +316,10 @@ def test_an_interrupt_ends_the_processes_too(
     (tmp_path / "out").mkdir()
     started: list[Any] = []
 
-    def interrupted(sentinels: list[int]) -> None:
-        started.extend(sentinels)
+    def interrupted(awaited: list[Any]) -> list[Any]:
+        if any(isinstance(one, int) for one in awaited):
+            return wait(awaited)  # Until a process has begun.
+        started.extend(awaited)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(workers, "wait", interrupted)
