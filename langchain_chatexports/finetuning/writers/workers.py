@@ -7,8 +7,10 @@ import multiprocessing
 import os
 import pickle
 import signal
+import tempfile
 import threading
 import warnings
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.connection import wait
@@ -51,10 +53,15 @@ def run_all(
     Raises:
         ChatExportError: As what is run raises; also if a process was killed.
     """
-    workers: list[_Worker] = []
-    try:
+    with ExitStack() as resources:
+        # A process that is killed cannot delete what it has copied.
+        temporary = resources.enter_context(
+            tempfile.TemporaryDirectory(prefix="chatexports-")
+        )
+        workers: list[_Worker] = []
         for _ in range(processes):
-            workers.append(_Worker())  # noqa: PERF401 - What has started must be ended.
+            workers.append(_Worker(temporary))
+            resources.callback(workers[-1].end)
         # All are found while the processes start: to give one waits for its process.
         first = list(islice(tasks, processes))
         for worker, task in zip(workers, first, strict=True):
@@ -71,9 +78,6 @@ def run_all(
                 else:
                     busy.remove(worker)
                 yield done
-    finally:
-        for worker in workers:
-            worker.end()
 
 
 class _Worker:
@@ -82,11 +86,17 @@ class _Worker:
     task: Task
     _has_started = False
 
-    def __init__(self) -> None:
-        """Start the process."""
+    def __init__(self, temporary: str) -> None:
+        """Start the process.
+
+        Args:
+            temporary: The folder for its temporary files.
+        """
         context = multiprocessing.get_context("spawn")
         self.connection, its = context.Pipe()
-        self._process = context.Process(target=_work, args=(its,), daemon=True)
+        self._process = context.Process(
+            target=_work, args=(its, temporary), daemon=True
+        )
         self._process.start()
         its.close()  # Else nobody would see that the process has ended.
 
@@ -152,11 +162,12 @@ def _early_end(exit_code: int | None) -> ChatExportError:
     return ChatExportError(msg)
 
 
-def _work(connection: Connection) -> None:
+def _work(connection: Connection, temporary: str) -> None:
     """Do tasks in a process of its own, until there is no more."""
     # An interrupt at the terminal reaches every process: the first one ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    tempfile.tempdir = temporary
     # The process is ours alone. What was imported stays, and need not be looked at.
     gc.freeze()
     gc.set_threshold(1_000_000, 20, 100)

@@ -93,8 +93,8 @@ class CopyCountingLoader(IMessageChatLoader):
     def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
         with (self.path.parent / "copies").open("a") as notes:
             for session in super().read_sessions(tally):
-                found = Path(tempfile.gettempdir()).glob("chatexports-*")
-                notes.write("".join(f"{path.name}\n" for path in found))
+                found = Path(os.environ["TMPDIR"]).rglob("chat.db")
+                notes.write("".join(f"{path.parent.name}\n" for path in found))
                 yield session
 
 
@@ -105,6 +105,16 @@ class KillingLoader(IMessageChatLoader):
         if multiprocessing.parent_process() is not None:
             os.kill(os.getpid(), signal.SIGKILL)
         vars(self).update(state)  # A copy, in the first process.
+
+
+class KilledWithCopyLoader(IMessageChatLoader):
+    """Its process is killed while it has a temporary copy of its own."""
+
+    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
+        copy = Path(tempfile.mkdtemp(prefix="chatexports-"), "chat.db")
+        copy.write_bytes(self.path.read_bytes())
+        os.kill(os.getpid(), signal.SIGKILL)
+        yield from super().read_sessions(tally)
 
 
 class TwoPartError(Exception):
@@ -262,8 +272,8 @@ def test_a_process_that_is_killed_before_it_begins_is_an_error(
     assert not (tmp_path / "set.jsonl").exists()
 
 
-def test_nothing_can_be_given_to_a_process_that_has_ended() -> None:
-    worker = workers._Worker()
+def test_nothing_can_be_given_to_a_process_that_has_ended(tmp_path: Path) -> None:
+    worker = workers._Worker(str(tmp_path))
     worker._process.kill()
     worker._process.join()
 
@@ -274,6 +284,7 @@ def test_nothing_can_be_given_to_a_process_that_has_ended() -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows does it by itself")
 def test_a_process_that_ends_before_it_takes_the_pipe_is_an_error(
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from multiprocessing.connection import Connection
@@ -287,7 +298,7 @@ def test_a_process_that_ends_before_it_takes_the_pipe_is_an_error(
     close = Connection.close
     # On Windows the first process holds both ends until the other one takes its own.
     monkeypatch.setattr(Connection, "close", hold)
-    worker = workers._Worker()
+    worker = workers._Worker(str(tmp_path))
     monkeypatch.undo()
     worker._process.kill()
 
@@ -307,6 +318,19 @@ def test_a_killed_process_is_an_error_that_leaves_nothing(tmp_path: Path) -> Non
     with pytest.raises(ChatExportError, match=r"exit code -9.*fewer workers"):
         write_in_processes([source], tmp_path / "out" / "set.jsonl", workers=2)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows kills in another way")
+def test_a_killed_process_leaves_no_copy_that_it_has_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    source = KilledWithCopyLoader(write_imessage(tmp_path / "chat.db")), ()
+
+    with pytest.raises(ChatExportError, match="exit code -9"):
+        write_in_processes([source], tmp_path / "set.jsonl", workers=2)
+    assert [*(tmp_path / "temporary").iterdir()] == []
 
 
 def test_an_interrupt_ends_the_processes_too(
