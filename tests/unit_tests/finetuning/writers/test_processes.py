@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import warnings
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -41,6 +41,8 @@ from tests.unit_tests.builders.chat_db import ChatDb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+
+    from typing_extensions import Self
 
     from langchain_chatexports.chat_loaders.accounting import ExportSummary, Tally
     from langchain_chatexports.chat_loaders.base import ExportSession
@@ -105,6 +107,16 @@ class KillingLoader(IMessageChatLoader):
         if multiprocessing.parent_process() is not None:
             os.kill(os.getpid(), signal.SIGKILL)
         vars(self).update(state)  # A copy, in the first process.
+
+
+class ChangedLoader(IMessageChatLoader):
+    """Its database is written to as soon as it has been surveyed."""
+
+    @contextmanager
+    def snapshot(self) -> Generator[Self, None, None]:
+        with super().snapshot() as known:
+            os.utime(self.path, ns=(1, 1))
+            yield known
 
 
 class KilledWithCopyLoader(IMessageChatLoader):
@@ -370,6 +382,16 @@ def test_a_part_without_the_ai_is_no_error_but_a_whole_is(tmp_path: Path) -> Non
 
     with pytest.raises(SenderNotFoundError, match="nothing to learn"):
         write_in_processes([nobody], tmp_path / "set.jsonl", workers=2)
+
+
+def test_a_database_that_changes_behind_its_survey_is_an_error(
+    tmp_path: Path,
+) -> None:
+    database = write_imessage(tmp_path / "chat.db")
+    source = ChangedLoader(database), (MapAIMessages(sender="Hare"),)
+
+    with pytest.raises(ExportFormatError, match="changed while it was read"):
+        write_in_processes([source], tmp_path / "s.jsonl", workers=2)
 
 
 def test_a_database_that_grows_meanwhile_is_an_error(tmp_path: Path) -> None:
