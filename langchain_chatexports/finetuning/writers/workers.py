@@ -7,12 +7,14 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import tempfile
 import threading
 import warnings
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
@@ -97,7 +99,8 @@ class _Worker:
         self._process = context.Process(
             target=_work, args=(its, temporary), daemon=True
         )
-        self._process.start()
+        with _interrupts_held_back():
+            self._process.start()
         its.close()  # Else nobody would see that the process has ended.
 
     def give(self, task: Task) -> None:
@@ -160,6 +163,24 @@ def _early_end(exit_code: int | None) -> ChatExportError:
             "it was killed, or the memory was short. Run it again with fewer workers."
         )
     return ChatExportError(msg)
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let a process start deaf to Ctrl-C, which would end its imports with a traceback.
+
+    It inherits what is blocked here, where an interrupt comes after the block.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    # Else it starts with the first process, and lets interrupts through again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _work(connection: Connection, temporary: str) -> None:

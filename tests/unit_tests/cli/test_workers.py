@@ -87,14 +87,38 @@ if __name__ == "__main__":
 """
 
 
+# Its processes are still importing when Ctrl-C comes, and get it before the first one.
+STARTING = """
+import os
+import signal
+import time
+from pathlib import Path
+from langchain_chatexports.cli import main
+
+if __name__ == "__main__":
+    main()
+else:
+    os.kill(os.getpid(), signal.SIGINT)
+    Path(f"starting-{time.monotonic_ns()}").touch()
+    time.sleep(300)
+"""
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
-def test_ctrl_c_ends_the_workers_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("program", "signs"),
+    [(WAITING, ".chatexports-*/*/*/trace"), (STARTING, "starting-*")],
+    ids=["reading", "starting"],
+)
+def test_ctrl_c_ends_the_workers_and_leaves_nothing(
+    tmp_path: Path, program: str, signs: str
+) -> None:
     write_imessage(tmp_path / "chat.db")
-    (tmp_path / "waiting.py").write_text(WAITING)
+    (tmp_path / "program.py").write_text(program)
     before = {path.name for path in tmp_path.iterdir()}
     options = ("--ai", "Hare", "-o", "x.jsonl", "--workers", "2")
     process = subprocess.Popen(  # noqa: S603 - ours
-        [sys.executable, "waiting.py", "prepare", "chat.db", *options],
+        [sys.executable, "program.py", "prepare", "chat.db", *options],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
@@ -102,7 +126,7 @@ def test_ctrl_c_ends_the_workers_and_leaves_nothing(tmp_path: Path) -> None:
     )
     try:
         for _ in range(600):
-            if len([*tmp_path.glob(".chatexports-*/*/*/trace")]) == 2:
+            if len([*tmp_path.glob(signs)]) == 2:
                 break
             assert process.poll() is None, process.stderr and process.stderr.read()
             time.sleep(0.1)
@@ -112,5 +136,8 @@ def test_ctrl_c_ends_the_workers_and_leaves_nothing(tmp_path: Path) -> None:
     finally:
         process.kill()
     assert process.returncode == 130, err
-    assert {path.name for path in tmp_path.iterdir()} - {"__pycache__"} == before
+    left = {path.name for path in tmp_path.iterdir()} - before
+    assert {name for name in left if not name.startswith("starting-")} <= {
+        "__pycache__"
+    }
     assert "Traceback" not in err
