@@ -580,14 +580,14 @@ def test_refused_reading_is_an_access_error(
 ) -> None:
     write(path, "a").close()
     loader = IMessageChatLoader(path)
-    read: Any = Path.open
+    read: Any = os.open
 
-    def refuse(self: Path, *arguments: Any, **options: Any) -> Any:
-        if self.name == "chat.db":
-            raise PermissionError(1, "Operation not permitted", str(self))
-        return read(self, *arguments, **options)
+    def refuse(opened: Any, *arguments: Any, **options: Any) -> Any:
+        if Path(opened).name == "chat.db":
+            raise PermissionError(1, "Operation not permitted", str(opened))
+        return read(opened, *arguments, **options)
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(ExportAccessError, match=r"chat\.db-wal"):
         loader.load()
 
