@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sqlite3 import Error as SQLError
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.exceptions import ChatExportError
@@ -38,16 +37,19 @@ def about_messages(exports: Iterable[Export]) -> int | None:
             for export in exports
             for path in export.paths
         ]
-    except (KeyError, ChatExportError, OSError, ValueError, ImportError, SQLError):
+    except (KeyError, ChatExportError, OSError, ValueError, ImportError):
         return None
     return sum(counts) or None
 
 
 def _rows_of_database(path: Path) -> int:
     from langchain_chatexports.chat_loaders.imessage.database import open_database
+    from langchain_chatexports.chat_loaders.imessage.schema import Schema
     from langchain_chatexports.chat_loaders.imessage.sources import find_database
 
-    with open_database(find_database(path)) as connection:
+    database = find_database(path)
+    with open_database(database) as connection:
+        Schema(connection, database)  # Refuses what would not end.
         (count,) = connection.execute("SELECT count(*) FROM message").fetchone()
     return int(count)
 

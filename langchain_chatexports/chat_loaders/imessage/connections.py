@@ -25,7 +25,7 @@ _MAX_VALUE_BYTES = 64 * 1024 * 1024
 _STEPS_BETWEEN_CHECKS = 10_000
 # A whole reading takes up to 10 steps of SQLite's machine for each byte of the file.
 # Pages that lead to each other many times over take any number.
-_MAX_STEPS_PER_BYTE = 1_000
+_MAX_STEPS_PER_BYTE = 200
 _MIN_STEPS = 20_000_000
 
 
