@@ -20,6 +20,7 @@ from langchain_chatexports.finetuning.stages import (
     stages_of_split,
     total_of,
 )
+from langchain_chatexports.regular_files import open_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -316,7 +317,7 @@ def _iso(moment: datetime) -> str:
 def _hash_files(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
-        with path.open("rb") as file:
+        with open_regular_file(path) as file:
             while block := file.read(_BLOCK):
                 digest.update(block)
     return digest.hexdigest()
