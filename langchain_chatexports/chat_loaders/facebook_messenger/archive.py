@@ -32,7 +32,7 @@ from langchain_chatexports.exceptions import (
     ExportNotFoundError,
 )
 from langchain_chatexports.printing import escaped
-from langchain_chatexports.regular_files import open_regular_file
+from langchain_chatexports.regular_files import MAX_FOLDER_DEPTH, open_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -60,7 +60,6 @@ _MAX_FILE_BYTES = 2 * 2**30
 _TOO_LARGE = "it is larger than any export file"
 _READ_SUFFIXES = (".json", ".html")
 _CONTEXT_FOLDERS = 5  # From the export to a thread.
-_MAX_DEPTH = 100  # A recursion of Python ends at 1,000.
 _ENCRYPTED_FLAG = 0x1
 _DRIVE = re.compile("[A-Za-z]:")
 
@@ -219,7 +218,7 @@ def walk_files(root: Path) -> Iterator[Path | RefusedFile]:
     errors: list[OSError] = []
     for folder, folders, names in os.walk(root, onerror=errors.append):
         yield from _unread_folders(errors)
-        if len(Path(folder).relative_to(root).parts) >= _MAX_DEPTH and folders:
+        if len(Path(folder).relative_to(root).parts) >= MAX_FOLDER_DEPTH and folders:
             folders.clear()
             yield RefusedFile(escaped(folder), "it is deeper than any export's folders")
         folders[:] = sorted(name for name in folders if not _is_noise(name))
