@@ -16,7 +16,10 @@ from langchain_chatexports.exceptions import ExportFormatError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["check_regular_file", "open_regular_file"]
+__all__ = ["MAX_FOLDER_DEPTH", "check_regular_file", "open_regular_file"]
+
+MAX_FOLDER_DEPTH = 100
+"""How deep folders are walked: a recursion of Python ends at 1,000."""
 
 _FLAGS = (
     os.O_RDONLY

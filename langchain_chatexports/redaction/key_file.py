@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
+from langchain_chatexports.exceptions import (
+    ChatExportError,
+    ExportFormatError,
+    ExportNotFoundError,
+)
+from langchain_chatexports.regular_files import open_regular_file
 from langchain_chatexports.writing import write_whole
 
 if TYPE_CHECKING:
@@ -81,14 +86,20 @@ def read_key_file(path: str | Path) -> RedactionKey:
     """
     path = Path(path).expanduser()
     try:
-        values = json.loads(path.read_bytes())
+        with open_regular_file(path) as file:
+            values = json.loads(file.read())
         if values[_KIND] != _VERSION or not values["key"]:
             raise ValueError  # noqa: TRY301 - one message for all that can be wrong
-        return RedactionKey(str(values["key"]), dict(values["stand_ins"]))
+        stand_ins = dict(values["stand_ins"])
+        if not all(isinstance(name, str) for name in stand_ins.values()):
+            raise TypeError  # noqa: TRY301 - as above
+        return RedactionKey(str(values["key"]), stand_ins)
+    except ChatExportError:
+        raise
     except FileNotFoundError as error:
         msg = f"There is no key file at {path}. Name the one that redacting has made."
         raise ExportNotFoundError(msg) from error
-    except (KeyError, TypeError, ValueError, IsADirectoryError):
+    except (KeyError, TypeError, ValueError, RecursionError, IsADirectoryError):
         # `from None`: the decoder's errors hold what stands in the file.
         msg = (
             f"{path} is no key file that this version can read. Name the file that "

@@ -18,6 +18,7 @@ from langchain_chatexports.finetuning.writers.containers import (
 from langchain_chatexports.finetuning.writers.formats import dataset_format
 from langchain_chatexports.finetuning.writers.rows import AnyRecord, RowWriter
 from langchain_chatexports.finetuning.writers.staging import (
+    place_beside,
     place_file,
     place_folder,
     refuse_other_files,
@@ -222,8 +223,8 @@ def _publish(
     with new_private_file(staging / "card") as file:
         file.write(card_markdown(facts).encode())
     # The set last: it is never there without its trace.
-    place_file(staging / "header", trace_path(path))
-    place_file(staging / "card", card_path(path))
+    place_beside(staging / "header", trace_path(path))
+    place_beside(staging / "card", card_path(path))
     if header.is_folder:
         place_folder(rows.folder, path, staging / "before")
     else:
