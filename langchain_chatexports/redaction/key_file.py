@@ -51,7 +51,7 @@ class RedactionKey:
 
 
 def new_key() -> str:
-    """Give a new random key."""
+    """Return a new random key."""
     return secrets.token_urlsafe(_KEY_BYTES)
 
 
@@ -81,7 +81,7 @@ def read_key_file(path: str | Path) -> RedactionKey:
         Its key.
 
     Raises:
-        ExportFormatError: If it is no key file.
+        ExportFormatError: If it is not a key file.
         ExportNotFoundError: If it is not there.
     """
     path = Path(path).expanduser()
