@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from pathlib import Path
 
@@ -52,8 +53,8 @@ def export_model(
     if record.get("signature") != signature_of(base):
         msg = f"{name} was tuned from another base than the one at {base}."
         raise LocalServerError(msg)
-    beside = target.with_name(f".{target.name}.new")
-    shutil.rmtree(beside, ignore_errors=True)
+    # A name of its own: what lies beside the target is somebody else's.
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.new")
     try:
         _merge(base, model.path, beside)
         beside.replace(target)
