@@ -70,11 +70,16 @@ def _merge(base: Path, adapter: Path, target: Path) -> None:
 
     disable_progress_bar()
     plain = AutoModelForCausalLM.from_pretrained(
-        base, dtype="auto", use_safetensors=True, local_files_only=True
+        base,
+        dtype="auto",
+        use_safetensors=True,
+        local_files_only=True,
+        trust_remote_code=False,
     )
     tuned = PeftModel.from_pretrained(plain, adapter, torch_device="cpu")
     target.mkdir(mode=0o700, parents=True)
     tuned.merge_and_unload().save_pretrained(target)
-    AutoTokenizer.from_pretrained(adapter, local_files_only=True).save_pretrained(
-        target
+    tokenizer = AutoTokenizer.from_pretrained(
+        adapter, local_files_only=True, trust_remote_code=False
     )
+    tokenizer.save_pretrained(target)

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
+from langchain_chatexports.regular_files import open_regular_file
 
 __all__ = [
     "FILE_ID",
@@ -127,10 +128,10 @@ class DataDirectory:
         return self.root.is_dir() and not _names_in(self.root)
 
     def prepare(self) -> None:
-        """Make the directory with its folders, private, or take up the one that is there.
+        """Make the directory with its folders, private, or take up an existing one.
 
         Raises:
-            LocalServerError: If the system refuses, or the directory holds other things.
+            LocalServerError: If the system refuses, or other things are in it.
         """
         try:
             if not self.is_empty and not self.is_own:
@@ -226,7 +227,8 @@ class DataDirectory:
 def _names_in(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
-    return [name for name in os.listdir(folder) if name not in _LEFT_BY_FILE_MANAGERS]
+    names = [entry.name for entry in folder.iterdir()]
+    return [name for name in names if name not in _LEFT_BY_FILE_MANAGERS]
 
 
 def _is_plain_folder(path: Path) -> bool:
@@ -260,7 +262,8 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """Read a JSON object, or give `None` where there is none or it is damaged."""
     try:
-        value = json.loads(path.read_bytes())
+        with open_regular_file(path) as file:
+            value = json.loads(file.read())
     except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
