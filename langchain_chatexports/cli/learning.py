@@ -266,7 +266,7 @@ def serve(
         str | None,
         typer.Option(
             metavar="KEY",
-            help="The key to ask for; who lists processes sees it. Prefer --api-key-file.",
+            help="The key to ask for. Whoever lists processes sees it: --api-key-file.",
             show_default=False,
         ),
     ] = None,
