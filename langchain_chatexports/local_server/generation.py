@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.labels import ChatTemplate
+from langchain_chatexports.local_server.labels import ChatTemplate, TemplateError
 from langchain_chatexports.local_server.text_stream import StopFinder, TokenDecoder
 
 if TYPE_CHECKING:
@@ -175,6 +175,7 @@ class Engine:
         self._loading = threading.Lock()
         self._tokenizer: Any = None
         self._template: ChatTemplate | None = None
+        self._template_error: TemplateError | None = None
         self._context = 0
         self._changed = threading.Condition()
         self._waiting: deque[Answer] = deque()
@@ -315,5 +316,12 @@ class Engine:
         with self._loading:
             if self._template is not None:
                 return
+            if self._template_error is not None:
+                raise self._template_error
             self._tokenizer, self._context = load_tokenizer(self._directory)
-            self._template = ChatTemplate(self._tokenizer)
+            try:
+                self._template = ChatTemplate(self._tokenizer)
+            except TemplateError as error:
+                # To find it out again may take as long as a template is given.
+                self._template_error = error
+                raise
