@@ -26,7 +26,7 @@ __all__ = ["FILE_ID", "FileStore"]
 
 logger = logging.getLogger(__name__)
 
-FILE_ID = re.compile(r"file-[0-9a-f]{24}")
+FILE_ID = re.compile(r"^file-[0-9a-f]{24}$")
 """What an id must look like before any path is built from it."""
 
 _BLOCK_BYTES = 1 << 20

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FINISHED", "JOB_ID", "JobStore", "public_job"]
 
-JOB_ID = re.compile(r"ftjob-[0-9a-f]{24}")
+JOB_ID = re.compile(r"^ftjob-[0-9a-f]{24}$")
 """What an id must look like before any path is built from it."""
 
 FINISHED = frozenset({"succeeded", "failed", "cancelled"})
