@@ -6,7 +6,6 @@ import asyncio
 import json
 import time
 from contextlib import suppress
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
@@ -144,8 +143,7 @@ async def score_messages(service: LocalService, asked: ScoreRequest) -> dict[str
     if scores is None:
         msg = f"This model reads at most {engine.context} tokens."
         raise ApiError(msg, code="context_length_exceeded", param="messages")
-    turns = [asdict(score) for score in scores]
-    return {"object": "score", "model": model.name, "turns": turns}
+    return {"object": "score", "model": model.name, "turns": scores}
 
 
 async def _whole(

@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from langchain_chatexports.local_server.files import FILE_ID
+from langchain_chatexports.local_server.hyperparameters import Hyperparameters
 from langchain_chatexports.local_server.jobs import JOB_ID
+from langchain_chatexports.local_server.scoring import TurnScore
 
 __all__ = [
     "ChatResponse",
@@ -92,18 +94,10 @@ class DeletedFile(_Closed):
     deleted: Literal[True] = True
 
 
-class UsedHyperparameters(_Closed):
-    """The numbers that a job is trained with, none of them `auto`."""
-
-    n_epochs: Annotated[int, Field(ge=1)]
-    batch_size: Annotated[int, Field(ge=1)]
-    learning_rate_multiplier: Annotated[float, Field(gt=0)]
-
-
 class SupervisedSettings(_Closed):
     """The settings of the supervised method."""
 
-    hyperparameters: UsedHyperparameters
+    hyperparameters: Hyperparameters
 
 
 class UsedMethod(_Closed):
@@ -136,7 +130,7 @@ class JobResponse(_Closed):
     training_file: FileId
     validation_file: FileId | None
     result_files: Annotated[list[str], Field(max_length=0)]
-    hyperparameters: UsedHyperparameters
+    hyperparameters: Hyperparameters
     method: UsedMethod
     seed: Count
     user_provided_suffix: str | None
@@ -245,19 +239,9 @@ class ChatResponse(_Closed):
     usage: TokenUsage
 
 
-class ScoredTurn(_Closed):
-    """Negative log-likelihoods, in nats, of one message of the assistant."""
-
-    index: Count
-    nll: float
-    end_nll: float | None
-    tokens: Count
-    size_bytes: Count
-
-
 class ScoreResponse(_Closed):
     """How likely the model finds the assistant's messages of a chat."""
 
     object: Literal["score"]
     model: str
-    turns: list[ScoredTurn]
+    turns: list[TurnScore]
