@@ -6,25 +6,19 @@ import asyncio
 import json
 import time
 from contextlib import suppress
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.errors import ApiError, JsonResponse
+from langchain_chatexports.local_server.errors import ApiError
 from langchain_chatexports.local_server.generation import (
     EngineBusyError,
     Order,
     Piece,
 )
 from langchain_chatexports.local_server.labels import MessageError, TemplateError
-from langchain_chatexports.local_server.schemas import (
-    ChatRequest,
-    ScoreRequest,
-    parse_body,
-)
 from langchain_chatexports.local_server.scoring import TurnScore, score_conversation
 from langchain_chatexports.local_server.storage import new_id
 
@@ -35,20 +29,30 @@ if TYPE_CHECKING:
 
     from langchain_chatexports.local_server.base_model import BaseModel
     from langchain_chatexports.local_server.generation import Answer
+    from langchain_chatexports.local_server.schemas import ChatRequest, ScoreRequest
     from langchain_chatexports.local_server.service import LocalService
 
-__all__ = ["answer_chat", "score_chat"]
+__all__ = ["answer_chat", "score_messages"]
 
 _DEFAULT_TOKENS = 1024
 
 
-async def answer_chat(service: LocalService, request: Request) -> Response:
+async def answer_chat(
+    service: LocalService, asked: ChatRequest, request: Request
+) -> Response | dict[str, Any]:
     """Answer a chat.
+
+    Args:
+        service: What answers it.
+        asked: The chat.
+        request: Where the chat came from: generation ends when its client leaves.
+
+    Returns:
+        OpenAI's chat completion object, or a stream of its chunks.
 
     Raises:
         ApiError: If the request cannot be served.
     """
-    asked = parse_body(await request.body(), ChatRequest)
     model = service.find_model(asked.model)
     order = await run_in_threadpool(_order, service, asked)
     pieces: asyncio.Queue[Piece] = asyncio.Queue()
@@ -111,13 +115,12 @@ def _order(service: LocalService, asked: ChatRequest) -> Order:
     )
 
 
-async def score_chat(service: LocalService, request: Request) -> Response:
-    """Price the assistant's messages of a given chat.
+async def score_messages(service: LocalService, asked: ScoreRequest) -> dict[str, Any]:
+    """Score the assistant's messages of a given chat.
 
     Raises:
         ApiError: If the request cannot be served.
     """
-    asked = parse_body(await request.body(), ScoreRequest)
     model = service.find_model(asked.model)
     messages = [message.model_dump(exclude_none=True) for message in asked.messages]
     engine = service.engine
@@ -145,13 +148,12 @@ async def score_chat(service: LocalService, request: Request) -> Response:
     if scores is None:
         msg = f"This model reads at most {engine.context} tokens."
         raise ApiError(msg, code="context_length_exceeded", param="messages")
-    turns = [asdict(score) for score in scores]
-    return JsonResponse({"object": "score", "model": model.name, "turns": turns})
+    return {"object": "score", "model": model.name, "turns": scores}
 
 
 async def _whole(
     request: Request, answer: Answer, pieces: asyncio.Queue[Piece], head: dict[str, Any]
-) -> Response:
+) -> Response | dict[str, Any]:
     collecting = asyncio.ensure_future(_collect(pieces))
     leaving = asyncio.ensure_future(_until_gone(request))
     try:
@@ -172,14 +174,12 @@ async def _whole(
         "finish_reason": last.finish_reason,
         "logprobs": None,
     }
-    return JsonResponse(
-        {
-            **head,
-            "object": "chat.completion",
-            "choices": [choice],
-            "usage": _usage(answer, last),
-        }
-    )
+    return {
+        **head,
+        "object": "chat.completion",
+        "choices": [choice],
+        "usage": _usage(answer, last),
+    }
 
 
 async def _collect(pieces: asyncio.Queue[Piece]) -> tuple[str, Piece]:

@@ -5,23 +5,25 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from starlette.responses import Response
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 
 __all__ = ["ApiError", "JsonResponse", "not_found"]
 
 
-class JsonResponse(Response):
+class JsonResponse(JSONResponse):
     """JSON in ASCII: whatever a client sent can be told back to it."""
 
-    media_type = "application/json"
-
     def render(self, content: Any) -> bytes:
-        """Give the bytes of the body."""
+        """Return the bytes of the body."""
         return json.dumps(content, separators=(",", ":")).encode("ascii")
 
 
-class ApiError(Exception):
-    """A request is refused."""
+class ApiError(HTTPException):
+    """A request is refused.
+
+    FastAPI hides other exceptions that are raised while it reads a body.
+    """
 
     def __init__(
         self,
@@ -41,7 +43,7 @@ class ApiError(Exception):
             param: The parameter to blame.
             kind: OpenAI's `type` of error.
         """
-        super().__init__(message)
+        super().__init__(status, message)
         self.message = message
         self.status = status
         self.code = code
@@ -49,7 +51,7 @@ class ApiError(Exception):
         self.kind = kind
 
     def body(self) -> dict[str, Any]:
-        """Give the body of the answer."""
+        """Return the body of the response."""
         return {
             "error": {
                 "message": self.message,
@@ -60,11 +62,11 @@ class ApiError(Exception):
         }
 
     def response(self) -> JsonResponse:
-        """Give the answer."""
+        """Return the response."""
         headers = {"retry-after": "1"} if self.status == 429 else None  # noqa: PLR2004
         return JsonResponse(self.body(), status_code=self.status, headers=headers)
 
 
 def not_found(*, kind: str, param: str) -> ApiError:
-    """Say that there is no such thing; what was asked for is not repeated."""
+    """Return a 404, which does not repeat what was asked for."""
     return ApiError(f"No such {kind}.", status=404, code="not_found", param=param)

@@ -1,4 +1,4 @@
-"""Lists as OpenAI's clients read them: pages that go on after an id."""
+"""Lists as OpenAI's clients read them: pages that continue after an id."""
 
 from __future__ import annotations
 
@@ -7,37 +7,29 @@ from typing import TYPE_CHECKING, Any
 from langchain_chatexports.local_server.errors import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-__all__ = ["integer", "page"]
+__all__ = ["page"]
 
 
-def page(
-    items: Sequence[dict[str, Any]],
-    query: Mapping[str, str],
-    *,
-    default: int,
-    largest: int,
-) -> dict[str, Any]:
-    """Give the page of a list that `after` and `limit` ask for.
+def page(items: Sequence[dict[str, Any]], *, after: str, limit: int) -> dict[str, Any]:
+    """Return one page of a list.
 
     Args:
         items: The whole list, in its order.
-        query: The query of the request.
-        default: Length of a page where the client says nothing.
-        largest: The longest page.
+        after: The id of the item before the page; empty for the first page.
+        limit: The number of items on a page.
 
     Raises:
-        ApiError: If `limit` is no number in range, or `after` is not in the list.
+        ApiError: If `after` is not in the list.
     """
-    limit = integer(query, "limit", default=default, least=1, most=largest)
     start = 0
-    if query.get("after"):
+    if after:
         ids = [item["id"] for item in items]
-        if query["after"] not in ids:
+        if after not in ids:
             msg = "There is nothing with the id of 'after' in this list."
             raise ApiError(msg, code="invalid_value", param="after")
-        start = ids.index(query["after"]) + 1
+        start = ids.index(after) + 1
     shown = list(items[start : start + limit])
     return {
         "object": "list",
@@ -46,22 +38,3 @@ def page(
         "last_id": shown[-1]["id"] if shown else None,
         "has_more": start + limit < len(items),
     }
-
-
-def integer(
-    query: Mapping[str, str], name: str, *, default: int, least: int, most: int
-) -> int:
-    """Read an integer of a query.
-
-    Raises:
-        ApiError: If it is no integer in range.
-    """
-    text = query.get(name)
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) < len(str(most)) + 1):
-        text = "-1"
-    if not least <= int(text) <= most:
-        msg = f"'{name}' must be an integer from {least} to {most}."
-        raise ApiError(msg, code="invalid_value", param=name)
-    return int(text)

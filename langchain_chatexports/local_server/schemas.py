@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
 
 from langchain_chatexports.local_server.errors import ApiError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic_core import ErrorDetails
+    from typing_extensions import Self
 
-__all__ = ["ChatRequest", "JobRequest", "ScoreRequest", "parse_body"]
+__all__ = ["ChatRequest", "JobRequest", "ScoreRequest", "refuse_parameter"]
 
-_MOST_MESSAGES = 4096
-_LARGEST_SEED = 2**63 - 1
+_MAX_MESSAGES = 4096
+_MAX_SEED = 2**63 - 1
 # Parameters of OpenAI's that only the value that asks for nothing is taken of.
 _NOT_SERVED = frozenset(
     {
@@ -34,13 +44,33 @@ _NOT_SERVED = frozenset(
 )
 
 Auto = Literal["auto"]
-Model = TypeVar("Model", bound=BaseModel)
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(
         extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True
     )
+
+
+class _Body(_Strict):
+    """The body of a request, checked from its bytes on."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _refuse_wrong(
+        cls, value: Any, validate: ModelWrapValidatorHandler[Self]
+    ) -> Self:
+        """Read the body.
+
+        Raises:
+            ApiError: With status 400, naming the first parameter that is wrong.
+        """
+        if isinstance(value, bytes):
+            value = _parse_object(value)
+        try:
+            return validate(value)
+        except ValidationError as error:
+            raise _refusal(error, cls) from None
 
 
 class HyperparametersRequest(_Strict):
@@ -64,7 +94,7 @@ class MethodRequest(_Strict):
     supervised: SupervisedRequest | None = None
 
 
-class JobRequest(_Strict):
+class JobRequest(_Body):
     """Body of `POST /fine_tuning/jobs`."""
 
     model: str
@@ -73,7 +103,7 @@ class JobRequest(_Strict):
     hyperparameters: HyperparametersRequest | None = None
     method: MethodRequest | None = None
     suffix: Annotated[str, Field(max_length=64)] | None = None
-    seed: Annotated[int, Field(ge=0, le=_LARGEST_SEED)] | None = None
+    seed: Annotated[int, Field(ge=0, le=_MAX_SEED)] | None = None
     metadata: dict[
         Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]
     ] = Field(default_factory=dict, max_length=16)
@@ -87,7 +117,7 @@ class JobRequest(_Strict):
         return value
 
     def numbers(self) -> dict[str, Any]:
-        """Give the hyperparameters; those of the method come before the older form."""
+        """Return the hyperparameters; the method's replace those of the older form."""
         supervised = self.method.supervised if self.method else None
         newer = supervised.hyperparameters if supervised else None
         asked = (self.hyperparameters or HyperparametersRequest()).model_dump()
@@ -122,11 +152,11 @@ class _ResponseFormat(_Strict):
     type: Literal["text"]
 
 
-class ChatRequest(_Strict):
+class ChatRequest(_Body):
     """Body of `POST /chat/completions`; what is not served may only say so."""
 
     model: str
-    messages: Annotated[list[_Message], Field(min_length=1, max_length=_MOST_MESSAGES)]
+    messages: Annotated[list[_Message], Field(min_length=1, max_length=_MAX_MESSAGES)]
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
@@ -134,7 +164,7 @@ class ChatRequest(_Strict):
     max_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     stop: str | Annotated[list[str], Field(max_length=4)] | None = None
-    seed: Annotated[int, Field(ge=-_LARGEST_SEED, le=_LARGEST_SEED)] | None = None
+    seed: Annotated[int, Field(ge=-_MAX_SEED, le=_MAX_SEED)] | None = None
 
     # Said by clients, without a meaning on one's own machine.
     user: str | None = None
@@ -159,45 +189,64 @@ class ChatRequest(_Strict):
     modalities: list[Literal["text"]] | None = None
 
     def stops(self) -> list[str]:
-        """Give the texts that end an answer."""
+        """Return the texts that end an answer."""
         given = [self.stop] if isinstance(self.stop, str) else self.stop or []
         return [text for text in given if text]
 
     def token_limit(self) -> int | None:
-        """Give the most tokens that an answer may have."""
+        """Return the maximum number of tokens of an answer."""
         return self.max_completion_tokens or self.max_tokens
 
 
-class ScoreRequest(_Strict):
+class ScoreRequest(_Body):
     """Body of `POST /score`, which is no route of OpenAI's."""
 
     model: str
-    messages: Annotated[list[_Message], Field(min_length=1, max_length=_MOST_MESSAGES)]
+    messages: Annotated[list[_Message], Field(min_length=1, max_length=_MAX_MESSAGES)]
 
 
 _NAMES = frozenset(
-    name for model in _Strict.__subclasses__() for name in model.model_fields
+    name
+    for model in (*_Strict.__subclasses__(), *_Body.__subclasses__())
+    for name in model.model_fields
 )
 
 
-def parse_body(body: bytes, kind: type[Model]) -> Model:
-    """Read a request's body.
+def refuse_parameter(error: Mapping[str, Any]) -> ApiError:
+    """Return the refusal of a wrong parameter in a query or a form.
 
-    Raises:
-        ApiError: With status 400, naming the first parameter that is wrong.
+    Args:
+        error: What FastAPI found wrong, in pydantic's shape.
     """
+    # An empty body is missing as a whole.
+    if len(error["loc"]) == 1:
+        return _invalid_json()
+    name = str(error["loc"][1])
+    param = name.partition("[")[0]
+    if name == "file":
+        msg = "'file' must be an uploaded file."
+        return ApiError(msg, code="missing_required_parameter", param=param)
+    if error["type"] == "missing":
+        msg = f"Missing required parameter: '{name}'."
+        return ApiError(msg, code="missing_required_parameter", param=param)
+    msg = f"Invalid value for '{name}': {error['msg']}."
+    return ApiError(msg, code="invalid_value", param=param)
+
+
+def _parse_object(body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(body, parse_float=_number)
     except (ValueError, RecursionError) as error:
-        msg = "The body is not valid JSON, or nested too deeply."
-        raise ApiError(msg, code="invalid_json") from error
+        raise _invalid_json() from error
     if not isinstance(value, dict):
         msg = "The body must be a JSON object."
         raise ApiError(msg, code="invalid_type")
-    try:
-        return kind.model_validate(value)
-    except ValidationError as error:
-        raise _refusal(error, kind) from None
+    return value
+
+
+def _invalid_json() -> ApiError:
+    msg = "The body is not valid JSON, or nested too deeply."
+    return ApiError(msg, code="invalid_json")
 
 
 def _number(text: str) -> float:

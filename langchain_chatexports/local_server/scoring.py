@@ -25,7 +25,7 @@ __all__ = ["TurnScore", "score_conversation", "score_conversations"]
 
 @dataclass(frozen=True)
 class TurnScore:
-    """How a model prices one message of the assistant."""
+    """How likely a model finds one message of the assistant."""
 
     index: int
     """Which message of the conversation it is."""

@@ -52,10 +52,10 @@ _MARKER_TEXT = (
 _LEFT_BY_FILE_MANAGERS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 _TRASH = ".deleted-"
 _UNFINISHED = ".new-"
-FILE_ID = re.compile(r"file-[0-9a-f]{24}")
+FILE_ID = re.compile(r"^file-[0-9a-f]{24}$")
 """What a file's id must look like before any path is built from it."""
 
-JOB_ID = re.compile(r"ftjob-[0-9a-f]{24}")
+JOB_ID = re.compile(r"^ftjob-[0-9a-f]{24}$")
 """What a job's id must look like before any path is built from it."""
 
 MODEL_ID = re.compile(r"[0-9a-f]{12}")

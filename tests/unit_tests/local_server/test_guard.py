@@ -15,6 +15,7 @@ from langchain_chatexports.local_server.errors import ApiError
 from tests.unit_tests.local_server.conftest import KEY, asking
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from httpx2 import Response
@@ -175,6 +176,22 @@ def test_an_upload_beyond_its_own_limit_is_refused(
     )
     assert _error(response)["code"] == "body_too_large"
     assert service.files.newest_first() == []
+
+
+def test_an_upload_beyond_its_limit_that_does_not_say_so_is_refused_too(
+    http: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "MAX_UPLOAD_BYTES", 10)
+
+    def parts() -> Iterator[bytes]:
+        yield b"--x\r\n"
+        yield b'Content-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+        yield from [b"{}\n" * 1024] * 64
+
+    kind = {"content-type": "multipart/form-data; boundary=x"}
+    response = http.post("/v1/files", content=parts(), headers=kind)
+    assert response.status_code == 400
+    assert _error(response)["code"] == "body_too_large"
 
 
 def test_a_defect_shows_no_page_and_logs_no_text(

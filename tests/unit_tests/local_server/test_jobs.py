@@ -336,6 +336,23 @@ def test_a_body_that_is_no_order_is_a_400(http: TestClient, body: bytes) -> None
     assert response.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "text/plain", "application/x-www-form-urlencoded", ""],
+)
+def test_a_body_is_read_whatever_its_content_type(
+    http: TestClient, client: OpenAI, content_type: str
+) -> None:
+    """As `curl -d` sends it."""
+    body = {"model": "tiny", "training_file": _upload(client, dialogues())}
+    response = http.post(
+        "/v1/fine_tuning/jobs",
+        content=json.dumps(body).encode(),
+        headers={"content-type": content_type} if content_type else {},
+    )
+    assert response.status_code == 200
+
+
 @pytest.mark.parametrize("name", ["x", "ftjob-1", "..%2Fx", "ftjob-" + "0" * 24])
 def test_a_job_that_is_not_there_is_a_404(http: TestClient, name: str) -> None:
     assert http.get(f"/v1/fine_tuning/jobs/{name}").status_code == 404

@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_chatexports.local_server.errors import ApiError
-from langchain_chatexports.local_server.schemas import (
-    ChatRequest,
-    JobRequest,
-    parse_body,
-)
+from langchain_chatexports.local_server.schemas import ChatRequest, JobRequest
 
 if TYPE_CHECKING:
     from typing import Any
@@ -24,7 +20,7 @@ def refusal(kind: type[JobRequest | ChatRequest], **changes: Any) -> ApiError:
         ChatRequest: {"model": "tiny", "messages": [{"role": "user"}]},
     }
     with pytest.raises(ApiError) as caught:
-        parse_body(json.dumps(bodies[kind] | changes).encode(), kind)
+        kind.model_validate(json.dumps(bodies[kind] | changes).encode())
     return caught.value
 
 
@@ -126,9 +122,9 @@ def test_a_refusal_says_what_is_wrong_and_where(
 
 def test_a_whole_number_may_be_written_with_a_point() -> None:
     body = b'{"model": "m", "training_file": "f", "seed": 2.0}'
-    assert parse_body(body, JobRequest).seed == 2
+    assert JobRequest.model_validate(body).seed == 2
     with pytest.raises(ApiError, match="seed"):
-        parse_body(body.replace(b"2.0", b"2.5"), JobRequest)
+        JobRequest.model_validate(body.replace(b"2.0", b"2.5"))
 
 
 @pytest.mark.parametrize(
