@@ -22,9 +22,9 @@ from langchain_chatexports.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterator
 
-__all__ = ["absolute", "fetched", "is_url", "shown", "state_of_url"]
+__all__ = ["absolute", "fetched", "is_url", "shown"]
 
 # SQLite's neighbors hold the newest messages.
 _NEIGHBORS = ("-wal", "-shm")
@@ -43,12 +43,12 @@ _KEEPER = (
 
 
 def is_url(path: str | Path) -> bool:
-    """Tell whether a path is a URL for fsspec, such as `s3://bucket/chat.db`."""
+    """Return whether a path is a URL for fsspec, such as `s3://bucket/chat.db`."""
     return "://" in str(path)
 
 
 def absolute(path: str | Path) -> str:
-    """Give a path for workers, which may run in another folder; a URL as it is.
+    """Return a path for workers, which may run in another folder; a URL as it is.
 
     Args:
         path: A path, or a URL.
@@ -77,7 +77,7 @@ def absolute(path: str | Path) -> str:
 
 
 def shown(path: str) -> str:
-    """Give a path for counts and errors: of a URL, without what may be a secret.
+    """Return a path for counts and errors: of a URL, without what may be a secret.
 
     A user with a password is left out. So is a query, which signs a URL, but for a
     digest: URLs that differ in their queries only must not look the same.
@@ -92,7 +92,7 @@ def shown(path: str) -> str:
 
 @contextmanager
 def fetched(path: str) -> Iterator[Path]:
-    """Give a path on this machine for an export.
+    """Fetch an export to this machine.
 
     Args:
         path: A path, or a URL that fsspec knows.
@@ -114,25 +114,9 @@ def fetched(path: str) -> Iterator[Path]:
         yield copy
 
 
-def state_of_url(url: str) -> str:
-    """Give what is another text once what is at a URL has been written to.
-
-    Raises:
-        ExportNotFoundError: If there is nothing at the URL.
-        ExportAccessError: If the store refuses, or does not answer.
-    """
-    import fsspec
-
-    with _explained(url):
-        system, remote = fsspec.core.url_to_fs(url)
-        system.invalidate_cache()
-        files = [remote, *_neighbors(system, remote)]
-        return " ".join(str(system.ukey(file)) for file in files)
-
-
 @contextmanager
 def _passing_folder() -> Iterator[Path]:
-    """Give a private folder that does not outlive this process, however it ends."""
+    """Make a private folder that does not outlive this process, however it ends."""
     folder = tempfile.mkdtemp(prefix="chatexports-")
     # In a session of its own: what ends this process's group must leave it alone.
     with subprocess.Popen(  # noqa: S603 - Our own few lines.
@@ -148,42 +132,67 @@ def _passing_folder() -> Iterator[Path]:
 
 def _copy(url: str, folder: Path) -> Path:
     import fsspec
+    from fsspec.callbacks import Callback
 
     system, remote = fsspec.core.url_to_fs(url)
     remote = remote.rstrip("/")
     # Not `isdir`, which looks for links in what is behind a URL of the web.
-    details = system.info(remote)
-    target = folder / _name_of_copy(remote)
-    if details["type"] == "directory":
+    listed = {remote: system.info(remote)}
+    if listed[remote]["type"] == "directory":
+        prefix = f"{remote}/" if remote else ""
         # Stores without folders can list empty files in their place.
         listed = {
-            file: found
-            for file, found in system.find(remote, detail=True).items()
-            if found["type"] != "directory" and not file.endswith("/")
+            file: details
+            for file, details in system.find(remote, detail=True).items()
+            if details["type"] != "directory" and not file.endswith("/")
         }
-        targets = _targets(url, remote, listed, target)
-        target.mkdir()
+        _check_names(url, listed, prefix)
+        # The folder above a thread's says of which section it is.
+        names = [name for name in remote.split("/")[-2:] if _is_name(name)]
+        target = folder.joinpath(*names or ["export"])
+        target.mkdir(parents=True)
+        copies = {file: target / file.removeprefix(prefix) for file in listed}
     else:
-        neighbors = _neighbors(system, remote)
-        listed = {remote: details} | {file: system.info(file) for file in neighbors}
-        targets = {file: Path(f"{target}{file[len(remote) :]}") for file in listed}
-    if any(found["type"] != "file" for found in listed.values()):
-        msg = (
-            f"{shown(url)} is or holds something that is neither a file nor a folder, "
-            "such as a link or a device. Copy the export without it."
-        )
-        raise ExportFormatError(msg)
-    size_bytes = sum(found.get("size") or 0 for found in listed.values())
-    space = _space(url, folder, size_bytes)
-    for file, path in targets.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        system.get_file(file, str(path), callback=space)
+        name = remote.rpartition("/")[2].partition("?")[0]
+        target = folder / (name if _is_name(name) else "export")
+        listed |= {file: system.info(file) for file in _neighbors(system, remote)}
+        copies = {file: Path(f"{target}{file[len(remote) :]}") for file in listed}
+    if any(details["type"] != "file" for details in listed.values()):
+        reason = "holds what is neither a file nor a folder, such as a link or a device"
+        raise _refusal(url, reason)
+    max_bytes = shutil.disk_usage(folder).free // 2
+
+    def check_size(_total: int | None, size: int, **_options: object) -> None:
+        if size > max_bytes:
+            reason = "takes more than half of the free space of the disk with TMPDIR"
+            raise _refusal(url, reason)
+
+    check_size(None, sum(details.get("size") or 0 for details in listed.values()))
+    # What arrives can be more than was listed, and not each server says how much it is.
+    callback = Callback(hooks={"size": check_size})
+    for file, copy in copies.items():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        system.get_file(file, str(copy), callback=callback)
     return target
 
 
-def _name_of_copy(remote: str) -> str:
-    name = remote.rpartition("/")[2].partition("?")[0]
-    return name if _is_name(name) else "export"
+def _check_names(url: str, files: Collection[str], prefix: str) -> None:
+    """Make sure that all files of a folder are copied into it, and none onto another.
+
+    Raises:
+        ExportFormatError: If not, or if there are too many.
+    """
+    names = [file.removeprefix(prefix) for file in files]
+    if len(names) > _MAX_FILES:
+        raise _refusal(url, f"holds {len(names):,} files, more than an export has")
+    if not all(
+        file.startswith(prefix) and all(map(_is_name, name.split("/")))
+        for file, name in zip(files, names, strict=True)
+    ):
+        raise _refusal(url, "holds a file whose name leads outside of the folder")
+    folded = {unicodedata.normalize("NFC", name.casefold()) for name in names}
+    if len(folded) < len(names):
+        raise _refusal(url, "holds names that differ only in case or accents' codes")
 
 
 def _is_name(part: str) -> bool:
@@ -197,60 +206,9 @@ def _is_name(part: str) -> bool:
     return bool(part.strip(". ")) and "\\" not in part and not has_drive
 
 
-def _targets(
-    url: str, remote: str, files: Iterable[str], target: Path
-) -> dict[str, Path]:
-    """Return where to copy each file of a folder, after a look at all names."""
-    prefix = f"{remote}/" if remote else ""
-    names = {file: file.removeprefix(prefix) for file in files}
-    folded = {unicodedata.normalize("NFC", n.casefold()) for n in names.values()}
-    why = None
-    if len(names) > _MAX_FILES:
-        why = f"holds {len(names):,} files, and an export at most {_MAX_FILES:,}"
-    elif not all(
-        file.startswith(prefix) and all(map(_is_name, name.split("/")))
-        for file, name in names.items()
-    ):
-        why = "holds a name that can lead outside of the folder that it is copied to"
-    elif len(folded) < len(names):
-        why = (
-            "holds names that differ only in case or in how accents are written; on "
-            "many disks these are one file"
-        )
-    if why is not None:
-        msg = f"{shown(url)} {why}. If it is your own, make the export again."
-        raise ExportFormatError(msg)
-    return {file: target / name for file, name in names.items()}
-
-
-def _space(url: str, folder: Path, size_bytes: int) -> Any:
-    """Return a callback for fsspec that ends a copy before it fills the disk.
-
-    What a store or an archive lists must fit in, and what arrives as well: it can be
-    more, and not each server says how much there is.
-    """
-    from fsspec.callbacks import Callback
-
-    max_bytes = shutil.disk_usage(folder).free // 2
-
-    class Space(Callback):  # type: ignore[misc]  # fsspec has no types.
-        copied_bytes = 0
-
-        def relative_update(self, inc: int = 1) -> None:
-            self.copied_bytes += inc
-            self.check(self.copied_bytes)
-
-        def check(self, size_bytes: int) -> None:
-            if size_bytes > max_bytes:
-                msg = (
-                    f"{shown(url)} takes more than half of the free space on the disk "
-                    "with temporary files. Set TMPDIR to a folder on a larger one."
-                )
-                raise ExportAccessError(msg)
-
-    space = Space()
-    space.check(size_bytes)
-    return space
+def _refusal(url: str, reason: str) -> ExportFormatError:
+    msg = f"{shown(url)} {reason}. It is not read: check where it comes from."
+    return ExportFormatError(msg)
 
 
 def _neighbors(system: Any, remote: str) -> list[str]:

@@ -18,7 +18,6 @@ from langchain_chatexports.cluster import fetching
 from langchain_chatexports.cluster.fetching import absolute, fetched
 from langchain_chatexports.exceptions import (
     ChatExportError,
-    ExportAccessError,
     ExportFormatError,
 )
 
@@ -95,7 +94,9 @@ def test_a_url_that_ends_above_the_folder_writes_nothing_there(
     before = files_in(tmp_path)
 
     with fetched(f"{kind}://{root}::{url}") as copy:
-        assert copy.resolve().parent.parent == temporary.resolve()
+        (private,) = temporary.iterdir()
+        assert private in copy.parents
+        assert ".." not in copy.parts
         assert sorted(p.name for p in files_in(copy)) == ["x", "z"]
     assert files_in(tmp_path) == before
 
@@ -237,7 +238,7 @@ def test_a_bomb_does_not_fill_the_disk(
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
 
     with (
-        pytest.raises(ExportAccessError, match="half of the free space"),
+        pytest.raises(ExportFormatError, match="half of the free space"),
         fetched(f"zip://{root}::{(tmp_path / 'bomb').as_uri()}"),
     ):
         pass
@@ -259,7 +260,7 @@ def test_a_store_that_says_no_size_does_not_fill_the_disk(
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
 
     with (
-        pytest.raises(ExportAccessError, match="half of the free space"),
+        pytest.raises(ExportFormatError, match="half of the free space"),
         fetched("memory://endless/chat.db"),
     ):
         pass
