@@ -95,11 +95,6 @@ class Thread:
         self.files.append(file)
         self.order = min(self.order, order)
 
-    @property
-    def size(self) -> int:
-        """The length of its files in bytes."""
-        return sum(file.file.size for file in self.files)
-
     def sorted_files(self) -> list[ThreadFile]:
         """Give the files with the highest number, which is the oldest, first."""
         return sorted(self.files, key=lambda f: (-f.number, f.file.part, f.file.label))

@@ -42,7 +42,6 @@ __all__ = [
     "is_sqlite_file",
     "open_database",
     "path_status",
-    "private_copy_behind",
 ]
 
 _MAGIC = b"SQLite format 3\0"
@@ -107,17 +106,13 @@ def access_refused(path: Path) -> ExportAccessError:
 
 
 @contextmanager
-def open_database(
-    path: Path, *, private_copy: Path | None = None
-) -> Iterator[sqlite3.Connection]:
+def open_database(path: Path) -> Iterator[sqlite3.Connection]:
     """Open an SQLite database as it is at this moment, and leave it untouched.
 
     Errors of SQLite in the body become errors of this package, too.
 
     Args:
         path: The database file.
-        private_copy: A copy to read in its place, that `private_copy_behind` has given;
-            the connection that it was asked of must be open.
 
     Yields:
         A connection in a read transaction; badly encoded text is read with U+FFFD.
@@ -135,10 +130,7 @@ def open_database(
             _check_header(path)
             check_neighbors(real)
             limit = WorkLimit(file_size(real) + file_size(beside(real, LOG)))
-            if private_copy is not None:
-                yield _begin(private_copy, "mode=ro", limit, resources)
-            else:
-                yield _connect(real, limit, resources)
+            yield _connect(real, limit, resources)
             limit.raise_pending()
         except sqlite3.Error as error:
             limit.raise_pending()
@@ -151,22 +143,6 @@ def open_database(
             if isinstance(error, ChatExportError):
                 raise
             raise access_refused(path) from error
-
-
-def private_copy_behind(connection: sqlite3.Connection, path: Path) -> Path | None:
-    """Give the copy that a connection reads in place of a database, if it does.
-
-    Args:
-        connection: What `open_database` has given.
-        path: The database file.
-    """
-    lenient, connection.text_factory = connection.text_factory, os.fsdecode
-    try:
-        # Names of files need not be UTF-8.
-        _, _, read = connection.execute("PRAGMA database_list").fetchone()
-    finally:
-        connection.text_factory = lenient
-    return None if os.path.samefile(read, path) else Path(read)  # noqa: PTH121 - of str
 
 
 def _explained(path: Path, error: sqlite3.Error, limit: WorkLimit) -> ChatExportError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from langchain_chatexports.exceptions import (
@@ -104,15 +103,6 @@ class RowFile:
         else:
             self._file.write(line)
         self.rows += 1
-
-    def write_lines(self, lines: BinaryIO, count: int) -> None:
-        """Put many rows in, each given as one line of JSON."""
-        if self._parquet or self._array:
-            for line in lines:
-                self.write_line(line)
-        else:
-            shutil.copyfileobj(lines, self._file, _BLOCK)
-            self.rows += count
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         """Finish the file."""
