@@ -23,6 +23,8 @@ _INTEGERS = b"iIlLsSqQ"
 _REALS = {ord("f"): "<f", ord("d"): "<d"}
 # A message nests four levels deep; the bound keeps damaged input off Python's own.
 _MAX_DEPTH = 40
+# A class in a message has three above it; each keeps the names of all of these.
+_MAX_CLASSES = 20
 _MAX_SIZE_DIGITS = 10
 
 
@@ -169,6 +171,8 @@ class TypedStream:
         names: list[str] = []
         slots: list[int] = []
         while self._peek() == _NEW:
+            if len(names) == _MAX_CLASSES:
+                raise _too_many_classes()
             self._at += 1
             names.append(self._shared_string().decode("latin-1"))
             self.read_integer()  # The version of the class.
@@ -183,6 +187,8 @@ class TypedStream:
             msg = "A superclass is not a class."
             raise TypedStreamError(msg)
         chain = (*names, *rest)
+        if len(chain) > _MAX_CLASSES:
+            raise _too_many_classes()
         for index, slot in enumerate(slots):
             self._objects[slot] = chain[index:]
         return chain
@@ -258,3 +264,8 @@ class TypedStream:
         value = self._data[self._at : end]
         self._at = end
         return value
+
+
+def _too_many_classes() -> TypedStreamError:
+    msg = "A class has too many classes above it."
+    return TypedStreamError(msg)
