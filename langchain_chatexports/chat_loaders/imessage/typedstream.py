@@ -171,8 +171,6 @@ class TypedStream:
         names: list[str] = []
         slots: list[int] = []
         while self._peek() == _NEW:
-            if len(names) == _MAX_CLASSES:
-                raise _too_many_classes()
             self._at += 1
             names.append(self._shared_string().decode("latin-1"))
             self.read_integer()  # The version of the class.
@@ -188,7 +186,8 @@ class TypedStream:
             raise TypedStreamError(msg)
         chain = (*names, *rest)
         if len(chain) > _MAX_CLASSES:
-            raise _too_many_classes()
+            msg = "A class has too many classes above it."
+            raise TypedStreamError(msg)
         for index, slot in enumerate(slots):
             self._objects[slot] = chain[index:]
         return chain
@@ -264,8 +263,3 @@ class TypedStream:
         value = self._data[self._at : end]
         self._at = end
         return value
-
-
-def _too_many_classes() -> TypedStreamError:
-    msg = "A class has too many classes above it."
-    return TypedStreamError(msg)

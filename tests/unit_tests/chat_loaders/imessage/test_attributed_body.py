@@ -370,17 +370,6 @@ def test_a_chain_of_classes_takes_no_more_memory_than_the_blob_explains() -> Non
     assert peak_of(lambda: decode_attributed_body(blob)) < 100 * len(blob)
 
 
-def test_a_chain_that_continues_known_ones_takes_no_more_memory_either() -> None:
-    """Chain after chain, each with a class more than the one it ends in."""
-    blob = bytearray(
-        b"\x04\x0bstreamtyped\x81\xe8\x03\x84\x01@\x84\x84\x84\x01A\x00\x85"
-    )
-    for number in range(1, 2000):  # Object, class, object, class, …
-        reference = (2 * number - 1 - 110) & 0xFFFF
-        blob += b"\x92\x84\x84\x92\x00\x81" + reference.to_bytes(2, "little") + b"\x86"
-    assert peak_of(lambda: decode_attributes(bytes(blob))) < 100 * len(blob)
-
-
 def test_a_text_is_looked_for_behind_a_few_markers_only() -> None:
     """Each try decodes the rest of the blob: 1 MB of markers took minutes."""
     marker = b"NSString+\x82" + (900_000).to_bytes(4, "little")
