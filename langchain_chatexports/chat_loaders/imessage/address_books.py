@@ -21,6 +21,7 @@ from langchain_chatexports.chat_loaders.imessage.database import (
     open_database,
     path_status,
 )
+from langchain_chatexports.chat_loaders.imessage.private_copies import read_head
 from langchain_chatexports.chat_loaders.imessage.schema import check_plain_tables
 from langchain_chatexports.chat_loaders.imessage.sources import (
     backup_root,
@@ -55,6 +56,8 @@ _TABLES = (
     "zabcdemailaddress",
     "abpersonfulltextsearch_content",
 )
+# A hundred thousand cards without pictures.
+_MAX_VCARDS_BYTES = 64 * 1024 * 1024
 _FOLD = re.compile(r"\r?\n[ \t]")
 _ESCAPE = re.compile(r"\\(.)")
 _QUOTED_PRINTABLE = re.compile(
@@ -101,11 +104,17 @@ def read_cards(path: Path) -> list[Card]:
         found = [book for book in books if exists(book)]
         if not found:
             raise _no_contacts(path)
-        return [card for book in found for card in read_cards(book)]
+        return [card for book in found for card in _cards_of_file(book)]
+    return _cards_of_file(path)
+
+
+def _cards_of_file(path: Path) -> list[Card]:
     if is_sqlite_file(path):
         with open_database(path) as connection:
             return list(_cards_of_database(path, connection))
-    raw = path.read_bytes()
+    raw = read_head(path, _MAX_VCARDS_BYTES + 1)
+    if len(raw) > _MAX_VCARDS_BYTES:
+        raise _no_contacts(path)
     is_utf_16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     text = raw.decode("utf-16" if is_utf_16 else "utf-8-sig", "replace")
     if "BEGIN:VCARD" not in text.upper():
@@ -185,7 +194,7 @@ def _cards_of_mac(connection: sqlite3.Connection, tables: set[str]) -> Iterator[
     ):
         if table in tables:
             for owner, address in _select(connection, table, columns):
-                addresses[owner].append(address or "")
+                addresses[owner].append(str(address or ""))
     named = ("Z_PK", "ZFIRSTNAME", "ZLASTNAME", "ZNICKNAME", "ZORGANIZATION")
     records = _select(connection, "ZABCDRECORD", named)
     for key, first, last, nickname, company in records:
@@ -221,8 +230,11 @@ def _properties(text: str) -> Iterator[tuple[str, str]]:
         name, _, parameters = head.partition(";")
         if _QUOTED_PRINTABLE.search(parameters):
             # Version 2.1 breaks such a line without the fold's white space.
-            while value.endswith("="):
-                value = value[:-1] + next(lines, "")
+            broken = [value]
+            while broken[-1].endswith("="):
+                broken[-1] = broken[-1][:-1]
+                broken.append(next(lines, ""))
+            value = "".join(broken)
             charset = _CHARSET.search(parameters)
             value = _decoded(value, charset[1] if charset else "utf-8")
         yield name.rpartition(".")[2].strip().upper(), value.strip()
@@ -232,7 +244,7 @@ def _decoded(value: str, charset: str) -> str:
     raw = quopri.decodestring(value.encode("utf-8", "replace"))
     try:
         return raw.decode(charset, "replace")
-    except LookupError:
+    except (LookupError, UnicodeError):  # Some encodings replace nothing.
         return raw.decode("utf-8", "replace")
 
 

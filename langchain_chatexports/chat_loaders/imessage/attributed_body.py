@@ -34,6 +34,8 @@ _SHORT_LENGTHS = 0x80
 _LENGTH_2, _LENGTH_4 = 0x81, 0x82
 # Between the class name and its `+`: version, superclass, type encoding.
 _MARKER_REACH = 6
+# The class is named once, so the others are text. Each try costs the rest of the blob.
+_MAX_MARKERS = 20
 _SINGLE_VALUES = frozenset({"NSString", "NSNumber", "NSURL", "NSData"})
 _MAX_DEPTH = 8
 
@@ -190,13 +192,15 @@ def _text_after_marker(blob: bytes) -> str | None:
     """Find the text of a typedstream of unknown shape behind its class name."""
     if not blob.startswith(HEADER):
         return None
-    at = blob.find(_STRING_CLASS)
-    while at >= 0:
+    at = -1
+    for _ in range(_MAX_MARKERS):
+        at = blob.find(_STRING_CLASS, at + 1)
+        if at < 0:
+            break
         after = at + len(_STRING_CLASS)
         plus = blob.find(_STRING_TYPE, after, after + _MARKER_REACH)
         if plus >= 0:
             text = _string_at(blob, plus + 1)
             if text is not None:
                 return text
-        at = blob.find(_STRING_CLASS, after)
     return None

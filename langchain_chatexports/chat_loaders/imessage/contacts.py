@@ -15,6 +15,8 @@ __all__ = ["Card", "Contacts", "address_key", "cards_of_mapping"]
 
 _MIN_DIGITS = 7
 _NATIONAL_DIGITS = 10
+# Names on one address are compared in pairs; more of them are no household's.
+_MAX_NAMES = 200
 
 
 class Card(NamedTuple):
@@ -84,8 +86,14 @@ class Contacts:
         """
         same = Groups()
         for numbers in self._exact.values():
-            for one, other in combinations(numbers, 2):
-                if _is_same_name(self._cards[one].name, self._cards[other].name):
+            by_words: dict[frozenset[str], int] = {}
+            for number in numbers:
+                words = frozenset(self._cards[number].name.casefold().split())
+                same.join(by_words.setdefault(words, number), number)
+            if len(by_words) > _MAX_NAMES:
+                continue
+            for (words, one), (others, other) in combinations(by_words.items(), 2):
+                if words <= others or others <= words:
                     same.join(one, other)
         return same
 
@@ -113,11 +121,6 @@ def address_key(address: str) -> str | None:
 
 def _is_national(key: str) -> bool:
     return key.isdecimal() and len(key) >= _NATIONAL_DIGITS
-
-
-def _is_same_name(one: str, other: str) -> bool:
-    words, others = set(one.casefold().split()), set(other.casefold().split())
-    return words <= others or others <= words
 
 
 def _completeness(name: str) -> tuple[int, int, str]:

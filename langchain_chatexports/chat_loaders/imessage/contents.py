@@ -173,7 +173,8 @@ def _in_order_of_text(
         return rows
     decoded = decode_attributes(body)
     runs = decoded.runs if decoded is not None else []
-    places = {run.attributes.get(_FILE): place for place, run in enumerate(runs)}
+    files = (run.attributes.get(_FILE) for run in runs)
+    places = {file: place for place, file in enumerate(files) if isinstance(file, str)}
     return sorted(rows, key=lambda row: places.get(row.guid, len(runs)))
 
 

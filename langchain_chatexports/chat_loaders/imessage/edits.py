@@ -16,6 +16,10 @@ __all__ = ["EditHistory", "read_edit_history"]
 
 _APPLE_EPOCH_SECONDS = 978_307_200
 _MAX_SECONDS = 10**12
+# A message can be edited five times, in each of its parts.
+_MAX_VERSIONS = 1000
+_MAX_VERSION_BYTES = 64 * 1024 * 1024
+_MAX_PART = 10**9
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,15 @@ def read_edit_history(blob: object) -> EditHistory | None:
         return None
     parts = _mapping(info.get("otr"))
     versions = _mapping(info.get("ec"))
-    taken_back = {str(part) for part in _sequence(info.get("rp"))}
+    taken_back = {
+        str(part)
+        for part in _sequence(info.get("rp"))
+        if isinstance(part, str) or (isinstance(part, int) and 0 <= part < _MAX_PART)
+    }
     is_edited = bool(versions or _sequence(info.get("ep")))
     if not is_edited and not taken_back:
+        return None
+    if _is_multiplied(versions):
         return None
     current: list[str] = []
     unsent: list[str] = []
@@ -76,6 +86,22 @@ def read_edit_history(blob: object) -> EditHistory | None:
         unsent="\n".join(text for text in unsent if text),
         earlier=[version for version in earlier if version["text"]],
     )
+
+
+def _is_multiplied(versions: Mapping[str, Any]) -> bool:
+    """Return whether the versions stand for more text than a person wrote.
+
+    A list refers to what it holds, so that one text can be in it any number of times.
+    """
+    count = size = 0
+    for entries in versions.values():
+        for entry in _sequence(entries):
+            blob = entry.get("t") if isinstance(entry, Mapping) else None
+            count += 1
+            size += len(blob) if isinstance(blob, bytes) else 0
+            if count > _MAX_VERSIONS or size > _MAX_VERSION_BYTES:
+                return True
+    return False
 
 
 def _version(entry: Any) -> dict[str, Any]:

@@ -8,9 +8,16 @@ from collections.abc import Mapping
 from typing import Any
 from xml.parsers.expat import ExpatError
 
-__all__ = ["read_archive", "read_plist", "text_in"]
+__all__ = ["read_archive", "read_plist", "shares_bytes", "text_in"]
 
 _MAX_DEPTH = 12
+# See `CFBinaryPList.c` in CoreFoundation: sizes of a place and of a reference, number
+# of objects, the topmost, where the table of places begins.
+_TRAILER = struct.Struct(">6xBBQQQ")
+_DATA, _ASCII, _UTF_16, _ARRAY, _DICTIONARY = 0x4, 0x5, 0x6, 0xA, 0xD
+_COUNT_FOLLOWS = 0xF
+# Up to here, whatever is shared takes some 64 MB.
+_MIN_SHARED_PRODUCT = 1 << 23
 # What plistlib is seen to raise on damaged input, beside its own error.
 _DAMAGED = (
     ValueError,
@@ -31,9 +38,41 @@ def read_plist(blob: object) -> Any:
     if not isinstance(blob, bytes):
         return None
     try:
-        return plistlib.loads(blob)
+        return None if shares_bytes(blob) else plistlib.loads(blob)
     except _DAMAGED:
         return None
+
+
+def shares_bytes(blob: bytes, *, min_product: int = _MIN_SHARED_PRODUCT) -> bool:
+    """Return whether objects of a binary property list lie in each other's bytes.
+
+    No program writes such a list. In a hostile one, ten thousand objects are the same
+    bytes, and each is read into memory of its own.
+
+    Args:
+        blob: Any bytes.
+        min_product: From which product of objects and bytes on it matters.
+    """
+    if not blob.startswith(b"bplist") or len(blob) < _TRAILER.size:
+        return False
+    size, reference, objects, _, table = _TRAILER.unpack(blob[-_TRAILER.size :])
+    if size == 0 or objects * len(blob) < min_product:
+        return False
+    units = {_DATA: 1, _ASCII: 1, _UTF_16: 2, _ARRAY: reference}
+    units[_DICTIONARY] = 2 * reference
+    used = 0
+    for at in range(table, min(table + objects * size, len(blob)), size):
+        place = int.from_bytes(blob[at : at + size], "big")
+        head = blob[place : place + 10]
+        if not head:
+            return False  # For plistlib to refuse.
+        kind, count = divmod(head[0], 16)
+        if count == _COUNT_FOLLOWS and len(head) > 1:
+            count = int.from_bytes(head[2 : 2 + (1 << (head[1] & 3))], "big")
+        used += count * units.get(kind, 0)
+        if used > len(blob):
+            return True
+    return False
 
 
 def read_archive(blob: object) -> Any:

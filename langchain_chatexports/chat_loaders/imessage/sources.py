@@ -12,8 +12,10 @@ from langchain_chatexports.chat_loaders.imessage.database import (
     path_status,
 )
 from langchain_chatexports.chat_loaders.imessage.plists import read_plist
+from langchain_chatexports.chat_loaders.imessage.private_copies import read_head
 from langchain_chatexports.exceptions import (
     EncryptedExportError,
+    ExportFormatError,
     ExportNotFoundError,
 )
 
@@ -33,6 +35,7 @@ __all__ = [
 # A backup names each file by the SHA-1 of its domain and path: this one is
 # HomeDomain-Library/SMS/sms.db.
 BACKUP_DATABASE = "3d0d7e5fb2ce288813306e4d4636395e047a3d28"
+_MAX_MANIFEST_BYTES = 64 * 1024 * 1024
 _BACKUP_SIGNS = (
     "Manifest.db",
     "Manifest.plist",
@@ -122,8 +125,8 @@ def _database_in(folder: Path) -> Path:
 
 def _is_encrypted(root: Path) -> bool:
     try:
-        entries = read_plist((root / "Manifest.plist").read_bytes())
-    except OSError:
+        entries = read_plist(read_head(root / "Manifest.plist", _MAX_MANIFEST_BYTES))
+    except (OSError, ExportFormatError):
         return False
     return isinstance(entries, dict) and bool(entries.get("IsEncrypted"))
 

@@ -23,6 +23,8 @@ _INTEGERS = b"iIlLsSqQ"
 _REALS = {ord("f"): "<f", ord("d"): "<d"}
 # A message nests four levels deep; the bound keeps damaged input off Python's own.
 _MAX_DEPTH = 40
+# A class in a message has three above it; each keeps the names of all of these.
+_MAX_CLASSES = 20
 _MAX_SIZE_DIGITS = 10
 
 
@@ -183,6 +185,9 @@ class TypedStream:
             msg = "A superclass is not a class."
             raise TypedStreamError(msg)
         chain = (*names, *rest)
+        if len(chain) > _MAX_CLASSES:
+            msg = "A class has too many classes above it."
+            raise TypedStreamError(msg)
         for index, slot in enumerate(slots):
             self._objects[slot] = chain[index:]
         return chain

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import sys
 from contextlib import closing
+from pathlib import Path
+from time import process_time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +18,6 @@ from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundEr
 from tests.unit_tests.builders.chat_db import ChatDb
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from typing import Any
 
 
@@ -242,3 +245,72 @@ def test_given_file_that_is_missing_is_an_error_at_once(tmp_path: Path) -> None:
     with pytest.raises(ExportNotFoundError, match=r"people\.vcf.*vCard") as caught:
         IMessageChatLoader(path, contacts=tmp_path / "people.vcf")
     assert "chat.db," not in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes.")
+@pytest.mark.parametrize("kind", ["device", "pipe"])
+def test_contacts_that_never_end_are_one_clear_error(tmp_path: Path, kind: str) -> None:
+    path = write_chats(tmp_path / "chat.db")
+    contacts = tmp_path / "pipe"
+    os.mkfifo(contacts)
+    if kind == "device":
+        contacts = Path("/dev/zero")
+    with pytest.raises(ExportFormatError, match=f"is a {kind}, not a file"):
+        senders(path, contacts=contacts)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes.")
+def test_a_pipe_in_an_address_books_place_is_passed_over(tmp_path: Path) -> None:
+    path = write_chats(tmp_path / "chat.db")
+    os.mkfifo(tmp_path / "AddressBook-v22.abcddb")
+    with pytest.warns(UserWarning, match="without the names"):
+        assert senders(path) == {HARE, TORTOISE}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Links need rights on Windows.")
+def test_folders_of_books_that_lead_back_to_themselves_end(tmp_path: Path) -> None:
+    path = write_chats(tmp_path / "chat.db")
+    folder = tmp_path / "AddressBook"
+    for name in ("", "Sources/A", "Sources/B"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / name / "AddressBook-v22.abcddb").symlink_to(folder)
+    with pytest.raises(ExportFormatError, match="Is a directory"):
+        senders(path, contacts=folder)
+
+
+def test_a_vcard_file_too_large_to_be_one_is_not_read(tmp_path: Path) -> None:
+    path = write_chats(tmp_path / "chat.db")
+    contacts = tmp_path / "people.vcf"
+    contacts.write_bytes(VCARDS.encode())
+    os.truncate(contacts, 2**36)
+    with pytest.raises(ExportFormatError, match="holds no contacts"):
+        senders(path, contacts=contacts)
+
+
+@pytest.mark.parametrize("charset", ["idna", "undefined", "hex", "x" * 999])
+def test_a_charset_that_decodes_nothing_is_read_as_utf_8(charset: str) -> None:
+    name = f"FN;CHARSET={charset};ENCODING=QUOTED-PRINTABLE:H=C3=A4schen"
+    (card,) = read_vcards(f"BEGIN:VCARD\n{name}\nTEL:1\nEND:VCARD\n")
+    assert card.name == "Häschen"
+
+
+def test_a_line_broken_many_times_is_read_in_time() -> None:
+    count = 100_000
+    broken = "FN;QUOTED-PRINTABLE:" + "aaaaaaaaaa=\n" * count
+    before = process_time()
+    (card,) = read_vcards(f"BEGIN:VCARD\n{broken}\nTEL:1\nEND:VCARD\n")
+    assert process_time() - before < 2
+    assert len(card.name) == 10 * count
+
+
+def test_numbers_in_a_column_of_addresses_are_addresses(tmp_path: Path) -> None:
+    """Types of columns are not enforced."""
+    path = write_chats(tmp_path / "chat.db")
+    book = tmp_path / "AddressBook-v22.abcddb"
+    write_mac_book(book)
+    with closing(sqlite3.connect(book, isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE plain (ZOWNER, ZFULLNUMBER)")
+        connection.execute("INSERT INTO plain VALUES (1, 15550001111)")
+        connection.execute("DROP TABLE ZABCDPHONENUMBER")
+        connection.execute("ALTER TABLE plain RENAME TO ZABCDPHONENUMBER")
+    assert senders(path) == {"Harriet Hare", "Toni"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import process_time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -117,3 +118,16 @@ def test_one_name_in_a_mapping_is_one_person() -> None:
 
 def test_card_without_a_name_names_nobody() -> None:
     assert names((" ", "+15550001111")).name_of("+15550001111") is None
+
+
+def test_many_people_with_one_number_are_indexed_in_time() -> None:
+    cards = [Card(f"Hare {number}", ("+15550000001",)) for number in range(20_000)]
+    before = process_time()
+    contacts = Contacts(cards)
+    assert process_time() - before < 3
+    assert contacts.card_of("+15550000001") is None
+
+
+def test_one_person_with_many_cards_is_one_person() -> None:
+    cards = [Card("Harriet Hare", ("+15550000001",)) for _ in range(1000)]
+    assert Contacts(cards).card_of("+15550000001") is not None

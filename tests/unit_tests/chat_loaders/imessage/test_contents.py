@@ -578,3 +578,11 @@ def test_effects_do_not_matter(path: Path) -> None:
     write(path, text="Hurray", expressive_send_style_id="CKConfettiEffect")
     kwargs = only(path).additional_kwargs
     assert set(kwargs) == {"message_time", "sender", "events"}
+
+
+def test_an_attachment_that_is_named_by_a_dictionary_is_of_no_place(path: Path) -> None:
+    body = attributed_body("\ufffc\ufffc", [(1, {FILE: {"a": 1}}), (1, {FILE: "at_0"})])
+    files = [{"guid": guid, "transfer_name": guid} for guid in ("at_1", "at_0")]
+    write(path, body=body, attachments=files)
+    attachments = only(path, include_media=True).additional_kwargs["attachments"]
+    assert len(attachments) == 2

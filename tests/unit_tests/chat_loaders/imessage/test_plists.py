@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import plistlib
+import struct
 from plistlib import UID
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,12 @@ from langchain_chatexports.chat_loaders.imessage.balloons import (
     link_preview,
 )
 from langchain_chatexports.chat_loaders.imessage.edits import read_edit_history
-from langchain_chatexports.chat_loaders.imessage.plists import read_archive
+from langchain_chatexports.chat_loaders.imessage.plists import (
+    read_archive,
+    read_plist,
+    shares_bytes,
+)
+from tests.unit_tests.builders.typedstream import edit_text
 
 if TYPE_CHECKING:
     from typing import Any
@@ -118,3 +124,95 @@ def test_archive_is_read_as_plain_values() -> None:
         "an": "Chess",
         "userInfo": {"Chess": "five"},
     }
+
+
+def binary_plist(objects: list[bytes], offsets: list[int] | None = None) -> bytes:
+    """Write a binary property list; by default each object has bytes of its own."""
+    body, places = b"bplist00", []
+    for entry in objects:
+        places.append(len(body))
+        body += entry
+    table = b"".join(place.to_bytes(4, "big") for place in offsets or places)
+    count = len(offsets or places)
+    trailer = struct.pack(">6xBBQQQ", 4, 2, count, 0, len(body))
+    return body + table + trailer
+
+
+def an_array(references: list[int]) -> bytes:
+    count = b"\xaf\x11" + len(references).to_bytes(2, "big")
+    return count + b"".join(number.to_bytes(2, "big") for number in references)
+
+
+def test_a_binary_list_is_read() -> None:
+    blob = binary_plist([an_array([1, 2]), b"\x51a", b"\x10\x05"])
+    assert read_plist(blob) == plistlib.loads(blob) == ["a", 5]
+
+
+@pytest.mark.parametrize("shared", ["array", "data"])
+def test_objects_that_share_bytes_are_not_read(shared: str) -> None:
+    """Many objects at one place: 60 kB took 800 MB."""
+    count = 5000
+    top = an_array(list(range(1, count + 1)))
+    body = (
+        an_array([count + 1] * count)
+        if shared == "array"
+        else b"\x4f\x11" + (2 * count).to_bytes(2, "big") + bytes(2 * count)
+    )
+    place = 8 + len(top)
+    offsets = [8, *[place] * count, place + len(body)]
+    blob = binary_plist([top, body, b"\x10\x05"], offsets)
+    assert read_plist(blob) is None
+
+
+@given(plist=plists)
+@settings(max_examples=200, deadline=None)
+def test_what_programs_write_shares_no_bytes(plist: Any) -> None:
+    blob = plistlib.dumps(plist, fmt=plistlib.FMT_BINARY)
+    assert shares_bytes(blob, min_product=0) is False
+
+
+@pytest.mark.parametrize("size", [0, 1, 31, 32, 40])
+def test_a_list_that_ends_early_shares_no_bytes(size: int) -> None:
+    blob = plistlib.dumps(ARCHIVE, fmt=plistlib.FMT_BINARY)
+    assert shares_bytes(blob[:size], min_product=0) in (True, False)
+
+
+@given(blob=st.binary(max_size=200), tail=st.binary(min_size=32, max_size=32))
+@settings(max_examples=200, deadline=None)
+def test_any_bytes_are_looked_at(blob: bytes, tail: bytes) -> None:
+    assert shares_bytes(b"bplist00" + blob + tail, min_product=0) in (True, False)
+
+
+def test_versions_that_stand_for_each_other_are_not_multiplied() -> None:
+    """A list of versions under many keys: 60 kB took all memory."""
+    version = {"t": edit_text("x" * 10_000), "d": 7e8}
+    versions = [version] * 2000
+    history = {"ec": {str(part): versions for part in range(2000)}, "ep": [0]}
+    blob = plistlib.dumps(history, fmt=plistlib.FMT_BINARY)
+    assert len(blob) < 10_000_000
+    assert read_edit_history(blob) is None
+
+
+@pytest.mark.parametrize("part", [UID(3), 10**18, "x", 2.5, [[[1]]], None])
+def test_a_part_of_no_number_is_none(part: Any) -> None:
+    history = {"otr": {"0": {}}, "ep": [0], "rp": ["dropped" if part is None else part]}
+    blob = plistlib.dumps(history, fmt=plistlib.FMT_BINARY)
+    history_read = read_edit_history(blob)
+    assert history_read is not None
+    assert not history_read.is_unsent
+
+
+def test_lists_of_lists_that_refer_to_each_other_are_not_written_out() -> None:
+    """As text, forty lists of two are 2**40 lists."""
+    nested: list[Any] = []
+    for _ in range(40):
+        nested = [nested, nested]
+    blob = plistlib.dumps({"rp": [nested], "ep": [0]}, fmt=plistlib.FMT_BINARY)
+    assert read_edit_history(blob) is not None
+
+
+def test_a_number_too_long_to_be_written_out_is_no_part() -> None:
+    digits = "F" * 20_000
+    head = "<plist><dict><key>ep</key><array><integer>0</integer></array><key>rp</key>"
+    xml = f"{head}<array><integer>0x{digits}</integer></array></dict></plist>"
+    assert read_edit_history(xml.encode()) is not None

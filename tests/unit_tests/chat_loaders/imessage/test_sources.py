@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import plistlib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from langchain_chatexports import IMessageChatLoader
 from langchain_chatexports.exceptions import (
     EncryptedExportError,
     ExportAccessError,
+    ExportFormatError,
     ExportNotFoundError,
 )
 from tests.unit_tests.builders.chat_db import ChatDb
@@ -183,3 +185,16 @@ def test_refusal_to_look_into_a_folder_is_an_access_error(
     monkeypatch.setattr(Path, "stat", refuse)
     with pytest.raises(ExportAccessError, match="Full Disk Access"):
         loader.load()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes.")
+@pytest.mark.parametrize("name", ["chat.db", "Manifest.plist"])
+def test_a_pipe_in_a_files_place_does_not_stop_the_search(
+    tmp_path: Path, name: str
+) -> None:
+    database = tmp_path / "3d" / SMS
+    database.parent.mkdir()
+    database.write_bytes(b"ciphertext")
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ExportFormatError, match=r"is a pipe|encrypted"):
+        IMessageChatLoader(tmp_path).load()
