@@ -396,13 +396,13 @@ def test_media_do_not_hide_what_the_chats_beside_them_unpack_to(path: Path) -> N
 
 
 def test_files_that_share_their_packed_bytes_count_once(path: Path) -> None:
-    pattern = os.urandom(1024).hex().encode()
-    add(path, f"{FACEBOOK}/inbox/b/message_1.json", b'{"messages": "' + pattern * 500)
+    pattern = os.urandom(8 * 2**10).hex().encode()
+    add(path, f"{FACEBOOK}/inbox/b/message_1.json", b'{"messages": "' + pattern * 120)
     data = bytearray(path.read_bytes())
     start, end = data.find(b"PK\x01\x02"), data.find(b"PK\x05\x06")
-    entries = data[start:end] * 500
+    entries = data[start:end] * 50
     tail = data[end:]
-    struct.pack_into("<HHLL", tail, 8, 1000, 1000, len(entries), start)
+    struct.pack_into("<HHLL", tail, 8, 100, 100, len(entries), start)
     path.write_bytes(data[:start] + entries + tail)
     with pytest.raises(ExportFormatError, match="exhaust"):
         inspect(path)
