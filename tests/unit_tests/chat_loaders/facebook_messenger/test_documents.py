@@ -254,7 +254,7 @@ def test_json_nested_without_end_is_an_error_that_says_so(
     if not is_fast:
         monkeypatch.setattr(documents, "orjson", SimpleNamespace(**vars(orjson)))
         monkeypatch.setattr(documents.orjson, "loads", refuse)
-    with pytest.raises(ExportFormatError, match="as JSON .RecursionError"):
+    with pytest.raises(ExportFormatError, match=r"as JSON \(RecursionError"):
         read_json(b'{"messages": ' + DEEP + b"}", "message_1.json")
 
 
