@@ -220,6 +220,19 @@ def test_a_packing_that_python_does_not_know_is_counted(
         assert inspect(path).kept == 1
 
 
+@pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_packings_that_python_unpacks_without_bound_are_not_read(
+    path: Path, packing: int
+) -> None:
+    data = b'{"messages": [' + b" " * 32 * 2**20
+    add(path, f"{FACEBOOK}/inbox/bad_1/message_1.json", data, compress_type=packing)
+    change(path, struct.pack("<L", len(data)), struct.pack("<L", 100))
+    with pytest.warns(UserWarning, match="bad_1.*not read"):
+        summary, peak = measured(path)
+    assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
+    assert peak < 8 * 2**20
+
+
 def test_a_zip_with_a_password_is_an_error_of_its_own(path: Path) -> None:
     data = bytearray(path.read_bytes())
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):

@@ -252,8 +252,8 @@ def test_json_nested_without_end_is_an_error_that_says_so(
         raise slow
 
     if not is_fast:
-        monkeypatch.setattr(documents, "orjson", SimpleNamespace(**vars(orjson)))
-        monkeypatch.setattr(documents.orjson, "loads", refuse)
+        standard = SimpleNamespace(**{**vars(orjson), "loads": refuse})
+        monkeypatch.setattr(documents, "orjson", standard)
     with pytest.raises(ExportFormatError, match=r"as JSON \(RecursionError"):
         read_json(b'{"messages": ' + DEEP + b"}", "message_1.json")
 
