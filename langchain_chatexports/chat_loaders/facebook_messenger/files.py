@@ -33,8 +33,8 @@ BROKEN_ZIP = (
     ValueError,
 )
 
-# What Meta and the systems' own packers use. Of bzip2 and LZMA Python unpacks a block at
-# once, however little of it is asked for: 50 bytes become 45 MB.
+# What Meta and the systems' own packers use. Of bzip2 and LZMA Python unpacks a block
+# at once, however little of it is asked for: 50 bytes become 45 MB.
 _PACKINGS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 
 

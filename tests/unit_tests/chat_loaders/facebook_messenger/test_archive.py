@@ -24,6 +24,7 @@ from langchain_chatexports.exceptions import (
     ExportFormatError,
     ExportNotFoundError,
 )
+from langchain_chatexports.finetuning.card import hash_source
 from tests.unit_tests.builders.messenger import FACEBOOK, Export
 from tests.unit_tests.builders.sessions import metadata_of
 
@@ -499,23 +500,29 @@ class TestOddFolders:
         with pytest.raises(ExportFormatError, match="is a pipe, not a file"):
             inspect(tmp_path / name)
 
-    def test_folders_deeper_than_any_exports_are_left_out(self, folder: Path) -> None:
-        depth = 1_200
+    @pytest.fixture
+    def deep_folder(self, folder: Path) -> Iterator[Path]:
         here = os.open(folder, os.O_RDONLY)
-        for _ in range(depth):  # A path of this length could not be made at once.
+        for _ in range(1_200):  # A path of this length could not be made at once.
             os.mkdir("d", dir_fd=here)
             below = os.open("d", os.O_RDONLY, dir_fd=here)
             os.close(here)
             here = below
         os.close(here)
-        with pytest.warns(UserWarning, match="deeper than any export's folders"):
-            summary = inspect(folder)
-        assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
-        assert open_export(folder).format == "Messenger export (folder)"
+        yield folder
         while (folder / "d" / "d").exists():  # Removing it at once recurses, too.
             (folder / "d" / "d").rename(folder / "e")
             (folder / "d").rmdir()
             (folder / "e").rename(folder / "d")
+
+    def test_folders_deeper_than_any_exports_are_left_out(
+        self, deep_folder: Path
+    ) -> None:
+        with pytest.warns(UserWarning, match="deeper than any export's folders"):
+            summary = inspect(deep_folder)
+        assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
+        assert open_export(deep_folder).format == "Messenger export (folder)"
+        assert hash_source(deep_folder).size > 0
 
     def test_folders_with_names_too_long_together_are_left_out(
         self, folder: Path

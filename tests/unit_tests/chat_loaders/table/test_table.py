@@ -333,7 +333,7 @@ def test_a_cell_that_python_cannot_hold_spoils_no_other_row(tmp_path: Path) -> N
     ids = pa.array(["a", "a"])
     path = tmp_path / "desk.parquet"
     table = pa.table({"conversation_id": ids, "text": texts, "time": days})
-    parquet.write_table(table, path)
+    parquet.write_table(table, path)  # type: ignore[no-untyped-call]  # untyped
     summary = TableChatLoader(path).inspect()
     assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
 
