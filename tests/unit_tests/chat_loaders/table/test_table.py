@@ -333,7 +333,7 @@ def test_a_cell_that_python_cannot_hold_spoils_no_other_row(tmp_path: Path) -> N
     ids = pa.array(["a", "a"])
     path = tmp_path / "desk.parquet"
     table = pa.table({"conversation_id": ids, "text": texts, "time": days})
-    parquet.write_table(table, path)  # type: ignore[no-untyped-call]  # untyped
+    parquet.write_table(table, path)
     summary = TableChatLoader(path).inspect()
     assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
 
@@ -343,11 +343,12 @@ def test_a_cell_that_python_cannot_hold_spoils_no_other_row(tmp_path: Path) -> N
 def test_what_is_no_file_among_the_parts_is_left_out(tmp_path: Path, kind: str) -> None:
     write_lines(tmp_path / "a.jsonl", [ROW])
     part = tmp_path / "b.jsonl"
-    {
-        "pipe": lambda: os.mkfifo(part),
-        "loop": lambda: part.symlink_to(part.name),
-        "folder": part.mkdir,
-    }[kind]()
+    if kind == "pipe":
+        os.mkfifo(part)
+    elif kind == "loop":
+        part.symlink_to(part.name)
+    else:
+        part.mkdir()
     with pytest.warns(UserWarning, match=r"Left out: .*b\.jsonl"):
         summary = TableChatLoader(tmp_path).inspect()
     assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
