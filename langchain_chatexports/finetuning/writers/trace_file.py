@@ -164,7 +164,8 @@ def _is_sound(header: TraceHeader) -> bool:
     return (
         all(map(_is_file_name, names))
         and len(set(names)) == len(names)
-        and (header.is_folder is True or len(header.files) == 1)
+        and isinstance(header.is_folder, bool)
+        and (header.is_folder or len(header.files) == 1)
         and header.format in FORMATS
         and all(isinstance(digest, str) for digest in header.hashes)
         and isinstance(header.facts, dict)
@@ -174,7 +175,12 @@ def _is_sound(header: TraceHeader) -> bool:
 def _is_file_name(name: object) -> bool:
     """Return whether a name is that of a file in the set's own folder."""
     # Folders, drives and `.` are no part of a path's name.
-    return isinstance(name, str) and Path(name).name == name and name not in _NO_NAMES
+    return (
+        isinstance(name, str)
+        and Path(name).name == name
+        and name not in _NO_NAMES
+        and "\0" not in name
+    )
 
 
 def _row(line: bytes, path: Path) -> TraceRow:

@@ -171,6 +171,12 @@ def test_a_broken_export_has_no_total(tmp_path: Path) -> None:
     assert about_messages([open_export(tmp_path / "chat.db")]) is None
 
 
+def test_the_total_passes_over_what_is_broken(tmp_path: Path) -> None:
+    write_messenger(tmp_path / "hogwarts")
+    (tmp_path / "hogwarts" / "x.zip").write_bytes(b"PK\x03\x04 and no more")
+    assert about_messages([open_export(tmp_path / "hogwarts")]) == 663
+
+
 NAMES = ["Harry Potter", "Hermione Granger", "Draco Malfoy", "Hare"]
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import stat
+import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,13 +16,13 @@ from langchain_chatexports import IMessageChatLoader
 from langchain_chatexports.finetuning.jsonl import read_jsonl, write_jsonl
 from langchain_chatexports.finetuning.stages import total_of
 from langchain_chatexports.finetuning.writers.trace_file import read_header, read_trace
-from langchain_chatexports.redaction.key_file import read_key_file
+from langchain_chatexports.redaction.key_file import RedactionKey, read_key_file
 from langchain_chatexports.samples import write_imessage, write_messenger
 from langchain_chatexports.steps import Redact
 from tests.unit_tests.builders.chat_db import ChatDb
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 PEOPLE = ("Tortoise", "Hare")
@@ -368,3 +370,115 @@ def test_each_pass_says_how_far_it_is_and_how_long_it_takes(
     monkeypatch.setattr(Redact, "for_export", slowly)
     err = chatexports("redact", chats, "-o", "red.jsonl").err
     assert "223 of 223 messages read for names" in err
+
+
+def test_what_is_wrong_in_an_export_is_not_blamed_on_the_key(
+    chatexports: Callable[..., Any], chats: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        msg = "something in the export"
+        raise ValueError(msg)
+
+    monkeypatch.setattr(IMessageChatLoader, "read_sessions", fail)
+    done = chatexports("redact", chats, "-o", "red.jsonl")
+    assert done.status == 1
+    assert "unexpected ValueError" in done.err
+    assert "stand-in" not in done.err
+
+
+def test_two_names_with_one_stand_in_are_the_keys_fault(
+    chatexports: Callable[..., Any], chats: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "langchain_chatexports.redaction.redactor.Redactor.names_of_stand_ins",
+        lambda _: {},
+    )
+    done = chatexports("redact", chats, "-o", "red.jsonl")
+    assert done.status == 1
+    assert "Two names have one stand-in under the key" in done.err
+
+
+def test_a_table_with_absurd_times_is_redacted(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    row = {"conversation_id": "a", "sender": "Cleo", "text": "Hello, Cleo"}
+    rows = [{**row, "time": time} for time in (10**400, "9" * 5_000, 1_700_000_000)]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "desk.jsonl").write_text(lines)
+    done = chatexports("redact", "desk.jsonl", "-o", "red.jsonl")
+    assert done.status == 0, done.err
+    assert len(list(read_jsonl(tmp_path / "red.jsonl"))) == 3
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Iterator[Path]:
+    """A pipe that nobody writes to; in case somebody reads, that ends."""
+    if os.name == "nt":
+        pytest.skip("Windows has no named pipes")
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+
+    def end() -> None:
+        with suppress(OSError):
+            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+
+    timer = threading.Timer(5, end)
+    timer.start()
+    yield path
+    timer.cancel()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "inspect pipe",
+        "prepare pipe -o out.jsonl",
+        "redact pipe -o out.jsonl",
+        "redact --undo pipe -o out.jsonl --key my.key",
+        "redact chat.db -o out.jsonl --key pipe",
+        "redact --undo chat.db -o out.jsonl --key pipe",
+        "finetune pipe",
+        "forget set.jsonl --person Hare --key pipe",
+    ],
+)
+def test_a_pipe_as_input_is_refused_at_once(
+    chatexports: Callable[..., Any], chats: Path, pipe: Path, command: str
+) -> None:
+    done = chatexports("prepare", chats, "--ai", "Tortoise", "-o", "set.jsonl")
+    RedactionKey("k", {"A": "B"}).write(pipe.with_name("my.key"))
+    done = chatexports(*command.split())
+    assert done.status == 1
+    assert "pipe is a pipe, not a file" in done.err
+
+
+def test_a_pipe_in_place_of_a_trace_is_refused_at_once(
+    chatexports: Callable[..., Any], chats: Path, pipe: Path
+) -> None:
+    chatexports("prepare", chats, "--ai", "Tortoise", "-o", "set.jsonl")
+    pipe.replace(pipe.with_name("set.jsonl.trace.jsonl"))
+    done = chatexports("forget", "set.jsonl", "--person", "Hare")
+    assert (done.status, "is a pipe, not a file" in done.err) == (1, True)
+
+
+def test_an_output_that_nobody_reads_is_given_up(
+    chatexports: Callable[..., Any],
+    chats: Path,
+    pipe: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("langchain_chatexports.writing._READER_SECONDS", 0.2)
+    done = chatexports("redact", chats, "-o", pipe, "--key", "my.key")
+    assert done.status == 1
+    assert "nobody has begun to read" in done.err
+
+
+def test_a_reader_may_come_later_than_the_writer(
+    chatexports: Callable[..., Any], chats: Path, pipe: Path
+) -> None:
+    read: list[bytes] = []
+    reader = threading.Timer(1, lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    done = chatexports("redact", chats, "-o", pipe, "--key", "my.key")
+    reader.join()
+    assert done.status == 0, done.err
+    assert read[0].count(b"\n") == 223

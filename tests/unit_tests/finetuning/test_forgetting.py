@@ -372,3 +372,123 @@ def test_jobs_are_found_with_the_openai_client() -> None:
         "base_model": "base",
         "tuned_model": "ft:base:1",
     }
+
+
+def _change_header(path: Path, **changes: Any) -> None:
+    trace = trace_path(path)
+    header, *rows = trace.read_bytes().splitlines(keepends=True)
+    changed = json.dumps({**json.loads(header), **changes}).encode()
+    trace.write_bytes(b"".join([changed, b"\n", *rows]))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../outside.jsonl",
+        "../../outside.jsonl",
+        "/outside.jsonl",
+        "a/../../outside.jsonl",
+        "..",
+        ".",
+        "",
+        "a\x00b",
+        5,
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("key", ["files", "others"])
+def test_a_trace_names_only_files_of_its_set(
+    tmp_path: Path, key: str, name: Any
+) -> None:
+    path = tmp_path / "inner" / "set"
+    path.parent.mkdir()
+    write_dataset(split_examples(_traced(*_chats())), path)
+    before = sorted(tmp_path.rglob("*"))
+    names = read_header(path).files if key == "files" else []
+    _change_header(path, **{key: [*names, name]})
+    with pytest.raises(ExportFormatError, match="is no trace that this version"):
+        forget(path, people=["Fox"])
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"files": 5},
+        {"files": "set.jsonl"},
+        {"files": ["set.jsonl", "set.jsonl"]},
+        {"files": ["set.jsonl", "other.jsonl"]},
+        {"format": "../x"},
+        {"hashes": [5]},
+        {"facts": []},
+        {"facts": {"stages": 5}},
+        {"facts": {"forgotten": "many"}},
+        {"is_folder": "yes"},
+    ],
+    ids=repr,
+)
+def test_a_hostile_header_is_an_error_that_changes_nothing(
+    tmp_path: Path, changes: Any
+) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    _change_header(path, **changes)
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    with pytest.raises(ExportFormatError, match="is no trace that this version"):
+        forget(path, people=["Fox"])
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        b"[]",
+        b"{}",
+        b"[" * 100_000,
+        b'{"file": "a", "digest": "x", "senders": [5]}',
+    ],
+    ids=["list", "empty", "nested", "number"],
+)
+def test_a_hostile_row_of_a_trace_is_an_error_of_ours(
+    tmp_path: Path, row: bytes
+) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    trace = trace_path(path)
+    header, rows = trace.read_bytes().split(b"\n", 1)
+    trace.write_bytes(b"\n".join([header, row, rows]))
+    with pytest.raises(ExportFormatError, match="is no trace that this version"):
+        forget(path, people=["Fox"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs links")
+@pytest.mark.parametrize("suffix", [".card.md", ".trace.jsonl"])
+def test_a_link_beside_a_set_is_replaced_and_not_followed(
+    tmp_path: Path, suffix: str
+) -> None:
+    (tmp_path / "inner").mkdir()
+    path = tmp_path / "inner" / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    link, target = path.with_name(f"set.jsonl{suffix}"), tmp_path / "elsewhere"
+    target.write_bytes(link.read_bytes())
+    before = target.read_bytes()
+    link.unlink()
+    link.symlink_to(target)
+    assert forget(path, people=["Fox"]).removed
+    assert target.read_bytes() == before
+    write_dataset(_traced(*_chats()), path)
+    assert target.read_bytes() == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs links")
+def test_a_link_in_a_sets_folder_is_not_rewritten(tmp_path: Path) -> None:
+    path = tmp_path / "set"
+    write_dataset(split_examples(_traced(*_chats())), path)
+    name = read_header(path).files[0]
+    target = tmp_path / "elsewhere"
+    (path / name).rename(target)
+    (path / name).symlink_to(target)
+    before = target.read_bytes()
+    with pytest.raises(ExportFormatError, match="is a link"):
+        forget(path, people=list(ANIMALS))
+    assert target.read_bytes() == before

@@ -24,6 +24,7 @@ from langchain_chatexports.exceptions import (
     ExportFormatError,
     ExportNotFoundError,
 )
+from langchain_chatexports.finetuning.card import hash_source
 from tests.unit_tests.builders.messenger import FACEBOOK, Export
 from tests.unit_tests.builders.sessions import metadata_of
 
@@ -220,6 +221,19 @@ def test_a_packing_that_python_does_not_know_is_counted(
         assert inspect(path).kept == 1
 
 
+@pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_packings_that_python_unpacks_without_bound_are_not_read(
+    path: Path, packing: int
+) -> None:
+    data = b'{"messages": [' + b" " * 32 * 2**20
+    add(path, f"{FACEBOOK}/inbox/bad_1/message_1.json", data, compress_type=packing)
+    change(path, struct.pack("<L", len(data)), struct.pack("<L", 100))
+    with pytest.warns(UserWarning, match="bad_1.*not read"):
+        summary, peak = measured(path)
+    assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
+    assert peak < 8 * 2**20
+
+
 def test_a_zip_with_a_password_is_an_error_of_its_own(path: Path) -> None:
     data = bytearray(path.read_bytes())
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
@@ -396,13 +410,13 @@ def test_media_do_not_hide_what_the_chats_beside_them_unpack_to(path: Path) -> N
 
 
 def test_files_that_share_their_packed_bytes_count_once(path: Path) -> None:
-    pattern = os.urandom(1024).hex().encode()
-    add(path, f"{FACEBOOK}/inbox/b/message_1.json", b'{"messages": "' + pattern * 500)
+    pattern = os.urandom(8 * 2**10).hex().encode()
+    add(path, f"{FACEBOOK}/inbox/b/message_1.json", b'{"messages": "' + pattern * 120)
     data = bytearray(path.read_bytes())
     start, end = data.find(b"PK\x01\x02"), data.find(b"PK\x05\x06")
-    entries = data[start:end] * 500
+    entries = data[start:end] * 50
     tail = data[end:]
-    struct.pack_into("<HHLL", tail, 8, 1000, 1000, len(entries), start)
+    struct.pack_into("<HHLL", tail, 8, 100, 100, len(entries), start)
     path.write_bytes(data[:start] + entries + tail)
     with pytest.raises(ExportFormatError, match="exhaust"):
         inspect(path)
@@ -486,23 +500,29 @@ class TestOddFolders:
         with pytest.raises(ExportFormatError, match="is a pipe, not a file"):
             inspect(tmp_path / name)
 
-    def test_folders_deeper_than_any_exports_are_left_out(self, folder: Path) -> None:
-        depth = 1_200
+    @pytest.fixture
+    def deep_folder(self, folder: Path) -> Iterator[Path]:
         here = os.open(folder, os.O_RDONLY)
-        for _ in range(depth):  # A path of this length could not be made at once.
+        for _ in range(1_200):  # A path of this length could not be made at once.
             os.mkdir("d", dir_fd=here)
             below = os.open("d", os.O_RDONLY, dir_fd=here)
             os.close(here)
             here = below
         os.close(here)
-        with pytest.warns(UserWarning, match="deeper than any export's folders"):
-            summary = inspect(folder)
-        assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
-        assert open_export(folder).format == "Messenger export (folder)"
+        yield folder
         while (folder / "d" / "d").exists():  # Removing it at once recurses, too.
             (folder / "d" / "d").rename(folder / "e")
             (folder / "d").rmdir()
             (folder / "e").rename(folder / "d")
+
+    def test_folders_deeper_than_any_exports_are_left_out(
+        self, deep_folder: Path
+    ) -> None:
+        with pytest.warns(UserWarning, match="deeper than any export's folders"):
+            summary = inspect(deep_folder)
+        assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
+        assert open_export(deep_folder).format == "Messenger export (folder)"
+        assert hash_source(deep_folder).size > 0
 
     def test_folders_with_names_too_long_together_are_left_out(
         self, folder: Path

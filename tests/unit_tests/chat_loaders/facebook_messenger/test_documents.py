@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import json
+import warnings
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from langchain_chatexports import FolderFacebookMessengerChatLoader
+from langchain_chatexports.chat_loaders.facebook_messenger import documents
 from langchain_chatexports.chat_loaders.facebook_messenger.archive import open_file
 from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
     parse_document,
@@ -27,6 +32,14 @@ if TYPE_CHECKING:
     )
 
 PEOPLE = [{"name": "Ada"}, {"name": "Grace"}]
+KEYS = [
+    *("participants", "threadName", "title", "thread_path", "thread_type"),
+    *("joinable_mode", "is_still_participant", "magic_words", "name", "sender_name"),
+    *("senderName", "timestamp_ms", "timestamp", "content", "text", "photos", "uri"),
+    *("media", "share", "link", "share_text", "reactions", "reaction", "actor"),
+    *("type", "users", "call_duration", "is_unsent", "isUnsent", "sticker"),
+    *("label_values", "profile_user", "string_map_data", "value", "profile_v2"),
+]
 
 any_text = st.text(st.characters(exclude_categories=[]))  # Halves of emoji, too.
 any_json = st.recursive(
@@ -222,3 +235,83 @@ class TestHead:
 
     def test_settings_have_none(self, tmp_path: Path) -> None:
         assert self.head(tmp_path, b'{"messenger_ui_settings": {}}') is None
+
+
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
+@pytest.mark.parametrize("is_fast", [True, False])
+def test_json_nested_without_end_is_an_error_that_says_so(
+    is_fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With orjson below 3.9.15 it ended the process."""
+
+    slow = orjson.JSONDecodeError("", "", 0)
+
+    def refuse(_data: bytes) -> None:
+        raise slow
+
+    if not is_fast:
+        standard = SimpleNamespace(**{**vars(orjson), "loads": refuse})
+        monkeypatch.setattr(documents, "orjson", standard)
+    with pytest.raises(ExportFormatError, match=r"as JSON \(RecursionError"):
+        read_json(b'{"messages": ' + DEEP + b"}", "message_1.json")
+
+
+def test_a_head_nested_without_end_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "message_1.json"
+    path.write_bytes(b'{"participants": ' + DEEP + b', "messages": []}')
+    with pytest.raises(ExportFormatError, match="RecursionError"):
+        read_head(open_file(path))
+
+
+def test_a_number_that_python_refuses_to_read_is_an_error_of_ours() -> None:
+    with pytest.raises(ExportFormatError, match="not readable as JSON"):
+        read_json(b'{"messages": [' + b"9" * 5_000 + b"]}", "message_1.json")
+
+
+json_of_any_type = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**400), 10**400)
+    | st.floats()
+    | st.sampled_from(["", "Ada", "9" * 5_000, "\ud83d", "NaN", "1e999"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(KEYS), inner, max_size=6)
+    ),
+    max_leaves=20,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "messages": st.lists(
+                st.dictionaries(st.sampled_from(KEYS), json_of_any_type)
+                | json_of_any_type,
+                min_size=1,
+                max_size=5,
+            )
+        },
+        optional=dict.fromkeys(KEYS[:8], json_of_any_type),
+    ),
+    json_of_any_type,
+)
+def test_values_of_any_type_are_read_or_left_out(
+    tmp_path_factory: pytest.TempPathFactory, thread: dict[str, Any], profile: Any
+) -> None:
+    folder = tmp_path_factory.mktemp("x")
+    place = folder / "inbox" / "ada_1"
+    place.mkdir(parents=True)
+    good = {"participants": PEOPLE, "messages": [message("Ada", "hi", 1)]}
+    (place / "message_1.json").write_text(json.dumps(thread))
+    (place / "message_2.json").write_text(json.dumps(good))
+    (folder / "profile_information.json").write_text(json.dumps(profile))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        summary = FolderFacebookMessengerChatLoader(
+            folder, include_media=True
+        ).inspect()
+    assert summary.found == summary.kept + sum(summary.skipped.values())
+    assert summary.kept >= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -299,3 +300,55 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
     path = tmp_path / "desk.jsonl"
     path.write_bytes(b'\xef\xbb\xbf{"conversation": 1, "text": "Hi"}\n')
     assert _texts(TableChatLoader(path).load()) == [["Hi"]]
+
+
+@pytest.mark.parametrize("time", [10**400, "9" * 5_000, "2024-01-01T00:00:00+99:99"])
+def test_a_row_with_an_absurd_time_stays_without_one(
+    load: Callable[..., Any], time: Any
+) -> None:
+    (session,) = load({**ROW, "time": time}, ROW)
+    assert [m.content for m in session["messages"]] == ["Hello", "Hello"]
+    assert "message_time" not in session["messages"][0].additional_kwargs
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000 + "]" * 100_000, "9" * 5_000])
+def test_a_line_that_python_refuses_to_read_is_one_row(
+    tmp_path: Path, line: str
+) -> None:
+    path = write_lines(tmp_path / "desk.jsonl", [ROW])
+    with path.open("a") as file:
+        file.write(f"{line}\n")
+    summary = TableChatLoader(path).inspect()
+    assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
+
+
+def test_a_cell_that_python_cannot_hold_spoils_no_other_row(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    days = pa.array([0, 2**31 - 1], pa.int32()).view(pa.date32())
+    texts = pa.Array.from_buffers(
+        pa.string(), 2, pa.array([b"hi", b"\xff"], pa.binary()).buffers()
+    )
+    ids = pa.array(["a", "a"])
+    path = tmp_path / "desk.parquet"
+    table = pa.table({"conversation_id": ids, "text": texts, "time": days})
+    parquet.write_table(table, path)
+    summary = TableChatLoader(path).inspect()
+    assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs links and pipes")
+@pytest.mark.parametrize("kind", ["pipe", "loop", "folder"])
+def test_what_is_no_file_among_the_parts_is_left_out(tmp_path: Path, kind: str) -> None:
+    write_lines(tmp_path / "a.jsonl", [ROW])
+    part = tmp_path / "b.jsonl"
+    if kind == "pipe":
+        os.mkfifo(part)
+    elif kind == "loop":
+        part.symlink_to(part.name)
+    else:
+        part.mkdir()
+    with pytest.warns(UserWarning, match=r"Left out: .*b\.jsonl"):
+        summary = TableChatLoader(tmp_path).inspect()
+    assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})

@@ -106,3 +106,37 @@ def test_ids_are_texts(value: Any, text: str | None) -> None:
 )
 def test_the_size_of_a_number_tells_its_unit(number: int, microseconds: int) -> None:
     assert microseconds_of(number) == microseconds
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        10**400,
+        -(10**400),
+        "9" * 400,
+        "9" * 5_000,
+        "9" * 400 + ".5",
+        1e300,
+        "9999-99-99T99:99:99+99:99",
+        "0001-01-01T00:00:00+99:99",
+        "Mon, 01 Jan 99999999999 00:00:00 +0000",
+        "Mon, 01 Jan 2024 00:00:00 +99999999999999",
+        "Mon, 01 Jan 2024 00:00:00 +" + "9" * 5_000,
+        "1 " * 100_000,
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_an_absurd_time_is_none(value: Any) -> None:
+    assert microseconds_of(value) is None
+
+
+@given(st.integers() | st.floats() | st.integers(-(10**400), 10**400) | st.text())
+def test_whatever_stands_for_a_time_is_read_or_none(value: Any) -> None:
+    found = microseconds_of(value)
+    assert found is None or isinstance(found, int)
+
+
+@given(st.from_regex(r"[A-Z][a-z]{2}, \d{1,30} [A-Z][a-z]{2} \d+ \d+:\d+:\d+ [+-]\d+"))
+def test_a_time_like_one_of_an_email_is_read_or_none(value: str) -> None:
+    found = microseconds_of(value)
+    assert found is None or isinstance(found, int)
