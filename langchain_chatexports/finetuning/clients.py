@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from langchain_openai.chat_models.base import BaseChatOpenAI
 
-    from langchain_chatexports.finetuning.protocol import Deadline
+    from langchain_chatexports.finetuning.clock import Deadline
 
-__all__ = ["AZURE_HOSTS", "ChatAccess", "ServerAccess", "public_url", "secrets_of"]
+__all__ = ["AZURE_HOSTS", "ChatAccess", "ServerAccess", "public_url", "scrub_secrets"]
 
 _REQUEST_TIMEOUT = 30.0
-_MIN_SECRET = 6
+_MIN_SECRET_LENGTH = 6
 _OWN_TRANSPORT = frozenset({"http_client", "http_async_client", "http_socket_options"})
 AZURE_HOSTS = (
     ".openai.azure.com",
@@ -115,7 +115,7 @@ class ServerAccess:
             await made.close()
 
     def pinned(self, client: Any) -> ServerAccess:
-        """Give access to the same server with the same key, whatever is set later.
+        """Return access to the same server with the same key, whatever is set later.
 
         Args:
             client: A client that `client` or `async_client` gave.
@@ -182,26 +182,27 @@ def _without_redirects(client: Any) -> Any:
     return client
 
 
-def secrets_of(client: Any) -> list[str]:
-    """Return what a client sends along and no error may show.
+def scrub_secrets(said: str, client: Any) -> str:
+    """Return what a server said without what a client sends along.
 
     Args:
-        client: The SDK's client.
+        said: What the server said.
+        client: The SDK's client, after the request: a key can be fetched with it.
     """
     headers: Mapping[str, Any] = getattr(client, "_custom_headers", {})
-    candidates = [
-        client.api_key,
-        getattr(client, "_azure_ad_token", None),
-        *headers.values(),
-    ]
-    texts = {text for text in candidates if isinstance(text, str)}
+    token = getattr(client, "_azure_ad_token", None)
+    sent = {v for v in (client.api_key, token, *headers.values()) if v}
+    texts = {text for text in sent if isinstance(text, str)}
     texts |= {text.split()[-1] for text in texts if text.split()}
-    # A short value, such as the 7 of a version, is no secret, and stands everywhere.
-    return sorted((t for t in texts if len(t) >= _MIN_SECRET), key=len, reverse=True)
+    for text in sorted(texts, key=len, reverse=True):
+        # A shorter value, such as the 7 of a version, stands everywhere.
+        if len(text) >= _MIN_SECRET_LENGTH:
+            said = said.replace(text, "…")
+    return said
 
 
 def public_url(url: object) -> str:
-    """Give a URL without what may be secret in it: a password, a query.
+    """Return a URL without what may be secret in it: a password, a query.
 
     Args:
         url: The URL.
