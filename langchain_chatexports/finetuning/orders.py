@@ -15,22 +15,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from langchain_chatexports.exceptions import TrainingBudgetError, TrainingDataError
+from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.finetuning.clients import AZURE_HOSTS
-from langchain_chatexports.finetuning.estimate import estimate_training
-from langchain_chatexports.finetuning.inputs import read_examples
 from langchain_chatexports.finetuning.jsonl import write_jsonl
-from langchain_chatexports.finetuning.validation import validate_examples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from langchain_chatexports.finetuning.estimate import TrainingEstimate
-    from langchain_chatexports.finetuning.inputs import TrainingInput
-    from langchain_chatexports.finetuning.validation import TrainingMethod
+    from collections.abc import Iterable, Iterator
 
 __all__ = [
     "DATA_KEY",
@@ -39,11 +32,9 @@ __all__ = [
     "UNSUCCESSFUL",
     "TrainingFile",
     "TuningOrder",
-    "checked_examples",
     "is_uploaded_name",
     "max_upload",
     "metadata_of",
-    "require_agreement",
     "require_uploadable",
     "uploaded_name",
 ]
@@ -76,76 +67,6 @@ _MAX_UPLOADS = (
 
 
 # The data
-
-
-def checked_examples(
-    given: TrainingInput,
-    kind: str,
-    *,
-    minimum: int,
-    method: TrainingMethod,
-    allow_trailing: bool,
-) -> list[Mapping[str, Any]]:
-    """Read examples and check every rule of the format.
-
-    Args:
-        given: The examples, in any form.
-        kind: What they are for, in the error.
-        minimum: The least number of examples.
-        method: As for `validate_examples`.
-        allow_trailing: As for `validate_examples`.
-
-    Raises:
-        TrainingDataError: If they break a rule; it holds all problems.
-    """
-    examples = list(read_examples(given))
-    problems = validate_examples(
-        examples, minimum=minimum, method=method, allow_trailing=allow_trailing
-    )
-    if problems:
-        rules = "a rule" if len(problems) == 1 else f"{len(problems)} rules"
-        msg = (
-            f"The {kind} examples break {rules} of the training format. Nothing was "
-            "sent. Correct this and run again:"
-        )
-        raise TrainingDataError(msg, problems)
-    return examples
-
-
-def require_agreement(
-    examples: list[Mapping[str, Any]],
-    *,
-    model: str,
-    n_epochs: int | Literal["auto"],
-    max_billed_tokens: int | None,
-    confirm: Callable[[TrainingEstimate], bool] | None,
-) -> None:
-    """Make sure that an order is within its budget and agreed to.
-
-    Raises:
-        TrainingBudgetError: If the estimate's upper bound is over `max_billed_tokens`,
-            or `confirm` does not say yes to the estimate.
-    """
-    if max_billed_tokens is None and confirm is None:
-        return
-    estimate = estimate_training(examples, model=model, n_epochs=n_epochs)
-    bound = estimate.billed_tokens_at_most
-    if max_billed_tokens is not None and bound > max_billed_tokens:
-        kind = "" if estimate.exact else "up to "
-        msg = (
-            f"The order would be billed for {kind}{bound:,} tokens "
-            f"({estimate.examples:,} examples, {estimate.epochs} epochs), over "
-            f"max_billed_tokens={max_billed_tokens:,}. Nothing was sent. Use fewer "
-            "examples or epochs, or raise the limit."
-        )
-        raise TrainingBudgetError(msg)
-    # Truth is not enough: a text such as "n", or a coroutine, is no yes.
-    if confirm is not None and confirm(estimate) != 1:
-        msg = (
-            f"The order was not confirmed ({estimate.examples:,} examples, about "
-            f"{estimate.billed_tokens:,} billed tokens). Nothing was sent."
-        )
-        raise TrainingBudgetError(msg)
 
 
 def uploaded_name(digest: str) -> str:

@@ -15,7 +15,6 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
-from weakref import WeakValueDictionary
 
 from langchain_chatexports.exceptions import FineTuningError
 from langchain_chatexports.finetuning.errors import (
@@ -254,41 +253,24 @@ async def _acall(client: Any, call: Call) -> Any:
 # One at a time
 
 
-class _Lock:
-    """A lock that a dictionary can forget."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-
-
-_locks: WeakValueDictionary[str, _Lock] = WeakValueDictionary()
-_locks_lock = threading.Lock()
-
-
-def _lock_of(key: str) -> _Lock:
-    with _locks_lock:
-        found = _locks.get(key)
-        if found is None:
-            found = _locks[key] = _Lock()
-        return found
+_locks: dict[str, threading.Lock] = {}
 
 
 @contextmanager
 def lock(key: str) -> Iterator[None]:
     """Let one call at a time, of all threads and loops, work on this key."""
-    held = _lock_of(key)
-    with held.lock:
+    with _locks.setdefault(key, threading.Lock()):
         yield
 
 
 @asynccontextmanager
 async def alock(key: str) -> AsyncIterator[None]:
     """Do the same as `lock` without blocking the event loop."""
-    held = _lock_of(key)
+    held = _locks.setdefault(key, threading.Lock())
     # Asked for again and again: a cancelled wait must not leave a lock taken.
-    while not held.lock.acquire(blocking=False):  # noqa: ASYNC110 - a thread's lock
+    while not held.acquire(blocking=False):  # noqa: ASYNC110 - a thread's lock
         await asyncio.sleep(_LOCK_INTERVAL)
     try:
         yield
     finally:
-        held.lock.release()
+        held.release()

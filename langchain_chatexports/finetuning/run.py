@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from openai.types.fine_tuning.jobs import FineTuningJobCheckpoint
     from typing_extensions import Self
 
-    from langchain_chatexports.finetuning.clients import ChatAccess, ServerAccess
+    from langchain_chatexports.finetuning.clients import ServerAccess
     from langchain_chatexports.finetuning.settings import FineTunerSettings
 
 __all__ = ["FineTuningRun"]
@@ -60,7 +60,6 @@ class FineTuningRun:
         *,
         base: Situation,
         access: ServerAccess,
-        chats: ChatAccess,
     ) -> None:
         """Made by `ChatFineTuner.submit` and `ChatFineTuner.get`.
 
@@ -68,14 +67,12 @@ class FineTuningRun:
             settings: Pauses, what to delete, whom to tell of events.
             job: The SDK's job.
             base: The server, and what to scrub from errors.
-            access: How requests reach the server.
-            chats: How chats reach the server.
+            access: How requests and chats reach the server; pinned.
         """
         self._settings = settings
         self._job = job
         self._base = base
         self._access = access
-        self._chats = chats
         self._clock = settings.clock
 
     @property
@@ -226,7 +223,7 @@ class FineTuningRun:
             **({"training_data_sha256": data_hash} if data_hash else {}),
             **(arguments.get("metadata") or {}),
         }
-        return self._chats.chat_model(str(name), base_model=base_model, **arguments)
+        return self._access.chat_model(str(name), base_model=base_model, **arguments)
 
     def delete_training_file(self) -> None:
         """Delete the training file, and the validation file, from the server."""

@@ -12,22 +12,25 @@ from langchain_chatexports.exceptions import (
     FineTuningError,
     FineTuningTimeoutError,
     FineTuningUnavailableError,
+    TrainingBudgetError,
+    TrainingDataError,
 )
 from langchain_chatexports.finetuning.clients import public_url, scrub_secrets
 from langchain_chatexports.finetuning.clock import Deadline
 from langchain_chatexports.finetuning.errors import Situation
+from langchain_chatexports.finetuning.estimate import estimate_training
+from langchain_chatexports.finetuning.inputs import read_examples
 from langchain_chatexports.finetuning.jobs import Submission
 from langchain_chatexports.finetuning.orders import (
     TrainingFile,
     TuningOrder,
-    checked_examples,
-    require_agreement,
     require_uploadable,
 )
 from langchain_chatexports.finetuning.requests import alock, arun, ask, lock, run
 from langchain_chatexports.finetuning.run import FineTuningRun
 from langchain_chatexports.finetuning.settings import FineTunerSettings
 from langchain_chatexports.finetuning.tracing import TunerRetry, atraced, traced
+from langchain_chatexports.finetuning.validation import validate_examples
 from langchain_chatexports.finetuning.watch import name_job_on_interrupt
 
 if TYPE_CHECKING:
@@ -172,13 +175,7 @@ class ChatFineTuner(FineTunerSettings):
         validation = None
         if self.validation_examples is not None:
             validation = self._checked(self.validation_examples, "validation", 1)
-        require_agreement(
-            examples,
-            model=self.model,
-            n_epochs=self.n_epochs,
-            max_billed_tokens=self.max_billed_tokens,
-            confirm=self.confirm,
-        )
+        self._require_agreement(examples)
         return TuningOrder(
             model=self.model,
             training=TrainingFile(examples),
@@ -195,18 +192,49 @@ class ChatFineTuner(FineTunerSettings):
     def _checked(
         self, given: TrainingInput, kind: str, minimum: int
     ) -> list[Mapping[str, Any]]:
-        return checked_examples(
-            given,
-            kind,
+        examples = list(read_examples(given))
+        problems = validate_examples(
+            examples,
             minimum=minimum,
             method=self.method,
             allow_trailing=self.allow_trailing,
         )
+        if problems:
+            rules = "a rule" if len(problems) == 1 else f"{len(problems)} rules"
+            msg = (
+                f"The {kind} examples break {rules} of the training format. Nothing "
+                "was sent. Correct this and run again:"
+            )
+            raise TrainingDataError(msg, problems)
+        return examples
+
+    def _require_agreement(self, examples: list[Mapping[str, Any]]) -> None:
+        limit = self.max_billed_tokens
+        if limit is None and self.confirm is None:
+            return
+        estimate = estimate_training(examples, model=self.model, n_epochs=self.n_epochs)
+        bound = estimate.billed_tokens_at_most
+        if limit is not None and bound > limit:
+            kind = "" if estimate.exact else "up to "
+            msg = (
+                f"The order would be billed for {kind}{bound:,} tokens "
+                f"({estimate.examples:,} examples, {estimate.epochs} epochs), over "
+                f"max_billed_tokens={limit:,}. Nothing was sent. Use fewer examples "
+                "or epochs, or raise the limit."
+            )
+            raise TrainingBudgetError(msg)
+        # Truth is not enough: a text such as "n", or a coroutine, is no yes.
+        if self.confirm is not None and self.confirm(estimate) != 1:
+            msg = (
+                f"The order was not confirmed ({estimate.examples:,} examples, about "
+                f"{estimate.billed_tokens:,} billed tokens). Nothing was sent."
+            )
+            raise TrainingBudgetError(msg)
 
     def _try_chat_model(self, client: Any) -> None:
         # A wrong argument, or a missing deployment, must not show after the bill.
         try:
-            self.access().chat_access(client).chat_model(
+            self.access().pinned(client).chat_model(
                 self.model, base_model=self.model, **self.chat_model_kwargs
             )
         except ValidationError as error:
@@ -264,8 +292,7 @@ class ChatFineTuner(FineTunerSettings):
 
     def _run_of(self, job: Any, client: Any, base: Situation) -> FineTuningRun:
         access = self.access().pinned(client)
-        chats = access.chat_access(client)
-        return FineTuningRun(self, job, base=base, access=access, chats=chats)
+        return FineTuningRun(self, job, base=base, access=access)
 
     # LangChain
 

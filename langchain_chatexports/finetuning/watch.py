@@ -211,8 +211,9 @@ class JobWatch:
                 break
             after = {"after": fresh[-1].id}
         self._seen.update(new)
+        oldest_first = list(new.values())[::-1]
         # Stable: what happened in one second stays in the server's order.
-        return sorted([*new.values()][::-1], key=_time_of)
+        return sorted(oldest_first, key=_time_of)
 
     def _events_page(self, after: dict[str, str]) -> Requests[Any]:
         method = "fine_tuning.jobs.list_events"

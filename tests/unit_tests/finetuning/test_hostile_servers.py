@@ -278,6 +278,19 @@ def test_a_http_client_given_for_chats_is_theirs(
     assert other.requests == [CHAT]
 
 
+async def test_the_side_that_has_no_http_client_of_ones_own_is_guarded(
+    server: OpenAIServer, other: OpenAIServer
+) -> None:
+    from openai import DefaultHttpxClient
+
+    with DefaultHttpxClient() as http_client:
+        model = tuned(server, http_client=http_client)
+        server.faults.append(redirect(CHAT, other))
+        with pytest.raises(FineTuningError, match=origin(other)):
+            await achat(model)
+    assert other.requests == []
+
+
 # Answers without an end
 
 
