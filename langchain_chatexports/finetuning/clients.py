@@ -14,20 +14,19 @@ if TYPE_CHECKING:
 
     from langchain_openai.chat_models.base import BaseChatOpenAI
 
-    from langchain_chatexports.finetuning.protocol import Deadline
+    from langchain_chatexports.finetuning.clock import Deadline
 
-__all__ = ["AZURE_HOSTS", "ChatAccess", "ServerAccess", "public_url", "secrets_of"]
+__all__ = ["AZURE_HOSTS", "ServerAccess", "public_url", "scrub_secrets"]
 
 _REQUEST_TIMEOUT = 30.0
-_MIN_SECRET = 6
-_OWN_TRANSPORT = frozenset({"http_client", "http_async_client", "http_socket_options"})
+_MIN_SECRET_LENGTH = 6
 AZURE_HOSTS = (
     ".openai.azure.com",
     ".cognitiveservices.azure.com",
     ".services.ai.azure.com",
 )
 
-DEPLOY_FIRST = (
+_DEPLOY_FIRST = (
     "On Azure a tuned model can be asked only after it has been deployed, under the "
     "deployment's name. Order with submit(), wait(), deploy the model in the Azure "
     "portal, then run.chat_model(azure_deployment='<name>'). If you know the name "
@@ -45,7 +44,7 @@ class ServerAccess:
         async_client: Any = None,
         timeout: float = _REQUEST_TIMEOUT,
     ) -> None:
-        """Remember how to reach the server.
+        """Initialize the access.
 
         Args:
             settings: Arguments of the SDK's clients.
@@ -57,6 +56,7 @@ class ServerAccess:
         self._client = client
         self._async_client = async_client
         self._timeout = timeout
+        self._for_chats: Any = None
 
     @contextmanager
     def client(self, deadline: Deadline | None = None) -> Iterator[Any]:
@@ -115,29 +115,67 @@ class ServerAccess:
             await made.close()
 
     def pinned(self, client: Any) -> ServerAccess:
-        """Give access to the same server with the same key, whatever is set later.
+        """Return access to the same server with the same key, whatever is set later.
 
         Args:
-            client: A client that `client` or `async_client` gave.
-        """
-        if self._client is not None or self._async_client is not None:
-            return self
-        resolved = {
-            "base_url": str(client.base_url),
-            "api_key": client.api_key,
-            "organization": client.organization,
-            "project": client.project,
-        }
-        return ServerAccess(self._settings | resolved, timeout=self._timeout)
-
-    def chat_access(self, client: Any) -> ChatAccess:
-        """Remember for chats how a client reaches the server.
-
-        Args:
-            client: A client that `client` or `async_client` gave.
+            client: A client that `client` or `async_client` gave; it may be closed.
         """
         given = self._client or self._async_client
-        return ChatAccess(given or client, is_given=given is not None)
+        resolved: dict[str, Any] = {}
+        if given is None:
+            names = ("api_key", "organization", "project")
+            resolved = {name: getattr(client, name) for name in names}
+            resolved["base_url"] = str(client.base_url)
+        pinned = ServerAccess(
+            self._settings | resolved, self._client, self._async_client, self._timeout
+        )
+        pinned._for_chats = given or client
+        return pinned
+
+    def chat_model(
+        self, name: str, *, base_model: str, **kwargs: Any
+    ) -> BaseChatOpenAI:
+        """Build the chat model of a tuned model; the access must be pinned.
+
+        Args:
+            name: The tuned model.
+            base_model: The model it was tuned from, whose tokens it counts.
+            **kwargs: Arguments of the chat model.
+
+        Returns:
+            A `ChatOpenAI` (an `AzureChatOpenAI` for Azure's client) that asks the
+            server that trained the model, whatever the environment says.
+        """
+        client = self._for_chats
+        common: dict[str, Any] = {
+            # A `codex` in the suffix would switch to the Responses API.
+            "use_responses_api": False,
+            # The counter of messages knows no tuned name.
+            "tiktoken_model_name": base_model,
+            "stream_usage": True,
+            "default_query": dict(getattr(client, "_custom_query", {})) or None,
+            "default_headers": _headers(client) or None,
+            **_guarded_http(kwargs),
+        }
+        if client in (self._client, self._async_client):
+            common.update(timeout=client.timeout, max_retries=client.max_retries)
+        deployment = kwargs.pop("azure_deployment", None)
+        if _is_azure_client(client):
+            return _azure_chat_model(client, deployment, base_model, common | kwargs)
+        if deployment is None and _is_azure_host(client):
+            raise FineTuningError(_DEPLOY_FIRST)
+        from langchain_openai import ChatOpenAI
+
+        provider = getattr(client, "_api_key_provider", None)
+        arguments = {
+            "model": deployment or name,
+            "base_url": str(client.base_url).rstrip("/"),
+            "api_key": provider or client.api_key,
+            "organization": client.organization,
+            **common,
+            **kwargs,
+        }
+        return ChatOpenAI(**arguments)
 
     def _impatient(self, client: Any) -> Any:
         # The protocol retries by itself, after a look; the SDK must not.
@@ -182,26 +220,27 @@ def _without_redirects(client: Any) -> Any:
     return client
 
 
-def secrets_of(client: Any) -> list[str]:
-    """Return what a client sends along and no error may show.
+def scrub_secrets(said: str, client: Any) -> str:
+    """Return what a server said without what a client sends along.
 
     Args:
-        client: The SDK's client.
+        said: What the server said.
+        client: The SDK's client, after the request: a key can be fetched with it.
     """
     headers: Mapping[str, Any] = getattr(client, "_custom_headers", {})
-    candidates = [
-        client.api_key,
-        getattr(client, "_azure_ad_token", None),
-        *headers.values(),
-    ]
-    texts = {text for text in candidates if isinstance(text, str)}
+    token = getattr(client, "_azure_ad_token", None)
+    sent = {v for v in (client.api_key, token, *headers.values()) if v}
+    texts = {text for text in sent if isinstance(text, str)}
     texts |= {text.split()[-1] for text in texts if text.split()}
-    # A short value, such as the 7 of a version, is no secret, and stands everywhere.
-    return sorted((t for t in texts if len(t) >= _MIN_SECRET), key=len, reverse=True)
+    for text in sorted(texts, key=len, reverse=True):
+        # A shorter value, such as the 7 of a version, stands everywhere.
+        if len(text) >= _MIN_SECRET_LENGTH:
+            said = said.replace(text, "…")
+    return said
 
 
 def public_url(url: object) -> str:
-    """Give a URL without what may be secret in it: a password, a query.
+    """Return a URL without what may be secret in it: a password, a query.
 
     Args:
         url: The URL.
@@ -211,85 +250,29 @@ def public_url(url: object) -> str:
     return parts._replace(netloc=host, query="", fragment="").geturl().rstrip("/")
 
 
-class ChatAccess:
-    """The server and the key of a client, for chats, whatever the environment says."""
-
-    def __init__(self, client: Any, *, is_given: bool) -> None:
-        """Remember a client; it may be closed.
-
-        Args:
-            client: The SDK's client.
-            is_given: Whether it is the user's, with timeouts and retries of their own.
-        """
-        self._client = client
-        self._is_given = is_given
-
-    def chat_model(
-        self, name: str, *, base_model: str, **kwargs: Any
-    ) -> BaseChatOpenAI:
-        """Build the chat model of a tuned model.
-
-        Args:
-            name: The tuned model.
-            base_model: The model it was tuned from, whose tokens it counts.
-            **kwargs: Arguments of the chat model.
-
-        Returns:
-            A `ChatOpenAI` (an `AzureChatOpenAI` for Azure's client) that asks the
-            server that trained the model.
-        """
-        client = self._client
-        common: dict[str, Any] = {
-            # A `codex` in the suffix would switch to the Responses API.
-            "use_responses_api": False,
-            # The counter of messages knows no tuned name.
-            "tiktoken_model_name": base_model,
-            "stream_usage": True,
-            "default_query": dict(getattr(client, "_custom_query", {})) or None,
-            "default_headers": _headers(client) or None,
-        }
-        common |= _guarded_http(kwargs)
-        if self._is_given:
-            common.update(timeout=client.timeout, max_retries=client.max_retries)
-        deployment = kwargs.pop("azure_deployment", None)
-        if _is_azure_client(client):
-            return _azure_chat_model(client, deployment, base_model, common | kwargs)
-        if deployment is None and _is_azure_host(client):
-            raise FineTuningError(DEPLOY_FIRST)
-        from langchain_openai import ChatOpenAI
-
-        provider = getattr(client, "_api_key_provider", None)
-        arguments = {
-            "model": deployment or name,
-            "base_url": str(client.base_url).rstrip("/"),
-            "api_key": provider or client.api_key,
-            "organization": client.organization,
-            **common,
-            **kwargs,
-        }
-        return ChatOpenAI(**arguments)
-
-
 def _guarded_http(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Return HTTP clients for a chat model that has none of the user's own.
 
     Args:
         kwargs: Arguments of the chat model; the proxy is taken out of them.
     """
-    if not _OWN_TRANSPORT.isdisjoint(kwargs):
+    if "http_socket_options" in kwargs:
         return {}
     from langchain_chatexports.finetuning.http_clients import (
         AsyncGuardedClient,
         GuardedClient,
     )
 
-    # langchain-openai takes a proxy or HTTP clients, not both.
-    proxy = kwargs.pop("openai_proxy", None) or os.environ.get("OPENAI_PROXY") or None
-    return {
-        "openai_proxy": None,
-        "http_client": GuardedClient(proxy=proxy),
-        "http_async_client": AsyncGuardedClient(proxy=proxy),
+    own = {"http_client", "http_async_client"} & kwargs.keys()
+    proxy = None
+    if not own:
+        # langchain-openai takes a proxy or HTTP clients, not both.
+        proxy = kwargs.pop("openai_proxy", None) or os.environ.get("OPENAI_PROXY")
+    guarded = {
+        "http_client": GuardedClient(proxy=proxy or None),
+        "http_async_client": AsyncGuardedClient(proxy=proxy or None),
     }
+    return guarded if own else {**guarded, "openai_proxy": None}
 
 
 def _is_azure_host(client: Any) -> bool:
@@ -318,7 +301,7 @@ def _azure_chat_model(
     client: Any, deployment: str | None, base_model: str, kwargs: dict[str, Any]
 ) -> BaseChatOpenAI:
     if deployment is None:
-        raise FineTuningError(DEPLOY_FIRST)
+        raise FineTuningError(_DEPLOY_FIRST)
     from langchain_openai import AzureChatOpenAI
     from openai import AsyncAzureOpenAI
 

@@ -1,4 +1,7 @@
-"""An order: the bytes that are uploaded, the job's settings, and the key of both."""
+"""An order: the bytes that are uploaded, the job's settings, and the key of both.
+
+Nothing is sent here; which of a server's jobs is the order's own can be told.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,34 @@ import io
 import json
 import re
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+from langchain_chatexports.exceptions import TrainingDataError
+from langchain_chatexports.finetuning.clients import AZURE_HOSTS
 from langchain_chatexports.finetuning.jsonl import write_jsonl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["DATA_KEY", "KEY", "Order", "TrainingFile", "uploaded_name"]
+__all__ = [
+    "DATA_KEY",
+    "ENDED",
+    "KEY",
+    "UNSUCCESSFUL",
+    "TrainingFile",
+    "TuningOrder",
+    "is_uploaded_name",
+    "max_upload",
+    "metadata_of",
+    "require_uploadable",
+    "uploaded_name",
+]
 
 KEY = "langchain_chatexports_key"
 """The job's metadata key that holds the order's key."""
@@ -26,33 +45,60 @@ KEY = "langchain_chatexports_key"
 DATA_KEY = "langchain_chatexports_data"
 """The job's metadata key that holds the training file's hash."""
 
+UNSUCCESSFUL = frozenset({"failed", "cancelled", "canceled"})
+"""A job that ended so is no reason not to order a new one."""
+
+ENDED = UNSUCCESSFUL | {"succeeded"}
+"""The statuses that end a job; every other one, known or not, does not."""
+
 _NAME_DIGITS = 32
-_SHORTEST_PRIVATE = 3
+_NUMBERS = ("n_epochs", "batch_size", "learning_rate_multiplier", "beta")
+_MIN_PRIVATE_LENGTH = 3
 
 # So many words in a row are no coincidence.
 _RUN_LENGTH = 3
 
+_MIB = 2**20
+# By the end of the host's name.
+_MAX_UPLOADS = (
+    ("api.openai.com", 512 * _MIB),
+    *((host, 100 * _MIB) for host in AZURE_HOSTS),
+)
+
+
+# The data
+
 
 def uploaded_name(digest: str) -> str:
-    """Give the name under which a file is uploaded, from its SHA-256."""
+    """Return the name under which a file is uploaded, from its SHA-256."""
     return f"chatexports-{digest[:_NAME_DIGITS]}.jsonl"
 
 
 def is_uploaded_name(name: str) -> bool:
-    """Tell whether a file's name is one that `uploaded_name` gives."""
-    return (
-        re.fullmatch(rf"chatexports-[0-9a-f]{{{_NAME_DIGITS}}}\.jsonl", name)
-        is not None
-    )
+    """Return whether a file's name is one that `uploaded_name` makes."""
+    pattern = rf"chatexports-[0-9a-f]{{{_NAME_DIGITS}}}\.jsonl"
+    return re.fullmatch(pattern, name) is not None
 
 
 class TrainingFile:
     """The bytes of a file to upload, and a name that only these bytes have."""
 
     def __init__(self, examples: Iterable[Mapping[str, Any]]) -> None:
-        """Write the examples."""
+        """Write the examples.
+
+        Raises:
+            TrainingDataError: If they are not of JSON types.
+        """
         buffer = io.BytesIO()
-        self.examples = write_jsonl(examples, buffer)
+        try:
+            self.examples = write_jsonl(examples, buffer)
+        except (TypeError, ValueError) as error:
+            # The JSON encoder's errors can show a value.
+            msg = (
+                f"The examples are not of JSON types ({type(error).__name__}). "
+                "Nothing was sent."
+            )
+            raise TrainingDataError(msg) from None
         self.data = buffer.getvalue()
         self.digest = hashlib.sha256(self.data).hexdigest()
         self.name = uploaded_name(self.digest)
@@ -62,8 +108,11 @@ class TrainingFile:
         return f"{type(self).__name__}({self.name!r}, examples={self.examples})"
 
 
+# The order
+
+
 @dataclass(frozen=True)
-class Order:
+class TuningOrder:
     """Everything that makes one job the same as another."""
 
     model: str
@@ -79,8 +128,13 @@ class Order:
 
     @staticmethod
     def new_nonce() -> str:
-        """Give what makes an order unlike every other one."""
+        """Return what makes an order unlike every other one."""
         return uuid.uuid4().hex
+
+    @property
+    def files(self) -> list[TrainingFile]:
+        """The training file, and the validation file if there is one."""
+        return [self.training, *([self.validation] if self.validation else [])]
 
     @cached_property
     def key(self) -> str:
@@ -110,7 +164,7 @@ class Order:
         with_metadata: bool = True,
         old_form: bool = False,
     ) -> dict[str, Any]:
-        """Give the arguments of `fine_tuning.jobs.create`.
+        """Return the arguments of `fine_tuning.jobs.create`.
 
         Args:
             training_id: The uploaded training file.
@@ -121,10 +175,10 @@ class Order:
         """
         body: dict[str, Any] = {"model": self.model, "training_file": training_id}
         numbers = {k: v for k, v in self.hyperparameters.items() if v != "auto"}
+        inner = {"hyperparameters": numbers} if numbers else {}
         if old_form:
-            body.update({"hyperparameters": numbers} if numbers else {})
+            body.update(inner)
         else:
-            inner = {"hyperparameters": numbers} if numbers else {}
             body["method"] = {"type": self.method, self.method: inner}
         optional = {
             "validation_file": validation_id,
@@ -134,15 +188,54 @@ class Order:
         }
         body.update({k: v for k, v in optional.items() if v is not None})
         if with_metadata:
-            body["metadata"] = {
-                **self.metadata,
-                KEY: self.key,
-                DATA_KEY: self.training.digest,
-            }
+            own = {KEY: self.key, DATA_KEY: self.training.digest}
+            body["metadata"] = {**self.metadata, **own}
         return body
 
-    def hides(self, said: str) -> str:
-        """Take the order's texts out of something that the server said.
+    # The SDK's jobs
+
+    def is_key_of(self, job: Any) -> bool:
+        """Return whether a job carries the order's key."""
+        return metadata_of(job).get(KEY) == self.key
+
+    def is_like(self, job: Any, files: tuple[str, str | None]) -> bool:
+        """Return whether a job without any key trains these files as the order says.
+
+        Args:
+            job: The job, of a server that keeps no metadata.
+            files: The ids of the training and the validation file.
+        """
+        # An alias such as gpt-4o-mini comes back with its date.
+        model = rf"{re.escape(self.model)}(-\d[\d-]*)?"
+        # A server that does not return the suffix makes no difference by it.
+        suffix = getattr(job, "suffix", None)
+        return (
+            metadata_of(job).get(KEY) is None
+            and (job.training_file, job.validation_file or None) == files
+            and re.fullmatch(model, str(job.model)) is not None
+            and suffix in (None, self.suffix)
+            and (None in (job.seed, self.seed) or job.seed == self.seed)
+            and not self.changed_numbers(job)
+        )
+
+    def changed_numbers(self, job: Any) -> list[str]:
+        """Return the hyperparameters that a job says it has other values for."""
+        method = getattr(job, "method", None)
+        inner = getattr(method, str(getattr(method, "type", "")), None)
+        # In `method` or, as it used to be, by themselves.
+        holders = (getattr(inner, "hyperparameters", None), job.hyperparameters)
+        holder = next((holder for holder in holders if holder is not None), None)
+        taken = {name: getattr(holder, name, None) for name in _NUMBERS}
+        return [
+            name
+            for name, value in self.hyperparameters.items()
+            if value != "auto" and taken.get(name) not in (None, "auto", value)
+        ]
+
+    # What is private
+
+    def scrub(self, said: str) -> str:
+        """Return what the server said without the order's texts.
 
         That is any whole text, and any run of words that stands in a text.
         """
@@ -150,7 +243,7 @@ class Order:
         found: set[tuple[str, ...]] = set()
         # All of the texts are gone through: the loop leaves the work to C.
         for text in self._texts():
-            if len(text) >= _SHORTEST_PRIVATE:
+            if len(text) >= _MIN_PRIVATE_LENGTH:
                 said = said.replace(text, "…")
             words = re.findall(r"\w+", text.casefold())
             shifted = (words[start:] for start in range(_RUN_LENGTH))
@@ -166,8 +259,7 @@ class Order:
         )
 
     def _texts(self) -> Iterator[str]:
-        files = [self.training, *([self.validation] if self.validation else [])]
-        for line in (line for file in files for line in file.data.split(b"\n")):
+        for line in (line for file in self.files for line in file.data.split(b"\n")):
             values: list[Any] = [json.loads(line)] if line else []
             while values:
                 value = values.pop()
@@ -177,6 +269,39 @@ class Order:
                     values.extend(value)
                 elif isinstance(value, str):
                     yield value
+
+
+def metadata_of(job: Any) -> Mapping[str, Any]:
+    """Return the labels of the SDK's job; none where the server keeps none."""
+    metadata = getattr(job, "metadata", None)
+    return metadata if isinstance(metadata, Mapping) else {}
+
+
+def max_upload(server: str) -> int | None:
+    """Return the bytes of the largest file that a server takes, where that is known.
+
+    Args:
+        server: The server's base URL.
+    """
+    host = urlsplit(server).hostname or ""
+    return next((size for end, size in _MAX_UPLOADS if host.endswith(end)), None)
+
+
+def require_uploadable(order: TuningOrder, server: str) -> None:
+    """Make sure that a server takes files as large as an order's.
+
+    Raises:
+        TrainingDataError: If it is known not to.
+    """
+    limit = max_upload(server)
+    for file in order.files:
+        if limit is not None and len(file.data) > limit:
+            msg = (
+                f"The training file has {len(file.data) / _MIB:,.1f} MB, and {server} "
+                f"takes {limit // _MIB} MB at most. Nothing was sent. Use fewer "
+                "examples: leave out duplicates, or an older part."
+            )
+            raise TrainingDataError(msg)
 
 
 def _word_runs(text: str) -> Iterator[tuple[tuple[str, ...], slice]]:

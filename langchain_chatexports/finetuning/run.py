@@ -6,20 +6,24 @@ import logging
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from langchain_chatexports.exceptions import FineTuningError
-from langchain_chatexports.finetuning.drivers import adrive, drive
-from langchain_chatexports.finetuning.matching import ENDED, metadata_of
-from langchain_chatexports.finetuning.orders import DATA_KEY
-from langchain_chatexports.finetuning.protocol import Deadline, ask, list_all
-from langchain_chatexports.finetuning.server_errors import Situation, public_text
-from langchain_chatexports.finetuning.uploads import (
+from langchain_chatexports.finetuning.clock import Deadline
+from langchain_chatexports.finetuning.errors import Situation, clean_text
+from langchain_chatexports.finetuning.files import (
     copies_of,
     delete,
-    delete_files,
+    delete_unused_files,
 )
-from langchain_chatexports.finetuning.waiting import (
-    Watch,
-    conclude,
-    goes_on,
+from langchain_chatexports.finetuning.orders import DATA_KEY, ENDED, metadata_of
+from langchain_chatexports.finetuning.requests import (
+    Requests,
+    arun,
+    ask,
+    list_all,
+    run,
+)
+from langchain_chatexports.finetuning.watch import (
+    JobWatch,
+    job_continues,
     name_job_on_interrupt,
 )
 
@@ -31,9 +35,8 @@ if TYPE_CHECKING:
     from openai.types.fine_tuning.jobs import FineTuningJobCheckpoint
     from typing_extensions import Self
 
-    from langchain_chatexports.finetuning.clients import ChatAccess, ServerAccess
-    from langchain_chatexports.finetuning.protocol import Clock, Protocol
-    from langchain_chatexports.finetuning.tuner import ChatFineTuner
+    from langchain_chatexports.finetuning.clients import ServerAccess
+    from langchain_chatexports.finetuning.settings import FineTunerSettings
 
 __all__ = ["FineTuningRun"]
 
@@ -43,7 +46,7 @@ T = TypeVar("T")
 
 
 class FineTuningRun:
-    """One job on the server, as `ChatFineTuner.submit` and `get` give it.
+    """One job on the server, as `ChatFineTuner.submit` and `get` return it.
 
     The job goes on whether or not anybody waits for it. Every method has an async twin
     with LangChain's prefix: `arefresh`, `aevents`, `acancel`, and so on; that of `wait`
@@ -52,30 +55,25 @@ class FineTuningRun:
 
     def __init__(
         self,
-        tuner: ChatFineTuner,
+        settings: FineTunerSettings,
         job: FineTuningJob,
         *,
-        server: str,
+        base: Situation,
         access: ServerAccess,
-        chats: ChatAccess,
-        hides: Callable[[str], str] = str,
     ) -> None:
         """Made by `ChatFineTuner.submit` and `ChatFineTuner.get`.
 
         Args:
-            tuner: The settings: server, key, pauses, what to delete.
+            settings: Pauses, what to delete, whom to tell of events.
             job: The SDK's job.
-            server: The server's base URL, for errors.
-            access: How requests reach the server.
-            chats: How chats reach the server.
-            hides: Takes what is private out of a server's message.
+            base: The server, and what to scrub from errors.
+            access: How requests and chats reach the server; pinned.
         """
-        self._tuner = tuner
+        self._settings = settings
         self._job = job
-        self._server = server
+        self._base = base
         self._access = access
-        self._chats = chats
-        self._hides = hides
+        self._clock = settings.clock
 
     @property
     def id(self) -> str:
@@ -85,7 +83,7 @@ class FineTuningRun:
     @property
     def status(self) -> str:
         """The job's status as it was last seen; `refresh` asks again."""
-        return public_text(str(self._job.status), self._hides)
+        return clean_text(self._job.status, self._base.scrub)
 
     @property
     def job(self) -> FineTuningJob:
@@ -110,12 +108,12 @@ class FineTuningRun:
         Returns:
             The run itself.
         """
-        self._job = self._drive(self._retrieve())
+        self._job = self._run(self._retrieve())
         return self
 
     async def arefresh(self) -> Self:
         """Ask the server for the job's present state."""
-        self._job = await self._adrive(self._retrieve())
+        self._job = await self._arun(self._retrieve())
         return self
 
     def events(self) -> Iterator[FineTuningJobEvent]:
@@ -127,9 +125,7 @@ class FineTuningRun:
         watch = self._watch(Deadline(self._clock, None))
         with name_job_on_interrupt(self.id), self._access.client() as client:
             while not watch.done:
-                events = drive(watch.next_round(), client, self._clock)
-                self._job = watch.job
-                yield from events
+                yield from self._round(watch, client)
 
     async def aevents(self) -> AsyncIterator[FineTuningJobEvent]:
         """Follow the job's events, oldest first and each once."""
@@ -137,9 +133,7 @@ class FineTuningRun:
         with name_job_on_interrupt(self.id):
             async with self._access.async_client() as client:
                 while not watch.done:
-                    events = await adrive(watch.next_round(), client, self._clock)
-                    self._job = watch.job
-                    for event in events:
+                    for event in await self._around(watch, client):
                         yield event
 
     def wait(self, timeout: float | None = None) -> Self:
@@ -159,18 +153,18 @@ class FineTuningRun:
         """
         deadline = Deadline(self._clock, timeout)
         with self._access.client(deadline) as client:
-            self.follow(client, deadline, self._tuner.tell)
+            self.follow(client, deadline, self._settings.report_event)
         return self
 
     async def await_(self, timeout: float | None = None) -> Self:
         """Wait for the job's end; the twin of `wait`."""
 
-        async def tell(event: FineTuningJobEvent) -> None:
-            self._tuner.tell(event)
+        async def report(event: FineTuningJobEvent) -> None:
+            self._settings.report_event(event)
 
         deadline = Deadline(self._clock, timeout)
         async with self._access.async_client(deadline) as client:
-            await self.afollow(client, deadline, tell)
+            await self.afollow(client, deadline, report)
         return self
 
     def cancel(self) -> str:
@@ -179,21 +173,21 @@ class FineTuningRun:
         Returns:
             The job's status afterwards; a job that has ended keeps its own.
         """
-        self._job = self._drive(self._cancel())
+        self._job = self._run(self._cancel())
         return self.status
 
     async def acancel(self) -> str:
         """Stop the job."""
-        self._job = await self._adrive(self._cancel())
+        self._job = await self._arun(self._cancel())
         return self.status
 
     def checkpoints(self) -> list[FineTuningJobCheckpoint]:
         """List the job's checkpoints; empty where the server keeps none."""
-        return self._drive(self._checkpoints())
+        return self._run(self._checkpoints())
 
     async def acheckpoints(self) -> list[FineTuningJobCheckpoint]:
         """List the job's checkpoints; empty where the server keeps none."""
-        return await self._adrive(self._checkpoints())
+        return await self._arun(self._checkpoints())
 
     def chat_model(
         self, *, checkpoint: FineTuningJobCheckpoint | str | None = None, **kwargs: Any
@@ -220,132 +214,121 @@ class FineTuningRun:
                 "first."
             )
             raise FineTuningError(msg, job_id=self.id, status=self.status)
-        base_model = self._job.model or self._tuner.model
-        arguments = {**self._tuner.chat_model_kwargs, **kwargs}
+        base_model = self._job.model or self._settings.model
+        arguments = {**self._settings.chat_model_kwargs, **kwargs}
+        data_hash = metadata_of(self._job).get(DATA_KEY)
         arguments["metadata"] = {
             "fine_tuning_job_id": self.id,
             "base_model": base_model,
-            **self._data_hash(),
+            **({"training_data_sha256": data_hash} if data_hash else {}),
             **(arguments.get("metadata") or {}),
         }
-        return self._chats.chat_model(str(name), base_model=base_model, **arguments)
-
-    def _data_hash(self) -> dict[str, str]:
-        data_hash = metadata_of(self._job).get(DATA_KEY)
-        return {"training_data_sha256": data_hash} if data_hash else {}
+        return self._access.chat_model(str(name), base_model=base_model, **arguments)
 
     def delete_training_file(self) -> None:
         """Delete the training file, and the validation file, from the server."""
-        self._drive(self._delete_files())
+        self._run(self._delete_files())
 
     async def adelete_training_file(self) -> None:
         """Delete the training file, and the validation file, from the server."""
-        await self._adrive(self._delete_files())
+        await self._arun(self._delete_files())
 
     def delete_model(self) -> None:
         """Delete the tuned model from the server."""
-        self._drive(self._delete_model())
+        self._run(self._delete_model())
 
     async def adelete_model(self) -> None:
         """Delete the tuned model from the server."""
-        await self._adrive(self._delete_model())
+        await self._arun(self._delete_model())
 
     def follow(
         self,
         client: Any,
         deadline: Deadline,
-        tell: Callable[[FineTuningJobEvent], None],
+        report: Callable[[FineTuningJobEvent], None],
     ) -> None:
         """Wait for the job's end and hand on its events.
 
         Args:
             client: The SDK's client.
             deadline: When to give up.
-            tell: Gets each event.
+            report: Gets each event.
         """
         watch = self._watch(deadline)
         with name_job_on_interrupt(self.id, watch):
             while not watch.done:
-                events = drive(watch.next_round(), client, self._clock)
-                self._job = watch.job
-                for event in events:
-                    tell(event)
-            self._job = drive(self._conclude(watch), client, self._clock)
+                for event in self._round(watch, client):
+                    report(event)
+            self._job = run(self._finish(watch), client, self._clock)
 
     async def afollow(
         self,
         client: Any,
         deadline: Deadline,
-        tell: Callable[[FineTuningJobEvent], Awaitable[None]],
+        report: Callable[[FineTuningJobEvent], Awaitable[None]],
     ) -> None:
         """Wait for the job's end and hand on its events."""
         watch = self._watch(deadline)
         with name_job_on_interrupt(self.id, watch):
             while not watch.done:
-                events = await adrive(watch.next_round(), client, self._clock)
-                self._job = watch.job
-                for event in events:
-                    await tell(event)
-            self._job = await adrive(self._conclude(watch), client, self._clock)
+                for event in await self._around(watch, client):
+                    await report(event)
+            self._job = await arun(self._finish(watch), client, self._clock)
 
-    def _conclude(self, watch: Watch) -> Protocol[Any]:
-        return conclude(watch, delete_training_file=self._tuner.delete_training_file)
+    # What is asked
 
-    @property
-    def _clock(self) -> Clock:
-        return self._tuner.clock
-
-    def _watch(self, deadline: Deadline) -> Watch:
-        return Watch(
+    def _watch(self, deadline: Deadline) -> JobWatch:
+        return JobWatch(
             self._job,
-            self._server,
-            deadline,
-            interval=self._tuner.poll_interval,
-            longest_interval=self._tuner.max_poll_interval,
-            hides=self._hides,
+            self._base.with_(deadline=deadline),
+            interval=self._settings.poll_interval,
+            max_interval=self._settings.max_poll_interval,
         )
 
-    def _drive(self, protocol: Protocol[T]) -> T:
+    def _round(self, watch: JobWatch, client: Any) -> list[Any]:
+        events = run(watch.next_round(), client, self._clock)
+        self._job = watch.job
+        return events
+
+    async def _around(self, watch: JobWatch, client: Any) -> list[Any]:
+        events = await arun(watch.next_round(), client, self._clock)
+        self._job = watch.job
+        return events
+
+    def _finish(self, watch: JobWatch) -> Requests[Any]:
+        return watch.finish(delete_training_file=self._settings.delete_training_file)
+
+    def _run(self, requests: Requests[T]) -> T:
         with self._access.client(self._deadline()) as client:
-            return drive(protocol, client, self._clock)
+            return run(requests, client, self._clock)
 
-    async def _adrive(self, protocol: Protocol[T]) -> T:
+    async def _arun(self, requests: Requests[T]) -> T:
         async with self._access.async_client(self._deadline()) as client:
-            return await adrive(protocol, client, self._clock)
-
-    def _situation(self, doing: str) -> Situation:
-        ended = self.status in ENDED
-        consequence = "The job has ended." if ended else goes_on(self.id)
-        return Situation(
-            server=self._server,
-            doing=doing,
-            consequence=consequence,
-            job_id=self.id,
-            status=self.status,
-            hides=self._hides,
-        )
+            return await arun(requests, client, self._clock)
 
     def _deadline(self) -> Deadline:
-        return Deadline(self._clock, self._tuner.timeout)
+        return Deadline(self._clock, self._settings.timeout)
 
-    def _retrieve(self) -> Protocol[Any]:
-        return ask(
-            "fine_tuning.jobs.retrieve",
-            self._situation("reading the job"),
-            self._deadline(),
-            fine_tuning_job_id=self.id,
+    def _while(self, doing: str) -> Situation:
+        has_ended = self.status in ENDED
+        return self._base.with_(
+            deadline=self._deadline(),
+            doing=doing,
+            consequence=("The job has ended." if has_ended else job_continues(self.id)),
+            job_id=self.id,
+            status=self.status,
         )
 
-    def _cancel(self) -> Protocol[Any]:
+    def _retrieve(self) -> Requests[Any]:
+        situation = self._while("reading the job")
+        method = "fine_tuning.jobs.retrieve"
+        return ask(method, situation, fine_tuning_job_id=self.id)
+
+    def _cancel(self) -> Requests[Any]:
+        situation = self._while("cancelling the job")
+        method = "fine_tuning.jobs.cancel"
         try:
-            return (
-                yield from ask(
-                    "fine_tuning.jobs.cancel",
-                    self._situation("cancelling the job"),
-                    self._deadline(),
-                    fine_tuning_job_id=self.id,
-                )
-            )
+            return (yield from ask(method, situation, fine_tuning_job_id=self.id))
         except FineTuningError as error:
             # Servers refuse to cancel what has ended.
             job = yield from self._retrieve()
@@ -354,31 +337,27 @@ class FineTuningRun:
             logger.info("Job %s had ended (%s): %s", self.id, job.status, error.args[0])
             return job
 
-    def _checkpoints(self) -> Protocol[list[Any]]:
-        listed = yield from list_all(
-            "fine_tuning.jobs.checkpoints.list",
-            self._situation("listing the checkpoints"),
-            self._deadline(),
-            fine_tuning_job_id=self.id,
-        )
+    def _checkpoints(self) -> Requests[list[Any]]:
+        situation = self._while("listing the checkpoints")
+        method = "fine_tuning.jobs.checkpoints.list"
+        listed = yield from list_all(method, situation, fine_tuning_job_id=self.id)
         return sorted(listed or (), key=_step_of)
 
-    def _delete_files(self) -> Protocol[None]:
-        situation = self._situation("deleting the training file")
+    def _delete_files(self) -> Requests[None]:
+        situation = self._while("deleting the training file")
         files = (self._job.training_file, self._job.validation_file)
-        copies = yield from copies_of(files, situation, self._deadline())
+        copies = yield from copies_of(files, situation)
         for file_id in files:
             if file_id:
-                yield from delete("files", situation, self._deadline(), file_id=file_id)
-        yield from delete_files(copies, situation, self._deadline(), self.id)
+                yield from delete("files", situation, file_id=file_id)
+        yield from delete_unused_files(copies, situation, self.id)
 
-    def _delete_model(self) -> Protocol[None]:
+    def _delete_model(self) -> Requests[None]:
         name = self._job.fine_tuned_model
         if not name:
             msg = f"Job {self.id} has no model to delete (status: {self.status})."
             raise FineTuningError(msg, job_id=self.id, status=self.status)
-        situation = self._situation("deleting the model")
-        yield from delete("models", situation, self._deadline(), model=name)
+        yield from delete("models", self._while("deleting the model"), model=name)
 
 
 def _step_of(checkpoint: Any) -> int:

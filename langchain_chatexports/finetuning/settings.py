@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
@@ -19,9 +20,9 @@ from pydantic import (
 )
 
 from langchain_chatexports.finetuning.clients import ServerAccess, public_url
+from langchain_chatexports.finetuning.clock import Clock
 from langchain_chatexports.finetuning.estimate import TrainingEstimate
 from langchain_chatexports.finetuning.orders import DATA_KEY, KEY
-from langchain_chatexports.finetuning.protocol import Clock
 from langchain_chatexports.finetuning.validation import TrainingMethod
 
 if TYPE_CHECKING:
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
 
 __all__ = ["FineTunerSettings"]
 
-_MOST_METADATA = 14  # 16, and two are ours.
-_LONGEST_KEY = 64
-_LONGEST_VALUE = 512
+logger = logging.getLogger(__name__)
+
+_MAX_METADATA = 14  # 16, and two are ours.
+_MAX_KEY_LENGTH = 64
+_MAX_VALUE_LENGTH = 512
 _OWN_FIELDS = frozenset(
     {"metadata", "model", "seed", "suffix", "training_file", "validation_file"}
 )
@@ -151,14 +154,14 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     @classmethod
     def _fits_the_protocol(cls, value: dict[str, str] | None) -> dict[str, str] | None:
         for key, text in (value or {}).items():
-            if len(key) > _LONGEST_KEY or len(text) > _LONGEST_VALUE:
+            if len(key) > _MAX_KEY_LENGTH or len(text) > _MAX_VALUE_LENGTH:
                 msg = "metadata keys have up to 64 characters, values up to 512."
                 raise ValueError(msg)
             if key in {KEY, DATA_KEY}:
                 msg = f"the metadata key {key} is the tuner's own."
                 raise ValueError(msg)
-        if value is not None and len(value) > _MOST_METADATA:
-            msg = f"metadata has up to {_MOST_METADATA} keys beside the tuner's own."
+        if value is not None and len(value) > _MAX_METADATA:
+            msg = f"metadata has up to {_MAX_METADATA} keys beside the tuner's own."
             raise ValueError(msg)
         return value
 
@@ -194,7 +197,7 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
         return self._clock
 
     def hyperparameters(self) -> dict[str, float | str]:
-        """Give the numbers of the job, `"auto"` where the server chooses."""
+        """Return the numbers of the job, `"auto"` where the server chooses."""
         numbers: dict[str, float | str] = {
             "n_epochs": self.n_epochs,
             "batch_size": self.batch_size,
@@ -205,13 +208,22 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
             numbers["beta"] = self.beta
         return numbers
 
+    def report_event(self, event: Any) -> None:
+        """Hand an event to `on_event`; its errors do not stop the waiting."""
+        if self.on_event is None:
+            return
+        try:
+            self.on_event(event)
+        except Exception as error:  # noqa: BLE001 - the user's code
+            logger.warning("on_event raised a %s; going on.", type(error).__name__)
+
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """Show the server without a password or a query in its URL."""
         for name, value in super().__repr_args__():
             yield name, public_url(value) if name == "base_url" else value
 
     def access(self) -> ServerAccess:
-        """Give what reaches the server."""
+        """Return what reaches the server."""
         return ServerAccess(
             {
                 "base_url": self.base_url,
@@ -247,7 +259,7 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
 
     @classmethod
     def get_lc_namespace(cls) -> list[str]:
-        """Give our tuner one stable namespace, whatever module it is in."""
+        """Return one stable namespace for our tuner, whatever module it is in."""
         if cls.__module__.split(".", 1)[0] == "langchain_chatexports":
             return ["langchain_chatexports", "finetuning"]
         return cls.__module__.split(".")

@@ -10,19 +10,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
+from langchain_core.runnables import Runnable
+from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.config import (
     ensure_config,
     get_async_callback_manager_for_config,
     get_callback_manager_for_config,
     patch_config,
 )
+from langchain_core.runnables.retry import RunnableRetry
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from langchain_core.runnables import RunnableConfig
 
-__all__ = ["TracedCall", "atraced", "traced"]
+__all__ = ["TracedCall", "TunerRetry", "atraced", "traced"]
 
 _EVENT = "fine_tuning_event"
 
@@ -92,3 +95,36 @@ async def atraced(
         await run.on_chain_error(error)
         raise
     await run.on_chain_end(call.outputs)
+
+
+class TunerRetry(RunnableRetry[Any, Any]):  # type: ignore[no-redef] # a field `kwargs`
+    """Repeats a tuner; the attempts are in the trace, the examples are not.
+
+    LangChain's own makes a run around the attempts that records its input.
+    """
+
+    def invoke(
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Any:
+        """Fine-tune, and again if need be."""
+        for attempt in self._sync_retrying(reraise=True):
+            with attempt:
+                return RunnableBindingBase.invoke(self, input, config, **kwargs)
+        return None  # Not reached: the last attempt returns or raises.
+
+    async def ainvoke(
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Any:
+        """Fine-tune, and again if need be."""
+        async for attempt in self._async_retrying(reraise=True):
+            with attempt:
+                return await RunnableBindingBase.ainvoke(self, input, config, **kwargs)
+        return None  # Not reached: the last attempt returns or raises.
+
+    def batch(self, inputs: list[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        """Do each input by itself."""
+        return Runnable.batch(self, inputs, *args, **kwargs)
+
+    async def abatch(self, inputs: list[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        """Do each input by itself."""
+        return await Runnable.abatch(self, inputs, *args, **kwargs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.chat_loaders import BaseChatLoader
@@ -13,23 +12,26 @@ from langchain_chatexports.exceptions import (
     FineTuningError,
     FineTuningTimeoutError,
     FineTuningUnavailableError,
+    TrainingBudgetError,
+    TrainingDataError,
 )
-from langchain_chatexports.finetuning.clients import public_url, secrets_of
-from langchain_chatexports.finetuning.drivers import adrive, ahold, drive, hold
-from langchain_chatexports.finetuning.ordering import (
-    checked_examples,
-    require_agreement,
+from langchain_chatexports.finetuning.clients import public_url, scrub_secrets
+from langchain_chatexports.finetuning.clock import Deadline
+from langchain_chatexports.finetuning.errors import Situation
+from langchain_chatexports.finetuning.estimate import estimate_training
+from langchain_chatexports.finetuning.inputs import read_examples
+from langchain_chatexports.finetuning.jobs import Submission
+from langchain_chatexports.finetuning.orders import (
+    TrainingFile,
+    TuningOrder,
     require_uploadable,
-    training_file,
 )
-from langchain_chatexports.finetuning.orders import Order
-from langchain_chatexports.finetuning.protocol import Deadline, ask
+from langchain_chatexports.finetuning.requests import alock, arun, ask, lock, run
 from langchain_chatexports.finetuning.run import FineTuningRun
-from langchain_chatexports.finetuning.server_errors import Situation
 from langchain_chatexports.finetuning.settings import FineTunerSettings
-from langchain_chatexports.finetuning.submission import Submission
-from langchain_chatexports.finetuning.tracing import atraced, traced
-from langchain_chatexports.finetuning.waiting import name_job_on_interrupt
+from langchain_chatexports.finetuning.tracing import TunerRetry, atraced, traced
+from langchain_chatexports.finetuning.validation import validate_examples
+from langchain_chatexports.finetuning.watch import name_job_on_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,14 +42,11 @@ if TYPE_CHECKING:
     from openai.types.fine_tuning import FineTuningJobEvent
 
     from langchain_chatexports.finetuning.inputs import TrainingInput
-    from langchain_chatexports.finetuning.protocol import Protocol
-    from langchain_chatexports.finetuning.retrying import TunerRetry
+    from langchain_chatexports.finetuning.requests import Requests
 
 __all__ = ["ChatFineTuner"]
 
-logger = logging.getLogger(__name__)
-
-_MINIMUM = 10
+_MIN_EXAMPLES = 10
 
 
 class ChatFineTuner(FineTunerSettings):
@@ -89,18 +88,18 @@ class ChatFineTuner(FineTunerSettings):
         _refuse_arguments(kwargs)
         with traced(self.get_name(), config) as call:
 
-            def tell(event: FineTuningJobEvent) -> None:
-                self.tell(event)
+            def report(event: FineTuningJobEvent) -> None:
+                self.report_event(event)
                 call.dispatch(event)
 
             deadline = Deadline(self.clock, self.timeout)
             order = self._order(input)
             with self.access().client(deadline) as client:
                 self._try_chat_model(client)
-                run = self._submit(order, client, deadline)
-                run.follow(client, deadline, tell)
-            call.outputs.update(_public(run, order))
-            return run.chat_model()  # type: ignore[return-value] # as documented
+                job = self._submit(order, client, deadline)
+                job.follow(client, deadline, report)
+            call.outputs.update(_public(job, order))
+            return job.chat_model()  # type: ignore[return-value] # as documented
 
     async def ainvoke(
         self,
@@ -112,18 +111,18 @@ class ChatFineTuner(FineTunerSettings):
         _refuse_arguments(kwargs)
         async with atraced(self.get_name(), config) as call:
 
-            async def tell(event: FineTuningJobEvent) -> None:
-                self.tell(event)
+            async def report(event: FineTuningJobEvent) -> None:
+                self.report_event(event)
                 await call.adispatch(event)
 
             deadline = Deadline(self.clock, self.timeout)
             order = await asyncio.to_thread(self._order, input)
             async with self.access().async_client(deadline) as client:
                 await asyncio.to_thread(self._try_chat_model, client)
-                run = await self._asubmit(order, client, deadline)
-                await run.afollow(client, deadline, tell)
-            call.outputs.update(_public(run, order))
-            return run.chat_model()  # type: ignore[return-value] # as documented
+                job = await self._asubmit(order, client, deadline)
+                await job.afollow(client, deadline, report)
+            call.outputs.update(_public(job, order))
+            return job.chat_model()  # type: ignore[return-value] # as documented
 
     def submit(self, input: TrainingInput) -> FineTuningRun:
         """Order the job, or find it, and do not wait for its end.
@@ -155,68 +154,87 @@ class ChatFineTuner(FineTunerSettings):
         Returns:
             The run, as the server has it now.
         """
-        with self.access().client(Deadline(self.clock, self.timeout)) as client:
-            job = drive(self._retrieve(job_id, client), client, self.clock)
-            return self._run_of(job, client)
+        deadline = Deadline(self.clock, self.timeout)
+        with self.access().client(deadline) as client:
+            base = self._base(client, deadline)
+            job = run(_retrieve(job_id, base), client, self.clock)
+            return self._run_of(job, client, base)
 
     async def aget(self, job_id: str) -> FineTuningRun:
         """Take up a job by its id, for example after a restart."""
         deadline = Deadline(self.clock, self.timeout)
         async with self.access().async_client(deadline) as client:
-            job = await adrive(self._retrieve(job_id, client), client, self.clock)
-            return self._run_of(job, client)
-
-    def tell(self, event: FineTuningJobEvent) -> None:
-        """Hand an event to `on_event`; its errors do not stop the waiting."""
-        if self.on_event is None:
-            return
-        try:
-            self.on_event(event)
-        except Exception as error:  # noqa: BLE001 - the user's code
-            logger.warning("on_event raised a %s; going on.", type(error).__name__)
+            base = self._base(client, deadline)
+            job = await arun(_retrieve(job_id, base), client, self.clock)
+            return self._run_of(job, client, base)
 
     # The order, before the first request
 
-    def _order(self, given: TrainingInput) -> Order:
-        examples = self._checked(given, "training", _MINIMUM)
+    def _order(self, given: TrainingInput) -> TuningOrder:
+        examples = self._checked(given, "training", _MIN_EXAMPLES)
         validation = None
         if self.validation_examples is not None:
             validation = self._checked(self.validation_examples, "validation", 1)
-        require_agreement(
-            examples,
+        self._require_agreement(examples)
+        return TuningOrder(
             model=self.model,
-            n_epochs=self.n_epochs,
-            max_billed_tokens=self.max_billed_tokens,
-            confirm=self.confirm,
-        )
-        return Order(
-            model=self.model,
-            training=training_file(examples),
-            validation=None if validation is None else training_file(validation),
+            training=TrainingFile(examples),
+            validation=None if validation is None else TrainingFile(validation),
             method=self.method,
             hyperparameters=self.hyperparameters(),
             suffix=self.suffix,
             seed=self.seed,
             metadata=self.metadata or {},
             extra_body=self.extra_body,
-            nonce=Order.new_nonce() if self.run_again else "",
+            nonce=TuningOrder.new_nonce() if self.run_again else "",
         )
 
     def _checked(
         self, given: TrainingInput, kind: str, minimum: int
     ) -> list[Mapping[str, Any]]:
-        return checked_examples(
-            given,
-            kind,
+        examples = list(read_examples(given))
+        problems = validate_examples(
+            examples,
             minimum=minimum,
             method=self.method,
             allow_trailing=self.allow_trailing,
         )
+        if problems:
+            rules = "a rule" if len(problems) == 1 else f"{len(problems)} rules"
+            msg = (
+                f"The {kind} examples break {rules} of the training format. Nothing "
+                "was sent. Correct this and run again:"
+            )
+            raise TrainingDataError(msg, problems)
+        return examples
+
+    def _require_agreement(self, examples: list[Mapping[str, Any]]) -> None:
+        limit = self.max_billed_tokens
+        if limit is None and self.confirm is None:
+            return
+        estimate = estimate_training(examples, model=self.model, n_epochs=self.n_epochs)
+        bound = estimate.billed_tokens_at_most
+        if limit is not None and bound > limit:
+            kind = "" if estimate.exact else "up to "
+            msg = (
+                f"The order would be billed for {kind}{bound:,} tokens "
+                f"({estimate.examples:,} examples, {estimate.epochs} epochs), over "
+                f"max_billed_tokens={limit:,}. Nothing was sent. Use fewer examples "
+                "or epochs, or raise the limit."
+            )
+            raise TrainingBudgetError(msg)
+        # Truth is not enough: a text such as "n", or a coroutine, is no yes.
+        if self.confirm is not None and self.confirm(estimate) != 1:
+            msg = (
+                f"The order was not confirmed ({estimate.examples:,} examples, about "
+                f"{estimate.billed_tokens:,} billed tokens). Nothing was sent."
+            )
+            raise TrainingBudgetError(msg)
 
     def _try_chat_model(self, client: Any) -> None:
         # A wrong argument, or a missing deployment, must not show after the bill.
         try:
-            self.access().chat_access(client).chat_model(
+            self.access().pinned(client).chat_model(
                 self.model, base_model=self.model, **self.chat_model_kwargs
             )
         except ValidationError as error:
@@ -231,61 +249,50 @@ class ChatFineTuner(FineTunerSettings):
 
     # The job
 
-    def _submit(self, order: Order, client: Any, deadline: Deadline) -> FineTuningRun:
-        submission = self._submission(order, client, deadline)
-        with name_job_on_interrupt(None), hold(f"{submission.server} {order.key}"):
-            job = drive(submission.run(), client, self.clock)
-        return self._run_of(job, client, submission.hides)
-
-    async def _asubmit(
-        self, order: Order, client: Any, deadline: Deadline
+    def _submit(
+        self, order: TuningOrder, client: Any, deadline: Deadline
     ) -> FineTuningRun:
         submission = self._submission(order, client, deadline)
-        with name_job_on_interrupt(None):
-            async with ahold(f"{submission.server} {order.key}"):
-                job = await adrive(submission.run(), client, self.clock)
-        return self._run_of(job, client, submission.hides)
+        base = submission.situation
+        with name_job_on_interrupt(None), lock(f"{base.server} {order.key}"):
+            job = run(submission.place(), client, self.clock)
+        return self._run_of(job, client, base)
 
-    def _submission(self, order: Order, client: Any, deadline: Deadline) -> Submission:
-        server = public_url(client.base_url)
-        require_uploadable(order, server)
+    async def _asubmit(
+        self, order: TuningOrder, client: Any, deadline: Deadline
+    ) -> FineTuningRun:
+        submission = self._submission(order, client, deadline)
+        base = submission.situation
+        with name_job_on_interrupt(None):
+            async with alock(f"{base.server} {order.key}"):
+                job = await arun(submission.place(), client, self.clock)
+        return self._run_of(job, client, base)
+
+    def _submission(
+        self, order: TuningOrder, client: Any, deadline: Deadline
+    ) -> Submission:
+        base = self._base(client, deadline, order.scrub)
+        require_uploadable(order, base.server)
         return Submission(
             order,
-            server,
-            deadline,
+            base,
             poll_interval=self.poll_interval,
             delete_training_file=self.delete_training_file,
             file_expires_after=self.file_expires_after,
-            hides=_without_key(client, order.hides),
         )
 
-    def _run_of(
-        self, job: Any, client: Any, hides: Callable[[str], str] = str
-    ) -> FineTuningRun:
+    def _base(
+        self, client: Any, deadline: Deadline, scrub: Callable[[str], str] = str
+    ) -> Situation:
+        return Situation(
+            server=public_url(client.base_url),
+            deadline=deadline,
+            scrub=lambda said: scrub(scrub_secrets(said, client)),
+        )
+
+    def _run_of(self, job: Any, client: Any, base: Situation) -> FineTuningRun:
         access = self.access().pinned(client)
-        return FineTuningRun(
-            self,
-            job,
-            server=public_url(client.base_url),
-            access=access,
-            chats=access.chat_access(client),
-            hides=_without_key(client, hides),
-        )
-
-    def _retrieve(self, job_id: str, client: Any) -> Protocol[Any]:
-        situation = Situation(
-            server=public_url(client.base_url),
-            doing="reading the job",
-            consequence=f"Nothing was changed; is {job_id!r} a job of this account?",
-            job_id=job_id,
-            hides=_without_key(client),
-        )
-        return ask(
-            "fine_tuning.jobs.retrieve",
-            situation,
-            Deadline(self.clock, self.timeout),
-            fine_tuning_job_id=job_id,
-        )
+        return FineTuningRun(self, job, base=base, access=access)
 
     # LangChain
 
@@ -315,8 +322,6 @@ class ChatFineTuner(FineTunerSettings):
         Returns:
             A Runnable like the tuner.
         """
-        from langchain_chatexports.finetuning.retrying import TunerRetry
-
         return TunerRetry(
             bound=self,
             kwargs={},
@@ -348,19 +353,16 @@ def _refuse_arguments(kwargs: Mapping[str, Any]) -> None:
         raise TypeError(msg)
 
 
-def _without_key(
-    client: Any, hides: Callable[[str], str] = str
-) -> Callable[[str], str]:
-    def hidden(said: str) -> str:
-        # Asked for late: a key can be fetched with the first request.
-        for secret in secrets_of(client):
-            said = said.replace(secret, "…")
-        return hides(said)
-
-    return hidden
+def _retrieve(job_id: str, base: Situation) -> Requests[Any]:
+    situation = base.with_(
+        doing="reading the job",
+        consequence=f"Nothing was changed; is {job_id!r} a job of this account?",
+        job_id=job_id,
+    )
+    return ask("fine_tuning.jobs.retrieve", situation, fine_tuning_job_id=job_id)
 
 
-def _public(run: FineTuningRun, order: Order) -> dict[str, Any]:
+def _public(run: FineTuningRun, order: TuningOrder) -> dict[str, Any]:
     return {
         "job_id": run.id,
         "base_model": run.job.model,

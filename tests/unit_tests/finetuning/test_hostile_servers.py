@@ -17,7 +17,7 @@ from langchain_chatexports.exceptions import (
     FineTuningFailedError,
     FineTuningTimeoutError,
 )
-from langchain_chatexports.finetuning.protocol import Clock
+from langchain_chatexports.finetuning.clock import Clock
 from tests.unit_tests.builders.openai_server import KEY, Fault, OpenAIServer, refused
 from tests.unit_tests.builders.tuners import (
     FakeClock,
@@ -278,6 +278,19 @@ def test_a_http_client_given_for_chats_is_theirs(
     assert other.requests == [CHAT]
 
 
+async def test_the_side_that_has_no_http_client_of_ones_own_is_guarded(
+    server: OpenAIServer, other: OpenAIServer
+) -> None:
+    from openai import DefaultHttpxClient
+
+    with DefaultHttpxClient() as http_client:
+        model = tuned(server, http_client=http_client)
+        server.faults.append(redirect(CHAT, other))
+        with pytest.raises(FineTuningError, match=origin(other)):
+            await achat(model)
+    assert other.requests == []
+
+
 # Answers without an end
 
 
@@ -374,7 +387,7 @@ def test_endless_pages_do_not_outlast_the_timeout(endless: str) -> None:
 def test_endless_pages_end_without_a_timeout_too(
     endless: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("langchain_chatexports.finetuning.protocol.MAX_PAGES", 10)
+    monkeypatch.setattr("langchain_chatexports.finetuning.requests.MAX_PAGES", 10)
     server = Endless()
     server.endless, server.clock = endless, FakeClock()
     with server.running():

@@ -13,7 +13,7 @@ from langchain_core.tracers import ConsoleCallbackHandler
 from langchain_core.tracers.base import BaseTracer
 
 from langchain_chatexports.exceptions import FineTuningError
-from langchain_chatexports.finetuning.server_errors import public_text
+from langchain_chatexports.finetuning.errors import clean_text
 from tests.unit_tests.builders.openai_server import (
     KEY,
     Fault,
@@ -152,4 +152,4 @@ def test_the_console_tracer_shows_no_text(
 def test_a_servers_words_are_shortened_and_its_quotations_left_out(
     said: str, shown: str
 ) -> None:
-    assert public_text(said) == shown
+    assert clean_text(said) == shown

@@ -18,10 +18,10 @@ from langchain_chatexports.exceptions import (
     FineTuningTimeoutError,
     FineTuningUnavailableError,
 )
-from langchain_chatexports.finetuning.drivers import drive
-from langchain_chatexports.finetuning.protocol import Call, Deadline
-from langchain_chatexports.finetuning.server_errors import Situation, explained
-from langchain_chatexports.finetuning.submission import Submission
+from langchain_chatexports.finetuning.clock import Deadline
+from langchain_chatexports.finetuning.errors import Situation, error_of
+from langchain_chatexports.finetuning.jobs import Submission
+from langchain_chatexports.finetuning.requests import Call, run
 from tests.unit_tests.builders.openai_server import (
     BASE_MODEL,
     KEY,
@@ -51,17 +51,20 @@ def bodies_of(server: OpenAIServer) -> dict[str, Any]:
     return body
 
 
+def situation_at(server: OpenAIServer) -> Situation:
+    return Situation(server.base_url, Deadline(FakeClock(), None))
+
+
 def calls_of(server: OpenAIServer, stop_after: int | None) -> int:
     """Make the requests of a submission, and stop dead after some of them."""
     tuner = make_tuner(server)
     order = tuner._order(make_examples())
-    submission = Submission(order, server.base_url, Deadline(FakeClock(), None))
-    protocol = submission.run()
+    requests = Submission(order, situation_at(server)).place()
     calls, answer = 0, None
     with OpenAI(base_url=server.base_url, api_key=KEY, max_retries=0) as client:
         while True:
             try:
-                action = protocol.send(answer)
+                action = requests.send(answer)
             except StopIteration:
                 return calls
             answer = None
@@ -141,9 +144,9 @@ async def test_a_cancelled_wait_for_the_same_order_leaves_no_lock(
 def place_as_another_process(server: OpenAIServer) -> Any:
     """Place the order past the lock that calls of one process share."""
     order = make_tuner(server)._order(make_examples())
-    submission = Submission(order, server.base_url, Deadline(FakeClock(), None))
+    submission = Submission(order, situation_at(server))
     with OpenAI(base_url=server.base_url, api_key=KEY, max_retries=0) as client:
-        return drive(submission.run(), client, FakeClock())
+        return run(submission.place(), client, FakeClock())
 
 
 @pytest.fixture
@@ -519,11 +522,15 @@ def test_a_retry_after_that_says_nothing_is_passed_over(
 )
 def test_closed_access_at_openai_says_that_it_is_for_good(url: str, says: str) -> None:
     situation = Situation(
-        url, "creating the job", "Nothing was ordered.", creates_job=True
+        url,
+        Deadline(FakeClock(), None),
+        "creating the job",
+        "Nothing was ordered.",
+        creates_job=True,
     )
     refusal = Exception("no")
     refusal.status_code = 403  # type: ignore[attr-defined] # as the SDK's has
-    error = explained(refusal, situation)
+    error = error_of(refusal, situation)
     assert isinstance(error, FineTuningUnavailableError)
     assert says in str(error)
     assert str(error).endswith("Nothing was ordered.")
@@ -591,11 +598,11 @@ def test_a_large_file_is_given_time_to_be_looked_at(
     tuner = make_tuner(server)
     order = tuner._order(make_examples())
     order.training.data = b"x" * megabytes * 1_000_000
-    submission = Submission(order, server.base_url, Deadline(FakeClock(), None))
-    protocol, answer, timeout = submission.run(), None, None
+    requests = Submission(order, situation_at(server)).place()
+    answer, timeout = None, None
     with OpenAI(base_url=server.base_url, api_key=KEY, max_retries=0) as client:
         while timeout is None:
-            action = protocol.send(answer)
+            action = requests.send(answer)
             assert isinstance(action, Call)
             if action.method == "files.create":
                 timeout = action.arguments.get("timeout", "the client's")

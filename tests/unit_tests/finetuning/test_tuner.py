@@ -33,7 +33,7 @@ from langchain_chatexports.exceptions import (
 )
 from langchain_chatexports.finetuning import (
     edit_preferences,
-    ordering,
+    orders,
     write_dataset,
 )
 from langchain_chatexports.finetuning.jsonl import write_jsonl
@@ -257,7 +257,7 @@ def test_only_a_clear_yes_is_a_yes(server: OpenAIServer) -> None:
 def test_a_file_that_the_server_is_known_to_refuse_is_not_sent(
     kind: str, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ordering, "_LARGEST", (("127.0.0.1", 2**20),))
+    monkeypatch.setattr(orders, "_MAX_UPLOADS", (("127.0.0.1", 2**20),))
     large = [*make_examples(), *make_examples(1, marker=" x" * 2**19)]
     data: dict[str, Any] = {"training": make_examples(), "validation": None}
     data[kind] = large
@@ -278,7 +278,7 @@ def test_a_file_that_the_server_is_known_to_refuse_is_not_sent(
 def test_the_largest_file_is_the_servers_own(
     server_url: str, megabytes: int | None
 ) -> None:
-    largest = ordering.largest_upload(server_url)
+    largest = orders.max_upload(server_url)
     assert largest == (megabytes and megabytes * 2**20)
 
 

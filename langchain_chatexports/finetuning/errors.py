@@ -1,0 +1,359 @@
+"""What an error of the SDK means: whether it passes, how long to wait, what to say.
+
+The texts name what failed, whether it may cost, and what to do next. They hold neither
+keys nor training texts, and never a page of HTML.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+from json import JSONDecodeError
+from typing import TYPE_CHECKING, Any
+
+from langchain_chatexports.exceptions import (
+    FileProcessingError,
+    FineTuningError,
+    FineTuningTimeoutError,
+    FineTuningUnavailableError,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from langchain_chatexports.finetuning.clock import Deadline
+
+__all__ = [
+    "Situation",
+    "clean_text",
+    "error_of",
+    "has_no_route",
+    "is_bad_request",
+    "is_temporary",
+    "may_be_in_progress",
+    "names_field",
+    "requested_wait",
+    "safe_cause",
+    "status_of",
+]
+
+MAX_RETRY_AFTER = 120.0
+"""The longest wait, in seconds, that a server may ask for and get."""
+
+_TEMPORARY = frozenset({408, 409, 425, 429})
+_TIMED_OUT = frozenset({408, 504})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_NO_ROUTE = frozenset({404, 405, 501})
+_BAD_REQUEST = frozenset({400, 422})
+_BAD_FILE = frozenset({400, 413, 415, 422})
+_SERVER_ERROR = 500
+_PAYMENT_REQUIRED = 402
+_QUOTA_CODES = frozenset(
+    {
+        "insufficient_quota",
+        "quota_exceeded",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+    }
+)
+_MAX_MESSAGE_LENGTH = 300
+_QUOTED = re.compile(r"'([^'\n]*)'|\"([^\"\n]*)\"|`([^`\n]*)`|“([^”\n]*)”")
+_WORD = re.compile(r"[\w./:-]{1,64}")
+_KEY = re.compile(r"\b(?:sk|pk|gsk|key)-[\w*.-]{4,}|Bearer\s+\S+")
+
+_OPENAI_IS_CLOSED = (
+    " OpenAI has closed fine-tuning to most organizations, and takes no new jobs after "
+    "2027-01-06; `base_url` can name another server."
+)
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Where in the order an error comes up, for the text about it.
+
+    Attributes:
+        server: The server's base URL.
+        deadline: When to give up.
+        doing: What was being done, as in "while ...": `creating the job`.
+        consequence: What it means for the order: what exists, whether it costs, what
+            to do.
+        job_id: The job, if there is one.
+        status: Its status.
+        creates_file: Whether a refusal may be about the training file.
+        creates_job: Whether a refusal may be about the account, or the model.
+        scrub: Takes what is private out of a server's message.
+    """
+
+    server: str
+    deadline: Deadline
+    doing: str = ""
+    consequence: str = ""
+    job_id: str | None = None
+    status: str | None = None
+    creates_file: bool = False
+    creates_job: bool = False
+    scrub: Callable[[str], str] = str
+
+    def with_(self, **changes: Any) -> Self:
+        """Return a situation that differs in some points."""
+        return replace(self, **changes)
+
+    def timed_out(self) -> FineTuningTimeoutError:
+        """Return the error to raise when the deadline is over."""
+        msg = (
+            f"The timeout of {self.deadline.seconds:g} s was reached while "
+            f"{self.doing} at {self.server}. {self.consequence}"
+        )
+        return FineTuningTimeoutError(msg, job_id=self.job_id, status=self.status)
+
+
+# What kind of error it is
+
+
+def status_of(error: BaseException) -> int | None:
+    """Return the HTTP status of an error, also of one that was made from it."""
+    status = getattr(error, "status_code", None)
+    if status is None and error.__cause__ is not None:
+        return status_of(error.__cause__)
+    return status if isinstance(status, int) else None
+
+
+def is_temporary(error: Exception) -> bool:
+    """Return whether the same request may well succeed a moment later."""
+    from openai import APIConnectionError
+
+    from langchain_chatexports.finetuning.http_clients import UnreadableAnswerError
+
+    status = status_of(error)
+    if status is not None:
+        temporary = status in _TEMPORARY or status >= _SERVER_ERROR
+        return temporary and not _is_quota(error)
+    # The last two: a body that was cut off half-way.
+    kinds = (APIConnectionError, UnreadableAnswerError)
+    return isinstance(error, (*kinds, JSONDecodeError, UnicodeDecodeError))
+
+
+def may_be_in_progress(error: Exception) -> bool:
+    """Return whether the server may still be doing what was asked for."""
+    from openai import APITimeoutError
+
+    return isinstance(error, APITimeoutError) or status_of(error) in _TIMED_OUT
+
+
+def has_no_route(error: BaseException) -> bool:
+    """Return whether the server does not know this kind of request."""
+    return status_of(error) in _NO_ROUTE
+
+
+def is_bad_request(error: BaseException) -> bool:
+    """Return whether the server understands the request and refuses its form."""
+    return status_of(error) in _BAD_REQUEST
+
+
+def names_field(error: BaseException, *fields: str) -> bool:
+    """Return whether the server refuses the request and blames one of these fields."""
+    if not is_bad_request(error):
+        return False
+    blamed = f"{getattr(error, 'param', '')} {getattr(error, 'body', '')}".lower()
+    return any(field in blamed for field in fields)
+
+
+def requested_wait(error: BaseException) -> float | None:
+    """Return the seconds that the server asks to wait, if it does."""
+    headers = getattr(getattr(error, "response", None), "headers", {})
+    for name, divisor in (("retry-after-ms", 1000), ("retry-after", 1)):
+        if re.fullmatch(r"\d+(\.\d*)?", headers.get(name, "").strip()):
+            return float(headers[name]) / divisor
+    try:
+        # Against the server's own clock: ours may be wrong, or jump.
+        until, now = map(
+            parsedate_to_datetime, (headers["retry-after"], headers["date"])
+        )
+        return max(0.0, (until - now).total_seconds())
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def _is_quota(error: Exception) -> bool:
+    # Servers put it in one of these, or in the status.
+    words = {str(getattr(error, name, None)) for name in ("code", "type")}
+    return bool(words & _QUOTA_CODES) or status_of(error) == _PAYMENT_REQUIRED
+
+
+# What to say about it
+
+
+def clean_text(said: object, scrub: Callable[[str], str] = str) -> str:
+    """Return a server's words in one short line, without what may be private.
+
+    Everything that a server says goes through here on its way into an error or a log.
+    Quotations of more than a word may come from the data; keys may be the user's.
+
+    Args:
+        said: What the server said; nothing if it is `None`.
+        scrub: Takes out what is known to be private.
+    """
+    text = "" if said is None else str(said)
+    if "<html" in text.lower() or "<!doctype" in text.lower():
+        return ""
+    text = _QUOTED.sub(_unquoted, _KEY.sub("…", scrub(text)))
+    # Codes that a terminal would carry out, or that turn the text around.
+    text = "".join(char if char.isprintable() else " " for char in text)
+    text = " ".join(text.split()).rstrip(".")
+    limit = _MAX_MESSAGE_LENGTH
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def _unquoted(match: re.Match[str]) -> str:
+    quoted = next(group for group in match.groups() if group is not None)
+    return match[0] if _WORD.fullmatch(quoted) else "'…'"
+
+
+def safe_cause(error: Exception, situation: Situation) -> Exception | None:
+    """Return the error to chain, with nothing private in its text.
+
+    Tracebacks and traces show it, and servers repeat what they were sent.
+    """
+    from openai import APIError
+
+    if isinstance(error, APIError):
+        error.message = clean_text(error.message, situation.scrub)
+        error.args = (error.message,)
+        return error
+    # These hold the bytes that they could not read or write.
+    return None if isinstance(error, ValueError) else error
+
+
+def error_of(
+    problem: Exception, situation: Situation, *, wait: float | None = None
+) -> FineTuningError:
+    """Return the error of ours that says what to do, chained to the SDK's.
+
+    Args:
+        problem: What the request ended with.
+        situation: What was being done.
+        wait: The wait that the server asked for, if it is too long.
+    """
+    from langchain_chatexports.finetuning.http_clients import RedirectError
+
+    if isinstance(problem, FineTuningError) and not isinstance(problem, RedirectError):
+        return problem
+    kind, reason = _reason(problem, situation, wait)
+    error = kind(
+        f"{reason} {situation.consequence}",
+        job_id=situation.job_id,
+        status=situation.status,
+    )
+    error.__cause__ = safe_cause(problem, situation)
+    return error
+
+
+def _reason(
+    error: Exception, situation: Situation, wait: float | None
+) -> tuple[type[FineTuningError], str]:
+    server, doing, status = situation.server, situation.doing, status_of(error)
+    if status is None:
+        return _reason_without_status(error, situation)
+    body = getattr(error, "body", None)  # A mapping, a page, or nothing.
+    said = ""
+    if isinstance(body, Mapping):
+        told = body.get("message") or body.get("detail")
+        said = clean_text(told, situation.scrub) if isinstance(told, str) else ""
+    said = f": {said}" if said else ""
+    if wait is not None:
+        return FineTuningUnavailableError, (
+            f"{server} asks to wait {wait:g} s while {doing} (status {status}). "
+            "Try again after that time."
+        )
+    if status == 401:  # noqa: PLR2004 - HTTP
+        return FineTuningUnavailableError, (
+            f"{server} refused the API key while {doing} (401). Check `api_key` or "
+            "OPENAI_API_KEY, and that the key is for this server."
+        )
+    if _is_quota(error):
+        return FineTuningUnavailableError, (
+            f"The account's quota at {server} is used up ({status}{said}), seen while "
+            f"{doing}. Add credit or raise the limit, then run again."
+        )
+    if is_temporary(error):
+        return FineTuningUnavailableError, (
+            f"{server} failed again and again while {doing} (status {status}{said}). "
+            "Try again later."
+        )
+    return _refusal(error, status, situation, said)
+
+
+def _refusal(
+    error: Exception, status: int, situation: Situation, said: str
+) -> tuple[type[FineTuningError], str]:
+    server, doing = situation.server, situation.doing
+    if situation.creates_job and status in {403, 404}:
+        return FineTuningUnavailableError, (
+            f"{server} does not let this key create a fine-tuning job with this model "
+            f"({status}{said}). Check the model's name and that the account may "
+            f"fine-tune it.{_OPENAI_IS_CLOSED if 'api.openai.com' in server else ''}"
+        )
+    if status in _REDIRECTS:
+        return FineTuningError, _redirected(error, situation)
+    if status in _NO_ROUTE or status == 403:  # noqa: PLR2004 - HTTP
+        return FineTuningUnavailableError, (
+            f"{server} does not allow or does not know the request while {doing} "
+            f"({status}{said}). Check `base_url` (it usually ends in /v1) and what the "
+            "key may do."
+        )
+    files = ("training_file", "validation_file")
+    if (situation.creates_file and status in _BAD_FILE) or (
+        situation.creates_job and names_field(error, *files)
+    ):
+        return FileProcessingError, (
+            f"{server} refused the training file while {doing} ({status}{said})."
+        )
+    return FineTuningError, (
+        f"{server} refused the request while {doing} ({status}{said})."
+    )
+
+
+def _redirected(error: Any, situation: Situation) -> str:
+    from langchain_chatexports.finetuning.http_clients import origin_of
+
+    following = getattr(error.response, "next_request", None)
+    to = f" to {origin_of(following.url)}" if following is not None else ""
+    return (
+        f"{situation.server} redirects{to} while {situation.doing}. Redirects are "
+        "followed only a few times within one server, and never with a client of your "
+        "own, since they carry the training text and the key: give the final address "
+        "as `base_url`."
+    )
+
+
+def _reason_without_status(
+    error: Exception, situation: Situation
+) -> tuple[type[FineTuningError], str]:
+    server, doing = situation.server, situation.doing
+    from openai import APIConnectionError, APITimeoutError
+
+    from langchain_chatexports.finetuning.http_clients import RedirectError
+
+    if isinstance(error, RedirectError):
+        return FineTuningError, f"{error.args[0]} This was while {doing}."
+    if isinstance(error, APITimeoutError):
+        return FineTuningUnavailableError, (
+            f"{server} did not answer in time while {doing}. Check that the server "
+            "runs, and try again."
+        )
+    if isinstance(error, APIConnectionError):
+        return FineTuningUnavailableError, (
+            f"{server} cannot be reached while {doing}. Check `base_url`, the network, "
+            "and that the server runs."
+        )
+    if is_temporary(error):
+        return FineTuningUnavailableError, (
+            f"{server} gave an answer that cannot be read while {doing}. Check "
+            "`base_url`: is it an OpenAI-compatible API, or a gateway's page?"
+        )
+    return FineTuningError, (
+        f"The request to {server} could not be made while {doing} "
+        f"({type(error).__name__})."
+    )
