@@ -13,7 +13,15 @@ from langchain_chatexports.redaction.spans import Span
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["WORD", "Word", "as_written", "comparable", "compared", "folded", "words_of"]
+__all__ = [
+    "Word",
+    "as_written",
+    "comparable",
+    "compared",
+    "folded",
+    "word_pattern",
+    "words_of",
+]
 
 # Blocks that hold combining characters (Unicode 16).
 _BLOCKS_WITH_MARKS = (
@@ -62,8 +70,9 @@ _STROKES = str.maketrans(
     | {"æ": "ae", "œ": "oe", "þ": "th"}
 )
 
-WORD = re.compile(rf"[^\W_]+(?:[{_VOWEL_SIGNS}]+[^\W_]*)*")
-"""A word of a text in its form for comparing: letters, digits and their vowel signs."""
+_PLAIN_WORD = re.compile(r"[^\W_]+")
+_WORD = re.compile(rf"[^\W_]+(?:[{_VOWEL_SIGNS}]+[^\W_]*)*")
+_FIRST_VOWEL_SIGN = "\u0900"
 
 
 class Word(NamedTuple):
@@ -120,11 +129,24 @@ def words_of(text: str) -> list[Word]:
     """Return the words of a text."""
     form = _comparable(text)
     if form is None:
-        return [Word(match[0], *match.span()) for match in WORD.finditer(text)]
+        words = word_pattern(text).finditer(text)
+        return [Word(match[0], *match.span()) for match in words]
+    words = word_pattern(form.text).finditer(form.text)
     return [
         Word(match[0], form.starts[match.start()], form.ends[match.end() - 1])
-        for match in WORD.finditer(form.text)
+        for match in words
     ]
+
+
+def word_pattern(text: str) -> re.Pattern[str]:
+    """Return the pattern of a word in a text that is in its form for comparing.
+
+    A word is letters and digits and, where the text has any, their vowel signs; looking
+    for those takes five times as long.
+    """
+    if text.isascii() or max(text) < _FIRST_VOWEL_SIGN:
+        return _PLAIN_WORD
+    return _WORD
 
 
 def folded(word: str) -> str:
@@ -138,13 +160,13 @@ def folded(word: str) -> str:
 
 def _comparable(text: str) -> _Comparable | None:
     """Return the form of a text, or `None` if it is the text itself."""
-    if text.isascii() or _UNUSUAL.search(text) is None:
+    return None if text.isascii() else _normalized(text)
+
+
+@lru_cache(maxsize=4)  # Patterns and names look at one text, one after the other.
+def _normalized(text: str) -> _Comparable | None:
+    if _UNUSUAL.search(text) is None:
         return None
-    return _normalized(text)
-
-
-@lru_cache(maxsize=2)  # Patterns and names look at one text, one after the other.
-def _normalized(text: str) -> _Comparable:
     pieces: list[str] = []
     starts: list[int] = []
     ends: list[int] = []

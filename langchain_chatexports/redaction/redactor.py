@@ -166,10 +166,16 @@ class Redactor:
                 k if k in _FIELDS else self.name(str(k)): self.value(v, key)
                 for k, v in fields.items()
             }
-        return {
-            k if k in _FIELDS else self.text(str(k)): self.value(v, str(k), key)
-            for k, v in fields.items()
-        }
+        redacted = {}
+        for k, v in fields.items():
+            field = _FIELDS.get(k)
+            if field is None:
+                redacted[self.text(str(k))] = self.value(v, str(k), key)
+            elif field == "fixed" and isinstance(v, (str, int)):
+                redacted[k] = v
+            else:
+                redacted[k] = self.value(v, k, key)
+        return redacted
 
     def _string(self, value: str, key: str, parent: str) -> str:
         field = _FIELDS.get(key)
