@@ -75,8 +75,8 @@ gracias grand grant gray green gross gros gut hell herbst hoch honey hope hunt i
 juin juni just juste june jung klein konig kurz lang libre li lieb linda little long
 love luck mai major march mark mar may mercy mut noel on page pain park patience paz
 piper pura queen red reich rich rica rob rock rosa rose rot sage sal salvador schon
-sharp short sky smart snow so sol soledad sommer sonntag freitag montag stone storm su sue
-summer sunny trip va vera verano victoria ville wade white wild will winter young
+sharp short sky smart snow so sol soledad sommer sonntag freitag montag storm su sue
+stone summer sunny trip va vera verano victoria ville wade white wild will winter young
 """
 
 _TIMES_OF_YEAR = """

@@ -145,36 +145,28 @@ ACCOUNT = re.compile(
     re.IGNORECASE,
 )
 
-PHONES = (
+_PHONE_FORMS = (
     # With a country code.
-    re.compile(
-        r"(?<![A-Za-z\d_+])(?:\+|00)[1-9]\d{0,2}(?:[ .\-/()\u00a0]{0,3}\d){6,12}(?!\d)"
-    ),
+    (r"(?<![\w+])(?:\+|00)[1-9]\d{0,2}(?:[ .\-/()\u00a0]{0,3}\d){6,12}(?!\d)"),
     # North America.
-    re.compile(
-        r"(?<![A-Za-z\d_.,+-])(?:1[ .-])?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}(?![A-Za-z\d_-])"
-    ),
-    re.compile(r"(?<![A-Za-z\d_.,+-])[2-9]\d{2}[2-9]\d{6}(?![A-Za-z\d_€$£%]|[.,]\d)"),
+    (r"(?<![\w.,+-])(?:1[ .-])?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}(?![\w-])"),
+    (r"(?<![\w.,+-])[2-9]\d{2}[2-9]\d{6}(?![\w€$£%]|[.,]\d)"),
     # A leading zero (Germany, France, the United Kingdom, …): 9 to 12 digits.
-    re.compile(
-        r"(?<![A-Za-z\d_.,:+/-])\(?0[1-9](?:\)?[ .\-/]{0,3}\(?\d){7,10}(?![A-Za-z\d_:€$£%]|[.,]\d)"
-    ),
+    (r"(?<![\w.,:+/-])\(?0[1-9](?:\)?[ .\-/]{0,3}\(?\d){7,10}(?![\w:€$£%]|[.,]\d)"),
     # A local one, where the words say so.
-    re.compile(
+    (
         r"(?i:\b(?:number|call|text|phone|cell|ring|tel)\b)[^\n\d]{0,24}?"
-        r"(?<![A-Za-z\d_.,+-])([2-9]\d{2}-\d{4})(?![A-Za-z\d_-])"
+        r"(?<![\w.,+-])([2-9]\d{2}-\d{4})(?![\w-])"
     ),
     # Spain: nine digits in groups, or at once.
-    re.compile(
-        r"(?<!\d )(?<![A-Za-z\d_.,+-])[6789]\d{2}(?:(?:[ .-]?\d{3}){2}|(?:[ .-]\d{2}){3})"
-        r"(?![A-Za-z\d_€$£%]|[.,]\d| ?(?:eur|euros?|usd|dollars?)\b)"
+    (
+        r"(?<!\d )(?<![\w.,+-])[6789]\d{2}(?:(?:[ .-]?\d{3}){2}|(?:[ .-]\d{2}){3})"
+        r"(?![\w€$£%]|[.,]\d| ?(?:eur|euros?|usd|dollars?)\b)"
     ),
-    re.compile(
-        r"(?<![A-Za-z\d_.,+-])[89]\d[ .-]\d{3}(?:[ .-]\d{2}){2}(?![A-Za-z\d_€$£%]|[.,]\d)"
-    ),
+    (r"(?<![\w.,+-])[89]\d[ .-]\d{3}(?:[ .-]\d{2}){2}(?![\w€$£%]|[.,]\d)"),
     # Mobiles of countries that write them without a zero before.
-    re.compile(
-        r"(?<![A-Za-z\d_.,+/#-])(?:"
+    (
+        r"(?<![\w.,+/#-])(?:"
         # China: eleven digits that start with 13 to 19.
         r"1[3-9]\d(?:\d{8}|[ -]\d{4}[ -]\d{4}|[ -]\d{3}[ -]\d{2}[ -]\d{3})"
         # Russia and Kazakhstan: 8 in place of +7.
@@ -185,10 +177,11 @@ PHONES = (
         r"|3\d{2}[ .-]\d{3}[ .-]?\d{4}"
         # Brazil: the area, and nine digits that start with 9.
         r"|\(?[1-9]\d\)?[ -]?9\d{4}-\d{4}"
-        r")(?![A-Za-z\d_€$£%₹₽:-]|[.,]\d| ?(?:rs|inr|rupees|руб)\b)",
-        re.IGNORECASE,
+        r")(?![\w€$£%₹₽:-]|[.,]\d| ?(?:rs|inr|rupees|руб)\b)"
     ),
 )
+# Letters of other scripts may touch a number, as in Chinese.
+PHONES = tuple(re.compile(form, re.ASCII | re.IGNORECASE) for form in _PHONE_FORMS)
 """Telephone numbers by their form alone."""
 
 LABELED_PHONE = re.compile(
@@ -196,7 +189,8 @@ LABELED_PHONE = re.compile(
     r"|teléfono|téléphone|portable|cellulare|telefon|komórka|telefoon|тел|телефон|моб"
     r"|номер)\b\.?"
     r"|电话|電話|手机|手機|號碼|号码|전화|휴대폰|फोन|मोबाइल|هاتف|جوال|رقم|تلفن)"
-    r"[^\n\d+]{0,16}?(?<![A-Za-z\d_.,+-])(\d(?:[ .\-()/]{0,2}\d){6,13})(?![A-Za-z\d_€$£%]|[.,]\d)",
+    r"[^\n\d+]{0,16}?(?<![A-Za-z\d_.,+-])(\d(?:[ .\-()/]{0,2}\d){6,13})"
+    r"(?![A-Za-z\d_€$£%]|[.,]\d)",
     re.IGNORECASE,
 )
 """A number of any country behind a word for telephones; the group is the number."""
@@ -223,7 +217,8 @@ CODES = (
         re.IGNORECASE,
     ),
     re.compile(
-        r"(?<![A-Za-z\d_.,+-])(\d{3}[ -]?\d{3}|\d{4,8})(?![A-Za-z\d_.-]) (?:is|ist|es|est)"
+        r"(?<![A-Za-z\d_.,+-])(\d{3}[ -]?\d{3}|\d{4,8})(?![A-Za-z\d_.-])"
+        r" (?:is|ist|es|est)"
         r"[^\n.!?]{1,24}?" + _CODE_WORD,
         re.IGNORECASE,
     ),

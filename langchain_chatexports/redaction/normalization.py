@@ -57,6 +57,7 @@ _UNUSUAL = re.compile(
     "\ud7b0-\ud7ff]|[^\\D0-9]"
 )
 _INVISIBLE_ONE = re.compile(f"[{_INVISIBLE}]")
+_ACCENT = re.compile(f"[{_ACCENTS}]")
 _HYPHEN = re.compile(f"[{_HYPHENS}]")
 _CLUSTER = re.compile(
     rf"[\0-\x7f]+(?=[\0-\x7f]|\Z)|[^{_TRAILING}][{_TRAILING}]*|[{_TRAILING}]+"
@@ -154,7 +155,7 @@ def folded(word: str) -> str:
     if word.isascii():
         return word.lower()
     plain = unicodedata.normalize("NFKD", comparable(word))
-    bare = "".join(c for c in plain if not unicodedata.combining(c))
+    bare = _ACCENT.sub("", plain)
     return bare.casefold().translate(_STROKES)
 
 
@@ -202,7 +203,7 @@ def _plain(cluster: str) -> str:
         return characters
     composed = unicodedata.normalize("NFC", characters)
     # Marks that no letter is composed with would part a word.
-    return "".join(c for c in composed if not unicodedata.combining(c))
+    return _ACCENT.sub("", composed)
 
 
 def _plain_character(character: str) -> str:
