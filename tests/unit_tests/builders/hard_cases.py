@@ -19,7 +19,14 @@ KNOWN = (
     *("Łukasz Wójcik", "Nguyễn Thảo", "Åsa Öberg", "Dvořák Jiří", "İlayda Yıldız"),
     *("Renée Noël", "Gonçalo Simões", "Márton Szűcs", "Ștefan Țăran", "Ülle Jõgi"),
     *("김철수", "李小龙", "प्रिया शर्मा", "Αλέξης Νικολάου", "Пётр Йорданов"),
-    *("Ann Lee", "May Carter", "Will Stone", "Mark Hollis", "Rose Tyndall", "Weiß Groß"),
+    *(
+        "Ann Lee",
+        "May Carter",
+        "Will Stone",
+        "Mark Hollis",
+        "Rose Tyndall",
+        "Weiß Groß",
+    ),
     *("やまぐち ガク", "عائشة", "annlee92", "@jose_ib"),
 )
 """The names of the export."""
@@ -36,7 +43,17 @@ class HardCase(NamedTuple):
 
 
 _ACCENTED = (
-    *("José", "Ibáñez", "Jürgen", "Müller", "Chloé", "Lefèvre", "Zoë", "Brontë", "Kjær"),
+    *(
+        "José",
+        "Ibáñez",
+        "Jürgen",
+        "Müller",
+        "Chloé",
+        "Lefèvre",
+        "Zoë",
+        "Brontë",
+        "Kjær",
+    ),
     *("Łukasz", "Wójcik", "Nguyễn", "Thảo", "Åsa", "Öberg", "Dvořák", "Jiří", "İlayda"),
     *("Renée", "Noël", "Gonçalo", "Simões", "Márton", "Szűcs", "Ștefan", "Țăran"),
     *("Jõgi", "김철수", "Αλέξης", "Пётр", "Йорданов", "ガク"),
