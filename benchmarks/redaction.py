@@ -12,8 +12,8 @@ each of its letters and digits is covered; a finding counts as right if it touch
 private place, of whatever kind. Presidio's dates and nationalities are left aside: they
 are not looked for here.
 
-The hard cases (tests/unit_tests/builders/hard_cases.py) are a third table: what is found
-of each class, and how many of the harmless lines change.
+The hard cases (tests/unit_tests/builders/hard_cases.py) are a third table: what is
+found of each class, and how many of the harmless lines change.
 """
 
 from __future__ import annotations

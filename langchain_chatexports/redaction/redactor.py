@@ -31,7 +31,7 @@ _SUFFIX = re.compile(r"\.[A-Za-z\d]{1,8}\Z")
 _IS_LINK = re.compile(r"(?:https?|mailto|tel):", re.IGNORECASE)
 # Ids that hold no name: hexadecimal digits and hyphens, as in a UUID.
 _PLAIN_ID = re.compile(r"[\dA-Fa-f-]*")
-_MAX_NUMBER = 10**40
+_MIN_PRIVATE_NUMBER = 10**6
 
 # What `additional_kwargs` and metadata hold, by key; any other key may hold anything.
 _KEYS_BY_FIELD = {
@@ -200,10 +200,11 @@ class Redactor:
         return f"{self._stand_in(value[:end], 'path')}{value[end:]}"
 
     def _number(self, value: int) -> int | str:
-        # A telephone number, say.
-        text = str(value) if abs(value) < _MAX_NUMBER else ""
-        redacted = self.text(text)
-        return value if redacted == text else redacted
+        # A telephone number or a person's id; sizes and durations are shorter.
+        if abs(value) < _MIN_PRIVATE_NUMBER:
+            return value
+        self._count("account")
+        return self._stand_in(str(value), "account")
 
     def _count(self, kind: str) -> None:
         if self.notes is not None:

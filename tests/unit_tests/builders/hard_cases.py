@@ -4,7 +4,7 @@ People, numbers and keys are invented: numbers of countries are from the ranges 
 fiction where there are such, keys are made of a pattern. A place is marked by `⟦…⟧`.
 """
 
-# ruff: noqa: RUF001, E501 - letters of other scripts are what this is about.
+# ruff: noqa: RUF001 - letters of other scripts are what this is about.
 
 from __future__ import annotations
 

