@@ -69,7 +69,15 @@ SECRET_IN_LINK = re.compile(
 )
 
 # Pages of people, by their site; the group is who it is.
-PAGE_HINTS = ("t.me", "telegram.", "gram.com", "book.com", "fb.", "m.me", "twitter.")
+PAGE_HINTS: tuple[str, ...] = (
+    "t.me",
+    "telegram.",
+    "gram.com",
+    "book.com",
+    "fb.",
+    "m.me",
+    "twitter.",
+)
 PAGE_HINTS += (
     "/@",
     "x.com",
@@ -342,15 +350,50 @@ ADDRESSES: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
 
 
 # Most texts have none of these, so no pattern needs to run.
-PASSWORD_HINTS = ("pass", "pw", "kennwort", "contrase", "clave", "mdp", "key", "schl")
+PASSWORD_HINTS: tuple[str, ...] = (
+    "pass",
+    "pw",
+    "kennwort",
+    "contrase",
+    "clave",
+    "mdp",
+    "key",
+    "schl",
+)
 PASSWORD_HINTS += ("secret", "token", "phrase", "senha", "wachtwoord", "parola")
-OTHER_PASSWORD_HINTS = ("hasło", "lösenord", "şifre", "пароль", "密", "パスワ", "비밀")
+OTHER_PASSWORD_HINTS: tuple[str, ...] = (
+    "hasło",
+    "lösenord",
+    "şifre",
+    "пароль",
+    "密",
+    "パスワ",
+    "비밀",
+)
 OTHER_PASSWORD_HINTS += ("पासव", "كلمة")
 CODE_HINTS = ("code", "pin", "otp", "tan", "digo", "clave", "rification", "firmation")
 OTHER_CODE_HINTS = ("验证", "驗證", "認証", "인증", "код", "رمز", "कोड")
-PHONE_HINTS = ("tel", "phone", "mobil", "handy", "whatsapp", "fax", "movil", "celular")
+PHONE_HINTS: tuple[str, ...] = (
+    "tel",
+    "phone",
+    "mobil",
+    "handy",
+    "whatsapp",
+    "fax",
+    "movil",
+    "celular",
+)
 PHONE_HINTS += ("portable", "cellulare")
-OTHER_PHONE_HINTS = ("móvil", "тел", "моб", "номер", "电话", "電話", "手机", "手機")
+OTHER_PHONE_HINTS: tuple[str, ...] = (
+    "móvil",
+    "тел",
+    "моб",
+    "номер",
+    "电话",
+    "電話",
+    "手机",
+    "手機",
+)
 OTHER_PHONE_HINTS += (
     "號碼",
     "号码",

@@ -32,6 +32,7 @@ _IS_LINK = re.compile(r"(?:https?|mailto|tel):", re.IGNORECASE)
 # Ids that hold no name: hexadecimal digits and hyphens, as in a UUID.
 _PLAIN_ID = re.compile(r"[\dA-Fa-f-]*")
 _MIN_PRIVATE_NUMBER = 10**6
+_MAX_IN_DIGITS = 10**40
 
 # What `additional_kwargs` and metadata hold, by key; any other key may hold anything.
 _KEYS_BY_FIELD = {
@@ -204,7 +205,9 @@ class Redactor:
         if abs(value) < _MIN_PRIVATE_NUMBER:
             return value
         self._count("account")
-        return self._stand_in(str(value), "account")
+        # Longer ones Python refuses to write in digits.
+        text = str(value) if abs(value) < _MAX_IN_DIGITS else hex(value)
+        return self._stand_in(text, "account")
 
     def _count(self, kind: str) -> None:
         if self.notes is not None:
@@ -238,7 +241,8 @@ class Redactor:
 
     def _stand_in(self, text: str, kind: str) -> str:
         if kind == "name":
-            pieces, end = [], 0
+            end = 0
+            pieces: list[str] = []
             for word, start, word_end in words_of(text):
                 pieces += (text[end:start], self._named(word, text[start:word_end]))
                 end = word_end
