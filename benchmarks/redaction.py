@@ -11,6 +11,9 @@ written after the rules ("held out"). A place counts as found if
 each of its letters and digits is covered; a finding counts as right if it touches a
 private place, of whatever kind. Presidio's dates and nationalities are left aside: they
 are not looked for here.
+
+The hard cases (tests/unit_tests/builders/hard_cases.py) are a third table: what is
+found of each class, and how many of the harmless lines change.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.redaction import KINDS, Span, without_overlap
 from langchain_chatexports.redaction.presidio import presidio_engine
 from langchain_chatexports.redaction.redactor import Redactor
+from tests.unit_tests.builders.hard_cases import HARMLESS, KNOWN, hard_cases
 from tests.unit_tests.builders.private_lines import PEOPLE, LabeledLine, labeled_lines
 
 if TYPE_CHECKING:
@@ -56,6 +60,7 @@ def main() -> None:
         places = sum(len(line.spans) for line in lines)
         print(f"\n{len(lines)} lines{', held out' * held_out}, {places} private places")
         _print_table(lines, detectors)
+    _print_hard_cases()
 
 
 def counts(lines: Sequence[LabeledLine], detect: Detector) -> Counter[str]:
@@ -73,6 +78,34 @@ def counts(lines: Sequence[LabeledLine], detect: Detector) -> Counter[str]:
         counted[f"{line.language} findings"] += len(findings)
         counted[f"{line.language} right"] += sum(_is_right(f, line) for f in findings)
     return counted
+
+
+def count_hard_cases() -> tuple[Counter[str], Counter[str]]:
+    """Count the hard cases, and those found, by class."""
+    redactor = Redactor("benchmark", KNOWN)
+    there, found = Counter[str](), Counter[str]()
+    for case in hard_cases():
+        place = Span(case.start, case.end, case.kind)
+        there[case.kind] += 1
+        found[case.kind] += _is_covered(case.text, place, redactor.spans(case.text))
+    return there, found
+
+
+def changed_harmless_lines() -> list[str]:
+    """Return the harmless lines in which something is found."""
+    redactor = Redactor("benchmark", KNOWN)
+    lines = [line.strip() for line in HARMLESS.strip().splitlines()]
+    return [line for line in lines if redactor.spans(line)]
+
+
+def _print_hard_cases() -> None:
+    there, found = count_hard_cases()
+    print(f"\n{there.total()} hard cases")
+    for kind, count in there.items():
+        print(f"{kind:<26}{found[kind]:>4} of {count:>4}")
+    print(f"{'all':<26}{found.total():>4} of {there.total():>4}")
+    lines = len(HARMLESS.strip().splitlines())
+    print(f"harmless lines that change: {len(changed_harmless_lines())} of {lines}")
 
 
 def _presidio(model: str) -> Detector:

@@ -76,7 +76,7 @@ juin juni just juste june jung klein konig kurz lang libre li lieb linda little 
 love luck mai major march mark mar may mercy mut noel on page pain park patience paz
 piper pura queen red reich rich rica rob rock rosa rose rot sage sal salvador schon
 sharp short sky smart snow so sol soledad sommer sonntag freitag montag storm su sue
-summer sunny trip va vera verano victoria ville wade white wild will winter young
+stone summer sunny trip va vera verano victoria ville wade white wild will winter young
 """
 
 _TIMES_OF_YEAR = """

@@ -28,11 +28,13 @@ __all__ = [
     "NO_PHONE_BEFORE",
     "OTHER_CODE_HINTS",
     "OTHER_PASSWORD_HINTS",
+    "OTHER_PHONE_HINTS",
     "PAGE_HINTS",
     "PAGE_OF_PERSON",
     "PASSWORD",
     "PASSWORD_HINTS",
     "PHONES",
+    "PHONE_HINTS",
     "QUOTES_AND_STOPS",
     "SAID_OF_PASSWORDS",
     "SECRETS",
@@ -67,8 +69,17 @@ SECRET_IN_LINK = re.compile(
 )
 
 # Pages of people, by their site; the group is who it is.
-PAGE_HINTS = ("t.me", "telegram.", "gram.com", "book.com", "fb.", "m.me", "twitter.")
+PAGE_HINTS: tuple[str, ...] = (
+    "t.me",
+    "telegram.",
+    "gram.com",
+    "book.com",
+    "fb.",
+    "m.me",
+    "twitter.",
+)
 PAGE_HINTS += (
+    "/@",
     "x.com",
     "tiktok.",
     "snapchat.",
@@ -93,7 +104,7 @@ PAGE_OF_PERSON = re.compile(
     r"|vk\.com|paypal\.me|paypal\.com/paypalme|venmo\.com(?:/u)?|weibo\.com"
     r"|reddit\.com/u(?:ser)?|bsky\.app/profile|facebook\.com/people)/@?"
     r"|(?:tiktok\.com|threads\.(?:net|com)|youtube\.com)/@|cash\.app/\$"
-    r"|facebook\.com/profile\.php\?id=)"
+    r"|facebook\.com/profile\.php\?id=|[a-z\d-]+(?:\.[a-z\d-]+)+/@)"
     r"(?!(?:p|reel|reels|tv|explore|stories|share|sharer|groups|events|watch|photo|photos"
     r"|photo\.php|story\.php|permalink\.php|profile\.php|people|pages|marketplace|hashtag"
     r"|search|home|i|intent|settings|help|login|joinchat|c|s|addstickers|proxy|wall|accounts"
@@ -103,7 +114,7 @@ PAGE_OF_PERSON = re.compile(
 )
 
 # Keys of programs and services, by the beginnings that their makers document.
-LONG_TOKEN = re.compile(r"\S{20}|PRIVATE KEY")
+LONG_TOKEN = re.compile(r"\S{20}")
 SECRETS = re.compile(
     r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
     r"(?:(?!-----END)[\s\S]){0,20000}(?:-----END [A-Z0-9 ]{0,40}-----)?"
@@ -132,69 +143,62 @@ WALLET = re.compile(
     r"(?![\w])"
 )
 
-CARD = re.compile(r"(?<![\w+.,-])[2-6](?:[ .-]{0,2}\d){12,18}(?!\d)")
+CARD = re.compile(r"(?<![A-Za-z\d_+.,-])[2-6](?:[ ./-]{0,3}\d){12,18}(?!\d)")
 
 IBAN = re.compile(r"(?<!\w)[A-Z]{2}\d{2}[ -\u00a0]?[A-Z\d]{2}", re.IGNORECASE)
 ACCOUNT = re.compile(
     r"(?:\baccount|\bacct|\bsort code|\brouting|\bkonto\w*|\bblz\b|\bcuenta|\bcompte"
     r"|\brib\b|\biban\b)"
-    r"[^\n\d+]{0,24}?(?<![\w+])(\d(?:[ -]?\d){4,19})(?![\w€$£%])",
+    r"[^\n\d+]{0,24}?(?<![A-Za-z\d_+])(\d(?:[ -]?\d){4,19})(?![A-Za-z\d_€$£%])",
     re.IGNORECASE,
 )
 
-PHONES = (
+_PHONE_FORMS = (
     # With a country code.
-    re.compile(
-        r"(?<![\w+])(?:\+|00)[1-9]\d{0,2}(?:[ .\-/()\u00a0]{0,3}\d){6,12}(?!\d)"
-    ),
+    (r"(?<![\w+])(?:\+|00)[1-9]\d{0,2}(?:[ .\-/()\u00a0]{0,3}\d){6,12}(?!\d)"),
     # North America.
-    re.compile(
-        r"(?<![\w.,+-])(?:1[ .-])?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}(?![\w-])"
-    ),
-    re.compile(r"(?<![\w.,+-])[2-9]\d{2}[2-9]\d{6}(?![\w€$£%]|[.,]\d)"),
+    (r"(?<![\w.,+-])(?:1[ .-])?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}(?![\w-])"),
+    (r"(?<![\w.,+-])[2-9]\d{2}[2-9]\d{6}(?![\w€$£%]|[.,]\d)"),
     # A leading zero (Germany, France, the United Kingdom, …): 9 to 12 digits.
-    re.compile(
-        r"(?<![\w.,:+/-])\(?0[1-9](?:\)?[ .\-/]{0,3}\(?\d){7,10}(?![\w:€$£%]|[.,]\d)"
-    ),
+    (r"(?<![\w.,:+/-])\(?0[1-9](?:\)?[ .\-/]{0,3}\(?\d){7,10}(?![\w:€$£%]|[.,]\d)"),
     # A local one, where the words say so.
-    re.compile(
+    (
         r"(?i:\b(?:number|call|text|phone|cell|ring|tel)\b)[^\n\d]{0,24}?"
         r"(?<![\w.,+-])([2-9]\d{2}-\d{4})(?![\w-])"
     ),
     # Spain: nine digits in groups, or at once.
-    re.compile(
-        r"(?<![\w.,+-])[6789]\d{2}(?:(?:[ .-]?\d{3}){2}|(?:[ .-]\d{2}){3})"
+    (
+        r"(?<!\d )(?<![\w.,+-])[6789]\d{2}(?:(?:[ .-]?\d{3}){2}|(?:[ .-]\d{2}){3})"
         r"(?![\w€$£%]|[.,]\d| ?(?:eur|euros?|usd|dollars?)\b)"
     ),
-    re.compile(r"(?<![\w.,+-])[89]\d[ .-]\d{3}(?:[ .-]\d{2}){2}(?![\w€$£%]|[.,]\d)"),
-    # China: eleven digits that start with 13 to 19.
-    re.compile(
-        r"(?<![\w.,+:/#-])1[3-9]\d"
-        r"(?:[ -]\d{4}[ -]\d{4}|\d{8}|[ -]\d{3}[ -]\d{2}[ -]\d{3})"
-        r"(?![\w€$£%:-]|[.,]\d)"
+    (r"(?<![\w.,+-])[89]\d[ .-]\d{3}(?:[ .-]\d{2}){2}(?![\w€$£%]|[.,]\d)"),
+    # Mobiles of countries that write them without a zero before.
+    (
+        r"(?<![\w.,+/#-])(?:"
+        # China: eleven digits that start with 13 to 19.
+        r"1[3-9]\d(?:\d{8}|[ -]\d{4}[ -]\d{4}|[ -]\d{3}[ -]\d{2}[ -]\d{3})"
+        # Russia and Kazakhstan: 8 in place of +7.
+        r"|8[ -]?\(?[34789]\d{2}\)?[ -]?\d{3}[ -]?\d{2}[ -]?\d{2}"
+        # India: ten digits that start with 6 to 9, often in two groups of five.
+        r"|[6-9]\d{4}[ -]?\d{5}"
+        # Italy.
+        r"|3\d{2}[ .-]\d{3}[ .-]?\d{4}"
+        # Brazil: the area, and nine digits that start with 9.
+        r"|\(?[1-9]\d\)?[ -]?9\d{4}-\d{4}"
+        r")(?![\w€$£%₹₽:-]|[.,]\d| ?(?:rs|inr|rupees|руб)\b)"
     ),
-    # India: ten digits that start with 6 to 9, often in two groups of five.
-    re.compile(
-        r"(?<![\w.,+:/#-])[6-9]\d{4}[ -]?\d{5}"
-        r"(?![\w€$£%₹:-]|[.,]\d| ?(?:rs|inr|rupees)\b)"
-    ),
-    # Russia and Kazakhstan: 8 in place of +7.
-    re.compile(
-        r"(?<![\w.,+:/#-])8[ -]?\(?[34789]\d{2}\)?[ -]?\d{3}[ -]?\d{2}[ -]?\d{2}"
-        r"(?![\w€$£%₽:-]|[.,]\d)"
-    ),
-    # Brazil: the area, and nine digits that start with 9.
-    re.compile(r"(?<![\w.,+-])\(?[1-9]\d\)?[ -]?9\d{4}-\d{4}(?![\w-])"),
-    # Italy: mobiles.
-    re.compile(r"(?<![\w.,+:/#-])3\d{2}[ .-]\d{3}[ .-]?\d{4}(?![\w€$£%-]|[.,]\d)"),
 )
+# Letters of other scripts may touch a number, as in Chinese.
+PHONES = tuple(re.compile(form, re.ASCII | re.IGNORECASE) for form in _PHONE_FORMS)
 """Telephone numbers by their form alone."""
 
 LABELED_PHONE = re.compile(
-    r"(?:\b(?:tel|phone|mobile|mobil|handy|whatsapp|fax|móvil|movil|celular|telefono|teléfono"
-    r"|téléphone|portable|cellulare|telefon|komórka|telefoon|тел|телефон|моб|номер)\b\.?"
+    r"(?:\b(?:tel|phone|mobile|mobil|handy|whatsapp|fax|móvil|movil|celular|telefono"
+    r"|teléfono|téléphone|portable|cellulare|telefon|komórka|telefoon|тел|телефон|моб"
+    r"|номер)\b\.?"
     r"|电话|電話|手机|手機|號碼|号码|전화|휴대폰|फोन|मोबाइल|هاتف|جوال|رقم|تلفن)"
-    r"[^\n\d+]{0,16}?(?<![\w.,+-])(\d(?:[ .\-()/]{0,2}\d){6,13})(?![\w€$£%]|[.,]\d)",
+    r"[^\n\d+]{0,16}?(?<![A-Za-z\d_.,+-])(\d(?:[ .\-()/]{0,2}\d){6,13})"
+    r"(?![A-Za-z\d_€$£%]|[.,]\d)",
     re.IGNORECASE,
 )
 """A number of any country behind a word for telephones; the group is the number."""
@@ -203,7 +207,7 @@ NO_PHONE_BEFORE = re.compile(
     r"(?:\b(?:order|invoice|tracking|ticket|booking|reference|ref|case|serial|model|id|isbn"
     r"|bestell\w*|auftrag\w*|rechnung\w*|sendungs\w*|pedido|factura|commande|facture|colis"
     r"|заказ\w*|订单号?|訂單)"
-    r"(?: (?:no|nr|number|nummer|número|numéro|id|is|ist))?|#|№)[ .:#]{0,3}\Z",
+    r"(?: (?:no|nr|n[°º]|number|nummer|número|numéro|id|is|ist))?|#|№)[ .:#]{0,3}\Z",
     re.IGNORECASE,
 )
 """What stands before a number that is no telephone's, whatever its form."""
@@ -216,12 +220,13 @@ _CODE_WORD = (
 )
 CODES = (
     re.compile(
-        _CODE_WORD + r"[^\n\d.!?]{0,30}?(?<![\w.,+-])"
-        r"((?:[A-Z]-)?\d{3}[ -]?\d{3}|\d{4,8})(?![\w€$£%:]|[.,-]\d)",
+        _CODE_WORD + r"[^\n\d.!?]{0,30}?(?<![A-Za-z\d_.,+-])"
+        r"((?:[A-Z]-)?\d{3}[ -]?\d{3}|\d{4,8})(?![A-Za-z\d_€$£%:]|[.,-]\d)",
         re.IGNORECASE,
     ),
     re.compile(
-        r"(?<![\w.,+-])(\d{3}[ -]?\d{3}|\d{4,8})(?![\w.-]) (?:is|ist|es|est)"
+        r"(?<![A-Za-z\d_.,+-])(\d{3}[ -]?\d{3}|\d{4,8})(?![A-Za-z\d_.-])"
+        r" (?:is|ist|es|est)"
         r"[^\n.!?]{1,24}?" + _CODE_WORD,
         re.IGNORECASE,
     ),
@@ -345,10 +350,60 @@ ADDRESSES: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
 
 
 # Most texts have none of these, so no pattern needs to run.
-PASSWORD_HINTS = ("pass", "pw", "kennwort", "contrase", "clave", "mdp", "key", "schl")
+PASSWORD_HINTS: tuple[str, ...] = (
+    "pass",
+    "pw",
+    "kennwort",
+    "contrase",
+    "clave",
+    "mdp",
+    "key",
+    "schl",
+)
 PASSWORD_HINTS += ("secret", "token", "phrase", "senha", "wachtwoord", "parola")
-OTHER_PASSWORD_HINTS = ("hasło", "lösenord", "şifre", "пароль", "密", "パスワ", "비밀")
+OTHER_PASSWORD_HINTS: tuple[str, ...] = (
+    "hasło",
+    "lösenord",
+    "şifre",
+    "пароль",
+    "密",
+    "パスワ",
+    "비밀",
+)
 OTHER_PASSWORD_HINTS += ("पासव", "كلمة")
 CODE_HINTS = ("code", "pin", "otp", "tan", "digo", "clave", "rification", "firmation")
 OTHER_CODE_HINTS = ("验证", "驗證", "認証", "인증", "код", "رمز", "कोड")
+PHONE_HINTS: tuple[str, ...] = (
+    "tel",
+    "phone",
+    "mobil",
+    "handy",
+    "whatsapp",
+    "fax",
+    "movil",
+    "celular",
+)
+PHONE_HINTS += ("portable", "cellulare")
+OTHER_PHONE_HINTS: tuple[str, ...] = (
+    "móvil",
+    "тел",
+    "моб",
+    "номер",
+    "电话",
+    "電話",
+    "手机",
+    "手機",
+)
+OTHER_PHONE_HINTS += (
+    "號碼",
+    "号码",
+    "전화",
+    "휴대폰",
+    "फोन",
+    "मोबाइल",
+    "هاتف",
+    "جوال",
+    "رقم",
+)
+OTHER_PHONE_HINTS += ("تلفن", "tél", "tel", "komórka")
 ACCOUNT_HINTS = ("acc", "sort", "routing", "konto", "blz", "cuenta", "compte", "rib")

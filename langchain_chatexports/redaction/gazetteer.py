@@ -14,11 +14,11 @@ from langchain_chatexports.redaction.common_words import (
     TIMES_OF_YEAR,
 )
 from langchain_chatexports.redaction.normalization import (
-    WORD,
     as_written,
     comparable,
     compared,
     folded,
+    word_pattern,
     words_of,
 )
 from langchain_chatexports.redaction.spans import Span
@@ -107,7 +107,9 @@ class Gazetteer:
         """Find the names in a text: a span a word (`name`), and one a `handle`."""
         text, form = compared(text)
         spans: list[Span] = []
-        if "@" in text or not self._signs.isdisjoint(WORD.findall(folded(text))):
+        plain = folded(text)
+        words = word_pattern(plain).findall(plain)
+        if "@" in text or not self._signs.isdisjoint(words):
             spans += self._spaced(text)
         if self._unspaced_words and not text.isascii():
             spans += [
@@ -159,7 +161,7 @@ class Gazetteer:
     def _spaced(self, text: str) -> Iterator[Span]:
         tokens: list[_Token] = [
             (match.start(), match.end(), folded(match[0]))
-            for match in WORD.finditer(text)
+            for match in word_pattern(text).finditer(text)
         ]
         index = 0
         while index < len(tokens):

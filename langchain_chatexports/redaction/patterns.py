@@ -23,10 +23,12 @@ from langchain_chatexports.redaction.forms import (
     NO_PHONE_BEFORE,
     OTHER_CODE_HINTS,
     OTHER_PASSWORD_HINTS,
+    OTHER_PHONE_HINTS,
     PAGE_HINTS,
     PAGE_OF_PERSON,
     PASSWORD,
     PASSWORD_HINTS,
+    PHONE_HINTS,
     PHONES,
     QUOTES_AND_STOPS,
     SAID_OF_PASSWORDS,
@@ -46,7 +48,6 @@ __all__ = ["find_patterns"]
 _MIN_PHONE_DIGITS = 7
 _MIN_CARD_DIGITS = 13
 _MIN_CODE_DIGITS = 4
-_MIN_SECRET = 16
 _NEARBY = 32
 
 
@@ -67,26 +68,29 @@ def find_patterns(text: str) -> list[Span]:
 def _found(text: str) -> list[Span]:
     spans: list[Span] = []
     lowered = text.lower()
-    is_ascii = text.isascii()
-    if _has_any(PASSWORD_HINTS, lowered) or (
-        not is_ascii and _has_any(OTHER_PASSWORD_HINTS, lowered)
-    ):
+    if _has_any(PASSWORD_HINTS, lowered) or _has_other(OTHER_PASSWORD_HINTS, lowered):
         spans += _passwords(text)
     if "://" in text or "www." in lowered:
         spans += _links(text)
     if "/" in text and _has_any(PAGE_HINTS, lowered):
         spans += _pages(text)
-    if "@" in text or ("at" in lowered and ("[at" in lowered or "(at" in lowered)):
+    if "@" in text or "[at" in lowered or "(at" in lowered:
         spans += _all(EMAIL, text, "email")
-    if len(text) >= _MIN_SECRET and LONG_TOKEN.search(text) is not None:
-        spans += _all(SECRETS, text, "secret")
-        spans += _all(WALLET, text, "account")
     if DIGIT.search(text) is not None:
         spans += _numbers(text, lowered)
+        # Keys are long and have digits.
+        if LONG_TOKEN.search(text) is not None or "PRIVATE KEY" in text:
+            spans += _all(SECRETS, text, "secret")
+            spans += _all(WALLET, text, "account")
         for hints, pattern in ADDRESSES:
             if not hints or _has_any(hints, lowered):
                 spans += _all(pattern, text, "address")
     return spans
+
+
+def _has_other(hints: tuple[str, ...], lowered: str) -> bool:
+    """Return whether a text has one of the hints that are not ASCII."""
+    return not lowered.isascii() and _has_any(hints, lowered)
 
 
 def _has_any(hints: tuple[str, ...], lowered: str) -> bool:
@@ -107,23 +111,25 @@ def _numbers(text: str, lowered: str) -> Iterator[Span]:
             if length is not None:
                 yield Span(match.start(), match.start() + length, "account")
     if digits >= _MIN_PHONE_DIGITS:
-        for pattern in (*PHONES, LABELED_PHONE):
-            phones = _last_groups(pattern, text, "phone")
-            yield from (
-                span
-                for span in phones
-                if _is_apart(span, cards) and _may_be_phone(text, span)
-            )
+        yield from _phones(text, lowered, cards)
     if digits < _MIN_CODE_DIGITS:
         return
     if _has_any(ACCOUNT_HINTS, lowered):
         yield from _last_groups(ACCOUNT, text, "account")
-    if _has_any(CODE_HINTS, lowered) or (
-        not text.isascii() and _has_any(OTHER_CODE_HINTS, lowered)
-    ):
+    if _has_any(CODE_HINTS, lowered) or _has_other(OTHER_CODE_HINTS, lowered):
         for pattern in CODES:
             yield from _last_groups(pattern, text, "code")
     yield from _all(LETTER_CODE, text, "code")
+
+
+def _phones(text: str, lowered: str, cards: list[Span]) -> Iterator[Span]:
+    patterns = PHONES
+    if _has_any(PHONE_HINTS, lowered) or _has_other(OTHER_PHONE_HINTS, lowered):
+        patterns = (*PHONES, LABELED_PHONE)
+    for pattern in patterns:
+        for span in _last_groups(pattern, text, "phone"):
+            if _is_apart(span, cards) and _may_be_phone(text, span):
+                yield span
 
 
 def _is_card(text: str, span: Span) -> bool:
@@ -131,6 +137,8 @@ def _is_card(text: str, span: Span) -> bool:
 
 
 def _may_be_phone(text: str, span: Span) -> bool:
+    if text[span.start] in "+(":
+        return True
     before = text[max(0, span.start - _NEARBY) : span.start]
     return NO_PHONE_BEFORE.search(before) is None
 

@@ -31,7 +31,8 @@ _SUFFIX = re.compile(r"\.[A-Za-z\d]{1,8}\Z")
 _IS_LINK = re.compile(r"(?:https?|mailto|tel):", re.IGNORECASE)
 # Ids that hold no name: hexadecimal digits and hyphens, as in a UUID.
 _PLAIN_ID = re.compile(r"[\dA-Fa-f-]*")
-_MAX_NUMBER = 10**40
+_MIN_PRIVATE_NUMBER = 10**6
+_MAX_IN_DIGITS = 10**40
 
 # What `additional_kwargs` and metadata hold, by key; any other key may hold anything.
 _KEYS_BY_FIELD = {
@@ -166,10 +167,16 @@ class Redactor:
                 k if k in _FIELDS else self.name(str(k)): self.value(v, key)
                 for k, v in fields.items()
             }
-        return {
-            k if k in _FIELDS else self.text(str(k)): self.value(v, str(k), key)
-            for k, v in fields.items()
-        }
+        redacted = {}
+        for k, v in fields.items():
+            field = _FIELDS.get(k)
+            if field is None:
+                redacted[self.text(str(k))] = self.value(v, str(k), key)
+            elif field == "fixed" and isinstance(v, (str, int)):
+                redacted[k] = v
+            else:
+                redacted[k] = self.value(v, k, key)
+        return redacted
 
     def _string(self, value: str, key: str, parent: str) -> str:
         field = _FIELDS.get(key)
@@ -194,10 +201,13 @@ class Redactor:
         return f"{self._stand_in(value[:end], 'path')}{value[end:]}"
 
     def _number(self, value: int) -> int | str:
-        # A telephone number, say.
-        text = str(value) if abs(value) < _MAX_NUMBER else ""
-        redacted = self.text(text)
-        return value if redacted == text else redacted
+        # A telephone number or a person's id; sizes and durations are shorter.
+        if abs(value) < _MIN_PRIVATE_NUMBER:
+            return value
+        self._count("account")
+        # Longer ones Python refuses to write in digits.
+        text = str(value) if abs(value) < _MAX_IN_DIGITS else hex(value)
+        return self._stand_in(text, "account")
 
     def _count(self, kind: str) -> None:
         if self.notes is not None:
@@ -231,7 +241,8 @@ class Redactor:
 
     def _stand_in(self, text: str, kind: str) -> str:
         if kind == "name":
-            pieces, end = [], 0
+            end = 0
+            pieces: list[str] = []
             for word, start, word_end in words_of(text):
                 pieces += (text[end:start], self._named(word, text[start:word_end]))
                 end = word_end

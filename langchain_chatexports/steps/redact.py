@@ -236,13 +236,16 @@ _shared_redactor = lru_cache(maxsize=4)(_new_redactor)
 
 def _redacted(session: ChatSession, redactor: Redactor) -> ChatSession:
     redacted: dict[str, Any] = {}
-    for key, value in session.items():
+    fields: Mapping[str, Any] = cast("Mapping[str, Any]", session)
+    for key, value in fields.items():
         if key == "messages":
             redacted[key] = [_redacted_message(m, redactor) for m in value]
         elif key == "metadata" and isinstance(value, Mapping):
             redacted[key] = redactor.metadata(value)
-        else:  # `functions` are a program's, not a person's.
-            redacted[key] = value if key == "functions" else redactor.value(value, key)
+        elif key == "functions":  # A program's, not a person's.
+            redacted[key] = value
+        else:
+            redacted[key] = redactor.value(value, key)
     redacted.setdefault("messages", [])
     return cast("ChatSession", redacted)
 

@@ -168,6 +168,114 @@ def test_names_of_messages_and_parts_of_contents_are_replaced() -> None:
     ]
 
 
+# --- what stands beside the text
+
+
+def _kwargs_after(**kwargs: Any) -> dict[str, Any]:
+    message = HumanMessage("hi", additional_kwargs=kwargs)
+    (output,) = _redact().invoke({"messages": [message]})
+    return output["messages"][0].additional_kwargs
+
+
+def test_paths_of_attachments_keep_their_suffix_only() -> None:
+    uri = "messages/inbox/tortoisebrown_10203040/photos/1_n.jpg"
+    found = _kwargs_after(
+        attachments=[{"type": "photo", "uri": uri, "name": "My CV.pdf"}]
+    )
+    (attachment,) = found["attachments"]
+    assert attachment["type"] == "photo"
+    assert attachment["uri"].startswith("[path-")
+    assert attachment["uri"].endswith("].jpg")
+    assert attachment["name"].endswith("].pdf")
+    assert "CV" not in attachment["name"]
+
+
+def test_replaced_paths_are_counted_and_come_back() -> None:
+    from collections import Counter
+
+    uri = "inbox/tortoisebrown_10203040/1_n.jpg"
+    session: Any = {"messages": [said("Hare", "hi", attachments=[{"uri": uri}])]}
+    notes = Counter[str]()
+    (output,) = _redact().noting_transform(session, notes)
+    assert notes == {"path": 1}
+    made = output["messages"][0].additional_kwargs["attachments"][0]["uri"]
+    assert restore(made, _redact().undo_map(session)) == uri
+
+
+def test_a_link_stays_a_link() -> None:
+    link = "https://example.com/blog/how-to-win"
+    assert _kwargs_after(attachments=[{"uri": link}]) == {
+        "attachments": [{"uri": link}]
+    }
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "said by Hare",
+        ["Hare"],
+        {"by": {"whom": ("Hare",)}},
+        {"Hare": 1},
+        "inbox/hare_10203040",
+        "hare10203040.jpg",
+        b"Hare",
+        {"phone": 491712345678, "text": "+491712345678"},
+        pytest.param(10**5000, id="a number of 5,001 digits"),
+    ],
+)
+def test_an_unknown_key_may_hold_anything(value: Any) -> None:
+    left = repr(_kwargs_after(whatever=value)).casefold()
+    assert "hare" not in left
+    assert "1712345678" not in left
+
+
+def test_what_is_no_json_is_left_out_and_counted() -> None:
+    from collections import Counter
+
+    notes = Counter[str]()
+    session: Any = {"messages": [said("Hare", "hi", whatever=object())]}
+    (output,) = _redact().noting_transform(session, notes)
+    assert output["messages"][0].additional_kwargs["whatever"] is None
+    assert notes == {"left out": 1}
+
+
+def test_ids_of_messages_that_hold_a_number_are_replaced_together() -> None:
+    own = "true_491712345678@example.us_3EB0"
+    messages = [
+        said("Hare", "hi", message_id=own),
+        said("Fox", "ho", reply_to={"id": own}),
+    ]
+    (output,) = _redact().invoke({"messages": messages})
+    first, second = output["messages"]
+    assert first.id is not None
+    assert first.id.startswith("chat-")
+    assert second.additional_kwargs["reply_to"]["id"] == first.id
+
+
+def test_images_in_a_content_stay_and_what_names_them_does_not() -> None:
+    data = "data:image/png;base64,SGFyZQ=="
+    parts: list[Any] = [
+        {"type": "image_url", "image_url": {"url": data}},
+        {"type": "image_url", "image_url": {"url": "file/Hare.png"}},
+    ]
+    (output,) = _redact().invoke({"messages": [HumanMessage(parts)]})
+    first, second = output["messages"][0].content
+    assert first == parts[0]
+    assert "Hare" not in str(second)
+
+
+def test_response_metadata_is_looked_through() -> None:
+    message = AIMessage("hi", response_metadata={"user": "Hare"})
+    (output,) = _redact().invoke({"messages": [message]})
+    assert output["messages"][0].response_metadata["user"] != "Hare"
+
+
+def test_a_stand_in_that_is_a_name_needs_another_key() -> None:
+    stand_in = Redact(key=KEY).pseudonym("Hare")
+    with pytest.raises(ValueError, match="choose another key"):
+        Redact.for_export(_Loader(), key=KEY, names=[stand_in])
+
+
 # --- from an export
 
 
