@@ -19,7 +19,11 @@ from langchain_chatexports.local_server.generation import (
     Order,
     Piece,
 )
-from langchain_chatexports.local_server.labels import MessageError, TemplateError
+from langchain_chatexports.local_server.labels import (
+    MessageError,
+    TemplateError,
+    TooLongError,
+)
 from langchain_chatexports.local_server.schemas import (
     ChatRequest,
     ScoreRequest,
@@ -35,7 +39,7 @@ if TYPE_CHECKING:
 
     from langchain_chatexports.local_server.base_model import BaseModel
     from langchain_chatexports.local_server.generation import Answer
-    from langchain_chatexports.local_server.service import LocalService
+    from langchain_chatexports.local_server.service import LocalService, ServedModel
 
 __all__ = ["answer_chat", "score_chat"]
 
@@ -48,9 +52,8 @@ async def answer_chat(service: LocalService, request: Request) -> Response:
     Raises:
         ApiError: If the request cannot be served.
     """
-    asked = parse_body(await request.body(), ChatRequest)
-    model = service.find_model(asked.model)
-    order = await run_in_threadpool(_order, service, asked)
+    body = await request.body()
+    asked, model, order = await run_in_threadpool(_read_chat, service, body)
     pieces: asyncio.Queue[Piece] = asyncio.Queue()
     loop = asyncio.get_running_loop()
 
@@ -82,11 +85,28 @@ async def answer_chat(service: LocalService, request: Request) -> Response:
     return await _whole(request, answer, pieces, head)
 
 
+def _read_chat(
+    service: LocalService, body: bytes
+) -> tuple[ChatRequest, ServedModel, Order]:
+    with service.reading:
+        asked = parse_body(body, ChatRequest)
+        model = service.find_model(asked.model)
+        return asked, model, _order(service, asked)
+
+
+def _read_score(service: LocalService, body: bytes) -> tuple[ScoreRequest, ServedModel]:
+    with service.reading:
+        asked = parse_body(body, ScoreRequest)
+        return asked, service.find_model(asked.model)
+
+
 def _order(service: LocalService, asked: ChatRequest) -> Order:
     messages = [message.model_dump(exclude_none=True) for message in asked.messages]
     engine = service.engine
     try:
-        prompt = engine.template.prompt_ids(messages)
+        prompt = engine.template.prompt_ids(messages, max_length=engine.context)
+    except TooLongError as error:
+        raise _too_long(engine.context, "more") from error
     except MessageError as error:
         msg = f"The messages cannot be used: {error}."
         raise ApiError(msg, code="invalid_value", param="messages") from error
@@ -94,11 +114,7 @@ def _order(service: LocalService, asked: ChatRequest) -> Order:
         raise _unusable(error) from error
     room = engine.context - len(prompt)
     if room < 1:
-        msg = (
-            f"This model reads at most {engine.context} tokens, and the messages have "
-            f"{len(prompt)}. Send fewer or shorter messages."
-        )
-        raise ApiError(msg, code="context_length_exceeded", param="messages")
+        raise _too_long(engine.context, str(len(prompt)))
     model = service.find_model(asked.model)
     return Order(
         prompt=prompt,
@@ -117,8 +133,8 @@ async def score_chat(service: LocalService, request: Request) -> Response:
     Raises:
         ApiError: If the request cannot be served.
     """
-    asked = parse_body(await request.body(), ScoreRequest)
-    model = service.find_model(asked.model)
+    body = await request.body()
+    asked, model = await run_in_threadpool(_read_score, service, body)
     messages = [message.model_dump(exclude_none=True) for message in asked.messages]
     engine = service.engine
 
@@ -254,6 +270,14 @@ def _usage(answer: Answer, last: Piece) -> dict[str, int]:
 def _busy() -> ApiError:
     msg = "Too many chats wait for an answer; try again in a moment."
     return ApiError(msg, status=429, code="rate_limit_exceeded", kind="rate_limit")
+
+
+def _too_long(context: int, tokens: str) -> ApiError:
+    msg = (
+        f"This model reads at most {context} tokens, and the messages have {tokens}. "
+        "Send fewer or shorter messages."
+    )
+    return ApiError(msg, code="context_length_exceeded", param="messages")
 
 
 def _unusable(error: Exception) -> ApiError:

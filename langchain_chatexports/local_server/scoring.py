@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases import describe_base, prepare_base
-from langchain_chatexports.local_server.labels import ChatTemplate
+from langchain_chatexports.local_server.labels import ChatTemplate, TooLongError
 from langchain_chatexports.local_server.processes import default_threads
 
 if TYPE_CHECKING:
@@ -102,8 +102,9 @@ def score_conversation(
     Returns:
         The scores of its assistant's messages, in order; `None` if it is too long.
     """
-    ids, answers = template.answers(messages)
-    if len(ids) > context:
+    try:
+        ids, answers = template.answers(messages, max_length=context)
+    except TooLongError:
         return None
     wanted = [
         position
