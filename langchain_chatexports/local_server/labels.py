@@ -417,8 +417,8 @@ def _template_of(tokenizer: Any) -> str:
 
 
 def _longest_token(tokenizer: Any) -> int:
-    # Characters, not bytes: a byte-level token has one for each of its bytes, and a text
-    # has at least as many bytes as characters.
+    # Characters, not bytes: a byte-level token has one for each of its bytes, and a
+    # text has at least as many bytes as characters.
     longest = max(map(len, tokenizer.get_vocab()), default=1)
     return min(longest, _MAX_TOKEN_CHARACTERS)
 
