@@ -70,7 +70,16 @@ def score_conversations(
     directory = prepare_base(describe_base(base))
     tokenizer, context = load_tokenizer(directory)
     template = ChatTemplate(tokenizer)
-    model = BaseModel(directory, threads=threads or default_threads())
+    try:
+        model = BaseModel(directory, threads=threads or default_threads())
+    except (LocalServerError, MemoryError):
+        raise
+    except Exception as error:
+        msg = (
+            f"The weights in {directory} cannot be loaded ({type(error).__name__}): "
+            "they are damaged, do not fit config.json, or the memory does not suffice."
+        )
+        raise LocalServerError(msg) from error
     folder = None if adapter is None else Path(adapter)
     for number, messages in enumerate(conversations):
         scores = score_conversation(
