@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def validate_examples(
     minimum: int = 10,
     method: TrainingMethod = "supervised",
     allow_trailing: bool = False,
+    limit: int | None = None,
 ) -> list[TrainingProblem]:
     """Check training examples against the rules of OpenAI's format.
 
@@ -97,6 +99,7 @@ def validate_examples(
             preferred and a non-preferred output.
         allow_trailing: Accept examples that do not end with the assistant, which the
             local server does and OpenAI does not.
+        limit: How many problems are enough to stop at; all are found if `None`.
 
     Returns:
         All problems, in order; empty if there are none. They name lines, places and
@@ -112,10 +115,15 @@ def validate_examples(
     problems: list[TrainingProblem] = []
     count = 0
     for count, example in enumerate(examples, 1):
-        problems.extend(
+        found = (
             TrainingProblem(rule, line=count, where=where)
             for where, rule in check(example, allow_trailing=allow_trailing)
         )
+        problems.extend(
+            found if limit is None else islice(found, limit - len(problems))
+        )
+        if len(problems) == limit:
+            return problems
     if count < minimum:
         rule = f"at least {minimum} examples are needed, there are {count}"
         problems.append(TrainingProblem(rule))

@@ -51,6 +51,9 @@ _WHEEL_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db5
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _SAFE_NAME = re.compile(r"[^/\\\0]*\.safetensors(?:\.index\.json)?")
+# The largest open models have some 130. transformers makes as many as it is told before
+# it looks at the weights, which would take hours.
+_MAX_LAYERS = 1000
 _QUANTIZATION = re.compile(r"[.-](?:I?Q\d\w*|F16|F32|BF16|FP16|FP32)$", re.IGNORECASE)
 _CONVERSION_WAIT_SECONDS = 900.0
 
@@ -250,6 +253,12 @@ def check_safe(directory: Path) -> None:
             "run code. Save the model anew with save_pretrained."
         )
         raise LocalServerError(msg)
+    text_config = config.get("text_config")
+    for part in (config, text_config if isinstance(text_config, dict) else {}):
+        layers = part.get("num_hidden_layers")
+        if isinstance(layers, int) and layers > _MAX_LAYERS:
+            msg = f"The base model in {directory} claims to have {layers} layers."
+            raise LocalServerError(msg)
     _refuse_adapter(directory)
 
 

@@ -18,7 +18,11 @@ from langchain_chatexports.local_server.generation import (
     Order,
     Piece,
 )
-from langchain_chatexports.local_server.labels import MessageError, TemplateError
+from langchain_chatexports.local_server.labels import (
+    MessageError,
+    TemplateError,
+    TooLongError,
+)
 from langchain_chatexports.local_server.scoring import TurnScore, score_conversation
 from langchain_chatexports.local_server.storage import new_id
 
@@ -87,10 +91,15 @@ async def answer_chat(
 
 
 def _order(service: LocalService, asked: ChatRequest) -> Order:
-    messages = [message.model_dump(exclude_none=True) for message in asked.messages]
     engine = service.engine
     try:
-        prompt = engine.template.prompt_ids(messages)
+        with service.reading:
+            prompt = engine.template.prompt_ids(
+                [message.model_dump(exclude_none=True) for message in asked.messages],
+                max_length=engine.context,
+            )
+    except TooLongError as error:
+        raise _too_long(engine.context, "more") from error
     except MessageError as error:
         msg = f"The messages cannot be used: {error}."
         raise ApiError(msg, code="invalid_value", param="messages") from error
@@ -98,11 +107,7 @@ def _order(service: LocalService, asked: ChatRequest) -> Order:
         raise _unusable(error) from error
     room = engine.context - len(prompt)
     if room < 1:
-        msg = (
-            f"This model reads at most {engine.context} tokens, and the messages have "
-            f"{len(prompt)}. Send fewer or shorter messages."
-        )
-        raise ApiError(msg, code="context_length_exceeded", param="messages")
+        raise _too_long(engine.context, str(len(prompt)))
     model = service.find_model(asked.model)
     return Order(
         prompt=prompt,
@@ -254,6 +259,14 @@ def _usage(answer: Answer, last: Piece) -> dict[str, int]:
 def _busy() -> ApiError:
     msg = "Too many chats wait for an answer; try again in a moment."
     return ApiError(msg, status=429, code="rate_limit_exceeded", kind="rate_limit")
+
+
+def _too_long(context: int, tokens: str) -> ApiError:
+    msg = (
+        f"This model reads at most {context} tokens, and the messages have {tokens}. "
+        "Send fewer or shorter messages."
+    )
+    return ApiError(msg, code="context_length_exceeded", param="messages")
 
 
 def _unusable(error: Exception) -> ApiError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
 __all__ = ["DatasetReport", "JsonLinesError", "label_examples", "read_examples"]
 
 
+MAX_LINE_BYTES = 8 * 2**20
+"""The longest line of a training file; parsed, it may take thirty times as much."""
+
+MAX_LINES = 1_000_000
+"""The most lines of a training file."""
+
+_MAX_PROBLEMS = 1000
+
+
 class JsonLinesError(ValueError):
     """A file is not made of JSON objects, one a line; the text names the line."""
 
@@ -29,6 +39,11 @@ class DatasetReport:
     """What became of a file's examples when they were labelled."""
 
     examples: list[LabelledExample] = field(default_factory=list)
+    """Those that can be learned from, unless only their number was asked for."""
+
+    count: int = 0
+    """How many examples can be learned from."""
+
     problems: list[str] = field(default_factory=list)
     cut: int = 0
     """Examples longer than the model is trained with."""
@@ -61,10 +76,20 @@ def read_examples(path: str | Path) -> Iterator[dict[str, Any]]:
         The objects, in order.
 
     Raises:
-        JsonLinesError: At the first line that is no JSON object.
+        JsonLinesError: At the first line that is no JSON object, or too long.
     """
     with Path(path).open("rb") as file:
-        for number, line in enumerate(file, 1):
+        # Not `for line in file`: a single line could hold the memory of all.
+        for number in count(1):
+            line = file.readline(MAX_LINE_BYTES + 1)
+            if not line:
+                return
+            if len(line) > MAX_LINE_BYTES or number > MAX_LINES:
+                msg = (
+                    f"Line {number} is longer than {MAX_LINE_BYTES} bytes, or the file "
+                    f"has more than {MAX_LINES} lines. Split it."
+                )
+                raise JsonLinesError(msg)
             if not line.strip():
                 continue
             try:
@@ -82,7 +107,11 @@ def read_examples(path: str | Path) -> Iterator[dict[str, Any]]:
 
 
 def label_examples(
-    examples: Iterable[Mapping[str, Any]], template: ChatTemplate, *, max_length: int
+    examples: Iterable[Mapping[str, Any]],
+    template: ChatTemplate,
+    *,
+    max_length: int,
+    keep: bool = True,
 ) -> DatasetReport:
     """Label examples, and collect what cannot be labelled.
 
@@ -90,9 +119,12 @@ def label_examples(
         examples: Examples with `messages`.
         template: The base model's chat template.
         max_length: Longest example in tokens.
+        keep: Whether to keep the examples, or to count them only.
     """
     report = DatasetReport()
     for number, example in enumerate(examples, 1):
+        if len(report.problems) >= _MAX_PROBLEMS:
+            break
         if example.get("tools") or example.get("functions"):
             report.problems.append(f"line {number}: the local server trains no tools")
             continue
@@ -108,7 +140,9 @@ def label_examples(
         roles = [m["role"] for m in messages if m.get("role") in {"user", "assistant"}]
         report.leading += roles[:1] == ["assistant"] and not labelled.dropped_openers
         if labelled.learned_tokens:
-            report.examples.append(labelled)
+            report.count += 1
+            if keep:
+                report.examples.append(labelled)
         else:
             report.without_loss += 1
     return report

@@ -26,12 +26,20 @@ __all__ = [
     "LabelledExample",
     "MessageError",
     "TemplateError",
+    "TooLongError",
     "Turn",
     "read_turns",
 ]
 
 IGNORED = -100
 """The label of a token that carries no loss."""
+
+# A tokenizer takes some two hundred bytes of memory for each byte of a text. A longer
+# text is counted in pieces first; where it is cut, tokens may be torn in two.
+_PIECE_CHARACTERS = 1 << 16
+_TORN_TOKENS = 64
+# The longest token of a chat model is 128 spaces (Llama 3, Qwen 2.5).
+_MAX_TOKEN_CHARACTERS = 256
 
 # A tokenizer may join the last characters of one part with the first of the next
 # (two line breaks, say): so many tokens may differ where a prefix ends.
@@ -50,6 +58,10 @@ class TemplateError(ValueError):
 
 class MessageError(ValueError):
     """A message is of a kind that a text model cannot read; no text is shown."""
+
+
+class TooLongError(ValueError):
+    """A chat has more tokens than the model reads; it was not counted to its end."""
 
 
 class Turn(NamedTuple):
@@ -159,6 +171,7 @@ class ChatTemplate:
             )
             raise TemplateError(msg)
         self._specials = _special_texts(tokenizer)
+        self._token_characters = _longest_token(tokenizer)
         user, assistant = Turn("user", "one", False), Turn("assistant", "two", True)
         if not self._renders([user, assistant, user]):
             msg = "the base model's chat template does not render a plain dialogue"
@@ -170,16 +183,27 @@ class ChatTemplate:
         self.takes_repeated_roles = self._renders([user, user, assistant, assistant])
         self.end_of_turn = self._find_end_of_turn()
 
-    def prompt_ids(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
+    def prompt_ids(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        max_length: int | None = None,
+    ) -> list[int]:
         """Render a chat up to where the assistant's answer begins.
+
+        Args:
+            messages: The chat in OpenAI's shape.
+            max_length: How many tokens are read at most.
 
         Raises:
             MessageError: If a message, or their order, cannot be rendered.
+            TooLongError: If there are more tokens, as far as that is found out early.
         """
         turns, _ = self._adapted(read_turns(messages))
         if not turns:
             msg = "the model's chat template needs a message by the user"
             raise MessageError(msg)
+        self._check_length(turns, max_length)
         return self._encode(turns, for_answer=True)
 
     def check_trainable(self) -> None:
@@ -213,6 +237,7 @@ class ChatTemplate:
             TemplateError: If the template is not prefix-preserving.
         """
         turns, dropped = self._adapted(read_turns(messages))
+        turns, left_out = self._shortened(turns, max_length)
         full = self._encode(turns) if turns else []
         labels = [IGNORED] * len(full)
         for index, turn in enumerate(turns):
@@ -222,28 +247,37 @@ class ChatTemplate:
             labels[start:end] = full[start:end]
             if end > max_length:
                 break
-        is_cut = any(label != IGNORED for label in labels[max_length:])
+        is_cut = left_out or any(label != IGNORED for label in labels[max_length:])
         learned = [i for i, x in enumerate(labels[:max_length]) if x != IGNORED]
         end = learned[-1] + 1 if learned else 0
         return LabelledExample(full[:end], labels[:end], is_cut, dropped)
 
     def answers(
-        self, messages: Sequence[Mapping[str, Any]]
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        max_length: int | None = None,
     ) -> tuple[list[int], list[Answer]]:
         """Find the assistant's messages in a dialogue's tokens, whatever their weight.
 
         Args:
             messages: The dialogue in OpenAI's shape.
+            max_length: How many tokens are read at most.
 
         Returns:
             The token ids of the dialogue, and its answers in order.
 
         Raises:
             MessageError: If a message, or their order, cannot be rendered.
+            TooLongError: If there are more tokens.
             TemplateError: If the template is not prefix-preserving.
         """
         turns, _ = self._adapted(read_turns(messages))
+        self._check_length(turns, max_length)
         full = self._encode(turns) if turns else []
+        if max_length is not None and len(full) > max_length:
+            # Each answer below takes another look at all that comes before it.
+            raise TooLongError
         found = []
         for number, turn in enumerate(turns):
             if turn.role == "assistant":
@@ -293,10 +327,42 @@ class ChatTemplate:
                 turns = []
         return turns, dropped
 
+    def _shortened(self, turns: list[Turn], max_length: int) -> tuple[list[Turn], bool]:
+        """Leave out text that lies beyond a number of tokens for certain.
+
+        Returns:
+            The turns, and whether one that is learned was left out.
+        """
+        room = max_length * self._token_characters
+        kept = []
+        # A template marks each turn with a token at least.
+        for turn in turns[: max_length + 1]:
+            kept.append(turn._replace(text=turn.text[: max(room, 1)]))
+            room -= len(turn.text)
+        return kept, any(turn.is_learned for turn in turns[len(kept) :])
+
+    def _check_length(self, turns: list[Turn], max_length: int | None) -> None:
+        if max_length is None:
+            return
+        size = sum(len(turn.text) for turn in turns)
+        if len(turns) > max_length or size > max_length * self._token_characters:
+            raise TooLongError
+        if size <= _PIECE_CHARACTERS:
+            return
+        count = 0
+        for turn in turns:
+            for start in range(0, len(turn.text), _PIECE_CHARACTERS):
+                piece = turn.text[start : start + _PIECE_CHARACTERS]
+                count += max(0, len(self._ids(piece)) - _TORN_TOKENS)
+                if count > max_length:
+                    raise TooLongError
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
     def _encode(self, turns: Sequence[Turn], *, for_answer: bool = False) -> list[int]:
         rendered = self._render(turns, for_answer=for_answer)
-        ids = self._tokenizer(rendered, add_special_tokens=False)["input_ids"]
-        return list(ids)
+        return self._ids(rendered)
 
     def _render(self, turns: Sequence[Turn], *, for_answer: bool = False) -> str:
         dialogue = [{"role": t.role, "content": self._harmless(t.text)} for t in turns]
@@ -348,6 +414,13 @@ def _template_of(tokenizer: Any) -> str:
         # Several templates, and none of them is the default.
         return ""
     return template if isinstance(template, str) else ""
+
+
+def _longest_token(tokenizer: Any) -> int:
+    # Characters, not bytes: a byte-level token has one for each of its bytes, and a
+    # text has at least as many bytes as characters.
+    longest = max(map(len, tokenizer.get_vocab()), default=1)
+    return min(longest, _MAX_TOKEN_CHARACTERS)
 
 
 def _special_texts(tokenizer: Any) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases import describe_base, prepare_base
-from langchain_chatexports.local_server.labels import ChatTemplate
+from langchain_chatexports.local_server.labels import ChatTemplate, TooLongError
 from langchain_chatexports.local_server.processes import default_threads
 
 if TYPE_CHECKING:
@@ -70,7 +70,16 @@ def score_conversations(
     directory = prepare_base(describe_base(base))
     tokenizer, context = load_tokenizer(directory)
     template = ChatTemplate(tokenizer)
-    model = BaseModel(directory, threads=threads or default_threads())
+    try:
+        model = BaseModel(directory, threads=threads or default_threads())
+    except (LocalServerError, MemoryError):
+        raise
+    except Exception as error:
+        msg = (
+            f"The weights in {directory} cannot be loaded ({type(error).__name__}): "
+            "they are damaged, do not fit config.json, or the memory does not suffice."
+        )
+        raise LocalServerError(msg) from error
     folder = None if adapter is None else Path(adapter)
     for number, messages in enumerate(conversations):
         scores = score_conversation(
@@ -102,8 +111,9 @@ def score_conversation(
     Returns:
         The scores of its assistant's messages, in order; `None` if it is too long.
     """
-    ids, answers = template.answers(messages)
-    if len(ids) > context:
+    try:
+        ids, answers = template.answers(messages, max_length=context)
+    except TooLongError:
         return None
     wanted = [
         position

@@ -41,6 +41,7 @@ __all__ = ["LocalService", "ServedModel"]
 _LONGEST_EXAMPLE = 1024
 _FEWEST_EXAMPLES = 10
 _MOST_SHOWN_PROBLEMS = 10
+_MAX_PROBLEMS = 1000
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,9 @@ class LocalService:
             threads=threads,
             at_once=max_training_jobs,
         )
+        # Parsing and tokenizing takes many times the memory of a text: one at a time.
+        self.reading = threading.Lock()
+        self._reading_files = threading.Lock()
         self._base = base
         self._signature = signature
 
@@ -162,7 +166,7 @@ class LocalService:
             )
         device = choose_device()
         numbers = resolve_hyperparameters(
-            request.numbers(), examples=len(training.examples), device=device
+            request.numbers(), examples=training.count, device=device
         )
         model_id = new_model_id()
         name = tuned_model_name(self.base_model, request.suffix, model_id)
@@ -253,24 +257,34 @@ class LocalService:
         if not FILE_ID.fullmatch(file_id) or self.files.get(file_id) is None:
             raise not_found(kind="file", param=param)
         fewest = _FEWEST_EXAMPLES if param == "training_file" else 1
-        try:
-            examples = list(read_examples(self.files.path(file_id)))
-        except FileNotFoundError:
-            raise not_found(kind="file", param=param) from None
-        except JsonLinesError as error:
-            raise ApiError(str(error), code="invalid_file", param=param) from error
-        problems: list[str] = [
-            str(problem)
-            for problem in validate_examples(
-                examples, minimum=fewest, allow_trailing=True
-            )
-        ]
-        if problems:
-            raise _refused(problems, param)
-        report = label_examples(examples, self.engine.template, max_length=max_length)
+        # One file at a time, and never the whole of it in memory.
+        with self._reading_files:
+            try:
+                path = self.files.path(file_id)
+                problems: list[str] = [
+                    str(problem)
+                    for problem in validate_examples(
+                        read_examples(path),
+                        minimum=fewest,
+                        allow_trailing=True,
+                        limit=_MAX_PROBLEMS,
+                    )
+                ]
+                if problems:
+                    raise _refused(problems, param)
+                report = label_examples(
+                    read_examples(path),
+                    self.engine.template,
+                    max_length=max_length,
+                    keep=False,
+                )
+            except FileNotFoundError:
+                raise not_found(kind="file", param=param) from None
+            except JsonLinesError as error:
+                raise ApiError(str(error), code="invalid_file", param=param) from error
         if report.problems:
             raise _refused(report.problems, param)
-        if not report.examples:
+        if not report.count:
             nothing = f"no example has an answer within {max_length} tokens"
             raise _refused([nothing], param)
         return report
@@ -291,7 +305,8 @@ def _seed(asked: int | None) -> int:
 def _refused(problems: list[str], param: str) -> ApiError:
     shown = "; ".join(problems[:_MOST_SHOWN_PROBLEMS])
     rest = len(problems) - _MOST_SHOWN_PROBLEMS
-    more = f"; and {rest} more" if rest > 0 else ""
+    or_more = " at least" if len(problems) >= _MAX_PROBLEMS else ""
+    more = f"; and {rest} more{or_more}" if rest > 0 else ""
     what = param.replace("_", " ")
     msg = f"The {what} cannot be used: {shown}{more}."
     return ApiError(msg, code="invalid_training_file", param=param)

@@ -302,3 +302,14 @@ def test_the_rules_import_the_standard_library_only() -> None:
         [sys.executable, "-c", code], capture_output=True, check=True, text=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_enough_problems_end_the_check() -> None:
+    examples = iter([{}] * 10)
+    assert len(validate_examples(examples, limit=3)) == 3
+    assert len(list(examples)) == 7
+
+
+def test_enough_problems_end_the_check_within_an_example() -> None:
+    example = {"messages": [{}] * 10}
+    assert len(validate_examples([example], limit=3)) == 3

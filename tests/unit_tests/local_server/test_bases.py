@@ -181,6 +181,25 @@ def test_a_damaged_config_or_tokenizer_is_an_error_of_ours(
         list(score_conversations([chat], base=base))
 
 
+def test_a_header_of_four_gigabytes_is_an_error_of_ours(base: Path) -> None:
+    with (base / "model.safetensors").open("r+b") as file:
+        file.write((2**32).to_bytes(8, "little"))
+    with pytest.raises(LocalServerError, match="damaged"):
+        list(score_conversations([[{"role": "assistant", "content": "a"}]], base=base))
+
+
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_a_base_of_countless_layers_is_refused_and_not_built(
+    base: Path, *, is_nested: bool
+) -> None:
+    config = json.loads((base / "config.json").read_text())
+    more = {"num_hidden_layers": 100_000}
+    more = {"text_config": more} if is_nested else more
+    (base / "config.json").write_text(json.dumps({**config, **more}))
+    with pytest.raises(LocalServerError, match="100000 layers"):
+        describe_base(base)
+
+
 @pytest.mark.parametrize(
     "base", ["no/such/folder/here", "missing.gguf", "", "..", "../x", "a/b/", "a b/c"]
 )

@@ -12,6 +12,7 @@ import openai
 import pytest
 
 from langchain_chatexports.local_server.jobs import JobStore
+from langchain_chatexports.local_server.labels import TemplateError
 from tests.unit_tests.builders.tiny_base import REWRITING, as_jsonl, dialogues
 from tests.unit_tests.builders.tiny_base import tiny_tokenizer as make_tokenizer
 from tests.unit_tests.local_server.conftest import asking, openai_client
@@ -392,3 +393,30 @@ def test_uploads_jobs_and_events_are_private_whatever_the_umask(
     kept = list(service.data.root.rglob("*"))
     assert {stat.S_IMODE(p.stat().st_mode) for p in kept if p.is_file()} == {0o600}
     assert {stat.S_IMODE(p.stat().st_mode) for p in kept if p.is_dir()} == {0o700}
+
+
+@pytest.mark.parametrize(
+    "line", [b"{}", b'{"messages": [' + b"{}, " * 20_000 + b"{}]}"]
+)
+def test_of_endless_problems_a_thousand_are_enough(
+    order: Callable[..., Any], line: bytes
+) -> None:
+    with pytest.raises(openai.BadRequestError, match="and 990 more at least"):
+        order((line + b"\n") * 2000 if line == b"{}" else line + b"\n")
+
+
+def test_of_problems_with_the_template_a_thousand_are_enough_too(
+    order: Callable[..., Any], service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = []
+
+    def refuse(*_: Any, **__: Any) -> None:
+        looked_at.append(1)
+        msg = "refused"
+        raise TemplateError(msg)
+
+    monkeypatch.setattr(service.engine.template, "label", refuse)
+    monkeypatch.setattr(service.engine.template, "check_trainable", lambda: None)
+    with pytest.raises(openai.BadRequestError, match="and 990 more at least"):
+        order(dialogues(1500))
+    assert len(looked_at) == 1000

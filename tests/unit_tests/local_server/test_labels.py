@@ -15,6 +15,7 @@ from langchain_chatexports.local_server.labels import (
     ChatTemplate,
     MessageError,
     TemplateError,
+    TooLongError,
     read_turns,
 )
 from tests.unit_tests.builders.tiny_base import (
@@ -268,3 +269,79 @@ def test_families_where_the_user_begins_drop_the_opening_answer(family: str) -> 
 def test_families_that_think_are_refused(family: str) -> None:
     with pytest.raises(TemplateError, match="rewrites"):
         _template(_published(family)).check_trainable()
+
+
+class _Noting:
+    """A tokenizer that notes how long the texts are that it is given."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self.longest = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tokenizer, name)
+
+    def __call__(self, text: str, **options: Any) -> Any:
+        self.longest = max(self.longest, len(text))
+        return self._tokenizer(text, **options)
+
+
+@pytest.mark.parametrize("ask", ["prompt_ids", "answers"])
+@pytest.mark.parametrize(
+    ("chat", "max_length"),
+    [
+        ([_user("are you ready " * 500_000)], 512),
+        ([_user("are you ready " * 500_000)], 131_072),
+        ([_user("a"), _assistant("b")] * 300, 512),
+    ],
+)
+def test_a_chat_that_is_too_long_is_not_tokenized_whole(
+    ask: str, chat: list[dict[str, Any]], max_length: int
+) -> None:
+    noting = _Noting(tiny_tokenizer())
+    template = ChatTemplate(noting)
+    with pytest.raises(TooLongError):
+        getattr(template, ask)(chat, max_length=max_length)
+    assert noting.longest <= 1 << 16
+
+
+def test_a_long_chat_that_fits_is_read_whole() -> None:
+    chat = [_user("are you ready " * 10_000)]
+    template = _template()
+    whole = template.prompt_ids(chat)
+    assert template.prompt_ids(chat, max_length=len(whole)) == whole
+
+
+@pytest.mark.parametrize("who", [_user, _assistant])
+def test_of_an_example_only_what_can_be_learned_is_tokenized(who: Any) -> None:
+    noting = _Noting(tiny_tokenizer())
+    chat = [_user("one"), who("steady " * 1_000_000), _assistant("two")]
+    labelled = ChatTemplate(noting).label(chat, max_length=64)
+    assert labelled.is_cut
+    assert noting.longest < 64 * 256
+
+
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.text("ab \u00e9\U0001f422", max_size=300)),
+        min_size=1,
+        max_size=9,
+    ),
+    st.integers(1, 60),
+)
+def test_what_is_left_out_early_would_have_been_cut_anyway(
+    said: list[tuple[bool, str]], max_length: int
+) -> None:
+    chat = [_assistant(text) if own else _user(text) for own, text in said]
+    early, late = ChatTemplate(_TOKENIZER), ChatTemplate(_TOKENIZER)
+    late._token_characters = 10**9
+    assert early.label(chat, max_length=max_length) == late.label(
+        chat, max_length=max_length
+    )
+
+
+def test_an_example_of_more_turns_than_tokens_is_cut() -> None:
+    chat = [_user("a"), _assistant("b")] * 100_000
+    labelled = _template().label(chat, max_length=64)
+    assert labelled.is_cut
+    assert len(labelled.input_ids) <= 64
