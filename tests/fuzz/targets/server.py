@@ -144,7 +144,7 @@ def _ask(http: Any, method: str, url: str, **options: Any) -> Any:
         name.encode(): value.encode("latin-1", "replace")
         for name, value in headers.items()
     }
-    url = quote(url, safe="/%?=&[]:")  # As every client does.
+    url = quote(url, safe="/%?=&[]:")[:8000]  # As every client does.
     answer = http.request(method, url, headers=raw, **options)
     if answer.status_code >= 500:
         msg = f"{answer.status_code} of {method} {url[:80]}"

@@ -69,7 +69,10 @@ def _parquet(random: Random, rows: list[dict[str, Any]]) -> bytes:
         if random.random() < 0.3:
             columns[name] = _odd_column(random, len(rows))
     buffer = BytesIO()
-    parquet.write_table(pa.table(columns), buffer, row_group_size=3)
+    try:
+        parquet.write_table(pa.table(columns), buffer, row_group_size=3)
+    except pa.ArrowInvalid:
+        return b"PAR1"  # A moment that Parquet has no place for.
     data = buffer.getvalue()
     return mutated(random, data, (b"PAR1",)) if random.random() < 0.5 else data
 
