@@ -99,7 +99,9 @@ class Case:
                     yield
                 except expected as error:
                     said += _shown(error)
-                    check_text(str(error), names=not isinstance(error, SenderNotFoundError))
+                    check_text(
+                        str(error), names=not isinstance(error, SenderNotFoundError)
+                    )
         finally:
             logging.getLogger().removeHandler(handler)
         gc.collect(0)  # What an error held open is closed.

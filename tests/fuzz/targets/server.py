@@ -135,7 +135,9 @@ def attack(case: Case, base: Path) -> None:
     app = create_app(service, api_key=_KEY)
     with case.judged(expected=()), TestClient(app, base_url="http://127.0.0.1") as http:
         for _ in range(30):
-            case.random.choice((_knock, _walk, _walk, _send, _upload))(case.random, http)
+            case.random.choice((_knock, _walk, _walk, _send, _upload))(
+                case.random, http
+            )
 
 
 def _ask(http: Any, method: str, url: str, **options: Any) -> Any:
@@ -190,7 +192,15 @@ def _upload(random: Random, http: Any) -> None:
     data = b"\n".join(json_bytes(random, row) for row in rows)
     if random.random() < 0.2:
         data = mutated(random, data)
-    name = random.choice(("x.jsonl", "../../canary", "/etc/passwd", "\x1b[2J", str(hostile(random))[:500]))
+    name = random.choice(
+        (
+            "x.jsonl",
+            "../../canary",
+            "/etc/passwd",
+            "\x1b[2J",
+            str(hostile(random))[:500],
+        )
+    )
     form = {"purpose": random.choice(("fine-tune", "fine-tune", "batch"))}
     name = name.encode("utf-8", "replace").decode()
     answer = _ask(http, "POST", "/v1/files", files={"file": (name, data)}, data=form)

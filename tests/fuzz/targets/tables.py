@@ -55,7 +55,11 @@ def _lines(random: Random, rows: list[dict[str, Any]]) -> bytes:
             changed = mutated_json(random, changed)
         lines.append(json_bytes(random, changed))
     data = b"\n".join(lines) + b"\n"
-    return mutated(random, data, (b"\n", b"\xef\xbb\xbf", b"\r")) if random.random() < 0.3 else data
+    return (
+        mutated(random, data, (b"\n", b"\xef\xbb\xbf", b"\r"))
+        if random.random() < 0.3
+        else data
+    )
 
 
 def _parquet(random: Random, rows: list[dict[str, Any]]) -> bytes:

@@ -77,4 +77,6 @@ def test_command_line_fails_if_there_is_a_find(
     monkeypatch.setenv("PLANTED_DEFECT", "another error")
     arguments = [_PLANTED, "--seed", "5", "--seconds", "1", "--finds", str(tmp_path)]
     assert main(arguments) == 1
-    assert f"python -m tests.fuzz {_PLANTED} --seed 5 --case " in capsys.readouterr().out
+    assert (
+        f"python -m tests.fuzz {_PLANTED} --seed 5 --case " in capsys.readouterr().out
+    )
