@@ -1,4 +1,4 @@
-.PHONY: help demo test tests test_watch integration_tests integration_test kill_tests benchmark \
+.PHONY: help demo test tests test_watch integration_tests integration_test kill_tests benchmark fuzz \
 	lint format type check_imports check_version spell_check docs \
 	package pyright clean
 .DEFAULT_GOAL := help
@@ -15,6 +15,9 @@ PYTEST_ARGS ?=
 # run on two at most: a training takes 3 GB and what cores there are.
 WORKERS ?= auto
 KILLS ?= 100
+FUZZ_TIME ?= 60
+FUZZ_TARGET ?=
+FUZZ_ARGS ?=
 EXTRAS ?=
 
 ifeq ($(OS),Windows_NT)
@@ -70,6 +73,9 @@ kill_tests: $(VENV)/.stamp  ## Before a release: server and trainer killed 100 t
 	$(CLEAN_ENV) CHATEXPORTS_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest $(OFFLINE) \
 		tests/integration_tests/local_server/test_kills.py \
 		tests/integration_tests/local_server/test_kill_points.py $(PYTEST_ARGS)
+
+fuzz: $(VENV)/.stamp  ## Attack it with hostile inputs; FUZZ_TIME= seconds, FUZZ_TARGET= chooses, FUZZ_ARGS="--seed 1 --finds DIR".
+	$(CLEAN_ENV) $(BIN)/python -m tests.fuzz $(FUZZ_TARGET) --seconds $(FUZZ_TIME) $(FUZZ_ARGS)
 
 benchmark: $(VENV)/.stamp  ## Speed and memory, up to a million messages; ratios within one run.
 	$(CLEAN_ENV) $(BIN)/python -m benchmarks.one_machine .benchmarks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -63,6 +64,17 @@ def write_jsonl(
     return _write_lines(examples, path_or_buffer)
 
 
+def _finite(text: str) -> float:
+    # Python reads NaN, Infinity and 1e999, which no JSON can be written of again.
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+_decode = json.JSONDecoder(parse_constant=_finite, parse_float=_finite).decode
+
+
 def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
     r"""Read JSON lines one by one.
 
@@ -115,7 +127,7 @@ def _opened(path: Path) -> BinaryIO:
 def _parsed(line: bytes, number: int, path: Path) -> dict[str, Any]:
     # `from None`: the decoder's errors hold the line.
     try:
-        value = json.loads(line.decode())
+        value = _decode(line.decode())
     except UnicodeDecodeError:
         msg = f"Line {number} of {path} is not UTF-8. Save the file as UTF-8."
         raise ExportFormatError(msg) from None

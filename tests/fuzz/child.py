@@ -35,7 +35,9 @@ def run_cases(order: dict[str, Any]) -> None:
     """
     folder = Path(order["folder"])
     target = import_module(order["module"])
-    prepared = target.prepare(folder / "prepared") if hasattr(target, "prepare") else None
+    prepared = (
+        target.prepare(folder / "prepared") if hasattr(target, "prepare") else None
+    )
     _limit_memory(getattr(target, "MEMORY", _MEMORY))
     end = time.monotonic() + order["seconds"]
     with (folder / "progress.jsonl").open("a") as progress:

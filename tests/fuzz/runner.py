@@ -74,7 +74,7 @@ def fuzz(
     Returns:
         What was found.
     """
-    module = target if "." in target else f"tests.fuzz.targets.{target}"
+    module = _module(target)
     result, end, number = Result(), time.monotonic() + seconds, first
     while number < first + cases and (left := end - time.monotonic()) > 0:
         with tempfile.TemporaryDirectory(
@@ -93,6 +93,10 @@ def fuzz(
             said = _run(order, left + limit + _START)
             number = _read(Path(work), order, said, result)
     return result
+
+
+def _module(target: str) -> str:
+    return target if "." in target else f"tests.fuzz.targets.{target}"
 
 
 def _run(order: dict[str, Any], seconds: float) -> str | None:
@@ -180,7 +184,7 @@ def main(arguments: list[str] | None = None) -> int:
     for position, name in enumerate(names):
         share = (end - time.monotonic()) / (len(names) - position)
         only = {"first": given.case, "cases": 1} if given.case is not None else {}
-        guided = getattr(import_module(f"tests.fuzz.targets.{name}"), "guided", None)
+        guided = getattr(import_module(_module(name)), "guided", None)
         if guided is not None and given.case is None:
             share /= 2
             found |= guided(share, folder)

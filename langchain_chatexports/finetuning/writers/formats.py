@@ -8,11 +8,12 @@ refused rather than bent.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 __all__ = [
     "FORMATS",
@@ -130,7 +131,7 @@ def _is_learned(message: Mapping[str, Any]) -> bool:
 
 
 def _openai(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
-    _require(example, "messages", "a training example")
+    _require_example(example)
     yield _whole(dict(example), example)
 
 
@@ -261,8 +262,19 @@ def _require(record: Mapping[str, Any], key: str, what: str) -> None:
         raise UnfitError(msg)
 
 
-def _texts(example: Mapping[str, Any]) -> list[dict[str, str]]:
+def _require_example(example: Mapping[str, Any]) -> None:
     _require(example, "messages", "a training example")
+    messages = example["messages"]
+    if not isinstance(messages, (list, tuple)) or not all(
+        isinstance(message, Mapping) and isinstance(message.get("role"), str)
+        for message in messages
+    ):
+        msg = "`messages` must be a list of objects with `role` and `content`"
+        raise UnfitError(msg)
+
+
+def _texts(example: Mapping[str, Any]) -> list[dict[str, str]]:
+    _require_example(example)
     if example.get("tools") or example.get("functions"):
         msg = "tools have no place in this format"
         raise UnfitError(msg)
@@ -285,7 +297,10 @@ def _plain_role(message: Mapping[str, Any]) -> str:
 def _plain_text(message: Mapping[str, Any]) -> str:
     content = message.get("content")
     if isinstance(content, list) and all(
-        part.get("type") == "text" for part in content
+        isinstance(part, Mapping)
+        and part.get("type") == "text"
+        and isinstance(part.get("text"), str)
+        for part in content
     ):
         content = "\n".join(part["text"] for part in content)
     if not isinstance(content, str) or "tool_calls" in message:

@@ -67,7 +67,9 @@ def attack(case: Case, prepared: tuple[bytes, list[bytes]]) -> None:
         book.write_bytes(data)
         _spoil(case, book)
     else:
-        text = data.decode().encode(random.choice(("utf-8", "utf-16", "latin-1")), "replace")
+        text = data.decode().encode(
+            random.choice(("utf-8", "utf-16", "latin-1")), "replace"
+        )
         book.write_bytes(mutated(random, text, _TOKENS))
     with case.judged():
         contacts = book if random.random() < 0.5 else None

@@ -56,9 +56,9 @@ _SCHEMAS = (
     "DROP TABLE {t}; CREATE TABLE {t} (a)",
     "DROP TABLE {t}; CREATE TABLE {t} (ROWID TEXT PRIMARY KEY, id, guid) WITHOUT ROWID",
     "ALTER TABLE {t} RENAME TO old; CREATE TABLE {t} AS SELECT * FROM old",
-    "ALTER TABLE message RENAME COLUMN text TO \"te\"\"xt\"",
+    'ALTER TABLE message RENAME COLUMN text TO "te""xt"',
     "CREATE VIRTUAL TABLE odd USING fts5(a)",
-    "UPDATE message SET text = CAST(zeroblob(50000000) AS TEXT)",
+    "UPDATE message SET text = CAST(zeroblob(3000000) AS TEXT)",
     "PRAGMA user_version = 2147483647; PRAGMA application_id = -1",
 )
 
@@ -158,7 +158,9 @@ def _schema(case: Case, path: Path) -> None:
                     (random.choice(_TABLES),),
                 ).fetchone()
                 spoiled = mutated(random, sql.encode()).decode("utf-8", "replace")
-                db.execute("UPDATE sqlite_master SET sql = ? WHERE sql = ?", (spoiled, sql))
+                db.execute(
+                    "UPDATE sqlite_master SET sql = ? WHERE sql = ?", (spoiled, sql)
+                )
 
 
 def _beside(case: Case, path: Path) -> None:

@@ -54,7 +54,14 @@ def attack(case: Case, _: None) -> None:
         write_jsonl(rows, case.out / "again.jsonl")
         estimate_training(sound, model="gpt-4.1-mini")
         list(deduplicate_examples(sound))
-        write_dataset(sound, case.out / "set", format=random.choice(get_args(FormatName)))
+        write_dataset(
+            sound, case.out / "set", format=random.choice(get_args(FormatName))
+        )
+    with case.judged():
+        # What was not checked is refused in time, too.
+        write_dataset(
+            rows, case.out / "raw", format=random.choice(get_args(FormatName))
+        )
     with case.judged():
         split_examples(list(read_prepared(path)), near=None)
 

@@ -148,7 +148,9 @@ def _write_folder(case: Case, files: dict[str, bytes]) -> None:
     folder = case.export / _THREAD
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        _put(case, folder / case.random.choice(("message_1.json", "message_2.json", "x")))
+        _put(
+            case, folder / case.random.choice(("message_1.json", "message_2.json", "x"))
+        )
 
 
 def _put(case: Case, path: Path) -> None:
@@ -159,7 +161,9 @@ def _put(case: Case, path: Path) -> None:
     if kind == 0:
         path.mkdir()
     elif kind == 1:
-        path.symlink_to(case.random.choice((path.name, "..", case.canaries[1], "/dev/zero")))
+        path.symlink_to(
+            case.random.choice((path.name, "..", case.canaries[1], "/dev/zero"))
+        )
     elif kind == 2 and hasattr(os, "mkfifo"):
         os.mkfifo(path)
     elif kind == 3:

@@ -135,7 +135,9 @@ def attack(case: Case, base: Path) -> None:
     app = create_app(service, api_key=_KEY)
     with case.judged(expected=()), TestClient(app, base_url="http://127.0.0.1") as http:
         for _ in range(30):
-            case.random.choice((_knock, _walk, _walk, _send, _upload))(case.random, http)
+            case.random.choice((_knock, _walk, _walk, _send, _upload))(
+                case.random, http
+            )
 
 
 def _ask(http: Any, method: str, url: str, **options: Any) -> Any:
@@ -144,7 +146,7 @@ def _ask(http: Any, method: str, url: str, **options: Any) -> Any:
         name.encode(): value.encode("latin-1", "replace")
         for name, value in headers.items()
     }
-    url = quote(url, safe="/%?=&[]:")  # As every client does.
+    url = quote(url, safe="/%?=&[]:")[:8000]  # As every client does.
     answer = http.request(method, url, headers=raw, **options)
     if answer.status_code >= 500:
         msg = f"{answer.status_code} of {method} {url[:80]}"
@@ -190,7 +192,15 @@ def _upload(random: Random, http: Any) -> None:
     data = b"\n".join(json_bytes(random, row) for row in rows)
     if random.random() < 0.2:
         data = mutated(random, data)
-    name = random.choice(("x.jsonl", "../../canary", "/etc/passwd", "\x1b[2J", str(hostile(random))[:500]))
+    name = random.choice(
+        (
+            "x.jsonl",
+            "../../canary",
+            "/etc/passwd",
+            "\x1b[2J",
+            str(hostile(random))[:500],
+        )
+    )
     form = {"purpose": random.choice(("fine-tune", "fine-tune", "batch"))}
     name = name.encode("utf-8", "replace").decode()
     answer = _ask(http, "POST", "/v1/files", files={"file": (name, data)}, data=form)

@@ -56,7 +56,9 @@ def prepare(folder: Path) -> list[dict[str, bytes]]:
         for row in rows:
             row["sender"] = row["sender"].replace("Cleo", NAME)
         table = TableChatLoader(write_lines(place / "table.jsonl", rows))
-        piped = table | MapAIMessages(sender="Agent 7") | ChunkSessions(size=4, overlap=0)
+        piped = (
+            table | MapAIMessages(sender="Agent 7") | ChunkSessions(size=4, overlap=0)
+        )
         examples: list[TracedExample] = list(trace_examples(piped))
         (place / "table.jsonl").unlink()
         parts = split_examples(examples, near=None) if is_folder else examples

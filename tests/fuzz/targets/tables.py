@@ -55,7 +55,11 @@ def _lines(random: Random, rows: list[dict[str, Any]]) -> bytes:
             changed = mutated_json(random, changed)
         lines.append(json_bytes(random, changed))
     data = b"\n".join(lines) + b"\n"
-    return mutated(random, data, (b"\n", b"\xef\xbb\xbf", b"\r")) if random.random() < 0.3 else data
+    return (
+        mutated(random, data, (b"\n", b"\xef\xbb\xbf", b"\r"))
+        if random.random() < 0.3
+        else data
+    )
 
 
 def _parquet(random: Random, rows: list[dict[str, Any]]) -> bytes:
@@ -69,7 +73,10 @@ def _parquet(random: Random, rows: list[dict[str, Any]]) -> bytes:
         if random.random() < 0.3:
             columns[name] = _odd_column(random, len(rows))
     buffer = BytesIO()
-    parquet.write_table(pa.table(columns), buffer, row_group_size=3)
+    try:
+        parquet.write_table(pa.table(columns), buffer, row_group_size=3)
+    except pa.ArrowInvalid:
+        return b"PAR1"  # A moment that Parquet has no place for.
     data = buffer.getvalue()
     return mutated(random, data, (b"PAR1",)) if random.random() < 0.5 else data
 

@@ -256,6 +256,9 @@ def test_lines_end_at_newlines_only(tmp_path: Path) -> None:
         (b'{"a": 1}\n\n{"a": "secret"}\n', "Line 2 of .* is empty"),
         (b'{"a": 1}\n' + b"[" * 100_000, "Line 2 of .* is not JSON"),
         (b'{"a": 1}\n{"a": ' + b"9" * 5000 + b"}\n", "Line 2 of .* is not JSON"),
+        (b'{"a": 1}\n{"a": NaN}\n', "Line 2 of .* is not JSON"),
+        (b'{"a": 1}\n{"a": [-Infinity]}\n', "Line 2 of .* is not JSON"),
+        (b'{"a": 1}\n{"a": 1e999}\n', "Line 2 of .* is not JSON"),
     ],
 )
 def test_a_bad_line_is_named_by_its_number_and_not_shown(

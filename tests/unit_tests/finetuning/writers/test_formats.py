@@ -251,3 +251,19 @@ def test_preferences_are_no_examples(name: str) -> None:
 def test_an_unknown_format_is_an_error_that_lists_them() -> None:
     with pytest.raises(ValueError, match="llama-factory"):
         dataset_format("yaml")
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [None, "text", {}, [None], [{}], [{"content": "secret"}], [{"role": 5}]],
+)
+@pytest.mark.parametrize("name", ["openai", "trl", "axolotl", "mlx", "parquet"])
+def test_what_is_no_dialogue_is_unfit(name: str, messages: Any) -> None:
+    with pytest.raises(UnfitError, match="a list of objects"):
+        list(dataset_format(name).encode({"messages": messages}))
+
+
+def test_part_without_text_is_unfit() -> None:
+    parts = [{"role": "user", "content": [{"type": "text"}]}]
+    with pytest.raises(UnfitError, match="must be text"):
+        list(dataset_format("trl").encode({"messages": parts}))

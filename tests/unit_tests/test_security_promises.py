@@ -1,0 +1,109 @@
+"""Each promise of SECURITY.md names tests that exist, and some are held here."""
+
+from __future__ import annotations
+
+import ast
+import re
+import socket
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports import (
+    ChunkSessions,
+    IMessageChatLoader,
+    MapAIMessages,
+    MergeChatRuns,
+)
+from langchain_chatexports.finetuning import trace_examples, write_dataset
+from langchain_chatexports.samples import write_imessage
+from langchain_chatexports.steps import Redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ROOT = Path(__file__).parents[2]
+_PACKAGE = _ROOT / "langchain_chatexports"
+_TEST = re.compile(r"`(\w+\.py)::(\w+)`")
+
+
+def _promises() -> list[str]:
+    text = (_ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    promised = text.partition("## What the package promises")[2]
+    promised = promised.partition("## What it does not promise")[0]
+    return re.split(r"^- ", promised, flags=re.MULTILINE)[1:]
+
+
+@cache
+def _tests_in(file_name: str) -> str:
+    folders = (_ROOT / "tests", _PACKAGE / "standard_tests")
+    found = [path for folder in folders for path in folder.rglob(file_name)]
+    return "\n".join(path.read_text(encoding="utf-8") for path in found)
+
+
+def test_there_are_promises() -> None:
+    assert len(_promises()) > 20
+
+
+@pytest.mark.parametrize("promise", _promises(), ids=lambda p: p[2:40])
+def test_promise_names_tests_that_exist(promise: str) -> None:
+    named = _TEST.findall(promise)
+    assert named, "a promise without a test"
+    missing = [
+        f"{file}::{name}"
+        for file, name in named
+        if not re.search(rf"\bdef {name}\(", _tests_in(file))
+    ]
+    assert missing == []
+
+
+def test_from_export_to_set_no_connection_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Any] = []
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, name, lambda *a: opened.append(a))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **_: opened.append(a))
+    loader = IMessageChatLoader(write_imessage(tmp_path / "chat.db"))
+    loader.inspect()
+    step = Redact.for_export(loader, key="a-key-for-tests")
+    speaker = MapAIMessages(sender=step.pseudonym("Hare"))
+    piped = loader | step | MergeChatRuns() | speaker | ChunkSessions()
+    written = write_dataset(trace_examples(piped), tmp_path / "set.jsonl")
+    assert written.examples_written > 0
+    assert opened == []
+
+
+# What this process wrote itself a moment ago, in a file of its own; and suites that
+# pickle what they made themselves.
+_OWN_PICKLES = {"workers.py", "chat_loaders.py", "session_transforms.py"}
+_CODE = {"eval", "exec", "compile", "__import__"}
+_UNSAFE = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "yaml", "os.system"}
+
+
+def test_no_data_becomes_code() -> None:
+    used = {
+        f"{path.name}: {name}"
+        for path in _PACKAGE.rglob("*.py")
+        for name in _dangers(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    assert used <= {f"{name}: pickle" for name in _OWN_PICKLES}
+
+
+def _dangers(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id=name)) if name in _CODE:
+                yield name
+            case ast.Import(names=names):
+                yield from (a.name for a in names if a.name in _UNSAFE)
+            case ast.ImportFrom(module=str(name)) if name in _UNSAFE:
+                yield name
+            case ast.Attribute(value=ast.Name(id="os"), attr="system" | "popen"):
+                yield "os.system"
+            case ast.keyword(arg="shell", value=ast.Constant(value=True)):
+                yield "shell"
+            case _:
+                pass
