@@ -21,7 +21,8 @@ ChatExportError(LangChainException)             everything below; catch this one
 
 Each is also the builtin error that Python or `langchain-community` would raise, so
 existing `except` clauses keep working. No error holds message text. Names of people
-are in `SenderNotFoundError` only.
+are in `SenderNotFoundError` only. What a terminal would obey is escaped in all of them:
+paths and names are whatever somebody chose.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from langchain_core.exceptions import LangChainException
+
+from langchain_chatexports.printing import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -58,6 +61,10 @@ _MAX_LISTED_PROBLEMS = 20
 
 class ChatExportError(LangChainException):
     """Base class of every error that this package raises on purpose."""
+
+    def __str__(self) -> str:
+        """Return the message without what a terminal would obey."""
+        return "\n".join(map(escaped, super().__str__().split("\n")))
 
 
 class ExportNotFoundError(ChatExportError, FileNotFoundError):

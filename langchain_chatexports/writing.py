@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
@@ -29,6 +30,9 @@ __all__ = [
 ]
 
 _Item = TypeVar("_Item")
+
+_READER_SECONDS = 60.0
+_PAUSE_SECONDS = 0.05
 
 _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
@@ -121,7 +125,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         msg = f"{path} is a folder. Name the file to write."
         raise ExportFormatError(msg)
     if path.exists() and not path.is_file():
-        with path.open("wb") as file:  # A pipe or a device cannot be replaced.
+        with _opened_in_place(path) as file:  # A pipe or device cannot be replaced.
             yield file
         return
     target = Path(os.path.realpath(path))
@@ -138,6 +142,33 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         with suppress(OSError):
             Path(temporary).unlink()
+        raise
+
+
+def _opened_in_place(path: Path) -> BinaryIO:
+    if not path.is_fifo():
+        return path.open("wb")
+    # Plain opening waits for a reader, and be it for ever.
+    end = time.monotonic() + _READER_SECONDS
+    while (descriptor := _writing_end(path)) is None:
+        if time.monotonic() > end:
+            msg = (
+                f"{path} is a pipe, and nobody has begun to read from it for "
+                f"{_READER_SECONDS:.0f} seconds. Start its reader first."
+            )
+            raise ExportFormatError(msg)
+        time.sleep(_PAUSE_SECONDS)
+    os.set_blocking(descriptor, True)
+    return os.fdopen(descriptor, "wb")
+
+
+def _writing_end(pipe: Path) -> int | None:
+    """Return a descriptor of a pipe, or `None` while nobody reads from it."""
+    try:
+        return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            return None
         raise
 
 

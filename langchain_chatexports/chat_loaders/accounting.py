@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from langchain_chatexports.steps.base import SessionTransform
 
-__all__ = ["CountedPass", "ExportSummary", "StepSummary", "Tally"]
+__all__ = ["CountedPass", "ExportSummary", "StepSummary", "Tally", "add_summaries"]
 
 _MAX_LISTED_SENDERS = 20
 _MERGED = "merged"
@@ -155,6 +155,91 @@ class ExportSummary:
     def __str__(self) -> str:
         """Give the summary as a table for a terminal."""
         return "\n".join(_table_lines(self))
+
+
+def add_summaries(summaries: Iterable[ExportSummary]) -> ExportSummary:
+    """Return the sum of the counts of several exports, or of parts of one.
+
+    Args:
+        summaries: At least one; the platform and the owner are those that all agree on.
+
+    Returns:
+        Their sum, with one row a step.
+
+    Raises:
+        ValueError: If there is none, or if they did not pass through the same steps.
+    """
+    parts = list(summaries)
+    if not parts:
+        msg = "There is no summary to add up."
+        raise ValueError(msg)
+    first = parts[0]
+    senders: Counter[str] = Counter()
+    skipped: Counter[str] = Counter()
+    for part in parts:
+        senders.update(part.senders)
+        skipped.update(part.skipped)
+    oldest = [part.first for part in parts if part.first]
+    newest = [part.last for part in parts if part.last]
+    rows = [part.steps for part in parts]
+    if len({tuple(row.name for row in steps) for steps in rows}) > 1:
+        msg = "Only counts of the same steps can be added up."
+        raise ValueError(msg)
+    return replace(
+        first,
+        platform=_agreed([part.platform for part in parts]) or "several",
+        owner=_agreed([part.owner for part in parts]),
+        owner_found_by=_agreed([part.owner_found_by for part in parts]),
+        sessions=sum(part.sessions for part in parts),
+        senders=dict(sorted(senders.items(), key=lambda item: (-item[1], item[0]))),
+        first=min(oldest, default=None),
+        last=max(newest, default=None),
+        found=sum(part.found for part in parts),
+        kept=sum(part.kept for part in parts),
+        skipped=dict(sorted(skipped.items())),
+        steps=tuple(_add_rows(column) for column in zip(*rows, strict=True)),
+        details=_add_details([part.details for part in parts]),
+    )
+
+
+def _agreed(values: Sequence[str | None]) -> str | None:
+    return values[0] if len(set(values)) == 1 else None
+
+
+def _add_rows(rows: Sequence[StepSummary]) -> StepSummary:
+    counts: dict[str, Counter[str]] = {
+        name: Counter() for name in ("left_out", "added", "replaced")
+    }
+    for row in rows:
+        for name, counter in counts.items():
+            counter.update(getattr(row, name))
+    return StepSummary(
+        name=rows[0].name,
+        sessions_in=sum(row.sessions_in for row in rows),
+        sessions_out=sum(row.sessions_out for row in rows),
+        messages_in=sum(row.messages_in for row in rows),
+        messages_out=sum(row.messages_out for row in rows),
+        **{name: dict(sorted(counter.items())) for name, counter in counts.items()},
+    )
+
+
+def _add_details(details: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Add numbers, add counts by name, and unite lists."""
+    added: dict[str, Any] = {}
+    for one in details:
+        for key, value in one.items():
+            before = added.get(key)
+            if before is None:
+                added[key] = value
+            elif isinstance(value, int):
+                added[key] = before + value
+            elif isinstance(value, list):
+                added[key] = sorted({*before, *value})
+            else:
+                total = Counter(before)
+                total.update(value)
+                added[key] = dict(sorted(total.items()))
+    return added
 
 
 def _table_lines(summary: ExportSummary) -> Iterator[str]:

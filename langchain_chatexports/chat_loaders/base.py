@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from abc import abstractmethod
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import date, datetime, time, timedelta, timezone
 from functools import lru_cache
 from pathlib import Path
@@ -20,13 +19,11 @@ from langchain_chatexports.chat_loaders.accounting import (
     ExportSummary,
     Tally,
 )
-from langchain_chatexports.chat_loaders.shares import WHOLE, Share
 from langchain_chatexports.plain_messages import plain_human_message
 
 if TYPE_CHECKING:
     from langchain_core.chat_sessions import ChatSession
     from langchain_core.messages import HumanMessage
-    from typing_extensions import Self
 
     from langchain_chatexports.steps.base import SessionTransform
 
@@ -164,11 +161,6 @@ class ChatExportLoader(BaseChatLoader):
     platform: str = "unknown"
     """The platform that sessions and summaries name."""
 
-    is_divisible: bool = False
-    """Whether `read_sessions` heeds the share that it is to read."""
-
-    _share: Share = WHOLE
-
     def __init__(
         self,
         path: str | Path,
@@ -241,56 +233,6 @@ class ChatExportLoader(BaseChatLoader):
             The counts, with found = kept + sum(skipped).
         """
         return inspect_loader(self)
-
-    def shares(self, count: int) -> list[Self]:
-        """Cut the export into parts of about the same size, for several processes.
-
-        No conversation is cut. One after another, the parts give the sessions that the
-        whole gives, and `add_summaries` puts their counts together again.
-
-        Args:
-            count: How many parts, at least one.
-
-        Returns:
-            A loader a part; some parts may be empty. Only one where the format cannot
-            be read in parts, or where this is a part already.
-
-        Raises:
-            ValueError: If `count` is less than one.
-        """
-        if count < 1:
-            msg = f"An export can be cut into one part or more, not into {count}."
-            raise ValueError(msg)
-        if not self.is_divisible or self._share.count > 1:
-            return [self]
-        parts = [copy.copy(self) for _ in range(count)]
-        for index, part in enumerate(parts):
-            part._share = Share(index, count)  # noqa: SLF001  # Copies of its own.
-        return parts
-
-    @contextmanager
-    def snapshot(self) -> Iterator[Self]:
-        """Give the loader for one state of the export, for several processes to read.
-
-        What has to be found out of the whole export is found out once, and what must
-        be copied to be read is copied once, not by each part. The loader and its
-        `shares` can be pickled.
-
-        Yields:
-            Another loader, or this one where nothing is found out or copied.
-
-        Raises:
-            ChatExportError: As `read_sessions` raises.
-        """
-        yield self
-
-    def stamp(self) -> object:
-        """Give what is another value once a live export has been written to.
-
-        Returns:
-            Something to compare; `None` for what nobody writes to, such as downloads.
-        """
-        return None
 
     def names_of(self, person: str) -> frozenset[str]:
         """Give the senders that a person's name or handle stands for in this export.

@@ -14,6 +14,7 @@ from langchain_chatexports.exceptions import (
     ExportFormatError,
     ExportNotFoundError,
 )
+from langchain_chatexports.regular_files import open_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -163,7 +164,7 @@ def is_examples_file(path: str | Path) -> bool:
     with _explained(path):
         if path.is_dir():
             return False
-        with path.open("rb") as file:
+        with open_regular_file(path) as file:
             line = file.readline(_MAX_LINE_BYTES)
     try:
         first = json.loads(line)
@@ -184,7 +185,7 @@ def _kind(path: Path) -> str:
     with _explained(path):
         if path.is_dir():
             return _folder_kind(path)
-        with path.open("rb") as file:
+        with open_regular_file(path) as file:
             head = file.read(4096)
     # What is empty or encrypted is told by its name: that loader knows the remedy.
     is_called_so = path.suffix.lower() == ".db" or path.name == BACKUP_DATABASE
@@ -220,6 +221,9 @@ def _unknown(path: Path) -> ExportFormatError:
 
 
 def _folder_kind(path: Path) -> str:
+    from langchain_chatexports.chat_loaders.facebook_messenger.archive import (
+        walk_files,
+    )
     from langchain_chatexports.chat_loaders.imessage.sources import (
         backup_root,
         find_database,
@@ -232,7 +236,8 @@ def _folder_kind(path: Path) -> str:
         # A backup without messages is for that loader to explain.
         if is_backup(path):
             return "backup"
-        if not any(f.suffix.lower() in _MESSENGER_SUFFIXES for f in path.rglob("*")):
+        files = (file for file in walk_files(path) if isinstance(file, Path))
+        if not any(file.suffix.lower() in _MESSENGER_SUFFIXES for file in files):
             lines = sorted(path.glob("*.jsonl"))
             sets = [file for file in lines if is_examples_file(file)]
             raise (_of_examples(sets[0]) if sets else _unknown(path)) from None

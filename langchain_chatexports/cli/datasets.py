@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
-from langchain_chatexports.cli.console import Meter, counting, say
-from langchain_chatexports.cli.preparation import FinishedPass
-from langchain_chatexports.cli.totals import about_messages
+from langchain_chatexports.cli.console import counting, say
 from langchain_chatexports.exceptions import (
     ExportFormatError,
     SenderNotFoundError,
@@ -30,14 +27,13 @@ from langchain_chatexports.finetuning.prepared import facts_of_prepared
 from langchain_chatexports.finetuning.splits import split_examples
 from langchain_chatexports.finetuning.writers import write_dataset
 from langchain_chatexports.finetuning.writers.formats import FORMATS
-from langchain_chatexports.finetuning.writers.processes import write_in_processes
 from langchain_chatexports.writing import is_pipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
 
-    from langchain_chatexports.chat_loaders.accounting import CountedPass, ExportSummary
+    from langchain_chatexports.chat_loaders.accounting import CountedPass
     from langchain_chatexports.cli.preparation import Preparation, PrepareOptions
     from langchain_chatexports.finetuning.card import SourceFile
     from langchain_chatexports.finetuning.provenance import TracedExample
@@ -68,14 +64,12 @@ class SetOptions:
         split: Whether to split into train, validation and test.
         dedup: Which repetitions to leave out: `none`, `exact` or `near`.
         consent: Who agreed to what, for the data card.
-        workers: How many processes read the exports.
     """
 
     format: FormatName = "openai"
     split: bool = False
     dedup: str = "none"
     consent: str | None = None
-    workers: int = 1
 
     @property
     def is_preference(self) -> bool:
@@ -122,16 +116,10 @@ class SetWriter:
         """Read a preparation to its end and write the set."""
         if self._options.is_preference:
             self._write_preferences(preparation)
-        elif self._is_for_processes(preparation):
-            self._write_in_processes(preparation)
         else:
             self._write_examples(preparation)
         if preparation.options.redaction:
             preparation.options.redaction.write_key_file()
-
-    def _is_for_processes(self, preparation: Preparation) -> bool:
-        is_asked_for = self._options.workers > 1 and not is_pipe(self._output)
-        return is_asked_for and not preparation.reads_examples()
 
     def _write_examples(self, preparation: Preparation) -> None:
         counts, duplicates = ExampleCounts(), DuplicateCounts()
@@ -154,38 +142,6 @@ class SetWriter:
                 self._warning = _warning_of_empty_parts(splits)
             else:
                 self._write(counted, notes)
-
-    def _write_in_processes(self, preparation: Preparation) -> None:
-        sources = preparation.sources()
-        exports = [export for export, _ in sources]
-        hashed: list[SourceFile] = []
-        found: list[int] = []
-        meter = Meter("messages", lambda: sum(found))
-
-        def told(done: int, parts: int, part: ExportSummary) -> None:
-            found.append(part.found)
-            say(f"{done} of {parts} parts read: {meter}")
-
-        def look_at_exports() -> None:
-            nonlocal meter
-            meter = replace(meter, total=about_messages(exports))
-            hashed.extend(hash_source(p) for export in exports for p in export.paths)
-
-        self._written = write_in_processes(
-            [(export.loader, steps) for export, steps in sources],
-            self._output,
-            workers=self._options.workers,
-            format=self._options.format,
-            notes=replace(
-                self._notes(preparation), sources=_named_sources(preparation, hashed)
-            ),
-            system=preparation.options.system,
-            keep_trailing=preparation.options.keep_trailing,
-            check=lambda found: preparation.finish(exports, found),
-            on_part=told,
-            meanwhile=look_at_exports,
-        )
-        preparation.examples = self._written.examples
 
     def _pipe(self, examples: Iterable[TracedExample]) -> None:
         if self._options.is_split or self._options.format != _PLAIN:
@@ -253,29 +209,18 @@ def _warning_of_empty_parts(splits: ExampleSplits) -> str:
 
 
 def _sources(preparation: Preparation) -> Iterator[SourceFile]:
-    paths = (path for export, _ in preparation.passes for path in export.paths)
-    yield from _named_sources(preparation, map(hash_source, paths))
-
-
-def _named_sources(
-    preparation: Preparation, hashed: Iterable[SourceFile]
-) -> Iterator[SourceFile]:
-    """Say what the sources are, which is known when the exports have been read."""
-    sources = iter(hashed)
     for export, counted in preparation.passes:
         platform = counted.summary().platform
-        for source in islice(sources, len(export.paths)):
-            yield replace(source, platform=platform)
+        for path in export.paths:
+            yield hash_source(path, platform=platform)
 
 
-def _passes(preparation: Preparation) -> Iterator[CountedPass | ExportSummary]:
+def _passes(preparation: Preparation) -> Iterator[CountedPass]:
     for _, counted in preparation.passes:
-        yield counted.summary() if isinstance(counted, FinishedPass) else counted
+        yield counted
 
 
-def set_options(
-    format_name: str, *, split: bool, dedup: str, workers: int = 1
-) -> SetOptions:
+def set_options(format_name: str, *, split: bool, dedup: str) -> SetOptions:
     """Check what was typed.
 
     Raises:
@@ -289,18 +234,9 @@ def set_options(
     if dedup not in _DEDUP:
         msg = f"--dedup must be one of {', '.join(_DEDUP)}, not {dedup!r}."
         raise typer.BadParameter(msg)
-    options = SetOptions(
-        cast("FormatName", format_name), split=split, dedup=dedup, workers=workers
-    )
+    options = SetOptions(cast("FormatName", format_name), split=split, dedup=dedup)
     if options.is_preference and (split or dedup != "none"):
         msg = f"--split and --dedup are for examples, and {format_name} holds none."
-        raise typer.BadParameter(msg)
-    one_process = options.is_split or options.is_preference or dedup != "none"
-    if workers > 1 and one_process:
-        msg = (
-            "--workers is for examples that need not be compared with each other: "
-            "without --split, --dedup, or a format that splits or holds preferences."
-        )
         raise typer.BadParameter(msg)
     return options
 

@@ -265,7 +265,17 @@ def serve(
     api_key: Annotated[
         str | None,
         typer.Option(
-            metavar="KEY", help="The key to ask for.", show_default="a new random one"
+            metavar="KEY",
+            help="The key to ask for. Whoever lists processes sees it: --api-key-file.",
+            show_default=False,
+        ),
+    ] = None,
+    api_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The key to ask for, on the first line of a file.",
+            show_default="a new random key",
         ),
     ] = None,
     max_training_jobs: Annotated[
@@ -297,6 +307,7 @@ def serve(
         data_dir=data_dir,
         alias=alias,
         api_key=api_key,
+        api_key_file=api_key_file,
         max_training_jobs=max_training_jobs,
         as_json=as_json,
     )

@@ -37,7 +37,6 @@ from langchain_chatexports.cli.options import (
     SplitGap,
     SystemPrompt,
     Whole,
-    Workers,
 )
 
 if TYPE_CHECKING:
@@ -87,7 +86,6 @@ def prepare(
     split: Split = False,
     dedup: Dedup = "none",
     consent: Consent = None,
-    workers: Workers = 1,
     as_json: AsJson = False,
 ) -> None:
     """Turn exports into training examples, as JSON lines in OpenAI's chat format.
@@ -127,9 +125,7 @@ def prepare(
     elif key or name or presidio:
         msg = "--key, --name and --presidio go with --redact."
         raise typer.BadParameter(msg)
-    wanted = datasets.set_options(
-        format_name, split=split, dedup=dedup, workers=workers
-    )
+    wanted = datasets.set_options(format_name, split=split, dedup=dedup)
     writer = datasets.SetWriter(replace(wanted, consent=consent), output)
     done = prepare_with_speaker(paths, wanted.adapted(options), writer)
     done.say_speaker()

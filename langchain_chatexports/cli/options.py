@@ -34,7 +34,6 @@ __all__ = [
     "SplitGap",
     "SystemPrompt",
     "Whole",
-    "Workers",
 ]
 
 # The panels that help shows them in, behind those without one.
@@ -289,14 +288,5 @@ DataDir = Annotated[
         help="Where the local server keeps its files and models. Without it: your "
         "user data folder.",
         show_default=False,
-    ),
-]
-Workers = Annotated[
-    int,
-    typer.Option(
-        metavar="N",
-        min=1,
-        help="Processes that read the exports, each a part of the conversations; worth "
-        "it from some hundred thousand messages on.",
     ),
 ]

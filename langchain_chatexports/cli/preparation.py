@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from langchain_chatexports.chat_loaders.accounting import CountedPass
 from langchain_chatexports.chat_loaders.base import counted_pass
 from langchain_chatexports.cli.console import Meter, asking, say, stdin_is_terminal
 from langchain_chatexports.cli.exports import is_examples_file, open_exports
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
     from langchain_core.chat_sessions import ChatSession
 
-    from langchain_chatexports.chat_loaders.accounting import ExportSummary
+    from langchain_chatexports.chat_loaders.accounting import CountedPass, ExportSummary
     from langchain_chatexports.cli.exports import Export
     from langchain_chatexports.cli.redacting import Redaction
     from langchain_chatexports.finetuning.examples import TrainingExample
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from langchain_chatexports.steps import SessionTransform
 
 __all__ = [
-    "FinishedPass",
     "Gap",
     "Preparation",
     "PrepareOptions",
@@ -152,22 +150,6 @@ class PrepareOptions:
         )
 
 
-@dataclass(frozen=True)
-class FinishedPass:
-    """The counts of a pass that other processes have made."""
-
-    _summary: ExportSummary
-
-    @property
-    def messages_read(self) -> int:
-        """The messages that the loader gave."""
-        return self._summary.kept
-
-    def summary(self) -> ExportSummary:
-        """Give the counts."""
-        return self._summary
-
-
 @dataclass
 class Preparation:
     """One pass from exports (or files of examples) to examples, with its counts.
@@ -182,9 +164,7 @@ class Preparation:
     paths: Sequence[Path]
     options: PrepareOptions
     examples: int = 0
-    passes: list[tuple[Export, CountedPass | FinishedPass]] = field(
-        default_factory=list
-    )
+    passes: list[tuple[Export, CountedPass]] = field(default_factory=list)
     _ai_names: list[frozenset[str]] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[TrainingExample]:
@@ -271,21 +251,6 @@ class Preparation:
             SenderNotFoundError: At the end, if the AI has no message in any export, or
                 if nobody was named and an export's owner was not found.
         """
-        self.passes = [
-            (export, counted_pass(export.loader, own_steps))
-            for export, own_steps in self.sources(steps)
-        ]
-        return self._checked()
-
-    def sources(
-        self,
-        steps: Callable[[Collection[str]], Sequence[SessionTransform]] | None = None,
-    ) -> list[tuple[Export, Sequence[SessionTransform]]]:
-        """Open the exports, and give each with the steps for its sessions.
-
-        Args:
-            steps: As for `sessions`.
-        """
         steps = self.options.steps if steps is None else steps
         exports = open_exports(self.paths, contacts=self.options.contacts)
         if self.options.redaction:
@@ -296,29 +261,15 @@ class Preparation:
             )
             for export in exports
         ]
-        return [
-            (export, steps(sorted(names)))
+        self.passes = [
+            (export, counted_pass(export.loader, steps(sorted(names))))
             for export, names in zip(exports, self._ai_names, strict=True)
         ]
-
-    def finish(self, exports: Sequence[Export], found: Sequence[ExportSummary]) -> None:
-        """Take in the counts of passes that other processes have made.
-
-        Args:
-            exports: The exports that `sources` gave.
-            found: The counts of each.
-
-        Raises:
-            SenderNotFoundError: As for `sessions`.
-        """
-        passes = map(FinishedPass, found)
-        self.passes = list(zip(exports, passes, strict=True))
-        self._check_speakers()
+        return self._checked()
 
     def _checked(self) -> Iterator[ChatSession]:
         for _, counted in self.passes:
-            if isinstance(counted, CountedPass):
-                yield from counted
+            yield from counted
         self._check_speakers()
 
     def _check_speakers(self) -> None:

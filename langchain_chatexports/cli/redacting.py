@@ -25,7 +25,9 @@ from langchain_chatexports.redaction.key_file import (
     read_key_file,
 )
 from langchain_chatexports.redaction.undo import restore
+from langchain_chatexports.regular_files import open_regular_file
 from langchain_chatexports.steps import Redact
+from langchain_chatexports.steps.redact import names_of_export
 from langchain_chatexports.writing import is_pipe, write_whole
 
 if TYPE_CHECKING:
@@ -84,16 +86,13 @@ class Redaction:
         """
         self._exports = list(exports)
         self._key = self._key or key_for(self.key_file)
+        with self._sessions("messages read for names") as sessions:
+            names = {*names_of_export(sessions), *self._names}
         try:
-            with self._sessions("messages read for names") as sessions:
-                self._step = Redact.for_export(
-                    sessions,
-                    key=self._key.key,
-                    names=self._names,
-                    presidio=self._presidio,
-                )
-            with self._sessions("messages read for the key") as sessions:
-                self._stand_ins = self._step.undo_map(sessions)
+            # No export is read in here: what is wrong with one is no matter of the key.
+            self._step = Redact.for_export(
+                (), key=self._key.key, names=names, presidio=self._presidio
+            )
         except ChatExportError:
             raise
         except ValueError:
@@ -102,6 +101,8 @@ class Redaction:
                 "another key file with --key."
             )
             raise ChatExportError(msg) from None
+        with self._sessions("messages read for the key") as sessions:
+            self._stand_ins = self._step.undo_map(sessions)
 
     def steps(self) -> tuple[Redact]:
         """Give the step, for the beginning of a pipe."""
@@ -231,7 +232,8 @@ def undo_file(path: Path, output: Path, key_file: Path) -> None:
         rows = (_restored(row, stand_ins) for row in read_jsonl(path))
         write_jsonl(rows, output)
     else:
-        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        with open_regular_file(path) as file:
+            text = file.read().decode("utf-8", "surrogateescape")
         restored = restore(text, stand_ins)
         write_whole(output, restored.encode("utf-8", "surrogateescape"))
 
@@ -264,7 +266,7 @@ def _rows(passes: Iterable[Iterable[ChatSession]]) -> Iterator[dict[str, Any]]:
 
 
 def _is_json_lines(path: Path) -> bool:
-    with path.open("rb") as file:
+    with open_regular_file(path) as file:
         try:
             return isinstance(json.loads(file.readline()), dict)
         except (ValueError, RecursionError):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from langchain_chatexports.cli.console import print_json, say
 from langchain_chatexports.cli.tuning import say_base
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.regular_files import open_regular_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from langchain_chatexports.local_server import ServerInfo
 
 __all__ = ["print_bases", "serve"]
+
+# Longer than any key may be.
+_MAX_KEY_LINE_BYTES = 4096
 
 
 def serve(
@@ -23,6 +28,7 @@ def serve(
     data_dir: Path | None,
     alias: list[str] | None,
     api_key: str | None,
+    api_key_file: Path | None,
     max_training_jobs: int,
     as_json: bool = False,
 ) -> None:
@@ -33,13 +39,26 @@ def serve(
         port: The port; 0 for any free one.
         data_dir: Where to keep files and models; `None` for the default.
         alias: More names for the base, as `NAME=BASE`.
-        api_key: The key to ask for; `None` for a new random one.
+        api_key: The key to ask for; `None` for the file's, or a new random one.
+        api_key_file: A file whose first line is the key.
         max_training_jobs: How many jobs may train at the same time.
         as_json: Whether to write address and key as JSON.
     """
+    import typer
+
     from langchain_chatexports.local_server import ServerSettings, serve_forever
 
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    if api_key is not None and api_key_file is not None:
+        msg = "--api-key and --api-key-file exclude each other."
+        raise typer.BadParameter(msg)
+    if api_key is not None:
+        say(
+            "Everybody on this machine can see --api-key in the list of processes. "
+            "Give the key in a file: --api-key-file FILE."
+        )
+    if api_key_file is not None:
+        api_key = _read_key(api_key_file.expanduser())
     say_base(base)
     settings = ServerSettings(
         base=base,
@@ -101,6 +120,17 @@ def _parsed_alias(text: str) -> tuple[str, str]:
         msg = f"--alias takes NAME=BASE, not {text!r}."
         raise typer.BadParameter(msg)
     return name, base
+
+
+def _read_key(path: Path) -> str:
+    with open_regular_file(path) as file:
+        line = file.readline(_MAX_KEY_LINE_BYTES)
+    # A byte that is not ASCII becomes a character that no key can have.
+    key = line.decode("ascii", "replace").strip()
+    if not key:
+        msg = f"The first line of {path} is empty. Write the key there."
+        raise LocalServerError(msg)
+    return key
 
 
 def _say_ready(info: ServerInfo) -> None:

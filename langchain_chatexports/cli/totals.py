@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from sqlite3 import Error as SQLError
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.regular_files import open_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from langchain_chatexports.chat_loaders.facebook_messenger.files import ExportFile
     from langchain_chatexports.cli.exports import Export
 
 __all__ = ["about_messages"]
@@ -38,41 +40,44 @@ def about_messages(exports: Iterable[Export]) -> int | None:
             for export in exports
             for path in export.paths
         ]
-    except (KeyError, ChatExportError, OSError, ValueError, ImportError, SQLError):
+    except (KeyError, ChatExportError, OSError, ValueError, ImportError):
         return None
     return sum(counts) or None
 
 
 def _rows_of_database(path: Path) -> int:
     from langchain_chatexports.chat_loaders.imessage.database import open_database
+    from langchain_chatexports.chat_loaders.imessage.schema import Schema
     from langchain_chatexports.chat_loaders.imessage.sources import find_database
 
-    with open_database(find_database(path)) as connection:
+    database = find_database(path)
+    with open_database(database) as connection:
+        Schema(connection, database)  # Refuses what would not end.
         (count,) = connection.execute("SELECT count(*) FROM message").fetchone()
     return int(count)
 
 
 def _records_of_threads(path: Path) -> int:
-    import zipfile
+    from langchain_chatexports.chat_loaders.facebook_messenger.archive import (
+        list_files,
+        open_parts,
+    )
+    from langchain_chatexports.chat_loaders.facebook_messenger.files import ExportFile
 
-    if path.is_dir():
-        files = (file for file in path.rglob("*.json") if file.is_file())
-        zips = [part for part in path.glob("*.zip") if part.is_file()]
-        return sum(map(_records_of_file, files)) + sum(map(_records_of_threads, zips))
-    if not zipfile.is_zipfile(path):
-        return _records_of_file(path)
-    with zipfile.ZipFile(path) as archive:
-        infos = [info for info in archive.infolist() if info.filename.endswith(".json")]
-        count = 0
-        for info in infos:
-            with archive.open(info) as member:
-                count += _records_in(member.read(_HEAD), info.file_size)
-        return count
+    with ExitStack() as stack:
+        files = list_files(open_parts([path], stack, lambda _: None))
+        return sum(
+            _records_of_file(file)
+            for file in files
+            if isinstance(file, ExportFile) and file.name.lower().endswith(".json")
+        )
 
 
-def _records_of_file(path: Path) -> int:
-    with path.open("rb") as file:
-        return _records_in(file.read(_HEAD), path.stat().st_size)
+def _records_of_file(file: ExportFile) -> int:
+    try:
+        return _records_in(file.read(_HEAD), file.size)
+    except ChatExportError:
+        return 0
 
 
 def _records_in(head: bytes, size: int) -> int:
@@ -88,11 +93,12 @@ def _rows_of_tables(path: Path) -> int:
 
 
 def _rows_of_table(path: Path) -> int:
-    with path.open("rb") as file:
+    with open_regular_file(path) as file:
         if file.read(len(_PARQUET)) == _PARQUET:
             from pyarrow.parquet import ParquetFile
 
-            with ParquetFile(path) as table:
+            file.seek(0)
+            with ParquetFile(file) as table:
                 return int(table.metadata.num_rows)
         file.seek(0)
         return sum(block.count(b"\n") for block in iter(lambda: file.read(_BLOCK), b""))

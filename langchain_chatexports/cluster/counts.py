@@ -3,8 +3,7 @@
 A task writes its counts into a file of its own, named after what it read. A task that
 Ray runs again, because its worker died, writes the same file again: nothing is counted
 twice. How many files there will be, and what the run is called, is written before the
-run, so that neither a part that is missing nor the counts of another run go into the
-sums.
+run, so that neither a missing export nor the counts of another run go into the sums.
 """
 
 from __future__ import annotations
@@ -21,8 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from langchain_chatexports.chat_loaders.accounting import ExportSummary
-from langchain_chatexports.chat_loaders.shares import add_summaries
+from langchain_chatexports.chat_loaders.accounting import ExportSummary, add_summaries
 from langchain_chatexports.cluster.fetching import shown
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 from langchain_chatexports.finetuning.examples import ExampleCounts
@@ -35,10 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["ClusterCounts", "RunCounts", "add_counts"]
 
 _VERSION = 1
-_RUN = "run.json"
+_RUN, _EXPORT = "run.json", "export-"
 _MAX_SENDERS = 1000
 _OTHERS = "(further senders)"
-_MOST_SHOWN = 20
+_MAX_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class ClusterCounts:
     """The counts of a whole run.
 
     Attributes:
-        exports: Exports that were read, each once however many parts it was read in.
+        exports: Exports that were read.
         summary: What was found, kept and left out, with a row a step; `None` if not
             one export could be read.
         examples: What became of the sessions; zero where no examples were made.
@@ -65,12 +63,12 @@ class ClusterCounts:
         return dict(sorted(Counter(self.failed.values()).items()))
 
     def __str__(self) -> str:
-        """Give the counts as a table for a terminal, with the first bad exports."""
+        """Return the counts as a table for a terminal, with the first bad exports."""
         lines = [f"exports   {self.exports:,} read, {len(self.failed):,} not readable"]
         lines += [f"          {count:,} {why}" for why, count in self.reasons.items()]
-        named = islice(self.failed.items(), _MOST_SHOWN)
+        named = islice(self.failed.items(), _MAX_SHOWN)
         lines += [f"          {path}: {why}" for path, why in named]
-        if len(self.failed) > _MOST_SHOWN:
+        if len(self.failed) > _MAX_SHOWN:
             lines.append("          ... and more in `failed`")
         if self.summary is not None:
             lines.append(str(self.summary))
@@ -86,13 +84,12 @@ class RunCounts:
     run: str
 
     @classmethod
-    def begin(cls, folder: str, *, exports: int, parts: int) -> Self:
+    def begin(cls, folder: str, *, exports: int) -> Self:
         """Make the folder of a run's counts.
 
         Args:
             folder: A folder that all machines can write to; any URL that fsspec knows.
             exports: How many exports will be read.
-            parts: In how many parts each.
 
         Raises:
             ExportFormatError: If it holds the counts of another run.
@@ -105,35 +102,34 @@ class RunCounts:
             )
             raise ExportFormatError(msg)
         run = uuid4().hex
-        store.write(_RUN, {"run": run, "exports": exports, "parts": parts})
+        store.write(_RUN, {"run": run, "exports": exports})
         return cls(folder, run)
 
     def write(
         self,
-        unit: Mapping[str, Any],
+        path: str,
+        summary: ExportSummary | None,
+        examples: ExampleCounts,
         *,
-        summary: ExportSummary | None = None,
-        examples: ExampleCounts | None = None,
         error: str | None = None,
     ) -> None:
-        """Write the counts of one part of an export.
+        """Write the counts of one export.
 
         Args:
-            unit: The export's `path`, the part's `index`, and the `count` of parts.
+            path: The export.
             summary: What the loader and the steps counted.
             examples: What the examples were made from.
             error: Why the export could not be read.
         """
-        export = hashlib.sha256(unit["path"].encode()).hexdigest()[:32]
         values = {
             "run": self.run,
-            "path": shown(unit["path"]),
+            "path": shown(path),
             "summary": summary and _summary_to_dict(summary),
-            "examples": examples and _counts_to_dict(examples),
+            "examples": _counts_to_dict(examples),
             "error": error,
         }
-        name = f"{export}-{unit['index']}-of-{unit['count']}.json"
-        _Store(self.folder).write(name, values)
+        name = hashlib.sha256(path.encode()).hexdigest()[:32]
+        _Store(self.folder).write(f"{_EXPORT}{name}.json", values)
 
 
 def add_counts(folder: str | Path) -> ClusterCounts:
@@ -148,8 +144,8 @@ def add_counts(folder: str | Path) -> ClusterCounts:
 
     Raises:
         ExportNotFoundError: If there are no counts in the folder.
-        ExportFormatError: If a file there holds something else, or not all parts of an
-            export have been counted: the run did not end.
+        ExportFormatError: If a file there holds something else, or not all exports have
+            been counted: the run did not end.
     """
     store = _Store(folder)
     run = store.read(_RUN)
@@ -159,30 +155,27 @@ def add_counts(folder: str | Path) -> ClusterCounts:
             "Give the run this folder as `counts`."
         )
         raise ExportNotFoundError(msg)
-    names = store.names()
     with ThreadPoolExecutor() as pool:  # A store takes its time over each of them.
-        parts = [values for values in pool.map(store.read, names) if values is not None]
-    expected = run["exports"] * run["parts"]
-    if len(parts) != expected or any(part["run"] != run["run"] for part in parts):
+        found = [counts for counts in pool.map(store.read, store.names()) if counts]
+    if len(found) != run["exports"] or any(c["run"] != run["run"] for c in found):
         msg = (
-            f"{store.shown} holds counts of {len(parts)} parts of exports, and "
-            f"the run has {expected}: it did not end, or it was not the only one. "
+            f"{store.shown} holds the counts of {len(found)} exports, and the run has "
+            f"{run['exports']}: it did not end, or it was not the only one. "
             "Run it again into an empty folder."
         )
         raise ExportFormatError(msg)
-    summaries: list[ExportSummary] = []
     examples = ExampleCounts()
-    failed: dict[str, str] = {}
-    for part in parts:
-        if part["error"]:
-            failed[part["path"]] = part["error"]
+    for counts in found:
+        examples.add(_counts_from_dict(counts["examples"]))
+    failed = {counts["path"]: counts["error"] for counts in found if counts["error"]}
+    summaries = [
+        ExportSummary.from_dict(counts["summary"])
+        for counts in found
         # What was read of an export before the damage is in the dataset too.
-        if part["summary"] and (part["summary"]["found"] or not part["error"]):
-            summaries.append(ExportSummary.from_dict(part["summary"]))
-        if part["examples"]:
-            examples.add(_counts_from_dict(part["examples"]))
+        if counts["summary"] and (counts["summary"]["found"] or not counts["error"])
+    ]
     return ClusterCounts(
-        exports=len({part["path"] for part in parts} - set(failed)),
+        exports=sum(not counts["error"] for counts in found),
         summary=add_summaries(summaries) if summaries else None,
         examples=examples,
         failed=dict(sorted(failed.items())),
@@ -202,14 +195,14 @@ class _Store:
         self._is_local = isinstance(self._system, LocalFileSystem)
 
     def names(self) -> list[str]:
-        """Give the names of the files with counts."""
+        """Return the names of the files with counts."""
         self._system.invalidate_cache()  # Other machines have written since.
         try:
             paths = self._system.ls(self._root, detail=False)
         except FileNotFoundError:
             return []
         names = (path.rstrip("/").rsplit("/", 1)[-1] for path in paths)
-        return sorted(n for n in names if n.endswith(".json") and "-of-" in n)
+        return sorted(name for name in names if name.startswith(_EXPORT))
 
     def write(self, name: str, values: Mapping[str, Any]) -> None:
         """Write a file, or replace it: names of people are in it, so for its owner."""

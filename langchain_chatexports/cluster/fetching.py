@@ -9,20 +9,30 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import unicodedata
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langchain_chatexports.exceptions import ExportAccessError, ExportNotFoundError
+from langchain_chatexports.exceptions import (
+    ChatExportError,
+    ExportAccessError,
+    ExportFormatError,
+    ExportNotFoundError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
-__all__ = ["absolute", "fetched", "is_url", "shown", "state_of_url"]
+__all__ = ["absolute", "fetched", "is_url", "shown"]
 
 # SQLite's neighbors hold the newest messages.
 _NEIGHBORS = ("-wal", "-shm")
 _USER = re.compile(r"(?<=://)[^/?]*@")
+# fsspec's own copies: they lie elsewhere, and stay there when a worker is killed.
+_CACHES = {"blockcache", "cached", "filecache", "simplecache"}
+# Far more than an export has. A listing is held in memory, and can be all of a zip.
+_MAX_FILES = 1_000_000
 # Removes a folder when its standard input ends: when the process that holds the other
 # end closes it, or is killed.
 _KEEPER = (
@@ -33,33 +43,41 @@ _KEEPER = (
 
 
 def is_url(path: str | Path) -> bool:
-    """Tell whether a path is a URL for fsspec, such as `s3://bucket/chat.db`."""
+    """Return whether a path is a URL for fsspec, such as `s3://bucket/chat.db`."""
     return "://" in str(path)
 
 
 def absolute(path: str | Path) -> str:
-    """Give a path for workers, which may run in another folder; a URL as it is.
+    """Return a path for workers, which may run in another folder; a URL as it is.
 
     Args:
         path: A path, or a URL.
 
     Raises:
         ImportError: If the URL's protocol needs a package that is not installed.
-        ValueError: If fsspec does not know the protocol.
+        ValueError: If fsspec does not know the protocol, or would cache the export.
     """
     if not is_url(path):
         return str(Path(path).expanduser().absolute())
     import fsspec
 
-    for link in str(path).split("::"):
-        protocol, found, _ = link.partition("://")
+    links = [link.partition("://") for link in str(path).split("::")]
+    for protocol, found, _ in links:
         if found:
             fsspec.get_filesystem_class(protocol)
+    caches = sorted(_CACHES & {protocol for protocol, *_ in links})
+    if caches:
+        msg = (
+            f"{caches[0]} in {shown(str(path))} leaves a copy of the export on the "
+            "worker's disk. Leave it out of the URL: a task reads its export from a "
+            "copy in a private folder, which goes when the task ends."
+        )
+        raise ValueError(msg)
     return str(path)
 
 
 def shown(path: str) -> str:
-    """Give a path for counts and errors: of a URL, without what may be a secret.
+    """Return a path for counts and errors: of a URL, without what may be a secret.
 
     A user with a password is left out. So is a query, which signs a URL, but for a
     digest: URLs that differ in their queries only must not look the same.
@@ -74,7 +92,7 @@ def shown(path: str) -> str:
 
 @contextmanager
 def fetched(path: str) -> Iterator[Path]:
-    """Give a path on this machine for an export.
+    """Fetch an export to this machine.
 
     Args:
         path: A path, or a URL that fsspec knows.
@@ -96,25 +114,9 @@ def fetched(path: str) -> Iterator[Path]:
         yield copy
 
 
-def state_of_url(url: str) -> str:
-    """Give what is another text once what is at a URL has been written to.
-
-    Raises:
-        ExportNotFoundError: If there is nothing at the URL.
-        ExportAccessError: If the store refuses, or does not answer.
-    """
-    import fsspec
-
-    with _explained(url):
-        system, remote = fsspec.core.url_to_fs(url)
-        system.invalidate_cache()
-        files = [remote, *_neighbors(system, remote)]
-        return " ".join(str(system.ukey(file)) for file in files)
-
-
 @contextmanager
 def _passing_folder() -> Iterator[Path]:
-    """Give a private folder that does not outlive this process, however it ends."""
+    """Make a private folder that does not outlive this process, however it ends."""
     folder = tempfile.mkdtemp(prefix="chatexports-")
     # In a session of its own: what ends this process's group must leave it alone.
     with subprocess.Popen(  # noqa: S603 - Our own few lines.
@@ -130,18 +132,83 @@ def _passing_folder() -> Iterator[Path]:
 
 def _copy(url: str, folder: Path) -> Path:
     import fsspec
+    from fsspec.callbacks import Callback
 
     system, remote = fsspec.core.url_to_fs(url)
-    name = remote.rstrip("/").rsplit("/", 1)[-1].partition("?")[0]
-    target = folder / (name or "export")
+    remote = remote.rstrip("/")
     # Not `isdir`, which looks for links in what is behind a URL of the web.
-    if system.info(remote)["type"] == "directory":
-        system.get(remote.rstrip("/") + "/", f"{target}/", recursive=True)
-        return target
-    system.get_file(remote, str(target))
-    for neighbor in _neighbors(system, remote):
-        system.get_file(neighbor, f"{target}{neighbor.removeprefix(remote)}")
+    listed = {remote: system.info(remote)}
+    if listed[remote]["type"] == "directory":
+        prefix = f"{remote}/" if remote else ""
+        # Stores without folders can list empty files in their place.
+        listed = {
+            file: details
+            for file, details in system.find(remote, detail=True).items()
+            if details["type"] != "directory" and not file.endswith("/")
+        }
+        _check_names(url, listed, prefix)
+        # The folder above a thread's says of which section it is.
+        names = [name for name in remote.split("/")[-2:] if _is_name(name)]
+        target = folder.joinpath(*names or ["export"])
+        target.mkdir(parents=True)
+        copies = {file: target / file.removeprefix(prefix) for file in listed}
+    else:
+        name = remote.rpartition("/")[2].partition("?")[0]
+        target = folder / (name if _is_name(name) else "export")
+        listed |= {file: system.info(file) for file in _neighbors(system, remote)}
+        copies = {file: Path(f"{target}{file[len(remote) :]}") for file in listed}
+    if any(details["type"] != "file" for details in listed.values()):
+        reason = "holds what is neither a file nor a folder, such as a link or a device"
+        raise _refusal(url, reason)
+    max_bytes = shutil.disk_usage(folder).free // 2
+
+    def check_size(_total: int | None, size: int, **_options: object) -> None:
+        if size > max_bytes:
+            reason = "takes more than half of the free space of the disk with TMPDIR"
+            raise _refusal(url, reason)
+
+    check_size(None, sum(details.get("size") or 0 for details in listed.values()))
+    # What arrives can be more than was listed, and not each server says how much it is.
+    callback = Callback(hooks={"size": check_size})
+    for file, copy in copies.items():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        system.get_file(file, str(copy), callback=callback)
     return target
+
+
+def _check_names(url: str, files: Collection[str], prefix: str) -> None:
+    """Make sure that all files of a folder are copied into it, and none onto another.
+
+    Raises:
+        ExportFormatError: If not, or if there are too many.
+    """
+    names = [file.removeprefix(prefix) for file in files]
+    if len(names) > _MAX_FILES:
+        raise _refusal(url, f"holds {len(names):,} files, more than an export has")
+    if not all(
+        file.startswith(prefix) and all(map(_is_name, name.split("/")))
+        for file, name in zip(files, names, strict=True)
+    ):
+        raise _refusal(url, "holds a file whose name leads outside of the folder")
+    folded = {unicodedata.normalize("NFC", name.casefold()) for name in names}
+    if len(folded) < len(names):
+        raise _refusal(url, "holds names that differ only in case or accents' codes")
+
+
+def _is_name(part: str) -> bool:
+    """Return whether part of a path names something in the folder before it.
+
+    Windows drops dots and spaces at the end, so that `.. ` is `..` there, and takes a
+    backslash as well as a slash: refused everywhere, so that all machines read the
+    same exports. What stands before a colon is a drive only there.
+    """
+    has_drive = os.name == "nt" and ":" in part
+    return bool(part.strip(". ")) and "\\" not in part and not has_drive
+
+
+def _refusal(url: str, reason: str) -> ExportFormatError:
+    msg = f"{shown(url)} {reason}. It is not read: check where it comes from."
+    return ExportFormatError(msg)
 
 
 def _neighbors(system: Any, remote: str) -> list[str]:
@@ -155,7 +222,7 @@ def _explained(url: str) -> Iterator[None]:
     """Turn a store's errors into ours, without their texts: these can hold the URL."""
     try:
         yield
-    except ImportError:  # Nothing is wrong with the export.
+    except (ChatExportError, ImportError):  # Ours, and none that is the export's.
         raise
     except FileNotFoundError:
         msg = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from langchain_chatexports.finetuning.stages import (
     stages_of_split,
     total_of,
 )
+from langchain_chatexports.regular_files import MAX_FOLDER_DEPTH, open_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -152,7 +154,7 @@ def hash_source(path: str | Path, *, platform: str = "unknown") -> SourceFile:
         raise ExportNotFoundError(msg)
     total = hashlib.sha256()
     size = 0
-    files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else ()
+    files = sorted(_files_below(path)) if path.is_dir() else ()
     for file in files:
         length = file.stat().st_size
         name = file.relative_to(path).as_posix()
@@ -313,10 +315,17 @@ def _iso(moment: datetime) -> str:
     return moment.isoformat()
 
 
+def _files_below(root: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(root):
+        if len(Path(folder).relative_to(root).parts) >= MAX_FOLDER_DEPTH:
+            folders.clear()
+        yield from filter(Path.is_file, (Path(folder, name) for name in names))
+
+
 def _hash_files(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
-        with path.open("rb") as file:
+        with open_regular_file(path) as file:
             while block := file.read(_BLOCK):
                 digest.update(block)
     return digest.hexdigest()

@@ -14,9 +14,13 @@ if TYPE_CHECKING:
 
     from langchain_openai.chat_models.base import BaseChatOpenAI
 
-__all__ = ["AZURE_HOSTS", "ChatAccess", "ServerAccess", "public_url"]
+    from langchain_chatexports.finetuning.protocol import Deadline
+
+__all__ = ["AZURE_HOSTS", "ChatAccess", "ServerAccess", "public_url", "secrets_of"]
 
 _REQUEST_TIMEOUT = 30.0
+_MIN_SECRET = 6
+_OWN_TRANSPORT = frozenset({"http_client", "http_async_client", "http_socket_options"})
 AZURE_HOSTS = (
     ".openai.azure.com",
     ".cognitiveservices.azure.com",
@@ -55,8 +59,13 @@ class ServerAccess:
         self._timeout = timeout
 
     @contextmanager
-    def client(self) -> Iterator[Any]:
-        """Give a sync client; one that is made here is closed at the end."""
+    def client(self, deadline: Deadline | None = None) -> Iterator[Any]:
+        """Return a sync client; one that is made here is closed at the end.
+
+        Args:
+            deadline: When a request to a client that is made here ends. The user's own
+                clients have timeouts of their own.
+        """
         from openai import AsyncOpenAI, OpenAI
 
         if self._client is None and self._async_client is not None:
@@ -72,25 +81,34 @@ class ServerAccess:
             )
             raise FineTuningError(msg)
         if self._client is not None:
-            yield self._impatient(self._client)
+            yield _without_redirects(self._impatient(self._client))
             return
-        made = self._made(OpenAI)
+        from langchain_chatexports.finetuning.http_clients import GuardedClient
+
+        made = self._made(
+            OpenAI, GuardedClient(deadline.remaining if deadline else None)
+        )
         try:
             yield self._impatient(made)
         finally:
             made.close()
 
     @asynccontextmanager
-    async def async_client(self) -> AsyncIterator[Any]:
-        """Give an async client, or the user's sync one if there is no other."""
+    async def async_client(
+        self, deadline: Deadline | None = None
+    ) -> AsyncIterator[Any]:
+        """Return an async client, or the user's sync one if there is no other."""
         given = self._async_client or self._client
         if given is not None:
-            yield self._impatient(given)
+            yield _without_redirects(self._impatient(given))
             return
         from openai import AsyncOpenAI
 
+        from langchain_chatexports.finetuning.http_clients import AsyncGuardedClient
+
+        http_client = AsyncGuardedClient(deadline.remaining if deadline else None)
         # Closed here, or its connections outlive the event loop.
-        made = self._made(AsyncOpenAI)
+        made = self._made(AsyncOpenAI, http_client)
         try:
             yield self._impatient(made)
         finally:
@@ -125,10 +143,10 @@ class ServerAccess:
         # The protocol retries by itself, after a look; the SDK must not.
         return client.with_options(max_retries=0, timeout=self._timeout)
 
-    def _made(self, kind: Any) -> Any:
+    def _made(self, kind: Any, http_client: Any) -> Any:
         self._require_one_server()
         try:
-            return kind(**self._settings)
+            return kind(**self._settings, http_client=http_client)
         except Exception as error:
             msg = (
                 f"The OpenAI client cannot be made ({type(error).__name__}): set "
@@ -149,6 +167,37 @@ class ServerAccess:
                 "server you mean: ChatFineTuner(base_url=...). Nothing was sent."
             )
             raise FineTuningError(msg)
+
+
+def _without_redirects(client: Any) -> Any:
+    # `client` is a copy of ours. The SDK means this method to be overridden, and has no
+    # public setting for redirects.
+    prepare = client._prepare_options  # noqa: SLF001
+
+    def prepared(options: Any) -> Any:
+        options.follow_redirects = False
+        return prepare(options)
+
+    client._prepare_options = prepared  # noqa: SLF001 - see above
+    return client
+
+
+def secrets_of(client: Any) -> list[str]:
+    """Return what a client sends along and no error may show.
+
+    Args:
+        client: The SDK's client.
+    """
+    headers: Mapping[str, Any] = getattr(client, "_custom_headers", {})
+    candidates = [
+        client.api_key,
+        getattr(client, "_azure_ad_token", None),
+        *headers.values(),
+    ]
+    texts = {text for text in candidates if isinstance(text, str)}
+    texts |= {text.split()[-1] for text in texts if text.split()}
+    # A short value, such as the 7 of a version, is no secret, and stands everywhere.
+    return sorted((t for t in texts if len(t) >= _MIN_SECRET), key=len, reverse=True)
 
 
 def public_url(url: object) -> str:
@@ -199,6 +248,7 @@ class ChatAccess:
             "default_query": dict(getattr(client, "_custom_query", {})) or None,
             "default_headers": _headers(client) or None,
         }
+        common |= _guarded_http(kwargs)
         if self._is_given:
             common.update(timeout=client.timeout, max_retries=client.max_retries)
         deployment = kwargs.pop("azure_deployment", None)
@@ -218,6 +268,28 @@ class ChatAccess:
             **kwargs,
         }
         return ChatOpenAI(**arguments)
+
+
+def _guarded_http(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return HTTP clients for a chat model that has none of the user's own.
+
+    Args:
+        kwargs: Arguments of the chat model; the proxy is taken out of them.
+    """
+    if not _OWN_TRANSPORT.isdisjoint(kwargs):
+        return {}
+    from langchain_chatexports.finetuning.http_clients import (
+        AsyncGuardedClient,
+        GuardedClient,
+    )
+
+    # langchain-openai takes a proxy or HTTP clients, not both.
+    proxy = kwargs.pop("openai_proxy", None) or os.environ.get("OPENAI_PROXY") or None
+    return {
+        "openai_proxy": None,
+        "http_client": GuardedClient(proxy=proxy),
+        "http_async_client": AsyncGuardedClient(proxy=proxy),
+    }
 
 
 def _is_azure_host(client: Any) -> bool:

@@ -24,7 +24,11 @@ from langchain_chatexports.finetuning.writers.containers import (
     row_digest,
 )
 from langchain_chatexports.finetuning.writers.formats import dataset_format
-from langchain_chatexports.finetuning.writers.staging import place_file, staging_folder
+from langchain_chatexports.finetuning.writers.staging import (
+    place_beside,
+    place_file,
+    staging_folder,
+)
 from langchain_chatexports.finetuning.writers.trace_file import (
     card_path,
     read_header,
@@ -258,6 +262,12 @@ class _Rewritten:
         # Rows that are gone already (of a rewriting that was cut off) are passed over.
         known = (row for row in read_trace(self._path) if row.file == name)
         source = self._path / name if self._header.is_folder else self._path
+        if self._header.is_folder and source.is_symlink():
+            msg = (
+                f"{source} is a link, so the set does not hold its rows. Copy the file "
+                "into the set's folder, or write the set again."
+            )
+            raise ExportFormatError(msg)
         for number, line in enumerate(read_lines(source, self._kind.suffix), 1):
             digest = row_digest(line)
             row = next((row for row in known if row.digest == digest), None)
@@ -271,6 +281,30 @@ class _Rewritten:
 
     def publish(self, removed: int) -> None:
         header, facts = self._header, self._header.facts
+        try:
+            card = self._card(removed)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            msg = (
+                f"{trace_path(self._path)} is no trace that this version can read. "
+                "Write the set again."
+            )
+            raise ExportFormatError(msg) from None
+        new = [file["sha256"] for file in facts["files"].values()]
+        earlier = list(header.hashes)
+        header.hashes = list(dict.fromkeys([*earlier, *new]))
+        with (self._staging / "rows").open("rb") as rows:
+            write_trace(self._staging / "header", header, rows)
+        with new_private_file(self._staging / "card") as file:
+            file.write(card.encode())
+        # The rows first: a trace that knows too many is still right.
+        for name in header.files:
+            target = self._path / name if header.is_folder else self._path
+            place_file(self._folder / name, target)
+        place_beside(self._staging / "header", trace_path(self._path))
+        place_beside(self._staging / "card", card_path(self._path))
+
+    def _card(self, removed: int) -> str:
+        facts = self._header.facts
         facts["files"] = describe_files(self._folder, self.files)
         facts["forgotten"] = facts.get("forgotten", 0) + removed
         if self._kind.row_is_example:
@@ -279,19 +313,7 @@ class _Rewritten:
                 "Forgotten", "messages", kept + gone, kept, {"forgotten": gone}
             )
             facts["stages"] = [*facts.get("stages", ()), stage.to_dict()]
-        new = [file["sha256"] for file in facts["files"].values()]
-        earlier = list(header.hashes)
-        header.hashes = list(dict.fromkeys([*earlier, *new]))
-        with (self._staging / "rows").open("rb") as rows:
-            write_trace(self._staging / "header", header, rows)
-        with new_private_file(self._staging / "card") as file:
-            file.write(card_markdown(facts).encode())
-        # The rows first: a trace that knows too many is still right.
-        for name in header.files:
-            target = self._path / name if header.is_folder else self._path
-            place_file(self._folder / name, target)
-        place_file(self._staging / "header", trace_path(self._path))
-        place_file(self._staging / "card", card_path(self._path))
+        return card_markdown(facts)
 
 
 def _name_search(names: Collection[str]) -> Callable[[bytes], bool]:

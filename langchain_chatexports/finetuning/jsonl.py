@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import orjson
 
 from langchain_chatexports.exceptions import (
+    ChatExportError,
     ExportAccessError,
     ExportFormatError,
     ExportNotFoundError,
 )
+from langchain_chatexports.regular_files import open_regular_file
 from langchain_chatexports.writing import explained_writing, whole_file
 
 if TYPE_CHECKING:
@@ -96,7 +98,9 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
 def _opened(path: Path) -> BinaryIO:
     try:
         if not path.is_dir():
-            return path.open("rb")
+            return open_regular_file(path)
+    except ChatExportError:
+        raise
     except PermissionError as error:
         msg = f"{path} may not be read. Check its permissions."
         raise ExportAccessError(msg) from error

@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from langchain_chatexports.exceptions import FineTuningTimeoutError
+from langchain_chatexports.exceptions import (
+    FineTuningError,
+    FineTuningTimeoutError,
+)
 from langchain_chatexports.finetuning.server_errors import (
     MAX_RETRY_AFTER,
     Situation,
-    UnreadableAnswerError,
     asks_to_wait,
     cause_of,
     explained,
@@ -46,7 +48,8 @@ _ATTEMPTS = 4
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 8.0
 _PAGE = 100
-_MOST_PAGES = 10_000
+MAX_PAGES = 1_000
+_MAX_ID_LENGTH = 512
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,8 @@ def ask_once(method: str, /, **arguments: Any) -> Protocol[Any]:
 
     A gateway's page with status 200 comes out of the SDK as a string.
     """
+    from langchain_chatexports.finetuning.http_clients import UnreadableAnswerError
+
     try:
         answer = yield Call(method, arguments)
     except AttributeError:
@@ -134,7 +139,7 @@ def ask_once(method: str, /, **arguments: Any) -> Protocol[Any]:
         raise UnreadableAnswerError from None
     is_list = method.endswith((".list", ".list_events"))
     wanted = getattr(answer, "data" if is_list else "id", None)
-    if isinstance(wanted, list if is_list else str):
+    if isinstance(wanted, list) if is_list else is_id(wanted):
         return answer
     raise UnreadableAnswerError
 
@@ -191,7 +196,9 @@ def list_all(
     items: list[Any] = []
     seen: set[str] = set()
     after: dict[str, str] = {}
-    for _ in range(_MOST_PAGES):
+    for _ in range(MAX_PAGES):
+        if after and deadline.is_over():
+            raise deadline.error(situation)
         try:
             page = yield from ask(
                 method, situation, deadline, limit=_PAGE, **after, **arguments
@@ -203,9 +210,13 @@ def list_all(
         new = list(_new_items(page.data, seen))
         items.extend(new)
         if is_last_page(page, new):
-            break
+            return items
         after = {"after": new[-1].id}
-    return items
+    msg = (
+        f"A list of {situation.server} has no end: {MAX_PAGES:,} pages were read "
+        f"while {situation.doing}. {situation.consequence}"
+    )
+    raise FineTuningError(msg, job_id=situation.job_id, status=situation.status)
 
 
 def is_last_page(page: Any, new: Sequence[Any]) -> bool:
@@ -220,8 +231,15 @@ def is_last_page(page: Any, new: Sequence[Any]) -> bool:
     return not new or getattr(page, "has_more", None) is False
 
 
+def is_id(value: object) -> bool:
+    """Return whether a value can be an id: ids stand in errors, logs and requests."""
+    return (
+        isinstance(value, str) and len(value) <= _MAX_ID_LENGTH and value.isprintable()
+    )
+
+
 def _new_items(items: Iterable[Any], seen: set[str]) -> Iterable[Any]:
     for item in items:
-        if isinstance(getattr(item, "id", None), str) and item.id not in seen:
+        if is_id(getattr(item, "id", None)) and item.id not in seen:
             seen.add(item.id)
             yield item

@@ -10,7 +10,7 @@ from langchain_chatexports.finetuning.drivers import adrive, drive
 from langchain_chatexports.finetuning.matching import ENDED, metadata_of
 from langchain_chatexports.finetuning.orders import DATA_KEY
 from langchain_chatexports.finetuning.protocol import Deadline, ask, list_all
-from langchain_chatexports.finetuning.server_errors import Situation
+from langchain_chatexports.finetuning.server_errors import Situation, public_text
 from langchain_chatexports.finetuning.uploads import (
     copies_of,
     delete,
@@ -85,7 +85,7 @@ class FineTuningRun:
     @property
     def status(self) -> str:
         """The job's status as it was last seen; `refresh` asks again."""
-        return str(self._job.status)
+        return public_text(str(self._job.status), self._hides)
 
     @property
     def job(self) -> FineTuningJob:
@@ -158,7 +158,7 @@ class FineTuningRun:
             FineTuningError: If the server does not let us wait any longer.
         """
         deadline = Deadline(self._clock, timeout)
-        with self._access.client() as client:
+        with self._access.client(deadline) as client:
             self.follow(client, deadline, self._tuner.tell)
         return self
 
@@ -169,7 +169,7 @@ class FineTuningRun:
             self._tuner.tell(event)
 
         deadline = Deadline(self._clock, timeout)
-        async with self._access.async_client() as client:
+        async with self._access.async_client(deadline) as client:
             await self.afollow(client, deadline, tell)
         return self
 
@@ -306,11 +306,11 @@ class FineTuningRun:
         )
 
     def _drive(self, protocol: Protocol[T]) -> T:
-        with self._access.client() as client:
+        with self._access.client(self._deadline()) as client:
             return drive(protocol, client, self._clock)
 
     async def _adrive(self, protocol: Protocol[T]) -> T:
-        async with self._access.async_client() as client:
+        async with self._access.async_client(self._deadline()) as client:
             return await adrive(protocol, client, self._clock)
 
     def _situation(self, doing: str) -> Situation:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_RETRY_AFTER",
     "Situation",
-    "UnreadableAnswerError",
     "asks_to_wait",
     "cause_of",
     "explained",
@@ -43,6 +42,7 @@ MAX_RETRY_AFTER = 120.0
 
 _PASSING = frozenset({408, 409, 425, 429})
 _TIMED_OUT = frozenset({408, 504})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _NO_ROUTE = frozenset({404, 405, 501})
 _BAD_REQUEST = frozenset({400, 422})
 _BAD_FILE = frozenset({400, 413, 415, 422})
@@ -60,10 +60,6 @@ _LONGEST_MESSAGE = 300
 _QUOTED = re.compile(r"'([^'\n]*)'|\"([^\"\n]*)\"|`([^`\n]*)`|“([^”\n]*)”")
 _WORD = re.compile(r"[\w./:-]{1,64}")
 _KEY = re.compile(r"\b(?:sk|pk|gsk|key)-[\w*.-]{4,}|Bearer\s+\S+")
-
-
-class UnreadableAnswerError(Exception):
-    """An answer with a good status that is not the object that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +91,8 @@ class Situation:
 def is_passing(error: Exception) -> bool:
     """Tell whether the same request may well succeed a moment later."""
     from openai import APIConnectionError
+
+    from langchain_chatexports.finetuning.http_clients import UnreadableAnswerError
 
     status = status_of(error)
     if status is not None:
@@ -191,6 +189,15 @@ def explained(
     Returns:
         The error to raise.
     """
+    from langchain_chatexports.finetuning.http_clients import RedirectError
+
+    if isinstance(error, RedirectError):
+        text = f"{error.args[0]} This was while {situation.doing}."
+        return FineTuningError(
+            f"{text} {situation.consequence}",
+            job_id=situation.job_id,
+            status=situation.status,
+        )
     if isinstance(error, FineTuningError):
         return error
     status = status_of(error)
@@ -238,6 +245,8 @@ def _refusal(
     server, doing = situation.server, situation.doing
     if situation.creates_job and status in {403, 404}:
         return FineTuningUnavailableError, _closed(server, status, said)
+    if status in _REDIRECTS:
+        return FineTuningError, _redirected(error, situation)
     if status in _NO_ROUTE or status == 403:  # noqa: PLR2004 - HTTP
         return FineTuningUnavailableError, (
             f"{server} does not allow or does not know the request while {doing} "
@@ -263,6 +272,8 @@ def _without_status(
     server, doing = situation.server, situation.doing
     from openai import APIConnectionError, APITimeoutError
 
+    from langchain_chatexports.finetuning.http_clients import UnreadableAnswerError
+
     if isinstance(error, APITimeoutError):
         return FineTuningUnavailableError, (
             f"{server} did not answer in time while {doing}. Check that the server "
@@ -281,6 +292,20 @@ def _without_status(
     return FineTuningError, (
         f"The request to {server} could not be made while {doing} "
         f"({type(error).__name__})."
+    )
+
+
+def _redirected(error: Exception, situation: Situation) -> str:
+    from langchain_chatexports.finetuning.http_clients import origin_of
+
+    response: Any = getattr(error, "response", None)
+    following = getattr(response, "next_request", None)
+    to = f" to {origin_of(following.url)}" if following is not None else ""
+    return (
+        f"{situation.server} redirects{to} while {situation.doing}. Redirects are "
+        "followed only a few times within one server, and never with a client of your "
+        "own, since they carry the training text and the key: give the final address "
+        "as `base_url`."
     )
 
 
@@ -331,6 +356,8 @@ def public_text(said: str, hides: Callable[[str], str] = str) -> str:
     if "<html" in said.lower() or "<!doctype" in said.lower():
         return ""
     text = _QUOTED.sub(_unquoted, _KEY.sub("…", hides(said)))
+    # Codes that a terminal would carry out, or that turn the text around.
+    text = "".join(char if char.isprintable() else " " for char in text)
     text = " ".join(text.split()).rstrip(".")
     return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}…"
 

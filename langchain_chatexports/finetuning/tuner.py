@@ -14,7 +14,7 @@ from langchain_chatexports.exceptions import (
     FineTuningTimeoutError,
     FineTuningUnavailableError,
 )
-from langchain_chatexports.finetuning.clients import public_url
+from langchain_chatexports.finetuning.clients import public_url, secrets_of
 from langchain_chatexports.finetuning.drivers import adrive, ahold, drive, hold
 from langchain_chatexports.finetuning.ordering import (
     checked_examples,
@@ -95,7 +95,7 @@ class ChatFineTuner(FineTunerSettings):
 
             deadline = Deadline(self.clock, self.timeout)
             order = self._order(input)
-            with self.access().client() as client:
+            with self.access().client(deadline) as client:
                 self._try_chat_model(client)
                 run = self._submit(order, client, deadline)
                 run.follow(client, deadline, tell)
@@ -118,7 +118,7 @@ class ChatFineTuner(FineTunerSettings):
 
             deadline = Deadline(self.clock, self.timeout)
             order = await asyncio.to_thread(self._order, input)
-            async with self.access().async_client() as client:
+            async with self.access().async_client(deadline) as client:
                 await asyncio.to_thread(self._try_chat_model, client)
                 run = await self._asubmit(order, client, deadline)
                 await run.afollow(client, deadline, tell)
@@ -136,14 +136,14 @@ class ChatFineTuner(FineTunerSettings):
         """
         deadline = Deadline(self.clock, self.timeout)
         order = self._order(input)
-        with self.access().client() as client:
+        with self.access().client(deadline) as client:
             return self._submit(order, client, deadline)
 
     async def asubmit(self, input: TrainingInput) -> FineTuningRun:
         """Order the job, or find it, and do not wait for its end."""
         deadline = Deadline(self.clock, self.timeout)
         order = await asyncio.to_thread(self._order, input)
-        async with self.access().async_client() as client:
+        async with self.access().async_client(deadline) as client:
             return await self._asubmit(order, client, deadline)
 
     def get(self, job_id: str) -> FineTuningRun:
@@ -155,13 +155,14 @@ class ChatFineTuner(FineTunerSettings):
         Returns:
             The run, as the server has it now.
         """
-        with self.access().client() as client:
+        with self.access().client(Deadline(self.clock, self.timeout)) as client:
             job = drive(self._retrieve(job_id, client), client, self.clock)
             return self._run_of(job, client)
 
     async def aget(self, job_id: str) -> FineTuningRun:
         """Take up a job by its id, for example after a restart."""
-        async with self.access().async_client() as client:
+        deadline = Deadline(self.clock, self.timeout)
+        async with self.access().async_client(deadline) as client:
             job = await adrive(self._retrieve(job_id, client), client, self.clock)
             return self._run_of(job, client)
 
@@ -350,8 +351,13 @@ def _refuse_arguments(kwargs: Mapping[str, Any]) -> None:
 def _without_key(
     client: Any, hides: Callable[[str], str] = str
 ) -> Callable[[str], str]:
-    key = client.api_key
-    return lambda said: hides(said.replace(key, "…") if key else said)
+    def hidden(said: str) -> str:
+        # Asked for late: a key can be fetched with the first request.
+        for secret in secrets_of(client):
+            said = said.replace(secret, "…")
+        return hides(said)
+
+    return hidden
 
 
 def _public(run: FineTuningRun, order: Order) -> dict[str, Any]:

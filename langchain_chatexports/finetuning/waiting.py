@@ -49,7 +49,7 @@ _LOST_JOB = 3
 _LOOKS_FOR_MODEL = 5
 _WARN_EVERY = 10
 _EVENTS_PAGE = 100
-_MOST_EVENT_PAGES = 1_000
+_MAX_EVENT_PAGES = 1_000
 _LAST_EVENTS = 3
 
 
@@ -119,7 +119,7 @@ class Watch:
             doing=doing,
             consequence=goes_on(self.job.id),
             job_id=self.job.id,
-            status=str(self.job.status),
+            status=public_text(str(self.job.status), self.hides),
             hides=self.hides,
         )
 
@@ -174,7 +174,11 @@ class Watch:
         # Newest first, and `after` goes to older ones: page until a known one.
         new: list[Any] = []
         after: dict[str, str] = {}
-        for _ in range(_MOST_EVENT_PAGES if self._has_events else 0):
+        for _ in range(_MAX_EVENT_PAGES if self._has_events else 0):
+            if after and self.deadline.is_over() and not self.done:
+                return []
+            if after and self.deadline.is_over():
+                break
             try:
                 page = yield from self._events_page(after)
             except Exception as error:  # noqa: BLE001 - progress is not worth an end
@@ -286,8 +290,10 @@ def _failure(watch: Watch) -> FineTuningFailedError:
     job = watch.job
     # Only now: the field can be an object of nulls while all is well.
     error = getattr(job, "error", None)
-    code, param = getattr(error, "code", None), getattr(error, "param", None)
-    said = public_text(str(getattr(error, "message", None) or ""), watch.hides)
+    code, param, said = (
+        public_text(str(getattr(error, name, None) or ""), watch.hides) or None
+        for name in ("code", "param", "message")
+    )
     parts = [str(part) for part in (code, said) if part]
     reason = f": {': '.join(parts)}" if parts else ""
     about = f" (about `{param}`)" if param else ""

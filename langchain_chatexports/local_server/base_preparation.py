@@ -52,11 +52,14 @@ def convert_gguf(source: Path, target: Path) -> Path:
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     folder, name = str(source.parent), source.name
-    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
+    tokenizer = AutoTokenizer.from_pretrained(
+        folder, gguf_file=name, trust_remote_code=False
+    )
     # Without `dequantize` the model loads, and cannot be saved.
     model = AutoModelForCausalLM.from_pretrained(
         folder,
         gguf_file=name,
+        trust_remote_code=False,
         quantization_config=GgufConfig(dequantize=True),
         dtype=torch.bfloat16,
     )

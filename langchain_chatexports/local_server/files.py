@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from langchain_chatexports.local_server.dataset import read_examples
 from langchain_chatexports.local_server.storage import (
+    FILE_ID,
     DataDirectory,
     new_id,
     read_json,
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["FILE_ID", "FileStore"]
 
 logger = logging.getLogger(__name__)
-
-FILE_ID = re.compile(r"^file-[0-9a-f]{24}$")
-"""What an id must look like before any path is built from it."""
 
 _BLOCK_BYTES = 1 << 20
 _LONGEST_NAME = 255

@@ -10,7 +10,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from langchain_chatexports.local_server.labels import ChatTemplate
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server.labels import ChatTemplate, TemplateError
 from langchain_chatexports.local_server.text_stream import StopFinder, TokenDecoder
 
 if TYPE_CHECKING:
@@ -126,13 +127,28 @@ class Answer:
 
 
 def load_tokenizer(directory: Path) -> tuple[Any, int]:
-    """Load the tokenizer of a base, and say how many tokens the base can read."""
+    """Load the tokenizer of a base, and say how many tokens the base can read.
+
+    Raises:
+        LocalServerError: If it is damaged, or needs code of its own.
+    """
     from transformers import AutoConfig, AutoTokenizer
 
-    config = AutoConfig.from_pretrained(directory, local_files_only=True)
-    longest = getattr(config.get_text_config(), "max_position_embeddings", None)
-    tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
-    return tokenizer, int(longest or _DEFAULT_CONTEXT)
+    # Without `trust_remote_code` transformers asks, and takes its answer from whatever
+    # is on standard input.
+    options = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        config = AutoConfig.from_pretrained(directory, **options)
+        longest = getattr(config.get_text_config(), "max_position_embeddings", None)
+        tokenizer = AutoTokenizer.from_pretrained(directory, **options)
+        return tokenizer, int(longest or _DEFAULT_CONTEXT)
+    except Exception as error:
+        msg = (
+            f"The base model in {directory} cannot be used ({type(error).__name__}): "
+            "its config.json or tokenizer is damaged or of a kind that transformers "
+            "does not know, or needs code of its own, which is never run here."
+        )
+        raise LocalServerError(msg) from error
 
 
 class Engine:
@@ -159,6 +175,7 @@ class Engine:
         self._loading = threading.Lock()
         self._tokenizer: Any = None
         self._template: ChatTemplate | None = None
+        self._template_error: TemplateError | None = None
         self._context = 0
         self._changed = threading.Condition()
         self._waiting: deque[Answer] = deque()
@@ -299,5 +316,12 @@ class Engine:
         with self._loading:
             if self._template is not None:
                 return
+            if self._template_error is not None:
+                raise self._template_error
             self._tokenizer, self._context = load_tokenizer(self._directory)
-            self._template = ChatTemplate(self._tokenizer)
+            try:
+                self._template = ChatTemplate(self._tokenizer)
+            except TemplateError as error:
+                # To find it out again may take as long as a template is given.
+                self._template_error = error
+                raise

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.files import FileStore
-from langchain_chatexports.local_server.jobs import JobStore
 from langchain_chatexports.local_server.locks import is_locked
 from langchain_chatexports.local_server.opening import only_server
 from langchain_chatexports.local_server.storage import (
     DataDirectory,
     default_data_dir,
+    read_json,
     remove_folder,
 )
 from langchain_chatexports.local_server.tuned_models import list_models
@@ -37,18 +36,22 @@ class KeptData:
 
 
 def count_kept(data_dir: str | Path | None = None) -> KeptData:
-    """Count what a data directory holds; needs no server.
+    """Count what a data directory holds; needs no server, and changes nothing.
 
     Args:
         data_dir: The directory; the default one if `None`.
+
+    Raises:
+        LocalServerError: If there is something else than a local server's directory.
     """
     data = _directory(data_dir)
-    if not data.root.is_dir():
+    if data.is_empty:
         return KeptData(0, 0, 0)
-    data.prepare()
+    data.require_own()
+    entries = data.entries()
     return KeptData(
-        files=len(FileStore(data).newest_first()),
-        jobs=len(JobStore(data).newest_first()),
+        files=sum(read_json(entry / "meta.json") is not None for entry in entries),
+        jobs=sum(read_json(entry / "job.json") is not None for entry in entries),
         models=len(list_models(data.root)),
     )
 
@@ -68,15 +71,16 @@ def delete_model(name: str, *, data_dir: str | Path | None = None) -> None:
     if name not in kept:
         msg = f"There is no tuned model {name}. Kept are: {', '.join(kept) or 'none'}."
         raise LocalServerError(msg)
+    data.require_own()
     with only_server(data, timeout=_LOCK_WAIT_SECONDS):
         remove_folder(kept[name])
 
 
 def delete_everything(data_dir: str | Path | None = None) -> KeptData:
-    """Delete all uploads, jobs and models of a data directory.
+    """Delete all uploads, jobs and models of a data directory, and nothing else.
 
-    What stays holds nothing of the chats: the empty folders, and the base models in
-    the caches.
+    What stays holds nothing of the chats: the empty folders, the base models in the
+    caches, and what others than the server put beside its own.
 
     Args:
         data_dir: The directory; the default one if `None`.
@@ -85,27 +89,24 @@ def delete_everything(data_dir: str | Path | None = None) -> KeptData:
         How much was deleted.
 
     Raises:
-        LocalServerError: If a server or a trainer still uses the directory.
+        LocalServerError: If there is something else than a local server's directory, or
+            a server or a trainer still uses it.
     """
     data = _directory(data_dir)
-    if not data.root.is_dir():
-        return KeptData(0, 0, 0)
-    data.prepare()
+    deleted = count_kept(data.root)
+    if data.is_empty:
+        return deleted
     with only_server(data, timeout=_LOCK_WAIT_SECONDS):
-        if any(is_locked(job / "trainer.lock") for job in data.jobs.iterdir()):
+        entries = data.entries()
+        if any(is_locked(entry / "trainer.lock") for entry in entries):
             msg = (
                 f"A killed server left its trainer at work in {data.root}. Wait until "
                 "it is done, or start a server on the directory and cancel the job."
             )
             raise LocalServerError(msg)
-        deleted = count_kept(data.root)
-        for folder in (data.files, data.jobs, data.models):
-            for entry in folder.iterdir():
-                # A file manager may have left one of its own.
-                if entry.is_dir():
-                    remove_folder(entry)
-                else:
-                    entry.unlink()
+        for entry in entries:
+            remove_folder(entry)
+        data.delete_traces_of_file_managers()
     return deleted
 
 

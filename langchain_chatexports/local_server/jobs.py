@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.local_server.events import EventLog
 from langchain_chatexports.local_server.storage import (
+    JOB_ID,
     DataDirectory,
     new_id,
     read_json,
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["FINISHED", "JOB_ID", "JobStore", "public_job"]
-
-JOB_ID = re.compile(r"^ftjob-[0-9a-f]{24}$")
-"""What an id must look like before any path is built from it."""
 
 FINISHED = frozenset({"succeeded", "failed", "cancelled"})
 

@@ -13,6 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from langchain_chatexports.local_server.rendering import (
+    RefusedError,
+    RenderingError,
+    render_chat,
+)
+
 __all__ = [
     "IGNORED",
     "Answer",
@@ -145,7 +151,8 @@ class ChatTemplate:
             TemplateError: If there is no template, or it renders no plain dialogue.
         """
         self._tokenizer = tokenizer
-        if not getattr(tokenizer, "chat_template", None):
+        self._template = _template_of(tokenizer)
+        if not self._template:
             msg = (
                 "the base model has no chat template; use an instruction-tuned model "
                 "(its name often ends in -Instruct, -Chat or -it)"
@@ -292,18 +299,20 @@ class ChatTemplate:
         return list(ids)
 
     def _render(self, turns: Sequence[Turn], *, for_answer: bool = False) -> str:
-        from jinja2 import TemplateError as JinjaError
-
         dialogue = [{"role": t.role, "content": self._harmless(t.text)} for t in turns]
         try:
-            return str(
-                self._tokenizer.apply_chat_template(
-                    dialogue, tokenize=False, add_generation_prompt=for_answer
-                )
+            return render_chat(
+                self._template,
+                dialogue,
+                for_answer=for_answer,
+                special_tokens=self._tokenizer.special_tokens_map,
             )
-        except (JinjaError, ValueError, TypeError) as error:
+        except RefusedError as error:
             msg = "the model's chat template refuses the order or kind of the messages"
             raise MessageError(msg) from error
+        except RenderingError as error:
+            msg = f"the base model's chat template cannot be used: {error}"
+            raise TemplateError(msg) from error
 
     def _renders(self, turns: Sequence[Turn]) -> bool:
         try:
@@ -328,6 +337,17 @@ class ChatTemplate:
             if token in specials:
                 return int(token)
         return None
+
+
+def _template_of(tokenizer: Any) -> str:
+    if not getattr(tokenizer, "chat_template", None):
+        return ""
+    try:
+        template = tokenizer.get_chat_template()
+    except (ValueError, TypeError):
+        # Several templates, and none of them is the default.
+        return ""
+    return template if isinstance(template, str) else ""
 
 
 def _special_texts(tokenizer: Any) -> list[str]:

@@ -21,6 +21,8 @@ else:
 __all__ = ["ProcessLock", "is_locked"]
 
 _RETRY_SECONDS = 0.1
+# A link in the lock's place would have the file made wherever it points to.
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 
 
 class ProcessLock:
@@ -46,7 +48,7 @@ class ProcessLock:
         if self._descriptor is not None:
             return True
         deadline = time.monotonic() + timeout
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | _NO_LINKS, 0o600)
         while not _try_lock(descriptor):
             if time.monotonic() >= deadline:
                 os.close(descriptor)

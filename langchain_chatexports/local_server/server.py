@@ -123,6 +123,8 @@ def _run(
 ) -> None:
     import uvicorn
 
+    from langchain_chatexports.local_server.connections import WatchedProtocol
+
     class Server(uvicorn.Server):  # type: ignore[misc] # uvicorn is not followed.
         async def startup(self, sockets: Any = None) -> None:
             await super().startup(sockets=sockets)
@@ -140,6 +142,7 @@ def _run(
         log_level="warning",
         access_log=False,
         server_header=False,
+        http=WatchedProtocol,
         ws="none",
         lifespan="on",
         timeout_graceful_shutdown=_LAST_WORDS_SECONDS,

@@ -8,6 +8,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.finetuning.validation import validate_examples
 from langchain_chatexports.local_server.dataset import (
     DatasetReport,
@@ -243,7 +244,7 @@ class LocalService:
     def _check_template(self) -> int:
         try:
             self.engine.template.check_trainable()
-        except TemplateError as error:
+        except (TemplateError, LocalServerError) as error:
             msg = f"{self.base_model} cannot be trained: {error}."
             raise ApiError(msg, code="model_not_available", param="model") from error
         return min(_LONGEST_EXAMPLE, self.engine.context)

@@ -116,14 +116,13 @@ def train(order: TrainingOrder) -> None:
     examples = {"training_file": _read(order.training_file, "training_file")}
     if order.validation_file is not None:
         examples["validation_file"] = _read(order.validation_file, "validation_file")
-    from transformers import AutoTokenizer
-
+    from langchain_chatexports.local_server.generation import load_tokenizer
     from langchain_chatexports.local_server.progress import (
         ProgressWriter,
         last_saved,
     )
 
-    tokenizer = AutoTokenizer.from_pretrained(order.base_directory)
+    tokenizer, _ = load_tokenizer(Path(order.base_directory))
     template = ChatTemplate(tokenizer)
     labelled = {
         param: _label(order, template, read, param) for param, read in examples.items()

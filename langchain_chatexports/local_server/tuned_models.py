@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.local_server.adapters import is_adapter
 from langchain_chatexports.local_server.storage import (
+    MODEL_ID,
     DataDirectory,
     default_data_dir,
     read_json,
@@ -25,7 +26,6 @@ __all__ = ["ModelStore", "TunedModel", "list_models", "tuned_model_name"]
 OWNER = "local"
 """Where OpenAI's names hold the organization."""
 
-_MODEL_ID = re.compile(r"[0-9a-f]{12}")
 _CHECKPOINT = re.compile(r"(?P<name>.+):ckpt-step-(?P<step>\d{1,9})")
 
 
@@ -149,7 +149,7 @@ class ModelStore:
 
     def folder(self, model_id: str) -> Path:
         """Give the folder of a model, whether it is there or not."""
-        if not _MODEL_ID.fullmatch(model_id):
+        if not MODEL_ID.fullmatch(model_id):
             msg = "not the id of a model"
             raise ValueError(msg)
         return self._data.models / model_id
@@ -171,7 +171,7 @@ def _read_records(data: DataDirectory) -> list[dict[str, Any]]:
         record = read_json(folder / "model.json")
         if (
             record is not None
-            and _MODEL_ID.fullmatch(folder.name)
+            and MODEL_ID.fullmatch(folder.name)
             and record.get("id") == folder.name
             and is_adapter(folder)
         ):

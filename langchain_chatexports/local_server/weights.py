@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.exceptions import MissingExtraError
+from langchain_chatexports.local_server.bases import check_safe
 from langchain_chatexports.local_server.devices import choose_device, choose_dtype
 
 if TYPE_CHECKING:
@@ -62,7 +63,11 @@ def load_base(directory: Path, device: str, dtype: str | None = None) -> Any:
         directory: The base in transformers' format.
         device: Where it will run.
         dtype: The precision, such as `bfloat16`; the fastest here if `None`.
+
+    Raises:
+        LocalServerError: If that would read anything else.
     """
+    check_safe(directory)
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -75,6 +80,7 @@ def load_base(directory: Path, device: str, dtype: str | None = None) -> Any:
         dtype=precision,
         use_safetensors=True,
         local_files_only=True,
+        trust_remote_code=False,
         **options,
     )
     # Weights of 4 bits are made in their place and cannot be moved.

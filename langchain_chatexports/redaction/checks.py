@@ -18,12 +18,12 @@ IBAN_LENGTHS = {
 }  # fmt: skip
 
 _IBAN_REMAINDER = 1
-_LEAST_CARD_DIGITS = 13
+_MIN_CARD_DIGITS = 13
 
 
 def has_luhn_digit(digits: str) -> bool:
-    """Tell whether the last digit is the check digit of the others, as on a card."""
-    if len(digits) < _LEAST_CARD_DIGITS or len(set(digits)) == 1:
+    """Return whether the last digit is the check digit of the others, as on a card."""
+    if len(digits) < _MIN_CARD_DIGITS or len(set(digits)) == 1:
         return False
     total = 0
     for index, digit in enumerate(reversed(digits)):
@@ -33,10 +33,10 @@ def has_luhn_digit(digits: str) -> bool:
 
 
 def iban_length(text: str) -> int | None:
-    """Give how many characters of a text, from its begin, are a valid IBAN.
+    """Return how many characters at the beginning of a text are a valid IBAN.
 
     Args:
-        text: A text that begins with the country's letters, in any case; its groups
+        text: A text that starts with the country's letters, in any case; its groups
             may be separated by single spaces or hyphens.
 
     Returns:

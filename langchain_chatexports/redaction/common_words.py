@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["COMMON_WORDS", "LABELS", "PARTICLES", "SENTENCE_OPENERS"]
+__all__ = [
+    "COMMON_WORDS",
+    "LABELS",
+    "PARTICLES",
+    "SENTENCE_OPENERS",
+    "TIMES_OF_YEAR",
+]
 
 _PARTICLES = """
 mr mrs ms miss mx dr prof sir madam jr sr ii iii iv
@@ -73,14 +79,24 @@ sharp short sky smart snow so sol soledad sommer sonntag freitag montag storm su
 summer sunny trip va vera verano victoria ville wade white wild will winter young
 """
 
+_TIMES_OF_YEAR = """
+march april may june august summer autumn winter
+april mai juni august sommer herbst montag freitag sonntag
+domingo verano primavera
+avril mai juin aout
+"""
+
 LABELS = frozenset({"me", "unknown"})
 """What loaders write where there is no name; never a name in a text."""
 
 PARTICLES = frozenset(_PARTICLES.split())
-"""Folded words of display names that tell nobody: titles, particles, relations."""
+"""Folded words of display names that identify nobody: titles, particles, relations."""
 
 COMMON_WORDS = frozenset(_COMMON_WORDS.split())
 """Folded names that are words too: found only where they are written like a name."""
 
 SENTENCE_OPENERS = frozenset(_SENTENCE_OPENERS.split())
-"""Those of which a capital at the begin of a sentence says nothing."""
+"""Those whose capital says nothing at the beginning of a sentence."""
+
+TIMES_OF_YEAR = frozenset(_TIMES_OF_YEAR.split())
+"""Folded names that are also months, seasons or days."""

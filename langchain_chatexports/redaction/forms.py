@@ -1,4 +1,10 @@
-"""The forms of what is private: numbers, links, secrets, addresses."""
+"""The forms of what is private: numbers, links, secrets, addresses.
+
+They are matched with texts in their form for comparing: the digits are ASCII's, spaces
+and hyphens of one kind, and Hindi is without its viramas.
+"""
+
+# ruff: noqa: RUF001 - Russian letters are not Latin ones written wrongly.
 
 from __future__ import annotations
 
@@ -14,20 +20,34 @@ __all__ = [
     "DIGIT",
     "EMAIL",
     "IBAN",
+    "LABELED_PHONE",
     "LETTER_CODE",
     "LINK",
     "LINK_END",
+    "LONG_TOKEN",
+    "NO_PHONE_BEFORE",
+    "OTHER_CODE_HINTS",
+    "OTHER_PASSWORD_HINTS",
+    "PAGE_HINTS",
+    "PAGE_OF_PERSON",
     "PASSWORD",
     "PASSWORD_HINTS",
     "PHONES",
     "QUOTES_AND_STOPS",
     "SAID_OF_PASSWORDS",
+    "SECRETS",
     "SECRET_IN_LINK",
+    "WALLET",
 ]
 
 DIGIT = re.compile(r"\d")
 
-EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+")
+EMAIL = re.compile(
+    r"(?<![\w.+-])[\w.+-]{1,64}"
+    r"(?:@[\w-]+(?:\.[\w-]+)+"
+    r"| ?[\[({]at[\])}] ?[\w-]+(?: ?(?:\.|[\[({]dot[\])}]) ?[\w-]+)+)",
+    re.IGNORECASE,
+)
 
 LINK = re.compile(r"(?:https?://|\bwww\.)[^\s<>\"'“”]+", re.IGNORECASE)
 LINK_END = ".,;:!?)]}*_"
@@ -46,7 +66,73 @@ SECRET_IN_LINK = re.compile(
     re.IGNORECASE,
 )
 
-CARD = re.compile(r"(?<![\w+.,-])[2-6](?:[ -]?\d){12,18}(?!\d)")
+# Pages of people, by their site; the group is who it is.
+PAGE_HINTS = ("t.me", "telegram.", "gram.com", "book.com", "fb.", "m.me", "twitter.")
+PAGE_HINTS += (
+    "x.com",
+    "tiktok.",
+    "snapchat.",
+    "linkedin.",
+    "wa.me",
+    "threads.",
+    "vk.com",
+)
+PAGE_HINTS += (
+    "paypal",
+    "venmo.",
+    "cash.app",
+    "youtube.com/@",
+    "reddit.",
+    "bsky.",
+    "weibo",
+)
+PAGE_OF_PERSON = re.compile(
+    r"(?<![\w.@-])(?:https?://)?(?:(?:www|m|mobile|web)\.)?"
+    r"(?:(?:t\.me|telegram\.(?:me|dog)|instagram\.com(?:/stories)?|facebook\.com|fb\.com"
+    r"|fb\.me|m\.me|twitter\.com|x\.com|snapchat\.com/add|linkedin\.com/in|wa\.me"
+    r"|vk\.com|paypal\.me|paypal\.com/paypalme|venmo\.com(?:/u)?|weibo\.com"
+    r"|reddit\.com/u(?:ser)?|bsky\.app/profile|facebook\.com/people)/@?"
+    r"|(?:tiktok\.com|threads\.(?:net|com)|youtube\.com)/@|cash\.app/\$"
+    r"|facebook\.com/profile\.php\?id=)"
+    r"(?!(?:p|reel|reels|tv|explore|stories|share|sharer|groups|events|watch|photo|photos"
+    r"|photo\.php|story\.php|permalink\.php|profile\.php|people|pages|marketplace|hashtag"
+    r"|search|home|i|intent|settings|help|login|joinchat|c|s|addstickers|proxy|wall|accounts"
+    r"|messages|notifications|privacy|terms|about|video|videos|gaming|qr)\b(?![\w.]*@))"
+    r"([\w%][\w.%-]{1,63}(?<![.-]))",
+    re.IGNORECASE,
+)
+
+# Keys of programs and services, by the beginnings that their makers document.
+LONG_TOKEN = re.compile(r"\S{20}|PRIVATE KEY")
+SECRETS = re.compile(
+    r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
+    r"(?:(?!-----END)[\s\S]){0,20000}(?:-----END [A-Z0-9 ]{0,40}-----)?"
+    r"|(?<![\w-])(?:"
+    r"sk-[\w-]{20,}"  # OpenAI, Anthropic
+    r"|[sr]k_(?:live|test)_\w{16,}|whsec_\w{20,}"  # Stripe
+    r"|gh[opusr]_[A-Za-z\d]{30,}|github_pat_\w{22,}"  # GitHub
+    r"|gl(?:pat|dt|rt|ft|cbt|ptt|soat|agent|oas)-[\w-]{20,}"  # GitLab
+    r"|(?:AKIA|ASIA|ABIA|ACCA|AROA|AIDA)[A-Z\d]{16}(?![A-Z\d])"  # AWS
+    r"|xox[a-z](?:\.xox[a-z])?-[\w-]{10,}|xapp-[\w-]{10,}"  # Slack
+    r"|AIza[\w-]{35}|ya29\.[\w-]{20,}|GOCSPX-[\w-]{20,}"  # Google
+    r"|eyJ[\w-]{8,}\.eyJ[\w-]{8,}(?:\.[\w-]*)?"  # JSON web tokens
+    r"|(?:hf|gsk|npm|r8|tfp|dop_v1|doo_v1|dckr_pat|lin_api|shpat|shpss|pypi|xai|nvapi|pplx"
+    r"|ntn|secret|sntrys|figd|dapi|glsa|rubygems|PMAK|key|AGE-SECRET-KEY|sq0[a-z]{3})"
+    r"[_-](?=[\w-]*\d)[\w-]{20,}"  # Hugging Face, npm, Docker and others
+    r"|SG\.[\w-]{16,}\.[\w-]{16,}"  # SendGrid
+    r"|(?:AC|SK)[\da-f]{32}(?![\da-f])"  # Twilio
+    r"|\d{8,10}:AA[\w-]{30,}"  # Telegram's bots
+    r"|[MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,}"  # Discord's bots
+    r"|(?<=earer )[\w.~+/-]{20,}=*"
+    r")"
+)
+WALLET = re.compile(
+    r"(?<![\w/])(?:0x[\da-fA-F]{40}(?:[\da-fA-F]{24})?|bc1[a-z\d]{25,62}"
+    r"|[13](?=[A-Za-z]*\d)[1-9A-HJ-NP-Za-km-z]{25,33}|[xyz]prv[1-9A-HJ-NP-Za-km-z]{100,112})"
+    r"(?![\w])"
+)
+
+CARD = re.compile(r"(?<![\w+.,-])[2-6](?:[ .-]{0,2}\d){12,18}(?!\d)")
 
 IBAN = re.compile(r"(?<!\w)[A-Z]{2}\d{2}[ -\u00a0]?[A-Z\d]{2}", re.IGNORECASE)
 ACCOUNT = re.compile(
@@ -81,12 +167,52 @@ PHONES = (
         r"(?![\w€$£%]|[.,]\d| ?(?:eur|euros?|usd|dollars?)\b)"
     ),
     re.compile(r"(?<![\w.,+-])[89]\d[ .-]\d{3}(?:[ .-]\d{2}){2}(?![\w€$£%]|[.,]\d)"),
+    # China: eleven digits that start with 13 to 19.
+    re.compile(
+        r"(?<![\w.,+:/#-])1[3-9]\d"
+        r"(?:[ -]\d{4}[ -]\d{4}|\d{8}|[ -]\d{3}[ -]\d{2}[ -]\d{3})"
+        r"(?![\w€$£%:-]|[.,]\d)"
+    ),
+    # India: ten digits that start with 6 to 9, often in two groups of five.
+    re.compile(
+        r"(?<![\w.,+:/#-])[6-9]\d{4}[ -]?\d{5}"
+        r"(?![\w€$£%₹:-]|[.,]\d| ?(?:rs|inr|rupees)\b)"
+    ),
+    # Russia and Kazakhstan: 8 in place of +7.
+    re.compile(
+        r"(?<![\w.,+:/#-])8[ -]?\(?[34789]\d{2}\)?[ -]?\d{3}[ -]?\d{2}[ -]?\d{2}"
+        r"(?![\w€$£%₽:-]|[.,]\d)"
+    ),
+    # Brazil: the area, and nine digits that start with 9.
+    re.compile(r"(?<![\w.,+-])\(?[1-9]\d\)?[ -]?9\d{4}-\d{4}(?![\w-])"),
+    # Italy: mobiles.
+    re.compile(r"(?<![\w.,+:/#-])3\d{2}[ .-]\d{3}[ .-]?\d{4}(?![\w€$£%-]|[.,]\d)"),
 )
+"""Telephone numbers by their form alone."""
+
+LABELED_PHONE = re.compile(
+    r"(?:\b(?:tel|phone|mobile|mobil|handy|whatsapp|fax|móvil|movil|celular|telefono|teléfono"
+    r"|téléphone|portable|cellulare|telefon|komórka|telefoon|тел|телефон|моб|номер)\b\.?"
+    r"|电话|電話|手机|手機|號碼|号码|전화|휴대폰|फोन|मोबाइल|هاتف|جوال|رقم|تلفن)"
+    r"[^\n\d+]{0,16}?(?<![\w.,+-])(\d(?:[ .\-()/]{0,2}\d){6,13})(?![\w€$£%]|[.,]\d)",
+    re.IGNORECASE,
+)
+"""A number of any country behind a word for telephones; the group is the number."""
+
+NO_PHONE_BEFORE = re.compile(
+    r"(?:\b(?:order|invoice|tracking|ticket|booking|reference|ref|case|serial|model|id|isbn"
+    r"|bestell\w*|auftrag\w*|rechnung\w*|sendungs\w*|pedido|factura|commande|facture|colis"
+    r"|заказ\w*|订单号?|訂單)"
+    r"(?: (?:no|nr|number|nummer|número|numéro|id|is|ist))?|#|№)[ .:#]{0,3}\Z",
+    re.IGNORECASE,
+)
+"""What stands before a number that is no telephone's, whatever its form."""
 
 _CODE_WORD = (
     r"(?<!zip )(?<!zip-)(?<!post)(?<!postal )(?<!error )(?<!promo )(?<!source )"
     r"(?:\b\w*codes?\b(?! postal)|\bc[oó]digo\b(?! postal)|\bclave\b|\bpin\b"
-    r"|\botp\b|\btan\b|\bverification\b|\bv[eé]rification\b|\bconfirmation\b)"
+    r"|\botp\b|\btan\b|\bverification\b|\bv[eé]rification\b|\bconfirmation\b"
+    r"|验证码|驗證碼|認証(?:コード|番号)|인증 ?번호|\bкод\w{0,3}\b|رمز|कोड)"
 )
 CODES = (
     re.compile(
@@ -105,11 +231,15 @@ LETTER_CODE = re.compile(r"(?<!\w)[A-Z]-\d{6}(?!\w)")
 PASSWORD = re.compile(
     r"(?:\bpass(?:word|wort|phrase|code|wd)?|\bpw|\bpwd|\bkennwort|\bcontrase[nñ]a"
     r"|\bclave|\bmot de passe|\bmdp|\b(?:wifi|wi-fi|wlan)[ -](?:key|schl[uü]ssel)"
-    r"|passwort)"
+    r"|passwort|\bsenha|\bhasło|\bwachtwoord|\blösenord|\bparola|\bşifre|\bпароль"
+    r"|密码|密碼|パスワード|비밀번호|पासवरड|كلمة (?:السر|المرور)"
+    r"|\b(?:api|secret|access|private|license)[ _-]?(?:key|token)|\bclient[ _-]secret"
+    r"|\b(?:seed|recovery) phrase)"
     r"(?:[ \t](?:for|of|to|f[uü]r|vom|von|para|del|de|pour|du)\b[^\n:=.!?]{1,30}?)?"
     r"(?P<sign>(?:[ \t][\w-]{1,15}){0,2}[ \t]?[:=][ \t]?"
-    r"|[ \t](?:is|ist|lautet|es|est|now|jetzt|ahora)"
-    r"(?:[ \t](?:now|still|jetzt|ahora|maintenant))?:?[ \t])"
+    r"|[ \t](?:is|ist|lautet|es|est|now|jetzt|ahora|é|è|to|это|-)"
+    r"(?:[ \t](?:now|still|jetzt|ahora|maintenant))?:?[ \t]"
+    r"|[ \t]?(?:是|は|は、|은|는)[ \t]?)"
     r"(?:[\"'“„«](?P<quoted>[^\"'”“»\n]{3,60})|(?P<word>[^\s\"'“„«]{4,60}))",
     re.IGNORECASE,
 )
@@ -214,7 +344,11 @@ ADDRESSES: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
 """Street addresses: what a text must hold one of (in lower case), and the form."""
 
 
-# Most texts hold nothing that a pattern could be about: these tell it at a glance.
+# Most texts have none of these, so no pattern needs to run.
 PASSWORD_HINTS = ("pass", "pw", "kennwort", "contrase", "clave", "mdp", "key", "schl")
+PASSWORD_HINTS += ("secret", "token", "phrase", "senha", "wachtwoord", "parola")
+OTHER_PASSWORD_HINTS = ("hasło", "lösenord", "şifre", "пароль", "密", "パスワ", "비밀")
+OTHER_PASSWORD_HINTS += ("पासव", "كلمة")
 CODE_HINTS = ("code", "pin", "otp", "tan", "digo", "clave", "rification", "firmation")
+OTHER_CODE_HINTS = ("验证", "驗證", "認証", "인증", "код", "رمز", "कोड")
 ACCOUNT_HINTS = ("acc", "sort", "routing", "konto", "blz", "cuenta", "compte", "rib")

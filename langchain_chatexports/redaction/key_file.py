@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
+from langchain_chatexports.exceptions import (
+    ChatExportError,
+    ExportFormatError,
+    ExportNotFoundError,
+)
+from langchain_chatexports.regular_files import open_regular_file
 from langchain_chatexports.writing import write_whole
 
 if TYPE_CHECKING:
@@ -46,7 +51,7 @@ class RedactionKey:
 
 
 def new_key() -> str:
-    """Give a new random key."""
+    """Return a new random key."""
     return secrets.token_urlsafe(_KEY_BYTES)
 
 
@@ -76,19 +81,25 @@ def read_key_file(path: str | Path) -> RedactionKey:
         Its key.
 
     Raises:
-        ExportFormatError: If it is no key file.
+        ExportFormatError: If it is not a key file.
         ExportNotFoundError: If it is not there.
     """
     path = Path(path).expanduser()
     try:
-        values = json.loads(path.read_bytes())
+        with open_regular_file(path) as file:
+            values = json.loads(file.read())
         if values[_KIND] != _VERSION or not values["key"]:
             raise ValueError  # noqa: TRY301 - one message for all that can be wrong
-        return RedactionKey(str(values["key"]), dict(values["stand_ins"]))
+        stand_ins = dict(values["stand_ins"])
+        if not all(isinstance(name, str) for name in stand_ins.values()):
+            raise TypeError  # noqa: TRY301 - as above
+        return RedactionKey(str(values["key"]), stand_ins)
+    except ChatExportError:
+        raise
     except FileNotFoundError as error:
         msg = f"There is no key file at {path}. Name the one that redacting has made."
         raise ExportNotFoundError(msg) from error
-    except (KeyError, TypeError, ValueError, IsADirectoryError):
+    except (KeyError, TypeError, ValueError, RecursionError, IsADirectoryError):
         # `from None`: the decoder's errors hold what stands in the file.
         msg = (
             f"{path} is no key file that this version can read. Name the file that "

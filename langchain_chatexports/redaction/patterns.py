@@ -15,16 +15,26 @@ from langchain_chatexports.redaction.forms import (
     DIGIT,
     EMAIL,
     IBAN,
+    LABELED_PHONE,
     LETTER_CODE,
     LINK,
     LINK_END,
+    LONG_TOKEN,
+    NO_PHONE_BEFORE,
+    OTHER_CODE_HINTS,
+    OTHER_PASSWORD_HINTS,
+    PAGE_HINTS,
+    PAGE_OF_PERSON,
     PASSWORD,
     PASSWORD_HINTS,
     PHONES,
     QUOTES_AND_STOPS,
     SAID_OF_PASSWORDS,
     SECRET_IN_LINK,
+    SECRETS,
+    WALLET,
 )
+from langchain_chatexports.redaction.normalization import as_written, compared
 from langchain_chatexports.redaction.spans import Span
 
 if TYPE_CHECKING:
@@ -33,9 +43,11 @@ if TYPE_CHECKING:
 
 __all__ = ["find_patterns"]
 
-_LEAST_PHONE_DIGITS = 7
-_LEAST_CARD_DIGITS = 13
-_LEAST_CODE_DIGITS = 4
+_MIN_PHONE_DIGITS = 7
+_MIN_CARD_DIGITS = 13
+_MIN_CODE_DIGITS = 4
+_MIN_SECRET = 16
+_NEARBY = 32
 
 
 def find_patterns(text: str) -> list[Span]:
@@ -47,14 +59,28 @@ def find_patterns(text: str) -> list[Span]:
     Returns:
         Spans in any order, which may overlap.
     """
+    text, form = compared(text)
+    spans = _found(text)
+    return spans if form is None else as_written(spans, form)
+
+
+def _found(text: str) -> list[Span]:
     spans: list[Span] = []
     lowered = text.lower()
-    if _has_any(PASSWORD_HINTS, lowered):
+    is_ascii = text.isascii()
+    if _has_any(PASSWORD_HINTS, lowered) or (
+        not is_ascii and _has_any(OTHER_PASSWORD_HINTS, lowered)
+    ):
         spans += _passwords(text)
     if "://" in text or "www." in lowered:
         spans += _links(text)
-    if "@" in text:
+    if "/" in text and _has_any(PAGE_HINTS, lowered):
+        spans += _pages(text)
+    if "@" in text or ("at" in lowered and ("[at" in lowered or "(at" in lowered)):
         spans += _all(EMAIL, text, "email")
+    if len(text) >= _MIN_SECRET and LONG_TOKEN.search(text) is not None:
+        spans += _all(SECRETS, text, "secret")
+        spans += _all(WALLET, text, "account")
     if DIGIT.search(text) is not None:
         spans += _numbers(text, lowered)
         for hints, pattern in ADDRESSES:
@@ -73,22 +99,28 @@ def _has_any(hints: tuple[str, ...], lowered: str) -> bool:
 def _numbers(text: str, lowered: str) -> Iterator[Span]:
     digits = len(DIGIT.findall(text))
     cards = []
-    if digits >= _LEAST_CARD_DIGITS:
+    if digits >= _MIN_CARD_DIGITS:
         cards = [span for span in _all(CARD, text, "card") if _is_card(text, span)]
         yield from cards
         for match in IBAN.finditer(text):
             length = iban_length(text[match.start() : match.start() + 60])
             if length is not None:
                 yield Span(match.start(), match.start() + length, "account")
-    if digits >= _LEAST_PHONE_DIGITS:
-        for pattern in PHONES:
+    if digits >= _MIN_PHONE_DIGITS:
+        for pattern in (*PHONES, LABELED_PHONE):
             phones = _last_groups(pattern, text, "phone")
-            yield from (span for span in phones if _is_apart(span, cards))
-    if digits < _LEAST_CODE_DIGITS:
+            yield from (
+                span
+                for span in phones
+                if _is_apart(span, cards) and _may_be_phone(text, span)
+            )
+    if digits < _MIN_CODE_DIGITS:
         return
     if _has_any(ACCOUNT_HINTS, lowered):
         yield from _last_groups(ACCOUNT, text, "account")
-    if _has_any(CODE_HINTS, lowered):
+    if _has_any(CODE_HINTS, lowered) or (
+        not text.isascii() and _has_any(OTHER_CODE_HINTS, lowered)
+    ):
         for pattern in CODES:
             yield from _last_groups(pattern, text, "code")
     yield from _all(LETTER_CODE, text, "code")
@@ -96,6 +128,11 @@ def _numbers(text: str, lowered: str) -> Iterator[Span]:
 
 def _is_card(text: str, span: Span) -> bool:
     return has_luhn_digit("".join(DIGIT.findall(text[span.start : span.end])))
+
+
+def _may_be_phone(text: str, span: Span) -> bool:
+    before = text[max(0, span.start - _NEARBY) : span.start]
+    return NO_PHONE_BEFORE.search(before) is None
 
 
 def _last_groups(pattern: re.Pattern[str], text: str, kind: str) -> Iterator[Span]:
@@ -118,6 +155,13 @@ def _links(text: str) -> Iterator[Span]:
         link = match[0].rstrip(LINK_END)
         if SECRET_IN_LINK.search(link):
             yield Span(match.start(), match.start() + len(link), "link")
+
+
+def _pages(text: str) -> Iterator[Span]:
+    for match in PAGE_OF_PERSON.finditer(text):
+        is_number = match[1].strip("+").isdigit() and len(match[1]) >= _MIN_PHONE_DIGITS
+        is_phone = is_number and "wa.me" in match[0].lower()
+        yield Span(*match.span(1), "phone" if is_phone else "handle")
 
 
 def _passwords(text: str) -> Iterator[Span]:

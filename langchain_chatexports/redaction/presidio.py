@@ -26,12 +26,12 @@ _KINDS = {
     "US_ITIN": "account",
     "US_SSN": "account",
 }
-_LEAST_SCORE = 0.4
+_MIN_SCORE = 0.4
 _BLANK = "blank:"
 
 
 def presidio_detector(model: str) -> Callable[[str], list[Span]]:
-    """Give the function that finds private places with Presidio.
+    """Return the function that finds private places with Presidio.
 
     Args:
         model: An installed spaCy pipeline, such as `en_core_web_lg`, whose first
@@ -52,7 +52,7 @@ def presidio_detector(model: str) -> Callable[[str], list[Span]]:
             text=text,
             language=language,
             entities=entities,
-            score_threshold=_LEAST_SCORE,
+            score_threshold=_MIN_SCORE,
         )
         return [Span(item.start, item.end, _KINDS[item.entity_type]) for item in found]
 
@@ -61,10 +61,10 @@ def presidio_detector(model: str) -> Callable[[str], list[Span]]:
 
 @lru_cache(maxsize=2)
 def presidio_engine(model: str) -> tuple[Any, str]:
-    """Make Presidio's analyzer, which takes seconds, and give it with its language.
+    """Return Presidio's analyzer, which takes seconds to make, and its language.
 
     Args:
-        model: As for `presidio_detector`, which tells the errors too.
+        model: As for `presidio_detector`, which lists the errors too.
 
     Returns:
         The `AnalyzerEngine` (Presidio is not typed) and the language.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import unicodedata
 
-__all__ = ["Pseudonyms", "folded", "in_case_of"]
+from langchain_chatexports.redaction.normalization import comparable, folded
+
+__all__ = ["Pseudonyms", "in_case_of"]
 
 # 16 consonants and 4 vowels: 6 bits a syllable, 30 bits a name.
 _CONSONANTS = "bdfghjklmnprstvz"
@@ -15,21 +16,21 @@ _SYLLABLES = 5
 _TAG_BYTES = 5
 _DIGIT_KINDS = frozenset({"phone", "card"})
 _COMPACT_KINDS = frozenset({"account", "code"})
+_EXACT_KINDS = frozenset({"link", "password", "path", "secret"})
 
 
 class Pseudonyms:
-    """Gives the same stand-in for the same thing, in any order and in any process.
+    """Makes the same stand-in for the same thing, in any order and in any process.
 
     Without the key nobody can tell what a stand-in stands for, and there is no state:
     nothing is remembered between two calls.
     """
 
     def __init__(self, key: str) -> None:
-        """Keep the key."""
         self._key = key.encode("utf-8", "surrogatepass")
 
     def name(self, word: str) -> str:
-        """Give a word that can be spoken, for one word of a name.
+        """Return a pronounceable word for one word of a name.
 
         Case and accents of the word make no difference, but its case is taken over.
         """
@@ -41,27 +42,19 @@ class Pseudonyms:
         return in_case_of(word, "".join(letters))
 
     def placeholder(self, kind: str, text: str) -> str:
-        """Give a placeholder such as `[phone-0c9d4b51aa]`.
+        """Return a placeholder such as `[phone-0c9d4b51aa]`.
 
         Two spellings of one number (by spaces, hyphens or brackets) have the same.
         """
         return f"[{kind}-{self._digest(kind, _canonical(kind, text)).hex()}]"
 
     def identifier(self, text: str) -> str:
-        """Give an id for an id."""
+        """Return an id for an id."""
         return f"chat-{self._digest('id', text).hex()}"
 
     def _digest(self, kind: str, text: str) -> bytes:
         data = f"{kind}\0{text}".encode("utf-8", "surrogatepass")
         return hmac.digest(self._key, data, hashlib.sha256)[:_TAG_BYTES]
-
-
-def folded(word: str) -> str:
-    """Give a word without its case and accents."""
-    if word.isascii():
-        return word.lower()
-    plain = unicodedata.normalize("NFKD", word)
-    return "".join(c for c in plain if not unicodedata.combining(c)).casefold()
 
 
 def in_case_of(word: str, other: str) -> str:
@@ -74,6 +67,8 @@ def in_case_of(word: str, other: str) -> str:
 
 
 def _canonical(kind: str, text: str) -> str:
+    if kind not in _EXACT_KINDS:
+        text = comparable(text)
     if kind in _DIGIT_KINDS:
         digits = "".join(c for c in text if c.isdigit())
         return digits.removeprefix("00")

@@ -14,30 +14,43 @@ from langchain_chatexports.redaction.gazetteer import (
     is_number,
     name_words,
 )
+from langchain_chatexports.redaction.normalization import comparable, folded, words_of
 from langchain_chatexports.redaction.patterns import find_patterns
 from langchain_chatexports.redaction.presidio import presidio_detector
-from langchain_chatexports.redaction.pseudonyms import Pseudonyms, folded, in_case_of
+from langchain_chatexports.redaction.pseudonyms import Pseudonyms, in_case_of
 from langchain_chatexports.redaction.spans import Span, without_overlap
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = ["Redactor"]
 
-_WORD = re.compile(r"[^\W_]+")
 _PART_OF_ID = re.compile(r"(?:#\d+)+\Z")
+_SUFFIX = re.compile(r"\.[A-Za-z\d]{1,8}\Z")
+_IS_LINK = re.compile(r"(?:https?|mailto|tel):", re.IGNORECASE)
+# Ids that hold no name: hexadecimal digits and hyphens, as in a UUID.
+_PLAIN_ID = re.compile(r"[\dA-Fa-f-]*")
+_MAX_NUMBER = 10**40
 
-# Of what additional_kwargs and metadata hold: names, ids, and what is no text.
-_NAME_KEYS = frozenset(
-    {"sender", "actor", "owner", "participants", "nicknames", "nickname", "handles"}
-    | {"handle", "members", "contacts"}
-)
-_ID_KEYS = frozenset({"thread_id"})
-_KEPT_KEYS = frozenset(
-    {"id", "message_ids", "message_time", "events", "is_from_me", "weight", "role"}
-    | {"platform", "is_group", "type", "reaction"}
-)
+# What `additional_kwargs` and metadata hold, by key; any other key may hold anything.
+_KEYS_BY_FIELD = {
+    "name": (
+        "sender actor owner author participants members contacts handle handles "
+        "nickname nicknames username display_name"
+    ),
+    "session id": "thread_id conversation_id chat_id",
+    # A reply may be linked by a bare id.
+    "message id": "id message_id message_ids reply_to",
+    "path": "attachments path file filename file_name folder source thumbnail",
+    "address": "uri url link href image_url",
+    "fixed": (
+        "message_time is_from_me weight role platform is_group type mime_type part "
+        "edited unsent"
+    ),
+    "text": "text content title site subject edits name events reactions reaction",
+}
+_FIELDS = {key: field for field, keys in _KEYS_BY_FIELD.items() for key in keys.split()}
 
 
 class Redactor:
@@ -54,7 +67,7 @@ class Redactor:
         """Index the names.
 
         Args:
-            key: The key of the pseudonyms.
+            key: The key of the stand-ins.
             names: The names to find in texts.
             presidio: The spaCy pipeline for Presidio as a second detector.
         """
@@ -65,6 +78,15 @@ class Redactor:
         self._presidio = presidio_detector(presidio) if presidio else None
         # Senders repeat with each message.
         self.name = lru_cache(maxsize=4096)(self._name)
+        self._by_field: dict[str, Callable[[str], str]] = {
+            "name": self.name,
+            "session id": self.identifier,
+            "message id": self.message_id,
+            "path": self._path,
+            "address": self._address,
+            "fixed": str,
+            "text": self.text,
+        }
 
     def spans(self, text: str) -> list[Span]:
         """Find what is private in a text, each character at most once."""
@@ -90,44 +112,96 @@ class Redactor:
         self._note(stand_in, text[:end])
         return f"{stand_in}{text[end:]}"
 
+    def message_id(self, text: str) -> str:
+        """Replace an id of a message if it holds something private, else return it."""
+        if _PLAIN_ID.fullmatch(text) or not self.spans(text):
+            return text
+        return self.identifier(text)
+
     def metadata(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """Replace what is private in a session's metadata."""
-        redacted = {key: self.value(value, key) for key, value in metadata.items()}
-        if isinstance(metadata.get("id"), str):
-            redacted["id"] = self.identifier(metadata["id"])
+        redacted = self._fields(metadata)
+        if metadata.get("id") is not None:
+            redacted["id"] = self.identifier(str(metadata["id"]))
         title = metadata.get("title")
         if isinstance(title, str) and not metadata.get("is_group"):
             redacted["title"] = self.name(title)  # The other person's name.
         return redacted
 
-    def value(self, value: Any, key: str = "") -> Any:
-        """Replace what is private in a JSON value, by the key that it stands under."""
-        if key in _KEPT_KEYS:
-            return value
+    def value(self, value: Any, key: str = "", parent: str = "") -> Any:
+        """Replace what is private in a JSON value, by the key that it stands under.
+
+        Args:
+            value: The value.
+            key: Its key. What stands under a key that no loader here writes is looked
+                through as a text, and as a path if it looks like one.
+            parent: The key of what holds it.
+
+        Returns:
+            The value with stand-ins; `None` in place of what is no JSON.
+        """
         if isinstance(value, str):
-            return self._string(value, key)
-        if isinstance(value, list):
-            return [self.value(item, key) for item in value]
-        if not isinstance(value, dict):
+            return self._string(value, key, parent)
+        if isinstance(value, dict):
+            return self._fields(value, key)
+        if isinstance(value, (list, tuple)):
+            return [self.value(item, key, parent) for item in value]
+        if isinstance(value, int) and key not in _FIELDS:
+            return self._number(value)
+        if value is None or isinstance(value, (int, float)):
             return value
-        if key in _NAME_KEYS:  # A nickname by name, say.
-            return {self.name(str(k)): self.value(v, key) for k, v in value.items()}
-        return {k: self.value(v, k) for k, v in value.items()}
+        self._count("left out")
+        return None
 
     def names_of_stand_ins(self) -> dict[str, str]:
-        """Give the gazetteer's single words and handles by their stand-ins."""
+        """Return the gazetteer's single words and handles by their stand-ins."""
         return {
             in_case_of("Name", self.pseudonyms.name(surface)): surface
             for surface in self.gazetteer.surfaces.values()
         }
 
-    def _string(self, value: str, key: str) -> str:
-        if key in _NAME_KEYS:
-            return self.name(value)
-        if key in _ID_KEYS:
-            return self.identifier(value)
-        # A reply may be linked by a bare id.
-        return value if key == "reply_to" else self.text(value)
+    def _fields(self, fields: Mapping[Any, Any], key: str = "") -> dict[Any, Any]:
+        if _FIELDS.get(key) == "name":  # A nickname by name, say.
+            return {
+                k if k in _FIELDS else self.name(str(k)): self.value(v, key)
+                for k, v in fields.items()
+            }
+        return {
+            k if k in _FIELDS else self.text(str(k)): self.value(v, str(k), key)
+            for k, v in fields.items()
+        }
+
+    def _string(self, value: str, key: str, parent: str) -> str:
+        field = _FIELDS.get(key)
+        if field is None:
+            field = "path" if _looks_like_path(value) else "text"
+        elif key == "name" and parent == "attachments":
+            field = "path"
+        return self._by_field[field](value)
+
+    def _address(self, value: str) -> str:
+        if value.startswith("data:"):  # An image, whose bytes are no text.
+            return value
+        return self.text(value) if _IS_LINK.match(value) else self._path(value)
+
+    def _path(self, value: str) -> str:
+        # Exports name files by the people they are of, in ways that no rule knows.
+        if not value.strip():
+            return value
+        self._count("path")
+        suffix = _SUFFIX.search(value)
+        end = suffix.start() if suffix else len(value)
+        return f"{self._stand_in(value[:end], 'path')}{value[end:]}"
+
+    def _number(self, value: int) -> int | str:
+        # A telephone number, say.
+        text = str(value) if abs(value) < _MAX_NUMBER else ""
+        redacted = self.text(text)
+        return value if redacted == text else redacted
+
+    def _count(self, kind: str) -> None:
+        if self.notes is not None:
+            self.notes[kind] += 1
 
     def _name(self, name: str) -> str:
         if not name.strip() or name.strip().casefold() in LABELS:
@@ -140,9 +214,9 @@ class Redactor:
             return name.replace(handle, self._stand_in(handle, "handle"))
         telling = set(name_words(name))
         spans += [
-            Span(*match.span(), "name")
-            for match in _WORD.finditer(name)
-            if match[0] in telling
+            Span(word.start, word.end, "name")
+            for word in words_of(name)
+            if word.word in telling
         ]
         return self._replaced(name, without_overlap(spans))
 
@@ -157,19 +231,30 @@ class Redactor:
 
     def _stand_in(self, text: str, kind: str) -> str:
         if kind == "name":
-            return _WORD.sub(lambda match: self._named(match[0]), text)
+            pieces, end = [], 0
+            for word, start, word_end in words_of(text):
+                pieces += (text[end:start], self._named(word, text[start:word_end]))
+                end = word_end
+            return "".join((*pieces, text[end:]))
         if kind == "handle":
-            return self._named(text)
+            return self._named(comparable(text), text)
         stand_in = self.pseudonyms.placeholder(kind, text)
         self._note(stand_in, text)
         return stand_in
 
-    def _named(self, word: str) -> str:
+    def _named(self, word: str, as_it_stands: str) -> str:
         known = self.gazetteer.aliases.get(folded(word), word)
         stand_in = in_case_of(word, self.pseudonyms.name(known))
-        self._note(in_case_of("Name", stand_in), word)
+        self._note(in_case_of("Name", stand_in), as_it_stands)
         return stand_in
 
     def _note(self, stand_in: str, original: str) -> None:
         if self.record is not None:
             self.record.setdefault(stand_in, original)
+
+
+def _looks_like_path(value: str) -> bool:
+    if _IS_LINK.match(value):
+        return False
+    has_folder = ("/" in value or "\\" in value) and not any(map(str.isspace, value))
+    return has_folder or _SUFFIX.search(value) is not None

@@ -19,7 +19,9 @@ KINDS = (
     "link",
     "name",
     "password",
+    "path",
     "phone",
+    "secret",
 )
 """What can be found."""
 

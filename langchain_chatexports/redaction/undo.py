@@ -26,7 +26,7 @@ def restore(text: str, undo_map: Mapping[str, str]) -> str:
 
     Args:
         text: The text.
-        undo_map: What `Redact.undo_map` gave.
+        undo_map: What `Redact.undo_map` returned.
 
     Returns:
         The text with the original names and numbers. A number that occurs in several
@@ -50,7 +50,7 @@ def write_undo_map(undo_map: Mapping[str, str], path: str | Path) -> None:
     """Write the map as a JSON file that only its owner can read.
 
     Args:
-        undo_map: What `Redact.undo_map` gave.
+        undo_map: What `Redact.undo_map` returned.
         path: The file to write, whole or not at all. Keep it where the key is: whoever
             has it can undo the redaction.
     """

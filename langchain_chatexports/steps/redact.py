@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["Redact", "names_of_export"]
 
 _LISTS_OF_NAMES = ("participants", "handles", "nicknames", "members", "contacts")
-_KEYS_OF_NAMES = ("sender", "nickname", "handle", "actor")
+_KEYS_OF_NAMES = ("sender", "nickname", "handle", "actor", "author")
+_LISTS_WITH_NAMES = ("reactions", "reply_to", "edits")
+_BYTES_OF_PARTS = frozenset({"data", "base64"})
 
 
 class Redact(SessionTransform):
@@ -35,8 +37,12 @@ class Redact(SessionTransform):
     - Names, nicknames and handles, as senders, in texts, reactions and metadata, become
       words that can be spoken, one for each word: `Ann Lee` and `ann` stay one person.
     - Telephone numbers, e-mail addresses, links with secrets, card and account numbers,
-      one-time codes, passwords and street addresses become placeholders such as
-      `[phone-0c9d4b51aa]`. Ids of sessions are replaced as well.
+      one-time codes, passwords, keys of services, street addresses and the paths of
+      attachments become placeholders such as `[phone-0c9d4b51aa]`. Ids of sessions are
+      replaced as well, and ids of messages that hold something private.
+    - All of `additional_kwargs` and of the metadata is looked through. What stands
+      under a key that no loader here writes is taken for a text, or for a path if it
+      looks like one; what is no JSON is left out.
 
     A stand-in depends on the key and on what it stands for, alone, so it is the same
     in the whole export, in any order and in any process. Rules find what they know:
@@ -91,8 +97,8 @@ class Redact(SessionTransform):
             The step.
 
         Raises:
-            ValueError: If two names have one stand-in under the given key (about once
-                in a million exports): choose another.
+            ValueError: If two names have one stand-in under the given key, or a
+                stand-in is a name (about once in a million exports): choose another.
         """
         from langchain_chatexports.redaction.key_file import new_key
 
@@ -102,10 +108,15 @@ class Redact(SessionTransform):
             step = cls(key=secret, names=found, presidio=presidio)
             redactor = step._redactor()
             stand_ins = redactor.names_of_stand_ins()
-            if len(stand_ins) == len(redactor.gazetteer.surfaces):
+            surfaces = redactor.gazetteer.surfaces
+            is_apart = surfaces.keys().isdisjoint(map(str.lower, stand_ins))
+            if is_apart and len(stand_ins) == len(surfaces):
                 return step
             if key is not None:
-                msg = "Two names have one stand-in under this key: choose another key."
+                msg = (
+                    "Two names have one stand-in under this key, or a stand-in is a "
+                    "name of the export: choose another key."
+                )
                 raise ValueError(msg)
 
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
@@ -133,7 +144,7 @@ class Redact(SessionTransform):
                 del session
 
     def pseudonym(self, name: str) -> str:
-        """Give the stand-in of a name, such as the sender for `MapAIMessages`.
+        """Return the stand-in of a name, such as the sender for `MapAIMessages`.
 
         Args:
             name: The name as the export writes it.
@@ -155,7 +166,7 @@ class Redact(SessionTransform):
         return self._redactor().spans(text)
 
     def undo_map(self, sessions: SessionSource = ()) -> dict[str, str]:
-        """Give what each stand-in stands for, for `restore` and `write_undo_map`.
+        """Return what each stand-in stands for, for `restore` and `write_undo_map`.
 
         Args:
             sessions: The export's loader, before this step, to include numbers,
@@ -202,8 +213,11 @@ def names_of_export(sessions: SessionSource) -> set[str]:
         for message in session.get("messages", ()):
             extra = message.additional_kwargs
             names.update(_strings([extra.get(key) for key in _KEYS_OF_NAMES]))
-            for reaction in extra.get("reactions") or ():
-                names.update(_strings([reaction.get(key) for key in _KEYS_OF_NAMES]))
+            for key in _LISTS_WITH_NAMES:
+                found = extra.get(key)
+                for item in found if isinstance(found, list) else (found,):
+                    if isinstance(item, Mapping):
+                        names.update(_strings([item.get(k) for k in _KEYS_OF_NAMES]))
             if message.name:
                 names.add(message.name)
         del session
@@ -221,10 +235,15 @@ _shared_redactor = lru_cache(maxsize=4)(_new_redactor)
 
 
 def _redacted(session: ChatSession, redactor: Redactor) -> ChatSession:
-    messages = [_redacted_message(m, redactor) for m in session.get("messages", ())]
-    redacted: dict[str, Any] = {**session, "messages": messages}
-    if isinstance(redacted.get("metadata"), Mapping):
-        redacted["metadata"] = redactor.metadata(redacted["metadata"])
+    redacted: dict[str, Any] = {}
+    for key, value in session.items():
+        if key == "messages":
+            redacted[key] = [_redacted_message(m, redactor) for m in value]
+        elif key == "metadata" and isinstance(value, Mapping):
+            redacted[key] = redactor.metadata(value)
+        else:  # `functions` are a program's, not a person's.
+            redacted[key] = value if key == "functions" else redactor.value(value, key)
+    redacted.setdefault("messages", [])
     return cast("ChatSession", redacted)
 
 
@@ -233,8 +252,12 @@ def _redacted_message(message: BaseMessage, redactor: Redactor) -> BaseMessage:
         "content": _redacted_content(message.content, redactor),
         "additional_kwargs": redactor.value(message.additional_kwargs),
     }
+    if message.response_metadata:
+        update["response_metadata"] = redactor.value(message.response_metadata)
     if message.name:
         update["name"] = redactor.name(message.name)
+    if message.id:
+        update["id"] = redactor.message_id(message.id)
     return message.model_copy(update=update)
 
 
@@ -244,9 +267,11 @@ def _redacted_content(content: Any, redactor: Redactor) -> Any:
     return [
         redactor.text(part)
         if isinstance(part, str)
-        else {**part, "text": redactor.text(part["text"])}
-        if isinstance(part.get("text"), str)
-        else part
+        # Of images and sounds only what is written beside them.
+        else {
+            key: value if key in _BYTES_OF_PARTS else redactor.value(value, key)
+            for key, value in part.items()
+        }
         for part in content
     ]
 

@@ -146,3 +146,10 @@ def test_fine_tuning_errors_know_their_job(
 
 def test_failed_job_has_the_status_failed() -> None:
     assert FineTuningFailedError("no").status == "failed"
+
+
+@pytest.mark.parametrize(
+    "kind", [ExportNotFoundError, ExportFormatError, LocalServerError, FineTuningError]
+)
+def test_what_a_terminal_obeys_is_escaped_in_every_error(kind: Any) -> None:
+    assert str(kind("a\x1b[2Jb is bad.\nTwo.")) == "a\\x1b[2Jb is bad.\nTwo."

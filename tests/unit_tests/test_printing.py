@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from langchain_chatexports.chat_loaders.accounting import ExportSummary
-from langchain_chatexports.printing import printable
+from langchain_chatexports.printing import escaped, printable
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,21 @@ def test_a_summary_has_a_line_for_each_sender() -> None:
         "                 1  B ob",
     ]
     assert "\x1b" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("\x1b[2J", "\\x1b[2J"),
+        ("a\nb", "a\\nb"),
+        ("\N{RIGHT-TO-LEFT OVERRIDE}gpj", "\\u202egpj"),
+        ("\udc9b", "\\udc9b"),
+    ],
+)
+def test_what_a_terminal_obeys_is_escaped_in_a_path(name: str, shown: str) -> None:
+    assert escaped(name) == shown
+
+
+@pytest.mark.parametrize("name", ["Zo\u00eb \u674e", "9.41\u202fAM.json", "a\u200db"])
+def test_a_path_that_commands_nothing_stays_as_it_is(name: str) -> None:
+    assert escaped(name) == name

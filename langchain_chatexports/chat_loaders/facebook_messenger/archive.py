@@ -31,6 +31,8 @@ from langchain_chatexports.exceptions import (
     ExportFormatError,
     ExportNotFoundError,
 )
+from langchain_chatexports.printing import escaped
+from langchain_chatexports.regular_files import MAX_FOLDER_DEPTH, open_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -40,6 +42,7 @@ __all__ = [
     "open_file",
     "open_parts",
     "single_file",
+    "walk_files",
 ]
 
 # A directory entry is 46 bytes and its name; real parts have at most some 100,000, and
@@ -47,12 +50,14 @@ __all__ = [
 _MAX_DIRECTORY_BYTES = 32 * 2**20
 _MAX_READ_ENTRIES = 100_000
 # Chats pack 4 to 30 times smaller, 90 times if all say the same; deflate at most 1,032
-# times. A message takes 30 times its shortest form in memory, hence low floors.
+# times. A message takes 30 times its shortest form in memory, and 3 µs of time, hence
+# low floors.
 _MAX_RATIO = 100
 _RATIO_FLOOR_BYTES = 8 * 2**20
-_TOTAL_RATIO_FLOOR_BYTES = 64 * 2**20
+_TOTAL_RATIO_FLOOR_BYTES = 4 * 2**20
 _MAX_FILE_BYTES = 2 * 2**30
 
+_TOO_LARGE = "it is larger than any export file"
 _READ_SUFFIXES = (".json", ".html")
 _CONTEXT_FOLDERS = 5  # From the export to a thread.
 _ENCRYPTED_FLAG = 0x1
@@ -95,7 +100,7 @@ def single_file(parts: Sequence[_Folder | _Zip]) -> ExportFile | None:
     if len(parts) != 1 or isinstance(parts[0], _Zip) or parts[0].root.is_dir():
         return None
     path = parts[0].root
-    return _file_on_disk(path, path.resolve().parent, 0)
+    return _file_on_disk(path, _resolved(path).parent, 0)
 
 
 def open_parts(
@@ -150,15 +155,20 @@ def _open_part(
             raise ExportNotFoundError(msg)
         else:
             yield _open_zip(path, stack) if _is_zip(path) else _Folder(path)
+    except ChatExportError:
+        raise
     except PermissionError as error:
         raise _no_access(path) from error
+    except OSError as error:
+        msg = f"{path} cannot be read ({error.strerror}). Check the path and the disk."
+        raise ExportFormatError(msg) from error
 
 
 def _is_zip(path: Path) -> bool:
     # Or by its first bytes: a zip that was cut off has lost its end.
     if path.suffix.lower() == ".zip":
         return True
-    with path.open("rb") as file:
+    with open_regular_file(path) as file:
         return file.read(4) in {b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"}
 
 
@@ -175,21 +185,60 @@ def _is_read(name: str) -> bool:
 
 
 def _files_on_disk(root: Path, part: int) -> Iterator[ExportFile | RefusedFile]:
-    resolved = root.resolve()
+    resolved = _resolved(root)
     if not root.is_dir():
         yield _file_on_disk(root, resolved.parent, part)
         return
-    for folder, folders, names in os.walk(root, onerror=_refuse):
+    for path in walk_files(root):
+        if isinstance(path, RefusedFile):
+            yield path
+        elif not _is_read(path.name):
+            continue
+        # A link must not lead out of the export, and a pipe would never end.
+        elif not _resolved(path).is_relative_to(resolved) or not path.is_file():
+            yield RefusedFile(escaped(str(path)), "it is no file of the export itself")
+        else:
+            file = _file_on_disk(path, resolved, part, root)
+            is_too_large = file.size > _MAX_FILE_BYTES
+            yield RefusedFile(file.label, _TOO_LARGE) if is_too_large else file
+
+
+def walk_files(root: Path) -> Iterator[Path | RefusedFile]:
+    """List the files in a folder and those below it, down to a depth that none has.
+
+    Args:
+        root: The folder.
+
+    Yields:
+        The files, hidden ones left out, and the folders that cannot be read.
+
+    Raises:
+        ExportAccessError: If the system refuses.
+    """
+    errors: list[OSError] = []
+    for folder, folders, names in os.walk(root, onerror=errors.append):
+        yield from _unread_folders(errors)
+        if len(Path(folder).relative_to(root).parts) >= MAX_FOLDER_DEPTH and folders:
+            folders.clear()
+            yield RefusedFile(escaped(folder), "it is deeper than any export's folders")
         folders[:] = sorted(name for name in folders if not _is_noise(name))
         for name in sorted(names):
-            if not _is_read(name) or _is_noise(name):
-                continue
-            path = Path(folder, name)
-            # A link must not lead out of the export, and a pipe would never end.
-            if not path.resolve().is_relative_to(resolved) or not path.is_file():
-                yield RefusedFile(str(path), "it is no file of the export itself")
-                continue
-            yield _file_on_disk(path, resolved, part, root)
+            if not _is_noise(name):
+                yield Path(folder, name)
+    yield from _unread_folders(errors)
+
+
+def _unread_folders(errors: list[OSError]) -> Iterator[RefusedFile]:
+    while errors:
+        error = errors.pop()
+        if isinstance(error, PermissionError):
+            raise _no_access(Path(error.filename)) from error
+        yield RefusedFile(escaped(error.filename), f"the system says {error.strerror}")
+
+
+def _resolved(path: Path) -> Path:
+    # `Path.resolve` raises a RuntimeError at a link to itself, below Python 3.13.
+    return Path(os.path.realpath(path))
 
 
 def _file_on_disk(
@@ -204,7 +253,7 @@ def _file_on_disk(
         part=part,
         part_name=(root or path).name,
         size=path.stat().st_size,
-        label=str(path),
+        label=escaped(str(path)),
         opener=OnDisk(path),
     )
 
@@ -216,7 +265,7 @@ def _readable(name: str) -> str:
 
 def _files_in_zip(part: _Zip, index: int) -> Iterator[ExportFile | RefusedFile]:
     for name, info, reason in _read_entries(part):
-        label = f"{part.path}/{name}"
+        label = escaped(f"{part.path}/{name}")
         if reason:
             yield RefusedFile(label, reason)
             continue
@@ -255,7 +304,7 @@ def _reason_to_refuse(name: PurePosixPath, info: zipfile.ZipInfo) -> str | None:
     if stat.S_ISLNK(info.external_attr >> 16):
         return "it is a link"
     if info.file_size > _MAX_FILE_BYTES:
-        return "it is larger than any export file"
+        return _TOO_LARGE
     if (
         info.file_size > _RATIO_FLOOR_BYTES
         and info.file_size > _MAX_RATIO * info.compress_size
@@ -272,11 +321,13 @@ def _check_total(path: Path, infos: list[zipfile.ZipInfo]) -> None:
         )
         raise EncryptedExportError(msg)
     total = sum(info.file_size for info in infos)
-    packed = path.stat().st_size
+    # Not the media beside them; and several entries may share what takes up space once.
+    packed = min(path.stat().st_size, sum(info.compress_size for info in infos))
     if total > _TOTAL_RATIO_FLOOR_BYTES and total > _MAX_RATIO * packed:
         msg = (
-            f"{path} would unpack to {total:,} bytes, far more than its {packed:,}: "
-            "it is made to exhaust a computer. Download the export again from Meta."
+            f"The chats in {path} would unpack from {packed:,} to {total:,} bytes, far "
+            "more than real ones: it is made to exhaust a computer. Download the "
+            "export again from Meta. If you made it, unpack it and give the folder."
         )
         raise ExportFormatError(msg)
 
@@ -309,7 +360,7 @@ def _too_many_files(path: Path) -> ExportFormatError:
 def _directory_bytes(path: Path) -> int:
     # The end record (APPNOTE.TXT 4.3.14 to 4.3.16) says how long the list of files is;
     # `zipfile` reads all of it at once.
-    with path.open("rb") as file:
+    with open_regular_file(path) as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 22 - 0xFFFF - 76))
         tail = file.read()
@@ -333,10 +384,6 @@ def _warned(warn: Callable[[ChatExportError], None]) -> Iterator[None]:
 
 def _raise(error: ChatExportError) -> None:
     raise error
-
-
-def _refuse(error: OSError) -> None:
-    raise _no_access(Path(error.filename)) from error
 
 
 def _no_access(path: Path) -> ExportAccessError:

@@ -60,8 +60,10 @@ SECTIONS = frozenset(
 )
 LEFT_OUT_SECTIONS = frozenset({"filtered_threads", "message_requests"})
 
-_NUMBERED = re.compile(r"message(?:_(\d+))?\.json", re.IGNORECASE)
+# Real numbers have up to four digits; from 4,301 on Python refuses to read one.
+_NUMBERED = re.compile(r"message(?:_(\d{1,9}))?\.json", re.IGNORECASE)
 _HTML = re.compile(r"message(?:_\d+)?\.html", re.IGNORECASE)
+_MAX_ID_LENGTH = 64  # Of a thread; 17 digits in exports.
 # Folders that hold threads, and are none.
 _NO_THREAD_FOLDERS = SECTIONS | {"messages", ""}
 # What lies right in an export, or in what somebody made of one.
@@ -92,11 +94,6 @@ class Thread:
         """Add a file."""
         self.files.append(file)
         self.order = min(self.order, order)
-
-    @property
-    def size(self) -> int:
-        """The length of its files in bytes."""
-        return sum(file.file.size for file in self.files)
 
     def sorted_files(self) -> list[ThreadFile]:
         """Give the files with the highest number, which is the oldest, first."""
@@ -328,13 +325,13 @@ def _place_groups(threads: dict[str, Thread], groups: list[_Loose]) -> None:
     for _, thread in sorted(threads.items(), reverse=True):
         if head := any_head(thread, with_tail=True):
             by_content[head.people, head.title] = thread
+    by_id = _threads_by_id(threads)
     for item in groups:
         file = item.file.file
         group_id = _key(file.name.rpartition(".")[0])
-        same_id = [t for k, t in threads.items() if f"_{k}".endswith(f"_{group_id}")]
         head = _with_tail(item)
         original = (
-            next(iter(same_id), None)
+            by_id.get(group_id)
             or threads.get(_key(head.folder or ""))
             or by_content.get((head.people, head.title))
         )
@@ -343,6 +340,18 @@ def _place_groups(threads: dict[str, Thread], groups: list[_Loose]) -> None:
         else:
             thread = _thread(threads, _folder_and_name(file))
             thread.add(item.file, (group_id,))
+
+
+def _threads_by_id(threads: dict[str, Thread]) -> dict[str, Thread]:
+    """Find the threads by what stands behind any `_` of their folders' names."""
+    by_id: dict[str, Thread] = {}
+    for key, thread in threads.items():
+        by_id.setdefault(key, thread)
+        end = key[-_MAX_ID_LENGTH - 1 :]
+        for place, character in enumerate(end, 1):
+            if character == "_":
+                by_id.setdefault(end[place:], thread)
+    return by_id
 
 
 def _with_tail(item: _Loose) -> Head:

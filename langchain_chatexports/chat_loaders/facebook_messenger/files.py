@@ -9,7 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Protocol
 
-from langchain_chatexports.exceptions import ExportAccessError, ExportFormatError
+from langchain_chatexports.exceptions import (
+    ChatExportError,
+    ExportAccessError,
+    ExportFormatError,
+)
+from langchain_chatexports.regular_files import open_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,6 +89,8 @@ class ExportFile:
     def _errors_named(self) -> Iterator[None]:
         try:
             yield
+        except ChatExportError:
+            raise
         except PermissionError as error:
             msg = (
                 f"{self.label} may not be read ({error.strerror}). Grant the program "
@@ -114,7 +121,7 @@ class OnDisk:
 
     def open(self) -> IO[bytes]:
         """Open the file for reading."""
-        return self.path.open("rb")
+        return open_regular_file(self.path)
 
 
 @dataclass(frozen=True, slots=True)

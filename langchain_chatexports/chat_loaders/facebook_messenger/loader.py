@@ -213,8 +213,6 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
     Sessions come in code-point order of the thread folders' names.
     """
 
-    is_divisible = True
-
     def __init__(
         self,
         path: str | Path | Sequence[str | Path],
@@ -268,28 +266,21 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
             ExportFormatError: If it is no Messenger export in JSON.
         """
         with ExitStack() as stack:
-            # What belongs to no conversation is counted by the first part.
-            is_first = self._share.is_first
-            report = Report(tally if is_first else Tally(), is_quiet=not is_first)
+            report = Report(tally)
             export = self._discover(stack, report)
             self._check_found(export, report)
             self._name_owner(None if self.owner else find_owner(export), tally)
-            share = self._share.of([thread.size for thread in export.threads])
-            threads = export.threads[share.start : share.stop]
             report.describe(export)
-            tally.platform = report.tally.platform
-            report.tally, report.is_quiet = tally, False
-            for thread in threads:
+            for thread in export.threads:
                 session = self._thread_session(thread, export, report)
                 if session is not None:
                     held = [session]
                     del session
                     yield held.pop()  # Whoever takes it is the only one to hold it.
             # Read for the counts only, so a reader that stops early is spared of it.
-            for thread in threads:
+            for thread in export.threads:
                 report.count_left_out(thread)
-            if is_first and not report.files_read:
-                self._check_read(export)
+            self._check_read(report)
 
     def glance(self) -> Glance:
         """Look at the files' names and ends, without reading messages.
@@ -350,11 +341,8 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
         )
         raise ExportFormatError(msg)
 
-    def _check_read(self, export: DiscoveredExport) -> None:
-        # A part may have nothing but files that cannot be read; not so the whole.
-        report = Report(Tally(), is_quiet=True)
-        files = (file for thread in export.threads for file in thread.files)
-        if not any(map(report.document, files)):
+    def _check_read(self, report: Report) -> None:
+        if not report.files_read:
             where = ", ".join(map(str, self.paths))
             msg = (
                 f"{where} holds no Messenger thread that can be read. "

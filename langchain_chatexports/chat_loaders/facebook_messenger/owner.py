@@ -131,13 +131,18 @@ def _sure_names(raw: Any) -> Iterator[str]:
 
 
 def _labelled(raw: Any) -> Iterator[str]:
-    entries = list(_at(raw, "label_values") or ())
-    for user in _at(raw, "profile_user") or ():
-        entries += dict(_at(user, "string_map_data") or {}).values()
+    entries = _listed(_at(raw, "label_values"))
+    for user in _listed(_at(raw, "profile_user")):
+        data = _at(user, "string_map_data")
+        entries += data.values() if isinstance(data, dict) else ()
     for entry in entries:
         value = _at(entry, "value")
         if isinstance(value, str):
             yield value
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list) else []
 
 
 def _at(value: Any, step: str | int) -> Any:

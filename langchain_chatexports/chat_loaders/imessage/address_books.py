@@ -21,6 +21,7 @@ from langchain_chatexports.chat_loaders.imessage.database import (
     open_database,
     path_status,
 )
+from langchain_chatexports.chat_loaders.imessage.schema import check_plain_tables
 from langchain_chatexports.chat_loaders.imessage.sources import (
     backup_root,
     exists,
@@ -47,6 +48,12 @@ _BESIDE = (
     "../AddressBook/AddressBook.sqlitedb",
     "AddressBook",
     _MAC_BOOK,
+)
+_TABLES = (
+    "zabcdrecord",
+    "zabcdphonenumber",
+    "zabcdemailaddress",
+    "abpersonfulltextsearch_content",
 )
 _FOLD = re.compile(r"\r?\n[ \t]")
 _ESCAPE = re.compile(r"\\(.)")
@@ -158,6 +165,7 @@ def _cards_at(path: Path) -> list[Card]:
 
 
 def _cards_of_database(path: Path, connection: sqlite3.Connection) -> Iterator[Card]:
+    check_plain_tables(connection, path, _TABLES)
     names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
     tables = {name for (name,) in names}
     if "ZABCDRECORD" in tables:

@@ -9,21 +9,30 @@ private copy of both.
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import tempfile
 from contextlib import ExitStack, closing, contextmanager
-from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote
 
+from langchain_chatexports.chat_loaders.imessage.connections import WorkLimit, connect
+from langchain_chatexports.chat_loaders.imessage.private_copies import (
+    JOURNAL,
+    LOG,
+    beside,
+    check_neighbors,
+    file_size,
+    has_journal,
+    private_copy_of,
+    read_head,
+)
 from langchain_chatexports.exceptions import (
     ChatExportError,
     ExportAccessError,
     ExportFormatError,
     ExportNotFoundError,
 )
+from langchain_chatexports.regular_files import open_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,11 +42,9 @@ __all__ = [
     "is_sqlite_file",
     "open_database",
     "path_status",
-    "private_copy_behind",
 ]
 
 _MAGIC = b"SQLite format 3\0"
-_LOGS = ("-wal", "-journal")
 _WAL_HEADER_BYTES = 32
 # The format's header: https://sqlite.org/fileformat2.html#the_database_header
 _HEADER_BYTES = 100
@@ -46,9 +53,16 @@ _CHANGES, _CHANGES_AT_PAGES = slice(24, 28), slice(92, 96)
 _LARGEST_PAGE = 65536
 _LOCK_BYTE = 2**30
 _FRAME_HEADER_BYTES = 24
-_COPY_ATTEMPTS = 2
 # What a blocked file says at the first query, if its copy may still be readable.
 _BLOCKED = ("authorization denied", "unable to open database file", "database is lock")
+# Texts of SQLite that quote nothing.
+_KNOWN = (
+    "disk I/O error",
+    "database or disk is full",
+    "out of memory",
+    "string or blob too big",
+    "not authorized",
+)
 
 PRIVACY_REMEDY = (
     "On a Mac, copy chat.db, chat.db-wal and chat.db-shm together in Finder and load "
@@ -92,17 +106,13 @@ def access_refused(path: Path) -> ExportAccessError:
 
 
 @contextmanager
-def open_database(
-    path: Path, *, private_copy: Path | None = None
-) -> Iterator[sqlite3.Connection]:
+def open_database(path: Path) -> Iterator[sqlite3.Connection]:
     """Open an SQLite database as it is at this moment, and leave it untouched.
 
     Errors of SQLite in the body become errors of this package, too.
 
     Args:
         path: The database file.
-        private_copy: A copy to read in its place, that `private_copy_behind` has given;
-            the connection that it was asked of must be open.
 
     Yields:
         A connection in a read transaction; badly encoded text is read with U+FFFD.
@@ -118,12 +128,14 @@ def open_database(
     with ExitStack() as resources:
         try:
             _check_header(path)
-            if private_copy is not None:
-                yield _begin(private_copy, "mode=ro", resources)
-            else:
-                yield _connect(real, resources)
+            check_neighbors(real)
+            limit = WorkLimit(file_size(real) + file_size(beside(real, LOG)))
+            yield _connect(real, limit, resources)
+            limit.raise_pending()
         except sqlite3.Error as error:
-            raise _explained(path, error) from error
+            limit.raise_pending()
+            # Not with its cause: SQLite quotes what it finds in the file.
+            raise _explained(path, error, limit) from None
         except UnicodeDecodeError:
             # SQLite's words quote a damaged schema, which Python then cannot decode.
             raise _damaged(path, "its schema is unreadable") from None
@@ -133,35 +145,22 @@ def open_database(
             raise access_refused(path) from error
 
 
-def private_copy_behind(connection: sqlite3.Connection, path: Path) -> Path | None:
-    """Give the copy that a connection reads in place of a database, if it does.
-
-    Args:
-        connection: What `open_database` has given.
-        path: The database file.
-    """
-    lenient, connection.text_factory = connection.text_factory, os.fsdecode
-    try:
-        # Names of files need not be UTF-8.
-        _, _, read = connection.execute("PRAGMA database_list").fetchone()
-    finally:
-        connection.text_factory = lenient
-    return None if os.path.samefile(read, path) else Path(read)  # noqa: PTH121 - of str
-
-
-def _explained(path: Path, error: sqlite3.Error) -> ChatExportError:
-    """Turn an error of SQLite into one that says what to do."""
+def _explained(path: Path, error: sqlite3.Error, limit: WorkLimit) -> ChatExportError:
+    """Return an error that says what to do, and quotes nothing of the file."""
     text = str(error)
     if any(sign in text for sign in _BLOCKED):
         return access_refused(path)
     if "not a database" in text:
         return _not_a_database(path)
+    if limit.is_exceeded:
+        return _damaged(path, "reading it takes more work than its size explains")
     # Python 3.10 gives no text where it cannot decode what SQLite quotes.
     if "malformed" in text or not text:
         # In brackets stands what was found in place of a schema.
-        return _damaged(path, text.partition(" (")[0] or "its schema is malformed")
+        return _damaged(path, "its schema or a page is malformed")
+    reason = next((known for known in _KNOWN if known in text), "SQLite refuses it")
     msg = (
-        f"{path} cannot be read as a Messages database ({text}). "
+        f"{path} cannot be read as a Messages database ({reason}). "
         "Check that it is chat.db or sms.db, and copy it again."
     )
     return ExportFormatError(msg)
@@ -188,13 +187,13 @@ def _not_a_database(path: Path) -> ExportFormatError:
 def is_sqlite_file(path: Path) -> bool:
     """Tell whether a file begins as SQLite's do."""
     try:
-        return _head(path, len(_MAGIC)) == _MAGIC
+        return read_head(path, len(_MAGIC)) == _MAGIC
     except PermissionError as error:
         raise access_refused(path) from error
 
 
 def _check_header(path: Path) -> None:
-    head = _head(path, len(_MAGIC))
+    head = read_head(path, len(_MAGIC))
     if not head:
         msg = (
             f"{path} is empty (0 bytes). It is not the Messages database, "
@@ -218,7 +217,7 @@ def _gap(path: Path) -> _Gap | None:
 
     SQLite takes a page that is cut for a whole one, and reads what is left of it.
     """
-    with path.open("rb") as file:
+    with open_regular_file(path) as file:
         head = file.read(_HEADER_BYTES)
         # After the header: a file that grows meanwhile is not cut.
         size = os.fstat(file.fileno()).st_size
@@ -239,26 +238,27 @@ def _gap(path: Path) -> _Gap | None:
 def _is_filled(gap: _Gap, log: Path) -> bool:
     """Tell whether a write-ahead log holds every page that the main file lacks."""
     frame = _FRAME_HEADER_BYTES + gap.page_bytes
-    places = range(_WAL_HEADER_BYTES, _size(log) - frame + 1, frame)
+    places = range(_WAL_HEADER_BYTES, file_size(log) - frame + 1, frame)
     if len(gap.pages) > len(places):
         return False
     held = {_LOCK_BYTE // gap.page_bytes + 1}  # A page that is never written.
-    with log.open("rb") as file:
+    with open_regular_file(log) as file:
         for place in places:
             file.seek(place)
             held.add(int.from_bytes(file.read(4), "big"))
     return held.issuperset(gap.pages)
 
 
-def _connect(path: Path, resources: ExitStack) -> sqlite3.Connection:
+def _connect(path: Path, limit: WorkLimit, resources: ExitStack) -> sqlite3.Connection:
     gap = _gap(path)
-    logs = [log for log in _LOGS if _size(_beside(path, log))]
+    log = beside(path, LOG)
+    is_changing = has_journal(path)
     # The main file can be in the middle of a change that its log completes or undoes.
-    if gap and "-journal" not in logs and not _is_filled(gap, _beside(path, "-wal")):
+    if gap and not is_changing and not _is_filled(gap, log):
         raise _damaged(path, f"{gap.size_bytes} bytes are missing at its end")
-    if not logs:
+    if not is_changing and not file_size(log):
         try:
-            return _begin(path, "mode=ro&immutable=1", resources)
+            return _begin(path, "mode=ro&immutable=1", limit, resources)
         except sqlite3.DatabaseError as error:
             # macOS blocks SQLite on the live file even where plain reads are allowed.
             if not any(sign in str(error) for sign in _BLOCKED):
@@ -266,96 +266,14 @@ def _connect(path: Path, resources: ExitStack) -> sqlite3.Connection:
     folder = Path(
         resources.enter_context(tempfile.TemporaryDirectory(prefix="chatexports-"))
     )
-    # Nobody else knows the copy, so SQLite may write its side files there.
-    return _begin(_private_copy(path, folder), "mode=rw", resources)
+    copy = private_copy_of(path, folder)
+    # Only to put back what a journal holds, SQLite must write. Nobody else knows the
+    # copy, so its own side files may be there.
+    is_undone = file_size(beside(copy, JOURNAL)) > 0
+    return _begin(copy, "mode=rw" if is_undone else "mode=ro", limit, resources)
 
 
-def _begin(path: Path, mode: str, resources: ExitStack) -> sqlite3.Connection:
-    # Whoever closes the generator that holds this may do so from another thread.
-    connection = sqlite3.connect(
-        f"{_uri(path)}?{mode}", uri=True, isolation_level=None, check_same_thread=False
-    )
-    try:
-        connection.text_factory = methodcaller("decode", "utf-8", "replace")
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        connection.execute("BEGIN")
-    except (sqlite3.Error, UnicodeDecodeError):
-        connection.close()
-        raise
-    resources.enter_context(closing(connection))
-    return connection
-
-
-def _uri(path: Path) -> str:
-    # An unquoted ?, # or % would open another, empty database.
-    absolute = path.as_posix()
-    rooted = absolute if absolute.startswith("/") else f"/{absolute}"
-    return f"file://{quote(os.fsencode(rooted))}"
-
-
-def _private_copy(path: Path, folder: Path) -> Path:
-    """Copy a database and its log so that both belong to one moment."""
-    copy = folder / "chat.db"
-    for _ in range(_COPY_ATTEMPTS):
-        before = _moment(path)
-        if _copied(path, copy) and _moment(path) == before:
-            return copy
-    msg = (
-        f"{path} changed while it was copied, twice. Quit Messages (on the Mac that "
-        "holds it) and try again."
-    )
-    raise ExportAccessError(msg)
-
-
-def _copied(path: Path, copy: Path) -> bool:
-    try:
-        shutil.copyfile(path, copy)
-        for log in _LOGS:
-            beside = _beside(copy, log)
-            beside.unlink(missing_ok=True)
-            if _size(_beside(path, log)):
-                shutil.copyfile(_beside(path, log), beside)
-    except PermissionError:
-        raise
-    except FileNotFoundError:
-        return False  # The log was merged into the main file in this moment.
-    except OSError as error:
-        msg = (
-            f"{path} cannot be copied to {copy.parent} ({error.strerror}). Its newest "
-            "messages are in its -wal file, so it is read from a private copy: free "
-            "some space there, or set TMPDIR to a folder that has it."
-        )
-        raise ExportAccessError(msg) from error
-    return True
-
-
-def _moment(path: Path) -> tuple[object, ...]:
-    """Give what changes when pages move from the log to the main file.
-
-    A log that merely grows does no harm: SQLite reads up to its last whole commit.
-    """
-    main = path.stat()
-    return (
-        main.st_size,
-        main.st_mtime_ns,
-        _head(_beside(path, "-wal"), _WAL_HEADER_BYTES),
-    )
-
-
-def _head(path: Path, count: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(count)
-    except FileNotFoundError:
-        return b""
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
+def _begin(
+    path: Path, mode: str, limit: WorkLimit, resources: ExitStack
+) -> sqlite3.Connection:
+    return resources.enter_context(closing(connect(path, mode, limit)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +25,6 @@ from langchain_chatexports.chat_loaders.imessage.conversations import (
 from langchain_chatexports.chat_loaders.imessage.database import (
     open_database,
     path_status,
-    private_copy_behind,
 )
 from langchain_chatexports.chat_loaders.imessage.messages import (
     REASON_OF_KIND,
@@ -47,11 +45,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator, Mapping
     from datetime import date, datetime
 
-    from typing_extensions import Self
-
     from langchain_chatexports.chat_loaders.accounting import Tally
     from langchain_chatexports.chat_loaders.imessage.messages import ConversationReader
-    from langchain_chatexports.chat_loaders.imessage.rows import Survey
 
 __all__ = ["IMessageChatLoader"]
 
@@ -76,10 +71,6 @@ class IMessageChatLoader(ChatExportLoader):
     """
 
     platform = "imessage"
-    is_divisible = True
-
-    _survey: Survey | None = None
-    _copy: Path | None = None
 
     def __init__(
         self,
@@ -199,39 +190,9 @@ class IMessageChatLoader(ChatExportLoader):
         return frozenset(names or (person,))
 
     @contextmanager
-    def snapshot(self) -> Iterator[Self]:
-        """Give the loader with its two passes over all messages made.
-
-        They find out which chats are active, and whose database it is. A database that
-        is read from a private copy, as a live one is, is copied once for all parts.
-
-        Yields:
-            Another loader, which can be used until the context ends.
-
-        Raises:
-            ChatExportError: As `read_sessions` raises.
-        """
-        known = copy.copy(self)
-        database = find_database(self.path)
-        with open_database(database, private_copy=self._copy) as connection:
-            # What is set is a copy's own.
-            known._survey = self._queries(connection, database).survey()  # noqa: SLF001
-            known._copy = private_copy_behind(connection, database)  # noqa: SLF001
-            yield known
-
-    def stamp(self) -> object:
-        """Give size and time of the database and its log; `None` for a private copy."""
-        if self._copy is not None:
-            return None
-        database = find_database(self.path)
-        files = (database, database.with_name(f"{database.name}-wal"))
-        found = [file.stat() for file in files if file.exists()]
-        return [(status.st_size, status.st_mtime_ns) for status in found]
-
-    @contextmanager
     def _opened(self) -> Iterator[tuple[Queries, People]]:
         database = find_database(self.path)
-        with open_database(database, private_copy=self._copy) as connection:
+        with open_database(database) as connection:
             queries = self._queries(connection, database)
             people = People(queries.handles(), find_contacts(self.contacts, database))
             yield queries, people
@@ -247,7 +208,10 @@ class IMessageChatLoader(ChatExportLoader):
     def _read(
         self, queries: Queries, people: People, tally: Tally
     ) -> Generator[ExportSession, None, None]:
-        activity, has_own, own = self._survey or queries.survey()
+        # In the order of the file first: what comes from a disk comes many times as
+        # fast then, and the next pass finds it in memory.
+        has_own, own = queries.own_addresses()
+        activity = queries.activity()
         owner = self._find_owner(people, tally, has_own=has_own)
         context = self._context(queries, people, owner)
         services: Counter[str] = Counter()
@@ -256,8 +220,7 @@ class IMessageChatLoader(ChatExportLoader):
         conversations = group_conversations(
             queries, activity, people, own, merge_services=self.merge_services
         )
-        share = self._share.of([conversation.rows for conversation in conversations])
-        for conversation in conversations[share.start : share.stop]:
+        for conversation in conversations:
             if not self._keeps(conversation, queries, people):
                 tally.found += conversation.rows
                 tally.skip("excluded", conversation.rows)
@@ -276,8 +239,6 @@ class IMessageChatLoader(ChatExportLoader):
                 held = [session]
                 del reader, session
                 yield held.pop()  # Whoever takes it is the only one to hold it.
-        if not self._share.is_first:
-            return
         rows_in_chats = sum(active.rows for active in activity)
         for reason, count in self._left_out_unread(queries, rows_in_chats):
             tally.found += count

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +15,7 @@ from langchain_chatexports.chat_loaders.base import (
 from langchain_chatexports.chat_loaders.imessage.attributed_body import (
     decode_attributed_body,
 )
+from langchain_chatexports.chat_loaders.imessage.connections import is_interrupted
 from langchain_chatexports.chat_loaders.imessage.contents import (
     Content,
     LeftOut,
@@ -113,10 +113,15 @@ def read_conversation(
     Returns:
         The reader, behind the last message.
     """
-    with context.queries.strict_texts(), suppress(sqlite3.OperationalError):
+    with context.queries.strict_texts():
         reader = ConversationReader(context, conversation)
-        reader.read()
-        return reader
+        try:
+            reader.read()
+        except sqlite3.OperationalError as error:
+            if is_interrupted(error):
+                raise
+        else:
+            return reader
     # Most likely some text is badly encoded: this time it is read with U+FFFD.
     reader = ConversationReader(context, conversation)
     reader.read()

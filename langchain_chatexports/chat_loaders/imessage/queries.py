@@ -19,7 +19,6 @@ from langchain_chatexports.chat_loaders.imessage.rows import (
     Chat,
     Details,
     Handle,
-    Survey,
 )
 
 if TYPE_CHECKING:
@@ -87,13 +86,6 @@ class Queries:
     def lookups(self) -> Iterator[tuple[Any, Any]]:
         """Give the pairs of identifier and chat (since macOS 26)."""
         return self._select("chat_lookup", ("identifier", "chat"))
-
-    def survey(self) -> Survey:
-        """Give what is asked of all messages before the first one is read."""
-        # In the order of the file first: what comes from a disk comes many times
-        # as fast then, and the next pass finds it in memory.
-        has_own, own_addresses = self.own_addresses()
-        return Survey(self.activity(), has_own, own_addresses)
 
     def activity(self) -> list[Activity]:
         """Give what each chat holds, most recently active first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-__all__ = ["Activity", "AttachmentRow", "Chat", "Details", "Handle", "Survey"]
+__all__ = ["Activity", "AttachmentRow", "Chat", "Details", "Handle"]
 
 
 class Handle(NamedTuple):
@@ -38,19 +38,6 @@ class Activity(NamedTuple):
 
     speakers: tuple[Any, Any]
     """Two handles that other people wrote from; the same twice if there is only one."""
-
-
-class Survey(NamedTuple):
-    """What is asked of all messages before the first one is read."""
-
-    activity: list[Activity]
-    """The chats that have messages, most recently active first."""
-
-    has_own: bool
-    """Whether any message is the owner's."""
-
-    own_addresses: frozenset[str]
-    """The owner's addresses, in lower case."""
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from langchain_chatexports.exceptions import ExportFormatError
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Collection
     from pathlib import Path
 
-__all__ = ["Schema"]
+__all__ = ["Schema", "check_plain_tables"]
 
 _TABLES = (
     "message",
@@ -38,9 +39,11 @@ class Schema:
         """Ask for the columns of all tables that are of use.
 
         Raises:
-            ExportFormatError: If the tables of Messages are not there.
+            ExportFormatError: If the tables of Messages are not there, or something
+                else is in their place.
         """
         self._connection = connection
+        check_plain_tables(connection, path, _TABLES)
         self._columns = {table: self._columns_of(table) for table in _TABLES}
         for table in _NEEDED:
             if not self.has(table):
@@ -88,3 +91,43 @@ class Schema:
     def _columns_of(self, table: str) -> frozenset[str]:
         rows = self._connection.execute(f"PRAGMA table_info({table})")
         return frozenset(row[1].lower() for row in rows)
+
+
+def check_plain_tables(
+    connection: sqlite3.Connection, path: Path, tables: Collection[str]
+) -> None:
+    """Refuse a database where a name of ours is something else than a stored table.
+
+    Reading a view, a virtual table or a generated column runs what its author wrote.
+
+    Args:
+        connection: The database.
+        path: Its file, for the error.
+        tables: The names, in lower case; none of them need be there.
+
+    Raises:
+        ExportFormatError: If a table is not a plain one.
+    """
+    marks = ", ".join("?" * len(tables))
+    # What is not stored has no page.
+    strangers = connection.execute(
+        f"""
+        SELECT lower(name) FROM sqlite_master
+        WHERE lower(name) IN ({marks})
+            AND NOT (type IS 'table' AND coalesce(rootpage, 0) > 0)
+        """,
+        tuple(tables),
+    )
+    wrong = {table for (table,) in strangers}
+    for table in tables:
+        if table not in wrong and any(
+            row[6] for row in connection.execute(f"PRAGMA table_xinfo({table})")
+        ):
+            wrong.add(table)
+    if wrong:
+        msg = (
+            f"{path}: '{min(wrong)}' is a view, a virtual table or one with computed "
+            "columns, and only stored tables are read. Messages makes no such database:"
+            " if another program did, let it write plain tables."
+        )
+        raise ExportFormatError(msg)

@@ -19,6 +19,7 @@ from langchain_chatexports.exceptions import (
     ExportNotFoundError,
     MissingExtraError,
 )
+from langchain_chatexports.regular_files import open_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -146,10 +147,13 @@ def _rows(
     path: Path, columns: Mapping[str, str], *, only_conversations: bool
 ) -> Generator[Row | None, None, None]:
     try:
-        file = path.open("rb")
+        file = open_regular_file(path)
     except PermissionError as error:
         msg = f"The system refuses to read {path}."
         raise ExportAccessError(msg) from error
+    except OSError as error:
+        msg = f"{path} cannot be read ({error.strerror}). Check the path and the disk."
+        raise ExportFormatError(msg) from error
     with file:
         is_parquet = file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
         file.seek(0)
@@ -199,8 +203,18 @@ def _values(column: Any, *, is_time: bool) -> list[Any]:
         unit = pa.timestamp("us", tz=column.type.tz)
         numbers = column.cast(unit, safe=False).cast(pa.int64())
         return [None if n is None else _Microseconds(n) for n in numbers.to_pylist()]
-    values: list[Any] = column.to_pylist()
+    try:
+        values: list[Any] = column.to_pylist()
+    except (ArithmeticError, ValueError):
+        return list(map(_value, column))
     return values
+
+
+def _value(cell: Any) -> Any:
+    try:
+        return cell.as_py()
+    except (ArithmeticError, ValueError):
+        return {}  # Neither a text nor a time: a day behind the year 9999, no UTF-8.
 
 
 class _Microseconds(int):

@@ -25,6 +25,9 @@ _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 # the year 5138.
 _UNITS = ((10**11, 1_000_000.0), (10**14, 1000.0), (10**17, 1.0))
 _PER_NANOSECOND = 0.001
+# Far behind the year 9999 in any unit, and still exact as microseconds.
+_MAX_NUMBER = 10**30
+_MAX_TIME_LENGTH = 100  # Python refuses to read a number of 4,301 digits.
 
 
 def microseconds_of(value: Any) -> int | None:
@@ -67,7 +70,7 @@ def text_of(value: Any) -> str | None:
 
 
 def _of_number(value: float) -> int | None:
-    if not math.isfinite(value):
+    if not -_MAX_NUMBER < value < _MAX_NUMBER:  # Nor is it for NaN.
         return None
     factor = next((f for limit, f in _UNITS if abs(value) < limit), _PER_NANOSECOND)
     # Whole numbers stay exact.
@@ -77,6 +80,8 @@ def _of_number(value: float) -> int | None:
 
 
 def _of_string(text: str) -> int | None:
+    if len(text) > _MAX_TIME_LENGTH:
+        return None
     if _NUMBER.fullmatch(text):
         return _of_number(float(text) if "." in text else int(text))
     iso = _ISO.fullmatch(text)
@@ -84,7 +89,7 @@ def _of_string(text: str) -> int | None:
         return _of_iso(iso)
     try:
         return _of_datetime(parsedate_to_datetime(text))
-    except (ValueError, TypeError, IndexError):
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
 
 

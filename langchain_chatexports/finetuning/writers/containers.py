@@ -9,11 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from langchain_chatexports.exceptions import ExportFormatError, MissingExtraError
+from langchain_chatexports.exceptions import (
+    ChatExportError,
+    ExportFormatError,
+    MissingExtraError,
+)
 from langchain_chatexports.finetuning.jsonl import json_line
+from langchain_chatexports.regular_files import open_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,15 +104,6 @@ class RowFile:
             self._file.write(line)
         self.rows += 1
 
-    def write_lines(self, lines: BinaryIO, count: int) -> None:
-        """Put many rows in, each given as one line of JSON."""
-        if self._parquet or self._array:
-            for line in lines:
-                self.write_line(line)
-        else:
-            shutil.copyfileobj(lines, self._file, _BLOCK)
-            self.rows += count
-
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         """Finish the file."""
         try:
@@ -155,20 +150,23 @@ def read_lines(path: Path, suffix: str) -> Iterator[bytes]:
     """
     if suffix == ".parquet":
         pyarrow = _pyarrow()
-        with path.open("rb") as file:
+        with open_regular_file(path) as file:
             for batch in pyarrow.parquet.ParquetFile(file).iter_batches(_BATCH):
                 yield from map(json_line, batch.to_pylist())
     elif suffix == ".json":
         try:
-            rows = json.loads(path.read_bytes())
-        except ValueError:
+            with open_regular_file(path) as file:
+                rows = json.loads(file.read())
+        except ChatExportError:
+            raise
+        except (ValueError, RecursionError):
             rows = None
         if not isinstance(rows, list):
             msg = f"{path} is not a JSON array of rows. Write the set again."
             raise ExportFormatError(msg) from None
         yield from map(json_line, rows)
     else:
-        with path.open("rb") as file:
+        with open_regular_file(path) as file:
             yield from file
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -67,23 +66,6 @@ class RowCounts:
 
     problems: list[TrainingProblem] = field(default_factory=list)
     """What the format has no place for; its lines are those of the examples."""
-
-    def add(self, other: RowCounts) -> None:
-        """Add the counts of the rows that come next."""
-        room = _MOST_PROBLEMS - len(self.problems)
-        self.problems += [
-            TrainingProblem(p.rule, line=self.examples + (p.line or 0), where=p.where)
-            for p in other.problems[:room]
-        ]
-        for name, count in other.files.items():
-            self.files[name] = self.files.get(name, 0) + count
-        self.examples += other.examples
-        self.written += other.written
-        self.answers += other.answers
-        self.taught += other.taught
-        self.messages += other.messages
-        self.kept += other.kept
-        self.left_out.update(other.left_out)
 
     def check(self, format_name: str) -> None:
         """Make sure that there is something to publish.
@@ -153,23 +135,6 @@ class RowWriter:
                     counts.taught += last.answers
                 self._count(record, last)
         counts.files[name] = file.rows
-
-    def join(self, name: str, shards: Iterable[tuple[Path, RowCounts]]) -> None:
-        """Write a file from shards of it, in their order.
-
-        Args:
-            name: The file's name.
-            shards: The staging folders of other writers that wrote a file of this name
-                as JSON lines, each with its counts; they are removed.
-        """
-        with RowFile(self.folder / name, self._kind.suffix) as file:
-            for staging, counts in shards:
-                with (staging / "set" / name).open("rb") as lines:
-                    file.write_lines(lines, counts.files[name])
-                with (staging / "trace").open("rb") as trace:
-                    shutil.copyfileobj(trace, self._trace)
-                shutil.rmtree(staging)  # The disk need not hold everything twice.
-                self.counts.add(counts)
 
     def _count(self, record: Mapping[str, Any], row: EncodedRow | None) -> None:
         """Count what an example brought, and what of it its last row holds."""

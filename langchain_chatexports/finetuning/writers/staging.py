@@ -15,7 +15,13 @@ from langchain_chatexports.writing import is_pipe
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-__all__ = ["place_file", "place_folder", "refuse_other_files", "staging_folder"]
+__all__ = [
+    "place_beside",
+    "place_file",
+    "place_folder",
+    "refuse_other_files",
+    "staging_folder",
+]
 
 
 @contextmanager
@@ -68,6 +74,14 @@ def refuse_other_files(path: Path, *, is_folder: bool, known: Collection[str]) -
 def place_file(staged: Path, path: Path) -> None:
     """Move a finished file to its place at once; of a link, to its target's."""
     staged.replace(os.path.realpath(path))
+
+
+def place_beside(staged: Path, path: Path) -> None:
+    """Move a finished file to its place at once; a link there is replaced itself.
+
+    For what lies beside a set under a name of our own: nobody named a link's target.
+    """
+    staged.replace(path)
 
 
 def place_folder(staged: Path, path: Path, aside: Path) -> None:

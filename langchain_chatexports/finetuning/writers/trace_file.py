@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import orjson
@@ -17,10 +18,11 @@ import orjson
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 from langchain_chatexports.finetuning.provenance import ExampleOrigin
 from langchain_chatexports.finetuning.writers.containers import new_private_file
+from langchain_chatexports.finetuning.writers.formats import FORMATS
+from langchain_chatexports.regular_files import open_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 __all__ = [
     "TraceHeader",
@@ -34,6 +36,7 @@ __all__ = [
 ]
 
 _KIND = "chatexports_trace"
+_NO_NAMES = frozenset({"", ".."})
 _VERSION = 1
 
 
@@ -127,15 +130,12 @@ def read_trace(path: Path) -> Iterator[TraceRow]:
     with _opened(path) as file:
         _header(file, path)
         for line in file:
-            values = json.loads(line)
-            yield TraceRow(
-                values["file"], values["digest"], ExampleOrigin.from_dict(values)
-            )
+            yield _row(line, path)
 
 
 def _opened(path: Path) -> BinaryIO:
     try:
-        return trace_path(path).open("rb")
+        return open_regular_file(trace_path(path))
     except FileNotFoundError as error:
         msg = (
             f"There is no trace beside {path} ({trace_path(path).name}), so nobody can "
@@ -150,10 +150,50 @@ def _header(file: BinaryIO, path: Path) -> TraceHeader:
         values = json.loads(file.readline())
         if values.pop(_KIND) != _VERSION:
             raise ValueError  # noqa: TRY301 - one message for all that can be wrong
-        return TraceHeader(**values)
-    except (AttributeError, KeyError, TypeError, ValueError):
-        msg = (
-            f"{trace_path(path)} is no trace that this version can read. "
-            "Write the set again."
+        header = TraceHeader(**values)
+        if not _is_sound(header):
+            raise ValueError  # noqa: TRY301 - as above
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        raise _no_trace(path) from None
+    return header
+
+
+def _is_sound(header: TraceHeader) -> bool:
+    """Return whether a header is one that `write_trace` could have written."""
+    names = [*header.files, *header.others]
+    return (
+        all(map(_is_file_name, names))
+        and len(set(names)) == len(names)
+        and (header.is_folder is True or len(header.files) == 1)
+        and header.format in FORMATS
+        and all(isinstance(digest, str) for digest in header.hashes)
+        and isinstance(header.facts, dict)
+    )
+
+
+def _is_file_name(name: object) -> bool:
+    """Return whether a name is that of a file in the set's own folder."""
+    # Folders, drives and `.` are no part of a path's name.
+    return isinstance(name, str) and Path(name).name == name and name not in _NO_NAMES
+
+
+def _row(line: bytes, path: Path) -> TraceRow:
+    try:
+        values = json.loads(line)
+        row = TraceRow(
+            values["file"], values["digest"], ExampleOrigin.from_dict(values)
         )
-        raise ExportFormatError(msg) from None
+        people = row.origin.senders + row.origin.participants
+        if not all(isinstance(text, str) for text in (row.file, row.digest, *people)):
+            raise TypeError  # noqa: TRY301 - one message for all that can be wrong
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        raise _no_trace(path) from None
+    return row
+
+
+def _no_trace(path: Path) -> ExportFormatError:
+    msg = (
+        f"{trace_path(path)} is no trace that this version can read. "
+        "Write the set again."
+    )
+    return ExportFormatError(msg)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.finetuning.card import CardNotes, card_markdown
@@ -18,6 +18,7 @@ from langchain_chatexports.finetuning.writers.containers import (
 from langchain_chatexports.finetuning.writers.formats import dataset_format
 from langchain_chatexports.finetuning.writers.rows import AnyRecord, RowWriter
 from langchain_chatexports.finetuning.writers.staging import (
+    place_beside,
     place_file,
     place_folder,
     refuse_other_files,
@@ -33,17 +34,13 @@ from langchain_chatexports.finetuning.writers.trace_file import (
 from langchain_chatexports.writing import explained_writing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from langchain_chatexports.finetuning.writers.formats import (
-        DatasetFormat,
         FormatName,
     )
 
-__all__ = ["AnyRecord", "Watch", "WrittenSet", "write_dataset", "write_set"]
-
-Watch: TypeAlias = "Callable[[Iterable[Any]], Iterator[Any]]"
-"""Passes records through, and tells errors of reading from those of writing."""
+__all__ = ["AnyRecord", "WrittenSet", "write_dataset"]
 
 
 @dataclass(frozen=True)
@@ -157,37 +154,6 @@ def write_dataset(
         msg = f"The format {format!r} wants a validation part: use split_examples."
         raise TrainingDataError(msg)
     is_folder = kind.is_folder or isinstance(examples, ExampleSplits)
-
-    def fill(rows: RowWriter, names: Mapping[str, str], watched: Watch) -> None:
-        for part, records in parts.items():
-            rows.write(names[part], watched(records))
-
-    return write_set(path, kind, list(parts), fill, is_folder=is_folder, notes=notes)
-
-
-def write_set(
-    path: Path,
-    kind: DatasetFormat,
-    parts: Sequence[str],
-    fill: Callable[[RowWriter, Mapping[str, str], Watch], None],
-    *,
-    is_folder: bool,
-    notes: CardNotes,
-) -> WrittenSet:
-    """Write a set whole or not at all.
-
-    Args:
-        path: The file or folder to write.
-        kind: The trainer's format.
-        parts: The names of the set's parts.
-        fill: Writes the rows: given the writer, the file of each part, and what tells
-            the errors of reading records from those of writing.
-        is_folder: Whether the set is a folder.
-        notes: What the card says; read when the rows are written.
-
-    Returns:
-        What was written.
-    """
     names = {part: kind.file_of(part) if is_folder else path.name for part in parts}
     header = TraceHeader(kind.name, is_folder, list(names.values()))
     index = kind.index(names) if kind.index else None
@@ -196,7 +162,8 @@ def write_set(
         refuse_other_files(path, is_folder=is_folder, known=_replaceable(path, header))
         with staging_folder(path) as staging:
             with RowWriter(kind, staging) as rows:
-                fill(rows, names, watched)
+                for part, records in parts.items():
+                    rows.write(names[part], watched(records))
             rows.counts.check(kind.name)
             if index:
                 with new_private_file(rows.folder / index[0]) as file:
@@ -222,8 +189,8 @@ def _publish(
     with new_private_file(staging / "card") as file:
         file.write(card_markdown(facts).encode())
     # The set last: it is never there without its trace.
-    place_file(staging / "header", trace_path(path))
-    place_file(staging / "card", card_path(path))
+    place_beside(staging / "header", trace_path(path))
+    place_beside(staging / "card", card_path(path))
     if header.is_folder:
         place_folder(rows.folder, path, staging / "before")
     else:

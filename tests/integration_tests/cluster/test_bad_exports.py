@@ -15,8 +15,8 @@ from langchain_chatexports import (
     MergeChatRuns,
     to_training_examples,
 )
+from langchain_chatexports.chat_loaders.accounting import add_summaries
 from langchain_chatexports.chat_loaders.recognition import open_export
-from langchain_chatexports.chat_loaders.shares import add_summaries
 from langchain_chatexports.cluster import JsonLines, add_counts, read_examples
 from langchain_chatexports.finetuning.jsonl import json_line
 from tests.unit_tests.builders.chat_db import ChatDb

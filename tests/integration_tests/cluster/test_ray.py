@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,15 +21,14 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_chatexports import (
     ChunkSessions,
     FolderFacebookMessengerChatLoader,
-    IMessageChatLoader,
     LabelSpeakers,
     MapAIMessages,
     MergeChatRuns,
     to_training_examples,
 )
+from langchain_chatexports.chat_loaders.accounting import add_summaries
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.recognition import open_export
-from langchain_chatexports.chat_loaders.shares import add_summaries
 from langchain_chatexports.chat_loaders.table import TableChatLoader
 from langchain_chatexports.cluster import (
     JsonLines,
@@ -49,7 +49,7 @@ from tests.unit_tests.builders.messenger import Export
 from tests.unit_tests.builders.sessions import metadata_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
     from pathlib import Path
 
     from langchain_core.chat_sessions import ChatSession
@@ -120,47 +120,24 @@ def test_examples_and_counts_are_those_of_one_process(
     assert counts.examples.examples == len(lines_in(tmp_path / "out"))
 
 
-@pytest.mark.parametrize("write", [write_messenger, write_imessage])
 @pytest.mark.parametrize("scheme", ["", "file://"])
-def test_one_export_in_parts_is_the_export(
-    write: Callable[[Path], Path], scheme: str, tmp_path: Path
-) -> None:
-    export = write(tmp_path / "export")
+def test_thread_folders_one_by_one_are_the_export(scheme: str, tmp_path: Path) -> None:
+    export = write_messenger(tmp_path / "export")
+    threads = [f"{scheme}{folder}" for folder in (export / "inbox").iterdir()]
     steps = MergeChatRuns() | SPEAKERS | ChunkSessions(size=4, overlap=1)
+    open_thread = functools.partial(
+        FolderFacebookMessengerChatLoader, owner="Harry Potter"
+    )
     examples = read_examples(
-        f"{scheme}{export}", steps, parts=3, tasks=2, counts=tmp_path / "counts"
+        threads, steps, open_loader=open_thread, tasks=2, counts=tmp_path / "counts"
     )
     examples.write_datasink(JsonLines(str(tmp_path / "out")))
 
     assert lines_in(tmp_path / "out") == lines_of_one_process([export], steps)
-    assert add_counts(tmp_path / "counts").summary == (
-        (open_export(export).loader | steps).inspect()
-    )
-
-
-class Written(IMessageChatLoader):
-    """A live database, to which somebody writes while it is read."""
-
-    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
-        yield from super().read_sessions(tally)
-        os.utime(self.path, ns=(1, 1))
-
-
-def test_parts_of_an_export_that_was_changed_meanwhile_are_an_error(
-    tmp_path: Path,
-) -> None:
-    database = write_imessage(tmp_path / "chat.db")
-    with pytest.raises(Exception, match="changed while it was read"):
-        read_examples(database, SPEAKERS, open_loader=Written, parts=2).take_all()
-
-    os.utime(database, ns=(2, 2))
-    rows = read_examples(
-        database, SPEAKERS, open_loader=Written, parts=2, counts=tmp_path / "counts"
-    )
-    rows.materialize()
     counts = add_counts(tmp_path / "counts")
-    assert counts.failed == {str(database): "ExportFormatError"}
-    assert counts.exports == 0
+    whole = (open_thread(export) | steps).inspect()
+    assert counts.exports == len(threads) == 9
+    assert counts.summary == replace(whole, details={**whole.details, "parts": 9})
 
 
 class DiesOnce:
@@ -215,7 +192,7 @@ class DiesAfterWriting(JsonLines):
         super().write_block_to_file(block, file)
         file.flush()
         if not self.mark.exists():
-            self.mark.write_text(str(len([*self.counts.glob("*-of-*.json")])))
+            self.mark.write_text(str(len([*self.counts.glob("export-*.json")])))
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -298,7 +275,7 @@ def test_a_run_whose_driver_was_killed_is_not_taken_for_a_whole_one(
     with subprocess.Popen(  # noqa: S603 - Ours.
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as driver:
-        while driver.poll() is None and not [*counts.glob("*-of-*.json")]:
+        while driver.poll() is None and not [*counts.glob("export-*.json")]:
             time.sleep(0.05)
         driver.kill()
 
@@ -430,7 +407,6 @@ def test_tables_come_through_their_columns(tmp_path: Path) -> None:
         sorted(tmp_path.glob("*.jsonl")),
         MapAIMessages(role="agent"),
         open_loader=open_table,
-        parts=2,
         counts=tmp_path / "counts",
     )
 

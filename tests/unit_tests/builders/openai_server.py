@@ -34,7 +34,7 @@ class Fault:
         request: What it strikes, such as `POST /files`; a regular expression.
         times: How often; -1 is for ever.
         status: Answer with this status instead of carrying the request out.
-        body: The answer's body: a dict for JSON, a string as it is.
+        body: The answer's body: a dict for JSON, a string or bytes as they are.
         headers: Further headers of the answer.
         carried_out: Carry the request out all the same.
         cut_after: Carry it out, and close after this many bytes of the body; 0 is
@@ -43,12 +43,13 @@ class Fault:
         after: How many such requests to let pass first.
         late: Carry it out so many requests after the answer.
         ends_by_closing: Give no length: the end of the body is where it closes.
+        pause: Seconds between any two bytes of the answer, head included.
     """
 
     request: str
     times: int = 1
     status: int | None = None
-    body: dict[str, Any] | str | None = None
+    body: dict[str, Any] | str | bytes | None = None
     headers: dict[str, str] = field(default_factory=dict)
     carried_out: bool = False
     cut_after: int | None = None
@@ -56,6 +57,7 @@ class Fault:
     after: int = 0
     late: int = 0
     ends_by_closing: bool = False
+    pause: float = 0.0
 
 
 def lost(request: str, times: int = 1, *, after: int = 0) -> Fault:
@@ -444,6 +446,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.state.before_answer(f"{self.command} {self.path}")
         if isinstance(answer, Iterator):
             data, kind = b"".join(answer), "text/event-stream"
+        elif isinstance(answer, bytes):
+            data, kind = answer, "application/json"
         elif isinstance(answer, str):
             data, kind = answer.encode(), "text/html"
         else:
@@ -459,7 +463,17 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is not None and fault.cut_after is not None:
             self._cut(status, headers, data, fault.cut_after)
             return
+        if fault is not None and fault.pause:
+            self._dribble(_head(status, headers) + data, fault.pause)
+            return
         self.wfile.write(_head(status, headers) + data)
+
+    def _dribble(self, data: bytes, pause: float) -> None:
+        self.close_connection = True
+        for place in range(len(data)):
+            self.wfile.write(data[place : place + 1])
+            self.wfile.flush()
+            time.sleep(pause)
 
     def _cut(
         self, status: int, headers: dict[str, str], data: bytes, length: int

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import weakref
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langchain_chatexports.chat_loaders.accounting import CountedPass, Tally
+from langchain_chatexports.chat_loaders.accounting import (
+    CountedPass,
+    ExportSummary,
+    StepSummary,
+    Tally,
+    add_summaries,
+)
 from langchain_chatexports.steps import ChunkSessions, MergeChatRuns
 from tests.unit_tests.builders.sessions import (
     START,
@@ -22,9 +29,6 @@ from tests.unit_tests.builders.sessions import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
-
-    from langchain_chatexports.chat_loaders.accounting import ExportSummary
-
 
 RACES = [talk("Hare: Speed", "Hare: is key!", "Tortoise: No."), talk("Tortoise: Go!")]
 
@@ -211,3 +215,62 @@ def test_long_lists_of_senders_are_cut_in_the_table() -> None:
     assert "s19" in table
     assert "s20" not in table
     assert "5  more senders" in table
+
+
+def test_summaries_add_up() -> None:
+    step = StepSummary("ChunkSessions", 2, 3, 7, 9, {"short": 1}, {"repeated": 3})
+    one = ExportSummary(
+        platform="imessage",
+        owner="Ann",
+        owner_found_by="is_from_me",
+        sessions=2,
+        senders={"Ann": 4, "Bo": 3},
+        first=datetime(2020, 1, 2, tzinfo=timezone.utc),
+        last=datetime(2020, 1, 3, tzinfo=timezone.utc),
+        found=10,
+        kept=7,
+        skipped={"empty": 1, "system": 2},
+        steps=(step,),
+        details={"files": 1, "services": {"SMS": 7}, "owner_addresses": ["b"]},
+    )
+    other = replace(
+        one,
+        platform="facebook_messenger",
+        owner_found_by="option",
+        senders={"Bo": 7},
+        first=None,
+        last=datetime(2021, 1, 3, tzinfo=timezone.utc),
+        skipped={"empty": 3},
+        details={"files": 2, "services": {"RCS": 1}, "owner_addresses": ["a", "b"]},
+    )
+
+    assert add_summaries([one, other]) == ExportSummary(
+        platform="several",
+        owner="Ann",
+        owner_found_by=None,
+        sessions=4,
+        senders={"Bo": 10, "Ann": 4},
+        first=one.first,
+        last=other.last,
+        found=20,
+        kept=14,
+        skipped={"empty": 4, "system": 2},
+        steps=(
+            StepSummary("ChunkSessions", 4, 6, 14, 18, {"short": 2}, {"repeated": 6}),
+        ),
+        details={
+            "files": 3,
+            "services": {"RCS": 1, "SMS": 7},
+            "owner_addresses": ["a", "b"],
+        },
+    )
+
+
+def test_summaries_of_other_steps_are_not_added_up() -> None:
+    with pytest.raises(ValueError, match="same steps"):
+        add_summaries([summary_of(RACES), summary_of(RACES, None, [MergeChatRuns()])])
+
+
+def test_no_summary_is_no_sum() -> None:
+    with pytest.raises(ValueError, match="no summary"):
+        add_summaries([])

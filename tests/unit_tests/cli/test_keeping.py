@@ -67,6 +67,20 @@ def test_everything_is_deleted_only_if_agreed_to(
     assert count_kept(tmp_path / "kept").models == 0
 
 
+@pytest.mark.parametrize("options", [(), ("--delete-everything", "--yes")])
+def test_a_folder_of_other_things_is_refused_in_a_line(
+    chatexports: Any, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    precious = tmp_path / "project" / "models" / "bert" / "precious"
+    precious.parent.mkdir(parents=True)
+    precious.touch()
+    done = chatexports("models", *options, "--data-dir", "project")
+    assert done.status == 1
+    assert "not a data directory" in done.err
+    assert "Traceback" not in done.err
+    assert precious.exists()
+
+
 @pytest.mark.usefixtures("names")
 def test_at_a_terminal_it_is_asked_for(
     chatexports: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -109,3 +110,64 @@ def test_what_no_server_can_have_is_refused_in_a_line(
     assert words in done.err
     assert "Traceback" not in done.err
     assert not served
+
+
+def test_the_key_is_the_first_line_of_a_file(
+    chatexports: Any, served: list[ServerSettings], tiny: str, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text("of-a-file\nand more\n")
+    done = chatexports("serve", "--base", tiny, "--api-key-file", "key")
+    assert done.status == 0
+    assert served[0].api_key == "of-a-file"
+    assert "of-a-file" not in done.err
+    assert "list of processes" not in done.err
+
+
+def test_a_key_among_the_arguments_is_warned_about(
+    chatexports: Any, served: list[ServerSettings], tiny: str
+) -> None:
+    done = chatexports("serve", "--base", tiny, "--api-key", "mine")
+    assert "--api-key-file" in done.err
+    assert served[0].api_key == "mine"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"two words", b"\xff\xfe", b"x" * 9999]
+)
+def test_a_file_without_a_key_is_refused_and_not_quoted(
+    chatexports: Any,
+    served: list[ServerSettings],
+    tiny: str,
+    tmp_path: Path,
+    content: bytes,
+) -> None:
+    (tmp_path / "key").write_bytes(content)
+    done = chatexports("serve", "--base", tiny, "--api-key-file", "key")
+    assert done.status == 1
+    assert "Traceback" not in done.err
+    assert "two words" not in done.err
+    assert served == []
+
+
+def test_a_key_and_a_file_with_one_exclude_each_other(
+    chatexports: Any, served: list[ServerSettings], tiny: str
+) -> None:
+    both = ("--api-key", "mine", "--api-key-file", "key")
+    assert chatexports("serve", "--base", tiny, *both).status == 2
+    assert served == []
+
+
+@pytest.mark.parametrize("kind", ["pipe", "missing", "folder"])
+def test_what_is_no_file_with_a_key_is_refused_in_a_line(
+    chatexports: Any, tiny: str, tmp_path: Path, kind: str
+) -> None:
+    if kind == "pipe":
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("this system has no such pipes")
+        os.mkfifo(tmp_path / "key")
+    elif kind == "folder":
+        (tmp_path / "key").mkdir()
+    done = chatexports("serve", "--base", tiny, "--api-key-file", "key")
+    assert done.status == 1
+    assert "key" in done.err
+    assert "Traceback" not in done.err

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -26,12 +25,8 @@ from langchain_chatexports.finetuning.examples import (
 from langchain_chatexports.samples import write_imessage
 
 
-def unit(path: str, index: int = 0, count: int = 1) -> dict[str, Any]:
-    return {"path": path, "index": index, "count": count}
-
-
-def begin(folder: object, exports: int = 1, parts: int = 1) -> RunCounts:
-    return RunCounts.begin(str(folder), exports=exports, parts=parts)
+def begin(folder: object, exports: int = 1) -> RunCounts:
+    return RunCounts.begin(str(folder), exports=exports)
 
 
 @pytest.fixture
@@ -47,7 +42,7 @@ def summary(tmp_path: Path) -> ExportSummary:
 
 
 def test_a_summary_survives_the_file(summary: ExportSummary, run: RunCounts) -> None:
-    run.write(unit("a"), summary=summary)
+    run.write("a", summary, ExampleCounts())
 
     assert add_counts(run.folder).summary == summary
 
@@ -56,7 +51,7 @@ def test_a_task_that_runs_again_is_counted_once(
     summary: ExportSummary, run: RunCounts
 ) -> None:
     for _ in range(2):
-        run.write(unit("a"), summary=summary)
+        run.write("a", summary, ExampleCounts())
 
     assert add_counts(run.folder).summary == summary
 
@@ -69,7 +64,7 @@ def test_counts_of_examples_add_up(tmp_path: Path) -> None:
         list(to_training_examples(loader | steps, counts=counts))
     run = begin(tmp_path / "c", exports=2)
     for path in ("a", "b"):
-        run.write(unit(path), examples=counts)
+        run.write(path, None, counts)
 
     total = add_counts(tmp_path / "c").examples
     assert total.sessions == 2 * counts.sessions > 0
@@ -78,8 +73,8 @@ def test_counts_of_examples_add_up(tmp_path: Path) -> None:
 
 def test_a_bad_export_is_named_and_not_counted_as_read(tmp_path: Path) -> None:
     run = begin(tmp_path / "c", exports=2)
-    run.write(unit("bad"), error="ExportFormatError")
-    run.write(unit("good"), examples=ExampleCounts())
+    run.write("bad", None, ExampleCounts(), error="ExportFormatError")
+    run.write("good", None, ExampleCounts())
 
     counts = add_counts(tmp_path / "c")
     assert counts.exports == 1
@@ -107,7 +102,7 @@ def test_secrets_in_urls_do_not_go_into_the_counts(tmp_path: Path) -> None:
     run = begin(tmp_path / "c", exports=2)
     urls = [f"https://me:pass@host/export?sign=hush{n}" for n in (1, 2)]
     for url in urls:
-        run.write(unit(url), error="ExportNotFoundError")
+        run.write(url, None, ExampleCounts(), error="ExportNotFoundError")
 
     written = "".join(file.read_text() for file in (tmp_path / "c").iterdir())
     assert "hush" not in written
@@ -117,20 +112,12 @@ def test_secrets_in_urls_do_not_go_into_the_counts(tmp_path: Path) -> None:
     assert all(name.startswith("https://host/export?...") for name in failed)
 
 
-def test_a_part_that_is_missing_is_an_error(tmp_path: Path) -> None:
-    run = begin(tmp_path / "c", parts=2)
-    run.write(unit("a", 0, 2), examples=ExampleCounts())
-
-    with pytest.raises(ExportFormatError, match="did not end"):
-        add_counts(tmp_path / "c")
-
-
 def test_an_export_that_is_missing_is_an_error(tmp_path: Path) -> None:
     run = begin(tmp_path / "c", exports=2)
-    run.write(unit("a"), examples=ExampleCounts())
+    run.write("a", None, ExampleCounts())
 
     with pytest.raises(
-        ExportFormatError, match="1 parts of exports, and the run has 2"
+        ExportFormatError, match="1 exports, and the run has 2: it did not end"
     ):
         add_counts(tmp_path / "c")
 
@@ -138,8 +125,8 @@ def test_an_export_that_is_missing_is_an_error(tmp_path: Path) -> None:
 def test_counts_of_two_runs_are_not_added_up(
     summary: ExportSummary, run: RunCounts
 ) -> None:
-    run.write(unit("a"), summary=summary)
-    run.write(unit("b"), summary=summary)
+    run.write("a", summary, ExampleCounts())
+    run.write("b", summary, ExampleCounts())
 
     with pytest.raises(ExportFormatError, match="not the only one"):
         add_counts(run.folder)
@@ -150,7 +137,7 @@ def test_two_runs_at_once_are_told_apart(
 ) -> None:
     # Nothing was there yet when the second began, and it counts exports of that name.
     begin(run.folder)
-    run.write(unit("a"), summary=summary)
+    run.write("a", summary, ExampleCounts())
 
     with pytest.raises(ExportFormatError, match="not the only one"):
         add_counts(run.folder)
@@ -159,7 +146,7 @@ def test_two_runs_at_once_are_told_apart(
 def test_counts_of_an_earlier_run_are_refused(
     summary: ExportSummary, run: RunCounts
 ) -> None:
-    run.write(unit("a"), summary=summary)
+    run.write("a", summary, ExampleCounts())
 
     with pytest.raises(ExportFormatError, match="counts of another run"):
         begin(run.folder)
@@ -169,14 +156,14 @@ def test_counts_of_an_earlier_run_are_refused(
 def test_a_folder_may_have_any_name(
     name: str, summary: ExportSummary, tmp_path: Path
 ) -> None:
-    begin(tmp_path / name).write(unit("a"), summary=summary)
+    begin(tmp_path / name).write("a", summary, ExampleCounts())
 
     assert add_counts(tmp_path / name).summary == summary
 
 
 def test_a_store_needs_no_folders(summary: ExportSummary) -> None:
     url = "memory://counts-of-a-run/some/where"
-    begin(url).write(unit("a"), summary=summary)
+    begin(url).write("a", summary, ExampleCounts())
 
     assert add_counts(url).summary == summary
 
@@ -187,7 +174,7 @@ def test_no_counts_at_all_are_an_error(tmp_path: Path) -> None:
 
 
 def test_something_else_in_the_folder_is_an_error(run: RunCounts) -> None:
-    (Path(run.folder) / "x-0-of-1.json").write_text("[]")
+    (Path(run.folder) / "export-x.json").write_text("[]")
 
     with pytest.raises(ExportFormatError, match="holds no counts"):
         add_counts(run.folder)
@@ -197,7 +184,7 @@ def test_something_else_in_the_folder_is_an_error(run: RunCounts) -> None:
 def test_names_in_counts_are_for_their_owner_only(
     summary: ExportSummary, run: RunCounts
 ) -> None:
-    run.write(unit("a"), summary=summary)
+    run.write("a", summary, ExampleCounts())
 
     modes = [stat.S_IMODE(file.stat().st_mode) for file in Path(run.folder).iterdir()]
     assert stat.S_IMODE(Path(run.folder).stat().st_mode) == 0o700
@@ -209,7 +196,7 @@ def test_many_senders_are_counted_together(
 ) -> None:
     senders = {f"customer {number}": 1 for number in range(1500)}
     crowd = ExportSummary.from_dict({**summary.to_dict(), "senders": senders})
-    run.write(unit("a"), summary=crowd)
+    run.write("a", crowd, ExampleCounts())
 
     added = add_counts(run.folder).summary
     assert added is not None

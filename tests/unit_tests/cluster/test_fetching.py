@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from langchain_chatexports import FolderFacebookMessengerChatLoader
 from langchain_chatexports.cluster.fetching import (
     absolute,
     fetched,
     is_url,
     shown,
-    state_of_url,
 )
 from langchain_chatexports.exceptions import (
     ChatExportError,
@@ -31,6 +31,7 @@ from langchain_chatexports.exceptions import (
     ExportNotFoundError,
 )
 from langchain_chatexports.samples import write_imessage, write_messenger
+from tests.unit_tests.builders.messenger import Export
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,6 +51,16 @@ def test_a_url_is_copied_and_the_copy_removed(
         assert files == sorted(p.relative_to(source) for p in source.rglob("*"))
         assert copy.exists()
     assert not copy.exists()
+
+
+def test_a_thread_folder_keeps_its_section(tmp_path: Path) -> None:
+    export = Export()
+    export.thread("message_requests/x_9", ["Ann", "Spam"]).says("Spam", "win", 10**12)
+    (folder,) = export.to_folder(tmp_path / "export").rglob("x_9")
+
+    with fetched(folder.as_uri()) as copy:
+        summary = FolderFacebookMessengerChatLoader(copy, owner="Ann").inspect()
+    assert summary.skipped == {"section": 1}
 
 
 def test_the_newest_messages_come_along(tmp_path: Path) -> None:
@@ -261,16 +272,3 @@ def test_a_database_within_a_zip_within_a_store_is_read(tmp_path: Path) -> None:
 
     with fetched(f"zip://Messages/chat.db::{outer}") as copy:
         assert copy.read_bytes() == database.read_bytes()
-
-
-def test_the_state_of_a_url_changes_with_the_newest_messages(tmp_path: Path) -> None:
-    url = (tmp_path / "chat.db").as_uri()
-    (tmp_path / "chat.db").write_bytes(b"x")
-    states = [state_of_url(url), state_of_url(url)]
-    (tmp_path / "chat.db-wal").write_bytes(b"x")
-    states.append(state_of_url(url))
-    (tmp_path / "chat.db").write_bytes(b"yy")
-    states.append(state_of_url(url))
-
-    assert len(set(states)) == 3
-    assert states[0] == states[1]

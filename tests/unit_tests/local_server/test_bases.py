@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import io
 import json
+import os
 import shutil
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -17,6 +20,7 @@ from langchain_chatexports.local_server import (
     base_preparation,
     bases,
     list_bases,
+    score_conversations,
     suggest_base,
 )
 from langchain_chatexports.local_server.bases import (
@@ -28,9 +32,9 @@ from langchain_chatexports.local_server.bases import (
     signature_of,
 )
 from langchain_chatexports.local_server.known_bases import machine_memory
+from langchain_chatexports.local_server.labels import TemplateError
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from typing import Any
 
 
@@ -56,6 +60,125 @@ def test_an_incomplete_directory_is_refused_by_what_is_missing(
         path.unlink()
     with pytest.raises(LocalServerError, match=missing.rpartition(".")[2]):
         describe_base(tmp_path / "part")
+
+
+@pytest.fixture
+def base(tiny_base: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny base, to be made hostile."""
+    return Path(shutil.copytree(tiny_base, tmp_path / "base"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "weights.bin",
+        "../outside.safetensors",
+        "sub/model.safetensors",
+        "/abs.safetensors",
+        "..\\outside.safetensors",
+        "model.safetensors.bin",
+    ],
+)
+@pytest.mark.parametrize(
+    "index", ["model.safetensors.index.json", "x.safetensors.index.json"]
+)
+def test_an_index_that_names_a_pickle_or_another_folder_is_refused(
+    base: Path, index: str, name: str
+) -> None:
+    (base / "weights.bin").write_bytes(b"")
+    (base / "model.safetensors.bin").write_bytes(b"")
+    (base / index).write_text(json.dumps({"weight_map": {"a": name}}))
+    with pytest.raises(LocalServerError):
+        describe_base(base)
+
+
+def test_weights_that_the_config_names_are_safetensors_too(base: Path) -> None:
+    config = json.loads((base / "config.json").read_text())
+    config["transformers_weights"] = "adapter_model.bin"
+    (base / "config.json").write_text(json.dumps(config))
+    with pytest.raises(LocalServerError, match="safetensors"):
+        describe_base(base)
+
+
+@pytest.mark.parametrize("names", [[], "x", 7, {"a": ["b"]}, None])
+def test_an_index_of_another_shape_harms_nothing(base: Path, names: Any) -> None:
+    index = base / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": names}))
+    if isinstance(names, dict):
+        with pytest.raises(LocalServerError):
+            describe_base(base)
+    else:
+        assert describe_base(base).kind == "directory"
+
+
+def test_an_adapter_beside_the_weights_is_refused(base: Path) -> None:
+    """transformers would load it, from a pickle if there is nothing else."""
+    (base / "adapter_config.json").write_text("{}")
+    with pytest.raises(LocalServerError, match="adapter"):
+        describe_base(base)
+
+
+def test_an_adapter_beside_a_gguf_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(LocalServerError, match="adapter"):
+        describe_base(tmp_path / "model.gguf")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no such pipes")
+@pytest.mark.parametrize(
+    "name", ["config.json", "model.safetensors.index.json", "chat_template.jinja"]
+)
+def test_a_pipe_in_a_base_is_refused_and_not_waited_for(base: Path, name: str) -> None:
+    (base / name).unlink(missing_ok=True)
+    os.mkfifo(base / name)
+    with pytest.raises(LocalServerError):
+        describe_base(base)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no such pipes")
+def test_a_pipe_as_a_base_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.gguf")
+    with pytest.raises(LocalServerError, match=r"model\.gguf"):
+        describe_base(tmp_path / "model.gguf")
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+def test_a_bases_own_code_is_never_run_whatever_is_on_standard_input(
+    base: Path, tmp_path: Path, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = f"open({str(tmp_path / 'ran')!r}, 'w')\nclass C: pass\nclass T: pass\n"
+    (base / "own.py").write_text(code)
+    known = json.loads((base / file).read_text())
+    known["auto_map"] = {"AutoConfig": "own.C", "AutoTokenizer": [None, "own.T"]}
+    known |= {"model_type": "own", "tokenizer_class": "T"}
+    (base / file).write_text(json.dumps(known))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n" * 9))
+    chat = [{"role": "assistant", "content": "a"}]
+    with pytest.raises(LocalServerError, match="code of its own"):
+        list(score_conversations([chat], base=base))
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value"),
+    [
+        ("config.json", "max_position_embeddings", "many"),
+        ("config.json", "model_type", ["llama"]),
+        ("tokenizer.json", "model", {"type": "BPE", "vocab": 7}),
+        ("tokenizer.json", "added_tokens", [{"id": -1}]),
+        ("tokenizer_config.json", "chat_template", 7),
+    ],
+)
+def test_a_damaged_config_or_tokenizer_is_an_error_of_ours(
+    base: Path, file: str, key: str, value: Any
+) -> None:
+    (base / "chat_template.jinja").unlink(missing_ok=True)
+    known = json.loads((base / file).read_text())
+    (base / file).write_text(json.dumps({**known, key: value}))
+    chat = [{"role": "assistant", "content": "a"}]
+    with pytest.raises((LocalServerError, TemplateError)):
+        list(score_conversations([chat], base=base))
 
 
 @pytest.mark.parametrize(

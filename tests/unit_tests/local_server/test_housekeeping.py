@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,11 @@ from langchain_chatexports.local_server import (
     list_models,
 )
 from langchain_chatexports.local_server.locks import ProcessLock
+from langchain_chatexports.local_server.storage import (
+    DataDirectory,
+    read_json,
+    write_json,
+)
 from tests.unit_tests.builders.kept_models import keep_model
 
 if TYPE_CHECKING:
@@ -90,3 +96,124 @@ def test_nothing_is_deleted_under_a_trainer_that_was_left_alone(root: Any) -> No
         with pytest.raises(LocalServerError, match="trainer at work"):
             delete_everything(root)
     assert count_kept(root) == KeptData(files=2, jobs=2, models=2)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Somebody's project that happens to have folders of our names."""
+    root = tmp_path / "project"
+    for name in ("models/bert", "files/thesis", "jobs/2024", "models/0123456789ab"):
+        (root / name).mkdir(parents=True)
+        (root / name / "precious").write_text("mine")
+    for folder in (root, *root.rglob("*")):
+        folder.chmod(0o755)
+    return root
+
+
+def _state(root: Path) -> list[tuple[str, int, int]]:
+    paths = sorted([root, *root.rglob("*")])
+    return [(str(p), p.lstat().st_mode, p.lstat().st_mtime_ns) for p in paths]
+
+
+@pytest.mark.parametrize("look", [count_kept, list_models])
+def test_listing_a_directory_changes_nothing_in_it(root: Path, look: Any) -> None:
+    (root / "models").chmod(0o755)
+    before = _state(root)
+    look(root)
+    assert _state(root) == before
+
+
+def test_listing_deletes_no_upload_whose_time_is_over(root: Path) -> None:
+    meta, _ = root.glob("files/*/meta.json")
+    write_json(meta, {**(read_json(meta) or {}), "expires_at": 1})
+    assert count_kept(root).files == 2
+    assert meta.exists()
+
+
+@pytest.mark.parametrize("call", [count_kept, delete_everything])
+def test_somebody_elses_folder_is_refused_and_left_as_it_is(
+    project: Path, call: Any
+) -> None:
+    before = _state(project)
+    with pytest.raises(LocalServerError, match="not a data directory"):
+        call(project)
+    assert _state(project) == before
+
+
+def test_a_server_takes_up_no_folder_with_other_things_in_it(project: Path) -> None:
+    before = _state(project)
+    with pytest.raises(LocalServerError, match="data_dir"):
+        DataDirectory(project).prepare()
+    assert _state(project) == before
+
+
+@pytest.mark.parametrize("call", [count_kept, delete_everything])
+def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path, call: Any) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(LocalServerError, match=r"thesis\.txt"):
+        call(tmp_path / "thesis.txt")
+
+
+def test_what_others_put_into_the_directory_stays(root: Path) -> None:
+    theirs = [root / "notes.txt", root / "models" / "bert", root / "files" / "thesis"]
+    for path in theirs:
+        path.mkdir() if path.suffix == "" else path.write_text("mine")
+    assert delete_everything(root) == KeptData(files=2, jobs=2, models=2)
+    assert all(path.exists() for path in theirs)
+    assert _marked(root) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets few people make links")
+def test_a_link_in_place_of_a_folder_is_refused(root: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere" / ("0" * 12)
+    elsewhere.mkdir(parents=True)
+    for entry in (root / "models").iterdir():
+        entry.rename(tmp_path / entry.name)
+    (root / "models").rmdir()
+    (root / "models").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(LocalServerError, match="links"):
+        delete_everything(root)
+    assert elsewhere.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets few people make links")
+def test_a_link_with_one_of_our_ids_is_not_followed(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "precious").write_text("mine")
+    (root / "models" / ("f" * 12)).symlink_to(tmp_path / "elsewhere")
+    delete_everything(root)
+    assert (tmp_path / "elsewhere" / "precious").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets few people make links")
+def test_a_link_in_place_of_the_lock_makes_no_file_elsewhere(
+    root: Path, tmp_path: Path
+) -> None:
+    (root / "server.lock").unlink(missing_ok=True)
+    (root / "server.lock").symlink_to(tmp_path / "made")
+    with pytest.raises(OSError, match="symbolic"):
+        delete_everything(root)
+    assert not (tmp_path / "made").exists()
+
+
+def test_the_directory_of_a_release_without_the_marker_is_taken_up(root: Path) -> None:
+    marker = root / ".chatexports-data"
+    marker.unlink()
+    (root / "server.lock").touch()
+    (root / "models" / f".deleted-{'1' * 12}").mkdir()
+    assert count_kept(root) == KeptData(files=2, jobs=2, models=2)
+    assert not marker.exists()
+    DataDirectory(root).prepare()
+    assert marker.exists()
+    assert delete_everything(root) == KeptData(files=2, jobs=2, models=2)
+
+
+@pytest.mark.parametrize("more", ["notes.txt", "models/bert", "files/thesis.txt"])
+def test_without_the_marker_anything_unknown_makes_it_somebody_elses(
+    root: Path, more: str
+) -> None:
+    (root / ".chatexports-data").unlink()
+    (root / more).mkdir()
+    with pytest.raises(LocalServerError, match="not a data directory"):
+        delete_everything(root)
+    assert len(list_models(root)) == 2

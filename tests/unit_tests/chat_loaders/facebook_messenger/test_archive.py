@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import struct
 import sys
+import threading
 import tracemalloc
 import warnings
 import zipfile
@@ -15,14 +17,18 @@ import pytest
 
 from langchain_chatexports import FolderFacebookMessengerChatLoader
 from langchain_chatexports.chat_loaders.facebook_messenger import archive as archives
+from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.exceptions import (
+    ChatExportError,
     EncryptedExportError,
     ExportFormatError,
+    ExportNotFoundError,
 )
 from tests.unit_tests.builders.messenger import FACEBOOK, Export
 from tests.unit_tests.builders.sessions import metadata_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from typing import Any
 
@@ -364,3 +370,185 @@ def measured(path: Path) -> tuple[ExportSummary, int]:
         return summary, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+
+
+def chat_bomb(path: Path, *, files: int = 8) -> None:
+    # Packed 500 times smaller, and just small enough to be read one by one.
+    data = b'{"participants":[],"messages":[' + b'{"content":"a"},' * 500_000 + b"1]}"
+    for number in range(files):
+        add(path, f"{FACEBOOK}/inbox/b_1/message_{number + 1}.json", data)
+
+
+def test_a_small_zip_with_millions_of_messages_is_refused(path: Path) -> None:
+    """Its 125 KB took 65 s and 0.9 GB."""
+    chat_bomb(path)
+    assert path.stat().st_size < 200_000
+    with pytest.raises(ExportFormatError, match="unpack it and give the folder"):
+        inspect(path)
+
+
+def test_media_do_not_hide_what_the_chats_beside_them_unpack_to(path: Path) -> None:
+    chat_bomb(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("photos/1.jpg", os.urandom(2**20))
+    with pytest.raises(ExportFormatError, match="exhaust"):
+        inspect(path)
+
+
+def test_files_that_share_their_packed_bytes_count_once(path: Path) -> None:
+    pattern = os.urandom(1024).hex().encode()
+    add(path, f"{FACEBOOK}/inbox/b/message_1.json", b'{"messages": "' + pattern * 500)
+    data = bytearray(path.read_bytes())
+    start, end = data.find(b"PK\x01\x02"), data.find(b"PK\x05\x06")
+    entries = data[start:end] * 500
+    tail = data[end:]
+    struct.pack_into("<HHLL", tail, 8, 1000, 1000, len(entries), start)
+    path.write_bytes(data[:start] + entries + tail)
+    with pytest.raises(ExportFormatError, match="exhaust"):
+        inspect(path)
+
+
+@pytest.mark.parametrize("digits", [10, 5_000])
+def test_a_number_with_more_digits_than_any_is_a_name_as_others(
+    path: Path, thread: bytes, digits: int
+) -> None:
+    add(path, f"{FACEBOOK}/inbox/eve_1/message_{'9' * digits}.json", thread)
+    assert inspect(path).kept == 2
+
+
+def test_a_zip_writes_nothing_to_a_terminal_but_text(path: Path) -> None:
+    name = f"{FACEBOOK}/inbox/\x1b]0;owned\x07\n/message_1.json"
+    add(path, name, b"{")
+    add(path, f"../\x1b[2J/{name}", b"{")
+    with pytest.warns(UserWarning, match="Left out") as caught:
+        inspect(path)
+    texts = [str(warning.message) for warning in caught]
+    assert len(texts) == 2
+    assert all(text.isprintable() for text in texts)
+    assert "\\x1b]0;owned\\x07\\n" in "".join(texts)
+
+
+def test_names_that_differ_by_their_normal_form_only_are_one_thread(
+    tmp_path: Path,
+) -> None:
+    export = Export()
+    export.thread("zo\u00eb_1").says("Ada Byron", "hi", NOON)
+    path = export.to_zip(tmp_path / "x.zip")
+    with zipfile.ZipFile(path) as archive:
+        data = archive.read(f"{FACEBOOK}/inbox/zo\u00eb_1/message_1.json")
+    add(path, f"{FACEBOOK}/inbox/zoe\u0308_1/message_2.json", data)
+    summary = inspect(path)
+    assert (summary.sessions, summary.skipped) == (1, {"duplicate": 1})
+
+
+def test_a_copy_of_a_group_is_found_by_its_id_among_any_number_of_threads(
+    path: Path,
+) -> None:
+    """20,000 of either took 90 s while each copy was compared with each thread."""
+    thread = b'{"participants": [{"name": "A"}], "messages": [{"timestamp_ms": 1}]}'
+    with zipfile.ZipFile(path, "a") as archive:
+        for number in range(300):
+            archive.writestr(f"messages/inbox/a_{number}/message_1.json", thread)
+            archive.writestr(f"groups/your_group_messages/{number}.json", thread)
+    assert inspect(path).details["threads"] == 301
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs links and pipes")
+class TestOddFolders:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        export = Export()
+        export.thread("ada_1").says("Ada Byron", "hi", NOON)
+        return export.to_folder(tmp_path / "x")
+
+    def test_a_link_to_itself_is_left_out(self, folder: Path) -> None:
+        (folder / FACEBOOK / "inbox" / "loop.json").symlink_to("loop.json")
+        with pytest.warns(UserWarning, match=r"loop\.json is not read"):
+            summary = inspect(folder)
+        assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
+
+    @pytest.mark.parametrize("name", ["loop", "loop.json", "loop.zip"])
+    def test_a_path_that_is_a_link_to_itself_leads_nowhere(
+        self, tmp_path: Path, name: str
+    ) -> None:
+        (tmp_path / name).symlink_to(name)
+        with pytest.raises(ExportNotFoundError):
+            inspect(tmp_path / name)
+        with pytest.raises(ChatExportError, match="cannot be read"):
+            open_export(tmp_path / name)
+
+    @pytest.mark.parametrize("name", ["message_1.json", "export.zip", "export"])
+    def test_a_pipe_as_the_export_is_refused(
+        self, tmp_path: Path, name: str, without_waiting: Callable[[Path], None]
+    ) -> None:
+        os.mkfifo(tmp_path / name)
+        without_waiting(tmp_path / name)
+        with pytest.raises(ExportFormatError, match="is a pipe, not a file"):
+            inspect(tmp_path / name)
+
+    def test_folders_deeper_than_any_exports_are_left_out(self, folder: Path) -> None:
+        depth = 1_200
+        here = os.open(folder, os.O_RDONLY)
+        for _ in range(depth):  # A path of this length could not be made at once.
+            os.mkdir("d", dir_fd=here)
+            below = os.open("d", os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = below
+        os.close(here)
+        with pytest.warns(UserWarning, match="deeper than any export's folders"):
+            summary = inspect(folder)
+        assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
+        assert open_export(folder).format == "Messenger export (folder)"
+        while (folder / "d" / "d").exists():  # Removing it at once recurses, too.
+            (folder / "d" / "d").rename(folder / "e")
+            (folder / "d").rmdir()
+            (folder / "e").rename(folder / "d")
+
+    def test_folders_with_names_too_long_together_are_left_out(
+        self, folder: Path
+    ) -> None:
+        name = "d" * 200
+        here = os.open(folder, os.O_RDONLY)
+        for _ in range(30):
+            os.mkdir(name, dir_fd=here)
+            below = os.open(name, os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = below
+        os.close(here)
+        with pytest.warns(UserWarning, match="is not read: the system says"):
+            assert inspect(folder).kept == 1
+
+    def test_a_file_with_holes_larger_than_any_is_left_out(self, folder: Path) -> None:
+        with (folder / FACEBOOK / "inbox" / "ada_1" / "message_2.json").open("w") as f:
+            f.truncate(100 * 2**30)
+        with pytest.warns(UserWarning, match="larger than any export file"):
+            assert inspect(folder).kept == 1
+
+    def test_a_folders_name_writes_nothing_to_a_terminal_but_text(
+        self, folder: Path
+    ) -> None:
+        place = folder / FACEBOOK / "inbox" / "\x1b[2J\n"
+        place.mkdir()
+        (place / "message_1.json").write_bytes(b"{")
+        with pytest.warns(UserWarning, match="Left out") as caught:
+            inspect(folder)
+        (text,) = (str(warning.message) for warning in caught)
+        assert text.isprintable()
+
+
+@pytest.fixture
+def without_waiting() -> Iterator[Callable[[Path], None]]:
+    """End a hang: after some seconds somebody writes nothing to a pipe."""
+    timers: list[threading.Timer] = []
+
+    def end_later(pipe: Path) -> None:
+        def end() -> None:
+            with contextlib.suppress(OSError):
+                os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+
+        timers.append(threading.Timer(5, end))
+        timers[-1].start()
+
+    yield end_later
+    for timer in timers:
+        timer.cancel()

@@ -529,7 +529,7 @@ class TestBadInput:
         def refuse(*_args: Any, **_options: Any) -> None:
             raise PermissionError(1, "Operation not permitted", str(path))
 
-        monkeypatch.setattr("pathlib.Path.open", refuse)
+        monkeypatch.setattr("os.open", refuse)
         with pytest.raises(ExportAccessError, match="Grant"):
             loader_class(path).load()
 

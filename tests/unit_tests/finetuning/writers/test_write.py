@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_chatexports.exceptions import (
+    ChatExportError,
     ExportFormatError,
     ExportNotFoundError,
     MissingExtraError,
@@ -251,6 +253,30 @@ def test_nothing_appears_where_the_examples_fail(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="broken"):
         write_dataset(failing(), tmp_path / "set.jsonl")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_reading_is_none_of_writing(tmp_path: Path) -> None:
+    def examples() -> Iterator[Any]:
+        yield dialogue("ua")
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with pytest.raises(OSError, match="Stale") as raised:
+        write_dataset(examples(), tmp_path / "set.jsonl")
+    assert not isinstance(raised.value, ChatExportError)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limits")
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, limits[1]))
+    try:
+        with pytest.raises(ExportFormatError, match=r"set\.jsonl cannot be written"):
+            write_dataset([dialogue("ua")] * 1_000, tmp_path / "set.jsonl")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not _files(tmp_path)
 
 
 def test_an_earlier_set_stays_where_a_new_one_fails(

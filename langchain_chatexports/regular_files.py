@@ -1,0 +1,82 @@
+"""Open files for reading, and refuse what is none: pipes, sockets and devices.
+
+Opening a pipe waits until somebody writes to it, and a device such as `/dev/zero` never
+ends: where a file belongs, both would stop a program for good.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING, BinaryIO
+
+from langchain_chatexports.exceptions import ExportFormatError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["MAX_FOLDER_DEPTH", "check_regular_file", "open_regular_file"]
+
+MAX_FOLDER_DEPTH = 100
+"""How deep folders are walked: a recursion of Python ends at 1,000."""
+
+_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_NONBLOCK", 0)  # Windows has none of these three.
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)  # Only Windows has it.
+)
+
+
+def open_regular_file(path: str | Path) -> BinaryIO:
+    """Return a file opened for reading bytes; never wait for a writer.
+
+    Args:
+        path: The file. A link is followed.
+
+    Raises:
+        ExportFormatError: If it is a pipe, a socket or a device.
+        OSError: If there is none, it is a folder, or the system refuses.
+    """
+    # Not only once it is open: opening alone rewinds a tape or makes a modem dial.
+    check_regular_file(path)
+    descriptor = os.open(path, _FLAGS)
+    try:
+        _check(path, os.fstat(descriptor))  # It may be another one by now.
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def check_regular_file(path: str | Path) -> None:
+    """Refuse a path that leads to something else than a file, without opening it.
+
+    Args:
+        path: The file. A link is followed.
+
+    Raises:
+        ExportFormatError: If it is a pipe, a socket or a device.
+        OSError: If there is none, it is a folder, or the system refuses.
+    """
+    _check(path, os.stat(path))  # noqa: PTH116 - the path may be a string
+
+
+def _check(path: str | Path, status: os.stat_result) -> None:
+    if stat.S_ISREG(status.st_mode):
+        return
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    msg = (
+        f"{path} is {_kind(status.st_mode)}, not a file. Save what it holds to a file, "
+        "and give that."
+    )
+    raise ExportFormatError(msg)
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISFIFO(mode):
+        return "a pipe"
+    return "a socket" if stat.S_ISSOCK(mode) else "a device"
