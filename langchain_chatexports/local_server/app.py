@@ -80,7 +80,7 @@ async def _on_http_error(_: Request, error: HTTPException) -> Response:
 
 
 async def _on_bad_parameter(_: Request, error: RequestValidationError) -> Response:
-    # In place of FastAPI's 422. Bodies of JSON are refused by their models.
+    # In place of FastAPI's 422. `parse_body` refuses what is wrong within a body.
     return refuse_parameter(error.errors()[0]).response()
 
 

@@ -5,10 +5,11 @@ takes and returns is what the server's own description says (`openapi.py`).
 """
 
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from fastapi import APIRouter, Depends, File, Form, Path, Query, UploadFile
+from fastapi import APIRouter, Body, Depends, File, Form, Path, Query, UploadFile
 from fastapi.routing import APIRoute
+from pydantic import BaseModel, PlainValidator
 from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -41,6 +42,7 @@ from langchain_chatexports.local_server.schemas import (
     ChatRequest,
     JobRequest,
     ScoreRequest,
+    parse_body,
 )
 from langchain_chatexports.local_server.service import LocalService
 
@@ -50,9 +52,12 @@ _MIN_LIFETIME, _MAX_LIFETIME = 3600, 2_592_000
 _MAX_FORM_FIELDS = 8
 
 
+Model = TypeVar("Model", bound=BaseModel)
+
+
 class _Request(Request):
     async def json(self) -> bytes:
-        # The models read the bytes themselves, and refuse them in OpenAI's shape.
+        # The bytes as they are: `parse_body` refuses them in OpenAI's shape.
         return await self.body()
 
     def form(self, **_: Any) -> Any:
@@ -140,6 +145,19 @@ def _wanted_metadata(request: Request) -> dict[str, str]:
     return wanted
 
 
+def _parsed(kind: type[Model]) -> Any:
+    """Return a dependency that parses the body, in a thread: it may be megabytes."""
+    described = PlainValidator(bytes, json_schema_input_type=kind)
+
+    def parse(body: Annotated[bytes, Body(), described]) -> Model:
+        return parse_body(body, kind)
+
+    return Depends(parse)
+
+
+ChatBody = Annotated[ChatRequest, _parsed(ChatRequest)]
+JobBody = Annotated[JobRequest, _parsed(JobRequest)]
+ScoreBody = Annotated[ScoreRequest, _parsed(ScoreRequest)]
 FoundFile = Annotated[dict[str, Any], Depends(_find_file)]
 FoundJob = Annotated[dict[str, Any], Depends(_find_job)]
 WantedMetadata = Annotated[dict[str, str], Depends(_wanted_metadata)]
@@ -227,7 +245,7 @@ def delete_file(service: Service, file: FoundFile) -> DeletedFile:
 @router.post(
     "/fine_tuning/jobs", response_model=JobResponse, responses=_refusals(404, 507)
 )
-def create_fine_tuning_job(service: Service, body: JobRequest) -> dict[str, Any]:
+def create_fine_tuning_job(service: Service, body: JobBody) -> dict[str, Any]:
     """Check the examples, and queue a job that trains on them."""
     return service.create_job(body)
 
@@ -349,13 +367,13 @@ def delete_model(service: Service, model: ModelName) -> DeletedModel:
     },
 )
 async def create_chat_completion(
-    service: Service, body: ChatRequest, request: Request
+    service: Service, body: ChatBody, request: Request
 ) -> Any:
     """Answer a chat, whole or as a stream."""
     return await answer_chat(service, body, request)
 
 
 @router.post("/score", response_model=ScoreResponse, responses=_refusals(404, 429, 503))
-async def score_chat(service: Service, body: ScoreRequest) -> Any:
+async def score_chat(service: Service, body: ScoreBody) -> Any:
     """Score the assistant's messages of a given chat."""
     return await score_messages(service, body)

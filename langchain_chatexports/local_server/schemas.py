@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ModelWrapValidatorHandler,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from langchain_chatexports.local_server.errors import ApiError
 
@@ -21,9 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pydantic_core import ErrorDetails
-    from typing_extensions import Self
 
-__all__ = ["ChatRequest", "JobRequest", "ScoreRequest", "refuse_parameter"]
+__all__ = [
+    "ChatRequest",
+    "JobRequest",
+    "ScoreRequest",
+    "parse_body",
+    "refuse_parameter",
+]
 
 _MAX_MESSAGES = 4096
 _MAX_SEED = 2**63 - 1
@@ -44,33 +42,13 @@ _NOT_SERVED = frozenset(
 )
 
 Auto = Literal["auto"]
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(
         extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True
     )
-
-
-class _Body(_Strict):
-    """The body of a request, checked from its bytes on."""
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _refuse_wrong(
-        cls, value: Any, validate: ModelWrapValidatorHandler[Self]
-    ) -> Self:
-        """Read the body.
-
-        Raises:
-            ApiError: With status 400, naming the first parameter that is wrong.
-        """
-        if isinstance(value, bytes):
-            value = _parse_object(value)
-        try:
-            return validate(value)
-        except ValidationError as error:
-            raise _refusal(error, cls) from None
 
 
 class HyperparametersRequest(_Strict):
@@ -94,7 +72,7 @@ class MethodRequest(_Strict):
     supervised: SupervisedRequest | None = None
 
 
-class JobRequest(_Body):
+class JobRequest(_Strict):
     """Body of `POST /fine_tuning/jobs`."""
 
     model: str
@@ -152,7 +130,7 @@ class _ResponseFormat(_Strict):
     type: Literal["text"]
 
 
-class ChatRequest(_Body):
+class ChatRequest(_Strict):
     """Body of `POST /chat/completions`; what is not served may only say so."""
 
     model: str
@@ -198,7 +176,7 @@ class ChatRequest(_Body):
         return self.max_completion_tokens or self.max_tokens
 
 
-class ScoreRequest(_Body):
+class ScoreRequest(_Strict):
     """Body of `POST /score`, which is no route of OpenAI's."""
 
     model: str
@@ -206,10 +184,27 @@ class ScoreRequest(_Body):
 
 
 _NAMES = frozenset(
-    name
-    for model in (*_Strict.__subclasses__(), *_Body.__subclasses__())
-    for name in model.model_fields
+    name for model in _Strict.__subclasses__() for name in model.model_fields
 )
+
+
+def parse_body(body: bytes, kind: type[Model]) -> Model:
+    """Return the model that a request's body is.
+
+    Raises:
+        ApiError: With status 400, naming the first parameter that is wrong.
+    """
+    try:
+        value = json.loads(body, parse_float=_number)
+    except (ValueError, RecursionError) as error:
+        raise _invalid_json() from error
+    if not isinstance(value, dict):
+        msg = "The body must be a JSON object."
+        raise ApiError(msg, code="invalid_type")
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        raise _refusal(error, kind) from None
 
 
 def refuse_parameter(error: Mapping[str, Any]) -> ApiError:
@@ -231,17 +226,6 @@ def refuse_parameter(error: Mapping[str, Any]) -> ApiError:
         return ApiError(msg, code="missing_required_parameter", param=param)
     msg = f"Invalid value for '{name}': {error['msg']}."
     return ApiError(msg, code="invalid_value", param=param)
-
-
-def _parse_object(body: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(body, parse_float=_number)
-    except (ValueError, RecursionError) as error:
-        raise _invalid_json() from error
-    if not isinstance(value, dict):
-        msg = "The body must be a JSON object."
-        raise ApiError(msg, code="invalid_type")
-    return value
 
 
 def _invalid_json() -> ApiError:

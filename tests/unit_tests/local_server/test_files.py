@@ -180,6 +180,14 @@ def test_a_line_may_hold_a_line_separator_of_unicode(client: OpenAI) -> None:
             },
         },
         {"files": [("file", ("a", _CONTENT)), ("file", ("b", _CONTENT))]},
+        {
+            "files": [("file", ("a", _CONTENT)), ("file", ("b", _CONTENT))],
+            "data": {"purpose": "fine-tune"},
+        },
+        {
+            "files": {"file": ("a", _CONTENT)},
+            "data": {"purpose": "fine-tune", **{str(n): "" for n in range(8)}},
+        },
     ],
 )
 def test_a_form_that_is_no_upload_is_a_400(

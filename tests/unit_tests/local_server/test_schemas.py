@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_chatexports.local_server.errors import ApiError
-from langchain_chatexports.local_server.schemas import ChatRequest, JobRequest
+from langchain_chatexports.local_server.schemas import (
+    ChatRequest,
+    JobRequest,
+    parse_body,
+)
 
 if TYPE_CHECKING:
     from typing import Any
@@ -20,7 +24,7 @@ def refusal(kind: type[JobRequest | ChatRequest], **changes: Any) -> ApiError:
         ChatRequest: {"model": "tiny", "messages": [{"role": "user"}]},
     }
     with pytest.raises(ApiError) as caught:
-        kind.model_validate(json.dumps(bodies[kind] | changes).encode())
+        parse_body(json.dumps(bodies[kind] | changes).encode(), kind)
     return caught.value
 
 
@@ -122,9 +126,9 @@ def test_a_refusal_says_what_is_wrong_and_where(
 
 def test_a_whole_number_may_be_written_with_a_point() -> None:
     body = b'{"model": "m", "training_file": "f", "seed": 2.0}'
-    assert JobRequest.model_validate(body).seed == 2
+    assert parse_body(body, JobRequest).seed == 2
     with pytest.raises(ApiError, match="seed"):
-        JobRequest.model_validate(body.replace(b"2.0", b"2.5"))
+        parse_body(body.replace(b"2.0", b"2.5"), JobRequest)
 
 
 @pytest.mark.parametrize(
