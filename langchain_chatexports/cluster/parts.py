@@ -19,9 +19,9 @@ def part_of(
 ) -> str | None:
     """Return which part of a split a conversation belongs to, from its id alone.
 
-    It is the same in any process on any machine, so nothing has to be collected first;
-    all windows of a conversation go the same way. The parts do not follow time: for that
-    compare the `first` and `last` of an example with dates that you choose.
+    It is the same in any process on any machine, so nothing has to be collected first,
+    and all windows of a conversation go the same way. The parts do not follow time: for
+    that compare the `first` and `last` of an example with dates that you choose.
 
     Args:
         conversation_id: The session's id; its thread's, where a step split it.
