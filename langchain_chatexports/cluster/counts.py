@@ -205,7 +205,7 @@ class _Store:
         return sorted(name for name in names if name.startswith(_EXPORT))
 
     def write(self, name: str, values: Mapping[str, Any]) -> None:
-        """Write a file, or replace it: names of people are in it, so for its owner."""
+        """Write or replace a file, readable by its owner only: it holds names."""
         data = json.dumps({"version": _VERSION, **values}).encode()
         if self._is_local:
             folder = Path(self._root)
@@ -221,7 +221,7 @@ class _Store:
             self._system.pipe_file(f"{self._root}/{name}", data)
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """Read a file; `None` if it is not there."""
+        """Return what a file holds; `None` if it is not there."""
         path = f"{self._root}/{name}"
         try:
             values = json.loads(self._system.cat_file(path))

@@ -140,12 +140,7 @@ def _copy(url: str, folder: Path) -> Path:
     listed = {remote: system.info(remote)}
     if listed[remote]["type"] == "directory":
         prefix = f"{remote}/" if remote else ""
-        # Stores without folders can list empty files in their place.
-        listed = {
-            file: details
-            for file, details in system.find(remote, detail=True).items()
-            if details["type"] != "directory" and not file.endswith("/")
-        }
+        listed = _files_below(system, remote, prefix)
         _check_names(url, listed, prefix)
         # The folder above a thread's says of which section it is.
         names = [name for name in remote.split("/")[-2:] if _is_name(name)]
@@ -174,6 +169,22 @@ def _copy(url: str, folder: Path) -> Path:
         copy.parent.mkdir(parents=True, exist_ok=True)
         system.get_file(file, str(copy), callback=callback)
     return target
+
+
+def _files_below(system: Any, remote: str, prefix: str) -> dict[str, Any]:
+    from fsspec.archive import AbstractArchiveFileSystem
+
+    if isinstance(system, AbstractArchiveFileSystem):
+        # `find` looks through all members for each folder, and not at absolute names.
+        found = {k: v for k, v in system.dir_cache.items() if k.startswith(prefix)}
+    else:
+        found = system.find(remote, detail=True)
+    # Stores without folders can list empty files in their place.
+    return {
+        file: details
+        for file, details in found.items()
+        if details["type"] != "directory" and not file.endswith("/")
+    }
 
 
 def _check_names(url: str, files: Collection[str], prefix: str) -> None:

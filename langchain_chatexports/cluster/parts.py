@@ -17,11 +17,11 @@ _RANGE = 2**64
 def part_of(
     conversation_id: str, parts: Mapping[str, float], *, salt: str = ""
 ) -> str | None:
-    """Say which part of a split a conversation belongs to, from its id alone.
+    """Return which part of a split a conversation belongs to, from its id alone.
 
-    Any process on any machine says the same, so nothing has to be collected first; all
-    windows of a conversation go the same way. The parts do not follow time: for that
-    compare the `first` and `last` of an example with dates that you choose.
+    It is the same in any process on any machine, so nothing has to be collected first,
+    and all windows of a conversation go the same way. The parts do not follow time: for
+    that compare the `first` and `last` of an example with dates that you choose.
 
     Args:
         conversation_id: The session's id; its thread's, where a step split it.

@@ -31,7 +31,7 @@ class _Files(BlockBasedFileDatasink):  # type: ignore[misc]  # Ray has no types.
     file_format: ClassVar[str]
 
     def __init__(self, path: str | Path, **options: Any) -> None:
-        """Remember where to write.
+        """Initialize the sink.
 
         Args:
             path: A folder that all machines can write to, or a URL; new or empty,
@@ -141,7 +141,7 @@ def _examples(block: BlockAccessor) -> Iterator[dict[str, Any]]:
 
 
 def _without_nulls(value: Any) -> Any:
-    """Take the keys out that only other messages have, at any depth."""
+    """Return a value without the keys that only other messages have."""
     if isinstance(value, dict):
         return {k: _without_nulls(v) for k, v in value.items() if v is not None}
     if isinstance(value, list):

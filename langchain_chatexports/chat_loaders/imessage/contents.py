@@ -175,7 +175,7 @@ def _in_order_of_text(
     runs = decoded.runs if decoded is not None else []
     files = (run.attributes.get(_FILE) for run in runs)
     places = {file: place for place, file in enumerate(files) if isinstance(file, str)}
-    return sorted(rows, key=lambda row: places.get(row.guid, len(runs)))
+    return sorted(rows, key=lambda row: places.get(row.guid or "", len(runs)))
 
 
 def _said(

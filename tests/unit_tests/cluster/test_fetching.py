@@ -55,12 +55,13 @@ def test_a_url_is_copied_and_the_copy_removed(
 
 def test_a_thread_folder_keeps_its_section(tmp_path: Path) -> None:
     export = Export()
-    export.thread("message_requests/x_9", ["Ann", "Spam"]).says("Spam", "win", 10**12)
+    export.thread("archived_threads/x_9", ["Ann", "Bo"]).says("Bo", "hi", 10**12)
     (folder,) = export.to_folder(tmp_path / "export").rglob("x_9")
 
     with fetched(folder.as_uri()) as copy:
-        summary = FolderFacebookMessengerChatLoader(copy, owner="Ann").inspect()
-    assert summary.skipped == {"section": 1}
+        summary = FolderFacebookMessengerChatLoader(copy).inspect()
+    assert summary == FolderFacebookMessengerChatLoader(folder).inspect()
+    assert summary.details["sections"] == {"archived_threads": 1}
 
 
 def test_the_newest_messages_come_along(tmp_path: Path) -> None:
