@@ -149,8 +149,9 @@ def _parsed(kind: type[Model]) -> Any:
     """Return a dependency that parses the body, in a thread: it may be megabytes."""
     described = PlainValidator(bytes, json_schema_input_type=kind)
 
-    def parse(body: Annotated[bytes, Body(), described]) -> Model:
-        return parse_body(body, kind)
+    def parse(service: Service, body: Annotated[bytes, Body(), described]) -> Model:
+        with service.reading:
+            return parse_body(body, kind)
 
     return Depends(parse)
 
