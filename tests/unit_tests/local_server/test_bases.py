@@ -193,8 +193,8 @@ def test_a_base_of_countless_layers_is_refused_and_not_built(
     base: Path, *, is_nested: bool
 ) -> None:
     config = json.loads((base / "config.json").read_text())
-    more = {"num_hidden_layers": 100_000}
-    more = {"text_config": more} if is_nested else more
+    many = {"num_hidden_layers": 100_000}
+    more: dict[str, Any] = {"text_config": many} if is_nested else many
     (base / "config.json").write_text(json.dumps({**config, **more}))
     with pytest.raises(LocalServerError, match="100000 layers"):
         describe_base(base)

@@ -345,3 +345,8 @@ def test_an_example_of_more_turns_than_tokens_is_cut() -> None:
     labelled = _template().label(chat, max_length=64)
     assert labelled.is_cut
     assert len(labelled.input_ids) <= 64
+
+
+def test_an_answer_after_more_turns_than_tokens_counts_as_cut() -> None:
+    chat = [*[_user("a")] * 100, _assistant("b")]
+    assert _template().label(chat, max_length=64).is_cut
