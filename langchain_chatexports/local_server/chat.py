@@ -281,7 +281,7 @@ def _failed(error: BaseException) -> ApiError:
         msg = "The model was deleted."
         return ApiError(msg, status=404, code="model_not_found", param="model")
     elif isinstance(error, MemoryError) or "memory" in str(error).lower():
-        msg = "The memory did not suffice for this answer."
+        msg = "There was not enough memory for this answer."
     else:
         msg = f"The answer could not be generated ({type(error).__name__})."
     return ApiError(msg, status=503, code="server_error", kind="server_error")

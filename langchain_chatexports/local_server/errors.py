@@ -1,4 +1,4 @@
-"""Refusals in the shape that OpenAI's clients parse."""
+"""Errors in the shape that OpenAI's clients parse."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["ApiError", "JsonResponse", "not_found"]
 
 
 class JsonResponse(JSONResponse):
-    """JSON in ASCII: whatever a client sent can be told back to it."""
+    """JSON in ASCII, so that any text of a client can be sent back to it."""
 
     def render(self, content: Any) -> bytes:
         """Return the bytes of the body."""
@@ -40,7 +40,7 @@ class ApiError(HTTPException):
             message: What is wrong, for a person.
             status: The HTTP status.
             code: What is wrong, for a program.
-            param: The parameter to blame.
+            param: The parameter that is wrong.
             kind: OpenAI's `type` of error.
         """
         super().__init__(status, message)

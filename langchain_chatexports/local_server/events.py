@@ -52,7 +52,7 @@ class EventLog:
             file.write(line)
 
     def read(self) -> list[dict[str, Any]]:
-        """Give all events, oldest first; what is no event is left out."""
+        """Return all events, oldest first, without lines that are not events."""
         try:
             lines = self.path.read_bytes().split(b"\n")
         except FileNotFoundError:

@@ -28,7 +28,7 @@ __all__ = ["FILE_ID", "FileStore"]
 logger = logging.getLogger(__name__)
 
 _BLOCK_BYTES = 1 << 20
-_LONGEST_NAME = 255
+_MAX_NAME_LENGTH = 255
 
 
 class FileStore:
@@ -93,7 +93,7 @@ class FileStore:
         return _public(record)
 
     def newest_first(self) -> list[dict[str, Any]]:
-        """Give all files, newest first."""
+        """Return all files, newest first."""
         self.delete_expired()
         with self._lock:
             records = sorted(
@@ -102,31 +102,31 @@ class FileStore:
         return [_public(record) for record in records]
 
     def get(self, file_id: str) -> dict[str, Any] | None:
-        """Give a file, or `None`."""
+        """Return a file, or `None`."""
         self.delete_expired()
         with self._lock:
             record = self._records.get(file_id)
         return None if record is None else _public(record)
 
     def path(self, file_id: str) -> Path:
-        """Give the path of a file's content, whether it is there or not."""
+        """Return the path of a file's content, whether it is there or not."""
         if not FILE_ID.fullmatch(file_id):
             msg = "not the id of a file"
             raise ValueError(msg)
         return self._data.files / file_id / "content.jsonl"
 
     def delete(self, file_id: str) -> bool:
-        """Delete a file; tell whether it was there."""
+        """Delete a file, and return whether it was there."""
         with self._lock:
             if file_id not in self._records:
                 return False
-            # What cannot be deleted stays to be seen, and can be deleted again.
+            # What cannot be deleted stays listed, and can be deleted later.
             remove_folder(self._data.files / file_id)
             del self._records[file_id]
         return True
 
     def delete_expired(self) -> None:
-        """Delete the files whose time is over."""
+        """Delete the files that have expired."""
         now = time.time()
         with self._lock:
             for file_id, record in list(self._records.items()):
@@ -135,7 +135,7 @@ class FileStore:
                     try:
                         self.delete(file_id)
                     except OSError:
-                        # It is tried again with the next request.
+                        # The next request tries again.
                         logger.debug("%s cannot be deleted yet", file_id)
 
 
@@ -152,7 +152,7 @@ def _write(stream: BinaryIO, path: Path) -> int:
 
 def _plain_name(filename: str) -> str:
     plain = re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", "", filename)
-    return re.split(r"[/\\]", plain)[-1][:_LONGEST_NAME] or "upload"
+    return re.split(r"[/\\]", plain)[-1][:_MAX_NAME_LENGTH] or "upload"
 
 
 def _public(record: dict[str, Any]) -> dict[str, Any]:

@@ -37,11 +37,11 @@ class Hyperparameters:
     learning_rate_multiplier: float
 
     def steps(self, examples: int) -> int:
-        """Give the number of optimizer steps for so many examples."""
+        """Return the number of optimizer steps for a number of examples."""
         return self.n_epochs * math.ceil(examples / self.batch_size)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the numbers under OpenAI's names."""
+        """Return the numbers under OpenAI's names."""
         return {
             "n_epochs": self.n_epochs,
             "batch_size": self.batch_size,
@@ -52,7 +52,7 @@ class Hyperparameters:
 def resolve_hyperparameters(
     asked: dict[str, Any], *, examples: int, device: str = "cpu"
 ) -> Hyperparameters:
-    """Put numbers where the client says `"auto"`, or nothing.
+    """Resolve hyperparameters that are `"auto"` or not given.
 
     Args:
         asked: The client's hyperparameters, already checked.
@@ -71,7 +71,7 @@ def resolve_hyperparameters(
 
 
 def learning_rate(numbers: Hyperparameters, *, parameters: int, steps: int) -> float:
-    """Give the highest learning rate of a job.
+    """Return the highest learning rate of a job.
 
     Args:
         numbers: The job's hyperparameters.

@@ -1,4 +1,4 @@
-"""Fine-tuning jobs: one folder each, whose `job.json` is the truth about it."""
+"""Fine-tuning jobs: one folder each, with the state of the job in `job.json`."""
 
 from __future__ import annotations
 
@@ -79,24 +79,24 @@ class JobStore:
         return public_job(job)
 
     def newest_first(self) -> list[dict[str, Any]]:
-        """Give all jobs as clients see them, newest first."""
+        """Return all jobs as clients see them, newest first."""
         with self._lock:
             jobs = sorted(self._records.values(), key=lambda j: -j[_PRIVATE]["order"])
         return [public_job(job) for job in jobs]
 
     def get(self, job_id: str) -> dict[str, Any] | None:
-        """Give a job as clients see it, or `None`."""
+        """Return a job as clients see it, or `None`."""
         with self._lock:
             job = self._records.get(job_id)
         return None if job is None else public_job(job)
 
     def private(self, job_id: str) -> dict[str, Any]:
-        """Give what clients do not see of a job."""
+        """Return what clients do not see of a job."""
         with self._lock:
             return dict(self._records[job_id][_PRIVATE])
 
     def with_status(self, *statuses: str) -> list[str]:
-        """Give the ids of the jobs in one of these states, oldest first."""
+        """Return the ids of the jobs in one of these states, oldest first."""
         with self._lock:
             jobs = sorted(self._records.values(), key=lambda j: j[_PRIVATE]["order"])
         return [job["id"] for job in jobs if job["status"] in statuses]
@@ -137,11 +137,11 @@ class JobStore:
         return True
 
     def events(self, job_id: str) -> EventLog:
-        """Give the log of a job."""
+        """Return the log of a job."""
         return EventLog(self.folder(job_id) / "events.jsonl")
 
     def folder(self, job_id: str) -> Path:
-        """Give the folder of a job, whether it is there or not."""
+        """Return the folder of a job, whether it is there or not."""
         if not JOB_ID.fullmatch(job_id):
             msg = "not the id of a job"
             raise ValueError(msg)
@@ -149,5 +149,5 @@ class JobStore:
 
 
 def public_job(job: dict[str, Any]) -> dict[str, Any]:
-    """Give a job as clients see it."""
+    """Return a job as clients see it."""
     return {name: value for name, value in job.items() if name != _PRIVATE}

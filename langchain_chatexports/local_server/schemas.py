@@ -1,4 +1,4 @@
-"""What requests may say: strict types, known names and ranges, nothing else."""
+"""Models of the request bodies: strict types, known names and ranges only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 
 _MAX_MESSAGES = 4096
 _MAX_SEED = 2**63 - 1
-# Parameters of OpenAI's that only the value that asks for nothing is taken of.
+# OpenAI parameters that are accepted only with the value that requests nothing.
 _NOT_SERVED = frozenset(
     {
         "frequency_penalty",
@@ -52,7 +52,7 @@ class _Strict(BaseModel):
 
 
 class HyperparametersRequest(_Strict):
-    """Numbers of the training, each of which may be `"auto"`."""
+    """The hyperparameters of a job, each of which may be `"auto"`."""
 
     n_epochs: Auto | Annotated[int, Field(ge=1, le=50)] = "auto"
     batch_size: Auto | Annotated[int, Field(ge=1, le=256)] = "auto"
@@ -66,7 +66,7 @@ class SupervisedRequest(_Strict):
 
 
 class MethodRequest(_Strict):
-    """How to train; only the supervised method is known here."""
+    """The training method; only the supervised one is supported."""
 
     type: Literal["supervised"]
     supervised: SupervisedRequest | None = None
@@ -131,7 +131,7 @@ class _ResponseFormat(_Strict):
 
 
 class ChatRequest(_Strict):
-    """Body of `POST /chat/completions`; what is not served may only say so."""
+    """Body of `POST /chat/completions`, with the parameters that are supported."""
 
     model: str
     messages: Annotated[list[_Message], Field(min_length=1, max_length=_MAX_MESSAGES)]
@@ -144,7 +144,7 @@ class ChatRequest(_Strict):
     stop: str | Annotated[list[str], Field(max_length=4)] | None = None
     seed: Annotated[int, Field(ge=-_MAX_SEED, le=_MAX_SEED)] | None = None
 
-    # Said by clients, without a meaning on one's own machine.
+    # Sent by clients, but without effect on a local machine.
     user: str | None = None
     metadata: dict[str, str] | None = None
     safety_identifier: str | None = None
@@ -152,7 +152,7 @@ class ChatRequest(_Strict):
     store: Literal[False] | None = None
     service_tier: Literal["auto", "default"] | None = None
 
-    # Not served: only the value that asks for nothing.
+    # Not supported: accepted only with the value that requests nothing.
     n: Literal[1] | None = None
     logprobs: Literal[False] | None = None
     top_logprobs: Literal[0] | None = None
@@ -189,7 +189,7 @@ _NAMES = frozenset(
 
 
 def parse_body(body: bytes, kind: type[Model]) -> Model:
-    """Return the model that a request's body is.
+    """Parse and validate the body of a request.
 
     Raises:
         ApiError: With status 400, naming the first parameter that is wrong.
@@ -243,7 +243,7 @@ def _refusal(error: ValidationError, kind: type[BaseModel]) -> ApiError:
     said = error.errors(include_url=False, include_context=False, include_input=False)
     param = str(said[0]["loc"][0]) if said[0]["loc"] else None
     where = _place(said[0])
-    # Of a union each member says what is wrong. The one that came furthest is meant.
+    # Each member of a union reports its own errors. Name the one that matched furthest.
     same = [each for each in said if where and _place(each)[: len(where)] == where]
     best = max(same, key=_closeness, default=said[0])
     name = ".".join(map(str, _place(best)))
@@ -263,7 +263,7 @@ def _refusal(error: ValidationError, kind: type[BaseModel]) -> ApiError:
 
 
 def _place(error: ErrorDetails) -> tuple[str | int, ...]:
-    # Without the members of unions, and the keys that are the user's own.
+    # Leave out the members of unions, and keys that the user chose.
     is_unknown = error["type"] == "extra_forbidden"
     parts = error["loc"][:-1] if is_unknown else error["loc"]
     return tuple(part for part in parts if isinstance(part, int) or part in _NAMES)
@@ -277,7 +277,7 @@ def _closeness(error: ErrorDetails) -> tuple[int, bool, bool]:
 
 @cache
 def _allowed_numbers(kind: type[BaseModel], name: str) -> str:
-    """Say which numbers a parameter may be, if it is one and has a range."""
+    """Return the allowed range of a numeric parameter, or an empty string."""
     schema = kind.model_json_schema()
     for model in (schema, *schema.get("$defs", {}).values()):
         given = model.get("properties", {}).get(name, {})
