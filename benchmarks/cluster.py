@@ -36,7 +36,7 @@ import psutil
 
 from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.cluster import JsonLines, add_counts, read_examples
-from langchain_chatexports.finetuning.examples import to_training_examples
+from langchain_chatexports.datasets.examples import to_training_examples
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatRuns
 
 if TYPE_CHECKING:

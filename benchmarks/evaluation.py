@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from langchain_chatexports.evaluation.function_words import ENGLISH
 from langchain_chatexports.evaluation.measures import MEASURES, Lexicon, Measure
-from langchain_chatexports.evaluation.styles import StyleSamples, compare_styles
+from langchain_chatexports.evaluation.style import StyleSamples, compare_styles
 from tests.unit_tests.builders.voices import (
     CLOSE,
     DISTINCT,

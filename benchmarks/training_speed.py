@@ -34,7 +34,7 @@ from langchain_chatexports import (
     to_training_examples,
     write_jsonl,
 )
-from langchain_chatexports.local_server.bases import (
+from langchain_chatexports.local_server.bases.sources import (
     describe_default_base,
     prepare_base,
 )
@@ -99,10 +99,13 @@ def train_ours(base: Path, file: Path) -> None:
     """Train as a job does."""
     from transformers import AutoTokenizer
 
-    from langchain_chatexports.local_server import training
-    from langchain_chatexports.local_server.dataset import read_examples
-    from langchain_chatexports.local_server.devices import choose_device, choose_dtype
-    from langchain_chatexports.local_server.labels import ChatTemplate
+    from langchain_chatexports.local_server.bases.devices import (
+        choose_device,
+        choose_dtype,
+    )
+    from langchain_chatexports.local_server.training.dataset import read_examples
+    from langchain_chatexports.local_server.training.labels import ChatTemplate
+    from langchain_chatexports.local_server.training.trainer import trainer as training
 
     order = training.TrainingOrder(
         job_folder=str(file.parent),
@@ -134,7 +137,7 @@ def train_plainly(base: Path, file: Path) -> None:
     from peft import LoraConfig
     from trl import SFTConfig, SFTTrainer
 
-    from langchain_chatexports.local_server.devices import choose_device
+    from langchain_chatexports.local_server.bases.devices import choose_device
 
     data = load_dataset("json", data_files=str(file), split="train")
     config = SFTConfig(

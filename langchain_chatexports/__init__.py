@@ -19,18 +19,21 @@ from langchain_chatexports._version import __version__
 
 if TYPE_CHECKING:
     from langchain_chatexports.adapters.openai import convert_messages_for_finetuning
-    from langchain_chatexports.chat_loaders.accounting import ExportSummary
     from langchain_chatexports.chat_loaders.base import ExportSession
     from langchain_chatexports.chat_loaders.facebook_messenger import (
         FolderFacebookMessengerChatLoader,
         SingleFileFacebookMessengerChatLoader,
     )
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+    from langchain_chatexports.chat_loaders.ledger import ExportSummary
     from langchain_chatexports.chat_loaders.table import TableChatLoader
     from langchain_chatexports.chat_loaders.utils import (
         map_ai_messages,
         merge_chat_runs,
     )
+    from langchain_chatexports.datasets.examples import to_training_examples
+    from langchain_chatexports.datasets.jsonl import write_jsonl
+    from langchain_chatexports.datasets.validation import validate_examples
     from langchain_chatexports.exceptions import (
         ChatExportError,
         EncryptedExportError,
@@ -49,11 +52,8 @@ if TYPE_CHECKING:
         TrainingBudgetError,
         TrainingDataError,
     )
-    from langchain_chatexports.finetuning.examples import to_training_examples
-    from langchain_chatexports.finetuning.jsonl import write_jsonl
     from langchain_chatexports.finetuning.run import FineTuningRun
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
-    from langchain_chatexports.finetuning.validation import validate_examples
     from langchain_chatexports.local_server import LocalServer
     from langchain_chatexports.steps import (
         ChunkSessions,

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 
 from langchain_core.exceptions import LangChainException
 
-from langchain_chatexports.printing import escaped
+from langchain_chatexports._terminal import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 ROOMS = [
     "langchain_chatexports",
     "langchain_chatexports.adapters.openai",
-    "langchain_chatexports.chat_loaders.accounting",
+    "langchain_chatexports.chat_loaders.ledger",
     "langchain_chatexports.chat_loaders.base",
     "langchain_chatexports.chat_loaders.facebook_messenger",
     "langchain_chatexports.chat_loaders.imessage",

@@ -14,12 +14,12 @@ from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.messages import BaseMessage
 from typing_extensions import TypedDict
 
-from langchain_chatexports.chat_loaders.accounting import (
+from langchain_chatexports._fast_messages import plain_human_message
+from langchain_chatexports.chat_loaders.ledger import (
     CountedPass,
     ExportSummary,
     Tally,
 )
-from langchain_chatexports.plain_messages import plain_human_message
 
 if TYPE_CHECKING:
     from langchain_core.chat_sessions import ChatSession

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.exceptions import (
     ExportAccessError,
     ExportFormatError,
     ExportNotFoundError,
 )
-from langchain_chatexports.regular_files import open_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

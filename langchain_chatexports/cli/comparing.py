@@ -18,22 +18,22 @@ from langchain_chatexports.cli.preparation import (
     prepare_with_speaker,
 )
 from langchain_chatexports.cli.tuning import Order, say_base, train
-from langchain_chatexports.evaluation.asking import ModelServer
+from langchain_chatexports.datasets.examples import ExampleCounts
+from langchain_chatexports.datasets.prepared import read_prepared
+from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.evaluation.canaries import (
     make_canaries,
     plant_canaries,
     probe_canaries,
 )
-from langchain_chatexports.evaluation.held_out import require_turns
-from langchain_chatexports.evaluation.reading import (
+from langchain_chatexports.evaluation.conversations import (
     data_from_examples,
     data_from_sessions,
 )
+from langchain_chatexports.evaluation.held_out import require_turns
+from langchain_chatexports.evaluation.replies import ModelServer
 from langchain_chatexports.exceptions import ExportNotFoundError, LocalServerError
 from langchain_chatexports.finetuning.clients import public_url
-from langchain_chatexports.finetuning.examples import ExampleCounts
-from langchain_chatexports.finetuning.prepared import read_prepared
-from langchain_chatexports.finetuning.splits import split_examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,11 +41,11 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from langchain_chatexports.datasets.examples import TrainingExample
+    from langchain_chatexports.datasets.trace import TracedExample
     from langchain_chatexports.evaluation import HeldOutData
     from langchain_chatexports.evaluation.held_out import Conversation
     from langchain_chatexports.evaluation.results import Secrets
-    from langchain_chatexports.finetuning.examples import TrainingExample
-    from langchain_chatexports.finetuning.provenance import TracedExample
     from langchain_chatexports.local_server import LocalServer
 
 __all__ = [

@@ -5,41 +5,41 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from langchain_chatexports._files import is_pipe
 from langchain_chatexports.cli.console import counting, say
+from langchain_chatexports.datasets.card import CardNotes, hash_source
+from langchain_chatexports.datasets.deduplication import (
+    DuplicateCounts,
+    deduplicate_examples,
+)
+from langchain_chatexports.datasets.examples import ExampleCounts
+from langchain_chatexports.datasets.formats import write_dataset
+from langchain_chatexports.datasets.formats.trainers import FORMATS
+from langchain_chatexports.datasets.jsonl import write_jsonl
+from langchain_chatexports.datasets.preferences import (
+    PreferenceCounts,
+    edit_preferences,
+    reaction_labels,
+)
+from langchain_chatexports.datasets.prepared import facts_of_prepared
+from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.exceptions import (
     ExportFormatError,
     SenderNotFoundError,
     TrainingDataError,
 )
-from langchain_chatexports.finetuning.card import CardNotes, hash_source
-from langchain_chatexports.finetuning.deduplication import (
-    DuplicateCounts,
-    deduplicate_examples,
-)
-from langchain_chatexports.finetuning.examples import ExampleCounts
-from langchain_chatexports.finetuning.jsonl import write_jsonl
-from langchain_chatexports.finetuning.preferences import (
-    PreferenceCounts,
-    edit_preferences,
-    reaction_labels,
-)
-from langchain_chatexports.finetuning.prepared import facts_of_prepared
-from langchain_chatexports.finetuning.splits import split_examples
-from langchain_chatexports.finetuning.writers import write_dataset
-from langchain_chatexports.finetuning.writers.formats import FORMATS
-from langchain_chatexports.writing import is_pipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
 
-    from langchain_chatexports.chat_loaders.accounting import CountedPass
+    from langchain_chatexports.chat_loaders.ledger import CountedPass
     from langchain_chatexports.cli.preparation import Preparation, PrepareOptions
-    from langchain_chatexports.finetuning.card import SourceFile
-    from langchain_chatexports.finetuning.provenance import TracedExample
-    from langchain_chatexports.finetuning.splits import ExampleSplits
-    from langchain_chatexports.finetuning.writers import FormatName, WrittenSet
-    from langchain_chatexports.finetuning.writers.write import AnyRecord
+    from langchain_chatexports.datasets.card import SourceFile
+    from langchain_chatexports.datasets.formats import FormatName, WrittenSet
+    from langchain_chatexports.datasets.formats.write import AnyRecord
+    from langchain_chatexports.datasets.splits import ExampleSplits
+    from langchain_chatexports.datasets.trace import TracedExample
     from langchain_chatexports.steps import SessionTransform
 
 __all__ = ["SetOptions", "SetWriter", "path_to_train_on", "set_options"]

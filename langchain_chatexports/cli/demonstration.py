@@ -18,7 +18,7 @@ from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
 from langchain_chatexports.cli.console import print_json, say
 from langchain_chatexports.cli.side_by_side import Answer, show_side_by_side
 from langchain_chatexports.cli.tuning import Order, chat_command, say_base, train
-from langchain_chatexports.finetuning.examples import to_training_examples
+from langchain_chatexports.datasets.examples import to_training_examples
 from langchain_chatexports.samples import write_imessage, write_messenger
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatRuns
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
 
     from langchain_chatexports.chat_loaders.base import ChatExportLoader
-    from langchain_chatexports.finetuning.examples import TrainingExample
+    from langchain_chatexports.datasets.examples import TrainingExample
     from langchain_chatexports.local_server import LocalServer
 
 __all__ = ["run_demo"]

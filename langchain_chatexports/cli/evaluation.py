@@ -144,10 +144,10 @@ def evaluate(
     check_extra()
     _check(base_url, base=base, finetune=finetune, secrets=secrets, model=model)
     from langchain_chatexports import evaluation
+    from langchain_chatexports._files import require_place
     from langchain_chatexports.cli import comparing, guessing
     from langchain_chatexports.cli.exports import refuse_to_overwrite
     from langchain_chatexports.cli.preparation import PrepareOptions
-    from langchain_chatexports.writing import require_place
 
     if blind:
         guessing.require_somebody()

@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.cli.console import say
+from langchain_chatexports.datasets._forget import (
+    find_jobs,
+    forget,
+    jobs_that_used,
+)
+from langchain_chatexports.datasets.trace_file import read_header
 from langchain_chatexports.exceptions import (
     ExportFormatError,
     FineTuningError,
     MissingExtraError,
 )
-from langchain_chatexports.finetuning.forgetting import (
-    find_jobs,
-    forget,
-    jobs_that_used,
-)
-from langchain_chatexports.finetuning.writers.trace_file import read_header
 from langchain_chatexports.redaction.key_file import read_key_file
 from langchain_chatexports.redaction.redactor import Redactor
 from langchain_chatexports.steps import Redact
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
-    from langchain_chatexports.finetuning.forgetting import ForgetReport, JobUse
+    from langchain_chatexports.datasets._forget import ForgetReport, JobUse
 
 __all__ = ["Request", "Servers", "forget_and_list", "say_report"]
 
@@ -130,9 +130,9 @@ def say_report(report: ForgetReport, jobs: Sequence[JobUse]) -> None:
 
 def _local_jobs(hashes: Collection[str], data_dir: Path | None) -> list[JobUse]:
     from langchain_chatexports.local_server import default_data_dir
-    from langchain_chatexports.local_server.files import FileStore
-    from langchain_chatexports.local_server.jobs import JobStore
-    from langchain_chatexports.local_server.storage import DataDirectory
+    from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+    from langchain_chatexports.local_server.storage.files import FileStore
+    from langchain_chatexports.local_server.storage.jobs import JobStore
 
     try:
         data = DataDirectory(data_dir if data_dir is not None else default_data_dir())

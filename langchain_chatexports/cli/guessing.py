@@ -13,14 +13,14 @@ from langchain_chatexports.cli.console import (
     stderr_console,
     stdin_is_terminal,
 )
-from langchain_chatexports.evaluation.blind import BlindGuess, blind_result
+from langchain_chatexports.evaluation.blind_test import BlindGuess, blind_result
 from langchain_chatexports.evaluation.held_out import PERSON
-from langchain_chatexports.evaluation.texts import bubbles
+from langchain_chatexports.evaluation.text_features import bubbles
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.report.words import plural
+from langchain_chatexports.report.formatting import plural
 
 if TYPE_CHECKING:
-    from langchain_chatexports.evaluation.blind import BlindPair, BlindResult
+    from langchain_chatexports.evaluation.blind_test import BlindPair, BlindResult
 
 __all__ = ["guess", "require_somebody"]
 

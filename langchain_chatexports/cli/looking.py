@@ -19,7 +19,7 @@ from langchain_chatexports.cli.options import Ai, AsJson, Contacts, Paths
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from langchain_chatexports.chat_loaders.accounting import ExportSummary
+    from langchain_chatexports.chat_loaders.ledger import ExportSummary
     from langchain_chatexports.cli.exports import Export
     from langchain_chatexports.report import ExportReport
 
@@ -108,13 +108,13 @@ def report(
     It holds counts and names of people, and no text of any message; with --anonymous
     no names either.
     """
+    from langchain_chatexports._files import write_whole
     from langchain_chatexports.cli.exports import (
         open_exports,
         own_messages_or,
         refuse_to_overwrite,
     )
     from langchain_chatexports.report import render_report
-    from langchain_chatexports.writing import write_whole
 
     paths = own_messages_or(paths)
     target = output or (None if as_json else Path("report.html"))
@@ -225,7 +225,7 @@ def _figures(
 
 
 def _say_report(figures: "ExportReport") -> None:
-    from langchain_chatexports.report.words import plural
+    from langchain_chatexports.report.formatting import plural
 
     examples = figures.examples.examples if figures.examples else 0
     people = plural(len(figures.people), "person", "people")

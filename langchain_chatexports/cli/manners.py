@@ -20,9 +20,9 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
+from langchain_chatexports._files import is_full
 from langchain_chatexports.cli.console import say
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.writing import is_full
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

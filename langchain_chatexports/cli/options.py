@@ -44,7 +44,7 @@ _SET = "What is written"
 
 def _formats() -> list[str]:
     """Give the names of formats, for shells to complete."""
-    from langchain_chatexports.finetuning.writers.formats import FORMATS
+    from langchain_chatexports.datasets.formats.trainers import FORMATS
 
     return [*FORMATS]
 

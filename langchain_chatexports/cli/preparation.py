@@ -12,14 +12,14 @@ from langchain_chatexports.cli.console import Meter, asking, say, stdin_is_termi
 from langchain_chatexports.cli.exports import is_examples_file, open_exports
 from langchain_chatexports.cli.people import did_you_mean
 from langchain_chatexports.cli.totals import about_messages
+from langchain_chatexports.datasets.examples import ExampleCounts
+from langchain_chatexports.datasets.prepared import read_prepared
+from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.exceptions import (
     ExportFormatError,
     SenderNotFoundError,
     TrainingDataError,
 )
-from langchain_chatexports.finetuning.examples import ExampleCounts
-from langchain_chatexports.finetuning.prepared import read_prepared
-from langchain_chatexports.finetuning.provenance import trace_examples
 from langchain_chatexports.steps import (
     ChunkSessions,
     LabelSpeakers,
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
     from langchain_core.chat_sessions import ChatSession
 
-    from langchain_chatexports.chat_loaders.accounting import CountedPass, ExportSummary
+    from langchain_chatexports.chat_loaders.ledger import CountedPass, ExportSummary
     from langchain_chatexports.cli.exports import Export
     from langchain_chatexports.cli.redacting import Redaction
-    from langchain_chatexports.finetuning.examples import TrainingExample
-    from langchain_chatexports.finetuning.provenance import TracedExample
+    from langchain_chatexports.datasets.examples import TrainingExample
+    from langchain_chatexports.datasets.trace import TracedExample
     from langchain_chatexports.steps import SessionTransform
 
 __all__ = [

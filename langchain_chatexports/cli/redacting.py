@@ -8,27 +8,27 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from langchain_chatexports._files import is_pipe, write_whole
+from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.chat_loaders.base import counted_pass
 from langchain_chatexports.chat_loaders.table import table_rows
 from langchain_chatexports.cli.console import Meter, counting, say, watching
 from langchain_chatexports.cli.exports import is_examples_file, open_exports
 from langchain_chatexports.cli.totals import about_messages
+from langchain_chatexports.datasets.card import CardNotes
+from langchain_chatexports.datasets.formats import write_dataset
+from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
+from langchain_chatexports.datasets.prepared import facts_of_prepared, read_prepared
+from langchain_chatexports.datasets.redaction import ExampleRedactor
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
-from langchain_chatexports.finetuning.card import CardNotes
-from langchain_chatexports.finetuning.jsonl import read_jsonl, write_jsonl
-from langchain_chatexports.finetuning.prepared import facts_of_prepared, read_prepared
-from langchain_chatexports.finetuning.writers import write_dataset
-from langchain_chatexports.redaction.examples import ExampleRedactor
 from langchain_chatexports.redaction.key_file import (
     RedactionKey,
     key_for,
     read_key_file,
 )
 from langchain_chatexports.redaction.undo import restore
-from langchain_chatexports.regular_files import open_regular_file
 from langchain_chatexports.steps import Redact
 from langchain_chatexports.steps.redact import names_of_export
-from langchain_chatexports.writing import is_pipe, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from langchain_core.chat_sessions import ChatSession
 
-    from langchain_chatexports.chat_loaders.accounting import CountedPass
+    from langchain_chatexports.chat_loaders.ledger import CountedPass
     from langchain_chatexports.cli.exports import Export
 
 __all__ = ["Redaction", "default_key_file", "redact_files", "say_done", "undo_file"]

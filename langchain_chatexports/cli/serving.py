@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.cli.console import print_json, say
 from langchain_chatexports.cli.tuning import say_base
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.regular_files import open_regular_file
 
 if TYPE_CHECKING:
     from pathlib import Path

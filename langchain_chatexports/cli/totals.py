@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.regular_files import open_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from langchain_chatexports.finetuning.examples import TrainingExample
+    from langchain_chatexports.datasets.examples import TrainingExample
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
     from langchain_chatexports.local_server import LocalServer
 

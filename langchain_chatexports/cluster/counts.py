@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from langchain_chatexports.chat_loaders.accounting import ExportSummary, add_summaries
+from langchain_chatexports.chat_loaders.ledger import ExportSummary, add_summaries
 from langchain_chatexports.cluster.fetching import shown
+from langchain_chatexports.datasets.examples import ExampleCounts
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
-from langchain_chatexports.finetuning.examples import ExampleCounts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

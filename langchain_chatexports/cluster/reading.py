@@ -14,13 +14,13 @@ from langchain_chatexports.chat_loaders.base import counted_pass
 from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.cluster.counts import RunCounts
 from langchain_chatexports.cluster.fetching import absolute, fetched
+from langchain_chatexports.datasets.examples import ExampleCounts
+from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.exceptions import (
     ChatExportError,
     MissingExtraError,
     SenderNotFoundError,
 )
-from langchain_chatexports.finetuning.examples import ExampleCounts
-from langchain_chatexports.finetuning.provenance import trace_examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from langchain_core.chat_sessions import ChatSession
     from ray.data import Dataset
 
-    from langchain_chatexports.chat_loaders.accounting import CountedPass
+    from langchain_chatexports.chat_loaders.ledger import CountedPass
     from langchain_chatexports.steps.base import SessionTransform
 
 __all__ = ["read_examples", "read_exports", "session_of_row", "through"]

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ray.data.datasource import BlockBasedFileDatasink
 
 from langchain_chatexports.cluster.fetching import absolute, is_url, shown
+from langchain_chatexports.datasets.formats.containers import parquet_schema
+from langchain_chatexports.datasets.formats.trainers import dataset_format
+from langchain_chatexports.datasets.jsonl import json_line
 from langchain_chatexports.exceptions import ExportFormatError
-from langchain_chatexports.finetuning.jsonl import json_line
-from langchain_chatexports.finetuning.writers.containers import parquet_schema
-from langchain_chatexports.finetuning.writers.formats import dataset_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

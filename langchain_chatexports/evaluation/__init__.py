@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_chatexports.exceptions import MissingExtraError
 
 if TYPE_CHECKING:
-    from langchain_chatexports.evaluation.asking import ModelServer
-    from langchain_chatexports.evaluation.blind import (
+    from langchain_chatexports.evaluation.blind_test import (
         BlindGuess,
         BlindPair,
         BlindResult,
@@ -28,15 +27,16 @@ if TYPE_CHECKING:
         EvaluationSettings,
         evaluate,
     )
+    from langchain_chatexports.evaluation.conversations import (
+        data_from_examples,
+        data_from_sessions,
+    )
     from langchain_chatexports.evaluation.held_out import HeldOutData
     from langchain_chatexports.evaluation.page import (
         evaluation_page,
         write_evaluation_page,
     )
-    from langchain_chatexports.evaluation.reading import (
-        data_from_examples,
-        data_from_sessions,
-    )
+    from langchain_chatexports.evaluation.replies import ModelServer
     from langchain_chatexports.evaluation.results import Evaluation
 
 __all__ = [

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from langchain_chatexports.evaluation.asking import NO_SCORES, CannotScoreError
-from langchain_chatexports.evaluation.blind import exact_interval
+from langchain_chatexports.evaluation.blind_test import exact_interval
 from langchain_chatexports.evaluation.held_out import PERSON, pieces_of
+from langchain_chatexports.evaluation.replies import NO_SCORES, CannotScoreError
 from langchain_chatexports.evaluation.results import Secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from langchain_chatexports.evaluation.asking import Message, ModelServer
-    from langchain_chatexports.evaluation.held_out import Conversation, Piece
-    from langchain_chatexports.finetuning.examples import (
+    from langchain_chatexports.datasets.examples import (
         TrainingExample,
         TrainingMessage,
     )
+    from langchain_chatexports.evaluation.held_out import Conversation, Piece
+    from langchain_chatexports.evaluation.replies import Message, ModelServer
 
 __all__ = [
     "CANDIDATES",

@@ -11,16 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from langchain_chatexports._version import __version__
-from langchain_chatexports.evaluation.blind import blind_pairs
+from langchain_chatexports.evaluation.answers import gather
+from langchain_chatexports.evaluation.blind_test import blind_pairs
 from langchain_chatexports.evaluation.contestants import Contestant
+from langchain_chatexports.evaluation.controls import compare_relevance
 from langchain_chatexports.evaluation.copies import CopyIndex, compare_copies
-from langchain_chatexports.evaluation.explaining import (
-    FEWEST_FOR_STYLE,
-    notes_on,
-    reasons_of,
-)
-from langchain_chatexports.evaluation.gathering import gather
-from langchain_chatexports.evaluation.guards import guard
 from langchain_chatexports.evaluation.held_out import (
     PERSON,
     chosen_pieces,
@@ -30,7 +25,11 @@ from langchain_chatexports.evaluation.held_out import (
 )
 from langchain_chatexports.evaluation.leaks import unread_conversations
 from langchain_chatexports.evaluation.loss import compare_losses
-from langchain_chatexports.evaluation.relevance import compare_relevance
+from langchain_chatexports.evaluation.notes import (
+    FEWEST_FOR_STYLE,
+    notes_on,
+    reasons_of,
+)
 from langchain_chatexports.evaluation.results import (
     CONFIDENCE,
     BlindFinding,
@@ -39,7 +38,8 @@ from langchain_chatexports.evaluation.results import (
     OtherPerson,
     Share,
 )
-from langchain_chatexports.evaluation.styles import StyleSamples, compare_styles
+from langchain_chatexports.evaluation.sanity_checks import guard
+from langchain_chatexports.evaluation.style import StyleSamples, compare_styles
 from langchain_chatexports.evaluation.unprompted import (
     Said,
     TrainingMentions,
@@ -52,22 +52,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import TypeVar
 
-    from langchain_chatexports.evaluation.asking import ModelServer
-    from langchain_chatexports.evaluation.blind import BlindPair, BlindResult
+    from langchain_chatexports.evaluation.answers import Gathered
+    from langchain_chatexports.evaluation.blind_test import BlindPair, BlindResult
     from langchain_chatexports.evaluation.contestants import Kind
-    from langchain_chatexports.evaluation.gathering import Gathered
     from langchain_chatexports.evaluation.held_out import (
         Conversation,
         HeldOutData,
         Piece,
     )
     from langchain_chatexports.evaluation.jobs import JobFacts
+    from langchain_chatexports.evaluation.replies import ModelServer
     from langchain_chatexports.evaluation.results import (
         Copies,
         NameRates,
         Secrets,
     )
-    from langchain_chatexports.evaluation.styles import Styles
+    from langchain_chatexports.evaluation.style import Styles
 
     Found = TypeVar("Found")
 

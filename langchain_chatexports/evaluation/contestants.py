@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from langchain_chatexports.evaluation.asking import TooLongError
 from langchain_chatexports.evaluation.held_out import PERSON
+from langchain_chatexports.evaluation.replies import TooLongError
 from langchain_chatexports.evaluation.results import ContestantInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeVar
 
-    from langchain_chatexports.evaluation.asking import Message
     from langchain_chatexports.evaluation.few_shot import PairIndex
     from langchain_chatexports.evaluation.held_out import Line, Piece
+    from langchain_chatexports.evaluation.replies import Message
 
     Answer = TypeVar("Answer")
 

@@ -18,7 +18,7 @@ from langchain_chatexports.evaluation.intervals import (
     resampled,
 )
 from langchain_chatexports.evaluation.results import Copies, CopyRates
-from langchain_chatexports.evaluation.texts import SPACED, UNSPACED, bubbles
+from langchain_chatexports.evaluation.text_features import SPACED, UNSPACED, bubbles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

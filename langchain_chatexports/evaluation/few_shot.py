@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from langchain_chatexports.evaluation.held_out import PERSON
-from langchain_chatexports.evaluation.texts import trigrams
+from langchain_chatexports.evaluation.text_features import trigrams
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.evaluation.texts import words
+from langchain_chatexports.evaluation.text_features import words
 from langchain_chatexports.exceptions import TrainingDataError
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from openai import OpenAI
 
-    from langchain_chatexports.finetuning.examples import TrainingExample
+    from langchain_chatexports.datasets.examples import TrainingExample
 
 __all__ = ["JobFacts", "job_facts"]
 

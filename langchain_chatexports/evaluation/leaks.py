@@ -5,15 +5,15 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from langchain_chatexports.datasets.deduplication import message_text
 from langchain_chatexports.evaluation.held_out import PERSON
 from langchain_chatexports.exceptions import TrainingDataError
-from langchain_chatexports.finetuning.deduplication import message_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from langchain_chatexports.datasets.examples import TrainingExample
     from langchain_chatexports.evaluation.held_out import Conversation
-    from langchain_chatexports.finetuning.examples import TrainingExample
 
 __all__ = ["unread_conversations"]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from langchain_chatexports.evaluation.asking import Price
+    from langchain_chatexports.evaluation.replies import Price
 
     Floats = NDArray[np.float64]
 

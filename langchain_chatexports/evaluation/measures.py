@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from langchain_chatexports.evaluation.texts import (
+from langchain_chatexports.evaluation.text_features import (
     HABITS,
     bubbles,
     first_emoji,

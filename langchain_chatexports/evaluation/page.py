@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from langchain_chatexports._files import write_whole
 from langchain_chatexports.evaluation import tables
-from langchain_chatexports.evaluation.drawings import loss_chart, score_chart
-from langchain_chatexports.report.page import render_page
-from langchain_chatexports.writing import write_whole
+from langchain_chatexports.evaluation.charts import loss_chart, score_chart
+from langchain_chatexports.report.html import render_page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

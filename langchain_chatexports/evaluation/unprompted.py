@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.evaluation.results import NameRates
-from langchain_chatexports.evaluation.texts import SPACED, UNSPACED
+from langchain_chatexports.evaluation.text_features import SPACED, UNSPACED
 from langchain_chatexports.redaction.forms import EMAIL, LINK, LINK_END
 
 if TYPE_CHECKING:

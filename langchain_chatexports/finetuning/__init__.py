@@ -9,54 +9,54 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from langchain_chatexports.finetuning.card import CardNotes, hash_source
-    from langchain_chatexports.finetuning.deduplication import (
-        DuplicateCounts,
-        deduplicate_examples,
-    )
-    from langchain_chatexports.finetuning.estimate import (
-        TrainingEstimate,
-        estimate_training,
-    )
-    from langchain_chatexports.finetuning.examples import (
-        ExampleCounts,
-        TrainingExample,
-        TrainingMessage,
-        to_training_examples,
-    )
-    from langchain_chatexports.finetuning.forgetting import (
+    from langchain_chatexports.datasets._forget import (
         ForgetReport,
         JobUse,
         find_jobs,
         forget,
     )
-    from langchain_chatexports.finetuning.jsonl import read_jsonl, write_jsonl
-    from langchain_chatexports.finetuning.preferences import (
-        PreferenceCounts,
-        edit_preferences,
-        reaction_labels,
+    from langchain_chatexports.datasets.card import CardNotes, hash_source
+    from langchain_chatexports.datasets.deduplication import (
+        DuplicateCounts,
+        deduplicate_examples,
     )
-    from langchain_chatexports.finetuning.provenance import (
-        ExampleOrigin,
-        TracedExample,
-        trace_examples,
+    from langchain_chatexports.datasets.estimate import (
+        TrainingEstimate,
+        estimate_training,
     )
-    from langchain_chatexports.finetuning.run import FineTuningRun
-    from langchain_chatexports.finetuning.splits import (
-        ExampleSplits,
-        split_examples,
+    from langchain_chatexports.datasets.examples import (
+        ExampleCounts,
+        TrainingExample,
+        TrainingMessage,
+        to_training_examples,
     )
-    from langchain_chatexports.finetuning.stages import Stage
-    from langchain_chatexports.finetuning.tuner import ChatFineTuner
-    from langchain_chatexports.finetuning.validation import (
-        TrainingProblem,
-        validate_examples,
-    )
-    from langchain_chatexports.finetuning.writers import (
+    from langchain_chatexports.datasets.formats import (
         WrittenSet,
         to_dataset,
         write_dataset,
     )
+    from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
+    from langchain_chatexports.datasets.preferences import (
+        PreferenceCounts,
+        edit_preferences,
+        reaction_labels,
+    )
+    from langchain_chatexports.datasets.splits import (
+        ExampleSplits,
+        split_examples,
+    )
+    from langchain_chatexports.datasets.stages import Stage
+    from langchain_chatexports.datasets.trace import (
+        ExampleOrigin,
+        TracedExample,
+        trace_examples,
+    )
+    from langchain_chatexports.datasets.validation import (
+        TrainingProblem,
+        validate_examples,
+    )
+    from langchain_chatexports.finetuning.run import FineTuningRun
+    from langchain_chatexports.finetuning.tuner import ChatFineTuner
 
 __all__ = [
     "CardNotes",

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.messages import BaseMessage
 
-from langchain_chatexports.exceptions import TrainingDataError
-from langchain_chatexports.finetuning.examples import (
+from langchain_chatexports.datasets.examples import (
     ExampleCounts,
     convert_session,
     require_assistant,
 )
-from langchain_chatexports.finetuning.jsonl import read_jsonl
-from langchain_chatexports.finetuning.provenance import TracedExample
+from langchain_chatexports.datasets.jsonl import read_jsonl
+from langchain_chatexports.datasets.trace import TracedExample
+from langchain_chatexports.exceptions import TrainingDataError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from langchain_core.chat_sessions import ChatSession
 
-    from langchain_chatexports.finetuning.examples import TrainingExample
+    from langchain_chatexports.datasets.examples import TrainingExample
     from langchain_chatexports.steps.base import SessionSource
 
 __all__ = ["TrainingInput", "read_examples"]

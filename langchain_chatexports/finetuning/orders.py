@@ -18,9 +18,9 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.finetuning.clients import AZURE_HOSTS
-from langchain_chatexports.finetuning.jsonl import write_jsonl
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -19,11 +19,11 @@ from pydantic import (
     model_validator,
 )
 
+from langchain_chatexports.datasets.estimate import TrainingEstimate
+from langchain_chatexports.datasets.validation import TrainingMethod
 from langchain_chatexports.finetuning.clients import ServerAccess, public_url
 from langchain_chatexports.finetuning.clock import Clock
-from langchain_chatexports.finetuning.estimate import TrainingEstimate
 from langchain_chatexports.finetuning.orders import DATA_KEY, KEY
-from langchain_chatexports.finetuning.validation import TrainingMethod
 
 if TYPE_CHECKING:
     from typing_extensions import Self

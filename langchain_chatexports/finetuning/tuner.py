@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 from langchain_core.chat_loaders import BaseChatLoader
 from pydantic import ValidationError
 
+from langchain_chatexports.datasets.estimate import estimate_training
+from langchain_chatexports.datasets.validation import validate_examples
 from langchain_chatexports.exceptions import (
     FineTuningError,
     FineTuningTimeoutError,
@@ -18,7 +20,6 @@ from langchain_chatexports.exceptions import (
 from langchain_chatexports.finetuning.clients import public_url, scrub_secrets
 from langchain_chatexports.finetuning.clock import Deadline
 from langchain_chatexports.finetuning.errors import Situation
-from langchain_chatexports.finetuning.estimate import estimate_training
 from langchain_chatexports.finetuning.inputs import read_examples
 from langchain_chatexports.finetuning.jobs import Submission
 from langchain_chatexports.finetuning.orders import (
@@ -30,7 +31,6 @@ from langchain_chatexports.finetuning.requests import alock, arun, ask, lock, ru
 from langchain_chatexports.finetuning.run import FineTuningRun
 from langchain_chatexports.finetuning.settings import FineTunerSettings
 from langchain_chatexports.finetuning.tracing import TunerRetry, atraced, traced
-from langchain_chatexports.finetuning.validation import validate_examples
 from langchain_chatexports.finetuning.watch import name_job_on_interrupt
 
 if TYPE_CHECKING:

@@ -17,36 +17,41 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from langchain_chatexports.local_server.bases import (
+    from langchain_chatexports.local_server.bases.known_bases import (
+        KnownBase,
+        list_bases,
+        suggest_base,
+    )
+    from langchain_chatexports.local_server.bases.sources import (
         BaseDescription,
         describe_base,
         describe_default_base,
     )
-    from langchain_chatexports.local_server.exporting import export_model
-    from langchain_chatexports.local_server.housekeeping import (
+    from langchain_chatexports.local_server.export import export_model
+    from langchain_chatexports.local_server.http.server import ServerInfo, serve_forever
+    from langchain_chatexports.local_server.in_process import (
+        InProcessServer,
+        serve_in_process,
+    )
+    from langchain_chatexports.local_server.inference.scoring import (
+        TurnScore,
+        score_conversations,
+    )
+    from langchain_chatexports.local_server.launcher import LocalServer
+    from langchain_chatexports.local_server.settings import ServerSettings
+    from langchain_chatexports.local_server.storage.data_directory import (
+        default_data_dir,
+    )
+    from langchain_chatexports.local_server.storage.deletion import (
         KeptData,
         count_kept,
         delete_everything,
         delete_model,
     )
-    from langchain_chatexports.local_server.in_process import (
-        InProcessServer,
-        serve_in_process,
+    from langchain_chatexports.local_server.storage.models import (
+        TunedModel,
+        list_models,
     )
-    from langchain_chatexports.local_server.known_bases import (
-        KnownBase,
-        list_bases,
-        suggest_base,
-    )
-    from langchain_chatexports.local_server.launcher import LocalServer
-    from langchain_chatexports.local_server.scoring import (
-        TurnScore,
-        score_conversations,
-    )
-    from langchain_chatexports.local_server.server import ServerInfo, serve_forever
-    from langchain_chatexports.local_server.settings import ServerSettings
-    from langchain_chatexports.local_server.storage import default_data_dir
-    from langchain_chatexports.local_server.tuned_models import TunedModel, list_models
 
 __all__ = [
     "BaseDescription",

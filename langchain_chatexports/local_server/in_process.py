@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from langchain_chatexports.local_server.opening import check_extra, open_service
+from langchain_chatexports.local_server.http.startup import check_extra, open_service
 from langchain_chatexports.local_server.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def serve_in_process(
     settings.check()
     from starlette.testclient import TestClient
 
-    from langchain_chatexports.local_server.app import create_app
+    from langchain_chatexports.local_server.http.app import create_app
 
     key = settings.api_key or secrets.token_urlsafe(32)
     with open_service(settings) as service:

@@ -11,11 +11,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
-from langchain_chatexports.local_server.bases import (
+from langchain_chatexports.local_server.bases.sources import (
     describe_base,
     needs_download,
 )
-from langchain_chatexports.local_server.opening import check_extra
+from langchain_chatexports.local_server.http.startup import check_extra
 from langchain_chatexports.local_server.processes import (
     child_command,
     child_environment,
@@ -23,7 +23,7 @@ from langchain_chatexports.local_server.processes import (
     detached_flags,
 )
 from langchain_chatexports.local_server.settings import ServerSettings
-from langchain_chatexports.local_server.storage import (
+from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
     default_data_dir,
 )
@@ -147,7 +147,7 @@ class LocalServer:
         settings = {**json.loads(self._settings.to_json()), "api_key": self.api_key}
         threads = self._settings.threads or default_threads()
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module.
-            child_command("langchain_chatexports.local_server.server"),
+            child_command("langchain_chatexports.local_server.http.server"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.bases import describe_base
+from langchain_chatexports.local_server.bases.sources import describe_base
 
 __all__ = ["ServerSettings"]
 

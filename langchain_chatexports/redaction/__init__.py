@@ -3,7 +3,7 @@
 `Redact` in `langchain_chatexports.steps` puts the parts together.
 """
 
-from langchain_chatexports.redaction.examples import ExampleRedactor
+from langchain_chatexports.datasets.redaction import ExampleRedactor
 from langchain_chatexports.redaction.gazetteer import Gazetteer
 from langchain_chatexports.redaction.key_file import (
     RedactionKey,

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from langchain_chatexports._files import write_whole
+from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.exceptions import (
     ChatExportError,
     ExportFormatError,
     ExportNotFoundError,
 )
-from langchain_chatexports.regular_files import open_regular_file
-from langchain_chatexports.writing import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

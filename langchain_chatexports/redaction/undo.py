@@ -6,9 +6,9 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from langchain_chatexports._files import write_whole
 from langchain_chatexports.redaction.pseudonyms import in_case_of
 from langchain_chatexports.redaction.spans import KINDS
-from langchain_chatexports.writing import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from langchain_chatexports.report.build import TOKEN_LIMIT, build_report
 from langchain_chatexports.report.figures import ExportReport
-from langchain_chatexports.report.rendering import render_report, write_report
+from langchain_chatexports.report.page import render_report, write_report
 
 __all__ = [
     "TOKEN_LIMIT",

@@ -8,10 +8,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from langchain_chatexports._terminal import printable
+from langchain_chatexports._tokens import token_counter
+from langchain_chatexports.datasets.splits import part_borders
 from langchain_chatexports.exceptions import TrainingDataError
-from langchain_chatexports.finetuning.splits import part_borders
-from langchain_chatexports.printing import printable
-from langchain_chatexports.report.counting import ExampleSizes, MessageCounts
+from langchain_chatexports.report.counts import ExampleSizes, MessageCounts
 from langchain_chatexports.report.distributions import (
     DOUBLINGS,
     RUN_EDGES,
@@ -20,6 +21,7 @@ from langchain_chatexports.report.distributions import (
     rank,
     values_of,
 )
+from langchain_chatexports.report.exports import Odometer, ReportCounts, private_counts
 from langchain_chatexports.report.figures import (
     ExampleFigures,
     ExportReport,
@@ -30,17 +32,15 @@ from langchain_chatexports.report.figures import (
     SplitPart,
     StageFigures,
 )
-from langchain_chatexports.report.reading import Odometer, ReportCounts, private_counts
 from langchain_chatexports.report.times import TimeCounts, find_time_zone, moment_of
 from langchain_chatexports.steps import ChunkSessions
-from langchain_chatexports.tokens import token_counter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from langchain_core.chat_loaders import BaseChatLoader
 
-    from langchain_chatexports.chat_loaders.accounting import StepSummary
+    from langchain_chatexports.chat_loaders.ledger import StepSummary
     from langchain_chatexports.steps import SessionTransform
 
 __all__ = ["TOKEN_LIMIT", "build_report"]

@@ -1,73 +1,132 @@
-"""Self-contained HTML pages: one file that opens offline, prints well, light and dark.
-
-A page is a template that extends `base.html` and fills its blocks:
-
-```jinja
-{% extends "base.html" %}
-{% from "parts.html" import chart, table, tiles %}
-{% block title %}Does it sound like the person?{% endblock %}
-{% block lead %}<p class="lead">{{ lead }}</p>{% endblock %}
-{% block content %}
-<h2>Style</h2>
-{{ tiles([("0.95", "median score")]) }}
-<div class="cards">
-{{ chart("Length", length_svg, "Doublings.", ("measure", "#score"), rows) }}
-</div>
-{% endblock %}
-```
-
-Everything is escaped but what `charts.chart_svg` gives. The style sheet's colors are
-variables: `--ink`, `--muted`, `--grid`, `--series-1` to `--series-4`, `--alert`.
-Classes: `lead`, `note`, `alert`, `cards` (a grid of charts), `wide` (a whole row).
-"""
+"""A report as one HTML page."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from langchain_chatexports._version import __version__
-from langchain_chatexports.exceptions import MissingExtraError
+from langchain_chatexports._files import write_whole
+from langchain_chatexports.report.formatting import day, plural, reason
+from langchain_chatexports.report.html import render_page
+from langchain_chatexports.report.sections import (
+    habit_charts,
+    learned_charts,
+    people_chart,
+    redaction_chart,
+    skipped_chart,
+    time_charts,
+)
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from collections.abc import Mapping
+    from pathlib import Path
 
-__all__ = ["render_page"]
+    from langchain_chatexports.report.figures import ExportReport, SourceFigures
 
-_HERE = "langchain_chatexports.report"
+__all__ = ["render_report", "write_report"]
 
 
-def render_page(template: str, *, package: str = _HERE, **values: Any) -> str:
-    """Fill a template.
+def write_report(report: ExportReport, path: str | Path) -> None:
+    """Write a report as one HTML file that only its owner can read.
 
     Args:
-        template: Its file name in the package's folder `templates`.
-        package: The package that has it; `base.html` and `parts.html` are found from
-            any.
-        values: What the template names; one that is missing is an error.
+        report: The figures.
+        path: The file to write or replace, whole or not at all.
+
+    Raises:
+        ChatExportError: If it cannot be written there.
+        MissingExtraError: If the extra `report` is not installed.
+    """
+    write_whole(path, render_report(report).encode("utf-8", "replace"))
+
+
+def render_report(report: ExportReport) -> str:
+    """Give a report as one HTML page, which loads nothing from elsewhere.
+
+    Args:
+        report: The figures.
 
     Returns:
-        The page, the same for the same values; write it with `writing.write_whole`.
+        The page, the same for the same figures.
 
     Raises:
         MissingExtraError: If the extra `report` is not installed.
     """
-    page = _environment(package).get_template(template)
-    return page.render(version=__version__, **values)
-
-
-def _environment(package: str) -> Environment:
-    try:
-        import jinja2
-    except ImportError as error:
-        feature = "Writing an HTML page"
-        raise MissingExtraError(feature, "report") from error
-    packages = dict.fromkeys((package, _HERE))
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name) for name in packages]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return render_page(
+        "report.html",
+        report=report,
+        lead=_lead(report),
+        facts=_facts(report),
+        sources=[_source(source) for source in report.sources],
+        voice_note=_voice_note(report),
+        times=time_charts(report),
+        people=people_chart(report),
+        skipped=skipped_chart(report),
+        habits=habit_charts(report),
+        learned=learned_charts(report),
+        stages=[
+            (
+                stage.name
+                if stage.unit == "messages"
+                else f"{stage.name}: {stage.unit}",
+                f"{stage.taken:,}",
+                f"{stage.given:,}",
+                _reasons(stage.added),
+                _reasons(stage.left_out),
+            )
+            for stage in report.stages
+        ],
+        redaction=report.redaction and redaction_chart(report.redaction),
     )
-    environment.filters["thousands"] = lambda number: f"{number:,}"
-    return environment
+
+
+def _lead(report: ExportReport) -> str:
+    if not report.messages:
+        return "There is no message in it."
+    time = report.time
+    written = f"{plural(report.messages, 'message')} by {_people(report)}"
+    if time.first is None:
+        return f"{written}; no time is known."
+    return f"{written}, {day(time.first)} to {day(time.last)}. Time zone: {time.zone}."
+
+
+def _people(report: ExportReport) -> str:
+    return plural(len(report.people), "person", "people")
+
+
+def _facts(report: ExportReport) -> list[tuple[str, str]]:
+    threads = sum(source.threads for source in report.sources)
+    examples = report.examples.examples if report.examples else 0
+    return [
+        (f"{report.messages:,}", "messages"),
+        (f"{len(report.people):,}", "people"),
+        (f"{threads:,}", "threads"),
+        (f"{report.pauses.conversations:,}", "conversations"),
+        (f"{report.time.active_days:,}", "days with a message"),
+        (f"{examples:,}", "examples to learn from"),
+    ]
+
+
+def _source(source: SourceFigures) -> tuple[str, ...]:
+    owner = source.owner or "not known"
+    return (
+        source.name,
+        source.platform.replace("_", " "),
+        owner,
+        day(source.first),
+        day(source.last),
+        f"{source.threads:,}",
+        f"{source.found:,}",
+        f"{source.kept:,}",
+    )
+
+
+def _voice_note(report: ExportReport) -> str:
+    names = [person.name for person in report.people if person.is_ai]
+    if not names:
+        return "Nobody speaks as the AI: no owner was found, or nobody has the name."
+    why = " (the export's owner)" if report.ai_is_owner else ""
+    return f"The voice to learn: {', '.join(names)}{why}."
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {reason(name)}" for name, count in counts.items())

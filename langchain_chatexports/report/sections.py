@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from langchain_chatexports.report.charts import MUTED, SERIES, bars, columns, heat_map
 from langchain_chatexports.report.figures import Bin
-from langchain_chatexports.report.words import (
+from langchain_chatexports.report.formatting import (
     duration,
     number_range,
     plural,

@@ -7,8 +7,8 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from langchain_chatexports._files import cannot_write
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.writing import cannot_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from langchain_core.messages import AIMessage
 from pydantic import Field, field_validator, model_validator
 
-from langchain_chatexports.plain_messages import changed_copy
+from langchain_chatexports._fast_messages import changed_copy
+from langchain_chatexports._tokens import TOKEN_COUNTERS, token_counter
 from langchain_chatexports.steps.base import SessionTransform
-from langchain_chatexports.tokens import TOKEN_COUNTERS, token_counter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_core.messages import AIMessage, SystemMessage
 from pydantic import field_validator
 
-from langchain_chatexports.names import safe_name
+from langchain_chatexports._names import safe_name
 from langchain_chatexports.steps.base import SessionTransform
 from langchain_chatexports.steps.select_sessions import is_group
 

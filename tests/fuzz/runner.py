@@ -173,7 +173,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--case", type=int, default=None, help="only this one, again")
     parser.add_argument("--finds", type=Path, default=None, help="where finds are kept")
     given = parser.parse_args(arguments)
-    seed = given.seed if given.seed is not None else random.randrange(10**6)  # noqa: S311
+    seed = given.seed if given.seed is not None else random.randrange(10**6)
     if given.finds is not None:
         given.finds.mkdir(parents=True, exist_ok=True)
     folder = given.finds or Path(tempfile.mkdtemp(prefix="fuzz-"))

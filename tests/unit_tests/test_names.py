@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_chatexports.names import safe_name
+from langchain_chatexports._names import safe_name
 
 
 @given(st.text())

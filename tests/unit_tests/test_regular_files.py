@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from langchain_chatexports._regular_files import check_regular_file, open_regular_file
 from langchain_chatexports.exceptions import ExportFormatError
-from langchain_chatexports.regular_files import check_regular_file, open_regular_file
 
 needs_pipes = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no FIFOs")
 
@@ -44,7 +44,7 @@ def test_a_pipe_that_takes_a_files_place_meanwhile_is_refused(
 ) -> None:
     os.mkfifo(tmp_path / "pipe")
     monkeypatch.setattr(
-        "langchain_chatexports.regular_files.check_regular_file", lambda _: None
+        "langchain_chatexports._regular_files.check_regular_file", lambda _: None
     )
     with pytest.raises(ExportFormatError, match="is a pipe"):
         open_regular_file(tmp_path / "pipe")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports import tokens
+from langchain_chatexports import _tokens as tokens
+from langchain_chatexports._tokens import has_encoding, token_counter, tokens_by_bytes
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.tokens import has_encoding, token_counter, tokens_by_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from langchain_chatexports._regular_files import MAX_FOLDER_DEPTH, open_regular_file
+from langchain_chatexports._terminal import escaped
 from langchain_chatexports.chat_loaders.facebook_messenger.files import (
     BROKEN_ZIP,
     ExportFile,
@@ -31,8 +33,6 @@ from langchain_chatexports.exceptions import (
     ExportFormatError,
     ExportNotFoundError,
 )
-from langchain_chatexports.printing import escaped
-from langchain_chatexports.regular_files import MAX_FOLDER_DEPTH, open_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence

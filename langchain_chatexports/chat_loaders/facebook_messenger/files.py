@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Protocol
 
+from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.exceptions import (
     ChatExportError,
     ExportAccessError,
     ExportFormatError,
 )
-from langchain_chatexports.regular_files import open_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from typing_extensions import TypedDict, Unpack
 
-from langchain_chatexports.chat_loaders.accounting import Tally
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.facebook_messenger.archive import (
     list_files,
@@ -43,6 +42,7 @@ from langchain_chatexports.chat_loaders.facebook_messenger.reading import (
     named_document,
 )
 from langchain_chatexports.chat_loaders.facebook_messenger.threads import Conversation
+from langchain_chatexports.chat_loaders.ledger import Tally
 from langchain_chatexports.exceptions import ExportFormatError
 
 if TYPE_CHECKING:

@@ -16,7 +16,6 @@ from langchain_chatexports.chat_loaders.facebook_messenger.platforms import INST
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 if TYPE_CHECKING:
-    from langchain_chatexports.chat_loaders.accounting import Tally
     from langchain_chatexports.chat_loaders.facebook_messenger.discovery import (
         DiscoveredExport,
         Thread,
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
         ThreadDocument,
     )
     from langchain_chatexports.chat_loaders.facebook_messenger.files import ExportFile
+    from langchain_chatexports.chat_loaders.ledger import Tally
 
 __all__ = ["Report", "add_counts", "html_error", "named_document"]
 

@@ -15,6 +15,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.chat_loaders.imessage.connections import WorkLimit, connect
 from langchain_chatexports.chat_loaders.imessage.private_copies import (
     JOURNAL,
@@ -32,7 +33,6 @@ from langchain_chatexports.exceptions import (
     ExportFormatError,
     ExportNotFoundError,
 )
-from langchain_chatexports.regular_files import open_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

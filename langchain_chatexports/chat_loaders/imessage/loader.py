@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator, Mapping
     from datetime import date, datetime
 
-    from langchain_chatexports.chat_loaders.accounting import Tally
     from langchain_chatexports.chat_loaders.imessage.messages import ConversationReader
+    from langchain_chatexports.chat_loaders.ledger import Tally
 
 __all__ = ["IMessageChatLoader"]
 

@@ -15,12 +15,12 @@ import shutil
 import struct
 from typing import TYPE_CHECKING
 
+from langchain_chatexports._regular_files import check_regular_file, open_regular_file
 from langchain_chatexports.exceptions import (
     ChatExportError,
     ExportAccessError,
     ExportFormatError,
 )
-from langchain_chatexports.regular_files import check_regular_file, open_regular_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import BaseMessage
 
-    from langchain_chatexports.chat_loaders.accounting import Tally
+    from langchain_chatexports.chat_loaders.ledger import Tally
 
 __all__ = ["TableChatLoader"]
 

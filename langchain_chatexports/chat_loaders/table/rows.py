@@ -7,6 +7,7 @@ from contextlib import closing
 from itertools import chain, islice
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
+from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.chat_loaders.table.columns import (
     COLUMNS,
     REQUIRED,
@@ -19,7 +20,6 @@ from langchain_chatexports.exceptions import (
     ExportNotFoundError,
     MissingExtraError,
 )
-from langchain_chatexports.regular_files import open_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping

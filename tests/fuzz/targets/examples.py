@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, get_args
 
+from langchain_chatexports.datasets.formats.trainers import FormatName
+from langchain_chatexports.datasets.jsonl import read_jsonl
+from langchain_chatexports.datasets.prepared import read_prepared
 from langchain_chatexports.finetuning import (
     deduplicate_examples,
     estimate_training,
@@ -13,9 +16,6 @@ from langchain_chatexports.finetuning import (
     write_dataset,
     write_jsonl,
 )
-from langchain_chatexports.finetuning.jsonl import read_jsonl
-from langchain_chatexports.finetuning.prepared import read_prepared
-from langchain_chatexports.finetuning.writers.formats import FormatName
 from tests.fuzz.case import MARK, NAME, check_text
 from tests.fuzz.mutations import hostile, json_bytes, mutated, mutated_json
 

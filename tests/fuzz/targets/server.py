@@ -116,10 +116,10 @@ def attack(case: Case, base: Path) -> None:
     """Ask a server of our own what nobody should ask it."""
     from starlette.testclient import TestClient
 
-    from langchain_chatexports.local_server.app import create_app
-    from langchain_chatexports.local_server.bases import signature_of
-    from langchain_chatexports.local_server.service import LocalService
-    from langchain_chatexports.local_server.storage import DataDirectory
+    from langchain_chatexports.local_server.bases.sources import signature_of
+    from langchain_chatexports.local_server.http.app import create_app
+    from langchain_chatexports.local_server.http.service import LocalService
+    from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 
     data = DataDirectory(case.out / "data")
     data.prepare()

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.cli.redacting import Redaction, redact_files, undo_file
+from langchain_chatexports.datasets.prepared import facts_of_prepared
 from langchain_chatexports.finetuning import (
     TracedExample,
     forget,
@@ -13,7 +14,6 @@ from langchain_chatexports.finetuning import (
     trace_examples,
     write_dataset,
 )
-from langchain_chatexports.finetuning.prepared import facts_of_prepared
 from langchain_chatexports.redaction.key_file import RedactionKey
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages
 from tests.fuzz.case import MARK, NAME

@@ -15,10 +15,10 @@ from langchain_chatexports import (
     MergeChatRuns,
     to_training_examples,
 )
-from langchain_chatexports.chat_loaders.accounting import add_summaries
+from langchain_chatexports.chat_loaders.ledger import add_summaries
 from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.cluster import JsonLines, add_counts, read_examples
-from langchain_chatexports.finetuning.jsonl import json_line
+from langchain_chatexports.datasets.jsonl import json_line
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.messenger import Export
 

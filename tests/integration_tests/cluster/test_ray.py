@@ -26,8 +26,8 @@ from langchain_chatexports import (
     MergeChatRuns,
     to_training_examples,
 )
-from langchain_chatexports.chat_loaders.accounting import add_summaries
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
+from langchain_chatexports.chat_loaders.ledger import add_summaries
 from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.chat_loaders.table import TableChatLoader
 from langchain_chatexports.cluster import (
@@ -40,10 +40,10 @@ from langchain_chatexports.cluster import (
     session_of_row,
     through,
 )
+from langchain_chatexports.datasets.formats import write_dataset
+from langchain_chatexports.datasets.jsonl import json_line
+from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.exceptions import ExportFormatError
-from langchain_chatexports.finetuning.jsonl import json_line
-from langchain_chatexports.finetuning.provenance import trace_examples
-from langchain_chatexports.finetuning.writers import write_dataset
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.messenger import Export
 from tests.unit_tests.builders.sessions import metadata_of
@@ -54,8 +54,8 @@ if TYPE_CHECKING:
 
     from langchain_core.chat_sessions import ChatSession
 
-    from langchain_chatexports.chat_loaders.accounting import Tally
     from langchain_chatexports.chat_loaders.base import ExportSession
+    from langchain_chatexports.chat_loaders.ledger import Tally
     from langchain_chatexports.steps import SessionTransform
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of many kinds.

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports.local_server.generation import Engine, Order
-from langchain_chatexports.local_server.training import TrainingOrder, train
+from langchain_chatexports.local_server.inference.generation import Engine, Order
+from langchain_chatexports.local_server.training.trainer import TrainingOrder, train
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues, tiny_tokenizer
 
 if TYPE_CHECKING:

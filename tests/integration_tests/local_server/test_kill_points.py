@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports.local_server.events import EventLog
 from langchain_chatexports.local_server.processes import child_command
+from langchain_chatexports.local_server.storage.events import EventLog
 from tests.integration_tests.local_server.conftest import KILLS
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
@@ -36,7 +36,8 @@ warnings.simplefilter("ignore")
 import datasets, peft, torch, transformers, trl
 from pathlib import Path
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from langchain_chatexports.local_server import progress, training
+from langchain_chatexports.local_server.training.trainer import progress
+from langchain_chatexports.local_server.training.trainer import trainer as training
 
 progress.SAVE_SECONDS = 0.05
 orders = [training.TrainingOrder(**order) for order in json.load(sys.stdin)]

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports.local_server import progress
-from langchain_chatexports.local_server.events import EventLog
-from langchain_chatexports.local_server.storage import read_json
-from langchain_chatexports.local_server.training import TrainingOrder, train
+from langchain_chatexports.local_server.storage.data_directory import read_json
+from langchain_chatexports.local_server.storage.events import EventLog
+from langchain_chatexports.local_server.training.trainer import (
+    TrainingOrder,
+    progress,
+    train,
+)
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
 if TYPE_CHECKING:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
-from langchain_chatexports.local_server.files import FileStore
-from langchain_chatexports.local_server.jobs import JobStore
-from langchain_chatexports.local_server.storage import DataDirectory, write_json
+from langchain_chatexports.local_server.storage.data_directory import (
+    DataDirectory,
+    write_json,
+)
+from langchain_chatexports.local_server.storage.files import FileStore
+from langchain_chatexports.local_server.storage.jobs import JobStore
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
 if TYPE_CHECKING:

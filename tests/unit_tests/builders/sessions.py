@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from langchain_core.chat_sessions import ChatSession
 
-    from langchain_chatexports.chat_loaders.accounting import Tally
     from langchain_chatexports.chat_loaders.base import ExportSession, SessionMetadata
+    from langchain_chatexports.chat_loaders.ledger import Tally
 
 START = 1_693_182_723
 

@@ -8,7 +8,9 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.evaluation.asking import (
+from langchain_chatexports.evaluation.held_out import PERSON, Conversation, Line
+from langchain_chatexports.evaluation.jobs import JobFacts
+from langchain_chatexports.evaluation.replies import (
     NO_SCORES,
     CannotScoreError,
     Message,
@@ -16,8 +18,6 @@ from langchain_chatexports.evaluation.asking import (
     Reply,
     TooLongError,
 )
-from langchain_chatexports.evaluation.held_out import PERSON, Conversation, Line
-from langchain_chatexports.evaluation.jobs import JobFacts
 from tests.unit_tests.builders.tables import START, write_lines
 from tests.unit_tests.builders.voices import DISTINCT, Voice, conversations
 

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from langchain_core.chat_sessions import ChatSession
 
-    from langchain_chatexports.chat_loaders.accounting import Tally
     from langchain_chatexports.chat_loaders.base import ExportSession
+    from langchain_chatexports.chat_loaders.ledger import Tally
 
 SECOND = 1_000_000
 RACES = [

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports.finetuning.jsonl import read_jsonl
+from langchain_chatexports.datasets.formats.containers import file_sha256
+from langchain_chatexports.datasets.jsonl import read_jsonl
+from langchain_chatexports.datasets.trace_file import read_header, read_trace
 from langchain_chatexports.finetuning.orders import DATA_KEY
-from langchain_chatexports.finetuning.writers.containers import file_sha256
-from langchain_chatexports.finetuning.writers.trace_file import read_header, read_trace
-from langchain_chatexports.local_server.jobs import JobStore
-from langchain_chatexports.local_server.storage import DataDirectory
+from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.samples import write_imessage, write_messenger
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from langchain_chatexports.evaluation import BlindPair, BlindResult
 from langchain_chatexports.evaluation.held_out import Line
 from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.finetuning import read_jsonl
-from langchain_chatexports.local_server.storage import DataDirectory
+from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.samples import write_messenger
 from tests.unit_tests.builders.kept_models import keep_adapter
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
-from langchain_chatexports.finetuning.jsonl import read_jsonl, write_jsonl
-from langchain_chatexports.finetuning.stages import total_of
-from langchain_chatexports.finetuning.writers.trace_file import read_header, read_trace
+from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
+from langchain_chatexports.datasets.stages import total_of
+from langchain_chatexports.datasets.trace_file import read_header, read_trace
 from langchain_chatexports.redaction.key_file import RedactionKey, read_key_file
 from langchain_chatexports.samples import write_imessage, write_messenger
 from langchain_chatexports.steps import Redact
@@ -466,7 +466,7 @@ def test_an_output_that_nobody_reads_is_given_up(
     pipe: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("langchain_chatexports.writing._READER_SECONDS", 0.2)
+    monkeypatch.setattr("langchain_chatexports._files._READER_SECONDS", 0.2)
     done = chatexports("redact", chats, "-o", pipe, "--key", "my.key")
     assert done.status == 1
     assert "nobody has begun to read" in done.err

@@ -11,17 +11,17 @@ import pytest
 pytest.importorskip("fsspec", reason="needs the extra ray")
 
 from langchain_chatexports import IMessageChatLoader, MergeChatRuns
-from langchain_chatexports.chat_loaders.accounting import ExportSummary
+from langchain_chatexports.chat_loaders.ledger import ExportSummary
 from langchain_chatexports.cluster.counts import (
     ClusterCounts,
     RunCounts,
     add_counts,
 )
-from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
-from langchain_chatexports.finetuning.examples import (
+from langchain_chatexports.datasets.examples import (
     ExampleCounts,
     to_training_examples,
 )
+from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 from langchain_chatexports.samples import write_imessage
 
 

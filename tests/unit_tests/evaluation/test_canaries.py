@@ -11,14 +11,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pytest
 
-from langchain_chatexports.evaluation.asking import (
-    NO_SCORES,
-    CannotScoreError,
-    Message,
-    Price,
-    Reply,
-)
-from langchain_chatexports.evaluation.blind import exact_interval
+from langchain_chatexports.evaluation.blind_test import exact_interval
 from langchain_chatexports.evaluation.canaries import (
     Canary,
     exposure,
@@ -27,12 +20,19 @@ from langchain_chatexports.evaluation.canaries import (
     probe_canaries,
 )
 from langchain_chatexports.evaluation.held_out import PERSON, Conversation, Line
+from langchain_chatexports.evaluation.replies import (
+    NO_SCORES,
+    CannotScoreError,
+    Message,
+    Price,
+    Reply,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from langchain_chatexports.evaluation.asking import ModelServer
+    from langchain_chatexports.evaluation.replies import ModelServer
     from langchain_chatexports.evaluation.results import Secrets
 
 TALK = [

@@ -18,15 +18,15 @@ from langchain_chatexports.evaluation import (
     blind_result,
     evaluate,
 )
-from langchain_chatexports.evaluation.asking import (
-    NO_SCORES,
-    Reply,
-)
 from langchain_chatexports.evaluation.contestants import NEAREST, PLAIN_PROMPT
 from langchain_chatexports.evaluation.held_out import (
     PERSON,
     SEVERAL,
     Conversation,
+)
+from langchain_chatexports.evaluation.replies import (
+    NO_SCORES,
+    Reply,
 )
 from langchain_chatexports.exceptions import TrainingDataError
 from tests.unit_tests.builders.voice_server import Voices, talks
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from langchain_chatexports.evaluation.asking import Message, ModelServer
+    from langchain_chatexports.evaluation.replies import Message, ModelServer
 
 MIA, OSKAR, RITA, YUN = DISTINCT
 SETTINGS = EvaluationSettings(temperatures=(1.0,), turns=120, rounds=50, loss_rounds=99)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports.evaluation import styles
-from langchain_chatexports.evaluation.asking import Reply
+from langchain_chatexports.evaluation import style as styles
 from langchain_chatexports.evaluation.copies import CopyIndex, compare_copies
-from langchain_chatexports.evaluation.guards import guard
 from langchain_chatexports.evaluation.measures import MEASURES
-from langchain_chatexports.evaluation.styles import StyleSamples, compare_styles
+from langchain_chatexports.evaluation.replies import Reply
+from langchain_chatexports.evaluation.sanity_checks import guard
+from langchain_chatexports.evaluation.style import StyleSamples, compare_styles
 from tests.unit_tests.builders.voices import DISTINCT, conversations, shuffled
 
 if TYPE_CHECKING:

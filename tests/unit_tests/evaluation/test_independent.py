@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from langchain_chatexports.evaluation import styles as styles_module
+from langchain_chatexports.evaluation import style as styles_module
 from langchain_chatexports.evaluation.function_words import ENGLISH
 from langchain_chatexports.evaluation.measures import MEASURES
-from langchain_chatexports.evaluation.styles import (
+from langchain_chatexports.evaluation.style import (
     Styles,
     StyleSamples,
     compare_styles,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pytest
 
-from langchain_chatexports.evaluation.asking import ModelServer
 from langchain_chatexports.evaluation.jobs import JobFacts, job_facts
+from langchain_chatexports.evaluation.replies import ModelServer
 from langchain_chatexports.evaluation.results import ValidationLoss
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
 

@@ -12,7 +12,7 @@ from langchain_chatexports.exceptions import TrainingDataError
 from tests.unit_tests.builders.voice_server import talks
 
 if TYPE_CHECKING:
-    from langchain_chatexports.finetuning.examples import TrainingExample
+    from langchain_chatexports.datasets.examples import TrainingExample
 
 TRAINING, HELD_OUT = talks(30, 1), talks(20, 2)
 

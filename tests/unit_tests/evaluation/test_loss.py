@@ -6,12 +6,12 @@ import math
 
 import pytest
 
-from langchain_chatexports.evaluation.asking import Price
 from langchain_chatexports.evaluation.loss import (
     TurnPrice,
     bits_per_byte,
     compare_losses,
 )
+from langchain_chatexports.evaluation.replies import Price
 
 
 def turn(

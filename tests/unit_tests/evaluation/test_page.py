@@ -18,7 +18,7 @@ from langchain_chatexports.evaluation import (
     evaluation_page,
     write_evaluation_page,
 )
-from langchain_chatexports.evaluation.blind import BlindGuess
+from langchain_chatexports.evaluation.blind_test import BlindGuess
 from langchain_chatexports.evaluation.jobs import JobFacts
 from langchain_chatexports.evaluation.page import headline
 from langchain_chatexports.evaluation.results import Secrets, ValidationLoss
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from langchain_chatexports.evaluation.asking import ModelServer
+    from langchain_chatexports.evaluation.replies import ModelServer
 
 SECRETS = Secrets(
     repeats=4,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
-from langchain_chatexports.finetuning.validation import validate_examples
+from langchain_chatexports.datasets.validation import validate_examples
 from tests.unit_tests.builders.tiny_base import tiny_tokenizer
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ def examples(draw: Callable[..., Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def accepts() -> Callable[..., Any]:
-    from langchain_chatexports.local_server.dataset import label_examples
-    from langchain_chatexports.local_server.labels import ChatTemplate
+    from langchain_chatexports.local_server.training.dataset import label_examples
+    from langchain_chatexports.local_server.training.labels import ChatTemplate
 
     template = ChatTemplate(tiny_tokenizer())
 

@@ -313,7 +313,7 @@ def test_the_file_is_named_by_its_content(server: OpenAIServer) -> None:
 def test_the_uploaded_bytes_are_those_of_write_jsonl(server: OpenAIServer) -> None:
     import io
 
-    from langchain_chatexports.finetuning.jsonl import write_jsonl
+    from langchain_chatexports.datasets.jsonl import write_jsonl
 
     buffer = io.BytesIO()
     write_jsonl(make_examples(), buffer)

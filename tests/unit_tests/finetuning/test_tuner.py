@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 import langchain_chatexports
 from langchain_chatexports import ChatFineTuner
+from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.exceptions import (
     FineTuningCancelledError,
     FineTuningError,
@@ -36,7 +37,6 @@ from langchain_chatexports.finetuning import (
     orders,
     write_dataset,
 )
-from langchain_chatexports.finetuning.jsonl import write_jsonl
 from langchain_chatexports.steps import MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.openai_server import (
     BASE_MODEL,
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     from langchain_core.chat_sessions import ChatSession
 
-    from langchain_chatexports.finetuning.estimate import TrainingEstimate
+    from langchain_chatexports.datasets.estimate import TrainingEstimate
 
 MODEL = "ft:tiny-1:org::1"
 

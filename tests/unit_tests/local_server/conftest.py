@@ -9,10 +9,10 @@ import openai
 import pytest
 from starlette.testclient import TestClient
 
-from langchain_chatexports.local_server.app import create_app
-from langchain_chatexports.local_server.bases import signature_of
-from langchain_chatexports.local_server.service import LocalService
-from langchain_chatexports.local_server.storage import DataDirectory
+from langchain_chatexports.local_server.bases.sources import signature_of
+from langchain_chatexports.local_server.http.app import create_app
+from langchain_chatexports.local_server.http.service import LocalService
+from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from tests.unit_tests.builders.tiny_base import write_tiny_base
 
 if TYPE_CHECKING:

@@ -10,14 +10,15 @@ import pytest
 
 import langchain_chatexports.local_server as package
 from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
-from langchain_chatexports.local_server import LocalServer, ServerSettings, opening
-from langchain_chatexports.local_server.hyperparameters import (
+from langchain_chatexports.local_server import LocalServer, ServerSettings
+from langchain_chatexports.local_server.http import startup as opening
+from langchain_chatexports.local_server.processes import child_environment
+from langchain_chatexports.local_server.storage.models import tuned_model_name
+from langchain_chatexports.local_server.training.hyperparameters import (
     Hyperparameters,
     learning_rate,
     resolve_hyperparameters,
 )
-from langchain_chatexports.local_server.processes import child_environment
-from langchain_chatexports.local_server.tuned_models import tuned_model_name
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,12 +14,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from langchain_chatexports.finetuning.examples import to_training_examples
-from langchain_chatexports.finetuning.provenance import trace_examples
-from langchain_chatexports.finetuning.splits import split_examples
+from langchain_chatexports.datasets.examples import to_training_examples
+from langchain_chatexports.datasets.splits import split_examples
+from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.redaction.spans import Span
 from langchain_chatexports.report import build_report
-from langchain_chatexports.report.counting import PrivateCounts
+from langchain_chatexports.report.counts import PrivateCounts
 from langchain_chatexports.report.distributions import (
     DOUBLINGS,
     RUN_EDGES,

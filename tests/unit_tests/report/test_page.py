@@ -1,76 +1,207 @@
-"""The frame of every page: one file, all escaped, nothing from elsewhere."""
+"""The page holds counts, and nothing that anybody wrote."""
 
 from __future__ import annotations
 
+import html as html_module
+import json
+import os
 import re
-import sys
+from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
-import jinja2
 import pytest
 
-from langchain_chatexports.exceptions import MissingExtraError
-from langchain_chatexports.report.page import render_page
+from langchain_chatexports.exceptions import ExportNotFoundError
+from langchain_chatexports.report import build_report, render_report, write_report
+from tests.unit_tests.builders.sessions import ExportLoader, talk
+from tests.unit_tests.builders.talks import PEOPLE, TITLES, talks, texts_of
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import Any
+
+    from langchain_core.chat_sessions import ChatSession
+
+    from langchain_chatexports.report import ExportReport
+
+
+@pytest.fixture(scope="module")
+def loader() -> ExportLoader:
+    return talks(length=60)
+
+
+@pytest.fixture(scope="module")
+def page(loader: ExportLoader) -> str:
+    return render_report(build_report(loader))
+
+
+@pytest.fixture(scope="module")
+def anonymous(loader: ExportLoader) -> ExportReport:
+    return build_report(loader, anonymous=True)
+
+
+def test_no_word_of_a_message_is_in_page_or_figures(
+    loader: ExportLoader, page: str
+) -> None:
+    words = {w for text in texts_of(loader) for w in re.findall(r"w\d+x\d+\w+", text)}
+    assert len(words) > 500
+    shown = html_module.unescape(page) + build_report(loader).model_dump_json()
+    assert not words & set(re.findall(r"\w+", shown))
+    for private in ("pond.example", "555 010", "ask Ottoline", "again"):
+        assert any(private in text for text in texts_of(loader))
+        assert private not in shown.replace("found again", "")
+
+
+def test_no_title_or_id_of_a_thread_is_in_the_page(page: str) -> None:
+    for title in TITLES:
+        for word in title.split():
+            assert word not in page
+    assert "thread-" not in page
+
+
+def test_names_are_in_the_page_unless_it_is_anonymous(
+    page: str, anonymous: ExportReport
+) -> None:
+    hidden = render_report(anonymous) + anonymous.model_dump_json()
+    for name in PEOPLE:
+        assert name in html_module.unescape(page)
+        for word in name.split():
+            assert word.casefold() not in hidden.casefold()
+    assert "fenwick" in page
+    assert "fenwick" not in hidden
+
+
+def test_an_anonymous_report_counts_the_same(
+    loader: ExportLoader, anonymous: ExportReport
+) -> None:
+    named = build_report(loader)
+    assert [p.messages for p in named.people] == [p.messages for p in anonymous.people]
+    assert anonymous.people[0].name == "Person 1"
+    assert named.examples == anonymous.examples
+
+
+def test_the_page_loads_nothing(page: str) -> None:
+    assert not re.search(r"<script|<link|<img|<iframe|@import|//|\son\w+=", page)
+
+
+def test_the_same_report_gives_the_same_page(loader: ExportLoader, page: str) -> None:
+    assert render_report(build_report(loader)) == page
+
+
+def test_a_name_is_no_markup() -> None:
+    name = "<script>alert('x')</script> \x00 & Co"
+    loader = ExportLoader([talk(f"{name}: hello", "Tortoise: hi")], owner="Tortoise")
+    page = render_report(build_report(loader))
+    assert "<script" not in page
+    assert "\x00" not in page
+
+
+def test_ids_are_unique_and_elements_are_closed(page: str) -> None:
+    ids = re.findall(r'\sid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    parser = _Balance()
+    parser.feed(page)
+    assert parser.open == []
+
+
+def test_every_chart_has_its_figures_as_text(page: str, loader: ExportLoader) -> None:
+    report = build_report(loader)
+    for person in report.people:
+        assert f'<td class="number">{person.messages:,}</td>' in page
+    assert page.count("<svg") == page.count("<summary>Figures</summary>") == 13
+
+
+def test_one_message_has_a_page() -> None:
+    page = render_report(build_report(ExportLoader([talk("Hare: once")])))
+    assert "1 message by 1 person" in page
+    assert "Name a person with --ai" in page
+    assert "no pause between known times" in page
+
+
+@pytest.mark.parametrize("sessions", [[], [{"messages": []}]])
+def test_an_empty_export_has_a_page_that_says_so(sessions: list[ChatSession]) -> None:
+    page = render_report(build_report(ExportLoader(sessions)))
+    assert "There is no message in it." in page
+    assert "Nothing: there is no message." in page
+    assert "not known to not known" not in page
+
+
+def test_messages_without_times_have_a_page() -> None:
+    session = talk("Hare: a", "Tortoise: b")
+    for message in session["messages"]:
+        message.additional_kwargs.pop("message_time", None)
+    page = render_report(build_report(ExportLoader([session], owner="Hare")))
+    assert "2 messages by 2 people; no time is known." in page
+
+
+def test_every_color_is_one_of_the_page() -> None:
+    """Matplotlib's own would stay as it is in the dark."""
+    loader = ExportLoader([talk("Hare: once")])
+    page = render_report(build_report(loader, ai="Hare"))
+    charts = page[page.index("<svg") :]
+    assert not re.findall(r"(?:fill|stroke): #\w+", charts)
+
+
+def test_figures_are_json_that_reads_back(anonymous: ExportReport) -> None:
+    text = anonymous.model_dump_json()
+    assert type(anonymous).model_validate_json(text) == anonymous
+    assert json.loads(text)["anonymous"] is True
 
 
 @pytest.fixture
-def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Render a template of another package, as the evaluation's page is."""
-    folder = tmp_path / "other_pages" / "templates"
-    folder.mkdir(parents=True)
-    (folder.parent / "__init__.py").touch()
-    monkeypatch.syspath_prepend(tmp_path)
-
-    def render(content: str, **values: object) -> str:
-        text = (
-            '{% extends "base.html" %}'
-            '{% from "parts.html" import chart, table, tiles %}'
-            "{% block title %}Title{% endblock %}"
-            f"{{% block content %}}{content}{{% endblock %}}"
-        )
-        (folder / "page.html").write_text(text, encoding="utf-8")
-        return render_page("page.html", package="other_pages", **values)
-
-    yield render
-    sys.modules.pop("other_pages", None)
+def drawn_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take a page that is drawn: these tests are about the file."""
+    monkeypatch.setattr(
+        "langchain_chatexports.report.page.render_report", lambda _: "<!doctype>"
+    )
 
 
-def test_values_are_escaped(page: Any) -> None:
-    html = page("{{ tiles([(name, name)]) }}", name="<script>alert(1)</script>")
-    assert "<script" not in html
-    assert html.count("&lt;script&gt;") == 2
+@pytest.mark.usefixtures("drawn_before")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permission bits")
+def test_the_file_is_its_owners_only(anonymous: ExportReport, tmp_path: Path) -> None:
+    write_report(anonymous, tmp_path / "report.html")
+    assert (tmp_path / "report.html").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_missing_value_is_an_error(page: Any) -> None:
-    with pytest.raises(jinja2.UndefinedError):
-        page("{{ nothing }}")
+@pytest.mark.usefixtures("drawn_before")
+def test_a_folder_that_is_missing_is_named(
+    anonymous: ExportReport, tmp_path: Path
+) -> None:
+    with pytest.raises(ExportNotFoundError, match="its folder does not exist"):
+        write_report(anonymous, tmp_path / "nowhere" / "report.html")
 
 
-def test_it_loads_nothing_from_elsewhere(page: Any) -> None:
-    html = page("x")
-    assert not re.search(r"<script|<link|<img|@import|url\(|//", html)
-    assert "default-src 'none'" in html
+@pytest.mark.usefixtures("drawn_before")
+def test_what_was_there_stays_if_the_disk_is_full(
+    anonymous: ExportReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("before", encoding="utf-8")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("langchain_chatexports._files.os.fsync", full)
+    with pytest.raises(Exception, match="the disk is full"):
+        write_report(anonymous, path)
+    assert path.read_text(encoding="utf-8") == "before"
+    assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_table_aligns_numbers(page: Any) -> None:
-    html = page('{{ table(("name", "#count"), [("Hare", 115)]) }}')
-    assert '<th class="number">count</th>' in html
-    assert '<td class="number">115</td>' in html
-    assert "<td>Hare</td>" in html
+class _Balance(HTMLParser):
+    VOID = ("meta", "br", "hr", "path", "use", "rect")
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
 
-def test_it_fits_dark_paper_and_phone(page: Any) -> None:
-    html = page("x")
-    assert "prefers-color-scheme: dark" in html
-    assert "@media print" in html
-    assert "width=device-width" in html
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        del attrs
+        if tag not in self.VOID:
+            self.open.append(tag)
 
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
 
-def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(MissingExtraError, match=r"langchain-chatexports\[report\]"):
-        render_page("base.html")
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag

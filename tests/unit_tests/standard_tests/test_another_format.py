@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from langchain_chatexports.chat_loaders.accounting import Tally
     from langchain_chatexports.chat_loaders.base import ExportSession
+    from langchain_chatexports.chat_loaders.ledger import Tally
 
 
 class Post(NamedTuple):

@@ -22,8 +22,8 @@ from langchain_core.runnables import (
     RunnableSequence,
 )
 
-from langchain_chatexports.chat_loaders.accounting import CountedPass
 from langchain_chatexports.chat_loaders.base import TransformedChatLoader
+from langchain_chatexports.chat_loaders.ledger import CountedPass
 from langchain_chatexports.chat_loaders.utils import merge_chat_runs
 from langchain_chatexports.steps import (
     ChunkSessions,

@@ -12,10 +12,10 @@ from langchain_core.load import dumpd
 from langchain_core.messages import AIMessage, HumanMessage
 from pydantic import ValidationError
 
+from langchain_chatexports._tokens import token_counter
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.standard_tests import SessionTransformUnitTests
 from langchain_chatexports.steps import ChunkSessions
-from langchain_chatexports.tokens import token_counter
 
 if TYPE_CHECKING:
     from pathlib import Path

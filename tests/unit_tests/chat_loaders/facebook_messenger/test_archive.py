@@ -18,13 +18,13 @@ import pytest
 from langchain_chatexports import FolderFacebookMessengerChatLoader
 from langchain_chatexports.chat_loaders.facebook_messenger import archive as archives
 from langchain_chatexports.chat_loaders.recognition import open_export
+from langchain_chatexports.datasets.card import hash_source
 from langchain_chatexports.exceptions import (
     ChatExportError,
     EncryptedExportError,
     ExportFormatError,
     ExportNotFoundError,
 )
-from langchain_chatexports.finetuning.card import hash_source
 from tests.unit_tests.builders.messenger import FACEBOOK, Export
 from tests.unit_tests.builders.sessions import metadata_of
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from langchain_chatexports.chat_loaders.accounting import ExportSummary
+    from langchain_chatexports.chat_loaders.ledger import ExportSummary
 
 
 NOON = 1_700_000_000_000

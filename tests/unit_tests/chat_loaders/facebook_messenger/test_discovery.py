@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from langchain_chatexports.chat_loaders.accounting import ExportSummary
+    from langchain_chatexports.chat_loaders.ledger import ExportSummary
     from tests.unit_tests.builders.messenger import EncryptedChat, Thread
 
 

@@ -11,7 +11,7 @@ from langchain_chatexports.chat_loaders.facebook_messenger import (
 )
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
 from langchain_chatexports.chat_loaders.table import TableChatLoader, table_rows
-from langchain_chatexports.finetuning.jsonl import write_jsonl
+from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.samples import write_imessage, write_messenger
 from langchain_chatexports.steps import MapAIMessages
 from tests.unit_tests.builders.sessions import said

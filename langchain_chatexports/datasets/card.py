@@ -1,0 +1,331 @@
+"""The data card: what a set is made of, what was left out, and no text of anybody's."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_chatexports._regular_files import MAX_FOLDER_DEPTH, open_regular_file
+from langchain_chatexports.datasets.stages import (
+    REASONS,
+    Stage,
+    Total,
+    stages_of_duplicates,
+    stages_of_examples,
+    stages_of_export,
+    stages_of_preferences,
+    stages_of_split,
+    total_of,
+)
+from langchain_chatexports.exceptions import ExportNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from langchain_chatexports.chat_loaders.ledger import (
+        CountedPass,
+        ExportSummary,
+    )
+    from langchain_chatexports.datasets.deduplication import DuplicateCounts
+    from langchain_chatexports.datasets.examples import ExampleCounts
+    from langchain_chatexports.datasets.preferences import PreferenceCounts
+    from langchain_chatexports.datasets.splits import ExampleSplits
+
+__all__ = ["CardNotes", "SourceFile", "card_markdown", "hash_source"]
+
+_BLOCK = 1 << 20
+# Media are named and measured, not read: they can be a hundred gigabytes.
+_HASHED_SUFFIXES = frozenset(
+    {".csv", ".db", ".html", ".htm", ".json", ".jsonl", ".parquet", ".txt", ".zip"}
+)
+_NO_CONSENT_NOTE = (
+    "No note was given. What other people wrote is theirs, too: ask before you train "
+    "on it, and do not publish the set or a model made from it without their leave."
+)
+_NOT_REDACTED = (
+    "None. Texts stand as they were written: names, numbers and addresses of people "
+    "may be in them."
+)
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """An export that a set was made from, without its path, which may hold a name."""
+
+    platform: str
+    sha256: str
+    size: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it in JSON types."""
+        return {"platform": self.platform, "sha256": self.sha256, "bytes": self.size}
+
+
+@dataclass
+class CardNotes:
+    """What a writer cannot know of a set: where it comes from, and who agreed.
+
+    Counters are read after the set is written, so those of the very pass that is
+    being written can be given.
+    """
+
+    sources: Iterable[SourceFile] = ()
+    """The exports, from `hash_source`."""
+
+    passes: Iterable[CountedPass | ExportSummary] = ()
+    """The counted passes over the exports, or their finished summaries."""
+
+    counts: ExampleCounts | None = None
+    """The counts of `trace_examples` or `to_training_examples`."""
+
+    duplicates: DuplicateCounts | None = None
+    """The counts of `deduplicate_examples`."""
+
+    preferences: PreferenceCounts | None = None
+    """The counts of `edit_preferences` or `reaction_labels`."""
+
+    splits: ExampleSplits | None = None
+    """The parts, from `split_examples`; known where they are what is written."""
+
+    consent: str | None = None
+    """Who agreed to what."""
+
+    earlier: Iterable[Mapping[str, Any]] = ()
+    """The facts of cards of sets that this one is made from, each of a whole set."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the card's facts in JSON types, as far as they are counted."""
+        summaries = [_summary(counted) for counted in self.passes]
+        counted = [stage for found in summaries for stage in stages_of_export(found)]
+        stages = [stage.to_dict() for stage in (*counted, *self.example_stages())]
+        steps = [step for summary in summaries for step in summary.steps]
+        names = list(dict.fromkeys(step.name for step in steps))
+        replaced = sum((Counter(step.replaced) for step in steps), Counter[str]())
+        facts = {
+            "sources": [source.to_dict() for source in self.sources],
+            "people": len({name for found in summaries for name in found.senders}),
+            "first": min((_iso(s.first) for s in summaries if s.first), default=None),
+            "last": max((_iso(s.last) for s in summaries if s.last), default=None),
+            "steps": names,
+            "redacted": "Redact" in names,
+            "replaced": dict(sorted(replaced.items())),
+            "consent": self.consent,
+            "stages": stages,
+        }
+        earlier = list(self.earlier)
+        return _joined([*earlier, facts]) if earlier else facts
+
+    def example_stages(self) -> Iterator[Stage]:
+        """Give what became of the sessions and examples, behind the export's steps."""
+        if self.counts is not None:
+            yield from stages_of_examples(self.counts)
+        if self.duplicates is not None:
+            yield from stages_of_duplicates(self.duplicates)
+        if self.preferences is not None:
+            yield from stages_of_preferences(self.preferences)
+        if self.splits is not None:
+            yield from stages_of_split(self.splits)
+
+
+def hash_source(path: str | Path, *, platform: str = "unknown") -> SourceFile:
+    """Hash an export, so that a set can be tied to it without naming it.
+
+    A file is hashed as it is (of an SQLite database, its write-ahead log too); of a
+    folder, the names and sizes of all files and the content of those that hold text.
+
+    Args:
+        path: The export.
+        platform: What to call it in the card.
+
+    Returns:
+        Its hash and its size in bytes.
+
+    Raises:
+        ExportNotFoundError: If there is nothing at the path.
+    """
+    path = Path(path).expanduser()
+    if not path.exists():
+        msg = f"There is nothing at {path} to hash. Check the path."
+        raise ExportNotFoundError(msg)
+    total = hashlib.sha256()
+    size = 0
+    files = sorted(_files_below(path)) if path.is_dir() else ()
+    for file in files:
+        length = file.stat().st_size
+        name = file.relative_to(path).as_posix()
+        is_text = file.suffix.lower() in _HASHED_SUFFIXES
+        digest = _hash_files([file]) if is_text else ""
+        total.update(f"{name}\0{length}\0{digest}\n".encode("utf-8", "surrogatepass"))
+        size += length
+    if path.is_dir():
+        return SourceFile(platform, total.hexdigest(), size)
+    log = path.with_name(f"{path.name}-wal")
+    parts = [path, log] if log.is_file() and log.stat().st_size else [path]
+    size = sum(part.stat().st_size for part in parts)
+    return SourceFile(platform, _hash_files(parts), size)
+
+
+def card_markdown(facts: Mapping[str, Any]) -> str:
+    """Render a card's facts for people.
+
+    Args:
+        facts: What `CardNotes.to_dict` gives, with what the writer adds: `format`,
+            `files` and `forgotten`.
+
+    Returns:
+        Markdown with counts and hashes, and no text of any message.
+    """
+    return "\n".join(_card_lines(facts)) + "\n"
+
+
+def _card_lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield "# Data card"
+    yield ""
+    yield f"Format: `{facts['format']}`. Written by langchain-chatexports."
+    yield ""
+    yield "| file | rows | bytes | SHA-256 |"
+    yield "|---|---:|---:|---|"
+    for name, file in facts["files"].items():
+        size, digest = file["bytes"], file["sha256"]
+        yield f"| `{name}` | {file['rows']:,} | {size:,} | `{digest}` |"
+    yield from _origin_lines(facts)
+    yield from _accounting_lines(facts["stages"])
+    yield from _section("Redaction", _redaction(facts))
+    yield from _section("Consent", facts.get("consent") or _NO_CONSENT_NOTE)
+    forgotten = facts.get("forgotten", 0)
+    if forgotten:
+        text = (
+            f"{forgotten:,} rows were taken out on request after the set was written."
+        )
+        yield from _section("Forgotten", text)
+
+
+def _origin_lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield from _section("Sources")
+    sources = facts.get("sources", ())
+    if not sources:
+        yield "Not named."
+    for source in sources:
+        yield (
+            f"- {source['platform']}: {source['bytes']:,} bytes, SHA-256 "
+            f"`{source['sha256']}`"
+        )
+    if facts.get("first") and facts.get("last"):
+        yield ""
+        when = f"{facts['first']:.10} to {facts['last']:.10} (UTC)"
+        yield f"Messages of {facts['people']:,} people, {when}."
+
+
+def _accounting_lines(stages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    yield from _section("Accounting")
+    total = total_of(stages)
+    if total is None:
+        yield "The rows below were not counted in one pass: they have no total."
+    else:
+        yield from _total_lines(total)
+    yield ""
+    yield "Stage by stage. In each row: in + added = out + left out."
+    yield ""
+    yield from _stage_lines(stages)
+    met = {r for stage in stages for r in (*stage["left_out"], *stage["added"])}
+    if met & REASONS.keys():
+        yield ""
+        yield "What the words mean:"
+        yield ""
+        for reason in sorted(met & REASONS.keys()):
+            yield f"- `{reason}`: {REASONS[reason]}"
+
+
+def _total_lines(total: Total) -> Iterator[str]:
+    found = "in the exports" if total.is_of_export else "in the conversations given"
+    yield "| messages | |"
+    yield "|---|---:|"
+    yield f"| {found} | {total.found:,} |"
+    for reason, count in total.added.items():
+        yield f"| added: `{reason}` | + {count:,} |"
+    for reason, count in total.left_out.items():
+        verb = "merged" if reason == "merged" else f"left out: `{reason}`"
+        yield f"| {verb} | - {count:,} |"
+    yield f"| **in the examples** | **{total.kept:,}** |"
+
+
+def _stage_lines(stages: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    yield "| stage | of | in | added | out | left out |"
+    yield "|---|---|---:|---|---:|---|"
+    for stage in stages:
+        yield (
+            f"| {stage['name']} | {stage['unit']} | {stage['in']:,} "
+            f"| {_reasons(stage['added'])} | {stage['out']:,} "
+            f"| {_reasons(stage['left_out'])} |"
+        )
+
+
+def _section(title: str, *lines: str) -> Iterator[str]:
+    yield ""
+    yield f"## {title}"
+    yield ""
+    yield from lines
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in counts.items()) or "0"
+
+
+def _redaction(facts: Mapping[str, Any]) -> str:
+    if not facts.get("redacted"):
+        return _NOT_REDACTED
+    replaced = facts.get("replaced") or {}
+    counts = f" Places in texts: {_reasons(replaced)}." if replaced else ""
+    return (
+        "`Redact` replaced names, numbers, addresses and secrets that its rules find."
+        f"{counts} Rules miss some: read a sample before the set leaves your hands."
+    )
+
+
+def _joined(cards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Join the facts of sets with those of the set that is made from them."""
+    notes = dict.fromkeys(card["consent"] for card in cards if card.get("consent"))
+    replaced = sum((Counter(card.get("replaced", {})) for card in cards), Counter())
+    return {
+        "sources": [source for card in cards for source in card.get("sources", ())],
+        "people": max(card.get("people", 0) for card in cards),
+        "first": min((c["first"] for c in cards if c.get("first")), default=None),
+        "last": max((c["last"] for c in cards if c.get("last")), default=None),
+        "steps": list(
+            dict.fromkeys(s for card in cards for s in card.get("steps", ()))
+        ),
+        "redacted": any(card.get("redacted") for card in cards),
+        "replaced": dict(sorted(replaced.items())),
+        "consent": " ".join(notes) or None,
+        "stages": [stage for card in cards for stage in card.get("stages", ())],
+    }
+
+
+def _summary(counted: CountedPass | ExportSummary) -> ExportSummary:
+    summary = getattr(counted, "summary", None)
+    return summary() if callable(summary) else counted  # type: ignore[return-value] # a pass has the method, a summary is one
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat()
+
+
+def _files_below(root: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(root):
+        if len(Path(folder).relative_to(root).parts) >= MAX_FOLDER_DEPTH:
+            folders.clear()
+        yield from filter(Path.is_file, (Path(folder, name) for name in names))
+
+
+def _hash_files(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with open_regular_file(path) as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,165 @@
+"""What an order will be billed for: tokens, epochs, cost.
+
+Exact where tiktoken's file for the model is on this machine, else counted by bytes.
+Nothing is ever downloaded.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from langchain_chatexports._tokens import has_encoding, token_counter, tokens_by_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+__all__ = [
+    "TrainingEstimate",
+    "automatic_epochs",
+    "estimate_training",
+    "example_tokens",
+]
+
+# Longer examples are cut by the server, and what is cut is not billed.
+_MAX_EXAMPLE_TOKENS = 65_536
+
+_TOKENS_PER_MESSAGE = 3
+_TOKENS_PER_NAME = 1
+_TOKENS_PER_EXAMPLE = 3
+
+# OpenAI's cookbook: three epochs, more for few examples, fewer for very many.
+_TARGET_EPOCHS = 3
+_MIN_TARGET_EXAMPLES = 100
+_MAX_TARGET_EXAMPLES = 25_000
+_MAX_EPOCHS = 25
+
+# The base model's name: tiktoken itself takes `ft:gpt-4.1-…` for an older encoding.
+_ENCODINGS = (
+    (re.compile(r"gpt-4o|gpt-4\.1|gpt-4\.5|gpt-5|chatgpt-4o|o[134]\b"), "o200k_base"),
+    (re.compile(r"gpt-4\b|gpt-3\.5|gpt-35"), "cl100k_base"),
+)
+
+
+@dataclass(frozen=True)
+class TrainingEstimate:
+    """What an order will probably be billed for.
+
+    The finished job's `trained_tokens` is the truth.
+
+    Attributes:
+        examples: Examples in the training file.
+        tokens: Tokens in it, each example up to the model's limit.
+        epochs: Passes over the file.
+        billed_tokens: `tokens` times `epochs`.
+        billed_tokens_at_most: The upper bound, where the tokens are not exact.
+        exact: Whether the model's own tokenizer counted.
+        cost: The cost at the given price, if one was given.
+    """
+
+    examples: int
+    tokens: int
+    epochs: int
+    billed_tokens: int
+    billed_tokens_at_most: int
+    exact: bool
+    cost: float | None = None
+
+
+def estimate_training(
+    examples: Iterable[Mapping[str, Any]],
+    *,
+    model: str,
+    n_epochs: int | Literal["auto"] = "auto",
+    price_per_million_tokens: float | None = None,
+) -> TrainingEstimate:
+    """Estimate what training on these examples will be billed for.
+
+    Args:
+        examples: The examples.
+        model: The base model.
+        n_epochs: Passes over the examples; `auto` follows OpenAI's published rule.
+        price_per_million_tokens: The provider's price for a million training tokens.
+
+    Returns:
+        The estimate, which says whether it is exact.
+    """
+    count, at_most_of = _counter(model), token_counter("bytes")
+    number = tokens = at_most = 0
+    for example in examples:
+        number += 1
+        if count is not None:
+            tokens += min(_MAX_EXAMPLE_TOKENS, example_tokens(example, count))
+            continue
+        tokens += min(_MAX_EXAMPLE_TOKENS, example_tokens(example, tokens_by_bytes))
+        at_most += min(_MAX_EXAMPLE_TOKENS, example_tokens(example, at_most_of))
+    epochs = automatic_epochs(number) if n_epochs == "auto" else n_epochs
+    billed = tokens * epochs
+    price = price_per_million_tokens
+    return TrainingEstimate(
+        examples=number,
+        tokens=tokens,
+        epochs=epochs,
+        billed_tokens=billed,
+        billed_tokens_at_most=billed if count is not None else at_most * epochs,
+        exact=count is not None,
+        cost=None if price is None else billed * price / 1_000_000,
+    )
+
+
+def automatic_epochs(examples: int) -> int:
+    """Give the epochs that OpenAI's published rule chooses.
+
+    Args:
+        examples: Examples in the training file.
+
+    Returns:
+        1 to 25.
+    """
+    if examples <= 0:
+        return _TARGET_EPOCHS
+    if examples * _TARGET_EPOCHS < _MIN_TARGET_EXAMPLES:
+        return min(_MAX_EPOCHS, _MIN_TARGET_EXAMPLES // examples)
+    if examples * _TARGET_EPOCHS > _MAX_TARGET_EXAMPLES:
+        return max(1, _MAX_TARGET_EXAMPLES // examples)
+    return _TARGET_EPOCHS
+
+
+def example_tokens(example: Mapping[str, Any], count: Callable[[str], int]) -> int:
+    """Count the tokens of an example, with those that its form takes.
+
+    Args:
+        example: The example.
+        count: Counts the tokens of a text, such as `tokens.token_counter` gives.
+    """
+    given = example.get("input", {})
+    dialogues = [
+        *(example.get("messages") or given.get("messages") or ()),
+        *example.get("preferred_output", ()),
+        *example.get("non_preferred_output", ()),
+    ]
+    total = _TOKENS_PER_EXAMPLE
+    for message in dialogues:
+        total += _TOKENS_PER_MESSAGE + _TOKENS_PER_NAME * ("name" in message)
+        total += sum(
+            count(_text(value)) for key, value in message.items() if key != "weight"
+        )
+    for tools in (example.get("tools") or given.get("tools"), example.get("functions")):
+        total += count(_text(tools)) if tools else 0
+    return total
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _counter(model: str) -> Callable[[str], int] | None:
+    name = model.split(":")[1] if model.startswith("ft:") else model
+    for pattern, encoding in _ENCODINGS:
+        if pattern.match(name):
+            return token_counter(encoding) if has_encoding(encoding) else None
+    return None

@@ -1,0 +1,202 @@
+"""Training files: JSON lines in UTF-8, the same bytes for the same examples."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import orjson
+
+from langchain_chatexports._files import explained_writing, whole_file
+from langchain_chatexports._regular_files import open_regular_file
+from langchain_chatexports.exceptions import (
+    ChatExportError,
+    ExportAccessError,
+    ExportFormatError,
+    ExportNotFoundError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+__all__ = ["json_line", "read_jsonl", "write_jsonl"]
+
+# `json.dumps` makes an encoder for each call that has options.
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+# Line ends to `str.splitlines`, which readers of such files use, but not to JSON.
+_ESCAPED_ENDS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_ENDS = [end.encode() for end in _ESCAPED_ENDS]
+# How messages begin that are nothing but a role and a text.
+_KEYS = ("role", "content")
+_STARTS = {
+    role: f'{{"role": "{role}", "content": '.encode()
+    for role in ("system", "user", "assistant")
+}
+
+
+def write_jsonl(
+    examples: Iterable[Mapping[str, Any]], path_or_buffer: str | Path | BinaryIO
+) -> int:
+    """Write examples as JSON lines, deterministically.
+
+    A file appears whole or not at all, readable by its owner only. Halves of
+    surrogate pairs, which UTF-8 has no place for, become U+FFFD.
+
+    Args:
+        examples: The examples; an iterable is read once.
+        path_or_buffer: The file to write or replace, or a binary buffer.
+
+    Returns:
+        The number of examples written.
+
+    Raises:
+        ExportNotFoundError: If the file's folder does not exist.
+        ExportAccessError: If the system refuses to write there.
+        ExportFormatError: If the path is a folder or below a file, its name is too
+            long, or the disk is full.
+        TypeError: If the buffer is a text one, or an example is not of JSON types.
+    """
+    if isinstance(path_or_buffer, (str, os.PathLike)):
+        return _write_file(examples, Path(path_or_buffer).expanduser())
+    return _write_lines(examples, path_or_buffer)
+
+
+def _finite(text: str) -> float:
+    # Python reads NaN, Infinity and 1e999, which no JSON can be written of again.
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+_decode = json.JSONDecoder(parse_constant=_finite, parse_float=_finite).decode
+
+
+def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
+    r"""Read JSON lines one by one.
+
+    Lines end at `\n` only. A byte order mark, `\r` and empty lines at the end are let
+    pass.
+
+    Args:
+        path: The file; `~` is expanded.
+
+    Yields:
+        One object a line.
+
+    Raises:
+        ExportNotFoundError: If there is no such file.
+        ExportAccessError: If the system refuses to read it.
+        ExportFormatError: If it is a folder, or a line is not a JSON object. It names
+            the line's number and none of its text.
+    """
+    path = Path(path).expanduser()
+    with _opened(path) as file:
+        empty = 0
+        for number, line in enumerate(file, 1):
+            data = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+            if not data.strip():
+                empty = empty or number
+                continue
+            if empty:
+                msg = f"Line {empty} of {path} is empty. Remove it."
+                raise ExportFormatError(msg)
+            yield _parsed(data, number, path)
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        if not path.is_dir():
+            return open_regular_file(path)
+    except ChatExportError:
+        raise
+    except PermissionError as error:
+        msg = f"{path} may not be read. Check its permissions."
+        raise ExportAccessError(msg) from error
+    except OSError as error:
+        # Below a file, or with a name that is too long, there is nothing either.
+        msg = f"There is no file {path}. Check the path of the JSON lines."
+        raise ExportNotFoundError(msg) from error
+    msg = f"{path} is a folder. Name the file of JSON lines in it."
+    raise ExportFormatError(msg)
+
+
+def _parsed(line: bytes, number: int, path: Path) -> dict[str, Any]:
+    # `from None`: the decoder's errors hold the line.
+    try:
+        value = _decode(line.decode())
+    except UnicodeDecodeError:
+        msg = f"Line {number} of {path} is not UTF-8. Save the file as UTF-8."
+        raise ExportFormatError(msg) from None
+    except (ValueError, RecursionError):
+        msg = (
+            f"Line {number} of {path} is not JSON. "
+            "Each line must be one JSON object, with nothing around it."
+        )
+        raise ExportFormatError(msg) from None
+    if not isinstance(value, dict):
+        msg = (
+            f"Line {number} of {path} is not a JSON object. "
+            "Each line must be one example, such as {'messages': [...]}."
+        )
+        raise ExportFormatError(msg)
+    return value
+
+
+def _write_file(examples: Iterable[Mapping[str, Any]], path: Path) -> int:
+    with explained_writing(path) as watched, whole_file(path) as file:
+        return _write_lines(watched(examples), file)
+
+
+def _write_lines(examples: Iterable[Mapping[str, Any]], buffer: BinaryIO) -> int:
+    count = 0
+    for example in examples:
+        buffer.write(json_line(example))
+        count += 1
+    return count
+
+
+def json_line(example: Mapping[str, Any]) -> bytes:
+    """Give an example as one line, the same bytes for the same example.
+
+    Args:
+        example: The example.
+
+    Returns:
+        UTF-8 with a line break at the end and none before.
+    """
+    line = _line_of_texts(example)
+    if line is not None:
+        return line
+    text = _encode(example)
+    for end, escaped in () if text.isascii() else _ESCAPED_ENDS.items():
+        if end in text:
+            text = text.replace(end, escaped)
+    try:
+        return text.encode() + b"\n"
+    except UnicodeEncodeError:
+        # UTF-16 joins the halves that belong together; the others are replaced.
+        paired = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return paired.encode() + b"\n"
+
+
+def _line_of_texts(example: Mapping[str, Any]) -> bytes | None:
+    """Give the line of an example that is nothing but texts, in half of the time."""
+    parts: list[bytes] = []
+    try:
+        (messages_key, messages), *others = example.items()
+        if others or messages_key != "messages" or not messages:
+            return None
+        for message in messages:
+            (role_key, role), (content_key, content) = message.items()
+            if (role_key, content_key) != _KEYS or type(content) is not str:
+                return None
+            parts.append(_STARTS[role] + orjson.dumps(content))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None  # Another shape, or half of a surrogate pair.
+    line = b"".join((b'{"messages": [', b"}, ".join(parts), b"}]}\n"))
+    has_end = not line.isascii() and any(end in line for end in _ENDS)
+    return None if has_end else line

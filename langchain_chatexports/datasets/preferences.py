@@ -1,0 +1,290 @@
+"""Preference data from life: what people did with messages, not what they were asked.
+
+Both read sessions whose runs are not merged (`MergeChatRuns` joins what belongs to one
+bubble), after `MapAIMessages`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from langchain_core.messages import AIMessage
+from typing_extensions import TypedDict
+
+from langchain_chatexports.datasets.deduplication import message_text
+from langchain_chatexports.datasets.examples import filled_prompt, training_message
+from langchain_chatexports.datasets.trace import (
+    ExampleOrigin,
+    origin_of_session,
+)
+from langchain_chatexports.steps.base import iter_sessions
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from langchain_core.chat_sessions import ChatSession
+    from langchain_core.messages import BaseMessage
+
+    from langchain_chatexports.steps.base import SessionSource
+
+__all__ = [
+    "DISLIKED",
+    "LIKED",
+    "LabeledAnswer",
+    "PreferenceCounts",
+    "PreferenceMessage",
+    "PreferencePair",
+    "TracedLabel",
+    "TracedPair",
+    "edit_preferences",
+    "reaction_labels",
+]
+
+LIKED = frozenset("❤👍😍🥰😂🤣😆👏🔥💯🙏🎉")
+"""Reactions that count as praise: by themselves, whatever their skin tone."""
+
+DISLIKED = frozenset("👎😠😡🤮💩🙄")
+"""Reactions that count as rejection."""
+
+_CONTEXT = 16
+# Variation selectors and skin tones change how an emoji looks, not what it says.
+_LOOKS = dict.fromkeys((0xFE0E, 0xFE0F, *range(0x1F3FB, 0x1F400)))
+
+
+class PreferenceMessage(TypedDict):
+    """A message of a prompt or an answer."""
+
+    role: str
+    content: str
+
+
+class PreferencePair(TypedDict):
+    """A pair in TRL's shape for DPO: the edited answer and what it replaced."""
+
+    prompt: list[PreferenceMessage]
+    chosen: list[PreferenceMessage]
+    rejected: list[PreferenceMessage]
+
+
+class LabeledAnswer(TypedDict):
+    """An answer in TRL's shape for KTO."""
+
+    prompt: list[PreferenceMessage]
+    completion: list[PreferenceMessage]
+    label: bool
+
+
+class TracedPair(NamedTuple):
+    """A pair and what it was made from."""
+
+    pair: PreferencePair
+    origin: ExampleOrigin
+
+    def __repr__(self) -> str:
+        """Show the origin, never content."""
+        return f"TracedPair({self.origin})"
+
+
+class TracedLabel(NamedTuple):
+    """A labeled answer and what it was made from."""
+
+    label: LabeledAnswer
+    origin: ExampleOrigin
+
+    def __repr__(self) -> str:
+        """Show the origin, never content."""
+        return f"TracedLabel({self.origin})"
+
+
+@dataclass
+class PreferenceCounts:
+    """What became of the AI's messages, its `answers`, among all `messages`.
+
+    `answers` = `given` + the sum of `left_out`. The reasons: `no_sign` (not edited, or
+    without reactions), `no_original` (edited, and the export does not keep the
+    original), `unchanged`, `merged` (several bubbles), `attachments` (its texts cannot
+    be told apart), `mixed` (liked and disliked), `unclear` (reactions that say
+    neither), `no_prompt` (nobody has said anything before), `context` (weight 0) and
+    `empty`.
+    """
+
+    messages: int = 0
+    answers: int = 0
+    given: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+class _LeftOutError(Exception):
+    """Tells why an answer becomes no preference."""
+
+
+def edit_preferences(
+    sessions: SessionSource,
+    *,
+    system: str | None = None,
+    context: int = _CONTEXT,
+    counts: PreferenceCounts | None = None,
+) -> Iterator[TracedPair]:
+    """Prefer what the AI's person changed a message to, to what it was before.
+
+    For exports that keep the original (iMessage since macOS 13); of several edits the
+    first text and the last are compared.
+
+    Args:
+        sessions: A chat loader, a session, or an iterable of sessions.
+        system: A system prompt, as for `to_training_examples`.
+        context: Most messages before the answer in a prompt.
+        counts: Where to count.
+
+    Yields:
+        Pairs with their origins, lazily.
+    """
+    counts = counts if counts is not None else PreferenceCounts()
+    for session, index, answer in _answers(sessions, counts):
+        try:
+            original = _original(answer)
+            prompt, used = _prompt(session, index, system=system, context=context)
+        except _LeftOutError as reason:
+            counts.left_out[str(reason)] += 1
+            continue
+        counts.given += 1
+        pair: PreferencePair = {
+            "prompt": prompt,
+            "chosen": [{"role": "assistant", "content": _text(answer)}],
+            "rejected": [{"role": "assistant", "content": original}],
+        }
+        yield TracedPair(pair, origin_of_session(session, [*used, answer]))
+
+
+def reaction_labels(
+    sessions: SessionSource,
+    *,
+    system: str | None = None,
+    context: int = _CONTEXT,
+    liked: Collection[str] = LIKED,
+    disliked: Collection[str] = DISLIKED,
+    counts: PreferenceCounts | None = None,
+) -> Iterator[TracedLabel]:
+    """Label the AI's messages by other people's reactions to them.
+
+    A message without reactions gets no label: silence is not dislike.
+
+    Args:
+        sessions: A chat loader, a session, or an iterable of sessions.
+        system: A system prompt, as for `to_training_examples`.
+        context: Most messages before the answer in a prompt.
+        liked: Reactions that say yes.
+        disliked: Reactions that say no.
+        counts: Where to count.
+
+    Yields:
+        Labeled answers with their origins, lazily.
+    """
+    counts = counts if counts is not None else PreferenceCounts()
+    yes, no = set(map(_plain, liked)), set(map(_plain, disliked))
+    for session, index, answer in _answers(sessions, counts):
+        try:
+            label = _label(answer, yes, no)
+            prompt, used = _prompt(session, index, system=system, context=context)
+        except _LeftOutError as reason:
+            counts.left_out[str(reason)] += 1
+            continue
+        counts.given += 1
+        labeled: LabeledAnswer = {
+            "prompt": prompt,
+            "completion": [{"role": "assistant", "content": _text(answer)}],
+            "label": label,
+        }
+        yield TracedLabel(labeled, origin_of_session(session, [*used, answer]))
+
+
+def _answers(
+    sessions: SessionSource, counts: PreferenceCounts
+) -> Iterator[tuple[ChatSession, int, BaseMessage]]:
+    with closing(iter_sessions(sessions)) as source:
+        for session in source:
+            for index, message in enumerate(session.get("messages", ())):
+                counts.messages += 1
+                if isinstance(message, AIMessage):
+                    counts.answers += 1
+                    yield session, index, message
+            del session
+
+
+def _original(answer: BaseMessage) -> str:
+    extra = answer.additional_kwargs
+    edits = extra.get("edits")
+    if not edits:
+        reason = "no_original" if extra.get("edited") else "no_sign"
+        raise _LeftOutError(reason)
+    _check_single(answer)
+    if extra.get("attachments"):
+        # Each part between two pictures has edits of its own.
+        reason = "attachments"
+        raise _LeftOutError(reason)
+    original = str(edits[0].get("text") or "").strip()
+    if not original or original == _text(answer):
+        reason = "unchanged" if original else "no_original"
+        raise _LeftOutError(reason)
+    return original
+
+
+def _label(answer: BaseMessage, yes: set[str], no: set[str]) -> bool:
+    extra = answer.additional_kwargs
+    shown = {
+        _plain(str(reaction.get("reaction", "")))
+        for reaction in extra.get("reactions") or ()
+        if reaction.get("sender") != extra.get("sender")
+    }
+    if not shown:
+        reason = "no_sign"
+        raise _LeftOutError(reason)
+    _check_single(answer)
+    is_liked, is_disliked = bool(shown & yes), bool(shown & no)
+    if is_liked == is_disliked:
+        reason = "mixed" if is_liked else "unclear"
+        raise _LeftOutError(reason)
+    return is_liked
+
+
+def _check_single(answer: BaseMessage) -> None:
+    extra = answer.additional_kwargs
+    if max(len(extra.get("message_ids") or ()), len(extra.get("events") or ())) > 1:
+        reason = "merged"
+        raise _LeftOutError(reason)
+    if extra.get("weight") == 0:
+        reason = "context"
+        raise _LeftOutError(reason)
+    if not _text(answer):
+        reason = "empty"
+        raise _LeftOutError(reason)
+
+
+def _prompt(
+    session: ChatSession, index: int, *, system: str | None, context: int
+) -> tuple[list[PreferenceMessage], Sequence[BaseMessage]]:
+    used = session["messages"][max(0, index - context) : index]
+    prompt: list[PreferenceMessage] = []
+    for message in used:
+        role_message = training_message(message)
+        text = message_text(role_message) if role_message is not None else ""
+        if role_message is not None and text:
+            prompt.append({"role": role_message["role"], "content": text})
+    if not any(message["role"] == "user" for message in prompt):
+        reason = "no_prompt"
+        raise _LeftOutError(reason)
+    if system is not None:
+        content = filled_prompt(system, session)
+        prompt.insert(0, {"role": "system", "content": content})
+    return prompt, used
+
+
+def _text(message: BaseMessage) -> str:
+    return str(message.text).strip()
+
+
+def _plain(reaction: str) -> str:
+    return reaction.translate(_LOOKS)

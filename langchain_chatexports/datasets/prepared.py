@@ -1,0 +1,84 @@
+"""Examples that were written before, and where they come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from langchain_chatexports.datasets.card import CardNotes, hash_source
+from langchain_chatexports.datasets.formats.containers import row_digest
+from langchain_chatexports.datasets.jsonl import json_line, read_jsonl
+from langchain_chatexports.datasets.trace import UNKNOWN_ORIGIN, TracedExample
+from langchain_chatexports.datasets.trace_file import (
+    read_header,
+    read_trace,
+    trace_path,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from langchain_chatexports.datasets.examples import TrainingExample
+    from langchain_chatexports.datasets.trace import ExampleOrigin
+
+__all__ = ["facts_of_prepared", "read_prepared"]
+
+
+def read_prepared(path: str | Path) -> Iterator[TracedExample]:
+    """Read a file of examples, each with its origin as far as a trace tells it.
+
+    Args:
+        path: A JSONL file of examples: a set of one part, or a part of a set.
+
+    Yields:
+        The examples. An origin is unknown where there is no trace beside the set, or
+        the row was changed since.
+
+    Raises:
+        ChatExportError: As `read_jsonl`, or if the trace cannot be read.
+    """
+    path = Path(path).expanduser()
+    origins = _origins(path)
+    for row in read_jsonl(path):
+        # What is wrong in it is found by those who use it.
+        example = cast("TrainingExample", row)
+        listed = origins.get(row_digest(json_line(row))) if origins else None
+        yield TracedExample(example, listed.pop(0) if listed else UNKNOWN_ORIGIN)
+
+
+def facts_of_prepared(path: str | Path) -> dict[str, Any]:
+    """Give what the data card of a file of examples says, or else the file's hash.
+
+    Args:
+        path: As for `read_prepared`.
+
+    Returns:
+        Facts for `CardNotes.earlier`. Of a part of a set the accounting is left out,
+        which is the whole set's.
+    """
+    path = Path(path).expanduser()
+    found = _set_of(path)
+    if found is None:
+        return CardNotes(sources=[hash_source(path, platform="examples")]).to_dict()
+    facts = read_header(found).facts
+    return facts if found == path else {**facts, "stages": []}
+
+
+def _set_of(path: Path) -> Path | None:
+    """Give the set that a file of rows is, or is a part of, if there is a trace."""
+    if trace_path(path).is_file():
+        return path
+    folder = path.absolute().parent
+    if trace_path(folder).is_file() and path.name in read_header(folder).files:
+        return folder
+    return None
+
+
+def _origins(path: Path) -> dict[str, list[ExampleOrigin]]:
+    found = _set_of(path)
+    origins: dict[str, list[ExampleOrigin]] = {}
+    if found is not None:
+        for row in read_trace(found):
+            if row.file == path.name:
+                origins.setdefault(row.digest, []).append(row.origin)
+    return origins

@@ -1,0 +1,283 @@
+"""Train, validation and test examples that share no conversation and no text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from langchain_chatexports.datasets.deduplication import (
+    NearDuplicateIndex,
+    example_text,
+    message_text,
+    normalized_text,
+)
+from langchain_chatexports.datasets.trace import TracedExample
+from langchain_chatexports.exceptions import TrainingDataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from langchain_chatexports.datasets.examples import TrainingExample
+
+__all__ = ["ExampleSplits", "part_borders", "split_examples"]
+
+# Shorter lines ("see you there then") are everybody's, and no sign of a copy.
+_SHORTEST_LINE = 40
+_ORDERS = frozenset({"time"})
+_KNOWN = "near_duplicate"
+
+
+@dataclass(frozen=True)
+class ExampleSplits:
+    """Examples in three parts, oldest first.
+
+    `examples` = the three lengths + the sum of `left_out`. The reason:
+    `near_duplicate` (text that an earlier part holds, too). `messages_left_out` are
+    the messages in what is left out.
+    """
+
+    train: list[TracedExample]
+    validation: list[TracedExample]
+    test: list[TracedExample]
+    examples: int = 0
+    conversations: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    messages_left_out: Counter[str] = field(default_factory=Counter)
+
+    def parts(self) -> dict[str, list[TracedExample]]:
+        """Give the parts by name, without those that are empty."""
+        named = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: part for name, part in named.items() if part}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the counts in JSON types."""
+        return {
+            "examples": self.examples,
+            "conversations": self.conversations,
+            "parts": {name: len(part) for name, part in self.parts().items()},
+            "left_out": dict(sorted(self.left_out.items())),
+        }
+
+    def __repr__(self) -> str:
+        """Show counts, never content."""
+        return f"ExampleSplits({self.to_dict()})"
+
+
+@dataclass
+class _Conversation:
+    first: int | None
+    order: int
+    examples: list[TracedExample] = field(default_factory=list)
+
+    @property
+    def age(self) -> tuple[int, int, int]:
+        # Without a time, first: as messages without a time stand in a session.
+        return (0, 0, self.order) if self.first is None else (1, self.first, self.order)
+
+
+class _TextIndex(Protocol):
+    def add(self, text: str) -> None: ...
+    def holds(self, text: str) -> bool: ...
+
+
+def split_examples(
+    examples: Iterable[TracedExample],
+    *,
+    by: Literal["time"] = "time",
+    validation: float = 0.1,
+    test: float = 0.1,
+    near: float | None = 0.8,
+) -> ExampleSplits:
+    """Split examples into train, validation and test, the newest for the test.
+
+    Whole conversations go to one part, in the order of their first messages: a session
+    is one conversation, or several where `SplitSessions` has cut it. An example whose
+    text, or a piece of it of 40 characters or more, stands in an earlier part is left
+    out, so nothing learned is asked for again. All examples are held in memory.
+
+    Args:
+        examples: Traced examples, from `trace_examples`.
+        by: What the order goes by.
+        validation: Share of the examples for validation, 0 for none.
+        test: Share of the examples for the test, 0 for none.
+        near: From which share of common text on two texts count as the same, as for
+            `deduplicate_examples` (needs the extra `dedup`). `None`: only if they are
+            equal but for case and spaces.
+
+    Returns:
+        The parts, with counts.
+
+    Raises:
+        MissingExtraError: If `near` is given and the extra is not installed.
+        TrainingDataError: If the examples do not say where they come from, or there
+            are fewer conversations than parts.
+        ValueError: If the shares are no shares.
+    """
+    if by not in _ORDERS:
+        msg = f"by must be 'time', got {by!r}."
+        raise ValueError(msg)
+    if validation < 0 or test < 0 or validation + test >= 1:
+        msg = (
+            f"validation ({validation}) and test ({test}) must be shares that leave "
+            "some examples to train on."
+        )
+        raise ValueError(msg)
+    index: _TextIndex = _EqualTexts() if near is None else NearDuplicateIndex(near)
+    conversations = sorted(_conversations(examples), key=lambda found: found.age)
+    train, valid, tests = _cut(conversations, validation, test)
+    _remember(index, train)
+    valid, known = _by_known_text(index, valid)
+    _remember(index, valid)
+    tests, known_too = _by_known_text(index, tests)
+    left = [*known, *known_too]
+    return ExampleSplits(
+        train=train,
+        validation=valid,
+        test=tests,
+        examples=len(train) + len(valid) + len(tests) + len(left),
+        conversations=len(conversations),
+        left_out=Counter(_KNOWN for _ in left),
+        messages_left_out=Counter(
+            {_KNOWN: sum(len(item.example["messages"]) for item in left)}
+            if left
+            else ()
+        ),
+    )
+
+
+def _conversations(examples: Iterable[TracedExample]) -> list[_Conversation]:
+    # Joined by session and by message: two exports can hold the same one.
+    parents: dict[object, object] = {}
+
+    def root(key: object) -> object:
+        parents.setdefault(key, key)
+        while parents[key] != key:
+            parents[key] = key = parents[parents[key]]
+        return key
+
+    items = []
+    for item in examples:
+        if not isinstance(item, TracedExample) or item.origin.session_id is None:
+            msg = (
+                "The examples do not say which session they come from, so windows of "
+                "one conversation could end up on both sides. Make them with "
+                "trace_examples(...) from sessions whose metadata has an id."
+            )
+            raise TrainingDataError(msg)
+        key = root(("session", item.origin.session_id))
+        for message_id in item.origin.message_ids:
+            parents[root(("message", message_id))] = key
+        items.append(item)
+    found: dict[object, _Conversation] = {}
+    for item in items:
+        key = root(("session", item.origin.session_id))
+        first = item.origin.first
+        conversation = found.setdefault(key, _Conversation(first, len(found)))
+        conversation.examples.append(item)
+        if first is not None:
+            known = conversation.first
+            conversation.first = first if known is None else min(known, first)
+    return list(found.values())
+
+
+def part_borders(
+    sizes: Sequence[int], *, validation: float, test: float
+) -> tuple[int, int]:
+    """Give where validation and test begin, in conversations from oldest to newest.
+
+    Args:
+        sizes: The examples of each conversation.
+        validation: As for `split_examples`.
+        test: As for `split_examples`.
+
+    Returns:
+        The index of the first conversation for validation, and of the first for the
+        test.
+
+    Raises:
+        TrainingDataError: If there are fewer conversations than parts.
+    """
+    parts = 1 + (validation > 0) + (test > 0)
+    if sizes and len(sizes) < parts:
+        msg = (
+            f"{len(sizes)} conversations cannot be split into {parts} parts. "
+            "Cut the sessions into conversations before windows are made: "
+            "SplitSessions(gap='auto')."
+        )
+        raise TrainingDataError(msg)
+    total = sum(sizes)
+    middle = _start_of_part(sizes, len(sizes), test * total, 1 + (validation > 0))
+    return _start_of_part(sizes, middle, validation * total, 1), middle
+
+
+def _cut(
+    conversations: Sequence[_Conversation], validation: float, test: float
+) -> tuple[list[TracedExample], list[TracedExample], list[TracedExample]]:
+    sizes = [len(found.examples) for found in conversations]
+    start, middle = part_borders(sizes, validation=validation, test=test)
+    return (
+        _examples(conversations[:start]),
+        _examples(conversations[start:middle]),
+        _examples(conversations[middle:]),
+    )
+
+
+def _start_of_part(sizes: Sequence[int], end: int, wanted: float, keep: int) -> int:
+    # As near to the wanted size as whole conversations allow, at least one of them,
+    # and `keep` of them stay for the parts before.
+    if not wanted:
+        return end
+    start, size = end, 0
+    while start > keep:
+        more = sizes[start - 1]
+        if start < end and size + more - wanted > wanted - size:
+            break
+        start, size = start - 1, size + more
+    return start
+
+
+def _examples(conversations: Iterable[_Conversation]) -> list[TracedExample]:
+    return list(chain.from_iterable(found.examples for found in conversations))
+
+
+def _remember(index: _TextIndex, examples: Iterable[TracedExample]) -> None:
+    for item in examples:
+        for text in _texts(item.example):
+            index.add(text)
+
+
+def _by_known_text(
+    index: _TextIndex, examples: Iterable[TracedExample]
+) -> tuple[list[TracedExample], list[TracedExample]]:
+    new: list[TracedExample] = []
+    known: list[TracedExample] = []
+    for item in examples:
+        is_known = any(map(index.holds, _texts(item.example)))
+        (known if is_known else new).append(item)
+    return new, known
+
+
+def _texts(example: TrainingExample) -> Iterator[str]:
+    yield example_text(example)
+    for message in example["messages"]:
+        if message["role"] in {"system", "developer"}:
+            continue
+        # Piece by piece, too: a merged run holds several bubbles.
+        whole = message_text(message)
+        pieces = dict.fromkeys([whole, *whole.split("\n\n"), *whole.splitlines()])
+        for text in map(normalized_text, pieces):
+            if len(text) >= _SHORTEST_LINE:
+                yield text
+
+
+class _EqualTexts:
+    def __init__(self) -> None:
+        self._texts: set[str] = set()
+
+    def add(self, text: str) -> None:
+        self._texts.add(text)
+
+    def holds(self, text: str) -> bool:
+        return text in self._texts

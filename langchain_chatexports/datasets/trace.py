@@ -1,0 +1,210 @@
+"""Where an example comes from: its session, its messages, and who wrote them.
+
+A `TrainingExample` stays what training wants, a plain dict. What it was made from
+travels beside it.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+
+from langchain_chatexports.datasets.examples import (
+    ExampleCounts,
+    TrainingExample,
+    convert_session,
+    require_assistant,
+)
+from langchain_chatexports.steps.base import iter_sessions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from langchain_core.chat_sessions import ChatSession
+    from langchain_core.messages import BaseMessage
+
+    from langchain_chatexports.steps.base import SessionSource
+
+__all__ = [
+    "UNKNOWN_ORIGIN",
+    "AnyExample",
+    "ExampleOrigin",
+    "TracedExample",
+    "origin_of_session",
+    "trace_examples",
+]
+
+
+@dataclass(frozen=True)
+class ExampleOrigin:
+    """What an example was made from.
+
+    Names and ids are personal data: they are not in the `repr`, and in the trace file
+    that only its owner can read.
+    """
+
+    session_id: str | None = None
+    """The session's `id`; `None` where its loader gives none."""
+
+    thread_id: str | None = None
+    """The id of the thread that the session was split from, if it was."""
+
+    message_ids: tuple[str, ...] = ()
+    """The export's ids of the messages, those inside a merged run too."""
+
+    senders: tuple[str, ...] = ()
+    """Who wrote the messages, each once."""
+
+    participants: tuple[str, ...] = ()
+    """Who takes part in the session."""
+
+    is_group: bool = False
+    """Whether the session is a group."""
+
+    first: int | None = None
+    """Time of the oldest message, in Unix seconds."""
+
+    last: int | None = None
+    """Time of the newest message, in Unix seconds."""
+
+    def __repr__(self) -> str:
+        """Show counts and times, never names or ids."""
+        return (
+            f"ExampleOrigin({len(self.message_ids)} message ids, "
+            f"{len(self.senders)} senders, first={self.first}, last={self.last})"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the origin in JSON types, without what is not known."""
+        values: dict[str, Any] = {
+            "session": self.session_id,
+            "thread": self.thread_id,
+            "messages": list(self.message_ids),
+            "senders": list(self.senders),
+            "participants": list(self.participants),
+            "is_group": self.is_group,
+            "first": self.first,
+            "last": self.last,
+        }
+        return {
+            key: value
+            for key, value in values.items()
+            if value is not None and value != []
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ExampleOrigin:
+        """Read what `to_dict` gave."""
+        return cls(
+            session_id=values.get("session"),
+            thread_id=values.get("thread"),
+            message_ids=tuple(values.get("messages", ())),
+            senders=tuple(values.get("senders", ())),
+            participants=tuple(values.get("participants", ())),
+            is_group=bool(values.get("is_group")),
+            first=values.get("first"),
+            last=values.get("last"),
+        )
+
+
+class TracedExample(NamedTuple):
+    """A training example and what it was made from."""
+
+    example: TrainingExample
+    origin: ExampleOrigin
+
+    def __repr__(self) -> str:
+        """Show the number of messages and the origin, never content."""
+        return f"TracedExample({len(self.example['messages'])} messages, {self.origin})"
+
+
+UNKNOWN_ORIGIN = ExampleOrigin()
+"""The origin of an example that nothing is known of."""
+
+AnyExample = TypeVar("AnyExample", TrainingExample, TracedExample)
+"""A plain example or a traced one: what comes out is of the kind that went in."""
+
+
+def trace_examples(
+    sessions: SessionSource,
+    *,
+    system: str | None = None,
+    keep_leading: bool = True,
+    keep_trailing: bool = False,
+    counts: ExampleCounts | None = None,
+) -> Iterator[TracedExample]:
+    """Turn each session into a training example, and remember where it comes from.
+
+    The examples are those of `to_training_examples`.
+
+    Args:
+        sessions: A chat loader, a session, or an iterable of sessions.
+        system: As for `to_training_examples`.
+        keep_leading: As for `to_training_examples`.
+        keep_trailing: As for `to_training_examples`.
+        counts: Where to count what is kept and what is left out.
+
+    Yields:
+        Examples with their origins, lazily; closing the iterator closes the loader.
+
+    Raises:
+        SenderNotFoundError: At the end, if there were sessions and none has a message
+            by the AI.
+    """
+    counts = counts if counts is not None else ExampleCounts()
+    with closing(iter_sessions(sessions)) as source:
+        for session in source:
+            converted = convert_session(
+                session,
+                system=system,
+                keep_leading=keep_leading,
+                keep_trailing=keep_trailing,
+                counts=counts,
+            )
+            if converted is not None:
+                origin = origin_of_session(session, converted.kept)
+                yield TracedExample(converted.example, origin)
+            del session
+    require_assistant(counts)
+
+
+def origin_of_session(
+    session: ChatSession, messages: Sequence[BaseMessage] | None = None
+) -> ExampleOrigin:
+    """Say where messages of a session come from.
+
+    Args:
+        session: The session.
+        messages: Its messages in question; `None` for all.
+
+    Returns:
+        Their origin.
+    """
+    metadata: Mapping[str, Any] = cast("Mapping[str, Any]", session).get("metadata", {})
+    if messages is None:
+        messages = session.get("messages", ())
+    ids: list[str] = []
+    senders: dict[str, None] = {}
+    times: list[int] = []
+    for message in messages:
+        extra = message.additional_kwargs
+        if merged := extra.get("message_ids"):
+            ids += merged
+        elif message.id:
+            ids.append(message.id)
+        if sender := extra.get("sender"):
+            senders[str(sender)] = None
+        moment = extra.get("message_time")
+        if isinstance(moment, int):
+            times.append(moment)
+    return ExampleOrigin(
+        session_id=metadata.get("id"),
+        thread_id=metadata.get("thread_id"),
+        message_ids=tuple(ids),
+        senders=tuple(senders),
+        participants=tuple(metadata.get("participants") or ()),
+        is_group=bool(metadata.get("is_group")),
+        first=min(times, default=None),
+        last=max(times, default=None),
+    )

@@ -1,9 +1,0 @@
-"""Write examples for the field's trainers, each set with its card and its trace."""
-
-from __future__ import annotations
-
-from langchain_chatexports.finetuning.writers.formats import FormatName
-from langchain_chatexports.finetuning.writers.huggingface import to_dataset
-from langchain_chatexports.finetuning.writers.write import WrittenSet, write_dataset
-
-__all__ = ["FormatName", "WrittenSet", "to_dataset", "write_dataset"]

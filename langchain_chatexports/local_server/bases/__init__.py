@@ -1,0 +1,1 @@
+"""Base models: which there are, how they get here, weights and devices."""

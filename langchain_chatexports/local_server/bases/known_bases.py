@@ -1,0 +1,101 @@
+"""Bases that are known to work, with what they need; nothing here is loaded or fetched.
+
+Sizes are those of bfloat16 weights. Memory is for training with dialogues of 1024
+tokens on a CPU, and estimated from the size but for the default, where it is measured.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from langchain_chatexports.local_server.bases.sources import DEFAULT_HUB_ID
+
+__all__ = ["KnownBase", "list_bases", "suggest_base"]
+
+_APACHE = "Apache-2.0"
+# Python with its libraries, and what a training adds to the weights: a second copy
+# while they are read, activations, the scores of the whole vocabulary.
+_LIBRARIES_BYTES = 700_000_000
+_MEMORY_PER_WEIGHT_BYTE = 2.2
+_DEFAULT_MEMORY_BYTES = 1_300_000_000
+# The other half is for everything else that the machine does.
+_SHARE_OF_MACHINE = 0.5
+
+
+@dataclass(frozen=True)
+class KnownBase:
+    """A base that this server is known to train and serve."""
+
+    hub_id: str
+    parameters: int
+    licence: str
+    needs_agreement: bool = False
+    """Whether its owner asks for an agreement on the hub before it can be fetched."""
+
+    note: str = ""
+
+    @property
+    def download_bytes(self) -> int:
+        """What fetching it takes, about."""
+        return 2 * self.parameters
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory that training takes, about."""
+        if self.hub_id == DEFAULT_HUB_ID:
+            return _DEFAULT_MEMORY_BYTES
+        return int(_LIBRARIES_BYTES + _MEMORY_PER_WEIGHT_BYTE * self.download_bytes)
+
+
+_BASES = (
+    KnownBase(
+        DEFAULT_HUB_ID, 134_515_008, _APACHE, note="the default: a toy, shows the way"
+    ),
+    KnownBase("HuggingFaceTB/SmolLM2-360M-Instruct", 361_821_120, _APACHE),
+    KnownBase("Qwen/Qwen2.5-0.5B-Instruct", 494_032_768, _APACHE),
+    KnownBase(
+        "google/gemma-3-1b-it", 999_885_952, "Gemma terms of use", needs_agreement=True
+    ),
+    KnownBase(
+        "meta-llama/Llama-3.2-1B-Instruct",
+        1_235_814_400,
+        "Llama 3.2 Community License",
+        needs_agreement=True,
+    ),
+    KnownBase("Qwen/Qwen2.5-1.5B-Instruct", 1_543_714_304, _APACHE),
+    KnownBase("HuggingFaceTB/SmolLM2-1.7B-Instruct", 1_711_376_384, _APACHE),
+    KnownBase("Qwen/Qwen2.5-7B-Instruct", 7_615_616_512, _APACHE, note="wants a GPU"),
+)
+
+
+def list_bases() -> tuple[KnownBase, ...]:
+    """Give the known bases, smallest first."""
+    return _BASES
+
+
+def suggest_base(memory_bytes: int | None = None) -> KnownBase:
+    """Give the largest freely licensed base that half of a machine's memory can train.
+
+    Args:
+        memory_bytes: The machine's memory; this machine's if `None`.
+    """
+    memory = machine_memory() if memory_bytes is None else memory_bytes
+    fitting = [
+        base
+        for base in _BASES
+        if not base.needs_agreement and base.memory_bytes <= memory * _SHARE_OF_MACHINE
+    ]
+    return fitting[-1] if fitting else _BASES[0]
+
+
+def machine_memory() -> int:
+    """Give the memory of this machine in bytes; 0 where it cannot be told."""
+    try:
+        import psutil
+    except ImportError:
+        names = getattr(os, "sysconf_names", {})
+        if "SC_PAGE_SIZE" in names and "SC_PHYS_PAGES" in names:
+            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return 0
+    return int(psutil.virtual_memory().total)

@@ -1,0 +1,159 @@
+"""The door of the server: who may ask, from where, and how much at once."""
+
+from __future__ import annotations
+
+import errno
+import hmac
+import logging
+import re
+import traceback
+from typing import TYPE_CHECKING
+
+from langchain_chatexports.local_server.http.errors import ApiError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["MAX_JSON_BYTES", "MAX_UPLOAD_BYTES", "Guard", "defect"]
+
+logger = logging.getLogger(__name__)
+
+MAX_JSON_BYTES = 8 * 2**20
+"""The largest body of a request, but for uploads."""
+
+MAX_UPLOAD_BYTES = 100 * 2**20
+"""The largest upload."""
+
+# A refused body is read to its end, within reason: a client that is still sending
+# would otherwise see a broken connection and no answer.
+_DRAIN_FACTOR = 4
+_SHOWN_FRAMES = 4
+_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]+)(?::\d{1,5})?")
+_OWN_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
+
+
+class Guard:
+    """Wraps the application: checks host, key and size, and lets no exception out."""
+
+    def __init__(self, app: ASGIApp, *, api_key: str, host: str = "127.0.0.1") -> None:
+        """Wrap an application.
+
+        Args:
+            app: The application.
+            api_key: The key that requests must carry.
+            host: The address that the server listens on.
+        """
+        self._app = app
+        self._key = api_key.encode("utf-8")
+        own = host.lower()
+        self._hosts = _OWN_HOSTS | {f"[{own}]" if ":" in own else own}
+        # An address that stands for all: which name it is reached by is not known.
+        self._any_host = own in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound.
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or let it through."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        is_answered = False
+
+        async def send_noting(message: Message) -> None:
+            nonlocal is_answered
+            is_answered = True
+            await send(message)
+
+        try:
+            self._check(scope)
+            limit = _limit(scope)
+            await _refuse_large(scope, receive, limit)
+            counted = _counted(receive, limit)
+            await self._app(scope, counted, send_noting)
+        except ApiError as error:
+            if not is_answered:
+                await error.response()(scope, receive, send)
+        except Exception as error:  # noqa: BLE001 - a defect must not show a page.
+            _log_without_text(error)
+            if not is_answered:
+                await defect(error).response()(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        headers = scope["headers"]
+        hosts = [value for name, value in headers if name == b"host"]
+        if len(hosts) != 1 or not self._is_own(hosts[0].decode("latin-1")):
+            msg = "This server answers to its own address only."
+            raise ApiError(msg, code="invalid_host")
+        given = b""
+        for name, value in headers:
+            if name == b"authorization":
+                scheme, _, credential = value.partition(b" ")
+                if scheme.lower() == b"bearer":
+                    given = credential.strip()
+        if not hmac.compare_digest(given, self._key):
+            msg = (
+                "Incorrect API key provided. The server prints its key when it starts."
+                if given
+                else "You didn't provide an API key: Authorization: Bearer KEY."
+            )
+            raise ApiError(msg, status=401, code="invalid_api_key")
+
+    def _is_own(self, header: str) -> bool:
+        match = _HOST.fullmatch(header)
+        return match is not None and (
+            self._any_host or match[1].lower().rstrip(".") in self._hosts
+        )
+
+
+def _limit(scope: Scope) -> int:
+    is_upload = scope["method"] == "POST" and scope["path"].rstrip("/") == "/v1/files"
+    return MAX_UPLOAD_BYTES + 2**16 if is_upload else MAX_JSON_BYTES
+
+
+async def _refuse_large(scope: Scope, receive: Receive, limit: int) -> None:
+    lengths = [value for name, value in scope["headers"] if name == b"content-length"]
+    if not lengths or not lengths[0].isdigit() or int(lengths[0]) <= limit:
+        return
+    seen = 0
+    while seen < min(int(lengths[0]), _DRAIN_FACTOR * limit):
+        message = await receive()
+        if message["type"] != "http.request":
+            break
+        seen += len(message.get("body", b""))
+        if not message.get("more_body"):
+            break
+    raise _too_large(limit)
+
+
+def _counted(receive: Receive, limit: int) -> Receive:
+    seen = 0
+
+    async def counted() -> Message:
+        nonlocal seen
+        message = await receive()
+        if message["type"] == "http.request":
+            seen += len(message.get("body", b""))
+            if seen > limit:
+                raise _too_large(limit)
+        return message
+
+    return counted
+
+
+def _too_large(limit: int) -> ApiError:
+    msg = f"The body is larger than {limit} bytes."
+    return ApiError(msg, code="body_too_large")
+
+
+def defect(error: Exception) -> ApiError:
+    """Say that the server is to blame, or its disk."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        msg = "The disk with the data directory is full. Free some space."
+        return ApiError(msg, status=507, code="disk_full", kind="server_error")
+    msg = "The server had an error while processing your request."
+    return ApiError(msg, status=500, code="server_error", kind="server_error")
+
+
+def _log_without_text(error: Exception) -> None:
+    # An exception's own words may quote a message.
+    frames = traceback.extract_tb(error.__traceback__)[-_SHOWN_FRAMES:]
+    where = " < ".join(f"{f.filename}:{f.lineno} {f.name}" for f in reversed(frames))
+    logger.error("%s in %s", type(error).__name__, where)

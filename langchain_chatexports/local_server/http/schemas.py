@@ -1,0 +1,292 @@
+"""Models of the request bodies: strict types, known names and ranges only."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from langchain_chatexports.local_server.http.errors import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic_core import ErrorDetails
+
+__all__ = [
+    "ChatRequest",
+    "JobRequest",
+    "ScoreRequest",
+    "parse_body",
+    "refuse_parameter",
+]
+
+_MAX_MESSAGES = 4096
+_MAX_SEED = 2**63 - 1
+# OpenAI parameters that are accepted only with the value that requests nothing.
+_NOT_SERVED = frozenset(
+    {
+        "frequency_penalty",
+        "functions",
+        "integrations",
+        "logit_bias",
+        "logprobs",
+        "n",
+        "presence_penalty",
+        "response_format",
+        "tools",
+        "top_logprobs",
+    }
+)
+
+Auto = Literal["auto"]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+
+class HyperparametersRequest(_Strict):
+    """The hyperparameters of a job, each of which may be `"auto"`."""
+
+    n_epochs: Auto | Annotated[int, Field(ge=1, le=50)] = "auto"
+    batch_size: Auto | Annotated[int, Field(ge=1, le=256)] = "auto"
+    learning_rate_multiplier: Auto | Annotated[float, Field(gt=0, le=100)] = "auto"
+
+
+class SupervisedRequest(_Strict):
+    """The supervised method's settings."""
+
+    hyperparameters: HyperparametersRequest | None = None
+
+
+class MethodRequest(_Strict):
+    """The training method; only the supervised one is supported."""
+
+    type: Literal["supervised"]
+    supervised: SupervisedRequest | None = None
+
+
+class JobRequest(_Strict):
+    """Body of `POST /fine_tuning/jobs`."""
+
+    model: str
+    training_file: str
+    validation_file: str | None = None
+    hyperparameters: HyperparametersRequest | None = None
+    method: MethodRequest | None = None
+    suffix: Annotated[str, Field(max_length=64)] | None = None
+    seed: Annotated[int, Field(ge=0, le=_MAX_SEED)] | None = None
+    metadata: dict[
+        Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]
+    ] = Field(default_factory=dict, max_length=16)
+    integrations: Annotated[list[Any], Field(max_length=0)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("metadata", 0) is None:
+            return {name: given for name, given in value.items() if name != "metadata"}
+        return value
+
+    def numbers(self) -> dict[str, Any]:
+        """Return the hyperparameters; the method's replace those of the older form."""
+        supervised = self.method.supervised if self.method else None
+        newer = supervised.hyperparameters if supervised else None
+        asked = (self.hyperparameters or HyperparametersRequest()).model_dump()
+        if newer is not None:
+            asked.update(newer.model_dump(exclude_unset=True))
+        return asked
+
+
+class _TextPart(_Strict):
+    type: Literal["text"]
+    text: str
+
+
+class _Message(_Strict):
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[_TextPart] | None = None
+    name: str | None = None
+    weight: Literal[0, 1] | None = None
+    refusal: str | None = None
+    tool_calls: list[Any] | None = None
+    function_call: dict[str, Any] | None = None
+    tool_call_id: str | None = None
+    audio: None = None
+
+
+class _StreamOptions(_Strict):
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
+class _ResponseFormat(_Strict):
+    type: Literal["text"]
+
+
+class ChatRequest(_Strict):
+    """Body of `POST /chat/completions`, with the parameters that are supported."""
+
+    model: str
+    messages: Annotated[list[_Message], Field(min_length=1, max_length=_MAX_MESSAGES)]
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    seed: Annotated[int, Field(ge=-_MAX_SEED, le=_MAX_SEED)] | None = None
+
+    # Sent by clients, but without effect on a local machine.
+    user: str | None = None
+    metadata: dict[str, str] | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    store: Literal[False] | None = None
+    service_tier: Literal["auto", "default"] | None = None
+
+    # Not supported: accepted only with the value that requests nothing.
+    n: Literal[1] | None = None
+    logprobs: Literal[False] | None = None
+    top_logprobs: Literal[0] | None = None
+    presence_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
+    logit_bias: Annotated[dict[str, Any], Field(max_length=0)] | None = None
+    tools: Annotated[list[Any], Field(max_length=0)] | None = None
+    tool_choice: Literal["none", "auto"] | None = None
+    functions: Annotated[list[Any], Field(max_length=0)] | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: _ResponseFormat | None = None
+    modalities: list[Literal["text"]] | None = None
+
+    def stops(self) -> list[str]:
+        """Return the texts that end an answer."""
+        given = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return [text for text in given if text]
+
+    def token_limit(self) -> int | None:
+        """Return the maximum number of tokens of an answer."""
+        return self.max_completion_tokens or self.max_tokens
+
+
+class ScoreRequest(_Strict):
+    """Body of `POST /score`, which is no route of OpenAI's."""
+
+    model: str
+    messages: Annotated[list[_Message], Field(min_length=1, max_length=_MAX_MESSAGES)]
+
+
+_NAMES = frozenset(
+    name for model in _Strict.__subclasses__() for name in model.model_fields
+)
+
+
+def parse_body(body: bytes, kind: type[Model]) -> Model:
+    """Parse and validate the body of a request.
+
+    Raises:
+        ApiError: With status 400, naming the first parameter that is wrong.
+    """
+    try:
+        value = json.loads(body, parse_float=_number)
+    except (ValueError, RecursionError) as error:
+        raise _invalid_json() from error
+    if not isinstance(value, dict):
+        msg = "The body must be a JSON object."
+        raise ApiError(msg, code="invalid_type")
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        raise _refusal(error, kind) from None
+
+
+def refuse_parameter(error: Mapping[str, Any]) -> ApiError:
+    """Return the refusal of a wrong parameter in a query or a form.
+
+    Args:
+        error: What FastAPI found wrong, in pydantic's shape.
+    """
+    # An empty body is missing as a whole.
+    if len(error["loc"]) == 1:
+        return _invalid_json()
+    name = str(error["loc"][1])
+    param = name.partition("[")[0]
+    if name == "file":
+        msg = "'file' must be an uploaded file."
+        return ApiError(msg, code="missing_required_parameter", param=param)
+    if error["type"] == "missing":
+        msg = f"Missing required parameter: '{name}'."
+        return ApiError(msg, code="missing_required_parameter", param=param)
+    msg = f"Invalid value for '{name}': {error['msg']}."
+    return ApiError(msg, code="invalid_value", param=param)
+
+
+def _invalid_json() -> ApiError:
+    msg = "The body is not valid JSON, or nested too deeply."
+    return ApiError(msg, code="invalid_json")
+
+
+def _number(text: str) -> float:
+    # In JSON 1.0 is an integer, and some languages write each number so.
+    value = float(text)
+    return int(value) if value.is_integer() else value
+
+
+def _refusal(error: ValidationError, kind: type[BaseModel]) -> ApiError:
+    said = error.errors(include_url=False, include_context=False, include_input=False)
+    param = str(said[0]["loc"][0]) if said[0]["loc"] else None
+    where = _place(said[0])
+    # Each member of a union reports its own errors. Name the one that matched furthest.
+    same = [each for each in said if where and _place(each)[: len(where)] == where]
+    best = max(same, key=_closeness, default=said[0])
+    name = ".".join(map(str, _place(best)))
+    if best["type"] == "extra_forbidden":
+        msg = "Unrecognized request argument."
+        if name:
+            msg = f"Unrecognized key within '{name}'."
+        return ApiError(msg, code="unknown_parameter", param=param)
+    if best["type"] == "missing":
+        msg = f"Missing required parameter: '{name}'."
+        return ApiError(msg, code="missing_required_parameter", param=param)
+    allowed = _allowed_numbers(kind, name.rpartition(".")[2])
+    msg = f"Invalid value for '{name or param}': {best['msg']}{allowed}."
+    if param in _NOT_SERVED or name == "method.type":
+        msg += " The local server does not serve this."
+    return ApiError(msg, code="invalid_value", param=param)
+
+
+def _place(error: ErrorDetails) -> tuple[str | int, ...]:
+    # Leave out the members of unions, and keys that the user chose.
+    is_unknown = error["type"] == "extra_forbidden"
+    parts = error["loc"][:-1] if is_unknown else error["loc"]
+    return tuple(part for part in parts if isinstance(part, int) or part in _NAMES)
+
+
+def _closeness(error: ErrorDetails) -> tuple[int, bool, bool]:
+    kind = error["type"]
+    is_of_content = kind not in {"literal_error", "missing"}
+    return len(_place(error)), is_of_content, not kind.endswith("_type")
+
+
+@cache
+def _allowed_numbers(kind: type[BaseModel], name: str) -> str:
+    """Return the allowed range of a numeric parameter, or an empty string."""
+    schema = kind.model_json_schema()
+    for model in (schema, *schema.get("$defs", {}).values()):
+        given = model.get("properties", {}).get(name, {})
+        forms = given.get("anyOf", [given])
+        auto = ", or 'auto'" if {"const": "auto", "type": "string"} in forms else ""
+        for form in forms:
+            low = form.get("minimum", form.get("exclusiveMinimum"))
+            high = form.get("maximum")
+            if low is not None and high is not None and low < high:
+                above = "above " if "exclusiveMinimum" in form else ""
+                return f" (allowed: {above}{low} to {high}{auto})"
+    return ""

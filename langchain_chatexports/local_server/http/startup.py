@@ -1,0 +1,133 @@
+"""Before a server can answer: the extra, the base, and a data directory of its own."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
+from langchain_chatexports.local_server.bases.sources import (
+    describe_base,
+    prepare_base,
+    signature_of,
+)
+from langchain_chatexports.local_server.bases.weights import check_weights
+from langchain_chatexports.local_server.processes import default_threads
+from langchain_chatexports.local_server.storage.data_directory import (
+    DataDirectory,
+    default_data_dir,
+)
+from langchain_chatexports.local_server.storage.locks import ProcessLock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from langchain_chatexports.local_server.http.service import LocalService
+    from langchain_chatexports.local_server.settings import ServerSettings
+
+__all__ = ["check_extra", "only_server", "open_service"]
+
+logger = logging.getLogger(__name__)
+
+_LOCK_WAIT_SECONDS = 15.0
+_NEEDED = (
+    "fastapi",
+    "uvicorn",
+    "multipart",
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "datasets",
+    "gguf",
+    "platformdirs",
+)
+
+
+def check_extra() -> None:
+    """Refuse early where the extra `local` is not installed.
+
+    Raises:
+        MissingExtraError: If one of its packages is missing.
+    """
+    if any(find_spec(name) is None for name in _NEEDED):
+        feature = "The local server"
+        raise MissingExtraError(feature, "local")
+
+
+@contextmanager
+def open_service(settings: ServerSettings) -> Iterator[LocalService]:
+    """Open a data directory with a base; nothing is trained or loaded yet.
+
+    Args:
+        settings: Checked settings.
+
+    Yields:
+        The service; the data directory is its own until the end of the context.
+
+    Raises:
+        LocalServerError: If another server uses the data directory, or the base cannot
+            be read.
+        MissingExtraError: If the base needs the extra `qlora`.
+    """
+    description = describe_base(settings.base)
+    data = DataDirectory(settings.data_dir or default_data_dir())
+    data.prepare()
+    with only_server(data):
+        directory = prepare_base(description)
+        _check_chat_template(directory)
+        check_weights(directory)
+        for name in settings.aliases:
+            logger.warning("%s is an alias: it means %s here", name, description.name)
+        from langchain_chatexports.local_server.http.service import LocalService
+
+        yield LocalService(
+            data,
+            base=settings.base,
+            base_model=description.name,
+            base_directory=directory,
+            signature=signature_of(directory),
+            aliases=settings.aliases,
+            threads=settings.threads or default_threads(),
+            max_training_jobs=settings.max_training_jobs,
+        )
+
+
+@contextmanager
+def only_server(data: DataDirectory, *, timeout: float | None = None) -> Iterator[None]:
+    """Hold a data directory, so that no server can use it at the same time.
+
+    Args:
+        data: The directory, prepared.
+        timeout: Seconds to wait for a server that is ending; a few if `None`.
+
+    Raises:
+        LocalServerError: If a server uses it.
+    """
+    lock = ProcessLock(data.lock)
+    if not lock.acquire(timeout=_LOCK_WAIT_SECONDS if timeout is None else timeout):
+        msg = (
+            f"Another local server uses {data.root}. Stop it first, or give this one "
+            "another data_dir."
+        )
+        raise LocalServerError(msg)
+    with lock:
+        data.clear_leftovers()
+        yield
+
+
+def _check_chat_template(directory: Path) -> None:
+    if (directory / "chat_template.jinja").exists():
+        return
+    for name in ("tokenizer_config.json", "chat_template.json"):
+        path = directory / name
+        if path.exists() and "chat_template" in path.read_text("utf-8", "replace"):
+            return
+    msg = (
+        f"The base model in {directory} has no chat template. Use an instruction-tuned "
+        "model: its name often ends in -Instruct, -Chat or -it."
+    )
+    raise LocalServerError(msg)

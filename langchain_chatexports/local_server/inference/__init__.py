@@ -1,0 +1,1 @@
+"""Answers: the base model with its adapters, generation and scoring."""

@@ -1,0 +1,1 @@
+"""The data directory: files, jobs, models, locks and deletion."""

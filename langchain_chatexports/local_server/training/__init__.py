@@ -1,0 +1,1 @@
+"""Training: the queue of jobs and the process that trains one adapter."""

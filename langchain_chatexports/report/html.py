@@ -1,0 +1,73 @@
+"""Self-contained HTML pages: one file that opens offline, prints well, light and dark.
+
+A page is a template that extends `base.html` and fills its blocks:
+
+```jinja
+{% extends "base.html" %}
+{% from "parts.html" import chart, table, tiles %}
+{% block title %}Does it sound like the person?{% endblock %}
+{% block lead %}<p class="lead">{{ lead }}</p>{% endblock %}
+{% block content %}
+<h2>Style</h2>
+{{ tiles([("0.95", "median score")]) }}
+<div class="cards">
+{{ chart("Length", length_svg, "Doublings.", ("measure", "#score"), rows) }}
+</div>
+{% endblock %}
+```
+
+Everything is escaped but what `charts.chart_svg` gives. The style sheet's colors are
+variables: `--ink`, `--muted`, `--grid`, `--series-1` to `--series-4`, `--alert`.
+Classes: `lead`, `note`, `alert`, `cards` (a grid of charts), `wide` (a whole row).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain_chatexports._version import __version__
+from langchain_chatexports.exceptions import MissingExtraError
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = ["render_page"]
+
+_HERE = "langchain_chatexports.report"
+
+
+def render_page(template: str, *, package: str = _HERE, **values: Any) -> str:
+    """Fill a template.
+
+    Args:
+        template: Its file name in the package's folder `templates`.
+        package: The package that has it; `base.html` and `parts.html` are found from
+            any.
+        values: What the template names; one that is missing is an error.
+
+    Returns:
+        The page, the same for the same values; write it with `writing.write_whole`.
+
+    Raises:
+        MissingExtraError: If the extra `report` is not installed.
+    """
+    page = _environment(package).get_template(template)
+    return page.render(version=__version__, **values)
+
+
+def _environment(package: str) -> Environment:
+    try:
+        import jinja2
+    except ImportError as error:
+        feature = "Writing an HTML page"
+        raise MissingExtraError(feature, "report") from error
+    packages = dict.fromkeys((package, _HERE))
+    environment = jinja2.Environment(
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name) for name in packages]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["thousands"] = lambda number: f"{number:,}"
+    return environment

@@ -1,0 +1,337 @@
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+import langchain_chatexports
+from langchain_chatexports.chat_loaders.base import counted_pass
+from langchain_chatexports.chat_loaders.ledger import StepSummary
+from langchain_chatexports.datasets.card import CardNotes, hash_source
+from langchain_chatexports.datasets.deduplication import (
+    DuplicateCounts,
+    deduplicate_examples,
+)
+from langchain_chatexports.datasets.examples import ExampleCounts
+from langchain_chatexports.datasets.formats import write_dataset
+from langchain_chatexports.datasets.formats.trainers import FORMATS
+from langchain_chatexports.datasets.jsonl import read_jsonl
+from langchain_chatexports.datasets.preferences import (
+    PreferenceCounts,
+    edit_preferences,
+    reaction_labels,
+)
+from langchain_chatexports.datasets.splits import split_examples
+from langchain_chatexports.datasets.stages import REASONS, total_of
+from langchain_chatexports.datasets.trace import trace_examples
+from langchain_chatexports.datasets.trace_file import read_header
+from langchain_chatexports.exceptions import ChatExportError, ExportNotFoundError
+from langchain_chatexports.steps import (
+    ChunkSessions,
+    MapAIMessages,
+    MergeChatRuns,
+    SessionTransform,
+    SplitSessions,
+)
+from tests.unit_tests.builders.conversations import conversation
+from tests.unit_tests.builders.sessions import ListLoader
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from langchain_chatexports.datasets.formats.write import WrittenSet
+
+
+PEOPLE = ("Ambrosius", "Balthazar", "Cornelius")
+
+
+@pytest.fixture
+def loader() -> ListLoader:
+    sessions = [
+        conversation(
+            f"Quokka {n}?", "Quokka!", "And?", "Also", "  ", "Wombat", "So", "Trailing",
+            session_id=f"chat-{n}",
+            other=PEOPLE[n % 3],
+            start=1_700_000_000 + 86_400 * n,
+            speakers=(PEOPLE[n % 3], "Me", PEOPLE[n % 3], "Me"),
+        )
+        for n in range(8)
+    ]  # fmt: skip
+    return ListLoader([*sessions, sessions[0]])
+
+
+def _written(loader: ListLoader, path: Path, **notes: Any) -> WrittenSet:
+    steps = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=2, overlap=1)
+    counted = counted_pass(loader | steps)
+    counts, duplicates = ExampleCounts(), DuplicateCounts()
+    examples = deduplicate_examples(
+        trace_examples(counted, counts=counts), counts=duplicates
+    )
+    splits = split_examples(examples, near=None, validation=0.2, test=0.2)
+    card = CardNotes(passes=[counted], counts=counts, duplicates=duplicates, **notes)
+    return write_dataset(splits, path, format="mlx", notes=card)
+
+
+def test_every_message_is_accounted_for(tmp_path: Path, loader: ListLoader) -> None:
+    written = _written(loader, tmp_path / "set")
+    stages = read_header(tmp_path / "set").facts["stages"]
+    for stage in stages:
+        went = sum(stage["left_out"].values()) + stage["out"]
+        assert stage["in"] + sum(stage["added"].values()) == went, stage
+    flow = [(s["name"], s["unit"], s["in"], s["out"]) for s in stages]
+    assert flow[0][2] == sum(len(session["messages"]) for session in loader.lazy_load())
+    # What one stage gives is what the next one of the same unit takes.
+    messages = [stage for stage in stages if stage["unit"] == "messages"]
+    examples = [stage for stage in stages if stage["unit"] == "examples"]
+    for chain in (messages, examples):
+        for before, after in pairwise(chain):
+            assert before["out"] == after["in"]
+    sessions = next(stage for stage in stages if stage["unit"] == "sessions")
+    assert sessions["out"] == examples[0]["in"]
+    assert examples[-1]["out"] == written.examples_written
+    assert {s["name"] for s in stages} >= {"MergeChatRuns", "Duplicates", "Split"}
+
+
+def test_the_card_has_one_total_from_the_export_to_the_examples(
+    tmp_path: Path, loader: Any
+) -> None:
+    written = _written(loader, tmp_path / "set")
+    total = total_of(read_header(tmp_path / "set").facts["stages"])
+    assert total is not None
+    assert total.found == sum(len(s["messages"]) for s in loader.lazy_load())
+    left_out = sum(total.left_out.values())
+    assert total.found + sum(total.added.values()) == total.kept + left_out
+    assert total.kept == next(
+        stage.given for stage in reversed(written.stages) if stage.unit == "messages"
+    )
+    assert total.left_out.keys() >= {"exact", "trailing"}
+    assert written.total == total
+    assert f"messages: {total.found} in the exports + " in str(written)
+    card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
+    assert f"| in the exports | {total.found:,} |" in card
+    assert f"| **in the examples** | **{total.kept:,}** |" in card
+    for reason in total.left_out.keys() | total.added.keys():
+        assert f"- `{reason}`: {REASONS[reason]}" in card
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_the_total_adds_up_in_every_format(
+    tmp_path: Path, loader: Any, name: Any
+) -> None:
+    pytest.importorskip("pyarrow")
+    kind = FORMATS[name]
+    steps: SessionTransform = (
+        MergeChatRuns() | MapAIMessages() | ChunkSessions(size=3, overlap=1)
+    )
+    records: Any
+    if name in {"trl-dpo", "openai-dpo", "trl-kto"}:
+        steps = MapAIMessages()
+    counted = counted_pass(_liked(loader) | steps)
+    card = CardNotes(passes=[counted])
+    if name == "trl-kto":
+        card.preferences = PreferenceCounts()
+        records = reaction_labels(counted, counts=card.preferences)
+    elif name in {"trl-dpo", "openai-dpo"}:
+        card.preferences = PreferenceCounts()
+        records = edit_preferences(counted, counts=card.preferences)
+    else:
+        card.counts = ExampleCounts()
+        records = trace_examples(counted, system="To {others}.", counts=card.counts)
+        if kind.needs_validation:
+            records = split_examples(records, near=None)
+    write_dataset(records, tmp_path / "set", format=name, notes=card)
+    total = total_of(read_header(tmp_path / "set").facts["stages"])
+    assert total is not None
+    assert total.found == sum(len(s["messages"]) for s in loader.lazy_load())
+    assert total.kept
+
+
+SPEAKERS = st.text(alphabet="ABM", min_size=1, max_size=14)
+
+
+@given(
+    threads=st.lists(SPEAKERS, min_size=3, max_size=5),
+    size=st.integers(1, 4),
+    keeps=st.tuples(st.booleans(), st.booleans(), st.booleans()),
+    system=st.sampled_from([None, "To {others}."]),
+    name=st.sampled_from(["openai", "llama-factory", "axolotl", "mlx"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_total_adds_up_whatever_is_said(
+    tmp_path_factory: pytest.TempPathFactory,
+    threads: list[str],
+    size: int,
+    keeps: tuple[bool, bool, bool],
+    system: str | None,
+    name: Any,
+) -> None:
+    keep_tail, keep_leading, keep_trailing = keeps
+    sessions = [
+        conversation(
+            *(f"{number}{speaker}" for speaker in speakers),
+            session_id=f"chat-{number}",
+            start=1_700_000_000 + 86_400 * number,
+            speakers=tuple({"M": "Me"}.get(s, s) for s in speakers),
+        )
+        for number, speakers in enumerate(threads)
+    ]
+    window = ChunkSessions(size=size, overlap=size // 2, keep_tail=keep_tail)
+    steps = SplitSessions() | MergeChatRuns() | MapAIMessages() | window
+    counted = counted_pass(ListLoader(sessions) | steps)
+    card = CardNotes(passes=[counted], counts=ExampleCounts())
+    card.duplicates = DuplicateCounts()
+    path = tmp_path_factory.mktemp("sets") / "set"
+    try:
+        traced = trace_examples(
+            counted,
+            system=system,
+            keep_leading=keep_leading,
+            keep_trailing=keep_trailing,
+            counts=card.counts,
+        )
+        kept = deduplicate_examples(traced, counts=card.duplicates)
+        splits = split_examples(kept, near=None, validation=0.3, test=0)
+        written = write_dataset(splits, path, format=name, notes=card)
+    except ChatExportError:
+        event("nothing to write")
+        return  # Nothing to learn, or too few conversations.
+    event("written")
+    total = written.total
+    assert total is not None
+    assert total.found == sum(map(len, threads))
+    left_out = sum(total.left_out.values())
+    assert total.found + sum(total.added.values()) == total.kept + left_out
+    assert "unnamed" not in total.left_out
+    if FORMATS[name].row_is_example:
+        rows = [row for file in written.files for row in read_jsonl(path / file)]
+        assert total.kept == sum(len(row["messages"]) for row in rows)
+
+
+def _liked(loader: Any) -> Any:
+    """Give the first answer of each session a reaction and an edit."""
+    sessions = list(loader.lazy_load())
+    for session in sessions:
+        answer = session["messages"][1]
+        answer.additional_kwargs |= {
+            "edits": [{"text": "Quoka!"}],
+            "reactions": [{"reaction": "👍", "sender": "Ambrosius"}],
+        }
+    return ListLoader(sessions)
+
+
+def test_stages_of_two_passes_have_no_total(tmp_path: Path, loader: Any) -> None:
+    first, second = counted_pass(loader | MapAIMessages()), ExampleCounts()
+    next(iter(first))
+    records = trace_examples(loader | MapAIMessages(), counts=second)
+    notes = CardNotes(passes=[first], counts=second)
+    write_dataset(records, tmp_path / "set", notes=notes)
+    card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
+    assert "they have no total" in card
+
+
+def test_every_reason_of_ours_is_explained() -> None:
+    package = Path(langchain_chatexports.__file__).parent
+    source = "".join(
+        path.read_text(encoding="utf-8")
+        for room in ("chat_loaders", "steps", "finetuning")
+        for path in (package / room).rglob("*.py")
+    )
+    used = set(
+        re.findall(r'(?:reason=|reason = |skip\(|leave_out\(|_out\[)"(\w+)"', source)
+    )
+    assert len(used) > 12
+    assert used <= REASONS.keys()
+
+
+def test_the_card_shows_the_same_numbers(tmp_path: Path, loader: ListLoader) -> None:
+    _written(loader, tmp_path / "set")
+    card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
+    for stage in read_header(tmp_path / "set").facts["stages"]:
+        assert f"| {stage['name']} | {stage['unit']} | {stage['in']:,} |" in card
+
+
+def test_the_card_holds_no_text_no_name_and_no_id(
+    tmp_path: Path, loader: ListLoader
+) -> None:
+    _written(loader, tmp_path / "set")
+    card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
+    for private in (*PEOPLE, "Quokka", "Wombat", "chat-", str(tmp_path)):
+        assert private not in card
+    assert "4 people, 2023-11-14 to 2023-11-21" in card
+
+
+def test_the_card_tells_of_sources_consent_and_redaction(
+    tmp_path: Path, loader: ListLoader
+) -> None:
+    export = tmp_path / "chat.db"
+    export.write_bytes(b"an export")
+    source = hash_source(export, platform="imessage")
+    _written(loader, tmp_path / "set", sources=[source], consent="All three said yes.")
+    card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
+    assert f"- imessage: 9 bytes, SHA-256 `{source.sha256}`" in card
+    assert "All three said yes." in card
+    assert "None. Texts stand as they were written" in card
+
+
+def test_a_card_without_notes_says_what_is_not_known(tmp_path: Path) -> None:
+    write_dataset(
+        trace_examples(MapAIMessages().invoke(conversation("Hi", "Ho"))),
+        tmp_path / "set.jsonl",
+    )
+    card = (tmp_path / "set.jsonl.card.md").read_text(encoding="utf-8")
+    assert "Not named." in card
+    assert "ask before you train" in card
+
+
+def test_a_redacting_step_is_named() -> None:
+    class Redact(MapAIMessages):
+        pass
+
+    counted = counted_pass(ListLoader([]) | Redact())
+    list(counted)
+    facts = CardNotes(passes=[counted]).to_dict()
+    assert facts["redacted"]
+    assert facts["steps"] == ["Redact"]
+
+
+def test_a_finished_summary_is_as_good_as_a_pass(loader: ListLoader) -> None:
+    summary = (loader | MergeChatRuns()).inspect()
+    assert isinstance(summary.steps[0], StepSummary)
+    stages = CardNotes(passes=[summary]).to_dict()["stages"]
+    assert [stage["name"] for stage in stages][1:] == ["MergeChatRuns"]
+
+
+def test_a_database_is_hashed_with_its_log(tmp_path: Path) -> None:
+    export = tmp_path / "chat.db"
+    export.write_bytes(b"old")
+    before = hash_source(export)
+    (tmp_path / "chat.db-wal").write_bytes(b"new")
+    after = hash_source(export)
+    assert (before.size, after.size) == (3, 6)
+    assert before.sha256 != after.sha256
+
+
+def test_a_folder_is_hashed_by_texts_and_by_names_of_media(tmp_path: Path) -> None:
+    folder = tmp_path / "export"
+    (folder / "photos").mkdir(parents=True)
+    (folder / "message_1.json").write_text("{}")
+    photo = folder / "photos" / "1.jpg"
+    photo.write_bytes(b"12")
+    first = hash_source(folder)
+    assert first.size == 4
+    (folder / "message_1.json").write_text("[]")
+    second = hash_source(folder)
+    photo.rename(folder / "photos" / "2.jpg")
+    third = hash_source(folder)
+    assert len({first.sha256, second.sha256, third.sha256}) == 3
+    assert re.fullmatch("[0-9a-f]{64}", third.sha256)
+
+
+def test_a_missing_source_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ExportNotFoundError):
+        hash_source(tmp_path / "none")

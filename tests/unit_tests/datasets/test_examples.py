@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    ChatMessage,
+    HumanMessage,
+    RemoveMessage,
+    SystemMessage,
+    ToolMessage,
+)
+
+from langchain_chatexports.datasets.examples import (
+    ExampleCounts,
+    safe_name,
+    to_training_examples,
+)
+from langchain_chatexports.datasets.validation import validate_examples
+from langchain_chatexports.exceptions import SenderNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from langchain_core.chat_sessions import ChatSession
+
+
+def session(*messages: BaseMessage, **metadata: Any) -> Any:
+    return {"messages": list(messages), **({"metadata": metadata} if metadata else {})}
+
+
+def hare(text: str = "Ready?", **kwargs: Any) -> HumanMessage:
+    return HumanMessage(text, additional_kwargs={"sender": "Hare", **kwargs})
+
+
+def tortoise(text: str = "Always.", **kwargs: Any) -> AIMessage:
+    return AIMessage(text, additional_kwargs={"sender": "Tortoise", **kwargs})
+
+
+def examples_of(*sessions: Any, **options: Any) -> list[Any]:
+    return list(to_training_examples(sessions, **options))
+
+
+def test_an_example_holds_roles_and_texts_only() -> None:
+    given = session(hare(message_time=1, reactions=[{"emoji": "x"}]), tortoise())
+    assert examples_of(given) == [
+        {
+            "messages": [
+                {"role": "user", "content": "Ready?"},
+                {"role": "assistant", "content": "Always."},
+            ]
+        }
+    ]
+
+
+def test_what_follows_the_last_answer_is_left_out_and_counted() -> None:
+    counts = ExampleCounts()
+    (example,) = examples_of(
+        session(hare(), tortoise(), hare("Go!"), hare("Go!")), counts=counts
+    )
+    assert len(example["messages"]) == 2
+    assert counts.messages_left_out == {"trailing": 2}
+
+
+def test_what_follows_the_last_answer_can_be_kept() -> None:
+    (example,) = examples_of(session(hare(), tortoise(), hare()), keep_trailing=True)
+    assert [m["role"] for m in example["messages"]] == ["user", "assistant", "user"]
+
+
+def test_sessions_without_the_ai_are_left_out_and_counted() -> None:
+    counts = ExampleCounts()
+    examples = examples_of(
+        session(hare()), session(hare(), tortoise()), session(), counts=counts
+    )
+    assert len(examples) == counts.examples == 1
+    assert counts.sessions_left_out == {"no_assistant": 1, "empty": 1}
+
+
+def test_blank_messages_are_left_out_and_counted() -> None:
+    counts = ExampleCounts()
+    (example,) = examples_of(session(hare(" \n"), hare(), tortoise()), counts=counts)
+    assert len(example["messages"]) == 2
+    assert counts.messages_left_out == {"empty": 1}
+
+
+def test_the_counts_add_up() -> None:
+    counts = ExampleCounts()
+    examples = examples_of(
+        session(hare(), tortoise(), hare()),
+        session(hare(" "), hare(), tortoise(), hare()),
+        session(hare(), hare()),
+        session(hare(), tortoise(weight=0)),
+        session(),
+        counts=counts,
+    )
+    assert counts.sessions == 5 == len(examples) + counts.sessions_left_out.total()
+    assert counts.messages_in == 11
+    assert counts.messages_in == counts.messages_out + counts.messages_left_out.total()
+
+
+def test_counts_show_no_names() -> None:
+    counts = ExampleCounts()
+    with pytest.raises(SenderNotFoundError):
+        examples_of(session(hare()), counts=counts)
+    assert counts.senders == {"Hare": 1}
+    assert "Hare" not in repr(counts)
+
+
+def test_no_answers_at_all_is_an_error_with_the_senders() -> None:
+    with pytest.raises(SenderNotFoundError, match=r"'Hare' \(3\)") as caught:
+        examples_of(session(hare(), hare()), session(hare()))
+    assert caught.value.senders == {"Hare": 3}
+
+
+def test_no_sessions_are_no_error() -> None:
+    assert examples_of() == []
+
+
+def test_sessions_that_are_all_empty_are_no_error() -> None:
+    """There is no sender whom the user could name."""
+    counts = ExampleCounts()
+    assert examples_of(session(), session(), counts=counts) == []
+    assert counts.sessions_left_out == {"empty": 2}
+
+
+def test_weights_are_carried_over() -> None:
+    (example,) = examples_of(session(tortoise(weight=0), hare(), tortoise(weight=1)))
+    assert [m.get("weight") for m in example["messages"]] == [0, None, 1]
+
+
+def test_sessions_that_are_all_context_are_left_out() -> None:
+    counts = ExampleCounts()
+    assert examples_of(session(hare(), tortoise(weight=0)), counts=counts) == []
+    assert counts.sessions_left_out == {"not_trained": 1}
+
+
+def test_a_system_prompt_knows_the_session() -> None:
+    (example,) = examples_of(
+        session(hare(), tortoise(), title="Race", owner="Me"),
+        system="{owner} chats with {others} about {title}; {other} braces {} stay.",
+    )
+    assert example["messages"][0] == {
+        "role": "system",
+        "content": "Me chats with Hare about Race; {other} braces {} stay.",
+    }
+
+
+def test_a_session_with_a_system_prompt_keeps_it() -> None:
+    (example,) = examples_of(
+        session(SystemMessage("Be slow."), hare(), tortoise()), system="Be quick."
+    )
+    assert [m["content"] for m in example["messages"]][:2] == ["Be slow.", "Ready?"]
+
+
+def test_names_are_mapped_to_what_providers_take() -> None:
+    message = HumanMessage("Ready?", name="Ann Lee")
+    (example,) = examples_of(session(message, tortoise()))
+    assert example["messages"][0]["name"] == "Ann_Lee"
+
+
+@pytest.mark.parametrize(
+    ("name", "mapped"),
+    [
+        ("Ann Lee", "Ann_Lee"),
+        ("José", "Jose"),
+        ("+1 (555) 0100", "1_555_0100"),
+        ("a-b_c", "a-b_c"),
+    ],
+)
+def test_simple_names_stay_readable(name: str, mapped: str) -> None:
+    assert safe_name(name) == mapped
+
+
+@pytest.mark.parametrize("name", ["李雷", "😀", "", "Ω" * 100, "x" * 100, "\ud83d"])
+def test_every_name_becomes_a_valid_one(name: str) -> None:
+    assert re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", safe_name(name))
+
+
+def test_two_people_do_not_become_one() -> None:
+    assert safe_name("李雷") != safe_name("韩梅")
+
+
+def test_tool_calls_and_results_are_carried_over() -> None:
+    call: Any = {"name": "race", "args": {"km": 3}, "id": "call_1", "type": "tool_call"}
+    given = session(
+        hare(),
+        AIMessage("", tool_calls=[call]),
+        ToolMessage("won", tool_call_id="call_1"),
+        tortoise(),
+    )
+    examples = examples_of(given)
+    assert examples[0]["messages"][1]["tool_calls"] == [
+        {
+            "id": "call_1",
+            "type": "function",
+            "function": {"name": "race", "arguments": '{"km": 3}'},
+        }
+    ]
+    assert validate_examples(examples, minimum=1) == []
+
+
+def test_parts_are_kept_as_far_as_the_format_has_them() -> None:
+    parts: Any = ["Look: ", {"type": "reasoning"}, {"type": "text", "text": "!"}]
+    (example,) = examples_of(session(HumanMessage(parts), tortoise()))
+    assert example["messages"][0]["content"] == [
+        {"type": "text", "text": "Look: "},
+        {"type": "text", "text": "!"},
+    ]
+
+
+def test_chat_messages_keep_their_role() -> None:
+    (example,) = examples_of(
+        session(
+            ChatMessage(content="a", role="human"),
+            ChatMessage(content="b", role="assistant"),
+        )
+    )
+    assert [m["role"] for m in example["messages"]] == ["user", "assistant"]
+
+
+def test_a_message_without_a_role_is_a_type_error() -> None:
+    with pytest.raises(TypeError, match="RemoveMessage"):
+        examples_of(session(RemoveMessage(id="1")))
+
+
+class Watched(BaseChatLoader):
+    """A loader that says how far it was read."""
+
+    def __init__(self) -> None:
+        self.read = 0
+        self.closed = False
+
+    def lazy_load(self) -> Iterator[ChatSession]:
+        try:
+            for _ in range(100):
+                self.read += 1
+                yield session(hare(), tortoise())
+        finally:
+            self.closed = True
+
+
+def test_reading_is_lazy_and_closing_closes_the_loader() -> None:
+    loader = Watched()
+    examples: Any = to_training_examples(loader)
+    assert loader.read == 0
+    next(examples)
+    assert loader.read == 1
+    examples.close()
+    assert loader.closed
+
+
+def test_examples_pass_the_validation() -> None:
+    sessions = [session(hare(), tortoise(), hare()) for _ in range(10)]
+    assert validate_examples(examples_of(*sessions, system="Be slow.")) == []

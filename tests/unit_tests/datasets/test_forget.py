@@ -1,0 +1,494 @@
+from __future__ import annotations
+
+import json
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from langchain_chatexports.datasets._forget import (
+    find_jobs,
+    forget,
+    jobs_that_used,
+)
+from langchain_chatexports.datasets.card import CardNotes
+from langchain_chatexports.datasets.examples import ExampleCounts
+from langchain_chatexports.datasets.formats import write_dataset
+from langchain_chatexports.datasets.formats.containers import read_lines
+from langchain_chatexports.datasets.formats.trainers import FORMATS
+from langchain_chatexports.datasets.jsonl import read_jsonl
+from langchain_chatexports.datasets.splits import split_examples
+from langchain_chatexports.datasets.stages import total_of
+from langchain_chatexports.datasets.trace import trace_examples
+from langchain_chatexports.datasets.trace_file import (
+    read_header,
+    read_trace,
+    trace_path,
+)
+from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
+from langchain_chatexports.finetuning.orders import DATA_KEY, TrainingFile
+from langchain_chatexports.steps import ChunkSessions, MapAIMessages
+from tests.unit_tests.builders.conversations import conversation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Any
+
+    from hypothesis.strategies import DataObject
+
+    from langchain_chatexports.datasets.formats.trainers import FormatName
+
+
+ANIMALS = (
+    "Fox",
+    "Hare",
+    "Mole",
+    "Otter",
+    "Wolf",
+    "Bear",
+    "Lynx",
+    "Newt",
+    "Crow",
+    "Toad",
+)
+
+
+def _traced(*sessions: Any) -> Iterator[Any]:
+    steps = MapAIMessages() | ChunkSessions(size=2, overlap=0)
+    return trace_examples(steps.invoke(list(sessions)))
+
+
+def _chats() -> list[Any]:
+    return [
+        conversation(
+            *(f"{n}: text {i}" for i in range(4)),
+            session_id=f"chat-{n}",
+            other=animal,
+            start=1_700_000_000 + 86_400 * n,
+        )
+        for n, animal in enumerate(ANIMALS)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_named"),
+    [
+        ("Hi\nFox, are you there?", True),
+        ("merged\n\nFox", True),
+        ("tab\tFox", True),
+        ("Foxes", False),
+    ],
+)
+def test_a_name_is_found_at_the_begin_of_a_line(
+    tmp_path: Path, text: str, is_named: bool
+) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(conversation(text, "Yes.")), path)
+    assert forget(path, people=["Fox"]).mentions == is_named
+
+
+def test_a_person_who_is_called_what_a_role_is_is_not_in_every_row(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(conversation("Hi", "Ho")), path)
+    assert forget(path, people=["User"]).mentions == 0
+
+
+@pytest.mark.parametrize("name", ["openai", "axolotl", "parquet"])
+def test_the_card_accounts_for_what_is_forgotten(tmp_path: Path, name: Any) -> None:
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "set"
+    counts = ExampleCounts()
+    steps = MapAIMessages() | ChunkSessions(size=2, overlap=0)
+    traced = trace_examples(steps.invoke(_chats()), counts=counts)
+    write_dataset(traced, path, format=name, notes=CardNotes(counts=counts))
+    for animal in ("Fox", "Hare"):
+        forget(path, people=[animal])
+    total = total_of(read_header(path).facts["stages"])
+    assert total is not None
+    assert (total.found, total.kept, total.left_out) == (40, 32, {"forgotten": 8})
+    assert "left out: `forgotten` | - 8 |" in _texts(tmp_path / "set.card.md")
+
+
+def test_a_name_is_the_same_however_its_accents_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats(), conversation("Hi", "Ho", other="Zo\u00eb")), path)
+    assert forget(path, people=[" zoe\u0308 "]).removed == 1
+
+
+def _texts(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "name", ["openai", "trl-prompt-completion", "llama-factory", "mlx", "parquet"]
+)
+def test_nothing_of_a_person_is_left_in_any_format(
+    tmp_path: Path, name: FormatName
+) -> None:
+    pytest.importorskip("pyarrow")
+    splits = split_examples(_traced(*_chats()), near=None)
+    path = tmp_path / "set"
+    written = write_dataset(splits, path, format=name)
+    for person, number in (("hare", 1), ("Crow", 8), ("Toad", 9)):
+        report = forget(path, people=[person])
+        assert report.removed == 2
+        for file in written.files:
+            lines = b"".join(read_lines(path / file, FORMATS[name].suffix))
+            assert f"{number}: text".encode() not in lines
+    left = sum(written.files.values()) - 6
+    assert (report.rows_left, len(list(read_trace(path)))) == (left, left)
+    assert "Hare" not in trace_path(path).read_text()
+
+
+def test_a_conversation_is_taken_out_by_its_id(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    report = forget(path, conversations=["chat-3"])
+    assert (report.rows, report.removed, report.rows_left) == (20, 2, 18)
+    assert "3: text" not in _texts(path)
+
+
+def test_a_thread_takes_its_parts_along(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    parts = [
+        conversation("Hi", "Ho", session_id=f"chat#{n}", thread_id="chat")
+        for n in (1, 2)
+    ]
+    write_dataset(_traced(*parts, *_chats()), path)
+    assert forget(path, conversations=["chat"]).removed == 2
+
+
+def test_in_a_group_only_rows_with_the_person_go(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    group = conversation(
+        "Fox speaks", "I answer", "Hare speaks", "I answer too",
+        speakers=("Fox", "Me", "Hare", "Me"),
+    )  # fmt: skip
+    write_dataset(_traced(group), path)
+    assert forget(path, people=["Fox"]).removed == 1
+    assert "Hare speaks" in _texts(path)
+
+
+def test_in_a_chat_of_two_everything_goes(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    chat = conversation("Hi", "Ho", "Alone", "Still alone", speakers=("Fox", "Me"))
+    for message in chat["messages"][2:]:
+        message.additional_kwargs["sender"] = "Me"
+    write_dataset(_traced(chat), path)
+    report = forget(path, people=["Fox"])
+    assert (report.removed, report.rows_left) == (2, 0)
+
+
+def test_rows_that_name_the_person_are_counted_and_can_go_too(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    sessions = [
+        conversation("Hi", "Ho", session_id="a", other="Fox"),
+        conversation("Where is fox?", "At home", session_id="b", other="Hare"),
+        conversation("Foxes are red", "Yes", session_id="c", other="Hare"),
+    ]
+    write_dataset(_traced(*sessions), path)
+    assert forget(path, people=["Fox"]).mentions == 1
+    report = forget(path, people=["Fox"], mentions=True)
+    assert (report.removed, report.mentions) == (1, 0)
+    assert "Foxes are red" in _texts(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_named"),
+    [
+        ("ask hermione", True),
+        ("Grangers Buch", True),
+        ("the grange is far", False),
+    ],
+)
+def test_a_part_of_a_name_is_found(tmp_path: Path, text: str, is_named: bool) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(conversation(text, "Yes.")), path)
+    assert forget(path, people=["Hermione Granger"]).mentions == is_named
+
+
+def test_names_without_spaces_around_them_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(conversation("我和李雷去了", "好")), path)
+    assert forget(path, people=["李雷"]).mentions == 1
+
+
+def test_a_set_without_the_person_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    before = [(file.name, file.stat().st_mtime_ns) for file in tmp_path.iterdir()]
+    assert forget(path, people=["Nobody"]).removed == 0
+    after = [(file.name, file.stat().st_mtime_ns) for file in tmp_path.iterdir()]
+    assert before == after
+
+
+def test_the_card_tells_that_rows_are_gone_and_the_totals(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    forget(path, people=["Fox"])
+    forget(path, people=["Hare"])
+    facts = read_header(path).facts
+    assert facts["forgotten"] == 4
+    assert facts["files"]["set.jsonl"]["rows"] == 16
+    assert "4 rows were taken out" in (tmp_path / "set.jsonl.card.md").read_text()
+
+
+def test_every_version_is_remembered(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    versions = [TrainingFile(read_jsonl(path)).digest]
+    forget(path, people=["Fox"])
+    versions.append(TrainingFile(read_jsonl(path)).digest)
+    assert list(forget(path, people=["Hare"]).hashes)[:2] == versions
+
+
+def test_a_rewriting_that_was_cut_off_can_be_done_again(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    old_trace = trace_path(path).read_bytes()
+    forget(path, people=["Fox"])
+    trace_path(path).write_bytes(old_trace)
+    report = forget(path, people=["Hare"])
+    assert (report.removed, report.rows_left) == (2, 16)
+    assert len(list(read_trace(path))) == 16
+
+
+def test_a_set_that_was_changed_by_hand_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    path.write_text(_texts(path).replace("3: text 0", "3: changed"), encoding="utf-8")
+    before = path.read_bytes()
+    with pytest.raises(ExportFormatError, match="changed after it was written"):
+        forget(path, people=["Fox"])
+    assert path.read_bytes() == before
+
+
+def test_without_a_trace_the_error_says_how_to_get_one(tmp_path: Path) -> None:
+    (tmp_path / "set.jsonl").write_text("{}\n")
+    with pytest.raises(ExportNotFoundError, match="no trace beside"):
+        forget(tmp_path / "set.jsonl", people=["Fox"])
+
+
+def test_a_file_that_is_no_trace_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "set.jsonl").write_text("{}\n")
+    trace_path(tmp_path / "set.jsonl").write_text("{}\n")
+    with pytest.raises(ExportFormatError, match="no trace"):
+        forget(tmp_path / "set.jsonl", people=["Fox"])
+
+
+def test_a_set_that_is_gone_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    path.unlink()
+    with pytest.raises(ExportNotFoundError, match="no set"):
+        forget(path, people=["Fox"])
+
+
+def test_somebody_must_be_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="whom"):
+        forget(tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_what_is_rewritten_is_for_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    forget(path, people=["Fox"])
+    for file in tmp_path.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+
+
+@given(st.lists(st.sampled_from(ANIMALS[:4]), min_size=1, max_size=8), st.data())
+@settings(max_examples=25, deadline=None)
+def test_what_stays_is_what_others_wrote(
+    tmp_path_factory: pytest.TempPathFactory, animals: list[str], data: DataObject
+) -> None:
+    # All texts are the same, so that rows cannot be told apart by their content.
+    path = tmp_path_factory.mktemp("sets") / "set.jsonl"
+    sessions = [
+        conversation("Hi", "Ho", session_id=f"{n}", other=animal)
+        for n, animal in enumerate(animals)
+    ]
+    write_dataset(_traced(*sessions), path)
+    gone = data.draw(st.sampled_from(animals))
+    report = forget(path, people=[gone])
+    assert report.rows == report.rows_left + report.removed == len(animals)
+    assert report.removed == animals.count(gone)
+    left = [row.origin.senders[0] for row in read_trace(path)]
+    assert left == [animal for animal in animals if animal != gone]
+
+
+def _job(number: int, **more: Any) -> Any:
+    return {
+        "id": f"ftjob-{number}",
+        "status": "succeeded",
+        "model": "base",
+        "fine_tuned_model": f"ft:base:{number}",
+        **more,
+    }
+
+
+def test_jobs_are_found_by_the_hash_they_name_and_by_their_files() -> None:
+    file = TrainingFile([{"messages": []}])
+    jobs = [
+        _job(1, metadata={DATA_KEY: file.digest}),
+        _job(2, training_file="file-2"),
+        _job(3, training_file="file-x", validation_file="file-2"),
+        _job(4, training_file="file-x", metadata=None),
+    ]
+    found = jobs_that_used([file.digest], jobs, {"file-2": file.name, "file-x": "x"})
+    assert [use.tuned_model for use in found] == ["ft:base:1", "ft:base:2", "ft:base:3"]
+
+
+def test_jobs_are_found_with_the_openai_client() -> None:
+    openai = pytest.importorskip("openai")
+    # openai 3 stands on httpx2, openai 2 on httpx.
+    is_new = int(openai.__version__.partition(".")[0]) >= 3
+    httpx = pytest.importorskip("httpx2" if is_new else "httpx")
+    file = TrainingFile([{"messages": []}])
+    job = _job(1, object="fine_tuning.job", training_file="file-1", created_at=1)
+    uploaded = {"id": "file-1", "object": "file", "filename": file.name}
+
+    def answer(request: Any) -> Any:
+        data = [uploaded] if request.url.path.endswith("/files") else [job]
+        body = {"object": "list", "data": data, "has_more": False}
+        return httpx.Response(200, content=json.dumps(body).encode())
+
+    with openai.OpenAI(
+        api_key="key",
+        base_url="http://127.0.0.1/v1",
+        http_client=httpx.Client(transport=httpx.MockTransport(answer)),
+    ) as client:
+        (use,) = find_jobs(client, [file.digest])
+    assert use.to_dict() == {
+        "id": "ftjob-1",
+        "status": "succeeded",
+        "base_model": "base",
+        "tuned_model": "ft:base:1",
+    }
+
+
+def _change_header(path: Path, **changes: Any) -> None:
+    trace = trace_path(path)
+    header, *rows = trace.read_bytes().splitlines(keepends=True)
+    changed = json.dumps({**json.loads(header), **changes}).encode()
+    trace.write_bytes(b"".join([changed, b"\n", *rows]))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../outside.jsonl",
+        "../../outside.jsonl",
+        "/outside.jsonl",
+        "a/../../outside.jsonl",
+        "..",
+        ".",
+        "",
+        "a\x00b",
+        5,
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("key", ["files", "others"])
+def test_a_trace_names_only_files_of_its_set(
+    tmp_path: Path, key: str, name: Any
+) -> None:
+    path = tmp_path / "inner" / "set"
+    path.parent.mkdir()
+    write_dataset(split_examples(_traced(*_chats())), path)
+    before = sorted(tmp_path.rglob("*"))
+    names = read_header(path).files if key == "files" else []
+    _change_header(path, **{key: [*names, name]})
+    with pytest.raises(ExportFormatError, match="is no trace that this version"):
+        forget(path, people=["Fox"])
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"files": 5},
+        {"files": "set.jsonl"},
+        {"files": ["set.jsonl", "set.jsonl"]},
+        {"files": ["set.jsonl", "other.jsonl"]},
+        {"format": "../x"},
+        {"hashes": [5]},
+        {"facts": []},
+        {"facts": {"stages": 5}},
+        {"facts": {"forgotten": "many"}},
+        {"is_folder": "yes"},
+    ],
+    ids=repr,
+)
+def test_a_hostile_header_is_an_error_that_changes_nothing(
+    tmp_path: Path, changes: Any
+) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    _change_header(path, **changes)
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    with pytest.raises(ExportFormatError, match="is no trace that this version"):
+        forget(path, people=["Fox"])
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        b"[]",
+        b"{}",
+        b"[" * 100_000,
+        b'{"file": "a", "digest": "x", "senders": [5]}',
+    ],
+    ids=["list", "empty", "nested", "number"],
+)
+def test_a_hostile_row_of_a_trace_is_an_error_of_ours(
+    tmp_path: Path, row: bytes
+) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    trace = trace_path(path)
+    header, rows = trace.read_bytes().split(b"\n", 1)
+    trace.write_bytes(b"\n".join([header, row, rows]))
+    with pytest.raises(ExportFormatError, match="is no trace that this version"):
+        forget(path, people=["Fox"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs links")
+@pytest.mark.parametrize("suffix", [".card.md", ".trace.jsonl"])
+def test_a_link_beside_a_set_is_replaced_and_not_followed(
+    tmp_path: Path, suffix: str
+) -> None:
+    (tmp_path / "inner").mkdir()
+    path = tmp_path / "inner" / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    link, target = path.with_name(f"set.jsonl{suffix}"), tmp_path / "elsewhere"
+    target.write_bytes(link.read_bytes())
+    before = target.read_bytes()
+    link.unlink()
+    link.symlink_to(target)
+    assert forget(path, people=["Fox"]).removed
+    assert target.read_bytes() == before
+    write_dataset(_traced(*_chats()), path)
+    assert target.read_bytes() == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs links")
+def test_a_link_in_a_sets_folder_is_not_rewritten(tmp_path: Path) -> None:
+    path = tmp_path / "set"
+    write_dataset(split_examples(_traced(*_chats())), path)
+    name = read_header(path).files[0]
+    target = tmp_path / "elsewhere"
+    (path / name).rename(target)
+    (path / name).symlink_to(target)
+    before = target.read_bytes()
+    with pytest.raises(ExportFormatError, match="is a link"):
+        forget(path, people=list(ANIMALS))
+    assert target.read_bytes() == before

@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from langchain_chatexports.datasets.examples import to_training_examples
+from langchain_chatexports.datasets.splits import split_examples
+from langchain_chatexports.datasets.trace import trace_examples
+from langchain_chatexports.exceptions import TrainingDataError
+from langchain_chatexports.steps import ChunkSessions, MapAIMessages
+from langchain_chatexports.steps.split_sessions import SplitSessions
+from tests.unit_tests.builders.conversations import conversation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from langchain_chatexports.datasets.trace import TracedExample
+
+
+DAY = 86_400
+START = 1_700_000_000
+
+
+def _texts(session: int, length: int = 6) -> list[str]:
+    return [f"{session}: what number {index} says" for index in range(length)]
+
+
+def _sessions(count: int = 10, length: int = 6) -> list[Any]:
+    return [
+        conversation(*_texts(n, length), session_id=f"chat-{n}", start=START + DAY * n)
+        for n in range(count)
+    ]
+
+
+def _traced(sessions: Any, size: int = 4, overlap: int = 2) -> Iterator[Any]:
+    steps = MapAIMessages() | ChunkSessions(size=size, overlap=overlap)
+    return trace_examples(steps.invoke(sessions))
+
+
+def _ids(part: list[TracedExample]) -> set[str | None]:
+    return {item.origin.session_id for item in part}
+
+
+def test_the_newest_conversations_are_the_test() -> None:
+    sessions = _sessions()
+    splits = split_examples(_traced(reversed(sessions)), near=None)
+    assert _ids(splits.test) == {"chat-9"}
+    assert _ids(splits.validation) == {"chat-8"}
+    assert len(_ids(splits.train)) == 8
+
+
+def test_no_message_is_on_both_sides() -> None:
+    splits = split_examples(_traced(_sessions(), size=4, overlap=3), near=None)
+    sides = [
+        {mid for item in part for mid in item.origin.message_ids}
+        for part in splits.parts().values()
+    ]
+    assert not sides[0] & sides[1]
+    assert not sides[0] & sides[2]
+    assert not sides[1] & sides[2]
+
+
+def test_parts_of_a_thread_are_conversations_of_their_own() -> None:
+    thread = conversation(*_texts(0))
+    for n in range(1, 5):
+        later = conversation(*_texts(n), start=START + DAY * n)
+        thread["messages"] = [*thread["messages"], *later["messages"]]
+    parts = SplitSessions(gap=timedelta(hours=1)).invoke(thread)
+    splits = split_examples(_traced(parts), near=None, validation=0, test=0.2)
+    assert splits.conversations == 5
+    assert _ids(splits.test) == {"chat-1#5"}
+    assert splits.test[0].origin.thread_id == "chat-1"
+
+
+def test_sessions_that_share_a_message_stay_together() -> None:
+    sessions = _sessions(6)
+    shared = sessions[5]["messages"][0].model_copy()
+    sessions[0]["messages"].insert(0, shared)
+    splits = split_examples(_traced(sessions), near=None, validation=0, test=0.3)
+    assert splits.conversations == 5
+    assert not {"chat-0", "chat-5"} & _ids(splits.test)
+
+
+def test_a_planted_near_copy_does_not_cross() -> None:
+    story = "So I told the fox that the race would begin at noon, rain or shine."
+    sessions = _sessions()
+    sessions[1]["messages"][2].content = story
+    sessions[9]["messages"][3].content = (
+        "Quite another bubble of the same merged run, and not a short one."
+        "\n\n" + story.replace("noon", "Noon") + "!"
+    )
+    splits = split_examples(_traced(sessions))
+    assert splits.left_out["near_duplicate"] >= 1
+    crossing = [
+        item
+        for item in splits.test
+        if any(
+            "told the fox" in str(message["content"])
+            for message in item.example["messages"]
+        )
+    ]
+    assert crossing == []
+
+
+# Any two of these are copies by `near=0.8`: two small changes of different kinds in so
+# short a text would not be.
+STORY = "So I told the fox that the race would begin at noon, rain or shine."
+VARIANTS = (
+    STORY,
+    STORY.upper(),
+    STORY.replace("noon", "moon"),
+    f"  {STORY}\n",
+    f"No way.\n\n{STORY}\n\nBelieve me, it was as I say, and nobody knows it yet.",
+    f"ok\n{STORY}",
+)
+
+
+@given(
+    places=st.lists(
+        st.tuples(st.integers(0, 9), st.integers(0, 5), st.sampled_from(VARIANTS)),
+        min_size=2,
+        max_size=6,
+    ),
+    overlap=st.integers(0, 3),
+)
+@settings(max_examples=40, deadline=None)
+def test_no_copy_crosses_wherever_it_is_planted(
+    places: list[tuple[int, int, str]], overlap: int
+) -> None:
+    sessions = _sessions()
+    for session, message, variant in places:
+        sessions[session]["messages"][message].content = variant
+    splits = split_examples(_traced(sessions, size=4, overlap=overlap))
+    holding = [
+        name
+        for name, part in splits.parts().items()
+        if any("the fox that" in str(item.example).casefold() for item in part)
+    ]
+    assert len(holding) <= 1
+
+
+def test_a_planted_copy_of_a_window_does_not_cross() -> None:
+    sessions = _sessions()
+    for copied, message in zip(
+        sessions[2]["messages"], sessions[8]["messages"], strict=True
+    ):
+        message.content = copied.content
+    splits = split_examples(_traced(sessions), validation=0.2, test=0)
+    assert _ids(splits.validation) == {"chat-9"}
+    assert splits.left_out["near_duplicate"] == 2
+
+
+def test_the_validation_part_does_not_cross_into_the_test() -> None:
+    sessions = _sessions()
+    for copied, message in zip(
+        sessions[8]["messages"], sessions[9]["messages"], strict=True
+    ):
+        message.content = copied.content
+    splits = split_examples(_traced(sessions), near=None)
+    assert splits.validation
+    assert not splits.test
+
+
+def test_everyday_short_lines_may_be_on_both_sides() -> None:
+    sessions = _sessions()
+    sessions[1]["messages"][2].content = sessions[9]["messages"][2].content = "ok"
+    assert split_examples(_traced(sessions)).left_out.total() == 0
+
+
+@pytest.mark.parametrize(("length", "crosses"), [(39, True), (40, False)])
+def test_a_line_of_forty_characters_is_a_copy(length: int, crosses: bool) -> None:
+    sessions = _sessions()
+    for session in (sessions[0], sessions[9]):
+        session["messages"][0].content = ("quite the same line, " * 2)[:length]
+    splits = split_examples(_traced(sessions, size=6, overlap=0), near=None)
+    assert bool(splits.test) == crosses
+    assert splits.messages_left_out == ({} if crosses else {"near_duplicate": 6})
+
+
+def test_a_system_prompt_that_all_share_is_no_copy() -> None:
+    prompt = "You are chatting with {others}, who is an old friend of yours."
+    mapped = MapAIMessages().invoke(_sessions())
+    splits = split_examples(trace_examples(mapped, system=prompt), near=None)
+    assert splits.left_out == {}
+    assert len(splits.test) == 1
+
+
+def test_conversations_without_times_are_trained_on() -> None:
+    sessions = _sessions()
+    for message in sessions[9]["messages"]:
+        del message.additional_kwargs["message_time"]
+    splits = split_examples(_traced(sessions), near=None)
+    assert "chat-9" in _ids(splits.train)
+
+
+@given(
+    sizes=st.lists(st.integers(min_value=2, max_value=9), min_size=3, max_size=12),
+    validation=st.sampled_from([0, 0.1, 0.3]),
+    test=st.sampled_from([0, 0.1, 0.3, 0.6]),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_counts_add_up_and_the_order_is_kept(
+    sizes: list[int], validation: float, test: float
+) -> None:
+    sessions = [
+        conversation(*_texts(n, size), session_id=f"{n}", start=START + DAY * n)
+        for n, size in enumerate(sizes)
+    ]
+    examples = list(_traced(sessions, size=2, overlap=0))
+    splits = split_examples(examples, near=None, validation=validation, test=test)
+    found = splits.train + splits.validation + splits.test
+    assert splits.examples == len(examples) == len(found) + splits.left_out.total()
+    assert found == examples
+    assert splits.train
+    assert bool(splits.validation) == bool(validation)
+    assert bool(splits.test) == bool(test)
+
+
+def test_too_few_conversations_are_an_error_with_the_remedy() -> None:
+    with pytest.raises(TrainingDataError, match="SplitSessions"):
+        split_examples(_traced(_sessions(2)), near=None)
+
+
+def test_examples_without_origin_are_an_error() -> None:
+    examples: Any = to_training_examples(MapAIMessages().invoke(_sessions()))
+    with pytest.raises(TrainingDataError, match="trace_examples"):
+        split_examples(examples)
+
+
+@pytest.mark.parametrize("shares", [(-0.1, 0.1), (0.5, 0.5)])
+def test_shares_must_leave_something_to_train_on(shares: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="shares"):
+        split_examples([], validation=shares[0], test=shares[1])
+
+
+def test_only_time_is_known() -> None:
+    luck: Any = "luck"
+    with pytest.raises(ValueError, match="time"):
+        split_examples([], by=luck)
+
+
+def test_the_repr_shows_counts_only() -> None:
+    splits = split_examples(_traced(_sessions()), near=None)
+    assert "what number" not in repr(splits)
+    assert "'train': 16" in repr(splits)

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from langchain_chatexports.datasets.examples import (
+    ExampleCounts,
+    to_training_examples,
+)
+from langchain_chatexports.datasets.trace import (
+    UNKNOWN_ORIGIN,
+    ExampleOrigin,
+    trace_examples,
+)
+from langchain_chatexports.finetuning.inputs import read_examples
+from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatRuns
+from tests.unit_tests.builders.conversations import conversation
+
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def _prepared(*sessions: Any, size: int = 2, overlap: int = 0) -> list[Any]:
+    steps = MapAIMessages() | ChunkSessions(size=size, overlap=overlap)
+    return steps.invoke(list(sessions))
+
+
+def test_traced_examples_are_the_plain_ones() -> None:
+    sessions = _prepared(conversation("Ready?", "Always.", "", "Go!", "Late again"))
+    plain, with_origins = ExampleCounts(), ExampleCounts()
+    assert [item.example for item in trace_examples(sessions, counts=with_origins)] == (
+        list(to_training_examples(sessions, counts=plain))
+    )
+    assert plain == with_origins
+
+
+def test_the_tuner_takes_traced_examples() -> None:
+    traced_ones = list(trace_examples(_prepared(conversation("Hi", "Ho", "So", "Oh"))))
+    assert list(read_examples(traced_ones)) == [item.example for item in traced_ones]
+    assert len(traced_ones) == 2
+
+
+def test_an_origin_names_the_messages_that_are_in_the_example() -> None:
+    session = conversation("Ready?", " ", "Set", "Always.", "Trailing")
+    (item,) = trace_examples(MapAIMessages().invoke(session))
+    assert item.origin.message_ids == (
+        "chat-1-1700000000-0",
+        "chat-1-1700000000-2",
+        "chat-1-1700000000-3",
+    )
+    assert (item.origin.first, item.origin.last) == (1_700_000_000, 1_700_000_180)
+
+
+def test_leading_answers_that_are_left_out_are_not_in_the_origin() -> None:
+    session = conversation("Opening", "Yes?", "Well", speakers=("Me", "Hare"))
+    counts = ExampleCounts()
+    (item,) = trace_examples(
+        MapAIMessages().invoke(session), keep_leading=False, counts=counts
+    )
+    assert [m["content"] for m in item.example["messages"]] == ["Yes?", "Well"]
+    assert item.origin.message_ids == ("chat-1-1700000000-1", "chat-1-1700000000-2")
+    assert counts.messages_left_out == {"leading": 1}
+    assert counts.messages_in == counts.messages_out + 1
+
+
+def test_a_session_with_nothing_but_leading_answers_is_counted() -> None:
+    counts = ExampleCounts()
+    sessions = [
+        conversation("Alone", "Still alone", speakers=("Me",)),
+        conversation("Hi", "Ho"),
+    ]
+    made = list(
+        trace_examples(
+            MapAIMessages().invoke(sessions), keep_leading=False, counts=counts
+        )
+    )
+    assert len(made) == 1
+    assert counts.sessions_left_out == {"leading": 1}
+
+
+def test_every_message_of_a_merged_run_is_traced() -> None:
+    session = conversation("One", "Two", "Yes", speakers=("Hare", "Hare", "Me"))
+    steps = MergeChatRuns(max_gap=timedelta(hours=1)) | MapAIMessages()
+    (item,) = trace_examples(steps.invoke(session))
+    assert len(item.example["messages"]) == 2
+    assert len(item.origin.message_ids) == 3
+
+
+def test_merging_twice_names_each_message_once() -> None:
+    session = conversation("One", "Two", "Yes", speakers=("Hare", "Hare", "Me"))
+    (item,) = trace_examples(
+        (MergeChatRuns() | MergeChatRuns() | MapAIMessages()).invoke(session)
+    )
+    assert len(item.origin.message_ids) == 3
+
+
+def test_sessions_of_other_packages_have_an_unknown_session() -> None:
+    session = conversation("Hi", "Ho")
+    del session["metadata"]
+    (item,) = trace_examples(MapAIMessages().invoke(session))
+    assert item.origin.session_id is None
+    assert item.origin.senders == ("Hare", "Me")
+
+
+def test_an_origin_survives_its_dictionary() -> None:
+    (item,) = trace_examples(
+        MapAIMessages().invoke(conversation("Hi", "Ho", thread_id="chat"))
+    )
+    assert ExampleOrigin.from_dict(item.origin.to_dict()) == item.origin
+    assert ExampleOrigin.from_dict(UNKNOWN_ORIGIN.to_dict()) == UNKNOWN_ORIGIN
+
+
+def test_the_repr_shows_no_name_no_id_and_no_text() -> None:
+    (item,) = trace_examples(MapAIMessages().invoke(conversation("Hi", "Ho")))
+    assert not any(text in repr(item) for text in ("Hare", "chat-1", "Hi", "Ho"))
+
+
+def test_others_in_the_system_prompt_are_everybody_but_the_ai() -> None:
+    session = conversation(
+        "Hi", "Ho", speakers=("Hare", "Me"), participants=["Hare", "Fox", "Me"]
+    )
+    (item,) = trace_examples(
+        MapAIMessages().invoke(session), system="You are chatting with {others}."
+    )
+    assert item.example["messages"][0]["content"] == "You are chatting with Hare, Fox."
+
+
+def test_others_are_the_senders_where_nobody_is_listed() -> None:
+    session = conversation("Hi", "Ho", participants=[])
+    (item,) = trace_examples(MapAIMessages().invoke(session), system="{others}!")
+    assert item.example["messages"][0]["content"] == "Hare!"
+
+
+def test_the_owner_under_another_name_is_none_of_the_others() -> None:
+    people = ["Hare", "Grace Hopper"]
+    session = conversation("Hi", "Ho", participants=people, owner="Grace Hopper")
+    (item,) = trace_examples(MapAIMessages().invoke(session), system="{others}!")
+    assert item.example["messages"][0]["content"] == "Hare!"

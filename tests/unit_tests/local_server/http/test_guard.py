@@ -1,0 +1,230 @@
+"""Who gets in, and what is refused at the door."""
+
+from __future__ import annotations
+
+import errno
+import hmac
+from typing import TYPE_CHECKING
+
+import pytest
+from starlette.testclient import TestClient
+
+from langchain_chatexports.local_server.http import guard
+from langchain_chatexports.local_server.http.app import create_app
+from langchain_chatexports.local_server.http.errors import ApiError
+from tests.unit_tests.local_server.conftest import KEY, asking
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from httpx2 import Response
+
+    from langchain_chatexports.local_server.http.service import LocalService
+
+
+def _error(response: Response) -> dict[str, Any]:
+    error: dict[str, Any] = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    return error
+
+
+@pytest.mark.parametrize("key", [None, "", "wrong", KEY + "x", KEY[:-1], "ü"])
+def test_without_the_key_nothing_is_told(
+    service: LocalService, key: str | None
+) -> None:
+    with asking(service, key=None) as http:
+        headers = {} if key is None else {b"authorization": f"Bearer {key}".encode()}
+        response = http.get("/v1/models", headers=headers)
+    assert response.status_code == 401
+    assert _error(response)["code"] == "invalid_api_key"
+
+
+def test_the_key_is_asked_for_before_the_route_is_known(service: LocalService) -> None:
+    with asking(service, key=None) as http:
+        assert http.get("/nowhere").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "evil-localhost",
+        "127.0.0.1@evil",
+        "",
+        "127.0.0.1:x",
+    ],
+)
+def test_a_foreign_host_is_refused(http: TestClient, host: str) -> None:
+    response = http.get("/v1/models", headers={"host": host})
+    assert response.status_code == 400
+    assert _error(response)["code"] == "invalid_host"
+
+
+def test_a_request_with_two_hosts_is_refused(http: TestClient) -> None:
+    hosts = [("host", "127.0.0.1"), ("host", "evil.example")]
+    response = http.send(
+        http.build_request("GET", "http://127.0.0.1/v1/models", headers=hosts)
+    )
+    assert response.status_code == 400
+    assert _error(response)["code"] == "invalid_host"
+
+
+def test_keys_are_compared_in_a_time_that_tells_nothing(
+    http: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = []
+
+    def noting(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return compare(one, other)
+
+    compare = hmac.compare_digest
+    monkeypatch.setattr(hmac, "compare_digest", noting)
+    wrong = {"authorization": "Bearer wrong"}
+    assert http.get("/v1/models", headers=wrong).status_code == 401
+    assert compared == [(b"wrong", KEY.encode())]
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.0.0.1:8000", "localhost:1", "LOCALHOST", "[::1]:80"]
+)
+def test_its_own_names_are_answered(http: TestClient, host: str) -> None:
+    assert http.get("/v1/models", headers={"host": host}).status_code == 200
+
+
+def test_the_address_that_it_was_told_to_listen_on_is_its_own(
+    service: LocalService,
+) -> None:
+    app = create_app(service, api_key=KEY, host="192.168.0.7")
+    headers = {"authorization": f"Bearer {KEY}"}
+    with TestClient(app, base_url="http://192.168.0.7", headers=headers) as http:
+        assert http.get("/v1/models").status_code == 200
+
+
+def test_an_unknown_route_is_a_404_in_openais_shape(http: TestClient) -> None:
+    response = http.get("/v1/nowhere")
+    assert response.status_code == 404
+    _error(response)
+
+
+def test_a_wrong_method_is_a_405_in_openais_shape(http: TestClient) -> None:
+    response = http.put("/v1/models")
+    assert response.status_code == 405
+    _error(response)
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json"])
+def test_there_are_no_pages_for_a_browser(http: TestClient, path: str) -> None:
+    assert http.get(path).status_code == 404
+
+
+def test_no_other_site_is_let_in(http: TestClient) -> None:
+    response = http.get("/v1/models", headers={"origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in response.headers
+
+
+def test_a_body_that_says_it_is_too_large_is_refused(
+    http: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "MAX_JSON_BYTES", 100)
+    response = http.post("/v1/chat/completions", content=b"x" * 101)
+    assert response.status_code == 400
+    assert _error(response)["code"] == "body_too_large"
+
+
+def test_a_body_that_does_not_say_so_is_refused_too(
+    http: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "MAX_JSON_BYTES", 100)
+    response = http.post("/v1/chat/completions", content=(b"x" for _ in range(101)))
+    assert response.status_code == 400
+    assert _error(response)["code"] == "body_too_large"
+
+
+def test_an_upload_may_be_larger_than_other_bodies(
+    http: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "MAX_JSON_BYTES", 10)
+    response = http.post(
+        "/v1/files", files={"file": ("a", b"{}\n" * 50)}, data={"purpose": "fine-tune"}
+    )
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("PUT", "/v1/files"), ("POST", "/v1/files/x"), ("DELETE", "/v1/files")],
+)
+def test_only_an_upload_may_be_that_large(
+    http: TestClient, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    monkeypatch.setattr(guard, "MAX_JSON_BYTES", 10)
+    response = http.request(method, path, content=b"x" * 11)
+    assert _error(response)["code"] == "body_too_large"
+
+
+def test_an_upload_beyond_its_own_limit_is_refused(
+    http: TestClient, monkeypatch: pytest.MonkeyPatch, service: LocalService
+) -> None:
+    monkeypatch.setattr(guard, "MAX_UPLOAD_BYTES", 10)
+    response = http.post(
+        "/v1/files",
+        files={"file": ("a", b"{}\n" * 2**16)},
+        data={"purpose": "fine-tune"},
+    )
+    assert _error(response)["code"] == "body_too_large"
+    assert service.files.newest_first() == []
+
+
+def test_an_upload_beyond_its_limit_that_does_not_say_so_is_refused_too(
+    http: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "MAX_UPLOAD_BYTES", 10)
+
+    def parts() -> Iterator[bytes]:
+        yield b"--x\r\n"
+        yield b'Content-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+        yield from [b"{}\n" * 1024] * 64
+
+    kind = {"content-type": "multipart/form-data; boundary=x"}
+    response = http.post("/v1/files", content=parts(), headers=kind)
+    assert response.status_code == 400
+    assert _error(response)["code"] == "body_too_large"
+
+
+def test_a_defect_shows_no_page_and_logs_no_text(
+    http: TestClient,
+    service: LocalService,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken() -> None:
+        msg = "secret words"
+        raise KeyError(msg)
+
+    monkeypatch.setattr(service.files, "newest_first", broken)
+    response = http.get("/v1/files")
+    assert response.status_code == 500
+    assert _error(response)["type"] == "server_error"
+    assert "secret" not in response.text + caplog.text
+    assert "KeyError" in caplog.text
+
+
+def test_a_full_disk_is_said_in_a_sentence(
+    http: TestClient, service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(service.files, "create", full)
+    response = http.post(
+        "/v1/files", files={"file": ("a", b"{}\n")}, data={"purpose": "fine-tune"}
+    )
+    assert response.status_code == 507
+    assert "disk" in _error(response)["message"]
+
+
+def test_a_refusal_tells_when_to_come_back() -> None:
+    assert ApiError("busy", status=429).response().headers["retry-after"] == "1"

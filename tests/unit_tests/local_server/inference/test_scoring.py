@@ -1,0 +1,106 @@
+"""What given answers cost, against the plain arithmetic."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from langchain_chatexports.local_server import score_conversations
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from openai import OpenAI
+    from starlette.testclient import TestClient
+
+    from langchain_chatexports.local_server.inference.scoring import TurnScore
+
+
+_CHAT: list[dict[str, Any]] = [
+    {"role": "assistant", "content": "Hello."},
+    {"role": "user", "content": "Are you ready?"},
+    {"role": "assistant", "content": "Slow and steady — ja!", "weight": 0},
+    {"role": "user", "content": "never priced"},
+]
+
+
+def _price(base: Path, text: str, answer: str) -> float:
+    """Price `answer` at the end of `text`, token by token, in one plain pass."""
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
+    ids = tokenizer(text + answer)["input_ids"]
+    start = len(tokenizer(text)["input_ids"])
+    with torch.inference_mode():
+        scores = model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+    return -sum(float(scores[at - 1, ids[at]]) for at in range(start, len(ids)))
+
+
+@pytest.fixture(scope="module")
+def scores(tiny_base: Path) -> list[TurnScore]:
+    (found,) = score_conversations([_CHAT], base=tiny_base, threads=1)
+    return found
+
+
+def test_each_answer_is_priced_whatever_its_weight(scores: list[TurnScore]) -> None:
+    assert [score.index for score in scores] == [0, 2]
+    assert [score.size_bytes for score in scores] == [6, 23]
+
+
+def test_the_price_is_that_of_the_text_and_of_its_end(
+    scores: list[TurnScore], tiny_base: Path
+) -> None:
+    before = (
+        "<|im_start|>assistant\nHello.<|im_end|>\n"
+        "<|im_start|>user\nAre you ready?<|im_end|>\n<|im_start|>assistant\n"
+    )
+    whole = _price(tiny_base, before, "Slow and steady — ja!<|im_end|>")
+    end = _price(tiny_base, before + "Slow and steady — ja!", "<|im_end|>")
+    priced = scores[1]
+    assert priced.end_nll is not None
+    assert priced.nll + priced.end_nll == pytest.approx(whole, rel=0.02)
+    assert priced.end_nll == pytest.approx(end, rel=0.02)
+
+
+def test_the_route_gives_the_same(http: TestClient, scores: list[TurnScore]) -> None:
+    body = {"model": "tiny", "messages": _CHAT}
+    answer = http.post("/v1/score", json=body).json()
+    assert answer["model"] == "tiny"
+    assert [turn["tokens"] for turn in answer["turns"]] == [s.tokens for s in scores]
+    assert [turn["nll"] for turn in answer["turns"]] == pytest.approx(
+        [score.nll for score in scores], rel=1e-4
+    )
+
+
+def test_a_chat_without_answers_has_no_scores(http: TestClient) -> None:
+    body = {"model": "tiny", "messages": _CHAT[1:2]}
+    assert http.post("/v1/score", json=body).json()["turns"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"model": "none", "messages": _CHAT}, 404),
+        ({"model": "tiny", "messages": []}, 400),
+        ({"model": "tiny", "messages": [{"role": "tool", "content": "x"}]}, 400),
+        ({"model": "tiny", "messages": _CHAT * 40}, 400),
+        ({"model": "tiny", "messages": _CHAT, "surprise": 1}, 400),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(
+    http: TestClient, body: dict[str, Any], status: int
+) -> None:
+    response = http.post("/v1/score", json=body)
+    assert response.status_code == status
+    assert response.json()["error"]["message"]
+
+
+def test_chats_go_on_beside_scores(http: TestClient, client: OpenAI) -> None:
+    http.post("/v1/score", json={"model": "tiny", "messages": _CHAT})
+    answer = client.chat.completions.create(
+        model="tiny", messages=[{"role": "user", "content": "a"}], max_tokens=2
+    )
+    assert answer.choices

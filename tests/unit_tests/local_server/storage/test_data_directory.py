@@ -1,0 +1,138 @@
+"""Folders, files and locks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server.storage.data_directory import (
+    DataDirectory,
+    read_json,
+    remove_folder,
+    write_json,
+)
+from langchain_chatexports.local_server.storage.events import EventLog
+from langchain_chatexports.local_server.storage.locks import ProcessLock, is_locked
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+posix = pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+
+
+@posix
+def test_the_folders_are_private_whatever_the_umask(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    root.mkdir(mode=0o755)
+    data = DataDirectory(root)
+    data.prepare()
+    for folder in (data.root, data.files, data.jobs, data.models):
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_data_directory_that_is_a_file_is_refused_by_its_path(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LocalServerError, match="data_dir") as caught:
+        DataDirectory(tmp_path / "file").prepare()
+    assert str(tmp_path / "file") in str(caught.value)
+
+
+def test_what_was_left_half_done_is_cleared(tmp_path: Path) -> None:
+    data = DataDirectory(tmp_path / "data")
+    data.prepare()
+    (data.new_folder(data.files, "file-1") / "content.jsonl").write_text("text")
+    (data.jobs / "ftjob-1").mkdir()
+    data.clear_leftovers()
+    assert not list(data.files.iterdir())
+    assert list(data.jobs.iterdir())
+
+
+@posix
+def test_json_is_written_for_this_user_only(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"a": 1})
+    assert (tmp_path / "x.json").stat().st_mode & 0o777 == 0o600
+    assert read_json(tmp_path / "x.json") == {"a": 1}
+
+
+def test_json_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "x.json", {"a": object()})
+    assert read_json(tmp_path / "x.json") == {"a": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\x00", "[" * 100_000])
+def test_damaged_json_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.json").write_text(text)
+    assert read_json(tmp_path / "x.json") is None
+
+
+def test_a_removed_folder_is_gone_and_may_be_removed_twice(tmp_path: Path) -> None:
+    folder = tmp_path / "file-1"
+    folder.mkdir()
+    (folder / "content").write_text("text")
+    remove_folder(folder)
+    remove_folder(folder)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
+    with ProcessLock(tmp_path / "lock") as first:
+        assert first.acquire()
+        assert first.acquire()
+        assert not ProcessLock(tmp_path / "lock").acquire()
+        assert is_locked(tmp_path / "lock")
+    assert not is_locked(tmp_path / "lock")
+
+
+def test_a_lock_that_was_never_made_is_free(tmp_path: Path) -> None:
+    assert not is_locked(tmp_path / "lock")
+    assert not (tmp_path / "lock").exists()
+
+
+def test_a_killed_process_holds_no_lock(tmp_path: Path) -> None:
+    script = (
+        "import sys, time\n"
+        "from langchain_chatexports.local_server.storage.locks import ProcessLock\n"
+        "lock = ProcessLock(sys.argv[1])\n"
+        "print(lock.acquire(), flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "lock")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 - ours.
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == b"True"
+        lock = ProcessLock(tmp_path / "lock")
+        assert not lock.acquire()
+        process.kill()
+        assert lock.acquire(timeout=5)
+        lock.release()
+
+
+def test_events_are_read_in_the_order_in_which_they_were_written(
+    tmp_path: Path,
+) -> None:
+    log = EventLog(tmp_path / "events.jsonl")
+    assert log.read() == []
+    log.append("one")
+    log.append("two", level="warn", data={"step": 1})
+    one, two = log.read()
+    assert (one["message"], one["type"], one["level"]) == ("one", "message", "info")
+    assert (two["type"], two["data"]) == ("metrics", {"step": 1})
+
+
+def test_half_an_event_of_a_killed_writer_harms_no_other(tmp_path: Path) -> None:
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append("one")
+    with log.path.open("ab") as file:
+        file.write(b'{"id": "ftev')
+    log.append("two")
+    assert [event["message"] for event in log.read()] == ["one", "two"]

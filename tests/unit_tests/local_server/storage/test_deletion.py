@@ -1,0 +1,219 @@
+"""Deleting without a server."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server import (
+    KeptData,
+    count_kept,
+    delete_everything,
+    delete_model,
+    list_models,
+)
+from langchain_chatexports.local_server.storage.data_directory import (
+    DataDirectory,
+    read_json,
+    write_json,
+)
+from langchain_chatexports.local_server.storage.locks import ProcessLock
+from tests.unit_tests.builders.kept_models import keep_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Any:
+    keep_model(tmp_path / "data", "0" * 11 + "1", mark="MARKED")
+    keep_model(tmp_path / "data", "0" * 11 + "2", mark="MARKED")
+    return tmp_path / "data"
+
+
+def _marked(root: Any) -> Any:
+    return [p for p in root.rglob("*") if p.is_file() and b"MARKED" in p.read_bytes()]
+
+
+def test_what_is_kept_is_counted(root: Any) -> None:
+    assert count_kept(root) == KeptData(files=2, jobs=2, models=2)
+
+
+def test_a_directory_that_is_not_there_holds_nothing_and_is_not_made(
+    tmp_path: Path,
+) -> None:
+    assert count_kept(tmp_path / "none") == KeptData(0, 0, 0)
+    assert delete_everything(tmp_path / "none") == KeptData(0, 0, 0)
+    assert not (tmp_path / "none").exists()
+
+
+def test_one_model_is_deleted_and_the_other_stays(root: Any) -> None:
+    newest, oldest = list_models(root)
+    delete_model(newest.name, data_dir=root)
+    assert [model.name for model in list_models(root)] == [oldest.name]
+    assert not newest.path.exists()
+
+
+def test_a_model_that_is_not_there_is_refused_with_those_that_are(root: Any) -> None:
+    with pytest.raises(LocalServerError, match="ft:tiny:local::000000000002"):
+        delete_model("ft:tiny:local::ffffffffffff", data_dir=root)
+    assert len(list_models(root)) == 2
+
+
+def test_everything_deleted_leaves_no_marked_text(root: Any) -> None:
+    (root / "models" / ".new-half").mkdir()
+    (root / "models" / ".new-half" / "adapter_model.safetensors").write_text("MARKED")
+    (root / "files" / ".DS_Store").write_text("MARKED")
+    assert len(_marked(root)) == 6
+    assert delete_everything(root) == KeptData(files=2, jobs=2, models=2)
+    assert _marked(root) == []
+    assert count_kept(root) == KeptData(0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "delete",
+    [
+        delete_everything,
+        lambda root: delete_model(list_models(root)[0].name, data_dir=root),
+    ],
+)
+def test_nothing_is_deleted_under_a_running_server(root: Any, delete: Any) -> None:
+    with ProcessLock(root / "server.lock") as lock:
+        assert lock.acquire()
+        with pytest.raises(LocalServerError, match="Another local server"):
+            delete(root)
+    assert count_kept(root) == KeptData(files=2, jobs=2, models=2)
+
+
+def test_nothing_is_deleted_under_a_trainer_that_was_left_alone(root: Any) -> None:
+    job = next((root / "jobs").iterdir())
+    with ProcessLock(job / "trainer.lock") as lock:
+        assert lock.acquire()
+        with pytest.raises(LocalServerError, match="trainer at work"):
+            delete_everything(root)
+    assert count_kept(root) == KeptData(files=2, jobs=2, models=2)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Somebody's project that happens to have folders of our names."""
+    root = tmp_path / "project"
+    for name in ("models/bert", "files/thesis", "jobs/2024", "models/0123456789ab"):
+        (root / name).mkdir(parents=True)
+        (root / name / "precious").write_text("mine")
+    for folder in (root, *root.rglob("*")):
+        folder.chmod(0o755)
+    return root
+
+
+def _state(root: Path) -> list[tuple[str, int, int]]:
+    paths = sorted([root, *root.rglob("*")])
+    return [(str(p), p.lstat().st_mode, p.lstat().st_mtime_ns) for p in paths]
+
+
+@pytest.mark.parametrize("look", [count_kept, list_models])
+def test_listing_a_directory_changes_nothing_in_it(root: Path, look: Any) -> None:
+    (root / "models").chmod(0o755)
+    before = _state(root)
+    look(root)
+    assert _state(root) == before
+
+
+def test_listing_deletes_no_upload_whose_time_is_over(root: Path) -> None:
+    meta, _ = root.glob("files/*/meta.json")
+    write_json(meta, {**(read_json(meta) or {}), "expires_at": 1})
+    assert count_kept(root).files == 2
+    assert meta.exists()
+
+
+@pytest.mark.parametrize("call", [count_kept, delete_everything])
+def test_somebody_elses_folder_is_refused_and_left_as_it_is(
+    project: Path, call: Any
+) -> None:
+    before = _state(project)
+    with pytest.raises(LocalServerError, match="not a data directory"):
+        call(project)
+    assert _state(project) == before
+
+
+def test_a_server_takes_up_no_folder_with_other_things_in_it(project: Path) -> None:
+    before = _state(project)
+    with pytest.raises(LocalServerError, match="data_dir"):
+        DataDirectory(project).prepare()
+    assert _state(project) == before
+
+
+@pytest.mark.parametrize("call", [count_kept, delete_everything])
+def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path, call: Any) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(LocalServerError, match=r"thesis\.txt"):
+        call(tmp_path / "thesis.txt")
+
+
+def test_what_others_put_into_the_directory_stays(root: Path) -> None:
+    theirs = [root / "notes.txt", root / "models" / "bert", root / "files" / "thesis"]
+    for path in theirs:
+        path.mkdir() if path.suffix == "" else path.write_text("mine")
+    assert delete_everything(root) == KeptData(files=2, jobs=2, models=2)
+    assert all(path.exists() for path in theirs)
+    assert _marked(root) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets few people make links")
+def test_a_link_in_place_of_a_folder_is_refused(root: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere" / ("0" * 12)
+    elsewhere.mkdir(parents=True)
+    for entry in (root / "models").iterdir():
+        entry.rename(tmp_path / entry.name)
+    (root / "models").rmdir()
+    (root / "models").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(LocalServerError, match="links"):
+        delete_everything(root)
+    assert elsewhere.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets few people make links")
+def test_a_link_with_one_of_our_ids_is_not_followed(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "precious").write_text("mine")
+    (root / "models" / ("f" * 12)).symlink_to(tmp_path / "elsewhere")
+    delete_everything(root)
+    assert (tmp_path / "elsewhere" / "precious").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets few people make links")
+def test_a_link_in_place_of_the_lock_makes_no_file_elsewhere(
+    root: Path, tmp_path: Path
+) -> None:
+    (root / "server.lock").unlink(missing_ok=True)
+    (root / "server.lock").symlink_to(tmp_path / "made")
+    with pytest.raises(OSError, match="symbolic"):
+        delete_everything(root)
+    assert not (tmp_path / "made").exists()
+
+
+def test_the_directory_of_a_release_without_the_marker_is_taken_up(root: Path) -> None:
+    marker = root / ".chatexports-data"
+    marker.unlink()
+    (root / "server.lock").touch()
+    (root / "models" / f".deleted-{'1' * 12}").mkdir()
+    assert count_kept(root) == KeptData(files=2, jobs=2, models=2)
+    assert not marker.exists()
+    DataDirectory(root).prepare()
+    assert marker.exists()
+    assert delete_everything(root) == KeptData(files=2, jobs=2, models=2)
+
+
+@pytest.mark.parametrize("more", ["notes.txt", "models/bert", "files/thesis.txt"])
+def test_without_the_marker_anything_unknown_makes_it_somebody_elses(
+    root: Path, more: str
+) -> None:
+    (root / ".chatexports-data").unlink()
+    (root / more).mkdir()
+    with pytest.raises(LocalServerError, match="not a data directory"):
+        delete_everything(root)
+    assert len(list_models(root)) == 2

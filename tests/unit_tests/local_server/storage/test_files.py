@@ -1,0 +1,257 @@
+"""Uploads: what is kept, and that deleted means deleted."""
+
+from __future__ import annotations
+
+import io
+import time
+from typing import TYPE_CHECKING
+
+import openai
+import pytest
+
+from langchain_chatexports.local_server.storage.files import FileStore
+from langchain_chatexports.local_server.training.trainer import dataset
+from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from openai import OpenAI
+    from openai.types.file_object import FileObject
+    from starlette.testclient import TestClient
+
+    from langchain_chatexports.local_server.http.service import LocalService
+
+
+_CONTENT = as_jsonl(dialogues(2))
+
+
+def _upload(client: OpenAI, content: bytes = _CONTENT, **options: Any) -> FileObject:
+    return client.files.create(file=io.BytesIO(content), purpose="fine-tune", **options)
+
+
+def test_an_upload_is_processed_at_once(client: OpenAI) -> None:
+    created = _upload(client)
+    assert created.id.startswith("file-")
+    assert (created.status, created.filename) == ("processed", "upload")
+    assert created.bytes == len(_CONTENT)
+    assert client.files.retrieve(created.id) == created
+
+
+def test_the_content_comes_back_byte_for_byte(client: OpenAI) -> None:
+    assert client.files.content(_upload(client).id).content == _CONTENT
+
+
+def test_a_name_with_a_path_keeps_its_last_part_only(client: OpenAI) -> None:
+    upload = ("../../etc/x.jsonl", _CONTENT)
+    created = client.files.create(file=upload, purpose="fine-tune")
+    assert created.filename == "x.jsonl"
+
+
+def test_files_are_listed_newest_first_and_by_pages(client: OpenAI) -> None:
+    ids = [_upload(client).id for _ in range(3)]
+    assert [file.id for file in client.files.list()] == ids[::-1]
+    assert [file.id for file in client.files.list(limit=1)] == ids[::-1]
+    assert [file.id for file in client.files.list(order="asc")] == ids
+    assert list(client.files.list(purpose="assistants")) == []
+
+
+def test_a_deleted_file_is_gone_from_the_disk(client: OpenAI, tmp_path: Path) -> None:
+    created = _upload(client, as_jsonl(dialogues(2, mark="MARKED")))
+    assert client.files.delete(created.id).deleted
+    with pytest.raises(openai.NotFoundError):
+        client.files.retrieve(created.id)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(b"MARKED" in path.read_bytes() for path in files)
+
+
+def test_a_file_is_deleted_when_its_time_is_over(
+    client: OpenAI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    created = _upload(client, expires_after={"anchor": "created_at", "seconds": 3600})
+    assert created.expires_at == created.created_at + 3600
+    later = time.time() + 3601
+    monkeypatch.setattr("time.time", lambda: later)
+    assert list(client.files.list()) == []
+    assert not list((tmp_path / "data" / "files").iterdir())
+
+
+def _held_open(_: Any) -> None:
+    raise PermissionError(13, "The file is used by another process")
+
+
+def test_a_file_that_cannot_be_deleted_is_still_there_and_can_be_deleted_later(
+    client: OpenAI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As on Windows, while another program has it open."""
+    created = _upload(client)
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", _held_open)
+        with pytest.raises(openai.InternalServerError):
+            client.files.delete(created.id)
+    assert client.files.retrieve(created.id) == created
+    assert client.files.delete(created.id).deleted
+    assert not list((tmp_path / "data" / "files").iterdir())
+
+
+def test_an_expired_file_that_cannot_be_deleted_harms_no_other(
+    client: OpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = _upload(client)
+    _upload(client, expires_after={"anchor": "created_at", "seconds": 3600})
+    later = time.time() + 3601
+    monkeypatch.setattr("time.time", lambda: later)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "langchain_chatexports.local_server.storage.files.remove_folder", _held_open
+        )
+        assert client.files.retrieve(other.id) == other
+    assert [file.id for file in client.files.list()] == [other.id]
+
+
+def test_files_are_there_again_after_a_restart(
+    client: OpenAI, service: LocalService
+) -> None:
+    created = _upload(client)
+    again = FileStore(service.files._data)
+    kept = again.get(created.id)
+    assert kept is not None
+    assert kept["bytes"] == created.bytes
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"not json\n",
+        b"{}\n[]\n",
+        b'{"a": 1}\n{"a": \n',
+        b"\xff\xfe\n",
+        b'{"a":' * 100_000 + b"\n",
+        b"[" * 100_000,
+    ],
+)
+def test_what_is_no_json_lines_is_refused_and_not_kept(
+    client: OpenAI, content: bytes, tmp_path: Path
+) -> None:
+    with pytest.raises(openai.BadRequestError, match="JSONL"):
+        _upload(client, content)
+    assert not list((tmp_path / "data" / "files").iterdir())
+
+
+def test_the_refusal_names_the_line_and_no_text(client: OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="Line 2 is") as caught:
+        _upload(client, b'{"messages": []}\nsecret words\n')
+    assert "secret" not in str(caught.value)
+
+
+def test_a_byte_order_mark_is_no_harm(client: OpenAI) -> None:
+    _upload(client, b"\xef\xbb\xbf" + _CONTENT)
+
+
+def test_a_line_may_hold_a_line_separator_of_unicode(client: OpenAI) -> None:
+    _upload(client, '{"a": "one\u2028two\x85three"}\n'.encode())
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"data": {"purpose": "fine-tune"}},
+        {"files": {"file": ("a", _CONTENT)}, "data": {"purpose": "assistants"}},
+        {"files": {"file": ("a", _CONTENT)}},
+        {"files": {"other": ("a", _CONTENT)}, "data": {"purpose": "fine-tune"}},
+        {"data": {"file": "text", "purpose": "fine-tune"}},
+        {"json": {"file": "text", "purpose": "fine-tune"}},
+        {"content": b"--x", "headers": {"content-type": "multipart/form-data"}},
+        {
+            "content": b"--x\r\nrubbish",
+            "headers": {"content-type": "multipart/form-data; boundary=x"},
+        },
+        {
+            "files": {"file": ("a", _CONTENT)},
+            "data": {"purpose": "fine-tune", "expires_after[seconds]": "7200"},
+        },
+        {
+            "files": {"file": ("a", _CONTENT)},
+            "data": {
+                "purpose": "fine-tune",
+                "expires_after[anchor]": "created_at",
+                "expires_after[seconds]": "10",
+            },
+        },
+        {"files": [("file", ("a", _CONTENT)), ("file", ("b", _CONTENT))]},
+        {
+            "files": [("file", ("a", _CONTENT)), ("file", ("b", _CONTENT))],
+            "data": {"purpose": "fine-tune"},
+        },
+        {
+            "files": {"file": ("a", _CONTENT)},
+            "data": {"purpose": "fine-tune", **{str(n): "" for n in range(8)}},
+        },
+    ],
+)
+def test_a_form_that_is_no_upload_is_a_400(
+    http: TestClient, form: dict[str, Any]
+) -> None:
+    response = http.post("/v1/files", **form)
+    assert response.status_code == 400
+    assert response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x", "file-1", "..%2F..%2Fsecret", "file-" + "g" * 24, "file-" + "0" * 24, "%00"],
+)
+def test_an_id_that_is_none_is_a_404(http: TestClient, name: str) -> None:
+    for call in (
+        http.get(f"/v1/files/{name}"),
+        http.get(f"/v1/files/{name}/content"),
+        http.delete(f"/v1/files/{name}"),
+    ):
+        assert call.status_code == 404
+        assert call.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0",
+        "limit=x",
+        "limit=%C2%B2",
+        "limit=10001",
+        "limit=",
+        "after=x",
+        "order=up",
+    ],
+)
+def test_a_bad_query_is_a_400(http: TestClient, query: str) -> None:
+    response = http.get(f"/v1/files?{query}")
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == query.split("=", maxsplit=1)[0]
+
+
+def test_a_line_that_is_too_long_is_refused_by_its_number(
+    client: OpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataset, "MAX_LINE_BYTES", 20)
+    with pytest.raises(openai.BadRequestError, match="Line 2 is longer than 20 bytes"):
+        _upload(client, b'{}\n{"a": "' + b"b" * 20 + b'"}\n')
+    assert list(client.files.list()) == []
+
+
+def test_a_line_of_the_longest_length_is_taken(
+    client: OpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataset, "MAX_LINE_BYTES", 20)
+    line = b'{"a": "' + b"b" * 10 + b'"}\n'
+    assert len(line) == 20
+    assert _upload(client, line * 3)
+
+
+def test_a_file_of_too_many_lines_is_refused(
+    client: OpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataset, "MAX_LINES", 5)
+    assert _upload(client, b"{}\n" * 5)
+    with pytest.raises(openai.BadRequestError, match="more than 5 lines"):
+        _upload(client, b"{}\n" * 6)

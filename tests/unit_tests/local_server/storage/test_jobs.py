@@ -1,0 +1,422 @@
+"""Jobs: what is accepted, and what is told about it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import openai
+import pytest
+
+from langchain_chatexports.local_server.storage.jobs import JobStore
+from langchain_chatexports.local_server.training.labels import TemplateError
+from tests.unit_tests.builders.tiny_base import REWRITING, as_jsonl, dialogues
+from tests.unit_tests.builders.tiny_base import tiny_tokenizer as make_tokenizer
+from tests.unit_tests.local_server.conftest import asking, openai_client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import Any
+
+    from openai import OpenAI
+    from openai.types.fine_tuning.fine_tuning_job import FineTuningJob
+    from starlette.testclient import TestClient
+
+    from langchain_chatexports.local_server.http.service import LocalService
+
+
+def _upload(client: OpenAI, examples: list[dict[str, Any]] | bytes) -> str:
+    content = examples if isinstance(examples, bytes) else as_jsonl(examples)
+    return client.files.create(file=io.BytesIO(content), purpose="fine-tune").id
+
+
+@pytest.fixture
+def order(client: OpenAI) -> Callable[..., Any]:
+    def create(
+        examples: list[dict[str, Any]] | bytes | None = None, **options: Any
+    ) -> FineTuningJob | None:
+        file_id = _upload(client, dialogues() if examples is None else examples)
+        options = {"model": "tiny", "training_file": file_id, **options}
+        return client.fine_tuning.jobs.create(**options)
+
+    return create
+
+
+def _messages(client: OpenAI, job: FineTuningJob) -> list[str]:
+    return [e.message for e in client.fine_tuning.jobs.list_events(job.id)]
+
+
+def test_a_job_waits_with_numbers_in_place_of_auto(order: Callable[..., Any]) -> None:
+    job = order()
+    assert (job.status, job.model, job.fine_tuned_model) == ("queued", "tiny", None)
+    assert job.hyperparameters.n_epochs == 3
+    assert job.hyperparameters.batch_size == 1
+    assert job.hyperparameters.learning_rate_multiplier == 1
+
+
+def test_hyperparameters_are_taken_in_the_older_form(order: Callable[..., Any]) -> None:
+    assert order(hyperparameters={"n_epochs": 2}).hyperparameters.n_epochs == 2
+
+
+def test_hyperparameters_are_taken_in_the_newer_form(order: Callable[..., Any]) -> None:
+    method = {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 4}}}
+    job = order(method=method, hyperparameters={"n_epochs": 2, "batch_size": 2})
+    assert job.hyperparameters.n_epochs == 4
+    assert job.hyperparameters.batch_size == 2
+    assert job.method.supervised.hyperparameters.n_epochs == 4
+
+
+def test_what_the_client_says_about_a_job_is_told_back(
+    order: Callable[..., Any],
+) -> None:
+    told = {"suffix": "Hare ☃ / ..", "seed": 2**40, "metadata": {"k": "v"}}
+    job = order(**told)
+    assert (job.user_provided_suffix, job.seed) == (told["suffix"], told["seed"])
+    assert job.metadata == told["metadata"]
+
+
+def test_half_a_surrogate_pair_is_a_400(http: TestClient, client: OpenAI) -> None:
+    body = {"model": "tiny", "training_file": _upload(client, dialogues())}
+    text = json.dumps({**body, "suffix": "\ud83d", "metadata": {"\udc00": "\ud83d"}})
+    response = http.post("/v1/fine_tuning/jobs", content=text.encode())
+    assert response.status_code == 400
+
+
+def test_an_alias_orders_the_base_and_warns(
+    order: Callable[..., Any], client: OpenAI
+) -> None:
+    job = order(model="gpt-3.5-turbo")
+    assert job.model == "tiny"
+    events = client.fine_tuning.jobs.list_events(job.id)
+    assert any(e.level == "warn" and "alias" in e.message for e in events)
+
+
+def test_trailing_and_leading_messages_are_accepted_with_warnings(
+    order: Callable[..., Any], client: OpenAI
+) -> None:
+    examples = dialogues()
+    examples[0]["messages"].append({"role": "user", "content": "bye"})
+    examples[1]["messages"].pop(0)
+    told = " ".join(_messages(client, order(examples)))
+    assert "1 training examples end with" in told
+    assert "1 training examples begin with" in told
+
+
+def test_long_examples_are_accepted_with_a_warning(
+    order: Callable[..., Any], client: OpenAI
+) -> None:
+    examples = dialogues()
+    examples[0]["messages"] *= 40
+    assert "1 training examples are longer than 512" in " ".join(
+        _messages(client, order(examples))
+    )
+
+
+def test_jobs_are_listed_newest_first_and_by_metadata(
+    order: Callable[..., Any], client: OpenAI
+) -> None:
+    ids = [order(metadata={"n": str(n)}).id for n in range(3)]
+    assert [job.id for job in client.fine_tuning.jobs.list(limit=2)] == ids[::-1]
+    found = client.fine_tuning.jobs.list(metadata={"n": "1"})
+    assert [job.id for job in found] == [ids[1]]
+
+
+def test_events_come_newest_first_and_by_pages(
+    order: Callable[..., Any], client: OpenAI
+) -> None:
+    job = order()
+    first = client.fine_tuning.jobs.list_events(job.id, limit=1)
+    assert "queued" in first.data[0].message
+    assert first.has_more
+    assert "Created" in list(first)[-1].message
+
+
+def test_a_waiting_job_is_cancelled_at_once(
+    order: Callable[..., Any], client: OpenAI
+) -> None:
+    job = client.fine_tuning.jobs.cancel(order().id)
+    assert job.status == "cancelled"
+    assert job.finished_at
+
+
+def test_a_cancelled_job_cannot_be_cancelled(
+    order: Callable[..., Any], client: OpenAI
+) -> None:
+    job = client.fine_tuning.jobs.cancel(order().id)
+    with pytest.raises(openai.BadRequestError, match="cancelled"):
+        client.fine_tuning.jobs.cancel(job.id)
+
+
+def test_pause_and_resume_are_refused_with_a_remedy(
+    order: Callable[..., Any], client: OpenAI
+) -> None:
+    job = order()
+    for call in (client.fine_tuning.jobs.pause, client.fine_tuning.jobs.resume):
+        with pytest.raises(openai.BadRequestError, match="data directory"):
+            call(job.id)
+
+
+def test_an_unfinished_job_has_no_checkpoints(
+    order: Callable[..., Any], client: OpenAI
+) -> None:
+    assert list(client.fine_tuning.jobs.checkpoints.list(order().id)) == []
+
+
+def test_jobs_are_there_again_after_a_restart(
+    order: Callable[..., Any], service: LocalService
+) -> None:
+    job = order(suffix="x")
+    again = JobStore(service.jobs._data)
+    assert again.get(job.id) == service.jobs.get(job.id)
+
+
+def test_a_jobs_folder_holds_no_text(
+    order: Callable[..., Any], service: LocalService
+) -> None:
+    job = order(dialogues(mark="MARKED"))
+    folder = service.jobs.folder(job.id)
+    assert not any(b"MARKED" in p.read_bytes() for p in folder.iterdir())
+
+
+def _with(n: int, **changes: Any) -> list[dict[str, Any]]:
+    examples = dialogues()
+    examples[n].update(changes)
+    return examples
+
+
+@pytest.mark.parametrize(
+    ("examples", "words"),
+    [
+        (dialogues(9), "at least 10"),
+        (b"\n", "at least 10"),
+        (_with(4, messages=[]), "line 5"),
+        (_with(4, messages=[{"role": "user", "content": "a"}]), "line 5"),
+        (_with(4, messages=[{"role": "robot", "content": "a"}]), "line 5"),
+        (_with(2, messages="text"), "line 3"),
+        (_with(2, messages=[{"role": "assistant", "content": 7}]), "line 3"),
+        (_with(0, surprise=1), "line 1"),
+        (
+            _with(
+                6,
+                tools=[{"type": "function", "function": {"name": "f"}}],
+            ),
+            "line 7",
+        ),
+        (
+            _with(
+                6,
+                messages=[
+                    {
+                        "role": "user",
+                        "content": [
+                            {"type": "image_url", "image_url": {"url": "https://x"}}
+                        ],
+                    },
+                    {"role": "assistant", "content": "a"},
+                ],
+            ),
+            "line 7",
+        ),
+    ],
+)
+def test_bad_examples_are_refused_before_there_is_a_job(
+    order: Callable[..., Any],
+    client: OpenAI,
+    examples: list[dict[str, Any]] | bytes,
+    words: str,
+) -> None:
+    with pytest.raises(openai.BadRequestError, match=words):
+        order(examples)
+    assert list(client.fine_tuning.jobs.list()) == []
+
+
+def test_a_bad_validation_file_is_refused(
+    order: Callable[..., Any], client: OpenAI
+) -> None:
+    bad = _upload(client, _with(1, messages=[]))
+    with pytest.raises(openai.BadRequestError, match="validation file") as caught:
+        order(validation_file=bad)
+    assert caught.value.param == "validation_file"
+
+
+def test_a_small_validation_file_will_do(
+    order: Callable[..., Any], client: OpenAI
+) -> None:
+    small = _upload(client, dialogues(1))
+    assert order(validation_file=small).validation_file == small
+
+
+def test_examples_beyond_every_length_are_refused(order: Callable[..., Any]) -> None:
+    long = [{"role": "user", "content": "race " * 700}]
+    long.append({"role": "assistant", "content": "ok"})
+    with pytest.raises(openai.BadRequestError, match="512 tokens"):
+        order([{"messages": long}] * 10)
+
+
+@pytest.mark.parametrize(
+    "model", ["gpt-4o", "/etc", "HuggingFaceTB/SmolLM2-135M-Instruct", "..", "ft:x", ""]
+)
+def test_no_other_model_can_be_ordered(order: Callable[..., Any], model: str) -> None:
+    with pytest.raises(openai.NotFoundError):
+        order(model=model)
+
+
+def test_a_path_to_a_base_is_no_model(
+    order: Callable[..., Any], tiny_base: Path
+) -> None:
+    with pytest.raises(openai.NotFoundError):
+        order(model=str(tiny_base))
+
+
+@pytest.mark.parametrize("name", ["file-" + "0" * 24, "../x", "", "x"])
+def test_a_file_that_is_not_there_is_a_404(client: OpenAI, name: str) -> None:
+    with pytest.raises(openai.NotFoundError):
+        client.fine_tuning.jobs.create(model="tiny", training_file=name)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hyperparameters": {"n_epochs": 0}},
+        {"hyperparameters": {"n_epochs": 51}},
+        {"hyperparameters": {"n_epochs": "many"}},
+        {"hyperparameters": {"n_epochs": True}},
+        {"hyperparameters": {"n_epochs": "3"}},
+        {"hyperparameters": {"n_epochs": 1.5}},
+        {"hyperparameters": {"batch_size": 0}},
+        {"hyperparameters": {"learning_rate_multiplier": 0}},
+        {"hyperparameters": {"learning_rate_multiplier": -1}},
+        {"hyperparameters": {"surprise": 1}},
+        {"hyperparameters": []},
+        {"method": {"type": "dpo", "dpo": {}}},
+        {"method": {"type": "supervised", "supervised": 3}},
+        {"suffix": "x" * 65},
+        {"suffix": 5},
+        {"seed": -1},
+        {"seed": "1"},
+        {"seed": 10**100},
+        {"metadata": {"k": 1}},
+        {"metadata": {"k" * 65: "v"}},
+        {"metadata": {str(n): "v" for n in range(17)}},
+        {"integrations": [{"type": "wandb"}]},
+        {"surprise": 1},
+        {"model": None},
+        {"training_file": 5},
+    ],
+)
+def test_a_body_of_wrong_types_or_ranges_is_a_400(
+    http: TestClient, client: OpenAI, change: dict[str, Any]
+) -> None:
+    body = {"model": "tiny", "training_file": _upload(client, dialogues()), **change}
+    response = http.post("/v1/fine_tuning/jobs", json=body)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == next(iter(change))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"x",
+        b"[]",
+        b"null",
+        b"\xff",
+        b'{"a":' * 50_000,
+        b"[" * 50_000,
+        json.dumps({"model": "tiny"}).encode(),
+        b'{"seed": ' + b"1" * 5000 + b"}",
+    ],
+)
+def test_a_body_that_is_no_order_is_a_400(http: TestClient, body: bytes) -> None:
+    response = http.post("/v1/fine_tuning/jobs", content=body)
+    assert response.status_code == 400
+    assert response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "text/plain", "application/x-www-form-urlencoded", ""],
+)
+def test_a_body_is_read_whatever_its_content_type(
+    http: TestClient, client: OpenAI, content_type: str
+) -> None:
+    """As `curl -d` sends it."""
+    body = {"model": "tiny", "training_file": _upload(client, dialogues()), "seed": 2.0}
+    response = http.post(
+        "/v1/fine_tuning/jobs",
+        content=json.dumps(body).encode(),
+        headers={"content-type": content_type} if content_type else {},
+    )
+    assert response.json()["seed"] == 2
+
+
+@pytest.mark.parametrize("name", ["x", "ftjob-1", "..%2Fx", "ftjob-" + "0" * 24])
+def test_a_job_that_is_not_there_is_a_404(http: TestClient, name: str) -> None:
+    assert http.get(f"/v1/fine_tuning/jobs/{name}").status_code == 404
+    for part in ("events", "checkpoints"):
+        assert http.get(f"/v1/fine_tuning/jobs/{name}/{part}").status_code == 404
+    for part in ("cancel", "pause", "resume"):
+        assert http.post(f"/v1/fine_tuning/jobs/{name}/{part}").status_code == 404
+
+
+def test_a_base_whose_template_cannot_be_labelled_is_refused(
+    make_service: Callable[..., Any], tiny_base: Path, tmp_path: Path
+) -> None:
+    base = tmp_path / "thinking"
+    base.mkdir()
+    for file in tiny_base.iterdir():
+        (base / file.name).write_bytes(file.read_bytes())
+    make_tokenizer(REWRITING).save_pretrained(base)
+    service = make_service(tmp_path / "data", base=base)
+    service.queue.start = lambda: None
+    with asking(service) as http:
+        client = openai_client(http)
+        with pytest.raises(openai.BadRequestError, match="rewrites"):
+            client.fine_tuning.jobs.create(
+                model="tiny", training_file=_upload(client, dialogues())
+            )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permission bits")
+def test_uploads_jobs_and_events_are_private_whatever_the_umask(
+    order: Callable[..., FineTuningJob], service: LocalService
+) -> None:
+    before = os.umask(0)
+    try:
+        order()
+    finally:
+        os.umask(before)
+    kept = list(service.data.root.rglob("*"))
+    assert {stat.S_IMODE(p.stat().st_mode) for p in kept if p.is_file()} == {0o600}
+    assert {stat.S_IMODE(p.stat().st_mode) for p in kept if p.is_dir()} == {0o700}
+
+
+@pytest.mark.parametrize(
+    "line", [b"{}", b'{"messages": [' + b"{}, " * 20_000 + b"{}]}"]
+)
+def test_of_endless_problems_a_thousand_are_enough(
+    order: Callable[..., Any], line: bytes
+) -> None:
+    with pytest.raises(openai.BadRequestError, match="and 990 more at least"):
+        order((line + b"\n") * 2000 if line == b"{}" else line + b"\n")
+
+
+def test_of_problems_with_the_template_a_thousand_are_enough_too(
+    order: Callable[..., Any], service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = []
+
+    def refuse(*_: Any, **__: Any) -> None:
+        looked_at.append(1)
+        msg = "refused"
+        raise TemplateError(msg)
+
+    monkeypatch.setattr(service.engine.template, "label", refuse)
+    monkeypatch.setattr(service.engine.template, "check_trainable", lambda: None)
+    with pytest.raises(openai.BadRequestError, match="and 990 more at least"):
+        order(dialogues(1500))
+    assert len(looked_at) == 1000

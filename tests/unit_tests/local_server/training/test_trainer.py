@@ -1,0 +1,546 @@
+"""A real training of the tiny base, and what is served afterwards."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import time
+import warnings
+from typing import TYPE_CHECKING
+
+import openai
+import pytest
+
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server import (
+    describe_base,
+    export_model,
+    list_models,
+)
+from langchain_chatexports.local_server.inference.base_model import BaseModel
+from langchain_chatexports.local_server.storage.data_directory import (
+    read_json,
+    write_json,
+)
+from langchain_chatexports.local_server.storage.events import EventLog
+from langchain_chatexports.local_server.storage.models import ModelStore
+from langchain_chatexports.local_server.training.queue import TrainingQueue
+from langchain_chatexports.local_server.training.trainer import TrainingOrder, train
+from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
+from tests.unit_tests.local_server.conftest import asking, openai_client, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from typing import Any
+
+    from openai import OpenAI
+    from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
+    from openai.types.fine_tuning.fine_tuning_job import FineTuningJob
+    from openai.types.fine_tuning.fine_tuning_job_event import FineTuningJobEvent
+
+    from langchain_chatexports.local_server.http.service import LocalService
+
+
+_HELLO: list[ChatCompletionMessageParam] = [
+    {"role": "user", "content": "Are you ready?"}
+]
+
+
+def _train_here(order: TrainingOrder) -> None:
+    """Train in this process: the same code as the trainer's, without its start."""
+    before = os.umask(0o077)
+    try:
+        with warnings.catch_warnings():
+            # PEFT asks for an attribute that transformers is about to drop.
+            warnings.simplefilter("ignore", FutureWarning)
+            train(order)
+    finally:
+        os.umask(before)
+
+
+@pytest.fixture(scope="module")
+def trained(
+    make_service: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[LocalService, OpenAI, FineTuningJob, Path]]:
+    """A service with one finished job: (service, client, job, root)."""
+    root = tmp_path_factory.mktemp("trained") / "data"
+    service = make_service(root)
+
+    def train_here(job_id: str) -> None:
+        queue = service.queue
+        queue._jobs.update(job_id, only_from=("queued",), status="running")
+        (service.jobs.folder(job_id) / "work").mkdir()
+        _train_here(queue._order(job_id))
+        queue._conclude(job_id, exit_code=0)
+
+    service.queue._train = train_here
+    with asking(service) as http:
+        client = openai_client(http)
+        upload, check = (
+            client.files.create(file=io.BytesIO(as_jsonl(data)), purpose="fine-tune")
+            for data in (dialogues(mark="MARKED"), dialogues(2))
+        )
+        job = client.fine_tuning.jobs.create(
+            model="tiny",
+            training_file=upload.id,
+            validation_file=check.id,
+            suffix="Hare & Co.",
+            hyperparameters={"n_epochs": 2, "learning_rate_multiplier": 20},
+        )
+        job = wait_for(job.id, client)
+        assert job.status == "succeeded", job.error
+        yield service, client, job, root
+
+
+@pytest.fixture(scope="module")
+def events(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> list[FineTuningJobEvent]:
+    _, client, job, _ = trained
+    return list(client.fine_tuning.jobs.list_events(job.id))[::-1]
+
+
+def _ask(client: OpenAI, model: str, **options: Any) -> str:
+    answer: ChatCompletion = client.chat.completions.create(
+        model=model, messages=_HELLO, max_tokens=16, temperature=0, **options
+    )
+    text = answer.choices[0].message.content
+    assert text is not None
+    return text
+
+
+def _model_of(job: FineTuningJob) -> str:
+    assert job.fine_tuned_model is not None
+    return job.fine_tuned_model
+
+
+def _data(event: FineTuningJobEvent) -> dict[str, Any]:
+    data: Any = event.data or {}
+    return dict(data)
+
+
+def test_the_model_is_named_after_base_and_suffix(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
+    *_, job, _ = trained
+    prefix, _, last = _model_of(job).rpartition(":")
+    assert prefix == "ft:tiny:local:hare-co"
+    assert len(last) == 12
+
+
+def test_a_finished_job_says_when_and_how_much(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
+    *_, job, _ = trained
+    assert job.trained_tokens is not None
+    assert job.trained_tokens > 0
+    assert job.finished_at is not None
+    assert job.created_at <= job.finished_at <= time.time()
+
+
+def test_the_precision_of_a_job_is_chosen_once(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
+    """A trainer that takes it up after a kill must not measure another one."""
+    service, _, job, _ = trained
+    chosen = service.jobs.private(job.id)["dtype"]
+    assert chosen in {"bfloat16", "float32"}
+    assert service.queue._order(job.id).dtype == chosen
+
+
+def test_there_is_one_metrics_event_a_step(events: list[FineTuningJobEvent]) -> None:
+    metrics = [_data(event) for event in events if event.type == "metrics"]
+    assert [data["step"] for data in metrics] == list(range(1, 21))
+    assert {data["total_steps"] for data in metrics} == {20}
+    assert all(data["train_loss"] > 0 for data in metrics)
+
+
+def test_after_a_few_steps_it_is_said_how_long_it_takes_and_how_much_memory(
+    events: list[FineTuningJobEvent],
+) -> None:
+    (said,) = [e.message for e in events if "a step" in e.message]
+    assert re.fullmatch(
+        r"\d+\.\d seconds a step: about \d+ (seconds|minutes) "
+        r"for the remaining 15 steps, with \d+\.\d GB of memory",
+        said,
+    )
+
+
+def test_the_last_step_of_an_epoch_has_the_validation_loss(
+    events: list[FineTuningJobEvent],
+) -> None:
+    with_loss = [_data(e)["step"] for e in events if "valid_loss" in _data(e)]
+    assert with_loss == [10, 20]
+
+
+def test_training_lowers_the_loss(events: list[FineTuningJobEvent]) -> None:
+    losses = [_data(e)["train_loss"] for e in events if e.type == "metrics"]
+    assert sum(losses[-3:]) < sum(losses[:3])
+
+
+def test_the_tuned_model_is_listed_and_answers(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
+    _, client, job, _ = trained
+    assert [m.id for m in client.models.list()] == ["tiny", job.fine_tuned_model]
+    assert _ask(client, _model_of(job)) != _ask(client, "tiny")
+
+
+def test_the_base_answers_as_before_between_adapters(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
+    _, client, job, _ = trained
+    first = _ask(client, "tiny")
+    _ask(client, _model_of(job))
+    assert _ask(client, "tiny") == first
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_the_served_adapter_is_the_one_that_was_trained(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path], tiny_base: Path
+) -> None:
+    """The scores equal those of PEFT's own loading of the same folder."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    service, _, job, _ = trained
+    folder = service.models.adapter_folder(_model_of(job))
+    assert folder is not None
+    model = BaseModel(tiny_base, threads=1)
+    for adapter in (None, folder, None, folder / "checkpoints" / "step-10", folder):
+        served = model.next_scores([5, 6, 7], model.new_cache(), adapter)
+        plain = AutoModelForCausalLM.from_pretrained(
+            tiny_base, dtype=next(model._model.parameters()).dtype
+        ).eval()
+        if adapter is not None:
+            plain = PeftModel.from_pretrained(plain, adapter).eval()
+        with torch.inference_mode():
+            expected = plain(input_ids=torch.tensor([[5, 6, 7]])).logits[0, -1]
+        torch.testing.assert_close(served, expected.float())
+
+
+def test_a_checkpoint_of_each_epoch_is_a_model(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
+    _, client, job, _ = trained
+    found = list(client.fine_tuning.jobs.checkpoints.list(job.id))
+    assert [c.step_number for c in found] == [20, 10]
+    names = [c.fine_tuned_model_checkpoint for c in found]
+    assert names[1] == f"{job.fine_tuned_model}:ckpt-step-10"
+    loss = found[1].metrics.full_valid_loss
+    assert loss is not None
+    assert loss > 0
+    assert _ask(client, names[0]) == _ask(client, _model_of(job))
+    assert client.models.retrieve(names[1]).id == names[1]
+
+
+def test_a_checkpoint_that_is_not_there_is_a_404(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
+    _, client, job, _ = trained
+    with pytest.raises(openai.NotFoundError):
+        _ask(client, f"{job.fine_tuned_model}:ckpt-step-11")
+
+
+def test_a_tuned_model_cannot_be_tuned_again(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
+    _, client, job, _ = trained
+    with pytest.raises(openai.BadRequestError, match="tiny"):
+        client.fine_tuning.jobs.create(
+            model=_model_of(job), training_file=job.training_file
+        )
+
+
+def test_everything_is_private_and_nothing_is_a_pickle(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
+    *_, root = trained
+    for path in [root, *root.rglob("*")]:
+        assert path.stat().st_mode & 0o077 == 0, path
+        assert path.suffix not in {".bin", ".pt", ".pth", ".pkl"}
+
+
+def test_the_text_is_in_the_uploads_only(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
+    *_, root = trained
+    marked = [p for p in root.rglob("*") if p.is_file() and b"MARKED" in p.read_bytes()]
+    assert {path.name for path in marked} == {"content.jsonl"}
+
+
+def test_kept_models_are_listed_without_a_server(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path], tiny_base: Path
+) -> None:
+    *_, job, root = trained
+    (kept,) = list_models(root)
+    assert kept.name == job.fine_tuned_model
+    assert (kept.base, kept.base_model) == (str(tiny_base), "tiny")
+    assert kept.job_id == job.id
+    assert int(kept.created_at.timestamp()) == job.finished_at
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_an_exported_model_needs_no_adapter_and_speaks_the_same(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+    tiny_base: Path,
+    tmp_path: Path,
+) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    *_, job, root = trained
+    target = export_model(_model_of(job), tmp_path / "merged", data_dir=root)
+    assert describe_base(target).name == "merged"
+    assert {path.name for path in tmp_path.iterdir()} == {"merged"}
+    ids = torch.tensor([[5, 6, 7]])
+    merged = AutoModelForCausalLM.from_pretrained(target).eval()
+    plain = AutoModelForCausalLM.from_pretrained(tiny_base)
+    tuned = PeftModel.from_pretrained(plain, list_models(root)[0].path).eval()
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            merged(input_ids=ids).logits, tuned(input_ids=ids).logits
+        )
+
+
+def test_an_export_over_something_or_of_nothing_is_refused(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path], tmp_path: Path
+) -> None:
+    *_, job, root = trained
+    with pytest.raises(LocalServerError, match="exists"):
+        export_model(_model_of(job), tmp_path, data_dir=root)
+    with pytest.raises(LocalServerError, match=_model_of(job)):
+        export_model("ft:x", tmp_path / "new", data_dir=root)
+
+
+def test_an_export_with_a_base_that_was_exchanged_is_refused(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path], tmp_path: Path
+) -> None:
+    *_, job, root = trained
+    shutil.copytree(root, tmp_path / "copy")
+    (kept,) = list_models(tmp_path / "copy")
+    record = read_json(kept.path / "model.json")
+    write_json(kept.path / "model.json", {**(record or {}), "signature": "llama-64"})
+    with pytest.raises(LocalServerError, match="another base"):
+        export_model(_model_of(job), tmp_path / "merged", data_dir=tmp_path / "copy")
+    assert not (tmp_path / "merged").exists()
+
+
+def test_a_model_of_another_base_is_neither_listed_nor_served(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+    make_service: Callable[..., Any],
+) -> None:
+    _, _, job, root = trained
+    other = make_service(root, base_model="other")
+    assert other.models.newest_first() == []
+    with asking(other) as http, pytest.raises(openai.NotFoundError, match="tiny"):
+        _ask(openai_client(http), _model_of(job))
+
+
+def test_a_model_of_a_namesake_with_other_measures_is_not_served(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
+    service, _, job, _ = trained
+    name = _model_of(job)
+    record = service.models.get(name)
+    assert record is not None
+    larger = ModelStore(service.data, base_model="tiny", signature="llama-64-2-400")
+    assert record["signature"] != "llama-64-2-400"
+    assert larger.newest_first() == []
+    assert larger.adapter_folder(name) is None
+
+
+def test_a_deleted_model_is_gone_with_its_checkpoints(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+    make_service: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    *_, job, root = trained
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy)
+    service = make_service(copy)
+    with asking(service) as http:
+        client = openai_client(http)
+        name = _model_of(job)
+        checkpoint = f"{name}:ckpt-step-10"
+        assert _ask(client, name)
+        assert _ask(client, checkpoint)
+        assert client.models.delete(name).deleted
+        in_memory = service.engine.run(lambda model: list(model._loaded)).result(30)
+        assert in_memory == []
+        for gone in (name, checkpoint):
+            with pytest.raises(openai.NotFoundError):
+                _ask(client, gone)
+        assert [m.id for m in client.models.list()] == ["tiny"]
+        assert list(client.fine_tuning.jobs.checkpoints.list(job.id)) == []
+    assert not list(copy.rglob("*.safetensors"))
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_the_adapters_in_memory_are_a_few_and_the_others_come_back(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+    tiny_base: Path,
+    tmp_path: Path,
+) -> None:
+    *_, root = trained
+    (kept,) = list_models(root)
+    model = BaseModel(tiny_base, threads=1)
+    folders = [tmp_path / str(number) for number in range(10)]
+    for folder in folders:
+        shutil.copytree(kept.path, folder)
+
+    def score(adapter: Path | None) -> list[float]:
+        scores = model.next_scores([5, 6, 7], model.new_cache(), adapter)
+        return [float(each) for each in scores]
+
+    first, plain = score(folders[0]), score(None)
+    for folder in folders[1:]:
+        assert score(folder) == first
+    assert folders[0] not in model._loaded
+    assert len(model._loaded) == 8
+    assert score(folders[0]) == first != plain
+    assert score(None) == plain
+
+
+@pytest.fixture
+def copied(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+    make_service: Callable[..., Any],
+    tmp_path: Path,
+) -> tuple[LocalService, str]:
+    """The trained directory, as a killed server may leave it: (service, job id)."""
+    *_, job, root = trained
+    shutil.copytree(root, tmp_path / "copy")
+    service = make_service(tmp_path / "copy")
+    private = service.jobs._records[job.id]
+    private["status"], private["fine_tuned_model"] = "running", None
+    return service, job.id
+
+
+def _recovered(service: LocalService, job_id: str) -> dict[str, Any]:
+    queue: Any = service.queue
+    queue._run = lambda _: None
+    TrainingQueue.start(queue)
+    queue.stop()
+    job = service.jobs.get(job_id)
+    assert job is not None
+    return job
+
+
+def test_a_job_whose_model_is_there_has_succeeded(
+    copied: tuple[LocalService, str],
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
+    *_, job, _ = trained
+    service, job_id = copied
+    found = _recovered(service, job_id)
+    assert found["status"] == "succeeded"
+    assert found["fine_tuned_model"] == job.fine_tuned_model
+    assert found["trained_tokens"] == job.trained_tokens
+
+
+def test_a_job_whose_trainer_is_gone_waits_again(
+    copied: tuple[LocalService, str],
+) -> None:
+    service, job_id = copied
+    for folder in service.models._data.models.iterdir():
+        shutil.rmtree(folder)
+    (service.jobs.folder(job_id) / "work").mkdir()
+    assert _recovered(service, job_id)["status"] == "queued"
+    assert (service.jobs.folder(job_id) / "work").exists()
+
+
+def test_a_job_that_said_why_it_failed_has_failed(
+    copied: tuple[LocalService, str],
+) -> None:
+    service, job_id = copied
+    for folder in service.models._data.models.iterdir():
+        shutil.rmtree(folder)
+    failure = '{"code": "disk_full", "message": "The disk is full.", "param": null}'
+    (service.jobs.folder(job_id) / "failure.json").write_text(failure)
+    (service.jobs.folder(job_id) / "work").mkdir()
+    found = _recovered(service, job_id)
+    assert not (service.jobs.folder(job_id) / "work").exists()
+    assert found["status"] == "failed"
+    assert found["error"]["code"] == "disk_full"
+
+
+def test_a_job_that_was_being_cancelled_is_cancelled(
+    copied: tuple[LocalService, str],
+) -> None:
+    service, job_id = copied
+    for folder in service.models._data.models.iterdir():
+        shutil.rmtree(folder)
+    service.jobs.update(job_id, only_from=("running",), cancel=True)
+    assert _recovered(service, job_id)["status"] == "cancelled"
+
+
+def test_a_half_written_model_is_no_model(copied: tuple[LocalService, str]) -> None:
+    service, _ = copied
+    (folder,) = service.models._data.models.iterdir()
+    (folder / "adapter_model.safetensors").unlink()
+    service.models.refresh()
+    assert service.models.newest_first() == []
+
+
+def _order_for(tmp_path: Path, base: Path, **changes: Any) -> TrainingOrder:
+    (tmp_path / "job" / "work").mkdir(parents=True)
+    file = tmp_path / "train.jsonl"
+    file.write_bytes(as_jsonl(dialogues()))
+    settings = {
+        "job_folder": str(tmp_path / "job"),
+        "base_directory": str(base),
+        "training_file": str(file),
+        "validation_file": None,
+        "hyperparameters": {
+            "n_epochs": 1,
+            "batch_size": 4,
+            "learning_rate_multiplier": 1.0,
+        },
+        "seed": 2**60,
+        "max_length": 100,
+        "stops_early": True,
+        "dtype": "float32",
+        "model_folder": str(tmp_path / "model"),
+        "model_record": {},
+    }
+    return TrainingOrder(**{**settings, **changes})
+
+
+def test_batches_of_unequal_lengths_and_large_seeds_are_trained(
+    tmp_path: Path, tiny_base: Path
+) -> None:
+    _train_here(_order_for(tmp_path, tiny_base))
+    assert (tmp_path / "model" / "adapter_model.safetensors").exists()
+    assert not list((tmp_path / "job" / "work").glob("model*"))
+
+
+def test_a_validation_loss_that_rises_ends_the_training(
+    tmp_path: Path, tiny_base: Path
+) -> None:
+    """Held out is another voice: each step away from it is a step to the worse."""
+    wild = {"n_epochs": 9, "batch_size": 1, "learning_rate_multiplier": 20.0}
+    other = dialogues(2)
+    for example in other:
+        example["messages"][1]["content"] = "WWW ZZZ QQQ %%% ~~~"
+        example["messages"][3]["content"] = "ZZZ QQQ"
+    held_out = tmp_path / "other.jsonl"
+    held_out.write_bytes(as_jsonl(other))
+    order = _order_for(
+        tmp_path, tiny_base, hyperparameters=wild, validation_file=str(held_out)
+    )
+    _train_here(order)
+    events = EventLog(tmp_path / "job" / "events.jsonl").read()
+    losses = [e["data"]["valid_loss"] for e in events if "valid_loss" in e["data"]]
+    assert len(losses) < 9
+    assert losses[-1] > min(losses)
+    assert any("Stopped early" in event["message"] for event in events)
+    record = read_json(tmp_path / "model" / "model.json")
+    assert record is not None
+    (best,) = [c for c in record["checkpoints"] if c["folder"] == "."]
+    assert best["metrics"]["valid_loss"] == min(losses)

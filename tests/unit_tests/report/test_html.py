@@ -1,0 +1,76 @@
+"""The frame of every page: one file, all escaped, nothing from elsewhere."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import jinja2
+import pytest
+
+from langchain_chatexports.exceptions import MissingExtraError
+from langchain_chatexports.report.html import render_page
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Render a template of another package, as the evaluation's page is."""
+    folder = tmp_path / "other_pages" / "templates"
+    folder.mkdir(parents=True)
+    (folder.parent / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def render(content: str, **values: object) -> str:
+        text = (
+            '{% extends "base.html" %}'
+            '{% from "parts.html" import chart, table, tiles %}'
+            "{% block title %}Title{% endblock %}"
+            f"{{% block content %}}{content}{{% endblock %}}"
+        )
+        (folder / "page.html").write_text(text, encoding="utf-8")
+        return render_page("page.html", package="other_pages", **values)
+
+    yield render
+    sys.modules.pop("other_pages", None)
+
+
+def test_values_are_escaped(page: Any) -> None:
+    html = page("{{ tiles([(name, name)]) }}", name="<script>alert(1)</script>")
+    assert "<script" not in html
+    assert html.count("&lt;script&gt;") == 2
+
+
+def test_a_missing_value_is_an_error(page: Any) -> None:
+    with pytest.raises(jinja2.UndefinedError):
+        page("{{ nothing }}")
+
+
+def test_it_loads_nothing_from_elsewhere(page: Any) -> None:
+    html = page("x")
+    assert not re.search(r"<script|<link|<img|@import|url\(|//", html)
+    assert "default-src 'none'" in html
+
+
+def test_a_table_aligns_numbers(page: Any) -> None:
+    html = page('{{ table(("name", "#count"), [("Hare", 115)]) }}')
+    assert '<th class="number">count</th>' in html
+    assert '<td class="number">115</td>' in html
+    assert "<td>Hare</td>" in html
+
+
+def test_it_fits_dark_paper_and_phone(page: Any) -> None:
+    html = page("x")
+    assert "prefers-color-scheme: dark" in html
+    assert "@media print" in html
+    assert "width=device-width" in html
+
+
+def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(MissingExtraError, match=r"langchain-chatexports\[report\]"):
+        render_page("base.html")
