@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import (
+    Collection,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import closing
 from datetime import date, datetime, time, timedelta, timezone
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.messages import BaseMessage
@@ -17,6 +24,7 @@ from typing_extensions import TypedDict
 from langchain_chatexports._fast_messages import plain_human_message
 from langchain_chatexports.chat_loaders.ledger import (
     CountedPass,
+    CountedStep,
     ExportSummary,
     Tally,
 )
@@ -25,7 +33,6 @@ if TYPE_CHECKING:
     from langchain_core.chat_sessions import ChatSession
     from langchain_core.messages import HumanMessage
 
-    from langchain_chatexports.steps.base import SessionTransform
 
 __all__ = [
     "UNKNOWN_SENDER",
@@ -33,14 +40,15 @@ __all__ = [
     "ExportSession",
     "MessageTime",
     "SessionMetadata",
-    "TransformedChatLoader",
-    "counted_pass",
+    "check_is_step",
     "export_message",
-    "inspect_loader",
     "message_time",
 ]
 
 UNKNOWN_SENDER = "unknown"
+
+_Joined = TypeVar("_Joined")
+_Joined_co = TypeVar("_Joined_co", covariant=True)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -151,6 +159,12 @@ def export_message(
     return plain_human_message(content, kwargs, message_id)
 
 
+class _JoinsLoader(Protocol[_Joined_co]):
+    """A step, seen from its left side."""
+
+    def __ror__(self, loader: BaseChatLoader, /) -> _Joined_co: ...
+
+
 class ChatExportLoader(BaseChatLoader):
     """Base of the loaders here: options, `|`, iteration and `inspect`.
 
@@ -226,13 +240,26 @@ class ChatExportLoader(BaseChatLoader):
         """
         return _as_chat_sessions(self.read_sessions(Tally()))
 
+    def counted_pass(self, steps: Iterable[CountedStep] = ()) -> CountedPass:
+        """Start one counted pass over the export, through steps if there are any.
+
+        Args:
+            steps: The steps to pass the sessions through.
+
+        Returns:
+            The pass: iterate it, then ask for its summary.
+        """
+        tally = Tally()
+        sessions = _as_chat_sessions(self.read_sessions(tally))
+        return CountedPass(sessions, platform=self.platform, tally=tally, steps=steps)
+
     def inspect(self) -> ExportSummary:
-        """Read the export once and say what is in it and what is left out.
+        """Read the export once and count what is in it and what is left out.
 
         Returns:
             The counts, with found = kept + sum(skipped).
         """
-        return inspect_loader(self)
+        return self.counted_pass().finish()
 
     def names_of(self, person: str) -> frozenset[str]:
         """Give the senders that a person's name or handle stands for in this export.
@@ -276,109 +303,31 @@ class ChatExportLoader(BaseChatLoader):
         """Iterate over the sessions, as `lazy_load` does."""
         return self.lazy_load()
 
-    def __or__(self, other: SessionTransform) -> TransformedChatLoader:
+    def __or__(self, other: _JoinsLoader[_Joined]) -> _Joined:
         """Pass the sessions through a step: `loader | step` is a loader again."""
-        return _transformed(self, other)
+        check_is_step(other)
+        return other.__ror__(self)
 
     def __repr__(self) -> str:
         """Show the class and the path, never content."""
         return f"{type(self).__name__}(path={str(self.path)!r})"
 
 
-class TransformedChatLoader(BaseChatLoader):
-    """A loader whose sessions pass through steps: `loader | step`.
+def check_is_step(value: object) -> None:
+    """Refuse what cannot stand right of a chat loader.
 
-    It reads nothing until it is iterated, and one session at a time then.
+    Raises:
+        TypeError: If the value is no session step.
     """
-
-    def __init__(self, loader: BaseChatLoader, steps: SessionTransform) -> None:
-        """Join any chat loader and a step (or a pipeline of steps)."""
-        self.loader = loader
-        self.steps = steps
-
-    def lazy_load(self) -> Iterator[ChatSession]:
-        """Read and transform the sessions one by one."""
-        return self.steps.lazy_transform(self.loader)
-
-    def inspect(self) -> ExportSummary:
-        """Read the export once, through the steps, and count at each step.
-
-        Returns:
-            The loader's counts, with a row a step.
-        """
-        return inspect_loader(self.loader, self.steps.flattened())
-
-    def __iter__(self) -> Iterator[ChatSession]:
-        """Iterate over the transformed sessions."""
-        return self.lazy_load()
-
-    def __or__(self, other: SessionTransform) -> TransformedChatLoader:
-        """Add a step at the end."""
-        return _transformed(self.loader, other, self.steps)
-
-    def __repr__(self) -> str:
-        """Show the loader and the steps, never content."""
-        return f"{self.loader!r} | {self.steps!r}"
-
-
-def counted_pass(
-    loader: BaseChatLoader, steps: Sequence[SessionTransform] = ()
-) -> CountedPass:
-    """Begin one counted pass over any chat loader, through steps if there are any.
-
-    Args:
-        loader: A loader of this package, which says what it leaves out, or any other,
-            of which everything that it gives counts as found and kept.
-        steps: The steps to pass its sessions through.
-
-    Returns:
-        The pass: iterate it, then ask for its summary.
-    """
-    if isinstance(loader, TransformedChatLoader):
-        return counted_pass(loader.loader, (*loader.steps.flattened(), *steps))
-    if not isinstance(loader, ChatExportLoader):
-        platform = getattr(loader, "platform", "unknown")
-        return CountedPass(
-            loader.lazy_load(), platform=platform, tally=None, steps=steps
-        )
-    tally = Tally()
-    sessions = _as_chat_sessions(loader.read_sessions(tally))
-    return CountedPass(sessions, platform=loader.platform, tally=tally, steps=steps)
-
-
-def inspect_loader(
-    loader: BaseChatLoader, steps: Sequence[SessionTransform] = ()
-) -> ExportSummary:
-    """Read any chat loader once, through steps if there are any, and count.
-
-    Args:
-        loader: The loader, as for `counted_pass`.
-        steps: The steps to pass its sessions through.
-
-    Returns:
-        The counts.
-    """
-    counted = counted_pass(loader, steps)
-    for session in counted:
-        del session
-    return counted.summary()
-
-
-def _transformed(
-    loader: BaseChatLoader,
-    step: SessionTransform,
-    before: SessionTransform | None = None,
-) -> TransformedChatLoader:
-    # Asked for by a method of its class: `steps` imports this module, and what
-    # `step.with_config(...)` gives hands on the methods of its step as its own.
-    if not callable(getattr(type(step), "lazy_transform", None)):
+    # A method of the class: what `step.with_config(...)` returns passes on the methods
+    # of its step as its own.
+    if not callable(getattr(type(value), "lazy_transform", None)):
         msg = (
             f"A chat loader can only be joined with session steps, "
-            f"not with {type(step).__name__}. "
+            f"not with {type(value).__name__}. "
             "Write (steps | other).invoke(loader), or other.invoke(loader)."
         )
         raise TypeError(msg)
-    return TransformedChatLoader(loader, step if before is None else before | step)
 
 
 def _as_chat_sessions(

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from langchain_chatexports._terminal import printable
 
@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 
     from langchain_core.chat_sessions import ChatSession
 
-    from langchain_chatexports.steps.base import SessionTransform
-
-__all__ = ["CountedPass", "ExportSummary", "StepSummary", "Tally", "add_summaries"]
+__all__ = [
+    "CountedPass",
+    "CountedStep",
+    "ExportSummary",
+    "StepSummary",
+    "Tally",
+    "add_summaries",
+]
 
 _MAX_LISTED_SENDERS = 20
 _MERGED = "merged"
@@ -319,6 +324,23 @@ class _People:
             self.last = last if self.last is None else max(last, self.last)
 
 
+class CountedStep(Protocol):
+    """What a pass asks of a step: `SessionTransform` has it."""
+
+    joins_messages: ClassVar[bool]
+
+    def flattened(self) -> tuple[CountedStep, ...]:
+        """Return the single steps that the step consists of."""
+
+    def left_out(self, session: ChatSession) -> Mapping[str, int]:
+        """Count the session's messages that are in no output, by reason."""
+
+    def noting_transform(
+        self, sessions: Iterable[ChatSession], notes: Counter[str]
+    ) -> Iterator[ChatSession]:
+        """Transform sessions, and count what is replaced in texts."""
+
+
 class CountedPass:
     """One pass over sessions, through steps if there are any, counted on the way.
 
@@ -332,7 +354,7 @@ class CountedPass:
         *,
         platform: str,
         tally: Tally | None,
-        steps: Iterable[SessionTransform] = (),
+        steps: Iterable[CountedStep] = (),
     ) -> None:
         """Put taps between the steps.
 
@@ -369,8 +391,14 @@ class CountedPass:
         """The messages found so far, those that are left out included."""
         return self._source.messages if self._tally is None else self._tally.found
 
+    def finish(self) -> ExportSummary:
+        """Read what is left, and return the counts."""
+        for session in self:
+            del session
+        return self.summary()
+
     def summary(self) -> ExportSummary:
-        """Give the counts of what was read so far."""
+        """Return the counts of what was read so far."""
         counts = self._tally or Tally()
         messages = self._source.messages
         senders = sorted(self._people.senders.items(), key=lambda x: (-x[1], x[0]))
@@ -394,7 +422,7 @@ class CountedPass:
 class _Row:
     """A step between two taps."""
 
-    step: SessionTransform
+    step: CountedStep
     before: _Tap
     after: _Tap
     left_out: Counter[str] = field(default_factory=Counter)
@@ -420,7 +448,7 @@ class _Row:
 
 
 def _watch_left_out(
-    step: SessionTransform, sessions: Iterable[ChatSession], left_out: Counter[str]
+    step: CountedStep, sessions: Iterable[ChatSession], left_out: Counter[str]
 ) -> Iterator[ChatSession]:
     for session in sessions:
         left_out.update(step.left_out(session))

@@ -139,8 +139,8 @@ def report(
 
 
 def _summary(export: "Export") -> "ExportSummary":
-    from langchain_chatexports.chat_loaders.base import counted_pass
     from langchain_chatexports.cli.totals import about_messages
+    from langchain_chatexports.steps.pipe import counted_pass
 
     counted = counted_pass(export.loader)
     total = about_messages([export])

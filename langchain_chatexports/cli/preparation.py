@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from langchain_chatexports.chat_loaders.base import counted_pass
 from langchain_chatexports.cli.console import Meter, asking, say, stdin_is_terminal
 from langchain_chatexports.cli.exports import is_examples_file, open_exports
 from langchain_chatexports.cli.people import did_you_mean
@@ -27,6 +26,7 @@ from langchain_chatexports.steps import (
     MergeChatRuns,
     SplitSessions,
 )
+from langchain_chatexports.steps.pipe import counted_pass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._files import is_pipe, write_whole
 from langchain_chatexports._regular_files import open_regular_file
-from langchain_chatexports.chat_loaders.base import counted_pass
 from langchain_chatexports.chat_loaders.table import table_rows
 from langchain_chatexports.cli.console import Meter, counting, say, watching
 from langchain_chatexports.cli.exports import is_examples_file, open_exports
@@ -28,6 +27,7 @@ from langchain_chatexports.redaction.key_file import (
 )
 from langchain_chatexports.redaction.undo import restore
 from langchain_chatexports.steps import Redact
+from langchain_chatexports.steps.pipe import counted_pass
 from langchain_chatexports.steps.redact import names_of_export
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import message_to_dict, messages_from_dict
 
-from langchain_chatexports.chat_loaders.base import counted_pass
 from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.cluster.counts import RunCounts
 from langchain_chatexports.cluster.fetching import absolute, fetched
@@ -21,6 +20,7 @@ from langchain_chatexports.exceptions import (
     MissingExtraError,
     SenderNotFoundError,
 )
+from langchain_chatexports.steps.pipe import counted_pass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -6,11 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.chat_loaders.base import (
-    ChatExportLoader,
-    TransformedChatLoader,
-    counted_pass,
-)
+from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.ledger import CountedPass
 from langchain_chatexports.datasets.examples import ExampleCounts
 from langchain_chatexports.datasets.trace import trace_examples
@@ -23,6 +19,7 @@ from langchain_chatexports.report.counts import (
     Voice,
 )
 from langchain_chatexports.steps import MapAIMessages, MergeChatRuns, SplitSessions
+from langchain_chatexports.steps.pipe import TransformedChatLoader, counted_pass
 from langchain_chatexports.steps.redact import names_of_export
 
 if TYPE_CHECKING:

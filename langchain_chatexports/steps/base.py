@@ -32,7 +32,7 @@ from langchain_core.runnables.config import (
 )
 from pydantic import ConfigDict, field_validator
 
-from langchain_chatexports.chat_loaders.base import TransformedChatLoader
+from langchain_chatexports.steps.pipe import TransformedChatLoader
 
 if TYPE_CHECKING:
     from collections import Counter

@@ -33,8 +33,8 @@ from langchain_chatexports import (
     validate_examples,
     write_jsonl,
 )
-from langchain_chatexports.chat_loaders.base import TransformedChatLoader
 from langchain_chatexports.finetuning import TrainingExample, TrainingProblem
+from langchain_chatexports.steps.pipe import TransformedChatLoader
 
 if TYPE_CHECKING:
     from langchain_core.chat_loaders import BaseChatLoader

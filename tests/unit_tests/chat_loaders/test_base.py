@@ -14,7 +14,6 @@ from langchain_core.runnables import RunnableLambda
 from langchain_chatexports.chat_loaders.base import (
     ChatExportLoader,
     MessageTime,
-    TransformedChatLoader,
     export_message,
     message_time,
 )
@@ -24,6 +23,7 @@ from langchain_chatexports.steps import (
     MergeChatRuns,
     SessionTransform,
 )
+from langchain_chatexports.steps.pipe import TransformedChatLoader
 from tests.unit_tests.builders.sessions import ExportLoader, ListLoader, closable, talk
 
 if TYPE_CHECKING:

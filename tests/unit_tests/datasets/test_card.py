@@ -10,7 +10,6 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 import langchain_chatexports
-from langchain_chatexports.chat_loaders.base import counted_pass
 from langchain_chatexports.chat_loaders.ledger import StepSummary
 from langchain_chatexports.datasets.card import CardNotes, hash_source
 from langchain_chatexports.datasets.deduplication import (
@@ -38,6 +37,7 @@ from langchain_chatexports.steps import (
     SessionTransform,
     SplitSessions,
 )
+from langchain_chatexports.steps.pipe import counted_pass
 from tests.unit_tests.builders.conversations import conversation
 from tests.unit_tests.builders.sessions import ListLoader
 

@@ -39,9 +39,9 @@ from tests.unit_tests.builders.talks import PEOPLE, talks, texts_of
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
-    from langchain_chatexports.chat_loaders.base import TransformedChatLoader
     from langchain_chatexports.report import ExportReport
     from langchain_chatexports.report.figures import Distribution
+    from langchain_chatexports.steps.pipe import TransformedChatLoader
 
 Row: TypeAlias = tuple[int, str, str, int | None]
 ZONE = "Asia/Kathmandu"

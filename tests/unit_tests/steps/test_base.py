@@ -22,7 +22,6 @@ from langchain_core.runnables import (
     RunnableSequence,
 )
 
-from langchain_chatexports.chat_loaders.base import TransformedChatLoader
 from langchain_chatexports.chat_loaders.ledger import CountedPass
 from langchain_chatexports.chat_loaders.utils import merge_chat_runs
 from langchain_chatexports.steps import (
@@ -33,6 +32,7 @@ from langchain_chatexports.steps import (
     SessionTransform,
     iter_sessions,
 )
+from langchain_chatexports.steps.pipe import TransformedChatLoader
 from tests.unit_tests.builders.sessions import (
     GrowingLoader,
     ListLoader,

@@ -1,0 +1,104 @@
+"""`loader | step`: any chat loader whose sessions pass through steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from langchain_core.chat_loaders import BaseChatLoader
+
+from langchain_chatexports.chat_loaders.base import ChatExportLoader, check_is_step
+from langchain_chatexports.chat_loaders.ledger import (
+    CountedPass,
+    CountedStep,
+    ExportSummary,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from langchain_core.chat_sessions import ChatSession
+
+__all__ = ["SessionStep", "TransformedChatLoader", "counted_pass", "inspect_loader"]
+
+
+class SessionStep(CountedStep, Protocol):
+    """What a pipe asks of its steps: `SessionTransform` has it."""
+
+    def lazy_transform(self, sessions: BaseChatLoader, /) -> Iterator[ChatSession]:
+        """Transform a loader's sessions one by one."""
+
+    def __or__(self, other: Any, /) -> Any:
+        """Join with another step to a step."""
+
+
+class TransformedChatLoader(BaseChatLoader):
+    """A loader whose sessions pass through steps: `loader | step`.
+
+    It reads nothing until it is iterated, and one session at a time then.
+    """
+
+    def __init__(self, loader: BaseChatLoader, steps: SessionStep) -> None:
+        """Join any chat loader and a step (or a pipeline of steps)."""
+        self.loader = loader
+        self.steps = steps
+
+    def lazy_load(self) -> Iterator[ChatSession]:
+        """Read and transform the sessions one by one."""
+        return self.steps.lazy_transform(self.loader)
+
+    def inspect(self) -> ExportSummary:
+        """Read the export once, through the steps, and count at each step.
+
+        Returns:
+            The loader's counts, with a row a step.
+        """
+        return inspect_loader(self)
+
+    def __iter__(self) -> Iterator[ChatSession]:
+        """Iterate over the transformed sessions."""
+        return self.lazy_load()
+
+    def __or__(self, other: SessionStep) -> TransformedChatLoader:
+        """Add a step at the end."""
+        check_is_step(other)
+        return TransformedChatLoader(self.loader, self.steps | other)
+
+    def __repr__(self) -> str:
+        """Show the loader and the steps, never content."""
+        return f"{self.loader!r} | {self.steps!r}"
+
+
+def counted_pass(
+    loader: BaseChatLoader, steps: Sequence[CountedStep] = ()
+) -> CountedPass:
+    """Start one counted pass over any chat loader, through steps if there are any.
+
+    Args:
+        loader: A loader of this package, which says what it leaves out, or any other,
+            whose messages all count as found and kept.
+        steps: The steps to pass its sessions through.
+
+    Returns:
+        The pass: iterate it, then ask for its summary.
+    """
+    if isinstance(loader, TransformedChatLoader):
+        return counted_pass(loader.loader, (*loader.steps.flattened(), *steps))
+    if isinstance(loader, ChatExportLoader):
+        return loader.counted_pass(steps)
+    platform = getattr(loader, "platform", "unknown")
+    return CountedPass(loader.lazy_load(), platform=platform, tally=None, steps=steps)
+
+
+def inspect_loader(
+    loader: BaseChatLoader, steps: Sequence[CountedStep] = ()
+) -> ExportSummary:
+    """Read any chat loader once, through steps if there are any, and count.
+
+    Args:
+        loader: The loader, as for `counted_pass`.
+        steps: The steps to pass its sessions through.
+
+    Returns:
+        The counts.
+    """
+    return counted_pass(loader, steps).finish()
