@@ -12,9 +12,9 @@ openai nor anything of an extra.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from langchain_chatexports._lazy import lazy_names
 from langchain_chatexports._version import __version__
 
 if TYPE_CHECKING:
@@ -111,22 +111,40 @@ __all__ = [
     "write_jsonl",
 ]
 
-_ROOMS = {
+_MODULES = {
     "adapters.openai": ("convert_messages_for_finetuning",),
-    "chat_loaders.accounting": ("ExportSummary",),
     "chat_loaders.base": ("ExportSession",),
     "chat_loaders.facebook_messenger": (
         "FolderFacebookMessengerChatLoader",
         "SingleFileFacebookMessengerChatLoader",
     ),
     "chat_loaders.imessage": ("IMessageChatLoader",),
+    "chat_loaders.ledger": ("ExportSummary",),
     "chat_loaders.table": ("TableChatLoader",),
     "chat_loaders.utils": ("map_ai_messages", "merge_chat_runs"),
-    "finetuning.examples": ("to_training_examples",),
-    "finetuning.jsonl": ("write_jsonl",),
+    "datasets.examples": ("to_training_examples",),
+    "datasets.jsonl": ("write_jsonl",),
+    "datasets.validation": ("validate_examples",),
+    "exceptions": (
+        "ChatExportError",
+        "EncryptedExportError",
+        "ExportAccessError",
+        "ExportFormatError",
+        "ExportNotFoundError",
+        "FileProcessingError",
+        "FineTuningCancelledError",
+        "FineTuningError",
+        "FineTuningFailedError",
+        "FineTuningTimeoutError",
+        "FineTuningUnavailableError",
+        "LocalServerError",
+        "MissingExtraError",
+        "SenderNotFoundError",
+        "TrainingBudgetError",
+        "TrainingDataError",
+    ),
     "finetuning.run": ("FineTuningRun",),
     "finetuning.tuner": ("ChatFineTuner",),
-    "finetuning.validation": ("validate_examples",),
     "local_server": ("LocalServer",),
     "steps": (
         "ChunkSessions",
@@ -140,21 +158,5 @@ _ROOMS = {
         "SplitSessions",
     ),
 }
-_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
-
-def __getattr__(name: str) -> Any:
-    if name in _ROOM_OF:
-        room = _ROOM_OF[name]
-    elif name in __all__:
-        room = "exceptions"
-    else:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    value = getattr(import_module(f"{__name__}.{room}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

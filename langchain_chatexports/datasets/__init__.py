@@ -1,1 +1,110 @@
-"""From sessions to a data set: examples, checks, splits, files, card and trace."""
+"""From sessions to a data set: examples, checks, splits, files, card and trace.
+
+Names are imported on first use, so that the rules of the format need no extra.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from langchain_chatexports._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from langchain_chatexports.datasets._forget import (
+        ForgetReport,
+        JobUse,
+        find_jobs,
+        forget,
+    )
+    from langchain_chatexports.datasets.card import CardNotes, hash_source
+    from langchain_chatexports.datasets.deduplication import (
+        DuplicateCounts,
+        deduplicate_examples,
+    )
+    from langchain_chatexports.datasets.estimate import (
+        TrainingEstimate,
+        estimate_training,
+    )
+    from langchain_chatexports.datasets.examples import (
+        ExampleCounts,
+        TrainingExample,
+        TrainingMessage,
+        to_training_examples,
+    )
+    from langchain_chatexports.datasets.formats import (
+        WrittenSet,
+        to_dataset,
+        write_dataset,
+    )
+    from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
+    from langchain_chatexports.datasets.preferences import (
+        PreferenceCounts,
+        edit_preferences,
+        reaction_labels,
+    )
+    from langchain_chatexports.datasets.splits import ExampleSplits, split_examples
+    from langchain_chatexports.datasets.stages import Stage
+    from langchain_chatexports.datasets.trace import (
+        ExampleOrigin,
+        TracedExample,
+        trace_examples,
+    )
+    from langchain_chatexports.datasets.validation import (
+        TrainingProblem,
+        validate_examples,
+    )
+
+__all__ = [
+    "CardNotes",
+    "DuplicateCounts",
+    "ExampleCounts",
+    "ExampleOrigin",
+    "ExampleSplits",
+    "ForgetReport",
+    "JobUse",
+    "PreferenceCounts",
+    "Stage",
+    "TracedExample",
+    "TrainingEstimate",
+    "TrainingExample",
+    "TrainingMessage",
+    "TrainingProblem",
+    "WrittenSet",
+    "deduplicate_examples",
+    "edit_preferences",
+    "estimate_training",
+    "find_jobs",
+    "forget",
+    "hash_source",
+    "reaction_labels",
+    "read_jsonl",
+    "split_examples",
+    "to_dataset",
+    "to_training_examples",
+    "trace_examples",
+    "validate_examples",
+    "write_dataset",
+    "write_jsonl",
+]
+
+_MODULES = {
+    "_forget": ("ForgetReport", "JobUse", "find_jobs", "forget"),
+    "card": ("CardNotes", "hash_source"),
+    "deduplication": ("DuplicateCounts", "deduplicate_examples"),
+    "estimate": ("TrainingEstimate", "estimate_training"),
+    "examples": (
+        "ExampleCounts",
+        "TrainingExample",
+        "TrainingMessage",
+        "to_training_examples",
+    ),
+    "formats": ("WrittenSet", "to_dataset", "write_dataset"),
+    "jsonl": ("read_jsonl", "write_jsonl"),
+    "preferences": ("PreferenceCounts", "edit_preferences", "reaction_labels"),
+    "splits": ("ExampleSplits", "split_examples"),
+    "stages": ("Stage",),
+    "trace": ("ExampleOrigin", "TracedExample", "trace_examples"),
+    "validation": ("TrainingProblem", "validate_examples"),
+}
+
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

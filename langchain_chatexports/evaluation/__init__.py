@@ -10,10 +10,10 @@ counted, and compared with what the person wrote there. Needs the extra `evaluat
 
 from __future__ import annotations
 
-from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from langchain_chatexports._lazy import lazy_names
 from langchain_chatexports.exceptions import MissingExtraError
 
 if TYPE_CHECKING:
@@ -57,15 +57,14 @@ __all__ = [
 ]
 
 _MODULES = {
-    "asking": ("ModelServer",),
-    "blind": ("BlindGuess", "BlindPair", "BlindResult", "blind_result"),
+    "blind_test": ("BlindGuess", "BlindPair", "BlindResult", "blind_result"),
     "comparison": ("EvaluationSettings", "evaluate"),
+    "conversations": ("data_from_examples", "data_from_sessions"),
     "held_out": ("HeldOutData",),
     "page": ("evaluation_page", "write_evaluation_page"),
-    "reading": ("data_from_examples", "data_from_sessions"),
+    "replies": ("ModelServer",),
     "results": ("Evaluation",),
 }
-_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 _NEEDED = ("numpy", "emoji")
 _NEEDED_FOR_PAGES = ("jinja2", "matplotlib")
 
@@ -85,15 +84,10 @@ def _check(needed: tuple[str, ...]) -> None:
         raise MissingExtraError(feature, "evaluate")
 
 
+_get_own, __dir__ = lazy_names(__name__, _MODULES)
+
+
 def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    _check(_NEEDED)
-    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    if name in __all__:
+        _check(_NEEDED)
+    return _get_own(name)

@@ -1,12 +1,15 @@
-"""From sessions to training examples, and from examples to a tuned chat model.
+"""From training examples to a tuned chat model, by OpenAI's fine-tuning protocol.
 
-Names are resolved on first use: the rules of the format can be had without openai.
+What makes and checks the examples is in `langchain_chatexports.datasets`; its names can
+be imported from here, too.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from langchain_chatexports import datasets
+from langchain_chatexports._lazy import lazy_names
 
 if TYPE_CHECKING:
     from langchain_chatexports.datasets._forget import (
@@ -41,10 +44,7 @@ if TYPE_CHECKING:
         edit_preferences,
         reaction_labels,
     )
-    from langchain_chatexports.datasets.splits import (
-        ExampleSplits,
-        split_examples,
-    )
+    from langchain_chatexports.datasets.splits import ExampleSplits, split_examples
     from langchain_chatexports.datasets.stages import Stage
     from langchain_chatexports.datasets.trace import (
         ExampleOrigin,
@@ -94,37 +94,12 @@ __all__ = [
 ]
 
 _MODULES = {
-    "card": ("CardNotes", "hash_source"),
-    "deduplication": ("DuplicateCounts", "deduplicate_examples"),
-    "forgetting": ("ForgetReport", "JobUse", "find_jobs", "forget"),
-    "preferences": ("PreferenceCounts", "edit_preferences", "reaction_labels"),
-    "provenance": ("ExampleOrigin", "TracedExample", "trace_examples"),
-    "splits": ("ExampleSplits", "split_examples"),
-    "stages": ("Stage",),
-    "writers": ("WrittenSet", "to_dataset", "write_dataset"),
-    "estimate": ("TrainingEstimate", "estimate_training"),
-    "examples": (
-        "ExampleCounts",
-        "TrainingExample",
-        "TrainingMessage",
-        "to_training_examples",
-    ),
-    "jsonl": ("read_jsonl", "write_jsonl"),
     "run": ("FineTuningRun",),
     "tuner": ("ChatFineTuner",),
-    "validation": ("TrainingProblem", "validate_examples"),
 }
-_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+_get_own, __dir__ = lazy_names(__name__, _MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    return getattr(datasets, name) if name in datasets.__all__ else _get_own(name)

@@ -13,8 +13,9 @@ with the extra `local`, and are loaded in the server's own process.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from langchain_chatexports._lazy import lazy_names
 
 if TYPE_CHECKING:
     from langchain_chatexports.local_server.bases.known_bases import (
@@ -79,29 +80,17 @@ __all__ = [
 ]
 
 _MODULES = {
-    "bases": ("BaseDescription", "describe_base", "describe_default_base"),
-    "exporting": ("export_model",),
-    "housekeeping": ("KeptData", "count_kept", "delete_everything", "delete_model"),
+    "bases.known_bases": ("KnownBase", "list_bases", "suggest_base"),
+    "bases.sources": ("BaseDescription", "describe_base", "describe_default_base"),
+    "export": ("export_model",),
+    "http.server": ("ServerInfo", "serve_forever"),
     "in_process": ("InProcessServer", "serve_in_process"),
-    "known_bases": ("KnownBase", "list_bases", "suggest_base"),
+    "inference.scoring": ("TurnScore", "score_conversations"),
     "launcher": ("LocalServer",),
-    "scoring": ("TurnScore", "score_conversations"),
-    "server": ("ServerInfo", "serve_forever"),
     "settings": ("ServerSettings",),
-    "storage": ("default_data_dir",),
-    "tuned_models": ("TunedModel", "list_models"),
+    "storage.data_directory": ("default_data_dir",),
+    "storage.deletion": ("KeptData", "count_kept", "delete_everything", "delete_model"),
+    "storage.models": ("TunedModel", "list_models"),
 }
-_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

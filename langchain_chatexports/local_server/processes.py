@@ -12,8 +12,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import langchain_chatexports
-
 __all__ = [
     "apply_thread_settings",
     "child_command",
@@ -36,7 +34,7 @@ _SECRET_WORDS = ("API_KEY", "TOKEN", "SECRET", "PASSWORD")
 
 def child_command(module: str) -> list[str]:
     """Give the command that runs the `main` of one of this package's modules."""
-    root = Path(langchain_chatexports.__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     return [sys.executable, "-c", _START, str(root), module]
 
 

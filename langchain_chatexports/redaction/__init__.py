@@ -3,7 +3,6 @@
 `Redact` in `langchain_chatexports.steps` puts the parts together.
 """
 
-from langchain_chatexports.datasets.redaction import ExampleRedactor
 from langchain_chatexports.redaction.gazetteer import Gazetteer
 from langchain_chatexports.redaction.key_file import (
     RedactionKey,
@@ -17,7 +16,6 @@ from langchain_chatexports.redaction.undo import restore, write_undo_map
 
 __all__ = [
     "KINDS",
-    "ExampleRedactor",
     "Gazetteer",
     "Pseudonyms",
     "RedactionKey",
