@@ -63,9 +63,66 @@ _QUOTED = re.compile(r"'([^'\n]*)'|\"([^\"\n]*)\"|`([^`\n]*)`|“([^”\n]*)”"
 _WORD = re.compile(r"[\w./:-]{1,64}")
 _KEY = re.compile(r"\b(?:sk|pk|gsk|key)-[\w*.-]{4,}|Bearer\s+\S+")
 
-_OPENAI_IS_CLOSED = (
-    " OpenAI has closed fine-tuning to most organizations, and takes no new jobs after "
-    "2027-01-06; `base_url` can name another server."
+# By what `_reason` finds; what it means for the order follows.
+_TEXTS = {
+    "another server": "{told} This was while {doing}.",
+    "closed": (
+        "{server} does not let this key create a fine-tuning job with this model "
+        "({status}{said}). Check the model's name and that the account may fine-tune "
+        "it.{closing}"
+    ),
+    "file": ("{server} refused the training file while {doing} ({status}{said})."),
+    "key": (
+        "{server} refused the API key while {doing} (401). Check `api_key` or "
+        "OPENAI_API_KEY, and that the key is for this server."
+    ),
+    "long wait": (
+        "{server} asks to wait {wait:g} s while {doing} (status {status}). Try again "
+        "after that time."
+    ),
+    "no route": (
+        "{server} does not allow or does not know the request while {doing} "
+        "({status}{said}). Check `base_url` (it usually ends in /v1) and what the key"
+        " may do."
+    ),
+    "not made": ("The request to {server} could not be made while {doing} ({error})."),
+    "quota": (
+        "The account's quota at {server} is used up ({status}{said}), seen while "
+        "{doing}. Add credit or raise the limit, then run again."
+    ),
+    "redirect": (
+        "{server} redirects{target} while {doing}. Redirects are followed only a few "
+        "times within one server, and never with a client of your own, since they "
+        "carry the training text and the key: give the final address as `base_url`."
+    ),
+    "refused": "{server} refused the request while {doing} ({status}{said}).",
+    "temporary": (
+        "{server} failed again and again while {doing} (status {status}{said}). Try "
+        "again later."
+    ),
+    "timeout": (
+        "{server} did not answer in time while {doing}. Check that the server runs, "
+        "and try again."
+    ),
+    "unreachable": (
+        "{server} cannot be reached while {doing}. Check `base_url`, the network, and"
+        " that the server runs."
+    ),
+    "unreadable": (
+        "{server} gave an answer that cannot be read while {doing}. Check `base_url`:"
+        " is it an OpenAI-compatible API, or a gateway's page?"
+    ),
+}
+_KINDS: dict[str, type[FineTuningError]] = {
+    "another server": FineTuningError,
+    "file": FileProcessingError,
+    "not made": FineTuningError,
+    "redirect": FineTuningError,
+    "refused": FineTuningError,
+}
+_CLOSED_AT_OPENAI = (
+    " OpenAI has closed fine-tuning to most organizations, and takes no new jobs "
+    "after 2027-01-06; `base_url` can name another server."
 )
 
 
@@ -236,12 +293,30 @@ def error_of(
         situation: What was being done.
         wait: The wait that the server asked for, if it is too long.
     """
-    from langchain_chatexports.finetuning.http_clients import RedirectError
+    from langchain_chatexports.finetuning.http_clients import RedirectError, origin_of
 
     if isinstance(problem, FineTuningError) and not isinstance(problem, RedirectError):
         return problem
-    kind, reason = _reason(problem, situation, wait)
-    error = kind(
+    body = getattr(problem, "body", None)  # A mapping, a page, or nothing.
+    said = ""
+    if isinstance(body, Mapping):
+        told = body.get("message") or body.get("detail")
+        said = clean_text(told, situation.scrub) if isinstance(told, str) else ""
+    following = getattr(getattr(problem, "response", None), "next_request", None)
+    is_openai = "api.openai.com" in situation.server
+    kind = _reason(problem, situation, wait)
+    reason = _TEXTS[kind].format(
+        server=situation.server,
+        doing=situation.doing,
+        status=status_of(problem),
+        said=f": {said}" if said else "",
+        wait=wait,
+        target=f" to {origin_of(following.url)}" if following is not None else "",
+        told=problem.args[0] if isinstance(problem, RedirectError) else "",
+        error=type(problem).__name__,
+        closing=_CLOSED_AT_OPENAI if is_openai else "",
+    )
+    error = _KINDS.get(kind, FineTuningUnavailableError)(
         f"{reason} {situation.consequence}",
         job_id=situation.job_id,
         status=situation.status,
@@ -250,110 +325,34 @@ def error_of(
     return error
 
 
-def _reason(
-    error: Exception, situation: Situation, wait: float | None
-) -> tuple[type[FineTuningError], str]:
-    server, doing, status = situation.server, situation.doing, status_of(error)
+def _reason(problem: Exception, situation: Situation, wait: float | None) -> str:
+    status = status_of(problem)
     if status is None:
-        return _reason_without_status(error, situation)
-    body = getattr(error, "body", None)  # A mapping, a page, or nothing.
-    said = ""
-    if isinstance(body, Mapping):
-        told = body.get("message") or body.get("detail")
-        said = clean_text(told, situation.scrub) if isinstance(told, str) else ""
-    said = f": {said}" if said else ""
-    if wait is not None:
-        return FineTuningUnavailableError, (
-            f"{server} asks to wait {wait:g} s while {doing} (status {status}). "
-            "Try again after that time."
-        )
-    if status == 401:  # noqa: PLR2004 - HTTP
-        return FineTuningUnavailableError, (
-            f"{server} refused the API key while {doing} (401). Check `api_key` or "
-            "OPENAI_API_KEY, and that the key is for this server."
-        )
-    if _is_quota(error):
-        return FineTuningUnavailableError, (
-            f"The account's quota at {server} is used up ({status}{said}), seen while "
-            f"{doing}. Add credit or raise the limit, then run again."
-        )
-    if is_temporary(error):
-        return FineTuningUnavailableError, (
-            f"{server} failed again and again while {doing} (status {status}{said}). "
-            "Try again later."
-        )
-    return _refusal(error, status, situation, said)
-
-
-def _refusal(
-    error: Exception, status: int, situation: Situation, said: str
-) -> tuple[type[FineTuningError], str]:
-    server, doing = situation.server, situation.doing
-    if situation.creates_job and status in {403, 404}:
-        return FineTuningUnavailableError, (
-            f"{server} does not let this key create a fine-tuning job with this model "
-            f"({status}{said}). Check the model's name and that the account may "
-            f"fine-tune it.{_OPENAI_IS_CLOSED if 'api.openai.com' in server else ''}"
-        )
-    if status in _REDIRECTS:
-        return FineTuningError, _redirected(error, situation)
-    if status in _NO_ROUTE or status == 403:  # noqa: PLR2004 - HTTP
-        return FineTuningUnavailableError, (
-            f"{server} does not allow or does not know the request while {doing} "
-            f"({status}{said}). Check `base_url` (it usually ends in /v1) and what the "
-            "key may do."
-        )
-    files = ("training_file", "validation_file")
-    if (situation.creates_file and status in _BAD_FILE) or (
-        situation.creates_job and names_field(error, *files)
-    ):
-        return FileProcessingError, (
-            f"{server} refused the training file while {doing} ({status}{said})."
-        )
-    return FineTuningError, (
-        f"{server} refused the request while {doing} ({status}{said})."
+        return _reason_without_status(problem)
+    is_bad_file = situation.creates_file and status in _BAD_FILE
+    blames_file = names_field(problem, "training_file", "validation_file")
+    reasons = (
+        (wait is not None, "long wait"),
+        (status == 401, "key"),  # noqa: PLR2004 - HTTP
+        (_is_quota(problem), "quota"),
+        (is_temporary(problem), "temporary"),
+        (situation.creates_job and status in {403, 404}, "closed"),
+        (status in _REDIRECTS, "redirect"),
+        (status in _NO_ROUTE | {403}, "no route"),
+        (is_bad_file or (situation.creates_job and blames_file), "file"),
     )
+    return next((reason for holds, reason in reasons if holds), "refused")
 
 
-def _redirected(error: Any, situation: Situation) -> str:
-    from langchain_chatexports.finetuning.http_clients import origin_of
-
-    following = getattr(error.response, "next_request", None)
-    to = f" to {origin_of(following.url)}" if following is not None else ""
-    return (
-        f"{situation.server} redirects{to} while {situation.doing}. Redirects are "
-        "followed only a few times within one server, and never with a client of your "
-        "own, since they carry the training text and the key: give the final address "
-        "as `base_url`."
-    )
-
-
-def _reason_without_status(
-    error: Exception, situation: Situation
-) -> tuple[type[FineTuningError], str]:
-    server, doing = situation.server, situation.doing
+def _reason_without_status(problem: Exception) -> str:
     from openai import APIConnectionError, APITimeoutError
 
     from langchain_chatexports.finetuning.http_clients import RedirectError
 
-    if isinstance(error, RedirectError):
-        return FineTuningError, f"{error.args[0]} This was while {doing}."
-    if isinstance(error, APITimeoutError):
-        return FineTuningUnavailableError, (
-            f"{server} did not answer in time while {doing}. Check that the server "
-            "runs, and try again."
-        )
-    if isinstance(error, APIConnectionError):
-        return FineTuningUnavailableError, (
-            f"{server} cannot be reached while {doing}. Check `base_url`, the network, "
-            "and that the server runs."
-        )
-    if is_temporary(error):
-        return FineTuningUnavailableError, (
-            f"{server} gave an answer that cannot be read while {doing}. Check "
-            "`base_url`: is it an OpenAI-compatible API, or a gateway's page?"
-        )
-    return FineTuningError, (
-        f"The request to {server} could not be made while {doing} "
-        f"({type(error).__name__})."
-    )
+    if isinstance(problem, RedirectError):
+        return "another server"
+    if isinstance(problem, APITimeoutError):
+        return "timeout"
+    if isinstance(problem, APIConnectionError):
+        return "unreachable"
+    return "unreadable" if is_temporary(problem) else "not made"
