@@ -103,7 +103,7 @@ def train_ours(base: Path, file: Path) -> None:
         choose_device,
         choose_dtype,
     )
-    from langchain_chatexports.local_server.training.dataset import read_examples
+    from langchain_chatexports.local_server.storage.training_files import read_examples
     from langchain_chatexports.local_server.training.labels import ChatTemplate
     from langchain_chatexports.local_server.training.trainer import trainer as training
 

@@ -7,17 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.cli.console import say
-from langchain_chatexports.datasets._forget import (
-    find_jobs,
-    forget,
-    jobs_that_used,
-)
+from langchain_chatexports.datasets._forget import forget
 from langchain_chatexports.datasets.trace_file import read_header
 from langchain_chatexports.exceptions import (
     ExportFormatError,
     FineTuningError,
     MissingExtraError,
 )
+from langchain_chatexports.finetuning.data_use import find_jobs, jobs_that_used
 from langchain_chatexports.redaction.key_file import read_key_file
 from langchain_chatexports.redaction.redactor import Redactor
 from langchain_chatexports.steps import Redact
@@ -26,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
-    from langchain_chatexports.datasets._forget import ForgetReport, JobUse
+    from langchain_chatexports.datasets._forget import ForgetReport
+    from langchain_chatexports.finetuning.data_use import JobUse
 
 __all__ = ["Request", "Servers", "forget_and_list", "say_report"]
 

@@ -12,8 +12,6 @@ from langchain_chatexports._lazy import lazy_names
 if TYPE_CHECKING:
     from langchain_chatexports.datasets._forget import (
         ForgetReport,
-        JobUse,
-        find_jobs,
         forget,
     )
     from langchain_chatexports.datasets.card import CardNotes, hash_source
@@ -61,7 +59,6 @@ __all__ = [
     "ExampleOrigin",
     "ExampleSplits",
     "ForgetReport",
-    "JobUse",
     "PreferenceCounts",
     "Stage",
     "TracedExample",
@@ -73,7 +70,6 @@ __all__ = [
     "deduplicate_examples",
     "edit_preferences",
     "estimate_training",
-    "find_jobs",
     "forget",
     "hash_source",
     "reaction_labels",
@@ -88,7 +84,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "_forget": ("ForgetReport", "JobUse", "find_jobs", "forget"),
+    "_forget": ("ForgetReport", "forget"),
     "card": ("CardNotes", "hash_source"),
     "deduplication": ("DuplicateCounts", "deduplicate_examples"),
     "estimate": ("TrainingEstimate", "estimate_training"),

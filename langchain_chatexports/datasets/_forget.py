@@ -1,7 +1,7 @@
-"""Take a person or a conversation out of a written set, and find what has used it.
+"""Take a person or a conversation out of a written set.
 
 A model that was trained on a set keeps what it learned: forgetting ends with deleting
-the models that `find_jobs` names, and training again.
+the models that `finetuning.find_jobs` names, and training again.
 """
 
 from __future__ import annotations
@@ -38,13 +38,10 @@ from langchain_chatexports.datasets.trace_file import (
     write_trace,
 )
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
-from langchain_chatexports.finetuning.orders import DATA_KEY, uploaded_name
 from langchain_chatexports.redaction.gazetteer import Gazetteer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-
-    from openai import OpenAI
+    from collections.abc import Callable, Collection, Iterator
 
     from langchain_chatexports.datasets.trace import ExampleOrigin
     from langchain_chatexports.datasets.trace_file import (
@@ -52,9 +49,8 @@ if TYPE_CHECKING:
         TraceRow,
     )
 
-__all__ = ["ForgetReport", "JobUse", "find_jobs", "forget", "jobs_that_used"]
+__all__ = ["ForgetReport", "forget"]
 
-_PAGE = 100
 # A person may be called what a role is.
 _ROLE_KEYS = frozenset({"role", "from"})
 
@@ -76,21 +72,6 @@ class ForgetReport:
     def to_dict(self) -> dict[str, Any]:
         """Give it in JSON types."""
         return {**vars(self), "path": str(self.path), "hashes": list(self.hashes)}
-
-
-@dataclass(frozen=True)
-class JobUse:
-    """A fine-tuning job that was given a version of a set."""
-
-    id: str
-    status: str
-    base_model: str
-    tuned_model: str | None
-    """The model that the job made: what is left to delete."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give it in JSON types."""
-        return dict(vars(self))
 
 
 def forget(
@@ -142,54 +123,6 @@ def forget(
         mentions=request.mentions_left,
         hashes=tuple(header.hashes),
     )
-
-
-def find_jobs(client: OpenAI, hashes: Collection[str]) -> list[JobUse]:
-    """Find the jobs on a server that were given one of these files.
-
-    Args:
-        client: A client of the server.
-        hashes: SHA-256 of files, as a `ForgetReport` names them.
-
-    Returns:
-        The jobs, in the server's order.
-    """
-    jobs = client.fine_tuning.jobs.list(limit=_PAGE)
-    files = {file.id: file.filename for file in client.files.list(purpose="fine-tune")}
-    return jobs_that_used(hashes, (job.to_dict() for job in jobs), files)
-
-
-def jobs_that_used(
-    hashes: Collection[str],
-    jobs: Iterable[Mapping[str, Any]],
-    files: Mapping[str, str],
-) -> list[JobUse]:
-    """Find among jobs those that were given one of these files.
-
-    Args:
-        hashes: SHA-256 of files.
-        jobs: Jobs as the protocol gives them.
-        files: Names of uploaded files, by id; deleted ones are missed only where the
-            job does not name the hash itself.
-
-    Returns:
-        The jobs, in the order given.
-    """
-    names = {uploaded_name(digest) for digest in hashes}
-    found = []
-    for job in jobs:
-        told = (job.get("metadata") or {}).get(DATA_KEY)
-        given = (job.get("training_file"), job.get("validation_file"))
-        uploaded = {files.get(str(file_id)) for file_id in given}
-        if told in hashes or uploaded & names:
-            use = JobUse(
-                id=job["id"],
-                status=str(job.get("status")),
-                base_model=str(job.get("model")),
-                tuned_model=job.get("fine_tuned_model"),
-            )
-            found.append(use)
-    return found
 
 
 class _Request:

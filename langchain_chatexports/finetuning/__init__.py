@@ -12,12 +12,7 @@ from langchain_chatexports import datasets
 from langchain_chatexports._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from langchain_chatexports.datasets._forget import (
-        ForgetReport,
-        JobUse,
-        find_jobs,
-        forget,
-    )
+    from langchain_chatexports.datasets._forget import ForgetReport, forget
     from langchain_chatexports.datasets.card import CardNotes, hash_source
     from langchain_chatexports.datasets.deduplication import (
         DuplicateCounts,
@@ -55,6 +50,7 @@ if TYPE_CHECKING:
         TrainingProblem,
         validate_examples,
     )
+    from langchain_chatexports.finetuning.data_use import JobUse, find_jobs
     from langchain_chatexports.finetuning.run import FineTuningRun
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
 
@@ -94,6 +90,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "data_use": ("JobUse", "find_jobs"),
     "run": ("FineTuningRun",),
     "tuner": ("ChatFineTuner",),
 }

@@ -44,7 +44,7 @@ from langchain_chatexports.local_server.http.schemas import (
 from langchain_chatexports.local_server.http.service import LocalService
 from langchain_chatexports.local_server.storage.files import FILE_ID
 from langchain_chatexports.local_server.storage.jobs import JOB_ID
-from langchain_chatexports.local_server.training.dataset import JsonLinesError
+from langchain_chatexports.local_server.storage.training_files import JsonLinesError
 
 __all__ = ["router"]
 

@@ -20,11 +20,13 @@ from langchain_chatexports.local_server.storage.models import (
     new_model_id,
     tuned_model_name,
 )
+from langchain_chatexports.local_server.storage.training_files import (
+    JsonLinesError,
+    read_examples,
+)
 from langchain_chatexports.local_server.training.dataset import (
     DatasetReport,
-    JsonLinesError,
     label_examples,
-    read_examples,
 )
 from langchain_chatexports.local_server.training.hyperparameters import (
     resolve_hyperparameters,

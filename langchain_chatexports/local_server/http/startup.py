@@ -19,7 +19,7 @@ from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
     default_data_dir,
 )
-from langchain_chatexports.local_server.storage.locks import ProcessLock
+from langchain_chatexports.local_server.storage.locks import only_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,11 +28,10 @@ if TYPE_CHECKING:
     from langchain_chatexports.local_server.http.service import LocalService
     from langchain_chatexports.local_server.settings import ServerSettings
 
-__all__ = ["check_extra", "only_server", "open_service"]
+__all__ = ["check_extra", "open_service"]
 
 logger = logging.getLogger(__name__)
 
-_LOCK_WAIT_SECONDS = 15.0
 _NEEDED = (
     "fastapi",
     "uvicorn",
@@ -94,29 +93,6 @@ def open_service(settings: ServerSettings) -> Iterator[LocalService]:
             threads=settings.threads or default_threads(),
             max_training_jobs=settings.max_training_jobs,
         )
-
-
-@contextmanager
-def only_server(data: DataDirectory, *, timeout: float | None = None) -> Iterator[None]:
-    """Hold a data directory, so that no server can use it at the same time.
-
-    Args:
-        data: The directory, prepared.
-        timeout: Seconds to wait for a server that is ending; a few if `None`.
-
-    Raises:
-        LocalServerError: If a server uses it.
-    """
-    lock = ProcessLock(data.lock)
-    if not lock.acquire(timeout=_LOCK_WAIT_SECONDS if timeout is None else timeout):
-        msg = (
-            f"Another local server uses {data.root}. Stop it first, or give this one "
-            "another data_dir."
-        )
-        raise LocalServerError(msg)
-    with lock:
-        data.clear_leftovers()
-        yield
 
 
 def _check_chat_template(directory: Path) -> None:

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
 from langchain_chatexports.local_server.inference.text_stream import (
     StopFinder,
     TokenDecoder,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from langchain_chatexports.local_server.inference.base_model import BaseModel
 
-__all__ = ["Answer", "Engine", "EngineBusyError", "Order", "Piece", "load_tokenizer"]
+__all__ = ["Answer", "Engine", "EngineBusyError", "Order", "Piece"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,6 @@ Result = TypeVar("Result")
 
 _AT_ONCE = 8
 _MOST_WAITING = 32
-_DEFAULT_CONTEXT = 2048
 
 
 class EngineBusyError(Exception):
@@ -133,31 +132,6 @@ class Answer:
             reason = "stop"
         text += self._stops.finish()
         self.tell(Piece(text, reason, self._tokens))
-
-
-def load_tokenizer(directory: Path) -> tuple[Any, int]:
-    """Load the tokenizer of a base, and say how many tokens the base can read.
-
-    Raises:
-        LocalServerError: If it is damaged, or needs code of its own.
-    """
-    from transformers import AutoConfig, AutoTokenizer
-
-    # Without `trust_remote_code` transformers asks, and takes its answer from whatever
-    # is on standard input.
-    options = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        config = AutoConfig.from_pretrained(directory, **options)
-        longest = getattr(config.get_text_config(), "max_position_embeddings", None)
-        tokenizer = AutoTokenizer.from_pretrained(directory, **options)
-        return tokenizer, int(longest or _DEFAULT_CONTEXT)
-    except Exception as error:
-        msg = (
-            f"The base model in {directory} cannot be used ({type(error).__name__}): "
-            "its config.json or tokenizer is damaged or of a kind that transformers "
-            "does not know, or needs code of its own, which is never run here."
-        )
-        raise LocalServerError(msg) from error
 
 
 class Engine:

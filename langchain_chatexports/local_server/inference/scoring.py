@@ -67,8 +67,8 @@ def score_conversations(
     Raises:
         LocalServerError: If the base is missing, or a conversation is too long.
     """
+    from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
     from langchain_chatexports.local_server.inference.base_model import BaseModel
-    from langchain_chatexports.local_server.inference.generation import load_tokenizer
 
     directory = prepare_base(describe_base(base))
     tokenizer, context = load_tokenizer(directory)

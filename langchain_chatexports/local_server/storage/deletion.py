@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.http.startup import only_server
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
     default_data_dir,
     read_json,
     remove_folder,
 )
-from langchain_chatexports.local_server.storage.locks import is_locked
+from langchain_chatexports.local_server.storage.locks import is_locked, only_server
 from langchain_chatexports.local_server.storage.models import list_models
 
 if TYPE_CHECKING:

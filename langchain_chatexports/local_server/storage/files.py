@@ -18,7 +18,7 @@ from langchain_chatexports.local_server.storage.data_directory import (
     replace,
     write_json,
 )
-from langchain_chatexports.local_server.training.dataset import read_examples
+from langchain_chatexports.local_server.storage.training_files import read_examples
 
 if TYPE_CHECKING:
     from pathlib import Path

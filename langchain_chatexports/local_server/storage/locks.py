@@ -5,21 +5,28 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from langchain_chatexports.exceptions import LocalServerError
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from typing_extensions import Self
+
+    from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 
 if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
 
-__all__ = ["ProcessLock", "is_locked"]
+__all__ = ["ProcessLock", "is_locked", "only_server"]
 
+_LOCK_WAIT_SECONDS = 15.0
 _RETRY_SECONDS = 0.1
 # A link in the lock's place would have the file made wherever it points to.
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
@@ -106,3 +113,26 @@ else:
         except OSError:
             return False
         return True
+
+
+@contextmanager
+def only_server(data: DataDirectory, *, timeout: float | None = None) -> Iterator[None]:
+    """Lock a data directory, so that no server can use it at the same time.
+
+    Args:
+        data: The directory, prepared.
+        timeout: Seconds to wait for a server that is ending; a few if `None`.
+
+    Raises:
+        LocalServerError: If a server uses it.
+    """
+    lock = ProcessLock(data.lock)
+    if not lock.acquire(timeout=_LOCK_WAIT_SECONDS if timeout is None else timeout):
+        msg = (
+            f"Another local server uses {data.root}. Stop it first, or give this one "
+            "another data_dir."
+        )
+        raise LocalServerError(msg)
+    with lock:
+        data.clear_leftovers()
+        yield

@@ -1,11 +1,8 @@
-"""Training files: the lines of one, and their examples as token ids and labels."""
+"""The examples of a training file as token ids and labels."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
-from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.local_server.training.labels import (
@@ -16,22 +13,12 @@ from langchain_chatexports.local_server.training.labels import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["DatasetReport", "JsonLinesError", "label_examples", "read_examples"]
+__all__ = ["DatasetReport", "label_examples"]
 
-
-MAX_LINE_BYTES = 8 * 2**20
-"""The longest line of a training file; parsed, it may take thirty times as much."""
-
-MAX_LINES = 1_000_000
-"""The most lines of a training file."""
 
 _MAX_PROBLEMS = 1000
-
-
-class JsonLinesError(ValueError):
-    """A file is not made of JSON objects, one a line; the text names the line."""
 
 
 @dataclass
@@ -64,46 +51,6 @@ class DatasetReport:
     def tokens(self) -> int:
         """Tokens of one pass over the data."""
         return sum(len(example.input_ids) for example in self.examples)
-
-
-def read_examples(path: str | Path) -> Iterator[dict[str, Any]]:
-    """Read the JSON objects of a file, one a line; lines of white space are skipped.
-
-    Args:
-        path: The file. It is split at line feeds only: U+2028 may stand in a text.
-
-    Yields:
-        The objects, in order.
-
-    Raises:
-        JsonLinesError: At the first line that is no JSON object, or too long.
-    """
-    with Path(path).open("rb") as file:
-        # Not `for line in file`: a single line could hold the memory of all.
-        for number in count(1):
-            line = file.readline(MAX_LINE_BYTES + 1)
-            if not line:
-                return
-            if len(line) > MAX_LINE_BYTES or number > MAX_LINES:
-                msg = (
-                    f"Line {number} is longer than {MAX_LINE_BYTES} bytes, or the file "
-                    f"has more than {MAX_LINES} lines. Split it."
-                )
-                raise JsonLinesError(msg)
-            if not line.strip():
-                continue
-            try:
-                # Editors on Windows begin a file with a byte order mark.
-                value = json.loads(line.decode("utf-8-sig"))
-            except (ValueError, RecursionError):
-                value = None
-            if not isinstance(value, dict):
-                msg = (
-                    "Expected file to have JSONL format, where every line is a JSON "
-                    f"dictionary. Line {number} is not a dictionary."
-                )
-                raise JsonLinesError(msg)
-            yield value
 
 
 def label_examples(

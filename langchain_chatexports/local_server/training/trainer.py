@@ -25,12 +25,14 @@ from langchain_chatexports.local_server.storage.data_directory import (
 )
 from langchain_chatexports.local_server.storage.events import EventLog
 from langchain_chatexports.local_server.storage.locks import ProcessLock
+from langchain_chatexports.local_server.storage.training_files import (
+    JsonLinesError,
+    read_examples,
+)
 from langchain_chatexports.local_server.training.checkpoints import Checkpoints
 from langchain_chatexports.local_server.training.dataset import (
     DatasetReport,
-    JsonLinesError,
     label_examples,
-    read_examples,
 )
 from langchain_chatexports.local_server.training.hyperparameters import (
     Hyperparameters,
@@ -119,7 +121,7 @@ def train(order: TrainingOrder) -> None:
     examples = {"training_file": _read(order.training_file, "training_file")}
     if order.validation_file is not None:
         examples["validation_file"] = _read(order.validation_file, "validation_file")
-    from langchain_chatexports.local_server.inference.generation import load_tokenizer
+    from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
     from langchain_chatexports.local_server.training.progress import (
         ProgressWriter,
         last_saved,

@@ -9,11 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langchain_chatexports.datasets._forget import (
-    find_jobs,
-    forget,
-    jobs_that_used,
-)
+from langchain_chatexports.datasets._forget import forget
 from langchain_chatexports.datasets.card import CardNotes
 from langchain_chatexports.datasets.examples import ExampleCounts
 from langchain_chatexports.datasets.formats import write_dataset
@@ -29,6 +25,7 @@ from langchain_chatexports.datasets.trace_file import (
     trace_path,
 )
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
+from langchain_chatexports.finetuning.data_use import find_jobs, jobs_that_used
 from langchain_chatexports.finetuning.orders import DATA_KEY, TrainingFile
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages
 from tests.unit_tests.builders.conversations import conversation

@@ -10,7 +10,6 @@ import openai
 import pytest
 
 from langchain_chatexports.local_server.storage.files import FileStore
-from langchain_chatexports.local_server.training.trainer import dataset
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
 if TYPE_CHECKING:
@@ -233,7 +232,7 @@ def test_a_bad_query_is_a_400(http: TestClient, query: str) -> None:
 def test_a_line_that_is_too_long_is_refused_by_its_number(
     client: OpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dataset, "MAX_LINE_BYTES", 20)
+    monkeypatch.setattr(training_files, "MAX_LINE_BYTES", 20)
     with pytest.raises(openai.BadRequestError, match="Line 2 is longer than 20 bytes"):
         _upload(client, b'{}\n{"a": "' + b"b" * 20 + b'"}\n')
     assert list(client.files.list()) == []
@@ -242,7 +241,7 @@ def test_a_line_that_is_too_long_is_refused_by_its_number(
 def test_a_line_of_the_longest_length_is_taken(
     client: OpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dataset, "MAX_LINE_BYTES", 20)
+    monkeypatch.setattr(training_files, "MAX_LINE_BYTES", 20)
     line = b'{"a": "' + b"b" * 10 + b'"}\n'
     assert len(line) == 20
     assert _upload(client, line * 3)
@@ -251,7 +250,7 @@ def test_a_line_of_the_longest_length_is_taken(
 def test_a_file_of_too_many_lines_is_refused(
     client: OpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dataset, "MAX_LINES", 5)
+    monkeypatch.setattr(training_files, "MAX_LINES", 5)
     assert _upload(client, b"{}\n" * 5)
     with pytest.raises(openai.BadRequestError, match="more than 5 lines"):
         _upload(client, b"{}\n" * 6)

@@ -1,0 +1,39 @@
+"""The tokenizer of a base, and how much the base can read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain_chatexports.exceptions import LocalServerError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["load_tokenizer"]
+
+_DEFAULT_CONTEXT = 2048
+
+
+def load_tokenizer(directory: Path) -> tuple[Any, int]:
+    """Load the tokenizer of a base, and say how many tokens the base can read.
+
+    Raises:
+        LocalServerError: If it is damaged, or needs code of its own.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    # Without `trust_remote_code` transformers asks, and takes its answer from whatever
+    # is on standard input.
+    options = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        config = AutoConfig.from_pretrained(directory, **options)
+        longest = getattr(config.get_text_config(), "max_position_embeddings", None)
+        tokenizer = AutoTokenizer.from_pretrained(directory, **options)
+        return tokenizer, int(longest or _DEFAULT_CONTEXT)
+    except Exception as error:
+        msg = (
+            f"The base model in {directory} cannot be used ({type(error).__name__}): "
+            "its config.json or tokenizer is damaged or of a kind that transformers "
+            "does not know, or needs code of its own, which is never run here."
+        )
+        raise LocalServerError(msg) from error
