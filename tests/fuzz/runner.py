@@ -139,7 +139,7 @@ def _read(work: Path, order: dict[str, Any], said: str | None, result: Result) -
         (work / "case").rename(place)
     kind = "no end" if "Timeout" in said else "the process died"
     _add(result, order, last, f"{kind}{_where(said)}", said[-10_000:])
-    return last + 1
+    return int(last) + 1
 
 
 def _add(
@@ -173,7 +173,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--case", type=int, default=None, help="only this one, again")
     parser.add_argument("--finds", type=Path, default=None, help="where finds are kept")
     given = parser.parse_args(arguments)
-    seed = given.seed if given.seed is not None else random.randrange(10**6)  # noqa: S311
+    seed = given.seed if given.seed is not None else random.randrange(10**6)
     if given.finds is not None:
         given.finds.mkdir(parents=True, exist_ok=True)
     folder = given.finds or Path(tempfile.mkdtemp(prefix="fuzz-"))
