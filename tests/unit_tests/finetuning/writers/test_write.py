@@ -131,7 +131,7 @@ def test_what_is_no_dialogue_is_an_error_that_names_its_line(
 ) -> None:
     examples: list[dict[str, object]] = [{"messages": messages}]
     with pytest.raises(TrainingDataError, match="line 1: `messages` must be") as raised:
-        write_dataset(examples, tmp_path / "set")  # type: ignore[arg-type] # no example
+        write_dataset(examples, tmp_path / "set")
     assert "secret" not in str(raised.value)
     assert _files(tmp_path) == set()
 
