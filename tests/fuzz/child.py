@@ -1,4 +1,4 @@
-"""Run cases of one target, within limits: started by `runner`, ends with the process."""
+"""Run cases of one target, within limits; `runner` starts it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _try(
         target.attack(case, prepared)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001 - panics of Rust are none of Exception.
+    except BaseException as error:  # noqa: BLE001 - or Rust's
         return {"what": _signature(error), "traceback": traceback.format_exc()}
     return None
 

@@ -139,7 +139,7 @@ def _read(work: Path, order: dict[str, Any], said: str | None, result: Result) -
         (work / "case").rename(place)
     kind = "no end" if "Timeout" in said else "the process died"
     _add(result, order, last, f"{kind}{_where(said)}", said[-10_000:])
-    return last + 1
+    return int(last) + 1
 
 
 def _add(

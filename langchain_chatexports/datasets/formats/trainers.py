@@ -114,20 +114,29 @@ def answers_in(record: Mapping[str, Any]) -> int:
     """Count the answers that an example, a pair or a label is there to teach."""
     if "messages" not in record:
         return 1
-    return len(list(filter(_is_learned, record["messages"])))
+    return sum(map(_is_learned, _listed(record["messages"])))
 
 
 def messages_in(record: Mapping[str, Any]) -> int:
     """Count the messages of an example; a pair or a label is about one."""
-    return len(record["messages"]) if "messages" in record else 1
+    return len(_listed(record["messages"])) if "messages" in record else 1
+
+
+def _listed(messages: Any) -> Sequence[Any]:
+    # What is no list is refused by its format, and counted before that.
+    return messages if isinstance(messages, (list, tuple)) else ()
 
 
 def _whole(row: dict[str, Any], example: Mapping[str, Any]) -> EncodedRow:
     return EncodedRow(row, answers_in(example), messages_in(example))
 
 
-def _is_learned(message: Mapping[str, Any]) -> bool:
-    return message["role"] == "assistant" and message.get("weight") != 0
+def _is_learned(message: Any) -> bool:
+    return (
+        isinstance(message, Mapping)
+        and message.get("role") == "assistant"
+        and message.get("weight") != 0
+    )
 
 
 def _openai(example: Mapping[str, Any]) -> Iterator[EncodedRow]:

@@ -40,16 +40,24 @@ _ENDLESS = (
 # Each with a table's or column's name put in.
 _SCHEMAS = (
     "ALTER TABLE {t} RENAME TO old; CREATE VIEW {t} AS SELECT * FROM old",
-    "ALTER TABLE {t} RENAME TO old; "
-    f"CREATE VIEW {{t}} AS SELECT old.* FROM old, {_ENDLESS}",
-    "ALTER TABLE message RENAME TO old; CREATE VIEW message AS "
-    "SELECT *, json_extract(text, text) AS j FROM old WHERE j",
+    (
+        "ALTER TABLE {t} RENAME TO old; "
+        f"CREATE VIEW {{t}} AS SELECT old.* FROM old, {_ENDLESS}"
+    ),
+    (
+        "ALTER TABLE message RENAME TO old; CREATE VIEW message AS "
+        "SELECT *, json_extract(text, text) AS j FROM old WHERE j"
+    ),
     "ALTER TABLE {t} RENAME TO old; CREATE VIEW {t} AS SELECT * FROM {t}",
     "ALTER TABLE {t} ADD COLUMN g GENERATED ALWAYS AS (randomblob(900000000)) VIRTUAL",
-    "ALTER TABLE message DROP COLUMN text; ALTER TABLE message ADD COLUMN text "
-    "GENERATED ALWAYS AS (hex(zeroblob(300000000))) VIRTUAL",
-    "ALTER TABLE message DROP COLUMN text; ALTER TABLE message ADD COLUMN text "
-    "GENERATED ALWAYS AS (json_extract(guid, guid)) VIRTUAL",
+    (
+        "ALTER TABLE message DROP COLUMN text; ALTER TABLE message ADD COLUMN text "
+        "GENERATED ALWAYS AS (hex(zeroblob(300000000))) VIRTUAL"
+    ),
+    (
+        "ALTER TABLE message DROP COLUMN text; ALTER TABLE message ADD COLUMN text "
+        "GENERATED ALWAYS AS (json_extract(guid, guid)) VIRTUAL"
+    ),
     "CREATE INDEX odd ON {t} (abs(ROWID)) WHERE ROWID > 0",
     "CREATE TRIGGER odd AFTER INSERT ON {t} BEGIN DELETE FROM {t}; END",
     "DROP TABLE {t}",

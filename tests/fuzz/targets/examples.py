@@ -44,8 +44,9 @@ def attack(case: Case, _: None) -> None:
     random = case.random
     path = case.export / "examples.jsonl"
     path.write_bytes(_examples(random))
+    rows: list[Any] = []
     with case.judged():
-        rows = list(read_jsonl(path))
+        rows += read_jsonl(path)
         for method in ("supervised", "dpo"):
             problems = validate_examples(rows, minimum=0, method=method)
             for problem in problems:

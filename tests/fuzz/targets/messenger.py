@@ -31,7 +31,7 @@ _START = 1_700_000_000_000
 _THREAD = f"{FACEBOOK}/inbox/ada_1"
 _NAMES = (
     "../beside/planted",
-    "../../../../../../../../tmp/planted",
+    "../../../../../../../../planted",
     "/planted",
     "C:\\planted",
     "..\\planted",

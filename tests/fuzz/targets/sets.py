@@ -1,4 +1,4 @@
-"""Sets with their traces, cards and key files, as `forget` and `redact --undo` take them."""
+"""Sets with traces, cards and key files, for `forget`, `redact` and its `--undo`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PATHS = (
     "../../beside/canary",
     "../canary",
     "../../beside/planted",
-    "/tmp/planted",
+    "/planted",
     "",
     ".",
     "..",

@@ -81,7 +81,7 @@ def _parquet(random: Random, rows: list[dict[str, Any]]) -> bytes:
     return mutated(random, data, (b"PAR1",)) if random.random() < 0.5 else data
 
 
-def _odd_column(random: Random, length: int) -> Any:
+def _odd_column(random: Random, length: int) -> Any:  # noqa: PLR0911 - one a type
     import pyarrow as pa
 
     numbers = [random.choice((0, 1, -(2**62), 2**62, None)) for _ in range(length)]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tests.fuzz.case import Case
 
 MEMORY = 2**29
+_TIMEOUT = 3.0
 _STATUSES = (200, 201, 204, 301, 302, 303, 307, 308, 400, 401, 403, 404, 408, 409, 413)
 _MORE_STATUSES = (*_STATUSES, 418, 422, 429, 429, 500, 502, 503, 529, 999, 100)
 _HEADERS = {
@@ -51,7 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
-    do_POST = do_DELETE = do_GET
+    do_POST = do_DELETE = do_GET  # noqa: N815 - their names tell the methods
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
@@ -126,10 +127,10 @@ def attack(case: Case, _: None) -> None:
     elsewhere = f"http://localhost:{stranger.server_address[1]}"
     server = _Hostile(Random(random.random()), elsewhere)
     tuner = make_tuner(
-        server,  # type: ignore[arg-type] - it has a `base_url`, which is all.
+        server,  # type: ignore[arg-type] # only its `base_url` is asked for
         clock=_Clock(),
         request_timeout=0.5,
-        timeout=3.0,
+        timeout=_TIMEOUT,
         default_headers={"x-gateway": MARK},
     )
     examples = make_examples(10, MARK)
@@ -147,7 +148,7 @@ def attack(case: Case, _: None) -> None:
 def _order(tuner: Any, examples: list[dict[str, Any]]) -> None:
     try:
         run = tuner.submit(examples)
-        run.wait()
+        run.wait(_TIMEOUT)
         json.dumps(run.chat_model().model_name)
     except ChatExportError as error:
         if KEY in str(error):

@@ -127,6 +127,17 @@ def test_mlx_without_a_validation_part_is_an_error(
     assert _files(tmp_path) == set()
 
 
+@pytest.mark.parametrize("messages", [5, [None], [{"content": "secret"}]])
+def test_what_is_no_dialogue_is_an_error_that_names_its_line(
+    tmp_path: Path, messages: object
+) -> None:
+    examples: list[dict[str, object]] = [{"messages": messages}]
+    with pytest.raises(TrainingDataError, match="line 1: `messages` must be") as raised:
+        write_dataset(examples, tmp_path / "set")
+    assert "secret" not in str(raised.value)
+    assert _files(tmp_path) == set()
+
+
 def test_llama_factory_gets_its_index(tmp_path: Path, splits: ExampleSplits) -> None:
     write_dataset(splits, tmp_path / "set", format="llama-factory")
     info = json.loads((tmp_path / "set" / "dataset_info.json").read_bytes())
