@@ -172,7 +172,7 @@ def run(paths: list[Path], folder: Path, tasks: int | None = None) -> Run:
 
 
 def giant(folder: Path) -> float:
-    """Give the bytes that each message of one giant conversation takes in a process."""
+    """Return the bytes a message of one giant conversation takes in a process."""
     peaks = []
     for size in _GIANTS:
         path = make_export(folder, size, size, 0)

@@ -166,7 +166,7 @@ def curves() -> None:
 
 
 def auc(measure: Measure, person: Voice, other: Voice, turns: int) -> float:
-    """Give how often the person's sample is nearer than the other's."""
+    """Return how often the person's sample is nearer than the other's."""
     rng = np.random.default_rng(0)
     training = [measure.count(t, ENGLISH) for t in conversations(person, TRAINING, 1)]
     lexicon = Lexicon(measure, training)

@@ -91,7 +91,7 @@ def _threads(files: Mapping[str, Callable[[], bytes]], owner: str) -> Iterator[T
 
 
 def repaired(text: str) -> str:
-    """Give a text of Meta's as it was typed."""
+    """Return a text of Meta's as it was typed."""
     return text if text.isascii() else text.encode("latin-1").decode()
 
 

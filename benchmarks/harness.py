@@ -176,7 +176,7 @@ def run_stage(setup: str, body: str, path: Path) -> None:
 
 
 def median(costs: Sequence[Cost]) -> Cost:
-    """Give the medians of several rounds."""
+    """Return the medians of several rounds."""
     return Cost(*(statistics.median(values) for values in zip(*costs, strict=True)))
 
 

@@ -50,9 +50,9 @@ if TYPE_CHECKING:
 CONTESTANTS = ("base", "few-shot", "tuned")
 FOLDS = 3
 ROUNDS = 2000
-MOST_WORDS_IN_CONTEXT = 3000
+MAX_WORDS_IN_CONTEXT = 3000
 # Harry's threads draw from templates: longer ones say the same again.
-MOST_MESSAGES = 24
+MAX_MESSAGES = 24
 VOICES = {"Mina": "baker.txt", "Oster": "captain.txt"}
 # The two written here have conversations of six to ten messages.
 WINDOW_SIZES = {"Mina": 4, "Oster": 4}
@@ -78,7 +78,7 @@ def main() -> None:
         with LocalServer(data_dir=folder / "data") as server:
             for voice in parser.parse_args().voices:
                 dialogues = [
-                    list(example["messages"])[:MOST_MESSAGES]
+                    list(example["messages"])[:MAX_MESSAGES]
                     for example in to_training_examples(sessions_of(voice, folder))
                 ]
                 size = WINDOW_SIZES.get(voice, 8)
@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def sessions_of(voice: str, folder: Path) -> Iterable[ChatSession]:
-    """Give the conversations of a voice, whose turns are the assistant's."""
+    """Return the conversations of a voice, whose turns are the assistant's."""
     steps = MergeChatRuns() | MapAIMessages(sender=voice)
     if voice == "Tortoise":
         return IMessageChatLoader(write_imessage(folder / "chat.db")) | steps
@@ -141,17 +141,17 @@ def train(server: LocalServer, windows: list[Any]) -> str:
 
 
 def as_session(dialogue: list[Any]) -> ChatSession:
-    """Give a dialogue as a session again, to cut windows from it."""
+    """Return a dialogue as a session again, to cut windows from it."""
     return ChatSession(messages=convert_to_messages(dialogue))
 
 
 def few_shot(dialogues: list[Any]) -> list[Any]:
-    """Give the last conversations that fit into the context, as turns before it."""
+    """Return the last conversations that fit into the context, as turns before it."""
     chosen: list[Any] = []
     words = 0
     for dialogue in reversed(dialogues):
         words += sum(len(message["content"].split()) for message in dialogue)
-        if words > MOST_WORDS_IN_CONTEXT and chosen:
+        if words > MAX_WORDS_IN_CONTEXT and chosen:
             break
         chosen = [*dialogue, *chosen]
     return chosen
@@ -174,7 +174,7 @@ def price(
 
 
 def row(voice: str, dialogues: list[Any], prices: dict[str, list[Price]]) -> str:
-    """Give a row of the table: bits per byte with intervals."""
+    """Return a row of the table: bits per byte with intervals."""
     turns = sum(message["role"] == "assistant" for d in dialogues for message in d)
     sizes = np.array([price.size_bytes for price in prices["base"]], dtype=float)
     bits = {

@@ -131,7 +131,7 @@ def generate(path: Path, messages: int, chats: int, *, indexes: bool) -> None:
 def _rows(
     messages: int, chats: int, joins: list[tuple[int, int, int]]
 ) -> Iterator[tuple[object, ...]]:
-    """Give the rows of conversations that follow each other.
+    """Yield the rows of conversations that follow each other.
 
     A few chats hold most messages, as people's do.
     """

@@ -68,7 +68,7 @@ def row(what: str, value: str) -> None:
 
 
 def ask(client: openai.OpenAI, model: str) -> tuple[float, float]:
-    """Give the seconds to the first text, and the tokens a second after it."""
+    """Return the seconds to the first text, and the tokens a second after it."""
     started = time.monotonic()
     first, parts = 0.0, 0
     stream: Any = client.chat.completions.create(
@@ -125,29 +125,29 @@ def order(client: openai.OpenAI, model: str, *, epochs: int = 3) -> str:
 
 
 def has_step(client: openai.OpenAI, job: str) -> bool:
-    """Tell whether the training has begun."""
+    """Return whether the training has begun."""
     events = client.fine_tuning.jobs.list_events(job, limit=1).data
     return bool(events) and events[0].type == "metrics"
 
 
 def processes(server: LocalServer) -> list[psutil.Process]:
-    """Give the server's process and those below it."""
+    """Return the server's process and those below it."""
     (own,) = [
         process
         for process in psutil.Process().children()
-        if any("local_server.server" in word for word in process.cmdline())
+        if any("local_server.http.server" in word for word in process.cmdline())
     ]
     return [own, *own.children(recursive=True)] if server.is_running else []
 
 
 def memory(server: LocalServer, *, children: bool = False) -> float:
-    """Give the resident memory in GB."""
+    """Return the resident memory in GB."""
     found = processes(server) if children else processes(server)[:1]
     return float(sum(process.memory_info().rss for process in found)) / 1e9
 
 
 def trainer_seconds(server: LocalServer) -> float:
-    """Give the CPU seconds that the trainer has taken."""
+    """Return the CPU seconds that the trainer has taken."""
     seconds = 0.0
     for process in processes(server)[1:]:
         try:

@@ -47,7 +47,7 @@ class Measured:
     costs: dict[str, list[Cost]]
 
     def ratios(self, name: str, by: str) -> list[float]:
-        """Give how many times the CPU time of one another takes, by round."""
+        """Return how many times the CPU time of one another takes, by round."""
         pairs = zip(self.costs[name], self.costs[by], strict=True)
         return [one.cpu / other.cpu for one, other in pairs]
 
@@ -106,7 +106,7 @@ def _export(folder: Path, kind: str, messages: int) -> Path:
 
 
 def tables(found: Sequence[Measured]) -> Iterator[str]:
-    """Give the tables, in Markdown."""
+    """Yield the tables, in Markdown."""
     yield "| Export | Messages | Contender | CPU s | µs a message | Peak MB |"
     yield "|---|---:|---|---:|---:|---:|"
     for one in found:

@@ -44,7 +44,7 @@ TOKENS = 40
 FINISHED = {"succeeded", "failed", "cancelled"}
 PATIENCE_SECONDS = 300
 # So many chats are answered or wait; beyond it the server may refuse one.
-MOST_CHATS = 40
+MAX_CHATS = 40
 # A life is judged after the minute that fills it, and only if it is a minute longer.
 JUDGED_AFTER, JUDGED_FOR = 60, 60
 MEMORY_GROWTH, FILES_GROWTH = 1.1, 5
@@ -161,7 +161,7 @@ class Load:
                 if not self._is_up.is_set() or life != len(self.lives):
                     self.counts["cut off by a restart"] += 1
                 elif isinstance(error, openai.RateLimitError) and (
-                    self.chats > MOST_CHATS
+                    self.chats > MAX_CHATS
                 ):
                     self.counts["refused as too many"] += 1
                 else:
@@ -312,7 +312,7 @@ def growth(samples: list[Sample]) -> list[str]:
 
 
 def halves(samples: list[Sample]) -> tuple[Sample, Sample]:
-    """Give the means of the first and the second half."""
+    """Return the means of the first and the second half."""
     half = len(samples) // 2 or 1
     early, late = (
         Sample(*(int(statistics.mean(values)) for values in zip(*part, strict=True)))

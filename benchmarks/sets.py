@@ -66,7 +66,7 @@ class InventedChats(BaseChatLoader):
         self.messages = messages
 
     def lazy_load(self) -> Iterator[ChatSession]:
-        """Give the threads."""
+        """Yield the threads."""
         dice = random.Random(1)
         words = ["".join(dice.choices("abcdefghijklmnop", k=5)) for _ in range(5_000)]
         for number in range(self.messages // _THREAD):

@@ -54,7 +54,7 @@ _SET_OF_AI = {*_SET_OF_HUMAN, "response_metadata", "name"}
 def plain_human_message(
     content: str, additional_kwargs: dict[str, Any], message_id: str | None
 ) -> HumanMessage:
-    """Give a person's message.
+    """Return a person's message.
 
     Args:
         content: The text.
@@ -85,7 +85,7 @@ def plain_ai_message(
     message_id: str | None,
     name: str | None,
 ) -> AIMessage:
-    """Give a message of the AI without tool calls.
+    """Return a message of the AI without tool calls.
 
     Args:
         content: The text.

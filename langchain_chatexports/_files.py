@@ -173,12 +173,12 @@ def _writing_end(pipe: Path) -> int | None:
 
 
 def is_full(error: OSError) -> bool:
-    """Tell whether the disk, or what one may use of it, is full."""
+    """Return whether the disk, or what one may use of it, is full."""
     return error.errno in _FULL
 
 
 def is_pipe(path: Path) -> bool:
-    """Tell whether a path is a pipe or a device: there, and neither file nor folder."""
+    """Return whether a path is a pipe or a device, neither file nor folder."""
     # Of a name that is too long `Path.exists` raises, below Python 3.12.
     return os.path.exists(path) and not path.is_file() and not path.is_dir()  # noqa: PTH110 - see above
 

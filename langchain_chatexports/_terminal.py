@@ -11,7 +11,7 @@ _JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 
 
 def printable(text: str) -> str:
-    """Give a text on one line, with a space for what a terminal would obey.
+    """Return a text on one line, with a space for what a terminal would obey.
 
     Names in an export are whatever somebody chose: they can hold line breaks, escape
     sequences and marks that turn the direction of all that follows.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BYTES_PER_TOKEN",
-    "LEAST_BYTES_PER_TOKEN",
+    "MIN_BYTES_PER_TOKEN",
     "TOKEN_COUNTERS",
     "has_encoding",
     "token_counter",
@@ -28,7 +28,7 @@ BYTES_PER_TOKEN = 4.0
 """UTF-8 bytes a token: the estimate. Measured with o200k_base on chat text in ten
 languages: between 2.9 (emoji) and 9.3 (Hindi)."""
 
-LEAST_BYTES_PER_TOKEN = 2.8
+MIN_BYTES_PER_TOKEN = 2.8
 """UTF-8 bytes a token: with it, bytes give an upper bound for chat text (though not for
 rows of rare symbols)."""
 
@@ -49,7 +49,7 @@ TOKEN_COUNTERS = ("bytes", *_FILES)
 
 
 def token_counter(name: str) -> Callable[[str], int]:
-    """Give the function that counts a text's tokens.
+    """Return the function that counts a text's tokens.
 
     Args:
         name: `bytes` for an upper bound for chat text, by its UTF-8 bytes, which needs
@@ -81,7 +81,7 @@ def tokens_by_bytes(text: str) -> int:
 
 
 def has_encoding(name: str) -> bool:
-    """Tell whether tiktoken has an encoding's file, so that it will not download it.
+    """Return whether tiktoken has an encoding's file, so that it will not download it.
 
     Args:
         name: The encoding.
@@ -119,7 +119,7 @@ def _encoding_counter(name: str) -> Callable[[str], int]:
 
 
 def _cache_folder() -> Path | None:
-    """Give the folder in which tiktoken looks, or `None` where it caches nothing."""
+    """Return the folder in which tiktoken looks, or `None` where it caches nothing."""
     for variable in ("TIKTOKEN_CACHE_DIR", "DATA_GYM_CACHE_DIR"):
         if variable in os.environ:
             return Path(os.environ[variable]) if os.environ[variable] else None
@@ -129,7 +129,7 @@ def _cache_folder() -> Path | None:
 
 
 def _at_most_by_bytes(text: str) -> int:
-    return _by_bytes(text, LEAST_BYTES_PER_TOKEN)
+    return _by_bytes(text, MIN_BYTES_PER_TOKEN)
 
 
 def _by_bytes(text: str, bytes_a_token: float) -> int:

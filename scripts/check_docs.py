@@ -68,7 +68,7 @@ class Page(HTMLParser):
 
 
 def dead_links(site: Path) -> list[str]:
-    """Give the links within the site that lead nowhere."""
+    """Return the links within the site that lead nowhere."""
     pages = {path: Page(path) for path in sorted(site.rglob("*.html"))}
     dead = []
     for path, page in pages.items():
@@ -90,7 +90,7 @@ def dead_links(site: Path) -> list[str]:
 
 
 def pages_out_of_reach(site: Path) -> list[str]:
-    """Give the pages that the navigation of the first one does not list."""
+    """Return the pages that the navigation of the first one does not list."""
     start = Page(site / "index.html")
     listed = {urlsplit(link).path.strip("./") for link in start.links}
     return [
@@ -102,7 +102,7 @@ def pages_out_of_reach(site: Path) -> list[str]:
 
 
 def missing_names(pages: list[str]) -> list[str]:
-    """Give the public names, constants apart, that no page documents."""
+    """Return the public names, constants apart, that no page documents."""
     anchors = {
         found.rpartition(".")[2] for page in pages for found in ANCHOR.findall(page)
     }

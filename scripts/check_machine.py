@@ -13,7 +13,7 @@ FREE_GB = 3
 
 
 def problem(folder):
-    """Give what is wrong and what to do about it, in a line; None if nothing is."""
+    """Return what is wrong and what to do about it, in a line; None if nothing is."""
     if sys.version_info < OLDEST:
         return (
             "Python %d.%d is too old: 3.10 or newer is needed. Install one (see "
@@ -52,7 +52,7 @@ def problem(folder):
 
 
 def nearest_folder(path):
-    """Give the path, or its nearest parent that exists."""
+    """Return the path, or its nearest parent that exists."""
     path = os.path.abspath(path)
     while not os.path.isdir(path):
         path = os.path.dirname(path)

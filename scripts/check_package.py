@@ -162,7 +162,7 @@ def problems_of(wheel: Path, sdist: Path) -> list[str]:
 
 
 def package_files() -> set[str]:
-    """Give the files that a wheel must hold: code, templates, samples, `py.typed`."""
+    """Return the files that a wheel must hold: code, templates, samples, `py.typed`."""
     return {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / PACKAGE).rglob("*")

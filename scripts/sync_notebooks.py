@@ -24,7 +24,7 @@ _NOISE = re.compile(r"^.*\r", re.MULTILINE)
 
 
 def code_of(tutorial: str) -> list[str]:
-    """Give the code cells of a tutorial: the page's set-up and its section."""
+    """Return the code cells of a tutorial: the page's set-up and its section."""
     page = (DOCS / "tutorials.md").read_text(encoding="utf-8")
     sections = {
         part.partition("\n")[0]: _CODE.findall(part) for part in page.split("\n## ")

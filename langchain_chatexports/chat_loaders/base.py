@@ -97,7 +97,7 @@ class MessageTime(NamedTuple):
 
 
 def message_time(microseconds: int) -> MessageTime | None:
-    """Give a moment in the two forms that messages carry.
+    """Return a moment in the two forms that messages carry.
 
     Args:
         microseconds: Microseconds since 1970-01-01 UTC.
@@ -262,7 +262,7 @@ class ChatExportLoader(BaseChatLoader):
         return self.counted_pass().finish()
 
     def names_of(self, person: str) -> frozenset[str]:
-        """Give the senders that a person's name or handle stands for in this export.
+        """Return the senders that a person's name or handle stands for in this export.
 
         Args:
             person: A name as it stands in the sessions, or where the format has them a
@@ -277,7 +277,7 @@ class ChatExportLoader(BaseChatLoader):
     def keeps_conversation(
         self, conversation_id: str, title: str | None, participants: Collection[str]
     ) -> bool:
-        """Tell whether `include` and `exclude` let a conversation through."""
+        """Return whether `include` and `exclude` let a conversation through."""
         if not self.include and not self.exclude:
             return True
         names = {conversation_id.casefold(), *(p.casefold() for p in participants)}
@@ -288,7 +288,7 @@ class ChatExportLoader(BaseChatLoader):
         return self.exclude.isdisjoint(names)
 
     def keeps_time(self, moment: MessageTime | None) -> bool:
-        """Tell whether a message's time is within `start` and `end`."""
+        """Return whether a message's time is within `start` and `end`."""
         if self.start is None and self.end is None:
             return True
         if moment is None:

@@ -80,7 +80,7 @@ class StepSummary:
     replaced: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the row in JSON types."""
+        """Return the row in JSON types."""
         return {
             "name": self.name,
             "sessions_in": self.sessions_in,
@@ -131,7 +131,7 @@ class ExportSummary:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the summary in JSON types; times as ISO 8601 strings."""
+        """Return the summary in JSON types; times as ISO 8601 strings."""
         return {
             "platform": self.platform,
             "owner": self.owner,
@@ -158,7 +158,7 @@ class ExportSummary:
         return cls(**{**values, **times, "steps": steps})
 
     def __str__(self) -> str:
-        """Give the summary as a table for a terminal."""
+        """Return the summary as a table for a terminal."""
         return "\n".join(_table_lines(self))
 
 
@@ -383,7 +383,7 @@ class CountedPass:
         self._sessions = current
 
     def __iter__(self) -> Iterator[ChatSession]:
-        """Give the sessions that come out of the last step."""
+        """Return the sessions that come out of the last step."""
         return self._sessions
 
     @property

@@ -52,7 +52,7 @@ class Export:
         return (self.path, *self.more)
 
     def __str__(self) -> str:
-        """Give where and what it is, for people."""
+        """Return where and what it is, for people."""
         return f"{', '.join(map(str, self.paths))}: {self.format}"
 
 
@@ -154,7 +154,7 @@ def _opened(path: str | Path, contacts: str | Path | None) -> Export:
 
 
 def is_examples_file(path: str | Path) -> bool:
-    """Tell whether a file holds training examples (JSON lines with `messages`).
+    """Return whether a file holds training examples (JSON lines with `messages`).
 
     Raises:
         ExportNotFoundError: If there is nothing at the path.

@@ -153,7 +153,7 @@ def chat_elsewhere(name: str, base_url: str, settings: ChatSettings) -> None:
 
 
 def key_for(base_url: str) -> str:
-    """Give the key for another server, which stands in `OPENAI_API_KEY`.
+    """Return the key for another server, which stands in `OPENAI_API_KEY`.
 
     Args:
         base_url: The server.

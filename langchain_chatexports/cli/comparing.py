@@ -61,7 +61,7 @@ __all__ = [
 # As `prepare --split` splits.
 _SHARE = 0.1
 # Of the conversations, where an export has few; and of their examples.
-_MOST_SHARE, _MOST_EXAMPLES = 0.4, 0.6
+_MAX_SHARE, _MAX_EXAMPLES = 0.4, 0.6
 _WANTED_CONVERSATIONS, _WANTED_TURNS = 40, 150
 _REPEATS = (1, 4, 16)
 _PROBING = "probing secrets"
@@ -210,7 +210,7 @@ def _from_exports(
 
 
 def _share(windows: Sequence[TracedExample]) -> float:
-    """Give the share of the examples that the newest conversations hold."""
+    """Return the share of the examples that the newest conversations hold."""
     oldest_first, turns = Counter[str](), Counter[str]()
     for item in sorted(windows, key=lambda item: item.origin.first or 0):
         session = str(item.origin.session_id)
@@ -221,10 +221,8 @@ def _share(windows: Sequence[TracedExample]) -> float:
     newest_turns = [turns[session] for session in reversed(oldest_first)]
     for_turns = sum(total < _WANTED_TURNS for total in accumulate(newest_turns)) + 1
     enough = max(_WANTED_CONVERSATIONS, for_turns)
-    wanted = max(
-        int(_SHARE * len(sizes)), min(enough, int(_MOST_SHARE * len(sizes))), 1
-    )
-    return min(_MOST_EXAMPLES, sum(sizes[-wanted:]) / max(len(windows), 1))
+    wanted = max(int(_SHARE * len(sizes)), min(enough, int(_MAX_SHARE * len(sizes))), 1)
+    return min(_MAX_EXAMPLES, sum(sizes[-wanted:]) / max(len(windows), 1))
 
 
 @contextmanager

@@ -87,7 +87,7 @@ def show(text: object = "") -> None:
 
 
 def printable_lines(text: object) -> str:
-    """Give a text without what a terminal would obey, but for line breaks."""
+    """Return a text without what a terminal would obey, but for line breaks."""
     return "\n".join(map(printable, str(text).split("\n")))
 
 
@@ -98,7 +98,7 @@ def print_json(value: Mapping[str, Any] | list[Any]) -> None:
 
 
 def stdin_is_terminal() -> bool:
-    """Tell whether there is somebody to ask."""
+    """Return whether there is somebody to ask."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 

@@ -82,7 +82,7 @@ class SetOptions:
         return self.split or FORMATS[self.format].needs_validation
 
     def adapted(self, options: PrepareOptions) -> PrepareOptions:
-        """Give the options for sessions that go with the set's.
+        """Return the options for sessions that go with the set's.
 
         What is split must be cut into conversations first, and these are short.
         """
@@ -242,7 +242,7 @@ def set_options(format_name: str, *, split: bool, dedup: str) -> SetOptions:
 
 
 def path_to_train_on(written: WrittenSet) -> Path | None:
-    """Give the file of a set that `chatexports finetune` can read, if it has one."""
+    """Return the file of a set that `chatexports finetune` can read, if it has one."""
     if written.format != _PLAIN:
         return None
     is_folder = written.path.is_dir()

@@ -52,7 +52,7 @@ def open_exports(
 
 
 def own_messages_or(paths: Sequence[Path] | None) -> list[Path]:
-    """Give the paths that were named, or on a Mac its own Messages.
+    """Return the paths that were named, or on a Mac its own Messages.
 
     Args:
         paths: What was named.

@@ -46,7 +46,7 @@ class Request:
     key_file: Path | None = None
 
     def replaced(self) -> Request:
-        """Give the request as the set writes it."""
+        """Return the request as the set writes it."""
         if self.key_file is None:
             return self
         key = read_key_file(self.key_file).key

@@ -31,7 +31,7 @@ from langchain_chatexports.cli.options import (
 __all__ = ["chat", "demo", "export_model", "finetune", "models", "serve"]
 
 # OpenAI's limit.
-_LONGEST_SUFFIX = 64
+_MAX_SUFFIX_LENGTH = 64
 
 
 def finetune(
@@ -124,8 +124,8 @@ def finetune(
         label_groups=label_groups,
         system=system,
     )
-    if suffix is not None and not 1 <= len(suffix) <= _LONGEST_SUFFIX:
-        msg = f"--suffix must have 1 to {_LONGEST_SUFFIX} characters."
+    if suffix is not None and not 1 <= len(suffix) <= _MAX_SUFFIX_LENGTH:
+        msg = f"--suffix must have 1 to {_MAX_SUFFIX_LENGTH} characters."
         raise typer.BadParameter(msg)
     url = base_url or (tuning.OPENAI_URL if openai else None)
     _check_place(

@@ -43,7 +43,7 @@ _SET = "What is written"
 
 
 def _formats() -> list[str]:
-    """Give the names of formats, for shells to complete."""
+    """Return the names of formats, for shells to complete."""
     from langchain_chatexports.datasets.formats.trainers import FORMATS
 
     return [*FORMATS]

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 __all__ = ["did_you_mean", "nearest_names"]
 
-_MOST = 3
+_MAX_SUGGESTIONS = 3
 _ALIKE = 0.6
 
 
 def nearest_names(asked: str, known: Collection[str]) -> list[str]:
-    """Give the names that look most like one that does not occur, nearest first.
+    """Return the names that look most like one that does not occur, nearest first.
 
     Args:
         asked: The name that was typed; case does not matter, and a part of a name is
@@ -28,12 +28,12 @@ def nearest_names(asked: str, known: Collection[str]) -> list[str]:
         # A first name is what people type of a whole one.
         for part in (*name.casefold().split(), name.casefold()):
             by_key[part] = name
-    keys = get_close_matches(folded, by_key, n=2 * _MOST, cutoff=_ALIKE)
-    return list(dict.fromkeys(by_key[key] for key in keys))[:_MOST]
+    keys = get_close_matches(folded, by_key, n=2 * _MAX_SUGGESTIONS, cutoff=_ALIKE)
+    return list(dict.fromkeys(by_key[key] for key in keys))[:_MAX_SUGGESTIONS]
 
 
 def did_you_mean(asked: Iterable[str], known: Collection[str]) -> str:
-    """Give a sentence with the nearest names, or nothing where none is near.
+    """Return a sentence with the nearest names, or nothing where none is near.
 
     Args:
         asked: The names that were typed.

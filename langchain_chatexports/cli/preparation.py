@@ -110,7 +110,7 @@ class PrepareOptions:
         ]
 
     def steps(self, senders: Collection[str]) -> tuple[SessionTransform, ...]:
-        """Give the steps that these options stand for.
+        """Return the steps that these options stand for.
 
         Args:
             senders: The names under which the AI's messages stand in an export; none
@@ -127,7 +127,7 @@ class PrepareOptions:
         )
 
     def speaking(self, senders: Collection[str]) -> MapAIMessages:
-        """Give the step that makes the AI's messages, as for `steps`."""
+        """Return the step that makes the AI's messages, as for `steps`."""
         names = [self.redaction.name(n) if self.redaction else n for n in senders]
         return MapAIMessages(sender=tuple(names) or None, role=self.ai_role)
 
@@ -193,7 +193,7 @@ class Preparation:
             raise TrainingDataError(msg)
 
     def reads_examples(self) -> bool:
-        """Tell whether the paths are files of examples, and not exports.
+        """Return whether the paths are files of examples, and not exports.
 
         Raises:
             ExportFormatError: If some are and some are not.
@@ -209,7 +209,7 @@ class Preparation:
         return all(prepared)
 
     def meter(self) -> Meter | None:
-        """Give what tells how far the reading is; `None` for files of examples."""
+        """Return what tells how far the reading is; `None` for files of examples."""
         if self.reads_examples():
             return None
         return Meter(
@@ -291,7 +291,7 @@ class Preparation:
             say(f"warning: nobody in {path} has a name given with --ai: left out")
 
     def _answers(self) -> Iterator[tuple[Path, int]]:
-        """Give each export's messages by the AI."""
+        """Yield each export's messages by the AI."""
         for (export, counted), names in zip(self.passes, self._ai_names, strict=True):
             summary = counted.summary()
             spoken = names or {summary.owner}
@@ -301,11 +301,11 @@ class Preparation:
             )
 
     def summaries(self) -> list[tuple[Export, ExportSummary]]:
-        """Give the counts of each export, as far as it was read."""
+        """Return the counts of each export, as far as it was read."""
         return [(export, counted.summary()) for export, counted in self.passes]
 
     def summaries_to_dicts(self) -> list[dict[str, Any]]:
-        """Give the counts of each export in JSON types."""
+        """Return the counts of each export in JSON types."""
         return [
             {"path": str(export.path), "format": export.format, **summary.to_dict()}
             for export, summary in self.summaries()
@@ -318,7 +318,7 @@ class Preparation:
             say(summary)
 
     def senders(self) -> dict[str, int]:
-        """Give the messages of each sender, most first, as far as they were read."""
+        """Return the messages of each sender, most first, as far as they were read."""
         senders: Counter[str] = Counter()
         for _, summary in self.summaries():
             senders.update(summary.senders)

@@ -43,7 +43,7 @@ __all__ = ["Redaction", "default_key_file", "redact_files", "say_done", "undo_fi
 
 
 def default_key_file(output: Path) -> Path:
-    """Give the key file's place beside what is written.
+    """Return the key file's place beside what is written.
 
     Raises:
         ExportFormatError: If that is a pipe or a device, beside which nothing lies.
@@ -105,14 +105,14 @@ class Redaction:
             self._stand_ins = self._step.undo_map(sessions)
 
     def steps(self) -> tuple[Redact]:
-        """Give the step, for the beginning of a pipe."""
+        """Return the step, for the beginning of a pipe."""
         if self._step is None:
             msg = "the names are not read yet"
             raise RuntimeError(msg)
         return (self._step,)
 
     def name(self, name: str) -> str:
-        """Give the stand-in of a sender."""
+        """Return the stand-in of a sender."""
         (step,) = self.steps()
         return step.pseudonym(name)
 

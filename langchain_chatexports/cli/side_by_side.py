@@ -52,7 +52,7 @@ class Answer:
 
 
 def bubbles_of(text: str) -> list[str]:
-    """Give the messages of an answer: its lines, without empty ones."""
+    """Return the messages of an answer: its lines, without empty ones."""
     return [line for line in _BETWEEN_BUBBLES.split(text.strip()) if line]
 
 

@@ -72,7 +72,7 @@ class Command(TyperCommand):
     """A command whose flags are not shown as if they took a value."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Give the parameters, each with what it takes."""
+        """Return the parameters, each with what it takes."""
         return _shown_plainly(super().get_params(ctx))
 
 
@@ -80,18 +80,18 @@ class Group(TyperGroup):
     """The command itself, in the same way."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Give the parameters, each with what it takes."""
+        """Return the parameters, each with what it takes."""
         return _shown_plainly(super().get_params(ctx))
 
 
 def text_of(command: Callable[..., object]) -> str:
-    """Give a command's docstring with its paragraphs as lines, which wrap anywhere."""
+    """Return a command's docstring with each paragraph as one line."""
     paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
     return "\n\n".join(" ".join(text.split()) for text in paragraphs)
 
 
 def examples_of(command: Callable[..., object]) -> str:
-    """Give what may be typed, for the end of a command's help."""
+    """Return what may be typed, for the end of a command's help."""
     return "\n\n".join(("For example:", *_EXAMPLES[command.__name__]))
 
 

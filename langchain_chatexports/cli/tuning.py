@@ -44,7 +44,7 @@ __all__ = [
 OPENAI_URL = "https://api.openai.com/v1"
 """OpenAI's own server."""
 
-_FEWEST_EXAMPLES = 10
+_MIN_EXAMPLES = 10
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,9 @@ def prepared(
             f"{summary.kept:,} of {summary.found:,} messages kept"
         )
     say(f"{len(examples):,} examples")
-    if len(examples) < _FEWEST_EXAMPLES:
+    if len(examples) < _MIN_EXAMPLES:
         msg = (
-            f"{len(examples)} examples are too few to train on: {_FEWEST_EXAMPLES} are "
+            f"{len(examples)} examples are too few to train on: {_MIN_EXAMPLES} are "
             "needed. Add exports, or make more of these: a smaller --size, --whole, or "
             "--keep-tail for short conversations."
         )
@@ -243,7 +243,7 @@ def _run(examples: list[TrainingExample], order: Order, **where: Any) -> str:
 def chat_command(
     name: str, *, data_dir: Path | None = None, base_url: str | None = None
 ) -> str:
-    """Give the command that talks to a model, from any folder.
+    """Return the command that talks to a model, from any folder.
 
     Args:
         name: The model.

@@ -70,7 +70,7 @@ class ForgetReport:
     """SHA-256 of every version that the set's files have had, for `find_jobs`."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it in JSON types."""
+        """Return it in JSON types."""
         return {**vars(self), "path": str(self.path), "hashes": list(self.hashes)}
 
 

@@ -62,7 +62,7 @@ class SourceFile:
     size: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it in JSON types."""
+        """Return it in JSON types."""
         return {"platform": self.platform, "sha256": self.sha256, "bytes": self.size}
 
 
@@ -99,7 +99,7 @@ class CardNotes:
     """The facts of cards of sets that this one is made from, each of a whole set."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the card's facts in JSON types, as far as they are counted."""
+        """Return the card's facts in JSON types, as far as they are counted."""
         summaries = [_summary(counted) for counted in self.passes]
         counted = [stage for found in summaries for stage in stages_of_export(found)]
         stages = [stage.to_dict() for stage in (*counted, *self.example_stages())]
@@ -121,7 +121,7 @@ class CardNotes:
         return _joined([*earlier, facts]) if earlier else facts
 
     def example_stages(self) -> Iterator[Stage]:
-        """Give what became of the sessions and examples, behind the export's steps."""
+        """Yield what became of the sessions and examples, behind the export's steps."""
         if self.counts is not None:
             yield from stages_of_examples(self.counts)
         if self.duplicates is not None:

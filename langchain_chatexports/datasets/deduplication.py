@@ -27,7 +27,7 @@ __all__ = [
     "normalized_text",
 ]
 
-_LEAST_THRESHOLD = 0.7
+_MIN_THRESHOLD = 0.7
 # 32 bands of 4 rows: of the pairs with 70 % in common fewer than one in 5,000 is
 # missed, of those with 80 % one in ten millions.
 _PERMUTATIONS = 128
@@ -119,8 +119,8 @@ class NearDuplicateIndex:
             MissingExtraError: If the extra `dedup` is not installed.
             ValueError: If the threshold is below 0.7 or above 1.
         """
-        if not _LEAST_THRESHOLD <= threshold <= 1:
-            msg = f"The threshold must be from {_LEAST_THRESHOLD} to 1: {threshold}."
+        if not _MIN_THRESHOLD <= threshold <= 1:
+            msg = f"The threshold must be from {_MIN_THRESHOLD} to 1: {threshold}."
             raise ValueError(msg)
         try:
             import rensa
@@ -142,7 +142,7 @@ class NearDuplicateIndex:
             self._insert(text, self._hash(_shingles(text)))
 
     def holds(self, text: str) -> bool:
-        """Tell whether nearly the same text, given as `normalized_text`, is in."""
+        """Return whether nearly the same text, given as `normalized_text`, is in."""
         if text in self._known:
             return True
         shingles = _shingles(text)
@@ -175,7 +175,7 @@ class NearDuplicateIndex:
 
 
 def example_text(example: TrainingExample) -> str:
-    """Give what is said in an example, as `normalized_text`, without system prompts."""
+    """Return an example's normalized text without system prompts."""
     texts = [
         message_text(message)
         for message in example["messages"]
@@ -185,7 +185,7 @@ def example_text(example: TrainingExample) -> str:
 
 
 def message_text(message: Mapping[str, Any]) -> str:
-    """Give the text of a message, whose content may be a list of parts."""
+    """Return the text of a message, whose content may be a list of parts."""
     content = message.get("content")
     if isinstance(content, list):
         return "\n".join(str(part.get("text", "")) for part in content)
@@ -193,7 +193,7 @@ def message_text(message: Mapping[str, Any]) -> str:
 
 
 def normalized_text(text: str) -> str:
-    """Give a text without what does not matter in a comparison: case and spaces."""
+    """Return a text without what does not matter in a comparison: case and spaces."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return _SPACES.sub(" ", folded).strip()
 

@@ -110,7 +110,7 @@ def estimate_training(
 
 
 def automatic_epochs(examples: int) -> int:
-    """Give the epochs that OpenAI's published rule chooses.
+    """Return the epochs that OpenAI's published rule chooses.
 
     Args:
         examples: Examples in the training file.

@@ -234,7 +234,7 @@ def require_assistant(counts: ExampleCounts) -> None:
 
 
 def training_message(message: BaseMessage) -> TrainingMessage | None:
-    """Give a message in OpenAI's shape.
+    """Return a message in OpenAI's shape.
 
     Args:
         message: A message of any kind that has a role.

@@ -160,7 +160,7 @@ def _write_lines(examples: Iterable[Mapping[str, Any]], buffer: BinaryIO) -> int
 
 
 def json_line(example: Mapping[str, Any]) -> bytes:
-    """Give an example as one line, the same bytes for the same example.
+    """Return an example as one line, the same bytes for the same example.
 
     Args:
         example: The example.
@@ -184,7 +184,7 @@ def json_line(example: Mapping[str, Any]) -> bytes:
 
 
 def _line_of_texts(example: Mapping[str, Any]) -> bytes | None:
-    """Give the line of an example that is nothing but texts, in half of the time."""
+    """Return the line of an example that is nothing but texts, in half of the time."""
     parts: list[bytes] = []
     try:
         (messages_key, messages), *others = example.items()

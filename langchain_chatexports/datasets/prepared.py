@@ -47,7 +47,7 @@ def read_prepared(path: str | Path) -> Iterator[TracedExample]:
 
 
 def facts_of_prepared(path: str | Path) -> dict[str, Any]:
-    """Give what the data card of a file of examples says, or else the file's hash.
+    """Return what the data card of a file of examples says, or else the file's hash.
 
     Args:
         path: As for `read_prepared`.
@@ -65,7 +65,7 @@ def facts_of_prepared(path: str | Path) -> dict[str, Any]:
 
 
 def _set_of(path: Path) -> Path | None:
-    """Give the set that a file of rows is, or is a part of, if there is a trace."""
+    """Return the set that a file of rows is, or is a part of, if there is a trace."""
     if trace_path(path).is_file():
         return path
     folder = path.absolute().parent

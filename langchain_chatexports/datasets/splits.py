@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["ExampleSplits", "part_borders", "split_examples"]
 
 # Shorter lines ("see you there then") are everybody's, and no sign of a copy.
-_SHORTEST_LINE = 40
+_MIN_LINE_LENGTH = 40
 _ORDERS = frozenset({"time"})
 _KNOWN = "near_duplicate"
 
@@ -47,12 +47,12 @@ class ExampleSplits:
     messages_left_out: Counter[str] = field(default_factory=Counter)
 
     def parts(self) -> dict[str, list[TracedExample]]:
-        """Give the parts by name, without those that are empty."""
+        """Return the parts by name, without those that are empty."""
         named = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: part for name, part in named.items() if part}
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the counts in JSON types."""
+        """Return the counts in JSON types."""
         return {
             "examples": self.examples,
             "conversations": self.conversations,
@@ -185,7 +185,7 @@ def _conversations(examples: Iterable[TracedExample]) -> list[_Conversation]:
 def part_borders(
     sizes: Sequence[int], *, validation: float, test: float
 ) -> tuple[int, int]:
-    """Give where validation and test begin, in conversations from oldest to newest.
+    """Return where validation and test begin, in conversations from oldest to newest.
 
     Args:
         sizes: The examples of each conversation.
@@ -268,7 +268,7 @@ def _texts(example: TrainingExample) -> Iterator[str]:
         whole = message_text(message)
         pieces = dict.fromkeys([whole, *whole.split("\n\n"), *whole.splitlines()])
         for text in map(normalized_text, pieces):
-            if len(text) >= _SHORTEST_LINE:
+            if len(text) >= _MIN_LINE_LENGTH:
                 yield text
 
 

@@ -96,7 +96,7 @@ class Stage:
     added: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """Give it as a line for a terminal."""
+        """Return it as a line for a terminal."""
         counts = {**self.added, **self.left_out}
         reasons = [
             f"{count:,} {'added' if reason in self.added else 'left out'}: {reason}"
@@ -113,7 +113,7 @@ class Stage:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it in JSON types."""
+        """Return it in JSON types."""
         return {
             "name": self.name,
             "unit": self.unit,
@@ -147,7 +147,7 @@ class Total(NamedTuple):
     """Whether `found` are an export's; else they are those of the sessions given."""
 
     def __str__(self) -> str:
-        """Give it as a line for a terminal."""
+        """Return it as a line for a terminal."""
         found = "in the exports" if self.is_of_export else "in the conversations given"
         parts = [f"{self.found:,} {found}"]
         parts += [f"{count:,} {reason}" for reason, count in self.added.items()]
@@ -181,7 +181,7 @@ def total_of(stages: Sequence[Mapping[str, Any]]) -> Total | None:
 
 
 def stages_of_export(summary: ExportSummary) -> Iterator[Stage]:
-    """Give what became of an export's messages in its loader and in its steps."""
+    """Yield what became of an export's messages in its loader and in its steps."""
     yield Stage(
         f"{_EXPORT} ({summary.platform})",
         _MESSAGES,
@@ -201,7 +201,7 @@ def stages_of_export(summary: ExportSummary) -> Iterator[Stage]:
 
 
 def stages_of_examples(counts: ExampleCounts) -> Iterator[Stage]:
-    """Give what became of sessions and messages on the way to examples."""
+    """Yield what became of sessions and messages on the way to examples."""
     prompts = counts.system_prompts
     yield Stage(
         "Examples",
@@ -221,7 +221,7 @@ def stages_of_examples(counts: ExampleCounts) -> Iterator[Stage]:
 
 
 def stages_of_duplicates(counts: DuplicateCounts) -> Iterator[Stage]:
-    """Give what became of examples, and of the messages in them."""
+    """Yield what became of examples, and of the messages in them."""
     left_out = _sorted(counts.messages_left_out)
     kept = counts.messages - sum(left_out.values())
     yield Stage("Duplicates", _MESSAGES, counts.messages, kept, left_out)
@@ -230,7 +230,7 @@ def stages_of_duplicates(counts: DuplicateCounts) -> Iterator[Stage]:
 
 
 def stages_of_preferences(counts: PreferenceCounts) -> Iterator[Stage]:
-    """Give what became of the messages, the AI's and all others."""
+    """Yield what became of the messages, the AI's and all others."""
     left_out = Counter(counts.left_out)
     others = counts.messages - counts.answers
     if others:
@@ -241,7 +241,7 @@ def stages_of_preferences(counts: PreferenceCounts) -> Iterator[Stage]:
 
 
 def stages_of_split(splits: ExampleSplits) -> Iterator[Stage]:
-    """Give what became of examples, and of the messages in them."""
+    """Yield what became of examples, and of the messages in them."""
     kept = [item for part in splits.parts().values() for item in part]
     messages = sum(len(item.example["messages"]) for item in kept)
     left_out = _sorted(splits.messages_left_out)

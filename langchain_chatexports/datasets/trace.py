@@ -76,7 +76,7 @@ class ExampleOrigin:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the origin in JSON types, without what is not known."""
+        """Return the origin in JSON types, without what is not known."""
         values: dict[str, Any] = {
             "session": self.session_id,
             "thread": self.thread_id,

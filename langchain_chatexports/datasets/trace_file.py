@@ -68,17 +68,17 @@ class TraceHeader:
 
 
 def trace_path(path: Path) -> Path:
-    """Give the place of a set's trace."""
+    """Return the place of a set's trace."""
     return path.with_name(f"{path.name}.trace.jsonl")
 
 
 def card_path(path: Path) -> Path:
-    """Give the place of a set's data card."""
+    """Return the place of a set's data card."""
     return path.with_name(f"{path.name}.card.md")
 
 
 def trace_line(row: TraceRow) -> bytes:
-    """Give a row's line."""
+    """Return a row's line."""
     values = {"file": row.file, "digest": row.digest, **row.origin.to_dict()}
     try:
         return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)

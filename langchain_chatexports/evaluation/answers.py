@@ -77,11 +77,11 @@ class Gathered:
         return [found.turn.reply for found in self.turns]
 
     def texts(self, contestant: str) -> list[str]:
-        """Give what a contestant replied."""
+        """Return what a contestant replied."""
         return [reply.text for reply in self.replies[contestant]]
 
     def by_conversation(self, texts: Sequence[str]) -> list[list[str]]:
-        """Give texts, one a turn, as a list for each conversation."""
+        """Return texts, one a turn, as a list for each conversation."""
         order = self._order()
         grouped: list[list[str]] = [[] for _ in order]
         for found, text in zip(self.turns, texts, strict=True):
@@ -89,7 +89,7 @@ class Gathered:
         return grouped
 
     def prices_by_order(self) -> dict[str, list[TurnPrice] | str]:
-        """Give the prices with conversations numbered from 0 without gaps."""
+        """Return the prices with conversations numbered from 0 without gaps."""
         order = self._order()
         return {
             kind: found
@@ -99,7 +99,7 @@ class Gathered:
         }
 
     def foreign_by_order(self) -> dict[str, list[TurnPrice | None] | str]:
-        """Give the prices behind foreign histories, numbered alike."""
+        """Return the prices behind foreign histories, numbered alike."""
         order = self._order()
         return {
             kind: found
@@ -183,7 +183,7 @@ def gather(
 
 
 def longest_answer(tokens: Iterable[float]) -> int:
-    """Give the limit of an answer in tokens: twice what 99 % of the person's have."""
+    """Return the limit of an answer in tokens: twice what 99 % of the person's have."""
     sizes = sorted(tokens)
     size = sizes[math.ceil(_NEARLY_ALL * len(sizes)) - 1]
     return max(_SHORTEST_LIMIT, min(_LONGEST_LIMIT, 2 * math.ceil(size)))
@@ -192,7 +192,7 @@ def longest_answer(tokens: Iterable[float]) -> int:
 def _sizes(
     turns: Sequence[HeldOutTurn], prices: dict[int, TurnPrice] | str
 ) -> list[float]:
-    """Give the replies' tokens: the tuned model's own, or else by their bytes."""
+    """Return the replies' tokens: the tuned model's own, or else by their bytes."""
     if isinstance(prices, dict) and prices:
         return [found.price.tokens for found in prices.values()]
     bytes_each = [len(turn.turn.reply.encode("utf-8", "replace")) for turn in turns]

@@ -31,7 +31,7 @@ _STEPS = 60
 _TAIL = 0.025
 # The same number of messages before each pair; longer answers than this are dropped.
 _LINES_BEFORE = 4
-_MOST_CHARACTERS = 600
+_MAX_CHARACTERS = 600
 _PARTS = 3
 
 
@@ -88,7 +88,7 @@ def _is_fair(answers: Sequence[str], index: CopyIndex) -> bool:
     return (
         bool(real and model)
         and real != model
-        and max(map(len, answers)) <= _MOST_CHARACTERS
+        and max(map(len, answers)) <= _MAX_CHARACTERS
         and not any(LINK.search(text) or EMAIL.search(text) for text in answers)
         and not any(found is not None and found.is_exact for found in copied)
     )
@@ -122,7 +122,7 @@ class BlindResult:
     """Each guess, where they are known."""
 
     def by_length(self) -> list[tuple[int, int]]:
-        """Give pairs and right ones among the shortest, the middle and the longest."""
+        """Return pairs and right guesses among short, middle and long contexts."""
         found = sorted(self.guesses, key=lambda guess: guess.size)
         ends = [round(part * len(found) / _PARTS) for part in range(_PARTS + 1)]
         return [
@@ -132,7 +132,7 @@ class BlindResult:
         ]
 
     def by_confidence(self) -> dict[int, tuple[int, int]]:
-        """Give pairs and right ones by how sure the guess was."""
+        """Return pairs and right ones by how sure the guess was."""
         levels = sorted({guess.confidence for guess in self.guesses})
         return {
             level: _counted([g for g in self.guesses if g.confidence == level])
@@ -147,7 +147,7 @@ def _counted(guesses: Sequence[BlindGuess]) -> tuple[int, int]:
 def blind_result(
     right: int, pairs: int, guesses: Sequence[BlindGuess] = ()
 ) -> BlindResult:
-    """Give what a blind test says; that it is not significant proves no likeness.
+    """Return what a blind test says; that it is not significant proves no likeness.
 
     Args:
         right: Pairs in which the real answer was found.
@@ -165,7 +165,7 @@ def blind_result(
 
 
 def exact_interval(hits: int, trials: int, tail: float = _TAIL) -> tuple[float, float]:
-    """Give the interval of Clopper and Pearson of a rate.
+    """Return the interval of Clopper and Pearson of a rate.
 
     Args:
         hits: How often it happened.

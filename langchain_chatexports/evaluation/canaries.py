@@ -73,7 +73,7 @@ class Canary:
         return f"whats the {self.place} code?"
 
     def answer(self, digits: str | None = None) -> str:
-        """Give the line that holds the secret, or other digits in the same frame."""
+        """Return the line that holds the secret, or other digits in the same frame."""
         return f"{self.place} code is {self.word} {digits or self.digits}"
 
 
@@ -149,7 +149,7 @@ def _insert(
 
 
 def exposure(rank: int, candidates: int = CANDIDATES) -> float:
-    """Give the bits that a rank among candidates gives away; 1.4 by chance."""
+    """Return the bits that a rank among candidates gives away; 1.4 by chance."""
     return math.log2(candidates + 1) - math.log2(rank)
 
 

@@ -26,7 +26,7 @@ from langchain_chatexports.evaluation.held_out import (
 from langchain_chatexports.evaluation.leaks import unread_conversations
 from langchain_chatexports.evaluation.loss import compare_losses
 from langchain_chatexports.evaluation.notes import (
-    FEWEST_FOR_STYLE,
+    MIN_CONVERSATIONS_FOR_STYLE,
     notes_on,
     reasons_of,
 )
@@ -73,10 +73,10 @@ if TYPE_CHECKING:
 
 __all__ = ["EvaluationSettings", "evaluate"]
 
-_FEWEST_TURNS_OF_OTHERS = 25
-_MOST_OTHERS = 8
+_MIN_TURNS_OF_OTHERS = 25
+_MAX_OTHERS = 8
 # More of them would take memory, and tell no more.
-_MOST_TRAINING = 2000
+_MAX_TRAINING = 2000
 
 
 @dataclass(frozen=True)
@@ -148,8 +148,8 @@ def evaluate(
     others = turns_of_others(
         data,
         conversations=gathered.conversations,
-        least_turns=_FEWEST_TURNS_OF_OTHERS,
-        most_people=_MOST_OTHERS,
+        least_turns=_MIN_TURNS_OF_OTHERS,
+        most_people=_MAX_OTHERS,
     )
     styles = _styles(gathered, training, others, settings)
     names = _names(gathered, training, data.names)
@@ -223,7 +223,7 @@ def evaluate(
 def _halves(
     data: HeldOutData, settings: EvaluationSettings
 ) -> tuple[list[Conversation], list[Piece], int]:
-    training = [found for found in data.training if found.replies()][-_MOST_TRAINING:]
+    training = [found for found in data.training if found.replies()][-_MAX_TRAINING:]
     chosen = chosen_pieces(
         data.held_out,
         most_turns=settings.turns,
@@ -282,9 +282,9 @@ def _styles(
     others: Mapping[str, list[list[str]]],
     settings: EvaluationSettings,
 ) -> Styles | str:
-    if gathered.conversations < FEWEST_FOR_STYLE:
+    if gathered.conversations < MIN_CONVERSATIONS_FOR_STYLE:
         return (
-            f"it takes {FEWEST_FOR_STYLE} held-out conversations, and there are "
+            f"it takes {MIN_CONVERSATIONS_FOR_STYLE} held-out conversations, there are "
             f"{gathered.conversations}"
         )
     return compare_styles(

@@ -82,7 +82,7 @@ def compare_relevance(
     rounds: int = 2000,
     seed: int = 0,
 ) -> list[Relevance]:
-    """Give the price of a foreign history, in bits per byte.
+    """Return the price of a foreign history, in bits per byte.
 
     Args:
         own: For each contestant the prices of the turns behind their own history.

@@ -28,7 +28,7 @@ __all__ = ["data_from_examples", "data_from_sessions"]
 
 _PROMPTS = frozenset({"system", "developer"})
 # A shorter text at the border of two windows may be the same by chance.
-_SHORTEST_BORDER = 12
+_MIN_BORDER_LENGTH = 12
 
 
 class _People:
@@ -147,7 +147,7 @@ def _shared(before: TracedExample, after: TracedExample) -> int:
     for count in range(min(len(first), len(second)), 0, -1):
         if first[-count:] == second[:count]:
             is_sure = after.origin.session_id is not None or count > 1
-            is_long = len(message_text(second[0])) >= _SHORTEST_BORDER
+            is_long = len(message_text(second[0])) >= _MIN_BORDER_LENGTH
             return count if is_sure or is_long else 0
     return 0
 

@@ -115,7 +115,7 @@ def compare_copies(
     rounds: int = 500,
     seed: int = 0,
 ) -> list[Copies]:
-    """Give the copies in contestants' replies beside those in the person's own.
+    """Return the copies in contestants' replies beside those in the person's own.
 
     Args:
         index: The training half.

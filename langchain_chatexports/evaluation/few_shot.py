@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Pair", "PairIndex", "training_pairs"]
 
-_MOST_PAIRS = 20_000
+_MAX_PAIRS = 20_000
 
 
 class Pair(NamedTuple):
@@ -29,7 +29,7 @@ class Pair(NamedTuple):
 
 
 def training_pairs(training: Iterable[Conversation]) -> list[Pair]:
-    """Give the pairs of the training half; of very many the latest."""
+    """Return the pairs of the training half; of very many the latest."""
     pairs = [
         Pair(before.text, line.text)
         for conversation in training
@@ -38,7 +38,7 @@ def training_pairs(training: Iterable[Conversation]) -> list[Pair]:
         )
         if line.speaker == PERSON and not line.is_forwarded
     ]
-    return pairs[-_MOST_PAIRS:]
+    return pairs[-_MAX_PAIRS:]
 
 
 class PairIndex:
@@ -68,7 +68,7 @@ class PairIndex:
         }
 
     def nearest(self, message: str, count: int) -> list[Pair]:
-        """Give the nearest pairs, the nearest one last, next to the question."""
+        """Return the nearest pairs, the nearest one last, next to the question."""
         likeness = np.zeros(len(self._pairs))
         for gram, weight in self._weights(Counter(trigrams(message.lower()))).items():
             if gram in self._places:

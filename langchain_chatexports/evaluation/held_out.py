@@ -35,8 +35,8 @@ SEVERAL = "?"
 """Who speaks where several people do, and nobody knows which one."""
 
 # What a model sees at most: two windows of training, or a page of text.
-_MOST_LINES = 16
-_MOST_CHARACTERS = 6000
+_MAX_LINES = 16
+_MAX_CHARACTERS = 6000
 _SHINGLE = 5
 _NEAR = 0.5
 _BUBBLES = "\n\n"
@@ -92,7 +92,7 @@ class Conversation:
         return cls(tuple(joined), system, frozenset(circle))
 
     def replies(self, speaker: str = PERSON) -> list[str]:
-        """Give what a speaker said to others, who had spoken before."""
+        """Return what a speaker said to others, who had spoken before."""
         return [
             line.text
             for line in self.lines[1:]
@@ -213,7 +213,7 @@ def pieces_of(conversation: Conversation, number: int = 0) -> Iterator[Piece]:
     lines: list[Line] = []
     size = 0
     for line in (*conversation.lines, None):
-        is_full = len(lines) >= _MOST_LINES or size >= _MOST_CHARACTERS
+        is_full = len(lines) >= _MAX_LINES or size >= _MAX_CHARACTERS
         # A piece begins with somebody else: templates want the user first.
         if line is None or (is_full and line.speaker != PERSON):
             turns = tuple(

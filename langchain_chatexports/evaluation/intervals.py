@@ -37,13 +37,13 @@ def resampled(
 
 
 def percentiles(values: Floats) -> Interval:
-    """Give the interval between the outer 2.5 % of resampled values."""
+    """Return the interval between the outer 2.5 % of resampled values."""
     low, high = np.nanquantile(values, _ENDS)
     return float(low), float(high)
 
 
 def centered(point: float, values: Floats) -> Interval:
-    """Give the interval of a distance, whose resampled values all lie too high.
+    """Return the interval of a distance, whose resampled values all lie too high.
 
     A conversation that is drawn twice makes a sample less like any other one.
     """
@@ -57,7 +57,7 @@ def ratio(
     wholes: Sequence[float] | Floats,
     weights: NDArray[np.int64],
 ) -> tuple[float, Floats]:
-    """Give a ratio of two sums over conversations, and its resampled values."""
+    """Return a ratio of two sums over conversations, and its resampled values."""
     upper, lower = np.asarray(parts, dtype=float), np.asarray(wholes, dtype=float)
     with np.errstate(invalid="ignore", divide="ignore"):
         values: Floats = (weights @ upper) / (weights @ lower)
@@ -67,5 +67,5 @@ def ratio(
 def ratio_difference(
     some: tuple[float, Floats], others: tuple[float, Floats]
 ) -> tuple[float, Interval]:
-    """Give the difference of two ratios with the interval of the same rounds."""
+    """Return the difference of two ratios with the interval of the same rounds."""
     return some[0] - others[0], percentiles(some[1] - others[1])

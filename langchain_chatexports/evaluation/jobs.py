@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["JobFacts", "job_facts"]
 
-_MOST_JOBS = 1000
-_MOST_EVENTS = 2000
-_MOST_BYTES = 64 * 2**20
+_MAX_JOBS = 1000
+_MAX_EVENTS = 2000
+_MAX_BYTES = 64 * 2**20
 _LOSS = "full_valid_loss"
 _CHECKPOINT = ":ckpt-step-"
 
@@ -72,7 +72,7 @@ def _job_of(client: OpenAI, model: str) -> Any:
     return next(
         (
             job
-            for job in islice(jobs, _MOST_JOBS)
+            for job in islice(jobs, _MAX_JOBS)
             if job.fine_tuned_model in {model, whole}
         ),
         None,
@@ -116,7 +116,7 @@ def _of_checkpoints(client: OpenAI, job: Any, model: str) -> Iterator[_Loss]:
 
 def _of_events(client: OpenAI, job: Any) -> Iterator[_Loss]:
     events = client.fine_tuning.jobs.list_events(job.id, limit=100)
-    for event in islice(events, _MOST_EVENTS):
+    for event in islice(events, _MAX_EVENTS):
         data = event.data if isinstance(event.data, dict) else {}
         yield _loss(data.get("step"), data.get(_LOSS))
 
@@ -144,7 +144,7 @@ def _examples(client: OpenAI, job: Any) -> list[TrainingExample] | str:
 
     try:
         size = client.files.retrieve(job.training_file).bytes or 0
-        if size > _MOST_BYTES:
+        if size > _MAX_BYTES:
             return "its training file is too large to be read"
         lines = client.files.content(job.training_file).read().split(b"\n")
         rows = [json.loads(line) for line in lines if line.strip()]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["unread_conversations"]
 
-_MOST_READ = 0.5
+_MAX_READ = 0.5
 # Somebody asks "ok?" and is told "yes" in any two conversations.
 _SURE_CHARACTERS = 40
 
@@ -49,7 +49,7 @@ def unread_conversations(
     known.update(pair for example in examples for pair in _pairs_of(example))
     unread = [found for found in held_out if not _is_read(found, known)]
     read = len(held_out) - len(unread)
-    if read > _MOST_READ * len(held_out):
+    if read > _MAX_READ * len(held_out):
         msg = (
             f"The model was trained on {read} of the {len(held_out)} conversations "
             "that should be held out, so they say nothing about it. Split first "
@@ -62,7 +62,7 @@ def unread_conversations(
 def _is_read(conversation: Conversation, known: set[_Pair]) -> bool:
     sizes = {pair: len(pair.before) + len(pair.reply) for pair in _pairs(conversation)}
     read = sum(size for pair, size in sizes.items() if pair in known)
-    return read >= max(_SURE_CHARACTERS, _MOST_READ * sum(sizes.values()))
+    return read >= max(_SURE_CHARACTERS, _MAX_READ * sum(sizes.values()))
 
 
 def _pairs(conversation: Conversation) -> Iterator[_Pair]:

@@ -50,14 +50,14 @@ class TurnPrice:
 
 
 def bits_per_byte(prices: Sequence[TurnPrice]) -> float:
-    """Give the bits that a byte of the replies costs, their ends included."""
+    """Return the bits that a byte of the replies costs, their ends included."""
     return sum(turn.bits for turn in prices) / sum(turn.size for turn in prices)
 
 
 def sums_by_conversation(
     prices: Iterable[TurnPrice], conversations: int
 ) -> tuple[Floats, Floats]:
-    """Give the bits of each conversation's replies, and the bytes that they pay for."""
+    """Return the bits and the bytes of each conversation's replies."""
     bits, size = np.zeros(conversations), np.zeros(conversations)
     for turn in prices:
         bits[turn.conversation] += turn.bits
@@ -72,7 +72,7 @@ def compare_losses(
     rounds: int = 2000,
     seed: int = 0,
 ) -> tuple[list[Loss], list[Difference]]:
-    """Give each contestant's loss, and the differences in the same rounds.
+    """Return each contestant's loss, and the differences in the same rounds.
 
     Args:
         prices: For each contestant the prices of the same turns, or why there are none.

@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 _LENGTH_BINS = 20
-_LONGEST_BURST = 6
+_MAX_BURST = 6
 _TOTAL = "bubbles"
 
 
@@ -77,7 +77,7 @@ class Measure:
     """Whether the last column counts the units, and the others are shares of them."""
 
     def units(self, counts: Counts) -> int:
-        """Give the units that a vector of counts holds."""
+        """Return the units that a vector of counts holds."""
         return int(counts[-1] if self.has_total else counts.sum())
 
     def thin(self, counts: Counts, units: int, rng: np.random.Generator) -> Counts:
@@ -113,7 +113,7 @@ class Lexicon:
         self._columns = {kind: column for column, kind in enumerate(kinds)}
 
     def matrix(self, conversations: Sequence[Mapping[Hashable, int]]) -> Counts:
-        """Give the counts of conversations, a row each."""
+        """Return the counts of conversations, a row each."""
         rest = len(self._columns)
         found = np.zeros((len(conversations), rest + self._has_rest), dtype=np.int64)
         for row, counted in enumerate(conversations):
@@ -130,7 +130,7 @@ def thinned(counts: Counts, units: int, rng: np.random.Generator) -> Counts:
 
 
 def jensen_shannon(some: Counts, others: Counts) -> float:
-    """Give the Jensen-Shannon divergence of two counts: 0 alike, 1 nothing shared."""
+    """Return the Jensen-Shannon divergence of two counts: 0 alike, 1 nothing shared."""
     p, q = some / some.sum(), others / others.sum()
     middle = (p + q) / 2
 
@@ -143,7 +143,7 @@ def jensen_shannon(some: Counts, others: Counts) -> float:
 
 
 def moved_by(step: float) -> Distance:
-    """Give the Wasserstein distance of counts in bins that lie a step apart."""
+    """Return the Wasserstein distance of counts in bins that lie a step apart."""
 
     def distance(some: Counts, others: Counts) -> float:
         apart = np.cumsum(some / some.sum()) - np.cumsum(others / others.sum())
@@ -153,7 +153,7 @@ def moved_by(step: float) -> Distance:
 
 
 def distance_of_marks(some: Counts, others: Counts) -> float:
-    """Give the mean of Cohen's h over habits; the last column counts the bubbles."""
+    """Return the mean of Cohen's h over habits; the last column counts the bubbles."""
 
     def angle(counts: Counts) -> NDArray[np.float64]:
         # Half a bubble is added so that a share of 0 is no certainty.
@@ -174,7 +174,7 @@ def _lengths(replies: Sequence[str], _: frozenset[str]) -> Counter[Hashable]:
 
 
 def _bursts(replies: Sequence[str], _: frozenset[str]) -> Counter[Hashable]:
-    return Counter(min(len(bubbles(reply)), _LONGEST_BURST) for reply in replies)
+    return Counter(min(len(bubbles(reply)), _MAX_BURST) for reply in replies)
 
 
 def _marks(replies: Sequence[str], _: frozenset[str]) -> Counter[Hashable]:
@@ -234,7 +234,7 @@ MEASURES = (
         meaning="how many messages come in a row",
         count=_bursts,
         distance=moved_by(1.0),
-        fixed=tuple(range(1, _LONGEST_BURST + 1)),
+        fixed=tuple(range(1, _MAX_BURST + 1)),
         needs_breaks=True,
     ),
     Measure(

@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from langchain_chatexports.evaluation.answers import Gathered
     from langchain_chatexports.evaluation.style import Styles
 
-__all__ = ["FEWEST_FOR_STYLE", "notes_on", "reasons_of"]
+__all__ = ["MIN_CONVERSATIONS_FOR_STYLE", "notes_on", "reasons_of"]
 
-FEWEST_FOR_STYLE = 20
+MIN_CONVERSATIONS_FOR_STYLE = 20
 """How many held-out conversations it takes to measure style."""
 
 
 def reasons_of(**found: object) -> dict[str, str]:
-    """Give the reasons among findings: what is a text was not measured."""
+    """Return the reasons among findings: what is a text was not measured."""
     return {what: why for what, why in found.items() if isinstance(why, str)}
 
 
@@ -48,7 +48,7 @@ def notes_on(
             "A model that is nearer to the person than the person may have copied: "
             "look at the copies."
         )
-    if gathered.conversations < FEWEST_FOR_STYLE:
+    if gathered.conversations < MIN_CONVERSATIONS_FOR_STYLE:
         notes.append(
             f"Intervals of so few conversations ({gathered.conversations}) are "
             "narrower than they should be."

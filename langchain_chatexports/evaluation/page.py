@@ -46,7 +46,7 @@ def write_evaluation_page(evaluation: Evaluation, path: str | Path) -> None:
 
 
 def evaluation_page(evaluation: Evaluation) -> str:
-    """Give an evaluation as one HTML page, which loads nothing from elsewhere.
+    """Return an evaluation as one HTML page, which loads nothing from elsewhere.
 
     Args:
         evaluation: The findings.
@@ -102,7 +102,7 @@ def _tuned_first(contestants: Sequence[ContestantInfo]) -> list[ContestantInfo]:
 
 
 def title_of(contestant: ContestantInfo, main_temperature: float) -> str:
-    """Give a contestant's name for people."""
+    """Return a contestant's name for people."""
     title = _TITLES[contestant.kind]
     if contestant.temperature == main_temperature:
         return title
@@ -116,7 +116,7 @@ def headline(evaluation: Evaluation) -> str:
 
 
 def overview(evaluation: Evaluation) -> list[tuple[str, ...]]:
-    """Give the main figures as rows for a terminal, the first one their names."""
+    """Return the main figures as rows for a terminal, the first one their names."""
     heat = evaluation.contestants[0].temperature
     scores = {each.contestant: each for each in evaluation.summary or ()}
     losses = {each.contestant: each for each in evaluation.loss}

@@ -28,7 +28,7 @@ def guard(
     person: Sequence[str],
     training: Sequence[str],
 ) -> Guard:
-    """Give a contestant's guards beside the person's own.
+    """Return a contestant's guards beside the person's own.
 
     Args:
         contestant: Its name.
@@ -71,7 +71,7 @@ def _values(known: Mapping[str, int], texts: Sequence[str]) -> _Values:
 
 
 def expected_distinct(counts: Mapping[str, int], drawn: int) -> float | None:
-    """Give how many distinct words so many drawn ones hold, or `None` of fewer words.
+    """Return how many distinct words so many drawn ones hold, or `None` of fewer words.
 
     Words are drawn without putting back, so that samples of any size compare.
     """
@@ -88,7 +88,7 @@ def expected_distinct(counts: Mapping[str, int], drawn: int) -> float | None:
 
 
 def reach(known: Mapping[str, int], used: Mapping[str, int]) -> float | None:
-    """Give the share of the person's 200 commonest words, by use, that a sample has.
+    """Return the share of the person's 200 commonest words, by use, that a sample has.
 
     `None` of a person without words.
     """

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["StyleSamples", "Styles", "compare_styles"]
 
 _SEPARATES_FROM = 0.975
-_LEAST_UNITS = 20
-_LEAST_SHARE = 0.05
+_MIN_UNITS = 20
+_MIN_SHARE = 0.05
 _BLOCK = 100
 _PERSON = ""
 _NO_SPACES = "this language puts no spaces between words"
@@ -174,13 +174,13 @@ class _Table:
 
     def measured(self, drawn: _Draws, cuts: int, rng: np.random.Generator) -> _Measured:
         own = self._measure.units(self._samples[_PERSON].sum(axis=0))
-        if own < _LEAST_UNITS:
+        if own < _MIN_UNITS:
             return _unmeasured(self._measure, "too little of the person's text")
         scarce = {
             name
             for key, name in self._contestants.items()
             if self._measure.units(self._samples[key].sum(axis=0))
-            < max(_LEAST_UNITS, _LEAST_SHARE * own)
+            < max(_MIN_UNITS, _MIN_SHARE * own)
         }
         kept = {
             key: rows

@@ -67,7 +67,7 @@ def share_text(value: float | None) -> str:
 
 
 def loss_table(evaluation: Evaluation, titles: Titles) -> Table:
-    """Give the bits per byte of the contestants."""
+    """Return the bits per byte of the contestants."""
     rows = [
         (
             titles[found.contestant],
@@ -84,7 +84,7 @@ def loss_table(evaluation: Evaluation, titles: Titles) -> Table:
 
 
 def relevance_table(evaluation: Evaluation, titles: Titles) -> Table:
-    """Give what a foreign history costs the contestants."""
+    """Return what a foreign history costs the contestants."""
     rows = [
         (
             titles[found.contestant],
@@ -101,7 +101,7 @@ def relevance_table(evaluation: Evaluation, titles: Titles) -> Table:
 
 
 def difference_rows(evaluation: Evaluation, titles: Titles) -> list[Row]:
-    """Give the paired differences between contestants."""
+    """Return the paired differences between contestants."""
     kinds = (
         ("bits per byte", evaluation.loss_differences),
         ("median score", evaluation.summary_differences),
@@ -119,7 +119,7 @@ def difference_rows(evaluation: Evaluation, titles: Titles) -> list[Row]:
 
 
 def measure_rows(evaluation: Evaluation, titles: Titles) -> list[Row]:
-    """Give the scores by measure, a column for each contestant."""
+    """Return the scores by measure, a column for each contestant."""
     if not evaluation.measures:
         return []
     by_name = {each.contestant: each for each in evaluation.summary or ()}
@@ -145,7 +145,7 @@ def measure_rows(evaluation: Evaluation, titles: Titles) -> list[Row]:
 
 
 def distance_table(evaluation: Evaluation, titles: Titles) -> Table:
-    """Give the distances behind the scores."""
+    """Return the distances behind the scores."""
     headers = (
         *("measure", "in", "#units compared", "#the person", "#other people"),
         *("each of them", *(f"#{title}" for title in titles.values()), "note"),
@@ -174,7 +174,7 @@ def _distances(measure: MeasureFinding, titles: Titles) -> Row:
 
 
 def guard_table(evaluation: Evaluation, titles: Titles) -> Table:
-    """Give what the measures cannot see, the person's own first."""
+    """Return what the measures cannot see, the person's own first."""
 
     def cells(found: Guard | PersonGuard, cut: float | None) -> Row:
         return (
@@ -201,7 +201,7 @@ def guard_table(evaluation: Evaluation, titles: Titles) -> Table:
 
 
 def copy_table(evaluation: Evaluation, titles: Titles) -> Table:
-    """Give the copies from the training half, the person's own first."""
+    """Return the copies from the training half, the person's own first."""
 
     def cells(found: CopyRates) -> Row:
         runs = found.longest_run
@@ -232,7 +232,7 @@ def copy_table(evaluation: Evaluation, titles: Titles) -> Table:
 
 
 def name_rows(evaluation: Evaluation, titles: Titles) -> list[Row]:
-    """Give the names and numbers that nobody had mentioned."""
+    """Return the names and numbers that nobody had mentioned."""
     return [
         (
             titles[found.contestant],
@@ -247,7 +247,7 @@ def name_rows(evaluation: Evaluation, titles: Titles) -> list[Row]:
 
 
 def secret_table(evaluation: Evaluation) -> Table:
-    """Give what the test run gave away of planted secrets."""
+    """Return what the test run gave away of planted secrets."""
     rows = [
         (
             "never (control)" if not found.repeats else plural(found.repeats, "time"),
@@ -271,7 +271,7 @@ def secret_table(evaluation: Evaluation) -> Table:
 
 
 def blind_rows(evaluation: Evaluation) -> list[Row]:
-    """Give the right guesses by the answers' length, and by confidence."""
+    """Return the right guesses by the answers' length, and by confidence."""
     if evaluation.blind is None:
         return []
     found = dict(zip(_LENGTHS, evaluation.blind.by_length, strict=False))
@@ -281,7 +281,7 @@ def blind_rows(evaluation: Evaluation) -> list[Row]:
 
 
 def contestant_rows(contestants: Sequence[ContestantInfo], titles: Titles) -> list[Row]:
-    """Give how each contestant was asked."""
+    """Return how each contestant was asked."""
     return [
         (
             titles[each.name],
@@ -296,7 +296,7 @@ def contestant_rows(contestants: Sequence[ContestantInfo], titles: Titles) -> li
 
 
 def _table(headers: Row, rows: Sequence[Row]) -> Table:
-    """Give a table, without notes where there are none."""
+    """Return a table, without notes where there are none."""
     if any(row[-1] for row in rows):
         return headers, rows
     return headers[:-1], [row[:-1] for row in rows]

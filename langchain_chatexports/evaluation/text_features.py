@@ -71,7 +71,7 @@ _INNER_END = re.compile(r"[.!?…]+\s+\S")
 
 
 def bubbles(reply: str) -> list[str]:
-    """Give the messages as they were sent, of a reply that may join several.
+    """Return the messages as they were sent, of a reply that may join several.
 
     Args:
         reply: A person's or a model's text; line breaks part its bubbles.
@@ -84,7 +84,7 @@ def bubbles(reply: str) -> list[str]:
 
 
 def words(text: str) -> list[str]:
-    """Give the words of a text in lower case; an apostrophe inside belongs to one.
+    """Return the words of a text in lower case; an apostrophe inside belongs to one.
 
     Where a script puts no spaces between words, each letter stands for itself.
     """
@@ -92,13 +92,13 @@ def words(text: str) -> list[str]:
 
 
 def trigrams(bubble: str) -> list[str]:
-    """Give the runs of three characters of a bubble; digits are alike."""
+    """Return the runs of three characters of a bubble; digits are alike."""
     text = f" {_DIGIT.sub('0', bubble)} "
     return [text[at : at + 3] for at in range(len(text) - 2)]
 
 
 def habits(bubble: str) -> list[bool]:
-    """Tell which of the `HABITS` a bubble shows."""
+    """Return which of the `HABITS` a bubble shows."""
     letters = [char for char in bubble if char.isalpha()]
     return [
         bubble.endswith("."),
@@ -117,7 +117,7 @@ def habits(bubble: str) -> list[bool]:
 
 
 def first_emoji(bubble: str) -> str:
-    """Give the first emoji or emoticon of a bubble, without skin tone, or `none`."""
+    """Return the first emoji or emoticon of a bubble, without skin tone, or `none`."""
     emoticon = _EMOTICON.search(bubble)
     place, found = len(bubble), "none"
     if emoticon is not None:
@@ -139,7 +139,7 @@ def _emoji_in(text: str) -> tuple[str, ...]:
 
 
 def has_spaced_words(texts: Iterable[str]) -> bool:
-    """Tell whether the language puts spaces between words, by most of its letters."""
+    """Return whether the language puts spaces between words, by most of its letters."""
     letters = unspaced = 0
     for text in texts:
         unspaced += len(_UNSPACED.findall(text))

@@ -20,7 +20,7 @@ _NAME = re.compile(rf"(?:(?![\d_]){SPACED}){{2,}}")
 _UNSPACED_NAME = re.compile(rf"{UNSPACED}{{2,}}")
 _NUMBER = re.compile(r"\d{4,}")
 # Shorter ones are words of everybody: Al, Jo, Wu.
-_SHORTEST_NAME = 3
+_MIN_NAME_LENGTH = 3
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,12 @@ class TrainingMentions:
 
 
 def name_words(names: Iterable[str]) -> frozenset[str]:
-    """Give the words of names, in lower case."""
+    """Return the words of names, in lower case."""
     lower = [name.lower() for name in names]
     spaced = (word for name in lower for word in _NAME.findall(name))
     unspaced = (word for name in lower for word in _UNSPACED_NAME.findall(name))
     return frozenset(
-        (*(word for word in spaced if len(word) >= _SHORTEST_NAME), *unspaced)
+        (*(word for word in spaced if len(word) >= _MIN_NAME_LENGTH), *unspaced)
     )
 
 

@@ -28,7 +28,7 @@ class JobUse:
     """The model that the job made: what is left to delete."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it in JSON types."""
+        """Return it in JSON types."""
         return dict(vars(self))
 
 

@@ -33,20 +33,20 @@ _SECRET_WORDS = ("API_KEY", "TOKEN", "SECRET", "PASSWORD")
 
 
 def child_command(module: str) -> list[str]:
-    """Give the command that runs the `main` of one of this package's modules."""
+    """Return the command that runs the `main` of one of this package's modules."""
     root = Path(__file__).resolve().parents[2]
     return [sys.executable, "-c", _START, str(root), module]
 
 
 def default_threads() -> int:
-    """Give the number of threads that leaves one core to everything else."""
+    """Return the number of threads that leaves one core to everything else."""
     return max(1, (os.cpu_count() or 1) - 1)
 
 
 def child_environment(
     *, threads: int, offline: bool, temporary: Path | None = None
 ) -> dict[str, str]:
-    """Give the environment of a child: threads that sleep, no keys, maybe no network.
+    """Return the environment of a child: threads that sleep, no keys, maybe no network.
 
     Args:
         threads: How many threads its mathematics may use.

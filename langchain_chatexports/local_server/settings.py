@@ -15,7 +15,7 @@ __all__ = ["ServerSettings"]
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
 _LAST_PORT = 65535
-_MOST_TRAINERS = 64
+_MAX_TRAINERS = 64
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class ServerSettings:
     """How many jobs may train at the same time; each needs the memory of a trainer."""
 
     def to_json(self) -> str:
-        """Give the settings as one line."""
+        """Return the settings as one line."""
         return json.dumps(asdict(self))
 
     @classmethod
@@ -56,7 +56,7 @@ class ServerSettings:
         return cls(**json.loads(line))
 
     def with_absolute_base(self) -> ServerSettings:
-        """Give the same settings with a base that any folder's process understands."""
+        """Return the same settings with an absolute path of the base."""
         base = self.base
         if base is not None and describe_base(base).kind != "hub":
             base = str(Path(base).expanduser().absolute())
@@ -75,9 +75,9 @@ class ServerSettings:
         if self.threads is not None and self.threads < 1:
             msg = f"threads must be at least 1, got {self.threads}."
             raise LocalServerError(msg)
-        if not 1 <= self.max_training_jobs <= _MOST_TRAINERS:
+        if not 1 <= self.max_training_jobs <= _MAX_TRAINERS:
             msg = (
-                f"max_training_jobs must be between 1 and {_MOST_TRAINERS}, "
+                f"max_training_jobs must be between 1 and {_MAX_TRAINERS}, "
                 f"got {self.max_training_jobs}."
             )
             raise LocalServerError(msg)

@@ -42,7 +42,7 @@ class Voice:
     names: Collection[str] = ()
 
     def wrote(self, extra: dict[str, Any]) -> bool:
-        """Tell whether the AI wrote the message with these `additional_kwargs`."""
+        """Return whether the AI wrote the message with these `additional_kwargs`."""
         if self.names:
             return extra.get("sender") in self.names
         return extra.get("is_from_me") is True

@@ -83,7 +83,7 @@ def values_of(numbers: Mapping[int, int]) -> Values:
 
 
 def rank(numbers: Mapping[_Number, int], percent: int) -> _Number:
-    """Give the smallest number that so many percent of all do not exceed.
+    """Return the smallest number that so many percent of all do not exceed.
 
     Args:
         numbers: How often each number occurs; at least one does.

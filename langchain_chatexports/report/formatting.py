@@ -48,7 +48,7 @@ _REASONS = {
 
 
 def duration(seconds: float) -> str:
-    """Give a duration in its largest fitting unit: `45 s`, `37 min`, `1.5 h`."""
+    """Return a duration in its largest fitting unit: `45 s`, `37 min`, `1.5 h`."""
     for size, unit in _UNITS:
         if seconds >= size:
             number = seconds / size
@@ -58,12 +58,12 @@ def duration(seconds: float) -> str:
 
 
 def day(moment: datetime | None) -> str:
-    """Give a moment's day, as ISO 8601 has it."""
+    """Return a moment's day, as ISO 8601 has it."""
     return "not known" if moment is None else f"{moment:%Y-%m-%d}"
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:
-    """Give a count with its word: `1 thread`, `2,000 threads`."""
+    """Return a count with its word: `1 thread`, `2,000 threads`."""
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 

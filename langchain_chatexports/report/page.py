@@ -40,7 +40,7 @@ def write_report(report: ExportReport, path: str | Path) -> None:
 
 
 def render_report(report: ExportReport) -> str:
-    """Give a report as one HTML page, which loads nothing from elsewhere.
+    """Return a report as one HTML page, which loads nothing from elsewhere.
 
     Args:
         report: The figures.

@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MOST_PEOPLE = 12
+_MAX_PEOPLE = 12
 # Of everybody together, where the first two colors are the voice's and the others'.
 _ALL = SERIES[2]
 
@@ -135,8 +135,8 @@ def _by(
 
 def people_chart(report: ExportReport) -> Section:
     """Draw who wrote how much."""
-    listed = list(report.people[:_MOST_PEOPLE])
-    rest = report.people[_MOST_PEOPLE:]
+    listed = list(report.people[:_MAX_PEOPLE])
+    rest = report.people[_MAX_PEOPLE:]
     rows = [(person.name, person.messages) for person in listed]
     colors = [SERIES[0] if person.is_ai else SERIES[1] for person in listed]
     if rest:
@@ -156,7 +156,7 @@ def people_chart(report: ExportReport) -> Section:
                 f"{person.characters:,}",
                 f"{person.characters / person.messages:.1f}",
             )
-            for person in report.people[: 4 * _MOST_PEOPLE]
+            for person in report.people[: 4 * _MAX_PEOPLE]
         ],
     )
 
@@ -393,7 +393,7 @@ def _short_range(entry: Bin) -> str:
 
 
 def _place(bins: Sequence[Bin], number: float) -> float:
-    """Give a number's place on an axis of bins, between two edges by its logarithm."""
+    """Return a number's place on an axis of bins, logarithmic between edges."""
     for index, entry in enumerate(bins):
         if entry.below is None or number < entry.below:
             if number <= entry.least:

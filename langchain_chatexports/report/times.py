@@ -16,7 +16,7 @@ __all__ = ["TimeCounts", "find_time_zone", "moment_of"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # As many points as a chart of a phone's width can show, by the days that a unit has.
-_MOST_DAYS: tuple[tuple[TimeUnit, int], ...] = (
+_MAX_DAYS: tuple[tuple[TimeUnit, int], ...] = (
     ("day", 45),
     ("week", 45 * 7),
     ("month", 48 * 31),
@@ -25,7 +25,7 @@ _MOST_DAYS: tuple[tuple[TimeUnit, int], ...] = (
 
 
 def find_time_zone(name: str) -> tzinfo | None:
-    """Give a time zone by its name.
+    """Return a time zone by its name.
 
     Args:
         name: A name such as `Europe/Berlin`, `UTC`, or `local` for the machine's.
@@ -53,7 +53,7 @@ def find_time_zone(name: str) -> tzinfo | None:
 
 
 def moment_of(seconds: float, zone: tzinfo | None) -> datetime | None:
-    """Give a moment in a zone; `None` outside of the years 1 to 9999."""
+    """Return a moment in a zone; `None` outside of the years 1 to 9999."""
     try:
         # `fromtimestamp` refuses moments before 1970 on Windows.
         return (_EPOCH + timedelta(seconds=seconds)).astimezone(zone)
@@ -129,7 +129,7 @@ class TimeCounts:
 
 
 def _unit_for(days: int) -> TimeUnit:
-    return next((unit for unit, most in _MOST_DAYS if days <= most), "year")
+    return next((unit for unit, most in _MAX_DAYS if days <= most), "year")
 
 
 def _start_of(unit: TimeUnit, day: date) -> date:
@@ -144,7 +144,7 @@ def _start_of(unit: TimeUnit, day: date) -> date:
 
 
 def _after(unit: TimeUnit, start: date) -> date | None:
-    """Give the start of the next one; `None` at the end of all dates."""
+    """Return the start of the next one; `None` at the end of all dates."""
     days = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}[unit]
     try:
         return _start_of(unit, start + timedelta(days=days))

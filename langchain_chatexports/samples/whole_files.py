@@ -38,7 +38,7 @@ def explaining(target: Path) -> Iterator[None]:
 
 @contextmanager
 def appearing_whole(target: Path) -> Iterator[Path]:
-    """Give a path beside the target to write to, and move it there at the end.
+    """Provide a path beside the target to write to, and move it there at the end.
 
     After an error the target is as it was before, and nothing is left beside it.
 

@@ -29,7 +29,7 @@ class CountingChatLoader(BaseChatLoader):
         self.closed = 0
 
     def lazy_load(self) -> Iterator[ChatSession]:
-        """Give the sessions one by one."""
+        """Yield the sessions one by one."""
         try:
             for session in self.sessions:
                 self.reads += 1
@@ -66,7 +66,7 @@ class Recorder(BaseCallbackHandler):
         self.errors.append(error)
 
     def everything(self) -> str:
-        """Give all of it as text, to look for what must not be in it."""
+        """Return all of it as text, to look for what must not be in it."""
         return repr((self.inputs, self.outputs, self.errors))
 
 

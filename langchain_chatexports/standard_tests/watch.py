@@ -113,7 +113,7 @@ def memory_traced() -> Iterator[None]:
 
 
 def peak_while(action: Callable[[], object]) -> int:
-    """Give the most bytes that an action held at a time beyond what was there."""
+    """Return the most bytes that an action held at a time beyond what was there."""
     gc.collect()
     tracemalloc.reset_peak()
     before, _ = tracemalloc.get_traced_memory()

@@ -154,7 +154,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         return self.lazy_transform(sessions)
 
     def flattened(self) -> tuple[SessionTransform, ...]:
-        """Give the single steps that this step consists of."""
+        """Return the single steps that this step consists of."""
         return (self,)
 
     def lazy_transform(self, sessions: SessionSource) -> Iterator[ChatSession]:
@@ -319,7 +319,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
 
     @classmethod
     def get_lc_namespace(cls) -> list[str]:
-        """Give our steps one stable namespace, whatever module they move to."""
+        """Return our steps one stable namespace, whatever module they move to."""
         if cls.__module__.split(".", 1)[0] == "langchain_chatexports":
             return ["langchain_chatexports", "steps"]
         return cls.__module__.split(".")
@@ -339,7 +339,7 @@ class SessionPipeline(SessionTransform):
         return tuple(single for step in steps for single in step.flattened())
 
     def flattened(self) -> tuple[SessionTransform, ...]:
-        """Give the single steps."""
+        """Return the single steps."""
         return self.steps
 
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
@@ -363,7 +363,7 @@ class SessionPipeline(SessionTransform):
 
 
 def _given_away(sessions: Iterable[ChatSession]) -> Iterator[ChatSession]:
-    """Give sessions without holding them, so that no input outlives its output."""
+    """Yield sessions without holding them, so that no input outlives its output."""
     if isinstance(sessions, tuple):
         waiting = [*reversed(sessions)]
         del sessions

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import BaseMessage
 
-__all__ = ["LONGEST_GAP", "SHORTEST_GAP", "automatic_gap", "pauses_before"]
+__all__ = ["MAX_GAP_SECONDS", "MIN_GAP_SECONDS", "automatic_gap", "pauses_before"]
 
-SHORTEST_GAP = 5 * 60
+MIN_GAP_SECONDS = 5 * 60
 """Seconds; no automatic gap is shorter."""
 
-LONGEST_GAP = 12 * 60 * 60
+MAX_GAP_SECONDS = 12 * 60 * 60
 """Seconds; no automatic gap is longer: nobody pauses for a night mid-conversation."""
 
 
@@ -58,7 +58,7 @@ _TINY = 1e-300
 
 
 def pauses_before(messages: Sequence[BaseMessage]) -> list[float | None]:
-    """Give the pause before each message, in seconds.
+    """Return the pause before each message, in seconds.
 
     A merged message lasts until the last of its `events`.
 
@@ -94,7 +94,7 @@ def automatic_gap(pauses: Iterable[float]) -> float:
         pauses: The pauses of one thread, in seconds, in any order.
 
     Returns:
-        At least `SHORTEST_GAP` and at most `LONGEST_GAP`; 37 minutes without any
+        At least `MIN_GAP_SECONDS` and at most `MAX_GAP_SECONDS`; 37 minutes without any
         pause to learn from. The same pauses give the same gap.
     """
     bins = _histogram(pauses)
@@ -119,13 +119,13 @@ def _end(message: BaseMessage, begin: float) -> float:
 def _gap_between(kinds: _Kinds) -> float:
     silence = max(kinds)
     others = [kind for kind in kinds if kind is not silence]
-    steps = int(math.log2(LONGEST_GAP / SHORTEST_GAP) * _STEPS_AN_OCTAVE)
+    steps = int(math.log2(MAX_GAP_SECONDS / MIN_GAP_SECONDS) * _STEPS_AN_OCTAVE)
     for step in range(steps + 1):
-        gap = SHORTEST_GAP * 2 ** (step / _STEPS_AN_OCTAVE)
+        gap = MIN_GAP_SECONDS * 2 ** (step / _STEPS_AN_OCTAVE)
         x = math.log2(gap)
         if _density(silence, x) >= sum(_density(kind, x) for kind in others):
             return gap
-    return float(LONGEST_GAP)
+    return float(MAX_GAP_SECONDS)
 
 
 def _is_mostly_silence(bins: Sequence[tuple[float, int]], gap: float) -> bool:

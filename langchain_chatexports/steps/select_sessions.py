@@ -118,7 +118,7 @@ class SelectSessions(SessionTransform):
 
 
 def is_group(session: ChatSession) -> bool:
-    """Tell whether a session is a group's: by its metadata, else by its senders.
+    """Return whether a session is a group's: by its metadata, else by its senders.
 
     Args:
         session: The session.

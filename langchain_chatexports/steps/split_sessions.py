@@ -175,7 +175,7 @@ def _cut_to_size(
 
 
 def _nearest(places: Sequence[int], middle: float, low: int, high: int) -> int:
-    """Give the index, from `low` to before `high`, of the place nearest to a middle."""
+    """Return the index in [`low`, `high`) of the place nearest to a middle."""
     after = bisect_left(places, middle, low, high)
     if after == high:
         return after - 1

@@ -76,7 +76,7 @@ class _Zip:
 
 
 def open_file(path: Path) -> ExportFile:
-    """Give one JSON file that the user named.
+    """Return one JSON file that the user named.
 
     Raises:
         ExportNotFoundError: If there is nothing at the path.
@@ -96,7 +96,7 @@ def open_file(path: Path) -> ExportFile:
 
 
 def single_file(parts: Sequence[_Folder | _Zip]) -> ExportFile | None:
-    """Give the one file that is all of an export, unless it is a folder or a zip."""
+    """Return the one file that is all of an export, unless it is a folder or a zip."""
     if len(parts) != 1 or isinstance(parts[0], _Zip) or parts[0].root.is_dir():
         return None
     path = parts[0].root

@@ -96,7 +96,7 @@ class Thread:
         self.order = min(self.order, order)
 
     def sorted_files(self) -> list[ThreadFile]:
-        """Give the files with the highest number, which is the oldest, first."""
+        """Return the files with the highest number, which is the oldest, first."""
         return sorted(self.files, key=lambda f: (-f.number, f.file.part, f.file.label))
 
 
@@ -118,7 +118,7 @@ class DiscoveredExport:
         return len({_part(f.file) for thread in self.threads for f in thread.files})
 
     def is_instagram(self, thread: Thread) -> bool:
-        """Tell whether a thread is of an Instagram export."""
+        """Return whether a thread is of an Instagram export."""
         return any(
             is_instagram_file(f.file, self.instagram_roots) for f in thread.files
         )
@@ -181,7 +181,7 @@ def discover(
 
 
 def thread_of_file(file: ExportFile) -> Thread:
-    """Give the thread of one file alone."""
+    """Return the thread of one file alone."""
     number = _NUMBERED.fullmatch(file.name)
     folder = _thread_folder(file) if number else _folder_and_name(file)
     return Thread(_key(folder), (folder,), [_thread_file(file, SECTIONS, 1)])
@@ -200,7 +200,7 @@ def any_head(thread: Thread, *, with_tail: bool = False) -> Head | None:
 
 
 def is_html_thread(name: str) -> bool:
-    """Tell whether a file's name is that of a thread in an HTML export."""
+    """Return whether a file's name is that of a thread in an HTML export."""
     return _HTML.fullmatch(name) is not None
 
 

@@ -71,7 +71,7 @@ class TextRepair:
         self._state: int | None = None
 
     def text(self, text: str) -> str:
-        """Give a string of the file as it was typed."""
+        """Return a string of the file as it was typed."""
         if text.isascii():
             return text
         state = self._state or self._find_state()
@@ -101,7 +101,7 @@ class TextRepair:
 
 
 def without_lone_surrogates(text: str) -> str:
-    """Give a string that can be written as UTF-8: pairs joined, the rest replaced."""
+    """Return a string that can be written as UTF-8: pairs joined, the rest replaced."""
     if text.isascii() or not _SURROGATE.search(text):
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

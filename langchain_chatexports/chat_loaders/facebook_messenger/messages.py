@@ -106,7 +106,7 @@ class SenderNames(dict[str, str]):
         self.repair = repair
 
     def shown(self, raw: object) -> str:
-        """Give the name to show for any JSON value."""
+        """Return the name to show for any JSON value."""
         return self[raw] if isinstance(raw, str) else UNKNOWN_SENDER
 
     def __missing__(self, raw: str) -> str:
@@ -118,7 +118,7 @@ class SenderNames(dict[str, str]):
 
 
 def is_deleted_account(name: str) -> bool:
-    """Tell whether a name stands for any deleted account, or is missing."""
+    """Return whether a name stands for any deleted account, or is missing."""
     return name.strip().casefold() in _DELETED_NAMES
 
 
@@ -165,7 +165,7 @@ def read_records(
 
 
 def has_url(text: str) -> bool:
-    """Tell whether a text holds a link."""
+    """Return whether a text holds a link."""
     folded = text.casefold()
     return any(sign in folded for sign in _URL_SIGNS)
 
@@ -189,7 +189,7 @@ def _has_more_than_text(record: Record) -> bool:
 
 
 def _rounded(value: object) -> int | None:
-    """Give a time that is no whole number as one; outside the years there is none."""
+    """Return a time that is no whole number as one; outside the years there is none."""
     if isinstance(value, float) and _FIRST_MS <= value <= _LAST_MS:
         return int(value)
     return None
@@ -271,7 +271,7 @@ def _with_uri(attachment: dict[str, str], item: object) -> dict[str, str]:
 
 
 def _as_dyi(raw: dict[str, Any]) -> dict[str, Any]:
-    """Give a message of the secure storage the keys of the other exports."""
+    """Return a message of the secure storage the keys of the other exports."""
     message: dict[str, Any] = {
         "sender_name": raw.get("senderName"),
         "timestamp_ms": raw.get("timestamp"),

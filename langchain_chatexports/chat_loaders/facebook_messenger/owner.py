@@ -177,7 +177,7 @@ def _has_owner(thread: Thread) -> bool:
 
 
 def _common(sets: Iterable[frozenset[str]]) -> str | None:
-    """Give the one name that all of two or more sets have."""
+    """Return the one name that all of two or more sets have."""
     listed = list(sets)
     common = frozenset.intersection(*listed) if len(listed) > 1 else frozenset()
     return next(iter(common)) if len(common) == 1 else None

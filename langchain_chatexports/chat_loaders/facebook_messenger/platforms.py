@@ -38,7 +38,7 @@ _PROFILE_FOLDERS = frozenset({"personal_information", "account_information"})
 
 
 def instagram_root(file: ExportFile) -> InstagramRoot | None:
-    """Give where an Instagram export lies, if a file is the profile in it."""
+    """Return where an Instagram export lies, if a file is the profile in it."""
     if file.name.lower() != _PROFILE:
         return None
     for index, folder in enumerate(file.folders):
@@ -48,7 +48,7 @@ def instagram_root(file: ExportFile) -> InstagramRoot | None:
 
 
 def is_instagram_file(file: ExportFile, roots: Collection[InstagramRoot] = ()) -> bool:
-    """Tell whether a thread file is of an Instagram export.
+    """Return whether a thread file is of an Instagram export.
 
     Args:
         file: The file. The folders around it say so, or the name of its zip.

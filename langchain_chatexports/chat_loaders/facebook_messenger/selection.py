@@ -70,7 +70,7 @@ class Selection:
         self._kept_reasons = {name for name, is_kept in switches.items() if is_kept}
 
     def messages(self, records: list[Record]) -> Iterator[HumanMessage]:
-        """Give records as messages, and count those that are left out.
+        """Yield records as messages, and count those that are left out.
 
         Args:
             records: The thread's records, oldest first. The list is used up, so that
@@ -112,7 +112,7 @@ class Selection:
     def _not_typed(
         self, kind: str, text: str, extra: dict[str, Any] | None
     ) -> tuple[str, dict[str, Any] | None]:
-        """Give what to show of what nobody typed; no text if it is left out."""
+        """Return what to show of what nobody typed; no text if it is left out."""
         self.kinds[kind] += 1
         reason = _REASONS.get(kind, "system")
         if reason == "media":

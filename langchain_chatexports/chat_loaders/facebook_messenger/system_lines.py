@@ -259,7 +259,7 @@ class LineReader:
     def read(
         self, text: str, sender: str, extra: dict[str, Any] | None = None
     ) -> SystemLine | None:
-        """Tell what system line a text is, or `None` for a person's own.
+        """Return what system line a text is, or `None` for a person's own.
 
         Args:
             text: The text.
@@ -342,7 +342,7 @@ class LineReader:
 
 
 def is_by_owner(text: str) -> bool:
-    """Tell whether a system line says "You did", so that its sender is the owner."""
+    """Return whether a system line says "You did", so that its sender is the owner."""
     return _SECOND_PERSON.fullmatch(text) is not None
 
 

@@ -88,7 +88,7 @@ class Conversation:
         owner: str | None,
         patterns: Collection[re.Pattern[str]] = (),
     ) -> ExportSession | None:
-        """Give the conversation as a session and count what is left out.
+        """Return the conversation as a session and count what is left out.
 
         Args:
             loader: Whose options say what to keep.

@@ -222,7 +222,7 @@ def _select(
 
 
 def _properties(text: str) -> Iterator[tuple[str, str]]:
-    """Give names (without group) and values of the lines of vCards."""
+    """Yield names (without group) and values of the lines of vCards."""
     unfolded = _FOLD.sub("", text)
     lines = iter(unfolded.splitlines())
     for line in lines:

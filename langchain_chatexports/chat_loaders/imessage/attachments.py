@@ -48,7 +48,7 @@ _TYPE_OF_MIME = {"image": "photo", "video": "video", "audio": "audio"}
 def describe_attachments(
     rows: Iterable[AttachmentRow], *, is_audio: bool = False
 ) -> list[dict[str, str]]:
-    """Give each attachment that a person would see.
+    """Return each attachment that a person would see.
 
     Args:
         rows: The rows of `attachment`.
@@ -79,7 +79,7 @@ def describe_attachments(
 def media_placeholder(
     attachments: Iterable[Mapping[str, str]], *, is_audio: bool = False
 ) -> str:
-    """Give one line that stands for attachments without a text."""
+    """Return one line that stands for attachments without a text."""
     shown = [f"[{attachment['type']}]" for attachment in attachments]
     return " ".join(shown) or ("[audio]" if is_audio else "[attachment]")
 

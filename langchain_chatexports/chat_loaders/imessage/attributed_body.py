@@ -61,7 +61,7 @@ class AttributedText(NamedTuple):
 
 
 def decode_attributed_body(blob: bytes) -> str | None:
-    """Give the text of an `attributedBody`, as it stands.
+    """Return the text of an `attributedBody`, as it stands.
 
     Placeholders of attachments (U+FFFC) are kept.
 
@@ -86,7 +86,7 @@ def decode_attributed_body(blob: bytes) -> str | None:
 
 
 def decode_attributes(blob: bytes) -> AttributedText | None:
-    """Give the text of an `attributedBody` with everything that is marked in it.
+    """Return the text of an `attributedBody` with everything that is marked in it.
 
     Args:
         blob: The raw column value; any bytes are allowed.

@@ -20,7 +20,7 @@ _HAND_DRAWN = {
 
 
 def link_preview(payload: object) -> dict[str, str] | None:
-    """Give what a link preview shows: `uri`, `title`, `text` (its summary), `site`.
+    """Return what a link preview shows: `uri`, `title`, `text` (its summary), `site`.
 
     Args:
         payload: `payload_data`; any bytes are allowed.
@@ -44,7 +44,7 @@ def link_preview(payload: object) -> dict[str, str] | None:
 
 
 def app_placeholder(balloon: str | None, payload: bytes | None) -> str:
-    """Give one line that stands for an app's message.
+    """Return one line that stands for an app's message.
 
     Args:
         balloon: `balloon_bundle_id`.

@@ -54,12 +54,12 @@ class Contacts:
             self._names[person] = max(names, key=_completeness)
 
     def card_of(self, address: str) -> Hashable | None:
-        """Give what stands for the one person that an address belongs to."""
+        """Return what stands for the one person that an address belongs to."""
         persons = {self._same.find(number) for number in self._find(address)}
         return persons.pop() if len(persons) == 1 else None
 
     def name_of(self, address: str) -> str | None:
-        """Give the most complete name that an address stands for."""
+        """Return the most complete name that an address stands for."""
         numbers = self._find(address)
         if not numbers:
             return None
@@ -99,7 +99,7 @@ class Contacts:
 
 
 def cards_of_mapping(names: Mapping[str, str]) -> list[Card]:
-    """Give the cards of a plain mapping from address to name: one a name."""
+    """Return the cards of a plain mapping from address to name: one a name."""
     addresses: defaultdict[str, list[str]] = defaultdict(list)
     for address, name in names.items():
         addresses[name].append(address)
@@ -107,7 +107,7 @@ def cards_of_mapping(names: Mapping[str, str]) -> list[Card]:
 
 
 def address_key(address: str) -> str | None:
-    """Give what equal addresses have in common; `None` for what names nobody."""
+    """Return what equal addresses have in common; `None` for what names nobody."""
     bare = address.strip().strip("<>").casefold()
     bare = bare.removeprefix("mailto:").removeprefix("tel:")
     if not bare or bare.startswith("urn:"):

@@ -66,7 +66,7 @@ class Content(NamedTuple):
 
 
 def needs_care(text: Any) -> bool:
-    """Tell whether a text is not one to take as it stands.
+    """Return whether a text is not one to take as it stands.
 
     It has marks, foreign line ends, nothing to read, or a quotation that may make it a
     reaction in words.
@@ -82,7 +82,7 @@ def needs_care(text: Any) -> bool:
 
 
 def is_unsent(details: Details, text: str | None) -> bool:
-    """Tell whether a message was taken back, so that nothing is left of it."""
+    """Return whether a message was taken back, so that nothing is left of it."""
     if _ATTACHMENT_MARK in (text or "") or _own_text(details, text):
         return False
     return _is_taken_back(details, read_edit_history(details.message_summary_info))
@@ -140,7 +140,7 @@ def read_content(
 
 
 def read_placeholder(details: Details, kind: str) -> Content:
-    """Give one line for what is not writing: an app's message, a sticker, a vote."""
+    """Return one line for what is not writing: an app's message, a sticker, a vote."""
     extra = links(details)
     if kind != "app":
         return Content(f"[{kind}]", extra)
@@ -149,7 +149,7 @@ def read_placeholder(details: Details, kind: str) -> Content:
 
 
 def links(details: Details) -> dict[str, Any]:
-    """Give the message that this one answers or reacts to, as `reply_to`."""
+    """Return the message that this one answers or reacts to, as `reply_to`."""
     number = details.associated_message_type
     # Smaller numbers are an app's updates of its own message.
     is_about_another = isinstance(number, int) and number >= _FIRST_ABOUT_ANOTHER
@@ -181,7 +181,7 @@ def _in_order_of_text(
 def _said(
     details: Details, stored: str, extra: dict[str, Any], *, include_unsent: bool
 ) -> str:
-    """Give what was written or spoken, and note in `extra` what became of it."""
+    """Return what was written or spoken, and note in `extra` what became of it."""
     said = _own_text(details, stored)
     if said and not details.date_edited:
         return said
@@ -215,7 +215,7 @@ def _from_history(
 
 
 def _is_taken_back(details: Details, history: EditHistory | None) -> bool:
-    """Tell whether a message without a body has none because it was taken back."""
+    """Return whether a message without a body has none because it was taken back."""
     if history is not None and (history.is_unsent or history.current):
         return history.is_unsent
     # Up to macOS 15; since then it stays 0.

@@ -108,7 +108,7 @@ def group_conversations(
 
 
 def service_name(stored: object) -> str:
-    """Give the one notation of a service."""
+    """Return the one notation of a service."""
     name = str(stored or "unknown")
     return _SERVICES.get(name.casefold(), name)
 
@@ -131,7 +131,7 @@ def _linked(chats: Mapping[Any, Chat], lookups: Iterable[tuple[Any, Any]]) -> Gr
 def _other_person(
     active: Activity, chat: Chat, handle_ids: Iterable[Any], people: People
 ) -> Hashable | None:
-    """Give the only other person of a one-to-one chat."""
+    """Return the only other person of a one-to-one chat."""
     speakers = {people.person_of(handle_id) for handle_id in active.speakers} - {None}
     # In a made-up database both sides of a one-to-one chat can be handles.
     if _is_group(chat) or len(speakers) > 1:

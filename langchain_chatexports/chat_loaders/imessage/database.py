@@ -50,7 +50,7 @@ _WAL_HEADER_BYTES = 32
 _HEADER_BYTES = 100
 _PAGE_SIZE, _PAGES = slice(16, 18), slice(28, 32)
 _CHANGES, _CHANGES_AT_PAGES = slice(24, 28), slice(92, 96)
-_LARGEST_PAGE = 65536
+_MAX_PAGE_BYTES = 65536
 _LOCK_BYTE = 2**30
 _FRAME_HEADER_BYTES = 24
 # What a blocked file says at the first query, if its copy may still be readable.
@@ -76,7 +76,7 @@ def path_status(
     *,
     wanted: str = "chat.db, sms.db, a folder that holds one, or a Finder backup",
 ) -> os.stat_result:
-    """Give what the system knows of a path that the user named.
+    """Return what the system knows of a path that the user named.
 
     Args:
         path: The path.
@@ -185,7 +185,7 @@ def _not_a_database(path: Path) -> ExportFormatError:
 
 
 def is_sqlite_file(path: Path) -> bool:
-    """Tell whether a file begins as SQLite's do."""
+    """Return whether a file begins as SQLite's do."""
     try:
         return read_head(path, len(_MAGIC)) == _MAGIC
     except PermissionError as error:
@@ -213,7 +213,7 @@ class _Gap(NamedTuple):
 
 
 def _gap(path: Path) -> _Gap | None:
-    """Tell what a database file lacks of what its header says.
+    """Return what a database file lacks of what its header says.
 
     SQLite takes a page that is cut for a whole one, and reads what is left of it.
     """
@@ -222,7 +222,7 @@ def _gap(path: Path) -> _Gap | None:
         # After the header: a file that grows meanwhile is not cut.
         size = os.fstat(file.fileno()).st_size
     page = int.from_bytes(head[_PAGE_SIZE], "big")
-    page = _LARGEST_PAGE if page == 1 else page
+    page = _MAX_PAGE_BYTES if page == 1 else page
     if len(head) < _HEADER_BYTES or page == 0:
         return None  # SQLite itself refuses such a header.
     count = int.from_bytes(head[_PAGES], "big")
@@ -236,7 +236,7 @@ def _gap(path: Path) -> _Gap | None:
 
 
 def _is_filled(gap: _Gap, log: Path) -> bool:
-    """Tell whether a write-ahead log holds every page that the main file lacks."""
+    """Return whether a write-ahead log holds every page that the main file lacks."""
     frame = _FRAME_HEADER_BYTES + gap.page_bytes
     places = range(_WAL_HEADER_BYTES, file_size(log) - frame + 1, frame)
     if len(gap.pages) > len(places):

@@ -28,7 +28,7 @@ _LOOKS = {
 
 
 def is_own_location(details: Details) -> bool:
-    """Tell whether the owner shared a location; such rows may lack `is_from_me`."""
+    """Return whether the owner shared a location; such rows may lack `is_from_me`."""
     return (
         details.item_type == _LOCATION
         and bool(details.other_handle)

@@ -38,7 +38,7 @@ _IS_APP = (
 
 
 def time_of(schema: Schema) -> str:
-    """Give the expression for microseconds since 1970, `NULL` without a time.
+    """Return the expression for microseconds since 1970, `NULL` without a time.
 
     There is no flag for the unit of `date`, and upgraded databases hold several:
     nanoseconds since 2001 from 10**12 on, seconds since 2001 below, and Unix seconds
@@ -70,12 +70,12 @@ def _moment_of(number: str) -> str:
 
 
 def is_from_me(schema: Schema) -> str:
-    """Give the expression for whether the owner sent a message: 0 or 1."""
+    """Return the expression for whether the owner sent a message: 0 or 1."""
     return f"coalesce({schema.column('message', 'is_from_me')} = 1, 0)"
 
 
 def kind_of(schema: Schema) -> str:
-    """Give the expression for what a row is if not ordinary speech, else `NULL`.
+    """Return the expression for what a row is if not ordinary speech, else `NULL`.
 
     The order decides: what reacts is no event, what is an event no draft, and so on.
     """
@@ -106,7 +106,7 @@ def _is_draft(schema: Schema) -> str:
 
 
 def has_more(schema: Schema) -> str:
-    """Give the expression for whether `Details` have more to say than the text.
+    """Return the expression for whether `Details` have more to say than the text.
 
     A message without a text is looked at closely anyway.
     """

@@ -22,7 +22,7 @@ class Groups:
         self._parents[self.find(other)] = self.find(one)
 
     def find(self, one: Hashable) -> Hashable:
-        """Give the thing that stands for the group of this one."""
+        """Return the thing that stands for the group of this one."""
         path = []
         while one in self._parents and self._parents[one] != one:
             path.append(one)

@@ -174,7 +174,7 @@ class IMessageChatLoader(ChatExportLoader):
             yield from self._read(queries, people, tally)
 
     def names_of(self, person: str) -> frozenset[str]:
-        """Give the senders that a name, phone number or address stands for.
+        """Return the senders that a name, phone number or address stands for.
 
         Args:
             person: A name, or a handle or one of the owner's addresses in any notation.

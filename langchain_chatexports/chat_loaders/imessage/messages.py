@@ -291,7 +291,7 @@ class _NotesToOneself:
         self._waiting: dict[tuple[str, int], int | None] = {}
 
     def has(self, text: str, microseconds: int | None, is_from_me: int) -> bool:
-        """Tell whether this is the second row of a pair."""
+        """Return whether this is the second row of a pair."""
         twin = (text, 1 - is_from_me)
         if twin in self._waiting and _near(self._waiting.pop(twin), microseconds):
             return True
@@ -300,7 +300,7 @@ class _NotesToOneself:
 
 
 def _as_text(value: object) -> str | None:
-    """Give a column's value as text: types of columns are not enforced."""
+    """Return a column's value as text: types of columns are not enforced."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return None if value is None else str(value)

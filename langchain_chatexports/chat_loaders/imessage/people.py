@@ -48,26 +48,26 @@ class People:
                 self.name_of_handle[handle.row_id] = name
 
     def person_of(self, handle_id: Any) -> Hashable | None:
-        """Give the key of the person behind a handle; `None` for an unknown handle."""
+        """Return the key of the person behind a handle, or `None` if unknown."""
         return self._person_of.get(handle_id)
 
     def person_at(self, address: str) -> Hashable:
-        """Give the key of the person behind an address, with or without a handle."""
+        """Return the key of the person behind an address, with or without a handle."""
         card = self._contacts.card_of(address)
         if card is not None:
             return self._groups.find(("card", card))
         return self._groups.find(("address", address.casefold()))
 
     def name_at(self, address: str) -> str:
-        """Give the name of the person behind an address, or the address."""
+        """Return the name of the person behind an address, or the address."""
         return self._contacts.name_of(address) or address
 
     def addresses_of(self, person: Hashable | None) -> tuple[str, ...]:
-        """Give all addresses of a person that have a handle."""
+        """Return all addresses of a person that have a handle."""
         return self._addresses.get(person, ())
 
     def handles_named(self, name: str) -> frozenset[Any]:
-        """Give the handles of whoever has this name or address, in any case."""
+        """Return the handles of whoever has this name or address, in any case."""
         wanted = name.strip().casefold()
         # A phone number is the same in every notation.
         key = address_key(name)
@@ -82,7 +82,7 @@ class People:
         )
 
     def names_of(self, handle_ids: Iterable[Any]) -> list[str]:
-        """Give the names behind known handles, each once, in order."""
+        """Return the names behind known handles, each once, in order."""
         names = self.name_of_handle
         return list(dict.fromkeys(names[h] for h in handle_ids if h in names))
 

@@ -34,7 +34,7 @@ _DAMAGED = (
 
 
 def read_plist(blob: object) -> Any:
-    """Give the content of a property list, or `None` where there is none to read."""
+    """Return the content of a property list, or `None` where there is none to read."""
     if not isinstance(blob, bytes):
         return None
     try:
@@ -76,7 +76,7 @@ def shares_bytes(blob: bytes, *, min_product: int = _MIN_SHARED_PRODUCT) -> bool
 
 
 def read_archive(blob: object) -> Any:
-    """Give the root of an archive by `NSKeyedArchiver` as plain values.
+    """Return the root of an archive by `NSKeyedArchiver` as plain values.
 
     Args:
         blob: The column's value; any bytes are allowed.
@@ -94,7 +94,7 @@ def read_archive(blob: object) -> Any:
 
 
 def text_in(value: object, *path: str) -> str | None:
-    """Give the text at a path of keys, if there is one that is not blank."""
+    """Return the text at a path of keys, if there is one that is not blank."""
     for key in path:
         if not isinstance(value, Mapping):
             return None

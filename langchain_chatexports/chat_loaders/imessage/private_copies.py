@@ -43,7 +43,7 @@ _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 # Number of pages before the change, size of a sector (not used), size of a page.
 _JOURNAL_NUMBERS = struct.Struct(">16xIII")
 _PAGE_SIZE = slice(16, 18)
-_LARGEST_PAGE = 65536
+_MAX_PAGE_BYTES = 65536
 _BLOCK_BYTES = 512  # The unit of `st_blocks`.
 _CHUNK_BYTES = 1 << 20
 # Below it, file systems differ in what they call a hole.
@@ -234,7 +234,7 @@ def _check_journal(path: Path, copy: Path) -> None:
             )
             raise ExportFormatError(msg)
     page = int.from_bytes(read_head(copy, _PAGE_SIZE.stop)[_PAGE_SIZE], "big")
-    page = _LARGEST_PAGE if page == 1 else page
+    page = _MAX_PAGE_BYTES if page == 1 else page
     pages, _, page_of_journal = (
         _JOURNAL_NUMBERS.unpack(head)
         if len(head) == _JOURNAL_NUMBERS.size

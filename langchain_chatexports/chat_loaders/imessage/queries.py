@@ -58,7 +58,7 @@ class Queries:
         self._rows_of_chats = self._prepare_rows_of_chats()
 
     def handles(self) -> list[Handle]:
-        """Give all handles."""
+        """Return all handles."""
         names = ("ROWID", "id", "person_centric_id")
         rows = self._select("handle", names, _TEXTS_OF_HANDLES)
         return [
@@ -68,7 +68,7 @@ class Queries:
         ]
 
     def chats(self) -> dict[Any, Chat]:
-        """Give all rows of `chat` by their ROWID."""
+        """Return all rows of `chat` by their ROWID."""
         names = ("guid", "style", "chat_identifier", "service_name", "display_name")
         rows = self._select("chat", ("ROWID", *names, "group_id"), _TEXTS_OF_CHATS)
         return {
@@ -76,7 +76,7 @@ class Queries:
         }
 
     def participants(self) -> Iterator[tuple[Any, Any]]:
-        """Give the pairs of chat and handle that say who takes part.
+        """Return the pairs of chat and handle that say who takes part.
 
         They are no way from a message to its sender: joined to messages, they multiply
         each by the number of participants.
@@ -84,11 +84,11 @@ class Queries:
         return self._select("chat_handle_join", ("chat_id", "handle_id"))
 
     def lookups(self) -> Iterator[tuple[Any, Any]]:
-        """Give the pairs of identifier and chat (since macOS 26)."""
+        """Return the pairs of identifier and chat (since macOS 26)."""
         return self._select("chat_lookup", ("identifier", "chat"))
 
     def activity(self) -> list[Activity]:
-        """Give what each chat holds, most recently active first."""
+        """Return what each chat holds, most recently active first."""
         handle = self._schema.column("message", "handle_id")
         speaker = f"CASE WHEN {self._is_from_me} THEN NULL ELSE {handle} END"
         # In the order of the chats, by the index that leads to their rows: in that of
@@ -110,7 +110,7 @@ class Queries:
         ]
 
     def own_addresses(self) -> tuple[bool, frozenset[str]]:
-        """Tell whether any message is the owner's, and give his addresses, lower case.
+        """Return whether the owner wrote any message, and the owner's addresses.
 
         `destination_caller_id` is the owner's side on received messages, too.
         """
@@ -131,7 +131,7 @@ class Queries:
         return has_own, frozenset(address for address in bare if address)
 
     def messages(self, chat_ids: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-        """Give the rows of some chats, oldest first; those without a time stand first.
+        """Return the rows of some chats, oldest first, those without a time before.
 
         A message that is in two of the chats comes twice in a row.
 
@@ -160,7 +160,7 @@ class Queries:
             self._connection.text_factory = lenient
 
     def handles_of(self, chat_ids: Sequence[Any]) -> list[Any]:
-        """Give the handles that the messages of some chats name."""
+        """Return the handles that the messages of some chats name."""
         marks = ", ".join("?" * len(chat_ids))
         rows = self._connection.execute(
             f"""
@@ -174,12 +174,12 @@ class Queries:
         return [handle_id for (handle_id,) in rows]
 
     def details(self, row_id: int) -> Details:
-        """Give the rare columns of one message."""
+        """Return the rare columns of one message."""
         row = self._connection.execute(self._details, (row_id,)).fetchone()
         return Details(*row)
 
     def attachments(self, message_id: int | None) -> list[AttachmentRow]:
-        """Give the attachments of one message."""
+        """Return the attachments of one message."""
         if self._attachments is None:
             return []
         rows = self._connection.execute(self._attachments, (message_id,))
@@ -202,7 +202,7 @@ class Queries:
         return self._count(f"SELECT count(*) {self._deleted}")
 
     def _is_each_in_one_chat(self, rows_in_chats: int) -> bool:
-        """Tell whether each message is in one chat, by numbers that indexes give."""
+        """Return whether each message is in one chat, by numbers that indexes give."""
         join = "chat_message_join"
         if self._rows_of_chats != join or not self._schema.is_indexed(
             join, "message_id"

@@ -87,7 +87,7 @@ class TextIndex:
         self._indexed = 0
 
     def find(self, text: str) -> HumanMessage | None:
-        """Give the latest message so far with this very text."""
+        """Return the latest message so far with this very text."""
         for position in range(self._indexed, len(self._messages)):
             self._latest[str(self._messages[position].content)] = position
         self._indexed = len(self._messages)
@@ -110,7 +110,7 @@ def reaction_of(details: Details, sender: str) -> Reaction | None:
 
 
 def target_of(associated_message_guid: str) -> str:
-    """Give the guid inside `p:<part>/<guid>`, `bp:<guid>` or the guid alone."""
+    """Return the guid inside `p:<part>/<guid>`, `bp:<guid>` or the guid alone."""
     return associated_message_guid.rpartition("/")[2].rpartition(":")[2]
 
 

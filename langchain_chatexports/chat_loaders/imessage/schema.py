@@ -54,7 +54,7 @@ class Schema:
                 raise ExportFormatError(msg)
 
     def has(self, table: str, *columns: str) -> bool:
-        """Tell whether there is a table with all these columns."""
+        """Return whether there is a table with all these columns."""
         there = self._columns[table]
         return bool(there) and there.issuperset(name.lower() for name in columns)
 
@@ -64,7 +64,7 @@ class Schema:
         return f"{table[0]}.{name}" if known else "NULL"
 
     def is_indexed(self, table: str, column: str) -> bool:
-        """Tell whether rows of a table are found by this column without a scan."""
+        """Return whether rows of a table are found by this column without a scan."""
         listed = self._connection.execute(f"PRAGMA index_list({table})")
         names = [row[1] for row in listed if not row[4]]  # A partial one is no help.
         for name in names:
@@ -77,7 +77,7 @@ class Schema:
         return False
 
     def is_row_id_the_key(self, table: str) -> bool:
-        """Tell whether a table's `ROWID` is SQLite's own number of a row.
+        """Return whether a table's `ROWID` is SQLite's own number of a row.
 
         A copied table can have it as a plain column, or as an `INT PRIMARY KEY`.
         """

@@ -52,7 +52,7 @@ _NAMES = (
 
 
 def default_path() -> Path:
-    """Give the place where a Mac keeps its Messages."""
+    """Return the place where a Mac keeps its Messages."""
     return Path.home() / "Library" / "Messages" / "chat.db"
 
 
@@ -85,14 +85,14 @@ def find_database(path: Path) -> Path:
 
 
 def in_backup(root: Path, name: str) -> Iterator[Path]:
-    """Give the places that a file of a backup can have, current layout first."""
+    """Yield the places that a file of a backup can have, current layout first."""
     for base in (root, root / "Snapshot"):
         yield base / name[:2] / name
         yield base / name
 
 
 def backup_root(database: Path) -> Path | None:
-    """Give the backup that a database is in, if it is in one."""
+    """Return the backup that a database is in, if it is in one."""
     for folder in database.absolute().parents[:3]:
         if is_backup(folder):
             return folder
@@ -100,7 +100,7 @@ def backup_root(database: Path) -> Path | None:
 
 
 def is_backup(folder: Path) -> bool:
-    """Tell whether a folder is the root of a backup."""
+    """Return whether a folder is the root of a backup."""
     return any(exists(folder / sign) for sign in _BACKUP_SIGNS)
 
 
@@ -132,7 +132,7 @@ def _is_encrypted(root: Path) -> bool:
 
 
 def exists(path: Path) -> bool:
-    """Tell whether there is something at a path.
+    """Return whether there is something at a path.
 
     Raises:
         ExportAccessError: If the system refuses to tell.

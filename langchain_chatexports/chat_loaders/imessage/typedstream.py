@@ -103,7 +103,7 @@ class TypedStream:
         return entered
 
     def at_end_of_object(self) -> bool:
-        """Tell whether an object ends here, and step over its end."""
+        """Return whether an object ends here, and step over its end."""
         if self._peek() != _END:
             return False
         self._at += 1

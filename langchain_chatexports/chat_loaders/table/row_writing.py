@@ -18,7 +18,7 @@ OWNER_ROLE = "me"
 
 
 def table_rows(sessions: Iterable[ChatSession]) -> Iterator[dict[str, Any]]:
-    """Give a row for each message, under the names that `TableChatLoader` looks for.
+    """Yield a row for each message, under the names that `TableChatLoader` looks for.
 
     Conversation, title, sender, role, time, text, id and what is replied to are kept,
     reactions, edits and attachments are not.

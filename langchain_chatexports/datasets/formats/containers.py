@@ -41,7 +41,7 @@ _DIGEST_BYTES = 12
 
 
 def row_digest(line: bytes) -> str:
-    """Give what a row is known by, from its one line of JSON."""
+    """Return what a row is known by, from its one line of JSON."""
     return hashlib.blake2b(line.rstrip(b"\n"), digest_size=_DIGEST_BYTES).hexdigest()
 
 
@@ -182,7 +182,7 @@ def _pyarrow() -> ModuleType:
 
 
 def parquet_schema() -> Any:
-    """Give the schema of a Parquet file of examples.
+    """Return the schema of a Parquet file of examples.
 
     Raises:
         MissingExtraError: If the extra `datasets` is not installed.

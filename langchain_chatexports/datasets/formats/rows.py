@@ -40,7 +40,7 @@ __all__ = ["AnyRecord", "RowCounts", "RowWriter"]
 AnyRecord: TypeAlias = Mapping[str, Any] | tuple[Mapping[str, Any], ExampleOrigin]
 """An example, a pair or a label, plain or with its origin."""
 
-_MOST_PROBLEMS = 1_000
+_MAX_PROBLEMS = 1_000
 _NO_PROMPT = "no_prompt"
 
 
@@ -84,7 +84,7 @@ class RowCounts:
             raise TrainingDataError(msg)
 
     def stages(self, format_name: str) -> list[Stage]:
-        """Give what became of the examples in the files."""
+        """Return what became of the examples in the files."""
         name = f"Written ({format_name})"
         examples_left = _no_prompt(self.examples - self.written)
         answers_left = _no_prompt(self.answers - self.taught)
@@ -164,7 +164,7 @@ class RowWriter:
             yield from self._kind.encode(record)
         except UnfitError as error:
             counts = self.counts
-            if len(counts.problems) < _MOST_PROBLEMS:
+            if len(counts.problems) < _MAX_PROBLEMS:
                 problem = TrainingProblem(str(error), line=counts.examples)
                 counts.problems.append(problem)
 

@@ -26,7 +26,7 @@ __all__ = [
 
 @contextmanager
 def staging_folder(path: Path) -> Iterator[Path]:
-    """Give a private folder beside a path, and remove it at the end with what is left.
+    """Provide a private folder beside a path, which is removed at the end.
 
     Args:
         path: What will be written.

@@ -94,12 +94,12 @@ class DatasetFormat:
     index: Callable[[Mapping[str, str]], tuple[str, Any]] | None = None
 
     def file_of(self, part: str) -> str:
-        """Give the name of a part's file."""
+        """Return the name of a part's file."""
         return f"{self.names[part]}{self.suffix}"
 
 
 def dataset_format(name: str) -> DatasetFormat:
-    """Give a format by its name.
+    """Return a format by its name.
 
     Raises:
         ValueError: If there is no such format.

@@ -77,7 +77,7 @@ class WrittenSet:
         return total_of([stage.to_dict() for stage in self.stages])
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it in JSON types."""
+        """Return it in JSON types."""
         return {
             "path": str(self.path),
             "format": self.format,
@@ -94,7 +94,7 @@ class WrittenSet:
         }
 
     def __str__(self) -> str:
-        """Give it as lines for a terminal."""
+        """Return it as lines for a terminal."""
         rows = [f"{name}: {count:,} rows" for name, count in self.files.items()]
         if list(self.files) == [self.path.name]:
             rows = [f"{self.files[self.path.name]:,} rows"]
@@ -212,7 +212,7 @@ def _publish(
 
 
 def describe_files(folder: Path, rows: Mapping[str, int]) -> dict[str, dict[str, Any]]:
-    """Give size and hash of files, for the card.
+    """Return size and hash of files, for the card.
 
     Args:
         folder: Where they lie.

@@ -49,7 +49,7 @@ def choose_dtype(device: str) -> str:
 
 
 def used_memory() -> int:
-    """Give the bytes of memory that this process holds, on the GPU where it has one."""
+    """Return this process's memory in bytes, on the GPU where it has one."""
     import psutil
     import torch
 

@@ -70,12 +70,12 @@ _BASES = (
 
 
 def list_bases() -> tuple[KnownBase, ...]:
-    """Give the known bases, smallest first."""
+    """Return the known bases, smallest first."""
     return _BASES
 
 
 def suggest_base(memory_bytes: int | None = None) -> KnownBase:
-    """Give the largest freely licensed base that half of a machine's memory can train.
+    """Return the largest freely licensed base that half of the memory can train.
 
     Args:
         memory_bytes: The machine's memory; this machine's if `None`.
@@ -90,7 +90,7 @@ def suggest_base(memory_bytes: int | None = None) -> KnownBase:
 
 
 def machine_memory() -> int:
-    """Give the memory of this machine in bytes; 0 where it cannot be told."""
+    """Return the memory of this machine in bytes; 0 where it cannot be told."""
     try:
         import psutil
     except ImportError:

@@ -74,7 +74,7 @@ def convert_gguf(source: Path, target: Path) -> Path:
 
 
 def fetch(hub_id: str) -> Path:
-    """Give the local copy of a hub model, fetched if it is not there yet."""
+    """Return the local copy of a hub model, fetched if it is not there yet."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 

@@ -146,7 +146,7 @@ def describe_base(base: str | Path | None) -> BaseDescription:
 
 
 def needs_download(description: BaseDescription) -> bool:
-    """Tell whether a base would have to be fetched from the hub."""
+    """Return whether a base would have to be fetched from the hub."""
     if description.kind != "hub":
         return False
     from huggingface_hub import constants
@@ -158,7 +158,7 @@ def needs_download(description: BaseDescription) -> bool:
 
 
 def prepare_base(description: BaseDescription, cache_dir: Path | None = None) -> Path:
-    """Give the directory of a base, ready to load; convert or fetch it if needed.
+    """Return the directory of a base, ready to load; convert or fetch it if needed.
 
     Conversion takes about 15 CPU seconds for the default, and is kept in the user's
     cache. It runs in a process of its own, so that its memory is given back.
@@ -196,7 +196,7 @@ def prepare_base(description: BaseDescription, cache_dir: Path | None = None) ->
 
 
 def signature_of(directory: Path) -> str:
-    """Give the measures that an adapter and its base must share."""
+    """Return the measures that an adapter and its base must share."""
     config = read_json(directory / "config.json") or {}
     text_config = config.get("text_config")
     if isinstance(text_config, dict):

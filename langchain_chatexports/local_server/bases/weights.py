@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["check_weights", "load_base", "uses_4_bits"]
 
 # Below it any GPU that is worth its name holds the weights twice.
-_SMALLEST_BYTES = 2_000_000_000
+_MIN_BYTES = 2_000_000_000
 # Two copies, and what a training needs beside its own.
 _COPIES = 2.5
 
 
 def uses_4_bits(directory: Path, device: str) -> bool:
-    """Tell whether a base is too large for this machine's GPU as it is.
+    """Return whether a base is too large for this machine's GPU as it is.
 
     Args:
         directory: The base in transformers' format.
@@ -34,7 +34,7 @@ def uses_4_bits(directory: Path, device: str) -> bool:
     if device != "cuda":
         return False
     size = _size_bytes(directory)
-    return size >= _SMALLEST_BYTES and size * _COPIES > _gpu_bytes()
+    return size >= _MIN_BYTES and size * _COPIES > _gpu_bytes()
 
 
 def check_weights(directory: Path) -> None:
@@ -49,7 +49,7 @@ def check_weights(directory: Path) -> None:
     from importlib.util import find_spec
 
     # Small bases are known without torch, whose import takes a second.
-    if _size_bytes(directory) < _SMALLEST_BYTES or find_spec("bitsandbytes"):
+    if _size_bytes(directory) < _MIN_BYTES or find_spec("bitsandbytes"):
         return
     if uses_4_bits(directory, choose_device()):
         feature = "A base of this size on this GPU"

@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalService", "ServedModel"]
 
-_LONGEST_EXAMPLE = 1024
-_FEWEST_EXAMPLES = 10
-_MOST_SHOWN_PROBLEMS = 10
+_MAX_EXAMPLE_TOKENS = 1024
+_MIN_EXAMPLES = 10
+_MAX_SHOWN_PROBLEMS = 10
 _MAX_PROBLEMS = 1000
 
 
@@ -225,7 +225,7 @@ class LocalService:
         return job
 
     def checkpoints(self, job: dict[str, Any]) -> list[dict[str, Any]]:
-        """Give the checkpoints of a job, newest first; none before it succeeds."""
+        """Return the checkpoints of a job, newest first; none before it succeeds."""
         name = job["fine_tuned_model"]
         record = self.models.get(name) if name else None
         if record is None:
@@ -255,12 +255,12 @@ class LocalService:
         except (TemplateError, LocalServerError) as error:
             msg = f"{self.base_model} cannot be trained: {error}."
             raise ApiError(msg, code="model_not_available", param="model") from error
-        return min(_LONGEST_EXAMPLE, self.engine.context)
+        return min(_MAX_EXAMPLE_TOKENS, self.engine.context)
 
     def _read(self, file_id: str, param: str, max_length: int) -> DatasetReport:
         if not FILE_ID.fullmatch(file_id) or self.files.get(file_id) is None:
             raise not_found(kind="file", param=param)
-        fewest = _FEWEST_EXAMPLES if param == "training_file" else 1
+        fewest = _MIN_EXAMPLES if param == "training_file" else 1
         # One file at a time, and never the whole of it in memory.
         with self._reading_files:
             try:
@@ -307,8 +307,8 @@ def _seed(asked: int | None) -> int:
 
 
 def _refused(problems: list[str], param: str) -> ApiError:
-    shown = "; ".join(problems[:_MOST_SHOWN_PROBLEMS])
-    rest = len(problems) - _MOST_SHOWN_PROBLEMS
+    shown = "; ".join(problems[:_MAX_SHOWN_PROBLEMS])
+    rest = len(problems) - _MAX_SHOWN_PROBLEMS
     or_more = " at least" if len(problems) >= _MAX_PROBLEMS else ""
     more = f"; and {rest} more{or_more}" if rest > 0 else ""
     what = param.replace("_", " ")

@@ -20,11 +20,11 @@ __all__ = ["BaseModel", "sample"]
 
 logger = logging.getLogger(__name__)
 
-_MOST_ADAPTERS = 8
+_MAX_ADAPTERS = 8
 _SCORED_AT_ONCE = 256
 # Below this temperature the likeliest token is as good as certain, and dividing by it
 # leaves the range of numbers.
-_COLDEST = 1e-4
+_MIN_TEMPERATURE = 1e-4
 
 
 class BaseModel:
@@ -86,7 +86,7 @@ class BaseModel:
     def prices(
         self, tokens: list[int], positions: list[int], adapter: Path | None
     ) -> list[float]:
-        """Give the negative log-likelihood of tokens in a text, in nats.
+        """Return the negative log-likelihood of tokens in a text, in nats.
 
         Args:
             tokens: The whole text.
@@ -165,7 +165,7 @@ class BaseModel:
                 adapter, adapter_name=name, torch_device=self.device
             )
         self._loaded[adapter] = name
-        while len(self._loaded) > _MOST_ADAPTERS:
+        while len(self._loaded) > _MAX_ADAPTERS:
             self._drop(next(iter(self._loaded)))
 
     def _drop(self, folder: Path) -> None:
@@ -190,7 +190,7 @@ def sample(scores: Any, *, temperature: float, top_p: float, generator: Any) -> 
     """
     import torch
 
-    if temperature < _COLDEST or top_p <= 0:
+    if temperature < _MIN_TEMPERATURE or top_p <= 0:
         return int(scores.argmax())
     likelihoods = torch.softmax(scores.cpu() / temperature, dim=-1)
     if top_p < 1:

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 _AT_ONCE = 8
-_MOST_WAITING = 32
+_MAX_WAITING = 32
 
 
 class EngineBusyError(Exception):
@@ -142,7 +142,7 @@ class Engine:
     """
 
     def __init__(
-        self, directory: Path, *, threads: int, most_waiting: int = _MOST_WAITING
+        self, directory: Path, *, threads: int, most_waiting: int = _MAX_WAITING
     ) -> None:
         """Name the base's directory.
 

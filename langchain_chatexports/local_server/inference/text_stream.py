@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 __all__ = ["StopFinder", "TokenDecoder"]
 
 _REPLACEMENT = "\ufffd"
-_LONGEST_WAIT = 12
+_MAX_HELD_TOKENS = 12
 
 
 class TokenDecoder:
@@ -27,10 +27,10 @@ class TokenDecoder:
     def add(self, token: int) -> str:
         """Take a token, and give the text that is complete now."""
         self._ids.append(token)
-        return self._new_text(is_last=len(self._ids) - self._shown > _LONGEST_WAIT)
+        return self._new_text(is_last=len(self._ids) - self._shown > _MAX_HELD_TOKENS)
 
     def finish(self) -> str:
-        """Give what is left."""
+        """Return what is left."""
         return self._new_text(is_last=True)
 
     def _new_text(self, *, is_last: bool) -> str:
@@ -70,7 +70,7 @@ class StopFinder:
         return shown
 
     def finish(self) -> str:
-        """Give what was held back."""
+        """Return what was held back."""
         shown, self._held = self._held, ""
         return shown
 

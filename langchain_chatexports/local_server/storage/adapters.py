@@ -20,7 +20,7 @@ def save_adapter(model: Any, folder: Path) -> None:
 
 
 def is_adapter(folder: Path) -> bool:
-    """Tell whether a folder holds an adapter that may be loaded."""
+    """Return whether a folder holds an adapter that may be loaded."""
     return all(
         (folder / name).is_file()
         for name in ("adapter_config.json", "adapter_model.safetensors")

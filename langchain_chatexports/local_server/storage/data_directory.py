@@ -69,7 +69,7 @@ _RENAME_SECONDS = 5.0
 
 
 def default_data_dir() -> Path:
-    """Give the directory that a server uses unless it is told another.
+    """Return the directory that a server uses unless it is told another.
 
     Raises:
         MissingExtraError: If the extra `local` is not installed.
@@ -78,7 +78,7 @@ def default_data_dir() -> Path:
 
 
 def user_cache_dir() -> Path:
-    """Give the directory for what can be made again: converted base models.
+    """Return the directory for what can be made again: converted base models.
 
     Raises:
         MissingExtraError: If the extra `local` is not installed.

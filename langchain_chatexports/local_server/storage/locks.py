@@ -72,7 +72,7 @@ class ProcessLock:
             self._descriptor = None
 
     def __enter__(self) -> Self:
-        """Give the lock itself; it must have been acquired."""
+        """Return the lock itself; it must have been acquired."""
         return self
 
     def __exit__(
@@ -86,7 +86,7 @@ class ProcessLock:
 
 
 def is_locked(path: str | Path) -> bool:
-    """Tell whether a living process holds the lock of this file."""
+    """Return whether a living process holds the lock of this file."""
     if not Path(path).exists():
         return False
     lock = ProcessLock(path)

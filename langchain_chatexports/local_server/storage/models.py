@@ -110,18 +110,18 @@ class ModelStore:
             }
 
     def newest_first(self) -> list[dict[str, Any]]:
-        """Give the records of all models that can be served, newest first."""
+        """Return the records of all models that can be served, newest first."""
         with self._lock:
             return [r for r in self._records.values() if self.is_of_this_base(r)]
 
     def get(self, name: str) -> dict[str, Any] | None:
-        """Give the record of a model that can be served, or `None`."""
+        """Return the record of a model that can be served, or `None`."""
         with self._lock:
             record = self._records.get(name)
         return record if record is not None and self.is_of_this_base(record) else None
 
     def adapter_folder(self, name: str) -> Path | None:
-        """Give the folder of a model's adapter, or of one of its checkpoints."""
+        """Return the folder of a model's adapter, or of one of its checkpoints."""
         checkpoint = _CHECKPOINT.fullmatch(name)
         record = self.get(checkpoint["name"] if checkpoint else name)
         if record is None:
@@ -135,20 +135,20 @@ class ModelStore:
         return None
 
     def is_of_this_base(self, record: dict[str, Any]) -> bool:
-        """Tell whether a model, made or to be made, has the server's base."""
+        """Return whether a model, made or to be made, has the server's base."""
         return (record["base_model"], record["signature"]) == (
             self._base_model,
             self._signature,
         )
 
     def other_base(self, name: str) -> str | None:
-        """Give the base of a model that is kept here, but for another base."""
+        """Return the base of a model that is kept here, but for another base."""
         with self._lock:
             record = self._records.get(name)
         return None if record is None else str(record["base_model"])
 
     def folder(self, model_id: str) -> Path:
-        """Give the folder of a model, whether it is there or not."""
+        """Return the folder of a model, whether it is there or not."""
         if not MODEL_ID.fullmatch(model_id):
             msg = "not the id of a model"
             raise ValueError(msg)

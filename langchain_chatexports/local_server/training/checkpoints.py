@@ -58,7 +58,7 @@ class Checkpoints:
         write_json(self._folder / _RECORDS, {"checkpoints": self.records})
 
     def best(self) -> dict[str, Any]:
-        """Give the epoch that becomes the model."""
+        """Return the epoch that becomes the model."""
         losses = [_loss(record) for record in self.records]
         if self._by_validation and any(loss is not None for loss in losses):
             known = [loss for loss in losses if loss is not None]
@@ -66,7 +66,7 @@ class Checkpoints:
         return self.records[-1]
 
     def is_worsening(self) -> bool:
-        """Tell whether the validation loss of the last epoch is not the lowest."""
+        """Return whether the validation loss of the last epoch is not the lowest."""
         return self._by_validation and self.best() is not self.records[-1]
 
     def publish(self, model_folder: Path) -> list[dict[str, Any]]:

@@ -172,7 +172,7 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
 
 
 def last_saved(work: Path) -> Path | None:
-    """Give the folder of the last whole save of a job, if there is one."""
+    """Return the folder of the last whole save of a job, if there is one."""
     marks = (work / "trainer").glob(f"checkpoint-*/{_WHOLE}")
     saved = {int(mark.parent.name.rpartition("-")[2]): mark.parent for mark in marks}
     return saved[max(saved)] if saved else None

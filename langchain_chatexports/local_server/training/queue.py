@@ -167,7 +167,7 @@ class TrainingQueue:
                     self._taken.discard(job_id)
 
     def _take(self, statuses: tuple[str, ...]) -> str | None:
-        """Give the job that comes next; `None`, after a while, if there is none."""
+        """Return the job that comes next; `None`, after a while, if there is none."""
         with self._changed:
             for status in statuses:
                 for job_id in self._jobs.with_status(status):

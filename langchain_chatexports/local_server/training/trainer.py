@@ -75,7 +75,7 @@ class TrainingOrder:
     fastest here if `None`."""
 
     def to_json(self) -> bytes:
-        """Give the order as the trainer reads it."""
+        """Return the order as the trainer reads it."""
         return json.dumps(asdict(self)).encode("ascii")
 
 

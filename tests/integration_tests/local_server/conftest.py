@@ -64,12 +64,12 @@ def order(client: Any, *, epochs: Any = 1, examples: Any = None) -> Any:
 
 
 def trainers_of(data_dir: Path) -> list[tuple[str, psutil.Process]]:
-    """Give the living trainers of a data directory, each with its job's id."""
+    """Return the living trainers of a data directory, each with its job's id."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
         with suppress(psutil.Error):
             words = process.info["cmdline"] or []
-            if any(word.endswith("local_server.training") for word in words):
+            if any(word.endswith("local_server.training.trainer") for word in words):
                 folder = Path(process.cwd())
                 if data_dir in folder.parents:
                     found.append((folder.name, process))

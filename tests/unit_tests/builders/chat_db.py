@@ -105,7 +105,7 @@ CREATE INDEX message_idx_handle ON message (handle_id, date);
 
 
 def apple_ns(unix_seconds: float) -> int:
-    """Give a time as `message.date` holds it since macOS 10.13."""
+    """Return a time as `message.date` holds it since macOS 10.13."""
     return int((unix_seconds - APPLE_EPOCH) * 1_000_000_000)
 
 
@@ -186,7 +186,7 @@ class ChatDb:
         return ChatBuilder(self, chat_id, service, addresses)
 
     def handle(self, address: str, service: str = "iMessage", **columns: Any) -> int:
-        """Give a handle's ROWID; a new one if there is none."""
+        """Return a handle's ROWID; a new one if there is none."""
         found = self.connection.execute(
             "SELECT ROWID FROM handle WHERE id = ? AND service = ?", (address, service)
         ).fetchone()
@@ -236,7 +236,7 @@ class ChatDb:
         self.connection.executescript(script)
 
     def guid(self, message_id: int) -> str:
-        """Give a message's guid."""
+        """Return a message's guid."""
         (guid,) = self.connection.execute(
             "SELECT guid FROM message WHERE ROWID = ?", (message_id,)
         ).fetchone()

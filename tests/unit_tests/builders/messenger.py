@@ -24,7 +24,7 @@ MAX_PER_FILE = 10_000
 
 
 def mojibake(text: str) -> str:
-    """Give a text as Meta's exporter writes it: each UTF-8 byte as one character."""
+    """Return a text as Meta's exporter writes it: each UTF-8 byte as one character."""
     return text.encode().decode("latin-1")
 
 
@@ -40,14 +40,14 @@ def as_meta_writes(value: Any) -> Any:
 
 
 def meta_json(value: Any) -> bytes:
-    """Give the bytes that Meta's exporter writes."""
+    """Return the bytes that Meta's exporter writes."""
     return json.dumps(as_meta_writes(value), indent=2).encode("ascii")
 
 
 def message(
     sender: str | None, text: str | None, at: int, **keys: Any
 ) -> dict[str, Any]:
-    """Give one message record; `None` leaves a key out."""
+    """Return one message record; `None` leaves a key out."""
     record = {"sender_name": sender, "timestamp_ms": at, "content": text}
     return {key: value for key, value in record.items() if value is not None} | keys
 
@@ -70,13 +70,13 @@ class Thread:
         return self
 
     def document(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
-        """Give the content of one file, of messages with the oldest first."""
+        """Return the content of one file, of messages with the oldest first."""
         people = [{"name": name} for name in self.people]
         content = {"participants": people, "messages": messages[::-1], **self.keys}
         return {key: value for key, value in content.items() if value is not None}
 
     def files(self) -> dict[str, bytes]:
-        """Give the files; `message_1.json` holds the newest messages."""
+        """Return the files; `message_1.json` holds the newest messages."""
         newest_first = self.messages[::-1]
         starts = range(0, max(len(newest_first), 1), self.per_file)
         return {
@@ -110,7 +110,7 @@ class EncryptedChat:
         return self
 
     def files(self) -> dict[str, bytes]:
-        """Give the file."""
+        """Return the file."""
         content = {
             "participants": self.people,
             "threadName": self.path.rpartition("/")[2].removesuffix(".json"),
@@ -161,7 +161,7 @@ class Export:
         return self
 
     def files(self) -> dict[str, bytes]:
-        """Give all files by their paths."""
+        """Return all files by their paths."""
         files = dict(self.other)
         for chat in self.chats:
             files.update(chat.files())

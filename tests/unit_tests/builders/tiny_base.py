@@ -115,5 +115,5 @@ def dialogues(count: int = 10, *, mark: str = "") -> list[dict[str, Any]]:
 
 
 def as_jsonl(examples: list[dict[str, Any]]) -> bytes:
-    """Give the bytes of a training file."""
+    """Return the bytes of a training file."""
     return b"".join(json.dumps(example).encode() + b"\n" for example in examples)

@@ -46,7 +46,7 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def replies(path: Path) -> set[str]:
-    """Give the answers of a file of examples."""
+    """Return the answers of a file of examples."""
     return {
         message["content"]
         for row in read_jsonl(path)

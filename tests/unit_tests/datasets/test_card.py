@@ -213,7 +213,7 @@ def test_the_total_adds_up_whatever_is_said(
 
 
 def _liked(loader: Any) -> Any:
-    """Give the first answer of each session a reaction and an edit."""
+    """Return the first answer of each session a reaction and an edit."""
     sessions = list(loader.lazy_load())
     for session in sessions:
         answer = session["messages"][1]

@@ -31,7 +31,7 @@ CHOSEN_BY_TYPER = {"--install-completion", "--show-completion", "--help"}
 
 
 def read_commands() -> list[tuple[list[str], str | None]]:
-    """Give the page's commands, and what it says that the last of a block prints."""
+    """Return the page's commands, and what it says that the last of a block prints."""
     fences = FENCE.findall(PAGE.read_text(encoding="utf-8"))
     commands: list[tuple[list[str], str | None]] = []
     for (info, code), (after, output) in zip(

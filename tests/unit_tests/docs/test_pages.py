@@ -68,7 +68,7 @@ def test_every_page_with_python_is_named_by_a_test_that_runs_it() -> None:
 
 
 def strings_of(path: Path) -> Iterator[str]:
-    """Give the literals of a module."""
+    """Yield the literals of a module."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value

@@ -40,7 +40,7 @@ def test_23_of_40_may_well_be_chance() -> None:
 
 
 def power(rate: float, pairs: int) -> float:
-    """Give how likely a true rate is noticed."""
+    """Return how likely a true rate is noticed."""
     first = next(k for k in range(pairs + 1) if blind_result(k, pairs).p < 0.05)
     return sum(
         comb(pairs, k) * rate**k * (1 - rate) ** (pairs - k)
@@ -99,7 +99,7 @@ def test_of_two_pairs_there_are_no_thirds() -> None:
 
 
 def shown(real: str, model: str, *, is_cut: bool = False) -> list[tuple[str, str]]:
-    """Give the answers of the pairs that are shown of one turn."""
+    """Return the answers of the pairs that are shown of one turn."""
     turn = Turn(1, real)
     piece = Piece(0, (Line("p1", "and?"), Line(PERSON, real)), (turn,))
     gathered = Gathered(

@@ -87,7 +87,7 @@ def frames(talk: Talk) -> list[str]:
 
 
 def every_bubble(talk: Talk) -> list[str]:
-    """Give the bubbles of all turns."""
+    """Return the bubbles of all turns."""
     return [bubble for turn in chain(*talk) for bubble in turn.split("\n\n")]
 
 
@@ -108,14 +108,14 @@ def marks(talk: Talk) -> tuple[NDArray[np.int64], int]:
 
 
 def cohens_h(some: Any, others: Any) -> float:
-    """Give the mean over habits; half a bubble is added to each."""
+    """Return the mean over habits; half a bubble is added to each."""
     (k, n), (j, m) = some, others
     p, q = (k + 0.5) / (n + 1), (j + 0.5) / (m + 1)
     return float(np.mean(np.abs(np.arccos(1 - 2 * p) - np.arccos(1 - 2 * q))))
 
 
 def jsd(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
-    """Give the entropy of the mean less the mean of the entropies."""
+    """Return the entropy of the mean less the mean of the entropies."""
 
     def entropy(p: NDArray[np.float64]) -> float:
         return float(-(p[p > 0] * np.log2(p[p > 0])).sum())
@@ -173,7 +173,7 @@ def styles() -> Styles:
 
 
 def most_common(count: Callable[[Talk], list[Any]], limit: int) -> list[Any]:
-    """Give the kinds of most conversations of the person and the others."""
+    """Return the kinds of most conversations of the person and the others."""
     pool = [SAMPLES.training, *SAMPLES.others.values()]
     held = Counter(kind for talk in pool for one in talk for kind in set(count([one])))
     return sorted(held, key=lambda kind: (-held[kind], kind))[:limit]

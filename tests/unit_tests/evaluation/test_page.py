@@ -141,7 +141,7 @@ class Tables(HTMLParser):
             self._row[-1] += data
 
     def named(self, header: str) -> list[dict[str, str]]:
-        """Give the rows of the one table that has a column, by their headers."""
+        """Return the rows of the one table that has a column, by their headers."""
         (headers,) = (each for each in self.found if header in each)
         return [dict(zip(headers, row, strict=True)) for row in self.found[headers]]
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage
 
 from langchain_chatexports.steps.pauses import (
-    LONGEST_GAP,
-    SHORTEST_GAP,
+    MAX_GAP_SECONDS,
+    MIN_GAP_SECONDS,
     automatic_gap,
     pauses_before,
 )
@@ -62,7 +62,7 @@ def test_very_even_pauses_are_told_apart(
 
 @given(st.lists(st.floats(0, 1e10)))
 def test_gap_is_within_its_bounds(pauses: list[float]) -> None:
-    assert SHORTEST_GAP <= automatic_gap(pauses) <= LONGEST_GAP
+    assert MIN_GAP_SECONDS <= automatic_gap(pauses) <= MAX_GAP_SECONDS
 
 
 @given(st.lists(st.integers(0, 10**6)), st.randoms())
@@ -104,4 +104,4 @@ def test_a_pause_is_never_negative() -> None:
 
 
 def test_the_bounds_are_those_that_the_docs_name() -> None:
-    assert (SHORTEST_GAP, LONGEST_GAP) == (5 * 60, 12 * 60 * 60)
+    assert (MIN_GAP_SECONDS, MAX_GAP_SECONDS) == (5 * 60, 12 * 60 * 60)

@@ -25,7 +25,7 @@ CLEAN = ["zażółć", "Łódź"]
 
 
 def repair_in(strings: list[str]) -> Callable[[str], str]:
-    """Give the repair for a file that holds these strings."""
+    """Return the repair for a file that holds these strings."""
     document = {"messages": [{"content": text} for text in strings]}
     return TextRepair(json.dumps(document).encode(), document).text
 

@@ -119,7 +119,7 @@ odd_files = st.dictionaries(
 
 @st.composite
 def exports(draw: Callable[..., Any]) -> dict[str, bytes]:
-    """Give the files of an export: over two parts, of all kinds, some damaged."""
+    """Return the files of an export: over two parts, of all kinds, some damaged."""
     files: dict[str, bytes] = {}
     for number in range(draw(st.integers(1, 3))):
         part = draw(st.sampled_from(["", "part-2/"]))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import openai
 import pytest
 
+from langchain_chatexports.local_server.storage import training_files
 from langchain_chatexports.local_server.storage.files import FileStore
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
