@@ -104,8 +104,8 @@ def train_ours(base: Path, file: Path) -> None:
         choose_dtype,
     )
     from langchain_chatexports.local_server.storage.training_files import read_examples
+    from langchain_chatexports.local_server.training import trainer as training
     from langchain_chatexports.local_server.training.labels import ChatTemplate
-    from langchain_chatexports.local_server.training.trainer import trainer as training
 
     order = training.TrainingOrder(
         job_folder=str(file.parent),

@@ -36,8 +36,8 @@ warnings.simplefilter("ignore")
 import datasets, peft, torch, transformers, trl
 from pathlib import Path
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from langchain_chatexports.local_server.training.trainer import progress
-from langchain_chatexports.local_server.training.trainer import trainer as training
+from langchain_chatexports.local_server.training import progress
+from langchain_chatexports.local_server.training import trainer as training
 
 progress.SAVE_SECONDS = 0.05
 orders = [training.TrainingOrder(**order) for order in json.load(sys.stdin)]

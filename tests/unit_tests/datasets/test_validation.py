@@ -3,7 +3,7 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +14,9 @@ from langchain_chatexports.datasets.validation import (
     validate_examples,
 )
 from tests.unit_tests.builders.tuners import make_examples
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 USER = {"role": "user", "content": "Ready?"}
 ANSWER = {"role": "assistant", "content": "Always."}
@@ -305,11 +308,11 @@ def test_the_rules_import_the_standard_library_only() -> None:
 
 
 def test_enough_problems_end_the_check() -> None:
-    examples = iter([{}] * 10)
+    examples: Iterator[dict[str, Any]] = iter([{}] * 10)
     assert len(validate_examples(examples, limit=3)) == 3
     assert len(list(examples)) == 7
 
 
 def test_enough_problems_end_the_check_within_an_example() -> None:
-    example = {"messages": [{}] * 10}
+    example: dict[str, Any] = {"messages": [{}] * 10}
     assert len(validate_examples([example], limit=3)) == 3

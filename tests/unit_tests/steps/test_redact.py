@@ -259,7 +259,7 @@ def test_images_in_a_content_stay_and_what_names_them_does_not() -> None:
         {"type": "image_url", "image_url": {"url": "file/Hare.png"}},
     ]
     (output,) = _redact().invoke({"messages": [HumanMessage(parts)]})
-    first, second = output["messages"][0].content
+    first, second = list(output["messages"][0].content)
     assert first == parts[0]
     assert "Hare" not in str(second)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_chatexports.local_server.bases.sources import devices
+from langchain_chatexports.local_server.bases import devices
 from langchain_chatexports.local_server.bases.weights import load_base
 
 if TYPE_CHECKING:

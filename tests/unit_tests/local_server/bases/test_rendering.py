@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from langchain_chatexports.local_server.bases import rendering
 from langchain_chatexports.local_server.bases.rendering import (
     RefusedError,
     RenderingError,
     render_chat,
 )
-from langchain_chatexports.local_server.bases.sources import rendering
 from langchain_chatexports.local_server.training.labels import (
     ChatTemplate,
     TemplateError,

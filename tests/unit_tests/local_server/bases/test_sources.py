@@ -21,6 +21,7 @@ from langchain_chatexports.local_server import (
     score_conversations,
     suggest_base,
 )
+from langchain_chatexports.local_server.bases import sources as bases
 from langchain_chatexports.local_server.bases.known_bases import machine_memory
 from langchain_chatexports.local_server.bases.sources import (
     DEFAULT_HUB_ID,
@@ -33,7 +34,6 @@ from langchain_chatexports.local_server.bases.sources import (
 from langchain_chatexports.local_server.bases.sources import (
     preparation as base_preparation,
 )
-from langchain_chatexports.local_server.bases.sources import sources as bases
 from langchain_chatexports.local_server.training.labels import TemplateError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from langchain_chatexports.exceptions import MissingExtraError
-from langchain_chatexports.local_server.bases.sources import weights
+from langchain_chatexports.local_server.bases import weights
 from langchain_chatexports.local_server.bases.weights import (
     check_weights,
     load_base,

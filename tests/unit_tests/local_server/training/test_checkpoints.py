@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_chatexports.local_server.storage.events import EventLog
+from langchain_chatexports.local_server.training import trainer as training
 from langchain_chatexports.local_server.training.checkpoints import Checkpoints
-from langchain_chatexports.local_server.training.trainer import trainer as training
 
 if TYPE_CHECKING:
     from pathlib import Path

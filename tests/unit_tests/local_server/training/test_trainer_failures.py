@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from langchain_chatexports.local_server.storage.locks import ProcessLock, is_locked
+from langchain_chatexports.local_server.training import trainer as training
 from langchain_chatexports.local_server.training.trainer import (
     ALREADY_TRAINING,
     TrainingOrder,
 )
-from langchain_chatexports.local_server.training.trainer import trainer as training
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
 
