@@ -238,7 +238,7 @@ def test_every_reason_of_ours_is_explained() -> None:
     package = Path(langchain_chatexports.__file__).parent
     source = "".join(
         path.read_text(encoding="utf-8")
-        for room in ("chat_loaders", "steps", "finetuning")
+        for room in ("chat_loaders", "steps", "datasets")
         for path in (package / room).rglob("*.py")
     )
     used = set(
