@@ -9,6 +9,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.cli.chatting import TEST_RUN, kept_model, key_for
 from langchain_chatexports.cli.console import Meter, counting, say, watching
 from langchain_chatexports.cli.exports import is_examples_file
@@ -18,7 +19,6 @@ from langchain_chatexports.cli.preparation import (
     prepare_with_speaker,
 )
 from langchain_chatexports.cli.tuning import Order, say_base, train
-from langchain_chatexports.datasets.examples import ExampleCounts
 from langchain_chatexports.datasets.prepared import read_prepared
 from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.evaluation.canaries import (
@@ -186,7 +186,7 @@ def _from_exports(
     windows: list[TracedExample] = []
 
     def read(preparation: Preparation) -> None:
-        traced = preparation.traced(ExampleCounts())
+        traced = preparation.traced(Ledger())
         with counting(traced, "examples", preparation.meter()) as counted:
             windows[:] = counted
 

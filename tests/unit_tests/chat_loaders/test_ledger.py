@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from langchain_chatexports.chat_loaders.counted_pass import CountedPass
 from langchain_chatexports.chat_loaders.ledger import (
-    CountedPass,
     ExportSummary,
     StepSummary,
     Tally,

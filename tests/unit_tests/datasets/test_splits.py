@@ -179,7 +179,8 @@ def test_a_line_of_forty_characters_is_a_copy(length: int, crosses: bool) -> Non
         session["messages"][0].content = ("quite the same line, " * 2)[:length]
     splits = split_examples(_traced(sessions, size=6, overlap=0), near=None)
     assert bool(splits.test) == crosses
-    assert splits.messages_left_out == ({} if crosses else {"near_duplicate": 6})
+    messages = next(stage for stage in splits.stages if stage.unit == "messages")
+    assert messages.left_out == ({} if crosses else {"near_duplicate": 6})
 
 
 def test_a_system_prompt_that_all_share_is_no_copy() -> None:
