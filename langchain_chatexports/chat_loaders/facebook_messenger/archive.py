@@ -96,11 +96,22 @@ def open_file(path: Path) -> ExportFile:
 
 
 def single_file(parts: Sequence[_Folder | _Zip]) -> ExportFile | None:
-    """Return the one file that is all of an export, unless it is a folder or a zip."""
+    """Return the one file that is all of an export, unless it is a folder or a zip.
+
+    Raises:
+        ExportFormatError: If it is too large.
+    """
     if len(parts) != 1 or isinstance(parts[0], _Zip) or parts[0].root.is_dir():
         return None
     path = parts[0].root
-    return _file_on_disk(path, _resolved(path).parent, 0)
+    file = _file_on_disk(path, _resolved(path).parent, 0)
+    if file.size > _MAX_FILE_BYTES:
+        msg = (
+            f"{path} is not read: {_TOO_LARGE}. A thread's files are named "
+            "message_1.json, message_2.json and so on; give one of them."
+        )
+        raise ExportFormatError(msg)
+    return file
 
 
 def open_parts(

@@ -189,10 +189,9 @@ def _parquet_rows(
                 yield _row({part: values[index] for part, values in cells.items()})
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         msg = f"{path} is a damaged Parquet file, or one that pyarrow cannot read."
-        # pyarrow's own error may show values.
-        raise ExportFormatError(msg) from (
-            error if isinstance(error, OSError) else None
-        )
+        # pyarrow's own errors quote the file, also as an `OSError` without a number.
+        is_of_the_system = isinstance(error, OSError) and error.errno is not None
+        raise ExportFormatError(msg) from (error if is_of_the_system else None)
 
 
 def _values(column: Any, *, is_time: bool) -> list[Any]:
