@@ -184,16 +184,8 @@ def _normalized(text: str) -> _Comparable | None:
         plain = _plain(cluster)
         pieces.append(plain)
         starts.extend([start] * len(plain))
-        ends.extend([end - _invisible_end(match[0])] * len(plain))
+        ends.extend([end] * len(plain))
     return _Comparable("".join(pieces), starts, ends)
-
-
-def _invisible_end(cluster: str) -> int:
-    # What follows a name unseen, such as an emoji's selector, is no part of it.
-    seen = len(cluster)
-    while seen > 1 and _INVISIBLE_ONE.match(cluster[seen - 1]):
-        seen -= 1
-    return len(cluster) - seen
 
 
 @lru_cache(maxsize=4096)
