@@ -60,9 +60,10 @@ def find_patterns(text: str) -> list[Span]:
     Returns:
         Spans in any order, which may overlap.
     """
+    if text.isascii():  # Most are, and need no other form.
+        return _found(text)
     text, form = compared(text)
-    spans = _found(text)
-    return spans if form is None else as_written(spans, form)
+    return as_written(_found(text), form)
 
 
 def _found(text: str) -> list[Span]:
