@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from langchain_chatexports.chat_loaders.facebook_messenger.discovery import (
     is_html_thread,
 )
-from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
+from langchain_chatexports.chat_loaders.facebook_messenger.json_files import (
     parse_document,
 )
 from langchain_chatexports.chat_loaders.facebook_messenger.platforms import INSTAGRAM
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
         Thread,
         ThreadFile,
     )
-    from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
+    from langchain_chatexports.chat_loaders.facebook_messenger.files import ExportFile
+    from langchain_chatexports.chat_loaders.facebook_messenger.json_files import (
         ThreadDocument,
     )
-    from langchain_chatexports.chat_loaders.facebook_messenger.files import ExportFile
     from langchain_chatexports.chat_loaders.ledger import Tally
 
-__all__ = ["Report", "add_counts", "html_error", "named_document"]
+__all__ = ["ThreadFileReader", "add_counts", "html_error", "named_document"]
 
 _MAX_WARNINGS = 20
 _HOW_TO_GET_JSON = (
@@ -36,7 +36,7 @@ _HOW_TO_GET_JSON = (
 )
 
 
-class Report:
+class ThreadFileReader:
     """Reads files for one pass, and says and counts what cannot be read."""
 
     def __init__(self, tally: Tally, *, is_quiet: bool = False) -> None:
