@@ -176,13 +176,13 @@ def _check_free(target: Path) -> None:
                 f"{neighbor} belongs to another database, and SQLite would mix it into "
                 f"a sample at {target}. Nothing was written; give another path."
             )
-            raise ExportFormatError(msg)
+            raise ExportFormatError(msg, path=neighbor)
     if target.exists() and not _is_sample(target):
         msg = (
             f"{target} is there already and is no sample of this package, so it was "
             "not overwritten. Give another path, or move it away."
         )
-        raise ExportFormatError(msg)
+        raise ExportFormatError(msg, path=target)
 
 
 def _is_sample(path: Path) -> bool:

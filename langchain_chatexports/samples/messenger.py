@@ -162,7 +162,7 @@ def _check_writable(target: Path) -> None:
         f"{target} is there already and is no sample of this package, so nothing was "
         "written. Give another folder, or move it away."
     )
-    raise ExportFormatError(msg)
+    raise ExportFormatError(msg, path=target)
 
 
 def _write_files(folder: Path) -> None:

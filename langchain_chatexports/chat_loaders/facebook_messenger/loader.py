@@ -319,14 +319,14 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
         if reader.named_file:
             named_document(reader.named_file)
         if export.html_files:
-            raise ExportFormatError(html_error(where))
+            raise ExportFormatError(html_error(where), path=self.path)
         msg = (
             f"{where} holds no Messenger thread in JSON. Give the zip from Meta or the "
             "folder that it unpacks to. If it came in several parts, put them all into "
             "one folder and give that: some parts hold nothing but media. Zips are "
             "looked for in that folder itself, not in deeper ones."
         )
-        raise ExportFormatError(msg)
+        raise ExportFormatError(msg, path=self.path)
 
     def _check_read(self, reader: ThreadFileReader) -> None:
         if not reader.files_read:
@@ -335,4 +335,4 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
                 f"{where} holds no Messenger thread that can be read. "
                 "Download the export again."
             )
-            raise ExportFormatError(msg)
+            raise ExportFormatError(msg, path=self.path)

@@ -62,7 +62,9 @@ class ThreadFileReader:
             if self.named_file:
                 document: ThreadDocument | None = named_document(file.file)
             else:
-                document = parse_document(file.file.read(), file.file.label)
+                document = parse_document(
+                    file.file.read(), file.file.label, file.file.path
+                )
         except ChatExportError as error:
             if self.named_file:
                 raise
@@ -122,20 +124,20 @@ def named_document(file: ExportFile) -> ThreadDocument:
     """
     data = file.read()
     if is_html_thread(file.name) or data.lstrip()[:1] == b"<":
-        raise ExportFormatError(html_error(file.label))
+        raise ExportFormatError(html_error(file.label), path=file.path)
     if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
         msg = (
             f"{file.label} is neither a zip nor JSON. Give the zip from Meta, the "
             "folder that it unpacks to, or a file named message_1.json in it."
         )
-        raise ExportFormatError(msg)
-    document = parse_document(data, file.label)
+        raise ExportFormatError(msg, path=file.path)
+    document = parse_document(data, file.label, file.path)
     if document is None:
         msg = (
             f"{file.label} is JSON, but no Messenger thread. Threads are named "
             "message_1.json and lie in folders of their own under messages/inbox."
         )
-        raise ExportFormatError(msg)
+        raise ExportFormatError(msg, path=file.path)
     return document
 
 

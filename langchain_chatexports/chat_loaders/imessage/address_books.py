@@ -263,4 +263,4 @@ def _no_contacts(path: Path) -> ExportFormatError:
         f"{path} holds no contacts that can be read. Give the path of "
         f"{CONTACTS_WANTED}; or a dictionary from address to name."
     )
-    return ExportFormatError(msg)
+    return ExportFormatError(msg, path=path)

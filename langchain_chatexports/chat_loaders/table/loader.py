@@ -134,7 +134,7 @@ class TableChatLoader(ChatExportLoader):
                 f"{self.path} is not grouped: a conversation goes on after another one "
                 "began. Leave out grouped=True."
             )
-            raise ExportFormatError(msg)
+            raise ExportFormatError(msg, path=self.path)
         closed.add(hash(conversation))
         while is_open:
             yield is_open.popitem()
