@@ -9,7 +9,7 @@ from math import comb
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.evaluation.text_features import bubbles
-from langchain_chatexports.redaction.forms import EMAIL, LINK
+from langchain_chatexports.redaction.patterns import EMAIL, LINK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

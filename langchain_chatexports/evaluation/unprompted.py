@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from langchain_chatexports.evaluation.results import NameRates
 from langchain_chatexports.evaluation.text_features import SPACED, UNSPACED
-from langchain_chatexports.redaction.forms import EMAIL, LINK, LINK_END
+from langchain_chatexports.redaction.patterns import EMAIL, LINK, LINK_END
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -436,6 +436,29 @@ def test_a_hostile_header_is_an_error_that_changes_nothing(
 
 
 @pytest.mark.parametrize(
+    "facts",
+    [
+        {"people": "many"},
+        {"people": True},
+        {"first": 5},
+        {"steps": [[]]},
+        {"sources": [{"platform": "x", "sha256": "0", "bytes": "1"}]},
+        {"replaced": {"name": None}},
+        {"consent": {}},
+        {"stages": [{"name": "Export", "unit": "messages", "in": 1}]},
+        {"files": {"set.jsonl": {"rows": 1, "bytes": 1}}},
+    ],
+    ids=repr,
+)
+def test_facts_of_another_type_make_no_header(tmp_path: Path, facts: Any) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    _change_header(path, facts={**read_header(path).facts, **facts})
+    with pytest.raises(ExportFormatError, match="is no trace that this version"):
+        read_header(path)
+
+
+@pytest.mark.parametrize(
     "row",
     [
         b"[]",

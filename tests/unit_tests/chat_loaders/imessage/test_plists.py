@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langchain_chatexports.chat_loaders.imessage.balloons import (
+from langchain_chatexports.chat_loaders.imessage.app_messages import (
     app_placeholder,
     link_preview,
 )

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
+from langchain_chatexports.chat_loaders.facebook_messenger.json_files import (
     parse_document,
 )
-from langchain_chatexports.chat_loaders.facebook_messenger.messages import (
+from langchain_chatexports.chat_loaders.facebook_messenger.records import (
     is_deleted_account,
     read_records,
 )

@@ -18,6 +18,7 @@ from langchain_chatexports.exceptions import ExportFormatError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from langchain_chatexports.chat_loaders.facebook_messenger.files import (
         ExportFile,
@@ -79,8 +80,13 @@ class Head:
         return frozenset(self.participants)
 
 
-def read_json(data: bytes, label: str) -> Any:
+def read_json(data: bytes, label: str, path: Path | None = None) -> Any:
     """Parse a JSON file.
+
+    Args:
+        data: What it holds.
+        label: What to call it in an error.
+        path: The file, or the zip that holds it.
 
     Raises:
         ExportFormatError: If it is not JSON, or cut off.
@@ -100,11 +106,18 @@ def read_json(data: bytes, label: str) -> Any:
             f"{label} is not readable as JSON ({where or type(error).__name__}); it is "
             "probably cut off or was edited. Download the export again."
         )
-        raise ExportFormatError(msg) from None
+        raise ExportFormatError(msg, path=path) from None
 
 
-def parse_document(data: bytes, label: str) -> ThreadDocument | None:
+def parse_document(
+    data: bytes, label: str, path: Path | None = None
+) -> ThreadDocument | None:
     """Parse a file of an export.
+
+    Args:
+        data: What it holds.
+        label: What to call it in an error.
+        path: The file, or the zip that holds it.
 
     Returns:
         The thread, or `None` if the file is JSON but no thread (settings, for example).
@@ -112,7 +125,7 @@ def parse_document(data: bytes, label: str) -> ThreadDocument | None:
     Raises:
         ExportFormatError: If it is not JSON, or cut off.
     """
-    raw = read_json(data, label)
+    raw = read_json(data, label, path)
     if not isinstance(raw, dict) or not isinstance(raw.get("messages"), list):
         return None
     listed, name = raw.get("participants"), raw.get("threadName")
@@ -164,7 +177,7 @@ def read_head(file: ExportFile, *, with_tail: bool = False) -> Head | None:
         if head or len(data) == file.size:
             break
     if head is None:
-        document = parse_document(file.read(), file.label)
+        document = parse_document(file.read(), file.label, file.path)
         if document is None:
             return None
         head = Head(is_e2ee=document.is_e2ee, participants=document.participants)

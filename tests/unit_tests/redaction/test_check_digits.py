@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_chatexports.redaction.checks import has_luhn_digit, iban_length
+from langchain_chatexports.redaction.check_digits import has_luhn_digit, iban_length
 
 
 @pytest.mark.parametrize("number", ["4111111111111111", "378282246310005"])

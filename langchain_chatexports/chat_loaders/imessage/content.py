@@ -6,16 +6,16 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from langchain_chatexports.chat_loaders.imessage.app_messages import (
+    app_placeholder,
+    link_preview,
+)
 from langchain_chatexports.chat_loaders.imessage.attachments import (
     describe_attachments,
     media_placeholder,
 )
 from langchain_chatexports.chat_loaders.imessage.attributed_body import (
     decode_attributes,
-)
-from langchain_chatexports.chat_loaders.imessage.balloons import (
-    app_placeholder,
-    link_preview,
 )
 from langchain_chatexports.chat_loaders.imessage.edits import read_edit_history
 from langchain_chatexports.chat_loaders.imessage.reactions import target_of

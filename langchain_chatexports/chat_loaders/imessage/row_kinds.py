@@ -1,19 +1,16 @@
-"""SQL expressions that tell what a row of `message` is, from the columns there are."""
+"""SQL for what a row of `message` is: speech, a reaction, an event, a draft."""
 
 from __future__ import annotations
 
 from time import time
 from typing import TYPE_CHECKING
 
+from langchain_chatexports.chat_loaders.imessage.times import time_of
+
 if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.imessage.schema import Schema
 
-__all__ = ["has_more", "is_from_me", "kind_of", "time_of"]
-
-_APPLE_EPOCH_SECONDS = 978_307_200
-_FIRST_NANOSECONDS = 10**12
-_LAST_UNIX_SECONDS = 253_402_300_799  # End of the year 9999.
-_DAY_SECONDS = 86_400
+__all__ = ["has_more", "is_from_me", "kind_of"]
 
 _URL_PREVIEW = "com.apple.messages.URLBalloonProvider"
 _POLL = "com.apple.messages.Polls"
@@ -35,38 +32,6 @@ _IS_POLL_UPDATE = (
 _IS_APP = (
     f"m.balloon_bundle_id <> '' AND m.balloon_bundle_id NOT LIKE '%{_URL_PREVIEW}'"
 )
-
-
-def time_of(schema: Schema) -> str:
-    """Return the expression for microseconds since 1970, `NULL` without a time.
-
-    There is no flag for the unit of `date`, and upgraded databases hold several:
-    nanoseconds since 2001 from 10**12 on, seconds since 2001 below, and Unix seconds
-    where those would lie in the future. A database made by hand can have them as text.
-    """
-    value = schema.column("message", "date")
-    number = f"CAST({value} AS INTEGER)"
-    # First what nearly all rows have: the whole takes half the time then.
-    return f"""CASE
-        WHEN {value} >= {_FIRST_NANOSECONDS} AND typeof({value}) = 'integer'
-            THEN {value} / 1000 + {_APPLE_EPOCH_SECONDS}000000
-        WHEN typeof({value}) IN ('integer', 'real') THEN {_moment_of(value)}
-        WHEN typeof({value}) = 'text' AND CAST({number} AS TEXT) = {value}
-            THEN {_moment_of(number)}
-        END"""
-
-
-def _moment_of(number: str) -> str:
-    tomorrow = int(time()) + _DAY_SECONDS
-    return f"""CASE
-        WHEN {number} <= 0 THEN NULL
-        WHEN {number} >= {_FIRST_NANOSECONDS}
-            THEN CAST({number} AS INTEGER) / 1000 + {_APPLE_EPOCH_SECONDS}000000
-        WHEN {number} + {_APPLE_EPOCH_SECONDS} <= {tomorrow}
-            THEN CAST(({number} + {_APPLE_EPOCH_SECONDS}) * 1000000 AS INTEGER)
-        WHEN {number} <= {_LAST_UNIX_SECONDS}
-            THEN CAST({number} * 1000000 AS INTEGER)
-        END"""
 
 
 def is_from_me(schema: Schema) -> str:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import NamedTuple
 
-__all__ = ["Line", "parse_scenes", "read_scenes"]
+__all__ = ["SceneLine", "parse_scenes", "read_scenes"]
 
 
-class Line(NamedTuple):
+class SceneLine(NamedTuple):
     """One message of a scene."""
 
     speaker: str
     text: str
 
 
-def read_scenes(file_name: str) -> dict[str, list[Line]]:
+def read_scenes(file_name: str) -> dict[str, list[SceneLine]]:
     """Read the scenes of a text file.
 
     Args:
@@ -28,7 +28,7 @@ def read_scenes(file_name: str) -> dict[str, list[Line]]:
     return parse_scenes(text.decode("utf-8"))
 
 
-def parse_scenes(text: str) -> dict[str, list[Line]]:
+def parse_scenes(text: str) -> dict[str, list[SceneLine]]:
     """Read scenes: a heading (`# The race`) and its lines (`Hare: Speed is key!`).
 
     Args:
@@ -37,12 +37,12 @@ def parse_scenes(text: str) -> dict[str, list[Line]]:
     Returns:
         The lines of each scene by its heading, in the text's order.
     """
-    scenes: dict[str, list[Line]] = {}
-    lines: list[Line] = []
+    scenes: dict[str, list[SceneLine]] = {}
+    lines: list[SceneLine] = []
     for row in text.splitlines():
         if row.startswith("# "):
             lines = scenes.setdefault(row.removeprefix("# "), [])
         elif row:
             speaker, _, said = row.partition(": ")
-            lines.append(Line(speaker, said))
+            lines.append(SceneLine(speaker, said))
     return scenes

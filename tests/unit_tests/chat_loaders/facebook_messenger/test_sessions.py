@@ -11,7 +11,7 @@ from langchain_chatexports import (
     FolderFacebookMessengerChatLoader,
     SingleFileFacebookMessengerChatLoader,
 )
-from langchain_chatexports.chat_loaders.facebook_messenger.selection import (
+from langchain_chatexports.chat_loaders.facebook_messenger.messages import (
     find_placeholders,
 )
 from tests.unit_tests.builders.messenger import Export, message, meta_json

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from langchain_chatexports.chat_loaders.facebook_messenger.discovery import (
     is_html_thread,
 )
-from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
+from langchain_chatexports.chat_loaders.facebook_messenger.json_files import (
     parse_document,
 )
 from langchain_chatexports.chat_loaders.facebook_messenger.platforms import INSTAGRAM
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
         Thread,
         ThreadFile,
     )
-    from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
+    from langchain_chatexports.chat_loaders.facebook_messenger.files import ExportFile
+    from langchain_chatexports.chat_loaders.facebook_messenger.json_files import (
         ThreadDocument,
     )
-    from langchain_chatexports.chat_loaders.facebook_messenger.files import ExportFile
     from langchain_chatexports.chat_loaders.ledger import Tally
 
-__all__ = ["Report", "add_counts", "html_error", "named_document"]
+__all__ = ["ThreadFileReader", "add_counts", "html_error", "named_document"]
 
 _MAX_WARNINGS = 20
 _HOW_TO_GET_JSON = (
@@ -36,7 +36,7 @@ _HOW_TO_GET_JSON = (
 )
 
 
-class Report:
+class ThreadFileReader:
     """Reads files for one pass, and says and counts what cannot be read."""
 
     def __init__(self, tally: Tally, *, is_quiet: bool = False) -> None:
@@ -62,7 +62,9 @@ class Report:
             if self.named_file:
                 document: ThreadDocument | None = named_document(file.file)
             else:
-                document = parse_document(file.file.read(), file.file.label)
+                document = parse_document(
+                    file.file.read(), file.file.label, file.file.path
+                )
         except ChatExportError as error:
             if self.named_file:
                 raise
@@ -122,20 +124,20 @@ def named_document(file: ExportFile) -> ThreadDocument:
     """
     data = file.read()
     if is_html_thread(file.name) or data.lstrip()[:1] == b"<":
-        raise ExportFormatError(html_error(file.label))
+        raise ExportFormatError(html_error(file.label), path=file.path)
     if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
         msg = (
             f"{file.label} is neither a zip nor JSON. Give the zip from Meta, the "
             "folder that it unpacks to, or a file named message_1.json in it."
         )
-        raise ExportFormatError(msg)
-    document = parse_document(data, file.label)
+        raise ExportFormatError(msg, path=file.path)
+    document = parse_document(data, file.label, file.path)
     if document is None:
         msg = (
             f"{file.label} is JSON, but no Messenger thread. Threads are named "
             "message_1.json and lie in folders of their own under messages/inbox."
         )
-        raise ExportFormatError(msg)
+        raise ExportFormatError(msg, path=file.path)
     return document
 
 

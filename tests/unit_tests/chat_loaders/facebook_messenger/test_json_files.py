@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports import FolderFacebookMessengerChatLoader
-from langchain_chatexports.chat_loaders.facebook_messenger import documents
+from langchain_chatexports.chat_loaders.facebook_messenger import json_files
 from langchain_chatexports.chat_loaders.facebook_messenger.archive import open_file
-from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
+from langchain_chatexports.chat_loaders.facebook_messenger.json_files import (
     parse_document,
     read_head,
     read_json,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
+    from langchain_chatexports.chat_loaders.facebook_messenger.json_files import (
         Head,
         ThreadDocument,
     )
@@ -253,7 +253,7 @@ def test_json_nested_without_end_is_an_error_that_says_so(
 
     if not is_fast:
         standard = SimpleNamespace(**{**vars(orjson), "loads": refuse})
-        monkeypatch.setattr(documents, "orjson", standard)
+        monkeypatch.setattr(json_files, "orjson", standard)
     with pytest.raises(ExportFormatError, match=r"as JSON \(RecursionError"):
         read_json(b'{"messages": ' + DEEP + b"}", "message_1.json")
 

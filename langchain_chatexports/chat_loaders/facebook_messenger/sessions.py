@@ -11,12 +11,12 @@ from langchain_chatexports.chat_loaders.base import (
     UNKNOWN_SENDER,
 )
 from langchain_chatexports.chat_loaders.facebook_messenger.messages import (
+    MessageBuilder,
+    find_placeholders,
+)
+from langchain_chatexports.chat_loaders.facebook_messenger.records import (
     is_deleted_account,
     read_records,
-)
-from langchain_chatexports.chat_loaders.facebook_messenger.selection import (
-    Selection,
-    find_placeholders,
 )
 from langchain_chatexports.chat_loaders.facebook_messenger.system_lines import (
     LineReader,
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
         ChatExportLoader,
         ExportSession,
     )
-    from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
+    from langchain_chatexports.chat_loaders.facebook_messenger.json_files import (
         ThreadDocument,
     )
-    from langchain_chatexports.chat_loaders.facebook_messenger.messages import Record
+    from langchain_chatexports.chat_loaders.facebook_messenger.records import Record
 
-__all__ = ["Conversation", "merged", "without_duplicates"]
+__all__ = ["SessionBuilder", "merged", "without_duplicates"]
 
 _STAMP, _SENDER, _FILE = itemgetter(0), itemgetter(1), itemgetter(5)  # Of a record.
 _NO_TIME = -(10**15)  # Before every time: messages without one stand first.
 
 
-class Conversation:
+class SessionBuilder:
     """What the files of one thread say together; they are added one by one."""
 
     def __init__(self) -> None:
@@ -109,15 +109,15 @@ class Conversation:
         remaining = without_duplicates(records, self.left_out)
         if remaining is not records:
             records.clear()
-        selection = Selection(
+        builder = MessageBuilder(
             loader,
             LineReader(people, owner, patterns),
             owner=owner,
             placeholders=find_placeholders(remaining),
         )
-        messages = list(selection.messages(remaining))
-        self.left_out += selection.left_out
-        self.kinds, self.languages = selection.kinds, selection.languages
+        messages = list(builder.messages(remaining))
+        self.left_out += builder.left_out
+        self.kinds, self.languages = builder.kinds, builder.languages
         if not messages:
             return None
         return {

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["Groups"]
+__all__ = ["DisjointSets"]
 
 
-class Groups:
-    """Groups of things (a disjoint-set forest)."""
+class DisjointSets:
+    """DisjointSets of things (a disjoint-set forest)."""
 
     def __init__(self) -> None:
         """Begin with everything on its own."""
