@@ -1,9 +1,14 @@
-"""Scores between the person's own ceiling (1) and the other people's floor (0)."""
+"""Style scores: from the other people of the export (0) to the person (1).
+
+A distance between a model's replies and the person's training half is scaled by two
+known ones: that of the person's held-out replies (the ceiling, score 1), and the mean
+of other people's (the floor, score 0).
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,13 +19,13 @@ from langchain_chatexports.evaluation.intervals import (
     percentiles,
     resampled,
 )
-from langchain_chatexports.evaluation.measures import MEASURES, Lexicon
 from langchain_chatexports.evaluation.results import (
     ContestantScore,
     Difference,
     MeasureFinding,
     Summary,
 )
+from langchain_chatexports.evaluation.style_measures import MEASURES, Vocabulary
 from langchain_chatexports.evaluation.text_features import (
     bubbles,
     has_spaced_words,
@@ -32,7 +37,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from langchain_chatexports.evaluation.measures import Measure
+    from langchain_chatexports.evaluation.style_measures import Measure
 
     Floats = NDArray[np.float64]
     Replies = Sequence[str]
@@ -67,7 +72,7 @@ class StyleSamples:
 
 @dataclass(frozen=True)
 class Styles:
-    """What the comparison of styles found."""
+    """The results of the comparison."""
 
     language: str
     measures: list[MeasureFinding]
@@ -77,23 +82,23 @@ class Styles:
 
 @dataclass(frozen=True)
 class _Measured:
-    finding: MeasureFinding
-    scores: dict[str, Floats]
-    """Scores of the rounds, of the contestants that have one."""
+    """One measure's result; points and bootstrap scores where there is a score."""
 
-    points: dict[str, float]
+    finding: MeasureFinding
+    scores: dict[str, Floats] = field(default_factory=dict)
+    points: dict[str, float] = field(default_factory=dict)
 
 
 def compare_styles(
-    samples: StyleSamples, *, rounds: int = 500, cuts: int = 50, seed: int = 0
+    samples: StyleSamples, *, rounds: int = 500, subsamples: int = 50, seed: int = 0
 ) -> Styles:
-    """Score contestants by each measure.
+    """Return the scores of contestants by each measure.
 
     Args:
         samples: The replies.
-        rounds: How often conversations are drawn anew for the intervals.
-        cuts: How many random cuts to equal size the distances are the mean of.
-        seed: Where chance begins; the same seed gives the same figures.
+        rounds: Bootstrap rounds for the intervals.
+        subsamples: Distances are the mean of so many random samples of equal size.
+        seed: The random seed.
 
     Returns:
         The measures, the medians and their paired differences.
@@ -124,9 +129,9 @@ def compare_styles(
         if measure.needs_breaks and not has_breaks:
             measured.append(_unmeasured(measure, _NO_BREAKS))
             continue
-        table = _Table(measure, samples, function_words)
-        chance = np.random.default_rng([seed, number])
-        measured.append(table.measured(drawn, cuts, chance))
+        counts = _MeasureCounts(measure, samples, function_words)
+        own_rng = np.random.default_rng([seed, number])
+        measured.append(counts.measured(drawn, subsamples, own_rng))
     names = list(samples.contestants)
     return Styles(
         language=language,
@@ -143,12 +148,14 @@ def compare_styles(
 
 @dataclass(frozen=True)
 class _Draws:
+    """How often each conversation is drawn in each bootstrap round."""
+
     training: NDArray[np.int64]
     held_out: NDArray[np.int64]
     others: dict[str, NDArray[np.int64]]
 
 
-class _Table:
+class _MeasureCounts:
     """The counts of one measure, a row for each conversation."""
 
     def __init__(
@@ -160,19 +167,21 @@ class _Table:
         training = counted(samples.training)
         others = {name: counted(texts) for name, texts in samples.others.items()}
         pool = [*training, *(row for rows in others.values() for row in rows)]
-        lexicon = Lexicon(measure, pool)
+        vocabulary = Vocabulary(measure, pool)
         self._measure = measure
-        self._training = lexicon.matrix(training)
-        self._samples = {_PERSON: lexicon.matrix(counted(samples.held_out))}
+        self._training = vocabulary.matrix(training)
+        self._samples = {_PERSON: vocabulary.matrix(counted(samples.held_out))}
         self._others = {f"other {name}": name for name in others}
         self._contestants = {f"model {name}": name for name in samples.contestants}
         for key, name in self._others.items():
-            self._samples[key] = lexicon.matrix(others[name])
+            self._samples[key] = vocabulary.matrix(others[name])
         for key, name in self._contestants.items():
             texts = counted(samples.contestants[name])
-            self._samples[key] = lexicon.matrix(texts)
+            self._samples[key] = vocabulary.matrix(texts)
 
-    def measured(self, drawn: _Draws, cuts: int, rng: np.random.Generator) -> _Measured:
+    def measured(
+        self, drawn: _Draws, subsamples: int, rng: np.random.Generator
+    ) -> _Measured:
         own = self._measure.units(self._samples[_PERSON].sum(axis=0))
         if own < _MIN_UNITS:
             return _unmeasured(self._measure, "too little of the person's text")
@@ -191,7 +200,7 @@ class _Table:
         training = self._training.sum(axis=0)
         units = min(map(self._measure.units, totals.values()))
         points = np.mean(
-            [self._distances(training, totals, rng) for _ in range(cuts)], axis=0
+            [self._distances(training, totals, rng) for _ in range(subsamples)], axis=0
         )
         values = self._rounds(kept, drawn, rng)
         return self._finding(
@@ -207,12 +216,12 @@ class _Table:
         totals: Mapping[str, NDArray[np.int64]],
         rng: np.random.Generator,
     ) -> list[float]:
-        # Cut to the same size: a small sample looks far from everybody, even oneself.
+        # Of the same size: a small sample is far from everybody, even from oneself.
         units = min(map(self._measure.units, totals.values()))
         if not units:
             return [np.nan] * len(totals)
         return [
-            self._measure.distance(training, self._measure.thin(total, units, rng))
+            self._measure.distance(training, self._measure.sampled(total, units, rng))
             for total in totals.values()
         ]
 
@@ -237,7 +246,7 @@ class _Table:
         return np.asarray(found)
 
     def _draws_of(self, key: str, drawn: _Draws) -> NDArray[np.int64]:
-        # The person and all contestants are drawn together: they answer the same.
+        # The person and all contestants are drawn together: they answer the same turns.
         other = self._others.get(key)
         return drawn.held_out if other is None else drawn.others[other]
 
@@ -257,7 +266,8 @@ class _Table:
         results, scores, exact = [], {}, {}
         for key, name in self._contestants.items():
             if name in scarce:
-                results.append(_unscored(name, "the model wrote too little"))
+                reason = "the model wrote too little"
+                results.append(ContestantScore(name=name, reason=reason))
                 continue
             point, rounds = points[key], values[key]
             score = None
@@ -272,7 +282,7 @@ class _Table:
                     interval=centered(point, rounds),
                     score=score,
                     score_interval=ends,
-                    within_ceiling=None if ends is None else _reaches(ends),
+                    within_ceiling=None if ends is None else _is_within(ends),
                 )
             )
         finding = MeasureFinding(
@@ -306,8 +316,8 @@ def _ratios(parts: Floats, wholes: Floats) -> Floats:
     return np.divide(parts, wholes, out=missing, where=wholes != 0)
 
 
-def _reaches(ends: tuple[float, float]) -> bool:
-    # A wide interval holds everything, and proves nothing.
+def _is_within(ends: tuple[float, float]) -> bool:
+    # A wide interval contains everything, and proves nothing.
     return ends[0] > 0.5 and ends[0] <= 1 <= ends[1]  # noqa: PLR2004 - half the way
 
 
@@ -317,46 +327,24 @@ def _why_unscored(separates: bool | None) -> str | None:
     return None if separates else "the people of this export do not differ in it"
 
 
-def _unscored(name: str, reason: str) -> ContestantScore:
-    return ContestantScore(
-        name=name,
-        value=None,
-        interval=None,
-        score=None,
-        score_interval=None,
-        within_ceiling=None,
-        reason=reason,
-    )
-
-
 def _unmeasured(measure: Measure, reason: str) -> _Measured:
-    finding = MeasureFinding(
-        name=measure.name,
-        unit=measure.unit,
-        meaning=measure.meaning,
-        units_each=None,
-        ceiling=None,
-        ceiling_interval=None,
-        floor=None,
-        floor_interval=None,
-        floor_each={},
-        separates=None,
-        contestants=[],
-        reason=reason,
+    return _Measured(
+        MeasureFinding(
+            name=measure.name,
+            unit=measure.unit,
+            meaning=measure.meaning,
+            floor_each={},
+            contestants=[],
+            reason=reason,
+        )
     )
-    return _Measured(finding, {}, {})
 
 
 def _summary(name: str, measured: Sequence[_Measured]) -> Summary:
     used = [each for each in measured if name in each.points]
     if not used:
-        return Summary(
-            contestant=name,
-            median_score=None,
-            interval=None,
-            measures_used=0,
-            reason=_why_no_median(name, measured),
-        )
+        reason = _why_no_median(name, measured)
+        return Summary(contestant=name, measures_used=0, reason=reason)
     return Summary(
         contestant=name,
         median_score=float(np.median([each.points[name] for each in used])),
@@ -376,7 +364,7 @@ def _why_no_median(name: str, measured: Sequence[_Measured]) -> str:
 
 
 def _medians(name: str, used: Sequence[_Measured]) -> Floats:
-    # The median: of a mean, one measure whose ratio explodes would make anything.
+    # Not the mean, which one measure with a floor close to its ceiling would decide.
     return np.asarray(np.nanmedian([each.scores[name] for each in used], axis=0))
 
 

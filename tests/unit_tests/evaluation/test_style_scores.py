@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from langchain_chatexports.evaluation.intervals import centered, percentiles, resampled
-from langchain_chatexports.evaluation.style import (
+from langchain_chatexports.evaluation.style_scores import (
     Styles,
     StyleSamples,
     compare_styles,
@@ -66,7 +66,7 @@ def samples() -> StyleSamples:
 
 @pytest.fixture(scope="module")
 def styles(samples: StyleSamples) -> Styles:
-    return compare_styles(samples, rounds=80, cuts=20)
+    return compare_styles(samples, rounds=80, subsamples=20)
 
 
 def scores(styles: Styles, name: str) -> dict[str, float]:
@@ -183,7 +183,7 @@ def test_contestants_are_drawn_together_with_the_person(
         contestants={"same": samples.held_out},
         others={"p1": conversations(OSKAR, 150, 3, mean_turns=12)},
     )
-    found = compare_styles(same, rounds=20, cuts=2)
+    found = compare_styles(same, rounds=20, subsamples=2)
     for measure in found.measures:
         (one,) = measure.contestants
         assert one.score == pytest.approx(1)
@@ -192,14 +192,14 @@ def test_contestants_are_drawn_together_with_the_person(
 
 def test_the_same_seed_gives_the_same_figures(samples: StyleSamples) -> None:
     few = replace(samples, contestants={"half": samples.contestants["half"]})
-    first, again = (compare_styles(few, rounds=20, cuts=5) for _ in range(2))
+    first, again = (compare_styles(few, rounds=20, subsamples=5) for _ in range(2))
     assert again == first
 
 
 def test_another_seed_gives_nearly_the_same(
     samples: StyleSamples, styles: Styles
 ) -> None:
-    other = compare_styles(samples, rounds=80, cuts=20, seed=1)
+    other = compare_styles(samples, rounds=80, subsamples=20, seed=1)
     assert other.measures != styles.measures
     for name in ("herself", "half"):
         assert median(other, name).median_score == pytest.approx(
@@ -210,7 +210,7 @@ def test_another_seed_gives_nearly_the_same(
 def test_without_others_there_are_distances_and_no_scores(
     samples: StyleSamples,
 ) -> None:
-    found = compare_styles(replace(samples, others={}), rounds=20, cuts=2)
+    found = compare_styles(replace(samples, others={}), rounds=20, subsamples=2)
     marks = found.measures[2]
     assert (marks.floor, marks.separates) == (None, None)
     value = marks.contestants[0].value
@@ -223,7 +223,7 @@ def test_without_others_there_are_distances_and_no_scores(
 
 def test_people_who_do_not_differ_give_no_score(samples: StyleSamples) -> None:
     twin = {"p1": conversations(MIA, 40, 8)}
-    found = compare_styles(replace(samples, others=twin), rounds=40, cuts=2)
+    found = compare_styles(replace(samples, others=twin), rounds=40, subsamples=2)
     assert not any(measure.separates for measure in found.measures[:4])
     assert found.measures[0].contestants[0].score is None
 
@@ -242,7 +242,7 @@ def test_a_terse_person_is_near_to_herself() -> None:
             others={"p1": conversations(wordy, 25, 3, mean_turns=3)},
         ),
         rounds=30,
-        cuts=10,
+        subsamples=10,
     )
     by_name = {measure.name: measure for measure in found.measures}
     for name in ("char3", "frame"):
@@ -268,7 +268,7 @@ def test_a_language_without_spaces_has_no_frames_and_openings() -> None:
             others={"p1": talk("\u4ed6\u5011\u4e86\u7684")},
         ),
         rounds=20,
-        cuts=2,
+        subsamples=2,
     )
     reasons = {m.name: m.reason for m in found.measures if m.separates is None}
     assert reasons.keys() == {"burst", "frame", "opening"}
@@ -288,7 +288,7 @@ def test_joined_runs_have_no_bursts_and_that_is_said(samples: StyleSamples) -> N
             {"p1": joined(samples.others["p1"])},
         ),
         rounds=20,
-        cuts=2,
+        subsamples=2,
     )
     (burst,) = (each for each in found.measures if each.name == "burst")
     assert burst.separates is None
@@ -327,7 +327,7 @@ def test_intervals_cover_the_known_answer() -> None:
                 others={"p1": conversations(YUN, 25, 400 + number)},
             ),
             rounds=60,
-            cuts=5,
+            subsamples=5,
             seed=number,
         )
         for measure in found.measures:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from langchain_chatexports.evaluation.few_shot import Pair, PairIndex, training_pairs
-from langchain_chatexports.evaluation.held_out import PERSON, Conversation, Line
+from langchain_chatexports.evaluation.contestants import Pair, PairIndex, training_pairs
+from langchain_chatexports.evaluation.conversations import PERSON, Dialogue, Utterance
 
 PAIRS = [
     Pair("how was the train", "late"),
@@ -29,7 +29,12 @@ def test_an_unknown_message_has_pairs_too() -> None:
 
 
 def test_pairs_are_what_was_said_and_the_answer() -> None:
-    talk = Conversation.of(
-        [Line(PERSON, "a"), Line("p1", "b"), Line(PERSON, "c"), Line("p2", "d")]
+    talk = Dialogue.of(
+        [
+            Utterance(PERSON, "a"),
+            Utterance("p1", "b"),
+            Utterance(PERSON, "c"),
+            Utterance("p2", "d"),
+        ]
     )
     assert training_pairs([talk]) == [("b", "c")]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pytest
 
-from langchain_chatexports.evaluation.replies import (
+from langchain_chatexports.evaluation.model_server import (
     CannotScoreError,
     ModelServer,
-    Price,
+    ScoredReply,
     TooLongError,
 )
 from langchain_chatexports.exceptions import ChatExportError
@@ -105,14 +105,14 @@ def test_an_empty_reply_is_a_text(canned: Canned, server: ModelServer) -> None:
 def test_prices_are_read(canned: Canned, server: ModelServer) -> None:
     turn = {"index": 1, "nll": 2.5, "end_nll": None, "tokens": 3, "size_bytes": 2}
     canned.answer = {"turns": [turn]}
-    assert server.prices("m", CHAT) == [Price(1, 2.5, None, 2, 3)]
+    assert server.score("m", CHAT) == [ScoredReply(1, 2.5, None, 2, 3)]
 
 
 def test_a_foreign_host_is_never_asked_for_prices() -> None:
     with openai.OpenAI(base_url="https://api.example.org/v1", api_key="k") as client:
         server = ModelServer(client)
         with pytest.raises(CannotScoreError, match="cannot score given text"):
-            server.prices("m", CHAT)
+            server.score("m", CHAT)
 
 
 @pytest.mark.parametrize("status", [404, 405])
@@ -121,7 +121,7 @@ def test_a_server_without_the_route_cannot_score(
 ) -> None:
     canned.status, canned.answer = status, {"error": {"message": "Unknown URL."}}
     with pytest.raises(CannotScoreError):
-        server.prices("m", CHAT)
+        server.score("m", CHAT)
 
 
 def test_too_long_is_told_apart(canned: Canned, server: ModelServer) -> None:
@@ -155,7 +155,7 @@ def test_an_unknown_model_is_no_missing_route(
     error = {"message": "none", "code": "model_not_found"}
     canned.status, canned.answer = 404, {"error": error}
     with pytest.raises(ChatExportError, match="has no model"):
-        server.prices("m", CHAT)
+        server.score("m", CHAT)
 
 
 def test_a_strange_answer_is_an_error(canned: Canned, server: ModelServer) -> None:

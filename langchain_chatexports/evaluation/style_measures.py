@@ -1,7 +1,8 @@
-"""The seven measures of style: what each counts, and how far two counts are apart.
+"""The style measures: what each one counts, and its distance between two counts.
 
-Every measure is a vector of counts for a conversation. The vectors of conversations add
-up, so that a resampled set of conversations costs one sum.
+To add a measure, add a function that counts, and an entry of `MEASURES`. A measure is
+a vector of counts for each conversation; vectors add up, so that a bootstrap sample of
+conversations costs one sum.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MEASURES",
-    "Lexicon",
     "Measure",
-    "distance_of_marks",
+    "Vocabulary",
     "jensen_shannon",
-    "moved_by",
-    "thinned",
+    "mean_cohens_h",
+    "subsample",
+    "wasserstein",
 ]
 
 _LENGTH_BINS = 20
@@ -48,24 +49,24 @@ _TOTAL = "bubbles"
 
 @dataclass(frozen=True)
 class Measure:
-    """One side of a style."""
+    """One aspect of style."""
 
     name: str
     unit: str
-    """What its distances are in."""
+    """The unit of its distances."""
 
     meaning: str
-    """What it compares, for a lay reader."""
+    """What it compares, in plain words."""
 
     count: Callable[[Sequence[str], frozenset[str]], Counter[Hashable]]
-    """Counts the kinds in the replies of a conversation, given the function words."""
+    """Counts features of a conversation's replies, given the function words."""
 
     distance: Distance
     fixed: tuple[Hashable, ...] | None = None
-    """The kinds that there are, where they do not come from the texts."""
+    """The features, where they do not come from the texts."""
 
     limit: int | None = None
-    """How many kinds are kept apart; all others share the last column."""
+    """How many features have a column of their own; all others share the last one."""
 
     needs_spaces: bool = False
     """Whether it needs a language that puts spaces between words."""
@@ -80,10 +81,10 @@ class Measure:
         """Return the units that a vector of counts holds."""
         return int(counts[-1] if self.has_total else counts.sum())
 
-    def thin(self, counts: Counts, units: int, rng: np.random.Generator) -> Counts:
-        """Draw as many units without putting back; all, if there are not more."""
+    def sampled(self, counts: Counts, units: int, rng: np.random.Generator) -> Counts:
+        """Return a sample without replacement; all units, if there are not more."""
         if not self.has_total:
-            return thinned(counts, units, rng)
+            return subsample(counts, units, rng)
         total = int(counts[-1])
         if total <= units:
             return counts
@@ -91,46 +92,45 @@ class Measure:
         return np.append(kept, units)
 
 
-class Lexicon:
-    """The kinds of one measure as columns, taken from the person and the others only.
+class Vocabulary:
+    """The features of one measure as columns, from the person and the other people.
 
-    What a model writes beyond them falls into the last column.
+    Other features that a model writes share the last column.
     """
 
     def __init__(
         self, measure: Measure, conversations: Iterable[Mapping[Hashable, int]]
     ) -> None:
-        """Choose the columns: kinds by the number of conversations that hold them."""
         self._has_rest = measure.fixed is None
         if measure.fixed is not None:
-            kinds: Sequence[Hashable] = measure.fixed
+            features: Sequence[Hashable] = measure.fixed
         else:
             held: Counter[Hashable] = Counter()
             for counted in conversations:
                 held.update(counted.keys())
-            kinds = sorted(held, key=lambda kind: (-held[kind], str(kind)))
-            kinds = kinds[: measure.limit]
-        self._columns = {kind: column for column, kind in enumerate(kinds)}
+            features = sorted(held, key=lambda feature: (-held[feature], str(feature)))
+            features = features[: measure.limit]
+        self._columns = {feature: at for at, feature in enumerate(features)}
 
     def matrix(self, conversations: Sequence[Mapping[Hashable, int]]) -> Counts:
         """Return the counts of conversations, a row each."""
         rest = len(self._columns)
         found = np.zeros((len(conversations), rest + self._has_rest), dtype=np.int64)
         for row, counted in enumerate(conversations):
-            for kind, count in counted.items():
-                found[row, self._columns.get(kind, rest)] += count
+            for feature, count in counted.items():
+                found[row, self._columns.get(feature, rest)] += count
         return found
 
 
-def thinned(counts: Counts, units: int, rng: np.random.Generator) -> Counts:
-    """Draw units from counts without putting back; all, if there are not more."""
+def subsample(counts: Counts, units: int, rng: np.random.Generator) -> Counts:
+    """Return a sample without replacement; all units, if there are not more."""
     if int(counts.sum()) <= units:
         return counts
     return rng.multivariate_hypergeometric(counts, units, method="marginals")
 
 
 def jensen_shannon(some: Counts, others: Counts) -> float:
-    """Return the Jensen-Shannon divergence of two counts: 0 alike, 1 nothing shared."""
+    """Return the Jensen-Shannon divergence: 0 the same shares, 1 nothing in common."""
     p, q = some / some.sum(), others / others.sum()
     middle = (p + q) / 2
 
@@ -142,8 +142,8 @@ def jensen_shannon(some: Counts, others: Counts) -> float:
     return (divergence(p) + divergence(q)) / 2
 
 
-def moved_by(step: float) -> Distance:
-    """Return the Wasserstein distance of counts in bins that lie a step apart."""
+def wasserstein(step: float) -> Distance:
+    """Return the Wasserstein distance of counts in bins of this width."""
 
     def distance(some: Counts, others: Counts) -> float:
         apart = np.cumsum(some / some.sum()) - np.cumsum(others / others.sum())
@@ -152,11 +152,11 @@ def moved_by(step: float) -> Distance:
     return distance
 
 
-def distance_of_marks(some: Counts, others: Counts) -> float:
-    """Return the mean of Cohen's h over habits; the last column counts the bubbles."""
+def mean_cohens_h(some: Counts, others: Counts) -> float:
+    """Return the mean of Cohen's h over the columns; the last one counts the units."""
 
     def angle(counts: Counts) -> NDArray[np.float64]:
-        # Half a bubble is added so that a share of 0 is no certainty.
+        # Half a unit is added so that a share of 0 is no certainty.
         angles: NDArray[np.float64] = 2 * np.arcsin(
             np.sqrt((counts[:-1] + 0.5) / (counts[-1] + 1))
         )
@@ -199,7 +199,7 @@ def _frames(
     counts: Counter[Hashable] = Counter()
     for reply in replies:
         for bubble in bubbles(reply):
-            # The list has plain apostrophes; which ones somebody types, char3 sees.
+            # The word list has plain apostrophes; char3 tells which ones people type.
             said = words(bubble.replace("\u2019", "'"))
             kept = (word if word in function_words else "_" for word in said)
             frame = ["^", *kept, "$"]
@@ -225,7 +225,7 @@ MEASURES = (
         unit="doublings",
         meaning="how long the messages are",
         count=_lengths,
-        distance=moved_by(0.5),
+        distance=wasserstein(0.5),
         fixed=tuple(range(_LENGTH_BINS)),
     ),
     Measure(
@@ -233,7 +233,7 @@ MEASURES = (
         unit="messages",
         meaning="how many messages come in a row",
         count=_bursts,
-        distance=moved_by(1.0),
+        distance=wasserstein(1.0),
         fixed=tuple(range(1, _MAX_BURST + 1)),
         needs_breaks=True,
     ),
@@ -242,7 +242,7 @@ MEASURES = (
         unit="Cohen's h",
         meaning="punctuation, capitals, stretched letters",
         count=_marks,
-        distance=distance_of_marks,
+        distance=mean_cohens_h,
         fixed=(*HABITS, _TOTAL),
         has_total=True,
     ),

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from langchain_chatexports.report.charts import (
+from langchain_chatexports.report.svg import (
     SERIES,
     bars,
     chart_svg,

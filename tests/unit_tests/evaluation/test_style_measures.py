@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_chatexports.evaluation.measures import (
+from langchain_chatexports.evaluation.style_measures import (
     MEASURES,
-    Lexicon,
-    distance_of_marks,
+    Vocabulary,
     jensen_shannon,
-    moved_by,
-    thinned,
+    mean_cohens_h,
+    subsample,
+    wasserstein,
 )
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def test_the_longest_messages_share_the_last_bin() -> None:
 
 def test_one_doubling_is_a_distance_of_one() -> None:
     length = BY_NAME["length"]
-    matrix = Lexicon(length, []).matrix([{4: 3}, {6: 5}])
+    matrix = Vocabulary(length, []).matrix([{4: 3}, {6: 5}])
     assert length.distance(matrix[0], matrix[1]) == pytest.approx(1.0)
 
 
@@ -56,7 +56,9 @@ def test_bursts_of_six_and_more_are_alike() -> None:
 
 
 def test_a_burst_of_one_more_is_a_distance_of_one() -> None:
-    assert moved_by(1.0)(np.array([4, 0, 0]), np.array([0, 9, 0])) == pytest.approx(1)
+    assert wasserstein(1.0)(np.array([4, 0, 0]), np.array([0, 9, 0])) == pytest.approx(
+        1
+    )
 
 
 def test_marks_count_bubbles_and_habits() -> None:
@@ -69,7 +71,7 @@ def test_the_distance_of_marks_is_the_mean_of_cohens_h() -> None:
     some, others = np.array([3, 10, 10]), np.array([10, 10, 10])
     p, q = 3.5 / 11, 10.5 / 11
     h = abs(2 * math.asin(math.sqrt(p)) - 2 * math.asin(math.sqrt(q)))
-    assert distance_of_marks(some, others) == pytest.approx(h / 2)
+    assert mean_cohens_h(some, others) == pytest.approx(h / 2)
 
 
 def test_frames_keep_function_words_and_blank_the_others() -> None:
@@ -123,14 +125,14 @@ def test_thinning_takes_as_many_units_as_asked_for_and_no_others(
     counts: list[int], units: int, seed: int
 ) -> None:
     whole = np.array(counts)
-    cut = thinned(whole, units, np.random.default_rng(seed))
+    cut = subsample(whole, units, np.random.default_rng(seed))
     assert cut.sum() == min(units, whole.sum())
     assert (cut <= whole).all()
 
 
 def test_marks_are_thinned_habit_by_habit() -> None:
     marks = BY_NAME["marks"]
-    cut = marks.thin(np.array([40, 0, 100]), 10, np.random.default_rng(0))
+    cut = marks.sampled(np.array([40, 0, 100]), 10, np.random.default_rng(0))
     assert cut[-1] == 10
     assert 0 < cut[0] < 10
     assert cut[1] == 0
@@ -138,7 +140,7 @@ def test_marks_are_thinned_habit_by_habit() -> None:
 
 def test_what_only_a_model_writes_falls_into_the_rest() -> None:
     opening = BY_NAME["opening"]
-    matrix = Lexicon(opening, [{"well": 3}]).matrix([{"well": 1, "as": 2, "an": 1}])
+    matrix = Vocabulary(opening, [{"well": 3}]).matrix([{"well": 1, "as": 2, "an": 1}])
     assert matrix.tolist() == [[1, 3]]
 
 
@@ -146,6 +148,6 @@ def test_the_kinds_of_most_conversations_are_kept_apart() -> None:
     opening = BY_NAME["opening"]
     many: list[dict[Hashable, int]] = [{f"word{n}": 9} for n in range(300)]
     many += [{"well": 1}, {"well": 1}]
-    matrix = Lexicon(opening, many).matrix([{"well": 4, "word299": 1}])
+    matrix = Vocabulary(opening, many).matrix([{"well": 4, "word299": 1}])
     assert matrix.shape == (1, 201)
     assert (matrix[0, 0], matrix[0, -1]) == (4, 1)
