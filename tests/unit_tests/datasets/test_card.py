@@ -18,6 +18,7 @@ from langchain_chatexports.datasets.deduplication import (
 )
 from langchain_chatexports.datasets.examples import ExampleCounts
 from langchain_chatexports.datasets.formats import write_dataset
+from langchain_chatexports.datasets.formats.trace_file import read_header
 from langchain_chatexports.datasets.formats.trainers import FORMATS
 from langchain_chatexports.datasets.jsonl import read_jsonl
 from langchain_chatexports.datasets.preferences import (
@@ -28,7 +29,6 @@ from langchain_chatexports.datasets.preferences import (
 from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.datasets.stages import REASONS, total_of
 from langchain_chatexports.datasets.trace import trace_examples
-from langchain_chatexports.datasets.trace_file import read_header
 from langchain_chatexports.exceptions import ChatExportError, ExportNotFoundError
 from langchain_chatexports.steps import (
     ChunkSessions,
@@ -238,7 +238,7 @@ def test_every_reason_of_ours_is_explained() -> None:
     package = Path(langchain_chatexports.__file__).parent
     source = "".join(
         path.read_text(encoding="utf-8")
-        for room in ("chat_loaders", "steps", "finetuning")
+        for room in ("chat_loaders", "steps", "datasets")
         for path in (package / room).rglob("*.py")
     )
     used = set(
