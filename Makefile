@@ -85,6 +85,8 @@ lint: $(VENV)/.stamp  ## Everything that pre-commit checks too.
 	$(BIN)/ruff format --diff .
 	$(BIN)/mypy
 	$(BIN)/codespell
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/check_words.py
 	$(BIN)/python scripts/check_version.py
 
 format: $(VENV)/.stamp  ## Format, and fix what can be fixed.

@@ -17,7 +17,7 @@ import nbformat
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 NOTEBOOKS = DOCS / "notebooks"
 SECTIONS = {"imessage": "iMessage", "facebook_messenger": "Facebook Messenger"}
-LONGEST_CELL_SECONDS = 3_600
+MAX_CELL_SECONDS = 3_600
 _CODE = re.compile(r"^```python(?: no-run)?\n(.*?)\n```$", re.DOTALL | re.MULTILINE)
 # A status line that is written over itself, and sizes of downloads, are no results.
 _NOISE = re.compile(r"^.*\r", re.MULTILINE)
@@ -51,7 +51,7 @@ def run(path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         client = NotebookClient(
             notebook,
-            timeout=LONGEST_CELL_SECONDS,
+            timeout=MAX_CELL_SECONDS,
             kernel_name="python3",
             coalesce_streams=True,
             resources={"metadata": {"path": folder}},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from langchain_chatexports.cli.console import say
 from langchain_chatexports.datasets._forget import forget
-from langchain_chatexports.datasets.trace_file import read_header
+from langchain_chatexports.datasets.formats.trace_file import read_header
 from langchain_chatexports.exceptions import (
     ExportFormatError,
     FineTuningError,

@@ -27,9 +27,7 @@ from langchain_chatexports.datasets.formats.staging import (
     place_file,
     staging_folder,
 )
-from langchain_chatexports.datasets.formats.trainers import dataset_format
-from langchain_chatexports.datasets.formats.write import describe_files
-from langchain_chatexports.datasets.trace_file import (
+from langchain_chatexports.datasets.formats.trace_file import (
     card_path,
     read_header,
     read_trace,
@@ -37,17 +35,20 @@ from langchain_chatexports.datasets.trace_file import (
     trace_path,
     write_trace,
 )
+from langchain_chatexports.datasets.formats.trainers import dataset_format
+from langchain_chatexports.datasets.formats.write import describe_files
+from langchain_chatexports.datasets.stages import Stage
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 from langchain_chatexports.redaction.gazetteer import Gazetteer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from langchain_chatexports.datasets.trace import ExampleOrigin
-    from langchain_chatexports.datasets.trace_file import (
+    from langchain_chatexports.datasets.formats.trace_file import (
         TraceHeader,
         TraceRow,
     )
+    from langchain_chatexports.datasets.trace import ExampleOrigin
 
 __all__ = ["ForgetReport", "forget"]
 

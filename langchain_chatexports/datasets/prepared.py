@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from langchain_chatexports.datasets.card import CardNotes, hash_source
 from langchain_chatexports.datasets.formats.containers import row_digest
-from langchain_chatexports.datasets.jsonl import json_line, read_jsonl
-from langchain_chatexports.datasets.trace import UNKNOWN_ORIGIN, TracedExample
-from langchain_chatexports.datasets.trace_file import (
+from langchain_chatexports.datasets.formats.trace_file import (
     read_header,
     read_trace,
     trace_path,
 )
+from langchain_chatexports.datasets.jsonl import json_line, read_jsonl
+from langchain_chatexports.datasets.trace import UNKNOWN_ORIGIN, TracedExample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

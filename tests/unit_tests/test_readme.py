@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,13 +14,23 @@ if TYPE_CHECKING:
 
 README = Path(__file__).parents[2] / "README.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# What a core install does not bring: each is in an extra, or comes with one.
+EXTRAS = [
+    *("accelerate", "datasets", "emoji", "fastapi", "gguf", "jinja2", "matplotlib"),
+    *("numpy", "pandas", "peft", "presidio_analyzer", "psutil", "pyarrow", "ray"),
+    *("rensa", "rich", "torch", "transformers", "trl", "typer", "uvicorn"),
+]
+
+
+def blocks_of_the_readme() -> list[tuple[str, str]]:
+    return BLOCK.findall(README.read_text(encoding="utf-8"))
 
 
 def test_examples_print_what_the_readme_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    blocks = BLOCK.findall(README.read_text(encoding="utf-8"))
+    blocks = blocks_of_the_readme()
     examples = [i for i, (language, _) in enumerate(blocks) if language == "python"]
     assert len(examples) == 2
     names: dict[str, object] = {}
@@ -27,6 +39,20 @@ def test_examples_print_what_the_readme_says(
         language, expected = blocks[index + 1]
         assert language == "text"
         assert capsys.readouterr().out == expected
+
+
+def test_examples_need_the_core_install_only(tmp_path: Path) -> None:
+    missing = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS}))"
+    code = [text for language, text in blocks_of_the_readme() if language == "python"]
+    done = subprocess.run(  # noqa: S603 - our own README
+        [sys.executable, "-c", "\n".join([missing, *code])],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+        text=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_page_that_the_readme_links_is_there() -> None:

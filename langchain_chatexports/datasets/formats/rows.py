@@ -11,6 +11,7 @@ from langchain_chatexports.datasets.formats.containers import (
     new_private_file,
     row_digest,
 )
+from langchain_chatexports.datasets.formats.trace_file import TraceRow, trace_line
 from langchain_chatexports.datasets.formats.trainers import (
     UnfitError,
     answers_in,
@@ -18,7 +19,6 @@ from langchain_chatexports.datasets.formats.trainers import (
 )
 from langchain_chatexports.datasets.jsonl import json_line
 from langchain_chatexports.datasets.trace import UNKNOWN_ORIGIN, ExampleOrigin
-from langchain_chatexports.datasets.trace_file import TraceRow, trace_line
 from langchain_chatexports.datasets.validation import TrainingProblem
 from langchain_chatexports.exceptions import TrainingDataError
 

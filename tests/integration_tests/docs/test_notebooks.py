@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.training
 
-LONGEST_CELL_SECONDS = 1_200
+MAX_CELL_SECONDS = 1_200
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_notebook_ends_with_streamed_text(
     code[0].source = "pass"
     NotebookClient(
         notebook,
-        timeout=LONGEST_CELL_SECONDS,
+        timeout=MAX_CELL_SECONDS,
         kernel_name="python3",
         resources={"metadata": {"path": str(tmp_path)}},
     ).execute()

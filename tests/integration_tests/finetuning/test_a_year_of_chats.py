@@ -12,7 +12,7 @@ import pytest
 
 from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.cli.app import run
-from langchain_chatexports.datasets.trace_file import read_header, read_trace
+from langchain_chatexports.datasets.formats.trace_file import read_header, read_trace
 from tests.unit_tests.builders.chat_db import ChatDb, apple_ns
 from tests.unit_tests.builders.messenger import Export
 from tests.unit_tests.builders.typedstream import attributed_body, edit_text

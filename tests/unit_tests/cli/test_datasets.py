@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_chatexports.datasets.formats.containers import file_sha256
+from langchain_chatexports.datasets.formats.trace_file import read_header, read_trace
 from langchain_chatexports.datasets.jsonl import read_jsonl
-from langchain_chatexports.datasets.trace_file import read_header, read_trace
 from langchain_chatexports.finetuning.orders import DATA_KEY
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.jobs import JobStore

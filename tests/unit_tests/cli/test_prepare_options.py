@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_chatexports.chat_loaders.ledger import Ledger
+from langchain_chatexports.datasets.formats.trace_file import read_header, read_trace
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
-from langchain_chatexports.datasets.trace_file import read_header, read_trace
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.chat_db import ChatDb
 

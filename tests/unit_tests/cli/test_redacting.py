@@ -14,8 +14,8 @@ import pytest
 
 from langchain_chatexports import IMessageChatLoader
 from langchain_chatexports.chat_loaders.ledger import Ledger
+from langchain_chatexports.datasets.formats.trace_file import read_header, read_trace
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
-from langchain_chatexports.datasets.trace_file import read_header, read_trace
 from langchain_chatexports.redaction.key_file import RedactionKey, read_key_file
 from langchain_chatexports.samples import write_imessage, write_messenger
 from langchain_chatexports.steps import Redact

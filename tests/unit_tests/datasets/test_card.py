@@ -14,6 +14,7 @@ from langchain_chatexports.chat_loaders.ledger import Ledger, StepSummary
 from langchain_chatexports.datasets.card import CardNotes, hash_source
 from langchain_chatexports.datasets.deduplication import deduplicate_examples
 from langchain_chatexports.datasets.formats import write_dataset
+from langchain_chatexports.datasets.formats.trace_file import read_header
 from langchain_chatexports.datasets.formats.trainers import FORMATS
 from langchain_chatexports.datasets.jsonl import read_jsonl
 from langchain_chatexports.datasets.preferences import (
@@ -23,7 +24,6 @@ from langchain_chatexports.datasets.preferences import (
 from langchain_chatexports.datasets.reasons import REASONS
 from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.datasets.trace import trace_examples
-from langchain_chatexports.datasets.trace_file import read_header
 from langchain_chatexports.exceptions import ChatExportError, ExportNotFoundError
 from langchain_chatexports.steps import (
     ChunkSessions,

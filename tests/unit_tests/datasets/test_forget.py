@@ -14,15 +14,15 @@ from langchain_chatexports.datasets._forget import forget
 from langchain_chatexports.datasets.card import CardNotes
 from langchain_chatexports.datasets.formats import write_dataset
 from langchain_chatexports.datasets.formats.containers import read_lines
-from langchain_chatexports.datasets.formats.trainers import FORMATS
-from langchain_chatexports.datasets.jsonl import read_jsonl
-from langchain_chatexports.datasets.splits import split_examples
-from langchain_chatexports.datasets.trace import trace_examples
-from langchain_chatexports.datasets.trace_file import (
+from langchain_chatexports.datasets.formats.trace_file import (
     read_header,
     read_trace,
     trace_path,
 )
+from langchain_chatexports.datasets.formats.trainers import FORMATS
+from langchain_chatexports.datasets.jsonl import read_jsonl
+from langchain_chatexports.datasets.splits import split_examples
+from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 from langchain_chatexports.finetuning.data_use import find_jobs, jobs_that_used
 from langchain_chatexports.finetuning.orders import DATA_KEY, TrainingFile

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.datasets.formats import write_dataset
+from langchain_chatexports.datasets.formats.trace_file import read_trace
 from langchain_chatexports.datasets.preferences import (
     edit_preferences,
     reaction_labels,
 )
-from langchain_chatexports.datasets.trace_file import read_trace
 from langchain_chatexports.datasets.validation import validate_examples
 from langchain_chatexports.steps import MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.conversations import conversation

@@ -12,16 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_chatexports.datasets.formats import write_dataset
+from langchain_chatexports.datasets.formats.trace_file import (
+    read_header,
+    read_trace,
+)
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
 from langchain_chatexports.datasets.splits import ExampleSplits, split_examples
 from langchain_chatexports.datasets.trace import (
     ExampleOrigin,
     TracedExample,
     trace_examples,
-)
-from langchain_chatexports.datasets.trace_file import (
-    read_header,
-    read_trace,
 )
 from langchain_chatexports.exceptions import (
     ChatExportError,

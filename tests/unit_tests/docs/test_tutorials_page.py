@@ -1,0 +1,76 @@
+"""What docs/tutorials.md says of OpenAI's rules is so."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports import (
+    ChunkSessions,
+    FolderFacebookMessengerChatLoader,
+    MapAIMessages,
+    MergeChatRuns,
+    to_training_examples,
+    validate_examples,
+)
+from langchain_chatexports.adapters.openai import convert_messages_for_finetuning
+from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+from langchain_chatexports.chat_loaders.utils import map_ai_messages, merge_chat_runs
+from langchain_chatexports.samples import write_imessage, write_messenger
+from tests.unit_tests.builders.pages import DOCS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from langchain_core.chat_loaders import BaseChatLoader
+
+TEXT = " ".join((DOCS / "tutorials.md").read_text(encoding="utf-8").split())
+
+
+def dialogues(loader: BaseChatLoader, sender: str) -> list[list[dict[str, Any]]]:
+    """Prepare sessions as the tutorials do."""
+    sessions = map_ai_messages(merge_chat_runs(loader.lazy_load()), sender=sender)
+    return convert_messages_for_finetuning(list(sessions))
+
+
+def problems(examples: Iterable[list[dict[str, Any]]]) -> list[str]:
+    found = validate_examples([{"messages": messages} for messages in examples])
+    return [str(problem) for problem in found]
+
+
+def test_openai_takes_the_imessage_tutorials_examples(tmp_path: Path) -> None:
+    examples = dialogues(
+        IMessageChatLoader(path=write_imessage(tmp_path / "chat.db")), "Tortoise"
+    )
+    assert f"all {len(examples)} examples follow OpenAI's rules" in TEXT
+    assert problems(examples) == []
+
+
+@pytest.fixture
+def hogwarts(tmp_path: Path) -> FolderFacebookMessengerChatLoader:
+    return FolderFacebookMessengerChatLoader(write_messenger(tmp_path / "hogwarts"))
+
+
+def test_openai_refuses_the_messenger_tutorials_examples(
+    hogwarts: FolderFacebookMessengerChatLoader,
+) -> None:
+    examples = [
+        messages[start : start + 8]
+        for messages in dialogues(hogwarts, "Harry Potter")
+        for start in range(0, len(messages) - 8 + 1, 8 - 2)
+    ]
+    refused = problems(examples)
+    assert f"{len(refused)} of its {len(examples)} examples end with the user" in TEXT
+    assert all(re.search("must be the assistant's$", problem) for problem in refused)
+
+
+def test_openai_takes_messenger_examples_from_our_steps(
+    hogwarts: FolderFacebookMessengerChatLoader,
+) -> None:
+    steps = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=8, overlap=2)
+    examples = list(to_training_examples(hogwarts | steps))
+    assert f"and all {len(examples)} examples follow the rules" in TEXT
+    assert validate_examples(examples) == []
