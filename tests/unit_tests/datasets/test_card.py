@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 import langchain_chatexports
@@ -161,7 +161,6 @@ SPEAKERS = st.text(alphabet="ABM", min_size=1, max_size=14)
     system=st.sampled_from([None, "To {others}."]),
     name=st.sampled_from(["openai", "llama-factory", "axolotl", "mlx"]),
 )
-@settings(max_examples=60, deadline=None)
 def test_the_total_adds_up_whatever_is_said(
     tmp_path_factory: pytest.TempPathFactory,
     threads: list[str],
@@ -238,7 +237,7 @@ def test_every_reason_of_ours_is_explained() -> None:
     package = Path(langchain_chatexports.__file__).parent
     source = "".join(
         path.read_text(encoding="utf-8")
-        for room in ("chat_loaders", "steps", "finetuning")
+        for room in ("chat_loaders", "steps", "datasets", "finetuning")
         for path in (package / room).rglob("*.py")
     )
     used = set(
