@@ -37,7 +37,6 @@ from langchain_chatexports.datasets.formats.trace_file import (
 )
 from langchain_chatexports.datasets.formats.trainers import dataset_format
 from langchain_chatexports.datasets.formats.write import describe_files
-from langchain_chatexports.datasets.stages import Stage
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 from langchain_chatexports.redaction.gazetteer import Gazetteer
 

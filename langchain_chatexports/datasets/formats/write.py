@@ -31,7 +31,6 @@ from langchain_chatexports.datasets.formats.trace_file import (
 from langchain_chatexports.datasets.formats.trainers import dataset_format
 from langchain_chatexports.datasets.jsonl import json_line
 from langchain_chatexports.datasets.splits import ExampleSplits
-from langchain_chatexports.datasets.stages import Stage, Total
 from langchain_chatexports.exceptions import TrainingDataError
 
 if TYPE_CHECKING:

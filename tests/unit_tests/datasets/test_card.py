@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 import langchain_chatexports
@@ -153,7 +153,6 @@ SPEAKERS = st.text(alphabet="ABM", min_size=1, max_size=14)
     system=st.sampled_from([None, "To {others}."]),
     name=st.sampled_from(["openai", "llama-factory", "axolotl", "mlx"]),
 )
-@settings(max_examples=60, deadline=None)
 def test_the_total_adds_up_whatever_is_said(
     tmp_path_factory: pytest.TempPathFactory,
     threads: list[str],

@@ -5,7 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.ledger import Ledger
@@ -108,7 +108,6 @@ def test_it_reads_lazily() -> None:
 
 
 @given(st.lists(st.text(max_size=8), max_size=30))
-@settings(max_examples=50, deadline=None)
 def test_the_counts_add_up_and_nothing_is_left_twice(texts: list[str]) -> None:
     ledger = Ledger()
     examples = [_example(text, text) for text in texts]

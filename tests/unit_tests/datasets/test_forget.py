@@ -6,7 +6,7 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.ledger import Ledger
@@ -301,7 +301,6 @@ def test_what_is_rewritten_is_for_its_owner_only(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.sampled_from(ANIMALS[:4]), min_size=1, max_size=8), st.data())
-@settings(max_examples=25, deadline=None)
 def test_what_stays_is_what_others_wrote(
     tmp_path_factory: pytest.TempPathFactory, animals: list[str], data: DataObject
 ) -> None:

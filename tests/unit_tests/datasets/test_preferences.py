@@ -4,7 +4,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.ledger import Ledger
@@ -183,7 +183,6 @@ def test_what_counts_as_praise_can_be_chosen() -> None:
         max_size=12,
     )
 )
-@settings(max_examples=40, deadline=None)
 def test_the_counts_add_up(extras: list[Any]) -> None:
     sessions = _mapped(*map(_session, extras))
     for make in (edit_preferences, reaction_labels):

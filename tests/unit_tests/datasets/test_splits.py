@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports.datasets.examples import to_training_examples
@@ -128,7 +128,6 @@ VARIANTS = (
     ),
     overlap=st.integers(0, 3),
 )
-@settings(max_examples=40, deadline=None)
 def test_no_copy_crosses_wherever_it_is_planted(
     places: list[tuple[int, int, str]], overlap: int
 ) -> None:
@@ -204,7 +203,6 @@ def test_conversations_without_times_are_trained_on() -> None:
     validation=st.sampled_from([0, 0.1, 0.3]),
     test=st.sampled_from([0, 0.1, 0.3, 0.6]),
 )
-@settings(max_examples=60, deadline=None)
 def test_the_counts_add_up_and_the_order_is_kept(
     sizes: list[int], validation: float, test: float
 ) -> None:
