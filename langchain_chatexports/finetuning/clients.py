@@ -227,11 +227,9 @@ def _without_redirects(client: Any) -> Any:
 
 
 def scrub_secrets(said: str, client: Any) -> str:
-    """Return what a server said without what a client sends along.
+    """Return what a server said without what the client sends along.
 
-    Args:
-        said: What the server said.
-        client: The SDK's client, after the request: a key can be fetched with it.
+    It is looked up after the request, which may be what fetched the key.
     """
     headers: Mapping[str, Any] = getattr(client, "_custom_headers", {})
     token = getattr(client, "_azure_ad_token", None)
@@ -246,22 +244,14 @@ def scrub_secrets(said: str, client: Any) -> str:
 
 
 def public_url(url: object) -> str:
-    """Return a URL without what may be secret in it: a password, a query.
-
-    Args:
-        url: The URL.
-    """
+    """Return a URL without what may be secret in it: a password, a query."""
     parts = urlsplit(str(url))
     host = parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=host, query="", fragment="").geturl().rstrip("/")
 
 
 def _guarded_http(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return HTTP clients for a chat model that has none of the user's own.
-
-    Args:
-        kwargs: Arguments of the chat model; the proxy is taken out of them.
-    """
+    # For a chat model that has none of the user's own; takes the proxy out of `kwargs`.
     if "http_socket_options" in kwargs:
         return {}
     from langchain_chatexports.finetuning.http_clients import (

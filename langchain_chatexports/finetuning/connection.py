@@ -31,7 +31,13 @@ from langchain_chatexports.finetuning.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+    from collections.abc import (
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Coroutine,
+        Sequence,
+    )
 
     from typing_extensions import Self
 
@@ -152,11 +158,8 @@ class Connection:
     async def call(self, method: str, /, **arguments: Any) -> Any:
         """Ask once, and take nothing but the object that was asked for.
 
-        A gateway's page with status 200 comes out of the SDK as a string.
-
-        Args:
-            method: The dotted name of the client's method.
-            **arguments: Its arguments.
+        `method` is the dotted name of the client's. A gateway's page with status 200
+        comes out of the SDK as a string.
         """
         from openai import AsyncOpenAI
 
@@ -218,14 +221,59 @@ class Connection:
             raise self.timed_out(step) from safe_cause(problem, self.scrub)
         await self.sleep(pause)
 
+    async def create_once(
+        self,
+        send: Callable[[], Awaitable[T]],
+        find: Callable[[], Awaitable[T | None]],
+        step_after: Callable[[Exception], Step],
+        patience: Callable[[Exception], Sequence[float]] = lambda _: (),
+    ) -> T:
+        """Create something, and look for it on the server before each new attempt.
+
+        An answer that is lost says nothing about whether the request was carried out.
+
+        Args:
+            send: Sends the request.
+            find: Looks for what it creates.
+            step_after: Returns what is being done, given what went wrong.
+            patience: Returns the seconds between further looks: a list can lag.
+
+        Raises:
+            FineTuningError: If the server refuses, or fails again and again.
+        """
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await send()
+            except Exception as error:  # noqa: BLE001 - sorted below
+                problem = error
+            step = step_after(problem)
+            if not is_temporary(problem):
+                raise self.error(problem, step)
+            refusal: FineTuningError | None = None
+            try:
+                await self.pause_before_retry(problem, attempt, step)
+            except FineTuningError as error:
+                # There is a look before the error, too: the request may have arrived.
+                refusal = error
+            found = await find()
+            if found is None and refusal is not None:
+                raise refusal
+            for pause in patience(problem) if found is None else ():
+                if pause >= self.deadline.remaining():
+                    raise self.timed_out(step)
+                await self.sleep(pause)
+                found = await find()
+                if found is not None:
+                    break
+            if found is not None:
+                return found
+
     async def list_all(
         self, method: str, step: Step, /, **arguments: Any
     ) -> list[Any] | None:
-        """Read all pages of a list.
-
-        Returns:
-            The items, or `None` if the server has no such list.
-        """
+        """Read all pages of a list; `None` if the server has no such list."""
         items: dict[str, Any] = {}
         after: dict[str, str] = {}
         for _ in range(MAX_PAGES):
@@ -253,12 +301,7 @@ class Connection:
 
 
 def is_last_page(page: Any, new: Sequence[Any]) -> bool:
-    """Return whether there is nothing to ask for after a page of a list.
-
-    Args:
-        page: The SDK's page.
-        new: What it holds that was not seen before.
-    """
+    """Return whether nothing follows a page that holds these `new` items."""
     # One that does not say whether there is more may well have more.
     return not new or getattr(page, "has_more", None) is False
 

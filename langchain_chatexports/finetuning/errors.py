@@ -221,10 +221,6 @@ def clean_text(said: object, scrub: Callable[[str], str] = str) -> str:
 
     Everything that a server says goes through here on its way into an error or a log.
     Quotations of more than a word may come from the data, keys may be the user's.
-
-    Args:
-        said: What the server said; nothing if it is `None`.
-        scrub: Takes out what is known to be private.
     """
     text = "" if said is None else str(said)
     if "<html" in text.lower() or "<!doctype" in text.lower():
@@ -271,7 +267,7 @@ def error_of(
         problem: What the request ended with.
         step: What was being done.
         server: The server's URL.
-        scrub: Takes out what is known to be private.
+        scrub: Takes out of the server's words what is known to be private.
         wait: The wait that the server asked for, if it is too long.
     """
     from langchain_chatexports.finetuning.http_clients import RedirectError, origin_of

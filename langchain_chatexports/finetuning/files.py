@@ -10,7 +10,6 @@ from langchain_chatexports.exceptions import FileProcessingError, FineTuningErro
 from langchain_chatexports.finetuning.errors import (
     Step,
     has_no_route,
-    is_temporary,
     status_of,
 )
 from langchain_chatexports.finetuning.orders import ENDED, is_uploaded_name
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.finetuning.orders import TrainingFile
 
 __all__ = [
+    "NOTHING_ORDERED",
     "await_processed",
     "copies_of",
     "delete",
@@ -32,6 +32,9 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+
+NOTHING_ORDERED = "Nothing was ordered, so nothing costs."
+"""What an error before the creation of the job means."""
 
 _IN_WORK = ("uploaded", "pending", "processing", "running")
 _BAD = ("error", "failed", "deleted", "deleting")
@@ -45,10 +48,7 @@ _MAX_INTERVAL = 5.0
 
 
 async def find_or_upload(
-    file: TrainingFile,
-    expires_after: int | None,
-    connection: Connection,
-    consequence: str,
+    file: TrainingFile, expires_after: int | None, connection: Connection
 ) -> tuple[FileObject, bool]:
     """Find a file on the server, or upload it.
 
@@ -56,16 +56,14 @@ async def find_or_upload(
         file: The file.
         expires_after: Seconds after which the server deletes it by itself.
         connection: The server.
-        consequence: What it means for the order if this fails.
 
     Returns:
         The SDK's file, and whether it was there before.
     """
-    step = Step("looking for the training file", consequence)
-    found = await _find(file, expires_after, connection, step)
+    found = await _find(file, expires_after, connection)
     if found is not None:
         return found, True
-    sent = await _upload(file, expires_after, connection, consequence)
+    sent = await _upload(file, expires_after, connection)
     if expires_after is not None and not sent.expires_at:
         text = "%s does not say that it deletes the file %s by itself."
         logger.warning(text, connection.server, sent.id)
@@ -73,8 +71,9 @@ async def find_or_upload(
 
 
 async def _find(
-    file: TrainingFile, expires_after: int | None, connection: Connection, step: Step
+    file: TrainingFile, expires_after: int | None, connection: Connection
 ) -> FileObject | None:
+    step = Step("looking for the training file", NOTHING_ORDERED)
     for found in await _list_files(connection, step):
         if (
             found.filename == file.name
@@ -88,12 +87,9 @@ async def _find(
 
 
 async def _upload(
-    file: TrainingFile,
-    expires_after: int | None,
-    connection: Connection,
-    consequence: str,
+    file: TrainingFile, expires_after: int | None, connection: Connection
 ) -> FileObject:
-    step = Step("uploading the training file", consequence, creates="file")
+    step = Step("uploading the training file", NOTHING_ORDERED, creates="file")
     arguments: dict[str, Any] = {"purpose": "fine-tune"}
     if expires_after is not None:
         expiry = {"anchor": "created_at", "seconds": expires_after}
@@ -101,47 +97,26 @@ async def _upload(
     if len(file.data) > _LARGE:
         # What a server does with a file takes its time before the first byte.
         arguments["timeout"] = len(file.data) / _MIN_BYTES_A_SECOND
-    attempt = 0
-    while True:
-        attempt += 1
+
+    async def send() -> Any:
         # Not the bytes: openai 2 logs arguments when it debugs.
         content = (file.name, io.BytesIO(file.data), "application/jsonl")
-        try:
-            return await connection.call("files.create", file=content, **arguments)  # type: ignore[no-any-return] # the SDK's file
-        except Exception as error:  # noqa: BLE001 - sorted below
-            problem = error
-        # The answer may be lost, and the file there: also after the last attempt.
-        refusal: FineTuningError | None = None
-        try:
-            await connection.pause_before_retry(problem, attempt, step)
-        except FineTuningError as error:
-            if not is_temporary(problem):
-                raise
-            refusal = error
-        look = Step("looking for the training file", consequence)
-        found = await _find(file, expires_after, connection, look)
-        if found is not None:
-            return found
-        if refusal is not None:
-            raise refusal
+        return await connection.call("files.create", file=content, **arguments)
+
+    return await connection.create_once(
+        send, lambda: _find(file, expires_after, connection), lambda _: step
+    )
 
 
-async def await_processed(
-    file: FileObject, connection: Connection, consequence: str
-) -> None:
+async def await_processed(file: FileObject, connection: Connection) -> None:
     """Wait until the server has looked at a file, but not for long.
 
     The job itself waits for its file where that takes longer.
 
-    Args:
-        file: The SDK's file.
-        connection: The server.
-        consequence: What it means for the order if this fails.
-
     Raises:
         FileProcessingError: If the server cannot use the file.
     """
-    step = Step("waiting for the training file", consequence)
+    step = Step("waiting for the training file", NOTHING_ORDERED)
     limit = _MAX_WAIT if file.status == "uploaded" else _MAX_WAIT_IN_WORK
     if connection.deadline.seconds is not None:
         limit = min(limit, connection.deadline.seconds / 3)
@@ -161,27 +136,23 @@ async def await_processed(
         said = connection.clean(file.status_details)
         msg = (
             f"{connection.server} could not use the uploaded file {file.id}"
-            f"{': ' + said if said else ''}. {consequence} Check the examples, and run "
-            "again."
+            f"{': ' + said if said else ''}. {step.consequence} Check the examples, "
+            "and run again."
         )
         raise FileProcessingError(msg, status=str(file.status))
 
 
 async def delete_unused_files(
-    file_ids: Collection[str],
-    connection: Connection,
-    consequence: str,
-    job_id: str | None = None,
+    file_ids: Collection[str], connection: Connection, job_id: str | None = None
 ) -> None:
     """Delete uploaded files that no other job needs, and warn of those that stay.
 
     Args:
         file_ids: The files; their copies go with them.
         connection: The server.
-        consequence: What it means for the order if this fails.
         job_id: The job that no longer needs them.
     """
-    step = Step("deleting the training file", consequence, job_id)
+    step = Step("deleting the training file", "")
     try:
         jobs = await connection.list_all("fine_tuning.jobs.list", step) or []
     except FineTuningError:
@@ -192,7 +163,7 @@ async def delete_unused_files(
         if job.id != job_id and str(job.status) not in ENDED
         for file_id in (str(job.training_file), str(job.validation_file))
     }
-    for file_id in (*file_ids, *await copies_of(file_ids, connection, step)):
+    for file_id in (*file_ids, *await copies_of(file_ids, connection)):
         if file_id in needed:
             logger.warning("The training file %s stays: another job uses it.", file_id)
             continue
@@ -206,17 +177,13 @@ async def delete_unused_files(
             )
 
 
-async def copies_of(
-    file_ids: Collection[str | None], connection: Connection, step: Step
-) -> list[str]:
-    """Find files with the same content as files of ours.
+async def copies_of(file_ids: Collection[str], connection: Connection) -> list[str]:
+    """Find files with the same content as files of ours; none without a list.
 
     Where the answer to an upload comes too late to be waited for, or two processes
     upload at the same time, a text is on the server twice.
-
-    Returns:
-        The ids of the copies; none where the server has no list.
     """
+    step = Step("looking for copies of the training file", "")
     try:
         listed = await _list_files(connection, step)
     except FineTuningError:
@@ -238,13 +205,7 @@ async def delete(
     /,
     **name: str,
 ) -> None:
-    """Delete a file or a model; one that is gone is no error.
-
-    Args:
-        kind: Which of them.
-        connection: The server.
-        step: What for.
-        **name: `file_id` or `model`.
+    """Delete a file or a model by `file_id` or `model`; one that is gone is no error.
 
     Raises:
         FineTuningError: If it is still there.

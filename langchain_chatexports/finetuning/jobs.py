@@ -23,6 +23,7 @@ from langchain_chatexports.finetuning.errors import (
     status_of,
 )
 from langchain_chatexports.finetuning.files import (
+    NOTHING_ORDERED,
     await_processed,
     delete_unused_files,
     find_or_upload,
@@ -40,7 +41,6 @@ __all__ = ["Submission", "warn_of_shutdown"]
 
 logger = logging.getLogger(__name__)
 
-_NOTHING_ORDERED = "Nothing was ordered, so nothing costs."
 _PERHAPS_ORDERED = (
     "The job may have been created, and may cost: run the same call again, which finds "
     "it if it is there."
@@ -79,6 +79,8 @@ class Submission:
     connection: Connection
     settings: FineTunerSettings
     _may_be_created: bool = False
+    _with_metadata: bool = True
+    _old_form: bool = False
     _earlier: set[str] = field(default_factory=set)
 
     async def place(self) -> FineTuningJob:
@@ -95,7 +97,7 @@ class Submission:
             return await self._upload_and_create(uploaded)
         except FineTuningError as error:
             if self.settings.delete_training_file and not self._may_be_created:
-                await delete_unused_files(uploaded, self.connection, _NOTHING_ORDERED)
+                await delete_unused_files(uploaded, self.connection)
             elif uploaded:
                 listed = ", ".join(uploaded)
                 text = f"{error.args[0]} Uploaded files that stay there: {listed}."
@@ -106,11 +108,8 @@ class Submission:
         connection, expiry = self.connection, self.settings.file_expires_after
         found = []
         for content in self.order.files:
-            file, was_there = await find_or_upload(
-                content, expiry, connection, _NOTHING_ORDERED
-            )
-            uploaded.append(file.id)
-            found.append((file, was_there))
+            found.append(await find_or_upload(content, expiry, connection))
+            uploaded.append(found[-1][0].id)
         files = (found[0][0].id, found[1][0].id if found[1:] else None)
         if found[0][1]:
             # A job of a server that keeps no metadata can only be known by its files.
@@ -118,7 +117,7 @@ class Submission:
             if job is not None:
                 return job
         for file, _ in found:
-            await await_processed(file, connection, _NOTHING_ORDERED)
+            await await_processed(file, connection)
         model = await self._look_up_model(self.order.model)
         warn_of_shutdown(model, connection.clock.today())
         if connection.deadline.is_over():
@@ -126,7 +125,7 @@ class Submission:
         return await self._create(files)
 
     def _step(self, doing: str, **details: Any) -> Step:
-        consequence = _PERHAPS_ORDERED if self._may_be_created else _NOTHING_ORDERED
+        consequence = _PERHAPS_ORDERED if self._may_be_created else NOTHING_ORDERED
         return Step(doing, consequence, **details)
 
     # Jobs that are there
@@ -202,65 +201,51 @@ class Submission:
     # The new job
 
     async def _create(self, files: _FileIds) -> FineTuningJob:
-        forms = {"with_metadata": True, "old_form": False}
-        attempt = 0
+        return await self.connection.create_once(
+            lambda: self._send(files),
+            lambda: self._created(files),
+            self._step_after,
+            self._patience,
+        )
+
+    async def _send(self, files: _FileIds) -> FineTuningJob:
         while True:
-            body = self.order.body(files[0], files[1], **forms)
+            body = self.order.body(
+                *files, with_metadata=self._with_metadata, old_form=self._old_form
+            )
             try:
                 job = await self.connection.call("fine_tuning.jobs.create", **body)
-            except Exception as error:  # noqa: BLE001 - sorted below
-                problem = error
-            else:
-                for name in self.order.changed_numbers(job):
-                    text = "Job %s has another %s than was asked for."
-                    logger.warning(text, job.id, name)
-                return await self._the_only_one(job)
-            if forms["with_metadata"] and names_field(problem, "metadata"):
-                server = self.connection.server
-                logger.warning("%s takes no metadata: no labels.", server)
-                forms["with_metadata"] = False
+            except Exception as error:
+                if self._with_metadata and names_field(error, "metadata"):
+                    server = self.connection.server
+                    logger.warning("%s takes no metadata: no labels.", server)
+                    self._with_metadata = False
+                elif (
+                    not self._old_form
+                    and self.order.method == "supervised"
+                    and names_field(error, "method", "hyperparameters")
+                ):
+                    self._old_form = True
+                else:
+                    raise
                 continue
-            if (
-                not forms["old_form"]
-                and self.order.method == "supervised"
-                and names_field(problem, "method", "hyperparameters")
-            ):
-                forms["old_form"] = True
-                continue
-            attempt += 1
-            found = await self._look_before_retry(problem, attempt, files)
-            if found is not None:
-                return found
+            for name in self.order.changed_numbers(job):
+                logger.warning(
+                    "Job %s has another %s than was asked for.", job.id, name
+                )
+            return await self._the_only_one(job)
 
-    async def _look_before_retry(
-        self, problem: Exception, attempt: int, files: _FileIds
-    ) -> FineTuningJob | None:
-        connection = self.connection
-        temporary = is_temporary(problem)
+    def _step_after(self, problem: Exception) -> Step:
         # 429 is a refusal for certain.
-        self._may_be_created = temporary and status_of(problem) != 429  # noqa: PLR2004
-        step = self._step("creating the job", creates="job")
-        if not temporary:
-            raise connection.error(problem, step)
-        refusal: FineTuningError | None = None
-        try:
-            await connection.pause_before_retry(problem, attempt, step)
-        except FineTuningError as error:
-            # There is a look before the error, too: the job may be there.
-            refusal = error
-        job = await self._created(files)
-        if job is None and refusal is not None:
-            raise refusal
+        refused = not is_temporary(problem) or status_of(problem) == 429  # noqa: PLR2004
+        self._may_be_created = not refused
+        return self._step("creating the job", creates="job")
+
+    def _patience(self, problem: Exception) -> tuple[float, ...]:
         # A list can lag, and what timed out here can still be in work there.
-        patience = _LONG_PATIENCE if may_be_in_progress(problem) else _PATIENCE
-        for pause in patience if self._may_be_created else ():
-            if job is not None:
-                break
-            if pause >= connection.deadline.remaining():
-                raise connection.timed_out(step)
-            await connection.sleep(pause)
-            job = await self._created(files)
-        return job
+        if not self._may_be_created:
+            return ()
+        return _LONG_PATIENCE if may_be_in_progress(problem) else _PATIENCE
 
     async def _created(self, files: _FileIds) -> FineTuningJob | None:
         # In whatever state: one that has failed since then is still the order's job.
@@ -299,12 +284,7 @@ class Submission:
 
 
 def warn_of_shutdown(model: Any, today: date) -> None:
-    """Warn if the server says that a model ends soon.
-
-    Args:
-        model: The SDK's model, if there is one.
-        today: The date.
-    """
+    """Warn if the server says that a model, if there is one, ends soon."""
     ends = getattr(model, "shutdown_date", None)
     try:
         days = (date.fromisoformat(ends) - today).days  # type: ignore[arg-type] # whatever the server sent

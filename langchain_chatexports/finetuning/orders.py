@@ -165,11 +165,7 @@ class TrainingFile:
     """The bytes of a file to upload, and a name that only these bytes have."""
 
     def __init__(self, examples: Iterable[Mapping[str, Any]]) -> None:
-        """Write the examples.
-
-        Raises:
-            TrainingDataError: If they are not of JSON types.
-        """
+        """Write the examples; raise `TrainingDataError` if they are no JSON."""
         buffer = io.BytesIO()
         try:
             self.examples = write_jsonl(examples, buffer)
@@ -242,12 +238,8 @@ class TuningOrder:
     ) -> dict[str, Any]:
         """Return the arguments of `fine_tuning.jobs.create`.
 
-        Args:
-            training_id: The uploaded training file.
-            validation_id: The uploaded validation file, if any.
-            with_metadata: Leave it out for servers that refuse it.
-            old_form: Give `hyperparameters` by themselves, for servers that do not know
-                `method`.
+        Some servers refuse metadata; some know `hyperparameters` by themselves, the old
+        form, and not `method`.
         """
         body: dict[str, Any] = {"model": self.model, "training_file": training_id}
         numbers = {k: v for k, v in self.hyperparameters.items() if v != "auto"}
@@ -277,9 +269,7 @@ class TuningOrder:
     def is_like(self, job: Any, files: tuple[str, str | None]) -> bool:
         """Return whether a job without any key trains these files as the order says.
 
-        Args:
-            job: The job, of a server that keeps no metadata.
-            files: The ids of the training and the validation file.
+        A server that keeps no metadata has no other way to find the order's job.
         """
         # An alias such as gpt-4o-mini comes back with its date.
         model = rf"{re.escape(self.model)}(-\d[\d-]*)?"
@@ -364,21 +354,13 @@ def metadata_of(job: Any) -> Mapping[str, Any]:
 
 
 def max_upload(server: str) -> int | None:
-    """Return the bytes of the largest file that a server takes, where that is known.
-
-    Args:
-        server: The server's base URL.
-    """
+    """Return the bytes of the largest file that a server takes, where that is known."""
     host = urlsplit(server).hostname or ""
     return next((size for end, size in _MAX_UPLOADS if host.endswith(end)), None)
 
 
 def require_uploadable(order: TuningOrder, server: str) -> None:
-    """Make sure that a server takes files as large as an order's.
-
-    Raises:
-        TrainingDataError: If it is known not to.
-    """
+    """Raise `TrainingDataError` if a server is known to refuse files of this size."""
     limit = max_upload(server)
     for file in order.files:
         if limit is not None and len(file.data) > limit:

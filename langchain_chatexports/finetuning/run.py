@@ -317,10 +317,10 @@ class FineTuningRun:
     async def _delete_files(self, connection: Connection) -> None:
         step = self._step("deleting the training file")
         files = [f for f in (self._job.training_file, self._job.validation_file) if f]
-        copies = await copies_of(files, connection, step)
+        copies = await copies_of(files, connection)
         for file_id in files:
             await delete("files", connection, step, file_id=file_id)
-        await delete_unused_files(copies, connection, step.consequence, self.id)
+        await delete_unused_files(copies, connection, self.id)
 
     async def _delete_model(self, connection: Connection) -> None:
         name = self._job.fine_tuned_model

@@ -241,16 +241,6 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
         )
 
     @property
-    def InputType(self) -> Any:  # noqa: N802 - langchain-core's name
-        """The input type that schemas show."""
-        return Any
-
-    @property
-    def OutputType(self) -> Any:  # noqa: N802 - langchain-core's name
-        """The output type that schemas show."""
-        return Any
-
-    @property
     def lc_secrets(self) -> dict[str, str]:
         """Where the key comes from when a serialized tuner is loaded."""
         return {"api_key": "OPENAI_API_KEY"}

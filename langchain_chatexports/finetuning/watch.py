@@ -60,12 +60,7 @@ def job_continues(job_id: str) -> str:
 def name_job_on_interrupt(
     job_id: str | None, watch: JobWatch | None = None
 ) -> Iterator[None]:
-    """Say what becomes of the job when the waiting for it is interrupted.
-
-    Args:
-        job_id: The job; `None` while it is being ordered.
-        watch: Who knows whether it has ended.
-    """
+    """Say what becomes of the job, `None` while it is being ordered, if interrupted."""
     try:
         yield
     except (KeyboardInterrupt, asyncio.CancelledError) as error:
@@ -96,13 +91,6 @@ class JobWatch:
     def __init__(
         self, job: FineTuningJob, connection: Connection, settings: FineTunerSettings
     ) -> None:
-        """Initialize the watch.
-
-        Args:
-            job: The SDK's job.
-            connection: The server.
-            settings: How often to look, and whether to delete the job's files.
-        """
         self.job = job
         self.done = False
         self._connection = connection
@@ -154,9 +142,7 @@ class JobWatch:
         job = self.job
         if self._settings.delete_training_file:
             files = [f for f in (job.training_file, job.validation_file) if f]
-            await delete_unused_files(
-                files, self._connection, job_continues(job.id), job.id
-            )
+            await delete_unused_files(files, self._connection, job.id)
         if job.status == "failed":
             raise self._failure()
         if job.status != "succeeded":
