@@ -12,6 +12,7 @@ from langchain_chatexports import datasets
 from langchain_chatexports._lazy import lazy_names
 
 if TYPE_CHECKING:
+<<<<<<< HEAD
     from langchain_chatexports.chat_loaders.ledger import Ledger, Stage
     from langchain_chatexports.datasets._forget import ForgetReport, forget
     from langchain_chatexports.datasets.card import CardNotes, hash_source
@@ -42,8 +43,35 @@ if TYPE_CHECKING:
         trace_examples,
     )
     from langchain_chatexports.datasets.validation import (
+=======
+    from langchain_chatexports.datasets import (
+        CardNotes,
+        ExampleOrigin,
+        ExampleSplits,
+        ForgetReport,
+        Ledger,
+        Stage,
+        TracedExample,
+        TrainingEstimate,
+        TrainingExample,
+        TrainingMessage,
+>>>>>>> order
         TrainingProblem,
+        WrittenSet,
+        deduplicate_examples,
+        edit_preferences,
+        estimate_training,
+        forget,
+        hash_source,
+        reaction_labels,
+        read_jsonl,
+        split_examples,
+        to_dataset,
+        to_training_examples,
+        trace_examples,
         validate_examples,
+        write_dataset,
+        write_jsonl,
     )
     from langchain_chatexports.finetuning.data_use import JobUse, find_jobs
     from langchain_chatexports.finetuning.run import FineTuningRun
