@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_chatexports.local_server.http.errors import ApiError
-from langchain_chatexports.local_server.http.schemas import (
+from langchain_chatexports.local_server.http.requests import (
     ChatRequest,
     JobRequest,
     parse_body,
@@ -145,5 +145,5 @@ def test_what_is_openais_and_not_served_here_is_said_so(
     kind: type[JobRequest | ChatRequest], changes: dict[str, Any]
 ) -> None:
     assert refusal(kind, **changes).message.endswith(
-        "The local server does not serve this."
+        "The local server does not support this."
     )
