@@ -62,7 +62,7 @@ class TooLongError(ValueError):
 class AnswerSpan(NamedTuple):
     """The tokens of an assistant message."""
 
-    index: int
+    number: int
     """The index of the message, from 0."""
 
     start: int
@@ -231,7 +231,7 @@ class ChatTemplate:
                 has_end = end > start and full[end - 1] == self.end_of_turn
                 size = len(turn.text.encode("utf-8"))
                 found.append(
-                    AnswerSpan(turn.index, start, end - has_end, has_end, size)
+                    AnswerSpan(turn.number, start, end - has_end, has_end, size)
                 )
         return full, found
 

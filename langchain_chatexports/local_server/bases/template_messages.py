@@ -31,7 +31,7 @@ class TemplateMessage(NamedTuple):
     role: str
     text: str
     is_learned: bool
-    index: int = 0
+    number: int = 0
     """Its index in the chat, from 0; the first one where several were merged."""
 
 

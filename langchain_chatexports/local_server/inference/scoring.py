@@ -128,7 +128,7 @@ def score_conversation(
     nll = dict(zip(wanted, losses, strict=True))
     return [
         TurnScore(
-            index=span.index,
+            index=span.number,
             nll=sum(nll[position] for position in range(span.start, span.end)),
             end_nll=nll[span.end] if span.has_end else None,
             tokens=span.end - span.start,

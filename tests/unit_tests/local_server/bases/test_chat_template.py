@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from langchain_chatexports.local_server.bases.chat_template import (
     IGNORED,
     ChatTemplate,
-    MessageError,
     TemplateError,
     TooLongError,
+)
+from langchain_chatexports.local_server.bases.template_messages import (
+    MessageError,
     to_template_messages,
 )
 from tests.unit_tests.builders.tiny_base import (

@@ -113,7 +113,7 @@ def test_the_newer_form_is_named_as_it_was_written() -> None:
             {"n": 2},
             (
                 "Invalid value for 'n': Input should be 1. The local server does not "
-                "serve this."
+                "support this."
             ),
         ),
     ],

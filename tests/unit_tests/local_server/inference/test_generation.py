@@ -120,7 +120,7 @@ async def test_a_client_that_leaves_cancels_its_answer(
     begun, left = threading.Event(), asyncio.Event()
 
     def noting(
-        order: GenerationRequest, on_piece: Callable[[TextPiece], None]
+        request: GenerationRequest, on_piece: Callable[[TextPiece], None]
     ) -> Generation:
         def tell(piece: TextPiece) -> None:
             begun.set()
@@ -128,7 +128,7 @@ async def test_a_client_that_leaves_cancels_its_answer(
             time.sleep(0.01)
             on_piece(piece)
 
-        answers.append(submit(order, tell))
+        answers.append(submit(request, tell))
         return answers[-1]
 
     service.engine.submit = noting  # type: ignore[method-assign]  # looks, and hands on.
