@@ -14,7 +14,12 @@ from typing import BinaryIO
 
 from langchain_chatexports.exceptions import ExportFormatError
 
-__all__ = ["MAX_FOLDER_DEPTH", "check_regular_file", "open_regular_file"]
+__all__ = [
+    "MAX_FOLDER_DEPTH",
+    "cannot_read",
+    "check_regular_file",
+    "open_regular_file",
+]
 
 MAX_FOLDER_DEPTH = 100
 """How deep folders are walked: a recursion of Python ends at 1,000."""
@@ -60,6 +65,12 @@ def check_regular_file(path: str | Path) -> None:
         OSError: If there is none, it is a folder, or the system refuses.
     """
     _check(path, os.stat(path))  # noqa: PTH116 - the path may be a string
+
+
+def cannot_read(path: Path, error: OSError) -> ExportFormatError:
+    """Build the error for a path that the system cannot read."""
+    msg = f"{path} cannot be read ({error.strerror}). Check the path and the disk."
+    return ExportFormatError(msg, path=path)
 
 
 def _check(path: str | Path, status: os.stat_result) -> None:

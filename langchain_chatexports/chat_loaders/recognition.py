@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langchain_chatexports._regular_files import open_regular_file
+from langchain_chatexports._regular_files import cannot_read, open_regular_file
 from langchain_chatexports.exceptions import (
     ExportAccessError,
     ExportFormatError,
@@ -263,5 +263,4 @@ def _explained(path: Path) -> Iterator[None]:
         )
         raise ExportAccessError(msg, path=path) from error
     except OSError as error:
-        msg = f"{path} cannot be read ({error.strerror}). Check the path and the disk."
-        raise ExportFormatError(msg, path=path) from error
+        raise cannot_read(path, error) from error

@@ -17,7 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from langchain_chatexports._regular_files import MAX_FOLDER_DEPTH, open_regular_file
+from langchain_chatexports._regular_files import (
+    MAX_FOLDER_DEPTH,
+    cannot_read,
+    open_regular_file,
+)
 from langchain_chatexports._terminal import escaped
 from langchain_chatexports.chat_loaders.facebook_messenger.files import (
     BROKEN_ZIP,
@@ -171,8 +175,7 @@ def _open_part(
     except PermissionError as error:
         raise _no_access(path) from error
     except OSError as error:
-        msg = f"{path} cannot be read ({error.strerror}). Check the path and the disk."
-        raise ExportFormatError(msg, path=path) from error
+        raise cannot_read(path, error) from error
 
 
 def _is_zip(path: Path) -> bool:

@@ -94,7 +94,7 @@ class IMessageChatLoader(ChatExportLoader):
         include_spam: bool = False,
         include_auto_replies: bool = False,
     ) -> None:
-        """Remember where the database is and what to read of it.
+        """Initialize the loader.
 
         Args:
             path: `chat.db` or `sms.db`, a folder that holds one, or the root of a

@@ -15,7 +15,11 @@ import shutil
 import struct
 from typing import TYPE_CHECKING
 
-from langchain_chatexports._regular_files import check_regular_file, open_regular_file
+from langchain_chatexports._regular_files import (
+    cannot_read,
+    check_regular_file,
+    open_regular_file,
+)
 from langchain_chatexports.exceptions import (
     ChatExportError,
     ExportAccessError,
@@ -122,8 +126,7 @@ def read_head(path: Path, count: int) -> bytes:
     except FileNotFoundError:
         return b""
     except OSError as error:
-        msg = f"{path} cannot be read ({error.strerror}). Check the path and the disk."
-        raise ExportFormatError(msg, path=path) from error
+        raise cannot_read(path, error) from error
 
 
 def file_size(path: Path) -> int:
