@@ -1,7 +1,7 @@
-"""The forms of what is private: numbers, links, secrets, addresses.
+"""Regular expressions for private data: numbers, links, secrets, addresses.
 
-They are matched with texts in their form for comparing: the digits are ASCII's, spaces
-and hyphens of one kind, and Hindi is without its viramas.
+They are matched against normalized texts (see `normalization`): digits are ASCII,
+spaces and hyphens are of one kind, and Hindi has no viramas.
 """
 
 # ruff: noqa: RUF001 - Russian letters are not Latin ones written wrongly.

@@ -62,7 +62,7 @@ __all__ = [
 
 
 class Glance(NamedTuple):
-    """What a look at an export's files tells.
+    """What the names and ends of an export's files say.
 
     Attributes:
         threads: How many conversations there are.
@@ -76,7 +76,7 @@ class Glance(NamedTuple):
 
 
 class _MessengerChatLoader(ChatExportLoader):
-    """What both loaders share: the platform, the user's patterns and the counting."""
+    """What both loaders share."""
 
     platform = FACEBOOK
 
@@ -254,8 +254,8 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
                 if session is not None:
                     held = [session]
                     del session
-                    yield held.pop()  # Whoever takes it is the only one to hold it.
-            # Read for the counts only, so a reader that stops early is spared of it.
+                    yield held.pop()  # Only the caller keeps it in memory.
+            # Read for the counts only, so not for a caller that stops early.
             for thread in export.threads:
                 reader.count_left_out(thread)
             self._check_read(reader)

@@ -1,4 +1,4 @@
-"""The loader of tables."""
+"""The chat loader for tables."""
 
 from __future__ import annotations
 

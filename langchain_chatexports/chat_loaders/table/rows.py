@@ -82,7 +82,7 @@ def table_files(path: Path) -> list[Path]:
 
 
 def looks_like_table(head: bytes) -> bool:
-    """Tell from a file's first bytes whether it is a table of messages.
+    """Return whether a file's first bytes are those of a table of messages.
 
     Args:
         head: The first bytes, some kilobytes.
@@ -187,7 +187,7 @@ def _value(cell: Any) -> Any:
     try:
         return cell.as_py()
     except (ArithmeticError, ValueError):
-        return {}  # Neither a text nor a time: a day behind the year 9999, no UTF-8.
+        return {}  # Neither a text nor a time: a day after the year 9999, no UTF-8.
 
 
 class _Microseconds(int):
@@ -216,7 +216,7 @@ def _json_rows(
     there = {name for cells in readable for name in cells}
     chosen = chosen_columns(path, there | {*columns.values()}, columns)
     if only_conversations:
-        # And the text, which makes a line one that can be read, or none.
+        # And the text, without which a line counts as unreadable.
         chosen = {part: chosen[part] for part in REQUIRED}
     for cells in chain(first, map(_parsed, lines)):
         if cells is None:
