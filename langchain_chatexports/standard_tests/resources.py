@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FileState",
+    "close",
     "collection_paused",
     "folder_state",
     "made_read_only",
@@ -34,6 +35,13 @@ class FileState(NamedTuple):
     kind: str
     mtime_ns: int
     digest: str
+
+
+def close(sessions: Iterator[object]) -> None:
+    """Close an iterator if it can be closed, as a generator can."""
+    close_it = getattr(sessions, "close", None)
+    if close_it is not None:
+        close_it()
 
 
 def folder_state(folder: Path) -> dict[str, FileState]:
