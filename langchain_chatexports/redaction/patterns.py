@@ -328,15 +328,15 @@ ADDRESSES: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
 
 
 # Most texts have none of these, so no pattern needs to run.
-_PASSWORD_HINTS = """
+_LOGIN_HINTS = """
 pass pw kennwort contrase clave mdp key schl secret token phrase senha
 wachtwoord parola
 """
-PASSWORD_HINTS = tuple(_PASSWORD_HINTS.split())
-_OTHER_PASSWORD_HINTS = """
+PASSWORD_HINTS = tuple(_LOGIN_HINTS.split())
+_OTHER_LOGIN_HINTS = """
 hasło lösenord şifre пароль 密 パスワ 비밀 पासव كلمة
 """
-OTHER_PASSWORD_HINTS = tuple(_OTHER_PASSWORD_HINTS.split())
+OTHER_PASSWORD_HINTS = tuple(_OTHER_LOGIN_HINTS.split())
 CODE_HINTS = ("code", "pin", "otp", "tan", "digo", "clave", "rification", "firmation")
 OTHER_CODE_HINTS = ("验证", "驗證", "認証", "인증", "код", "رمز", "कोड")
 _PHONE_HINTS = """
