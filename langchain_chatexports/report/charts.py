@@ -107,7 +107,7 @@ def _of_the_week(report: ExportReport) -> Section:
             description="Messages by weekday and hour",
             color=_ALL,
         ),
-        f"Darker is more. Time zone: {time.zone}.",
+        f"The stronger the color, the more messages. Time zone: {time.zone}.",
         ("", *(f"#{hour}" for hour in hours)),
         [
             (name, *row)
@@ -314,7 +314,7 @@ def _token_chart(examples: ExampleFigures) -> Section:
     return Section(
         "Tokens of an example",
         svg,
-        f"Counted: {how}. Over the limit: {over}; they are cut off. "
+        f"Counted: {how}. Over the limit, and cut off there: {over}. "
         f"Total: {examples.total_tokens:,} tokens.",
         ("tokens", "#examples"),
         [(number_range(entry), entry.ai) for entry in examples.bins],

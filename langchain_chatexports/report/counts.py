@@ -256,12 +256,7 @@ class ReportCounts:
     steps: list[tuple[StepSummary, ...]] = field(default_factory=list)
 
     def read(self, loader: BaseChatLoader, names: Collection[str]) -> None:
-        """Read an export to its end, through the steps of `prepare`.
-
-        Args:
-            loader: Its loader.
-            names: Names or handles of the AI; none for the owner.
-        """
+        """Read an export to its end, through the steps of `prepare`."""
         inner = loader.loader if isinstance(loader, TransformedChatLoader) else loader
         if isinstance(inner, ChatExportLoader):
             names = {found for name in names for found in inner.names_of(name)}
@@ -286,12 +281,7 @@ class ReportCounts:
 def private_counts(
     loaders: Iterable[BaseChatLoader], progress: MessageProgress
 ) -> PrivateCounts:
-    """Return empty counts for redaction with the names of all exports, which it reads.
-
-    Args:
-        loaders: The exports.
-        progress: Called with the number of messages read.
-    """
+    """Return counts for redaction with the names of all exports, which it reads."""
     from langchain_chatexports.redaction.redactor import Redactor
 
     names: set[str] = set()

@@ -79,12 +79,7 @@ def values_of(numbers: Mapping[int, int]) -> Values:
 
 
 def rank(numbers: Mapping[_Number, int], percent: int) -> _Number:
-    """Return the nearest-rank percentile of numbers.
-
-    Args:
-        numbers: How often each number occurs; at least one does.
-        percent: From 1 to 100.
-    """
+    """Return the nearest-rank percentile of numbers."""
     wanted = -(-percent * sum(numbers.values()) // 100)
     seen = 0
     for number, times in sorted(numbers.items()):

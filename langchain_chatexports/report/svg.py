@@ -233,7 +233,7 @@ def heat_map(
     description: str,
     color: str = SERIES[0],
 ) -> Markup:
-    """Return a table of numbers as squares, darker for larger numbers."""
+    """Return a table of numbers as squares, stronger in color for larger numbers."""
 
     def draw(axes: Axes) -> None:
         most = max((max(row, default=0) for row in values), default=0) or 1
