@@ -12,38 +12,6 @@ from langchain_chatexports import datasets
 from langchain_chatexports._lazy import lazy_names
 
 if TYPE_CHECKING:
-<<<<<<< HEAD
-    from langchain_chatexports.chat_loaders.ledger import Ledger, Stage
-    from langchain_chatexports.datasets._forget import ForgetReport, forget
-    from langchain_chatexports.datasets.card import CardNotes, hash_source
-    from langchain_chatexports.datasets.deduplication import deduplicate_examples
-    from langchain_chatexports.datasets.estimate import (
-        TrainingEstimate,
-        estimate_training,
-    )
-    from langchain_chatexports.datasets.examples import (
-        TrainingExample,
-        TrainingMessage,
-        to_training_examples,
-    )
-    from langchain_chatexports.datasets.formats import (
-        WrittenSet,
-        to_dataset,
-        write_dataset,
-    )
-    from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
-    from langchain_chatexports.datasets.preferences import (
-        edit_preferences,
-        reaction_labels,
-    )
-    from langchain_chatexports.datasets.splits import ExampleSplits, split_examples
-    from langchain_chatexports.datasets.trace import (
-        ExampleOrigin,
-        TracedExample,
-        trace_examples,
-    )
-    from langchain_chatexports.datasets.validation import (
-=======
     from langchain_chatexports.datasets import (
         CardNotes,
         ExampleOrigin,
@@ -55,7 +23,6 @@ if TYPE_CHECKING:
         TrainingEstimate,
         TrainingExample,
         TrainingMessage,
->>>>>>> order
         TrainingProblem,
         WrittenSet,
         deduplicate_examples,
