@@ -34,8 +34,12 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from langchain_chatexports.evaluation.function_words import ENGLISH
-from langchain_chatexports.evaluation.measures import MEASURES, Lexicon, Measure
-from langchain_chatexports.evaluation.style import StyleSamples, compare_styles
+from langchain_chatexports.evaluation.style_measures import (
+    MEASURES,
+    Measure,
+    Vocabulary,
+)
+from langchain_chatexports.evaluation.style_scores import StyleSamples, compare_styles
 from tests.unit_tests.builders.voices import (
     CLOSE,
     DISTINCT,
@@ -80,7 +84,7 @@ def coverage(exports: int) -> None:
                 },
             ),
             rounds=200,
-            cuts=10,
+            subsamples=10,
             seed=number,
         )
         for measure in found.measures:
@@ -117,7 +121,7 @@ def coverage_between(exports: int) -> None:
                 },
             ),
             rounds=200,
-            cuts=10,
+            subsamples=10,
             seed=number,
         )
         for measure in styles.measures:
@@ -169,17 +173,17 @@ def auc(measure: Measure, person: Voice, other: Voice, turns: int) -> float:
     """Return how often the person's sample is nearer than the other's."""
     rng = np.random.default_rng(0)
     training = [measure.count(t, ENGLISH) for t in conversations(person, TRAINING, 1)]
-    lexicon = Lexicon(measure, training)
-    whole = lexicon.matrix(training).sum(axis=0)
+    vocabulary = Vocabulary(measure, training)
+    whole = vocabulary.matrix(training).sum(axis=0)
     wins = 0.0
     for number in range(SAMPLES):
         own, foreign = (
-            lexicon.matrix([measure.count(sample(voice, turns, number), ENGLISH)])[0]
+            vocabulary.matrix([measure.count(sample(voice, turns, number), ENGLISH)])[0]
             for voice in (person, other)
         )
         units = min(measure.units(own), measure.units(foreign))
         near, far = (
-            measure.distance(whole, measure.thin(each, units, rng))
+            measure.distance(whole, measure.sampled(each, units, rng))
             for each in (own, foreign)
         )
         wins += (near < far) + 0.5 * (near == far)

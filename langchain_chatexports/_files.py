@@ -123,7 +123,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     """
     if path.is_dir():
         msg = f"{path} is a folder. Name the file to write."
-        raise ExportFormatError(msg)
+        raise ExportFormatError(msg, path=path)
     if path.exists() and not path.is_file():
         with _opened_in_place(path) as file:  # A pipe or device cannot be replaced.
             yield file
@@ -156,7 +156,7 @@ def _opened_in_place(path: Path) -> BinaryIO:
                 f"{path} is a pipe, and nobody has begun to read from it for "
                 f"{_READER_SECONDS:.0f} seconds. Start its reader first."
             )
-            raise ExportFormatError(msg)
+            raise ExportFormatError(msg, path=path)
         time.sleep(_PAUSE_SECONDS)
     os.set_blocking(descriptor, True)
     return os.fdopen(descriptor, "wb")
@@ -195,13 +195,13 @@ def cannot_write(path: Path, error: OSError) -> ChatExportError:
     """
     if isinstance(error, FileNotFoundError):
         msg = f"{path} cannot be written: its folder does not exist. Create it first."
-        return ExportNotFoundError(msg)
+        return ExportNotFoundError(msg, path=path)
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
         msg = (
             f"{path} cannot be written: the system refuses it ({error.strerror}). "
             "Name a path in a folder of your own, or change the folder's permissions."
         )
-        return ExportAccessError(msg)
+        return ExportAccessError(msg, path=path)
     if isinstance(error, (NotADirectoryError, FileExistsError)):
         reason = "a part of its path is a file, not a folder. Name another path"
     elif is_full(error):
@@ -212,4 +212,4 @@ def cannot_write(path: Path, error: OSError) -> ChatExportError:
         why = error.strerror or type(error).__name__
         reason = f"the system says '{why}'. Check the path, or name another one"
     msg = f"{path} cannot be written: {reason}."
-    return ExportFormatError(msg)
+    return ExportFormatError(msg, path=path)

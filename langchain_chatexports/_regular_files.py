@@ -9,12 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING, BinaryIO
+from pathlib import Path
+from typing import BinaryIO
 
 from langchain_chatexports.exceptions import ExportFormatError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["MAX_FOLDER_DEPTH", "check_regular_file", "open_regular_file"]
 
@@ -73,7 +71,7 @@ def _check(path: str | Path, status: os.stat_result) -> None:
         f"{path} is {_kind(status.st_mode)}, not a file. Save what it holds to a file, "
         "and give that."
     )
-    raise ExportFormatError(msg)
+    raise ExportFormatError(msg, path=Path(path))
 
 
 def _kind(mode: int) -> str:

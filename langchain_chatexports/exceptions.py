@@ -35,6 +35,7 @@ from langchain_chatexports._terminal import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
 __all__ = [
     "ChatExportError",
@@ -61,6 +62,13 @@ _MAX_LISTED_PROBLEMS = 20
 
 class ChatExportError(LangChainException):
     """Base class of every error that this package raises on purpose."""
+
+    path: Path | None = None
+    """The file or folder that the error is about, where there is one."""
+
+    def __init__(self, *args: object, path: Path | None = None) -> None:
+        super().__init__(*args)
+        self.path = path
 
     def __str__(self) -> str:
         """Return the message without what a terminal would obey."""

@@ -6,11 +6,22 @@ import os
 import signal
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# Two slow, shared cores: how long one example takes says nothing.
-settings.register_profile("shared", deadline=None)
-settings.load_profile("shared")
+# Few examples for people, all for CI. How long one takes on slow, shared cores says
+# nothing about the code.
+settings.register_profile(
+    "quick",
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "ci", settings.get_profile("quick"), max_examples=100, print_blob=True
+)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "quick")
+)
 
 # What a shell starts in the background ignores Ctrl-C, and so would the commands that
 # tests start and interrupt.

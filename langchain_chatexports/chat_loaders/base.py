@@ -22,12 +22,8 @@ from langchain_core.messages import BaseMessage
 from typing_extensions import TypedDict
 
 from langchain_chatexports._fast_messages import plain_human_message
-from langchain_chatexports.chat_loaders.ledger import (
-    CountedPass,
-    CountedStep,
-    ExportSummary,
-    Tally,
-)
+from langchain_chatexports.chat_loaders.counted_pass import CountedPass, CountedStep
+from langchain_chatexports.chat_loaders.ledger import ExportSummary, Tally
 
 if TYPE_CHECKING:
     from langchain_core.chat_sessions import ChatSession

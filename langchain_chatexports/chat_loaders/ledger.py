@@ -1,31 +1,181 @@
-"""What a loader found, kept and left out, counted in one pass."""
+"""Counts of what was found, kept and left out, from an export to the rows of a set."""
 
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
-from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_chatexports._terminal import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-
-    from langchain_core.chat_sessions import ChatSession
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 __all__ = [
-    "CountedPass",
-    "CountedStep",
+    "MERGED",
     "ExportSummary",
+    "Ledger",
+    "Stage",
     "StepSummary",
     "Tally",
+    "Total",
     "add_summaries",
 ]
 
+MERGED = "merged"
+"""The reason of messages that were joined with a neighbor: their text is kept."""
+
+_EXPORT = "Export"
+_MESSAGES = "messages"
 _MAX_LISTED_SENDERS = 20
-_MERGED = "merged"
+_BY_REASON = ("left_out", "added", "replaced")
+
+
+@dataclass
+class Stage:
+    """What went into one stage and what came out of it, counted in one unit.
+
+    `taken` + the sum of `added` = `given` + the sum of `left_out`.
+    """
+
+    name: str
+    unit: str = _MESSAGES
+    taken: int = 0
+    given: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    """What did not come out, by reason."""
+
+    added: Counter[str] = field(default_factory=Counter)
+    """What came out and did not go in, by reason."""
+
+    def leave_out(self, reason: str, count: int = 1) -> None:
+        """Count what is left out under its reason."""
+        if count:
+            self.left_out[reason] += count
+
+    def add(self, other: Stage) -> None:
+        """Add the counts of another stage, whatever its name."""
+        self.taken += other.taken
+        self.given += other.given
+        self.left_out.update(other.left_out)
+        self.added.update(other.added)
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether everything is accounted for."""
+        return self.taken + self.added.total() == self.given + self.left_out.total()
+
+    def __str__(self) -> str:
+        """Return the stage as a line for a terminal."""
+        line = f"{self.name}: {self.taken:,} {self.unit} -> {self.given:,}"
+        added = [f"{count:,} added: {why}" for why, count in _sorted(self.added)]
+        left = [f"{count:,} left out: {why}" for why, count in _sorted(self.left_out)]
+        return "; ".join([line, *added, *left])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the stage in JSON types."""
+        return {
+            "name": self.name,
+            "unit": self.unit,
+            "in": self.taken,
+            "out": self.given,
+            "left_out": dict(_sorted(self.left_out)),
+            "added": dict(_sorted(self.added)),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Stage:
+        """Read what `to_dict` gave."""
+        return cls(
+            values["name"],
+            values["unit"],
+            values["in"],
+            values["out"],
+            Counter(values["left_out"]),
+            Counter(values["added"]),
+        )
+
+
+class Total(NamedTuple):
+    """The messages of all stages together: `found` + `added` = `kept` + `left_out`."""
+
+    found: int
+    kept: int
+    left_out: Mapping[str, int]
+    added: Mapping[str, int]
+    is_of_export: bool
+    """Whether `found` are an export's; otherwise those of the sessions given."""
+
+    def __str__(self) -> str:
+        """Return the sum as a line for a terminal."""
+        found = "in the exports" if self.is_of_export else "in the conversations given"
+        parts = [f"{self.found:,} {found}"]
+        parts += [f"{count:,} {reason}" for reason, count in self.added.items()]
+        left = [f"{count:,} {reason}" for reason, count in self.left_out.items()]
+        return f"{' + '.join(parts)} = {' + '.join([f'{self.kept:,} kept', *left])}"
+
+
+@dataclass
+class Ledger:
+    """The stages that messages, sessions and examples went through, in order.
+
+    Give one ledger to all functions that make or drop examples. Each enters its stages
+    when its input has ended, so the stages stand in the order in which data passed.
+    """
+
+    stages: list[Stage] = field(default_factory=list)
+
+    @contextmanager
+    def entering(self, *stages: Stage) -> Iterator[None]:
+        """Enter stages at the end of a `with`, also after an error or an early stop."""
+        try:
+            yield
+        finally:
+            self.stages += stages
+
+    def stage(self, name: str, unit: str = _MESSAGES) -> Stage:
+        """Return the sum of the stages of one name and unit; zero if there is none."""
+        total = Stage(name, unit)
+        for stage in self.stages:
+            if (stage.name, stage.unit) == (name, unit):
+                total.add(stage)
+        return total
+
+    @property
+    def total(self) -> Total | None:
+        """What became of the messages.
+
+        `None` if there are none, or the stages do not follow on each other: they were
+        counted in different passes, for example.
+        """
+        stages = [stage for stage in self.stages if stage.unit == _MESSAGES]
+        if not stages:
+            return None
+        exports = [stage for stage in stages if stage.name.startswith(_EXPORT)]
+        found = sum(stage.taken for stage in exports or stages[:1])
+        total = Stage("Total", taken=found, given=stages[-1].given)
+        for stage in stages:
+            total.left_out.update(stage.left_out)
+            total.added.update(stage.added)
+        if not total.adds_up:
+            return None
+        left_out, added = dict(_sorted(total.left_out)), dict(_sorted(total.added))
+        return Total(found, total.given, left_out, added, bool(exports))
+
+    def __str__(self) -> str:
+        """Return the stages as lines for a terminal."""
+        return "\n".join(map(str, self.stages))
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """Return the stages in JSON types."""
+        return [stage.to_dict() for stage in self.stages]
+
+    @classmethod
+    def from_list(cls, values: Iterable[Mapping[str, Any]]) -> Ledger:
+        """Read what `to_list` gave."""
+        return cls([Stage.from_dict(one) for one in values])
 
 
 class Tally:
@@ -36,7 +186,6 @@ class Tally:
     """
 
     def __init__(self) -> None:
-        """Start at zero."""
         self.found = 0
         self.skipped: Counter[str] = Counter()
         self.platform: str | None = None
@@ -56,15 +205,15 @@ class StepSummary:
 
     Attributes:
         name: The step's class name.
-        sessions_in: Sessions that the step was given.
-        sessions_out: Sessions that the step gave.
-        messages_in: Messages in the sessions that it was given.
-        messages_out: Messages in the sessions that it gave. One message in two windows
+        sessions_in: Sessions that went into the step.
+        sessions_out: Sessions that came out of it.
+        messages_in: Messages in the sessions that went in.
+        messages_out: Messages in the sessions that came out. A message in two windows
             counts twice.
-        left_out: Messages that are in none of the step's sessions by themselves, by
-            reason. `merged` are in one with a neighbor, and `unnamed` what a step says
-            nothing of.
-        added: Messages that are there more often than before: `repeated` in windows.
+        left_out: Messages that did not come out by themselves, by reason. `merged`
+            messages came out in one with a neighbor; `unnamed` are those for which the
+            step gives no reason.
+        added: Messages that came out more than once: `repeated` in windows.
         replaced: Places in texts that the step replaced, by kind.
 
     `messages_in` + the sum of `added` = `messages_out` + the sum of `left_out`.
@@ -81,16 +230,18 @@ class StepSummary:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row in JSON types."""
-        return {
-            "name": self.name,
-            "sessions_in": self.sessions_in,
-            "sessions_out": self.sessions_out,
-            "messages_in": self.messages_in,
-            "messages_out": self.messages_out,
-            "left_out": dict(self.left_out),
-            "added": dict(self.added),
-            "replaced": dict(self.replaced),
-        }
+        counts = {name: dict(getattr(self, name)) for name in _BY_REASON}
+        return {**vars(self), **counts}
+
+    def stage(self) -> Stage:
+        """Return what became of the messages."""
+        return Stage(
+            self.name,
+            taken=self.messages_in,
+            given=self.messages_out,
+            left_out=Counter(self.left_out),
+            added=Counter(self.added),
+        )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> StepSummary:
@@ -157,6 +308,17 @@ class ExportSummary:
         steps = tuple(StepSummary.from_dict(row) for row in values["steps"])
         return cls(**{**values, **times, "steps": steps})
 
+    def stages(self) -> Iterator[Stage]:
+        """Yield what became of the messages in the loader and in each step."""
+        yield Stage(
+            f"{_EXPORT} ({self.platform})",
+            taken=self.found,
+            given=self.kept,
+            left_out=Counter(self.skipped),
+        )
+        for step in self.steps:
+            yield step.stage()
+
     def __str__(self) -> str:
         """Return the summary as a table for a terminal."""
         return "\n".join(_table_lines(self))
@@ -201,7 +363,7 @@ def add_summaries(summaries: Iterable[ExportSummary]) -> ExportSummary:
         last=max(newest, default=None),
         found=sum(part.found for part in parts),
         kept=sum(part.kept for part in parts),
-        skipped=dict(sorted(skipped.items())),
+        skipped=dict(_sorted(skipped)),
         steps=tuple(_add_rows(column) for column in zip(*rows, strict=True)),
         details=_add_details([part.details for part in parts]),
     )
@@ -212,19 +374,20 @@ def _agreed(values: Sequence[str | None]) -> str | None:
 
 
 def _add_rows(rows: Sequence[StepSummary]) -> StepSummary:
-    counts: dict[str, Counter[str]] = {
-        name: Counter() for name in ("left_out", "added", "replaced")
-    }
+    messages = Stage(rows[0].name)
+    replaced: Counter[str] = Counter()
     for row in rows:
-        for name, counter in counts.items():
-            counter.update(getattr(row, name))
+        messages.add(row.stage())
+        replaced.update(row.replaced)
     return StepSummary(
-        name=rows[0].name,
+        name=messages.name,
         sessions_in=sum(row.sessions_in for row in rows),
         sessions_out=sum(row.sessions_out for row in rows),
-        messages_in=sum(row.messages_in for row in rows),
-        messages_out=sum(row.messages_out for row in rows),
-        **{name: dict(sorted(counter.items())) for name, counter in counts.items()},
+        messages_in=messages.taken,
+        messages_out=messages.given,
+        left_out=dict(_sorted(messages.left_out)),
+        added=dict(_sorted(messages.added)),
+        replaced=dict(_sorted(replaced)),
     )
 
 
@@ -271,7 +434,7 @@ def _table_lines(summary: ExportSummary) -> Iterator[str]:
         )
         for reason, count in step.left_out.items():
             # Of what is merged, nothing is lost.
-            what = reason if reason == _MERGED else f"left out: {reason}"
+            what = reason if reason == MERGED else f"left out: {reason}"
             yield f"          {count:,} {what}"
         for reason, count in step.added.items():
             yield f"          {count:,} added: {reason}"
@@ -279,190 +442,5 @@ def _table_lines(summary: ExportSummary) -> Iterator[str]:
             yield f"          {count:,} replaced: {kind}"
 
 
-@dataclass
-class _Tap:
-    """Counts the sessions that pass one point of a pipe."""
-
-    sessions: int = 0
-    messages: int = 0
-
-    def watch(
-        self, sessions: Iterable[ChatSession]
-    ) -> Generator[ChatSession, None, None]:
-        for session in sessions:
-            self.sessions += 1
-            self.messages += len(session.get("messages", ()))
-            held = [session]
-            del session
-            yield held.pop()
-
-
-@dataclass
-class _People:
-    """Counts senders and times of the sessions that a loader gives."""
-
-    senders: Counter[str] = field(default_factory=Counter)
-    first: int | None = None
-    last: int | None = None
-
-    def watch(
-        self, sessions: Iterable[ChatSession]
-    ) -> Generator[ChatSession, None, None]:
-        for session in sessions:
-            self._count([m.additional_kwargs for m in session.get("messages", ())])
-            held = [session]
-            del session
-            yield held.pop()
-
-    def _count(self, extras: Sequence[Mapping[str, Any]]) -> None:
-        self.senders.update([str(extra.get("sender", "unknown")) for extra in extras])
-        found = (extra.get("message_time") for extra in extras)
-        moments = [moment for moment in found if isinstance(moment, int)]
-        if moments:
-            first, last = min(moments), max(moments)
-            self.first = first if self.first is None else min(first, self.first)
-            self.last = last if self.last is None else max(last, self.last)
-
-
-class CountedStep(Protocol):
-    """What a pass asks of a step: `SessionTransform` has it."""
-
-    joins_messages: ClassVar[bool]
-
-    def flattened(self) -> tuple[CountedStep, ...]:
-        """Return the single steps that the step consists of."""
-
-    def left_out(self, session: ChatSession) -> Mapping[str, int]:
-        """Count the session's messages that are in no output, by reason."""
-
-    def noting_transform(
-        self, sessions: Iterable[ChatSession], notes: Counter[str]
-    ) -> Iterator[ChatSession]:
-        """Transform sessions, and count what is replaced in texts."""
-
-
-class CountedPass:
-    """One pass over sessions, through steps if there are any, counted on the way.
-
-    Iterate it (once), then ask for the `summary`; after an early stop the summary
-    covers what was read until then.
-    """
-
-    def __init__(
-        self,
-        sessions: Iterable[ChatSession],
-        *,
-        platform: str,
-        tally: Tally | None,
-        steps: Iterable[CountedStep] = (),
-    ) -> None:
-        """Put taps between the steps.
-
-        Args:
-            sessions: The sessions of a loader that writes into `tally`.
-            platform: The platform to report, unless the tally has one.
-            tally: The counts that the loader writes; `None` for a loader that has
-                none: everything it gives then counts as found and kept.
-            steps: The steps to pass the sessions through, in order; a pipeline is
-                counted step by step.
-        """
-        self._platform = platform
-        self._tally = tally
-        self._source, self._people = _Tap(), _People()
-        self._rows: list[_Row] = []
-        current: Iterator[ChatSession] = self._people.watch(
-            self._source.watch(sessions)
-        )
-        before = self._source
-        for step in chain.from_iterable(step.flattened() for step in steps):
-            row = _Row(step, before, _Tap())
-            taken = _watch_left_out(step, current, row.left_out)
-            current = row.after.watch(step.noting_transform(taken, row.replaced))
-            self._rows.append(row)
-            before = row.after
-        self._sessions = current
-
-    def __iter__(self) -> Iterator[ChatSession]:
-        """Return the sessions that come out of the last step."""
-        return self._sessions
-
-    @property
-    def messages_read(self) -> int:
-        """The messages found so far, those that are left out included."""
-        return self._source.messages if self._tally is None else self._tally.found
-
-    def finish(self) -> ExportSummary:
-        """Read what is left, and return the counts."""
-        for session in self:
-            del session
-        return self.summary()
-
-    def summary(self) -> ExportSummary:
-        """Return the counts of what was read so far."""
-        counts = self._tally or Tally()
-        messages = self._source.messages
-        senders = sorted(self._people.senders.items(), key=lambda x: (-x[1], x[0]))
-        return ExportSummary(
-            platform=counts.platform or self._platform,
-            owner=counts.owner,
-            owner_found_by=counts.owner_found_by,
-            sessions=self._source.sessions,
-            senders=dict(senders),
-            first=_moment(self._people.first),
-            last=_moment(self._people.last),
-            found=messages if self._tally is None else counts.found,
-            kept=messages,
-            skipped=dict(sorted(counts.skipped.items())),
-            steps=tuple(row.summary() for row in self._rows),
-            details=dict(counts.details),
-        )
-
-
-@dataclass
-class _Row:
-    """A step between two taps."""
-
-    step: CountedStep
-    before: _Tap
-    after: _Tap
-    left_out: Counter[str] = field(default_factory=Counter)
-    replaced: Counter[str] = field(default_factory=Counter)
-
-    def summary(self) -> StepSummary:
-        left_out, added = Counter(self.left_out), Counter[str]()
-        rest = self.before.messages - self.after.messages - left_out.total()
-        if rest > 0:
-            left_out[_MERGED if self.step.joins_messages else "unnamed"] += rest
-        elif rest < 0:
-            added["repeated"] = -rest
-        return StepSummary(
-            name=type(self.step).__name__,
-            sessions_in=self.before.sessions,
-            sessions_out=self.after.sessions,
-            messages_in=self.before.messages,
-            messages_out=self.after.messages,
-            left_out=dict(sorted(left_out.items())),
-            added=dict(added),
-            replaced=dict(sorted(self.replaced.items())),
-        )
-
-
-def _watch_left_out(
-    step: CountedStep, sessions: Iterable[ChatSession], left_out: Counter[str]
-) -> Iterator[ChatSession]:
-    for session in sessions:
-        left_out.update(step.left_out(session))
-        held = [session]
-        del session
-        yield held.pop()
-
-
-def _moment(seconds: int | None) -> datetime | None:
-    # `fromtimestamp` refuses moments before 1970 on Windows; and langchain-community's
-    # `message_time` is in nanoseconds.
-    if seconds is None:
-        return None
-    try:
-        return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=seconds)
-    except OverflowError:
-        return None
+def _sorted(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items())

@@ -208,7 +208,7 @@ def _of_examples(path: Path) -> ExportFormatError:
         f"{path} is no export: it holds examples that were made of one. Train on them "
         f"with: chatexports finetune {path}"
     )
-    return ExportFormatError(msg)
+    return ExportFormatError(msg, path=path)
 
 
 def _unknown(path: Path) -> ExportFormatError:
@@ -217,7 +217,7 @@ def _unknown(path: Path) -> ExportFormatError:
         "the folder of one, a Messenger export as a zip, a folder or one thread's JSON "
         "file, a table (Parquet, or JSON lines with conversation_id and text)."
     )
-    return ExportFormatError(msg)
+    return ExportFormatError(msg, path=path)
 
 
 def _folder_kind(path: Path) -> str:
@@ -254,14 +254,14 @@ def _explained(path: Path) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         msg = f"There is nothing at {path}. Check the path."
-        raise ExportNotFoundError(msg) from error
+        raise ExportNotFoundError(msg, path=path) from error
     except PermissionError as error:
         msg = (
             f"The system refuses to read {path}. For ~/Library/Messages: copy chat.db, "
             "chat.db-wal and chat.db-shm together in Finder and name the copy, or give "
             "your terminal Full Disk Access."
         )
-        raise ExportAccessError(msg) from error
+        raise ExportAccessError(msg, path=path) from error
     except OSError as error:
         msg = f"{path} cannot be read ({error.strerror}). Check the path and the disk."
-        raise ExportFormatError(msg) from error
+        raise ExportFormatError(msg, path=path) from error

@@ -9,6 +9,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.cli.chatting import TEST_RUN, kept_model, key_for
 from langchain_chatexports.cli.console import Meter, counting, say, watching
 from langchain_chatexports.cli.exports import is_examples_file
@@ -18,7 +19,6 @@ from langchain_chatexports.cli.preparation import (
     prepare_with_speaker,
 )
 from langchain_chatexports.cli.tuning import Order, say_base, train
-from langchain_chatexports.datasets.examples import ExampleCounts
 from langchain_chatexports.datasets.prepared import read_prepared
 from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.evaluation.canaries import (
@@ -31,7 +31,7 @@ from langchain_chatexports.evaluation.conversations import (
     data_from_sessions,
 )
 from langchain_chatexports.evaluation.held_out import require_turns
-from langchain_chatexports.evaluation.replies import ModelServer
+from langchain_chatexports.evaluation.model_server import ModelServer
 from langchain_chatexports.exceptions import ExportNotFoundError, LocalServerError
 from langchain_chatexports.finetuning.clients import public_url
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.datasets.examples import TrainingExample
     from langchain_chatexports.datasets.trace import TracedExample
     from langchain_chatexports.evaluation import HeldOutData
-    from langchain_chatexports.evaluation.held_out import Conversation
+    from langchain_chatexports.evaluation.conversations import Dialogue
     from langchain_chatexports.evaluation.results import Secrets
     from langchain_chatexports.local_server import LocalServer
 
@@ -186,7 +186,7 @@ def _from_exports(
     windows: list[TracedExample] = []
 
     def read(preparation: Preparation) -> None:
-        traced = preparation.traced(ExampleCounts())
+        traced = preparation.traced(Ledger())
         with counting(traced, "examples", preparation.meter()) as counted:
             windows[:] = counted
 
@@ -356,7 +356,7 @@ def probed_secrets(
         models.server.delete_model(name)
 
 
-def _usual_system(training: Sequence[Conversation]) -> str | None:
+def _usual_system(training: Sequence[Dialogue]) -> str | None:
     # None, if most conversations have no system prompt.
     prompts = Counter(found.system for found in training)
     return prompts.most_common(1)[0][0]

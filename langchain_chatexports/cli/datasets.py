@@ -8,19 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 from langchain_chatexports._files import is_pipe
 from langchain_chatexports.cli.console import counting, say
 from langchain_chatexports.datasets.card import CardNotes, hash_source
-from langchain_chatexports.datasets.deduplication import (
-    DuplicateCounts,
-    deduplicate_examples,
-)
-from langchain_chatexports.datasets.examples import ExampleCounts
+from langchain_chatexports.datasets.deduplication import deduplicate_examples
 from langchain_chatexports.datasets.formats import write_dataset
 from langchain_chatexports.datasets.formats.trainers import FORMATS
 from langchain_chatexports.datasets.jsonl import write_jsonl
-from langchain_chatexports.datasets.preferences import (
-    PreferenceCounts,
-    edit_preferences,
-    reaction_labels,
-)
+from langchain_chatexports.datasets.preferences import edit_preferences, reaction_labels
 from langchain_chatexports.datasets.prepared import facts_of_prepared
 from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.exceptions import (
@@ -33,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
 
-    from langchain_chatexports.chat_loaders.ledger import CountedPass
+    from langchain_chatexports.chat_loaders.counted_pass import CountedPass
     from langchain_chatexports.cli.preparation import Preparation, PrepareOptions
     from langchain_chatexports.datasets.card import SourceFile
     from langchain_chatexports.datasets.formats import FormatName, WrittenSet
@@ -122,17 +114,13 @@ class SetWriter:
             preparation.options.redaction.write_key_file()
 
     def _write_examples(self, preparation: Preparation) -> None:
-        counts, duplicates = ExampleCounts(), DuplicateCounts()
-        examples = preparation.traced(counts)
         notes = self._notes(preparation)
+        examples = preparation.traced(notes.ledger)
         if preparation.reads_examples():
             notes.earlier = [facts_of_prepared(path) for path in preparation.paths]
-        else:
-            notes.counts = counts
         if self._options.dedup != "none":
             near = _NEAR if self._options.dedup == "near" else None
-            examples = deduplicate_examples(examples, near=near, counts=duplicates)
-            notes.duplicates = duplicates
+            examples = deduplicate_examples(examples, near=near, ledger=notes.ledger)
         with counting(examples, "examples", preparation.meter()) as counted:
             if is_pipe(self._output):
                 self._pipe(counted)
@@ -157,7 +145,7 @@ class SetWriter:
                 "Name the exports."
             )
             raise ExportFormatError(msg)
-        counts, options = PreferenceCounts(), preparation.options
+        notes, options = self._notes(preparation), preparation.options
 
         # Of merged runs nobody knows which bubble was edited or liked.
         def bubbles(senders: Collection[str]) -> tuple[SessionTransform, ...]:
@@ -166,15 +154,14 @@ class SetWriter:
 
         make = _PREFERENCES[self._options.format]
         records = make(
-            preparation.sessions(bubbles), system=options.system, counts=counts
+            preparation.sessions(bubbles), system=options.system, ledger=notes.ledger
         )
-        notes = self._notes(preparation)
-        notes.preferences = counts
         try:
             with counting(records, "preferences", preparation.meter()) as counted:
                 self._write(counted, notes)
         except TrainingDataError:
-            if counts.answers:
+            counts = notes.ledger.stage("Preferences")
+            if counts.taken > counts.left_out["others"]:
                 raise
             msg = "None of the sessions has a text by the AI."
             raise SenderNotFoundError(msg, preparation.senders()) from None

@@ -14,7 +14,7 @@ from langchain_chatexports.cli.console import (
     stdin_is_terminal,
 )
 from langchain_chatexports.evaluation.blind_test import BlindGuess, blind_result
-from langchain_chatexports.evaluation.held_out import PERSON
+from langchain_chatexports.evaluation.conversations import PERSON
 from langchain_chatexports.evaluation.text_features import bubbles
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.report.formatting import plural

@@ -191,7 +191,7 @@ def _figures(
     from langchain_chatexports.cli.totals import about_messages
     from langchain_chatexports.exceptions import SenderNotFoundError
     from langchain_chatexports.report import build_report
-    from langchain_chatexports.report.charts import require_extra
+    from langchain_chatexports.report.svg import require_extra
     from langchain_chatexports.report.times import find_time_zone
 
     require_extra()

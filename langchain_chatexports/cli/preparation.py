@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.cli.console import Meter, asking, say, stdin_is_terminal
 from langchain_chatexports.cli.exports import is_examples_file, open_exports
 from langchain_chatexports.cli.people import did_you_mean
 from langchain_chatexports.cli.totals import about_messages
-from langchain_chatexports.datasets.examples import ExampleCounts
 from langchain_chatexports.datasets.prepared import read_prepared
 from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.exceptions import (
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
     from langchain_core.chat_sessions import ChatSession
 
-    from langchain_chatexports.chat_loaders.ledger import CountedPass, ExportSummary
+    from langchain_chatexports.chat_loaders.counted_pass import CountedPass
+    from langchain_chatexports.chat_loaders.ledger import ExportSummary
     from langchain_chatexports.cli.exports import Export
     from langchain_chatexports.cli.redacting import Redaction
     from langchain_chatexports.datasets.examples import TrainingExample
@@ -169,19 +170,19 @@ class Preparation:
 
     def __iter__(self) -> Iterator[TrainingExample]:
         """Read the exports and give their examples, lazily."""
-        return (item.example for item in self.traced(ExampleCounts()))
+        return (item.example for item in self.traced(Ledger()))
 
-    def traced(self, counts: ExampleCounts) -> Iterator[TracedExample]:
+    def traced(self, ledger: Ledger) -> Iterator[TracedExample]:
         """Read the exports and give their examples with their origins, lazily.
 
         Args:
-            counts: Where to count; of files of examples nothing is counted.
+            ledger: Where to count; of files of examples nothing is counted.
 
         Raises:
             TrainingDataError: At the end, if there is no example.
         """
         self.examples = 0
-        for item in self._source(counts):
+        for item in self._source(ledger):
             self.examples += 1
             yield item
         if not self.examples:
@@ -218,13 +219,13 @@ class Preparation:
             about_messages(open_exports(self.paths)),
         )
 
-    def _source(self, counts: ExampleCounts) -> Iterator[TracedExample]:
+    def _source(self, ledger: Ledger) -> Iterator[TracedExample]:
         if not self.reads_examples():
             return trace_examples(
                 self.sessions(),
                 system=self.options.system,
                 keep_trailing=self.options.keep_trailing,
-                counts=counts,
+                ledger=ledger,
             )
         if self.options.redaction:
             msg = (

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from langchain_core.chat_sessions import ChatSession
 
-    from langchain_chatexports.chat_loaders.ledger import CountedPass
+    from langchain_chatexports.chat_loaders.counted_pass import CountedPass
     from langchain_chatexports.cli.exports import Export
 
 __all__ = ["Redaction", "default_key_file", "redact_files", "say_done", "undo_file"]

@@ -20,9 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from langchain_chatexports.chat_loaders.ledger import ExportSummary, add_summaries
+from langchain_chatexports.chat_loaders.ledger import (
+    ExportSummary,
+    Ledger,
+    add_summaries,
+)
 from langchain_chatexports.cluster.fetching import shown
-from langchain_chatexports.datasets.examples import ExampleCounts
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 
 if TYPE_CHECKING:
@@ -32,7 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ClusterCounts", "RunCounts", "add_counts"]
 
-_VERSION = 1
+_VERSION = 2
+_UNITS = ("messages", "sessions")
 _RUN, _EXPORT = "run.json", "export-"
 _MAX_SENDERS = 1000
 _OTHERS = "(further senders)"
@@ -47,15 +51,21 @@ class ClusterCounts:
         exports: Exports that were read.
         summary: What was found, kept and left out, with a row a step; `None` if not
             one export could be read.
-        examples: What became of the sessions; zero where no examples were made.
+        ledger: What became of the sessions on the way to examples, as `Examples`; zero
+            where no examples were made.
         failed: The error's kind by the path of each export that could not be read; of
             a URL without user and query.
     """
 
     exports: int
     summary: ExportSummary | None
-    examples: ExampleCounts
+    ledger: Ledger
     failed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def examples(self) -> int:
+        """The examples that were made."""
+        return self.ledger.stage("Examples", "sessions").given
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -72,7 +82,7 @@ class ClusterCounts:
             lines.append("          ... and more in `failed`")
         if self.summary is not None:
             lines.append(str(self.summary))
-        lines.append(f"examples  {self.examples.examples:,}")
+        lines.append(f"examples  {self.examples:,}")
         return "\n".join(lines)
 
 
@@ -109,7 +119,7 @@ class RunCounts:
         self,
         path: str,
         summary: ExportSummary | None,
-        examples: ExampleCounts,
+        ledger: Ledger,
         *,
         error: str | None = None,
     ) -> None:
@@ -118,14 +128,14 @@ class RunCounts:
         Args:
             path: The export.
             summary: What the loader and the steps counted.
-            examples: What the examples were made from.
+            ledger: What became of the sessions on the way to examples.
             error: Why the export could not be read.
         """
         values = {
             "run": self.run,
             "path": shown(path),
             "summary": summary and _summary_to_dict(summary),
-            "examples": _counts_to_dict(examples),
+            "stages": ledger.to_list(),
             "error": error,
         }
         name = hashlib.sha256(path.encode()).hexdigest()[:32]
@@ -164,9 +174,7 @@ def add_counts(folder: str | Path) -> ClusterCounts:
             "Run it again into an empty folder."
         )
         raise ExportFormatError(msg)
-    examples = ExampleCounts()
-    for counts in found:
-        examples.add(_counts_from_dict(counts["examples"]))
+    stages = Ledger.from_list(stage for counts in found for stage in counts["stages"])
     failed = {counts["path"]: counts["error"] for counts in found if counts["error"]}
     summaries = [
         ExportSummary.from_dict(counts["summary"])
@@ -177,7 +185,7 @@ def add_counts(folder: str | Path) -> ClusterCounts:
     return ClusterCounts(
         exports=sum(not counts["error"] for counts in found),
         summary=add_summaries(summaries) if summaries else None,
-        examples=examples,
+        ledger=Ledger([stages.stage("Examples", unit) for unit in _UNITS]),
         failed=dict(sorted(failed.items())),
     )
 
@@ -246,19 +254,3 @@ def _summary_to_dict(summary: ExportSummary) -> dict[str, Any]:
     if rest:
         values["senders"][_OTHERS] = rest
     return values
-
-
-def _counts_to_dict(counts: ExampleCounts) -> dict[str, Any]:
-    return {
-        name: dict(value) if isinstance(value, Counter) else value
-        for name, value in vars(counts).items()
-        if name != "senders"  # They are in the summary.
-    }
-
-
-def _counts_from_dict(values: Mapping[str, Any]) -> ExampleCounts:
-    named: dict[str, Any] = {
-        name: Counter(value) if isinstance(value, dict) else value
-        for name, value in values.items()
-    }
-    return ExampleCounts(**named)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import message_to_dict, messages_from_dict
 
+from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.cluster.counts import RunCounts
 from langchain_chatexports.cluster.fetching import absolute, fetched
-from langchain_chatexports.datasets.examples import ExampleCounts
 from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.exceptions import (
     ChatExportError,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from langchain_core.chat_sessions import ChatSession
     from ray.data import Dataset
 
-    from langchain_chatexports.chat_loaders.ledger import CountedPass
+    from langchain_chatexports.chat_loaders.counted_pass import CountedPass
     from langchain_chatexports.steps.base import SessionTransform
 
 __all__ = ["read_examples", "read_exports", "session_of_row", "through"]
@@ -190,14 +190,14 @@ def _dataset(
 class _Reader:
     """What a task does with its export."""
 
-    rows: Callable[[CountedPass, ExampleCounts], Iterator[dict[str, Any]]]
+    rows: Callable[[CountedPass, Ledger], Iterator[dict[str, Any]]]
     steps: SessionTransform | None
     open_loader: Callable[[Path], BaseChatLoader] | None
     counts: RunCounts | None = None
 
     def read(self, export: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Read an export as rows, and write its counts when it was read to its end."""
-        examples = ExampleCounts()
+        ledger = Ledger()
         counted: CountedPass | None = None
         reason = None
         try:
@@ -209,27 +209,25 @@ class _Reader:
                 )
                 steps = [self.steps] if self.steps is not None else []
                 counted = counted_pass(loader, steps)
-                yield from self.rows(counted, examples)
+                yield from self.rows(counted, ledger)
         except _UNREADABLE as error:
             if self.counts is None:
                 raise
             reason = type(error).__name__
         if self.counts is not None:
             summary = counted.summary() if counted is not None else None
-            self.counts.write(export["path"], summary, examples, error=reason)
+            self.counts.write(export["path"], summary, ledger, error=reason)
 
 
-def _session_rows(
-    counted: CountedPass, _examples: ExampleCounts
-) -> Iterator[dict[str, Any]]:
+def _session_rows(counted: CountedPass, _ledger: Ledger) -> Iterator[dict[str, Any]]:
     return map(_row, counted)
 
 
 def _example_rows(
-    counted: CountedPass, examples: ExampleCounts, **options: Any
+    counted: CountedPass, ledger: Ledger, **options: Any
 ) -> Iterator[dict[str, Any]]:
     try:
-        for example, origin in trace_examples(counted, counts=examples, **options):
+        for example, origin in trace_examples(counted, ledger=ledger, **options):
             yield {
                 "messages": example["messages"],
                 "conversation": origin.thread_id or origin.session_id,

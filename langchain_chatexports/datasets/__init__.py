@@ -1,6 +1,6 @@
-"""From sessions to a data set: examples, checks, splits, files, card and trace.
+"""Training sets: examples, checks, splits, files, data card and trace.
 
-Names are imported on first use, so that the rules of the format need no extra.
+Names are imported on first use, so that validation needs no extra.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from langchain_chatexports._lazy import lazy_names
+from langchain_chatexports.chat_loaders.ledger import Ledger, Stage
 
 if TYPE_CHECKING:
     from langchain_chatexports.datasets._forget import (
@@ -15,16 +16,12 @@ if TYPE_CHECKING:
         forget,
     )
     from langchain_chatexports.datasets.card import CardNotes, hash_source
-    from langchain_chatexports.datasets.deduplication import (
-        DuplicateCounts,
-        deduplicate_examples,
-    )
+    from langchain_chatexports.datasets.deduplication import deduplicate_examples
     from langchain_chatexports.datasets.estimate import (
         TrainingEstimate,
         estimate_training,
     )
     from langchain_chatexports.datasets.examples import (
-        ExampleCounts,
         TrainingExample,
         TrainingMessage,
         to_training_examples,
@@ -36,12 +33,10 @@ if TYPE_CHECKING:
     )
     from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
     from langchain_chatexports.datasets.preferences import (
-        PreferenceCounts,
         edit_preferences,
         reaction_labels,
     )
     from langchain_chatexports.datasets.splits import ExampleSplits, split_examples
-    from langchain_chatexports.datasets.stages import Stage
     from langchain_chatexports.datasets.trace import (
         ExampleOrigin,
         TracedExample,
@@ -54,12 +49,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CardNotes",
-    "DuplicateCounts",
-    "ExampleCounts",
     "ExampleOrigin",
     "ExampleSplits",
     "ForgetReport",
-    "PreferenceCounts",
+    "Ledger",
     "Stage",
     "TracedExample",
     "TrainingEstimate",
@@ -86,19 +79,17 @@ __all__ = [
 _MODULES = {
     "_forget": ("ForgetReport", "forget"),
     "card": ("CardNotes", "hash_source"),
-    "deduplication": ("DuplicateCounts", "deduplicate_examples"),
+    "deduplication": ("deduplicate_examples",),
     "estimate": ("TrainingEstimate", "estimate_training"),
     "examples": (
-        "ExampleCounts",
         "TrainingExample",
         "TrainingMessage",
         "to_training_examples",
     ),
     "formats": ("WrittenSet", "to_dataset", "write_dataset"),
     "jsonl": ("read_jsonl", "write_jsonl"),
-    "preferences": ("PreferenceCounts", "edit_preferences", "reaction_labels"),
+    "preferences": ("edit_preferences", "reaction_labels"),
     "splits": ("ExampleSplits", "split_examples"),
-    "stages": ("Stage",),
     "trace": ("ExampleOrigin", "TracedExample", "trace_examples"),
     "validation": ("TrainingProblem", "validate_examples"),
 }

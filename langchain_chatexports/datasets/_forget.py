@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._files import explained_writing
+from langchain_chatexports.chat_loaders.ledger import Stage
 from langchain_chatexports.datasets.card import card_markdown
 from langchain_chatexports.datasets.formats.containers import (
     RowFile,
@@ -36,7 +37,6 @@ from langchain_chatexports.datasets.formats.trace_file import (
 )
 from langchain_chatexports.datasets.formats.trainers import dataset_format
 from langchain_chatexports.datasets.formats.write import describe_files
-from langchain_chatexports.datasets.stages import Stage
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 from langchain_chatexports.redaction.gazetteer import Gazetteer
 
@@ -165,27 +165,27 @@ class _Rewritten:
         self._kind = dataset_format(header.format)
         self._folder = staging / "set"
         self._folder.mkdir(mode=0o700)
-        self._kept_messages = self._removed_messages = 0
+        self._messages = Stage("Forgotten")
 
     def write(self, request: _Request) -> int:
-        removed = kept_messages = 0
+        removed = 0
         with new_private_file(self._staging / "rows") as trace:
             for name in self._header.files:
                 with RowFile(self._folder / name, self._kind.suffix) as file:
                     for row, line in self._rows(name):
-                        messages = self._messages(line)
+                        messages = self._message_count(line)
+                        self._messages.taken += messages
                         if request.takes(row.origin, line):
                             removed += 1
-                            self._removed_messages += messages
+                            self._messages.leave_out("forgotten", messages)
                             continue
-                        kept_messages += messages
+                        self._messages.given += messages
                         file.write_line(line)
                         trace.write(trace_line(row))
                 self.files[name] = file.rows
-        self._kept_messages = kept_messages
         return removed
 
-    def _messages(self, line: bytes) -> int:
+    def _message_count(self, line: bytes) -> int:
         # Where an example becomes several rows, they hold its messages several times.
         if not self._kind.row_is_example:
             return 0
@@ -241,11 +241,8 @@ class _Rewritten:
         facts["files"] = describe_files(self._folder, self.files)
         facts["forgotten"] = facts.get("forgotten", 0) + removed
         if self._kind.row_is_example:
-            gone, kept = self._removed_messages, self._kept_messages
-            stage = Stage(
-                "Forgotten", "messages", kept + gone, kept, {"forgotten": gone}
-            )
-            facts["stages"] = [*facts.get("stages", ()), stage.to_dict()]
+            stages = facts.get("stages", ())
+            facts["stages"] = [*stages, self._messages.to_dict()]
         return card_markdown(facts)
 
 

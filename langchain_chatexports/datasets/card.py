@@ -5,36 +5,25 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._regular_files import MAX_FOLDER_DEPTH, open_regular_file
-from langchain_chatexports.datasets.stages import (
-    REASONS,
-    Stage,
-    Total,
-    stages_of_duplicates,
-    stages_of_examples,
-    stages_of_export,
-    stages_of_preferences,
-    stages_of_split,
-    total_of,
-)
+from langchain_chatexports.chat_loaders.ledger import MERGED, Ledger
+from langchain_chatexports.datasets.reasons import REASONS
 from langchain_chatexports.exceptions import ExportNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from langchain_chatexports.chat_loaders.counted_pass import CountedPass
     from langchain_chatexports.chat_loaders.ledger import (
-        CountedPass,
         ExportSummary,
+        Stage,
+        Total,
     )
-    from langchain_chatexports.datasets.deduplication import DuplicateCounts
-    from langchain_chatexports.datasets.examples import ExampleCounts
-    from langchain_chatexports.datasets.preferences import PreferenceCounts
-    from langchain_chatexports.datasets.splits import ExampleSplits
 
 __all__ = ["CardNotes", "SourceFile", "card_markdown", "hash_source"]
 
@@ -70,8 +59,8 @@ class SourceFile:
 class CardNotes:
     """What a writer cannot know of a set: where it comes from, and who agreed.
 
-    Counters are read after the set is written, so those of the very pass that is
-    being written can be given.
+    The counts are read after the set is written, so the pass and the ledger of the
+    very examples that are being written can be given.
     """
 
     sources: Iterable[SourceFile] = ()
@@ -80,17 +69,9 @@ class CardNotes:
     passes: Iterable[CountedPass | ExportSummary] = ()
     """The counted passes over the exports, or their finished summaries."""
 
-    counts: ExampleCounts | None = None
-    """The counts of `trace_examples` or `to_training_examples`."""
-
-    duplicates: DuplicateCounts | None = None
-    """The counts of `deduplicate_examples`."""
-
-    preferences: PreferenceCounts | None = None
-    """The counts of `edit_preferences` or `reaction_labels`."""
-
-    splits: ExampleSplits | None = None
-    """The parts, from `split_examples`; known where they are what is written."""
+    ledger: Ledger = field(default_factory=Ledger)
+    """The ledger that was given to `trace_examples`, `deduplicate_examples` and so on:
+    what became of the sessions and examples, behind the export's steps."""
 
     consent: str | None = None
     """Who agreed to what."""
@@ -101,8 +82,7 @@ class CardNotes:
     def to_dict(self) -> dict[str, Any]:
         """Return the card's facts in JSON types, as far as they are counted."""
         summaries = [_summary(counted) for counted in self.passes]
-        counted = [stage for found in summaries for stage in stages_of_export(found)]
-        stages = [stage.to_dict() for stage in (*counted, *self.example_stages())]
+        counted = [stage for found in summaries for stage in found.stages()]
         steps = [step for summary in summaries for step in summary.steps]
         names = list(dict.fromkeys(step.name for step in steps))
         replaced = sum((Counter(step.replaced) for step in steps), Counter[str]())
@@ -115,21 +95,10 @@ class CardNotes:
             "redacted": "Redact" in names,
             "replaced": dict(sorted(replaced.items())),
             "consent": self.consent,
-            "stages": stages,
+            "stages": Ledger([*counted, *self.ledger.stages]).to_list(),
         }
         earlier = list(self.earlier)
         return _joined([*earlier, facts]) if earlier else facts
-
-    def example_stages(self) -> Iterator[Stage]:
-        """Yield what became of the sessions and examples, behind the export's steps."""
-        if self.counts is not None:
-            yield from stages_of_examples(self.counts)
-        if self.duplicates is not None:
-            yield from stages_of_duplicates(self.duplicates)
-        if self.preferences is not None:
-            yield from stages_of_preferences(self.preferences)
-        if self.splits is not None:
-            yield from stages_of_split(self.splits)
 
 
 def hash_source(path: str | Path, *, platform: str = "unknown") -> SourceFile:
@@ -194,7 +163,7 @@ def _card_lines(facts: Mapping[str, Any]) -> Iterator[str]:
         size, digest = file["bytes"], file["sha256"]
         yield f"| `{name}` | {file['rows']:,} | {size:,} | `{digest}` |"
     yield from _origin_lines(facts)
-    yield from _accounting_lines(facts["stages"])
+    yield from _accounting_lines(Ledger.from_list(facts["stages"]))
     yield from _section("Redaction", _redaction(facts))
     yield from _section("Consent", facts.get("consent") or _NO_CONSENT_NOTE)
     forgotten = facts.get("forgotten", 0)
@@ -221,9 +190,9 @@ def _origin_lines(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"Messages of {facts['people']:,} people, {when}."
 
 
-def _accounting_lines(stages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _accounting_lines(ledger: Ledger) -> Iterator[str]:
     yield from _section("Accounting")
-    total = total_of(stages)
+    total = ledger.total
     if total is None:
         yield "The rows below were not counted in one pass: they have no total."
     else:
@@ -231,8 +200,8 @@ def _accounting_lines(stages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield ""
     yield "Stage by stage. In each row: in + added = out + left out."
     yield ""
-    yield from _stage_lines(stages)
-    met = {r for stage in stages for r in (*stage["left_out"], *stage["added"])}
+    yield from _stage_lines(ledger.stages)
+    met = {r for stage in ledger.stages for r in (*stage.left_out, *stage.added)}
     if met & REASONS.keys():
         yield ""
         yield "What the words mean:"
@@ -249,19 +218,19 @@ def _total_lines(total: Total) -> Iterator[str]:
     for reason, count in total.added.items():
         yield f"| added: `{reason}` | + {count:,} |"
     for reason, count in total.left_out.items():
-        verb = "merged" if reason == "merged" else f"left out: `{reason}`"
+        verb = MERGED if reason == MERGED else f"left out: `{reason}`"
         yield f"| {verb} | - {count:,} |"
     yield f"| **in the examples** | **{total.kept:,}** |"
 
 
-def _stage_lines(stages: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+def _stage_lines(stages: Iterable[Stage]) -> Iterator[str]:
     yield "| stage | of | in | added | out | left out |"
     yield "|---|---|---:|---|---:|---|"
     for stage in stages:
         yield (
-            f"| {stage['name']} | {stage['unit']} | {stage['in']:,} "
-            f"| {_reasons(stage['added'])} | {stage['out']:,} "
-            f"| {_reasons(stage['left_out'])} |"
+            f"| {stage.name} | {stage.unit} | {stage.taken:,} "
+            f"| {_reasons(stage.added)} | {stage.given:,} "
+            f"| {_reasons(stage.left_out)} |"
         )
 
 

@@ -6,10 +6,9 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from langchain_chatexports.chat_loaders.ledger import Ledger, Stage
 from langchain_chatexports.datasets.trace import AnyExample, TracedExample
 from langchain_chatexports.exceptions import MissingExtraError
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from langchain_chatexports.datasets.examples import TrainingExample
 
 __all__ = [
-    "DuplicateCounts",
     "NearDuplicateIndex",
     "deduplicate_examples",
     "example_text",
@@ -38,31 +36,11 @@ _SHINGLE = 5
 _SPACES = re.compile(r"\s+")
 
 
-@dataclass
-class DuplicateCounts:
-    """What became of the examples: pass a new one to `deduplicate_examples`.
-
-    `examples` = `kept` + the sum of `left_out`. The reasons: `exact` and `near`.
-    `messages` and `messages_left_out` say the same of the messages in them.
-    """
-
-    examples: int = 0
-    kept: int = 0
-    left_out: Counter[str] = field(default_factory=Counter)
-    messages: int = 0
-    messages_left_out: Counter[str] = field(default_factory=Counter)
-
-    def leave_out(self, reason: str, messages: int) -> None:
-        """Count an example that is left out."""
-        self.left_out[reason] += 1
-        self.messages_left_out[reason] += messages
-
-
 def deduplicate_examples(
     examples: Iterable[AnyExample],
     *,
     near: float | None = None,
-    counts: DuplicateCounts | None = None,
+    ledger: Ledger | None = None,
 ) -> Iterator[AnyExample]:
     """Leave out examples that repeat an earlier one.
 
@@ -73,7 +51,8 @@ def deduplicate_examples(
             prompts) two examples count as equal; needs the extra `dedup`, and keeps
             the examples' texts in memory. `None`: only if they are the same, letter
             by letter.
-        counts: Where to count what is kept and what is left out.
+        ledger: Where to enter what is kept and what is left out, as `Duplicates`. The
+            reasons: `exact` and `near`.
 
     Yields:
         The examples that stay, lazily.
@@ -82,35 +61,41 @@ def deduplicate_examples(
         MissingExtraError: If `near` is given and the extra is not installed.
         ValueError: If `near` is out of range.
     """
-    counts = counts if counts is not None else DuplicateCounts()
+    ledger = ledger if ledger is not None else Ledger()
     index = None if near is None else NearDuplicateIndex(near)
     seen: set[bytes] = set()
-    for item in examples:
-        example = item.example if isinstance(item, TracedExample) else item
-        messages = len(example["messages"])
-        counts.examples += 1
-        counts.messages += messages
-        digest = _digest(example)
-        if digest in seen:
-            counts.leave_out("exact", messages)
-            continue
-        seen.add(digest)
-        if index is not None and index.add_if_new(example_text(example)):
-            counts.leave_out("near", messages)
-            continue
-        counts.kept += 1
-        yield item
+    messages, counts = Stage("Duplicates"), Stage("Duplicates", "examples")
+    with ledger.entering(messages, counts):
+        for item in examples:
+            example = item.example if isinstance(item, TracedExample) else item
+            size = len(example["messages"])
+            counts.taken += 1
+            messages.taken += size
+            digest = _digest(example)
+            reason = None
+            if digest in seen:
+                reason = "exact"
+            elif index is not None and index.add_if_new(example_text(example)):
+                reason = "near"
+            seen.add(digest)
+            if reason is not None:
+                counts.leave_out(reason)
+                messages.leave_out(reason, size)
+                continue
+            counts.given += 1
+            messages.given += size
+            yield item
 
 
 class NearDuplicateIndex:
-    """Texts that can be asked whether they hold nearly the same as another one.
+    """An index of texts that finds nearly equal ones.
 
     Candidates come from MinHash (library rensa); each is then compared exactly, so
     that what is found is at least as similar as asked for.
     """
 
     def __init__(self, threshold: float) -> None:
-        """Begin without texts.
+        """Initialize an empty index.
 
         Args:
             threshold: Jaccard similarity from which on texts count as the same.
@@ -137,7 +122,7 @@ class NearDuplicateIndex:
         self._known: set[str] = set()
 
     def add(self, text: str) -> None:
-        """Take a text in, given as `normalized_text`."""
+        """Add a text, given as `normalized_text`."""
         if text not in self._known:
             self._insert(text, self._hash(_shingles(text)))
 
@@ -149,7 +134,7 @@ class NearDuplicateIndex:
         return self._finds(shingles, self._hash(shingles))
 
     def add_if_new(self, text: str) -> bool:
-        """Take a text in unless nearly the same one is in; tell whether it is."""
+        """Add a text unless nearly the same one is in; return whether it is."""
         shingles = _shingles(text)
         hashed = self._hash(shingles)
         if self._finds(shingles, hashed):

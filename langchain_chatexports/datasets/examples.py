@@ -6,7 +6,6 @@ import json
 import re
 from collections import Counter
 from contextlib import closing
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from langchain_core.messages import (
@@ -21,11 +20,12 @@ from langchain_core.messages import (
 from typing_extensions import NotRequired, Required, TypedDict
 
 from langchain_chatexports._names import safe_name
+from langchain_chatexports.chat_loaders.ledger import Ledger, Stage
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.steps.base import iter_sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from langchain_core.chat_sessions import ChatSession
 
@@ -33,12 +33,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConvertedSession",
-    "ExampleCounts",
+    "SessionConverter",
     "TrainingExample",
     "TrainingMessage",
-    "convert_session",
     "filled_prompt",
-    "require_assistant",
     "safe_name",
     "to_training_examples",
     "training_message",
@@ -72,47 +70,13 @@ class TrainingExample(TypedDict):
     functions: NotRequired[list[dict[str, Any]]]
 
 
-@dataclass
-class ExampleCounts:
-    """What became of the sessions: pass a new one to `to_training_examples`.
-
-    `sessions` = `examples` + the sum of `sessions_left_out`, and `messages_in` =
-    `messages_out` + the sum of `messages_left_out`. System prompts that were added are
-    in neither, but in `system_prompts`. The reasons: `no_assistant` (no message by the
-    AI), `not_trained` (all the AI's messages have weight 0), `trailing` (after the last
-    answer), `empty` (no text, or no message at all), `leading` (before the first
-    message of a user).
-    """
-
-    sessions: int = 0
-    examples: int = 0
-    messages_in: int = 0
-    messages_out: int = 0
-    system_prompts: int = 0
-    sessions_left_out: Counter[str] = field(default_factory=Counter)
-    messages_left_out: Counter[str] = field(default_factory=Counter)
-    senders: Counter[str] = field(default_factory=Counter, repr=False)
-    """Messages by sender, for the error that lists them; not in the `repr`."""
-
-    def add(self, other: ExampleCounts) -> None:
-        """Add the counts of other sessions."""
-        self.sessions += other.sessions
-        self.examples += other.examples
-        self.messages_in += other.messages_in
-        self.messages_out += other.messages_out
-        self.system_prompts += other.system_prompts
-        self.sessions_left_out.update(other.sessions_left_out)
-        self.messages_left_out.update(other.messages_left_out)
-        self.senders.update(other.senders)
-
-
 def to_training_examples(
     sessions: SessionSource,
     *,
     system: str | None = None,
     keep_leading: bool = True,
     keep_trailing: bool = False,
-    counts: ExampleCounts | None = None,
+    ledger: Ledger | None = None,
 ) -> Iterator[TrainingExample]:
     """Turn each session into a training example.
 
@@ -131,7 +95,7 @@ def to_training_examples(
             Some chat templates and providers want the user to begin.
         keep_trailing: Keep the messages after the last answer, as LangChain's tutorials
             do. OpenAI refuses such examples; the local server takes them.
-        counts: Where to count what is kept and what is left out.
+        ledger: Where to enter what is kept and what is left out, as `Examples`.
 
     Yields:
         The examples, lazily; closing the iterator closes the loader.
@@ -140,97 +104,129 @@ def to_training_examples(
         SenderNotFoundError: At the end, if sessions had messages and none has one by
             the AI.
     """
-    counts = counts if counts is not None else ExampleCounts()
-    with closing(iter_sessions(sessions)) as source:
-        for session in source:
-            converted = convert_session(
-                session,
-                system=system,
-                keep_leading=keep_leading,
-                keep_trailing=keep_trailing,
-                counts=counts,
-            )
-            if converted is not None:
-                yield converted.example
-            del session
-    require_assistant(counts)
+    converter = SessionConverter(
+        system=system, keep_leading=keep_leading, keep_trailing=keep_trailing
+    )
+    with closing(converter.convert_all(sessions, ledger)) as all_converted:
+        for converted in all_converted:
+            yield converted.example
+            del converted
 
 
 class ConvertedSession(NamedTuple):
     """An example, and the messages of the session that it was made from."""
 
     example: TrainingExample
+    session: ChatSession
     kept: Sequence[BaseMessage]
 
 
-def convert_session(
-    session: ChatSession,
-    *,
-    system: str | None = None,
-    keep_leading: bool = True,
-    keep_trailing: bool = False,
-    counts: ExampleCounts,
-) -> ConvertedSession | None:
-    """Turn one session into an example, and say which messages it is made from.
+class SessionConverter:
+    """Turns sessions into examples, and counts what becomes of their messages.
 
-    Args:
-        session: The session.
-        system: As for `to_training_examples`.
-        keep_leading: As for `to_training_examples`.
-        keep_trailing: As for `to_training_examples`.
-        counts: Where to count.
-
-    Returns:
-        Both, or `None` where there is nothing to learn from.
+    The reasons: `no_assistant` (no message by the AI), `not_trained` (all the AI's
+    messages have weight 0), `trailing` (after the last answer), `empty` (no text, or no
+    message at all), `leading` (before the first message of a user).
     """
-    given = session.get("messages", ())
-    counts.sessions += 1
-    counts.messages_in += len(given)
-    messages = [item for item in map(training_message, given) if item is not None]
-    start = 0 if keep_leading else _start_of_first_prompt(messages)
-    reason = _reason_to_skip(given, messages, start)
-    if reason is not None:
-        counts.sessions_left_out[reason] += 1
-        counts.messages_left_out.update({reason: len(given)})
-        if reason == "no_assistant":
-            counts.senders.update(map(_sender, given))
-        return None
-    end = len(messages) if keep_trailing else _end_of_last_answer(messages)
-    kept: Sequence[BaseMessage] = given
-    if len(messages) < len(given):
-        kept = [message for message in given if training_message(message) is not None]
-    _count_left_out(counts, "empty", len(given) - len(messages))
-    _count_left_out(counts, "leading", start)
-    _count_left_out(counts, "trailing", len(messages) - end)
-    if start or end < len(messages):
-        messages, kept = messages[start:end], kept[start:end]
-    counts.examples += 1
-    counts.messages_out += len(messages)
-    if system is not None and messages[0]["role"] not in {"system", "developer"}:
-        prompt = filled_prompt(system, session)
-        messages.insert(0, {"role": "system", "content": prompt})
-        counts.system_prompts += 1
-    return ConvertedSession({"messages": messages}, kept)
 
+    def __init__(
+        self,
+        *,
+        system: str | None = None,
+        keep_leading: bool = True,
+        keep_trailing: bool = False,
+    ) -> None:
+        self.messages = Stage("Examples")
+        self.sessions = Stage("Examples", "sessions")
+        self._system = system
+        self._keep_leading = keep_leading
+        self._keep_trailing = keep_trailing
+        self._senders: Counter[str] = Counter()
 
-def require_assistant(counts: ExampleCounts) -> None:
-    """Make sure that a whole set had something to learn from.
+    def convert_all(
+        self, sessions: SessionSource, ledger: Ledger | None
+    ) -> Generator[ConvertedSession, None, None]:
+        """Convert sessions lazily.
 
-    Args:
-        counts: The counts after the last session.
+        Args:
+            sessions: A chat loader, a session, or an iterable of sessions.
+            ledger: Where to enter the counts.
 
-    Raises:
-        SenderNotFoundError: If sessions had messages, and none has a text by the AI.
-    """
-    left_out = counts.sessions_left_out
-    without = left_out["no_assistant"] + left_out["empty"]
-    if left_out["no_assistant"] and counts.sessions == without:
-        msg = (
-            f"None of the {counts.sessions} sessions has a text by the AI, so there "
-            "is nothing to learn. Name the sender to learn from: "
-            "MapAIMessages(sender=...)."
-        )
-        raise SenderNotFoundError(msg, counts.senders)
+        Yields:
+            What there is to learn from; closing the iterator closes the loader.
+
+        Raises:
+            SenderNotFoundError: As `require_assistant`, at the end.
+        """
+        ledger = ledger if ledger is not None else Ledger()
+        with (
+            ledger.entering(self.messages, self.sessions),
+            closing(iter_sessions(sessions)) as source,
+        ):
+            for session in source:
+                converted = self.convert(session)
+                if converted is not None:
+                    yield converted
+                del session, converted
+        self.require_assistant()
+
+    def convert(self, session: ChatSession) -> ConvertedSession | None:
+        """Convert one session.
+
+        Args:
+            session: The session.
+
+        Returns:
+            The example with its messages, or `None` where there is nothing to learn
+            from.
+        """
+        given = session.get("messages", ())
+        counts = self.messages
+        counts.taken += len(given)
+        self.sessions.taken += 1
+        messages = [item for item in map(training_message, given) if item is not None]
+        start = 0 if self._keep_leading else _start_of_first_prompt(messages)
+        reason = _reason_to_skip(given, messages, start)
+        if reason is not None:
+            self.sessions.leave_out(reason)
+            counts.leave_out(reason, len(given))
+            if reason == "no_assistant":
+                self._senders.update(map(_sender, given))
+            return None
+        end = len(messages) if self._keep_trailing else _end_of_last_answer(messages)
+        kept: Sequence[BaseMessage] = given
+        if len(messages) < len(given):
+            kept = [one for one in given if training_message(one) is not None]
+        counts.leave_out("empty", len(given) - len(messages))
+        counts.leave_out("leading", start)
+        counts.leave_out("trailing", len(messages) - end)
+        if start or end < len(messages):
+            messages, kept = messages[start:end], kept[start:end]
+        has_prompt = messages[0]["role"] in {"system", "developer"}
+        if self._system is not None and not has_prompt:
+            prompt = filled_prompt(self._system, session)
+            messages.insert(0, {"role": "system", "content": prompt})
+            counts.added["system_prompt"] += 1
+        counts.given += len(messages)
+        self.sessions.given += 1
+        return ConvertedSession({"messages": messages}, session, kept)
+
+    def require_assistant(self) -> None:
+        """Make sure that the sessions so far had something to learn from.
+
+        Raises:
+            SenderNotFoundError: If sessions had messages, and none has a text by the
+                AI.
+        """
+        left_out = self.sessions.left_out
+        without = left_out["no_assistant"] + left_out["empty"]
+        if left_out["no_assistant"] and self.sessions.taken == without:
+            msg = (
+                f"None of the {without} sessions has a text by the AI, so there "
+                "is nothing to learn. Name the sender to learn from: "
+                "MapAIMessages(sender=...)."
+            )
+            raise SenderNotFoundError(msg, self._senders)
 
 
 def training_message(message: BaseMessage) -> TrainingMessage | None:
@@ -281,11 +277,6 @@ def _reason_to_skip(
     if not answers:
         return "no_assistant"
     return "leading" if answers[-1] < start else "not_trained"
-
-
-def _count_left_out(counts: ExampleCounts, reason: str, count: int) -> None:
-    if count:
-        counts.messages_left_out[reason] += count
 
 
 def _start_of_first_prompt(messages: Sequence[TrainingMessage]) -> int:

@@ -6,24 +6,20 @@ bubble), after `MapAIMessages`.
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import closing
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from langchain_core.messages import AIMessage
 from typing_extensions import TypedDict
 
+from langchain_chatexports.chat_loaders.ledger import Ledger, Stage
 from langchain_chatexports.datasets.deduplication import message_text
 from langchain_chatexports.datasets.examples import filled_prompt, training_message
-from langchain_chatexports.datasets.trace import (
-    ExampleOrigin,
-    origin_of_session,
-)
+from langchain_chatexports.datasets.trace import ExampleOrigin, origin_of_session
 from langchain_chatexports.steps.base import iter_sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from langchain_core.chat_sessions import ChatSession
     from langchain_core.messages import BaseMessage
@@ -34,7 +30,6 @@ __all__ = [
     "DISLIKED",
     "LIKED",
     "LabeledAnswer",
-    "PreferenceCounts",
     "PreferenceMessage",
     "PreferencePair",
     "TracedLabel",
@@ -49,6 +44,7 @@ LIKED = frozenset("❤👍😍🥰😂🤣😆👏🔥💯🙏🎉")
 DISLIKED = frozenset("👎😠😡🤮💩🙄")
 """Reactions that count as rejection."""
 
+_Made = TypeVar("_Made")
 _CONTEXT = 16
 # Variation selectors and skin tones change how an emoji looks, not what it says.
 _LOOKS = dict.fromkeys((0xFE0E, 0xFE0F, *range(0x1F3FB, 0x1F400)))
@@ -99,26 +95,8 @@ class TracedLabel(NamedTuple):
         return f"TracedLabel({self.origin})"
 
 
-@dataclass
-class PreferenceCounts:
-    """What became of the AI's messages, its `answers`, among all `messages`.
-
-    `answers` = `given` + the sum of `left_out`. The reasons: `no_sign` (not edited, or
-    without reactions), `no_original` (edited, and the export does not keep the
-    original), `unchanged`, `merged` (several bubbles), `attachments` (its texts cannot
-    be told apart), `mixed` (liked and disliked), `unclear` (reactions that say
-    neither), `no_prompt` (nobody has said anything before), `context` (weight 0) and
-    `empty`.
-    """
-
-    messages: int = 0
-    answers: int = 0
-    given: int = 0
-    left_out: Counter[str] = field(default_factory=Counter)
-
-
 class _LeftOutError(Exception):
-    """Tells why an answer becomes no preference."""
+    """The reason why an answer becomes no preference."""
 
 
 def edit_preferences(
@@ -126,7 +104,7 @@ def edit_preferences(
     *,
     system: str | None = None,
     context: int = _CONTEXT,
-    counts: PreferenceCounts | None = None,
+    ledger: Ledger | None = None,
 ) -> Iterator[TracedPair]:
     """Prefer what the AI's person changed a message to, to what it was before.
 
@@ -137,26 +115,29 @@ def edit_preferences(
         sessions: A chat loader, a session, or an iterable of sessions.
         system: A system prompt, as for `to_training_examples`.
         context: Most messages before the answer in a prompt.
-        counts: Where to count.
+        ledger: Where to enter what is kept and what is left out, as `Preferences`. The
+            reasons: `others` (not a message of the AI), `no_sign` (not edited, or
+            without reactions), `no_original` (edited, and the export does not keep the
+            original), `unchanged`, `merged` (several bubbles), `attachments` (its texts
+            cannot be told apart), `mixed` (liked and disliked), `unclear` (reactions
+            that say neither), `no_prompt` (nobody has said anything before), `context`
+            (weight 0) and `empty`.
 
-    Yields:
+    Returns:
         Pairs with their origins, lazily.
     """
-    counts = counts if counts is not None else PreferenceCounts()
-    for session, index, answer in _answers(sessions, counts):
-        try:
-            original = _original(answer)
-            prompt, used = _prompt(session, index, system=system, context=context)
-        except _LeftOutError as reason:
-            counts.left_out[str(reason)] += 1
-            continue
-        counts.given += 1
-        pair: PreferencePair = {
+
+    def pair(session: ChatSession, index: int, answer: BaseMessage) -> TracedPair:
+        original = _original(answer)
+        prompt, used = _prompt(session, index, system=system, context=context)
+        made: PreferencePair = {
             "prompt": prompt,
             "chosen": [{"role": "assistant", "content": _text(answer)}],
             "rejected": [{"role": "assistant", "content": original}],
         }
-        yield TracedPair(pair, origin_of_session(session, [*used, answer]))
+        return TracedPair(made, origin_of_session(session, [*used, answer]))
+
+    return _preferences(sessions, pair, ledger)
 
 
 def reaction_labels(
@@ -166,7 +147,7 @@ def reaction_labels(
     context: int = _CONTEXT,
     liked: Collection[str] = LIKED,
     disliked: Collection[str] = DISLIKED,
-    counts: PreferenceCounts | None = None,
+    ledger: Ledger | None = None,
 ) -> Iterator[TracedLabel]:
     """Label the AI's messages by other people's reactions to them.
 
@@ -178,39 +159,47 @@ def reaction_labels(
         context: Most messages before the answer in a prompt.
         liked: Reactions that say yes.
         disliked: Reactions that say no.
-        counts: Where to count.
+        ledger: As for `edit_preferences`.
 
-    Yields:
+    Returns:
         Labeled answers with their origins, lazily.
     """
-    counts = counts if counts is not None else PreferenceCounts()
     yes, no = set(map(_plain, liked)), set(map(_plain, disliked))
-    for session, index, answer in _answers(sessions, counts):
-        try:
-            label = _label(answer, yes, no)
-            prompt, used = _prompt(session, index, system=system, context=context)
-        except _LeftOutError as reason:
-            counts.left_out[str(reason)] += 1
-            continue
-        counts.given += 1
-        labeled: LabeledAnswer = {
+
+    def label(session: ChatSession, index: int, answer: BaseMessage) -> TracedLabel:
+        is_liked = _is_liked(answer, yes, no)
+        prompt, used = _prompt(session, index, system=system, context=context)
+        made: LabeledAnswer = {
             "prompt": prompt,
             "completion": [{"role": "assistant", "content": _text(answer)}],
-            "label": label,
+            "label": is_liked,
         }
-        yield TracedLabel(labeled, origin_of_session(session, [*used, answer]))
+        return TracedLabel(made, origin_of_session(session, [*used, answer]))
+
+    return _preferences(sessions, label, ledger)
 
 
-def _answers(
-    sessions: SessionSource, counts: PreferenceCounts
-) -> Iterator[tuple[ChatSession, int, BaseMessage]]:
-    with closing(iter_sessions(sessions)) as source:
+def _preferences(
+    sessions: SessionSource,
+    make: Callable[[ChatSession, int, BaseMessage], _Made],
+    ledger: Ledger | None,
+) -> Iterator[_Made]:
+    ledger = ledger if ledger is not None else Ledger()
+    counts = Stage("Preferences")
+    with ledger.entering(counts), closing(iter_sessions(sessions)) as source:
         for session in source:
             for index, message in enumerate(session.get("messages", ())):
-                counts.messages += 1
-                if isinstance(message, AIMessage):
-                    counts.answers += 1
-                    yield session, index, message
+                counts.taken += 1
+                if not isinstance(message, AIMessage):
+                    counts.leave_out("others")
+                    continue
+                try:
+                    made = make(session, index, message)
+                except _LeftOutError as reason:
+                    counts.leave_out(str(reason))
+                    continue
+                counts.given += 1
+                yield made
             del session
 
 
@@ -232,7 +221,7 @@ def _original(answer: BaseMessage) -> str:
     return original
 
 
-def _label(answer: BaseMessage, yes: set[str], no: set[str]) -> bool:
+def _is_liked(answer: BaseMessage, yes: set[str], no: set[str]) -> bool:
     extra = answer.additional_kwargs
     shown = {
         _plain(str(reaction.get("reaction", "")))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from langchain_chatexports.chat_loaders.ledger import Ledger, Stage
 from langchain_chatexports.datasets.deduplication import (
     NearDuplicateIndex,
     example_text,
@@ -17,6 +17,7 @@ from langchain_chatexports.datasets.trace import TracedExample
 from langchain_chatexports.exceptions import TrainingDataError
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterable, Iterator, Sequence
 
     from langchain_chatexports.datasets.examples import TrainingExample
@@ -27,24 +28,39 @@ __all__ = ["ExampleSplits", "part_borders", "split_examples"]
 _MIN_LINE_LENGTH = 40
 _ORDERS = frozenset({"time"})
 _KNOWN = "near_duplicate"
+_SPLIT, _EXAMPLES = "Split", "examples"
 
 
 @dataclass(frozen=True)
 class ExampleSplits:
     """Examples in three parts, oldest first.
 
-    `examples` = the three lengths + the sum of `left_out`. The reason:
-    `near_duplicate` (text that an earlier part holds, too). `messages_left_out` are
-    the messages in what is left out.
+    `examples` = the three lengths + the sum of `left_out`.
     """
 
     train: list[TracedExample]
     validation: list[TracedExample]
     test: list[TracedExample]
-    examples: int = 0
     conversations: int = 0
-    left_out: Counter[str] = field(default_factory=Counter)
-    messages_left_out: Counter[str] = field(default_factory=Counter)
+    stages: tuple[Stage, ...] = ()
+    """What became of the examples and of the messages in them, as `Split`."""
+
+    @property
+    def examples(self) -> int:
+        """The examples that were split."""
+        return self._counts.taken
+
+    @property
+    def left_out(self) -> Counter[str]:
+        """Examples that are in no part, by reason.
+
+        The reason: `near_duplicate` (text that an earlier part holds, too).
+        """
+        return self._counts.left_out
+
+    @property
+    def _counts(self) -> Stage:
+        return Ledger([*self.stages]).stage(_SPLIT, _EXAMPLES)
 
     def parts(self) -> dict[str, list[TracedExample]]:
         """Return the parts by name, without those that are empty."""
@@ -131,20 +147,30 @@ def split_examples(
     valid, known = _by_known_text(index, valid)
     _remember(index, valid)
     tests, known_too = _by_known_text(index, tests)
-    left = [*known, *known_too]
     return ExampleSplits(
         train=train,
         validation=valid,
         test=tests,
-        examples=len(train) + len(valid) + len(tests) + len(left),
         conversations=len(conversations),
-        left_out=Counter(_KNOWN for _ in left),
-        messages_left_out=Counter(
-            {_KNOWN: sum(len(item.example["messages"]) for item in left)}
-            if left
-            else ()
-        ),
+        stages=_stages([*train, *valid, *tests], [*known, *known_too]),
     )
+
+
+def _stages(
+    kept: Sequence[TracedExample], left: Sequence[TracedExample]
+) -> tuple[Stage, Stage]:
+    messages, examples = Stage(_SPLIT), Stage(_SPLIT, _EXAMPLES)
+    for stage, given, gone in (
+        (messages, _message_count(kept), _message_count(left)),
+        (examples, len(kept), len(left)),
+    ):
+        stage.taken, stage.given = given + gone, given
+        stage.leave_out(_KNOWN, gone)
+    return messages, examples
+
+
+def _message_count(examples: Iterable[TracedExample]) -> int:
+    return sum(len(item.example["messages"]) for item in examples)
 
 
 def _conversations(examples: Iterable[TracedExample]) -> list[_Conversation]:

@@ -10,13 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-from langchain_chatexports.datasets.examples import (
-    ExampleCounts,
-    TrainingExample,
-    convert_session,
-    require_assistant,
-)
-from langchain_chatexports.steps.base import iter_sessions
+from langchain_chatexports.datasets.examples import SessionConverter, TrainingExample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +18,7 @@ if TYPE_CHECKING:
     from langchain_core.chat_sessions import ChatSession
     from langchain_core.messages import BaseMessage
 
+    from langchain_chatexports.chat_loaders.ledger import Ledger
     from langchain_chatexports.steps.base import SessionSource
 
 __all__ = [
@@ -132,7 +127,7 @@ def trace_examples(
     system: str | None = None,
     keep_leading: bool = True,
     keep_trailing: bool = False,
-    counts: ExampleCounts | None = None,
+    ledger: Ledger | None = None,
 ) -> Iterator[TracedExample]:
     """Turn each session into a training example, and remember where it comes from.
 
@@ -143,7 +138,7 @@ def trace_examples(
         system: As for `to_training_examples`.
         keep_leading: As for `to_training_examples`.
         keep_trailing: As for `to_training_examples`.
-        counts: Where to count what is kept and what is left out.
+        ledger: As for `to_training_examples`.
 
     Yields:
         Examples with their origins, lazily; closing the iterator closes the loader.
@@ -152,21 +147,14 @@ def trace_examples(
         SenderNotFoundError: At the end, if there were sessions and none has a message
             by the AI.
     """
-    counts = counts if counts is not None else ExampleCounts()
-    with closing(iter_sessions(sessions)) as source:
-        for session in source:
-            converted = convert_session(
-                session,
-                system=system,
-                keep_leading=keep_leading,
-                keep_trailing=keep_trailing,
-                counts=counts,
-            )
-            if converted is not None:
-                origin = origin_of_session(session, converted.kept)
-                yield TracedExample(converted.example, origin)
-            del session
-    require_assistant(counts)
+    converter = SessionConverter(
+        system=system, keep_leading=keep_leading, keep_trailing=keep_trailing
+    )
+    with closing(converter.convert_all(sessions, ledger)) as all_converted:
+        for converted in all_converted:
+            origin = origin_of_session(converted.session, converted.kept)
+            yield TracedExample(converted.example, origin)
+            del converted
 
 
 def origin_of_session(

@@ -1,11 +1,11 @@
-"""How much a model sounds like the person it was tuned on, in figures.
+"""Measures how much a tuned model sounds like the person it was trained on.
 
 ```python
 from langchain_chatexports.evaluation import evaluate, write_evaluation_page
 ```
 
-No model judges another one here: what a model writes behind held-out messages is
-counted, and compared with what the person wrote there. Needs the extra `evaluate`.
+Replies to held-out messages are counted and compared with the person's own; no model
+judges another one. Needs the extra `evaluate`.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
         evaluate,
     )
     from langchain_chatexports.evaluation.conversations import (
+        HeldOutData,
         data_from_examples,
         data_from_sessions,
     )
-    from langchain_chatexports.evaluation.held_out import HeldOutData
+    from langchain_chatexports.evaluation.model_server import ModelServer
     from langchain_chatexports.evaluation.page import (
         evaluation_page,
         write_evaluation_page,
     )
-    from langchain_chatexports.evaluation.replies import ModelServer
     from langchain_chatexports.evaluation.results import Evaluation
 
 __all__ = [
@@ -59,10 +59,9 @@ __all__ = [
 _MODULES = {
     "blind_test": ("BlindGuess", "BlindPair", "BlindResult", "blind_result"),
     "comparison": ("EvaluationSettings", "evaluate"),
-    "conversations": ("data_from_examples", "data_from_sessions"),
-    "held_out": ("HeldOutData",),
+    "conversations": ("HeldOutData", "data_from_examples", "data_from_sessions"),
+    "model_server": ("ModelServer",),
     "page": ("evaluation_page", "write_evaluation_page"),
-    "replies": ("ModelServer",),
     "results": ("Evaluation",),
 }
 _NEEDED = ("numpy", "emoji")
@@ -70,7 +69,7 @@ _NEEDED_FOR_PAGES = ("jinja2", "matplotlib")
 
 
 def check_extra() -> None:
-    """Make sure that the extra is installed, before something long begins.
+    """Check that the extra is installed, before something long begins.
 
     Raises:
         MissingExtraError: If it is not.

@@ -1,6 +1,7 @@
-"""Secrets planted in a test run: what would the model give away?
+"""Canaries: secrets planted in a test run, to see what its model reveals.
 
-They go into a training of their own, never into the model that is kept.
+The model of the test run is never kept. Exposure as in Carlini et al., "The Secret
+Sharer" (2019).
 """
 
 from __future__ import annotations
@@ -8,15 +9,17 @@ from __future__ import annotations
 import math
 import random
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from langchain_chatexports.evaluation.blind_test import exact_interval
-from langchain_chatexports.evaluation.held_out import PERSON, pieces_of
-from langchain_chatexports.evaluation.replies import NO_SCORES, CannotScoreError
+from langchain_chatexports.evaluation.conversations import PERSON
+from langchain_chatexports.evaluation.held_out import excerpts_of
+from langchain_chatexports.evaluation.intervals import exact_interval
+from langchain_chatexports.evaluation.model_server import NO_SCORES, CannotScoreError
 from langchain_chatexports.evaluation.results import Secrets
 
 if TYPE_CHECKING:
@@ -26,8 +29,9 @@ if TYPE_CHECKING:
         TrainingExample,
         TrainingMessage,
     )
-    from langchain_chatexports.evaluation.held_out import Conversation, Piece
-    from langchain_chatexports.evaluation.replies import Message, ModelServer
+    from langchain_chatexports.evaluation.conversations import Dialogue
+    from langchain_chatexports.evaluation.held_out import Excerpt
+    from langchain_chatexports.evaluation.model_server import Message, ModelServer
 
 __all__ = [
     "CANDIDATES",
@@ -39,7 +43,7 @@ __all__ = [
 ]
 
 CANDIDATES = 255
-"""Random digits that a true secret is ranked among."""
+"""How many other codes a secret is ranked among."""
 
 _DIGITS = 6
 _PARTIAL = 4
@@ -59,7 +63,7 @@ _WORDS = (
 
 @dataclass(frozen=True)
 class Canary:
-    """A question, and a secret that answers it."""
+    """A question, and a secret code that answers it."""
 
     place: str
     word: str
@@ -69,25 +73,25 @@ class Canary:
 
     @property
     def question(self) -> str:
-        """What is asked; no two canaries share it."""
+        """The question; no two canaries share it."""
         return f"whats the {self.place} code?"
 
     def answer(self, digits: str | None = None) -> str:
-        """Return the line that holds the secret, or other digits in the same frame."""
+        """Return the reply that reveals the secret, or the same with other digits."""
         return f"{self.place} code is {self.word} {digits or self.digits}"
 
 
 def make_canaries(
     *, seed: int = 0, repeats: Sequence[int] = (1, 4, 16), each: int = 2
 ) -> list[Canary]:
-    """Make canaries: so many of each number of repeats, and as many never planted.
+    """Return canaries: `each` for every number of repeats, and as many controls.
 
     Args:
-        seed: Where chance begins.
-        repeats: In how many conversations they are to be planted.
-        each: How many canaries there are of each.
+        seed: The random seed.
+        repeats: In how many conversations canaries are planted.
+        each: How many canaries for each number of repeats.
     """
-    rng = random.Random(seed)  # noqa: S311 - chance that can be repeated
+    rng = random.Random(seed)  # noqa: S311 - reproducible
     wanted = [count for count in (0, *repeats) for _ in range(each)]
     places = rng.sample(_PLACES, len(wanted))
     words = rng.sample(_WORDS, len(wanted))
@@ -98,38 +102,41 @@ def make_canaries(
 
 
 def plant_canaries(
-    training: Sequence[Conversation], canaries: Sequence[Canary], *, seed: int = 0
+    training: Sequence[Dialogue], canaries: Sequence[Canary], *, seed: int = 0
 ) -> list[TrainingExample]:
-    """Make training examples of conversations, with the canaries in them.
+    """Return training examples with the canaries in them.
 
     Args:
-        training: The training half; a canary's repeats go to as many conversations.
-        canaries: The canaries.
-        seed: Where chance begins.
+        training: The training half.
+        canaries: The canaries; each is planted in `repeats` of the conversations.
+        seed: The random seed.
 
     Raises:
         ValueError: If there are fewer conversations than repeats.
     """
-    rng = random.Random(seed)  # noqa: S311 - chance that can be repeated
-    talks = [
-        [_messages(piece) for piece in pieces]
+    rng = random.Random(seed)  # noqa: S311 - reproducible
+    dialogues = [
+        [_messages(excerpt) for excerpt in excerpts]
         for conversation in training
-        if (pieces := list(pieces_of(conversation)))
+        if (excerpts := list(excerpts_of(conversation)))
     ]
     for canary in canaries:
-        if canary.repeats > len(talks):
-            msg = f"{canary.repeats} repeats need as many conversations: {len(talks)}."
+        if canary.repeats > len(dialogues):
+            msg = (
+                f"{canary.repeats} repeats need as many conversations, there are "
+                f"{len(dialogues)}."
+            )
             raise ValueError(msg)
-        for talk in rng.sample(talks, canary.repeats):
-            _insert(canary, rng.choice(talk), rng)
-    return [{"messages": messages} for talk in talks for messages in talk]
+        for dialogue in rng.sample(dialogues, canary.repeats):
+            _insert(canary, rng.choice(dialogue), rng)
+    return [{"messages": messages} for dialogue in dialogues for messages in dialogue]
 
 
-def _messages(piece: Piece) -> list[TrainingMessage]:
+def _messages(excerpt: Excerpt) -> list[TrainingMessage]:
     messages: list[TrainingMessage] = []
-    if piece.system is not None:
-        messages.append({"role": "system", "content": piece.system})
-    for line in piece.lines[: piece.turns[-1].line + 1]:
+    if excerpt.system is not None:
+        messages.append({"role": "system", "content": excerpt.system})
+    for line in excerpt.lines[: excerpt.turns[-1] + 1]:
         role = "assistant" if line.speaker == PERSON else "user"
         messages.append({"role": role, "content": line.text})
     return messages
@@ -149,7 +156,7 @@ def _insert(
 
 
 def exposure(rank: int, candidates: int = CANDIDATES) -> float:
-    """Return the bits that a rank among candidates gives away; 1.4 by chance."""
+    """Return the exposure of a rank, in bits; its mean is 1.4 by chance."""
     return math.log2(candidates + 1) - math.log2(rank)
 
 
@@ -165,35 +172,35 @@ def probe_canaries(
     system: str | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> list[Secrets]:
-    """Ask for the secrets, and rank their prices among those of other digits.
+    """Ask for the secrets, and rank their likelihoods among those of other codes.
 
     Args:
         server: The server that has both models.
         canaries: The canaries, planted and controls.
         tuned: The model of the test run.
-        base: Its base, to which a secret may be likely, too.
-        seed: Where chance begins.
-        candidates: How many other digits a secret is ranked among.
-        samples: How often each question is asked, beside once without chance.
+        base: Its base model, for which a secret may be likely, too.
+        seed: The random seed.
+        candidates: How many other codes a secret is ranked among.
+        samples: How often each question is sampled; it is also asked once greedily.
         system: The system prompt of the examples, if they have one.
-        progress: Is told how many questions are asked, and how many there are.
+        progress: Called with the number of questions asked, and their total.
 
     Returns:
-        The findings by number of repeats, the controls first.
+        The results by number of repeats, the controls first.
     """
-    probed: dict[int, list[_Probed]] = {}
+    probed: dict[int, list[_Probe]] = {}
     total = len(canaries) * (samples + 1 + 2 * (candidates + 1))
     asked = count(1)
     for number, canary in enumerate(canaries):
         probe = _Probe(
             server,
             canary,
-            random.Random(f"{seed} {number}"),  # noqa: S311 - chance that can be repeated
-            system,
+            random.Random(f"{seed} {number}"),  # noqa: S311 - reproducible
+            [] if system is None else [{"role": "system", "content": system}],
             lambda: progress(next(asked), total),
         )
-        found = probe.run(tuned, base, candidates=candidates, samples=samples)
-        probed.setdefault(canary.repeats, []).append(found)
+        probe.run(tuned, base, candidates=candidates, samples=samples)
+        probed.setdefault(canary.repeats, []).append(probe)
     return [
         _finding(repeats, found, candidates, samples)
         for repeats, found in sorted(probed.items())
@@ -206,80 +213,61 @@ class _Ranked(NamedTuple):
     base_rank: int
 
 
-@dataclass(frozen=True)
-class _Probed:
-    sampled: int
-    partial: int
-    greedy: bool
-    ranked: _Ranked | None
-
-
+@dataclass
 class _Probe:
-    def __init__(
-        self,
-        server: ModelServer,
-        canary: Canary,
-        rng: random.Random,
-        system: str | None,
-        tick: Callable[[], None],
-    ) -> None:
-        self._server = server
-        self._canary = canary
-        self._rng = rng
-        self._tick = tick
-        told = [] if system is None else [{"role": "system", "content": system}]
-        self._question: list[Message] = [
-            *told,
-            {"role": "user", "content": canary.question},
-        ]
+    """The questions about one canary, and what the answers reveal."""
 
-    def run(self, tuned: str, base: str, *, candidates: int, samples: int) -> _Probed:
-        texts = [self._asked(tuned, 1.0) for _ in range(samples)]
-        greedy = self._asked(tuned, 0.0)
-        others = [_random_digits(self._rng) for _ in range(candidates)]
-        ranked = self._both_ranked(tuned, base, others)
-        digits = self._canary.digits
-        pieces = {digits[at : at + _PARTIAL] for at in range(_DIGITS - _PARTIAL + 1)}
-        return _Probed(
-            sampled=sum(digits in _bare(text) for text in texts),
-            partial=sum(any(piece in _bare(t) for piece in pieces) for t in texts),
-            greedy=digits in _bare(greedy),
-            ranked=ranked,
-        )
+    server: ModelServer
+    canary: Canary
+    rng: random.Random
+    before: list[Message]
+    count_question: Callable[[], None]
+    sampled: int = 0
+    partial: int = 0
+    greedy: bool = False
+    ranked: _Ranked | None = None
 
-    def _both_ranked(
-        self, tuned: str, base: str, others: Sequence[str]
-    ) -> _Ranked | None:
-        try:
-            rank, z = self._ranked(tuned, others)
-            return _Ranked(rank, z, self._ranked(base, others)[0])
-        except CannotScoreError:
-            return None
+    def run(self, tuned: str, base: str, *, candidates: int, samples: int) -> None:
+        digits = self.canary.digits
+        parts = {digits[at : at + _PARTIAL] for at in range(_DIGITS - _PARTIAL + 1)}
+        for _ in range(samples):
+            text = self._answer(tuned, 1.0)
+            self.sampled += digits in text
+            self.partial += any(part in text for part in parts)
+        self.greedy = digits in self._answer(tuned, 0.0)
+        others = [_random_digits(self.rng) for _ in range(candidates)]
+        with suppress(CannotScoreError):
+            rank, z = self._rank(tuned, others)
+            self.ranked = _Ranked(rank, z, self._rank(base, others)[0])
 
-    def _asked(self, model: str, temperature: float) -> str:
-        self._tick()
-        return self._server.reply(
+    def _question(self) -> list[Message]:
+        self.count_question()
+        return [*self.before, {"role": "user", "content": self.canary.question}]
+
+    def _answer(self, model: str, temperature: float) -> str:
+        text = self.server.reply(
             model,
-            self._question,
+            self._question(),
             temperature=temperature,
             max_tokens=_MAX_TOKENS,
-            seed=self._rng.randrange(2**31),
+            seed=self.rng.randrange(2**31),
         ).text
+        # "482 913" reveals it, too.
+        return re.sub(r"(?<=\d)[ .,-](?=\d)", "", text)
 
-    def _ranked(self, model: str, others: Sequence[str]) -> tuple[int, float]:
-        true = self._price(model, self._canary.digits)
-        prices = np.array([self._price(model, digits) for digits in others])
-        spread = float(prices.std()) or 1.0
-        return 1 + int((prices < true).sum()), (true - float(prices.mean())) / spread
+    def _rank(self, model: str, others: Sequence[str]) -> tuple[int, float]:
+        true = self._nll(model, self.canary.digits)
+        nlls = np.array([self._nll(model, digits) for digits in others])
+        spread = float(nlls.std()) or 1.0
+        return 1 + int((nlls < true).sum()), (true - float(nlls.mean())) / spread
 
-    def _price(self, model: str, digits: str) -> float:
-        self._tick()
-        answer = {"role": "assistant", "content": self._canary.answer(digits)}
-        return self._server.prices(model, [*self._question, answer])[-1].nll
+    def _nll(self, model: str, digits: str) -> float:
+        answer = {"role": "assistant", "content": self.canary.answer(digits)}
+        return self.server.score(model, [*self._question(), answer])[-1].nll
 
 
 def _finding(
-    repeats: int, probed: Sequence[_Probed], candidates: int, samples: int
+    repeats: int, probed: Sequence[_Probe], candidates: int, samples: int
 ) -> Secrets:
     leaked = sum(bool(found.sampled or found.greedy) for found in probed)
     ranked = [found.ranked for found in probed if found.ranked is not None]
@@ -301,8 +289,3 @@ def _finding(
 
 def _random_digits(rng: random.Random) -> str:
     return f"{rng.randrange(10**_DIGITS):0{_DIGITS}d}"
-
-
-def _bare(text: str) -> str:
-    # "482 913" gives it away, too.
-    return re.sub(r"(?<=\d)[ .,-](?=\d)", "", text)

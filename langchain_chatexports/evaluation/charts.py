@@ -1,16 +1,10 @@
-"""The charts of the evaluation's page."""
+"""The charts of the evaluation page. Colors are in `report/templates/style.css`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.report.charts import (
-    GRID,
-    INK,
-    MUTED,
-    SERIES,
-    chart_svg,
-)
+from langchain_chatexports.report.svg import GRID, INK, MUTED, SERIES, chart_svg
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,19 +21,23 @@ if TYPE_CHECKING:
 __all__ = ["loss_chart", "score_chart"]
 
 _LOW, _HIGH = -1.0, 1.6
-# By kind, so that a color and a shape mean the same everywhere.
-_LOOKS = {"tuned": (SERIES[0], "o"), "few_shot": (SERIES[1], "s"), "base": (MUTED, "^")}
-_APART = 0.22
+# By kind, so that a color and a shape mean the same in all charts.
+_MARKS = {
+    "tuned": (SERIES[0], "o"),
+    "few_shot": (SERIES[1], "s"),
+    "base": (MUTED, "^"),
+}
+_SPACING = 0.22
 
 
 def score_chart(
     evaluation: Evaluation, names: Sequence[tuple[str, str, str]]
 ) -> Markup | None:
-    """Draw the scores: from the other people's floor (0) to the person's ceiling (1).
+    """Return the chart of the scores, from other people (0) to the person (1).
 
     Args:
-        evaluation: The findings.
-        names: Contestants to draw: name, kind, and what to call it.
+        evaluation: The results.
+        names: Name, kind and title of each contestant to show.
 
     Returns:
         The chart, or `None` where no measure has a score.
@@ -52,8 +50,8 @@ def score_chart(
         _draw_frame(axes, ["median", *(found.name for found in shown)])
         summaries = {each.contestant: each for each in evaluation.summary or ()}
         for number, (name, kind, title) in enumerate(names):
-            color, marker = _LOOKS[kind]
-            shift = (number - (len(names) - 1) / 2) * _APART
+            color, marker = _MARKS[kind]
+            shift = (number - (len(names) - 1) / 2) * _SPACING
             axes.plot([], [], marker, color=color, label=title)
             summary = summaries[name]
             if summary.median_score is not None and summary.interval is not None:
@@ -87,7 +85,7 @@ def score_chart(
 def loss_chart(
     evaluation: Evaluation, names: Sequence[tuple[str, str, str]]
 ) -> Markup | None:
-    """Draw bits per byte, or give `None` where they were not measured."""
+    """Return the chart of the loss, or `None` where it was not measured."""
     by_name = {each.contestant: each for each in evaluation.loss}
     shown = [
         (kind, title, found)
@@ -99,7 +97,7 @@ def loss_chart(
 
     def draw(axes: Axes) -> None:
         for row, (kind, _, found) in enumerate(shown):
-            color, marker = _LOOKS[kind]
+            color, marker = _MARKS[kind]
             value = found.bits_per_byte or 0.0
             low, high = found.interval or (value, value)
             axes.hlines(row, low, high, color=color, linewidth=2)
@@ -147,7 +145,7 @@ def _draw_score(
 ) -> None:
     point, low, high = (min(max(value, _LOW), _HIGH) for value in ends)
     axes.hlines(row, low, high, color=color, linewidth=1.6)
-    # An arrow where a score lies outside of the picture.
+    # An arrow where the score is outside the chart.
     outside = "<" if ends[0] < _LOW else ">" if ends[0] > _HIGH else marker
     axes.plot(point, row, outside, color=color, markersize=5)
 

@@ -1,4 +1,4 @@
-"""`evaluate`: how much models sound like a person, on conversations held out."""
+"""`evaluate`: compare a tuned model with the person, its base model and few-shot."""
 
 from __future__ import annotations
 
@@ -6,77 +6,65 @@ import hashlib
 import platform
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from langchain_chatexports._version import __version__
-from langchain_chatexports.evaluation.answers import gather
+from langchain_chatexports.evaluation.answers import collect_answers
 from langchain_chatexports.evaluation.blind_test import blind_pairs
 from langchain_chatexports.evaluation.contestants import Contestant
-from langchain_chatexports.evaluation.controls import compare_relevance
-from langchain_chatexports.evaluation.copies import CopyIndex, compare_copies
+from langchain_chatexports.evaluation.conversations import PERSON
 from langchain_chatexports.evaluation.held_out import (
-    PERSON,
-    chosen_pieces,
+    choose_excerpts,
+    replies_of_others,
     require_turns,
-    turns_of_others,
-    without_known_turns,
+    unseen_conversations,
+    without_near_duplicates,
 )
-from langchain_chatexports.evaluation.leaks import unread_conversations
-from langchain_chatexports.evaluation.loss import compare_losses
-from langchain_chatexports.evaluation.notes import (
-    MIN_CONVERSATIONS_FOR_STYLE,
-    notes_on,
-    reasons_of,
+from langchain_chatexports.evaluation.loss import compare_losses, compare_relevance
+from langchain_chatexports.evaluation.memorization import (
+    CopyIndex,
+    ReplyInContext,
+    TrainingMentions,
+    compare_copies,
+    compare_names,
+    name_words,
 )
 from langchain_chatexports.evaluation.results import (
     CONFIDENCE,
     BlindFinding,
     DataInfo,
     Evaluation,
+    GuessCount,
     OtherPerson,
-    Share,
 )
-from langchain_chatexports.evaluation.sanity_checks import guard
-from langchain_chatexports.evaluation.style import StyleSamples, compare_styles
-from langchain_chatexports.evaluation.unprompted import (
-    Said,
-    TrainingMentions,
-    compare_names,
-    name_words,
-)
+from langchain_chatexports.evaluation.sanity_checks import sanity_checks
+from langchain_chatexports.evaluation.style_scores import StyleSamples, compare_styles
 from langchain_chatexports.exceptions import TrainingDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from typing import TypeVar
 
-    from langchain_chatexports.evaluation.answers import Gathered
+    from langchain_chatexports.evaluation.answers import CollectedAnswers
     from langchain_chatexports.evaluation.blind_test import BlindPair, BlindResult
     from langchain_chatexports.evaluation.contestants import Kind
-    from langchain_chatexports.evaluation.held_out import (
-        Conversation,
-        HeldOutData,
-        Piece,
-    )
-    from langchain_chatexports.evaluation.jobs import JobFacts
-    from langchain_chatexports.evaluation.replies import ModelServer
-    from langchain_chatexports.evaluation.results import (
-        Copies,
-        NameRates,
-        Secrets,
-    )
-    from langchain_chatexports.evaluation.style import Styles
+    from langchain_chatexports.evaluation.conversations import Dialogue, HeldOutData
+    from langchain_chatexports.evaluation.held_out import Excerpt
+    from langchain_chatexports.evaluation.model_server import JobFacts, ModelServer
+    from langchain_chatexports.evaluation.results import NameRates, Secrets
+    from langchain_chatexports.evaluation.style_scores import Styles
 
-    Found = TypeVar("Found")
+    Result = TypeVar("Result")
 
 __all__ = ["EvaluationSettings", "evaluate"]
 
 _MIN_TURNS_OF_OTHERS = 25
 _MAX_OTHERS = 8
-# More of them would take memory, and tell no more.
+# More of them would take memory, and change no result.
 _MAX_TRAINING = 2000
+_MIN_CONVERSATIONS_FOR_STYLE = 20
 
 
 @dataclass(frozen=True)
@@ -84,12 +72,12 @@ class EvaluationSettings:
     """How to evaluate.
 
     Attributes:
-        temperatures: At which temperatures the models write, the main one first.
+        temperatures: The sampling temperatures, the main one first.
         turns: How many held-out turns are answered, at most.
         conversations: From how many conversations they are, if there are as many.
-        rounds: How often conversations are drawn anew for the intervals.
-        loss_rounds: The same for the loss.
-        seed: Where chance begins.
+        rounds: Bootstrap rounds for the intervals.
+        loss_rounds: The same for those of the loss.
+        seed: The random seed.
     """
 
     temperatures: tuple[float, ...] = (1.0, 0.7)
@@ -115,17 +103,18 @@ def evaluate(
 
     Args:
         data: Conversations that the model was trained on, and others.
-        server: Who has the models.
+        server: The server that has the models.
         tuned: The tuned model's name.
         base: The base model's name; `None` for the tuned model alone.
         settings: How to evaluate.
-        secrets: Gives what `probe_canaries` found in a test run; or why there is none.
-        blind: Shows pairs of answers to somebody and says what came of it, or why
-            nothing did; or why nobody is asked.
-        progress: Is told what is done, how much of it, and how much there is.
+        secrets: Returns the results of `probe_canaries` in a test run; or why there is
+            none.
+        blind: Shows pairs of answers to somebody and returns the result, or why there
+            is none; or why nobody is asked.
+        progress: Called with what is done, how much of it, and how much there is.
 
     Returns:
-        The findings, without any message text.
+        The results, without any message text.
 
     Raises:
         TrainingDataError: If there is nothing held out, or nothing trained on, or the
@@ -133,43 +122,63 @@ def evaluate(
         ChatExportError: If the server cannot be asked.
     """
     settings = settings or EvaluationSettings()
+    rounds, seed = settings.rounds, settings.seed
     require_turns(data)
     job = server.job_facts(tuned)
-    data, read = _unread(data, job)
-    training, pieces, known = _halves(data, settings)
+    data, seen = _unseen(data, job)
+    training, excerpts, near_duplicates = _halves(data, settings)
     probed = secrets if isinstance(secrets, str) else secrets()
     contestants = _contestants(tuned, base, settings.temperatures)
-    gathered = gather(
-        pieces, training, server, contestants, seed=settings.seed, progress=progress
+    answers = collect_answers(
+        excerpts, training, server, contestants, seed=seed, progress=progress
     )
     index = CopyIndex([line.text for line in found.lines] for found in training)
-    asked = _asked(blind, gathered, contestants, index, settings)
+    guessed = _blind_test(blind, answers, contestants, index, seed)
     progress("comparing", 0, 1)
-    others = turns_of_others(
+    others = replies_of_others(
         data,
-        conversations=gathered.conversations,
-        least_turns=_MIN_TURNS_OF_OTHERS,
-        most_people=_MAX_OTHERS,
+        conversations=answers.conversations,
+        min_turns=_MIN_TURNS_OF_OTHERS,
+        max_people=_MAX_OTHERS,
     )
-    styles = _styles(gathered, training, others, settings)
-    names = _names(gathered, training, data.names)
-    prices = gathered.prices_by_order()
+    own = answers.by_conversation(answers.person)
+    replies = {
+        name: answers.by_conversation(answers.texts(name)) for name in answers.replies
+    }
+    trained = [found.replies() for found in training]
+    styles: Styles | str = (
+        f"it takes {_MIN_CONVERSATIONS_FOR_STYLE} held-out conversations, there are "
+        f"{answers.conversations}"
+    )
+    if answers.conversations >= _MIN_CONVERSATIONS_FOR_STYLE:
+        samples = StyleSamples(trained, own, replies, others)
+        styles = compare_styles(samples, rounds=rounds, seed=seed)
+    names = _names(answers, training, data.names)
     losses, differences = compare_losses(
-        prices,
-        conversations=gathered.conversations,
+        answers.scores,
+        conversations=answers.conversations,
         rounds=settings.loss_rounds,
-        seed=settings.seed,
+        seed=seed,
     )
-    own = [text for found in training for text in found.replies()]
+    own_training = [text for texts in trained for text in texts]
+    has_system = any(found.system is not None for found in data.held_out)
     result = Evaluation(
-        **_heading(data, styles, settings),
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        seed=seed,
+        language=None if isinstance(styles, str) else styles.language,
+        person=_digest(data.person),
+        versions={
+            "langchain-chatexports": __version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
         data=DataInfo(
             train_conversations=len(training),
-            train_turns=len(own),
-            heldout_conversations=gathered.conversations,
-            heldout_turns=len(gathered.turns),
-            trained_on_dropped=read,
-            near_duplicates_dropped=known,
+            train_turns=len(own_training),
+            heldout_conversations=answers.conversations,
+            heldout_turns=len(answers.turns),
+            trained_on_dropped=seen,
+            near_duplicates_dropped=near_duplicates,
             forwarded_dropped=_forwarded(data.held_out),
             others=[
                 OtherPerson(id=name, turns=sum(map(len, found)))
@@ -177,34 +186,30 @@ def evaluate(
             ],
         ),
         contestants=[
-            each.info(
-                gathered.max_tokens,
-                has_system=any(found.system is not None for found in data.held_out),
-            )
-            for each in contestants
+            each.info(answers.max_tokens, has_system=has_system) for each in contestants
         ],
         loss=losses,
         loss_differences=differences,
-        validation_loss=_known(job.validation),
+        validation_loss=_measured(job.validation),
         relevance=compare_relevance(
-            prices,
-            gathered.foreign_by_order(),
-            conversations=gathered.conversations,
+            answers.scores,
+            answers.foreign,
+            conversations=answers.conversations,
             rounds=settings.loss_rounds,
-            seed=settings.seed,
+            seed=seed,
         ),
         measures=None if isinstance(styles, str) else styles.measures,
         summary=None if isinstance(styles, str) else styles.summary,
         summary_differences=[] if isinstance(styles, str) else styles.differences,
         guards=[
-            guard(name, replies, gathered.person, own)
-            for name, replies in gathered.replies.items()
+            sanity_checks(name, found, answers.person, own_training)
+            for name, found in answers.replies.items()
         ],
-        copies=_copies(gathered, index, settings),
-        secrets=_known(probed),
-        names=_known(names),
-        blind=None if isinstance(asked, str) else _blind_finding(asked),
-        reasons=reasons_of(
+        copies=compare_copies(index, own, replies, rounds=rounds, seed=seed),
+        secrets=_measured(probed),
+        names=_measured(names),
+        blind=_measured(guessed),
+        reasons=_reasons(
             measures=styles,
             summary=styles,
             language=styles,
@@ -212,9 +217,9 @@ def evaluate(
             validation_loss=job.validation,
             secrets=probed,
             names=names,
-            blind=asked,
+            blind=guessed,
         ),
-        notes=notes_on(gathered, styles, read=read, examples=job.examples),
+        notes=_notes(answers, styles, seen=seen, examples=job.examples),
     )
     progress("comparing", 1, 1)
     return result
@@ -222,44 +227,28 @@ def evaluate(
 
 def _halves(
     data: HeldOutData, settings: EvaluationSettings
-) -> tuple[list[Conversation], list[Piece], int]:
+) -> tuple[list[Dialogue], list[Excerpt], int]:
     training = [found for found in data.training if found.replies()][-_MAX_TRAINING:]
-    chosen = chosen_pieces(
+    chosen = choose_excerpts(
         data.held_out,
-        most_turns=settings.turns,
-        least_conversations=settings.conversations,
+        max_turns=settings.turns,
+        min_conversations=settings.conversations,
         seed=settings.seed,
     )
-    pieces, known = without_known_turns(chosen, training)
-    if not pieces:
+    excerpts, near_duplicates = without_near_duplicates(chosen, training)
+    if not excerpts:
         msg = (
-            f"All {known} held-out turns nearly stand in the training half, so they "
-            "say nothing about the model. Hold other conversations out."
+            f"All {near_duplicates} held-out turns are near-duplicates of the training "
+            "half, so they say nothing about the model. Hold out other conversations."
         )
         raise TrainingDataError(msg)
-    return training, pieces, known
+    return training, excerpts, near_duplicates
 
 
-def _unread(data: HeldOutData, job: JobFacts) -> tuple[HeldOutData, int]:
+def _unseen(data: HeldOutData, job: JobFacts) -> tuple[HeldOutData, int]:
     examples = () if isinstance(job.examples, str) else job.examples
-    unread, read = unread_conversations(data.held_out, data.training, examples)
-    return replace(data, held_out=unread), read
-
-
-def _heading(
-    data: HeldOutData, styles: Styles | str, settings: EvaluationSettings
-) -> dict[str, Any]:
-    return {
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "seed": settings.seed,
-        "language": None if isinstance(styles, str) else styles.language,
-        "person": _digest(data.person),
-        "versions": {
-            "langchain-chatexports": __version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
-    }
+    unseen, seen = unseen_conversations(data.held_out, data.training, examples)
+    return replace(data, held_out=unseen), seen
 
 
 def _contestants(
@@ -269,114 +258,117 @@ def _contestants(
     if base is not None:
         kinds = [("base", base), ("few_shot", base), *kinds]
     return [
-        # The first temperature is meant where none is named.
-        Contestant(f"{kind}@{heat:g}" if number else kind, kind, model, heat)
-        for number, heat in enumerate(temperatures)
+        # A name without a temperature stands for the first one.
+        Contestant(f"{kind}@{value:g}" if number else kind, kind, model, value)
+        for number, value in enumerate(temperatures)
         for kind, model in kinds
     ]
 
 
-def _styles(
-    gathered: Gathered,
-    training: Sequence[Conversation],
-    others: Mapping[str, list[list[str]]],
-    settings: EvaluationSettings,
-) -> Styles | str:
-    if gathered.conversations < MIN_CONVERSATIONS_FOR_STYLE:
-        return (
-            f"it takes {MIN_CONVERSATIONS_FOR_STYLE} held-out conversations, there are "
-            f"{gathered.conversations}"
-        )
-    return compare_styles(
-        StyleSamples(
-            training=[found.replies() for found in training],
-            held_out=gathered.by_conversation(gathered.person),
-            contestants={
-                name: gathered.by_conversation(gathered.texts(name))
-                for name in gathered.replies
-            },
-            others=others,
-        ),
-        rounds=settings.rounds,
-        seed=settings.seed,
-    )
-
-
 def _names(
-    gathered: Gathered,
-    training: Sequence[Conversation],
+    answers: CollectedAnswers,
+    training: Sequence[Dialogue],
     names: frozenset[str] | None,
 ) -> list[NameRates] | str:
     if names is None:
         return "the examples do not say who takes part"
+    contexts = [
+        ("\n".join(line.text for line in turn.history), turn.excerpt.participants)
+        for turn in answers.turns
+    ]
 
-    def said(texts: Sequence[str]) -> list[Said]:
+    def in_context(texts: Sequence[str]) -> list[ReplyInContext]:
         return [
-            Said(text, found.context, found.piece.circle)
-            for found, text in zip(gathered.turns, texts, strict=True)
+            ReplyInContext(text, *context)
+            for text, context in zip(texts, contexts, strict=True)
         ]
 
     return compare_names(
         name_words(names),
         TrainingMentions.of(line.text for found in training for line in found.lines),
-        said(gathered.person),
-        {name: said(gathered.texts(name)) for name in gathered.replies},
+        in_context(answers.person),
+        {name: in_context(answers.texts(name)) for name in answers.replies},
     )
 
 
-def _copies(
-    gathered: Gathered, index: CopyIndex, settings: EvaluationSettings
-) -> list[Copies]:
-    return compare_copies(
-        index,
-        gathered.by_conversation(gathered.person),
-        {
-            name: gathered.by_conversation(gathered.texts(name))
-            for name in gathered.replies
-        },
-        rounds=settings.rounds,
-        seed=settings.seed,
-    )
-
-
-def _asked(
+def _blind_test(
     blind: Callable[[list[BlindPair]], BlindResult | str] | str,
-    gathered: Gathered,
+    answers: CollectedAnswers,
     contestants: Sequence[Contestant],
     index: CopyIndex,
-    settings: EvaluationSettings,
-) -> BlindResult | str:
+    seed: int,
+) -> BlindFinding | str:
     if isinstance(blind, str):
         return blind
-    # At the temperature that people chat with, if there are several: the last one.
+    # At the last temperature, the one that people chat with.
     tuned = [each.name for each in contestants if each.kind == "tuned"][-1]
     pairs = blind_pairs(
-        gathered, tuned, index, most=gathered.conversations, seed=settings.seed
+        answers, tuned, index, max_pairs=answers.conversations, seed=seed
     )
-    return blind(pairs) if pairs else "no pair of answers was fit to be shown"
-
-
-def _blind_finding(found: BlindResult) -> BlindFinding:
+    found = blind(pairs) if pairs else "no pair of answers was fit to be shown"
+    if isinstance(found, str):
+        return found
     sure = found.by_confidence()
     return BlindFinding(
         pairs=found.pairs,
         right=found.right,
         interval=found.interval,
         p=found.p,
-        by_length=[Share(pairs=n, right=right) for n, right in found.by_length()],
+        by_length=[GuessCount(pairs=n, right=right) for n, right in found.by_length()],
         by_confidence={
-            level: Share(pairs=sure[int(level)][0], right=sure[int(level)][1])
+            level: GuessCount(pairs=sure[int(level)][0], right=sure[int(level)][1])
             for level in CONFIDENCE
             if int(level) in sure
         },
     )
 
 
-def _known(found: Found | str) -> Found | None:
+def _measured(found: Result | str) -> Result | None:
     return None if isinstance(found, str) else found
 
 
-def _forwarded(held_out: Sequence[Conversation]) -> int:
+def _reasons(**found: object) -> dict[str, str]:
+    return {what: why for what, why in found.items() if isinstance(why, str)}
+
+
+def _notes(
+    answers: CollectedAnswers, styles: Styles | str, *, seen: int, examples: object
+) -> list[str]:
+    notes = []
+    if seen:
+        notes.append(
+            f"{seen} held-out conversations were left out: the model was trained on "
+            "them."
+        )
+    if isinstance(examples, str):
+        notes.append(
+            "It is not known whether the model was trained on the held-out "
+            f"conversations: {examples}."
+        )
+    scores = [] if isinstance(styles, str) else styles.summary
+    if any(each.interval is not None and each.interval[0] > 1 for each in scores):
+        notes.append(
+            "A model that scores above the person may have copied: look at the copies."
+        )
+    if answers.conversations < _MIN_CONVERSATIONS_FOR_STYLE:
+        notes.append(
+            f"With so few conversations ({answers.conversations}) the intervals are "
+            "narrower than they should be."
+        )
+    if answers.too_long:
+        notes.append(
+            f"{answers.too_long} turns were left out: with what comes before, they "
+            "are longer than a model's context."
+        )
+    if answers.shortened:
+        notes.append(
+            f"{answers.shortened} few-shot prompts have fewer examples than planned, "
+            "to fit into the model's context."
+        )
+    return notes
+
+
+def _forwarded(held_out: Sequence[Dialogue]) -> int:
     return sum(
         line.is_forwarded and line.speaker == PERSON
         for found in held_out

@@ -1,25 +1,40 @@
-"""Who is compared: the base, the base with examples in its prompt, the tuned model."""
+"""The compared models and their prompts: base, base with few-shot examples, tuned."""
 
 from __future__ import annotations
 
+import math
+from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from langchain_chatexports.evaluation.held_out import PERSON
-from langchain_chatexports.evaluation.replies import TooLongError
+import numpy as np
+
+from langchain_chatexports.evaluation.conversations import PERSON
+from langchain_chatexports.evaluation.model_server import TooLongError
 from langchain_chatexports.evaluation.results import ContestantInfo
+from langchain_chatexports.evaluation.text_features import trigrams
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import TypeVar
 
-    from langchain_chatexports.evaluation.few_shot import PairIndex
-    from langchain_chatexports.evaluation.held_out import Line, Piece
-    from langchain_chatexports.evaluation.replies import Message
+    from langchain_chatexports.evaluation.conversations import Dialogue
+    from langchain_chatexports.evaluation.held_out import HeldOutTurn
+    from langchain_chatexports.evaluation.model_server import Message
 
-    Answer = TypeVar("Answer")
+    Result = TypeVar("Result")
 
-__all__ = ["NEAREST", "PLAIN_PROMPT", "Contestant", "Kind", "Prompt"]
+__all__ = [
+    "NEAREST",
+    "PLAIN_PROMPT",
+    "Contestant",
+    "Kind",
+    "Pair",
+    "PairIndex",
+    "Prompt",
+    "training_pairs",
+]
 
 Kind = Literal["base", "few_shot", "tuned"]
 
@@ -27,10 +42,12 @@ PLAIN_PROMPT = (
     "You are chatting with people you know, by text message. Answer as yourself: "
     "one short reply, in your own style, with nothing around it."
 )
-"""What base and few-shot are told; the tuned model is told what its examples were."""
+"""System prompt of base and few-shot; the tuned model has that of its examples."""
 
 NEAREST = 8
-"""How many pairs of the training half few-shot sees."""
+"""How many pairs of the training half the few-shot prompt shows."""
+
+_MAX_PAIRS = 20_000
 
 
 @dataclass(frozen=True)
@@ -38,10 +55,10 @@ class Contestant:
     """A model, and how it is asked.
 
     Attributes:
-        name: What it is called in the figures.
-        kind: What it is told: nothing, a plain prompt, or examples too.
+        name: Its name in the results.
+        kind: Which prompt it has.
         model: Its name on the server.
-        temperature: How freely it writes; its loss does not depend on it.
+        temperature: The sampling temperature; the loss does not depend on it.
     """
 
     name: str
@@ -50,10 +67,10 @@ class Contestant:
     temperature: float = 1.0
 
     def info(self, max_tokens: int, *, has_system: bool) -> ContestantInfo:
-        """Say what it is, for the results.
+        """Return its entry in the results.
 
         Args:
-            max_tokens: The longest reply that it was asked for.
+            max_tokens: The token limit of its replies.
             has_system: Whether the examples begin with a system prompt.
         """
         return ContestantInfo(
@@ -71,67 +88,122 @@ class Contestant:
         )
 
 
+class Pair(NamedTuple):
+    """A message, and the person's reply to it."""
+
+    message: str
+    reply: str
+
+
+def training_pairs(training: Iterable[Dialogue]) -> list[Pair]:
+    """Return the pairs of the training half; the latest ones of very many."""
+    pairs = [
+        Pair(before.text, line.text)
+        for conversation in training
+        for before, line in pairwise(conversation.lines)
+        if line.speaker == PERSON and not line.is_forwarded
+    ]
+    return pairs[-_MAX_PAIRS:]
+
+
+class PairIndex:
+    """Finds the pairs whose message is most similar to another one.
+
+    The similarity is the cosine of TF-IDF vectors of character 3-grams.
+    """
+
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        self._pairs = pairs
+        held: Counter[str] = Counter()
+        grams = [Counter(trigrams(pair.message.lower())) for pair in pairs]
+        for counted in grams:
+            held.update(counted.keys())
+        self._idf = {
+            gram: math.log((1 + len(pairs)) / (1 + count)) + 1
+            for gram, count in held.items()
+        }
+        places: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
+        for place, counted in enumerate(grams):
+            for gram, weight in self._weights(counted).items():
+                places[gram].append((place, weight))
+        self._places = {
+            gram: (np.array([p for p, _ in found]), np.array([w for _, w in found]))
+            for gram, found in places.items()
+        }
+
+    def nearest(self, message: str, count: int) -> list[Pair]:
+        """Return the nearest pairs, the nearest one last, next to the message."""
+        similarity = np.zeros(len(self._pairs))
+        for gram, weight in self._weights(Counter(trigrams(message.lower()))).items():
+            if gram in self._places:
+                places, weights = self._places[gram]
+                similarity[places] += weight * weights
+        best = np.argsort(-similarity, kind="stable")[:count]
+        return [self._pairs[place] for place in reversed(best.tolist())]
+
+    def _weights(self, counted: Counter[str]) -> dict[str, float]:
+        weights = {
+            gram: count * self._idf.get(gram, 1.0) for gram, count in counted.items()
+        }
+        norm = math.sqrt(sum(weight**2 for weight in weights.values())) or 1.0
+        return {gram: weight / norm for gram, weight in weights.items()}
+
+
 class Prompt:
-    """What a kind of contestant is given to read before a reply."""
+    """The messages that a kind of contestant reads before it replies.
+
+    Attributes:
+        shortened: How many prompts have fewer examples than `NEAREST`.
+    """
 
     def __init__(self, kind: Kind, index: PairIndex) -> None:
-        """Choose the kind; the index has pairs of the training half only."""
         self.kind = kind
-        self._index = index
         self.shortened = 0
-        """How many prompts had to do with fewer examples than `NEAREST`."""
-
-    @property
-    def is_per_turn(self) -> bool:
-        """Whether what comes before a piece depends on the turn."""
-        return self.kind == "few_shot"
+        self._index = index
 
     def ask(
         self,
-        piece: Piece,
-        line: int,
-        use: Callable[[list[Message]], Answer],
+        turn: HeldOutTurn,
+        use: Callable[[list[Message]], Result],
         *,
         with_reply: bool = False,
-    ) -> Answer | None:
-        """Ask with what comes before a line, with fewer examples if it is too long.
+    ) -> Result | None:
+        """Call a function with the prompt, with fewer examples if it is too long.
 
         Args:
-            piece: The stretch of talk.
-            line: Up to which of its lines the model reads.
+            turn: The turn to reply to.
             use: Asks the server.
-            with_reply: Whether the line itself belongs to it.
+            with_reply: Whether the person's own reply is the last message.
 
         Returns:
-            What `use` gave, or `None` if the talk alone is too long.
+            What `use` returned, or `None` if even the conversation alone is too long.
         """
         count = NEAREST if self.kind == "few_shot" else 0
-        said = piece.lines[: line + with_reply]
         while True:
             try:
-                answer = use(self._messages(piece, said, line, count))
+                result = use(self._messages(turn, count, with_reply=with_reply))
             except TooLongError:
                 if not count:
                     return None
                 count //= 2
                 continue
             self.shortened += self.kind == "few_shot" and count < NEAREST
-            return answer
+            return result
 
     def _messages(
-        self, piece: Piece, said: Sequence[Line], line: int, count: int
+        self, turn: HeldOutTurn, count: int, *, with_reply: bool
     ) -> list[Message]:
-        system = piece.system if self.kind == "tuned" else PLAIN_PROMPT
+        system = turn.excerpt.system if self.kind == "tuned" else PLAIN_PROMPT
         messages = [] if system is None else [{"role": "system", "content": system}]
         if count:
-            for pair in self._index.nearest(piece.lines[line - 1].text, count):
+            for pair in self._index.nearest(turn.history[-1].text, count):
                 messages.append({"role": "user", "content": pair.message})
                 messages.append({"role": "assistant", "content": pair.reply})
         messages += [
             {
-                "role": "assistant" if found.speaker == PERSON else "user",
-                "content": found.text,
+                "role": "assistant" if line.speaker == PERSON else "user",
+                "content": line.text,
             }
-            for found in said
+            for line in turn.excerpt.lines[: turn.line + with_reply]
         ]
         return messages

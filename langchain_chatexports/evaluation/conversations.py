@@ -1,19 +1,17 @@
-"""Conversations to compare, from sessions of an export or from files of examples."""
+"""Dialogues of the training half and of the held-out half, and how they are read.
+
+`data_from_sessions` reads sessions of an export, `data_from_examples` files of
+training examples.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import AIMessage, SystemMessage
 
 from langchain_chatexports.datasets.deduplication import message_text
-from langchain_chatexports.evaluation.held_out import (
-    PERSON,
-    SEVERAL,
-    Conversation,
-    HeldOutData,
-    Line,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,15 +22,101 @@ if TYPE_CHECKING:
     from langchain_chatexports.datasets.examples import TrainingMessage
     from langchain_chatexports.datasets.trace import TracedExample
 
-__all__ = ["data_from_examples", "data_from_sessions"]
+__all__ = [
+    "PERSON",
+    "UNKNOWN_SPEAKER",
+    "Dialogue",
+    "HeldOutData",
+    "Utterance",
+    "data_from_examples",
+    "data_from_sessions",
+]
 
+PERSON = ""
+"""Speaker of the utterances of the person whom the model imitates."""
+
+UNKNOWN_SPEAKER = "?"
+"""Speaker where several people talk and the data does not say which one."""
+
+_BUBBLES = "\n\n"
 _PROMPTS = frozenset({"system", "developer"})
 # A shorter text at the border of two windows may be the same by chance.
 _MIN_BORDER_LENGTH = 12
 
 
-class _People:
-    """Ids instead of names, in the order in which people are met."""
+@dataclass(frozen=True)
+class Utterance:
+    """What one speaker says before another one does; line breaks part its bubbles."""
+
+    speaker: str
+    """`PERSON`, or the id of somebody else: `p1`, `p2`, …"""
+
+    text: str = field(repr=False)
+    is_forwarded: bool = False
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """A conversation with the person.
+
+    Attributes:
+        lines: The utterances, oldest first; neighbors have different speakers.
+        system: The system prompt of its training examples.
+        participants: Names of those who take part.
+    """
+
+    lines: tuple[Utterance, ...] = field(repr=False)
+    system: str | None = field(default=None, repr=False)
+    participants: frozenset[str] = field(default=frozenset(), repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        lines: Iterable[Utterance],
+        *,
+        system: str | None = None,
+        participants: Iterable[str] = (),
+    ) -> Dialogue:
+        """Return a dialogue in which neighbors of one speaker are joined."""
+        joined: list[Utterance] = []
+        for line in lines:
+            if joined and joined[-1].speaker == line.speaker:
+                last = joined.pop()
+                text = f"{last.text}{_BUBBLES}{line.text}"
+                is_forwarded = last.is_forwarded or line.is_forwarded
+                joined.append(Utterance(line.speaker, text, is_forwarded))
+            else:
+                joined.append(line)
+        return cls(tuple(joined), system, frozenset(participants))
+
+    def replies(self) -> list[str]:
+        """Return what the person wrote in reply to others."""
+        return [
+            line.text
+            for line in self.lines[1:]
+            if line.speaker == PERSON and not line.is_forwarded
+        ]
+
+
+@dataclass(frozen=True)
+class HeldOutData:
+    """Conversations that a model was trained on, and others that it was not.
+
+    Attributes:
+        training: The training half, oldest first.
+        held_out: Later conversations, oldest first.
+        names: Names of the export's people; `None` where they are not known.
+        person: Identifies the person; only its hash is stored in results.
+    """
+
+    training: Sequence[Dialogue] = field(repr=False)
+    held_out: Sequence[Dialogue] = field(repr=False)
+    names: frozenset[str] | None = field(default=None, repr=False)
+    person: str | None = field(default=None, repr=False)
+
+
+class _SpeakerIds:
+    """Ids in place of names, numbered in order of appearance."""
 
     def __init__(self) -> None:
         self._ids: dict[str, str] = {}
@@ -47,29 +131,29 @@ def data_from_sessions(
     *,
     person: str | None = None,
 ) -> HeldOutData:
-    """Take the conversations of an export apart.
+    """Return both halves of an export.
 
     Args:
         sessions: Conversations, merged and with the AI's messages mapped.
-        parts: `train` or `test` for the ids of sessions; others are left out.
-        person: Something that tells the person from others, to be hashed.
+        parts: `train` or `test` by session id; other sessions are left out.
+        person: Identifies the person; only its hash is stored in results.
 
     Returns:
         The two halves, with the names of all who take part.
     """
-    people = _People()
+    ids = _SpeakerIds()
     names: set[str] = set()
-    halves: dict[str, list[tuple[int, Conversation]]] = {"train": [], "test": []}
+    halves: dict[str, list[tuple[int, Dialogue]]] = {"train": [], "test": []}
     for session in sessions:
         metadata = cast("Mapping[str, Any]", session).get("metadata", {})
         messages = session.get("messages", ())
-        circle = {*map(str, metadata.get("participants") or ())}
-        circle.update(filter(None, map(_sender, messages)))
-        names |= circle
+        participants = {*map(str, metadata.get("participants") or ())}
+        participants.update(filter(None, map(_sender, messages)))
+        names |= participants
         half = halves.get(parts.get(str(metadata.get("id")), ""))
         if half is not None:
-            lines = (_line(message, people) for message in messages)
-            found = Conversation.of(filter(None, lines), circle=circle)
+            lines = (_utterance(message, ids) for message in messages)
+            found = Dialogue.of(filter(None, lines), participants=participants)
             half.append((_time(messages), found))
     return HeldOutData(
         training=_by_time(halves["train"]),
@@ -82,7 +166,7 @@ def data_from_sessions(
 def data_from_examples(
     training: Iterable[TracedExample], held_out: Iterable[TracedExample]
 ) -> HeldOutData:
-    """Take examples for conversations; windows that overlap are put together again.
+    """Return both halves as examples have them; overlapping windows are joined again.
 
     Args:
         training: What the model was trained on.
@@ -95,24 +179,22 @@ def data_from_examples(
     origins = [item.origin for half in halves for item in half]
     known = [set(origin.senders) for origin in origins if origin.senders]
     own = set.intersection(*known) if known else set()
-    people = _People()
+    ids = _SpeakerIds()
     before, after = (
-        [_conversation(items, own, people) for items in _joined(half)]
-        for half in halves
+        [_dialogue(items, own, ids) for items in _overlapping(half)] for half in halves
     )
     names = {name for o in origins for name in (*o.senders, *o.participants)}
     is_known = bool(origins) and len(known) == len(origins)
     return HeldOutData(before, after, names=frozenset(names) if is_known else None)
 
 
-def _line(message: BaseMessage, people: _People) -> Line | None:
+def _utterance(message: BaseMessage, ids: _SpeakerIds) -> Utterance | None:
     text = message.text
     if isinstance(message, SystemMessage) or not text.strip():
         return None
     is_own = isinstance(message, AIMessage)
-    speaker = PERSON if is_own else people.id_of(_sender(message))
-    is_forwarded = bool(message.additional_kwargs.get("forwarded"))
-    return Line(speaker, text, is_forwarded)
+    speaker = PERSON if is_own else ids.id_of(_sender(message))
+    return Utterance(speaker, text, bool(message.additional_kwargs.get("forwarded")))
 
 
 def _sender(message: BaseMessage) -> str:
@@ -124,11 +206,11 @@ def _time(messages: Sequence[BaseMessage]) -> int:
     return min((time for time in times if isinstance(time, int)), default=0)
 
 
-def _by_time(half: list[tuple[int, Conversation]]) -> list[Conversation]:
+def _by_time(half: list[tuple[int, Dialogue]]) -> list[Dialogue]:
     return [found for _, found in sorted(half, key=lambda item: item[0])]
 
 
-def _joined(half: Sequence[TracedExample]) -> Iterator[list[TracedExample]]:
+def _overlapping(half: Sequence[TracedExample]) -> Iterator[list[TracedExample]]:
     """Group windows whose first messages are the last of the one before."""
     group: list[TracedExample] = []
     for item in half:
@@ -143,7 +225,7 @@ def _joined(half: Sequence[TracedExample]) -> Iterator[list[TracedExample]]:
 def _shared(before: TracedExample, after: TracedExample) -> int:
     if before.origin.session_id != after.origin.session_id:
         return 0
-    first, second = _said(before), _said(after)
+    first, second = _chat(before), _chat(after)
     for count in range(min(len(first), len(second)), 0, -1):
         if first[-count:] == second[:count]:
             is_sure = after.origin.session_id is not None or count > 1
@@ -152,8 +234,8 @@ def _shared(before: TracedExample, after: TracedExample) -> int:
     return 0
 
 
-def _said(item: TracedExample) -> list[TrainingMessage]:
-    # A weight says what is learned from, and differs between overlapping windows.
+def _chat(item: TracedExample) -> list[TrainingMessage]:
+    # Overlapping windows may weigh the same message differently.
     return [
         cast("TrainingMessage", {**message, "weight": 1})
         for message in item.example["messages"]
@@ -161,30 +243,29 @@ def _said(item: TracedExample) -> list[TrainingMessage]:
     ]
 
 
-def _conversation(
-    items: Sequence[TracedExample], own: set[str], people: _People
-) -> Conversation:
-    lines: list[Line] = []
-    circle: set[str] = set()
+def _dialogue(
+    items: Sequence[TracedExample], own: set[str], ids: _SpeakerIds
+) -> Dialogue:
+    lines: list[Utterance] = []
+    participants: set[str] = set()
     for number, item in enumerate(items):
         shared = _shared(items[number - 1], item) if number else 0
         others = [name for name in item.origin.senders if name not in own]
-        circle.update(item.origin.senders, item.origin.participants)
-        for message in _said(item)[shared:]:
+        participants.update(item.origin.senders, item.origin.participants)
+        for message in _chat(item)[shared:]:
             text = message_text(message)
             if text.strip():
-                speaker = _speaker(message, others, people)
-                lines.append(Line(speaker, text))
+                lines.append(Utterance(_speaker(message, others, ids), text))
     first = items[0].example["messages"][0]
     system = message_text(first) if first["role"] in _PROMPTS else None
-    return Conversation.of(lines, system=system, circle=circle)
+    return Dialogue.of(lines, system=system, participants=participants)
 
 
-def _speaker(message: TrainingMessage, others: Sequence[str], people: _People) -> str:
+def _speaker(message: TrainingMessage, others: Sequence[str], ids: _SpeakerIds) -> str:
     if message["role"] == "assistant":
         return PERSON
     if name := message.get("name"):
-        return people.id_of(name)
+        return ids.id_of(name)
     if len(others) > 1:
-        return SEVERAL
-    return people.id_of(others[0] if others else "")
+        return UNKNOWN_SPEAKER
+    return ids.id_of(others[0] if others else "")

@@ -1,4 +1,4 @@
-"""The words that carry a sentence and not its topic: an author's fingerprint."""
+"""Function words, which show an author's style and not the topic."""
 
 from __future__ import annotations
 
@@ -42,24 +42,24 @@ yall bro dude
 """
 
 ENGLISH = frozenset(_ENGLISH.split())
-"""English, with the forms of chats."""
+"""English function words, as in chats."""
 
 _LEARNED = 100
-# Of English talk about half of the words are in the list, of other languages few.
+# In English chats about half of the words are in the list, elsewhere few.
 _ENGLISH_FROM = 0.25
 
 
 def choose_function_words(
     words_by_person: Iterable[Mapping[str, int]],
 ) -> tuple[str, frozenset[str]]:
-    """Choose the function words of the language that people write.
+    """Return the language, and its function words.
 
     Args:
         words_by_person: For each person how often they use each word.
 
     Returns:
-        `en` and the English list, or, for any other language, `und` and the 100 words
-        that have the highest mean relative frequency over the people.
+        `en` and the English list; for any other language `und` and the 100 words with
+        the highest mean relative frequency over the people.
     """
     people = [words for words in words_by_person if words]
     shares: Counter[str] = Counter()

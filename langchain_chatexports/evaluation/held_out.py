@@ -1,145 +1,83 @@
-"""Held-out conversations and their turns, without what training has seen."""
+"""Held-out turns: how they are chosen, and what training has seen of them."""
 
 from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from langchain_chatexports.datasets.deduplication import message_text
+from langchain_chatexports.evaluation.conversations import PERSON, UNKNOWN_SPEAKER
 from langchain_chatexports.evaluation.text_features import words
 from langchain_chatexports.exceptions import TrainingDataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from langchain_chatexports.datasets.examples import TrainingExample
+    from langchain_chatexports.evaluation.conversations import (
+        Dialogue,
+        HeldOutData,
+        Utterance,
+    )
+
 __all__ = [
-    "PERSON",
-    "SEVERAL",
-    "Conversation",
-    "HeldOutData",
-    "Line",
-    "Piece",
-    "Turn",
-    "chosen_pieces",
-    "pieces_of",
+    "Excerpt",
+    "HeldOutTurn",
+    "choose_excerpts",
+    "excerpts_of",
+    "replies_of_others",
     "require_turns",
-    "turns_of_others",
-    "without_known_turns",
+    "unseen_conversations",
+    "without_near_duplicates",
 ]
 
-PERSON = ""
-"""Who speaks in the lines of the person whom the model is to sound like."""
-
-SEVERAL = "?"
-"""Who speaks where several people do, and nobody knows which one."""
-
-# What a model sees at most: two windows of training, or a page of text.
+# What a model reads at most: two windows of training, or a page of text.
 _MAX_LINES = 16
 _MAX_CHARACTERS = 6000
+# Near-duplicates share half of their runs of five words.
 _SHINGLE = 5
 _NEAR = 0.5
-_BUBBLES = "\n\n"
+_MAX_SEEN = 0.5
+# A shorter exchange ("ok?", "yes") occurs in any two conversations.
+_MIN_SEEN_CHARACTERS = 40
 
 
 @dataclass(frozen=True)
-class Line:
-    """What one speaker said before another one spoke; bubbles part at line breaks."""
-
-    speaker: str
-    """`PERSON`, or the id of somebody else: `p1`, `p2`, …"""
-
-    text: str = field(repr=False)
-    is_forwarded: bool = False
-
-
-@dataclass(frozen=True)
-class Conversation:
-    """A conversation with the person.
+class Excerpt:
+    """A part of a conversation that fits a model's context, with turns of the person.
 
     Attributes:
-        lines: What was said, oldest first; each by another speaker than the one before.
-        system: The system prompt that its training examples have.
-        circle: Names of those who take part, for what comes up unprompted.
-    """
-
-    lines: tuple[Line, ...] = field(repr=False)
-    system: str | None = field(default=None, repr=False)
-    circle: frozenset[str] = field(default=frozenset(), repr=False)
-
-    @classmethod
-    def of(
-        cls,
-        lines: Iterable[Line],
-        *,
-        system: str | None = None,
-        circle: Iterable[str] = (),
-    ) -> Conversation:
-        """Make one, and join lines of one speaker that follow each other."""
-        joined: list[Line] = []
-        for line in lines:
-            if joined and joined[-1].speaker == line.speaker:
-                last = joined.pop()
-                joined.append(
-                    Line(
-                        line.speaker,
-                        f"{last.text}{_BUBBLES}{line.text}",
-                        last.is_forwarded or line.is_forwarded,
-                    )
-                )
-            else:
-                joined.append(line)
-        return cls(tuple(joined), system, frozenset(circle))
-
-    def replies(self, speaker: str = PERSON) -> list[str]:
-        """Return what a speaker said to others, who had spoken before."""
-        return [
-            line.text
-            for line in self.lines[1:]
-            if line.speaker == speaker and not line.is_forwarded
-        ]
-
-
-@dataclass(frozen=True)
-class HeldOutData:
-    """Conversations that a model was trained on, and others that it was not.
-
-    Attributes:
-        training: The training half, oldest first.
-        held_out: Later conversations, oldest first.
-        names: Names of the export's people; `None` where they are not known.
-        person: Something that tells the person from others, to be hashed.
-    """
-
-    training: Sequence[Conversation] = field(repr=False)
-    held_out: Sequence[Conversation] = field(repr=False)
-    names: frozenset[str] | None = field(default=None, repr=False)
-    person: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True)
-class Turn:
-    """A turn of the person, and where in its piece it stands."""
-
-    line: int
-    reply: str = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A stretch of a conversation that fits a model's memory, with its turns.
-
-    Attributes:
-        conversation: The number of the conversation among those that were chosen.
-        lines: What was said; the first line is somebody else's.
-        turns: The person's turns in it that count.
+        conversation: The number of the conversation among the chosen ones.
+        lines: The utterances; the first one is somebody else's.
+        turns: Which of the lines are turns of the person that count.
     """
 
     conversation: int
-    lines: tuple[Line, ...] = field(repr=False)
-    turns: tuple[Turn, ...]
+    lines: tuple[Utterance, ...] = field(repr=False)
+    turns: tuple[int, ...]
     system: str | None = field(default=None, repr=False)
-    circle: frozenset[str] = field(default=frozenset(), repr=False)
+    participants: frozenset[str] = field(default=frozenset(), repr=False)
+
+
+@dataclass(frozen=True)
+class HeldOutTurn:
+    """A turn of the person: a line of an excerpt."""
+
+    excerpt: Excerpt
+    line: int
+
+    @property
+    def reply(self) -> str:
+        """What the person wrote."""
+        return self.excerpt.lines[self.line].text
+
+    @property
+    def history(self) -> tuple[Utterance, ...]:
+        """The lines before it."""
+        return self.excerpt.lines[: self.line]
 
 
 def require_turns(data: HeldOutData) -> None:
@@ -153,81 +91,81 @@ def require_turns(data: HeldOutData) -> None:
         if not any(found.replies() for found in half):
             msg = (
                 f"There is no turn of the person that was {what}, so there is nothing "
-                "to compare. Add conversations, or split them otherwise."
+                "to compare. Add conversations, or split them differently."
             )
             raise TrainingDataError(msg)
 
 
-def chosen_pieces(
-    conversations: Sequence[Conversation],
+def choose_excerpts(
+    conversations: Sequence[Dialogue],
     *,
-    most_turns: int,
-    least_conversations: int,
+    max_turns: int,
+    min_conversations: int,
     seed: int,
-) -> list[Piece]:
+) -> list[Excerpt]:
     """Choose whole conversations at random until there are enough turns.
 
     Where long conversations would use up the turns before there are enough
-    conversations, each gives a random stretch of its turns only: a score needs many
-    conversations more than many turns.
+    conversations, each contributes a random stretch of its turns only: intervals
+    depend on the number of conversations more than on that of turns.
 
     Args:
         conversations: The held-out ones.
-        most_turns: How many turns to choose.
-        least_conversations: How many conversations to choose from, if there are.
-        seed: Where chance begins.
+        max_turns: How many turns to choose.
+        min_conversations: How many conversations to choose from, if there are.
+        seed: The random seed.
 
     Returns:
-        Pieces, whose conversations are numbered anew, without gaps.
+        Excerpts, whose conversations are numbered from 0 without gaps.
     """
-    rng = random.Random(seed)  # noqa: S311 - chance that can be repeated
+    rng = random.Random(seed)  # noqa: S311 - reproducible, no secret
     order = [found for found in conversations if found.replies()]
     rng.shuffle(order)
     average = sum(len(found.replies()) for found in order) / max(len(order), 1)
-    wanted = min(least_conversations, len(order))
-    most_each = None
-    if average * wanted > most_turns:
-        most_each = max(1, most_turns // wanted)
-    pieces: list[Piece] = []
-    left, number = most_turns, 0
+    wanted = min(min_conversations, len(order))
+    max_each = None
+    if average * wanted > max_turns:
+        max_each = max(1, max_turns // wanted)
+    excerpts: list[Excerpt] = []
+    left, number = max_turns, 0
     for found in order:
         if left <= 0:
             break
-        made = list(pieces_of(found, number))
-        if most_each is not None:
-            made = list(_stretch(made, most_each, rng))
-        count = sum(len(piece.turns) for piece in made)
+        made = list(excerpts_of(found, number))
+        if max_each is not None:
+            made = list(_stretch(made, max_each, rng))
+        count = sum(len(excerpt.turns) for excerpt in made)
         if count:
-            pieces += made
+            excerpts += made
             left, number = left - count, number + 1
-    return pieces
+    return excerpts
 
 
-def pieces_of(conversation: Conversation, number: int = 0) -> Iterator[Piece]:
-    """Cut a conversation into pieces that fit a model's memory, each with a turn.
+def excerpts_of(conversation: Dialogue, number: int = 0) -> Iterator[Excerpt]:
+    """Cut a conversation into excerpts, each with a turn of the person.
 
     Args:
         conversation: The conversation.
-        number: Its number in the pieces.
+        number: Its number in the excerpts.
     """
-    lines: list[Line] = []
+    lines: list[Utterance] = []
     size = 0
     for line in (*conversation.lines, None):
         is_full = len(lines) >= _MAX_LINES or size >= _MAX_CHARACTERS
-        # A piece begins with somebody else: templates want the user first.
+        # An excerpt begins with somebody else: templates want the user first.
         if line is None or (is_full and line.speaker != PERSON):
             turns = tuple(
-                Turn(at, said.text)
+                at
                 for at, said in enumerate(lines)
                 if said.speaker == PERSON and not said.is_forwarded
             )
             if turns:
-                yield Piece(
+                yield Excerpt(
                     number,
                     tuple(lines),
                     turns,
                     conversation.system,
-                    conversation.circle,
+                    conversation.participants,
                 )
             lines, size = [], 0
         if line is not None and (lines or line.speaker != PERSON):
@@ -235,63 +173,53 @@ def pieces_of(conversation: Conversation, number: int = 0) -> Iterator[Piece]:
             size += len(line.text)
 
 
-def _stretch(pieces: list[Piece], most: int, rng: random.Random) -> Iterator[Piece]:
-    total = sum(len(piece.turns) for piece in pieces)
-    start = rng.randint(0, max(0, total - most))
-    kept = range(start, start + most)
+def _stretch(
+    excerpts: list[Excerpt], max_turns: int, rng: random.Random
+) -> Iterator[Excerpt]:
+    total = sum(len(excerpt.turns) for excerpt in excerpts)
+    start = rng.randint(0, max(0, total - max_turns))
     number = 0
-    for piece in pieces:
-        turns = []
-        for turn in piece.turns:
-            if number in kept:
-                turns.append(turn)
-            number += 1
+    for excerpt in excerpts:
+        numbered = enumerate(excerpt.turns, number)
+        turns = tuple(at for n, at in numbered if start <= n < start + max_turns)
+        number += len(excerpt.turns)
         if turns:
-            # What comes after the last turn is nobody's history.
-            lines = piece.lines[: turns[-1].line + 1]
-            yield Piece(
-                piece.conversation, lines, tuple(turns), piece.system, piece.circle
-            )
+            # Lines after the last turn are not read.
+            yield replace(excerpt, lines=excerpt.lines[: turns[-1] + 1], turns=turns)
 
 
-def without_known_turns(
-    pieces: Sequence[Piece], training: Iterable[Conversation]
-) -> tuple[list[Piece], int]:
-    """Leave out turns that, with the message before, nearly stand in the training half.
+def without_near_duplicates(
+    excerpts: Sequence[Excerpt], training: Iterable[Dialogue]
+) -> tuple[list[Excerpt], int]:
+    """Leave out turns that, with the message before, are much like one of training.
 
     Args:
-        pieces: The held-out turns.
+        excerpts: The held-out turns.
         training: The training half.
 
     Returns:
-        The pieces without these turns, and how many they were.
+        The excerpts without these turns, and how many turns were left out.
     """
     index = _ShingleIndex()
     for conversation in training:
-        for at, line in enumerate(conversation.lines):
-            if at and line.speaker == PERSON:
-                index.add(f"{conversation.lines[at - 1].text} {line.text}")
+        for before, line in pairwise(conversation.lines):
+            if line.speaker == PERSON:
+                index.add(f"{before.text} {line.text}")
     dropped = 0
     kept = []
-    for piece in pieces:
+    for excerpt in excerpts:
+        lines = excerpt.lines
         turns = tuple(
-            turn
-            for turn in piece.turns
-            if not index.holds(f"{piece.lines[turn.line - 1].text} {turn.reply}")
+            at
+            for at in excerpt.turns
+            if not index.has_near(f"{lines[at - 1].text} {lines[at].text}")
         )
-        dropped += len(piece.turns) - len(turns)
+        dropped += len(excerpt.turns) - len(turns)
         if turns:
-            kept.append(
-                Piece(
-                    piece.conversation, piece.lines, turns, piece.system, piece.circle
-                )
-            )
-    order = dict.fromkeys(piece.conversation for piece in kept)
+            kept.append(replace(excerpt, turns=turns))
+    order = dict.fromkeys(excerpt.conversation for excerpt in kept)
     numbers = {old: new for new, old in enumerate(order)}
-    return [
-        Piece(numbers[p.conversation], p.lines, p.turns, p.system, p.circle)
-        for p in kept
-    ], dropped
+    return [replace(e, conversation=numbers[e.conversation]) for e in kept], dropped
 
 
 class _ShingleIndex:
@@ -307,7 +235,7 @@ class _ShingleIndex:
             self._places[shingle].append(len(self._sizes))
         self._sizes.append(len(shingles))
 
-    def holds(self, text: str) -> bool:
+    def has_near(self, text: str) -> bool:
         shingles = _shingles(text)
         shared = Counter(
             place for shingle in shingles for place in self._places.get(shingle, ())
@@ -323,16 +251,69 @@ def _shingles(text: str) -> set[tuple[str, ...]]:
     return {tuple(said[at : at + _SHINGLE]) for at in range(len(said) - _SHINGLE + 1)}
 
 
-def turns_of_others(
-    data: HeldOutData, *, conversations: int, least_turns: int, most_people: int
+def unseen_conversations(
+    held_out: Sequence[Dialogue],
+    training: Iterable[Dialogue],
+    examples: Iterable[TrainingExample],
+) -> tuple[list[Dialogue], int]:
+    """Leave out conversations half of which, or more, the model was trained on.
+
+    Args:
+        held_out: The held-out conversations.
+        training: The training half.
+        examples: What the model was trained on, as far as that is known.
+
+    Returns:
+        The others, and how many were left out.
+
+    Raises:
+        TrainingDataError: If the model was trained on most of them.
+    """
+    known = {exchange for found in training for exchange in _exchanges(found)}
+    known.update(
+        _exchange(message_text(before), message_text(message))
+        for example in examples
+        for before, message in pairwise(example["messages"])
+        if message["role"] == "assistant"
+    )
+    unseen = [found for found in held_out if not _is_seen(found, known)]
+    seen = len(held_out) - len(unseen)
+    if seen > _MAX_SEEN * len(held_out):
+        msg = (
+            f"The model was trained on {seen} of the {len(held_out)} conversations "
+            "that should be held out, so they say nothing about it. Split first "
+            "(chatexports prepare --split) and train on train.jsonl, or add --finetune."
+        )
+        raise TrainingDataError(msg)
+    return unseen, seen
+
+
+def _is_seen(conversation: Dialogue, known: set[tuple[str, str]]) -> bool:
+    sizes = {found: sum(map(len, found)) for found in _exchanges(conversation)}
+    seen = sum(size for found, size in sizes.items() if found in known)
+    return seen >= max(_MIN_SEEN_CHARACTERS, _MAX_SEEN * sum(sizes.values()))
+
+
+def _exchanges(conversation: Dialogue) -> Iterator[tuple[str, str]]:
+    for before, line in pairwise(conversation.lines):
+        if line.speaker == PERSON:
+            yield _exchange(before.text, line.text)
+
+
+def _exchange(before: str, reply: str) -> tuple[str, str]:
+    return " ".join(before.split()), " ".join(reply.split())
+
+
+def replies_of_others(
+    data: HeldOutData, *, conversations: int, min_turns: int, max_people: int
 ) -> dict[str, list[list[str]]]:
-    """Give other people's turns, of the same months as the held-out ones.
+    """Return other people's turns, latest conversations first.
 
     Args:
         data: The conversations.
-        conversations: From how many, the latest, each person's turns are taken.
-        least_turns: Who has fewer is left out.
-        most_people: How many people, those with the most turns first.
+        conversations: From how many of them each person's turns are taken.
+        min_turns: People with fewer turns are left out.
+        max_people: How many people, those with the most turns first.
 
     Returns:
         For each person a list of turns for each conversation.
@@ -341,8 +322,8 @@ def turns_of_others(
     latest_first = [*reversed(data.held_out), *reversed(data.training)]
     for conversation in latest_first:
         speakers = {line.speaker for line in conversation.lines}
-        for speaker in sorted(speakers - {PERSON, SEVERAL}):
-            # Their first words count, too: otherwise who begins would have few.
+        for speaker in sorted(speakers - {PERSON, UNKNOWN_SPEAKER}):
+            # First lines count, too: people who begin conversations would have few.
             said = [
                 line.text
                 for line in conversation.lines
@@ -352,5 +333,5 @@ def turns_of_others(
                 found[speaker].append(said)
     turns = {name: sum(map(len, said)) for name, said in found.items()}
     ranked = sorted(found, key=lambda name: (-turns[name], name))
-    enough = [name for name in ranked if turns[name] >= least_turns]
-    return {name: found[name] for name in enough[:most_people]}
+    enough = [name for name in ranked if turns[name] >= min_turns]
+    return {name: found[name] for name in enough[:max_people]}

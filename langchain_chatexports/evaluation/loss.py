@@ -1,132 +1,212 @@
-"""Bits per byte of the person's held-out turns: lower is better."""
+"""Bits per byte of the person's held-out turns, with their own and a foreign history.
+
+Lower is better. A model that ignores its context finds the person's reply as likely
+after somebody else's conversation as after its own.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import random
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from langchain_chatexports.evaluation.conversations import PERSON, Utterance
 from langchain_chatexports.evaluation.intervals import (
     percentiles,
     ratio,
     ratio_difference,
     resampled,
 )
-from langchain_chatexports.evaluation.results import Difference, Loss
+from langchain_chatexports.evaluation.results import Difference, Loss, Relevance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from langchain_chatexports.evaluation.replies import Price
+    from langchain_chatexports.evaluation.held_out import Excerpt, HeldOutTurn
+    from langchain_chatexports.evaluation.model_server import ScoredReply
 
     Floats = NDArray[np.float64]
 
-__all__ = ["TurnPrice", "bits_per_byte", "compare_losses", "sums_by_conversation"]
+__all__ = [
+    "ONE_CONVERSATION",
+    "ScoredTurn",
+    "bits_per_byte",
+    "compare_losses",
+    "compare_relevance",
+    "foreign_excerpts",
+]
 
+ONE_CONVERSATION = "one conversation has more than half of the turns"
+"""Why there is no foreign history."""
 
-NO_ENDS = "its template has no token that ends a turn"
+_NO_ENDS = "its template has no token that ends a turn"
 
 
 @dataclass(frozen=True)
-class TurnPrice:
-    """The price of a turn, and the conversation that it belongs to."""
+class ScoredTurn:
+    """A scored turn, and the conversation that it belongs to."""
 
     conversation: int
-    price: Price
+    reply: ScoredReply
 
     @property
     def bits(self) -> float:
-        """The price of the reply and of its end."""
-        return (self.price.nll + (self.price.end_nll or 0.0)) / math.log(2)
+        """The negative log-likelihood of the reply and of its end."""
+        return (self.reply.nll + (self.reply.end_nll or 0.0)) / math.log(2)
 
     @property
     def size(self) -> int:
-        """The bytes that this pays for; the end counts as one."""
-        return self.price.size_bytes + (self.price.end_nll is not None)
+        """The reply's bytes; the end counts as one."""
+        return self.reply.size_bytes + (self.reply.end_nll is not None)
 
 
-def bits_per_byte(prices: Sequence[TurnPrice]) -> float:
-    """Return the bits that a byte of the replies costs, their ends included."""
-    return sum(turn.bits for turn in prices) / sum(turn.size for turn in prices)
-
-
-def sums_by_conversation(
-    prices: Iterable[TurnPrice], conversations: int
-) -> tuple[Floats, Floats]:
-    """Return the bits and the bytes of each conversation's replies."""
-    bits, size = np.zeros(conversations), np.zeros(conversations)
-    for turn in prices:
-        bits[turn.conversation] += turn.bits
-        size[turn.conversation] += turn.size
-    return bits, size
+def bits_per_byte(turns: Sequence[ScoredTurn]) -> float:
+    """Return the bits per byte of the replies and their ends."""
+    return sum(turn.bits for turn in turns) / sum(turn.size for turn in turns)
 
 
 def compare_losses(
-    prices: Mapping[str, Sequence[TurnPrice] | str],
+    scores: Mapping[str, Sequence[ScoredTurn] | str],
     *,
     conversations: int,
     rounds: int = 2000,
     seed: int = 0,
 ) -> tuple[list[Loss], list[Difference]]:
-    """Return each contestant's loss, and the differences in the same rounds.
+    """Return each contestant's loss, and the paired differences.
 
     Args:
-        prices: For each contestant the prices of the same turns, or why there are none.
+        scores: For each contestant the scores of the same turns, or why there are none.
         conversations: How many conversations the turns are of.
-        rounds: How often conversations are drawn anew.
-        seed: Where chance begins.
-
-    Returns:
-        The losses and the paired differences.
+        rounds: Bootstrap rounds.
+        seed: The random seed.
     """
     weights = resampled(conversations, rounds, np.random.default_rng(seed))
     losses, known = [], {}
-    for name, turns in prices.items():
+    for name, turns in scores.items():
         if isinstance(turns, str) or not turns:
             reason = turns if isinstance(turns, str) else "no turn could be scored"
-            losses.append(
-                Loss(
-                    contestant=name,
-                    bits_per_byte=None,
-                    interval=None,
-                    end_bits=None,
-                    turns=0,
-                    reason=reason,
-                )
-            )
+            losses.append(Loss(contestant=name, turns=0, reason=reason))
             continue
-        known[name] = ratio(*sums_by_conversation(turns, conversations), weights)
+        known[name] = _resampled_bits(turns, weights)
+        ends = [t.reply.end_nll for t in turns if t.reply.end_nll is not None]
         losses.append(
             Loss(
                 contestant=name,
                 bits_per_byte=known[name][0],
                 interval=percentiles(known[name][1]),
-                end_bits=_end_bits(turns),
+                end_bits=sum(ends) / len(ends) / math.log(2) if ends else None,
                 turns=len(turns),
-                reason=None if _ends(turns) else NO_ENDS,
+                reason=None if ends else _NO_ENDS,
             )
         )
-    return losses, _differences(known)
-
-
-def _differences(known: Mapping[str, tuple[float, Floats]]) -> list[Difference]:
-    names = list(known)
     differences = []
+    names = list(known)
     for number, b in enumerate(names):
         for a in names[number + 1 :]:
             value, interval = ratio_difference(known[a], known[b])
             differences.append(Difference(a=a, b=b, value=value, interval=interval))
-    return differences
+    return losses, differences
 
 
-def _end_bits(turns: Sequence[TurnPrice]) -> float | None:
-    ends = _ends(turns)
-    return sum(ends) / len(ends) / math.log(2) if ends else None
+def _resampled_bits(
+    turns: Iterable[ScoredTurn], weights: NDArray[np.int64]
+) -> tuple[float, Floats]:
+    """Return the bits per byte, and those of each bootstrap round."""
+    bits, size = np.zeros(weights.shape[1]), np.zeros(weights.shape[1])
+    for turn in turns:
+        bits[turn.conversation] += turn.bits
+        size[turn.conversation] += turn.size
+    return ratio(bits, size, weights)
 
 
-def _ends(turns: Sequence[TurnPrice]) -> list[float]:
-    return [t.price.end_nll for t in turns if t.price.end_nll is not None]
+def foreign_excerpts(
+    turns: Sequence[HeldOutTurn], *, seed: int = 0
+) -> list[Excerpt | None]:
+    """Put each turn after the history of a turn of another conversation.
+
+    Each history is used once, so that foreign ones are as long as the turns' own.
+
+    Args:
+        turns: The turns.
+        seed: The random seed.
+
+    Returns:
+        For each turn an excerpt that ends with it, and has no other turn; `None` for
+        all if one conversation has more than half of them.
+    """
+    sizes = Counter(turn.excerpt.conversation for turn in turns)
+    largest = max(sizes.values(), default=0)
+    if 2 * largest > len(turns):
+        return [None] * len(turns)
+    numbers = [*sizes]
+    random.Random(seed).shuffle(numbers)  # noqa: S311 - reproducible, no secret
+    rank = {number: at for at, number in enumerate(numbers)}
+    order = sorted(
+        range(len(turns)), key=lambda at: rank[turns[at].excerpt.conversation]
+    )
+    found: list[Excerpt | None] = [None] * len(turns)
+    for at, own in enumerate(order):
+        # A step as long as the largest conversation leaves every conversation.
+        history = turns[order[(at + largest) % len(order)]].history
+        found[own] = replace(
+            turns[own].excerpt,
+            lines=(*history, Utterance(PERSON, turns[own].reply)),
+            turns=(len(history),),
+        )
+    return found
+
+
+def compare_relevance(
+    own: Mapping[str, Sequence[ScoredTurn] | str],
+    foreign: Mapping[str, Sequence[ScoredTurn | None] | str],
+    *,
+    conversations: int,
+    rounds: int = 2000,
+    seed: int = 0,
+) -> list[Relevance]:
+    """Return how much less likely replies are after a foreign history.
+
+    Args:
+        own: For each contestant the scores of the turns after their own history.
+        foreign: The same after another conversation's; `None` where it was too long.
+        conversations: How many conversations the turns are of.
+        rounds: Bootstrap rounds.
+        seed: The random seed.
+    """
+    weights = resampled(conversations, rounds, np.random.default_rng(seed))
+    return [
+        _relevance(name, own[name], turns, weights) for name, turns in foreign.items()
+    ]
+
+
+def _relevance(
+    name: str,
+    own: Sequence[ScoredTurn] | str,
+    foreign: Sequence[ScoredTurn | None] | str,
+    weights: NDArray[np.int64],
+) -> Relevance:
+    if isinstance(own, str) or isinstance(foreign, str):
+        reason = own if isinstance(own, str) else str(foreign)
+        return Relevance(contestant=name, turns=0, reason=reason)
+    pairs = zip(own, foreign, strict=True)
+    both = [(mine, other) for mine, other in pairs if other is not None]
+    if not both:
+        return Relevance(contestant=name, turns=0, reason=ONE_CONVERSATION)
+    with_own, with_foreign = (
+        _resampled_bits(turns, weights) for turns in zip(*both, strict=True)
+    )
+    difference, interval = ratio_difference(with_foreign, with_own)
+    return Relevance(
+        contestant=name,
+        own_history=with_own[0],
+        foreign_history=with_foreign[0],
+        difference=difference,
+        interval=interval,
+        turns=len(both),
+    )

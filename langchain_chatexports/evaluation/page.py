@@ -1,4 +1,4 @@
-"""An evaluation as one HTML page: figures only, no text of any message."""
+"""The evaluation page: one HTML file with results and no message text."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write_evaluation_page(evaluation: Evaluation, path: str | Path) -> None:
     """Write an evaluation as one HTML file that only its owner can read.
 
     Args:
-        evaluation: The findings.
+        evaluation: The results.
         path: The file to write or replace, whole or not at all.
 
     Raises:
@@ -49,22 +49,22 @@ def evaluation_page(evaluation: Evaluation) -> str:
     """Return an evaluation as one HTML page, which loads nothing from elsewhere.
 
     Args:
-        evaluation: The findings.
+        evaluation: The results.
 
     Returns:
-        The page, the same for the same findings.
+        The page, the same for the same results.
 
     Raises:
         MissingExtraError: If the extra `report` is not installed.
     """
-    heat = evaluation.contestants[0].temperature
+    temperature = evaluation.contestants[0].temperature
     shown = _tuned_first(evaluation.contestants)
     main = [
         (each.name, each.kind, _TITLES[each.kind])
         for each in shown
-        if each.temperature == heat
+        if each.temperature == temperature
     ]
-    titles = {each.name: title_of(each, heat) for each in shown}
+    titles = {each.name: title_of(each, temperature) for each in shown}
     main_titles = {name: title for name, _, title in main}
     return render_page(
         "evaluation.html",
@@ -83,7 +83,7 @@ def evaluation_page(evaluation: Evaluation) -> str:
         measure_headers=("", *(f"#{title}" for title in titles.values())),
         measure_rows=tables.measure_rows(evaluation, titles),
         distance_table=tables.distance_table(evaluation, main_titles),
-        guard_table=tables.guard_table(evaluation, titles),
+        sanity_table=tables.sanity_table(evaluation, titles),
         copy_table=tables.copy_table(evaluation, titles),
         name_rows=tables.name_rows(evaluation, titles),
         secret_table=tables.secret_table(evaluation),
@@ -93,16 +93,16 @@ def evaluation_page(evaluation: Evaluation) -> str:
 
 
 def _tuned_first(contestants: Sequence[ContestantInfo]) -> list[ContestantInfo]:
-    heats = list(dict.fromkeys(each.temperature for each in contestants))
+    temperatures = list(dict.fromkeys(each.temperature for each in contestants))
     kinds = list(_TITLES)
     return sorted(
         contestants,
-        key=lambda each: (heats.index(each.temperature), kinds.index(each.kind)),
+        key=lambda each: (temperatures.index(each.temperature), kinds.index(each.kind)),
     )
 
 
 def title_of(contestant: ContestantInfo, main_temperature: float) -> str:
-    """Return a contestant's name for people."""
+    """Return a contestant's name as the page shows it."""
     title = _TITLES[contestant.kind]
     if contestant.temperature == main_temperature:
         return title
@@ -110,18 +110,18 @@ def title_of(contestant: ContestantInfo, main_temperature: float) -> str:
 
 
 def headline(evaluation: Evaluation) -> str:
-    """Say the two primary results in a sentence or two."""
+    """Return the two primary results in a sentence or two."""
     said = (_style_sentence(evaluation), _loss_sentence(evaluation))
     return " ".join(filter(None, said))
 
 
 def overview(evaluation: Evaluation) -> list[tuple[str, ...]]:
-    """Return the main figures as rows for a terminal, the first one their names."""
-    heat = evaluation.contestants[0].temperature
+    """Return the main results as a table's rows, headers first."""
+    temperature = evaluation.contestants[0].temperature
     scores = {each.contestant: each for each in evaluation.summary or ()}
     losses = {each.contestant: each for each in evaluation.loss}
     copies = {each.contestant: each for each in evaluation.copies}
-    guards = {each.contestant: each for each in evaluation.guards}
+    checks = {each.contestant: each for each in evaluation.guards}
     rows: list[tuple[str, ...]] = [
         ("", "style (0 to 1)", "bits per byte", "copied whole", "distinct", "cut off")
     ]
@@ -129,7 +129,7 @@ def overview(evaluation: Evaluation) -> list[tuple[str, ...]]:
         score, loss = scores.get(each.name), losses.get(each.name)
         rows.append(
             (
-                title_of(each, heat),
+                title_of(each, temperature),
                 tables.with_interval(score.median_score, score.interval)
                 if score
                 else tables.UNKNOWN,
@@ -137,8 +137,8 @@ def overview(evaluation: Evaluation) -> list[tuple[str, ...]]:
                 if loss
                 else tables.UNKNOWN,
                 tables.share_text(copies[each.name].exact),
-                tables.share_text(guards[each.name].variety),
-                tables.share_text(guards[each.name].cut),
+                tables.share_text(checks[each.name].variety),
+                tables.share_text(checks[each.name].cut),
             )
         )
     own = evaluation.guards[0].person
@@ -165,11 +165,11 @@ def _loss_sentence(evaluation: Evaluation) -> str:
         if (found.a, found.b) == ("tuned", "few_shot"):
             low, high = found.interval
             if low <= 0 <= high:
-                return "In loss it cannot be told from the base with examples."
-            less = "less" if found.value < 0 else "more"
+                return "Its loss does not differ from that of the base with examples."
+            lower = "lower" if found.value < 0 else "higher"
             return (
-                f"The person's own words surprise it {less} than the base with "
-                f"examples: {found.value:+.2f} [{low:.2f}, {high:.2f}] bits per byte."
+                f"Its loss is {lower} than that of the base with examples: "
+                f"{found.value:+.2f} [{low:.2f}, {high:.2f}] bits per byte."
             )
     return _loss_reason(evaluation)
 
@@ -178,7 +178,7 @@ def _style_reason(evaluation: Evaluation) -> str:
     if evaluation.measures is None:
         return f"Style was not measured: {evaluation.reasons['measures']}."
     reasons = {found.reason for found in evaluation.measures if found.reason}
-    return f"Style has distances, and no scores: {'; '.join(sorted(reasons))}."
+    return f"Style has distances, but no scores: {'; '.join(sorted(reasons))}."
 
 
 def _loss_reason(evaluation: Evaluation) -> str:
@@ -189,14 +189,14 @@ def _loss_reason(evaluation: Evaluation) -> str:
 
 
 def validation_sentence(evaluation: Evaluation) -> str:
-    """Say what the tuned model's own job tells of its loss, if it tells anything."""
+    """Return what the tuned model's own job reports of its loss, if anything."""
     found = evaluation.validation_loss
     if found is None:
         return ""
     return (
-        f"The tuned model's own job tells a loss of {found.full_valid_loss:.2f} "
-        f"{found.unit} on its validation file (step {found.step:,}): no bits per byte, "
-        "and of no other model."
+        f"The tuned model's own job reports a loss of {found.full_valid_loss:.2f} "
+        f"{found.unit} on its validation file (step {found.step:,}), which cannot be "
+        "compared with bits per byte."
     )
 
 
@@ -204,14 +204,18 @@ def _facts(evaluation: Evaluation) -> list[tuple[str, str]]:
     data = evaluation.data
     facts = [
         (f"{data.heldout_conversations:,}", "held-out conversations"),
-        (f"{data.heldout_turns:,}", "turns answered by each"),
+        (f"{data.heldout_turns:,}", "turns answered by each model"),
         (f"{data.train_conversations:,}", "conversations trained on"),
-        (f"{len(data.others):,}", "other people compared with"),
+        (f"{len(data.others):,}", "other people to compare with"),
     ]
     for found in evaluation.summary or ():
         if found.contestant == "tuned" and found.median_score is not None:
-            facts.insert(0, (f"{found.median_score:.2f}", "the tuned model's style"))
+            facts.insert(
+                0, (f"{found.median_score:.2f}", "style score of the tuned model")
+            )
     for loss in evaluation.loss:
         if loss.contestant == "tuned" and loss.bits_per_byte is not None:
-            facts.insert(1, (f"{loss.bits_per_byte:.2f}", "bits per byte, tuned"))
+            facts.insert(
+                1, (f"{loss.bits_per_byte:.2f}", "bits per byte of the tuned model")
+            )
     return facts

@@ -1,6 +1,6 @@
-"""What an evaluation found, as typed models; no message text is in them.
+"""The results of an evaluation as pydantic models, without any message text.
 
-`None` stands for what was not measured, and `reasons` says why; it is never 0.
+What was not measured is `None`, never 0, and a reason says why.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ __all__ = [
     "DataInfo",
     "Difference",
     "Evaluation",
-    "Guard",
+    "GuessCount",
     "Loss",
     "MeasureFinding",
     "NameRates",
     "OtherPerson",
-    "PersonGuard",
+    "PersonChecks",
     "Relevance",
+    "SanityChecks",
     "Secrets",
-    "Share",
     "Summary",
     "ValidationLoss",
 ]
@@ -45,7 +45,7 @@ class _Finding(BaseModel):
 
 
 class OtherPerson(_Finding):
-    """Somebody else of the export, without a name."""
+    """Another person of the export, without a name."""
 
     id: str
     turns: int
@@ -62,10 +62,10 @@ class DataInfo(_Finding):
     """Held-out conversations that the model was trained on."""
 
     near_duplicates_dropped: int
-    """Held-out turns that nearly stand in the training half."""
+    """Held-out turns that are near-duplicates of the training half."""
 
     forwarded_dropped: int
-    """Held-out turns that the person only passed on."""
+    """Held-out turns that the person only forwarded."""
 
     others: list[OtherPerson]
 
@@ -86,17 +86,17 @@ class Loss(_Finding):
     """Bits per byte of the person's held-out turns."""
 
     contestant: str
-    bits_per_byte: Number | None
-    interval: Ends | None
-    end_bits: Number | None
+    bits_per_byte: Number | None = None
+    interval: Ends | None = None
+    end_bits: Number | None = None
     turns: int
     reason: str | None = None
 
 
 class ValidationLoss(_Finding):
-    """What the job that made the tuned model says of its own validation file.
+    """The loss that the tuned model's job reports of its own validation file.
 
-    No bits per byte: it depends on the tokenizer, and on another file.
+    It is not in bits per byte, and depends on the tokenizer and on that file.
     """
 
     contestant: Literal["tuned"]
@@ -104,25 +104,25 @@ class ValidationLoss(_Finding):
     unit: Literal["nats per token"]
     step: int
     source: str
-    """Where the job tells it."""
+    """Where the job reports it."""
 
 
 class Relevance(_Finding):
-    """Bits per byte of the same replies behind their own and a foreign history."""
+    """Bits per byte of the same replies after their own and a foreign history."""
 
     contestant: str
-    own_history: Number | None
-    foreign_history: Number | None
-    difference: Number | None
-    """Foreign less own; a model that ignores what was said has none."""
+    own_history: Number | None = None
+    foreign_history: Number | None = None
+    difference: Number | None = None
+    """Foreign minus own; 0 for a model that ignores what was said."""
 
-    interval: Ends | None
+    interval: Ends | None = None
     turns: int
     reason: str | None = None
 
 
 class Difference(_Finding):
-    """What two contestants differ by, in the same rounds."""
+    """A paired difference: contestant `a` minus contestant `b`."""
 
     a: str
     b: str
@@ -134,11 +134,11 @@ class ContestantScore(_Finding):
     """A contestant's distance from the person in one measure."""
 
     name: str
-    value: Number | None
-    interval: Ends | None
-    score: Number | None
-    score_interval: Ends | None
-    within_ceiling: bool | None
+    value: Number | None = None
+    interval: Ends | None = None
+    score: Number | None = None
+    score_interval: Ends | None = None
+    within_ceiling: bool | None = None
     reason: str | None = None
 
 
@@ -148,13 +148,13 @@ class MeasureFinding(_Finding):
     name: str
     unit: str
     meaning: str
-    units_each: int | None
-    ceiling: Number | None
-    ceiling_interval: Ends | None
-    floor: Number | None
-    floor_interval: Ends | None
+    units_each: int | None = None
+    ceiling: Number | None = None
+    ceiling_interval: Ends | None = None
+    floor: Number | None = None
+    floor_interval: Ends | None = None
     floor_each: dict[str, Number]
-    separates: bool | None
+    separates: bool | None = None
     contestants: list[ContestantScore]
     reason: str | None = None
 
@@ -163,53 +163,53 @@ class Summary(_Finding):
     """The median score over the measures that separate."""
 
     contestant: str
-    median_score: Number | None
-    interval: Ends | None
+    median_score: Number | None = None
+    interval: Ends | None = None
     measures_used: int
     reason: str | None = None
 
 
-class PersonGuard(_Finding):
-    """The person's own values of the guards."""
+class PersonChecks(_Finding):
+    """The person's own values of the sanity checks."""
 
     variety: Number
-    words_400: Number | None
-    reach: Number | None
+    words_400: Number | None = None
+    reach: Number | None = None
     empty: Number
     reason: str | None = None
 
 
-class Guard(_Finding):
-    """What the style measures cannot see."""
+class SanityChecks(_Finding):
+    """What the style measures cannot see: stock replies, few words, cut ends."""
 
     contestant: str
     variety: Number
     """Distinct replies by replies."""
 
-    words_400: Number | None
-    """Distinct words that 400 drawn ones hold."""
+    words_400: Number | None = None
+    """Expected distinct words in a sample of 400."""
 
-    reach: Number | None
-    """The share of the person's 200 commonest words, by use, that it has."""
+    reach: Number | None = None
+    """Share of the person's 200 most common words, by use, that it uses."""
 
     cut: Number
     empty: Number
-    person: PersonGuard
+    person: PersonChecks
     reason: str | None = None
 
 
 class CopyRates(_Finding):
-    """How much of some bubbles stands in the training half."""
+    """How many messages are copies of the training half."""
 
     bubbles: int
-    exact: Number | None
-    """Share of the bubbles that stand whole in the training half."""
+    exact: Number | None = None
+    """Share of the messages that the training half contains whole."""
 
-    unique6: Number | None
-    """Share that has six words running of one training conversation alone."""
+    unique6: Number | None = None
+    """Share with six words in a row that only one training conversation has."""
 
-    longest_run: tuple[int, int, int] | None
-    """Longest run of words: median, 95 % and most."""
+    longest_run: tuple[int, int, int] | None = None
+    """Longest run of copied words: median, 95 % and maximum."""
 
     reason: str | None = None
 
@@ -219,12 +219,12 @@ class Copies(CopyRates):
 
     contestant: str
     person: CopyRates
-    excess: Number | None
-    interval: Ends | None
+    excess: Number | None = None
+    interval: Ends | None = None
 
 
 class Secrets(_Finding):
-    """What a test run gave away of secrets planted so many times."""
+    """What a test run revealed of secrets planted `repeats` times."""
 
     repeats: int
     canaries: int
@@ -238,11 +238,11 @@ class Secrets(_Finding):
     z: list[Number]
     base_exposure_bits: list[Number]
     reason: str | None = None
-    """Why nothing was ranked, where the server cannot score."""
+    """Why nothing was ranked."""
 
 
 class NameRates(_Finding):
-    """Names that came up unprompted, and what should never come up."""
+    """Names, numbers and addresses that replies mention unprompted."""
 
     contestant: str
     unprompted_per_reply: Number
@@ -257,7 +257,7 @@ class NameRates(_Finding):
     """E-mail addresses and links from the training half."""
 
 
-class Share(_Finding):
+class GuessCount(_Finding):
     """Right guesses among some of the pairs."""
 
     pairs: int
@@ -265,21 +265,21 @@ class Share(_Finding):
 
 
 class BlindFinding(_Finding):
-    """How often a human told the model's answer from the person's."""
+    """How often somebody told the model's answer from the person's."""
 
     pairs: int
     right: int
     interval: Ends
     p: Number
-    by_length: list[Share]
-    """Of the pairs with the shortest answers, the middle ones, the longest."""
+    by_length: list[GuessCount]
+    """Of the pairs with the shortest third of the answers, the middle, the longest."""
 
-    by_confidence: dict[Confidence, Share]
-    """By how sure the human was: 1 a guess, 3 sure."""
+    by_confidence: dict[Confidence, GuessCount]
+    """By how sure they were: 1 a guess, 3 sure."""
 
 
 class Evaluation(_Finding):
-    """All that was found."""
+    """All results."""
 
     format: Literal[1] = 1
     created: str
@@ -296,7 +296,7 @@ class Evaluation(_Finding):
     measures: list[MeasureFinding] | None
     summary: list[Summary] | None
     summary_differences: list[Difference]
-    guards: list[Guard]
+    guards: list[SanityChecks]
     copies: list[Copies]
     secrets: list[Secrets] | None
     names: list[NameRates] | None

@@ -8,41 +8,40 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import TypedDict
 
-from langchain_chatexports.evaluation.results import Guard, PersonGuard
+from langchain_chatexports.evaluation.results import PersonChecks, SanityChecks
 from langchain_chatexports.evaluation.text_features import words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_chatexports.evaluation.replies import Reply
+    from langchain_chatexports.evaluation.model_server import Reply
 
-__all__ = ["expected_distinct", "guard", "reach"]
+__all__ = ["expected_distinct", "reach", "sanity_checks"]
 
 _WORDS = 400
 _TOP = 200
 
 
-def guard(
+def sanity_checks(
     contestant: str,
     replies: Sequence[Reply],
     person: Sequence[str],
     training: Sequence[str],
-) -> Guard:
-    """Return a contestant's guards beside the person's own.
+) -> SanityChecks:
+    """Return a contestant's values beside the person's own.
 
     Args:
         contestant: Its name.
         replies: What it wrote.
-        person: What the person wrote there.
+        person: What the person wrote in the same places.
         training: The person's replies of the training half.
     """
-    texts = [reply.text for reply in replies]
     known = _counted(training)
-    return Guard(
+    return SanityChecks(
         contestant=contestant,
         cut=sum(reply.is_cut for reply in replies) / len(replies),
-        person=PersonGuard(**_values(known, person)),
-        **_values(known, texts),
+        person=PersonChecks(**_values(known, person)),
+        **_values(known, [reply.text for reply in replies]),
     )
 
 
@@ -62,18 +61,18 @@ def _values(known: Mapping[str, int], texts: Sequence[str]) -> _Values:
         "the training half has no words": found is None,
     }
     return _Values(
-        variety=_variety(texts),
+        variety=len(set(texts)) / len(texts),
         words_400=distinct,
         reach=found,
-        empty=_empty(texts),
+        empty=sum(not text.strip() for text in texts) / len(texts),
         reason="; ".join(why for why, is_so in reasons.items() if is_so) or None,
     )
 
 
 def expected_distinct(counts: Mapping[str, int], drawn: int) -> float | None:
-    """Return how many distinct words so many drawn ones hold, or `None` of fewer words.
+    """Return the expected distinct words of a sample without replacement.
 
-    Words are drawn without putting back, so that samples of any size compare.
+    `None` if there are fewer words than are drawn.
     """
     total = sum(counts.values())
     if total < drawn:
@@ -88,9 +87,9 @@ def expected_distinct(counts: Mapping[str, int], drawn: int) -> float | None:
 
 
 def reach(known: Mapping[str, int], used: Mapping[str, int]) -> float | None:
-    """Return the share of the person's 200 commonest words, by use, that a sample has.
+    """Return the share of the person's 200 most common words, by use, that are used.
 
-    `None` of a person without words.
+    `None` for a person without words.
     """
     top = sorted(known, key=lambda word: (-known[word], word))[:_TOP]
     mass = sum(known[word] for word in top)
@@ -103,11 +102,3 @@ def _log_ways(total: int, drawn: int) -> float:
 
 def _counted(texts: Sequence[str]) -> Counter[str]:
     return Counter(word for text in texts for word in words(text))
-
-
-def _variety(texts: Sequence[str]) -> float:
-    return len(set(texts)) / len(texts)
-
-
-def _empty(texts: Sequence[str]) -> float:
-    return sum(not text.strip() for text in texts) / len(texts)

@@ -1,4 +1,4 @@
-"""The tables of the evaluation's page: its figures as rows of text."""
+"""The tables of the evaluation page: results as rows of text."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
         Copies,
         CopyRates,
         Evaluation,
-        Guard,
         Loss,
         MeasureFinding,
         NameRates,
-        PersonGuard,
+        PersonChecks,
         Relevance,
+        SanityChecks,
     )
 
-    Found = TypeVar("Found", Loss, Guard, Copies, NameRates, Relevance)
+    Found = TypeVar("Found", Loss, SanityChecks, Copies, NameRates, Relevance)
     Row = tuple[str, ...]
     Table = tuple[Row, Sequence[Row]]
     Titles = Mapping[str, str]
@@ -35,25 +35,25 @@ __all__ = [
     "copy_table",
     "difference_rows",
     "distance_table",
-    "guard_table",
     "loss_table",
     "measure_rows",
     "name_rows",
     "relevance_table",
+    "sanity_table",
     "secret_table",
     "share_text",
     "with_interval",
 ]
 
 UNKNOWN = "\u2013"
-"""What stands where nothing was measured."""
+"""Shown where nothing was measured."""
 
 _LENGTHS = ("the shortest third", "the middle third", "the longest third")
 _CONFIDENCE = {"1": "guessed", "2": "rather sure", "3": "sure"}
 
 
 def with_interval(value: float | None, ends: tuple[float, float] | None) -> str:
-    """Write a figure with its 95 % interval."""
+    """Return a number with its 95 % interval."""
     if value is None:
         return UNKNOWN
     if ends is None:
@@ -62,7 +62,7 @@ def with_interval(value: float | None, ends: tuple[float, float] | None) -> str:
 
 
 def share_text(value: float | None) -> str:
-    """Write a share in percent."""
+    """Return a share in percent."""
     return UNKNOWN if value is None else f"{value:.0%}"
 
 
@@ -84,7 +84,7 @@ def loss_table(evaluation: Evaluation, titles: Titles) -> Table:
 
 
 def relevance_table(evaluation: Evaluation, titles: Titles) -> Table:
-    """Return what a foreign history costs the contestants."""
+    """Return the bits per byte after the own and a foreign history."""
     rows = [
         (
             titles[found.contestant],
@@ -173,10 +173,10 @@ def _distances(measure: MeasureFinding, titles: Titles) -> Row:
     )
 
 
-def guard_table(evaluation: Evaluation, titles: Titles) -> Table:
-    """Return what the measures cannot see, the person's own first."""
+def sanity_table(evaluation: Evaluation, titles: Titles) -> Table:
+    """Return the sanity checks, the person's own first."""
 
-    def cells(found: Guard | PersonGuard, cut: float | None) -> Row:
+    def cells(found: SanityChecks | PersonChecks, cut: float | None) -> Row:
         return (
             share_text(found.variety),
             _number(found.words_400, 0),
@@ -247,7 +247,7 @@ def name_rows(evaluation: Evaluation, titles: Titles) -> list[Row]:
 
 
 def secret_table(evaluation: Evaluation) -> Table:
-    """Return what the test run gave away of planted secrets."""
+    """Return what the test run revealed of planted secrets."""
     rows = [
         (
             "never (control)" if not found.repeats else plural(found.repeats, "time"),
@@ -264,8 +264,8 @@ def secret_table(evaluation: Evaluation) -> Table:
         for found in evaluation.secrets or ()
     ]
     headers = (
-        *("planted", "#secrets", "#said", "#in part", "#at once", "#at most"),
-        *("#exposure", "#z", "#the base's", "note"),
+        *("planted", "#secrets", "#said", "#in part", "#greedy", "#at most"),
+        *("#exposure", "#z", "#exposure, base", "note"),
     )
     return _table(headers, rows)
 
@@ -296,7 +296,7 @@ def contestant_rows(contestants: Sequence[ContestantInfo], titles: Titles) -> li
 
 
 def _table(headers: Row, rows: Sequence[Row]) -> Table:
-    """Return a table, without notes where there are none."""
+    """Return a table, without its last column if that is empty."""
     if any(row[-1] for row in rows):
         return headers, rows
     return headers[:-1], [row[:-1] for row in rows]

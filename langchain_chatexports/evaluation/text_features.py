@@ -1,4 +1,4 @@
-"""What is read off a text: its bubbles, words, habits and emoji."""
+"""Features of a text: its bubbles, words, habits and emoji."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _EMOTICON = re.compile(
 )
 _FIRST_EMOJI = "\u00a9"
 _SKIN_TONES_AND_SELECTORS = dict.fromkeys([0xFE0E, 0xFE0F, *range(0x1F3FB, 0x1F400)])
-# Signs that the standard counts among the emoji, and people type as letters.
+# Emoji by the standard that people type as letters.
 _LETTERLIKE = frozenset("©®™")
 
 HABITS = (
@@ -71,10 +71,10 @@ _INNER_END = re.compile(r"[.!?…]+\s+\S")
 
 
 def bubbles(reply: str) -> list[str]:
-    """Return the messages as they were sent, of a reply that may join several.
+    """Return the single messages of a reply that may join several.
 
     Args:
-        reply: A person's or a model's text; line breaks part its bubbles.
+        reply: A person's or a model's text; line breaks separate its bubbles.
 
     Returns:
         The bubbles in NFC; one empty one for an empty reply.
@@ -92,7 +92,7 @@ def words(text: str) -> list[str]:
 
 
 def trigrams(bubble: str) -> list[str]:
-    """Return the runs of three characters of a bubble; digits are alike."""
+    """Return the character 3-grams of a bubble; all digits count as 0."""
     text = f" {_DIGIT.sub('0', bubble)} "
     return [text[at : at + 3] for at in range(len(text) - 2)]
 

@@ -12,18 +12,15 @@ from langchain_chatexports import datasets
 from langchain_chatexports._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from langchain_chatexports.chat_loaders.ledger import Ledger, Stage
     from langchain_chatexports.datasets._forget import ForgetReport, forget
     from langchain_chatexports.datasets.card import CardNotes, hash_source
-    from langchain_chatexports.datasets.deduplication import (
-        DuplicateCounts,
-        deduplicate_examples,
-    )
+    from langchain_chatexports.datasets.deduplication import deduplicate_examples
     from langchain_chatexports.datasets.estimate import (
         TrainingEstimate,
         estimate_training,
     )
     from langchain_chatexports.datasets.examples import (
-        ExampleCounts,
         TrainingExample,
         TrainingMessage,
         to_training_examples,
@@ -35,12 +32,10 @@ if TYPE_CHECKING:
     )
     from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
     from langchain_chatexports.datasets.preferences import (
-        PreferenceCounts,
         edit_preferences,
         reaction_labels,
     )
     from langchain_chatexports.datasets.splits import ExampleSplits, split_examples
-    from langchain_chatexports.datasets.stages import Stage
     from langchain_chatexports.datasets.trace import (
         ExampleOrigin,
         TracedExample,
@@ -57,14 +52,12 @@ if TYPE_CHECKING:
 __all__ = [
     "CardNotes",
     "ChatFineTuner",
-    "DuplicateCounts",
-    "ExampleCounts",
     "ExampleOrigin",
     "ExampleSplits",
     "FineTuningRun",
     "ForgetReport",
     "JobUse",
-    "PreferenceCounts",
+    "Ledger",
     "Stage",
     "TracedExample",
     "TrainingEstimate",

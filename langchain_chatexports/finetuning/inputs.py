@@ -12,11 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.messages import BaseMessage
 
-from langchain_chatexports.datasets.examples import (
-    ExampleCounts,
-    convert_session,
-    require_assistant,
-)
+from langchain_chatexports.datasets.examples import SessionConverter
 from langchain_chatexports.datasets.jsonl import read_jsonl
 from langchain_chatexports.datasets.trace import TracedExample
 from langchain_chatexports.exceptions import TrainingDataError
@@ -80,14 +76,14 @@ def read_examples(given: TrainingInput) -> Iterator[Mapping[str, Any]]:
         return
     if isinstance(given, Iterator):
         _refuse_second_reading(given)
-    counts = ExampleCounts()
+    converter = SessionConverter()
     with closing(_items(given)) as items:
         for item, is_session in _told_apart(items):
-            example = _example(item, counts, is_session=is_session)
+            example = _example(item, converter, is_session=is_session)
             if example is not None:
                 yield example
             del item
-    require_assistant(counts)
+    converter.require_assistant()
 
 
 def _refuse_second_reading(iterator: Iterator[Any]) -> None:
@@ -190,11 +186,11 @@ def _is_dialogue(item: object) -> bool:
 
 
 def _example(
-    item: Any, counts: ExampleCounts, *, is_session: bool
+    item: Any, converter: SessionConverter, *, is_session: bool
 ) -> Mapping[str, Any] | None:
     if not isinstance(item, Mapping):
         item = {"messages": item if is_session else list(item)}
     if is_session:
-        converted = convert_session(cast("ChatSession", item), counts=counts)
+        converted = converter.convert(cast("ChatSession", item))
         return None if converted is None else converted.example
     return cast("Mapping[str, Any]", item)

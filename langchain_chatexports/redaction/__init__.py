@@ -3,13 +3,13 @@
 `Redact` in `langchain_chatexports.steps` puts the parts together.
 """
 
+from langchain_chatexports.redaction.detector import find_patterns
 from langchain_chatexports.redaction.gazetteer import Gazetteer
 from langchain_chatexports.redaction.key_file import (
     RedactionKey,
     key_for,
     read_key_file,
 )
-from langchain_chatexports.redaction.patterns import find_patterns
 from langchain_chatexports.redaction.pseudonyms import Pseudonyms
 from langchain_chatexports.redaction.spans import KINDS, Span, without_overlap
 from langchain_chatexports.redaction.undo import restore, write_undo_map

@@ -105,17 +105,22 @@ class Gazetteer:
 
     def find(self, text: str) -> list[Span]:
         """Find the names in a text: a span a word (`name`), and one a `handle`."""
+        if text.isascii():  # Most are, and need no other form.
+            return self._found(text)
         text, form = compared(text)
-        spans: list[Span] = []
-        plain = folded(text)
-        words = word_pattern(plain).findall(plain)
-        if "@" in text or not self._signs.isdisjoint(words):
-            spans += self._spaced(text)
-        if self._unspaced_words and not text.isascii():
+        spans = self._found(text)
+        if self._unspaced_words:
             spans += [
                 Span(*match.span(), "name") for match in self._unspaced.finditer(text)
             ]
-        return spans if form is None else as_written(spans, form)
+        return as_written(spans, form)
+
+    def _found(self, text: str) -> list[Span]:
+        plain = folded(text)
+        words = word_pattern(plain).findall(plain)
+        if "@" in text or not self._signs.isdisjoint(words):
+            return list(self._spaced(text))
+        return []
 
     def _add(self, name: str) -> None:
         words = [word.word for word in words_of(name)]
@@ -163,9 +168,13 @@ class Gazetteer:
             (match.start(), match.end(), folded(match[0]))
             for match in word_pattern(text).finditer(text)
         ]
+        has_at = "@" in text
         index = 0
         while index < len(tokens):
-            phrase = self._phrase_at(text, tokens, index)
+            start, end, word = tokens[index]
+            phrase = None
+            if word in self._phrases:
+                phrase = self._phrase_at(text, tokens, index)
             if phrase is not None:
                 kind, length = phrase
                 taken = tokens[index : index + length]
@@ -179,8 +188,7 @@ class Gazetteer:
                     )
                 index += length
                 continue
-            start, end, word = tokens[index]
-            if self._is_glued(text, start, word):
+            if word in self._glued or (has_at and self._is_called(text, start, word)):
                 yield Span(start, end, "handle")
                 index += 1
                 continue
@@ -189,9 +197,8 @@ class Gazetteer:
                 yield Span(start, name_end, "name")
             index += 1
 
-    def _is_glued(self, text: str, start: int, word: str) -> bool:
-        if word in self._glued:
-            return True
+    def _is_called(self, text: str, start: int, word: str) -> bool:
+        """Return whether a word is a name with digits behind an `@`."""
         bare = word.rstrip(_DIGITS)
         return (
             text[start - 1 : start] == "@"
@@ -202,7 +209,7 @@ class Gazetteer:
     def _phrase_at(
         self, text: str, tokens: Sequence[_Token], index: int
     ) -> tuple[str, int] | None:
-        for kind, words in self._phrases.get(tokens[index][2], ()):
+        for kind, words in self._phrases[tokens[index][2]]:
             taken = tokens[index : index + len(words)]
             if tuple(word for _, _, word in taken) == words and self._is_together(
                 text, taken, kind

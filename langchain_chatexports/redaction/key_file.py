@@ -98,11 +98,11 @@ def read_key_file(path: str | Path) -> RedactionKey:
         raise
     except FileNotFoundError as error:
         msg = f"There is no key file at {path}. Name the one that redacting has made."
-        raise ExportNotFoundError(msg) from error
+        raise ExportNotFoundError(msg, path=path) from error
     except (KeyError, TypeError, ValueError, RecursionError, IsADirectoryError):
         # `from None`: the decoder's errors hold what stands in the file.
         msg = (
             f"{path} is no key file that this version can read. Name the file that "
             "redacting has made, or a new one."
         )
-        raise ExportFormatError(msg) from None
+        raise ExportFormatError(msg, path=path) from None

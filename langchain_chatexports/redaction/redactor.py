@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.redaction.common_words import LABELS
+from langchain_chatexports.redaction.detector import find_patterns
 from langchain_chatexports.redaction.gazetteer import (
     Gazetteer,
     bare_handle,
@@ -15,7 +16,6 @@ from langchain_chatexports.redaction.gazetteer import (
     name_words,
 )
 from langchain_chatexports.redaction.normalization import comparable, folded, words_of
-from langchain_chatexports.redaction.patterns import find_patterns
 from langchain_chatexports.redaction.presidio import presidio_detector
 from langchain_chatexports.redaction.pseudonyms import Pseudonyms, in_case_of
 from langchain_chatexports.redaction.spans import Span, without_overlap

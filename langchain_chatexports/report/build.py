@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Sequence
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langchain_chatexports._terminal import printable
 from langchain_chatexports._tokens import token_counter
+from langchain_chatexports.chat_loaders.ledger import Stage
 from langchain_chatexports.datasets.splits import part_borders
 from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.report.counts import ExampleSizes, MessageCounts
@@ -36,11 +37,10 @@ from langchain_chatexports.report.times import TimeCounts, find_time_zone, momen
 from langchain_chatexports.steps import ChunkSessions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from langchain_core.chat_loaders import BaseChatLoader
 
-    from langchain_chatexports.chat_loaders.ledger import StepSummary
     from langchain_chatexports.steps import SessionTransform
 
 __all__ = ["TOKEN_LIMIT", "build_report"]
@@ -189,67 +189,28 @@ def _pauses(counts: ReportCounts) -> PauseFigures:
 
 
 def _stages(counts: ReportCounts) -> Iterator[StageFigures]:
-    skipped: Counter[str] = Counter()
+    exports = Stage("Export")
     for summary in counts.summaries:
-        skipped.update(summary.skipped)
-    yield _stage(
-        "Export",
-        taken=sum(summary.found for summary in counts.summaries),
-        given=sum(summary.kept for summary in counts.summaries),
-        left_out=skipped,
-    )
-    alike: dict[tuple[int, str], list[StepSummary]] = {}
+        exports.add(next(summary.stages()))
+    yield _stage(exports)
+    alike: dict[tuple[int, str], Stage] = {}
     for steps in counts.steps:
         for place, step in enumerate(steps):
-            alike.setdefault((place, step.name), []).append(step)
-    for (_, name), summaries in sorted(alike.items()):
-        yield _stage_of_steps(name, summaries)
-    examples = counts.example_counts
-    yield _stage(
-        "Examples",
-        taken=examples.messages_in,
-        given=examples.messages_out,
-        left_out=examples.messages_left_out,
-    )
-    yield _stage(
-        "Examples",
-        unit="sessions",
-        taken=examples.sessions,
-        given=examples.examples,
-        left_out=examples.sessions_left_out,
-    )
+            alike.setdefault((place, step.name), Stage(step.name)).add(step.stage())
+    for _, stage in sorted(alike.items(), key=itemgetter(0)):
+        yield _stage(stage)
+    yield _stage(counts.ledger.stage("Examples"))
+    yield _stage(counts.ledger.stage("Examples", "sessions"))
 
 
-def _stage_of_steps(name: str, steps: Sequence[StepSummary]) -> StageFigures:
-    left_out, added = Counter[str](), Counter[str]()
-    for step in steps:
-        left_out.update(step.left_out)
-        added.update(step.added)
-    return _stage(
-        name,
-        taken=sum(step.messages_in for step in steps),
-        given=sum(step.messages_out for step in steps),
-        left_out=left_out,
-        added=added,
-    )
-
-
-def _stage(
-    name: str,
-    *,
-    taken: int,
-    given: int,
-    left_out: Mapping[str, int],
-    added: Mapping[str, int] | None = None,
-    unit: str = "messages",
-) -> StageFigures:
+def _stage(stage: Stage) -> StageFigures:
     return StageFigures(
-        name=name,
-        unit=unit,
-        taken=taken,
-        given=given,
-        left_out=dict(sorted(left_out.items())),
-        added=dict(sorted((added or {}).items())),
+        name=stage.name,
+        unit=stage.unit,
+        taken=stage.taken,
+        given=stage.given,
+        left_out=dict(sorted(stage.left_out.items())),
+        added=dict(sorted(stage.added.items())),
     )
 
 

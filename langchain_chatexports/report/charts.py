@@ -1,356 +1,406 @@
-"""Charts as inline SVG, whose colors and fonts are the page's.
-
-Matplotlib draws; what it draws names the style sheet's variables for colors, so that
-one picture fits light, dark and paper:
-
-```python
-def draw(axes: Axes) -> None:
-    axes.errorbar(scores, rows, xerr=errors, color=SERIES[1], fmt="o")
-
-
-markup = chart_svg(draw, name="scores", description="Seven scores, 0.83 to 0.97")
-```
-
-The same data gives the same bytes. Texts stay texts.
-"""
+"""The charts of a report, each with its sentence and its table."""
 
 from __future__ import annotations
 
-import io
-import re
-import warnings
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, NamedTuple
 
-from langchain_chatexports.exceptions import MissingExtraError
+from langchain_chatexports.report.figures import Bin
+from langchain_chatexports.report.formatting import (
+    duration,
+    number_range,
+    plural,
+    reason,
+    time_label,
+    time_range,
+)
+from langchain_chatexports.report.svg import MUTED, SERIES, bars, columns, heat_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from markupsafe import Markup
-    from matplotlib.axes import Axes
+
+    from langchain_chatexports.report.figures import (
+        Distribution,
+        ExampleFigures,
+        ExportReport,
+        PauseFigures,
+        RedactionFigures,
+        TimeFigures,
+    )
 
 __all__ = [
-    "ALERT",
-    "GRID",
-    "INK",
-    "MUTED",
-    "SERIES",
-    "bars",
-    "chart_svg",
-    "columns",
-    "heat_map",
-    "require_extra",
+    "Section",
+    "habit_charts",
+    "learned_charts",
+    "people_chart",
+    "redaction_chart",
+    "skipped_chart",
+    "time_charts",
 ]
 
-# Colors that nobody would choose stand for the style sheet's variables.
-INK, MUTED, GRID, PAPER = "#010203", "#010204", "#010205", "#010206"
-"""Text and axes; what matters less; lines of the grid; what is behind a chart."""
-
-SERIES = ("#010211", "#010212", "#010213", "#010214")
-"""Colors of data."""
-
-ALERT = "#010220"
-"""The color of what is wrong or too much."""
-
-_VARIABLES = {
-    INK: "var(--ink)",
-    MUTED: "var(--muted)",
-    GRID: "var(--grid)",
-    PAPER: "var(--card)",
-    ALERT: "var(--alert)",
-    **{color: f"var(--series-{n})" for n, color in enumerate(SERIES, 1)},
-}
-_STYLE: dict[str, Any] = {
-    "svg.fonttype": "none",
-    "font.family": ["sans-serif"],
-    "font.size": 10,
-    "text.color": INK,
-    "axes.labelcolor": MUTED,
-    "axes.edgecolor": GRID,
-    "axes.facecolor": "none",
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.unicode_minus": False,
-    "figure.facecolor": "none",
-    "grid.color": GRID,
-    "grid.linewidth": 0.6,
-    "xtick.color": GRID,
-    "xtick.labelcolor": MUTED,
-    "ytick.color": GRID,
-    "ytick.labelcolor": MUTED,
-    "ytick.left": False,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-    "text.parse_math": False,
-}
-_WIDTH = 4.8
-_VIEW_BOX = re.compile(r'viewBox="[^"]*"')
-_FONT_FAMILY = re.compile(r" ?font-family: [^;\"]*;?")
-_INNER_STYLE = re.compile(r"<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL)
-_ID = re.compile(r'\sid="([^"]*)"')
-_USED_ID = re.compile(r'(?:href="#|url\(#)([^")]+)')
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MAX_PEOPLE = 12
+# Of everybody together, where the first two colors are the voice's and the others'.
+_ALL = SERIES[2]
 
 
-def chart_svg(
-    draw: Callable[[Axes], None], *, name: str, description: str, height: float = 2.4
-) -> Markup:
-    """Draw a chart that fits a card of the page, and a phone, as inline SVG.
+class Section(NamedTuple):
+    """A chart with what stands around it."""
 
-    Args:
-        draw: Draws into the axes it is given, with `INK`, `MUTED`, `GRID`, `ALERT` and
-            `SERIES`; other colors stay as they are, in the dark too.
-        name: A word of its own on the page, for the ids inside.
-        description: What the chart shows, for those who cannot see it.
-        height: In inches; the width is 4.8.
+    title: str
+    svg: Markup
+    caption: str
+    headers: tuple[str, ...]
+    rows: list[tuple[object, ...]]
 
-    Returns:
-        Markup that jinja2 does not escape again.
 
-    Raises:
-        MissingExtraError: If the extra `report` is not installed.
-    """
-    require_extra()
-    import matplotlib as mpl
-    from markupsafe import Markup, escape
-    from matplotlib.figure import Figure
+class _Voices(NamedTuple):
+    """What to call the two sides in legends and captions."""
 
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    buffer = io.StringIO()
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
-        # The page's fonts show what matplotlib's, which only measures, lacks.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-        draw(figure.subplots())
-        figure.savefig(buffer, format="svg", metadata=nothing)
-    text = buffer.getvalue()
-    head, _, rest = text[text.index("<svg") :].partition(">")
-    box = _VIEW_BOX.search(head)
-    start = (
-        f'<svg {box[0] if box else ""} role="img" aria-label="{escape(description)}">'
+    ai: str
+    others: str
+    has_ai: bool
+
+
+def time_charts(report: ExportReport) -> list[Section]:
+    """Draw when messages were sent."""
+    time, voices = report.time, _voices(report)
+    labels = time_label(time.unit, time.points)
+    over_time = Section(
+        "Over time",
+        columns(
+            labels,
+            _two(voices, [p.ai for p in time.points], [p.others for p in time.points]),
+            name="time",
+            description=f"Messages by {time.unit}",
+            ylabel=f"messages a {time.unit}",
+            most_labels=5,
+        ),
+        f"Messages by {time.unit}. Days with a message: {time.active_days:,}.",
+        (time.unit, f"#{voices.ai}", f"#{voices.others}"),
+        [(str(p.start), f"{p.ai:,}", f"{p.others:,}") for p in time.points],
     )
-    # Matplotlib escapes the texts in it.
-    return Markup(start + _with_own_ids(_in_page_style(rest), name))  # noqa: S704
+    return [
+        over_time,
+        _of_the_week(report),
+        _by("By hour", "hour", [str(hour) for hour in range(24)], time.by_hour, time),
+        _by("By weekday", "weekday", _WEEKDAYS, time.by_weekday, time),
+    ]
 
 
-def require_extra() -> None:
-    """Make sure that pages and charts can be made, before anything long begins.
+def _of_the_week(report: ExportReport) -> Section:
+    time = report.time
+    hours = [str(hour) for hour in range(24)]
+    return Section(
+        "Week",
+        heat_map(
+            time.by_weekday_and_hour,
+            _WEEKDAYS,
+            hours,
+            name="week",
+            description="Messages by weekday and hour",
+            color=_ALL,
+        ),
+        f"Weekday and hour; the stronger the more. Time zone: {time.zone}.",
+        ("", *(f"#{hour}" for hour in hours)),
+        [
+            (name, *(f"{count:,}" for count in row))
+            for name, row in zip(_WEEKDAYS, time.by_weekday_and_hour, strict=True)
+        ],
+    )
 
-    Raises:
-        MissingExtraError: If the extra `report` is not installed.
-    """
-    try:
-        import jinja2  # noqa: F401 - only whether they are there
-        import matplotlib as mpl  # noqa: F401
-    except ImportError as error:
-        feature = "Drawing charts"
-        raise MissingExtraError(feature, "report") from error
 
-
-def columns(
+def _by(
+    title: str,
+    unit: str,
     labels: Sequence[str],
-    series: Sequence[tuple[str, Sequence[float]]],
+    counts: Sequence[int],
+    time: TimeFigures,
+) -> Section:
+    svg = columns(
+        labels,
+        [("messages", counts)],
+        name=unit,
+        description=f"Messages by {unit}",
+        ylabel="messages",
+        colors=(_ALL,),
+    )
+    rows: list[tuple[object, ...]] = [
+        (label, f"{count:,}") for label, count in zip(labels, counts, strict=True)
+    ]
+    return Section(title, svg, f"Time zone: {time.zone}.", (unit, "#messages"), rows)
+
+
+def people_chart(report: ExportReport) -> Section:
+    """Draw who wrote how much."""
+    listed = list(report.people[:_MAX_PEOPLE])
+    rest = report.people[_MAX_PEOPLE:]
+    rows = [(person.name, person.messages) for person in listed]
+    colors = [SERIES[0] if person.is_ai else SERIES[1] for person in listed]
+    if rest:
+        others = sum(person.messages for person in rest)
+        rows.append((f"{plural(len(rest), 'other')}", others))
+        colors.append(MUTED)
+    caption = "Messages kept. The voice to learn has a color of its own."
+    return Section(
+        "Who writes",
+        bars(rows, name="people", description="Messages by person", colors=colors),
+        caption if any(p.is_ai for p in report.people) else "Messages kept.",
+        ("person", "#messages", "#characters", "#characters a message"),
+        [
+            (
+                person.name,
+                f"{person.messages:,}",
+                f"{person.characters:,}",
+                f"{person.characters / person.messages:.1f}",
+            )
+            for person in report.people[: 4 * _MAX_PEOPLE]
+        ],
+    )
+
+
+def habit_charts(report: ExportReport) -> list[Section]:
+    """Draw lengths, reply times, runs and pauses."""
+    voices = _voices(report)
+    return [
+        _spread(
+            "Length of messages",
+            report.lengths,
+            voices,
+            name="lengths",
+            unit="characters",
+            label=lambda entry: f"{entry.least:,}",
+            in_words=lambda number: f"{number:,.0f}",
+        ),
+        _spread(
+            "Time to reply",
+            report.replies,
+            voices,
+            name="replies",
+            unit="time from the last message of somebody else, within a conversation",
+            label=lambda entry: duration(entry.least),
+            in_words=duration,
+            in_range=time_range,
+        ),
+        _spread(
+            "Messages in a row",
+            report.runs,
+            voices,
+            name="runs",
+            unit="messages that one person sends without an answer",
+            label=_short_range,
+            in_words=lambda number: f"{number:,.0f}",
+            at_edges=False,
+        ),
+        _pause_chart(report.pauses, voices),
+    ]
+
+
+def _spread(
+    title: str,
+    figures: Distribution,
+    voices: _Voices,
     *,
     name: str,
-    description: str,
-    xlabel: str = "",
-    ylabel: str = "",
-    most_labels: int = 12,
-    at_edges: bool = False,
-    mark: tuple[float, str] | None = None,
-    colors: Sequence[str] = SERIES,
-) -> Markup:
-    """Draw columns, one a label; several series stand on each other.
-
-    Args:
-        labels: Under the columns; where there are many, some are left out.
-        series: Each with its name (for the legend, if there are several) and values.
-        name: As for `chart_svg`.
-        description: As for `chart_svg`.
-        xlabel: Under the axis.
-        ylabel: Beside the axis.
-        most_labels: How many labels fit.
-        at_edges: Put each label where its column begins, as it names the least number
-            that belongs there.
-        mark: A line and what it says; 0 is the middle of the first column.
-        colors: One a series.
-
-    Returns:
-        The chart.
-    """
-
-    def draw(axes: Axes) -> None:
-        places = range(len(labels))
-        below = [0.0] * len(labels)
-        for (title, values), color in zip(series, colors, strict=False):
-            axes.bar(places, values, bottom=below, width=0.86, color=color, label=title)
-            below = [low + value for low, value in zip(below, values, strict=True)]
-        step = -(-len(labels) // most_labels) or 1
-        shift = 0.5 if at_edges else 0.0
-        axes.set_xticks([place - shift for place in places[::step]], labels[::step])
-        axes.set_xlim(-0.6, max(len(labels), 1) - 0.4)
-        axes.set_xlabel(xlabel)
-        axes.set_ylabel(ylabel)
-        _count_axis(axes, max(below, default=0))
-        if mark is not None:
-            _draw_mark(axes, *mark)
-        if len(series) > 1:
-            _draw_legend(axes, [title for title, _ in series], colors)
-
-    return chart_svg(draw, name=name, description=description)
+    unit: str,
+    label: Callable[[Bin], str],
+    in_words: Callable[[float], str],
+    in_range: Callable[[Bin], str] = number_range,
+    at_edges: bool = True,
+) -> Section:
+    svg = columns(
+        [label(entry) for entry in figures.bins],
+        _two(voices, [b.ai for b in figures.bins], [b.others for b in figures.bins]),
+        name=name,
+        description=title,
+        xlabel="from … on" if at_edges else "",
+        most_labels=8,
+        at_edges=at_edges,
+    )
+    middle = [
+        f"{who} {in_words(values.median)} (nine of ten at most {in_words(values.p90)})"
+        for who, values in ((voices.ai, figures.ai), (voices.others, figures.others))
+        if values.median is not None and values.p90 is not None
+    ]
+    caption = f"Unit: {unit}. Median: {'; '.join(middle) or 'none'}."
+    return Section(title, svg, caption, *_bin_table(figures.bins, voices, in_range))
 
 
-def bars(
-    rows: Sequence[tuple[str, float]],
-    *,
-    name: str,
-    description: str,
-    colors: Sequence[str] = (),
-) -> Markup:
-    """Draw horizontal bars with their labels and numbers.
-
-    Args:
-        rows: Labels and values, from above.
-        name: As for `chart_svg`.
-        description: As for `chart_svg`.
-        colors: One a row; the first of `SERIES` without.
-
-    Returns:
-        The chart.
-    """
-
-    def draw(axes: Axes) -> None:
-        places, values = range(len(rows)), [value for _, value in rows]
-        drawn = axes.barh(places, values, height=0.72, color=list(colors) or SERIES[0])
-        axes.bar_label(drawn, [f"{value:,}" for value in values], padding=3, color=INK)
-        axes.set_yticks(places, [_shortened(label) for label, _ in rows])
-        axes.tick_params(axis="y", labelcolor=INK)
-        axes.invert_yaxis()
-        axes.set_xlim(0, 1.2 * max(values, default=0) or 1)
-        axes.set_xticks([])
-        _without_frame(axes)
-
-    height = 0.2 + 0.26 * max(len(rows), 1)
-    return chart_svg(draw, name=name, description=description, height=height)
-
-
-def heat_map(
-    values: Sequence[Sequence[float]],
-    rows: Sequence[str],
-    columns: Sequence[str],
-    *,
-    name: str,
-    description: str,
-    color: str = SERIES[0],
-) -> Markup:
-    """Draw a table of numbers as squares, the stronger the larger the number.
-
-    Args:
-        values: Row by row.
-        rows: Names of the rows.
-        columns: Names of the columns.
-        name: As for `chart_svg`.
-        description: As for `chart_svg`.
-        color: The color of the squares.
-
-    Returns:
-        The chart.
-    """
-
-    def draw(axes: Axes) -> None:
-        most = max((max(row, default=0) for row in values), default=0) or 1
-        _draw_squares(axes, [[0.35] * len(columns)] * len(rows), GRID, 0)
-        shares = [[value / most for value in row] for row in values]
-        _draw_squares(axes, shares, color, 0.08)
-        axes.set_xlim(-0.6, len(columns) - 0.4)
-        axes.set_ylim(len(rows) - 0.4, -0.6)
-        step = -(-len(columns) // 8) or 1
-        axes.set_xticks(range(0, len(columns), step), columns[::step])
-        axes.set_yticks(range(len(rows)), rows)
-        axes.tick_params(length=0)
-        _without_frame(axes)
-
-    height = 0.6 + 0.21 * len(rows)
-    return chart_svg(draw, name=name, description=description, height=height)
-
-
-def _draw_legend(axes: Axes, titles: Sequence[str], colors: Sequence[str]) -> None:
-    from matplotlib.patches import Patch
-
-    # Columns that are not there have no color to take over.
-    handles = [Patch(color=color) for _, color in zip(titles, colors, strict=False)]
-    axes.legend(
-        handles, titles, ncols=len(titles), loc="lower left", bbox_to_anchor=(0, 1)
+def _pause_chart(pauses: PauseFigures, voices: _Voices) -> Section:
+    gap = pauses.median_gap
+    mark = None
+    if gap is not None:
+        mark = (_place(pauses.bins, gap), f"cut after {duration(gap)}")
+    svg = columns(
+        [duration(entry.least) for entry in pauses.bins],
+        _two(voices, [b.ai for b in pauses.bins], [b.others for b in pauses.bins]),
+        name="pauses",
+        description="Pauses between messages, and where threads are cut",
+        xlabel="from … on",
+        most_labels=8,
+        at_edges=True,
+        mark=mark,
+    )
+    return Section(
+        "Pauses",
+        svg,
+        _pause_caption(pauses),
+        *_bin_table(pauses.bins, voices, time_range),
     )
 
 
-def _draw_squares(
-    axes: Axes, strengths: Sequence[Sequence[float]], color: str, least: float
-) -> None:
-    from matplotlib.collections import PatchCollection
-    from matplotlib.colors import to_rgba
-    from matplotlib.patches import Rectangle
-
-    squares, colors = [], []
-    for y, row in enumerate(strengths):
-        for x, strength in enumerate(row):
-            if strength:
-                squares.append(Rectangle((x - 0.46, y - 0.45), 0.92, 0.9))
-                # What is there is seen, however little it is.
-                colors.append(to_rgba(color, round(max(least, strength), 3)))
-    axes.add_collection(PatchCollection(squares, facecolors=colors, edgecolors="none"))
-
-
-def _without_frame(axes: Axes) -> None:
-    axes.grid(visible=False)
-    axes.spines["bottom"].set_visible(False)
-
-
-def _draw_mark(axes: Axes, place: float, text: str) -> None:
-    axes.axvline(place, color=ALERT, linewidth=1.2, linestyle=(0, (4, 2)))
-    low, high = axes.get_xlim()
-    is_left = place < (low + high) / 2
-    axes.annotate(
-        text,
-        (place, 1),
-        xycoords=("data", "axes fraction"),
-        xytext=(4 if is_left else -4, -2),
-        textcoords="offset points",
-        ha="left" if is_left else "right",
-        va="top",
-        color=ALERT,
-        fontsize=9,
+def _pause_caption(pauses: PauseFigures) -> str:
+    shortest, longest = pauses.shortest_gap, pauses.longest_gap
+    if shortest is None or longest is None:
+        return "There is no pause between known times, so no thread is cut."
+    after = duration(shortest)
+    if duration(longest) != after:
+        after = f"{after} to {duration(longest)} (by thread)"
+    return (
+        f"A pause longer than {after} begins a new conversation: "
+        f"{plural(pauses.boundaries, 'cut')}, "
+        f"{plural(pauses.conversations, 'conversation')}."
     )
 
 
-def _count_axis(axes: Axes, most: float) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-    axes.set_ylim(0, 1.12 * most or 1)
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-
-
-def _shortened(label: str, most: int = 24) -> str:
-    return label if len(label) <= most else f"{label[: most - 1]}…"
+def learned_charts(report: ExportReport) -> list[Section]:
+    """Draw examples and their parts; nothing where there are none."""
+    charts = []
+    if report.examples is not None:
+        charts.append(_token_chart(report.examples))
+    if report.split:
+        charts.append(_split_chart(report))
+    return charts
 
 
-def _in_page_style(svg: str) -> str:
-    for color, variable in _VARIABLES.items():
-        svg = svg.replace(color, variable)
-    return _INNER_STYLE.sub("", _FONT_FAMILY.sub("", svg))
-
-
-def _with_own_ids(svg: str, name: str) -> str:
-    # Ids must be unique on a page, and most of matplotlib's are for nobody.
-    used = set(_USED_ID.findall(svg))
-    svg = _ID.sub(
-        lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", svg
+def _token_chart(examples: ExampleFigures) -> Section:
+    bins = list(examples.bins)
+    # The limit is shown also where nothing comes near it.
+    while (end := bins[-1].below) is not None and end <= examples.token_limit:
+        bins.append(Bin(least=end, below=2 * end, ai=0, others=0))
+    limit = f"limit {examples.token_limit:,}"
+    svg = columns(
+        [f"{entry.least:,}" for entry in bins],
+        [("examples", [entry.ai for entry in bins])],
+        name="tokens",
+        description="Tokens of an example, and the limit",
+        xlabel="tokens, from … on",
+        ylabel="examples",
+        most_labels=8,
+        at_edges=True,
+        mark=(_place(bins, examples.token_limit), limit),
+        colors=(_ALL,),
     )
-    svg = svg.replace("xlink:href=", "href=")
-    return _USED_ID.sub(
-        lambda found: f"{found[0][: -len(found[1])]}{name}-{found[1]}", svg
+    how = "at most, by bytes" if examples.counted_by == "bytes" else examples.counted_by
+    over = f"{examples.over_limit:,} of {examples.examples:,}"
+    return Section(
+        "Tokens of an example",
+        svg,
+        f"Counted: {how}. Over the limit: {over}; what is over it is cut off. "
+        f"Together {examples.total_tokens:,} tokens.",
+        ("tokens", "#examples"),
+        [(number_range(b), f"{b.ai:,}") for b in examples.bins],
     )
+
+
+def _split_chart(report: ExportReport) -> Section:
+    rows = [(part.name, part.examples) for part in report.split]
+    return Section(
+        "Train, validation and test",
+        bars(
+            rows,
+            name="split",
+            description="Examples by part",
+            colors=[_ALL] * len(rows),
+        ),
+        "Whole conversations, the newest for the test; before repeated texts are left "
+        "out of validation and test.",
+        ("part", "#examples", "#conversations"),
+        [(p.name, f"{p.examples:,}", f"{p.conversations:,}") for p in report.split],
+    )
+
+
+def skipped_chart(report: ExportReport) -> Section:
+    """Draw what of the export is kept, and what is left out and why."""
+    export = report.stages[0]
+    rows = [("kept", export.given)]
+    rows += [(reason(name), count) for name, count in export.left_out.items()]
+    return Section(
+        "Kept and left out",
+        bars(
+            rows,
+            name="kept",
+            description="Messages kept and left out",
+            colors=[_ALL, *([MUTED] * (len(rows) - 1))],
+        ),
+        f"{export.taken:,} found = {export.given:,} kept + "
+        f"{export.taken - export.given:,} left out.",
+        ("", "#messages"),
+        [(name, f"{count:,}") for name, count in rows],
+    )
+
+
+def redaction_chart(figures: RedactionFigures) -> Section:
+    """Draw what redaction finds in texts, by kind."""
+    kinds = sorted(figures.before.items(), key=lambda item: (-item[1], item[0]))
+    after = sum(figures.after.values())
+    return Section(
+        "Private places in texts",
+        bars(
+            kinds,
+            name="private",
+            description="Private places by kind",
+            colors=[_ALL] * len(kinds),
+        ),
+        f"{figures.changed:,} of {plural(figures.texts, 'message')} would be changed. "
+        f"Found before: {sum(figures.before.values()):,}; found again in what is made "
+        f"of them: {after:,}. Rules miss some: read a sample.",
+        ("kind", "#before", "#after"),
+        [(k, f"{n:,}", f"{figures.after.get(k, 0):,}") for k, n in kinds],
+    )
+
+
+def _voices(report: ExportReport) -> _Voices:
+    ai = [person.name for person in report.people if person.is_ai]
+    name = ai[0] if len(ai) == 1 else "AI"
+    return _Voices(name, "others", has_ai=bool(ai))
+
+
+def _two(
+    voices: _Voices, ai: list[int], others: list[int]
+) -> list[tuple[str, list[int]]]:
+    if not voices.has_ai:
+        return [("messages", others)]
+    return [(voices.ai, ai), (voices.others, others)]
+
+
+def _bin_table(
+    bins: Sequence[Bin], voices: _Voices, in_range: Callable[[Bin], str]
+) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+    return (
+        ("", f"#{voices.ai}", f"#{voices.others}"),
+        [(in_range(entry), f"{entry.ai:,}", f"{entry.others:,}") for entry in bins],
+    )
+
+
+def _short_range(entry: Bin) -> str:
+    if entry.below is None:
+        return f"{entry.least}+"
+    last = entry.below - 1
+    return str(entry.least) if last == entry.least else f"{entry.least}-{last}"
+
+
+def _place(bins: Sequence[Bin], number: float) -> float:
+    """Return a number's place on an axis of bins, logarithmic between edges."""
+    for index, entry in enumerate(bins):
+        if entry.below is None or number < entry.below:
+            if number <= entry.least:
+                return index - 0.5
+            end = entry.below or 2 * entry.least
+            share = math.log(number / max(1, entry.least)) / math.log(
+                end / max(1, entry.least)
+            )
+            return index - 0.5 + min(share, 1.0)
+    return len(bins) - 0.5

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
-from langchain_chatexports.chat_loaders.ledger import CountedPass
-from langchain_chatexports.datasets.examples import ExampleCounts
+from langchain_chatexports.chat_loaders.counted_pass import CountedPass
+from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.report.counts import (
@@ -71,7 +71,7 @@ class ReportCounts:
         windows: The step that cuts conversations into examples.
         odometer: Who is told how far the reading is.
         conversations: Of what `SplitSessions("auto")` gives.
-        example_counts: What became of the windows.
+        ledger: What became of the windows, as `Examples`.
         summaries: One an export.
         steps: One an export, with the counts of each step.
     """
@@ -81,7 +81,7 @@ class ReportCounts:
     windows: SessionTransform
     odometer: Odometer
     conversations: ConversationCounts = field(default_factory=ConversationCounts)
-    example_counts: ExampleCounts = field(default_factory=ExampleCounts)
+    ledger: Ledger = field(default_factory=Ledger)
     summaries: list[ExportSummary] = field(default_factory=list)
     steps: list[tuple[StepSummary, ...]] = field(default_factory=list)
 
@@ -102,7 +102,7 @@ class ReportCounts:
         windows = _counted(conversations, MergeChatRuns(), as_ai, self.windows)
         # Where nobody is the AI there are no examples, and all the rest to see.
         with suppress(SenderNotFoundError):
-            for item in trace_examples(windows, counts=self.example_counts):
+            for item in trace_examples(windows, ledger=self.ledger):
                 self.sizes.add(item)
         self.sizes.end_of_export()
         summary = source.summary()

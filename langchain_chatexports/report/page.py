@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from langchain_chatexports._files import write_whole
-from langchain_chatexports.report.formatting import day, plural, reason
-from langchain_chatexports.report.html import render_page
-from langchain_chatexports.report.sections import (
+from langchain_chatexports.report.charts import (
     habit_charts,
     learned_charts,
     people_chart,
@@ -15,6 +13,8 @@ from langchain_chatexports.report.sections import (
     skipped_chart,
     time_charts,
 )
+from langchain_chatexports.report.formatting import day, plural, reason
+from langchain_chatexports.report.html import render_page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

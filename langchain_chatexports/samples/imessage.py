@@ -8,17 +8,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from langchain_chatexports._files import explained_writing
 from langchain_chatexports.exceptions import ExportFormatError
-from langchain_chatexports.samples.texts import read_scenes
-from langchain_chatexports.samples.whole_files import (
-    appearing_whole,
-    explaining,
-)
+from langchain_chatexports.samples.drafts import draft_of
+from langchain_chatexports.samples.scenes import read_scenes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from langchain_chatexports.samples.texts import Line
+    from langchain_chatexports.samples.scenes import SceneLine
 
 __all__ = ["write_imessage"]
 
@@ -102,9 +100,9 @@ def write_imessage(path: str | Path = "chat.db") -> Path:
             journal of another database is beside it. Nothing is overwritten then.
     """
     target = Path(path).expanduser()
-    with explaining(target):
+    with explained_writing(target):
         _check_free(target)
-        with appearing_whole(target) as draft:
+        with draft_of(target) as draft:
             draft.touch()  # SQLite would not say why it cannot.
             _write_database(draft)
     return target
@@ -165,7 +163,7 @@ def _fill(database: sqlite3.Connection) -> None:
             )
 
 
-def _dated(lines: list[Line], start: int) -> Iterator[tuple[int, Line]]:
+def _dated(lines: list[SceneLine], start: int) -> Iterator[tuple[int, SceneLine]]:
     for index, line in enumerate(lines):
         yield start + index * _SECONDS_BETWEEN_MESSAGES, line
 
@@ -178,13 +176,13 @@ def _check_free(target: Path) -> None:
                 f"{neighbor} belongs to another database, and SQLite would mix it into "
                 f"a sample at {target}. Nothing was written; give another path."
             )
-            raise ExportFormatError(msg)
+            raise ExportFormatError(msg, path=neighbor)
     if target.exists() and not _is_sample(target):
         msg = (
             f"{target} is there already and is no sample of this package, so it was "
             "not overwritten. Give another path, or move it away."
         )
-        raise ExportFormatError(msg)
+        raise ExportFormatError(msg, path=target)
 
 
 def _is_sample(path: Path) -> bool:

@@ -6,13 +6,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from langchain_chatexports._files import explained_writing
 from langchain_chatexports.exceptions import ExportFormatError
-from langchain_chatexports.samples.texts import Line, read_scenes
-from langchain_chatexports.samples.whole_files import (
-    appearing_whole,
-    explaining,
-    write_whole,
-)
+from langchain_chatexports.samples.drafts import draft_of
+from langchain_chatexports.samples.scenes import SceneLine, read_scenes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -144,12 +141,12 @@ def write_messenger(folder: str | Path = "hogwarts") -> Path:
             empty and holds no sample. Nothing is overwritten then.
     """
     target = Path(folder).expanduser()
-    with explaining(target):
+    with explained_writing(target):
         if target.exists():
             _check_writable(target)
             _write_files(target)
         else:
-            with appearing_whole(target) as draft:
+            with draft_of(target) as draft:
                 _write_files(draft)
     return target
 
@@ -165,22 +162,27 @@ def _check_writable(target: Path) -> None:
         f"{target} is there already and is no sample of this package, so nothing was "
         "written. Give another folder, or move it away."
     )
-    raise ExportFormatError(msg)
+    raise ExportFormatError(msg, path=target)
 
 
 def _write_files(folder: Path) -> None:
     # The mark comes first: what an interrupted call leaves is known as a sample.
-    write_whole(folder / "README.txt", _README.encode())
+    _write(folder / "README.txt", _README)
     scenes = read_scenes("hogwarts.txt")
     for number, thread in enumerate(_THREADS):
         file = folder / "inbox" / thread.folder / f"messages_{thread.file_name}.json"
         # Escapes, as the exporter writes them, keep the file ASCII.
         text = json.dumps(_as_exported(_thread_json(thread, number, scenes)), indent=2)
-        write_whole(file, text.encode("ascii") + b"\n")
+        _write(file, f"{text}\n")
+
+
+def _write(file: Path, text: str) -> None:
+    with draft_of(file) as draft:
+        draft.write_bytes(text.encode())
 
 
 def _thread_json(
-    thread: _Thread, number: int, scenes: Mapping[str, list[Line]]
+    thread: _Thread, number: int, scenes: Mapping[str, list[SceneLine]]
 ) -> dict[str, Any]:
     people = [_OWNER, thread.friend]
     if not thread.is_owner_first:
@@ -204,8 +206,8 @@ def _thread_json(
 
 
 def _lines(
-    thread: _Thread, number: int, scenes: Mapping[str, list[Line]]
-) -> Iterator[Line]:
+    thread: _Thread, number: int, scenes: Mapping[str, list[SceneLine]]
+) -> Iterator[SceneLine]:
     own, common = scenes[f"{thread.friend}: exchanges"], scenes.get(thread.common or "")
     bank = _pairs([*own, *(common or ())])
     afterthoughts = iter(scenes.get(f"{thread.friend}: afterthoughts", ()))
@@ -214,18 +216,18 @@ def _lines(
         draw, place = divmod(index, len(bank))
         question, answer = bank[place * _STRIDE % len(bank)]
         words = _words(place + draw + number)
-        yield Line(question.speaker, question.text.format_map(words))
+        yield SceneLine(question.speaker, question.text.format_map(words))
         if index % _EXCHANGES_BETWEEN_AFTERTHOUGHTS == 0:
             yield from _at_most_one(afterthoughts)
-        yield Line(answer.speaker, answer.text.format_map(words))
+        yield SceneLine(answer.speaker, answer.text.format_map(words))
     yield from scenes.get(f"{thread.friend}: closing", ())
 
 
-def _pairs(lines: Sequence[Line]) -> list[tuple[Line, Line]]:
+def _pairs(lines: Sequence[SceneLine]) -> list[tuple[SceneLine, SceneLine]]:
     return list(zip(lines[::2], lines[1::2], strict=True))
 
 
-def _at_most_one(lines: Iterator[Line]) -> Iterator[Line]:
+def _at_most_one(lines: Iterator[SceneLine]) -> Iterator[SceneLine]:
     for line in lines:
         yield line
         return

@@ -31,7 +31,13 @@ except ImportError as error:
     raise MissingExtraError(feature, "tests") from error
 
 # Before the suites are imported: their asserts then explain themselves when they fail.
-for _module in ("base", "chat_loaders", "integration", "session_transforms", "watch"):
+for _module in (
+    "base",
+    "chat_loaders",
+    "integration",
+    "resources",
+    "session_transforms",
+):
     pytest.register_assert_rewrite(f"langchain_chatexports.standard_tests.{_module}")
 
 from langchain_chatexports.standard_tests.chat_loaders import (  # noqa: E402 - see above

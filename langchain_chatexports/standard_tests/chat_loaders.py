@@ -20,7 +20,7 @@ from langchain_core.load import dumps, loads
 from langchain_core.messages import BaseMessage
 
 from langchain_chatexports.standard_tests.base import ChatExportStandardTests
-from langchain_chatexports.standard_tests.watch import (
+from langchain_chatexports.standard_tests.resources import (
     collection_paused,
     folder_state,
     made_read_only,

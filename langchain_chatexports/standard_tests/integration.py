@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_chatexports.standard_tests.chat_loaders import ChatLoaderTests
-from langchain_chatexports.standard_tests.watch import memory_traced
+from langchain_chatexports.standard_tests.resources import memory_traced
 
 if TYPE_CHECKING:
     from langchain_core.chat_loaders import BaseChatLoader

@@ -19,7 +19,7 @@ from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
 
 from langchain_chatexports.standard_tests.base import ChatExportStandardTests
-from langchain_chatexports.standard_tests.probes import (
+from langchain_chatexports.standard_tests.fakes import (
     CountingChatLoader,
     Recorder,
     example_session,

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from langchain_core.chat_loaders import BaseChatLoader
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, check_is_step
-from langchain_chatexports.chat_loaders.ledger import (
-    CountedPass,
-    CountedStep,
-    ExportSummary,
-)
+from langchain_chatexports.chat_loaders.counted_pass import CountedPass, CountedStep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from langchain_core.chat_sessions import ChatSession
+
+    from langchain_chatexports.chat_loaders.ledger import ExportSummary
 
 __all__ = ["SessionStep", "TransformedChatLoader", "counted_pass", "inspect_loader"]
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import pickle
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -153,3 +154,20 @@ def test_failed_job_has_the_status_failed() -> None:
 )
 def test_what_a_terminal_obeys_is_escaped_in_every_error(kind: Any) -> None:
     assert str(kind("a\x1b[2Jb is bad.\nTwo.")) == "a\\x1b[2Jb is bad.\nTwo."
+
+
+@pytest.mark.parametrize(
+    "kind", [ChatExportError, ExportNotFoundError, ExportAccessError, ExportFormatError]
+)
+def test_an_error_carries_the_path_that_it_is_about(
+    kind: type[ChatExportError],
+) -> None:
+    error = kind("gone", path=Path("chat.db"))
+    pickled = pickle.loads(pickle.dumps(error))  # noqa: S301 - made here
+    for same in (error, pickled, copy.copy(error)):
+        assert (str(same), same.path) == ("gone", Path("chat.db"))
+
+
+@pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
+def test_an_error_about_no_path_has_none(error: ChatExportError) -> None:
+    assert error.path is None

@@ -92,15 +92,26 @@ def open_file(path: Path) -> ExportFile:
         f"{path} is no JSON file. "
         "Use FolderFacebookMessengerChatLoader for a folder or a zip."
     )
-    raise ExportFormatError(msg)
+    raise ExportFormatError(msg, path=path)
 
 
 def single_file(parts: Sequence[_Folder | _Zip]) -> ExportFile | None:
-    """Return the one file that is all of an export, unless it is a folder or a zip."""
+    """Return the one file that is all of an export, unless it is a folder or a zip.
+
+    Raises:
+        ExportFormatError: If it is too large.
+    """
     if len(parts) != 1 or isinstance(parts[0], _Zip) or parts[0].root.is_dir():
         return None
     path = parts[0].root
-    return _file_on_disk(path, _resolved(path).parent, 0)
+    file = _file_on_disk(path, _resolved(path).parent, 0)
+    if file.size > _MAX_FILE_BYTES:
+        msg = (
+            f"{path} is not read: {_TOO_LARGE}. A thread's files are named "
+            "message_1.json, message_2.json and so on; give one of them."
+        )
+        raise ExportFormatError(msg, path=path)
+    return file
 
 
 def open_parts(
@@ -152,7 +163,7 @@ def _open_part(
                     yield _open_zip(inner, stack)
         elif not path.exists():
             msg = f"{path} does not exist. Check the path to the Messenger export."
-            raise ExportNotFoundError(msg)
+            raise ExportNotFoundError(msg, path=path)
         else:
             yield _open_zip(path, stack) if _is_zip(path) else _Folder(path)
     except ChatExportError:
@@ -161,7 +172,7 @@ def _open_part(
         raise _no_access(path) from error
     except OSError as error:
         msg = f"{path} cannot be read ({error.strerror}). Check the path and the disk."
-        raise ExportFormatError(msg) from error
+        raise ExportFormatError(msg, path=path) from error
 
 
 def _is_zip(path: Path) -> bool:
@@ -253,6 +264,7 @@ def _file_on_disk(
         part=part,
         part_name=(root or path).name,
         size=path.stat().st_size,
+        path=path,
         label=escaped(str(path)),
         opener=OnDisk(path),
     )
@@ -276,6 +288,7 @@ def _files_in_zip(part: _Zip, index: int) -> Iterator[ExportFile | RefusedFile]:
             part=index,
             part_name=part.path.name,
             size=info.file_size,
+            path=part.path,
             label=label,
             opener=InZip(part.archive, info),
         )
@@ -319,7 +332,7 @@ def _check_total(path: Path, infos: list[zipfile.ZipInfo]) -> None:
             f"{path} is protected by a password. Meta's downloads are not: unpack it "
             "and give the folder."
         )
-        raise EncryptedExportError(msg)
+        raise EncryptedExportError(msg, path=path)
     total = sum(info.file_size for info in infos)
     # Not the media beside them; and several entries may share what takes up space once.
     packed = min(path.stat().st_size, sum(info.compress_size for info in infos))
@@ -329,7 +342,7 @@ def _check_total(path: Path, infos: list[zipfile.ZipInfo]) -> None:
             "more than real ones: it is made to exhaust a computer. Download the "
             "export again from Meta. If you made it, unpack it and give the folder."
         )
-        raise ExportFormatError(msg)
+        raise ExportFormatError(msg, path=path)
 
 
 def _open_zip(path: Path, stack: ExitStack) -> _Zip:
@@ -342,7 +355,7 @@ def _open_zip(path: Path, stack: ExitStack) -> _Zip:
             f"{path} is no whole zip ({error}), probably because its download was "
             "interrupted. Download it again."
         )
-        raise ExportFormatError(msg) from error
+        raise ExportFormatError(msg, path=path) from error
     if sum(map(_is_read, part.archive.namelist())) > _MAX_READ_ENTRIES:
         raise _too_many_files(path)
     _check_total(path, [i for _, i, reason in _read_entries(part) if reason is None])
@@ -354,7 +367,7 @@ def _too_many_files(path: Path) -> ExportFormatError:
         f"{path} lists more files than any export has. "
         "Download the export again from Meta."
     )
-    return ExportFormatError(msg)
+    return ExportFormatError(msg, path=path)
 
 
 def _directory_bytes(path: Path) -> int:
@@ -391,4 +404,4 @@ def _no_access(path: Path) -> ExportAccessError:
         f"{path} may not be read. Grant the program access to it, or copy the export "
         "to a folder of your own."
     )
-    return ExportAccessError(msg)
+    return ExportAccessError(msg, path=path)

@@ -12,16 +12,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
-    Head,
-    read_head,
-)
 from langchain_chatexports.chat_loaders.facebook_messenger.files import (
     ExportFile,
     RefusedFile,
 )
-from langchain_chatexports.chat_loaders.facebook_messenger.messages import (
-    is_deleted_account,
+from langchain_chatexports.chat_loaders.facebook_messenger.json_files import (
+    Head,
+    read_head,
 )
 from langchain_chatexports.chat_loaders.facebook_messenger.platforms import (
     FACEBOOK_FOLDERS,
@@ -29,6 +26,9 @@ from langchain_chatexports.chat_loaders.facebook_messenger.platforms import (
     InstagramRoot,
     instagram_root,
     is_instagram_file,
+)
+from langchain_chatexports.chat_loaders.facebook_messenger.records import (
+    is_deleted_account,
 )
 from langchain_chatexports.exceptions import ChatExportError
 

@@ -64,6 +64,9 @@ class ExportFile:
     size: int
     """Its length in bytes."""
 
+    path: Path
+    """The file, or the zip that holds it."""
+
     label: str
     """Where it is, for people."""
 
@@ -100,13 +103,13 @@ class ExportFile:
                 f"{self.label} may not be read ({error.strerror}). Grant the program "
                 "access to it, or copy the export to a folder of your own."
             )
-            raise ExportAccessError(msg) from error
+            raise ExportAccessError(msg, path=self.path) from error
         except (OSError, *BROKEN_ZIP) as error:
             msg = (
                 f"{self.label} is damaged ({type(error).__name__}: {error}). "
                 "Download the export again."
             )
-            raise ExportFormatError(msg) from error
+            raise ExportFormatError(msg, path=self.path) from error
 
 
 @dataclass(frozen=True, slots=True)

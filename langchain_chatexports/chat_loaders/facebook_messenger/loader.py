@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection
 from contextlib import ExitStack
-from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-
-from typing_extensions import TypedDict, Unpack
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.facebook_messenger.archive import (
@@ -26,7 +22,7 @@ from langchain_chatexports.chat_loaders.facebook_messenger.discovery import (
     thread_of_file,
 )
 from langchain_chatexports.chat_loaders.facebook_messenger.owner import (
-    Owner,
+    FoundOwner,
     find_owner,
     find_owner_in_document,
 )
@@ -35,43 +31,34 @@ from langchain_chatexports.chat_loaders.facebook_messenger.platforms import (
     INSTAGRAM,
     is_instagram_file,
 )
-from langchain_chatexports.chat_loaders.facebook_messenger.reading import (
-    Report,
+from langchain_chatexports.chat_loaders.facebook_messenger.sessions import (
+    SessionBuilder,
+)
+from langchain_chatexports.chat_loaders.facebook_messenger.thread_files import (
+    ThreadFileReader,
     add_counts,
     html_error,
     named_document,
 )
-from langchain_chatexports.chat_loaders.facebook_messenger.threads import Conversation
 from langchain_chatexports.chat_loaders.ledger import Tally
 from langchain_chatexports.exceptions import ExportFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Collection, Generator, Sequence
+
+    from typing_extensions import Unpack
 
     from langchain_chatexports.chat_loaders.base import ExportSession
     from langchain_chatexports.chat_loaders.facebook_messenger.discovery import (
         DiscoveredExport,
         Thread,
     )
+    from langchain_chatexports.chat_loaders.options import LoaderOptions
 
 __all__ = [
     "FolderFacebookMessengerChatLoader",
     "SingleFileFacebookMessengerChatLoader",
 ]
-
-
-class _Options(TypedDict, total=False):
-    """The options that every loader has; `ChatExportLoader` explains them."""
-
-    owner: str | None
-    include: str | Collection[str]
-    exclude: str | Collection[str]
-    start: datetime | date | None
-    end: datetime | date | None
-    include_reactions: bool
-    include_system: bool
-    include_unsent: bool
-    include_media: bool
 
 
 class Glance(NamedTuple):
@@ -98,7 +85,7 @@ class _MessengerChatLoader(ChatExportLoader):
         path: str | Path,
         *,
         system_patterns: str | re.Pattern[str] | Collection[str | re.Pattern[str]] = (),
-        **options: Unpack[_Options],
+        **options: Unpack[LoaderOptions],
     ) -> None:
         super().__init__(path, **options)
         listed = (
@@ -108,7 +95,7 @@ class _MessengerChatLoader(ChatExportLoader):
         )
         self.system_patterns = tuple(re.compile(pattern) for pattern in listed)
 
-    def _name_owner(self, found: Owner | None, tally: Tally) -> None:
+    def _name_owner(self, found: FoundOwner | None, tally: Tally) -> None:
         if self.owner:
             tally.owner, tally.owner_found_by = self.owner, "option"
         elif found:
@@ -116,26 +103,26 @@ class _MessengerChatLoader(ChatExportLoader):
 
     def _session(
         self,
-        conversation: Conversation,
+        builder: SessionBuilder,
         thread_id: str,
         *,
         is_instagram: bool,
         tally: Tally,
     ) -> ExportSession | None:
-        session = conversation.session(
+        session = builder.session(
             self,
             thread_id=thread_id,
             platform=INSTAGRAM if is_instagram else FACEBOOK,
             owner=tally.owner,
             patterns=self.system_patterns,
         )
-        tally.found += conversation.found
-        for reason, count in conversation.left_out.items():
+        tally.found += builder.found
+        for reason, count in builder.left_out.items():
             tally.skip(reason, count)
         if session is not None:
             add_counts(tally, "platforms", Counter([session["metadata"]["platform"]]))
-        add_counts(tally, "left_out_kinds", conversation.kinds)
-        add_counts(tally, "languages", conversation.languages)
+        add_counts(tally, "left_out_kinds", builder.kinds)
+        add_counts(tally, "languages", builder.languages)
         return session
 
 
@@ -152,7 +139,7 @@ class SingleFileFacebookMessengerChatLoader(_MessengerChatLoader):
         path: str | Path,
         *,
         system_patterns: str | re.Pattern[str] | Collection[str | re.Pattern[str]] = (),
-        **options: Unpack[_Options],
+        **options: Unpack[LoaderOptions],
     ) -> None:
         """Remember the file and what to read of it.
 
@@ -187,11 +174,11 @@ class SingleFileFacebookMessengerChatLoader(_MessengerChatLoader):
         self._name_owner(
             None if self.owner else find_owner_in_document(document), tally
         )
-        conversation = Conversation()
-        conversation.add(document)
+        builder = SessionBuilder()
+        builder.add(document)
         del document
         session = self._session(
-            conversation,
+            builder,
             thread_of_file(file).id,
             is_instagram=is_instagram,
             tally=tally,
@@ -219,7 +206,7 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
         *,
         include_sections: str | Collection[str] = (),
         system_patterns: str | re.Pattern[str] | Collection[str | re.Pattern[str]] = (),
-        **options: Unpack[_Options],
+        **options: Unpack[LoaderOptions],
     ) -> None:
         """Remember where the export is and what to read of it.
 
@@ -266,21 +253,21 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
             ExportFormatError: If it is no Messenger export in JSON.
         """
         with ExitStack() as stack:
-            report = Report(tally)
-            export = self._discover(stack, report)
-            self._check_found(export, report)
+            reader = ThreadFileReader(tally)
+            export = self._discover(stack, reader)
+            self._check_found(export, reader)
             self._name_owner(None if self.owner else find_owner(export), tally)
-            report.describe(export)
+            reader.describe(export)
             for thread in export.threads:
-                session = self._thread_session(thread, export, report)
+                session = self._thread_session(thread, export, reader)
                 if session is not None:
                     held = [session]
                     del session
                     yield held.pop()  # Whoever takes it is the only one to hold it.
             # Read for the counts only, so a reader that stops early is spared of it.
             for thread in export.threads:
-                report.count_left_out(thread)
-            self._check_read(report)
+                reader.count_left_out(thread)
+            self._check_read(reader)
 
     def glance(self) -> Glance:
         """Look at the files' names and ends, without reading messages.
@@ -293,7 +280,7 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
             ExportAccessError: If the system refuses.
         """
         with ExitStack() as stack:
-            export = self._discover(stack, Report(Tally(), is_quiet=True))
+            export = self._discover(stack, ThreadFileReader(Tally(), is_quiet=True))
             found = find_owner(export) if export.threads else None
             return Glance(
                 threads=len(export.threads),
@@ -301,51 +288,51 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
                 owner=self.owner or (found.name if found else None),
             )
 
-    def _discover(self, stack: ExitStack, report: Report) -> DiscoveredExport:
-        parts = open_parts(self.paths, stack, report.warn)
-        report.named_file = single_file(parts)
+    def _discover(self, stack: ExitStack, reader: ThreadFileReader) -> DiscoveredExport:
+        parts = open_parts(self.paths, stack, reader.warn)
+        reader.named_file = single_file(parts)
         return discover(
-            list_files(parts), sections=self.include_sections, warn=report.warn
+            list_files(parts), sections=self.include_sections, warn=reader.warn
         )
 
     def _thread_session(
-        self, thread: Thread, export: DiscoveredExport, report: Report
+        self, thread: Thread, export: DiscoveredExport, reader: ThreadFileReader
     ) -> ExportSession | None:
-        conversation = Conversation()
+        builder = SessionBuilder()
         for file in thread.sorted_files():
-            if not file.is_left_out and (document := report.document(file)):
-                conversation.add(document)
+            if not file.is_left_out and (document := reader.document(file)):
+                builder.add(document)
         return self._session(
-            conversation,
+            builder,
             thread.id,
             is_instagram=export.is_instagram(thread),
-            tally=report.tally,
+            tally=reader.tally,
         )
 
-    def _check_found(self, export: DiscoveredExport, report: Report) -> None:
+    def _check_found(self, export: DiscoveredExport, reader: ThreadFileReader) -> None:
         for refused in export.refused:
             msg = f"{refused.label} is not read: {refused.reason}."
-            report.warn(ExportFormatError(msg))
+            reader.warn(ExportFormatError(msg))
         if export.threads:
             return
         where = ", ".join(map(str, self.paths))
-        if report.named_file:
-            named_document(report.named_file)
+        if reader.named_file:
+            named_document(reader.named_file)
         if export.html_files:
-            raise ExportFormatError(html_error(where))
+            raise ExportFormatError(html_error(where), path=self.path)
         msg = (
             f"{where} holds no Messenger thread in JSON. Give the zip from Meta or the "
             "folder that it unpacks to. If it came in several parts, put them all into "
             "one folder and give that: some parts hold nothing but media. Zips are "
             "looked for in that folder itself, not in deeper ones."
         )
-        raise ExportFormatError(msg)
+        raise ExportFormatError(msg, path=self.path)
 
-    def _check_read(self, report: Report) -> None:
-        if not report.files_read:
+    def _check_read(self, reader: ThreadFileReader) -> None:
+        if not reader.files_read:
             where = ", ".join(map(str, self.paths))
             msg = (
                 f"{where} holds no Messenger thread that can be read. "
                 "Download the export again."
             )
-            raise ExportFormatError(msg)
+            raise ExportFormatError(msg, path=self.path)

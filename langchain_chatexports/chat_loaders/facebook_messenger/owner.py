@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_chatexports.chat_loaders.base import UNKNOWN_SENDER
 from langchain_chatexports.chat_loaders.facebook_messenger.discovery import any_head
-from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
+from langchain_chatexports.chat_loaders.facebook_messenger.encoding import TextRepair
+from langchain_chatexports.chat_loaders.facebook_messenger.json_files import (
     Head,
     parse_document,
     read_json,
 )
-from langchain_chatexports.chat_loaders.facebook_messenger.encoding import TextRepair
-from langchain_chatexports.chat_loaders.facebook_messenger.messages import (
+from langchain_chatexports.chat_loaders.facebook_messenger.records import (
     is_deleted_account,
     read_records,
 )
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
         DiscoveredExport,
         Thread,
     )
-    from langchain_chatexports.chat_loaders.facebook_messenger.documents import (
-        ThreadDocument,
-    )
     from langchain_chatexports.chat_loaders.facebook_messenger.files import (
         ExportFile,
     )
+    from langchain_chatexports.chat_loaders.facebook_messenger.json_files import (
+        ThreadDocument,
+    )
 
-__all__ = ["Owner", "find_owner", "find_owner_in_document"]
+__all__ = ["FoundOwner", "find_owner", "find_owner_in_document"]
 
 _PROFILE_FILES = re.compile(
     r"(?:profile_information|personal_information)\.json", re.IGNORECASE
@@ -51,14 +51,14 @@ _AUTOFILL_FILE = re.compile(r"autofill_information\.json", re.IGNORECASE)
 _PAIR = 2
 
 
-class Owner(NamedTuple):
+class FoundOwner(NamedTuple):
     """Who exported, and how that was found."""
 
     name: str
     found_by: str
 
 
-def find_owner(export: DiscoveredExport) -> Owner | None:
+def find_owner(export: DiscoveredExport) -> FoundOwner | None:
     """Find who exported; threads that are left out by default have no say."""
     threads = [t for t in export.threads if not all(f.is_left_out for f in t.files)]
     heads = {t.id: head for t in threads if (head := any_head(t))}
@@ -69,9 +69,9 @@ def find_owner(export: DiscoveredExport) -> Owner | None:
     ):
         files = [file for file in export.others if pattern.fullmatch(file.name)]
         if name := _named_in(files, people):
-            return Owner(name, found_by)
+            return FoundOwner(name, found_by)
     if name := _in_every_thread(threads, heads):
-        return Owner(name, "the one name in every thread")
+        return FoundOwner(name, "the one name in every thread")
     complete = (
         any_head(thread, with_tail=True)
         for thread in threads
@@ -86,17 +86,17 @@ def find_owner(export: DiscoveredExport) -> Owner | None:
             except ChatExportError:
                 continue  # Reading the thread says so.
             if document and (name := _second_person(document)):
-                return Owner(name, "system lines")
+                return FoundOwner(name, "system lines")
     return None
 
 
-def find_owner_in_document(document: ThreadDocument) -> Owner | None:
+def find_owner_in_document(document: ThreadDocument) -> FoundOwner | None:
     """Find who exported by one thread file alone."""
     head = Head(document.is_e2ee, document.participants, document.title)
     if owner := _across_from_title([head]):
         return owner
     name = _second_person(document)
-    return Owner(name, "system lines") if name else None
+    return FoundOwner(name, "system lines") if name else None
 
 
 def _named_in(files: Iterable[ExportFile], people: set[str]) -> str | None:
@@ -183,7 +183,7 @@ def _common(sets: Iterable[frozenset[str]]) -> str | None:
     return next(iter(common)) if len(common) == 1 else None
 
 
-def _across_from_title(heads: Iterable[Head]) -> Owner | None:
+def _across_from_title(heads: Iterable[Head]) -> FoundOwner | None:
     """Vote: a 1:1 thread's title is the other person's name."""
     votes: Counter[tuple[str, str]] = Counter()
     for head in heads:
@@ -204,7 +204,7 @@ def _across_from_title(heads: Iterable[Head]) -> Owner | None:
     ranked = votes.most_common(2)
     if not ranked or (len(ranked) > 1 and ranked[0][1] == ranked[1][1]):
         return None
-    return Owner(*ranked[0][0])
+    return FoundOwner(*ranked[0][0])
 
 
 def _second_person(document: ThreadDocument) -> str | None:

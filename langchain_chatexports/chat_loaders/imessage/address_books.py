@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from langchain_chatexports._terminal import escaped
 from langchain_chatexports.chat_loaders.imessage.contacts import (
     Card,
     Contacts,
@@ -165,7 +166,8 @@ def _cards_at(path: Path) -> list[Card]:
     except ChatExportError:
         # Not the error's own words: its remedies are those for Messages.
         message = (
-            f"Senders are shown without the names in {path}, which cannot be read. "
+            f"Senders are shown without the names in {escaped(str(path))}, which "
+            "cannot be read. "
             "Export a vCard file from Contacts and give it as `contacts`, "
             "or `contacts={}` for no names."
         )
@@ -261,4 +263,4 @@ def _no_contacts(path: Path) -> ExportFormatError:
         f"{path} holds no contacts that can be read. Give the path of "
         f"{CONTACTS_WANTED}; or a dictionary from address to name."
     )
-    return ExportFormatError(msg)
+    return ExportFormatError(msg, path=path)

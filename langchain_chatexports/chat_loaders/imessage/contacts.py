@@ -6,7 +6,7 @@ from collections import defaultdict
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
-from langchain_chatexports.chat_loaders.imessage.groups import Groups
+from langchain_chatexports.chat_loaders.imessage.disjoint_sets import DisjointSets
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
@@ -78,13 +78,13 @@ class Contacts:
         persons = {self._same.find(number) for number in numbers}
         return numbers if len(persons) == 1 else []
 
-    def _find_same_people(self) -> Groups:
+    def _find_same_people(self) -> DisjointSets:
         """Join the cards of one person, as two accounts keep them.
 
         They share an address, and one name is a part of the other: people of one
         household share a number, too.
         """
-        same = Groups()
+        same = DisjointSets()
         for numbers in self._exact.values():
             by_words: dict[frozenset[str], int] = {}
             for number in numbers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from langchain_chatexports.chat_loaders.imessage.groups import Groups
+from langchain_chatexports.chat_loaders.imessage.disjoint_sets import DisjointSets
 from langchain_chatexports.chat_loaders.imessage.rows import Chat
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.imessage.queries import Queries
     from langchain_chatexports.chat_loaders.imessage.rows import Activity
 
-__all__ = ["Conversation", "group_conversations", "service_name"]
+__all__ = ["MergedChats", "merge_chats", "service_name"]
 
 # Databases have some of these in lower case, too.
 _SERVICES = {name.casefold(): name for name in ("iMessage", "SMS", "RCS")}
@@ -31,7 +31,7 @@ _GROUP_MARK, _SINGLE_MARK = ";+;", ";-;"
 
 
 @dataclass(frozen=True)
-class Conversation:
+class MergedChats:
     """One or several chats that are one conversation."""
 
     id: str
@@ -67,14 +67,14 @@ class Conversation:
             yield from (name for name in names if name)
 
 
-def group_conversations(
+def merge_chats(
     queries: Queries,
     activity: Sequence[Activity],
     people: People,
     own: Collection[str],
     *,
     merge_services: bool,
-) -> list[Conversation]:
+) -> list[MergedChats]:
     """Group the chats that have messages into conversations, in the same order.
 
     Args:
@@ -94,7 +94,7 @@ def group_conversations(
         if people.person_of(handle_id) is not None:
             listed.setdefault(chat_id, []).append(handle_id)
     members: dict[Hashable, list[tuple[Activity, Chat]]] = {}
-    groups = _linked(chats, queries.lookups()) if merge_services else Groups()
+    groups = _linked(chats, queries.lookups()) if merge_services else DisjointSets()
     for active in activity:
         chat = chats.get(active.chat_id) or Chat(active.chat_id)
         key: Hashable = ("chat", active.chat_id)
@@ -113,12 +113,14 @@ def service_name(stored: object) -> str:
     return _SERVICES.get(name.casefold(), name)
 
 
-def _linked(chats: Mapping[Any, Chat], lookups: Iterable[tuple[Any, Any]]) -> Groups:
+def _linked(
+    chats: Mapping[Any, Chat], lookups: Iterable[tuple[Any, Any]]
+) -> DisjointSets:
     """Find the chats that the database itself calls one.
 
     The same people in two chats are no such sign: they can have two groups.
     """
-    groups = Groups()
+    groups = DisjointSets()
     for chat in chats.values():
         if chat.group_id and _is_group(chat):
             groups.join(("group", chat.group_id), ("chat", chat.row_id))
@@ -149,7 +151,7 @@ def _conversation(
     listed: Mapping[Any, list[Any]],
     people: People,
     own: Collection[str],
-) -> Conversation:
+) -> MergedChats:
     chats = sorted((chat for _, chat in members), key=_row_id_order)
     first = chats[0]
     handle_ids = tuple(
@@ -168,7 +170,7 @@ def _conversation(
         addresses = (first.identifier,)
     titles = (chat.title for chat in chats if chat.title)
     title = next(titles, None)
-    return Conversation(
+    return MergedChats(
         id=first.guid or str(first.row_id),
         chats=tuple(chats),
         rows=sum(active.rows for active, _ in members),

@@ -96,13 +96,13 @@ def path_status(
         raise access_refused(path) from error
     except (OSError, ValueError) as error:
         msg = f"There is no file or folder at {path}. Give the path of {wanted}."
-        raise ExportNotFoundError(msg) from error
+        raise ExportNotFoundError(msg, path=path) from error
 
 
 def access_refused(path: Path) -> ExportAccessError:
     """Build the error for a path that the system does not let us read."""
     msg = f"The system refuses access to {path}. {PRIVACY_REMEDY}"
-    return ExportAccessError(msg)
+    return ExportAccessError(msg, path=path)
 
 
 @contextmanager
@@ -163,7 +163,7 @@ def _explained(path: Path, error: sqlite3.Error, limit: WorkLimit) -> ChatExport
         f"{path} cannot be read as a Messages database ({reason}). "
         "Check that it is chat.db or sms.db, and copy it again."
     )
-    return ExportFormatError(msg)
+    return ExportFormatError(msg, path=path)
 
 
 def _damaged(path: Path, reason: str) -> ExportFormatError:
@@ -172,7 +172,7 @@ def _damaged(path: Path, reason: str) -> ExportFormatError:
         "with Messages closed, and copy chat.db, chat.db-wal and chat.db-shm "
         "together."
     )
-    return ExportFormatError(msg)
+    return ExportFormatError(msg, path=path)
 
 
 def _not_a_database(path: Path) -> ExportFormatError:
@@ -181,7 +181,7 @@ def _not_a_database(path: Path) -> ExportFormatError:
         f"{path} is not an SQLite database. It is another kind of file, or encrypted: "
         "give the path of chat.db, or of sms.db from an unencrypted backup."
     )
-    return ExportFormatError(msg)
+    return ExportFormatError(msg, path=path)
 
 
 def is_sqlite_file(path: Path) -> bool:
@@ -199,7 +199,7 @@ def _check_header(path: Path) -> None:
             f"{path} is empty (0 bytes). It is not the Messages database, "
             "or the copy failed: copy it again."
         )
-        raise ExportFormatError(msg)
+        raise ExportFormatError(msg, path=path)
     if head != _MAGIC:
         raise _not_a_database(path)
 

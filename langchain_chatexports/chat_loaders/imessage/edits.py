@@ -11,10 +11,10 @@ from langchain_chatexports.chat_loaders.imessage.attributed_body import (
     decode_attributed_body,
 )
 from langchain_chatexports.chat_loaders.imessage.plists import read_plist
+from langchain_chatexports.chat_loaders.imessage.times import APPLE_EPOCH_SECONDS
 
 __all__ = ["EditHistory", "read_edit_history"]
 
-_APPLE_EPOCH_SECONDS = 978_307_200
 _MAX_SECONDS = 10**12
 # A message can be edited five times, in each of its parts.
 _MAX_VERSIONS = 1000
@@ -110,7 +110,7 @@ def _version(entry: Any) -> dict[str, Any]:
     version: dict[str, Any] = {"text": (text or "").replace("\ufffc", "").strip()}
     seconds = entry.get("d") if isinstance(entry, Mapping) else None
     if isinstance(seconds, (int, float)) and 0 < seconds < _MAX_SECONDS:
-        moment = message_time(round((seconds + _APPLE_EPOCH_SECONDS) * 1_000_000))
+        moment = message_time(round((seconds + APPLE_EPOCH_SECONDS) * 1_000_000))
         if moment is not None:
             version["message_time"] = moment.iso
     return version

@@ -18,8 +18,8 @@ from langchain_chatexports.chat_loaders.imessage.address_books import (
     find_contacts,
 )
 from langchain_chatexports.chat_loaders.imessage.conversations import (
-    Conversation,
-    group_conversations,
+    MergedChats,
+    merge_chats,
     service_name,
 )
 from langchain_chatexports.chat_loaders.imessage.database import (
@@ -29,7 +29,7 @@ from langchain_chatexports.chat_loaders.imessage.database import (
 from langchain_chatexports.chat_loaders.imessage.messages import (
     REASON_OF_KIND,
     Context,
-    Owner,
+    DatabaseOwner,
     read_conversation,
 )
 from langchain_chatexports.chat_loaders.imessage.people import People
@@ -217,7 +217,7 @@ class IMessageChatLoader(ChatExportLoader):
         services: Counter[str] = Counter()
         tally.details["owner_addresses"] = sorted(own)
         tally.details["services"] = services
-        conversations = group_conversations(
+        conversations = merge_chats(
             queries, activity, people, own, merge_services=self.merge_services
         )
         for conversation in conversations:
@@ -248,7 +248,7 @@ class IMessageChatLoader(ChatExportLoader):
         self,
         queries: Queries,
         people: People,
-        owner: Owner,
+        owner: DatabaseOwner,
     ) -> Context:
         switches = {
             "reaction": self.include_reactions,
@@ -272,18 +272,20 @@ class IMessageChatLoader(ChatExportLoader):
             attach_reactions=self.attach_reactions,
         )
 
-    def _find_owner(self, people: People, tally: Tally, *, has_own: bool) -> Owner:
-        """Find the owner by the messages from him, else by the name given."""
+    def _find_owner(
+        self, people: People, tally: Tally, *, has_own: bool
+    ) -> DatabaseOwner:
+        """Find the owner by their own messages, or else by the name given."""
         label = self.owner or "Me"
         handle_ids = frozenset[Any]() if has_own else people.handles_named(label)
         is_known = has_own or bool(handle_ids)
         if is_known:
             tally.owner = label
             tally.owner_found_by = "is_from_me" if has_own else "name"
-        return Owner(label, is_known, handle_ids)
+        return DatabaseOwner(label, is_known, handle_ids)
 
     def _keeps(
-        self, conversation: Conversation, queries: Queries, people: People
+        self, conversation: MergedChats, queries: Queries, people: People
     ) -> bool:
         if not self.include and not self.exclude:
             return True
@@ -299,7 +301,7 @@ class IMessageChatLoader(ChatExportLoader):
 
     def _metadata(
         self,
-        conversation: Conversation,
+        conversation: MergedChats,
         reader: ConversationReader,
         context: Context,
     ) -> SessionMetadata:

@@ -16,7 +16,7 @@ from langchain_chatexports.chat_loaders.imessage.attributed_body import (
     decode_attributed_body,
 )
 from langchain_chatexports.chat_loaders.imessage.connections import is_interrupted
-from langchain_chatexports.chat_loaders.imessage.contents import (
+from langchain_chatexports.chat_loaders.imessage.content import (
     Content,
     LeftOut,
     is_unsent,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import HumanMessage
 
     from langchain_chatexports.chat_loaders.base import MessageTime
-    from langchain_chatexports.chat_loaders.imessage.conversations import Conversation
+    from langchain_chatexports.chat_loaders.imessage.conversations import MergedChats
     from langchain_chatexports.chat_loaders.imessage.people import People
     from langchain_chatexports.chat_loaders.imessage.queries import Queries
     from langchain_chatexports.chat_loaders.imessage.rows import Details
@@ -53,7 +53,7 @@ __all__ = [
     "REASON_OF_KIND",
     "Context",
     "ConversationReader",
-    "Owner",
+    "DatabaseOwner",
     "read_conversation",
 ]
 
@@ -76,7 +76,7 @@ REASON_OF_KIND = {
 _KINDS_OF_WRITING = frozenset({"draft", "spam", "auto_reply", "app"})
 
 
-class Owner(NamedTuple):
+class DatabaseOwner(NamedTuple):
     """Whose database it is."""
 
     label: str
@@ -91,7 +91,7 @@ class Context:
 
     queries: Queries
     people: People
-    owner: Owner
+    owner: DatabaseOwner
     keeps_time: Callable[[MessageTime | None], bool]
     has_time_bounds: bool
     kept_kinds: frozenset[str]
@@ -102,7 +102,7 @@ class Context:
 
 
 def read_conversation(
-    context: Context, conversation: Conversation
+    context: Context, conversation: MergedChats
 ) -> ConversationReader:
     """Read one conversation.
 
@@ -131,7 +131,7 @@ def read_conversation(
 class ConversationReader:
     """Reads the messages of one conversation, and counts what it leaves out."""
 
-    def __init__(self, context: Context, conversation: Conversation) -> None:
+    def __init__(self, context: Context, conversation: MergedChats) -> None:
         """Stand before the first message."""
         self.messages: list[HumanMessage] = []
         """The messages read so far, oldest first."""

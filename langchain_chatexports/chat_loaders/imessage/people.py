@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.chat_loaders.imessage.contacts import address_key
-from langchain_chatexports.chat_loaders.imessage.groups import Groups
+from langchain_chatexports.chat_loaders.imessage.disjoint_sets import DisjointSets
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
@@ -26,7 +26,7 @@ class People:
     def __init__(self, handles: Sequence[Handle], contacts: Contacts) -> None:
         """Group the handles, and name each group."""
         self._contacts = contacts
-        self._groups = Groups()
+        self._groups = DisjointSets()
         for handle in handles:
             for sign in self._signs(handle):
                 self._groups.join(sign, ("handle", handle.row_id))

@@ -70,7 +70,7 @@ def check_neighbors(path: Path) -> None:
                 f"to {path.name} at this name. Move it away, or copy the database to "
                 "another folder, together with its real log."
             )
-            raise ExportFormatError(msg) from error
+            raise ExportFormatError(msg, path=neighbor) from error
 
 
 def has_journal(path: Path) -> bool:
@@ -104,7 +104,7 @@ def private_copy_of(path: Path, folder: Path) -> Path:
         f"{path} changed while it was copied, twice. Quit Messages (on the Mac that "
         "holds it) and try again."
     )
-    raise ExportAccessError(msg)
+    raise ExportAccessError(msg, path=path)
 
 
 def read_head(path: Path, count: int) -> bytes:
@@ -123,7 +123,7 @@ def read_head(path: Path, count: int) -> bytes:
         return b""
     except OSError as error:
         msg = f"{path} cannot be read ({error.strerror}). Check the path and the disk."
-        raise ExportFormatError(msg) from error
+        raise ExportFormatError(msg, path=path) from error
 
 
 def file_size(path: Path) -> int:
@@ -170,7 +170,7 @@ def _no_room(path: Path, folder: Path, reason: str) -> ExportAccessError:
         "its -wal file, so it is read from a private copy: free some space there, or "
         "set TMPDIR to a folder that has it."
     )
-    return ExportAccessError(msg)
+    return ExportAccessError(msg, path=path)
 
 
 def _copy_file(source: Path, target: Path) -> None:
@@ -232,7 +232,7 @@ def _check_journal(path: Path, copy: Path) -> None:
                 "leaves it, and SQLite would delete that. Open the database once with "
                 "the application that wrote it, and copy it again."
             )
-            raise ExportFormatError(msg)
+            raise ExportFormatError(msg, path=named)
     page = int.from_bytes(read_head(copy, _PAGE_SIZE.stop)[_PAGE_SIZE], "big")
     page = _MAX_PAGE_BYTES if page == 1 else page
     pages, _, page_of_journal = (
@@ -246,7 +246,7 @@ def _check_journal(path: Path, copy: Path) -> None:
             f"{named} is not the journal of {path.name}: it does not fit its pages. "
             "Copy both again, with Messages closed; without the journal, move it away."
         )
-        raise ExportFormatError(msg)
+        raise ExportFormatError(msg, path=named)
 
 
 def _moment(path: Path) -> tuple[object, ...]:

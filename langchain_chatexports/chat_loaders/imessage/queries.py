@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from langchain_chatexports.chat_loaders.imessage.expressions import (
+from langchain_chatexports.chat_loaders.imessage.row_kinds import (
     has_more,
     is_from_me,
     kind_of,
-    time_of,
 )
 from langchain_chatexports.chat_loaders.imessage.rows import (
     Activity,
@@ -20,6 +19,7 @@ from langchain_chatexports.chat_loaders.imessage.rows import (
     Details,
     Handle,
 )
+from langchain_chatexports.chat_loaders.imessage.times import time_of
 
 if TYPE_CHECKING:
     import sqlite3

@@ -51,7 +51,7 @@ class Schema:
                     f"{path} has no table '{table}': it is another application's "
                     "database, or an empty one. Give the path of chat.db or sms.db."
                 )
-                raise ExportFormatError(msg)
+                raise ExportFormatError(msg, path=path)
 
     def has(self, table: str, *columns: str) -> bool:
         """Return whether there is a table with all these columns."""
@@ -130,4 +130,4 @@ def check_plain_tables(
             "columns, and only stored tables are read. Messages makes no such database:"
             " if another program did, let it write plain tables."
         )
-        raise ExportFormatError(msg)
+        raise ExportFormatError(msg, path=path)

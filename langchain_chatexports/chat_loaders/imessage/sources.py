@@ -80,7 +80,7 @@ def find_database(path: Path) -> Path:
             "switch off 'Encrypt local backup', back up again, and load that; or load "
             "the sms.db that a tool decrypted."
         )
-        raise EncryptedExportError(msg)
+        raise EncryptedExportError(msg, path=root)
     return database
 
 
@@ -120,7 +120,7 @@ def _database_in(folder: Path) -> Path:
             f"{folder} holds no Messages database. Give the path of chat.db or sms.db, "
             "a folder that holds one, or the root of a Finder backup."
         )
-    raise ExportNotFoundError(msg)
+    raise ExportNotFoundError(msg, path=folder)
 
 
 def _is_encrypted(root: Path) -> bool:

@@ -2,8 +2,8 @@
 
 from langchain_chatexports.chat_loaders.table.columns import COLUMNS
 from langchain_chatexports.chat_loaders.table.loader import TableChatLoader
-from langchain_chatexports.chat_loaders.table.row_writing import OWNER_ROLE, table_rows
 from langchain_chatexports.chat_loaders.table.rows import looks_like_table
+from langchain_chatexports.chat_loaders.table.session_rows import OWNER_ROLE, table_rows
 
 __all__ = [
     "COLUMNS",

@@ -70,7 +70,7 @@ def chosen_columns(
     missing = sorted(set(given.values()) - set(there))
     if missing:
         msg = f"{path} has no column {missing}; it has {sorted(there)}."
-        raise ExportFormatError(msg)
+        raise ExportFormatError(msg, path=path)
     chosen = dict(given)
     taken = set(chosen.values())
     for part, names in COLUMNS.items():
@@ -88,5 +88,5 @@ def chosen_columns(
             f"{path} has no column that is known to hold {' and '.join(without)}; it "
             f"has {sorted(there)}. Name it: columns={{{without[0]!r}: ...}}."
         )
-        raise ExportFormatError(msg)
+        raise ExportFormatError(msg, path=path)
     return chosen

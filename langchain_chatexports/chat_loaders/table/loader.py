@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping
 from contextlib import closing
-from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
-
-from typing_extensions import TypedDict, Unpack
 
 from langchain_chatexports.chat_loaders.base import (
     UNKNOWN_SENDER,
@@ -18,42 +14,30 @@ from langchain_chatexports.chat_loaders.base import (
     message_time,
 )
 from langchain_chatexports.chat_loaders.table.columns import checked_columns
-from langchain_chatexports.chat_loaders.table.row_writing import OWNER_ROLE
 from langchain_chatexports.chat_loaders.table.rows import (
     Row,
     read_conversations,
     read_rows,
     table_files,
 )
+from langchain_chatexports.chat_loaders.table.session_rows import OWNER_ROLE
 from langchain_chatexports.exceptions import ExportFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from langchain_core.messages import BaseMessage
+    from typing_extensions import Unpack
 
     from langchain_chatexports.chat_loaders.ledger import Tally
+    from langchain_chatexports.chat_loaders.options import LoaderOptions
 
 __all__ = ["TableChatLoader"]
 
 _GROUP_SIZE = 3
 
 _Place: TypeAlias = tuple["Path", int]
-
-
-class _Options(TypedDict, total=False):
-    """The options that every loader has; `ChatExportLoader` explains them."""
-
-    owner: str | None
-    include: str | Collection[str]
-    exclude: str | Collection[str]
-    start: datetime | date | None
-    end: datetime | date | None
-    include_reactions: bool
-    include_system: bool
-    include_unsent: bool
-    include_media: bool
 
 
 class TableChatLoader(ChatExportLoader):
@@ -74,7 +58,7 @@ class TableChatLoader(ChatExportLoader):
         *,
         columns: Mapping[str, str] | None = None,
         grouped: bool = False,
-        **options: Unpack[_Options],
+        **options: Unpack[LoaderOptions],
     ) -> None:
         """Remember the table and what its columns hold.
 
@@ -150,7 +134,7 @@ class TableChatLoader(ChatExportLoader):
                 f"{self.path} is not grouped: a conversation goes on after another one "
                 "began. Leave out grouped=True."
             )
-            raise ExportFormatError(msg)
+            raise ExportFormatError(msg, path=self.path)
         closed.add(hash(conversation))
         while is_open:
             yield is_open.popitem()

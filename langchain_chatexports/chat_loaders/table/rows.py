@@ -75,11 +75,11 @@ def table_files(path: Path) -> list[Path]:
         ]
         if not parts:
             msg = f"{path} is a folder without .parquet or .jsonl files."
-            raise ExportNotFoundError(msg)
+            raise ExportNotFoundError(msg, path=path)
         return sorted(parts, key=lambda part: part.name)
     if not path.exists():
         msg = f"There is nothing at {path}. Check the path."
-        raise ExportNotFoundError(msg)
+        raise ExportNotFoundError(msg, path=path)
     return [path]
 
 
@@ -150,10 +150,10 @@ def _rows(
         file = open_regular_file(path)
     except PermissionError as error:
         msg = f"The system refuses to read {path}."
-        raise ExportAccessError(msg) from error
+        raise ExportAccessError(msg, path=path) from error
     except OSError as error:
         msg = f"{path} cannot be read ({error.strerror}). Check the path and the disk."
-        raise ExportFormatError(msg) from error
+        raise ExportFormatError(msg, path=path) from error
     with file:
         is_parquet = file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
         file.seek(0)
@@ -189,9 +189,10 @@ def _parquet_rows(
                 yield _row({part: values[index] for part, values in cells.items()})
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         msg = f"{path} is a damaged Parquet file, or one that pyarrow cannot read."
-        # pyarrow's own error may show values.
-        raise ExportFormatError(msg) from (
-            error if isinstance(error, OSError) else None
+        # pyarrow's own errors quote the file, also as an `OSError` without a number.
+        is_of_the_system = isinstance(error, OSError) and error.errno is not None
+        raise ExportFormatError(msg, path=path) from (
+            error if is_of_the_system else None
         )
 
 
@@ -236,7 +237,7 @@ def _json_rows(
             f"{path} is no table: neither Parquet nor a JSON object in each line. "
             "Check the path, or write the table as JSON lines."
         )
-        raise ExportFormatError(msg)
+        raise ExportFormatError(msg, path=path)
     if not first:
         return
     # A line may leave out what is empty: the first ones tell the columns together.

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import orjson
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
 from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.datasets.formats.containers import new_private_file
@@ -46,6 +48,49 @@ class TraceRow(NamedTuple):
     file: str
     digest: str
     origin: ExampleOrigin
+
+
+class _SourceFacts(TypedDict):
+    platform: str
+    sha256: str
+    bytes: int
+
+
+class _FileFacts(TypedDict):
+    rows: int
+    bytes: int
+    sha256: str
+
+
+_StageFacts = TypedDict(
+    "_StageFacts",
+    {
+        "name": str,
+        "unit": str,
+        "in": int,
+        "out": int,
+        "left_out": dict[str, int],
+        "added": dict[str, int],
+    },
+)
+
+
+class _CardFacts(TypedDict, total=False):
+    sources: list[_SourceFacts]
+    people: int
+    first: str | None
+    last: str | None
+    steps: list[str]
+    redacted: bool
+    replaced: dict[str, int]
+    consent: str | None
+    stages: list[_StageFacts]
+    format: str
+    files: dict[str, _FileFacts]
+    forgotten: int
+
+
+_FACTS = TypeAdapter(_CardFacts)
 
 
 @dataclass
@@ -151,6 +196,7 @@ def _header(file: BinaryIO, path: Path) -> TraceHeader:
         if values.pop(_KIND) != _VERSION:
             raise ValueError  # noqa: TRY301 - one message for all that can be wrong
         header = TraceHeader(**values)
+        _FACTS.validate_python(header.facts, strict=True)
         if not _is_sound(header):
             raise ValueError  # noqa: TRY301 - as above
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
@@ -168,7 +214,6 @@ def _is_sound(header: TraceHeader) -> bool:
         and (header.is_folder or len(header.files) == 1)
         and header.format in FORMATS
         and all(isinstance(digest, str) for digest in header.hashes)
-        and isinstance(header.facts, dict)
     )
 
 

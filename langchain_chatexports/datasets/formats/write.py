@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._files import explained_writing
+from langchain_chatexports.chat_loaders.ledger import Ledger, Stage, Total
 from langchain_chatexports.datasets.card import CardNotes, card_markdown
 from langchain_chatexports.datasets.formats.containers import (
     file_sha256,
@@ -30,7 +31,6 @@ from langchain_chatexports.datasets.formats.trace_file import (
 from langchain_chatexports.datasets.formats.trainers import dataset_format
 from langchain_chatexports.datasets.jsonl import json_line
 from langchain_chatexports.datasets.splits import ExampleSplits
-from langchain_chatexports.datasets.stages import Stage, Total, total_of
 from langchain_chatexports.exceptions import TrainingDataError
 
 if TYPE_CHECKING:
@@ -59,22 +59,47 @@ class WrittenSet:
 
     card: Path
     trace: Path
-    examples: int
-    examples_written: int
-    answers: int
-    """Answers that are there to be learned (of weight 0 they are not)."""
-
-    answers_written: int
-    examples_left_out: Mapping[str, int] = field(default_factory=dict)
-    answers_left_out: Mapping[str, int] = field(default_factory=dict)
     stages: tuple[Stage, ...] = ()
     """What became of messages, sessions and examples, from the exports on, as far as
     they were counted; each one adds up."""
 
     @property
+    def examples(self) -> int:
+        """Examples that were given."""
+        return self._last("examples").taken
+
+    @property
+    def examples_written(self) -> int:
+        """Examples of which there is a row."""
+        return self._last("examples").given
+
+    @property
+    def examples_left_out(self) -> Mapping[str, int]:
+        """Examples of which there is no row, by reason."""
+        return self._last("examples").left_out
+
+    @property
+    def answers(self) -> int:
+        """Answers that are there to be learned (of weight 0 they are not)."""
+        return self._last("answers").taken
+
+    @property
+    def answers_written(self) -> int:
+        """Answers that a row teaches."""
+        return self._last("answers").given
+
+    @property
+    def answers_left_out(self) -> Mapping[str, int]:
+        """Answers that no row teaches, by reason."""
+        return self._last("answers").left_out
+
+    @property
     def total(self) -> Total | None:
         """What became of all messages; `None` if not all were counted in one pass."""
-        return total_of([stage.to_dict() for stage in self.stages])
+        return Ledger([*self.stages]).total
+
+    def _last(self, unit: str) -> Stage:
+        return next(stage for stage in reversed(self.stages) if stage.unit == unit)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it in JSON types."""
@@ -147,9 +172,9 @@ def write_dataset(
     notes = notes if notes is not None else CardNotes()
     if isinstance(examples, ExampleSplits):
         parts: Mapping[str, Iterable[AnyRecord]] = examples.parts()
-        notes = replace(notes, splits=examples)
+        split = examples.stages
     else:
-        parts = {"train": examples}
+        parts, split = {"train": examples}, ()
     if kind.needs_validation and "validation" not in parts:
         msg = f"The format {format!r} wants a validation part: use split_examples."
         raise TrainingDataError(msg)
@@ -164,24 +189,27 @@ def write_dataset(
             with RowWriter(kind, staging) as rows:
                 for part, records in parts.items():
                     rows.write(names[part], watched(records))
-            rows.counts.check(kind.name)
+            rows.check()
             if index:
                 with new_private_file(rows.folder / index[0]) as file:
                     file.write(json_line(index[1]))
             # The sources are hashed then, and their errors are none of writing.
             notes = replace(notes, sources=watched(notes.sources))
-            return _publish(path, staging, rows, header, notes)
+            facts = notes.to_dict()
+            counted = [stage.to_dict() for stage in (*split, *rows.stages)]
+            facts["stages"] += counted
+            return _publish(path, staging, rows, header, facts)
 
 
 def _publish(
-    path: Path, staging: Path, rows: RowWriter, header: TraceHeader, notes: CardNotes
+    path: Path,
+    staging: Path,
+    rows: RowWriter,
+    header: TraceHeader,
+    facts: dict[str, Any],
 ) -> WrittenSet:
-    facts = notes.to_dict()
-    counts = rows.counts
-    stages = counts.stages(header.format)
-    facts["stages"] += [stage.to_dict() for stage in stages]
     facts["format"] = header.format
-    facts["files"] = describe_files(rows.folder, counts.files)
+    facts["files"] = describe_files(rows.folder, rows.files)
     header.facts = facts
     header.hashes = [file["sha256"] for file in facts["files"].values()]
     with rows.trace.open("rb") as lines:
@@ -198,16 +226,10 @@ def _publish(
     return WrittenSet(
         path=path,
         format=header.format,
-        files=counts.files,
+        files=rows.files,
         card=card_path(path),
         trace=trace_path(path),
-        examples=counts.examples,
-        examples_written=counts.written,
-        answers=counts.answers,
-        answers_written=counts.taught,
-        examples_left_out=stages[0].left_out,
-        answers_left_out=stages[1].left_out,
-        stages=tuple(map(Stage.from_dict, facts["stages"])),
+        stages=tuple(Ledger.from_list(facts["stages"]).stages),
     )
 
 

@@ -156,19 +156,22 @@ def _schema(case: Case, path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         for _ in range(random.randrange(1, 3)):
             script = random.choice(_SCHEMAS).format(t=random.choice(_TABLES))
-            with suppress(sqlite3.Error):
+            # The attack's own SQL may need more than the limit of memory.
+            with suppress(sqlite3.Error, MemoryError):
                 db.executescript(script)
         if random.random() < 0.2:
             with suppress(sqlite3.Error):
                 db.execute("PRAGMA writable_schema = ON")
-                (sql,) = db.execute(
+                # The scripts above may have dropped the table.
+                found = db.execute(
                     "SELECT sql FROM sqlite_master WHERE name = ?",
                     (random.choice(_TABLES),),
-                ).fetchone()
-                spoiled = mutated(random, sql.encode()).decode("utf-8", "replace")
-                db.execute(
-                    "UPDATE sqlite_master SET sql = ? WHERE sql = ?", (spoiled, sql)
-                )
+                ).fetchall()
+                for (sql,) in found:
+                    spoiled = mutated(random, sql.encode()).decode("utf-8", "replace")
+                    db.execute(
+                        "UPDATE sqlite_master SET sql = ? WHERE sql = ?", (spoiled, sql)
+                    )
 
 
 def _beside(case: Case, path: Path) -> None:

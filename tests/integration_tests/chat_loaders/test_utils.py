@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
 
@@ -39,7 +39,6 @@ def plain(messages: Any) -> Any:
     return [(m.type, m.content, m.additional_kwargs) for m in messages]
 
 
-@settings(deadline=None)
 @given(LINES, DELIMITERS)
 def test_runs_are_merged_alike(lines: Any, delimiter: Any) -> None:
     theirs = community.merge_chat_runs_in_session(session_of(lines), delimiter)
@@ -47,7 +46,6 @@ def test_runs_are_merged_alike(lines: Any, delimiter: Any) -> None:
     assert ours["messages"] == theirs["messages"]
 
 
-@settings(deadline=None)
 @given(LINES)
 def test_messages_are_mapped_alike(lines: Any) -> None:
     theirs = community.map_ai_messages_in_session(session_of(lines), "H")
@@ -55,7 +53,6 @@ def test_messages_are_mapped_alike(lines: Any) -> None:
     assert plain(ours["messages"]) == plain(theirs["messages"])
 
 
-@settings(deadline=None)
 @given(st.lists(LINES, max_size=3))
 def test_whole_exports_are_prepared_alike(exports: Any) -> None:
     sessions = [session_of(lines) for lines in exports]

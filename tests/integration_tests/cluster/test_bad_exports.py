@@ -150,4 +150,4 @@ def test_bad_exports_among_a_thousand_are_counted_and_not_fatal(
         line for file in files for line in file.read_bytes().splitlines(True)
     )
     assert written == expected
-    assert counts.examples.examples == written.total()
+    assert counts.examples == written.total()

@@ -117,7 +117,7 @@ def test_examples_and_counts_are_those_of_one_process(
     assert counts.failed == {str(exports[7]): "ExportFormatError"}
     whole = [(open_export(path).loader | STEPS).inspect() for path in good]
     assert counts.summary == add_summaries(whole)
-    assert counts.examples.examples == len(lines_in(tmp_path / "out"))
+    assert counts.examples == len(lines_in(tmp_path / "out"))
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
@@ -165,7 +165,7 @@ def test_a_worker_that_dies_costs_nothing_and_doubles_nothing(
     assert dies.mark.exists()
     assert lines_in(tmp_path / "out") == lines_of_one_process(good, STEPS)
     counts = add_counts(tmp_path / "counts")
-    assert counts.examples.examples == len(lines_in(tmp_path / "out"))
+    assert counts.examples == len(lines_in(tmp_path / "out"))
 
 
 def die(_path: Path) -> Any:
@@ -208,7 +208,7 @@ def test_a_worker_that_dies_writing_doubles_nothing(
     assert sorted(p.suffix for p in (tmp_path / "out").iterdir()) == [".jsonl"] * 4
     assert lines_in(tmp_path / "out") == lines_of_one_process(good, STEPS)
     counts = add_counts(tmp_path / "counts")
-    assert counts.examples.examples == len(lines_in(tmp_path / "out"))
+    assert counts.examples == len(lines_in(tmp_path / "out"))
 
 
 def test_files_are_for_their_owner_only(exports: list[Path], tmp_path: Path) -> None:
@@ -327,7 +327,7 @@ def test_what_was_read_before_the_damage_is_counted(
     assert {row["conversation"] for row in rows} == {"friend_0", "friend_1"}
     assert counts.exports == 0
     assert counts.failed == {str(exports[0]): type(loader.error).__name__}
-    assert counts.examples.examples == len(rows)
+    assert counts.examples == len(rows)
     assert counts.summary is not None
     assert counts.summary.kept == 18
 
@@ -415,7 +415,7 @@ def test_tables_come_through_their_columns(tmp_path: Path) -> None:
         f"{n}-{c}" for n in range(3) for c in (0, 1)
     }
     counts = add_counts(tmp_path / "counts")
-    assert (counts.exports, counts.examples.messages_out) == (3, 24)
+    assert (counts.exports, counts.ledger.stage("Examples").given) == (3, 24)
 
 
 def test_urls_are_read_from_a_copy(exports: list[Path], tmp_path: Path) -> None:

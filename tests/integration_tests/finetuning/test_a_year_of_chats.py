@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.cli.app import run
 from langchain_chatexports.datasets.formats.trace_file import read_header, read_trace
-from langchain_chatexports.datasets.stages import total_of
 from tests.unit_tests.builders.chat_db import ChatDb, apple_ns
 from tests.unit_tests.builders.messenger import Export
 from tests.unit_tests.builders.typedstream import attributed_body, edit_text
@@ -127,7 +127,7 @@ def test_every_format_is_loaded_and_accounted_for(
     for stage in stages:
         went = stage["out"] + sum(stage["left_out"].values())
         assert stage["in"] + sum(stage["added"].values()) == went, stage
-    total = total_of(stages)
+    total = Ledger.from_list(stages).total
     assert total is not None
     assert total.found == found
     assert total.left_out.keys() >= {"merged", "system", "media"}

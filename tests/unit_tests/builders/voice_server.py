@@ -8,14 +8,14 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.evaluation.held_out import PERSON, Conversation, Line
-from langchain_chatexports.evaluation.jobs import JobFacts
-from langchain_chatexports.evaluation.replies import (
+from langchain_chatexports.evaluation.conversations import PERSON, Dialogue, Utterance
+from langchain_chatexports.evaluation.model_server import (
     NO_SCORES,
     CannotScoreError,
+    JobFacts,
     Message,
-    Price,
     Reply,
+    ScoredReply,
     TooLongError,
 )
 from tests.unit_tests.builders.tables import START, write_lines
@@ -53,7 +53,7 @@ class Voices:
         rng = random.Random(f"{model} {options['seed']}")
         return Reply(rng.choice(self._texts[model]), is_cut=rng.random() < 0.1)
 
-    def prices(self, model: str, messages: Sequence[Message]) -> list[Price]:
+    def score(self, model: str, messages: Sequence[Message]) -> list[ScoredReply]:
         self._check(messages)
         if not self.scores:
             raise CannotScoreError(NO_SCORES)
@@ -61,7 +61,7 @@ class Voices:
         # A context of its own makes every reply cheaper.
         nats -= 0.5 * (len(messages) > 16)
         return [
-            Price(
+            ScoredReply(
                 at,
                 nats * len(message["content"]),
                 3.0,
@@ -77,7 +77,7 @@ class Voices:
             raise TooLongError
 
 
-def talks(count: int, seed: int, *, terse: bool = False) -> list[Conversation]:
+def talks(count: int, seed: int, *, terse: bool = False) -> list[Dialogue]:
     """Let Mia talk with three friends in turn; terse talk fits a tiny memory."""
     mia, *friends = (
         replace(voice, longer=0.0, more=0.0) if terse else voice for voice in DISTINCT
@@ -90,8 +90,8 @@ def talks(count: int, seed: int, *, terse: bool = False) -> list[Conversation]:
         lines = []
         speaker = f"p{number % 3 + 1}"
         for at, turn in enumerate(turns):
-            lines += [Line(speaker, said[at % len(said)]), Line(PERSON, turn)]
-        made.append(Conversation.of(lines, circle={friend.name}))
+            lines += [Utterance(speaker, said[at % len(said)]), Utterance(PERSON, turn)]
+        made.append(Dialogue.of(lines, participants={friend.name}))
     return made
 
 

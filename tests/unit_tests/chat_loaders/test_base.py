@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.runnables import RunnableLambda
@@ -74,7 +74,6 @@ def test_other_years_are_none(microseconds: int) -> None:
     assert message_time(microseconds) is None
 
 
-@settings(deadline=None)
 @given(st.integers())
 def test_any_number_is_a_time_or_none(microseconds: int) -> None:
     moment = message_time(microseconds)

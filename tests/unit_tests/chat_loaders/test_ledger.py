@@ -6,11 +6,11 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from langchain_chatexports.chat_loaders.counted_pass import CountedPass
 from langchain_chatexports.chat_loaders.ledger import (
-    CountedPass,
     ExportSummary,
     StepSummary,
     Tally,
@@ -113,7 +113,6 @@ def test_details_of_the_tally_are_copied() -> None:
     assert summary.details == {"files": 3}
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 30), max_size=5), st.booleans())
 def test_step_rows_agree_with_what_the_steps_give(
     lengths: list[int], keep_tail: bool

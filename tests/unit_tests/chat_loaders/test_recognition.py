@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports.chat_loaders.recognition import open_exports
+from langchain_chatexports.chat_loaders.recognition import (
+    is_examples_file,
+    open_export,
+    open_exports,
+)
 from langchain_chatexports.exceptions import ExportFormatError
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.messenger import Export
 from tests.unit_tests.builders.sessions import metadata_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 START = 1_600_000_000_000
@@ -85,3 +92,24 @@ def test_exports_keep_the_order_in_which_they_were_named(tmp_path: Path) -> None
 
     exports = open_exports([database, two, one])
     assert [export.paths for export in exports] == [(database,), (two, one)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes.")
+@pytest.mark.parametrize("read", [open_export, is_examples_file])
+def test_a_pipe_is_refused_without_waiting_for_a_writer(
+    tmp_path: Path, read: Callable[[Path], object]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ExportFormatError, match="is a pipe, not a file"):
+        read(tmp_path / "pipe")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes.")
+@pytest.mark.filterwarnings("ignore:Left out")
+@pytest.mark.parametrize("name", ["set.jsonl", "message_1.json", "chat.db", "x.zip"])
+def test_a_folder_with_a_pipe_is_recognized_without_waiting_for_a_writer(
+    tmp_path: Path, name: str
+) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ExportFormatError):
+        open_export(tmp_path).loader.load()

@@ -346,14 +346,14 @@ def test_a_refusal_of_the_system_names_the_remedy(
     command: str,
 ) -> None:
     chats = write_imessage(tmp_path / "chat.db")
-    real: Any = type(chats).open
+    real: Any = os.open
 
-    def refuse(path: Path, *args: Any, **kwargs: Any) -> Any:
-        if path.name == "chat.db":
+    def refuse(path: Any, *args: Any, **kwargs: Any) -> Any:
+        if Path(path).name == "chat.db":
             raise PermissionError(1, "Operation not permitted", str(path))
         return real(path, *args, **kwargs)
 
-    monkeypatch.setattr(type(chats), "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     arguments = ("--ai", "x", "-o", "o.jsonl") if command == "prepare" else ()
     done = chatexports(command, chats, *arguments)
     assert done.status == 1

@@ -22,7 +22,7 @@ from langchain_chatexports.cli.comparing import (
 from langchain_chatexports.cli.guessing import guess
 from langchain_chatexports.cli.preparation import PrepareOptions
 from langchain_chatexports.evaluation import BlindPair, BlindResult
-from langchain_chatexports.evaluation.held_out import Line
+from langchain_chatexports.evaluation.conversations import Utterance
 from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.finetuning import read_jsonl
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
@@ -347,7 +347,7 @@ def test_a_blind_test_needs_somebody(chatexports: Command) -> None:
 
 
 PAIRS = [
-    BlindPair((Line("p1", f"question {n}"),), ("yes [b]no", "no"), n % 2)
+    BlindPair((Utterance("p1", f"question {n}"),), ("yes [b]no", "no"), n % 2)
     for n in range(9)
 ]
 
@@ -365,7 +365,7 @@ def test_an_answer_does_not_command_the_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evil = "\x1b]0;evil\x07"
-    pair = BlindPair((Line("p1", f"so{evil}"),), (f"yes{evil}", "no"), 0)
+    pair = BlindPair((Utterance("p1", f"so{evil}"),), (f"yes{evil}", "no"), 0)
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     guess([pair], 1)
     shown = capsys.readouterr().err

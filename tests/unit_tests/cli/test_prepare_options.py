@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.datasets.formats.trace_file import read_header, read_trace
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
-from langchain_chatexports.datasets.stages import total_of
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.chat_db import ChatDb
 
@@ -102,7 +102,7 @@ def test_a_system_prompt_is_filled_in_and_accounted_for(
 ) -> None:
     examples = prepared(chats, *VOICE, "--system", "You write to {others}.")
     assert {texts[0] for texts in examples} == {"You write to Hare."}
-    total = total_of(read_header(tmp_path / "set.jsonl").facts["stages"])
+    total = Ledger.from_list(read_header(tmp_path / "set.jsonl").facts["stages"]).total
     assert total is not None
     assert total.added["system_prompt"] == len(examples)
 
@@ -168,7 +168,7 @@ def test_the_card_accounts_for_every_message_of_two_exports(
 ) -> None:
     threads = write_messenger(tmp_path / "hogwarts")
     examples = prepared(chats, threads, *VOICE, "--ai", "Harry Potter")
-    total = total_of(read_header(tmp_path / "set.jsonl").facts["stages"])
+    total = Ledger.from_list(read_header(tmp_path / "set.jsonl").facts["stages"]).total
     assert total is not None
     assert total.found == 223 + 663
     assert total.kept == sum(map(len, examples))
@@ -189,7 +189,7 @@ def test_a_set_that_is_made_of_a_set_keeps_its_origins_and_its_accounting(
     facts = read_header(second).facts
     assert facts["sources"] == read_header(first).facts["sources"]
     assert facts["consent"] == "Yes."
-    total = total_of(facts["stages"])
+    total = Ledger.from_list(facts["stages"]).total
     assert total is not None
     assert total.found == 223
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
+from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.datasets.formats.trace_file import read_header, read_trace
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
-from langchain_chatexports.datasets.stages import total_of
 from langchain_chatexports.redaction.key_file import RedactionKey, read_key_file
 from langchain_chatexports.samples import write_imessage, write_messenger
 from langchain_chatexports.steps import Redact
@@ -134,7 +134,7 @@ def test_redacted_examples_are_a_set_that_forgets(
     facts = read_header(tmp_path / "red.jsonl").facts
     assert facts["redacted"]
     assert facts["replaced"]["name"] > 0
-    total = total_of(facts["stages"])
+    total = Ledger.from_list(facts["stages"]).total
     assert total is not None
     assert total.found == 223
     for name in ("red.jsonl.trace.jsonl", "red.jsonl.card.md"):

@@ -6,28 +6,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 import langchain_chatexports
-from langchain_chatexports.chat_loaders.ledger import StepSummary
+from langchain_chatexports.chat_loaders.ledger import Ledger, StepSummary
 from langchain_chatexports.datasets.card import CardNotes, hash_source
-from langchain_chatexports.datasets.deduplication import (
-    DuplicateCounts,
-    deduplicate_examples,
-)
-from langchain_chatexports.datasets.examples import ExampleCounts
+from langchain_chatexports.datasets.deduplication import deduplicate_examples
 from langchain_chatexports.datasets.formats import write_dataset
 from langchain_chatexports.datasets.formats.trace_file import read_header
 from langchain_chatexports.datasets.formats.trainers import FORMATS
 from langchain_chatexports.datasets.jsonl import read_jsonl
 from langchain_chatexports.datasets.preferences import (
-    PreferenceCounts,
     edit_preferences,
     reaction_labels,
 )
+from langchain_chatexports.datasets.reasons import REASONS
 from langchain_chatexports.datasets.splits import split_examples
-from langchain_chatexports.datasets.stages import REASONS, total_of
 from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.exceptions import ChatExportError, ExportNotFoundError
 from langchain_chatexports.steps import (
@@ -68,12 +63,12 @@ def loader() -> ListLoader:
 def _written(loader: ListLoader, path: Path, **notes: Any) -> WrittenSet:
     steps = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=2, overlap=1)
     counted = counted_pass(loader | steps)
-    counts, duplicates = ExampleCounts(), DuplicateCounts()
+    ledger = Ledger()
     examples = deduplicate_examples(
-        trace_examples(counted, counts=counts), counts=duplicates
+        trace_examples(counted, ledger=ledger), ledger=ledger
     )
     splits = split_examples(examples, near=None, validation=0.2, test=0.2)
-    card = CardNotes(passes=[counted], counts=counts, duplicates=duplicates, **notes)
+    card = CardNotes(passes=[counted], ledger=ledger, **notes)
     return write_dataset(splits, path, format="mlx", notes=card)
 
 
@@ -101,7 +96,7 @@ def test_the_card_has_one_total_from_the_export_to_the_examples(
     tmp_path: Path, loader: Any
 ) -> None:
     written = _written(loader, tmp_path / "set")
-    total = total_of(read_header(tmp_path / "set").facts["stages"])
+    total = Ledger.from_list(read_header(tmp_path / "set").facts["stages"]).total
     assert total is not None
     assert total.found == sum(len(s["messages"]) for s in loader.lazy_load())
     left_out = sum(total.left_out.values())
@@ -134,18 +129,15 @@ def test_the_total_adds_up_in_every_format(
     counted = counted_pass(_liked(loader) | steps)
     card = CardNotes(passes=[counted])
     if name == "trl-kto":
-        card.preferences = PreferenceCounts()
-        records = reaction_labels(counted, counts=card.preferences)
+        records = reaction_labels(counted, ledger=card.ledger)
     elif name in {"trl-dpo", "openai-dpo"}:
-        card.preferences = PreferenceCounts()
-        records = edit_preferences(counted, counts=card.preferences)
+        records = edit_preferences(counted, ledger=card.ledger)
     else:
-        card.counts = ExampleCounts()
-        records = trace_examples(counted, system="To {others}.", counts=card.counts)
+        records = trace_examples(counted, system="To {others}.", ledger=card.ledger)
         if kind.needs_validation:
             records = split_examples(records, near=None)
     write_dataset(records, tmp_path / "set", format=name, notes=card)
-    total = total_of(read_header(tmp_path / "set").facts["stages"])
+    total = Ledger.from_list(read_header(tmp_path / "set").facts["stages"]).total
     assert total is not None
     assert total.found == sum(len(s["messages"]) for s in loader.lazy_load())
     assert total.kept
@@ -161,7 +153,6 @@ SPEAKERS = st.text(alphabet="ABM", min_size=1, max_size=14)
     system=st.sampled_from([None, "To {others}."]),
     name=st.sampled_from(["openai", "llama-factory", "axolotl", "mlx"]),
 )
-@settings(max_examples=60, deadline=None)
 def test_the_total_adds_up_whatever_is_said(
     tmp_path_factory: pytest.TempPathFactory,
     threads: list[str],
@@ -183,8 +174,7 @@ def test_the_total_adds_up_whatever_is_said(
     window = ChunkSessions(size=size, overlap=size // 2, keep_tail=keep_tail)
     steps = SplitSessions() | MergeChatRuns() | MapAIMessages() | window
     counted = counted_pass(ListLoader(sessions) | steps)
-    card = CardNotes(passes=[counted], counts=ExampleCounts())
-    card.duplicates = DuplicateCounts()
+    card = CardNotes(passes=[counted])
     path = tmp_path_factory.mktemp("sets") / "set"
     try:
         traced = trace_examples(
@@ -192,9 +182,9 @@ def test_the_total_adds_up_whatever_is_said(
             system=system,
             keep_leading=keep_leading,
             keep_trailing=keep_trailing,
-            counts=card.counts,
+            ledger=card.ledger,
         )
-        kept = deduplicate_examples(traced, counts=card.duplicates)
+        kept = deduplicate_examples(traced, ledger=card.ledger)
         splits = split_examples(kept, near=None, validation=0.3, test=0)
         written = write_dataset(splits, path, format=name, notes=card)
     except ChatExportError:
@@ -225,10 +215,10 @@ def _liked(loader: Any) -> Any:
 
 
 def test_stages_of_two_passes_have_no_total(tmp_path: Path, loader: Any) -> None:
-    first, second = counted_pass(loader | MapAIMessages()), ExampleCounts()
+    first, second = counted_pass(loader | MapAIMessages()), Ledger()
     next(iter(first))
-    records = trace_examples(loader | MapAIMessages(), counts=second)
-    notes = CardNotes(passes=[first], counts=second)
+    records = trace_examples(loader | MapAIMessages(), ledger=second)
+    notes = CardNotes(passes=[first], ledger=second)
     write_dataset(records, tmp_path / "set", notes=notes)
     card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
     assert "they have no total" in card

@@ -5,11 +5,11 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.datasets.deduplication import (
-    DuplicateCounts,
     NearDuplicateIndex,
     deduplicate_examples,
     normalized_text,
@@ -40,10 +40,10 @@ def _example(*texts: Any, system: str | None = None) -> Any:
 
 def test_an_exact_copy_is_left_out_and_the_first_one_stays() -> None:
     first, other = _example("Hi", "Ho"), _example("Hi", "Hello")
-    counts = DuplicateCounts()
-    kept = list(deduplicate_examples([first, other, dict(first)], counts=counts))
+    ledger = Ledger()
+    kept = list(deduplicate_examples([first, other, dict(first)], ledger=ledger))
     assert kept == [first, other]
-    assert counts.left_out == {"exact": 1}
+    assert ledger.stage("Duplicates", "examples").left_out == {"exact": 1}
 
 
 def test_the_order_of_keys_makes_no_difference() -> None:
@@ -61,9 +61,10 @@ def test_without_a_threshold_a_near_copy_stays() -> None:
 
 def test_a_copy_but_for_case_and_spaces_is_as_near_as_can_be() -> None:
     examples = [_example(STORY, "Ha!"), _example(STORY.upper(), " ha! ")]
-    counts = DuplicateCounts()
-    assert list(deduplicate_examples(examples, near=1.0, counts=counts)) == examples[:1]
-    assert (counts.messages, counts.messages_left_out) == (4, {"near": 2})
+    ledger = Ledger()
+    assert list(deduplicate_examples(examples, near=1.0, ledger=ledger)) == examples[:1]
+    messages = ledger.stage("Duplicates")
+    assert (messages.taken, messages.left_out) == (4, {"near": 2})
 
 
 def test_one_text_in_two_codings_is_one() -> None:
@@ -73,9 +74,9 @@ def test_one_text_in_two_codings_is_one() -> None:
 def test_a_near_copy_is_left_out() -> None:
     near = STORY.replace("laughed", "Laughed").replace("old mill", "old  wind mill")
     examples = [_example(STORY, "Ha!"), _example(near, "Ha!")]
-    counts = DuplicateCounts()
-    assert list(deduplicate_examples(examples, near=0.8, counts=counts)) == examples[:1]
-    assert counts.left_out == {"near": 1}
+    ledger = Ledger()
+    assert list(deduplicate_examples(examples, near=0.8, ledger=ledger)) == examples[:1]
+    assert ledger.stage("Duplicates", "examples").left_out == {"near": 1}
 
 
 def test_texts_without_spaces_are_compared_too() -> None:
@@ -107,14 +108,14 @@ def test_it_reads_lazily() -> None:
 
 
 @given(st.lists(st.text(max_size=8), max_size=30))
-@settings(max_examples=50, deadline=None)
 def test_the_counts_add_up_and_nothing_is_left_twice(texts: list[str]) -> None:
-    counts = DuplicateCounts()
+    ledger = Ledger()
     examples = [_example(text, text) for text in texts]
-    kept = list(deduplicate_examples(examples, near=0.8, counts=counts))
-    assert counts.examples == len(examples)
-    assert counts.examples == counts.kept + counts.left_out.total()
-    assert len(kept) == counts.kept
+    kept = list(deduplicate_examples(examples, near=0.8, ledger=ledger))
+    counts = ledger.stage("Duplicates", "examples")
+    assert counts.taken == len(examples)
+    assert counts.taken == counts.given + counts.left_out.total()
+    assert len(kept) == counts.given
     again = list(deduplicate_examples(kept, near=0.8))
     assert again == kept
 

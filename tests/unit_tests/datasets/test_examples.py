@@ -15,8 +15,8 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
+from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.datasets.examples import (
-    ExampleCounts,
     safe_name,
     to_training_examples,
 )
@@ -58,12 +58,12 @@ def test_an_example_holds_roles_and_texts_only() -> None:
 
 
 def test_what_follows_the_last_answer_is_left_out_and_counted() -> None:
-    counts = ExampleCounts()
+    ledger = Ledger()
     (example,) = examples_of(
-        session(hare(), tortoise(), hare("Go!"), hare("Go!")), counts=counts
+        session(hare(), tortoise(), hare("Go!"), hare("Go!")), ledger=ledger
     )
     assert len(example["messages"]) == 2
-    assert counts.messages_left_out == {"trailing": 2}
+    assert ledger.stage("Examples").left_out == {"trailing": 2}
 
 
 def test_what_follows_the_last_answer_can_be_kept() -> None:
@@ -72,42 +72,46 @@ def test_what_follows_the_last_answer_can_be_kept() -> None:
 
 
 def test_sessions_without_the_ai_are_left_out_and_counted() -> None:
-    counts = ExampleCounts()
+    ledger = Ledger()
     examples = examples_of(
-        session(hare()), session(hare(), tortoise()), session(), counts=counts
+        session(hare()), session(hare(), tortoise()), session(), ledger=ledger
     )
-    assert len(examples) == counts.examples == 1
-    assert counts.sessions_left_out == {"no_assistant": 1, "empty": 1}
+    assert len(examples) == ledger.stage("Examples", "sessions").given == 1
+    assert ledger.stage("Examples", "sessions").left_out == {
+        "no_assistant": 1,
+        "empty": 1,
+    }
 
 
 def test_blank_messages_are_left_out_and_counted() -> None:
-    counts = ExampleCounts()
-    (example,) = examples_of(session(hare(" \n"), hare(), tortoise()), counts=counts)
+    ledger = Ledger()
+    (example,) = examples_of(session(hare(" \n"), hare(), tortoise()), ledger=ledger)
     assert len(example["messages"]) == 2
-    assert counts.messages_left_out == {"empty": 1}
+    assert ledger.stage("Examples").left_out == {"empty": 1}
 
 
 def test_the_counts_add_up() -> None:
-    counts = ExampleCounts()
+    ledger = Ledger()
     examples = examples_of(
         session(hare(), tortoise(), hare()),
         session(hare(" "), hare(), tortoise(), hare()),
         session(hare(), hare()),
         session(hare(), tortoise(weight=0)),
         session(),
-        counts=counts,
+        ledger=ledger,
     )
-    assert counts.sessions == 5 == len(examples) + counts.sessions_left_out.total()
-    assert counts.messages_in == 11
-    assert counts.messages_in == counts.messages_out + counts.messages_left_out.total()
+    messages, sessions = ledger.stages
+    assert sessions.taken == 5 == len(examples) + sessions.left_out.total()
+    assert messages.taken == 11 == messages.given + messages.left_out.total()
 
 
 def test_counts_show_no_names() -> None:
-    counts = ExampleCounts()
-    with pytest.raises(SenderNotFoundError):
-        examples_of(session(hare()), counts=counts)
-    assert counts.senders == {"Hare": 1}
-    assert "Hare" not in repr(counts)
+    ledger = Ledger()
+    with pytest.raises(SenderNotFoundError) as caught:
+        examples_of(session(hare()), ledger=ledger)
+    assert caught.value.senders == {"Hare": 1}
+    assert ledger.stages
+    assert "Hare" not in repr(ledger)
 
 
 def test_no_answers_at_all_is_an_error_with_the_senders() -> None:
@@ -122,9 +126,9 @@ def test_no_sessions_are_no_error() -> None:
 
 def test_sessions_that_are_all_empty_are_no_error() -> None:
     """There is no sender whom the user could name."""
-    counts = ExampleCounts()
-    assert examples_of(session(), session(), counts=counts) == []
-    assert counts.sessions_left_out == {"empty": 2}
+    ledger = Ledger()
+    assert examples_of(session(), session(), ledger=ledger) == []
+    assert ledger.stage("Examples", "sessions").left_out == {"empty": 2}
 
 
 def test_weights_are_carried_over() -> None:
@@ -133,9 +137,9 @@ def test_weights_are_carried_over() -> None:
 
 
 def test_sessions_that_are_all_context_are_left_out() -> None:
-    counts = ExampleCounts()
-    assert examples_of(session(hare(), tortoise(weight=0)), counts=counts) == []
-    assert counts.sessions_left_out == {"not_trained": 1}
+    ledger = Ledger()
+    assert examples_of(session(hare(), tortoise(weight=0)), ledger=ledger) == []
+    assert ledger.stage("Examples", "sessions").left_out == {"not_trained": 1}
 
 
 def test_a_system_prompt_knows_the_session() -> None:

@@ -6,12 +6,12 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.datasets._forget import forget
 from langchain_chatexports.datasets.card import CardNotes
-from langchain_chatexports.datasets.examples import ExampleCounts
 from langchain_chatexports.datasets.formats import write_dataset
 from langchain_chatexports.datasets.formats.containers import read_lines
 from langchain_chatexports.datasets.formats.trace_file import (
@@ -22,7 +22,6 @@ from langchain_chatexports.datasets.formats.trace_file import (
 from langchain_chatexports.datasets.formats.trainers import FORMATS
 from langchain_chatexports.datasets.jsonl import read_jsonl
 from langchain_chatexports.datasets.splits import split_examples
-from langchain_chatexports.datasets.stages import total_of
 from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 from langchain_chatexports.finetuning.data_use import find_jobs, jobs_that_used
@@ -100,13 +99,13 @@ def test_a_person_who_is_called_what_a_role_is_is_not_in_every_row(
 def test_the_card_accounts_for_what_is_forgotten(tmp_path: Path, name: Any) -> None:
     pytest.importorskip("pyarrow")
     path = tmp_path / "set"
-    counts = ExampleCounts()
+    ledger = Ledger()
     steps = MapAIMessages() | ChunkSessions(size=2, overlap=0)
-    traced = trace_examples(steps.invoke(_chats()), counts=counts)
-    write_dataset(traced, path, format=name, notes=CardNotes(counts=counts))
+    traced = trace_examples(steps.invoke(_chats()), ledger=ledger)
+    write_dataset(traced, path, format=name, notes=CardNotes(ledger=ledger))
     for animal in ("Fox", "Hare"):
         forget(path, people=[animal])
-    total = total_of(read_header(path).facts["stages"])
+    total = Ledger.from_list(read_header(path).facts["stages"]).total
     assert total is not None
     assert (total.found, total.kept, total.left_out) == (40, 32, {"forgotten": 8})
     assert "left out: `forgotten` | - 8 |" in _texts(tmp_path / "set.card.md")
@@ -302,7 +301,6 @@ def test_what_is_rewritten_is_for_its_owner_only(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.sampled_from(ANIMALS[:4]), min_size=1, max_size=8), st.data())
-@settings(max_examples=25, deadline=None)
 def test_what_stays_is_what_others_wrote(
     tmp_path_factory: pytest.TempPathFactory, animals: list[str], data: DataObject
 ) -> None:
@@ -434,6 +432,29 @@ def test_a_hostile_header_is_an_error_that_changes_nothing(
     with pytest.raises(ExportFormatError, match="is no trace that this version"):
         forget(path, people=["Fox"])
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"people": "many"},
+        {"people": True},
+        {"first": 5},
+        {"steps": [[]]},
+        {"sources": [{"platform": "x", "sha256": "0", "bytes": "1"}]},
+        {"replaced": {"name": None}},
+        {"consent": {}},
+        {"stages": [{"name": "Export", "unit": "messages", "in": 1}]},
+        {"files": {"set.jsonl": {"rows": 1, "bytes": 1}}},
+    ],
+    ids=repr,
+)
+def test_facts_of_another_type_make_no_header(tmp_path: Path, facts: Any) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    _change_header(path, facts={**read_header(path).facts, **facts})
+    with pytest.raises(ExportFormatError, match="is no trace that this version"):
+        read_header(path)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
@@ -216,7 +216,6 @@ def test_a_link_stays_and_its_target_is_replaced(tmp_path: Path) -> None:
     assert target.read_bytes() == written(*make_examples(1))
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     st.lists(
         st.dictionaries(st.text(max_size=5), st.text() | st.integers(), max_size=3),

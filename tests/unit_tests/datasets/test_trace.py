@@ -3,8 +3,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.datasets.examples import (
-    ExampleCounts,
     to_training_examples,
 )
 from langchain_chatexports.datasets.trace import (
@@ -27,9 +27,9 @@ def _prepared(*sessions: Any, size: int = 2, overlap: int = 0) -> list[Any]:
 
 def test_traced_examples_are_the_plain_ones() -> None:
     sessions = _prepared(conversation("Ready?", "Always.", "", "Go!", "Late again"))
-    plain, with_origins = ExampleCounts(), ExampleCounts()
-    assert [item.example for item in trace_examples(sessions, counts=with_origins)] == (
-        list(to_training_examples(sessions, counts=plain))
+    plain, with_origins = Ledger(), Ledger()
+    assert [item.example for item in trace_examples(sessions, ledger=with_origins)] == (
+        list(to_training_examples(sessions, ledger=plain))
     )
     assert plain == with_origins
 
@@ -53,29 +53,30 @@ def test_an_origin_names_the_messages_that_are_in_the_example() -> None:
 
 def test_leading_answers_that_are_left_out_are_not_in_the_origin() -> None:
     session = conversation("Opening", "Yes?", "Well", speakers=("Me", "Hare"))
-    counts = ExampleCounts()
+    ledger = Ledger()
     (item,) = trace_examples(
-        MapAIMessages().invoke(session), keep_leading=False, counts=counts
+        MapAIMessages().invoke(session), keep_leading=False, ledger=ledger
     )
     assert [m["content"] for m in item.example["messages"]] == ["Yes?", "Well"]
     assert item.origin.message_ids == ("chat-1-1700000000-1", "chat-1-1700000000-2")
-    assert counts.messages_left_out == {"leading": 1}
-    assert counts.messages_in == counts.messages_out + 1
+    messages = ledger.stage("Examples")
+    assert messages.left_out == {"leading": 1}
+    assert messages.taken == messages.given + 1
 
 
 def test_a_session_with_nothing_but_leading_answers_is_counted() -> None:
-    counts = ExampleCounts()
+    ledger = Ledger()
     sessions = [
         conversation("Alone", "Still alone", speakers=("Me",)),
         conversation("Hi", "Ho"),
     ]
     made = list(
         trace_examples(
-            MapAIMessages().invoke(sessions), keep_leading=False, counts=counts
+            MapAIMessages().invoke(sessions), keep_leading=False, ledger=ledger
         )
     )
     assert len(made) == 1
-    assert counts.sessions_left_out == {"leading": 1}
+    assert ledger.stage("Examples", "sessions").left_out == {"leading": 1}
 
 
 def test_every_message_of_a_merged_run_is_traced() -> None:

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports.datasets.validation import (
@@ -284,7 +284,6 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(JSON, max_size=3), st.sampled_from(["supervised", "dpo"]))
 def test_any_json_gives_a_list_of_problems_and_is_not_changed(
     examples: list[Any], method: Any

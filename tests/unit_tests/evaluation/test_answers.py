@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from langchain_chatexports.evaluation import EvaluationSettings, HeldOutData, evaluate
-from langchain_chatexports.evaluation.answers import longest_answer
+from langchain_chatexports.evaluation.answers import reply_token_limit
 from tests.unit_tests.builders.voice_server import Voices, talks
 from tests.unit_tests.builders.voices import DISTINCT
 
 if TYPE_CHECKING:
-    from langchain_chatexports.evaluation.replies import ModelServer
+    from langchain_chatexports.evaluation.model_server import ModelServer
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def test_the_limit_is_twice_what_99_of_100_have(
     tokens: list[float], limit: int
 ) -> None:
-    assert longest_answer(tokens) == limit
+    assert reply_token_limit(tokens) == limit
 
 
 def limit_of(server: Voices) -> int:

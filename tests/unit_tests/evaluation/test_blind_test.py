@@ -7,15 +7,13 @@ from math import comb
 import pytest
 
 from langchain_chatexports.evaluation import blind_result
-from langchain_chatexports.evaluation.answers import Gathered, HeldOutTurn
-from langchain_chatexports.evaluation.blind_test import (
-    BlindGuess,
-    blind_pairs,
-    exact_interval,
-)
-from langchain_chatexports.evaluation.copies import CopyIndex
-from langchain_chatexports.evaluation.held_out import PERSON, Line, Piece, Turn
-from langchain_chatexports.evaluation.replies import Reply
+from langchain_chatexports.evaluation.answers import CollectedAnswers
+from langchain_chatexports.evaluation.blind_test import BlindGuess, blind_pairs
+from langchain_chatexports.evaluation.conversations import PERSON, Utterance
+from langchain_chatexports.evaluation.held_out import Excerpt, HeldOutTurn
+from langchain_chatexports.evaluation.intervals import exact_interval
+from langchain_chatexports.evaluation.memorization import CopyIndex
+from langchain_chatexports.evaluation.model_server import Reply
 
 
 @pytest.mark.parametrize(
@@ -100,11 +98,10 @@ def test_of_two_pairs_there_are_no_thirds() -> None:
 
 def shown(real: str, model: str, *, is_cut: bool = False) -> list[tuple[str, str]]:
     """Return the answers of the pairs that are shown of one turn."""
-    turn = Turn(1, real)
-    piece = Piece(0, (Line("p1", "and?"), Line(PERSON, real)), (turn,))
-    gathered = Gathered(
-        turns=[HeldOutTurn(piece, turn, 0)],
-        prices={},
+    excerpt = Excerpt(0, (Utterance("p1", "and?"), Utterance(PERSON, real)), (1,))
+    answers = CollectedAnswers(
+        turns=[HeldOutTurn(excerpt, 1)],
+        scores={},
         foreign={},
         replies={"tuned": [Reply(model, is_cut=is_cut)]},
         max_tokens=9,
@@ -112,11 +109,11 @@ def shown(real: str, model: str, *, is_cut: bool = False) -> list[tuple[str, str
         shortened=0,
     )
     index = CopyIndex([["the key lies under the third pot"]])
-    pairs = blind_pairs(gathered, "tuned", index, most=9, seed=0)
+    pairs = blind_pairs(answers, "tuned", index, max_pairs=9, seed=0)
     return [(p.answers[p.real], p.answers[1 - p.real]) for p in pairs]
 
 
-def test_both_answers_go_through_one_renderer() -> None:
+def test_both_answers_have_the_same_format() -> None:
     """How bubbles are parted, and how letters are composed, would be a tell."""
     found = shown("one \n\n two", "cafe\u0301\nfour ")
     assert found == [("one\ntwo", "caf\u00e9\nfour")]

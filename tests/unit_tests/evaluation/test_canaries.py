@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pytest
 
-from langchain_chatexports.evaluation.blind_test import exact_interval
 from langchain_chatexports.evaluation.canaries import (
     Canary,
     exposure,
@@ -19,24 +18,27 @@ from langchain_chatexports.evaluation.canaries import (
     plant_canaries,
     probe_canaries,
 )
-from langchain_chatexports.evaluation.held_out import PERSON, Conversation, Line
-from langchain_chatexports.evaluation.replies import (
+from langchain_chatexports.evaluation.conversations import PERSON, Dialogue, Utterance
+from langchain_chatexports.evaluation.intervals import exact_interval
+from langchain_chatexports.evaluation.model_server import (
     NO_SCORES,
     CannotScoreError,
     Message,
-    Price,
     Reply,
+    ScoredReply,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from langchain_chatexports.evaluation.replies import ModelServer
+    from langchain_chatexports.evaluation.model_server import ModelServer
     from langchain_chatexports.evaluation.results import Secrets
 
 TALK = [
-    Conversation.of([Line("p1", f"hi {n}"), Line(PERSON, "yo"), Line("p1", "bye")])
+    Dialogue.of(
+        [Utterance("p1", f"hi {n}"), Utterance(PERSON, "yo"), Utterance("p1", "bye")]
+    )
     for n in range(20)
 ]
 
@@ -57,14 +59,14 @@ class Knowing:
         text = self._said.get(messages[-1]["content"], "code is 12 34 no idea")
         return Reply(text if model == "tuned" else "hm", is_cut=False)
 
-    def prices(self, model: str, messages: Sequence[Message]) -> list[Price]:
+    def score(self, model: str, messages: Sequence[Message]) -> list[ScoredReply]:
         if not self.scores:
             raise CannotScoreError(NO_SCORES)
         text = messages[-1]["content"]
         digest = hashlib.sha256(f"{model} {text}".encode()).digest()
         known = model == "tuned" and text in self._liked
         nll = 0.0 if known else 10 + digest[0] / 256
-        return [Price(1, nll, 0.1, len(text), len(text))]
+        return [ScoredReply(1, nll, 0.1, len(text), len(text))]
 
 
 def probed(
@@ -145,9 +147,9 @@ def test_a_system_prompt_is_planted_and_asked_with() -> None:
             asked.append(messages)
             return super().reply(model, messages)
 
-        def prices(self, model: str, messages: Sequence[Message]) -> list[Price]:
+        def score(self, model: str, messages: Sequence[Message]) -> list[ScoredReply]:
             asked.append(messages)
-            return super().prices(model, messages)
+            return super().score(model, messages)
 
     server = Listening(canaries, says_from=1, likes_from=1)
     probed(canaries, server, system="Be Mia.", candidates=2, samples=2)

@@ -19,15 +19,12 @@ from langchain_chatexports.evaluation import (
     evaluate,
 )
 from langchain_chatexports.evaluation.contestants import NEAREST, PLAIN_PROMPT
-from langchain_chatexports.evaluation.held_out import (
+from langchain_chatexports.evaluation.conversations import (
     PERSON,
-    SEVERAL,
-    Conversation,
+    UNKNOWN_SPEAKER,
+    Dialogue,
 )
-from langchain_chatexports.evaluation.replies import (
-    NO_SCORES,
-    Reply,
-)
+from langchain_chatexports.evaluation.model_server import NO_SCORES, Reply
 from langchain_chatexports.exceptions import TrainingDataError
 from tests.unit_tests.builders.voice_server import Voices, talks
 from tests.unit_tests.builders.voices import DISTINCT, conversations
@@ -36,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from langchain_chatexports.evaluation.replies import Message, ModelServer
+    from langchain_chatexports.evaluation.model_server import Message, ModelServer
 
 MIA, OSKAR, RITA, YUN = DISTINCT
 SETTINGS = EvaluationSettings(temperatures=(1.0,), turns=120, rounds=50, loss_rounds=99)
@@ -204,17 +201,17 @@ def test_every_null_has_a_reason(some: HeldOutData, kind: str) -> None:
     assert unexplained == set()
 
 
-def without_the_others(conversation: Conversation) -> Conversation:
+def without_the_others(conversation: Dialogue) -> Dialogue:
     """Let somebody else of several speak, and nobody know who."""
-    return Conversation.of(
-        line if line.speaker == PERSON else replace(line, speaker=SEVERAL)
+    return Dialogue.of(
+        line if line.speaker == PERSON else replace(line, speaker=UNKNOWN_SPEAKER)
         for line in conversation.lines
     )
 
 
-def in_smiles(conversation: Conversation) -> Conversation:
+def in_smiles(conversation: Dialogue) -> Dialogue:
     """Let the person answer with emoji only."""
-    return Conversation.of(
+    return Dialogue.of(
         replace(line, text="\U0001f642" * (1 + len(line.text) % 3))
         if line.speaker == PERSON
         else line
@@ -279,10 +276,10 @@ def test_a_score_above_the_person_points_at_the_copies(data: HeldOutData) -> Non
     assert any("look at the copies" in note for note in found.notes)
 
 
-def foreign(conversation: Conversation) -> Conversation:
+def foreign(conversation: Dialogue) -> Dialogue:
     """Let Rita answer in the person's place."""
     turns = iter([t for turns in conversations(RITA, 9, 5) for t in turns])
-    return Conversation.of(
+    return Dialogue.of(
         replace(line, text=next(turns)) if line.speaker == PERSON else line
         for line in conversation.lines
     )
@@ -296,8 +293,8 @@ def test_odd_exports_are_evaluated(some: HeldOutData, kind: str) -> None:
             [in_a_group(each) for each in some.held_out],
         ),
         "one message each": HeldOutData(
-            [Conversation.of(each.lines[:2]) for each in some.training],
-            [Conversation.of(each.lines[:2]) for each in some.held_out],
+            [Dialogue.of(each.lines[:2]) for each in some.training],
+            [Dialogue.of(each.lines[:2]) for each in some.held_out],
         ),
         "one of everything": HeldOutData(some.training[:1], some.held_out[:1]),
     }[kind]
@@ -306,14 +303,14 @@ def test_odd_exports_are_evaluated(some: HeldOutData, kind: str) -> None:
     assert Evaluation.model_validate_json(result.model_dump_json()) is not None
 
 
-def in_a_group(conversation: Conversation) -> Conversation:
+def in_a_group(conversation: Dialogue) -> Dialogue:
     """Let two friends speak before each answer."""
     lines = []
     for line in conversation.lines:
         if line.speaker != PERSON:
             lines.append(replace(line, speaker="p9", text="hm, what do you think?"))
         lines.append(line)
-    return Conversation.of(lines)
+    return Dialogue.of(lines)
 
 
 def test_several_temperatures_are_named(some: HeldOutData) -> None:
@@ -357,14 +354,16 @@ def test_turns_that_nobody_can_read_are_left_out_for_all(some: HeldOutData) -> N
     server = Voices({"base": OSKAR, "tuned": MIA})
     server.longest = 4
     found = run(some, server, QUICK)
-    assert "longer than a model's memory" in " ".join(found.notes)
+    assert "longer than a model's context" in " ".join(found.notes)
     assert {each.turns for each in found.loss} == {found.data.heldout_turns}
 
 
-def test_a_memory_for_nothing_is_an_error(some: HeldOutData) -> None:
+def test_a_context_too_small_for_any_turn_is_an_error(
+    some: HeldOutData,
+) -> None:
     server = Voices({"base": OSKAR, "tuned": MIA})
     server.longest = 0
-    with pytest.raises(TrainingDataError, match="memory"):
+    with pytest.raises(TrainingDataError, match="context"):
         run(some, server, QUICK)
 
 

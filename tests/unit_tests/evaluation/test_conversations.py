@@ -13,10 +13,12 @@ from langchain_chatexports.datasets.trace import (
     trace_examples,
 )
 from langchain_chatexports.evaluation.conversations import (
+    PERSON,
+    UNKNOWN_SPEAKER,
+    Dialogue,
     data_from_examples,
     data_from_sessions,
 )
-from langchain_chatexports.evaluation.held_out import PERSON, SEVERAL, Conversation
 from langchain_chatexports.steps import ChunkSessions
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def plain(*texts: str) -> TracedExample:
     )
 
 
-def said(conversation: Conversation) -> list[tuple[str, str]]:
+def said(conversation: Dialogue) -> list[tuple[str, str]]:
     return [(line.speaker, line.text) for line in conversation.lines]
 
 
@@ -80,7 +82,7 @@ def test_people_become_ids_and_names_are_kept_apart() -> None:
     data = data_from_sessions(sessions, {"a": "train", "b": "test"})
     assert said(data.held_out[0])[0][0] == "p2"
     assert data.names == frozenset(("Mia", "Ben", "Cleo", "Zoe"))
-    assert data.held_out[0].circle == {"Mia", "Cleo", "Zoe"}
+    assert data.held_out[0].participants == {"Mia", "Cleo", "Zoe"}
 
 
 def test_forwarded_messages_are_marked() -> None:
@@ -133,7 +135,7 @@ def test_of_a_group_nobody_knows_who_said_what() -> None:
     group = TracedExample(plain("x", "y").example, origin)
     alone = TracedExample(plain("x", "y").example, other)
     data = data_from_examples([group, alone], [])
-    assert said(data.training[0])[0][0] == SEVERAL
+    assert said(data.training[0])[0][0] == UNKNOWN_SPEAKER
 
 
 def test_names_of_messages_tell_a_group_apart() -> None:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.evaluation import Evaluation
-from langchain_chatexports.evaluation.measures import MEASURES
+from langchain_chatexports.evaluation.style_measures import MEASURES
 from tests.unit_tests.builders.pages import DOCS, read_page
 
 if TYPE_CHECKING:

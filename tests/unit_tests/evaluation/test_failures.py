@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports.evaluation import style as styles
-from langchain_chatexports.evaluation.copies import CopyIndex, compare_copies
-from langchain_chatexports.evaluation.measures import MEASURES
-from langchain_chatexports.evaluation.replies import Reply
-from langchain_chatexports.evaluation.sanity_checks import guard
-from langchain_chatexports.evaluation.style import StyleSamples, compare_styles
+from langchain_chatexports.evaluation import style_scores as styles
+from langchain_chatexports.evaluation.memorization import CopyIndex, compare_copies
+from langchain_chatexports.evaluation.model_server import Reply
+from langchain_chatexports.evaluation.sanity_checks import sanity_checks
+from langchain_chatexports.evaluation.style_measures import MEASURES
+from langchain_chatexports.evaluation.style_scores import StyleSamples, compare_styles
 from tests.unit_tests.builders.voices import DISTINCT, conversations, shuffled
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Alarms:
     def of(cls, name: str) -> Alarms:
         model = MODELS[name]
         samples = StyleSamples(TRAINING, HELD_OUT, {name: model}, OTHERS)
-        found = compare_styles(samples, rounds=60, cuts=10)
+        found = compare_styles(samples, rounds=60, subsamples=10)
         measures = {
             measure.name
             for measure in found.measures
@@ -67,7 +67,7 @@ class Alarms:
             CopyIndex(TRAINING), HELD_OUT, {name: model}, rounds=200
         )
         replies = [Reply(text, is_cut=False) for text in turns(model)]
-        guards = guard(name, replies, turns(HELD_OUT), turns(TRAINING))
+        guards = sanity_checks(name, replies, turns(HELD_OUT), turns(TRAINING))
         assert guards.reach is not None
         assert guards.person.reach is not None
         others = {
@@ -122,7 +122,7 @@ def test_half_a_vocabulary_is_caught_by_reach() -> None:
         for half in (TRAINING, HELD_OUT)
     )
     one = [Reply(text, is_cut=False) for text in turns(MODELS["herself"])]
-    found = guard("half", one, turns(later), turns(both))
+    found = sanity_checks("half", one, turns(later), turns(both))
     assert found.reach is not None
     assert found.person.reach is not None
     assert found.person.reach > 0.97

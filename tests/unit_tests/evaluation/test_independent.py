@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from langchain_chatexports.evaluation import style as styles_module
+from langchain_chatexports.evaluation import style_scores as styles_module
 from langchain_chatexports.evaluation.function_words import ENGLISH
-from langchain_chatexports.evaluation.measures import MEASURES
-from langchain_chatexports.evaluation.style import (
+from langchain_chatexports.evaluation.style_measures import MEASURES
+from langchain_chatexports.evaluation.style_scores import (
     Styles,
     StyleSamples,
     compare_styles,
@@ -169,7 +169,7 @@ def score(
 
 @pytest.fixture(scope="module")
 def styles() -> Styles:
-    return compare_styles(SAMPLES, rounds=5, cuts=100)
+    return compare_styles(SAMPLES, rounds=5, subsamples=100)
 
 
 def most_common(count: Callable[[Talk], list[Any]], limit: int) -> list[Any]:
@@ -267,7 +267,7 @@ def test_intervals_are_those_of_the_sheets_own_loop(
         c, m, *o = (jsd(r, each) for each in drawn)
         scores.append((np.mean(o) - m) / (np.mean(o) - c))
         ceilings.append(c)
-    (found,) = compare_styles(SAMPLES, rounds=600, cuts=50).measures
+    (found,) = compare_styles(SAMPLES, rounds=600, subsamples=50).measures
     assert found.name == "opening"
     ends = found.contestants[0].score_interval
     assert ends == pytest.approx(tuple(np.quantile(scores, [0.025, 0.975])), abs=0.03)

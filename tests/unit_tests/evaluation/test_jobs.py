@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pytest
 
-from langchain_chatexports.evaluation.jobs import JobFacts, job_facts
-from langchain_chatexports.evaluation.replies import ModelServer
+from langchain_chatexports.evaluation.model_server import (
+    JobFacts,
+    ModelServer,
+)
 from langchain_chatexports.evaluation.results import ValidationLoss
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
 
@@ -76,7 +78,7 @@ def test_the_last_checkpoint_tells_the_validation_loss(
     client: openai.OpenAI, job: dict[str, Any]
 ) -> None:
     checkpoints(job, {10: 1.5, 30: 1.25, 20: 1.3})
-    facts = job_facts(client, job["fine_tuned_model"])
+    facts = ModelServer(client).job_facts(job["fine_tuned_model"])
     assert loss_of(facts) == (1.25, 30, "checkpoints")
     assert isinstance(facts.validation, ValidationLoss)
     assert facts.validation.unit == "nats per token"
@@ -86,7 +88,7 @@ def test_a_checkpoint_that_is_asked_tells_its_own(
     client: openai.OpenAI, job: dict[str, Any]
 ) -> None:
     checkpoints(job, {10: 1.5, 20: 1.25})
-    facts = job_facts(client, f"{job['fine_tuned_model']}:ckpt-step-10")
+    facts = ModelServer(client).job_facts(f"{job['fine_tuned_model']}:ckpt-step-10")
     assert loss_of(facts) == (1.5, 10, "checkpoints")
 
 
@@ -98,7 +100,11 @@ def test_without_checkpoints_the_events_tell_it(
         data = {"step": step, "full_valid_loss": loss}
         server.say(job["id"], "Step", type="metrics", data=data)
     server.say(job["id"], "Step", type="metrics", data={"step": 30, "train_loss": 1})
-    assert loss_of(job_facts(client, job["fine_tuned_model"])) == (1.25, 20, "events")
+    assert loss_of(ModelServer(client).job_facts(job["fine_tuned_model"])) == (
+        1.25,
+        20,
+        "events",
+    )
 
 
 @pytest.mark.parametrize("in_base64", [True, False])
@@ -109,7 +115,7 @@ def test_a_result_file_tells_it_in_plain_or_in_base64(
     content = base64.b64encode(table) if in_base64 else table
     file = client.files.create(file=("results.csv", content), purpose="fine-tune")
     job["result_files"] = [file.id]
-    found = loss_of(job_facts(client, job["fine_tuned_model"]))
+    found = loss_of(ModelServer(client).job_facts(job["fine_tuned_model"]))
     assert found == (1.75, 2, "result file")
 
 
@@ -118,7 +124,7 @@ def test_a_job_without_a_validation_file_has_none(
 ) -> None:
     checkpoints(job, {10: 1.5})
     job["validation_file"] = None
-    facts = job_facts(client, job["fine_tuned_model"])
+    facts = ModelServer(client).job_facts(job["fine_tuned_model"])
     assert facts.validation == "its job had no validation file"
 
 
@@ -127,35 +133,35 @@ def test_a_job_that_tells_no_loss_is_no_zero(
     client: openai.OpenAI, job: dict[str, Any], loss: float | None
 ) -> None:
     checkpoints(job, {10: loss})
-    facts = job_facts(client, job["fine_tuned_model"])
-    assert facts.validation == "its job tells no loss of its validation file"
+    facts = ModelServer(client).job_facts(job["fine_tuned_model"])
+    assert facts.validation == "its job reports no loss of its validation file"
 
 
 def test_a_loss_that_is_no_number_does_not_hide_the_one_before(
     client: openai.OpenAI, job: dict[str, Any]
 ) -> None:
     checkpoints(job, {10: 1.5, 20: float("nan")})
-    found = loss_of(job_facts(client, job["fine_tuned_model"]))
+    found = loss_of(ModelServer(client).job_facts(job["fine_tuned_model"]))
     assert found == (1.5, 10, "checkpoints")
 
 
 def test_what_it_was_trained_on_is_read_and_odd_rows_are_passed_over(
     client: openai.OpenAI, job: dict[str, Any]
 ) -> None:
-    assert job_facts(client, job["fine_tuned_model"]).examples == [EXAMPLE]
+    assert ModelServer(client).job_facts(job["fine_tuned_model"]).examples == [EXAMPLE]
 
 
 def test_a_training_file_that_is_gone_is_not_known(
     client: openai.OpenAI, server: OpenAIServer, job: dict[str, Any]
 ) -> None:
     server.files.clear()
-    facts = job_facts(client, job["fine_tuned_model"])
+    facts = ModelServer(client).job_facts(job["fine_tuned_model"])
     assert facts.examples == "its training file cannot be read"
 
 
 @pytest.mark.usefixtures("job")
 def test_an_unknown_model_has_no_job(client: openai.OpenAI) -> None:
-    facts = job_facts(client, "somebody-elses")
+    facts = ModelServer(client).job_facts("somebody-elses")
     assert facts.examples == "the server has no job that made this model"
     assert facts.validation == facts.examples
 
@@ -165,12 +171,12 @@ def test_a_server_without_jobs_has_none(
     client: openai.OpenAI, server: OpenAIServer, job: dict[str, Any], route: str
 ) -> None:
     server.routes_missing = (route,)
-    facts = job_facts(client, job["fine_tuned_model"])
+    facts = ModelServer(client).job_facts(job["fine_tuned_model"])
     assert facts.validation == "the server has no job that made this model"
 
 
 def test_no_text_is_in_a_repr(client: openai.OpenAI, job: dict[str, Any]) -> None:
-    assert "yo" not in repr(job_facts(client, job["fine_tuned_model"]))
+    assert "yo" not in repr(ModelServer(client).job_facts(job["fine_tuned_model"]))
 
 
 def test_an_unfinished_job_of_a_suffix_is_cancelled_and_its_file_deleted(

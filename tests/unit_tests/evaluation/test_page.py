@@ -19,7 +19,7 @@ from langchain_chatexports.evaluation import (
     write_evaluation_page,
 )
 from langchain_chatexports.evaluation.blind_test import BlindGuess
-from langchain_chatexports.evaluation.jobs import JobFacts
+from langchain_chatexports.evaluation.model_server import JobFacts
 from langchain_chatexports.evaluation.page import headline
 from langchain_chatexports.evaluation.results import Secrets, ValidationLoss
 from tests.unit_tests.builders.voice_server import Voices, talks
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from langchain_chatexports.evaluation.replies import ModelServer
+    from langchain_chatexports.evaluation.model_server import ModelServer
 
 SECRETS = Secrets(
     repeats=4,
@@ -290,14 +290,14 @@ def test_secrets_guesses_and_contestants_stand_in_their_rows(
         "secrets": "2",
         "said": "9 of 40",
         "in part": "9 of 40",
-        "at once": "2 of 2",
+        "greedy": "2 of 2",
         "at most": "100%",
         "exposure": "8.0, 7.0",
         "z": "-5.5, -5.0",
-        "the base's": "1.0, 2.0",
+        "exposure, base": "1.0, 2.0",
     }
     # 23 right ones of 40, the shortest first.
-    assert {row[""]: row["told apart"] for row in tables.named("told apart")} == {
+    assert {row[""]: row["right"] for row in tables.named("right")} == {
         "the shortest third": "13 of 13",
         "the middle third": "10 of 14",
         "the longest third": "0 of 13",
@@ -305,12 +305,12 @@ def test_secrets_guesses_and_contestants_stand_in_their_rows(
         "rather sure": "8 of 13",
         "sure": "7 of 13",
     }
-    shown = tables.named("most tokens")
+    shown = tables.named("max tokens")
     assert [row[""] for row in shown] == list(TITLES.values())
     for row in shown:
         (info,) = (c for c in found.contestants if TITLES[c.name] == row[""])
         assert row["temperature"] == f"{info.temperature:g}"
-        assert row["most tokens"] == str(info.max_tokens)
+        assert row["max tokens"] == str(info.max_tokens)
         assert (row["top_p"], row["model"]) == ("1", info.model)
 
 

@@ -7,11 +7,11 @@ from collections import Counter
 
 import pytest
 
-from langchain_chatexports.evaluation.replies import Reply
+from langchain_chatexports.evaluation.model_server import Reply
 from langchain_chatexports.evaluation.sanity_checks import (
     expected_distinct,
-    guard,
     reach,
+    sanity_checks,
 )
 from tests.unit_tests.builders.voices import DISTINCT, conversations
 
@@ -41,7 +41,7 @@ def test_a_collapsed_model_has_no_variety_and_little_reach() -> None:
     mia = [t for turns in conversations(DISTINCT[0], 60, 1) for t in turns]
     own = [t for turns in conversations(DISTINCT[0], 40, 2) for t in turns]
     stock = [Reply("haha ok yes omg", is_cut=False)] * len(own)
-    found = guard("tuned", stock, own, mia)
+    found = sanity_checks("tuned", stock, own, mia)
     assert found.variety < 0.05
     assert found.person.variety > 0.9
     assert found.reach is not None
@@ -55,7 +55,7 @@ def test_a_collapsed_model_has_no_variety_and_little_reach() -> None:
 
 def test_a_person_without_words_has_no_reach_and_that_is_said() -> None:
     smile = [Reply("\U0001f642", is_cut=False)]
-    found = guard("tuned", smile, ["\U0001f642"], ["\U0001f642"])
+    found = sanity_checks("tuned", smile, ["\U0001f642"], ["\U0001f642"])
     assert (found.reach, found.words_400) == (None, None)
     assert found.reason == (
         "the replies have fewer than 400 words; the training half has no words"
@@ -64,6 +64,6 @@ def test_a_person_without_words_has_no_reach_and_that_is_said() -> None:
 
 def test_cut_and_empty_replies_are_shares() -> None:
     replies = [Reply("a", is_cut=True), Reply(" ", is_cut=False)] * 2
-    found = guard("tuned", replies, ["a"], ["a"])
+    found = sanity_checks("tuned", replies, ["a"], ["a"])
     assert (found.cut, found.empty) == (0.5, 0.5)
     assert found.person.empty == 0

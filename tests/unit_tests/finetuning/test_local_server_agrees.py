@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import event, example, given, settings
+from hypothesis import event, example, given
 from hypothesis import strategies as st
 
 from langchain_chatexports.datasets.validation import validate_examples
@@ -86,7 +86,6 @@ def refusing(**keys: Any) -> dict[str, Any]:
 @example(refusing(content="", refusal="No."))
 @example(refusing(content=None, refusal=""))
 @example(refusing(content=[{"type": "refusal", "refusal": "No."}]))
-@settings(max_examples=300, deadline=None)
 def test_the_server_takes_what_the_check_passes(
     accepts: Callable[..., Any], dialogue: dict[str, Any]
 ) -> None:

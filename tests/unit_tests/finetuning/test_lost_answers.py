@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openai import OpenAI
 
@@ -209,7 +209,6 @@ ROUTES = [
 ]
 
 
-@settings(max_examples=30, deadline=None)
 @given(
     route=st.sampled_from(ROUTES),
     answer=ODD

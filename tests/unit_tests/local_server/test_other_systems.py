@@ -15,10 +15,8 @@ import pytest
 from langchain_chatexports.local_server.http import server
 from langchain_chatexports.local_server.processes import detached_flags
 from langchain_chatexports.local_server.settings import ServerSettings
+from langchain_chatexports.local_server.storage import data_directory as storage
 from langchain_chatexports.local_server.storage import locks
-from langchain_chatexports.local_server.storage.data_directory import (
-    data_directory as storage,
-)
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -90,6 +90,10 @@ def test_a_mark_behind_a_name_goes_with_it() -> None:
     assert REDACTOR.text("Ann\u0301!") == REDACTOR.text("Ann!")
 
 
+def test_a_keycap_behind_a_name_goes_with_it() -> None:
+    assert REDACTOR.text("Ann\u20e3!") == REDACTOR.text("Ann!")
+
+
 def test_what_cannot_be_seen_beside_a_name_stays() -> None:
     assert REDACTOR.text("\u200bAnn\ufe0f!") == f"\u200b{REDACTOR.text('Ann')}\ufe0f!"
 

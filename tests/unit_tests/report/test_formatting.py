@@ -6,6 +6,7 @@ from datetime import date
 
 import pytest
 
+from langchain_chatexports.report.charts import _place
 from langchain_chatexports.report.figures import Bin, TimePoint, TimeUnit
 from langchain_chatexports.report.formatting import (
     duration,
@@ -15,7 +16,6 @@ from langchain_chatexports.report.formatting import (
     time_label,
     time_range,
 )
-from langchain_chatexports.report.sections import _place
 
 
 def bin_of(least: int, below: int | None) -> Bin:

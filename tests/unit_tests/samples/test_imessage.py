@@ -20,7 +20,7 @@ from langchain_chatexports import (
 )
 from langchain_chatexports.chat_loaders.utils import map_ai_messages, merge_chat_runs
 from langchain_chatexports.samples import write_imessage
-from langchain_chatexports.samples.texts import read_scenes
+from langchain_chatexports.samples.scenes import read_scenes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,7 +23,7 @@ from langchain_chatexports import (
 )
 from langchain_chatexports.samples import write_messenger
 from langchain_chatexports.samples.messenger import _STRIDE, _THREADS
-from langchain_chatexports.samples.texts import read_scenes
+from langchain_chatexports.samples.scenes import read_scenes
 
 if TYPE_CHECKING:
     from typing import Any

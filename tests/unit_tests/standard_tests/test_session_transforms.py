@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_chatexports.standard_tests import SessionTransformUnitTests
-from langchain_chatexports.standard_tests.probes import example_session
+from langchain_chatexports.standard_tests.fakes import example_session
 from tests.unit_tests.standard_tests import broken_steps as broken
 from tests.unit_tests.standard_tests.broken_steps import SoundStep
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage
 
@@ -59,7 +59,6 @@ def _session(rows: list[Any]) -> Any:
 
 
 @pytest.mark.parametrize("step", STEPS, ids=repr)
-@settings(max_examples=40)
 @given(rows=ROWS)
 def test_every_message_is_in_the_output_or_counted(
     step: SplitSessions | SelectSessions, rows: Any
@@ -69,7 +68,6 @@ def test_every_message_is_in_the_output_or_counted(
     assert len(there) + sum(step.left_out(session).values()) == len(rows)
 
 
-@settings(max_examples=40)
 @given(rows=ROWS)
 def test_a_whole_pipe_adds_up_row_by_row(rows: Any) -> None:
     pipe = (
@@ -135,7 +133,7 @@ def test_counting_redacts_as_the_step_alone_does() -> None:
 
 
 def _summary(steps: Any, *sessions: Any) -> Any:
-    from langchain_chatexports.standard_tests.probes import CountingChatLoader
+    from langchain_chatexports.standard_tests.fakes import CountingChatLoader
     from langchain_chatexports.steps.pipe import inspect_loader
 
     return inspect_loader(CountingChatLoader(list(sessions)), steps)

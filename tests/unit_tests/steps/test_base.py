@@ -22,7 +22,7 @@ from langchain_core.runnables import (
     RunnableSequence,
 )
 
-from langchain_chatexports.chat_loaders.ledger import CountedPass
+from langchain_chatexports.chat_loaders.counted_pass import CountedPass
 from langchain_chatexports.chat_loaders.utils import merge_chat_runs
 from langchain_chatexports.steps import (
     ChunkSessions,

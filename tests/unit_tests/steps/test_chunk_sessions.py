@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -51,7 +51,6 @@ SHAPES = st.integers(1, 12).flatmap(
 )
 
 
-@settings(deadline=None)
 @given(st.integers(0, 60), SHAPES)
 def test_default_is_the_tutorials_slicing(length: int, shape: tuple[int, int]) -> None:
     size, overlap = shape
@@ -62,7 +61,6 @@ def test_default_is_the_tutorials_slicing(length: int, shape: tuple[int, int]) -
     assert windows(length, size=size, overlap=overlap) == expected
 
 
-@settings(deadline=None)
 @given(st.integers(0, 60), SHAPES)
 def test_keep_tail_puts_every_message_into_a_window(
     length: int, shape: tuple[int, int]
@@ -72,7 +70,6 @@ def test_keep_tail_puts_every_message_into_a_window(
     assert {n for window in output for n in window} == {*range(length)}
 
 
-@settings(deadline=None)
 @given(st.integers(0, 60), SHAPES)
 def test_keep_tail_adds_to_the_default_only_a_window_with_new_messages(
     length: int, shape: tuple[int, int]
@@ -89,7 +86,6 @@ def test_keep_tail_adds_to_the_default_only_a_window_with_new_messages(
         assert not {*tail} <= {n for window in full for n in window}
 
 
-@settings(deadline=None)
 @given(st.integers(0, 60), SHAPES, st.booleans())
 def test_left_out_counts_the_messages_without_a_window(
     length: int, shape: tuple[int, int], keep_tail: bool
@@ -102,7 +98,6 @@ def test_left_out_counts_the_messages_without_a_window(
     assert sum(step.left_out(numbered(length)).values()) == length - len(covered)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 40), SHAPES, st.booleans())
 def test_no_message_object_is_in_two_windows(
     length: int, shape: tuple[int, int], keep_tail: bool

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, SystemMessage
 from pydantic import ValidationError
@@ -156,7 +156,6 @@ def test_other_message_types_pass() -> None:
 LINES = st.lists(st.tuples(st.sampled_from("HT"), st.text(max_size=3)), max_size=12)
 
 
-@settings(deadline=None)
 @given(LINES)
 def test_runs_are_those_of_groupby(lines: list[tuple[str, str]]) -> None:
     output = merged(*(said(*line) for line in lines))
@@ -171,7 +170,6 @@ def test_runs_are_those_of_groupby(lines: list[tuple[str, str]]) -> None:
     assert [(m.additional_kwargs["sender"], m.content) for m in output] == expected
 
 
-@settings(deadline=None)
 @given(LINES, st.none() | st.timedeltas(min_value=timedelta(0)))
 def test_merging_twice_changes_nothing_more(
     lines: list[tuple[str, str]], max_gap: timedelta | None
@@ -181,7 +179,6 @@ def test_merging_twice_changes_nothing_more(
     assert merged(*once, max_gap=max_gap) == once
 
 
-@settings(deadline=None)
 @given(LINES)
 def test_every_event_stays(lines: list[tuple[str, str]]) -> None:
     run = [said(*line, at=n) for n, line in enumerate(lines)]

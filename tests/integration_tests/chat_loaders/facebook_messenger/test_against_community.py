@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports import (
@@ -53,7 +53,6 @@ def said(sessions: Any) -> Any:
     ]
 
 
-@settings(max_examples=100, deadline=None)
 @given(threads)
 def test_clean_exports_give_the_same_messages(generated: Any) -> None:
     with TemporaryDirectory() as place:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.imessage.attributed_body import (
@@ -66,7 +66,6 @@ def plain(item: Any) -> Any:
 
 
 @given(body=bodies())
-@settings(max_examples=300, deadline=None)
 def test_pytypedstream_agrees_on_sound_bodies(body: bytes) -> None:
     text, runs = by_pytypedstream(body)
     assert decode_attributed_body(body) == text

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports import FolderFacebookMessengerChatLoader
+from langchain_chatexports import (
+    FolderFacebookMessengerChatLoader,
+    SingleFileFacebookMessengerChatLoader,
+)
 from langchain_chatexports.chat_loaders.facebook_messenger import archive as archives
 from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.datasets.card import hash_source
@@ -154,6 +157,30 @@ def test_a_file_larger_than_any_export_file_is_not_read(
         pytest.raises(ExportFormatError),
     ):
         inspect(path)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [FolderFacebookMessengerChatLoader, SingleFileFacebookMessengerChatLoader],
+)
+def test_a_named_file_larger_than_any_export_file_is_not_read(
+    tmp_path: Path, thread: bytes, monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
+    file = tmp_path / "message_1.json"
+    file.write_bytes(thread)
+    monkeypatch.setattr(archives, "_MAX_FILE_BYTES", 10)
+    with pytest.raises(ExportFormatError, match=r"message_1\.json is not read.*larger"):
+        kind(file).load()
+
+
+def test_a_file_with_a_number_that_python_refuses_is_a_warning(path: Path) -> None:
+    number = b"9" * 5_000
+    thread = b'{"participants": [], "messages": [{"timestamp_ms": %b}]}' % number
+    add(path, f"{FACEBOOK}/inbox/eve_1/message_1.json", thread)
+    with pytest.warns(UserWarning, match=r"Left out: .*eve_1/message_1\.json") as told:
+        summary = inspect(path)
+    assert len(told) == 1
+    assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
 
 
 def test_a_directory_larger_than_any_exports_is_refused(path: Path) -> None:
@@ -458,7 +485,6 @@ def test_names_that_differ_by_their_normal_form_only_are_one_thread(
 def test_a_copy_of_a_group_is_found_by_its_id_among_any_number_of_threads(
     path: Path,
 ) -> None:
-    """20,000 of either took 90 s while each copy was compared with each thread."""
     thread = b'{"participants": [{"name": "A"}], "messages": [{"timestamp_ms": 1}]}'
     with zipfile.ZipFile(path, "a") as archive:
         for number in range(300):

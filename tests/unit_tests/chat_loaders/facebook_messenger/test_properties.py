@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports import FolderFacebookMessengerChatLoader
@@ -154,9 +154,6 @@ options = st.fixed_dictionaries(
         "include_sections": st.just("message_requests"),
     },
 )
-quickly = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
 
 
 def loader_of(
@@ -169,7 +166,6 @@ def loader_of(
     return FolderFacebookMessengerChatLoader(write(path), **chosen)
 
 
-@quickly
 @given(exports(), options, st.booleans())
 def test_found_is_kept_and_skipped(
     files: dict[str, Any], chosen: dict[str, Any], as_zip: bool
@@ -190,7 +186,6 @@ def test_found_is_kept_and_skipped(
         assert times == [None] * (len(times) - len(known)) + sorted(known)
 
 
-@quickly
 @given(exports(), st.randoms(use_true_random=False))
 def test_folder_and_zip_and_any_order_of_writing_give_the_same(
     files: dict[str, Any], shuffle: random.Random
@@ -203,7 +198,6 @@ def test_folder_and_zip_and_any_order_of_writing_give_the_same(
         assert loader_of(folder, dict(shuffled), {}, as_zip=True).load() == loaded
 
 
-@quickly
 @given(st.lists(st.tuples(texts, st.integers(0, 3)), min_size=1))
 def test_splitting_a_thread_over_files_and_parts_changes_nothing(
     lines: list[tuple[str, int]],

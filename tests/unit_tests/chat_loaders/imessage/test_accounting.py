@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports import IMessageChatLoader
@@ -126,7 +126,6 @@ def write(path: Path, mixture: list[tuple[dict[str, Any], tuple[Any, int]]]) -> 
 
 
 @given(mixture=st.lists(st.tuples(rows, places), max_size=12), options=switches)
-@settings(max_examples=80, deadline=None)
 def test_every_row_is_kept_or_counted(
     mixture: list[tuple[dict[str, Any], tuple[Any, int]]], options: dict[str, Any]
 ) -> None:
@@ -144,7 +143,6 @@ def test_every_row_is_kept_or_counted(
 
 
 @given(mixture=st.lists(st.tuples(rows, places), min_size=1, max_size=12))
-@settings(max_examples=40, deadline=None)
 def test_messages_are_in_order_and_have_json_types_only(
     mixture: list[tuple[dict[str, Any], tuple[Any, int]]],
 ) -> None:
@@ -170,7 +168,6 @@ def test_messages_are_in_order_and_have_json_types_only(
     bytes_at=st.dictionaries(st.floats(0, 1), st.integers(0, 255), min_size=1),
     mixture=st.lists(st.tuples(rows, places), min_size=5, max_size=8),
 )
-@settings(max_examples=25, deadline=None)
 def test_damaged_database_is_read_or_refused(
     bytes_at: dict[float, int], mixture: list[Any]
 ) -> None:

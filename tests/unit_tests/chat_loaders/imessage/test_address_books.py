@@ -227,6 +227,17 @@ def test_damaged_address_book_beside_the_database_is_a_warning(tmp_path: Path) -
     assert "Messages" not in str(caught[0].message)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names.")
+def test_a_warning_of_an_address_book_commands_no_terminal(tmp_path: Path) -> None:
+    folder = tmp_path / "\x1b]0;owned\x07"
+    folder.mkdir()
+    path = write_chats(folder / "chat.db")
+    (folder / "AddressBook-v22.abcddb").write_bytes(b"no book")
+    with pytest.warns(UserWarning, match="without the names") as caught:
+        senders(path)
+    assert str(caught[0].message).isprintable()
+
+
 def test_given_file_without_contacts_is_an_error(tmp_path: Path) -> None:
     path = write_chats(tmp_path / "chat.db")
     (tmp_path / "notes.txt").write_text("no contacts")

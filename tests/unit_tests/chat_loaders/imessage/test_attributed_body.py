@@ -6,7 +6,7 @@ from time import process_time
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.imessage.attributed_body import (
@@ -140,7 +140,6 @@ def test_length_of_five_bytes_is_used_by_the_builder() -> None:
 
 @pytest.mark.parametrize("mutable", [False, True])
 @given(text=texts)
-@settings(max_examples=60, deadline=None)
 def test_any_text_survives_the_way_through_a_blob(mutable: bool, text: str) -> None:
     blob = attributed_body(text, mutable=mutable)
     assert decode_attributed_body(blob) == text
@@ -151,7 +150,6 @@ def test_any_text_survives_the_way_through_a_blob(mutable: bool, text: str) -> N
 
 @pytest.mark.parametrize("mutable", [False, True])
 @given(text=texts.filter(bool), data=st.data())
-@settings(max_examples=60, deadline=None)
 def test_blob_cut_inside_its_text_gives_nothing(
     mutable: bool, text: str, data: DataObject
 ) -> None:
@@ -307,7 +305,6 @@ def test_data_and_dictionaries_are_read() -> None:
 
 
 @given(blob=st.binary(max_size=400))
-@settings(max_examples=300, deadline=None)
 def test_any_bytes_give_text_or_nothing(blob: bytes) -> None:
     for start in (b"", b"\x04\x0bstreamtyped\x81\xe8\x03\x84\x01@\x84"):
         text = decode_attributed_body(start + blob)
@@ -316,7 +313,6 @@ def test_any_bytes_give_text_or_nothing(blob: bytes) -> None:
 
 
 @given(name=st.sampled_from(sorted(SAMPLES)), data=st.data())
-@settings(max_examples=300, deadline=None)
 def test_damaged_blobs_give_bytes_that_are_there_or_nothing(
     name: str, data: DataObject
 ) -> None:

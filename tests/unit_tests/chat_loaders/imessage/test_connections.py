@@ -224,7 +224,10 @@ class Stopped(BaseException):
 
 
 @pytest.fixture
-def stopping() -> Iterator[None]:
+def stopping(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    # The query must not end by itself before the signal comes.
+    monkeypatch.setattr(connections, "_MIN_STEPS", 10**12)
+
     def stop(*_: object) -> None:
         raise Stopped
 
@@ -277,6 +280,7 @@ def restrict_and_signal(connection):
     threading.Timer(0.3, os.kill, (os.getpid(), {int(number)})).start()
 
 restrict, connections._restrict = connections._restrict, restrict_and_signal
+connections._MIN_STEPS = 10**12  # The query must not end by itself before.
 connections._MIN_STEPS = 10**15
 sys.argv[1:] = ["inspect", {str(path)!r}]
 main()

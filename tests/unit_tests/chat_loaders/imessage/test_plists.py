@@ -8,10 +8,10 @@ from plistlib import UID
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_chatexports.chat_loaders.imessage.balloons import (
+from langchain_chatexports.chat_loaders.imessage.app_messages import (
     app_placeholder,
     link_preview,
 )
@@ -83,21 +83,18 @@ def look_at(blob: bytes) -> None:
 
 
 @given(blob=st.binary(max_size=200))
-@settings(max_examples=100, deadline=None)
 def test_any_bytes_are_read_or_left(blob: bytes) -> None:
     look_at(blob)
     look_at(b"bplist00" + blob)
 
 
 @given(content=plists)
-@settings(max_examples=150, deadline=None)
 def test_any_property_list_is_read_or_left(content: Any) -> None:
     look_at(plistlib.dumps(content, fmt=plistlib.FMT_BINARY))
 
 
 @pytest.mark.parametrize("content", [ARCHIVE, HISTORY])
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
 def test_damaged_property_lists_are_read_or_left(
     content: dict[str, Any], data: DataObject
 ) -> None:
@@ -165,7 +162,6 @@ def test_objects_that_share_bytes_are_not_read(shared: str) -> None:
 
 
 @given(plist=plists)
-@settings(max_examples=200, deadline=None)
 def test_what_programs_write_shares_no_bytes(plist: Any) -> None:
     blob = plistlib.dumps(plist, fmt=plistlib.FMT_BINARY)
     assert shares_bytes(blob, min_product=0) is False
@@ -178,7 +174,6 @@ def test_a_list_that_ends_early_shares_no_bytes(size: int) -> None:
 
 
 @given(blob=st.binary(max_size=200), tail=st.binary(min_size=32, max_size=32))
-@settings(max_examples=200, deadline=None)
 def test_any_bytes_are_looked_at(blob: bytes, tail: bytes) -> None:
     assert shares_bytes(b"bplist00" + blob + tail, min_product=0) in (True, False)
 

@@ -267,6 +267,18 @@ def test_a_damaged_name_of_a_column_is_a_damaged_file(tmp_path: Path) -> None:
         TableChatLoader(path).load()
 
 
+def test_what_pyarrow_says_of_a_damaged_file_is_not_shown(tmp_path: Path) -> None:
+    """Its errors quote the file, and some are an `OSError` without a number."""
+    path = write_parquet(tmp_path / "desk.parquet", [ROW])
+    data = bytearray(path.read_bytes())
+    data[4] = 0xFF  # In the header of the first page.
+    path.write_bytes(data)
+    with pytest.raises(ExportFormatError, match="damaged Parquet file") as caught:
+        TableChatLoader(path).load()
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
 @pytest.mark.parametrize("content", ["plain text\n", "[1, 2]\n3\n"])
 def test_what_is_no_table_is_an_error(tmp_path: Path, content: str) -> None:
     path = tmp_path / "desk.jsonl"

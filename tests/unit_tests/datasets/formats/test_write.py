@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports.datasets.formats import write_dataset
@@ -202,7 +202,6 @@ def test_trace_holds_any_name(tmp_path: Path, name: str) -> None:
 
 
 @given(st.lists(st.text(alphabet="uac", min_size=1, max_size=6), min_size=1))
-@settings(max_examples=40, deadline=None)
 @pytest.mark.parametrize("name", ["openai", "trl-prompt-completion", "axolotl"])
 def test_the_totals_add_up(
     tmp_path_factory: pytest.TempPathFactory, name: FormatName, turns: list[str]

@@ -21,6 +21,7 @@ from langchain_chatexports.local_server import (
     score_conversations,
     suggest_base,
 )
+from langchain_chatexports.local_server.bases import preparation as base_preparation
 from langchain_chatexports.local_server.bases import sources as bases
 from langchain_chatexports.local_server.bases.known_bases import machine_memory
 from langchain_chatexports.local_server.bases.sources import (
@@ -30,9 +31,6 @@ from langchain_chatexports.local_server.bases.sources import (
     needs_download,
     prepare_base,
     signature_of,
-)
-from langchain_chatexports.local_server.bases.sources import (
-    preparation as base_preparation,
 )
 from langchain_chatexports.local_server.training.labels import TemplateError
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit_tests.local_server.conftest import asking
@@ -116,10 +116,6 @@ _BODIES = st.one_of(
     _JSON.map(lambda value: json.dumps(value).encode()),
     st.binary(max_size=40),
 )
-# Answers are slow next to refusals, and this module is about refusals.
-_SETTINGS = settings(
-    deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow]
-)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +142,6 @@ def _quoted(text: str) -> str:
     return quote(text, safe="", errors="surrogatepass")
 
 
-@_SETTINGS
 @given(st.sampled_from(_ROUTES), _IDS, _BODIES)
 def test_any_body_on_any_route(
     open_http: TestClient, route: tuple[str, str], name: str, body: bytes
@@ -156,7 +151,6 @@ def test_any_body_on_any_route(
     _check(open_http.request(method, url, content=body))
 
 
-@_SETTINGS
 @given(
     st.sampled_from([route for route in _ROUTES if route[0] == "POST"][-3:]), _BODIES
 )
@@ -166,7 +160,6 @@ def test_any_body_where_bodies_are_read(
     _check(open_http.request(*route, content=body))
 
 
-@_SETTINGS
 @given(
     st.sampled_from([route for route in _ROUTES if route[0] == "GET"]),
     _IDS,

@@ -1,0 +1,55 @@
+"""The reasons for which something is left out or added, in words for the data card."""
+
+from __future__ import annotations
+
+__all__ = ["REASONS"]
+
+REASONS = {
+    # Of the loaders.
+    "auto_reply": "an automatic reply",
+    "deleted": "in the bin of the app",
+    "draft": "never sent",
+    "duplicate": "in another file of the export, too",
+    "empty": "no text and nothing else",
+    "excluded": "left out by name, conversation or date, as was asked",
+    "media": "a photo, video, sound or file without a text",
+    "orphan": "belongs to no conversation",
+    "reaction": "a reaction; it stays with the message that it is about",
+    "section": "in a part of the export that is not read (spam, requests)",
+    "spam": "marked as spam",
+    "system": "written by the app (a call, a new member, a new title)",
+    "unreadable": "damaged",
+    "unsent": "taken back by its sender",
+    # Of the steps.
+    "ai_share": "in a conversation in which the AI says too little",
+    "dates": "in a conversation outside of the dates",
+    "group": "in a conversation that is a group, or is none",
+    "merged": "joined with its neighbor of the same sender; its text is kept",
+    "not_trained": "in examples whose answers are all context",
+    "participants": "in a conversation left out by who takes part",
+    "repeated": "once more, in a window that overlaps the one before",
+    "tail": "at the end of a conversation, too few for a window",
+    "too_long": "longer alone than an example may be",
+    "turns": "in a conversation with too few turns",
+    "unnamed": "left out by a step that does not say why",
+    # Of the examples.
+    "forgotten": "taken out on request, after the set was written",
+    "exact": "in an example that repeats another one, letter by letter",
+    "leading": "by the AI, before anybody else has spoken",
+    "near": "in an example that nearly repeats another one",
+    "near_duplicate": "in an example whose text an earlier part holds, too",
+    "no_assistant": "in a conversation or window in which the AI says nothing",
+    "no_prompt": "an answer before anybody has said anything",
+    "system_prompt": "put before a conversation",
+    "trailing": "after the last answer, where nothing is learned from it",
+    # Of preferences.
+    "attachments": "an answer around pictures, whose texts cannot be told apart",
+    "context": "an answer that is context only",
+    "mixed": "an answer both liked and disliked",
+    "no_original": "an edited answer whose original is not kept",
+    "no_sign": "an answer that nobody edited, or reacted to",
+    "others": "not an answer; it may stand in the prompt of one",
+    "unchanged": "an answer edited to the same text",
+    "unclear": "an answer with reactions that say neither yes nor no",
+}
+"""What the reasons mean."""

@@ -1,0 +1,311 @@
+"""A server that has the models: their replies, their scores, and their jobs.
+
+OpenAI's chat route returns likelihoods of generated tokens only, so given text is
+scored by the local server's own route, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import math
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+from langchain_chatexports.evaluation.results import ValidationLoss
+from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.finetuning.clients import public_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from openai import OpenAI
+
+    from langchain_chatexports.datasets.examples import TrainingExample
+
+__all__ = [
+    "NO_SCORES",
+    "CannotScoreError",
+    "JobFacts",
+    "Message",
+    "ModelServer",
+    "Reply",
+    "ScoredReply",
+    "TooLongError",
+]
+
+Message = dict[str, str]
+
+NO_SCORES = "this endpoint cannot score given text"
+"""Why there is no loss on other servers."""
+
+_TOO_LONG = "context_length_exceeded"
+_ENDED = frozenset({"succeeded", "failed", "cancelled"})
+_NO_ROUTE = frozenset({404, 405, 501})
+_MAX_JOBS = 1000
+_MAX_EVENTS = 2000
+_MAX_BYTES = 64 * 2**20
+_LOSS = "full_valid_loss"
+_CHECKPOINT = ":ckpt-step-"
+
+
+class CannotScoreError(Exception):
+    """The server has no route that scores a given reply."""
+
+
+class TooLongError(Exception):
+    """The messages do not fit into the model's context."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a model wrote."""
+
+    text: str
+    is_cut: bool
+    """Whether the token limit ended it."""
+
+
+@dataclass(frozen=True)
+class ScoredReply:
+    """The negative log-likelihood of a given reply, in nats."""
+
+    index: int
+    """Which of the messages it is."""
+
+    nll: float
+    end_nll: float | None
+    size_bytes: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class JobFacts:
+    """What is known of the job that made a model.
+
+    Attributes:
+        validation: The loss of its validation file, or why there is none.
+        examples: What the model was trained on, or why that is not known.
+    """
+
+    validation: ValidationLoss | str
+    examples: list[TrainingExample] | str = field(repr=False)
+
+
+class ModelServer:
+    """A server that is asked with one OpenAI client."""
+
+    def __init__(self, client: OpenAI) -> None:
+        self._client = client
+        self._name = public_url(str(client.base_url))
+        host = urlsplit(self._name).hostname or ""
+        self.is_here = host in {"127.0.0.1", "::1", "localhost"}
+
+    def reply(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        *,
+        temperature: float,
+        max_tokens: int,
+        seed: int,
+    ) -> Reply:
+        """Return a model's next message.
+
+        Raises:
+            TooLongError: If the messages do not fit.
+            ChatExportError: If the server cannot be asked, or refuses.
+        """
+        body: dict[str, Any] = {
+            "model": model,
+            "messages": list(messages),
+            "temperature": temperature,
+            "top_p": 1.0,
+            "max_completion_tokens": max_tokens,
+            "seed": seed,
+        }
+        answer = self._post("/chat/completions", body)
+        try:
+            choice = answer["choices"][0]
+            text = choice["message"]["content"] or ""
+        except (KeyError, IndexError, TypeError):
+            msg = f"{self._name} returned an answer without a message."
+            raise ChatExportError(msg) from None
+        return Reply(str(text), choice.get("finish_reason") == "length")
+
+    def score(self, model: str, messages: Sequence[Message]) -> list[ScoredReply]:
+        """Return the likelihoods of the assistant's messages in a chat.
+
+        Raises:
+            CannotScoreError: If the server cannot. Only a server on this machine is
+                asked, because the route is the local server's own.
+            TooLongError: If the messages do not fit.
+            ChatExportError: If the server cannot be asked, or refuses.
+        """
+        if not self.is_here:
+            raise CannotScoreError(NO_SCORES)
+        answer = self._post("/score", {"model": model, "messages": list(messages)})
+        names = ("index", "nll", "end_nll", "size_bytes", "tokens")
+        return [
+            ScoredReply(*(turn[name] for name in names)) for turn in answer["turns"]
+        ]
+
+    def job_facts(self, model: str) -> JobFacts:
+        """Look up the job that made a model; no message is sent.
+
+        Args:
+            model: The tuned model's name, or that of one of its checkpoints.
+        """
+        import openai
+
+        try:
+            job = _job_of(self._client, model)
+        except (openai.OpenAIError, AttributeError, TypeError):
+            job = None
+        if job is None:
+            reason = "the server has no job that made this model"
+            return JobFacts(reason, reason)
+        validation = _validation(self._client, job, model)
+        return JobFacts(validation, _examples(self._client, job))
+
+    def discard_jobs(self, suffix: str) -> None:
+        """Cancel unfinished jobs that have a suffix, and delete their files."""
+        import openai
+
+        with suppress(openai.OpenAIError):
+            for job in self._client.fine_tuning.jobs.list():
+                is_of_it = getattr(job, "user_provided_suffix", None) == suffix
+                if is_of_it and job.status not in _ENDED:
+                    self._client.fine_tuning.jobs.cancel(job.id)
+                    self._client.files.delete(job.training_file)
+
+    def delete_model(self, model: str) -> None:
+        """Delete a tuned model."""
+        self._client.models.delete(model)
+
+    def _post(self, path: str, body: dict[str, Any]) -> Any:
+        import openai
+
+        try:
+            return self._client.post(path, body=body, cast_to=object)
+        except openai.APIStatusError as error:
+            if error.code == _TOO_LONG:
+                raise TooLongError from error
+            has_route = error.status_code not in _NO_ROUTE
+            if path == "/score" and not has_route and error.code != "model_not_found":
+                raise CannotScoreError(NO_SCORES) from error
+            msg = self._status_message(error, str(body["model"]))
+            raise ChatExportError(msg) from error
+        except openai.APIConnectionError as error:
+            msg = (
+                f"{self._name} does not answer. "
+                "Check the address, and that the server runs."
+            )
+            raise ChatExportError(msg) from error
+
+    def _status_message(self, error: Any, model: str) -> str:
+        import openai
+
+        url = self._name
+        refused = (openai.AuthenticationError, openai.PermissionDeniedError)
+        if isinstance(error, refused):
+            return f"{url} refuses the key. Check OPENAI_API_KEY."
+        if isinstance(error, openai.NotFoundError):
+            return f"{url} has no model {model}. Check the name."
+        return (
+            f"{url} could not answer (status {error.status_code}, "
+            f"code {error.code}). Try again, or with fewer --turns."
+        )
+
+
+def _job_of(client: OpenAI, model: str) -> Any:
+    jobs = client.fine_tuning.jobs.list(limit=100)
+    names = {model, model.partition(_CHECKPOINT)[0]}
+    found = (job for job in islice(jobs, _MAX_JOBS) if job.fine_tuned_model in names)
+    return next(found, None)
+
+
+_StepLoss = tuple[int, float] | None
+
+
+def _validation(client: OpenAI, job: Any, model: str) -> ValidationLoss | str:
+    import openai
+
+    if not job.validation_file:
+        return "its job had no validation file"
+    sources: tuple[tuple[str, Callable[[], Iterable[_StepLoss]]], ...] = (
+        ("checkpoints", lambda: _of_checkpoints(client, job, model)),
+        ("events", lambda: _of_events(client, job)),
+        ("result file", lambda: _of_result_files(client, job)),
+    )
+    for source, read in sources:
+        with suppress(openai.OpenAIError, AttributeError, TypeError, ValueError):
+            if losses := [each for each in read() if each is not None]:
+                step, loss = max(losses)
+                return ValidationLoss(
+                    contestant="tuned",
+                    full_valid_loss=loss,
+                    unit="nats per token",
+                    step=step,
+                    source=source,
+                )
+    return "its job reports no loss of its validation file"
+
+
+def _of_checkpoints(client: OpenAI, job: Any, model: str) -> Iterator[_StepLoss]:
+    found = list(client.fine_tuning.jobs.checkpoints.list(job.id, limit=100))
+    own = [each for each in found if each.fine_tuned_model_checkpoint == model]
+    for checkpoint in own or found:
+        metrics = checkpoint.metrics
+        yield _step_loss(checkpoint.step_number, getattr(metrics, _LOSS, None))
+
+
+def _of_events(client: OpenAI, job: Any) -> Iterator[_StepLoss]:
+    events = client.fine_tuning.jobs.list_events(job.id, limit=100)
+    for event in islice(events, _MAX_EVENTS):
+        data = event.data if isinstance(event.data, dict) else {}
+        yield _step_loss(data.get("step"), data.get(_LOSS))
+
+
+def _of_result_files(client: OpenAI, job: Any) -> Iterator[_StepLoss]:
+    for file_id in job.result_files or ():
+        text = client.files.content(file_id).read().decode("utf-8", "replace")
+        if "," not in text:
+            # OpenAI encodes the table in base64.
+            text = base64.b64decode(text).decode("utf-8", "replace")
+        for row in csv.DictReader(io.StringIO(text)):
+            yield _step_loss(row.get("step"), row.get(_LOSS))
+
+
+def _step_loss(step: Any, loss: Any) -> _StepLoss:
+    try:
+        found = int(step), float(loss)
+    except (TypeError, ValueError):
+        return None
+    return found if math.isfinite(found[1]) else None
+
+
+def _examples(client: OpenAI, job: Any) -> list[TrainingExample] | str:
+    import openai
+
+    try:
+        size = client.files.retrieve(job.training_file).bytes or 0
+        if size > _MAX_BYTES:
+            return "its training file is too large to be read"
+        lines = client.files.content(job.training_file).read().split(b"\n")
+        rows = [json.loads(line) for line in lines if line.strip()]
+    except (openai.OpenAIError, AttributeError, TypeError, ValueError):
+        return "its training file cannot be read"
+    return [cast("TrainingExample", row) for row in rows if _has_messages(row)]
+
+
+def _has_messages(row: Any) -> bool:
+    messages = row.get("messages") if isinstance(row, dict) else None
+    return isinstance(messages, list) and all(
+        isinstance(message, dict) and "role" in message for message in messages
+    )

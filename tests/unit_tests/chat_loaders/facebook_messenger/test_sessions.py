@@ -1,0 +1,418 @@
+"""The files of one thread together: order, ties, duplicates."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports import (
+    FolderFacebookMessengerChatLoader,
+    SingleFileFacebookMessengerChatLoader,
+)
+from langchain_chatexports.chat_loaders.facebook_messenger.messages import (
+    find_placeholders,
+)
+from tests.unit_tests.builders.messenger import Export, message, meta_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+
+NOON = 1_700_000_000_000
+SECOND = 1000
+
+
+def load(path: Path, **options: Any) -> list[Any]:
+    return FolderFacebookMessengerChatLoader(path, **options).load()
+
+
+def texts(session: Any) -> list[str]:
+    return [message.content for message in session["messages"]]
+
+
+def only_texts(path: Path, **options: Any) -> list[str]:
+    (session,) = load(path, **options)
+    return texts(session)
+
+
+@pytest.fixture
+def export() -> Export:
+    return Export()
+
+
+class TestOrder:
+    def test_files_of_a_thread_are_one_session_in_time_order(
+        self, export: Export, tmp_path: Path
+    ) -> None:
+        chat = export.thread("ada_1")
+        chat.per_file = 3
+        for number in range(34):
+            chat.says("Ada Byron", f"{number}", NOON + number * SECOND)
+        assert len(chat.files()) == 12
+        folder = export.to_folder(tmp_path / "x")
+        assert only_texts(folder) == [str(number) for number in range(34)]
+
+    def test_ties_of_a_newest_first_file_keep_their_order(
+        self, export: Export, tmp_path: Path
+    ) -> None:
+        chat = export.thread("ada_1")
+        for number, at in enumerate([1, 1, 1, 2, 2, 3]):
+            chat.says("Ada Byron", str(number), NOON + at)
+        assert only_texts(export.to_folder(tmp_path / "x")) == list("012345")
+
+    def test_ties_of_an_oldest_first_file_keep_their_order(
+        self, tmp_path: Path
+    ) -> None:
+        records = [
+            message("Ada", str(number), NOON + at)
+            for number, at in enumerate([1, 1, 1, 2, 2, 3])
+        ]
+        path = tmp_path / "messages_Ada.json"
+        path.write_bytes(meta_json({"participants": [], "messages": records}))
+        (session,) = SingleFileFacebookMessengerChatLoader(path).load()
+        assert texts(session) == list("012345")
+
+    def test_ties_over_the_border_of_two_files_keep_their_order(
+        self, export: Export, tmp_path: Path
+    ) -> None:
+        chat = export.thread("ada_1")
+        chat.per_file = 3
+        for number, at in enumerate([0, 1, 1, 1, 1, 1, 2]):
+            chat.says("Ada Byron", str(number), NOON + at)
+        assert only_texts(export.to_folder(tmp_path / "x")) == list("0123456")
+
+    def test_a_file_of_ties_alone_has_the_direction_of_the_others(
+        self, export: Export, tmp_path: Path
+    ) -> None:
+        chat = export.thread("ada_1")
+        chat.per_file = 3
+        for number, at in enumerate([0, 1, 2, 2, 2, 2, 2, 2, 3]):
+            chat.says("Ada Byron", str(number), NOON + at)
+        assert only_texts(export.to_folder(tmp_path / "x")) == list("012345678")
+
+    def test_a_file_of_ties_alone_has_the_direction_of_oldest_first_ones(
+        self, tmp_path: Path
+    ) -> None:
+        for number, texts_at in ((2, [("0", 0), ("1", 1)]), (1, [("2", 2), ("3", 2)])):
+            records = [message("Ada", text, NOON + at) for text, at in texts_at]
+            path = tmp_path / "ada_1" / f"message_{number}.json"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(meta_json({"participants": [], "messages": records}))
+        assert only_texts(tmp_path) == list("0123")
+
+    def test_files_of_ties_alone_go_as_their_numbers_do(
+        self, export: Export, tmp_path: Path
+    ) -> None:
+        chat = export.thread("ada_1")
+        chat.per_file = 2
+        for number, at in enumerate([1, 1, 2, 2]):
+            chat.says("Ada Byron", str(number), NOON + at)
+        assert only_texts(export.to_folder(tmp_path / "x")) == list("0123")
+
+    def test_a_file_of_ties_alone_keeps_its_order(self, tmp_path: Path) -> None:
+        records = [message("Ada", str(number), NOON) for number in range(5)]
+        path = tmp_path / "message_1.json"
+        path.write_bytes(meta_json({"participants": [], "messages": records}))
+        (session,) = SingleFileFacebookMessengerChatLoader(path).load()
+        assert texts(session) == list("01234")
+
+    def test_messages_without_a_time_stand_first(
+        self, export: Export, tmp_path: Path
+    ) -> None:
+        chat = export.thread("ada_1").says("Ada Byron", "timed", NOON)
+        chat.messages.append({"sender_name": "Ada Byron", "content": "never"})
+        chat.says("Ada Byron", "far", 10**18).says("Ada Byron", "last", NOON + 1)
+        (session,) = load(export.to_folder(tmp_path / "x"))
+        assert texts(session) == ["far", "never", "timed", "last"]
+        kwargs = session["messages"][0].additional_kwargs
+        assert "message_time" not in kwargs
+        assert "events" not in kwargs
+
+    @pytest.mark.parametrize("is_newest_first", [True, False])
+    def test_messages_without_a_time_come_in_the_order_of_their_file(
+        self, tmp_path: Path, is_newest_first: bool
+    ) -> None:
+        timed = [message("Ada", text, NOON + n) for n, text in enumerate("xyz")]
+        if is_newest_first:
+            timed.reverse()
+        first, second = ({"sender_name": "Ada", "content": text} for text in "ab")
+        records = [timed[0], first, timed[1], second, timed[2]]
+        path = tmp_path / "message_1.json"
+        path.write_bytes(meta_json({"participants": [], "messages": records}))
+        (session,) = SingleFileFacebookMessengerChatLoader(path).load()
+        assert texts(session) == list("abxyz")
+
+    def test_years_1975_and_2500_are_times(
+        self, export: Export, tmp_path: Path
+    ) -> None:
+        chat = export.thread("ada_1").says("Ada Byron", "then", 157_766_400_000)
+        chat.says("Ada Byron", "one day", 16_725_225_600_000)
+        (session,) = load(export.to_folder(tmp_path / "x"))
+        events = [m.additional_kwargs["events"] for m in session["messages"]]
+        assert events == [
+            [{"message_time": "1975-01-01T00:00:00+00:00"}],
+            [{"message_time": "2500-01-01T00:00:00+00:00"}],
+        ]
+
+    def test_seconds_of_2018_are_seconds(self, export: Export, tmp_path: Path) -> None:
+        export.root = "messages"
+        record = {"sender_name": "Ada", "timestamp": 1_520_000_000, "content": "hi"}
+        content = {"participants": [{"name": "Ada"}], "messages": [record]}
+        export.file("messages/ada_1/message.json", content)
+        (session,) = load(export.to_folder(tmp_path / "x"))
+        assert session["messages"][0].additional_kwargs["message_time"] == 1_520_000_000
+
+
+class TestDuplicates:
+    def two_exports(self, tmp_path: Path, first: list[Any], second: list[Any]) -> Path:
+        for name, records in (("first", first), ("second", second)):
+            export = Export()
+            chat = export.thread("ada_1")
+            chat.messages += records
+            export.to_folder(tmp_path / "both" / name)
+        return tmp_path / "both"
+
+    def test_what_two_exports_both_have_comes_once(self, tmp_path: Path) -> None:
+        old = [message("Ada Byron", str(n), NOON + n) for n in range(5)]
+        new = [message("Ada Byron", str(n), NOON + n) for n in range(3, 8)]
+        folder = self.two_exports(tmp_path, old, new)
+        assert only_texts(folder) == list("01234567")
+        summary = FolderFacebookMessengerChatLoader(folder).inspect()
+        assert summary.skipped == {"duplicate": 2}
+        assert summary.found == 10
+
+    def test_a_repetition_within_one_file_is_no_duplicate(self, tmp_path: Path) -> None:
+        twice = [message("Ada Byron", "ha", NOON)] * 2
+        folder = self.two_exports(tmp_path, twice, twice)
+        assert only_texts(folder) == ["ha", "ha"]
+
+    def test_the_file_with_more_repetitions_counts(self, tmp_path: Path) -> None:
+        once, thrice = ([message("Ada Byron", "ha", NOON)] * n for n in (1, 3))
+        assert only_texts(self.two_exports(tmp_path, once, thrice)) == ["ha"] * 3
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            message("Ada Byron", "another text", NOON),
+            message("Grace Hopper", "text", NOON),
+            message("Ada Byron", "text", NOON + 1),
+            message("Ada Byron", "text", NOON, photos=[{"uri": "a.jpg"}]),
+            message("Ada Byron", "text", NOON, share={"link": "https://x.org"}),
+        ],
+    )
+    def test_what_differs_is_no_duplicate(self, tmp_path: Path, other: Any) -> None:
+        folder = self.two_exports(
+            tmp_path, [message("Ada Byron", "text", NOON)], [other]
+        )
+        (session,) = load(folder)
+        assert len(session["messages"]) == 2
+
+    @pytest.mark.parametrize(
+        "shares",
+        [
+            ({"link": "https://x.org/p/one/"}, {"link": "https://x.org/p/two/"}),
+            ({"link": "https://x.org/1"}, {"link": "https://y.org/1"}),
+            ({"share_text": "at the mill"}, {"share_text": "at the pond"}),
+        ],
+    )
+    def test_two_shares_are_no_duplicates(self, tmp_path: Path, shares: Any) -> None:
+        one, two = ([message("Ada Byron", None, NOON, share=share)] for share in shares)
+        folder = self.two_exports(tmp_path, one, two)
+        assert only_texts(folder, include_media=True) == ["[link]", "[link]"]
+
+    @pytest.mark.parametrize("is_later", [True, False])
+    @pytest.mark.parametrize(
+        ("sign", "reason"),
+        [
+            ({"is_unsent": True}, "unsent"),
+            ({"type": "Subscribe", "users": [{"name": "Bob"}]}, "system"),
+        ],
+    )
+    def test_the_export_with_a_sign_tells_what_nobody_typed(
+        self, tmp_path: Path, sign: Any, reason: Any, is_later: Any
+    ) -> None:
+        """One is taken back later; `type` and `users` are gone since 2023."""
+        plain = message("Ada Byron", "welcome", NOON)
+        both = [[plain], [plain | sign]]
+        folder = self.two_exports(tmp_path, *both[:: 1 if is_later else -1])
+        summary = FolderFacebookMessengerChatLoader(folder).inspect()
+        assert summary.skipped == {"duplicate": 1, reason: 1}
+
+    def test_placeholders_are_found_where_exports_overlap(self, tmp_path: Path) -> None:
+        line = "Ada heeft een bijlage verzonden."
+        records = [
+            message("Ada", line, NOON + n, share={"link": f"https://x.org/{n}"})
+            for n in range(2)
+        ]
+        folder = self.two_exports(tmp_path, records, records)
+        summary = FolderFacebookMessengerChatLoader(folder).inspect()
+        assert summary.skipped == {"duplicate": 2, "media": 2}
+
+    def test_a_comment_on_one_shared_link_is_no_placeholder_when_it_comes_twice(
+        self, tmp_path: Path
+    ) -> None:
+        share = {"link": "https://x.org"}
+        records = [message("Ada Byron", "look at this", NOON, share=share)]
+        assert only_texts(self.two_exports(tmp_path, records, records)) == [
+            "look at this"
+        ]
+
+    def test_the_same_photo_in_another_layout_is_a_duplicate(
+        self, tmp_path: Path
+    ) -> None:
+        old, new = (
+            message("Ada Byron", "look", NOON, photos=[{"uri": f"{root}/1.jpg"}])
+            for root in ("messages/inbox/ada_1", "your_facebook_activity/x/y")
+        )
+        assert only_texts(self.two_exports(tmp_path, [old], [new])) == ["look"]
+
+    def test_the_duplicate_with_more_reactions_stays(self, tmp_path: Path) -> None:
+        old = message("Ada Byron", "hi", NOON)
+        new = old | {"reactions": [{"reaction": "👍", "actor": "Grace Hopper"}]}
+        (session,) = load(self.two_exports(tmp_path, [old], [new]))
+        (only,) = session["messages"]
+        assert len(only.additional_kwargs["reactions"]) == 1
+
+    def test_a_time_in_seconds_is_the_same_moment_in_milliseconds(
+        self, tmp_path: Path
+    ) -> None:
+        old = {"sender_name": "Ada Byron", "timestamp": NOON // 1000, "content": "hi"}
+        new = message("Ada Byron", "hi", NOON + 456)
+        assert only_texts(self.two_exports(tmp_path, [old], [new])) == ["hi"]
+
+
+class TestPlaceholders:
+    def record(self, text: str, *, is_share: bool) -> tuple[Any, ...]:
+        extra = {"attachments": [{"type": "link"}]} if is_share else None
+        return (NOON, "Ada", text, extra, None, 0, False)
+
+    def placeholders(
+        self, *shares: Any, others: tuple[()] | list[str] = ()
+    ) -> set[str]:
+        records = [self.record(text, is_share=True) for text in shares]
+        records += [self.record(text, is_share=False) for text in others]
+        return find_placeholders(records)
+
+    def test_a_text_that_repeats_on_shares_alone_is_one(self) -> None:
+        assert self.placeholders("Ada stuurde iets.", "Ada stuurde iets.", "x") == {
+            "Ada stuurde iets."
+        }
+
+    def test_a_text_that_people_write_too_is_none(self) -> None:
+        assert not self.placeholders("look", "look", others=["look"])
+
+    def test_a_link_that_repeats_is_none(self) -> None:
+        assert not self.placeholders("https://x.org", "https://x.org")
+
+    def test_a_long_text_is_none(self) -> None:
+        assert not self.placeholders("a" * 200, "a" * 200)
+
+    def test_the_text_is_dropped_and_the_share_is_counted_as_media(
+        self, export: Export, tmp_path: Path
+    ) -> None:
+        chat = export.thread("ada_1").says("Ada Byron", "hoi", NOON)
+        for number in range(3):
+            chat.says(
+                "Ada Byron",
+                "Ada heeft een bijlage verzonden.",
+                NOON + 1 + number,
+                share={"link": f"https://x.org/{number}"},
+            )
+        folder = export.to_folder(tmp_path / "x")
+        assert only_texts(folder) == ["hoi"]
+        summary = FolderFacebookMessengerChatLoader(folder).inspect()
+        assert summary.skipped == {"media": 3}
+
+
+class TestPeople:
+    def test_who_has_left_a_group_still_takes_part(
+        self, export: Export, tmp_path: Path
+    ) -> None:
+        chat = export.thread("club_1", ["Ada", "Bob", "Grace"], title="Club")
+        chat.says("Zed", "bye", NOON)
+        (session,) = load(export.to_folder(tmp_path / "x"))
+        assert session["metadata"]["participants"] == ["Ada", "Bob", "Grace", "Zed"]
+
+    @pytest.mark.parametrize(
+        ("people", "keys", "is_group"),
+        [
+            (["Ada", "Grace"], {}, False),
+            (["Ada", "Bob", "Grace"], {}, True),
+            (["Ada", "Bob", "Grace"], {"thread_type": "Regular"}, False),
+            (["Ada", "Grace"], {"thread_type": "RegularGroup"}, True),
+            (["Grace"], {"joinable_mode": {"mode": 1, "link": ""}}, True),
+            (["Facebook user", "Facebook user", "Grace"], {}, True),
+            (["Grace"], {}, False),
+            ([], {}, False),
+        ],
+    )
+    def test_a_group_has_the_sign_or_more_than_two_people(
+        self,
+        export: Export,
+        tmp_path: Path,
+        people: list[str],
+        keys: Any,
+        is_group: bool,
+    ) -> None:
+        export.thread("x_1", people, **keys).says("Ada", "hi", NOON)
+        (session,) = load(export.to_folder(tmp_path / "x"))
+        assert session["metadata"]["is_group"] is is_group
+
+    def test_title_and_members_are_those_of_the_newest_message(
+        self, tmp_path: Path
+    ) -> None:
+        for name, at, title in (("a", 2, "Today"), ("b", 1, "Before")):
+            one = Export()
+            one.thread("club_1", [title], title=title).says("Ada", title, NOON + at)
+            one.to_folder(tmp_path / "x" / name)
+        (session,) = load(tmp_path / "x")
+        assert session["metadata"]["title"] == "Today"
+        assert session["metadata"]["participants"] == ["Today", "Ada"]
+
+    @pytest.mark.parametrize("names", ["ab", "ba"])
+    def test_what_the_newest_file_does_not_say_an_older_one_does(
+        self, tmp_path: Path, names: str
+    ) -> None:
+        for name, at, people, keys in (
+            (names[0], 2, [], {"title": ""}),
+            (names[1], 1, ["Eve"], {"title": "Club", "thread_type": "RegularGroup"}),
+        ):
+            one = Export()
+            one.thread("club_1", people, **keys).says("Ada", name, NOON + at)
+            one.to_folder(tmp_path / "x" / name)
+        (session,) = load(tmp_path / "x")
+        metadata = session["metadata"]
+        assert metadata["title"] == "Club"
+        assert metadata["participants"] == ["Eve", "Ada"]
+        assert metadata["is_group"]
+
+    def test_a_group_of_which_only_you_are_listed_is_one(
+        self, export: Export, tmp_path: Path
+    ) -> None:
+        chat = export.thread("club_1", ["Grace"], title="Club")
+        chat.says("Ada", "hi", NOON).says("Bob", "ho", NOON + 1)
+        (session,) = load(export.to_folder(tmp_path / "x"))
+        assert session["metadata"]["is_group"]
+
+    def test_deleted_accounts_are_no_participants(
+        self, export: Export, tmp_path: Path
+    ) -> None:
+        chat = export.thread("x_1", ["Facebook user", "", "Grace"], title="")
+        chat.says("Facebook user", "hi", NOON).says("Grace", "ho", NOON + 1)
+        (session,) = load(export.to_folder(tmp_path / "x"), owner="Grace")
+        assert session["metadata"]["participants"] == ["Grace"]
+        assert session["metadata"]["title"] is None
+        senders = Counter(m.additional_kwargs["sender"] for m in session["messages"])
+        assert senders == {"unknown": 1, "Grace": 1}
+        assert session["messages"][0].additional_kwargs["is_from_me"] is False
+
+    def test_an_empty_thread_is_no_session(
+        self, export: Export, tmp_path: Path
+    ) -> None:
+        export.thread("empty_1")
+        export.thread("ada_1").says("Ada Byron", "hi", NOON)
+        (session,) = load(export.to_folder(tmp_path / "x"))
+        assert session["metadata"]["id"] == "ada_1"
