@@ -42,7 +42,7 @@ def write_whole(path: str | Path, data: bytes) -> None:
 
     Args:
         path: The file to write or replace; `~` is expanded.
-        data: What it shall hold.
+        data: The content to write.
 
     Raises:
         ExportNotFoundError: If the file's folder does not exist.
@@ -148,7 +148,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 def _opened_in_place(path: Path) -> BinaryIO:
     if not path.is_fifo():
         return path.open("wb")
-    # Plain opening waits for a reader, and be it for ever.
+    # A plain `open` would wait for a reader, possibly forever.
     end = time.monotonic() + _READER_SECONDS
     while (descriptor := _writing_end(path)) is None:
         if time.monotonic() > end:
