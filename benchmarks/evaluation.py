@@ -191,7 +191,7 @@ def auc(measure: Measure, person: Voice, other: Voice, turns: int) -> float:
 
 
 def sample(voice: Voice, turns: int, number: int) -> list[str]:
-    """Give so many turns of new talk."""
+    """Return new turns of a voice."""
     talk = conversations(voice, turns, number + 500)
     return [turn for turns_of_one in talk for turn in turns_of_one][:turns]
 

@@ -62,7 +62,6 @@ class InventedChats(BaseChatLoader):
     """Threads of a hundred messages of ten invented words."""
 
     def __init__(self, messages: int) -> None:
-        """Remember how many."""
         self.messages = messages
 
     def lazy_load(self) -> Iterator[ChatSession]:

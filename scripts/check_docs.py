@@ -1,7 +1,7 @@
-"""Look at the built site: every public name, no dead link, nothing from outside.
+"""Check the built site: all public names, no dead links, nothing from other hosts.
 
-Run by `make docs` after the build, which itself finds dead links between pages, but no
-missing picture and no page that the navigation leaves out.
+Run by `make docs` after the build. The build itself finds dead links between pages, but
+neither missing pictures nor pages that are not in the navigation.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ ROOMS = [
     "langchain_chatexports.chat_loaders.table",
     "langchain_chatexports.chat_loaders.utils",
     "langchain_chatexports.cluster",
+    "langchain_chatexports.datasets",
     "langchain_chatexports.evaluation",
     "langchain_chatexports.exceptions",
     "langchain_chatexports.finetuning",
@@ -35,9 +36,9 @@ ROOMS = [
     "langchain_chatexports.steps",
 ]
 ANCHOR = re.compile(r'id="(langchain_chatexports[\w.]*)"')
-# Marks of a code block, a note or a folded part that no extension took.
+# A code block, a note or a folded part that no extension has rendered.
 RAW = re.compile(r"```|(?:!!!|[?]{3}) [a-z]+")
-# What a page loads by itself; links that somebody clicks are fine.
+# What a page loads by itself; links that a reader clicks are fine.
 FETCHED = re.compile(
     r'<(?:script|img|iframe|source)\b[^>]*\bsrc="(?:https?:)?//([^"/]+)'
     r'|<link\b[^>]*\brel="(?:stylesheet|preload|preconnect)"[^>]*//([^"/]+)'
@@ -48,17 +49,16 @@ FETCHED = re.compile(
 
 
 class Page(HTMLParser):
-    """The anchors of a page, and what it leads to."""
+    """The anchors and links of a page."""
 
     def __init__(self, path: Path) -> None:
-        """Read a page."""
         super().__init__()
         self.anchors: set[str] = set()
         self.links: set[str] = set()
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Keep ids and links."""
+        """Collect ids and links."""
         del tag
         for name, value in attrs:
             if value and name == "id":
@@ -68,13 +68,13 @@ class Page(HTMLParser):
 
 
 def dead_links(site: Path) -> list[str]:
-    """Return the links within the site that lead nowhere."""
+    """Return the links within the site whose target does not exist."""
     pages = {path: Page(path) for path in sorted(site.rglob("*.html"))}
     dead = []
     for path, page in pages.items():
         for link in sorted(page.links):
             parts = urlsplit(link)
-            # The page for what is not found can stand anywhere: its links are whole.
+            # A server shows the page 404 at any path, so its links are absolute.
             if parts.scheme or parts.netloc or path.name == "404.html":
                 continue
             target = (path.parent / unquote(parts.path)) if parts.path else path
@@ -90,7 +90,7 @@ def dead_links(site: Path) -> list[str]:
 
 
 def pages_out_of_reach(site: Path) -> list[str]:
-    """Return the pages that the navigation of the first one does not list."""
+    """Return the pages that are not in the navigation of the first page."""
     start = Page(site / "index.html")
     listed = {urlsplit(link).path.strip("./") for link in start.links}
     return [
@@ -102,7 +102,7 @@ def pages_out_of_reach(site: Path) -> list[str]:
 
 
 def missing_names(pages: list[str]) -> list[str]:
-    """Return the public names, constants apart, that no page documents."""
+    """Return the public names, except constants, that no page documents."""
     anchors = {
         found.rpartition(".")[2] for page in pages for found in ANCHOR.findall(page)
     }
@@ -115,25 +115,25 @@ def missing_names(pages: list[str]) -> list[str]:
 
 
 def main(site: Path) -> int:
-    """Check a site; 0 if all is well."""
+    """Check a site; return 0 if there are no problems."""
     site = site.resolve()
     paths = sorted(site.rglob("*.html"))
     pages = [path.read_text(encoding="utf-8") for path in paths]
     if not pages:
-        print(f"{site} holds no pages: run the build first.")
+        print(f"{site} has no pages: run the build first.")
         return 1
     missing = missing_names(pages)
     hosts = {"".join(found) for page in pages for found in FETCHED.findall(page)}
     torn = [path for path, page in zip(paths, pages, strict=True) if RAW.search(page)]
     for path in torn:
-        print(f"Markdown shows through: {path.relative_to(site).as_posix()}")
+        print(f"Markdown was not rendered: {path.relative_to(site).as_posix()}")
     for name in missing:
         print(f"Not in the API reference: {name}")
     for host in sorted(hosts):
         print(f"The pages load something from {host}")
     dead = dead_links(site)
     for link in dead:
-        print(f"Leads nowhere: {link}")
+        print(f"Dead link: {link}")
     unlisted = pages_out_of_reach(site)
     for name in unlisted:
         print(f"Not in the navigation: {name}")

@@ -270,6 +270,6 @@ def _redaction(counts: MessageCounts) -> RedactionFigures | None:
     return RedactionFigures(
         texts=private.texts,
         changed=private.changed,
-        before=_summed(private.before),
-        after=_summed(private.after),
+        before=dict(sorted(private.before.items())),
+        after=dict(sorted(private.after.items())),
     )

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import langchain_chatexports
+from langchain_chatexports import datasets, finetuning
 
 EXPECTED_ALL = [
     "ChatExportError",
@@ -83,6 +84,13 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         langchain_chatexports.IMessageLoader  # noqa: B018 - the access is the test
 
 
+@pytest.mark.parametrize("name", datasets.__all__)
+def test_a_name_of_datasets_is_in_finetuning_too(name: str) -> None:
+    """Programs may import it from either."""
+    assert name in finetuning.__all__
+    assert getattr(finetuning, name) is getattr(datasets, name)
+
+
 def test_dir_lists_the_public_names() -> None:
     assert dir(langchain_chatexports) == sorted(EXPECTED_ALL)
 
@@ -96,6 +104,8 @@ def test_dir_lists_the_public_names() -> None:
         "from langchain_chatexports import MergeChatRuns; MergeChatRuns().invoke([])",
         "from langchain_chatexports import to_training_examples, write_jsonl",
         "from langchain_chatexports import ChatFineTuner, LocalServer",
+        "from langchain_chatexports.datasets import split_examples, write_dataset",
+        "from langchain_chatexports.finetuning import trace_examples",
     ],
 )
 def test_nothing_heavy_is_imported(use: str) -> None:

@@ -8,6 +8,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 if TYPE_CHECKING:
     import pytest
 
@@ -53,6 +58,19 @@ def test_examples_need_the_core_install_only(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_pictures_on_pypi_are_raw_files() -> None:
+    """A page of GitHub, as for the links, would show no picture."""
+    text = (README.parent / "pyproject.toml").read_text(encoding="utf-8")
+    hook = tomllib.loads(text)["tool"]["hatch"]["metadata"]["hooks"]
+    page = README.read_text(encoding="utf-8")
+    for rule in hook["fancy-pypi-readme"]["substitutions"]:
+        page = re.sub(rule["pattern"], rule["replacement"], page)
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page)
+    assert pictures
+    assert all(url.startswith("https://raw.githubuser") for url in pictures)
+    assert not re.findall(r"\]\((?!https:)", page)
 
 
 def test_every_page_that_the_readme_links_is_there() -> None:

@@ -81,11 +81,11 @@ def test_what_a_site_lacks_is_named(built: Path, tmp_path: Path) -> None:
     shutil.rmtree(site / "api" / "steps")
     done = check(site)
     assert done.returncode == 1
-    assert "Leads nowhere: privacy/index.html: ../steps/#nowhere" in done.stdout
-    assert "Leads nowhere: privacy/index.html: ../images/none.webp" in done.stdout
+    assert "Dead link: privacy/index.html: ../steps/#nowhere" in done.stdout
+    assert "Dead link: privacy/index.html: ../images/none.webp" in done.stdout
     assert "Not in the navigation: unlisted" in done.stdout
     assert "The pages load something from git.example" in done.stdout
-    assert "Markdown shows through: privacy/index.html" in done.stdout
+    assert "Markdown was not rendered: privacy/index.html" in done.stdout
     assert "Not in the API reference: langchain_chatexports.ChunkSessions" in (
         done.stdout
     )

@@ -426,7 +426,7 @@ SCENARIOS = [
         settings={"file_statuses": ("uploaded",)},
     ),
     Scenario(
-        "the file is in work for ever, as on Azure",
+        "the file is in work forever, as on Azure",
         "model",
         1,
         1,
@@ -497,7 +497,7 @@ SCENARIOS = [
         settings={"statuses": ("paused", "WARMING_UP", "succeeded")},
     ),
     Scenario(
-        "a status that nobody knows, for ever, with a timeout",
+        "a status that nobody knows, forever, with a timeout",
         "FineTuningTimeoutError",
         1,
         1,
