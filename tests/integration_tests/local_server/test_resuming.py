@@ -9,11 +9,8 @@ import pytest
 
 from langchain_chatexports.local_server.storage.data_directory import read_json
 from langchain_chatexports.local_server.storage.events import EventLog
-from langchain_chatexports.local_server.training.trainer import (
-    TrainingOrder,
-    progress,
-    train,
-)
+from langchain_chatexports.local_server.training import progress
+from langchain_chatexports.local_server.training.trainer import TrainingOrder, train
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
 if TYPE_CHECKING:
