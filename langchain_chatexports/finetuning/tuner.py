@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.callbacks import (
@@ -34,7 +35,7 @@ from langchain_chatexports.finetuning.settings import FineTunerSettings
 from langchain_chatexports.finetuning.watch import name_job_on_interrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from langchain_core.callbacks import (
         AsyncCallbackManagerForChainRun,
@@ -175,11 +176,7 @@ class ChatFineTuner(FineTunerSettings):
             else:
                 dispatch_custom_event(_EVENT, data, config=config)
 
-        deadline = Deadline(self.clock, self.timeout)
-        order = await self._order(given, is_async=is_async)
-        async with self.access().connect(
-            deadline, is_async=is_async, scrub=order.scrub
-        ) as connection:
+        async with self._ordering(given, is_async=is_async) as (order, connection):
             if is_async:
                 await asyncio.to_thread(self._try_chat_model, connection.client)
             else:
@@ -195,17 +192,23 @@ class ChatFineTuner(FineTunerSettings):
         }
 
     async def _submit(self, given: TrainingInput, *, is_async: bool) -> FineTuningRun:
+        async with self._ordering(given, is_async=is_async) as (order, connection):
+            return await self._place(order, connection)
+
+    @asynccontextmanager
+    async def _ordering(
+        self, given: TrainingInput, *, is_async: bool
+    ) -> AsyncIterator[tuple[TuningOrder, Connection]]:
+        # The time of reading the examples is a part of the timeout.
         deadline = Deadline(self.clock, self.timeout)
-        order = await self._order(given, is_async=is_async)
+        if is_async:
+            order = await asyncio.to_thread(prepare_order, self, given)
+        else:
+            order = prepare_order(self, given)
         async with self.access().connect(
             deadline, is_async=is_async, scrub=order.scrub
         ) as connection:
-            return await self._place(order, connection)
-
-    async def _order(self, given: TrainingInput, *, is_async: bool) -> TuningOrder:
-        if is_async:
-            return await asyncio.to_thread(prepare_order, self, given)
-        return prepare_order(self, given)
+            yield order, connection
 
     def _try_chat_model(self, client: Any) -> None:
         # A wrong argument, or a missing deployment, must not show after the bill.
