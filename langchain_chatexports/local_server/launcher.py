@@ -21,6 +21,7 @@ from langchain_chatexports.local_server.processes import (
     child_environment,
     default_threads,
     detached_flags,
+    json_object,
 )
 from langchain_chatexports.local_server.settings import ServerSettings
 from langchain_chatexports.local_server.storage.data_directory import (
@@ -230,7 +231,7 @@ class LocalServer:
                 "seconds. Allow more with startup_timeout."
             )
             raise LocalServerError(msg)
-        answer = _parse(lines[-1]) if lines else {}
+        answer = json_object(lines[-1]) if lines else {}
         if "ready" in answer:
             return answer
         if answer.get("extra"):
@@ -250,14 +251,6 @@ def _read_answer(process: subprocess.Popen[bytes], lines: list[bytes]) -> None:
     if process.stdout is None:  # pragma: no cover - it is a pipe.
         return
     for line in process.stdout:
-        if _parse(line):
+        if json_object(line):
             lines.append(line)
             return
-
-
-def _parse(line: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(line)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -6,6 +6,7 @@ arguments.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ __all__ = [
     "child_environment",
     "default_threads",
     "detached_flags",
+    "json_object",
 ]
 
 # `-m` and a script's path would put a directory first on sys.path whose files, such as
@@ -85,6 +87,15 @@ def _thread_settings(threads: int) -> dict[str, str]:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "DO_NOT_TRACK": "1",
     }
+
+
+def json_object(line: bytes) -> dict[str, Any]:
+    """Return the JSON object on a line of a child's output; empty if there is none."""
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def detached_flags() -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from langchain_chatexports.exceptions import LocalServerError
@@ -60,7 +60,7 @@ class ServerSettings:
         base = self.base
         if base is not None and describe_base(base).kind != "hub":
             base = str(Path(base).expanduser().absolute())
-        return ServerSettings(**{**asdict(self), "base": base})
+        return replace(self, base=base)
 
     def check(self) -> None:
         """Raise an error for invalid settings.

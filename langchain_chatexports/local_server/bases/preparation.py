@@ -17,6 +17,7 @@ from langchain_chatexports.local_server.bases.wheel import WHEEL_SHA256, check_w
 from langchain_chatexports.local_server.processes import (
     child_command,
     child_environment,
+    json_object,
 )
 from langchain_chatexports.local_server.storage.data_directory import user_cache_dir
 from langchain_chatexports.local_server.storage.locks import ProcessLock
@@ -79,21 +80,11 @@ def _run_conversion(task: dict[str, str]) -> str:
         check=False,
         env=child_environment(threads=os.cpu_count() or 1, offline=False),
     )
-    lines = finished.stdout.decode("utf-8", "replace").splitlines()
-    result = _last_json(lines)
+    # Libraries may print more lines.
+    lines = map(json_object, reversed(finished.stdout.splitlines()))
+    result = next(filter(None, lines), {})
     if "directory" in result:
-        return result["directory"]
+        return str(result["directory"])
     reason = result.get("error") or f"the process ended with {finished.returncode}"
     msg = f"The base model {task['source']} cannot be used: {reason}"
     raise LocalServerError(msg)
-
-
-def _last_json(lines: list[str]) -> dict[str, str]:
-    for line in reversed(lines):
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(value, dict):
-            return value
-    return {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import threading
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.datasets.validation import validate_examples
@@ -177,7 +177,7 @@ class LocalService:
         )
         model_id = new_model_id()
         name = tuned_model_name(self.base_model, request.suffix, model_id)
-        hyperparameters = resolved.to_dict()
+        hyperparameters = asdict(resolved)
         job = self.jobs.create(
             {
                 "model": self.base_model,

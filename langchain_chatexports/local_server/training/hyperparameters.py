@@ -31,7 +31,7 @@ _FEW_STEPS = 50
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """A job's hyperparameters, with `"auto"` resolved."""
+    """A job's hyperparameters under OpenAI's names, with `"auto"` resolved."""
 
     n_epochs: int
     batch_size: int
@@ -40,14 +40,6 @@ class Hyperparameters:
     def steps(self, examples: int) -> int:
         """Return the number of optimizer steps for a number of examples."""
         return self.n_epochs * math.ceil(examples / self.batch_size)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the hyperparameters under OpenAI's names."""
-        return {
-            "n_epochs": self.n_epochs,
-            "batch_size": self.batch_size,
-            "learning_rate_multiplier": self.learning_rate_multiplier,
-        }
 
 
 def resolve_hyperparameters(

@@ -1,4 +1,4 @@
-"""Servers in processes of their own, on the tiny base or on the real one."""
+"""Servers in child processes, with the tiny base or the real one."""
 
 from __future__ import annotations
 

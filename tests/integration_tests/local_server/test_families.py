@@ -1,4 +1,4 @@
-"""Other families of models: their architecture, tiny and random, and their template."""
+"""Other model families: tiny random weights with the real chat templates."""
 
 from __future__ import annotations
 

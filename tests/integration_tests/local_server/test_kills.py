@@ -1,4 +1,4 @@
-"""Server and trainer killed at random moments: nothing is lost, nothing is doubled."""
+"""Server and trainer killed at random moments: nothing is lost or duplicated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything at once for some seconds; ten minutes are a benchmark."""
+"""All kinds of requests at once for some seconds."""
 
 from __future__ import annotations
 

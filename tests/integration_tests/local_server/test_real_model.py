@@ -1,4 +1,4 @@
-"""The default base, SmolLM2-135M-Instruct, trained and asked for real (minutes)."""
+"""The default base, SmolLM2-135M-Instruct, trained and used for real (minutes)."""
 
 from __future__ import annotations
 

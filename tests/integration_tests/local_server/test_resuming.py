@@ -1,4 +1,4 @@
-"""A training that was cut off goes on from its last save."""
+"""An interrupted training is resumed from its last save."""
 
 from __future__ import annotations
 

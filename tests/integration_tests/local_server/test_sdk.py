@@ -1,4 +1,4 @@
-"""OpenAI's own clients against a server with a port."""
+"""OpenAI's clients with a server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server's process: its start and end, and what outlives it."""
+"""The server process: start, stop, and what remains."""
 
 from __future__ import annotations
 

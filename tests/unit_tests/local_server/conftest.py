@@ -1,4 +1,4 @@
-"""A tiny base, a service on it, and OpenAI's own client to ask it, without a port."""
+"""A tiny base, a service with it, and OpenAI's client without a port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done otherwise on Windows, as far as another system can tell."""
+"""Code for Windows, as far as other systems can test it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings, numbers, and what is imported when."""
+"""Settings, hyperparameters, and lazy imports."""
 
 from __future__ import annotations
 

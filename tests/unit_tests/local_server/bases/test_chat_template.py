@@ -1,4 +1,4 @@
-"""Which tokens are learned, with every kind of template and order of roles."""
+"""Token ids and labels of chats, for several templates and orders of roles."""
 
 from __future__ import annotations
 

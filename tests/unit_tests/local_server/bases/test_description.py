@@ -1,4 +1,4 @@
-"""What may be given as a base, and what is said about it."""
+"""Descriptions of base models, and which bases are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which precision is taken: the one that is measured as the faster."""
+"""The choice of the precision by measurement."""
 
 from __future__ import annotations
 

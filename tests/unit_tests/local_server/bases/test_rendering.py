@@ -1,4 +1,4 @@
-"""Chat templates that loop, grow or break end in an error, and the next one renders."""
+"""Chat templates that loop, grow or fail raise an error, and the next one renders."""
 
 from __future__ import annotations
 

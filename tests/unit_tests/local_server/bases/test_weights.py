@@ -1,4 +1,4 @@
-"""When a base is read into 4 bits, and how; no GPU is needed to decide it."""
+"""When and how a base is loaded in 4 bits, tested without a GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who gets in, and what is refused at the door."""
+"""Which requests are refused for their host, key or size."""
 
 from __future__ import annotations
 

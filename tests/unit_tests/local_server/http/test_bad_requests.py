@@ -1,4 +1,4 @@
-"""Any request at all gets an answer in OpenAI's shape, and none breaks the server."""
+"""Any request gets a response in OpenAI's shape, and none breaks the server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers: whole and streamed, and what is refused."""
+"""Chat completions, complete and streamed, and refused requests."""
 
 from __future__ import annotations
 

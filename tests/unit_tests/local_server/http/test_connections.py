@@ -1,4 +1,4 @@
-"""Connections that say nothing, half of something, or one byte at a time."""
+"""Connections that send nothing, half a request, or one byte at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server keeps what its OpenAPI description says, asked by schemathesis."""
+"""The server conforms to its OpenAPI description, tested by schemathesis."""
 
 from __future__ import annotations
 

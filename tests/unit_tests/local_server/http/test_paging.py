@@ -1,4 +1,4 @@
-"""Lists in pages: what is shown, and whether there is more."""
+"""Pages of lists."""
 
 from __future__ import annotations
 

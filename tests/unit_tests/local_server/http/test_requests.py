@@ -1,4 +1,4 @@
-"""What a refusal says of a request's body."""
+"""Error messages for invalid request bodies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose turn it is, and what becomes of an answer that nobody waits for."""
+"""The order of answers, and cancelled ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What given answers cost, against the plain arithmetic."""
+"""The scores of given answers, against a plain computation."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def scores(tiny_base: Path) -> list[TurnScore]:
     return found
 
 
-def test_each_answer_is_priced_whatever_its_weight(scores: list[TurnScore]) -> None:
+def test_each_answer_is_scored_whatever_its_weight(scores: list[TurnScore]) -> None:
     assert [score.index for score in scores] == [0, 2]
     assert [score.size_bytes for score in scores] == [6, 23]
 
 
-def test_the_price_is_that_of_the_text_and_of_its_end(
+def test_the_score_is_that_of_the_text_and_of_its_end(
     scores: list[TurnScore], tiny_base: Path
 ) -> None:
     before = (

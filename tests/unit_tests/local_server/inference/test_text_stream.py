@@ -1,4 +1,4 @@
-"""Text that is shown while it is written."""
+"""Text that is streamed while it is generated."""
 
 from __future__ import annotations
 

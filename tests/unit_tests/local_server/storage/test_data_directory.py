@@ -1,4 +1,4 @@
-"""Folders, files and locks."""
+"""The data directory: folders, files and locks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deleting without a server."""
+"""Deletion without a server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Uploads: what is kept, and that deleted means deleted."""
+"""Uploaded files: storage, expiry and deletion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs: what is accepted, and what is told about it."""
+"""Fine-tuning jobs: which are accepted, and their warnings."""
 
 from __future__ import annotations
 

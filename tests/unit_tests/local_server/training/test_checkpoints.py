@@ -1,4 +1,4 @@
-"""The epochs of a training: which are kept, which becomes the model, and resuming."""
+"""Checkpoints: which are kept, which becomes the model, and resuming."""
 
 from __future__ import annotations
 

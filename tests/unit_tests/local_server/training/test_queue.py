@@ -1,4 +1,4 @@
-"""How many jobs train at once, and in which order."""
+"""The number and order of jobs that train at once."""
 
 from __future__ import annotations
 

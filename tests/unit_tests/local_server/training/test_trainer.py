@@ -1,4 +1,4 @@
-"""A real training of the tiny base, and what is served afterwards."""
+"""A real training of the tiny base, and the tuned model."""
 
 from __future__ import annotations
 

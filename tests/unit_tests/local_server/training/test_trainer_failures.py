@@ -1,4 +1,4 @@
-"""What a person reads when a training cannot end in a model."""
+"""Error messages of failed trainings."""
 
 from __future__ import annotations
 
