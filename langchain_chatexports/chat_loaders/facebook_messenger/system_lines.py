@@ -1,6 +1,6 @@
-"""Sentences that Messenger wrote, not a person.
+"""System lines: sentences that Messenger wrote, not a person.
 
-Since February 2023 most of these lines carry no sign but their sentence, in the
+Since February 2023 most of them can be recognized by their sentence only, in the
 account's language and with first names or nicknames. A sentence is matched as a whole,
 and where people write such sentences themselves, only with a name that fits.
 """
@@ -231,9 +231,9 @@ class _Tables:
 
 
 class LineReader:
-    """Tells system lines from what people wrote, in one thread.
+    """Recognizes the system lines of one thread.
 
-    Read a thread's messages from the oldest on: nicknames are learned on the way.
+    Pass it the messages oldest first: it learns nicknames from them.
     """
 
     def __init__(
@@ -242,11 +242,11 @@ class LineReader:
         owner: str | None = None,
         patterns: Collection[re.Pattern[str]] = (),
     ) -> None:
-        """Prepare for one thread.
+        """Initialize the reader for one thread.
 
         Args:
-            people: Names of who takes part or wrote.
-            owner: Name of who exported, if known.
+            people: Names of the participants and senders.
+            owner: Name of the owner, if known.
             patterns: Further sentences that nobody typed.
         """
         self._people = [_words(name) for name in people]
@@ -259,13 +259,13 @@ class LineReader:
     def read(
         self, text: str, sender: str, extra: dict[str, Any] | None = None
     ) -> SystemLine | None:
-        """Return what system line a text is, or `None` for a person's own.
+        """Return the system line that a text is, or `None` if a person wrote it.
 
         Args:
             text: The text.
             sender: Who sent it.
-            extra: What else the message holds: with attachments, a sentence that says
-                so needs no known name.
+            extra: Attachments and reactions of the message: a sentence about an
+                attachment that is there needs no known name.
 
         Returns:
             The line's kind and language.
@@ -278,7 +278,7 @@ class LineReader:
             and end[-1:] not in _SENTENCE_ENDS
             and not self._patterns
         ):
-            return None  # Nearly every message, so nothing else may cost time.
+            return None  # Nearly every message, so this must be fast.
         text = text.strip()
         for template in self._candidates(text):
             if self._matches(template, text, sender, extra):

@@ -1,7 +1,7 @@
-"""The text of `attributedBody`, and what is marked in it.
+"""Decode `attributedBody`: a message's text and its attributes.
 
 Since macOS 13 the plain `text` column is empty for a large share of messages; the text
-then stands in this column only, as an attributed string in Apple's typedstream.
+is then only in this column, as an attributed string in Apple's typedstream.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def decode_attributed_body(blob: bytes) -> str | None:
 
 
 def decode_attributes(blob: bytes) -> AttributedText | None:
-    """Return the text of an `attributedBody` with everything that is marked in it.
+    """Return the text of an `attributedBody` with its attributes.
 
     Args:
         blob: The raw column value; any bytes are allowed.
@@ -147,7 +147,7 @@ def _read_attributes(stream: TypedStream, known: dict[int, Any]) -> dict[str, An
 
 
 def _plain(value: Any, known: dict[int, Any], depth: int = 0) -> Any:
-    """Turn a stream's object into a Python value; what is not understood, into `None`.
+    """Turn a stream's object into a Python value, or `None` if it is of no known class.
 
     Objects can refer to each other, also in circles, so each is turned once.
     """

@@ -44,7 +44,7 @@ class TypedStream:
     """A reader of one typedstream, forward only."""
 
     def __init__(self, data: bytes) -> None:
-        """Stand before the first group.
+        """Initialize the reader.
 
         Raises:
             TypedStreamError: If the header is not a little-endian typedstream's.
@@ -85,7 +85,7 @@ class TypedStream:
             raise TypedStreamError(msg) from error
 
     def enter_object(self) -> StreamObject | None:
-        """Read the head of an object that stands here in full, up to its first group.
+        """Read the head of an object that is written out here, up to its first group.
 
         Returns:
             The object without its values, or `None` where it is nil.
@@ -103,7 +103,7 @@ class TypedStream:
         return entered
 
     def at_end_of_object(self) -> bool:
-        """Return whether an object ends here, and step over its end."""
+        """Return whether an object ends here, and skip its end."""
         if self._peek() != _END:
             return False
         self._at += 1
@@ -130,7 +130,7 @@ class TypedStream:
         return values
 
     def _count_empty(self, size: int) -> None:
-        """Bound the only values without a byte: hours of them fit into 30 kB."""
+        """Limit values that take no byte: 30 kB can hold hours of work of them."""
         self._values_left -= size == 0
         if self._values_left < 0:
             msg = "There are more empty arrays than bytes."
