@@ -1,4 +1,4 @@
-"""What would many exports cost on a cluster?
+"""The cost of many exports on a cluster.
 
 ```
 python benchmarks/cluster.py --messages 5000000 --cores 2 --price 0.05

@@ -1,4 +1,4 @@
-r"""Whether the trainers' own code reads the sets that are written for them.
+r"""Checks that the trainers' own code reads the sets that are written for them.
 
 The tests hold the rows to schemas; this runs the trainers' loaders, whose packages ask
 for other versions than ours. From the repository's root, in an environment of its own

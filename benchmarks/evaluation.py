@@ -1,11 +1,11 @@
-"""Are the style scores right? Coverage of the intervals, and how much talk it takes.
+"""Coverage of the style scores' intervals, and how many turns they need.
 
 Run `python -m benchmarks.evaluation [--exports 40]` from the repository's root, with
 the extra `evaluate`; it takes some minutes. Synthetic people
-(tests/unit_tests/builders) talk; no model is needed.
+(tests/unit_tests/builders) write the messages; no model is needed.
 
-1. Coverage: in each simulated export the person's own new talk, whose true score is 1,
-   competes. How often is 1 inside the 95 % interval?
+1. Coverage: the person's own new messages, whose true score is 1, are a contestant in
+   each simulated export. How often is 1 inside the 95 % interval?
 2. Coverage between: two models, half of whose turns are somebody else's. The truth is
    their mean score over all exports; that of their paired difference is 0.
 3. AUC: how often is a person's new sample nearer to the person than that of somebody
@@ -191,7 +191,7 @@ def auc(measure: Measure, person: Voice, other: Voice, turns: int) -> float:
 
 
 def sample(voice: Voice, turns: int, number: int) -> list[str]:
-    """Return new turns of a voice."""
+    """Return this many turns of new messages."""
     talk = conversations(voice, turns, number + 500)
     return [turn for turns_of_one in talk for turn in turns_of_one][:turns]
 

@@ -1,4 +1,4 @@
-"""How fast and how small is reading Messenger, beside langchain-community's recipe?
+"""Speed and memory of reading Messenger, beside langchain-community's recipe.
 
 ```
 python -m benchmarks.facebook_messenger generate export --messages 1000000 --threads 600

@@ -1,7 +1,7 @@
-"""The least that turning an export into examples can take: no message objects.
+"""Lower bounds for turning an export into examples, without message objects.
 
 They read the exports that `benchmarks` generates and nothing else: no contacts, no
-reactions, no attachments, no damaged text. What they write is what all others write.
+reactions, no attachments, no damaged text. Their output equals that of all others.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Runs contenders in turns, each in processes of its own, and says what they cost.
+"""Measures contenders in turn, each in its own processes.
 
-CPU time (user and system) and peak memory are the system's own figures for the whole
+CPU time (user and system) and peak memory are measured by the system for the whole
 process, start-up and imports included. POSIX only.
 """
 

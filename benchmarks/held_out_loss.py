@@ -1,4 +1,4 @@
-"""Does the fine-tune learn the voice? Held-out bits per byte of three contestants.
+"""Held-out bits per byte of the base, few-shot and tuned models.
 
 ```
 python -m benchmarks.held_out_loss                   # four voices, half an hour
@@ -9,7 +9,7 @@ Voices: the Tortoise (`samples.write_imessage`), Harry Potter of
 `samples.write_messenger` (24 messages a thread; their lines come from templates), and
 two that were written for this benchmark, `benchmarks/voices/*.txt`. Each fold leaves a
 third of a voice's conversations out, trains on windows of the others by the server's
-own rules, and prices the voice's turns in those left out: with the base, with the base
+own rules, and scores the person's turns in those left out: with the base, with the base
 that has the training conversations in its context (the last 3,000 words), and
 with the tuned model. Every conversation is held out once.
 

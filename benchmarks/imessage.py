@@ -1,4 +1,4 @@
-"""How fast and how small is reading Messages, beside langchain-community's recipe?
+"""Speed and memory of reading Messages, beside langchain-community's recipe.
 
 ```
 python -m benchmarks.imessage generate chat.db --messages 1000000 --chats 600

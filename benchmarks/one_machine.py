@@ -1,4 +1,4 @@
-"""How fast and how small is `chatexports prepare`, beside the older recipe and a floor?
+"""Speed and memory of `chatexports prepare`, beside the older recipe and a floor.
 
 ```
 python -m benchmarks.one_machine /tmp/exports

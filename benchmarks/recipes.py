@@ -1,4 +1,4 @@
-"""From an export to examples, as one process each: the library's way and the older one.
+"""Recipes from an export to examples: this library's and langchain-community's.
 
 The older way is the recipe of LangChain's two tutorials, with langchain-community:
 load, merge, map, window by eight with two shared. It reads no zip, so one is unpacked

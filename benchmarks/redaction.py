@@ -1,4 +1,4 @@
-"""How much of what is private Redact's rules find, beside Presidio's default.
+"""Recall and precision of Redact's rules, beside Presidio's default.
 
 Run `python -m benchmarks.redaction` from the repository's root; with the extra `pii`
 and a spaCy pipeline installed the columns of Presidio are filled (`--model`; `blank:en`

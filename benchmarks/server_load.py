@@ -1,4 +1,4 @@
-"""Ten minutes of everything at once: is anything lost, and does memory stay flat?
+"""A load test of the local server: no lost work, and constant memory.
 
 ```
 python -m benchmarks.server_load                     # 600 seconds, a tiny base

@@ -1,4 +1,4 @@
-"""What does it cost to write a set, split it, and take somebody out of it?
+"""The cost of writing a set, splitting it, and removing a person from it.
 
 ```
 python benchmarks/sets.py --messages 100000

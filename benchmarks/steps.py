@@ -1,4 +1,4 @@
-"""What each step costs a message, and what the whole pipe holds in memory.
+"""The cost of each step per message, and the peak memory of the pipe.
 
 Run `python -m benchmarks.steps` (20,000 messages, seconds) or with `--messages 1000000`
 from the repository's root. Sessions are synthetic: of 400 messages of two people, in

@@ -1,4 +1,4 @@
-"""How fast is a training of ours beside TRL's defaults, on the same data in one run?
+"""Training speed, beside TRL's defaults on the same data.
 
 ```
 python -m benchmarks.training_speed                  # a few minutes on two idle cores

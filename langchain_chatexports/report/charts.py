@@ -5,15 +5,16 @@ Colors are in `templates/style.css`, shapes in `svg.py`.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from langchain_chatexports.report.distributions import place_in_bins
 from langchain_chatexports.report.figures import Bin
 from langchain_chatexports.report.formatting import (
     duration,
     number_range,
     plural,
     reason,
+    short_range,
     time_label,
     time_range,
 )
@@ -192,7 +193,7 @@ def habit_charts(report: ExportReport) -> list[Section]:
             sides,
             name="runs",
             unit="messages that one person sends in a row",
-            label=_short_range,
+            label=short_range,
             in_words=lambda number: f"{number:,.0f}",
             at_edges=False,
         ),
@@ -229,7 +230,7 @@ def _pause_chart(pauses: PauseFigures, sides: _Sides) -> Section:
     gap = pauses.median_gap
     mark = None
     if gap is not None:
-        mark = (_place(pauses.bins, gap), f"cut after {duration(gap)}")
+        mark = (place_in_bins(pauses.bins, gap), f"cut after {duration(gap)}")
     return Section(
         "Pauses",
         _bin_columns(
@@ -306,7 +307,7 @@ def _token_chart(examples: ExampleFigures) -> Section:
         ylabel="examples",
         max_labels=8,
         at_edges=True,
-        mark=(_place(bins, examples.token_limit), limit),
+        mark=(place_in_bins(bins, examples.token_limit), limit),
         colors=(_ALL,),
     )
     how = "at most, by bytes" if examples.counted_by == "bytes" else examples.counted_by
@@ -390,24 +391,3 @@ def _bin_table(
         ("", f"#{sides.ai}", f"#{sides.others}"),
         [(in_range(entry), entry.ai, entry.others) for entry in bins],
     )
-
-
-def _short_range(entry: Bin) -> str:
-    if entry.below is None:
-        return f"{entry.least}+"
-    last = entry.below - 1
-    return str(entry.least) if last == entry.least else f"{entry.least}-{last}"
-
-
-def _place(bins: Sequence[Bin], number: float) -> float:
-    """Return a number's place on an axis of bins, logarithmic between edges."""
-    for index, entry in enumerate(bins):
-        if entry.below is None or number < entry.below:
-            if number <= entry.least:
-                return index - 0.5
-            end = entry.below or 2 * entry.least
-            share = math.log(number / max(1, entry.least)) / math.log(
-                end / max(1, entry.least)
-            )
-            return index - 0.5 + min(share, 1.0)
-    return len(bins) - 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ __all__ = [
     "SECOND_EDGES",
     "NumbersBySide",
     "bins_of",
+    "place_in_bins",
     "rank",
     "values_of",
 ]
@@ -115,3 +117,17 @@ def bins_of(
         Bin(least=edges[i], below=below[i], ai=counts[i][0], others=counts[i][1])
         for i in range(used[0], used[-1] + 1)
     )
+
+
+def place_in_bins(bins: Sequence[Bin], number: float) -> float:
+    """Return a number's place on an axis of bins, logarithmic between edges."""
+    for index, entry in enumerate(bins):
+        if entry.below is None or number < entry.below:
+            if number <= entry.least:
+                return index - 0.5
+            end = entry.below or 2 * entry.least
+            share = math.log(number / max(1, entry.least)) / math.log(
+                end / max(1, entry.least)
+            )
+            return index - 0.5 + min(share, 1.0)
+    return len(bins) - 0.5

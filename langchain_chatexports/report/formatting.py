@@ -16,6 +16,7 @@ __all__ = [
     "number_range",
     "plural",
     "reason",
+    "short_range",
     "time_label",
     "time_range",
 ]
@@ -79,6 +80,14 @@ def number_range(entry: Bin) -> str:
     if entry.below == entry.least + 1:
         return f"{entry.least:,}"
     return f"{entry.least:,} to {entry.below - 1:,}"
+
+
+def short_range(entry: Bin) -> str:
+    """Return the whole numbers of a bin in a label: `1`, `2-3`, `20+`."""
+    if entry.below is None:
+        return f"{entry.least}+"
+    last = entry.below - 1
+    return str(entry.least) if last == entry.least else f"{entry.least}-{last}"
 
 
 def time_range(entry: Bin) -> str:

@@ -143,7 +143,7 @@ def score(
     distance: Callable[[NDArray[np.int64], NDArray[np.int64]], float],
     kinds: list[Any],
 ) -> tuple[float, float, float, float]:
-    """Give score, ceiling, floor and the model's distance as the sheet's code does."""
+    """Return score, ceiling, floor and distance as the sheet's code does."""
 
     def vector(talk: Talk) -> NDArray[np.int64]:
         counted = Counter(count(talk))

@@ -162,7 +162,7 @@ def score(conversation: int, nll: float, end: float, size: int) -> ScoredTurn:
 
 
 def test_the_difference_is_that_of_the_formula_over_the_same_turns() -> None:
-    """The third turn was too long behind the foreign history, and does not count."""
+    """The third turn was too long with the foreign history, and does not count."""
     own = [score(0, 7.0, 1.0, 9), score(1, 11.0, 1.0, 19), score(1, 99.0, 1.0, 4)]
     foreign = [score(0, 9.0, 1.0, 9), score(1, 14.0, 2.0, 19), None]
     (found,) = compare_relevance(

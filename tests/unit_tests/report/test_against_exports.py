@@ -78,7 +78,7 @@ def case(
 
 
 def _talk(seed: int) -> Iterator[tuple[int, int, int, str]]:
-    """Give thread, speaker, time and text of invented messages."""
+    """Return thread, speaker, time and text of invented messages."""
     chance = random.Random(seed)
     for thread in range(7):
         time = _START + chance.randrange(90 * _DAY)
@@ -171,7 +171,7 @@ def _conversations(case: Case) -> list[list[Row]]:
 
 
 def _examples(case: Case) -> list[list[tuple[str, str]]]:
-    """Give role and text of each message in each window that has an answer."""
+    """Return role and text of each message in each window that has an answer."""
     found = []
     for conversation in _conversations(case):
         merged = [

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from langchain_chatexports.report.charts import _place
+from langchain_chatexports.report.distributions import place_in_bins
 from langchain_chatexports.report.figures import Bin, TimePoint, TimeUnit
 from langchain_chatexports.report.formatting import (
     duration,
@@ -94,4 +94,4 @@ BINS = [bin_of(0, 10), bin_of(10, 30), bin_of(30, 60), bin_of(60, None)]
     [(0, -0.5), (10, 0.5), (30, 1.5), (60, 2.5), (17.3205, 1.0), (10**9, 3.5)],
 )
 def test_a_number_has_its_place_between_the_edges(number: float, place: float) -> None:
-    assert _place(BINS, number) == pytest.approx(place, abs=1e-4)
+    assert place_in_bins(BINS, number) == pytest.approx(place, abs=1e-4)
