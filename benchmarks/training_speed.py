@@ -34,10 +34,8 @@ from langchain_chatexports import (
     to_training_examples,
     write_jsonl,
 )
-from langchain_chatexports.local_server.bases.sources import (
-    describe_default_base,
-    prepare_base,
-)
+from langchain_chatexports.local_server.bases.description import describe_default_base
+from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.processes import (
     child_environment,
     default_threads,
@@ -99,15 +97,15 @@ def train_ours(base: Path, file: Path) -> None:
     """Train as a job does."""
     from transformers import AutoTokenizer
 
+    from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
     from langchain_chatexports.local_server.bases.devices import (
         choose_device,
         choose_dtype,
     )
-    from langchain_chatexports.local_server.storage.training_files import read_examples
+    from langchain_chatexports.local_server.storage.json_lines import read_examples
     from langchain_chatexports.local_server.training import trainer as training
-    from langchain_chatexports.local_server.training.labels import ChatTemplate
 
-    order = training.TrainingOrder(
+    order = training.TrainingSpec(
         job_folder=str(file.parent),
         base_directory=str(base),
         training_file=str(file),

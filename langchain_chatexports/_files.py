@@ -1,4 +1,4 @@
-"""Write files whole or not at all, and say what to do where that fails."""
+"""Write files whole or not at all, with errors that name a remedy."""
 
 from __future__ import annotations
 
@@ -42,7 +42,11 @@ def write_whole(path: str | Path, data: bytes) -> None:
 
     Args:
         path: The file to write or replace; `~` is expanded.
+<<<<<<< HEAD
+        data: Its content.
+=======
         data: The content to write.
+>>>>>>> docs
 
     Raises:
         ExportNotFoundError: If the file's folder does not exist.
@@ -76,16 +80,16 @@ def require_place(path: str | Path) -> None:
 def explained_writing(
     path: Path,
 ) -> Iterator[Callable[[Iterable[_Item]], Iterator[_Item]]]:
-    """Explain why a path could not be written; errors of what is written pass as such.
+    """Explain why a path could not be written; errors of its content pass through.
 
     Args:
         path: The path that the user named.
 
     Yields:
-        A function to pass what is written through, if it is read while it is written.
+        A function to wrap what is written, if reading it can raise errors, too.
 
     Raises:
-        ChatExportError: In place of what the system says.
+        ChatExportError: In place of the system's error.
     """
     errors_of_items: list[OSError] = []
 
@@ -148,12 +152,16 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 def _opened_in_place(path: Path) -> BinaryIO:
     if not path.is_fifo():
         return path.open("wb")
+<<<<<<< HEAD
+    # A plain `open` waits for a reader, forever if there is none.
+=======
     # A plain `open` would wait for a reader, possibly forever.
+>>>>>>> docs
     end = time.monotonic() + _READER_SECONDS
     while (descriptor := _writing_end(path)) is None:
         if time.monotonic() > end:
             msg = (
-                f"{path} is a pipe, and nobody has begun to read from it for "
+                f"{path} is a pipe that nothing has read from for "
                 f"{_READER_SECONDS:.0f} seconds. Start its reader first."
             )
             raise ExportFormatError(msg, path=path)
@@ -163,7 +171,7 @@ def _opened_in_place(path: Path) -> BinaryIO:
 
 
 def _writing_end(pipe: Path) -> int | None:
-    """Return a descriptor of a pipe, or `None` while nobody reads from it."""
+    """Return a descriptor of a pipe, or `None` while it has no reader."""
     try:
         return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
     except OSError as error:
@@ -173,7 +181,7 @@ def _writing_end(pipe: Path) -> int | None:
 
 
 def is_full(error: OSError) -> bool:
-    """Return whether the disk, or what one may use of it, is full."""
+    """Return whether the disk or the user's quota is full."""
     return error.errno in _FULL
 
 
@@ -188,7 +196,7 @@ def cannot_write(path: Path, error: OSError) -> ChatExportError:
 
     Args:
         path: The path that the user named.
-        error: What the system says.
+        error: The system's error.
 
     Returns:
         The error to raise from it.

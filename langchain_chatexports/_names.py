@@ -1,4 +1,4 @@
-"""Names of people in the form that every provider accepts."""
+"""Names of people as the `name` of a message, which providers restrict."""
 
 from __future__ import annotations
 

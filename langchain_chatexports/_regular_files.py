@@ -1,7 +1,7 @@
-"""Open files for reading, and refuse what is none: pipes, sockets and devices.
+"""Open regular files for reading, and refuse pipes, sockets and devices.
 
-Opening a pipe waits until somebody writes to it, and a device such as `/dev/zero` never
-ends: where a file belongs, both would stop a program for good.
+Opening a pipe waits for a writer, and a device such as `/dev/zero` never ends: both can
+hang a program that expects a file.
 """
 
 from __future__ import annotations
@@ -14,7 +14,12 @@ from typing import BinaryIO
 
 from langchain_chatexports.exceptions import ExportFormatError
 
-__all__ = ["MAX_FOLDER_DEPTH", "check_regular_file", "open_regular_file"]
+__all__ = [
+    "MAX_FOLDER_DEPTH",
+    "cannot_read",
+    "check_regular_file",
+    "open_regular_file",
+]
 
 MAX_FOLDER_DEPTH = 100
 """How deep folders are walked: a recursion of Python ends at 1,000."""
@@ -38,7 +43,7 @@ def open_regular_file(path: str | Path) -> BinaryIO:
         ExportFormatError: If it is a pipe, a socket or a device.
         OSError: If there is none, it is a folder, or the system refuses.
     """
-    # Not only once it is open: opening alone rewinds a tape or makes a modem dial.
+    # Before it is opened, too: opening alone rewinds a tape or makes a modem dial.
     check_regular_file(path)
     descriptor = os.open(path, _FLAGS)
     try:
@@ -50,7 +55,7 @@ def open_regular_file(path: str | Path) -> BinaryIO:
 
 
 def check_regular_file(path: str | Path) -> None:
-    """Refuse a path that leads to something else than a file, without opening it.
+    """Refuse a path that is not a regular file, without opening it.
 
     Args:
         path: The file. A link is followed.
@@ -60,6 +65,12 @@ def check_regular_file(path: str | Path) -> None:
         OSError: If there is none, it is a folder, or the system refuses.
     """
     _check(path, os.stat(path))  # noqa: PTH116 - the path may be a string
+
+
+def cannot_read(path: Path, error: OSError) -> ExportFormatError:
+    """Build the error for a path that the system cannot read."""
+    msg = f"{path} cannot be read ({error.strerror}). Check the path and the disk."
+    return ExportFormatError(msg, path=path)
 
 
 def _check(path: str | Path, status: os.stat_result) -> None:

@@ -1,4 +1,4 @@
-"""Text of other people on a terminal or a page, where characters can be commands."""
+"""Escape terminal codes in text from exports."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 
 
 def printable(text: str) -> str:
-    """Return a text on one line, with a space for what a terminal would obey.
+    """Return a text on one line, with spaces in place of terminal codes.
 
-    Names in an export are whatever somebody chose: they can hold line breaks, escape
-    sequences and marks that turn the direction of all that follows.
+    Names in an export can hold line breaks, escape sequences and marks that change the
+    direction of the text after them.
 
     Args:
         text: The text.
@@ -25,9 +25,9 @@ def printable(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""Return a text with escapes, such as `\x1b`, for what a terminal would obey.
+    r"""Return a text with terminal codes escaped, such as `\x1b`.
 
-    For errors and warnings: a path that is shown so can still be told from others.
+    For errors and warnings: two different paths still look different.
 
     Args:
         text: The text.

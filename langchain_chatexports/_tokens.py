@@ -1,4 +1,4 @@
-"""Count tokens without ever downloading anything."""
+"""Token counters that download nothing."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def token_counter(name: str) -> Callable[[str], int]:
 
 
 def tokens_by_bytes(text: str) -> int:
-    """Estimate a text's tokens by its UTF-8 bytes; on average, so some texts have more.
+    """Estimate a text's tokens by its UTF-8 bytes, on average; some texts have more.
 
     Args:
         text: The text.

@@ -11,18 +11,18 @@ ChatExportError(LangChainException)             everything below; catch this one
 ├── LocalServerError(…, RuntimeError)           port taken, second server, base missing
 └── FineTuningError(…, RuntimeError)            anything between examples and model
     ├── TrainingDataError                       the examples break the format's rules
-    ├── TrainingBudgetError                     over the limit, or not agreed to
+    ├── TrainingBudgetError                     over the limit, or not confirmed
     ├── FileProcessingError                     the server could not use the file
     ├── FineTuningUnavailableError              no access, no route, no such model
     ├── FineTuningFailedError                   the job ended as failed
     ├── FineTuningCancelledError                somebody cancelled the job
-    └── FineTuningTimeoutError                  the waiting ended, the job goes on
+    └── FineTuningTimeoutError                  the wait ended, the job continues
 ```
 
 Each is also the builtin error that Python or `langchain-community` would raise, so
-existing `except` clauses keep working. No error holds message text. Names of people
-are in `SenderNotFoundError` only. What a terminal would obey is escaped in all of them:
-paths and names are whatever somebody chose.
+existing `except` clauses keep working. An error about a file or folder has it as
+`.path`. No error holds message text; only `SenderNotFoundError` holds names of people.
+Paths and names can hold terminal codes, so all messages are escaped.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class ChatExportError(LangChainException):
         self.path = path
 
     def __str__(self) -> str:
-        """Return the message without what a terminal would obey."""
+        """Return the message with terminal codes escaped."""
         return "\n".join(map(escaped, super().__str__().split("\n")))
 
 
@@ -99,7 +99,6 @@ class SenderNotFoundError(ChatExportError, ValueError):
     """
 
     def __init__(self, message: str, senders: Mapping[str, int] | None = None) -> None:
-        """Build the error from its first sentence and the senders that were seen."""
         self.senders: dict[str, int] = dict(senders or {})
         if self.senders:
             ranked = sorted(self.senders.items(), key=lambda item: (-item[1], item[0]))
@@ -112,11 +111,11 @@ class SenderNotFoundError(ChatExportError, ValueError):
         super().__init__(message)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle without listing the senders twice."""
+        """Pickle the finished message, which lists the senders already."""
         return _rebuild, (type(self), self.args, dict(self.__dict__))
 
 
-class MissingExtraError(ChatExportError, ImportError):
+class MissingExtraError(ChatExportError, ImportError):  # type: ignore[misc] # `ImportError.path` is a str
     """An optional part of the package is used without its extra.
 
     Attributes:
@@ -124,7 +123,6 @@ class MissingExtraError(ChatExportError, ImportError):
     """
 
     def __init__(self, feature: str, extra: str) -> None:
-        """Name the feature that was used and the extra that it needs."""
         self.extra = extra
         super().__init__(
             f"{feature} needs the extra '{extra}'. Install it with: "
@@ -141,7 +139,7 @@ class LocalServerError(ChatExportError, RuntimeError):
 
 
 class FineTuningError(ChatExportError, RuntimeError):
-    """A fine-tuning order did not end in a model.
+    """Fine-tuning did not end in a model.
 
     Attributes:
         job_id: The job on the server, if there is one.
@@ -151,7 +149,6 @@ class FineTuningError(ChatExportError, RuntimeError):
     def __init__(
         self, message: str, *, job_id: str | None = None, status: str | None = None
     ) -> None:
-        """Build the error from its text and what is known of the job."""
         super().__init__(message)
         self.job_id = job_id
         self.status = status
@@ -169,7 +166,6 @@ class TrainingDataError(FineTuningError):
     """
 
     def __init__(self, message: str, problems: Iterable[str] = ()) -> None:
-        """Build the error from its first sentence and all problems."""
         self.problems = [str(problem) for problem in problems]
         shown = self.problems[:_MAX_LISTED_PROBLEMS]
         rest = len(self.problems) - len(shown)
@@ -180,7 +176,7 @@ class TrainingDataError(FineTuningError):
 
 
 class TrainingBudgetError(FineTuningError):
-    """The order is over the token limit, or was not agreed to; nothing was sent."""
+    """The job is over the token limit or was not confirmed; nothing was sent."""
 
 
 class FileProcessingError(FineTuningError):
@@ -208,7 +204,6 @@ class FineTuningFailedError(FineTuningError):
         code: str | None = None,
         param: str | None = None,
     ) -> None:
-        """Build the error from its text and the server's error fields."""
         super().__init__(message, job_id=job_id, status=status)
         self.code = code
         self.param = param
@@ -219,7 +214,7 @@ class FineTuningCancelledError(FineTuningError):
 
 
 class FineTuningTimeoutError(FineTuningError):
-    """The waiting ended before the job did; the job goes on."""
+    """The wait ended before the job did; the job continues."""
 
 
 def _rebuild(

@@ -1,4 +1,4 @@
-"""Recognise an export by its content and give the loader for it."""
+"""Recognize an export by its content and return the loader for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langchain_chatexports._regular_files import open_regular_file
+from langchain_chatexports._regular_files import cannot_read, open_regular_file
 from langchain_chatexports.exceptions import (
     ExportAccessError,
     ExportFormatError,
@@ -32,7 +32,7 @@ _MAX_LINE_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Export:
-    """A recognised export.
+    """A recognized export.
 
     Attributes:
         path: Where it is; of an export in several parts, the first.
@@ -57,7 +57,7 @@ class Export:
 
 
 def open_export(path: str | Path, **options: Any) -> Export:
-    """Recognise an export by its content.
+    """Recognize an export by its content.
 
     Args:
         path: A file or folder.
@@ -96,10 +96,10 @@ def open_export(path: str | Path, **options: Any) -> Export:
 def open_exports(
     paths: Iterable[str | Path], *, contacts: str | Path | None = None
 ) -> list[Export]:
-    """Recognise exports, and put the parts of one together.
+    """Recognize exports, and join the parts of one.
 
-    Meta hands a large export out in several zips: messages and media lie in any of
-    them, and a conversation in several. Zips and folders of Messenger that have one
+    Meta delivers a large export as several zips: messages and media can be in any of
+    them, and one conversation in several. Zips and folders of Messenger that have one
     owner are read as one export; those without a conversation go with the others. A
     path that is given twice is read once.
 
@@ -247,7 +247,7 @@ def _folder_kind(path: Path) -> str:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turn the system's refusals into errors that name a remedy."""
+    """Raise errors that name a remedy in place of the system's."""
     try:
         yield
     except ExportAccessError:
@@ -263,5 +263,4 @@ def _explained(path: Path) -> Iterator[None]:
         )
         raise ExportAccessError(msg, path=path) from error
     except OSError as error:
-        msg = f"{path} cannot be read ({error.strerror}). Check the path and the disk."
-        raise ExportFormatError(msg, path=path) from error
+        raise cannot_read(path, error) from error

@@ -89,7 +89,7 @@ def print_bases(*, as_json: bool = False) -> None:
                 "base": base.hub_id,
                 "download_bytes": base.download_bytes,
                 "memory_bytes": base.memory_bytes,
-                "licence": base.licence,
+                "licence": base.license,
                 "needs_agreement": base.needs_agreement,
                 "is_suggested": base == suggested,
             }
@@ -97,10 +97,10 @@ def print_bases(*, as_json: bool = False) -> None:
         ]
         print_json(listed)
         return
-    typer.echo(f"{'base':38} {'download':>9} {'memory':>8}  licence")
+    typer.echo(f"{'base':38} {'download':>9} {'memory':>8}  license")
     for base in list_bases():
         notes = [
-            base.licence,
+            base.license,
             base.note,
             "asks for an agreement on the hub" if base.needs_agreement else "",
             "suggested for this machine" if base == suggested else "",

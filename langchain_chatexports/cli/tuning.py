@@ -167,9 +167,9 @@ def say_base(base: str | None) -> None:
         "hub": f"from huggingface.co/{found.source}, fetched where it is not here yet",
     }.get(found.kind, f"from {found.source}")
     say(f"Base model: {found.name}{size}, {origin}")
-    if found.licence:
-        text = f" (text: {found.licence_path})" if found.licence_path else ""
-        say(f"Licence: {found.licence}{text}")
+    if found.license:
+        text = f" (text: {found.license_path})" if found.license_path else ""
+        say(f"License: {found.license}{text}")
     if found.is_default_toy:
         say("It is a toy that shows the way: name a larger one with --base.")
 

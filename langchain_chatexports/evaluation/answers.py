@@ -94,14 +94,6 @@ def collect_answers(
 ) -> CollectedAnswers:
     """Score the turns once for each kind of contestant, and let each one answer.
 
-    Args:
-        excerpts: The held-out turns.
-        training: Where few-shot takes its examples from.
-        server: The server that has the models.
-        contestants: The models to ask.
-        seed: The random seed.
-        progress: Called with what is done, how much of it, and how much there is.
-
     Returns:
         Scores and replies for the same turns.
 

@@ -49,13 +49,6 @@ def blind_pairs(
     Left out are those where a reply is empty, cut off, very long, the same as the
     other one, a copy from the training half, or has a link. Lengths are not matched:
     length is style.
-
-    Args:
-        answers: The replies.
-        contestant: Whose replies are shown beside the person's.
-        index: The training half.
-        max_pairs: How many pairs.
-        seed: The random seed.
     """
     rng = random.Random(seed)  # noqa: S311 - reproducible, no secret
     places = list(zip(answers.turns, answers.replies[contestant], strict=True))

@@ -106,11 +106,6 @@ def plant_canaries(
 ) -> list[TrainingExample]:
     """Return training examples with the canaries in them.
 
-    Args:
-        training: The training half.
-        canaries: The canaries; each is planted in `repeats` of the conversations.
-        seed: The random seed.
-
     Raises:
         ValueError: If there are fewer conversations than repeats.
     """

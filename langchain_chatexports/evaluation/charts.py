@@ -117,7 +117,7 @@ def loss_chart(
         axes.set_xlim(0, 1.15 * most)
         axes.grid(visible=False, axis="y")
         axes.grid(visible=True, axis="x")
-        axes.set_xlabel("bits per byte (less is better)")
+        axes.set_xlabel("bits per byte (lower is better)")
 
     return chart_svg(
         draw,

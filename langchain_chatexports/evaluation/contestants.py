@@ -67,12 +67,7 @@ class Contestant:
     temperature: float = 1.0
 
     def info(self, max_tokens: int, *, has_system: bool) -> ContestantInfo:
-        """Return its entry in the results.
-
-        Args:
-            max_tokens: The token limit of its replies.
-            has_system: Whether the examples begin with a system prompt.
-        """
+        """Return its entry in the results."""
         return ContestantInfo(
             name=self.name,
             kind=self.kind,

@@ -142,12 +142,7 @@ def choose_excerpts(
 
 
 def excerpts_of(conversation: Dialogue, number: int = 0) -> Iterator[Excerpt]:
-    """Cut a conversation into excerpts, each with a turn of the person.
-
-    Args:
-        conversation: The conversation.
-        number: Its number in the excerpts.
-    """
+    """Cut a conversation into excerpts, each with a turn of the person."""
     lines: list[Utterance] = []
     size = 0
     for line in (*conversation.lines, None):
@@ -192,10 +187,6 @@ def without_near_duplicates(
     excerpts: Sequence[Excerpt], training: Iterable[Dialogue]
 ) -> tuple[list[Excerpt], int]:
     """Leave out turns that, with the message before, are much like one of training.
-
-    Args:
-        excerpts: The held-out turns.
-        training: The training half.
 
     Returns:
         The excerpts without these turns, and how many turns were left out.
@@ -257,11 +248,6 @@ def unseen_conversations(
     examples: Iterable[TrainingExample],
 ) -> tuple[list[Dialogue], int]:
     """Leave out conversations half of which, or more, the model was trained on.
-
-    Args:
-        held_out: The held-out conversations.
-        training: The training half.
-        examples: What the model was trained on, as far as that is known.
 
     Returns:
         The others, and how many were left out.

@@ -78,14 +78,7 @@ def compare_losses(
     rounds: int = 2000,
     seed: int = 0,
 ) -> tuple[list[Loss], list[Difference]]:
-    """Return each contestant's loss, and the paired differences.
-
-    Args:
-        scores: For each contestant the scores of the same turns, or why there are none.
-        conversations: How many conversations the turns are of.
-        rounds: Bootstrap rounds.
-        seed: The random seed.
-    """
+    """Return losses and paired differences, of scores or of reasons for none."""
     weights = resampled(conversations, rounds, np.random.default_rng(seed))
     losses, known = [], {}
     for name, turns in scores.items():
@@ -132,10 +125,6 @@ def foreign_excerpts(
 
     Each history is used once, so that foreign ones are as long as the turns' own.
 
-    Args:
-        turns: The turns.
-        seed: The random seed.
-
     Returns:
         For each turn an excerpt that ends with it, and has no other turn; `None` for
         all if one conversation has more than half of them.
@@ -170,15 +159,7 @@ def compare_relevance(
     rounds: int = 2000,
     seed: int = 0,
 ) -> list[Relevance]:
-    """Return how much less likely replies are after a foreign history.
-
-    Args:
-        own: For each contestant the scores of the turns after their own history.
-        foreign: The same after another conversation's; `None` where it was too long.
-        conversations: How many conversations the turns are of.
-        rounds: Bootstrap rounds.
-        seed: The random seed.
-    """
+    """Return how much less likely replies are after a foreign history."""
     weights = resampled(conversations, rounds, np.random.default_rng(seed))
     return [
         _relevance(name, own[name], turns, weights) for name, turns in foreign.items()

@@ -130,15 +130,7 @@ def compare_copies(
     rounds: int = 500,
     seed: int = 0,
 ) -> list[Copies]:
-    """Return the copies in contestants' replies beside those in the person's own.
-
-    Args:
-        index: The training half.
-        person: The person's replies, by conversation.
-        contestants: The models' replies to the same messages.
-        rounds: Bootstrap rounds.
-        seed: The random seed.
-    """
+    """Return the copies in contestants' replies beside those in the person's own."""
     weights = resampled(len(person), rounds, np.random.default_rng(seed))
     own = [_checked(index, replies) for replies in person]
     own_rates, own_ratio = _rates(own), ratio(*_exact(own), weights)
@@ -237,14 +229,7 @@ def compare_names(
     person: Sequence[ReplyInContext],
     contestants: Mapping[str, Sequence[ReplyInContext]],
 ) -> list[NameRates]:
-    """Count what replies mention unprompted, beside the person's own rate of names.
-
-    Args:
-        names: Names of the export's people, as `name_words` returns them.
-        mentions: What the training half mentions.
-        person: The person's held-out replies.
-        contestants: The models' replies to the same messages.
-    """
+    """Count what replies mention unprompted, beside the person's own rate of names."""
     own = _unprompted(names, person) / len(person)
     return [
         NameRates(

@@ -28,14 +28,7 @@ def sanity_checks(
     person: Sequence[str],
     training: Sequence[str],
 ) -> SanityChecks:
-    """Return a contestant's values beside the person's own.
-
-    Args:
-        contestant: Its name.
-        replies: What it wrote.
-        person: What the person wrote in the same places.
-        training: The person's replies of the training half.
-    """
+    """Return a contestant's values beside the person's own."""
     known = _counted(training)
     return SanityChecks(
         contestant=contestant,

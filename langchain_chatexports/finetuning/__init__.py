@@ -12,38 +12,33 @@ from langchain_chatexports import datasets
 from langchain_chatexports._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from langchain_chatexports.chat_loaders.ledger import Ledger, Stage
-    from langchain_chatexports.datasets._forget import ForgetReport, forget
-    from langchain_chatexports.datasets.card import CardNotes, hash_source
-    from langchain_chatexports.datasets.deduplication import deduplicate_examples
-    from langchain_chatexports.datasets.estimate import (
+    from langchain_chatexports.datasets import (
+        CardNotes,
+        ExampleOrigin,
+        ExampleSplits,
+        ForgetReport,
+        Ledger,
+        Stage,
+        TracedExample,
         TrainingEstimate,
-        estimate_training,
-    )
-    from langchain_chatexports.datasets.examples import (
         TrainingExample,
         TrainingMessage,
-        to_training_examples,
-    )
-    from langchain_chatexports.datasets.formats import (
-        WrittenSet,
-        to_dataset,
-        write_dataset,
-    )
-    from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
-    from langchain_chatexports.datasets.preferences import (
-        edit_preferences,
-        reaction_labels,
-    )
-    from langchain_chatexports.datasets.splits import ExampleSplits, split_examples
-    from langchain_chatexports.datasets.trace import (
-        ExampleOrigin,
-        TracedExample,
-        trace_examples,
-    )
-    from langchain_chatexports.datasets.validation import (
         TrainingProblem,
+        WrittenSet,
+        deduplicate_examples,
+        edit_preferences,
+        estimate_training,
+        forget,
+        hash_source,
+        reaction_labels,
+        read_jsonl,
+        split_examples,
+        to_dataset,
+        to_training_examples,
+        trace_examples,
         validate_examples,
+        write_dataset,
+        write_jsonl,
     )
     from langchain_chatexports.finetuning.data_use import JobUse, find_jobs
     from langchain_chatexports.finetuning.run import FineTuningRun

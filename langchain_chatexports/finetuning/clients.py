@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from langchain_chatexports.exceptions import FineTuningError
+from langchain_chatexports.finetuning.connection import Connection
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from langchain_openai.chat_models.base import BaseChatOpenAI
 
-    from langchain_chatexports.finetuning.clock import Deadline
+    from langchain_chatexports.finetuning.connection import Deadline
 
 __all__ = ["AZURE_HOSTS", "ServerAccess", "public_url", "scrub_secrets"]
 
@@ -58,16 +59,48 @@ class ServerAccess:
         self._timeout = timeout
         self._for_chats: Any = None
 
-    @contextmanager
-    def client(self, deadline: Deadline | None = None) -> Iterator[Any]:
-        """Return a sync client; one that is made here is closed at the end.
+    @asynccontextmanager
+    async def connect(
+        self,
+        deadline: Deadline,
+        *,
+        is_async: bool,
+        scrub: Callable[[str], str] = str,
+    ) -> AsyncIterator[Connection]:
+        """Return a connection; a client that is made for it is closed at the end.
 
         Args:
-            deadline: When a request to a client that is made here ends. The user's own
-                clients have timeouts of their own.
+            deadline: When requests end. The user's own clients have timeouts of their
+                own.
+            is_async: Whether the caller has an event loop; it may use a sync client.
+            scrub: Takes out of a server's words what is private beside the key.
         """
-        from openai import AsyncOpenAI, OpenAI
+        given = self._given(is_async=is_async)
+        client = self._made(deadline, is_async=is_async) if given is None else given
+        # The tuner retries by itself, after a look; the SDK must not.
+        asked = client.with_options(max_retries=0, timeout=self._timeout)
+        if given is not None:
+            asked = _without_redirects(asked)
+        try:
+            yield Connection(
+                client=asked,
+                server=public_url(client.base_url),
+                deadline=deadline,
+                scrub=lambda said: scrub(scrub_secrets(said, asked)),
+                is_async=is_async,
+            )
+        finally:
+            # Or its connections outlive the event loop.
+            if given is None:
+                closing = client.close()
+                if is_async:
+                    await closing
 
+    def _given(self, *, is_async: bool) -> Any:
+        from openai import AsyncOpenAI
+
+        if is_async:
+            return self._async_client or self._client
         if self._client is None and self._async_client is not None:
             msg = (
                 "Only `async_client` is given, which serves ainvoke, asubmit and the "
@@ -80,45 +113,34 @@ class ServerAccess:
                 "Give it as `async_client`, and a sync one as `client`."
             )
             raise FineTuningError(msg)
-        if self._client is not None:
-            yield _without_redirects(self._impatient(self._client))
-            return
-        from langchain_chatexports.finetuning.http_clients import GuardedClient
+        return self._client
 
-        made = self._made(
-            OpenAI, GuardedClient(deadline.remaining if deadline else None)
+    def _made(self, deadline: Deadline, *, is_async: bool) -> Any:
+        from openai import AsyncOpenAI, OpenAI
+
+        from langchain_chatexports.finetuning.http_clients import (
+            AsyncGuardedClient,
+            GuardedClient,
         )
+
+        self._require_one_server()
+        http = (AsyncGuardedClient if is_async else GuardedClient)(deadline.remaining)
         try:
-            yield self._impatient(made)
-        finally:
-            made.close()
-
-    @asynccontextmanager
-    async def async_client(
-        self, deadline: Deadline | None = None
-    ) -> AsyncIterator[Any]:
-        """Return an async client, or the user's sync one if there is no other."""
-        given = self._async_client or self._client
-        if given is not None:
-            yield _without_redirects(self._impatient(given))
-            return
-        from openai import AsyncOpenAI
-
-        from langchain_chatexports.finetuning.http_clients import AsyncGuardedClient
-
-        http_client = AsyncGuardedClient(deadline.remaining if deadline else None)
-        # Closed here, or its connections outlive the event loop.
-        made = self._made(AsyncOpenAI, http_client)
-        try:
-            yield self._impatient(made)
-        finally:
-            await made.close()
+            kind: Any = AsyncOpenAI if is_async else OpenAI
+            return kind(**self._settings, http_client=http)
+        except Exception as error:
+            msg = (
+                f"The OpenAI client cannot be made ({type(error).__name__}): set "
+                "OPENAI_API_KEY or give `api_key`, and check `base_url`. Nothing was "
+                "sent."
+            )
+            raise FineTuningError(msg) from error
 
     def pinned(self, client: Any) -> ServerAccess:
         """Return access to the same server with the same key, whatever is set later.
 
         Args:
-            client: A client that `client` or `async_client` gave; it may be closed.
+            client: The client of a connection; it may be closed.
         """
         given = self._client or self._async_client
         resolved: dict[str, Any] = {}
@@ -177,22 +199,6 @@ class ServerAccess:
         }
         return ChatOpenAI(**arguments)
 
-    def _impatient(self, client: Any) -> Any:
-        # The protocol retries by itself, after a look; the SDK must not.
-        return client.with_options(max_retries=0, timeout=self._timeout)
-
-    def _made(self, kind: Any, http_client: Any) -> Any:
-        self._require_one_server()
-        try:
-            return kind(**self._settings, http_client=http_client)
-        except Exception as error:
-            msg = (
-                f"The OpenAI client cannot be made ({type(error).__name__}): set "
-                "OPENAI_API_KEY or give `api_key`, and check `base_url`. Nothing was "
-                "sent."
-            )
-            raise FineTuningError(msg) from error
-
     def _require_one_server(self) -> None:
         # LangChain's chat models read this variable, and OpenAI's client does not:
         # whoever set it would see the chats go to a server that it does not name.
@@ -221,11 +227,9 @@ def _without_redirects(client: Any) -> Any:
 
 
 def scrub_secrets(said: str, client: Any) -> str:
-    """Return what a server said without what a client sends along.
+    """Return what a server said without what the client sends along.
 
-    Args:
-        said: What the server said.
-        client: The SDK's client, after the request: a key can be fetched with it.
+    It is looked up after the request, which may be what fetched the key.
     """
     headers: Mapping[str, Any] = getattr(client, "_custom_headers", {})
     token = getattr(client, "_azure_ad_token", None)
@@ -240,22 +244,14 @@ def scrub_secrets(said: str, client: Any) -> str:
 
 
 def public_url(url: object) -> str:
-    """Return a URL without what may be secret in it: a password, a query.
-
-    Args:
-        url: The URL.
-    """
+    """Return a URL without what may be secret in it: a password, a query."""
     parts = urlsplit(str(url))
     host = parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=host, query="", fragment="").geturl().rstrip("/")
 
 
 def _guarded_http(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return HTTP clients for a chat model that has none of the user's own.
-
-    Args:
-        kwargs: Arguments of the chat model; the proxy is taken out of them.
-    """
+    # For a chat model that has none of the user's own; takes the proxy out of `kwargs`.
     if "http_socket_options" in kwargs:
         return {}
     from langchain_chatexports.finetuning.http_clients import (

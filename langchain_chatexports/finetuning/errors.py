@@ -1,4 +1,4 @@
-"""What an error of the SDK means: whether it passes, how long to wait, what to say.
+"""What an error of the SDK means: whether to retry, how long to wait, what to say.
 
 The texts name what failed, whether it may cost, and what to do next. They hold neither
 keys nor training texts, and never a page of HTML.
@@ -8,25 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from json import JSONDecodeError
-from typing import TYPE_CHECKING, Any
+from typing import Literal
 
 from langchain_chatexports.exceptions import (
     FileProcessingError,
     FineTuningError,
-    FineTuningTimeoutError,
     FineTuningUnavailableError,
 )
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-    from langchain_chatexports.finetuning.clock import Deadline
-
 __all__ = [
-    "Situation",
+    "MAX_RETRY_AFTER",
+    "Step",
     "clean_text",
     "error_of",
     "has_no_route",
@@ -113,7 +108,7 @@ _TEXTS = {
         " is it an OpenAI-compatible API, or a gateway's page?"
     ),
 }
-_KINDS: dict[str, type[FineTuningError]] = {
+_ERRORS: dict[str, type[FineTuningError]] = {
     "another server": FineTuningError,
     "file": FileProcessingError,
     "not made": FineTuningError,
@@ -127,43 +122,22 @@ _CLOSED_AT_OPENAI = (
 
 
 @dataclass(frozen=True)
-class Situation:
-    """Where in the order an error comes up, for the text about it.
+class Step:
+    """What the tuner is doing, for the text of an error.
 
     Attributes:
-        server: The server's base URL.
-        deadline: When to give up.
-        doing: What was being done, as in "while ...": `creating the job`.
-        consequence: What it means for the order: what exists, whether it costs, what
-            to do.
+        doing: As in "while ...": `creating the job`.
+        consequence: What exists, whether it costs, what to do.
         job_id: The job, if there is one.
         status: Its status.
-        creates_file: Whether a refusal may be about the training file.
-        creates_job: Whether a refusal may be about the account, or the model.
-        scrub: Takes what is private out of a server's message.
+        creates: What a refusal may be about.
     """
 
-    server: str
-    deadline: Deadline
-    doing: str = ""
-    consequence: str = ""
+    doing: str
+    consequence: str
     job_id: str | None = None
     status: str | None = None
-    creates_file: bool = False
-    creates_job: bool = False
-    scrub: Callable[[str], str] = str
-
-    def with_(self, **changes: Any) -> Self:
-        """Return a situation that differs in some points."""
-        return replace(self, **changes)
-
-    def timed_out(self) -> FineTuningTimeoutError:
-        """Return the error to raise when the deadline is over."""
-        msg = (
-            f"The timeout of {self.deadline.seconds:g} s was reached while "
-            f"{self.doing} at {self.server}. {self.consequence}"
-        )
-        return FineTuningTimeoutError(msg, job_id=self.job_id, status=self.status)
+    creates: Literal["file", "job"] | None = None
 
 
 # What kind of error it is
@@ -246,11 +220,7 @@ def clean_text(said: object, scrub: Callable[[str], str] = str) -> str:
     """Return a server's words in one short line, without what may be private.
 
     Everything that a server says goes through here on its way into an error or a log.
-    Quotations of more than a word may come from the data; keys may be the user's.
-
-    Args:
-        said: What the server said; nothing if it is `None`.
-        scrub: Takes out what is known to be private.
+    Quotations of more than a word may come from the data, keys may be the user's.
     """
     text = "" if said is None else str(said)
     if "<html" in text.lower() or "<!doctype" in text.lower():
@@ -268,7 +238,7 @@ def _unquoted(match: re.Match[str]) -> str:
     return match[0] if _WORD.fullmatch(quoted) else "'…'"
 
 
-def safe_cause(error: Exception, situation: Situation) -> Exception | None:
+def safe_cause(error: Exception, scrub: Callable[[str], str]) -> Exception | None:
     """Return the error to chain, with nothing private in its text.
 
     Tracebacks and traces show it, and servers repeat what they were sent.
@@ -276,7 +246,7 @@ def safe_cause(error: Exception, situation: Situation) -> Exception | None:
     from openai import APIError
 
     if isinstance(error, APIError):
-        error.message = clean_text(error.message, situation.scrub)
+        error.message = clean_text(error.message, scrub)
         error.args = (error.message,)
         return error
     # These hold the bytes that they could not read or write.
@@ -284,13 +254,20 @@ def safe_cause(error: Exception, situation: Situation) -> Exception | None:
 
 
 def error_of(
-    problem: Exception, situation: Situation, *, wait: float | None = None
+    problem: Exception,
+    step: Step,
+    server: str,
+    scrub: Callable[[str], str] = str,
+    *,
+    wait: float | None = None,
 ) -> FineTuningError:
     """Return the error of ours that says what to do, chained to the SDK's.
 
     Args:
         problem: What the request ended with.
-        situation: What was being done.
+        step: What was being done.
+        server: The server's URL.
+        scrub: Takes out of the server's words what is known to be private.
         wait: The wait that the server asked for, if it is too long.
     """
     from langchain_chatexports.finetuning.http_clients import RedirectError, origin_of
@@ -301,45 +278,43 @@ def error_of(
     said = ""
     if isinstance(body, Mapping):
         told = body.get("message") or body.get("detail")
-        said = clean_text(told, situation.scrub) if isinstance(told, str) else ""
+        said = clean_text(told, scrub) if isinstance(told, str) else ""
     following = getattr(getattr(problem, "response", None), "next_request", None)
-    is_openai = "api.openai.com" in situation.server
-    kind = _reason(problem, situation, wait)
+    kind = _reason(problem, step, wait)
     reason = _TEXTS[kind].format(
-        server=situation.server,
-        doing=situation.doing,
+        server=server,
+        doing=step.doing,
         status=status_of(problem),
         said=f": {said}" if said else "",
         wait=wait,
         target=f" to {origin_of(following.url)}" if following is not None else "",
         told=problem.args[0] if isinstance(problem, RedirectError) else "",
         error=type(problem).__name__,
-        closing=_CLOSED_AT_OPENAI if is_openai else "",
+        closing=_CLOSED_AT_OPENAI if "api.openai.com" in server else "",
     )
-    error = _KINDS.get(kind, FineTuningUnavailableError)(
-        f"{reason} {situation.consequence}",
-        job_id=situation.job_id,
-        status=situation.status,
+    error = _ERRORS.get(kind, FineTuningUnavailableError)(
+        f"{reason} {step.consequence}", job_id=step.job_id, status=step.status
     )
-    error.__cause__ = safe_cause(problem, situation)
+    error.__cause__ = safe_cause(problem, scrub)
     return error
 
 
-def _reason(problem: Exception, situation: Situation, wait: float | None) -> str:
+def _reason(problem: Exception, step: Step, wait: float | None) -> str:
     status = status_of(problem)
     if status is None:
         return _reason_without_status(problem)
-    is_bad_file = situation.creates_file and status in _BAD_FILE
+    creates_job = step.creates == "job"
     blames_file = names_field(problem, "training_file", "validation_file")
+    is_bad_file = step.creates == "file" and status in _BAD_FILE
     reasons = (
         (wait is not None, "long wait"),
         (status == 401, "key"),  # noqa: PLR2004 - HTTP
         (_is_quota(problem), "quota"),
         (is_temporary(problem), "temporary"),
-        (situation.creates_job and status in {403, 404}, "closed"),
+        (creates_job and status in {403, 404}, "closed"),
         (status in _REDIRECTS, "redirect"),
         (status in _NO_ROUTE | {403}, "no route"),
-        (is_bad_file or (situation.creates_job and blames_file), "file"),
+        (is_bad_file or (creates_job and blames_file), "file"),
     )
     return next((reason for holds, reason in reasons if holds), "refused")
 

@@ -13,10 +13,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_chatexports.exceptions import FineTuningError
-from langchain_chatexports.finetuning.clock import Deadline
 from langchain_chatexports.finetuning.errors import (
-    Situation,
-    error_of,
+    Step,
     has_no_route,
     is_bad_request,
     is_temporary,
@@ -25,34 +23,34 @@ from langchain_chatexports.finetuning.errors import (
     status_of,
 )
 from langchain_chatexports.finetuning.files import (
+    NOTHING_ORDERED,
     await_processed,
     delete_unused_files,
     find_or_upload,
 )
 from langchain_chatexports.finetuning.orders import KEY, UNSUCCESSFUL
-from langchain_chatexports.finetuning.requests import (
-    Requests,
-    Sleep,
-    ask,
-    ask_once,
-    list_all,
-    pause_before_retry,
-)
 
 if TYPE_CHECKING:
+    from openai.types.fine_tuning import FineTuningJob
+
+    from langchain_chatexports.finetuning.connection import Connection
     from langchain_chatexports.finetuning.orders import TuningOrder
+    from langchain_chatexports.finetuning.settings import FineTunerSettings
 
 __all__ = ["Submission", "warn_of_shutdown"]
 
 logger = logging.getLogger(__name__)
 
-_NOTHING_ORDERED = "Nothing was ordered, so nothing costs."
 _PERHAPS_ORDERED = (
     "The job may have been created, and may cost: run the same call again, which finds "
     "it if it is there."
 )
 _TWO_JOBS = (
     "Job %s is of the same order as job %s, and may cost: get(%r).cancel() stops it."
+)
+_UNKNOWN_SUFFIX = (
+    "Job %s trains the same files, but %s names neither its order nor its suffix. It "
+    "is left alone, and a new job is ordered: get(%r) takes it up instead."
 )
 
 # Seconds between the looks for a job whose creation was not answered: where it was cut
@@ -73,79 +71,69 @@ class Submission:
 
     Attributes:
         order: What is ordered.
-        situation: The server, the deadline, and what to scrub from errors.
-        poll_interval: Seconds between looks at something that is not ready.
-        delete_training_file: Delete what was uploaded if no job comes of it.
-        file_expires_after: Seconds after which the server deletes the files by itself.
+        connection: The server.
+        settings: When to look again, what to delete.
     """
 
     order: TuningOrder
-    situation: Situation
-    poll_interval: float = 2.0
-    delete_training_file: bool = False
-    file_expires_after: int | None = None
+    connection: Connection
+    settings: FineTunerSettings
     _may_be_created: bool = False
+    _with_metadata: bool = True
+    _old_form: bool = False
     _earlier: set[str] = field(default_factory=set)
 
-    def place(self) -> Requests[Any]:
+    async def place(self) -> FineTuningJob:
         """Find the order's job, or create it.
-
-        Returns:
-            The SDK's job.
 
         Raises:
             FineTuningError: If there is none afterwards.
         """
-        job = yield from self._job_to_resume((yield from self._jobs_by_key()))
+        job = await self._job_to_resume(await self._jobs_by_key(self.connection))
         if job is not None:
             return job
         uploaded: list[str] = []
         try:
-            return (yield from self._upload_and_create(uploaded))
+            return await self._upload_and_create(uploaded)
         except FineTuningError as error:
-            if self.delete_training_file and not self._may_be_created:
-                yield from delete_unused_files(uploaded, self._while(""))
+            if self.settings.delete_training_file and not self._may_be_created:
+                await delete_unused_files(uploaded, self.connection)
             elif uploaded:
                 listed = ", ".join(uploaded)
                 text = f"{error.args[0]} Uploaded files that stay there: {listed}."
                 error.args = (text,)
             raise
 
-    def _upload_and_create(self, uploaded: list[str]) -> Requests[Any]:
-        situation = self._while("preparing the job")
+    async def _upload_and_create(self, uploaded: list[str]) -> FineTuningJob:
+        connection, expiry = self.connection, self.settings.file_expires_after
         found = []
         for content in self.order.files:
-            file, was_there = yield from find_or_upload(
-                content, self.file_expires_after, situation
-            )
-            uploaded.append(file.id)
-            found.append((file, was_there))
+            found.append(await find_or_upload(content, expiry, connection))
+            uploaded.append(found[-1][0].id)
         files = (found[0][0].id, found[1][0].id if found[1:] else None)
         if found[0][1]:
             # A job of a server that keeps no metadata can only be known by its files.
-            job = yield from self._job_to_resume(
-                (yield from self._jobs_by_files(files))
-            )
+            job = await self._job_to_resume(await self._jobs_by_files(files))
             if job is not None:
                 return job
         for file, _ in found:
-            yield from await_processed(file, situation)
-        model = yield from self._look_up_model(self.order.model)
-        warn_of_shutdown(model, situation.deadline.clock.today())
-        if situation.deadline.is_over():
-            raise situation.timed_out()
-        return (yield from self._create(files))
+            await await_processed(file, connection)
+        model = await self._look_up_model(self.order.model)
+        warn_of_shutdown(model, connection.clock.today())
+        if connection.deadline.is_over():
+            raise connection.timed_out(self._step("preparing the job"))
+        return await self._create(files)
 
-    def _while(self, doing: str, **changes: Any) -> Situation:
-        consequence = _PERHAPS_ORDERED if self._may_be_created else _NOTHING_ORDERED
-        return self.situation.with_(doing=doing, consequence=consequence, **changes)
+    def _step(self, doing: str, **details: Any) -> Step:
+        consequence = _PERHAPS_ORDERED if self._may_be_created else NOTHING_ORDERED
+        return Step(doing, consequence, **details)
 
     # Jobs that are there
 
-    def _jobs_by_key(self, deadline: Deadline | None = None) -> Requests[list[Any]]:
+    async def _jobs_by_key(self, connection: Connection) -> list[FineTuningJob]:
         try:
             # Servers may ignore the filter.
-            jobs = yield from self._jobs(deadline, metadata={KEY: self.order.key})
+            jobs = await self._jobs(connection, metadata={KEY: self.order.key})
         except FineTuningError as error:
             # Or not know it; then the files are looked at.
             if not is_bad_request(error):
@@ -153,140 +141,124 @@ class Submission:
             return []
         return [job for job in jobs if self.order.is_key_of(job)]
 
-    def _jobs_by_files(self, files: _FileIds) -> Requests[list[Any]]:
+    async def _jobs_by_files(self, files: _FileIds) -> list[FineTuningJob]:
         order = self.order
-        jobs = yield from self._jobs()
+        jobs = await self._jobs(self.connection)
         return [
             job for job in jobs if order.is_key_of(job) or order.is_like(job, files)
         ]
 
-    def _jobs(
-        self, deadline: Deadline | None = None, **filters: Any
-    ) -> Requests[list[Any]]:
-        situation = self._while("looking for the order's job")
-        if deadline is not None:
-            situation = situation.with_(deadline=deadline)
-        jobs = yield from list_all("fine_tuning.jobs.list", situation, **filters)
+    async def _jobs(self, connection: Connection, **filters: Any) -> list[Any]:
+        step = self._step("looking for the order's job")
+        jobs = await connection.list_all("fine_tuning.jobs.list", step, **filters)
         if jobs is None and self._may_be_created:
             msg = (
-                f"The answer to creating the job was lost, and {situation.server} has "
+                f"The answer to creating the job was lost, and {connection.server} has "
                 "no list of jobs to look it up. The job may have been created, and may "
                 "cost: look in the server's own console before you run this again."
             )
             raise FineTuningError(msg)
         return jobs or []
 
-    def _job_to_resume(self, jobs: list[Any]) -> Requests[Any]:
-        # Of the others it is known, later, that they are not the one created here.
+    async def _job_to_resume(self, jobs: list[FineTuningJob]) -> FineTuningJob | None:
+        # Of these it is known, later, that they are not the one created here.
         self._earlier.update(job.id for job in jobs)
         for job in jobs if not self.order.nonce else ():
             if str(job.status) in UNSUCCESSFUL:
                 continue
-            if job.status == "succeeded" and (yield from self._has_lost_its_model(job)):
+            if not self.order.is_suffix_of(job):
+                server = self.connection.server
+                logger.warning(_UNKNOWN_SUFFIX, job.id, server, job.id)
+                continue
+            if job.status == "succeeded" and await self._has_lost_its_model(job):
                 continue
             logger.info("Found the order's job %s; no new one is created.", job.id)
             return job
         return None
 
-    def _has_lost_its_model(self, job: Any) -> Requests[bool]:
+    async def _has_lost_its_model(self, job: FineTuningJob) -> bool:
         # Only if the server knows models at all, and keeps saying so: a new model may
         # need a moment.
-        name = job.fine_tuned_model
-        if not name or (yield from self._look_up_model(job.model)) is None:
+        name, pause = job.fine_tuned_model, self.settings.poll_interval
+        if not name or await self._look_up_model(job.model) is None:
             return False
         for _ in range(_LOOKS_FOR_MODEL):
-            if (yield from self._look_up_model(name)) is not None:
+            if await self._look_up_model(name) is not None:
                 return False
-            if self.situation.deadline.remaining() <= self.poll_interval:
+            if self.connection.deadline.remaining() <= pause:
                 return False
-            yield Sleep(self.poll_interval)
+            await self.connection.sleep(pause)
         return True
 
-    def _look_up_model(self, name: str) -> Requests[Any]:
+    async def _look_up_model(self, name: str) -> Any:
         # The model, `None` where there is none, the error where it cannot be told.
-        situation = self._while("looking up the model")
+        step = self._step("looking up the model")
         try:
-            return (yield from ask("models.retrieve", situation, model=name))
+            return await self.connection.ask("models.retrieve", step, model=name)
         except FineTuningError as error:
             return None if has_no_route(error) else error
 
     # The new job
 
-    def _create(self, files: _FileIds) -> Requests[Any]:
-        forms = {"with_metadata": True, "old_form": False}
-        attempt = 0
+    async def _create(self, files: _FileIds) -> FineTuningJob:
+        return await self.connection.create_once(
+            lambda: self._send(files),
+            lambda: self._created(files),
+            self._step_after,
+            self._patience,
+        )
+
+    async def _send(self, files: _FileIds) -> FineTuningJob:
         while True:
-            body = self.order.body(files[0], files[1], **forms)
+            body = self.order.body(
+                *files, with_metadata=self._with_metadata, old_form=self._old_form
+            )
             try:
-                job = yield from ask_once("fine_tuning.jobs.create", **body)
-            except Exception as error:  # noqa: BLE001 - sorted below
-                problem = error
-            else:
-                for name in self.order.changed_numbers(job):
-                    logger.warning(
-                        "Job %s has another %s than was asked for.", job.id, name
-                    )
-                return (yield from self._the_only_one(job))
-            if forms["with_metadata"] and names_field(problem, "metadata"):
-                server = self.situation.server
-                logger.warning("%s takes no metadata: no labels.", server)
-                forms["with_metadata"] = False
+                job = await self.connection.call("fine_tuning.jobs.create", **body)
+            except Exception as error:
+                if self._with_metadata and names_field(error, "metadata"):
+                    server = self.connection.server
+                    logger.warning("%s takes no metadata: no labels.", server)
+                    self._with_metadata = False
+                elif (
+                    not self._old_form
+                    and self.order.method == "supervised"
+                    and names_field(error, "method", "hyperparameters")
+                ):
+                    self._old_form = True
+                else:
+                    raise
                 continue
-            if (
-                not forms["old_form"]
-                and self.order.method == "supervised"
-                and names_field(problem, "method", "hyperparameters")
-            ):
-                forms["old_form"] = True
-                continue
-            attempt += 1
-            job = yield from self._look_before_retry(problem, attempt, files)
-            if job is not None:
-                return job
+            for name in self.order.changed_numbers(job):
+                logger.warning(
+                    "Job %s has another %s than was asked for.", job.id, name
+                )
+            return await self._the_only_one(job)
 
-    def _look_before_retry(
-        self, problem: Exception, attempt: int, files: _FileIds
-    ) -> Requests[Any]:
-        temporary = is_temporary(problem)
+    def _step_after(self, problem: Exception) -> Step:
         # 429 is a refusal for certain.
-        self._may_be_created = temporary and status_of(problem) != 429  # noqa: PLR2004
-        situation = self._while("creating the job", creates_job=True)
-        if not temporary:
-            raise error_of(problem, situation)
-        refusal: FineTuningError | None = None
-        try:
-            yield from pause_before_retry(problem, attempt, situation)
-        except FineTuningError as error:
-            # There is a look before the error, too: the job may be there.
-            refusal = error
-        job = yield from self._created(files)
-        if job is None and refusal is not None:
-            raise refusal
-        # A list can lag, and what timed out here can still be in work there.
-        patience = _LONG_PATIENCE if may_be_in_progress(problem) else _PATIENCE
-        for pause in patience if self._may_be_created else ():
-            if job is not None:
-                break
-            if pause >= situation.deadline.remaining():
-                raise situation.timed_out()
-            yield Sleep(pause)
-            job = yield from self._created(files)
-        return job
+        refused = not is_temporary(problem) or status_of(problem) == 429  # noqa: PLR2004
+        self._may_be_created = not refused
+        return self._step("creating the job", creates="job")
 
-    def _created(self, files: _FileIds) -> Requests[Any]:
+    def _patience(self, problem: Exception) -> tuple[float, ...]:
+        # A list can lag, and what timed out here can still be in work there.
+        if not self._may_be_created:
+            return ()
+        return _LONG_PATIENCE if may_be_in_progress(problem) else _PATIENCE
+
+    async def _created(self, files: _FileIds) -> FineTuningJob | None:
         # In whatever state: one that has failed since then is still the order's job.
-        jobs = yield from self._jobs_by_key()
+        jobs = await self._jobs_by_key(self.connection)
         if all(job.id in self._earlier for job in jobs):
-            jobs = yield from self._jobs_by_files(files)
+            jobs = await self._jobs_by_files(files)
         return next((job for job in jobs if job.id not in self._earlier), None)
 
-    def _the_only_one(self, mine: Any) -> Requests[Any]:
+    async def _the_only_one(self, mine: FineTuningJob) -> FineTuningJob:
         # Another process can have placed the same order in the same moment. Both find
         # both jobs here: the older one stays, whoever created the other stops it.
-        deadline = self.situation.deadline
-        briefly = Deadline(deadline.clock, min(_LAST_LOOK, deadline.remaining()))
         try:
-            jobs = yield from self._jobs_by_key(briefly)
+            jobs = await self._jobs_by_key(self.connection.briefly(_LAST_LOOK))
         except FineTuningError:
             return mine
         others = [
@@ -300,28 +272,19 @@ class Submission:
             for job in others:
                 logger.warning(_TWO_JOBS, job.id, mine.id, job.id)
             return mine
-        situation = self._while("cancelling a second job")
-        cancel = "fine_tuning.jobs.cancel"
+        step, cancel = self._step("cancelling a second job"), "fine_tuning.jobs.cancel"
         try:
-            yield from ask(cancel, situation, fine_tuning_job_id=mine.id)
+            await self.connection.ask(cancel, step, fine_tuning_job_id=mine.id)
         except FineTuningError:
             logger.warning(_TWO_JOBS, mine.id, oldest.id, mine.id)
         else:
-            logger.warning(
-                "Job %s was cancelled at once: job %s of the same order was there.",
-                mine.id,
-                oldest.id,
-            )
+            text = "Job %s was cancelled at once: job %s of the same order was there."
+            logger.warning(text, mine.id, oldest.id)
         return oldest
 
 
 def warn_of_shutdown(model: Any, today: date) -> None:
-    """Warn if the server says that a model ends soon.
-
-    Args:
-        model: The SDK's model, if there is one.
-        today: The date.
-    """
+    """Warn if the server says that a model, if there is one, ends soon."""
     ends = getattr(model, "shutdown_date", None)
     try:
         days = (date.fromisoformat(ends) - today).days  # type: ignore[arg-type] # whatever the server sent

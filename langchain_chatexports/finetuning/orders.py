@@ -18,12 +18,19 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from langchain_chatexports.datasets.estimate import estimate_training
 from langchain_chatexports.datasets.jsonl import write_jsonl
-from langchain_chatexports.exceptions import TrainingDataError
+from langchain_chatexports.datasets.validation import validate_examples
+from langchain_chatexports.exceptions import TrainingBudgetError, TrainingDataError
 from langchain_chatexports.finetuning.clients import AZURE_HOSTS
+from langchain_chatexports.finetuning.inputs import read_examples
+from langchain_chatexports.finetuning.settings import DATA_KEY, KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from langchain_chatexports.finetuning.inputs import TrainingInput
+    from langchain_chatexports.finetuning.settings import FineTunerSettings
 
 __all__ = [
     "DATA_KEY",
@@ -35,15 +42,10 @@ __all__ = [
     "is_uploaded_name",
     "max_upload",
     "metadata_of",
+    "prepare_order",
     "require_uploadable",
     "uploaded_name",
 ]
-
-KEY = "langchain_chatexports_key"
-"""The job's metadata key that holds the order's key."""
-
-DATA_KEY = "langchain_chatexports_data"
-"""The job's metadata key that holds the training file's hash."""
 
 UNSUCCESSFUL = frozenset({"failed", "cancelled", "canceled"})
 """A job that ended so is no reason not to order a new one."""
@@ -51,6 +53,7 @@ UNSUCCESSFUL = frozenset({"failed", "cancelled", "canceled"})
 ENDED = UNSUCCESSFUL | {"succeeded"}
 """The statuses that end a job; every other one, known or not, does not."""
 
+_MIN_EXAMPLES = 10
 _NAME_DIGITS = 32
 _NUMBERS = ("n_epochs", "batch_size", "learning_rate_multiplier", "beta")
 _MIN_PRIVATE_LENGTH = 3
@@ -64,6 +67,84 @@ _MAX_UPLOADS = (
     ("api.openai.com", 512 * _MIB),
     *((host, 100 * _MIB) for host in AZURE_HOSTS),
 )
+
+
+def prepare_order(settings: FineTunerSettings, given: TrainingInput) -> TuningOrder:
+    """Read the examples, check and count them, and write them as they are uploaded.
+
+    Args:
+        settings: The tuner's settings.
+        given: What the user gave the tuner.
+
+    Raises:
+        TrainingDataError: If the examples break the format's rules.
+        TrainingBudgetError: If the order is over the limit, or not agreed to.
+    """
+    examples = _read_checked(settings, given, "training", _MIN_EXAMPLES)
+    validation = None
+    if (given := settings.validation_examples) is not None:
+        validation = TrainingFile(_read_checked(settings, given, "validation", 1))
+    _require_agreement(settings, examples)
+    return TuningOrder(
+        model=settings.model,
+        training=TrainingFile(examples),
+        validation=validation,
+        method=settings.method,
+        hyperparameters=settings.hyperparameters(),
+        suffix=settings.suffix,
+        seed=settings.seed,
+        metadata=settings.metadata or {},
+        extra_body=settings.extra_body,
+        nonce=uuid.uuid4().hex if settings.run_again else "",
+    )
+
+
+def _read_checked(
+    settings: FineTunerSettings, given: TrainingInput, kind: str, minimum: int
+) -> list[Mapping[str, Any]]:
+    examples = list(read_examples(given))
+    problems = validate_examples(
+        examples,
+        minimum=minimum,
+        method=settings.method,
+        allow_trailing=settings.allow_trailing,
+    )
+    if problems:
+        rules = "a rule" if len(problems) == 1 else f"{len(problems)} rules"
+        msg = (
+            f"The {kind} examples break {rules} of the training format. Nothing was "
+            "sent. Correct this and run again:"
+        )
+        raise TrainingDataError(msg, problems)
+    return examples
+
+
+def _require_agreement(
+    settings: FineTunerSettings, examples: list[Mapping[str, Any]]
+) -> None:
+    limit, confirm = settings.max_billed_tokens, settings.confirm
+    if limit is None and confirm is None:
+        return
+    estimate = estimate_training(
+        examples, model=settings.model, n_epochs=settings.n_epochs
+    )
+    bound = estimate.billed_tokens_at_most
+    if limit is not None and bound > limit:
+        kind = "" if estimate.exact else "up to "
+        msg = (
+            f"The order would be billed for {kind}{bound:,} tokens "
+            f"({estimate.examples:,} examples, {estimate.epochs} epochs), over "
+            f"max_billed_tokens={limit:,}. Nothing was sent. Use fewer examples or "
+            "epochs, or raise the limit."
+        )
+        raise TrainingBudgetError(msg)
+    # Truth is not enough: a text such as "n", or a coroutine, is no yes.
+    if confirm is not None and confirm(estimate) != 1:
+        msg = (
+            f"The order was not confirmed ({estimate.examples:,} examples, about "
+            f"{estimate.billed_tokens:,} billed tokens). Nothing was sent."
+        )
+        raise TrainingBudgetError(msg)
 
 
 # The data
@@ -84,11 +165,7 @@ class TrainingFile:
     """The bytes of a file to upload, and a name that only these bytes have."""
 
     def __init__(self, examples: Iterable[Mapping[str, Any]]) -> None:
-        """Write the examples.
-
-        Raises:
-            TrainingDataError: If they are not of JSON types.
-        """
+        """Write the examples; raise `TrainingDataError` if they are no JSON."""
         buffer = io.BytesIO()
         try:
             self.examples = write_jsonl(examples, buffer)
@@ -126,11 +203,6 @@ class TuningOrder:
     extra_body: Mapping[str, Any] | None = field(default=None, repr=False)
     nonce: str = ""
 
-    @staticmethod
-    def new_nonce() -> str:
-        """Return what makes an order unlike every other one."""
-        return uuid.uuid4().hex
-
     @property
     def files(self) -> list[TrainingFile]:
         """The training file, and the validation file if there is one."""
@@ -166,12 +238,8 @@ class TuningOrder:
     ) -> dict[str, Any]:
         """Return the arguments of `fine_tuning.jobs.create`.
 
-        Args:
-            training_id: The uploaded training file.
-            validation_id: The uploaded validation file, if any.
-            with_metadata: Leave it out for servers that refuse it.
-            old_form: Give `hyperparameters` by themselves, for servers that do not know
-                `method`.
+        Some servers refuse metadata; some know `hyperparameters` by themselves, the old
+        form, and not `method`.
         """
         body: dict[str, Any] = {"model": self.model, "training_file": training_id}
         numbers = {k: v for k, v in self.hyperparameters.items() if v != "auto"}
@@ -201,21 +269,29 @@ class TuningOrder:
     def is_like(self, job: Any, files: tuple[str, str | None]) -> bool:
         """Return whether a job without any key trains these files as the order says.
 
-        Args:
-            job: The job, of a server that keeps no metadata.
-            files: The ids of the training and the validation file.
+        A server that keeps no metadata has no other way to find the order's job.
         """
         # An alias such as gpt-4o-mini comes back with its date.
         model = rf"{re.escape(self.model)}(-\d[\d-]*)?"
-        # A server that does not return the suffix makes no difference by it.
-        suffix = getattr(job, "suffix", None)
         return (
             metadata_of(job).get(KEY) is None
             and (job.training_file, job.validation_file or None) == files
             and re.fullmatch(model, str(job.model)) is not None
-            and suffix in (None, self.suffix)
+            and getattr(job, "suffix", None) in (None, self.suffix)
             and (None in (job.seed, self.seed) or job.seed == self.seed)
             and not self.changed_numbers(job)
+        )
+
+    def is_suffix_of(self, job: Any) -> bool:
+        """Return whether a job that `is_like` the order says that its suffix is, too.
+
+        Some servers return it only as a part of the tuned model's name, or never.
+        """
+        told = getattr(job, "suffix", None)
+        return (
+            self.is_key_of(job)
+            or told == self.suffix
+            or self.suffix in str(job.fine_tuned_model).split(":")
         )
 
     def changed_numbers(self, job: Any) -> list[str]:
@@ -278,21 +354,13 @@ def metadata_of(job: Any) -> Mapping[str, Any]:
 
 
 def max_upload(server: str) -> int | None:
-    """Return the bytes of the largest file that a server takes, where that is known.
-
-    Args:
-        server: The server's base URL.
-    """
+    """Return the bytes of the largest file that a server takes, where that is known."""
     host = urlsplit(server).hostname or ""
     return next((size for end, size in _MAX_UPLOADS if host.endswith(end)), None)
 
 
 def require_uploadable(order: TuningOrder, server: str) -> None:
-    """Make sure that a server takes files as large as an order's.
-
-    Raises:
-        TrainingDataError: If it is known not to.
-    """
+    """Raise `TrainingDataError` if a server is known to refuse files of this size."""
     limit = max_upload(server)
     for file in order.files:
         if limit is not None and len(file.data) > limit:

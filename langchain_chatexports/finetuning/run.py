@@ -6,21 +6,14 @@ import logging
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from langchain_chatexports.exceptions import FineTuningError
-from langchain_chatexports.finetuning.clock import Deadline
-from langchain_chatexports.finetuning.errors import Situation, clean_text
+from langchain_chatexports.finetuning.connection import Deadline, run_blocking
+from langchain_chatexports.finetuning.errors import Step, clean_text
 from langchain_chatexports.finetuning.files import (
     copies_of,
     delete,
     delete_unused_files,
 )
 from langchain_chatexports.finetuning.orders import DATA_KEY, ENDED, metadata_of
-from langchain_chatexports.finetuning.requests import (
-    Requests,
-    arun,
-    ask,
-    list_all,
-    run,
-)
 from langchain_chatexports.finetuning.watch import (
     JobWatch,
     job_continues,
@@ -28,7 +21,14 @@ from langchain_chatexports.finetuning.watch import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Iterator,
+    )
+    from contextlib import AbstractAsyncContextManager
 
     from langchain_openai.chat_models.base import BaseChatOpenAI
     from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from langchain_chatexports.finetuning.clients import ServerAccess
+    from langchain_chatexports.finetuning.connection import Connection
     from langchain_chatexports.finetuning.settings import FineTunerSettings
 
 __all__ = ["FineTuningRun"]
@@ -58,22 +59,21 @@ class FineTuningRun:
         settings: FineTunerSettings,
         job: FineTuningJob,
         *,
-        base: Situation,
         access: ServerAccess,
+        scrub: Callable[[str], str],
     ) -> None:
-        """Made by `ChatFineTuner.submit` and `ChatFineTuner.get`.
+        """Initialize the run; `ChatFineTuner.submit` and `get` do.
 
         Args:
             settings: Pauses, what to delete, whom to tell of events.
             job: The SDK's job.
-            base: The server, and what to scrub from errors.
             access: How requests and chats reach the server; pinned.
+            scrub: Takes out of a server's words what is private.
         """
         self._settings = settings
         self._job = job
-        self._base = base
         self._access = access
-        self._clock = settings.clock
+        self._scrub = scrub
 
     @property
     def id(self) -> str:
@@ -83,7 +83,7 @@ class FineTuningRun:
     @property
     def status(self) -> str:
         """The job's status as it was last seen; `refresh` asks again."""
-        return clean_text(self._job.status, self._base.scrub)
+        return clean_text(self._job.status, self._scrub)
 
     @property
     def job(self) -> FineTuningJob:
@@ -108,13 +108,11 @@ class FineTuningRun:
         Returns:
             The run itself.
         """
-        self._job = self._run(self._retrieve())
-        return self
+        return run_blocking(self._ask(self._refresh, is_async=False))
 
     async def arefresh(self) -> Self:
         """Ask the server for the job's present state."""
-        self._job = await self._arun(self._retrieve())
-        return self
+        return await self._ask(self._refresh, is_async=True)
 
     def events(self) -> Iterator[FineTuningJobEvent]:
         """Follow the job's events, oldest first and each once.
@@ -122,19 +120,20 @@ class FineTuningRun:
         Yields:
             The SDK's events; ends with the job, however it ends.
         """
-        watch = self._watch(Deadline(self._clock, None))
-        with name_job_on_interrupt(self.id), self._access.client() as client:
-            while not watch.done:
-                yield from self._round(watch, client)
+        events = self._events(is_async=False)
+        try:
+            while True:
+                try:
+                    event = run_blocking(events.__anext__())
+                except StopAsyncIteration:
+                    return
+                yield event
+        finally:
+            run_blocking(events.aclose())
 
-    async def aevents(self) -> AsyncIterator[FineTuningJobEvent]:
+    def aevents(self) -> AsyncIterator[FineTuningJobEvent]:
         """Follow the job's events, oldest first and each once."""
-        watch = self._watch(Deadline(self._clock, None))
-        with name_job_on_interrupt(self.id):
-            async with self._access.async_client() as client:
-                while not watch.done:
-                    for event in await self._around(watch, client):
-                        yield event
+        return self._events(is_async=True)
 
     def wait(self, timeout: float | None = None) -> Self:
         """Wait for the job's end.
@@ -151,21 +150,11 @@ class FineTuningRun:
             FineTuningTimeoutError: If the time is over; the job goes on.
             FineTuningError: If the server does not let us wait any longer.
         """
-        deadline = Deadline(self._clock, timeout)
-        with self._access.client(deadline) as client:
-            self.follow(client, deadline, self._settings.report_event)
-        return self
+        return run_blocking(self._wait(timeout, is_async=False))
 
     async def await_(self, timeout: float | None = None) -> Self:
         """Wait for the job's end; the twin of `wait`."""
-
-        async def report(event: FineTuningJobEvent) -> None:
-            self._settings.report_event(event)
-
-        deadline = Deadline(self._clock, timeout)
-        async with self._access.async_client(deadline) as client:
-            await self.afollow(client, deadline, report)
-        return self
+        return await self._wait(timeout, is_async=True)
 
     def cancel(self) -> str:
         """Stop the job.
@@ -173,21 +162,19 @@ class FineTuningRun:
         Returns:
             The job's status afterwards; a job that has ended keeps its own.
         """
-        self._job = self._run(self._cancel())
-        return self.status
+        return run_blocking(self._ask(self._cancel, is_async=False))
 
     async def acancel(self) -> str:
         """Stop the job."""
-        self._job = await self._arun(self._cancel())
-        return self.status
+        return await self._ask(self._cancel, is_async=True)
 
     def checkpoints(self) -> list[FineTuningJobCheckpoint]:
         """List the job's checkpoints; empty where the server keeps none."""
-        return self._run(self._checkpoints())
+        return run_blocking(self._ask(self._checkpoints, is_async=False))
 
     async def acheckpoints(self) -> list[FineTuningJobCheckpoint]:
         """List the job's checkpoints; empty where the server keeps none."""
-        return await self._arun(self._checkpoints())
+        return await self._ask(self._checkpoints, is_async=True)
 
     def chat_model(
         self, *, checkpoint: FineTuningJobCheckpoint | str | None = None, **kwargs: Any
@@ -227,139 +214,122 @@ class FineTuningRun:
 
     def delete_training_file(self) -> None:
         """Delete the training file, and the validation file, from the server."""
-        self._run(self._delete_files())
+        run_blocking(self._ask(self._delete_files, is_async=False))
 
     async def adelete_training_file(self) -> None:
         """Delete the training file, and the validation file, from the server."""
-        await self._arun(self._delete_files())
+        await self._ask(self._delete_files, is_async=True)
 
     def delete_model(self) -> None:
         """Delete the tuned model from the server."""
-        self._run(self._delete_model())
+        run_blocking(self._ask(self._delete_model, is_async=False))
 
     async def adelete_model(self) -> None:
         """Delete the tuned model from the server."""
-        await self._arun(self._delete_model())
+        await self._ask(self._delete_model, is_async=True)
 
-    def follow(
+    async def follow(
         self,
-        client: Any,
-        deadline: Deadline,
-        report: Callable[[FineTuningJobEvent], None],
+        connection: Connection,
+        report: Callable[[FineTuningJobEvent], Awaitable[None]],
     ) -> None:
         """Wait for the job's end and hand on its events.
 
         Args:
-            client: The SDK's client.
-            deadline: When to give up.
+            connection: The server.
             report: Gets each event.
         """
-        watch = self._watch(deadline)
+        watch = JobWatch(self._job, connection, self._settings)
         with name_job_on_interrupt(self.id, watch):
-            while not watch.done:
-                for event in self._round(watch, client):
-                    report(event)
-            self._job = run(self._finish(watch), client, self._clock)
-
-    async def afollow(
-        self,
-        client: Any,
-        deadline: Deadline,
-        report: Callable[[FineTuningJobEvent], Awaitable[None]],
-    ) -> None:
-        """Wait for the job's end and hand on its events."""
-        watch = self._watch(deadline)
-        with name_job_on_interrupt(self.id, watch):
-            while not watch.done:
-                for event in await self._around(watch, client):
-                    await report(event)
-            self._job = await arun(self._finish(watch), client, self._clock)
+            try:
+                while not watch.done:
+                    for event in await watch.next_events():
+                        await report(event)
+                await watch.finish()
+            finally:
+                self._job = watch.job
 
     # What is asked
 
-    def _watch(self, deadline: Deadline) -> JobWatch:
-        return JobWatch(
-            self._job,
-            self._base.with_(deadline=deadline),
-            interval=self._settings.poll_interval,
-            max_interval=self._settings.max_poll_interval,
-        )
+    def _connect(
+        self, timeout: float | None, *, is_async: bool
+    ) -> AbstractAsyncContextManager[Connection]:
+        deadline = Deadline(self._settings.clock, timeout)
+        return self._access.connect(deadline, is_async=is_async, scrub=self._scrub)
 
-    def _round(self, watch: JobWatch, client: Any) -> list[Any]:
-        events = run(watch.next_round(), client, self._clock)
-        self._job = watch.job
-        return events
+    async def _ask(
+        self, action: Callable[[Connection], Awaitable[T]], *, is_async: bool
+    ) -> T:
+        timeout = self._settings.timeout
+        async with self._connect(timeout, is_async=is_async) as connection:
+            return await action(connection)
 
-    async def _around(self, watch: JobWatch, client: Any) -> list[Any]:
-        events = await arun(watch.next_round(), client, self._clock)
-        self._job = watch.job
-        return events
+    async def _wait(self, timeout: float | None, *, is_async: bool) -> Self:
+        async def report(event: FineTuningJobEvent) -> None:
+            self._settings.report_event(event)
 
-    def _finish(self, watch: JobWatch) -> Requests[Any]:
-        return watch.finish(delete_training_file=self._settings.delete_training_file)
+        async with self._connect(timeout, is_async=is_async) as connection:
+            await self.follow(connection, report)
+        return self
 
-    def _run(self, requests: Requests[T]) -> T:
-        with self._access.client(self._deadline()) as client:
-            return run(requests, client, self._clock)
+    async def _events(self, *, is_async: bool) -> AsyncGenerator[FineTuningJobEvent]:
+        with name_job_on_interrupt(self.id):
+            async with self._connect(None, is_async=is_async) as connection:
+                watch = JobWatch(self._job, connection, self._settings)
+                while not watch.done:
+                    events = await watch.next_events()
+                    self._job = watch.job
+                    for event in events:
+                        yield event
 
-    async def _arun(self, requests: Requests[T]) -> T:
-        async with self._access.async_client(self._deadline()) as client:
-            return await arun(requests, client, self._clock)
-
-    def _deadline(self) -> Deadline:
-        return Deadline(self._clock, self._settings.timeout)
-
-    def _while(self, doing: str) -> Situation:
+    def _step(self, doing: str) -> Step:
         has_ended = self.status in ENDED
-        return self._base.with_(
-            deadline=self._deadline(),
-            doing=doing,
-            consequence=("The job has ended." if has_ended else job_continues(self.id)),
-            job_id=self.id,
-            status=self.status,
+        consequence = "The job has ended." if has_ended else job_continues(self.id)
+        return Step(doing, consequence, self.id, self.status)
+
+    async def _refresh(self, connection: Connection) -> Self:
+        step = self._step("reading the job")
+        self._job = await connection.ask(
+            "fine_tuning.jobs.retrieve", step, fine_tuning_job_id=self.id
         )
+        return self
 
-    def _retrieve(self) -> Requests[Any]:
-        situation = self._while("reading the job")
-        method = "fine_tuning.jobs.retrieve"
-        return ask(method, situation, fine_tuning_job_id=self.id)
-
-    def _cancel(self) -> Requests[Any]:
-        situation = self._while("cancelling the job")
-        method = "fine_tuning.jobs.cancel"
+    async def _cancel(self, connection: Connection) -> str:
+        step, method = self._step("cancelling the job"), "fine_tuning.jobs.cancel"
         try:
-            return (yield from ask(method, situation, fine_tuning_job_id=self.id))
+            self._job = await connection.ask(method, step, fine_tuning_job_id=self.id)
         except FineTuningError as error:
             # Servers refuse to cancel what has ended.
-            job = yield from self._retrieve()
-            if str(job.status) not in ENDED:
+            await self._refresh(connection)
+            if self.status not in ENDED:
                 raise
-            logger.info("Job %s had ended (%s): %s", self.id, job.status, error.args[0])
-            return job
+            logger.info("Job %s had ended (%s): %s", self.id, self.status, error)
+        return self.status
 
-    def _checkpoints(self) -> Requests[list[Any]]:
-        situation = self._while("listing the checkpoints")
+    async def _checkpoints(
+        self, connection: Connection
+    ) -> list[FineTuningJobCheckpoint]:
+        step = self._step("listing the checkpoints")
         method = "fine_tuning.jobs.checkpoints.list"
-        listed = yield from list_all(method, situation, fine_tuning_job_id=self.id)
-        return sorted(listed or (), key=_step_of)
+        listed = await connection.list_all(method, step, fine_tuning_job_id=self.id)
+        return sorted(listed or (), key=_step_number)
 
-    def _delete_files(self) -> Requests[None]:
-        situation = self._while("deleting the training file")
-        files = (self._job.training_file, self._job.validation_file)
-        copies = yield from copies_of(files, situation)
+    async def _delete_files(self, connection: Connection) -> None:
+        step = self._step("deleting the training file")
+        files = [f for f in (self._job.training_file, self._job.validation_file) if f]
+        copies = await copies_of(files, connection)
         for file_id in files:
-            if file_id:
-                yield from delete("files", situation, file_id=file_id)
-        yield from delete_unused_files(copies, situation, self.id)
+            await delete("files", connection, step, file_id=file_id)
+        await delete_unused_files(copies, connection, self.id)
 
-    def _delete_model(self) -> Requests[None]:
+    async def _delete_model(self, connection: Connection) -> None:
         name = self._job.fine_tuned_model
         if not name:
             msg = f"Job {self.id} has no model to delete (status: {self.status})."
             raise FineTuningError(msg, job_id=self.id, status=self.status)
-        yield from delete("models", self._while("deleting the model"), model=name)
+        await delete("models", connection, self._step("deleting the model"), model=name)
 
 
-def _step_of(checkpoint: Any) -> int:
-    step = checkpoint.step_number
-    return step if isinstance(step, int) else 0
+def _step_number(checkpoint: FineTuningJobCheckpoint) -> int:
+    number: object = checkpoint.step_number
+    return number if isinstance(number, int) else 0

@@ -22,24 +22,29 @@ from pydantic import (
 from langchain_chatexports.datasets.estimate import TrainingEstimate
 from langchain_chatexports.datasets.validation import TrainingMethod
 from langchain_chatexports.finetuning.clients import ServerAccess, public_url
-from langchain_chatexports.finetuning.clock import Clock
-from langchain_chatexports.finetuning.orders import DATA_KEY, KEY
+from langchain_chatexports.finetuning.connection import Clock
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["FineTunerSettings"]
+__all__ = ["DATA_KEY", "KEY", "FineTunerSettings"]
 
 logger = logging.getLogger(__name__)
 
+KEY = "langchain_chatexports_key"
+"""The job's metadata key that holds the order's key."""
+
+DATA_KEY = "langchain_chatexports_data"
+"""The job's metadata key that holds the training file's hash."""
+
 _MAX_METADATA = 14  # 16, and two are ours.
-_MAX_KEY_LENGTH = 64
-_MAX_VALUE_LENGTH = 512
 _OWN_FIELDS = frozenset(
     {"metadata", "model", "seed", "suffix", "training_file", "validation_file"}
 )
 
 _Positive: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Label: TypeAlias = Annotated[str, Field(max_length=64)]
+_LabelText: TypeAlias = Annotated[str, Field(max_length=512)]
 
 
 class FineTunerSettings(RunnableSerializable[Any, Any]):
@@ -102,7 +107,9 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     validation_examples: Any = Field(default=None, exclude=True, repr=False)
     """Examples to measure with, in any of the input's forms."""
 
-    metadata: dict[str, str] | None = Field(default=None, repr=False)
+    metadata: dict[_Label, _LabelText] | None = Field(
+        default=None, max_length=_MAX_METADATA, repr=False
+    )
     """Up to 14 labels on the job."""
 
     extra_body: dict[str, JsonValue] | None = Field(default=None, repr=False)
@@ -152,16 +159,12 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
 
     @field_validator("metadata")
     @classmethod
-    def _fits_the_protocol(cls, value: dict[str, str] | None) -> dict[str, str] | None:
-        for key, text in (value or {}).items():
-            if len(key) > _MAX_KEY_LENGTH or len(text) > _MAX_VALUE_LENGTH:
-                msg = "metadata keys have up to 64 characters, values up to 512."
-                raise ValueError(msg)
-            if key in {KEY, DATA_KEY}:
-                msg = f"the metadata key {key} is the tuner's own."
-                raise ValueError(msg)
-        if value is not None and len(value) > _MAX_METADATA:
-            msg = f"metadata has up to {_MAX_METADATA} keys beside the tuner's own."
+    def _leaves_own_labels_alone(
+        cls, value: dict[str, str] | None
+    ) -> dict[str, str] | None:
+        taken = sorted({KEY, DATA_KEY} & (value or {}).keys())
+        if taken:
+            msg = f"the metadata key {taken[0]} is the tuner's own."
             raise ValueError(msg)
         return value
 
@@ -236,16 +239,6 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
             self.async_client,
             self._request_timeout,
         )
-
-    @property
-    def InputType(self) -> Any:  # noqa: N802 - langchain-core's name
-        """The input type that schemas show."""
-        return Any
-
-    @property
-    def OutputType(self) -> Any:  # noqa: N802 - langchain-core's name
-        """The output type that schemas show."""
-        return Any
 
     @property
     def lc_secrets(self) -> dict[str, str]:

@@ -5,48 +5,57 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
+from langchain_core.callbacks import (
+    AsyncCallbackManager,
+    adispatch_custom_event,
+    dispatch_custom_event,
+)
 from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.runnables import Runnable
+from langchain_core.runnables.base import RunnableBindingBase
+from langchain_core.runnables.retry import RunnableRetry
 from pydantic import ValidationError
 
-from langchain_chatexports.datasets.estimate import estimate_training
-from langchain_chatexports.datasets.validation import validate_examples
 from langchain_chatexports.exceptions import (
     FineTuningError,
     FineTuningTimeoutError,
     FineTuningUnavailableError,
-    TrainingBudgetError,
-    TrainingDataError,
 )
-from langchain_chatexports.finetuning.clients import public_url, scrub_secrets
-from langchain_chatexports.finetuning.clock import Deadline
-from langchain_chatexports.finetuning.errors import Situation
-from langchain_chatexports.finetuning.inputs import read_examples
+from langchain_chatexports.finetuning.connection import (
+    Deadline,
+    one_at_a_time,
+    run_blocking,
+)
+from langchain_chatexports.finetuning.errors import Step
 from langchain_chatexports.finetuning.jobs import Submission
-from langchain_chatexports.finetuning.orders import (
-    TrainingFile,
-    TuningOrder,
-    require_uploadable,
-)
-from langchain_chatexports.finetuning.requests import alock, arun, ask, lock, run
+from langchain_chatexports.finetuning.orders import prepare_order, require_uploadable
 from langchain_chatexports.finetuning.run import FineTuningRun
 from langchain_chatexports.finetuning.settings import FineTunerSettings
-from langchain_chatexports.finetuning.tracing import TunerRetry, atraced, traced
 from langchain_chatexports.finetuning.watch import name_job_on_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from langchain_core.callbacks import (
+        AsyncCallbackManagerForChainRun,
+        CallbackManager,
+        CallbackManagerForChainRun,
+    )
     from langchain_core.runnables import RunnableConfig, RunnableSequence
     from langchain_core.runnables.retry import ExponentialJitterParams
     from langchain_openai import ChatOpenAI
-    from openai.types.fine_tuning import FineTuningJobEvent
+    from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 
+    from langchain_chatexports.finetuning.connection import Connection
     from langchain_chatexports.finetuning.inputs import TrainingInput
-    from langchain_chatexports.finetuning.requests import Requests
+    from langchain_chatexports.finetuning.orders import TuningOrder
 
 __all__ = ["ChatFineTuner"]
 
-_MIN_EXAMPLES = 10
+_EVENT = "fine_tuning_event"
+
+# Traces can leave the machine: they hold counts and ids, never contents.
+_TRACED_INPUT = {"input": ""}
 
 
 class ChatFineTuner(FineTunerSettings):
@@ -86,20 +95,16 @@ class ChatFineTuner(FineTunerSettings):
             FineTuningError: If no model comes of it; its subclasses say why.
         """
         _refuse_arguments(kwargs)
-        with traced(self.get_name(), config) as call:
+        runs: list[FineTuningRun] = []
 
-            def report(event: FineTuningJobEvent) -> None:
-                self.report_event(event)
-                call.dispatch(event)
+        def fine_tune(
+            _: Any, run_manager: CallbackManagerForChainRun
+        ) -> dict[str, Any]:
+            callbacks = run_manager.get_child()
+            return run_blocking(self._fine_tune(input, callbacks, runs))
 
-            deadline = Deadline(self.clock, self.timeout)
-            order = self._order(input)
-            with self.access().client(deadline) as client:
-                self._try_chat_model(client)
-                job = self._submit(order, client, deadline)
-                job.follow(client, deadline, report)
-            call.outputs.update(_public(job, order))
-            return job.chat_model()  # type: ignore[return-value] # as documented
+        self._call_with_config(fine_tune, _TRACED_INPUT, config)
+        return runs[0].chat_model()  # type: ignore[return-value] # as documented
 
     async def ainvoke(
         self,
@@ -109,20 +114,16 @@ class ChatFineTuner(FineTunerSettings):
     ) -> ChatOpenAI:
         """Fine-tune and wait, without blocking the event loop; see `invoke`."""
         _refuse_arguments(kwargs)
-        async with atraced(self.get_name(), config) as call:
+        runs: list[FineTuningRun] = []
 
-            async def report(event: FineTuningJobEvent) -> None:
-                self.report_event(event)
-                await call.adispatch(event)
+        async def fine_tune(
+            _: Any, run_manager: AsyncCallbackManagerForChainRun
+        ) -> dict[str, Any]:
+            callbacks = run_manager.get_child()
+            return await self._fine_tune(input, callbacks, runs)
 
-            deadline = Deadline(self.clock, self.timeout)
-            order = await asyncio.to_thread(self._order, input)
-            async with self.access().async_client(deadline) as client:
-                await asyncio.to_thread(self._try_chat_model, client)
-                job = await self._asubmit(order, client, deadline)
-                await job.afollow(client, deadline, report)
-            call.outputs.update(_public(job, order))
-            return job.chat_model()  # type: ignore[return-value] # as documented
+        await self._acall_with_config(fine_tune, _TRACED_INPUT, config)
+        return runs[0].chat_model()  # type: ignore[return-value] # as documented
 
     def submit(self, input: TrainingInput) -> FineTuningRun:
         """Order the job, or find it, and do not wait for its end.
@@ -133,17 +134,11 @@ class ChatFineTuner(FineTunerSettings):
         Returns:
             The run; the job exists.
         """
-        deadline = Deadline(self.clock, self.timeout)
-        order = self._order(input)
-        with self.access().client(deadline) as client:
-            return self._submit(order, client, deadline)
+        return run_blocking(self._submit(input, is_async=False))
 
     async def asubmit(self, input: TrainingInput) -> FineTuningRun:
         """Order the job, or find it, and do not wait for its end."""
-        deadline = Deadline(self.clock, self.timeout)
-        order = await asyncio.to_thread(self._order, input)
-        async with self.access().async_client(deadline) as client:
-            return await self._asubmit(order, client, deadline)
+        return await self._submit(input, is_async=True)
 
     def get(self, job_id: str) -> FineTuningRun:
         """Take up a job by its id, for example after a restart.
@@ -154,82 +149,63 @@ class ChatFineTuner(FineTunerSettings):
         Returns:
             The run, as the server has it now.
         """
-        deadline = Deadline(self.clock, self.timeout)
-        with self.access().client(deadline) as client:
-            base = self._base(client, deadline)
-            job = run(_retrieve(job_id, base), client, self.clock)
-            return self._run_of(job, client, base)
+        return run_blocking(self._get(job_id, is_async=False))
 
     async def aget(self, job_id: str) -> FineTuningRun:
         """Take up a job by its id, for example after a restart."""
+        return await self._get(job_id, is_async=True)
+
+    # The same for both worlds
+
+    async def _fine_tune(
+        self,
+        given: TrainingInput,
+        callbacks: CallbackManager | AsyncCallbackManager,
+        runs: list[FineTuningRun],
+    ) -> dict[str, Any]:
+        is_async = isinstance(callbacks, AsyncCallbackManager)
+        config: RunnableConfig = {"callbacks": callbacks}
+
+        async def report(event: FineTuningJobEvent) -> None:
+            self.report_event(event)
+            # A warning about a field of another type would show what is in it.
+            data = event.model_dump(mode="json", warnings=False)
+            if is_async:
+                await adispatch_custom_event(_EVENT, data, config=config)
+            else:
+                dispatch_custom_event(_EVENT, data, config=config)
+
         deadline = Deadline(self.clock, self.timeout)
-        async with self.access().async_client(deadline) as client:
-            base = self._base(client, deadline)
-            job = await arun(_retrieve(job_id, base), client, self.clock)
-            return self._run_of(job, client, base)
+        order = await self._order(given, is_async=is_async)
+        async with self.access().connect(
+            deadline, is_async=is_async, scrub=order.scrub
+        ) as connection:
+            if is_async:
+                await asyncio.to_thread(self._try_chat_model, connection.client)
+            else:
+                self._try_chat_model(connection.client)
+            run = await self._place(order, connection)
+            await run.follow(connection, report)
+        runs.append(run)
+        return {
+            "job_id": run.id,
+            "base_model": run.job.model,
+            "model": run.job.fine_tuned_model,
+            "examples": order.training.examples,
+        }
 
-    # The order, before the first request
+    async def _submit(self, given: TrainingInput, *, is_async: bool) -> FineTuningRun:
+        deadline = Deadline(self.clock, self.timeout)
+        order = await self._order(given, is_async=is_async)
+        async with self.access().connect(
+            deadline, is_async=is_async, scrub=order.scrub
+        ) as connection:
+            return await self._place(order, connection)
 
-    def _order(self, given: TrainingInput) -> TuningOrder:
-        examples = self._checked(given, "training", _MIN_EXAMPLES)
-        validation = None
-        if self.validation_examples is not None:
-            validation = self._checked(self.validation_examples, "validation", 1)
-        self._require_agreement(examples)
-        return TuningOrder(
-            model=self.model,
-            training=TrainingFile(examples),
-            validation=None if validation is None else TrainingFile(validation),
-            method=self.method,
-            hyperparameters=self.hyperparameters(),
-            suffix=self.suffix,
-            seed=self.seed,
-            metadata=self.metadata or {},
-            extra_body=self.extra_body,
-            nonce=TuningOrder.new_nonce() if self.run_again else "",
-        )
-
-    def _checked(
-        self, given: TrainingInput, kind: str, minimum: int
-    ) -> list[Mapping[str, Any]]:
-        examples = list(read_examples(given))
-        problems = validate_examples(
-            examples,
-            minimum=minimum,
-            method=self.method,
-            allow_trailing=self.allow_trailing,
-        )
-        if problems:
-            rules = "a rule" if len(problems) == 1 else f"{len(problems)} rules"
-            msg = (
-                f"The {kind} examples break {rules} of the training format. Nothing "
-                "was sent. Correct this and run again:"
-            )
-            raise TrainingDataError(msg, problems)
-        return examples
-
-    def _require_agreement(self, examples: list[Mapping[str, Any]]) -> None:
-        limit = self.max_billed_tokens
-        if limit is None and self.confirm is None:
-            return
-        estimate = estimate_training(examples, model=self.model, n_epochs=self.n_epochs)
-        bound = estimate.billed_tokens_at_most
-        if limit is not None and bound > limit:
-            kind = "" if estimate.exact else "up to "
-            msg = (
-                f"The order would be billed for {kind}{bound:,} tokens "
-                f"({estimate.examples:,} examples, {estimate.epochs} epochs), over "
-                f"max_billed_tokens={limit:,}. Nothing was sent. Use fewer examples "
-                "or epochs, or raise the limit."
-            )
-            raise TrainingBudgetError(msg)
-        # Truth is not enough: a text such as "n", or a coroutine, is no yes.
-        if self.confirm is not None and self.confirm(estimate) != 1:
-            msg = (
-                f"The order was not confirmed ({estimate.examples:,} examples, about "
-                f"{estimate.billed_tokens:,} billed tokens). Nothing was sent."
-            )
-            raise TrainingBudgetError(msg)
+    async def _order(self, given: TrainingInput, *, is_async: bool) -> TuningOrder:
+        if is_async:
+            return await asyncio.to_thread(prepare_order, self, given)
+        return prepare_order(self, given)
 
     def _try_chat_model(self, client: Any) -> None:
         # A wrong argument, or a missing deployment, must not show after the bill.
@@ -247,52 +223,27 @@ class ChatFineTuner(FineTunerSettings):
             )
             raise FineTuningError(msg) from None
 
-    # The job
-
-    def _submit(
-        self, order: TuningOrder, client: Any, deadline: Deadline
-    ) -> FineTuningRun:
-        submission = self._submission(order, client, deadline)
-        base = submission.situation
-        with name_job_on_interrupt(None), lock(f"{base.server} {order.key}"):
-            job = run(submission.place(), client, self.clock)
-        return self._run_of(job, client, base)
-
-    async def _asubmit(
-        self, order: TuningOrder, client: Any, deadline: Deadline
-    ) -> FineTuningRun:
-        submission = self._submission(order, client, deadline)
-        base = submission.situation
+    async def _place(self, order: TuningOrder, connection: Connection) -> FineTuningRun:
+        require_uploadable(order, connection.server)
+        key = f"{connection.server} {order.key}"
         with name_job_on_interrupt(None):
-            async with alock(f"{base.server} {order.key}"):
-                job = await arun(submission.place(), client, self.clock)
-        return self._run_of(job, client, base)
+            async with one_at_a_time(key, is_async=connection.is_async):
+                job = await Submission(order, connection, self).place()
+        return self._run_of(job, connection)
 
-    def _submission(
-        self, order: TuningOrder, client: Any, deadline: Deadline
-    ) -> Submission:
-        base = self._base(client, deadline, order.scrub)
-        require_uploadable(order, base.server)
-        return Submission(
-            order,
-            base,
-            poll_interval=self.poll_interval,
-            delete_training_file=self.delete_training_file,
-            file_expires_after=self.file_expires_after,
-        )
+    async def _get(self, job_id: str, *, is_async: bool) -> FineTuningRun:
+        consequence = f"Nothing was changed; is {job_id!r} a job of this account?"
+        step = Step("reading the job", consequence, job_id)
+        deadline = Deadline(self.clock, self.timeout)
+        async with self.access().connect(deadline, is_async=is_async) as connection:
+            job = await connection.ask(
+                "fine_tuning.jobs.retrieve", step, fine_tuning_job_id=job_id
+            )
+            return self._run_of(job, connection)
 
-    def _base(
-        self, client: Any, deadline: Deadline, scrub: Callable[[str], str] = str
-    ) -> Situation:
-        return Situation(
-            server=public_url(client.base_url),
-            deadline=deadline,
-            scrub=lambda said: scrub(scrub_secrets(said, client)),
-        )
-
-    def _run_of(self, job: Any, client: Any, base: Situation) -> FineTuningRun:
-        access = self.access().pinned(client)
-        return FineTuningRun(self, job, base=base, access=access)
+    def _run_of(self, job: FineTuningJob, connection: Connection) -> FineTuningRun:
+        access = self.access().pinned(connection.client)
+        return FineTuningRun(self, job, access=access, scrub=connection.scrub)
 
     # LangChain
 
@@ -307,7 +258,7 @@ class ChatFineTuner(FineTunerSettings):
         wait_exponential_jitter: bool = True,
         exponential_jitter_params: ExponentialJitterParams | None = None,
         stop_after_attempt: int = 3,
-    ) -> TunerRetry:
+    ) -> _TunerRetry:
         """Repeat calls that could not be made or waited for; they find their job.
 
         Other errors are repeated only if they are named: after a job that failed or was
@@ -322,7 +273,7 @@ class ChatFineTuner(FineTunerSettings):
         Returns:
             A Runnable like the tuner.
         """
-        return TunerRetry(
+        return _TunerRetry(
             bound=self,
             kwargs={},
             config={},
@@ -353,19 +304,34 @@ def _refuse_arguments(kwargs: Mapping[str, Any]) -> None:
         raise TypeError(msg)
 
 
-def _retrieve(job_id: str, base: Situation) -> Requests[Any]:
-    situation = base.with_(
-        doing="reading the job",
-        consequence=f"Nothing was changed; is {job_id!r} a job of this account?",
-        job_id=job_id,
-    )
-    return ask("fine_tuning.jobs.retrieve", situation, fine_tuning_job_id=job_id)
+class _TunerRetry(RunnableRetry[Any, Any]):  # type: ignore[no-redef] # a field `kwargs`
+    """Repeats a tuner; the attempts are in the trace, the examples are not.
 
+    LangChain's own makes a run around the attempts that records its input.
+    """
 
-def _public(run: FineTuningRun, order: TuningOrder) -> dict[str, Any]:
-    return {
-        "job_id": run.id,
-        "base_model": run.job.model,
-        "model": run.job.fine_tuned_model,
-        "examples": order.training.examples,
-    }
+    def invoke(
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Any:
+        """Fine-tune, and again if need be."""
+        for attempt in self._sync_retrying(reraise=True):
+            with attempt:
+                return RunnableBindingBase.invoke(self, input, config, **kwargs)
+        return None  # Not reached: the last attempt returns or raises.
+
+    async def ainvoke(
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Any:
+        """Fine-tune, and again if need be."""
+        async for attempt in self._async_retrying(reraise=True):
+            with attempt:
+                return await RunnableBindingBase.ainvoke(self, input, config, **kwargs)
+        return None  # Not reached: the last attempt returns or raises.
+
+    def batch(self, inputs: list[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        """Do each input by itself."""
+        return Runnable.batch(self, inputs, *args, **kwargs)
+
+    async def abatch(self, inputs: list[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        """Do each input by itself."""
+        return await Runnable.abatch(self, inputs, *args, **kwargs)

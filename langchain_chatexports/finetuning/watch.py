@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.exceptions import (
@@ -13,11 +12,10 @@ from langchain_chatexports.exceptions import (
     FineTuningError,
     FineTuningFailedError,
 )
+from langchain_chatexports.finetuning.connection import is_last_page
 from langchain_chatexports.finetuning.errors import (
     MAX_RETRY_AFTER,
-    Situation,
-    clean_text,
-    error_of,
+    Step,
     has_no_route,
     is_bad_request,
     is_temporary,
@@ -27,16 +25,14 @@ from langchain_chatexports.finetuning.errors import (
 from langchain_chatexports.finetuning.files import delete_unused_files
 from langchain_chatexports.finetuning.jobs import warn_of_shutdown
 from langchain_chatexports.finetuning.orders import ENDED
-from langchain_chatexports.finetuning.requests import (
-    Requests,
-    Sleep,
-    ask,
-    ask_once,
-    is_last_page,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
+
+    from langchain_chatexports.finetuning.connection import Connection
+    from langchain_chatexports.finetuning.settings import FineTunerSettings
 
 __all__ = ["JobWatch", "job_continues", "name_job_on_interrupt"]
 
@@ -49,7 +45,7 @@ _WARN_EVERY = 10
 _EVENTS_PAGE = 100
 _MAX_EVENT_PAGES = 1_000
 _LAST_EVENTS = 3
-_GOING_ON = frozenset({"validating_files", "queued", "running"})
+_KNOWN = ENDED | {"validating_files", "queued", "running"}
 
 
 def job_continues(job_id: str) -> str:
@@ -60,255 +56,11 @@ def job_continues(job_id: str) -> str:
     )
 
 
-@dataclass
-class JobWatch:
-    """The rounds of waiting for one job.
-
-    Attributes:
-        job: The SDK's job as it was last seen.
-        base: The server, the deadline, and what to scrub from errors.
-        interval: Seconds until the next round; grows.
-        max_interval: Where it stops growing.
-        done: Whether the job has ended.
-    """
-
-    job: Any
-    base: Situation
-    interval: float = 2.0
-    max_interval: float = 60.0
-    done: bool = False
-    _rounds: int = 0
-    _failures: int = 0
-    _has_events: bool = True
-    _seen: set[str] = field(default_factory=set)
-    _warned_status: str | None = None
-    _last_events: list[Any] = field(default_factory=list)
-
-    def next_round(self) -> Requests[list[Any]]:
-        """Wait, look at the job, and collect the events that are new.
-
-        Returns:
-            The SDK's events, oldest first.
-
-        Raises:
-            FineTuningError: If the waiting is over before the job is.
-        """
-        if self._rounds:
-            yield from self._pause()
-        self._rounds += 1
-        try:
-            self.job = yield from ask_once(
-                "fine_tuning.jobs.retrieve", fine_tuning_job_id=self.job.id
-            )
-        except Exception as error:  # noqa: BLE001 - sorted below
-            yield from self._tolerate(error)
-            return []
-        self._failures = 0
-        status = str(self.job.status)
-        self.done = status in ENDED
-        if status not in ENDED | _GOING_ON and status != self._warned_status:
-            self._warned_status = status
-            said = clean_text(status, self.base.scrub)
-            logger.warning("Job %s has the status %r.", self.job.id, said)
-        events = yield from self._new_events()
-        self._last_events = [*self._last_events, *events][-_LAST_EVENTS:]
-        return events
-
-    def finish(self, *, delete_training_file: bool) -> Requests[Any]:
-        """Tidy up after a job that has ended, and see that it ended well.
-
-        Args:
-            delete_training_file: Whether to delete its files, also after a failure.
-
-        Returns:
-            The SDK's job, succeeded and with the name of its model.
-
-        Raises:
-            FineTuningFailedError: If the job failed.
-            FineTuningCancelledError: If it was cancelled.
-            FineTuningError: If it succeeded without a model.
-        """
-        job = self.job
-        if delete_training_file:
-            files = [f for f in (job.training_file, job.validation_file) if f]
-            yield from delete_unused_files(files, self._while(""), job.id)
-        if job.status == "failed":
-            raise self._failure()
-        if job.status != "succeeded":
-            msg = (
-                f"Fine-tuning job {job.id} was cancelled, so there is no model. What "
-                "it trained until then may be billed. Run again to order a new job."
-            )
-            raise FineTuningCancelledError(msg, job_id=job.id, status=str(job.status))
-        yield from self._wait_for_model_name()
-        yield from self._look_at_model()
-        return self.job
-
-    def _while(self, doing: str) -> Situation:
-        return self.base.with_(
-            doing=doing,
-            consequence=job_continues(self.job.id),
-            job_id=self.job.id,
-            status=clean_text(self.job.status, self.base.scrub),
-        )
-
-    def _pause(self) -> Requests[None]:
-        deadline = self.base.deadline
-        pause = self.interval * deadline.clock.jitter()
-        remaining = deadline.remaining()
-        if remaining <= 0:
-            raise self._while(f"waiting for job {self.job.id}").timed_out()
-        # The last look is at the deadline itself.
-        yield Sleep(min(pause, remaining))
-        self.interval = min(self.interval * _GROWTH, self.max_interval)
-
-    def _tolerate(self, error: Exception) -> Requests[None]:
-        # A temporary error never ends the waiting by itself.
-        self._failures += 1
-        situation = self._while(f"waiting for job {self.job.id}")
-        not_found = status_of(error) == 404  # noqa: PLR2004 - HTTP
-        if not is_temporary(error) and not (
-            not_found and self._failures < _MAX_NOT_FOUND
-        ):
-            raise error_of(error, situation)
-        asked = requested_wait(error)
-        if asked is not None:
-            if asked > min(MAX_RETRY_AFTER, situation.deadline.remaining()):
-                raise error_of(error, situation, wait=asked)
-            yield Sleep(asked)
-        if self._failures % _WARN_EVERY == 0:
-            logger.warning(
-                "%d requests in a row about job %s have failed (%s); still trying.",
-                self._failures,
-                self.job.id,
-                type(error).__name__,
-            )
-
-    # Events
-
-    def _new_events(self) -> Requests[list[Any]]:
-        # Newest first, and `after` goes to older ones: page until a known one.
-        new: dict[str, Any] = {}
-        after: dict[str, str] = {}
-        for _ in range(_MAX_EVENT_PAGES if self._has_events else 0):
-            if after and self.base.deadline.is_over():
-                if not self.done:
-                    return []  # The next round raises.
-                break
-            try:
-                page = yield from self._events_page(after)
-            except Exception as error:  # noqa: BLE001 - progress is not worth an end
-                self._has_events = not (has_no_route(error) or is_bad_request(error))
-                if not self.done:
-                    return []  # The next round reads them all again.
-                break
-            # What is no event at all has none of its fields.
-            events = [event for event in page.data if hasattr(event, "message")]
-            known = self._seen | new.keys()
-            fresh = [event for event in events if _identity(event) not in known]
-            new.update((_identity(event), event) for event in fresh)
-            if len(fresh) < len(page.data) or is_last_page(page, fresh):
-                break
-            after = {"after": fresh[-1].id}
-        self._seen.update(new)
-        oldest_first = list(new.values())[::-1]
-        # Stable: what happened in one second stays in the server's order.
-        return sorted(oldest_first, key=_time_of)
-
-    def _events_page(self, after: dict[str, str]) -> Requests[Any]:
-        method = "fine_tuning.jobs.list_events"
-        arguments = {"fine_tuning_job_id": self.job.id, "limit": _EVENTS_PAGE, **after}
-        if not self.done:
-            return (yield from ask_once(method, **arguments))
-        # There is no later round to make up for it.
-        situation = self._while("reading the job's events")
-        return (yield from ask(method, situation, **arguments))
-
-    # The end
-
-    def _failure(self) -> FineTuningFailedError:
-        job, scrub = self.job, self.base.scrub
-        # Only now: the field can be an object of nulls while all is well.
-        error = getattr(job, "error", None)
-        code, param, said = (
-            clean_text(getattr(error, name, None), scrub) or None
-            for name in ("code", "param", "message")
-        )
-        parts = [part for part in (code, said) if part]
-        reason = f": {': '.join(parts)}" if parts else ""
-        about = f" (about `{param}`)" if param else ""
-        events = [
-            clean_text(event.message, scrub)
-            for event in self._last_events
-            if event.level in ("warn", "error")
-        ]
-        events = [text for text in events if text and text != said]
-        also = f" Its last events: {'; '.join(events)}." if events else ""
-        msg = (
-            f"Fine-tuning job {job.id} failed{reason}{about}.{also} There is no model. "
-            "Correct what it complains about and run again: a failed job is not taken "
-            "up again, so that is a new order. The server's account page says whether "
-            "this one is billed."
-        )
-        return FineTuningFailedError(msg, job_id=job.id, code=code, param=param)
-
-    def _wait_for_model_name(self) -> Requests[None]:
-        # Some servers set the status a moment before the name.
-        job_id, server = self.job.id, self.base.server
-        situation = self._while("reading the name of the model").with_(
-            consequence=(
-                f"Job {job_id} has succeeded: get({job_id!r}).wait() asks for its "
-                "model again."
-            )
-        )
-        for _ in range(_LOOKS_FOR_MODEL):
-            if self.job.fine_tuned_model:
-                return
-            if situation.deadline.is_over():
-                raise situation.timed_out()
-            yield Sleep(min(self.interval, situation.deadline.remaining()))
-            self.job = yield from ask(
-                "fine_tuning.jobs.retrieve", situation, fine_tuning_job_id=job_id
-            )
-        if not self.job.fine_tuned_model:
-            msg = (
-                f"Fine-tuning job {job_id} succeeded, but {server} does not name its "
-                "model. It has been paid for: look in the server's own list of models, "
-                f"or ask again later with get({job_id!r})."
-            )
-            raise FineTuningError(msg, job_id=job_id, status="succeeded")
-
-    def _look_at_model(self) -> Requests[None]:
-        # The first chats with a new model can be a 404. Servers without such a list, or
-        # with trouble, are no reason to withhold the model.
-        deadline = self.base.deadline
-        for _ in range(_MAX_NOT_FOUND):
-            try:
-                model = yield from ask_once(
-                    "models.retrieve", model=self.job.fine_tuned_model
-                )
-            except Exception as error:  # noqa: BLE001 - see above
-                if status_of(error) != 404:  # noqa: PLR2004 - HTTP
-                    return
-            else:
-                warn_of_shutdown(model, deadline.clock.today())
-                return
-            if deadline.remaining() <= self.interval:
-                return
-            yield Sleep(min(self.interval, 2.0))
-        logger.info("The model of job %s is not listed yet.", self.job.id)
-
-
 @contextmanager
 def name_job_on_interrupt(
     job_id: str | None, watch: JobWatch | None = None
 ) -> Iterator[None]:
-    """Say what becomes of the job when the waiting for it is interrupted.
-
-    Args:
-        job_id: The job; `None` while it is being ordered.
-        watch: Who knows whether it has ended.
-    """
+    """Say what becomes of the job, `None` while it is being ordered, if interrupted."""
     try:
         yield
     except (KeyboardInterrupt, asyncio.CancelledError) as error:
@@ -328,9 +80,243 @@ def name_job_on_interrupt(
         raise
 
 
-def _identity(event: Any) -> str:
+class JobWatch:
+    """Waiting for one job.
+
+    Attributes:
+        job: The SDK's job as it was last seen.
+        done: Whether the job has ended.
+    """
+
+    def __init__(
+        self, job: FineTuningJob, connection: Connection, settings: FineTunerSettings
+    ) -> None:
+        self.job = job
+        self.done = False
+        self._connection = connection
+        self._settings = settings
+        self._interval = settings.poll_interval
+        self._has_looked = False
+        self._failures = 0
+        self._has_events = True
+        self._seen: set[str] = set()
+        self._last_events: list[FineTuningJobEvent] = []
+        self._warned_status = ""
+
+    async def next_events(self) -> list[FineTuningJobEvent]:
+        """Look at the job, after a pause except for the first time.
+
+        Returns:
+            Its new events, oldest first.
+
+        Raises:
+            FineTuningError: If the waiting is over before the job is.
+        """
+        if self._has_looked:
+            await self._pause()
+        self._has_looked = True
+        try:
+            self.job = await self._connection.call(
+                "fine_tuning.jobs.retrieve", fine_tuning_job_id=self.job.id
+            )
+        except Exception as error:  # noqa: BLE001 - sorted below
+            problem = error
+        else:
+            self._failures = 0
+            self.done = str(self.job.status) in ENDED
+            self._warn_of_status(str(self.job.status))
+            events = await self._new_events()
+            self._last_events = [*self._last_events, *events][-_LAST_EVENTS:]
+            return events
+        await self._tolerate(problem)
+        return []
+
+    async def finish(self) -> None:
+        """Tidy up after a job that has ended, and make sure that it has a model.
+
+        Raises:
+            FineTuningFailedError: If the job failed.
+            FineTuningCancelledError: If it was cancelled.
+            FineTuningError: If it succeeded without a model.
+        """
+        job = self.job
+        if self._settings.delete_training_file:
+            files = [f for f in (job.training_file, job.validation_file) if f]
+            await delete_unused_files(files, self._connection, job.id)
+        if job.status == "failed":
+            raise self._failure()
+        if job.status != "succeeded":
+            msg = (
+                f"Fine-tuning job {job.id} was cancelled, so there is no model. What "
+                "it trained until then may be billed. Run again to order a new job."
+            )
+            raise FineTuningCancelledError(msg, job_id=job.id, status=str(job.status))
+        await self._wait_for_model_name()
+        await self._look_at_model()
+
+    def _step(self, doing: str) -> Step:
+        status = self._connection.clean(self.job.status)
+        return Step(doing, job_continues(self.job.id), self.job.id, status)
+
+    # One look
+
+    async def _pause(self) -> None:
+        pause = self._interval * self._connection.clock.jitter()
+        remaining = self._connection.deadline.remaining()
+        if remaining <= 0:
+            step = self._step(f"waiting for job {self.job.id}")
+            raise self._connection.timed_out(step)
+        # The last look is at the deadline itself.
+        await self._connection.sleep(min(pause, remaining))
+        self._interval = min(self._interval * _GROWTH, self._settings.max_poll_interval)
+
+    def _warn_of_status(self, status: str) -> None:
+        if status not in _KNOWN and status != self._warned_status:
+            self._warned_status = status
+            said = self._connection.clean(status)
+            logger.warning("Job %s has the status %r.", self.job.id, said)
+
+    async def _tolerate(self, problem: Exception) -> None:
+        # A temporary error never ends the waiting by itself.
+        self._failures += 1
+        connection = self._connection
+        step = self._step(f"waiting for job {self.job.id}")
+        not_found = status_of(problem) == 404  # noqa: PLR2004 - HTTP
+        if not is_temporary(problem) and not (
+            not_found and self._failures < _MAX_NOT_FOUND
+        ):
+            raise connection.error(problem, step)
+        asked = requested_wait(problem)
+        if asked is not None:
+            if asked > min(MAX_RETRY_AFTER, connection.deadline.remaining()):
+                raise connection.error(problem, step, wait=asked)
+            await connection.sleep(asked)
+        if self._failures % _WARN_EVERY == 0:
+            logger.warning(
+                "%d requests in a row about job %s have failed (%s); still trying.",
+                self._failures,
+                self.job.id,
+                type(problem).__name__,
+            )
+
+    # Events
+
+    async def _new_events(self) -> list[FineTuningJobEvent]:
+        # Newest first, and `after` goes to older ones: page until a known one.
+        new: dict[str, FineTuningJobEvent] = {}
+        after: dict[str, str] = {}
+        for _ in range(_MAX_EVENT_PAGES if self._has_events else 0):
+            if after and self._connection.deadline.is_over():
+                if not self.done:
+                    return []  # The next look raises.
+                break
+            try:
+                page = await self._events_page(after)
+            except Exception as error:  # noqa: BLE001 - progress is not worth an end
+                self._has_events = not (has_no_route(error) or is_bad_request(error))
+                if not self.done:
+                    return []  # The next look reads them all again.
+                break
+            # What is no event at all has none of its fields.
+            events = [event for event in page.data if hasattr(event, "message")]
+            known = self._seen | new.keys()
+            fresh = [event for event in events if _identity(event) not in known]
+            new.update((_identity(event), event) for event in fresh)
+            if len(fresh) < len(page.data) or is_last_page(page, fresh):
+                break
+            after = {"after": fresh[-1].id}
+        self._seen.update(new)
+        oldest_first = list(new.values())[::-1]
+        # Stable: what happened in one second stays in the server's order.
+        return sorted(oldest_first, key=_time_of)
+
+    async def _events_page(self, after: dict[str, str]) -> Any:
+        method = "fine_tuning.jobs.list_events"
+        arguments = {"fine_tuning_job_id": self.job.id, "limit": _EVENTS_PAGE, **after}
+        if not self.done:
+            return await self._connection.call(method, **arguments)
+        # There is no later look to make up for it.
+        step = self._step("reading the job's events")
+        return await self._connection.ask(method, step, **arguments)
+
+    # The end
+
+    def _failure(self) -> FineTuningFailedError:
+        job, clean = self.job, self._connection.clean
+        # Only now: the field can be an object of nulls while all is well.
+        error = getattr(job, "error", None)
+        code, param, said = (
+            clean(getattr(error, name, None)) or None
+            for name in ("code", "param", "message")
+        )
+        parts = [part for part in (code, said) if part]
+        reason = f": {': '.join(parts)}" if parts else ""
+        about = f" (about `{param}`)" if param else ""
+        events = [
+            clean(event.message)
+            for event in self._last_events
+            if event.level in ("warn", "error")
+        ]
+        events = [text for text in events if text and text != said]
+        also = f" Its last events: {'; '.join(events)}." if events else ""
+        msg = (
+            f"Fine-tuning job {job.id} failed{reason}{about}.{also} There is no model. "
+            "Correct what it complains about and run again: a failed job is not taken "
+            "up again, so that is a new order. The server's account page says whether "
+            "this one is billed."
+        )
+        return FineTuningFailedError(msg, job_id=job.id, code=code, param=param)
+
+    async def _wait_for_model_name(self) -> None:
+        # Some servers set the status a moment before the name.
+        job_id, connection = self.job.id, self._connection
+        consequence = (
+            f"Job {job_id} has succeeded: get({job_id!r}).wait() asks for its model "
+            "again."
+        )
+        step = Step("reading the name of the model", consequence, job_id, "succeeded")
+        for _ in range(_LOOKS_FOR_MODEL):
+            if self.job.fine_tuned_model:
+                return
+            if connection.deadline.is_over():
+                raise connection.timed_out(step)
+            await connection.sleep(min(self._interval, connection.deadline.remaining()))
+            self.job = await connection.ask(
+                "fine_tuning.jobs.retrieve", step, fine_tuning_job_id=job_id
+            )
+        if not self.job.fine_tuned_model:
+            msg = (
+                f"Fine-tuning job {job_id} succeeded, but {connection.server} does not "
+                "name its model. It has been paid for: look in the server's own list "
+                f"of models, or ask again later with get({job_id!r})."
+            )
+            raise FineTuningError(msg, job_id=job_id, status="succeeded")
+
+    async def _look_at_model(self) -> None:
+        # The first chats with a new model can be a 404. Servers without such a list, or
+        # with trouble, are no reason to withhold the model.
+        connection = self._connection
+        for _ in range(_MAX_NOT_FOUND):
+            try:
+                model = await connection.call(
+                    "models.retrieve", model=self.job.fine_tuned_model
+                )
+            except Exception as error:  # noqa: BLE001 - see above
+                if status_of(error) != 404:  # noqa: PLR2004 - HTTP
+                    return
+            else:
+                warn_of_shutdown(model, connection.clock.today())
+                return
+            if connection.deadline.remaining() <= self._interval:
+                return
+            await connection.sleep(min(self._interval, 2.0))
+        logger.info("The model of job %s is not listed yet.", self.job.id)
+
+
+def _identity(event: FineTuningJobEvent) -> str:
     return str(event.id or (event.created_at, event.message, event.data))
 
 
-def _time_of(event: Any) -> float:
-    return event.created_at if isinstance(event.created_at, (int, float)) else 0.0
+def _time_of(event: FineTuningJobEvent) -> float:
+    created: object = event.created_at
+    return created if isinstance(created, (int, float)) else 0.0

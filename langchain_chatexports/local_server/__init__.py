@@ -1,4 +1,4 @@
-"""An OpenAI-protocol server of one's own: fine-tuning and chats that stay at home.
+"""A local server with OpenAI's API: fine-tuning and chats on the user's machine.
 
 ```python
 from langchain_chatexports.local_server import LocalServer
@@ -7,8 +7,8 @@ with LocalServer() as server:
     print(server.base_url, server.base_model)
 ```
 
-Importing this package imports neither torch nor transformers nor FastAPI; they come
-with the extra `local`, and are loaded in the server's own process.
+Importing this package imports neither torch nor transformers nor FastAPI. They come
+with the extra `local`, and are loaded in the server's process.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING
 from langchain_chatexports._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from langchain_chatexports.local_server.bases.description import (
+        BaseDescription,
+        describe_base,
+        describe_default_base,
+    )
     from langchain_chatexports.local_server.bases.known_bases import (
         KnownBase,
         list_bases,
         suggest_base,
-    )
-    from langchain_chatexports.local_server.bases.sources import (
-        BaseDescription,
-        describe_base,
-        describe_default_base,
     )
     from langchain_chatexports.local_server.export import export_model
     from langchain_chatexports.local_server.http.server import ServerInfo, serve_forever
@@ -81,7 +81,7 @@ __all__ = [
 
 _MODULES = {
     "bases.known_bases": ("KnownBase", "list_bases", "suggest_base"),
-    "bases.sources": ("BaseDescription", "describe_base", "describe_default_base"),
+    "bases.description": ("BaseDescription", "describe_base", "describe_default_base"),
     "export": ("export_model",),
     "http.server": ("ServerInfo", "serve_forever"),
     "in_process": ("InProcessServer", "serve_in_process"),

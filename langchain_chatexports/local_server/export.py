@@ -1,4 +1,4 @@
-"""A way out: a tuned model as a directory that needs neither PEFT nor this package."""
+"""Export of a tuned model, merged into its base, as a plain model directory."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.bases.sources import (
+from langchain_chatexports.local_server.bases.description import (
     describe_base,
-    prepare_base,
     signature_of,
 )
+from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.http.startup import check_extra
 from langchain_chatexports.local_server.storage.data_directory import read_json
 from langchain_chatexports.local_server.storage.models import list_models
@@ -22,30 +22,30 @@ __all__ = ["export_model"]
 def export_model(
     name: str, target: str | Path, *, data_dir: str | Path | None = None
 ) -> Path:
-    """Merge a tuned model into its base, and write it for transformers, vLLM or GGUF.
+    """Merge a tuned model into its base, for transformers, vLLM or conversion to GGUF.
 
     Args:
         name: The tuned model's name, `ft:…`.
-        target: The directory to write, which must not exist; it appears whole or not
-            at all.
-        data_dir: Where the model is kept; the default data directory if `None`.
+        target: The directory to write, which must not exist; nothing is left there if
+            the export fails.
+        data_dir: The data directory; the default one if `None`.
 
     Returns:
-        The directory: safetensors in the base's precision, tokenizer and chat template.
+        The directory, with safetensors in the base's precision and the tokenizer.
 
     Raises:
-        LocalServerError: If there is no such model, its base is missing or another one
-            now, or the directory exists.
+        LocalServerError: If there is no such model, its base is missing or has
+            changed, or the directory exists.
         MissingExtraError: If the extra `local` is not installed.
     """
     check_extra()
     target = Path(target).expanduser().absolute()
     if target.exists():
-        msg = f"{target} exists already. Give a directory that does not."
+        msg = f"{target} exists already. Choose a directory that does not."
         raise LocalServerError(msg)
     kept = {model.name: model for model in list_models(data_dir)}
     if name not in kept:
-        msg = f"There is no tuned model {name}. Kept are: {', '.join(kept) or 'none'}."
+        msg = f"There is no tuned model {name}. There are: {', '.join(kept) or 'none'}."
         raise LocalServerError(msg)
     model = kept[name]
     base = prepare_base(describe_base(model.base))
@@ -53,13 +53,13 @@ def export_model(
     if record.get("signature") != signature_of(base):
         msg = f"{name} was tuned from another base than the one at {base}."
         raise LocalServerError(msg)
-    # A name of its own: what lies beside the target is somebody else's.
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.new")
+    # A random name: other files there are not ours.
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.new")
     try:
-        _merge(base, model.path, beside)
-        beside.replace(target)
+        _merge(base, model.path, temporary)
+        temporary.replace(target)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     return target
 
 

@@ -1,4 +1,4 @@
-"""The same server inside this process and without a port: for tests and notebooks."""
+"""A server in this process and without a port, for tests and notebooks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["InProcessServer", "serve_in_process"]
 
 @dataclass(frozen=True)
 class InProcessServer:
-    """What a client needs to reach a server that has no port."""
+    """The HTTP client, address and key of a server without a port."""
 
     http_client: Any = field(repr=False)
     """For `openai.OpenAI(http_client=…)` and `ChatOpenAI(http_client=…)`."""
@@ -32,14 +32,13 @@ class InProcessServer:
 def serve_in_process(
     settings: ServerSettings | None = None,
 ) -> Iterator[InProcessServer]:
-    """Run a server in this process, reached through an HTTP client and no socket.
+    """Run a server in this process, reached through an HTTP client without a socket.
 
-    Training still runs in a process of its own. A stream arrives when it is complete.
-    Needs openai 3, whose clients take the one that is given here.
+    Training still runs in a child process. A stream arrives when it is complete.
+    Needs openai 3, whose clients accept this HTTP client.
 
     Args:
-        settings: The settings, of which host and port mean nothing here; the defaults
-            if `None`.
+        settings: The settings, without effect of host and port; the defaults if `None`.
 
     Yields:
         The server.

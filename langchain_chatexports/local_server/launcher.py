@@ -1,4 +1,4 @@
-"""`LocalServer`: a server in a child process, from Python code."""
+"""`LocalServer`: a server in a child process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
-from langchain_chatexports.local_server.bases.sources import (
+from langchain_chatexports.local_server.bases.description import (
     describe_base,
     needs_download,
 )
@@ -43,11 +43,11 @@ _STOP_SECONDS = 20.0
 
 
 class LocalServer:
-    """A local server that speaks OpenAI's protocol, in a process of its own.
+    """A local server with OpenAI's API, in a child process.
 
     It listens on 127.0.0.1, with a random key, and ends with this process. Files, jobs
-    and tuned models stay in the data directory; a job that was not finished goes on
-    when a server is started on it again.
+    and tuned models stay in the data directory; an unfinished job continues when a
+    server is started on it again.
 
     ```python
     with LocalServer() as server:
@@ -56,8 +56,8 @@ class LocalServer:
 
     Attributes:
         base_model: The base's name in requests.
-        api_key: The key of the running server; a new one at each start unless given.
-        data_dir: Where files, jobs and models are kept.
+        api_key: The key of the running server; new at each start unless given.
+        data_dir: The directory of files, jobs and models.
     """
 
     def __init__(
@@ -72,26 +72,26 @@ class LocalServer:
         max_training_jobs: int = 1,
         startup_timeout: float = 300,
     ) -> None:
-        """Describe a server; `start`, or a `with` statement, starts it.
+        """Initialize the server; `start`, or a `with` statement, starts it.
 
         Args:
             base: A directory in transformers' format, a `.gguf` file, or a hub id;
-                `None` for SmolLM2-135M-Instruct, a toy that shows the way.
-            data_dir: Where to keep files, jobs and models; `None` for the user's data
-                directory.
+                `None` for SmolLM2-135M-Instruct, a tiny demo model.
+            data_dir: The directory of files, jobs and models; `None` for the user's
+                data directory.
             port: The port; 0 for a free one.
             api_key: The key; `None` for a new random one at each start.
-            aliases: More names for the base, such as
+            aliases: Further names for the base, such as
                 `{"gpt-3.5-turbo": "SmolLM2-135M-Instruct"}`.
-            threads: Threads of the mathematics; `None` for all cores but one.
-            max_training_jobs: How many jobs may train at the same time; each needs
-                the memory of a trainer.
-            startup_timeout: Seconds until a start counts as failed. The first start
-                with the default base, or with a `.gguf` file, converts it (about 20
-                seconds); one with a hub id may have to fetch it.
+            threads: The number of CPU threads; `None` for all cores but one.
+            max_training_jobs: How many jobs may train at the same time; each
+                trainer needs its own memory.
+            startup_timeout: Seconds to wait for the start. The first start with the
+                default base or a `.gguf` file converts it (about 20 seconds); one with
+                a hub id may download it.
 
         Raises:
-            LocalServerError: If the base is missing, or a setting out of range.
+            LocalServerError: If the base is missing, or a setting is out of range.
             MissingExtraError: If the extra `local` is not installed.
         """
         directory = DataDirectory(default_data_dir() if data_dir is None else data_dir)
@@ -117,31 +117,32 @@ class LocalServer:
         """The address for OpenAI's clients, with `/v1`.
 
         Raises:
-            LocalServerError: If the server does not run.
+            LocalServerError: If the server is not running.
         """
         if self._base_url is None:
-            msg = "The local server does not run: call start(), or use it in `with`."
+            msg = "The local server is not running: call start(), or use it in `with`."
             raise LocalServerError(msg)
         return self._base_url
 
     @property
     def is_running(self) -> bool:
-        """Whether the server's process lives."""
+        """Whether the server's process is running."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> Self:
-        """Start the server and wait until it answers.
+        """Start the server, and wait until it accepts requests.
 
         Raises:
-            LocalServerError: If it runs already, its port is taken, another server uses
-                the data directory, the base cannot be read, or the time is over.
+            LocalServerError: If it is running already, its port is taken, another
+                server uses the data directory, the base cannot be read, or it takes
+                too long.
             MissingExtraError: If the extra `local` is not installed.
         """
         if self.is_running:
-            msg = f"This local server runs already, at {self._base_url}."
+            msg = f"This local server is running already, at {self._base_url}."
             raise LocalServerError(msg)
         check_extra()
-        self._say_what_is_fetched()
+        self._announce_download()
         if self._settings.api_key is None:
             self.api_key = secrets.token_urlsafe(32)
         settings = {**json.loads(self._settings.to_json()), "api_key": self.api_key}
@@ -155,7 +156,7 @@ class LocalServer:
             **detached_flags(),
         )
         try:
-            answer = self._first_words(json.dumps(settings))
+            answer = self._exchange_settings(json.dumps(settings))
             self._base_url = str(answer["ready"]["base_url"])
         except BaseException:
             self.stop()
@@ -163,18 +164,18 @@ class LocalServer:
         return self
 
     def stop(self) -> None:
-        """Stop the server; a job that is trained is queued again."""
+        """Stop the server; a running job is queued again."""
         process, self._process = self._process, None
         self._base_url = None
         if process is None:
             return
-        # Closed input is the sign to end in order.
+        # The server stops when its standard input is closed.
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 try:
                     stream.close()
                 except OSError:
-                    logger.debug("The server had ended before")
+                    logger.debug("The server had stopped before")
         try:
             process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -195,20 +196,20 @@ class LocalServer:
         self.stop()
 
     def __repr__(self) -> str:
-        """Show base and address, never the key."""
+        """Return a text with base and address, never the key."""
         where = self._base_url or "stopped"
         return f"LocalServer(base_model={self.base_model!r}, {where})"
 
-    def _say_what_is_fetched(self) -> None:
+    def _announce_download(self) -> None:
         description = describe_base(self._settings.base)
         if needs_download(description):
             size = description.size_bytes
-            much = f" ({size / 1e6:.0f} MB)" if size else ""
+            size_text = f" ({size / 1e6:.0f} MB)" if size else ""
             logger.warning(
-                "Fetching %s%s from huggingface.co", description.source, much
+                "Downloading %s%s from huggingface.co", description.source, size_text
             )
 
-    def _first_words(self, settings: str) -> dict[str, Any]:
+    def _exchange_settings(self, settings: str) -> dict[str, Any]:
         process = self._process
         if process is None or process.stdin is None:  # pragma: no cover - just made.
             raise RuntimeError
@@ -216,7 +217,7 @@ class LocalServer:
             process.stdin.write(settings.encode("ascii") + b"\n")
             process.stdin.flush()
         except OSError:
-            logger.debug("The server ended before it read its settings")
+            logger.debug("The server stopped before it read its settings")
         lines: list[bytes] = []
         reader = threading.Thread(
             target=_read_answer, args=(process, lines), daemon=True
@@ -226,7 +227,7 @@ class LocalServer:
         if reader.is_alive():
             msg = (
                 f"The local server did not start within {self._startup_timeout:g} "
-                "seconds. Give it more with startup_timeout."
+                "seconds. Allow more with startup_timeout."
             )
             raise LocalServerError(msg)
         answer = _parse(lines[-1]) if lines else {}
@@ -240,7 +241,7 @@ class LocalServer:
             time.sleep(0.01)
         msg = str(
             answer.get("error")
-            or f"The local server ended with exit code {process.poll()} at its start."
+            or f"The local server stopped with exit code {process.poll()} at startup."
         )
         raise LocalServerError(msg)
 

@@ -1,7 +1,7 @@
-"""Child processes: how they are started, and what they are told.
+"""Child processes: their commands and environments.
 
-Settings travel over standard input, never in arguments, which every process of the
-machine can read.
+Settings are passed over standard input, because every process of the machine can read
+arguments.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ __all__ = [
     "detached_flags",
 ]
 
-# `-m` and a script's path would both put a directory first on the path whose files
-# (`queue.py`, say) hide the standard library's.
+# `-m` and a script's path would put a directory first on sys.path whose files, such as
+# `queue.py`, hide the standard library's.
 _START = (
     "import sys; sys.path[:] = [p for p in sys.path if p]; "
     "sys.path.append(sys.argv[1]); "
     "from importlib import import_module; import_module(sys.argv[2]).main()"
 )
 
-# A server's key and the owner's accounts are nothing that a trainer needs.
+# A trainer needs none of the user's keys.
 _SECRET_WORDS = ("API_KEY", "TOKEN", "SECRET", "PASSWORD")
 
 
@@ -39,19 +39,19 @@ def child_command(module: str) -> list[str]:
 
 
 def default_threads() -> int:
-    """Return the number of threads that leaves one core to everything else."""
+    """Return the number of cores but one, for other programs."""
     return max(1, (os.cpu_count() or 1) - 1)
 
 
 def child_environment(
     *, threads: int, offline: bool, temporary: Path | None = None
 ) -> dict[str, str]:
-    """Return the environment of a child: threads that sleep, no keys, maybe no network.
+    """Return the environment of a child process.
 
     Args:
-        threads: How many threads its mathematics may use.
-        offline: Whether Hugging Face's libraries must not reach the network.
-        temporary: Its folder for temporary files.
+        threads: The number of CPU threads.
+        offline: Whether to remove keys, and keep Hugging Face's libraries offline.
+        temporary: The folder for temporary files; the system's if `None`.
     """
     environment = {
         name: value
@@ -70,14 +70,14 @@ def child_environment(
 
 
 def apply_thread_settings(threads: int) -> None:
-    """Set this process's threads; it must not have imported torch yet."""
+    """Set the threads of this process, before it imports torch."""
     os.environ.update(_thread_settings(threads))
 
 
 def _thread_settings(threads: int) -> dict[str, str]:
     return {
-        # Without it waiting threads spin, and two on a busy machine take five times
-        # the CPU time of one. It is read when torch is loaded.
+        # Otherwise waiting threads spin: two on a busy machine take five times the CPU
+        # time of one. It is read when torch is loaded.
         "OMP_WAIT_POLICY": "PASSIVE",
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
@@ -88,7 +88,7 @@ def _thread_settings(threads: int) -> dict[str, str]:
 
 
 def detached_flags() -> dict[str, Any]:
-    """Give `Popen`'s arguments that keep Ctrl-C in a terminal from the child."""
+    """Return arguments of `Popen` that keep Ctrl-C in a terminal from the child."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}

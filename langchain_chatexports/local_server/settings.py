@@ -1,4 +1,4 @@
-"""What a server is told at its start."""
+"""The settings of a server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.bases.sources import describe_base
+from langchain_chatexports.local_server.bases.description import describe_base
 
 __all__ = ["ServerSettings"]
 
@@ -20,53 +20,53 @@ _MAX_TRAINERS = 64
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """A server's settings; those left out have defaults that suit one machine."""
+    """The settings of a server; the defaults suit one user on one machine."""
 
     base: str | None = None
     """A directory, a `.gguf` file or a hub id; the default base if `None`."""
 
     data_dir: str | None = None
-    """Where files, jobs and models are kept; the user's data directory if `None`."""
+    """The directory of files, jobs and models; the user's data directory if `None`."""
 
     port: int = 0
-    """0 takes a free one."""
+    """0 chooses a free port."""
 
     host: str = "127.0.0.1"
-    """Any other address lets other machines in."""
+    """Any other address lets other machines connect."""
 
     api_key: str | None = field(default=None, repr=False)
     """A new random one if `None`."""
 
     aliases: dict[str, str] = field(default_factory=dict)
-    """More names, such as `gpt-3.5-turbo`, and the base that each means."""
+    """Further names, such as `gpt-3.5-turbo`, each with the base's name."""
 
     threads: int | None = None
-    """Threads of the mathematics; all cores but one if `None`."""
+    """The number of CPU threads; all cores but one if `None`."""
 
     max_training_jobs: int = 1
-    """How many jobs may train at the same time; each needs the memory of a trainer."""
+    """How many jobs may train at the same time; each trainer needs its own memory."""
 
     def to_json(self) -> str:
-        """Return the settings as one line."""
+        """Return the settings as one line of JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, line: str | bytes) -> ServerSettings:
-        """Read settings that `to_json` gave."""
+        """Return settings from the output of `to_json`."""
         return cls(**json.loads(line))
 
     def with_absolute_base(self) -> ServerSettings:
-        """Return the same settings with an absolute path of the base."""
+        """Return the settings with an absolute path to the base."""
         base = self.base
         if base is not None and describe_base(base).kind != "hub":
             base = str(Path(base).expanduser().absolute())
         return ServerSettings(**{**asdict(self), "base": base})
 
     def check(self) -> None:
-        """Refuse settings that no server can have.
+        """Raise an error for invalid settings.
 
         Raises:
-            LocalServerError: If the base is missing, or a value out of range.
+            LocalServerError: If the base is missing, or a value is out of range.
         """
         description = describe_base(self.base)
         if not 0 <= self.port <= _LAST_PORT:
@@ -82,7 +82,7 @@ class ServerSettings:
             )
             raise LocalServerError(msg)
         if self.api_key is not None and not _KEY.fullmatch(self.api_key):
-            msg = "api_key must be made of printable ASCII characters, without spaces."
+            msg = "api_key must consist of printable ASCII characters, without spaces."
             raise LocalServerError(msg)
         for name, target in self.aliases.items():
             if not _ALIAS.fullmatch(name):

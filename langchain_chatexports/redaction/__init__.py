@@ -1,4 +1,4 @@
-"""Find what is private in chat lines: names of an export, numbers, addresses, secrets.
+"""Find private data in chats: names of the export, numbers, addresses, secrets.
 
 `Redact` in `langchain_chatexports.steps` puts the parts together.
 """

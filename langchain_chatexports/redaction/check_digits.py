@@ -1,4 +1,4 @@
-"""Checks that numbers carry: cards (Luhn) and bank accounts (IBAN)."""
+"""Check digits of cards (Luhn) and bank accounts (IBAN)."""
 
 from __future__ import annotations
 

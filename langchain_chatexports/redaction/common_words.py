@@ -1,4 +1,4 @@
-"""Names that are words too, in four languages, and words that are no names."""
+"""Names that are also common words, in four languages, and words that are no names."""
 
 from __future__ import annotations
 

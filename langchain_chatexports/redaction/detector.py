@@ -1,4 +1,4 @@
-"""Find what is private by its form: numbers, addresses, secrets, in four languages."""
+"""Find private numbers, addresses and secrets with the patterns, in four languages."""
 
 from __future__ import annotations
 

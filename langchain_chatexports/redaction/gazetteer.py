@@ -1,4 +1,4 @@
-"""Find an export's own names in its texts."""
+"""The gazetteer: find the names of an export in its texts."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Gazetteer:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        """Index the names.
+        """Initialize the gazetteer.
 
         Args:
             names: Display names, nicknames and handles, as the export writes them.
@@ -97,7 +97,7 @@ class Gazetteer:
                 self._add(name)
         for phrases in self._phrases.values():
             phrases.sort(key=lambda phrase: -len(phrase[1]))
-        # Most texts hold none of these: one look tells.
+        # Most texts have none of these, which one set operation finds out.
         self._signs = self._words | {f"{word}s" for word in self._words}
         self._signs.update(self._phrases, self._glued)
         unspaced = sorted(self._unspaced_words, key=lambda word: (-len(word), word))

@@ -1,4 +1,4 @@
-"""The one local secret of a redaction: its key, and what each stand-in stands for."""
+"""The key file of a redaction: its secret key and the originals of its stand-ins."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _KEY_BYTES = 32
 
 @dataclass(frozen=True)
 class RedactionKey:
-    """A key and the stand-ins that it has made: as private as the export.
+    """A key and the stand-ins made with it, as private as the export.
 
     Neither is in the `repr`.
     """

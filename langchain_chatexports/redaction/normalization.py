@@ -1,4 +1,4 @@
-"""Text in one form for comparing, with the way back to the characters as they stand."""
+"""Normalize text for comparing, and map places in it back to the original."""
 
 from __future__ import annotations
 

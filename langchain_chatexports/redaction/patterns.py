@@ -1,7 +1,7 @@
-"""The forms of what is private: numbers, links, secrets, addresses.
+"""Regular expressions for private data: numbers, links, secrets, addresses.
 
-They are matched with texts in their form for comparing: the digits are ASCII's, spaces
-and hyphens of one kind, and Hindi is without its viramas.
+They are matched against normalized texts (see `normalization`): digits are ASCII,
+spaces and hyphens are of one kind, and Hindi has no viramas.
 """
 
 # ruff: noqa: RUF001 - Russian letters are not Latin ones written wrongly.
@@ -69,34 +69,12 @@ SECRET_IN_LINK = re.compile(
 )
 
 # Pages of people, by their site; the group is who it is.
-PAGE_HINTS: tuple[str, ...] = (
-    "t.me",
-    "telegram.",
-    "gram.com",
-    "book.com",
-    "fb.",
-    "m.me",
-    "twitter.",
-)
-PAGE_HINTS += (
-    "/@",
-    "x.com",
-    "tiktok.",
-    "snapchat.",
-    "linkedin.",
-    "wa.me",
-    "threads.",
-    "vk.com",
-)
-PAGE_HINTS += (
-    "paypal",
-    "venmo.",
-    "cash.app",
-    "youtube.com/@",
-    "reddit.",
-    "bsky.",
-    "weibo",
-)
+_PAGE_HINTS = """
+t.me telegram. gram.com book.com fb. m.me twitter. /@ x.com tiktok. snapchat.
+linkedin. wa.me threads. vk.com paypal venmo. cash.app youtube.com/@ reddit.
+bsky. weibo
+"""
+PAGE_HINTS = tuple(_PAGE_HINTS.split())
 PAGE_OF_PERSON = re.compile(
     r"(?<![\w.@-])(?:https?://)?(?:(?:www|m|mobile|web)\.)?"
     r"(?:(?:t\.me|telegram\.(?:me|dog)|instagram\.com(?:/stories)?|facebook\.com|fb\.com"
@@ -350,60 +328,24 @@ ADDRESSES: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
 
 
 # Most texts have none of these, so no pattern needs to run.
-PASSWORD_HINTS: tuple[str, ...] = (
-    "pass",
-    "pw",
-    "kennwort",
-    "contrase",
-    "clave",
-    "mdp",
-    "key",
-    "schl",
-)
-PASSWORD_HINTS += ("secret", "token", "phrase", "senha", "wachtwoord", "parola")
-OTHER_PASSWORD_HINTS: tuple[str, ...] = (
-    "hasło",
-    "lösenord",
-    "şifre",
-    "пароль",
-    "密",
-    "パスワ",
-    "비밀",
-)
-OTHER_PASSWORD_HINTS += ("पासव", "كلمة")
+_LOGIN_HINTS = """
+pass pw kennwort contrase clave mdp key schl secret token phrase senha
+wachtwoord parola
+"""
+PASSWORD_HINTS = tuple(_LOGIN_HINTS.split())
+_OTHER_LOGIN_HINTS = """
+hasło lösenord şifre пароль 密 パスワ 비밀 पासव كلمة
+"""
+OTHER_PASSWORD_HINTS = tuple(_OTHER_LOGIN_HINTS.split())
 CODE_HINTS = ("code", "pin", "otp", "tan", "digo", "clave", "rification", "firmation")
 OTHER_CODE_HINTS = ("验证", "驗證", "認証", "인증", "код", "رمز", "कोड")
-PHONE_HINTS: tuple[str, ...] = (
-    "tel",
-    "phone",
-    "mobil",
-    "handy",
-    "whatsapp",
-    "fax",
-    "movil",
-    "celular",
-)
-PHONE_HINTS += ("portable", "cellulare")
-OTHER_PHONE_HINTS: tuple[str, ...] = (
-    "móvil",
-    "тел",
-    "моб",
-    "номер",
-    "电话",
-    "電話",
-    "手机",
-    "手機",
-)
-OTHER_PHONE_HINTS += (
-    "號碼",
-    "号码",
-    "전화",
-    "휴대폰",
-    "फोन",
-    "मोबाइल",
-    "هاتف",
-    "جوال",
-    "رقم",
-)
-OTHER_PHONE_HINTS += ("تلفن", "tél", "tel", "komórka")
+_PHONE_HINTS = """
+tel phone mobil handy whatsapp fax movil celular portable cellulare
+"""
+PHONE_HINTS = tuple(_PHONE_HINTS.split())
+_OTHER_PHONE_HINTS = """
+móvil тел моб номер 电话 電話 手机 手機 號碼 号码 전화 휴대폰 फोन मोबाइल هاتف
+جوال رقم تلفن tél tel komórka
+"""
+OTHER_PHONE_HINTS = tuple(_OTHER_PHONE_HINTS.split())
 ACCOUNT_HINTS = ("acc", "sort", "routing", "konto", "blz", "cuenta", "compte", "rib")

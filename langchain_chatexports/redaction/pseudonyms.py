@@ -1,4 +1,4 @@
-"""Names and placeholders that depend on a key and on what they stand for, alone."""
+"""Keyed pseudonyms: stand-ins that depend only on a key and the original."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _EXACT_KINDS = frozenset({"link", "password", "path", "secret"})
 
 
 class Pseudonyms:
-    """Makes the same stand-in for the same thing, in any order and in any process.
+    """Makes the same stand-in for the same original, in any order and any process.
 
-    Without the key nobody can tell what a stand-in stands for, and there is no state:
-    nothing is remembered between two calls.
+    Without the key a stand-in cannot be traced to its original. There is no state
+    between calls.
     """
 
     def __init__(self, key: str) -> None:
@@ -32,7 +32,7 @@ class Pseudonyms:
     def name(self, word: str) -> str:
         """Return a pronounceable word for one word of a name.
 
-        Case and accents of the word make no difference, but its case is taken over.
+        Accents of the word make no difference; the result has its case.
         """
         number = int.from_bytes(self._digest("name", folded(word))[:4], "big")
         letters = []

@@ -1,4 +1,4 @@
-"""Replace what is private in texts, names, ids and whatever else a message carries."""
+"""Replace private data in texts, names, ids and all other fields of a message."""
 
 from __future__ import annotations
 
@@ -55,17 +55,17 @@ _FIELDS = {key: field for field, keys in _KEYS_BY_FIELD.items() for key in keys.
 
 
 class Redactor:
-    """Replaces what is private, always in the same way.
+    """Replaces private data, always in the same way.
 
     Attributes:
-        record: Where to note what each stand-in stands for, if anywhere.
-        notes: Where to count what is replaced in texts, by kind, if anywhere.
+        record: If set, collects the original of each stand-in.
+        notes: If set, counts the replacements in texts by kind.
     """
 
     def __init__(
         self, key: str, names: Iterable[str] = (), presidio: str | None = None
     ) -> None:
-        """Index the names.
+        """Initialize the redactor.
 
         Args:
             key: The key of the stand-ins.
@@ -114,7 +114,7 @@ class Redactor:
         return f"{stand_in}{text[end:]}"
 
     def message_id(self, text: str) -> str:
-        """Replace an id of a message if it holds something private, else return it."""
+        """Replace a message's id if it holds private data."""
         if _PLAIN_ID.fullmatch(text) or not self.spans(text):
             return text
         return self.identifier(text)

@@ -1,4 +1,4 @@
-"""Private places in a text."""
+"""Spans of private data in a text."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ KINDS = (
     "phone",
     "secret",
 )
-"""What can be found."""
+"""The kinds of private data that are found."""
 
 
 class Span(NamedTuple):
-    """A private place: the characters from `start` to before `end`."""
+    """Private data in a text: the characters from `start` to before `end`."""
 
     start: int
     end: int

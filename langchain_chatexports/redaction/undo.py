@@ -1,4 +1,4 @@
-"""Put back what was replaced, with the map that stays on this machine."""
+"""Undo a redaction with the local map of originals."""
 
 from __future__ import annotations
 

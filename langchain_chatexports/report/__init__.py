@@ -1,4 +1,4 @@
-"""What is in an export, in figures and on one page; counts only.
+"""Reports about exports, as figures and as one HTML page; counts only.
 
 ```python
 from langchain_chatexports import IMessageChatLoader

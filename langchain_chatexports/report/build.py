@@ -1,4 +1,4 @@
-"""From exports to the figures of a report."""
+"""`build_report`: the figures of a report, counted in exports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from langchain_chatexports._tokens import token_counter
 from langchain_chatexports.chat_loaders.ledger import Stage
 from langchain_chatexports.datasets.splits import part_borders
 from langchain_chatexports.exceptions import TrainingDataError
-from langchain_chatexports.report.counts import ExampleSizes, MessageCounts
+from langchain_chatexports.report.counts import (
+    ExampleSizes,
+    MessageCounts,
+    MessageProgress,
+    ReportCounts,
+    private_counts,
+)
 from langchain_chatexports.report.distributions import (
     DOUBLINGS,
     RUN_EDGES,
@@ -22,7 +28,6 @@ from langchain_chatexports.report.distributions import (
     rank,
     values_of,
 )
-from langchain_chatexports.report.exports import Odometer, ReportCounts, private_counts
 from langchain_chatexports.report.figures import (
     ExampleFigures,
     ExportReport,
@@ -46,7 +51,7 @@ if TYPE_CHECKING:
 __all__ = ["TOKEN_LIMIT", "build_report"]
 
 TOKEN_LIMIT = 1024
-"""Tokens of an example that the local server learns from; OpenAI takes 65,536."""
+"""Maximum tokens of an example on the local server; OpenAI's is 65,536."""
 
 _VALIDATION = _TEST = 0.1
 
@@ -63,14 +68,14 @@ def build_report(
     windows: SessionTransform | None = None,
     on_messages: Callable[[int], None] | None = None,
 ) -> ExportReport:
-    """Count what is in exports, and what would be learned from them.
+    """Return counts of what is in exports, and of the examples made from them.
 
-    The sessions are read once, and once more before that for the names that redaction
-    looks for. Memory does not grow with the messages beyond the loader's own.
+    The sessions are read once, with `redaction` twice: first for the names to look for.
+    Memory does not grow with the messages beyond the loader's own.
 
     Args:
-        loaders: The loader of an export, or several; steps that they are joined with
-            come before all that is counted.
+        loaders: The loader of an export, or several. Their own steps come before all
+            that is counted.
         ai: Name or handle, or several names, of the person who becomes the AI; empty
             for each export's owner.
         time_zone: The zone of hours and days, such as `Europe/Berlin`; `local` for this
@@ -79,10 +84,10 @@ def build_report(
         redaction: Count what `Redact` would replace.
         token_limit: Tokens after which an example would be cut off.
         count_tokens: As for `ChunkSessions`.
-        windows: Cuts conversations into examples; without it
-            `ChunkSessions(keep_tail=True)`, as `chatexports prepare --split` does.
-        on_messages: Is told after each session how many messages were read so far, in
-            both passes together.
+        windows: The step that cuts conversations into examples; by default
+            `ChunkSessions(keep_tail=True)`, as in `chatexports prepare --split`.
+        on_messages: Called after each session with the number of messages read so
+            far, in both passes together.
 
     Returns:
         The figures.
@@ -97,13 +102,13 @@ def build_report(
     else:
         counter, counted_by = count_tokens, "function"
     zone = find_time_zone(time_zone)
-    odometer = Odometer(on_messages)
-    private = private_counts(listed, odometer) if redaction else None
+    progress = MessageProgress(on_messages)
+    private = private_counts(listed, progress) if redaction else None
     counts = ReportCounts(
         messages=MessageCounts(TimeCounts(zone), private),
         sizes=ExampleSizes(counter),
         windows=ChunkSessions(keep_tail=True) if windows is None else windows,
-        odometer=odometer,
+        progress=progress,
     )
     names = (ai,) if isinstance(ai, str) else tuple(ai)
     for loader in listed:

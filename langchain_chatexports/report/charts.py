@@ -1,4 +1,7 @@
-"""The charts of a report, each with its sentence and its table."""
+"""The charts of a report, each with its caption and its table.
+
+Colors are in `templates/style.css`, shapes in `svg.py`.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
         PauseFigures,
         RedactionFigures,
         TimeFigures,
+        TimePoint,
     )
 
 __all__ = [
@@ -42,22 +46,22 @@ __all__ = [
 
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MAX_PEOPLE = 12
-# Of everybody together, where the first two colors are the voice's and the others'.
+# The first two colors are the AI's and the others'.
 _ALL = SERIES[2]
 
 
 class Section(NamedTuple):
-    """A chart with what stands around it."""
+    """A chart with its title, its caption and its table."""
 
     title: str
     svg: Markup
     caption: str
     headers: tuple[str, ...]
-    rows: list[tuple[object, ...]]
+    rows: Sequence[tuple[object, ...]]
 
 
-class _Voices(NamedTuple):
-    """What to call the two sides in legends and captions."""
+class _Sides(NamedTuple):
+    """Names of the two sides in legends and captions."""
 
     ai: str
     others: str
@@ -65,22 +69,22 @@ class _Voices(NamedTuple):
 
 
 def time_charts(report: ExportReport) -> list[Section]:
-    """Draw when messages were sent."""
-    time, voices = report.time, _voices(report)
+    """Return the charts of when messages were sent."""
+    time, sides = report.time, _sides(report)
     labels = time_label(time.unit, time.points)
     over_time = Section(
         "Over time",
         columns(
             labels,
-            _two(voices, [p.ai for p in time.points], [p.others for p in time.points]),
+            _two(sides, time.points),
             name="time",
             description=f"Messages by {time.unit}",
             ylabel=f"messages a {time.unit}",
-            most_labels=5,
+            max_labels=5,
         ),
         f"Messages by {time.unit}. Days with a message: {time.active_days:,}.",
-        (time.unit, f"#{voices.ai}", f"#{voices.others}"),
-        [(str(p.start), f"{p.ai:,}", f"{p.others:,}") for p in time.points],
+        (time.unit, f"#{sides.ai}", f"#{sides.others}"),
+        [(str(point.start), point.ai, point.others) for point in time.points],
     )
     return [
         over_time,
@@ -103,10 +107,10 @@ def _of_the_week(report: ExportReport) -> Section:
             description="Messages by weekday and hour",
             color=_ALL,
         ),
-        f"Weekday and hour; the stronger the more. Time zone: {time.zone}.",
+        f"The stronger the color, the more messages. Time zone: {time.zone}.",
         ("", *(f"#{hour}" for hour in hours)),
         [
-            (name, *(f"{count:,}" for count in row))
+            (name, *row)
             for name, row in zip(_WEEKDAYS, time.by_weekday_and_hour, strict=True)
         ],
     )
@@ -127,14 +131,12 @@ def _by(
         ylabel="messages",
         colors=(_ALL,),
     )
-    rows: list[tuple[object, ...]] = [
-        (label, f"{count:,}") for label, count in zip(labels, counts, strict=True)
-    ]
+    rows = list(zip(labels, counts, strict=True))
     return Section(title, svg, f"Time zone: {time.zone}.", (unit, "#messages"), rows)
 
 
 def people_chart(report: ExportReport) -> Section:
-    """Draw who wrote how much."""
+    """Return the chart of who wrote how much."""
     listed = list(report.people[:_MAX_PEOPLE])
     rest = report.people[_MAX_PEOPLE:]
     rows = [(person.name, person.messages) for person in listed]
@@ -143,7 +145,7 @@ def people_chart(report: ExportReport) -> Section:
         others = sum(person.messages for person in rest)
         rows.append((f"{plural(len(rest), 'other')}", others))
         colors.append(MUTED)
-    caption = "Messages kept. The voice to learn has a color of its own."
+    caption = "Messages kept. The person that the model learns has its own color."
     return Section(
         "Who writes",
         bars(rows, name="people", description="Messages by person", colors=colors),
@@ -152,8 +154,8 @@ def people_chart(report: ExportReport) -> Section:
         [
             (
                 person.name,
-                f"{person.messages:,}",
-                f"{person.characters:,}",
+                person.messages,
+                person.characters,
                 f"{person.characters / person.messages:.1f}",
             )
             for person in report.people[: 4 * _MAX_PEOPLE]
@@ -162,13 +164,13 @@ def people_chart(report: ExportReport) -> Section:
 
 
 def habit_charts(report: ExportReport) -> list[Section]:
-    """Draw lengths, reply times, runs and pauses."""
-    voices = _voices(report)
+    """Return the charts of lengths, reply times, runs and pauses."""
+    sides = _sides(report)
     return [
         _spread(
             "Length of messages",
             report.lengths,
-            voices,
+            sides,
             name="lengths",
             unit="characters",
             label=lambda entry: f"{entry.least:,}",
@@ -177,9 +179,9 @@ def habit_charts(report: ExportReport) -> list[Section]:
         _spread(
             "Time to reply",
             report.replies,
-            voices,
+            sides,
             name="replies",
-            unit="time from the last message of somebody else, within a conversation",
+            unit="time since somebody else's last message, within a conversation",
             label=lambda entry: duration(entry.least),
             in_words=duration,
             in_range=time_range,
@@ -187,21 +189,21 @@ def habit_charts(report: ExportReport) -> list[Section]:
         _spread(
             "Messages in a row",
             report.runs,
-            voices,
+            sides,
             name="runs",
-            unit="messages that one person sends without an answer",
+            unit="messages that one person sends in a row",
             label=_short_range,
             in_words=lambda number: f"{number:,.0f}",
             at_edges=False,
         ),
-        _pause_chart(report.pauses, voices),
+        _pause_chart(report.pauses, sides),
     ]
 
 
 def _spread(
     title: str,
     figures: Distribution,
-    voices: _Voices,
+    sides: _Sides,
     *,
     name: str,
     unit: str,
@@ -210,51 +212,65 @@ def _spread(
     in_range: Callable[[Bin], str] = number_range,
     at_edges: bool = True,
 ) -> Section:
-    svg = columns(
-        [label(entry) for entry in figures.bins],
-        _two(voices, [b.ai for b in figures.bins], [b.others for b in figures.bins]),
-        name=name,
-        description=title,
-        xlabel="from … on" if at_edges else "",
-        most_labels=8,
-        at_edges=at_edges,
-    )
     middle = [
-        f"{who} {in_words(values.median)} (nine of ten at most {in_words(values.p90)})"
-        for who, values in ((voices.ai, figures.ai), (voices.others, figures.others))
+        f"{who} {in_words(values.median)} (90th percentile {in_words(values.p90)})"
+        for who, values in ((sides.ai, figures.ai), (sides.others, figures.others))
         if values.median is not None and values.p90 is not None
     ]
-    caption = f"Unit: {unit}. Median: {'; '.join(middle) or 'none'}."
-    return Section(title, svg, caption, *_bin_table(figures.bins, voices, in_range))
+    return Section(
+        title,
+        _bin_columns(figures.bins, sides, label, name, title, at_edges=at_edges),
+        f"Unit: {unit}. Median: {'; '.join(middle) or 'none'}.",
+        *_bin_table(figures.bins, sides, in_range),
+    )
 
 
-def _pause_chart(pauses: PauseFigures, voices: _Voices) -> Section:
+def _pause_chart(pauses: PauseFigures, sides: _Sides) -> Section:
     gap = pauses.median_gap
     mark = None
     if gap is not None:
         mark = (_place(pauses.bins, gap), f"cut after {duration(gap)}")
-    svg = columns(
-        [duration(entry.least) for entry in pauses.bins],
-        _two(voices, [b.ai for b in pauses.bins], [b.others for b in pauses.bins]),
-        name="pauses",
-        description="Pauses between messages, and where threads are cut",
-        xlabel="from … on",
-        most_labels=8,
-        at_edges=True,
-        mark=mark,
-    )
     return Section(
         "Pauses",
-        svg,
+        _bin_columns(
+            pauses.bins,
+            sides,
+            lambda entry: duration(entry.least),
+            "pauses",
+            "Pauses between messages, and where threads are cut",
+            mark=mark,
+        ),
         _pause_caption(pauses),
-        *_bin_table(pauses.bins, voices, time_range),
+        *_bin_table(pauses.bins, sides, time_range),
+    )
+
+
+def _bin_columns(
+    bins: Sequence[Bin],
+    sides: _Sides,
+    label: Callable[[Bin], str],
+    name: str,
+    description: str,
+    *,
+    at_edges: bool = True,
+    mark: tuple[float, str] | None = None,
+) -> Markup:
+    return columns(
+        [label(entry) for entry in bins],
+        _two(sides, bins),
+        name=name,
+        description=description,
+        xlabel="from" if at_edges else "",
+        max_labels=8,
+        at_edges=at_edges,
+        mark=mark,
     )
 
 
 def _pause_caption(pauses: PauseFigures) -> str:
     shortest, longest = pauses.shortest_gap, pauses.longest_gap
     if shortest is None or longest is None:
-        return "There is no pause between known times, so no thread is cut."
+        return "There are no pauses between known times, so no thread is cut."
     after = duration(shortest)
     if duration(longest) != after:
         after = f"{after} to {duration(longest)} (by thread)"
@@ -266,7 +282,7 @@ def _pause_caption(pauses: PauseFigures) -> str:
 
 
 def learned_charts(report: ExportReport) -> list[Section]:
-    """Draw examples and their parts; nothing where there are none."""
+    """Return the charts of examples and their parts, if there are any."""
     charts = []
     if report.examples is not None:
         charts.append(_token_chart(report.examples))
@@ -277,7 +293,7 @@ def learned_charts(report: ExportReport) -> list[Section]:
 
 def _token_chart(examples: ExampleFigures) -> Section:
     bins = list(examples.bins)
-    # The limit is shown also where nothing comes near it.
+    # Bins up to the limit, even if all examples are far below it.
     while (end := bins[-1].below) is not None and end <= examples.token_limit:
         bins.append(Bin(least=end, below=2 * end, ai=0, others=0))
     limit = f"limit {examples.token_limit:,}"
@@ -286,9 +302,9 @@ def _token_chart(examples: ExampleFigures) -> Section:
         [("examples", [entry.ai for entry in bins])],
         name="tokens",
         description="Tokens of an example, and the limit",
-        xlabel="tokens, from … on",
+        xlabel="tokens, from",
         ylabel="examples",
-        most_labels=8,
+        max_labels=8,
         at_edges=True,
         mark=(_place(bins, examples.token_limit), limit),
         colors=(_ALL,),
@@ -298,10 +314,10 @@ def _token_chart(examples: ExampleFigures) -> Section:
     return Section(
         "Tokens of an example",
         svg,
-        f"Counted: {how}. Over the limit: {over}; what is over it is cut off. "
-        f"Together {examples.total_tokens:,} tokens.",
+        f"Counted: {how}. Over the limit, and cut off there: {over}. "
+        f"Total: {examples.total_tokens:,} tokens.",
         ("tokens", "#examples"),
-        [(number_range(b), f"{b.ai:,}") for b in examples.bins],
+        [(number_range(entry), entry.ai) for entry in examples.bins],
     )
 
 
@@ -309,21 +325,16 @@ def _split_chart(report: ExportReport) -> Section:
     rows = [(part.name, part.examples) for part in report.split]
     return Section(
         "Train, validation and test",
-        bars(
-            rows,
-            name="split",
-            description="Examples by part",
-            colors=[_ALL] * len(rows),
-        ),
-        "Whole conversations, the newest for the test; before repeated texts are left "
+        bars(rows, name="split", description="Examples by part", colors=(_ALL,)),
+        "Whole conversations, the newest for the test. Repeated texts are not yet left "
         "out of validation and test.",
         ("part", "#examples", "#conversations"),
-        [(p.name, f"{p.examples:,}", f"{p.conversations:,}") for p in report.split],
+        [(part.name, part.examples, part.conversations) for part in report.split],
     )
 
 
 def skipped_chart(report: ExportReport) -> Section:
-    """Draw what of the export is kept, and what is left out and why."""
+    """Return the chart of messages kept, and left out by reason."""
     export = report.stages[0]
     rows = [("kept", export.given)]
     rows += [(reason(name), count) for name, count in export.left_out.items()]
@@ -333,55 +344,51 @@ def skipped_chart(report: ExportReport) -> Section:
             rows,
             name="kept",
             description="Messages kept and left out",
-            colors=[_ALL, *([MUTED] * (len(rows) - 1))],
+            colors=[_ALL, *[MUTED] * len(rows)],
         ),
         f"{export.taken:,} found = {export.given:,} kept + "
         f"{export.taken - export.given:,} left out.",
         ("", "#messages"),
-        [(name, f"{count:,}") for name, count in rows],
+        rows,
     )
 
 
 def redaction_chart(figures: RedactionFigures) -> Section:
-    """Draw what redaction finds in texts, by kind."""
+    """Return the chart of what redaction finds in texts, by kind."""
     kinds = sorted(figures.before.items(), key=lambda item: (-item[1], item[0]))
     after = sum(figures.after.values())
     return Section(
-        "Private places in texts",
-        bars(
-            kinds,
-            name="private",
-            description="Private places by kind",
-            colors=[_ALL] * len(kinds),
-        ),
+        "Private data in messages",
+        bars(kinds, name="private", description="Private data by kind", colors=(_ALL,)),
         f"{figures.changed:,} of {plural(figures.texts, 'message')} would be changed. "
-        f"Found before: {sum(figures.before.values()):,}; found again in what is made "
-        f"of them: {after:,}. Rules miss some: read a sample.",
+        f"Found: {sum(figures.before.values()):,}; found again after redaction: "
+        f"{after:,}. The rules miss some: read a sample.",
         ("kind", "#before", "#after"),
-        [(k, f"{n:,}", f"{figures.after.get(k, 0):,}") for k, n in kinds],
+        [(kind, count, figures.after.get(kind, 0)) for kind, count in kinds],
     )
 
 
-def _voices(report: ExportReport) -> _Voices:
+def _sides(report: ExportReport) -> _Sides:
     ai = [person.name for person in report.people if person.is_ai]
     name = ai[0] if len(ai) == 1 else "AI"
-    return _Voices(name, "others", has_ai=bool(ai))
+    return _Sides(name, "others", has_ai=bool(ai))
 
 
 def _two(
-    voices: _Voices, ai: list[int], others: list[int]
+    sides: _Sides, entries: Sequence[Bin] | Sequence[TimePoint]
 ) -> list[tuple[str, list[int]]]:
-    if not voices.has_ai:
+    others = [entry.others for entry in entries]
+    if not sides.has_ai:
         return [("messages", others)]
-    return [(voices.ai, ai), (voices.others, others)]
+    return [(sides.ai, [entry.ai for entry in entries]), (sides.others, others)]
 
 
 def _bin_table(
-    bins: Sequence[Bin], voices: _Voices, in_range: Callable[[Bin], str]
+    bins: Sequence[Bin], sides: _Sides, in_range: Callable[[Bin], str]
 ) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
     return (
-        ("", f"#{voices.ai}", f"#{voices.others}"),
-        [(in_range(entry), f"{entry.ai:,}", f"{entry.others:,}") for entry in bins],
+        ("", f"#{sides.ai}", f"#{sides.others}"),
+        [(in_range(entry), entry.ai, entry.others) for entry in bins],
     )
 
 

@@ -1,7 +1,6 @@
-"""Counts of what passes by: messages, pauses, conversations, examples.
+"""Counts of messages, pauses, conversations and examples, in one pass over exports.
 
-One pass, and memory that does not grow with the messages: numbers are kept by how often
-they occur.
+Memory does not grow with the messages: numbers are kept by how often they occur.
 """
 
 from __future__ import annotations
@@ -9,35 +8,70 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from langchain_chatexports.chat_loaders.base import ChatExportLoader
+from langchain_chatexports.chat_loaders.counted_pass import CountedPass
+from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.datasets.estimate import example_tokens
-from langchain_chatexports.report.distributions import SECOND_EDGES, TwoVoices
+from langchain_chatexports.datasets.trace import trace_examples
+from langchain_chatexports.exceptions import SenderNotFoundError
+from langchain_chatexports.report.distributions import SECOND_EDGES, NumbersBySide
+from langchain_chatexports.steps import MapAIMessages, MergeChatRuns, SplitSessions
 from langchain_chatexports.steps.pauses import automatic_gap, pauses_before
+from langchain_chatexports.steps.pipe import TransformedChatLoader, counted_pass
+from langchain_chatexports.steps.redact import names_of_export
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+    from langchain_core.chat_loaders import BaseChatLoader
     from langchain_core.chat_sessions import ChatSession
     from langchain_core.messages import BaseMessage
 
+    from langchain_chatexports.chat_loaders.ledger import ExportSummary, StepSummary
     from langchain_chatexports.datasets.trace import TracedExample
     from langchain_chatexports.redaction.redactor import Redactor
     from langchain_chatexports.report.times import TimeCounts
+    from langchain_chatexports.steps import SessionTransform
 
 __all__ = [
     "ConversationCounts",
     "ExampleSizes",
     "MessageCounts",
+    "MessageProgress",
     "PrivateCounts",
-    "Voice",
+    "ReportCounts",
+    "private_counts",
 ]
+
+# Placeholders are counted and never shown, so their key need not be secret.
+_KEY = "report"
+
+
+@dataclass
+class MessageProgress:
+    """Calls a listener with the number of messages read so far."""
+
+    listener: Callable[[int], None] | None
+    messages: int = 0
+
+    def watch(self, sessions: Iterable[ChatSession]) -> Iterator[ChatSession]:
+        """Pass sessions on, and call the listener after each one."""
+        for session in sessions:
+            length = len(session.get("messages", ()))
+            yield session
+            self.messages += length
+            if self.listener is not None:
+                self.listener(self.messages)
+            del session
 
 
 @dataclass(frozen=True)
-class Voice:
-    """Who speaks as the AI: the senders of these names, or without any the owner."""
+class AiSenders:
+    """The senders whose messages are the AI's; without names the owner."""
 
     names: Collection[str] = ()
 
@@ -50,7 +84,7 @@ class Voice:
 
 @dataclass
 class PrivateCounts:
-    """What redaction finds in texts, and finds again in what it made of them."""
+    """What redaction finds in texts, and finds again after redaction."""
 
     redactor: Redactor
     texts: int = 0
@@ -79,58 +113,49 @@ class MessageCounts:
     senders: Counter[str] = field(default_factory=Counter)
     characters: Counter[str] = field(default_factory=Counter)
     ai_senders: set[str] = field(default_factory=set)
-    lengths: TwoVoices = field(default_factory=TwoVoices)
-    pauses: TwoVoices = field(default_factory=TwoVoices)
+    lengths: NumbersBySide = field(default_factory=NumbersBySide)
+    pauses: NumbersBySide = field(default_factory=NumbersBySide)
     gaps: Counter[float] = field(default_factory=Counter)
     threads: int = 0
 
     def watch(
-        self, sessions: Iterable[ChatSession], voice: Voice
+        self, sessions: Iterable[ChatSession], ai: AiSenders
     ) -> Iterator[ChatSession]:
-        """Count threads as they pass.
-
-        Args:
-            sessions: The threads, before any step.
-            voice: Who of them is the AI.
-
-        Yields:
-            The same sessions.
-        """
+        """Pass on threads, before any step, and count them."""
         for session in sessions:
             messages = session.get("messages", ())
             self.threads += 1
             self.messages += len(messages)
             for message in messages:
-                self._add(message, voice)
-            self._add_pauses(messages, voice)
+                self._add(message, ai)
+            self._add_pauses(messages, ai)
             yield session
             del session
 
-    def _add(self, message: BaseMessage, voice: Voice) -> None:
+    def _add(self, message: BaseMessage, ai: AiSenders) -> None:
         extra = message.additional_kwargs
         content = message.content
         text = content if isinstance(content, str) else str(message.text)
         sender = str(extra.get("sender", "unknown"))
-        is_ai = voice.wrote(extra)
+        is_ai = ai.wrote(extra)
         self.senders[sender] += 1
         self.characters[sender] += len(text)
         if is_ai:
             self.ai_senders.add(sender)
-        (self.lengths.ai if is_ai else self.lengths.others)[len(text)] += 1
+        self.lengths.add(len(text), is_ai=is_ai)
         self.times.add(extra.get("message_time"), is_ai=is_ai)
         if self.private is not None:
             self.private.add(text)
 
-    def _add_pauses(self, messages: Sequence[BaseMessage], voice: Voice) -> None:
+    def _add_pauses(self, messages: Sequence[BaseMessage], ai: AiSenders) -> None:
         known: list[float] = []
         for message, pause in zip(messages, pauses_before(messages), strict=True):
             if pause is None:
                 continue
             known.append(pause)
-            is_ai = voice.wrote(message.additional_kwargs)
-            counts = self.pauses.ai if is_ai else self.pauses.others
             # By their bin: there are as many different pauses as messages.
-            counts[SECOND_EDGES[bisect_right(SECOND_EDGES, pause) - 1]] += 1
+            edge = SECOND_EDGES[bisect_right(SECOND_EDGES, pause) - 1]
+            self.pauses.add(edge, is_ai=ai.wrote(message.additional_kwargs))
         if known:
             self.gaps[automatic_gap(known)] += 1
 
@@ -140,28 +165,20 @@ class ConversationCounts:
     """Counts of replies and runs within conversations."""
 
     conversations: int = 0
-    replies: TwoVoices = field(default_factory=TwoVoices)
-    runs: TwoVoices = field(default_factory=TwoVoices)
+    replies: NumbersBySide = field(default_factory=NumbersBySide)
+    runs: NumbersBySide = field(default_factory=NumbersBySide)
 
     def watch(
-        self, sessions: Iterable[ChatSession], voice: Voice
+        self, sessions: Iterable[ChatSession], ai: AiSenders
     ) -> Iterator[ChatSession]:
-        """Count conversations as they pass.
-
-        Args:
-            sessions: The conversations, before runs are merged.
-            voice: Who of them is the AI.
-
-        Yields:
-            The same sessions.
-        """
+        """Pass on conversations, before runs are merged, and count them."""
         for session in sessions:
             self.conversations += 1
-            self._add(session.get("messages", ()), voice)
+            self._add(session.get("messages", ()), ai)
             yield session
             del session
 
-    def _add(self, messages: Sequence[BaseMessage], voice: Voice) -> None:
+    def _add(self, messages: Sequence[BaseMessage], ai: AiSenders) -> None:
         sender: object = None
         run, is_ai = 0, False
         for message, pause in zip(messages, pauses_before(messages), strict=True):
@@ -170,13 +187,12 @@ class ConversationCounts:
                 run += 1
                 continue
             if run:
-                (self.runs.ai if is_ai else self.runs.others)[run] += 1
-            sender, run, is_ai = extra.get("sender"), 1, voice.wrote(extra)
+                self.runs.add(run, is_ai=is_ai)
+            sender, run, is_ai = extra.get("sender"), 1, ai.wrote(extra)
             if pause is not None:
-                counts = self.replies.ai if is_ai else self.replies.others
-                counts[int(pause)] += 1
+                self.replies.add(int(pause), is_ai=is_ai)
         if run:
-            (self.runs.ai if is_ai else self.runs.others)[run] += 1
+            self.runs.add(run, is_ai=is_ai)
 
 
 @dataclass
@@ -194,7 +210,7 @@ class ExampleSizes:
     _last: object = field(default_factory=object)
 
     def add(self, item: TracedExample) -> None:
-        """Count an example; those of one conversation come one after the other."""
+        """Count an example; those of one conversation follow each other."""
         messages = item.example["messages"]
         self.examples += 1
         self.messages += len(messages)
@@ -211,5 +227,68 @@ class ExampleSizes:
             self.begins[-1] = first if known == float("-inf") else min(known, first)
 
     def end_of_export(self) -> None:
-        """Take what follows as other conversations, whatever their ids are."""
+        """Count what follows as other conversations, even with the same ids."""
         self._last = object()
+
+
+@dataclass
+class ReportCounts:
+    """All counts of a report.
+
+    Attributes:
+        messages: Of the threads, as the loaders return them.
+        sizes: Of the examples.
+        windows: The step that cuts conversations into examples.
+        progress: Called with the number of messages read.
+        conversations: Of what `SplitSessions("auto")` returns.
+        ledger: What became of the windows, as `Examples`.
+        summaries: One for each export.
+        steps: For each export the counts of each step.
+    """
+
+    messages: MessageCounts
+    sizes: ExampleSizes
+    windows: SessionTransform
+    progress: MessageProgress
+    conversations: ConversationCounts = field(default_factory=ConversationCounts)
+    ledger: Ledger = field(default_factory=Ledger)
+    summaries: list[ExportSummary] = field(default_factory=list)
+    steps: list[tuple[StepSummary, ...]] = field(default_factory=list)
+
+    def read(self, loader: BaseChatLoader, names: Collection[str]) -> None:
+        """Read an export to its end, through the steps of `prepare`."""
+        inner = loader.loader if isinstance(loader, TransformedChatLoader) else loader
+        if isinstance(inner, ChatExportLoader):
+            names = {found for name in names for found in inner.names_of(name)}
+        ai = AiSenders(frozenset(names))
+        source = counted_pass(loader)
+        threads = self.messages.watch(self.progress.watch(source), ai)
+        split = _counted(threads, SplitSessions())
+        conversations = self.conversations.watch(split, ai)
+        as_ai = MapAIMessages(sender=tuple(ai.names) or None)
+        windows = _counted(conversations, MergeChatRuns(), as_ai, self.windows)
+        # Without an AI there are no examples, but all other counts.
+        with suppress(SenderNotFoundError):
+            for item in trace_examples(windows, ledger=self.ledger):
+                self.sizes.add(item)
+        self.sizes.end_of_export()
+        summary = source.summary()
+        rows = (*summary.steps, *split.summary().steps, *windows.summary().steps)
+        self.summaries.append(summary)
+        self.steps.append(rows)
+
+
+def private_counts(
+    loaders: Iterable[BaseChatLoader], progress: MessageProgress
+) -> PrivateCounts:
+    """Return counts for redaction with the names of all exports, which it reads."""
+    from langchain_chatexports.redaction.redactor import Redactor
+
+    names: set[str] = set()
+    for loader in loaders:
+        names |= names_of_export(progress.watch(loader.lazy_load()))
+    return PrivateCounts(Redactor(_KEY, names))
+
+
+def _counted(sessions: Iterator[ChatSession], *steps: SessionTransform) -> CountedPass:
+    return CountedPass(sessions, platform="", tally=None, steps=steps)

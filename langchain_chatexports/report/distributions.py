@@ -1,4 +1,4 @@
-"""Counts of numbers, and what can be said of the numbers from their counts alone."""
+"""Distributions of numbers (quantiles and bins) from how often each one occurs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = [
     "DOUBLINGS",
     "RUN_EDGES",
     "SECOND_EDGES",
-    "TwoVoices",
+    "NumbersBySide",
     "bins_of",
     "rank",
     "values_of",
@@ -40,8 +40,8 @@ SECOND_EDGES = (
 
 
 @dataclass
-class TwoVoices:
-    """Numbers of the AI and of the others, each number with how often it occurs.
+class NumbersBySide:
+    """How often each number occurs, on the AI's side and on that of the others.
 
     There are few different lengths and reply times, however many messages there are.
     """
@@ -49,12 +49,12 @@ class TwoVoices:
     ai: Counter[int] = field(default_factory=Counter)
     others: Counter[int] = field(default_factory=Counter)
 
-    def figures(self, edges: Sequence[int]) -> Distribution:
-        """Sum them up.
+    def add(self, number: int, *, is_ai: bool) -> None:
+        """Count a number."""
+        (self.ai if is_ai else self.others)[number] += 1
 
-        Args:
-            edges: Where the bins begin.
-        """
+    def figures(self, edges: Sequence[int]) -> Distribution:
+        """Return the distribution, in bins that begin at the edges."""
         return Distribution(
             ai=values_of(self.ai),
             others=values_of(self.others),
@@ -63,11 +63,7 @@ class TwoVoices:
 
 
 def values_of(numbers: Mapping[int, int]) -> Values:
-    """Sum up numbers.
-
-    Args:
-        numbers: How often each number occurs.
-    """
+    """Return quantiles and mean of numbers, from how often each one occurs."""
     count = sum(numbers.values())
     if not count:
         return Values(count=0, mean=None, p10=None, median=None, p90=None, most=None)
@@ -83,12 +79,7 @@ def values_of(numbers: Mapping[int, int]) -> Values:
 
 
 def rank(numbers: Mapping[_Number, int], percent: int) -> _Number:
-    """Return the smallest number that so many percent of all do not exceed.
-
-    Args:
-        numbers: How often each number occurs; at least one does.
-        percent: From 1 to 100.
-    """
+    """Return the nearest-rank percentile of numbers."""
     wanted = -(-percent * sum(numbers.values()) // 100)
     seen = 0
     for number, times in sorted(numbers.items()):
@@ -102,7 +93,7 @@ def rank(numbers: Mapping[_Number, int], percent: int) -> _Number:
 def bins_of(
     ai: Mapping[int, int], others: Mapping[int, int], edges: Sequence[int]
 ) -> tuple[Bin, ...]:
-    """Sort numbers into bins.
+    """Return numbers in bins.
 
     Args:
         ai: How often each number of the AI occurs.
@@ -110,12 +101,12 @@ def bins_of(
         edges: Where the bins begin; the last one has no end.
 
     Returns:
-        The bins from the first to the last that is not empty.
+        The bins, without empty ones at the ends.
     """
     counts = [[0, 0] for _ in edges]
-    for voice, numbers in enumerate((ai, others)):
+    for side, numbers in enumerate((ai, others)):
         for number, times in numbers.items():
-            counts[max(0, bisect_right(edges, number) - 1)][voice] += times
+            counts[max(0, bisect_right(edges, number) - 1)][side] += times
     used = [index for index, pair in enumerate(counts) if any(pair)]
     if not used:
         return ()

@@ -1,4 +1,4 @@
-"""The figures of a report, as typed structures; counts only, no word of a message."""
+"""The figures of a report as pydantic models; counts only, no message text."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ class _Figures(BaseModel):
 
 
 class Values(_Figures):
-    """What is known of many numbers without keeping them."""
+    """Statistics of a distribution; percentiles are by nearest rank."""
 
     count: int
     """How many there are."""
 
     mean: float | None
-    """Their mean; `None` where there are none, as all that follows."""
+    """The mean; like all that follows `None` without numbers."""
 
     p10: int | None
-    """A tenth of them is not larger (nearest rank, as all that follows)."""
+    """The 10th percentile."""
 
     median: int | None
-    """The half of them is not larger."""
+    """The 50th percentile."""
 
     p90: int | None
-    """Nine tenths of them are not larger."""
+    """The 90th percentile."""
 
     most: int | None
     """The largest."""
@@ -70,7 +70,7 @@ class Bin(_Figures):
 
 
 class Distribution(_Figures):
-    """Numbers of the AI (the person whose voice is learned) and of the others."""
+    """Numbers of the AI (the person whom the model learns) and of the others."""
 
     ai: Values
     """The AI's."""
@@ -89,7 +89,7 @@ class PersonFigures(_Figures):
     """The name in the export, or `Person 1`, … where the report is anonymous."""
 
     is_ai: bool
-    """Whether the model learns this person's voice."""
+    """Whether the model learns from this person."""
 
     messages: int
     """Messages kept."""
@@ -120,7 +120,7 @@ class SourceFigures(_Figures):
     """Message rows or records read; `found` = `kept` + the sum of `skipped`."""
 
     kept: int
-    """Messages that the loader gives."""
+    """Messages that the loader returns."""
 
     skipped: dict[str, int]
     """Messages left out, by reason."""
@@ -151,7 +151,7 @@ class StageFigures(_Figures):
     """What came out."""
 
     left_out: dict[str, int]
-    """What did not come out by itself, by reason."""
+    """What was left out or merged, by reason."""
 
     added: dict[str, int]
     """What came out more than once, by reason."""
@@ -174,7 +174,7 @@ class TimeFigures(_Figures):
     """When messages were sent, in one time zone."""
 
     zone: str
-    """The time zone that all of this is told in."""
+    """The time zone of all days and hours."""
 
     first: datetime | None
     """Time of the oldest message."""
@@ -189,7 +189,7 @@ class TimeFigures(_Figures):
     """Messages whose time is not known."""
 
     unit: TimeUnit
-    """What a point stands for: the shortest that gives few enough points."""
+    """The unit of a point: the shortest with few enough points."""
 
     points: tuple[TimePoint, ...]
     """From the oldest message to the newest, without a gap."""
@@ -214,7 +214,7 @@ class PauseFigures(_Figures):
     """The pauses in seconds; `ai` counts those before the AI's messages."""
 
     threads: int
-    """Threads with a pause, each of which has a gap of its own."""
+    """Threads with a pause; each has its own gap."""
 
     shortest_gap: float | None
     """The shortest pause, in seconds, after which a thread is cut."""
@@ -229,11 +229,11 @@ class PauseFigures(_Figures):
     """Cuts in all threads."""
 
     conversations: int
-    """Parts of all threads after the cuts; threads that stay whole are one."""
+    """Parts of all threads after the cuts."""
 
 
 class ExampleFigures(_Figures):
-    """The training examples that would be made."""
+    """The training examples."""
 
     examples: int
     """How many."""
@@ -286,7 +286,7 @@ class RedactionFigures(_Figures):
     """What `Redact` would replace in texts."""
 
     texts: int
-    """Messages looked through."""
+    """Messages searched."""
 
     changed: int
     """Messages in which something would be replaced."""
@@ -295,11 +295,11 @@ class RedactionFigures(_Figures):
     """Private places that the rules find, by kind."""
 
     after: dict[str, int]
-    """Places that they find again once all of these are replaced."""
+    """Private places that they find again after redaction."""
 
 
 class ExportReport(_Figures):
-    """What is in exports, what would be learned from them, what is left out.
+    """What is in exports, which examples they make, and what is left out.
 
     It holds counts, times and, unless `anonymous`, names of people and files; no text
     of any message.
@@ -318,7 +318,7 @@ class ExportReport(_Figures):
     """The senders, most messages first."""
 
     ai_is_owner: bool
-    """Whether the AI is each export's owner, as nobody was named."""
+    """Whether the AI is each export's owner, because nobody was named."""
 
     time: TimeFigures
     """When they were sent."""
@@ -336,10 +336,10 @@ class ExportReport(_Figures):
     """Pauses and conversations."""
 
     stages: tuple[StageFigures, ...]
-    """What was kept and left out on the way from the export to the examples."""
+    """What each step kept and left out, from the export to the examples."""
 
     examples: ExampleFigures | None
-    """The examples; `None` where there is no AI, or nothing to learn."""
+    """The examples; `None` where there are none."""
 
     split: tuple[SplitPart, ...]
     """Train, validation and test; empty where there are too few conversations."""

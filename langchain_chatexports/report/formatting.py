@@ -1,4 +1,4 @@
-"""Numbers, durations and reasons in words for people; the same in every locale."""
+"""How pages write numbers, durations, times and reasons; the same in every locale."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = [
     "time_range",
 ]
 
-_UNITS = ((7 * 86_400, "wk"), (86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+_TIME_UNITS = ((7 * 86_400, "wk"), (86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _REASONS = {
     "auto_reply": "automatic replies",
     "deleted": "deleted",
     "draft": "drafts",
     "duplicate": "found twice",
     "empty": "without text",
-    "excluded": "outside of what was asked for",
+    "excluded": "excluded by options",
     "leading": "before the first message of somebody else",
     "media": "media without text",
     "merged": "joined with the message before",
@@ -43,13 +43,13 @@ _REASONS = {
     "too_long": "too long",
     "trailing": "after the last answer",
     "unreadable": "unreadable",
-    "unsent": "taken back",
+    "unsent": "unsent",
 }
 
 
 def duration(seconds: float) -> str:
     """Return a duration in its largest fitting unit: `45 s`, `37 min`, `1.5 h`."""
-    for size, unit in _UNITS:
+    for size, unit in _TIME_UNITS:
         if seconds >= size:
             number = seconds / size
             digits = 1 if number < 10 and round(number, 1) % 1 else 0  # noqa: PLR2004 - two digits are enough
@@ -58,7 +58,7 @@ def duration(seconds: float) -> str:
 
 
 def day(moment: datetime | None) -> str:
-    """Return a moment's day, as ISO 8601 has it."""
+    """Return the ISO 8601 date of a moment."""
     return "not known" if moment is None else f"{moment:%Y-%m-%d}"
 
 
@@ -68,12 +68,12 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 
 
 def reason(name: str) -> str:
-    """Say why messages were left out."""
+    """Return in words why messages were left out."""
     return _REASONS.get(name, name.replace("_", " "))
 
 
 def number_range(entry: Bin) -> str:
-    """Name the whole numbers of a bin: `1`, `2 to 3`, `20 and more`."""
+    """Return the whole numbers of a bin: `1`, `2 to 3`, `20 and more`."""
     if entry.below is None:
         return f"{entry.least:,} and more"
     if entry.below == entry.least + 1:
@@ -82,14 +82,14 @@ def number_range(entry: Bin) -> str:
 
 
 def time_range(entry: Bin) -> str:
-    """Name the seconds of a bin: `10 s to 30 s`, `4 wk and more`."""
+    """Return the durations of a bin: `10 s to 30 s`, `4 wk and more`."""
     if entry.below is None:
         return f"{duration(entry.least)} and more"
     return f"{duration(entry.least)} to {duration(entry.below)}"
 
 
 def time_label(unit: TimeUnit, points: Sequence[TimePoint]) -> list[str]:
-    """Name the points of a time line, shortly."""
+    """Return short labels for the points of a time line."""
     if unit in {"day", "week"}:
         years = {point.start.year for point in points}
         form = "{:%m-%d}" if len(years) == 1 else "{:%Y-%m-%d}"

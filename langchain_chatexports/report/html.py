@@ -1,4 +1,4 @@
-"""Self-contained HTML pages: one file that opens offline, prints well, light and dark.
+"""Self-contained HTML pages that open offline and print, in light and dark mode.
 
 A page is a template that extends `base.html` and fills its blocks:
 
@@ -16,7 +16,7 @@ A page is a template that extends `base.html` and fills its blocks:
 {% endblock %}
 ```
 
-Everything is escaped but what `charts.chart_svg` gives. The style sheet's colors are
+Everything is escaped but what `svg.chart_svg` returns. The style sheet's colors are
 variables: `--ink`, `--muted`, `--grid`, `--series-1` to `--series-4`, `--alert`.
 Classes: `lead`, `note`, `alert`, `cards` (a grid of charts), `wide` (a whole row).
 """
@@ -37,16 +37,16 @@ _HERE = "langchain_chatexports.report"
 
 
 def render_page(template: str, *, package: str = _HERE, **values: Any) -> str:
-    """Fill a template.
+    """Return a page.
 
     Args:
         template: Its file name in the package's folder `templates`.
-        package: The package that has it; `base.html` and `parts.html` are found from
-            any.
-        values: What the template names; one that is missing is an error.
+        package: The package that has it; `base.html` and `parts.html` are always
+            found.
+        values: The template's variables; a missing one is an error.
 
     Returns:
-        The page, the same for the same values; write it with `writing.write_whole`.
+        The page, the same for the same values.
 
     Raises:
         MissingExtraError: If the extra `report` is not installed.

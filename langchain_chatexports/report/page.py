@@ -1,4 +1,4 @@
-"""A report as one HTML page."""
+"""The page of a report: one HTML file with counts and no message text."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def render_report(report: ExportReport) -> str:
         lead=_lead(report),
         facts=_facts(report),
         sources=[_source(source) for source in report.sources],
-        voice_note=_voice_note(report),
+        ai_note=_ai_note(report),
         times=time_charts(report),
         people=people_chart(report),
         skipped=skipped_chart(report),
@@ -68,8 +68,8 @@ def render_report(report: ExportReport) -> str:
                 stage.name
                 if stage.unit == "messages"
                 else f"{stage.name}: {stage.unit}",
-                f"{stage.taken:,}",
-                f"{stage.given:,}",
+                stage.taken,
+                stage.given,
                 _reasons(stage.added),
                 _reasons(stage.left_out),
             )
@@ -81,11 +81,11 @@ def render_report(report: ExportReport) -> str:
 
 def _lead(report: ExportReport) -> str:
     if not report.messages:
-        return "There is no message in it."
+        return "There are no messages."
     time = report.time
     written = f"{plural(report.messages, 'message')} by {_people(report)}"
     if time.first is None:
-        return f"{written}; no time is known."
+        return f"{written}; their times are not known."
     return f"{written}, {day(time.first)} to {day(time.last)}. Time zone: {time.zone}."
 
 
@@ -102,30 +102,29 @@ def _facts(report: ExportReport) -> list[tuple[str, str]]:
         (f"{threads:,}", "threads"),
         (f"{report.pauses.conversations:,}", "conversations"),
         (f"{report.time.active_days:,}", "days with a message"),
-        (f"{examples:,}", "examples to learn from"),
+        (f"{examples:,}", "training examples"),
     ]
 
 
-def _source(source: SourceFigures) -> tuple[str, ...]:
-    owner = source.owner or "not known"
+def _source(source: SourceFigures) -> tuple[object, ...]:
     return (
         source.name,
         source.platform.replace("_", " "),
-        owner,
+        source.owner or "not known",
         day(source.first),
         day(source.last),
-        f"{source.threads:,}",
-        f"{source.found:,}",
-        f"{source.kept:,}",
+        source.threads,
+        source.found,
+        source.kept,
     )
 
 
-def _voice_note(report: ExportReport) -> str:
+def _ai_note(report: ExportReport) -> str:
     names = [person.name for person in report.people if person.is_ai]
     if not names:
-        return "Nobody speaks as the AI: no owner was found, or nobody has the name."
+        return "Nobody is the AI: no owner was found, or nobody has that name."
     why = " (the export's owner)" if report.ai_is_owner else ""
-    return f"The voice to learn: {', '.join(names)}{why}."
+    return f"The model learns from {', '.join(names)}{why}."
 
 
 def _reasons(counts: Mapping[str, int]) -> str:

@@ -1,7 +1,7 @@
-"""Charts as inline SVG, whose colors and fonts are the page's.
+"""Charts as inline SVG: columns, bars, heat maps, and what matplotlib draws.
 
-Matplotlib draws; what it draws names the style sheet's variables for colors, so that
-one picture fits light, dark and paper:
+Colors are in `templates/style.css`. Charts name its variables, so that one chart fits
+light, dark and print:
 
 ```python
 def draw(axes: Axes) -> None:
@@ -11,7 +11,7 @@ def draw(axes: Axes) -> None:
 markup = chart_svg(draw, name="scores", description="Seven scores, 0.83 to 0.97")
 ```
 
-The same data gives the same bytes. Texts stay texts.
+The same data results in the same bytes.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ __all__ = [
     "require_extra",
 ]
 
-# Colors that nobody would choose stand for the style sheet's variables.
+# Unusual colors that stand for the style sheet's variables.
 INK, MUTED, GRID, PAPER = "#010203", "#010204", "#010205", "#010206"
-"""Text and axes; what matters less; lines of the grid; what is behind a chart."""
+"""Colors of text and axes; of labels; of grid lines; of the background."""
 
 SERIES = ("#010211", "#010212", "#010213", "#010214")
 """Colors of data."""
 
 ALERT = "#010220"
-"""The color of what is wrong or too much."""
+"""The color of limits and warnings."""
 
 _VARIABLES = {
     INK: "var(--ink)",
@@ -88,6 +88,7 @@ _STYLE: dict[str, Any] = {
     "text.parse_math": False,
 }
 _WIDTH = 4.8
+_MAX_LABEL = 24
 _VIEW_BOX = re.compile(r'viewBox="[^"]*"')
 _FONT_FAMILY = re.compile(r" ?font-family: [^;\"]*;?")
 _INNER_STYLE = re.compile(r"<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL)
@@ -98,13 +99,13 @@ _USED_ID = re.compile(r'(?:href="#|url\(#)([^")]+)')
 def chart_svg(
     draw: Callable[[Axes], None], *, name: str, description: str, height: float = 2.4
 ) -> Markup:
-    """Draw a chart that fits a card of the page, and a phone, as inline SVG.
+    """Return a chart as inline SVG that fits a card of the page, and a phone.
 
     Args:
-        draw: Draws into the axes it is given, with `INK`, `MUTED`, `GRID`, `ALERT` and
-            `SERIES`; other colors stay as they are, in the dark too.
-        name: A word of its own on the page, for the ids inside.
-        description: What the chart shows, for those who cannot see it.
+        draw: Draws into the axes with `INK`, `MUTED`, `GRID`, `ALERT` and `SERIES`;
+            other colors are the same in dark mode.
+        name: A unique word on the page, for the ids inside.
+        description: What the chart shows, for screen readers.
         height: In inches; the width is 4.8.
 
     Returns:
@@ -121,7 +122,7 @@ def chart_svg(
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     buffer = io.StringIO()
     with mpl.rc_context({**_STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
-        # The page's fonts show what matplotlib's, which only measures, lacks.
+        # The page's fonts show glyphs that matplotlib's font, used to measure, lacks.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure = Figure(figsize=(_WIDTH, height), layout="constrained")
         draw(figure.subplots())
@@ -137,7 +138,7 @@ def chart_svg(
 
 
 def require_extra() -> None:
-    """Make sure that pages and charts can be made, before anything long begins.
+    """Check that pages and charts can be made, before something long begins.
 
     Raises:
         MissingExtraError: If the extra `report` is not installed.
@@ -158,28 +159,24 @@ def columns(
     description: str,
     xlabel: str = "",
     ylabel: str = "",
-    most_labels: int = 12,
+    max_labels: int = 12,
     at_edges: bool = False,
     mark: tuple[float, str] | None = None,
     colors: Sequence[str] = SERIES,
 ) -> Markup:
-    """Draw columns, one a label; several series stand on each other.
+    """Return columns, one for each label; several series are stacked.
 
     Args:
         labels: Under the columns; where there are many, some are left out.
-        series: Each with its name (for the legend, if there are several) and values.
+        series: Names (for the legend, if there are several) and values.
         name: As for `chart_svg`.
         description: As for `chart_svg`.
         xlabel: Under the axis.
         ylabel: Beside the axis.
-        most_labels: How many labels fit.
-        at_edges: Put each label where its column begins, as it names the least number
-            that belongs there.
-        mark: A line and what it says; 0 is the middle of the first column.
-        colors: One a series.
-
-    Returns:
-        The chart.
+        max_labels: How many labels fit.
+        at_edges: Put each label where its column begins.
+        mark: The place of a line, and its text; 0 is the middle of the first column.
+        colors: One for each series.
     """
 
     def draw(axes: Axes) -> None:
@@ -188,7 +185,7 @@ def columns(
         for (title, values), color in zip(series, colors, strict=False):
             axes.bar(places, values, bottom=below, width=0.86, color=color, label=title)
             below = [low + value for low, value in zip(below, values, strict=True)]
-        step = -(-len(labels) // most_labels) or 1
+        step = -(-len(labels) // max_labels) or 1
         shift = 0.5 if at_edges else 0.0
         axes.set_xticks([place - shift for place in places[::step]], labels[::step])
         axes.set_xlim(-0.6, max(len(labels), 1) - 0.4)
@@ -208,23 +205,13 @@ def bars(
     *,
     name: str,
     description: str,
-    colors: Sequence[str] = (),
+    colors: Sequence[str] = SERIES[:1],
 ) -> Markup:
-    """Draw horizontal bars with their labels and numbers.
-
-    Args:
-        rows: Labels and values, from above.
-        name: As for `chart_svg`.
-        description: As for `chart_svg`.
-        colors: One a row; the first of `SERIES` without.
-
-    Returns:
-        The chart.
-    """
+    """Return horizontal bars with their labels and values; colors are cycled."""
 
     def draw(axes: Axes) -> None:
         places, values = range(len(rows)), [value for _, value in rows]
-        drawn = axes.barh(places, values, height=0.72, color=list(colors) or SERIES[0])
+        drawn = axes.barh(places, values, height=0.72, color=list(colors))
         axes.bar_label(drawn, [f"{value:,}" for value in values], padding=3, color=INK)
         axes.set_yticks(places, [_shortened(label) for label, _ in rows])
         axes.tick_params(axis="y", labelcolor=INK)
@@ -246,19 +233,7 @@ def heat_map(
     description: str,
     color: str = SERIES[0],
 ) -> Markup:
-    """Draw a table of numbers as squares, the stronger the larger the number.
-
-    Args:
-        values: Row by row.
-        rows: Names of the rows.
-        columns: Names of the columns.
-        name: As for `chart_svg`.
-        description: As for `chart_svg`.
-        color: The color of the squares.
-
-    Returns:
-        The chart.
-    """
+    """Return a table of numbers as squares, stronger in color for larger numbers."""
 
     def draw(axes: Axes) -> None:
         most = max((max(row, default=0) for row in values), default=0) or 1
@@ -280,7 +255,7 @@ def heat_map(
 def _draw_legend(axes: Axes, titles: Sequence[str], colors: Sequence[str]) -> None:
     from matplotlib.patches import Patch
 
-    # Columns that are not there have no color to take over.
+    # A chart without columns has no handles of its own.
     handles = [Patch(color=color) for _, color in zip(titles, colors, strict=False)]
     axes.legend(
         handles, titles, ncols=len(titles), loc="lower left", bbox_to_anchor=(0, 1)
@@ -299,7 +274,7 @@ def _draw_squares(
         for x, strength in enumerate(row):
             if strength:
                 squares.append(Rectangle((x - 0.46, y - 0.45), 0.92, 0.9))
-                # What is there is seen, however little it is.
+                # Small numbers stay visible.
                 colors.append(to_rgba(color, round(max(least, strength), 3)))
     axes.add_collection(PatchCollection(squares, facecolors=colors, edgecolors="none"))
 
@@ -334,8 +309,10 @@ def _count_axis(axes: Axes, most: float) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
-def _shortened(label: str, most: int = 24) -> str:
-    return label if len(label) <= most else f"{label[: most - 1]}…"
+def _shortened(label: str) -> str:
+    if len(label) <= _MAX_LABEL:
+        return label
+    return f"{label[: _MAX_LABEL - 1]}…"
 
 
 def _in_page_style(svg: str) -> str:
@@ -345,7 +322,7 @@ def _in_page_style(svg: str) -> str:
 
 
 def _with_own_ids(svg: str, name: str) -> str:
-    # Ids must be unique on a page, and most of matplotlib's are for nobody.
+    # Ids must be unique on a page; most of matplotlib's are not used.
     used = set(_USED_ID.findall(svg))
     svg = _ID.sub(
         lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", svg

@@ -1,4 +1,4 @@
-"""When messages were sent: counts by day, weekday and hour in one time zone."""
+"""Counts of messages by day, weekday and hour in one time zone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["TimeCounts", "find_time_zone", "moment_of"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-# As many points as a chart of a phone's width can show, by the days that a unit has.
+# The longest time line for each unit: as many points as fit a phone.
 _MAX_DAYS: tuple[tuple[TimeUnit, int], ...] = (
     ("day", 45),
     ("week", 45 * 7),
@@ -46,14 +46,14 @@ def find_time_zone(name: str) -> tzinfo | None:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         msg = (
-            f"There is no time zone {name!r}. Name one such as Europe/Berlin, or say "
-            "local for this machine's."
+            f"There is no time zone {name!r}. Use one such as Europe/Berlin, or local "
+            "for this machine's."
         )
         raise ValueError(msg) from error
 
 
 def moment_of(seconds: float, zone: tzinfo | None) -> datetime | None:
-    """Return a moment in a zone; `None` outside of the years 1 to 9999."""
+    """Return a moment in a zone; `None` outside the years 1 to 9999."""
     try:
         # `fromtimestamp` refuses moments before 1970 on Windows.
         return (_EPOCH + timedelta(seconds=seconds)).astimezone(zone)
@@ -75,12 +75,7 @@ class TimeCounts:
     hours: Counter[int] = field(default_factory=Counter)
 
     def add(self, seconds: object, *, is_ai: bool) -> None:
-        """Count a message.
-
-        Args:
-            seconds: Its time in Unix seconds, if it has one.
-            is_ai: Whether it is the AI's.
-        """
+        """Count a message by its Unix time, if it has one."""
         is_time = isinstance(seconds, (int, float))
         moment = moment_of(seconds, self.zone) if is_time else None  # type: ignore[arg-type] # checked a line before
         if moment is None:
@@ -94,7 +89,7 @@ class TimeCounts:
         self.hours[moment.weekday() * 24 + moment.hour] += 1
 
     def figures(self) -> TimeFigures:
-        """Sum them up."""
+        """Return the counts."""
         week = [[self.hours[day * 24 + hour] for hour in range(24)] for day in range(7)]
         days = self.ai_days.keys() | self.other_days.keys()
         unit = _unit_for(max(days) - min(days) + 1 if days else 0)
@@ -144,7 +139,7 @@ def _start_of(unit: TimeUnit, day: date) -> date:
 
 
 def _after(unit: TimeUnit, start: date) -> date | None:
-    """Return the start of the next one; `None` at the end of all dates."""
+    """Return the start of the next one; `None` after the year 9999."""
     days = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}[unit]
     try:
         return _start_of(unit, start + timedelta(days=days))

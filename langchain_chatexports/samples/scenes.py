@@ -1,4 +1,4 @@
-"""The samples' texts, as they stand in the text files beside this module."""
+"""The scenes of the samples, from the text files beside this module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the suites share: the guard against silently replaced tests."""
+"""The base class of the suites, which finds standard tests that are overridden."""
 
 from __future__ import annotations
 

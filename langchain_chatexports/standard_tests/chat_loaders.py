@@ -21,6 +21,7 @@ from langchain_core.messages import BaseMessage
 
 from langchain_chatexports.standard_tests.base import ChatExportStandardTests
 from langchain_chatexports.standard_tests.resources import (
+    close,
     collection_paused,
     folder_state,
     made_read_only,
@@ -110,8 +111,7 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     check of the order), `has_sender`. Optional fixture: `many_sessions_source` (turns
     on the check of memory, for loaders of many sessions).
 
-    !!! note
-        API references for individual test methods include troubleshooting tips.
+    The docstring of a test says what to do if it fails.
     """
 
     @property
@@ -167,21 +167,11 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     # --- laziness
 
     def test_load_is_not_overridden(self) -> None:
-        """Test that `load` is langchain-core's.
-
-        ??? note "Troubleshooting"
-
-            Implement `lazy_load` only; `load` is a convenience on top of it.
-        """
+        """Test that `load` is langchain-core's."""
         assert self.chat_loader_class.load is BaseChatLoader.load
 
     def test_lazy_load_returns_an_iterator(self, loader: BaseChatLoader) -> None:
-        """Test that `lazy_load` returns an iterator.
-
-        ??? note "Troubleshooting"
-
-            Write `lazy_load` as a generator: `yield` each session.
-        """
+        """Test that `lazy_load` returns an iterator."""
         sessions = loader.lazy_load()
         assert isinstance(sessions, Iterator), f"a {type(sessions).__name__}"
         assert iter(sessions) is sessions
@@ -256,8 +246,7 @@ class ChatLoaderUnitTests(ChatLoaderTests):
 
         ??? note "Troubleshooting"
 
-            `yield ChatSession(messages=messages)`, and nothing for a conversation
-            without messages.
+            Yield no session for a conversation without messages.
         """
         for session in loader.load():
             assert type(session) is dict
@@ -498,12 +487,7 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     # --- privacy
 
     def test_repr_shows_no_content(self, loader: BaseChatLoader) -> None:
-        """Test that `repr`, which ends up in logs, holds no message text.
-
-        ??? note "Troubleshooting"
-
-            Show the class, the path and options; leave out what was read.
-        """
+        """Test that `repr`, which ends up in logs, holds no message text."""
         texts = _distinctive_texts(loader.load())
         shown = f"{loader!r} {loader}"
         assert not any(text in shown for text in texts)
@@ -524,17 +508,12 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     # --- use
 
     def test_loader_pickles_while_it_is_read(self, loader: BaseChatLoader) -> None:
-        """Test that a loader can be sent to another process, and loads the same there.
-
-        ??? note "Troubleshooting"
-
-            Keep options on `self`, no open file or connection.
-        """
+        """Test that a loader can be sent to another process, and loads the same."""
         expected = loader.load()
         reading = loader.lazy_load()
         next(reading)
         assert pickle.loads(pickle.dumps(loader)).load() == expected
-        _close(reading)
+        close(reading)
 
     def test_joins_with_steps(self, loader: BaseChatLoader) -> None:
         """Test that `loader | step` is a chat loader of the step's sessions.
@@ -596,13 +575,7 @@ def _read_one(loader: BaseChatLoader) -> None:
     sessions = loader.lazy_load()
     for _ in islice(sessions, 1):
         pass
-    _close(sessions)
-
-
-def _close(sessions: Iterator[ChatSession]) -> None:
-    close = getattr(sessions, "close", None)
-    if close is not None:
-        close()
+    close(sessions)
 
 
 class _Attempt(NamedTuple):

@@ -1,4 +1,4 @@
-"""What the step suite looks at a step with: sessions, a loader, a tracer."""
+"""A fake loader, a tracer and sessions for the tests of steps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ class CountingChatLoader(BaseChatLoader):
     """A loader of given sessions that counts what is read and closed."""
 
     def __init__(self, sessions: list[ChatSession]) -> None:
-        """Load these sessions."""
         self.sessions = sessions
         self.reads = 0
         self.closed = 0
@@ -39,10 +38,9 @@ class CountingChatLoader(BaseChatLoader):
 
 
 class Recorder(BaseCallbackHandler):
-    """Records all that a tracer is told."""
+    """Records all events of a run."""
 
     def __init__(self) -> None:
-        """Start with nothing."""
         self.inputs: list[Any] = []
         self.names: list[Any] = []
         self.outputs: list[Any] = []
@@ -51,7 +49,7 @@ class Recorder(BaseCallbackHandler):
     def on_chain_start(
         self, serialized: dict[str, Any], inputs: dict[str, Any], **kwargs: Any
     ) -> None:
-        """Record the run's name and all that is said of its input."""
+        """Record the run's name and input."""
         self.inputs.append((serialized, inputs, kwargs))
         self.names.append(kwargs.get("name"))
 

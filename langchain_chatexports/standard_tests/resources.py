@@ -1,4 +1,4 @@
-"""How the loader suites watch a source: its files, open descriptors, and memory."""
+"""Observe a source while it is read: its files, open descriptors, and memory."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FileState",
+    "close",
     "collection_paused",
     "folder_state",
     "made_read_only",
@@ -29,11 +30,18 @@ _DESCRIPTORS = Path("/dev/fd")
 
 
 class FileState(NamedTuple):
-    """What a reader must leave as it is."""
+    """The state of a file, which reading must not change."""
 
     kind: str
     mtime_ns: int
     digest: str
+
+
+def close(sessions: Iterator[object]) -> None:
+    """Close an iterator if it can be closed, as a generator can."""
+    close_it = getattr(sessions, "close", None)
+    if close_it is not None:
+        close_it()
 
 
 def folder_state(folder: Path) -> dict[str, FileState]:
@@ -69,9 +77,9 @@ def open_files(source: Path) -> list[str]:
 
 @contextmanager
 def made_read_only(source: Path) -> Iterator[None]:
-    """Take the right to write from a source and from the folder that holds it.
+    """Make a source and the folder that holds it read-only.
 
-    Skips the test where that does not bind.
+    Skips the test where that has no effect.
     """
     inside = [path for path in source.rglob("*") if not path.is_symlink()]
     modes = {path: path.stat().st_mode for path in (source.parent, source, *inside)}

@@ -24,6 +24,7 @@ from langchain_chatexports.standard_tests.fakes import (
     Recorder,
     example_session,
 )
+from langchain_chatexports.standard_tests.resources import close
 from langchain_chatexports.steps import (
     MergeChatRuns,
     SessionTransform,
@@ -90,8 +91,8 @@ class SessionTransformUnitTests(SessionTransformTests):
 
     Override the fixture `sessions` if the step does nothing with the default ones.
 
-    !!! note
-        API references for individual test methods include troubleshooting tips.
+    A step that implements `transform_session` only passes most tests, because
+    `SessionTransform` does the rest. The docstrings of the others say what to do.
     """
 
     # --- what goes in and what comes out
@@ -121,8 +122,7 @@ class SessionTransformUnitTests(SessionTransformTests):
 
         ??? note "Troubleshooting"
 
-            Implement `transform_session` only; if `lazy_transform` is overridden, read
-            its input with `iter_sessions`.
+            If `lazy_transform` is overridden, read its input with `iter_sessions`.
         """
         expected = step.invoke(sessions)
         assert step.invoke(tuple(sessions)) == expected
@@ -135,25 +135,14 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_one_session_gives_a_list(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that a single session may be given instead of a list of one.
-
-        ??? note "Troubleshooting"
-
-            A session is a dict, so iterating over it gives its keys: read the input
-            with `iter_sessions`.
-        """
+        """Test that a single session may be given instead of a list of one."""
         assert step.invoke(sessions[0]) == step.invoke([sessions[0]])
 
     @pytest.mark.parametrize(
         "bad", [3, "text", b"bytes", None, [HumanMessage("a message")]], ids=repr
     )
     def test_bad_input_is_a_type_error(self, step: SessionTransform, bad: Any) -> None:
-        """Test that what holds no sessions is refused, in plain words.
-
-        ??? note "Troubleshooting"
-
-            Read the input with `iter_sessions`, which says what it expects.
-        """
+        """Test that what holds no sessions is refused, in plain words."""
         with pytest.raises(TypeError, match=r"[Ss]ession"):
             step.invoke(bad)
 
@@ -292,13 +281,7 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_stream_adds_up_to_invoke(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that streamed chunks are lists that add up to what `invoke` gives.
-
-        ??? note "Troubleshooting"
-
-            Implement `transform_session` only. A stream of bare sessions would reach
-            the next Runnable as its last session.
-        """
+        """Test that streamed chunks are lists that add up to what `invoke` gives."""
         expected = step.invoke(sessions)
         streamed = list(step.stream(sessions))
         transformed = list(step.transform(iter([*sessions])))
@@ -309,19 +292,14 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_reads_only_what_an_output_needs(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that nothing is read before the first output, and no session too many.
-
-        ??? note "Troubleshooting"
-
-            Implement `transform_session` only, or iterate without building a list.
-        """
+        """Test that no session is read before an output needs it."""
         loader = CountingChatLoader(sessions)
         needed = 1 + next(i for i, s in enumerate(sessions) if step.invoke(s))
         for output in (step.stream(loader), iter((loader | step).lazy_load())):
             loader.reads = 0
             next(iter(output))
             assert loader.reads == needed
-            _close(output)
+            close(output)
 
     def test_forgets_sessions(
         self, step: SessionTransform, sessions: list[ChatSession]
@@ -362,19 +340,13 @@ class SessionTransformUnitTests(SessionTransformTests):
             loader.closed = 0
             output = iter(open_output(loader))
             next(output)
-            _close(output)
+            close(output)
             assert loader.closed == 1
 
     def test_early_stop_closes_the_source_async(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test the same for `astream`.
-
-        ??? note "Troubleshooting"
-
-            Implement `transform_session` only. An asynchronous generator is not closed
-            by `break`: nest with `contextlib.aclosing`.
-        """
+        """Test the same for `astream`."""
         loader = CountingChatLoader(sessions)
 
         async def read_one() -> None:
@@ -392,7 +364,7 @@ class SessionTransformUnitTests(SessionTransformTests):
 
         ??? note "Troubleshooting"
 
-            As above; and catch no `BaseException` without raising it again.
+            Catch no `BaseException` without raising it again.
         """
         loader = CountingChatLoader(sessions)
 
@@ -420,12 +392,7 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_loader_with_step_is_a_loader(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that `loader | step` is a chat loader that can be read again.
-
-        ??? note "Troubleshooting"
-
-            Leave `__ror__` to `SessionTransform`, and keep no iterator on the step.
-        """
+        """Test that `loader | step` is a chat loader that can be read again."""
         loader = CountingChatLoader(sessions)
         joined = loader | step
         assert isinstance(joined, BaseChatLoader)
@@ -439,8 +406,8 @@ class SessionTransformUnitTests(SessionTransformTests):
 
         ??? note "Troubleshooting"
 
-            Leave `__or__` to `SessionTransform`. A step whose output depends on how its
-            input was joined keeps something between sessions.
+            A step whose output depends on how its input was joined keeps something
+            between sessions.
         """
         loader = CountingChatLoader(sessions)
         for left, right in ((step, MergeChatRuns()), (MergeChatRuns(), step)):
@@ -453,12 +420,7 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_works_before_another_runnable(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test `step | RunnableLambda`, which is plain LCEL, with invoke and stream.
-
-        ??? note "Troubleshooting"
-
-            Streamed chunks are lists of sessions: a following Runnable adds them up.
-        """
+        """Test `step | RunnableLambda`, which is plain LCEL, with invoke and stream."""
         expected = len(step.invoke(sessions))
         counting = step | RunnableLambda(len)
         assert counting.invoke(sessions) == expected
@@ -471,8 +433,8 @@ class SessionTransformUnitTests(SessionTransformTests):
 
         ??? note "Troubleshooting"
 
-            `batch` and `abatch` are langchain-core's, and run `invoke` in threads: a
-            step must not keep anything on itself.
+            `batch` and `abatch` run `invoke` in threads: a step must keep nothing on
+            itself.
         """
         loaders: list[SessionSource] = [
             CountingChatLoader(sessions),
@@ -487,12 +449,7 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_async_gives_what_sync_gives(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test `ainvoke` and `astream`.
-
-        ??? note "Troubleshooting"
-
-            Implement `transform_session` only: all ways of running use it.
-        """
+        """Test `ainvoke` and `astream`."""
         expected = step.invoke(sessions)
 
         async def stream() -> list[ChatSession]:
@@ -511,8 +468,8 @@ class SessionTransformUnitTests(SessionTransformTests):
 
         ??? note "Troubleshooting"
 
-            Traces leave the machine when LangSmith is switched on. Implement
-            `transform_session` only: `SessionTransform` makes the run.
+            Traces leave the machine when LangSmith is switched on: `SessionTransform`
+            makes the run, and puts no text on it.
         """
         for is_async in (False, True):
             trace = Recorder()
@@ -597,12 +554,7 @@ class SessionTransformUnitTests(SessionTransformTests):
         assert hash(again) == hash(step)
 
     def test_repr_names_the_class(self, step: SessionTransform) -> None:
-        """Test that `repr` shows what the step is.
-
-        ??? note "Troubleshooting"
-
-            Leave `__repr__` to pydantic.
-        """
+        """Test that `repr` shows what the step is."""
         for single in step.flattened():
             assert type(single).__name__ in repr(step)
 
@@ -619,9 +571,3 @@ class SessionTransformUnitTests(SessionTransformTests):
         drawn = step.get_graph().draw_mermaid()
         for single in step.flattened():
             assert single.get_name() in drawn
-
-
-def _close(output: Any) -> None:
-    close = getattr(output, "close", None)
-    if close is not None:
-        close()

@@ -1,8 +1,8 @@
-"""The files of an export: in folders and in zips, read in place.
+"""The files of an export, in folders and zips.
 
-Nothing is ever unpacked, so an archive's names cannot lead anywhere. What an archive
-may cost is bounded before it is read: the size of its directory, and of each file
-against what it takes up packed.
+Zips are read in place and never unpacked, so the names in them cannot lead anywhere.
+Their size is limited before they are read: the size of the directory, and of each file
+in proportion to its packed size.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from langchain_chatexports._regular_files import MAX_FOLDER_DEPTH, open_regular_file
+from langchain_chatexports._regular_files import (
+    MAX_FOLDER_DEPTH,
+    cannot_read,
+    open_regular_file,
+)
 from langchain_chatexports._terminal import escaped
 from langchain_chatexports.chat_loaders.facebook_messenger.files import (
     BROKEN_ZIP,
@@ -124,7 +128,8 @@ def open_parts(
     Args:
         paths: Folders, zips and single files.
         stack: Closes the zips.
-        warn: Told of each zip inside a folder that is damaged or dangerous.
+        warn: Called with an error for each zip inside a folder that is damaged or
+            dangerous.
 
     Returns:
         The parts of the export, in sorted order.
@@ -171,8 +176,7 @@ def _open_part(
     except PermissionError as error:
         raise _no_access(path) from error
     except OSError as error:
-        msg = f"{path} cannot be read ({error.strerror}). Check the path and the disk."
-        raise ExportFormatError(msg, path=path) from error
+        raise cannot_read(path, error) from error
 
 
 def _is_zip(path: Path) -> bool:
@@ -215,7 +219,7 @@ def _files_on_disk(root: Path, part: int) -> Iterator[ExportFile | RefusedFile]:
 
 
 def walk_files(root: Path) -> Iterator[Path | RefusedFile]:
-    """List the files in a folder and those below it, down to a depth that none has.
+    """List the files in a folder and below it, to a depth that no export reaches.
 
     Args:
         root: The folder.
@@ -297,7 +301,7 @@ def _files_in_zip(part: _Zip, index: int) -> Iterator[ExportFile | RefusedFile]:
 def _read_entries(
     part: _Zip,
 ) -> list[tuple[PurePosixPath, zipfile.ZipInfo, str | None]]:
-    """List the files in a zip that are to be read, and why not."""
+    """List the JSON and HTML files in a zip, and why one is not to be read."""
     # Some packers write backslashes.
     named = [
         (PurePosixPath(info.filename.replace("\\", "/")), info)
@@ -339,8 +343,8 @@ def _check_total(path: Path, infos: list[zipfile.ZipInfo]) -> None:
     if total > _TOTAL_RATIO_FLOOR_BYTES and total > _MAX_RATIO * packed:
         msg = (
             f"The chats in {path} would unpack from {packed:,} to {total:,} bytes, far "
-            "more than real ones: it is made to exhaust a computer. Download the "
-            "export again from Meta. If you made it, unpack it and give the folder."
+            "more than real ones: it looks like a zip bomb. Download the export "
+            "again from Meta. If you made it, unpack it and give the folder."
         )
         raise ExportFormatError(msg, path=path)
 

@@ -1,6 +1,6 @@
-"""Which files of an export are one thread.
+"""Find the threads of an export and the files that belong to each.
 
-Files are recognised by their shape. Names only say which files belong together: the
+Files are recognized by their content. Their names only say which belong together: the
 numbered files of one thread folder, over all sections and parts.
 """
 
@@ -72,7 +72,7 @@ _TOP_FOLDERS = SECTIONS | FACEBOOK_FOLDERS | {INSTAGRAM_FOLDER, "messages", "gro
 
 @dataclass(frozen=True, slots=True)
 class ThreadFile:
-    """A file that holds messages of a thread, or may."""
+    """A file that may hold messages of a thread."""
 
     file: ExportFile
     section: str | None
@@ -114,7 +114,7 @@ class DiscoveredExport:
 
     @property
     def parts(self) -> int:
-        """In how many zips and unpacked folders the threads lie."""
+        """The number of zips and unpacked folders that hold threads."""
         return len({_part(f.file) for thread in self.threads for f in thread.files})
 
     def is_instagram(self, thread: Thread) -> bool:
@@ -143,7 +143,7 @@ def discover(
     Args:
         files: All files of all parts.
         sections: The sections to read although they are left out by default.
-        warn: Told of each file that cannot be read.
+        warn: Called with an error for each file that cannot be read.
 
     Returns:
         The threads in code-point order of their folders' names.
@@ -188,7 +188,7 @@ def thread_of_file(file: ExportFile) -> Thread:
 
 
 def any_head(thread: Thread, *, with_tail: bool = False) -> Head | None:
-    """Learn who takes part in a thread, from the first of its files that says so."""
+    """Return the head of the first file of a thread that lists participants."""
     for file in reversed(thread.sorted_files()):
         try:
             head = read_head(file.file, with_tail=with_tail)
@@ -277,7 +277,7 @@ def _place_encrypted(
     pairs: dict[frozenset[str], Thread],
     encrypted: list[_Loose],
 ) -> None:
-    """Put encrypted chats to the older half of the same two people's conversation."""
+    """Add encrypted chats to the older thread of the same two people."""
     copies = Counter(
         (item.head.people, item.file.file.part, item.file.file.folders)
         for item in encrypted
@@ -320,7 +320,7 @@ def _threads_by_pair(threads: dict[str, Thread]) -> dict[frozenset[str], Thread]
 
 
 def _place_groups(threads: dict[str, Thread], groups: list[_Loose]) -> None:
-    """Put copies of groups' messages to the threads that they repeat."""
+    """Add copies of group messages to the threads that they repeat."""
     by_content: dict[tuple[frozenset[str], str | None], Thread] = {}
     for _, thread in sorted(threads.items(), reverse=True):
         if head := any_head(thread, with_tail=True):

@@ -1,4 +1,4 @@
-r"""Meta's text encoding, repaired string by string.
+r"""Repair of Meta's broken text encoding (mojibake), string by string.
 
 Facebook's and Instagram's exporters write each UTF-8 byte as one `\u00XX` escape, so a
 parsed string is UTF-8 bytes seen as Latin-1. Files that somebody saved again may be
@@ -60,7 +60,7 @@ class TextRepair:
     """
 
     def __init__(self, data: bytes = b"", document: object = None) -> None:
-        """Remember the file.
+        """Initialize the repair.
 
         Args:
             data: The file as it is; without it the file counts as untouched.

@@ -44,7 +44,7 @@ class _Opener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ExportFile:
-    """One file of an export, wherever it lies."""
+    """One file of an export."""
 
     folders: tuple[str, ...]
     """The names of the folders around it, outermost first."""
@@ -68,10 +68,10 @@ class ExportFile:
     """The file, or the zip that holds it."""
 
     label: str
-    """Where it is, for people."""
+    """Where it is, for errors."""
 
     opener: _Opener
-    """How to open it."""
+    """Opens it."""
 
     def read(self, limit: int | None = None) -> bytes:
         """Read the file, or its first `limit` bytes.

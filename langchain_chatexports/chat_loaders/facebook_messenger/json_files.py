@@ -1,4 +1,4 @@
-"""One JSON file of an export: whether it is a thread, and what its keys say."""
+"""JSON files of an export: whether one is a thread, and what it says of it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ThreadDocument:
     """The messages as they are in the file, in the file's order."""
 
     repair: Callable[[str], str]
-    """Gives a string of this file as it was typed."""
+    """Repairs a string of this file."""
 
     participants: list[str]
     """Who took part when the export was made, as listed."""
@@ -66,7 +66,7 @@ class ThreadDocument:
 
 @dataclass(slots=True)
 class Head:
-    """What can be learned of a thread file without parsing its messages."""
+    """What the start and the end of a thread file say of the thread."""
 
     is_e2ee: bool
     participants: list[str] = field(default_factory=list)
@@ -154,7 +154,7 @@ def parse_document(
 
 
 def read_head(file: ExportFile, *, with_tail: bool = False) -> Head | None:
-    """Learn who takes part in a thread file, without parsing its messages if possible.
+    """Read who takes part in a thread file, without parsing its messages if possible.
 
     Args:
         file: A JSON file.
@@ -162,7 +162,7 @@ def read_head(file: ExportFile, *, with_tail: bool = False) -> Head | None:
             owner has left.
 
     Returns:
-        What was learned, or `None` if the file has no key of a thread near its start.
+        The head, or `None` if the file has no key of a thread near its start.
 
     Raises:
         ExportFormatError: If the file has to be parsed and is no JSON.

@@ -62,7 +62,7 @@ __all__ = [
 
 
 class Glance(NamedTuple):
-    """What a look at an export's files tells.
+    """What the names and ends of an export's files say.
 
     Attributes:
         threads: How many conversations there are.
@@ -76,7 +76,7 @@ class Glance(NamedTuple):
 
 
 class _MessengerChatLoader(ChatExportLoader):
-    """What both loaders share: the platform, the user's patterns and the counting."""
+    """What both loaders share."""
 
     platform = FACEBOOK
 
@@ -87,6 +87,15 @@ class _MessengerChatLoader(ChatExportLoader):
         system_patterns: str | re.Pattern[str] | Collection[str | re.Pattern[str]] = (),
         **options: Unpack[LoaderOptions],
     ) -> None:
+        """Initialize the loader.
+
+        Args:
+            path: A thread's JSON file.
+            system_patterns: Regular expressions of further texts that nobody typed;
+                one has to match the whole text.
+            **options: The options that every loader has, see `ChatExportLoader`.
+                `owner` is the name of who exported, as it stands in the export.
+        """
         super().__init__(path, **options)
         listed = (
             [system_patterns]
@@ -133,24 +142,6 @@ class SingleFileFacebookMessengerChatLoader(_MessengerChatLoader):
     reads the one that it is given; `FolderFacebookMessengerChatLoader` with the path of
     the thread's folder reads all of them as one session.
     """
-
-    def __init__(
-        self,
-        path: str | Path,
-        *,
-        system_patterns: str | re.Pattern[str] | Collection[str | re.Pattern[str]] = (),
-        **options: Unpack[LoaderOptions],
-    ) -> None:
-        """Remember the file and what to read of it.
-
-        Args:
-            path: A thread's JSON file.
-            system_patterns: Regular expressions of further texts that nobody typed;
-                one has to match the whole text.
-            **options: The options that every loader has, see `ChatExportLoader`.
-                `owner` is the name of who exported, as it stands in the export.
-        """
-        super().__init__(path, system_patterns=system_patterns, **options)
 
     def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
         """Read the file: one session, or none if nothing of it is kept.
@@ -208,7 +199,7 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
         system_patterns: str | re.Pattern[str] | Collection[str | re.Pattern[str]] = (),
         **options: Unpack[LoaderOptions],
     ) -> None:
-        """Remember where the export is and what to read of it.
+        """Initialize the loader.
 
         Args:
             path: A folder or zip, or several that belong together.
@@ -263,8 +254,8 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
                 if session is not None:
                     held = [session]
                     del session
-                    yield held.pop()  # Whoever takes it is the only one to hold it.
-            # Read for the counts only, so a reader that stops early is spared of it.
+                    yield held.pop()  # Only the caller keeps it in memory.
+            # Read for the counts only, so not for a caller that stops early.
             for thread in export.threads:
                 reader.count_left_out(thread)
             self._check_read(reader)

@@ -1,4 +1,4 @@
-"""Which records of a thread become messages, and with what text."""
+"""Records of a thread as messages, and the count of those that are left out."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class MessageBuilder:
         owner: str | None,
         placeholders: Collection[str] = (),
     ) -> None:
-        """Prepare for one thread.
+        """Initialize the builder for one thread.
 
         Args:
             loader: Whose options say what to keep.
@@ -55,7 +55,7 @@ class MessageBuilder:
         """Records that nobody typed, by kind."""
 
         self.languages: Counter[str] = Counter()
-        """System lines that were recognised by their sentence, by language."""
+        """System lines that were recognized by their sentence, by language."""
 
         self._loader = loader
         self._lines = lines
@@ -112,7 +112,7 @@ class MessageBuilder:
     def _not_typed(
         self, kind: str, text: str, extra: dict[str, Any] | None
     ) -> tuple[str, dict[str, Any] | None]:
-        """Return what to show of what nobody typed; no text if it is left out."""
+        """Return the text of a record that nobody typed, empty if it is left out."""
         self.kinds[kind] += 1
         reason = _REASONS.get(kind, "system")
         if reason == "media":

@@ -1,7 +1,7 @@
-"""Whose export it is.
+"""Find the owner of an export.
 
-Nothing in a thread says so. What the export offers is tried from the surest to the
-weakest; messages are read last.
+No thread names the owner. The signs are tried from the most to the least reliable;
+messages are read last.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class FoundOwner(NamedTuple):
 
 
 def find_owner(export: DiscoveredExport) -> FoundOwner | None:
-    """Find who exported; threads that are left out by default have no say."""
+    """Find who exported, without the threads that are left out by default."""
     threads = [t for t in export.threads if not all(f.is_left_out for f in t.files)]
     heads = {t.id: head for t in threads if (head := any_head(t))}
     people = {name for head in heads.values() for name in head.participants}
@@ -110,7 +110,7 @@ def _named_in(files: Iterable[ExportFile], people: set[str]) -> str | None:
         repair = TextRepair(data, raw).text
         sure = [repair(name) for name in _sure_names(raw)]
         # Their labels are in the account's language: take the value that is a person's.
-        found += sure or [n for n in map(repair, _labelled(raw)) if n in people]
+        found += sure or [n for n in map(repair, _labeled(raw)) if n in people]
     # Exports of several years or platforms may name several.
     return next((n for n in found if n in people), next(iter(found), None))
 
@@ -130,7 +130,7 @@ def _sure_names(raw: Any) -> Iterator[str]:
             yield value
 
 
-def _labelled(raw: Any) -> Iterator[str]:
+def _labeled(raw: Any) -> Iterator[str]:
     entries = _listed(_at(raw, "label_values"))
     for user in _listed(_at(raw, "profile_user")):
         data = _at(user, "string_map_data")

@@ -1,4 +1,4 @@
-"""Whether a file of an export is Facebook's or Instagram's."""
+"""Facebook or Instagram: which platform a file of an export is from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A message record of an export, read into what its text, sender and time are."""
+"""Message records of an export: text, sender, time and what else they carry."""
 
 from __future__ import annotations
 
@@ -98,10 +98,9 @@ Record: TypeAlias = tuple[
 
 
 class SenderNames(dict[str, str]):
-    """Senders as they stand in one file, and the names to show: each repaired once."""
+    """Maps the senders of one file to the names to show; each is repaired once."""
 
     def __init__(self, repair: Callable[[str], str]) -> None:
-        """Remember how this file's strings are repaired."""
         super().__init__()
         self.repair = repair
 
@@ -110,7 +109,7 @@ class SenderNames(dict[str, str]):
         return self[raw] if isinstance(raw, str) else UNKNOWN_SENDER
 
     def __missing__(self, raw: str) -> str:
-        """Repair a name that comes for the first time."""
+        """Repair a name on its first occurrence."""
         name = self.repair(raw).strip()
         shown = UNKNOWN_SENDER if is_deleted_account(name) else name
         self[raw] = shown
@@ -189,7 +188,7 @@ def _has_more_than_text(record: Record) -> bool:
 
 
 def _rounded(value: object) -> int | None:
-    """Return a time that is no whole number as one; outside the years there is none."""
+    """Return a fractional time as a whole number, or `None` out of range."""
     if isinstance(value, float) and _FIRST_MS <= value <= _LAST_MS:
         return int(value)
     return None

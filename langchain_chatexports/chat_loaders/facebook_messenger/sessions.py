@@ -1,4 +1,4 @@
-"""One conversation: the records of all its files, in order, as a session."""
+"""The session of a thread, built from the records of all its files."""
 
 from __future__ import annotations
 
@@ -42,10 +42,9 @@ _NO_TIME = -(10**15)  # Before every time: messages without one stand first.
 
 
 class SessionBuilder:
-    """What the files of one thread say together; they are added one by one."""
+    """Builds the session of one thread; its files are added one by one."""
 
     def __init__(self) -> None:
-        """Start without files."""
         self.found = 0
         self.title: str | None = None
         self.left_out: Counter[str] = Counter()
@@ -57,7 +56,7 @@ class SessionBuilder:
         self._newest: int | None = None
 
     def add(self, document: ThreadDocument) -> None:
-        """Take in a file's messages; the file itself can be dropped then.
+        """Add a file's messages; the document is not needed afterwards.
 
         Numbered files come with the highest number, which is the oldest, first.
         """

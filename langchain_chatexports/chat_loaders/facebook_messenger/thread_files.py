@@ -1,4 +1,4 @@
-"""Reading an export's files in one pass, with what to say of those that fail."""
+"""Read the thread files of an export in one pass; warn of those that fail."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _HOW_TO_GET_JSON = (
 
 
 class ThreadFileReader:
-    """Reads files for one pass, and says and counts what cannot be read."""
+    """Reads files for one pass; counts and warns of those that cannot be read."""
 
     def __init__(self, tally: Tally, *, is_quiet: bool = False) -> None:
-        """Begin a pass.
+        """Initialize the reader for one pass.
 
         Args:
             tally: Where to count.
@@ -52,7 +52,7 @@ class ThreadFileReader:
         """Thread files that were read."""
 
         self.named_file: ExportFile | None = None
-        """The one file that the user named; what is wrong with it is an error."""
+        """The one file that the user named; if it cannot be read, that is an error."""
 
         self._warnings = 0
 
@@ -84,7 +84,7 @@ class ThreadFileReader:
                 self.tally.skip("section", len(document.messages))
 
     def describe(self, export: DiscoveredExport) -> None:
-        """Say what the export is made of."""
+        """Add what the export consists of to the tally's details."""
         files = [file for thread in export.threads for file in thread.files]
         if all(map(export.is_instagram, export.threads)):
             self.tally.platform = INSTAGRAM
@@ -142,7 +142,7 @@ def named_document(file: ExportFile) -> ThreadDocument:
 
 
 def html_error(where: str) -> str:
-    """Say that an export is in HTML, and what to do."""
+    """Return the message for an export in HTML."""
     return (
         f"{where} is a Messenger export in HTML, which carries no reliable times or "
         f"senders. {_HOW_TO_GET_JSON}"

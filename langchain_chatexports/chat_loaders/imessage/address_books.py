@@ -1,4 +1,4 @@
-"""Read contacts: address books of macOS and iOS, and vCard files."""
+"""Address books of macOS and iOS, and vCard files."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _TABLES = (
     "zabcdemailaddress",
     "abpersonfulltextsearch_content",
 )
-# A hundred thousand cards without pictures.
+# About 100,000 cards without pictures.
 _MAX_VCARDS_BYTES = 64 * 1024 * 1024
 _FOLD = re.compile(r"\r?\n[ \t]")
 _ESCAPE = re.compile(r"\\(.)")
@@ -79,7 +79,7 @@ def find_contacts(
         database: The Messages database.
 
     Returns:
-        The contacts; none is fine.
+        The contacts, which may be none.
 
     Raises:
         ChatExportError: If contacts that the user gives cannot be read.
@@ -160,7 +160,7 @@ def _books_of(database: Path) -> Iterator[Path]:
 
 
 def _cards_at(path: Path) -> list[Card]:
-    """Read contacts that nobody asked for: without them there are handles."""
+    """Read an address book that the user did not name; warn if that fails."""
     try:
         return read_cards(path) if exists(path) else []
     except ChatExportError:

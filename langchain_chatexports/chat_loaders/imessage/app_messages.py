@@ -1,4 +1,4 @@
-"""Messages that an app drew: link previews, polls and the rest."""
+"""Messages of iMessage apps: link previews, polls, handwriting and others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a message's attachments; their bytes are never read."""
+"""Names and types of attachments; their bytes are never read."""
 
 from __future__ import annotations
 

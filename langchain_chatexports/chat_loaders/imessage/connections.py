@@ -1,7 +1,7 @@
-"""Connect to SQLite files that strangers wrote.
+"""Safe connections to SQLite files that may be hostile.
 
 A schema can hold code: views, triggers, virtual tables, generated columns. Nothing of
-it runs here, and no file is worth endless work. See https://sqlite.org/security.html.
+it runs here, and the work for one file is limited. See https://sqlite.org/security.html.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ _MIN_STEPS = 20_000_000
 
 
 class WorkLimit:
-    """Interrupts what SQLite does, for a signal or when it never ends."""
+    """Interrupts SQLite when a signal arrives or a query takes too much work."""
 
     def __init__(self, size_bytes: int) -> None:
-        """Allow as much work as a file of this size explains."""
+        """Allow the work that reading a file of this size can need."""
         steps = max(_MIN_STEPS, size_bytes * _MAX_STEPS_PER_BYTE)
         self._checks_left = steps // _STEPS_BETWEEN_CHECKS
         self._raised: BaseException | None = None
 
     @property
     def is_exceeded(self) -> bool:
-        """Whether SQLite did more than the size explains."""
+        """Whether SQLite did more than a file of this size can need."""
         return self._checks_left < 0
 
     def watch(self, connection: sqlite3.Connection) -> None:

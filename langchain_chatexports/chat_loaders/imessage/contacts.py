@@ -15,7 +15,7 @@ __all__ = ["Card", "Contacts", "address_key", "cards_of_mapping"]
 
 _MIN_DIGITS = 7
 _NATIONAL_DIGITS = 10
-# Names on one address are compared in pairs; more of them are no household's.
+# Names on one address are compared in pairs; a household has fewer.
 _MAX_NAMES = 200
 
 
@@ -34,7 +34,6 @@ class Contacts:
     """
 
     def __init__(self, cards: Iterable[Card] = ()) -> None:
-        """Index the cards; none names nobody."""
         self._cards = [card for card in cards if card.name.strip()]
         self._exact: defaultdict[str, list[int]] = defaultdict(list)
         self._national: defaultdict[str, list[int]] = defaultdict(list)
@@ -54,7 +53,7 @@ class Contacts:
             self._names[person] = max(names, key=_completeness)
 
     def card_of(self, address: str) -> Hashable | None:
-        """Return what stands for the one person that an address belongs to."""
+        """Return the key of the one person that an address belongs to."""
         persons = {self._same.find(number) for number in self._find(address)}
         return persons.pop() if len(persons) == 1 else None
 
@@ -81,8 +80,8 @@ class Contacts:
     def _find_same_people(self) -> DisjointSets:
         """Join the cards of one person, as two accounts keep them.
 
-        They share an address, and one name is a part of the other: people of one
-        household share a number, too.
+        They share an address, and one name is a part of the other. A shared address
+        alone is not enough: people of one household can share a number.
         """
         same = DisjointSets()
         for numbers in self._exact.values():
@@ -107,7 +106,7 @@ def cards_of_mapping(names: Mapping[str, str]) -> list[Card]:
 
 
 def address_key(address: str) -> str | None:
-    """Return what equal addresses have in common; `None` for what names nobody."""
+    """Return an address in its form for comparing, or `None` if it is no address."""
     bare = address.strip().strip("<>").casefold()
     bare = bare.removeprefix("mailto:").removeprefix("tel:")
     if not bare or bare.startswith("urn:"):

@@ -1,4 +1,4 @@
-"""What a message says, where its text alone does not tell."""
+"""The content of a message whose text alone is not enough: edits, media, replies."""
 
 from __future__ import annotations
 
@@ -50,10 +50,9 @@ _MAX_PART_DIGITS = 9  # A part of -1 has twenty: 64 bits without a sign.
 
 
 class LeftOut(Exception):  # noqa: N818 - not an error: the row is counted, that is all
-    """Ends the reading of a row that is left out."""
+    """Raised for a row that is left out, with the reason that `inspect` shows."""
 
     def __init__(self, *, reason: str) -> None:
-        """Say why, in a word that `inspect` shows."""
         super().__init__(reason)
         self.reason = reason
 
@@ -66,10 +65,10 @@ class Content(NamedTuple):
 
 
 def needs_care(text: Any) -> bool:
-    """Return whether a text is not one to take as it stands.
+    """Return whether a text needs a closer look before it becomes a message.
 
-    It has marks, foreign line ends, nothing to read, or a quotation that may make it a
-    reaction in words.
+    It is empty, or has marks of attachments, other line ends, or a quotation that may
+    make it a reaction in words.
     """
     return (
         type(text) is not str
@@ -82,10 +81,10 @@ def needs_care(text: Any) -> bool:
 
 
 def is_unsent(details: Details, text: str | None) -> bool:
-    """Return whether a message was taken back, so that nothing is left of it."""
+    """Return whether a message was unsent and nothing is left of it."""
     if _ATTACHMENT_MARK in (text or "") or _own_text(details, text):
         return False
-    return _is_taken_back(details, read_edit_history(details.message_summary_info))
+    return _was_unsent(details, read_edit_history(details.message_summary_info))
 
 
 def read_content(
@@ -103,7 +102,7 @@ def read_content(
         text: Its text as stored, if there is one.
         attachment_rows: Its attachments.
         include_media: Whether a placeholder stands for attachments without a text.
-        include_unsent: Whether to keep what its sender took back.
+        include_unsent: Whether to keep unsent messages.
 
     Returns:
         The content.
@@ -140,7 +139,7 @@ def read_content(
 
 
 def read_placeholder(details: Details, kind: str) -> Content:
-    """Return one line for what is not writing: an app's message, a sticker, a vote."""
+    """Return a placeholder for an app's message, a sticker or a vote."""
     extra = links(details)
     if kind != "app":
         return Content(f"[{kind}]", extra)
@@ -168,7 +167,7 @@ def links(details: Details) -> dict[str, Any]:
 def _in_order_of_text(
     rows: Sequence[AttachmentRow], body: bytes | None
 ) -> Sequence[AttachmentRow]:
-    """Put attachments into the order of their marks; that of rows says nothing."""
+    """Sort attachments by their marks in the text; the rows are in no useful order."""
     if len(rows) < 2 or not isinstance(body, bytes):  # noqa: PLR2004 - no order of one
         return rows
     decoded = decode_attributes(body)
@@ -181,7 +180,7 @@ def _in_order_of_text(
 def _said(
     details: Details, stored: str, extra: dict[str, Any], *, include_unsent: bool
 ) -> str:
-    """Return what was written or spoken, and note in `extra` what became of it."""
+    """Return what was written or spoken, and note edits in `extra`."""
     said = _own_text(details, stored)
     if said and not details.date_edited:
         return said
@@ -190,7 +189,7 @@ def _said(
         said = _transcript(details.attributedBody)
     elif not said:
         said = _from_history(details, history, extra, include_unsent=include_unsent)
-    # `date_edited` alone says nothing: it also moves when a part is taken back.
+    # `date_edited` alone is no sign: it also changes when a part is unsent.
     if history is not None and history.is_edited:
         extra["edited"] = True
         if history.earlier:
@@ -205,8 +204,8 @@ def _from_history(
     *,
     include_unsent: bool,
 ) -> str:
-    """Find the text of a message without a body in the versions that it had."""
-    if not _is_taken_back(details, history):
+    """Find the text of a message without a body in its edit history."""
+    if not _was_unsent(details, history):
         return history.current if history is not None else ""
     if history is None or not history.unsent or not include_unsent:
         raise LeftOut(reason="unsent")
@@ -214,8 +213,8 @@ def _from_history(
     return history.unsent
 
 
-def _is_taken_back(details: Details, history: EditHistory | None) -> bool:
-    """Return whether a message without a body has none because it was taken back."""
+def _was_unsent(details: Details, history: EditHistory | None) -> bool:
+    """Return whether a message without a body was unsent."""
     if history is not None and (history.is_unsent or history.current):
         return history.is_unsent
     # Up to macOS 15; since then it stays 0.

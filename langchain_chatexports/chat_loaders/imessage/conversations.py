@@ -1,4 +1,4 @@
-"""Which chats make one conversation, and what is known of it."""
+"""Chats of a database that are one conversation."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class MergedChats:
 
     @property
     def identifiers(self) -> Iterator[str]:
-        """Everything that its chats are called by."""
+        """All ids and titles of its chats."""
         for chat in self.chats:
             names = (chat.guid, chat.identifier, chat.title)
             yield from (name for name in names if name)
@@ -75,7 +75,7 @@ def merge_chats(
     *,
     merge_services: bool,
 ) -> list[MergedChats]:
-    """Group the chats that have messages into conversations, in the same order.
+    """Merge the chats that have messages into conversations, in the same order.
 
     Args:
         queries: The database.
@@ -108,7 +108,7 @@ def merge_chats(
 
 
 def service_name(stored: object) -> str:
-    """Return the one notation of a service."""
+    """Return the usual spelling of a service."""
     name = str(stored or "unknown")
     return _SERVICES.get(name.casefold(), name)
 
@@ -116,9 +116,9 @@ def service_name(stored: object) -> str:
 def _linked(
     chats: Mapping[Any, Chat], lookups: Iterable[tuple[Any, Any]]
 ) -> DisjointSets:
-    """Find the chats that the database itself calls one.
+    """Find the chats that the database itself links.
 
-    The same people in two chats are no such sign: they can have two groups.
+    Two chats of the same people are not linked: they can have two groups.
     """
     groups = DisjointSets()
     for chat in chats.values():

@@ -1,4 +1,4 @@
-"""Open a Messages database for reading without leaving a trace.
+"""Open a Messages database read-only, without changing a file.
 
 A read-write connection would merge the write-ahead log into the user's file; a
 read-only one leaves `-wal` and `-shm` files beside it, or rewrites the `-shm` that is
@@ -76,11 +76,11 @@ def path_status(
     *,
     wanted: str = "chat.db, sms.db, a folder that holds one, or a Finder backup",
 ) -> os.stat_result:
-    """Return what the system knows of a path that the user named.
+    """Return the status of a path that the user named.
 
     Args:
         path: The path.
-        wanted: What should have been there, for the error.
+        wanted: What the path should lead to, for the error.
 
     Returns:
         Its status.
@@ -100,14 +100,14 @@ def path_status(
 
 
 def access_refused(path: Path) -> ExportAccessError:
-    """Build the error for a path that the system does not let us read."""
+    """Build the error for a path that the system refuses to read."""
     msg = f"The system refuses access to {path}. {PRIVACY_REMEDY}"
     return ExportAccessError(msg, path=path)
 
 
 @contextmanager
 def open_database(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open an SQLite database as it is at this moment, and leave it untouched.
+    """Open an SQLite database as it is now, and leave it unchanged.
 
     Errors of SQLite in the body become errors of this package, too.
 
@@ -236,7 +236,7 @@ def _gap(path: Path) -> _Gap | None:
 
 
 def _is_filled(gap: _Gap, log: Path) -> bool:
-    """Return whether a write-ahead log holds every page that the main file lacks."""
+    """Return whether a write-ahead log has every page that the main file lacks."""
     frame = _FRAME_HEADER_BYTES + gap.page_bytes
     places = range(_WAL_HEADER_BYTES, file_size(log) - frame + 1, frame)
     if len(gap.pages) > len(places):
@@ -267,8 +267,8 @@ def _connect(path: Path, limit: WorkLimit, resources: ExitStack) -> sqlite3.Conn
         resources.enter_context(tempfile.TemporaryDirectory(prefix="chatexports-"))
     )
     copy = private_copy_of(path, folder)
-    # Only to put back what a journal holds, SQLite must write. Nobody else knows the
-    # copy, so its own side files may be there.
+    # SQLite needs to write only to roll back a journal. The copy is private, so SQLite
+    # may make files beside it.
     is_undone = file_size(beside(copy, JOURNAL)) > 0
     return _begin(copy, "mode=rw" if is_undone else "mode=ro", limit, resources)
 

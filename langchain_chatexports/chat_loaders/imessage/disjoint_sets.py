@@ -1,4 +1,4 @@
-"""Things that belong together, found pair by pair."""
+"""Disjoint sets: groups that grow by joining pairs."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ __all__ = ["DisjointSets"]
 
 
 class DisjointSets:
-    """DisjointSets of things (a disjoint-set forest)."""
+    """Groups of things, as a disjoint-set forest."""
 
     def __init__(self) -> None:
-        """Begin with everything on its own."""
         self._parents: dict[Hashable, Hashable] = {}
 
     def join(self, one: Hashable, other: Hashable) -> None:
-        """Say that two things belong together."""
+        """Join the groups of two things."""
         self._parents[self.find(other)] = self.find(one)
 
     def find(self, one: Hashable) -> Hashable:
-        """Return the thing that stands for the group of this one."""
+        """Return the representative of a thing's group."""
         path = []
         while one in self._parents and self._parents[one] != one:
             path.append(one)

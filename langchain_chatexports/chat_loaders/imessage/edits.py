@@ -1,4 +1,4 @@
-"""What became of a message after it was sent: edited, or taken back (macOS 13)."""
+"""Edited and unsent messages (since macOS 13)."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class EditHistory:
 
     Attributes:
         is_edited: Whether any part was edited.
-        is_unsent: Whether every part was taken back.
-        current: The last text of the parts that were not taken back, if known.
-        unsent: The last text of the parts that were taken back, if known.
-        earlier: Texts that were replaced in parts that were not taken back, oldest
-            first, with their times.
+        is_unsent: Whether every part was unsent.
+        current: The last text of the parts that were not unsent, if known.
+        unsent: The last text of the parts that were unsent, if known.
+        earlier: Texts that were replaced in parts that were not unsent, oldest first,
+            with their times.
     """
 
     is_edited: bool
@@ -49,7 +49,7 @@ def read_edit_history(blob: object) -> EditHistory | None:
         blob: The column's value; any bytes are allowed.
 
     Returns:
-        The history, or `None` where nothing was edited or taken back.
+        The history, or `None` where nothing was edited or unsent.
     """
     info = read_plist(blob)
     if not isinstance(info, dict):
@@ -89,9 +89,9 @@ def read_edit_history(blob: object) -> EditHistory | None:
 
 
 def _is_multiplied(versions: Mapping[str, Any]) -> bool:
-    """Return whether the versions stand for more text than a person wrote.
+    """Return whether the versions are more text than a person wrote.
 
-    A list refers to what it holds, so that one text can be in it any number of times.
+    A hostile property list can refer to one text any number of times.
     """
     count = size = 0
     for entries in versions.values():

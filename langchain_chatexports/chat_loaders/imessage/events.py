@@ -1,4 +1,4 @@
-"""One line for what happened in a conversation without anybody typing."""
+"""Lines for group events: joins, renames, shared locations and others."""
 
 from __future__ import annotations
 

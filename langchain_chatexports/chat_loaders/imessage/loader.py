@@ -94,7 +94,7 @@ class IMessageChatLoader(ChatExportLoader):
         include_spam: bool = False,
         include_auto_replies: bool = False,
     ) -> None:
-        """Remember where the database is and what to read of it.
+        """Initialize the loader.
 
         Args:
             path: `chat.db` or `sms.db`, a folder that holds one, or the root of a
@@ -118,14 +118,14 @@ class IMessageChatLoader(ChatExportLoader):
             include_reactions: Keep reactions as messages of their own, also those in
                 words that quote an earlier message.
             include_system: Keep what nobody typed (renames, joins, poll votes, …).
-            include_unsent: Keep what its sender took back, where its text is there.
+            include_unsent: Keep unsent messages whose text is still there.
             include_media: Keep messages without text as a placeholder.
             include_deleted: Keep what is in Recently Deleted, in its chat.
             include_drafts: Keep what is scheduled and not yet sent.
             include_orphans: Keep messages that are in no chat, in sessions of their
                 own.
             include_spam: Keep what was filtered as junk.
-            include_auto_replies: Keep answers that a phone gave by itself.
+            include_auto_replies: Keep automatic replies.
 
         Raises:
             ExportNotFoundError: If there is nothing at the path.
@@ -208,8 +208,8 @@ class IMessageChatLoader(ChatExportLoader):
     def _read(
         self, queries: Queries, people: People, tally: Tally
     ) -> Generator[ExportSession, None, None]:
-        # In the order of the file first: what comes from a disk comes many times as
-        # fast then, and the next pass finds it in memory.
+        # In the order of the file first: a disk reads it many times as fast then, and
+        # the next pass finds it in memory.
         has_own, own = queries.own_addresses()
         activity = queries.activity()
         owner = self._find_owner(people, tally, has_own=has_own)
@@ -238,7 +238,7 @@ class IMessageChatLoader(ChatExportLoader):
                 )
                 held = [session]
                 del reader, session
-                yield held.pop()  # Whoever takes it is the only one to hold it.
+                yield held.pop()  # Only the caller keeps it in memory.
         rows_in_chats = sum(active.rows for active in activity)
         for reason, count in self._left_out_unread(queries, rows_in_chats):
             tally.found += count

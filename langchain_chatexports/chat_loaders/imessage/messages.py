@@ -1,4 +1,4 @@
-"""From rows to messages: who said what, and what is not speech."""
+"""Rows of a conversation as messages, and the count of those that are left out."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ REASON_OF_KIND = {
 }
 """Why each kind of row is left out, unless it is asked for."""
 
-# Of these, one that its sender took back is that, and nothing else.
+# An unsent message of these kinds counts as unsent only.
 _KINDS_OF_WRITING = frozenset({"draft", "spam", "auto_reply", "app"})
 
 
@@ -82,12 +82,12 @@ class DatabaseOwner(NamedTuple):
     label: str
     is_known: bool
     handle_ids: frozenset[Any]
-    """Handles that are the owner's, in a database that says so of no message."""
+    """Handles of the owner, in a database where no message is marked as theirs."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """What is the same for all conversations of a pass."""
+    """What all conversations of a pass share."""
 
     queries: Queries
     people: People
@@ -107,11 +107,11 @@ def read_conversation(
     """Read one conversation.
 
     Args:
-        context: What is the same for all conversations of a pass.
+        context: What all conversations of a pass share.
         conversation: The conversation.
 
     Returns:
-        The reader, behind the last message.
+        The reader, after the last message.
     """
     with context.queries.strict_texts():
         reader = ConversationReader(context, conversation)
@@ -132,7 +132,6 @@ class ConversationReader:
     """Reads the messages of one conversation, and counts what it leaves out."""
 
     def __init__(self, context: Context, conversation: MergedChats) -> None:
-        """Stand before the first message."""
         self.messages: list[HumanMessage] = []
         """The messages read so far, oldest first."""
         self.found = 0
@@ -150,7 +149,7 @@ class ConversationReader:
 
     def read(self) -> None:
         """Read all messages."""
-        # Most rows are plain speech: one loop without a call reads these, with every
+        # Most rows are plain text: one loop reads these without a call, with every
         # name looked up once.
         context, append = self._context, self.messages.append
         label, is_owner_known, owner_handles = context.owner
@@ -196,10 +195,10 @@ class ConversationReader:
             attach_reactions(self.messages, self._reactions)
 
     def _read_row(self, row: tuple[Any, ...], text: object) -> HumanMessage:
-        """Read a row that takes a closer look.
+        """Read a row that is more than plain text.
 
         Raises:
-            LeftOut: If it gives no message.
+            LeftOut: If it becomes no message.
         """
         row_id, microseconds, is_from_me, handle_id, guid, service, *_ = row
         *_, kind, has_more = row

@@ -1,4 +1,4 @@
-"""Who is behind a handle: one person can have several, on several services."""
+"""The people behind handles: one person can have several, on several services."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ class People:
     """
 
     def __init__(self, handles: Sequence[Handle], contacts: Contacts) -> None:
-        """Group the handles, and name each group."""
         self._contacts = contacts
         self._groups = DisjointSets()
         for handle in handles:
@@ -67,7 +66,7 @@ class People:
         return self._addresses.get(person, ())
 
     def handles_named(self, name: str) -> frozenset[Any]:
-        """Return the handles of whoever has this name or address, in any case."""
+        """Return the handles of the person with this name or address, in any case."""
         wanted = name.strip().casefold()
         # A phone number is the same in every notation.
         key = address_key(name)

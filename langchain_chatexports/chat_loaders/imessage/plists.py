@@ -1,4 +1,4 @@
-"""Property lists in columns: any bytes in, an object or nothing out."""
+"""Property lists from database columns, which may hold any bytes."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def read_plist(blob: object) -> Any:
 
 
 def shares_bytes(blob: bytes, *, min_product: int = _MIN_SHARED_PRODUCT) -> bool:
-    """Return whether objects of a binary property list lie in each other's bytes.
+    """Return whether objects of a binary property list share bytes.
 
-    No program writes such a list. In a hostile one, ten thousand objects are the same
-    bytes, and each is read into memory of its own.
+    No program writes such a list. In a hostile one, ten thousand objects can be the
+    same bytes, and each is read into memory of its own.
 
     Args:
         blob: Any bytes.

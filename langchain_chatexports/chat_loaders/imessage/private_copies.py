@@ -1,4 +1,4 @@
-"""Copy a database and its log so that SQLite can read them without harm.
+"""Private copies of a database and its log, which SQLite may write beside.
 
 A rollback journal can name a further file at its end, the super-journal of a change
 over several databases, and SQLite deletes what it names. The journal comes with the
@@ -15,7 +15,11 @@ import shutil
 import struct
 from typing import TYPE_CHECKING
 
-from langchain_chatexports._regular_files import check_regular_file, open_regular_file
+from langchain_chatexports._regular_files import (
+    cannot_read,
+    check_regular_file,
+    open_regular_file,
+)
 from langchain_chatexports.exceptions import (
     ChatExportError,
     ExportAccessError,
@@ -84,7 +88,7 @@ def private_copy_of(path: Path, folder: Path) -> Path:
 
     Args:
         path: The database file.
-        folder: An empty folder of the user's own.
+        folder: An empty private folder.
 
     Returns:
         The copy; its journal names no further file.
@@ -122,8 +126,7 @@ def read_head(path: Path, count: int) -> bytes:
     except FileNotFoundError:
         return b""
     except OSError as error:
-        msg = f"{path} cannot be read ({error.strerror}). Check the path and the disk."
-        raise ExportFormatError(msg, path=path) from error
+        raise cannot_read(path, error) from error
 
 
 def file_size(path: Path) -> int:
@@ -201,7 +204,7 @@ def _next_data(descriptor: int, at: int) -> int | None:
 
 
 def _stored_bytes(path: Path) -> int:
-    """Return how much room a file takes on its disk."""
+    """Return how many bytes a file takes on its disk."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -250,9 +253,9 @@ def _check_journal(path: Path, copy: Path) -> None:
 
 
 def _moment(path: Path) -> tuple[object, ...]:
-    """Return what changes when pages move from the log to the main file.
+    """Return values that change when pages move from the log to the main file.
 
-    A log that merely grows does no harm: SQLite reads up to its last whole commit.
+    A log that only grows does no harm: SQLite reads up to its last whole commit.
     """
     main = path.stat()
     return (

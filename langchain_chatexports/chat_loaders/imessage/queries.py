@@ -1,4 +1,4 @@
-"""Everything that is asked of a Messages database, in SQL for the schema it has."""
+"""The SQL queries of a Messages database, for the schema that it has."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["Queries"]
 
 
 class Queries:
-    """Everything that is asked of one open database."""
+    """The queries of one open database."""
 
     def __init__(
         self,
@@ -41,12 +41,12 @@ class Queries:
         include_deleted: bool = False,
         include_orphans: bool = False,
     ) -> None:
-        """Decide where the rows of a chat come from.
+        """Initialize the queries.
 
         Args:
             connection: The database.
             schema: Its schema.
-            include_deleted: Whether chats have back what is in Recently Deleted.
+            include_deleted: Whether chats include what is in Recently Deleted.
             include_orphans: Whether messages of no chat get made-up ones.
         """
         self._connection = connection
@@ -78,8 +78,8 @@ class Queries:
     def participants(self) -> Iterator[tuple[Any, Any]]:
         """Return the pairs of chat and handle that say who takes part.
 
-        They are no way from a message to its sender: joined to messages, they multiply
-        each by the number of participants.
+        They do not lead from a message to its sender: joined to messages, they repeat
+        each message once for every participant.
         """
         return self._select("chat_handle_join", ("chat_id", "handle_id"))
 
@@ -148,7 +148,7 @@ class Queries:
 
     @contextmanager
     def strict_texts(self) -> Iterator[None]:
-        """Let badly encoded text be an error meanwhile: all other comes faster.
+        """Make badly encoded text an error, so that all other text is read faster.
 
         The error is an `sqlite3.OperationalError` that holds the text.
         """

@@ -1,4 +1,4 @@
-"""Reactions: rows of their own, and words that stand for one."""
+"""Reactions, as rows of their own and as sentences that quote a message."""
 
 from __future__ import annotations
 
@@ -81,7 +81,6 @@ class TextIndex:
     """Finds earlier messages of a session by their text, as the session grows."""
 
     def __init__(self, messages: Sequence[HumanMessage]) -> None:
-        """Index nothing before the first question."""
         self._messages = messages
         self._latest: dict[str, int] = {}
         self._indexed = 0
@@ -137,7 +136,7 @@ def attach_reactions(
     """Write reactions into their targets' `additional_kwargs`, in their order.
 
     Args:
-        messages: A session's messages, not yet given to anybody.
+        messages: A session's messages, before they are yielded.
         reactions: What to attach; those whose target is not there are dropped.
     """
     wanted = {reaction.target for reaction in reactions}

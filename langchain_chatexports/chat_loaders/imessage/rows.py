@@ -1,4 +1,4 @@
-"""Rows of a Messages database, as the queries give them."""
+"""Rows of a Messages database, as the queries return them."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Schema:
     """The schema of one open database."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        """Ask for the columns of all tables that are of use.
+        """Look up the columns of all tables that are read.
 
         Raises:
             ExportFormatError: If the tables of Messages are not there, or something
@@ -96,7 +96,7 @@ class Schema:
 def check_plain_tables(
     connection: sqlite3.Connection, path: Path, tables: Collection[str]
 ) -> None:
-    """Refuse a database where a name of ours is something else than a stored table.
+    """Refuse a database where a table to read is not a stored one.
 
     Reading a view, a virtual table or a generated column runs what its author wrote.
 

@@ -1,4 +1,4 @@
-"""Which column of a table holds what."""
+"""The columns of a table: names that are recognized, and the user's choice."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ REQUIRED = ("conversation", "text")
 
 
 def checked_columns(columns: Mapping[str, str] | None) -> dict[str, str]:
-    """Check what the user says of the columns.
+    """Check the columns that the user named.
 
     Args:
-        columns: The column by what it holds.
+        columns: The column's name by part of a message.
 
     Returns:
         The same as a dict.
 
     Raises:
-        ValueError: If there is nothing of that name that a message could have.
+        ValueError: If a message has no such part.
     """
     given = dict(columns or {})
     unknown = sorted(given.keys() - COLUMNS.keys())

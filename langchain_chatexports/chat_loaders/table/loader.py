@@ -1,4 +1,4 @@
-"""The loader of tables."""
+"""The chat loader for tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from langchain_chatexports.chat_loaders.base import (
 from langchain_chatexports.chat_loaders.table.columns import checked_columns
 from langchain_chatexports.chat_loaders.table.rows import (
     Row,
-    read_conversations,
     read_rows,
     table_files,
 )
@@ -60,7 +59,7 @@ class TableChatLoader(ChatExportLoader):
         grouped: bool = False,
         **options: Unpack[LoaderOptions],
     ) -> None:
-        """Remember the table and what its columns hold.
+        """Initialize the loader.
 
         Args:
             path: A Parquet file (with the extra `parquet`), a file of JSON lines, or a
@@ -161,10 +160,12 @@ class TableChatLoader(ChatExportLoader):
         last_rows: dict[str, _Place] = {}
         for path in list(files):
             try:
-                with closing(read_conversations(path, self.columns)) as conversations:
-                    numbered = enumerate(conversations, start=1)
+                rows = read_rows(path, self.columns, only_conversations=True)
+                with closing(rows):
                     ends = {
-                        c: (path, number) for number, c in numbered if c is not None
+                        row.conversation: (path, number)
+                        for number, row in enumerate(rows, start=1)
+                        if row is not None and row.conversation is not None
                     }
             except ExportFormatError as error:
                 self._leave_out(error, tally)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from itertools import chain, islice
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from langchain_chatexports._regular_files import open_regular_file
+from langchain_chatexports._regular_files import cannot_read, open_regular_file
 from langchain_chatexports.chat_loaders.table.columns import (
     COLUMNS,
     REQUIRED,
@@ -29,7 +28,6 @@ __all__ = [
     "PARQUET_MAGIC",
     "Row",
     "looks_like_table",
-    "read_conversations",
     "read_rows",
     "table_files",
 ]
@@ -84,7 +82,7 @@ def table_files(path: Path) -> list[Path]:
 
 
 def looks_like_table(head: bytes) -> bool:
-    """Tell from a file's first bytes whether it is a table of messages.
+    """Return whether a file's first bytes are those of a table of messages.
 
     Args:
         head: The first bytes, some kilobytes.
@@ -104,13 +102,14 @@ def looks_like_table(head: bytes) -> bool:
 
 
 def read_rows(
-    path: Path, columns: Mapping[str, str]
+    path: Path, columns: Mapping[str, str], *, only_conversations: bool = False
 ) -> Generator[Row | None, None, None]:
     """Read the messages of a file, in its order.
 
     Args:
         path: The file.
         columns: The columns that the user named.
+        only_conversations: Read nothing but the rows' conversations, which is faster.
 
     Yields:
         The rows; `None` for one that cannot be read.
@@ -120,40 +119,13 @@ def read_rows(
         ExportFormatError: If the file is no table, or lacks a column.
         MissingExtraError: If it is Parquet and pyarrow is not installed.
     """
-    yield from _rows(path, columns, only_conversations=False)
-
-
-def read_conversations(
-    path: Path, columns: Mapping[str, str]
-) -> Generator[str | None, None, None]:
-    """Read the conversation of each message of a file, in its order.
-
-    Args:
-        path: The file.
-        columns: The columns that the user named.
-
-    Yields:
-        The ids; `None` where `read_rows` gives none.
-
-    Raises:
-        ChatExportError: As `read_rows`.
-    """
-    with closing(_rows(path, columns, only_conversations=True)) as rows:
-        for row in rows:
-            yield row and row.conversation
-
-
-def _rows(
-    path: Path, columns: Mapping[str, str], *, only_conversations: bool
-) -> Generator[Row | None, None, None]:
     try:
         file = open_regular_file(path)
     except PermissionError as error:
         msg = f"The system refuses to read {path}."
         raise ExportAccessError(msg, path=path) from error
     except OSError as error:
-        msg = f"{path} cannot be read ({error.strerror}). Check the path and the disk."
-        raise ExportFormatError(msg, path=path) from error
+        raise cannot_read(path, error) from error
     with file:
         is_parquet = file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
         file.seek(0)
@@ -215,7 +187,7 @@ def _value(cell: Any) -> Any:
     try:
         return cell.as_py()
     except (ArithmeticError, ValueError):
-        return {}  # Neither a text nor a time: a day behind the year 9999, no UTF-8.
+        return {}  # Neither a text nor a time: a day after the year 9999, no UTF-8.
 
 
 class _Microseconds(int):
@@ -244,7 +216,7 @@ def _json_rows(
     there = {name for cells in readable for name in cells}
     chosen = chosen_columns(path, there | {*columns.values()}, columns)
     if only_conversations:
-        # And the text, which makes a line one that can be read, or none.
+        # And the text, without which a line counts as unreadable.
         chosen = {part: chosen[part] for part in REQUIRED}
     for cells in chain(first, map(_parsed, lines)):
         if cells is None:

@@ -1,4 +1,4 @@
-"""What the cells of a table mean: times and ids in their many forms."""
+"""Times and ids in the cells of a table, in their many forms."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 # the year 5138.
 _UNITS = ((10**11, 1_000_000.0), (10**14, 1000.0), (10**17, 1.0))
 _PER_NANOSECOND = 0.001
-# Far behind the year 9999 in any unit, and still exact as microseconds.
+# Far after the year 9999 in any unit, and still exact as microseconds.
 _MAX_NUMBER = 10**30
 _MAX_TIME_LENGTH = 100  # Python refuses to read a number of 4,301 digits.
 

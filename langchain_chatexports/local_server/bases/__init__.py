@@ -1,1 +1,1 @@
-"""Base models: which there are, how they get here, weights and devices."""
+"""Base models: descriptions, preparation, chat templates, weights and devices."""

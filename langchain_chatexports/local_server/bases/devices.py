@@ -1,4 +1,4 @@
-"""Where the mathematics runs, and in which precision."""
+"""The device and the precision that a model runs with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ROUNDS = 8
 
 
 def choose_device() -> str:
-    """Give `cuda`, `mps` or `cpu`: the fastest that this machine has."""
+    """Return `cuda`, `mps` or `cpu`: the fastest device of this machine."""
     import torch
 
     if torch.cuda.is_available():
@@ -26,11 +26,10 @@ def choose_device() -> str:
 
 @cache
 def choose_dtype(device: str) -> str:
-    """Give `bfloat16` where it is faster here, else `float32`.
+    """Return `bfloat16` if it is faster on this device, otherwise `float32`.
 
-    Processors without instructions for bfloat16 emulate it, several times slower than
-    float32; so it is measured, once a process, with multiplications as in a small
-    model.
+    CPUs without bfloat16 instructions emulate it, several times slower than float32, so
+    both are measured once per process, with matrices as in a small model.
     """
     import torch
 
@@ -39,7 +38,7 @@ def choose_dtype(device: str) -> str:
         return "bfloat16" if has_bfloat16 else "float32"
     best = {"bfloat16": math.inf, "float32": math.inf}
     try:
-        # In turns, and on a CPU by its own time: other programs disturb both alike.
+        # Alternating, and in CPU time: other programs slow down both equally.
         for _ in range(_ROUNDS):
             for dtype, seconds in best.items():
                 best[dtype] = min(seconds, _seconds(getattr(torch, dtype), device))
@@ -65,6 +64,6 @@ def _seconds(dtype: Any, device: str) -> float:
     left = torch.ones((_ROWS, _INNER), dtype=dtype, device=device)
     right = torch.ones((_INNER, _COLUMNS), dtype=dtype, device=device)
     start = clock()
-    # Reading one number waits for devices that work on their own.
+    # Reading one number waits for asynchronous devices.
     float((left @ right)[0, 0])
     return clock() - start

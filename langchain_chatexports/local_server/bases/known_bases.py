@@ -1,7 +1,7 @@
-"""Bases that are known to work, with what they need; nothing here is loaded or fetched.
+"""Base models that are known to work, with their size, memory and license.
 
-Sizes are those of bfloat16 weights. Memory is for training with dialogues of 1024
-tokens on a CPU, and estimated from the size but for the default, where it is measured.
+Sizes are those of bfloat16 weights. Memory is for training with chats of 1024 tokens
+on a CPU: measured for the default, estimated from the size for the others.
 """
 
 from __future__ import annotations
@@ -9,40 +9,40 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from langchain_chatexports.local_server.bases.sources import DEFAULT_HUB_ID
+from langchain_chatexports.local_server.bases.description import DEFAULT_HUB_ID
 
 __all__ = ["KnownBase", "list_bases", "suggest_base"]
 
 _APACHE = "Apache-2.0"
-# Python with its libraries, and what a training adds to the weights: a second copy
-# while they are read, activations, the scores of the whole vocabulary.
+# Python with its libraries, and what training adds to the weights: a second copy while
+# they are read, activations, the logits of the whole vocabulary.
 _LIBRARIES_BYTES = 700_000_000
 _MEMORY_PER_WEIGHT_BYTE = 2.2
 _DEFAULT_MEMORY_BYTES = 1_300_000_000
-# The other half is for everything else that the machine does.
+# The other half is for other programs.
 _SHARE_OF_MACHINE = 0.5
 
 
 @dataclass(frozen=True)
 class KnownBase:
-    """A base that this server is known to train and serve."""
+    """A base model that is known to work."""
 
     hub_id: str
     parameters: int
-    licence: str
+    license: str
     needs_agreement: bool = False
-    """Whether its owner asks for an agreement on the hub before it can be fetched."""
+    """Whether its owner requires an agreement on the hub before the download."""
 
     note: str = ""
 
     @property
     def download_bytes(self) -> int:
-        """What fetching it takes, about."""
+        """The approximate size of the download."""
         return 2 * self.parameters
 
     @property
     def memory_bytes(self) -> int:
-        """The memory that training takes, about."""
+        """The approximate memory that training takes."""
         if self.hub_id == DEFAULT_HUB_ID:
             return _DEFAULT_MEMORY_BYTES
         return int(_LIBRARIES_BYTES + _MEMORY_PER_WEIGHT_BYTE * self.download_bytes)
@@ -50,7 +50,7 @@ class KnownBase:
 
 _BASES = (
     KnownBase(
-        DEFAULT_HUB_ID, 134_515_008, _APACHE, note="the default: a toy, shows the way"
+        DEFAULT_HUB_ID, 134_515_008, _APACHE, note="the default: a toy, for demos"
     ),
     KnownBase("HuggingFaceTB/SmolLM2-360M-Instruct", 361_821_120, _APACHE),
     KnownBase("Qwen/Qwen2.5-0.5B-Instruct", 494_032_768, _APACHE),
@@ -65,7 +65,7 @@ _BASES = (
     ),
     KnownBase("Qwen/Qwen2.5-1.5B-Instruct", 1_543_714_304, _APACHE),
     KnownBase("HuggingFaceTB/SmolLM2-1.7B-Instruct", 1_711_376_384, _APACHE),
-    KnownBase("Qwen/Qwen2.5-7B-Instruct", 7_615_616_512, _APACHE, note="wants a GPU"),
+    KnownBase("Qwen/Qwen2.5-7B-Instruct", 7_615_616_512, _APACHE, note="needs a GPU"),
 )
 
 
@@ -90,7 +90,7 @@ def suggest_base(memory_bytes: int | None = None) -> KnownBase:
 
 
 def machine_memory() -> int:
-    """Return the memory of this machine in bytes; 0 where it cannot be told."""
+    """Return the memory of this machine in bytes; 0 if unknown."""
     try:
         import psutil
     except ImportError:

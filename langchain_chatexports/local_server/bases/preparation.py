@@ -1,112 +1,99 @@
-"""A process of its own that converts a GGUF file, or fetches a model from the hub.
-
-It reads its order as JSON from standard input and answers with one line of JSON.
-"""
+"""Preparing a base model: its directory, converted or downloaded if needed."""
 
 from __future__ import annotations
 
-import errno
+import hashlib
 import json
-import logging
-import shutil
-import sys
-from contextlib import suppress
+import os
+import subprocess
 from pathlib import Path
 
-from langchain_chatexports.local_server.bases.sources import missing_parts
-from langchain_chatexports.local_server.storage.data_directory import replace
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server.bases.description import (
+    BaseDescription,
+    describe_base,
+)
+from langchain_chatexports.local_server.bases.wheel import WHEEL_SHA256, check_wheel
+from langchain_chatexports.local_server.processes import (
+    child_command,
+    child_environment,
+)
+from langchain_chatexports.local_server.storage.data_directory import user_cache_dir
+from langchain_chatexports.local_server.storage.locks import ProcessLock
 
-__all__ = ["convert_gguf", "fetch", "main"]
+__all__ = ["prepare_base"]
 
-logger = logging.getLogger(__name__)
-
-# Weights in safetensors only: pickle files run code when they are read.
-_PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "LICENSE*")
-
-
-def main() -> None:
-    """Do what standard input asks for."""
-    order = json.loads(sys.stdin.buffer.read())
-    try:
-        if order["kind"] == "gguf":
-            directory = convert_gguf(Path(order["source"]), Path(order["target"]))
-        else:
-            directory = fetch(order["source"])
-    except ImportError as error:
-        answer = {"error": f"{error}. Install the extra 'local'."}
-    except Exception as error:  # noqa: BLE001 - told to the parent, in one sentence.
-        answer = {"error": _explain(error, order["source"])}
-    else:
-        answer = {"directory": str(directory)}
-    sys.stdout.write(f"\n{json.dumps(answer)}\n")
+_CONVERSION_WAIT_SECONDS = 900.0
 
 
-def convert_gguf(source: Path, target: Path) -> Path:
-    """Convert a `.gguf` file to a directory in transformers' format.
+def prepare_base(description: BaseDescription, cache_dir: Path | None = None) -> Path:
+    """Return the directory of a base, ready to load; convert or download it if needed.
+
+    Converting the default takes about 15 CPU seconds; the result is kept in the user's
+    cache. It runs in a child process, so that its memory is freed.
 
     Args:
-        source: The file.
-        target: The directory, which appears whole or not at all.
-    """
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+        description: The base.
+        cache_dir: Where to keep converted bases, instead of the user's cache.
 
-    folder, name = str(source.parent), source.name
-    tokenizer = AutoTokenizer.from_pretrained(
-        folder, gguf_file=name, trust_remote_code=False
-    )
-    # Without `dequantize` the model loads, and cannot be saved.
-    model = AutoModelForCausalLM.from_pretrained(
-        folder,
-        gguf_file=name,
-        trust_remote_code=False,
-        quantization_config=GgufConfig(dequantize=True),
-        dtype=torch.bfloat16,
-    )
-    beside = target.with_name(f".{target.name}.new")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(mode=0o700, parents=True)
-    model.save_pretrained(beside)
-    tokenizer.save_pretrained(beside)
-    shutil.rmtree(target, ignore_errors=True)
-    replace(beside, target)
+    Raises:
+        LocalServerError: If the base cannot be read, converted or downloaded.
+    """
+    if description.kind == "directory":
+        return Path(description.source)
+    if description.kind == "hub":
+        found = _run_conversion({"kind": "hub", "source": description.source})
+        describe_base(Path(found))
+        return Path(found)
+    source = Path(description.source)
+    if description.kind == "wheel":
+        check_wheel(source)
+        key = WHEEL_SHA256[:12]
+    else:
+        key = _file_key(source)
+    cache = (cache_dir or user_cache_dir()) / "bases"
+    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    target = cache / f"{description.name}-{key}"
+    with ProcessLock(target.with_suffix(".lock")) as lock:
+        if not lock.acquire(timeout=_CONVERSION_WAIT_SECONDS):
+            msg = f"Another process has been converting {source} for too long."
+            raise LocalServerError(msg)
+        if not (target / "config.json").exists():
+            _run_conversion(
+                {"kind": "gguf", "source": str(source), "target": str(target)}
+            )
     return target
 
 
-def fetch(hub_id: str) -> Path:
-    """Return the local copy of a hub model, fetched if it is not there yet."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    with suppress(LocalEntryNotFoundError):
-        found = Path(
-            snapshot_download(
-                hub_id, allow_patterns=list(_PATTERNS), local_files_only=True
-            )
-        )
-        # A fetch that was cut off leaves a part, and this one goes on with it.
-        if not missing_parts(found):
-            return found
-    logger.warning("Fetching %s from huggingface.co", hub_id)
-    return Path(snapshot_download(hub_id, allow_patterns=list(_PATTERNS)))
+def _file_key(file: Path) -> str:
+    found = file.stat()
+    text = f"{file.resolve()}\n{found.st_size}\n{found.st_mtime_ns}"
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
-def _explain(error: Exception, source: str) -> str:
-    # By name: huggingface_hub may be what could not be imported.
-    names = {kind.__name__ for kind in type(error).__mro__}
-    if "GatedRepoError" in names:
-        return (
-            f"its owner asks for an agreement. Accept it at https://huggingface.co/"
-            f"{source}, and log in with: hf auth login"
-        )
-    if "RepositoryNotFoundError" in names:
-        return "there is no such model on huggingface.co, or it is a private one."
-    if "LocalEntryNotFoundError" in names or "ConnectionError" in names:
-        return (
-            "it is not on this machine, and huggingface.co cannot be reached. Check "
-            "the network, or give the directory of a model that is here."
-        )
-    if getattr(error, "errno", None) == errno.ENOSPC:
-        return "the disk is full."
-    sentence = (str(error).splitlines() or [""])[0][:300]
-    return f"{type(error).__name__}: {sentence}"
+def _run_conversion(task: dict[str, str]) -> str:
+    finished = subprocess.run(  # noqa: S603 - our own interpreter, our own module.
+        child_command("langchain_chatexports.local_server.bases.conversion"),
+        input=json.dumps(task).encode("ascii"),
+        capture_output=True,
+        check=False,
+        env=child_environment(threads=os.cpu_count() or 1, offline=False),
+    )
+    lines = finished.stdout.decode("utf-8", "replace").splitlines()
+    result = _last_json(lines)
+    if "directory" in result:
+        return result["directory"]
+    reason = result.get("error") or f"the process ended with {finished.returncode}"
+    msg = f"The base model {task['source']} cannot be used: {reason}"
+    raise LocalServerError(msg)
+
+
+def _last_json(lines: list[str]) -> dict[str, str]:
+    for line in reversed(lines):
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            return value
+    return {}

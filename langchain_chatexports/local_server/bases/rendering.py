@@ -1,9 +1,8 @@
-"""Chat templates are rendered in a process of their own, which can be ended.
+"""Rendering of chat templates in a child process with time and memory limits.
 
 A template is a program that comes with the base. Its sandbox keeps it from files and
-modules, and from nothing else: it can loop for ever, or double a text until the memory
-is full, within one call of C that no handler interrupts. So the process that renders
-has a limit of time and, where the system knows one, of memory.
+modules, but it can loop forever, or double a text until memory is full, in a single C
+call that no signal handler interrupts. A child process can be killed.
 """
 
 from __future__ import annotations
@@ -29,21 +28,21 @@ if TYPE_CHECKING:
 
 __all__ = ["RefusedError", "RenderingError", "main", "render_chat"]
 
-# Megabytes of chat take well below a second, also on a busy machine.
+# Megabytes of chat take well below a second, even on a busy machine.
 _RENDER_SECONDS = 20.0
 _START_SECONDS = 120.0
 _MAX_MEMORY_BYTES = 2 * 2**30
-# A template repeats a chat once, with some words of its own.
+# A template renders a chat once, with some text of its own.
 _MAX_GROWTH = 4
 _MAX_OWN_BYTES = 2**20
 
 
 class RenderingError(Exception):
-    """A template cannot be rendered at all, or not within its limits."""
+    """A template cannot be rendered, or not within its limits."""
 
 
 class RefusedError(Exception):
-    """A template refuses a dialogue."""
+    """A template refuses a chat."""
 
 
 def render_chat(
@@ -53,25 +52,25 @@ def render_chat(
     for_answer: bool,
     special_tokens: Mapping[str, Any],
 ) -> str:
-    """Return a dialogue as a chat template renders it.
+    """Return a chat as a chat template renders it.
 
     Args:
         template: The template, in Jinja.
         messages: The messages, each with role and content.
-        for_answer: Whether to end where the assistant's answer begins.
+        for_answer: Whether to end with the start of an assistant message.
         special_tokens: The texts of the tokenizer's special tokens, by name.
 
     Raises:
-        RefusedError: If the template refuses the dialogue.
-        RenderingError: If it cannot be rendered, or takes too much time or memory.
+        RefusedError: If the template refuses the chat.
+        RenderingError: If it fails, or takes too much time or memory.
     """
-    order = {
+    request = {
         "template": template,
         "messages": list(messages),
         "for_answer": for_answer,
         "special_tokens": special_tokens,
     }
-    answer = _RENDERER.ask(json.dumps(order, default=str).encode("ascii") + b"\n")
+    answer = _RENDERER.ask(json.dumps(request, default=str).encode("ascii") + b"\n")
     if "text" in answer:
         return str(answer["text"])
     if answer.get("refused"):
@@ -80,28 +79,28 @@ def render_chat(
 
 
 class _Renderer:
-    """The process that renders, started when it is first asked and after each end."""
+    """The child process, started at the first request and again after it was killed."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
         self._lock = threading.Lock()
 
-    def ask(self, order: bytes) -> dict[str, Any]:
+    def ask(self, request: bytes) -> dict[str, Any]:
         with self._lock:
             if self._owner != os.getpid():
-                # A fork must not talk on its parent's pipes.
+                # A fork must not use its parent's pipes.
                 self._process, self._owner = None, os.getpid()
             if self._process is None or self._process.poll() is not None:
                 self.close()
                 self._process = _start()
                 if not self._exchange(b"", _START_SECONDS):
-                    return {"error": "the process that renders it does not start"}
-            line = self._exchange(order, _RENDER_SECONDS)
+                    return {"error": "its child process does not start"}
+            line = self._exchange(request, _RENDER_SECONDS)
         if not line:
             msg = (
                 f"it takes more than {_RENDER_SECONDS:g} seconds or more memory than "
-                "any dialogue needs"
+                "any chat needs"
             )
             return {"error": msg}
         value = json.loads(line)
@@ -154,14 +153,14 @@ atexit.register(_RENDERER.close)
 
 
 def main() -> None:
-    """Render what comes over standard input, until it is closed."""
-    import transformers.utils.chat_template_utils  # noqa: F401 - it takes a second.
+    """Render requests from standard input until it is closed."""
+    import transformers.utils.chat_template_utils  # noqa: F401 - import before "ready": it takes a second.
 
     _limit_memory()
     _write({"ready": True})
     for line in sys.stdin.buffer:
         if hasattr(signal, "alarm"):
-            # If the parent was killed, nobody else ends a template that loops.
+            # If the parent was killed, nothing else ends a template that loops.
             signal.alarm(round(2 * _RENDER_SECONDS))
         _write(_answer(line))
         if hasattr(signal, "alarm"):
@@ -172,20 +171,20 @@ def _answer(line: bytes) -> dict[str, Any]:
     from jinja2 import TemplateError as JinjaError
     from transformers.utils.chat_template_utils import render_jinja_template
 
-    order = json.loads(line)
+    request = json.loads(line)
     try:
         (text,), _ = render_jinja_template(
-            conversations=[order["messages"]],
-            chat_template=order["template"],
-            add_generation_prompt=order["for_answer"],
-            **order["special_tokens"],
+            conversations=[request["messages"]],
+            chat_template=request["template"],
+            add_generation_prompt=request["for_answer"],
+            **request["special_tokens"],
         )
     except (JinjaError, ValueError, TypeError) as error:
         return {"refused": type(error).__name__}
-    except Exception as error:  # noqa: BLE001 - a template may raise whatever it can.
+    except Exception as error:  # noqa: BLE001 - a template may raise anything.
         return {"error": f"it ends with {type(error).__name__}"}
     if len(text) > _MAX_GROWTH * len(line) + _MAX_OWN_BYTES:
-        return {"error": "it makes much more text than it is given"}
+        return {"error": "its output is much longer than the chat"}
     return {"text": text}
 
 
@@ -194,7 +193,7 @@ def _limit_memory() -> None:
         return
     import resource
 
-    # macOS has the limit and does not hold it.
+    # macOS has this limit but does not enforce it.
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY_BYTES, _MAX_MEMORY_BYTES))
 

@@ -1,4 +1,4 @@
-"""The tokenizer of a base, and how much the base can read."""
+"""The tokenizer and the context length of a base model."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ _DEFAULT_CONTEXT = 2048
 
 
 def load_tokenizer(directory: Path) -> tuple[Any, int]:
-    """Load the tokenizer of a base, and say how many tokens the base can read.
+    """Return the tokenizer of a base, and its context length in tokens.
 
     Raises:
-        LocalServerError: If it is damaged, or needs code of its own.
+        LocalServerError: If it is damaged, or needs custom code.
     """
     from transformers import AutoConfig, AutoTokenizer
 
-    # Without `trust_remote_code` transformers asks, and takes its answer from whatever
-    # is on standard input.
+    # By default transformers asks on standard input whether to trust remote code.
     options = {"local_files_only": True, "trust_remote_code": False}
     try:
         config = AutoConfig.from_pretrained(directory, **options)
@@ -34,6 +33,6 @@ def load_tokenizer(directory: Path) -> tuple[Any, int]:
         msg = (
             f"The base model in {directory} cannot be used ({type(error).__name__}): "
             "its config.json or tokenizer is damaged or of a kind that transformers "
-            "does not know, or needs code of its own, which is never run here."
+            "does not know, or needs code of its own, which is never run."
         )
         raise LocalServerError(msg) from error

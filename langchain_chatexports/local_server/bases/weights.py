@@ -1,8 +1,8 @@
-"""A base's weights: in which precision they are loaded, for answers and for training.
+"""Loading a base's weights, in 4 bits where the GPU is too small.
 
-On a GPU whose memory would not hold a large base twice, once to answer and once to
-learn, the weights are read into 4 bits each (NF4, as in QLoRA) by bitsandbytes. Both
-sides read them so: an adapter is served on the very weights that it was trained on.
+If a GPU cannot hold a large base twice, for chats and for training, bitsandbytes loads
+the weights in 4 bits (NF4, as in QLoRA). Both sides do so: an adapter is served on the
+same weights that it was trained on.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.exceptions import MissingExtraError
 from langchain_chatexports.local_server.bases.devices import choose_device, choose_dtype
-from langchain_chatexports.local_server.bases.sources import check_safe
+from langchain_chatexports.local_server.bases.safety import check_safe
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["check_weights", "load_base", "uses_4_bits"]
 
-# Below it any GPU that is worth its name holds the weights twice.
+# Any usual GPU holds smaller weights twice.
 _MIN_BYTES = 2_000_000_000
-# Two copies, and what a training needs beside its own.
+# Two copies, and the activations of training.
 _COPIES = 2.5
 
 
 def uses_4_bits(directory: Path, device: str) -> bool:
-    """Return whether a base is too large for this machine's GPU as it is.
+    """Return whether a base must be loaded in 4 bits on this machine's GPU.
 
     Args:
         directory: The base in transformers' format.
-        device: Where it will run.
+        device: The device, such as `cuda`.
     """
     if device != "cuda":
         return False
@@ -38,17 +38,17 @@ def uses_4_bits(directory: Path, device: str) -> bool:
 
 
 def check_weights(directory: Path) -> None:
-    """Refuse a base that needs 4 bits where bitsandbytes is missing.
+    """Refuse a base that must be loaded in 4 bits if bitsandbytes is missing.
 
     Args:
         directory: The base in transformers' format.
 
     Raises:
-        MissingExtraError: If it is.
+        MissingExtraError: If it is missing.
     """
     from importlib.util import find_spec
 
-    # Small bases are known without torch, whose import takes a second.
+    # Importing torch takes a second, and small bases do not need it here.
     if _size_bytes(directory) < _MIN_BYTES or find_spec("bitsandbytes"):
         return
     if uses_4_bits(directory, choose_device()):
@@ -57,15 +57,15 @@ def check_weights(directory: Path) -> None:
 
 
 def load_base(directory: Path, device: str, dtype: str | None = None) -> Any:
-    """Load a base's weights from safetensors onto a device.
+    """Load a base's weights from safetensors to a device.
 
     Args:
         directory: The base in transformers' format.
-        device: Where it will run.
-        dtype: The precision, such as `bfloat16`; the fastest here if `None`.
+        device: The device, such as `cuda`.
+        dtype: The precision, such as `bfloat16`; the fastest one if `None`.
 
     Raises:
-        LocalServerError: If that would read anything else.
+        LocalServerError: If that would read other files.
     """
     check_safe(directory)
     import torch
@@ -73,7 +73,7 @@ def load_base(directory: Path, device: str, dtype: str | None = None) -> Any:
 
     precision = getattr(torch, dtype or choose_dtype(device))
     options = (
-        _options_of_4_bits(precision, device) if uses_4_bits(directory, device) else {}
+        _4_bit_options(precision, device) if uses_4_bits(directory, device) else {}
     )
     model = AutoModelForCausalLM.from_pretrained(
         directory,
@@ -83,11 +83,11 @@ def load_base(directory: Path, device: str, dtype: str | None = None) -> Any:
         trust_remote_code=False,
         **options,
     )
-    # Weights of 4 bits are made in their place and cannot be moved.
+    # 4-bit weights are created on the device and cannot be moved.
     return model if options else model.to(device)
 
 
-def _options_of_4_bits(dtype: Any, device: str) -> dict[str, Any]:
+def _4_bit_options(dtype: Any, device: str) -> dict[str, Any]:
     from transformers import BitsAndBytesConfig
 
     config = BitsAndBytesConfig(

@@ -1,4 +1,4 @@
-"""The application: the routes, OpenAI's error shapes, and the guard around them."""
+"""The ASGI application: routes, error responses and access control."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from fastapi.exceptions import RequestValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from langchain_chatexports.local_server.http.access import (
+    AccessControl,
+    unexpected_error,
+)
 from langchain_chatexports.local_server.http.errors import ApiError, JsonResponse
-from langchain_chatexports.local_server.http.guard import Guard, defect
 from langchain_chatexports.local_server.http.openapi import describe_api
+from langchain_chatexports.local_server.http.requests import invalid_parameter
 from langchain_chatexports.local_server.http.routes import router
-from langchain_chatexports.local_server.http.schemas import refuse_parameter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,11 +33,11 @@ __all__ = ["create_app"]
 def create_app(
     service: LocalService, *, api_key: str, host: str = "127.0.0.1"
 ) -> ASGIApp:
-    """Build the application around a service, which it starts and stops.
+    """Return the application of a service, which it starts and stops.
 
     Args:
-        service: What the routes work with.
-        api_key: The key that every request must carry.
+        service: The files, jobs, models and engine.
+        api_key: The key that requests must have.
         host: The address that the server listens on.
     """
 
@@ -51,10 +54,10 @@ def create_app(
         openapi_url=None,
         redirect_slashes=False,
         exception_handlers={
-            ApiError: _on_refusal,
+            ApiError: _on_api_error,
             HTTPException: _on_http_error,
-            RequestValidationError: _on_bad_parameter,
-            Exception: _on_defect,
+            RequestValidationError: _on_invalid_parameter,
+            Exception: _on_unexpected_error,
         },
     )
     app.state.service = service
@@ -64,10 +67,10 @@ def create_app(
     def describe(request: Request) -> Any:
         return JsonResponse(describe_api(f"{request.base_url}v1"))
 
-    return Guard(app, api_key=api_key, host=host)
+    return AccessControl(app, api_key=api_key, host=host)
 
 
-async def _on_refusal(_: Request, error: ApiError) -> Response:
+async def _on_api_error(_: Request, error: ApiError) -> Response:
     return error.response()
 
 
@@ -79,11 +82,11 @@ async def _on_http_error(_: Request, error: HTTPException) -> Response:
     return ApiError(msg, status=error.status_code, code="invalid_request").response()
 
 
-async def _on_bad_parameter(_: Request, error: RequestValidationError) -> Response:
-    # In place of FastAPI's 422. `parse_body` refuses what is wrong within a body.
-    return refuse_parameter(error.errors()[0]).response()
+async def _on_invalid_parameter(_: Request, error: RequestValidationError) -> Response:
+    # Instead of FastAPI's 422. `parse_body` validates bodies.
+    return invalid_parameter(error.errors()[0]).response()
 
 
-async def _on_defect(_: Request, error: Exception) -> Response:
-    # The guard logs it.
-    return defect(error).response()
+async def _on_unexpected_error(_: Request, error: Exception) -> Response:
+    # `AccessControl` logs it.
+    return unexpected_error(error).response()

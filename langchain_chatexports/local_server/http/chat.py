@@ -1,4 +1,4 @@
-"""The routes that read chats: answers, whole or as a stream, and scores."""
+"""Chat completions, complete or streamed, and scores of given chats."""
 
 from __future__ import annotations
 
@@ -12,50 +12,50 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server.bases.chat_template import (
+    TemplateError,
+    TooLongError,
+)
+from langchain_chatexports.local_server.bases.template_messages import MessageError
 from langchain_chatexports.local_server.http.errors import ApiError
 from langchain_chatexports.local_server.inference.generation import (
     EngineBusyError,
-    Order,
-    Piece,
+    GenerationRequest,
+    TextPiece,
 )
 from langchain_chatexports.local_server.inference.scoring import (
     TurnScore,
     score_conversation,
 )
 from langchain_chatexports.local_server.storage.data_directory import new_id
-from langchain_chatexports.local_server.training.labels import (
-    MessageError,
-    TemplateError,
-    TooLongError,
-)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from starlette.requests import Request
 
-    from langchain_chatexports.local_server.http.schemas import (
+    from langchain_chatexports.local_server.http.requests import (
         ChatRequest,
         ScoreRequest,
     )
     from langchain_chatexports.local_server.http.service import LocalService
-    from langchain_chatexports.local_server.inference.base_model import BaseModel
-    from langchain_chatexports.local_server.inference.generation import Answer
+    from langchain_chatexports.local_server.inference.generation import Generation
+    from langchain_chatexports.local_server.inference.loaded_base import LoadedBase
 
-__all__ = ["answer_chat", "score_messages"]
+__all__ = ["complete_chat", "score_messages"]
 
 _DEFAULT_TOKENS = 1024
 
 
-async def answer_chat(
-    service: LocalService, asked: ChatRequest, request: Request
+async def complete_chat(
+    service: LocalService, body: ChatRequest, request: Request
 ) -> Response | dict[str, Any]:
-    """Answer a chat.
+    """Generation a chat.
 
     Args:
-        service: What answers it.
-        asked: The chat.
-        request: Where the chat came from: generation ends when its client leaves.
+        service: The models and the engine.
+        body: The body of the request.
+        request: The request; generation is cancelled when its client disconnects.
 
     Returns:
         OpenAI's chat completion object, or a stream of its chunks.
@@ -63,45 +63,48 @@ async def answer_chat(
     Raises:
         ApiError: If the request cannot be served.
     """
-    model = service.find_model(asked.model)
-    order = await run_in_threadpool(_order, service, asked)
-    pieces: asyncio.Queue[Piece] = asyncio.Queue()
+    model = service.find_model(body.model)
+    generation_request = await run_in_threadpool(_generation_request, service, body)
+    pieces: asyncio.Queue[TextPiece] = asyncio.Queue()
     loop = asyncio.get_running_loop()
 
-    def hand_over(piece: Piece) -> None:
-        # The loop is closed when the server ends before the answer does.
+    def on_piece(piece: TextPiece) -> None:
+        # The loop is closed if the server stops during an answer.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
     try:
-        answer = service.engine.submit(order, hand_over)
+        generation = service.engine.submit(generation_request, on_piece)
     except EngineBusyError as error:
-        raise _busy() from error
-    head = {
+        raise _too_busy() from error
+    fields = {
         "id": new_id("chatcmpl-"),
         "created": int(time.time()),
         "model": model.name,
         "system_fingerprint": None,
     }
-    if asked.stream:
-        options = asked.stream_options
-        events = _events(
-            answer, pieces, head, with_usage=bool(options and options.include_usage)
+    if body.stream:
+        options = body.stream_options
+        events = _stream_events(
+            generation,
+            pieces,
+            fields,
+            with_usage=bool(options and options.include_usage),
         )
         return StreamingResponse(
             events,
             media_type="text/event-stream",
             headers={"cache-control": "no-cache"},
         )
-    return await _whole(request, answer, pieces, head)
+    return await _completion(request, generation, pieces, fields)
 
 
-def _order(service: LocalService, asked: ChatRequest) -> Order:
+def _generation_request(service: LocalService, body: ChatRequest) -> GenerationRequest:
     engine = service.engine
     try:
-        with service.reading:
+        with service.parsing_lock:
             prompt = engine.template.prompt_ids(
-                [message.model_dump(exclude_none=True) for message in asked.messages],
+                [message.model_dump(exclude_none=True) for message in body.messages],
                 max_length=engine.context,
             )
     except TooLongError as error:
@@ -114,29 +117,29 @@ def _order(service: LocalService, asked: ChatRequest) -> Order:
     room = engine.context - len(prompt)
     if room < 1:
         raise _too_long(engine.context, str(len(prompt)))
-    model = service.find_model(asked.model)
-    return Order(
+    model = service.find_model(body.model)
+    return GenerationRequest(
         prompt=prompt,
-        max_tokens=min(asked.token_limit() or _DEFAULT_TOKENS, room),
+        max_tokens=min(body.token_limit() or _DEFAULT_TOKENS, room),
         adapter=model.adapter,
-        temperature=1.0 if asked.temperature is None else asked.temperature,
-        top_p=1.0 if asked.top_p is None else asked.top_p,
-        stops=asked.stops(),
-        seed=asked.seed,
+        temperature=1.0 if body.temperature is None else body.temperature,
+        top_p=1.0 if body.top_p is None else body.top_p,
+        stops=body.stops(),
+        seed=body.seed,
     )
 
 
-async def score_messages(service: LocalService, asked: ScoreRequest) -> dict[str, Any]:
+async def score_messages(service: LocalService, body: ScoreRequest) -> dict[str, Any]:
     """Score the assistant's messages of a given chat.
 
     Raises:
         ApiError: If the request cannot be served.
     """
-    model = service.find_model(asked.model)
-    messages = [message.model_dump(exclude_none=True) for message in asked.messages]
+    model = service.find_model(body.model)
+    messages = [message.model_dump(exclude_none=True) for message in body.messages]
     engine = service.engine
 
-    def task(base: BaseModel) -> list[TurnScore] | None:
+    def task(base: LoadedBase) -> list[TurnScore] | None:
         return score_conversation(
             base,
             engine.template,
@@ -148,7 +151,7 @@ async def score_messages(service: LocalService, asked: ScoreRequest) -> dict[str
     try:
         scores = await asyncio.wrap_future(engine.run(task))
     except EngineBusyError as error:
-        raise _busy() from error
+        raise _too_busy() from error
     except (MessageError, TemplateError) as error:
         msg = f"The messages cannot be scored: {error}."
         raise ApiError(msg, code="invalid_value", param="messages") from error
@@ -162,20 +165,25 @@ async def score_messages(service: LocalService, asked: ScoreRequest) -> dict[str
     return {"object": "score", "model": model.name, "turns": scores}
 
 
-async def _whole(
-    request: Request, answer: Answer, pieces: asyncio.Queue[Piece], head: dict[str, Any]
+async def _completion(
+    request: Request,
+    generation: Generation,
+    pieces: asyncio.Queue[TextPiece],
+    fields: dict[str, Any],
 ) -> Response | dict[str, Any]:
     collecting = asyncio.ensure_future(_collect(pieces))
-    leaving = asyncio.ensure_future(_until_gone(request))
+    disconnecting = asyncio.ensure_future(_wait_for_disconnect(request))
     try:
-        await asyncio.wait({collecting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            {collecting, disconnecting}, return_when=asyncio.FIRST_COMPLETED
+        )
         if not collecting.done():
             return Response(status_code=499)
         text, last = collecting.result()
     finally:
-        answer.cancel()
+        generation.cancel()
         collecting.cancel()
-        leaving.cancel()
+        disconnecting.cancel()
     if last.error is not None:
         raise _failed(last.error)
     message = {"role": "assistant", "content": text, "refusal": None}
@@ -186,14 +194,14 @@ async def _whole(
         "logprobs": None,
     }
     return {
-        **head,
+        **fields,
         "object": "chat.completion",
         "choices": [choice],
-        "usage": _usage(answer, last),
+        "usage": _usage(generation, last),
     }
 
 
-async def _collect(pieces: asyncio.Queue[Piece]) -> tuple[str, Piece]:
+async def _collect(pieces: asyncio.Queue[TextPiece]) -> tuple[str, TextPiece]:
     texts = []
     while True:
         piece = await pieces.get()
@@ -202,43 +210,43 @@ async def _collect(pieces: asyncio.Queue[Piece]) -> tuple[str, Piece]:
             return "".join(texts), piece
 
 
-async def _until_gone(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
-async def _events(
-    answer: Answer,
-    pieces: asyncio.Queue[Piece],
-    head: dict[str, Any],
+async def _stream_events(
+    generation: Generation,
+    pieces: asyncio.Queue[TextPiece],
+    fields: dict[str, Any],
     *,
     with_usage: bool,
 ) -> AsyncIterator[bytes]:
-    head = {**head, "object": "chat.completion.chunk"}
+    fields = {**fields, "object": "chat.completion.chunk"}
     if with_usage:
-        head["usage"] = None
+        fields["usage"] = None
     try:
-        yield _event(head, {"role": "assistant", "content": ""})
+        yield _event(fields, {"role": "assistant", "content": ""})
         while True:
             piece = await pieces.get()
             if piece.error is not None:
                 yield _data(_failed(piece.error).body())
                 return
             if piece.text:
-                yield _event(head, {"content": piece.text})
+                yield _event(fields, {"content": piece.text})
             if piece.finish_reason:
                 break
-        yield _event(head, {}, piece.finish_reason)
+        yield _event(fields, {}, piece.finish_reason)
         if with_usage:
-            yield _data({**head, "choices": [], "usage": _usage(answer, piece)})
+            yield _data({**fields, "choices": [], "usage": _usage(generation, piece)})
         yield b"data: [DONE]\n\n"
     finally:
-        # Also when the client is gone: nobody reads what would still be written.
-        answer.cancel()
+        # Also if the client disconnects.
+        generation.cancel()
 
 
 def _event(
-    head: dict[str, Any], delta: dict[str, str], finish_reason: str | None = None
+    fields: dict[str, Any], delta: dict[str, str], finish_reason: str | None = None
 ) -> bytes:
     choice = {
         "index": 0,
@@ -246,15 +254,15 @@ def _event(
         "finish_reason": finish_reason,
         "logprobs": None,
     }
-    return _data({**head, "choices": [choice]})
+    return _data({**fields, "choices": [choice]})
 
 
 def _data(value: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(value).encode("ascii") + b"\n\n"
 
 
-def _usage(answer: Answer, last: Piece) -> dict[str, int]:
-    prompt = len(answer.order.prompt)
+def _usage(generation: Generation, last: TextPiece) -> dict[str, int]:
+    prompt = len(generation.request.prompt)
     return {
         "prompt_tokens": prompt,
         "completion_tokens": last.tokens,
@@ -262,8 +270,8 @@ def _usage(answer: Answer, last: Piece) -> dict[str, int]:
     }
 
 
-def _busy() -> ApiError:
-    msg = "Too many chats wait for an answer; try again in a moment."
+def _too_busy() -> ApiError:
+    msg = "Too many chats are waiting; try again in a moment."
     return ApiError(msg, status=429, code="rate_limit_exceeded", kind="rate_limit")
 
 

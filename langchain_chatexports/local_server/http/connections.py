@@ -1,7 +1,7 @@
-"""Connections to the server: how long one may wait, and how many there may be.
+"""Limits on connections: their number, and how long an incomplete request may take.
 
-uvicorn has no time limit for a request that is not complete. Whoever opens connections
-and says nothing, or half a header, would hold them until no file descriptor is left.
+uvicorn has no time limit for incomplete requests. Connections without a request, or
+with half a header, would stay open until no file descriptor is left.
 """
 
 from __future__ import annotations
@@ -14,91 +14,90 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["WatchedProtocol", "max_connections"]
+__all__ = ["LimitedProtocol", "max_connections"]
 
 HEAD_SECONDS = 20.0
-"""How long a request's head may take, from the connection or its first byte."""
+"""How long the head of a request may take, from the connection or its first byte."""
 
 BODY_SECONDS = 60.0
-"""How long a body may stand still; one that moves may take as long as it likes."""
+"""How long a body may pause; its total time is not limited."""
 
 _MAX_CONNECTIONS = 512
 
 
-class WatchedProtocol(H11Protocol):  # type: ignore[misc] # uvicorn is not followed.
-    """uvicorn's protocol, with time limits and a limited number of connections.
+class LimitedProtocol(H11Protocol):  # type: ignore[misc] # uvicorn is untyped here.
+    """uvicorn's protocol, with time limits and a maximum number of connections.
 
-    An answer may take any time, and between two requests uvicorn's own limit for idle
-    connections holds.
+    Responses may take any time, and idle connections have uvicorn's own limit.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._watch: asyncio.TimerHandle | None = None
-        self.waits_since = 0.0  # Of the event loop's clock.
+        self._timer: asyncio.TimerHandle | None = None
+        self.idle_since = 0.0  # Time of the event loop.
 
     @property
-    def waits_for_request(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether no request is being read or answered."""
         return self.cycle is None or self.cycle.response_complete
 
     def connection_made(self, transport: Any) -> None:
-        """Take a connection, and close another one if there are too many."""
+        """Accept a connection, and close an idle one if there are too many."""
         super().connection_made(transport)
-        self.waits_since = self.loop.time()
-        self._start_watch(HEAD_SECONDS)
+        self.idle_since = self.loop.time()
+        self._start_timer(HEAD_SECONDS)
         if len(self.connections) > max_connections():
-            self._make_room()
+            self._close_idle_connection()
 
     def data_received(self, data: bytes) -> None:
-        """Read what came, and decide until when more must come."""
+        """Read data, and set the time limit for more."""
         super().data_received(data)
-        if self.waits_for_request:
-            if self._watch is None:
-                self._start_watch(HEAD_SECONDS)
+        if self.is_idle:
+            if self._timer is None:
+                self._start_timer(HEAD_SECONDS)
             return
-        self._stop_watch()
+        self._stop_timer()
         if self.cycle.more_body:
-            self._start_watch(BODY_SECONDS)
+            self._start_timer(BODY_SECONDS)
 
     def on_response_complete(self) -> None:
-        """Note since when the connection is idle."""
-        self._stop_watch()
-        self.waits_since = self.loop.time()
+        """Record since when the connection is idle."""
+        self._stop_timer()
+        self.idle_since = self.loop.time()
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
-        self._stop_watch()
+        """Cancel the timer."""
+        self._stop_timer()
         super().connection_lost(exc)
 
-    def _make_room(self) -> None:
-        waiting = [c for c in self.connections if c.waits_for_request and c is not self]
-        if waiting:
-            # One that never asked anything first, and of these the oldest.
-            oldest = min(waiting, key=lambda c: (c.cycle is not None, c.waits_since))
+    def _close_idle_connection(self) -> None:
+        idle = [c for c in self.connections if c.is_idle and c is not self]
+        if idle:
+            # First those that never sent a request, then those idle for longest.
+            oldest = min(idle, key=lambda c: (c.cycle is not None, c.idle_since))
             oldest.transport.abort()
             self.connections.discard(oldest)
 
-    def _start_watch(self, seconds: float) -> None:
-        self._watch = self.loop.call_later(seconds, self._give_up)
+    def _start_timer(self, seconds: float) -> None:
+        self._timer = self.loop.call_later(seconds, self._on_timeout)
 
-    def _stop_watch(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
-    def _give_up(self) -> None:
-        self._watch = None
+    def _on_timeout(self) -> None:
+        self._timer = None
         if self.flow.read_paused:
-            # The server is the one who does not read.
-            self._start_watch(BODY_SECONDS)
+            # The server does not read at the moment, so the client cannot send.
+            self._start_timer(BODY_SECONDS)
         elif not self.transport.is_closing():
             self.transport.close()
 
 
 def max_connections() -> int:
-    """Return how many connections there may be: half of the process's open files."""
+    """Return the maximum number of connections: half of the allowed open files."""
     if sys.platform == "win32":
         return _MAX_CONNECTIONS
     import resource

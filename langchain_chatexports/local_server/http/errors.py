@@ -12,7 +12,7 @@ __all__ = ["ApiError", "JsonResponse", "not_found"]
 
 
 class JsonResponse(JSONResponse):
-    """JSON in ASCII, so that any text of a client can be sent back to it."""
+    """JSON in ASCII, which can contain any text, even lone surrogates."""
 
     def render(self, content: Any) -> bytes:
         """Return the bytes of the body."""
@@ -20,9 +20,9 @@ class JsonResponse(JSONResponse):
 
 
 class ApiError(HTTPException):
-    """A request is refused.
+    """A refused request.
 
-    FastAPI hides other exceptions that are raised while it reads a body.
+    It is an `HTTPException` because FastAPI hides others while it reads a body.
     """
 
     def __init__(
@@ -34,12 +34,12 @@ class ApiError(HTTPException):
         param: str | None = None,
         kind: str = "invalid_request_error",
     ) -> None:
-        """Build the refusal.
+        """Initialize the error.
 
         Args:
-            message: What is wrong, for a person.
+            message: What is wrong, for people.
             status: The HTTP status.
-            code: What is wrong, for a program.
+            code: What is wrong, for programs.
             param: The parameter that is wrong.
             kind: OpenAI's `type` of error.
         """
@@ -68,5 +68,5 @@ class ApiError(HTTPException):
 
 
 def not_found(*, kind: str, param: str) -> ApiError:
-    """Return a 404, which does not repeat what was asked for."""
+    """Return a 404 error, which does not repeat the requested id."""
     return ApiError(f"No such {kind}.", status=404, code="not_found", param=param)

@@ -27,11 +27,11 @@ def describe_api(base_url: str = "http://127.0.0.1/v1") -> dict[str, Any]:
         routes=router.routes,
         servers=[{"url": base_url}],
     )
-    # The key is checked by the guard, before any route is known.
+    # `AccessControl` checks the key, not the routes.
     description["security"] = [{"key": []}]
     components = description["components"]
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-    # FastAPI describes its own answer to a wrong request; here it is a 400.
+    # FastAPI describes its own 422 response; here it is a 400.
     for name in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(name, None)
     for path in description["paths"].values():

@@ -1,4 +1,4 @@
-"""Lists as OpenAI's clients read them: pages that continue after an id."""
+"""Pages of lists, as in OpenAI's API: each continues after an id."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def page(items: Sequence[dict[str, Any]], *, after: str, limit: int) -> dict[str
     """Return one page of a list.
 
     Args:
-        items: The whole list, in its order.
+        items: The whole list, in order.
         after: The id of the item before the page; empty for the first page.
         limit: The number of items on a page.
 
@@ -27,7 +27,7 @@ def page(items: Sequence[dict[str, Any]], *, after: str, limit: int) -> dict[str
     if after:
         ids = [item["id"] for item in items]
         if after not in ids:
-            msg = "There is nothing with the id of 'after' in this list."
+            msg = "There is no item with the id of 'after' in this list."
             raise ApiError(msg, code="invalid_value", param="after")
         start = ids.index(after) + 1
     shown = list(items[start : start + limit])

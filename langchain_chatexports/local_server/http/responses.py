@@ -1,7 +1,6 @@
-"""What the server's answers say: OpenAI's objects, with the values found here.
+"""Models of the responses: OpenAI's objects, with the values that this server uses.
 
-The models are closed, and only metrics are optional: neither a missing field nor one
-too many reaches a client.
+Extra fields are forbidden, and only metrics are optional.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ class _Closed(BaseModel):
 
 
 class ErrorBody(_Closed):
-    """Why a request is refused."""
+    """Why a request was refused."""
 
     message: str
     type: Literal["invalid_request_error", "rate_limit", "server_error"]
@@ -63,7 +62,7 @@ class ErrorResponse(_Closed):
 
 
 class Page(_Closed, Generic[Item]):
-    """A page of a list; the next one begins after its `last_id`."""
+    """A page of a list; the next one starts after its `last_id`."""
 
     object: Literal["list"]
     data: list[Item]
@@ -142,7 +141,7 @@ class JobResponse(_Closed):
 
 @with_config(_CLOSED)
 class Metrics(TypedDict, total=False):
-    """The measures of a step, as far as they were taken."""
+    """The metrics of a step, as far as they were measured."""
 
     step: Count
     total_steps: Count
@@ -167,7 +166,7 @@ class JobEvent(_Closed):
 
 
 class JobCheckpoint(_Closed):
-    """The model as it was after an epoch."""
+    """The model after an epoch."""
 
     id: str
     object: Literal["fine_tuning.job.checkpoint"]
@@ -179,7 +178,7 @@ class JobCheckpoint(_Closed):
 
 
 class ListedModel(_Closed):
-    """A model that answers chats."""
+    """A model for chats."""
 
     id: str
     object: Literal["model"] = "model"
@@ -240,7 +239,7 @@ class ChatResponse(_Closed):
 
 
 class ScoreResponse(_Closed):
-    """How likely the model finds the assistant's messages of a chat."""
+    """The scores of the assistant's messages in a chat."""
 
     object: Literal["score"]
     model: str

@@ -1,7 +1,7 @@
 """The routes: OpenAI's files, fine-tuning jobs, models and chat completions.
 
-A function has the name that OpenAI's description gives its operation, and what it
-takes and returns is what the server's own description says (`openapi.py`).
+Functions are named after the operations of OpenAI's OpenAPI description. Their
+parameters and return types are the source of this server's own (`openapi.py`).
 """
 
 from collections.abc import Callable, Coroutine
@@ -14,13 +14,19 @@ from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from langchain_chatexports.local_server.http.chat import answer_chat, score_messages
+from langchain_chatexports.local_server.http.chat import complete_chat, score_messages
 from langchain_chatexports.local_server.http.errors import (
     ApiError,
     JsonResponse,
     not_found,
 )
 from langchain_chatexports.local_server.http.paging import page
+from langchain_chatexports.local_server.http.requests import (
+    ChatRequest,
+    JobRequest,
+    ScoreRequest,
+    parse_body,
+)
 from langchain_chatexports.local_server.http.responses import (
     ChatResponse,
     DeletedFile,
@@ -35,16 +41,10 @@ from langchain_chatexports.local_server.http.responses import (
     ScoreResponse,
     UploadedFile,
 )
-from langchain_chatexports.local_server.http.schemas import (
-    ChatRequest,
-    JobRequest,
-    ScoreRequest,
-    parse_body,
-)
 from langchain_chatexports.local_server.http.service import LocalService
 from langchain_chatexports.local_server.storage.files import FILE_ID
 from langchain_chatexports.local_server.storage.jobs import JOB_ID
-from langchain_chatexports.local_server.storage.training_files import JsonLinesError
+from langchain_chatexports.local_server.storage.json_lines import JsonLinesError
 
 __all__ = ["router"]
 
@@ -57,7 +57,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 class _Request(Request):
     async def json(self) -> bytes:
-        # The bytes as they are: `parse_body` refuses them in OpenAI's shape.
+        # The raw bytes: `parse_body` parses them, with errors in OpenAI's shape.
         return await self.body()
 
     def form(self, **_: Any) -> Any:
@@ -70,13 +70,13 @@ class _Route(APIRoute):
     ) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
-        async def handle_own(request: Request) -> Response:
+        async def handle_request(request: Request) -> Response:
             return await handle(_Request(request.scope, request.receive))
 
-        return handle_own
+        return handle_request
 
 
-def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorResponse} for status in statuses}
 
 
@@ -87,7 +87,7 @@ def _operation_id(route: APIRoute) -> str:
 router = APIRouter(
     route_class=_Route,
     default_response_class=JsonResponse,
-    responses=_refusals(400, 401),
+    responses=_errors(400, 401),
     generate_unique_id_function=_operation_id,
     redirect_slashes=False,
 )
@@ -99,12 +99,12 @@ async def _service(request: Request) -> LocalService:
 
 
 Service = Annotated[LocalService, Depends(_service)]
-After = Annotated[str, Query(description="The id that the page begins after.")]
+After = Annotated[str, Query(description="The id that the page starts after.")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
 def _described(**schema: Any) -> Any:
-    # Only described and not checked: what has another form is not found, with 404.
+    # Only documented, not validated: another form is a 404.
     return Path(json_schema_extra=schema)
 
 
@@ -128,29 +128,29 @@ def _find_job(
     return found
 
 
-def _wanted_metadata(request: Request) -> dict[str, str]:
+def _metadata_filter(request: Request) -> dict[str, str]:
     """Return the query's `metadata[key]=value`.
 
     Raises:
         ApiError: If a value is an object: `metadata[key][name]=value`.
     """
-    wanted = {
+    required = {
         name[len("metadata[") : -1]: value
         for name, value in request.query_params.items()
         if name.startswith("metadata[") and name.endswith("]")
     }
-    if any("][" in key for key in wanted):
+    if any("][" in key for key in required):
         msg = "The values of metadata are strings, not objects."
         raise ApiError(msg, code="invalid_value", param="metadata")
-    return wanted
+    return required
 
 
 def _parsed(kind: type[Model]) -> Any:
-    """Return a dependency that parses the body, in a thread: it may be megabytes."""
+    """Return a dependency that parses the body in a thread: it can be megabytes."""
     described = PlainValidator(bytes, json_schema_input_type=kind)
 
     def parse(service: Service, body: Annotated[bytes, Body(), described]) -> Model:
-        with service.reading:
+        with service.parsing_lock:
             return parse_body(body, kind)
 
     return Depends(parse)
@@ -161,10 +161,10 @@ JobBody = Annotated[JobRequest, _parsed(JobRequest)]
 ScoreBody = Annotated[ScoreRequest, _parsed(ScoreRequest)]
 FoundFile = Annotated[dict[str, Any], Depends(_find_file)]
 FoundJob = Annotated[dict[str, Any], Depends(_find_job)]
-WantedMetadata = Annotated[dict[str, str], Depends(_wanted_metadata)]
+MetadataFilter = Annotated[dict[str, str], Depends(_metadata_filter)]
 ModelName = Annotated[str, _described(minLength=1)]
 
-# FastAPI has no parameters of this style.
+# FastAPI does not support this parameter style.
 _METADATA_PARAMETER = {
     "name": "metadata",
     "in": "query",
@@ -174,13 +174,13 @@ _METADATA_PARAMETER = {
 }
 
 
-@router.post("/files", response_model=UploadedFile, responses=_refusals(507))
+@router.post("/files", response_model=UploadedFile, responses=_errors(507))
 def create_file(
     service: Service,
     file: Annotated[
         UploadFile,
         File(
-            description="JSON lines: one object with `messages` a line.",
+            description="JSON lines: one object with `messages` per line.",
             json_schema_extra={"format": "binary"},
         ),
     ],
@@ -214,12 +214,12 @@ def list_files(
     order: Literal["asc", "desc"] = "desc",
     purpose: str = "fine-tune",
 ) -> dict[str, Any]:
-    """List the uploaded files by the time of their upload."""
+    """List the uploaded files by creation time."""
     files = service.files.newest_first() if purpose == "fine-tune" else []
     return page(files if order == "desc" else files[::-1], after=after, limit=limit)
 
 
-@router.get("/files/{file_id}", response_model=UploadedFile, responses=_refusals(404))
+@router.get("/files/{file_id}", response_model=UploadedFile, responses=_errors(404))
 def retrieve_file(file: FoundFile) -> dict[str, Any]:
     """Return one uploaded file."""
     return file
@@ -228,7 +228,7 @@ def retrieve_file(file: FoundFile) -> dict[str, Any]:
 @router.get(
     "/files/{file_id}/content",
     response_class=FileResponse,
-    responses={200: {"content": {"application/octet-stream": {}}}, **_refusals(404)},
+    responses={200: {"content": {"application/octet-stream": {}}}, **_errors(404)},
 )
 def download_file(service: Service, file: FoundFile) -> FileResponse:
     """Return the content of an uploaded file."""
@@ -236,7 +236,7 @@ def download_file(service: Service, file: FoundFile) -> FileResponse:
     return FileResponse(path, media_type="application/octet-stream")
 
 
-@router.delete("/files/{file_id}", responses=_refusals(404))
+@router.delete("/files/{file_id}", responses=_errors(404))
 def delete_file(service: Service, file: FoundFile) -> DeletedFile:
     """Delete an uploaded file."""
     service.files.delete(file["id"])
@@ -244,10 +244,10 @@ def delete_file(service: Service, file: FoundFile) -> DeletedFile:
 
 
 @router.post(
-    "/fine_tuning/jobs", response_model=JobResponse, responses=_refusals(404, 507)
+    "/fine_tuning/jobs", response_model=JobResponse, responses=_errors(404, 507)
 )
 def create_fine_tuning_job(service: Service, body: JobBody) -> dict[str, Any]:
-    """Check the examples, and queue a job that trains on them."""
+    """Validate the examples, and queue a job."""
     return service.create_job(body)
 
 
@@ -257,9 +257,9 @@ def create_fine_tuning_job(service: Service, body: JobBody) -> dict[str, Any]:
     openapi_extra={"parameters": [_METADATA_PARAMETER]},
 )
 def list_paginated_fine_tuning_jobs(
-    service: Service, metadata: WantedMetadata, after: After = "", limit: Limit = 20
+    service: Service, metadata: MetadataFilter, after: After = "", limit: Limit = 20
 ) -> dict[str, Any]:
-    """List the jobs, newest first, that have all of the given metadata."""
+    """List the jobs with the given metadata, newest first."""
     jobs = [
         job
         for job in service.jobs.newest_first()
@@ -271,7 +271,7 @@ def list_paginated_fine_tuning_jobs(
 @router.get(
     "/fine_tuning/jobs/{fine_tuning_job_id}",
     response_model=JobResponse,
-    responses=_refusals(404),
+    responses=_errors(404),
 )
 def retrieve_fine_tuning_job(job: FoundJob) -> dict[str, Any]:
     """Return one job."""
@@ -281,7 +281,7 @@ def retrieve_fine_tuning_job(job: FoundJob) -> dict[str, Any]:
 @router.post(
     "/fine_tuning/jobs/{fine_tuning_job_id}/cancel",
     response_model=JobResponse,
-    responses=_refusals(404),
+    responses=_errors(404),
 )
 def cancel_fine_tuning_job(service: Service, job: FoundJob) -> dict[str, Any]:
     """Cancel a job that is queued or running."""
@@ -298,8 +298,8 @@ def cancel_fine_tuning_job(service: Service, job: FoundJob) -> dict[str, Any]:
 def refuse_pause(_: FoundJob) -> None:
     """Refuse to pause or resume a job."""
     msg = (
-        "The local server does not pause jobs. Stop the server, and start it again "
-        "on the same data directory: the job waits."
+        "The local server does not pause jobs. To interrupt a job, stop the server; "
+        "to continue it, start the server again with the same data directory."
     )
     raise ApiError(msg, code="not_supported")
 
@@ -307,7 +307,7 @@ def refuse_pause(_: FoundJob) -> None:
 @router.get(
     "/fine_tuning/jobs/{fine_tuning_job_id}/events",
     response_model=Page[JobEvent],
-    responses=_refusals(404),
+    responses=_errors(404),
 )
 def list_fine_tuning_events(
     service: Service, job: FoundJob, after: After = "", limit: Limit = 20
@@ -320,7 +320,7 @@ def list_fine_tuning_events(
 @router.get(
     "/fine_tuning/jobs/{fine_tuning_job_id}/checkpoints",
     response_model=Page[JobCheckpoint],
-    responses=_refusals(404),
+    responses=_errors(404),
 )
 def list_fine_tuning_job_checkpoints(
     service: Service, job: FoundJob, after: After = "", limit: Limit = 10
@@ -331,7 +331,7 @@ def list_fine_tuning_job_checkpoints(
 
 @router.get("/models")
 def list_models(service: Service) -> ModelList:
-    """List the base under its names, and the tuned models."""
+    """List the base model, its aliases and the tuned models."""
     own = [service.base_model, *service.aliases]
     return ModelList(
         data=[
@@ -344,7 +344,7 @@ def list_models(service: Service) -> ModelList:
     )
 
 
-@router.get("/models/{model:path}", responses=_refusals(404))
+@router.get("/models/{model:path}", responses=_errors(404))
 def retrieve_model(service: Service, model: ModelName) -> ListedModel:
     """Return one model."""
     service.find_model(model)
@@ -352,7 +352,7 @@ def retrieve_model(service: Service, model: ModelName) -> ListedModel:
     return ListedModel(id=model, created=record["created_at"] if record else 0)
 
 
-@router.delete("/models/{model:path}", responses=_refusals(403, 404))
+@router.delete("/models/{model:path}", responses=_errors(403, 404))
 def delete_model(service: Service, model: ModelName) -> DeletedModel:
     """Delete a tuned model with its checkpoints."""
     service.delete_model(model)
@@ -364,17 +364,17 @@ def delete_model(service: Service, model: ModelName) -> DeletedModel:
     response_model=ChatResponse,
     responses={
         200: {"content": {"text/event-stream": {}}},
-        **_refusals(404, 429, 503),
+        **_errors(404, 429, 503),
     },
 )
 async def create_chat_completion(
     service: Service, body: ChatBody, request: Request
 ) -> Any:
     """Answer a chat, whole or as a stream."""
-    return await answer_chat(service, body, request)
+    return await complete_chat(service, body, request)
 
 
-@router.post("/score", response_model=ScoreResponse, responses=_refusals(404, 429, 503))
+@router.post("/score", response_model=ScoreResponse, responses=_errors(404, 429, 503))
 async def score_chat(service: Service, body: ScoreBody) -> Any:
     """Score the assistant's messages of a given chat."""
     return await score_messages(service, body)

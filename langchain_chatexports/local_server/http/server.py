@@ -1,8 +1,8 @@
-"""The server's process: settings in, routes up, and an orderly end.
+"""The server process.
 
-`serve_forever` runs it in the foreground. `main` is the child process of
-`LocalServer`: it reads its settings from standard input, answers with one line of JSON
-when it is ready (or why it is not), and ends when standard input is closed.
+`serve_forever` runs a server in the foreground. `main` is the child process of
+`LocalServer`: it reads its settings from standard input, prints one line of JSON when
+it is ready or has failed, and stops when standard input is closed.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ __all__ = ["ServerInfo", "main", "serve_forever"]
 
 logger = logging.getLogger(__name__)
 
-_LAST_WORDS_SECONDS = 2
-# Clients drop an idle connection after 5 seconds. A server that does so too now and
-# then closes one on which a request is just on its way.
+_SHUTDOWN_SECONDS = 2
+# Clients close idle connections after 5 seconds. A server with the same limit would
+# sometimes close one while a request is on its way.
 _KEEP_ALIVE_SECONDS = 120
 
 
 @dataclass(frozen=True)
 class ServerInfo:
-    """What a client needs to know of a running server."""
+    """The address and key of a running server."""
 
     base_url: str
     base_model: str
@@ -60,13 +60,13 @@ def serve_forever(
 ) -> None:
     """Run a server in this process until it is interrupted.
 
-    Call it in a process of its own: it sets the process's umask and threads. With
-    Ctrl-C it ends the trainer, queues its job again, and returns.
+    It sets the process's umask and number of threads. Ctrl-C stops the trainer, queues
+    its job again, and returns.
 
     Args:
         settings: The settings; the defaults if `None`.
-        on_ready: Called once, as soon as requests are answered.
-        stop: An event that ends the server too.
+        on_ready: Called once, when the server accepts requests.
+        stop: An event that stops the server.
 
     Raises:
         LocalServerError: If the port is taken, another server uses the data directory,
@@ -78,11 +78,11 @@ def serve_forever(
     settings.check()
     os.umask(0o077)
     apply_thread_settings(settings.threads or default_threads())
-    with _listening(settings) as listener, open_service(settings) as service:
-        # Everything that is needed is here now.
+    with _listen(settings) as listener, open_service(settings) as service:
+        # Everything is downloaded.
         os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
         info = ServerInfo(
-            base_url=_url_of(listener),
+            base_url=_base_url(listener),
             base_model=service.base_model,
             api_key=settings.api_key or secrets.token_urlsafe(32),
             data_dir=str(service.data.root),
@@ -90,8 +90,8 @@ def serve_forever(
         from langchain_chatexports.local_server.http.app import create_app
 
         app = create_app(service, api_key=info.api_key, host=settings.host)
-        say_ready = None if on_ready is None else partial(on_ready, info)
-        _run(app, listener, say_ready, stop)
+        call_when_ready = None if on_ready is None else partial(on_ready, info)
+        _run(app, listener, call_when_ready, stop)
 
 
 def main() -> None:
@@ -99,37 +99,41 @@ def main() -> None:
     settings = ServerSettings.from_json(sys.stdin.buffer.readline())
     stop = threading.Event()
 
-    def wait_for_the_end() -> None:
+    def wait_for_closed_input() -> None:
         sys.stdin.buffer.read()
         stop.set()
 
-    threading.Thread(target=wait_for_the_end, daemon=True).start()
+    threading.Thread(target=wait_for_closed_input, daemon=True).start()
     try:
-        serve_forever(settings, lambda info: _say({"ready": asdict(info)}), stop=stop)
+        serve_forever(
+            settings, lambda info: _print_json({"ready": asdict(info)}), stop=stop
+        )
     except (LocalServerError, MissingExtraError) as error:
-        _say({"error": str(error), "extra": getattr(error, "extra", None)})
+        _print_json({"error": str(error), "extra": getattr(error, "extra", None)})
         raise SystemExit(1) from None
-    except Exception as error:  # noqa: BLE001 - told to the parent, without text.
+    except Exception as error:  # noqa: BLE001 - reported without its text.
         frames = _frames(error)
-        _say({"error": f"The server ended with {type(error).__name__} in {frames}."})
+        _print_json(
+            {"error": f"The server ended with {type(error).__name__} in {frames}."}
+        )
         raise SystemExit(1) from None
 
 
 def _run(
     app: ASGIApp,
     listener: socket.socket,
-    say_ready: Callable[[], None] | None,
+    call_when_ready: Callable[[], None] | None,
     stop: threading.Event | None,
 ) -> None:
     import uvicorn
 
-    from langchain_chatexports.local_server.http.connections import WatchedProtocol
+    from langchain_chatexports.local_server.http.connections import LimitedProtocol
 
-    class Server(uvicorn.Server):  # type: ignore[misc] # uvicorn is not followed.
+    class Server(uvicorn.Server):  # type: ignore[misc] # uvicorn is untyped here.
         async def startup(self, sockets: Any = None) -> None:
             await super().startup(sockets=sockets)
-            if self.started and say_ready is not None:
-                say_ready()
+            if self.started and call_when_ready is not None:
+                call_when_ready()
 
         async def on_tick(self, counter: int) -> bool:
             if stop is not None and stop.is_set():
@@ -142,34 +146,34 @@ def _run(
         log_level="warning",
         access_log=False,
         server_header=False,
-        http=WatchedProtocol,
+        http=LimitedProtocol,
         ws="none",
         lifespan="on",
-        timeout_graceful_shutdown=_LAST_WORDS_SECONDS,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
     try:
         Server(config).run(sockets=[listener])
     except KeyboardInterrupt:
-        logger.debug("Ended by an interrupt, in order")
+        logger.debug("Stopped by an interrupt")
 
 
 @contextmanager
-def _listening(settings: ServerSettings) -> Iterator[socket.socket]:
+def _listen(settings: ServerSettings) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        # A port that was just given back is free. On Windows this would mean that two
-        # programs may share one, unless one of them asks for it alone.
+        # Reuse a port that was just released. On Windows, SO_REUSEADDR would let two
+        # programs share a port.
         option = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
         listener.setsockopt(socket.SOL_SOCKET, option, 1)
         try:
             listener.bind((settings.host, settings.port))
         except OSError as error:
             msg = (
-                f"{settings.host}:{settings.port} cannot be listened on "
+                f"{settings.host}:{settings.port} cannot be used "
                 f"({error.strerror or 'it is taken'}). Another program may use the "
-                "port; give another one, or 0 for a free one."
+                "port; choose another one, or 0 for a free one."
             )
             raise LocalServerError(msg) from error
         yield listener
@@ -177,13 +181,13 @@ def _listening(settings: ServerSettings) -> Iterator[socket.socket]:
         listener.close()
 
 
-def _url_of(listener: socket.socket) -> str:
+def _base_url(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     name = f"[{host}]" if ":" in host else host
     return f"http://{name}:{port}/v1"
 
 
-def _say(answer: dict[str, Any]) -> None:
+def _print_json(answer: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""What the routes work with: files, jobs, models and the engine of one server."""
+"""The service behind the routes: files, jobs, models and the engine of a server."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.datasets.validation import validate_examples
 from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server.bases.chat_template import TemplateError
 from langchain_chatexports.local_server.bases.devices import choose_device, choose_dtype
 from langchain_chatexports.local_server.http.errors import ApiError, not_found
 from langchain_chatexports.local_server.inference.generation import Engine
 from langchain_chatexports.local_server.storage.files import FILE_ID, FileStore
 from langchain_chatexports.local_server.storage.jobs import JobStore
+from langchain_chatexports.local_server.storage.json_lines import (
+    JsonLinesError,
+    read_examples,
+)
 from langchain_chatexports.local_server.storage.models import (
     ModelStore,
     new_model_id,
     tuned_model_name,
 )
-from langchain_chatexports.local_server.storage.training_files import (
-    JsonLinesError,
-    read_examples,
-)
-from langchain_chatexports.local_server.training.dataset import (
-    DatasetReport,
-    label_examples,
-)
 from langchain_chatexports.local_server.training.hyperparameters import (
     resolve_hyperparameters,
 )
-from langchain_chatexports.local_server.training.labels import TemplateError
+from langchain_chatexports.local_server.training.labels import (
+    LabeledDataset,
+    label_examples,
+)
 from langchain_chatexports.local_server.training.queue import TrainingQueue
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from langchain_chatexports.local_server.http.schemas import JobRequest
+    from langchain_chatexports.local_server.http.requests import JobRequest
     from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 
 __all__ = ["LocalService", "ServedModel"]
@@ -53,14 +53,14 @@ class ServedModel:
     """A model that a request may name."""
 
     name: str
-    """Its own name, where the request used an alias."""
+    """Its own name, if the request used an alias."""
 
     adapter: Path | None
     """The folder of its adapter; `None` for the base."""
 
 
 class LocalService:
-    """Everything behind the routes; usable without them."""
+    """The files, jobs, models and engine of one server."""
 
     def __init__(
         self,
@@ -74,16 +74,16 @@ class LocalService:
         threads: int = 1,
         max_training_jobs: int = 1,
     ) -> None:
-        """Open a data directory; `start` begins to train what waits in it.
+        """Open a data directory; `start` starts the queued jobs.
 
         Args:
             data: The data directory, prepared and locked.
-            base: The base as it was given.
+            base: The base, as the user gave it.
             base_model: Its short name.
-            base_directory: Where it lies in transformers' format.
-            signature: The measures that adapter and base must share.
+            base_directory: Its directory in transformers' format.
+            signature: The dimensions that adapter and base must share.
             aliases: More names for the base.
-            threads: How many threads mathematics may use.
+            threads: The number of CPU threads.
             max_training_jobs: How many jobs may train at the same time.
         """
         self.base_model = base_model
@@ -101,27 +101,27 @@ class LocalService:
             threads=threads,
             at_once=max_training_jobs,
         )
-        # Parsing and tokenizing takes many times the memory of a text: one at a time.
-        self.reading = threading.Lock()
-        self._reading_files = threading.Lock()
+        # Parsing and tokenizing take many times the memory of a text: one at a time.
+        self.parsing_lock = threading.Lock()
+        self._validation_lock = threading.Lock()
         self._base = base
         self._signature = signature
 
     def start(self) -> None:
-        """Begin to train what is queued, and to load what the first order needs."""
+        """Start the queue, and load in the background what the first job needs."""
         self.queue.start()
         threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
 
     def stop(self) -> None:
-        """End answers and training; an unfinished job is queued again."""
+        """Cancel answers and stop training; an unfinished job is queued again."""
         self.engine.close()
         self.queue.stop()
 
     def find_model(self, name: str) -> ServedModel:
-        """Resolve a model's name; no path and no hub id is ever one.
+        """Return a model by its name, which is never a path or hub id.
 
         Raises:
-            ApiError: With status 404 if this server does not serve it.
+            ApiError: With status 404 if this server does not have it.
         """
         if name == self.base_model or name in self.aliases:
             return ServedModel(self.base_model, None)
@@ -141,7 +141,7 @@ class LocalService:
         """Delete a tuned model with its checkpoints.
 
         Raises:
-            ApiError: If it is not there, or not one's own.
+            ApiError: If it does not exist, or is the base.
         """
         if name == self.base_model or name in self.aliases:
             msg = "Only tuned models can be deleted."
@@ -153,28 +153,31 @@ class LocalService:
         self.engine.forget(self.models.folder(record["id"]))
 
     def create_job(self, request: JobRequest) -> dict[str, Any]:
-        """Check an order whole, and queue it.
+        """Validate a job and its files, and queue it.
 
         Raises:
-            ApiError: If anything about it would fail later.
+            ApiError: If the job cannot be trained.
         """
         if self.find_model(request.model).adapter is not None:
-            msg = f"A tuned model cannot be tuned again here; use {self.base_model}."
+            msg = f"Tuned models cannot be tuned again here; use {self.base_model}."
             raise ApiError(msg, code="model_not_available", param="model")
-        max_length = self._check_template()
-        training = self._read(request.training_file, "training_file", max_length)
+        max_length = self._max_example_length()
+        training = self._validate_file(
+            request.training_file, "training_file", max_length
+        )
         validation = None
         if request.validation_file is not None:
-            validation = self._read(
+            validation = self._validate_file(
                 request.validation_file, "validation_file", max_length
             )
         device = choose_device()
-        numbers = resolve_hyperparameters(
-            request.numbers(), examples=training.count, device=device
+        requested = request.requested_hyperparameters()
+        resolved = resolve_hyperparameters(
+            requested, examples=training.count, device=device
         )
         model_id = new_model_id()
         name = tuned_model_name(self.base_model, request.suffix, model_id)
-        hyperparameters = numbers.to_dict()
+        hyperparameters = resolved.to_dict()
         job = self.jobs.create(
             {
                 "model": self.base_model,
@@ -200,8 +203,8 @@ class LocalService:
             private={
                 "max_length": max_length,
                 "dtype": choose_dtype(device),
-                # Who orders a number of epochs gets just so many.
-                "stops_early": request.numbers()["n_epochs"] == "auto",
+                # An explicit number of epochs is trained completely.
+                "stops_early": requested["n_epochs"] == "auto",
                 "model": {
                     "id": model_id,
                     "name": name,
@@ -244,12 +247,12 @@ class LocalService:
         ]
 
     def _warm_up(self) -> None:
-        # A broken tokenizer is told to whom it concerns: the first request.
+        # If this fails, the first request reports the error.
         with contextlib.suppress(Exception):
-            self.engine.context  # noqa: B018 - asking for it loads it.
+            self.engine.context  # noqa: B018 - loads the tokenizer.
             choose_dtype(choose_device())
 
-    def _check_template(self) -> int:
+    def _max_example_length(self) -> int:
         try:
             self.engine.template.check_trainable()
         except (TemplateError, LocalServerError) as error:
@@ -257,26 +260,28 @@ class LocalService:
             raise ApiError(msg, code="model_not_available", param="model") from error
         return min(_MAX_EXAMPLE_TOKENS, self.engine.context)
 
-    def _read(self, file_id: str, param: str, max_length: int) -> DatasetReport:
+    def _validate_file(
+        self, file_id: str, param: str, max_length: int
+    ) -> LabeledDataset:
         if not FILE_ID.fullmatch(file_id) or self.files.get(file_id) is None:
             raise not_found(kind="file", param=param)
-        fewest = _MIN_EXAMPLES if param == "training_file" else 1
-        # One file at a time, and never the whole of it in memory.
-        with self._reading_files:
+        minimum = _MIN_EXAMPLES if param == "training_file" else 1
+        # One file at a time, and never a whole file in memory.
+        with self._validation_lock:
             try:
                 path = self.files.path(file_id)
                 problems: list[str] = [
                     str(problem)
                     for problem in validate_examples(
                         read_examples(path),
-                        minimum=fewest,
+                        minimum=minimum,
                         allow_trailing=True,
                         limit=_MAX_PROBLEMS,
                     )
                 ]
                 if problems:
-                    raise _refused(problems, param)
-                report = label_examples(
+                    raise _invalid_file(problems, param)
+                dataset = label_examples(
                     read_examples(path),
                     self.engine.template,
                     max_length=max_length,
@@ -286,27 +291,26 @@ class LocalService:
                 raise not_found(kind="file", param=param) from None
             except JsonLinesError as error:
                 raise ApiError(str(error), code="invalid_file", param=param) from error
-        if report.problems:
-            raise _refused(report.problems, param)
-        if not report.count:
+        if dataset.problems:
+            raise _invalid_file(dataset.problems, param)
+        if not dataset.count:
             nothing = f"no example has an answer within {max_length} tokens"
-            raise _refused([nothing], param)
-        return report
+            raise _invalid_file([nothing], param)
+        return dataset
 
     def _alias_warnings(self, name: str) -> list[str]:
         if name == self.base_model:
             return []
-        return [
-            f"{name} is an alias here: the model that is tuned is {self.base_model}"
-        ]
+        return [f"{name} is an alias here: the job tunes {self.base_model}"]
 
 
-def _seed(asked: int | None) -> int:
-    # Chance, not secrecy.
-    return random.randrange(2**31) if asked is None else asked  # noqa: S311
+def _seed(requested: int | None) -> int:
+    if requested is not None:
+        return requested
+    return random.randrange(2**31)  # noqa: S311 - it is no secret.
 
 
-def _refused(problems: list[str], param: str) -> ApiError:
+def _invalid_file(problems: list[str], param: str) -> ApiError:
     shown = "; ".join(problems[:_MAX_SHOWN_PROBLEMS])
     rest = len(problems) - _MAX_SHOWN_PROBLEMS
     or_more = " at least" if len(problems) >= _MAX_PROBLEMS else ""
@@ -316,31 +320,31 @@ def _refused(problems: list[str], param: str) -> ApiError:
     return ApiError(msg, code="invalid_training_file", param=param)
 
 
-def _warnings(report: DatasetReport, what: str, max_length: int) -> list[str]:
+def _warnings(dataset: LabeledDataset, what: str, max_length: int) -> list[str]:
     warnings = []
-    if report.cut:
+    if dataset.cut:
         warnings.append(
-            f"{report.cut} {what} examples are longer than {max_length} tokens, and "
-            "what they say after that is not learned; split long chats before"
+            f"{dataset.cut} {what} examples are longer than {max_length} tokens, and "
+            "the rest is not learned; split long chats first"
         )
-    if report.without_loss:
+    if dataset.without_loss:
         warnings.append(
-            f"{report.without_loss} {what} examples are left out: "
+            f"{dataset.without_loss} {what} examples are left out: "
             "none of their answers can be learned"
         )
-    if report.dropped_openers:
+    if dataset.dropped_openers:
         warnings.append(
-            f"{report.dropped_openers} assistant messages at the start of {what} "
-            "dialogues are left out: the model's chat template lets the user begin"
+            f"{dataset.dropped_openers} assistant messages at the start of {what} "
+            "dialogues are left out: the model's chat template starts with the user"
         )
-    if report.trailing:
+    if dataset.trailing:
         warnings.append(
-            f"{report.trailing} {what} examples end with a message that is not the "
-            "assistant's; it carries no loss"
+            f"{dataset.trailing} {what} examples do not end with an assistant message; "
+            "what follows the last one is not learned"
         )
-    if report.leading:
+    if dataset.leading:
         warnings.append(
-            f"{report.leading} {what} examples begin with the assistant, which is "
+            f"{dataset.leading} {what} examples begin with the assistant, which is "
             "learned as an opening line"
         )
     return warnings

@@ -1,4 +1,4 @@
-"""Before a server can answer: the extra, the base, and a data directory of its own."""
+"""Startup: checks the extra and the base, and locks the data directory."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
-from langchain_chatexports.local_server.bases.sources import (
+from langchain_chatexports.local_server.bases.description import (
     describe_base,
-    prepare_base,
     signature_of,
 )
+from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.bases.weights import check_weights
 from langchain_chatexports.local_server.processes import default_threads
 from langchain_chatexports.local_server.storage.data_directory import (
@@ -32,7 +32,7 @@ __all__ = ["check_extra", "open_service"]
 
 logger = logging.getLogger(__name__)
 
-_NEEDED = (
+_PACKAGES = (
     "fastapi",
     "uvicorn",
     "multipart",
@@ -47,25 +47,25 @@ _NEEDED = (
 
 
 def check_extra() -> None:
-    """Refuse early where the extra `local` is not installed.
+    """Raise an error if the extra `local` is not installed.
 
     Raises:
         MissingExtraError: If one of its packages is missing.
     """
-    if any(find_spec(name) is None for name in _NEEDED):
+    if any(find_spec(name) is None for name in _PACKAGES):
         feature = "The local server"
         raise MissingExtraError(feature, "local")
 
 
 @contextmanager
 def open_service(settings: ServerSettings) -> Iterator[LocalService]:
-    """Open a data directory with a base; nothing is trained or loaded yet.
+    """Open a data directory with a base; nothing is trained or loaded.
 
     Args:
         settings: Checked settings.
 
     Yields:
-        The service; the data directory is its own until the end of the context.
+        The service; the data directory is locked until the context ends.
 
     Raises:
         LocalServerError: If another server uses the data directory, or the base cannot
@@ -80,7 +80,7 @@ def open_service(settings: ServerSettings) -> Iterator[LocalService]:
         _check_chat_template(directory)
         check_weights(directory)
         for name in settings.aliases:
-            logger.warning("%s is an alias: it means %s here", name, description.name)
+            logger.warning("%s is an alias of %s here", name, description.name)
         from langchain_chatexports.local_server.http.service import LocalService
 
         yield LocalService(

@@ -1,48 +1,45 @@
-"""Answers: one thread that reads and writes token by token, in turns for all chats."""
+"""Text generation: one thread that generates all answers, a token of each in turn."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from langchain_chatexports.local_server.bases.chat_template import (
+    ChatTemplate,
+    TemplateError,
+)
 from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
 from langchain_chatexports.local_server.inference.text_stream import (
     StopFinder,
     TokenDecoder,
-)
-from langchain_chatexports.local_server.training.labels import (
-    ChatTemplate,
-    TemplateError,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from langchain_chatexports.local_server.inference.base_model import BaseModel
+    from langchain_chatexports.local_server.inference.loaded_base import LoadedBase
 
-__all__ = ["Answer", "Engine", "EngineBusyError", "Order", "Piece"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["Engine", "EngineBusyError", "Generation", "GenerationRequest", "TextPiece"]
 
 Result = TypeVar("Result")
 
-_AT_ONCE = 8
+_MAX_ACTIVE = 8
 _MAX_WAITING = 32
 
 
 class EngineBusyError(Exception):
-    """More chats wait than the bound allows."""
+    """Too many requests are waiting."""
 
 
 @dataclass(frozen=True)
-class Order:
-    """What to answer, and how."""
+class GenerationRequest:
+    """A prompt and its sampling settings."""
 
     prompt: list[int]
     max_tokens: int
@@ -54,8 +51,8 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A part of an answer; the last one says why it ends."""
+class TextPiece:
+    """A piece of generated text; the last one has a finish reason or an error."""
 
     text: str
     finish_reason: Literal["stop", "length"] | None = None
@@ -63,32 +60,33 @@ class Piece:
     error: BaseException | None = None
 
 
-class Answer:
-    """An answer on its way; `cancel` it when nobody listens any more."""
+class Generation:
+    """An answer that is being generated, until `cancel` is called."""
 
-    def __init__(self, order: Order, on_piece: Callable[[Piece], None]) -> None:
-        """Take the order, and whom to tell."""
-        self.order = order
+    def __init__(
+        self, request: GenerationRequest, on_piece: Callable[[TextPiece], None]
+    ) -> None:
+        self.request = request
         self.is_cancelled = False
         self._on_piece = on_piece
         self._decoder: TokenDecoder | None = None
-        self._stops = StopFinder(order.stops)
+        self._stops = StopFinder(request.stops)
         self._cache: Any = None
         self._generator: Any = None
-        self._unread = order.prompt
+        self._unread = request.prompt
         self._tokens = 0
 
     def cancel(self) -> None:
-        """Stop after the token at hand; nothing more is told."""
+        """Stop after the current token, and send no more text."""
         self.is_cancelled = True
 
-    def step(self, model: BaseModel, tokenizer: Any, ends: set[int]) -> bool:
-        """Write one token.
+    def step(self, model: LoadedBase, tokenizer: Any, ends: set[int]) -> bool:
+        """Generate one token.
 
         Returns:
             Whether the answer is complete.
         """
-        from langchain_chatexports.local_server.inference.base_model import (
+        from langchain_chatexports.local_server.inference.loaded_base import (
             new_generator,
             sample,
         )
@@ -96,12 +94,12 @@ class Answer:
         if self._decoder is None:
             self._decoder = TokenDecoder(tokenizer)
             self._cache = model.new_cache()
-            self._generator = new_generator(self.order.seed)
-        scores = model.next_scores(self._unread, self._cache, self.order.adapter)
+            self._generator = new_generator(self.request.seed)
+        logits = model.next_logits(self._unread, self._cache, self.request.adapter)
         token = sample(
-            scores,
-            temperature=self.order.temperature,
-            top_p=self.order.top_p,
+            logits,
+            temperature=self.request.temperature,
+            top_p=self.request.top_p,
             generator=self._generator,
         )
         if token in ends:
@@ -111,17 +109,17 @@ class Answer:
         self._unread = [token]
         text = self._stops.add(self._decoder.add(token))
         if self._stops.is_found:
-            self.tell(Piece(text, "stop", self._tokens))
+            self.send(TextPiece(text, "stop", self._tokens))
             return True
         if text:
-            self.tell(Piece(text))
-        if self._tokens >= self.order.max_tokens:
+            self.send(TextPiece(text))
+        if self._tokens >= self.request.max_tokens:
             self._finish("length")
             return True
         return False
 
-    def tell(self, piece: Piece) -> None:
-        """Hand on a piece, unless nobody listens."""
+    def send(self, piece: TextPiece) -> None:
+        """Send a piece of text, unless cancelled."""
         if not self.is_cancelled:
             self._on_piece(piece)
 
@@ -131,39 +129,39 @@ class Answer:
         if self._stops.is_found:
             reason = "stop"
         text += self._stops.finish()
-        self.tell(Piece(text, reason, self._tokens))
+        self.send(TextPiece(text, reason, self._tokens))
 
 
 class Engine:
-    """The base, its tokenizer, and the thread that answers.
+    """A base model, its tokenizer, and the thread that generates text.
 
-    The tokenizer is loaded when it is first asked for, the weights with the first
-    chat: a server that only trains never holds them.
+    The tokenizer is loaded on first use, the weights with the first chat: a server that
+    only trains never loads them.
     """
 
     def __init__(
-        self, directory: Path, *, threads: int, most_waiting: int = _MAX_WAITING
+        self, directory: Path, *, threads: int, max_waiting: int = _MAX_WAITING
     ) -> None:
-        """Name the base's directory.
+        """Initialize the engine.
 
         Args:
             directory: The base in transformers' format.
-            threads: How many threads its mathematics may use.
-            most_waiting: How many chats may wait beside those that are answered.
+            threads: The number of CPU threads.
+            max_waiting: How many chats may wait, besides those being answered.
         """
         self._directory = directory
         self._threads = threads
-        self._most_waiting = most_waiting
-        self._model: BaseModel | None = None
+        self._max_waiting = max_waiting
+        self._model: LoadedBase | None = None
         self._loading = threading.Lock()
         self._tokenizer: Any = None
         self._template: ChatTemplate | None = None
         self._template_error: TemplateError | None = None
         self._context = 0
         self._changed = threading.Condition()
-        self._waiting: deque[Answer] = deque()
-        self._turns: deque[Answer] = deque()
-        self._errands: deque[Callable[[], None]] = deque()
+        self._waiting: deque[Generation] = deque()
+        self._active: deque[Generation] = deque()
+        self._tasks: deque[Callable[[], None]] = deque()
         self._is_closing = False
         self._thread: threading.Thread | None = None
 
@@ -177,64 +175,66 @@ class Engine:
 
     @property
     def context(self) -> int:
-        """How many tokens the base can read and write in one chat."""
+        """The context length in tokens."""
         self._load_tokenizer()
         return self._context
 
-    def submit(self, order: Order, on_piece: Callable[[Piece], None]) -> Answer:
-        """Ask for an answer, whose pieces are told in another thread.
+    def submit(
+        self, request: GenerationRequest, on_piece: Callable[[TextPiece], None]
+    ) -> Generation:
+        """Queue a request; `on_piece` is called in the engine's thread.
 
         Raises:
-            EngineBusyError: If too many chats wait.
+            EngineBusyError: If too many chats are waiting.
         """
-        answer = Answer(order, on_piece)
+        generation = Generation(request, on_piece)
         with self._changed:
             waiting = [other for other in self._waiting if not other.is_cancelled]
-            if self._is_closing or len(waiting) >= self._most_waiting:
+            if self._is_closing or len(waiting) >= self._max_waiting:
                 raise EngineBusyError
-            self._waiting.append(answer)
+            self._waiting.append(generation)
             self._start_thread()
             self._changed.notify()
-        return answer
+        return generation
 
     def forget(self, adapter: Path) -> None:
-        """Drop an adapter from memory; its folder may be gone already."""
+        """Unload an adapter; its folder may be deleted already."""
 
-        def errand() -> None:
+        def unload() -> None:
             if self._model is not None:
                 self._model.forget(adapter)
 
         with self._changed:
             if self._thread is not None:
-                self._errands.append(errand)
+                self._tasks.append(unload)
                 self._changed.notify()
 
-    def run(self, task: Callable[[BaseModel], Result]) -> Future[Result]:
-        """Do something else with the model, between two tokens of the chats.
+    def run(self, task: Callable[[LoadedBase], Result]) -> Future[Result]:
+        """Run another task on the model, between two tokens of the chats.
 
         Raises:
-            EngineBusyError: If too many tasks wait.
+            EngineBusyError: If too many tasks are waiting.
         """
         future: Future[Result] = Future()
 
-        def errand() -> None:
+        def run_task() -> None:
             if not future.set_running_or_notify_cancel():
                 return
             try:
                 future.set_result(task(self._loaded_model()))
-            except BaseException as error:  # noqa: BLE001 - told to who asked.
+            except BaseException as error:  # noqa: BLE001 - raised by the future.
                 future.set_exception(error)
 
         with self._changed:
-            if self._is_closing or len(self._errands) >= self._most_waiting:
+            if self._is_closing or len(self._tasks) >= self._max_waiting:
                 raise EngineBusyError
-            self._errands.append(errand)
+            self._tasks.append(run_task)
             self._start_thread()
             self._changed.notify()
         return future
 
     def close(self) -> None:
-        """End all answers, and the thread."""
+        """Cancel all answers and stop the thread."""
         with self._changed:
             self._is_closing = True
             self._changed.notify()
@@ -249,30 +249,31 @@ class Engine:
             self._thread.start()
 
     def _run(self) -> None:
-        while self._next_turns():
-            for _ in range(len(self._turns)):
-                answer = self._turns.popleft()
-                if not answer.is_cancelled and not self._step(answer):
-                    self._turns.append(answer)
-        for answer in [*self._turns, *self._waiting]:
-            answer.tell(Piece("", error=EngineBusyError()))
+        while self._prepare_round():
+            for _ in range(len(self._active)):
+                generation = self._active.popleft()
+                if not generation.is_cancelled and not self._step(generation):
+                    self._active.append(generation)
+        for generation in [*self._active, *self._waiting]:
+            generation.send(TextPiece("", error=EngineBusyError()))
 
-    def _next_turns(self) -> bool:
+    def _prepare_round(self) -> bool:
+        """Run waiting tasks and activate waiting chats; return whether to continue."""
         with self._changed:
             while not (
-                self._turns or self._waiting or self._errands or self._is_closing
+                self._active or self._waiting or self._tasks or self._is_closing
             ):
                 self._changed.wait()
-            while self._waiting and len(self._turns) < _AT_ONCE:
-                self._turns.append(self._waiting.popleft())
-            errands = list(self._errands)
-            self._errands.clear()
-        for errand in errands:
+            while self._waiting and len(self._active) < _MAX_ACTIVE:
+                self._active.append(self._waiting.popleft())
+            tasks = list(self._tasks)
+            self._tasks.clear()
+        for task in tasks:
             with contextlib.suppress(Exception):
-                errand()
+                task()
         return not self._is_closing
 
-    def _step(self, answer: Answer) -> bool:
+    def _step(self, generation: Generation) -> bool:
         try:
             model = self._loaded_model()
             ends = model.end_tokens | {
@@ -283,18 +284,18 @@ class Engine:
                 )
                 if token is not None
             }
-            return answer.step(model, self._tokenizer, ends)
-        except Exception as error:  # noqa: BLE001 - told to whom it concerns.
-            answer.tell(Piece("", error=error))
+            return generation.step(model, self._tokenizer, ends)
+        except Exception as error:  # noqa: BLE001 - sent to the client.
+            generation.send(TextPiece("", error=error))
             return True
 
-    def _loaded_model(self) -> BaseModel:
+    def _loaded_model(self) -> LoadedBase:
         if self._model is None:
-            from langchain_chatexports.local_server.inference.base_model import (
-                BaseModel,
+            from langchain_chatexports.local_server.inference.loaded_base import (
+                LoadedBase,
             )
 
-            self._model = BaseModel(self._directory, threads=self._threads)
+            self._model = LoadedBase(self._directory, threads=self._threads)
         return self._model
 
     def _load_tokenizer(self) -> None:
@@ -307,6 +308,6 @@ class Engine:
             try:
                 self._template = ChatTemplate(self._tokenizer)
             except TemplateError as error:
-                # To find it out again may take as long as a template is given.
+                # Trying again could take as long as a template may take to render.
                 self._template_error = error
                 raise

@@ -1,6 +1,6 @@
-"""How likely a model finds given answers: what OpenAI's protocol cannot ask.
+"""Negative log-likelihoods of given answers, which OpenAI's protocol does not offer.
 
-Bits per byte of held-out answers compare models and tokenizers fairly:
+To compare models with different tokenizers, use bits per byte of held-out answers:
 `(sum(nll) + sum(end_nll)) / ln 2 / sum(size_bytes + 1)`.
 """
 
@@ -11,27 +11,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.bases.sources import describe_base, prepare_base
-from langchain_chatexports.local_server.processes import default_threads
-from langchain_chatexports.local_server.training.labels import (
+from langchain_chatexports.local_server.bases.chat_template import (
     ChatTemplate,
     TooLongError,
 )
+from langchain_chatexports.local_server.bases.description import describe_base
+from langchain_chatexports.local_server.bases.preparation import prepare_base
+from langchain_chatexports.local_server.processes import default_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from langchain_chatexports.local_server.inference.base_model import BaseModel
+    from langchain_chatexports.local_server.inference.loaded_base import LoadedBase
 
 __all__ = ["TurnScore", "score_conversation", "score_conversations"]
 
 
 @dataclass(frozen=True)
 class TurnScore:
-    """How likely a model finds one message of the assistant."""
+    """The negative log-likelihood of one assistant message."""
 
     index: int
-    """Which message of the conversation it is."""
+    """The index of the message in the conversation."""
 
     nll: float
     """Negative log-likelihood of its text, in nats."""
@@ -59,28 +60,28 @@ def score_conversations(
         conversations: Lists of messages in OpenAI's shape.
         base: A base as for `LocalServer`.
         adapter: The folder of a tuned model (`TunedModel.path`); the base if `None`.
-        threads: Threads of the mathematics; `None` for all cores but one.
+        threads: The number of CPU threads; `None` for all cores but one.
 
     Yields:
-        For each conversation the scores of its assistant's messages, in order.
+        The scores of the assistant's messages in each conversation, in order.
 
     Raises:
         LocalServerError: If the base is missing, or a conversation is too long.
     """
     from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
-    from langchain_chatexports.local_server.inference.base_model import BaseModel
+    from langchain_chatexports.local_server.inference.loaded_base import LoadedBase
 
     directory = prepare_base(describe_base(base))
     tokenizer, context = load_tokenizer(directory)
     template = ChatTemplate(tokenizer)
     try:
-        model = BaseModel(directory, threads=threads or default_threads())
+        model = LoadedBase(directory, threads=threads or default_threads())
     except (LocalServerError, MemoryError):
         raise
     except Exception as error:
         msg = (
             f"The weights in {directory} cannot be loaded ({type(error).__name__}): "
-            "they are damaged, do not fit config.json, or the memory does not suffice."
+            "they are damaged, do not match config.json, or there is too little memory."
         )
         raise LocalServerError(msg) from error
     folder = None if adapter is None else Path(adapter)
@@ -95,42 +96,43 @@ def score_conversations(
 
 
 def score_conversation(
-    model: BaseModel,
+    model: LoadedBase,
     template: ChatTemplate,
     messages: Sequence[Mapping[str, Any]],
     *,
     adapter: Path | None,
     context: int,
 ) -> list[TurnScore] | None:
-    """Score one conversation, in one pass over it.
+    """Score one conversation in one forward pass.
 
     Args:
         model: The base in memory.
         template: Its chat template.
         messages: The conversation in OpenAI's shape.
         adapter: The folder of an adapter, or `None` for the base itself.
-        context: The most tokens that the model can read.
+        context: The model's context length in tokens.
 
     Returns:
         The scores of its assistant's messages, in order; `None` if it is too long.
     """
     try:
-        ids, answers = template.answers(messages, max_length=context)
+        ids, spans = template.answer_spans(messages, max_length=context)
     except TooLongError:
         return None
     wanted = [
         position
-        for answer in answers
-        for position in range(answer.start, answer.end + answer.has_end)
+        for span in spans
+        for position in range(span.start, span.end + span.has_end)
     ]
-    prices = dict(zip(wanted, model.prices(ids, wanted, adapter), strict=True))
+    losses = model.negative_log_likelihoods(ids, wanted, adapter)
+    nll = dict(zip(wanted, losses, strict=True))
     return [
         TurnScore(
-            index=answer.number,
-            nll=sum(prices[position] for position in range(answer.start, answer.end)),
-            end_nll=prices[answer.end] if answer.has_end else None,
-            tokens=answer.end - answer.start,
-            size_bytes=answer.size_bytes,
+            index=span.number,
+            nll=sum(nll[position] for position in range(span.start, span.end)),
+            end_nll=nll[span.end] if span.has_end else None,
+            tokens=span.end - span.start,
+            size_bytes=span.size_bytes,
         )
-        for answer in answers
+        for span in spans
     ]

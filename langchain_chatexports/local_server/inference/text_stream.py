@@ -1,4 +1,4 @@
-"""From tokens, as they come, to text that can be shown: whole characters, no stops."""
+"""Generated tokens as streamed text: whole characters only, and no stop texts."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ _MAX_HELD_TOKENS = 12
 
 
 class TokenDecoder:
-    """Decodes tokens one by one; half of a character waits for its other half."""
+    """Decodes tokens one by one, and holds back incomplete characters."""
 
     def __init__(self, tokenizer: Any) -> None:
-        """Take the tokenizer that made the tokens."""
         self._tokenizer = tokenizer
         self._ids: list[int] = []
-        # Text is decoded from a little before what is new: a token's text can depend
-        # on its neighbour's.
+        # New tokens are decoded with those before: a token's text can depend on its
+        # neighbors.
         self._context, self._shown = 0, 0
 
     def add(self, token: int) -> str:
-        """Take a token, and give the text that is complete now."""
+        """Add a token, and return the text that is complete."""
         self._ids.append(token)
         return self._new_text(is_last=len(self._ids) - self._shown > _MAX_HELD_TOKENS)
 
     def finish(self) -> str:
-        """Return what is left."""
+        """Return the remaining text."""
         return self._new_text(is_last=True)
 
     def _new_text(self, *, is_last: bool) -> str:
@@ -46,16 +45,15 @@ class TokenDecoder:
 
 
 class StopFinder:
-    """Holds back text that may be the beginning of a stop text."""
+    """Finds stop texts, and holds back text that may be the start of one."""
 
     def __init__(self, stops: Sequence[str]) -> None:
-        """Take the texts that end an answer."""
         self._stops = [stop for stop in stops if stop]
         self._held = ""
         self.is_found = False
 
     def add(self, text: str) -> str:
-        """Take more text, and give what may be shown of it."""
+        """Add text, and return what can be sent of it."""
         if self.is_found:
             return ""
         self._held += text
@@ -70,7 +68,7 @@ class StopFinder:
         return shown
 
     def finish(self) -> str:
-        """Return what was held back."""
+        """Return the text that was held back."""
         shown, self._held = self._held, ""
         return shown
 

@@ -1,1 +1,1 @@
-"""The data directory: files, jobs, models, locks and deletion."""
+"""The data directory: uploaded files, jobs, tuned models, locks and deletion."""

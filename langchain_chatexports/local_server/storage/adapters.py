@@ -1,4 +1,4 @@
-"""Adapters on disk: safetensors and two small JSON files, nothing that runs code."""
+"""Adapters on disk: safetensors and JSON files, which cannot run code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["is_adapter", "save_adapter"]
 
 
 def save_adapter(model: Any, folder: Path) -> None:
-    """Write a PEFT adapter as safetensors, without the card that PEFT adds."""
+    """Save a PEFT adapter as safetensors, without the model card that PEFT adds."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
     model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
@@ -20,7 +20,7 @@ def save_adapter(model: Any, folder: Path) -> None:
 
 
 def is_adapter(folder: Path) -> bool:
-    """Return whether a folder holds an adapter that may be loaded."""
+    """Return whether a folder contains an adapter in safetensors."""
     return all(
         (folder / name).is_file()
         for name in ("adapter_config.json", "adapter_model.safetensors")

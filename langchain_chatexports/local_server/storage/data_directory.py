@@ -1,17 +1,17 @@
-"""The server's data directory: where things lie, and how they are written.
+"""The server's data directory: its layout, and how its files are written.
 
 ```
 <data_dir>/
-    .chatexports-data       says that the directory is this server's own
-    server.lock             held by the one server that uses the directory
-    files/<file id>/        meta.json, content.jsonl: what clients uploaded
-    jobs/<job id>/          job.json, events.jsonl, trainer.lock: no text, no weights
-    jobs/<job id>/work/     while it trains only
+    .chatexports-data       marks the directory as a local server's
+    server.lock             locked by the server that uses the directory
+    files/<file id>/        meta.json, content.jsonl: the uploaded files
+    jobs/<job id>/          job.json, events.jsonl, trainer.lock: no chats, no weights
+    jobs/<job id>/work/     only while the job is trained
     models/<model id>/      model.json, the adapter and its tokenizer
 ```
 
-Every folder is private to the user (0700), every file too (0600). What must be there
-whole or not at all is written beside its place and renamed.
+Folders have mode 0700, files 0600. What must not be seen half-written is written under
+another name and renamed.
 """
 
 from __future__ import annotations
@@ -48,18 +48,18 @@ _MARKER_TEXT = (
     "This directory belongs to the local server of langchain-chatexports, which "
     "deletes what it keeps in files, jobs and models.\n"
 )
-# What file managers leave in any folder that is looked at.
+# Files that file managers create in any folder that is opened.
 _LEFT_BY_FILE_MANAGERS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 _TRASH = ".deleted-"
 _UNFINISHED = ".new-"
 FILE_ID = re.compile(r"^file-[0-9a-f]{24}$")
-"""What a file's id must look like before any path is built from it."""
+"""The form of a file id, checked before a path is built from it."""
 
 JOB_ID = re.compile(r"^ftjob-[0-9a-f]{24}$")
-"""What a job's id must look like before any path is built from it."""
+"""The form of a job id, checked before a path is built from it."""
 
 MODEL_ID = re.compile(r"[0-9a-f]{12}")
-"""What a model's id must look like before any path is built from it."""
+"""The form of a model id, checked before a path is built from it."""
 
 _IDS = (FILE_ID, JOB_ID, MODEL_ID)
 _LEFTOVER = re.compile(
@@ -69,7 +69,7 @@ _RENAME_SECONDS = 5.0
 
 
 def default_data_dir() -> Path:
-    """Return the directory that a server uses unless it is told another.
+    """Return the default data directory of a server.
 
     Raises:
         MissingExtraError: If the extra `local` is not installed.
@@ -78,7 +78,7 @@ def default_data_dir() -> Path:
 
 
 def user_cache_dir() -> Path:
-    """Return the directory for what can be made again: converted base models.
+    """Return the cache directory, for converted base models.
 
     Raises:
         MissingExtraError: If the extra `local` is not installed.
@@ -99,7 +99,6 @@ class DataDirectory:
     """The folders of one data directory."""
 
     def __init__(self, root: str | Path) -> None:
-        """Name the directory; `prepare` makes it."""
         self.root = Path(root).expanduser().absolute()
         self.files = self.root / "files"
         self.jobs = self.root / "jobs"
@@ -109,12 +108,11 @@ class DataDirectory:
 
     @property
     def is_own(self) -> bool:
-        """Whether the directory is a local server's, and no folder of somebody else's.
+        """Whether the directory belongs to a local server.
 
-        It is if the marker file is in it. Releases before the marker made `files`,
-        `jobs`, `models` and `server.lock`; a directory with all three folders, whose
-        content is nothing but these and entries with this server's ids, is one too.
-        Nothing is changed by asking.
+        It does if it contains the marker file. Earlier releases made no marker: a
+        directory with nothing but `files`, `jobs`, `models`, `server.lock` and entries
+        with a server's ids also belongs to one.
         """
         if any(folder.is_symlink() for folder in self._folders):
             return False
@@ -122,23 +120,23 @@ class DataDirectory:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is there yet, or a folder with nothing in it."""
+        """Whether the directory does not exist, or is empty."""
         if not self.root.exists():
             return True
         return self.root.is_dir() and not _names_in(self.root)
 
     def prepare(self) -> None:
-        """Make the directory with its folders, private, or take up an existing one.
+        """Create the directory and its folders, or reuse existing ones.
 
         Raises:
-            LocalServerError: If the system refuses, or other things are in it.
+            LocalServerError: If that fails, or it contains other files.
         """
         try:
             if not self.is_empty and not self.is_own:
-                self._refuse("Give an empty or a new one with data_dir")
+                self._refuse("Choose an empty or a new directory with data_dir")
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Not written beside its place and renamed: another server that starts now
-            # would find an unknown file. That it is there is all that counts.
+            # Not written under another name first: a server that starts now would find
+            # an unknown file. Only the marker's existence counts.
             descriptor = os.open(self.marker, os.O_WRONLY | os.O_CREAT, 0o600)
             with os.fdopen(descriptor, "w", encoding="ascii") as file:
                 file.write(_MARKER_TEXT)
@@ -150,7 +148,7 @@ class DataDirectory:
             msg = (
                 f"The data directory {self.root} cannot be used "
                 f"({error.strerror or type(error).__name__}). "
-                "Give another one with data_dir."
+                "Choose another one with data_dir."
             )
             raise LocalServerError(msg) from error
 
@@ -158,7 +156,7 @@ class DataDirectory:
         """Refuse a directory that is not a local server's.
 
         Raises:
-            LocalServerError: If it is none, with nothing changed.
+            LocalServerError: If it is not; nothing is changed.
         """
         try:
             is_own = self.is_own
@@ -168,14 +166,14 @@ class DataDirectory:
             self._refuse("Nothing was changed. Name the directory of a local server")
 
     def clear_leftovers(self) -> None:
-        """Remove half-made and half-deleted entries; only under the server's lock."""
+        """Remove half-written and half-deleted entries; needs the server's lock."""
         for folder in filter(Path.is_dir, self._folders):
             for entry in folder.iterdir():
                 if entry.name.startswith((_TRASH, _UNFINISHED)):
                     shutil.rmtree(entry, ignore_errors=True)
 
     def entries(self) -> list[Path]:
-        """Return the folders with this server's ids, of files, jobs and models."""
+        """Return the folders of all files, jobs and models."""
         return [
             entry
             for folder, name in zip(self._folders, _IDS, strict=True)
@@ -184,15 +182,15 @@ class DataDirectory:
             if name.fullmatch(entry.name) and _is_plain_folder(entry)
         ]
 
-    def delete_traces_of_file_managers(self) -> None:
-        """Delete what file managers left in the folders; it names what was there."""
+    def delete_file_manager_files(self) -> None:
+        """Delete the files of file managers, which can name deleted entries."""
         for folder in self._folders:
             for name in _LEFT_BY_FILE_MANAGERS:
                 if _is_plain_file(folder / name):
                     (folder / name).unlink()
 
     def new_folder(self, parent: Path, name: str) -> Path:
-        """Make a private folder beside the place of `name`, to be renamed when done."""
+        """Create a private folder that is renamed to `name` when it is complete."""
         folder = parent / f"{_UNFINISHED}{name}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
@@ -240,27 +238,27 @@ def _is_plain_file(path: Path) -> bool:
 
 
 def new_id(prefix: str) -> str:
-    """Make an id such as `file-` and 24 hexadecimal digits."""
+    """Return a new id: the prefix and 24 hexadecimal digits."""
     return f"{prefix}{secrets.token_hex(12)}"
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file whole or not at all, readable by this user only."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    """Write a JSON file atomically, with mode 0600."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(json.dumps(value, sort_keys=True).encode("ascii"))
             file.flush()
             os.fsync(file.fileno())
-        replace(beside, path)
+        replace(temporary, path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Read a JSON object, or give `None` where there is none or it is damaged."""
+    """Return a file's JSON object, or `None` if it is missing or damaged."""
     try:
         with open_regular_file(path) as file:
             value = json.loads(file.read())
@@ -270,7 +268,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def replace(source: Path, target: Path) -> None:
-    """Rename at once; on Windows wait a moment for who has the target open."""
+    """Rename atomically; on Windows, retry while another process has it open."""
     deadline = time.monotonic() + _RENAME_SECONDS
     while True:
         try:
@@ -284,10 +282,10 @@ def replace(source: Path, target: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Make a folder's content disappear at once, then delete it.
+    """Rename a folder out of the way, then delete it.
 
     Raises:
-        OSError: If something of it stays; it can be called again.
+        OSError: If it cannot be deleted completely; it can be called again.
     """
     trash = folder.with_name(f"{_TRASH}{re.sub(r'[^a-zA-Z0-9-]', '', folder.name)}")
     if folder.exists():

@@ -1,4 +1,4 @@
-"""Deleting without a server: a tuned model, or all that one ever kept."""
+"""Deletion without a server: one tuned model, or everything."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ _LOCK_WAIT_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class KeptData:
-    """How much a data directory holds."""
+    """The number of files, jobs and models in a data directory."""
 
     files: int
-    """Uploads: the text of the training examples."""
+    """Uploaded files, which contain the training examples."""
 
     jobs: int
     models: int
 
 
 def count_kept(data_dir: str | Path | None = None) -> KeptData:
-    """Count what a data directory holds; needs no server, and changes nothing.
+    """Count what a data directory contains; nothing is changed.
 
     Args:
         data_dir: The directory; the default one if `None`.
 
     Raises:
-        LocalServerError: If there is something else than a local server's directory.
+        LocalServerError: If it is not a local server's directory.
     """
     data = _directory(data_dir)
     if data.is_empty:
@@ -56,7 +56,7 @@ def count_kept(data_dir: str | Path | None = None) -> KeptData:
 
 
 def delete_model(name: str, *, data_dir: str | Path | None = None) -> None:
-    """Delete a tuned model with its checkpoints; the file that it learned stays.
+    """Delete a tuned model with its checkpoints, but not its training file.
 
     Args:
         name: The model's name, `ft:…`.
@@ -68,7 +68,7 @@ def delete_model(name: str, *, data_dir: str | Path | None = None) -> None:
     data = _directory(data_dir)
     kept = {model.name: model.path for model in list_models(data.root)}
     if name not in kept:
-        msg = f"There is no tuned model {name}. Kept are: {', '.join(kept) or 'none'}."
+        msg = f"There is no tuned model {name}. There are: {', '.join(kept) or 'none'}."
         raise LocalServerError(msg)
     data.require_own()
     with only_server(data, timeout=_LOCK_WAIT_SECONDS):
@@ -76,10 +76,10 @@ def delete_model(name: str, *, data_dir: str | Path | None = None) -> None:
 
 
 def delete_everything(data_dir: str | Path | None = None) -> KeptData:
-    """Delete all uploads, jobs and models of a data directory, and nothing else.
+    """Delete all uploaded files, jobs and models of a data directory.
 
-    What stays holds nothing of the chats: the empty folders, the base models in the
-    caches, and what others than the server put beside its own.
+    The empty folders stay, and so do the base models in the caches and any files that
+    are not the server's.
 
     Args:
         data_dir: The directory; the default one if `None`.
@@ -88,8 +88,8 @@ def delete_everything(data_dir: str | Path | None = None) -> KeptData:
         How much was deleted.
 
     Raises:
-        LocalServerError: If there is something else than a local server's directory, or
-            a server or a trainer still uses it.
+        LocalServerError: If it is not a local server's directory, or a server or a
+            trainer uses it.
     """
     data = _directory(data_dir)
     deleted = count_kept(data.root)
@@ -99,13 +99,13 @@ def delete_everything(data_dir: str | Path | None = None) -> KeptData:
         entries = data.entries()
         if any(is_locked(entry / "trainer.lock") for entry in entries):
             msg = (
-                f"A killed server left its trainer at work in {data.root}. Wait until "
-                "it is done, or start a server on the directory and cancel the job."
+                f"The trainer of a killed server still runs in {data.root}. Wait for "
+                "it, or start a server on the directory and cancel the job."
             )
             raise LocalServerError(msg)
         for entry in entries:
             remove_folder(entry)
-        data.delete_traces_of_file_managers()
+        data.delete_file_manager_files()
     return deleted
 
 

@@ -1,4 +1,4 @@
-"""A job's events: lines of JSON, oldest first, written by server and trainer."""
+"""The events of a job, as JSON lines that server and trainer append."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ class EventLog:
     """The events of one job; several processes may append to it."""
 
     def __init__(self, path: Path) -> None:
-        """Name the file; it is made with the first event."""
         self.path = path
 
     def append(
@@ -29,7 +28,7 @@ class EventLog:
         level: Literal["info", "warn", "error"] = "info",
         data: dict[str, Any] | None = None,
     ) -> None:
-        """Add an event; with `data` it is one of the type `metrics`."""
+        """Add an event, of the type `metrics` if it has data."""
         event = {
             "object": "fine_tuning.job.event",
             "id": new_id("ftevent-"),
@@ -43,7 +42,7 @@ class EventLog:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
         descriptor = os.open(self.path, flags, 0o600)
         with os.fdopen(descriptor, "rb+", buffering=0) as file:
-            # A killed writer may have left half a line.
+            # A killed process can leave half a line.
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
                 if file.read(1) != b"\n":
@@ -52,7 +51,7 @@ class EventLog:
             file.write(line)
 
     def read(self) -> list[dict[str, Any]]:
-        """Return all events, oldest first, without lines that are not events."""
+        """Return all events, oldest first; damaged lines are skipped."""
         try:
             lines = self.path.read_bytes().split(b"\n")
         except FileNotFoundError:

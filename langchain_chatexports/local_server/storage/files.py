@@ -1,12 +1,12 @@
-"""The files that clients upload: one folder each, gone when they are deleted."""
+"""Uploaded files: one folder each, with the content and its metadata."""
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from langchain_chatexports.local_server.storage.data_directory import (
@@ -18,14 +18,12 @@ from langchain_chatexports.local_server.storage.data_directory import (
     replace,
     write_json,
 )
-from langchain_chatexports.local_server.storage.training_files import read_examples
+from langchain_chatexports.local_server.storage.json_lines import read_examples
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["FILE_ID", "FileStore"]
-
-logger = logging.getLogger(__name__)
 
 _BLOCK_BYTES = 1 << 20
 _MAX_NAME_LENGTH = 255
@@ -35,7 +33,6 @@ class FileStore:
     """The uploaded files of one data directory."""
 
     def __init__(self, data: DataDirectory) -> None:
-        """Read what is there."""
         self._data = data
         self._lock = threading.RLock()
         self._checking = threading.Lock()
@@ -48,24 +45,24 @@ class FileStore:
     def create(
         self, stream: BinaryIO, *, filename: str, lifetime: int | None = None
     ) -> dict[str, Any]:
-        """Keep an upload, if every line of it is a JSON object.
+        """Store an upload, if every line of it is a JSON object.
 
         Args:
             stream: The upload.
-            filename: Its name, which is told back and used for nothing else.
-            lifetime: Seconds until it is deleted; `None` for ever.
+            filename: Its name, which is only returned to clients.
+            lifetime: Seconds until it expires; `None` for never.
 
         Returns:
             OpenAI's file object.
 
         Raises:
-            JsonLinesError: If it is no file of JSON lines.
+            JsonLinesError: If a line is not a JSON object.
         """
         file_id = new_id("file-")
         folder = self._data.new_folder(self._data.files, file_id)
         try:
             size = _write(stream, folder / "content.jsonl")
-            # One after the other: a line takes many times its length when parsed.
+            # One at a time: parsing a line takes many times its size in memory.
             with self._checking:
                 for _ in read_examples(folder / "content.jsonl"):
                     pass
@@ -93,50 +90,47 @@ class FileStore:
         return _public(record)
 
     def newest_first(self) -> list[dict[str, Any]]:
-        """Return all files, newest first."""
-        self.delete_expired()
+        """Return all files that have not expired, newest first."""
         with self._lock:
-            records = sorted(
-                self._records.values(), key=lambda record: -record["order"]
-            )
-        return [_public(record) for record in records]
+            records = sorted(self._records.values(), key=lambda r: -r["order"])
+        return [_public(record) for record in records if not _is_expired(record)]
 
     def get(self, file_id: str) -> dict[str, Any] | None:
-        """Return a file, or `None`."""
-        self.delete_expired()
+        """Return a file, or `None` if it does not exist or has expired."""
         with self._lock:
             record = self._records.get(file_id)
-        return None if record is None else _public(record)
+        return None if record is None or _is_expired(record) else _public(record)
 
     def path(self, file_id: str) -> Path:
-        """Return the path of a file's content, whether it is there or not."""
+        """Return the path of a file's content, which may not exist."""
         if not FILE_ID.fullmatch(file_id):
             msg = "not the id of a file"
             raise ValueError(msg)
         return self._data.files / file_id / "content.jsonl"
 
     def delete(self, file_id: str) -> bool:
-        """Delete a file, and return whether it was there."""
+        """Delete a file, and return whether it existed."""
         with self._lock:
             if file_id not in self._records:
                 return False
-            # What cannot be deleted stays listed, and can be deleted later.
+            # If this fails, the file stays listed and can be deleted later.
             remove_folder(self._data.files / file_id)
             del self._records[file_id]
         return True
 
     def delete_expired(self) -> None:
         """Delete the files that have expired."""
-        now = time.time()
         with self._lock:
-            for file_id, record in list(self._records.items()):
-                expires_at = record.get("expires_at")
-                if expires_at is not None and expires_at <= now:
-                    try:
-                        self.delete(file_id)
-                    except OSError:
-                        # The next request tries again.
-                        logger.debug("%s cannot be deleted yet", file_id)
+            expired = [i for i, record in self._records.items() if _is_expired(record)]
+            for file_id in expired:
+                # The next call tries again.
+                with suppress(OSError):
+                    self.delete(file_id)
+
+
+def _is_expired(record: dict[str, Any]) -> bool:
+    expires_at = record.get("expires_at")
+    return expires_at is not None and bool(expires_at <= time.time())
 
 
 def _write(stream: BinaryIO, path: Path) -> int:

@@ -1,4 +1,4 @@
-"""Fine-tuning jobs: one folder each, with the state of the job in `job.json`."""
+"""Fine-tuning jobs: one folder each, with the job's state in `job.json`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,6 @@ class JobStore:
     """The jobs of one data directory."""
 
     def __init__(self, data: DataDirectory) -> None:
-        """Read what is there."""
         self._data = data
         self._lock = threading.RLock()
         self._records: dict[str, dict[str, Any]] = {}
@@ -46,12 +45,12 @@ class JobStore:
     def create(
         self, record: dict[str, Any], *, private: dict[str, Any], events: list[str]
     ) -> dict[str, Any]:
-        """Make a queued job.
+        """Create a queued job.
 
         Args:
-            record: OpenAI's fields, but for id, times and status.
-            private: What the trainer needs beside them; never told to clients.
-            events: The first events.
+            record: OpenAI's fields, without id, times and status.
+            private: Fields for the trainer, which clients do not see.
+            events: Warnings for the job's events.
 
         Returns:
             The job, as clients see it.
@@ -91,7 +90,7 @@ class JobStore:
         return None if job is None else public_job(job)
 
     def private(self, job_id: str) -> dict[str, Any]:
-        """Return what clients do not see of a job."""
+        """Return the private fields of a job."""
         with self._lock:
             return dict(self._records[job_id][_PRIVATE])
 
@@ -109,15 +108,14 @@ class JobStore:
         cancel: bool | None = None,
         **changes: Any,
     ) -> bool:
-        """Change a job, if it is in one of these states; at once, and on disk first.
+        """Change a job atomically, if it is in one of these states.
 
         Returns:
             Whether it was.
 
         Raises:
-            OSError: If the disk is full and the job does not end by this. One that ends
-                has ended for clients also where that cannot be noted; the next server
-                tries it again.
+            OSError: If it cannot be written, unless the job finishes: then it is
+                finished for clients, and the next server runs it again.
         """
         with self._lock:
             job = self._records[job_id]
@@ -132,16 +130,16 @@ class JobStore:
             except OSError:
                 if changed["status"] not in FINISHED:
                     raise
-                logger.warning("The end of %s could not be noted on the disk", job_id)
+                logger.warning("The end of %s could not be written to disk", job_id)
             self._records[job_id] = changed
         return True
 
     def events(self, job_id: str) -> EventLog:
-        """Return the log of a job."""
+        """Return the events of a job."""
         return EventLog(self.folder(job_id) / "events.jsonl")
 
     def folder(self, job_id: str) -> Path:
-        """Return the folder of a job, whether it is there or not."""
+        """Return the folder of a job, which may not exist."""
         if not JOB_ID.fullmatch(job_id):
             msg = "not the id of a job"
             raise ValueError(msg)

@@ -1,4 +1,4 @@
-"""Locks that end with the process that holds them, on POSIX and on Windows."""
+"""File locks that end with the process that holds them, on POSIX and Windows."""
 
 from __future__ import annotations
 
@@ -28,18 +28,17 @@ __all__ = ["ProcessLock", "is_locked", "only_server"]
 
 _LOCK_WAIT_SECONDS = 15.0
 _RETRY_SECONDS = 0.1
-# A link in the lock's place would have the file made wherever it points to.
+# Do not create a file where a link in the lock's place points to.
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 
 
 class ProcessLock:
-    """An exclusive lock on a file; the system lets go of it when the process ends.
+    """An exclusive lock on a file, which the system releases when the process ends.
 
-    Use it as a context manager after `acquire`, or call `release`.
+    Call `acquire`, then use it as a context manager or call `release`.
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Name the lock file; it is made at the first `acquire`."""
         self.path = Path(path)
         self._descriptor: int | None = None
 
@@ -47,10 +46,10 @@ class ProcessLock:
         """Try to take the lock.
 
         Args:
-            timeout: Seconds to go on trying.
+            timeout: How many seconds to try.
 
         Returns:
-            Whether this object holds the lock now.
+            Whether this object holds the lock.
         """
         if self._descriptor is not None:
             return True
@@ -65,14 +64,14 @@ class ProcessLock:
         return True
 
     def release(self) -> None:
-        """Let go of the lock, if it is held; the file stays."""
+        """Release the lock, if it is held; the file stays."""
         if self._descriptor is not None:
-            # Closing gives the lock back on every system.
+            # Closing releases the lock on every system.
             os.close(self._descriptor)
             self._descriptor = None
 
     def __enter__(self) -> Self:
-        """Return the lock itself; it must have been acquired."""
+        """Return the lock, which must have been acquired."""
         return self
 
     def __exit__(
@@ -81,12 +80,12 @@ class ProcessLock:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Let go of the lock."""
+        """Release the lock."""
         self.release()
 
 
 def is_locked(path: str | Path) -> bool:
-    """Return whether a living process holds the lock of this file."""
+    """Return whether a running process holds the lock of this file."""
     if not Path(path).exists():
         return False
     lock = ProcessLock(path)
@@ -121,15 +120,15 @@ def only_server(data: DataDirectory, *, timeout: float | None = None) -> Iterato
 
     Args:
         data: The directory, prepared.
-        timeout: Seconds to wait for a server that is ending; a few if `None`.
+        timeout: Seconds to wait for a server that is stopping; 15 if `None`.
 
     Raises:
-        LocalServerError: If a server uses it.
+        LocalServerError: If another server uses it.
     """
     lock = ProcessLock(data.lock)
     if not lock.acquire(timeout=_LOCK_WAIT_SECONDS if timeout is None else timeout):
         msg = (
-            f"Another local server uses {data.root}. Stop it first, or give this one "
+            f"Another local server uses {data.root}. Stop it first, or choose "
             "another data_dir."
         )
         raise LocalServerError(msg)

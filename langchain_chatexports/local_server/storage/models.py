@@ -1,4 +1,4 @@
-"""Tuned models: what their names mean, and the folders that hold their adapters."""
+"""Tuned models: their names, records and the folders of their adapters."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 __all__ = ["ModelStore", "TunedModel", "list_models", "tuned_model_name"]
 
 OWNER = "local"
-"""Where OpenAI's names hold the organization."""
+"""The organization in the names of tuned models."""
 
 _CHECKPOINT = re.compile(r"(?P<name>.+):ckpt-step-(?P<step>\d{1,9})")
 
 
 @dataclass(frozen=True)
 class TunedModel:
-    """A tuned model that is kept on this machine."""
+    """A tuned model on this machine."""
 
     name: str
     """The name for requests, `ft:<base>:local:<suffix>:<id>`."""
 
     base: str | None
-    """The base as it was given to the server that trained it: give it again."""
+    """The base that the server was started with; start it with the same one."""
 
     base_model: str
     """The base's short name."""
@@ -52,7 +52,7 @@ class TunedModel:
 
 
 def list_models(data_dir: str | Path | None = None) -> list[TunedModel]:
-    """List the tuned models of a data directory, newest first; needs no server.
+    """Return the tuned models of a data directory, newest first.
 
     Args:
         data_dir: The directory; the default one if `None`.
@@ -74,26 +74,26 @@ def list_models(data_dir: str | Path | None = None) -> list[TunedModel]:
 
 
 def tuned_model_name(base_model: str, suffix: str | None, model_id: str) -> str:
-    """Build the name of a tuned model; any text may be a suffix."""
+    """Return the name of a tuned model; any text can be a suffix."""
     plain = re.sub(r"[^a-z0-9]+", "-", (suffix or "").lower()).strip("-")
     return f"ft:{base_model}:{OWNER}:{plain}:{model_id}"
 
 
 def new_model_id() -> str:
-    """Make the last part of a tuned model's name."""
+    """Return a new id, the last part of a tuned model's name."""
     return secrets.token_hex(6)
 
 
 class ModelStore:
-    """The tuned models that one server can serve: those of its base."""
+    """The tuned models of one data directory, for a server with one base."""
 
     def __init__(self, data: DataDirectory, *, base_model: str, signature: str) -> None:
-        """Read what is there.
+        """Initialize the store.
 
         Args:
             data: The data directory.
-            base_model: Short name of the server's base.
-            signature: The measures that adapter and base must share.
+            base_model: The short name of the server's base.
+            signature: The dimensions that adapter and base must share.
         """
         self._data = data
         self._lock = threading.RLock()
@@ -103,7 +103,7 @@ class ModelStore:
         self.refresh()
 
     def refresh(self) -> None:
-        """Read again which models there are."""
+        """Read the records again."""
         with self._lock:
             self._records = {
                 record["name"]: record for record in _read_records(self._data)
@@ -135,31 +135,31 @@ class ModelStore:
         return None
 
     def is_of_this_base(self, record: dict[str, Any]) -> bool:
-        """Return whether a model, made or to be made, has the server's base."""
+        """Return whether a model has the server's base."""
         return (record["base_model"], record["signature"]) == (
             self._base_model,
             self._signature,
         )
 
     def other_base(self, name: str) -> str | None:
-        """Return the base of a model that is kept here, but for another base."""
+        """Return the base of any model in the directory, or `None`."""
         with self._lock:
             record = self._records.get(name)
         return None if record is None else str(record["base_model"])
 
     def folder(self, model_id: str) -> Path:
-        """Return the folder of a model, whether it is there or not."""
+        """Return the folder of a model, which may not exist."""
         if not MODEL_ID.fullmatch(model_id):
             msg = "not the id of a model"
             raise ValueError(msg)
         return self._data.models / model_id
 
     def delete(self, name: str) -> bool:
-        """Delete a model with its checkpoints; tell whether it was there."""
+        """Delete a model with its checkpoints, and return whether it existed."""
         with self._lock:
             if name not in self._records:
                 return False
-            # What cannot be deleted stays to be seen, and can be deleted again.
+            # If this fails, the model stays listed and can be deleted later.
             remove_folder(self.folder(self._records[name]["id"]))
             del self._records[name]
         return True

@@ -1,1 +1,1 @@
-"""Training: the queue of jobs and the process that trains one adapter."""
+"""Training: the job queue, and the process that trains an adapter."""

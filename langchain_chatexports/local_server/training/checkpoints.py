@@ -1,4 +1,4 @@
-"""The adapter of each epoch, of which the last ones and the best one are kept."""
+"""Checkpoints: the adapters of the last epochs and of the best one."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ _RECORDS = "records.json"
 
 
 class Checkpoints:
-    """The epochs of a training, in a folder that a later trainer can take up.
+    """The kept epochs of a job, in a folder that a resumed training continues.
 
     Attributes:
-        records: What is known of each epoch that is kept, oldest first.
+        records: Step, time and metrics of each kept epoch, oldest first.
     """
 
     def __init__(self, folder: Path, *, by_validation: bool) -> None:
-        """Name the folder.
+        """Initialize the checkpoints.
 
         Args:
-            folder: Where the epochs' adapters go.
+            folder: The folder for the adapters.
             by_validation: Whether the epoch with the lowest validation loss becomes
-                the model; else the last one does.
+                the model, instead of the last one.
         """
         self.records: list[dict[str, Any]] = []
         self._folder = folder
         self._by_validation = by_validation
 
-    def take_up(self, step: int) -> None:
-        """Know again what an earlier trainer kept until a step."""
+    def resume(self, step: int) -> None:
+        """Load the records of an interrupted training up to a step."""
         known = read_json(self._folder / _RECORDS) or {}
         self.records = [r for r in known.get("checkpoints", ()) if r["step"] <= step]
 
     def keep(self, step: int, metrics: dict[str, Any], model: Any) -> None:
-        """Keep the adapter of the epoch that ends with a step."""
+        """Save the adapter of the epoch that ends at a step."""
         save_adapter(model, self._folder / f"step-{step}")
         record = {"step": step, "created_at": int(time.time()), "metrics": metrics}
         self.records.append(record)
@@ -70,13 +70,12 @@ class Checkpoints:
         return self._by_validation and self.best() is not self.records[-1]
 
     def publish(self, model_folder: Path) -> list[dict[str, Any]]:
-        """Copy the best adapter into a model's folder, and the others below it.
+        """Copy the best adapter into a model's folder, and the others into subfolders.
 
-        They are copied and not moved: a trainer that is killed on the way begins here
-        again.
+        They are copied, not moved: a trainer that is killed here starts this again.
 
         Returns:
-            The records, each with its folder within the model's.
+            The records, each with its folder relative to the model's.
         """
         best = self.best()
         published = []

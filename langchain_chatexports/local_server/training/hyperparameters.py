@@ -1,10 +1,10 @@
-"""How long and how fast a model learns, where the client says `"auto"`.
+"""Hyperparameters of a job, and the values of `"auto"`.
 
 | | auto |
 | --- | --- |
 | `n_epochs` | 3; 2 above 20 examples, 1 above 1000 |
-| `batch_size` | 1 on a CPU, where padding costs more than a batch gains; else 4 |
-| `learning_rate_multiplier` | 1, of the rate below |
+| `batch_size` | 1 on a CPU, where padding costs more than batching gains; otherwise 4 |
+| `learning_rate_multiplier` | 1, times the rate below |
 
 | model | rate |
 | --- | --- |
@@ -12,8 +12,9 @@
 | up to 2 billion | 2e-4 |
 | larger | 1e-4 |
 
-More of it overfits: on 29 windows of the Tortoise's chats, 3 epochs at 1e-3 left the
-held-out loss above the base's (`benchmarks/held_out_loss.py`), 2 at 5e-4 well below.
+More overfits: on 29 windows of the Tortoise's chats, the held-out loss was above the
+base's after 3 epochs at 1e-3, and well below it after 2 at 5e-4
+(`benchmarks/held_out_loss.py`).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _FEW_STEPS = 50
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """A job's numbers, none of them `"auto"`."""
+    """A job's hyperparameters, with `"auto"` resolved."""
 
     n_epochs: int
     batch_size: int
@@ -41,7 +42,7 @@ class Hyperparameters:
         return self.n_epochs * math.ceil(examples / self.batch_size)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the numbers under OpenAI's names."""
+        """Return the hyperparameters under OpenAI's names."""
         return {
             "n_epochs": self.n_epochs,
             "batch_size": self.batch_size,
@@ -52,12 +53,12 @@ class Hyperparameters:
 def resolve_hyperparameters(
     asked: dict[str, Any], *, examples: int, device: str = "cpu"
 ) -> Hyperparameters:
-    """Resolve hyperparameters that are `"auto"` or not given.
+    """Return hyperparameters with `"auto"` and missing values resolved.
 
     Args:
         asked: The client's hyperparameters, already checked.
         examples: Number of training examples.
-        device: Where the model will be trained.
+        device: The device of the training.
     """
     values = {name: value for name, value in asked.items() if value != "auto"}
     return Hyperparameters(
@@ -71,7 +72,7 @@ def resolve_hyperparameters(
 
 
 def learning_rate(numbers: Hyperparameters, *, parameters: int, steps: int) -> float:
-    """Return the highest learning rate of a job.
+    """Return the peak learning rate of a job.
 
     Args:
         numbers: The job's hyperparameters.
@@ -86,6 +87,6 @@ def learning_rate(numbers: Hyperparameters, *, parameters: int, steps: int) -> f
 
 
 def _epochs(examples: int) -> int:
-    if examples > 1000:  # noqa: PLR2004 - the table above says them in words.
+    if examples > 1000:  # noqa: PLR2004 - see the table above.
         return 1
     return 2 if examples > 20 else 3  # noqa: PLR2004

@@ -1,7 +1,7 @@
-"""What the trainer tells and keeps while it trains.
+"""A trainer callback that writes events, checkpoints and saves to resume from.
 
-An event a step, the adapter of each epoch, and every half a minute all that another
-trainer needs to go on from there.
+It writes one event per step and one adapter per epoch, and asks for a save to resume
+from every 30 seconds.
 """
 
 from __future__ import annotations
@@ -23,43 +23,43 @@ if TYPE_CHECKING:
 __all__ = ["ProgressWriter", "last_saved"]
 
 SAVE_SECONDS = 30.0
-"""How much training a kill may cost."""
+"""The interval of saves: what an interruption can lose."""
 
-_WHOLE = "whole.json"
+_COMPLETE = "whole.json"
 _TIMED_STEPS = 5
 _STOPPED = (
-    "Stopped early: the loss on the validation file no longer falls. The model is the "
-    "epoch with the lowest one. Give n_epochs a number to train just so long."
+    "Stopped early: the validation loss no longer decreases. The model is the epoch "
+    "with the lowest one. Set n_epochs to a number to train for that many epochs."
 )
 
 
 class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is untyped.
-    """Writes one `metrics` event a step, and the adapter after each epoch.
+    """Writes a `metrics` event after each step and the adapter after each epoch.
 
     Attributes:
-        checkpoints: The epochs' adapters.
+        checkpoints: The adapters of the epochs.
     """
 
     def __init__(
-        self, log: EventLog, *, checkpoints: Checkpoints, holds_back: bool
+        self, log: EventLog, *, checkpoints: Checkpoints, has_validation: bool
     ) -> None:
-        """Say where to write.
+        """Initialize the callback.
 
         Args:
             log: The job's events.
-            checkpoints: Where the epochs' adapters go.
-            holds_back: Whether a validation follows each epoch, whose loss belongs
-                into the event of the epoch's last step.
+            checkpoints: The adapters of the epochs.
+            has_validation: Whether a validation follows each epoch; its loss is part of
+                the event of the epoch's last step.
         """
         self._log = log
         self.checkpoints = checkpoints
-        self._holds_back = holds_back
+        self._holds_back = has_validation
         self._metrics: dict[str, Any] = {}
         self._written: dict[str, Any] = {}
         self._first_step = 0
-        self._last_save = self._begin = time.monotonic()
-        # What an earlier trainer told of this job is not told twice.
-        self._told = max(
+        self._last_save = self._start = time.monotonic()
+        # A resumed training repeats steps, but not their events.
+        self._last_reported = max(
             (event["data"].get("step", 0) for event in log.read() if event["data"]),
             default=0,
         )
@@ -67,40 +67,40 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
     def on_train_begin(
         self, args: Any, state: Any, control: Any, **kwargs: Any
     ) -> None:
-        """Take up what an earlier trainer kept up to here."""
+        """Load the checkpoints of an interrupted training."""
         del args, control, kwargs
-        self._last_save = self._begin = time.monotonic()
+        self._last_save = self._start = time.monotonic()
         self._first_step = int(state.global_step)
-        self.checkpoints.take_up(self._first_step)
+        self.checkpoints.resume(self._first_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Say how long it will take and what, and ask for a save from time to time."""
+        """Write an estimate of the duration, and ask for a save every 30 seconds."""
         del args, kwargs
         now = time.monotonic()
         done = int(state.global_step) - self._first_step
-        if done == _TIMED_STEPS and state.global_step > self._told:
-            seconds = (now - self._begin) / done
+        if done == _TIMED_STEPS and state.global_step > self._last_reported:
+            seconds = (now - self._start) / done
             left = seconds * (state.max_steps - state.global_step)
             self._log.append(
-                f"{seconds:.1f} seconds a step: about {_duration(left)} for the "
+                f"{seconds:.1f} seconds per step: about {_duration(left)} for the "
                 f"remaining {state.max_steps - state.global_step} steps, "
                 f"with {used_memory() / 1e9:.1f} GB of memory"
             )
-        # Not where an epoch ends: what is kept of it comes after the save.
+        # Not at the end of an epoch, whose checkpoint is written after the save.
         if now - self._last_save > SAVE_SECONDS and not _is_epoch_end(state):
             self._last_save = now
             control.should_save = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Mark a save as whole: a kill may come in the middle of one."""
+        """Mark a save as complete, because the trainer can be killed while saving."""
         del control, kwargs
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        write_json(folder / _WHOLE, {"step": int(state.global_step)})
+        write_json(folder / _COMPLETE, {"step": int(state.global_step)})
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any
     ) -> None:
-        """Write a step's loss; keep it back where a validation follows."""
+        """Write a step's loss, unless a validation follows."""
         del args, control, kwargs
         if not logs or "loss" not in logs:
             return
@@ -123,7 +123,7 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
         model: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Add the validation's loss to the step that was kept back."""
+        """Add the validation loss to the last step; stop if it no longer decreases."""
         del args, kwargs
         if metrics and self._metrics:
             loss = _finite(metrics.get("eval_loss"))
@@ -133,24 +133,24 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
                 full_valid_loss=loss,
                 full_valid_mean_token_accuracy=accuracy,
             )
-            is_news = state.global_step > self._told
+            is_new = state.global_step > self._last_reported
             self._write()
             self._keep(state, model)
             if self.checkpoints.is_worsening() and state.global_step < state.max_steps:
                 control.should_training_stop = True
-                if is_news:
+                if is_new:
                     self._log.append(_STOPPED)
 
     def on_epoch_end(
         self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
     ) -> None:
-        """Keep the adapter of this epoch."""
+        """Save the adapter of this epoch."""
         del args, control, kwargs
         if not self._holds_back:
             self._keep(state, model)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Write what is still kept back."""
+        """Write the metrics that are not written yet."""
         del args, state, control, kwargs
         self._write()
 
@@ -159,7 +159,7 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
             return
         metrics, self._metrics = self._metrics, {}
         self._written = metrics
-        if metrics["step"] <= self._told:
+        if metrics["step"] <= self._last_reported:
             return
         message = f"Step {metrics['step']}/{metrics['total_steps']}: "
         message += f"training loss={metrics['train_loss']}"
@@ -172,8 +172,8 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
 
 
 def last_saved(work: Path) -> Path | None:
-    """Return the folder of the last whole save of a job, if there is one."""
-    marks = (work / "trainer").glob(f"checkpoint-*/{_WHOLE}")
+    """Return the folder of a job's last complete save, if there is one."""
+    marks = (work / "trainer").glob(f"checkpoint-*/{_COMPLETE}")
     saved = {int(mark.parent.name.rpartition("-")[2]): mark.parent for mark in marks}
     return saved[max(saved)] if saved else None
 

@@ -1,8 +1,8 @@
-"""The queue: so many trainers at a time, and what becomes of a job when it ends.
+"""The training queue: starts a trainer for each job, and records how the job ended.
 
-A job's folder says everything, so a server that was killed finds its jobs again: one
-whose model is there has succeeded, one whose trainer lives is running, and every other
-unfinished one waits again.
+The state is read from the jobs' folders, so the jobs of a killed server are found
+again: one with a model has succeeded, one whose trainer is alive is running, and every
+other unfinished one is queued again.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from langchain_chatexports.local_server.storage.data_directory import read_json
 from langchain_chatexports.local_server.storage.jobs import FINISHED, JobStore
 from langchain_chatexports.local_server.storage.locks import is_locked
 from langchain_chatexports.local_server.training.trainer import (
-    ALREADY_TRAINING,
-    TrainingOrder,
+    ALREADY_RUNNING,
+    TrainingSpec,
 )
 
 if TYPE_CHECKING:
@@ -43,13 +43,13 @@ logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1
 _IDLE_SECONDS = 5.0
-_PATIENCE_SECONDS = 5.0
+_TERMINATE_SECONDS = 5.0
 _DISK_FULL = "The disk with the data directory is full. Free some space, and try again."
-_UNFINISHED = ("validating_files", "queued", "running")
+_UNFINISHED = ("queued", "running")
 
 
 class TrainingQueue:
-    """Threads that each start a trainer for a queued job, oldest first."""
+    """Threads that each run the trainer of one job at a time, oldest job first."""
 
     def __init__(
         self,
@@ -61,14 +61,14 @@ class TrainingQueue:
         threads: int,
         at_once: int = 1,
     ) -> None:
-        """Say where jobs, files and models are; `start` begins.
+        """Initialize the queue; `start` starts its threads.
 
         Args:
             jobs: The jobs to train.
-            files: The uploads that they name.
-            models: Where the tuned models appear.
+            files: The uploaded files.
+            models: The tuned models.
             base_directory: The base model.
-            threads: How many threads all trainers together may use.
+            threads: The number of CPU threads of all trainers together.
             at_once: How many jobs may train at the same time.
         """
         self._jobs = jobs
@@ -79,61 +79,59 @@ class TrainingQueue:
         self._at_once = at_once
         self._stopping = threading.Event()
         self._changed = threading.Condition()
-        self._taken: set[str] = set()
-        self._threads_at_work: list[threading.Thread] = []
+        self._claimed: set[str] = set()
+        self._workers: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Put the jobs in order that an earlier server left, and begin."""
-        left_alone = 0
+        """Update the jobs that an earlier server left, and start the threads."""
+        orphans = 0
         for job_id in self._jobs.with_status(*_UNFINISHED):
             if self._is_training(job_id):
-                left_alone += 1
+                orphans += 1
             else:
                 self._conclude(job_id, exit_code=None)
         for job_id in self._jobs.with_status("queued"):
             if not self._has_this_base(job_id):
                 base = self._jobs.private(job_id)["model"]["base_model"]
-                self._tell(
+                self._log(
                     job_id,
-                    f"The job waits for a server with its base, {base}",
+                    f"The job is waiting for a server with its base, {base}",
                     level="warn",
                 )
         self._stopping.clear()
-        # Trainers that a killed server left are watched, however many they are.
-        self._threads_at_work = [
+        # Each trainer that a killed server left needs a thread that waits for it.
+        self._workers = [
             threading.Thread(
                 target=self._run,
                 args=(number < self._at_once,),
                 name=f"training-queue-{number}",
                 daemon=True,
             )
-            for number in range(max(self._at_once, left_alone))
+            for number in range(max(self._at_once, orphans))
         ]
-        for thread in self._threads_at_work:
+        for thread in self._workers:
             thread.start()
 
     def stop(self) -> None:
-        """End the trainers, if there are any, and queue their jobs again."""
+        """Stop the trainers and queue their jobs again."""
         self._stopping.set()
         self.wake()
-        for thread in self._threads_at_work:
+        for thread in self._workers:
             thread.join()
-        self._threads_at_work = []
+        self._workers = []
 
     def wake(self) -> None:
-        """Say that there is a new job."""
+        """Wake a thread for a new job."""
         with self._changed:
             self._changed.notify_all()
 
     def cancel(self, job_id: str, *, timeout: float = 15.0) -> bool:
-        """Cancel a job and wait until it is.
+        """Cancel a job, and wait until its trainer has stopped.
 
         Returns:
-            Whether it was cancelled; `False` if it had ended before.
+            Whether it was cancelled; `False` if it had finished before.
         """
-        if self._jobs.update(
-            job_id, only_from=("validating_files", "queued"), **_ended("cancelled")
-        ):
+        if self._jobs.update(job_id, only_from=("queued",), **_finished("cancelled")):
             self._jobs.events(job_id).append("The job was cancelled")
             return True
         if not self._jobs.update(job_id, only_from=("running",), cancel=True):
@@ -149,7 +147,7 @@ class TrainingQueue:
     def _run(self, takes_new_jobs: bool = True) -> None:
         statuses = ("running", "queued") if takes_new_jobs else ("running",)
         while not self._stopping.is_set():
-            job_id = self._take(statuses)
+            job_id = self._claim_job(statuses)
             if job_id is None:
                 if not takes_new_jobs:
                     return
@@ -158,22 +156,22 @@ class TrainingQueue:
             try:
                 self._train(job_id)
             except Exception as error:
-                # The thread must live on: other jobs wait.
+                # The thread must continue with the other jobs.
                 logger.exception("A job could not be started")
-                code, message = _why_not_started(error)
+                code, message = _start_failure(error)
                 self._fail(job_id, code, message)
             finally:
                 with self._changed:
-                    self._taken.discard(job_id)
+                    self._claimed.discard(job_id)
 
-    def _take(self, statuses: tuple[str, ...]) -> str | None:
-        """Return the job that comes next; `None`, after a while, if there is none."""
+    def _claim_job(self, statuses: tuple[str, ...]) -> str | None:
+        """Return the next job, or `None` after a few seconds without one."""
         with self._changed:
             for status in statuses:
                 for job_id in self._jobs.with_status(status):
-                    is_free = job_id not in self._taken
+                    is_free = job_id not in self._claimed
                     if is_free and (status == "running" or self._has_this_base(job_id)):
-                        self._taken.add(job_id)
+                        self._claimed.add(job_id)
                         return job_id
             if not self._stopping.is_set():
                 self._changed.wait(_IDLE_SECONDS)
@@ -191,7 +189,7 @@ class TrainingQueue:
         self._jobs.events(job_id).append("Fine-tuning job started")
         trainer = self._start_trainer(job_id)
         exit_code = self._watch(job_id, trainer)
-        if exit_code == ALREADY_TRAINING:
+        if exit_code == ALREADY_RUNNING:
             exit_code = self._watch(job_id, None)
         self._conclude(job_id, exit_code=exit_code)
 
@@ -214,16 +212,16 @@ class TrainingQueue:
             **detached_flags(),
         )
         if trainer.stdin is not None:
-            # A trainer that is gone already tells it by its exit code.
+            # If the trainer has ended already, its exit code says why.
             with contextlib.suppress(OSError), trainer.stdin as stdin:
-                stdin.write(self._order(job_id).to_json())
+                stdin.write(self._spec(job_id).to_json())
         return trainer
 
-    def _order(self, job_id: str) -> TrainingOrder:
+    def _spec(self, job_id: str) -> TrainingSpec:
         job = self._jobs.get(job_id) or {}
         private = self._jobs.private(job_id)
         validation = job.get("validation_file")
-        return TrainingOrder(
+        return TrainingSpec(
             job_folder=str(self._jobs.folder(job_id)),
             base_directory=str(self._base_directory),
             training_file=str(self._files.path(job["training_file"])),
@@ -240,7 +238,7 @@ class TrainingQueue:
     def _watch(
         self, job_id: str, trainer: subprocess.Popen[bytes] | None
     ) -> int | None:
-        """Wait for a trainer, one's own or one that an earlier server started."""
+        """Wait for a trainer; `None` stands for one that an earlier server started."""
         while True:
             if trainer is not None:
                 exit_code = trainer.poll()
@@ -249,28 +247,28 @@ class TrainingQueue:
             elif not self._is_training(job_id):
                 return None
             if self._stopping.is_set() or self._jobs.private(job_id)["cancel"]:
-                self._end_trainer(job_id, trainer)
-            # A training can take hours, and a file may have less.
+                self._stop_trainer(job_id, trainer)
+            # Files can expire during a long training.
             self._files.delete_expired()
             time.sleep(_POLL_SECONDS)
 
-    def _end_trainer(
+    def _stop_trainer(
         self, job_id: str, trainer: subprocess.Popen[bytes] | None
     ) -> None:
         if trainer is not None:
             trainer.terminate()
             try:
-                trainer.wait(_PATIENCE_SECONDS)
+                trainer.wait(_TERMINATE_SECONDS)
             except subprocess.TimeoutExpired:
                 trainer.kill()
                 trainer.wait()
             return
-        # Not our child. The lock says that the process of this id is the trainer.
+        # Not our child, but it holds the lock, so the process id is the trainer's.
         try:
             text = (self._jobs.folder(job_id) / "trainer.pid").read_text("ascii")
             os.kill(int(text), signal.SIGTERM)
         except (OSError, ValueError):
-            logger.debug("The trainer of an earlier server cannot be ended yet")
+            logger.debug("The trainer of an earlier server cannot be stopped yet")
 
     def _conclude(self, job_id: str, *, exit_code: int | None) -> None:
         private = self._jobs.private(job_id)
@@ -279,26 +277,28 @@ class TrainingQueue:
         if result is not None:
             self._succeed(job_id, result)
         elif private["cancel"]:
-            self._jobs.update(job_id, only_from=_UNFINISHED, **_ended("cancelled"))
-            self._tell(job_id, "The job was cancelled")
+            self._jobs.update(job_id, only_from=_UNFINISHED, **_finished("cancelled"))
+            self._log(job_id, "The job was cancelled")
         elif failure is not None:
             self._fail(job_id, failure["code"], failure["message"], failure["param"])
         elif self._stopping.is_set() or exit_code is None:
             if self._jobs.update(job_id, only_from=("running",), status="queued"):
-                self._tell(
-                    job_id, "The server stopped; the job goes on with it", level="warn"
+                self._log(
+                    job_id,
+                    "The server stopped; the job continues at its next start",
+                    level="warn",
                 )
         else:
-            self._fail(job_id, "trainer_ended", _how_it_ended(exit_code))
+            self._fail(job_id, "trainer_ended", _exit_reason(exit_code))
         job = self._jobs.get(job_id) or {}
         if job.get("status") in FINISHED:
-            # Until then it holds what the next trainer goes on from.
-            self._clean(job_id)
+            # Until then it contains the saves to resume from.
+            shutil.rmtree(self._jobs.folder(job_id) / "work", ignore_errors=True)
 
     def _succeed(self, job_id: str, result: dict[str, Any]) -> None:
         self._models.refresh()
-        self._tell(job_id, f"New fine-tuned model created: {result['name']}")
-        self._tell(job_id, "The job has successfully completed")
+        self._log(job_id, f"New fine-tuned model created: {result['name']}")
+        self._log(job_id, "The job has successfully completed")
         self._jobs.update(
             job_id,
             only_from=_UNFINISHED,
@@ -312,24 +312,20 @@ class TrainingQueue:
         self, job_id: str, code: str, message: str, param: str | None = None
     ) -> None:
         error = {"code": code, "message": message, "param": param}
-        self._tell(job_id, message, level="error")
+        self._log(job_id, message, level="error")
         self._jobs.update(
-            job_id, only_from=_UNFINISHED, **_ended("failed"), error=error
+            job_id, only_from=_UNFINISHED, **_finished("failed"), error=error
         )
 
-    def _tell(
+    def _log(
         self,
         job_id: str,
         message: str,
         level: Literal["info", "warn", "error"] = "info",
     ) -> None:
-        # A full disk must not keep a job from its end.
+        # A full disk must not keep a job from finishing.
         with contextlib.suppress(OSError):
             self._jobs.events(job_id).append(message, level=level)
-
-    def _clean(self, job_id: str) -> None:
-        folder = self._jobs.folder(job_id)
-        shutil.rmtree(folder / "work", ignore_errors=True)
 
     def _has_this_base(self, job_id: str) -> bool:
         return self._models.is_of_this_base(self._jobs.private(job_id)["model"])
@@ -338,23 +334,23 @@ class TrainingQueue:
         return is_locked(self._jobs.folder(job_id) / "trainer.lock")
 
 
-def _ended(status: str) -> dict[str, Any]:
+def _finished(status: str) -> dict[str, Any]:
     return {"status": status, "finished_at": int(time.time())}
 
 
-def _why_not_started(error: Exception) -> tuple[str, str]:
+def _start_failure(error: Exception) -> tuple[str, str]:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "disk_full", _DISK_FULL
     kind = type(error).__name__
     return "server_error", f"The job could not be started ({kind})."
 
 
-def _how_it_ended(exit_code: int) -> str:
-    if exit_code == -9:  # noqa: PLR2004 - SIGKILL, which Windows has no name for.
+def _exit_reason(exit_code: int) -> str:
+    if exit_code == -9:  # noqa: PLR2004 - SIGKILL, which Windows lacks.
         return (
-            "The trainer was killed, most likely because the memory did not suffice. "
-            "Close other programs, or take shorter dialogues or a smaller base model."
+            "The trainer was killed, most likely because memory ran out. Close other "
+            "programs, or use shorter chats or a smaller base model."
         )
     if exit_code == errno.ENOSPC:
         return _DISK_FULL
-    return f"The trainer ended with exit code {exit_code} and gave no reason."
+    return f"The trainer ended with exit code {exit_code}, without a reason."

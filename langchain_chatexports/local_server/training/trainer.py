@@ -1,8 +1,8 @@
-"""The trainer: a process of its own that turns one job into one adapter.
+"""The trainer: a child process that trains the adapter of one job.
 
-It reads its order as JSON from standard input, appends events to the job's log, and
-ends in one of two ways: the folder of the tuned model appears by one rename, or
-`failure.json` says in a sentence why not. Killed at any moment it leaves neither.
+It reads a `TrainingSpec` as JSON from standard input and appends events to the job's
+log. It ends by renaming the tuned model's folder into place, or by writing
+`failure.json`. If it is killed, it leaves neither.
 """
 
 from __future__ import annotations
@@ -19,31 +19,32 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
 from langchain_chatexports.local_server.storage.data_directory import (
     replace,
     write_json,
 )
 from langchain_chatexports.local_server.storage.events import EventLog
-from langchain_chatexports.local_server.storage.locks import ProcessLock
-from langchain_chatexports.local_server.storage.training_files import (
+from langchain_chatexports.local_server.storage.json_lines import (
     JsonLinesError,
     read_examples,
 )
+from langchain_chatexports.local_server.storage.locks import ProcessLock
 from langchain_chatexports.local_server.training.checkpoints import Checkpoints
-from langchain_chatexports.local_server.training.dataset import (
-    DatasetReport,
-    label_examples,
-)
 from langchain_chatexports.local_server.training.hyperparameters import (
     Hyperparameters,
     learning_rate,
 )
-from langchain_chatexports.local_server.training.labels import ChatTemplate
+from langchain_chatexports.local_server.training.labels import (
+    LabeledDataset,
+    label_examples,
+)
 
-__all__ = ["ALREADY_TRAINING", "TrainingOrder", "main", "train"]
+__all__ = ["ALREADY_RUNNING", "TrainingSpec", "main", "train"]
 
-ALREADY_TRAINING = 75
-"""Exit code of a trainer that finds another one at its job."""
+ALREADY_RUNNING = 75
+"""The exit code if another trainer is training the job."""
 
 _NICENESS = 5
 _RANK = 16
@@ -51,8 +52,8 @@ _WARMUP_RATIO = 0.05
 
 
 @dataclass(frozen=True)
-class TrainingOrder:
-    """Everything that a trainer is told; times and paths as JSON types."""
+class TrainingSpec:
+    """The settings of one training, in JSON types."""
 
     job_folder: str
     base_directory: str
@@ -62,100 +63,99 @@ class TrainingOrder:
     seed: int
     max_length: int
     stops_early: bool
-    """Whether a validation loss that no longer falls ends the training."""
+    """Whether to stop when the validation loss no longer decreases."""
 
     model_folder: str
-    """Where the tuned model appears."""
+    """Where the tuned model is written."""
 
     model_record: dict[str, Any]
-    """What its `model.json` says, beside what the trainer adds."""
+    """The content of its `model.json`, which the trainer completes."""
 
     dtype: str | None = None
-    """The base's precision, the same one each time that the job is taken up; the
-    fastest here if `None`."""
+    """The base's precision, the same one if the job is resumed; the fastest one if
+    `None`."""
 
     def to_json(self) -> bytes:
-        """Return the order as the trainer reads it."""
+        """Return the spec as the trainer's standard input."""
         return json.dumps(asdict(self)).encode("ascii")
 
 
 class TrainingError(Exception):
-    """The job cannot end in a model; the text is for the person who ordered it."""
+    """A job that cannot be trained; the text is shown to the user."""
 
     def __init__(self, message: str, *, code: str, param: str) -> None:
-        """Build the error from a sentence, its code, and what is to blame."""
         super().__init__(message)
         self.code = code
         self.param = param
 
 
 def main() -> None:
-    """Train what standard input asks for."""
+    """Train the job on standard input."""
     os.umask(0o077)
     logging.disable(logging.WARNING)
-    order = TrainingOrder(**json.loads(sys.stdin.buffer.read()))
-    folder = Path(order.job_folder)
+    spec = TrainingSpec(**json.loads(sys.stdin.buffer.read()))
+    folder = Path(spec.job_folder)
     lock = ProcessLock(folder / "trainer.lock")
     if not lock.acquire():
-        raise SystemExit(ALREADY_TRAINING)
+        raise SystemExit(ALREADY_RUNNING)
     (folder / "trainer.pid").write_text(str(os.getpid()), encoding="ascii")
     if hasattr(os, "nice"):
-        # Chats come before training.
+        # Chats have priority.
         os.nice(_NICENESS)
     try:
-        train(order)
-    except Exception as error:  # noqa: BLE001 - every failure becomes a sentence.
+        train(spec)
+    except Exception as error:  # noqa: BLE001 - reported in failure.json.
         _write_failure(folder, error)
         raise SystemExit(1) from None
     finally:
         lock.release()
 
 
-def train(order: TrainingOrder) -> None:
+def train(spec: TrainingSpec) -> None:
     """Train one job in this process.
 
     Raises:
-        TrainingError: If its data is gone or cannot be used.
+        TrainingError: If its data is deleted or cannot be used.
     """
-    # Before the libraries, whose imports take seconds: a file may be gone.
-    examples = {"training_file": _read(order.training_file, "training_file")}
-    if order.validation_file is not None:
-        examples["validation_file"] = _read(order.validation_file, "validation_file")
+    # Before the imports, which take seconds: the files can be deleted meanwhile.
+    examples = {"training_file": _read(spec.training_file, "training_file")}
+    if spec.validation_file is not None:
+        examples["validation_file"] = _read(spec.validation_file, "validation_file")
     from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
     from langchain_chatexports.local_server.training.progress import (
         ProgressWriter,
         last_saved,
     )
 
-    tokenizer, _ = load_tokenizer(Path(order.base_directory))
+    tokenizer, _ = load_tokenizer(Path(spec.base_directory))
     template = ChatTemplate(tokenizer)
-    labelled = {
-        param: _label(order, template, read, param) for param, read in examples.items()
+    labeled = {
+        param: _label(spec, template, read, param) for param, read in examples.items()
     }
-    data, held_out = labelled["training_file"], labelled.get("validation_file")
-    work = Path(order.job_folder) / "work"
+    data, held_out = labeled["training_file"], labeled.get("validation_file")
+    work = Path(spec.job_folder) / "work"
     saved = last_saved(work)
     if saved is None:
         shutil.rmtree(work / "trainer", ignore_errors=True)
         shutil.rmtree(work / "checkpoints", ignore_errors=True)
     checkpoints = Checkpoints(
         work / "checkpoints",
-        by_validation=order.stops_early and held_out is not None,
+        by_validation=spec.stops_early and held_out is not None,
     )
     progress = ProgressWriter(
-        EventLog(Path(order.job_folder) / "events.jsonl"),
+        EventLog(Path(spec.job_folder) / "events.jsonl"),
         checkpoints=checkpoints,
-        holds_back=held_out is not None,
+        has_validation=held_out is not None,
     )
-    trainer = _build_trainer(order, tokenizer, data, held_out)
+    trainer = _build_trainer(spec, tokenizer, data, held_out)
     for callback in list(trainer.callback_handler.callbacks):
-        # They print.
+        # These print.
         if type(callback).__name__ in {"PrinterCallback", "ProgressCallback"}:
             trainer.remove_callback(callback)
     trainer.add_callback(progress)
     trainer.train(resume_from_checkpoint=None if saved is None else str(saved))
     epochs = round(trainer.state.epoch)
-    _publish(order, checkpoints, tokenizer, data.tokens * epochs)
+    _publish(spec, checkpoints, tokenizer, data.tokens * epochs)
 
 
 def _read(path: str, param: str) -> list[dict[str, Any]]:
@@ -169,30 +169,30 @@ def _read(path: str, param: str) -> list[dict[str, Any]]:
 
 
 def _label(
-    order: TrainingOrder,
+    spec: TrainingSpec,
     template: ChatTemplate,
     examples: list[dict[str, Any]],
     param: str,
-) -> DatasetReport:
-    report = label_examples(examples, template, max_length=order.max_length)
-    if not report.examples:
-        msg = f"The {param.replace('_', ' ')} holds nothing that can be learned."
+) -> LabeledDataset:
+    dataset = label_examples(examples, template, max_length=spec.max_length)
+    if not dataset.examples:
+        msg = f"The {param.replace('_', ' ')} contains nothing that can be learned."
         raise TrainingError(msg, code="invalid_file", param=param)
-    return report
+    return dataset
 
 
 def _checkpointing_field(config: Any) -> str:
-    # TRL renamed it; the releases for Python 3.10 have the old name only.
+    # TRL renamed it; releases for Python 3.10 have only the old name.
     names = {field.name for field in fields(config)}
     new, old = "activation_checkpointing", "gradient_checkpointing"
     return new if new in names else old
 
 
 def _build_trainer(
-    order: TrainingOrder,
+    spec: TrainingSpec,
     tokenizer: Any,
-    data: DatasetReport,
-    held_out: DatasetReport | None,
+    data: LabeledDataset,
+    held_out: LabeledDataset | None,
 ) -> Any:
     import torch
     from peft import LoraConfig
@@ -203,12 +203,12 @@ def _build_trainer(
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     device = choose_device()
-    base = Path(order.base_directory)
-    model = load_base(base, device, order.dtype)
-    numbers = Hyperparameters(**order.hyperparameters)
+    base = Path(spec.base_directory)
+    model = load_base(base, device, spec.dtype)
+    numbers = Hyperparameters(**spec.hyperparameters)
     steps = numbers.steps(len(data.examples))
     arguments = SFTConfig(
-        output_dir=str(Path(order.job_folder) / "work" / "trainer"),
+        output_dir=str(Path(spec.job_folder) / "work" / "trainer"),
         per_device_train_batch_size=numbers.batch_size,
         per_device_eval_batch_size=1,
         num_train_epochs=numbers.n_epochs,
@@ -217,23 +217,23 @@ def _build_trainer(
         ),
         lr_scheduler_type="cosine",
         warmup_steps=_WARMUP_RATIO,
-        # NumPy takes 32 bits.
-        seed=order.seed % 2**32,
+        # NumPy accepts 32 bits.
+        seed=spec.seed % 2**32,
         bf16=False,
-        # Memory is short where the weights have 4 bits.
+        # 4-bit weights mean that memory is short.
         **{_checkpointing_field(SFTConfig): uses_4_bits(base, device)},
         use_cpu=device == "cpu",
         dataloader_pin_memory=device == "cuda",
         eval_strategy="no" if held_out is None else "epoch",
-        # The progress writer asks for a save every now and then. Two are kept: a
-        # trainer that is killed while it saves goes on from the one before.
+        # ProgressWriter asks for saves. Two are kept: a trainer that is killed while
+        # saving is resumed from the one before.
         save_strategy="no",
         save_total_limit=2,
         logging_steps=1,
         disable_tqdm=True,
         report_to=[],
-        # The examples are labelled already. TRL's own preparation would also write
-        # them into files for temporary use.
+        # The examples are labeled already. TRL's own preparation would also write them
+        # to temporary files.
         dataset_kwargs={"skip_prepare_dataset": True},
         max_length=None,
     )
@@ -253,31 +253,31 @@ def _build_trainer(
     )
 
 
-def _as_dataset(report: DatasetReport) -> Any:
+def _as_dataset(labeled: LabeledDataset) -> Any:
     from datasets import Dataset
 
     columns = {
-        "input_ids": [example.input_ids for example in report.examples],
-        "labels": [example.labels for example in report.examples],
+        "input_ids": [example.input_ids for example in labeled.examples],
+        "labels": [example.labels for example in labeled.examples],
     }
     return Dataset.from_dict(columns)
 
 
 def _publish(
-    order: TrainingOrder, checkpoints: Checkpoints, tokenizer: Any, tokens: int
+    spec: TrainingSpec, checkpoints: Checkpoints, tokenizer: Any, tokens: int
 ) -> None:
-    beside = Path(order.job_folder) / "work" / "model"
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(mode=0o700)
-    tokenizer.save_pretrained(beside)
+    folder = Path(spec.job_folder) / "work" / "model"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    tokenizer.save_pretrained(folder)
     record = {
-        **order.model_record,
-        "checkpoints": checkpoints.publish(beside),
+        **spec.model_record,
+        "checkpoints": checkpoints.publish(folder),
         "created_at": int(time.time()),
         "trained_tokens": tokens,
     }
-    write_json(beside / "model.json", record)
-    replace(beside, Path(order.model_folder))
+    write_json(folder / "model.json", record)
+    replace(folder, Path(spec.model_folder))
 
 
 def _write_failure(folder: Path, error: Exception) -> None:
@@ -287,7 +287,7 @@ def _write_failure(folder: Path, error: Exception) -> None:
     else:
         code, message = _explain(error)
         failure = {"code": code, "message": message, "param": None}
-    # Frames, but no message and no source: an exception may quote what it failed on.
+    # No exception message and no source line: they could quote a chat.
     frames = [
         f"{frame.filename}:{frame.lineno} {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)
@@ -295,7 +295,7 @@ def _write_failure(folder: Path, error: Exception) -> None:
     try:
         write_json(folder / "failure.json", {**failure, "frames": frames})
     except OSError:
-        # A full disk: the server says what the exit code says.
+        # The disk is full: the server reports this exit code.
         raise SystemExit(errno.ENOSPC) from None
 
 
@@ -307,10 +307,10 @@ def _explain(error: Exception) -> tuple[str, str]:
         )
     if isinstance(error, MemoryError) or "memory" in str(error).lower():
         return "out_of_memory", (
-            "The memory did not suffice for training. Close other programs, use "
-            "shorter dialogues or batch_size 1, or take a smaller base model."
+            "There was not enough memory for training. Close other programs, or use "
+            "shorter dialogues, batch_size 1 or a smaller base model."
         )
-    if isinstance(error, OSError):
+    if isinstance(error, (OSError, LocalServerError)):
         return "base_unreadable", (
             f"The base model could not be read ({type(error).__name__}); "
             "check that its directory is still there and complete."

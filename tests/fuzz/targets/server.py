@@ -116,7 +116,7 @@ def attack(case: Case, base: Path) -> None:
     """Ask a server of our own what nobody should ask it."""
     from starlette.testclient import TestClient
 
-    from langchain_chatexports.local_server.bases.sources import signature_of
+    from langchain_chatexports.local_server.bases.description import signature_of
     from langchain_chatexports.local_server.http.app import create_app
     from langchain_chatexports.local_server.http.service import LocalService
     from langchain_chatexports.local_server.storage.data_directory import DataDirectory

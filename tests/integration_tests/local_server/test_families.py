@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports.local_server.inference.generation import Engine, Order
-from langchain_chatexports.local_server.training.trainer import TrainingOrder, train
+from langchain_chatexports.local_server.inference.generation import (
+    Engine,
+    GenerationRequest,
+)
+from langchain_chatexports.local_server.training.trainer import TrainingSpec, train
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues, tiny_tokenizer
 
 if TYPE_CHECKING:
@@ -62,7 +65,9 @@ def _answer(engine: Any, messages: Any, adapter: Any) -> Any:
 
     pieces: queue.Queue[Any] = queue.Queue()
     prompt = engine.template.prompt_ids(messages)
-    engine.submit(Order(prompt, 80, adapter=adapter, temperature=0), pieces.put)
+    engine.submit(
+        GenerationRequest(prompt, 80, adapter=adapter, temperature=0), pieces.put
+    )
     text = ""
     while True:
         piece = pieces.get(timeout=60)
@@ -81,7 +86,7 @@ def test_a_family_is_trained_and_served(tmp_path: Path, family: Any) -> None:
         example["messages"].insert(0, {"role": "system", "content": "Be a tortoise."})
     file.write_bytes(as_jsonl(examples))
     (tmp_path / "job").mkdir()
-    order = TrainingOrder(
+    order = TrainingSpec(
         job_folder=str(tmp_path / "job"),
         base_directory=str(base),
         training_file=str(file),

@@ -40,7 +40,7 @@ from langchain_chatexports.local_server.training import progress
 from langchain_chatexports.local_server.training import trainer as training
 
 progress.SAVE_SECONDS = 0.05
-orders = [training.TrainingOrder(**order) for order in json.load(sys.stdin)]
+orders = [training.TrainingSpec(**order) for order in json.load(sys.stdin)]
 kills, finished, chance = int(sys.argv[1]), [], random.Random(7)
 
 

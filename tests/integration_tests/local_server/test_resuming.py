@@ -10,7 +10,7 @@ import pytest
 from langchain_chatexports.local_server.storage.data_directory import read_json
 from langchain_chatexports.local_server.storage.events import EventLog
 from langchain_chatexports.local_server.training import progress
-from langchain_chatexports.local_server.training.trainer import TrainingOrder, train
+from langchain_chatexports.local_server.training.trainer import TrainingSpec, train
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def _train(order: Any) -> Any:
 def _order_for(folder: Any, base: Any, numbers: Any) -> Any:
     (folder / "job" / "work").mkdir(parents=True)
     (folder / "train.jsonl").write_bytes(as_jsonl(dialogues()))
-    return TrainingOrder(
+    return TrainingSpec(
         job_folder=str(folder / "job"),
         base_directory=str(base),
         training_file=str(folder / "train.jsonl"),

@@ -90,6 +90,7 @@ class OpenAIServer:
         file_statuses: The same for a file.
         final: Changes to the job once it has reached the last status.
         keeps_metadata: Whether jobs give back their metadata.
+        keeps_suffix: Whether jobs give back their suffix.
         filters: Whether the list of jobs obeys a metadata filter.
         refuses_field: A field of a new job that is answered with 400.
         routes_missing: Requests, as in `Fault.request`, that are answered with 404.
@@ -107,6 +108,7 @@ class OpenAIServer:
         self.file_statuses: Sequence[str] = ("processed",)
         self.final: dict[str, Any] = {}
         self.keeps_metadata = True
+        self.keeps_suffix = True
         self.filters = True
         self.refuses_field: str | None = None
         self.routes_missing: Sequence[str] = ()
@@ -275,7 +277,7 @@ class OpenAIServer:
             "fine_tuned_model": None,
             "metadata": kept,
             "seed": body.get("seed", 0),
-            "suffix": body.get("suffix"),
+            "suffix": body.get("suffix") if self.keeps_suffix else None,
             "error": {"code": None, "message": None, "param": None},
             "hyperparameters": body.get("hyperparameters")
             or numbers.get("hyperparameters")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_openai.chat_models import _client_utils
 
-from langchain_chatexports.finetuning.clock import Clock
+from langchain_chatexports.finetuning.connection import Clock
 from langchain_chatexports.finetuning.tuner import ChatFineTuner
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY
 

@@ -100,11 +100,11 @@ def test_an_export_of_no_model_is_a_line(chatexports: Any, names: Any) -> None:
     assert "Traceback" not in done.err
 
 
-def test_each_base_is_listed_with_size_memory_and_licence(chatexports: Any) -> None:
+def test_each_base_is_listed_with_size_memory_and_license(chatexports: Any) -> None:
     done = chatexports("serve", "--list-bases")
     rows = done.out.splitlines()[1:]
     assert [row.split()[0] for row in rows] == [base.hub_id for base in list_bases()]
     for row, base in zip(rows, list_bases(), strict=True):
-        assert f"{base.memory_bytes / 1e9:.1f} GB  {base.licence}" in row
+        assert f"{base.memory_bytes / 1e9:.1f} GB  {base.license}" in row
         assert ("suggested" in row) == (base == suggest_base())
     assert "toy" in rows[0]

@@ -469,7 +469,7 @@ def test_an_output_that_nobody_reads_is_given_up(
     monkeypatch.setattr("langchain_chatexports._files._READER_SECONDS", 0.2)
     done = chatexports("redact", chats, "-o", pipe, "--key", "my.key")
     assert done.status == 1
-    assert "nobody has begun to read" in done.err
+    assert "that nothing has read from" in done.err
 
 
 def test_a_reader_may_come_later_than_the_writer(

@@ -11,6 +11,7 @@ from openai import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
 
 from langchain_chatexports import ChatFineTuner
 from langchain_chatexports.exceptions import FineTuningError
+from langchain_chatexports.finetuning.connection import Clock, Deadline
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
 from tests.unit_tests.builders.tuners import achat, chat, make_examples, make_tuner
 
@@ -209,11 +210,13 @@ def test_the_query_of_a_given_client_is_carried_over(server: OpenAIServer) -> No
 
 
 @pytest.mark.parametrize("own", [True, False])
-def test_requests_are_short_and_the_sdk_does_not_repeat_them(own: bool) -> None:
+async def test_requests_are_short_and_the_sdk_does_not_repeat_them(own: bool) -> None:
     with OpenAI(api_key=KEY, timeout=600, max_retries=5) as client:
         given = {"client": client} if own else {"api_key": KEY}
         tuner = ChatFineTuner(model=BASE_MODEL, **given)
-        with tuner.access().client() as used:
+        never = Deadline(Clock(), None)
+        async with tuner.access().connect(never, is_async=False) as connection:
+            used = connection.client
             assert (used.timeout, used.max_retries) == (30.0, 0)
 
 

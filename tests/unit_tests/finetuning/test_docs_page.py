@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langchain_chatexports.finetuning.clock import Clock
+from langchain_chatexports.finetuning.connection import Clock
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.openai_server import KEY, OpenAIServer
 from tests.unit_tests.builders.tuners import chat

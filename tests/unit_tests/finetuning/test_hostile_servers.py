@@ -17,7 +17,7 @@ from langchain_chatexports.exceptions import (
     FineTuningFailedError,
     FineTuningTimeoutError,
 )
-from langchain_chatexports.finetuning.clock import Clock
+from langchain_chatexports.finetuning.connection import Clock
 from tests.unit_tests.builders.openai_server import KEY, Fault, OpenAIServer, refused
 from tests.unit_tests.builders.tuners import (
     FakeClock,
@@ -387,7 +387,7 @@ def test_endless_pages_do_not_outlast_the_timeout(endless: str) -> None:
 def test_endless_pages_end_without_a_timeout_too(
     endless: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("langchain_chatexports.finetuning.requests.MAX_PAGES", 10)
+    monkeypatch.setattr("langchain_chatexports.finetuning.connection.MAX_PAGES", 10)
     server = Endless()
     server.endless, server.clock = endless, FakeClock()
     with server.running():

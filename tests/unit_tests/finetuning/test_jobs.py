@@ -11,31 +11,31 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from openai import OpenAI
+from openai import DefaultHttpxClient, OpenAI
 
 from langchain_chatexports.exceptions import (
     FineTuningError,
     FineTuningTimeoutError,
     FineTuningUnavailableError,
 )
-from langchain_chatexports.finetuning.clock import Deadline
-from langchain_chatexports.finetuning.errors import Situation, error_of
+from langchain_chatexports.finetuning.connection import Deadline, run_blocking
+from langchain_chatexports.finetuning.errors import Step, error_of
 from langchain_chatexports.finetuning.jobs import Submission
-from langchain_chatexports.finetuning.requests import Call, run
+from langchain_chatexports.finetuning.orders import prepare_order
 from tests.unit_tests.builders.openai_server import (
     BASE_MODEL,
     KEY,
     Fault,
     OpenAIServer,
+    lost,
     refused,
 )
 from tests.unit_tests.builders.tuners import FakeClock, make_examples, make_tuner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from operator import attrgetter
-else:
-    from operator import attrgetter
+
+    from langchain_chatexports import ChatFineTuner
 
 CREATE = "POST /fine_tuning/jobs"
 
@@ -51,37 +51,34 @@ def bodies_of(server: OpenAIServer) -> dict[str, Any]:
     return body
 
 
-def situation_at(server: OpenAIServer) -> Situation:
-    return Situation(server.base_url, Deadline(FakeClock(), None))
+class Killed(BaseException):
+    """What stands for the end of a process: nothing handles it."""
 
 
-def calls_of(server: OpenAIServer, stop_after: int | None) -> int:
-    """Make the requests of a submission, and stop dead after some of them."""
-    tuner = make_tuner(server)
-    order = tuner._order(make_examples())
-    requests = Submission(order, situation_at(server)).place()
-    calls, answer = 0, None
-    with OpenAI(base_url=server.base_url, api_key=KEY, max_retries=0) as client:
-        while True:
-            try:
-                action = requests.send(answer)
-            except StopIteration:
-                return calls
-            answer = None
-            if isinstance(action, Call):
-                answer = attrgetter(action.method)(client)(**action.arguments)
-                calls += 1
-                if calls == stop_after:
-                    return calls
+def invoke_and_die(server: OpenAIServer, stop_after: int) -> None:
+    """Fine-tune in a process that ends when so many requests are carried out."""
+
+    def count(_: Any) -> None:
+        if len(server.requests) == stop_after:
+            raise Killed
+
+    http_client = DefaultHttpxClient(event_hooks={"response": [count]})
+    with OpenAI(
+        base_url=server.base_url, api_key=KEY, http_client=http_client
+    ) as client:
+        make_tuner(server, client=client).invoke(make_examples())
 
 
 def test_killed_between_any_two_requests_and_repeated_it_pays_once() -> None:
     with OpenAIServer().running() as whole:
-        requests = calls_of(whole, None)
+        invoke_and_die(whole, stop_after=-1)
+        requests = len(whole.requests)
     assert requests >= 5
     for stop_after in range(1, requests + 1):
         with OpenAIServer().running() as server:
-            calls_of(server, stop_after)
+            with pytest.raises(Killed):
+                invoke_and_die(server, stop_after)
+            assert len(server.requests) == stop_after
             make_tuner(server).invoke(make_examples())
             counts = (len(server.jobs), server.uploads)
         assert counts == (1, 1), stop_after
@@ -141,12 +138,17 @@ async def test_a_cancelled_wait_for_the_same_order_leaves_no_lock(
     assert len(server.jobs) == 1
 
 
-def place_as_another_process(server: OpenAIServer) -> Any:
+def place_as_another_process(server: OpenAIServer) -> None:
     """Place the order past the lock that calls of one process share."""
-    order = make_tuner(server)._order(make_examples())
-    submission = Submission(order, situation_at(server))
-    with OpenAI(base_url=server.base_url, api_key=KEY, max_retries=0) as client:
-        return run(submission.place(), client, FakeClock())
+    run_blocking(place_without_lock(make_tuner(server)))
+
+
+async def place_without_lock(tuner: ChatFineTuner, data: bytes = b"") -> None:
+    order = prepare_order(tuner, make_examples())
+    order.training.data = data or order.training.data
+    deadline = Deadline(FakeClock(), None)
+    async with tuner.access().connect(deadline, is_async=False) as connection:
+        await Submission(order, connection, tuner).place()
 
 
 @pytest.fixture
@@ -252,6 +254,52 @@ def test_a_different_order_is_told_apart_without_metadata(
         settings = {"n_epochs": 2, "seed": 1, **change}
         make_tuner(server, **settings).submit(make_examples())
         assert len(server.jobs) == 2
+
+
+@pytest.fixture
+def forgetful() -> Iterator[OpenAIServer]:
+    """A server whose jobs tell neither metadata nor suffix."""
+    server = OpenAIServer(keeps_metadata=False, filters=False, keeps_suffix=False)
+    with server.running() as running:
+        yield running
+
+
+@pytest.mark.parametrize("suffixes", [("a", "b"), (None, "b")], ids=str)
+def test_another_suffix_is_another_order_on_a_server_that_tells_none(
+    suffixes: tuple[str | None, str],
+    forgetful: OpenAIServer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for suffix in suffixes:
+        run = make_tuner(forgetful, suffix=suffix).submit(make_examples())
+    assert run.id == "ftjob-2"
+    assert "Job ftjob-1 trains the same files" in caplog.text
+
+
+def test_there_an_order_without_a_suffix_finds_its_job(forgetful: OpenAIServer) -> None:
+    for _ in range(2):
+        make_tuner(forgetful).submit(make_examples())
+    assert len(forgetful.jobs) == 1
+
+
+def test_there_the_suffix_is_known_by_the_name_of_the_model(
+    forgetful: OpenAIServer,
+) -> None:
+    make_tuner(forgetful, suffix="a").invoke(make_examples())
+    job = forgetful.jobs["ftjob-1"]
+    job["fine_tuned_model"] = "ft:tiny-1:org:a:1"
+    forgetful.models["ft:tiny-1:org:a:1"] = None
+    make_tuner(forgetful, suffix="a").invoke(make_examples())
+    assert len(forgetful.jobs) == 1
+
+
+def test_there_a_job_whose_answer_was_lost_is_found_with_a_suffix(
+    forgetful: OpenAIServer,
+) -> None:
+    make_tuner(forgetful, suffix="a").submit(make_examples())
+    forgetful.faults.append(lost(CREATE))
+    assert make_tuner(forgetful, suffix="b").submit(make_examples()).id == "ftjob-2"
+    assert len(forgetful.jobs) == 2
 
 
 def test_how_to_wait_does_not_make_another_order(server: OpenAIServer) -> None:
@@ -521,16 +569,10 @@ def test_a_retry_after_that_says_nothing_is_passed_over(
     ],
 )
 def test_closed_access_at_openai_says_that_it_is_for_good(url: str, says: str) -> None:
-    situation = Situation(
-        url,
-        Deadline(FakeClock(), None),
-        "creating the job",
-        "Nothing was ordered.",
-        creates_job=True,
-    )
+    step = Step("creating the job", "Nothing was ordered.", creates="job")
     refusal = Exception("no")
     refusal.status_code = 403  # type: ignore[attr-defined] # as the SDK's has
-    error = error_of(refusal, situation)
+    error = error_of(refusal, step, url)
     assert isinstance(error, FineTuningUnavailableError)
     assert says in str(error)
     assert str(error).endswith("Nothing was ordered.")
@@ -595,20 +637,19 @@ def test_no_job_is_ordered_once_the_time_is_over(server: OpenAIServer) -> None:
 def test_a_large_file_is_given_time_to_be_looked_at(
     megabytes: int, server: OpenAIServer
 ) -> None:
-    tuner = make_tuner(server)
-    order = tuner._order(make_examples())
-    order.training.data = b"x" * megabytes * 1_000_000
-    requests = Submission(order, situation_at(server)).place()
-    answer, timeout = None, None
-    with OpenAI(base_url=server.base_url, api_key=KEY, max_retries=0) as client:
-        while timeout is None:
-            action = requests.send(answer)
-            assert isinstance(action, Call)
-            if action.method == "files.create":
-                timeout = action.arguments.get("timeout", "the client's")
-                break
-            answer = attrgetter(action.method)(client)(**action.arguments)
-    assert timeout == ("the client's" if megabytes == 1 else 160)
+    timeouts: list[float] = []
+
+    def see(request: Any) -> None:
+        if (request.method, request.url.path) == ("POST", "/v1/files"):
+            timeouts.append(request.extensions["timeout"]["read"])
+
+    http_client = DefaultHttpxClient(event_hooks={"request": [see]})
+    with OpenAI(
+        base_url=server.base_url, api_key=KEY, http_client=http_client
+    ) as client:
+        tuner = make_tuner(server, client=client, request_timeout=30)
+        run_blocking(place_without_lock(tuner, b"x" * megabytes * 1_000_000))
+    assert timeouts == [30 if megabytes == 1 else 160]
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,15 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.messages import HumanMessage
 from langchain_core.tracers import ConsoleCallbackHandler
 from langchain_core.tracers.base import BaseTracer
 
 from langchain_chatexports.exceptions import FineTuningError
 from langchain_chatexports.finetuning.errors import clean_text
+from langchain_chatexports.finetuning.orders import prepare_order
+from langchain_chatexports.steps import MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.openai_server import (
     KEY,
     Fault,
@@ -25,6 +29,8 @@ from tests.unit_tests.builders.tuners import make_examples, make_tuner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from langchain_core.chat_sessions import ChatSession
 
 MARK = "XYZZY-my-own-words"
 ECHO = f"Cannot use: Who wins race 3? {MARK}"
@@ -81,7 +87,8 @@ def test_no_text_and_no_key_in_logs_errors_traces_and_reprs(
             if faults and "wrong key" in error.args[0]:
                 traceback.print_exception(error, file=shown)
         with_header = make_tuner(server, default_headers={"x-secret": KEY})
-        shown.write(f"{with_header!r} {tuner._order(make_examples(marker=MARK))!r}")
+        order = prepare_order(tuner, make_examples(marker=MARK))
+        shown.write(f"{with_header!r} {order!r}")
         assert server.uploads == 0 or MARK.encode() in server.contents["file-1"]
     ours = [r for r in caplog.records if r.name.startswith("langchain_chatexports")]
     logged = " ".join(record.getMessage() for record in ours)
@@ -101,6 +108,30 @@ def test_a_debug_log_of_any_library_holds_neither_text_nor_key(
     assert "openai" in caplog.text
     assert MARK not in caplog.text
     assert KEY not in caplog.text
+
+
+class Races(BaseChatLoader):
+    """Ten sessions with marked texts."""
+
+    def lazy_load(self) -> Iterator[ChatSession]:
+        for number in range(10):
+            texts = {"Hare": f"{MARK} {number}?", "Tortoise": MARK}
+            yield {
+                "messages": [
+                    HumanMessage(text, additional_kwargs={"sender": sender})
+                    for sender, text in texts.items()
+                ]
+            }
+
+
+def test_steps_that_are_run_while_the_tuner_reads_are_in_no_trace() -> None:
+    traces = Traces()
+    given = Races() | MergeChatRuns() | MapAIMessages(sender="Tortoise")
+    with OpenAIServer().running() as server:
+        make_tuner(server).invoke(given, {"callbacks": [traces]})
+        assert MARK.encode() in server.contents["file-1"]
+    assert "ftjob-1" in traces.text
+    assert MARK not in traces.text
 
 
 @pytest.mark.parametrize("how", ["invoke", "batch", "ainvoke", "abatch", "bound"])

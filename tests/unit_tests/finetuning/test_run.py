@@ -15,7 +15,7 @@ from langchain_chatexports.exceptions import (
     FineTuningTimeoutError,
     FineTuningUnavailableError,
 )
-from langchain_chatexports.finetuning.clock import Clock, Deadline
+from langchain_chatexports.finetuning.connection import Clock, Deadline
 from tests.unit_tests.builders.openai_server import (
     Fault,
     OpenAIServer,

@@ -112,5 +112,5 @@ def test_a_port_is_asked_for_alone_where_two_could_share_it(
 
     monkeypatch.setattr(socket, "SO_EXCLUSIVEADDRUSE", -5, raising=False)
     monkeypatch.setattr(socket, "socket", Listener)
-    with server._listening(ServerSettings(base="a/b", data_dir=str(tmp_path))):
+    with server._listen(ServerSettings(base="a/b", data_dir=str(tmp_path))):
         assert options == [-5]

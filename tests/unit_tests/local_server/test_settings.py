@@ -11,7 +11,7 @@ import pytest
 import langchain_chatexports.local_server as package
 from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
 from langchain_chatexports.local_server import LocalServer, ServerSettings
-from langchain_chatexports.local_server.http import startup as opening
+from langchain_chatexports.local_server.http import startup
 from langchain_chatexports.local_server.processes import child_environment
 from langchain_chatexports.local_server.storage.models import tuned_model_name
 from langchain_chatexports.local_server.training.hyperparameters import (
@@ -89,9 +89,9 @@ def test_a_hub_id_stays_as_it_is() -> None:
 
 
 def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "find_spec", lambda _: None)
+    monkeypatch.setattr(startup, "find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match="local"):
-        opening.check_extra()
+        startup.check_extra()
 
 
 def test_a_trainer_gets_no_keys_and_no_network(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,14 +114,14 @@ def test_one_message_has_a_page() -> None:
     page = render_report(build_report(ExportLoader([talk("Hare: once")])))
     assert "1 message by 1 person" in page
     assert "Name a person with --ai" in page
-    assert "no pause between known times" in page
+    assert "no pauses between known times" in page
 
 
 @pytest.mark.parametrize("sessions", [[], [{"messages": []}]])
 def test_an_empty_export_has_a_page_that_says_so(sessions: list[ChatSession]) -> None:
     page = render_report(build_report(ExportLoader(sessions)))
-    assert "There is no message in it." in page
-    assert "Nothing: there is no message." in page
+    assert "There are no messages." in page
+    assert "No examples: there are no messages." in page
     assert "not known to not known" not in page
 
 
@@ -130,7 +130,7 @@ def test_messages_without_times_have_a_page() -> None:
     for message in session["messages"]:
         message.additional_kwargs.pop("message_time", None)
     page = render_report(build_report(ExportLoader([session], owner="Hare")))
-    assert "2 messages by 2 people; no time is known." in page
+    assert "2 messages by 2 people; their times are not known." in page
 
 
 def test_every_color_is_one_of_the_page() -> None:

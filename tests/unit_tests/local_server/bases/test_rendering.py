@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_chatexports.local_server.bases import rendering
+from langchain_chatexports.local_server.bases.chat_template import (
+    ChatTemplate,
+    TemplateError,
+)
 from langchain_chatexports.local_server.bases.rendering import (
     RefusedError,
     RenderingError,
     render_chat,
-)
-from langchain_chatexports.local_server.training.labels import (
-    ChatTemplate,
-    TemplateError,
 )
 from tests.unit_tests.builders.tiny_base import CHATML, tiny_tokenizer, write_tiny_base
 from tests.unit_tests.local_server.conftest import asking

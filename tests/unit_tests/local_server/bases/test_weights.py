@@ -109,7 +109,7 @@ def test_4_bits_are_those_of_qlora(monkeypatch: pytest.MonkeyPatch) -> None:
         "version",
         lambda name: "0.50.0" if name == "bitsandbytes" else known(name),
     )
-    options = weights._options_of_4_bits(torch.bfloat16, "cuda")
+    options = weights._4_bit_options(torch.bfloat16, "cuda")
     config = options["quantization_config"]
     assert config.load_in_4bit
     assert config.bnb_4bit_quant_type == "nf4"

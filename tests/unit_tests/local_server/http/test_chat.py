@@ -11,14 +11,14 @@ from langchain_openai import ChatOpenAI
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import ServerSettings, serve_in_process
-from langchain_chatexports.local_server.http import startup as opening
-from langchain_chatexports.local_server.http.chat import _order
-from langchain_chatexports.local_server.http.schemas import ChatRequest
+from langchain_chatexports.local_server.http.chat import _generation_request
+from langchain_chatexports.local_server.http.requests import ChatRequest
 from langchain_chatexports.local_server.inference.generation import (
     Engine,
     EngineBusyError,
-    Order,
+    GenerationRequest,
 )
+from langchain_chatexports.local_server.storage import locks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -148,7 +148,7 @@ def test_an_answer_is_never_longer_than_the_models_memory(
 ) -> None:
     long: Any = [{"role": "user", "content": "race " * 400}]
     asked = ChatRequest(model="tiny", messages=long)
-    order = _order(service, asked)
+    order = _generation_request(service, asked)
     assert len(order.prompt) + order.max_tokens == 512
 
 
@@ -282,21 +282,21 @@ def test_too_many_waiting_chats_are_a_429(
 def test_the_engine_takes_no_more_than_its_bound(
     tiny_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = Engine(tiny_base, threads=1, most_waiting=2)
+    engine = Engine(tiny_base, threads=1, max_waiting=2)
     monkeypatch.setattr(engine, "_start_thread", lambda: None)
     for _ in range(2):
-        engine.submit(Order([1], 1), lambda _: None)
+        engine.submit(GenerationRequest([1], 1), lambda _: None)
     with pytest.raises(EngineBusyError):
-        engine.submit(Order([1], 1), lambda _: None)
+        engine.submit(GenerationRequest([1], 1), lambda _: None)
 
 
 def test_a_cancelled_chat_makes_room(
     tiny_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = Engine(tiny_base, threads=1, most_waiting=1)
+    engine = Engine(tiny_base, threads=1, max_waiting=1)
     monkeypatch.setattr(engine, "_start_thread", lambda: None)
-    engine.submit(Order([1], 1), lambda _: None).cancel()
-    engine.submit(Order([1], 1), lambda _: None)
+    engine.submit(GenerationRequest([1], 1), lambda _: None).cancel()
+    engine.submit(GenerationRequest([1], 1), lambda _: None)
 
 
 def test_models_are_the_base_and_its_aliases(client: OpenAI) -> None:
@@ -338,7 +338,7 @@ def test_a_server_inside_the_process_needs_no_port(
 def test_a_directory_is_used_by_one_server_only(
     tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "_LOCK_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(locks, "_LOCK_WAIT_SECONDS", 0.1)
     settings = ServerSettings(base=str(tiny_base), data_dir=str(tmp_path / "data"))
     with (
         serve_in_process(settings),

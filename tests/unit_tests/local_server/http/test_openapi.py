@@ -21,8 +21,8 @@ with warnings.catch_warnings():
 
 from langchain_chatexports.local_server.http.app import create_app
 from langchain_chatexports.local_server.http.openapi import describe_api
+from langchain_chatexports.local_server.http.requests import JobRequest
 from langchain_chatexports.local_server.http.routes import router
-from langchain_chatexports.local_server.http.schemas import JobRequest
 from tests.unit_tests.builders.kept_models import keep_adapter
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 from tests.unit_tests.local_server.conftest import KEY
@@ -102,7 +102,7 @@ def service(
 
 @pytest.fixture(scope="module")
 def operations(service: LocalService) -> dict[str, Any]:
-    # Without `security`: who may ask is test_guard.py's matter.
+    # Without `security`: who may ask is test_access.py's matter.
     description = {**describe_api(), "security": []}
     schema = schemathesis.openapi.from_dict(description)
     schema.app = _without_lifespan(create_app(service, api_key=KEY))

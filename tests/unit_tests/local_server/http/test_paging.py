@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports.local_server.http.paging import page
-from langchain_chatexports.local_server.http.schemas import JobRequest
+from langchain_chatexports.local_server.http.requests import JobRequest
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
 if TYPE_CHECKING:

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_chatexports.local_server.http.app import create_app
-from langchain_chatexports.local_server.inference.generation import Engine, Order
+from langchain_chatexports.local_server.inference.generation import (
+    Engine,
+    GenerationRequest,
+)
 from tests.unit_tests.local_server.conftest import KEY
 
 if TYPE_CHECKING:
@@ -19,7 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from langchain_chatexports.local_server.http.service import LocalService
-    from langchain_chatexports.local_server.inference.generation import Answer, Piece
+    from langchain_chatexports.local_server.inference.generation import (
+        Generation,
+        TextPiece,
+    )
 
 _LONG = 400
 
@@ -31,14 +37,16 @@ def engine(tiny_base: Path) -> Iterator[Engine]:
     made.close()
 
 
-def _listener(name: str, told: list[tuple[str, Piece]]) -> Callable[[Piece], None]:
+def _listener(
+    name: str, told: list[tuple[str, TextPiece]]
+) -> Callable[[TextPiece], None]:
     return lambda piece: told.append((name, piece))
 
 
-def _order(engine: Engine, tokens: int) -> Order:
+def _order(engine: Engine, tokens: int) -> GenerationRequest:
     prompt = engine.template.prompt_ids([{"role": "user", "content": "Ready?"}])
     # The tiny base's likeliest words go on and on.
-    return Order(prompt, tokens, temperature=0)
+    return GenerationRequest(prompt, tokens, temperature=0)
 
 
 def _wait(condition: Callable[[], Any]) -> None:
@@ -49,7 +57,7 @@ def _wait(condition: Callable[[], Any]) -> None:
 
 
 def test_a_short_answer_does_not_wait_for_a_long_one(engine: Engine) -> None:
-    told: list[tuple[str, Piece]] = []
+    told: list[tuple[str, TextPiece]] = []
     engine.submit(_order(engine, _LONG), _listener("long", told))
     engine.submit(_order(engine, 3), _listener("short", told))
     _wait(lambda: [who for who, piece in told if piece.finish_reason])
@@ -60,9 +68,9 @@ def test_those_who_wait_are_taken_in_their_order(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "langchain_chatexports.local_server.inference.generation._AT_ONCE", 1
+        "langchain_chatexports.local_server.inference.generation._MAX_ACTIVE", 1
     )
-    told: list[tuple[str, Piece]] = []
+    told: list[tuple[str, TextPiece]] = []
     for name in ("first", "second", "third"):
         engine.submit(_order(engine, 20), _listener(name, told))
     _wait(lambda: sum(bool(piece.finish_reason) for _, piece in told) == 3)
@@ -71,7 +79,7 @@ def test_those_who_wait_are_taken_in_their_order(
 
 
 def test_a_cancelled_answer_is_written_no_further(engine: Engine) -> None:
-    told: list[tuple[str, Piece]] = []
+    told: list[tuple[str, TextPiece]] = []
     answer = engine.submit(_order(engine, _LONG), _listener("long", told))
     _wait(lambda: told)
     answer.cancel()
@@ -96,8 +104,8 @@ def test_an_answer_ends_with_the_turn_whatever_the_model_says_of_its_end(
     likeliest[7 if own else end] = 1
     ends = {7} if own else set()
     monkeypatch.setattr(type(model), "end_tokens", property(lambda _: ends))
-    monkeypatch.setattr(model, "next_scores", lambda *_: likeliest)
-    told: list[tuple[str, Piece]] = []
+    monkeypatch.setattr(model, "next_logits", lambda *_: likeliest)
+    told: list[tuple[str, TextPiece]] = []
     engine.submit(_order(engine, 3), _listener("any", told))
     _wait(lambda: told and told[-1][1].finish_reason)
     assert [(piece.text, piece.finish_reason) for _, piece in told] == [("", "stop")]
@@ -107,18 +115,20 @@ def test_an_answer_ends_with_the_turn_whatever_the_model_says_of_its_end(
 async def test_a_client_that_leaves_cancels_its_answer(
     service: LocalService, stream: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answers: list[Answer] = []
+    answers: list[Generation] = []
     submit = service.engine.submit
     begun, left = threading.Event(), asyncio.Event()
 
-    def noting(order: Order, on_piece: Callable[[Piece], None]) -> Answer:
-        def tell(piece: Piece) -> None:
+    def noting(
+        request: GenerationRequest, on_piece: Callable[[TextPiece], None]
+    ) -> Generation:
+        def tell(piece: TextPiece) -> None:
             begun.set()
             # Long enough for the client to be noticed gone.
             time.sleep(0.01)
             on_piece(piece)
 
-        answers.append(submit(order, tell))
+        answers.append(submit(request, tell))
         return answers[-1]
 
     service.engine.submit = noting  # type: ignore[method-assign]  # looks, and hands on.
@@ -159,7 +169,7 @@ async def test_a_client_that_leaves_cancels_its_answer(
     await asyncio.wait_for(asked, 10)
     (answer,) = answers
     assert answer.is_cancelled
-    await asyncio.to_thread(_wait, lambda: not service.engine._turns)
+    await asyncio.to_thread(_wait, lambda: not service.engine._active)
     assert answer._tokens < _LONG
     # It is nothing that went wrong.
     assert not caplog.records

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import score_conversations
 
 if TYPE_CHECKING:
@@ -104,3 +106,26 @@ def test_chats_go_on_beside_scores(http: TestClient, client: OpenAI) -> None:
         model="tiny", messages=[{"role": "user", "content": "a"}], max_tokens=2
     )
     assert answer.choices
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"peft_type": "XLORA", "adapters": {"0": "someone/elses"}},
+        {"peft_type": "LORA", "megatron_config": {}, "megatron_core": "os"},
+        {},
+    ],
+)
+def test_an_adapter_that_names_other_files_or_modules_is_not_loaded(
+    tiny_base: Path, tmp_path: Path, config: dict[str, Any]
+) -> None:
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"")
+    with pytest.raises(LocalServerError, match="plain LoRA adapter"):
+        list(
+            score_conversations(
+                [[{"role": "assistant", "content": "a"}]],
+                base=tiny_base,
+                adapter=tmp_path,
+            )
+        )

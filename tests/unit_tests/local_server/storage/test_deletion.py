@@ -93,7 +93,7 @@ def test_nothing_is_deleted_under_a_trainer_that_was_left_alone(root: Any) -> No
     job = next((root / "jobs").iterdir())
     with ProcessLock(job / "trainer.lock") as lock:
         assert lock.acquire()
-        with pytest.raises(LocalServerError, match="trainer at work"):
+        with pytest.raises(LocalServerError, match="trainer of a killed server"):
             delete_everything(root)
     assert count_kept(root) == KeptData(files=2, jobs=2, models=2)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import openai
 import pytest
 
-from langchain_chatexports.local_server.storage import training_files
+from langchain_chatexports.local_server.storage import json_lines
 from langchain_chatexports.local_server.storage.files import FileStore
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
@@ -67,13 +67,17 @@ def test_a_deleted_file_is_gone_from_the_disk(client: OpenAI, tmp_path: Path) ->
 
 
 def test_a_file_is_deleted_when_its_time_is_over(
-    client: OpenAI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    client: OpenAI,
+    service: LocalService,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     created = _upload(client, expires_after={"anchor": "created_at", "seconds": 3600})
     assert created.expires_at == created.created_at + 3600
     later = time.time() + 3601
     monkeypatch.setattr("time.time", lambda: later)
     assert list(client.files.list()) == []
+    service.files.delete_expired()
     assert not list((tmp_path / "data" / "files").iterdir())
 
 
@@ -96,7 +100,7 @@ def test_a_file_that_cannot_be_deleted_is_still_there_and_can_be_deleted_later(
 
 
 def test_an_expired_file_that_cannot_be_deleted_harms_no_other(
-    client: OpenAI, monkeypatch: pytest.MonkeyPatch
+    client: OpenAI, service: LocalService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = _upload(client)
     _upload(client, expires_after={"anchor": "created_at", "seconds": 3600})
@@ -106,8 +110,21 @@ def test_an_expired_file_that_cannot_be_deleted_harms_no_other(
         patch.setattr(
             "langchain_chatexports.local_server.storage.files.remove_folder", _held_open
         )
+        service.files.delete_expired()
         assert client.files.retrieve(other.id) == other
     assert [file.id for file in client.files.list()] == [other.id]
+
+
+def test_listing_the_files_hides_expired_ones_and_deletes_nothing(
+    client: OpenAI, service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`chatexports forget` lists them to find jobs; only a server deletes them."""
+    created = _upload(client, expires_after={"anchor": "created_at", "seconds": 3600})
+    later = time.time() + 3601
+    monkeypatch.setattr("time.time", lambda: later)
+    assert FileStore(service.files._data).newest_first() == []
+    assert service.files.get(created.id) is None
+    assert service.files.path(created.id).exists()
 
 
 def test_files_are_there_again_after_a_restart(
@@ -233,7 +250,7 @@ def test_a_bad_query_is_a_400(http: TestClient, query: str) -> None:
 def test_a_line_that_is_too_long_is_refused_by_its_number(
     client: OpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training_files, "MAX_LINE_BYTES", 20)
+    monkeypatch.setattr(json_lines, "MAX_LINE_BYTES", 20)
     with pytest.raises(openai.BadRequestError, match="Line 2 is longer than 20 bytes"):
         _upload(client, b'{}\n{"a": "' + b"b" * 20 + b'"}\n')
     assert list(client.files.list()) == []
@@ -242,7 +259,7 @@ def test_a_line_that_is_too_long_is_refused_by_its_number(
 def test_a_line_of_the_longest_length_is_taken(
     client: OpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training_files, "MAX_LINE_BYTES", 20)
+    monkeypatch.setattr(json_lines, "MAX_LINE_BYTES", 20)
     line = b'{"a": "' + b"b" * 10 + b'"}\n'
     assert len(line) == 20
     assert _upload(client, line * 3)
@@ -251,7 +268,7 @@ def test_a_line_of_the_longest_length_is_taken(
 def test_a_file_of_too_many_lines_is_refused(
     client: OpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training_files, "MAX_LINES", 5)
+    monkeypatch.setattr(json_lines, "MAX_LINES", 5)
     assert _upload(client, b"{}\n" * 5)
     with pytest.raises(openai.BadRequestError, match="more than 5 lines"):
         _upload(client, b"{}\n" * 6)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import openai
 import pytest
 
+from langchain_chatexports.local_server.bases.chat_template import TemplateError
 from langchain_chatexports.local_server.storage.jobs import JobStore
-from langchain_chatexports.local_server.training.labels import TemplateError
 from tests.unit_tests.builders.tiny_base import REWRITING, as_jsonl, dialogues
 from tests.unit_tests.builders.tiny_base import tiny_tokenizer as make_tokenizer
 from tests.unit_tests.local_server.conftest import asking, openai_client
@@ -102,7 +102,7 @@ def test_trailing_and_leading_messages_are_accepted_with_warnings(
     examples[0]["messages"].append({"role": "user", "content": "bye"})
     examples[1]["messages"].pop(0)
     told = " ".join(_messages(client, order(examples)))
-    assert "1 training examples end with" in told
+    assert "1 training examples do not end with an assistant message" in told
     assert "1 training examples begin with" in told
 
 

@@ -60,7 +60,7 @@ def test_publishing_twice_gives_the_same(tmp_path: Path) -> None:
     checkpoints = _kept(tmp_path, [2.0, 1.0], by_validation=True)
     first = checkpoints.publish(tmp_path / "model")
     again = Checkpoints(tmp_path / "kept", by_validation=True)
-    again.take_up(2)
+    again.resume(2)
     assert again.publish(tmp_path / "model") == first
 
 
@@ -69,7 +69,7 @@ def test_epochs_after_the_last_save_are_forgotten_because_they_come_again(
 ) -> None:
     _kept(tmp_path, [3.0, 2.0, 1.0], by_validation=True)
     again = Checkpoints(tmp_path / "kept", by_validation=True)
-    again.take_up(2)
+    again.resume(2)
     assert [record["step"] for record in again.records] == [1, 2]
 
 
@@ -81,7 +81,7 @@ def test_a_step_that_an_earlier_trainer_told_is_not_told_again(
     log = EventLog(tmp_path / "events.jsonl")
     log.append("Step 3/9", data={"step": 3})
     checkpoints = Checkpoints(tmp_path / "kept", by_validation=False)
-    writer = ProgressWriter(log, checkpoints=checkpoints, holds_back=False)
+    writer = ProgressWriter(log, checkpoints=checkpoints, has_validation=False)
     for step in (2, 3, 4):
         state = SimpleNamespace(global_step=step, max_steps=9, epoch=step / 10)
         writer.on_log(None, state, None, logs={"loss": 1.0})

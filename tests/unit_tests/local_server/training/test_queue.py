@@ -23,7 +23,7 @@ from langchain_chatexports.local_server.storage.locks import ProcessLock
 from langchain_chatexports.local_server.storage.models import ModelStore, new_model_id
 from langchain_chatexports.local_server.training.queue import (
     TrainingQueue,
-    _how_it_ended,
+    _exit_reason,
 )
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def test_a_job_of_another_base_waits_for_a_server_with_it_and_says_so(
     assert made.begun == [own]
     assert made.jobs.get(other)["status"] == "queued"
     told = [event["message"] for event in made.jobs.events(other).read()]
-    assert told[-1] == "The job waits for a server with its base, other"
+    assert told[-1] == "The job is waiting for a server with its base, other"
     assert made.queue.cancel(other)
 
 
@@ -270,4 +270,4 @@ def test_a_full_disk_fails_the_job_and_not_the_queue(
 def test_the_end_of_a_trainer_without_a_reason_is_explained(
     exit_code: int, words: str
 ) -> None:
-    assert words in _how_it_ended(exit_code)
+    assert words in _exit_reason(exit_code)

@@ -19,7 +19,7 @@ from langchain_chatexports.local_server import (
     export_model,
     list_models,
 )
-from langchain_chatexports.local_server.inference.base_model import BaseModel
+from langchain_chatexports.local_server.inference.loaded_base import LoadedBase
 from langchain_chatexports.local_server.storage.data_directory import (
     read_json,
     write_json,
@@ -27,7 +27,7 @@ from langchain_chatexports.local_server.storage.data_directory import (
 from langchain_chatexports.local_server.storage.events import EventLog
 from langchain_chatexports.local_server.storage.models import ModelStore
 from langchain_chatexports.local_server.training.queue import TrainingQueue
-from langchain_chatexports.local_server.training.trainer import TrainingOrder, train
+from langchain_chatexports.local_server.training.trainer import TrainingSpec, train
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 from tests.unit_tests.local_server.conftest import asking, openai_client, wait_for
 
@@ -49,7 +49,7 @@ _HELLO: list[ChatCompletionMessageParam] = [
 ]
 
 
-def _train_here(order: TrainingOrder) -> None:
+def _train_here(order: TrainingSpec) -> None:
     """Train in this process: the same code as the trainer's, without its start."""
     before = os.umask(0o077)
     try:
@@ -73,7 +73,7 @@ def trained(
         queue = service.queue
         queue._jobs.update(job_id, only_from=("queued",), status="running")
         (service.jobs.folder(job_id) / "work").mkdir()
-        _train_here(queue._order(job_id))
+        _train_here(queue._spec(job_id))
         queue._conclude(job_id, exit_code=0)
 
     service.queue._train = train_here
@@ -148,7 +148,7 @@ def test_the_precision_of_a_job_is_chosen_once(
     service, _, job, _ = trained
     chosen = service.jobs.private(job.id)["dtype"]
     assert chosen in {"bfloat16", "float32"}
-    assert service.queue._order(job.id).dtype == chosen
+    assert service.queue._spec(job.id).dtype == chosen
 
 
 def test_there_is_one_metrics_event_a_step(events: list[FineTuningJobEvent]) -> None:
@@ -161,9 +161,9 @@ def test_there_is_one_metrics_event_a_step(events: list[FineTuningJobEvent]) -> 
 def test_after_a_few_steps_it_is_said_how_long_it_takes_and_how_much_memory(
     events: list[FineTuningJobEvent],
 ) -> None:
-    (said,) = [e.message for e in events if "a step" in e.message]
+    (said,) = [e.message for e in events if "per step" in e.message]
     assert re.fullmatch(
-        r"\d+\.\d seconds a step: about \d+ (seconds|minutes) "
+        r"\d+\.\d seconds per step: about \d+ (seconds|minutes) "
         r"for the remaining 15 steps, with \d+\.\d GB of memory",
         said,
     )
@@ -210,9 +210,9 @@ def test_the_served_adapter_is_the_one_that_was_trained(
     service, _, job, _ = trained
     folder = service.models.adapter_folder(_model_of(job))
     assert folder is not None
-    model = BaseModel(tiny_base, threads=1)
+    model = LoadedBase(tiny_base, threads=1)
     for adapter in (None, folder, None, folder / "checkpoints" / "step-10", folder):
-        served = model.next_scores([5, 6, 7], model.new_cache(), adapter)
+        served = model.next_logits([5, 6, 7], model.new_cache(), adapter)
         plain = AutoModelForCausalLM.from_pretrained(
             tiny_base, dtype=next(model._model.parameters()).dtype
         ).eval()
@@ -389,13 +389,13 @@ def test_the_adapters_in_memory_are_a_few_and_the_others_come_back(
 ) -> None:
     *_, root = trained
     (kept,) = list_models(root)
-    model = BaseModel(tiny_base, threads=1)
+    model = LoadedBase(tiny_base, threads=1)
     folders = [tmp_path / str(number) for number in range(10)]
     for folder in folders:
         shutil.copytree(kept.path, folder)
 
     def score(adapter: Path | None) -> list[float]:
-        scores = model.next_scores([5, 6, 7], model.new_cache(), adapter)
+        scores = model.next_logits([5, 6, 7], model.new_cache(), adapter)
         return [float(each) for each in scores]
 
     first, plain = score(folders[0]), score(None)
@@ -488,7 +488,7 @@ def test_a_half_written_model_is_no_model(copied: tuple[LocalService, str]) -> N
     assert service.models.newest_first() == []
 
 
-def _order_for(tmp_path: Path, base: Path, **changes: Any) -> TrainingOrder:
+def _spec_for(tmp_path: Path, base: Path, **changes: Any) -> TrainingSpec:
     (tmp_path / "job" / "work").mkdir(parents=True)
     file = tmp_path / "train.jsonl"
     file.write_bytes(as_jsonl(dialogues()))
@@ -509,13 +509,13 @@ def _order_for(tmp_path: Path, base: Path, **changes: Any) -> TrainingOrder:
         "model_folder": str(tmp_path / "model"),
         "model_record": {},
     }
-    return TrainingOrder(**{**settings, **changes})
+    return TrainingSpec(**{**settings, **changes})
 
 
 def test_batches_of_unequal_lengths_and_large_seeds_are_trained(
     tmp_path: Path, tiny_base: Path
 ) -> None:
-    _train_here(_order_for(tmp_path, tiny_base))
+    _train_here(_spec_for(tmp_path, tiny_base))
     assert (tmp_path / "model" / "adapter_model.safetensors").exists()
     assert not list((tmp_path / "job" / "work").glob("model*"))
 
@@ -531,7 +531,7 @@ def test_a_validation_loss_that_rises_ends_the_training(
         example["messages"][3]["content"] = "ZZZ QQQ"
     held_out = tmp_path / "other.jsonl"
     held_out.write_bytes(as_jsonl(other))
-    order = _order_for(
+    order = _spec_for(
         tmp_path, tiny_base, hyperparameters=wild, validation_file=str(held_out)
     )
     _train_here(order)

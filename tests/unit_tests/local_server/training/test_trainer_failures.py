@@ -14,18 +14,18 @@ import pytest
 from langchain_chatexports.local_server.storage.locks import ProcessLock, is_locked
 from langchain_chatexports.local_server.training import trainer as training
 from langchain_chatexports.local_server.training.trainer import (
-    ALREADY_TRAINING,
-    TrainingOrder,
+    ALREADY_RUNNING,
+    TrainingSpec,
 )
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
 
 @pytest.fixture
-def order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingOrder:
+def order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingSpec:
     """An order on standard input, for a base that is gone."""
     (tmp_path / "job").mkdir()
     (tmp_path / "train.jsonl").write_bytes(as_jsonl(dialogues()))
-    made = TrainingOrder(
+    made = TrainingSpec(
         job_folder=str(tmp_path / "job"),
         base_directory=str(tmp_path / "gone"),
         training_file=str(tmp_path / "train.jsonl"),
@@ -47,7 +47,7 @@ def order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingOrder:
     return made
 
 
-def _failure(order: TrainingOrder, code: int = 1) -> dict[str, Any]:
+def _failure(order: TrainingSpec, code: int = 1) -> dict[str, Any]:
     with pytest.raises(SystemExit) as ended:
         training.main()
     assert ended.value.code == code
@@ -55,7 +55,7 @@ def _failure(order: TrainingOrder, code: int = 1) -> dict[str, Any]:
     return dict(json.loads(text))
 
 
-def test_a_base_that_is_gone_is_said(order: TrainingOrder) -> None:
+def test_a_base_that_is_gone_is_said(order: TrainingSpec) -> None:
     failure = _failure(order)
     assert failure["code"] == "base_unreadable"
     assert "base model could not be read" in failure["message"]
@@ -72,13 +72,13 @@ def test_a_base_that_is_gone_is_said(order: TrainingOrder) -> None:
     ],
 )
 def test_each_failure_is_a_sentence_that_quotes_nothing(
-    order: TrainingOrder,
+    order: TrainingSpec,
     monkeypatch: pytest.MonkeyPatch,
     error: Exception,
     code: str,
     words: str,
 ) -> None:
-    def train(_: TrainingOrder) -> None:
+    def train(_: TrainingSpec) -> None:
         raise error
 
     monkeypatch.setattr(training, "train", train)
@@ -89,7 +89,7 @@ def test_each_failure_is_a_sentence_that_quotes_nothing(
 
 
 def test_a_disk_too_full_for_the_reason_ends_with_its_own_exit_code(
-    order: TrainingOrder, monkeypatch: pytest.MonkeyPatch
+    order: TrainingSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left")
@@ -102,9 +102,9 @@ def test_a_disk_too_full_for_the_reason_ends_with_its_own_exit_code(
     assert not is_locked(Path(order.job_folder) / "trainer.lock")
 
 
-def test_a_second_trainer_of_a_job_leaves_at_once(order: TrainingOrder) -> None:
+def test_a_second_trainer_of_a_job_leaves_at_once(order: TrainingSpec) -> None:
     with ProcessLock(Path(order.job_folder) / "trainer.lock") as lock:
         assert lock.acquire()
         with pytest.raises(SystemExit) as ended:
             training.main()
-    assert ended.value.code == ALREADY_TRAINING
+    assert ended.value.code == ALREADY_RUNNING

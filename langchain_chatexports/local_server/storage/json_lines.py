@@ -1,4 +1,4 @@
-"""Training files as they are uploaded: one JSON object a line, within limits."""
+"""Reading of training files: JSON lines, with limits on their size."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ if TYPE_CHECKING:
 __all__ = ["MAX_LINES", "MAX_LINE_BYTES", "JsonLinesError", "read_examples"]
 
 MAX_LINE_BYTES = 8 * 2**20
-"""The longest line of a training file; parsed, it may take thirty times as much."""
+"""The maximum size of a line, which can take 30 times as much memory when parsed."""
 
 MAX_LINES = 1_000_000
-"""The most lines of a training file."""
+"""The maximum number of lines in a file."""
 
 
 class JsonLinesError(ValueError):
-    """A file is not made of JSON objects, one a line; the text names the line."""
+    """A file that is not JSON lines; the text names the line."""
 
 
 def read_examples(path: str | Path) -> Iterator[dict[str, Any]]:
-    """Read the JSON objects of a file, one a line; lines of white space are skipped.
+    """Read the JSON objects of a file, one per line; blank lines are skipped.
 
     Args:
-        path: The file. It is split at line feeds only: U+2028 may stand in a text.
+        path: The file. It is split at line feeds only: text can contain U+2028.
 
     Yields:
         The objects, in order.
 
     Raises:
-        JsonLinesError: At the first line that is no JSON object, or too long.
+        JsonLinesError: If a line is not a JSON object, or too long.
     """
     with Path(path).open("rb") as file:
-        # Not `for line in file`: a single line could hold the memory of all.
+        # Not `for line in file`: one line could fill the memory.
         for number in count(1):
             line = file.readline(MAX_LINE_BYTES + 1)
             if not line:
@@ -50,7 +50,7 @@ def read_examples(path: str | Path) -> Iterator[dict[str, Any]]:
             if not line.strip():
                 continue
             try:
-                # Editors on Windows begin a file with a byte order mark.
+                # Windows editors start a file with a byte order mark.
                 value = json.loads(line.decode("utf-8-sig"))
             except (ValueError, RecursionError):
                 value = None

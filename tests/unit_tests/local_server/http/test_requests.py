@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_chatexports.local_server.http.errors import ApiError
-from langchain_chatexports.local_server.http.schemas import (
+from langchain_chatexports.local_server.http.requests import (
     ChatRequest,
     JobRequest,
     parse_body,
@@ -113,7 +113,7 @@ def test_the_newer_form_is_named_as_it_was_written() -> None:
             {"n": 2},
             (
                 "Invalid value for 'n': Input should be 1. The local server does not "
-                "serve this."
+                "support this."
             ),
         ),
     ],
@@ -145,5 +145,5 @@ def test_what_is_openais_and_not_served_here_is_said_so(
     kind: type[JobRequest | ChatRequest], changes: dict[str, Any]
 ) -> None:
     assert refusal(kind, **changes).message.endswith(
-        "The local server does not serve this."
+        "The local server does not support this."
     )

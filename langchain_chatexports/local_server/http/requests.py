@@ -1,4 +1,4 @@
-"""Models of the request bodies: strict types, known names and ranges only."""
+"""Models of the request bodies, with strict types, known names and ranges."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = [
     "ChatRequest",
     "JobRequest",
     "ScoreRequest",
+    "invalid_parameter",
     "parse_body",
-    "refuse_parameter",
 ]
 
 _MAX_MESSAGES = 4096
 _MAX_SEED = 2**63 - 1
 # OpenAI parameters that are accepted only with the value that requests nothing.
-_NOT_SERVED = frozenset(
+_UNSUPPORTED = frozenset(
     {
         "frequency_penalty",
         "functions",
@@ -94,7 +94,7 @@ class JobRequest(_Strict):
             return {name: given for name, given in value.items() if name != "metadata"}
         return value
 
-    def numbers(self) -> dict[str, Any]:
+    def requested_hyperparameters(self) -> dict[str, Any]:
         """Return the hyperparameters; the method's replace those of the older form."""
         supervised = self.method.supervised if self.method else None
         newer = supervised.hyperparameters if supervised else None
@@ -167,17 +167,17 @@ class ChatRequest(_Strict):
     modalities: list[Literal["text"]] | None = None
 
     def stops(self) -> list[str]:
-        """Return the texts that end an answer."""
+        """Return the stop sequences."""
         given = [self.stop] if isinstance(self.stop, str) else self.stop or []
         return [text for text in given if text]
 
     def token_limit(self) -> int | None:
-        """Return the maximum number of tokens of an answer."""
+        """Return the maximum number of generated tokens."""
         return self.max_completion_tokens or self.max_tokens
 
 
 class ScoreRequest(_Strict):
-    """Body of `POST /score`, which is no route of OpenAI's."""
+    """Body of `POST /score`, which OpenAI does not have."""
 
     model: str
     messages: Annotated[list[_Message], Field(min_length=1, max_length=_MAX_MESSAGES)]
@@ -204,16 +204,16 @@ def parse_body(body: bytes, kind: type[Model]) -> Model:
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        raise _refusal(error, kind) from None
+        raise _validation_error(error, kind) from None
 
 
-def refuse_parameter(error: Mapping[str, Any]) -> ApiError:
-    """Return the refusal of a wrong parameter in a query or a form.
+def invalid_parameter(error: Mapping[str, Any]) -> ApiError:
+    """Return the error for an invalid parameter in a query or a form.
 
     Args:
-        error: What FastAPI found wrong, in pydantic's shape.
+        error: FastAPI's validation error, in pydantic's shape.
     """
-    # An empty body is missing as a whole.
+    # An empty body has no parameter name.
     if len(error["loc"]) == 1:
         return _invalid_json()
     name = str(error["loc"][1])
@@ -234,19 +234,19 @@ def _invalid_json() -> ApiError:
 
 
 def _number(text: str) -> float:
-    # In JSON 1.0 is an integer, and some languages write each number so.
+    # Some languages write integers as 1.0.
     value = float(text)
     return int(value) if value.is_integer() else value
 
 
-def _refusal(error: ValidationError, kind: type[BaseModel]) -> ApiError:
-    said = error.errors(include_url=False, include_context=False, include_input=False)
-    param = str(said[0]["loc"][0]) if said[0]["loc"] else None
-    where = _place(said[0])
-    # Each member of a union reports its own errors. Name the one that matched furthest.
-    same = [each for each in said if where and _place(each)[: len(where)] == where]
-    best = max(same, key=_closeness, default=said[0])
-    name = ".".join(map(str, _place(best)))
+def _validation_error(error: ValidationError, kind: type[BaseModel]) -> ApiError:
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    param = str(errors[0]["loc"][0]) if errors[0]["loc"] else None
+    where = _path(errors[0])
+    # Each member of a union reports its own errors: show the one that matched furthest.
+    same = [each for each in errors if where and _path(each)[: len(where)] == where]
+    best = max(same, key=_match_depth, default=errors[0])
+    name = ".".join(map(str, _path(best)))
     if best["type"] == "extra_forbidden":
         msg = "Unrecognized request argument."
         if name:
@@ -257,22 +257,22 @@ def _refusal(error: ValidationError, kind: type[BaseModel]) -> ApiError:
         return ApiError(msg, code="missing_required_parameter", param=param)
     allowed = _allowed_numbers(kind, name.rpartition(".")[2])
     msg = f"Invalid value for '{name or param}': {best['msg']}{allowed}."
-    if param in _NOT_SERVED or name == "method.type":
-        msg += " The local server does not serve this."
+    if param in _UNSUPPORTED or name == "method.type":
+        msg += " The local server does not support this."
     return ApiError(msg, code="invalid_value", param=param)
 
 
-def _place(error: ErrorDetails) -> tuple[str | int, ...]:
-    # Leave out the members of unions, and keys that the user chose.
+def _path(error: ErrorDetails) -> tuple[str | int, ...]:
+    # Without the members of unions, and without keys that the user chose.
     is_unknown = error["type"] == "extra_forbidden"
     parts = error["loc"][:-1] if is_unknown else error["loc"]
     return tuple(part for part in parts if isinstance(part, int) or part in _NAMES)
 
 
-def _closeness(error: ErrorDetails) -> tuple[int, bool, bool]:
+def _match_depth(error: ErrorDetails) -> tuple[int, bool, bool]:
     kind = error["type"]
     is_of_content = kind not in {"literal_error", "missing"}
-    return len(_place(error)), is_of_content, not kind.endswith("_type")
+    return len(_path(error)), is_of_content, not kind.endswith("_type")
 
 
 @cache

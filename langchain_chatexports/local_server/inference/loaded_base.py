@@ -1,41 +1,40 @@
-"""The base model in memory, with any number of adapters on the one copy of it."""
+"""The base model in memory, and the adapters loaded onto it."""
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import warnings
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.devices import choose_device
 from langchain_chatexports.local_server.bases.weights import load_base
 from langchain_chatexports.local_server.storage.adapters import is_adapter
+from langchain_chatexports.local_server.storage.data_directory import read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["BaseModel", "sample"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["LoadedBase", "new_generator", "sample"]
 
 _MAX_ADAPTERS = 8
-_SCORED_AT_ONCE = 256
-# Below this temperature the likeliest token is as good as certain, and dividing by it
-# leaves the range of numbers.
+_SCORED_POSITIONS = 256
+# Below this temperature the likeliest token is practically certain, and dividing by it
+# overflows.
 _MIN_TEMPERATURE = 1e-4
 
 
-class BaseModel:
-    """A causal language model and its adapters; used by one thread at a time."""
+class LoadedBase:
+    """A causal language model with its adapters; not thread-safe."""
 
     def __init__(self, directory: Path, *, threads: int) -> None:
-        """Load the base from a directory of safetensors.
+        """Load the base.
 
         Args:
             directory: The base in transformers' format.
-            threads: How many threads its mathematics may use.
+            threads: The number of CPU threads.
         """
         import torch
         from transformers.utils.logging import disable_progress_bar
@@ -51,24 +50,24 @@ class BaseModel:
 
     @property
     def end_tokens(self) -> set[int]:
-        """The tokens that end an answer, as the model's own settings say."""
+        """The tokens that end an answer, from the generation config."""
         ends = self._model.generation_config.eos_token_id
         if ends is None:
             return set()
         return set(ends) if isinstance(ends, list) else {ends}
 
     def new_cache(self) -> Any:
-        """Make an empty memory of what was read."""
+        """Return an empty key-value cache."""
         from transformers import DynamicCache
 
         return DynamicCache(config=self._model.config)
 
-    def next_scores(self, tokens: list[int], cache: Any, adapter: Path | None) -> Any:
-        """Read tokens and give the scores of the one that follows.
+    def next_logits(self, tokens: list[int], cache: Any, adapter: Path | None) -> Any:
+        """Read tokens, and return the logits of the next one.
 
         Args:
-            tokens: The tokens that the cache does not hold yet.
-            cache: The memory of all before; these tokens are added to it.
+            tokens: The tokens that are not in the cache yet.
+            cache: The key-value cache of the tokens before; these are added to it.
             adapter: The folder of an adapter, or `None` for the base itself.
         """
         import torch
@@ -83,14 +82,14 @@ class BaseModel:
             )
         return output.logits[0, -1].float()
 
-    def prices(
+    def negative_log_likelihoods(
         self, tokens: list[int], positions: list[int], adapter: Path | None
     ) -> list[float]:
-        """Return the negative log-likelihood of tokens in a text, in nats.
+        """Return the negative log-likelihoods of tokens in a text, in nats.
 
         Args:
             tokens: The whole text.
-            positions: Which tokens to price; each after the first.
+            positions: The tokens to score; the first token has no score.
             adapter: The folder of an adapter, or `None` for the base itself.
         """
         import torch
@@ -98,29 +97,29 @@ class BaseModel:
         if not positions:
             return []
         self._activate(adapter)
-        # A token is foretold by the position before it.
+        # The logits at a position predict the next token.
         before = torch.tensor([at - 1 for at in positions], device=self.device)
         targets = torch.tensor([tokens[at] for at in positions], device=self.device)
         with torch.inference_mode():
-            scores = self._model(
+            logits = self._model(
                 input_ids=torch.tensor([tokens], device=self.device),
                 use_cache=False,
                 logits_to_keep=before,
             ).logits[0]
-            prices: list[float] = []
-            # In parts: in float32, a vocabulary a position is much.
+            losses: list[float] = []
+            # In parts, because float32 logits of the whole vocabulary are large.
             for part, wanted in zip(
-                scores.split(_SCORED_AT_ONCE),
-                targets.split(_SCORED_AT_ONCE),
+                logits.split(_SCORED_POSITIONS),
+                targets.split(_SCORED_POSITIONS),
                 strict=True,
             ):
                 log_likelihoods = torch.log_softmax(part.float(), dim=-1)
                 chosen = log_likelihoods.gather(1, wanted[:, None])[:, 0]
-                prices.extend((-chosen).tolist())
-        return prices
+                losses.extend((-chosen).tolist())
+        return losses
 
     def forget(self, adapter: Path) -> None:
-        """Drop an adapter from memory, with those inside its folder."""
+        """Unload an adapter, and those in subfolders of its folder."""
         for folder in [f for f in self._loaded if f == adapter or adapter in f.parents]:
             self._drop(folder)
 
@@ -142,8 +141,17 @@ class BaseModel:
         if not is_adapter(adapter):
             msg = f"There is no adapter in {adapter}."
             raise FileNotFoundError(msg)
+        config = read_json(adapter / "adapter_config.json") or {}
+        uses_megatron = config.get("megatron_config") is not None
+        if config.get("peft_type") != "LORA" or uses_megatron:
+            # PEFT follows these to other files, hub ids and Python modules.
+            msg = (
+                f"{adapter} is not a plain LoRA adapter: other kinds can name further "
+                "files and modules to load."
+            )
+            raise LocalServerError(msg)
         with warnings.catch_warnings():
-            # PEFT asks the model for an attribute that transformers is about to drop.
+            # PEFT uses an attribute that transformers deprecates.
             warnings.simplefilter("ignore", FutureWarning)
             self._add_adapter(adapter)
 
@@ -151,7 +159,7 @@ class BaseModel:
         from peft import PeftModel
 
         self._count += 1
-        # PEFT's names must not hold a dot.
+        # Names of PEFT adapters must not contain a dot.
         name = f"adapter{self._count}"
         if self._peft is None:
             self._peft = PeftModel.from_pretrained(
@@ -179,32 +187,32 @@ class BaseModel:
         self._active = None
 
 
-def sample(scores: Any, *, temperature: float, top_p: float, generator: Any) -> int:
-    """Choose a token from scores.
+def sample(logits: Any, *, temperature: float, top_p: float, generator: Any) -> int:
+    """Sample a token.
 
     Args:
-        scores: One score a token, in float32.
-        temperature: How freely to choose; 0 takes the likeliest.
-        top_p: The share of likelihood that the choice is made from.
-        generator: The source of chance.
+        logits: The logits, in float32.
+        temperature: The sampling temperature; 0 takes the likeliest token.
+        top_p: The probability mass of the tokens that are sampled from.
+        generator: A random number generator of torch.
     """
     import torch
 
     if temperature < _MIN_TEMPERATURE or top_p <= 0:
-        return int(scores.argmax())
-    likelihoods = torch.softmax(scores.cpu() / temperature, dim=-1)
+        return int(logits.argmax())
+    probabilities = torch.softmax(logits.cpu() / temperature, dim=-1)
     if top_p < 1:
-        ordered, order = likelihoods.sort(descending=True)
-        # The token that crosses the border belongs to the share.
+        ordered, order = probabilities.sort(descending=True)
+        # The token that reaches top_p is included.
         is_outside = ordered.cumsum(-1) - ordered >= top_p
-        likelihoods[order[is_outside]] = 0.0
-    if not math.isfinite(float(likelihoods.sum())):
-        return int(scores.argmax())
-    return int(torch.multinomial(likelihoods, 1, generator=generator))
+        probabilities[order[is_outside]] = 0.0
+    if not math.isfinite(float(probabilities.sum())):
+        return int(logits.argmax())
+    return int(torch.multinomial(probabilities, 1, generator=generator))
 
 
 def new_generator(seed: int | None) -> Any:
-    """Make a source of chance; the same one for the same seed."""
+    """Return a random number generator; `None` takes a random seed."""
     import torch
 
     chosen = int.from_bytes(os.urandom(7), "big") if seed is None else seed

@@ -21,18 +21,18 @@ from langchain_chatexports.local_server import (
     score_conversations,
     suggest_base,
 )
-from langchain_chatexports.local_server.bases import preparation as base_preparation
-from langchain_chatexports.local_server.bases import sources as bases
-from langchain_chatexports.local_server.bases.known_bases import machine_memory
-from langchain_chatexports.local_server.bases.sources import (
+from langchain_chatexports.local_server.bases import conversion, wheel
+from langchain_chatexports.local_server.bases.chat_template import TemplateError
+from langchain_chatexports.local_server.bases.description import (
     DEFAULT_HUB_ID,
+    BaseDescription,
     describe_base,
     describe_default_base,
     needs_download,
-    prepare_base,
     signature_of,
 )
-from langchain_chatexports.local_server.training.labels import TemplateError
+from langchain_chatexports.local_server.bases.known_bases import machine_memory
+from langchain_chatexports.local_server.bases.preparation import prepare_base
 
 if TYPE_CHECKING:
     from typing import Any
@@ -243,10 +243,10 @@ def test_a_hub_id_is_named_by_its_model() -> None:
     assert (found.name, found.kind) == ("Qwen2.5-0.5B-Instruct", "hub")
 
 
-def test_the_default_says_its_size_licence_and_that_it_is_a_toy() -> None:
+def test_the_default_says_its_size_license_and_that_it_is_a_toy() -> None:
     found = describe_default_base()
     assert found.name == "SmolLM2-135M-Instruct"
-    assert found.licence == "Apache-2.0"
+    assert found.license == "Apache-2.0"
     assert found.size_bytes is not None
     assert found.size_bytes > 50_000_000
     assert found.is_default_toy
@@ -255,23 +255,23 @@ def test_the_default_says_its_size_licence_and_that_it_is_a_toy() -> None:
 def test_without_the_wheel_the_default_is_the_hubs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bases, "_WHEEL", "no-such-distribution-anywhere")
+    monkeypatch.setattr(wheel, "_WHEEL", "no-such-distribution-anywhere")
     found = describe_base(None)
     assert (found.kind, found.source) == ("hub", DEFAULT_HUB_ID)
-    assert (found.licence, found.is_default_toy) == ("Apache-2.0", True)
+    assert (found.license, found.is_default_toy) == ("Apache-2.0", True)
 
 
 def test_another_release_of_the_wheel_is_not_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bases, "_WHEEL_VERSION", "0.0.0")
+    monkeypatch.setattr(wheel, "_WHEEL_VERSION", "0.0.0")
     assert describe_default_base().kind == "hub"
 
 
 def test_a_wheel_with_another_model_inside_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "model.gguf"
     file.write_bytes(b"GGUF")
-    found = bases.BaseDescription("model", "wheel", str(file), 4)
+    found = BaseDescription("model", "wheel", str(file), 4)
     with pytest.raises(LocalServerError, match="sha256"):
         prepare_base(found, tmp_path / "cache")
 
@@ -309,9 +309,9 @@ def test_a_fetch_that_was_cut_off_is_taken_up_again(
         return str(snapshot)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
-    assert base_preparation.fetch("someone/something") == snapshot
+    assert conversion.fetch("someone/something") == snapshot
     assert fetched == [True]
-    assert base_preparation.fetch("someone/something") == snapshot
+    assert conversion.fetch("someone/something") == snapshot
     assert fetched == [True]
 
 
@@ -325,7 +325,7 @@ def test_a_hub_model_that_is_not_here_is_fetched(
         return str(tmp_path)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
-    assert base_preparation.fetch("someone/something") == tmp_path
+    assert conversion.fetch("someone/something") == tmp_path
 
 
 def test_the_signature_tells_bases_of_other_measures_apart(
@@ -386,7 +386,7 @@ def test_why_a_base_could_not_be_fetched_is_said_in_a_sentence(
 
     order = b'{"kind": "hub", "source": "a/b"}'
     stream = SimpleNamespace(buffer=io.BytesIO(order))
-    monkeypatch.setattr(base_preparation, "fetch", refuse)
+    monkeypatch.setattr(conversion, "fetch", refuse)
     monkeypatch.setattr("sys.stdin", stream)
-    base_preparation.main()
+    conversion.main()
     assert words in json.loads(capsys.readouterr().out)["error"]

@@ -1,4 +1,4 @@
-"""The door of the server: who may ask, from where, and how much at once."""
+"""Access control: the host, the API key and the size of each request."""
 
 from __future__ import annotations
 
@@ -14,73 +14,73 @@ from langchain_chatexports.local_server.http.errors import ApiError
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["MAX_JSON_BYTES", "MAX_UPLOAD_BYTES", "Guard", "defect"]
+__all__ = ["MAX_JSON_BYTES", "MAX_UPLOAD_BYTES", "AccessControl", "unexpected_error"]
 
 logger = logging.getLogger(__name__)
 
 MAX_JSON_BYTES = 8 * 2**20
-"""The largest body of a request, but for uploads."""
+"""The maximum body of a request, except for uploads."""
 
 MAX_UPLOAD_BYTES = 100 * 2**20
-"""The largest upload."""
+"""The maximum size of an upload."""
 
-# A refused body is read to its end, within reason: a client that is still sending
-# would otherwise see a broken connection and no answer.
+# A refused body is read up to this many times the limit: a client that is still
+# sending would otherwise see a broken connection instead of the response.
 _DRAIN_FACTOR = 4
 _SHOWN_FRAMES = 4
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]+)(?::\d{1,5})?")
 _OWN_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
-class Guard:
-    """Wraps the application: checks host, key and size, and lets no exception out."""
+class AccessControl:
+    """Middleware that checks host, key and size, and handles all exceptions."""
 
     def __init__(self, app: ASGIApp, *, api_key: str, host: str = "127.0.0.1") -> None:
-        """Wrap an application.
+        """Initialize the middleware.
 
         Args:
             app: The application.
-            api_key: The key that requests must carry.
+            api_key: The key that requests must have.
             host: The address that the server listens on.
         """
         self._app = app
         self._key = api_key.encode("utf-8")
         own = host.lower()
         self._hosts = _OWN_HOSTS | {f"[{own}]" if ":" in own else own}
-        # An address that stands for all: which name it is reached by is not known.
+        # The wildcard address can be reached by any name.
         self._any_host = own in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound.
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or let it through."""
+        """Refuse a request, or pass it to the application."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        is_answered = False
+        has_started = False
 
-        async def send_noting(message: Message) -> None:
-            nonlocal is_answered
-            is_answered = True
+        async def send_and_note(message: Message) -> None:
+            nonlocal has_started
+            has_started = True
             await send(message)
 
         try:
             self._check(scope)
-            limit = _limit(scope)
+            limit = _max_body(scope)
             await _refuse_large(scope, receive, limit)
             counted = _counted(receive, limit)
-            await self._app(scope, counted, send_noting)
+            await self._app(scope, counted, send_and_note)
         except ApiError as error:
-            if not is_answered:
+            if not has_started:
                 await error.response()(scope, receive, send)
-        except Exception as error:  # noqa: BLE001 - a defect must not show a page.
+        except Exception as error:  # noqa: BLE001 - clients parse OpenAI's errors.
             _log_without_text(error)
-            if not is_answered:
-                await defect(error).response()(scope, receive, send)
+            if not has_started:
+                await unexpected_error(error).response()(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
         headers = scope["headers"]
         hosts = [value for name, value in headers if name == b"host"]
         if len(hosts) != 1 or not self._is_own(hosts[0].decode("latin-1")):
-            msg = "This server answers to its own address only."
+            msg = "This server only accepts requests to its own address."
             raise ApiError(msg, code="invalid_host")
         given = b""
         for name, value in headers:
@@ -103,7 +103,7 @@ class Guard:
         )
 
 
-def _limit(scope: Scope) -> int:
+def _max_body(scope: Scope) -> int:
     is_upload = scope["method"] == "POST" and scope["path"].rstrip("/") == "/v1/files"
     return MAX_UPLOAD_BYTES + 2**16 if is_upload else MAX_JSON_BYTES
 
@@ -143,8 +143,8 @@ def _too_large(limit: int) -> ApiError:
     return ApiError(msg, code="body_too_large")
 
 
-def defect(error: Exception) -> ApiError:
-    """Say that the server is to blame, or its disk."""
+def unexpected_error(error: Exception) -> ApiError:
+    """Return the response to an unexpected exception."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         msg = "The disk with the data directory is full. Free some space."
         return ApiError(msg, status=507, code="disk_full", kind="server_error")
@@ -153,7 +153,7 @@ def defect(error: Exception) -> ApiError:
 
 
 def _log_without_text(error: Exception) -> None:
-    # An exception's own words may quote a message.
+    # The text of an exception can quote a message.
     frames = traceback.extract_tb(error.__traceback__)[-_SHOWN_FRAMES:]
     where = " < ".join(f"{f.filename}:{f.lineno} {f.name}" for f in reversed(frames))
     logger.error("%s in %s", type(error).__name__, where)

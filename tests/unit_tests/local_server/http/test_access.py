@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from starlette.testclient import TestClient
 
-from langchain_chatexports.local_server.http import guard
+from langchain_chatexports.local_server.http import access
 from langchain_chatexports.local_server.http.app import create_app
 from langchain_chatexports.local_server.http.errors import ApiError
 from tests.unit_tests.local_server.conftest import KEY, asking
@@ -128,7 +128,7 @@ def test_no_other_site_is_let_in(http: TestClient) -> None:
 def test_a_body_that_says_it_is_too_large_is_refused(
     http: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "MAX_JSON_BYTES", 100)
+    monkeypatch.setattr(access, "MAX_JSON_BYTES", 100)
     response = http.post("/v1/chat/completions", content=b"x" * 101)
     assert response.status_code == 400
     assert _error(response)["code"] == "body_too_large"
@@ -137,7 +137,7 @@ def test_a_body_that_says_it_is_too_large_is_refused(
 def test_a_body_that_does_not_say_so_is_refused_too(
     http: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "MAX_JSON_BYTES", 100)
+    monkeypatch.setattr(access, "MAX_JSON_BYTES", 100)
     response = http.post("/v1/chat/completions", content=(b"x" for _ in range(101)))
     assert response.status_code == 400
     assert _error(response)["code"] == "body_too_large"
@@ -146,7 +146,7 @@ def test_a_body_that_does_not_say_so_is_refused_too(
 def test_an_upload_may_be_larger_than_other_bodies(
     http: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "MAX_JSON_BYTES", 10)
+    monkeypatch.setattr(access, "MAX_JSON_BYTES", 10)
     response = http.post(
         "/v1/files", files={"file": ("a", b"{}\n" * 50)}, data={"purpose": "fine-tune"}
     )
@@ -160,7 +160,7 @@ def test_an_upload_may_be_larger_than_other_bodies(
 def test_only_an_upload_may_be_that_large(
     http: TestClient, monkeypatch: pytest.MonkeyPatch, method: str, path: str
 ) -> None:
-    monkeypatch.setattr(guard, "MAX_JSON_BYTES", 10)
+    monkeypatch.setattr(access, "MAX_JSON_BYTES", 10)
     response = http.request(method, path, content=b"x" * 11)
     assert _error(response)["code"] == "body_too_large"
 
@@ -168,7 +168,7 @@ def test_only_an_upload_may_be_that_large(
 def test_an_upload_beyond_its_own_limit_is_refused(
     http: TestClient, monkeypatch: pytest.MonkeyPatch, service: LocalService
 ) -> None:
-    monkeypatch.setattr(guard, "MAX_UPLOAD_BYTES", 10)
+    monkeypatch.setattr(access, "MAX_UPLOAD_BYTES", 10)
     response = http.post(
         "/v1/files",
         files={"file": ("a", b"{}\n" * 2**16)},
@@ -181,7 +181,7 @@ def test_an_upload_beyond_its_own_limit_is_refused(
 def test_an_upload_beyond_its_limit_that_does_not_say_so_is_refused_too(
     http: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "MAX_UPLOAD_BYTES", 10)
+    monkeypatch.setattr(access, "MAX_UPLOAD_BYTES", 10)
 
     def parts() -> Iterator[bytes]:
         yield b"--x\r\n"
