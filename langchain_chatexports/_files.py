@@ -42,11 +42,7 @@ def write_whole(path: str | Path, data: bytes) -> None:
 
     Args:
         path: The file to write or replace; `~` is expanded.
-<<<<<<< HEAD
-        data: Its content.
-=======
         data: The content to write.
->>>>>>> docs
 
     Raises:
         ExportNotFoundError: If the file's folder does not exist.
@@ -152,11 +148,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 def _opened_in_place(path: Path) -> BinaryIO:
     if not path.is_fifo():
         return path.open("wb")
-<<<<<<< HEAD
-    # A plain `open` waits for a reader, forever if there is none.
-=======
     # A plain `open` would wait for a reader, possibly forever.
->>>>>>> docs
     end = time.monotonic() + _READER_SECONDS
     while (descriptor := _writing_end(path)) is None:
         if time.monotonic() > end:

@@ -16,10 +16,11 @@ from urllib.parse import unquote, urlsplit
 ROOMS = [
     "langchain_chatexports",
     "langchain_chatexports.adapters.openai",
-    "langchain_chatexports.chat_loaders.ledger",
     "langchain_chatexports.chat_loaders.base",
+    "langchain_chatexports.chat_loaders.counted_pass",
     "langchain_chatexports.chat_loaders.facebook_messenger",
     "langchain_chatexports.chat_loaders.imessage",
+    "langchain_chatexports.chat_loaders.ledger",
     "langchain_chatexports.chat_loaders.recognition",
     "langchain_chatexports.chat_loaders.table",
     "langchain_chatexports.chat_loaders.utils",

@@ -13,7 +13,6 @@ from collections.abc import (
 )
 from contextlib import closing
 from datetime import date, datetime, time, timedelta, timezone
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
@@ -21,7 +20,8 @@ from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.messages import BaseMessage
 from typing_extensions import TypedDict
 
-from langchain_chatexports._fast_messages import plain_human_message
+from langchain_chatexports._fast.messages import plain_human_message
+from langchain_chatexports._fast.strings import iso_time, new_tuple
 from langchain_chatexports.chat_loaders.counted_pass import CountedPass, CountedStep
 from langchain_chatexports.chat_loaders.ledger import ExportSummary, Tally
 
@@ -45,17 +45,6 @@ UNKNOWN_SENDER = "unknown"
 
 _Joined = TypeVar("_Joined")
 _Joined_co = TypeVar("_Joined_co", covariant=True)
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-
-# Put together from parts: four times as fast as `datetime` and its `isoformat`, once
-# for each message.
-_ISO_MINUTES = [f"T{minute // 60:02}:{minute % 60:02}:" for minute in range(24 * 60)]
-_ISO_SECONDS = [f"{second:02}" for second in range(60)]
-_THREE_DIGITS = [f"{number:03}" for number in range(1000)]
-_ISO_ENDS = ["+00:00", *(f".{digits}000+00:00" for digits in _THREE_DIGITS[1:])]
-_DAY_SECONDS = 86_400
-_new_tuple = tuple.__new__  # What a named tuple calls, in half the time.
 
 
 class SessionMetadata(TypedDict, total=False):
@@ -101,18 +90,10 @@ def message_time(microseconds: int) -> MessageTime | None:
     Returns:
         The moment, or `None` outside the years 1 to 9999.
     """
-    seconds = microseconds // 1_000_000
-    day = _iso_date(seconds // _DAY_SECONDS)
-    if day is None:
+    iso = iso_time(microseconds)
+    if iso is None:
         return None
-    second_of_day = seconds % _DAY_SECONDS
-    milliseconds, rest = microseconds // 1000 % 1000, microseconds % 1000
-    if rest:
-        end = f".{_THREE_DIGITS[milliseconds]}{_THREE_DIGITS[rest]}+00:00"
-    else:
-        end = _ISO_ENDS[milliseconds]
-    clock = f"{_ISO_MINUTES[second_of_day // 60]}{_ISO_SECONDS[second_of_day % 60]}"
-    return _new_tuple(MessageTime, (seconds, f"{day}{clock}{end}"))
+    return new_tuple(MessageTime, (microseconds // 1_000_000, iso))
 
 
 def export_message(
@@ -332,14 +313,6 @@ def _as_chat_sessions(
     # `ExportSession` has one key more than `ChatSession`; closing must reach the file.
     with closing(sessions):
         yield from sessions
-
-
-@lru_cache(maxsize=4096)
-def _iso_date(days: int) -> str | None:
-    try:
-        return (_EPOCH + timedelta(days=days)).date().isoformat()
-    except OverflowError:
-        return None
 
 
 def _folded(names: str | Collection[str]) -> frozenset[str]:

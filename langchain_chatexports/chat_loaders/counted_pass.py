@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from langchain_chatexports.chat_loaders.ledger import (
     MERGED,
@@ -16,60 +16,15 @@ from langchain_chatexports.chat_loaders.ledger import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
     from langchain_core.chat_sessions import ChatSession
 
 __all__ = ["CountedPass", "CountedStep"]
 
 
-@dataclass
-class _Tap:
-    """Counts the sessions that pass one point of a pipe."""
-
-    sessions: int = 0
-    messages: int = 0
-
-    def watch(
-        self, sessions: Iterable[ChatSession]
-    ) -> Generator[ChatSession, None, None]:
-        for session in sessions:
-            self.sessions += 1
-            self.messages += len(session.get("messages", ()))
-            held = [session]
-            del session
-            yield held.pop()
-
-
-@dataclass
-class _People:
-    """Counts senders and times of the sessions that a loader gives."""
-
-    senders: Counter[str] = field(default_factory=Counter)
-    first: int | None = None
-    last: int | None = None
-
-    def watch(
-        self, sessions: Iterable[ChatSession]
-    ) -> Generator[ChatSession, None, None]:
-        for session in sessions:
-            self._count([m.additional_kwargs for m in session.get("messages", ())])
-            held = [session]
-            del session
-            yield held.pop()
-
-    def _count(self, extras: Sequence[Mapping[str, Any]]) -> None:
-        self.senders.update([str(extra.get("sender", "unknown")) for extra in extras])
-        found = (extra.get("message_time") for extra in extras)
-        moments = [moment for moment in found if isinstance(moment, int)]
-        if moments:
-            first, last = min(moments), max(moments)
-            self.first = first if self.first is None else min(first, self.first)
-            self.last = last if self.last is None else max(last, self.last)
-
-
 class CountedStep(Protocol):
-    """What a pass asks of a step: `SessionTransform` has it."""
+    """What a pass needs of a step; `SessionTransform` has it."""
 
     joins_messages: ClassVar[bool]
 
@@ -100,31 +55,27 @@ class CountedPass:
         tally: Tally | None,
         steps: Iterable[CountedStep] = (),
     ) -> None:
-        """Put taps between the steps.
+        """Initialize the pass; nothing is read yet.
 
         Args:
             sessions: The sessions of a loader that writes into `tally`.
             platform: The platform to report, unless the tally has one.
             tally: The counts that the loader writes; `None` for a loader that has
-                none: everything it gives then counts as found and kept.
+                none: all its messages then count as found and kept.
             steps: The steps to pass the sessions through, in order; a pipeline is
                 counted step by step.
         """
         self._platform = platform
         self._tally = tally
-        self._source, self._people = _Tap(), _People()
+        self._source = _SourceTap()
         self._rows: list[_Row] = []
-        current: Iterator[ChatSession] = self._people.watch(
-            self._source.watch(sessions)
-        )
-        before = self._source
+        self._sessions: Iterator[ChatSession] = _watched(sessions, self._source.count)
+        before: _Tap = self._source
         for step in chain.from_iterable(step.flattened() for step in steps):
-            row = _Row(step, before, _Tap())
-            taken = _watch_left_out(step, current, row.left_out)
-            current = row.after.watch(step.noting_transform(taken, row.replaced))
+            row = _Row(step, before)
+            self._sessions = row.passed(self._sessions)
             self._rows.append(row)
             before = row.after
-        self._sessions = current
 
     def __iter__(self) -> Iterator[ChatSession]:
         """Return the sessions that come out of the last step."""
@@ -144,22 +95,64 @@ class CountedPass:
     def summary(self) -> ExportSummary:
         """Return the counts of what was read so far."""
         counts = self._tally or Tally()
-        messages = self._source.messages
-        senders = sorted(self._people.senders.items(), key=lambda x: (-x[1], x[0]))
+        source = self._source
+        senders = sorted(source.senders.items(), key=lambda x: (-x[1], x[0]))
         return ExportSummary(
             platform=counts.platform or self._platform,
             owner=counts.owner,
             owner_found_by=counts.owner_found_by,
-            sessions=self._source.sessions,
+            sessions=source.sessions,
             senders=dict(senders),
-            first=_moment(self._people.first),
-            last=_moment(self._people.last),
-            found=messages if self._tally is None else counts.found,
-            kept=messages,
+            first=_moment(source.first),
+            last=_moment(source.last),
+            found=source.messages if self._tally is None else counts.found,
+            kept=source.messages,
             skipped=dict(sorted(counts.skipped.items())),
             steps=tuple(row.summary() for row in self._rows),
             details=dict(counts.details),
         )
+
+
+def _watched(
+    sessions: Iterable[ChatSession], count: Callable[[ChatSession], None]
+) -> Generator[ChatSession, None, None]:
+    for session in sessions:
+        count(session)
+        held = [session]
+        del session
+        yield held.pop()  # The consumer is the only one to hold it.
+
+
+@dataclass
+class _Tap:
+    """Counts of the sessions that pass one point of a pipe."""
+
+    sessions: int = 0
+    messages: int = 0
+
+    def count(self, session: ChatSession) -> None:
+        self.sessions += 1
+        self.messages += len(session.get("messages", ()))
+
+
+@dataclass
+class _SourceTap(_Tap):
+    """Counts of the sessions of a loader, with their senders and times."""
+
+    senders: Counter[str] = field(default_factory=Counter)
+    first: int | None = None
+    last: int | None = None
+
+    def count(self, session: ChatSession) -> None:
+        super().count(session)
+        extras = [m.additional_kwargs for m in session.get("messages", ())]
+        self.senders.update([str(extra.get("sender", "unknown")) for extra in extras])
+        found = (extra.get("message_time") for extra in extras)
+        moments = [moment for moment in found if isinstance(moment, int)]
+        if moments:
+            first, last = min(moments), max(moments)
+            self.first = first if self.first is None else min(first, self.first)
+            self.last = last if self.last is None else max(last, self.last)
 
 
 @dataclass
@@ -168,9 +161,17 @@ class _Row:
 
     step: CountedStep
     before: _Tap
-    after: _Tap
+    after: _Tap = field(default_factory=_Tap)
     left_out: Counter[str] = field(default_factory=Counter)
     replaced: Counter[str] = field(default_factory=Counter)
+
+    def passed(self, sessions: Iterator[ChatSession]) -> Iterator[ChatSession]:
+        taken = _watched(sessions, self._count_left_out)
+        given = self.step.noting_transform(taken, self.replaced)
+        return _watched(given, self.after.count)
+
+    def _count_left_out(self, session: ChatSession) -> None:
+        self.left_out.update(self.step.left_out(session))
 
     def summary(self) -> StepSummary:
         left_out, added = Counter(self.left_out), Counter[str]()
@@ -189,16 +190,6 @@ class _Row:
             added=dict(added),
             replaced=dict(sorted(self.replaced.items())),
         )
-
-
-def _watch_left_out(
-    step: CountedStep, sessions: Iterable[ChatSession], left_out: Counter[str]
-) -> Iterator[ChatSession]:
-    for session in sessions:
-        left_out.update(step.left_out(session))
-        held = [session]
-        del session
-        yield held.pop()
 
 
 def _moment(seconds: int | None) -> datetime | None:

@@ -8,8 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import orjson
-
+from langchain_chatexports._fast.strings import line_of_texts
 from langchain_chatexports._files import explained_writing, whole_file
 from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.exceptions import (
@@ -28,13 +27,6 @@ __all__ = ["json_line", "read_jsonl", "write_jsonl"]
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 # Line ends to `str.splitlines`, which readers of such files use, but not to JSON.
 _ESCAPED_ENDS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
-_ENDS = [end.encode() for end in _ESCAPED_ENDS]
-# How messages begin that are nothing but a role and a text.
-_KEYS = ("role", "content")
-_STARTS = {
-    role: f'{{"role": "{role}", "content": '.encode()
-    for role in ("system", "user", "assistant")
-}
 
 
 def write_jsonl(
@@ -168,7 +160,7 @@ def json_line(example: Mapping[str, Any]) -> bytes:
     Returns:
         UTF-8 with a line break at the end and none before.
     """
-    line = _line_of_texts(example)
+    line = line_of_texts(example)
     if line is not None:
         return line
     text = _encode(example)
@@ -181,22 +173,3 @@ def json_line(example: Mapping[str, Any]) -> bytes:
         # UTF-16 joins the halves that belong together; the others are replaced.
         paired = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return paired.encode() + b"\n"
-
-
-def _line_of_texts(example: Mapping[str, Any]) -> bytes | None:
-    """Return the line of an example that is nothing but texts, in half of the time."""
-    parts: list[bytes] = []
-    try:
-        (messages_key, messages), *others = example.items()
-        if others or messages_key != "messages" or not messages:
-            return None
-        for message in messages:
-            (role_key, role), (content_key, content) = message.items()
-            if (role_key, content_key) != _KEYS or type(content) is not str:
-                return None
-            parts.append(_STARTS[role] + orjson.dumps(content))
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return None  # Another shape, or half of a surrogate pair.
-    line = b"".join((b'{"messages": [', b"}, ".join(parts), b"}]}\n"))
-    has_end = not line.isascii() and any(end in line for end in _ENDS)
-    return None if has_end else line

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from langchain_core.messages import AIMessage
 from pydantic import Field, field_validator, model_validator
 
-from langchain_chatexports._fast_messages import changed_copy
+from langchain_chatexports._fast.messages import changed_copy
 from langchain_chatexports._tokens import TOKEN_COUNTERS, token_counter
 from langchain_chatexports.steps.base import SessionTransform
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage
 from pydantic import Field, field_validator
 
-from langchain_chatexports._fast_messages import plain_ai_message
+from langchain_chatexports._fast.messages import plain_ai_message
 from langchain_chatexports.steps.base import SessionTransform
 
 if TYPE_CHECKING:

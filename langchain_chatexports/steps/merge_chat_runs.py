@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from langchain_chatexports._fast_messages import changed_copy
+from langchain_chatexports._fast.messages import changed_copy
 from langchain_chatexports.steps.base import SessionTransform
 
 if TYPE_CHECKING:

@@ -168,7 +168,12 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
     parser.add_argument("targets", nargs="*", help=", ".join(target_names()))
-    parser.add_argument("--seconds", type=float, default=60, help="for all together")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=60,
+        help="for all together, besides their starts",
+    )
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--case", type=int, default=None, help="only this one, again")
     parser.add_argument("--finds", type=Path, default=None, help="where finds are kept")
@@ -180,9 +185,9 @@ def main(arguments: list[str] | None = None) -> int:
     folder = folder.resolve()
     names = given.targets or target_names()
     print(f"seed {seed}, finds go to {folder}", flush=True)
-    end, found = time.monotonic() + given.seconds, False
-    for position, name in enumerate(names):
-        share = (end - time.monotonic()) / (len(names) - position)
+    found = False
+    for name in names:
+        share = given.seconds / len(names)
         only = {"first": given.case, "cases": 1} if given.case is not None else {}
         guided = getattr(import_module(_module(name)), "guided", None)
         if guided is not None and given.case is None:

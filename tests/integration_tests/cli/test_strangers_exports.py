@@ -70,14 +70,24 @@ def the_chat_command(done: Any) -> Any:
     return shlex.split(last)[1:]
 
 
-def test_a_renamed_database_ends_in_a_chat(chatexports: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "base_options",
+    [
+        pytest.param(("--base", "tiny"), id="tiny"),
+        pytest.param((), id="default", marks=pytest.mark.release),
+    ],
+)
+def test_a_renamed_database_ends_in_a_chat(
+    chatexports: Any, tmp_path: Path, base_options: tuple[str, ...]
+) -> None:
+    write_tiny_base(tmp_path / "tiny")
     source = tmp_path / "from a friend"
     source.mkdir()
     path = write_imessage(source / "chat.db").rename(source / "old phone.backup")
     before = fingerprint(source)
 
     options = ("--ai", "Tortoise", "--whole", "--epochs", "1")
-    done = chatexports("finetune", path, *options)
+    done = chatexports("finetune", path, *options, *base_options)
 
     assert "10 examples" in done.stderr
     assert re.search(r"step \d+/\d+, loss \d", done.stderr)
@@ -101,7 +111,6 @@ def test_a_renamed_zip_ends_in_a_chat(chatexports: Any, tmp_path: Path) -> None:
     path = shutil.move(made, source / "facebook-somebody")
     before = fingerprint(source)
 
-    # The way from the zip is the point here; the database's ends in the real model.
     base = write_tiny_base(tmp_path / "tiny")
     options = ("--ai", "Harry Potter", "--epochs", "1", "--base", base)
     done = chatexports("finetune", path, *options)

@@ -77,11 +77,21 @@ def run_page(name: str) -> dict[str, Any]:
     return names
 
 
+@pytest.fixture(scope="module")
+def shared_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One user data folder: pages with the same examples order one training."""
+    return tmp_path_factory.mktemp("shared")
+
+
 @pytest.mark.parametrize("page", ["index.md", "imessage.md", "../README.md"])
 @pytest.mark.usefixtures("workplace")
 def test_page_ends_with_streamed_text(
-    page: Any, capsys: pytest.CaptureFixture[str]
+    page: Any,
+    shared_data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(shared_data))
     names = run_page(page)
     assert names["model"].model_name.startswith("ft:tiny:")
     assert capsys.readouterr().out.strip()

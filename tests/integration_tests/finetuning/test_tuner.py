@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +17,8 @@ from tests.unit_tests.builders.tuners import achat, chat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from langchain_chatexports import FineTuningRun
 
 pytestmark = pytest.mark.training
 
@@ -43,42 +45,66 @@ def tuner_for(server: LocalServer, **settings: object) -> ChatFineTuner:
     )
 
 
-def test_a_model_is_trained_and_answers(server: LocalServer) -> None:
-    steps: list[int] = []
+@pytest.fixture(scope="module")
+def steps() -> list[int]:
+    """The steps that the tuner's `on_event` hears of."""
+    return []
 
+
+@pytest.fixture(scope="module")
+def tuner(server: LocalServer, steps: list[int]) -> ChatFineTuner:
     def on_event(event: object) -> None:
         data = getattr(event, "data", None)
         if isinstance(data, dict) and "step" in data:
             steps.append(data["step"])
 
-    tuner = tuner_for(server, suffix="codex-me", on_event=on_event)
-    model = tuner.invoke(dialogues())
+    return tuner_for(
+        server,
+        suffix="codex-me",
+        on_event=on_event,
+        allow_trailing=True,
+        delete_training_file=True,
+    )
+
+
+def trailing_examples() -> list[dict[str, Any]]:
+    """Return bad examples of the tutorials' kind: they end with the user."""
+    examples = dialogues(mark="trailing")
+    for example in examples:
+        example["messages"].append({"role": "user", "content": "Again!"})
+    return examples
+
+
+@pytest.fixture(scope="module")
+def run(tuner: ChatFineTuner) -> FineTuningRun:
+    """One finished training, which most tests are about: each costs ten seconds."""
+    return tuner.submit(trailing_examples()).wait()
+
+
+def test_a_model_is_trained_and_answers(run: FineTuningRun, steps: list[int]) -> None:
+    model = run.chat_model()
     assert model.model_name.startswith("ft:tiny:")
     assert steps
     assert steps == sorted(set(steps))
     assert isinstance(chat(model), str)
 
 
-def test_the_same_order_finds_its_job_and_its_model(server: LocalServer) -> None:
-    tuner = tuner_for(server, suffix="again")
-    first = tuner.submit(dialogues()).wait()
-    again = asyncio.run(_order_and_ask(tuner))
-    assert again == first.id
+def test_bad_examples_of_the_tutorials_kind_are_taken(run: FineTuningRun) -> None:
+    """OpenAI refuses examples that end with the user."""
+    assert run.status == "succeeded"
+
+
+def test_the_same_order_finds_its_job_and_its_model(
+    tuner: ChatFineTuner, run: FineTuningRun
+) -> None:
+    assert tuner.invoke(trailing_examples()).model_name == run.chat_model().model_name
+    assert asyncio.run(_order_and_ask(tuner)) == run.id
 
 
 async def _order_and_ask(tuner: ChatFineTuner) -> str:
-    run = await (await tuner.asubmit(dialogues())).await_()
+    run = await (await tuner.asubmit(trailing_examples())).await_()
     assert isinstance(await achat(run.chat_model()), str)
     return run.id
-
-
-def test_bad_examples_of_the_tutorials_kind_are_taken(server: LocalServer) -> None:
-    """They end with the user, which OpenAI refuses."""
-    examples = dialogues(mark="trailing")
-    for example in examples:
-        example["messages"].append({"role": "user", "content": "Again!"})
-    tuner = tuner_for(server, allow_trailing=True)
-    assert tuner.submit(examples).wait().status == "succeeded"
 
 
 def test_a_running_job_can_be_cancelled(server: LocalServer) -> None:
@@ -86,16 +112,6 @@ def test_a_running_job_can_be_cancelled(server: LocalServer) -> None:
     assert run.cancel() == "cancelled"
     with pytest.raises(FineTuningCancelledError):
         run.wait()
-
-
-def test_file_and_model_can_be_deleted(server: LocalServer) -> None:
-    tuner = tuner_for(server, delete_training_file=True)
-    run = tuner.submit(dialogues(mark="delete")).wait()
-    run.delete_training_file()
-    run.delete_model()
-    again = tuner.submit(dialogues(mark="delete"))
-    assert again.id != run.id
-    assert again.wait().status == "succeeded"
 
 
 def test_a_wrong_key_is_told(server: LocalServer) -> None:
@@ -106,3 +122,14 @@ def test_a_wrong_key_is_told(server: LocalServer) -> None:
 def test_a_model_that_the_server_does_not_have_is_told(server: LocalServer) -> None:
     with pytest.raises(FineTuningUnavailableError, match="model"):
         tuner_for(server, model="gpt-4o-mini").submit(dialogues())
+
+
+def test_file_and_model_can_be_deleted(
+    tuner: ChatFineTuner, run: FineTuningRun
+) -> None:
+    """The module's last test of its model."""
+    run.delete_training_file()
+    run.delete_model()
+    again = tuner.submit(trailing_examples())
+    assert again.id != run.id
+    assert again.wait().status == "succeeded"

@@ -77,6 +77,7 @@ def _answer(engine: Any, messages: Any, adapter: Any) -> Any:
             return text
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("family", sorted(_FAMILIES))
 def test_a_family_is_trained_and_served(tmp_path: Path, family: Any) -> None:
     base = _write_base(tmp_path / family, family)

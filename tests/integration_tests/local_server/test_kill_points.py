@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.training,
+    pytest.mark.release,
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
 ]
 

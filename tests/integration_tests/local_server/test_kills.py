@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.training,
+    pytest.mark.release,
     pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal"),
 ]
 

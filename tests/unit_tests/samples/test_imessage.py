@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
 import re
 import sqlite3
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_chatexports import (
-    ChatExportError,
-    ExportAccessError,
     ExportFormatError,
     IMessageChatLoader,
 )
@@ -40,29 +35,6 @@ def sessions(path: Path) -> list[Any]:
 def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(path)) as database:
         return database.execute(query).fetchall()
-
-
-def test_there_are_ten_sessions(sessions: list[Any]) -> None:
-    assert len(sessions) == 10
-
-
-def test_the_first_session_opens_with_the_tutorials_lines(
-    sessions: list[Any],
-) -> None:
-    opening = [
-        (
-            message.content,
-            message.additional_kwargs["sender"],
-            message.additional_kwargs["message_time"],
-        )
-        for message in sessions[0]["messages"][:3]
-    ]
-
-    assert opening == [
-        ("Slow and steady, that's my motto.", "Tortoise", 1693182723),
-        ("Speed is key!", "Hare", 1693182753),
-        ("A balanced approach is more reliable.", "Tortoise", 1693182783),
-    ]
 
 
 def test_sessions_come_most_recently_active_first(
@@ -119,42 +91,6 @@ def test_each_dialogue_has_both_speakers_and_ends_with_the_ai(
         assert types[-1] == "ai"
 
 
-def test_dialogues_have_runs_of_one_speaker(sessions: list[Any]) -> None:
-    for session, merged in zip(sessions, merge_chat_runs(sessions), strict=True):
-        assert len(session["messages"]) - len(merged["messages"]) <= 2
-
-    assert sum(len(s["messages"]) for s in merge_chat_runs(sessions)) < sum(
-        len(session["messages"]) for session in sessions
-    )
-
-
-def test_dialogues_are_of_one_size() -> None:
-    sizes = [len(lines) for lines in read_scenes("tortoise_and_hare.txt").values()]
-
-    assert min(sizes) >= 16
-    assert max(sizes) <= 24
-
-
-def test_no_line_is_said_twice() -> None:
-    scenes = read_scenes("tortoise_and_hare.txt").values()
-    said = [line.text for lines in scenes for line in lines if line.speaker != "Hare"]
-
-    assert len(said) == len(set(said))
-
-
-def test_tortoise_never_raises_his_voice() -> None:
-    scenes = read_scenes("tortoise_and_hare.txt").values()
-    said = [line.text for lines in scenes for line in lines if line.speaker != "Hare"]
-
-    assert not any("!" in text for text in said)
-
-
-def test_messages_are_short() -> None:
-    scenes = read_scenes("tortoise_and_hare.txt").values()
-
-    assert max(len(line.text) for lines in scenes for line in lines) <= 100
-
-
 def test_rows_never_change(path: Path) -> None:
     content = rows(
         path,
@@ -185,15 +121,6 @@ def test_the_database_is_sound(path: Path) -> None:
 
 def test_nothing_is_left_beside_the_file(path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["chat.db"]
-
-
-def test_a_text_is_taken_as_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-
-    assert write_imessage() == Path("chat.db")
-    assert Path("chat.db").is_file()
 
 
 def test_an_earlier_sample_is_replaced(path: Path) -> None:
@@ -232,56 +159,3 @@ def test_a_log_of_another_database_is_refused(tmp_path: Path, suffix: str) -> No
         write_imessage(tmp_path / "chat.db")
 
     assert [file.name for file in tmp_path.iterdir()] == [log.name]
-
-
-def test_a_failure_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "langchain_chatexports.samples.imessage.read_scenes", lambda _: {"x": None}
-    )
-
-    with pytest.raises(TypeError):
-        write_imessage(tmp_path / "chat.db")
-
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("call", ["mkdir", "replace"])
-@pytest.mark.parametrize("kind", [PermissionError, OSError])
-def test_a_refusal_of_the_system_is_one_clear_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, kind: type[Any]
-) -> None:
-    def refuse(*_: Any, **__: Any) -> None:
-        raise kind(errno.EACCES if kind is PermissionError else errno.ENOSPC, "no")
-
-    target = tmp_path / "chat.db"
-    monkeypatch.setattr(Path, call, refuse)
-    expected = ExportAccessError if kind is PermissionError else ExportFormatError
-    with pytest.raises(expected, match=re.escape(f"{target} cannot be written")):
-        write_imessage(target)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.skipif(
-    sys.platform == "win32" or getattr(os, "geteuid", lambda: 0)() == 0,
-    reason="root writes everywhere",
-)
-def test_a_read_only_folder_is_one_clear_error(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    try:
-        with pytest.raises(ExportAccessError, match="a folder of your own"):
-            write_imessage(tmp_path / "chat.db")
-    finally:
-        tmp_path.chmod(0o700)
-
-
-def test_a_path_below_a_file_is_one_clear_error(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(ChatExportError, match="cannot be written"):
-        write_imessage(tmp_path / "file" / "below" / "chat.db")
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="the whole path has a limit there")
-def test_the_longest_name_is_written(tmp_path: Path) -> None:
-    write_imessage(tmp_path / ("a" * 247))  # And "-journal" beside it.

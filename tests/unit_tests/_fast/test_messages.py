@@ -9,7 +9,8 @@ import pytest
 from langchain_core.load import dumps
 from langchain_core.messages import AIMessage, ChatMessage, HumanMessage
 
-from langchain_chatexports._fast_messages import (
+from langchain_chatexports._fast import messages
+from langchain_chatexports._fast.messages import (
     changed_copy,
     plain_ai_message,
     plain_human_message,
@@ -122,3 +123,45 @@ class TestChangedCopy:
         copy.name = "Hare"
         assert pickle.dumps(message) == before
         assert copy.model_extra is not message.model_extra
+
+
+_GIVEN: tuple[str, dict[str, Any], None] = ("Speed is key!", {}, None)
+
+
+def test_the_fast_ways_are_in_use() -> None:
+    assert plain_human_message is messages._human_message
+    assert plain_ai_message is messages._ai_message
+    assert changed_copy is messages._changed_copy
+
+
+def test_where_pydantic_has_other_parts_the_constructor_builds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(messages, "_set_extra", None)
+    chosen = messages._faster(
+        messages._human_message, messages._human_by_constructor, *_GIVEN
+    )
+    assert chosen is messages._human_by_constructor
+
+
+def test_where_the_constructor_sets_other_fields_it_builds() -> None:
+    """As a langchain-core with one more field would."""
+
+    def build(content: str, kwargs: dict[str, Any], _: str | None) -> HumanMessage:
+        return HumanMessage(content=content, additional_kwargs=kwargs, name=None)
+
+    assert messages._faster(messages._human_message, build, *_GIVEN) is build
+
+
+def test_the_plain_ways_build_the_same() -> None:
+    kwargs = _kwargs()
+    assert messages._human_by_constructor("a", kwargs, "1") == (
+        plain_human_message("a", kwargs, "1")
+    )
+    assert messages._ai_by_constructor("a", kwargs, message_id="1", name="b") == (
+        plain_ai_message("a", kwargs, message_id="1", name="b")
+    )
+    message = plain_human_message("a", kwargs, "1")
+    assert messages._copy_by_pydantic(message, _CHANGES) == (
+        changed_copy(message, _CHANGES)
+    )
