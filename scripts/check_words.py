@@ -75,8 +75,8 @@ TEXTS = {
     r"grey": "gray",
     r"\w*labell(?:ed|ing)": "labeled, labeling",
     r"\w*licence\w*": "license",
-    r"modell(?:ed|ing)": "modeled, modeling",
-    r"travell(?:ed|ing)": "traveled, traveling",
+    r"(?:modelled|modelling)": "modeled, modeling",
+    r"(?:travelled|travelling)": "traveled, traveling",
     r"(?:amid|among|whil)st": "amid, among, while",
 }
 # Files that a reader would not find by these names.
