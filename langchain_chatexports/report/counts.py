@@ -1,4 +1,4 @@
-"""Counts of what passes by: messages, pauses, conversations, examples.
+"""Counts of messages, pauses, conversations and examples.
 
 One pass, and memory that does not grow with the messages: numbers are kept by how often
 they occur.
@@ -37,7 +37,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Voice:
-    """Who speaks as the AI: the senders of these names, or without any the owner."""
+    """Who speaks as the AI: the senders of these names, or the owner without any."""
 
     names: Collection[str] = ()
 

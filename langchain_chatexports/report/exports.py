@@ -33,25 +33,25 @@ if TYPE_CHECKING:
 
 __all__ = ["Odometer", "ReportCounts", "private_counts"]
 
-# Stand-ins are counted and never shown, so any key will do, and the same one gives the
-# same report.
-_KEY = "of no use to anybody"
+# Stand-ins are counted and never shown, so the key does not matter. A constant one
+# makes reports reproducible.
+_KEY = "report"
 
 
 @dataclass
 class Odometer:
-    """Tells somebody how many messages went by.
+    """Reports how many messages have been read.
 
     Attributes:
-        listener: Whom to tell, after each session.
-        messages: How many went by.
+        listener: Called with the number after each session.
+        messages: Messages read so far.
     """
 
     listener: Callable[[int], None] | None
     messages: int = 0
 
     def watch(self, sessions: Iterable[ChatSession]) -> Iterator[ChatSession]:
-        """Pass sessions on and tell of their messages."""
+        """Pass sessions on and report their messages."""
         for session in sessions:
             length = len(session.get("messages", ()))
             yield session
@@ -69,7 +69,7 @@ class ReportCounts:
         messages: Of the threads, as the loaders give them.
         sizes: Of the examples.
         windows: The step that cuts conversations into examples.
-        odometer: Who is told how far the reading is.
+        odometer: Reports the progress of reading.
         conversations: Of what `SplitSessions("auto")` gives.
         ledger: What became of the windows, as `Examples`.
         summaries: One an export.
@@ -100,7 +100,7 @@ class ReportCounts:
         conversations = self.conversations.watch(split, voice)
         as_ai = MapAIMessages(sender=tuple(names) or None)
         windows = _counted(conversations, MergeChatRuns(), as_ai, self.windows)
-        # Where nobody is the AI there are no examples, and all the rest to see.
+        # Without messages by the AI there are no examples, but all the other figures.
         with suppress(SenderNotFoundError):
             for item in trace_examples(windows, ledger=self.ledger):
                 self.sizes.add(item)
@@ -118,7 +118,7 @@ def private_counts(
 
     Args:
         loaders: The exports, which are read once for it.
-        odometer: Who is told how far the reading is.
+        odometer: Reports the progress of reading.
     """
     from langchain_chatexports.redaction.redactor import Redactor
 
