@@ -33,9 +33,10 @@ _PARTS = (
     "__pydantic_private__",
 )
 # Assigning to a message would check the value.
-_set_state, _set_fields_set, _set_extra, _set_private = (
+_SETTERS: list[Any] = [
     getattr(vars(BaseModel).get(part), "__set__", None) for part in _PARTS
-)
+]
+_set_state, _set_fields_set, _set_extra, _set_private = _SETTERS
 
 _HUMAN = vars(HumanMessage(content=""))
 _AI = vars(AIMessage(content=""))

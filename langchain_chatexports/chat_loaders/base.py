@@ -1,4 +1,4 @@
-"""The contract of every loader here: sessions, messages, options, accounting."""
+"""The base class of loaders: sessions, messages, options and counts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _Joined_co = TypeVar("_Joined_co", covariant=True)
 
 
 class SessionMetadata(TypedDict, total=False):
-    """What is known of a conversation beside its messages; JSON types only."""
+    """Metadata of a conversation, in JSON types."""
 
     id: str
     title: str | None
@@ -137,7 +137,7 @@ def export_message(
 
 
 class _JoinsLoader(Protocol[_Joined_co]):
-    """A step, seen from its left side."""
+    """Something that joins a loader on its left, such as a step."""
 
     def __ror__(self, loader: BaseChatLoader, /) -> _Joined_co: ...
 
@@ -166,7 +166,7 @@ class ChatExportLoader(BaseChatLoader):
         include_unsent: bool = False,
         include_media: bool = False,
     ) -> None:
-        """Remember where the export is and what to read of it.
+        """Initialize the loader.
 
         Args:
             path: The export; `~` is expanded.
@@ -179,8 +179,8 @@ class ChatExportLoader(BaseChatLoader):
                 in UTC (that day kept). With `start` or `end`, messages without a time
                 are left out.
             include_reactions: Keep reactions as messages of their own.
-            include_system: Keep what nobody typed (calls, renames, joins, …).
-            include_unsent: Keep what its sender took back, where its text is there.
+            include_system: Keep what the app wrote (calls, renames, joins, …).
+            include_unsent: Keep messages that were unsent, if their text is there.
             include_media: Keep messages without text as a placeholder.
 
         Raises:
@@ -239,11 +239,10 @@ class ChatExportLoader(BaseChatLoader):
         return self.counted_pass().finish()
 
     def names_of(self, person: str) -> frozenset[str]:
-        """Return the senders that a person's name or handle stands for in this export.
+        """Return the senders in this export that a name or handle belongs to.
 
         Args:
-            person: A name as it stands in the sessions, or where the format has them a
-                handle of the person.
+            person: A name as in the sessions, or a handle if the format has them.
 
         Returns:
             The names to look for in messages; the given one where nothing else is
@@ -281,20 +280,20 @@ class ChatExportLoader(BaseChatLoader):
         return self.lazy_load()
 
     def __or__(self, other: _JoinsLoader[_Joined]) -> _Joined:
-        """Pass the sessions through a step: `loader | step` is a loader again."""
+        """Return a loader whose sessions pass through a step."""
         check_is_step(other)
         return other.__ror__(self)
 
     def __repr__(self) -> str:
-        """Show the class and the path, never content."""
+        """Return the class and the path, never content."""
         return f"{type(self).__name__}(path={str(self.path)!r})"
 
 
 def check_is_step(value: object) -> None:
-    """Refuse what cannot stand right of a chat loader.
+    """Raise an error if a value cannot be joined to a chat loader.
 
     Raises:
-        TypeError: If the value is no session step.
+        TypeError: If the value is not a session step.
     """
     # A method of the class: what `step.with_config(...)` returns passes on the methods
     # of its step as its own.
@@ -328,7 +327,7 @@ def _bound(value: datetime | date | None, name: str) -> datetime | None:
             msg = f"{name} has no time zone: give an aware datetime, or a date (UTC)."
             raise ValueError(msg)
         return value.astimezone(timezone.utc)
-    # A date stands for all of that day; `end` itself is not kept.
+    # A date means all of that day; `end` itself is not kept.
     if name == "end" and value < date.max:
         value += timedelta(days=1)
     return datetime.combine(value, time.min, timezone.utc)

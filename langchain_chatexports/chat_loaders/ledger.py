@@ -87,7 +87,7 @@ class Stage:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Stage:
-        """Read what `to_dict` gave."""
+        """Build it from the result of `to_dict`."""
         return cls(
             values["name"],
             values["unit"],
@@ -174,7 +174,7 @@ class Ledger:
 
     @classmethod
     def from_list(cls, values: Iterable[Mapping[str, Any]]) -> Ledger:
-        """Read what `to_list` gave."""
+        """Build it from the result of `to_list`."""
         return cls([Stage.from_dict(one) for one in values])
 
 
@@ -245,13 +245,13 @@ class StepSummary:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> StepSummary:
-        """Read what `to_dict` gave."""
+        """Build it from the result of `to_dict`."""
         return cls(**values)
 
 
 @dataclass(frozen=True)
 class ExportSummary:
-    """What is in an export, without a word of it: counts, names and times.
+    """What is in an export, without its text: counts, names and times.
 
     Attributes:
         platform: The export's platform, for example `imessage`.
@@ -300,7 +300,7 @@ class ExportSummary:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ExportSummary:
-        """Read what `to_dict` gave."""
+        """Build it from the result of `to_dict`."""
         times = {
             name: datetime.fromisoformat(values[name]) if values[name] else None
             for name in ("first", "last")

@@ -1,4 +1,4 @@
-"""Exports on a cluster: a Ray Data source, with the same steps and counts.
+"""Reading many exports with Ray Data, with the same steps and counts.
 
 ```python
 import ray

@@ -1,9 +1,8 @@
-"""What each task found and left out, added up after the run.
+"""Counts of a cluster run, one file for each export, added up after the run.
 
-A task writes its counts into a file of its own, named after what it read. A task that
-Ray runs again, because its worker died, writes the same file again: nothing is counted
-twice. How many files there will be, and what the run is called, is written before the
-run, so that neither a missing export nor the counts of another run go into the sums.
+A file is named after its export, so a task that Ray repeats because its worker died
+overwrites its own counts. The number of exports and the id of the run are written
+before the run, so that missing exports and the counts of another run are noticed.
 """
 
 from __future__ import annotations
@@ -88,14 +87,14 @@ class ClusterCounts:
 
 @dataclass(frozen=True)
 class RunCounts:
-    """Where the tasks of one run leave their counts."""
+    """The folder in which the tasks of one run write their counts."""
 
     folder: str
     run: str
 
     @classmethod
     def begin(cls, folder: str, *, exports: int) -> Self:
-        """Make the folder of a run's counts.
+        """Create the folder of a run's counts.
 
         Args:
             folder: A folder that all machines can write to; any URL that fsspec knows.
@@ -143,7 +142,7 @@ class RunCounts:
 
 
 def add_counts(folder: str | Path) -> ClusterCounts:
-    """Add up what the tasks of a run counted.
+    """Add up the counts of a run.
 
     Args:
         folder: The `counts` folder that the run was given.
@@ -154,8 +153,8 @@ def add_counts(folder: str | Path) -> ClusterCounts:
 
     Raises:
         ExportNotFoundError: If there are no counts in the folder.
-        ExportFormatError: If a file there holds something else, or not all exports have
-            been counted: the run did not end.
+        ExportFormatError: If a file there has no counts, or not all exports have been
+            counted, because the run did not end.
     """
     store = _Store(folder)
     run = store.read(_RUN)

@@ -1,4 +1,4 @@
-"""Exports at URLs, copied to this machine while a task reads them."""
+"""Temporary local copies of exports at URLs."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["absolute", "fetched", "is_url", "shown"]
 
-# SQLite's neighbors hold the newest messages.
+# SQLite keeps the newest messages in files beside the database.
 _NEIGHBORS = ("-wal", "-shm")
 _USER = re.compile(r"(?<=://)[^/?]*@")
-# fsspec's own copies: they lie elsewhere, and stay there when a worker is killed.
+# fsspec's own caches: their copies are elsewhere, and remain if a worker is killed.
 _CACHES = {"blockcache", "cached", "filecache", "simplecache"}
 # Far more than an export has. A listing is held in memory, and can be all of a zip.
 _MAX_FILES = 1_000_000
@@ -116,7 +116,7 @@ def fetched(path: str) -> Iterator[Path]:
 
 @contextmanager
 def _passing_folder() -> Iterator[Path]:
-    """Make a private folder that does not outlive this process, however it ends."""
+    """Create a private folder that is removed however this process ends."""
     folder = tempfile.mkdtemp(prefix="chatexports-")
     # In a session of its own: what ends this process's group must leave it alone.
     with subprocess.Popen(  # noqa: S603 - Our own few lines.
@@ -211,7 +211,7 @@ def _is_name(part: str) -> bool:
 
     Windows drops dots and spaces at the end, so that `.. ` is `..` there, and takes a
     backslash as well as a slash: refused everywhere, so that all machines read the
-    same exports. What stands before a colon is a drive only there.
+    same exports. Only Windows reads the part before a colon as a drive.
     """
     has_drive = os.name == "nt" and ":" in part
     return bool(part.strip(". ")) and "\\" not in part and not has_drive
@@ -230,7 +230,7 @@ def _neighbors(system: Any, remote: str) -> list[str]:
 
 @contextmanager
 def _explained(url: str) -> Iterator[None]:
-    """Turn a store's errors into ours, without their texts: these can hold the URL."""
+    """Raise a store's errors as ours, without their text, which can hold the URL."""
     try:
         yield
     except (ChatExportError, ImportError):  # Ours, and none that is the export's.

@@ -1,4 +1,4 @@
-"""Splits that need no look at the other conversations."""
+"""Splits by the hash of a conversation's id."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def part_of(
 ) -> str | None:
     """Return which part of a split a conversation belongs to, from its id alone.
 
-    It is the same in any process on any machine, so nothing has to be collected first,
-    and all windows of a conversation go the same way. The parts do not follow time: for
-    that compare the `first` and `last` of an example with dates that you choose.
+    The result is the same in any process on any machine, and for all windows of a
+    conversation, so nothing has to be collected first. The parts do not follow time: to
+    split by time, compare the `first` and `last` of an example with dates.
 
     Args:
         conversation_id: The session's id; its thread's, where a step split it.
         parts: The share of each part, such as `{"train": 0.9, "test": 0.1}`.
-        salt: Another word gives another split.
+        salt: Changes the split.
 
     Returns:
         The part's name; `None` for the rest, where the shares add up to less than one.

@@ -1,4 +1,4 @@
-"""Exports as a Ray dataset: a row a conversation, or a row an example."""
+"""Exports as a Ray dataset, with one row per conversation or example."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["read_examples", "read_exports", "session_of_row", "through"]
 
 _MAX_TASKS = 10_000
-# The errors of a bad export; the system's own come from disks and stores that fail.
+# Errors of bad exports, and of failing disks and stores.
 _UNREADABLE = (ChatExportError, OSError)
 
 
@@ -49,7 +49,7 @@ def read_exports(
     counts: str | Path | None = None,
     ray_remote_args: Mapping[str, Any] | None = None,
 ) -> Dataset:
-    """Read exports as a Ray dataset, a row a conversation.
+    """Read exports as a Ray dataset, one row per conversation.
 
     Nothing is read before the dataset is used. A task reads a path as a loader does on
     one machine: one conversation at a time. An export that cannot be read is counted
@@ -61,12 +61,11 @@ def read_exports(
             copies to its own disk first and removes afterwards. One that is named twice
             is read once.
         steps: Steps for the sessions to pass through in the same task.
-        open_loader: Gives the loader for a path; by default the format is recognized
+        open_loader: Returns the loader for a path; by default the format is recognized
             by its content. For tables with columns of other names:
             `functools.partial(TableChatLoader, columns=...)`.
         tasks: How many tasks share the paths; by default there is one for each, and at
-            most 10,000. Fewer are worth it for many small exports, since a task takes
-            a while to start.
+            most 10,000. Use fewer for many small exports, because tasks start slowly.
         counts: An empty folder that all machines can write to, for `add_counts`.
         ray_remote_args: Ray's options for the tasks, such as `memory`, and
             `max_retries` (Ray Data runs a task whose worker died again without end).
@@ -100,9 +99,8 @@ def read_examples(
 ) -> Dataset:
     """Read exports and make training examples of them, as a Ray dataset.
 
-    The same examples as `to_training_examples` makes of the same loaders and steps, in
-    one task from the export to the example. What is not said here is as for
-    `read_exports`.
+    The examples are those that `to_training_examples` makes of the same loaders and
+    steps. For everything else, see `read_exports`.
 
     Args:
         paths: The exports.
@@ -110,7 +108,7 @@ def read_examples(
         system: As for `to_training_examples`.
         keep_leading: As for `to_training_examples`.
         keep_trailing: As for `to_training_examples`.
-        open_loader: Gives the loader for a path.
+        open_loader: Returns the loader for a path.
         tasks: How many tasks share the paths.
         counts: An empty folder for `add_counts`.
         ray_remote_args: Ray's options for the tasks.
@@ -188,7 +186,7 @@ def _dataset(
 
 @dataclass(frozen=True)
 class _Reader:
-    """What a task does with its export."""
+    """Reads the export of a task."""
 
     rows: Callable[[CountedPass, Ledger], Iterator[dict[str, Any]]]
     steps: SessionTransform | None
@@ -235,7 +233,7 @@ def _example_rows(
                 "last": origin.last,
             }
     except SenderNotFoundError:
-        # The AI may speak in other exports; the counts tell of this one.
+        # The AI may speak in other exports; this one is in the counts.
         return
 
 

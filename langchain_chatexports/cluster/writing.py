@@ -1,4 +1,4 @@
-"""Files of a Ray dataset's examples, as one process writes them."""
+"""Ray data sinks that write examples as JSON lines or Parquet."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["JsonLines", "ParquetRows"]
 
 
 class _Files(BlockBasedFileDatasink):  # type: ignore[misc]  # Ray has no types.
-    """Writes files that are private, and whole or not there."""
+    """Writes private files, atomically."""
 
     file_format: ClassVar[str]
 
@@ -92,7 +92,7 @@ class JsonLines(_Files):
     """Writes the examples of a dataset as JSON lines in OpenAI's chat format.
 
     `Dataset.write_json` writes a null for each key that another message has, such as
-    `name` or `weight`, and those are refused by who reads them. Use it with
+    `name` or `weight`, which readers refuse. Use it with
     `Dataset.write_datasink`.
     """
 

@@ -1,7 +1,7 @@
-"""Take a person or a conversation out of a written set.
+"""Removal of people and conversations from a written set.
 
-A model that was trained on a set keeps what it learned: forgetting ends with deleting
-the models that `finetuning.find_jobs` names, and training again.
+A model that was trained on the set keeps what it learned: delete the models that
+`finetuning.find_jobs` lists, and train again.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ _ROLE_KEYS = frozenset({"role", "from"})
 
 @dataclass(frozen=True)
 class ForgetReport:
-    """What was taken out of a set: `rows` = `rows_left` + `removed`."""
+    """Counts of removed rows: `rows` = `rows_left` + `removed`."""
 
     path: Path
     rows: int
     rows_left: int
     removed: int
     mentions: int
-    """Rows that stay and hold one of the names in their text."""
+    """Rows that stay and have one of the names in their text."""
 
     hashes: tuple[str, ...]
     """SHA-256 of every version that the set's files have had, for `find_jobs`."""
@@ -81,22 +81,22 @@ def forget(
     conversations: Collection[str] = (),
     mentions: bool = False,
 ) -> ForgetReport:
-    """Rewrite a set without what some people wrote, or without some conversations.
+    """Rewrite a set without the messages of people, or without conversations.
 
-    A row goes as a whole: with a person, every row that holds a message of theirs, and
+    Whole rows are removed: with a person, every row that holds a message of theirs, and
     every row of a chat between them and one other.
 
     Args:
         path: The set, as it was given to `write_dataset`; its trace must lie beside it.
         people: Names or handles, as senders in the export, without regard to case.
         conversations: Ids of sessions, or of the threads that they were split from.
-        mentions: Also take out the rows that hold one of the names in their text.
+        mentions: Also remove rows that have one of the names in their text.
 
     Returns:
-        What was taken out. The set is rewritten only if something was.
+        What was removed. The set is rewritten only if something was.
 
     Raises:
-        ExportFormatError: If the set holds rows that its trace does not know.
+        ExportFormatError: If the set has rows that are not in its trace.
         ExportNotFoundError: If set or trace are not there.
         ValueError: If neither people nor conversations are given.
     """
@@ -126,7 +126,7 @@ def forget(
 
 
 class _Request:
-    """Who and what is to be forgotten."""
+    """The people and conversations to remove."""
 
     def __init__(
         self, people: Collection[str], conversations: Collection[str], *, mentions: bool
@@ -186,13 +186,13 @@ class _Rewritten:
         return removed
 
     def _message_count(self, line: bytes) -> int:
-        # Where an example becomes several rows, they hold its messages several times.
+        # If an example becomes several rows, its messages are in several of them.
         if not self._kind.row_is_example:
             return 0
         return len(json.loads(line)["messages"])
 
     def _rows(self, name: str) -> Iterator[tuple[TraceRow, bytes]]:
-        # Rows that are gone already (of a rewriting that was cut off) are passed over.
+        # Rows that an interrupted rewriting has removed already are skipped.
         known = (row for row in read_trace(self._path) if row.file == name)
         source = self._path / name if self._header.is_folder else self._path
         if self._header.is_folder and source.is_symlink():

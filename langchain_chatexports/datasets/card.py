@@ -1,4 +1,4 @@
-"""The data card: what a set is made of, what was left out, and no text of anybody's."""
+"""The data card of a set: sources, counts and consent, without any message text."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class SourceFile:
 
 @dataclass
 class CardNotes:
-    """What a writer cannot know of a set: where it comes from, and who agreed.
+    """What the user knows of a set: where it comes from, and who agreed.
 
     The counts are read after the set is written, so the pass and the ledger of the
     very examples that are being written can be given.
@@ -77,7 +77,7 @@ class CardNotes:
     """Who agreed to what."""
 
     earlier: Iterable[Mapping[str, Any]] = ()
-    """The facts of cards of sets that this one is made from, each of a whole set."""
+    """The facts of the cards of the sets that this one is made from."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the card's facts in JSON types, as far as they are counted."""
@@ -102,7 +102,7 @@ class CardNotes:
 
 
 def hash_source(path: str | Path, *, platform: str = "unknown") -> SourceFile:
-    """Hash an export, so that a set can be tied to it without naming it.
+    """Hash an export, to identify it in a card without naming it.
 
     A file is hashed as it is (of an SQLite database, its write-ahead log too); of a
     folder, the names and sizes of all files and the content of those that hold text.
@@ -140,7 +140,7 @@ def hash_source(path: str | Path, *, platform: str = "unknown") -> SourceFile:
 
 
 def card_markdown(facts: Mapping[str, Any]) -> str:
-    """Render a card's facts for people.
+    """Render the facts of a card as Markdown.
 
     Args:
         facts: What `CardNotes.to_dict` gives, with what the writer adds: `format`,

@@ -1,4 +1,4 @@
-"""Leave out examples that say what an earlier one says, word for word or nearly."""
+"""Deduplication of examples, exact or by similarity."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ def deduplicate_examples(
 class NearDuplicateIndex:
     """An index of texts that finds nearly equal ones.
 
-    Candidates come from MinHash (library rensa); each is then compared exactly, so
-    that what is found is at least as similar as asked for.
+    Candidates come from MinHash (library rensa); each is then compared exactly, so no
+    less similar text is found.
     """
 
     def __init__(self, threshold: float) -> None:
@@ -127,14 +127,14 @@ class NearDuplicateIndex:
             self._insert(text, self._hash(_shingles(text)))
 
     def holds(self, text: str) -> bool:
-        """Return whether nearly the same text, given as `normalized_text`, is in."""
+        """Return whether nearly the same text, given as `normalized_text`, is known."""
         if text in self._known:
             return True
         shingles = _shingles(text)
         return self._finds(shingles, self._hash(shingles))
 
     def add_if_new(self, text: str) -> bool:
-        """Add a text unless nearly the same one is in; return whether it is."""
+        """Add a text unless nearly the same one is known; return whether it is."""
         shingles = _shingles(text)
         hashed = self._hash(shingles)
         if self._finds(shingles, hashed):
@@ -178,7 +178,7 @@ def message_text(message: Mapping[str, Any]) -> str:
 
 
 def normalized_text(text: str) -> str:
-    """Return a text without what does not matter in a comparison: case and spaces."""
+    """Return a text for comparison, without differences of case and spaces."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return _SPACES.sub(" ", folded).strip()
 

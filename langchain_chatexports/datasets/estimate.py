@@ -1,7 +1,7 @@
-"""What an order will be billed for: tokens, epochs, cost.
+"""Estimates of what a fine-tuning job will cost: tokens, epochs and price.
 
-Exact where tiktoken's file for the model is on this machine, else counted by bytes.
-Nothing is ever downloaded.
+Exact if tiktoken's file for the model is on this machine, otherwise counted by bytes.
+Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ _ENCODINGS = (
 
 @dataclass(frozen=True)
 class TrainingEstimate:
-    """What an order will probably be billed for.
+    """An estimate of what a job will be billed for.
 
-    The finished job's `trained_tokens` is the truth.
+    The finished job's `trained_tokens` is the real number.
 
     Attributes:
         examples: Examples in the training file.
@@ -75,7 +75,7 @@ def estimate_training(
     n_epochs: int | Literal["auto"] = "auto",
     price_per_million_tokens: float | None = None,
 ) -> TrainingEstimate:
-    """Estimate what training on these examples will be billed for.
+    """Estimate what training on examples will be billed for.
 
     Args:
         examples: The examples.
@@ -128,7 +128,7 @@ def automatic_epochs(examples: int) -> int:
 
 
 def example_tokens(example: Mapping[str, Any], count: Callable[[str], int]) -> int:
-    """Count the tokens of an example, with those that its form takes.
+    """Count the tokens of an example, with those of the chat format.
 
     Args:
         example: The example.

@@ -1,4 +1,4 @@
-"""Sessions to training examples: one conversation, one line of a training file."""
+"""Training examples made from sessions, in OpenAI's shape."""
 
 from __future__ import annotations
 
@@ -81,17 +81,17 @@ def to_training_examples(
     """Turn each session into a training example.
 
     Messages of the AI (see `MapAIMessages`) become the assistant's, all others the
-    user's, in groups too: there `LabelSpeakers` says who speaks. What carries no text
-    is left out, and so is what follows the last answer: it is not learned from, and
-    OpenAI refuses it. `additional_kwargs["weight"]` 0 of an AI message makes it
+    user's, in groups too: `LabelSpeakers` adds who speaks. Messages without text are
+    left out, and so are those after the last answer: nothing is learned from them, and
+    OpenAI refuses them. `additional_kwargs["weight"]` 0 of an AI message makes it
     context, which is not learned from.
 
     Args:
         sessions: A chat loader, a session, or an iterable of sessions.
         system: A system prompt for sessions that do not begin with one. `{others}`
             (everybody but the AI), `{owner}`, `{participants}`, `{platform}` and
-            `{title}` in it stand for what is known of the session; other braces stay.
-        keep_leading: Keep the AI's messages before the first one of somebody else.
+            `{title}` in it are filled in from the session; other braces stay.
+        keep_leading: Keep the AI's messages before the first message of another person.
             Some chat templates and providers want the user to begin.
         keep_trailing: Keep the messages after the last answer, as LangChain's tutorials
             do. OpenAI refuses such examples; the local server takes them.
@@ -212,7 +212,7 @@ class SessionConverter:
         return ConvertedSession({"messages": messages}, session, kept)
 
     def require_assistant(self) -> None:
-        """Make sure that the sessions so far had something to learn from.
+        """Raise an error if no session so far had anything to learn from.
 
         Raises:
             SenderNotFoundError: If sessions had messages, and none has a text by the
@@ -236,7 +236,7 @@ def training_message(message: BaseMessage) -> TrainingMessage | None:
         message: A message of any kind that has a role.
 
     Returns:
-        The message, or `None` where it holds nothing.
+        The message, or `None` if it is empty.
 
     Raises:
         TypeError: If messages of its kind have no role.
@@ -335,7 +335,7 @@ def _add_assistant_keys(item: dict[str, Any], message: AIMessage) -> None:
 
 
 def _parts(content: list[str | dict[Any, Any]]) -> list[dict[str, Any]]:
-    # What is neither text nor image (tool calls, reasoning) has no place in a content.
+    # OpenAI accepts texts and images only, no tool calls or reasoning.
     parts = [{"type": "text", "text": p} if isinstance(p, str) else p for p in content]
     return [
         {"type": kind, kind: part[kind]}
@@ -356,14 +356,14 @@ def _sender(message: BaseMessage) -> str:
 
 
 def filled_prompt(template: str, session: ChatSession) -> str:
-    """Fill in a system prompt's fields with what is known of a session.
+    """Fill in the fields of a system prompt from a session.
 
     Args:
         template: The prompt, as for `to_training_examples`.
         session: The session.
 
     Returns:
-        The prompt; what is not known is empty.
+        The prompt, with an empty text for what is not known.
     """
     metadata: Mapping[str, Any] = cast("Mapping[str, Any]", session).get("metadata", {})
     values = {
@@ -377,7 +377,7 @@ def filled_prompt(template: str, session: ChatSession) -> str:
 
 
 def _others(session: ChatSession, metadata: Mapping[str, Any]) -> list[str]:
-    # A window may lack somebody's messages: who takes part is told by the metadata.
+    # A window may lack a person's messages; the metadata lists all participants.
     speakers: dict[str, None] = {}
     ai: set[str] = set()
     for message in session.get("messages", ()):

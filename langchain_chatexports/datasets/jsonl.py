@@ -1,4 +1,4 @@
-"""Training files: JSON lines in UTF-8, the same bytes for the same examples."""
+"""JSON lines in UTF-8, the same bytes for the same examples."""
 
 from __future__ import annotations
 

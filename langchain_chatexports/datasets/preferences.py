@@ -1,4 +1,4 @@
-"""Preference data from life: what people did with messages, not what they were asked.
+"""Preference pairs and labels from edits and reactions.
 
 Both read sessions whose runs are not merged (`MergeChatRuns` joins what belongs to one
 bubble), after `MapAIMessages`.
@@ -39,14 +39,14 @@ __all__ = [
 ]
 
 LIKED = frozenset("❤👍😍🥰😂🤣😆👏🔥💯🙏🎉")
-"""Reactions that count as praise: by themselves, whatever their skin tone."""
+"""Reactions that count as praise, in any skin tone."""
 
 DISLIKED = frozenset("👎😠😡🤮💩🙄")
 """Reactions that count as rejection."""
 
 _Made = TypeVar("_Made")
 _CONTEXT = 16
-# Variation selectors and skin tones change how an emoji looks, not what it says.
+# Variation selectors and skin tones do not change what an emoji means.
 _LOOKS = dict.fromkeys((0xFE0E, 0xFE0F, *range(0x1F3FB, 0x1F400)))
 
 
@@ -106,7 +106,7 @@ def edit_preferences(
     context: int = _CONTEXT,
     ledger: Ledger | None = None,
 ) -> Iterator[TracedPair]:
-    """Prefer what the AI's person changed a message to, to what it was before.
+    """Make pairs of the AI's edited messages: the new text is preferred to the old.
 
     For exports that keep the original (iMessage since macOS 13); of several edits the
     first text and the last are compared.

@@ -1,4 +1,4 @@
-"""Examples that were written before, and where they come from."""
+"""Examples read from files that were written before, with their origins."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["facts_of_prepared", "read_prepared"]
 
 
 def read_prepared(path: str | Path) -> Iterator[TracedExample]:
-    """Read a file of examples, each with its origin as far as a trace tells it.
+    """Read a file of examples, each with its origin if a trace has it.
 
     Args:
         path: A JSONL file of examples: a set of one part, or a part of a set.
@@ -40,21 +40,21 @@ def read_prepared(path: str | Path) -> Iterator[TracedExample]:
     path = Path(path).expanduser()
     origins = _origins(path)
     for row in read_jsonl(path):
-        # What is wrong in it is found by those who use it.
+        # Not checked here: validation, formats and the tuner do it.
         example = cast("TrainingExample", row)
         listed = origins.get(row_digest(json_line(row))) if origins else None
         yield TracedExample(example, listed.pop(0) if listed else UNKNOWN_ORIGIN)
 
 
 def facts_of_prepared(path: str | Path) -> dict[str, Any]:
-    """Return what the data card of a file of examples says, or else the file's hash.
+    """Return the facts of the data card of a file of examples, or the file's hash.
 
     Args:
         path: As for `read_prepared`.
 
     Returns:
-        Facts for `CardNotes.earlier`. Of a part of a set the accounting is left out,
-        which is the whole set's.
+        Facts for `CardNotes.earlier`. The accounting is left out for a part of a
+        set, because it covers the whole set.
     """
     path = Path(path).expanduser()
     found = _set_of(path)

@@ -1,4 +1,4 @@
-"""Redact training examples: their texts, and the names beside them."""
+"""Redaction of training examples and their origins."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _CALLS = frozenset({"function", "function_call"})
 
 
 class ExampleRedactor:
-    """Replaces what is private in examples, as `Redact` does in sessions."""
+    """Replaces private text in examples, as `Redact` does in sessions."""
 
     def __init__(
         self, key: str, names: Iterable[str] = (), presidio: str | None = None
     ) -> None:
-        """Index the names.
+        """Initialize the redactor.
 
         Args:
             key: The key of the stand-ins.
@@ -44,11 +44,11 @@ class ExampleRedactor:
 
     @property
     def stand_ins(self) -> dict[str, str]:
-        """What the stand-ins stand for that were given so far."""
+        """The originals of the stand-ins so far, by stand-in."""
         return dict(self._redactor.record or {})
 
     def example(self, example: Mapping[str, Any]) -> dict[str, Any]:
-        """Redact an example, whatever trainer it is for.
+        """Redact an example of any format.
 
         Args:
             example: The example, which stays as it is.
@@ -56,7 +56,7 @@ class ExampleRedactor:
         return {key: self._value(value, key) for key, value in example.items()}
 
     def origin(self, origin: ExampleOrigin) -> ExampleOrigin:
-        """Redact where an example comes from: names and ids of conversations."""
+        """Redact an origin: names and ids of conversations."""
         return replace(
             origin,
             session_id=self._identifier(origin.session_id),

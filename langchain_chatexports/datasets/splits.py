@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ExampleSplits", "part_borders", "split_examples"]
 
-# Shorter lines ("see you there then") are everybody's, and no sign of a copy.
+# Shorter lines ("see you there then") are too common to be a sign of a copy.
 _MIN_LINE_LENGTH = 40
 _ORDERS = frozenset({"time"})
 _KNOWN = "near_duplicate"
@@ -89,7 +89,7 @@ class _Conversation:
 
     @property
     def age(self) -> tuple[int, int, int]:
-        # Without a time, first: as messages without a time stand in a session.
+        # Conversations without a time come first, as such messages do in a session.
         return (0, 0, self.order) if self.first is None else (1, self.first, self.order)
 
 
@@ -109,9 +109,9 @@ def split_examples(
     """Split examples into train, validation and test, the newest for the test.
 
     Whole conversations go to one part, in the order of their first messages: a session
-    is one conversation, or several where `SplitSessions` has cut it. An example whose
-    text, or a piece of it of 40 characters or more, stands in an earlier part is left
-    out, so nothing learned is asked for again. All examples are held in memory.
+    is one conversation, or several where `SplitSessions` has cut it. An example is left
+    out if its text, or a piece of it of 40 characters or more, is in an earlier part:
+    the test must not ask for texts that were trained on. All examples are in memory.
 
     Args:
         examples: Traced examples, from `trace_examples`.
@@ -127,9 +127,9 @@ def split_examples(
 
     Raises:
         MissingExtraError: If `near` is given and the extra is not installed.
-        TrainingDataError: If the examples do not say where they come from, or there
-            are fewer conversations than parts.
-        ValueError: If the shares are no shares.
+        TrainingDataError: If the examples have no known origin, or there are fewer
+            conversations than parts.
+        ValueError: If a share is negative, or they leave nothing to train on.
     """
     if by not in _ORDERS:
         msg = f"by must be 'time', got {by!r}."
@@ -174,7 +174,7 @@ def _message_count(examples: Iterable[TracedExample]) -> int:
 
 
 def _conversations(examples: Iterable[TracedExample]) -> list[_Conversation]:
-    # Joined by session and by message: two exports can hold the same one.
+    # Joined by session and by message: two exports can contain the same one.
     parents: dict[object, object] = {}
 
     def root(key: object) -> object:

@@ -1,7 +1,6 @@
-"""Where an example comes from: its session, its messages, and who wrote them.
+"""Training examples with their origins: session, messages and senders.
 
-A `TrainingExample` stays what training wants, a plain dict. What it was made from
-travels beside it.
+A `TrainingExample` is a plain dict for training; its origin is kept beside it.
 """
 
 from __future__ import annotations
@@ -115,10 +114,10 @@ class TracedExample(NamedTuple):
 
 
 UNKNOWN_ORIGIN = ExampleOrigin()
-"""The origin of an example that nothing is known of."""
+"""The origin of an example whose source is not known."""
 
 AnyExample = TypeVar("AnyExample", TrainingExample, TracedExample)
-"""A plain example or a traced one: what comes out is of the kind that went in."""
+"""A plain example or a traced one."""
 
 
 def trace_examples(
@@ -129,7 +128,7 @@ def trace_examples(
     keep_trailing: bool = False,
     ledger: Ledger | None = None,
 ) -> Iterator[TracedExample]:
-    """Turn each session into a training example, and remember where it comes from.
+    """Turn each session into a training example with its origin.
 
     The examples are those of `to_training_examples`.
 
@@ -160,7 +159,7 @@ def trace_examples(
 def origin_of_session(
     session: ChatSession, messages: Sequence[BaseMessage] | None = None
 ) -> ExampleOrigin:
-    """Say where messages of a session come from.
+    """Return the origin of messages of a session.
 
     Args:
         session: The session.

@@ -93,7 +93,7 @@ def validate_examples(
     """Check training examples against the rules of OpenAI's format.
 
     Args:
-        examples: The examples, as they stand in the lines of a training file.
+        examples: The examples, as in the lines of a training file.
         minimum: The least number of examples.
         method: `supervised` for examples with `messages`, `dpo` for pairs of a
             preferred and a non-preferred output.
@@ -187,7 +187,7 @@ def _check_pair(example: object, *, allow_trailing: bool) -> Iterator[tuple[str,
 def _unknown_keys(
     item: Mapping[Any, Any], known: frozenset[str], where: str = ""
 ) -> Iterator[tuple[str, str]]:
-    # The keys themselves could be anything, so only their number is told.
+    # The keys could be private text, so only their number is shown.
     unknown = sum(key not in known for key in item)
     if unknown:
         listed = ", ".join(sorted(known))

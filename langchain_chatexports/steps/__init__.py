@@ -1,4 +1,4 @@
-"""Steps: session in, sessions out. Compose them with `|`, over any chat loader."""
+"""Steps that transform sessions. Join them with `|`, to any chat loader."""
 
 from langchain_chatexports.steps.base import (
     SessionPipeline,

@@ -1,4 +1,4 @@
-"""What a step is: one session in, zero or more sessions out, lazily."""
+"""The base class of steps: one session in, zero or more sessions out, lazily."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def iter_sessions(source: SessionSource) -> Generator[ChatSession, None, None]:
                 if isinstance(item, dict):
                     held = [cast("ChatSession", item)]
                     del item
-                    yield held.pop()  # Whoever takes it is the only one to hold it.
+                    yield held.pop()  # The consumer is the only one to hold it.
                     continue
                 if isinstance(item, BaseMessage):
                     msg = (
@@ -88,7 +88,7 @@ def iter_sessions(source: SessionSource) -> Generator[ChatSession, None, None]:
                     )
                     raise TypeError(msg)
                 yield from iter_sessions(item)
-                del item  # Else the last session stays alive one round longer.
+                del item  # Otherwise the last session stays alive one round longer.
     else:
         msg = (
             "Expected a chat loader, a ChatSession or an iterable of them, "
@@ -102,9 +102,9 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
 
     - `loader | step` is a chat loader, `step | step` is a step, and `step | anything`
       is plain LCEL.
-    - As a Runnable it takes a loader, a session or an iterable of sessions and gives a
-      list of sessions. Streamed chunks are lists of one session, so they add up to
-      what `invoke` gives.
+    - As a Runnable it takes a loader, a session or an iterable of sessions and returns
+      a list of sessions. Streamed chunks are lists of one session, so they add up to
+      the result of `invoke`.
     - Inputs are never changed, and no message object is in two output sessions.
     - A run that it traces holds the number of sessions, never their content.
 
@@ -114,8 +114,8 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
     joins_messages: ClassVar[bool] = False
-    """Whether the step makes one message of several, which `inspect` counts as `merged`
-    where it would ask of other steps why messages are missing."""
+    """Whether the step merges messages, so that `inspect` counts missing ones as
+    `merged` and not as `unnamed`."""
 
     @abstractmethod
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
@@ -140,12 +140,12 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
     def noting_transform(
         self, sessions: SessionSource, notes: Counter[str]
     ) -> Iterator[ChatSession]:
-        """Transform as `lazy_transform` does, and note what is replaced in texts.
+        """Transform as `lazy_transform` does, and count what is replaced in texts.
 
         Args:
             sessions: As for `lazy_transform`.
-            notes: Where to count places in texts by kind. A step that replaces nothing,
-                as by default, notes nothing.
+            notes: Where to count replaced places in texts by kind; by default a step
+                replaces nothing.
 
         Returns:
             The new sessions.
@@ -175,7 +175,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
     def invoke(
         self, input: SessionSource, config: RunnableConfig | None = None, **kwargs: Any
     ) -> list[ChatSession]:
-        """Transform all sessions and give them as a list."""
+        """Transform all sessions and return them as a list."""
         return [s for chunk in self.stream(input, config, **kwargs) for s in chunk]
 
     def stream(
@@ -219,7 +219,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
     async def ainvoke(
         self, input: SessionSource, config: RunnableConfig | None = None, **kwargs: Any
     ) -> list[ChatSession]:
-        """Transform all sessions off the event loop and give them as a list."""
+        """Transform all sessions off the event loop and return them as a list."""
         async with aclosing(self.astream(input, config, **kwargs)) as chunks:
             return [session async for chunk in chunks for session in chunk]
 
@@ -229,7 +229,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         config: RunnableConfig | None = None,
         **kwargs: Any,
     ) -> AsyncGenerator[list[ChatSession], None]:
-        """Transform lazily, reading on a thread of its own."""
+        """Transform lazily, reading on a separate thread."""
         chunks = self.atransform(_one_async_chunk(input), config, **kwargs)
         async with aclosing(chunks):
             async for chunk in chunks:
@@ -269,7 +269,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
     def __or__(
         self, other: SessionTransform | RunnableLike[Any, Any]
     ) -> SessionPipeline | RunnableSequence[Any, Any]:
-        """Join with a step to a step, with anything else to an LCEL sequence."""
+        """Return a step if joined with a step, otherwise an LCEL sequence."""
         if isinstance(other, SessionTransform):
             return SessionPipeline(steps=(self, other))
         given: Any = other  # What users write is checked here, whatever its type says.
@@ -286,13 +286,13 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
     def __ror__(
         self, other: BaseChatLoader | RunnableLike[Any, Any]
     ) -> TransformedChatLoader | RunnableSequence[Any, Any]:
-        """Join a chat loader (of any package) with this step to a chat loader."""
+        """Return a chat loader if joined with a chat loader of any package."""
         if isinstance(other, BaseChatLoader):
             return TransformedChatLoader(other, self)
         return cast("RunnableSequence[Any, Any]", super().__ror__(cast("Any", other)))
 
     def __str__(self) -> str:
-        """Show the step as it is written; pydantic would show its fields only."""
+        """Return the step as it is written in code."""
         return repr(self)
 
     # `ChatSession` is a `typing.TypedDict`, which pydantic refuses below Python 3.12.
@@ -313,20 +313,20 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """Fields of types that JSON lacks, in the form that pydantic reads back."""
+        """Fields whose types JSON lacks, in a form that pydantic reads back."""
         names = {name for name, value in self if isinstance(value, _AS_TEXT)}
         return self.model_dump(mode="json", include=names)
 
     @classmethod
     def get_lc_namespace(cls) -> list[str]:
-        """Return our steps one stable namespace, whatever module they move to."""
+        """Return one stable namespace for the steps of this package."""
         if cls.__module__.split(".", 1)[0] == "langchain_chatexports":
             return ["langchain_chatexports", "steps"]
         return cls.__module__.split(".")
 
 
 class SessionPipeline(SessionTransform):
-    """Several steps as one: what `step | step` gives."""
+    """Several steps as one: the result of `step | step`."""
 
     steps: tuple[SessionTransform, ...]
     """The single steps, in order; a pipeline among them is replaced by its steps."""
@@ -358,7 +358,7 @@ class SessionPipeline(SessionTransform):
         return steps[0].get_graph(config) if steps else super().get_graph(config)
 
     def __repr__(self) -> str:
-        """Show the steps as they are written."""
+        """Return the steps as they are written in code."""
         return " | ".join(repr(step) for step in self.steps)
 
 

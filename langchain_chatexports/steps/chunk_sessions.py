@@ -26,13 +26,13 @@ __all__ = ["ChunkSessions"]
 
 
 class _Window(NamedTuple):
-    """Messages from `start` to before `end`; from `new` on no window has had them."""
+    """Messages from `start` to before `end`; those from `new` on are in no window yet."""
 
     start: int
     new: int
     end: int
     left_out: str | None = None
-    """Why the window is none; `None` for a window that is given."""
+    """Why the window is left out; `None` if it is kept."""
 
 
 class ChunkSessions(SessionTransform):
@@ -47,7 +47,7 @@ class ChunkSessions(SessionTransform):
     """
 
     size: int | None = Field(default=8, gt=0)
-    """Most messages in a window; `None`, with `max_tokens`, for any number."""
+    """Maximum number of messages in a window; `None`, with `max_tokens`, for any number."""
 
     overlap: int = Field(default=2, ge=0)
     """Messages that a window shares with the one before it, as far as they leave room
@@ -58,7 +58,7 @@ class ChunkSessions(SessionTransform):
     window has."""
 
     max_tokens: int | None = Field(default=None, gt=0)
-    """Most tokens in a window, over the texts of its messages."""
+    """Maximum number of tokens in a window, over the texts of its messages."""
 
     count_tokens: str | Callable[[str], int] = Field(default="bytes", exclude=True)
     """How a text's tokens are counted: `bytes` (an upper bound, which needs no file),
@@ -90,7 +90,7 @@ class ChunkSessions(SessionTransform):
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """What is serialized beside the fields: a counter with a name."""
+        """Serialize the token counter, if it has a name."""
         if self.max_tokens is None or not isinstance(self.count_tokens, str):
             return {}
         return {"count_tokens": self.count_tokens}

@@ -1,4 +1,4 @@
-"""Say in groups who speaks."""
+"""Label messages with their senders."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class LabelSpeakers(SessionTransform):
     """What is put before the text; `{sender}` stands for the sender."""
 
     only_groups: bool = True
-    """Leave conversations of two as they are."""
+    """Leave conversations of two people unchanged."""
 
     @field_validator("label")
     @classmethod

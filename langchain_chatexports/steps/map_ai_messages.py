@@ -1,4 +1,4 @@
-"""Make the messages of one person, or of one role, the AI's."""
+"""Map the messages of one person, or of one role, to AI messages."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class MergeChatRuns(SessionTransform):
     joins_messages: ClassVar[bool] = True
 
     delimiter: str = "\n\n"
-    """What stands between the texts of a run."""
+    """The text between the texts of a run."""
 
     max_gap: timedelta | None = Field(default=None, ge=timedelta(0))
     """Longest pause inside a run, by `message_time` (seconds); a missing time never

@@ -18,7 +18,7 @@ MIN_GAP_SECONDS = 5 * 60
 """Seconds; no automatic gap is shorter."""
 
 MAX_GAP_SECONDS = 12 * 60 * 60
-"""Seconds; no automatic gap is longer: nobody pauses for a night mid-conversation."""
+"""Seconds; no automatic gap is longer, so that a night ends a conversation."""
 
 
 class _Kind(NamedTuple):
@@ -28,13 +28,13 @@ class _Kind(NamedTuple):
     spread: float
     share: float
     weight: float = 0.0
-    """Of an expectation: as many pauses of the thread say as much."""
+    """Of an expectation: the number of observed pauses that it weighs as much as."""
 
 
 _Kinds: TypeAlias = tuple[_Kind, ...]
 
-# What a thread is taken to be like until its own pauses say otherwise: bubbles in a
-# burst, replies, and silences between conversations. The pace inside of conversations
+# The prior of a thread's pauses: bubbles in a burst, replies, and silences between
+# conversations. The pace inside of conversations
 # differs less than the silences do, and so it has more weight. The numbers were chosen
 # on the mixtures of benchmarks/split_sessions.py, and on threads of very even pauses.
 _EXPECTED = (

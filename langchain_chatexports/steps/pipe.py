@@ -1,4 +1,4 @@
-"""`loader | step`: any chat loader whose sessions pass through steps."""
+"""Chat loaders joined with steps, `loader | step`, and counted passes over them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ __all__ = ["SessionStep", "TransformedChatLoader", "counted_pass", "inspect_load
 
 
 class SessionStep(CountedStep, Protocol):
-    """What a pipe asks of its steps: `SessionTransform` has it."""
+    """What a pipe needs of its steps; `SessionTransform` has it."""
 
     def lazy_transform(self, sessions: BaseChatLoader, /) -> Iterator[ChatSession]:
         """Transform a loader's sessions one by one."""
 
     def __or__(self, other: Any, /) -> Any:
-        """Join with another step to a step."""
+        """Return both steps as one."""
 
 
 class TransformedChatLoader(BaseChatLoader):
@@ -36,7 +36,6 @@ class TransformedChatLoader(BaseChatLoader):
     """
 
     def __init__(self, loader: BaseChatLoader, steps: SessionStep) -> None:
-        """Join any chat loader and a step (or a pipeline of steps)."""
         self.loader = loader
         self.steps = steps
 
@@ -62,7 +61,7 @@ class TransformedChatLoader(BaseChatLoader):
         return TransformedChatLoader(self.loader, self.steps | other)
 
     def __repr__(self) -> str:
-        """Show the loader and the steps, never content."""
+        """Return the loader and the steps as text, never content."""
         return f"{self.loader!r} | {self.steps!r}"
 
 

@@ -1,4 +1,4 @@
-"""Replace names and private numbers by stand-ins that only a key can undo."""
+"""Redaction of sessions: names and private numbers become stand-ins."""
 
 from __future__ import annotations
 

@@ -29,11 +29,11 @@ class SelectSessions(SessionTransform):
     """
 
     participants: tuple[str, ...] = ()
-    """Names of whom at least one takes part, as a sender or by the session's metadata,
+    """Names of which at least one takes part, as a sender or by the session's metadata,
     without regard to case; anybody if empty."""
 
     without: tuple[str, ...] = ()
-    """Names of whom nobody may take part."""
+    """Names of people who must not take part."""
 
     is_group: bool | None = None
     """Whether the session is a group's; `None` for both."""
@@ -48,10 +48,10 @@ class SelectSessions(SessionTransform):
     (that day still counts)."""
 
     min_turns: int = Field(default=0, ge=0)
-    """Least number of turns: rows of messages by one sender."""
+    """Minimum number of turns: runs of messages by one sender."""
 
     min_ai_share: float = Field(default=0.0, ge=0, le=1)
-    """Least share of the messages that are the AI's (see `MapAIMessages`)."""
+    """Minimum share of the messages that are the AI's (see `MapAIMessages`)."""
 
     @field_validator("participants", "without", mode="before")
     @classmethod
@@ -127,9 +127,9 @@ def is_group(session: ChatSession) -> bool:
         What the metadata says; where it says nothing, whether there are more than two
         senders.
     """
-    told = _metadata(session).get("is_group")
-    if isinstance(told, bool):
-        return told
+    is_group = _metadata(session).get("is_group")
+    if isinstance(is_group, bool):
+        return is_group
     return len({*_senders(session.get("messages", ()))}) > 2  # noqa: PLR2004 - a pair
 
 

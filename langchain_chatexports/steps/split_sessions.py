@@ -1,4 +1,4 @@
-"""Split a thread into conversations, at its silences."""
+"""Split a thread into conversations at its long pauses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _REPLY_ID_KEYS = ("id", "message_id", "guid")
 
 
 class SplitSessions(SessionTransform):
-    """Split each session where its people fell silent.
+    """Split each session at its long pauses.
 
     The parts hold all of the session's messages, in order. Where `metadata` has an
     `id`, the parts' ids are `<id>#1`, `<id>#2`, …, and `thread_id` keeps the id of the
@@ -38,7 +38,7 @@ class SplitSessions(SessionTransform):
     finds it in each thread's own pauses, between 5 minutes and 12 hours."""
 
     max_messages: int | None = Field(default=None, gt=0)
-    """Most messages in a part. A longer one is cut at its largest inner pause, again
+    """Maximum number of messages in a part. A longer one is cut at its largest inner pause, again
     and again; among equal pauses at the one nearest to its middle."""
 
     reply_within: timedelta | None = None
@@ -90,7 +90,7 @@ class SplitSessions(SessionTransform):
         return borders
 
     def _held_by_replies(self, messages: Sequence[BaseMessage]) -> list[bool]:
-        """Tell for each message whether a reply forbids a border before it."""
+        """Return for each message whether a reply forbids a border before it."""
         places: dict[str, int] = {}
         opened = [0] * (len(messages) + 1)
         for index, message in enumerate(messages):

@@ -1,4 +1,4 @@
-"""Write examples for the field's trainers, each set with its card and its trace."""
+"""Data sets in the formats of common trainers, each with a data card and a trace."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""The files that rows are put into: JSON lines, one JSON array, or Parquet.
+"""Files of rows: JSON lines, one JSON array, or Parquet.
 
-Each row is told by the digest of its one line of JSON, whatever file it is in, so that
-it can be found again.
+A row is identified by the digest of its line of JSON, whatever the file's format.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _DIGEST_BYTES = 12
 
 
 def row_digest(line: bytes) -> str:
-    """Return what a row is known by, from its one line of JSON."""
+    """Return the digest that identifies a row, from its line of JSON."""
     return hashlib.blake2b(line.rstrip(b"\n"), digest_size=_DIGEST_BYTES).hexdigest()
 
 
@@ -55,7 +54,7 @@ def file_sha256(path: Path) -> str:
 
 
 def new_private_file(path: Path) -> BinaryIO:
-    """Make a file that only its owner can read."""
+    """Create a file that only its owner can read."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     return os.fdopen(os.open(path, flags, 0o600), "wb")
 
@@ -67,11 +66,11 @@ class RowFile:
     """
 
     def __init__(self, path: Path, suffix: str) -> None:
-        """Name the file, which must not be there yet.
+        """Initialize the file, which must not exist yet.
 
         Args:
             path: The file, whatever its own suffix.
-            suffix: `.jsonl`, `.json` or `.parquet`: what kind of file it becomes.
+            suffix: `.jsonl`, `.json` or `.parquet`, for the kind of file.
 
         Raises:
             MissingExtraError: If Parquet is asked for without the extra `datasets`.
@@ -85,14 +84,14 @@ class RowFile:
         self._batch: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
-        """Make the file."""
+        """Create the file."""
         self._file = new_private_file(self._path)
         if self._array:
             self._file.write(b"[")
         return self
 
     def write_line(self, line: bytes) -> None:
-        """Put a row in, given as one line of JSON."""
+        """Write a row, given as one line of JSON."""
         if self._parquet:
             # From the line, whose text is clean: Arrow takes no halves of surrogates.
             self._batch.append(json.loads(line))

@@ -1,4 +1,4 @@
-"""Examples as a data set of Hugging Face's `datasets`, in memory."""
+"""Examples as a Hugging Face `Dataset`, in memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["to_dataset"]
 def to_dataset(
     examples: Iterable[AnyRecord] | ExampleSplits, *, format: FormatName = "trl"
 ) -> Dataset | DatasetDict:
-    """Give examples as a `Dataset`, or split ones as a `DatasetDict`.
+    """Return examples as a `Dataset`, or split ones as a `DatasetDict`.
 
     The rows are held in memory and written nowhere: a data set that `datasets` makes
     from files or generators stays in its cache.
@@ -39,7 +39,7 @@ def to_dataset(
 
     Raises:
         MissingExtraError: If the extra `datasets` is not installed.
-        TrainingDataError: If an example holds what the format has no place for.
+        TrainingDataError: If an example does not fit the format.
     """
     try:
         from datasets import Dataset, DatasetDict
@@ -61,7 +61,7 @@ def _rows(examples: Iterable[AnyRecord], name: str) -> list[dict[str, Any]]:
     for number, item in enumerate(examples, 1):
         record = item[0] if isinstance(item, tuple) else item
         try:
-            # By way of the line, whose text is clean: Arrow takes nothing else.
+            # From the JSON line, whose text is clean: Arrow takes no half surrogates.
             rows += (json.loads(json_line(e.row)) for e in kind.encode(record))
         except UnfitError as error:
             problems.append(TrainingProblem(str(error), line=number))

@@ -1,4 +1,4 @@
-"""The rows of a set on their way into its files, counted."""
+"""Writing and counting the rows of a set."""
 
 from __future__ import annotations
 
@@ -95,10 +95,10 @@ class RowWriter:
         self.files[name] = file.rows
 
     def check(self) -> None:
-        """Make sure that there is something to publish.
+        """Raise an error if the set must not be published.
 
         Raises:
-            TrainingDataError: If the format could not hold it all, or there is nothing.
+            TrainingDataError: If examples do not fit the format, or there are none.
         """
         if self._problems:
             msg = f"The format {self._kind.name!r} cannot hold all of the examples:"

@@ -1,4 +1,4 @@
-"""A set appears whole or not at all: it is written aside, then renamed."""
+"""Atomic writing of sets: into a folder beside the target, then renamed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def staging_folder(path: Path) -> Iterator[Path]:
     Yields:
         The folder, on the same disk.
     """
-    # Not the target's name and more: that can be longer than names may be.
+    # Not based on the target's name, which can be too long to add to.
     folder = tempfile.mkdtemp(dir=path.parent, prefix=".chatexports-", suffix=".part")
     try:
         yield Path(folder)
@@ -43,7 +43,7 @@ def staging_folder(path: Path) -> Iterator[Path]:
 
 
 def refuse_other_files(path: Path, *, is_folder: bool, known: Collection[str]) -> None:
-    """Make sure that writing a set replaces nothing but a set.
+    """Raise an error if writing a set would replace anything but a set.
 
     Args:
         path: Where the set goes.
@@ -72,20 +72,20 @@ def refuse_other_files(path: Path, *, is_folder: bool, known: Collection[str]) -
 
 
 def place_file(staged: Path, path: Path) -> None:
-    """Move a finished file to its place at once; of a link, to its target's."""
+    """Move a finished file to its place atomically; a link is followed."""
     staged.replace(os.path.realpath(path))
 
 
 def place_beside(staged: Path, path: Path) -> None:
-    """Move a finished file to its place at once; a link there is replaced itself.
+    """Move a finished file to its place atomically; a link there is replaced.
 
-    For what lies beside a set under a name of our own: nobody named a link's target.
+    For files beside a set, whose names the user did not choose.
     """
     staged.replace(path)
 
 
 def place_folder(staged: Path, path: Path, aside: Path) -> None:
-    """Move a finished folder to its place; what was there goes aside."""
+    """Move a finished folder to its place, and a folder that was there aside."""
     if path.exists():
         path.rename(aside)
         try:

@@ -1,8 +1,8 @@
-"""The trace: an owner-only file beside a set that says where each row comes from.
+"""The trace: a private file beside a set with the origin of each row.
 
-It lies beside the set and not in it, because a set is there to be uploaded, and the
-trace, which holds names and ids, is not. JSON lines: a header, then a line for each row
-in the order of the files.
+It is beside the set and not in it, because a set may be uploaded, and the trace, which
+holds names and ids, must not be. JSON lines: a header, then a line for each row in the
+order of the files.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _VERSION = 1
 
 
 class TraceRow(NamedTuple):
-    """Where one row of a set's file comes from."""
+    """The origin of one row of a set."""
 
     file: str
     digest: str
@@ -95,12 +95,12 @@ _FACTS = TypeAdapter(_CardFacts)
 
 @dataclass
 class TraceHeader:
-    """What a trace says of the set as a whole."""
+    """The header of a trace: facts of the set as a whole."""
 
     format: str
     is_folder: bool
     files: list[str]
-    """The files of rows; in a folder, all of which the set consists of but `others`."""
+    """The files of rows."""
 
     others: list[str] = field(default_factory=list)
     """Further files of the set's folder."""
@@ -113,12 +113,12 @@ class TraceHeader:
 
 
 def trace_path(path: Path) -> Path:
-    """Return the place of a set's trace."""
+    """Return the path of a set's trace."""
     return path.with_name(f"{path.name}.trace.jsonl")
 
 
 def card_path(path: Path) -> Path:
-    """Return the place of a set's data card."""
+    """Return the path of a set's data card."""
     return path.with_name(f"{path.name}.card.md")
 
 
@@ -137,7 +137,7 @@ def write_trace(path: Path, header: TraceHeader, rows: BinaryIO) -> None:
     Args:
         path: The new file.
         header: What it begins with.
-        rows: The lines of the rows, read from where it stands.
+        rows: The lines of the rows, read from its current position.
     """
     first = {_KIND: _VERSION, **vars(header)}
     with new_private_file(path) as file:
@@ -146,21 +146,21 @@ def write_trace(path: Path, header: TraceHeader, rows: BinaryIO) -> None:
 
 
 def read_header(path: Path) -> TraceHeader:
-    """Read what a trace says of its set.
+    """Read the header of a set's trace.
 
     Args:
         path: The set (not the trace).
 
     Raises:
         ExportNotFoundError: If there is no trace beside the set.
-        ExportFormatError: If the file there is none.
+        ExportFormatError: If the file is not a trace.
     """
     with _opened(path) as file:
         return _header(file, path)
 
 
 def read_trace(path: Path) -> Iterator[TraceRow]:
-    """Read where the rows of a set come from.
+    """Read the origins of a set's rows.
 
     Args:
         path: The set (not the trace).
@@ -170,7 +170,7 @@ def read_trace(path: Path) -> Iterator[TraceRow]:
 
     Raises:
         ExportNotFoundError: If there is no trace beside the set.
-        ExportFormatError: If the file there is none.
+        ExportFormatError: If the file is not a trace.
     """
     with _opened(path) as file:
         _header(file, path)

@@ -1,8 +1,8 @@
-"""What an example looks like to each trainer: pure functions from example to rows.
+"""The formats of trainers: functions from an example to rows.
 
-OpenAI's own format holds everything. The others hold less, and where leaving something
-out would change what is learned (a weight, a tool call, an image), the example is
-refused rather than bent.
+OpenAI's own format has room for everything. The others have less: where leaving
+something out would change what is learned (a weight, a tool call, an image), they
+refuse the example.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ FormatName: TypeAlias = Literal[
 ]
 """The formats that can be written."""
 
-# Joins what one side says in a row, where a trainer wants the sides to alternate; as
+# Joins consecutive messages where a trainer needs alternating sides, as
 # `MergeChatRuns` does.
 _DELIMITER = "\n\n"
 _SYSTEM_ROLES = ("system", "developer")
@@ -49,7 +49,7 @@ _NAMES = {"train": "train", "validation": "validation", "test": "test"}
 
 
 class EncodedRow(NamedTuple):
-    """A row of a set, and what of its example is in it.
+    """A row of a set, with counts of what it contains of its example.
 
     Attributes:
         row: What is written.
@@ -66,22 +66,22 @@ class EncodedRow(NamedTuple):
 
 
 class UnfitError(ValueError):
-    """An example holds what a format has no place for; the text names the rule."""
+    """An example does not fit a format; the text names the rule."""
 
 
 @dataclass(frozen=True)
 class DatasetFormat:
-    """How a trainer wants its data.
+    """The format that a trainer reads.
 
     Attributes:
         name: The name that users give.
-        suffix: The files' suffix, which tells the container, too.
-        encode: Gives the rows of an example.
+        suffix: The files' suffix, which also names the container.
+        encode: Yields the rows of an example.
         row_is_example: Whether each example becomes one row, with all of its messages.
         is_folder: Whether a set is a folder even if it has one part only.
-        needs_validation: Whether the trainer asks for a validation part.
-        names: The trainer's words for the parts.
-        index: Gives name and content of a file that describes the others.
+        needs_validation: Whether the trainer needs a validation part.
+        names: The trainer's names of the parts.
+        index: Returns name and content of a file that describes the others.
     """
 
     name: str
@@ -111,19 +111,19 @@ def dataset_format(name: str) -> DatasetFormat:
 
 
 def answers_in(record: Mapping[str, Any]) -> int:
-    """Count the answers that an example, a pair or a label is there to teach."""
+    """Return how many answers of an example, a pair or a label are trained on."""
     if "messages" not in record:
         return 1
     return sum(map(_is_learned, _listed(record["messages"])))
 
 
 def messages_in(record: Mapping[str, Any]) -> int:
-    """Count the messages of an example; a pair or a label is about one."""
+    """Return how many messages an example has; a pair or a label counts as one."""
     return len(_listed(record["messages"])) if "messages" in record else 1
 
 
 def _listed(messages: Any) -> Sequence[Any]:
-    # What is no list is refused by its format, and counted before that.
+    # Anything but a list is refused by its format, but counted first.
     return messages if isinstance(messages, (list, tuple)) else ()
 
 
@@ -151,7 +151,7 @@ def _trl(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
 
 
 def _trl_prompt_completion(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
-    # A row of answers in a row is one completion, as far as it is learned.
+    # Consecutive answers are one completion, if they are trained on.
     messages = _texts(example)
     learned = [_is_learned(message) for message in example["messages"]]
     start = 0
@@ -177,7 +177,7 @@ def _mlx(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
 
 
 def _axolotl(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
-    # On every message: a column that is missing in the first rows has no type.
+    # On every message, because a column that the first rows lack has no type.
     messages = [
         {**text, "train": _is_learned(message)}
         for text, message in zip(_texts(example), example["messages"], strict=True)
@@ -186,7 +186,7 @@ def _axolotl(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
 
 
 def _llama_factory(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
-    # The sides must alternate and the user begin, else LLaMA-Factory skips the row.
+    # LLaMA-Factory skips rows whose sides do not alternate, or begin with the AI.
     messages = _texts(example)
     _refuse_weights(example, "axolotl")
     system_messages = messages[:1] if messages[0]["role"] == "system" else []
@@ -328,7 +328,7 @@ def _refuse_weights(example: Mapping[str, Any], instead: str) -> None:
 
 
 def _is_prompt(messages: Sequence[Mapping[str, Any]]) -> bool:
-    # Chat templates and TRL refuse a prompt in which nobody has said anything.
+    # Chat templates and TRL refuse a prompt without a user's message.
     return any(message["role"] == "user" for message in messages)
 
 

@@ -45,11 +45,11 @@ __all__ = ["AnyRecord", "WrittenSet", "write_dataset"]
 
 @dataclass(frozen=True)
 class WrittenSet:
-    """What was written where, and what was left out.
+    """A written set: where it is, and what was left out.
 
     `examples` = `examples_written` + the sum of `examples_left_out`, and `answers` =
     `answers_written` + the sum of `answers_left_out`. The reason: `no_prompt` (an
-    answer before anybody has said anything, which the format has no place for).
+    answer before the first message of a user, for which the format has no room).
     """
 
     path: Path
@@ -193,7 +193,7 @@ def write_dataset(
             if index:
                 with new_private_file(rows.folder / index[0]) as file:
                     file.write(json_line(index[1]))
-            # The sources are hashed then, and their errors are none of writing.
+            # Sources are hashed while the card is made; their errors are not writing's.
             notes = replace(notes, sources=watched(notes.sources))
             facts = notes.to_dict()
             counted = [stage.to_dict() for stage in (*split, *rows.stages)]
@@ -237,7 +237,7 @@ def describe_files(folder: Path, rows: Mapping[str, int]) -> dict[str, dict[str,
     """Return size and hash of files, for the card.
 
     Args:
-        folder: Where they lie.
+        folder: Their folder.
         rows: Their rows by name.
     """
     return {
