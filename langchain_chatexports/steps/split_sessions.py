@@ -38,8 +38,8 @@ class SplitSessions(SessionTransform):
     finds it in each thread's own pauses, between 5 minutes and 12 hours."""
 
     max_messages: int | None = Field(default=None, gt=0)
-    """Maximum number of messages in a part. A longer one is cut at its largest inner pause, again
-    and again; among equal pauses at the one nearest to its middle."""
+    """Maximum number of messages in a part. A longer one is cut at its largest inner
+    pause until no part is longer; of equal pauses the one nearest to the middle counts."""
 
     reply_within: timedelta | None = None
     """A reply (`additional_kwargs["reply_to"]`) is kept in one part with what it
