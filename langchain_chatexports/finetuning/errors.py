@@ -272,8 +272,6 @@ def error_of(
     """
     from langchain_chatexports.finetuning.http_clients import RedirectError, origin_of
 
-    if isinstance(problem, FineTuningError) and not isinstance(problem, RedirectError):
-        return problem
     body = getattr(problem, "body", None)  # A mapping, a page, or nothing.
     said = ""
     if isinstance(body, Mapping):

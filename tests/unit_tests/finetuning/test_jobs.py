@@ -620,6 +620,18 @@ def test_a_server_that_says_it_is_at_work_on_the_file_is_given_longer(
     assert longest - 10 < sum(clock.sleeps) <= longest
 
 
+def test_a_file_that_cannot_be_looked_at_is_not_waited_for() -> None:
+    clock = FakeClock()
+    settings: dict[str, Any] = {
+        "file_statuses": ["uploaded"],
+        "routes_missing": ("GET /files/[^/]+",),
+    }
+    with OpenAIServer(**settings).running() as server:
+        make_tuner(server, clock=clock).submit(make_examples())
+        assert len(server.jobs) == 1
+    assert clock.sleeps == [1.0]
+
+
 def test_no_job_is_ordered_once_the_time_is_over(server: OpenAIServer) -> None:
     clock = FakeClock()
 
