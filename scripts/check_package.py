@@ -103,7 +103,8 @@ SMOKE = {
     "evaluate": "from langchain_chatexports.evaluation import check_extra\n"
     "check_extra()",
     "local": "import torch, trl, peft, fastapi\n"
-    "from langchain_chatexports.local_server import app, training",
+    "from langchain_chatexports.local_server.http import app\n"
+    "from langchain_chatexports.local_server.training import trainer",
     "parquet": "import pyarrow.parquet",
     "pii": "import presidio_analyzer",
     "qlora": "import bitsandbytes",

@@ -355,9 +355,9 @@ class ChatTemplate:
         return text
 
     def _find_end_of_turn(self) -> int | None:
-        asked = [TemplateMessage("user", "one", False)]
-        answered = [*asked, TemplateMessage("assistant", "two", True)]
-        start = len(self._encode(asked, for_answer=True))
+        prompt = [TemplateMessage("user", "one", False)]
+        answered = [*prompt, TemplateMessage("assistant", "two", True)]
+        start = len(self._encode(prompt, for_answer=True))
         specials = set(self._tokenizer.all_special_ids)
         for token in self._encode(answered)[start:]:
             if token in specials:

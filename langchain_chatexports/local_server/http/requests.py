@@ -98,10 +98,10 @@ class JobRequest(_Strict):
         """Return the hyperparameters; the method's replace those of the older form."""
         supervised = self.method.supervised if self.method else None
         newer = supervised.hyperparameters if supervised else None
-        asked = (self.hyperparameters or HyperparametersRequest()).model_dump()
+        requested = (self.hyperparameters or HyperparametersRequest()).model_dump()
         if newer is not None:
-            asked.update(newer.model_dump(exclude_unset=True))
-        return asked
+            requested.update(newer.model_dump(exclude_unset=True))
+        return requested
 
 
 class _TextPart(_Strict):

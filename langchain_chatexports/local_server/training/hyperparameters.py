@@ -43,16 +43,16 @@ class Hyperparameters:
 
 
 def resolve_hyperparameters(
-    asked: dict[str, Any], *, examples: int, device: str = "cpu"
+    requested: dict[str, Any], *, examples: int, device: str = "cpu"
 ) -> Hyperparameters:
     """Return hyperparameters with `"auto"` and missing values resolved.
 
     Args:
-        asked: The client's hyperparameters, already checked.
+        requested: The client's hyperparameters, already validated.
         examples: Number of training examples.
         device: The device of the training.
     """
-    values = {name: value for name, value in asked.items() if value != "auto"}
+    values = {name: value for name, value in requested.items() if value != "auto"}
     return Hyperparameters(
         n_epochs=values.get("n_epochs") or _epochs(examples),
         # A batch is never larger than the data.
