@@ -1,21 +1,6 @@
 """Standard tests for chat loaders and session transforms, for any package.
 
-```python
-from langchain_chatexports.standard_tests import ChatLoaderUnitTests
-
-
-class TestMyChatLoader(ChatLoaderUnitTests):
-    @property
-    def chat_loader_class(self):
-        return MyChatLoader
-
-    @pytest.fixture
-    def source(self, tmp_path):
-        path = tmp_path / "export.json"
-        path.write_text(...)
-        return path
-```
-
+Subclass a suite, say what it tests, and run pytest; the docstrings have examples.
 pytest and langchain-tests come with `pip install "langchain-chatexports[tests]"`.
 """
 
