@@ -153,10 +153,10 @@ def _style_sentence(evaluation: Evaluation) -> str:
     if tuned is None or tuned.median_score is None:
         return _style_reason(evaluation)
     own = tables.with_interval(tuned.median_score, tuned.interval)
-    text = f"The tuned model's style scores {own}"
+    text = f"The tuned model's style score is {own}"
     few = by_name.get("few_shot")
     if few is not None and few.median_score is not None:
-        text += f", the base model with examples {few.median_score:.2f}"
+        text += f", that of the base with examples {few.median_score:.2f}"
     return f"{text} (0: like other people of this export; 1: like the person)."
 
 
@@ -165,11 +165,14 @@ def _loss_sentence(evaluation: Evaluation) -> str:
         if (found.a, found.b) == ("tuned", "few_shot"):
             low, high = found.interval
             if low <= 0 <= high:
-                return "Its loss does not differ from that of the base with examples."
+                return (
+                    "The tuned model's loss does not differ significantly from that of "
+                    "the base with examples."
+                )
             lower = "lower" if found.value < 0 else "higher"
             return (
-                f"Its loss is {lower} than that of the base with examples: "
-                f"{found.value:+.2f} [{low:.2f}, {high:.2f}] bits per byte."
+                f"The tuned model's loss is {lower} than that of the base with "
+                f"examples: {found.value:+.2f} [{low:.2f}, {high:.2f}] bits per byte."
             )
     return _loss_reason(evaluation)
 
@@ -208,14 +211,16 @@ def _facts(evaluation: Evaluation) -> list[tuple[str, str]]:
         (f"{data.train_conversations:,}", "conversations trained on"),
         (f"{len(data.others):,}", "other people to compare with"),
     ]
-    for found in evaluation.summary or ():
-        if found.contestant == "tuned" and found.median_score is not None:
-            facts.insert(
-                0, (f"{found.median_score:.2f}", "style score of the tuned model")
-            )
-    for loss in evaluation.loss:
-        if loss.contestant == "tuned" and loss.bits_per_byte is not None:
-            facts.insert(
-                1, (f"{loss.bits_per_byte:.2f}", "bits per byte of the tuned model")
-            )
-    return facts
+    style = [
+        s.median_score for s in evaluation.summary or () if s.contestant == "tuned"
+    ]
+    loss = [
+        each.bits_per_byte for each in evaluation.loss if each.contestant == "tuned"
+    ]
+    tuned = [
+        (f"{value:.2f}", f"{what} of the tuned model")
+        for what, values in (("style score", style), ("bits per byte", loss))
+        for value in values
+        if value is not None
+    ]
+    return [*tuned, *facts]

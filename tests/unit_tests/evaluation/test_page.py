@@ -377,7 +377,7 @@ def test_names_of_models_are_escaped(found: Evaluation) -> None:
 
 def test_the_headline_says_both_primary_results(found: Evaluation) -> None:
     text = headline(found)
-    assert "style scores" in text
+    assert "style score" in text
     assert "bits per byte" in text
 
 
