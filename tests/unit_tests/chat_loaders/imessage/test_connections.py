@@ -268,6 +268,7 @@ def test_a_signal_between_queries_whose_error_is_passed_over_is_not_lost(
 def test_the_command_ends_by_a_signal_in_a_long_query(
     path: Path, number: int, status: int
 ) -> None:
+    pytest.importorskip("typer", reason="needs the extra `cli`")
     write_repeating_tree(path, levels=12, fanout=300)
     program = f"""
 import os, sys, threading
