@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_chatexports import IMessageChatLoader, __version__
-from langchain_chatexports.cli.tuning import chat_command
+from langchain_chatexports.cli.finetune import chat_command
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.chat_db import ChatDb
 
@@ -84,7 +84,7 @@ def test_prepare_asks_at_a_terminal(
 ) -> None:
     chats = write_imessage(tmp_path / "chat.db")
     monkeypatch.setattr(
-        "langchain_chatexports.cli.preparation.stdin_is_terminal", lambda: True
+        "langchain_chatexports.cli.prepare.stdin_is_terminal", lambda: True
     )
     done = chatexports("prepare", chats, "-o", "out.jsonl", "--whole", stdin="9\n2\n")
     assert done.status == 0
@@ -293,7 +293,7 @@ def test_asking_keeps_the_owners_that_are_known(
     chats = write_imessage(tmp_path / "chat.db")
     threads = write_messenger(tmp_path / "hogwarts")
     monkeypatch.setattr(
-        "langchain_chatexports.cli.preparation.stdin_is_terminal", lambda: True
+        "langchain_chatexports.cli.prepare.stdin_is_terminal", lambda: True
     )
     done = chatexports(
         "prepare", chats, threads, "--json", "-o", "out.jsonl", stdin="Tortoise\n"
@@ -346,14 +346,14 @@ def test_a_refusal_of_the_system_names_the_remedy(
     command: str,
 ) -> None:
     chats = write_imessage(tmp_path / "chat.db")
-    real: Any = type(chats).open
+    real: Any = os.open
 
-    def refuse(path: Path, *args: Any, **kwargs: Any) -> Any:
-        if path.name == "chat.db":
+    def refuse(path: Any, *args: Any, **kwargs: Any) -> Any:
+        if Path(path).name == "chat.db":
             raise PermissionError(1, "Operation not permitted", str(path))
         return real(path, *args, **kwargs)
 
-    monkeypatch.setattr(type(chats), "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     arguments = ("--ai", "x", "-o", "o.jsonl") if command == "prepare" else ()
     done = chatexports(command, chats, *arguments)
     assert done.status == 1

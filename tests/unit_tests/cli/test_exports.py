@@ -17,7 +17,7 @@ from langchain_chatexports import (
     IMessageChatLoader,
     SingleFileFacebookMessengerChatLoader,
 )
-from langchain_chatexports.cli.exports import is_examples_file, open_export
+from langchain_chatexports.chat_loaders.recognition import is_examples_file, open_export
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.chat_db import ChatDb
 

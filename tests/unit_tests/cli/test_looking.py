@@ -83,7 +83,7 @@ def test_an_export_without_messages_has_no_next_command(
         pass
     done = chatexports("inspect", "chat.db")
     assert done.status == 0
-    assert "no message to learn from" in done.err
+    assert "no messages to learn from" in done.err
 
 
 def test_report_writes_a_page(chatexports: Callable[..., Any], tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_report_counts_one_as_one_and_says_what_is_missing(
     assert one[0] == "1 message by 1 person, 1 conversation, 0 examples"
     assert "--ai NAME" in one[1]
     empty = chatexports("report", "empty.db", "--no-redaction").err.splitlines()
-    assert empty[1] == "There is no message to learn from."
+    assert empty[1] == "There are no messages to learn from."
 
 
 def test_report_can_be_anonymous(
