@@ -22,11 +22,13 @@ from langchain_chatexports.cli.chat import Voice, _shows_base, kept_model, talk
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
-
+    from typing import Any
 
 CHAT = "langchain_chatexports.cli.chat"
+
+
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -208,3 +210,21 @@ def test_the_base_answers_beside_at_a_terminal_only(
 
 def test_compare_and_alone_contradict(chatexports: Any) -> None:
     assert chatexports("chat", "ft:x", "--compare", "y", "--alone").status == 2
+
+
+def test_a_server_that_is_not_there_is_a_line(
+    chatexports: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
+    url = "http://127.0.0.1:9/v1"
+    done = chatexports("chat", "ft:x", "--base-url", url, stdin="Hello\n")
+    assert done.status == 1
+    assert f"error: {url} does not answer" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_missing_key_is_a_line(chatexports: Callable[..., Any]) -> None:
+    url = "http://127.0.0.1:9/v1"
+    done = chatexports("chat", "ft:x", "--base-url", url, stdin="Hello\n")
+    assert done.status == 1
+    assert "OPENAI_API_KEY" in done.err

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_chatexports.cli.finetune import train
+from langchain_chatexports.cli.finetune import chat_command, train
 from langchain_chatexports.finetuning.clock import Clock
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
@@ -16,7 +18,7 @@ from tests.unit_tests.builders.tuners import make_examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from typing import Any
 
 
 @pytest.fixture
@@ -149,3 +151,57 @@ def test_a_server_that_is_gone_is_a_line(
     last = done.err.splitlines()[-1]
     assert last.startswith(f"error: {url} cannot be reached")
     assert "Nothing was ordered" in last
+
+
+def test_too_few_examples_are_refused_before_anything_starts(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    chats = write_imessage(tmp_path / "chat.db")
+    done = chatexports("finetune", chats, "--ai", "Tortoise", "--size", "22")
+    assert done.status == 1
+    assert "examples are too few" in done.err
+    assert "--size" in done.err
+    assert done.out == ""
+
+
+def test_an_upload_needs_to_be_agreed_to(
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
+    chats = write_imessage(tmp_path / "chat.db")
+    done = chatexports(
+        *("finetune", chats, "--ai", "Tortoise", "--model", "m"),
+        *("--base-url", "http://192.0.2.1:9/v1"),
+    )
+    assert done.status == 1
+    assert "192.0.2.1:9" in done.err
+    assert "--yes" in done.err
+    assert "nothing was sent" in done.err
+
+
+def test_the_chat_command_works_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = chat_command("ft:x", data_dir=Path("my models"))
+    expected = str(tmp_path / "my models")
+    assert shlex.split(command)[2:] == ["--data-dir", expected, "ft:x"]
+    assert chat_command("ft:x:local::1") == "chatexports chat ft:x:local::1"
+
+
+def test_a_suffix_that_is_too_long_is_a_usage_error(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    chats = write_imessage(tmp_path / "chat.db")
+    done = chatexports("finetune", chats, "--ai", "Tortoise", "--suffix", "x" * 65)
+    assert done.status == 2
+
+
+def test_examples_and_exports_are_not_mixed(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    chats = write_imessage(tmp_path / "chat.db")
+    chatexports("prepare", chats, "--ai", "Tortoise", "-o", "out.jsonl")
+    done = chatexports("finetune", chats, "out.jsonl", "--ai", "Tortoise")
+    assert done.status == 1
+    assert "holds examples" in done.err

@@ -1,120 +1,27 @@
-"""An export is recognised by what is in it, not by its name."""
+"""Options that commands share, and the exports that they name."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import shlex
-import shutil
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
+import typer
+from typer.main import get_command
 
-from langchain_chatexports import (
-    ExportFormatError,
-    ExportNotFoundError,
-    FolderFacebookMessengerChatLoader,
-    IMessageChatLoader,
-    SingleFileFacebookMessengerChatLoader,
-)
-from langchain_chatexports.chat_loaders.recognition import is_examples_file, open_export
+from langchain_chatexports.cli._options import ExampleOptions, command
+from langchain_chatexports.cli.app import app
+from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.chat_db import ChatDb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-    from typing import Any
-
-
-def test_a_renamed_database_is_imessage(tmp_path: Path) -> None:
-    path = write_imessage(tmp_path / "chat.db").rename(tmp_path / "old stuff.bin")
-    export = open_export(path)
-    assert isinstance(export.loader, IMessageChatLoader)
-    assert len(export.loader.load()) == 10
-
-
-def test_a_folder_with_a_database_is_imessage(tmp_path: Path) -> None:
-    write_imessage(tmp_path / "chat.db")
-    export = open_export(tmp_path)
-    assert isinstance(export.loader, IMessageChatLoader)
-    assert len(export.loader.load()) == 10
-
-
-def test_a_renamed_zip_is_messenger(tmp_path: Path) -> None:
-    write_messenger(tmp_path / "in" / "stranger")
-    shutil.make_archive(str(tmp_path / "export"), "zip", tmp_path / "in")
-    path = (tmp_path / "export.zip").rename(tmp_path / "what is this")
-    export = open_export(path)
-    assert isinstance(export.loader, FolderFacebookMessengerChatLoader)
-    assert len(export.loader.load()) == 9
-
-
-def test_a_folder_of_threads_is_messenger(tmp_path: Path) -> None:
-    export = open_export(write_messenger(tmp_path / "stranger"))
-    assert isinstance(export.loader, FolderFacebookMessengerChatLoader)
-
-
-def test_one_thread_file_is_messenger(tmp_path: Path) -> None:
-    folder = write_messenger(tmp_path / "stranger")
-    file = next(folder.rglob("messages_Hermione_Granger.json"))
-    export = open_export(file.rename(tmp_path / "thread"))
-    assert isinstance(export.loader, SingleFileFacebookMessengerChatLoader)
-
-
-def test_a_missing_path_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ExportNotFoundError, match="nope"):
-        open_export(tmp_path / "nope")
-
-
-@pytest.mark.parametrize(
-    "name", ["chat.db", "copy.db", "3d0d7e5fb2ce288813306e4d4636395e047a3d28"]
-)
-def test_a_file_called_as_a_database_has_the_error_of_that_loader(
-    tmp_path: Path, name: Any
-) -> None:
-    path = tmp_path / name
-    path.touch()
-    with pytest.raises(ExportFormatError, match=r"is empty \(0 bytes\)"):
-        open_export(path).loader.load()
-
-
-def test_a_backup_without_messages_is_told_as_one(tmp_path: Path) -> None:
-    (tmp_path / "Manifest.plist").touch()
-    with pytest.raises(ExportNotFoundError, match="is a backup without messages"):
-        open_export(tmp_path).loader.load()
-
-
-def test_a_folder_of_nothing_is_told_what_is_known(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(ExportFormatError, match="an iMessage database"):
-        open_export(tmp_path)
-
-
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n"])
-def test_another_file_is_told_what_is_known(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "notes.txt"
-    path.write_bytes(content)
-    with pytest.raises(ExportFormatError, match=r"notes\.txt is no export"):
-        open_export(path)
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        (b'{"messages": [{"role": "user", "content": "hi"}]}\n', True),
-        (b'{"messages": [{"sender_name": "A", "timestamp_ms": 1}]}', False),
-        (b'{"messages": []}\n', False),
-        (b"{\n", False),
-        (b"SQLite format 3\x00", False),
-    ],
-)
-def test_examples_are_told_from_exports(
-    tmp_path: Path, content: bytes, expected: bool
-) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(content)
-    assert is_examples_file(path) is expected
 
 
 def test_two_zips_of_one_request_are_prepared_as_one_export(
@@ -307,3 +214,53 @@ def test_examples_are_no_export_and_that_is_said(
     assert done.status == 1
     assert "holds examples" in done.err
     assert "chatexports finetune " in done.err
+
+
+COMMANDS: dict[str, Any] = dict(getattr(get_command(app), "commands", {}))
+
+
+@dataclass(frozen=True)
+class Animal:
+    """A group of two options."""
+
+    legs: Annotated[int, typer.Option(help="How many legs.")] = 4
+    name: Annotated[str | None, typer.Option(help="Its name.")] = None
+
+
+@command
+def feed(
+    food: Annotated[str, typer.Argument()],
+    *,
+    before: bool = False,
+    animal: Animal,
+    after: bool = False,
+) -> None:
+    typer.echo(f"{food} {animal} {before} {after}")
+
+
+def test_a_group_is_given_whole_and_typed_as_options(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    zoo = typer.Typer()
+    zoo.command()(feed)
+    get_command(zoo).main(["hay", "--legs", "6", "--after"], standalone_mode=False)
+    assert capsys.readouterr().out == f"hay {Animal(legs=6)} False True\n"
+
+
+def test_the_options_of_a_group_stand_where_the_group_does() -> None:
+    assert [*inspect.signature(feed).parameters] == [
+        *("food", "before", "legs", "name", "after")
+    ]
+
+
+def test_each_field_of_the_librarys_options_is_one_option_with_its_default() -> None:
+    redaction = {"redaction"}  # Made of its own group.
+    options = {field.name for field in fields(ExampleOptions)}
+    assert options == {field.name for field in fields(PrepareOptions)} - redaction
+    assert ExampleOptions().prepare_options() == PrepareOptions()
+
+
+@pytest.mark.parametrize("name", ["prepare", "finetune"])
+def test_commands_that_make_examples_take_all_options_for_that(name: str) -> None:
+    names = {parameter.name for parameter in COMMANDS[name].params}
+    assert {field.name for field in fields(ExampleOptions)} <= names
