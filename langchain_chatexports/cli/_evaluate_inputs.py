@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import typer
 
-from langchain_chatexports.chat_loaders.recognition import is_examples_file
 from langchain_chatexports.cli._console import (
     Meter,
     confirmed,
@@ -23,23 +21,20 @@ from langchain_chatexports.cli.chat import TEST_RUN, kept_model, key_for
 from langchain_chatexports.cli.finetune import TrainingChoices, say_base, train
 from langchain_chatexports.cli.prepare import prepare_with_speaker, say_speaker
 from langchain_chatexports.datasets.examples import ExampleCounts
-from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
-from langchain_chatexports.datasets.prepared import read_prepared
-from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.evaluation.canaries import (
     make_canaries,
     plant_canaries,
     probe_canaries,
 )
-from langchain_chatexports.evaluation.conversations import (
-    data_from_examples,
-    data_from_sessions,
+from langchain_chatexports.evaluation.halves import (
+    Halves,
+    halves_of_examples,
+    halves_of_exports,
 )
 from langchain_chatexports.evaluation.held_out import require_turns
 from langchain_chatexports.evaluation.replies import ModelServer
 from langchain_chatexports.exceptions import (
     ChatExportError,
-    ExportNotFoundError,
     LocalServerError,
 )
 from langchain_chatexports.finetuning.clients import public_url
@@ -50,15 +45,13 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from langchain_chatexports.datasets.examples import TrainingExample
+    from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
     from langchain_chatexports.datasets.trace import TracedExample
-    from langchain_chatexports.evaluation import HeldOutData
     from langchain_chatexports.evaluation.held_out import Conversation
     from langchain_chatexports.evaluation.results import Secrets
     from langchain_chatexports.local_server import LocalServer
 
 __all__ = [
-    "Halves",
     "Models",
     "Stages",
     "models_elsewhere",
@@ -67,23 +60,10 @@ __all__ = [
     "read_halves",
 ]
 
-# As `prepare --split` splits.
-_SHARE = 0.1
-# Of the conversations, where an export has few; and of their examples.
-_MAX_SHARE, _MAX_EXAMPLES = 0.4, 0.6
-_WANTED_CONVERSATIONS, _WANTED_TURNS = 40, 150
 _REPEATS = (1, 4, 16)
 _PROBING = "probing secrets"
 # What a stage counts, if not turns.
 _UNITS = {"comparing": "tables", _PROBING: "questions"}
-
-
-@dataclass(frozen=True)
-class Halves:
-    """What is compared, and the examples of its training half."""
-
-    data: HeldOutData
-    examples: list[TrainingExample]
 
 
 @dataclass(frozen=True)
@@ -147,89 +127,21 @@ def read_halves(
         ExportNotFoundError: If one half is missing.
         TrainingDataError: If the person does not speak in both.
     """
-    halves = _halves(paths, training, speaker, holds_out_enough=holds_out_enough)
+    halves = halves_of_examples(paths, training)
+    if halves is None:
+        windows: list[TracedExample] = []
+
+        def read(preparation: Preparation) -> None:
+            with reading(preparation):
+                windows[:] = preparation.traced(ExampleCounts())
+
+        # As `prepare --split` does, so that a model trained on its train.jsonl fits.
+        options = replace(speaker, split_gap="auto", keep_tail=True)
+        done = prepare_with_speaker(paths, options, read)
+        say_speaker(done)
+        halves = halves_of_exports(windows, done, holds_out_enough=holds_out_enough)
     require_turns(halves.data)
     return halves
-
-
-def _halves(
-    paths: Sequence[Path],
-    training: Path | None,
-    speaker: PrepareOptions,
-    *,
-    holds_out_enough: bool,
-) -> Halves:
-    if len(paths) == 1 and training is None and (paths[0] / "train.jsonl").is_file():
-        folder = paths[0]
-        if not (folder / "test.jsonl").is_file():
-            msg = (
-                f"{folder} has no test.jsonl: it was not split, or the training part "
-                "repeats all that was to be held out. Write it again from more "
-                "conversations: chatexports prepare --split"
-            )
-            raise ExportNotFoundError(msg)
-        return _from_files([folder / "test.jsonl"], folder / "train.jsonl")
-    prepared = [is_examples_file(path) for path in paths]
-    if all(prepared):
-        if training is None:
-            msg = (
-                "These examples are held out, and those that the model was trained on "
-                "are needed too: --training FILE, or the folder of prepare --split."
-            )
-            raise ExportNotFoundError(msg)
-        return _from_files(paths, training)
-    return _from_exports(paths, speaker, holds_out_enough=holds_out_enough)
-
-
-def _from_files(held_out: Sequence[Path], training: Path) -> Halves:
-    trained = list(read_prepared(training))
-    tested = [item for path in held_out for item in read_prepared(path)]
-    examples = [item.example for item in trained]
-    return Halves(data_from_examples(trained, tested), examples)
-
-
-def _from_exports(
-    paths: Sequence[Path], speaker: PrepareOptions, *, holds_out_enough: bool
-) -> Halves:
-    windows: list[TracedExample] = []
-
-    def read(preparation: Preparation) -> None:
-        with reading(preparation):
-            windows[:] = preparation.traced(ExampleCounts())
-
-    # As `prepare --split` does, so that a model trained on its train.jsonl fits.
-    options = replace(speaker, split_gap="auto", keep_tail=True)
-    done = prepare_with_speaker(paths, options, read)
-    say_speaker(done)
-    validation, test = (0.0, _share(windows)) if holds_out_enough else (_SHARE, _SHARE)
-    splits = split_examples(windows, validation=validation, test=test, near=None)
-    parts = {
-        str(item.origin.session_id): name
-        for name, half in splits.parts().items()
-        for item in half
-    }
-    owners = {summary.owner for _, summary in done.summaries()}
-    names = done.options.ai or [done.options.ai_role or "", *map(str, owners)]
-    person = ", ".join(sorted(names))
-    sessions = Preparation(paths, replace(done.options, whole=True)).sessions()
-    data = data_from_sessions(sessions, parts, person=person)
-    return Halves(data, [item.example for item in splits.train])
-
-
-def _share(windows: Sequence[TracedExample]) -> float:
-    """Return the share of the examples that the newest conversations hold."""
-    oldest_first, turns = Counter[str](), Counter[str]()
-    for item in sorted(windows, key=lambda item: item.origin.first or 0):
-        session = str(item.origin.session_id)
-        oldest_first[session] += 1
-        roles = (message["role"] for message in item.example["messages"])
-        turns[session] += sum(role == "assistant" for role in roles)
-    sizes = list(oldest_first.values())
-    newest_turns = [turns[session] for session in reversed(oldest_first)]
-    for_turns = sum(total < _WANTED_TURNS for total in accumulate(newest_turns)) + 1
-    enough = max(_WANTED_CONVERSATIONS, for_turns)
-    wanted = max(int(_SHARE * len(sizes)), min(enough, int(_MAX_SHARE * len(sizes))), 1)
-    return min(_MAX_EXAMPLES, sum(sizes[-wanted:]) / max(len(windows), 1))
 
 
 @contextmanager

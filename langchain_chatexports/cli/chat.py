@@ -26,11 +26,20 @@ if TYPE_CHECKING:
 
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import BaseMessage
-    from langchain_openai import ChatOpenAI
 
     from langchain_chatexports.local_server import TunedModel
 
-__all__ = ["TEST_RUN", "Voice", "chat", "kept_model", "key_for", "talk"]
+__all__ = [
+    "TEST_RUN",
+    "ChatSettings",
+    "Voice",
+    "chat",
+    "kept_model",
+    "key_for",
+    "make_voice",
+    "show_answers",
+    "talk",
+]
 
 TEST_RUN = "test-with-secrets"
 """The suffix of models that `evaluate --secrets` trains, probes and deletes."""
@@ -48,11 +57,13 @@ class ChatSettings:
         system: A system message, if any.
         temperature: Sampling temperature.
         max_tokens: Longest answer, in tokens.
+        seed: Random seed; `None` for a new one each time.
     """
 
     system: str | None
     temperature: float
     max_tokens: int
+    seed: int | None = None
 
 
 @dataclass
@@ -99,6 +110,11 @@ class Voice:
         except OpenAIError as error:
             raise ChatExportError(_explained(self.model, error)) from error
         self._remembered.append(AIMessage(text))
+
+    @property
+    def last(self) -> str:
+        """The last message that it remembers: its answer, once it has answered."""
+        return str(self._remembered[-1].text)
 
 
 @command
@@ -174,9 +190,9 @@ def chat(
         msg = "With --base-url the model must be named."
         raise typer.BadParameter(msg)
     where = (base_url, key_for(base_url))
-    voices = [_voice(model, settings, *where, is_tuned=True)]
+    voices = [make_voice(model, settings, *where, is_tuned=True)]
     if compare:
-        voices.insert(0, _voice(compare, settings, *where))
+        voices.insert(0, make_voice(compare, settings, *where))
     talk(voices, as_json=as_json)
 
 
@@ -195,12 +211,12 @@ def _chat_here(
     say(f"Starting {tuned.name} …")
     with LocalServer(tuned.base, data_dir=data_dir) as server:
         where = (server.base_url, server.api_key)
-        voices = [_voice(tuned.name, settings, *where, is_tuned=True)]
+        voices = [make_voice(tuned.name, settings, *where, is_tuned=True)]
         if compare:
-            voices.insert(0, _voice(compare, settings, *where))
+            voices.insert(0, make_voice(compare, settings, *where))
         elif with_base:
             base = server.base_model
-            voices.insert(0, _voice(base, settings, *where, title="base model"))
+            voices.insert(0, make_voice(base, settings, *where, title="base model"))
         talk(voices, as_json=as_json)
 
 
@@ -262,20 +278,30 @@ def talk(voices: Sequence[Voice], *, as_json: bool = False) -> None:
         voices: Who answers, from left to right; the last one is the tuned model.
         as_json: Whether to write one JSON object a line.
     """
-    console = Console()
     for line in _lines():
         for voice in voices:
             voice.hear(line)
         if as_json:
             _write_json(voices)
-        elif console.is_terminal:
-            answers = [Answer(v.title, v.answer(), v.has_bubbles) for v in voices]
-            show_side_by_side(console, answers)
         else:
-            _write_plainly(voices)
+            show_answers(voices)
 
 
-def _voice(
+def show_answers(voices: Sequence[Voice]) -> None:
+    """Answer what was heard: side by side at a terminal, else one after another.
+
+    Args:
+        voices: Who answers, from left to right.
+    """
+    console = Console()
+    if console.is_terminal:
+        answers = [Answer(v.title, v.answer(), v.has_bubbles) for v in voices]
+        show_side_by_side(console, answers)
+    else:
+        _write_plainly(voices)
+
+
+def make_voice(
     name: str,
     settings: ChatSettings,
     base_url: str,
@@ -284,24 +310,29 @@ def _voice(
     title: str | None = None,
     is_tuned: bool = False,
 ) -> Voice:
-    model = _chat_model(name, settings, base_url, key)
-    return Voice(title or name, model, has_bubbles=is_tuned, system=settings.system)
+    """Return a voice from a model's name and its server.
 
-
-def _chat_model(
-    name: str, settings: ChatSettings, base_url: str, key: str
-) -> ChatOpenAI:
+    Args:
+        name: The model.
+        settings: How to talk.
+        base_url: The server.
+        key: Its key.
+        title: What to call it; `None` for the model's name.
+        is_tuned: Whether its lines are messages of their own.
+    """
     from langchain_openai import ChatOpenAI
     from pydantic import SecretStr
 
-    return ChatOpenAI(
+    model = ChatOpenAI(
         model=name,
         base_url=base_url,
         api_key=SecretStr(key),
         temperature=settings.temperature,
+        seed=settings.seed,
         max_completion_tokens=settings.max_tokens,
         use_responses_api=False,
     )
+    return Voice(title or name, model, has_bubbles=is_tuned, system=settings.system)
 
 
 def _shows_base(*, alone: bool, as_json: bool) -> bool:

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from langchain_chatexports.cli._chat_columns import Answer, show_side_by_side
 from langchain_chatexports.cli._console import print_json, say
 from langchain_chatexports.cli._options import AsJson, DataDir, command
+from langchain_chatexports.cli.chat import ChatSettings, make_voice, show_answers
 from langchain_chatexports.cli.finetune import (
     TrainingChoices,
     chat_command,
@@ -24,7 +23,6 @@ from langchain_chatexports.cli.finetune import (
 
 if TYPE_CHECKING:
     from langchain_core.chat_loaders import BaseChatLoader
-    from langchain_core.runnables import Runnable
 
     from langchain_chatexports.chat_loaders.base import ChatExportLoader
     from langchain_chatexports.datasets.examples import TrainingExample
@@ -131,46 +129,13 @@ def _say_found(loader: ChatExportLoader) -> None:
 
 
 def _answer(server: LocalServer, name: str, *, is_shown: bool) -> dict[str, str]:
-    question = {"input": _QUESTION}
-    base = Answer("base model", _chain(server, server.base_model).stream(question))
-    tuned = Answer(
-        f"in {_AI}'s voice", _chain(server, name).stream(question), has_bubbles=True
-    )
-    console = Console()
-    if not is_shown:
-        for answer in (base, tuned):
-            answer.text = "".join(answer.pieces)
-    elif console.is_terminal:
-        show_side_by_side(console, (base, tuned))
-    else:
-        _write_plainly("base ", base)
-        _write_plainly("tuned", tuned)
-    return {"base": base.text, "tuned": tuned.text}
-
-
-def _write_plainly(label: str, answer: Answer) -> None:
-    sys.stdout.write(f"   {label}: ")
-    for text in answer.pieces:
-        answer.text += text
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    sys.stdout.write("\n")
-
-
-def _chain(server: LocalServer, name: str) -> Runnable[dict[str, str], str]:
-    from langchain_core.output_parsers import StrOutputParser
-    from langchain_core.prompts import ChatPromptTemplate
-    from langchain_openai import ChatOpenAI
-    from pydantic import SecretStr
-
-    prompt = ChatPromptTemplate.from_messages([("human", "{input}")])
-    model = ChatOpenAI(
-        model=name,
-        base_url=server.base_url,
-        api_key=SecretStr(server.api_key),
-        temperature=0.7,
-        seed=1,
-        max_completion_tokens=80,
-        use_responses_api=False,
-    )
-    return prompt | model | StrOutputParser()
+    settings = ChatSettings(None, temperature=0.7, max_tokens=80, seed=1)
+    where = (settings, server.base_url, server.api_key)
+    base = make_voice(server.base_model, *where, title="base model")
+    tuned = make_voice(name, *where, title=f"in {_AI}'s voice", is_tuned=True)
+    for voice in (base, tuned):
+        voice.hear(_QUESTION)
+    if is_shown:
+        show_answers((base, tuned))
+        return {"base": base.last, "tuned": tuned.last}
+    return {"base": "".join(base.answer()), "tuned": "".join(tuned.answer())}

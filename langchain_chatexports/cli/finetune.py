@@ -152,7 +152,11 @@ def finetune(
         name = _train_elsewhere(examples, choices, url=url, model=model, agreed=yes)
         chat = chat_command(name, base_url=url)
     else:
-        name = _train_here(examples, choices, base=base, data_dir=data_dir)
+        from langchain_chatexports.local_server import LocalServer
+
+        say_base(base)
+        with LocalServer(base, data_dir=data_dir) as server:
+            name = train(server, examples, choices)
         chat = chat_command(name, data_dir=data_dir)
     if as_json:
         print_json({"examples": len(examples), "model": name, "chat": chat})
@@ -202,20 +206,6 @@ def _read_examples(
         )
         raise TrainingDataError(msg)
     return examples, done
-
-
-def _train_here(
-    examples: list[TrainingExample],
-    choices: TrainingChoices,
-    *,
-    base: str | None,
-    data_dir: Path | None,
-) -> str:
-    from langchain_chatexports.local_server import LocalServer
-
-    say_base(base)
-    with LocalServer(base, data_dir=data_dir) as server:
-        return train(server, examples, choices)
 
 
 def train(
