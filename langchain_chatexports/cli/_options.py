@@ -79,7 +79,8 @@ def command(function: Callable[..., _Result]) -> Callable[..., _Result]:
         return function(**given)
 
     run.__annotations__ = {item.name: item.annotation for item in parameters}
-    vars(run)["__signature__"] = signature.replace(parameters=parameters)
+    read_by_typer = signature.replace(parameters=parameters)
+    run.__signature__ = read_by_typer  # type: ignore[attr-defined] # PEP 362 allows it
     return run
 
 

@@ -345,8 +345,8 @@ def _write_json(voices: Sequence[Voice]) -> None:
     for voice in voices:
         text = "".join(voice.answer())
         bubbles = bubbles_of(text) if voice.has_bubbles else [text]
-        told = {"model": voice.title, "text": text, "bubbles": bubbles}
-        sys.stdout.write(json.dumps(told) + "\n")
+        answer = {"model": voice.title, "text": text, "bubbles": bubbles}
+        sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
 

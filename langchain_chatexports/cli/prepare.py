@@ -152,9 +152,9 @@ def prepare(
     (result,) = results
     written = result.written
     if as_json:
-        told = {"examples": done.examples, "path": str(output)}
-        told |= written.to_dict() if written else {}
-        print_json({**told, "exports": done.summaries_to_dicts()})
+        values = {"examples": done.examples, "path": str(output)}
+        values |= written.to_dict() if written else {}
+        print_json({**values, "exports": done.summaries_to_dicts()})
     else:
         for export, summary in done.summaries():
             say(export)
