@@ -24,6 +24,7 @@ from langchain_chatexports._fast.messages import plain_human_message
 from langchain_chatexports._fast.strings import iso_time, new_tuple
 from langchain_chatexports.chat_loaders.counted_pass import CountedPass, CountedStep
 from langchain_chatexports.chat_loaders.ledger import ExportSummary, Tally
+from langchain_chatexports.exceptions import ChatExportError
 
 if TYPE_CHECKING:
     from langchain_core.chat_sessions import ChatSession
@@ -237,6 +238,24 @@ class ChatExportLoader(BaseChatLoader):
             The counts, with found = kept + sum(skipped).
         """
         return self.counted_pass().finish()
+
+    def estimate_message_count(self) -> int | None:
+        """Estimate how many messages the export holds, without reading them.
+
+        For the progress of a pass: known within a moment, and about right.
+
+        Returns:
+            About how many rows or records a pass will find; `None` where that cannot
+            be told quickly. What is wrong with an export is not reported here.
+        """
+        try:
+            return self._count_messages()
+        except (ChatExportError, OSError, ValueError, ImportError):
+            return None
+
+    def _count_messages(self) -> int | None:
+        """Count rows or records quickly; a loader that can do so overrides this."""
+        return None
 
     def names_of(self, person: str) -> frozenset[str]:
         """Return the senders in this export that a name or handle belongs to.

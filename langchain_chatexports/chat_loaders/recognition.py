@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
     from langchain_chatexports.chat_loaders.base import ChatExportLoader
 
-__all__ = ["Export", "is_examples_file", "open_export", "open_exports"]
+__all__ = [
+    "Export",
+    "estimate_message_count",
+    "is_examples_file",
+    "open_export",
+    "open_exports",
+]
 
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
@@ -151,6 +157,24 @@ def _opened(path: str | Path, contacts: str | Path | None) -> Export:
     if contacts is None or not isinstance(export.loader, IMessageChatLoader):
         return export
     return replace(export, loader=IMessageChatLoader(export.path, contacts=contacts))
+
+
+def estimate_message_count(exports: Iterable[Export]) -> int | None:
+    """Estimate how many messages exports hold, without reading them.
+
+    Args:
+        exports: The exports.
+
+    Returns:
+        About how many; `None` where the loader of one cannot tell.
+    """
+    total = 0
+    for export in exports:
+        count = export.loader.estimate_message_count()
+        if count is None:
+            return None
+        total += count
+    return total or None
 
 
 def is_examples_file(path: str | Path) -> bool:

@@ -9,11 +9,11 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line; what exit statuses mean is said in `cli.manners`."""
+    """Run the command line; `cli._exit` documents the exit statuses."""
     # Millions of live messages make the default collector the largest single cost.
     gc.set_threshold(100_000, 20, 100)
     try:
-        # Nothing is imported before: Ctrl-C while that goes on is a stop as any other.
+        # Imported only here, so that Ctrl-C during the imports is handled too.
         from langchain_chatexports.exceptions import MissingExtraError
 
         try:

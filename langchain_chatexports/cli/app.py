@@ -1,6 +1,7 @@
-"""The command `chatexports`: what it consists of, and how it runs."""
+"""The command `chatexports`: its commands, and how it runs."""
 
-# No postponed annotations here: typer reads them at run time.
+from __future__ import annotations
+
 import io
 import sys
 from typing import Annotated
@@ -8,15 +9,27 @@ from typing import Annotated
 import typer
 
 from langchain_chatexports._version import __version__
-from langchain_chatexports.cli import evaluation, learning, looking, making
-from langchain_chatexports.cli.manners import manners
-from langchain_chatexports.cli.teaching import (
+from langchain_chatexports.cli._exit import exit_handling
+from langchain_chatexports.cli._help import (
     FIRST_STEPS,
     Command,
     Group,
     examples_of,
     text_of,
 )
+from langchain_chatexports.cli._options import command
+from langchain_chatexports.cli.chat import chat
+from langchain_chatexports.cli.demo import demo
+from langchain_chatexports.cli.evaluate import evaluate
+from langchain_chatexports.cli.export_model import export_model
+from langchain_chatexports.cli.finetune import finetune
+from langchain_chatexports.cli.forget import forget
+from langchain_chatexports.cli.inspect import inspect
+from langchain_chatexports.cli.models import models
+from langchain_chatexports.cli.prepare import prepare
+from langchain_chatexports.cli.redact import redact
+from langchain_chatexports.cli.report import report
+from langchain_chatexports.cli.serve import serve
 
 __all__ = ["app", "run"]
 
@@ -32,10 +45,11 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
+@command
 def main(
     *,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and end.")
+        bool, typer.Option("--version", help="Print the version and exit.")
     ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show a traceback with an error.")
@@ -45,23 +59,23 @@ def main(
     if version:
         typer.echo(__version__)
         raise typer.Exit
-    del debug  # Taken from the arguments by `run`, wherever it stands.
+    del debug  # `run` takes it from the arguments, wherever it stands.
 
 
-# In the order of the way that a message goes.
+# The help lists them in this order: that of their use.
 for _command in (
-    looking.inspect,
-    looking.report,
-    making.prepare,
-    making.redact,
-    making.forget,
-    learning.finetune,
-    evaluation.evaluate,
-    learning.chat,
-    learning.serve,
-    learning.models,
-    learning.export_model,
-    learning.demo,
+    inspect,
+    report,
+    prepare,
+    redact,
+    forget,
+    finetune,
+    evaluate,
+    chat,
+    serve,
+    models,
+    export_model,
+    demo,
 ):
     register = app.command(
         cls=Command, help=text_of(_command), epilog=examples_of(_command)
@@ -70,13 +84,13 @@ for _command in (
 
 
 def run() -> None:
-    """Run the command line and turn errors into a line and an exit status."""
+    """Run the command line; errors become a line and an exit status."""
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     for stream in (sys.stdin, sys.stdout, sys.stderr):
-        # Names and answers may hold any character, and a pipe on Windows knows few.
+        # Texts hold any character; a pipe on Windows has an encoding with few.
         if isinstance(stream, io.TextIOWrapper):
             encoding = None if stream.isatty() else "utf-8"
             stream.reconfigure(encoding=encoding, errors="replace")
-    with manners(debug=debug):
+    with exit_handling(debug=debug):
         app(args=arguments)

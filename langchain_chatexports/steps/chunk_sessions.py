@@ -47,7 +47,7 @@ class ChunkSessions(SessionTransform):
     """
 
     size: int | None = Field(default=8, gt=0)
-    """Maximum number of messages in a window; `None` (with `max_tokens`): any number."""
+    """Maximum number of messages in a window; `None` with `max_tokens`: any number."""
 
     overlap: int = Field(default=2, ge=0)
     """Messages that a window shares with the one before it, as far as they leave room

@@ -39,7 +39,7 @@ class SplitSessions(SessionTransform):
 
     max_messages: int | None = Field(default=None, gt=0)
     """Maximum number of messages in a part. A longer one is cut at its largest inner
-    pause until no part is longer; of equal pauses the one nearest to the middle counts."""
+    pause until no part is; of equal pauses the one nearest to the middle counts."""
 
     reply_within: timedelta | None = None
     """A reply (`additional_kwargs["reply_to"]`) is kept in one part with what it

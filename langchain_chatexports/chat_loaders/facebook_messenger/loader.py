@@ -21,6 +21,9 @@ from langchain_chatexports.chat_loaders.facebook_messenger.discovery import (
     discover,
     thread_of_file,
 )
+from langchain_chatexports.chat_loaders.facebook_messenger.message_count import (
+    estimate_records,
+)
 from langchain_chatexports.chat_loaders.facebook_messenger.owner import (
     FoundOwner,
     find_owner,
@@ -97,12 +100,16 @@ class _MessengerChatLoader(ChatExportLoader):
                 `owner` is the name of who exported, as it stands in the export.
         """
         super().__init__(path, **options)
+        self.paths: tuple[Path, ...] = (self.path,)
         listed = (
             [system_patterns]
             if isinstance(system_patterns, (str, re.Pattern))
             else system_patterns
         )
         self.system_patterns = tuple(re.compile(pattern) for pattern in listed)
+
+    def _count_messages(self) -> int:
+        return estimate_records(self.paths)
 
     def _name_owner(self, found: FoundOwner | None, tally: Tally) -> None:
         if self.owner:

@@ -189,6 +189,13 @@ class IMessageChatLoader(ChatExportLoader):
                 names.add(self.owner or "Me")
         return frozenset(names or (person,))
 
+    def _count_messages(self) -> int:
+        database = find_database(self.path)
+        with open_database(database) as connection:
+            Schema(connection, database)  # Refuses views, whose rows may never end.
+            (count,) = connection.execute("SELECT count(*) FROM message").fetchone()
+        return int(count)
+
     @contextmanager
     def _opened(self) -> Iterator[tuple[Queries, People]]:
         database = find_database(self.path)

@@ -14,6 +14,7 @@ from langchain_chatexports.chat_loaders.base import (
     message_time,
 )
 from langchain_chatexports.chat_loaders.table.columns import checked_columns
+from langchain_chatexports.chat_loaders.table.row_count import count_rows
 from langchain_chatexports.chat_loaders.table.rows import (
     Row,
     read_rows,
@@ -102,6 +103,9 @@ class TableChatLoader(ChatExportLoader):
                 if session is not None:
                     yield session
                 del rows, session
+
+    def _count_messages(self) -> int:
+        return sum(map(count_rows, table_files(self.path)))
 
     def _conversations(
         self, files: list[Path], last_rows: dict[str, _Place] | None, tally: Tally

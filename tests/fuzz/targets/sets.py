@@ -5,8 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from langchain_chatexports.cli.redacting import Redaction, redact_files, undo_file
+from langchain_chatexports.chat_loaders.recognition import (
+    is_examples_file,
+    open_exports,
+)
 from langchain_chatexports.datasets.prepared import facts_of_prepared
+from langchain_chatexports.datasets.redacted import (
+    Redaction,
+    redact_examples,
+    redact_exports,
+    undo_redaction,
+)
 from langchain_chatexports.finetuning import (
     TracedExample,
     forget,
@@ -87,12 +96,16 @@ def attack(case: Case, sets: list[dict[str, bytes]]) -> None:
                 forget(given, people=[random.choice((NAME, "Agent 7"))], mentions=True)
         case 2:
             with case.judged():
-                undo_file(random.choice((part, key)), case.out / "restored", key)
+                undo_redaction(random.choice((part, key)), case.out / "restored", key)
         case _:
             with case.judged():
                 facts_of_prepared(part)
                 redaction = Redaction(case.out / "key", names=[NAME])
-                redact_files([part], case.out / "redacted.jsonl", redaction)
+                copy = case.out / "redacted.jsonl"
+                if is_examples_file(part):
+                    redact_examples(part, copy, redaction)
+                else:
+                    redact_exports(open_exports([part]), copy, redaction)
 
 
 def _spoiled(random: Random, data: bytes) -> bytes:

@@ -125,4 +125,4 @@ def test_a_renamed_zip_ends_in_a_chat(chatexports: Any, tmp_path: Path) -> None:
 def test_a_model_that_is_not_kept_lists_those_that_are(chatexports: Any) -> None:
     done = chatexports("chat", "ft:nobody", stdin="Hello!\n")
     assert done.returncode == 1
-    assert "No tuned model is kept on this machine" in done.stderr
+    assert "There is no tuned model on this machine" in done.stderr

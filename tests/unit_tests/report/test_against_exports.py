@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from langchain_chatexports.cli.exports import open_export
+from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.report import build_report, render_report
 from langchain_chatexports.samples import write_messenger
 from langchain_chatexports.steps.pauses import automatic_gap

@@ -20,8 +20,6 @@ import langchain_chatexports
 from langchain_chatexports import IMessageChatLoader
 from langchain_chatexports.chat_loaders.imessage import connections
 from langchain_chatexports.chat_loaders.imessage.database import open_database
-from langchain_chatexports.cli.exports import Export
-from langchain_chatexports.cli.totals import about_messages
 from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.chat_db import ChatDb
 
@@ -128,8 +126,7 @@ def test_a_view_in_an_address_book_is_refused(path: Path, table: str) -> None:
 
 def test_estimating_the_count_runs_no_view(path: Path) -> None:
     write_view(path, f"{ENDLESS} SELECT x AS ROWID FROM r")
-    export = Export(path=path, format="", loader=IMessageChatLoader(path))
-    assert about_messages([export]) is None
+    assert IMessageChatLoader(path).estimate_message_count() is None
 
 
 @pytest.mark.parametrize(

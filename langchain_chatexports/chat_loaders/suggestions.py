@@ -1,0 +1,46 @@
+"""Suggestions for a name that does not occur: "Did you mean …?"."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+__all__ = ["did_you_mean", "nearest_names"]
+
+_MAX_SUGGESTIONS = 3
+_MIN_SIMILARITY = 0.6
+
+
+def nearest_names(asked: str, known: Collection[str]) -> list[str]:
+    """Return the known names most similar to one that does not occur, nearest first.
+
+    Args:
+        asked: The name as typed; case does not matter, and a part of a name is enough.
+        known: The names that occur.
+    """
+    folded = asked.casefold().strip()
+    by_key: dict[str, str] = {}
+    for name in sorted(known, reverse=True):
+        # People often type only the first name.
+        for part in (*name.casefold().split(), name.casefold()):
+            by_key[part] = name
+    keys = get_close_matches(
+        folded, by_key, n=2 * _MAX_SUGGESTIONS, cutoff=_MIN_SIMILARITY
+    )
+    return list(dict.fromkeys(by_key[key] for key in keys))[:_MAX_SUGGESTIONS]
+
+
+def did_you_mean(asked: Iterable[str], known: Collection[str]) -> str:
+    """Return a sentence that suggests the nearest names; empty if none is similar.
+
+    Args:
+        asked: The names as typed.
+        known: The names that occur.
+    """
+    found = dict.fromkeys(n for name in asked for n in nearest_names(name, known))
+    if not found:
+        return ""
+    return f" Did you mean {' or '.join(map(repr, found))}?"

@@ -1,0 +1,103 @@
+"""Answers of several models side by side, as they arrive."""
+
+from __future__ import annotations
+
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import Console, RenderableType
+
+__all__ = ["Answer", "bubbles_of", "show_side_by_side"]
+
+_FRAMES_PER_SECOND = 12
+_MIN_COLUMN_WIDTH = 28
+_BETWEEN_BUBBLES = re.compile(r"\s*\n\s*")
+
+
+@dataclass
+class Answer:
+    """One model's answer.
+
+    Attributes:
+        title: What to call the model.
+        pieces: Its text, piece by piece.
+        has_bubbles: Whether its lines are messages of their own, as the model learned
+            them from somebody who sends several in a row.
+        text: What has arrived so far.
+    """
+
+    title: str
+    pieces: Iterable[str]
+    has_bubbles: bool = False
+    text: str = ""
+
+    def read(self, is_over: threading.Event) -> None:
+        """Read it to its end, or until another answer has failed."""
+        for piece in self.pieces:
+            if is_over.is_set():
+                return
+            self.text += piece
+
+
+def bubbles_of(text: str) -> list[str]:
+    """Return the messages of an answer: its lines, without empty ones."""
+    return [line for line in _BETWEEN_BUBBLES.split(text.strip()) if line]
+
+
+def show_side_by_side(console: Console, answers: Sequence[Answer]) -> None:
+    """Show answers in columns while they arrive, all at the same time.
+
+    In a terminal too narrow for columns they are below each other.
+
+    Args:
+        console: The terminal.
+        answers: The answers, read to their end here.
+
+    Raises:
+        Exception: What reading an answer raises.
+    """
+    is_over = threading.Event()
+    live = Live(
+        get_renderable=lambda: _columns(answers, console.width),
+        console=console,
+        refresh_per_second=_FRAMES_PER_SECOND,
+    )
+    with live, ThreadPoolExecutor(len(answers)) as threads:
+        try:
+            futures = [threads.submit(answer.read, is_over) for answer in answers]
+            for future in futures:
+                future.result()
+        finally:
+            is_over.set()
+
+
+def _columns(answers: Sequence[Answer], width: int) -> RenderableType:
+    shown = [_column(answer) for answer in answers]
+    if width < _MIN_COLUMN_WIDTH * len(answers):
+        return Group(*shown)
+    table = Table.grid(expand=True)
+    for _ in answers:
+        table.add_column(ratio=1)
+    table.add_row(*shown)
+    return table
+
+
+def _column(answer: Answer) -> RenderableType:
+    texts = bubbles_of(answer.text) if answer.has_bubbles else [answer.text.strip()]
+    first, *others = texts or [""]
+    # A `Text`, so that a model's words are not read as markup.
+    title = Text(answer.title, style="bold")
+    panels = [Panel(Text(first), title=title, title_align="left")]
+    return Group(*panels, *(Panel(Text(text)) for text in others))

@@ -1,0 +1,145 @@
+"""Exit handling: errors become a line that says what to do, and an exit status.
+
+| status | |
+|---|---|
+| 0 | success |
+| 1 | an error, explained in one line |
+| 2 | a wrong option or argument |
+| 130 | stopped with Ctrl-C |
+| 141 | the output is no longer read, as behind `head` |
+| 143 | stopped by another program (SIGTERM) |
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+from langchain_chatexports._files import is_full
+from langchain_chatexports.cli._console import say
+from langchain_chatexports.exceptions import ChatExportError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+__all__ = ["CTRL_C", "NOT_READ", "TERMINATED", "exit_handling"]
+
+# 128 + the signal, as in a shell: SIGINT, SIGPIPE and SIGTERM.
+CTRL_C, NOT_READ, TERMINATED = 130, 141, 143
+
+
+@contextmanager
+def exit_handling(*, debug: bool) -> Iterator[None]:
+    """Run a command: errors and warnings become a line each, signals clean up.
+
+    Args:
+        debug: Whether to let errors through, with their traceback.
+
+    Raises:
+        SystemExit: With the exit status.
+    """
+    with warnings.catch_warnings(), _signals_clean_up() as signals:
+        if not debug:
+            warnings.showwarning = _say_warning
+        try:
+            yield
+        except KeyboardInterrupt:
+            _end("stopped", CTRL_C)
+        except SystemExit as ended:
+            if ended.code == CTRL_C:  # typer's, from a KeyboardInterrupt
+                say("stopped")
+            if isinstance(ended.__context__, BrokenPipeError):  # typer's too
+                _end_silently()
+            raise
+        except BrokenPipeError:
+            if debug:
+                raise
+            _end_silently()
+        except Exception as error:
+            if debug:
+                raise
+            _end_with(error, signals)
+
+
+def _end_with(error: Exception, signals: set[int]) -> NoReturn:
+    if signal.SIGINT in signals:
+        # Python turns a KeyboardInterrupt while a class is created into another error.
+        _end("stopped", CTRL_C)
+    _end(f"error: {_explained(error)}")
+
+
+def _explained(error: Exception) -> str:
+    if isinstance(error, ChatExportError):
+        return str(error)
+    if isinstance(error, OSError):
+        return _os_error_message(error)
+    # The text of such an error may quote a message.
+    name = type(error).__name__
+    return f"an unexpected {name}. Run it with --debug to see where, and report it."
+
+
+def _os_error_message(error: OSError) -> str:
+    if is_full(error):
+        return "the disk is full. Free some space and run the same command again."
+    where = f" ({error.filename})" if error.filename else ""
+    reason = error.strerror or type(error).__name__
+    return f"the system says '{reason}'{where}. Check that, or see more with --debug."
+
+
+def _end(line: str, status: int = 1) -> NoReturn:
+    say(line)
+    sys.exit(status)
+
+
+def _end_silently() -> NoReturn:
+    """Exit without a line: stdout or stderr is closed."""
+    for stream in filter(None, (sys.__stdout__, sys.__stderr__)):
+        _discard_if_closed(stream)
+    sys.exit(NOT_READ)
+
+
+def _discard_if_closed(stream: TextIO) -> None:
+    try:
+        stream.flush()
+    except OSError:
+        # Otherwise Python flushes it again when it exits, and reports the error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _say_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:
+    say(f"warning: {message}")
+
+
+@contextmanager
+def _signals_clean_up() -> Iterator[set[int]]:
+    """Let SIGTERM unwind as Ctrl-C does, so that partial files and servers are removed.
+
+    Yields:
+        The signals received.
+    """
+    received: set[int] = set()
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        received.add(number)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        sys.exit(TERMINATED)
+
+    numbers = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as with `nohup … &`
+        numbers.append(signal.SIGINT)
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

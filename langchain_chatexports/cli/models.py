@@ -1,0 +1,97 @@
+"""`chatexports models`: list and delete what the local server keeps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from langchain_chatexports.cli._console import confirmed, print_json, say
+from langchain_chatexports.cli._options import AsJson, DataDir, command
+from langchain_chatexports.exceptions import LocalServerError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["models"]
+
+
+@command
+def models(
+    *,
+    delete: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Delete a model with its checkpoints; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    delete_everything: Annotated[
+        bool,
+        typer.Option(
+            "--delete-everything", help="Delete all models, jobs and uploaded examples."
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the tuned models of this machine, or delete what the local server keeps.
+
+    For example:
+        chatexports models
+        chatexports models --delete NAME
+    """
+    from langchain_chatexports.local_server import delete_model
+
+    if delete_everything:
+        _delete_everything(data_dir, agreed=yes)
+    elif delete:
+        for name in delete:
+            delete_model(name, data_dir=data_dir)
+            say(f"Deleted {name}")
+    if as_json or not (delete or delete_everything):
+        _print_models(data_dir, as_json=as_json)
+
+
+def _print_models(data_dir: Path | None, *, as_json: bool) -> None:
+    from langchain_chatexports.local_server import count_kept, list_models
+
+    kept = count_kept(data_dir)
+    found = list_models(data_dir)
+    if as_json:
+        listed = [
+            {
+                "model": model.name,
+                "base": model.base_model,
+                "created_at": model.created_at.isoformat(),
+                "path": str(model.path),
+            }
+            for model in found
+        ]
+        print_json({"models": listed, "jobs": kept.jobs, "files": kept.files})
+        return
+    for model in found:
+        typer.echo(f"{model.name}  {model.created_at:%Y-%m-%d %H:%M} UTC")
+    say(
+        f"{len(found)} models, {kept.jobs} jobs, {kept.files} files of examples. "
+        "Talk to one: chatexports chat NAME"
+    )
+
+
+def _delete_everything(data_dir: Path | None, *, agreed: bool) -> None:
+    from langchain_chatexports import local_server
+
+    kept = local_server.count_kept(data_dir)
+    where = data_dir or local_server.default_data_dir()
+    say(
+        f"{where}: {kept.models} models, {kept.jobs} jobs, "
+        f"{kept.files} files of examples"
+    )
+    refusal = LocalServerError("Nothing was deleted: add --yes to agree to it.")
+    if not confirmed("Delete all of it?", agreed=agreed, refusal=refusal):
+        say("Nothing was deleted.")
+        return
+    local_server.delete_everything(data_dir)
+    say("Deleted.")

@@ -1,0 +1,276 @@
+"""`chatexports prepare`: from exports to a set of examples, with its card and trace."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from langchain_chatexports.cli._console import (
+    asking,
+    print_json,
+    reading,
+    say,
+    shell_words,
+    stdin_is_terminal,
+)
+from langchain_chatexports.cli._options import (
+    PRIVATE,
+    AsJson,
+    ExampleOptions,
+    Paths,
+    RedactionOptions,
+    check_contacts,
+    command,
+    own_messages_or,
+    refuse_to_overwrite,
+)
+from langchain_chatexports.exceptions import SenderNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from langchain_chatexports.datasets.formats import FormatName
+    from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
+    from langchain_chatexports.datasets.sets import PreparedSet, SetOptions
+
+__all__ = ["prepare", "prepare_with_speaker", "say_speaker"]
+
+_SET = "What is written"
+
+
+def _formats() -> list[str]:
+    """Return the names of formats, for shells to complete."""
+    from langchain_chatexports.datasets.formats.trainers import FORMATS
+
+    return [*FORMATS]
+
+
+@command
+def prepare(
+    paths: Paths = None,
+    *,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="The JSONL file, or the set, to write.",
+        ),
+    ],
+    options: ExampleOptions,
+    redact: Annotated[
+        bool,
+        typer.Option(
+            "--redact",
+            rich_help_panel=PRIVATE,
+            help="Replace names and private numbers by stand-ins, as `chatexports "
+            "redact` does.",
+        ),
+    ] = False,
+    redaction: RedactionOptions,
+    format_name: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            autocompletion=_formats,
+            metavar="FORMAT",
+            rich_help_panel=_SET,
+            help="Whose format: openai, trl, trl-prompt-completion, axolotl, "
+            "llama-factory, mlx, parquet; of edits and reactions: openai-dpo, trl-dpo, "
+            "trl-kto.",
+        ),
+    ] = "openai",
+    split: Annotated[
+        bool,
+        typer.Option(
+            "--split",
+            rich_help_panel=_SET,
+            help="Split into train, validation and test, the newest conversations for "
+            "the test. Threads are cut at their pauses, and --keep-tail is on.",
+        ),
+    ] = False,
+    dedup: Annotated[
+        str,
+        typer.Option(
+            metavar="none|exact|near",
+            autocompletion=lambda: ["none", "exact", "near"],
+            rich_help_panel=_SET,
+            help="Leave out examples that repeat another; near needs the extra "
+            "'dedup'.",
+        ),
+    ] = "none",
+    consent: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            rich_help_panel=_SET,
+            help="Who agreed to what, in your words, for the data card.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Turn exports into training examples, as JSON lines in OpenAI's chat format.
+
+    A data card beside them accounts for every message and holds no text. With the
+    trace, `chatexports forget` can take people out of the examples again.
+
+    For example:
+        chatexports prepare chat.db -o examples.jsonl
+        chatexports prepare export.zip --ai "Harry Potter" --split -o set
+        chatexports prepare chat.db --redact --format trl -o private.jsonl
+    """
+    from langchain_chatexports.datasets.sets import write_set
+
+    # One conversation's messages are a million objects at most, and the process ends.
+    gc.set_threshold(1_000_000, 20, 100)
+    paths = own_messages_or(paths)
+    prepared = options.prepare_options()
+    refuse_to_overwrite(output, paths)
+    if redact:
+        prepared = replace(prepared, redaction=redaction.redaction(output))
+    elif redaction != RedactionOptions():
+        msg = "--key, --name and --presidio go with --redact."
+        raise typer.BadParameter(msg)
+    wanted = replace(
+        _set_options(format_name, split=split, dedup=dedup), consent=consent
+    )
+    results: list[PreparedSet] = []
+
+    def write(preparation: Preparation) -> None:
+        made = "preferences" if wanted.is_preference else "examples"
+        with reading(preparation, made):
+            results.append(write_set(preparation, output, wanted))
+
+    done = prepare_with_speaker(paths, wanted.adapted(prepared), write)
+    say_speaker(done)
+    (result,) = results
+    written = result.written
+    if as_json:
+        values = {"examples": done.examples, "path": str(output)}
+        values |= written.to_dict() if written else {}
+        print_json({**values, "exports": done.summaries_to_dicts()})
+    else:
+        for export, summary in done.summaries():
+            say(export)
+            say(summary)
+        if written:
+            say(written)
+    _say_warnings(result, output)
+    if as_json or written is None:
+        return
+    if prepared.redaction:
+        key_file = prepared.redaction.key_file
+        say(f"key: {key_file} (whoever has it can undo the redaction)")
+    if path := result.training_file:
+        say(f"{written.examples_written:,} examples written to {output}")
+        say(f"Next: chatexports finetune {shell_words([path])}")
+
+
+def _set_options(format_name: str, *, split: bool, dedup: str) -> SetOptions:
+    from langchain_chatexports.datasets.formats.trainers import FORMATS
+    from langchain_chatexports.datasets.sets import DEDUPLICATIONS, SetOptions
+
+    if format_name not in FORMATS:
+        msg = f"There is no format {format_name!r}: choose one of {', '.join(FORMATS)}."
+        raise typer.BadParameter(msg)
+    if dedup not in DEDUPLICATIONS:
+        msg = f"--dedup must be one of {', '.join(DEDUPLICATIONS)}, not {dedup!r}."
+        raise typer.BadParameter(msg)
+    options = SetOptions(cast("FormatName", format_name), split=split, dedup=dedup)
+    if options.is_preference and (split or dedup != "none"):
+        msg = f"--split and --dedup are for examples, and {format_name} has none."
+        raise typer.BadParameter(msg)
+    return options
+
+
+def _say_warnings(result: PreparedSet, output: Path) -> None:
+    if result.written is None:
+        say(f"{output} is not a file: there is no card and no trace beside it")
+    if result.empty_parts:
+        say(
+            f"warning: {' and '.join(result.empty_parts)}: no examples are left. "
+            f"{result.repeated:,} newer examples repeat texts of the older ones, so "
+            "they would test only what was memorized. You can still train; to "
+            "evaluate, add conversations, or let chatexports evaluate split the "
+            "export itself."
+        )
+
+
+def prepare_with_speaker(
+    paths: Sequence[Path],
+    options: PrepareOptions,
+    use: Callable[[Preparation], object],
+) -> Preparation:
+    """Prepare; where no speaker was named and no owner is found, ask for one.
+
+    Args:
+        paths: The exports, or JSONL files of examples.
+        options: How sessions become examples.
+        use: Reads a preparation to its end. Called once more after asking.
+
+    Returns:
+        The preparation that worked.
+
+    Raises:
+        SenderNotFoundError: If the named speaker does not occur, or if none was named,
+            no owner is found, and there is no terminal to ask at.
+    """
+    from langchain_chatexports.datasets.preparation import Preparation
+
+    preparation = Preparation(paths, options)
+    _check_options(preparation)
+    try:
+        use(preparation)
+    except SenderNotFoundError:
+        senders = preparation.senders()
+        if options.ai or not (stdin_is_terminal() and senders):
+            raise
+        owners = {s.owner for _, s in preparation.summaries() if s.owner in senders}
+        chosen = _ask_for_sender(senders)
+        names = (chosen, *sorted(str(owner) for owner in owners))
+        preparation = Preparation(paths, replace(options, ai=names))
+        use(preparation)
+    if not options.ai_role:
+        for path in preparation.silent_exports():
+            say(f"warning: nobody in {path} has a name given with --ai: left out")
+    return preparation
+
+
+def say_speaker(preparation: Preparation) -> None:
+    """Say who became the AI where nobody was named."""
+    if preparation.options.ai or preparation.options.ai_role:
+        return
+    for export, summary in preparation.summaries():
+        say(
+            f"{export.path.name}: {summary.owner} speaks as the AI (the export's owner)"
+        )
+
+
+def _check_options(preparation: Preparation) -> None:
+    options = preparation.options
+    if not preparation.reads_examples():
+        check_contacts(options.contacts, preparation.exports)
+    elif unused := options.unused_for_examples():
+        listed = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
+        say(f"warning: {listed}: for exports, and these are examples already")
+
+
+def _ask_for_sender(senders: dict[str, int]) -> str:
+    say("Whose voice should the model learn? The export does not say whose it is.")
+    names = list(senders)
+    for number, (name, count) in enumerate(senders.items(), 1):
+        say(f"  {number}. {name} ({count:,} messages)")
+    while True:
+        with asking():
+            answer = typer.prompt("Number or name", err=True).strip()
+        if answer in senders:
+            return str(answer)
+        if answer.isdigit() and 1 <= int(answer) <= len(names):
+            return names[int(answer) - 1]
+        say("No sender has that number or name.")

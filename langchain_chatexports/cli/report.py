@@ -1,0 +1,172 @@
+"""`chatexports report`: an export on one page, in figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from langchain_chatexports.cli._console import print_json, say, watching_count
+from langchain_chatexports.cli._options import (
+    Ai,
+    AsJson,
+    Contacts,
+    Paths,
+    command,
+    open_exports,
+    own_messages_or,
+    refuse_to_overwrite,
+)
+from langchain_chatexports.cli.inspect import NO_MESSAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_chatexports.chat_loaders.recognition import Export
+    from langchain_chatexports.report import ExportReport
+
+__all__ = ["report"]
+
+
+@command
+def report(
+    paths: Paths = None,
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="The HTML file to write.",
+            show_default="report.html; with --json none",
+        ),
+    ] = None,
+    ai: Ai = None,
+    contacts: Contacts = None,
+    anonymous: Annotated[
+        bool,
+        typer.Option("--anonymous", help="Leave out names of people and files."),
+    ] = False,
+    time_zone: Annotated[
+        str,
+        typer.Option(
+            metavar="ZONE",
+            help="The time zone of hours and days, such as Europe/Berlin; local for "
+            "this machine's.",
+        ),
+    ] = "UTC",
+    no_redaction: Annotated[
+        bool,
+        typer.Option(
+            "--no-redaction",
+            help="Do not count what redaction would replace, for which the export is "
+            "read twice.",
+        ),
+    ] = False,
+    token_limit: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Tokens after which an example is cut off; OpenAI's is 65536.",
+        ),
+    ] = 1024,
+    as_json: AsJson = False,
+) -> None:
+    """Show an export on one page, in numbers: when, who, how, and what is learned.
+
+    The page is one HTML file for your browser, which loads nothing and sends nothing.
+    It holds counts and names of people, and no text of any message; with --anonymous
+    no names either.
+
+    For example:
+        chatexports report chat.db --ai Tortoise --time-zone Europe/Berlin
+        chatexports report chat.db --anonymous -o to-show-around.html
+    """
+    from langchain_chatexports._files import write_whole
+    from langchain_chatexports.report import render_report
+
+    paths = own_messages_or(paths)
+    target = output or (None if as_json else Path("report.html"))
+    if target is not None:
+        refuse_to_overwrite(target, paths)
+    figures = _figures(
+        open_exports(paths, contacts),
+        ai=ai or [],
+        anonymous=anonymous,
+        time_zone=time_zone,
+        redaction=not no_redaction,
+        token_limit=token_limit,
+    )
+    if target is not None:
+        write_whole(target, render_report(figures).encode("utf-8", "replace"))
+    if as_json:
+        print_json(figures.model_dump(mode="json"))
+        return
+    _say_report(figures)
+    say(f"Written: {target}. Open it in a browser.")
+
+
+def _figures(
+    exports: Sequence[Export],
+    *,
+    ai: Sequence[str],
+    anonymous: bool,
+    time_zone: str,
+    redaction: bool,
+    token_limit: int,
+) -> ExportReport:
+    from langchain_chatexports.chat_loaders.recognition import estimate_message_count
+    from langchain_chatexports.chat_loaders.suggestions import did_you_mean
+    from langchain_chatexports.exceptions import SenderNotFoundError
+    from langchain_chatexports.report import build_report
+    from langchain_chatexports.report.svg import require_extra
+    from langchain_chatexports.report.times import find_time_zone
+
+    require_extra()
+    try:
+        find_time_zone(time_zone)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    done = 0
+
+    def count(messages: int) -> None:
+        nonlocal done
+        done = messages
+
+    total = estimate_message_count(exports)
+    passes = 2 if redaction else 1
+    with watching_count("messages", lambda: done, total and passes * total):
+        figures = build_report(
+            [export.loader for export in exports],
+            ai=ai,
+            time_zone=time_zone,
+            anonymous=anonymous,
+            redaction=redaction,
+            token_limit=token_limit,
+            on_messages=count,
+        )
+    if ai and figures.messages and not any(person.is_ai for person in figures.people):
+        senders = {p.name: p.messages for p in figures.people} if not anonymous else {}
+        msg = "Nobody in these exports has the name given with --ai."
+        raise SenderNotFoundError(msg + did_you_mean(ai, senders), senders)
+    return figures
+
+
+def _say_report(figures: ExportReport) -> None:
+    from langchain_chatexports.report.formatting import plural
+
+    examples = figures.examples.examples if figures.examples else 0
+    people = plural(len(figures.people), "person", "people")
+    counts = (
+        f"{plural(figures.messages, 'message')} by {people}",
+        plural(figures.pauses.conversations, "conversation"),
+        plural(examples, "example"),
+    )
+    say(", ".join(counts))
+    if not figures.messages:
+        say(NO_MESSAGES)
+    elif not examples:
+        say("A model would learn nothing: name the speaker with --ai NAME.")

@@ -1,0 +1,183 @@
+"""`chatexports serve`: the local server in the foreground."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from langchain_chatexports.cli._console import print_json, say
+from langchain_chatexports.cli._options import AsJson, Base, DataDir, command
+from langchain_chatexports.cli.finetune import say_base
+from langchain_chatexports.exceptions import LocalServerError
+
+if TYPE_CHECKING:
+    from langchain_chatexports.local_server import ServerInfo
+
+__all__ = ["serve"]
+
+# Longer than any key may be.
+_MAX_KEY_LINE_BYTES = 4096
+
+
+@command
+def serve(
+    *,
+    base: Base = None,
+    port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="0: any free port.")
+    ] = 8199,
+    data_dir: DataDir = None,
+    alias: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=BASE",
+            help="Answer to another model name too, for programs that insist on one.",
+            show_default=False,
+        ),
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="The key that clients must send. Other users of this machine can see "
+            "it in the list of processes: prefer --api-key-file.",
+            show_default=False,
+        ),
+    ] = None,
+    api_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A file whose first line is the key that clients must send.",
+            show_default="a new random key",
+        ),
+    ] = None,
+    max_training_jobs: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=64,
+            help="Jobs that may train at the same time; each needs the memory of one.",
+        ),
+    ] = 1,
+    list_bases: Annotated[
+        bool,
+        typer.Option(
+            "--list-bases",
+            help="List base models with size, memory and license, and exit.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the local server: OpenAI's files, fine-tuning and chats, on 127.0.0.1.
+
+    For example:
+        chatexports serve --list-bases
+        chatexports serve --base Qwen/Qwen2.5-0.5B-Instruct
+        chatexports serve --alias gpt-3.5-turbo=SmolLM2-135M-Instruct
+    """
+    from langchain_chatexports.local_server import ServerSettings, serve_forever
+
+    if list_bases:
+        _print_bases(as_json=as_json)
+        return
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    if api_key is not None and api_key_file is not None:
+        msg = "--api-key and --api-key-file exclude each other."
+        raise typer.BadParameter(msg)
+    if api_key is not None:
+        say(
+            "Everybody on this machine can see --api-key in the list of processes. "
+            "Put the key into a file: --api-key-file FILE."
+        )
+    if api_key_file is not None:
+        api_key = _read_key(api_key_file.expanduser())
+    say_base(base)
+    settings = ServerSettings(
+        base=base,
+        port=port,
+        data_dir=None if data_dir is None else str(data_dir.expanduser()),
+        api_key=api_key,
+        aliases=dict(_parsed_alias(text) for text in alias or ()),
+        max_training_jobs=max_training_jobs,
+    )
+    serve_forever(settings, _print_ready_as_json if as_json else _print_ready)
+    say("Stopped. Unfinished jobs continue when the server starts again.")
+
+
+def _print_bases(*, as_json: bool) -> None:
+    from langchain_chatexports.local_server import list_bases, suggest_base
+
+    suggested = suggest_base()
+    if as_json:
+        listed = [
+            {
+                "base": base.hub_id,
+                "download_bytes": base.download_bytes,
+                "memory_bytes": base.memory_bytes,
+                "licence": base.license,
+                "needs_agreement": base.needs_agreement,
+                "is_suggested": base == suggested,
+            }
+            for base in list_bases()
+        ]
+        print_json(listed)
+        return
+    typer.echo(f"{'base':38} {'download':>9} {'memory':>8}  license")
+    for base in list_bases():
+        notes = [
+            base.license,
+            base.note,
+            "asks for an agreement on the hub" if base.needs_agreement else "",
+            "suggested for this machine" if base == suggested else "",
+        ]
+        typer.echo(
+            f"{base.hub_id:38} {base.download_bytes / 1e9:>6.1f} GB "
+            f"{base.memory_bytes / 1e9:>5.1f} GB  {'; '.join(filter(None, notes))}"
+        )
+    say("Memory is what training needs. To use one: chatexports serve --base BASE")
+
+
+def _parsed_alias(text: str) -> tuple[str, str]:
+    name, separator, base = text.partition("=")
+    if not (name and separator and base):
+        msg = f"--alias takes NAME=BASE, not {text!r}."
+        raise typer.BadParameter(msg)
+    return name, base
+
+
+def _read_key(path: Path) -> str:
+    from langchain_chatexports._regular_files import open_regular_file
+
+    with open_regular_file(path) as file:
+        line = file.readline(_MAX_KEY_LINE_BYTES)
+    # A byte that is not ASCII becomes a character that no key can have.
+    key = line.decode("ascii", "replace").strip()
+    if not key:
+        msg = f"The first line of {path} is empty. Write the key there."
+        raise LocalServerError(msg)
+    return key
+
+
+def _print_ready(info: ServerInfo) -> None:
+    say(f"Data: {info.data_dir}")
+    say("Ready. Point any program that speaks OpenAI's protocol here; Ctrl-C stops.")
+    # On stdout and ready for a shell: this is the output of the command.
+    print(f"export OPENAI_BASE_URL={info.base_url}", flush=True)  # noqa: T201
+    print(f"export OPENAI_API_KEY={info.api_key}", flush=True)  # noqa: T201
+
+
+def _print_ready_as_json(info: ServerInfo) -> None:
+    say("Ready; Ctrl-C stops.")
+    print_json(
+        {
+            "base_url": info.base_url,
+            "api_key": info.api_key,
+            "base_model": info.base_model,
+            "data_dir": info.data_dir,
+        }
+    )

@@ -1,0 +1,326 @@
+"""From exports, or files of examples, to training examples."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+
+from langchain_chatexports.chat_loaders.ledger import Ledger
+from langchain_chatexports.chat_loaders.recognition import (
+    estimate_message_count,
+    is_examples_file,
+    open_exports,
+)
+from langchain_chatexports.chat_loaders.suggestions import did_you_mean
+from langchain_chatexports.datasets.prepared import read_prepared
+from langchain_chatexports.datasets.trace import trace_examples
+from langchain_chatexports.exceptions import (
+    ExportFormatError,
+    SenderNotFoundError,
+    TrainingDataError,
+)
+from langchain_chatexports.steps import (
+    ChunkSessions,
+    LabelSpeakers,
+    MapAIMessages,
+    MergeChatRuns,
+    SplitSessions,
+)
+from langchain_chatexports.steps.pipe import counted_pass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from datetime import timedelta
+    from pathlib import Path
+
+    from langchain_core.chat_sessions import ChatSession
+
+    from langchain_chatexports.chat_loaders.counted_pass import CountedPass
+    from langchain_chatexports.chat_loaders.ledger import ExportSummary
+    from langchain_chatexports.chat_loaders.recognition import Export
+    from langchain_chatexports.datasets.examples import TrainingExample
+    from langchain_chatexports.datasets.redacted import Redaction
+    from langchain_chatexports.datasets.trace import TracedExample
+    from langchain_chatexports.steps import SessionTransform
+
+__all__ = ["Gap", "Preparation", "PrepareOptions"]
+
+# What `--split` sets by itself (size, gap, tail) is not among them.
+_ONLY_FOR_EXPORTS = (
+    "ai",
+    "ai_role",
+    "contacts",
+    "whole",
+    "max_messages",
+    "max_tokens",
+    "label_groups",
+    "system",
+)
+
+_Record = TypeVar("_Record")
+
+Gap: TypeAlias = "timedelta | Literal['auto'] | None"
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """How sessions become examples.
+
+    Attributes:
+        ai: Names or handles of the person who becomes the AI; empty for the owner.
+        ai_role: The role whose messages become the AI's, in a table.
+        contacts: Where names of people in iMessage exports come from.
+        size: Messages in a window.
+        overlap: Messages that neighboring windows share.
+        whole: One example per conversation, cut only where it has too many tokens.
+        keep_tail: Add a last, shorter window.
+        keep_trailing: Keep messages after the last answer.
+        split_gap: Cut threads into conversations first, at pauses longer than this.
+        max_messages: Cut longer conversations at their largest pause.
+        max_tokens: Most tokens in an example, counted by bytes.
+        label_groups: Put the speaker's name before each text in groups.
+        system: A system prompt for each example.
+        redaction: How to replace names and private numbers, if at all.
+    """
+
+    ai: tuple[str, ...] = ()
+    ai_role: str | None = None
+    contacts: Path | None = None
+    size: int = 8
+    overlap: int = 2
+    whole: bool = False
+    keep_tail: bool = False
+    keep_trailing: bool = False
+    split_gap: Gap = None
+    max_messages: int | None = None
+    max_tokens: int | None = None
+    label_groups: bool = False
+    system: str | None = None
+    redaction: Redaction | None = None
+
+    def unused_for_examples(self) -> list[str]:
+        """Return the fields that are set and change nothing in finished examples."""
+        default = PrepareOptions()
+        return [
+            name
+            for name in _ONLY_FOR_EXPORTS
+            if getattr(self, name) != getattr(default, name)
+        ]
+
+    def steps(self, senders: Collection[str]) -> tuple[SessionTransform, ...]:
+        """Return the steps that turn an export's sessions into examples' messages.
+
+        Args:
+            senders: The names under which the AI's messages stand in an export; none
+                for the owner's.
+        """
+        return (
+            *self.redaction_steps(),
+            *self._split_steps(),
+            MergeChatRuns(),
+            self.ai_step(senders),
+            *((LabelSpeakers(),) if self.label_groups else ()),
+            *self._window_steps(),
+        )
+
+    def redaction_steps(self) -> tuple[SessionTransform, ...]:
+        """Return the step that redacts, if any; it comes first."""
+        return self.redaction.steps() if self.redaction else ()
+
+    def ai_step(self, senders: Collection[str]) -> MapAIMessages:
+        """Return the step that marks the AI's messages; `senders` as for `steps`."""
+        names = [self.redaction.name(n) if self.redaction else n for n in senders]
+        return MapAIMessages(sender=tuple(names) or None, role=self.ai_role)
+
+    def _split_steps(self) -> tuple[SplitSessions, ...]:
+        if self.split_gap is None and self.max_messages is None:
+            return ()
+        gap = "auto" if self.split_gap is None else self.split_gap
+        return (SplitSessions(gap=gap, max_messages=self.max_messages),)
+
+    def _window_steps(self) -> tuple[ChunkSessions, ...]:
+        if self.whole and self.max_tokens is None:
+            return ()
+        return (
+            ChunkSessions(
+                size=None if self.whole else self.size,
+                overlap=self.overlap,
+                keep_tail=self.keep_tail or self.whole,
+                max_tokens=self.max_tokens,
+            ),
+        )
+
+
+@dataclass
+class Preparation:
+    """One pass from exports (or files of examples) to examples, with its counts.
+
+    Attributes:
+        paths: The exports, or JSONL files of examples.
+        options: How sessions become examples.
+        examples: Examples, or preferences, yielded so far.
+        passes: The exports that are being read, each with its counted pass.
+    """
+
+    paths: Sequence[Path]
+    options: PrepareOptions
+    examples: int = 0
+    passes: list[tuple[Export, CountedPass]] = field(default_factory=list)
+    _ai_names: list[frozenset[str]] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[TrainingExample]:
+        """Read the exports and yield their examples."""
+        return (item.example for item in self.traced(Ledger()))
+
+    def traced(self, ledger: Ledger) -> Iterator[TracedExample]:
+        """Read the exports and yield their examples with their origins.
+
+        Args:
+            ledger: Where to count; for files of examples nothing is counted.
+
+        Raises:
+            TrainingDataError: At the end, if there is no example.
+        """
+        yield from self.count(self._source(ledger))
+        if not self.examples:
+            msg = (
+                "These conversations produced no examples: they are shorter than a "
+                f"window of {self.options.size} messages. Use --keep-tail, a smaller "
+                "--size, or --whole."
+            )
+            raise TrainingDataError(msg)
+
+    def count(self, records: Iterable[_Record]) -> Iterator[_Record]:
+        """Count examples, or preferences, as they pass, in `examples`."""
+        self.examples = 0
+        for record in records:
+            self.examples += 1
+            yield record
+
+    def reads_examples(self) -> bool:
+        """Return whether the paths are files of examples, and not exports.
+
+        Raises:
+            ExportFormatError: If some are and some are not.
+        """
+        prepared = [is_examples_file(path) for path in self.paths]
+        if any(prepared) and not all(prepared):
+            which = self.paths[prepared.index(True)]
+            msg = (
+                f"{which} holds examples and other paths are exports. Use one kind: "
+                "prepare the exports first, or leave the file out."
+            )
+            raise ExportFormatError(msg)
+        return all(prepared)
+
+    @cached_property
+    def exports(self) -> list[Export]:
+        """The exports at the paths, with the parts of one put together."""
+        return open_exports(self.paths, contacts=self.options.contacts)
+
+    @property
+    def messages_read(self) -> int:
+        """Messages read from the exports so far."""
+        return sum(counted.messages_read for _, counted in self.passes)
+
+    def estimate_message_count(self) -> int | None:
+        """Return about how many messages the exports hold, if that is known."""
+        return estimate_message_count(self.exports)
+
+    def _source(self, ledger: Ledger) -> Iterator[TracedExample]:
+        if not self.reads_examples():
+            return trace_examples(
+                self.sessions(),
+                system=self.options.system,
+                keep_trailing=self.options.keep_trailing,
+                ledger=ledger,
+            )
+        if self.options.redaction:
+            msg = (
+                "These are examples, and --redact is for exports. Redact the examples "
+                "with: chatexports redact"
+            )
+            raise ExportFormatError(msg)
+        return chain.from_iterable(map(read_prepared, self.paths))
+
+    def sessions(
+        self,
+        steps: Callable[[Collection[str]], Sequence[SessionTransform]] | None = None,
+    ) -> Iterator[ChatSession]:
+        """Read the exports and yield their sessions.
+
+        Args:
+            steps: Returns the steps for an export's sessions, from the AI's names in
+                it; `None` for those of the options.
+
+        Raises:
+            SenderNotFoundError: At the end, if the AI has no message in any export, or
+                if nobody was named and an export's owner was not found.
+        """
+        steps = self.options.steps if steps is None else steps
+        if self.options.redaction:
+            self.options.redaction.read_names(self.exports)
+        self._ai_names = [
+            frozenset(
+                name for ai in self.options.ai for name in export.loader.names_of(ai)
+            )
+            for export in self.exports
+        ]
+        self.passes = [
+            (export, counted_pass(export.loader, steps(sorted(names))))
+            for export, names in zip(self.exports, self._ai_names, strict=True)
+        ]
+        return self._checked()
+
+    def _checked(self) -> Iterator[ChatSession]:
+        for _, counted in self.passes:
+            yield from counted
+        self._check_speakers()
+
+    def _check_speakers(self) -> None:
+        if self.options.ai_role:
+            return  # Whether anybody has the role is seen from the examples.
+        silent = self.silent_exports()
+        if not silent:
+            return
+        senders = self.senders()
+        if not self.options.ai:
+            named = ", ".join(str(path) for path in silent)
+            msg = (
+                f"The owner of {named} was not found: name the speaker with --ai NAME."
+            )
+            raise SenderNotFoundError(msg, senders)
+        if len(silent) == len(self.passes):
+            nearest = did_you_mean(self.options.ai, senders)
+            msg = f"Nobody in these exports has the name given with --ai.{nearest}"
+            raise SenderNotFoundError(msg, senders)
+
+    def silent_exports(self) -> list[Path]:
+        """Return the exports, as far as they were read, without a message by the AI."""
+        silent = []
+        for (export, counted), names in zip(self.passes, self._ai_names, strict=True):
+            summary = counted.summary()
+            if summary.senders.keys().isdisjoint(names or {summary.owner}):
+                silent.append(export.path)
+        return silent
+
+    def summaries(self) -> list[tuple[Export, ExportSummary]]:
+        """Return the counts of each export, as far as it was read."""
+        return [(export, counted.summary()) for export, counted in self.passes]
+
+    def summaries_to_dicts(self) -> list[dict[str, Any]]:
+        """Return the counts of each export in JSON types."""
+        return [
+            {"path": str(export.path), "format": export.format, **summary.to_dict()}
+            for export, summary in self.summaries()
+        ]
+
+    def senders(self) -> dict[str, int]:
+        """Return the messages of each sender, most first, as far as they were read."""
+        senders: Counter[str] = Counter()
+        for _, summary in self.summaries():
+            senders.update(summary.senders)
+        return dict(sorted(senders.items(), key=lambda item: (-item[1], item[0])))

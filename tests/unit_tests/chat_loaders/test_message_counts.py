@@ -1,0 +1,88 @@
+"""About how many messages exports hold, known before they are read."""
+
+from __future__ import annotations
+
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports.chat_loaders.base import ChatExportLoader
+from langchain_chatexports.chat_loaders.facebook_messenger import message_count
+from langchain_chatexports.chat_loaders.recognition import (
+    Export,
+    estimate_message_count,
+    open_export,
+)
+from langchain_chatexports.samples import write_imessage, write_messenger
+from tests.unit_tests.builders.tables import conversation_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from langchain_chatexports.chat_loaders.base import ExportSession
+    from langchain_chatexports.chat_loaders.ledger import Tally
+
+
+def test_the_total_is_known_before_anything_is_read(tmp_path: Path) -> None:
+    chats = open_export(write_imessage(tmp_path / "chat.db"))
+    threads = open_export(write_messenger(tmp_path / "hogwarts"))
+    assert estimate_message_count([chats]) == 223
+    assert estimate_message_count([threads]) == 663
+    assert estimate_message_count([chats, threads]) == 886
+
+
+def test_the_total_of_zip_file_and_table(tmp_path: Path) -> None:
+    threads = write_messenger(tmp_path / "hogwarts")
+    file = next(threads.rglob("*.json"))
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for item in sorted(threads.rglob("*.json")):
+            archive.write(item, item.relative_to(tmp_path).as_posix())
+    (tmp_path / "t.jsonl").write_text('{"conversation_id": "1", "text": "x"}\n' * 7)
+    assert estimate_message_count([open_export(tmp_path / "x.zip")]) == 663
+    alone = estimate_message_count([open_export(file)])
+    assert alone == file.read_text().count('"sender_name"')
+    assert estimate_message_count([open_export(tmp_path / "t.jsonl")]) == 7
+
+
+def test_the_total_of_long_files_is_guessed_from_their_beginnings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = open_export(write_messenger(tmp_path / "hogwarts"))
+    monkeypatch.setattr(message_count, "_HEAD", 4096)
+    assert estimate_message_count([threads]) == pytest.approx(663, rel=0.2)
+
+
+def test_a_broken_export_has_no_total(tmp_path: Path) -> None:
+    (tmp_path / "chat.db").write_bytes(b"SQLite format 3\x00" + b"x" * 99)
+    assert estimate_message_count([open_export(tmp_path / "chat.db")]) is None
+
+
+def test_the_total_passes_over_what_is_broken(tmp_path: Path) -> None:
+    write_messenger(tmp_path / "hogwarts")
+    (tmp_path / "hogwarts" / "x.zip").write_bytes(b"PK\x03\x04 and no more")
+    assert estimate_message_count([open_export(tmp_path / "hogwarts")]) == 663
+
+
+class ForeignLoader(ChatExportLoader):
+    """A loader that cannot tell how much there is."""
+
+    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
+        del tally
+        yield from ()
+
+
+def test_a_loader_that_cannot_tell_leaves_the_total_unknown(tmp_path: Path) -> None:
+    chats = open_export(write_imessage(tmp_path / "chat.db"))
+    other = Export(path=tmp_path, format="", loader=ForeignLoader(tmp_path))
+    assert other.loader.estimate_message_count() is None
+    assert estimate_message_count([chats, other]) is None
+
+
+def test_rows_of_parquet_are_counted(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    pyarrow = pytest.importorskip("pyarrow")
+    rows = list(conversation_rows("c", 5, 1_700_000_000))
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "t.parquet")
+    assert open_export(tmp_path / "t.parquet").loader.estimate_message_count() == 5

@@ -1,0 +1,27 @@
+"""Names as people type them, and the names that occur."""
+
+from __future__ import annotations
+
+import pytest
+
+from langchain_chatexports.chat_loaders.suggestions import nearest_names
+
+NAMES = ["Harry Potter", "Hermione Granger", "Draco Malfoy", "Hare"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "first"),
+    [
+        ("Hary Poter", "Harry Potter"),
+        ("hermione", "Hermione Granger"),
+        ("malfoi", "Draco Malfoy"),
+        ("HARE", "Hare"),
+    ],
+)
+def test_names_are_found_by_what_people_type(typed: str, first: str) -> None:
+    assert nearest_names(typed, NAMES)[0] == first
+
+
+def test_names_unlike_all_are_not_found() -> None:
+    assert nearest_names("Zzyzx", NAMES) == []
+    assert nearest_names("", NAMES) == []

@@ -1,0 +1,230 @@
+"""A chat at a terminal: several models side by side, each with its own memory."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langchain_core.language_models import FakeListChatModel
+from rich.console import Console
+
+from langchain_chatexports.cli._chat_columns import (
+    Answer,
+    bubbles_of,
+    show_side_by_side,
+)
+from langchain_chatexports.cli.chat import Voice, _shows_base, kept_model, talk
+from langchain_chatexports.exceptions import ChatExportError, LocalServerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from typing import Any
+
+CHAT = "langchain_chatexports.cli.chat"
+
+
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+class Recorder(FakeListChatModel):
+    """Answers from a list, and remembers what it was asked."""
+
+    asked: list[Any]
+
+    def _stream(self, messages: list[Any], *args: Any, **kwargs: Any) -> Any:
+        self.asked.append(list(messages))
+        yield from super()._stream(messages, *args, **kwargs)
+
+
+def screen(width: int = 80) -> tuple[Console, io.StringIO]:
+    file = io.StringIO()
+    return Console(file=file, force_terminal=True, width=width, color_system=None), file
+
+
+def shown(answers: list[Answer], width: int = 80) -> str:
+    console, file = screen(width)
+    show_side_by_side(console, answers)
+    return last_frame(file.getvalue())
+
+
+def last_frame(text: str) -> str:
+    """What stays on the screen: each frame is drawn over the one before."""
+    return [part for part in CONTROL.split(text) if part.strip()][-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "bubbles"),
+    [
+        ("one", ["one"]),
+        ("one\n\ntwo\nthree", ["one", "two", "three"]),
+        ("\n one \n  \n two \n", ["one", "two"]),
+        ("", []),
+    ],
+)
+def test_bubbles_are_the_lines(text: str, bubbles: list[str]) -> None:
+    assert bubbles_of(text) == bubbles
+
+
+def test_two_answers_stand_in_one_row() -> None:
+    frame = shown([Answer("base", ["I am ", "fast"]), Answer("Tortoise", ["Slow."])])
+    assert any("I am fast" in line and "Slow." in line for line in frame.splitlines())
+
+
+def test_each_bubble_has_a_frame_where_the_model_learned_them() -> None:
+    text = "Slow.\n\nAnd steady."
+    frame = shown(
+        [Answer("base", [text]), Answer("Tortoise", [text], has_bubbles=True)]
+    )
+    assert frame.count("╭") == 3
+    assert frame.count("And steady.") == 2
+
+
+def test_a_narrow_terminal_shows_them_below_each_other() -> None:
+    frame = shown([Answer("base", ["fast"]), Answer("Tortoise", ["slow"])], width=40)
+    assert not any("fast" in line and "slow" in line for line in frame.splitlines())
+    assert "fast" in frame
+    assert "slow" in frame
+
+
+def test_what_a_model_says_is_no_markup() -> None:
+    frame = shown([Answer("[red]x[/red]", ["[bold]y[/bold]"])])
+    assert "[red]x[/red]" in frame
+    assert "[bold]y[/bold]" in frame
+
+
+def test_they_answer_at_the_same_time() -> None:
+    both_are_there = threading.Barrier(2, timeout=30)
+
+    def pieces(text: str) -> Iterator[str]:
+        both_are_there.wait()
+        yield text
+
+    assert "b" in shown([Answer("x", pieces("a")), Answer("y", pieces("b"))])
+
+
+def test_a_server_that_goes_ends_all_answers() -> None:
+    is_asked = threading.Event()
+
+    def endless() -> Iterator[str]:
+        while True:
+            is_asked.set()
+            yield "x"
+
+    def gone() -> Iterator[str]:
+        yield from ()
+        is_asked.wait(30)
+        msg = "The server is gone."
+        raise ChatExportError(msg)
+
+    with pytest.raises(ChatExportError, match="gone"):
+        shown([Answer("x", gone()), Answer("y", endless())])
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Ready?\n\n  Sure?  \n"))
+
+
+@pytest.mark.usefixtures("typed")
+def test_each_model_remembers_its_own_answers() -> None:
+    base = Recorder(responses=["Yes.", "No."], asked=[])
+    tuned = Recorder(responses=["Always.", "Steady."], asked=[])
+    talk([Voice("base", base), Voice("Tortoise", tuned, system="Be slow.")])
+    assert [m.content for m in base.asked[-1]] == ["Ready?", "Yes.", "Sure?"]
+    assert [m.content for m in tuned.asked[-1]] == [
+        *("Be slow.", "Ready?", "Always.", "Sure?")
+    ]
+
+
+@pytest.mark.usefixtures("typed")
+def test_a_program_gets_one_line_an_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    talk([Voice("x", FakeListChatModel(responses=["Yes.", "No."]))])
+    assert capsys.readouterr().out == "Yes.\nNo.\n"
+
+
+@pytest.mark.usefixtures("typed")
+def test_json_has_the_bubbles(capsys: pytest.CaptureFixture[str]) -> None:
+    model = FakeListChatModel(responses=["Slow.\n\nSteady.", "Yes."])
+    talk([Voice("x", model, has_bubbles=True)], as_json=True)
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first == {
+        "model": "x",
+        "text": "Slow.\n\nSteady.",
+        "bubbles": ["Slow.", "Steady."],
+    }
+    assert second["bubbles"] == ["Yes."]
+
+
+@pytest.mark.usefixtures("typed")
+def test_a_terminal_shows_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    console, file = screen()
+    monkeypatch.setattr(f"{CHAT}.Console", lambda: console)
+    base, tuned = (FakeListChatModel(responses=[x, x]) for x in ("Fast!", "Slow."))
+    talk([Voice("base model", base), Voice("Tortoise", tuned, has_bubbles=True)])
+    lines = last_frame(file.getvalue()).splitlines()
+    assert any("Fast!" in line and "Slow." in line for line in lines)
+    assert any("base model" in line and "Tortoise" in line for line in lines)
+
+
+def test_what_is_long_ago_is_forgotten() -> None:
+    model = Recorder(responses=["yes"], asked=[])
+    voice = Voice("x", model)
+    for number in range(20):
+        voice.hear(str(number))
+        list(voice.answer())
+    assert len(model.asked[-1]) == 15
+    assert model.asked[-1][0].type == "human"
+
+
+def test_a_model_that_is_not_kept_gets_the_nearest_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Kept:
+        name = "ft:SmolLM2-135M-Instruct:local::abc"
+        created_at = 0
+
+    monkeypatch.setattr(
+        "langchain_chatexports.local_server.list_models", lambda _folder: [Kept()]
+    )
+    assert kept_model(None, tmp_path).name == Kept.name
+    with pytest.raises(LocalServerError, match=f"Did you mean '{Kept.name}'"):
+        kept_model("ft:SmolLM2-135M-Instruct:local::abd", tmp_path)
+
+
+def test_the_base_answers_beside_at_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    console, _ = screen()
+    monkeypatch.setattr(f"{CHAT}.stdin_is_terminal", lambda: True)
+    assert not _shows_base(alone=False, as_json=False)
+    monkeypatch.setattr(f"{CHAT}.Console", lambda: console)
+    assert _shows_base(alone=False, as_json=False)
+    assert not _shows_base(alone=False, as_json=True)
+
+
+def test_compare_and_alone_contradict(chatexports: Any) -> None:
+    assert chatexports("chat", "ft:x", "--compare", "y", "--alone").status == 2
+
+
+def test_a_server_that_is_not_there_is_a_line(
+    chatexports: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
+    url = "http://127.0.0.1:9/v1"
+    done = chatexports("chat", "ft:x", "--base-url", url, stdin="Hello\n")
+    assert done.status == 1
+    assert f"error: {url} does not answer" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_missing_key_is_a_line(chatexports: Callable[..., Any]) -> None:
+    url = "http://127.0.0.1:9/v1"
+    done = chatexports("chat", "ft:x", "--base-url", url, stdin="Hello\n")
+    assert done.status == 1
+    assert "OPENAI_API_KEY" in done.err

@@ -1,0 +1,130 @@
+"""How far something is, at a terminal and without one, and how much there is."""
+
+from __future__ import annotations
+
+import io
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from langchain_chatexports.cli import _console as console
+from langchain_chatexports.cli._console import Meter, watching
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def meter(done: int, total: int | None = None, *, seconds: float = 10) -> Meter:
+    return Meter("messages", lambda: done, total, started=time.monotonic() - seconds)
+
+
+def wait_until(is_so: Callable[[], object]) -> None:
+    end = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def growing() -> Meter:
+    return Meter("messages", iter(range(1000)).__next__)
+
+
+def test_a_meter_says_count_rate_and_time_left() -> None:
+    text = str(meter(250_000, 1_000_000))
+    assert text == "250,000 of 1,000,000 messages, 25,000 a second, about 30 s left"
+
+
+def test_minutes_are_minutes() -> None:
+    assert str(meter(10, 490)).endswith("about 8 min left")
+
+
+def test_what_takes_seconds_each_has_a_rate_a_minute() -> None:
+    assert str(meter(2, 5)) == "2 of 5 messages, 12 a minute, about 15 s left"
+
+
+def test_the_time_left_is_not_guessed_from_nearly_nothing() -> None:
+    assert str(meter(10, 1000)) == "10 of 1,000 messages, 1 a second"
+
+
+@pytest.mark.parametrize("total", [None, 5])
+def test_an_end_that_nobody_knows_is_not_guessed(total: int | None) -> None:
+    assert str(meter(10, total)) == "10 messages, 1 a second"
+
+
+def test_nothing_yet_is_no_division_by_zero() -> None:
+    assert str(meter(0, 1000)).startswith("0 of 1,000 messages")
+
+
+def test_what_is_made_stands_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(console, "say", said.append)
+    monkeypatch.setattr(console, "_SECONDS_BETWEEN_LINES", 0.01)
+    with watching(Meter("messages", lambda: 10, 20, lambda: "3 examples")):
+        wait_until(lambda: any(line.endswith("3 examples") for line in said))
+    assert all("10 of 20 messages" in line for line in said)
+
+
+def test_lines_come_while_a_single_step_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(console, "say", said.append)
+    monkeypatch.setattr(console, "_SECONDS_BETWEEN_LINES", 0.01)
+    with watching(growing()):
+        wait_until(lambda: len(said) > 1)
+    count = len(said)
+    time.sleep(0.05)
+    assert len(said) == count
+
+
+def test_a_line_is_not_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(console, "say", said.append)
+    monkeypatch.setattr(console, "_SECONDS_BETWEEN_LINES", 0.01)
+    with watching(meter(7)):
+        wait_until(lambda: said)
+        time.sleep(0.1)
+    assert len(said) == 1
+
+
+def test_lines_of_long_work_become_rare(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(console, "say", said.append)
+    monkeypatch.setattr(console, "_SECONDS_BETWEEN_LINES", 0.01)
+    monkeypatch.setattr(console, "_LONG_SECONDS", 0)
+    monkeypatch.setattr(console, "_LATER", 1000)
+    with watching(growing()):
+        wait_until(lambda: said)
+        time.sleep(0.1)
+    assert len(said) == 1
+
+
+def test_short_work_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with watching(growing()):
+        pass
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("total", [None, 20])
+def test_a_terminal_gets_a_bar_that_goes_away(
+    monkeypatch: pytest.MonkeyPatch, total: int | None
+) -> None:
+    screen = io.StringIO()
+    terminal = Console(file=screen, force_terminal=True, width=100)
+    monkeypatch.setattr(console, "stderr_console", terminal)
+    with watching(meter(10, total)):
+        time.sleep(0.3)
+    shown = screen.getvalue()
+    assert "10 of 20 messages" in shown if total else "10 messages" in shown
+    assert "\x1b[2K" in shown
+
+
+def test_an_error_ends_the_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(console, "say", said.append)
+    monkeypatch.setattr(console, "_SECONDS_BETWEEN_LINES", 0.01)
+    with pytest.raises(ZeroDivisionError), watching(meter(7)):
+        raise ZeroDivisionError
+    count = len(said)
+    time.sleep(0.05)
+    assert len(said) == count

@@ -1,0 +1,63 @@
+"""`chatexports demo` without its training."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langchain_core.language_models import FakeListChatModel
+
+from langchain_chatexports import local_server
+from langchain_chatexports.cli.chat import Voice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DEMO = "langchain_chatexports.cli.demo"
+
+
+@pytest.fixture(autouse=True)
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Replace server, training and models; return the examples trained on."""
+    examples: list[Any] = []
+
+    @contextmanager
+    def serve(**_: object) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(base_model="base", base_url="", api_key="")
+
+    def train(_server: object, given: list[Any], _choices: object) -> str:
+        examples.extend(given)
+        return "ft:tuned"
+
+    def make_voice(name: str, *_: object, title: str, is_tuned: bool = False) -> Voice:
+        model = FakeListChatModel(responses=[f"I am {name}."])
+        return Voice(title, model, has_bubbles=is_tuned)
+
+    monkeypatch.setattr(local_server, "LocalServer", serve)
+    monkeypatch.setattr(f"{DEMO}.train", train)
+    monkeypatch.setattr(f"{DEMO}.make_voice", make_voice)
+    return examples
+
+
+def test_both_models_answer_and_the_last_line_talks_on(
+    chatexports: Any, trained: list[Any]
+) -> None:
+    done = chatexports("demo", "--folder", "samples")
+    assert done.status == 0, done.err
+    assert len(trained) == 10
+    assert done.out.splitlines() == [
+        "base model: I am base.",
+        "in Tortoise's voice: I am ft:tuned.",
+        "chatexports chat ft:tuned",
+    ]
+
+
+def test_as_json_the_demo_prints_answers_and_the_command(chatexports: Any) -> None:
+    assert json.loads(chatexports("demo", "--json").out) == {
+        "model": "ft:tuned",
+        "answers": {"base": "I am base.", "tuned": "I am ft:tuned."},
+        "chat": "chatexports chat ft:tuned",
+    }

@@ -1,0 +1,279 @@
+"""How commands end, whatever happens: a line, a status, nothing half-written."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports.cli._exit import exit_handling
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.samples import write_imessage
+from tests.unit_tests.builders.chat_db import ChatDb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+not_on_windows = pytest.mark.skipif(os.name == "nt", reason="other signals there")
+
+
+def ended(error: BaseException, *, debug: bool = False) -> int | str | None:
+    with pytest.raises(SystemExit) as exit_info, exit_handling(debug=debug):
+        raise error
+    return exit_info.value.code
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (LocalServerError("It is gone. Start it."), 1, "error: It is gone. Start it."),
+        (KeyboardInterrupt(), 130, "stopped"),
+        (SystemExit(130), 130, "stopped"),
+        (SystemExit(2), 2, ""),
+        (OSError(28, "No space left on device"), 1, "error: the disk is full."),
+        (PermissionError(13, "Permission denied", "x.db"), 1, "'Permission denied'"),
+        (TypeError("what somebody wrote"), 1, "an unexpected TypeError"),
+    ],
+)
+def test_each_end_has_its_line_and_status(
+    capsys: pytest.CaptureFixture[str], error: BaseException, status: int, said: str
+) -> None:
+    assert ended(error) == status
+    err = capsys.readouterr().err
+    assert said in err
+    assert len(err.splitlines()) == (1 if said else 0)
+
+
+@not_on_windows
+def test_ctrl_c_that_became_another_error_is_still_a_stop(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Below Python 3.12 `__set_name__` makes a RuntimeError of any error."""
+
+    def make_class() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as error:
+            msg = "Error calling __set_name__"
+            raise RuntimeError(msg) from error
+
+    with pytest.raises(SystemExit) as ended_by, exit_handling(debug=False):
+        make_class()
+    assert ended_by.value.code == 130
+    assert capsys.readouterr().err == "stopped\n"
+
+
+@not_on_windows
+def test_a_command_that_ignores_ctrl_c_goes_on_to_do_so() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with exit_handling(debug=False):
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_signals_are_handled_as_before_when_it_is_over(*, debug: bool) -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    with exit_handling(debug=debug):
+        assert [signal.getsignal(number) for number in numbers] != before
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
+def test_an_unexpected_error_tells_nothing_that_somebody_wrote(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ended(TypeError("what somebody wrote"))
+    assert "somebody" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [LocalServerError("x"), OSError("x"), TypeError("x")])
+def test_debug_lets_errors_through(error: Exception) -> None:
+    with pytest.raises(type(error)), exit_handling(debug=True):
+        raise error
+
+
+@pytest.mark.parametrize("arguments", [["inspect", "chat.db"], ["prepare", "--help"]])
+@pytest.mark.parametrize("closed", ["stdout", "stderr", "both"])
+@not_on_windows
+def test_output_that_nobody_reads_ends_it_quietly(
+    tmp_path: Path, closed: str, arguments: list[str]
+) -> None:
+    write_imessage(tmp_path / "chat.db")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(  # noqa: S603 - ours
+        [sys.executable, "-m", "langchain_chatexports.cli", *arguments],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE if closed == "stderr" else writer,
+        stderr=subprocess.PIPE if closed == "stdout" else writer,
+        check=False,
+    )
+    os.close(writer)
+    # Help is written to stdout alone.
+    is_read = closed == "stderr" and "--help" in arguments
+    assert done.returncode == (0 if is_read else 141)
+    assert not done.stderr
+
+
+def test_a_pipe_that_broke_ends_no_thread_with_a_traceback(
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chats = write_imessage(tmp_path / "chat.db")
+
+    def broken(_text: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("langchain_chatexports.cli._console.say", broken)
+    monkeypatch.setattr(
+        "langchain_chatexports.cli._console._SECONDS_BETWEEN_LINES", 0.001
+    )
+    # A warning about a thread would be an error here.
+    assert chatexports("inspect", chats, "--json").status == 0
+
+
+def test_nothing_is_imported_before_ctrl_c_is_taken() -> None:
+    code = "import sys, langchain_chatexports.cli; print(*sys.modules)"
+    done = subprocess.run(  # noqa: S603 - ours
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert not {"langchain_core", "pydantic", "typer"} & set(done.stdout.split())
+
+
+def test_a_warning_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with exit_handling(debug=False):
+        warnings.simplefilter("default")
+        warnings.warn("message_1.json is empty", stacklevel=1)
+    assert capsys.readouterr().err == "warning: message_1.json is empty\n"
+
+
+def test_debug_is_known_behind_the_command_too(chatexports: Callable[..., Any]) -> None:
+    with pytest.raises(FileNotFoundError):
+        chatexports("inspect", "nope", "--debug")
+
+
+def test_no_room_on_the_disk_is_a_line_and_no_file(
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chats = write_imessage(tmp_path / "chat.db")
+
+    def full(*_arguments: object, **_options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.mkstemp", full)
+    monkeypatch.setattr("tempfile.mkdtemp", full)
+    for command in ("prepare", "report"):
+        done = chatexports(command, chats, "--ai", "Hare", "-o", "out")
+        assert done.status == 1
+        assert "the disk is full" in done.err
+        assert "Free some space" in done.err
+        assert [path.name for path in tmp_path.iterdir()] == ["chat.db"]
+
+
+def test_a_question_that_is_not_answered_stops_the_command(
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chats = write_imessage(tmp_path / "chat.db")
+    monkeypatch.setattr(
+        "langchain_chatexports.cli.prepare.stdin_is_terminal", lambda: True
+    )
+    done = chatexports("prepare", chats, "-o", "out.jsonl", stdin="")
+    assert done.status == 130
+    assert done.err.endswith("stopped\n")
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+# The command, which waits in the middle of the export to be stopped.
+WAITING = """
+import time
+from langchain_chatexports.cli import main
+from langchain_chatexports.steps import MergeChatRuns
+
+merge, merged = MergeChatRuns.transform_session, []
+
+def transform_session(self, session):
+    merged.append(1)
+    if len(merged) == 20:
+        time.sleep(300)
+    return merge(self, session)
+
+MergeChatRuns.transform_session = transform_session
+main()
+"""
+
+
+@not_on_windows
+@pytest.mark.parametrize("form", ["openai", "trl"])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_a_signal_leaves_nothing_half_written(
+    tmp_path: Path, number: signal.Signals, status: int, form: str
+) -> None:
+    with ChatDb(tmp_path / "chat.db") as database:
+        for person in range(30):
+            chat = database.chat(f"+1555{person:07}")
+            for _ in range(8):
+                chat.message("Slow and steady wins the race.")
+                chat.message("Always.", mine=True)
+    before = {path.name for path in tmp_path.iterdir()}
+    command = (sys.executable, "-c", WAITING, "prepare", "chat.db")
+    process = subprocess.Popen(  # noqa: S603 - ours
+        [*command, "--format", form, "-o", "out"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_for(lambda: {p.name for p in tmp_path.iterdir()} - before, process)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == status, err
+    assert {path.name for path in tmp_path.iterdir()} == before
+    assert "Traceback" not in err
+
+
+def wait_for(what: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    for _ in range(6000):
+        if what():
+            return
+        assert process.poll() is None, "it ended before it was stopped"
+        time.sleep(0.01)
+    pytest.fail("nothing was written")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_can_complete(shell: str) -> None:
+    arguments = {
+        "bash": {"COMP_WORDS": "chatexports re", "COMP_CWORD": "1"},
+        "zsh": {"_TYPER_COMPLETE_ARGS": "chatexports re"},
+        "fish": {
+            "_TYPER_COMPLETE_ARGS": "chatexports re",
+            "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        },
+    }[shell]
+    code = (
+        "import sys; sys.argv = ['chatexports']\n"
+        "from langchain_chatexports.cli import main; main()"
+    )
+    done = subprocess.run(  # noqa: S603 - ours
+        [sys.executable, "-c", code],
+        env={**os.environ, "_CHATEXPORTS_COMPLETE": f"complete_{shell}", **arguments},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "report" in done.stdout, done.stderr
+    assert "redact" in done.stdout

@@ -1,0 +1,76 @@
+"""`chatexports forget`, as a person types it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports.datasets.formats.containers import file_sha256
+from langchain_chatexports.datasets.formats.trace_file import read_trace
+from langchain_chatexports.finetuning.orders import DATA_KEY
+from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from langchain_chatexports.local_server.storage.jobs import JobStore
+from langchain_chatexports.samples import write_messenger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import Any
+
+
+@pytest.fixture
+def threads(tmp_path: Path) -> Path:
+    return write_messenger(tmp_path / "hogwarts")
+
+
+def test_forget_takes_a_person_out_and_lists_the_local_job(
+    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
+) -> None:
+    chatexports("prepare", threads, "--format", "openai", "-o", "set.jsonl")
+    digest = file_sha256(tmp_path / "set.jsonl")
+    data = DataDirectory(tmp_path / "data")
+    data.prepare()
+    job = {
+        "model": "base",
+        "metadata": {DATA_KEY: digest},
+        "training_file": "file-1",
+        "validation_file": None,
+        "fine_tuned_model": "ft:base:local::1",
+    }
+    JobStore(data).create(job, private={}, events=[])
+    before = sum(1 for _ in read_trace(tmp_path / "set.jsonl"))
+    done = chatexports(
+        "forget", "set.jsonl", "--person", "hermione granger", "--data-dir", "data"
+    )
+    assert done.status == 0, done.err
+    left = list(read_trace(tmp_path / "set.jsonl"))
+    assert 0 < len(left) < before
+    assert all("Hermione Granger" not in row.origin.senders for row in left)
+    assert "ft:base:local::1" in done.err
+
+
+def test_forget_as_json(chatexports: Callable[..., Any], threads: Path) -> None:
+    chatexports("prepare", threads, "--format", "openai", "-o", "set.jsonl")
+    done = chatexports(
+        "forget", "set.jsonl", "--person", "Nobody", "--data-dir", "data", "--json"
+    )
+    told = json.loads(done.out)
+    assert (told["rows"], told["removed"], told["jobs"]) == (100, 0, [])
+
+
+def test_forget_wants_to_know_whom(chatexports: Callable[..., Any]) -> None:
+    done = chatexports("forget", "set.jsonl")
+    assert done.status == 2
+    assert "--person" in done.err
+
+
+def test_forget_without_a_trace_says_what_to_do(
+    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
+) -> None:
+    chatexports("prepare", threads, "-o", "plain.jsonl")
+    (tmp_path / "plain.jsonl.trace.jsonl").unlink()
+    done = chatexports("forget", "plain.jsonl", "--person", "Ghost")
+    assert done.status == 1
+    assert "chatexports prepare" in done.err

@@ -1,0 +1,118 @@
+"""What `--help` teaches, at the widths that terminals have."""
+
+from __future__ import annotations
+
+import io
+import re
+import shlex
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.main import get_command
+
+from langchain_chatexports.cli._help import FIRST_STEPS, examples_of
+from langchain_chatexports.cli.app import app
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+COMMANDS: dict[str, Any] = dict(getattr(get_command(app), "commands", {}))
+
+
+@pytest.fixture
+def help_of(
+    chatexports: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., str]:
+    def read(*words: str, width: int = 80, option: str = "--help") -> str:
+        monkeypatch.setenv("COLUMNS", str(width))
+        done = chatexports(*words, option)
+        assert done.status == 0
+        return str(done.out)
+
+    return read
+
+
+def test_every_command_of_the_purpose_is_there() -> None:
+    promised = "inspect prepare redact finetune serve chat report evaluate demo"
+    assert set(promised.split()) <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("width", [80, 200])
+def test_no_line_is_wider_than_the_terminal_or_cut(
+    help_of: Callable[..., str], name: str, width: int
+) -> None:
+    text = help_of(name, width=width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_sentences_wrap_only_where_a_line_ends(
+    help_of: Callable[..., str], name: str
+) -> None:
+    text = help_of(name, width=100)
+    above = text.split("╭")[0].split("\n")
+    for line, following in pairwise(above):
+        first, *_ = (*following.split(), "")
+        if line.strip() and first:
+            assert len(f" {line.strip()} {first}") >= 98
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_flag_does_not_look_as_if_it_took_a_value(
+    help_of: Callable[..., str], name: str
+) -> None:
+    text = help_of(name)
+    assert "bool" not in text
+    assert not re.search(r"<list|<path|<str|list\[", text)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_says_what_it_is_for(name: str) -> None:
+    for parameter in COMMANDS[name].params:
+        assert parameter.help, parameter.name
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_are_commands_that_are_understood(name: str) -> None:
+    group = get_command(app)
+    told = COMMANDS[name].epilog.split("\n\n")
+    assert told[0] == "For example:"
+    assert len(told) > 1
+    for line in told[1:]:
+        assert len(line) < 78
+        words = shlex.split(line.split("|")[-1])
+        assert words[:2] == ["chatexports", name]
+        with group.make_context("chatexports", words[1:]) as context:
+            arguments = words[2:]
+            COMMANDS[name].make_context(name, arguments, parent=context).close()
+
+
+def test_the_beginning_is_said_and_the_statuses(help_of: Callable[..., str]) -> None:
+    text = help_of()
+    assert "chatexports inspect PATH" in text
+    for status in (0, 1, 2, 130, 141, 143):
+        assert f"{status} " in FIRST_STEPS.split("Status:")[1]
+
+
+def test_help_has_a_short_name(help_of: Callable[..., str]) -> None:
+    assert help_of("prepare", option="-h") == help_of("prepare")
+
+
+def test_examples_are_those_of_the_command() -> None:
+    assert "chatexports demo" in examples_of(COMMANDS["demo"].callback)
+
+
+def test_formats_can_be_completed() -> None:
+    (option,) = (p for p in COMMANDS["prepare"].params if p.name == "format_name")
+    with COMMANDS["prepare"].make_context("prepare", ["x", "-o", "y"]) as context:
+        found = option.shell_complete(context, "trl")
+    values = {str(getattr(item, "value", item)) for item in found}
+    assert values == {"trl", "trl-prompt-completion", "trl-dpo", "trl-kto"}
+
+
+def test_help_needs_no_terminal(help_of: Callable[..., str]) -> None:
+    assert "\x1b" not in help_of("report")
+    assert io.StringIO(help_of("report")).readline().strip() == ""

@@ -1,0 +1,110 @@
+"""`chatexports models`, `export-model`, and the list of bases."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports.cli import _console
+from langchain_chatexports.local_server import count_kept, list_bases, suggest_base
+from tests.unit_tests.builders.kept_models import keep_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+
+@pytest.fixture
+def names(tmp_path: Path) -> Any:
+    """Two models in the folder `kept`, newest first."""
+    return [keep_model(tmp_path / "kept", f"{n:012x}") for n in (2, 1)]
+
+
+def test_models_are_listed_newest_first(chatexports: Any, names: Any) -> None:
+    done = chatexports("models", "--data-dir", "kept")
+    assert [line.split()[0] for line in done.out.splitlines()] == names
+    assert "2 models, 2 jobs, 2 files" in done.err
+
+
+def test_models_as_json_say_where_they_are(
+    chatexports: Any, names: Any, tmp_path: Path
+) -> None:
+    done = chatexports("models", "--data-dir", "kept", "--json")
+    told = json.loads(done.out)
+    assert [model["model"] for model in told["models"]] == names
+    assert told["models"][0]["path"] == str(tmp_path / "kept" / "models" / f"{2:012x}")
+    assert (told["jobs"], told["files"]) == (2, 2)
+
+
+def test_models_are_deleted_by_name(chatexports: Any, names: Any) -> None:
+    done = chatexports("models", "--delete", names[0], "--data-dir", "kept")
+    assert done.status == 0
+    assert names[0] not in chatexports("models", "--data-dir", "kept").out
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_as_json_a_deletion_says_what_is_left(
+    chatexports: Any, names: Any, *, everything: bool
+) -> None:
+    what = ("--delete-everything", "--yes") if everything else ("--delete", names[0])
+    done = chatexports("models", *what, "--data-dir", "kept", "--json")
+    left = [model["model"] for model in json.loads(done.out)["models"]]
+    assert left == ([] if everything else names[1:])
+
+
+@pytest.mark.usefixtures("names")
+def test_everything_is_deleted_only_if_agreed_to(
+    chatexports: Any, tmp_path: Path
+) -> None:
+    arguments = ("models", "--delete-everything", "--data-dir", "kept")
+    refused = chatexports(*arguments)
+    assert refused.status == 1
+    assert "--yes" in refused.err
+    assert count_kept(tmp_path / "kept").models == 2
+    assert chatexports(*arguments, "--yes").status == 0
+    assert count_kept(tmp_path / "kept").models == 0
+
+
+@pytest.mark.parametrize("options", [(), ("--delete-everything", "--yes")])
+def test_a_folder_of_other_things_is_refused_in_a_line(
+    chatexports: Any, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    precious = tmp_path / "project" / "models" / "bert" / "precious"
+    precious.parent.mkdir(parents=True)
+    precious.touch()
+    done = chatexports("models", *options, "--data-dir", "project")
+    assert done.status == 1
+    assert "not a data directory" in done.err
+    assert "Traceback" not in done.err
+    assert precious.exists()
+
+
+@pytest.mark.usefixtures("names")
+def test_at_a_terminal_it_is_asked_for(
+    chatexports: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_console, "stdin_is_terminal", lambda: True)
+    arguments = ("models", "--delete-everything", "--data-dir", "kept")
+    assert "Nothing was deleted" in chatexports(*arguments, stdin="n\n").err
+    assert count_kept(tmp_path / "kept").models == 2
+    chatexports(*arguments, stdin="y\n")
+    assert count_kept(tmp_path / "kept").models == 0
+
+
+def test_an_export_of_no_model_is_a_line(chatexports: Any, names: Any) -> None:
+    done = chatexports("export-model", "ft:none", "merged", "--data-dir", "kept")
+    assert done.status == 1
+    assert names[0] in done.err
+    assert "Traceback" not in done.err
+
+
+def test_each_base_is_listed_with_size_memory_and_license(chatexports: Any) -> None:
+    done = chatexports("serve", "--list-bases")
+    rows = done.out.splitlines()[1:]
+    assert [row.split()[0] for row in rows] == [base.hub_id for base in list_bases()]
+    for row, base in zip(rows, list_bases(), strict=True):
+        assert f"{base.memory_bytes / 1e9:.1f} GB  {base.license}" in row
+        assert ("suggested" in row) == (base == suggest_base())
+    assert "toy" in rows[0]

@@ -1,0 +1,484 @@
+"""`redact`, `prepare --redact` and `forget --key`, as a person types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports import IMessageChatLoader
+from langchain_chatexports.chat_loaders.ledger import Ledger
+from langchain_chatexports.datasets.formats.trace_file import read_header, read_trace
+from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
+from langchain_chatexports.redaction.key_file import RedactionKey, read_key_file
+from langchain_chatexports.samples import write_imessage, write_messenger
+from langchain_chatexports.steps import Redact
+from tests.unit_tests.builders.chat_db import ChatDb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+PEOPLE = ("Tortoise", "Hare")
+NUMBER = "+49 171 2345678"
+
+
+@pytest.fixture
+def chats(tmp_path: Path) -> Path:
+    return write_imessage(tmp_path / "chat.db")
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> Path:
+    """An export of an owner, with a number and a name in its texts."""
+    path = tmp_path / "private.db"
+    with ChatDb(path) as database:
+        chat = database.chat("+15550101234")
+        for number in range(6):
+            chat.message(f"question {number}, Slowpoke? Call {NUMBER}")
+            chat.message(f"answer {number}", mine=True)
+    return path
+
+
+def test_a_redacted_copy_holds_no_name_and_is_read_again(
+    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
+) -> None:
+    done = chatexports("redact", chats, "-o", "red.jsonl")
+    assert done.status == 0, done.err
+    text = (tmp_path / "red.jsonl").read_text(encoding="utf-8")
+    assert not any(name in text for name in PEOPLE)
+    seen = json.loads(chatexports("inspect", "red.jsonl", "--json").out)[0]
+    assert (seen["sessions"], seen["kept"]) == (10, 223)
+    assert len(seen["senders"]) == 2
+    assert "replaced in texts: name" in done.err
+
+
+def test_undo_gives_back_what_was_there(
+    chatexports: Callable[..., Any], tmp_path: Path, private: Path
+) -> None:
+    chatexports("redact", private, "-o", "red.jsonl", "--name", "Slowpoke")
+    redacted = (tmp_path / "red.jsonl").read_text(encoding="utf-8")
+    assert "Slowpoke" not in redacted
+    assert "2345678" not in redacted
+    done = chatexports("redact", "--undo", "red.jsonl", "-o", "back.jsonl")
+    assert done.status == 0, done.err
+    first = next(read_jsonl(tmp_path / "back.jsonl"))
+    assert first["text"] == f"question 0, Slowpoke? Call {NUMBER}"
+    assert first["sender"] == "+15550101234"
+    assert not first["conversation_id"].startswith("chat-")
+
+
+def test_undo_takes_a_models_answer_too(
+    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
+) -> None:
+    chatexports("redact", chats, "-o", "red.jsonl")
+    stand_ins = read_key_file(tmp_path / "red.jsonl.key").stand_ins
+    hare = next(name for name, stands_for in stand_ins.items() if stands_for == "Hare")
+    (tmp_path / "answer.txt").write_text(f"Ask {hare.upper()}!\nNow.", encoding="utf-8")
+    key = ("--key", "red.jsonl.key")
+    chatexports("redact", "--undo", "answer.txt", *key, "-o", "told.txt")
+    assert (tmp_path / "told.txt").read_text(encoding="utf-8") == "Ask HARE!\nNow."
+
+
+def test_one_key_file_gives_one_stand_in_in_every_export(
+    chatexports: Callable[..., Any], tmp_path: Path, chats: Path, private: Path
+) -> None:
+    for source, target in (
+        (chats, "a.jsonl"),
+        (private, "b.jsonl"),
+        (chats, "c.jsonl"),
+    ):
+        done = chatexports("redact", source, "-o", target, "--key", "my.key")
+        assert done.status == 0, done.err
+    first, again = tmp_path / "a.jsonl", tmp_path / "c.jsonl"
+    assert first.read_bytes() == again.read_bytes()
+    stands_for = set(read_key_file(tmp_path / "my.key").stand_ins.values())
+    assert stands_for >= {*PEOPLE, NUMBER}
+
+
+def test_the_owner_of_a_redacted_copy_is_known(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    threads = write_messenger(tmp_path / "hogwarts")
+    chatexports("redact", threads, "-o", "red.jsonl")
+    done = chatexports("prepare", "red.jsonl", "-o", "set.jsonl")
+    assert done.status == 0, done.err
+    assert sum(1 for _ in read_jsonl(tmp_path / "set.jsonl")) == 100
+    assert "Potter" not in (tmp_path / "set.jsonl").read_text(encoding="utf-8")
+
+
+def test_examples_are_redacted_with_the_names_of_their_trace(
+    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
+) -> None:
+    chatexports("prepare", chats, "--ai", "Tortoise", "--whole", "-o", "set.jsonl")
+    assert "Hare" in (tmp_path / "set.jsonl").read_text(encoding="utf-8")
+    done = chatexports("redact", "set.jsonl", "-o", "red.jsonl")
+    assert done.status == 0, done.err
+    assert "Hare" not in (tmp_path / "red.jsonl").read_text(encoding="utf-8")
+    chatexports("redact", "--undo", "red.jsonl", "-o", "back.jsonl")
+    back, before = tmp_path / "back.jsonl", tmp_path / "set.jsonl"
+    assert back.read_bytes() == before.read_bytes()
+
+
+def test_redacted_examples_are_a_set_that_forgets(
+    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
+) -> None:
+    chatexports("prepare", chats, "--ai", "Tortoise", "-o", "set.jsonl")
+    chatexports("redact", "set.jsonl", "-o", "red.jsonl")
+    facts = read_header(tmp_path / "red.jsonl").facts
+    assert facts["redacted"]
+    assert facts["replaced"]["name"] > 0
+    total = Ledger.from_list(facts["stages"]).total
+    assert total is not None
+    assert total.found == 223
+    for name in ("red.jsonl.trace.jsonl", "red.jsonl.card.md"):
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        assert not any(person in text for person in PEOPLE), name
+    who = ("forget", "red.jsonl", "--person", "Hare", "--data-dir", "data")
+    done = chatexports(*who, "--key", "red.jsonl.key", "--json")
+    told = json.loads(done.out)
+    assert told["removed"] == told["rows"] > 0
+
+
+def test_names_and_calls_in_examples(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    call = {
+        "id": "Hare",
+        "type": "function",
+        "function": {"name": "Hare", "arguments": '{"who": "Hare"}'},
+    }
+    example = {
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "Hare?"}]},
+            {"role": "user", "name": "Ann_Lee", "content": "Ann, it is Hare"},
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+        ]
+    }
+    write_jsonl([example], tmp_path / "set.jsonl")
+    names = ("--name", "Hare", "--name", "Ann Lee")
+    chatexports("redact", "set.jsonl", *names, "-o", "red.jsonl")
+    (row,) = read_jsonl(tmp_path / "red.jsonl")
+    parts, named, calling = row["messages"]
+    assert "Hare" not in parts["content"][0]["text"]
+    first, _, rest = named["name"].partition("_")
+    assert first
+    assert rest
+    assert named["content"].startswith(f"{first}, it is ")
+    assert calling["tool_calls"][0]["id"] == "Hare"
+    assert calling["tool_calls"][0]["function"]["name"] == "Hare"
+    assert "Hare" not in calling["tool_calls"][0]["function"]["arguments"]
+
+
+def test_prepare_redacts_the_voice_that_was_named_by_its_name(
+    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
+) -> None:
+    done = chatexports(
+        *("prepare", chats, "--ai", "Tortoise", "--redact", "-o", "set.jsonl"),
+    )
+    assert done.status == 0, done.err
+    for name in ("set.jsonl", "set.jsonl.trace.jsonl", "set.jsonl.card.md"):
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        assert not any(person in text for person in PEOPLE), name
+    facts = read_header(tmp_path / "set.jsonl").facts
+    assert facts["redacted"]
+    assert facts["replaced"]["name"] > 0
+    card = (tmp_path / "set.jsonl.card.md").read_text(encoding="utf-8")
+    assert f"Places in texts: {facts['replaced']['name']} name." in card
+    assert set(read_key_file(tmp_path / "set.jsonl.key").stand_ins.values()) >= {
+        *PEOPLE
+    }
+
+
+def test_prepare_redacts_preferences_too(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "chat.db"
+    with ChatDb(path) as database:
+        chat = database.chat("+15550101234")
+        chat.message(f"Which number? {NUMBER}?")
+        answer = "00000000-0000-4000-8000-000000000002"
+        chat.message(f"It is {NUMBER}", mine=True, guid=answer)
+        chat.message(
+            "Liked",
+            associated_message_guid=f"p:0/{answer}",
+            associated_message_type=2001,
+        )
+    done = chatexports("prepare", path, "--format", "trl-kto", "--redact", "-o", "k")
+    assert done.status == 0, done.err
+    text = (tmp_path / "k").read_text(encoding="utf-8")
+    assert "[phone-" in text
+    assert "2345678" not in text
+
+
+def test_forget_finds_a_person_by_the_name_in_the_export(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    threads = write_messenger(tmp_path / "hogwarts")
+    chatexports("prepare", threads, "--redact", "-o", "set.jsonl")
+    arguments = ("forget", "set.jsonl", "--person", "hermione granger")
+    refused = chatexports(*arguments, "--data-dir", "data")
+    assert refused.status == 1
+    assert "--key FILE" in refused.err
+    before = sum(1 for _ in read_trace(tmp_path / "set.jsonl"))
+    done = chatexports(*arguments, "--key", "set.jsonl.key", "--data-dir", "data")
+    assert done.status == 0, done.err
+    assert 0 < sum(1 for _ in read_trace(tmp_path / "set.jsonl")) < before
+
+
+def test_forget_finds_a_conversation_by_its_id_in_the_export(
+    chatexports: Callable[..., Any], chats: Path
+) -> None:
+    voice = ("--ai", "Tortoise")
+    chatexports("prepare", chats, *voice, "--redact", "-o", "set.jsonl")
+    chat = ("--conversation", "iMessage;+;chat20230010")
+    keys = ("--key", "set.jsonl.key", "--data-dir", "data", "--json")
+    done = chatexports("forget", "set.jsonl", *chat, *keys)
+    assert json.loads(done.out)["removed"] > 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes")
+@pytest.mark.parametrize("source", ["chat.db", "set.jsonl"])
+def test_a_pipe_takes_the_copy_where_the_key_has_a_place(
+    chatexports: Callable[..., Any], tmp_path: Path, chats: Path, source: str
+) -> None:
+    chatexports("prepare", chats, "--ai", "Tortoise", "--size", 20, "-o", "set.jsonl")
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        refused = chatexports("redact", source, "-o", "pipe")
+        done = chatexports("redact", source, "-o", "pipe", "--key", "my.key")
+        read = os.read(reader, 1 << 16)
+    finally:
+        os.close(reader)
+    assert (refused.status, "--key" in refused.err) == (1, True)
+    assert done.status == 0, done.err
+    assert json.loads(read.split(b"\n")[0])
+    assert b"Hare" not in read
+    assert [path.name for path in tmp_path.glob("pipe*")] == ["pipe"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_copy_and_key_are_for_their_owner_only(
+    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
+) -> None:
+    chatexports("redact", chats, "-o", "red.jsonl")
+    for name in ("red.jsonl", "red.jsonl.key"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+def test_the_key_is_in_no_message(
+    chatexports: Callable[..., Any], tmp_path: Path, chats: Path
+) -> None:
+    done = chatexports("redact", chats, "-o", "red.jsonl")
+    key = read_key_file(tmp_path / "red.jsonl.key")
+    assert key.key not in done.err + done.out + repr(key)
+    assert "Hare" not in repr(key)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["redact", "chat.db", "-o", "chat.db"], 2, "outside"),
+        (["redact", "--undo", "chat.db", "-o", "x"], 1, "There is no key file"),
+        (["redact", "chat.db", "-o", "x", "--key", "odd"], 1, "is no key file"),
+        (["redact", "nope", "-o", "x"], 1, "There is nothing at nope"),
+        (["redact", "--undo", "a", "b", "-o", "x"], 2, "one file"),
+        (["prepare", "chat.db", "-o", "x", "--key", "odd"], 2, "--redact"),
+        (["prepare", "odd", "-o", "x", "--redact"], 1, "chatexports redact"),
+        (["prepare", "chat.db", "--ai", "x", "-o", "x", "--redact"], 1, "Nobody"),
+        (["redact", "odd", "chat.db", "-o", "x"], 1, "redact it alone"),
+    ],
+)
+def test_what_cannot_be_done_is_a_line(
+    chatexports: Callable[..., Any],
+    tmp_path: Path,
+    chats: Path,
+    arguments: list[str],
+    status: int,
+    said: str,
+) -> None:
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]
+    write_jsonl([{"messages": turns}], tmp_path / "odd")
+    before = chats.read_bytes()
+    done = chatexports(*arguments)
+    assert (done.status, said in done.err) == (status, True), done.err
+    assert not list(tmp_path.glob("x*"))
+    assert chats.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "command", [["redact"], ["prepare", "--redact", "--ai", "Hare"]]
+)
+def test_between_the_copy_and_its_key_nothing_is_read(
+    chatexports: Callable[..., Any],
+    tmp_path: Path,
+    chats: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+) -> None:
+    """Who stops it there would have a copy that nobody can undo."""
+    order: list[str] = []
+    real = IMessageChatLoader.read_sessions
+    real_replace = type(tmp_path).replace
+
+    def read(loader: IMessageChatLoader, tally: Any) -> Any:
+        order.append("read")
+        yield from real(loader, tally)
+
+    def replace(path: Path, target: str | Path) -> Path:
+        order.append(type(path)(target).name)
+        return real_replace(path, target)
+
+    monkeypatch.setattr(IMessageChatLoader, "read_sessions", read)
+    monkeypatch.setattr(type(tmp_path), "replace", replace)
+    done = chatexports(*command, chats, "-o", "red.jsonl")
+    assert done.status == 0, done.err
+    assert order.index("red.jsonl") > len(order) - 1 - order[::-1].index("read")
+    assert order.count("red.jsonl.key") == 1
+
+
+def test_a_damaged_export_is_said_to_be_one(
+    chatexports: Callable[..., Any], chats: Path
+) -> None:
+    chats.write_bytes(chats.read_bytes()[:20_000])
+    done = chatexports("redact", chats, "-o", "red.jsonl")
+    assert done.status == 1
+    assert "damaged" in done.err
+    assert "stand-in" not in done.err
+
+
+def test_each_pass_says_how_far_it_is_and_how_long_it_takes(
+    chatexports: Callable[..., Any], chats: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pause = "langchain_chatexports.cli._console._SECONDS_BETWEEN_LINES"
+    monkeypatch.setattr(pause, 0.001)
+    find = Redact.for_export
+
+    def slowly(sessions: Any, **options: Any) -> Redact:
+        time.sleep(0.05)
+        found = find(sessions, **options)
+        time.sleep(0.05)
+        return found
+
+    monkeypatch.setattr(Redact, "for_export", slowly)
+    err = chatexports("redact", chats, "-o", "red.jsonl").err
+    assert "223 of 223 messages read for names" in err
+
+
+def test_what_is_wrong_in_an_export_is_not_blamed_on_the_key(
+    chatexports: Callable[..., Any], chats: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        msg = "something in the export"
+        raise ValueError(msg)
+
+    monkeypatch.setattr(IMessageChatLoader, "read_sessions", fail)
+    done = chatexports("redact", chats, "-o", "red.jsonl")
+    assert done.status == 1
+    assert "unexpected ValueError" in done.err
+    assert "stand-in" not in done.err
+
+
+def test_two_names_with_one_stand_in_are_the_keys_fault(
+    chatexports: Callable[..., Any], chats: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "langchain_chatexports.redaction.redactor.Redactor.names_of_stand_ins",
+        lambda _: {},
+    )
+    done = chatexports("redact", chats, "-o", "red.jsonl")
+    assert done.status == 1
+    assert "Two names have one stand-in under the key" in done.err
+
+
+def test_a_table_with_absurd_times_is_redacted(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    row = {"conversation_id": "a", "sender": "Cleo", "text": "Hello, Cleo"}
+    rows = [{**row, "time": time} for time in (10**400, "9" * 5_000, 1_700_000_000)]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "desk.jsonl").write_text(lines)
+    done = chatexports("redact", "desk.jsonl", "-o", "red.jsonl")
+    assert done.status == 0, done.err
+    assert len(list(read_jsonl(tmp_path / "red.jsonl"))) == 3
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Iterator[Path]:
+    """A pipe that nobody writes to; in case somebody reads, that ends."""
+    if os.name == "nt":
+        pytest.skip("Windows has no named pipes")
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+
+    def end() -> None:
+        with suppress(OSError):
+            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+
+    timer = threading.Timer(5, end)
+    timer.start()
+    yield path
+    timer.cancel()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "inspect pipe",
+        "prepare pipe -o out.jsonl",
+        "redact pipe -o out.jsonl",
+        "redact --undo pipe -o out.jsonl --key my.key",
+        "redact chat.db -o out.jsonl --key pipe",
+        "redact --undo chat.db -o out.jsonl --key pipe",
+        "finetune pipe",
+        "forget set.jsonl --person Hare --key pipe",
+    ],
+)
+def test_a_pipe_as_input_is_refused_at_once(
+    chatexports: Callable[..., Any], chats: Path, pipe: Path, command: str
+) -> None:
+    done = chatexports("prepare", chats, "--ai", "Tortoise", "-o", "set.jsonl")
+    RedactionKey("k", {"A": "B"}).write(pipe.with_name("my.key"))
+    done = chatexports(*command.split())
+    assert done.status == 1
+    assert "pipe is a pipe, not a file" in done.err
+
+
+def test_a_pipe_in_place_of_a_trace_is_refused_at_once(
+    chatexports: Callable[..., Any], chats: Path, pipe: Path
+) -> None:
+    chatexports("prepare", chats, "--ai", "Tortoise", "-o", "set.jsonl")
+    pipe.replace(pipe.with_name("set.jsonl.trace.jsonl"))
+    done = chatexports("forget", "set.jsonl", "--person", "Hare")
+    assert (done.status, "is a pipe, not a file" in done.err) == (1, True)
+
+
+def test_an_output_that_nobody_reads_is_given_up(
+    chatexports: Callable[..., Any],
+    chats: Path,
+    pipe: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("langchain_chatexports._files._READER_SECONDS", 0.2)
+    done = chatexports("redact", chats, "-o", pipe, "--key", "my.key")
+    assert done.status == 1
+    assert "that nothing has read from" in done.err
+
+
+def test_a_reader_may_come_later_than_the_writer(
+    chatexports: Callable[..., Any], chats: Path, pipe: Path
+) -> None:
+    read: list[bytes] = []
+    reader = threading.Timer(1, lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    done = chatexports("redact", chats, "-o", pipe, "--key", "my.key")
+    reader.join()
+    assert done.status == 0, done.err
+    assert read[0].count(b"\n") == 223

@@ -1,0 +1,131 @@
+"""`chatexports report`: the page, and what is said beside it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports.samples import write_imessage, write_messenger
+from tests.unit_tests.builders.chat_db import ChatDb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def test_report_writes_a_page(chatexports: Callable[..., Any], tmp_path: Path) -> None:
+    threads = write_messenger(tmp_path / "hogwarts")
+    done = chatexports("report", threads)
+    assert done.status == 0, done.err
+    assert "663 messages by 10 people, 81 conversations, 89 examples" in done.err
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Harry Potter" in page
+    assert "Draco Malfoy" in page
+
+
+def test_report_counts_one_as_one_and_says_what_is_missing(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    with ChatDb(tmp_path / "one.db") as database:
+        database.chat("Hare").message("hi")
+    with ChatDb(tmp_path / "empty.db"):
+        pass
+    one = chatexports("report", "one.db", "--no-redaction").err.splitlines()
+    assert one[0] == "1 message by 1 person, 1 conversation, 0 examples"
+    assert "--ai NAME" in one[1]
+    empty = chatexports("report", "empty.db", "--no-redaction").err.splitlines()
+    assert empty[1] == "There are no messages to learn from."
+
+
+def test_report_can_be_anonymous(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    threads = write_messenger(tmp_path / "hogwarts")
+    done = chatexports("report", threads, "--anonymous", "--json", "-o", "a.html")
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    for name in ("Harry", "Potter", "Draco", "hogwarts"):
+        assert name not in page + done.out
+    assert json.loads(done.out)["people"][0]["name"] == "Person 1"
+
+
+def test_report_as_json_alone_writes_no_file(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    chats = write_imessage(tmp_path / "chat.db")
+    done = chatexports("report", chats, "--ai", "Tortoise", "--json")
+    figures = json.loads(done.out)
+    assert figures["messages"] == 223
+    assert figures["examples"]["examples"] > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["chat.db"]
+
+
+def test_report_tells_the_time_of_a_zone(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    chats = write_imessage(tmp_path / "chat.db")
+    options = ("--json", "--no-redaction", "--time-zone")
+    figures = [
+        json.loads(chatexports("report", chats, *options, zone).out)
+        for zone in ("UTC", "Asia/Tokyo")
+    ]
+    utc, tokyo = (item["time"]["by_hour"] for item in figures)
+    assert tokyo == utc[-9:] + utc[:-9]
+    assert figures[0]["redaction"] is None
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--time-zone", "Mars"], ["-o", "chat.db"], ["--token-limit", "0"]]
+)
+def test_what_cannot_be_is_a_usage_error(
+    chatexports: Callable[..., Any], tmp_path: Path, arguments: list[str]
+) -> None:
+    chats = write_imessage(tmp_path / "chat.db")
+    before = chats.read_bytes()
+    done = chatexports("report", chats, *arguments)
+    assert done.status == 2
+    assert chats.read_bytes() == before
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize("command", ["report", "prepare"])
+@pytest.mark.parametrize("typed", ["Tortise", "tort0ise", "TORTUISE"])
+def test_an_unknown_person_gets_the_nearest_name(
+    chatexports: Callable[..., Any], tmp_path: Path, command: str, typed: str
+) -> None:
+    chats = write_imessage(tmp_path / "chat.db")
+    done = chatexports(command, chats, "--ai", typed, "-o", "out")
+    assert done.status == 1
+    assert "Did you mean 'Tortoise'?" in done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_person_like_nobody_gets_the_list_alone(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    chats = write_imessage(tmp_path / "chat.db")
+    done = chatexports("report", chats, "--ai", "Xqzw")
+    assert "Did you mean" not in done.err
+    assert "'Hare' (115)" in done.err
+
+
+def test_an_anonymous_report_names_nobody_in_its_error(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    chats = write_imessage(tmp_path / "chat.db")
+    done = chatexports("report", chats, "--ai", "Tortise", "--anonymous")
+    assert done.status == 1
+    assert "Tortoise" not in done.err
+    assert "Hare" not in done.err
+
+
+def test_report_without_its_extra_says_so_before_it_reads(
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chats = write_imessage(tmp_path / "chat.db")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    done = chatexports("report", chats)
+    assert done.status == 1
+    assert 'pip install "langchain-chatexports[report]"' in done.err

@@ -1,0 +1,173 @@
+"""`chatexports serve`: what it says and refuses; the integration tests really serve."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports import local_server
+from langchain_chatexports.local_server import ServerInfo, ServerSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_INFO = ServerInfo("http://127.0.0.1:8199/v1", "tiny", "a-key-of-its-own", "/data")
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[ServerSettings]:
+    """The settings that a server would have been started with."""
+    asked: list[ServerSettings] = []
+
+    def serve_forever(settings: ServerSettings, on_ready: Any) -> None:
+        settings.check()
+        asked.append(settings)
+        on_ready(_INFO)
+
+    monkeypatch.setattr(local_server, "serve_forever", serve_forever)
+    return asked
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> str:
+    """A folder that looks like a base."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (folder / name).touch()
+    return str(folder)
+
+
+def test_what_is_printed_is_ready_for_a_shell(
+    chatexports: Any, served: list[ServerSettings], tiny: str
+) -> None:
+    done = chatexports("serve", "--base", tiny)
+    assert done.status == 0
+    assert done.out.splitlines() == [
+        "export OPENAI_BASE_URL=http://127.0.0.1:8199/v1",
+        "export OPENAI_API_KEY=a-key-of-its-own",
+    ]
+    assert "Base model: tiny" in done.err
+    assert "jobs continue when the server starts" in done.err
+    assert served[0].api_key is None
+
+
+def test_address_and_key_can_be_had_as_json(
+    chatexports: Any, served: list[ServerSettings], tiny: str
+) -> None:
+    done = chatexports("serve", "--base", tiny, "--json")
+    assert json.loads(done.out) == {
+        "base_url": _INFO.base_url,
+        "api_key": _INFO.api_key,
+        "base_model": "tiny",
+        "data_dir": "/data",
+    }
+    assert len(served) == 1
+
+
+def test_the_options_reach_the_server(
+    chatexports: Any, served: list[ServerSettings], tiny: str, tmp_path: Path
+) -> None:
+    options = ("--port", "0", "--alias", "gpt-4o=tiny", "--api-key", "mine")
+    more = ("--max-training-jobs", "2", "--data-dir", str(tmp_path / "kept"))
+    assert chatexports("serve", "--base", tiny, *options, *more).status == 0
+    assert served == [
+        ServerSettings(
+            base=tiny,
+            data_dir=str(tmp_path / "kept"),
+            port=0,
+            api_key="mine",
+            aliases={"gpt-4o": "tiny"},
+            max_training_jobs=2,
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "words"),
+    [
+        (("--base", "./nothing"), 1, "not found"),
+        (("--alias", "gpt"), 2, "NAME=BASE"),
+        (("--alias", "gpt=other"), 1, "gpt=tiny"),
+        (("--api-key", "two words"), 1, "api_key"),
+        (("--port", "99999"), 2, "65535"),
+    ],
+)
+def test_what_no_server_can_have_is_refused_in_a_line(
+    chatexports: Any,
+    served: list[ServerSettings],
+    tiny: str,
+    options: tuple[str, ...],
+    status: int,
+    words: str,
+) -> None:
+    base = () if "--base" in options else ("--base", tiny)
+    done = chatexports("serve", *base, *options)
+    assert done.status == status
+    assert words in done.err
+    assert "Traceback" not in done.err
+    assert not served
+
+
+def test_the_key_is_the_first_line_of_a_file(
+    chatexports: Any, served: list[ServerSettings], tiny: str, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text("of-a-file\nand more\n")
+    done = chatexports("serve", "--base", tiny, "--api-key-file", "key")
+    assert done.status == 0
+    assert served[0].api_key == "of-a-file"
+    assert "of-a-file" not in done.err
+    assert "list of processes" not in done.err
+
+
+def test_a_key_among_the_arguments_is_warned_about(
+    chatexports: Any, served: list[ServerSettings], tiny: str
+) -> None:
+    done = chatexports("serve", "--base", tiny, "--api-key", "mine")
+    assert "--api-key-file" in done.err
+    assert served[0].api_key == "mine"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"two words", b"\xff\xfe", b"x" * 9999]
+)
+def test_a_file_without_a_key_is_refused_and_not_quoted(
+    chatexports: Any,
+    served: list[ServerSettings],
+    tiny: str,
+    tmp_path: Path,
+    content: bytes,
+) -> None:
+    (tmp_path / "key").write_bytes(content)
+    done = chatexports("serve", "--base", tiny, "--api-key-file", "key")
+    assert done.status == 1
+    assert "Traceback" not in done.err
+    assert "two words" not in done.err
+    assert served == []
+
+
+def test_a_key_and_a_file_with_one_exclude_each_other(
+    chatexports: Any, served: list[ServerSettings], tiny: str
+) -> None:
+    both = ("--api-key", "mine", "--api-key-file", "key")
+    assert chatexports("serve", "--base", tiny, *both).status == 2
+    assert served == []
+
+
+@pytest.mark.parametrize("kind", ["pipe", "missing", "folder"])
+def test_what_is_no_file_with_a_key_is_refused_in_a_line(
+    chatexports: Any, tiny: str, tmp_path: Path, kind: str
+) -> None:
+    if kind == "pipe":
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("this system has no such pipes")
+        os.mkfifo(tmp_path / "key")
+    elif kind == "folder":
+        (tmp_path / "key").mkdir()
+    done = chatexports("serve", "--base", tiny, "--api-key-file", "key")
+    assert done.status == 1
+    assert "key" in done.err
+    assert "Traceback" not in done.err

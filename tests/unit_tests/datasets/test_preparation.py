@@ -1,0 +1,113 @@
+"""From exports to examples and sets, without a terminal."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports.chat_loaders import recognition
+from langchain_chatexports.chat_loaders.recognition import open_exports
+from langchain_chatexports.datasets import preparation as module
+from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
+from langchain_chatexports.datasets.redacted import (
+    Redaction,
+    redact_exports,
+    undo_redaction,
+)
+from langchain_chatexports.datasets.sets import SetOptions, write_set
+from langchain_chatexports.redaction.key_file import RedactionKey
+from langchain_chatexports.samples import write_imessage, write_messenger
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TORTOISE = PrepareOptions(ai=("Tortoise",))
+
+
+@pytest.fixture
+def chats(tmp_path: Path) -> Path:
+    return write_imessage(tmp_path / "chat.db")
+
+
+def test_a_preparation_yields_examples_and_counts_them(chats: Path) -> None:
+    preparation = Preparation([chats], TORTOISE)
+    examples = list(preparation)
+    assert len(examples) == preparation.examples > 10
+    assert preparation.messages_read == 223
+    assert preparation.estimate_message_count() == 223
+
+
+def test_exports_are_recognized_once(
+    chats: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def count(*arguments: Any, **options: Any) -> Any:
+        calls.append(arguments)
+        return recognition.open_exports(*arguments, **options)
+
+    monkeypatch.setattr(module, "open_exports", count)
+    preparation = Preparation([chats], TORTOISE)
+    preparation.estimate_message_count()
+    list(preparation)
+    assert len(calls) == 1
+
+
+def test_an_export_in_which_the_ai_says_nothing_is_known(
+    chats: Path, tmp_path: Path
+) -> None:
+    threads = write_messenger(tmp_path / "hogwarts")
+    preparation = Preparation([chats, threads], TORTOISE)
+    list(preparation)
+    assert preparation.silent_exports() == [threads]
+
+
+def test_a_set_says_which_parts_are_empty(tmp_path: Path) -> None:
+    threads = write_messenger(tmp_path / "hogwarts")
+    options = SetOptions(split=True)
+    preparation = Preparation([threads], options.adapted(PrepareOptions()))
+    result = write_set(preparation, tmp_path / "set", options)
+    assert (result.empty_parts, result.repeated) == (("test",), 15)
+    assert result.training_file == tmp_path / "set" / "train.jsonl"
+
+
+def test_only_plain_examples_are_a_file_to_train_on(
+    chats: Path, tmp_path: Path
+) -> None:
+    for name, is_plain in (("openai", True), ("trl", False)):
+        options = SetOptions(format=name)  # type: ignore[arg-type] # two of its names
+        path = tmp_path / name
+        result = write_set(Preparation([chats], TORTOISE), path, options)
+        assert result.training_file == (path if is_plain else None)
+
+
+def test_progress_is_shown_for_each_pass_of_a_redaction(
+    chats: Path, tmp_path: Path
+) -> None:
+    from contextlib import contextmanager
+
+    seen = []
+
+    @contextmanager
+    def watch(what: str, done: Any, total: int | None) -> Any:
+        yield
+        seen.append((what, done(), total))
+
+    redaction = Redaction(tmp_path / "key", watch=watch)
+    copy = tmp_path / "copy.jsonl"
+    redact_exports(open_exports([chats]), copy, redaction)
+    assert seen == [
+        ("messages read for names", 223, 223),
+        ("messages read for the key", 223, 223),
+        ("messages", 223, 223),
+    ]
+    assert "Hare" not in copy.read_text(encoding="utf-8")
+
+
+def test_a_key_file_without_stand_ins_is_warned_about(tmp_path: Path) -> None:
+    RedactionKey("a-key", {}).write(tmp_path / "key")
+    (tmp_path / "copy").write_text(json.dumps({"text": "hi"}), encoding="utf-8")
+    with pytest.warns(UserWarning, match="knows no stand-in"):
+        undo_redaction(tmp_path / "copy", tmp_path / "back", tmp_path / "key")
