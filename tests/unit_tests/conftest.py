@@ -8,6 +8,7 @@ _NEEDS = {
     "typer": ("cli", "docs/test_cli_page.py"),
     "trl": ("local_server",),
     "matplotlib": ("report",),
+    "emoji": ("evaluation",),
 }
 
 collect_ignore = [

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-WRITERS = {"imessage": write_imessage, "messenger": write_messenger}
+WRITERS: dict[str, Callable[..., Path]] = {
+    "imessage": write_imessage,
+    "messenger": write_messenger,
+}
 
 
 @pytest.fixture(params=WRITERS)
