@@ -75,7 +75,7 @@ def open_export(path: str | Path, **options: Any) -> Export:
     Raises:
         ExportNotFoundError: If there is nothing at the path.
         ExportAccessError: If the system refuses.
-        ExportFormatError: If it is no export that the package knows.
+        ExportFormatError: If it is not an export that the package knows.
     """
     from langchain_chatexports.chat_loaders.facebook_messenger import (
         FolderFacebookMessengerChatLoader,

@@ -84,7 +84,7 @@ class Voice:
     _remembered: list[BaseMessage] = field(default_factory=list, repr=False)
 
     def hear(self, line: str) -> None:
-        """Remember what the person says."""
+        """Add what the person says to the conversation."""
         from langchain_core.messages import HumanMessage
 
         self._remembered.append(HumanMessage(line))
@@ -92,7 +92,7 @@ class Voice:
         del self._remembered[:-_REMEMBERED_MESSAGES]
 
     def answer(self) -> Iterator[str]:
-        """Answer, piece by piece, and remember the answer.
+        """Yield the answer in pieces, and add it to the conversation.
 
         Raises:
             ChatExportError: If the server cannot answer.

@@ -119,7 +119,7 @@ def _print_bases(*, as_json: bool) -> None:
                 "base": base.hub_id,
                 "download_bytes": base.download_bytes,
                 "memory_bytes": base.memory_bytes,
-                "licence": base.license,
+                "license": base.license,
                 "needs_agreement": base.needs_agreement,
                 "is_suggested": base == suggested,
             }

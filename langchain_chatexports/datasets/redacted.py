@@ -188,7 +188,7 @@ def redact_exports(
     Args:
         exports: The exports.
         output: The file to write.
-        redaction: The key file and what goes with it.
+        redaction: The key file, further names and detectors.
 
     Returns:
         What was written, in JSON types: kind, rows, and replaced places by kind.
@@ -211,7 +211,7 @@ def redact_examples(path: Path, output: Path, redaction: Redaction) -> dict[str,
     Args:
         path: The examples.
         output: The set to write, or a pipe.
-        redaction: The key file and what goes with it.
+        redaction: The key file, further names and detectors.
 
     Returns:
         What was written, in JSON types: kind and rows.

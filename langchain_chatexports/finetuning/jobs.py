@@ -255,7 +255,7 @@ class Submission:
         return next((job for job in jobs if job.id not in self._earlier), None)
 
     async def _the_only_one(self, mine: FineTuningJob) -> FineTuningJob:
-        # Another process can have placed the same order in the same moment. Both find
+        # Another process can have placed the same order at the same moment. Both find
         # both jobs here: the older one stays, whoever created the other stops it.
         try:
             jobs = await self._jobs_by_key(self.connection.briefly(_LAST_LOOK))

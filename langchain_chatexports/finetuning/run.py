@@ -1,4 +1,4 @@
-"""A fine-tuning job that was ordered: wait for it, follow it, use what comes of it."""
+"""`FineTuningRun`: wait for a fine-tuning job, follow it, and use its model."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class ChatFineTuner(FineTunerSettings):
         Raises:
             TrainingDataError: If the examples break the format's rules.
             TrainingBudgetError: If the order is over the limit, or not agreed to.
-            FineTuningError: If no model comes of it; its subclasses say why.
+            FineTuningError: If the job produces no model; its subclasses say why.
         """
         _refuse_arguments(kwargs)
         runs: list[FineTuningRun] = []

@@ -148,7 +148,7 @@ def find_placeholders(records: Collection[Record]) -> set[str]:
 
 
 class _OwnerTest(dict[str, bool]):
-    """Tells whether a sender is the owner; each sender is compared once."""
+    """Whether each sender is the owner; a sender is compared once."""
 
     def __init__(self, owner: str) -> None:
         super().__init__({owner: True})  # Never empty, so never false.

@@ -107,4 +107,4 @@ def test_each_base_is_listed_with_size_memory_and_license(chatexports: Any) -> N
     for row, base in zip(rows, list_bases(), strict=True):
         assert f"{base.memory_bytes / 1e9:.1f} GB  {base.license}" in row
         assert ("suggested" in row) == (base == suggest_base())
-    assert "toy" in rows[0]
+    assert "tiny demo model" in rows[0]
