@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from langchain_chatexports.datasets.formats import FormatName
     from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
-    from langchain_chatexports.datasets.sets import PreparedSet, SetOptions
+    from langchain_chatexports.datasets.set_writer import PreparedSet, SetOptions
 
 __all__ = ["prepare", "prepare_with_speaker", "say_speaker"]
 
@@ -44,7 +44,7 @@ _SET = "What is written"
 
 def _formats() -> list[str]:
     """Return the names of formats, for shells to complete."""
-    from langchain_chatexports.datasets.formats.trainers import FORMATS
+    from langchain_chatexports.datasets.formats.trainer_formats import FORMATS
 
     return [*FORMATS]
 
@@ -125,7 +125,7 @@ def prepare(
         chatexports prepare export.zip --ai "Harry Potter" --split -o set
         chatexports prepare chat.db --redact --format trl -o private.jsonl
     """
-    from langchain_chatexports.datasets.sets import write_set
+    from langchain_chatexports.datasets.set_writer import write_set
 
     # One conversation's messages are a million objects at most, and the process ends.
     gc.set_threshold(1_000_000, 20, 100)
@@ -173,8 +173,8 @@ def prepare(
 
 
 def _set_options(format_name: str, *, split: bool, dedup: str) -> SetOptions:
-    from langchain_chatexports.datasets.formats.trainers import FORMATS
-    from langchain_chatexports.datasets.sets import DEDUPLICATIONS, SetOptions
+    from langchain_chatexports.datasets.formats.trainer_formats import FORMATS
+    from langchain_chatexports.datasets.set_writer import DEDUPLICATIONS, SetOptions
 
     if format_name not in FORMATS:
         msg = f"There is no format {format_name!r}: choose one of {', '.join(FORMATS)}."

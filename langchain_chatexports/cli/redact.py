@@ -21,7 +21,7 @@ from langchain_chatexports.exceptions import ExportFormatError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_chatexports.datasets.redacted import Redaction
+    from langchain_chatexports.datasets.redaction import Redaction
 
 __all__ = ["redact"]
 
@@ -64,7 +64,10 @@ def redact(
         chatexports redact chat.db -o redacted.jsonl
         chatexports redact --undo redacted.jsonl -o restored.jsonl
     """
-    from langchain_chatexports.datasets.redacted import default_key_file, undo_redaction
+    from langchain_chatexports.datasets.redaction import (
+        default_key_file,
+        undo_redaction,
+    )
 
     refuse_to_overwrite(output, paths)
     done: dict[str, Any]
@@ -89,7 +92,7 @@ def _redact_files(
     paths: Sequence[Path], output: Path, redaction: Redaction, contacts: Path | None
 ) -> dict[str, Any]:
     from langchain_chatexports.chat_loaders.recognition import is_examples_file
-    from langchain_chatexports.datasets.redacted import redact_examples, redact_exports
+    from langchain_chatexports.datasets.redaction import redact_examples, redact_exports
 
     of_examples = [path for path in paths if is_examples_file(path)]
     if not of_examples:

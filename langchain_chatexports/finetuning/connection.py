@@ -20,14 +20,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_chatexports.exceptions import FineTuningError, FineTuningTimeoutError
 from langchain_chatexports.finetuning.errors import (
-    MAX_RETRY_AFTER,
     Step,
     clean_text,
     error_of,
     has_no_route,
+    safe_cause,
+)
+from langchain_chatexports.finetuning.retries import (
+    MAX_RETRY_AFTER,
     is_temporary,
     requested_wait,
-    safe_cause,
 )
 
 if TYPE_CHECKING:

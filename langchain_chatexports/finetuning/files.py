@@ -7,12 +7,9 @@ import logging
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_chatexports.exceptions import FileProcessingError, FineTuningError
-from langchain_chatexports.finetuning.errors import (
-    Step,
-    has_no_route,
-    status_of,
-)
+from langchain_chatexports.finetuning.errors import Step, has_no_route
 from langchain_chatexports.finetuning.orders import ENDED, is_uploaded_name
+from langchain_chatexports.finetuning.retries import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -17,10 +17,7 @@ from langchain_chatexports.finetuning.errors import (
     Step,
     has_no_route,
     is_bad_request,
-    is_temporary,
-    may_be_in_progress,
     names_field,
-    status_of,
 )
 from langchain_chatexports.finetuning.files import (
     NOTHING_ORDERED,
@@ -29,6 +26,11 @@ from langchain_chatexports.finetuning.files import (
     find_or_upload,
 )
 from langchain_chatexports.finetuning.orders import KEY, UNSUCCESSFUL
+from langchain_chatexports.finetuning.retries import (
+    is_temporary,
+    may_be_in_progress,
+    status_of,
+)
 
 if TYPE_CHECKING:
     from openai.types.fine_tuning import FineTuningJob

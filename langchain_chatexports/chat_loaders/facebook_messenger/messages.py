@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.chat_loaders.base import export_message, message_time
-from langchain_chatexports.chat_loaders.facebook_messenger.records import has_url
+from langchain_chatexports.chat_loaders.facebook_messenger.record_kinds import has_url
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

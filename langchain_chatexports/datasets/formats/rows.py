@@ -12,7 +12,7 @@ from langchain_chatexports.datasets.formats.containers import (
     row_digest,
 )
 from langchain_chatexports.datasets.formats.trace_file import TraceRow, trace_line
-from langchain_chatexports.datasets.formats.trainers import (
+from langchain_chatexports.datasets.formats.trainer_formats import (
     UnfitError,
     answers_in,
     messages_in,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from langchain_chatexports.datasets.formats.trainers import (
+    from langchain_chatexports.datasets.formats.trainer_formats import (
         DatasetFormat,
         EncodedRow,
     )

@@ -19,7 +19,7 @@ from typing_extensions import TypedDict
 
 from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.datasets.formats.containers import new_private_file
-from langchain_chatexports.datasets.formats.trainers import FORMATS
+from langchain_chatexports.datasets.formats.trainer_formats import FORMATS
 from langchain_chatexports.datasets.trace import ExampleOrigin
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 

@@ -28,7 +28,7 @@ from langchain_chatexports.datasets.formats.trace_file import (
     trace_path,
     write_trace,
 )
-from langchain_chatexports.datasets.formats.trainers import dataset_format
+from langchain_chatexports.datasets.formats.trainer_formats import dataset_format
 from langchain_chatexports.datasets.jsonl import json_line
 from langchain_chatexports.datasets.splits import ExampleSplits
 from langchain_chatexports.exceptions import TrainingDataError
@@ -36,7 +36,7 @@ from langchain_chatexports.exceptions import TrainingDataError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from langchain_chatexports.datasets.formats.trainers import (
+    from langchain_chatexports.datasets.formats.trainer_formats import (
         FormatName,
     )
 

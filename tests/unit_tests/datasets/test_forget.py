@@ -19,7 +19,7 @@ from langchain_chatexports.datasets.formats.trace_file import (
     read_trace,
     trace_path,
 )
-from langchain_chatexports.datasets.formats.trainers import FORMATS
+from langchain_chatexports.datasets.formats.trainer_formats import FORMATS
 from langchain_chatexports.datasets.jsonl import read_jsonl
 from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.datasets.trace import trace_examples
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from hypothesis.strategies import DataObject
 
-    from langchain_chatexports.datasets.formats.trainers import FormatName
+    from langchain_chatexports.datasets.formats.trainer_formats import FormatName
 
 
 ANIMALS = (

@@ -11,12 +11,12 @@ from langchain_chatexports.chat_loaders import recognition
 from langchain_chatexports.chat_loaders.recognition import open_exports
 from langchain_chatexports.datasets import preparation as module
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
-from langchain_chatexports.datasets.redacted import (
+from langchain_chatexports.datasets.redaction import (
     Redaction,
     redact_exports,
     undo_redaction,
 )
-from langchain_chatexports.datasets.sets import SetOptions, write_set
+from langchain_chatexports.datasets.set_writer import SetOptions, write_set
 from langchain_chatexports.redaction.key_file import RedactionKey
 from langchain_chatexports.samples import write_imessage, write_messenger
 

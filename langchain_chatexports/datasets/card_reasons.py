@@ -1,4 +1,4 @@
-"""The reasons for which something is left out or added, in words for the data card."""
+"""Why something was left out or added, in the data card's words."""
 
 from __future__ import annotations
 
@@ -52,4 +52,4 @@ REASONS = {
     "unchanged": "an answer edited to the same text",
     "unclear": "an answer with reactions that say neither yes nor no",
 }
-"""What the reasons mean."""
+"""What each reason means, by the name that loaders and steps count under."""

@@ -1,4 +1,4 @@
-"""Write what a preparation yields as a set: examples or preferences, card and trace."""
+"""Write a preparation as a set: examples or preferences, data card and trace."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from langchain_chatexports.datasets.card import CardNotes, hash_source
 from langchain_chatexports.datasets.deduplication import (
     deduplicate_examples,
 )
+from langchain_chatexports.datasets.example_files import facts_of_prepared
 from langchain_chatexports.datasets.formats import write_dataset
-from langchain_chatexports.datasets.formats.trainers import FORMATS
+from langchain_chatexports.datasets.formats.trainer_formats import FORMATS
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.datasets.preferences import (
     edit_preferences,
     reaction_labels,
 )
-from langchain_chatexports.datasets.prepared import facts_of_prepared
 from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.exceptions import (
     ExportFormatError,
