@@ -402,7 +402,7 @@ def own_messages_or(paths: Sequence[Path] | None) -> list[Path]:
     try:
         path_status(path)
     except ExportNotFoundError as error:
-        msg = f"There are no Messages of this Mac at {path}. Name an export."
+        msg = f"This Mac has no Messages database at {path}. Name an export."
         raise ExportNotFoundError(msg) from error
     say(f"No export was named, so this Mac's own Messages are read: {path}")
     return [path]

@@ -191,7 +191,7 @@ def _set_options(format_name: str, *, split: bool, dedup: str) -> SetOptions:
 
 def _say_warnings(result: PreparedSet, output: Path) -> None:
     if result.written is None:
-        say(f"{output} is not a file: there is no card and no trace beside it")
+        say(f"{output} is not a file: no card and no trace are written")
     if result.empty_parts:
         say(
             f"warning: {' and '.join(result.empty_parts)}: no examples are left. "
@@ -258,7 +258,7 @@ def _check_options(preparation: Preparation) -> None:
         check_contacts(options.contacts, preparation.exports)
     elif unused := options.unused_for_examples():
         listed = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
-        say(f"warning: {listed}: for exports, and these are examples already")
+        say(f"warning: {listed}: for exports only, and these are examples")
 
 
 def _ask_for_sender(senders: dict[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""`chatexports redact`: stand-ins for names and private numbers, and the way back."""
+"""`chatexports redact`: replace names and private numbers, or undo it."""
 
 from __future__ import annotations
 
@@ -105,10 +105,10 @@ def _redact_files(
 
 def _say_done(done: Mapping[str, Any], output: Path, key_file: Path) -> None:
     if done["kind"] == "restored":
-        say(f"{output}: stand-ins are put back")
+        say(f"{output}: written, with the original names and numbers")
         return
     say(f"{output}: {done['rows']:,} rows ({done['kind']})")
     for kind, count in done.get("replaced", {}).items():
         say(f"  {count:,} replaced in texts: {kind}")
     say(f"key: {key_file} (whoever has it can undo the redaction)")
-    say("The rules miss some: read a sample before you share it.")
+    say("The rules miss some names and numbers: read a sample before sharing.")

@@ -218,7 +218,7 @@ class _Rewritten:
             card = self._card(removed)
         except (AttributeError, KeyError, TypeError, ValueError):
             msg = (
-                f"{trace_path(self._path)} is no trace that this version can read. "
+                f"{trace_path(self._path)} is not a trace that this version can read. "
                 "Write the set again."
             )
             raise ExportFormatError(msg) from None

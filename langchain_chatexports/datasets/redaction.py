@@ -138,8 +138,8 @@ class Redaction:
             raise
         except ValueError:
             msg = (
-                f"Two names have one stand-in under the key in {self.key_file}. Name "
-                "another key file with --key."
+                "Two names have the same stand-in with the key in "
+                f"{self.key_file}. Name another key file with --key."
             )
             raise ChatExportError(msg) from None
         with self._sessions("messages read for the key", exports) as sessions:
@@ -321,7 +321,7 @@ def redact_examples(path: Path, output: Path, redaction: Redaction) -> dict[str,
 def undo_redaction(path: Path, output: Path, key_file: Path) -> None:
     """Put back what was replaced in a file: of JSON lines, or of plain text.
 
-    Warns if the key file knows no stand-in.
+    Warns if the key file has no stand-ins.
 
     Args:
         path: The redacted file, or what a model wrote.
@@ -330,7 +330,7 @@ def undo_redaction(path: Path, output: Path, key_file: Path) -> None:
     """
     stand_ins = read_key_file(key_file).stand_ins
     if not stand_ins:
-        msg = f"{key_file} knows no stand-in: nothing is put back"
+        msg = f"{key_file} has no stand-ins, so nothing was restored"
         warnings.warn(msg, stacklevel=2)
     if _is_json_lines(path):
         rows = (_restored(row, stand_ins) for row in read_jsonl(path))

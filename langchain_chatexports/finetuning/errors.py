@@ -71,8 +71,7 @@ _TEXTS = {
     ),
     "refused": "{server} refused the request while {doing} ({status}{said}).",
     "temporary": (
-        "{server} failed again and again while {doing} (status {status}{said}). Try "
-        "again later."
+        "{server} kept failing while {doing} (status {status}{said}). Try again later."
     ),
     "timeout": (
         "{server} did not answer in time while {doing}. Check that the server runs, "

@@ -106,7 +106,7 @@ async def _upload(
 
 
 async def await_processed(file: FileObject, connection: Connection) -> None:
-    """Wait until the server has looked at a file, but not for long.
+    """Wait a limited time for the server to process a file.
 
     The job itself waits for its file where that takes longer.
 

@@ -1,4 +1,4 @@
-"""What a user may hand to the tuner, read as training examples."""
+"""Read the input of `ChatFineTuner` as training examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From an order to its one job: look, upload, look again, create, look again.
+"""Find the job of an order on the server, or create exactly one.
 
 An answer that is lost says nothing about whether the request was carried out. So
 nothing is sent twice before a look at the server.
@@ -69,7 +69,7 @@ _FileIds: TypeAlias = tuple[str, str | None]
 
 @dataclass
 class Submission:
-    """One order on its way to one job.
+    """Finds or creates the job of an order.
 
     Attributes:
         order: What is ordered.

@@ -1,4 +1,4 @@
-"""Examples in, tuned chat model out: the order, from data to model, in one call."""
+"""`ChatFineTuner`: from training examples to a tuned chat model in one call."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ _KNOWN = ENDED | {"validating_files", "queued", "running"}
 
 
 def job_continues(job_id: str) -> str:
-    """Return what it means that nobody waits for a job any longer."""
+    """Return what happens to a job that is no longer waited for."""
     return (
         f"Job {job_id} goes on, and may cost: get({job_id!r}).wait() waits for it "
         f"again, get({job_id!r}).cancel() stops it."

@@ -105,8 +105,8 @@ class RowWriter:
             raise TrainingDataError(msg, self._problems)
         if not self.examples.given:
             msg = (
-                f"There is nothing to write: {self.examples.taken} examples were "
-                f"given, and none gives a row in the format {self._kind.name!r}."
+                f"There is nothing to write: none of {self.examples.taken} examples "
+                f"becomes a row in the format {self._kind.name!r}."
             )
             raise TrainingDataError(msg)
 

@@ -176,7 +176,7 @@ def write_dataset(
     else:
         parts, split = {"train": examples}, ()
     if kind.needs_validation and "validation" not in parts:
-        msg = f"The format {format!r} wants a validation part: use split_examples."
+        msg = f"The format {format!r} needs a validation part: use split_examples."
         raise TrainingDataError(msg)
     is_folder = kind.is_folder or isinstance(examples, ExampleSplits)
     names = {part: kind.file_of(part) if is_folder else path.name for part in parts}

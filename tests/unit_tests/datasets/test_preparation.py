@@ -109,5 +109,5 @@ def test_progress_is_shown_for_each_pass_of_a_redaction(
 def test_a_key_file_without_stand_ins_is_warned_about(tmp_path: Path) -> None:
     RedactionKey("a-key", {}).write(tmp_path / "key")
     (tmp_path / "copy").write_text(json.dumps({"text": "hi"}), encoding="utf-8")
-    with pytest.warns(UserWarning, match="knows no stand-in"):
+    with pytest.warns(UserWarning, match="has no stand-ins"):
         undo_redaction(tmp_path / "copy", tmp_path / "back", tmp_path / "key")
