@@ -75,7 +75,7 @@ def open_export(path: str | Path, **options: Any) -> Export:
     Raises:
         ExportNotFoundError: If there is nothing at the path.
         ExportAccessError: If the system refuses.
-        ExportFormatError: If it is no export that the package knows.
+        ExportFormatError: If it is not an export that the package knows.
     """
     from langchain_chatexports.chat_loaders.facebook_messenger import (
         FolderFacebookMessengerChatLoader,
@@ -229,17 +229,17 @@ def _kind(path: Path) -> str:
 
 def _of_examples(path: Path) -> ExportFormatError:
     msg = (
-        f"{path} is no export: it holds examples that were made of one. Train on them "
-        f"with: chatexports finetune {path}"
+        f"{path} is not an export: it holds examples that were made from one. Train "
+        f"on them with: chatexports finetune {path}"
     )
     return ExportFormatError(msg, path=path)
 
 
 def _unknown(path: Path) -> ExportFormatError:
     msg = (
-        f"{path} is no export that is known here: an iMessage database (chat.db) or "
-        "the folder of one, a Messenger export as a zip, a folder or one thread's JSON "
-        "file, a table (Parquet, or JSON lines with conversation_id and text)."
+        f"{path} is not an export that can be read. Supported are an iMessage database "
+        "(chat.db) or its folder, a Messenger export (zip, folder or one thread's "
+        "JSON file) and a table (Parquet, or JSON lines with conversation_id and text)."
     )
     return ExportFormatError(msg, path=path)
 

@@ -22,7 +22,7 @@ from langchain_chatexports.exceptions import ExportNotFoundError
 if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.recognition import Export
     from langchain_chatexports.datasets.preparation import Gap, PrepareOptions
-    from langchain_chatexports.datasets.redacted import Redaction
+    from langchain_chatexports.datasets.redaction import Redaction
 
 __all__ = [
     "PRIVATE",
@@ -325,7 +325,7 @@ class RedactionOptions:
         Args:
             output: The redacted copy; the key file is beside it unless it was named.
         """
-        from langchain_chatexports.datasets.redacted import Redaction, default_key_file
+        from langchain_chatexports.datasets.redaction import Redaction, default_key_file
 
         return Redaction(
             self.key or default_key_file(output),
@@ -402,7 +402,7 @@ def own_messages_or(paths: Sequence[Path] | None) -> list[Path]:
     try:
         path_status(path)
     except ExportNotFoundError as error:
-        msg = f"There are no Messages of this Mac at {path}. Name an export."
+        msg = f"This Mac has no Messages database at {path}. Name an export."
         raise ExportNotFoundError(msg) from error
     say(f"No export was named, so this Mac's own Messages are read: {path}")
     return [path]

@@ -84,7 +84,7 @@ class Voice:
     _remembered: list[BaseMessage] = field(default_factory=list, repr=False)
 
     def hear(self, line: str) -> None:
-        """Remember what the person says."""
+        """Add what the person says to the conversation."""
         from langchain_core.messages import HumanMessage
 
         self._remembered.append(HumanMessage(line))
@@ -92,7 +92,7 @@ class Voice:
         del self._remembered[:-_REMEMBERED_MESSAGES]
 
     def answer(self) -> Iterator[str]:
-        """Answer, piece by piece, and remember the answer.
+        """Yield the answer in pieces, and add it to the conversation.
 
         Raises:
             ChatExportError: If the server cannot answer.
@@ -254,7 +254,7 @@ def kept_model(name: str | None, data_dir: Path | None) -> TunedModel:
     kept = sorted(list_models(data_dir), key=lambda model: model.created_at)
     if not kept:
         msg = (
-            "There is no tuned model on this machine. Make one: "
+            "There is no tuned model on this machine. Train one: "
             "chatexports finetune PATH --ai NAME"
         )
         raise LocalServerError(msg)
@@ -267,12 +267,12 @@ def kept_model(name: str | None, data_dir: Path | None) -> TunedModel:
             return model
     nearest = did_you_mean([name], [model.name for model in kept])
     listed = ", ".join(model.name for model in kept)
-    msg = f"There is no model {name!r} on this machine.{nearest} There are: {listed}."
+    msg = f"There is no model {name!r} on this machine.{nearest} Models: {listed}."
     raise LocalServerError(msg)
 
 
 def talk(voices: Sequence[Voice], *, as_json: bool = False) -> None:
-    """Answer what the person types, line by line, until there is no more.
+    """Answer what the person types, line by line, until the input ends.
 
     Args:
         voices: Who answers, from left to right; the last one is the tuned model.
@@ -288,7 +288,7 @@ def talk(voices: Sequence[Voice], *, as_json: bool = False) -> None:
 
 
 def show_answers(voices: Sequence[Voice]) -> None:
-    """Answer what was heard: side by side at a terminal, else one after another.
+    """Answer what was heard: side by side at a terminal, otherwise one after another.
 
     Args:
         voices: Who answers, from left to right.

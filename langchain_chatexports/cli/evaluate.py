@@ -83,7 +83,8 @@ def evaluate(
         typer.Option(
             metavar="URL",
             help="Another server that has the models; its key is read from "
-            "OPENAI_API_KEY. Held-out messages are sent to it, and it has no loss.",
+            "OPENAI_API_KEY. Held-out messages are sent to it; the loss is not "
+            "measured.",
             show_default=False,
         ),
     ] = None,

@@ -13,6 +13,8 @@ from langchain_chatexports.exceptions import LocalServerError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from langchain_chatexports.local_server import KeptData
+
 __all__ = ["models"]
 
 
@@ -74,10 +76,21 @@ def _print_models(data_dir: Path | None, *, as_json: bool) -> None:
         return
     for model in found:
         typer.echo(f"{model.name}  {model.created_at:%Y-%m-%d %H:%M} UTC")
+    say(_counted(kept))
     say(
-        f"{len(found)} models, {kept.jobs} jobs, {kept.files} files of examples. "
         "Talk to one: chatexports chat NAME"
+        if found
+        else "Train one: chatexports finetune PATH --ai NAME"
     )
+
+
+def _counted(kept: KeptData) -> str:
+    counts = (
+        (kept.models, "model", "models"),
+        (kept.jobs, "job", "jobs"),
+        (kept.files, "file of examples", "files of examples"),
+    )
+    return ", ".join(f"{n:,} {one if n == 1 else many}" for n, one, many in counts)
 
 
 def _delete_everything(data_dir: Path | None, *, agreed: bool) -> None:
@@ -85,10 +98,7 @@ def _delete_everything(data_dir: Path | None, *, agreed: bool) -> None:
 
     kept = local_server.count_kept(data_dir)
     where = data_dir or local_server.default_data_dir()
-    say(
-        f"{where}: {kept.models} models, {kept.jobs} jobs, "
-        f"{kept.files} files of examples"
-    )
+    say(f"{where}: {_counted(kept)}")
     refusal = LocalServerError("Nothing was deleted: add --yes to agree to it.")
     if not confirmed("Delete all of it?", agreed=agreed, refusal=refusal):
         say("Nothing was deleted.")

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from langchain_chatexports.datasets.formats import FormatName
     from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
-    from langchain_chatexports.datasets.sets import PreparedSet, SetOptions
+    from langchain_chatexports.datasets.set_writer import PreparedSet, SetOptions
 
 __all__ = ["prepare", "prepare_with_speaker", "say_speaker"]
 
@@ -44,7 +44,7 @@ _SET = "What is written"
 
 def _formats() -> list[str]:
     """Return the names of formats, for shells to complete."""
-    from langchain_chatexports.datasets.formats.trainers import FORMATS
+    from langchain_chatexports.datasets.formats.trainer_formats import FORMATS
 
     return [*FORMATS]
 
@@ -125,7 +125,7 @@ def prepare(
         chatexports prepare export.zip --ai "Harry Potter" --split -o set
         chatexports prepare chat.db --redact --format trl -o private.jsonl
     """
-    from langchain_chatexports.datasets.sets import write_set
+    from langchain_chatexports.datasets.set_writer import write_set
 
     # One conversation's messages are a million objects at most, and the process ends.
     gc.set_threshold(1_000_000, 20, 100)
@@ -173,8 +173,8 @@ def prepare(
 
 
 def _set_options(format_name: str, *, split: bool, dedup: str) -> SetOptions:
-    from langchain_chatexports.datasets.formats.trainers import FORMATS
-    from langchain_chatexports.datasets.sets import DEDUPLICATIONS, SetOptions
+    from langchain_chatexports.datasets.formats.trainer_formats import FORMATS
+    from langchain_chatexports.datasets.set_writer import DEDUPLICATIONS, SetOptions
 
     if format_name not in FORMATS:
         msg = f"There is no format {format_name!r}: choose one of {', '.join(FORMATS)}."
@@ -191,7 +191,7 @@ def _set_options(format_name: str, *, split: bool, dedup: str) -> SetOptions:
 
 def _say_warnings(result: PreparedSet, output: Path) -> None:
     if result.written is None:
-        say(f"{output} is not a file: there is no card and no trace beside it")
+        say(f"{output} is not a file: no card and no trace are written")
     if result.empty_parts:
         say(
             f"warning: {' and '.join(result.empty_parts)}: no examples are left. "
@@ -258,7 +258,7 @@ def _check_options(preparation: Preparation) -> None:
         check_contacts(options.contacts, preparation.exports)
     elif unused := options.unused_for_examples():
         listed = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
-        say(f"warning: {listed}: for exports, and these are examples already")
+        say(f"warning: {listed}: for exports only, and these are examples")
 
 
 def _ask_for_sender(senders: dict[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""`chatexports redact`: stand-ins for names and private numbers, and the way back."""
+"""`chatexports redact`: replace names and private numbers, or undo it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from langchain_chatexports.exceptions import ExportFormatError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_chatexports.datasets.redacted import Redaction
+    from langchain_chatexports.datasets.redaction import Redaction
 
 __all__ = ["redact"]
 
@@ -64,7 +64,10 @@ def redact(
         chatexports redact chat.db -o redacted.jsonl
         chatexports redact --undo redacted.jsonl -o restored.jsonl
     """
-    from langchain_chatexports.datasets.redacted import default_key_file, undo_redaction
+    from langchain_chatexports.datasets.redaction import (
+        default_key_file,
+        undo_redaction,
+    )
 
     refuse_to_overwrite(output, paths)
     done: dict[str, Any]
@@ -89,7 +92,7 @@ def _redact_files(
     paths: Sequence[Path], output: Path, redaction: Redaction, contacts: Path | None
 ) -> dict[str, Any]:
     from langchain_chatexports.chat_loaders.recognition import is_examples_file
-    from langchain_chatexports.datasets.redacted import redact_examples, redact_exports
+    from langchain_chatexports.datasets.redaction import redact_examples, redact_exports
 
     of_examples = [path for path in paths if is_examples_file(path)]
     if not of_examples:
@@ -102,10 +105,10 @@ def _redact_files(
 
 def _say_done(done: Mapping[str, Any], output: Path, key_file: Path) -> None:
     if done["kind"] == "restored":
-        say(f"{output}: stand-ins are put back")
+        say(f"{output}: written, with the original names and numbers")
         return
     say(f"{output}: {done['rows']:,} rows ({done['kind']})")
     for kind, count in done.get("replaced", {}).items():
         say(f"  {count:,} replaced in texts: {kind}")
     say(f"key: {key_file} (whoever has it can undo the redaction)")
-    say("The rules miss some: read a sample before you share it.")
+    say("The rules miss some names and numbers: read a sample before sharing.")

@@ -1,4 +1,4 @@
-"""`chatexports report`: an export on one page, in figures."""
+"""`chatexports report`: a web page about an export, in figures."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def report(
         bool,
         typer.Option(
             "--no-redaction",
-            help="Do not count what redaction would replace, for which the export is "
-            "read twice.",
+            help="Do not count what redaction would replace, so that the export is "
+            "read only once.",
         ),
     ] = False,
     token_limit: Annotated[
@@ -75,7 +75,7 @@ def report(
     ] = 1024,
     as_json: AsJson = False,
 ) -> None:
-    """Show an export on one page, in numbers: when, who, how, and what is learned.
+    """Write a web page about an export: who writes, when, how, and what is learned.
 
     The page is one HTML file for your browser, which loads nothing and sends nothing.
     It holds counts and names of people, and no text of any message; with --anonymous
@@ -83,7 +83,7 @@ def report(
 
     For example:
         chatexports report chat.db --ai Tortoise --time-zone Europe/Berlin
-        chatexports report chat.db --anonymous -o to-show-around.html
+        chatexports report chat.db --anonymous -o anonymous.html
     """
     from langchain_chatexports._files import write_whole
     from langchain_chatexports.report import render_report
@@ -169,4 +169,4 @@ def _say_report(figures: ExportReport) -> None:
     if not figures.messages:
         say(NO_MESSAGES)
     elif not examples:
-        say("A model would learn nothing: name the speaker with --ai NAME.")
+        say("Name the speaker with --ai NAME to count the examples.")

@@ -119,7 +119,7 @@ def _print_bases(*, as_json: bool) -> None:
                 "base": base.hub_id,
                 "download_bytes": base.download_bytes,
                 "memory_bytes": base.memory_bytes,
-                "licence": base.license,
+                "license": base.license,
                 "needs_agreement": base.needs_agreement,
                 "is_suggested": base == suggested,
             }
@@ -127,19 +127,21 @@ def _print_bases(*, as_json: bool) -> None:
         ]
         print_json(listed)
         return
-    typer.echo(f"{'base':38} {'download':>9} {'memory':>8}  license")
+    typer.echo(f"{'base':35} {'size':>7} {'memory':>7}  license")
     for base in list_bases():
         notes = [
-            base.license,
             base.note,
-            "asks for an agreement on the hub" if base.needs_agreement else "",
+            "accept its terms on the hub first" if base.needs_agreement else "",
             "suggested for this machine" if base == suggested else "",
         ]
         typer.echo(
-            f"{base.hub_id:38} {base.download_bytes / 1e9:>6.1f} GB "
-            f"{base.memory_bytes / 1e9:>5.1f} GB  {'; '.join(filter(None, notes))}"
+            f"{base.hub_id:35} {base.download_bytes / 1e9:>4.1f} GB "
+            f"{base.memory_bytes / 1e9:>4.1f} GB  {base.license}"
         )
-    say("Memory is what training needs. To use one: chatexports serve --base BASE")
+        if any(notes):
+            typer.echo(f"    {'; '.join(filter(None, notes))}")
+    say("Size is what is downloaded, memory what training needs.")
+    say("To use one: chatexports serve --base BASE")
 
 
 def _parsed_alias(text: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from ray.data.datasource import BlockBasedFileDatasink
 
 from langchain_chatexports.cluster.fetching import absolute, is_url, shown
 from langchain_chatexports.datasets.formats.containers import parquet_schema
-from langchain_chatexports.datasets.formats.trainers import dataset_format
+from langchain_chatexports.datasets.formats.trainer_formats import dataset_format
 from langchain_chatexports.datasets.jsonl import json_line
 from langchain_chatexports.exceptions import ExportFormatError
 

@@ -35,7 +35,7 @@ from langchain_chatexports.datasets.formats.trace_file import (
     trace_path,
     write_trace,
 )
-from langchain_chatexports.datasets.formats.trainers import dataset_format
+from langchain_chatexports.datasets.formats.trainer_formats import dataset_format
 from langchain_chatexports.datasets.formats.write import describe_files
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 from langchain_chatexports.redaction.gazetteer import Gazetteer
@@ -218,7 +218,7 @@ class _Rewritten:
             card = self._card(removed)
         except (AttributeError, KeyError, TypeError, ValueError):
             msg = (
-                f"{trace_path(self._path)} is no trace that this version can read. "
+                f"{trace_path(self._path)} is not a trace that this version can read. "
                 "Write the set again."
             )
             raise ExportFormatError(msg) from None

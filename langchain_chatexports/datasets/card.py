@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._regular_files import MAX_FOLDER_DEPTH, open_regular_file
 from langchain_chatexports.chat_loaders.ledger import MERGED, Ledger
-from langchain_chatexports.datasets.reasons import REASONS
+from langchain_chatexports.datasets.card_reasons import REASONS
 from langchain_chatexports.exceptions import ExportNotFoundError
 
 if TYPE_CHECKING:

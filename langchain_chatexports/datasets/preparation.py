@@ -15,7 +15,7 @@ from langchain_chatexports.chat_loaders.recognition import (
     open_exports,
 )
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
-from langchain_chatexports.datasets.prepared import read_prepared
+from langchain_chatexports.datasets.example_files import read_prepared
 from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.exceptions import (
     ExportFormatError,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.ledger import ExportSummary
     from langchain_chatexports.chat_loaders.recognition import Export
     from langchain_chatexports.datasets.examples import TrainingExample
-    from langchain_chatexports.datasets.redacted import Redaction
+    from langchain_chatexports.datasets.redaction import Redaction
     from langchain_chatexports.datasets.trace import TracedExample
     from langchain_chatexports.steps import SessionTransform
 

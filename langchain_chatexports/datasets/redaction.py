@@ -1,26 +1,220 @@
-"""Redaction of training examples and their origins."""
+"""Redacted copies of exports and examples, their key file, and how to undo them."""
 
 from __future__ import annotations
 
+import json
+import warnings
 from collections import Counter
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from langchain_chatexports._files import is_pipe, write_whole
 from langchain_chatexports._names import safe_name
+from langchain_chatexports._regular_files import open_regular_file
+from langchain_chatexports.chat_loaders.recognition import estimate_message_count
+from langchain_chatexports.chat_loaders.table import table_rows
+from langchain_chatexports.datasets.card import CardNotes
+from langchain_chatexports.datasets.example_files import (
+    facts_of_prepared,
+    read_prepared,
+)
+from langchain_chatexports.datasets.formats import write_dataset
+from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
+from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+from langchain_chatexports.redaction.key_file import (
+    RedactionKey,
+    key_for,
+    read_key_file,
+)
 from langchain_chatexports.redaction.redactor import Redactor
+from langchain_chatexports.redaction.undo import restore
+from langchain_chatexports.steps import Redact
+from langchain_chatexports.steps.pipe import counted_pass
+from langchain_chatexports.steps.redact import names_of_export
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
+    from langchain_core.chat_sessions import ChatSession
+
+    from langchain_chatexports.chat_loaders.counted_pass import CountedPass
+    from langchain_chatexports.chat_loaders.recognition import Export
     from langchain_chatexports.datasets.trace import ExampleOrigin
 
-__all__ = ["ExampleRedactor"]
+__all__ = [
+    "ExampleRedactor",
+    "Redaction",
+    "Watch",
+    "default_key_file",
+    "redact_examples",
+    "redact_exports",
+    "undo_redaction",
+]
 
-# What is no text: roles, ids and weights of OpenAI's shape.
+Watch: TypeAlias = (
+    "Callable[[str, Callable[[], int], int | None], AbstractContextManager[object]]"
+)
+"""Shows progress while a block runs: what is counted, how much is done, and about how
+much there is."""
+
+# Not text: roles, ids and weights of OpenAI's shape.
 _KEPT_KEYS = frozenset(
     {"role", "weight", "tool_call_id", "id", "type", "tools", "functions"}
 )
 _CALLS = frozenset({"function", "function_call"})
+
+
+def default_key_file(output: Path) -> Path:
+    """Return the key file's place beside what is written.
+
+    Raises:
+        ExportFormatError: If that is a pipe or a device, which has no place beside it.
+    """
+    if is_pipe(output):
+        msg = f"{output} is not a file, so name the place of the key file: --key FILE."
+        raise ExportFormatError(msg)
+    return output.with_name(f"{output.name}.key")
+
+
+def _show_nothing(*_: object) -> AbstractContextManager[object]:
+    return nullcontext()
+
+
+class Redaction:
+    """A key file, and the step that is made with it once the names are known."""
+
+    def __init__(
+        self,
+        key_file: Path,
+        *,
+        names: Sequence[str] = (),
+        presidio: str | None = None,
+        watch: Watch = _show_nothing,
+    ) -> None:
+        """Initialize; nothing is read or written yet.
+
+        Args:
+            key_file: The key file, created if it does not exist.
+            names: Names to find beside the export's own.
+            presidio: An installed spaCy pipeline, for Presidio as a second detector.
+            watch: Shows the progress of each pass over the exports.
+        """
+        self.key_file = key_file
+        self.names = tuple(names)
+        self.presidio = presidio
+        self.watch = watch
+        self._stand_ins: Mapping[str, str] = {}
+        self._key: RedactionKey | None = None
+        self._step: Redact | None = None
+
+    @property
+    def key(self) -> str:
+        """The key of the stand-ins, from the key file or a new one."""
+        self._key = self._key or key_for(self.key_file)
+        return self._key.key
+
+    def read_names(self, exports: Sequence[Export]) -> None:
+        """Read the exports for their names, make the step, and read what it replaces.
+
+        So the key file can be written immediately after the redacted copy: without it
+        nobody can undo the redaction.
+
+        Raises:
+            ChatExportError: If two names have one stand-in under this key.
+        """
+        with self._sessions("messages read for names", exports) as sessions:
+            names = {*names_of_export(sessions), *self.names}
+        try:
+            # No export is read in here, so that a defect of one is not reported as one
+            # of the key.
+            self._step = Redact.for_export(
+                (), key=self.key, names=names, presidio=self.presidio
+            )
+        except ChatExportError:
+            raise
+        except ValueError:
+            msg = (
+                "Two names have the same stand-in with the key in "
+                f"{self.key_file}. Name another key file with --key."
+            )
+            raise ChatExportError(msg) from None
+        with self._sessions("messages read for the key", exports) as sessions:
+            self._stand_ins = self._step.undo_map(sessions)
+
+    def steps(self) -> tuple[Redact]:
+        """Return the step, for the beginning of a pipe."""
+        if self._step is None:
+            msg = "the names are not read yet"
+            raise RuntimeError(msg)
+        return (self._step,)
+
+    def name(self, name: str) -> str:
+        """Return the stand-in of a sender."""
+        (step,) = self.steps()
+        return step.pseudonym(name)
+
+    def write_key_file(self, stand_ins: Mapping[str, str] | None = None) -> None:
+        """Write the key file, with what each stand-in stands for.
+
+        Called when the redacted copy is written: before, there is nothing to undo.
+
+        Args:
+            stand_ins: What was replaced; `None` for what `read_names` found.
+        """
+        if self._key is None:
+            msg = "nothing is redacted yet"
+            raise RuntimeError(msg)
+        found = self._stand_ins if stand_ins is None else stand_ins
+        self._key = replace(self._key, stand_ins={**self._key.stand_ins, **found})
+        self._key.write(self.key_file)
+
+    @contextmanager
+    def _sessions(
+        self, what: str, exports: Sequence[Export]
+    ) -> Iterator[Iterator[ChatSession]]:
+        passes = [counted_pass(export.loader) for export in exports]
+        with _watched(self.watch, what, passes, exports):
+            yield chain.from_iterable(passes)
+
+
+def _watched(
+    watch: Watch, what: str, passes: Sequence[CountedPass], exports: Sequence[Export]
+) -> AbstractContextManager[object]:
+    """Show the progress of passes over exports while a block runs."""
+    return watch(
+        what,
+        lambda: sum(counted.messages_read for counted in passes),
+        estimate_message_count(exports),
+    )
+
+
+def redact_exports(
+    exports: Sequence[Export], output: Path, redaction: Redaction
+) -> dict[str, Any]:
+    """Write a redacted copy of exports, as one table in JSON lines.
+
+    Args:
+        exports: The exports.
+        output: The file to write.
+        redaction: The key file, further names and detectors.
+
+    Returns:
+        What was written, in JSON types: kind, rows, and replaced places by kind.
+    """
+    redaction.read_names(exports)
+    passes = [counted_pass(export.loader, redaction.steps()) for export in exports]
+    with _watched(redaction.watch, "messages", passes, exports):
+        rows = write_jsonl(chain.from_iterable(map(table_rows, passes)), output)
+    redaction.write_key_file()
+    replaced: Counter[str] = Counter()
+    for counted in passes:
+        for step in counted.summary().steps:
+            replaced.update(step.replaced)
+    return {"kind": "table", "rows": rows, "replaced": dict(sorted(replaced.items()))}
 
 
 class ExampleRedactor:
@@ -84,3 +278,83 @@ class ExampleRedactor:
                 redacted["name"] = value["name"]  # A function's.
             return redacted
         return value
+
+
+def redact_examples(path: Path, output: Path, redaction: Redaction) -> dict[str, Any]:
+    """Write a redacted copy of a file of examples, with the names that its trace knows.
+
+    Args:
+        path: The examples.
+        output: The set to write, or a pipe.
+        redaction: The key file, further names and detectors.
+
+    Returns:
+        What was written, in JSON types: kind and rows.
+    """
+    people = {
+        name
+        for item in read_prepared(path)
+        for name in (*item.origin.senders, *item.origin.participants)
+    }
+    redactor = ExampleRedactor(
+        redaction.key, {*people, *redaction.names}, redaction.presidio
+    )
+    redacted = (
+        (redactor.example(item.example), redactor.origin(item.origin))
+        for item in read_prepared(path)
+    )
+
+    def facts() -> Iterator[Mapping[str, Any]]:
+        yield facts_of_prepared(path)
+        replaced = dict(sorted(redactor.replaced.items()))
+        yield {"steps": ["Redact"], "redacted": True, "replaced": replaced}
+
+    if is_pipe(output):
+        rows = write_jsonl((example for example, _ in redacted), output)
+    else:
+        notes = CardNotes(earlier=facts())
+        rows = write_dataset(redacted, output, notes=notes).examples_written
+    redaction.write_key_file(redactor.stand_ins)
+    return {"kind": "examples", "rows": rows}
+
+
+def undo_redaction(path: Path, output: Path, key_file: Path) -> None:
+    """Put back what was replaced in a file: of JSON lines, or of plain text.
+
+    Warns if the key file has no stand-ins.
+
+    Args:
+        path: The redacted file, or what a model wrote.
+        output: The file to write.
+        key_file: The key file of the redaction.
+    """
+    stand_ins = read_key_file(key_file).stand_ins
+    if not stand_ins:
+        msg = f"{key_file} has no stand-ins, so nothing was restored"
+        warnings.warn(msg, stacklevel=2)
+    if _is_json_lines(path):
+        rows = (_restored(row, stand_ins) for row in read_jsonl(path))
+        write_jsonl(rows, output)
+    else:
+        with open_regular_file(path) as file:
+            text = file.read().decode("utf-8", "surrogateescape")
+        restored = restore(text, stand_ins)
+        write_whole(output, restored.encode("utf-8", "surrogateescape"))
+
+
+def _is_json_lines(path: Path) -> bool:
+    with open_regular_file(path) as file:
+        try:
+            return isinstance(json.loads(file.readline()), dict)
+        except (ValueError, RecursionError):
+            return False
+
+
+def _restored(value: Any, stand_ins: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return restore(value, stand_ins)
+    if isinstance(value, list):
+        return [_restored(item, stand_ins) for item in value]
+    if isinstance(value, dict):
+        return {key: _restored(item, stand_ins) for key, item in value.items()}
+    return value

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from langchain_chatexports.evaluation.conversations import PERSON
-from langchain_chatexports.evaluation.model_server import TooLongError
+from langchain_chatexports.evaluation.model_server import PromptTooLongError
 from langchain_chatexports.evaluation.results import ContestantInfo
 from langchain_chatexports.evaluation.text_features import trigrams
 
@@ -177,7 +177,7 @@ class Prompt:
         while True:
             try:
                 result = use(self._messages(turn, count, with_reply=with_reply))
-            except TooLongError:
+            except PromptTooLongError:
                 if not count:
                     return None
                 count //= 2

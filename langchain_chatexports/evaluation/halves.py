@@ -8,8 +8,8 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.chat_loaders.recognition import is_examples_file
+from langchain_chatexports.datasets.example_files import read_prepared
 from langchain_chatexports.datasets.preparation import Preparation
-from langchain_chatexports.datasets.prepared import read_prepared
 from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.evaluation.conversations import (
     data_from_examples,

@@ -34,9 +34,9 @@ __all__ = [
     "JobFacts",
     "Message",
     "ModelServer",
+    "PromptTooLongError",
     "Reply",
     "ScoredReply",
-    "TooLongError",
 ]
 
 Message = dict[str, str]
@@ -58,7 +58,7 @@ class CannotScoreError(Exception):
     """The server has no route that scores a given reply."""
 
 
-class TooLongError(Exception):
+class PromptTooLongError(Exception):
     """The messages do not fit into the model's context."""
 
 
@@ -118,7 +118,7 @@ class ModelServer:
         """Return a model's next message.
 
         Raises:
-            TooLongError: If the messages do not fit.
+            PromptTooLongError: If the messages do not fit.
             ChatExportError: If the server cannot be asked, or refuses.
         """
         body: dict[str, Any] = {
@@ -144,7 +144,7 @@ class ModelServer:
         Raises:
             CannotScoreError: If the server cannot. Only a server on this machine is
                 asked, because the route is the local server's own.
-            TooLongError: If the messages do not fit.
+            PromptTooLongError: If the messages do not fit.
             ChatExportError: If the server cannot be asked, or refuses.
         """
         if not self.is_here:
@@ -195,7 +195,7 @@ class ModelServer:
             return self._client.post(path, body=body, cast_to=object)
         except openai.APIStatusError as error:
             if error.code == _TOO_LONG:
-                raise TooLongError from error
+                raise PromptTooLongError from error
             has_route = error.status_code not in _NO_ROUTE
             if path == "/score" and not has_route and error.code != "model_not_found":
                 raise CannotScoreError(NO_SCORES) from error

@@ -36,7 +36,7 @@ _DEPLOY_FIRST = (
 
 
 class ServerAccess:
-    """Who to ask and with which key: settings, or the user's own clients."""
+    """The server and its key: settings, or the user's own clients."""
 
     def __init__(
         self,
@@ -227,7 +227,7 @@ def _without_redirects(client: Any) -> Any:
 
 
 def scrub_secrets(said: str, client: Any) -> str:
-    """Return what a server said without what the client sends along.
+    """Return a server's message without the secrets that the client sends.
 
     It is looked up after the request, which may be what fetched the key.
     """

@@ -20,14 +20,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_chatexports.exceptions import FineTuningError, FineTuningTimeoutError
 from langchain_chatexports.finetuning.errors import (
-    MAX_RETRY_AFTER,
     Step,
     clean_text,
     error_of,
     has_no_route,
+    safe_cause,
+)
+from langchain_chatexports.finetuning.retries import (
+    MAX_RETRY_AFTER,
     is_temporary,
     requested_wait,
-    safe_cause,
 )
 
 if TYPE_CHECKING:
@@ -77,16 +79,16 @@ class Clock:
         time.sleep(seconds)
 
     async def asleep(self, seconds: float) -> None:
-        """Let the event loop do something else for a while."""
+        """Sleep without blocking the event loop."""
         await asyncio.sleep(seconds)
 
     def jitter(self) -> float:
-        """Return a factor around 1, so that many clients do not ask in step."""
+        """Return a random factor around 1, so that clients do not retry in step."""
         return random.uniform(0.8, 1.2)  # noqa: S311 - nothing to guess here
 
 
 class Deadline:
-    """The moment after which nobody waits any longer; `None` seconds are forever."""
+    """The time at which calls give up; `None` seconds mean never."""
 
     def __init__(self, clock: Clock, seconds: float | None) -> None:
         self.clock = clock
@@ -156,7 +158,7 @@ class Connection:
             self.clock.sleep(seconds)
 
     async def call(self, method: str, /, **arguments: Any) -> Any:
-        """Ask once, and take nothing but the object that was asked for.
+        """Send a request once, and refuse a response of another type.
 
         `method` is the dotted name of the client's. A gateway's page with status 200
         comes out of the SDK as a string.
@@ -185,7 +187,7 @@ class Connection:
         return answer
 
     async def ask(self, method: str, step: Step, /, **arguments: Any) -> Any:
-        """Ask for something that may be asked for twice, and retry temporary errors.
+        """Send a request that is safe to repeat, and retry temporary errors.
 
         The SDK's own retries know neither the deadline nor a used-up quota.
 
@@ -228,7 +230,7 @@ class Connection:
         step_after: Callable[[Exception], Step],
         patience: Callable[[Exception], Sequence[float]] = lambda _: (),
     ) -> T:
-        """Create something, and look for it on the server before each new attempt.
+        """Create something; before each retry, look whether the server has it.
 
         An answer that is lost says nothing about whether the request was carried out.
 

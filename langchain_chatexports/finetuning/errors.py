@@ -1,4 +1,4 @@
-"""What an error of the SDK means: whether to retry, how long to wait, what to say.
+"""Errors of the SDK as errors of this package, and what they say.
 
 The texts name what failed, whether it may cost, and what to do next. They hold neither
 keys nor training texts, and never a page of HTML.
@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from json import JSONDecodeError
 from typing import Literal
 
 from langchain_chatexports.exceptions import (
@@ -18,41 +16,22 @@ from langchain_chatexports.exceptions import (
     FineTuningError,
     FineTuningUnavailableError,
 )
+from langchain_chatexports.finetuning.retries import is_quota, is_temporary, status_of
 
 __all__ = [
-    "MAX_RETRY_AFTER",
     "Step",
     "clean_text",
     "error_of",
     "has_no_route",
     "is_bad_request",
-    "is_temporary",
-    "may_be_in_progress",
     "names_field",
-    "requested_wait",
     "safe_cause",
-    "status_of",
 ]
 
-MAX_RETRY_AFTER = 120.0
-"""The longest wait, in seconds, that a server may ask for and get."""
-
-_TEMPORARY = frozenset({408, 409, 425, 429})
-_TIMED_OUT = frozenset({408, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _NO_ROUTE = frozenset({404, 405, 501})
 _BAD_REQUEST = frozenset({400, 422})
 _BAD_FILE = frozenset({400, 413, 415, 422})
-_SERVER_ERROR = 500
-_PAYMENT_REQUIRED = 402
-_QUOTA_CODES = frozenset(
-    {
-        "insufficient_quota",
-        "quota_exceeded",
-        "billing_hard_limit_reached",
-        "billing_not_active",
-    }
-)
 _MAX_MESSAGE_LENGTH = 300
 _QUOTED = re.compile(r"'([^'\n]*)'|\"([^\"\n]*)\"|`([^`\n]*)`|“([^”\n]*)”")
 _WORD = re.compile(r"[\w./:-]{1,64}")
@@ -92,8 +71,7 @@ _TEXTS = {
     ),
     "refused": "{server} refused the request while {doing} ({status}{said}).",
     "temporary": (
-        "{server} failed again and again while {doing} (status {status}{said}). Try "
-        "again later."
+        "{server} kept failing while {doing} (status {status}{said}). Try again later."
     ),
     "timeout": (
         "{server} did not answer in time while {doing}. Check that the server runs, "
@@ -143,36 +121,6 @@ class Step:
 # What kind of error it is
 
 
-def status_of(error: BaseException) -> int | None:
-    """Return the HTTP status of an error, also of one that was made from it."""
-    status = getattr(error, "status_code", None)
-    if status is None and error.__cause__ is not None:
-        return status_of(error.__cause__)
-    return status if isinstance(status, int) else None
-
-
-def is_temporary(error: Exception) -> bool:
-    """Return whether the same request may well succeed a moment later."""
-    from openai import APIConnectionError
-
-    from langchain_chatexports.finetuning.http_clients import UnreadableAnswerError
-
-    status = status_of(error)
-    if status is not None:
-        temporary = status in _TEMPORARY or status >= _SERVER_ERROR
-        return temporary and not _is_quota(error)
-    # The last two: a body that was cut off half-way.
-    kinds = (APIConnectionError, UnreadableAnswerError)
-    return isinstance(error, (*kinds, JSONDecodeError, UnicodeDecodeError))
-
-
-def may_be_in_progress(error: Exception) -> bool:
-    """Return whether the server may still be doing what was asked for."""
-    from openai import APITimeoutError
-
-    return isinstance(error, APITimeoutError) or status_of(error) in _TIMED_OUT
-
-
 def has_no_route(error: BaseException) -> bool:
     """Return whether the server does not know this kind of request."""
     return status_of(error) in _NO_ROUTE
@@ -189,28 +137,6 @@ def names_field(error: BaseException, *fields: str) -> bool:
         return False
     blamed = f"{getattr(error, 'param', '')} {getattr(error, 'body', '')}".lower()
     return any(field in blamed for field in fields)
-
-
-def requested_wait(error: BaseException) -> float | None:
-    """Return the seconds that the server asks to wait, if it does."""
-    headers = getattr(getattr(error, "response", None), "headers", {})
-    for name, divisor in (("retry-after-ms", 1000), ("retry-after", 1)):
-        if re.fullmatch(r"\d+(\.\d*)?", headers.get(name, "").strip()):
-            return float(headers[name]) / divisor
-    try:
-        # Against the server's own clock: ours may be wrong, or jump.
-        until, now = map(
-            parsedate_to_datetime, (headers["retry-after"], headers["date"])
-        )
-        return max(0.0, (until - now).total_seconds())
-    except (KeyError, ValueError, TypeError):
-        return None
-
-
-def _is_quota(error: Exception) -> bool:
-    # Servers put it in one of these, or in the status.
-    words = {str(getattr(error, name, None)) for name in ("code", "type")}
-    return bool(words & _QUOTA_CODES) or status_of(error) == _PAYMENT_REQUIRED
 
 
 # What to say about it
@@ -307,7 +233,7 @@ def _reason(problem: Exception, step: Step, wait: float | None) -> str:
     reasons = (
         (wait is not None, "long wait"),
         (status == 401, "key"),  # noqa: PLR2004 - HTTP
-        (_is_quota(problem), "quota"),
+        (is_quota(problem), "quota"),
         (is_temporary(problem), "temporary"),
         (creates_job and status in {403, 404}, "closed"),
         (status in _REDIRECTS, "redirect"),

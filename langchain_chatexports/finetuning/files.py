@@ -7,12 +7,9 @@ import logging
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_chatexports.exceptions import FileProcessingError, FineTuningError
-from langchain_chatexports.finetuning.errors import (
-    Step,
-    has_no_route,
-    status_of,
-)
+from langchain_chatexports.finetuning.errors import Step, has_no_route
 from langchain_chatexports.finetuning.orders import ENDED, is_uploaded_name
+from langchain_chatexports.finetuning.retries import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -109,7 +106,7 @@ async def _upload(
 
 
 async def await_processed(file: FileObject, connection: Connection) -> None:
-    """Wait until the server has looked at a file, but not for long.
+    """Wait a limited time for the server to process a file.
 
     The job itself waits for its file where that takes longer.
 

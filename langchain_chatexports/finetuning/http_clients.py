@@ -1,4 +1,4 @@
-"""HTTP clients that stay at the server that was named, and within bounds.
+"""HTTP clients that refuse other servers and limit the size and time of responses.
 
 The SDK's own follow redirects anywhere, with the training text and every header, and
 read an answer of any length for as long as bytes come. Import this where openai may be
@@ -45,7 +45,7 @@ _Remaining = Callable[[], float]
 
 # The SDK passes its own kind of error on as it is; others it repeats, and hides.
 class RedirectError(FineTuningError, OpenAIError):
-    """A server redirects to one that nobody has named."""
+    """A server redirects to another server."""
 
 
 class UnreadableAnswerError(OpenAIError):

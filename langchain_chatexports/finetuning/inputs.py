@@ -1,4 +1,4 @@
-"""What a user may hand to the tuner, read as training examples."""
+"""Read the input of `ChatFineTuner` as training examples."""
 
 from __future__ import annotations
 
@@ -143,10 +143,10 @@ def _closing(items: Iterator[Any]) -> Iterator[Iterator[Any]]:
 
 
 def _told_apart(items: Iterable[tuple[Any, bool]]) -> Iterator[tuple[Any, bool]]:
-    """Tell sessions from examples.
+    """Pair each item with whether it is a session; the others are examples.
 
-    One without messages looks like both: it is what the next one is. Alone it is an
-    example, for the validation.
+    An item without messages could be either: it counts as what the next item is. If no
+    item has messages, it counts as an example, which the validation then reports.
     """
     unclear: list[Any] = []
     usual: bool | None = None

@@ -1,4 +1,4 @@
-"""From an order to its one job: look, upload, look again, create, look again.
+"""Find the job of an order on the server, or create exactly one.
 
 An answer that is lost says nothing about whether the request was carried out. So
 nothing is sent twice before a look at the server.
@@ -17,10 +17,7 @@ from langchain_chatexports.finetuning.errors import (
     Step,
     has_no_route,
     is_bad_request,
-    is_temporary,
-    may_be_in_progress,
     names_field,
-    status_of,
 )
 from langchain_chatexports.finetuning.files import (
     NOTHING_ORDERED,
@@ -29,6 +26,11 @@ from langchain_chatexports.finetuning.files import (
     find_or_upload,
 )
 from langchain_chatexports.finetuning.orders import KEY, UNSUCCESSFUL
+from langchain_chatexports.finetuning.retries import (
+    is_temporary,
+    may_be_in_progress,
+    status_of,
+)
 
 if TYPE_CHECKING:
     from openai.types.fine_tuning import FineTuningJob
@@ -67,7 +69,7 @@ _FileIds: TypeAlias = tuple[str, str | None]
 
 @dataclass
 class Submission:
-    """One order on its way to one job.
+    """Finds or creates the job of an order.
 
     Attributes:
         order: What is ordered.
@@ -255,7 +257,7 @@ class Submission:
         return next((job for job in jobs if job.id not in self._earlier), None)
 
     async def _the_only_one(self, mine: FineTuningJob) -> FineTuningJob:
-        # Another process can have placed the same order in the same moment. Both find
+        # Another process can have placed the same order at the same moment. Both find
         # both jobs here: the older one stays, whoever created the other stops it.
         try:
             jobs = await self._jobs_by_key(self.connection.briefly(_LAST_LOOK))

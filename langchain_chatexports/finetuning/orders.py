@@ -48,10 +48,10 @@ __all__ = [
 ]
 
 UNSUCCESSFUL = frozenset({"failed", "cancelled", "canceled"})
-"""A job that ended so is no reason not to order a new one."""
+"""The statuses after which the same order creates a new job."""
 
 ENDED = UNSUCCESSFUL | {"succeeded"}
-"""The statuses that end a job; every other one, known or not, does not."""
+"""The final statuses; with any other one, known or not, a job continues."""
 
 _MIN_EXAMPLES = 10
 _NAME_DIGITS = 32
@@ -165,7 +165,7 @@ class TrainingFile:
     """The bytes of a file to upload, and a name that only these bytes have."""
 
     def __init__(self, examples: Iterable[Mapping[str, Any]]) -> None:
-        """Write the examples; raise `TrainingDataError` if they are no JSON."""
+        """Write the examples; raise `TrainingDataError` if they are not JSON."""
         buffer = io.BytesIO()
         try:
             self.examples = write_jsonl(examples, buffer)

@@ -1,4 +1,4 @@
-"""A fine-tuning job that was ordered: wait for it, follow it, use what comes of it."""
+"""`FineTuningRun`: wait for a fine-tuning job, follow it, and use its model."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ T = TypeVar("T")
 class FineTuningRun:
     """One job on the server, as `ChatFineTuner.submit` and `get` return it.
 
-    The job goes on whether or not anybody waits for it. Every method has an async twin
-    with LangChain's prefix: `arefresh`, `aevents`, `acancel`, and so on; that of `wait`
-    is `await_`.
+    The job continues whether or not anybody waits for it. Every method has an async
+    twin with LangChain's prefix: `arefresh`, `aevents`, `acancel`, and so on; that of
+    `wait` is `await_`.
     """
 
     def __init__(
@@ -233,7 +233,7 @@ class FineTuningRun:
         connection: Connection,
         report: Callable[[FineTuningJobEvent], Awaitable[None]],
     ) -> None:
-        """Wait for the job's end and hand on its events.
+        """Wait for the job's end and pass on its events.
 
         Args:
             connection: The server.

@@ -48,7 +48,7 @@ _LabelText: TypeAlias = Annotated[str, Field(max_length=512)]
 
 
 class FineTunerSettings(RunnableSerializable[Any, Any]):
-    """What `ChatFineTuner` is told: server, model, numbers, limits.
+    """The settings of `ChatFineTuner`: server, model, hyperparameters, limits.
 
     Keys, headers, clients, callables and data are neither serialized nor shown.
     """
@@ -130,7 +130,7 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     confirm: Callable[[TrainingEstimate], bool] | None = Field(
         default=None, exclude=True, repr=False
     )
-    """Asked, before anything is sent, whether to order."""
+    """Called before anything is sent; returns whether to place the order."""
 
     delete_training_file: bool = False
     """Delete the uploaded files once `invoke` or `wait` sees the job's end."""
@@ -139,7 +139,7 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     """Seconds after which the server deletes the uploaded files by itself."""
 
     run_again: bool = False
-    """Order a new job each time, though there is one of the same order."""
+    """Create a new job each time, even if the same order has one."""
 
     on_event: Callable[[Any], object] | None = Field(
         default=None, exclude=True, repr=False
@@ -147,7 +147,7 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     """Gets the SDK's events while waiting, oldest first, each once."""
 
     allow_trailing: bool = False
-    """Let examples pass that do not end with the assistant; OpenAI refuses them."""
+    """Accept examples that do not end with the assistant; OpenAI refuses them."""
 
     chat_model_kwargs: dict[str, Any] = Field(
         default_factory=lambda: {"temperature": 1}, repr=False

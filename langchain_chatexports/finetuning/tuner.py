@@ -1,4 +1,4 @@
-"""Examples in, tuned chat model out: the order, from data to model, in one call."""
+"""`ChatFineTuner`: from training examples to a tuned chat model in one call."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class ChatFineTuner(FineTunerSettings):
         Raises:
             TrainingDataError: If the examples break the format's rules.
             TrainingBudgetError: If the order is over the limit, or not agreed to.
-            FineTuningError: If no model comes of it; its subclasses say why.
+            FineTuningError: If the job produces no model; its subclasses say why.
         """
         _refuse_arguments(kwargs)
         runs: list[FineTuningRun] = []

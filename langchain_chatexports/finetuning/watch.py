@@ -13,18 +13,16 @@ from langchain_chatexports.exceptions import (
     FineTuningFailedError,
 )
 from langchain_chatexports.finetuning.connection import is_last_page
-from langchain_chatexports.finetuning.errors import (
+from langchain_chatexports.finetuning.errors import Step, has_no_route, is_bad_request
+from langchain_chatexports.finetuning.files import delete_unused_files
+from langchain_chatexports.finetuning.jobs import warn_of_shutdown
+from langchain_chatexports.finetuning.orders import ENDED
+from langchain_chatexports.finetuning.retries import (
     MAX_RETRY_AFTER,
-    Step,
-    has_no_route,
-    is_bad_request,
     is_temporary,
     requested_wait,
     status_of,
 )
-from langchain_chatexports.finetuning.files import delete_unused_files
-from langchain_chatexports.finetuning.jobs import warn_of_shutdown
-from langchain_chatexports.finetuning.orders import ENDED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +47,7 @@ _KNOWN = ENDED | {"validating_files", "queued", "running"}
 
 
 def job_continues(job_id: str) -> str:
-    """Return what it means that nobody waits for a job any longer."""
+    """Return what happens to a job that is no longer waited for."""
     return (
         f"Job {job_id} goes on, and may cost: get({job_id!r}).wait() waits for it "
         f"again, get({job_id!r}).cancel() stops it."

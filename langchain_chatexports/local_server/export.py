@@ -45,7 +45,7 @@ def export_model(
         raise LocalServerError(msg)
     kept = {model.name: model for model in list_models(data_dir)}
     if name not in kept:
-        msg = f"There is no tuned model {name}. There are: {', '.join(kept) or 'none'}."
+        msg = f"There is no tuned model {name}. Models: {', '.join(kept) or 'none'}."
         raise LocalServerError(msg)
     model = kept[name]
     base = prepare_base(describe_base(model.base))

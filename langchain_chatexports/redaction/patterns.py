@@ -188,7 +188,7 @@ NO_PHONE_BEFORE = re.compile(
     r"(?: (?:no|nr|n[°º]|number|nummer|número|numéro|id|is|ist))?|#|№)[ .:#]{0,3}\Z",
     re.IGNORECASE,
 )
-"""What stands before a number that is no telephone's, whatever its form."""
+"""What stands before a number that is not a telephone number, whatever its form."""
 
 _CODE_WORD = (
     r"(?<!zip )(?<!zip-)(?<!post)(?<!postal )(?<!error )(?<!promo )(?<!source )"

@@ -66,9 +66,9 @@ class ChunkSessions(SessionTransform):
     is not serialized."""
 
     overlap_as_context: bool = False
-    """Give the shared messages `additional_kwargs["weight"]` 0 in the later window, so
-    that no answer is trained twice. A window whose answers all have weight 0 is left
-    out (`not_trained`)."""
+    """Set the weight of the shared messages (`additional_kwargs["weight"]`) to 0 in the
+    later window, so that no answer is trained twice. A window whose
+    answers all have weight 0 is left out (`not_trained`)."""
 
     @field_validator("count_tokens")
     @classmethod

@@ -211,7 +211,9 @@ def _files_on_disk(root: Path, part: int) -> Iterator[ExportFile | RefusedFile]:
             continue
         # A link must not lead out of the export, and a pipe would never end.
         elif not _resolved(path).is_relative_to(resolved) or not path.is_file():
-            yield RefusedFile(escaped(str(path)), "it is no file of the export itself")
+            yield RefusedFile(
+                escaped(str(path)), "it is not a file of the export itself"
+            )
         else:
             file = _file_on_disk(path, resolved, part, root)
             is_too_large = file.size > _MAX_FILE_BYTES

@@ -162,7 +162,7 @@ class SingleFileFacebookMessengerChatLoader(_MessengerChatLoader):
         Raises:
             ExportNotFoundError: If there is no such file.
             ExportAccessError: If the system refuses.
-            ExportFormatError: If it is no thread of a JSON export.
+            ExportFormatError: If it is not a thread of a JSON export.
         """
         file = open_file(self.path)
         document = named_document(file)
@@ -248,7 +248,7 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
         Raises:
             ExportNotFoundError: If there is nothing at the path.
             ExportAccessError: If the system refuses.
-            ExportFormatError: If it is no Messenger export in JSON.
+            ExportFormatError: If it is not a Messenger export in JSON.
         """
         with ExitStack() as stack:
             reader = ThreadFileReader(tally)

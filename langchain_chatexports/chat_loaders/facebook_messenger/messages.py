@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.chat_loaders.base import export_message, message_time
-from langchain_chatexports.chat_loaders.facebook_messenger.records import has_url
+from langchain_chatexports.chat_loaders.facebook_messenger.record_kinds import has_url
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -148,7 +148,7 @@ def find_placeholders(records: Collection[Record]) -> set[str]:
 
 
 class _OwnerTest(dict[str, bool]):
-    """Tells whether a sender is the owner; each sender is compared once."""
+    """Whether each sender is the owner; a sender is compared once."""
 
     def __init__(self, owner: str) -> None:
         super().__init__({owner: True})  # Never empty, so never false.

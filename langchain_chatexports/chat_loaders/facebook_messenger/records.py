@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_chatexports.chat_loaders.base import UNKNOWN_SENDER
+from langchain_chatexports.chat_loaders.facebook_messenger.record_kinds import (
+    kind_from_fields,
+)
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
         ThreadDocument,
     )
 
-__all__ = ["Record", "SenderNames", "has_url", "is_deleted_account", "read_records"]
+__all__ = ["Record", "SenderNames", "is_deleted_account", "read_records"]
 
 # Lower case; what Meta shows instead of the name of a deleted account.
 _DELETED_NAMES = frozenset(
@@ -73,7 +76,6 @@ _SUFFIX_KINDS = {
     **dict.fromkeys(("aac", "m4a", "mp3", "ogg", "opus", "wav"), "audio_files"),
     "gif": "gifs",
 }
-_URL_SIGNS = ("http://", "https://", "www.")
 _UNSENT_TEXT = "User unsent a message"  # In English in every account language seen.
 
 # Year 1 to 9999: what a Python datetime can hold.
@@ -163,18 +165,12 @@ def read_records(
             left_out["empty"] += 1
 
 
-def has_url(text: str) -> bool:
-    """Return whether a text holds a link."""
-    folded = text.casefold()
-    return any(sign in folded for sign in _URL_SIGNS)
-
-
 def _with_notable_keys(
     draft: Record, message: dict[str, Any], names: SenderNames
 ) -> Record:
     stamp, sender, text, _, _, file, is_coarse = draft
     extra = _extra(message, names)
-    kind = _structural_sign(message, text)
+    kind = kind_from_fields(message, text)
     if kind == "unsent" and text == _UNSENT_TEXT:
         text = ""
     if stamp is None and "timestamp" in message:
@@ -203,20 +199,6 @@ def _older_stamp(value: object) -> tuple[int | None, bool]:
     if not _FIRST_MS <= milliseconds <= _LAST_MS:
         return None, False
     return milliseconds, is_coarse
-
-
-def _structural_sign(message: dict[str, Any], text: str) -> str | None:
-    if message.get("is_unsent") or message.get("is_taken_down"):
-        return "unsent"
-    kind = message.get("type")
-    if message.get("call_duration") is not None or kind == "Call":
-        return "call"
-    if message.get("users") is not None or kind in ("Subscribe", "Unsubscribe"):
-        return "members"
-    # A notice of an app or game; with a link it is what somebody shared.
-    if kind == "Share" and not message.get("share") and text and not has_url(text):
-        return "game"
-    return None
 
 
 def _extra(message: dict[str, Any], names: SenderNames) -> dict[str, Any] | None:

@@ -2,7 +2,8 @@
 
 Since February 2023 most of them can be recognized by their sentence only, in the
 account's language and with first names or nicknames. A sentence is matched as a whole,
-and where people write such sentences themselves, only with a name that fits.
+and where people write such sentences themselves, only with a name that fits. What a
+field of the JSON shows is in `record_kinds.py`.
 """
 
 from __future__ import annotations

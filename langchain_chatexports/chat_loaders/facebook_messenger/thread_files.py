@@ -120,7 +120,7 @@ def named_document(file: ExportFile) -> ThreadDocument:
 
     Raises:
         ExportAccessError: If the system refuses.
-        ExportFormatError: If it is no thread of a JSON export.
+        ExportFormatError: If it is not a thread of a JSON export.
     """
     data = file.read()
     if is_html_thread(file.name) or data.lstrip()[:1] == b"<":

@@ -26,7 +26,7 @@ def link_preview(payload: object) -> dict[str, str] | None:
         payload: `payload_data`; any bytes are allowed.
 
     Returns:
-        The keys that are there, or `None` where it is no link preview.
+        The keys that are there, or `None` if it is not a link preview.
     """
     root = read_archive(payload)
     for key in ("richLinkMetadata", "metadata"):

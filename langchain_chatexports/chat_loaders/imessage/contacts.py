@@ -106,7 +106,7 @@ def cards_of_mapping(names: Mapping[str, str]) -> list[Card]:
 
 
 def address_key(address: str) -> str | None:
-    """Return an address in its form for comparing, or `None` if it is no address."""
+    """Return the form in which addresses are compared; `None` if it is not one."""
     bare = address.strip().strip("<>").casefold()
     bare = bare.removeprefix("mailto:").removeprefix("tel:")
     if not bare or bare.startswith("urn:"):

@@ -58,7 +58,7 @@ class LeftOut(Exception):  # noqa: N818 - not an error: the row is counted, that
 
 
 class Content(NamedTuple):
-    """What a message says, and what goes with it."""
+    """The text of a message, its attachments and other details."""
 
     text: str
     extra: dict[str, Any]

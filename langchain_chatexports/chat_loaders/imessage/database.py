@@ -120,7 +120,7 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
     Raises:
         ExportNotFoundError: If the file is missing.
         ExportAccessError: If the system refuses to read it.
-        ExportFormatError: If it is no database, or a damaged one.
+        ExportFormatError: If it is not a database, or a damaged one.
     """
     path_status(path)
     # SQLite looks for the log beside the file that a link leads to.

@@ -168,7 +168,7 @@ class IMessageChatLoader(ChatExportLoader):
         Raises:
             ExportNotFoundError: If there is no database at the path.
             ExportAccessError: If the system refuses to read it.
-            ExportFormatError: If it is no Messages database, or a damaged one.
+            ExportFormatError: If it is not a Messages database, or a damaged one.
         """
         with self._opened() as (queries, people):
             yield from self._read(queries, people, tally)

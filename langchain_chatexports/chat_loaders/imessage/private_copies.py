@@ -55,7 +55,7 @@ _MIN_HOLES_BYTES = 64 * 1024 * 1024
 
 
 def check_neighbors(path: Path) -> None:
-    """Refuse a log or a journal that is no file.
+    """Refuse a log or a journal that is not a regular file.
 
     Raises:
         ExportFormatError: If it is a folder, a pipe, a device or a link to itself.

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from langchain_chatexports.datasets.formats.trainers import UnfitError, dataset_format
+from langchain_chatexports.datasets.formats.trainer_formats import (
+    UnfitError,
+    dataset_format,
+)
 from langchain_chatexports.datasets.jsonl import json_line
 from langchain_chatexports.datasets.splits import ExampleSplits
 from langchain_chatexports.datasets.validation import TrainingProblem
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
     from datasets import Dataset, DatasetDict
 
-    from langchain_chatexports.datasets.formats.trainers import FormatName
+    from langchain_chatexports.datasets.formats.trainer_formats import FormatName
     from langchain_chatexports.datasets.formats.write import AnyRecord
 
 __all__ = ["to_dataset"]

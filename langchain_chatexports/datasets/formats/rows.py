@@ -12,7 +12,7 @@ from langchain_chatexports.datasets.formats.containers import (
     row_digest,
 )
 from langchain_chatexports.datasets.formats.trace_file import TraceRow, trace_line
-from langchain_chatexports.datasets.formats.trainers import (
+from langchain_chatexports.datasets.formats.trainer_formats import (
     UnfitError,
     answers_in,
     messages_in,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from langchain_chatexports.datasets.formats.trainers import (
+    from langchain_chatexports.datasets.formats.trainer_formats import (
         DatasetFormat,
         EncodedRow,
     )
@@ -105,8 +105,8 @@ class RowWriter:
             raise TrainingDataError(msg, self._problems)
         if not self.examples.given:
             msg = (
-                f"There is nothing to write: {self.examples.taken} examples were "
-                f"given, and none gives a row in the format {self._kind.name!r}."
+                f"There is nothing to write: none of {self.examples.taken} examples "
+                f"becomes a row in the format {self._kind.name!r}."
             )
             raise TrainingDataError(msg)
 

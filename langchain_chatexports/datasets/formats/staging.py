@@ -56,7 +56,7 @@ def refuse_other_files(path: Path, *, is_folder: bool, known: Collection[str]) -
     if not path.exists():
         return
     if is_pipe(path):
-        msg = f"{path} is no file, and a set has a card and a trace beside it."
+        msg = f"{path} is not a file: a set needs a card and a trace beside it."
         raise ExportFormatError(msg)
     if path.is_dir() != is_folder:
         kind, wanted = ("folder", "file") if path.is_dir() else ("file", "folder")

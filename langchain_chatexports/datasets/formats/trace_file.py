@@ -19,7 +19,7 @@ from typing_extensions import TypedDict
 
 from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.datasets.formats.containers import new_private_file
-from langchain_chatexports.datasets.formats.trainers import FORMATS
+from langchain_chatexports.datasets.formats.trainer_formats import FORMATS
 from langchain_chatexports.datasets.trace import ExampleOrigin
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 
@@ -183,8 +183,8 @@ def _opened(path: Path) -> BinaryIO:
         return open_regular_file(trace_path(path))
     except FileNotFoundError as error:
         msg = (
-            f"There is no trace beside {path} ({trace_path(path).name}), so nobody can "
-            "say which rows come from whom. Write the set again, with its trace: "
+            f"There is no trace beside {path} ({trace_path(path).name}), so it is "
+            "unknown which rows come from whom. Write the set again, with its trace: "
             "chatexports prepare, or write_dataset."
         )
         raise ExportNotFoundError(msg) from error
@@ -244,7 +244,7 @@ def _row(line: bytes, path: Path) -> TraceRow:
 
 def _no_trace(path: Path) -> ExportFormatError:
     msg = (
-        f"{trace_path(path)} is no trace that this version can read. "
+        f"{trace_path(path)} is not a trace that this version can read. "
         "Write the set again."
     )
     return ExportFormatError(msg)

@@ -28,7 +28,7 @@ from langchain_chatexports.datasets.formats.trace_file import (
     trace_path,
     write_trace,
 )
-from langchain_chatexports.datasets.formats.trainers import dataset_format
+from langchain_chatexports.datasets.formats.trainer_formats import dataset_format
 from langchain_chatexports.datasets.jsonl import json_line
 from langchain_chatexports.datasets.splits import ExampleSplits
 from langchain_chatexports.exceptions import TrainingDataError
@@ -36,7 +36,7 @@ from langchain_chatexports.exceptions import TrainingDataError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from langchain_chatexports.datasets.formats.trainers import (
+    from langchain_chatexports.datasets.formats.trainer_formats import (
         FormatName,
     )
 
@@ -176,7 +176,7 @@ def write_dataset(
     else:
         parts, split = {"train": examples}, ()
     if kind.needs_validation and "validation" not in parts:
-        msg = f"The format {format!r} wants a validation part: use split_examples."
+        msg = f"The format {format!r} needs a validation part: use split_examples."
         raise TrainingDataError(msg)
     is_folder = kind.is_folder or isinstance(examples, ExampleSplits)
     names = {part: kind.file_of(part) if is_folder else path.name for part in parts}

@@ -50,7 +50,7 @@ class KnownBase:
 
 _BASES = (
     KnownBase(
-        DEFAULT_HUB_ID, 134_515_008, _APACHE, note="the default: a toy, for demos"
+        DEFAULT_HUB_ID, 134_515_008, _APACHE, note="the default; a tiny demo model"
     ),
     KnownBase("HuggingFaceTB/SmolLM2-360M-Instruct", 361_821_120, _APACHE),
     KnownBase("Qwen/Qwen2.5-0.5B-Instruct", 494_032_768, _APACHE),

@@ -307,7 +307,7 @@ class LocalService:
 def _seed(requested: int | None) -> int:
     if requested is not None:
         return requested
-    return random.randrange(2**31)  # noqa: S311 - it is no secret.
+    return random.randrange(2**31)  # noqa: S311 - not a secret.
 
 
 def _invalid_file(problems: list[str], param: str) -> ApiError:

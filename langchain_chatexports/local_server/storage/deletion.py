@@ -68,7 +68,7 @@ def delete_model(name: str, *, data_dir: str | Path | None = None) -> None:
     data = _directory(data_dir)
     kept = {model.name: model.path for model in list_models(data.root)}
     if name not in kept:
-        msg = f"There is no tuned model {name}. There are: {', '.join(kept) or 'none'}."
+        msg = f"There is no tuned model {name}. Models: {', '.join(kept) or 'none'}."
         raise LocalServerError(msg)
     data.require_own()
     with only_server(data, timeout=_LOCK_WAIT_SECONDS):

@@ -1,4 +1,4 @@
-"""Hyperparameters of a job, and the values of `"auto"`.
+"""Hyperparameters of a job, the values of `"auto"`, and LoRA's rank.
 
 | | auto |
 | --- | --- |
@@ -23,7 +23,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Hyperparameters", "learning_rate", "resolve_hyperparameters"]
+__all__ = ["LORA_RANK", "Hyperparameters", "learning_rate", "resolve_hyperparameters"]
+
+LORA_RANK = 16
+"""The rank of the adapters; their alpha is twice the rank."""
 
 _SMALL_MODEL, _MEDIUM_MODEL = 300_000_000, 2_000_000_000
 _FEW_STEPS = 50

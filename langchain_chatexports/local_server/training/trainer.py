@@ -33,6 +33,7 @@ from langchain_chatexports.local_server.storage.json_lines import (
 from langchain_chatexports.local_server.storage.locks import ProcessLock
 from langchain_chatexports.local_server.training.checkpoints import Checkpoints
 from langchain_chatexports.local_server.training.hyperparameters import (
+    LORA_RANK,
     Hyperparameters,
     learning_rate,
 )
@@ -47,7 +48,6 @@ ALREADY_RUNNING = 75
 """The exit code if another trainer is training the job."""
 
 _NICENESS = 5
-_RANK = 16
 _WARMUP_RATIO = 0.05
 
 
@@ -244,8 +244,8 @@ def _build_trainer(
         eval_dataset=None if held_out is None else _as_dataset(held_out),
         processing_class=tokenizer,
         peft_config=LoraConfig(
-            r=_RANK,
-            lora_alpha=2 * _RANK,
+            r=LORA_RANK,
+            lora_alpha=2 * LORA_RANK,
             lora_dropout=0.0,
             target_modules="all-linear",
             task_type="CAUSAL_LM",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, get_args
 
-from langchain_chatexports.datasets.formats.trainers import FormatName
+from langchain_chatexports.datasets.example_files import read_prepared
+from langchain_chatexports.datasets.formats.trainer_formats import FormatName
 from langchain_chatexports.datasets.jsonl import read_jsonl
-from langchain_chatexports.datasets.prepared import read_prepared
 from langchain_chatexports.finetuning import (
     deduplicate_examples,
     estimate_training,

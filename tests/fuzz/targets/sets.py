@@ -9,8 +9,8 @@ from langchain_chatexports.chat_loaders.recognition import (
     is_examples_file,
     open_exports,
 )
-from langchain_chatexports.datasets.prepared import facts_of_prepared
-from langchain_chatexports.datasets.redacted import (
+from langchain_chatexports.datasets.example_files import facts_of_prepared
+from langchain_chatexports.datasets.redaction import (
     Redaction,
     redact_examples,
     redact_exports,

@@ -14,9 +14,9 @@ from langchain_chatexports.evaluation.model_server import (
     CannotScoreError,
     JobFacts,
     Message,
+    PromptTooLongError,
     Reply,
     ScoredReply,
-    TooLongError,
 )
 from tests.unit_tests.builders.tables import START, write_lines
 from tests.unit_tests.builders.voices import DISTINCT, Voice, conversations
@@ -74,7 +74,7 @@ class Voices:
 
     def _check(self, messages: Sequence[Message]) -> None:
         if len(messages) > self.longest:
-            raise TooLongError
+            raise PromptTooLongError
 
 
 def talks(count: int, seed: int, *, terse: bool = False) -> list[Dialogue]:

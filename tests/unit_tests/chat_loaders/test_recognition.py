@@ -191,7 +191,7 @@ def test_a_folder_of_nothing_is_told_what_is_known(tmp_path: Path) -> None:
 def test_another_file_is_told_what_is_known(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "notes.txt"
     path.write_bytes(content)
-    with pytest.raises(ExportFormatError, match=r"notes\.txt is no export"):
+    with pytest.raises(ExportFormatError, match=r"notes\.txt is not an export"):
         open_export(path)
 
 

@@ -102,9 +102,11 @@ def test_an_export_of_no_model_is_a_line(chatexports: Any, names: Any) -> None:
 
 def test_each_base_is_listed_with_size_memory_and_license(chatexports: Any) -> None:
     done = chatexports("serve", "--list-bases")
-    rows = done.out.splitlines()[1:]
+    assert all(len(line) <= 80 for line in done.out.splitlines())
+    # Notes are below their base.
+    rows = done.out.replace("\n    ", "; ").splitlines()[1:]
     assert [row.split()[0] for row in rows] == [base.hub_id for base in list_bases()]
     for row, base in zip(rows, list_bases(), strict=True):
         assert f"{base.memory_bytes / 1e9:.1f} GB  {base.license}" in row
         assert ("suggested" in row) == (base == suggest_base())
-    assert "toy" in rows[0]
+    assert "tiny demo model" in rows[0]

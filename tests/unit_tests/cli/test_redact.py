@@ -395,7 +395,7 @@ def test_two_names_with_one_stand_in_are_the_keys_fault(
     )
     done = chatexports("redact", chats, "-o", "red.jsonl")
     assert done.status == 1
-    assert "Two names have one stand-in under the key" in done.err
+    assert "Two names have the same stand-in with the key" in done.err
 
 
 def test_a_table_with_absurd_times_is_redacted(

@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 import langchain_chatexports
 from langchain_chatexports.chat_loaders.ledger import Ledger, StepSummary
 from langchain_chatexports.datasets.card import CardNotes, hash_source
+from langchain_chatexports.datasets.card_reasons import REASONS
 from langchain_chatexports.datasets.deduplication import deduplicate_examples
 from langchain_chatexports.datasets.formats import write_dataset
 from langchain_chatexports.datasets.formats.trace_file import read_header
-from langchain_chatexports.datasets.formats.trainers import FORMATS
+from langchain_chatexports.datasets.formats.trainer_formats import FORMATS
 from langchain_chatexports.datasets.jsonl import read_jsonl
 from langchain_chatexports.datasets.preferences import (
     edit_preferences,
     reaction_labels,
 )
-from langchain_chatexports.datasets.reasons import REASONS
 from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.exceptions import ChatExportError, ExportNotFoundError

@@ -19,7 +19,7 @@ from langchain_chatexports.datasets.formats.trace_file import (
     read_trace,
     trace_path,
 )
-from langchain_chatexports.datasets.formats.trainers import FORMATS
+from langchain_chatexports.datasets.formats.trainer_formats import FORMATS
 from langchain_chatexports.datasets.jsonl import read_jsonl
 from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.datasets.trace import trace_examples
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from hypothesis.strategies import DataObject
 
-    from langchain_chatexports.datasets.formats.trainers import FormatName
+    from langchain_chatexports.datasets.formats.trainer_formats import FormatName
 
 
 ANIMALS = (
@@ -274,7 +274,7 @@ def test_without_a_trace_the_error_says_how_to_get_one(tmp_path: Path) -> None:
 def test_a_file_that_is_no_trace_is_refused(tmp_path: Path) -> None:
     (tmp_path / "set.jsonl").write_text("{}\n")
     trace_path(tmp_path / "set.jsonl").write_text("{}\n")
-    with pytest.raises(ExportFormatError, match="no trace"):
+    with pytest.raises(ExportFormatError, match="not a trace"):
         forget(tmp_path / "set.jsonl", people=["Fox"])
 
 
@@ -401,7 +401,7 @@ def test_a_trace_names_only_files_of_its_set(
     before = sorted(tmp_path.rglob("*"))
     names = read_header(path).files if key == "files" else []
     _change_header(path, **{key: [*names, name]})
-    with pytest.raises(ExportFormatError, match="is no trace that this version"):
+    with pytest.raises(ExportFormatError, match="is not a trace that this version"):
         forget(path, people=["Fox"])
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -429,7 +429,7 @@ def test_a_hostile_header_is_an_error_that_changes_nothing(
     write_dataset(_traced(*_chats()), path)
     _change_header(path, **changes)
     before = {file: file.read_bytes() for file in tmp_path.iterdir()}
-    with pytest.raises(ExportFormatError, match="is no trace that this version"):
+    with pytest.raises(ExportFormatError, match="is not a trace that this version"):
         forget(path, people=["Fox"])
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
 
@@ -453,7 +453,7 @@ def test_facts_of_another_type_make_no_header(tmp_path: Path, facts: Any) -> Non
     path = tmp_path / "set.jsonl"
     write_dataset(_traced(*_chats()), path)
     _change_header(path, facts={**read_header(path).facts, **facts})
-    with pytest.raises(ExportFormatError, match="is no trace that this version"):
+    with pytest.raises(ExportFormatError, match="is not a trace that this version"):
         read_header(path)
 
 
@@ -475,7 +475,7 @@ def test_a_hostile_row_of_a_trace_is_an_error_of_ours(
     trace = trace_path(path)
     header, rows = trace.read_bytes().split(b"\n", 1)
     trace.write_bytes(b"\n".join([header, row, rows]))
-    with pytest.raises(ExportFormatError, match="is no trace that this version"):
+    with pytest.raises(ExportFormatError, match="is not a trace that this version"):
         forget(path, people=["Fox"])
 
 

@@ -11,12 +11,12 @@ from langchain_chatexports.chat_loaders import recognition
 from langchain_chatexports.chat_loaders.recognition import open_exports
 from langchain_chatexports.datasets import preparation as module
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
-from langchain_chatexports.datasets.redacted import (
+from langchain_chatexports.datasets.redaction import (
     Redaction,
     redact_exports,
     undo_redaction,
 )
-from langchain_chatexports.datasets.sets import SetOptions, write_set
+from langchain_chatexports.datasets.set_writer import SetOptions, write_set
 from langchain_chatexports.redaction.key_file import RedactionKey
 from langchain_chatexports.samples import write_imessage, write_messenger
 
@@ -109,5 +109,5 @@ def test_progress_is_shown_for_each_pass_of_a_redaction(
 def test_a_key_file_without_stand_ins_is_warned_about(tmp_path: Path) -> None:
     RedactionKey("a-key", {}).write(tmp_path / "key")
     (tmp_path / "copy").write_text(json.dumps({"text": "hi"}), encoding="utf-8")
-    with pytest.warns(UserWarning, match="knows no stand-in"):
+    with pytest.warns(UserWarning, match="has no stand-ins"):
         undo_redaction(tmp_path / "copy", tmp_path / "back", tmp_path / "key")

@@ -13,8 +13,8 @@ import pytest
 from langchain_chatexports.evaluation.model_server import (
     CannotScoreError,
     ModelServer,
+    PromptTooLongError,
     ScoredReply,
-    TooLongError,
 )
 from langchain_chatexports.exceptions import ChatExportError
 
@@ -127,7 +127,7 @@ def test_a_server_without_the_route_cannot_score(
 def test_too_long_is_told_apart(canned: Canned, server: ModelServer) -> None:
     error = {"message": "too long", "code": "context_length_exceeded"}
     canned.status, canned.answer = 400, {"error": error}
-    with pytest.raises(TooLongError):
+    with pytest.raises(PromptTooLongError):
         ask(server)
 
 

@@ -385,7 +385,7 @@ class TestFoldersOnDisk:
         place = folder / FACEBOOK / "inbox" / "eve_1"
         place.mkdir()
         (place / "message_1.json").symlink_to(outside)
-        with pytest.warns(UserWarning, match="no file of the export"):
+        with pytest.warns(UserWarning, match="not a file of the export"):
             assert inspect(folder).skipped == {"unreadable": 1}
 
     def test_a_circle_of_links_ends(self, folder: Path) -> None:
@@ -400,7 +400,7 @@ class TestFoldersOnDisk:
 
     def test_a_pipe_does_not_block(self, folder: Path) -> None:
         os.mkfifo(folder / FACEBOOK / "inbox" / "ada_1" / "message_2.json")
-        with pytest.warns(UserWarning, match="no file of the export"):
+        with pytest.warns(UserWarning, match="not a file of the export"):
             assert inspect(folder).kept == 1
 
 

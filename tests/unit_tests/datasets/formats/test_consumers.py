@@ -18,7 +18,7 @@ from tests.unit_tests.builders.dialogues import dialogue
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from langchain_chatexports.datasets.formats.trainers import FormatName
+    from langchain_chatexports.datasets.formats.trainer_formats import FormatName
     from langchain_chatexports.datasets.splits import ExampleSplits
 
 

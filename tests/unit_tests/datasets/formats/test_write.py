@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from langchain_chatexports.datasets.formats.trainers import FormatName
+    from langchain_chatexports.datasets.formats.trainer_formats import FormatName
 
 
 EXAMPLE_FORMATS = [
@@ -180,7 +180,7 @@ def test_a_row_is_known_by_its_digest_in_every_format(
         read_lines,
         row_digest,
     )
-    from langchain_chatexports.datasets.formats.trainers import FORMATS
+    from langchain_chatexports.datasets.formats.trainer_formats import FORMATS
 
     splits.train[0].example["messages"][0]["content"] = "half \ud83d é \u2028 😀"
     write_dataset(splits, tmp_path / "set", format=name)

@@ -1,4 +1,4 @@
-"""The reasons for which something is left out or added, in words for the data card."""
+"""Why something was left out or added, in the data card's words."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ __all__ = ["REASONS"]
 REASONS = {
     # Of the loaders.
     "auto_reply": "an automatic reply",
-    "deleted": "in the bin of the app",
+    "deleted": "in the trash of the app",
     "draft": "never sent",
     "duplicate": "in another file of the export, too",
     "empty": "no text and nothing else",
-    "excluded": "left out by name, conversation or date, as was asked",
+    "excluded": "excluded by name, conversation or date",
     "media": "a photo, video, sound or file without a text",
     "orphan": "belongs to no conversation",
     "reaction": "a reaction; it stays with the message that it is about",
@@ -22,19 +22,19 @@ REASONS = {
     "unsent": "taken back by its sender",
     # Of the steps.
     "ai_share": "in a conversation in which the AI says too little",
-    "dates": "in a conversation outside of the dates",
-    "group": "in a conversation that is a group, or is none",
+    "dates": "in a conversation outside the dates",
+    "group": "in a group, or in a conversation that is not a group",
     "merged": "joined with its neighbor of the same sender; its text is kept",
     "not_trained": "in examples whose answers are all context",
     "participants": "in a conversation left out by who takes part",
-    "repeated": "once more, in a window that overlaps the one before",
+    "repeated": "repeated in a window that overlaps the one before",
     "tail": "at the end of a conversation, too few for a window",
     "too_long": "longer alone than an example may be",
     "turns": "in a conversation with too few turns",
     "unnamed": "left out by a step that does not say why",
     # Of the examples.
     "forgotten": "taken out on request, after the set was written",
-    "exact": "in an example that repeats another one, letter by letter",
+    "exact": "in an example that is the same as another one",
     "leading": "by the AI, before anybody else has spoken",
     "near": "in an example that nearly repeats another one",
     "near_duplicate": "in an example whose text an earlier part holds, too",
@@ -52,4 +52,4 @@ REASONS = {
     "unchanged": "an answer edited to the same text",
     "unclear": "an answer with reactions that say neither yes nor no",
 }
-"""What the reasons mean."""
+"""What each reason means, by the name that loaders and steps count under."""

@@ -1,4 +1,4 @@
-"""Examples read from files that were written before, with their origins."""
+"""Read files of examples, each example with its origin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The formats of trainers: functions from an example to rows.
+"""The dataset formats that trainers read: functions from an example to rows.
 
 OpenAI's own format has room for everything. The others have less: where leaving
 something out would change what is learned (a weight, a tool call, an image), they

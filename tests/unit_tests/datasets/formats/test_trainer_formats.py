@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import TypedDict
 
-from langchain_chatexports.datasets.formats.trainers import (
+from langchain_chatexports.datasets.formats.trainer_formats import (
     FORMATS,
     UnfitError,
     answers_in,

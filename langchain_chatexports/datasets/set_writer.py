@@ -1,4 +1,4 @@
-"""Write what a preparation yields as a set: examples or preferences, card and trace."""
+"""Write a preparation as a set: examples or preferences, data card and trace."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from langchain_chatexports.datasets.card import CardNotes, hash_source
 from langchain_chatexports.datasets.deduplication import (
     deduplicate_examples,
 )
+from langchain_chatexports.datasets.example_files import facts_of_prepared
 from langchain_chatexports.datasets.formats import write_dataset
-from langchain_chatexports.datasets.formats.trainers import FORMATS
+from langchain_chatexports.datasets.formats.trainer_formats import FORMATS
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.datasets.preferences import (
     edit_preferences,
     reaction_labels,
 )
-from langchain_chatexports.datasets.prepared import facts_of_prepared
 from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.exceptions import (
     ExportFormatError,
@@ -50,6 +50,10 @@ _PREFERENCES: dict[str, Callable[..., Iterator[Any]]] = {
     "openai-dpo": edit_preferences,
     "trl-dpo": edit_preferences,
     "trl-kto": reaction_labels,
+}
+_MISSING: dict[Callable[..., Iterator[Any]], str] = {
+    edit_preferences: "was edited in a way that keeps its original text",
+    reaction_labels: "has a reaction that says yes or no",
 }
 
 
@@ -160,7 +164,7 @@ def _write_to_pipe(
     examples: Iterable[TracedExample], output: Path, options: SetOptions
 ) -> None:
     if options.is_split or options.format != _PLAIN:
-        msg = f"{output} is not a file, and takes only plain examples."
+        msg = f"{output} is not a file: leave --split and --format out."
         raise ExportFormatError(msg)
     write_jsonl((item.example for item in examples), output)
 
@@ -170,7 +174,7 @@ def _write_preferences(
 ) -> PreparedSet:
     if preparation.reads_examples():
         msg = (
-            "Edits and reactions stand in exports only, and these are examples. "
+            "Edits and reactions are in exports only, and these are examples. "
             "Name the exports."
         )
         raise ExportFormatError(msg)
@@ -188,8 +192,12 @@ def _write_preferences(
         written = _write(preparation.count(records), output, options, notes)
     except TrainingDataError:
         counts = notes.ledger.stage("Preferences")
-        if counts.taken > counts.left_out["others"]:
+        if counts.given:
             raise
+        if counts.taken > counts.left_out["others"]:
+            missing = _MISSING[make]
+            msg = f"There is nothing to write: no message by the AI {missing}."
+            raise TrainingDataError(msg) from None
         msg = "None of the sessions has a text by the AI."
         raise SenderNotFoundError(msg, preparation.senders()) from None
     return PreparedSet(written)
