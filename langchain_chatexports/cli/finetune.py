@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from langchain_chatexports._terminal import printable
 from langchain_chatexports.cli._console import (
     TrainingProgress,
     confirmed,
@@ -163,7 +164,7 @@ def finetune(
         return
     say("Talk to it, today or after a restart:")
     # Alone on its line and never wrapped, to be copied by people and programs.
-    typer.echo(chat)
+    typer.echo(printable(chat))
 
 
 def _check_place(url: str | None, model: str | None, *, is_here: bool) -> None:
@@ -318,4 +319,6 @@ def chat_command(
         where = ["--data-dir", str(data_dir.expanduser().absolute())]
     if base_url is not None:
         where = ["--base-url", base_url]
-    return shell_words(["chatexports", "chat", *where, name])
+    # Another server chooses the name: it must not be read as an option.
+    words = ["--", name] if name.startswith("-") else [name]
+    return shell_words(["chatexports", "chat", *where, *words])

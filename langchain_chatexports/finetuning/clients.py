@@ -251,22 +251,29 @@ def public_url(url: object) -> str:
 
 
 def _guarded_http(kwargs: dict[str, Any]) -> dict[str, Any]:
-    # For a chat model that has none of the user's own; takes the proxy out of `kwargs`.
-    if "http_socket_options" in kwargs:
-        return {}
+    # For a chat model that has none of the user's own; takes what they are made with
+    # out of `kwargs`.
     from langchain_chatexports.finetuning.http_clients import (
         AsyncGuardedClient,
         GuardedClient,
+        transports,
     )
 
     own = {"http_client", "http_async_client"} & kwargs.keys()
+    options = list(kwargs.pop("http_socket_options", None) or ())
     proxy = None
     if not own:
         # langchain-openai takes a proxy or HTTP clients, not both.
         proxy = kwargs.pop("openai_proxy", None) or os.environ.get("OPENAI_PROXY")
+    sync: dict[str, Any] = {"proxy": proxy or None}
+    parallel = sync
+    if options:
+        sync, parallel = (
+            {"transport": each} for each in transports(options, proxy or None)
+        )
     guarded = {
-        "http_client": GuardedClient(proxy=proxy or None),
-        "http_async_client": AsyncGuardedClient(proxy=proxy or None),
+        "http_client": GuardedClient(**sync),
+        "http_async_client": AsyncGuardedClient(**parallel),
     }
     return guarded if own else {**guarded, "openai_proxy": None}
 

@@ -12,9 +12,11 @@ import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 from openai import (
+    DEFAULT_CONNECTION_LIMITS,
     APITimeoutError,
     DefaultAsyncHttpxClient,
     DefaultHttpxClient,
@@ -29,6 +31,7 @@ __all__ = [
     "RedirectError",
     "UnreadableAnswerError",
     "origin_of",
+    "transports",
 ]
 
 MAX_ANSWER_BYTES = 32 * 2**20
@@ -58,6 +61,19 @@ def origin_of(url: Any) -> str:
     default = (url.scheme, url.port) in {("http", None), ("https", None)}
     host = f"[{url.host}]" if ":" in url.host else url.host
     return f"{url.scheme}://{host}" if default else f"{url.scheme}://{host}:{port}"
+
+
+def transports(socket_options: list[Any], proxy: str | None) -> tuple[Any, Any]:
+    """Return a sync and an async transport of httpx with socket options."""
+    # Which httpx the SDK uses depends on its version: httpx or httpx2.
+    httpx = import_module(type(DEFAULT_CONNECTION_LIMITS).__module__)
+    options: dict[str, Any] = {
+        "socket_options": socket_options,
+        "proxy": proxy,
+        # Those of the client do not apply to a transport that is given.
+        "limits": DEFAULT_CONNECTION_LIMITS,
+    }
+    return httpx.HTTPTransport(**options), httpx.AsyncHTTPTransport(**options)
 
 
 class GuardedClient(DefaultHttpxClient):

@@ -211,8 +211,13 @@ def _is_sound(header: TraceHeader) -> bool:
         all(map(_is_file_name, names))
         and len(set(names)) == len(names)
         and isinstance(header.is_folder, bool)
-        and (header.is_folder or len(header.files) == 1)
         and header.format in FORMATS
+        and (
+            # Whatever a trace names is replaced with the folder.
+            FORMATS[header.format].files().issuperset(names)
+            if header.is_folder
+            else len(header.files) == 1
+        )
         and all(isinstance(digest, str) for digest in header.hashes)
     )
 

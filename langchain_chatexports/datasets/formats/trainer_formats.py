@@ -97,6 +97,12 @@ class DatasetFormat:
         """Return the name of a part's file."""
         return f"{self.names[part]}{self.suffix}"
 
+    def files(self) -> frozenset[str]:
+        """Return the names of all files that a folder of this format can have."""
+        files = {part: self.file_of(part) for part in self.names}
+        index = {self.index(files)[0]} if self.index else set()
+        return frozenset({*files.values(), *index})
+
 
 def dataset_format(name: str) -> DatasetFormat:
     """Return a format by its name.

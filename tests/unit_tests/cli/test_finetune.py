@@ -189,6 +189,20 @@ def test_the_chat_command_works_from_any_folder(
     assert chat_command("ft:x:local::1") == "chatexports chat ft:x:local::1"
 
 
+def test_the_chat_command_of_a_hostile_name_is_one_line_without_terminal_codes(
+    finetune: Callable[..., Any], server: OpenAIServer
+) -> None:
+    server.final = {"fine_tuned_model": "ft:\x1b]0;x\x07\nrm -rf x"}
+    done = finetune()
+    assert done.out.isascii()
+    assert done.out.removesuffix("\n").isprintable()
+
+
+def test_a_server_chooses_no_option_of_the_chat_command() -> None:
+    command = chat_command("--base-url=http://other", base_url="http://here/v1")
+    assert shlex.split(command)[-2:] == ["--", "--base-url=http://other"]
+
+
 def test_a_suffix_that_is_too_long_is_a_usage_error(
     chatexports: Callable[..., Any], tmp_path: Path
 ) -> None:

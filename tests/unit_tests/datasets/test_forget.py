@@ -406,6 +406,18 @@ def test_a_trace_names_only_files_of_its_set(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("name", ["../outside.jsonl", "..", "a/b", "a\x00b"])
+def test_a_trace_of_one_file_names_no_path(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "inner" / "set.jsonl"
+    path.parent.mkdir()
+    write_dataset(_traced(*_chats()), path)
+    before = sorted(tmp_path.rglob("*"))
+    _change_header(path, files=[name])
+    with pytest.raises(ExportFormatError, match="is no trace that this version"):
+        forget(path, people=["Fox"])
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 @pytest.mark.parametrize(
     "changes",
     [

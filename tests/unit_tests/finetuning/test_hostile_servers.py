@@ -7,6 +7,7 @@ import gzip
 import json
 import time
 import zlib
+from socket import SO_KEEPALIVE, SOL_SOCKET
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -203,6 +204,17 @@ def test_a_chat_is_not_sent_to_a_server_that_nobody_named(
         chat(model)
     assert other.requests == []
     assert server.requests.count(CHAT) == 1
+
+
+@pytest.mark.parametrize("options", [None, (), [(SOL_SOCKET, SO_KEEPALIVE, 1)]])
+def test_a_chat_with_socket_options_is_not_sent_there_either(
+    options: Any, server: OpenAIServer, other: OpenAIServer
+) -> None:
+    model = tuned(server, http_socket_options=options)
+    server.faults.append(redirect(CHAT, other))
+    with pytest.raises(FineTuningError, match=origin(other)):
+        chat(model)
+    assert other.requests == []
 
 
 def test_a_streamed_chat_is_not_sent_there_either(

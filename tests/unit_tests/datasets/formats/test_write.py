@@ -318,6 +318,19 @@ def test_a_folder_with_other_files_is_left_alone(
     assert (tmp_path / "set" / "thesis.txt").read_text() == "years of work"
 
 
+def test_a_trace_makes_no_other_files_replaceable(
+    tmp_path: Path, splits: ExampleSplits
+) -> None:
+    written = write_dataset(splits, tmp_path / "set", format="trl")
+    (tmp_path / "set" / "thesis.txt").write_text("years of work")
+    first, _, rows = written.trace.read_text().partition("\n")
+    header = {**json.loads(first), "others": ["thesis.txt"]}
+    written.trace.write_text(f"{json.dumps(header)}\n{rows}")
+    with pytest.raises(ExportFormatError, match="is no trace that this version"):
+        write_dataset(splits, tmp_path / "set", format="trl")
+    assert (tmp_path / "set" / "thesis.txt").read_text() == "years of work"
+
+
 def test_a_file_does_not_replace_a_folder(
     tmp_path: Path, traced: list[TracedExample]
 ) -> None:
