@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "base": ("BaseChatLoader",),
+    "async_loading": ("BaseChatLoader",),
     "facebook_messenger": (
         "FolderFacebookMessengerChatLoader",
         "SingleFileFacebookMessengerChatLoader",

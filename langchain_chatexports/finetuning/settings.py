@@ -80,7 +80,7 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     Keys, headers, clients, callables and data are neither serialized nor shown.
     `dumps` and `model_dump` keep of `base_url` neither password nor query, and of
     `extra_body` and `chat_model_kwargs` the numbers, the booleans and the texts whose
-    names say that they are no secret.
+    names say that they are not secret.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(

@@ -45,6 +45,7 @@ from tests.unit_tests.builders.openai_server import (
     OpenAIServer,
     refused,
 )
+from tests.unit_tests.builders.sessions import ListLoader
 from tests.unit_tests.builders.tuners import chat, make_examples, make_tuner
 
 if TYPE_CHECKING:
@@ -158,6 +159,12 @@ def test_the_same_data_in_another_form_is_the_same_order(
     tuner.submit(make_examples())
     tuner.submit([example["messages"] for example in make_examples()])
     assert len(server.jobs) == 1
+
+
+def test_a_loader_joined_with_steps_and_a_tuner_says_what_to_write() -> None:
+    joined: Any = ListLoader([]) | MergeChatRuns()
+    with pytest.raises(TypeError, match=r"tuner\.invoke\(loader \| steps\)"):
+        joined | ChatFineTuner(model=BASE_MODEL)
 
 
 @pytest.mark.parametrize("loader", [Races(), Races() | STEPS], ids=["plain", "ours"])
