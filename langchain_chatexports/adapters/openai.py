@@ -1,4 +1,7 @@
-"""langchain-community's conversion to OpenAI's message dicts, with the same results.
+"""langchain-community's conversion to OpenAI's message dicts and back.
+
+The results are the same. langchain-core's `convert_to_messages` is no replacement: it
+sets `name`, and refuses roles that are not OpenAI's.
 
 For training, `to_training_examples` is the better choice: it is lazy, counts, and
 leaves out what providers refuse.
@@ -21,9 +24,18 @@ from langchain_core.messages import (
 from langchain_chatexports.steps.base import iter_sessions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from langchain_chatexports.steps.base import SessionSource
 
-__all__ = ["convert_message_to_dict", "convert_messages_for_finetuning"]
+__all__ = [
+    "convert_dict_to_message",
+    "convert_message_to_dict",
+    "convert_messages_for_finetuning",
+    "convert_openai_messages",
+]
+
+_EXTRA_KEYS = ("function_call", "tool_calls", "context")
 
 
 def convert_messages_for_finetuning(
@@ -45,6 +57,55 @@ def convert_messages_for_finetuning(
     ]
 
 
+def convert_openai_messages(messages: Iterable[Mapping[str, Any]]) -> list[BaseMessage]:
+    """Convert OpenAI's message dicts to messages, as langchain-community does.
+
+    Args:
+        messages: The dicts.
+
+    Returns:
+        One message a dict.
+    """
+    return [convert_dict_to_message(message) for message in messages]
+
+
+def convert_dict_to_message(_dict: Mapping[str, Any]) -> BaseMessage:
+    """Convert OpenAI's message dict to a message, as langchain-community does.
+
+    Args:
+        _dict: The dict.
+
+    Returns:
+        The message; a `ChatMessage` for a role that OpenAI does not have.
+
+    Raises:
+        ValueError: If the dict has no role.
+    """
+    role, content = _dict.get("role"), _dict.get("content", "")
+    if not isinstance(role, str):
+        msg = "A message dict has no role: {'role': 'user', 'content': ...}."
+        raise ValueError(msg)  # noqa: TRY004 - as langchain-community's is
+    match role:
+        case "user":
+            return HumanMessage(content)
+        case "assistant":
+            extra = {key: _dict[key] for key in _EXTRA_KEYS if _dict.get(key)}
+            # OpenAI has null beside a call.
+            return AIMessage(content or "", additional_kwargs=extra)
+        case "system":
+            return SystemMessage(content)
+        case "function":
+            name: Any = _dict.get("name")
+            return FunctionMessage(content=content, name=name)
+        case "tool":
+            return ToolMessage(
+                content,
+                tool_call_id=_dict.get("tool_call_id"),
+                additional_kwargs={"name": _dict["name"]} if "name" in _dict else {},
+            )
+    return ChatMessage(content=content, role=role)
+
+
 def convert_message_to_dict(message: BaseMessage) -> dict[str, Any]:
     """Convert a message to OpenAI's dict, as langchain-community does.
 
@@ -63,7 +124,7 @@ def convert_message_to_dict(message: BaseMessage) -> dict[str, Any]:
     }
     extra = message.additional_kwargs
     if isinstance(message, AIMessage):
-        for key in ("function_call", "tool_calls", "context"):
+        for key in _EXTRA_KEYS:
             if key in extra:
                 converted[key] = extra[key]
                 # OpenAI wants null, not an empty string, beside a call.

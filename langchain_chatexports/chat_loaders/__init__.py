@@ -1,1 +1,40 @@
-"""Chat loaders: an export in, one session a conversation out."""
+"""Chat loaders: an export in, one session a conversation out.
+
+The names are those of langchain-community's `chat_loaders`, resolved on first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from langchain_chatexports._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from langchain_core.chat_loaders import BaseChatLoader
+
+    from langchain_chatexports.chat_loaders.facebook_messenger import (
+        FolderFacebookMessengerChatLoader,
+        SingleFileFacebookMessengerChatLoader,
+    )
+    from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+    from langchain_chatexports.chat_loaders.table import TableChatLoader
+
+__all__ = [
+    "BaseChatLoader",
+    "FolderFacebookMessengerChatLoader",
+    "IMessageChatLoader",
+    "SingleFileFacebookMessengerChatLoader",
+    "TableChatLoader",
+]
+
+_MODULES = {
+    "async_loading": ("BaseChatLoader",),
+    "facebook_messenger": (
+        "FolderFacebookMessengerChatLoader",
+        "SingleFileFacebookMessengerChatLoader",
+    ),
+    "imessage": ("IMessageChatLoader",),
+    "table": ("TableChatLoader",),
+}
+
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

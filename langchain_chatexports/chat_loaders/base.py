@@ -16,17 +16,18 @@ from datetime import date, datetime, time, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.messages import BaseMessage
 from typing_extensions import TypedDict
 
 from langchain_chatexports._fast.messages import plain_human_message
 from langchain_chatexports._fast.strings import iso_time, new_tuple
+from langchain_chatexports.chat_loaders.async_loading import AsyncLoading
 from langchain_chatexports.chat_loaders.counted_pass import CountedPass, CountedStep
 from langchain_chatexports.chat_loaders.ledger import ExportSummary, Tally
 from langchain_chatexports.exceptions import ChatExportError
 
 if TYPE_CHECKING:
+    from langchain_core.chat_loaders import BaseChatLoader
     from langchain_core.chat_sessions import ChatSession
     from langchain_core.messages import HumanMessage
 
@@ -143,7 +144,7 @@ class _JoinsLoader(Protocol[_Joined_co]):
     def __ror__(self, loader: BaseChatLoader, /) -> _Joined_co: ...
 
 
-class ChatExportLoader(BaseChatLoader):
+class ChatExportLoader(AsyncLoading):
     """Base of the loaders here: options, `|`, iteration and `inspect`.
 
     A subclass reads its export in `read_sessions` and counts into the tally that it is
@@ -320,7 +321,8 @@ def check_is_step(value: object) -> None:
         msg = (
             f"A chat loader can only be joined with session steps, "
             f"not with {type(value).__name__}. "
-            "Write (steps | other).invoke(loader), or other.invoke(loader)."
+            "Write (steps | other).invoke(loader), or other.invoke(loader | steps), "
+            "such as tuner.invoke(loader | steps)."
         )
         raise TypeError(msg)
 

@@ -15,6 +15,7 @@ from pydantic import (
     PositiveInt,
     PrivateAttr,
     SecretStr,
+    field_serializer,
     field_validator,
     model_validator,
 )
@@ -42,6 +43,32 @@ _OWN_FIELDS = frozenset(
     {"metadata", "model", "seed", "suffix", "training_file", "validation_file"}
 )
 
+# Texts under these names are settings. Any other text in `extra_body` and
+# `chat_model_kwargs` may be a key: servers and chat models name theirs as they like.
+_NEVER_SECRET = frozenset(
+    {
+        "azure_deployment",
+        "effort",
+        "lr_scheduler",
+        "lr_scheduler_type",
+        "model",
+        "model_name",
+        "optimizer",
+        "output_version",
+        "precision",
+        "reasoning_effort",
+        "service_tier",
+        "stop",
+        "summary",
+        "tags",
+        "target_modules",
+        "tiktoken_model_name",
+        "truncation",
+        "type",
+        "verbosity",
+    }
+)
+
 _Positive: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Label: TypeAlias = Annotated[str, Field(max_length=64)]
 _LabelText: TypeAlias = Annotated[str, Field(max_length=512)]
@@ -51,6 +78,9 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     """The settings of `ChatFineTuner`: server, model, hyperparameters, limits.
 
     Keys, headers, clients, callables and data are neither serialized nor shown.
+    `dumps` and `model_dump` keep of `base_url` neither password nor query, and of
+    `extra_body` and `chat_model_kwargs` the numbers, the booleans and the texts whose
+    names say that they are not secret.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -194,6 +224,14 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
             raise ValueError(msg)
         return value
 
+    @field_serializer("base_url")
+    def _without_password(self, value: str | None) -> str | None:
+        return value and public_url(value)
+
+    @field_serializer("extra_body", "chat_model_kwargs")
+    def _without_secrets(self, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        return value and _public_part(value)
+
     @property
     def clock(self) -> Clock:
         """The time that pauses and timeouts are measured in."""
@@ -245,6 +283,12 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
         """Where the key comes from when a serialized tuner is loaded."""
         return {"api_key": "OPENAI_API_KEY"}
 
+    @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """The settings that `dumps` shows only in part."""
+        partly = {"base_url", "chat_model_kwargs", "extra_body"}
+        return self.model_dump(include=partly)
+
     @classmethod
     def is_lc_serializable(cls) -> bool:
         """Settings are serialized; keys, clients, callables and data are not."""
@@ -256,3 +300,25 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
         if cls.__module__.split(".", 1)[0] == "langchain_chatexports":
             return ["langchain_chatexports", "finetuning"]
         return cls.__module__.split(".")
+
+
+def _public_part(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that cannot be secret, at any depth."""
+    public: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            if inner := _public_part(value):
+                public[name] = inner
+        elif _is_number(value) or (name in _NEVER_SECRET and _is_text(value)):
+            public[name] = value
+    return public
+
+
+def _is_number(value: object) -> bool:
+    return value is None or isinstance(value, (bool, int, float))
+
+
+def _is_text(value: object) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(isinstance(item, str) for item in value)
+    return isinstance(value, str)

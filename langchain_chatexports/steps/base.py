@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import abstractmethod
 from collections.abc import (
     AsyncGenerator,
@@ -12,9 +11,7 @@ from collections.abc import (
     Iterator,
     Mapping,
 )
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing
-from contextvars import copy_context
 from datetime import date, time, timedelta
 from itertools import chain
 from pathlib import PurePath
@@ -32,6 +29,7 @@ from langchain_core.runnables.config import (
 )
 from pydantic import ConfigDict, field_validator
 
+from langchain_chatexports.chat_loaders.async_loading import read_on_one_thread
 from langchain_chatexports.steps.pipe import TransformedChatLoader
 
 if TYPE_CHECKING:
@@ -199,7 +197,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         langchain-core's own helper keeps all of its input until the end of the run;
         this one holds a single session.
         """
-        del kwargs
+        self._refuse_arguments(kwargs)
         run = _start_run(self, config)
         count = 0
         try:
@@ -243,7 +241,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         **kwargs: Any,
     ) -> AsyncGenerator[list[ChatSession], None]:
         """Transform an asynchronous stream of inputs lazily, as one run."""
-        del kwargs
+        self._refuse_arguments(kwargs)
         run = await _astart_run(self, config)
         count = 0
         try:
@@ -261,6 +259,22 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
             await run.on_chain_error(error)
             raise
         await run.on_chain_end({"sessions": count})
+
+    def _refuse_arguments(self, kwargs: Mapping[str, Any]) -> None:
+        # `bind(delimiter=" ")` must not be ignored in silence.
+        if kwargs:
+            names = sorted(kwargs)
+            owners = [
+                type(step).__name__
+                for step in self.flattened()
+                if kwargs.keys() <= type(step).model_fields.keys()
+            ]
+            written = ", ".join(f"{name}=..." for name in names)
+            msg = (
+                f"Unknown arguments: {', '.join(names)}. Settings belong to the step: "
+                f"{[*owners, type(self).__name__][0]}({written})."
+            )
+            raise TypeError(msg)
 
     @overload  # type: ignore[override]
     def __or__(self, other: SessionTransform) -> SessionPipeline: ...
@@ -290,6 +304,28 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         if isinstance(other, BaseChatLoader):
             return TransformedChatLoader(other, self)
         return cast("RunnableSequence[Any, Any]", super().__ror__(cast("Any", other)))
+
+    @overload
+    def pipe(
+        self, *others: SessionTransform, name: str | None = None
+    ) -> SessionPipeline: ...
+    @overload
+    def pipe(
+        self, *others: RunnableLike[Any, Any], name: str | None = None
+    ) -> RunnableSerializable[Any, Any]: ...
+    def pipe(
+        self, *others: Any, name: str | None = None
+    ) -> RunnableSerializable[Any, Any]:
+        """Return what `|` returns: a step if joined with steps.
+
+        Args:
+            *others: Steps, or other Runnables.
+            name: The name of the run in traces.
+        """
+        joined: RunnableSerializable[Any, Any] = self
+        for other in others:
+            joined = joined | other
+        return joined if name is None else joined.model_copy(update={"name": name})
 
     def __str__(self) -> str:
         """Return the step as it is written in code."""
@@ -411,7 +447,9 @@ async def _read_async(
                     yield session
                     del session
             else:
-                async with aclosing(_read_on_one_thread(chunk)) as sessions:
+                async with aclosing(
+                    read_on_one_thread(iter_sessions(chunk))
+                ) as sessions:
                     async for session in sessions:
                         yield session
                         del session
@@ -421,30 +459,6 @@ async def _read_async(
         close = getattr(chunks, "aclose", None)
         if close is not None:
             await close()
-
-
-async def _read_on_one_thread(
-    source: SessionSource,
-) -> AsyncGenerator[ChatSession, None]:
-    # One thread for the whole pass: SQLite connections are bound to theirs.
-    loop, context = asyncio.get_running_loop(), copy_context()
-    sessions = iter_sessions(source)
-    with ThreadPoolExecutor(1) as thread:
-        try:
-            while True:
-                session = await loop.run_in_executor(
-                    thread, context.run, _next, sessions
-                )
-                if session is None:
-                    return
-                yield session
-                del session
-        finally:
-            await loop.run_in_executor(thread, context.run, sessions.close)
-
-
-def _next(sessions: Iterator[ChatSession]) -> ChatSession | None:
-    return next(sessions, None)
 
 
 def _start_run(

@@ -62,8 +62,8 @@ class ChunkSessions(SessionTransform):
 
     count_tokens: str | Callable[[str], int] = Field(default="bytes", exclude=True)
     """How a text's tokens are counted: `bytes` (an upper bound, which needs no file),
-    an encoding of tiktoken that is on this machine (`o200k_base`), or a function, which
-    is not serialized."""
+    an encoding of tiktoken that is on this machine (`o200k_base`), or a function; then
+    `dumps` raises an error."""
 
     overlap_as_context: bool = False
     """Set the weight of the shared messages (`additional_kwargs["weight"]`) to 0 in the
@@ -90,8 +90,18 @@ class ChunkSessions(SessionTransform):
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """Serialize the token counter, if it has a name."""
-        if self.max_tokens is None or not isinstance(self.count_tokens, str):
+        """The token counter, by its name.
+
+        Raises:
+            TypeError: If it is a function, which cannot be serialized.
+        """
+        if not isinstance(self.count_tokens, str):
+            msg = (
+                "A function as count_tokens cannot be serialized. Give one of "
+                f"{TOKEN_COUNTERS}, or build the step again where you load it."
+            )
+            raise TypeError(msg)
+        if self.max_tokens is None:
             return {}
         return {"count_tokens": self.count_tokens}
 

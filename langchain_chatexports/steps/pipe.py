@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from langchain_core.chat_loaders import BaseChatLoader
-
+from langchain_chatexports.chat_loaders.async_loading import AsyncLoading
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, check_is_step
 from langchain_chatexports.chat_loaders.counted_pass import CountedPass, CountedStep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from langchain_core.chat_loaders import BaseChatLoader
     from langchain_core.chat_sessions import ChatSession
 
     from langchain_chatexports.chat_loaders.ledger import ExportSummary
@@ -29,7 +29,7 @@ class SessionStep(CountedStep, Protocol):
         """Return both steps as one."""
 
 
-class TransformedChatLoader(BaseChatLoader):
+class TransformedChatLoader(AsyncLoading):
     """A loader whose sessions pass through steps: `loader | step`.
 
     It reads nothing until it is iterated, and one session at a time then.

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import langchain_chatexports
-from langchain_chatexports import datasets, finetuning
+from langchain_chatexports import chat_loaders, datasets, finetuning
 
 EXPECTED_ALL = [
     "ChatExportError",
@@ -91,6 +91,36 @@ def test_a_name_of_datasets_is_in_finetuning_too(name: str) -> None:
     assert getattr(finetuning, name) is getattr(datasets, name)
 
 
+@pytest.mark.parametrize("name", chat_loaders.__all__)
+def test_every_loader_is_at_communitys_path(name: str) -> None:
+    assert getattr(chat_loaders, name).__name__ == name
+
+
+def test_our_loaders_are_at_communitys_path_by_its_names() -> None:
+    """Without Slack, Telegram, WhatsApp and LangSmith, which are not here."""
+    assert set(chat_loaders.__all__) == {
+        "BaseChatLoader",
+        "FolderFacebookMessengerChatLoader",
+        "IMessageChatLoader",
+        "SingleFileFacebookMessengerChatLoader",
+        "TableChatLoader",
+    }
+    assert dir(chat_loaders) == sorted(chat_loaders.__all__)
+
+
+def test_importing_the_chat_loaders_imports_no_loader() -> None:
+    code = "import langchain_chatexports.chat_loaders, sys, json"
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", f"{code}; print(json.dumps(sorted(sys.modules)))"],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    room = "langchain_chatexports.chat_loaders"
+    imported = json.loads(done.stdout)
+    assert [name for name in imported if name.startswith(room)] == [room]
+
+
 def test_dir_lists_the_public_names() -> None:
     assert dir(langchain_chatexports) == sorted(EXPECTED_ALL)
 
@@ -104,6 +134,7 @@ def test_dir_lists_the_public_names() -> None:
         "from langchain_chatexports import MergeChatRuns; MergeChatRuns().invoke([])",
         "from langchain_chatexports import to_training_examples, write_jsonl",
         "from langchain_chatexports import ChatFineTuner, LocalServer",
+        "from langchain_chatexports.chat_loaders import IMessageChatLoader",
         "from langchain_chatexports.datasets import split_examples, write_dataset",
         "from langchain_chatexports.finetuning import trace_examples",
     ],

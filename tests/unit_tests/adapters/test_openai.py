@@ -1,4 +1,4 @@
-"""`convert_messages_for_finetuning` gives what langchain-community gives."""
+"""The conversions give what those of langchain-community give."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ from langchain_core.messages import (
 )
 
 from langchain_chatexports.adapters.openai import (
+    convert_dict_to_message,
     convert_message_to_dict,
     convert_messages_for_finetuning,
+    convert_openai_messages,
 )
 
 CALL = {"name": "race", "arguments": "{}"}
@@ -130,3 +132,53 @@ def test_community_gives_the_same() -> None:
         check=True,
     )
     assert json.loads(done.stdout) == [expected for _, expected in MESSAGES]
+
+
+DICTS: list[dict[str, Any]] = [
+    *(expected for _, expected in MESSAGES),
+    {"role": "user"},
+    {"role": "user", "content": "Hi", "name": "ann"},
+    {"role": "assistant", "content": None, "tool_calls": [TOOL_CALL]},
+    {"role": "assistant", "content": "Hi", "tool_calls": [], "refusal": None},
+    {"role": "developer", "content": "Be slow."},
+    {"role": "tool", "content": "won", "tool_call_id": "call_1", "name": "race"},
+]
+
+
+def test_community_gives_the_same_messages() -> None:
+    """In a process of its own: importing community warns, and takes a second."""
+    pytest.importorskip("langchain_community", exc_type=ImportError)
+    code = (
+        "import json, sys, warnings; warnings.simplefilter('ignore');"
+        "from langchain_community.adapters.openai import *;"
+        "messages = convert_openai_messages(json.load(sys.stdin));"
+        "print(json.dumps([[type(m).__name__, m.model_dump()] for m in messages]))"
+    )
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code],
+        input=json.dumps(DICTS),
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    messages = convert_openai_messages(DICTS)
+    ours = [[type(m).__name__, m.model_dump()] for m in messages]
+    assert ours == json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("given", [given for given in DICTS if len(given) > 1])
+def test_a_dict_that_became_a_message_becomes_the_same_dict_again(
+    given: dict[str, Any],
+) -> None:
+    again = convert_message_to_dict(convert_dict_to_message(given))
+    lost = {"refusal"} | ({"name"} if given["role"] == "user" else set())
+    assert again == {k: v for k, v in given.items() if v != [] and k not in lost}
+
+
+@pytest.mark.parametrize("role", [{}, {"role": None}])
+def test_a_dict_without_a_role_is_an_error_without_its_text(
+    role: dict[str, Any],
+) -> None:
+    with pytest.raises(ValueError, match="no role") as caught:
+        convert_dict_to_message({"content": "secret", **role})
+    assert "secret" not in str(caught.value)

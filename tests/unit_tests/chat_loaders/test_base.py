@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import pickle
+from contextlib import aclosing
 from datetime import date, datetime, timedelta, timezone
+from threading import current_thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,7 +29,7 @@ from langchain_chatexports.steps.pipe import TransformedChatLoader
 from tests.unit_tests.builders.sessions import ExportLoader, ListLoader, closable, talk
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Iterator
     from pathlib import Path
     from typing import Any
 
@@ -278,6 +280,30 @@ def test_repr_of_a_loader_with_steps_is_what_was_written() -> None:
     assert repr(joined) == (
         "ExportLoader(path='races.json') | MergeChatRuns() | ChunkSessions(size=4)"
     )
+
+
+async def test_a_loader_loads_asynchronously() -> None:
+    loader = ExportLoader(RACES)
+    assert await loader.aload() == loader.load()
+    assert [session async for session in loader.alazy_load()] == loader.load()
+
+
+async def test_nothing_is_read_before_an_asynchronous_loader_is_iterated() -> None:
+    thread = ""
+
+    class Threads(ExportLoader):
+        """Says on which thread it is opened."""
+
+        def lazy_load(self) -> Iterator[ChatSession]:
+            nonlocal thread
+            thread = current_thread().name
+            return super().lazy_load()
+
+    sessions = Threads(RACES).alazy_load()
+    assert not thread
+    async with aclosing(sessions):
+        await anext(sessions)
+    assert thread != current_thread().name
 
 
 @pytest.mark.parametrize("other", [3, "step", RunnableLambda(len), ListLoader([])])

@@ -18,7 +18,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 import langchain_chatexports
 from langchain_chatexports import ChatFineTuner
@@ -45,6 +45,7 @@ from tests.unit_tests.builders.openai_server import (
     OpenAIServer,
     refused,
 )
+from tests.unit_tests.builders.sessions import ListLoader
 from tests.unit_tests.builders.tuners import chat, make_examples, make_tuner
 
 if TYPE_CHECKING:
@@ -158,6 +159,12 @@ def test_the_same_data_in_another_form_is_the_same_order(
     tuner.submit(make_examples())
     tuner.submit([example["messages"] for example in make_examples()])
     assert len(server.jobs) == 1
+
+
+def test_a_loader_joined_with_steps_and_a_tuner_says_what_to_write() -> None:
+    joined: Any = ListLoader([]) | MergeChatRuns()
+    with pytest.raises(TypeError, match=r"tuner\.invoke\(loader \| steps\)"):
+        joined | ChatFineTuner(model=BASE_MODEL)
 
 
 @pytest.mark.parametrize("loader", [Races(), Races() | STEPS], ids=["plain", "ours"])
@@ -444,6 +451,79 @@ def test_a_tuner_survives_serialization_without_its_secrets() -> None:
     assert (again.model, again.suffix, again.n_epochs) == (BASE_MODEL, "me", 3)
     assert again.default_headers is None
     assert '"langchain_chatexports", "finetuning", "ChatFineTuner"' in text
+
+
+SECRET = "hush-7f3a"  # noqa: S105 - invented
+
+# What each setting holds, and what a dump shows of it.
+PARTLY_SECRET: dict[str, tuple[Any, Any]] = {
+    "base_url": (f"http://me:{SECRET}@host:9/v1?key={SECRET}", "http://host:9/v1"),
+    "extra_body": (
+        {
+            "api_key": SECRET,
+            "integrations": [{"type": "wandb", "wandb": {"api_key": SECRET}}],
+            "lora": {"rank": 8, "token": SECRET, "target_modules": ["q_proj"]},
+            "hub": {"auth": SECRET},
+        },
+        {"lora": {"rank": 8, "target_modules": ["q_proj"]}},
+    ),
+    "chat_model_kwargs": (
+        {
+            "temperature": 0.5,
+            "max_retries": 3,
+            "api_key": SecretStr(SECRET),
+            "default_headers": {"authorization": SECRET},
+            "openai_proxy": f"http://me:{SECRET}@proxy",
+            "model_kwargs": {"user": SECRET, "service_tier": "flex"},
+            "stop": ["END"],
+            "streaming": False,
+        },
+        {
+            "temperature": 0.5,
+            "max_retries": 3,
+            "model_kwargs": {"service_tier": "flex"},
+            "stop": ["END"],
+            "streaming": False,
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PARTLY_SECRET)
+def test_no_dump_shows_a_secret_inside_a_setting(name: str) -> None:
+    given, shown = PARTLY_SECRET[name]
+    tuner = ChatFineTuner(model=BASE_MODEL, **{name: given})
+    wrapped = [tuner, tuner.with_retry(), tuner.with_config(run_name="a")]
+    for dump in (repr, str, dumps):
+        assert SECRET not in " ".join(dump(runnable) for runnable in wrapped)
+    assert SECRET not in tuner.model_dump_json()
+    assert tuner.model_dump()[name] == shown
+    assert getattr(tuner, name) == given
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
+def test_what_is_not_secret_comes_back_from_a_dump() -> None:
+    given = {name: value for name, (value, _) in PARTLY_SECRET.items()}
+    again = loads(
+        dumps(ChatFineTuner(model=BASE_MODEL, **given)),
+        allowed_objects=[ChatFineTuner],
+        valid_namespaces=["langchain_chatexports"],
+    )
+    for name, (_, shown) in PARTLY_SECRET.items():
+        assert getattr(again, name) == shown
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
+def test_settings_without_secrets_come_back_unchanged_from_a_dump() -> None:
+    tuner = ChatFineTuner(model=BASE_MODEL, base_url="http://host/v1", seed=7)
+    again = loads(
+        dumps(tuner),
+        allowed_objects=[ChatFineTuner],
+        valid_namespaces=["langchain_chatexports"],
+    )
+    assert again.chat_model_kwargs == tuner.chat_model_kwargs
+    assert again.extra_body is None
+    assert (again.base_url, again.seed) == ("http://host/v1", 7)
 
 
 def test_neither_password_nor_query_of_the_server_is_shown() -> None:

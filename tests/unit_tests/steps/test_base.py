@@ -432,6 +432,69 @@ async def test_many_loaders_are_read_at_the_same_time() -> None:
     assert outputs == [PREPARE.invoke(RACES)] * 5
 
 
+# --- asynchronous loading
+
+
+@pytest.mark.parametrize("steps", [MergeChatRuns(), PREPARE])
+async def test_a_joined_loader_loads_asynchronously(steps: SessionTransform) -> None:
+    joined = ListLoader(RACES) | steps
+    assert await joined.aload() == joined.load()
+    assert [session async for session in joined.alazy_load()] == joined.load()
+
+
+async def test_event_loop_stays_free_while_a_joined_loader_loads() -> None:
+    joined = ListLoader(RACES, seconds=0.05) | PREPARE
+    assert await ticks_while(joined.aload()) > 10
+
+
+async def test_a_joined_sqlite_loader_is_read_and_closed_on_one_thread(
+    tmp_path: Path,
+) -> None:
+    loader = SQLiteLoader(tmp_path / "lines.db", 50)
+    async with aclosing((loader | MergeChatRuns()).alazy_load()) as sessions:
+        await anext(sessions)
+    assert loader.closed == 1
+
+
+# --- arguments and pipes
+
+
+CALLS: dict[str, Callable[[Any], object]] = {
+    "invoke": lambda bound: bound.invoke(RACES),
+    "stream": lambda bound: list(bound.stream(RACES)),
+    "batch": lambda bound: bound.batch([RACES]),
+    "ainvoke": lambda bound: asyncio.run(bound.ainvoke(RACES)),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+@pytest.mark.parametrize("step", [MergeChatRuns(), MapAIMessages() | MergeChatRuns()])
+def test_bound_arguments_are_an_error_that_says_where_they_belong(
+    step: SessionTransform, call: Callable[[Any], object]
+) -> None:
+    with pytest.raises(
+        TypeError, match=r"to the step: MergeChatRuns\(delimiter=\.\.\.\)"
+    ):
+        call(step.bind(delimiter=" "))
+
+
+def test_pipe_of_steps_is_a_step() -> None:
+    piped = MergeChatRuns().pipe(MapAIMessages(), ChunkSessions())
+    assert piped == MergeChatRuns() | MapAIMessages() | ChunkSessions()
+    assert isinstance(ListLoader(RACES) | piped, TransformedChatLoader)
+
+
+def test_pipe_to_another_runnable_is_a_sequence() -> None:
+    piped = MergeChatRuns().pipe(MapAIMessages(), len)
+    assert isinstance(piped, RunnableSequence)
+    assert piped.invoke(RACES) == 4
+
+
+def test_pipe_takes_a_name() -> None:
+    assert MergeChatRuns().pipe(MapAIMessages(), name="prepare").name == "prepare"
+    assert MergeChatRuns().pipe(len, name="count").get_name() == "count"
+
+
 # --- memory
 
 

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.load import dumpd
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableLambda
+from langchain_core.tracers import ConsoleCallbackHandler
 from pydantic import ValidationError
 
 from langchain_chatexports._tokens import token_counter
@@ -19,6 +21,8 @@ from langchain_chatexports.steps import ChunkSessions
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from langchain_core.runnables import Runnable
 
 
 class TestChunkSessionsByTokens(SessionTransformUnitTests):
@@ -175,11 +179,24 @@ def test_left_out_adds_up_with_what_is_in_the_windows() -> None:
     assert sum(step.left_out(_session(*texts)).values()) == 8 - len(there)
 
 
-def test_a_function_is_not_serialized_and_a_name_is() -> None:
-    with_function = dumpd(_by_length(max_tokens=9))["kwargs"]
+def test_the_name_of_a_counter_is_serialized() -> None:
     by_name = dumpd(ChunkSessions(max_tokens=9, count_tokens="o200k_base"))["kwargs"]
-    assert "count_tokens" not in with_function
     assert by_name["count_tokens"] == "o200k_base"
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_a_function_that_a_dump_would_lose_is_an_error(joined: bool) -> None:
+    step = _by_length(max_tokens=9)
+    with pytest.raises(TypeError, match=r"count_tokens.*'o200k_base'"):
+        dumpd(step | step if joined else step)
+
+
+def test_a_step_that_counts_with_a_function_runs_in_a_traced_chain() -> None:
+    step = _by_length(max_tokens=9, keep_tail=True)
+    chain: Runnable[Any, Any] = RunnableLambda(list) | step
+    sessions = [_session("a", "b")]
+    handler = ConsoleCallbackHandler()
+    assert chain.invoke(sessions, {"callbacks": [handler]}) == sessions
 
 
 def test_without_a_bound_there_is_no_window() -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pickle
 from typing import TYPE_CHECKING
 
 import pytest
+from langchain_core.load import dumps
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from pydantic import ValidationError
 
@@ -27,6 +29,20 @@ def test_messages_of_the_sender_become_ai_messages() -> None:
 
 def test_several_names_are_one_person() -> None:
     assert kinds(CHAT, sender=["Hare", "Fox"]) == ["human", "ai", "human", "ai"]
+
+
+@pytest.mark.parametrize("sender", ["Hare", ["Hare", "Fox"], None])
+def test_the_sender_needs_no_name(sender: Any) -> None:
+    step, named = MapAIMessages(sender), MapAIMessages(sender=sender)
+    assert step == named
+    assert hash(step) == hash(named)
+    assert (repr(step), dumps(step)) == (repr(named), dumps(named))
+    assert pickle.loads(pickle.dumps(step)) == step  # noqa: S301 - our own
+
+
+def test_a_sender_and_a_role_can_be_given_together() -> None:
+    step = MapAIMessages("Hare", role="agent")
+    assert (step.sender, step.role) == ("Hare", "agent")
 
 
 def test_without_a_sender_the_owner_is_the_ai() -> None:
