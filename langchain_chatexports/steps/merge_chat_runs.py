@@ -118,9 +118,9 @@ def _is_text_only(content: str | list[str | dict[Any, Any]]) -> bool:
 
 
 def _text(part: str | dict[Any, Any]) -> str | None:
-    text = part
-    if not isinstance(part, str):
-        text = part.get("text") if part.get("type") == "text" else None
+    if isinstance(part, str):
+        return part
+    text = part.get("text") if part.get("type") == "text" else None
     return text if isinstance(text, str) else None
 
 
