@@ -42,6 +42,7 @@ REASONS = {
     "no_prompt": "an answer before anybody has said anything",
     "system_prompt": "put before a conversation",
     "trailing": "after the last answer, where nothing is learned from it",
+    "unsupported": "a sound, file, reasoning or other content besides texts and images",
     # Of preferences.
     "attachments": "an answer around pictures, whose texts cannot be told apart",
     "context": "an answer that is context only",

@@ -160,13 +160,24 @@ class NearDuplicateIndex:
 
 
 def example_text(example: TrainingExample) -> str:
-    """Return an example's normalized text without system prompts."""
-    texts = [
-        message_text(message)
-        for message in example["messages"]
-        if message["role"] not in {"system", "developer"}
-    ]
+    """Return an example's normalized text without system prompts.
+
+    A digest stands for each image: examples about two pictures are not copies.
+    """
+    texts: list[str] = []
+    for message in example["messages"]:
+        if message["role"] not in {"system", "developer"}:
+            texts.append(message_text(message))
+            if isinstance(message.get("content"), list):
+                texts += _image_digests(message)
     return normalized_text("\n".join(texts))
+
+
+def _image_digests(message: Mapping[str, Any]) -> Iterator[str]:
+    for part in message["content"]:
+        if part.get("type") == "image_url":
+            image = json.dumps(part, sort_keys=True)
+            yield hashlib.blake2b(image.encode(), digest_size=32).hexdigest()
 
 
 def message_text(message: Mapping[str, Any]) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_chatexports._tokens import has_encoding, token_counter, tokens_by_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
 __all__ = [
     "TrainingEstimate",
@@ -29,6 +30,11 @@ _MAX_EXAMPLE_TOKENS = 65_536
 _TOKENS_PER_MESSAGE = 3
 _TOKENS_PER_NAME = 1
 _TOKENS_PER_EXAMPLE = 3
+
+# OpenAI's guide to vision: 85 tokens an image and 170 for each 512 pixels square, after
+# scaling: four squares for a square image, eight for the largest.
+_TOKENS_PER_IMAGE = 85 + 4 * 170
+_MAX_TOKENS_PER_IMAGE = 85 + 8 * 170
 
 # OpenAI's cookbook: three epochs, more for few examples, fewer for very many.
 _TARGET_EPOCHS = 3
@@ -55,7 +61,8 @@ class TrainingEstimate:
         epochs: Passes over the file.
         billed_tokens: `tokens` times `epochs`.
         billed_tokens_at_most: The upper bound, where the tokens are not exact.
-        exact: Whether the model's own tokenizer counted.
+        exact: Whether the model's own tokenizer counted, and there are no images, whose
+            tokens depend on their size.
         cost: The cost at the given price, if one was given.
     """
 
@@ -88,13 +95,17 @@ def estimate_training(
     """
     count, at_most_of = _counter(model), token_counter("bytes")
     number = tokens = at_most = 0
+    exact = count is not None
     for example in examples:
         number += 1
-        if count is not None:
-            tokens += min(_MAX_EXAMPLE_TOKENS, example_tokens(example, count))
-            continue
-        tokens += min(_MAX_EXAMPLE_TOKENS, example_tokens(example, tokens_by_bytes))
-        at_most += min(_MAX_EXAMPLE_TOKENS, example_tokens(example, at_most_of))
+        images = _images_in(example)
+        exact = exact and not images
+        most = most_likely = example_tokens(example, count or tokens_by_bytes)
+        if count is None:
+            most = example_tokens(example, at_most_of)
+        most += images * (_MAX_TOKENS_PER_IMAGE - _TOKENS_PER_IMAGE)
+        tokens += min(_MAX_EXAMPLE_TOKENS, most_likely)
+        at_most += min(_MAX_EXAMPLE_TOKENS, most)
     epochs = automatic_epochs(number) if n_epochs == "auto" else n_epochs
     billed = tokens * epochs
     price = price_per_million_tokens
@@ -103,8 +114,8 @@ def estimate_training(
         tokens=tokens,
         epochs=epochs,
         billed_tokens=billed,
-        billed_tokens_at_most=billed if count is not None else at_most * epochs,
-        exact=count is not None,
+        billed_tokens_at_most=at_most * epochs,
+        exact=exact,
         cost=None if price is None else billed * price / 1_000_000,
     )
 
@@ -128,27 +139,51 @@ def automatic_epochs(examples: int) -> int:
 
 
 def example_tokens(example: Mapping[str, Any], count: Callable[[str], int]) -> int:
-    """Count the tokens of an example, with those of the chat format.
+    """Count the tokens of an example, with those of the chat format and of images.
 
     Args:
         example: The example.
         count: Counts the tokens of a text, such as `tokens.token_counter` gives.
     """
     given = example.get("input", {})
-    dialogues = [
-        *(example.get("messages") or given.get("messages") or ()),
-        *example.get("preferred_output", ()),
-        *example.get("non_preferred_output", ()),
-    ]
-    total = _TOKENS_PER_EXAMPLE
-    for message in dialogues:
+    total = _TOKENS_PER_EXAMPLE + _TOKENS_PER_IMAGE * _images_in(example)
+    for message in _messages(example):
         total += _TOKENS_PER_MESSAGE + _TOKENS_PER_NAME * ("name" in message)
         total += sum(
-            count(_text(value)) for key, value in message.items() if key != "weight"
+            count(_text(_without_images(value) if key == "content" else value))
+            for key, value in message.items()
+            if key != "weight"
         )
     for tools in (example.get("tools") or given.get("tools"), example.get("functions")):
         total += count(_text(tools)) if tools else 0
     return total
+
+
+def _messages(example: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    given = example.get("input", {})
+    return [
+        *(example.get("messages") or given.get("messages") or ()),
+        *example.get("preferred_output", ()),
+        *example.get("non_preferred_output", ()),
+    ]
+
+
+def _images_in(example: Mapping[str, Any]) -> int:
+    return sum(
+        sum(map(_is_image, message["content"]))
+        for message in _messages(example)
+        if isinstance(message.get("content"), list)
+    )
+
+
+def _without_images(content: object) -> object:
+    if not isinstance(content, list) or not any(map(_is_image, content)):
+        return content
+    return "\n".join(_text(part.get("text")) for part in content if not _is_image(part))
+
+
+def _is_image(part: Any) -> bool:
+    return isinstance(part, Mapping) and part.get("type") == "image_url"
 
 
 def _text(value: object) -> str:

@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from contextlib import closing
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from langchain_core.messages import (
@@ -16,6 +17,7 @@ from langchain_core.messages import (
     HumanMessage,
     SystemMessage,
     ToolMessage,
+    convert_to_openai_messages,
 )
 from typing_extensions import NotRequired, Required, TypedDict
 
@@ -45,6 +47,10 @@ __all__ = [
 _ROLE_OF_TYPE: dict[type, str] = {HumanMessage: "user", AIMessage: "assistant"}
 _ROLE_OF_CHAT_MESSAGE = {"human": "user", "ai": "assistant"}
 _ASSISTANT_KEYS = frozenset({"weight", "tool_calls", "function_call", "refusal"})
+# langchain-core converts these to parts that OpenAI's training files cannot hold.
+_KINDS_WITHOUT_IMAGE = frozenset({"audio", "file", "video", "reasoning", "thinking"})
+# What these say is in the message's `tool_calls`, too.
+_KINDS_OF_CALLS = frozenset({"tool_call", "tool_use", "function_call"})
 _FIELD = re.compile(r"\{(others|owner|participants|platform|title)\}")
 
 
@@ -83,7 +89,9 @@ def to_training_examples(
     Messages of the AI (see `MapAIMessages`) become the assistant's, all others the
     user's, in groups too: `LabelSpeakers` adds who speaks. Messages without text are
     left out, and so are those after the last answer: nothing is learned from them, and
-    OpenAI refuses them. `additional_kwargs["weight"]` 0 of an AI message makes it
+    OpenAI refuses them. Images of list content, in any form that langchain-core
+    converts, become OpenAI's `image_url`; other parts (sounds, files, reasoning) are
+    left out. `additional_kwargs["weight"]` 0 of an AI message makes it
     context, which is not learned from.
 
     Args:
@@ -95,7 +103,8 @@ def to_training_examples(
             Some chat templates and providers want the user to begin.
         keep_trailing: Keep the messages after the last answer, as LangChain's tutorials
             do. OpenAI refuses such examples; the local server takes them.
-        ledger: Where to enter what is kept and what is left out, as `Examples`.
+        ledger: Where to enter what is kept and what is left out, as `Examples`; parts
+            of list content have a stage of their own if there are any.
 
     Yields:
         The examples, lazily; closing the iterator closes the loader.
@@ -126,7 +135,8 @@ class SessionConverter:
 
     The reasons: `no_assistant` (no message by the AI), `not_trained` (all the AI's
     messages have weight 0), `trailing` (after the last answer), `empty` (no text, or no
-    message at all), `leading` (before the first message of a user).
+    message at all), `unsupported` (nothing but parts that training files cannot hold),
+    `leading` (before the first message of a user).
     """
 
     def __init__(
@@ -138,6 +148,7 @@ class SessionConverter:
     ) -> None:
         self.messages = Stage("Examples")
         self.sessions = Stage("Examples", "sessions")
+        self.parts = Stage("Examples", "content parts")
         self._system = system
         self._keep_leading = keep_leading
         self._keep_trailing = keep_trailing
@@ -163,11 +174,15 @@ class SessionConverter:
             ledger.entering(self.messages, self.sessions),
             closing(iter_sessions(sessions)) as source,
         ):
-            for session in source:
-                converted = self.convert(session)
-                if converted is not None:
-                    yield converted
-                del session, converted
+            try:
+                for session in source:
+                    converted = self.convert(session)
+                    if converted is not None:
+                        yield converted
+                    del session, converted
+            finally:
+                if self.parts.taken:
+                    ledger.stages.append(self.parts)
         self.require_assistant()
 
     def convert(self, session: ChatSession) -> ConvertedSession | None:
@@ -184,7 +199,9 @@ class SessionConverter:
         counts = self.messages
         counts.taken += len(given)
         self.sessions.taken += 1
-        messages = [item for item in map(training_message, given) if item is not None]
+        listed: list[BaseMessage] = []
+        items = map(training_message, given, repeat(listed))
+        messages = [item for item in items if item is not None]
         start = 0 if self._keep_leading else _start_of_first_prompt(messages)
         reason = _reason_to_skip(given, messages, start)
         if reason is not None:
@@ -197,7 +214,7 @@ class SessionConverter:
         kept: Sequence[BaseMessage] = given
         if len(messages) < len(given):
             kept = [one for one in given if training_message(one) is not None]
-        counts.leave_out("empty", len(given) - len(messages))
+            self._count_dropped(given)
         counts.leave_out("leading", start)
         counts.leave_out("trailing", len(messages) - end)
         if start or end < len(messages):
@@ -209,7 +226,23 @@ class SessionConverter:
             counts.added["system_prompt"] += 1
         counts.given += len(messages)
         self.sessions.given += 1
+        if listed:
+            self._count_parts(kept)
         return ConvertedSession({"messages": messages}, session, kept)
+
+    def _count_dropped(self, given: Sequence[BaseMessage]) -> None:
+        for message in given:
+            if training_message(message) is None:
+                _, unsupported = _parts(message)
+                self.messages.leave_out("unsupported" if unsupported else "empty")
+
+    def _count_parts(self, kept: Sequence[BaseMessage]) -> None:
+        for message in kept:
+            if type(message.content) is list:
+                parts, unsupported = _parts(message)
+                self.parts.taken += len(parts) + unsupported
+                self.parts.given += len(parts)
+                self.parts.leave_out("unsupported", unsupported)
 
     def require_assistant(self) -> None:
         """Raise an error if no session so far had anything to learn from.
@@ -229,11 +262,14 @@ class SessionConverter:
             raise SenderNotFoundError(msg, self._senders)
 
 
-def training_message(message: BaseMessage) -> TrainingMessage | None:
+def training_message(
+    message: BaseMessage, listed: list[BaseMessage] | None = None
+) -> TrainingMessage | None:
     """Return a message in OpenAI's shape.
 
     Args:
         message: A message of any kind that has a role.
+        listed: Where to add the message if its content is a list of parts.
 
     Returns:
         The message, or `None` if it is empty.
@@ -254,7 +290,9 @@ def training_message(message: BaseMessage) -> TrainingMessage | None:
     elif isinstance(message, ToolMessage):
         item["tool_call_id"] = message.tool_call_id
     if isinstance(content, list):
-        item["content"] = _parts(content)
+        item["content"], _ = _parts(message)
+        if listed is not None:
+            listed.append(message)
     elif content and not content.isspace():
         return cast("TrainingMessage", item)
     if not _has_content(item["content"]):
@@ -334,15 +372,55 @@ def _add_assistant_keys(item: dict[str, Any], message: AIMessage) -> None:
             item[key] = extra[key]
 
 
-def _parts(content: list[str | dict[Any, Any]]) -> list[dict[str, Any]]:
-    # OpenAI accepts texts and images only, no tool calls or reasoning.
-    parts = [{"type": "text", "text": p} if isinstance(p, str) else p for p in content]
-    return [
-        {"type": kind, kind: part[kind]}
-        for part in parts
-        for kind, type_ in (("text", str), ("image_url", dict))
-        if part.get("type") == kind and isinstance(part.get(kind), type_)
+def _parts(message: BaseMessage) -> tuple[list[dict[str, Any]], int]:
+    """Return what a training file can hold of list content, and how much it cannot."""
+    parts: list[dict[str, Any]] = []
+    unsupported = 0
+    for given in message.content if isinstance(message.content, list) else ():
+        part = {"type": "text", "text": given} if isinstance(given, str) else given
+        converted = _openai_part(part)
+        if converted is not None:
+            parts.append(converted)
+        elif not _is_carried_call(part, message):
+            unsupported += 1
+    return parts, unsupported
+
+
+def _openai_part(part: dict[Any, Any]) -> dict[str, Any] | None:
+    kind = str(part.get("type"))
+    if kind in _KINDS_WITHOUT_IMAGE:
+        return None
+    if kind not in {"text", "image_url"}:
+        part = _converted_part(part)
+        kind = str(part.get("type"))
+    value_type = {"text": str, "image_url": dict}.get(kind)
+    if value_type is None or not isinstance(part.get(kind), value_type):
+        return None
+    return {"type": kind, kind: part[kind]}
+
+
+def _converted_part(part: dict[Any, Any]) -> dict[Any, Any]:
+    try:
+        converted = convert_to_openai_messages(
+            [HumanMessage([part])], text_format="block"
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return {}  # The converter knows no such part, or it lacks something.
+    parts = [
+        one
+        for message in converted
+        if message["role"] == "user"  # Results of tools become messages of their own.
+        for one in message["content"]
     ]
+    return parts[0] if len(parts) == 1 else {}
+
+
+def _is_carried_call(part: dict[Any, Any], message: BaseMessage) -> bool:
+    return (
+        str(part.get("type")) in _KINDS_OF_CALLS
+        and isinstance(message, AIMessage)
+        and bool(message.tool_calls)
+    )
 
 
 def _has_content(content: str | list[dict[str, Any]]) -> bool:

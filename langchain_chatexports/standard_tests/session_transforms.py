@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["SessionTransformTests", "SessionTransformUnitTests"]
 
 _EXTRA_KEY = "x_standard_tests"
+_NOTHING_CAME_OUT = "no session came out: override the fixture `sessions`"
 
 
 class SessionTransformTests(ChatExportStandardTests):
@@ -109,7 +110,7 @@ class SessionTransformUnitTests(SessionTransformTests):
         """
         output = step.invoke(sessions)
         assert isinstance(output, list)
-        assert output, "no session came out"
+        assert output, _NOTHING_CAME_OUT
         for session in output:
             assert type(session) is dict
             for message in session.get("messages", ()):
@@ -294,7 +295,9 @@ class SessionTransformUnitTests(SessionTransformTests):
     ) -> None:
         """Test that no session is read before an output needs it."""
         loader = CountingChatLoader(sessions)
-        needed = 1 + next(i for i, s in enumerate(sessions) if step.invoke(s))
+        gives = [bool(step.invoke(session)) for session in sessions]
+        assert any(gives), _NOTHING_CAME_OUT
+        needed = 1 + gives.index(True)
         for output in (step.stream(loader), iter((loader | step).lazy_load())):
             loader.reads = 0
             next(iter(output))
@@ -339,7 +342,7 @@ class SessionTransformUnitTests(SessionTransformTests):
         for open_output in (step.stream, lambda it: (it | step).lazy_load()):
             loader.closed = 0
             output = iter(open_output(loader))
-            next(output)
+            assert next(output, None) is not None, _NOTHING_CAME_OUT
             close(output)
             assert loader.closed == 1
 
@@ -378,7 +381,13 @@ class SessionTransformUnitTests(SessionTransformTests):
                         await asyncio.sleep(60)
 
             task = asyncio.create_task(read())
-            await started.wait()
+            waiting = asyncio.create_task(started.wait())
+            # A step that gives nothing ends the task without a start.
+            await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            if task.done():
+                task.result()  # Raises what the step raised.
+            assert started.is_set(), _NOTHING_CAME_OUT
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from pydantic import Field
 
@@ -28,7 +28,8 @@ class MergeChatRuns(SessionTransform):
     merged message keeps the first one's id, name and `additional_kwargs`; `events`,
     `reactions` and `attachments` are joined, so every bubble's time stays, and
     `message_ids` lists the ids of all of them. Blank texts are left out of the join. A
-    run of one passes untouched.
+    run in which images or other parts stand between the texts becomes a list of parts,
+    in their order. A run of one passes untouched.
     """
 
     joins_messages: ClassVar[bool] = True
@@ -77,10 +78,15 @@ def _merged(run: Sequence[BaseMessage], delimiter: str) -> BaseMessage:
     texts: list[str] = []
     ids: list[str] = []
     joined: dict[str, list[Any]] = {}
+    has_other_parts = False
     for message in run:
         content, extra = message.content, message.additional_kwargs
         # `text` joins the text parts of list content, and costs more than a look.
-        texts.append(content if isinstance(content, str) else str(message.text))
+        if isinstance(content, str):
+            texts.append(content)
+        else:
+            texts.append(str(message.text))
+            has_other_parts = has_other_parts or not _is_text_only(content)
         for key in _JOINED_LISTS:
             if listed := extra.get(key):
                 joined.setdefault(key, []).extend(listed)
@@ -91,8 +97,10 @@ def _merged(run: Sequence[BaseMessage], delimiter: str) -> BaseMessage:
     kwargs.update(joined)
     if ids:
         kwargs["message_ids"] = ids
-    content = _joined(texts, delimiter)
-    return changed_copy(first, {"content": content, "additional_kwargs": kwargs})
+    merged: Any = _joined(texts, delimiter)
+    if has_other_parts:
+        merged = _joined_parts(run, delimiter)
+    return changed_copy(first, {"content": merged, "additional_kwargs": kwargs})
 
 
 def _joined(texts: Sequence[str], delimiter: str) -> str:
@@ -103,3 +111,35 @@ def _joined(texts: Sequence[str], delimiter: str) -> str:
     # with one join a run (growing a text message by message is quadratic).
     spoken = [text for text in texts if text.strip()]
     return delimiter.join([*spoken[:1], *map(str.rstrip, spoken[1:])]).strip()
+
+
+def _is_text_only(content: str | list[str | dict[Any, Any]]) -> bool:
+    return isinstance(content, str) or all(_text(part) is not None for part in content)
+
+
+def _text(part: str | dict[Any, Any]) -> str | None:
+    if isinstance(part, str):
+        return part
+    text = part.get("text") if part.get("type") == "text" else None
+    return text if isinstance(text, str) else None
+
+
+def _joined_parts(run: Sequence[BaseMessage], delimiter: str) -> list[dict[Any, Any]]:
+    """Join contents so that the texts in them, put together, stand as in `_joined`."""
+    parts: list[dict[Any, Any]] = []
+    has_text = False
+    for message in run:
+        content = message.content
+        if _is_text_only(content):
+            content = [str(message.text).rstrip()]
+        before = delimiter if has_text else ""
+        for part in content:
+            text = _text(part)
+            if text is None:
+                parts.append(cast("dict[Any, Any]", part))
+            elif text.strip():
+                kept = {} if isinstance(part, str) else part
+                text = before + text if has_text else text.lstrip()
+                parts.append({**kept, "type": "text", "text": text})
+                before, has_text = "", True
+    return parts

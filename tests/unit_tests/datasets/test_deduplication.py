@@ -67,6 +67,20 @@ def test_a_copy_but_for_case_and_spaces_is_as_near_as_can_be() -> None:
     assert (messages.taken, messages.left_out) == (4, {"near": 2})
 
 
+def _picture(url: str) -> list[dict[str, Any]]:
+    return [{"type": "image_url", "image_url": {"url": url}}]
+
+
+def test_other_pictures_with_the_same_answer_are_both_kept() -> None:
+    examples = [_example(_picture(url), "Nice!") for url in ("data:a", "data:b")]
+    assert list(deduplicate_examples(examples, near=0.7)) == examples
+
+
+def test_the_same_picture_with_the_same_answer_is_a_near_copy() -> None:
+    examples = [_example(_picture("data:a"), text) for text in ("Nice!", "nice!")]
+    assert list(deduplicate_examples(examples, near=1.0)) == examples[:1]
+
+
 def test_one_text_in_two_codings_is_one() -> None:
     assert normalized_text("Cafe\u0301  \uff21") == normalized_text(" caf\u00e9 a")
 

@@ -66,6 +66,24 @@ def test_a_long_example_counts_up_to_the_limit() -> None:
     assert estimate_training([example], model="tiny-1", n_epochs=1).tokens == 65_536
 
 
+def test_an_image_counts_as_an_image_and_not_as_its_letters() -> None:
+    image = {"type": "image_url", "image_url": {"url": "x" * 1_000_000}}
+    parts = [{"type": "text", "text": "x" * 40}, image]
+    example = {"messages": [{"role": "user", "content": parts}]}
+    counted = estimate_training([example], model="gpt-4o-mini", n_epochs=1)
+    assert counted.tokens == 17 + 765
+    assert counted.billed_tokens_at_most == 3 + 3 + 2 + 15 + 1_445
+
+
+def test_images_make_an_estimate_inexact(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "_counter", lambda _: len)
+    image = {"type": "image_url", "image_url": {"url": "x"}}
+    example = {"messages": [{"role": "user", "content": [image]}]}
+    counted = estimate_training([example], model="gpt-4o", n_epochs=1)
+    assert (counted.exact, counted.tokens) == (False, 3 + 3 + 4 + 765)
+    assert counted.billed_tokens_at_most == 3 + 3 + 4 + 1_445
+
+
 def test_the_price_is_taken_and_never_known() -> None:
     examples = make_examples(10)
     assert estimate_training(examples, model="tiny-1").cost is None

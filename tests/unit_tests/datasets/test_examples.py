@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from langchain_core.chat_loaders import BaseChatLoader
@@ -214,6 +214,108 @@ def test_parts_are_kept_as_far_as_the_format_has_them() -> None:
         {"type": "text", "text": "Look: "},
         {"type": "text", "text": "!"},
     ]
+
+
+PNG = {"url": "data:image/png;base64,iVBORw0KGgo="}
+SOUND = {"type": "audio", "base64": "AAAA", "mime_type": "audio/wav"}
+THOUGHT = {"type": "reasoning", "reasoning": "Slow and steady."}
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "image_url", "image_url": PNG},
+        {"type": "image", "url": PNG["url"]},
+        {"type": "image", "base64": "iVBORw0KGgo=", "mime_type": "image/png"},
+        {
+            "type": "image",
+            "source_type": "base64",
+            "data": "iVBORw0KGgo=",
+            "mime_type": "image/png",
+        },
+        {
+            "type": "image",
+            "source": {
+                "type": "base64",
+                "media_type": "image/png",
+                "data": "iVBORw0KGgo=",
+            },
+        },
+    ],
+    ids=["openai", "url", "base64", "version 0", "anthropic"],
+)
+def test_images_become_openais(block: Any) -> None:
+    examples = examples_of(session(HumanMessage(["Look: ", block]), tortoise()))
+    assert examples[0]["messages"][0]["content"] == [
+        {"type": "text", "text": "Look: "},
+        {"type": "image_url", "image_url": PNG},
+    ]
+    assert validate_examples(examples, minimum=1) == []
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        SOUND,
+        THOUGHT,
+        {"type": "file", "base64": "AAAA", "mime_type": "application/pdf"},
+        {"type": "video", "url": "https://example.org/race.mp4"},
+        {"type": "image", "file_id": "file-1"},
+        {"type": "image"},
+        {"type": "image_url", "image_url": "https://example.org/race.png"},
+        {"type": "tool_use", "id": "1", "name": "race", "input": {}},
+        {"type": "tool_result", "tool_use_id": "1", "content": "won"},
+        {"type": "text"},
+        {"type": ["odd"]},
+        {},
+    ],
+    ids=str,
+)
+def test_parts_without_a_place_are_left_out_and_counted(block: Any) -> None:
+    ledger = Ledger()
+    (example,) = examples_of(
+        session(HumanMessage(["Look: ", block]), tortoise()), ledger=ledger
+    )
+    assert example["messages"][0]["content"] == [{"type": "text", "text": "Look: "}]
+    parts = ledger.stage("Examples", "content parts")
+    assert (parts.taken, parts.given) == (2, 1)
+    assert parts.left_out == {"unsupported": 1}
+
+
+def test_messages_of_unsupported_parts_are_left_out_and_counted() -> None:
+    ledger = Ledger()
+    (example,) = examples_of(
+        session(HumanMessage([SOUND]), hare(" "), hare(), tortoise()), ledger=ledger
+    )
+    assert len(example["messages"]) == 2
+    messages = ledger.stage("Examples")
+    assert messages.left_out == {"unsupported": 1, "empty": 1}
+    assert messages.adds_up
+
+
+def test_calls_in_the_content_are_not_counted_as_lost() -> None:
+    ledger = Ledger()
+    call = {"type": "tool_call", "id": "1", "name": "race", "args": {}}
+    answer = AIMessage(content_blocks=cast("Any", [THOUGHT, call]))
+    examples = examples_of(session(hare(), answer), ledger=ledger)
+    assert examples[0]["messages"][1]["tool_calls"][0]["id"] == "1"
+    parts = ledger.stage("Examples", "content parts")
+    assert parts.left_out == {"unsupported": 1}
+    assert parts.adds_up
+
+
+def test_plain_texts_have_no_stage_of_parts() -> None:
+    ledger = Ledger()
+    examples_of(session(hare(), tortoise()), ledger=ledger)
+    assert [stage.unit for stage in ledger.stages] == ["messages", "sessions"]
+
+
+def test_the_stage_of_parts_is_entered_once() -> None:
+    ledger = Ledger()
+    looks = session(HumanMessage(["a", SOUND]), tortoise())
+    examples_of(looks, looks, ledger=ledger)
+    parts = [one for one in ledger.stages if one.unit == "content parts"]
+    assert [(one.taken, one.given) for one in parts] == [(4, 2)]
 
 
 def test_chat_messages_keep_their_role() -> None:

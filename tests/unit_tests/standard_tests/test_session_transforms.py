@@ -59,7 +59,10 @@ BROKEN: dict[str, list[type[SessionTransform]]] = {
     "test_forgets_sessions": [broken.KeepsSessions, broken.ReadsAllFirst],
     "test_early_stop_closes_the_source": [broken.LeavesTheSourceOpen],
     "test_early_stop_closes_the_source_async": [broken.LeavesTheSourceOpenAsync],
-    "test_cancelled_task_closes_the_source": [broken.LeavesTheSourceOpenAsync],
+    "test_cancelled_task_closes_the_source": [
+        broken.LeavesTheSourceOpenAsync,
+        broken.GivesNothing,
+    ],
     "test_loader_with_step_is_a_loader": [
         broken.JoinsLoadersToAList,
         broken.JoinsLoadersOnce,
@@ -150,3 +153,17 @@ class TestSoundStep(SessionTransformUnitTests):
     @property
     def transform_params(self) -> dict[str, Any]:
         return {"parts": 3}
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "test_gives_something_for_the_sessions",
+        "test_reads_only_what_an_output_needs",
+        "test_early_stop_closes_the_source",
+        "test_cancelled_task_closes_the_source",
+    ],
+)
+def test_a_step_that_gives_nothing_is_told_what_to_override(check: str) -> None:
+    with pytest.raises(AssertionError, match="override the fixture `sessions`"):
+        run_check(check, broken.GivesNothing)

@@ -11,6 +11,10 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, SystemMessage
 from pydantic import ValidationError
 
+from langchain_chatexports.chat_loaders.utils import (
+    merge_chat_runs,
+    merge_chat_runs_in_session,
+)
 from langchain_chatexports.steps import MergeChatRuns
 from tests.unit_tests.builders.sessions import START, said, talk, texts
 
@@ -104,11 +108,64 @@ def test_lists_that_nobody_has_do_not_appear() -> None:
     }
 
 
-def test_list_content_is_joined_by_its_text_parts() -> None:
-    picture = {"type": "image_url", "image_url": {"url": "x"}}
-    first = said("H", ["a", {"type": "text", "text": "b"}, picture])
+PICTURE = {"type": "image_url", "image_url": {"url": "x"}}
+
+
+def text(value: str) -> dict[str, Any]:
+    return {"type": "text", "text": value}
+
+
+def test_list_content_of_texts_is_joined_as_text() -> None:
+    first = said("H", ["a", {"type": "text", "text": "b"}])
     (message,) = merged(first, said("H", "c"))
     assert message.content == "ab\n\nc"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        PICTURE,
+        {"type": "image", "url": "x"},
+        {"type": "audio", "base64": "AAAA", "mime_type": "audio/wav"},
+        {"type": "reasoning", "reasoning": "Slow."},
+    ],
+    ids=["image_url", "image", "audio", "reasoning"],
+)
+def test_parts_other_than_text_are_kept_in_their_order(part: Any) -> None:
+    (message,) = merged(
+        said("H", " a"), said("H", ["b", part, "!"]), said("H", " "), said("H", "c\n")
+    )
+    assert message.content == [
+        text("a"),
+        text("\n\nb"),
+        part,
+        text("!"),
+        text("\n\nc"),
+    ]
+
+
+def test_text_of_joined_parts_is_the_joined_text() -> None:
+    with_parts = merged(said("H", "a"), said("H", ["b", PICTURE]), said("H", "c"))
+    without = merged(said("H", "a"), said("H", "b"), said("H", "c"))
+    assert str(with_parts[0].text) == without[0].content == "a\n\nb\n\nc"
+
+
+def test_run_of_pictures_has_no_delimiter() -> None:
+    (message,) = merged(said("H", [PICTURE]), said("H", ""), said("H", [PICTURE]))
+    assert message.content == [PICTURE, PICTURE]
+
+
+def test_text_parts_keep_what_stands_beside_the_text() -> None:
+    cited = {**text("b"), "annotations": []}
+    (message,) = merged(said("H", "a"), said("H", [cited, PICTURE]))
+    assert message.content[1] == {**text("\n\nb"), "annotations": []}
+
+
+def test_merging_functions_at_communitys_path_keep_pictures() -> None:
+    session: Any = {"messages": [said("H", "a"), said("H", [PICTURE])]}
+    (by_all,) = merge_chat_runs([session])
+    for output in (by_all, merge_chat_runs_in_session(session)):
+        assert output["messages"][0].content == [text("a"), PICTURE]
 
 
 def test_list_content_of_the_input_stays() -> None:
