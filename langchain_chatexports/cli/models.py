@@ -11,6 +11,7 @@ from langchain_chatexports.cli._options import AsJson, DataDir, command
 from langchain_chatexports.exceptions import LocalServerError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 __all__ = ["models"]
@@ -23,7 +24,8 @@ def models(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Delete a model with its checkpoints; may be given several times.",
+            help="Delete a model with its checkpoints, and the examples that only it "
+            "used; may be given several times.",
             show_default=False,
         ),
     ] = None,
@@ -43,14 +45,10 @@ def models(
         chatexports models
         chatexports models --delete NAME
     """
-    from langchain_chatexports.local_server import delete_model
-
     if delete_everything:
         _delete_everything(data_dir, agreed=yes)
     elif delete:
-        for name in delete:
-            delete_model(name, data_dir=data_dir)
-            say(f"Deleted {name}")
+        _delete(delete, data_dir, agreed=yes)
     if as_json or not (delete or delete_everything):
         _print_models(data_dir, as_json=as_json)
 
@@ -80,6 +78,22 @@ def _print_models(data_dir: Path | None, *, as_json: bool) -> None:
     )
 
 
+def _delete(names: Sequence[str], data_dir: Path | None, *, agreed: bool) -> None:
+    from langchain_chatexports.local_server import delete_model
+
+    question = f"Delete {', '.join(names)}, and the examples that only it used?"
+    if not confirmed(question, agreed=agreed, refusal=_not_agreed()):
+        say("Nothing was deleted.")
+        return
+    for name in names:
+        delete_model(name, data_dir=data_dir)
+        say(f"Deleted {name}")
+
+
+def _not_agreed() -> LocalServerError:
+    return LocalServerError("Nothing was deleted: add --yes to agree to it.")
+
+
 def _delete_everything(data_dir: Path | None, *, agreed: bool) -> None:
     from langchain_chatexports import local_server
 
@@ -89,8 +103,7 @@ def _delete_everything(data_dir: Path | None, *, agreed: bool) -> None:
         f"{where}: {kept.models} models, {kept.jobs} jobs, "
         f"{kept.files} files of examples"
     )
-    refusal = LocalServerError("Nothing was deleted: add --yes to agree to it.")
-    if not confirmed("Delete all of it?", agreed=agreed, refusal=refusal):
+    if not confirmed("Delete all of it?", agreed=agreed, refusal=_not_agreed()):
         say("Nothing was deleted.")
         return
     local_server.delete_everything(data_dir)
