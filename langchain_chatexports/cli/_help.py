@@ -21,6 +21,8 @@ Data goes to stdout or into files, everything else to stderr. Status: 0 done, \
 1 error, 2 wrong option, 130 Ctrl-C, 141 output not read, 143 SIGTERM."""
 
 _EXAMPLES = "For example:"
+# What other programs call it.
+_MEANT = {"help": "chatexports --help", "train": "chatexports finetune"}
 
 
 class Command(TyperCommand):
@@ -37,6 +39,12 @@ class Group(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters."""
         return _shown_plainly(super().get_params(ctx))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command; typer suggests one for a name that is misspelled."""
+        if args[0] in _MEANT:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean: {_MEANT[args[0]]}?")
+        return super().resolve_command(ctx, args)
 
 
 def text_of(command: Callable[..., object]) -> str:

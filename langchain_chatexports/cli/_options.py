@@ -32,6 +32,7 @@ __all__ = [
     "Contacts",
     "DataDir",
     "ExampleOptions",
+    "Force",
     "Paths",
     "RedactionOptions",
     "SpeakerOptions",
@@ -40,6 +41,7 @@ __all__ = [
     "open_exports",
     "own_messages_or",
     "refuse_to_overwrite",
+    "refuse_to_replace",
 ]
 
 _Result = TypeVar("_Result")
@@ -128,6 +130,14 @@ Contacts = Annotated[
         "(.vcf) or an address book. Without it: the address book that belongs to the "
         "export, if it is there.",
         show_default=False,
+    ),
+]
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force",
+        help="Replace what is at the output's path, also if another program or you "
+        "have written it.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
@@ -424,3 +434,23 @@ def refuse_to_overwrite(output: Path, paths: Iterable[Path]) -> None:
         if target == source or (source.is_dir() and source in target.parents):
             msg = f"-o {output} would write into {path}: name a place outside of it."
             raise typer.BadParameter(msg)
+
+
+def refuse_to_replace(output: Path, *, force: bool) -> None:
+    """Make sure that an output replaces no file that is not of this program.
+
+    Args:
+        output: What will be written.
+        force: Whether it may.
+
+    Raises:
+        typer.BadParameter: If it would and may not.
+    """
+    from langchain_chatexports.datasets.own_outputs import foreign_files
+
+    if not force and (foreign := foreign_files(output)):
+        msg = (
+            f"{foreign[0]} is there already, and chatexports has not written it. Name "
+            "another path with -o, or replace it with --force."
+        )
+        raise typer.BadParameter(msg)

@@ -208,6 +208,9 @@ def _chat_here(
     from langchain_chatexports.local_server import LocalServer
 
     tuned = kept_model(name, data_dir)
+    if compare and compare != tuned.base_model:
+        # A checkpoint is there with its model; the server knows its step.
+        kept_model(compare.partition(":ckpt-step-")[0], data_dir)
     say(f"Starting {tuned.name} …")
     with LocalServer(tuned.base, data_dir=data_dir) as server:
         where = (server.base_url, server.api_key)

@@ -21,9 +21,11 @@ from langchain_chatexports.cli._options import (
     AsJson,
     Base,
     DataDir,
+    Force,
     SpeakerOptions,
     command,
     refuse_to_overwrite,
+    refuse_to_replace,
 )
 from langchain_chatexports.exceptions import ChatExportError
 
@@ -141,6 +143,7 @@ def evaluate(
             show_default="evaluation.html; with --json none",
         ),
     ] = None,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure how much a tuned model sounds like the person.
@@ -167,6 +170,7 @@ def evaluate(
     target = output or (None if as_json else Path("evaluation.html"))
     if target is not None:
         refuse_to_overwrite(target, paths)
+        refuse_to_replace(target, force=force)
         require_place(target)
     halves = _evaluate_inputs.read_halves(
         paths,

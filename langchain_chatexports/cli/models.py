@@ -11,6 +11,7 @@ from langchain_chatexports.cli._options import AsJson, DataDir, command
 from langchain_chatexports.exceptions import LocalServerError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from langchain_chatexports.local_server import KeptData
@@ -25,7 +26,8 @@ def models(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Delete a model with its checkpoints; may be given several times.",
+            help="Delete a model with its checkpoints, and the examples that only it "
+            "used; may be given several times.",
             show_default=False,
         ),
     ] = None,
@@ -45,14 +47,10 @@ def models(
         chatexports models
         chatexports models --delete NAME
     """
-    from langchain_chatexports.local_server import delete_model
-
     if delete_everything:
         _delete_everything(data_dir, agreed=yes)
     elif delete:
-        for name in delete:
-            delete_model(name, data_dir=data_dir)
-            say(f"Deleted {name}")
+        _delete(delete, data_dir, agreed=yes)
     if as_json or not (delete or delete_everything):
         _print_models(data_dir, as_json=as_json)
 
@@ -93,14 +91,29 @@ def _counted(kept: KeptData) -> str:
     return ", ".join(f"{n:,} {one if n == 1 else many}" for n, one, many in counts)
 
 
+def _delete(names: Sequence[str], data_dir: Path | None, *, agreed: bool) -> None:
+    from langchain_chatexports.local_server import delete_model
+
+    question = f"Delete {', '.join(names)}, and the examples that only it used?"
+    if not confirmed(question, agreed=agreed, refusal=_not_agreed()):
+        say("Nothing was deleted.")
+        return
+    for name in names:
+        delete_model(name, data_dir=data_dir)
+        say(f"Deleted {name}")
+
+
+def _not_agreed() -> LocalServerError:
+    return LocalServerError("Nothing was deleted: add --yes to agree to it.")
+
+
 def _delete_everything(data_dir: Path | None, *, agreed: bool) -> None:
     from langchain_chatexports import local_server
 
     kept = local_server.count_kept(data_dir)
     where = data_dir or local_server.default_data_dir()
     say(f"{where}: {_counted(kept)}")
-    refusal = LocalServerError("Nothing was deleted: add --yes to agree to it.")
-    if not confirmed("Delete all of it?", agreed=agreed, refusal=refusal):
+    if not confirmed("Delete all of it?", agreed=agreed, refusal=_not_agreed()):
         say("Nothing was deleted.")
         return
     local_server.delete_everything(data_dir)

@@ -21,12 +21,14 @@ from langchain_chatexports.cli._options import (
     PRIVATE,
     AsJson,
     ExampleOptions,
+    Force,
     Paths,
     RedactionOptions,
     check_contacts,
     command,
     own_messages_or,
     refuse_to_overwrite,
+    refuse_to_replace,
 )
 from langchain_chatexports.exceptions import SenderNotFoundError
 
@@ -113,6 +115,7 @@ def prepare(
             show_default=False,
         ),
     ] = None,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Turn exports into training examples, as JSON lines in OpenAI's chat format.
@@ -132,6 +135,7 @@ def prepare(
     paths = own_messages_or(paths)
     prepared = options.prepare_options()
     refuse_to_overwrite(output, paths)
+    refuse_to_replace(output, force=force)
     if redact:
         prepared = replace(prepared, redaction=redaction.redaction(output))
     elif redaction != RedactionOptions():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,10 +12,12 @@ from langchain_chatexports.cli._console import print_json, say
 from langchain_chatexports.cli._options import (
     AsJson,
     Contacts,
+    Force,
     RedactionOptions,
     command,
     open_exports,
     refuse_to_overwrite,
+    refuse_to_replace,
 )
 from langchain_chatexports.exceptions import ExportFormatError
 
@@ -52,6 +55,7 @@ def redact(
             help="Put back what was replaced; needs the key file of the redaction.",
         ),
     ] = False,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a copy in which stand-ins replace names and private numbers, or undo it.
@@ -66,7 +70,6 @@ def redact(
     """
     from langchain_chatexports.datasets.redaction import (
         default_key_file,
-        undo_redaction,
     )
 
     refuse_to_overwrite(output, paths)
@@ -76,9 +79,10 @@ def redact(
             msg = "--undo takes one file and its --key."
             raise typer.BadParameter(msg)
         key_file = options.key or default_key_file(paths[0])
-        undo_redaction(paths[0], output, key_file)
+        _undo(paths[0], output, key_file, force=force)
         done = {"kind": "restored"}
     else:
+        refuse_to_replace(output, force=force)
         redaction = options.redaction(output)
         key_file = redaction.key_file
         done = _redact_files(paths, output, redaction, contacts)
@@ -86,6 +90,23 @@ def redact(
         print_json({**done, "output": str(output), "key": str(key_file)})
         return
     _say_done(done, output, key_file)
+
+
+def _undo(path: Path, output: Path, key_file: Path, *, force: bool) -> None:
+    from langchain_chatexports.datasets.formats.staging import staging_folder
+    from langchain_chatexports.datasets.own_outputs import foreign_files
+    from langchain_chatexports.datasets.redaction import undo_redaction
+
+    output = output.expanduser()
+    if force or output not in foreign_files(output) or not output.is_file():
+        undo_redaction(path, output, key_file)
+        return
+    # Restored text has no mark, but nothing is lost where the same text is written.
+    with staging_folder(output) as folder:
+        restored = folder / "restored"
+        undo_redaction(path, restored, key_file)
+        if not filecmp.cmp(restored, output, shallow=False):
+            refuse_to_replace(output, force=False)
 
 
 def _redact_files(

@@ -12,11 +12,13 @@ from langchain_chatexports.cli._options import (
     Ai,
     AsJson,
     Contacts,
+    Force,
     Paths,
     command,
     open_exports,
     own_messages_or,
     refuse_to_overwrite,
+    refuse_to_replace,
 )
 from langchain_chatexports.cli.inspect import NO_MESSAGES
 
@@ -73,6 +75,7 @@ def report(
             help="Tokens after which an example is cut off; OpenAI's is 65536.",
         ),
     ] = 1024,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a web page about an export: who writes, when, how, and what is learned.
@@ -92,6 +95,7 @@ def report(
     target = output or (None if as_json else Path("report.html"))
     if target is not None:
         refuse_to_overwrite(target, paths)
+        refuse_to_replace(target, force=force)
     figures = _figures(
         open_exports(paths, contacts),
         ai=ai or [],

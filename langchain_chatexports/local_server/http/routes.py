@@ -354,7 +354,7 @@ def retrieve_model(service: Service, model: ModelName) -> ListedModel:
 
 @router.delete("/models/{model:path}", responses=_errors(403, 404))
 def delete_model(service: Service, model: ModelName) -> DeletedModel:
-    """Delete a tuned model with its checkpoints."""
+    """Delete a tuned model with its checkpoints, and the uploads that only it used."""
     service.delete_model(model)
     return DeletedModel(id=model)
 

@@ -14,6 +14,9 @@ from langchain_chatexports.local_server.bases.chat_template import TemplateError
 from langchain_chatexports.local_server.bases.devices import choose_device, choose_dtype
 from langchain_chatexports.local_server.http.errors import ApiError, not_found
 from langchain_chatexports.local_server.inference.generation import Engine
+from langchain_chatexports.local_server.storage.deletion import (
+    delete_uploads_of_model,
+)
 from langchain_chatexports.local_server.storage.files import FILE_ID, FileStore
 from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.local_server.storage.json_lines import (
@@ -138,7 +141,7 @@ class LocalService:
         raise ApiError(msg, status=404, code="model_not_found", param="model")
 
     def delete_model(self, name: str) -> None:
-        """Delete a tuned model with its checkpoints.
+        """Delete a tuned model with its checkpoints, and the uploads only it used.
 
         Raises:
             ApiError: If it does not exist, or is the base.
@@ -149,6 +152,7 @@ class LocalService:
         record = self.models.get(name)
         if record is None:
             raise not_found(kind="model", param="model")
+        delete_uploads_of_model(name, self.data, self.files, self.jobs)
         self.models.delete(name)
         self.engine.forget(self.models.folder(record["id"]))
 

@@ -12,13 +12,21 @@ from langchain_chatexports.local_server.storage.data_directory import (
     read_json,
     remove_folder,
 )
+from langchain_chatexports.local_server.storage.files import FileStore
+from langchain_chatexports.local_server.storage.jobs import FINISHED, JobStore
 from langchain_chatexports.local_server.storage.locks import is_locked, only_server
 from langchain_chatexports.local_server.storage.models import list_models
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["KeptData", "count_kept", "delete_everything", "delete_model"]
+__all__ = [
+    "KeptData",
+    "count_kept",
+    "delete_everything",
+    "delete_model",
+    "delete_uploads_of_model",
+]
 
 _LOCK_WAIT_SECONDS = 1.0
 
@@ -56,7 +64,7 @@ def count_kept(data_dir: str | Path | None = None) -> KeptData:
 
 
 def delete_model(name: str, *, data_dir: str | Path | None = None) -> None:
-    """Delete a tuned model with its checkpoints, but not its training file.
+    """Delete a tuned model with its checkpoints, and the uploads that only it used.
 
     Args:
         name: The model's name, `ft:…`.
@@ -72,7 +80,38 @@ def delete_model(name: str, *, data_dir: str | Path | None = None) -> None:
         raise LocalServerError(msg)
     data.require_own()
     with only_server(data, timeout=_LOCK_WAIT_SECONDS):
+        data.prepare()  # Folders of it can be missing.
+        delete_uploads_of_model(name, data, FileStore(data), JobStore(data))
         remove_folder(kept[name])
+
+
+def delete_uploads_of_model(
+    name: str, data: DataDirectory, files: FileStore, jobs: JobStore
+) -> None:
+    """Delete the uploads of a tuned model's job that nothing else uses.
+
+    An upload is used by jobs that are not finished, and by those whose model is kept.
+    Called before the model is deleted, so that after an error it can be repeated.
+
+    Args:
+        name: The model's name.
+        data: The data directory.
+        files: Its uploads.
+        jobs: Its jobs.
+    """
+    models = list_models(data.root)
+    own_jobs = {model.job_id for model in models if model.name == name}
+    kept_jobs = {model.job_id for model in models if model.name != name}
+    own: set[str | None] = set()
+    shared: set[str | None] = set()
+    for job in jobs.newest_first():
+        uploads = {job.get("training_file"), job.get("validation_file")}
+        if job["id"] in own_jobs:
+            own |= uploads
+        elif job["id"] in kept_jobs or job["status"] not in FINISHED:
+            shared |= uploads
+    for file_id in own - shared - {None}:
+        files.delete(str(file_id))
 
 
 def delete_everything(data_dir: str | Path | None = None) -> KeptData:

@@ -83,3 +83,18 @@ def test_a_refusal_of_the_system_names_the_remedy(
     assert done.status == 1
     assert "Full Disk Access" in done.err
     assert "chat.db-wal" in done.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("train", "mean: chatexports finetune?"),
+        ("help", "mean: chatexports --help?"),
+        ("preprae", "'prepare'"),
+    ],
+)
+def test_an_unknown_command_gets_the_one_that_is_meant(
+    chatexports: Callable[..., Any], typed: str, meant: str
+) -> None:
+    done = chatexports(typed)
+    assert (done.status, meant in done.err) == (2, True)

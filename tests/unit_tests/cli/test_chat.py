@@ -20,6 +20,7 @@ from langchain_chatexports.cli._chat_columns import (
 )
 from langchain_chatexports.cli.chat import Voice, _shows_base, kept_model, talk
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
+from tests.unit_tests.builders.kept_models import keep_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -228,3 +229,13 @@ def test_a_missing_key_is_a_line(chatexports: Callable[..., Any]) -> None:
     done = chatexports("chat", "ft:x", "--base-url", url, stdin="Hello\n")
     assert done.status == 1
     assert "OPENAI_API_KEY" in done.err
+
+
+def test_a_missing_model_to_compare_with_is_an_error_before_anything_starts(
+    chatexports: Any, tmp_path: Path
+) -> None:
+    name = keep_model(tmp_path / "kept", "1" * 12)
+    done = chatexports("chat", name, "--compare", name[:-1], "--data-dir", "kept")
+    assert done.status == 1
+    assert f"Did you mean '{name}'?" in done.err
+    assert "Starting" not in done.err

@@ -39,17 +39,48 @@ def test_models_as_json_say_where_they_are(
 
 
 def test_models_are_deleted_by_name(chatexports: Any, names: Any) -> None:
-    done = chatexports("models", "--delete", names[0], "--data-dir", "kept")
+    delete = ("models", "--delete", names[0], "--yes")
+    done = chatexports(*delete, "--data-dir", "kept")
     assert done.status == 0
     assert names[0] not in chatexports("models", "--data-dir", "kept").out
+
+
+def test_a_model_is_deleted_with_its_examples(
+    chatexports: Any, names: Any, tmp_path: Path
+) -> None:
+    chatexports("models", "--delete", names[0], "--yes", "--data-dir", "kept")
+    assert count_kept(tmp_path / "kept").files == 1
+
+
+def test_without_a_terminal_a_model_is_deleted_only_with_yes(
+    chatexports: Any, names: Any, tmp_path: Path
+) -> None:
+    done = chatexports("models", "--delete", names[0], "--data-dir", "kept")
+    assert (done.status, "--yes" in done.err) == (1, True)
+    assert count_kept(tmp_path / "kept").models == 2
+
+
+@pytest.mark.parametrize(("answer", "left"), [("n", 2), ("y", 1)])
+def test_at_a_terminal_a_model_is_deleted_only_if_agreed_to(
+    chatexports: Any,
+    names: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+    left: int,
+) -> None:
+    monkeypatch.setattr(_console, "stdin_is_terminal", lambda: True)
+    arguments = ("models", "--delete", names[0], "--data-dir", "kept")
+    assert chatexports(*arguments, stdin=f"{answer}\n").status == 0
+    assert count_kept(tmp_path / "kept").models == left
 
 
 @pytest.mark.parametrize("everything", [False, True])
 def test_as_json_a_deletion_says_what_is_left(
     chatexports: Any, names: Any, *, everything: bool
 ) -> None:
-    what = ("--delete-everything", "--yes") if everything else ("--delete", names[0])
-    done = chatexports("models", *what, "--data-dir", "kept", "--json")
+    what = ("--delete-everything",) if everything else ("--delete", names[0])
+    done = chatexports("models", *what, "--yes", "--data-dir", "kept", "--json")
     left = [model["model"] for model in json.loads(done.out)["models"]]
     assert left == ([] if everything else names[1:])
 

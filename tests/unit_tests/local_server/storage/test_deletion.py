@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -56,6 +57,49 @@ def test_one_model_is_deleted_and_the_other_stays(root: Any) -> None:
     delete_model(newest.name, data_dir=root)
     assert [model.name for model in list_models(root)] == [oldest.name]
     assert not newest.path.exists()
+
+
+def test_the_text_that_only_a_deleted_model_used_is_deleted(root: Any) -> None:
+    newest, oldest = list_models(root)
+    job = read_json(root / "jobs" / newest.job_id / "job.json") or {}
+    other = read_json(root / "jobs" / oldest.job_id / "job.json") or {}
+    delete_model(newest.name, data_dir=root)
+    assert not (root / "files" / job["training_file"]).exists()
+    assert (root / "files" / other["training_file"]).exists()
+
+
+@pytest.mark.parametrize(
+    ("status", "has_model", "stays"),
+    [
+        ("queued", False, True),
+        ("running", False, True),
+        ("succeeded", True, True),
+        ("succeeded", False, False),
+        ("failed", False, False),
+        ("cancelled", False, False),
+    ],
+)
+def test_a_shared_text_stays_while_another_job_or_model_uses_it(
+    root: Any, status: str, *, has_model: bool, stays: bool
+) -> None:
+    newest, oldest = list_models(root)
+    job = read_json(root / "jobs" / newest.job_id / "job.json") or {}
+    shared = job["training_file"]
+    path = root / "jobs" / oldest.job_id / "job.json"
+    other = read_json(path) or {}
+    write_json(path, {**other, "validation_file": shared, "status": status})
+    if not has_model:
+        shutil.rmtree(oldest.path)
+    delete_model(newest.name, data_dir=root)
+    assert (root / "files" / shared).exists() == stays
+
+
+def test_a_model_is_deleted_though_job_and_text_are_gone(root: Any) -> None:
+    newest, _ = list_models(root)
+    shutil.rmtree(root / "jobs" / newest.job_id)
+    shutil.rmtree(root / "files")
+    delete_model(newest.name, data_dir=root)
+    assert len(list_models(root)) == 1
 
 
 def test_a_model_that_is_not_there_is_refused_with_those_that_are(root: Any) -> None:

@@ -371,6 +371,7 @@ def test_a_deleted_model_is_gone_with_its_checkpoints(
         assert _ask(client, name)
         assert _ask(client, checkpoint)
         assert client.models.delete(name).deleted
+        assert service.files.get(job.training_file) is None
         in_memory = service.engine.run(lambda model: list(model._loaded)).result(30)
         assert in_memory == []
         for gone in (name, checkpoint):
