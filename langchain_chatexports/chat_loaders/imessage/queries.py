@@ -142,9 +142,8 @@ class Queries:
             text, the kind (see `kind_of`), whether there are `Details`.
         """
         marks = ", ".join("?" * len(chat_ids))
-        return self._connection.execute(
-            f"{self._messages} ({marks}) {_ORDER}", chat_ids
-        )
+        sql = self._messages.replace("(?)", f"({marks})")
+        return self._connection.execute(sql, chat_ids)
 
     @contextmanager
     def strict_texts(self) -> Iterator[None]:
@@ -238,16 +237,23 @@ class Queries:
     def _messages(self) -> str:
         column = self._schema.column
         text, body = (column("message", name) for name in ("text", "attributedBody"))
+        # Sorted by their numbers first: SQLite's sorter would carry each text, once for
+        # every row that leads to it. The limit keeps SQLite from merging the two.
         return f"""
-            SELECT m._rowid_, {self._time} AS microseconds, {self._is_from_me},
+            SELECT m._rowid_, sorted.microseconds, {self._is_from_me},
                    {column("message", "handle_id")},
                    CAST({column("message", "guid")} AS TEXT),
                    {column("message", "service")},
                    {text}, CASE WHEN {text} <> '' THEN NULL ELSE {body} END,
                    {kind_of(self._schema)}, {has_more(self._schema)}
-            FROM {self._rows_of_chats} AS j
-            JOIN message AS m ON m._rowid_ = j.message_id
-            WHERE j.chat_id IN"""
+            FROM (
+                SELECT m._rowid_ AS row_id, {self._time} AS microseconds
+                FROM {self._rows_of_chats} AS j
+                JOIN message AS m ON m._rowid_ = j.message_id
+                WHERE j.chat_id IN (?)
+                ORDER BY microseconds, m._rowid_ LIMIT -1
+            ) AS sorted
+            CROSS JOIN message AS m ON m._rowid_ = sorted.row_id"""
 
     @cached_property
     def _details(self) -> str:
@@ -380,4 +386,3 @@ _IS_NOT_DELETED = (
     "m.ROWID NOT IN (SELECT message_id FROM chat_recoverable_message_join "
     "WHERE chat_id IS NOT NULL AND message_id IS NOT NULL)"
 )
-_ORDER = "ORDER BY microseconds, m._rowid_"

@@ -187,9 +187,9 @@ def plan_of(path: Path, name: Any = "_messages") -> str:
     with open_database(path) as connection:
         queries = Queries(connection, Schema(connection, path))
         sql = getattr(queries, name).replace("?", "1")
-        sql += " (1)" * sql.endswith(" IN")
         plan = connection.execute(f"EXPLAIN QUERY PLAN {sql}")
-        return " ".join(row[3] for row in plan)
+        # What was sorted is gone through in its order, which is no scan of a table.
+        return " ".join(row[3] for row in plan if row[3] != "SCAN sorted")
 
 
 @pytest.mark.parametrize("stripped", [False, True])
@@ -358,3 +358,18 @@ def test_names_that_are_stored_as_bytes_or_numbers_are_read(path: Path) -> None:
     assert metadata_of(session)["title"] == "Race"
     assert metadata_of(session)["id"] == "12"
     assert session["messages"][0].additional_kwargs["sender"] == HARE.lstrip("+")
+
+
+def test_a_text_is_sorted_neither_by_itself_nor_for_each_row_that_leads_to_it(
+    path: Path,
+) -> None:
+    """One message of 8 MB with 300 rows in the join took 2.4 GB of disk to sort."""
+    with ChatDb(path) as db:
+        write(db)
+    with open_database(path) as connection:
+        sql = Queries(connection, Schema(connection, path))._messages
+        sort = sql[sql.index("FROM (") : sql.index(") AS sorted")]
+    assert "ORDER BY" in sort
+    assert "ORDER BY" not in sql.replace(sort, "")
+    assert "m.text" not in sort
+    assert "attributedBody" not in sort
