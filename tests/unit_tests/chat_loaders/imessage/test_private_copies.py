@@ -73,7 +73,7 @@ def write_log(path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"My thesis.", bytes(range(256)) * 40])
 @pytest.mark.parametrize("is_absolute", [True, False])
-@pytest.mark.parametrize("name", ["thesis", "thes\u00efs", "a b%20c"])
+@pytest.mark.parametrize("name", ["thesis", "m\u00e9moire", "a b%20c"])
 def test_a_journal_that_names_a_file_does_not_delete_it(
     path: Path,
     monkeypatch: pytest.MonkeyPatch,
