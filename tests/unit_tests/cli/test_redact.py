@@ -14,11 +14,11 @@ import pytest
 
 from langchain_chatexports import IMessageChatLoader
 from langchain_chatexports.chat_loaders.ledger import Ledger
+from langchain_chatexports.datasets import redaction
 from langchain_chatexports.datasets.formats.trace_file import read_header, read_trace
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
 from langchain_chatexports.redaction.key_file import RedactionKey, read_key_file
 from langchain_chatexports.samples import write_imessage, write_messenger
-from langchain_chatexports.steps import Redact
 from tests.unit_tests.builders.chat_db import ChatDb
 
 if TYPE_CHECKING:
@@ -359,15 +359,15 @@ def test_each_pass_says_how_far_it_is_and_how_long_it_takes(
 ) -> None:
     pause = "langchain_chatexports.cli._console._SECONDS_BETWEEN_LINES"
     monkeypatch.setattr(pause, 0.001)
-    find = Redact.for_export
+    find = redaction.names_of_export
 
-    def slowly(sessions: Any, **options: Any) -> Redact:
+    def slowly(sessions: Any) -> Any:
         time.sleep(0.05)
-        found = find(sessions, **options)
-        time.sleep(0.05)
+        found = {*find(sessions)}
+        time.sleep(0.2)  # The progress is shown by a thread of its own.
         return found
 
-    monkeypatch.setattr(Redact, "for_export", slowly)
+    monkeypatch.setattr(redaction, "names_of_export", slowly)
     err = chatexports("redact", chats, "-o", "red.jsonl").err
     assert "223 of 223 messages read for names" in err
 

@@ -413,7 +413,7 @@ def test_a_trace_of_one_file_names_no_path(tmp_path: Path, name: str) -> None:
     write_dataset(_traced(*_chats()), path)
     before = sorted(tmp_path.rglob("*"))
     _change_header(path, files=[name])
-    with pytest.raises(ExportFormatError, match="is no trace that this version"):
+    with pytest.raises(ExportFormatError, match="is not a trace that this version"):
         forget(path, people=["Fox"])
     assert sorted(tmp_path.rglob("*")) == before
 

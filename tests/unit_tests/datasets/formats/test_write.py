@@ -326,7 +326,7 @@ def test_a_trace_makes_no_other_files_replaceable(
     first, _, rows = written.trace.read_text().partition("\n")
     header = {**json.loads(first), "others": ["thesis.txt"]}
     written.trace.write_text(f"{json.dumps(header)}\n{rows}")
-    with pytest.raises(ExportFormatError, match="is no trace that this version"):
+    with pytest.raises(ExportFormatError, match="is not a trace that this version"):
         write_dataset(splits, tmp_path / "set", format="trl")
     assert (tmp_path / "set" / "thesis.txt").read_text() == "years of work"
 

@@ -341,7 +341,7 @@ def test_known_bases_are_hub_ids_smallest_first() -> None:
     sizes = [base.parameters for base in known]
     assert sizes == sorted(sizes)
     assert known[0].hub_id == DEFAULT_HUB_ID
-    assert "toy" in known[0].note
+    assert "tiny demo model" in known[0].note
     assert all(describe_base(base.hub_id).kind == "hub" for base in known)
 
 
