@@ -359,7 +359,7 @@ def test_each_pass_says_how_far_it_is_and_how_long_it_takes(
 ) -> None:
     pause = "langchain_chatexports.cli._console._SECONDS_BETWEEN_LINES"
     monkeypatch.setattr(pause, 0.001)
-    find = redaction.names_of_export
+    find = names_of_export
 
     def slowly(sessions: Any) -> Any:
         time.sleep(0.05)
