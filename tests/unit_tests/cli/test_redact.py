@@ -19,6 +19,7 @@ from langchain_chatexports.datasets.formats.trace_file import read_header, read_
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
 from langchain_chatexports.redaction.key_file import RedactionKey, read_key_file
 from langchain_chatexports.samples import write_imessage, write_messenger
+from langchain_chatexports.steps.redact import names_of_export
 from tests.unit_tests.builders.chat_db import ChatDb
 
 if TYPE_CHECKING:
