@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.counted_pass import CountedPass
-from langchain_chatexports.chat_loaders.ledger import ExportSummary, Tally
+from langchain_chatexports.chat_loaders.ledger import Tally
 from langchain_chatexports.steps import ChunkSessions, MergeChatRuns
+from tests.unit_tests.builders.passes import RACES, summary_of
 from tests.unit_tests.builders.sessions import (
     START,
     ListLoader,
@@ -23,19 +24,6 @@ from tests.unit_tests.builders.sessions import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
-
-RACES = [talk("Hare: Speed", "Hare: is key!", "Tortoise: No."), talk("Tortoise: Go!")]
-
-
-def summary_of(
-    sessions: list[Any] | Iterator[Any],
-    tally: Tally | None = None,
-    steps: Any = (),
-) -> ExportSummary:
-    counted = CountedPass(sessions, platform="races", tally=tally, steps=steps)
-    for session in counted:
-        del session
-    return counted.summary()
 
 
 def test_senders_are_listed_most_first_then_by_name() -> None:

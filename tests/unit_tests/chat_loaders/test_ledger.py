@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports.chat_loaders.counted_pass import CountedPass
 from langchain_chatexports.chat_loaders.ledger import (
     ExportSummary,
     Ledger,
@@ -18,28 +17,14 @@ from langchain_chatexports.chat_loaders.ledger import (
     add_summaries,
 )
 from langchain_chatexports.steps import ChunkSessions, MergeChatRuns
+from tests.unit_tests.builders.passes import RACES, summary_of
 from tests.unit_tests.builders.sessions import (
     ListLoader,
     said,
-    talk,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Any
-
-RACES = [talk("Hare: Speed", "Hare: is key!", "Tortoise: No."), talk("Tortoise: Go!")]
-
-
-def summary_of(
-    sessions: list[Any] | Iterator[Any],
-    tally: Tally | None = None,
-    steps: Any = (),
-) -> ExportSummary:
-    counted = CountedPass(sessions, platform="races", tally=tally, steps=steps)
-    for session in counted:
-        del session
-    return counted.summary()
 
 
 def test_stages_stand_in_the_order_in_which_data_passed() -> None:
