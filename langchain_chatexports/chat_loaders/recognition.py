@@ -245,7 +245,7 @@ def _unknown(path: Path) -> ExportFormatError:
 
 
 def _folder_kind(path: Path) -> str:
-    from langchain_chatexports.chat_loaders.facebook_messenger.archive import (
+    from langchain_chatexports.chat_loaders.archives import (
         walk_files,
     )
     from langchain_chatexports.chat_loaders.imessage.sources import (

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from langchain_chatexports.chat_loaders.facebook_messenger.files import (
+    from langchain_chatexports.chat_loaders.export_files import (
         ExportFile,
     )
 

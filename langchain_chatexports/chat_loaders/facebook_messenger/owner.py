@@ -31,12 +31,12 @@ from langchain_chatexports.exceptions import ChatExportError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from langchain_chatexports.chat_loaders.export_files import (
+        ExportFile,
+    )
     from langchain_chatexports.chat_loaders.facebook_messenger.discovery import (
         DiscoveredExport,
         Thread,
-    )
-    from langchain_chatexports.chat_loaders.facebook_messenger.files import (
-        ExportFile,
     )
     from langchain_chatexports.chat_loaders.facebook_messenger.json_files import (
         ThreadDocument,

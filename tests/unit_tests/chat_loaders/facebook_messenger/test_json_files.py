@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 from langchain_chatexports import FolderFacebookMessengerChatLoader
 from langchain_chatexports.chat_loaders.facebook_messenger import json_files
-from langchain_chatexports.chat_loaders.facebook_messenger.archive import open_file
 from langchain_chatexports.chat_loaders.facebook_messenger.json_files import (
     parse_document,
     read_head,
     read_json,
+)
+from langchain_chatexports.chat_loaders.facebook_messenger.thread_files import (
+    open_file,
 )
 from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.messenger import Export, message, meta_json
