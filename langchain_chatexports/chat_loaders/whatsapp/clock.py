@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone, tzinfo
-from typing import TYPE_CHECKING
 
 from langchain_chatexports.chat_loaders.whatsapp.day_periods import add_to_hour
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = [
     "NO_TIME",
@@ -156,17 +152,10 @@ class Clock:
     def _offset(self, local: int, fold: int) -> int | None:
         try:
             moment = (_EPOCH + timedelta(seconds=local)).replace(fold=fold)
-            offset = _offset_in(self._zone)(moment)
+            if self._zone is None:
+                # Not by `astimezone`, which keeps a time that spring leaves out.
+                return local - int(moment.timestamp())
+            offset = self._zone.utcoffset(moment)
         except (OverflowError, OSError, ValueError):
             return None
         return None if offset is None else int(offset.total_seconds())
-
-
-def _offset_in(zone: tzinfo | None) -> Callable[[datetime], timedelta | None]:
-    if zone is None:
-        # Not the offset of the aware time: in the hour that spring leaves out, that is
-        # the one behind the change.
-        return lambda moment: (
-            moment - moment.astimezone(timezone.utc).replace(tzinfo=None)
-        )
-    return zone.utcoffset
