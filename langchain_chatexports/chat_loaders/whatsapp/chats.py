@@ -109,7 +109,9 @@ class Chat:
         split = NameSplitter(records).split
         is_web, has_marks = self.form == "web", self.form == "ios"
         reader = ContentReader(
-            has_marks=has_marks, is_mark_typed=has_marks and _is_mark_typed(records)
+            has_marks=has_marks,
+            is_mark_typed=has_marks and _is_mark_typed(records),
+            is_web=is_web,
         )
         read, said = reader.read, self._said
         records.reverse()

@@ -76,7 +76,9 @@ class Content(NamedTuple):
 class ContentReader:
     """Tells what was typed from what the app wrote, in one chat."""
 
-    def __init__(self, *, has_marks: bool, is_mark_typed: bool) -> None:
+    def __init__(
+        self, *, has_marks: bool, is_mark_typed: bool, is_web: bool = False
+    ) -> None:
         """Initialize the reader.
 
         Args:
@@ -84,7 +86,10 @@ class ContentReader:
                 as on an iPhone.
             is_mark_typed: Whether people's own texts begin with the mark of
                 right-to-left writing, too.
+            is_web: Whether WhatsApp Web made the export, which puts captions behind
+                what stands for the attachment.
         """
+        self._is_web = is_web
         self._has_marks = has_marks
         self._marks = APP_MARKS[:1] if is_mark_typed else APP_MARKS
 
@@ -99,17 +104,20 @@ class ContentReader:
             and "\n" not in text
             and "://" not in text
             and (text.isascii() or not _is_notable(text))
+            and not (self._is_web and (") " in text or text[0] == "<"))
         ):
             return None
         return self._read(text)
 
     def _read(self, text: str) -> Content | None:  # noqa: PLR0911 - one a form
-        whole = self._whole(text)
-        if whole is not None:
-            return whole
+        if text[0] in _NOTABLE_FIRST and not plain_text(text).strip():
+            return Content("empty", "")
         noted = self._with_note(text)
         if noted is not None:
             return noted
+        whole = self._whole(text)
+        if whole is not None:
+            return whole
         attached = attached_file(text)
         if attached is not None:
             name, caption = attached
@@ -120,13 +128,11 @@ class ContentReader:
         if self._has_marks and text.startswith(self._marks):
             return self._by_app(text)
         shown = _MENTION.sub(r"@\1", text)
-        if not plain_text(shown[:_MAX_PHRASE_LENGTH]).strip() and not shown.strip():
-            return Content("empty", "")
         return None if shown == text else Content(None, shown)
 
     def _whole(self, text: str) -> Content | None:  # noqa: PLR0911 - one a kind
         """Read a text that is one sentence of the app."""
-        head, _, tail = text.partition("\n")
+        head, tail = self._head_and_tail(text)
         if len(head) > _MAX_PHRASE_LENGTH:
             return None
         bare = plain_text(head).strip()
@@ -153,6 +159,18 @@ class ContentReader:
         if key in CALLS:
             return Content("call", bare)
         return Content("notice", bare) if key in NOTICES else None
+
+    def _head_and_tail(self, text: str) -> tuple[str, str]:
+        head, _, tail = text.partition("\n")
+        marker, _, caption = head.partition("> ")
+        if (
+            self._is_web
+            and caption
+            and marker.startswith("<")
+            and phrase_key(marker) in OMITTED | OMITTED_KINDS.keys()
+        ):
+            return f"{marker}>", "\n".join(filter(None, (caption, tail)))
+        return head, tail
 
     def _with_note(self, text: str) -> Content | None:
         """Read a text that ends in an attachment or an edited note, in brackets."""

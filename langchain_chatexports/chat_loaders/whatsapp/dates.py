@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from contextlib import suppress
 from datetime import date
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from langchain_chatexports.chat_loaders.whatsapp.headers import plain_text
@@ -216,7 +217,7 @@ def _reading(
     return _Reading(
         foreign=foreign,
         implausible=sum(not first <= day <= last for day in known),
-        steps_back=sum(day < before for before, day in zip(known, known[1:])),  # noqa: B905, RUF007 - one shorter
+        steps_back=sum(day < before for before, day in pairwise(known)),
         span=max(known) - min(known) if known else 0,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from contextlib import ExitStack
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.chat_loaders.archives import (
@@ -210,6 +210,15 @@ class WhatsAppChatLoader(ChatExportLoader):
             day_of(stamp, orders[layout].order)
             for stamp, layout in zip(raw.stamps, raw.layout_of, strict=True)
         ]
+        if None in days:
+            warnings.warn(
+                f"The dates of {file.label} are in the Islamic calendar, which is not "
+                "read: its messages have no time. Set the phone's calendar to the "
+                "Gregorian one and export the chat again.",
+                stacklevel=3,
+            )
+        # Late messages, and headers that somebody pasted.
+        _add(tally, "steps_back", _steps_back(raw, days))
         tally.found += len(raw.records) + raw.lost_lines
         chat = Chat(raw, chat_name(file))
         is_notice = chat.form == "web" and raw.lost_lines > 0
@@ -286,6 +295,12 @@ class WhatsAppChatLoader(ChatExportLoader):
             tally.skip(reason, count)
         _add_counts(tally, "left_out_kinds", builder.kinds)
         return session
+
+
+def _steps_back(raw: RawChat, days: list[int | None]) -> int:
+    """Count how often a day is followed by an older one."""
+    known = [day for place in raw.runs if (day := days[place]) is not None]
+    return sum(day < before for before, day in pairwise(known))
 
 
 def _readable(files: Iterator[Any], tally: Tally | None) -> Iterator[ExportFile]:

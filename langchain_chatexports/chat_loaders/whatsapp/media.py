@@ -74,13 +74,11 @@ def attached_file(text: str) -> tuple[str, str] | None:
     head, _, tail = text.partition("\n")
     start = _LEADING.match(head)
     line = head[start.end() :] if start else head
-    if " (" in line[:_MAX_NAME_LENGTH]:
-        return _with_brackets(line, tail, is_marked=start is not None)
     for words in ATTACHED_WITHOUT_BRACKETS:
         name = line.rstrip().removesuffix(words).strip()
         if len(name) < len(line.strip()) and _ends_in_suffix(name):
             return name, tail
-    return None
+    return _with_brackets(line, tail, is_marked=start is not None)
 
 
 def file_in_note(note: str) -> str | None:

@@ -29,6 +29,7 @@ __all__ = ["RawChat", "Record", "read_records"]
 Record: TypeAlias = tuple[int, int, str, "str | None"]
 
 _BLOCKS_TO_LEARN_FROM = 4
+_ENOUGH_CANDIDATES = 100
 # A message holds at most 65,536 characters; beyond this, lines are no message.
 _MAX_TAIL_LENGTH = 1 << 20
 _PLACE = itemgetter(0)
@@ -92,7 +93,7 @@ def read_records(
     for block in islice(remaining, _BLOCKS_TO_LEARN_FROM):
         first.append(block)
         learned = learn_layouts(chain.from_iterable(first))
-        if learned.layouts:
+        if learned.candidates >= _ENOUGH_CANDIDATES:
             break
     chat = RawChat(learned)
     if learned.layouts:
