@@ -90,6 +90,7 @@ def open_export(path: str | Path, **options: Any) -> Export:
         SingleFileFacebookMessengerChatLoader,
     )
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+    from langchain_chatexports.chat_loaders.slack import SlackChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
 
     path = Path(path).expanduser()
@@ -101,6 +102,7 @@ def open_export(path: str | Path, **options: Any) -> Export:
         "zip": ("Messenger export (zip)", FolderFacebookMessengerChatLoader),
         "folder": ("Messenger export (folder)", FolderFacebookMessengerChatLoader),
         "json": ("Messenger thread file", SingleFileFacebookMessengerChatLoader),
+        "slack": ("Slack export", SlackChatLoader),
         "table": ("table (Parquet or JSON lines)", TableChatLoader),
     }
     kind = _kind(path)
@@ -114,8 +116,10 @@ def open_export(path: str | Path, **options: Any) -> Export:
 
 def _app_of_files(path: Path) -> str | None:
     """Return which app's loader reads an export of files, unless it is Messenger's."""
+    from langchain_chatexports.chat_loaders.slack import is_slack_export
+
     # Each looks at names and first bytes, and is sure: the order does not matter.
-    apps: dict[str, Callable[[Sequence[ExportFile]], bool]] = {}
+    apps: dict[str, Callable[[Sequence[ExportFile]], bool]] = {"slack": is_slack_export}
     suffixes = (".json", ".html", ".htm", ".txt", ".csv")
     with ExitStack() as stack, suppress(ChatExportError):
         # What is damaged or dangerous is for the loader to explain.
@@ -267,7 +271,7 @@ def _unknown(path: Path) -> ExportFormatError:
     msg = (
         f"{path} is not an export that can be read. Supported are an iMessage database "
         "(chat.db) or its folder, a Messenger export (zip, folder or one thread's "
-        "JSON file) and a table (Parquet, or JSON lines with conversation_id and text)."
+        "JSON file), a Slack export (zip or folder) and a table (Parquet, or JSON lines with conversation_id and text)."
     )
     return ExportFormatError(msg, path=path)
 
