@@ -271,7 +271,8 @@ def _unknown(path: Path) -> ExportFormatError:
     msg = (
         f"{path} is not an export that can be read. Supported are an iMessage database "
         "(chat.db) or its folder, a Messenger export (zip, folder or one thread's "
-        "JSON file), a Slack export (zip or folder) and a table (Parquet, or JSON lines with conversation_id and text)."
+        "JSON file), a Slack export (zip or folder) and a table (Parquet, or "
+        "JSON lines with conversation_id and text)."
     )
     return ExportFormatError(msg, path=path)
 

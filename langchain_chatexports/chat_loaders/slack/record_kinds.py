@@ -17,7 +17,11 @@ def kind_of_subtype(subtype: object) -> str:
         subtype: The message's `subtype`, if it has one. Joins, topics, pins, calls and
             kinds that are new are Slack's own; they are never guessed from the text.
     """
-    if not subtype or subtype in _OF_PEOPLE:
+    if not subtype:
+        return PERSON
+    if not isinstance(subtype, str):
+        return SYSTEM
+    if subtype in _OF_PEOPLE:
         return PERSON
     if subtype in _OF_BOTS:
         return BOT

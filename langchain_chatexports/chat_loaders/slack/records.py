@@ -230,7 +230,7 @@ def _files(raw: Mapping[str, Any]) -> Iterator[dict[str, str]]:
         if mime_type == "image/gif":
             attachment["type"] = "gif"
         name = first_text(file.get("name"), file.get("title"))
-        if name and file.get("mode") not in _NO_FILE:
+        if name and first_text(file.get("mode")) not in _NO_FILE:
             attachment["name"] = name
         if mime_type:
             attachment["mime_type"] = mime_type

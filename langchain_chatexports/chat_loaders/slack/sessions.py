@@ -161,7 +161,7 @@ class ConversationSessions:
         if record.kind == BOT:
             return None if self._loader.include_bots else "bot"
         if record.kind == DELETED:
-            return "deleted"
+            return "unsent"
         is_kept = self._loader.include_system and record.text
         return None if is_kept else "system"
 
