@@ -22,7 +22,11 @@ from langchain_chatexports.chat_loaders.slack.export import (
 from langchain_chatexports.chat_loaders.slack.markup import Markup
 from langchain_chatexports.chat_loaders.slack.records import RecordReader
 from langchain_chatexports.chat_loaders.slack.sessions import ConversationSessions
-from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+from langchain_chatexports.exceptions import (
+    ChatExportError,
+    ExportFormatError,
+    SenderNotFoundError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -98,6 +102,7 @@ class SlackChatLoader(ChatExportLoader):
             ExportNotFoundError: If there is nothing at the path.
             ExportAccessError: If the system refuses.
             ExportFormatError: If it is not a Slack export in JSON.
+            SenderNotFoundError: If several people are the `owner`.
         """
         with ExitStack() as stack:
             export = self._discover(stack, tally)
@@ -115,6 +120,8 @@ class SlackChatLoader(ChatExportLoader):
                     self,
                     conversation,
                     export.people,
+                    are_threads_apart=self.threads == "sessions",
+                    include_bots=self.include_bots,
                     owner=owner,
                     owner_name=tally.owner,
                 )
@@ -184,13 +191,17 @@ class SlackChatLoader(ChatExportLoader):
 
     def _owner(self, export: SlackExport, tally: Tally) -> str | None:
         if self.owner:
-            ids = export.people.ids_of(self.owner)
             tally.owner_found_by = "option"
-            if len(ids) == 1:
-                tally.owner = export.people.name(ids[0])
-                return ids[0]
-            tally.owner = self.owner
-            return None
+            ids = export.people.ids_of(self.owner)
+            if len(ids) > 1:
+                msg = (
+                    f"{len(ids)} people in {self.path} are the given owner. Name one "
+                    f"by id: {', '.join(ids)}."
+                )
+                raise SenderNotFoundError(msg)
+            # slackdump's files may have no list: then it is an id.
+            tally.owner = export.people.name(ids[0]) if ids else self.owner
+            return ids[0] if ids else self.owner
         owner = export.owner() or _author_to_partners(export.conversations)
         if owner:
             tally.owner = export.people.name(owner)

@@ -41,7 +41,7 @@ class Markup:
         """Return a text with names in place of ids, and links as they were shown."""
         if "<" in text or "&" in text:
             text = _TOKEN.sub(self._replaced, text)
-        return without_lone_surrogates(text)
+        return text if text.isascii() else without_lone_surrogates(text)
 
     def _replaced(self, match: re.Match[str]) -> str:
         token, entity = match.groups()

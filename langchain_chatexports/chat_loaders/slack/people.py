@@ -31,6 +31,12 @@ class People:
             for key, name in shown.items()
             if name
         }
+        self._bots = {key for key, user in self._users.items() if user.get("is_bot")}
+        self._bots.add(SLACKBOT)
+        self.humans = {
+            key: name for key, name in self._names.items() if key not in self._bots
+        }
+        """The name to show for each listed person who has one, by id."""
 
     def name(self, user_id: object, profile: object = None) -> str:
         """Return the name to show for a user.
@@ -56,10 +62,7 @@ class People:
 
     def is_bot(self, user_id: object) -> bool:
         """Return whether a user is an app or a bot."""
-        if user_id == SLACKBOT:
-            return True
-        user = self._users.get(user_id) if isinstance(user_id, str) else None
-        return bool(user and user.get("is_bot"))
+        return isinstance(user_id, str) and user_id in self._bots
 
     def ids_of(self, person: str) -> list[str]:
         """Return the users whose id, handle, name or e-mail address is this.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from langchain_chatexports._fast.strings import new_tuple
 from langchain_chatexports.chat_loaders.base import UNKNOWN_SENDER
 from langchain_chatexports.chat_loaders.json_data import without_lone_surrogates
 from langchain_chatexports.chat_loaders.slack.people import first_text
@@ -33,6 +34,21 @@ _OLD_SHARE = re.compile(
 )
 _TYPES = {"image": "photo", "video": "video", "audio": "audio"}
 _NO_FILE = frozenset({"tombstone", "hidden_by_limit"})
+# A message with none of these keys is a text and its author.
+_NOTABLE_KEYS = frozenset(
+    {
+        "attachments",
+        "bot_id",
+        "comment",
+        "edited",
+        "file",
+        "files",
+        "reactions",
+        "subtype",
+    }
+)
+_NOTHING: dict[str, Any] = {}
+_LENGTH, _POINT = 17, 10  # Of a `ts`: 1714550400.000100
 
 
 class Record(NamedTuple):
@@ -73,6 +89,7 @@ class RecordReader:
 
     def __init__(self, people: People, markup: Markup) -> None:
         self._people = people
+        self._humans = people.humans
         self._plain = markup.plain
 
     def records(self, messages: list[Any], skipped: Counter[str]) -> Iterator[Record]:
@@ -98,9 +115,28 @@ class RecordReader:
                     skipped["unreadable"] += 1
 
     def _record(self, raw: dict[str, Any]) -> Record:
-        ts = raw.get("ts")
+        ts, text, user = raw.get("ts"), raw.get("text"), raw.get("user")
         time = _microseconds(ts)
         thread = raw.get("thread_ts")
+        sender = self._humans.get(user) if isinstance(user, str) else None
+        if sender and text and isinstance(text, str) and _NOTABLE_KEYS.isdisjoint(raw):
+            # Most messages: a listed person's plain text.
+            plain = self._plain(text)
+            return new_tuple(
+                Record,
+                (
+                    time,
+                    "" if time is None else ts,
+                    sender,
+                    user,
+                    "" if plain.isspace() else plain,
+                    PERSON,
+                    "",
+                    thread if isinstance(thread, str) and thread else None,
+                    _NOTHING,
+                    (False, len(raw)),
+                ),
+            )
         subtype = raw.get("subtype")
         kind = kind_of_subtype(subtype)
         author = raw
@@ -174,6 +210,10 @@ class RecordReader:
 
 
 def _microseconds(ts: object) -> int | None:
+    if isinstance(ts, str) and len(ts) == _LENGTH and ts[_POINT] == ".":
+        digits = ts.replace(".", "")
+        if digits.isdecimal() and digits.isascii() and len(digits) == _LENGTH - 1:
+            return int(digits)
     match = _TS.fullmatch(ts) if isinstance(ts, str) else None
     if match is None:
         return None

@@ -14,19 +14,20 @@ from langchain_chatexports.chat_loaders.base import (
 from langchain_chatexports.chat_loaders.slack.record_kinds import BOT, DELETED, PERSON
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from langchain_core.messages import HumanMessage
 
-    from langchain_chatexports.chat_loaders.base import ExportSession, SessionMetadata
+    from langchain_chatexports.chat_loaders.base import (
+        ChatExportLoader,
+        ExportSession,
+        SessionMetadata,
+    )
     from langchain_chatexports.chat_loaders.slack.export import Conversation
-    from langchain_chatexports.chat_loaders.slack.loader import SlackChatLoader
     from langchain_chatexports.chat_loaders.slack.people import People
     from langchain_chatexports.chat_loaders.slack.records import Record
 
 __all__ = ["ConversationSessions"]
-
-_NO_TIME = -1  # Before every time: messages without one stand first.
 
 
 class ConversationSessions:
@@ -34,10 +35,12 @@ class ConversationSessions:
 
     def __init__(
         self,
-        loader: SlackChatLoader,
+        loader: ChatExportLoader,
         conversation: Conversation,
         people: People,
         *,
+        are_threads_apart: bool,
+        include_bots: bool,
         owner: str | None,
         owner_name: str | None,
     ) -> None:
@@ -47,6 +50,8 @@ class ConversationSessions:
             loader: Whose options say what to keep.
             conversation: Which one.
             people: Who is in the workspace.
+            are_threads_apart: Whether a channel's threads are sessions of their own.
+            include_bots: Keep what bots and apps wrote.
             owner: The owner's id, if known.
             owner_name: The owner's name, if known.
         """
@@ -56,6 +61,8 @@ class ConversationSessions:
         """Records that no person wrote, by subtype."""
 
         self._loader = loader
+        self._are_threads_apart = are_threads_apart and not conversation.is_direct
+        self._include_bots = include_bots
         self._conversation = conversation
         self._people = people
         self._owner = owner
@@ -70,7 +77,7 @@ class ConversationSessions:
         ordered = self._without_duplicates(records)
         threads: dict[str, list[Record]] = defaultdict(list)
         main = ordered
-        if self._loader.threads == "sessions" and not self._conversation.is_direct:
+        if self._are_threads_apart:
             main = []
             for record in ordered:
                 if record.thread is None:
@@ -93,19 +100,21 @@ class ConversationSessions:
                 yield session
 
     def _without_duplicates(self, records: Iterable[Record]) -> list[Record]:
-        by_ts: dict[object, Record] = {}
-        for place, record in enumerate(records):
-            key: object = record.time if record.ts else ("no time", place)
-            known = by_ts.get(key)
+        by_time: dict[int, Record] = {}
+        timeless: list[Record] = []
+        for record in records:
             self.found += 1
-            if known is not None:
+            time = record[0]
+            if time is None:
+                timeless.append(record)
+                continue
+            known = by_time.setdefault(time, record)
+            if known is not record:
                 self.skipped["duplicate"] += 1
-            if known is None or record.weight > known.weight:
-                by_ts[key] = record
-        return sorted(
-            by_ts.values(),
-            key=lambda record: _NO_TIME if record.time is None else record.time,
-        )
+                if record.weight > known.weight:
+                    by_time[time] = record
+        # Those without a time stand first.
+        return timeless + [by_time[time] for time in sorted(by_time)]
 
     def _session(
         self, records: list[Record], session_id: str, title: str
@@ -115,7 +124,7 @@ class ConversationSessions:
         if not self._loader.keeps_conversation(session_id, title, names):
             self.skipped["excluded"] += len(records)
             return None
-        messages = [message for record in records if (message := self._message(record))]
+        messages = list(self._messages(records))
         if not messages:
             return None
         kind = self._conversation.kind
@@ -129,37 +138,44 @@ class ConversationSessions:
         }
         return {"messages": messages, "metadata": metadata}
 
-    def _message(self, record: Record) -> HumanMessage | None:
-        text, extra = record.text, record.extra
-        reason = self._reason_to_skip(record)
-        if reason is None and not text:
-            attachments = extra.get("attachments")
-            reason = "media" if attachments else "empty"
-            if attachments and self._loader.include_media:
-                text = " ".join(f"[{item['type']}]" for item in attachments)
-                reason = None
-        if reason:
-            self.skipped[reason] += 1
-            return None
-        moment = None if record.time is None else message_time(record.time)
-        if not self._loader.keeps_time(moment):
-            self.skipped["excluded"] += 1
-            return None
-        return export_message(
-            text,
-            sender=record.sender,
-            moment=moment,
-            is_from_me=self._is_from_me(record),
-            message_id=f"{self._conversation.id}:{record.ts}" if record.ts else None,
-            extra=self._with_thread(record, extra),
-        )
+    def _messages(self, records: Iterable[Record]) -> Iterator[HumanMessage]:
+        loader, prefix = self._loader, f"{self._conversation.id}:"
+        owner, owner_name = self._owner, self._owner_name
+        has_bounds = loader.start is not None or loader.end is not None
+        for record in records:
+            time, ts, sender, user, text, kind, _, thread, extra, _ = record
+            if kind != PERSON and (reason := self._reason_to_skip(record)):
+                self.skipped[reason] += 1
+                continue
+            if not text and not (text := self._placeholder(extra)):
+                continue
+            moment = None if time is None else message_time(time)
+            if has_bounds and not loader.keeps_time(moment):
+                self.skipped["excluded"] += 1
+                continue
+            if thread is not None or kind != PERSON:
+                extra = self._with_thread(record, extra)
+            yield export_message(
+                text,
+                sender=sender,
+                moment=moment,
+                is_from_me=None if owner_name is None else user == owner,
+                message_id=prefix + ts if ts else None,
+                extra=extra,
+            )
+
+    def _placeholder(self, extra: Mapping[str, Any]) -> str:
+        """Return what stands for a message without text, empty if it is left out."""
+        attachments = extra.get("attachments", ())
+        if attachments and self._loader.include_media:
+            return " ".join(f"[{item['type']}]" for item in attachments)
+        self.skipped["media" if attachments else "empty"] += 1
+        return ""
 
     def _reason_to_skip(self, record: Record) -> str | None:
-        if record.kind == PERSON:
-            return None
         self.subtypes[record.subtype or "bot_id"] += 1
         if record.kind == BOT:
-            return None if self._loader.include_bots else "bot"
+            return None if self._include_bots else "bot"
         if record.kind == DELETED:
             return "unsent"
         is_kept = self._loader.include_system and record.text
@@ -175,13 +191,6 @@ class ConversationSessions:
             return {**extra, "thread": thread}
         return {**extra, "reply_to": {"id": thread}}
 
-    def _is_from_me(self, record: Record) -> bool | None:
-        if self._owner_name is None:
-            return None
-        if self._owner is not None:
-            return record.user == self._owner
-        return record.sender.casefold() == self._owner_name.casefold()
-
     def _participants(self, records: Iterable[Record]) -> list[str]:
         listed = (
             [*self._conversation.members, self._conversation.partner]
@@ -189,12 +198,8 @@ class ConversationSessions:
             else []
         )
         names = [self._people.name(user) for user in listed if user]
-        wrote = [
-            record.sender
-            for record in records
-            if record.kind == PERSON
-            or (record.kind == BOT and self._loader.include_bots)
-        ]
+        kinds = {PERSON, BOT} if self._include_bots else {PERSON}
+        wrote = [record[2] for record in records if record[5] in kinds]
         return [n for n in dict.fromkeys([*names, *wrote]) if n != UNKNOWN_SENDER]
 
     def _title(self, records: list[Record]) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from langchain_chatexports import SlackChatLoader
 from langchain_chatexports.chat_loaders.recognition import open_export
-from langchain_chatexports.exceptions import ExportFormatError
+from langchain_chatexports.exceptions import ExportFormatError, SenderNotFoundError
 from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.slack import SlackExport, stamp, workspace
 
@@ -379,6 +379,22 @@ def test_the_owner_is_named_by_id_handle_name_or_address(
     assert flags == [True, False]
     summary = SlackChatLoader(path, owner=owner).inspect()
     assert (summary.owner, summary.owner_found_by) == ("Ann", "option")
+
+
+def test_an_owner_of_whom_there_are_two_is_an_error(tmp_path: Path) -> None:
+    export, general = workspace()
+    export.user("U3", "Ann")
+    general.says("U1", "mine")
+    path = export.to_zip(tmp_path / "export.zip")
+    with pytest.raises(SenderNotFoundError, match="Name one by id: U1, U3"):
+        SlackChatLoader(path, owner="Ann").load()
+
+
+def test_without_a_list_of_users_the_owner_is_an_id(tmp_path: Path) -> None:
+    export = SlackExport()
+    export.channel("C1", "general").says("U1", "mine")
+    message = only_message(export.to_zip(tmp_path / "export.zip"), owner="U1")
+    assert message.additional_kwargs["is_from_me"] is True
 
 
 def test_the_owner_is_who_is_in_all_direct_messages(tmp_path: Path) -> None:

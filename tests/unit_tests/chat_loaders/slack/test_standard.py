@@ -49,7 +49,7 @@ class TestSlack(ChatLoaderUnitTests):
     @pytest.fixture
     def source(self, tmp_path: Path) -> Path:
         export, general = workspace()
-        root = general.says("U1", "Zeile für alle 😂")
+        root = general.says("U1", "Zeile für uns 😂")
         root["thread_ts"] = root["ts"]
         for number in range(8):
             user = ("U1", "U2")[number % 2]
