@@ -160,10 +160,12 @@ def evaluate(
 
     check_extra()
     _check(base_url, base=base, finetune=finetune, secrets=secrets, model=model)
-    from langchain_chatexports import evaluation
+    from langchain_chatexports import evaluation, local_server
     from langchain_chatexports._files import require_place
     from langchain_chatexports.cli import _evaluate_inputs
 
+    if not base_url:
+        local_server.check_extra()
     if blind and not stdin_is_terminal():
         msg = "--blind asks you to guess, and there is no terminal. Leave it out."
         raise ChatExportError(msg)

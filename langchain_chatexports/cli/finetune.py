@@ -137,6 +137,8 @@ def finetune(
         chatexports finetune chat.db --ai Tortoise
         chatexports finetune examples.jsonl --base Qwen/Qwen2.5-0.5B-Instruct
     """
+    from langchain_chatexports import local_server
+
     prepared = options.prepare_options()
     if suffix is not None and not 1 <= len(suffix) <= _MAX_SUFFIX_LENGTH:
         msg = f"--suffix must have 1 to {_MAX_SUFFIX_LENGTH} characters."
@@ -146,6 +148,8 @@ def finetune(
         raise typer.BadParameter(msg)
     url = base_url or (_OPENAI_URL if openai else None)
     _check_place(url, model, is_here=bool(base or data_dir))
+    if url is None:
+        local_server.check_extra()
     choices = TrainingChoices(epochs=epochs, suffix=suffix)
     examples, done = _read_examples(paths, prepared)
     say_speaker(done)

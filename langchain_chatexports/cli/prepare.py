@@ -102,8 +102,9 @@ def prepare(
             metavar="none|exact|near",
             autocompletion=lambda: ["none", "exact", "near"],
             rich_help_panel=_SET,
-            help="Leave out examples that repeat another; near needs the extra "
-            "'dedup'.",
+            help="Leave out examples that repeat another: exact, the same text; near, "
+            "nearly the same (needs the extra 'dedup'), also between the parts of a "
+            "--split.",
         ),
     ] = "none",
     consent: Annotated[
@@ -190,6 +191,7 @@ def _set_options(format_name: str, *, split: bool, dedup: str) -> SetOptions:
     if options.is_preference and (split or dedup != "none"):
         msg = f"--split and --dedup are for examples, and {format_name} has none."
         raise typer.BadParameter(msg)
+    options.check_extras()
     return options
 
 

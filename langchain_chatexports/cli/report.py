@@ -90,7 +90,9 @@ def report(
     """
     from langchain_chatexports._files import write_whole
     from langchain_chatexports.report import render_report
+    from langchain_chatexports.report.svg import require_extra
 
+    require_extra()
     paths = own_messages_or(paths)
     target = output or (None if as_json else Path("report.html"))
     if target is not None:
@@ -126,10 +128,8 @@ def _figures(
     from langchain_chatexports.chat_loaders.suggestions import did_you_mean
     from langchain_chatexports.exceptions import SenderNotFoundError
     from langchain_chatexports.report import build_report
-    from langchain_chatexports.report.svg import require_extra
     from langchain_chatexports.report.times import find_time_zone
 
-    require_extra()
     try:
         find_time_zone(time_zone)
     except ValueError as error:

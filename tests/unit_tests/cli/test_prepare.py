@@ -301,7 +301,6 @@ def test_every_format_can_be_split(
 def test_mlx_is_split_without_asking(
     chatexports: Callable[..., Any], tmp_path: Path, threads: Path
 ) -> None:
-    pytest.importorskip("rensa")
     assert chatexports("prepare", threads, "--format", "mlx", "-o", "set").status == 0
     assert (tmp_path / "set" / "valid.jsonl").stat().st_size
 
