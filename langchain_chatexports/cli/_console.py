@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -41,9 +43,11 @@ __all__ = [
     "Meter",
     "TrainingProgress",
     "asking",
+    "command_line",
     "confirmed",
     "print_json",
     "printable_lines",
+    "program",
     "reading",
     "say",
     "shell_words",
@@ -54,6 +58,7 @@ __all__ = [
     "watching_count",
 ]
 
+_PROGRAM = "chatexports"
 _SECONDS_BETWEEN_LINES = 2.0
 _SECONDS_BETWEEN_POLLS = 0.2
 _LONG_SECONDS = 120
@@ -78,6 +83,26 @@ def shell_words(words: Sequence[object]) -> str:
     """Return words as a command line for the system's shell, quoted where needed."""
     texts = [str(word) for word in words]
     return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)
+
+
+def program() -> str:
+    """Return what runs this program in the user's shell.
+
+    `chatexports`, or the path that was typed, where the shell finds another program of
+    that name or none: in an environment that is not activated.
+    """
+    typed = Path(sys.argv[0])
+    if typed.stem != _PROGRAM or typed.parent == Path():
+        return _PROGRAM
+    found = shutil.which(_PROGRAM)
+    if found and Path(found).parent.resolve() == typed.parent.resolve():
+        return _PROGRAM
+    return str(typed)
+
+
+def command_line(*words: object) -> str:
+    """Return a command of this program to type next, for the system's shell."""
+    return shell_words([program(), *words])
 
 
 def say(text: object = "") -> None:

@@ -12,11 +12,11 @@ import typer
 from langchain_chatexports._terminal import printable
 from langchain_chatexports.cli._console import (
     TrainingProgress,
+    command_line,
     confirmed,
     print_json,
     reading,
     say,
-    shell_words,
 )
 from langchain_chatexports.cli._options import (
     AsJson,
@@ -325,4 +325,4 @@ def chat_command(
         where = ["--base-url", base_url]
     # Another server chooses the name: it must not be read as an option.
     words = ["--", name] if name.startswith("-") else [name]
-    return shell_words(["chatexports", "chat", *where, *words])
+    return command_line("chat", *where, *words)

@@ -11,10 +11,10 @@ import typer
 
 from langchain_chatexports.cli._console import (
     asking,
+    command_line,
     print_json,
     reading,
     say,
-    shell_words,
     stdin_is_terminal,
 )
 from langchain_chatexports.cli._options import (
@@ -174,7 +174,7 @@ def prepare(
         say(f"key: {key_file} (whoever has it can undo the redaction)")
     if path := result.training_file:
         say(f"{written.examples_written:,} examples written to {output}")
-        say(f"Next: chatexports finetune {shell_words([path])}")
+        say(f"Next: {command_line('finetune', path)}")
 
 
 def _set_options(format_name: str, *, split: bool, dedup: str) -> SetOptions:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from langchain_chatexports.cli._console import print_json, say
+from langchain_chatexports.cli._console import command_line, print_json, say
 from langchain_chatexports.cli._options import AsJson, Base, DataDir, command
 from langchain_chatexports.cli.finetune import say_base
 from langchain_chatexports.exceptions import LocalServerError
@@ -144,7 +144,7 @@ def _print_bases(*, as_json: bool) -> None:
         if any(notes):
             typer.echo(f"    {'; '.join(filter(None, notes))}")
     say("Size is what is downloaded, memory what training needs.")
-    say("To use one: chatexports serve --base BASE")
+    say(f"To use one: {command_line('serve', '--base', 'BASE')}")
 
 
 def _parsed_alias(text: str) -> tuple[str, str]:
