@@ -13,6 +13,7 @@ import typer
 from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.cli._console import (
     Meter,
+    command_line,
     confirmed,
     reading,
     say,
@@ -178,8 +179,22 @@ def models_here(
         if finetune:
             say(f"Training on {len(halves.examples):,} examples of the earlier part")
             model = train(server, halves.examples)
+            stack.enter_context(_saying_what_is_kept(model))
         client = stack.enter_context(_client(server.base_url, server.api_key))
         yield Models(ModelServer(client), str(model), server.base_model, server)
+
+
+@contextmanager
+def _saying_what_is_kept(model: str) -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        delete = command_line("models", "--delete", model)
+        say(
+            f"The trained model is kept: {model}. Run the same command again to measure "
+            f"it, or delete it: {delete}"
+        )
+        raise
 
 
 @contextmanager
