@@ -191,8 +191,8 @@ def _saying_what_is_kept(model: str) -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit):
         delete = command_line("models", "--delete", model)
         say(
-            f"The trained model is kept: {model}. Run the same command again to measure "
-            f"it, or delete it: {delete}"
+            f"The trained model is kept: {model}. Run the same command again to "
+            f"measure it, or delete it: {delete}"
         )
         raise
 

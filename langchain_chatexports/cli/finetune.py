@@ -26,7 +26,11 @@ from langchain_chatexports.cli._options import (
     command,
 )
 from langchain_chatexports.cli.chat import key_for
-from langchain_chatexports.cli.prepare import prepare_with_speaker, say_speaker
+from langchain_chatexports.cli.prepare import (
+    prepare_with_speaker,
+    say_groups,
+    say_speaker,
+)
 from langchain_chatexports.exceptions import TrainingBudgetError, TrainingDataError
 
 if TYPE_CHECKING:
@@ -153,6 +157,7 @@ def finetune(
     choices = TrainingChoices(epochs=epochs, suffix=suffix)
     examples, done = _read_examples(paths, prepared)
     say_speaker(done)
+    say_groups(done)
     if url is not None and model is not None:
         name = _train_elsewhere(examples, choices, url=url, model=model, agreed=yes)
         chat = chat_command(name, base_url=url)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
     from langchain_chatexports.datasets.set_writer import PreparedSet, SetOptions
 
-__all__ = ["prepare", "prepare_with_speaker", "say_speaker"]
+__all__ = ["prepare", "prepare_with_speaker", "say_groups", "say_speaker"]
 
 _SET = "What is written"
 
@@ -154,6 +154,7 @@ def prepare(
 
     done = prepare_with_speaker(paths, wanted.adapted(prepared), write)
     say_speaker(done)
+    say_groups(done)
     (result,) = results
     written = result.written
     if as_json:
@@ -256,6 +257,15 @@ def say_speaker(preparation: Preparation) -> None:
         say(
             f"{export.path.name}: {summary.owner} speaks as the AI (the export's owner)"
         )
+
+
+def say_groups(preparation: Preparation) -> None:
+    """Say that there are groups, where their members look the same."""
+    groups = len(preparation.groups)
+    if not groups or preparation.options.label_groups:
+        return
+    are = "conversation is a group" if groups == 1 else "conversations are groups"
+    say(f"{groups:,} {are}: --label-groups tells their members apart.")
 
 
 def _check_options(preparation: Preparation) -> None:

@@ -426,3 +426,37 @@ def test_parts_that_are_there_need_no_warning(
     done = chatexports("prepare", chats, "--ai", "Hare", "--split", "-o", "set")
     assert "warning" not in done.err
     assert (tmp_path / "set" / "test.jsonl").exists()
+
+
+HINT = "--label-groups tells"
+
+
+@pytest.mark.parametrize("options", [(), ("--split",), ("--format", "trl")])
+def test_groups_hint_at_their_option_once(
+    chatexports: Callable[..., Any], groups: Path, options: tuple[str, ...]
+) -> None:
+    done = chatexports("prepare", groups, "--keep-tail", *options, "-o", "out")
+    assert done.status == 0, done.err
+    (hint,) = [line for line in done.err.splitlines() if HINT in line]
+    assert hint.startswith("2 conversations are groups")
+
+
+def test_no_hint_at_an_option_that_is_given(
+    chatexports: Callable[..., Any], groups: Path
+) -> None:
+    done = chatexports("prepare", groups, "--keep-tail", "--label-groups", "-o", "out")
+    assert done.status == 0, done.err
+    assert HINT not in done.err
+
+
+def test_a_group_of_two_needs_no_labels(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    with ChatDb(tmp_path / "chat.db") as database:
+        chat = database.chat("+15550101234", name="The two of us")
+        for number in range(10):
+            chat.message(f"question {number}")
+            chat.message(f"answer {number}", mine=True)
+    done = chatexports("prepare", "chat.db", "-o", "out")
+    assert done.status == 0, done.err
+    assert HINT not in done.err
