@@ -278,8 +278,8 @@ def guess(pairs: list[BlindPair], most: int) -> BlindResult | str:
         The result, or why there is none: there is none of some of the pairs, as people
         stop at a moment that suits them.
     """
+    from langchain_chatexports._terminal import plural
     from langchain_chatexports.evaluation.blind_test import blind_result
-    from langchain_chatexports.report.formatting import plural
 
     shown = pairs[:most]
     fewer = f" (of {most} asked for: no more are fit)" if len(shown) < most else ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import (
     asking,
     command_line,
@@ -147,35 +148,48 @@ def prepare(
     )
     results: list[PreparedSet] = []
 
+    made = "preference" if wanted.is_preference else "example"
+
     def write(preparation: Preparation) -> None:
-        made = "preferences" if wanted.is_preference else "examples"
-        with reading(preparation, made):
+        with reading(preparation, f"{made}s"):
             results.append(write_set(preparation, output, wanted))
 
     done = prepare_with_speaker(paths, wanted.adapted(prepared), write)
     say_speaker(done)
-    say_groups(done)
     (result,) = results
-    written = result.written
     if as_json:
-        values = {"examples": done.examples, "path": str(output)}
-        values |= written.to_dict() if written else {}
-        print_json({**values, "exports": done.summaries_to_dicts()})
+        _print_set(done, result, output)
     else:
-        for export, summary in done.summaries():
-            say(export)
-            say(summary)
-        if written:
-            say(written)
+        _say_set(done, result, made)
+    say_groups(done)
     _say_warnings(result, output)
-    if as_json or written is None:
+    if as_json or result.written is None:
         return
     if prepared.redaction:
         key_file = prepared.redaction.key_file
         say(f"key: {key_file} (whoever has it can undo the redaction)")
     if path := result.training_file:
-        say(f"{written.examples_written:,} examples written to {output}")
         say(f"Next: {command_line('finetune', path)}")
+
+
+def _print_set(done: Preparation, result: PreparedSet, output: Path) -> None:
+    values = {"examples": done.examples, "path": str(output)}
+    values |= result.written.to_dict() if result.written else {}
+    print_json({**values, "exports": done.summaries_to_dicts()})
+
+
+def _say_set(done: Preparation, result: PreparedSet, made: str) -> None:
+    from langchain_chatexports.datasets.accounting import accounting_sentence
+
+    for export, _ in done.summaries():
+        say(export)
+    if (written := result.written) is None:
+        say(f"{plural(done.examples, made)} written")
+        return
+    conversations = done.conversations
+    say(accounting_sentence(written, conversations=conversations, made=made))
+    say(f"Written: {written.path}")
+    say(f"Data card: {written.card}; trace: {written.trace}")
 
 
 def _set_options(format_name: str, *, split: bool, dedup: str) -> SetOptions:
@@ -200,10 +214,11 @@ def _say_warnings(result: PreparedSet, output: Path) -> None:
     if result.written is None:
         say(f"{output} is not a file: no card and no trace are written")
     if result.empty_parts:
+        parts = " and ".join(result.empty_parts)
+        left_out = plural(result.repeated, "newer example")
         say(
-            f"warning: {' and '.join(result.empty_parts)}: no examples are left. "
-            f"{result.repeated:,} newer examples repeat texts of the older ones, so "
-            "they would test only what was memorized. You can still train; to "
+            f"warning: {parts}: no examples are left. {left_out} repeating texts of "
+            "older ones would test only what was memorized. You can still train; to "
             "evaluate, add conversations, or let chatexports evaluate split the "
             "export itself."
         )
@@ -281,7 +296,7 @@ def _ask_for_sender(senders: dict[str, int]) -> str:
     say("Whose voice should the model learn? The export does not say whose it is.")
     names = list(senders)
     for number, (name, count) in enumerate(senders.items(), 1):
-        say(f"  {number}. {name} ({count:,} messages)")
+        say(f"  {number}. {name} ({plural(count, 'message')})")
     while True:
         with asking():
             answer = typer.prompt("Number or name", err=True).strip()

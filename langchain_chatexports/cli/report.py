@@ -160,7 +160,7 @@ def _figures(
 
 
 def _say_report(figures: ExportReport) -> None:
-    from langchain_chatexports.report.formatting import plural
+    from langchain_chatexports._terminal import plural
 
     examples = figures.examples.examples if figures.examples else 0
     people = plural(len(figures.people), "person", "people")

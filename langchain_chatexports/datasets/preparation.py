@@ -328,6 +328,11 @@ class Preparation:
                 silent.append(export.path)
         return silent
 
+    @property
+    def conversations(self) -> int:
+        """Conversations read so far: where threads are cut at pauses, their parts."""
+        return sum(_conversations(summary) for _, summary in self.summaries())
+
     def summaries(self) -> list[tuple[Export, ExportSummary]]:
         """Return the counts of each export, as far as it was read."""
         return [(export, counted.summary()) for export, counted in self.passes]
@@ -345,3 +350,11 @@ class Preparation:
         for _, summary in self.summaries():
             senders.update(summary.senders)
         return dict(sorted(senders.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _conversations(summary: ExportSummary) -> int:
+    if not summary.steps:
+        return summary.sessions
+    last = summary.steps[-1]
+    is_windows = last.name == ChunkSessions.__name__
+    return last.sessions_in if is_windows else last.sessions_out

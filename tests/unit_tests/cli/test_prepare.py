@@ -30,7 +30,7 @@ def test_prepare_writes_the_tutorials_windows(
     assert done.status == 0
     lines = (tmp_path / "out.jsonl").read_bytes().splitlines()
     assert len(lines) == 100
-    assert "100 examples written" in done.err
+    assert "100 examples from 663 messages" in done.err
 
 
 def test_prepare_without_a_name_lets_the_owner_speak_and_says_so(
@@ -270,8 +270,15 @@ def test_a_set_has_its_card_and_its_trace(
         "out.jsonl.card.md",
         "out.jsonl.trace.jsonl",
     }
-    assert "Written (openai): 100 examples -> 100" in done.err
-    assert "Next: chatexports finetune out.jsonl" in done.err
+    assert done.err.splitlines() == [
+        "hogwarts: Harry Potter speaks as the AI (the export's owner)",
+        f"{threads}: Messenger export (folder)",
+        "100 examples from 663 messages in 9 conversations; left out: 64 after the "
+        "last answer, 29 left over at the end.",
+        "Written: out.jsonl",
+        "Data card: out.jsonl.card.md; trace: out.jsonl.trace.jsonl",
+        "Next: chatexports finetune out.jsonl",
+    ]
 
 
 def test_a_set_in_openais_format_has_the_plain_files_bytes(
