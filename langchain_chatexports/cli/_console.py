@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -28,7 +29,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from langchain_chatexports._terminal import printable
+from langchain_chatexports._terminal import plural, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -59,6 +60,8 @@ __all__ = [
 ]
 
 _PROGRAM = "chatexports"
+# Of the first word, as in "messages read for names".
+_PLURAL = re.compile(r"s\b")
 _SECONDS_BETWEEN_LINES = 2.0
 _SECONDS_BETWEEN_POLLS = 0.2
 _LONG_SECONDS = 120
@@ -153,8 +156,12 @@ class Meter:
         """Return the count, its rate and the time left."""
         done, seconds = self.done(), max(1e-9, time.monotonic() - self.started)
         is_known = self.total is not None and done <= self.total
-        of = f" of {self.total:,}" if is_known else ""
-        parts = [f"{done:,}{of} {self.what}", _rate(done / seconds)]
+        what = self.what
+        if is_known:
+            what = f"of {self.total:,} {what}"
+        elif done == 1:
+            what = _PLURAL.sub("", what, count=1)
+        parts = [f"{done:,} {what}", _rate(done / seconds)]
         if is_known and _FIRST_SHARE * done >= (self.total or 0) > 0:
             parts.append(_time_left(seconds / done * ((self.total or 0) - done)))
         if made := self.made():
@@ -232,7 +239,7 @@ def reading(
             "messages",
             lambda: preparation.messages_read,
             preparation.estimate_message_count(),
-            lambda: f"{preparation.examples:,} {made}",
+            lambda: plural(preparation.examples, made.removesuffix("s")),
         )
     )
 

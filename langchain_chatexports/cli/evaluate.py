@@ -10,6 +10,7 @@ import typer
 from rich.panel import Panel
 from rich.text import Text
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import (
     print_json,
     printable_lines,
@@ -180,10 +181,8 @@ def evaluate(
         speaker.prepare_options(),
         holds_out_enough=finetune,
     )
-    say(
-        f"{len(halves.data.training):,} conversations trained on, "
-        f"{len(halves.data.held_out):,} held out"
-    )
+    trained = plural(len(halves.data.training), "conversation")
+    say(f"{trained} trained on, {len(halves.data.held_out):,} held out")
     if base_url:
         opened = _evaluate_inputs.models_elsewhere(
             halves, model=model, base_model=base_model, base_url=base_url, agreed=yes
@@ -278,7 +277,6 @@ def guess(pairs: list[BlindPair], most: int) -> BlindResult | str:
         The result, or why there is none: there is none of some of the pairs, as people
         stop at a moment that suits them.
     """
-    from langchain_chatexports._terminal import plural
     from langchain_chatexports.evaluation.blind_test import blind_result
 
     shown = pairs[:most]
@@ -309,7 +307,7 @@ def _guessed(number: int, total: int, pair: BlindPair) -> BlindGuess | None:
 
     stderr_console.rule(f"{number} of {total}")
     for line in pair.before:
-        who = "the person" if line.speaker == PERSON else "somebody"
+        who = "the person" if line.speaker == PERSON else "other"
         for bubble in bubbles(line.text):
             say(f"{who}: {bubble}")
     for letter, answer in zip(_LETTERS, pair.answers, strict=True):

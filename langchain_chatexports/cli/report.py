@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import print_json, say, watching_count
 from langchain_chatexports.cli._options import (
     Ai,
@@ -160,8 +161,6 @@ def _figures(
 
 
 def _say_report(figures: ExportReport) -> None:
-    from langchain_chatexports._terminal import plural
-
     examples = figures.examples.examples if figures.examples else 0
     people = plural(len(figures.people), "person", "people")
     counts = (

@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.chat_loaders.recognition import (
     estimate_message_count,
@@ -200,8 +201,8 @@ class Preparation:
         if not self.examples:
             msg = (
                 "These conversations produced no examples: they are shorter than a "
-                f"window of {self.options.size} messages. Use --keep-tail, a smaller "
-                "--size, or --whole."
+                f"window of {plural(self.options.size, 'message')}. Use --keep-tail, a "
+                "smaller --size, or --whole."
             )
             raise TrainingDataError(msg)
 

@@ -55,6 +55,14 @@ def test_an_end_that_nobody_knows_is_not_guessed(total: int | None) -> None:
     assert str(meter(10, total)) == "10 messages, 1 a second"
 
 
+@pytest.mark.parametrize(
+    ("what", "text"),
+    [("examples", "1 example,"), ("messages read for names", "1 message read for")],
+)
+def test_the_first_one_is_in_the_singular(what: str, text: str) -> None:
+    assert str(Meter(what, lambda: 1)).startswith(text)
+
+
 def test_nothing_yet_is_no_division_by_zero() -> None:
     assert str(meter(0, 1000)).startswith("0 of 1,000 messages")
 

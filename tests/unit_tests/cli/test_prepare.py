@@ -260,6 +260,12 @@ def test_prepare_alone_writes_a_file_with_its_card_and_its_trace(
     assert sum(1 for _ in read_jsonl(tmp_path / "out.parquet")) == 100
 
 
+MADE = (
+    "100 examples from 663 messages in 9 conversations; left out: 64 after the last "
+    "answer, 29 left over at the end."
+)
+
+
 def test_a_set_has_its_card_and_its_trace(
     chatexports: Callable[..., Any], tmp_path: Path, threads: Path
 ) -> None:
@@ -273,8 +279,7 @@ def test_a_set_has_its_card_and_its_trace(
     assert done.err.splitlines() == [
         "hogwarts: Harry Potter speaks as the AI (the export's owner)",
         f"{threads}: Messenger export (folder)",
-        "100 examples from 663 messages in 9 conversations; left out: 64 after the "
-        "last answer, 29 left over at the end.",
+        MADE,
         "Written: out.jsonl",
         "Data card: out.jsonl.card.md; trace: out.jsonl.trace.jsonl",
         "Next: chatexports finetune out.jsonl",
