@@ -84,6 +84,7 @@ def open_export(path: str | Path, **options: Any) -> Export:
         ExportNotFoundError: If there is nothing at the path.
         ExportAccessError: If the system refuses.
         ExportFormatError: If it is not an export that the package knows.
+        MissingExtraError: If it is Parquet and the extra `parquet` is not installed.
     """
     from langchain_chatexports.chat_loaders.facebook_messenger import (
         FolderFacebookMessengerChatLoader,
@@ -237,6 +238,10 @@ def is_examples_file(path: str | Path) -> bool:
 def _kind(path: Path) -> str:
     from langchain_chatexports.chat_loaders.imessage.sources import BACKUP_DATABASE
     from langchain_chatexports.chat_loaders.table import looks_like_table
+    from langchain_chatexports.chat_loaders.table.rows import (
+        PARQUET_MAGIC,
+        require_parquet,
+    )
 
     with _explained(path):
         if path.is_dir():
@@ -250,6 +255,8 @@ def _kind(path: Path) -> str:
     if head.startswith(_ZIP_MAGICS):
         return "zip"
     if looks_like_table(head):
+        if head.startswith(PARQUET_MAGIC):
+            require_parquet()
         return "table"
     if b'"messages"' in head and is_examples_file(path):
         raise _of_examples(path)
