@@ -235,7 +235,9 @@ class GivesChatMessages(SoundLoader):
     def message(self, row: dict[str, Any]) -> BaseMessage:
         message = super().message(row)
         kwargs = message.additional_kwargs
-        return ChatMessage(message.content, role=row["by"], additional_kwargs=kwargs)
+        return ChatMessage(
+            content=message.content, role=row["by"], additional_kwargs=kwargs
+        )
 
 
 class GivesEmptyMessages(SoundLoader):
