@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
     from langchain_chatexports.chat_loaders.slack import SlackChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
+    from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 
 __all__ = [
     "BaseChatLoader",
@@ -27,6 +28,7 @@ __all__ = [
     "SingleFileFacebookMessengerChatLoader",
     "SlackChatLoader",
     "TableChatLoader",
+    "WhatsAppChatLoader",
 ]
 
 _MODULES = {
@@ -38,6 +40,7 @@ _MODULES = {
     "imessage": ("IMessageChatLoader",),
     "slack": ("SlackChatLoader",),
     "table": ("TableChatLoader",),
+    "whatsapp": ("WhatsAppChatLoader",),
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

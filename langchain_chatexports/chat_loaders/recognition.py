@@ -93,6 +93,7 @@ def open_export(path: str | Path, **options: Any) -> Export:
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
     from langchain_chatexports.chat_loaders.slack import SlackChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
+    from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 
     path = Path(path).expanduser()
     # One line for each kind of export that the package reads.
@@ -105,6 +106,7 @@ def open_export(path: str | Path, **options: Any) -> Export:
         "json": ("Messenger thread file", SingleFileFacebookMessengerChatLoader),
         "slack": ("Slack export", SlackChatLoader),
         "table": ("table (Parquet or JSON lines)", TableChatLoader),
+        "whatsapp": ("WhatsApp export", WhatsAppChatLoader),
     }
     kind = _kind(path)
     if kind in {"zip", "folder", "json", "text"}:
@@ -118,9 +120,13 @@ def open_export(path: str | Path, **options: Any) -> Export:
 def _app_of_files(path: Path) -> str | None:
     """Return which app's loader reads an export of files, unless it is Messenger's."""
     from langchain_chatexports.chat_loaders.slack import is_slack_export
+    from langchain_chatexports.chat_loaders.whatsapp import is_whatsapp_export
 
     # Each looks at names and first bytes, and is sure: the order does not matter.
-    apps: dict[str, Callable[[Sequence[ExportFile]], bool]] = {"slack": is_slack_export}
+    apps: dict[str, Callable[[Sequence[ExportFile]], bool]] = {
+        "slack": is_slack_export,
+        "whatsapp": is_whatsapp_export,
+    }
     suffixes = (".json", ".html", ".htm", ".txt", ".csv")
     with ExitStack() as stack, suppress(ChatExportError):
         # What is damaged or dangerous is for the loader to explain.

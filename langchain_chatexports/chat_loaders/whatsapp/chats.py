@@ -106,7 +106,8 @@ class Chat:
         )
 
     def _read(self, records: list[Record]) -> Iterator[Entry]:
-        split = NameSplitter(records).split
+        names = NameSplitter(records)
+        split, odd = names.split, names.odd
         is_web, has_marks = self.form == "web", self.form == "ios"
         reader = ContentReader(
             has_marks=has_marks,
@@ -117,7 +118,10 @@ class Chat:
         records.reverse()
         while records:
             place, seconds, head, tail = records.pop()
-            name, text = split(head)
+            name: str | None
+            name, colon, text = head.partition(": ")
+            if not colon or name in odd:
+                name, text = split(head)
             if name is None or (is_web and head.startswith(_WEB_SYSTEM)):
                 notice = head.removeprefix(_WEB_SYSTEM) if is_web else head
                 yield self._notice(place, seconds, notice, tail)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from langchain_chatexports.chat_loaders.whatsapp.day_periods import add_to_hour
 
 __all__ = [
+    "HOUR",
     "NO_TIME",
     "Clock",
     "HourSeconds",
@@ -19,7 +20,9 @@ NO_TIME = -(10**6)
 """Stands for a part of a time that cannot be; any sum with it is negative."""
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a local time
-_HOUR = 3600
+HOUR = 3600
+"""Seconds."""
+
 _MAX_HOUR = 24
 # Two messages that arrived out of order, and not the clock that was set back.
 _MAX_SWAP = 300
@@ -79,7 +82,7 @@ class HourSeconds(dict[str, int]):
         elif int(digits) > _MAX_HOUR:
             hour = None
         # Some locales begin the day with 24.
-        self[text] = seconds = NO_TIME if hour is None else hour % _MAX_HOUR * _HOUR
+        self[text] = seconds = NO_TIME if hour is None else hour % _MAX_HOUR * HOUR
         return seconds
 
 
@@ -108,7 +111,11 @@ class Clock:
     def __init__(self, zone: tzinfo | None) -> None:
         """Initialize the clock of a zone; `None` is this machine's."""
         self._zone = zone
-        self._offsets: dict[int, int | None] = {}
+        self.offsets: dict[int, int] = {}
+        """What to subtract in an hour of local time; of hours that were met, and
+        without those in which the clock is changed."""
+
+        self._changes: set[int] = set()
         self._last: int | None = None
         self._is_second = False
 
@@ -121,19 +128,20 @@ class Clock:
         Returns:
             Unix seconds; `None` outside the years that can be converted.
         """
-        hour = local // _HOUR
-        try:
-            offset = self._offsets[hour]
-        except KeyError:
-            self._offsets[hour] = offset = self._offset_of_hour(hour)
-        if offset is not None:
-            self._last = None
-            return local - offset
+        hour = local // HOUR
+        if hour not in self.offsets and hour not in self._changes:
+            offset = self._offset_of_hour(hour)
+            if offset is None:
+                self._changes.add(hour)
+            else:
+                self.offsets[hour] = offset
+        if hour in self.offsets:
+            return local - self.offsets[hour]
         return self._at_change(local)
 
     def _offset_of_hour(self, hour: int) -> int | None:
         """Return the offset of a whole hour; `None` if it has several."""
-        edges = (hour * _HOUR, hour * _HOUR + _HOUR - 1)
+        edges = (hour * HOUR, hour * HOUR + HOUR - 1)
         found = {self._offset(edge, fold) for edge in edges for fold in (0, 1)}
         return found.pop() if len(found) == 1 else None
 
@@ -141,7 +149,7 @@ class Clock:
         first, second = self._offset(local, 0), self._offset(local, 1)
         if first is None or second is None:
             return None
-        if self._last is None:
+        if self._last is None or abs(local - self._last) > 2 * HOUR:
             self._is_second = False
         elif local < self._last - _MAX_SWAP:
             self._is_second = True

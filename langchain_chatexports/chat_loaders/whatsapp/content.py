@@ -101,7 +101,7 @@ class ContentReader:
             text[:_FIRST].casefold() not in _STARTS
             and text[-1] not in ">)"
             and text[0] not in _NOTABLE_FIRST
-            and "\n" not in text
+            and not ("\n" in text and _has_notable_head(text))
             and "://" not in text
             and (text.isascii() or not _is_notable(text))
             and not (self._is_web and (") " in text or text[0] == "<"))
@@ -211,6 +211,12 @@ class ContentReader:
 
 def _is_notable(text: str) -> bool:
     return "\u2068" in text or text.endswith(ATTACHED_WITHOUT_BRACKETS)
+
+
+def _has_notable_head(text: str) -> bool:
+    # A caption follows what stands for the attachment.
+    head = text.partition("\n")[0].rstrip()
+    return head.endswith((">", ")", *ATTACHED_WITHOUT_BRACKETS))
 
 
 def _is_omitted(key: str, bare: str) -> bool:

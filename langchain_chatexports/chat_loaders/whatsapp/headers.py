@@ -33,7 +33,7 @@ MARKS = "\u200b-\u200f\u202a-\u202e\u2066-\u2069\u061c\ufeff"
 _SPACES = " \u00a0\u202f\u2009"
 _MAX_HEADER_LENGTH = 100
 _MAX_INNER_LENGTH = 70
-_MAX_CANDIDATES = 500
+_MAX_CANDIDATES = 300
 _YEAR_DIGITS = 4
 _MAX_HOUR = 24
 _MAX_MINUTE = 59
@@ -129,21 +129,29 @@ def learn_layouts(lines: Iterable[str]) -> Learned:
     """
     found: Counter[Layout] = Counter()
     has_marks = False
+    candidates = 0
+    # Parsing is slow: a layout that is known is told by its patterns.
+    known: list[tuple[Layout, re.Pattern[str], re.Pattern[str]]] = []
     for line in lines:
         if not _MAY_BE_HEADER.match(line):
             continue
-        layout = parse_header(line)
-        if layout is None:
-            continue
-        found[layout] += 1
-        has_marks = has_marks or _has_inner_marks(line)
-        if found.total() >= _MAX_CANDIDATES:
+        of_line = next((one for one in known if one[2].match(line)), None)
+        if of_line is None:
+            layout = parse_header(line)
+            if layout is None:
+                continue
+            patterns = (layout.compiled(has_marks=has) for has in (False, True))
+            of_line = (layout, *patterns)
+            known.append(of_line)
+        found[of_line[0]] += 1
+        has_marks = has_marks or not of_line[1].match(line)
+        candidates += 1
+        if candidates >= _MAX_CANDIDATES:
             break
     ranked = found.most_common()
-    total = found.total()
-    if ranked and _has_most(ranked[0][1], total, len(ranked)):
+    if ranked and _has_most(ranked[0][1], candidates, len(ranked)):
         ranked = ranked[:1]
-    return Learned(tuple(layout for layout, _ in ranked), has_marks, total)
+    return Learned(tuple(layout for layout, _ in ranked), has_marks, candidates)
 
 
 def _has_most(count: int, total: int, layouts: int) -> bool:
@@ -182,18 +190,6 @@ def parse_header(line: str) -> Layout | None:
 
 def _ascii_digit(found: re.Match[str]) -> str:
     return str(unicodedata.decimal(found[0]))
-
-
-def _has_inner_marks(line: str) -> bool:
-    head = line.lstrip("\u200e\u200f\ufeff")[:_MAX_HEADER_LENGTH]
-    end = head.find("]") if head.startswith("[") else _last_digit(head)
-    return _MARK.search(head, 0, max(end, 0)) is not None
-
-
-def _last_digit(head: str) -> int:
-    # Of the numbers of date and time, behind which a name may have marks.
-    numbers = list(re.finditer(r"\d+", head))[:_NUMBERS]
-    return numbers[-1].end() if numbers else 0
 
 
 def _parse_inner(inner: str, frame: str) -> Layout | None:

@@ -72,6 +72,11 @@ class NameSplitter:
         self._system: frozenset[str] = frozenset()
         self._learn(records)
 
+    @property
+    def odd(self) -> frozenset[str]:
+        """The beginnings of lines, up to their first colon, that are no whole name."""
+        return self._system.union(self._longer)
+
     def split(self, head: str) -> tuple[str | None, str]:
         """Return the sender and the text of a line; no sender for a system line."""
         name, colon, text = head.partition(_END)

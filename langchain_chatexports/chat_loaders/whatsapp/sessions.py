@@ -10,7 +10,7 @@ from langchain_chatexports.chat_loaders.base import (
     export_message,
     message_time,
 )
-from langchain_chatexports.chat_loaders.whatsapp.clock import Clock
+from langchain_chatexports.chat_loaders.whatsapp.clock import HOUR, Clock
 from langchain_chatexports.chat_loaders.whatsapp.content import REASONS
 from langchain_chatexports.chat_loaders.whatsapp.phrases import YOU
 from langchain_chatexports.chat_loaders.whatsapp.senders import clean_name
@@ -96,12 +96,19 @@ class SessionBuilder:
         self, chat: Chat, days: Sequence[int | None], owner: str | None
     ) -> Iterator[HumanMessage]:
         loader, entries, names = self._loader, chat.entries, chat.names
-        to_utc = Clock(self._zone).utc
+        clock = Clock(self._zone)
+        to_utc, offset_of = clock.utc, clock.offsets.get
         has_bounds = loader.start is not None or loader.end is not None
         own = clean_name(owner).casefold() if owner else None
-        is_own = {
+        is_own: dict[str | None, bool | None] = {
             name: shown.casefold() == own if own else None
             for name, shown in names.items()
+        }
+        # Of lines that the app wrote.
+        is_own[None] = False if own else None
+        senders = {
+            None: UNKNOWN_SENDER,
+            **{n: s or UNKNOWN_SENDER for n, s in names.items()},
         }
         # In the order of the file, which is that of the chat. Late messages have
         # an older time than those before them.
@@ -113,17 +120,21 @@ class SessionBuilder:
                 if not text:
                     continue
             day = days[place]
-            utc = None if day is None else to_utc(day * _DAY + seconds)
-            moment = None if utc is None else message_time(utc * _MICROSECONDS)
+            moment = None
+            if day is not None:
+                local = day * _DAY + seconds
+                offset = offset_of(local // HOUR)
+                utc = to_utc(local) if offset is None else local - offset
+                if utc is not None:
+                    moment = message_time(utc * _MICROSECONDS)
             if has_bounds and not loader.keeps_time(moment):
                 self.left_out["excluded"] += 1
                 continue
-            sender = UNKNOWN_SENDER if name is None else names[name]
             yield export_message(
                 text,
-                sender=sender or UNKNOWN_SENDER,
+                sender=senders[name],
                 moment=moment,
-                is_from_me=_is_from_me(name, is_own, own),
+                is_from_me=is_own[name],
                 extra=extra,
             )
 
@@ -141,14 +152,6 @@ class SessionBuilder:
         if reason == "system":
             extra = {**(extra or {}), "system": kind}
         return text, extra
-
-
-def _is_from_me(
-    name: str | None, is_own: dict[str, bool | None], own: str | None
-) -> bool | None:
-    if own is None:
-        return None
-    return False if name is None else is_own[name]
 
 
 def _name_owner(chat: Chat, owner: str) -> None:
