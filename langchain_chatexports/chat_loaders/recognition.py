@@ -283,9 +283,9 @@ def _of_examples(path: Path) -> ExportFormatError:
 def _unknown(path: Path) -> ExportFormatError:
     msg = (
         f"{path} is not an export that can be read. Supported are an iMessage database "
-        "(chat.db) or its folder, a Messenger export (zip, folder or one thread's "
-        "JSON file), exports of Discord (JSON) and Slack (zip or folder) and a table (Parquet, or "
-        "JSON lines with conversation_id and text)."
+        "(chat.db) or its folder, exports in JSON of Messenger, Instagram, Discord and "
+        "Slack (a zip, a folder or a file of it), and a table (Parquet, or JSON lines "
+        "with conversation_id and text)."
     )
     return ExportFormatError(msg, path=path)
 
