@@ -250,8 +250,8 @@ def test_an_id_that_no_conversation_has_is_an_error(tmp_path: Path) -> None:
 
 def test_somebody_in_a_group_who_never_wrote_is_known(tmp_path: Path) -> None:
     path = tmp_path / "set.jsonl"
-    group = conversation("Hi", "Ho", speakers=("Fox", "Me"))
-    group["metadata"].update(participants=["Fox", "Me", "Mole"], is_group=True)
+    people = ["Fox", "Me", "Mole"]
+    group = conversation("Hi", "Ho", other="Fox", participants=people, is_group=True)
     write_dataset(_traced(group), path)
     assert forget(path, people=["Mole"], strict=True).removed == 0
 
