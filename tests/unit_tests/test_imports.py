@@ -62,6 +62,7 @@ HEAVY = [
     "numpy",
     "openai",
     "pandas",
+    "prompt_toolkit",
     "rich",
     "tiktoken",
     "torch",
