@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import print_json, say
 from langchain_chatexports.cli._options import AsJson, DataDir, command
 from langchain_chatexports.exceptions import (
@@ -174,14 +175,14 @@ def _with_names(
 
 def _say_report(report: ForgetReport, jobs: Sequence[JobUse]) -> None:
     say(
-        f"{report.path}: {report.removed:,} of {report.rows:,} rows taken out, "
+        f"{report.path}: {report.removed:,} of {plural(report.rows, 'row')} taken out, "
         f"{report.rows_left:,} left"
     )
     if report.forgotten_before:
         say(f"Taken out earlier: {', '.join(report.forgotten_before)}")
     if report.mentions:
-        rows = "row mentions" if report.mentions == 1 else "rows mention"
-        say(f"{report.mentions:,} {rows} the name in their text: --mentions")
+        mention = "row mentions" if report.mentions == 1 else "rows mention"
+        say(f"{report.mentions:,} {mention} the name: --mentions takes out those, too")
     if not jobs:
         say("No known fine-tuning job has used the set.")
         return
