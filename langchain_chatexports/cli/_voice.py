@@ -105,13 +105,13 @@ def short_titles(voices: Sequence[Voice]) -> list[str]:
         voices: The voices of a chat.
     """
     names = [_TUNED.fullmatch(voice.title) for voice in voices]
-    suffixes = [name["suffix"] if name else None for name in names]
+    words = [name["suffix"] or "tuned model" if name else "" for name in names]
     titles = []
-    for voice, name in zip(voices, names, strict=True):
+    for voice, name, word in zip(voices, names, words, strict=True):
         if name is None:
             titles.append(voice.title)
-        elif name["suffix"] and suffixes.count(name["suffix"]) == 1:
-            titles.append(name["suffix"])
+        elif words.count(word) == 1:
+            titles.append(word)
         else:
             titles.append(":".join(filter(None, name.groups())))
     return titles

@@ -159,7 +159,7 @@ def _chat_here(
 
     tuned = kept_model(name, data_dir)
     if compare and compare != tuned.base_model:
-        # A checkpoint is there with its model; the server knows its step.
+        # The server knows the steps of its checkpoints.
         kept_model(compare.partition(":ckpt-step-")[0], data_dir)
     say(f"Starting {tuned.name} …")
     if settings.system is None and tuned.system_prompt:
@@ -169,6 +169,7 @@ def _chat_here(
         where = (server.base_url, server.api_key)
         voices = [make_voice(tuned.name, settings, *where, is_tuned=True)]
         if compare:
+            check_model(compare, *where)
             voices.insert(0, make_voice(compare, settings, *where))
         elif with_base:
             base = server.base_model

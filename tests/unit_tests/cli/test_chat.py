@@ -262,6 +262,26 @@ def test_another_server_is_asked_for_the_models_before_the_first_question(
     assert told in done.err
 
 
+def _serve_locally(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = SimpleNamespace(base_url=server.base_url, api_key=KEY)
+    monkeypatch.setattr(
+        "langchain_chatexports.local_server.LocalServer",
+        lambda *_, **__: nullcontext(where),
+    )
+
+
+def test_a_missing_checkpoint_to_compare_with_is_an_error_before_the_first_question(
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = keep_model(tmp_path / "kept", "1" * 12)
+    with OpenAIServer(models={name: None}).running() as server:
+        _serve_locally(server, monkeypatch)
+        missing = ("--compare", f"{name}:ckpt-step-9")
+        done = chatexports("chat", *missing, "--data-dir", "kept", stdin="Hello\n")
+    assert (done.status, server.chats) == (1, [])
+    assert f"Did you mean '{name}'?" in done.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "system"),
     [((), "Be slow."), (("--system", "Run."), "Run."), (("--system", ""), None)],
@@ -277,12 +297,7 @@ def test_the_system_message_of_the_training_is_used_unless_another_is_given(
     data.prepare()
     keep_adapter(data, "1" * 12, system_prompt="Be slow.", job_id="ftjob-1")
     with OpenAIServer().running() as server:
-        monkeypatch.setattr(
-            "langchain_chatexports.local_server.LocalServer",
-            lambda *_, **__: nullcontext(
-                SimpleNamespace(base_url=server.base_url, api_key=KEY)
-            ),
-        )
+        _serve_locally(server, monkeypatch)
         done = chatexports("chat", *arguments, "--data-dir", "kept", stdin="Hello\n")
     assert done.status == 0, done.err
     (body,) = server.chats

@@ -293,7 +293,8 @@ def test_commands_are_for_all_models_of_a_chat(model: Recorder, tmp_path: Path) 
             ["ft:b:local:hare:ab:ckpt-step-2", "ft:b:local:hare:ab"],
             ["hare:ab:ckpt-step-2", "hare:ab"],
         ),
-        (["ft:b:local::ab", "gpt-4.1"], ["ab", "gpt-4.1"]),
+        (["gpt-4.1", "ft:b:local::ab"], ["gpt-4.1", "tuned model"]),
+        (["ft:b:local::ab", "ft:b:local::01"], ["ab", "01"]),
     ],
 )
 def test_a_title_is_the_word_that_tells_models_apart(
