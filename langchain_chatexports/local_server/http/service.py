@@ -8,6 +8,7 @@ import threading
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.validation import validate_examples
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import TemplateError
@@ -348,30 +349,32 @@ def _invalid_file(problems: list[str], param: str) -> ApiError:
 
 
 def _warnings(dataset: LabeledDataset, what: str, max_length: int) -> list[str]:
+    example = f"{what} example"
     warnings = []
     if dataset.cut:
         warnings.append(
-            f"{dataset.cut} {what} examples are longer than {max_length} tokens, and "
-            "the rest is not learned; split long chats first"
+            f"{plural(dataset.cut, example)} longer than {max_length} tokens: the rest "
+            "is not learned; split long chats first"
         )
     if dataset.without_loss:
         warnings.append(
-            f"{dataset.without_loss} {what} examples are left out: "
-            "none of their answers can be learned"
+            f"{plural(dataset.without_loss, example)} left out: no answer can be "
+            "learned"
         )
     if dataset.dropped_openers:
+        openers = plural(dataset.dropped_openers, "assistant message")
         warnings.append(
-            f"{dataset.dropped_openers} assistant messages at the start of {what} "
-            "dialogues are left out: the model's chat template starts with the user"
+            f"{openers} at the start of {what} dialogues left out: the model's chat "
+            "template starts with the user"
         )
     if dataset.trailing:
         warnings.append(
-            f"{dataset.trailing} {what} examples do not end with an assistant message; "
-            "what follows the last one is not learned"
+            f"{plural(dataset.trailing, example)} without an assistant message at the "
+            "end: what follows the last one is not learned"
         )
     if dataset.leading:
         warnings.append(
-            f"{dataset.leading} {what} examples begin with the assistant, which is "
-            "learned as an opening line"
+            f"{plural(dataset.leading, example)} with an assistant message at the "
+            "beginning: it is learned as an opening line"
         )
     return warnings

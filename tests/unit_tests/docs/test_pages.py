@@ -27,7 +27,7 @@ MARKS = {
 
 
 @pytest.mark.parametrize(
-    "page", ["index.md", "langchain.md", "migration.md", "privacy.md"]
+    "page", ["index.md", "langchain.md", "migration.md", "privacy.md", "slack.md"]
 )
 def test_blocks_print_what_the_page_says(
     page: str,

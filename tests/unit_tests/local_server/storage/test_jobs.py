@@ -112,8 +112,8 @@ def test_trailing_and_leading_messages_are_accepted_with_warnings(
     examples[0]["messages"].append({"role": "user", "content": "bye"})
     examples[1]["messages"].pop(0)
     told = " ".join(_messages(client, order(examples)))
-    assert "1 training examples do not end with an assistant message" in told
-    assert "1 training examples begin with" in told
+    assert "1 training example without an assistant message at the end" in told
+    assert "1 training example with an assistant message at the beginning" in told
 
 
 def test_long_examples_are_accepted_with_a_warning(
@@ -121,7 +121,7 @@ def test_long_examples_are_accepted_with_a_warning(
 ) -> None:
     examples = dialogues()
     examples[0]["messages"] *= 40
-    assert "1 training examples are longer than 512" in " ".join(
+    assert "1 training example longer than 512" in " ".join(
         _messages(client, order(examples))
     )
 
