@@ -64,6 +64,7 @@ HEAVY = [
     "numpy",
     "openai",
     "pandas",
+    "prompt_toolkit",
     "rich",
     "tiktoken",
     "torch",
