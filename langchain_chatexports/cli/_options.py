@@ -21,7 +21,8 @@ from langchain_chatexports.exceptions import ExportNotFoundError
 
 if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.recognition import Export
-    from langchain_chatexports.datasets.preparation import Gap, PrepareOptions
+    from langchain_chatexports.datasets.preparation import Gap as GapLength
+    from langchain_chatexports.datasets.preparation import PrepareOptions
     from langchain_chatexports.datasets.redaction import Redaction
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "DataDir",
     "ExampleOptions",
     "Force",
+    "Gap",
     "Paths",
     "RedactionOptions",
     "SpeakerOptions",
@@ -40,6 +42,7 @@ __all__ = [
     "command",
     "open_exports",
     "own_messages_or",
+    "parse_gap",
     "refuse_to_overwrite",
     "refuse_to_replace",
 ]
@@ -48,6 +51,8 @@ _Result = TypeVar("_Result")
 
 # The panels of the help, shown behind the options without one.
 _CUT = "How conversations become examples"
+_DEPRECATED = "split_gap"
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 PRIVATE = "Names and private numbers"
 
 
@@ -132,6 +137,16 @@ Contacts = Annotated[
         show_default=False,
     ),
 ]
+Gap = Annotated[
+    str,
+    typer.Option(
+        "--gap",
+        metavar="auto|none|DURATION",
+        rich_help_panel=_CUT,
+        help="Cut threads into conversations at silences longer than this, such as "
+        "45m, 6h or 2d; auto finds the length for each thread, none never cuts.",
+    ),
+]
 Force = Annotated[
     bool,
     typer.Option(
@@ -164,7 +179,7 @@ DataDir = Annotated[
 
 @dataclass(frozen=True)
 class SpeakerOptions:
-    """Whose voice the model learns, and what people are called."""
+    """Whose voice the model learns, and where conversations are cut."""
 
     ai: Ai = None
     ai_role: Annotated[
@@ -177,13 +192,19 @@ class SpeakerOptions:
         ),
     ] = None
     contacts: Contacts = None
+    gap: Gap = "auto"
 
     def prepare_options(self) -> "PrepareOptions":
         """Return the options as the library takes them: each field by its name."""
         from langchain_chatexports.datasets.preparation import PrepareOptions
 
-        given = {field.name: getattr(self, field.name) for field in fields(self)}
-        return PrepareOptions(**{**given, "ai": tuple(self.ai or ())})
+        given = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name != _DEPRECATED
+        }
+        given |= {"ai": tuple(self.ai or ()), "gap": parse_gap(self.gap)}
+        return PrepareOptions(**given)
 
 
 @dataclass(frozen=True)
@@ -215,11 +236,15 @@ class ExampleOptions(SpeakerOptions):
         ),
     ] = False
     keep_tail: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--keep-tail", rich_help_panel=_CUT, help="Add a shorter last example."
+            "--keep-tail/--no-keep-tail",
+            rich_help_panel=_CUT,
+            help="Add a shorter last example. Without it: where threads are cut, whose "
+            "conversations are often short.",
+            show_default=False,
         ),
-    ] = False
+    ] = None
     keep_trailing: Annotated[
         bool,
         typer.Option(
@@ -229,14 +254,7 @@ class ExampleOptions(SpeakerOptions):
         ),
     ] = False
     split_gap: Annotated[
-        str | None,
-        typer.Option(
-            rich_help_panel=_CUT,
-            metavar="auto|MINUTES",
-            help="First cut threads into conversations, at pauses longer than this; "
-            "auto finds the length for each thread.",
-            show_default=False,
-        ),
+        str | None, typer.Option(hidden=True, help="Deprecated: use --gap.")
     ] = None
     max_messages: Annotated[
         int | None,
@@ -244,8 +262,7 @@ class ExampleOptions(SpeakerOptions):
             metavar="N",
             rich_help_panel=_CUT,
             min=1,
-            help="Cut longer conversations at their largest pause (turns on "
-            "--split-gap auto if no other gap is given).",
+            help="Cut longer conversations at their largest pause.",
             show_default=False,
         ),
     ] = None
@@ -289,7 +306,15 @@ class ExampleOptions(SpeakerOptions):
         if self.overlap >= self.size and not self.whole:
             msg = f"--overlap ({self.overlap}) must be less than --size ({self.size})."
             raise typer.BadParameter(msg)
-        return replace(super().prepare_options(), split_gap=_gap(self.split_gap))
+        if self.split_gap is None:
+            return super().prepare_options()
+        if self.gap != "auto":
+            msg = "--split-gap is deprecated: use --gap alone."
+            raise typer.BadParameter(msg)
+        # Its numbers are minutes; what is no number is refused as a gap.
+        word = self.split_gap if self.split_gap == "auto" else f"{self.split_gap}m"
+        say(f"warning: --split-gap is deprecated: use --gap {word}")
+        return replace(self, gap=word, split_gap=None).prepare_options()
 
 
 @dataclass(frozen=True)
@@ -345,15 +370,25 @@ class RedactionOptions:
         )
 
 
-def _gap(text: str | None) -> "Gap":
-    if text is None or text == "auto":
-        return "auto" if text else None
+def parse_gap(text: str) -> "GapLength":
+    """Return the silence at which threads are cut.
+
+    Args:
+        text: `auto`, `none`, or a number with its unit: `45m`, `6h`, `2d`.
+
+    Raises:
+        typer.BadParameter: If it is none of these.
+    """
+    if text == "auto":
+        return "auto"
+    if text == "none":
+        return None
     try:
-        gap = timedelta(minutes=float(text))
-    except (ValueError, OverflowError):
+        gap = timedelta(**{_UNITS[text[-1:]]: float(text[:-1])})
+    except (KeyError, ValueError, OverflowError):
         gap = timedelta(0)
     if gap <= timedelta(0):
-        msg = f"--split-gap must be auto, or minutes, not {text!r}."
+        msg = f"--gap must be auto, none, or a duration such as 45m, 6h, 2d: {text!r}."
         raise typer.BadParameter(msg)
     return gap
 

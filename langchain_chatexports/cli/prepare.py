@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
     from langchain_chatexports.datasets.set_writer import PreparedSet, SetOptions
 
-__all__ = ["prepare", "prepare_with_speaker", "say_speaker"]
+__all__ = ["prepare", "prepare_with_speaker", "say_speaker", "say_unused"]
 
 _SET = "What is written"
 
@@ -93,7 +93,7 @@ def prepare(
             "--split",
             rich_help_panel=_SET,
             help="Split into train, validation and test, the newest conversations for "
-            "the test. Threads are cut at their pauses, and --keep-tail is on.",
+            "the test. --keep-tail is on.",
         ),
     ] = False,
     dedup: Annotated[
@@ -260,7 +260,13 @@ def _check_options(preparation: Preparation) -> None:
     options = preparation.options
     if not preparation.reads_examples():
         check_contacts(options.contacts, preparation.exports)
-    elif unused := options.unused_for_examples():
+    else:
+        say_unused(options)
+
+
+def say_unused(options: PrepareOptions) -> None:
+    """Warn of options that change nothing in finished examples."""
+    if unused := options.unused_for_examples():
         listed = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
         say(f"warning: {listed}: for exports only, and these are examples")
 

@@ -13,10 +13,12 @@ from langchain_chatexports.cli._options import (
     AsJson,
     Contacts,
     Force,
+    Gap,
     Paths,
     command,
     open_exports,
     own_messages_or,
+    parse_gap,
     refuse_to_overwrite,
     refuse_to_replace,
 )
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from langchain_chatexports.chat_loaders.recognition import Export
+    from langchain_chatexports.datasets.preparation import Gap as GapLength
     from langchain_chatexports.report import ExportReport
 
 __all__ = ["report"]
@@ -47,6 +50,7 @@ def report(
     ] = None,
     ai: Ai = None,
     contacts: Contacts = None,
+    gap: Gap = "auto",
     anonymous: Annotated[
         bool,
         typer.Option("--anonymous", help="Leave out names of people and files."),
@@ -91,6 +95,7 @@ def report(
     from langchain_chatexports._files import write_whole
     from langchain_chatexports.report import render_report
 
+    cut_at = parse_gap(gap)
     paths = own_messages_or(paths)
     target = output or (None if as_json else Path("report.html"))
     if target is not None:
@@ -99,6 +104,7 @@ def report(
     figures = _figures(
         open_exports(paths, contacts),
         ai=ai or [],
+        gap=cut_at,
         anonymous=anonymous,
         time_zone=time_zone,
         redaction=not no_redaction,
@@ -117,6 +123,7 @@ def _figures(
     exports: Sequence[Export],
     *,
     ai: Sequence[str],
+    gap: GapLength,
     anonymous: bool,
     time_zone: str,
     redaction: bool,
@@ -146,6 +153,7 @@ def _figures(
         figures = build_report(
             [export.loader for export in exports],
             ai=ai,
+            gap=gap,
             time_zone=time_zone,
             anonymous=anonymous,
             redaction=redaction,

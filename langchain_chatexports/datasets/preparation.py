@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
@@ -29,11 +30,11 @@ from langchain_chatexports.steps import (
     MergeChatRuns,
     SplitSessions,
 )
+from langchain_chatexports.steps.pauses import MAX_GAP_SECONDS
 from langchain_chatexports.steps.pipe import counted_pass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-    from datetime import timedelta
     from pathlib import Path
 
     from langchain_core.chat_sessions import ChatSession
@@ -48,8 +49,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Gap", "Preparation", "PrepareOptions"]
 
-# What `--split` sets by itself (size, gap, tail) is not among them.
+# What `--split` sets by itself (the tail) is not among them.
 _ONLY_FOR_EXPORTS = (
+    "gap",
     "ai",
     "ai_role",
     "contacts",
@@ -64,6 +66,9 @@ _Record = TypeVar("_Record")
 
 Gap: TypeAlias = "timedelta | Literal['auto'] | None"
 
+# One quoted message would hold a thread of years together otherwise.
+_REPLY_WITHIN = timedelta(seconds=MAX_GAP_SECONDS)
+
 
 @dataclass(frozen=True)
 class PrepareOptions:
@@ -73,12 +78,14 @@ class PrepareOptions:
         ai: Names or handles of the person who becomes the AI; empty for the owner.
         ai_role: The role whose messages become the AI's, in a table.
         contacts: Where names of people in iMessage exports come from.
+        gap: The silence at which a thread is cut into conversations, before messages
+            are merged; `"auto"` finds it in each thread, `None` never cuts.
         size: Messages in a window.
         overlap: Messages that neighboring windows share.
         whole: One example per conversation, cut only where it has too many tokens.
-        keep_tail: Add a last, shorter window.
+        keep_tail: Add a last, shorter window; `None` for where threads are cut, whose
+            conversations are short.
         keep_trailing: Keep messages after the last answer.
-        split_gap: Cut threads into conversations first, at pauses longer than this.
         max_messages: Cut longer conversations at their largest pause.
         max_tokens: Most tokens in an example, counted by bytes.
         label_groups: Put the speaker's name before each text in groups.
@@ -89,12 +96,12 @@ class PrepareOptions:
     ai: tuple[str, ...] = ()
     ai_role: str | None = None
     contacts: Path | None = None
+    gap: Gap = "auto"
     size: int = 8
     overlap: int = 2
     whole: bool = False
-    keep_tail: bool = False
+    keep_tail: bool | None = None
     keep_trailing: bool = False
-    split_gap: Gap = None
     max_messages: int | None = None
     max_tokens: int | None = None
     label_groups: bool = False
@@ -119,11 +126,11 @@ class PrepareOptions:
         """
         return (
             *self.redaction_steps(),
-            *self._split_steps(),
+            *self.split_steps(),
             MergeChatRuns(),
             self.ai_step(senders),
             *((LabelSpeakers(),) if self.label_groups else ()),
-            *self._window_steps(),
+            *self.window_steps(),
         )
 
     def redaction_steps(self) -> tuple[SessionTransform, ...]:
@@ -135,20 +142,28 @@ class PrepareOptions:
         names = [self.redaction.name(n) if self.redaction else n for n in senders]
         return MapAIMessages(sender=tuple(names) or None, role=self.ai_role)
 
-    def _split_steps(self) -> tuple[SplitSessions, ...]:
-        if self.split_gap is None and self.max_messages is None:
+    def split_steps(self) -> tuple[SplitSessions, ...]:
+        """Return the step that cuts threads into conversations, if any."""
+        if self.gap is None and self.max_messages is None:
             return ()
-        gap = "auto" if self.split_gap is None else self.split_gap
-        return (SplitSessions(gap=gap, max_messages=self.max_messages),)
+        return (
+            SplitSessions(
+                gap=timedelta.max if self.gap is None else self.gap,
+                max_messages=self.max_messages,
+                reply_within=_REPLY_WITHIN,
+            ),
+        )
 
-    def _window_steps(self) -> tuple[ChunkSessions, ...]:
+    def window_steps(self) -> tuple[ChunkSessions, ...]:
+        """Return the step that cuts conversations into windows, if any."""
+        keep_tail = self.gap is not None if self.keep_tail is None else self.keep_tail
         if self.whole and self.max_tokens is None:
             return ()
         return (
             ChunkSessions(
                 size=None if self.whole else self.size,
                 overlap=self.overlap,
-                keep_tail=self.keep_tail or self.whole,
+                keep_tail=keep_tail or self.whole,
                 max_tokens=self.max_tokens,
             ),
         )

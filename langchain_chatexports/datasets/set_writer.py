@@ -86,12 +86,11 @@ class SetOptions:
     def adapted(self, options: PrepareOptions) -> PrepareOptions:
         """Return the options for sessions that go with the set's.
 
-        What is split is cut into conversations first, and these are short.
+        Parts are counted in whole conversations, so nothing at their ends is left out.
         """
-        if not self.is_split:
+        if not self.is_split or options.keep_tail is not None:
             return options
-        gap = "auto" if options.split_gap is None else options.split_gap
-        return replace(options, split_gap=gap, keep_tail=True)
+        return replace(options, keep_tail=True)
 
 
 class PreparedSet(NamedTuple):
