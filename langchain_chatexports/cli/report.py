@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import print_json, say, watching_count
 from langchain_chatexports.cli._options import (
     Ai,
@@ -94,7 +95,9 @@ def report(
     """
     from langchain_chatexports._files import write_whole
     from langchain_chatexports.report import render_report
+    from langchain_chatexports.report.svg import require_extra
 
+    require_extra()
     cut_at = parse_gap(gap)
     paths = own_messages_or(paths)
     target = output or (None if as_json else Path("report.html"))
@@ -133,10 +136,8 @@ def _figures(
     from langchain_chatexports.chat_loaders.suggestions import did_you_mean
     from langchain_chatexports.exceptions import SenderNotFoundError
     from langchain_chatexports.report import build_report
-    from langchain_chatexports.report.svg import require_extra
     from langchain_chatexports.report.times import find_time_zone
 
-    require_extra()
     try:
         find_time_zone(time_zone)
     except ValueError as error:
@@ -168,8 +169,6 @@ def _figures(
 
 
 def _say_report(figures: ExportReport) -> None:
-    from langchain_chatexports.report.formatting import plural
-
     examples = figures.examples.examples if figures.examples else 0
     people = plural(len(figures.people), "person", "people")
     counts = (
