@@ -136,12 +136,15 @@ def read_halves(
     halves = halves_of_examples(paths, training)
     if halves is not None:
         say_unused(speaker)
+        if speaker.limit is not None:
+            say("warning: --limit: for exports only, and these are examples")
     else:
         windows: list[TracedExample] = []
 
         def read(preparation: Preparation) -> None:
             with reading(preparation):
-                windows[:] = preparation.traced(Ledger())
+                ledger = Ledger()
+                windows[:] = preparation.newest(preparation.traced(ledger), ledger)
 
         # As `prepare --split` does, so that a model trained on its train.jsonl fits.
         options = replace(speaker, keep_tail=True)

@@ -9,7 +9,7 @@ import inspect
 import platform
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 import typer
 
 from langchain_chatexports.cli._console import say, watching_count
-from langchain_chatexports.exceptions import ExportNotFoundError
+from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 
 if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.recognition import Export
+    from langchain_chatexports.datasets.chat_choice import ChatChoice
     from langchain_chatexports.datasets.preparation import Gap as GapLength
     from langchain_chatexports.datasets.preparation import PrepareOptions
     from langchain_chatexports.datasets.redaction import Redaction
@@ -30,6 +31,7 @@ __all__ = [
     "Ai",
     "AsJson",
     "Base",
+    "ChatOptions",
     "Contacts",
     "DataDir",
     "ExampleOptions",
@@ -43,6 +45,7 @@ __all__ = [
     "open_exports",
     "own_messages_or",
     "parse_gap",
+    "refuse_chats_of_examples",
     "refuse_to_overwrite",
     "refuse_to_replace",
 ]
@@ -54,6 +57,8 @@ _CUT = "How conversations become examples"
 _DEPRECATED = "split_gap"
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 PRIVATE = "Names and private numbers"
+_CHATS = "Which chats"
+_DAY = "%Y-%m-%d"
 
 
 def command(function: Callable[..., _Result]) -> Callable[..., _Result]:
@@ -141,10 +146,10 @@ Gap = Annotated[
     str,
     typer.Option(
         "--gap",
-        metavar="auto|none|DURATION",
+        metavar="DURATION",
         rich_help_panel=_CUT,
-        help="Cut threads into conversations at silences longer than this, such as "
-        "45m, 6h or 2d; auto finds the length for each thread, none never cuts.",
+        help="Cut threads into conversations at silences longer than this: 45m, 6h or "
+        "2d; auto finds the duration for each thread, none never cuts.",
     ),
 ]
 Force = Annotated[
@@ -178,6 +183,102 @@ DataDir = Annotated[
 
 
 @dataclass(frozen=True)
+class ChatOptions:
+    """Which chats of the exports are read."""
+
+    with_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            metavar="PERSON",
+            rich_help_panel=_CHATS,
+            help="Only conversations in which this person takes part, by name or "
+            "handle; several times for several people, any of whom is enough.",
+            show_default=False,
+        ),
+    ] = None
+    no_groups: Annotated[
+        bool,
+        typer.Option("--no-groups", rich_help_panel=_CHATS, help="Leave out groups."),
+    ] = False
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--include",
+            metavar="CHAT",
+            rich_help_panel=_CHATS,
+            help="Only conversations with this title, participant or id; may be given "
+            "several times.",
+            show_default=False,
+        ),
+    ] = None
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude",
+            metavar="CHAT",
+            rich_help_panel=_CHATS,
+            help="No conversations with this title, participant or id; may be given "
+            "several times.",
+            show_default=False,
+        ),
+    ] = None
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            metavar="DATE",
+            formats=[_DAY],
+            rich_help_panel=_CHATS,
+            help="Only messages from this day on, such as 2024-05-31; days are UTC's.",
+            show_default=False,
+        ),
+    ] = None
+    until: Annotated[
+        datetime | None,
+        typer.Option(
+            metavar="DATE",
+            formats=[_DAY],
+            rich_help_panel=_CHATS,
+            help="Only messages up to this day, which is kept.",
+            show_default=False,
+        ),
+    ] = None
+
+    def choice(self) -> "ChatChoice":
+        """Return the options as the library takes them.
+
+        Raises:
+            typer.BadParameter: If no day is between the dates.
+        """
+        from langchain_chatexports.datasets.chat_choice import ChatChoice
+
+        if self.since and self.until and self.since > self.until:
+            msg = "--since is after --until, so no message is left."
+            raise typer.BadParameter(msg)
+        return ChatChoice(
+            people=tuple(self.with_ or ()),
+            without_groups=self.no_groups,
+            include=tuple(self.include or ()),
+            exclude=tuple(self.exclude or ()),
+            start=self.since.date() if self.since else None,
+            end=self.until.date() if self.until else None,
+        )
+
+    def words(self) -> list[str]:
+        """Return the options as they are typed, for a command to propose."""
+        words: list[str] = []
+        for option, names in (
+            ("--with", self.with_),
+            ("--include", self.include),
+            ("--exclude", self.exclude),
+        ):
+            words += [word for name in names or () for word in (option, name)]
+        for option, day in (("--since", self.since), ("--until", self.until)):
+            words += [option, day.strftime(_DAY)] if day else []
+        return [*words, *(["--no-groups"] if self.no_groups else [])]
+
+
+@dataclass(frozen=True)
 class SpeakerOptions:
     """Whose voice the model learns, and where conversations are cut."""
 
@@ -193,6 +294,17 @@ class SpeakerOptions:
     ] = None
     contacts: Contacts = None
     gap: Gap = "auto"
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=_CUT,
+            min=1,
+            help="Keep the newest N examples only, by their last message: after "
+            "--dedup, before --split.",
+            show_default=False,
+        ),
+    ] = None
 
     def prepare_options(self) -> "PrepareOptions":
         """Return the options as the library takes them: each field by its name."""
@@ -398,12 +510,15 @@ def parse_gap(text: str) -> "GapLength":
     return gap
 
 
-def open_exports(paths: Iterable[Path], contacts: Path | None) -> "list[Export]":
+def open_exports(
+    paths: Iterable[Path], contacts: Path | None, chats: "ChatChoice"
+) -> "list[Export]":
     """Recognize exports, and put the parts of one together.
 
     Args:
         paths: Files or folders.
         contacts: Where names of people in iMessage exports come from, if given.
+        chats: Which chats are read.
 
     Raises:
         ChatExportError: If one cannot be read, or is no export.
@@ -411,9 +526,11 @@ def open_exports(paths: Iterable[Path], contacts: Path | None) -> "list[Export]"
     """
     from langchain_chatexports.chat_loaders import recognition
 
-    exports = recognition.open_exports(paths, contacts=contacts)
+    exports = recognition.open_exports(
+        paths, contacts=contacts, **chats.loader_options()
+    )
     check_contacts(contacts, exports)
-    return exports
+    return chats.selected(exports)
 
 
 def check_contacts(contacts: Path | None, exports: "Iterable[Export]") -> None:
@@ -427,6 +544,21 @@ def check_contacts(contacts: Path | None, exports: "Iterable[Export]") -> None:
     ):
         msg = "--contacts is for exports of iMessage, and there is none: leave it out."
         raise typer.BadParameter(msg)
+
+
+def refuse_chats_of_examples(chats: "ChatChoice") -> None:
+    """Refuse to choose chats of examples, which would be used with all of them.
+
+    Raises:
+        ExportFormatError: If chats are chosen.
+    """
+    if not chats.is_everything:
+        msg = (
+            "These are examples, and chats are chosen of exports (--with, --no-groups, "
+            "--include, --exclude, --since, --until). Take a person or a conversation "
+            "out of examples with: chatexports forget"
+        )
+        raise ExportFormatError(msg)
 
 
 def own_messages_or(paths: Sequence[Path] | None) -> list[Path]:

@@ -12,6 +12,7 @@ from langchain_chatexports.cli._console import print_json, say, watching_count
 from langchain_chatexports.cli._options import (
     Ai,
     AsJson,
+    ChatOptions,
     Contacts,
     Force,
     Gap,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from langchain_chatexports.chat_loaders.recognition import Export
+    from langchain_chatexports.datasets.chat_choice import ChatChoice
     from langchain_chatexports.datasets.preparation import Gap as GapLength
     from langchain_chatexports.report import ExportReport
 
@@ -51,6 +53,7 @@ def report(
     ] = None,
     ai: Ai = None,
     contacts: Contacts = None,
+    chats: ChatOptions,
     gap: Gap = "auto",
     anonymous: Annotated[
         bool,
@@ -98,14 +101,16 @@ def report(
     from langchain_chatexports.report.svg import require_extra
 
     require_extra()
-    cut_at = parse_gap(gap)
+    cut_at, chosen = parse_gap(gap), chats.choice()
     paths = own_messages_or(paths)
     target = output or (None if as_json else Path("report.html"))
     if target is not None:
         refuse_to_overwrite(target, paths)
         refuse_to_replace(target, force=force)
+    exports = open_exports(paths, contacts, chosen)
     figures = _figures(
-        open_exports(paths, contacts),
+        exports,
+        chats=chosen,
         ai=ai or [],
         gap=cut_at,
         anonymous=anonymous,
@@ -125,6 +130,7 @@ def report(
 def _figures(
     exports: Sequence[Export],
     *,
+    chats: ChatChoice,
     ai: Sequence[str],
     gap: GapLength,
     anonymous: bool,
@@ -161,6 +167,7 @@ def _figures(
             token_limit=token_limit,
             on_messages=count,
         )
+    chats.check_names(exports)
     if ai and figures.messages and not any(person.is_ai for person in figures.people):
         senders = {p.name: p.messages for p in figures.people} if not anonymous else {}
         msg = "Nobody in these exports has the name given with --ai."

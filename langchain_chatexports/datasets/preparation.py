@@ -17,7 +17,9 @@ from langchain_chatexports.chat_loaders.recognition import (
     open_exports,
 )
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
+from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.example_files import read_prepared
+from langchain_chatexports.datasets.newest import newest_examples
 from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.exceptions import (
     ExportFormatError,
@@ -89,6 +91,7 @@ class PrepareOptions:
         ai: Names or handles of the person who becomes the AI; empty for the owner.
         ai_role: The role whose messages become the AI's, in a table.
         contacts: Where names of people in iMessage exports come from.
+        chats: Which chats of the exports are read.
         gap: The silence at which a thread is cut into conversations, before messages
             are merged; `"auto"` finds it in each thread, `None` never cuts.
         size: Messages in a window.
@@ -101,12 +104,14 @@ class PrepareOptions:
         max_tokens: Most tokens in an example, counted by bytes.
         label_groups: Put the speaker's name before each text in groups.
         system: A system prompt for each example.
+        limit: Keep the newest examples only, this many.
         redaction: How to replace names and private numbers, if at all.
     """
 
     ai: tuple[str, ...] = ()
     ai_role: str | None = None
     contacts: Path | None = None
+    chats: ChatChoice = field(default_factory=ChatChoice)
     gap: Gap = "auto"
     size: int = 8
     overlap: int = 2
@@ -117,6 +122,7 @@ class PrepareOptions:
     max_tokens: int | None = None
     label_groups: bool = False
     system: str | None = None
+    limit: int | None = None
     redaction: Redaction | None = None
 
     def unused_for_examples(self) -> list[str]:
@@ -201,10 +207,31 @@ class Preparation:
 
     def __iter__(self) -> Iterator[TrainingExample]:
         """Read the exports and yield their examples."""
-        return (item.example for item in self.traced(Ledger()))
+        ledger = Ledger()
+        return (item.example for item in self.newest(self.traced(ledger), ledger))
+
+    def newest(
+        self, examples: Iterable[TracedExample], ledger: Ledger
+    ) -> Iterator[TracedExample]:
+        """Yield the newest of the examples, as many as the options say.
+
+        Args:
+            examples: Those that `traced` yields, without duplicates if they are to be
+                left out.
+            ledger: Where to count.
+        """
+        if self.options.limit is None:
+            yield from examples
+            return
+        kept = 0
+        for kept, item in enumerate(  # noqa: B007 - counted after the loop
+            newest_examples(examples, self.options.limit, ledger=ledger), 1
+        ):
+            yield item
+        self.examples = kept
 
     def traced(self, ledger: Ledger) -> Iterator[TracedExample]:
-        """Read the exports and yield their examples with their origins.
+        """Read the exports and yield their examples with their origins, old and new.
 
         Args:
             ledger: Where to count; for files of examples nothing is counted.
@@ -247,7 +274,11 @@ class Preparation:
     @cached_property
     def exports(self) -> list[Export]:
         """The exports at the paths, with the parts of one put together."""
-        return open_exports(self.paths, contacts=self.options.contacts)
+        chats = self.options.chats
+        options = chats.loader_options()
+        return chats.selected(
+            open_exports(self.paths, contacts=self.options.contacts, **options)
+        )
 
     @property
     def messages_read(self) -> int:
@@ -315,7 +346,20 @@ class Preparation:
     def _checked(self) -> Iterator[ChatSession]:
         for _, counted in self.passes:
             yield from counted
+        self._check_choice()
         self._check_speakers()
+
+    def _check_choice(self) -> None:
+        chats = self.options.chats
+        if chats.is_everything:
+            return
+        chats.check_names(self.exports)
+        if not any(summary.kept for _, summary in self.summaries()):
+            msg = (
+                "--with, --no-groups, --include, --exclude, --since and --until leave "
+                "no message of these exports. Choose less narrowly."
+            )
+            raise TrainingDataError(msg)
 
     def _check_speakers(self) -> None:
         if self.options.ai_role:
@@ -340,6 +384,8 @@ class Preparation:
         silent = []
         for (export, counted), names in zip(self.passes, self._ai_names, strict=True):
             summary = counted.summary()
+            if not (summary.kept or self.options.chats.is_everything):
+                continue  # Left out on purpose.
             if summary.senders.keys().isdisjoint(names or {summary.owner}):
                 silent.append(export.path)
         return silent

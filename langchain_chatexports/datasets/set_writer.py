@@ -167,6 +167,7 @@ def _write_examples(
         examples = deduplicate_examples(
             examples, near=options.near, ledger=notes.ledger
         )
+    examples = preparation.newest(examples, notes.ledger)
     if is_pipe(output):
         _write_to_pipe(examples, output, options)
         return PreparedSet(None)
