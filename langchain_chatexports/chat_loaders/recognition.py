@@ -27,7 +27,10 @@ from langchain_chatexports.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from typing_extensions import Unpack
+
     from langchain_chatexports.chat_loaders.base import ChatExportLoader
+    from langchain_chatexports.chat_loaders.options import LoaderOptions
 
 __all__ = [
     "Export",
@@ -139,7 +142,10 @@ def _app_of_files(path: Path) -> str | None:
 
 
 def open_exports(
-    paths: Iterable[str | Path], *, contacts: str | Path | None = None
+    paths: Iterable[str | Path],
+    *,
+    contacts: str | Path | None = None,
+    **options: Unpack[LoaderOptions],
 ) -> list[Export]:
     """Recognize exports, and join the parts of one.
 
@@ -151,6 +157,7 @@ def open_exports(
     Args:
         paths: Files or folders.
         contacts: A vCard file or an address book, for the names in iMessage exports.
+        options: The options that every loader has, such as `include`.
 
     Returns:
         The exports, each where its first part was named.
@@ -163,7 +170,7 @@ def open_exports(
     )
 
     once = {os.path.realpath(Path(path).expanduser()): path for path in paths}
-    exports = [_opened(path, contacts) for path in once.values()]
+    exports = [_opened(path, contacts, options) for path in once.values()]
     by_owner: dict[str, list[Export]] = {}
     without_messages: list[Export] = []
     for export in exports:
@@ -182,20 +189,22 @@ def open_exports(
             ordered = [export for export in exports if export in parts]
             first, *others = ordered
             places = [export.path for export in ordered]
-            loader = FolderFacebookMessengerChatLoader(places)
+            loader = FolderFacebookMessengerChatLoader(places, **options)
             joined |= {id(export): None for export in others}
             joined[id(first)] = replace(first, loader=loader, more=tuple(places[1:]))
     placed = (joined.get(id(export), export) for export in exports)
     return [export for export in placed if export is not None]
 
 
-def _opened(path: str | Path, contacts: str | Path | None) -> Export:
+def _opened(
+    path: str | Path, contacts: str | Path | None, options: LoaderOptions
+) -> Export:
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
 
-    export = open_export(path)
+    export = open_export(path, **options)
     if contacts is None or not isinstance(export.loader, IMessageChatLoader):
         return export
-    return replace(export, loader=IMessageChatLoader(export.path, contacts=contacts))
+    return open_export(path, contacts=contacts, **options)
 
 
 def estimate_message_count(exports: Iterable[Export]) -> int | None:
