@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import re
 import uuid
 from collections.abc import Mapping
@@ -18,18 +19,19 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.datasets.estimate import estimate_training
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.datasets.validation import validate_examples
 from langchain_chatexports.exceptions import TrainingBudgetError, TrainingDataError
 from langchain_chatexports.finetuning.clients import AZURE_HOSTS
-from langchain_chatexports.finetuning.inputs import read_examples
+from langchain_chatexports.datasets.inputs import read_examples
 from langchain_chatexports.finetuning.settings import DATA_KEY, KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from langchain_chatexports.finetuning.inputs import TrainingInput
+    from langchain_chatexports.datasets.inputs import TrainingInput
     from langchain_chatexports.finetuning.settings import FineTunerSettings
 
 __all__ = [
@@ -46,6 +48,8 @@ __all__ = [
     "require_uploadable",
     "uploaded_name",
 ]
+
+logger = logging.getLogger(__name__)
 
 UNSUCCESSFUL = frozenset({"failed", "cancelled", "canceled"})
 """The statuses after which the same order creates a new job."""
@@ -102,7 +106,12 @@ def prepare_order(settings: FineTunerSettings, given: TrainingInput) -> TuningOr
 def _read_checked(
     settings: FineTunerSettings, given: TrainingInput, kind: str, minimum: int
 ) -> list[Mapping[str, Any]]:
-    examples = list(read_examples(given))
+    ledger = Ledger()
+    examples = list(read_examples(given, ledger))
+    left_out = sum(stage.left_out["unsupported"] for stage in ledger.stages)
+    if left_out:
+        text = "Sounds, files and the like are left out of the %s examples: %d."
+        logger.warning(text, kind, left_out)
     problems = validate_examples(
         examples,
         minimum=minimum,

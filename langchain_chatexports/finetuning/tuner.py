@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 
     from langchain_chatexports.finetuning.connection import Connection
-    from langchain_chatexports.finetuning.inputs import TrainingInput
+    from langchain_chatexports.datasets.inputs import TrainingInput
     from langchain_chatexports.finetuning.orders import TuningOrder
 
 __all__ = ["ChatFineTuner"]

@@ -12,7 +12,7 @@ from langchain_chatexports.datasets.trace import (
     ExampleOrigin,
     trace_examples,
 )
-from langchain_chatexports.finetuning.inputs import read_examples
+from langchain_chatexports.datasets.inputs import read_examples
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.conversations import conversation
 
