@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AZURE_HOSTS", "ServerAccess", "public_url", "scrub_secrets"]
 
-_REQUEST_TIMEOUT = 30.0
 _MIN_SECRET_LENGTH = 6
 AZURE_HOSTS = (
     ".openai.azure.com",
@@ -35,29 +35,23 @@ _DEPLOY_FIRST = (
 )
 
 
+@dataclass(frozen=True)
 class ServerAccess:
-    """The server and its key: settings, or the user's own clients."""
+    """The server and its key: settings, or the user's own clients.
 
-    def __init__(
-        self,
-        settings: Mapping[str, Any],
-        client: Any = None,
-        async_client: Any = None,
-        timeout: float = _REQUEST_TIMEOUT,
-    ) -> None:
-        """Initialize the access.
+    Attributes:
+        settings: Arguments of the SDK's clients.
+        client: A sync client to use instead.
+        async_client: An async client to use instead.
+        timeout: Seconds without a byte after which a request ends.
+        resolved: A client that knows the server and the key; it may be closed.
+    """
 
-        Args:
-            settings: Arguments of the SDK's clients.
-            client: A sync client to use instead.
-            async_client: An async client to use instead.
-            timeout: Seconds without a byte after which a request ends.
-        """
-        self._settings = {k: v for k, v in settings.items() if v is not None}
-        self._client = client
-        self._async_client = async_client
-        self._timeout = timeout
-        self._for_chats: Any = None
+    settings: Mapping[str, Any] = field(repr=False)
+    client: Any = None
+    async_client: Any = None
+    timeout: float = 30.0
+    resolved: Any = None
 
     @asynccontextmanager
     async def connect(
@@ -70,15 +64,15 @@ class ServerAccess:
         """Return a connection; a client that is made for it is closed at the end.
 
         Args:
-            deadline: When requests end. The user's own clients have timeouts of their
-                own.
+            deadline: When requests end. The user's own sync client has a timeout of
+                its own.
             is_async: Whether the caller has an event loop; it may use a sync client.
             scrub: Takes out of a server's words what is private beside the key.
         """
         given = self._given(is_async=is_async)
-        client = self._made(deadline, is_async=is_async) if given is None else given
+        client = self._made(is_async=is_async) if given is None else given
         # The tuner retries by itself, after a look; the SDK must not.
-        asked = client.with_options(max_retries=0, timeout=self._timeout)
+        asked = client.with_options(max_retries=0, timeout=self.timeout)
         if given is not None:
             asked = _without_redirects(asked)
         try:
@@ -88,6 +82,7 @@ class ServerAccess:
                 deadline=deadline,
                 scrub=lambda said: scrub(scrub_secrets(said, asked)),
                 is_async=is_async,
+                is_own=given is None,
             )
         finally:
             # Or its connections outlive the event loop.
@@ -100,34 +95,34 @@ class ServerAccess:
         from openai import AsyncOpenAI
 
         if is_async:
-            return self._async_client or self._client
-        if self._client is None and self._async_client is not None:
+            return self.async_client or self.client
+        if self.client is None and self.async_client is not None:
             msg = (
                 "Only `async_client` is given, which serves ainvoke, asubmit and the "
                 "other async methods. Give `client` for the sync ones."
             )
             raise FineTuningError(msg)
-        if isinstance(self._client, AsyncOpenAI):
+        if isinstance(self.client, AsyncOpenAI):
             msg = (
                 "`client` is an async client, which cannot serve the sync methods. "
                 "Give it as `async_client`, and a sync one as `client`."
             )
             raise FineTuningError(msg)
-        return self._client
+        return self.client
 
-    def _made(self, deadline: Deadline, *, is_async: bool) -> Any:
+    def _made(self, *, is_async: bool) -> Any:
         from openai import AsyncOpenAI, OpenAI
 
-        from langchain_chatexports.finetuning.http_clients import (
-            AsyncGuardedClient,
-            GuardedClient,
-        )
+        from langchain_chatexports.finetuning import http_clients
 
         self._require_one_server()
-        http = (AsyncGuardedClient if is_async else GuardedClient)(deadline.remaining)
+        guarded = (
+            http_clients.AsyncGuardedClient if is_async else http_clients.GuardedClient
+        )
+        kind: Any = AsyncOpenAI if is_async else OpenAI
+        http = guarded()
         try:
-            kind: Any = AsyncOpenAI if is_async else OpenAI
-            return kind(**self._settings, http_client=http)
+            return kind(**self.settings, http_client=http)
         except Exception as error:
             msg = (
                 f"The OpenAI client cannot be made ({type(error).__name__}): set "
@@ -142,17 +137,11 @@ class ServerAccess:
         Args:
             client: The client of a connection; it may be closed.
         """
-        given = self._client or self._async_client
-        resolved: dict[str, Any] = {}
-        if given is None:
-            names = ("api_key", "organization", "project")
-            resolved = {name: getattr(client, name) for name in names}
-            resolved["base_url"] = str(client.base_url)
-        pinned = ServerAccess(
-            self._settings | resolved, self._client, self._async_client, self._timeout
-        )
-        pinned._for_chats = given or client
-        return pinned
+        given = self.client or self.async_client
+        names = ("api_key", "base_url", "organization", "project")
+        resolved = {} if given else {name: getattr(client, name) for name in names}
+        settings = {**self.settings, **resolved}
+        return replace(self, settings=settings, resolved=given or client)
 
     def chat_model(
         self, name: str, *, base_model: str, **kwargs: Any
@@ -168,7 +157,7 @@ class ServerAccess:
             A `ChatOpenAI` (an `AzureChatOpenAI` for Azure's client) that asks the
             server that trained the model, whatever the environment says.
         """
-        client = self._for_chats
+        client = self.resolved
         common: dict[str, Any] = {
             # A `codex` in the suffix would switch to the Responses API.
             "use_responses_api": False,
@@ -179,7 +168,7 @@ class ServerAccess:
             "default_headers": _headers(client) or None,
             **_guarded_http(kwargs),
         }
-        if client in (self._client, self._async_client):
+        if client in (self.client, self.async_client):
             common.update(timeout=client.timeout, max_retries=client.max_retries)
         deployment = kwargs.pop("azure_deployment", None)
         if _is_azure_client(client):
@@ -203,7 +192,7 @@ class ServerAccess:
         # LangChain's chat models read this variable, and OpenAI's client does not:
         # whoever set it would see the chats go to a server that it does not name.
         said = os.environ.get("OPENAI_API_BASE")
-        clear = "base_url" in self._settings or os.environ.get("OPENAI_BASE_URL")
+        clear = self.settings.get("base_url") or os.environ.get("OPENAI_BASE_URL")
         if said and not clear:
             msg = (
                 f"OPENAI_API_BASE names {public_url(said)}, but OpenAI's client does "

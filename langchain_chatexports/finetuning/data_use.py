@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from langchain_chatexports.finetuning.orders import DATA_KEY, uploaded_name
+from langchain_chatexports.finetuning.orders import uploaded_name
+from langchain_chatexports.finetuning.settings import DATA_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

@@ -6,6 +6,7 @@ account's quota is used up.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from email.utils import parsedate_to_datetime
 from json import JSONDecodeError
@@ -36,10 +37,10 @@ _QUOTA_CODES = frozenset(
 )
 
 
-def status_of(error: BaseException) -> int | None:
+def status_of(error: BaseException | None) -> int | None:
     """Return the HTTP status of an error, also of one that was made from it."""
     status = getattr(error, "status_code", None)
-    if status is None and error.__cause__ is not None:
+    if status is None and error is not None and error.__cause__ is not None:
         return status_of(error.__cause__)
     return status if isinstance(status, int) else None
 
@@ -55,7 +56,7 @@ def is_temporary(error: Exception) -> bool:
         temporary = status in _TEMPORARY or status >= _SERVER_ERROR
         return temporary and not is_quota(error)
     # The last two: a body that was cut off half-way.
-    kinds = (APIConnectionError, UnreadableAnswerError)
+    kinds = (APIConnectionError, UnreadableAnswerError, asyncio.TimeoutError)
     return isinstance(error, (*kinds, JSONDecodeError, UnicodeDecodeError))
 
 
@@ -63,7 +64,8 @@ def may_be_in_progress(error: Exception) -> bool:
     """Return whether the server may still be doing what was asked for."""
     from openai import APITimeoutError
 
-    return isinstance(error, APITimeoutError) or status_of(error) in _TIMED_OUT
+    timeouts = (APITimeoutError, asyncio.TimeoutError)
+    return isinstance(error, timeouts) or status_of(error) in _TIMED_OUT
 
 
 def requested_wait(error: BaseException) -> float | None:

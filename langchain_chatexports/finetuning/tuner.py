@@ -27,12 +27,11 @@ from langchain_chatexports.finetuning.connection import (
     one_at_a_time,
     run_blocking,
 )
-from langchain_chatexports.finetuning.errors import Step
+from langchain_chatexports.finetuning.errors import Situation
 from langchain_chatexports.finetuning.jobs import Submission
 from langchain_chatexports.finetuning.orders import prepare_order, require_uploadable
 from langchain_chatexports.finetuning.run import FineTuningRun
 from langchain_chatexports.finetuning.settings import FineTunerSettings
-from langchain_chatexports.finetuning.watch import name_job_on_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -47,8 +46,8 @@ if TYPE_CHECKING:
     from langchain_openai import ChatOpenAI
     from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 
-    from langchain_chatexports.finetuning.connection import Connection
     from langchain_chatexports.datasets.inputs import TrainingInput
+    from langchain_chatexports.finetuning.connection import Connection
     from langchain_chatexports.finetuning.orders import TuningOrder
 
 __all__ = ["ChatFineTuner"]
@@ -57,6 +56,12 @@ _EVENT = "fine_tuning_event"
 
 # Traces can leave the machine: they hold counts and ids, never contents.
 _TRACED_INPUT = {"input": ""}
+
+_INTERRUPTED = (
+    "Interrupted while ordering: if the job was created, it goes on and may cost. The "
+    "same call finds it; get(job_id).cancel() stops it. A file that was uploaded stays "
+    "on the server."
+)
 
 
 class ChatFineTuner(FineTunerSettings):
@@ -229,18 +234,18 @@ class ChatFineTuner(FineTunerSettings):
     async def _place(self, order: TuningOrder, connection: Connection) -> FineTuningRun:
         require_uploadable(order, connection.server)
         key = f"{connection.server} {order.key}"
-        with name_job_on_interrupt(None):
+        with connection.explaining_interrupts(_INTERRUPTED):
             async with one_at_a_time(key, is_async=connection.is_async):
-                job = await Submission(order, connection, self).place()
+                job = await Submission(order, connection).place()
         return self._run_of(job, connection)
 
     async def _get(self, job_id: str, *, is_async: bool) -> FineTuningRun:
         consequence = f"Nothing was changed; is {job_id!r} a job of this account?"
-        step = Step("reading the job", consequence, job_id)
         deadline = Deadline(self.clock, self.timeout)
         async with self.access().connect(deadline, is_async=is_async) as connection:
+            connection.situation = Situation(consequence, job_id)
             job = await connection.ask(
-                "fine_tuning.jobs.retrieve", step, fine_tuning_job_id=job_id
+                "fine_tuning.jobs.retrieve", fine_tuning_job_id=job_id
             )
             return self._run_of(job, connection)
 

@@ -11,13 +11,13 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
 from langchain_chatexports.chat_loaders.ledger import Ledger
+from langchain_chatexports.datasets.inputs import read_examples
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.exceptions import (
     ExportNotFoundError,
     SenderNotFoundError,
     TrainingDataError,
 )
-from langchain_chatexports.datasets.inputs import read_examples
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.steps import MergeChatRuns
 

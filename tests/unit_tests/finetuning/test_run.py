@@ -317,7 +317,7 @@ def test_an_interrupt_after_the_end_does_not_say_that_the_job_goes_on(
     clock.on_sleep = interrupt
     with pytest.raises(KeyboardInterrupt):
         make_tuner(server, clock=clock).submit(make_examples()).wait()
-    assert "Job ftjob-1 has ended: get('ftjob-1').wait()" in caplog.text
+    assert "Job ftjob-1 has succeeded: get('ftjob-1').wait()" in caplog.text
     assert "goes on" not in caplog.text
 
 
