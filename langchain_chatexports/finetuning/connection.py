@@ -21,17 +21,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_chatexports.exceptions import FineTuningError, FineTuningTimeoutError
 from langchain_chatexports.finetuning.errors import (
+    MAX_RETRY_AFTER,
     NO_ROUTE,
     PURPOSES,
     Situation,
     clean_text,
     error_of,
-    safe_cause,
-)
-from langchain_chatexports.finetuning.retries import (
-    MAX_RETRY_AFTER,
     is_temporary,
     requested_wait,
+    safe_cause,
     status_of,
 )
 
@@ -108,8 +106,9 @@ class Deadline:
 def id_of(item: object) -> str | None:
     """Return the id of one of the SDK's objects, if it has one that can be shown."""
     name = getattr(item, "id", None)
-    is_short = isinstance(name, str) and len(name) <= _MAX_ID_LENGTH
-    return name if is_short and name.isprintable() else None
+    if isinstance(name, str) and len(name) <= _MAX_ID_LENGTH and name.isprintable():
+        return name
+    return None
 
 
 @dataclass

@@ -18,17 +18,15 @@ from langchain_chatexports.finetuning.errors import (
     BAD_REQUEST,
     NO_ROUTE,
     Situation,
+    is_temporary,
+    may_be_in_progress,
     names_field,
+    status_of,
 )
 from langchain_chatexports.finetuning.orders import (
     ENDED,
     UNSUCCESSFUL,
     is_uploaded_name,
-)
-from langchain_chatexports.finetuning.retries import (
-    is_temporary,
-    may_be_in_progress,
-    status_of,
 )
 from langchain_chatexports.finetuning.settings import KEY
 
@@ -399,7 +397,7 @@ async def copies_of(file_ids: Collection[str], connection: Connection) -> list[s
 
 
 async def delete(
-    kind: Literal["files", "models"], connection: Connection, /, **name: str
+    kind: Literal["files", "models"], connection: Connection, /, **name: Any
 ) -> None:
     """Delete a file or a model by `file_id` or `model`; one that is gone is no error.
 

@@ -15,9 +15,13 @@ from langchain_chatexports.exceptions import (
 from langchain_chatexports.finetuning.connection import Deadline, run_blocking
 from langchain_chatexports.finetuning.errors import (
     BAD_REQUEST,
+    MAX_RETRY_AFTER,
     NO_ROUTE,
     Situation,
     clean_text,
+    is_temporary,
+    requested_wait,
+    status_of,
 )
 from langchain_chatexports.finetuning.jobs import (
     copies_of,
@@ -26,12 +30,6 @@ from langchain_chatexports.finetuning.jobs import (
     warn_of_shutdown,
 )
 from langchain_chatexports.finetuning.orders import ENDED, metadata_of
-from langchain_chatexports.finetuning.retries import (
-    MAX_RETRY_AFTER,
-    is_temporary,
-    requested_wait,
-    status_of,
-)
 from langchain_chatexports.finetuning.settings import DATA_KEY
 
 if TYPE_CHECKING:
@@ -409,7 +407,7 @@ class FineTuningRun:
             )
         except FineTuningError:
             return []  # The next look reads them all again.
-        seen.update(map(_event_id, events or ()))
+        seen.update(str(_event_id(event)) for event in events or ())
         if events is None:
             return None
         oldest_first = events[::-1]

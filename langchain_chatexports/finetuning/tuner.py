@@ -13,7 +13,6 @@ from langchain_core.callbacks import (
 )
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.runnables import Runnable
-from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.retry import RunnableRetry
 from pydantic import ValidationError
 
@@ -322,24 +321,21 @@ class _TunerRetry(RunnableRetry[Any, Any]):  # type: ignore[no-redef] # a field 
         self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Any:
         """Fine-tune, and again if need be."""
-        for attempt in self._sync_retrying(reraise=True):
-            with attempt:
-                return RunnableBindingBase.invoke(self, input, config, **kwargs)
-        return None  # Not reached: the last attempt returns or raises.
+        retrying = self._sync_retrying(reraise=True)
+        return retrying(super(RunnableRetry, self).invoke, input, config, **kwargs)
 
     async def ainvoke(
         self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Any:
         """Fine-tune, and again if need be."""
-        async for attempt in self._async_retrying(reraise=True):
-            with attempt:
-                return await RunnableBindingBase.ainvoke(self, input, config, **kwargs)
-        return None  # Not reached: the last attempt returns or raises.
+        retrying = self._async_retrying(reraise=True)
+        call = super(RunnableRetry, self).ainvoke
+        return await retrying(call, input, config, **kwargs)
 
-    def batch(self, inputs: list[Any], *args: Any, **kwargs: Any) -> list[Any]:
-        """Do each input by itself."""
-        return Runnable.batch(self, inputs, *args, **kwargs)
+    def batch(self, *args: Any, **kwargs: Any) -> list[Any]:
+        """Do each input by itself; LangChain's own would record them."""
+        return Runnable.batch(self, *args, **kwargs)
 
-    async def abatch(self, inputs: list[Any], *args: Any, **kwargs: Any) -> list[Any]:
-        """Do each input by itself."""
-        return await Runnable.abatch(self, inputs, *args, **kwargs)
+    async def abatch(self, *args: Any, **kwargs: Any) -> list[Any]:
+        """Do each input by itself; LangChain's own would record them."""
+        return await Runnable.abatch(self, *args, **kwargs)

@@ -24,8 +24,11 @@ from langchain_chatexports.datasets.jsonl import read_jsonl
 from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
-from langchain_chatexports.finetuning.data_use import find_jobs, jobs_that_used
-from langchain_chatexports.finetuning.orders import TrainingFile
+from langchain_chatexports.finetuning.orders import (
+    TrainingFile,
+    find_jobs,
+    jobs_that_used,
+)
 from langchain_chatexports.finetuning.settings import DATA_KEY
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages
 from tests.unit_tests.builders.conversations import conversation
