@@ -7,6 +7,8 @@ __all__ = ["REASONS"]
 REASONS = {
     # Of the loaders.
     "auto_reply": "an automatic reply",
+    "bot": "written by a bot or an app",
+    "channel": "in a channel that only its owners write in",
     "deleted": "in the trash of the app",
     "draft": "never sent",
     "duplicate": "in another file of the export, too",

@@ -24,6 +24,8 @@ __all__ = [
 _TIME_UNITS = ((7 * 86_400, "wk"), (86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _REASONS = {
     "auto_reply": "automatic replies",
+    "bot": "by bots and apps",
+    "channel": "in one-way channels",
     "deleted": "deleted",
     "draft": "drafts",
     "duplicate": "found twice",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -43,7 +42,6 @@ __all__ = [
 SUFFIXES = (".json", ".html")
 """What the names of thread files end in."""
 
-_MAX_WARNINGS = 20
 _HOW_TO_GET_JSON = (
     "Request it again from Accounts Center (Your information and permissions, "
     "Export your information) with the format set to JSON."
@@ -67,8 +65,6 @@ class ThreadFileReader:
 
         self.named_file: ExportFile | None = None
         """The one file that the user named; if it cannot be read, that is an error."""
-
-        self._warnings = 0
 
     def document(self, file: ThreadFile) -> ThreadDocument | None:
         """Parse a file, or count why not."""
@@ -118,15 +114,7 @@ class ThreadFileReader:
 
     def warn(self, error: ChatExportError) -> None:
         """Warn of a file that cannot be read, and count it as one record."""
-        self.tally.found += 1
-        self.tally.skip("unreadable")
-        if self.is_quiet:
-            return
-        self._warnings += 1
-        if self._warnings <= _MAX_WARNINGS:
-            warnings.warn(f"Left out: {error}", stacklevel=2)
-        elif self._warnings == _MAX_WARNINGS + 1:
-            warnings.warn("Left out: further files that cannot be read.", stacklevel=2)
+        self.tally.leave_out_file(error, is_quiet=self.is_quiet)
 
 
 def open_file(path: Path) -> ExportFile:
