@@ -157,36 +157,38 @@ class ServerAccess:
             A `ChatOpenAI` (an `AzureChatOpenAI` for Azure's client) that asks the
             server that trained the model, whatever the environment says.
         """
+        from langchain_openai import AzureChatOpenAI, ChatOpenAI
+        from openai import AsyncAzureOpenAI, AzureOpenAI
+
         client = self.resolved
-        common: dict[str, Any] = {
+        is_azure = isinstance(client, (AzureOpenAI, AsyncAzureOpenAI))
+        # Azure's own OpenAI-compatible route is asked with a plain client.
+        host = urlsplit(str(client.base_url)).hostname or ""
+        deployment = kwargs.pop("azure_deployment", None)
+        if deployment is None and (is_azure or host.endswith(AZURE_HOSTS)):
+            raise FineTuningError(_DEPLOY_FIRST)
+        arguments = {
             # A `codex` in the suffix would switch to the Responses API.
             "use_responses_api": False,
             # The counter of messages knows no tuned name.
             "tiktoken_model_name": base_model,
             "stream_usage": True,
+            "organization": client.organization,
             "default_query": dict(getattr(client, "_custom_query", {})) or None,
             "default_headers": _headers(client) or None,
             **_guarded_http(kwargs),
         }
         if client in (self.client, self.async_client):
-            common.update(timeout=client.timeout, max_retries=client.max_retries)
-        deployment = kwargs.pop("azure_deployment", None)
-        if _is_azure_client(client):
-            return _azure_chat_model(client, deployment, base_model, common | kwargs)
-        if deployment is None and _is_azure_host(client):
-            raise FineTuningError(_DEPLOY_FIRST)
-        from langchain_openai import ChatOpenAI
-
-        provider = getattr(client, "_api_key_provider", None)
-        arguments = {
+            arguments.update(timeout=client.timeout, max_retries=client.max_retries)
+        if is_azure:
+            named = {"model": base_model, "azure_deployment": deployment}
+            return AzureChatOpenAI(**named | _azure(client) | arguments | kwargs)
+        named = {
             "model": deployment or name,
             "base_url": str(client.base_url).rstrip("/"),
-            "api_key": provider or client.api_key,
-            "organization": client.organization,
-            **common,
-            **kwargs,
+            "api_key": getattr(client, "_api_key_provider", None) or client.api_key,
         }
-        return ChatOpenAI(**arguments)
+        return ChatOpenAI(**named | arguments | kwargs)
 
     def _require_one_server(self) -> None:
         # LangChain's chat models read this variable, and OpenAI's client does not:
@@ -249,14 +251,12 @@ def _guarded_http(kwargs: dict[str, Any]) -> dict[str, Any]:
     )
 
     own = {"http_client", "http_async_client"} & kwargs.keys()
-    options = list(kwargs.pop("http_socket_options", None) or ())
     proxy = None
     if not own:
         # langchain-openai takes a proxy or HTTP clients, not both.
         proxy = kwargs.pop("openai_proxy", None) or os.environ.get("OPENAI_PROXY")
-    sync: dict[str, Any] = {"proxy": proxy or None}
-    parallel = sync
-    if options:
+    sync = parallel = {"proxy": proxy or None}
+    if options := list(kwargs.pop("http_socket_options", None) or ()):
         sync, parallel = (
             {"transport": each} for each in transports(options, proxy or None)
         )
@@ -265,18 +265,6 @@ def _guarded_http(kwargs: dict[str, Any]) -> dict[str, Any]:
         "http_async_client": AsyncGuardedClient(**parallel),
     }
     return guarded if own else {**guarded, "openai_proxy": None}
-
-
-def _is_azure_host(client: Any) -> bool:
-    # Azure's own OpenAI-compatible route, asked with a plain client.
-    host = urlsplit(str(client.base_url)).hostname or ""
-    return host.endswith(AZURE_HOSTS)
-
-
-def _is_azure_client(client: Any) -> bool:
-    from openai import AsyncAzureOpenAI, AzureOpenAI
-
-    return isinstance(client, (AzureOpenAI, AsyncAzureOpenAI))
 
 
 def _headers(client: Any) -> dict[str, str]:
@@ -289,38 +277,20 @@ def _headers(client: Any) -> dict[str, str]:
     return headers
 
 
-def _azure_chat_model(
-    client: Any, deployment: str | None, base_model: str, kwargs: dict[str, Any]
-) -> BaseChatOpenAI:
-    if deployment is None:
-        raise FineTuningError(_DEPLOY_FIRST)
-    from langchain_openai import AzureChatOpenAI
+def _azure(client: Any) -> dict[str, Any]:
     from openai import AsyncAzureOpenAI
 
     is_async = isinstance(client, AsyncAzureOpenAI)
     provider = getattr(client, "_azure_ad_token_provider", None)
     token = getattr(client, "_azure_ad_token", None)
-    key = None if provider or token else client.api_key
-    version = getattr(client, "_api_version", None)
-    query = {
-        k: v
-        for k, v in (kwargs.pop("default_query") or {}).items()
-        if k != "api-version"
-    }
-    arguments = {
+    return {
         "azure_endpoint": str(client.base_url).split("/openai", 1)[0],
-        "azure_deployment": deployment,
-        "api_version": version,
-        "api_key": key,
+        "api_version": getattr(client, "_api_version", None),
+        "api_key": None if provider or token else client.api_key,
         "azure_ad_token": token,
         "azure_ad_token_provider": _async_only if provider and is_async else provider,
         "azure_ad_async_token_provider": provider if is_async else None,
-        "organization": client.organization,
-        "model": base_model,
-        "default_query": query or None,
-        **kwargs,
     }
-    return AzureChatOpenAI(**{k: v for k, v in arguments.items() if v is not None})
 
 
 def _async_only() -> str:
