@@ -83,14 +83,6 @@ class FineTuningRun:
         access: ServerAccess,
         scrub: Callable[[str], str],
     ) -> None:
-        """Initialize the run; `ChatFineTuner.submit` and `get` do.
-
-        Args:
-            settings: Pauses, what to delete, whom to tell of events.
-            job: The SDK's job.
-            access: How requests and chats reach the server; pinned.
-            scrub: Takes out of a server's words what is private.
-        """
         self._settings = settings
         self._job = job
         self._access = access
@@ -327,12 +319,8 @@ class FineTuningRun:
     # Waiting
 
     async def _wait(self, timeout: float | None, *, is_async: bool) -> Self:
-        async def report(event: FineTuningJobEvent) -> None:
-            self._settings.report_event(event)
-
         async with self._connect(timeout, is_async=is_async) as connection:
-            await self.follow(connection, report)
-        return self
+            return await self.follow(connection)
 
     async def _events(self, *, is_async: bool) -> AsyncGenerator[FineTuningJobEvent]:
         async with self._connect(None, is_async=is_async) as connection:
@@ -417,19 +405,24 @@ class FineTuningRun:
     async def follow(
         self,
         connection: Connection,
-        report: Callable[[FineTuningJobEvent], Awaitable[None]],
-    ) -> None:
+        report: Callable[[FineTuningJobEvent], Awaitable[None]] | None = None,
+    ) -> Self:
         """Wait for the job's end and its model, and pass on its events.
 
         Args:
             connection: The server.
-            report: Gets each event.
+            report: Gets each event, beside `on_event`.
+
+        Returns:
+            The run itself, succeeded.
         """
         last: deque[FineTuningJobEvent] = deque(maxlen=_LAST_EVENTS)
         with connection.explaining_interrupts():
             async for event in self._watch(connection):
                 last.append(event)
-                await report(event)
+                self._settings.report_event(event)
+                if report is not None:
+                    await report(event)
             if self._settings.delete_training_file:
                 await delete_unused_files(self._files, connection, self.id)
             if self.status == "failed":
@@ -442,6 +435,7 @@ class FineTuningRun:
                 )
                 raise FineTuningCancelledError(msg, job_id=self.id, status=self.status)
             await self._await_model(connection)
+        return self
 
     async def _await_model(self, connection: Connection) -> None:
         # Some servers set the status a moment before the name.

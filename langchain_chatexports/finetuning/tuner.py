@@ -172,7 +172,6 @@ class ChatFineTuner(FineTunerSettings):
         config: RunnableConfig = {"callbacks": callbacks}
 
         async def report(event: FineTuningJobEvent) -> None:
-            self.report_event(event)
             # A warning about a field of another type would show what is in it.
             data = event.model_dump(mode="json", warnings=False)
             if is_async:
