@@ -53,8 +53,9 @@ def demo(
     For example:
         chatexports demo
     """
-    from langchain_chatexports.local_server import LocalServer
+    from langchain_chatexports.local_server import LocalServer, check_extra
 
+    check_extra()
     started = time.monotonic()
     with ExitStack() as stack:
         if folder is None:

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from langchain_chatexports.cli._console import confirmed, print_json, say
+from langchain_chatexports.cli._console import (
+    command_line,
+    confirmed,
+    print_json,
+    say,
+)
 from langchain_chatexports.cli._options import AsJson, DataDir, command
 from langchain_chatexports.exceptions import LocalServerError
 
@@ -76,9 +81,9 @@ def _print_models(data_dir: Path | None, *, as_json: bool) -> None:
         typer.echo(f"{model.name}  {model.created_at:%Y-%m-%d %H:%M} UTC")
     say(_counted(kept))
     say(
-        "Talk to one: chatexports chat NAME"
+        f"Talk to one: {command_line('chat', 'NAME')}"
         if found
-        else "Train one: chatexports finetune PATH --ai NAME"
+        else f"Train one: {command_line('finetune', 'PATH', '--ai', 'NAME')}"
     )
 
 
