@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from langchain_chatexports.exceptions import FineTuningError
-from langchain_chatexports.finetuning.connection import Connection
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import Mapping
 
     from langchain_openai.chat_models.base import BaseChatOpenAI
-
-    from langchain_chatexports.finetuning.connection import Deadline
 
 __all__ = ["AZURE_HOSTS", "ServerAccess", "public_url", "scrub_secrets"]
 
@@ -53,59 +49,41 @@ class ServerAccess:
     timeout: float = 30.0
     resolved: Any = None
 
-    @asynccontextmanager
-    async def connect(
-        self,
-        deadline: Deadline,
-        *,
-        is_async: bool,
-        scrub: Callable[[str], str] = str,
-    ) -> AsyncIterator[Connection]:
-        """Return a connection; a client that is made for it is closed at the end.
+    def open(self, *, is_async: bool) -> tuple[Any, ServerAccess]:
+        """Return a client, and access to the same server with the same key for later.
+
+        The tuner retries by itself, after a look; this client does not.
 
         Args:
-            deadline: When requests end. The user's own sync client has a timeout of
-                its own.
             is_async: Whether the caller has an event loop; it may use a sync client.
-            scrub: Takes out of a server's words what is private beside the key.
         """
         given = self._given(is_async=is_async)
-        client = self._made(is_async=is_async) if given is None else given
-        # The tuner retries by itself, after a look; the SDK must not.
-        asked = client.with_options(max_retries=0, timeout=self.timeout)
+        client = given or self._made(is_async=is_async)
+        client = client.with_options(max_retries=0, timeout=self.timeout)
         if given is not None:
-            asked = _without_redirects(asked)
-        try:
-            yield Connection(
-                client=asked,
-                server=public_url(client.base_url),
-                deadline=deadline,
-                scrub=lambda said: scrub(scrub_secrets(said, asked)),
-                is_async=is_async,
-                is_own=given is None,
-            )
-        finally:
-            # Or its connections outlive the event loop.
-            if given is None:
-                closing = client.close()
-                if is_async:
-                    await closing
+            return _without_redirects(client), replace(self, resolved=given)
+        # Whatever the environment says later. The client may be closed by then.
+        names = ("api_key", "base_url", "organization", "project")
+        resolved = {name: getattr(client, name) for name in names}
+        settings = {**self.settings, **resolved}
+        return client, replace(self, settings=settings, resolved=client)
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the clients are the user's own."""
+        return (self.client or self.async_client) is not None
 
     def _given(self, *, is_async: bool) -> Any:
         from openai import AsyncOpenAI
 
         if is_async:
             return self.async_client or self.client
-        if self.client is None and self.async_client is not None:
+        is_mistaken = isinstance(self.client, AsyncOpenAI)
+        if is_mistaken or (self.client is None and self.async_client is not None):
+            given = "`client` is an async client" if is_mistaken else "it is missing"
             msg = (
-                "Only `async_client` is given, which serves ainvoke, asubmit and the "
-                "other async methods. Give `client` for the sync ones."
-            )
-            raise FineTuningError(msg)
-        if isinstance(self.client, AsyncOpenAI):
-            msg = (
-                "`client` is an async client, which cannot serve the sync methods. "
-                "Give it as `async_client`, and a sync one as `client`."
+                f"The sync methods need a sync client as `client`: {given}. The async "
+                "one, as `async_client`, serves ainvoke, asubmit and so on."
             )
             raise FineTuningError(msg)
         return self.client
@@ -131,22 +109,10 @@ class ServerAccess:
             )
             raise FineTuningError(msg) from error
 
-    def pinned(self, client: Any) -> ServerAccess:
-        """Return access to the same server with the same key, whatever is set later.
-
-        Args:
-            client: The client of a connection; it may be closed.
-        """
-        given = self.client or self.async_client
-        names = ("api_key", "base_url", "organization", "project")
-        resolved = {} if given else {name: getattr(client, name) for name in names}
-        settings = {**self.settings, **resolved}
-        return replace(self, settings=settings, resolved=given or client)
-
     def chat_model(
         self, name: str, *, base_model: str, **kwargs: Any
     ) -> BaseChatOpenAI:
-        """Build the chat model of a tuned model; the access must be pinned.
+        """Build the chat model of a tuned model; the access must be a connection's.
 
         Args:
             name: The tuned model.
@@ -178,7 +144,7 @@ class ServerAccess:
             "default_headers": _headers(client) or None,
             **_guarded_http(kwargs),
         }
-        if client in (self.client, self.async_client):
+        if self.is_given:
             arguments.update(timeout=client.timeout, max_retries=client.max_retries)
         if is_azure:
             named = {"model": base_model, "azure_deployment": deployment}
@@ -255,7 +221,8 @@ def _guarded_http(kwargs: dict[str, Any]) -> dict[str, Any]:
     if not own:
         # langchain-openai takes a proxy or HTTP clients, not both.
         proxy = kwargs.pop("openai_proxy", None) or os.environ.get("OPENAI_PROXY")
-    sync = parallel = {"proxy": proxy or None}
+    sync: dict[str, Any] = {"proxy": proxy or None}
+    parallel = sync
     if options := list(kwargs.pop("http_socket_options", None) or ()):
         sync, parallel = (
             {"transport": each} for each in transports(options, proxy or None)

@@ -15,11 +15,13 @@ import time
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
+from functools import partial
 from itertools import count
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_chatexports.exceptions import FineTuningError, FineTuningTimeoutError
+from langchain_chatexports.finetuning.clients import public_url, scrub_secrets
 from langchain_chatexports.finetuning.errors import (
     MAX_RETRY_AFTER,
     NO_ROUTE,
@@ -44,7 +46,17 @@ if TYPE_CHECKING:
         Sequence,
     )
 
-__all__ = ["Clock", "Connection", "Deadline", "id_of", "one_at_a_time", "run_blocking"]
+    from langchain_chatexports.finetuning.clients import ServerAccess
+
+__all__ = [
+    "Clock",
+    "Connection",
+    "Deadline",
+    "id_of",
+    "one_at_a_time",
+    "run_blocking",
+    "run_unblocked",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -117,20 +129,20 @@ class Connection:
 
     Attributes:
         client: The SDK's client; it does not retry by itself.
+        access: The same server with the same key, for later.
         server: The server's URL, without secrets.
         deadline: When the call gives up.
         scrub: Takes out of a server's words what is known to be private.
         is_async: Whether the caller has an event loop, which must not be blocked.
-        is_own: Whether the client is of this connection only.
         situation: What an error says about the order.
     """
 
     client: Any
+    access: ServerAccess
     server: str
     deadline: Deadline
     scrub: Callable[[str], str]
     is_async: bool
-    is_own: bool
     situation: Situation = field(default_factory=Situation)
 
     @property
@@ -205,10 +217,9 @@ class Connection:
         limit = None if remaining == float("inf") else max(remaining, _MIN_SECONDS)
         if isinstance(self.client, AsyncOpenAI):
             return await asyncio.wait_for(function(**arguments), limit)
-        if self.is_async:
-            return await asyncio.to_thread(function, **arguments)
-        if limit is None or not self.is_own:
-            return function(**arguments)
+        if self.is_async or limit is None or self.access.is_given:
+            work = partial(function, **arguments)
+            return await run_unblocked(work, is_async=self.is_async)
         # A timeout of httpx is for each byte: only a closed connection ends them all.
         timer = threading.Timer(limit, self.client.close)
         timer.daemon = True
@@ -378,6 +389,46 @@ def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
             return stop.value  # type: ignore[no-any-return] # it is a T
     msg = "A coroutine over a blocking connection has suspended."
     raise RuntimeError(msg)
+
+
+@asynccontextmanager
+async def connect(
+    access: ServerAccess,
+    deadline: Deadline,
+    *,
+    is_async: bool,
+    scrub: Callable[[str], str] = str,
+) -> AsyncIterator[Connection]:
+    """Return a connection; a client that is made for it is closed at the end.
+
+    Args:
+        access: The server, and clients of it.
+        deadline: When requests end. The user's own sync client has a timeout of its
+            own.
+        is_async: Whether the caller has an event loop, which must not be blocked.
+        scrub: Takes out of a server's words what is private beside the key.
+    """
+    client, access = access.open(is_async=is_async)
+    try:
+        yield Connection(
+            client=client,
+            access=access,
+            server=public_url(client.base_url),
+            deadline=deadline,
+            scrub=lambda said: scrub(scrub_secrets(said, client)),
+            is_async=is_async,
+        )
+    finally:
+        # Or its connections outlive the event loop.
+        if not access.is_given:
+            closing = client.close()
+            if is_async:
+                await closing
+
+
+async def run_unblocked(work: Callable[[], T], *, is_async: bool) -> T:
+    """Do what blocks, in a thread if the caller has an event loop."""
+    return await asyncio.to_thread(work) if is_async else work()
 
 
 _locks: dict[str, threading.Lock] = {}

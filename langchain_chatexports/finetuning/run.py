@@ -12,7 +12,11 @@ from langchain_chatexports.exceptions import (
     FineTuningError,
     FineTuningFailedError,
 )
-from langchain_chatexports.finetuning.connection import Deadline, run_blocking
+from langchain_chatexports.finetuning.connection import (
+    Deadline,
+    connect,
+    run_blocking,
+)
 from langchain_chatexports.finetuning.errors import (
     BAD_REQUEST,
     MAX_RETRY_AFTER,
@@ -48,7 +52,6 @@ if TYPE_CHECKING:
     from openai.types.fine_tuning.jobs import FineTuningJobCheckpoint
     from typing_extensions import Self
 
-    from langchain_chatexports.finetuning.clients import ServerAccess
     from langchain_chatexports.finetuning.connection import Connection
     from langchain_chatexports.finetuning.settings import FineTunerSettings
 
@@ -80,14 +83,12 @@ class FineTuningRun:
         self,
         settings: FineTunerSettings,
         job: FineTuningJob,
-        *,
-        access: ServerAccess,
-        scrub: Callable[[str], str],
+        connection: Connection,
     ) -> None:
         self._settings = settings
         self._job = job
-        self._access = access
-        self._scrub = scrub
+        self._access = connection.access
+        self._scrub = connection.scrub
 
     @property
     def id(self) -> str:
@@ -264,8 +265,8 @@ class FineTuningRun:
         self, timeout: float | None, *, is_async: bool
     ) -> AsyncIterator[Connection]:
         deadline = Deadline(self._settings.clock, timeout)
-        async with self._access.connect(
-            deadline, is_async=is_async, scrub=self._scrub
+        async with connect(
+            self._access, deadline, is_async=is_async, scrub=self._scrub
         ) as connection:
             self._see(self._job, connection)
             yield connection

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.callbacks import (
@@ -24,8 +24,10 @@ from langchain_chatexports.exceptions import (
 )
 from langchain_chatexports.finetuning.connection import (
     Deadline,
+    connect,
     one_at_a_time,
     run_blocking,
+    run_unblocked,
 )
 from langchain_chatexports.finetuning.errors import Situation
 from langchain_chatexports.finetuning.jobs import Submission
@@ -44,9 +46,10 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig, RunnableSequence
     from langchain_core.runnables.retry import ExponentialJitterParams
     from langchain_openai import ChatOpenAI
-    from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
+    from openai.types.fine_tuning import FineTuningJobEvent
 
     from langchain_chatexports.datasets.inputs import TrainingInput
+    from langchain_chatexports.finetuning.clients import ServerAccess
     from langchain_chatexports.finetuning.connection import Connection
     from langchain_chatexports.finetuning.orders import TuningOrder
 
@@ -180,10 +183,8 @@ class ChatFineTuner(FineTunerSettings):
                 dispatch_custom_event(_EVENT, data, config=config)
 
         async with self._ordering(given, is_async=is_async) as (order, connection):
-            if is_async:
-                await asyncio.to_thread(self._try_chat_model, connection.client)
-            else:
-                self._try_chat_model(connection.client)
+            work = partial(self._try_chat_model, connection.access)
+            await run_unblocked(work, is_async=is_async)
             run = await self._place(order, connection)
             await run.follow(connection, report)
         counts = {
@@ -204,19 +205,17 @@ class ChatFineTuner(FineTunerSettings):
     ) -> AsyncIterator[tuple[TuningOrder, Connection]]:
         # The time of reading the examples is a part of the timeout.
         deadline = Deadline(self.clock, self.timeout)
-        if is_async:
-            order = await asyncio.to_thread(prepare_order, self, given)
-        else:
-            order = prepare_order(self, given)
-        async with self.access().connect(
-            deadline, is_async=is_async, scrub=order.scrub
+        work = partial(prepare_order, self, given)
+        order = await run_unblocked(work, is_async=is_async)
+        async with connect(
+            self.access(), deadline, is_async=is_async, scrub=order.scrub
         ) as connection:
             yield order, connection
 
-    def _try_chat_model(self, client: Any) -> None:
+    def _try_chat_model(self, access: ServerAccess) -> None:
         # A wrong argument, or a missing deployment, must not show after the bill.
         try:
-            self.access().pinned(client).chat_model(
+            access.chat_model(
                 self.model, base_model=self.model, **self.chat_model_kwargs
             )
         except ValidationError as error:
@@ -235,21 +234,17 @@ class ChatFineTuner(FineTunerSettings):
         with connection.explaining_interrupts(_INTERRUPTED):
             async with one_at_a_time(key, is_async=connection.is_async):
                 job = await Submission(order, connection).place()
-        return self._run_of(job, connection)
+        return FineTuningRun(self, job, connection)
 
     async def _get(self, job_id: str, *, is_async: bool) -> FineTuningRun:
         consequence = f"Nothing was changed; is {job_id!r} a job of this account?"
         deadline = Deadline(self.clock, self.timeout)
-        async with self.access().connect(deadline, is_async=is_async) as connection:
+        async with connect(self.access(), deadline, is_async=is_async) as connection:
             connection.situation = Situation(consequence, job_id)
             job = await connection.ask(
                 "fine_tuning.jobs.retrieve", fine_tuning_job_id=job_id
             )
-            return self._run_of(job, connection)
-
-    def _run_of(self, job: FineTuningJob, connection: Connection) -> FineTuningRun:
-        access = self.access().pinned(connection.client)
-        return FineTuningRun(self, job, access=access, scrub=connection.scrub)
+            return FineTuningRun(self, job, connection)
 
     # LangChain
 

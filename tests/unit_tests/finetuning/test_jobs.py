@@ -18,7 +18,11 @@ from langchain_chatexports.exceptions import (
     FineTuningTimeoutError,
     FineTuningUnavailableError,
 )
-from langchain_chatexports.finetuning.connection import Deadline, run_blocking
+from langchain_chatexports.finetuning.connection import (
+    Deadline,
+    connect,
+    run_blocking,
+)
 from langchain_chatexports.finetuning.errors import Situation, error_of
 from langchain_chatexports.finetuning.jobs import Submission
 from langchain_chatexports.finetuning.orders import prepare_order
@@ -147,7 +151,7 @@ async def place_without_lock(tuner: ChatFineTuner, data: bytes = b"") -> None:
     order = prepare_order(tuner, make_examples())
     order.training.data = data or order.training.data
     deadline = Deadline(FakeClock(), None)
-    async with tuner.access().connect(deadline, is_async=False) as connection:
+    async with connect(tuner.access(), deadline, is_async=False) as connection:
         await Submission(order, connection).place()
 
 
