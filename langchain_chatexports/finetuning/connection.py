@@ -191,11 +191,13 @@ class Connection:
 
     # Requests
 
-    async def call(self, method: str, /, **arguments: Any) -> Any:
+    async def call(
+        self, method: str, /, *, missing: Collection[int] = (), **arguments: Any
+    ) -> Any:
         """Send a request once, and refuse a response of another type.
 
         `method` is the dotted name of the client's. A gateway's page with status 200
-        comes out of the SDK as a string.
+        comes out of the SDK as a string. A status in `missing` gives `None`.
         """
         from langchain_chatexports.finetuning.http_clients import UnreadableAnswerError
 
@@ -204,6 +206,10 @@ class Connection:
         except AttributeError:
             # The SDK's lists take it for granted that the answer is one.
             raise UnreadableAnswerError from None
+        except Exception as error:
+            if status_of(error) in missing:
+                return None
+            raise
         is_list = isinstance(getattr(answer, "data", None), list)
         lists = method.endswith((".list", ".list_events"))
         if not (is_list if lists else id_of(answer)):
@@ -249,15 +255,7 @@ class Connection:
         Raises:
             FineTuningError: If the server refuses, or fails again and again.
         """
-
-        async def send() -> Any:
-            try:
-                return await self.call(method, **arguments)
-            except Exception as error:
-                if status_of(error) in missing:
-                    return None
-                raise
-
+        send = partial(self.call, method, missing=missing, **arguments)
         return await self.persist(method, send)
 
     async def persist(
@@ -288,10 +286,8 @@ class Connection:
             refusal = await self._pause_before_retry(problem, method, attempt)
             if find is not None and is_temporary(problem):
                 # There is a look before the error, too: the request may have arrived.
-                found = await find()
-                if found is None and refusal is None:
-                    found = await self.look(find, pauses, method)
-                if found is not None:
+                pauses = (0, *pauses) if refusal is None else (0,)
+                if (found := await self.look(find, pauses, method)) is not None:
                     return found
             if refusal is not None:
                 raise refusal
@@ -324,9 +320,9 @@ class Connection:
     ) -> T | None:
         """Look for something after each pause, until it is there; not after the end."""
         for pause in pauses:
-            if pause >= self.deadline.remaining():
-                raise self.timed_out(method)
             if pause:
+                if pause >= self.deadline.remaining():
+                    raise self.timed_out(method)
                 await self.sleep(pause)
             if (found := await find()) is not None:
                 return found

@@ -84,50 +84,49 @@ PURPOSES = {
 }
 """What the SDK's requests are for, as in "while …"."""
 
-# By what `_reason` finds; what it means for the order follows.
+# By what `_reason` finds: what the server does, and what to do. The rest follows.
 _TEXTS = {
-    "another server": "{told} This was while {doing}.",
+    "another server": ("answered with a redirect", "{told}"),
     "closed": (
-        "{server} does not let this key create a fine-tuning job with this model "
-        "{details}. Check the model's name and that the account may fine-tune it."
-        "{closing}"
+        "does not let this key create a fine-tuning job with this model",
+        "Check the model's name and that the account may fine-tune it.{closing}",
     ),
-    "file": "{server} refused the training file while {doing} {details}.",
+    "file": ("refused the training file", ""),
     "key": (
-        "{server} refused the API key while {doing} (401). Check `api_key` or "
-        "OPENAI_API_KEY, and that the key is for this server."
+        "refused the API key",
+        "Check `api_key` or OPENAI_API_KEY, and that the key is for this server.",
     ),
-    "long wait": (
-        "{server} asks to wait {wait:g} s while {doing} {details}. Try again after "
-        "that time."
-    ),
+    "long wait": ("asks to wait {wait:g} s", "Try again after that time."),
     "no route": (
-        "{server} does not allow or does not know the request while {doing} {details}. "
-        "Check `base_url` (it usually ends in /v1) and what the key may do."
+        "does not allow or does not know the request",
+        "Check `base_url` (it usually ends in /v1) and what the key may do.",
     ),
-    "not made": "The request to {server} could not be made while {doing} ({error}).",
+    "not made": ("was not asked: the SDK raised a {error}", ""),
     "quota": (
-        "The account's quota at {server} is used up {details}, seen while {doing}. Add "
-        "credit or raise the limit, then run again."
+        "says that the account's quota is used up",
+        "Add credit or raise the limit, then run again.",
     ),
     "redirect": (
-        "{server} redirects{target} while {doing}. Redirects are followed only a few "
-        "times within one server, and never with a client of your own, since they "
-        "carry the training text and the key: give the final address as `base_url`."
+        "redirects{target}",
+        (
+            "Redirects are followed only a few times within one server, and never with "
+            "a client of your own, since they carry the training text and the key: "
+            "give the final address as `base_url`."
+        ),
     ),
-    "refused": "{server} refused the request while {doing} {details}.",
-    "temporary": "{server} kept failing while {doing} {details}. Try again later.",
+    "refused": ("refused the request", ""),
+    "temporary": ("kept failing", "Try again later."),
     "timeout": (
-        "{server} did not answer in time while {doing}. Check that the server runs, "
-        "and try again."
+        "did not answer in time",
+        "Check that the server runs, and try again.",
     ),
     "unreachable": (
-        "{server} cannot be reached while {doing}. Check `base_url`, the network, and "
-        "that the server runs."
+        "cannot be reached",
+        "Check `base_url`, the network, and that the server runs.",
     ),
     "unreadable": (
-        "{server} gave an answer that cannot be read while {doing}. Check `base_url`: "
-        "is it an OpenAI-compatible API, or a gateway's page?"
+        "gave an answer that cannot be read",
+        "Check `base_url`: is it an OpenAI-compatible API, or a gateway's page?",
     ),
 }
 _ERRORS: dict[str, type[FineTuningError]] = {
@@ -291,17 +290,19 @@ def error_of(
     told = body.get("message") or body.get("detail") if isinstance(body, Mapping) else 0
     said = clean_text(told, scrub) if isinstance(told, str) else ""
     following = getattr(getattr(problem, "response", None), "next_request", None)
-    reason = _reason(problem, method, wait)
-    text = _TEXTS[reason].format(
-        server=server,
-        doing=PURPOSES[method],
-        details=f"({status_of(problem)}{said and f': {said}'})",
-        wait=wait,
-        target=f" to {origin_of(following.url)}" if following is not None else "",
-        told=problem.args[0] if isinstance(problem, RedirectError) else "",
-        error=type(problem).__name__,
-        closing=_CLOSED_AT_OPENAI if "api.openai.com" in server else "",
+    reason, status = _reason(problem, method, wait), status_of(problem)
+    details = f" ({status}{said and f': {said}'})" if status is not None else ""
+    what, advice = (
+        part.format(
+            wait=wait,
+            target=f" to {origin_of(following.url)}" if following is not None else "",
+            told=problem.args[0] if isinstance(problem, RedirectError) else "",
+            error=type(problem).__name__,
+            closing=_CLOSED_AT_OPENAI if "api.openai.com" in server else "",
+        )
+        for part in _TEXTS[reason]
     )
+    text = f"{server} {what} while {PURPOSES[method]}{details}. {advice}".strip()
     error = situation.error(_ERRORS.get(reason, FineTuningUnavailableError), text)
     error.__cause__ = safe_cause(problem, scrub)
     return error

@@ -347,11 +347,17 @@ class FineTuningRun:
         has_events = True
         self._see(self._job, connection)
         while True:
-            problem = await self._look(connection)
-            failures = failures + 1 if problem else 0
+            problem: Exception | None = None
+            try:
+                job = await connection.call(_RETRIEVE, fine_tuning_job_id=self.id)
+            except Exception as error:  # noqa: BLE001 - sorted by `_tolerate`
+                problem = error
             if problem is not None:
+                failures += 1
                 await self._tolerate(problem, failures, connection)
             else:
+                failures = 0
+                self._see(job, connection)
                 new = await self._new_events(seen, connection) if has_events else None
                 has_events = new is not None
                 for event in new or ():
@@ -367,14 +373,6 @@ class FineTuningRun:
             # The last look is at the deadline itself.
             await connection.sleep(min(interval * connection.clock.jitter(), remaining))
             interval = min(interval * _GROWTH, self._settings.max_poll_interval)
-
-    async def _look(self, connection: Connection) -> Exception | None:
-        try:
-            job = await connection.call(_RETRIEVE, fine_tuning_job_id=self.id)
-        except Exception as error:  # noqa: BLE001 - sorted by `_tolerate`
-            return error
-        self._see(job, connection)
-        return None
 
     async def _tolerate(
         self, problem: Exception, failures: int, connection: Connection
