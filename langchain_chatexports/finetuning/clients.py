@@ -52,10 +52,8 @@ class ServerAccess:
     def open(self, *, is_async: bool) -> tuple[Any, ServerAccess]:
         """Return a client, and access to the same server with the same key for later.
 
-        The tuner retries by itself, after a look; this client does not.
-
-        Args:
-            is_async: Whether the caller has an event loop; it may use a sync client.
+        The tuner retries by itself, after a look; this client does not. With an event
+        loop it may be a sync one of the user's.
         """
         given = self._given(is_async=is_async)
         client = given or self._made(is_async=is_async)

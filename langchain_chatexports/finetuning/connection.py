@@ -131,7 +131,8 @@ class Connection:
         client: The SDK's client; it does not retry by itself.
         access: The same server with the same key, for later.
         server: The server's URL, without secrets.
-        deadline: When the call gives up.
+        deadline: When the call gives up. The user's own sync client has timeouts of its
+            own.
         scrub: Takes out of a server's words what is known to be private.
         is_async: Whether the caller has an event loop, which must not be blocked.
         situation: What an error says about the order.
@@ -196,8 +197,9 @@ class Connection:
     ) -> Any:
         """Send a request once, and refuse a response of another type.
 
-        `method` is the dotted name of the client's. A gateway's page with status 200
-        comes out of the SDK as a string. A status in `missing` gives `None`.
+        `method` is the dotted name of the client's. With a status in `missing` a server
+        says that it has no such thing: `None`. A gateway's page with status 200 comes
+        out of the SDK as a string.
         """
         from langchain_chatexports.finetuning.http_clients import UnreadableAnswerError
 
@@ -224,8 +226,9 @@ class Connection:
         if isinstance(self.client, AsyncOpenAI):
             return await asyncio.wait_for(function(**arguments), limit)
         if self.is_async or limit is None or self.access.is_given:
-            work = partial(function, **arguments)
-            return await run_unblocked(work, is_async=self.is_async)
+            return await run_unblocked(
+                lambda: function(**arguments), is_async=self.is_async
+            )
         # A timeout of httpx is for each byte: only a closed connection ends them all.
         timer = threading.Timer(limit, self.client.close)
         timer.daemon = True
@@ -242,15 +245,7 @@ class Connection:
     async def ask(
         self, method: str, /, *, missing: Collection[int] = (), **arguments: Any
     ) -> Any:
-        """Send a request that is safe to repeat, and retry temporary errors.
-
-        Args:
-            method: The dotted name of the client's.
-            missing: Statuses by which a server says that it has no such thing.
-            **arguments: The request's.
-
-        Returns:
-            The answer; `None` for a status in `missing`.
+        """Send a request that may be repeated, and retry temporary errors; see `call`.
 
         Raises:
             FineTuningError: If the server refuses, or fails again and again.
@@ -270,12 +265,8 @@ class Connection:
         An answer that is lost says nothing about whether the request was carried out.
         The SDK's own retries know neither this nor the deadline nor a used-up quota.
 
-        Args:
-            method: The dotted name of the client's, for errors.
-            send: Sends the request.
-            find: Looks for what it creates.
-            pauses_after: Called with each problem; returns the seconds between further
-                looks, since a list can lag.
+        `find` looks for what the request creates. `pauses_after` is called with each
+        problem and returns the seconds between further looks, since a list can lag.
         """
         for attempt in count(1):
             try:
@@ -338,17 +329,10 @@ class Connection:
         known: Collection[str] = (),
         **arguments: Any,
     ) -> list[Any] | None:
-        """Read a list, page by page.
+        """Return a list in the server's order, or `None` if there is none; see `call`.
 
-        Args:
-            method: The dotted name of the client's.
-            missing: Statuses by which a server says that it has no such list.
-            name_of: Returns an item's id; items without one are left out.
-            known: Ids to stop at, without them.
-            **arguments: The request's.
-
-        Returns:
-            The items in the server's order, or `None` if there is no such list.
+        Items without an id, as `name_of` returns it, are left out; the list ends at the
+        first page with one that is `known`.
         """
         items: dict[str, Any] = {}
         after: dict[str, str] = {}
@@ -397,12 +381,7 @@ async def connect(
 ) -> AsyncIterator[Connection]:
     """Return a connection; a client that is made for it is closed at the end.
 
-    Args:
-        access: The server, and clients of it.
-        deadline: When requests end. The user's own sync client has a timeout of its
-            own.
-        is_async: Whether the caller has an event loop, which must not be blocked.
-        scrub: Takes out of a server's words what is private beside the key.
+    `scrub` takes out of a server's words what is private beside the key.
     """
     client, access = access.open(is_async=is_async)
     try:

@@ -274,15 +274,9 @@ def error_of(
     *,
     wait: float | None = None,
 ) -> FineTuningError:
-    """Return the error of ours that says what to do, chained to the SDK's.
+    """Return the error of ours that says what to do, chained to the SDK's `problem`.
 
-    Args:
-        problem: What the request ended with.
-        method: The request, as a dotted name of the client's.
-        server: The server's URL.
-        situation: What exists by now.
-        scrub: Takes out of the server's words what is known to be private.
-        wait: The wait that the server asked for, if it is too long.
+    `wait` is what the server asked for, if it is too long.
     """
     from langchain_chatexports.finetuning.http_clients import RedirectError, origin_of
 

@@ -348,12 +348,9 @@ async def _await_processed(file: FileObject, connection: Connection) -> None:
 async def delete_unused_files(
     file_ids: Collection[str], connection: Connection, job_id: str | None = None
 ) -> None:
-    """Delete uploaded files that no other job needs, and warn of those that stay.
+    """Delete uploaded files and their copies, and warn of those that stay.
 
-    Args:
-        file_ids: The files; their copies go with them.
-        connection: The server.
-        job_id: The job that no longer needs them.
+    What another job than `job_id` needs, stays.
     """
     try:
         jobs = await connection.list_all("fine_tuning.jobs.list") or []

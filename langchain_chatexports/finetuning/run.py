@@ -415,11 +415,7 @@ class FineTuningRun:
         connection: Connection,
         report: Callable[[FineTuningJobEvent], Awaitable[None]] | None = None,
     ) -> Self:
-        """Wait for the job's end and its model, and pass on its events.
-
-        Args:
-            connection: The server.
-            report: Gets each event, beside `on_event`.
+        """Wait for the job's end and its model; `report` and `on_event` get its events.
 
         Returns:
             The run itself, succeeded.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.callbacks import (
@@ -183,8 +182,9 @@ class ChatFineTuner(FineTunerSettings):
                 dispatch_custom_event(_EVENT, data, config=config)
 
         async with self._ordering(given, is_async=is_async) as (order, connection):
-            work = partial(self._try_chat_model, connection.access)
-            await run_unblocked(work, is_async=is_async)
+            await run_unblocked(
+                lambda: self._try_chat_model(connection.access), is_async=is_async
+            )
             run = await self._place(order, connection)
             await run.follow(connection, report)
         counts = {
@@ -205,8 +205,9 @@ class ChatFineTuner(FineTunerSettings):
     ) -> AsyncIterator[tuple[TuningOrder, Connection]]:
         # The time of reading the examples is a part of the timeout.
         deadline = Deadline(self.clock, self.timeout)
-        work = partial(prepare_order, self, given)
-        order = await run_unblocked(work, is_async=is_async)
+        order = await run_unblocked(
+            lambda: prepare_order(self, given), is_async=is_async
+        )
         async with connect(
             self.access(), deadline, is_async=is_async, scrub=order.scrub
         ) as connection:
