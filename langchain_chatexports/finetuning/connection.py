@@ -327,6 +327,7 @@ class Connection:
         missing: Collection[int] = NO_ROUTE,
         name_of: Callable[[Any], str | None] = id_of,
         known: Collection[str] = (),
+        retries: bool = True,
         **arguments: Any,
     ) -> list[Any] | None:
         """Return a list in the server's order, or `None` if there is none; see `call`.
@@ -334,12 +335,13 @@ class Connection:
         Items without an id, as `name_of` returns it, are left out; the list ends at the
         first page with one that is `known`.
         """
+        request = self.ask if retries else self.call
         items: dict[str, Any] = {}
         after: dict[str, str] = {}
         for _ in range(MAX_PAGES):
             if after and self.deadline.remaining() <= 0:
                 raise self.timed_out(method)
-            page = await self.ask(
+            page = await request(
                 method, missing=missing, limit=_PAGE_SIZE, **after, **arguments
             )
             if page is None:

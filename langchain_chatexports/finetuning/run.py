@@ -399,10 +399,12 @@ class FineTuningRun:
                 missing=NO_ROUTE | BAD_REQUEST,
                 name_of=_event_id,
                 known=seen,
+                # The next look makes up for what this one misses, if there is one.
+                retries=str(self._job.status) in ENDED,
                 fine_tuning_job_id=self.id,
             )
-        except FineTuningError:
-            return []  # The next look reads them all again.
+        except Exception:  # noqa: BLE001 - progress is not worth an end
+            return []
         seen.update(str(_event_id(event)) for event in events or ())
         if events is None:
             return None
