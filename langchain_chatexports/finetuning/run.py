@@ -63,7 +63,7 @@ _RETRIEVE = "fine_tuning.jobs.retrieve"
 _GROWTH = 1.5
 _NOT_FOUND = 404
 _MAX_NOT_FOUND = 3
-_LOOKS_FOR_NAME = 5
+_LOOKS_FOR_NAME = 8
 _WARN_EVERY = 10
 _LAST_EVENTS = 3
 _KNOWN = ENDED | {"validating_files", "queued", "running"}
@@ -98,7 +98,9 @@ class FineTuningRun:
     @property
     def status(self) -> str:
         """The job's status as it was last seen; `refresh` asks again."""
-        return clean_text(self._job.status, self._scrub)
+        status = str(self._job.status)
+        # A known one is not private, though it may be a text of the examples, too.
+        return status if status in _KNOWN else clean_text(status, self._scrub)
 
     @property
     def job(self) -> FineTuningJob:
@@ -277,7 +279,7 @@ class FineTuningRun:
             f"Job {name} goes on, and may cost: get({name!r}).wait() waits for it "
             f"again, get({name!r}).cancel() stops it."
         )
-        if str(job.status) in ENDED:
+        if self.status in ENDED:
             consequence = (
                 f"Job {name} has {self.status}: get({name!r}).wait() gives its result."
             )
@@ -362,7 +364,7 @@ class FineTuningRun:
                 has_events = new is not None
                 for event in new or ():
                     yield event
-                if str(self._job.status) in ENDED:
+                if self.status in ENDED:
                     return
                 if self.status not in {warned, *_KNOWN}:
                     warned = self.status
@@ -400,7 +402,7 @@ class FineTuningRun:
                 name_of=_event_id,
                 known=seen,
                 # The next look makes up for what this one misses, if there is one.
-                retries=str(self._job.status) in ENDED,
+                retries=self.status in ENDED,
                 fine_tuning_job_id=self.id,
             )
         except Exception:  # noqa: BLE001 - progress is not worth an end
@@ -448,9 +450,10 @@ class FineTuningRun:
         async def name() -> str | None:
             return (await self._refresh(connection)).job.fine_tuned_model
 
-        pause = self._settings.poll_interval
+        pause, limit = self._settings.poll_interval, self._settings.max_poll_interval
+        pauses = [min(pause * 2**n, limit) for n in range(_LOOKS_FOR_NAME)]
         if not self._job.fine_tuned_model and not await connection.look(
-            name, [pause * _GROWTH] * _LOOKS_FOR_NAME, _RETRIEVE
+            name, pauses, _RETRIEVE
         ):
             msg = (
                 f"Fine-tuning job {self.id} succeeded, but {connection.server} does "
