@@ -59,11 +59,11 @@ class ServerAccess:
         client = given or self._made(is_async=is_async)
         client = client.with_options(max_retries=0, timeout=self.timeout)
         if given is not None:
-            return _without_redirects(client), replace(self, resolved=given)
+            resolved = self.client or self.async_client
+            return _without_redirects(client), replace(self, resolved=resolved)
         # Whatever the environment says later. The client may be closed by then.
         names = ("api_key", "base_url", "organization", "project")
-        resolved = {name: getattr(client, name) for name in names}
-        settings = {**self.settings, **resolved}
+        settings = {**self.settings, **{name: getattr(client, name) for name in names}}
         return client, replace(self, settings=settings, resolved=client)
 
     @property

@@ -312,6 +312,22 @@ async def test_azure_works_asynchronously(server: OpenAIServer) -> None:
         chat(model)
 
 
+async def test_of_two_given_clients_the_sync_one_makes_the_chat_model(
+    server: OpenAIServer,
+) -> None:
+    """A key of its serves both sides of a chat model."""
+
+    async def token() -> str:
+        return KEY
+
+    given: Any = {"base_url": server.base_url, "api_key": token}
+    with OpenAI(base_url=server.base_url, api_key=KEY) as client:
+        async with AsyncOpenAI(**given) as async_client:
+            tuner = make_tuner(server, client=client, async_client=async_client)
+            model = await tuner.ainvoke(make_examples())
+    assert chat(model) == "Slow and steady"
+
+
 def test_azures_own_openai_route_needs_the_deployment_too(
     server: OpenAIServer,
 ) -> None:
