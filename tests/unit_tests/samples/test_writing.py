@@ -17,9 +17,11 @@ from langchain_chatexports import (
     ExportFormatError,
 )
 from langchain_chatexports.samples import (
+    write_discord,
     write_imessage,
     write_messenger,
     write_slack,
+    write_whatsapp,
 )
 
 if TYPE_CHECKING:
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
 WRITERS: dict[str, Callable[..., Path]] = {
     "imessage": write_imessage,
     "messenger": write_messenger,
+    "discord": write_discord,
     "slack": write_slack,
+    "whatsapp": write_whatsapp,
 }
 
 
@@ -48,7 +52,9 @@ def write(platform: str) -> Callable[..., Path]:
     [
         (write_imessage, "chat.db"),
         (write_messenger, "hogwarts"),
+        (write_discord, "discord"),
         (write_slack, "slack"),
+        (write_whatsapp, "whatsapp"),
     ],
 )
 def test_it_is_written_into_the_working_directory(
