@@ -96,8 +96,10 @@ class Layout(NamedTuple):
             has_marks: Whether marks can stand between the parts.
         """
         marks = _ANY_MARKS if has_marks else ""
+        # Before a group and not in it, where they would be part of a number.
         parts = [
-            atom if atom in {"(", ")"} else f"{marks}{atom}" for atom in self.atoms
+            atom if atom == ")" or before == "(" else f"{marks}{atom}"
+            for before, atom in zip(("", *self.atoms), self.atoms, strict=False)
         ]
         return re.compile(f"{_ANY_MARKS}{''.join(parts)}")
 

@@ -58,6 +58,9 @@ MARCH = {
     "Japanese, 12 hours": ios("[2022/03/D 午後2:56:01] "),
     "Bulgarian": ios(f"[D.03.22{NNBSP}г., T] "),
     "Arabic": ios(f"[{RLM}D{RLM}/3{RLM}/2022، T] ", "2:56:01 م"),
+    "marks everywhere": ios(
+        f"[{RLM}D{LRM}/{RLM}03/{RLM}22{RLM}, {RLM}2{RLM}:{LRM}56:{RLM}01 {RLM}PM{RLM}] "
+    ),
     "Arabic digits": ios(f"[{RLM}D{RLM}/٣{RLM}/٢٠٢٢، ٢:٥٦:٠١ م] "),
     "Persian digits": ios("[۲۰۲۲/۳/D،\u200f ۱۴:۵۶:۰۱] "),
     "Devanagari digits": ios("[D/३/२२, २:५६:०१ PM] "),
