@@ -74,7 +74,7 @@ class Content(NamedTuple):
 
 
 class ContentReader:
-    """Tells what was typed from what the app wrote, in one chat."""
+    """Reads the texts of one chat: what was typed, and what the app wrote."""
 
     def __init__(
         self, *, has_marks: bool, is_mark_typed: bool, is_web: bool = False

@@ -142,8 +142,8 @@ def learn_layouts(lines: Iterable[str]) -> Learned:
             layout = parse_header(line)
             if layout is None:
                 continue
-            patterns = (layout.compiled(has_marks=has) for has in (False, True))
-            of_line = (layout, *patterns)
+            plain, marked = (layout.compiled(has_marks=has) for has in (False, True))
+            of_line = (layout, plain, marked)
             known.append(of_line)
         found[of_line[0]] += 1
         has_marks = has_marks or not of_line[1].match(line)

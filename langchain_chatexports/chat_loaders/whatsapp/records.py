@@ -85,7 +85,7 @@ def read_records(
             begin with them are text.
 
     Returns:
-        The records; without any if it is no chat.
+        What was read; without records if no line is a header.
     """
     remaining = iter(blocks)
     first: list[list[str]] = []
@@ -197,7 +197,7 @@ class _Walk:
             self._lines.append(line)
 
     def _end(self) -> None:
-        """Give the lines that were met to the last header."""
+        """Add the lines that were met to the last header's record."""
         if self._lines:
             tail = "\n".join(self._lines).rstrip("\n")
             self._lines.clear()

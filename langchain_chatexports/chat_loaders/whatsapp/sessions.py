@@ -106,10 +106,10 @@ class SessionBuilder:
         }
         # Of lines that the app wrote.
         is_own[None] = False if own else None
-        senders = {
-            None: UNKNOWN_SENDER,
-            **{n: s or UNKNOWN_SENDER for n, s in names.items()},
+        senders: dict[str | None, str] = {
+            name: shown or UNKNOWN_SENDER for name, shown in names.items()
         }
+        senders[None] = UNKNOWN_SENDER
         # In the order of the file, which is that of the chat. Late messages have
         # an older time than those before them.
         entries.reverse()

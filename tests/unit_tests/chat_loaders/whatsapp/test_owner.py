@@ -8,6 +8,7 @@ import pytest
 
 from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 from langchain_chatexports.chat_loaders.whatsapp.owner import FoundOwner, most_agreed
+from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def test_a_group_has_the_owner_of_the_chats_beside_it(tmp_path: Path) -> None:
     group.to_file(tmp_path / "WhatsApp Chat with A group.txt")
     loader = WhatsAppChatLoader(tmp_path, timezone="UTC")
     (first, *_) = loader.load()
-    assert first["metadata"]["owner"] == "Bob"
+    assert metadata_of(first)["owner"] == "Bob"
     own = [m.additional_kwargs["is_from_me"] for m in first["messages"]]
     assert own == [False, True, False]
     assert loader.inspect().owner == "Bob"
