@@ -43,6 +43,8 @@ _WEB_SYSTEM = "- "
 # The notice about encryption stands in chats of two, too.
 _MAX_NOTICES_OF_PAIR = 1
 _MAX_RECORDS_FOR_FORM = 20_000
+# Of a chat with hardly a message, the app wrote most.
+_MIN_RECORDS_FOR_MARKS = 10
 
 
 class Chat:
@@ -69,7 +71,8 @@ class Chat:
             self._find_inner_name()
         self.names = ShownNames(self._said)
         real = [name for name, has_said in self._said.items() if has_said]
-        self.people = list(dict.fromkeys(self.names[name] for name in real))
+        shown = dict.fromkeys(self.names[name] for name in real)
+        self.people = [name for name in shown if name]
 
     @property
     def title(self) -> str | None:
@@ -164,8 +167,9 @@ class Chat:
 
 def _form_of(raw: RawChat) -> str:
     """Return which exporter wrote a file: `ios`, `android` or `web`."""
-    if raw.learned.layouts[0].frame != "[":
-        return "android"
+    frame = raw.learned.layouts[0].frame
+    if frame != "[":
+        return "android" if frame == "-" else "ios"
     heads = [head for _, _, head, _ in islice(raw.records, _MAX_RECORDS_FOR_FORM)]
     if any(f": {mark}" in head for head in heads for mark in APP_MARKS):
         return "ios"
@@ -178,5 +182,7 @@ def _is_mark_typed(records: Sequence[Record]) -> bool:
 
     Then the phone's keyboard writes it, and not the app alone.
     """
+    if len(records) < _MIN_RECORDS_FOR_MARKS:
+        return False
     with_mark = sum(": \u200f" in head for _, _, head, _ in records)
     return with_mark * 2 > len(records)

@@ -83,9 +83,10 @@ def estimate_records(file: ExportFile) -> int:
 def _chats_of_place(files: Sequence[ExportFile]) -> list[ExportFile]:
     unnamed = [file for file in files if file.name.lower() in UNNAMED_FILES]
     framed = [file for file in files if is_framed(file.name)]
-    if unnamed or framed:
+    is_in_zip = files[0].given == 0
+    if unnamed or (framed and is_in_zip):
         return framed
-    return [file for file in files if _looks_like_chat(file)]
+    return [file for file in files if is_framed(file.name) or _looks_like_chat(file)]
 
 
 def _looks_like_chat(file: ExportFile) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ from langchain_chatexports.chat_loaders.whatsapp.files import (
 )
 from langchain_chatexports.chat_loaders.whatsapp.owner import FoundOwner, most_agreed
 from langchain_chatexports.chat_loaders.whatsapp.records import read_records
+from langchain_chatexports.chat_loaders.whatsapp.senders import name_key
 from langchain_chatexports.chat_loaders.whatsapp.sessions import SessionBuilder
 from langchain_chatexports.chat_loaders.whatsapp.text_lines import (
     decode_head,
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.ledger import Tally
     from langchain_chatexports.chat_loaders.options import LoaderOptions
     from langchain_chatexports.chat_loaders.whatsapp.dates import DateOrder, Order
+    from langchain_chatexports.chat_loaders.whatsapp.headers import Layout
     from langchain_chatexports.chat_loaders.whatsapp.records import RawChat
 
 __all__ = ["WhatsAppChatLoader"]
@@ -59,6 +62,21 @@ _LIMITS = (range(39_900, 40_001), range(9_900, 10_001))
 _HEAD_BYTES = 1 << 15
 _MAX_HEADS = 100
 _VOTES = 3
+
+
+@dataclass
+class _Seen:
+    """What other chats of the same phone say."""
+
+    owner: FoundOwner | None = None
+    orders: dict[Layout, str] = field(default_factory=dict)
+    """The order of dates, by the layout of headers."""
+
+    def note(self, raw: RawChat, orders: list[Order]) -> None:
+        """Note the orders that are no guess."""
+        for layout, order in zip(raw.learned.layouts, orders, strict=True):
+            if not order.is_guess and order.conflict is None:
+                self.orders.setdefault(layout, order.order)
 
 
 class WhatsAppChatLoader(ChatExportLoader):
@@ -117,19 +135,19 @@ class WhatsAppChatLoader(ChatExportLoader):
         with ExitStack() as stack:
             files, is_named = self._files(stack, tally)
             tally.details["time_zone"] = [name_of_zone(self.timezone)]
-            common = None if self.owner else self._common_owner(files)
-            self._name_owner(common, tally)
+            seen = self._look(files)
+            self._name_owner(seen.owner, tally)
             read = 0
             for file in files:
                 try:
-                    chat, days = self._chat(file, tally)
+                    chat, days = self._chat(file, seen, tally)
                 except ExportFormatError as error:
                     if is_named:
                         raise
                     tally.leave_out_file(error)
                     continue
                 read += 1
-                session = self._session(file, chat, days, common, tally)
+                session = self._session(file, chat, days, seen.owner, tally)
                 del chat
                 if session is not None:
                     held = [session]
@@ -157,7 +175,22 @@ class WhatsAppChatLoader(ChatExportLoader):
         _add(tally, "chats", len(chats))
         if others:
             _add(tally, "other_texts", others)
+        self._tell_of_copies(chats)
         return sorted(chats, key=_chat_id), len(chats) == 1 and not self.path.is_dir()
+
+    def _tell_of_copies(self, files: list[ExportFile]) -> None:
+        by_name: dict[tuple[str, ...], list[str]] = {}
+        for file in files:
+            name = chat_name(file)
+            if name:
+                by_name.setdefault(name_key(name), []).append(file.label)
+        for labels in by_name.values():
+            if len(labels) > 1:
+                warnings.warn(
+                    f"{' and '.join(labels)} are probably exports of one chat: what "
+                    "several of them have comes several times. Keep the newest one.",
+                    stacklevel=4,
+                )
 
     def _no_chat(self) -> ExportFormatError:
         msg = (
@@ -166,22 +199,26 @@ class WhatsAppChatLoader(ChatExportLoader):
         )
         return ExportFormatError(msg, path=self.path)
 
-    def _common_owner(self, files: list[ExportFile]) -> FoundOwner | None:
-        """Find the owner in the beginnings of several chats of one phone."""
+    def _look(self, files: list[ExportFile]) -> _Seen:
+        """Look at the beginnings of several chats, which one phone exported."""
+        seen = _Seen()
         found: list[FoundOwner] = []
         for file in islice(files, _MAX_HEADS if len(files) > 1 else 0):
             try:
                 raw = read_records([decode_head(file.read(_HEAD_BYTES))])
             except ChatExportError:
                 continue
-            if not raw.learned.layouts:
+            if not raw.records:
                 continue
-            owner = Chat(raw, chat_name(file)).owner(is_whole=False)
-            if owner is not None:
-                found.append(owner)
-                if found.count(owner) >= _VOTES:
-                    break
-        return most_agreed(found)
+            seen.note(raw, raw.orders(self.date_order))
+            if self.owner is None:
+                owner = Chat(raw, chat_name(file)).owner(is_whole=False)
+                found += filter(None, [owner])
+            is_sure = self.owner is not None or _has_votes(found)
+            if is_sure and seen.orders:
+                break
+        seen.owner = most_agreed(found)
+        return seen
 
     def _name_owner(self, found: FoundOwner | None, tally: Tally) -> None:
         if self.owner:
@@ -189,7 +226,9 @@ class WhatsAppChatLoader(ChatExportLoader):
         elif found and not tally.owner:
             tally.owner, tally.owner_found_by = found
 
-    def _chat(self, file: ExportFile, tally: Tally) -> tuple[Chat, list[int | None]]:
+    def _chat(
+        self, file: ExportFile, seen: _Seen, tally: Tally
+    ) -> tuple[Chat, list[int | None]]:
         with file.open() as opened:
             raw = read_records(read_lines(opened))
         if not raw.records:
@@ -198,13 +237,13 @@ class WhatsAppChatLoader(ChatExportLoader):
                 "a time. Export the chat again on the phone."
             )
             raise ExportFormatError(msg, path=file.path)
-        orders = self._orders(raw, file)
+        orders = self._orders(raw, seen, file)
         foreign = {raw.texts[place] for order in orders for place in order.foreign}
         if foreign:
             # Headers that somebody pasted from a phone that writes dates otherwise.
             with file.open() as opened:
                 raw = read_records(read_lines(opened), foreign)
-            orders = self._orders(raw, file)
+            orders = self._orders(raw, seen, file)
         self._tell(raw, orders, file, tally)
         days = [
             day_of(stamp, orders[layout].order)
@@ -226,8 +265,12 @@ class WhatsAppChatLoader(ChatExportLoader):
         tally.skip("unreadable", raw.lost_lines - is_notice)
         return chat, days
 
-    def _orders(self, raw: RawChat, file: ExportFile) -> list[Order]:
+    def _orders(self, raw: RawChat, seen: _Seen, file: ExportFile) -> list[Order]:
         orders = raw.orders(self.date_order)
+        if any(order.is_guess for order in orders):
+            # Another chat of this phone may say what this one does not.
+            orders = raw.orders(self.date_order, seen.orders)
+        seen.note(raw, orders)
         for order in orders:
             if order.conflict is not None:
                 first, second = sorted(order.conflict)
@@ -301,6 +344,10 @@ def _steps_back(raw: RawChat, days: list[int | None]) -> int:
     """Count how often a day is followed by an older one."""
     known = [day for place in raw.runs if (day := days[place]) is not None]
     return sum(day < before for before, day in pairwise(known))
+
+
+def _has_votes(found: list[FoundOwner]) -> bool:
+    return max(Counter(found).values(), default=0) >= _VOTES
 
 
 def _readable(files: Iterator[Any], tally: Tally | None) -> Iterator[ExportFile]:

@@ -14,7 +14,7 @@ from langchain_chatexports.chat_loaders.whatsapp.headers import Learned, learn_l
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from langchain_chatexports.chat_loaders.whatsapp.dates import Order
     from langchain_chatexports.chat_loaders.whatsapp.headers import Layout
@@ -59,18 +59,23 @@ class RawChat:
     lost_lines: int = 0
     """Lines of no message: before the first one, or behind a far too long one."""
 
-    def orders(self, chosen: str | None) -> list[Order]:
+    def orders(
+        self, chosen: str | None, known: Mapping[Layout, str] | None = None
+    ) -> list[Order]:
         """Return the order of the dates, for each layout.
 
         Args:
             chosen: The order that the user gave.
+            known: The orders of layouts in other chats of the same phone, for dates
+                that do not say it themselves.
         """
         counts = Counter(map(_PLACE, self.records))
         found = []
         for number, layout in enumerate(self.learned.layouts):
             runs = [place for place in self.runs if self.layout_of[place] == number]
             of_layout = {place: counts[place] for place in set(runs)}
-            found.append(find_order(self.stamps, runs, layout, of_layout, chosen))
+            order = chosen or (known or {}).get(layout)
+            found.append(find_order(self.stamps, runs, layout, of_layout, order))
         return found
 
 

@@ -81,6 +81,14 @@ def test_without_a_sign_the_order_is_guessed_and_said(
     assert order_of([stamp], clock=clock)[:2] == (order, True)
 
 
+@pytest.mark.parametrize(
+    "line", ["[22. 3. 18. 오후 2:56:01] Ann: Hi!", "[22/3/18 (14:56:01)] Ann: Hi!"]
+)
+def test_korean_and_basque_short_years_are_guessed_to_be_first(line: str) -> None:
+    (order,) = read_records([[line]]).orders(None)
+    assert order[:2] == ("ymd", True)
+
+
 def test_a_given_order_is_no_guess() -> None:
     assert order_of(["3/4/22"], "mdy")[:2] == ("mdy", False)
     assert order_of(["3/4/22"], "ymd")[:2] == ("ymd", False)
@@ -98,10 +106,13 @@ def test_short_years_at_the_end_are_told_by_neighboring_days() -> None:
     assert order_of(["13/06/18", "14/06/18", "15/06/18"])[:2] == ("dmy", False)
 
 
+def test_a_year_before_whatsapp_is_no_year() -> None:
+    (order,) = read_records([["[4. 1. 20. 오후 2:56:01] Ann: Hi!"]]).orders(None)
+    assert order.order != "ymd"
+
+
 def test_a_year_to_come_is_no_year() -> None:
     assert order_of(["26/01/48"])[0] == "dmy"
-    later = (date.today() + timedelta(days=800)).year % 100  # noqa: DTZ011 - local
-    assert order_of([f"{date.today():%y}/01/{later % 28 + 1:02}"])[0] != "mdy"  # noqa: DTZ011 - local
 
 
 def test_a_pasted_date_of_the_other_order_is_foreign() -> None:

@@ -202,6 +202,15 @@ def test_all_layouts_of_a_file_put_together_are_learned() -> None:
     assert len(learn_layouts(lines).layouts) == 4
 
 
+def test_three_layouts_are_no_paste() -> None:
+    lines = [
+        *["1/23/23, 3:19 AM - Bob: Bye"] * 6,
+        *["[05.05.23, 15:48:11] James: Hi"] * 2,
+        *["[2023/5/4, 16:13:23] Cleo: Hi"] * 2,
+    ]
+    assert len(learn_layouts(lines).layouts) == 3
+
+
 @pytest.mark.parametrize(
     "line",
     [

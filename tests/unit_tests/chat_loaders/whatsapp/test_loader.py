@@ -14,7 +14,7 @@ from langchain_chatexports.exceptions import (
     ExportFormatError,
     ExportNotFoundError,
 )
-from tests.unit_tests.builders.whatsapp import LRM, START, WhatsAppChat
+from tests.unit_tests.builders.whatsapp import LRM, RLM, START, WhatsAppChat
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -360,3 +360,62 @@ def test_the_number_of_messages_is_estimated(tmp_path: Path) -> None:
     assert count is not None
     assert 4500 < count < 5500
     assert WhatsAppChatLoader(tmp_path / "nothing").estimate_message_count() is None
+
+
+def test_another_chat_of_the_phone_says_which_number_is_the_day(tmp_path: Path) -> None:
+    short = "3/4/22, 14:56 - Ann: Hi!\n"
+    (tmp_path / "WhatsApp Chat with Ann.txt").write_text(short)
+    long = "3/28/22, 14:56 - Bob: Hi!\n"
+    (tmp_path / "WhatsApp Chat with Bob.txt").write_text(long)
+    summary = WhatsAppChatLoader(tmp_path, timezone="UTC").inspect()
+    assert summary.details["date_orders"] == {"month first": 2}
+
+
+def test_a_renamed_chat_is_read_beside_others(tmp_path: Path) -> None:
+    two().to_file(tmp_path / NAME)
+    two().to_file(tmp_path / "my chat.txt")
+    (tmp_path / "notes.txt").write_text("milk, bread")
+    assert len(load(tmp_path)) == 2
+
+
+def test_an_attachment_that_is_a_chat_is_not_read_beside_its_chat(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "WhatsApp Chat with Ann.zip"
+    two().to_zip(path, NAME, **{"pasted.txt": two().text()})
+    assert len(load(path)) == 1
+
+
+def test_two_exports_of_one_chat_are_told(tmp_path: Path) -> None:
+    two().to_file(tmp_path / NAME)
+    two().to_file(tmp_path / "WhatsApp Chat with Ann (1).txt")
+    with pytest.warns(UserWarning, match="exports of one chat"):
+        assert len(load(tmp_path)) == 2
+
+
+def test_the_notices_of_an_almost_empty_hebrew_chat_are_no_messages(
+    tmp_path: Path,
+) -> None:
+    chat = WhatsAppChat.ios().says("Ann", f"{RLM}ההודעות והשיחות מוצפנות")
+    path = chat.says("Ann", f"{RLM}התמונה הושמטה").to_file(tmp_path / "_chat.txt")
+    summary = WhatsAppChatLoader(path, timezone="UTC").inspect()
+    assert summary.skipped == {"media": 1, "system": 1}
+
+
+def test_messages_of_a_hebrew_keyboard_stay(tmp_path: Path) -> None:
+    chat = WhatsAppChat.ios()
+    for _ in range(12):
+        chat.says("Ann", f"{RLM}שלום")
+    assert len(texts(chat.to_file(tmp_path / "_chat.txt"))) == 12
+
+
+def test_an_old_iphones_notices_are_no_messages(tmp_path: Path) -> None:
+    chat = WhatsAppChat(lambda at: f"{at:%d.%m.%y %H.%M.%S}: ")
+    chat.says("Ann", f"{LRM}Ili estas ĉifritaj").says("Ann", "Hi!")
+    assert texts(chat.to_file(tmp_path / "_chat.txt")) == ["Hi!"]
+
+
+def test_a_sender_without_a_name_is_unknown(tmp_path: Path) -> None:
+    (session,) = load(two().line("18/03/2022, 15:00 - : Hm").to_file(tmp_path / NAME))
+    assert session["messages"][2].additional_kwargs["sender"] == "unknown"
+    assert session["metadata"]["participants"] == ["Ann", "Bob"]
