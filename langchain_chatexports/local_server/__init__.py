@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     )
     from langchain_chatexports.local_server.storage.models import (
         TunedModel,
+        find_model,
         list_models,
     )
 
@@ -71,6 +72,7 @@ __all__ = [
     "describe_base",
     "describe_default_base",
     "export_model",
+    "find_model",
     "list_bases",
     "list_models",
     "score_conversations",
@@ -90,7 +92,7 @@ _MODULES = {
     "settings": ("ServerSettings",),
     "storage.data_directory": ("default_data_dir",),
     "storage.deletion": ("KeptData", "count_kept", "delete_everything", "delete_model"),
-    "storage.models": ("TunedModel", "list_models"),
+    "storage.models": ("TunedModel", "find_model", "list_models"),
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

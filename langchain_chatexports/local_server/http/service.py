@@ -24,6 +24,8 @@ from langchain_chatexports.local_server.storage.json_lines import (
     read_examples,
 )
 from langchain_chatexports.local_server.storage.models import (
+    PERSON_KEY,
+    SOURCE_KEY,
     ModelStore,
     new_model_id,
     tuned_model_name,
@@ -216,6 +218,8 @@ class LocalService:
                     "base_model": self.base_model,
                     "signature": self._signature,
                     "suffix": request.suffix,
+                    "person": request.metadata.get(PERSON_KEY),
+                    "source": request.metadata.get(SOURCE_KEY),
                 },
             },
             events=[
