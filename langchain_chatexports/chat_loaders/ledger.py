@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,8 @@ from langchain_chatexports._terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from langchain_chatexports.exceptions import ChatExportError
 
 __all__ = [
     "MERGED",
@@ -30,6 +33,7 @@ MERGED = "merged"
 _EXPORT = "Export"
 _MESSAGES = "messages"
 _MAX_LISTED_SENDERS = 20
+_MAX_WARNINGS = 20
 _BY_REASON = ("left_out", "added", "replaced")
 
 
@@ -192,11 +196,29 @@ class Tally:
         self.owner: str | None = None
         self.owner_found_by: str | None = None
         self.details: dict[str, Any] = {}
+        self._warnings = 0
 
     def skip(self, reason: str, count: int = 1) -> None:
         """Count messages that are left out, under their reason."""
         if count:
             self.skipped[reason] += count
+
+    def leave_out_file(self, error: ChatExportError, *, is_quiet: bool = False) -> None:
+        """Count a file that cannot be read as one record, and warn of it.
+
+        Args:
+            error: Which file, and why.
+            is_quiet: Count without a warning.
+        """
+        self.found += 1
+        self.skip("unreadable")
+        if is_quiet:
+            return
+        self._warnings += 1
+        if self._warnings <= _MAX_WARNINGS:
+            warnings.warn(f"Left out: {error}", stacklevel=3)
+        elif self._warnings == _MAX_WARNINGS + 1:
+            warnings.warn("Left out: further files that cannot be read.", stacklevel=3)
 
 
 @dataclass(frozen=True)

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._regular_files import cannot_read, open_regular_file
+from langchain_chatexports.chat_loaders.archives import (
+    list_files,
+    open_parts,
+    single_file,
+    walk_files,
+)
+from langchain_chatexports.chat_loaders.export_files import ExportFile
 from langchain_chatexports.exceptions import (
+    ChatExportError,
     ExportAccessError,
     ExportFormatError,
     ExportNotFoundError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from langchain_chatexports.chat_loaders.base import ChatExportLoader
 
@@ -95,8 +103,28 @@ def open_export(path: str | Path, **options: Any) -> Export:
         "json": ("Messenger thread file", SingleFileFacebookMessengerChatLoader),
         "table": ("table (Parquet or JSON lines)", TableChatLoader),
     }
-    name, loader = formats[_kind(path)]
+    kind = _kind(path)
+    if kind in {"zip", "folder", "json", "text"}:
+        kind = _app_of_files(path) or kind
+    if kind not in formats:
+        raise _unknown(path)
+    name, loader = formats[kind]
     return Export(path=path, format=name, loader=loader(path, **options))
+
+
+def _app_of_files(path: Path) -> str | None:
+    """Return which app's loader reads an export of files, unless it is Messenger's."""
+    # Each looks at names and first bytes, and is sure: the order does not matter.
+    apps: dict[str, Callable[[Sequence[ExportFile]], bool]] = {}
+    suffixes = (".json", ".html", ".htm", ".txt", ".csv")
+    with ExitStack() as stack, suppress(ChatExportError):
+        # What is damaged or dangerous is for the loader to explain.
+        parts = open_parts([path], stack, lambda _: None, suffixes)
+        alone = single_file(parts)
+        files = [alone] if alone else list_files(parts)
+        readable = [file for file in files if isinstance(file, ExportFile)]
+        return next((app for app, is_of in apps.items() if is_of(readable)), None)
+    return None
 
 
 def open_exports(
@@ -224,7 +252,7 @@ def _kind(path: Path) -> str:
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith((b"{", b"[")) or path.suffix.lower() in {".html", ".htm"}:
         return "json"
-    raise _unknown(path)
+    return "text"
 
 
 def _of_examples(path: Path) -> ExportFormatError:
@@ -245,9 +273,6 @@ def _unknown(path: Path) -> ExportFormatError:
 
 
 def _folder_kind(path: Path) -> str:
-    from langchain_chatexports.chat_loaders.facebook_messenger.archive import (
-        walk_files,
-    )
     from langchain_chatexports.chat_loaders.imessage.sources import (
         backup_root,
         find_database,
@@ -261,11 +286,14 @@ def _folder_kind(path: Path) -> str:
         if is_backup(path):
             return "backup"
         files = (file for file in walk_files(path) if isinstance(file, Path))
-        if not any(file.suffix.lower() in _MESSENGER_SUFFIXES for file in files):
-            lines = sorted(path.glob("*.jsonl"))
-            sets = [file for file in lines if is_examples_file(file)]
-            raise (_of_examples(sets[0]) if sets else _unknown(path)) from None
-        return "folder"
+        suffixes = {file.suffix.lower() for file in files}
+        if not suffixes.isdisjoint(_MESSENGER_SUFFIXES):
+            return "folder"
+        lines = sorted(path.glob("*.jsonl"))
+        sets = [file for file in lines if is_examples_file(file)]
+        if sets:
+            raise _of_examples(sets[0]) from None
+        return "text"
     return "backup" if backup_root(database) else "imessage folder"
 
 
