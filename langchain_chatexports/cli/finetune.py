@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
@@ -14,7 +14,6 @@ from langchain_chatexports.cli._console import (
     TrainingProgress,
     confirmed,
     print_json,
-    reading,
     say,
     shell_words,
 )
@@ -26,14 +25,13 @@ from langchain_chatexports.cli._options import (
     command,
 )
 from langchain_chatexports.cli.chat import key_for
-from langchain_chatexports.cli.prepare import prepare_with_speaker, say_speaker
-from langchain_chatexports.exceptions import TrainingBudgetError, TrainingDataError
+from langchain_chatexports.cli.prepare import say_speaker
+from langchain_chatexports.exceptions import TrainingBudgetError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from langchain_chatexports.datasets.examples import TrainingExample
-    from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
     from langchain_chatexports.local_server import LocalServer
 
@@ -41,7 +39,6 @@ __all__ = ["TrainingChoices", "chat_command", "finetune", "say_base", "train"]
 
 _OPENAI_URL = "https://api.openai.com/v1"
 _ELSEWHERE = "On another server"
-_MIN_EXAMPLES = 10
 # OpenAI's limit.
 _MAX_SUFFIX_LENGTH = 64
 
@@ -53,12 +50,16 @@ class TrainingChoices:
     Attributes:
         epochs: Passes over the data; `None` for the server's own rule.
         suffix: A word for the new model's name.
+        validation: Examples to measure with after each epoch.
+        labels: The job's metadata.
         run_again: Whether to train again where these examples were trained on before.
         keeps_file: Whether the server keeps the examples after the training.
     """
 
     epochs: int | None = None
     suffix: str | None = None
+    validation: Sequence[TrainingExample] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
     run_again: bool = False
     keeps_file: bool = True
 
@@ -69,7 +70,8 @@ def finetune(
         list[Path],
         typer.Argument(
             metavar="PATH",
-            help="Exports, as for prepare, or JSONL files that prepare has written.",
+            help="Exports, as for prepare, or what prepare has written: JSONL files, "
+            "or the folder of a split set, whose test part is not used.",
             show_default=False,
             readable=False,
         ),
@@ -115,10 +117,22 @@ def finetune(
             show_default="auto",
         ),
     ] = None,
+    validation: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|none|SHARE",
+            help="Hold out a share of the examples, such as 0.1, the newest "
+            "conversations, and keep the epoch that is best on them; auto holds out a "
+            "tenth, 200 at most, where there is enough to train on this machine.",
+        ),
+    ] = "auto",
     suffix: Annotated[
         str | None,
         typer.Option(
-            metavar="WORD", help="A word for the new model's name.", show_default=False
+            metavar="WORD",
+            help="A word for the new model's name. Without it: on this machine the "
+            "person's name, elsewhere none.",
+            show_default=False,
         ),
     ] = None,
     yes: Annotated[
@@ -137,7 +151,15 @@ def finetune(
         chatexports finetune chat.db --ai Tortoise
         chatexports finetune examples.jsonl --base Qwen/Qwen2.5-0.5B-Instruct
     """
+    # It imports what reads and splits examples.
+    from langchain_chatexports.cli._finetune_data import (
+        names_of_job,
+        parse_share,
+        read_training_data,
+    )
+
     prepared = options.prepare_options()
+    share = parse_share(validation)
     if suffix is not None and not 1 <= len(suffix) <= _MAX_SUFFIX_LENGTH:
         msg = f"--suffix must have 1 to {_MAX_SUFFIX_LENGTH} characters."
         raise typer.BadParameter(msg)
@@ -146,21 +168,28 @@ def finetune(
         raise typer.BadParameter(msg)
     url = base_url or (_OPENAI_URL if openai else None)
     _check_place(url, model, is_here=bool(base or data_dir))
-    choices = TrainingChoices(epochs=epochs, suffix=suffix)
-    examples, done = _read_examples(paths, prepared)
-    say_speaker(done)
+    if url is not None and share == "auto":
+        share = None
+    data = read_training_data(paths, prepared, share)
+    say_speaker(data.preparation)
+    choices = TrainingChoices(epochs, suffix, data.validation)
     if url is not None and model is not None:
-        name = _train_elsewhere(examples, choices, url=url, model=model, agreed=yes)
+        name = _train_elsewhere(
+            data.examples, choices, url=url, model=model, agreed=yes
+        )
         chat = chat_command(name, base_url=url)
     else:
         from langchain_chatexports.local_server import LocalServer
 
         say_base(base)
         with LocalServer(base, data_dir=data_dir) as server:
-            name = train(server, examples, choices)
+            suffix, labels = names_of_job(data.person, data.source)
+            choices = replace(choices, suffix=choices.suffix or suffix, labels=labels)
+            name = train(server, data.examples, choices)
         chat = chat_command(name, data_dir=data_dir)
     if as_json:
-        print_json({"examples": len(examples), "model": name, "chat": chat})
+        counts = {"examples": len(data.examples), "validation": len(data.validation)}
+        print_json({**counts, "model": name, "chat": chat})
         return
     say("Talk to it, today or after a restart:")
     # Alone on its line and never wrapped, to be copied by people and programs.
@@ -181,32 +210,6 @@ def _check_place(url: str | None, model: str | None, *, is_here: bool) -> None:
         msg = "--model must name the base model on the other server."
         raise typer.BadParameter(msg)
     key_for(url)
-
-
-def _read_examples(
-    paths: Sequence[Path], options: PrepareOptions
-) -> tuple[list[TrainingExample], Preparation]:
-    examples: list[TrainingExample] = []
-
-    def read(preparation: Preparation) -> None:
-        with reading(preparation):
-            examples[:] = preparation
-
-    done = prepare_with_speaker(paths, options, read)
-    for export, summary in done.summaries():
-        say(
-            f"{export}, {summary.sessions:,} sessions, "
-            f"{summary.kept:,} of {summary.found:,} messages kept"
-        )
-    say(f"{len(examples):,} examples")
-    if len(examples) < _MIN_EXAMPLES:
-        msg = (
-            f"{len(examples)} examples are too few to train on: at least "
-            f"{_MIN_EXAMPLES} are needed. Add exports, or make more examples of these: "
-            "a smaller --size, --whole, or --keep-tail for short conversations."
-        )
-        raise TrainingDataError(msg)
-    return examples, done
 
 
 def train(
@@ -270,8 +273,9 @@ def _train_elsewhere(
     host = urlsplit(public_url(url)).netloc
 
     def confirm(estimate: Any) -> bool:
+        more = f" and {len(choices.validation):,} more" if choices.validation else ""
         say(
-            f"This uploads {estimate.examples:,} examples, about "
+            f"This uploads {estimate.examples:,} examples{more}, about "
             f"{estimate.tokens:,} tokens ({estimate.billed_tokens:,} billed over "
             f"{estimate.epochs} epochs), to {host}."
         )
@@ -290,6 +294,8 @@ def _train(
         tuner: ChatFineTuner = ChatFineTuner(
             n_epochs=choices.epochs or "auto",
             suffix=choices.suffix,
+            validation_examples=list(choices.validation) or None,
+            metadata=dict(choices.labels) or None,
             run_again=choices.run_again,
             delete_training_file=not choices.keeps_file,
             on_event=progress.on_event,

@@ -171,9 +171,9 @@ def prepare(
     if prepared.redaction:
         key_file = prepared.redaction.key_file
         say(f"key: {key_file} (whoever has it can undo the redaction)")
-    if path := result.training_file:
+    if result.training_file:
         say(f"{written.examples_written:,} examples written to {output}")
-        say(f"Next: chatexports finetune {shell_words([path])}")
+        say(f"Next: chatexports finetune {shell_words([output])}")
 
 
 def _set_options(format_name: str, *, split: bool, dedup: str) -> SetOptions:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import shlex
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from langchain_chatexports import local_server
+from langchain_chatexports.cli._finetune_data import names_of_job
 from langchain_chatexports.cli.finetune import chat_command, train
 from langchain_chatexports.finetuning.connection import Clock
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
 from tests.unit_tests.builders.tuners import make_examples
+from tests.unit_tests.builders.voice_server import write_talks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,6 +42,31 @@ def finetune(
 
     def command(*options: str) -> Any:
         return chatexports("finetune", chats, "--ai", "Tortoise", *where, *options)
+
+    return command
+
+
+@pytest.fixture
+def here(
+    chatexports: Callable[..., Any],
+    server: OpenAIServer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Callable[..., Any]:
+    """Run `chatexports finetune PATH…` on what stands in for this machine's server."""
+
+    @contextmanager
+    def serve(*_: object, **__: object) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(
+            base_model=BASE_MODEL, base_url=server.base_url, api_key=KEY
+        )
+
+    monkeypatch.setattr(local_server, "LocalServer", serve)
+    write_imessage(tmp_path / "chat.db")
+    write_talks(tmp_path / "talks.jsonl", 80)
+
+    def command(*arguments: object) -> Any:
+        return chatexports("finetune", *arguments)
 
     return command
 
@@ -219,3 +248,108 @@ def test_examples_and_exports_are_not_mixed(
     done = chatexports("finetune", chats, "out.jsonl", "--ai", "Tortoise")
     assert done.status == 1
     assert "holds examples" in done.err
+
+
+def rows_of(server: OpenAIServer, param: str) -> list[str]:
+    """Return the rows that the last job was given as a training or validation file."""
+    file_id = server.bodies[-1].get(param)
+    return server.contents[file_id].decode().splitlines() if file_id else []
+
+
+@pytest.mark.parametrize(
+    ("options", "validation"),
+    [([], "validation.jsonl"), (["--validation", "none"], "")],
+)
+def test_a_set_is_trained_on_its_training_part_with_its_validation_part(
+    chatexports: Callable[..., Any],
+    here: Callable[..., Any],
+    server: OpenAIServer,
+    tmp_path: Path,
+    options: list[str],
+    validation: str,
+) -> None:
+    chatexports("prepare", "talks.jsonl", "--ai", "mia", "--split", "-o", "set")
+    assert here("set", *options).status == 0
+    parts = {name: tmp_path / "set" / name for name in (validation, "train.jsonl")}
+    assert (
+        rows_of(server, "training_file")
+        == parts["train.jsonl"].read_text().split("\n")[:-1]
+    )
+    expected = parts[validation].read_text().splitlines() if validation else []
+    assert rows_of(server, "validation_file") == expected
+
+
+def test_the_newest_conversations_are_held_out_for_validation(
+    here: Callable[..., Any], server: OpenAIServer
+) -> None:
+    done = here("talks.jsonl", "--ai", "mia", "--size", "2", "--overlap", "0")
+    trained, held_out = (
+        rows_of(server, param) for param in ("training_file", "validation_file")
+    )
+    said = f"{len(trained):,} examples, {len(held_out):,} more held out for validation"
+    assert said in done.err
+    assert 5 <= len(held_out) <= len(trained) / 5
+
+
+@pytest.mark.parametrize("options", [["--validation", "none"], ["--limited"]])
+def test_nothing_is_held_out_if_not_wanted_or_not_enough(
+    here: Callable[..., Any], server: OpenAIServer, options: list[str]
+) -> None:
+    if options == ["--limited"]:
+        here("chat.db", "--ai", "Tortoise")
+    else:
+        here("talks.jsonl", "--ai", "mia", "--size", "2", "--overlap", "0", *options)
+    assert rows_of(server, "training_file")
+    assert rows_of(server, "validation_file") == []
+
+
+@pytest.mark.parametrize("share", ["some", "0", "1", "-0.1", "nan"])
+def test_a_validation_part_is_a_share(chatexports: Any, share: str) -> None:
+    done = chatexports("finetune", "chat.db", "--validation", share)
+    assert done.status == 2
+    assert "--validation must be" in " ".join(done.err.split())
+
+
+def test_elsewhere_nothing_is_held_out_by_itself(
+    finetune: Callable[..., Any], server: OpenAIServer
+) -> None:
+    finetune("--size", "2", "--overlap", "0")
+    assert len(rows_of(server, "training_file")) > 50
+    assert rows_of(server, "validation_file") == []
+
+
+@pytest.mark.parametrize("source", ["chat.db", "made.jsonl"])
+def test_a_model_of_this_machine_is_called_by_the_person(
+    chatexports: Callable[..., Any],
+    here: Callable[..., Any],
+    server: OpenAIServer,
+    source: str,
+) -> None:
+    chatexports("prepare", "chat.db", "--ai", "Tortoise", "-o", "made.jsonl")
+    here(source, *(["--ai", "Tortoise"] if source == "chat.db" else []))
+    body = server.bodies[-1]
+    assert body["suffix"] == "tortoise"
+    assert body["metadata"]["langchain_chatexports_person"] == "Tortoise"
+    told = body["metadata"]["langchain_chatexports_source"]
+    assert told == ("imessage chat.db" if source == "chat.db" else source)
+
+
+def test_a_suffix_that_is_given_is_taken(
+    here: Callable[..., Any], server: OpenAIServer
+) -> None:
+    here("chat.db", "--ai", "Tortoise", "--suffix", "slow")
+    assert server.bodies[-1]["suffix"] == "slow"
+
+
+def test_another_server_is_told_neither_the_person_nor_the_source(
+    finetune: Callable[..., Any], server: OpenAIServer
+) -> None:
+    finetune()
+    body = server.bodies[-1]
+    assert "suffix" not in body
+    assert "Tortoise" not in str(body)
+    assert "chat.db" not in str(body)
+
+
+def test_a_number_is_no_name() -> None:
+    assert names_of_job("+49 170 1234567", "x")[0] is None
