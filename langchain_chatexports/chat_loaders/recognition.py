@@ -242,7 +242,7 @@ def set_parts(path: str | Path) -> dict[str, Path]:
 
     Returns:
         The files by part: `train`, and `validation` and `test` where there are any;
-        empty if this is no such folder.
+        empty if it is something else.
     """
     folder = Path(path).expanduser()
     files = {part: folder / f"{part}.jsonl" for part in _PARTS}

@@ -55,7 +55,7 @@ def parse_share(text: str) -> _Share:
     """Return the value of `--validation`; `None` for nothing.
 
     Raises:
-        typer.BadParameter: If it is no share.
+        typer.BadParameter: If it is not a share.
     """
     if text in {"auto", "none"}:
         return "auto" if text == "auto" else None

@@ -256,26 +256,22 @@ def rows_of(server: OpenAIServer, param: str) -> list[str]:
     return server.contents[file_id].decode().splitlines() if file_id else []
 
 
-@pytest.mark.parametrize(
-    ("options", "validation"),
-    [([], "validation.jsonl"), (["--validation", "none"], "")],
-)
+@pytest.mark.parametrize("validation", ["auto", "none"])
 def test_a_set_is_trained_on_its_training_part_with_its_validation_part(
     chatexports: Callable[..., Any],
     here: Callable[..., Any],
     server: OpenAIServer,
     tmp_path: Path,
-    options: list[str],
     validation: str,
 ) -> None:
     chatexports("prepare", "talks.jsonl", "--ai", "mia", "--split", "-o", "set")
-    assert here("set", *options).status == 0
-    parts = {name: tmp_path / "set" / name for name in (validation, "train.jsonl")}
-    assert (
-        rows_of(server, "training_file")
-        == parts["train.jsonl"].read_text().split("\n")[:-1]
+    assert here("set", "--validation", validation).status == 0
+    train, held_out = (
+        (tmp_path / "set" / name).read_text().splitlines()
+        for name in ("train.jsonl", "validation.jsonl")
     )
-    expected = parts[validation].read_text().splitlines() if validation else []
+    assert rows_of(server, "training_file") == train
+    expected = held_out if validation == "auto" else []
     assert rows_of(server, "validation_file") == expected
 
 
@@ -291,14 +287,18 @@ def test_the_newest_conversations_are_held_out_for_validation(
     assert 5 <= len(held_out) <= len(trained) / 5
 
 
-@pytest.mark.parametrize("options", [["--validation", "none"], ["--limited"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("talks.jsonl", "--ai", "mia", "--size", "2", "--validation", "none"),
+        ("chat.db", "--ai", "Tortoise"),
+    ],
+    ids=["not wanted", "not enough"],
+)
 def test_nothing_is_held_out_if_not_wanted_or_not_enough(
-    here: Callable[..., Any], server: OpenAIServer, options: list[str]
+    here: Callable[..., Any], server: OpenAIServer, arguments: tuple[str, ...]
 ) -> None:
-    if options == ["--limited"]:
-        here("chat.db", "--ai", "Tortoise")
-    else:
-        here("talks.jsonl", "--ai", "mia", "--size", "2", "--overlap", "0", *options)
+    here(*arguments, "--overlap", "0")
     assert rows_of(server, "training_file")
     assert rows_of(server, "validation_file") == []
 
