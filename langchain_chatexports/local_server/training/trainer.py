@@ -140,12 +140,14 @@ def train(spec: TrainingSpec) -> None:
         shutil.rmtree(work / "checkpoints", ignore_errors=True)
     checkpoints = Checkpoints(
         work / "checkpoints",
-        by_validation=spec.stops_early and held_out is not None,
+        by_validation=held_out is not None,
     )
+    log = EventLog(Path(spec.job_folder) / "events.jsonl")
     progress = ProgressWriter(
-        EventLog(Path(spec.job_folder) / "events.jsonl"),
+        log,
         checkpoints=checkpoints,
         has_validation=held_out is not None,
+        stops_early=spec.stops_early,
     )
     trainer = _build_trainer(spec, tokenizer, data, held_out)
     for callback in list(trainer.callback_handler.callbacks):
@@ -155,7 +157,23 @@ def train(spec: TrainingSpec) -> None:
     trainer.add_callback(progress)
     trainer.train(resume_from_checkpoint=None if saved is None else str(saved))
     epochs = round(trainer.state.epoch)
+    _log_choice(log, checkpoints, epochs)
     _publish(spec, checkpoints, tokenizer, data.tokens * epochs)
+
+
+def _log_choice(log: EventLog, checkpoints: Checkpoints, epochs: int) -> None:
+    """Write which epoch becomes the model, if the validation loss decided it."""
+    best, last = checkpoints.best(), checkpoints.records[-1]
+    loss = best["metrics"].get("valid_loss")
+    if loss is None:
+        return
+    number = round(epochs * best["step"] / last["step"])
+    text = (
+        f"Epoch {number} becomes the model: it has the lowest validation loss, {loss}"
+    )
+    if best is not last:
+        text += f"; the last epoch, {epochs}, has {last['metrics']['valid_loss']}"
+    log.append(text)
 
 
 def _read(path: str, param: str) -> list[dict[str, Any]]:

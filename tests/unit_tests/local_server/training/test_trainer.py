@@ -521,19 +521,51 @@ def test_batches_of_unequal_lengths_and_large_seeds_are_trained(
     assert not list((tmp_path / "job" / "work").glob("model*"))
 
 
+def _write_another_voice(folder: Path) -> Path:
+    other = dialogues(2)
+    for example in other:
+        example["messages"][1]["content"] = "WWW ZZZ QQQ %%% ~~~"
+        example["messages"][3]["content"] = "ZZZ QQQ"
+    path = folder / "other.jsonl"
+    path.write_bytes(as_jsonl(other))
+    return path
+
+
+def test_the_epoch_with_the_lowest_validation_loss_becomes_the_model(
+    tmp_path: Path, tiny_base: Path
+) -> None:
+    """Both epochs are trained, as asked for, and the second one is worse."""
+    numbers = {"n_epochs": 2, "batch_size": 1, "learning_rate_multiplier": 20.0}
+    order = _spec_for(
+        tmp_path,
+        tiny_base,
+        hyperparameters=numbers,
+        validation_file=str(_write_another_voice(tmp_path)),
+        stops_early=False,
+    )
+    _train_here(order)
+    record = read_json(tmp_path / "model" / "model.json") or {}
+    first, second = record["checkpoints"]
+    losses = [kept["metrics"]["valid_loss"] for kept in (first, second)]
+    assert losses[0] < losses[1]
+    assert (first["folder"], second["folder"]) == (".", "checkpoints/step-20")
+    events = EventLog(tmp_path / "job" / "events.jsonl").read()
+    assert events[-1]["message"] == (
+        "Epoch 1 becomes the model: it has the lowest validation loss, "
+        f"{losses[0]}; the last epoch, 2, has {losses[1]}"
+    )
+
+
 def test_a_validation_loss_that_rises_ends_the_training(
     tmp_path: Path, tiny_base: Path
 ) -> None:
     """Held out is another voice: each step away from it is a step to the worse."""
     wild = {"n_epochs": 9, "batch_size": 1, "learning_rate_multiplier": 20.0}
-    other = dialogues(2)
-    for example in other:
-        example["messages"][1]["content"] = "WWW ZZZ QQQ %%% ~~~"
-        example["messages"][3]["content"] = "ZZZ QQQ"
-    held_out = tmp_path / "other.jsonl"
-    held_out.write_bytes(as_jsonl(other))
     order = _spec_for(
-        tmp_path, tiny_base, hyperparameters=wild, validation_file=str(held_out)
+        tmp_path,
+        tiny_base,
+        hyperparameters=wild,
+        validation_file=str(_write_another_voice(tmp_path)),
     )
     _train_here(order)
     events = EventLog(tmp_path / "job" / "events.jsonl").read()
