@@ -141,7 +141,7 @@ class JobResponse(_Closed):
 
 @with_config(_CLOSED)
 class Metrics(TypedDict, total=False):
-    """The metrics of a step, as far as they were measured."""
+    """The metrics of a step, or of the whole training, as far as they were measured."""
 
     step: Count
     total_steps: Count
@@ -151,6 +151,8 @@ class Metrics(TypedDict, total=False):
     valid_loss: float | None
     full_valid_loss: float | None
     full_valid_mean_token_accuracy: float | None
+    estimated_seconds: float
+    memory_bytes: Count
 
 
 class JobEvent(_Closed):

@@ -71,6 +71,14 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
             default=0,
         )
 
+    def write_estimate(self, seconds: float, *, steps: int, memory_bytes: int) -> None:
+        """Write what the whole training will take, as it was measured before it."""
+        self._log.append(
+            f"Measured on this machine: about {_duration(seconds)} for {steps} steps, "
+            f"with {memory_bytes / 1e9:.1f} GB of memory",
+            data={"estimated_seconds": round(seconds, 1), "memory_bytes": memory_bytes},
+        )
+
     def on_train_begin(
         self, args: Any, state: Any, control: Any, **kwargs: Any
     ) -> None:

@@ -17,7 +17,7 @@ import time
 import traceback
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
@@ -41,6 +41,9 @@ from langchain_chatexports.local_server.training.labels import (
     LabeledDataset,
     label_examples,
 )
+
+if TYPE_CHECKING:
+    from langchain_chatexports.local_server.training.progress import ProgressWriter
 
 __all__ = ["ALREADY_RUNNING", "TrainingSpec", "main", "train"]
 
@@ -155,10 +158,36 @@ def train(spec: TrainingSpec) -> None:
         if type(callback).__name__ in {"PrinterCallback", "ProgressCallback"}:
             trainer.remove_callback(callback)
     trainer.add_callback(progress)
+    if saved is None:
+        _estimate(spec, trainer.model, data, held_out, progress)
     trainer.train(resume_from_checkpoint=None if saved is None else str(saved))
     epochs = round(trainer.state.epoch)
     _log_choice(log, checkpoints, epochs)
     _publish(spec, checkpoints, tokenizer, data.tokens * epochs)
+
+
+def _estimate(
+    spec: TrainingSpec,
+    model: Any,
+    data: LabeledDataset,
+    held_out: LabeledDataset | None,
+    progress: ProgressWriter,
+) -> None:
+    from langchain_chatexports.local_server.bases.devices import choose_device
+    from langchain_chatexports.local_server.bases.weights import uses_4_bits
+    from langchain_chatexports.local_server.training.speed import measure_speed
+
+    if uses_4_bits(Path(spec.base_directory), choose_device()):
+        return  # Memory is short, and the passes would not save it as training does.
+    numbers = Hyperparameters(**spec.hyperparameters)
+    speed = measure_speed(model, data.examples)
+    # A validation has no backward pass.
+    tokens = data.tokens + (held_out.tokens / 2 if held_out else 0)
+    progress.write_estimate(
+        speed.seconds_per_token * tokens * numbers.n_epochs,
+        steps=numbers.steps(len(data.examples)),
+        memory_bytes=speed.memory_bytes,
+    )
 
 
 def _log_choice(log: EventLog, checkpoints: Checkpoints, epochs: int) -> None:

@@ -26,6 +26,7 @@ from langchain_chatexports.local_server.storage.data_directory import (
 )
 from langchain_chatexports.local_server.storage.events import EventLog
 from langchain_chatexports.local_server.storage.models import ModelStore
+from langchain_chatexports.local_server.training import progress, trainer
 from langchain_chatexports.local_server.training.queue import TrainingQueue
 from langchain_chatexports.local_server.training.trainer import TrainingSpec, train
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
@@ -156,6 +157,47 @@ def test_there_is_one_metrics_event_a_step(events: list[FineTuningJobEvent]) -> 
     assert [data["step"] for data in metrics] == list(range(1, 21))
     assert {data["total_steps"] for data in metrics} == {20}
     assert all(data["train_loss"] > 0 for data in metrics)
+
+
+def test_before_the_first_step_it_is_said_what_the_training_takes(
+    events: list[FineTuningJobEvent],
+) -> None:
+    (at,) = [n for n, e in enumerate(events) if "estimated_seconds" in _data(e)]
+    assert at < min(n for n, e in enumerate(events) if e.type == "metrics")
+    assert re.fullmatch(
+        r"Measured on this machine: about \d+ seconds? for 20 steps, "
+        r"with \d+\.\d GB of memory",
+        events[at].message,
+    )
+    assert _data(events[at])["estimated_seconds"] > 0
+    assert _data(events[at])["memory_bytes"] > 10**8
+
+
+def test_a_resumed_training_is_not_measured_again(
+    tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "SAVE_SECONDS", 0.0)
+    numbers = {"n_epochs": 1, "batch_size": 1, "learning_rate_multiplier": 1.0}
+    order = _spec_for(tmp_path, tiny_base, hyperparameters=numbers)
+    _train_here(order)
+    shutil.rmtree(tmp_path / "model")
+    _train_here(order)
+    said = [e["message"] for e in EventLog(tmp_path / "job" / "events.jsonl").read()]
+    assert sum("Measured" in message for message in said) == 1
+
+
+def test_measuring_changes_nothing_that_is_learned(
+    tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("measured", "plain"):
+        (tmp_path / name).mkdir()
+        _train_here(_spec_for(tmp_path / name, tiny_base))
+        monkeypatch.setattr(trainer, "_estimate", lambda *_: None)
+    weights = [
+        (tmp_path / name / "model" / "adapter_model.safetensors").read_bytes()
+        for name in ("measured", "plain")
+    ]
+    assert weights[0] == weights[1]
 
 
 def test_after_a_few_steps_it_is_said_how_long_it_takes_and_how_much_memory(
