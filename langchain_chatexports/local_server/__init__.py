@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from langchain_chatexports.local_server.bases.known_bases import (
         KnownBase,
+        fitting_bases,
         list_bases,
         suggest_base,
     )
@@ -73,6 +74,7 @@ __all__ = [
     "describe_default_base",
     "export_model",
     "find_model",
+    "fitting_bases",
     "list_bases",
     "list_models",
     "score_conversations",
@@ -82,7 +84,12 @@ __all__ = [
 ]
 
 _MODULES = {
-    "bases.known_bases": ("KnownBase", "list_bases", "suggest_base"),
+    "bases.known_bases": (
+        "KnownBase",
+        "fitting_bases",
+        "list_bases",
+        "suggest_base",
+    ),
     "bases.description": ("BaseDescription", "describe_base", "describe_default_base"),
     "export": ("export_model",),
     "http.server": ("ServerInfo", "serve_forever"),

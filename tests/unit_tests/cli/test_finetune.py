@@ -15,6 +15,7 @@ from langchain_chatexports import local_server
 from langchain_chatexports.cli._finetune_data import names_of_job
 from langchain_chatexports.cli.finetune import chat_command, train
 from langchain_chatexports.finetuning.connection import Clock
+from langchain_chatexports.local_server.bases import known_bases
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
 from tests.unit_tests.builders.tuners import make_examples
@@ -301,6 +302,53 @@ def test_nothing_is_held_out_if_not_wanted_or_not_enough(
     here(*arguments, "--overlap", "0")
     assert rows_of(server, "training_file")
     assert rows_of(server, "validation_file") == []
+
+
+def measure(server: OpenAIServer) -> None:
+    """Let the job measure its training before its first step: 200 seconds."""
+
+    def say(request: str) -> None:
+        if request == "GET /fine_tuning/jobs/ftjob-1/events" and server.jobs:
+            data = {"estimated_seconds": 200.0, "memory_bytes": 10**9}
+            server.say("ftjob-1", "Measured", data=data)
+            server.before_work = None
+
+    server.before_work = say
+
+
+def test_larger_bases_are_proposed_by_memory_and_time(
+    here: Callable[..., Any], server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(known_bases, "machine_memory", lambda: 16 * 10**9)
+    measure(server)
+    lines = here("chat.db", "--ai", "Tortoise").err.splitlines()
+    at = next(n for n, line in enumerate(lines) if "Larger bases" in line)
+    assert lines[at - 1] == "  Measured"
+    rows = [line.split() for line in lines[at + 1 : at + 4]]
+    assert rows == [
+        ["HuggingFaceTB/SmolLM2-360M-Instruct", "0.7", "GB", "7", "min", "Apache-2.0"],
+        ["Qwen/Qwen2.5-0.5B-Instruct", "1.0", "GB", "9", "min", "Apache-2.0"],
+        ["Qwen/Qwen2.5-1.5B-Instruct", "3.1", "GB", "21", "min", "Apache-2.0"],
+    ]
+    assert lines[at + 4].endswith("in an hour: --base Qwen/Qwen2.5-1.5B-Instruct")
+    assert max(map(len, lines[at : at + 5])) <= 80
+
+
+def test_nothing_is_proposed_to_somebody_who_chose_a_base(
+    here: Callable[..., Any], server: OpenAIServer
+) -> None:
+    measure(server)
+    done = here("chat.db", "--ai", "Tortoise", "--base", "Qwen/Qwen2.5-0.5B-Instruct")
+    assert "  Measured\n" in done.err
+    assert "Larger bases" not in done.err
+
+
+def test_a_known_base_is_named_with_its_size_and_license(
+    here: Callable[..., Any],
+) -> None:
+    done = here("chat.db", "--ai", "Tortoise", "--base", "Qwen/Qwen2.5-0.5B-Instruct")
+    assert "Base model: Qwen2.5-0.5B-Instruct, 988 MB, from huggingface.co" in done.err
+    assert "License: Apache-2.0\n" in done.err
 
 
 @pytest.mark.parametrize("share", ["some", "0", "1", "-0.1", "nan"])
