@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,11 +12,13 @@ import typer
 
 from langchain_chatexports._terminal import printable
 from langchain_chatexports.cli._console import (
+    Meter,
     TrainingProgress,
     confirmed,
     print_json,
     say,
     shell_words,
+    watching,
 )
 from langchain_chatexports.cli._options import (
     AsJson,
@@ -30,6 +33,7 @@ from langchain_chatexports.exceptions import TrainingBudgetError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from langchain_chatexports.datasets.examples import TrainingExample
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
@@ -317,13 +321,38 @@ def _train(
             on_event=on_event,
             **where,
         )
-        run = tuner.submit(examples)
+        with _checking(len(examples) + len(choices.validation), **where):
+            run = tuner.submit(examples)
         if run.status == "succeeded":
             say(f"Job {run.id}: these examples were trained on before. Its events:")
         else:
             say(f"Job {run.id}: training")
         run.wait()
     return str(run.chat_model().model_name)
+
+
+def _checking(
+    total: int, *, base_url: str, api_key: str | None = None, **_: Any
+) -> AbstractContextManager[None]:
+    """Show how far the local server is with the check of the examples.
+
+    It counts the tokens of all of them before it answers, which can take minutes.
+    """
+    if api_key is None:
+        return nullcontext()  # Another server, which has no such count.
+    from openai import OpenAI, OpenAIError
+
+    client = OpenAI(base_url=base_url, api_key=api_key, max_retries=0, timeout=5)
+    counts = [0]
+
+    def checked() -> int:
+        with suppress(OpenAIError, KeyError, TypeError):
+            answer: Any = client.get("/checked_examples", cast_to=object)
+            counts.append(int(answer["count"]))
+        return counts[-1]
+
+    before = checked()
+    return watching(Meter("examples checked", lambda: checked() - before, total))
 
 
 def chat_command(

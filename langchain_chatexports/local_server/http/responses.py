@@ -17,6 +17,7 @@ from langchain_chatexports.local_server.training.hyperparameters import Hyperpar
 
 __all__ = [
     "ChatResponse",
+    "CheckedExamples",
     "DeletedFile",
     "DeletedModel",
     "ErrorResponse",
@@ -165,6 +166,13 @@ class JobEvent(_Closed):
     message: str
     type: Literal["message", "metrics"]
     data: Metrics
+
+
+class CheckedExamples(_Closed):
+    """How many examples were checked for jobs since the server started."""
+
+    object: Literal["checked_examples"] = "checked_examples"
+    count: Count
 
 
 class JobCheckpoint(_Closed):

@@ -40,6 +40,7 @@ from langchain_chatexports.local_server.training.labels import (
 from langchain_chatexports.local_server.training.queue import TrainingQueue
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from langchain_chatexports.local_server.http.requests import JobRequest
@@ -109,6 +110,9 @@ class LocalService:
         # Parsing and tokenizing take many times the memory of a text: one at a time.
         self.parsing_lock = threading.Lock()
         self._validation_lock = threading.Lock()
+        self.checked_examples = 0
+        """Examples that were checked for jobs since the start."""
+
         self._base = base
         self._signature = signature
 
@@ -290,7 +294,7 @@ class LocalService:
                 if problems:
                     raise _invalid_file(problems, param)
                 dataset = label_examples(
-                    read_examples(path),
+                    self._counted(read_examples(path)),
                     self.engine.template,
                     max_length=max_length,
                     keep=False,
@@ -305,6 +309,11 @@ class LocalService:
             nothing = f"no example has an answer within {max_length} tokens"
             raise _invalid_file([nothing], param)
         return dataset
+
+    def _counted(self, examples: Iterable[Any]) -> Iterator[Any]:
+        for example in examples:
+            yield example
+            self.checked_examples += 1
 
     def _alias_warnings(self, name: str) -> list[str]:
         if name == self.base_model:

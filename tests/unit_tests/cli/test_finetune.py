@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import shlex
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from openai import OpenAI
 
 from langchain_chatexports import local_server
+from langchain_chatexports.cli import _console
 from langchain_chatexports.cli._finetune_data import names_of_job
 from langchain_chatexports.cli.finetune import chat_command, train
 from langchain_chatexports.finetuning.connection import Clock
@@ -349,6 +352,28 @@ def test_a_known_base_is_named_with_its_size_and_license(
     done = here("chat.db", "--ai", "Tortoise", "--base", "Qwen/Qwen2.5-0.5B-Instruct")
     assert "Base model: Qwen2.5-0.5B-Instruct, 988 MB, from huggingface.co" in done.err
     assert "License: Apache-2.0\n" in done.err
+
+
+def test_the_check_of_the_examples_shows_its_progress(
+    here: Callable[..., Any], server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The local server's count went from 100 to 115: 15 of 30 examples."""
+    monkeypatch.setattr(_console, "_SECONDS_BETWEEN_LINES", 0.01)
+    counts = iter([100, 100])
+    get = OpenAI.get
+
+    def count(client: OpenAI, path: str, **options: Any) -> Any:
+        if path == "/checked_examples":
+            return {"count": next(counts, 115)}
+        return get(client, path, **options)
+
+    monkeypatch.setattr(OpenAI, "get", count)
+    server.before_work = lambda request: (
+        time.sleep(0.1) if request == "POST /fine_tuning/jobs" else None
+    )
+    done = here("chat.db", "--ai", "Tortoise")
+    assert done.status == 0
+    assert "15 of 30 examples checked" in done.err
 
 
 @pytest.mark.parametrize("share", ["some", "0", "1", "-0.1", "nan"])
