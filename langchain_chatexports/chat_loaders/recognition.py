@@ -88,12 +88,14 @@ def open_export(path: str | Path, **options: Any) -> Export:
         ExportNotFoundError: If there is nothing at the path.
         ExportAccessError: If the system refuses.
         ExportFormatError: If it is not an export that the package knows.
+        MissingExtraError: If it is Parquet and the extra `parquet` is not installed.
     """
     from langchain_chatexports.chat_loaders.facebook_messenger import (
         FolderFacebookMessengerChatLoader,
         SingleFileFacebookMessengerChatLoader,
     )
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+    from langchain_chatexports.chat_loaders.slack import SlackChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
 
     path = Path(path).expanduser()
@@ -105,6 +107,7 @@ def open_export(path: str | Path, **options: Any) -> Export:
         "zip": ("Messenger export (zip)", FolderFacebookMessengerChatLoader),
         "folder": ("Messenger export (folder)", FolderFacebookMessengerChatLoader),
         "json": ("Messenger thread file", SingleFileFacebookMessengerChatLoader),
+        "slack": ("Slack export", SlackChatLoader),
         "table": ("table (Parquet or JSON lines)", TableChatLoader),
     }
     kind = _kind(path)
@@ -118,8 +121,10 @@ def open_export(path: str | Path, **options: Any) -> Export:
 
 def _app_of_files(path: Path) -> str | None:
     """Return which app's loader reads an export of files, unless it is Messenger's."""
+    from langchain_chatexports.chat_loaders.slack import is_slack_export
+
     # Each looks at names and first bytes, and is sure: the order does not matter.
-    apps: dict[str, Callable[[Sequence[ExportFile]], bool]] = {}
+    apps: dict[str, Callable[[Sequence[ExportFile]], bool]] = {"slack": is_slack_export}
     suffixes = (".json", ".html", ".htm", ".txt", ".csv")
     with ExitStack() as stack, suppress(ChatExportError):
         # What is damaged or dangerous is for the loader to explain.
@@ -253,6 +258,10 @@ def set_parts(path: str | Path) -> dict[str, Path]:
 def _kind(path: Path) -> str:
     from langchain_chatexports.chat_loaders.imessage.sources import BACKUP_DATABASE
     from langchain_chatexports.chat_loaders.table import looks_like_table
+    from langchain_chatexports.chat_loaders.table.rows import (
+        PARQUET_MAGIC,
+        require_parquet,
+    )
 
     with _explained(path):
         if path.is_dir():
@@ -266,6 +275,8 @@ def _kind(path: Path) -> str:
     if head.startswith(_ZIP_MAGICS):
         return "zip"
     if looks_like_table(head):
+        if head.startswith(PARQUET_MAGIC):
+            require_parquet()
         return "table"
     if b'"messages"' in head and is_examples_file(path):
         raise _of_examples(
@@ -295,7 +306,8 @@ def _unknown(path: Path) -> ExportFormatError:
     msg = (
         f"{path} is not an export that can be read. Supported are an iMessage database "
         "(chat.db) or its folder, a Messenger export (zip, folder or one thread's "
-        "JSON file) and a table (Parquet, or JSON lines with conversation_id and text)."
+        "JSON file), a Slack export (zip or folder) and a table (Parquet, or "
+        "JSON lines with conversation_id and text)."
     )
     return ExportFormatError(msg, path=path)
 

@@ -54,8 +54,9 @@ def demo(
         chatexports demo
     """
     from langchain_chatexports.cli._finetune_data import names_of_job
-    from langchain_chatexports.local_server import LocalServer
+    from langchain_chatexports.local_server import LocalServer, check_extra
 
+    check_extra()
     started = time.monotonic()
     with ExitStack() as stack:
         if folder is None:

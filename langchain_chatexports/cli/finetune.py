@@ -14,10 +14,10 @@ from langchain_chatexports._terminal import printable
 from langchain_chatexports.cli._console import (
     Meter,
     TrainingProgress,
+    command_line,
     confirmed,
     print_json,
     say,
-    shell_words,
     watching,
 )
 from langchain_chatexports.cli._options import (
@@ -28,7 +28,7 @@ from langchain_chatexports.cli._options import (
     command,
 )
 from langchain_chatexports.cli.chat import key_for
-from langchain_chatexports.cli.prepare import say_speaker
+from langchain_chatexports.cli.prepare import say_groups, say_speaker
 from langchain_chatexports.exceptions import TrainingBudgetError
 
 if TYPE_CHECKING:
@@ -157,6 +157,8 @@ def finetune(
         chatexports finetune chat.db --ai Tortoise
         chatexports finetune examples.jsonl --base Qwen/Qwen2.5-0.5B-Instruct
     """
+    from langchain_chatexports import local_server
+
     # It imports what reads and splits examples.
     from langchain_chatexports.cli._finetune_data import (
         names_of_job,
@@ -174,10 +176,13 @@ def finetune(
         raise typer.BadParameter(msg)
     url = base_url or (_OPENAI_URL if openai else None)
     _check_place(url, model, is_here=bool(base or data_dir))
-    if url is not None and share == "auto":
+    if url is None:
+        local_server.check_extra()
+    elif share == "auto":
         share = None
     data = read_training_data(paths, prepared, share)
     say_speaker(data.preparation)
+    say_groups(data.preparation)
     choices = TrainingChoices(epochs, suffix, data.validation)
     if url is not None and model is not None:
         name = _train_elsewhere(
@@ -372,4 +377,4 @@ def chat_command(
         where = ["--base-url", base_url]
     # Another server chooses the name: it must not be read as an option.
     words = ["--", name] if name.startswith("-") else [name]
-    return shell_words(["chatexports", "chat", *where, *words])
+    return command_line("chat", *where, *words)

@@ -8,7 +8,12 @@ import typer
 from rich.text import Text
 
 from langchain_chatexports._terminal import printable
-from langchain_chatexports.cli._console import confirmed, print_json, say
+from langchain_chatexports.cli._console import (
+    command_line,
+    confirmed,
+    print_json,
+    say,
+)
 from langchain_chatexports.cli._options import AsJson, DataDir, command
 from langchain_chatexports.cli.finetune import chat_command
 from langchain_chatexports.exceptions import LocalServerError
@@ -87,7 +92,7 @@ def _print_models(data_dir: Path | None, *, as_json: bool) -> None:
     say(
         f"Talk to one: {chat_command(found[0].short_name, data_dir=data_dir)}"
         if found
-        else "Train one: chatexports finetune PATH --ai NAME"
+        else f"Train one: {command_line('finetune', 'PATH', '--ai', 'NAME')}"
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.local_server.bases.devices import used_memory
 from langchain_chatexports.local_server.storage.data_directory import write_json
 
@@ -98,7 +99,7 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
             left = seconds * (state.max_steps - state.global_step)
             self._log.append(
                 f"{seconds:.1f} seconds per step: about {_duration(left)} for the "
-                f"remaining {state.max_steps - state.global_step} steps, "
+                f"remaining {plural(state.max_steps - state.global_step, 'step')}, "
                 f"with {used_memory() / 1e9:.1f} GB of memory"
             )
         # Not at the end of an epoch, whose checkpoint is written after the save.
@@ -197,9 +198,10 @@ def last_saved(work: Path) -> Path | None:
 def _duration(seconds: float) -> str:
     minutes = round(seconds / 60)
     if minutes < 1:
-        return f"{seconds:.0f} seconds"
+        return plural(round(seconds), "second")
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} hours {minutes} minutes" if hours else f"{minutes} minutes"
+    text = plural(minutes, "minute")
+    return f"{plural(hours, 'hour')} {text}" if hours else text
 
 
 def _is_epoch_end(state: Any) -> bool:
