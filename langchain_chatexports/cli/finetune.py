@@ -123,6 +123,15 @@ def finetune(
             show_default="auto",
         ),
     ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="Choose the base: the best one that fits this machine's memory and "
+            "trains within this time, such as 30m or 2h. Asks before a download.",
+            show_default=False,
+        ),
+    ] = None,
     validation: Annotated[
         str,
         typer.Option(
@@ -143,9 +152,7 @@ def finetune(
     ] = None,
     yes: Annotated[
         bool,
-        typer.Option(
-            "--yes", rich_help_panel=_ELSEWHERE, help="Upload without asking."
-        ),
+        typer.Option("--yes", help="Upload, or download a base, without asking."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -159,15 +166,20 @@ def finetune(
     """
     from langchain_chatexports import local_server
 
-    # It imports what reads and splits examples.
+    # They import what reads, splits and measures.
     from langchain_chatexports.cli._finetune_data import (
         names_of_job,
         parse_share,
         read_training_data,
     )
+    from langchain_chatexports.cli._training_plan import choose_base, parse_time
 
     prepared = options.prepare_options()
     share = parse_share(validation)
+    seconds = None if time is None else parse_time(time)
+    if time is not None and base is not None:
+        msg = "--time chooses the base: leave --base or --time out."
+        raise typer.BadParameter(msg)
     if suffix is not None and not 1 <= len(suffix) <= _MAX_SUFFIX_LENGTH:
         msg = f"--suffix must have 1 to {_MAX_SUFFIX_LENGTH} characters."
         raise typer.BadParameter(msg)
@@ -175,7 +187,7 @@ def finetune(
         msg = "--openai and --base-url are two servers: name one."
         raise typer.BadParameter(msg)
     url = base_url or (_OPENAI_URL if openai else None)
-    _check_place(url, model, is_here=bool(base or data_dir))
+    _check_place(url, model, is_here=bool(base or data_dir or time))
     if url is None:
         local_server.check_extra()
     elif share == "auto":
@@ -192,6 +204,10 @@ def finetune(
     else:
         from langchain_chatexports.local_server import LocalServer
 
+        if seconds is not None:
+            base = choose_base(
+                seconds, data.examples, data.validation, epochs=epochs, agreed=yes
+            )
         say_base(base)
         with LocalServer(base, data_dir=data_dir) as server:
             suffix, labels = names_of_job(data.person, data.source)
@@ -199,7 +215,7 @@ def finetune(
                 choices,
                 suffix=choices.suffix or suffix,
                 labels=labels,
-                proposes_bases=base is None,
+                proposes_bases=base is None and seconds is None,
             )
             name = train(server, data.examples, choices)
         chat = chat_command(name, data_dir=data_dir)
@@ -220,7 +236,9 @@ def _check_place(url: str | None, model: str | None, *, is_here: bool) -> None:
             raise typer.BadParameter(msg)
         return
     if is_here:
-        msg = "--base and --data-dir belong to the local server: leave them out."
+        msg = (
+            "--base, --time and --data-dir belong to the local server: leave them out."
+        )
         raise typer.BadParameter(msg)
     if model is None:
         msg = "--model must name the base model on the other server."

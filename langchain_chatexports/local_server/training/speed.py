@@ -1,18 +1,45 @@
-"""The speed of a training, measured before it on some of its own examples."""
+"""The speed of training: of a job on some of its own examples, and of the machine."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from langchain_chatexports.local_server.bases.devices import used_memory
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server.bases.chat_template import LabeledExample
+from langchain_chatexports.local_server.bases.devices import (
+    choose_device,
+    choose_dtype,
+    used_memory,
+)
+from langchain_chatexports.local_server.processes import (
+    child_command,
+    child_environment,
+    default_threads,
+    json_object,
+)
+from langchain_chatexports.local_server.training.hyperparameters import lora_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from langchain_chatexports.local_server.bases.chat_template import LabeledExample
+__all__ = ["Speed", "main", "measure_machine", "measure_speed"]
 
-__all__ = ["Speed", "measure_speed"]
+# The default base's, of which no weights are needed to measure.
+_SHAPE = {
+    "vocab_size": 49152,
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "tie_word_embeddings": True,
+}
+_TOKENS = 200
+_SECONDS_AT_MOST = 300
 
 
 class Speed(NamedTuple):
@@ -54,3 +81,48 @@ def measure_speed(model: Any, examples: Sequence[LabeledExample]) -> Speed:
         memory = used_memory()
         model.zero_grad(set_to_none=True)
     return Speed(seconds / tokens, memory)
+
+
+def measure_machine() -> Speed:
+    """Measure this machine in a child process: no base is loaded or downloaded.
+
+    Returns:
+        What training a model of the default base's shape costs.
+
+    Raises:
+        LocalServerError: If it cannot be measured.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter and module.
+            child_command("langchain_chatexports.local_server.training.speed"),
+            env=child_environment(threads=default_threads(), offline=True),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_SECONDS_AT_MOST,
+            check=False,
+        )
+        measured = json_object(done.stdout)
+    except subprocess.TimeoutExpired:
+        measured = {}
+    if not measured:
+        msg = (
+            "The speed of this machine could not be measured, so no base was chosen. "
+            "Close other programs and run it again, or name a base."
+        )
+        raise LocalServerError(msg)
+    return Speed(**measured)
+
+
+def main() -> None:
+    """Measure a model with random weights, and print the result."""
+    import torch
+    from peft import get_peft_model
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    device = choose_device()
+    dtype = getattr(torch, choose_dtype(device))
+    model = LlamaForCausalLM(LlamaConfig(**_SHAPE)).to(device=device, dtype=dtype)
+    tokens = list(range(_TOKENS))
+    example = LabeledExample(tokens, tokens, is_cut=False, dropped_openers=0)
+    speed = measure_speed(get_peft_model(model, lora_config()), [example])
+    sys.stdout.write(f"{json.dumps(speed._asdict())}\n")

@@ -33,9 +33,9 @@ from langchain_chatexports.local_server.storage.json_lines import (
 from langchain_chatexports.local_server.storage.locks import ProcessLock
 from langchain_chatexports.local_server.training.checkpoints import Checkpoints
 from langchain_chatexports.local_server.training.hyperparameters import (
-    LORA_RANK,
     Hyperparameters,
     learning_rate,
+    lora_config,
 )
 from langchain_chatexports.local_server.training.labels import (
     LabeledDataset,
@@ -242,7 +242,6 @@ def _build_trainer(
     held_out: LabeledDataset | None,
 ) -> Any:
     import torch
-    from peft import LoraConfig
     from trl import SFTConfig, SFTTrainer
 
     from langchain_chatexports.local_server.bases.devices import choose_device
@@ -290,13 +289,7 @@ def _build_trainer(
         train_dataset=_as_dataset(data),
         eval_dataset=None if held_out is None else _as_dataset(held_out),
         processing_class=tokenizer,
-        peft_config=LoraConfig(
-            r=LORA_RANK,
-            lora_alpha=2 * LORA_RANK,
-            lora_dropout=0.0,
-            target_modules="all-linear",
-            task_type="CAUSAL_LM",
-        ),
+        peft_config=lora_config(),
     )
 
 

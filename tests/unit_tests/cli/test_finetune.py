@@ -18,7 +18,9 @@ from langchain_chatexports.cli import _console
 from langchain_chatexports.cli._finetune_data import names_of_job
 from langchain_chatexports.cli.finetune import chat_command, train
 from langchain_chatexports.finetuning.connection import Clock
-from langchain_chatexports.local_server.bases import known_bases
+from langchain_chatexports.local_server.bases import description, known_bases
+from langchain_chatexports.local_server.training import speed
+from langchain_chatexports.local_server.training.speed import Speed
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
 from tests.unit_tests.builders.tuners import make_examples
@@ -353,6 +355,73 @@ def test_nothing_is_proposed_to_somebody_who_chose_a_base(
     done = here("chat.db", "--ai", "Tortoise", "--base", "Qwen/Qwen2.5-0.5B-Instruct")
     assert "  Measured\n" in done.err
     assert "Larger bases" not in done.err
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """16 GB of memory; 10 seconds a thousand tokens of the default; no base is here."""
+    measured = Speed(0.01, 10**9)
+    monkeypatch.setattr(known_bases, "machine_memory", lambda: 16 * 10**9)
+    monkeypatch.setattr(speed, "measure_machine", lambda: measured)
+    monkeypatch.setattr(description, "needs_download", lambda _: True)
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize(
+    ("time", "said"),
+    [
+        ("1m", "Even the smallest base takes longer than that: about "),
+        ("4h", "Best base in that time: Qwen/Qwen2.5-1.5B-Instruct, about "),
+    ],
+)
+def test_the_best_base_that_trains_in_the_time_is_taken(
+    here: Callable[..., Any], time: str, said: str
+) -> None:
+    done = here("chat.db", "--ai", "Tortoise", "--time", time, "--yes")
+    assert done.status == 0
+    assert said in done.err
+    base = "Qwen2.5-1.5B" if "Qwen" in said else "SmolLM2-135M"
+    assert f"Base model: {base}-Instruct" in done.err
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize(
+    ("epochs", "base"), [("2", "Qwen2.5-1.5B"), ("50", "SmolLM2-135M")]
+)
+def test_more_passes_leave_time_for_a_smaller_base(
+    here: Callable[..., Any], epochs: str, base: str
+) -> None:
+    options = ("--time", "1h", "--yes", "--epochs", epochs)
+    done = here("chat.db", "--ai", "Tortoise", *options)
+    assert f"Base model: {base}" in done.err
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_base_is_not_downloaded_without_being_asked_for(
+    here: Callable[..., Any], server: OpenAIServer
+) -> None:
+    done = here("chat.db", "--ai", "Tortoise", "--time", "4h")
+    assert done.status == 1
+    assert "not on this machine: 3.1 GB from huggingface.co" in done.err
+    assert "--yes" in done.err.splitlines()[-1]
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--time", "30"), "30m or 2h"),
+        (("--time", "0m"), "30m or 2h"),
+        (("--time", "30m", "--base", "b"), "leave --base or --time out"),
+        (("--time", "30m", "--openai", "--model", "m"), "local server"),
+    ],
+)
+def test_a_time_is_checked_before_an_export_is_read(
+    chatexports: Any, options: tuple[str, ...], said: str
+) -> None:
+    done = chatexports("finetune", "chat.db", *options)
+    assert done.status == 2
+    assert said in " ".join(done.err.replace("\u2502", " ").split())
 
 
 def test_a_known_base_is_named_with_its_size_and_license(
