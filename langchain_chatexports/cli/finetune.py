@@ -45,6 +45,7 @@ _OPENAI_URL = "https://api.openai.com/v1"
 _ELSEWHERE = "On another server"
 # OpenAI's limit.
 _MAX_SUFFIX_LENGTH = 64
+_MIN_LONG_CHECK = 500
 
 
 @dataclass(frozen=True)
@@ -361,8 +362,9 @@ def _checking(
 
     It counts the tokens of all of them before it answers, which can take minutes.
     """
-    if api_key is None:
-        return nullcontext()  # Another server, which has no such count.
+    # Another server has no such count, and few examples take no time.
+    if api_key is None or total < _MIN_LONG_CHECK:
+        return nullcontext()
     from openai import OpenAI, OpenAIError
 
     client = OpenAI(base_url=base_url, api_key=api_key, max_retries=0, timeout=5)

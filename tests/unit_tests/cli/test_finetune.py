@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+FINETUNE = "langchain_chatexports.cli.finetune"
+
+
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -437,6 +440,7 @@ def test_the_check_of_the_examples_shows_its_progress(
 ) -> None:
     """The local server's count went from 100 to 115: 15 of 30 examples."""
     monkeypatch.setattr(_console, "_SECONDS_BETWEEN_LINES", 0.01)
+    monkeypatch.setattr(f"{FINETUNE}._MIN_LONG_CHECK", 30)
     counts = iter([100, 100])
     get = OpenAI.get
 
