@@ -82,10 +82,14 @@ def read_training_data(
 
     Raises:
         TrainingDataError: If there are too few examples.
+        typer.BadParameter: If a share is given for a set that has its own part.
     """
     sets = [set_parts(path) for path in paths]
     files = [parts.get("train", path) for path, parts in zip(paths, sets, strict=True)]
     kept_apart = [parts["validation"] for parts in sets if "validation" in parts]
+    if kept_apart and isinstance(share, float):
+        msg = "The set has a validation part: --validation is auto or none for it."
+        raise typer.BadParameter(msg)
     examples: list[TracedExample] = []
 
     def read(preparation: Preparation) -> None:

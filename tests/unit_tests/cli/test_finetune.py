@@ -293,6 +293,15 @@ def test_a_set_is_trained_on_its_training_part_with_its_validation_part(
     assert rows_of(server, "validation_file") == expected
 
 
+def test_a_set_has_its_own_validation_part(
+    chatexports: Callable[..., Any], here: Callable[..., Any]
+) -> None:
+    chatexports("prepare", "talks.jsonl", "--ai", "mia", "--split", "-o", "set")
+    done = here("set", "--validation", "0.2")
+    assert done.status == 2
+    assert "auto or none" in " ".join(done.err.replace("\u2502", " ").split())
+
+
 def test_the_newest_conversations_are_held_out_for_validation(
     here: Callable[..., Any], server: OpenAIServer
 ) -> None:
