@@ -77,6 +77,9 @@ class TunedModel:
     source: str | None = None
     """What its examples were made from, if its job says so."""
 
+    system_prompt: str | None = None
+    """The system message that most of its training examples begin with."""
+
     @property
     def short_name(self) -> str:
         """The end of its name that `find_model` finds: `<suffix>:<id>`, or the id."""
@@ -120,6 +123,7 @@ def list_models(data_dir: str | Path | None = None) -> list[TunedModel]:
             path=data.models / record["id"],
             person=record.get("person"),
             source=record.get("source"),
+            system_prompt=record.get("system_prompt"),
         )
         for record in _read_records(data)
     ]

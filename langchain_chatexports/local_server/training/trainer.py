@@ -39,6 +39,7 @@ from langchain_chatexports.local_server.training.hyperparameters import (
 )
 from langchain_chatexports.local_server.training.labels import (
     LabeledDataset,
+    common_system_prompt,
     label_examples,
 )
 
@@ -163,7 +164,8 @@ def train(spec: TrainingSpec) -> None:
     trainer.train(resume_from_checkpoint=None if saved is None else str(saved))
     epochs = round(trainer.state.epoch)
     _log_choice(log, checkpoints, epochs)
-    _publish(spec, checkpoints, tokenizer, data.tokens * epochs)
+    system_prompt = common_system_prompt(examples["training_file"])
+    _publish(spec, checkpoints, tokenizer, data.tokens * epochs, system_prompt)
 
 
 def _estimate(
@@ -304,7 +306,11 @@ def _as_dataset(labeled: LabeledDataset) -> Any:
 
 
 def _publish(
-    spec: TrainingSpec, checkpoints: Checkpoints, tokenizer: Any, tokens: int
+    spec: TrainingSpec,
+    checkpoints: Checkpoints,
+    tokenizer: Any,
+    tokens: int,
+    system_prompt: str | None = None,
 ) -> None:
     folder = Path(spec.job_folder) / "work" / "model"
     shutil.rmtree(folder, ignore_errors=True)
@@ -315,6 +321,7 @@ def _publish(
         "checkpoints": checkpoints.publish(folder),
         "created_at": int(time.time()),
         "trained_tokens": tokens,
+        "system_prompt": system_prompt,
     }
     write_json(folder / "model.json", record)
     replace(folder, Path(spec.model_folder))
