@@ -40,6 +40,7 @@ def export_model(
     """
     from langchain_chatexports import local_server
 
+    local_server.check_extra()
     name = local_server.find_model(model, data_dir).name
     written = local_server.export_model(name, folder, data_dir=data_dir)
     say(f"Written to {written}")
