@@ -180,8 +180,8 @@ def prepare(
     if prepared.redaction:
         key_file = prepared.redaction.key_file
         say(f"key: {key_file} (whoever has it can undo the redaction)")
-    if path := result.training_file:
-        say(f"Next: {command_line('finetune', path)}")
+    if result.training_file:
+        say(f"Next: {command_line('finetune', output)}")
 
 
 def _print_set(done: Preparation, result: PreparedSet, output: Path) -> None:
