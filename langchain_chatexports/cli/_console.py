@@ -28,6 +28,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from langchain_chatexports._terminal import plural, printable
 
@@ -53,6 +54,8 @@ __all__ = [
     "say",
     "shell_words",
     "show",
+    "show_rows",
+    "show_table",
     "stderr_console",
     "stdin_is_terminal",
     "watching",
@@ -117,6 +120,33 @@ def show(text: object = "") -> None:
     """Write lines to stdout, for people: the result of a command."""
     sys.stdout.write(f"{printable_lines(text)}\n")
     sys.stdout.flush()
+
+
+def show_table(text: object) -> None:
+    """Write a table to stdout; at a terminal, its long lines end with an ellipsis."""
+    width = _terminal_width()
+    lines = printable_lines(text).split("\n")
+    show("\n".join(_shortened(line, width) for line in lines) if width else text)
+
+
+def show_rows(rows: Sequence[Sequence[str]]) -> None:
+    """Write rows of cells to stdout as a table, in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    )
+    show_table("\n".join(map(str.rstrip, lines)))
+
+
+def _terminal_width() -> int | None:
+    return Console().width if sys.stdout.isatty() else None
+
+
+def _shortened(line: str, width: int) -> str:
+    text = Text(line)
+    text.truncate(width, overflow="ellipsis")
+    return text.plain
 
 
 def printable_lines(text: object) -> str:

@@ -116,15 +116,15 @@ def headline(evaluation: Evaluation) -> str:
 
 
 def overview(evaluation: Evaluation) -> list[tuple[str, ...]]:
-    """Return the main results as a table's rows, headers first."""
+    """Return the main results as a table's rows, headers first.
+
+    They fit a terminal of 80 columns; the page has the others.
+    """
     temperature = evaluation.contestants[0].temperature
     scores = {each.contestant: each for each in evaluation.summary or ()}
     losses = {each.contestant: each for each in evaluation.loss}
     copies = {each.contestant: each for each in evaluation.copies}
-    checks = {each.contestant: each for each in evaluation.guards}
-    rows: list[tuple[str, ...]] = [
-        ("", "style (0 to 1)", "bits per byte", "copied whole", "distinct", "cut off")
-    ]
+    rows: list[tuple[str, ...]] = [("", "style (0 to 1)", "bits per byte", "copied")]
     for each in _tuned_first(evaluation.contestants):
         score, loss = scores.get(each.name), losses.get(each.name)
         rows.append(
@@ -137,13 +137,10 @@ def overview(evaluation: Evaluation) -> list[tuple[str, ...]]:
                 if loss
                 else tables.UNKNOWN,
                 tables.share_text(copies[each.name].exact),
-                tables.share_text(checks[each.name].variety),
-                tables.share_text(checks[each.name].cut),
             )
         )
-    own = evaluation.guards[0].person
     copied = tables.share_text(evaluation.copies[0].person.exact)
-    rows.append(("the person", "1", "", copied, tables.share_text(own.variety), ""))
+    rows.append(("the person", "1", "", copied))
     return rows
 
 
