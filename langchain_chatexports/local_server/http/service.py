@@ -50,6 +50,24 @@ _MAX_EXAMPLE_TOKENS = 1024
 _MIN_EXAMPLES = 10
 _MAX_SHOWN_PROBLEMS = 10
 _MAX_PROBLEMS = 1000
+# In the words of langchain-core's `ModelProfile`. A request with anything else is
+# refused, see `ChatRequest`.
+_ABILITIES = {
+    "text_inputs": True,
+    "image_inputs": False,
+    "image_url_inputs": False,
+    "pdf_inputs": False,
+    "audio_inputs": False,
+    "video_inputs": False,
+    "text_outputs": True,
+    "image_outputs": False,
+    "audio_outputs": False,
+    "video_outputs": False,
+    "reasoning_output": False,
+    "tool_calling": False,
+    "tool_choice": False,
+    "structured_output": False,
+}
 
 
 @dataclass(frozen=True)
@@ -204,6 +222,11 @@ class LocalService:
                 "finished_at": None,
                 "estimated_finish": None,
                 "error": None,
+                "profile": {
+                    **_ABILITIES,
+                    "max_input_tokens": self.engine.context,
+                    "max_output_tokens": self.engine.context,
+                },
             },
             private={
                 "max_length": max_length,

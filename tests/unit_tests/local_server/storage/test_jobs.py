@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import openai
 import pytest
+from langchain_core.language_models import ModelProfile
 
 from langchain_chatexports.local_server.bases.chat_template import TemplateError
 from langchain_chatexports.local_server.storage.jobs import JobStore
@@ -56,6 +57,15 @@ def test_a_job_waits_with_numbers_in_place_of_auto(order: Callable[..., Any]) ->
     assert job.hyperparameters.n_epochs == 3
     assert job.hyperparameters.batch_size == 1
     assert job.hyperparameters.learning_rate_multiplier == 1
+
+
+def test_a_job_says_what_its_model_can_do(order: Callable[..., Any]) -> None:
+    """For the `profile` of the chat model that the tuner returns."""
+    profile = order().profile
+    assert profile["max_input_tokens"] == profile["max_output_tokens"] == 512
+    assert profile["text_inputs"]
+    assert not profile["tool_calling"]
+    assert profile.keys() <= ModelProfile.__annotations__.keys()
 
 
 def test_hyperparameters_are_taken_in_the_older_form(order: Callable[..., Any]) -> None:
