@@ -183,16 +183,18 @@ class Meter:
     started: float = field(default_factory=time.monotonic)
 
     def __str__(self) -> str:
-        """Return the count, its rate and the time left."""
-        done, seconds = self.done(), max(1e-9, time.monotonic() - self.started)
+        """Return the count and, after a second, its rate and the time left."""
+        done, seconds = self.done(), time.monotonic() - self.started
         is_known = self.total is not None and done <= self.total
         what = self.what
         if is_known:
             what = f"of {self.total:,} {what}"
         elif done == 1:
             what = _PLURAL.sub("", what, count=1)
-        parts = [f"{done:,} {what}", _rate(done / seconds)]
-        if is_known and _FIRST_SHARE * done >= (self.total or 0) > 0:
+        parts = [f"{done:,} {what}"]
+        if is_timed := seconds >= 1:
+            parts.append(_rate(done / seconds))
+        if is_timed and is_known and _FIRST_SHARE * done >= (self.total or 0) > 0:
             parts.append(_time_left(seconds / done * ((self.total or 0) - done)))
         if made := self.made():
             parts.append(made)

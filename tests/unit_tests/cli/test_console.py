@@ -62,10 +62,17 @@ def test_an_end_that_nobody_knows_is_not_guessed(total: int | None) -> None:
 
 @pytest.mark.parametrize(
     ("what", "text"),
-    [("examples", "1 example,"), ("messages read for names", "1 message read for")],
+    [
+        ("examples", "1 example"),
+        ("messages read for names", "1 message read for names"),
+    ],
 )
 def test_the_first_one_is_in_the_singular(what: str, text: str) -> None:
-    assert str(Meter(what, lambda: 1)).startswith(text)
+    assert str(Meter(what, lambda: 1)) == text
+
+
+def test_of_the_first_second_no_rate_is_shown() -> None:
+    assert str(meter(1, 16, seconds=0.001)) == "1 of 16 messages"
 
 
 def test_nothing_yet_is_no_division_by_zero() -> None:
