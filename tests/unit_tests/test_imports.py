@@ -63,6 +63,7 @@ HEAVY = [
     "numpy",
     "openai",
     "pandas",
+    "prompt_toolkit",
     "rich",
     "tiktoken",
     "torch",

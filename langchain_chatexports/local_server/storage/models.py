@@ -50,6 +50,9 @@ class TunedModel:
     path: Path
     """The folder with the adapter in PEFT's format."""
 
+    system_prompt: str | None = None
+    """The system message that most of its training examples begin with."""
+
 
 def list_models(data_dir: str | Path | None = None) -> list[TunedModel]:
     """Return the tuned models of a data directory, newest first.
@@ -68,6 +71,7 @@ def list_models(data_dir: str | Path | None = None) -> list[TunedModel]:
             created_at=datetime.fromtimestamp(record["created_at"], timezone.utc),
             job_id=record["job_id"],
             path=data.models / record["id"],
+            system_prompt=record.get("system_prompt"),
         )
         for record in _read_records(data)
     ]

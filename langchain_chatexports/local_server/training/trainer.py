@@ -39,6 +39,7 @@ from langchain_chatexports.local_server.training.hyperparameters import (
 )
 from langchain_chatexports.local_server.training.labels import (
     LabeledDataset,
+    common_system_prompt,
     label_examples,
 )
 
@@ -155,7 +156,8 @@ def train(spec: TrainingSpec) -> None:
     trainer.add_callback(progress)
     trainer.train(resume_from_checkpoint=None if saved is None else str(saved))
     epochs = round(trainer.state.epoch)
-    _publish(spec, checkpoints, tokenizer, data.tokens * epochs)
+    system_prompt = common_system_prompt(examples["training_file"])
+    _publish(spec, checkpoints, tokenizer, data.tokens * epochs, system_prompt)
 
 
 def _read(path: str, param: str) -> list[dict[str, Any]]:
@@ -264,7 +266,11 @@ def _as_dataset(labeled: LabeledDataset) -> Any:
 
 
 def _publish(
-    spec: TrainingSpec, checkpoints: Checkpoints, tokenizer: Any, tokens: int
+    spec: TrainingSpec,
+    checkpoints: Checkpoints,
+    tokenizer: Any,
+    tokens: int,
+    system_prompt: str | None = None,
 ) -> None:
     folder = Path(spec.job_folder) / "work" / "model"
     shutil.rmtree(folder, ignore_errors=True)
@@ -275,6 +281,7 @@ def _publish(
         "checkpoints": checkpoints.publish(folder),
         "created_at": int(time.time()),
         "trained_tokens": tokens,
+        "system_prompt": system_prompt,
     }
     write_json(folder / "model.json", record)
     replace(folder, Path(spec.model_folder))

@@ -513,6 +513,20 @@ def _spec_for(tmp_path: Path, base: Path, **changes: Any) -> TrainingSpec:
     return TrainingSpec(**{**settings, **changes})
 
 
+def test_a_model_keeps_the_system_message_of_its_training(
+    tmp_path: Path, tiny_base: Path
+) -> None:
+    examples = dialogues()
+    for example in examples:
+        example["messages"].insert(0, {"role": "system", "content": "Be slow."})
+    spec = _spec_for(tmp_path, tiny_base)
+    (tmp_path / "train.jsonl").write_bytes(as_jsonl(examples))
+    _train_here(spec)
+    record = read_json(tmp_path / "model" / "model.json")
+    assert record is not None
+    assert record["system_prompt"] == "Be slow."
+
+
 def test_batches_of_unequal_lengths_and_large_seeds_are_trained(
     tmp_path: Path, tiny_base: Path
 ) -> None:
