@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
@@ -21,6 +21,7 @@ from langchain_chatexports.cli._console import (
 from langchain_chatexports.cli._options import (
     AsJson,
     Base,
+    ChatOptions,
     DataDir,
     ExampleOptions,
     command,
@@ -80,6 +81,7 @@ def finetune(
     ],
     *,
     options: ExampleOptions,
+    chats: ChatOptions,
     base: Base = None,
     data_dir: DataDir = None,
     base_url: Annotated[
@@ -143,7 +145,7 @@ def finetune(
     """
     from langchain_chatexports import local_server
 
-    prepared = options.prepare_options()
+    prepared = replace(options.prepare_options(), chats=chats.choice())
     if suffix is not None and not 1 <= len(suffix) <= _MAX_SUFFIX_LENGTH:
         msg = f"--suffix must have 1 to {_MAX_SUFFIX_LENGTH} characters."
         raise typer.BadParameter(msg)
