@@ -27,7 +27,10 @@ from langchain_chatexports.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from typing_extensions import Unpack
+
     from langchain_chatexports.chat_loaders.base import ChatExportLoader
+    from langchain_chatexports.chat_loaders.options import LoaderOptions
 
 __all__ = [
     "Export",
@@ -90,6 +93,7 @@ def open_export(path: str | Path, **options: Any) -> Export:
         ExportFormatError: If it is not an export that the package knows.
         MissingExtraError: If it is Parquet and the extra `parquet` is not installed.
     """
+    from langchain_chatexports.chat_loaders.discord import DiscordChatLoader
     from langchain_chatexports.chat_loaders.facebook_messenger import (
         FolderFacebookMessengerChatLoader,
         SingleFileFacebookMessengerChatLoader,
@@ -107,6 +111,7 @@ def open_export(path: str | Path, **options: Any) -> Export:
         "zip": ("Messenger export (zip)", FolderFacebookMessengerChatLoader),
         "folder": ("Messenger export (folder)", FolderFacebookMessengerChatLoader),
         "json": ("Messenger thread file", SingleFileFacebookMessengerChatLoader),
+        "discord": ("Discord export", DiscordChatLoader),
         "slack": ("Slack export", SlackChatLoader),
         "table": ("table (Parquet or JSON lines)", TableChatLoader),
     }
@@ -121,10 +126,14 @@ def open_export(path: str | Path, **options: Any) -> Export:
 
 def _app_of_files(path: Path) -> str | None:
     """Return which app's loader reads an export of files, unless it is Messenger's."""
+    from langchain_chatexports.chat_loaders.discord import is_discord_export
     from langchain_chatexports.chat_loaders.slack import is_slack_export
 
     # Each looks at names and first bytes, and is sure: the order does not matter.
-    apps: dict[str, Callable[[Sequence[ExportFile]], bool]] = {"slack": is_slack_export}
+    apps: dict[str, Callable[[Sequence[ExportFile]], bool]] = {
+        "discord": is_discord_export,
+        "slack": is_slack_export,
+    }
     suffixes = (".json", ".html", ".htm", ".txt", ".csv")
     with ExitStack() as stack, suppress(ChatExportError):
         # What is damaged or dangerous is for the loader to explain.
@@ -137,7 +146,10 @@ def _app_of_files(path: Path) -> str | None:
 
 
 def open_exports(
-    paths: Iterable[str | Path], *, contacts: str | Path | None = None
+    paths: Iterable[str | Path],
+    *,
+    contacts: str | Path | None = None,
+    **options: Unpack[LoaderOptions],
 ) -> list[Export]:
     """Recognize exports, and join the parts of one.
 
@@ -149,6 +161,7 @@ def open_exports(
     Args:
         paths: Files or folders.
         contacts: A vCard file or an address book, for the names in iMessage exports.
+        options: The options that every loader has, such as `include`.
 
     Returns:
         The exports, each where its first part was named.
@@ -161,7 +174,7 @@ def open_exports(
     )
 
     once = {os.path.realpath(Path(path).expanduser()): path for path in paths}
-    exports = [_opened(path, contacts) for path in once.values()]
+    exports = [_opened(path, contacts, options) for path in once.values()]
     by_owner: dict[str, list[Export]] = {}
     without_messages: list[Export] = []
     for export in exports:
@@ -180,20 +193,22 @@ def open_exports(
             ordered = [export for export in exports if export in parts]
             first, *others = ordered
             places = [export.path for export in ordered]
-            loader = FolderFacebookMessengerChatLoader(places)
+            loader = FolderFacebookMessengerChatLoader(places, **options)
             joined |= {id(export): None for export in others}
             joined[id(first)] = replace(first, loader=loader, more=tuple(places[1:]))
     placed = (joined.get(id(export), export) for export in exports)
     return [export for export in placed if export is not None]
 
 
-def _opened(path: str | Path, contacts: str | Path | None) -> Export:
+def _opened(
+    path: str | Path, contacts: str | Path | None, options: LoaderOptions
+) -> Export:
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
 
-    export = open_export(path)
+    export = open_export(path, **options)
     if contacts is None or not isinstance(export.loader, IMessageChatLoader):
         return export
-    return replace(export, loader=IMessageChatLoader(export.path, contacts=contacts))
+    return open_export(path, contacts=contacts, **options)
 
 
 def estimate_message_count(exports: Iterable[Export]) -> int | None:
@@ -305,9 +320,9 @@ def _of_examples(path: Path, candidates: Iterable[Path]) -> ExportFormatError:
 def _unknown(path: Path) -> ExportFormatError:
     msg = (
         f"{path} is not an export that can be read. Supported are an iMessage database "
-        "(chat.db) or its folder, a Messenger export (zip, folder or one thread's "
-        "JSON file), a Slack export (zip or folder) and a table (Parquet, or "
-        "JSON lines with conversation_id and text)."
+        "(chat.db) or its folder, exports in JSON of Messenger, Instagram, Discord and "
+        "Slack (a zip, a folder or a file of it), and a table (Parquet, or JSON lines "
+        "with conversation_id and text)."
     )
     return ExportFormatError(msg, path=path)
 

@@ -7,13 +7,13 @@ from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.datasets.examples import (
     to_training_examples,
 )
+from langchain_chatexports.datasets.inputs import read_examples
 from langchain_chatexports.datasets.trace import (
     UNKNOWN_ORIGIN,
     ExampleOrigin,
     speaker_of,
     trace_examples,
 )
-from langchain_chatexports.finetuning.inputs import read_examples
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.conversations import conversation
 
