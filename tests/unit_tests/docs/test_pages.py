@@ -27,7 +27,6 @@ MARKS = {
 
 
 @pytest.mark.parametrize(
-@pytest.mark.parametrize(
     "page",
     [
         "discord.md",
@@ -37,7 +36,6 @@ MARKS = {
         "privacy.md",
         "slack.md",
     ],
-)
 )
 def test_blocks_print_what_the_page_says(
     page: str,
