@@ -1,24 +1,28 @@
-"""Which bases `chatexports finetune` proposes, by memory and time."""
+"""Before a training: which base it takes or proposes, and the check of its examples."""
 
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from langchain_chatexports.cli._console import confirmed, say
+from langchain_chatexports.cli._console import Meter, confirmed, say, watching
 from langchain_chatexports.exceptions import LocalServerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from langchain_chatexports.datasets.examples import TrainingExample
 
-__all__ = ["choose_base", "parse_time", "say_larger_bases"]
+__all__ = ["checking", "choose_base", "parse_time", "say_larger_bases"]
 
 # What a person may wait for without having asked for more.
 _USUAL_SECONDS = 3600
+# Fewer examples are checked in two seconds.
+_MIN_LONG_CHECK = 500
 
 
 def say_larger_bases(event: Any) -> None:
@@ -115,6 +119,35 @@ def choose_base(
         return None
     _agree_to_download(chosen.hub_id, chosen.download_bytes, agreed=agreed)
     return chosen.hub_id
+
+
+def checking(
+    total: int, *, base_url: str, api_key: str | None = None, **_: Any
+) -> AbstractContextManager[None]:
+    """Show how far the local server is with the check of the examples.
+
+    It counts the tokens of all of them before it answers, which can take minutes.
+
+    Args:
+        total: How many examples it checks.
+        base_url: The server.
+        api_key: Its key; `None` for another server, which has no such count.
+    """
+    if api_key is None or total < _MIN_LONG_CHECK:
+        return nullcontext()
+    from openai import OpenAI, OpenAIError
+
+    client = OpenAI(base_url=base_url, api_key=api_key, max_retries=0, timeout=5)
+    counts = [0]
+
+    def checked() -> int:
+        with suppress(OpenAIError, KeyError, TypeError):
+            answer: Any = client.get("/checked_examples", cast_to=object)
+            counts.append(int(answer["count"]))
+        return counts[-1]
+
+    before = checked()
+    return watching(Meter("examples checked", lambda: checked() - before, total))
 
 
 def _agree_to_download(hub_id: str, size_bytes: int, *, agreed: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,13 +11,11 @@ import typer
 
 from langchain_chatexports._terminal import printable
 from langchain_chatexports.cli._console import (
-    Meter,
     TrainingProgress,
     command_line,
     confirmed,
     print_json,
     say,
-    watching,
 )
 from langchain_chatexports.cli._options import (
     AsJson,
@@ -34,7 +31,6 @@ from langchain_chatexports.exceptions import TrainingBudgetError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from contextlib import AbstractContextManager
 
     from langchain_chatexports.datasets.examples import TrainingExample
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
@@ -46,7 +42,6 @@ _OPENAI_URL = "https://api.openai.com/v1"
 _ELSEWHERE = "On another server"
 # OpenAI's limit.
 _MAX_SUFFIX_LENGTH = 64
-_MIN_LONG_CHECK = 500
 
 
 @dataclass(frozen=True)
@@ -327,7 +322,7 @@ def _train_elsewhere(
 def _train(
     examples: list[TrainingExample], choices: TrainingChoices, **where: Any
 ) -> str:
-    from langchain_chatexports.cli._training_plan import say_larger_bases
+    from langchain_chatexports.cli._training_plan import checking, say_larger_bases
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
 
     with TrainingProgress() as progress:
@@ -347,7 +342,7 @@ def _train(
             on_event=on_event,
             **where,
         )
-        with _checking(len(examples) + len(choices.validation), **where):
+        with checking(len(examples) + len(choices.validation), **where):
             run = tuner.submit(examples)
         if run.status == "succeeded":
             say(f"Job {run.id}: these examples were trained on before. Its events:")
@@ -355,31 +350,6 @@ def _train(
             say(f"Job {run.id}: training")
         run.wait()
     return str(run.chat_model().model_name)
-
-
-def _checking(
-    total: int, *, base_url: str, api_key: str | None = None, **_: Any
-) -> AbstractContextManager[None]:
-    """Show how far the local server is with the check of the examples.
-
-    It counts the tokens of all of them before it answers, which can take minutes.
-    """
-    # Another server has no such count, and few examples take no time.
-    if api_key is None or total < _MIN_LONG_CHECK:
-        return nullcontext()
-    from openai import OpenAI, OpenAIError
-
-    client = OpenAI(base_url=base_url, api_key=api_key, max_retries=0, timeout=5)
-    counts = [0]
-
-    def checked() -> int:
-        with suppress(OpenAIError, KeyError, TypeError):
-            answer: Any = client.get("/checked_examples", cast_to=object)
-            counts.append(int(answer["count"]))
-        return counts[-1]
-
-    before = checked()
-    return watching(Meter("examples checked", lambda: checked() - before, total))
 
 
 def chat_command(

@@ -14,7 +14,7 @@ import pytest
 from openai import OpenAI
 
 from langchain_chatexports import local_server
-from langchain_chatexports.cli import _console
+from langchain_chatexports.cli import _console, _training_plan
 from langchain_chatexports.cli._finetune_data import names_of_job
 from langchain_chatexports.cli.finetune import chat_command, train
 from langchain_chatexports.finetuning.connection import Clock
@@ -29,9 +29,6 @@ from tests.unit_tests.builders.voice_server import write_talks
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
-
-
-FINETUNE = "langchain_chatexports.cli.finetune"
 
 
 @pytest.fixture
@@ -448,9 +445,9 @@ def test_a_known_base_is_named_with_its_size_and_license(
 def test_the_check_of_the_examples_shows_its_progress(
     here: Callable[..., Any], server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The local server's count went from 100 to 115: 15 of 37 examples."""
+    """The local server's count went from 100 to 115."""
     monkeypatch.setattr(_console, "_SECONDS_BETWEEN_LINES", 0.01)
-    monkeypatch.setattr(f"{FINETUNE}._MIN_LONG_CHECK", 30)
+    monkeypatch.setattr(_training_plan, "_MIN_LONG_CHECK", 30)
     counts = iter([100, 100])
     get = OpenAI.get
 
@@ -465,7 +462,8 @@ def test_the_check_of_the_examples_shows_its_progress(
     )
     done = here("chat.db", "--ai", "Tortoise")
     assert done.status == 0
-    assert "15 of 37 examples checked" in done.err
+    examples = len(rows_of(server, "training_file"))
+    assert f"15 of {examples} examples checked" in done.err
 
 
 @pytest.mark.parametrize("share", ["some", "0", "1", "-0.1", "nan"])
