@@ -9,7 +9,7 @@ import pytest
 
 from langchain_chatexports.datasets.formats.containers import file_sha256
 from langchain_chatexports.datasets.formats.trace_file import read_trace
-from langchain_chatexports.finetuning.orders import DATA_KEY
+from langchain_chatexports.finetuning.settings import DATA_KEY
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.samples import write_messenger
