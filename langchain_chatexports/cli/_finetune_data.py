@@ -94,7 +94,8 @@ def read_training_data(
 
     def read(preparation: Preparation) -> None:
         with reading(preparation):
-            examples[:] = preparation.traced(Ledger())
+            ledger = Ledger()
+            examples[:] = preparation.newest(preparation.traced(ledger), ledger)
 
     done = prepare_with_speaker(files, options, read)
     for export, summary in done.summaries():
