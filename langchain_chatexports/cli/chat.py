@@ -67,7 +67,8 @@ def chat(
         str | None,
         typer.Argument(
             metavar="MODEL",
-            help="A tuned model's name. Without it: the newest one on this machine.",
+            help="A tuned model: its name, or the beginning of its suffix or id. "
+            "Without it: the newest one on this machine.",
             show_default=False,
         ),
     ] = None,
@@ -160,7 +161,8 @@ def _chat_here(
     tuned = kept_model(name, data_dir)
     if compare and compare != tuned.base_model:
         # The server knows the steps of its checkpoints.
-        kept_model(compare.partition(":ckpt-step-")[0], data_dir)
+        other, *step = compare.partition(":ckpt-step-")
+        compare = "".join([kept_model(other, data_dir).name, *step])
     say(f"Starting {tuned.name} …")
     if settings.system is None and tuned.system_prompt:
         settings = replace(settings, system=tuned.system_prompt)
@@ -199,14 +201,13 @@ def kept_model(name: str | None, data_dir: Path | None) -> TunedModel:
     """Find a model that was tuned on this machine.
 
     Args:
-        name: The model; `None` for the newest.
+        name: The model, or the beginning of one of its names; `None` for the newest.
         data_dir: Where it is kept; `None` for the default.
 
     Raises:
-        LocalServerError: If there is no such model.
+        LocalServerError: If there is no such model, or several.
     """
-    from langchain_chatexports.chat_loaders.suggestions import did_you_mean
-    from langchain_chatexports.local_server import list_models
+    from langchain_chatexports.local_server import find_model, list_models
 
     kept = sorted(list_models(data_dir), key=lambda model: model.created_at)
     if not kept:
@@ -215,17 +216,11 @@ def kept_model(name: str | None, data_dir: Path | None) -> TunedModel:
             "chatexports finetune PATH --ai NAME"
         )
         raise LocalServerError(msg)
-    if name is None:
-        # A test run that was killed while it was probed leaves its model behind.
-        real = [model for model in kept if f":{TEST_RUN}:" not in model.name]
-        return (real or kept)[-1]
-    for model in kept:
-        if model.name == name:
-            return model
-    nearest = did_you_mean([name], [model.name for model in kept])
-    listed = ", ".join(model.name for model in kept)
-    msg = f"There is no model {name!r} on this machine.{nearest} Models: {listed}."
-    raise LocalServerError(msg)
+    if name is not None:
+        return find_model(name, data_dir)
+    # A test run that was killed while it was probed leaves its model behind.
+    real = [model for model in kept if f":{TEST_RUN}:" not in model.name]
+    return (real or kept)[-1]
 
 
 def talk(voices: Sequence[Voice], *, as_json: bool = False) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
+from langchain_chatexports._terminal import printable
 from langchain_chatexports.cli._console import (
     command_line,
     confirmed,
@@ -13,15 +15,19 @@ from langchain_chatexports.cli._console import (
     say,
 )
 from langchain_chatexports.cli._options import AsJson, DataDir, command
+from langchain_chatexports.cli.finetune import chat_command
 from langchain_chatexports.exceptions import LocalServerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from langchain_chatexports.local_server import KeptData
+    from langchain_chatexports.local_server import KeptData, TunedModel
 
 __all__ = ["models"]
+
+_WIDTH = 80
+_MAX_NAME_LENGTH = 36
 
 
 @command
@@ -32,7 +38,8 @@ def models(
         typer.Option(
             metavar="NAME",
             help="Delete a model with its checkpoints, and the examples that only it "
-            "used; may be given several times.",
+            "used; its name, or the beginning of its suffix or id; may be given "
+            "several times.",
             show_default=False,
         ),
     ] = None,
@@ -69,7 +76,10 @@ def _print_models(data_dir: Path | None, *, as_json: bool) -> None:
         listed = [
             {
                 "model": model.name,
+                "person": model.person,
+                "source": model.source,
                 "base": model.base_model,
+                "size_bytes": model.size_bytes,
                 "created_at": model.created_at.isoformat(),
                 "path": str(model.path),
             }
@@ -77,14 +87,39 @@ def _print_models(data_dir: Path | None, *, as_json: bool) -> None:
         ]
         print_json({"models": listed, "jobs": kept.jobs, "files": kept.files})
         return
-    for model in found:
-        typer.echo(f"{model.name}  {model.created_at:%Y-%m-%d %H:%M} UTC")
+    _print_table(found)
     say(_counted(kept))
     say(
-        f"Talk to one: {command_line('chat', 'NAME')}"
+        f"Talk to one: {chat_command(found[0].short_name, data_dir=data_dir)}"
         if found
         else f"Train one: {command_line('finetune', 'PATH', '--ai', 'NAME')}"
     )
+
+
+def _print_table(found: Sequence[TunedModel]) -> None:
+    if not found:
+        return
+    names = [_name_to_type(model) for model in found]
+    width = max(map(len, names))
+    typer.echo(f"{'model':{width}}  {'date':10}  {'size':>8}  base")
+    for name, model in zip(names, found, strict=True):
+        size = f"{model.size_bytes / 1e6:,.1f} MB"
+        row = f"{name:{width}}  {model.created_at:%Y-%m-%d}  {size:>8}  "
+        typer.echo(_fitted(row + model.base_model))
+        source = f"from {model.source}" if model.source else None
+        if told := ", ".join(filter(None, (model.person, source))):
+            typer.echo(_fitted(f"    {told}"))
+
+
+def _name_to_type(model: TunedModel) -> str:
+    name = model.short_name
+    return name if len(name) <= _MAX_NAME_LENGTH else name.rpartition(":")[2]
+
+
+def _fitted(line: str) -> str:
+    text = Text(printable(line))
+    text.truncate(_WIDTH, overflow="ellipsis")
+    return text.plain
 
 
 def _counted(kept: KeptData) -> str:
@@ -97,13 +132,14 @@ def _counted(kept: KeptData) -> str:
 
 
 def _delete(names: Sequence[str], data_dir: Path | None, *, agreed: bool) -> None:
-    from langchain_chatexports.local_server import delete_model
+    from langchain_chatexports.local_server import delete_model, find_model
 
-    question = f"Delete {', '.join(names)}, and the examples that only it used?"
+    found = list(dict.fromkeys(find_model(name, data_dir).name for name in names))
+    question = f"Delete {', '.join(found)}, and the examples that only it used?"
     if not confirmed(question, agreed=agreed, refusal=_not_agreed()):
         say("Nothing was deleted.")
         return
-    for name in names:
+    for name in found:
         delete_model(name, data_dir=data_dir)
         say(f"Deleted {name}")
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from langchain_chatexports.local_server.bases.known_bases import (
         KnownBase,
+        fitting_bases,
         list_bases,
         suggest_base,
     )
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     )
     from langchain_chatexports.local_server.storage.models import (
         TunedModel,
+        find_model,
         list_models,
     )
 
@@ -73,6 +75,8 @@ __all__ = [
     "describe_base",
     "describe_default_base",
     "export_model",
+    "find_model",
+    "fitting_bases",
     "list_bases",
     "list_models",
     "score_conversations",
@@ -82,7 +86,12 @@ __all__ = [
 ]
 
 _MODULES = {
-    "bases.known_bases": ("KnownBase", "list_bases", "suggest_base"),
+    "bases.known_bases": (
+        "KnownBase",
+        "fitting_bases",
+        "list_bases",
+        "suggest_base",
+    ),
     "bases.description": ("BaseDescription", "describe_base", "describe_default_base"),
     "export": ("export_model",),
     "http.server": ("ServerInfo", "serve_forever"),
@@ -93,7 +102,7 @@ _MODULES = {
     "settings": ("ServerSettings",),
     "storage.data_directory": ("default_data_dir",),
     "storage.deletion": ("KeptData", "count_kept", "delete_everything", "delete_model"),
-    "storage.models": ("TunedModel", "list_models"),
+    "storage.models": ("TunedModel", "find_model", "list_models"),
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -25,6 +25,8 @@ from langchain_chatexports.local_server.storage.json_lines import (
     read_examples,
 )
 from langchain_chatexports.local_server.storage.models import (
+    PERSON_KEY,
+    SOURCE_KEY,
     ModelStore,
     new_model_id,
     tuned_model_name,
@@ -39,6 +41,7 @@ from langchain_chatexports.local_server.training.labels import (
 from langchain_chatexports.local_server.training.queue import TrainingQueue
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from langchain_chatexports.local_server.http.requests import JobRequest
@@ -126,6 +129,9 @@ class LocalService:
         # Parsing and tokenizing take many times the memory of a text: one at a time.
         self.parsing_lock = threading.Lock()
         self._validation_lock = threading.Lock()
+        self.checked_examples = 0
+        """Examples that were checked for jobs since the start."""
+
         self._base = base
         self._signature = signature
 
@@ -240,6 +246,8 @@ class LocalService:
                     "base_model": self.base_model,
                     "signature": self._signature,
                     "suffix": request.suffix,
+                    "person": request.metadata.get(PERSON_KEY),
+                    "source": request.metadata.get(SOURCE_KEY),
                 },
             },
             events=[
@@ -310,7 +318,7 @@ class LocalService:
                 if problems:
                     raise _invalid_file(problems, param)
                 dataset = label_examples(
-                    read_examples(path),
+                    self._counted(read_examples(path)),
                     self.engine.template,
                     max_length=max_length,
                     keep=False,
@@ -325,6 +333,11 @@ class LocalService:
             nothing = f"no example has an answer within {max_length} tokens"
             raise _invalid_file([nothing], param)
         return dataset
+
+    def _counted(self, examples: Iterable[Any]) -> Iterator[Any]:
+        for example in examples:
+            yield example
+            self.checked_examples += 1
 
     def _alias_warnings(self, name: str) -> list[str]:
         if name == self.base_model:
