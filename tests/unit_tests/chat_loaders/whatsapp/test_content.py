@@ -345,6 +345,8 @@ def test_notices_without_their_mark(text: str) -> None:
     [
         "This message was deleted by mistake, sorry",
         "You deleted this message, why?",
+        "You deleted this message\nwhy?",
+        "null\nand void",
         "image omitted",
         "Media omitted",
         "I said <sigh>",

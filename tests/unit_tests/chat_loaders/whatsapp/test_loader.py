@@ -402,6 +402,13 @@ def test_the_notices_of_an_almost_empty_hebrew_chat_are_no_messages(
     assert summary.skipped == {"media": 1, "system": 1}
 
 
+def test_the_notices_of_a_long_hebrew_chat_are_no_messages(tmp_path: Path) -> None:
+    chat = WhatsAppChat.ios().says("Ann", f"{RLM}ההודעות והשיחות מוצפנות")
+    for _ in range(12):
+        chat.says("Ann", "שלום")
+    assert len(texts(chat.to_file(tmp_path / "_chat.txt"))) == 12
+
+
 def test_messages_of_a_hebrew_keyboard_stay(tmp_path: Path) -> None:
     chat = WhatsAppChat.ios()
     for _ in range(12):

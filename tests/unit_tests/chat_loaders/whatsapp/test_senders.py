@@ -48,8 +48,11 @@ def test_two_names_may_begin_alike() -> None:
 
 
 def test_a_name_that_also_stands_alone_ends_at_the_first_colon() -> None:
-    split = splitter(*["Ann: PS: one"] * 5, "Ann: two").split
-    assert split("Ann: PS: one") == ("Ann", "PS: one")
+    for heads in (
+        ["Ann: two", *["Ann: PS: one"] * 5],
+        [*["Ann: PS: one"] * 5, "Ann: two"],
+    ):
+        assert splitter(*heads).split("Ann: PS: one") == ("Ann", "PS: one")
 
 
 @pytest.mark.parametrize(
