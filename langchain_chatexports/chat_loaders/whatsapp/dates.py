@@ -144,14 +144,13 @@ def find_order(
         runs: Their places in the order of the file, where the date changes.
         layout: The layout of the headers.
         counts: The messages of each date.
-        chosen: The order that the user gave.
+        chosen: The order that the user gave. It counts unless there are dates that do
+            not exist in it.
 
     Returns:
         The order. It is a guess if all orders fit equally.
     """
     orders = _possible_orders(layout)
-    if chosen in orders:
-        orders = (str(chosen),)
     places = set(runs)
     days = {order: _days(stamps, places, order) for order in orders}
     never = {place for place in places if all(place not in d for d in days.values())}
@@ -162,7 +161,9 @@ def find_order(
     best = ranked[0]
     tied = [order for order in orders if readings[order][:3] == readings[best][:3]]
     is_guess = False
-    if len(tied) > 1:
+    if chosen in orders and readings[str(chosen)].foreign == readings[best].foreign:
+        best = str(chosen)
+    elif len(tied) > 1:
         there = [stamps[place] for place in places]
         best, is_guess = _tie(tied, readings, there, layout)
     foreign = tuple(sorted(places - days[best].keys()))

@@ -13,7 +13,7 @@ from langchain_chatexports.chat_loaders.base import (
 from langchain_chatexports.chat_loaders.whatsapp.clock import HOUR, Clock
 from langchain_chatexports.chat_loaders.whatsapp.content import REASONS
 from langchain_chatexports.chat_loaders.whatsapp.phrases import YOU
-from langchain_chatexports.chat_loaders.whatsapp.senders import clean_name
+from langchain_chatexports.chat_loaders.whatsapp.senders import ShownNames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -99,7 +99,7 @@ class SessionBuilder:
         clock = Clock(self._zone)
         to_utc, offset_of = clock.utc, clock.offsets.get
         has_bounds = loader.start is not None or loader.end is not None
-        own = clean_name(owner).casefold() if owner else None
+        own = ShownNames([owner])[owner].casefold() if owner else None
         is_own: dict[str | None, bool | None] = {
             name: shown.casefold() == own if own else None
             for name, shown in names.items()

@@ -94,6 +94,16 @@ def test_a_given_order_is_no_guess() -> None:
     assert order_of(["3/4/22"], "ymd")[:2] == ("ymd", False)
 
 
+def test_a_given_order_counts_before_steps_back() -> None:
+    dates = ["2/9/22", "3/9/22", "4/9/22", "1/10/22"]
+    assert order_of(dates, "mdy")[:2] == ("mdy", False)
+
+
+def test_a_given_order_in_which_dates_do_not_exist_is_not_taken() -> None:
+    order = order_of(["20/03/22", "21/03/22"], "mdy")
+    assert (order.order, order.foreign) == ("dmy", ())
+
+
 def test_a_given_order_cannot_move_a_year_that_is_told() -> None:
     assert order_of(["3/4/2022", "3/14/2022"], "ymd")[:2] == ("mdy", False)
 

@@ -96,7 +96,7 @@ def test_you_on_a_phone_is_a_name_like_any_other(tmp_path: Path) -> None:
 def test_the_owner_that_is_given_counts_first(tmp_path: Path) -> None:
     chat = WhatsAppChat.android().says("Ann", "Hi!").says("Bob", "Yes?")
     path = chat.to_file(tmp_path / "WhatsApp Chat with Ann.txt")
-    loader = WhatsAppChatLoader(path, timezone="UTC", owner="ann")
+    loader = WhatsAppChatLoader(path, timezone="UTC", owner="~ ann")
     (session,) = loader.load()
     own = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
     assert own == [True, False]
