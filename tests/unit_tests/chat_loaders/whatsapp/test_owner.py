@@ -127,6 +127,19 @@ def test_a_group_has_the_owner_of_the_chats_beside_it(tmp_path: Path) -> None:
     assert loader.inspect().owner == "Bob"
 
 
+def test_a_group_without_the_owner_of_the_others_has_none(tmp_path: Path) -> None:
+    for name in ("Ann", "Cleo"):
+        chat = WhatsAppChat.android().says(name, "Hi!").says("Bob", "Yes?")
+        chat.to_file(tmp_path / f"WhatsApp Chat with {name}.txt")
+    group = WhatsAppChat.android()
+    for name in ("Ann", "Dan", "Cleo"):
+        group.says(name, "Hi!")
+    group.to_file(tmp_path / "WhatsApp Chat with A group.txt")
+    (first, *_) = WhatsAppChatLoader(tmp_path, timezone="UTC").load()
+    assert metadata_of(first)["owner"] is None
+    assert "is_from_me" not in first["messages"][0].additional_kwargs
+
+
 def test_the_owner_of_most_chats_is_that_of_the_export() -> None:
     bob, ann = FoundOwner("Bob", "the chat's name"), FoundOwner("Ann", "x")
     assert most_agreed([bob, ann, bob]) == bob
