@@ -145,3 +145,11 @@ def test_the_owner_of_most_chats_is_that_of_the_export() -> None:
     assert most_agreed([bob, ann, bob]) == bob
     assert most_agreed([bob, ann]) is None
     assert most_agreed([]) is None
+
+
+def test_what_the_app_wrote_is_not_from_the_owner(tmp_path: Path) -> None:
+    chat = WhatsAppChat.android().system(NOTICE).says("Ann", "Hi!").says("Bob", "?")
+    path = chat.to_file(tmp_path / "WhatsApp Chat with Ann.txt")
+    (session,) = WhatsAppChatLoader(path, timezone="UTC", include_system=True).load()
+    first = session["messages"][0].additional_kwargs
+    assert (first["sender"], first["is_from_me"]) == ("unknown", False)
