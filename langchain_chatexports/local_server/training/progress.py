@@ -57,6 +57,7 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
         self._metrics: dict[str, Any] = {}
         self._written: dict[str, Any] = {}
         self._first_step = 0
+        self._has_estimated = False
         self._last_save = self._start = time.monotonic()
         # A resumed training repeats steps, but not their events.
         self._last_reported = max(
@@ -78,7 +79,12 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
         del args, kwargs
         now = time.monotonic()
         done = int(state.global_step) - self._first_step
-        if done == _TIMED_STEPS and state.global_step > self._last_reported:
+        if (
+            done >= _TIMED_STEPS
+            and state.global_step > self._last_reported
+            and not self._has_estimated
+        ):
+            self._has_estimated = True
             seconds = (now - self._start) / done
             left = seconds * (state.max_steps - state.global_step)
             self._log.append(
@@ -179,11 +185,15 @@ def last_saved(work: Path) -> Path | None:
 
 
 def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return f"{seconds:.0f} seconds"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} hours {minutes} minutes" if hours else f"{minutes} minutes"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if not (hours or minutes):
+        return _counted(round(seconds), "second")
+    parts = ((hours, "hour"), (minutes, "minute"))
+    return " ".join(_counted(number, unit) for number, unit in parts if number)
+
+
+def _counted(number: int, unit: str) -> str:
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
 
 
 def _is_epoch_end(state: Any) -> bool:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import io
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 from rich.console import Console
 
 from langchain_chatexports.cli import _console as console
-from langchain_chatexports.cli._console import Meter, watching
+from langchain_chatexports.cli._console import Meter, TrainingProgress, watching
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 
 def meter(done: int, total: int | None = None, *, seconds: float = 10) -> Meter:
@@ -128,3 +130,31 @@ def test_an_error_ends_the_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     count = len(said)
     time.sleep(0.05)
     assert len(said) == count
+
+
+def _step(step: int, total: int = 200, **more: Any) -> Any:
+    data = {"step": step, "total_steps": total, "train_loss": 1.0}
+    event = {"id": f"event-{step}", "type": "metrics", "message": "", "data": data}
+    return SimpleNamespace(**{**event, **more})
+
+
+def test_the_time_left_of_a_resumed_training_is_that_of_its_own_steps(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    progress = TrainingProgress()
+    for step in (101, 102, 103):
+        progress.on_event(_step(step))
+        now[0] += 10
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "  step 103/200, loss 1.00, about 16 min left"
+
+
+def test_events_that_were_told_before_are_not_told_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    progress = TrainingProgress(told={"event-1"})
+    progress.on_event(_step(1))
+    progress.on_event(_step(2))
+    assert capsys.readouterr().err == "  step 2/200, loss 1.00\n"

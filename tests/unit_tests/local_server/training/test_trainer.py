@@ -163,7 +163,7 @@ def test_after_a_few_steps_it_is_said_how_long_it_takes_and_how_much_memory(
 ) -> None:
     (said,) = [e.message for e in events if "per step" in e.message]
     assert re.fullmatch(
-        r"\d+\.\d seconds per step: about \d+ (seconds|minutes) "
+        r"\d+\.\d seconds per step: about \d+ (second|minute)s? "
         r"for the remaining 15 steps, with \d+\.\d GB of memory",
         said,
     )
