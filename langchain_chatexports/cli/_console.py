@@ -29,7 +29,7 @@ from rich.progress import (
 from langchain_chatexports._terminal import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from typing_extensions import Self
@@ -280,15 +280,14 @@ def _time_left(seconds: float) -> str:
 
 
 class TrainingProgress:
-    """Shows a job's steps and loss, as a bar or, without a terminal, in lines."""
+    """Shows a job's steps and loss, as a bar or, without a terminal, in lines.
 
-    def __init__(self, told: Collection[str] = ()) -> None:
-        """Initialize the progress.
+    Attributes:
+        told: The ids of events that are not shown, because an earlier command did.
+    """
 
-        Args:
-            told: The ids of events that are not shown, because an earlier command did.
-        """
-        self._told = told
+    def __init__(self) -> None:
+        self.told: set[str] = set()
         self._progress: Progress | None = None
         self._task: Any = None
         self._last_line = 0.0
@@ -305,7 +304,7 @@ class TrainingProgress:
 
     def on_event(self, event: Any) -> None:
         """Show one event of the job (the SDK's `FineTuningJobEvent`)."""
-        if event.id in self._told:
+        if event.id in self.told:
             return
         data = event.data if isinstance(event.data, dict) else {}
         step, total = data.get("step"), data.get("total_steps")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from langchain_chatexports.cli._console import print_json, say
+from langchain_chatexports.cli._jobs import shared_server
 from langchain_chatexports.cli._options import AsJson, DataDir, command
 from langchain_chatexports.cli.chat import ChatSettings, make_voice, show_answers
 from langchain_chatexports.cli.finetune import (
@@ -53,8 +54,6 @@ def demo(
     For example:
         chatexports demo
     """
-    from langchain_chatexports.local_server import LocalServer
-
     started = time.monotonic()
     with ExitStack() as stack:
         if folder is None:
@@ -64,7 +63,7 @@ def demo(
         say("")
         say("4. Train: a LoRA adapter, on this machine, behind a local server")
         say_base(None)
-        server = stack.enter_context(LocalServer(data_dir=data_dir))
+        server = stack.enter_context(shared_server(None, data_dir))
         # Train again also where an earlier demo has trained on the same examples.
         name = train(server, examples, TrainingChoices(run_again=True))
         say("")

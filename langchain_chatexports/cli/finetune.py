@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +19,7 @@ from langchain_chatexports.cli._console import (
     say,
     shell_words,
 )
+from langchain_chatexports.cli._jobs import LocalJob, shared_server
 from langchain_chatexports.cli._options import (
     AsJson,
     Base,
@@ -153,10 +155,8 @@ def finetune(
         name = _train_elsewhere(examples, choices, url=url, model=model, agreed=yes)
         chat = chat_command(name, base_url=url)
     else:
-        from langchain_chatexports.local_server import LocalServer
-
         say_base(base)
-        with LocalServer(base, data_dir=data_dir) as server:
+        with shared_server(base, data_dir) as server:
             name = train(server, examples, choices)
         chat = chat_command(name, data_dir=data_dir)
     if as_json:
@@ -216,6 +216,8 @@ def train(
 ) -> str:
     """Fine-tune the server's base model and show the progress.
 
+    Ctrl-C stops the job, and says how to continue or to delete it.
+
     Args:
         server: A running local server.
         examples: The examples.
@@ -224,15 +226,19 @@ def train(
     Returns:
         The new model's name.
     """
-    return _train(
-        examples,
-        choices,
-        model=server.base_model,
-        base_url=server.base_url,
-        api_key=server.api_key,
-        # The local server takes dialogues that end with the user; OpenAI does not.
-        allow_trailing=True,
-    )
+    # A job that is ordered anew each time is not found again.
+    again = None if choices.run_again else shell_words(["chatexports", *sys.argv[1:]])
+    with LocalJob(server, again=again) as job:
+        return _train(
+            examples,
+            choices,
+            job,
+            model=server.base_model,
+            base_url=server.base_url,
+            api_key=server.api_key,
+            # The local server takes dialogues that end with the user; OpenAI does not.
+            allow_trailing=True,
+        )
 
 
 def say_base(base: str | None) -> None:
@@ -282,7 +288,10 @@ def _train_elsewhere(
 
 
 def _train(
-    examples: list[TrainingExample], choices: TrainingChoices, **where: Any
+    examples: list[TrainingExample],
+    choices: TrainingChoices,
+    job: LocalJob | None = None,
+    **where: Any,
 ) -> str:
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
 
@@ -296,7 +305,9 @@ def _train(
             **where,
         )
         run = tuner.submit(examples)
-        if run.status == "succeeded":
+        if job is not None:
+            job.take_up(run, progress)
+        elif run.status == "succeeded":
             say(f"Job {run.id}: these examples were trained on before. Its events:")
         else:
             say(f"Job {run.id}: training")

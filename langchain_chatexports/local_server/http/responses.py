@@ -18,6 +18,7 @@ from langchain_chatexports.local_server.training.hyperparameters import Hyperpar
 __all__ = [
     "ChatResponse",
     "DeletedFile",
+    "DeletedJob",
     "DeletedModel",
     "ErrorResponse",
     "JobCheckpoint",
@@ -125,7 +126,7 @@ class JobResponse(_Closed):
     model: str
     fine_tuned_model: str | None
     organization_id: str
-    status: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    status: Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
     training_file: FileId
     validation_file: FileId | None
     result_files: Annotated[list[str], Field(max_length=0)]
@@ -137,6 +138,14 @@ class JobResponse(_Closed):
     integrations: Annotated[list[str], Field(max_length=0)]
     trained_tokens: Count | None
     error: JobFailure | None
+
+
+class DeletedJob(_Closed):
+    """The job that was deleted."""
+
+    id: JobId
+    object: Literal["fine_tuning.job"] = "fine_tuning.job"
+    deleted: Literal[True] = True
 
 
 @with_config(_CLOSED)

@@ -15,6 +15,7 @@ from langchain_chatexports.local_server.bases.devices import choose_device, choo
 from langchain_chatexports.local_server.http.errors import ApiError, not_found
 from langchain_chatexports.local_server.inference.generation import Engine
 from langchain_chatexports.local_server.storage.deletion import (
+    delete_uploads_of_jobs,
     delete_uploads_of_model,
 )
 from langchain_chatexports.local_server.storage.files import FILE_ID, FileStore
@@ -25,6 +26,7 @@ from langchain_chatexports.local_server.storage.json_lines import (
 )
 from langchain_chatexports.local_server.storage.models import (
     ModelStore,
+    list_models,
     new_model_id,
     tuned_model_name,
 )
@@ -76,6 +78,7 @@ class LocalService:
         aliases: dict[str, str] | None = None,
         threads: int = 1,
         max_training_jobs: int = 1,
+        resume_jobs: bool = True,
     ) -> None:
         """Open a data directory; `start` starts the queued jobs.
 
@@ -88,6 +91,7 @@ class LocalService:
             aliases: More names for the base.
             threads: The number of CPU threads.
             max_training_jobs: How many jobs may train at the same time.
+            resume_jobs: Whether to train the jobs that an earlier server left.
         """
         self.base_model = base_model
         self.aliases = sorted(aliases or {})
@@ -103,6 +107,7 @@ class LocalService:
             base_directory=base_directory,
             threads=threads,
             at_once=max_training_jobs,
+            resumes=resume_jobs,
         )
         # Parsing and tokenizing take many times the memory of a text: one at a time.
         self.parsing_lock = threading.Lock()
@@ -116,7 +121,7 @@ class LocalService:
         threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
 
     def stop(self) -> None:
-        """Cancel answers and stop training; an unfinished job is queued again."""
+        """Cancel answers and stop training; unfinished jobs are queued or paused."""
         self.engine.close()
         self.queue.stop()
 
@@ -228,8 +233,22 @@ class LocalService:
                 ),
             ],
         )
-        self.queue.wake()
+        self.queue.enqueue(job["id"])
         return job
+
+    def delete_job(self, job_id: str) -> None:
+        """Cancel and delete a job, its saves, and the uploads that only it used.
+
+        Raises:
+            ApiError: If its model is kept.
+        """
+        self.queue.cancel(job_id)
+        kept = {model.job_id: model.name for model in list_models(self.data.root)}
+        if job_id in kept:
+            msg = f"The job made the model {kept[job_id]}: delete that."
+            raise ApiError(msg, code="invalid_state", param="fine_tuning_job_id")
+        delete_uploads_of_jobs({job_id}, self.data, self.files, self.jobs)
+        self.jobs.delete(job_id)
 
     def checkpoints(self, job: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the checkpoints of a job, newest first; none before it succeeds."""

@@ -15,17 +15,17 @@ from transformers import TrainerCallback
 
 from langchain_chatexports.local_server.bases.devices import used_memory
 from langchain_chatexports.local_server.storage.data_directory import write_json
+from langchain_chatexports.local_server.storage.jobs import COMPLETE
 
 if TYPE_CHECKING:
     from langchain_chatexports.local_server.storage.events import EventLog
     from langchain_chatexports.local_server.training.checkpoints import Checkpoints
 
-__all__ = ["ProgressWriter", "last_saved"]
+__all__ = ["ProgressWriter"]
 
 SAVE_SECONDS = 30.0
 """The interval of saves: what an interruption can lose."""
 
-_COMPLETE = "whole.json"
 _TIMED_STEPS = 5
 _STOPPED = (
     "Stopped early: the validation loss no longer decreases. The model is the epoch "
@@ -101,7 +101,7 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
         """Mark a save as complete, because the trainer can be killed while saving."""
         del control, kwargs
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        write_json(folder / _COMPLETE, {"step": int(state.global_step)})
+        write_json(folder / COMPLETE, {"step": int(state.global_step)})
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any
@@ -175,13 +175,6 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
 
     def _keep(self, state: Any, model: Any) -> None:
         self.checkpoints.keep(int(state.global_step), self._written, model)
-
-
-def last_saved(work: Path) -> Path | None:
-    """Return the folder of a job's last complete save, if there is one."""
-    marks = (work / "trainer").glob(f"checkpoint-*/{_COMPLETE}")
-    saved = {int(mark.parent.name.rpartition("-")[2]): mark.parent for mark in marks}
-    return saved[max(saved)] if saved else None
 
 
 def _duration(seconds: float) -> str:

@@ -26,6 +26,7 @@ from langchain_chatexports.local_server.storage.data_directory import (
     write_json,
 )
 from langchain_chatexports.local_server.storage.events import EventLog
+from langchain_chatexports.local_server.storage.jobs import last_saved
 from langchain_chatexports.local_server.storage.json_lines import (
     JsonLinesError,
     read_examples,
@@ -122,10 +123,7 @@ def train(spec: TrainingSpec) -> None:
     if spec.validation_file is not None:
         examples["validation_file"] = _read(spec.validation_file, "validation_file")
     from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
-    from langchain_chatexports.local_server.training.progress import (
-        ProgressWriter,
-        last_saved,
-    )
+    from langchain_chatexports.local_server.training.progress import ProgressWriter
 
     tokenizer, _ = load_tokenizer(Path(spec.base_directory))
     template = ChatTemplate(tokenizer)

@@ -154,7 +154,8 @@ def test_the_time_left_of_a_resumed_training_is_that_of_its_own_steps(
 def test_events_that_were_told_before_are_not_told_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    progress = TrainingProgress(told={"event-1"})
+    progress = TrainingProgress()
+    progress.told.add("event-1")
     progress.on_event(_step(1))
     progress.on_event(_step(2))
     assert capsys.readouterr().err == "  step 2/200, loss 1.00\n"
