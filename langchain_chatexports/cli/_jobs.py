@@ -106,7 +106,9 @@ class LocalJob:
         else:
             kept = _kept_job(run.id, self._server)
             step = kept.saved_step if kept else 0
-            where = f"from its checkpoint of step {step}" if step else "from the start"
+            where = (
+                f"from its checkpoint of step {step:,}" if step else "from the start"
+            )
             say(f"Job {run.id} was stopped before; it continues {where}")
             jobs.resume(run.id)
 
@@ -116,6 +118,7 @@ class LocalJob:
         from langchain_chatexports.local_server import delete_job, pause_job
 
         data_dir = self._server.data_dir
+        say("Stopping the training …")
         try:
             if self._again is None:
                 _request_deletion(self._client, job_id)
@@ -141,13 +144,14 @@ class LocalJob:
         delete = shell_words(["chatexports", "models", "--delete", job_id, *where])
         job = _kept_job(job_id, self._server)
         step = f" at {progress_of(job)}" if job and job.step else ""
-        saved = "no checkpoint yet"
+        saved = ""
         if job and job.saved_step:
-            saved = f"a checkpoint of step {job.saved_step}"
-        say(f"Training stopped{step}. It does not continue by itself. What is left:")
-        say(f"  job {job_id}, {saved}, the uploaded examples")
-        say(f"To continue:  {again}")
-        say(f"To delete it: {delete}")
+            saved = f", a checkpoint of step {job.saved_step:,}"
+        say(f"Training stopped{step}. To continue it:")
+        say(f"  {again}")
+        say(f"Until then its job{saved} and the uploaded examples stay here.")
+        say("To delete them:")
+        say(f"  {delete}")
 
 
 def progress_of(job: KeptJob) -> str:

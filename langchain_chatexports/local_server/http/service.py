@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import threading
+import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ _MAX_EXAMPLE_TOKENS = 1024
 _MIN_EXAMPLES = 10
 _MAX_SHOWN_PROBLEMS = 10
 _MAX_PROBLEMS = 1000
+_FILES_OF_JOBS = ("training_file", "validation_file")
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,8 @@ class LocalService:
         # Parsing and tokenizing take many times the memory of a text: one at a time.
         self.parsing_lock = threading.Lock()
         self._validation_lock = threading.Lock()
+        self._resume_jobs = resume_jobs
+        self._created_at = int(time.time())
         self._base = base
         self._signature = signature
 
@@ -124,6 +128,16 @@ class LocalService:
         """Cancel answers and stop training; unfinished jobs are queued or paused."""
         self.engine.close()
         self.queue.stop()
+        if not self._resume_jobs:
+            self._delete_new_uploads_without_job()
+
+    def _delete_new_uploads_without_job(self) -> None:
+        # A command that was interrupted while it ordered a job leaves its examples.
+        jobs = self.jobs.newest_first()
+        used = {job.get(name) for job in jobs for name in _FILES_OF_JOBS}
+        for file in self.files.newest_first():
+            if file["created_at"] >= self._created_at and file["id"] not in used:
+                self.files.delete(file["id"])
 
     def find_model(self, name: str) -> ServedModel:
         """Return a model by its name, which is never a path or hub id.

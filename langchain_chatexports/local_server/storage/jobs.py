@@ -106,8 +106,8 @@ def _kept_job(job: dict[str, Any], jobs: JobStore, *, has_server: bool) -> KeptJ
     is_left = status == "running" and not has_server
     if status == "paused" or (is_left and not is_locked(folder / "trainer.lock")):
         status = "stopped"
-    metrics = [event["data"] for event in jobs.events(job["id"]).read()]
-    last = next((data for data in reversed(metrics) if "step" in data), {})
+    events = reversed(jobs.events(job["id"]).read())
+    last = next((e["data"] for e in events if "step" in e["data"]), {})
     saved = last_saved(folder / "work")
     return KeptJob(
         id=job["id"],

@@ -1,7 +1,7 @@
 """A trainer callback that writes events, checkpoints and saves to resume from.
 
 It writes one event per step and one adapter per epoch, and asks for a save to resume
-from every 30 seconds.
+from every 30 seconds, and before the training is stopped.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from transformers import TrainerCallback
 from langchain_chatexports.local_server.bases.devices import used_memory
 from langchain_chatexports.local_server.storage.data_directory import write_json
 from langchain_chatexports.local_server.storage.jobs import COMPLETE
+from langchain_chatexports.local_server.training.checkpoints import StoppedError
 
 if TYPE_CHECKING:
     from langchain_chatexports.local_server.storage.events import EventLog
@@ -38,6 +39,7 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
 
     Attributes:
         checkpoints: The adapters of the epochs.
+        is_stopping: Whether to save as soon as possible and raise `StoppedError`.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
                 the event of the epoch's last step.
         """
         self._log = log
+        self.is_stopping = False
         self.checkpoints = checkpoints
         self._holds_back = has_validation
         self._metrics: dict[str, Any] = {}
@@ -93,15 +96,22 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
                 f"with {used_memory() / 1e9:.1f} GB of memory"
             )
         # Not at the end of an epoch, whose checkpoint is written after the save.
-        if now - self._last_save > SAVE_SECONDS and not _is_epoch_end(state):
+        is_due = self.is_stopping or now - self._last_save > SAVE_SECONDS
+        if is_due and not _is_epoch_end(state):
             self._last_save = now
             control.should_save = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Mark a save as complete, because the trainer can be killed while saving."""
+        """Mark a save as complete, because the trainer can be killed while saving.
+
+        Raises:
+            StoppedError: If the training is to stop.
+        """
         del control, kwargs
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         write_json(folder / COMPLETE, {"step": int(state.global_step)})
+        if self.is_stopping:
+            raise StoppedError
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any

@@ -45,8 +45,9 @@ logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1
 _IDLE_SECONDS = 5.0
-_TERMINATE_SECONDS = 5.0
-_REQUEST_SECONDS = 15.0
+# A step and a save of a large base; LocalServer waits for it, too.
+_SAVE_SECONDS = 12.0
+_REQUEST_SECONDS = 20.0
 _DISK_FULL = "The disk with the data directory is full. Free some space, and try again."
 _UNFINISHED = ("queued", "running")
 
@@ -305,27 +306,30 @@ class TrainingQueue:
             elif not self._is_training(job_id):
                 return None
             asked = self._jobs.private(job_id)
-            if self._stopping.is_set() or asked["cancel"] or asked.get("pause"):
-                self._stop_trainer(job_id, trainer)
+            if asked["cancel"]:
+                self._stop_trainer(job_id, trainer, saves=False)
+            elif self._stopping.is_set() or asked.get("pause"):
+                self._stop_trainer(job_id, trainer, saves=True)
             # Files can expire during a long training.
             self._files.delete_expired()
             time.sleep(_POLL_SECONDS)
 
     def _stop_trainer(
-        self, job_id: str, trainer: subprocess.Popen[bytes] | None
+        self, job_id: str, trainer: subprocess.Popen[bytes] | None, *, saves: bool
     ) -> None:
         if trainer is not None:
-            trainer.terminate()
-            try:
-                trainer.wait(_TERMINATE_SECONDS)
-            except subprocess.TimeoutExpired:
-                trainer.kill()
-                trainer.wait()
+            if saves:
+                trainer.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    trainer.wait(_SAVE_SECONDS)
+            trainer.kill()
+            trainer.wait()
             return
         # Not our child, but it holds the lock, so the process id is the trainer's.
         try:
             text = (self._jobs.folder(job_id) / "trainer.pid").read_text("ascii")
-            os.kill(int(text), signal.SIGTERM)
+            kill = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows lacks it.
+            os.kill(int(text), signal.SIGTERM if saves else kill)
         except (OSError, ValueError):
             logger.debug("The trainer of an earlier server cannot be stopped yet")
 

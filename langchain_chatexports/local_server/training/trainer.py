@@ -12,12 +12,14 @@ import json
 import logging
 import os
 import shutil
+import signal
 import sys
 import time
 import traceback
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
@@ -32,7 +34,10 @@ from langchain_chatexports.local_server.storage.json_lines import (
     read_examples,
 )
 from langchain_chatexports.local_server.storage.locks import ProcessLock
-from langchain_chatexports.local_server.training.checkpoints import Checkpoints
+from langchain_chatexports.local_server.training.checkpoints import (
+    Checkpoints,
+    StoppedError,
+)
 from langchain_chatexports.local_server.training.hyperparameters import (
     LORA_RANK,
     Hyperparameters,
@@ -43,11 +48,17 @@ from langchain_chatexports.local_server.training.labels import (
     label_examples,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from langchain_chatexports.local_server.training.progress import ProgressWriter
+
 __all__ = ["ALREADY_RUNNING", "TrainingSpec", "main", "train"]
 
 ALREADY_RUNNING = 75
 """The exit code if another trainer is training the job."""
 
+_STOPPED = 128 + signal.SIGTERM
 _NICENESS = 5
 _WARMUP_RATIO = 0.05
 
@@ -105,6 +116,8 @@ def main() -> None:
         os.nice(_NICENESS)
     try:
         train(spec)
+    except StoppedError:
+        raise SystemExit(_STOPPED) from None
     except Exception as error:  # noqa: BLE001 - reported in failure.json.
         _write_failure(folder, error)
         raise SystemExit(1) from None
@@ -113,9 +126,10 @@ def main() -> None:
 
 
 def train(spec: TrainingSpec) -> None:
-    """Train one job in this process.
+    """Train one job in this process; SIGTERM saves it and stops.
 
     Raises:
+        StoppedError: If it was stopped.
         TrainingError: If its data is deleted or cannot be used.
     """
     # Before the imports, which take seconds: the files can be deleted meanwhile.
@@ -151,9 +165,22 @@ def train(spec: TrainingSpec) -> None:
         if type(callback).__name__ in {"PrinterCallback", "ProgressCallback"}:
             trainer.remove_callback(callback)
     trainer.add_callback(progress)
-    trainer.train(resume_from_checkpoint=None if saved is None else str(saved))
+    with _saving_at_sigterm(progress):
+        trainer.train(resume_from_checkpoint=None if saved is None else str(saved))
     epochs = round(trainer.state.epoch)
     _publish(spec, checkpoints, tokenizer, data.tokens * epochs)
+
+
+@contextmanager
+def _saving_at_sigterm(progress: ProgressWriter) -> Iterator[None]:
+    def stop(*_: object) -> None:
+        progress.is_stopping = True
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _read(path: str, param: str) -> list[dict[str, Any]]:

@@ -113,10 +113,11 @@ def test_an_interrupted_training_is_left_alone_until_it_is_continued(
     said = err.read_text()
     (job,) = list_jobs(terminal.data_dir)
     assert f"Training stopped at step {job.step} of 500." in said
-    assert "no checkpoint yet, the uploaded examples" in said
-    assert f"To continue:  chatexports {' '.join(words)}\n" in said
+    assert f"its job, a checkpoint of step {job.saved_step} and the" in said
+    assert job.step == job.saved_step > 0
+    assert f"To continue it:\n  chatexports {' '.join(words)}\n" in said
     delete = f"models --delete {job.id} --data-dir {terminal.data_dir}"
-    assert f"To delete it: chatexports {delete}\n" in said
+    assert f"To delete them:\n  chatexports {delete}\n" in said
     assert "may cost" not in said
     assert "Traceback" not in said
     assert (job.status, trainers_of(terminal.data_dir)) == ("stopped", [])
@@ -128,7 +129,9 @@ def test_an_interrupted_training_is_left_alone_until_it_is_continued(
         assert client.fine_tuning.jobs.retrieve(job.id).status == "paused"
     again = terminal.run(*words)
     assert again.returncode == 0, again.stderr
-    assert f"Job {job.id} was stopped before" in again.stderr
+    found = f"Job {job.id} was stopped before; it continues from its checkpoint of step"
+    assert f"{found} {job.step}\n" in again.stderr
+    assert f"step {job.step}/" not in again.stderr
     assert "Created fine-tuning job" not in again.stderr
     (model,) = list_models(terminal.data_dir)
     assert (model.job_id, model.name in again.stdout) == (job.id, True)
