@@ -283,7 +283,7 @@ class TrainingProgress:
     """Shows a job's steps and loss, as a bar or, without a terminal, in lines.
 
     Attributes:
-        told: The ids of events that are not shown, because an earlier command did.
+        told: The ids of events that were shown, by this command or an earlier one.
     """
 
     def __init__(self) -> None:
@@ -306,6 +306,7 @@ class TrainingProgress:
         """Show one event of the job (the SDK's `FineTuningJobEvent`)."""
         if event.id in self.told:
             return
+        self.told.add(event.id)
         data = event.data if isinstance(event.data, dict) else {}
         step, total = data.get("step"), data.get("total_steps")
         if event.type != "metrics" or not isinstance(step, int):

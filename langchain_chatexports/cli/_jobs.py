@@ -8,7 +8,11 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.cli._console import say, shell_words
-from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.exceptions import (
+    FineTuningError,
+    FineTuningTimeoutError,
+    LocalServerError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +34,8 @@ __all__ = [
 ]
 
 _TIMEOUT_SECONDS = 30.0
+# How often to check that the server is running.
+_WAIT_SECONDS = 20.0
 
 
 @contextmanager
@@ -111,6 +117,36 @@ class LocalJob:
             )
             say(f"Job {run.id} was stopped before; it continues {where}")
             jobs.resume(run.id)
+
+    def wait(self, run: FineTuningRun) -> None:
+        """Wait for the job's end.
+
+        Args:
+            run: The job.
+
+        Raises:
+            LocalServerError: If the server stops, or another command ends the job.
+            FineTuningError: If the training fails.
+        """
+        while True:
+            try:
+                run.wait(_WAIT_SECONDS)
+            except FineTuningTimeoutError:  # noqa: PERF203 - a wait, not work
+                if not self._server.is_running:
+                    msg = (
+                        f"The local server stopped before job {run.id} had finished. "
+                        "Run the same command again to continue it."
+                    )
+                    raise LocalServerError(msg) from None
+            except FineTuningError as error:
+                kept = _kept_job(run.id, self._server)
+                if kept is not None and kept.status != "cancelled":
+                    raise
+                end = "cancelled" if kept else "deleted"
+                msg = f"Job {run.id} was {end}, so there is no model."
+                raise LocalServerError(msg) from error
+            else:
+                return
 
     def _stop(self, job_id: str) -> None:
         import openai

@@ -311,7 +311,10 @@ def _train(
             say(f"Job {run.id}: these examples were trained on before. Its events:")
         else:
             say(f"Job {run.id}: training")
-        run.wait()
+        if job is None:
+            run.wait()
+        else:
+            job.wait(run)
     return str(run.chat_model().model_name)
 
 

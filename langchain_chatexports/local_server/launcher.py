@@ -28,7 +28,6 @@ from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
     default_data_dir,
 )
-from langchain_chatexports.local_server.storage.locks import is_locked
 from langchain_chatexports.local_server.storage.running import (
     find_running_server,
     has_users,
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from langchain_chatexports.local_server.storage.locks import ProcessLock
+    from langchain_chatexports.local_server.storage.running import RunningServer
 
 __all__ = ["LocalServer"]
 
@@ -129,6 +129,7 @@ class LocalServer:
         self._share = share
         self._directory = directory
         self._used: ProcessLock | None = None
+        self._shared: RunningServer | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._base_url: str | None = None
         self.base_model = describe_base(base).name
@@ -151,7 +152,7 @@ class LocalServer:
     def is_running(self) -> bool:
         """Whether the server is running."""
         if self._used is not None:
-            return is_locked(self._directory.lock)
+            return find_running_server(self.data_dir) == self._shared
         return self._process is not None and self._process.poll() is None
 
     @property
@@ -197,6 +198,7 @@ class LocalServer:
         self._used = use_server(self._directory, server)
         if self._used is None:
             return False
+        self._shared = server
         self._base_url, self.api_key = server.base_url, server.api_key
         return True
 

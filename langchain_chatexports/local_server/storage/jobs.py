@@ -107,7 +107,8 @@ def _kept_job(job: dict[str, Any], jobs: JobStore, *, has_server: bool) -> KeptJ
     if status == "paused" or (is_left and not is_locked(folder / "trainer.lock")):
         status = "stopped"
     events = reversed(jobs.events(job["id"]).read())
-    last = next((e["data"] for e in events if "step" in e["data"]), {})
+    metrics = (event["data"] for event in events if "step" in event["data"])
+    last: dict[str, Any] = next(metrics, {})
     saved = last_saved(folder / "work")
     return KeptJob(
         id=job["id"],

@@ -164,7 +164,7 @@ def test_commands_share_the_server_that_is_there(terminal: _Terminal) -> None:
     _wait(lambda: find_running_server(terminal.data_dir) is None)
 
 
-def test_a_job_of_a_killed_command_is_trained_by_no_chat_and_can_be_deleted(
+def test_a_job_of_a_killed_command_is_trained_by_no_chat_and_deleted_while_it_runs(
     terminal: _Terminal,
 ) -> None:
     where = ("--data-dir", str(terminal.data_dir))
@@ -179,7 +179,12 @@ def test_a_job_of_a_killed_command_is_trained_by_no_chat_and_can_be_deleted(
     assert chat.returncode == 0, chat.stderr
     job, _ = list_jobs(terminal.data_dir)
     assert (job.status, trainers_of(terminal.data_dir)) == ("stopped", [])
-    deleted = terminal.run("models", "--delete", job.id, "--yes", *where)
-    assert deleted.returncode == 0, deleted.stderr
+    with terminal.start(*words) as (process, err):
+        _wait(lambda: _is_trained(terminal.data_dir), process)
+        deleted = terminal.run("models", "--delete", job.id, "--yes", *where)
+        assert deleted.returncode == 0, deleted.stderr
+        assert process.wait(60) == 1
+    assert f"Job {job.id} was stopped before" in err.read_text()
+    assert "Traceback" not in err.read_text()
     kept = count_kept(terminal.data_dir)
     assert (kept.models, kept.jobs, kept.files) == (1, 1, 1)

@@ -142,7 +142,7 @@ def test_the_time_left_of_a_resumed_training_is_that_of_its_own_steps(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
     progress = TrainingProgress()
     for step in (101, 102, 103):
         progress.on_event(_step(step))

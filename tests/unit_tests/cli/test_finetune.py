@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_chatexports.cli.finetune import chat_command, train
+from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.finetuning.connection import Clock
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
@@ -74,6 +75,33 @@ def test_messages_after_the_last_answer_pass_on_this_machine(
         example["messages"].append({"role": "user", "content": "Again!"})
     assert train(here, examples) == "ft:tiny-1:org::1"
     assert last_roles(server.contents["file-1"]) == {"user"}
+
+
+def test_a_local_server_that_is_gone_ends_the_waiting(
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("langchain_chatexports.cli._jobs._WAIT_SECONDS", 0.2)
+    server.statuses = ("running",)
+    here: Any = SimpleNamespace(
+        base_model=BASE_MODEL, base_url=server.base_url, api_key=KEY, is_running=False
+    )
+    with pytest.raises(LocalServerError, match="stopped before job ftjob-1"):
+        train(here, make_examples())
+
+
+def test_a_job_that_another_command_deleted_is_a_line_without_a_bill(
+    server: OpenAIServer, tmp_path: Path
+) -> None:
+    server.statuses = ("cancelled",)
+    here: Any = SimpleNamespace(
+        base_model=BASE_MODEL,
+        base_url=server.base_url,
+        api_key=KEY,
+        data_dir=tmp_path,
+    )
+    with pytest.raises(LocalServerError, match="ftjob-1 was deleted") as caught:
+        train(here, make_examples())
+    assert "billed" not in str(caught.value)
 
 
 def test_the_server_is_named_without_its_password(

@@ -155,11 +155,10 @@ def test_a_cancelled_job_cannot_be_cancelled(
 def test_a_waiting_job_is_paused_until_it_is_resumed(
     order: Callable[..., Any], client: OpenAI
 ) -> None:
-    job_id = order().id
-    for _ in range(2):
-        assert client.fine_tuning.jobs.pause(job_id).status == "paused"
-    for _ in range(2):
-        assert client.fine_tuning.jobs.resume(job_id).status == "queued"
+    job_id, jobs = order().id, client.fine_tuning.jobs
+    calls = (jobs.pause, jobs.pause, jobs.resume, jobs.resume)
+    statuses = [str(call(job_id).status) for call in calls]
+    assert statuses == ["paused", "paused", "queued", "queued"]
 
 
 @pytest.mark.parametrize(

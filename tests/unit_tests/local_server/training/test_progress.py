@@ -45,7 +45,7 @@ def test_a_resumed_training_estimates_its_remaining_steps_by_its_own(
     checkpoints = Checkpoints(tmp_path / "kept", by_validation=False)
     writer = progress.ProgressWriter(log, checkpoints=checkpoints, has_validation=False)
     now = [1000.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
     state: Any = SimpleNamespace(global_step=100, max_steps=200, epoch=0.5)
     control: Any = SimpleNamespace(should_save=False)
     writer.on_train_begin(None, state, control)
