@@ -54,7 +54,7 @@ $(VENV)/.stamp-demo: pyproject.toml requirements-demo.txt scripts/check_machine.
 	$(PYTHON) scripts/check_machine.py $(VENV)
 	$(MAKE) $(VENV)/.stamp-pip
 	$(PIP) install --quiet $(TORCH)
-	$(PIP) install --quiet -e ".[local,cli]"
+	$(PIP) install --quiet -e ".[all-local]"
 	$(PIP) install --quiet --no-deps --require-hashes -r requirements-demo.txt
 	@touch $@
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
     from langchain_chatexports.chat_loaders.ledger import ExportSummary
+    from langchain_chatexports.chat_loaders.slack import SlackChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
     from langchain_chatexports.chat_loaders.utils import (
         map_ai_messages,
@@ -98,6 +99,7 @@ __all__ = [
     "SessionPipeline",
     "SessionTransform",
     "SingleFileFacebookMessengerChatLoader",
+    "SlackChatLoader",
     "SplitSessions",
     "TableChatLoader",
     "TrainingBudgetError",
@@ -120,6 +122,7 @@ _MODULES = {
     ),
     "chat_loaders.imessage": ("IMessageChatLoader",),
     "chat_loaders.ledger": ("ExportSummary",),
+    "chat_loaders.slack": ("SlackChatLoader",),
     "chat_loaders.table": ("TableChatLoader",),
     "chat_loaders.utils": ("map_ai_messages", "merge_chat_runs"),
     "datasets.examples": ("to_training_examples",),

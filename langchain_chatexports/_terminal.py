@@ -1,13 +1,18 @@
-"""Escape terminal codes in text from exports."""
+"""Text for a terminal: counts with their words, and no codes from exports."""
 
 from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["escaped", "printable"]
+__all__ = ["escaped", "plural", "printable"]
 
 # They join letters and emoji, and say nothing to a terminal: U+200C and U+200D.
 _JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """Return a count with its word: `1 thread`, `2,000 threads`."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
 def printable(text: str) -> str:

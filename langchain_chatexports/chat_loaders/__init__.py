@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         SingleFileFacebookMessengerChatLoader,
     )
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+    from langchain_chatexports.chat_loaders.slack import SlackChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "FolderFacebookMessengerChatLoader",
     "IMessageChatLoader",
     "SingleFileFacebookMessengerChatLoader",
+    "SlackChatLoader",
     "TableChatLoader",
 ]
 
@@ -34,6 +36,7 @@ _MODULES = {
         "SingleFileFacebookMessengerChatLoader",
     ),
     "imessage": ("IMessageChatLoader",),
+    "slack": ("SlackChatLoader",),
     "table": ("TableChatLoader",),
 }
 

@@ -114,7 +114,8 @@ def export_message(
         sender: Display name of who wrote it.
         moment: When it was sent, if the export says so.
         is_from_me: Whether the owner wrote it; `None` where the owner is not known.
-        message_id: The export's own id of the message.
+        message_id: The export's own id of the message; where there is none, one of
+            `MessageIds`.
         extra: Further keys in JSON types, such as `reactions` or `reply_to`.
 
     Returns:

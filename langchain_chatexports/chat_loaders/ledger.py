@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from langchain_chatexports._terminal import printable
+from langchain_chatexports._terminal import plural, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from langchain_chatexports.exceptions import ChatExportError
 
 __all__ = [
     "MERGED",
@@ -30,6 +33,7 @@ MERGED = "merged"
 _EXPORT = "Export"
 _MESSAGES = "messages"
 _MAX_LISTED_SENDERS = 20
+_MAX_WARNINGS = 20
 _BY_REASON = ("left_out", "added", "replaced")
 
 
@@ -69,7 +73,8 @@ class Stage:
 
     def __str__(self) -> str:
         """Return the stage as a line for a terminal."""
-        line = f"{self.name}: {self.taken:,} {self.unit} -> {self.given:,}"
+        taken = plural(self.taken, self.unit.removesuffix("s"))
+        line = f"{self.name}: {taken} -> {self.given:,}"
         added = [f"{count:,} added: {why}" for why, count in _sorted(self.added)]
         left = [f"{count:,} left out: {why}" for why, count in _sorted(self.left_out)]
         return "; ".join([line, *added, *left])
@@ -192,11 +197,29 @@ class Tally:
         self.owner: str | None = None
         self.owner_found_by: str | None = None
         self.details: dict[str, Any] = {}
+        self._warnings = 0
 
     def skip(self, reason: str, count: int = 1) -> None:
         """Count messages that are left out, under their reason."""
         if count:
             self.skipped[reason] += count
+
+    def leave_out_file(self, error: ChatExportError, *, is_quiet: bool = False) -> None:
+        """Count a file that cannot be read as one record, and warn of it.
+
+        Args:
+            error: Which file, and why.
+            is_quiet: Count without a warning.
+        """
+        self.found += 1
+        self.skip("unreadable")
+        if is_quiet:
+            return
+        self._warnings += 1
+        if self._warnings <= _MAX_WARNINGS:
+            warnings.warn(f"Left out: {error}", stacklevel=3)
+        elif self._warnings == _MAX_WARNINGS + 1:
+            warnings.warn("Left out: further files that cannot be read.", stacklevel=3)
 
 
 @dataclass(frozen=True)
@@ -426,12 +449,11 @@ def _table_lines(summary: ExportSummary) -> Iterator[str]:
     for index, (name, count) in enumerate(listed[:_MAX_LISTED_SENDERS]):
         yield f"{'' if index else 'senders':<10}{count:>8,}  {printable(name)}"
     if len(listed) > _MAX_LISTED_SENDERS:
-        yield f"{'':<10}{len(listed) - _MAX_LISTED_SENDERS:>8,}  more senders"
+        more = len(listed) - _MAX_LISTED_SENDERS
+        yield f"{'':<10}{more:>8,}  more {'sender' if more == 1 else 'senders'}"
     for step in summary.steps:
-        yield (
-            f"{step.name}: {step.sessions_in:,} sessions, {step.messages_in:,} messages"
-            f" -> {step.sessions_out:,} sessions, {step.messages_out:,} messages"
-        )
+        before = _size(step.sessions_in, step.messages_in)
+        yield f"{step.name}: {before} -> {_size(step.sessions_out, step.messages_out)}"
         for reason, count in step.left_out.items():
             # Of what is merged, nothing is lost.
             what = reason if reason == MERGED else f"left out: {reason}"
@@ -440,6 +462,10 @@ def _table_lines(summary: ExportSummary) -> Iterator[str]:
             yield f"          {count:,} added: {reason}"
         for kind, count in step.replaced.items():
             yield f"          {count:,} replaced: {kind}"
+
+
+def _size(sessions: int, messages: int) -> str:
+    return f"{plural(sessions, 'session')}, {plural(messages, 'message')}"
 
 
 def _sorted(counts: Mapping[str, int]) -> list[tuple[str, int]]:

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._regular_files import cannot_read, open_regular_file
+from langchain_chatexports.chat_loaders.archives import (
+    list_files,
+    open_parts,
+    single_file,
+    walk_files,
+)
+from langchain_chatexports.chat_loaders.export_files import ExportFile
 from langchain_chatexports.exceptions import (
+    ChatExportError,
     ExportAccessError,
     ExportFormatError,
     ExportNotFoundError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from langchain_chatexports.chat_loaders.base import ChatExportLoader
 
@@ -76,12 +84,14 @@ def open_export(path: str | Path, **options: Any) -> Export:
         ExportNotFoundError: If there is nothing at the path.
         ExportAccessError: If the system refuses.
         ExportFormatError: If it is not an export that the package knows.
+        MissingExtraError: If it is Parquet and the extra `parquet` is not installed.
     """
     from langchain_chatexports.chat_loaders.facebook_messenger import (
         FolderFacebookMessengerChatLoader,
         SingleFileFacebookMessengerChatLoader,
     )
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+    from langchain_chatexports.chat_loaders.slack import SlackChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
 
     path = Path(path).expanduser()
@@ -93,10 +103,33 @@ def open_export(path: str | Path, **options: Any) -> Export:
         "zip": ("Messenger export (zip)", FolderFacebookMessengerChatLoader),
         "folder": ("Messenger export (folder)", FolderFacebookMessengerChatLoader),
         "json": ("Messenger thread file", SingleFileFacebookMessengerChatLoader),
+        "slack": ("Slack export", SlackChatLoader),
         "table": ("table (Parquet or JSON lines)", TableChatLoader),
     }
-    name, loader = formats[_kind(path)]
+    kind = _kind(path)
+    if kind in {"zip", "folder", "json", "text"}:
+        kind = _app_of_files(path) or kind
+    if kind not in formats:
+        raise _unknown(path)
+    name, loader = formats[kind]
     return Export(path=path, format=name, loader=loader(path, **options))
+
+
+def _app_of_files(path: Path) -> str | None:
+    """Return which app's loader reads an export of files, unless it is Messenger's."""
+    from langchain_chatexports.chat_loaders.slack import is_slack_export
+
+    # Each looks at names and first bytes, and is sure: the order does not matter.
+    apps: dict[str, Callable[[Sequence[ExportFile]], bool]] = {"slack": is_slack_export}
+    suffixes = (".json", ".html", ".htm", ".txt", ".csv")
+    with ExitStack() as stack, suppress(ChatExportError):
+        # What is damaged or dangerous is for the loader to explain.
+        parts = open_parts([path], stack, lambda _: None, suffixes)
+        alone = single_file(parts)
+        files = [alone] if alone else list_files(parts)
+        readable = [file for file in files if isinstance(file, ExportFile)]
+        return next((app for app, is_of in apps.items() if is_of(readable)), None)
+    return None
 
 
 def open_exports(
@@ -205,6 +238,10 @@ def is_examples_file(path: str | Path) -> bool:
 def _kind(path: Path) -> str:
     from langchain_chatexports.chat_loaders.imessage.sources import BACKUP_DATABASE
     from langchain_chatexports.chat_loaders.table import looks_like_table
+    from langchain_chatexports.chat_loaders.table.rows import (
+        PARQUET_MAGIC,
+        require_parquet,
+    )
 
     with _explained(path):
         if path.is_dir():
@@ -218,13 +255,15 @@ def _kind(path: Path) -> str:
     if head.startswith(_ZIP_MAGICS):
         return "zip"
     if looks_like_table(head):
+        if head.startswith(PARQUET_MAGIC):
+            require_parquet()
         return "table"
     if b'"messages"' in head and is_examples_file(path):
         raise _of_examples(path)
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith((b"{", b"[")) or path.suffix.lower() in {".html", ".htm"}:
         return "json"
-    raise _unknown(path)
+    return "text"
 
 
 def _of_examples(path: Path) -> ExportFormatError:
@@ -239,15 +278,13 @@ def _unknown(path: Path) -> ExportFormatError:
     msg = (
         f"{path} is not an export that can be read. Supported are an iMessage database "
         "(chat.db) or its folder, a Messenger export (zip, folder or one thread's "
-        "JSON file) and a table (Parquet, or JSON lines with conversation_id and text)."
+        "JSON file), a Slack export (zip or folder) and a table (Parquet, or "
+        "JSON lines with conversation_id and text)."
     )
     return ExportFormatError(msg, path=path)
 
 
 def _folder_kind(path: Path) -> str:
-    from langchain_chatexports.chat_loaders.facebook_messenger.archive import (
-        walk_files,
-    )
     from langchain_chatexports.chat_loaders.imessage.sources import (
         backup_root,
         find_database,
@@ -261,11 +298,14 @@ def _folder_kind(path: Path) -> str:
         if is_backup(path):
             return "backup"
         files = (file for file in walk_files(path) if isinstance(file, Path))
-        if not any(file.suffix.lower() in _MESSENGER_SUFFIXES for file in files):
-            lines = sorted(path.glob("*.jsonl"))
-            sets = [file for file in lines if is_examples_file(file)]
-            raise (_of_examples(sets[0]) if sets else _unknown(path)) from None
-        return "folder"
+        suffixes = {file.suffix.lower() for file in files}
+        if not suffixes.isdisjoint(_MESSENGER_SUFFIXES):
+            return "folder"
+        lines = sorted(path.glob("*.jsonl"))
+        sets = [file for file in lines if is_examples_file(file)]
+        if sets:
+            raise _of_examples(sets[0]) from None
+        return "text"
     return "backup" if backup_root(database) else "imessage folder"
 
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -26,7 +29,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from langchain_chatexports._terminal import printable
+from langchain_chatexports._terminal import plural, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,9 +44,11 @@ __all__ = [
     "Meter",
     "TrainingProgress",
     "asking",
+    "command_line",
     "confirmed",
     "print_json",
     "printable_lines",
+    "program",
     "reading",
     "say",
     "shell_words",
@@ -54,6 +59,9 @@ __all__ = [
     "watching_count",
 ]
 
+_PROGRAM = "chatexports"
+# Of the first word, as in "messages read for names".
+_PLURAL = re.compile(r"s\b")
 _SECONDS_BETWEEN_LINES = 2.0
 _SECONDS_BETWEEN_POLLS = 0.2
 _LONG_SECONDS = 120
@@ -78,6 +86,26 @@ def shell_words(words: Sequence[object]) -> str:
     """Return words as a command line for the system's shell, quoted where needed."""
     texts = [str(word) for word in words]
     return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)
+
+
+def program() -> str:
+    """Return what runs this program in the user's shell.
+
+    `chatexports`, or the path that was typed, where the shell finds another program of
+    that name or none: in an environment that is not activated.
+    """
+    typed = Path(sys.argv[0])
+    if typed.stem != _PROGRAM or typed.parent == Path():
+        return _PROGRAM
+    found = shutil.which(_PROGRAM)
+    if found and Path(found).parent.resolve() == typed.parent.resolve():
+        return _PROGRAM
+    return str(typed)
+
+
+def command_line(*words: object) -> str:
+    """Return a command of this program to type next, for the system's shell."""
+    return shell_words([program(), *words])
 
 
 def say(text: object = "") -> None:
@@ -128,8 +156,12 @@ class Meter:
         """Return the count, its rate and the time left."""
         done, seconds = self.done(), max(1e-9, time.monotonic() - self.started)
         is_known = self.total is not None and done <= self.total
-        of = f" of {self.total:,}" if is_known else ""
-        parts = [f"{done:,}{of} {self.what}", _rate(done / seconds)]
+        what = self.what
+        if is_known:
+            what = f"of {self.total:,} {what}"
+        elif done == 1:
+            what = _PLURAL.sub("", what, count=1)
+        parts = [f"{done:,} {what}", _rate(done / seconds)]
         if is_known and _FIRST_SHARE * done >= (self.total or 0) > 0:
             parts.append(_time_left(seconds / done * ((self.total or 0) - done)))
         if made := self.made():
@@ -207,7 +239,7 @@ def reading(
             "messages",
             lambda: preparation.messages_read,
             preparation.estimate_message_count(),
-            lambda: f"{preparation.examples:,} {made}",
+            lambda: plural(preparation.examples, made.removesuffix("s")),
         )
     )
 

@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 
 import typer
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.cli._console import (
     Meter,
+    command_line,
     confirmed,
     reading,
     say,
@@ -175,10 +177,25 @@ def models_here(
     with ExitStack() as stack:
         server = stack.enter_context(shared_server(base, data_dir))
         if finetune:
-            say(f"Training on {len(halves.examples):,} examples of the earlier part")
+            examples = plural(len(halves.examples), "example")
+            say(f"Training on {examples} of the earlier part")
             model = train(server, halves.examples)
+            stack.enter_context(_saying_what_is_kept(model))
         client = stack.enter_context(_client(server.base_url, server.api_key))
         yield Models(ModelServer(client), str(model), server.base_model, server)
+
+
+@contextmanager
+def _saying_what_is_kept(model: str) -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        delete = command_line("models", "--delete", model)
+        say(
+            f"The trained model is kept: {model}. Run the same command again to "
+            f"measure it, or delete it: {delete}"
+        )
+        raise
 
 
 @contextmanager
@@ -209,10 +226,10 @@ def models_elsewhere(
         server = ModelServer(client)
         if not server.is_here:
             host = urlsplit(public_url(base_url)).netloc
+            held_out = plural(len(halves.data.held_out), "held-out conversation")
             examples = ", and few-shot examples of the rest," if base_model else ""
             say(
-                f"This sends messages of {len(halves.data.held_out):,} held-out "
-                f"conversations{examples} to {host}, several times."
+                f"This sends messages of {held_out}{examples} to {host}, several times."
             )
             msg = f"Sending them to {host} needs --yes here, so nothing was sent."
             refusal = ChatExportError(msg)
@@ -241,8 +258,8 @@ def probed_secrets(
     examples = plant_canaries(halves.data.training, canaries, seed=seed)
     planted = sum(canary.repeats > 0 for canary in canaries)
     say(
-        f"Test run: training on {len(examples):,} examples with {planted} secrets in "
-        "them; the model is deleted afterwards"
+        f"Test run: training on {plural(len(examples), 'example')} with "
+        f"{plural(planted, 'secret')} in them; the model is deleted afterwards"
     )
     choices = TrainingChoices(suffix=TEST_RUN, run_again=True, keeps_file=False)
     try:

@@ -7,7 +7,7 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.cli._console import say, shell_words
+from langchain_chatexports.cli._console import command_line, say
 from langchain_chatexports.exceptions import (
     FineTuningError,
     FineTuningTimeoutError,
@@ -177,7 +177,7 @@ class LocalJob:
 
         data_dir = self._server.data_dir
         where = () if data_dir == default_data_dir() else ("--data-dir", data_dir)
-        delete = shell_words(["chatexports", "models", "--delete", job_id, *where])
+        delete = command_line("models", "--delete", job_id, *where)
         job = _kept_job(job_id, self._server)
         step = f" at {progress_of(job)}" if job and job.step else ""
         saved = ""

@@ -337,6 +337,11 @@ class RedactionOptions:
         """
         from langchain_chatexports.datasets.redaction import Redaction, default_key_file
 
+        if self.presidio is not None:
+            from langchain_chatexports.redaction.presidio import presidio_engine
+
+            # Kept for the redaction, which begins when the exports have been read.
+            presidio_engine(self.presidio)
         return Redaction(
             self.key or default_key_file(output),
             names=self.name or (),

@@ -54,6 +54,9 @@ def demo(
     For example:
         chatexports demo
     """
+    from langchain_chatexports.local_server import check_extra
+
+    check_extra()
     started = time.monotonic()
     with ExitStack() as stack:
         if folder is None:

@@ -10,6 +10,7 @@ import typer
 from rich.panel import Panel
 from rich.text import Text
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import (
     print_json,
     printable_lines,
@@ -160,10 +161,12 @@ def evaluate(
 
     check_extra()
     _check(base_url, base=base, finetune=finetune, secrets=secrets, model=model)
-    from langchain_chatexports import evaluation
+    from langchain_chatexports import evaluation, local_server
     from langchain_chatexports._files import require_place
     from langchain_chatexports.cli import _evaluate_inputs
 
+    if not base_url:
+        local_server.check_extra()
     if blind and not stdin_is_terminal():
         msg = "--blind asks you to guess, and there is no terminal. Leave it out."
         raise ChatExportError(msg)
@@ -178,10 +181,8 @@ def evaluate(
         speaker.prepare_options(),
         holds_out_enough=finetune,
     )
-    say(
-        f"{len(halves.data.training):,} conversations trained on, "
-        f"{len(halves.data.held_out):,} held out"
-    )
+    trained = plural(len(halves.data.training), "conversation")
+    say(f"{trained} trained on, {len(halves.data.held_out):,} held out")
     if base_url:
         opened = _evaluate_inputs.models_elsewhere(
             halves, model=model, base_model=base_model, base_url=base_url, agreed=yes
@@ -277,7 +278,6 @@ def guess(pairs: list[BlindPair], most: int) -> BlindResult | str:
         stop at a moment that suits them.
     """
     from langchain_chatexports.evaluation.blind_test import blind_result
-    from langchain_chatexports.report.formatting import plural
 
     shown = pairs[:most]
     fewer = f" (of {most} asked for: no more are fit)" if len(shown) < most else ""
@@ -307,7 +307,7 @@ def _guessed(number: int, total: int, pair: BlindPair) -> BlindGuess | None:
 
     stderr_console.rule(f"{number} of {total}")
     for line in pair.before:
-        who = "the person" if line.speaker == PERSON else "somebody"
+        who = "the person" if line.speaker == PERSON else "other"
         for bubble in bubbles(line.text):
             say(f"{who}: {bubble}")
     for letter, answer in zip(_LETTERS, pair.answers, strict=True):

@@ -13,11 +13,11 @@ import typer
 from langchain_chatexports._terminal import printable
 from langchain_chatexports.cli._console import (
     TrainingProgress,
+    command_line,
     confirmed,
     print_json,
     reading,
     say,
-    shell_words,
 )
 from langchain_chatexports.cli._jobs import LocalJob, shared_server
 from langchain_chatexports.cli._options import (
@@ -28,7 +28,11 @@ from langchain_chatexports.cli._options import (
     command,
 )
 from langchain_chatexports.cli.chat import key_for
-from langchain_chatexports.cli.prepare import prepare_with_speaker, say_speaker
+from langchain_chatexports.cli.prepare import (
+    prepare_with_speaker,
+    say_groups,
+    say_speaker,
+)
 from langchain_chatexports.exceptions import TrainingBudgetError, TrainingDataError
 
 if TYPE_CHECKING:
@@ -139,6 +143,8 @@ def finetune(
         chatexports finetune chat.db --ai Tortoise
         chatexports finetune examples.jsonl --base Qwen/Qwen2.5-0.5B-Instruct
     """
+    from langchain_chatexports import local_server
+
     prepared = options.prepare_options()
     if suffix is not None and not 1 <= len(suffix) <= _MAX_SUFFIX_LENGTH:
         msg = f"--suffix must have 1 to {_MAX_SUFFIX_LENGTH} characters."
@@ -148,9 +154,12 @@ def finetune(
         raise typer.BadParameter(msg)
     url = base_url or (_OPENAI_URL if openai else None)
     _check_place(url, model, is_here=bool(base or data_dir))
+    if url is None:
+        local_server.check_extra()
     choices = TrainingChoices(epochs=epochs, suffix=suffix)
     examples, done = _read_examples(paths, prepared)
     say_speaker(done)
+    say_groups(done)
     if url is not None and model is not None:
         name = _train_elsewhere(examples, choices, url=url, model=model, agreed=yes)
         chat = chat_command(name, base_url=url)
@@ -227,7 +236,7 @@ def train(
         The new model's name.
     """
     # A job that is ordered anew each time is not found again.
-    again = None if choices.run_again else shell_words(["chatexports", *sys.argv[1:]])
+    again = None if choices.run_again else command_line(*sys.argv[1:])
     with LocalJob(server, again=again) as job:
         return _train(
             examples,
@@ -335,4 +344,4 @@ def chat_command(
         where = ["--base-url", base_url]
     # Another server chooses the name: it must not be read as an option.
     words = ["--", name] if name.startswith("-") else [name]
-    return shell_words(["chatexports", "chat", *where, *words])
+    return command_line("chat", *where, *words)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import print_json, say
 from langchain_chatexports.cli._options import AsJson, DataDir, command
 from langchain_chatexports.exceptions import (
@@ -139,11 +140,12 @@ def _stand_ins(
 
 def _say_report(report: ForgetReport, jobs: Sequence[JobUse]) -> None:
     say(
-        f"{report.path}: {report.removed:,} of {report.rows:,} rows taken out, "
+        f"{report.path}: {report.removed:,} of {plural(report.rows, 'row')} taken out, "
         f"{report.rows_left:,} left"
     )
     if report.mentions:
-        say(f"{report.mentions:,} rows mention the name in their text: --mentions")
+        mention = "row mentions" if report.mentions == 1 else "rows mention"
+        say(f"{report.mentions:,} {mention} the name: --mentions takes out those, too")
     if not jobs:
         say("No known fine-tuning job has used the set.")
         return

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.cli._console import (
+    command_line,
     print_json,
     say,
-    shell_words,
     show,
     watching_count,
 )
@@ -77,7 +77,7 @@ def _say_next(
     if not any(summary.kept for summary in summaries):
         say(NO_MESSAGES)
         return
-    words: list[object] = ["chatexports", "prepare", *paths]
+    words: list[object] = ["prepare", *paths]
     if contacts is not None:
         words += ["--contacts", contacts]
     voices = [
@@ -94,4 +94,4 @@ def _say_next(
     else:
         owners = ", ".join(dict.fromkeys(map(str, voices)))
         say(f"The model learns the voice of {owners}; for somebody else, use --ai.")
-    say(f"Next: {shell_words([*words, '-o', 'examples.jsonl'])}")
+    say(f"Next: {command_line(*words, '-o', 'examples.jsonl')}")

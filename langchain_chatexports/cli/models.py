@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from langchain_chatexports.cli._console import confirmed, print_json, say
+from langchain_chatexports.cli._console import (
+    command_line,
+    confirmed,
+    print_json,
+    say,
+)
 from langchain_chatexports.cli._jobs import (
     cancel_job,
     delete_job_or_model,
@@ -122,9 +127,9 @@ def _print_models(data_dir: Path | None, *, as_json: bool) -> None:
         )
     say(_counted(kept))
     say(
-        "Talk to one: chatexports chat NAME"
+        f"Talk to one: {command_line('chat', 'NAME')}"
         if found
-        else "Train one: chatexports finetune PATH --ai NAME"
+        else f"Train one: {command_line('finetune', 'PATH', '--ai', 'NAME')}"
     )
 
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import (
     asking,
+    command_line,
     print_json,
     reading,
     say,
-    shell_words,
     stdin_is_terminal,
 )
 from langchain_chatexports.cli._options import (
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
     from langchain_chatexports.datasets.set_writer import PreparedSet, SetOptions
 
-__all__ = ["prepare", "prepare_with_speaker", "say_speaker"]
+__all__ = ["prepare", "prepare_with_speaker", "say_groups", "say_speaker"]
 
 _SET = "What is written"
 
@@ -102,8 +103,9 @@ def prepare(
             metavar="none|exact|near",
             autocompletion=lambda: ["none", "exact", "near"],
             rich_help_panel=_SET,
-            help="Leave out examples that repeat another; near needs the extra "
-            "'dedup'.",
+            help="Leave out examples that repeat another: exact, the same text; near, "
+            "nearly the same (needs the extra 'dedup'), also between the parts of a "
+            "--split.",
         ),
     ] = "none",
     consent: Annotated[
@@ -146,34 +148,48 @@ def prepare(
     )
     results: list[PreparedSet] = []
 
+    made = "preference" if wanted.is_preference else "example"
+
     def write(preparation: Preparation) -> None:
-        made = "preferences" if wanted.is_preference else "examples"
-        with reading(preparation, made):
+        with reading(preparation, f"{made}s"):
             results.append(write_set(preparation, output, wanted))
 
     done = prepare_with_speaker(paths, wanted.adapted(prepared), write)
     say_speaker(done)
     (result,) = results
-    written = result.written
     if as_json:
-        values = {"examples": done.examples, "path": str(output)}
-        values |= written.to_dict() if written else {}
-        print_json({**values, "exports": done.summaries_to_dicts()})
+        _print_set(done, result, output)
     else:
-        for export, summary in done.summaries():
-            say(export)
-            say(summary)
-        if written:
-            say(written)
+        _say_set(done, result, made)
+    say_groups(done)
     _say_warnings(result, output)
-    if as_json or written is None:
+    if as_json or result.written is None:
         return
     if prepared.redaction:
         key_file = prepared.redaction.key_file
         say(f"key: {key_file} (whoever has it can undo the redaction)")
     if path := result.training_file:
-        say(f"{written.examples_written:,} examples written to {output}")
-        say(f"Next: chatexports finetune {shell_words([path])}")
+        say(f"Next: {command_line('finetune', path)}")
+
+
+def _print_set(done: Preparation, result: PreparedSet, output: Path) -> None:
+    values = {"examples": done.examples, "path": str(output)}
+    values |= result.written.to_dict() if result.written else {}
+    print_json({**values, "exports": done.summaries_to_dicts()})
+
+
+def _say_set(done: Preparation, result: PreparedSet, made: str) -> None:
+    from langchain_chatexports.datasets.accounting import accounting_sentence
+
+    for export, _ in done.summaries():
+        say(export)
+    if (written := result.written) is None:
+        say(f"{plural(done.examples, made)} written")
+        return
+    conversations = done.conversations
+    say(accounting_sentence(written, conversations=conversations, made=made))
+    say(f"Written: {written.path}")
+    say(f"Data card: {written.card}; trace: {written.trace}")
 
 
 def _set_options(format_name: str, *, split: bool, dedup: str) -> SetOptions:
@@ -190,6 +206,7 @@ def _set_options(format_name: str, *, split: bool, dedup: str) -> SetOptions:
     if options.is_preference and (split or dedup != "none"):
         msg = f"--split and --dedup are for examples, and {format_name} has none."
         raise typer.BadParameter(msg)
+    options.check_extras()
     return options
 
 
@@ -197,10 +214,11 @@ def _say_warnings(result: PreparedSet, output: Path) -> None:
     if result.written is None:
         say(f"{output} is not a file: no card and no trace are written")
     if result.empty_parts:
+        parts = " and ".join(result.empty_parts)
+        left_out = plural(result.repeated, "newer example")
         say(
-            f"warning: {' and '.join(result.empty_parts)}: no examples are left. "
-            f"{result.repeated:,} newer examples repeat texts of the older ones, so "
-            "they would test only what was memorized. You can still train; to "
+            f"warning: {parts}: no examples are left. {left_out} repeating texts of "
+            "older ones would test only what was memorized. You can still train; to "
             "evaluate, add conversations, or let chatexports evaluate split the "
             "export itself."
         )
@@ -256,6 +274,15 @@ def say_speaker(preparation: Preparation) -> None:
         )
 
 
+def say_groups(preparation: Preparation) -> None:
+    """Say that there are groups, where their members look the same."""
+    groups = len(preparation.groups)
+    if not groups or preparation.options.label_groups:
+        return
+    are = "conversation is a group" if groups == 1 else "conversations are groups"
+    say(f"{groups:,} {are}: --label-groups tells their members apart.")
+
+
 def _check_options(preparation: Preparation) -> None:
     options = preparation.options
     if not preparation.reads_examples():
@@ -269,7 +296,7 @@ def _ask_for_sender(senders: dict[str, int]) -> str:
     say("Whose voice should the model learn? The export does not say whose it is.")
     names = list(senders)
     for number, (name, count) in enumerate(senders.items(), 1):
-        say(f"  {number}. {name} ({count:,} messages)")
+        say(f"  {number}. {name} ({plural(count, 'message')})")
     while True:
         with asking():
             answer = typer.prompt("Number or name", err=True).strip()

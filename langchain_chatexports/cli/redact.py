@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import print_json, say
 from langchain_chatexports.cli._options import (
     AsJson,
@@ -128,7 +129,7 @@ def _say_done(done: Mapping[str, Any], output: Path, key_file: Path) -> None:
     if done["kind"] == "restored":
         say(f"{output}: written, with the original names and numbers")
         return
-    say(f"{output}: {done['rows']:,} rows ({done['kind']})")
+    say(f"{output}: {plural(done['rows'], 'row')} ({done['kind']})")
     for kind, count in done.get("replaced", {}).items():
         say(f"  {count:,} replaced in texts: {kind}")
     say(f"key: {key_file} (whoever has it can undo the redaction)")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import print_json, say, watching_count
 from langchain_chatexports.cli._options import (
     Ai,
@@ -90,7 +91,9 @@ def report(
     """
     from langchain_chatexports._files import write_whole
     from langchain_chatexports.report import render_report
+    from langchain_chatexports.report.svg import require_extra
 
+    require_extra()
     paths = own_messages_or(paths)
     target = output or (None if as_json else Path("report.html"))
     if target is not None:
@@ -126,10 +129,8 @@ def _figures(
     from langchain_chatexports.chat_loaders.suggestions import did_you_mean
     from langchain_chatexports.exceptions import SenderNotFoundError
     from langchain_chatexports.report import build_report
-    from langchain_chatexports.report.svg import require_extra
     from langchain_chatexports.report.times import find_time_zone
 
-    require_extra()
     try:
         find_time_zone(time_zone)
     except ValueError as error:
@@ -160,8 +161,6 @@ def _figures(
 
 
 def _say_report(figures: ExportReport) -> None:
-    from langchain_chatexports.report.formatting import plural
-
     examples = figures.examples.examples if figures.examples else 0
     people = plural(len(figures.people), "person", "people")
     counts = (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from langchain_chatexports.cli._console import print_json, say
+from langchain_chatexports.cli._console import command_line, print_json, say
 from langchain_chatexports.cli._options import AsJson, Base, DataDir, command
 from langchain_chatexports.cli.finetune import say_base
 from langchain_chatexports.exceptions import LocalServerError
@@ -80,11 +80,12 @@ def serve(
         chatexports serve --base Qwen/Qwen2.5-0.5B-Instruct
         chatexports serve --alias gpt-3.5-turbo=SmolLM2-135M-Instruct
     """
-    from langchain_chatexports.local_server import ServerSettings, serve_forever
+    from langchain_chatexports import local_server
 
     if list_bases:
         _print_bases(as_json=as_json)
         return
+    local_server.check_extra()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     if api_key is not None and api_key_file is not None:
         msg = "--api-key and --api-key-file exclude each other."
@@ -97,7 +98,7 @@ def serve(
     if api_key_file is not None:
         api_key = _read_key(api_key_file.expanduser())
     say_base(base)
-    settings = ServerSettings(
+    settings = local_server.ServerSettings(
         base=base,
         port=port,
         data_dir=None if data_dir is None else str(data_dir.expanduser()),
@@ -106,7 +107,9 @@ def serve(
         max_training_jobs=max_training_jobs,
     )
     _say_continued_jobs(settings)
-    serve_forever(settings, _print_ready_as_json if as_json else _print_ready)
+    local_server.serve_forever(
+        settings, _print_ready_as_json if as_json else _print_ready
+    )
     say("Stopped. Unfinished jobs continue when the server starts again.")
 
 
@@ -142,7 +145,7 @@ def _print_bases(*, as_json: bool) -> None:
         if any(notes):
             typer.echo(f"    {'; '.join(filter(None, notes))}")
     say("Size is what is downloaded, memory what training needs.")
-    say("To use one: chatexports serve --base BASE")
+    say(f"To use one: {command_line('serve', '--base', 'BASE')}")
 
 
 def _say_continued_jobs(settings: ServerSettings) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._regular_files import MAX_FOLDER_DEPTH, open_regular_file
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.ledger import MERGED, Ledger
-from langchain_chatexports.datasets.card_reasons import REASONS
+from langchain_chatexports.datasets.card_reasons import REASONS, stage_in_words
 from langchain_chatexports.exceptions import ExportNotFoundError
 
 if TYPE_CHECKING:
@@ -168,9 +169,8 @@ def _card_lines(facts: Mapping[str, Any]) -> Iterator[str]:
     yield from _section("Consent", facts.get("consent") or _NO_CONSENT_NOTE)
     forgotten = facts.get("forgotten", 0)
     if forgotten:
-        text = (
-            f"{forgotten:,} rows were taken out on request after the set was written."
-        )
+        rows = "row was" if forgotten == 1 else "rows were"
+        text = f"{forgotten:,} {rows} taken out on request after the set was written."
         yield from _section("Forgotten", text)
 
 
@@ -187,7 +187,8 @@ def _origin_lines(facts: Mapping[str, Any]) -> Iterator[str]:
     if facts.get("first") and facts.get("last"):
         yield ""
         when = f"{facts['first']:.10} to {facts['last']:.10} (UTC)"
-        yield f"Messages of {facts['people']:,} people, {when}."
+        people = plural(facts["people"], "person", "people")
+        yield f"Messages of {people}, {when}."
 
 
 def _accounting_lines(ledger: Ledger) -> Iterator[str]:
@@ -228,7 +229,7 @@ def _stage_lines(stages: Iterable[Stage]) -> Iterator[str]:
     yield "|---|---|---:|---|---:|---|"
     for stage in stages:
         yield (
-            f"| {stage.name} | {stage.unit} | {stage.taken:,} "
+            f"| {stage_in_words(stage.name)} | {stage.unit} | {stage.taken:,} "
             f"| {_reasons(stage.added)} | {stage.given:,} "
             f"| {_reasons(stage.left_out)} |"
         )
@@ -251,7 +252,7 @@ def _redaction(facts: Mapping[str, Any]) -> str:
     replaced = facts.get("replaced") or {}
     counts = f" Places in texts: {_reasons(replaced)}." if replaced else ""
     return (
-        "`Redact` replaced names, numbers, addresses and secrets that its rules find."
+        "Names, numbers, addresses and secrets that the rules find were replaced."
         f"{counts} Rules miss some: read a sample before the set leaves your hands."
     )
 

@@ -1,12 +1,16 @@
-"""Why something was left out or added, in the data card's words."""
+"""Stages, and why something was left out or added, in words for people."""
 
 from __future__ import annotations
 
-__all__ = ["REASONS"]
+import re
+
+__all__ = ["REASONS", "SHORT_REASONS", "short_reason", "stage_in_words"]
 
 REASONS = {
     # Of the loaders.
     "auto_reply": "an automatic reply",
+    "bot": "written by a bot or an app",
+    "channel": "in a channel that only its owners write in",
     "deleted": "in the trash of the app",
     "draft": "never sent",
     "duplicate": "in another file of the export, too",
@@ -54,3 +58,77 @@ REASONS = {
     "unclear": "an answer with reactions that say neither yes nor no",
 }
 """What each reason means, by the name that loaders and steps count under."""
+
+SHORT_REASONS = {
+    "ai_share": "where the AI says too little",
+    "attachments": "around pictures",
+    "auto_reply": "automatic replies",
+    "bot": "by bots and apps",
+    "channel": "in one-way channels",
+    "context": "context only",
+    "dates": "outside the dates",
+    "deleted": "deleted",
+    "draft": "drafts",
+    "duplicate": "found twice",
+    "empty": "without text",
+    "exact": "repeated",
+    "excluded": "excluded by options",
+    "forgotten": "taken out on request",
+    "group": "left out as groups, or as no groups",
+    "leading": "before the first message of somebody else",
+    "media": "media without text",
+    "merged": "joined with the message before",
+    "mixed": "both liked and disliked",
+    "near": "nearly repeated",
+    "near_duplicate": "that repeat older ones",
+    "no_assistant": "without a message by the AI",
+    "no_original": "edited, without their original",
+    "no_prompt": "before the first message",
+    "no_sign": "without an edit or a reaction",
+    "not_trained": "nothing to learn from",
+    "orphan": "in no conversation",
+    "others": "by other people",
+    "participants": "left out by who takes part",
+    "reaction": "reactions",
+    "repeated": "in two windows",
+    "section": "in a section that is left out",
+    "spam": "spam",
+    "system": "notices of the app",
+    "system_prompt": "system prompts",
+    "tail": "left over at the end",
+    "too_long": "too long",
+    "trailing": "after the last answer",
+    "turns": "in conversations of few turns",
+    "unchanged": "edited to the same text",
+    "unclear": "with unclear reactions",
+    "unnamed": "left out by other steps",
+    "unreadable": "unreadable",
+    "unsent": "unsent",
+    "unsupported": "parts besides texts and images",
+}
+"""The same in two or three words, behind a count of messages."""
+
+_STAGES = {
+    "ChunkSessions": "cut into windows",
+    "Duplicates": "removed duplicates",
+    "Examples": "made examples",
+    "LabelSpeakers": "labeled speakers",
+    "MapAIMessages": "chose the AI's messages",
+    "MergeChatRuns": "merged runs",
+    "Preferences": "chose preferences",
+    "Redact": "replaced names and numbers",
+    "SelectSessions": "selected conversations",
+    "Split": "split into parts",
+    "SplitSessions": "split at pauses",
+}
+_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+def short_reason(name: str) -> str:
+    """Return in words why messages were left out."""
+    return SHORT_REASONS.get(name, name.replace("_", " "))
+
+
+def stage_in_words(name: str) -> str:
+    """Return in words what a stage does; of a user's own step, its name's words."""
+    return _STAGES.get(name) or _CAPITAL.sub(" ", name).lower()

@@ -14,6 +14,7 @@ from langchain_chatexports.exceptions import MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from types import ModuleType
 
     from langchain_chatexports.datasets.examples import TrainingExample
 
@@ -23,6 +24,7 @@ __all__ = [
     "example_text",
     "message_text",
     "normalized_text",
+    "require_rensa",
 ]
 
 _MIN_THRESHOLD = 0.7
@@ -107,11 +109,7 @@ class NearDuplicateIndex:
         if not _MIN_THRESHOLD <= threshold <= 1:
             msg = f"The threshold must be from {_MIN_THRESHOLD} to 1: {threshold}."
             raise ValueError(msg)
-        try:
-            import rensa
-        except ImportError as error:
-            feature = "Finding near-duplicates"
-            raise MissingExtraError(feature, "dedup") from error
+        rensa = require_rensa()
         self._threshold = threshold
         self._new_hash: Callable[[], Any] = lambda: rensa.RMinHash(
             num_perm=_PERMUTATIONS, seed=_SEED
@@ -157,6 +155,20 @@ class NearDuplicateIndex:
             _similarity(shingles, _shingles(self._texts[key])) >= self._threshold
             for key in sorted(self._index.query(hashed))
         )
+
+
+def require_rensa() -> ModuleType:
+    """Return the library that finds near-duplicates.
+
+    Raises:
+        MissingExtraError: If the extra `dedup` is not installed.
+    """
+    try:
+        import rensa
+    except ImportError as error:
+        feature = "Finding near-duplicates"
+        raise MissingExtraError(feature, "dedup") from error
+    return rensa  # type: ignore[no-any-return] # it is not typed
 
 
 def example_text(example: TrainingExample) -> str:

@@ -22,6 +22,7 @@ from langchain_core.messages import (
 from typing_extensions import NotRequired, Required, TypedDict
 
 from langchain_chatexports._names import safe_name
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.ledger import Ledger, Stage
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.steps.base import iter_sessions
@@ -255,7 +256,7 @@ class SessionConverter:
         without = left_out["no_assistant"] + left_out["empty"]
         if left_out["no_assistant"] and self.sessions.taken == without:
             msg = (
-                f"None of the {without} sessions has a text by the AI, so there "
+                f"None of {plural(without, 'session')} has a text by the AI, so there "
                 "is nothing to learn. Name the sender to learn from: "
                 "MapAIMessages(sender=...)."
             )

@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.chat_loaders.recognition import (
     estimate_message_count,
@@ -32,7 +33,14 @@ from langchain_chatexports.steps import (
 from langchain_chatexports.steps.pipe import counted_pass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import (
+        Callable,
+        Collection,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
     from datetime import timedelta
     from pathlib import Path
 
@@ -59,6 +67,9 @@ _ONLY_FOR_EXPORTS = (
     "label_groups",
     "system",
 )
+
+# The AI and two others, who look the same without labels.
+_GROUP_SIZE = 3
 
 _Record = TypeVar("_Record")
 
@@ -163,12 +174,14 @@ class Preparation:
         options: How sessions become examples.
         examples: Examples, or preferences, yielded so far.
         passes: The exports that are being read, each with its counted pass.
+        groups: The ids of the groups met so far, with two others at least.
     """
 
     paths: Sequence[Path]
     options: PrepareOptions
     examples: int = 0
     passes: list[tuple[Export, CountedPass]] = field(default_factory=list)
+    groups: set[str] = field(default_factory=set)
     _ai_names: list[frozenset[str]] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[TrainingExample]:
@@ -188,8 +201,8 @@ class Preparation:
         if not self.examples:
             msg = (
                 "These conversations produced no examples: they are shorter than a "
-                f"window of {self.options.size} messages. Use --keep-tail, a smaller "
-                "--size, or --whole."
+                f"window of {plural(self.options.size, 'message')}. Use --keep-tail, a "
+                "smaller --size, or --whole."
             )
             raise TrainingDataError(msg)
 
@@ -233,7 +246,7 @@ class Preparation:
     def _source(self, ledger: Ledger) -> Iterator[TracedExample]:
         if not self.reads_examples():
             return trace_examples(
-                self.sessions(),
+                self._noting_groups(self.sessions()),
                 system=self.options.system,
                 keep_trailing=self.options.keep_trailing,
                 ledger=ledger,
@@ -245,6 +258,15 @@ class Preparation:
             )
             raise ExportFormatError(msg)
         return chain.from_iterable(map(read_prepared, self.paths))
+
+    def _noting_groups(self, sessions: Iterable[ChatSession]) -> Iterator[ChatSession]:
+        self.groups.clear()
+        for session in sessions:
+            metadata = cast("Mapping[str, Any]", session).get("metadata") or {}
+            people = metadata.get("participants") or ()
+            if metadata.get("is_group") and len(people) >= _GROUP_SIZE:
+                self.groups.add(str(metadata.get("thread_id", metadata.get("id"))))
+            yield session
 
     def sessions(
         self,
@@ -307,6 +329,11 @@ class Preparation:
                 silent.append(export.path)
         return silent
 
+    @property
+    def conversations(self) -> int:
+        """Conversations read so far: where threads are cut at pauses, their parts."""
+        return sum(_conversations(summary) for _, summary in self.summaries())
+
     def summaries(self) -> list[tuple[Export, ExportSummary]]:
         """Return the counts of each export, as far as it was read."""
         return [(export, counted.summary()) for export, counted in self.passes]
@@ -324,3 +351,11 @@ class Preparation:
         for _, summary in self.summaries():
             senders.update(summary.senders)
         return dict(sorted(senders.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _conversations(summary: ExportSummary) -> int:
+    if not summary.steps:
+        return summary.sessions
+    last = summary.steps[-1]
+    is_windows = last.name == ChunkSessions.__name__
+    return last.sessions_in if is_windows else last.sessions_out

@@ -9,9 +9,11 @@ from langchain_chatexports._files import is_pipe
 from langchain_chatexports.datasets.card import CardNotes, hash_source
 from langchain_chatexports.datasets.deduplication import (
     deduplicate_examples,
+    require_rensa,
 )
 from langchain_chatexports.datasets.example_files import facts_of_prepared
 from langchain_chatexports.datasets.formats import write_dataset
+from langchain_chatexports.datasets.formats.containers import require_pyarrow
 from langchain_chatexports.datasets.formats.trainer_formats import FORMATS
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.datasets.preferences import (
@@ -83,6 +85,22 @@ class SetOptions:
         """Whether the set has several parts: asked for, or needed by the format."""
         return self.split or FORMATS[self.format].needs_validation
 
+    @property
+    def near(self) -> float | None:
+        """From which share of common text on two texts count as the same."""
+        return _NEAR if self.dedup == "near" else None
+
+    def check_extras(self) -> None:
+        """Check that the set can be written, before exports are read.
+
+        Raises:
+            MissingExtraError: If an extra is not installed.
+        """
+        if self.near is not None:
+            require_rensa()
+        if FORMATS[self.format].suffix == ".parquet":
+            require_pyarrow()
+
     def adapted(self, options: PrepareOptions) -> PrepareOptions:
         """Return the options for sessions that go with the set's.
 
@@ -147,14 +165,15 @@ def _write_examples(
     if preparation.reads_examples():
         notes.earlier = [facts_of_prepared(path) for path in preparation.paths]
     if options.dedup != "none":
-        near = _NEAR if options.dedup == "near" else None
-        examples = deduplicate_examples(examples, near=near, ledger=notes.ledger)
+        examples = deduplicate_examples(
+            examples, near=options.near, ledger=notes.ledger
+        )
     if is_pipe(output):
         _write_to_pipe(examples, output, options)
         return PreparedSet(None)
     if not options.is_split:
         return PreparedSet(_write(examples, output, options, notes))
-    splits = split_examples(examples)
+    splits = split_examples(examples, near=options.near)
     written = _write(splits, output, options, notes)
     empty = tuple(name for name in _HELD_OUT if name not in splits.parts())
     return PreparedSet(written, empty, sum(splits.left_out.values()))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.ledger import Ledger, Stage
 from langchain_chatexports.datasets.deduplication import (
     NearDuplicateIndex,
@@ -228,7 +229,7 @@ def part_borders(
     parts = 1 + (validation > 0) + (test > 0)
     if sizes and len(sizes) < parts:
         msg = (
-            f"{len(sizes)} conversations cannot be split into {parts} parts. "
+            f"{plural(len(sizes), 'conversation')} cannot be split into {parts} parts. "
             "Cut the sessions into conversations before windows are made: "
             "SplitSessions(gap='auto')."
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports._version import __version__
 from langchain_chatexports.evaluation.answers import collect_answers
 from langchain_chatexports.evaluation.blind_test import blind_pairs
@@ -357,13 +358,13 @@ def _notes(
         )
     if answers.too_long:
         notes.append(
-            f"{answers.too_long} turns were left out: with what comes before, they "
-            "are longer than a model's context."
+            f"{plural(answers.too_long, 'turn')} left out: with what comes before, "
+            "longer than a model's context."
         )
     if answers.shortened:
         notes.append(
-            f"{answers.shortened} few-shot prompts have fewer examples than planned, "
-            "to fit into the model's context."
+            f"{plural(answers.shortened, 'few-shot prompt')} with fewer examples than "
+            "planned, to fit into the model's context."
         )
     return notes
 

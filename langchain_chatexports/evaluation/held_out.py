@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.deduplication import message_text
 from langchain_chatexports.evaluation.conversations import PERSON, UNKNOWN_SPEAKER
 from langchain_chatexports.evaluation.text_features import words
@@ -266,9 +267,10 @@ def unseen_conversations(
     seen = len(held_out) - len(unseen)
     if seen > _MAX_SEEN * len(held_out):
         msg = (
-            f"The model was trained on {seen} of the {len(held_out)} conversations "
-            "that should be held out, so they say nothing about it. Split first "
-            "(chatexports prepare --split) and train on train.jsonl, or add --finetune."
+            f"The model was trained on {seen} of the "
+            f"{plural(len(held_out), 'conversation')} that should be held out, so they "
+            "say nothing about it. Split first (chatexports prepare --split) and train "
+            "on train.jsonl, or add --finetune."
         )
         raise TrainingDataError(msg)
     return unseen, seen

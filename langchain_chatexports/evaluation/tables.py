@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.report.formatting import plural
+from langchain_chatexports._terminal import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -18,6 +18,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.estimate import estimate_training
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.datasets.validation import validate_examples
@@ -133,7 +134,8 @@ def _require_agreement(
         kind = "" if estimate.exact else "up to "
         msg = (
             f"The order would be billed for {kind}{bound:,} tokens "
-            f"({estimate.examples:,} examples, {estimate.epochs} epochs), over "
+            f"({plural(estimate.examples, 'example')}, "
+            f"{plural(estimate.epochs, 'epoch')}), over "
             f"max_billed_tokens={limit:,}. Nothing was sent. Use fewer examples or "
             "epochs, or raise the limit."
         )
@@ -141,7 +143,8 @@ def _require_agreement(
     # Truth is not enough: a text such as "n", or a coroutine, is no yes.
     if confirm is not None and confirm(estimate) != 1:
         msg = (
-            f"The order was not confirmed ({estimate.examples:,} examples, about "
+            "The order was not confirmed "
+            f"({plural(estimate.examples, 'example')}, about "
             f"{estimate.billed_tokens:,} billed tokens). Nothing was sent."
         )
         raise TrainingBudgetError(msg)

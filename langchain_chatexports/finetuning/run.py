@@ -13,6 +13,7 @@ from langchain_chatexports.finetuning.files import (
     delete,
     delete_unused_files,
 )
+from langchain_chatexports.finetuning.model_profile import model_profile
 from langchain_chatexports.finetuning.orders import DATA_KEY, ENDED, metadata_of
 from langchain_chatexports.finetuning.watch import (
     JobWatch,
@@ -181,6 +182,9 @@ class FineTuningRun:
     ) -> BaseChatOpenAI:
         """Build a chat model that asks the tuned model on the server that trained it.
 
+        Its `profile` is what the server says of the model (the local server does), or
+        what langchain-openai knows of the base.
+
         Args:
             checkpoint: One of `checkpoints`, or its model's name, to ask instead of the
                 final model.
@@ -202,7 +206,12 @@ class FineTuningRun:
             )
             raise FineTuningError(msg, job_id=self.id, status=self.status)
         base_model = self._job.model or self._settings.model
-        arguments = {**self._settings.chat_model_kwargs, **kwargs}
+        said = (self._job.model_extra or {}).get("profile")
+        arguments = {
+            "profile": model_profile(said, base_model),
+            **self._settings.chat_model_kwargs,
+            **kwargs,
+        }
         data_hash = metadata_of(self._job).get(DATA_KEY)
         arguments["metadata"] = {
             "fine_tuning_job_id": self.id,

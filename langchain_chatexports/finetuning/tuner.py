@@ -17,6 +17,7 @@ from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.retry import RunnableRetry
 from pydantic import ValidationError
 
+from langchain_chatexports._tracing import traces_outputs
 from langchain_chatexports.exceptions import (
     FineTuningError,
     FineTuningTimeoutError,
@@ -55,7 +56,7 @@ __all__ = ["ChatFineTuner"]
 
 _EVENT = "fine_tuning_event"
 
-# Traces can leave the machine: they hold counts and ids, never contents.
+# Traces can leave the machine: they hold counts and ids, never the examples.
 _TRACED_INPUT = {"input": ""}
 
 
@@ -96,16 +97,15 @@ class ChatFineTuner(FineTunerSettings):
             FineTuningError: If the job produces no model; its subclasses say why.
         """
         _refuse_arguments(kwargs)
-        runs: list[FineTuningRun] = []
+        models: list[ChatOpenAI] = []
 
-        def fine_tune(
-            _: Any, run_manager: CallbackManagerForChainRun
-        ) -> dict[str, Any]:
-            callbacks = run_manager.get_child()
-            return run_blocking(self._fine_tune(input, callbacks, runs))
+        def fine_tune(_: Any, run_manager: CallbackManagerForChainRun) -> Any:
+            run, counts = run_blocking(self._fine_tune(input, run_manager.get_child()))
+            models.append(run.chat_model())  # type: ignore[arg-type] # as documented
+            return models[0] if traces_outputs(config) else counts
 
         self._call_with_config(fine_tune, _TRACED_INPUT, config)
-        return runs[0].chat_model()  # type: ignore[return-value] # as documented
+        return models[0]
 
     async def ainvoke(
         self,
@@ -115,16 +115,17 @@ class ChatFineTuner(FineTunerSettings):
     ) -> ChatOpenAI:
         """Fine-tune and wait, without blocking the event loop; see `invoke`."""
         _refuse_arguments(kwargs)
-        runs: list[FineTuningRun] = []
+        models: list[ChatOpenAI] = []
 
         async def fine_tune(
             _: Any, run_manager: AsyncCallbackManagerForChainRun
-        ) -> dict[str, Any]:
-            callbacks = run_manager.get_child()
-            return await self._fine_tune(input, callbacks, runs)
+        ) -> Any:
+            run, counts = await self._fine_tune(input, run_manager.get_child())
+            models.append(run.chat_model())  # type: ignore[arg-type] # as documented
+            return models[0] if traces_outputs(config) else counts
 
         await self._acall_with_config(fine_tune, _TRACED_INPUT, config)
-        return runs[0].chat_model()  # type: ignore[return-value] # as documented
+        return models[0]
 
     def submit(self, input: TrainingInput) -> FineTuningRun:
         """Order the job, or find it, and do not wait for its end.
@@ -162,8 +163,7 @@ class ChatFineTuner(FineTunerSettings):
         self,
         given: TrainingInput,
         callbacks: CallbackManager | AsyncCallbackManager,
-        runs: list[FineTuningRun],
-    ) -> dict[str, Any]:
+    ) -> tuple[FineTuningRun, dict[str, Any]]:
         is_async = isinstance(callbacks, AsyncCallbackManager)
         config: RunnableConfig = {"callbacks": callbacks}
 
@@ -183,13 +183,13 @@ class ChatFineTuner(FineTunerSettings):
                 self._try_chat_model(connection.client)
             run = await self._place(order, connection)
             await run.follow(connection, report)
-        runs.append(run)
-        return {
+        counts = {
             "job_id": run.id,
             "base_model": run.job.model,
             "model": run.job.fine_tuned_model,
             "examples": order.training.examples,
         }
+        return run, counts
 
     async def _submit(self, given: TrainingInput, *, is_async: bool) -> FineTuningRun:
         async with self._ordering(given, is_async=is_async) as (order, connection):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from langchain_chatexports.local_server.export import export_model
     from langchain_chatexports.local_server.http.server import ServerInfo, serve_forever
+    from langchain_chatexports.local_server.http.startup import check_extra
     from langchain_chatexports.local_server.in_process import (
         InProcessServer,
         serve_in_process,
@@ -78,6 +79,7 @@ __all__ = [
     "TunedModel",
     "TurnScore",
     "cancel_job",
+    "check_extra",
     "count_kept",
     "default_data_dir",
     "delete_everything",
@@ -102,6 +104,7 @@ _MODULES = {
     "bases.description": ("BaseDescription", "describe_base", "describe_default_base"),
     "export": ("export_model",),
     "http.server": ("ServerInfo", "serve_forever"),
+    "http.startup": ("check_extra",),
     "in_process": ("InProcessServer", "serve_in_process"),
     "inference.scoring": ("TurnScore", "score_conversations"),
     "launcher": ("LocalServer",),

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from langchain_chatexports._terminal import plural
+from langchain_chatexports.datasets.card_reasons import short_reason
 from langchain_chatexports.report.distributions import place_in_bins
 from langchain_chatexports.report.figures import Bin
 from langchain_chatexports.report.formatting import (
     duration,
     number_range,
-    plural,
-    reason,
     short_range,
     time_label,
     time_range,
@@ -338,7 +338,7 @@ def skipped_chart(report: ExportReport) -> Section:
     """Return the chart of messages kept, and left out by reason."""
     export = report.stages[0]
     rows = [("kept", export.given)]
-    rows += [(reason(name), count) for name, count in export.left_out.items()]
+    rows += [(short_reason(name), count) for name, count in export.left_out.items()]
     return Section(
         "Kept and left out",
         bars(

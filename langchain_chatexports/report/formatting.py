@@ -14,38 +14,12 @@ __all__ = [
     "day",
     "duration",
     "number_range",
-    "plural",
-    "reason",
     "short_range",
     "time_label",
     "time_range",
 ]
 
 _TIME_UNITS = ((7 * 86_400, "wk"), (86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
-_REASONS = {
-    "auto_reply": "automatic replies",
-    "deleted": "deleted",
-    "draft": "drafts",
-    "duplicate": "found twice",
-    "empty": "without text",
-    "excluded": "excluded by options",
-    "leading": "before the first message of somebody else",
-    "media": "media without text",
-    "merged": "joined with the message before",
-    "no_assistant": "without a message by the AI",
-    "not_trained": "nothing to learn from",
-    "orphan": "in no conversation",
-    "reaction": "reactions",
-    "repeated": "in two windows",
-    "section": "in a section that is left out",
-    "spam": "spam",
-    "system": "notices of the app",
-    "tail": "left over at the end",
-    "too_long": "too long",
-    "trailing": "after the last answer",
-    "unreadable": "unreadable",
-    "unsent": "unsent",
-}
 
 
 def duration(seconds: float) -> str:
@@ -61,16 +35,6 @@ def duration(seconds: float) -> str:
 def day(moment: datetime | None) -> str:
     """Return the ISO 8601 date of a moment."""
     return "not known" if moment is None else f"{moment:%Y-%m-%d}"
-
-
-def plural(count: int, one: str, many: str | None = None) -> str:
-    """Return a count with its word: `1 thread`, `2,000 threads`."""
-    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
-
-
-def reason(name: str) -> str:
-    """Return in words why messages were left out."""
-    return _REASONS.get(name, name.replace("_", " "))
 
 
 def number_range(entry: Bin) -> str:

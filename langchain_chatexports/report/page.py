@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from langchain_chatexports._files import write_whole
+from langchain_chatexports._terminal import plural
+from langchain_chatexports.datasets.card_reasons import short_reason
 from langchain_chatexports.report.charts import (
     habit_charts,
     learned_charts,
@@ -13,7 +15,7 @@ from langchain_chatexports.report.charts import (
     skipped_chart,
     time_charts,
 )
-from langchain_chatexports.report.formatting import day, plural, reason
+from langchain_chatexports.report.formatting import day
 from langchain_chatexports.report.html import render_page
 
 if TYPE_CHECKING:
@@ -128,4 +130,6 @@ def _ai_note(report: ExportReport) -> str:
 
 
 def _reasons(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {reason(name)}" for name, count in counts.items())
+    return ", ".join(
+        f"{count:,} {short_reason(name)}" for name, count in counts.items()
+    )

@@ -7,13 +7,15 @@ path = write_imessage("chat.db")  # ten chats of Tortoise and Hare
 folder = write_messenger("hogwarts")  # nine Messenger threads of one owner
 ```
 
-They stand where LangChain's two chat-loader tutorials download theirs. The characters'
-names are borrowed, the text is invented, and we are affiliated with nobody's work.
+These two stand where LangChain's chat-loader tutorials download theirs; samples of the
+other apps hold the ten talks of Tortoise and Hare. The characters' names are borrowed,
+the text is invented, and we are affiliated with nobody's work.
 """
 
 from __future__ import annotations
 
 from langchain_chatexports.samples.imessage import write_imessage
 from langchain_chatexports.samples.messenger import write_messenger
+from langchain_chatexports.samples.slack import write_slack
 
-__all__ = ["write_imessage", "write_messenger"]
+__all__ = ["write_imessage", "write_messenger", "write_slack"]

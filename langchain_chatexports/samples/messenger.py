@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from langchain_chatexports._files import explained_writing
-from langchain_chatexports.exceptions import ExportFormatError
-from langchain_chatexports.samples.drafts import draft_of
+from langchain_chatexports.samples.folders import write_folder
 from langchain_chatexports.samples.scenes import SceneLine, read_scenes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 __all__ = ["write_messenger"]
 
@@ -109,16 +107,11 @@ _MILLISECONDS_A_MINUTE = 60_000
 _FIRST_THREAD_BEGINS = 1_693_555_200_000  # 2023-09-01 08:00 UTC
 _BETWEEN_THREADS = 1_570 * _MILLISECONDS_A_MINUTE
 
-_README = """\
-Sample export written by langchain_chatexports.samples.
-
+_ABOUT = """\
 Nine invented chats in the layout of a Facebook Messenger export. Only the characters'
 names are borrowed: no line comes from a book or a film, and the package is affiliated
 with none of their authors, publishers or owners, nor with Meta.
-
-A file of the sample is replaced when it is written again.
 """
-_MARK = _README.splitlines()[0].encode()
 
 
 def write_messenger(folder: str | Path = "hogwarts") -> Path:
@@ -140,45 +133,14 @@ def write_messenger(folder: str | Path = "hogwarts") -> Path:
         ExportFormatError: If there is a file of this name, or a folder that is not
             empty and holds no sample. Nothing is overwritten then.
     """
-    target = Path(folder).expanduser()
-    with explained_writing(target):
-        if target.exists():
-            _check_writable(target)
-            _write_files(target)
-        else:
-            with draft_of(target) as draft:
-                _write_files(draft)
-    return target
-
-
-def _check_writable(target: Path) -> None:
-    if target.is_dir():
-        readme = target / "README.txt"
-        if readme.is_file() and readme.read_bytes().startswith(_MARK):
-            return
-        if not any(target.iterdir()):
-            return
-    msg = (
-        f"{target} is there already and is no sample of this package, so nothing was "
-        "written. Give another folder, or move it away."
-    )
-    raise ExportFormatError(msg, path=target)
-
-
-def _write_files(folder: Path) -> None:
-    # The mark comes first: what an interrupted call leaves is known as a sample.
-    _write(folder / "README.txt", _README)
     scenes = read_scenes("hogwarts.txt")
+    files = {}
     for number, thread in enumerate(_THREADS):
-        file = folder / "inbox" / thread.folder / f"messages_{thread.file_name}.json"
         # Escapes, as the exporter writes them, keep the file ASCII.
         text = json.dumps(_as_exported(_thread_json(thread, number, scenes)), indent=2)
-        _write(file, f"{text}\n")
-
-
-def _write(file: Path, text: str) -> None:
-    with draft_of(file) as draft:
-        draft.write_bytes(text.encode())
+        name = f"inbox/{thread.folder}/messages_{thread.file_name}.json"
+        files[name] = f"{text}\n"
+    return write_folder(folder, _ABOUT, files)
 
 
 def _thread_json(

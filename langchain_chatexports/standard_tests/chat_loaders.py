@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 import tempfile
+import threading
 import time
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,7 +20,7 @@ import pytest
 from langchain_core._api import LangChainBetaWarning
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.load import dumps, loads
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, HumanMessage
 
 from langchain_chatexports.standard_tests.base import ChatExportStandardTests
 from langchain_chatexports.standard_tests.resources import (
@@ -38,6 +41,8 @@ __all__ = ["ChatLoaderTests", "ChatLoaderUnitTests"]
 
 _MIN_SESSIONS_FOR_MEMORY = 100
 _MIN_DISTINCTIVE = 4  # Characters; a shorter text may be part of any path.
+_THREADS = 4
+_NO_PATH = "`source_param` is None: the loader takes no path"
 # With summer time on one half of the globe and on the other.
 _ZONES = ("UTC0", "NZST-12NZDT,M9.5.0,M4.1.0/3", "EST5EDT,M3.2.0,M11.1.0")
 
@@ -56,25 +61,35 @@ class ChatLoaderTests(ChatExportStandardTests):
         return {}
 
     @property
-    def source_param(self) -> str:
-        """The name of the argument that takes the source's path."""
+    def source_param(self) -> str | None:
+        """The name of the argument that takes the source's path.
+
+        `None` for a loader that takes no path: `chat_loader_params` holds all of its
+        arguments then, and the checks of the source are skipped.
+        """
         return "path"
 
-    def make_loader(self, source: Path | str) -> BaseChatLoader:
+    def make_loader(self, source: Path | str | None) -> BaseChatLoader:
         """Make a loader of a source."""
-        params = {self.source_param: source, **self.chat_loader_params}
+        params = dict(self.chat_loader_params)
+        if self.source_param is not None:
+            params[self.source_param] = source
         return self.chat_loader_class(**params)
 
     @pytest.fixture
     def source(self) -> Path:
         """Build the export inside `tmp_path` and give its path; to be overridden."""
+        if self.source_param is None:
+            pytest.skip(_NO_PATH)
         msg = f"{type(self).__name__} needs a fixture `source` that builds an export."
         raise NotImplementedError(msg)
 
     @pytest.fixture
-    def loader(self, source: Path) -> BaseChatLoader:
-        """A loader of `source`."""
-        return self.make_loader(source)
+    def loader(self, request: pytest.FixtureRequest) -> BaseChatLoader:
+        """A loader of `source`, if it takes a path."""
+        if self.source_param is None:
+            return self.make_loader(None)
+        return self.make_loader(request.getfixturevalue("source"))
 
 
 class ChatLoaderUnitTests(ChatLoaderTests):
@@ -108,8 +123,9 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     sessions (where the format can), with texts that occur nowhere else.
 
     Optional properties: `chat_loader_params`, `source_param`, `time_key` (turns on the
-    check of the order), `has_sender`. Optional fixture: `many_sessions_source` (turns
-    on the check of memory, for loaders of many sessions).
+    check of the order), `has_sender`, `expected` (turns on the check of what is
+    loaded). Optional fixture: `many_sessions_source` (turns on the check of memory, for
+    loaders of many sessions).
 
     The docstring of a test says what to do if it fails.
     """
@@ -123,6 +139,11 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     def has_sender(self) -> bool:
         """Whether each message names its sender in `additional_kwargs`."""
         return True
+
+    @property
+    def expected(self) -> list[tuple[str, str]] | None:
+        """The sender and text of each message of `source`, in the order of loading."""
+        return None
 
     @pytest.fixture
     def many_sessions_source(self, source: Path) -> Path:
@@ -158,6 +179,8 @@ class ChatLoaderUnitTests(ChatLoaderTests):
             Raise it in `__init__` or on first use. `sqlite3.connect` creates a missing
             file, and an empty folder and no folder look alike to `glob`.
         """
+        if self.source_param is None:
+            pytest.skip(_NO_PATH)
         missing = tmp_path / "nothing-here"
         with pytest.raises(FileNotFoundError) as caught:
             next(iter(self.make_loader(missing).lazy_load()), None)
@@ -216,6 +239,30 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         assert first == expected
         assert second == expected
 
+    def test_threads_are_independent(self, loader: BaseChatLoader) -> None:
+        """Test that several threads can read a loader at the same time.
+
+        ??? note "Troubleshooting"
+
+            Keep what belongs to one pass in the local variables of `lazy_load`, not on
+            `self`. A connection of SQLite serves only the thread that opened it.
+        """
+        expected = loader.load()
+        barrier = threading.Barrier(_THREADS, timeout=60)
+
+        def read() -> list[ChatSession]:
+            barrier.wait()
+            return list(loader.lazy_load())
+
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            with ThreadPoolExecutor(_THREADS) as pool:
+                passes = [pool.submit(read) for _ in range(_THREADS)]
+        finally:
+            sys.setswitchinterval(interval)
+        assert all(one_pass.result() == expected for one_pass in passes)
+
     def test_holds_one_session_at_a_time(self, many_sessions_source: Path) -> None:
         """Test that reading session by session needs less than half of `load`'s memory.
 
@@ -253,6 +300,47 @@ class ChatLoaderUnitTests(ChatLoaderTests):
             assert session.get("messages"), "a session without messages"
             for message in session["messages"]:
                 assert isinstance(message, BaseMessage)
+
+    def test_messages_are_human(self, loader: BaseChatLoader) -> None:
+        """Test that each message is a `HumanMessage`.
+
+        ??? note "Troubleshooting"
+
+            Everybody in an export is a person, also its owner. Whose messages become
+            those of the AI is decided later, by a step such as `MapAIMessages`. Give
+            the speaker as `additional_kwargs["sender"]`, not as the role of a
+            `ChatMessage`.
+        """
+        for message in _messages(loader.load()):
+            assert isinstance(message, HumanMessage), f"a {type(message).__name__}"
+
+    def test_messages_are_not_empty(self, loader: BaseChatLoader) -> None:
+        """Test that each message says something.
+
+        ??? note "Troubleshooting"
+
+            Leave out what has no text (a picture, a call), or write a placeholder such
+            as `[photo]`: chat models refuse messages that are empty or white space.
+        """
+        for message in _messages(loader.load()):
+            assert str(message.content).strip(), "an empty message"
+
+    def test_loads_the_expected_messages(self, loader: BaseChatLoader) -> None:
+        """Test that no message is lost, doubled, misattributed or altered.
+
+        Runs where `expected` is set.
+
+        ??? note "Troubleshooting"
+
+            `expected` lists the messages of all sessions as pairs of sender and text.
+        """
+        if self.expected is None:
+            pytest.skip("`expected` is not set")
+        loaded = [
+            (message.additional_kwargs.get("sender"), message.content)
+            for message in _messages(loader.load())
+        ]
+        assert loaded == self.expected
 
     def test_content_is_text(self, loader: BaseChatLoader) -> None:
         """Test that each message's content is a string.

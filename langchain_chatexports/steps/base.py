@@ -29,6 +29,7 @@ from langchain_core.runnables.config import (
 )
 from pydantic import ConfigDict, field_validator
 
+from langchain_chatexports._tracing import traces_outputs
 from langchain_chatexports.chat_loaders.async_loading import read_on_one_thread
 from langchain_chatexports.steps.pipe import TransformedChatLoader
 
@@ -104,7 +105,8 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
       a list of sessions. Streamed chunks are lists of one session, so they add up to
       the result of `invoke`.
     - Inputs are never changed, and no message object is in two output sessions.
-    - A run that it traces holds the number of sessions, never their content.
+    - A run that it traces holds the number of sessions, not their content; with
+      `{"configurable": {"trace_outputs": True}}` in its config, the sessions.
 
     Subclasses implement `transform_session`, as a pure function of its session.
     """
@@ -199,20 +201,20 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         """
         self._refuse_arguments(kwargs)
         run = _start_run(self, config)
-        count = 0
+        told = _Told(config)
         try:
             with closing(_sessions_of(self, input)) as outputs:
                 for session in outputs:
-                    count += 1
+                    told.note(session)
                     yield [session]
                     del session
         except GeneratorExit:
-            run.on_chain_end({"sessions": count})
+            run.on_chain_end(told.outputs())
             raise
         except BaseException as error:
             run.on_chain_error(error)
             raise
-        run.on_chain_end({"sessions": count})
+        run.on_chain_end(told.outputs())
 
     async def ainvoke(
         self, input: SessionSource, config: RunnableConfig | None = None, **kwargs: Any
@@ -243,22 +245,22 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         """Transform an asynchronous stream of inputs lazily, as one run."""
         self._refuse_arguments(kwargs)
         run = await _astart_run(self, config)
-        count = 0
+        told = _Told(config)
         try:
             async with aclosing(_read_async(input)) as sessions:
                 async for session in sessions:
                     for output in self.transform_session(session):
-                        count += 1
+                        told.note(output)
                         yield [output]
                         del output
                     del session
         except GeneratorExit:
-            await run.on_chain_end({"sessions": count})
+            await run.on_chain_end(told.outputs())
             raise
         except BaseException as error:
             await run.on_chain_error(error)
             raise
-        await run.on_chain_end({"sessions": count})
+        await run.on_chain_end(told.outputs())
 
     def _refuse_arguments(self, kwargs: Mapping[str, Any]) -> None:
         # `bind(delimiter=" ")` must not be ignored in silence.
@@ -459,6 +461,26 @@ async def _read_async(
         close = getattr(chunks, "aclose", None)
         if close is not None:
             await close()
+
+
+class _Told:
+    """What the callbacks of a run get at its end."""
+
+    def __init__(self, config: RunnableConfig | None) -> None:
+        self._count = 0
+        self._sessions: list[ChatSession] | None = (
+            [] if traces_outputs(config) else None
+        )
+
+    def note(self, session: ChatSession) -> None:
+        """Note a session that the run returns."""
+        self._count += 1
+        if self._sessions is not None:
+            self._sessions.append(session)
+
+    def outputs(self) -> Any:
+        """Return the number of sessions, or the sessions if they are asked for."""
+        return {"sessions": self._count} if self._sessions is None else self._sessions
 
 
 def _start_run(

@@ -42,6 +42,7 @@ EXPECTED_ALL = [
     "SessionPipeline",
     "SessionTransform",
     "SingleFileFacebookMessengerChatLoader",
+    "SlackChatLoader",
     "SplitSessions",
     "TableChatLoader",
     "TrainingBudgetError",
@@ -97,12 +98,13 @@ def test_every_loader_is_at_communitys_path(name: str) -> None:
 
 
 def test_our_loaders_are_at_communitys_path_by_its_names() -> None:
-    """Without Slack, Telegram, WhatsApp and LangSmith, which are not here."""
+    """Without those that LangSmith has, which are not here."""
     assert set(chat_loaders.__all__) == {
         "BaseChatLoader",
         "FolderFacebookMessengerChatLoader",
         "IMessageChatLoader",
         "SingleFileFacebookMessengerChatLoader",
+        "SlackChatLoader",
         "TableChatLoader",
     }
     assert dir(chat_loaders) == sorted(chat_loaders.__all__)

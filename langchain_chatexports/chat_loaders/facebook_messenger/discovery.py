@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.chat_loaders.facebook_messenger.files import (
+from langchain_chatexports.chat_loaders.export_files import (
     ExportFile,
     RefusedFile,
 )

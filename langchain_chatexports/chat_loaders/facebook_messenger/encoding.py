@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from langchain_chatexports.chat_loaders.facebook_messenger.private_emoji import (
     replace_private_emoji,
 )
+from langchain_chatexports.chat_loaders.json_data import without_lone_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["TextRepair", "without_lone_surrogates"]
+__all__ = ["TextRepair"]
 
 # Runs of well-formed UTF-8 (RFC 3629), seen as Latin-1. Surrogate pairs may come as two
 # sequences of three bytes.
@@ -39,7 +40,6 @@ _CERTAIN = re.compile("[\x80-\x9f]")
 # Nobody ends a word in one of these and goes on with a symbol, as in `Ã©`; `É»` at the
 # end of a quotation is normal. They begin the letters of Latin-1, Greek and Cyrillic.
 _LIKELY = re.compile("[\x80-\x9f]|[ÂÃÎÏÐÑ][\xa0-\xbf]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _PRIVATE_PREFIX = "\xf3\xbe"  # How each of U+FE000 to U+FEFFF begins in UTF-8.
 _MAYBE_WIDE_ESCAPE = re.compile(rb"\\u(?!00)")
 _WIDE_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?!00)")
@@ -98,13 +98,6 @@ class TextRepair:
             self._state = _CLEAN
         self._data = self._document = None
         return self._state
-
-
-def without_lone_surrogates(text: str) -> str:
-    """Return a string that can be written as UTF-8: pairs joined, the rest replaced."""
-    if text.isascii() or not _SURROGATE.search(text):
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _decoded(run: str, sign: re.Pattern[str] | None) -> str:

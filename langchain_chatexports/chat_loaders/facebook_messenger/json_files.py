@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from langchain_chatexports.chat_loaders.facebook_messenger.encoding import (
-    TextRepair,
+from langchain_chatexports.chat_loaders.facebook_messenger.encoding import TextRepair
+from langchain_chatexports.chat_loaders.json_data import (
+    read_json,
     without_lone_surrogates,
 )
-from langchain_chatexports.exceptions import ExportFormatError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from langchain_chatexports.chat_loaders.facebook_messenger.files import (
+    from langchain_chatexports.chat_loaders.export_files import (
         ExportFile,
     )
 
-__all__ = ["Head", "ThreadDocument", "parse_document", "read_head", "read_json"]
+__all__ = ["Head", "ThreadDocument", "parse_document", "read_head"]
 
 _HEAD_BYTES = 8 * 2**10
 _LONG_HEAD_BYTES = 256 * 2**10
@@ -78,35 +75,6 @@ class Head:
     def people(self) -> frozenset[str]:
         """Everybody who takes part, once."""
         return frozenset(self.participants)
-
-
-def read_json(data: bytes, label: str, path: Path | None = None) -> Any:
-    """Parse a JSON file.
-
-    Args:
-        data: What it holds.
-        label: What to call it in an error.
-        path: The file, or the zip that holds it.
-
-    Raises:
-        ExportFormatError: If it is not JSON, or cut off.
-    """
-    with suppress(orjson.JSONDecodeError):
-        return orjson.loads(data)
-    # Halves of emoji, another encoding than UTF-8, NaN: it takes more, in twice the
-    # time, and says where the error is.
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
-        # The error's own text shows nothing of the file but a position.
-        where = (
-            f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        )
-        msg = (
-            f"{label} is not readable as JSON ({where or type(error).__name__}); it is "
-            "probably cut off or was edited. Download the export again."
-        )
-        raise ExportFormatError(msg, path=path) from None
 
 
 def parse_document(

@@ -8,13 +8,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from langchain_chatexports.chat_loaders.base import ChatExportLoader
-from langchain_chatexports.chat_loaders.facebook_messenger.archive import (
+from langchain_chatexports.chat_loaders.archives import (
     list_files,
-    open_file,
     open_parts,
     single_file,
 )
+from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.facebook_messenger.discovery import (
     LEFT_OUT_SECTIONS,
     SECTIONS,
@@ -38,10 +37,12 @@ from langchain_chatexports.chat_loaders.facebook_messenger.sessions import (
     SessionBuilder,
 )
 from langchain_chatexports.chat_loaders.facebook_messenger.thread_files import (
+    SUFFIXES,
     ThreadFileReader,
     add_counts,
     html_error,
     named_document,
+    open_file,
 )
 from langchain_chatexports.chat_loaders.ledger import Tally
 from langchain_chatexports.exceptions import ExportFormatError
@@ -287,7 +288,7 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
             )
 
     def _discover(self, stack: ExitStack, reader: ThreadFileReader) -> DiscoveredExport:
-        parts = open_parts(self.paths, stack, reader.warn)
+        parts = open_parts(self.paths, stack, reader.warn, SUFFIXES)
         reader.named_file = single_file(parts)
         return discover(
             list_files(parts), sections=self.include_sections, warn=reader.warn

@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.chat_loaders.facebook_messenger.archive import (
+from langchain_chatexports.chat_loaders.archives import (
     list_files,
     open_parts,
 )
-from langchain_chatexports.chat_loaders.facebook_messenger.files import ExportFile
+from langchain_chatexports.chat_loaders.export_files import ExportFile
 from langchain_chatexports.exceptions import ChatExportError
 
 if TYPE_CHECKING:
@@ -33,11 +33,9 @@ def estimate_records(paths: Sequence[Path]) -> int:
         ChatExportError: If a path cannot be opened.
     """
     with ExitStack() as stack:
-        files = list_files(open_parts(paths, stack, lambda _: None))
+        files = list_files(open_parts(paths, stack, lambda _: None, (".json",)))
         return sum(
-            _records_of_file(file)
-            for file in files
-            if isinstance(file, ExportFile) and file.name.lower().endswith(".json")
+            _records_of_file(file) for file in files if isinstance(file, ExportFile)
         )
 
 

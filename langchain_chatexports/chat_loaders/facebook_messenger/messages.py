@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.facebook_messenger.system_lines import (
         LineReader,
     )
+    from langchain_chatexports.chat_loaders.message_ids import MessageIds
 
 __all__ = ["MessageBuilder", "find_placeholders"]
 
@@ -38,6 +39,7 @@ class MessageBuilder:
         lines: LineReader,
         *,
         owner: str | None,
+        ids: MessageIds,
         placeholders: Collection[str] = (),
     ) -> None:
         """Initialize the builder for one thread.
@@ -46,6 +48,7 @@ class MessageBuilder:
             loader: Whose options say what to keep.
             lines: Tells system lines from what people wrote.
             owner: Name of who exported, if known.
+            ids: Ids for the thread's messages.
             placeholders: Texts that stand for a shared attachment in this thread.
         """
         self.left_out: Counter[str] = Counter()
@@ -59,6 +62,7 @@ class MessageBuilder:
 
         self._loader = loader
         self._lines = lines
+        self._ids = ids
         self._placeholders = placeholders
         self._is_owner = _OwnerTest(owner) if owner else None
         switches = {
@@ -82,9 +86,20 @@ class MessageBuilder:
         loader, read_line = self._loader, self._lines.read
         is_owner = self._is_owner
         has_bounds = loader.start is not None or loader.end is not None
+        prefix, id_among_equals = self._ids.prefix, self._ids.among_equals
+        before: int | None = None
         records.reverse()
         while records:
             stamp, sender, text, extra, kind, _, _ = records.pop()
+            if (
+                stamp is None
+                or stamp == before
+                or (records and stamp == records[-1][0])
+            ):
+                message_id = id_among_equals(stamp, sender, text)
+            else:
+                message_id = f"{prefix}{stamp:x}"
+            before = stamp
             if kind is None:
                 if not text or text in self._placeholders:
                     kind = "attachment"
@@ -106,6 +121,7 @@ class MessageBuilder:
                 sender=sender,
                 moment=moment,
                 is_from_me=is_owner[sender] if is_owner else None,
+                message_id=message_id,
                 extra=extra,
             )
 

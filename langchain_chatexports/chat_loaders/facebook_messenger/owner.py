@@ -16,7 +16,6 @@ from langchain_chatexports.chat_loaders.facebook_messenger.encoding import TextR
 from langchain_chatexports.chat_loaders.facebook_messenger.json_files import (
     Head,
     parse_document,
-    read_json,
 )
 from langchain_chatexports.chat_loaders.facebook_messenger.records import (
     is_deleted_account,
@@ -26,17 +25,18 @@ from langchain_chatexports.chat_loaders.facebook_messenger.system_lines import (
     LineReader,
     is_by_owner,
 )
+from langchain_chatexports.chat_loaders.json_data import read_json
 from langchain_chatexports.exceptions import ChatExportError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from langchain_chatexports.chat_loaders.export_files import (
+        ExportFile,
+    )
     from langchain_chatexports.chat_loaders.facebook_messenger.discovery import (
         DiscoveredExport,
         Thread,
-    )
-    from langchain_chatexports.chat_loaders.facebook_messenger.files import (
-        ExportFile,
     )
     from langchain_chatexports.chat_loaders.facebook_messenger.json_files import (
         ThreadDocument,

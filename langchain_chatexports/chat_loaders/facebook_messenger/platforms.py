@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from langchain_chatexports.chat_loaders.facebook_messenger.files import (
+    from langchain_chatexports.chat_loaders.export_files import (
         ExportFile,
     )
 

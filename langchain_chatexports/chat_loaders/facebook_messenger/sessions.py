@@ -21,6 +21,7 @@ from langchain_chatexports.chat_loaders.facebook_messenger.records import (
 from langchain_chatexports.chat_loaders.facebook_messenger.system_lines import (
     LineReader,
 )
+from langchain_chatexports.chat_loaders.message_ids import MessageIds
 
 if TYPE_CHECKING:
     import re
@@ -112,6 +113,7 @@ class SessionBuilder:
             loader,
             LineReader(people, owner, patterns),
             owner=owner,
+            ids=MessageIds(thread_id),
             placeholders=find_placeholders(remaining),
         )
         messages = list(builder.messages(remaining))

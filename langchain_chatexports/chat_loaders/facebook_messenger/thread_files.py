@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from langchain_chatexports.chat_loaders.archives import open_parts, single_file
 from langchain_chatexports.chat_loaders.facebook_messenger.discovery import (
     is_html_thread,
 )
@@ -16,20 +17,31 @@ from langchain_chatexports.chat_loaders.facebook_messenger.platforms import INST
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from langchain_chatexports.chat_loaders.export_files import ExportFile
     from langchain_chatexports.chat_loaders.facebook_messenger.discovery import (
         DiscoveredExport,
         Thread,
         ThreadFile,
     )
-    from langchain_chatexports.chat_loaders.facebook_messenger.files import ExportFile
     from langchain_chatexports.chat_loaders.facebook_messenger.json_files import (
         ThreadDocument,
     )
     from langchain_chatexports.chat_loaders.ledger import Tally
 
-__all__ = ["ThreadFileReader", "add_counts", "html_error", "named_document"]
+__all__ = [
+    "SUFFIXES",
+    "ThreadFileReader",
+    "add_counts",
+    "html_error",
+    "named_document",
+    "open_file",
+]
 
-_MAX_WARNINGS = 20
+SUFFIXES = (".json", ".html")
+"""What the names of thread files end in."""
+
 _HOW_TO_GET_JSON = (
     "Request it again from Accounts Center (Your information and permissions, "
     "Export your information) with the format set to JSON."
@@ -53,8 +65,6 @@ class ThreadFileReader:
 
         self.named_file: ExportFile | None = None
         """The one file that the user named; if it cannot be read, that is an error."""
-
-        self._warnings = 0
 
     def document(self, file: ThreadFile) -> ThreadDocument | None:
         """Parse a file, or count why not."""
@@ -104,15 +114,31 @@ class ThreadFileReader:
 
     def warn(self, error: ChatExportError) -> None:
         """Warn of a file that cannot be read, and count it as one record."""
-        self.tally.found += 1
-        self.tally.skip("unreadable")
-        if self.is_quiet:
-            return
-        self._warnings += 1
-        if self._warnings <= _MAX_WARNINGS:
-            warnings.warn(f"Left out: {error}", stacklevel=2)
-        elif self._warnings == _MAX_WARNINGS + 1:
-            warnings.warn("Left out: further files that cannot be read.", stacklevel=2)
+        self.tally.leave_out_file(error, is_quiet=self.is_quiet)
+
+
+def open_file(path: Path) -> ExportFile:
+    """Return one JSON file that the user named.
+
+    Raises:
+        ExportNotFoundError: If there is nothing at the path.
+        ExportAccessError: If the system refuses.
+        ExportFormatError: If it is a folder or a zip.
+    """
+    if not path.is_dir():
+        with ExitStack() as stack:
+            file = single_file(open_parts([path], stack, _raise, SUFFIXES))
+        if file:
+            return file
+    msg = (
+        f"{path} is no JSON file. "
+        "Use FolderFacebookMessengerChatLoader for a folder or a zip."
+    )
+    raise ExportFormatError(msg, path=path)
+
+
+def _raise(error: ChatExportError) -> None:
+    raise error
 
 
 def named_document(file: ExportFile) -> ThreadDocument:

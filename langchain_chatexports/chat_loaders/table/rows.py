@@ -29,6 +29,7 @@ __all__ = [
     "Row",
     "looks_like_table",
     "read_rows",
+    "require_parquet",
     "table_files",
 ]
 
@@ -101,6 +102,19 @@ def looks_like_table(head: bytes) -> bool:
     )
 
 
+def require_parquet() -> None:
+    """Check that Parquet can be read, before something long begins.
+
+    Raises:
+        MissingExtraError: If the extra `parquet` is not installed.
+    """
+    try:
+        import pyarrow.parquet  # noqa: F401 - only whether it is there
+    except ImportError as error:
+        feature = "Reading Parquet"
+        raise MissingExtraError(feature, "parquet") from error
+
+
 def read_rows(
     path: Path, columns: Mapping[str, str], *, only_conversations: bool = False
 ) -> Generator[Row | None, None, None]:
@@ -140,12 +154,10 @@ def _parquet_rows(
     *,
     only_conversations: bool,
 ) -> Iterator[Row | None]:
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        feature = "Reading Parquet"
-        raise MissingExtraError(feature, "parquet") from error
+    require_parquet()
+    import pyarrow as pa
+    from pyarrow import parquet
+
     try:
         table = parquet.ParquetFile(file)
         chosen = chosen_columns(path, table.schema_arrow.names, columns)

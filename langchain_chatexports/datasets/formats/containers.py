@@ -31,6 +31,7 @@ __all__ = [
     "new_private_file",
     "parquet_schema",
     "read_lines",
+    "require_pyarrow",
     "row_digest",
 ]
 
@@ -79,7 +80,7 @@ class RowFile:
         self._path = path
         self._parquet = suffix == ".parquet"
         self._array = suffix == ".json"
-        self._arrow = _pyarrow() if self._parquet else None
+        self._arrow = require_pyarrow() if self._parquet else None
         self._table: Any = None
         self._batch: list[dict[str, Any]] = []
 
@@ -148,7 +149,7 @@ def read_lines(path: Path, suffix: str) -> Iterator[bytes]:
         MissingExtraError: If it is Parquet and the extra `datasets` is not installed.
     """
     if suffix == ".parquet":
-        pyarrow = _pyarrow()
+        pyarrow = require_pyarrow()
         with open_regular_file(path) as file:
             for batch in pyarrow.parquet.ParquetFile(file).iter_batches(_BATCH):
                 yield from map(json_line, batch.to_pylist())
@@ -169,7 +170,12 @@ def read_lines(path: Path, suffix: str) -> Iterator[bytes]:
             yield from file
 
 
-def _pyarrow() -> ModuleType:
+def require_pyarrow() -> ModuleType:
+    """Return the library that reads and writes Parquet.
+
+    Raises:
+        MissingExtraError: If the extra `datasets` is not installed.
+    """
     try:
         import pyarrow as pa
         import pyarrow.parquet
@@ -186,7 +192,7 @@ def parquet_schema() -> Any:
     Raises:
         MissingExtraError: If the extra `datasets` is not installed.
     """
-    pa = _pyarrow()
+    pa = require_pyarrow()
     message = pa.struct(
         [
             ("role", pa.string()),

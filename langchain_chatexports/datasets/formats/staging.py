@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langchain_chatexports._files import is_pipe
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.exceptions import ExportFormatError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def refuse_other_files(path: Path, *, is_folder: bool, known: Collection[str]) -
     others = {entry.name for entry in path.iterdir()} - set(known) if is_folder else ()
     if others:
         msg = (
-            f"{path} holds {len(others)} other files, which would be lost. "
+            f"{path} holds {plural(len(others), 'other file')}, which would be lost. "
             "Name a new folder."
         )
         raise ExportFormatError(msg)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._files import explained_writing
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.ledger import Ledger, Stage, Total
 from langchain_chatexports.datasets.card import CardNotes, card_markdown
 from langchain_chatexports.datasets.formats.containers import (
@@ -120,9 +121,9 @@ class WrittenSet:
 
     def __str__(self) -> str:
         """Return it as lines for a terminal."""
-        rows = [f"{name}: {count:,} rows" for name, count in self.files.items()]
+        rows = [f"{name}: {plural(count, 'row')}" for name, count in self.files.items()]
         if list(self.files) == [self.path.name]:
-            rows = [f"{self.files[self.path.name]:,} rows"]
+            rows = [plural(self.files[self.path.name], "row")]
         total = self.total
         lines = [
             f"{self.path} ({self.format}): {', '.join(rows)}",

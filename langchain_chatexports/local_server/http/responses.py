@@ -1,6 +1,6 @@
 """Models of the responses: OpenAI's objects, with the values that this server uses.
 
-Extra fields are forbidden, and only metrics are optional.
+Extra fields are forbidden, and only metrics and the profile of a job are optional.
 """
 
 from __future__ import annotations
@@ -115,6 +115,27 @@ class JobFailure(_Closed):
     param: str | None
 
 
+class ModelProfile(_Closed):
+    """The limits and abilities of a tuned model, as LangChain names them."""
+
+    max_input_tokens: Count
+    max_output_tokens: Count
+    text_inputs: bool
+    image_inputs: bool
+    image_url_inputs: bool
+    pdf_inputs: bool
+    audio_inputs: bool
+    video_inputs: bool
+    text_outputs: bool
+    image_outputs: bool
+    audio_outputs: bool
+    video_outputs: bool
+    reasoning_output: bool
+    tool_calling: bool
+    tool_choice: bool
+    structured_output: bool
+
+
 class JobResponse(_Closed):
     """A fine-tuning job."""
 
@@ -138,6 +159,7 @@ class JobResponse(_Closed):
     integrations: Annotated[list[str], Field(max_length=0)]
     trained_tokens: Count | None
     error: JobFailure | None
+    profile: ModelProfile | None = None
 
 
 class DeletedJob(_Closed):

@@ -9,6 +9,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.validation import validate_examples
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import TemplateError
@@ -53,6 +54,24 @@ _MIN_EXAMPLES = 10
 _MAX_SHOWN_PROBLEMS = 10
 _MAX_PROBLEMS = 1000
 _FILES_OF_JOBS = ("training_file", "validation_file")
+# In the words of langchain-core's `ModelProfile`. A request with anything else is
+# refused, see `ChatRequest`.
+_ABILITIES = {
+    "text_inputs": True,
+    "image_inputs": False,
+    "image_url_inputs": False,
+    "pdf_inputs": False,
+    "audio_inputs": False,
+    "video_inputs": False,
+    "text_outputs": True,
+    "image_outputs": False,
+    "audio_outputs": False,
+    "video_outputs": False,
+    "reasoning_output": False,
+    "tool_calling": False,
+    "tool_choice": False,
+    "structured_output": False,
+}
 
 
 @dataclass(frozen=True)
@@ -222,6 +241,11 @@ class LocalService:
                 "finished_at": None,
                 "estimated_finish": None,
                 "error": None,
+                "profile": {
+                    **_ABILITIES,
+                    "max_input_tokens": self.engine.context,
+                    "max_output_tokens": self.engine.context,
+                },
             },
             private={
                 "max_length": max_length,
@@ -358,30 +382,32 @@ def _invalid_file(problems: list[str], param: str) -> ApiError:
 
 
 def _warnings(dataset: LabeledDataset, what: str, max_length: int) -> list[str]:
+    example = f"{what} example"
     warnings = []
     if dataset.cut:
         warnings.append(
-            f"{dataset.cut} {what} examples are longer than {max_length} tokens, and "
-            "the rest is not learned; split long chats first"
+            f"{plural(dataset.cut, example)} longer than {max_length} tokens: the rest "
+            "is not learned; split long chats first"
         )
     if dataset.without_loss:
         warnings.append(
-            f"{dataset.without_loss} {what} examples are left out: "
-            "none of their answers can be learned"
+            f"{plural(dataset.without_loss, example)} left out: no answer can be "
+            "learned"
         )
     if dataset.dropped_openers:
+        openers = plural(dataset.dropped_openers, "assistant message")
         warnings.append(
-            f"{dataset.dropped_openers} assistant messages at the start of {what} "
-            "dialogues are left out: the model's chat template starts with the user"
+            f"{openers} at the start of {what} dialogues left out: the model's chat "
+            "template starts with the user"
         )
     if dataset.trailing:
         warnings.append(
-            f"{dataset.trailing} {what} examples do not end with an assistant message; "
-            "what follows the last one is not learned"
+            f"{plural(dataset.trailing, example)} without an assistant message at the "
+            "end: what follows the last one is not learned"
         )
     if dataset.leading:
         warnings.append(
-            f"{dataset.leading} {what} examples begin with the assistant, which is "
-            "learned as an opening line"
+            f"{plural(dataset.leading, example)} with an assistant message at the "
+            "beginning: it is learned as an opening line"
         )
     return warnings

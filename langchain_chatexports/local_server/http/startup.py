@@ -47,7 +47,7 @@ _PACKAGES = (
 
 
 def check_extra() -> None:
-    """Raise an error if the extra `local` is not installed.
+    """Check that the extra is installed, before something long begins.
 
     Raises:
         MissingExtraError: If one of its packages is missing.

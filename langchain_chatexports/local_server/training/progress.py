@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.local_server.bases.devices import used_memory
 from langchain_chatexports.local_server.storage.data_directory import write_json
 from langchain_chatexports.local_server.storage.jobs import COMPLETE
@@ -92,7 +93,7 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
             left = seconds * (state.max_steps - state.global_step)
             self._log.append(
                 f"{seconds:.1f} seconds per step: about {_duration(left)} for the "
-                f"remaining {state.max_steps - state.global_step} steps, "
+                f"remaining {plural(state.max_steps - state.global_step, 'step')}, "
                 f"with {used_memory() / 1e9:.1f} GB of memory"
             )
         # Not at the end of an epoch, whose checkpoint is written after the save.
@@ -190,13 +191,9 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
 def _duration(seconds: float) -> str:
     hours, minutes = divmod(round(seconds / 60), 60)
     if not (hours or minutes):
-        return _counted(round(seconds), "second")
+        return plural(round(seconds), "second")
     parts = ((hours, "hour"), (minutes, "minute"))
-    return " ".join(_counted(number, unit) for number, unit in parts if number)
-
-
-def _counted(number: int, unit: str) -> str:
-    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+    return " ".join(plural(count, unit) for count, unit in parts if count)
 
 
 def _is_epoch_end(state: Any) -> bool:

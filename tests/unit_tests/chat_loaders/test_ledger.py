@@ -108,7 +108,7 @@ senders          2  Hare
                  2  Tortoise
 MergeChatRuns: 2 sessions, 4 messages -> 2 sessions, 3 messages
           1 merged
-ChunkSessions: 2 sessions, 3 messages -> 1 sessions, 2 messages
+ChunkSessions: 2 sessions, 3 messages -> 1 session, 2 messages
           1 left out: tail"""
 
 

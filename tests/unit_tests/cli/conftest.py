@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from langchain_chatexports.cli.app import run
+from tests.unit_tests.builders.chat_db import ChatDb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,3 +41,19 @@ def chatexports(
         return Done(int(ended.value.code or 0), out, err)
 
     return command
+
+
+@pytest.fixture
+def groups(tmp_path: Path) -> Path:
+    """Return an export with two groups of three and one conversation of two."""
+    with ChatDb(tmp_path / "chat.db") as database:
+        for last in "56":
+            people = ("+15550101234", f"+1555010123{last}")
+            chat = database.chat(*people)
+            for number in range(10):
+                chat.message(f"question {number} {last}", sender=people[number % 2])
+                chat.message(f"answer {number} {last}", mine=True)
+        pair = database.chat("+15550101234")
+        pair.message("and you?")
+        pair.message("me, too", mine=True)
+    return tmp_path / "chat.db"

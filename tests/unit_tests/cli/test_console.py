@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -11,10 +12,16 @@ import pytest
 from rich.console import Console
 
 from langchain_chatexports.cli import _console as console
-from langchain_chatexports.cli._console import Meter, TrainingProgress, watching
+from langchain_chatexports.cli._console import (
+    Meter,
+    TrainingProgress,
+    program,
+    watching,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from typing import Any
 
 
@@ -53,6 +60,14 @@ def test_the_time_left_is_not_guessed_from_nearly_nothing() -> None:
 @pytest.mark.parametrize("total", [None, 5])
 def test_an_end_that_nobody_knows_is_not_guessed(total: int | None) -> None:
     assert str(meter(10, total)) == "10 messages, 1 a second"
+
+
+@pytest.mark.parametrize(
+    ("what", "text"),
+    [("examples", "1 example,"), ("messages read for names", "1 message read for")],
+)
+def test_the_first_one_is_in_the_singular(what: str, text: str) -> None:
+    assert str(Meter(what, lambda: 1)).startswith(text)
 
 
 def test_nothing_yet_is_no_division_by_zero() -> None:
@@ -159,3 +174,32 @@ def test_events_that_were_told_before_are_not_told_again(
     progress.on_event(_step(1))
     progress.on_event(_step(2))
     assert capsys.readouterr().err == "  step 2/200, loss 1.00\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="scripts are .exe files there")
+@pytest.mark.parametrize(
+    ("typed", "on_path", "shown"),
+    [
+        (".venv/bin/chatexports", None, ".venv/bin/chatexports"),
+        (".venv/bin/chatexports", "other", ".venv/bin/chatexports"),
+        (".venv/bin/chatexports", ".venv/bin", "chatexports"),
+        ("my venv/chatexports", None, "my venv/chatexports"),
+        ("chatexports", None, "chatexports"),
+        ("pytest/__main__.py", None, "chatexports"),
+    ],
+)
+def test_what_to_type_next_begins_with_what_runs_in_this_shell(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    typed: str,
+    on_path: str | None,
+    shown: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in (".venv/bin", "other"):
+        script = tmp_path / folder / "chatexports"
+        script.parent.mkdir(parents=True)
+        script.touch(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path / on_path) if on_path else "")
+    monkeypatch.setattr(sys, "argv", [typed])
+    assert program() == shown

@@ -15,6 +15,7 @@ from langchain_chatexports.cli.chat import Voice
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+CONSOLE = "langchain_chatexports.cli._console"
 DEMO = "langchain_chatexports.cli.demo"
 
 
@@ -52,6 +53,14 @@ def test_both_models_answer_and_the_last_line_talks_on(
         "in Tortoise's voice: I am ft:tuned.",
         "chatexports chat ft:tuned",
     ]
+
+
+def test_the_last_line_runs_where_the_environment_is_not_activated(
+    chatexports: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{CONSOLE}.program", lambda: ".venv/bin/chatexports")
+    done = chatexports("demo")
+    assert done.out.splitlines()[-1] == ".venv/bin/chatexports chat ft:tuned"
 
 
 def test_as_json_the_demo_prints_answers_and_the_command(chatexports: Any) -> None:

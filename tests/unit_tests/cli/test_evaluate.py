@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import openai
 import pytest
 
-from langchain_chatexports import write_jsonl
+from langchain_chatexports import evaluation, local_server, write_jsonl
 from langchain_chatexports.cli import _evaluate_inputs
 from langchain_chatexports.cli._evaluate_inputs import (
     Models,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 Command = Callable[..., Any]
 
+URL = "http://127.0.0.1:9/v1"
 MIA = PrepareOptions(ai=("mia",))
 
 
@@ -397,3 +400,26 @@ def test_guesses_are_counted_and_told_at_the_end(
     assert "question 4" not in shown
     assert "yes [b]no" in shown
     assert shown.count("told apart") == 2
+
+
+@pytest.mark.parametrize("stop", [SystemExit(143), KeyboardInterrupt()])
+def test_who_stops_it_after_the_training_hears_which_model_is_kept(
+    export: Path,
+    chatexports: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    stop: BaseException,
+) -> None:
+    @contextmanager
+    def serve(*_: object, **__: object) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(base_url=URL, api_key="key", base_model="base")
+
+    def evaluate(*_: object, **__: object) -> None:
+        raise stop
+
+    monkeypatch.setattr(local_server, "LocalServer", serve)
+    monkeypatch.setattr(_evaluate_inputs, "train", lambda *_: "ft:tuned")
+    monkeypatch.setattr(evaluation, "evaluate", evaluate)
+    done = chatexports("evaluate", export, "--ai", "mia", "--finetune")
+    assert done.status in {130, 143}
+    assert "The trained model is kept: ft:tuned" in done.err
+    assert "chatexports models --delete ft:tuned" in done.err

@@ -138,6 +138,15 @@ def test_the_same_examples_again_are_said_to_have_been_trained_on(
     assert len(server.jobs) == 1
 
 
+def test_groups_hint_at_their_option(
+    chatexports: Callable[..., Any], groups: Path, server: OpenAIServer
+) -> None:
+    where = ("--base-url", server.base_url, "--model", BASE_MODEL, "--yes")
+    done = chatexports("finetune", groups, "--size", 4, *where)
+    assert done.status == 0, done.err
+    assert "2 conversations are groups: --label-groups tells" in done.err
+
+
 @pytest.mark.parametrize(
     ("options", "status", "said"),
     [

@@ -30,7 +30,7 @@ def test_prepare_writes_the_tutorials_windows(
     assert done.status == 0
     lines = (tmp_path / "out.jsonl").read_bytes().splitlines()
     assert len(lines) == 100
-    assert "100 examples written" in done.err
+    assert "100 examples from 663 messages" in done.err
 
 
 def test_prepare_without_a_name_lets_the_owner_speak_and_says_so(
@@ -260,6 +260,12 @@ def test_prepare_alone_writes_a_file_with_its_card_and_its_trace(
     assert sum(1 for _ in read_jsonl(tmp_path / "out.parquet")) == 100
 
 
+MADE = (
+    "100 examples from 663 messages in 9 conversations; left out: 64 after the last "
+    "answer, 29 left over at the end."
+)
+
+
 def test_a_set_has_its_card_and_its_trace(
     chatexports: Callable[..., Any], tmp_path: Path, threads: Path
 ) -> None:
@@ -270,8 +276,14 @@ def test_a_set_has_its_card_and_its_trace(
         "out.jsonl.card.md",
         "out.jsonl.trace.jsonl",
     }
-    assert "Written (openai): 100 examples -> 100" in done.err
-    assert "Next: chatexports finetune out.jsonl" in done.err
+    assert done.err.splitlines() == [
+        "hogwarts: Harry Potter speaks as the AI (the export's owner)",
+        f"{threads}: Messenger export (folder)",
+        MADE,
+        "Written: out.jsonl",
+        "Data card: out.jsonl.card.md; trace: out.jsonl.trace.jsonl",
+        "Next: chatexports finetune out.jsonl",
+    ]
 
 
 def test_a_set_in_openais_format_has_the_plain_files_bytes(
@@ -301,7 +313,6 @@ def test_every_format_can_be_split(
 def test_mlx_is_split_without_asking(
     chatexports: Callable[..., Any], tmp_path: Path, threads: Path
 ) -> None:
-    pytest.importorskip("rensa")
     assert chatexports("prepare", threads, "--format", "mlx", "-o", "set").status == 0
     assert (tmp_path / "set" / "valid.jsonl").stat().st_size
 
@@ -427,3 +438,37 @@ def test_parts_that_are_there_need_no_warning(
     done = chatexports("prepare", chats, "--ai", "Hare", "--split", "-o", "set")
     assert "warning" not in done.err
     assert (tmp_path / "set" / "test.jsonl").exists()
+
+
+HINT = "--label-groups tells"
+
+
+@pytest.mark.parametrize("options", [(), ("--split",), ("--format", "trl")])
+def test_groups_hint_at_their_option_once(
+    chatexports: Callable[..., Any], groups: Path, options: tuple[str, ...]
+) -> None:
+    done = chatexports("prepare", groups, "--keep-tail", *options, "-o", "out")
+    assert done.status == 0, done.err
+    (hint,) = [line for line in done.err.splitlines() if HINT in line]
+    assert hint.startswith("2 conversations are groups")
+
+
+def test_no_hint_at_an_option_that_is_given(
+    chatexports: Callable[..., Any], groups: Path
+) -> None:
+    done = chatexports("prepare", groups, "--keep-tail", "--label-groups", "-o", "out")
+    assert done.status == 0, done.err
+    assert HINT not in done.err
+
+
+def test_a_group_of_two_needs_no_labels(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    with ChatDb(tmp_path / "chat.db") as database:
+        chat = database.chat("+15550101234", name="The two of us")
+        for number in range(10):
+            chat.message(f"question {number}")
+            chat.message(f"answer {number}", mine=True)
+    done = chatexports("prepare", "chat.db", "-o", "out")
+    assert done.status == 0, done.err
+    assert HINT not in done.err

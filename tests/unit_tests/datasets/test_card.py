@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import langchain_chatexports
 from langchain_chatexports.chat_loaders.ledger import Ledger, StepSummary
 from langchain_chatexports.datasets.card import CardNotes, hash_source
-from langchain_chatexports.datasets.card_reasons import REASONS
+from langchain_chatexports.datasets.card_reasons import REASONS, stage_in_words
 from langchain_chatexports.datasets.deduplication import deduplicate_examples
 from langchain_chatexports.datasets.formats import write_dataset
 from langchain_chatexports.datasets.formats.trace_file import read_header
@@ -37,7 +37,10 @@ from tests.unit_tests.builders.conversations import conversation
 from tests.unit_tests.builders.sessions import ListLoader
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
+
+    from langchain_core.chat_sessions import ChatSession
 
     from langchain_chatexports.datasets.formats.write import WrittenSet
 
@@ -242,7 +245,25 @@ def test_the_card_shows_the_same_numbers(tmp_path: Path, loader: ListLoader) -> 
     _written(loader, tmp_path / "set")
     card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
     for stage in read_header(tmp_path / "set").facts["stages"]:
-        assert f"| {stage['name']} | {stage['unit']} | {stage['in']:,} |" in card
+        row = f"| {stage_in_words(stage['name'])} | {stage['unit']} | {stage['in']:,} |"
+        assert row in card
+
+
+def test_the_card_names_no_class(tmp_path: Path, loader: ListLoader) -> None:
+    class KeepAll(SessionTransform):
+        def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
+            return (session,)
+
+    steps = (
+        KeepAll() | MergeChatRuns() | MapAIMessages() | ChunkSessions(size=2, overlap=1)
+    )
+    counted = counted_pass(loader | steps)
+    notes = CardNotes(passes=[counted])
+    write_dataset(trace_examples(counted), tmp_path / "set", notes=notes)
+    card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
+    assert "| keep all | messages |" in card
+    assert "| merged runs | messages |" in card
+    assert not re.findall(r"[A-Z][a-z]+[A-Z]\w+", card.replace("SHA", ""))
 
 
 def test_the_card_holds_no_text_no_name_and_no_id(

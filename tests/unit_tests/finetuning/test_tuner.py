@@ -18,6 +18,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda
+from langchain_openai import ChatOpenAI
 from pydantic import SecretStr, ValidationError
 
 import langchain_chatexports
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from langchain_core.chat_sessions import ChatSession
+    from langchain_core.runnables import RunnableConfig
 
     from langchain_chatexports.datasets.estimate import TrainingEstimate
 
@@ -415,6 +417,21 @@ def test_a_trace_holds_counts_and_ids_only(server: OpenAIServer) -> None:
     assert start == "start ChatFineTuner None {'input': ''}"
     assert "'examples': 10" in end
     assert "ftjob-1" in end
+
+
+async def test_listeners_get_the_chat_model_only_if_asked_for(
+    server: OpenAIServer,
+) -> None:
+    outputs: list[Any] = []
+    tuner = make_tuner(server)
+    listened = tuner.with_listeners(on_end=lambda run: outputs.append(run.outputs))
+    listened.invoke(make_examples())
+    config: RunnableConfig = {"configurable": {"trace_outputs": True}}
+    model = listened.invoke(make_examples(), config)
+    later = await listened.ainvoke(make_examples(), config)
+    assert outputs[0]["examples"] == 10
+    assert [output["output"] for output in outputs[1:]] == [model, later]
+    assert isinstance(model, ChatOpenAI)
 
 
 def test_an_error_is_on_the_trace(server: OpenAIServer) -> None:

@@ -6,13 +6,13 @@ from datetime import date
 
 import pytest
 
+from langchain_chatexports._terminal import plural
+from langchain_chatexports.datasets.card_reasons import short_reason
 from langchain_chatexports.report.distributions import place_in_bins
 from langchain_chatexports.report.figures import Bin, TimePoint, TimeUnit
 from langchain_chatexports.report.formatting import (
     duration,
     number_range,
-    plural,
-    reason,
     time_label,
     time_range,
 )
@@ -82,8 +82,8 @@ def test_one_is_no_plural() -> None:
 
 
 def test_a_reason_without_words_is_said_as_it_is() -> None:
-    assert reason("reaction") == "reactions"
-    assert reason("some_new_one") == "some new one"
+    assert short_reason("reaction") == "reactions"
+    assert short_reason("some_new_one") == "some new one"
 
 
 BINS = [bin_of(0, 10), bin_of(10, 30), bin_of(30, 60), bin_of(60, None)]

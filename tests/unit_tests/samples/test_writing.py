@@ -1,4 +1,4 @@
-"""What both samples do where they are written: paths, refusals, and no remains."""
+"""What all samples do where they are written: paths, refusals, and no remains."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from langchain_chatexports import (
     ExportAccessError,
     ExportFormatError,
 )
-from langchain_chatexports.samples import write_imessage, write_messenger
+from langchain_chatexports.samples import (
+    write_imessage,
+    write_messenger,
+    write_slack,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 WRITERS: dict[str, Callable[..., Path]] = {
     "imessage": write_imessage,
     "messenger": write_messenger,
+    "slack": write_slack,
 }
 
 
@@ -39,7 +44,12 @@ def write(platform: str) -> Callable[..., Path]:
 
 
 @pytest.mark.parametrize(
-    ("writer", "name"), [(write_imessage, "chat.db"), (write_messenger, "hogwarts")]
+    ("writer", "name"),
+    [
+        (write_imessage, "chat.db"),
+        (write_messenger, "hogwarts"),
+        (write_slack, "slack"),
+    ],
 )
 def test_it_is_written_into_the_working_directory(
     writer: Callable[..., Path],

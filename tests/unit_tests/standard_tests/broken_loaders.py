@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import tempfile
 import threading
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, ChatMessage, HumanMessage
 
 from langchain_chatexports.chat_loaders.base import (
     ChatExportLoader,
@@ -40,18 +41,28 @@ def write_source(folder: Path, sessions: int = 3, lines: int = 4) -> Path:
     folder.mkdir(parents=True)
     for number in range(sessions):
         rows = [
-            json.dumps(
-                {
-                    "text": f"lap {line} of race {number}: " + "slow and steady " * 3,
-                    "by": ("Tortoise", "Hare")[line % 2],
-                    "at": START + 3600 * number + line,
-                }
-            )
-            for line in range(lines)
+            json.dumps({"text": text, "by": sender, "at": START + 3600 * number + line})
+            for line, (sender, text) in enumerate(expected_lines(number, lines))
         ]
         text = "".join(row + "\n" for row in [*rows, "null"])
         (folder / f"{number:04}.jsonl").write_text(text, encoding="utf-8")
     return folder
+
+
+def expected_lines(number: int, lines: int = 4) -> list[tuple[str, str]]:
+    """Return who says what in a conversation."""
+    return [
+        (
+            ("Tortoise", "Hare")[line % 2],
+            f"lap {line} of race {number}: " + "slow and steady " * 3,
+        )
+        for line in range(lines)
+    ]
+
+
+def expected_messages(sessions: int = 3) -> list[tuple[str, str]]:
+    """Return what is to be loaded from the default export."""
+    return [line for number in range(sessions) for line in expected_lines(number)]
 
 
 class SoundLoader(ChatExportLoader):
@@ -169,6 +180,27 @@ class SharesACursor(SoundLoader):
             yield session
 
 
+class SharesARow(SoundLoader):
+    """Keeps the row that it works on where another thread replaces it."""
+
+    def message(self, row: dict[str, Any]) -> BaseMessage:
+        self.row = row
+        time.sleep(0.001)
+        return super().message(self.row)
+
+
+class BelongsToItsThread(SoundLoader):
+    def __init__(self, path: Any) -> None:
+        super().__init__(path)
+        self.owner_thread = threading.get_ident()
+
+    def files(self) -> list[Path]:
+        if threading.get_ident() != self.owner_thread:
+            msg = "objects created in a thread can only be used in that same thread"
+            raise RuntimeError(msg)
+        return super().files()
+
+
 class Eager(SoundLoader):
     def lazy_load(self) -> Iterator[ChatSession]:
         yield from list(super().lazy_load())
@@ -188,6 +220,50 @@ class GivesEmptySessions(SoundLoader):
 class GivesTextsForMessages(SoundLoader):
     def session(self, messages: list[BaseMessage]) -> Any:
         return {"messages": [str(message.content) for message in messages]}
+
+
+class GivesAIMessages(SoundLoader):
+    def message(self, row: dict[str, Any]) -> BaseMessage:
+        message = super().message(row)
+        if row["by"] != "Tortoise":
+            return message
+        kwargs = message.additional_kwargs
+        return AIMessage(message.content, additional_kwargs=kwargs)
+
+
+class GivesChatMessages(SoundLoader):
+    def message(self, row: dict[str, Any]) -> BaseMessage:
+        message = super().message(row)
+        kwargs = message.additional_kwargs
+        return ChatMessage(
+            content=message.content, role=row["by"], additional_kwargs=kwargs
+        )
+
+
+class GivesEmptyMessages(SoundLoader):
+    def message(self, row: dict[str, Any]) -> BaseMessage:
+        return super().message({**row, "text": " \n"} if row["by"] == "Hare" else row)
+
+
+class LosesAMessage(SoundLoader):
+    def session(self, messages: list[BaseMessage]) -> ExportSession:
+        return super().session(messages[:-1])
+
+
+class DoublesAMessage(SoundLoader):
+    def session(self, messages: list[BaseMessage]) -> ExportSession:
+        return super().session([*messages, messages[-1].model_copy(deep=True)])
+
+
+class MisattributesMessages(SoundLoader):
+    def message(self, row: dict[str, Any]) -> BaseMessage:
+        other = {"Tortoise": "Hare", "Hare": "Tortoise"}[row["by"]]
+        return super().message({**row, "by": other})
+
+
+class AltersTexts(SoundLoader):
+    def message(self, row: dict[str, Any]) -> BaseMessage:
+        return super().message({**row, "text": row["text"].strip()})
 
 
 class GivesContentAsParts(SoundLoader):

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.messages import HumanMessage
 
 from langchain_chatexports.standard_tests import ChatLoaderUnitTests
 from tests.unit_tests.standard_tests import broken_loaders as broken
-from tests.unit_tests.standard_tests.broken_loaders import SoundLoader, write_source
+from tests.unit_tests.standard_tests.broken_loaders import (
+    SoundLoader,
+    expected_messages,
+    write_source,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from langchain_core.chat_sessions import ChatSession
 
 GUARD = "test_no_overrides_DO_NOT_OVERRIDE"
 BROKEN: dict[str, list[type[SoundLoader]]] = {
@@ -32,11 +39,23 @@ BROKEN: dict[str, list[type[SoundLoader]]] = {
     ],
     "test_loads_twice_the_same": [broken.OneShot],
     "test_interleaved_iterations_are_independent": [broken.SharesACursor],
+    "test_threads_are_independent": [
+        broken.SharesARow,
+        broken.BelongsToItsThread,
+    ],
     "test_holds_one_session_at_a_time": [broken.Eager],
     "test_sessions_are_dicts_of_messages": [
         broken.GivesReadOnlyMappings,
         broken.GivesEmptySessions,
         broken.GivesTextsForMessages,
+    ],
+    "test_messages_are_human": [broken.GivesAIMessages, broken.GivesChatMessages],
+    "test_messages_are_not_empty": [broken.GivesEmptyMessages],
+    "test_loads_the_expected_messages": [
+        broken.LosesAMessage,
+        broken.DoublesAMessage,
+        broken.MisattributesMessages,
+        broken.AltersTexts,
     ],
     "test_content_is_text": [broken.GivesContentAsParts],
     "test_messages_name_their_sender": [
@@ -88,6 +107,10 @@ def suite_of(loader_class: type[SoundLoader]) -> ChatLoaderUnitTests:
         @property
         def time_key(self) -> str:
             return "message_time"
+
+        @property
+        def expected(self) -> list[tuple[str, str]]:
+            return expected_messages()
 
     return Suite()
 
@@ -162,7 +185,55 @@ class TestSoundLoader(ChatLoaderUnitTests):
 
 
 def test_suite_without_a_source_says_what_is_missing() -> None:
-    fixture = ChatLoaderUnitTests.source
-    build = inspect.unwrap(getattr(fixture, "_fixture_function", fixture))
     with pytest.raises(NotImplementedError, match="needs a fixture `source`"):
-        build(suite_of(SoundLoader))
+        unwrapped(ChatLoaderUnitTests.source)(suite_of(SoundLoader))
+
+
+def unwrapped(fixture: Any) -> Callable[[ChatLoaderUnitTests], Any]:
+    """Return the function that a fixture was made of."""
+    build: Any = inspect.unwrap(getattr(fixture, "_fixture_function", fixture))
+    return cast("Callable[[ChatLoaderUnitTests], Any]", build)
+
+
+class RemoteLoader(BaseChatLoader):
+    """Takes no path: what it loads comes from elsewhere."""
+
+    def __init__(self, *, room: str) -> None:
+        self.room = room
+
+    def lazy_load(self) -> Iterator[ChatSession]:
+        for number in range(2):
+            text = f"Post {number} in {self.room} of the long race."
+            kwargs = {"sender": "Hare"}
+            yield {"messages": [HumanMessage(text, additional_kwargs=kwargs)]}
+
+
+class TestLoaderWithoutAPath(ChatLoaderUnitTests):
+    """Passes what needs no path, and skips the rest."""
+
+    @property
+    def chat_loader_class(self) -> type[Any]:
+        return RemoteLoader
+
+    @property
+    def chat_loader_params(self) -> dict[str, Any]:
+        return {"room": "the great hall"}
+
+    @property
+    def source_param(self) -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda suite, _: unwrapped(ChatLoaderUnitTests.source)(suite),
+        lambda suite, path: suite.test_missing_source_is_an_error_that_names_it(path),
+    ],
+    ids=["source", "missing source"],
+)
+def test_checks_of_the_path_are_skipped_with_the_reason(
+    ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    with pytest.raises(pytest.skip.Exception, match="takes no path"):
+        ask(TestLoaderWithoutAPath(), tmp_path)

@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 
     from langchain_core.chat_sessions import ChatSession
     from langchain_core.messages import BaseMessage
-    from langchain_core.runnables import Runnable
+    from langchain_core.runnables import Runnable, RunnableConfig
+    from langchain_core.tracers.schemas import Run
 
     from langchain_chatexports.steps.base import SessionSource
 
@@ -370,6 +371,52 @@ async def test_cancelled_task_ends_its_run_with_that_error() -> None:
     assert [type(error) for error in trace.errors] == [asyncio.CancelledError]
     assert loader.closed == 1
     assert loader.reads < len(RACES)
+
+
+WITH_SESSIONS: RunnableConfig = {"configurable": {"trace_outputs": True}}
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (None, {"sessions": 4}),
+        (WITH_SESSIONS, {"output": PREPARE.invoke(RACES)}),
+    ],
+    ids=["counts", "sessions"],
+)
+async def test_listeners_get_the_sessions_only_if_asked_for(
+    config: RunnableConfig | None, expected: dict[str, Any]
+) -> None:
+    outputs: list[Any] = []
+
+    async def note(run: Run) -> None:
+        outputs.append(run.outputs)
+
+    PREPARE.with_listeners(on_end=lambda run: outputs.append(run.outputs)).invoke(
+        RACES, config
+    )
+    await PREPARE.with_alisteners(on_end=note).ainvoke(RACES, config)
+    assert outputs == [expected, expected]
+
+
+async def test_events_of_a_chain_hold_the_sessions_if_asked_for() -> None:
+    chain = PREPARE | RunnableLambda(len)
+    events = chain.astream_events(RACES, WITH_SESSIONS, version="v2")
+    ends = {
+        event["name"]: event["data"]["output"]
+        async for event in events
+        if event["event"] == "on_chain_end"
+    }
+    assert ends["SessionPipeline"] == PREPARE.invoke(RACES)
+
+
+def test_a_stopped_stream_tells_what_it_gave_if_asked_for() -> None:
+    trace = Trace()
+    config: RunnableConfig = {**WITH_SESSIONS, "callbacks": [trace]}
+    stream: Any = PREPARE.stream(RACES, config)
+    with closing(stream) as chunks:
+        first = next(chunks)
+    assert trace.outputs == [first]
 
 
 async def test_events_of_a_step_name_its_run() -> None:

@@ -19,7 +19,7 @@ from langchain_chatexports import (
     FolderFacebookMessengerChatLoader,
     SingleFileFacebookMessengerChatLoader,
 )
-from langchain_chatexports.chat_loaders.facebook_messenger import archive as archives
+from langchain_chatexports.chat_loaders import archives
 from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.datasets.card import hash_source
 from langchain_chatexports.exceptions import (

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.facebook_messenger.encoding import (
     TextRepair,
-    without_lone_surrogates,
 )
+from langchain_chatexports.chat_loaders.json_data import without_lone_surrogates
 from tests.unit_tests.builders.messenger import as_meta_writes, meta_json, mojibake
 
 if TYPE_CHECKING:

@@ -12,13 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports import FolderFacebookMessengerChatLoader
-from langchain_chatexports.chat_loaders.facebook_messenger import json_files
-from langchain_chatexports.chat_loaders.facebook_messenger.archive import open_file
+from langchain_chatexports.chat_loaders import json_data
 from langchain_chatexports.chat_loaders.facebook_messenger.json_files import (
     parse_document,
     read_head,
-    read_json,
 )
+from langchain_chatexports.chat_loaders.facebook_messenger.thread_files import (
+    open_file,
+)
+from langchain_chatexports.chat_loaders.json_data import read_json
 from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.messenger import Export, message, meta_json
 
@@ -253,7 +255,7 @@ def test_json_nested_without_end_is_an_error_that_says_so(
 
     if not is_fast:
         standard = SimpleNamespace(**{**vars(orjson), "loads": refuse})
-        monkeypatch.setattr(json_files, "orjson", standard)
+        monkeypatch.setattr(json_data, "orjson", standard)
     with pytest.raises(ExportFormatError, match=r"as JSON \(RecursionError"):
         read_json(b'{"messages": ' + DEEP + b"}", "message_1.json")
 

@@ -91,6 +91,7 @@ class TestSession:
                             "is_from_me": False,
                             "events": [{"message_time": "2023-11-14T22:13:20+00:00"}],
                         },
+                        id="ac44bba37212-18bcfe56800",
                     ),
                     HumanMessage(
                         "Ça va? 😂",
@@ -104,6 +105,7 @@ class TestSession:
                             "attachments": [{"type": "photo", "uri": "a/1.jpg"}],
                             "reactions": [{"reaction": "❤", "sender": "Ada Byron"}],
                         },
+                        id="ac44bba37212-18bcfe56ddc",
                     ),
                 ],
                 "metadata": {

@@ -36,6 +36,11 @@ def small_export(root: str = FACEBOOK) -> Export:
     return export
 
 
+def lines_with(person: str) -> list[tuple[str, str]]:
+    senders = (person, "Grace Hopper")
+    return [(senders[n % 2], f"Zeile {n} für {person} 😂") for n in range(10)]
+
+
 def large_export() -> Export:
     export = Export()
     for place in range(120):
@@ -54,6 +59,10 @@ class TestFolder(ChatLoaderUnitTests):
     @property
     def time_key(self) -> str:
         return "message_time"
+
+    @property
+    def expected(self) -> list[tuple[str, str]]:
+        return [*lines_with("Ada Byron"), *lines_with("Alan Türing")]
 
     @pytest.fixture
     def source(self, tmp_path: Path) -> Path:
@@ -75,6 +84,11 @@ class TestZip(TestFolder):
 
 
 class TestEncryptedChats(TestFolder):
+    @property
+    def expected(self) -> list[tuple[str, str]]:
+        later = [("Ada Byron", f"Später {number} 😂") for number in range(5)]
+        return [*lines_with("Ada Byron"), *later, *lines_with("Alan Türing")]
+
     @pytest.fixture
     def source(self, tmp_path: Path) -> Path:
         export = small_export()
@@ -90,6 +104,10 @@ class TestSingleFile(TestFolder):
     @property
     def chat_loader_class(self) -> type[BaseChatLoader]:
         return SingleFileFacebookMessengerChatLoader
+
+    @property
+    def expected(self) -> list[tuple[str, str]]:
+        return lines_with("Ada Byron")[-3:]
 
     @pytest.fixture
     def source(self, tmp_path: Path) -> Path:

@@ -26,6 +26,15 @@ class TestIMessageChatLoader(ChatLoaderUnitTests):
     def time_key(self) -> str:
         return "message_time"
 
+    @property
+    def expected(self) -> list[tuple[str, str]]:
+        return [
+            ("tortoise@pond.example", "Slow and steady."),
+            ("Me", "We start at the mill."),
+            ("Me", "Are you asleep under that oak again?"),
+            ("+15550000001", "Resting. Champions rest."),
+        ]
+
     @pytest.fixture
     def source(self, tmp_path: Path) -> Path:
         path = tmp_path / "export" / "chat.db"
@@ -54,6 +63,14 @@ class TestIMessageChatLoader(ChatLoaderUnitTests):
 
 class TestIMessageChatLoaderWithLog(TestIMessageChatLoader):
     """The same with everything still in the write-ahead log."""
+
+    @property
+    def expected(self) -> list[tuple[str, str]]:
+        return [
+            ("tortoise@pond.example", "Slow and steady."),
+            ("Me", "Are you asleep under that oak again?"),
+            ("+15550000001", "Resting. Champions rest."),
+        ]
 
     @pytest.fixture
     def source(self, tmp_path: Path) -> Path:

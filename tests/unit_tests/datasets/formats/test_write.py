@@ -313,7 +313,7 @@ def test_a_folder_with_other_files_is_left_alone(
 ) -> None:
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "thesis.txt").write_text("years of work")
-    with pytest.raises(ExportFormatError, match="1 other files"):
+    with pytest.raises(ExportFormatError, match="1 other file,"):
         write_dataset(splits, tmp_path / "set", format="trl")
     assert (tmp_path / "set" / "thesis.txt").read_text() == "years of work"
 

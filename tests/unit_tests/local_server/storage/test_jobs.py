@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import openai
 import pytest
+from langchain_core.language_models import ModelProfile
 
 from langchain_chatexports.local_server.bases.chat_template import TemplateError
 from langchain_chatexports.local_server.storage.jobs import JobStore
@@ -59,6 +60,15 @@ def test_a_job_waits_with_numbers_in_place_of_auto(order: Callable[..., Any]) ->
     assert job.hyperparameters.learning_rate_multiplier == 1
 
 
+def test_a_job_says_what_its_model_can_do(order: Callable[..., Any]) -> None:
+    """For the `profile` of the chat model that the tuner returns."""
+    profile = order().profile
+    assert profile["max_input_tokens"] == profile["max_output_tokens"] == 512
+    assert profile["text_inputs"]
+    assert not profile["tool_calling"]
+    assert profile.keys() <= ModelProfile.__annotations__.keys()
+
+
 def test_hyperparameters_are_taken_in_the_older_form(order: Callable[..., Any]) -> None:
     assert order(hyperparameters={"n_epochs": 2}).hyperparameters.n_epochs == 2
 
@@ -103,8 +113,8 @@ def test_trailing_and_leading_messages_are_accepted_with_warnings(
     examples[0]["messages"].append({"role": "user", "content": "bye"})
     examples[1]["messages"].pop(0)
     told = " ".join(_messages(client, order(examples)))
-    assert "1 training examples do not end with an assistant message" in told
-    assert "1 training examples begin with" in told
+    assert "1 training example without an assistant message at the end" in told
+    assert "1 training example with an assistant message at the beginning" in told
 
 
 def test_long_examples_are_accepted_with_a_warning(
@@ -112,7 +122,7 @@ def test_long_examples_are_accepted_with_a_warning(
 ) -> None:
     examples = dialogues()
     examples[0]["messages"] *= 40
-    assert "1 training examples are longer than 512" in " ".join(
+    assert "1 training example longer than 512" in " ".join(
         _messages(client, order(examples))
     )
 

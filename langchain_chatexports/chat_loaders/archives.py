@@ -15,7 +15,7 @@ import zipfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from langchain_chatexports._regular_files import (
     MAX_FOLDER_DEPTH,
@@ -23,7 +23,7 @@ from langchain_chatexports._regular_files import (
     open_regular_file,
 )
 from langchain_chatexports._terminal import escaped
-from langchain_chatexports.chat_loaders.facebook_messenger.files import (
+from langchain_chatexports.chat_loaders.export_files import (
     BROKEN_ZIP,
     ExportFile,
     InZip,
@@ -41,16 +41,10 @@ from langchain_chatexports.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-__all__ = [
-    "list_files",
-    "open_file",
-    "open_parts",
-    "single_file",
-    "walk_files",
-]
+__all__ = ["ExportPart", "list_files", "open_parts", "single_file", "walk_files"]
 
-# A directory entry is 46 bytes and its name; real parts have at most some 100,000, and
-# a few thousand of them are JSON.
+# A directory entry is 46 bytes and its name; real exports have at most some 100,000,
+# most of them media.
 _MAX_DIRECTORY_BYTES = 32 * 2**20
 _MAX_READ_ENTRIES = 100_000
 # Chats pack 4 to 30 times smaller, 90 times if all say the same; deflate at most 1,032
@@ -62,7 +56,6 @@ _TOTAL_RATIO_FLOOR_BYTES = 4 * 2**20
 _MAX_FILE_BYTES = 2 * 2**30
 
 _TOO_LARGE = "it is larger than any export file"
-_READ_SUFFIXES = (".json", ".html")
 _CONTEXT_FOLDERS = 5  # From the export to a thread.
 _ENCRYPTED_FLAG = 0x1
 _DRIVE = re.compile("[A-Za-z]:")
@@ -71,35 +64,21 @@ _DRIVE = re.compile("[A-Za-z]:")
 @dataclass(frozen=True, slots=True)
 class _Folder:
     root: Path
+    suffixes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Zip:
     path: Path
+    suffixes: tuple[str, ...]
     archive: zipfile.ZipFile
 
 
-def open_file(path: Path) -> ExportFile:
-    """Return one JSON file that the user named.
-
-    Raises:
-        ExportNotFoundError: If there is nothing at the path.
-        ExportAccessError: If the system refuses.
-        ExportFormatError: If it is a folder or a zip.
-    """
-    if not path.is_dir():
-        with ExitStack() as stack:
-            file = single_file(open_parts([path], stack, _raise))
-        if file:
-            return file
-    msg = (
-        f"{path} is no JSON file. "
-        "Use FolderFacebookMessengerChatLoader for a folder or a zip."
-    )
-    raise ExportFormatError(msg, path=path)
+ExportPart: TypeAlias = "_Folder | _Zip"
+"""A folder, a zip or a single file that is an export or a part of one."""
 
 
-def single_file(parts: Sequence[_Folder | _Zip]) -> ExportFile | None:
+def single_file(parts: Sequence[ExportPart]) -> ExportFile | None:
     """Return the one file that is all of an export, unless it is a folder or a zip.
 
     Raises:
@@ -110,10 +89,7 @@ def single_file(parts: Sequence[_Folder | _Zip]) -> ExportFile | None:
     path = parts[0].root
     file = _file_on_disk(path, _resolved(path).parent, 0)
     if file.size > _MAX_FILE_BYTES:
-        msg = (
-            f"{path} is not read: {_TOO_LARGE}. A thread's files are named "
-            "message_1.json, message_2.json and so on; give one of them."
-        )
+        msg = f"{path} is not read: {_TOO_LARGE}. Give one of the export's own files."
         raise ExportFormatError(msg, path=path)
     return file
 
@@ -122,7 +98,8 @@ def open_parts(
     paths: Collection[Path],
     stack: ExitStack,
     warn: Callable[[ChatExportError], None],
-) -> list[_Folder | _Zip]:
+    suffixes: tuple[str, ...],
+) -> list[ExportPart]:
     """Open what the user gave: folders, with the zips that lie in them, and zips.
 
     Args:
@@ -130,6 +107,8 @@ def open_parts(
         stack: Closes the zips.
         warn: Called with an error for each zip inside a folder that is damaged or
             dangerous.
+        suffixes: How the names of the files end that are read, in lower case, such as
+            `.json`. What else is in a folder or zip is passed over.
 
     Returns:
         The parts of the export, in sorted order.
@@ -139,38 +118,44 @@ def open_parts(
         ExportAccessError: If the system refuses.
         ExportFormatError: If a zip that the user named is damaged or dangerous.
     """
-    parts: list[_Folder | _Zip] = []
+    parts: list[ExportPart] = []
     for path in paths:
-        parts += _open_part(path, stack, warn)
+        parts += _open_part(path, stack, warn, suffixes)
     return parts
 
 
-def list_files(parts: Collection[_Folder | _Zip]) -> Iterator[ExportFile | RefusedFile]:
-    """List the JSON and HTML files of all parts, in an order of their own.
+def list_files(parts: Collection[ExportPart]) -> Iterator[ExportFile | RefusedFile]:
+    """List the files of all parts that are read, in sorted order.
 
     Hidden files and the doubles that macOS puts into zips are passed over.
     """
     for index, part in enumerate(parts):
         if isinstance(part, _Folder):
-            yield from _files_on_disk(part.root, index)
+            yield from _files_on_disk(part, index)
         else:
             yield from _files_in_zip(part, index)
 
 
 def _open_part(
-    path: Path, stack: ExitStack, warn: Callable[[ChatExportError], None]
-) -> Iterator[_Folder | _Zip]:
+    path: Path,
+    stack: ExitStack,
+    warn: Callable[[ChatExportError], None],
+    suffixes: tuple[str, ...],
+) -> Iterator[ExportPart]:
     try:
         if path.is_dir():
-            yield _Folder(path)
+            yield _Folder(path, suffixes)
             for inner in filter(_is_part, sorted(path.iterdir())):
                 with _warned(warn):
-                    yield _open_zip(inner, stack)
+                    yield _open_zip(inner, stack, suffixes)
         elif not path.exists():
-            msg = f"{path} does not exist. Check the path to the Messenger export."
+            msg = f"{path} does not exist. Check the path to the export."
             raise ExportNotFoundError(msg, path=path)
         else:
-            yield _open_zip(path, stack) if _is_zip(path) else _Folder(path)
+            is_zip = _is_zip(path)
+            yield (
+                _open_zip(path, stack, suffixes) if is_zip else _Folder(path, suffixes)
+            )
     except ChatExportError:
         raise
     except PermissionError as error:
@@ -195,11 +180,8 @@ def _is_noise(name: str) -> bool:
     return name.startswith("._") or name in {"__MACOSX", ".DS_Store"}
 
 
-def _is_read(name: str) -> bool:
-    return name.lower().endswith(_READ_SUFFIXES)
-
-
-def _files_on_disk(root: Path, part: int) -> Iterator[ExportFile | RefusedFile]:
+def _files_on_disk(folder: _Folder, part: int) -> Iterator[ExportFile | RefusedFile]:
+    root = folder.root
     resolved = _resolved(root)
     if not root.is_dir():
         yield _file_on_disk(root, resolved.parent, part)
@@ -207,7 +189,7 @@ def _files_on_disk(root: Path, part: int) -> Iterator[ExportFile | RefusedFile]:
     for path in walk_files(root):
         if isinstance(path, RefusedFile):
             yield path
-        elif not _is_read(path.name):
+        elif not path.name.lower().endswith(folder.suffixes):
             continue
         # A link must not lead out of the export, and a pipe would never end.
         elif not _resolved(path).is_relative_to(resolved) or not path.is_file():
@@ -303,12 +285,12 @@ def _files_in_zip(part: _Zip, index: int) -> Iterator[ExportFile | RefusedFile]:
 def _read_entries(
     part: _Zip,
 ) -> list[tuple[PurePosixPath, zipfile.ZipInfo, str | None]]:
-    """List the JSON and HTML files in a zip, and why one is not to be read."""
+    """List the files in a zip that are read, and why one is not."""
     # Some packers write backslashes.
     named = [
         (PurePosixPath(info.filename.replace("\\", "/")), info)
         for info in part.archive.infolist()
-        if _is_read(info.filename) and not info.is_dir()
+        if info.filename.lower().endswith(part.suffixes) and not info.is_dir()
     ]
     return [
         (name, info, _reason_to_refuse(name, info))
@@ -335,8 +317,8 @@ def _reason_to_refuse(name: PurePosixPath, info: zipfile.ZipInfo) -> str | None:
 def _check_total(path: Path, infos: list[zipfile.ZipInfo]) -> None:
     if any(info.flag_bits & _ENCRYPTED_FLAG for info in infos):
         msg = (
-            f"{path} is protected by a password. Meta's downloads are not: unpack it "
-            "and give the folder."
+            f"{path} is protected by a password. Exports are not: unpack it and give "
+            "the folder."
         )
         raise EncryptedExportError(msg, path=path)
     total = sum(info.file_size for info in infos)
@@ -346,33 +328,31 @@ def _check_total(path: Path, infos: list[zipfile.ZipInfo]) -> None:
         msg = (
             f"The chats in {path} would unpack from {packed:,} to {total:,} bytes, far "
             "more than real ones: it looks like a zip bomb. Download the export "
-            "again from Meta. If you made it, unpack it and give the folder."
+            "again. If you made it, unpack it and give the folder."
         )
         raise ExportFormatError(msg, path=path)
 
 
-def _open_zip(path: Path, stack: ExitStack) -> _Zip:
+def _open_zip(path: Path, stack: ExitStack, suffixes: tuple[str, ...]) -> _Zip:
     if _directory_bytes(path) > _MAX_DIRECTORY_BYTES:
         raise _too_many_files(path)
     try:
-        part = _Zip(path, stack.enter_context(zipfile.ZipFile(path)))
+        part = _Zip(path, suffixes, stack.enter_context(zipfile.ZipFile(path)))
     except BROKEN_ZIP as error:
         msg = (
             f"{path} is no whole zip ({error}), probably because its download was "
             "interrupted. Download it again."
         )
         raise ExportFormatError(msg, path=path) from error
-    if sum(map(_is_read, part.archive.namelist())) > _MAX_READ_ENTRIES:
+    names = part.archive.namelist()
+    if sum(name.lower().endswith(suffixes) for name in names) > _MAX_READ_ENTRIES:
         raise _too_many_files(path)
     _check_total(path, [i for _, i, reason in _read_entries(part) if reason is None])
     return part
 
 
 def _too_many_files(path: Path) -> ExportFormatError:
-    msg = (
-        f"{path} lists more files than any export has. "
-        "Download the export again from Meta."
-    )
+    msg = f"{path} lists more files than any export has. Download the export again."
     return ExportFormatError(msg, path=path)
 
 
@@ -399,10 +379,6 @@ def _warned(warn: Callable[[ChatExportError], None]) -> Iterator[None]:
         yield
     except ChatExportError as error:
         warn(error)
-
-
-def _raise(error: ChatExportError) -> None:
-    raise error
 
 
 def _no_access(path: Path) -> ExportAccessError:

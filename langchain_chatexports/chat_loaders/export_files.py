@@ -93,6 +93,17 @@ class ExportFile:
             return file.read(limit)
 
     @contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        """Open the file for reading, as a stream that ends at `size`.
+
+        Raises:
+            ExportAccessError: If the system refuses.
+            ExportFormatError: If a zip's data is damaged, also while it is read.
+        """
+        with self._errors_named(), self.opener.open() as file:
+            yield file
+
+    @contextmanager
     def _errors_named(self) -> Iterator[None]:
         try:
             yield

@@ -1,0 +1,257 @@
+"""The conversations of an export, and which files belong to each.
+
+An export of Slack has one folder a conversation, with one file a day, and lists of
+users and conversations beside the folders. slackdump writes the same, or one file a
+conversation (its "dump").
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from langchain_chatexports.chat_loaders.json_data import (
+    read_json,
+    without_lone_surrogates,
+)
+from langchain_chatexports.chat_loaders.slack.people import People, first_text
+from langchain_chatexports.exceptions import ChatExportError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from langchain_chatexports.chat_loaders.export_files import ExportFile
+
+__all__ = [
+    "Conversation",
+    "SlackExport",
+    "discover",
+    "is_slack_export",
+    "messages_of",
+]
+
+DAY_FILE = re.compile(r"\d{4}-\d{2}-\d{2}\.json", re.ASCII)
+_USERS = ("users.json", "org_users.json")
+_CONVERSATIONS = {
+    "channels.json": "channel",
+    "groups.json": "group",
+    "mpims.json": "mpim",
+    "dms.json": "dm",
+}
+# Where slackdump puts what people attached: a file there may look like a day.
+_ATTACHED = frozenset({"attachments", "__uploads"})
+_HEAD_BYTES = 4096
+
+
+@dataclass(slots=True)
+class Conversation:
+    """A channel, a direct message or a group of people.
+
+    Attributes:
+        id: Its id, or the name of its folder where no list has it.
+        name: Its name; of direct messages the id.
+        kind: `channel`, `group` (a private channel), `mpim` (several people) or `dm`.
+        members: The ids of those who take part, as far as a list says so.
+        partner: Whom the owner wrote with, where only that one is named.
+        files: Its files, in order of their names.
+    """
+
+    id: str
+    name: str
+    kind: str
+    members: tuple[str, ...] = ()
+    partner: str | None = None
+    files: list[ExportFile] = field(default_factory=list)
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether it is between people, not a channel."""
+        return self.kind in {"dm", "mpim"}
+
+    def describe(self, about: Mapping[str, Any]) -> None:
+        """Add what a file of slackdump says of its conversation."""
+        name = first_text(about.get("name"))
+        if name and self.name == self.id:
+            self.name = name
+
+
+@dataclass(slots=True)
+class SlackExport:
+    """What an export consists of.
+
+    Attributes:
+        conversations: Those with files, in code-point order of their folders' names.
+        direct_messages: All that the lists name, also those without files.
+        people: Who is in the workspace.
+        channels: Names of channels by id.
+        other_files: How many JSON files hold no messages.
+        text_files: How many text files there are, if nothing else is.
+    """
+
+    conversations: list[Conversation]
+    direct_messages: list[Conversation]
+    people: People
+    channels: dict[str, str]
+    other_files: int
+    text_files: int
+
+    def owner(self) -> str | None:
+        """Return the id of who takes part in all direct messages, if that is one."""
+        pairs = [set(dm.members) for dm in self.direct_messages if dm.kind == "dm"]
+        pairs = [pair for pair in pairs if len(pair) > 1]
+        if len(set(map(frozenset, pairs))) < 2:  # noqa: PLR2004 (two partners)
+            return None
+        common = set.intersection(*pairs)
+        return common.pop() if len(common) == 1 else None
+
+
+def is_slack_export(files: Sequence[ExportFile]) -> bool:
+    """Return whether files are an export of Slack.
+
+    Args:
+        files: What is in the folder or zip; names and first bytes are looked at.
+    """
+    folders: dict[tuple[str, ...], set[str]] = {}
+    for file in files:
+        folders.setdefault(file.folders, set()).add(file.name)
+    for names in folders.values():
+        if names & {*_USERS} and names & {*_CONVERSATIONS}:
+            return True
+    days = [file for file in files if DAY_FILE.fullmatch(file.name)]
+    if days:
+        return any(map(_starts_with_messages, days[:3]))
+    dumps = [file for file in files if file.name.lower().endswith(".json")]
+    return bool(dumps) and _is_dump(dumps[0])
+
+
+def discover(
+    files: Iterable[ExportFile], warn: Callable[[ChatExportError], None]
+) -> SlackExport:
+    """Sort the files of an export by conversation.
+
+    Args:
+        files: All JSON and text files.
+        warn: Called with an error for each list that cannot be read.
+    """
+    days: dict[tuple[int, tuple[str, ...]], list[ExportFile]] = {}
+    dumps: list[ExportFile] = []
+    users: list[dict[str, Any]] = []
+    listed: dict[tuple[int, tuple[str, ...]], list[Conversation]] = {}
+    others = texts = 0
+    for file in files:
+        folders = file.folders[file.given :] or file.folders[-1:]
+        if file.name in _USERS:
+            users += _objects(file, warn)
+        elif kind := _CONVERSATIONS.get(file.name):
+            root = file.part, file.folders
+            listed.setdefault(root, []).extend(
+                map(lambda one, kind=kind: _listed(one, kind), _objects(file, warn))  # type: ignore[misc]
+            )
+        elif DAY_FILE.fullmatch(file.name) and not _ATTACHED.intersection(folders):
+            days.setdefault((file.part, file.folders), []).append(file)
+        elif file.name.lower().endswith(".txt"):
+            texts += 1
+        elif _is_dump(file):
+            dumps.append(file)
+        else:
+            others += 1
+    entries = [entry for one in listed.values() for entry in one]
+    found: dict[str, Conversation] = {}
+    for (part, folders), of_folder in sorted(days.items(), key=lambda day: day[0][1]):
+        entry = _entry(folders, listed.get((part, folders[:-1]), []), entries)
+        found.setdefault(entry.id, entry).files += of_folder
+    for file in dumps:
+        name = file.name.rpartition(".")[0]
+        entry = _entry((name,), [], entries)
+        found.setdefault(entry.id, entry).files.append(file)
+    return SlackExport(
+        conversations=list(found.values()),
+        direct_messages=[entry for entry in entries if entry.kind == "dm"],
+        people=People(users),
+        channels={entry.id: entry.name for entry in entries if not entry.is_direct},
+        other_files=others,
+        text_files=texts,
+    )
+
+
+def messages_of(file: ExportFile) -> tuple[dict[str, Any], list[Any]] | None:
+    """Return what a file says of its conversation, and the messages in it.
+
+    Returns:
+        `None` if the file is JSON, but holds no messages.
+
+    Raises:
+        ChatExportError: If it cannot be read.
+    """
+    raw = read_json(file.read(), file.label, file.path)
+    if isinstance(raw, dict):
+        messages = raw.get("messages")
+        return (raw, messages) if isinstance(messages, list) else None
+    if not isinstance(raw, list):
+        return None
+    if raw and not any(isinstance(one, dict) and "ts" in one for one in raw):
+        return None
+    return {}, raw
+
+
+def _objects(
+    file: ExportFile, warn: Callable[[ChatExportError], None]
+) -> Iterator[dict[str, Any]]:
+    try:
+        raw = read_json(file.read(), file.label, file.path)
+    except ChatExportError as error:
+        warn(error)
+        return
+    for one in raw if isinstance(raw, list) else ():
+        if isinstance(one, dict) and isinstance(one.get("id"), str):
+            yield one
+
+
+def _listed(raw: dict[str, Any], kind: str) -> Conversation:
+    members = raw.get("members")
+    named = members if isinstance(members, list) else []
+    partner = raw.get("user")
+    key = without_lone_surrogates(raw["id"])
+    return Conversation(
+        id=key,
+        name=first_text(raw.get("name")) or key,
+        kind=kind,
+        members=tuple(one for one in named if isinstance(one, str)),
+        partner=partner if isinstance(partner, str) else None,
+    )
+
+
+def _entry(
+    folders: tuple[str, ...], nearest: list[Conversation], entries: list[Conversation]
+) -> Conversation:
+    name = folders[-1] if folders else "messages"
+    # Workspaces of one organization may have channels of one name: the list beside the
+    # folder comes first.
+    for entry in (*nearest, *entries):
+        if name in {entry.id, entry.name}:
+            return entry
+    kind = "channel"
+    if name.startswith("mpdm-"):
+        kind = "mpim"
+    elif re.fullmatch("D[A-Z0-9]{6,}", name):
+        kind = "dm"
+    return Conversation(id=name, name=name, kind=kind)
+
+
+def _starts_with_messages(file: ExportFile) -> bool:
+    try:
+        head = file.read(_HEAD_BYTES)
+    except ChatExportError:
+        return False
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    return text.startswith(b"[") and b'"ts"' in text
+
+
+def _is_dump(file: ExportFile) -> bool:
+    try:
+        head = file.read(_HEAD_BYTES)
+    except ChatExportError:
+        return False
+    is_object = head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+    return is_object and b'"channel_id"' in head and b'"messages"' in head

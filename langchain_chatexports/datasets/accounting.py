@@ -1,0 +1,71 @@
+"""What became of the messages of an export, in one sentence for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from langchain_chatexports._terminal import plural
+from langchain_chatexports.chat_loaders.ledger import MERGED
+from langchain_chatexports.datasets.card_reasons import short_reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from langchain_chatexports.datasets.formats import WrittenSet
+
+__all__ = ["accounting_sentence"]
+
+# The card has the others, too.
+_MAX_REASONS = 5
+
+
+def accounting_sentence(
+    written: WrittenSet, *, conversations: int = 0, made: str = "example"
+) -> str:
+    """Say how many examples were made of how much, and what was left out.
+
+    Args:
+        written: The set.
+        conversations: In how many conversations the messages were; 0 if not known.
+        made: The word for what the set holds, in the singular.
+
+    Returns:
+        One sentence, such as `30 examples from 223 messages in 10 conversations; left
+        out: 13 left over at the end, 3 after the last answer.`
+    """
+    text = plural(written.examples_written, made)
+    if len(written.files) > 1:
+        parts = (f"{name} {rows:,}" for name, rows in written.files.items())
+        text += f" ({', '.join(parts)})"
+    total = written.total
+    if total is not None:
+        text += f" from {plural(total.found, 'message')}"
+        if conversations:
+            text += f" in {plural(conversations, 'conversation')}"
+    left_out = [*_left_out(written, made)]
+    return f"{text}; left out: {', '.join(left_out)}." if left_out else f"{text}."
+
+
+def _left_out(written: WrittenSet, made: str) -> Iterator[str]:
+    examples: Counter[str] = Counter()
+    for stage in written.stages:
+        if stage.unit == "examples":
+            examples.update(stage.left_out)
+    total = written.total
+    if total is None:
+        yield from _counted(examples, made)
+    else:
+        # The text of what is merged is kept.
+        lost = {why: n for why, n in total.left_out.items() if why != MERGED}
+        yield from _counted(lost)
+    yield from _counted(written.answers_left_out, "answer")
+
+
+def _counted(counts: Mapping[str, int], what: str | None = None) -> Iterator[str]:
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    for why, count in ordered[:_MAX_REASONS]:
+        number = plural(count, what) if what else f"{count:,}"
+        yield f"{number} {short_reason(why)}"
+    if rest := sum(count for _, count in ordered[_MAX_REASONS:]):
+        yield f"{rest:,} for other reasons"

@@ -1,0 +1,134 @@
+"""Ids of messages in exports that have none, seen on Messenger's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langgraph.graph.message import add_messages
+
+from langchain_chatexports import (
+    FolderFacebookMessengerChatLoader,
+    MergeChatRuns,
+    SingleFileFacebookMessengerChatLoader,
+)
+from tests.unit_tests.builders.messenger import FACEBOOK, Export
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from langchain_core.messages import BaseMessage
+
+NOON = 1_700_000_000_000
+ADA, GRACE = "Ada Byron", "Grace Hopper"
+# The second and third are of one moment, and the last two alike.
+LINES = [
+    (ADA, "Did the engine run?", NOON),
+    (GRACE, "It did", NOON + 1),
+    (GRACE, "all night", NOON + 1),
+    (ADA, "ha", NOON + 2),
+    (ADA, "ha", NOON + 2),
+]
+
+
+def load(
+    lines: Sequence[tuple[str, Any, Any]],
+    path: Path,
+    *,
+    folder: str = "ada_1",
+    per_file: int = 100,
+    **options: Any,
+) -> list[BaseMessage]:
+    export = Export()
+    chat = export.thread(folder, [ADA, GRACE])
+    chat.per_file = per_file
+    for sender, text, at in lines:
+        keys = {} if text else {"photos": [{"uri": "photos/1.jpg"}]}
+        chat.says(sender, text, at, **keys)
+    export.to_folder(path)
+    sessions = FolderFacebookMessengerChatLoader(path, **options).load()
+    return [message for session in sessions for message in session["messages"]]
+
+
+def ids_by_text(messages: list[BaseMessage]) -> dict[str, list[str | None]]:
+    ids: dict[str, list[str | None]] = {}
+    for message in messages:
+        ids.setdefault(str(message.content), []).append(message.id)
+    return {text: sorted(map(str, listed)) for text, listed in ids.items()}
+
+
+@pytest.fixture
+def messages(tmp_path: Path) -> list[BaseMessage]:
+    return load(LINES, tmp_path / "first")
+
+
+def test_each_message_has_an_id_of_its_own(messages: list[BaseMessage]) -> None:
+    ids = {message.id for message in messages}
+    assert len(ids) == len(LINES)
+    assert all(ids)
+
+
+def test_messages_of_another_conversation_have_other_ids(
+    messages: list[BaseMessage], tmp_path: Path
+) -> None:
+    others = load(LINES, tmp_path / "other", folder="ada_2")
+    assert {m.id for m in messages}.isdisjoint(m.id for m in others)
+
+
+def test_a_grown_export_adds_only_what_is_new(
+    messages: list[BaseMessage], tmp_path: Path
+) -> None:
+    grown = load([*LINES, (GRACE, "Good morning", NOON + 3)], tmp_path / "grown")
+    together: Any = add_messages([*messages], [*grown])
+    assert together == grown
+
+
+def test_a_merged_run_that_grew_replaces_itself(tmp_path: Path) -> None:
+    first = load(LINES, tmp_path / "first")
+    grown = load([*LINES, (ADA, "Yes!", NOON + 3)], tmp_path / "grown")
+    merge = MergeChatRuns()
+    (before,), (after,) = (merge.invoke({"messages": each}) for each in (first, grown))
+    together: Any = add_messages([*before["messages"]], [*after["messages"]])
+    assert together == after["messages"]
+
+
+def test_order_and_number_of_the_files_do_not_matter(
+    messages: list[BaseMessage], tmp_path: Path
+) -> None:
+    others = load([LINES[0], *LINES[:0:-1]], tmp_path / "other", per_file=2)
+    assert [m.content for m in others] != [m.content for m in messages]
+    assert ids_by_text(others) == ids_by_text(messages)
+
+
+def test_options_do_not_matter(tmp_path: Path) -> None:
+    lines = [*LINES, (GRACE, None, NOON)]
+    without = load(lines, tmp_path / "export")
+    with_photo = load(lines, tmp_path / "again", include_media=True)
+    kept = [message for message in with_photo if message.content != "[photo]"]
+    assert len(kept) == len(with_photo) - 1
+    assert [message.id for message in kept] == [message.id for message in without]
+
+
+def test_a_single_file_gives_the_ids_of_the_folder(
+    messages: list[BaseMessage], tmp_path: Path
+) -> None:
+    path = tmp_path / "first" / FACEBOOK / "inbox" / "ada_1" / "message_1.json"
+    (session,) = SingleFileFacebookMessengerChatLoader(path).load()
+    assert [m.id for m in session["messages"]] == [m.id for m in messages]
+
+
+def test_messages_without_a_time_have_ids_too(tmp_path: Path) -> None:
+    lines = [*LINES, (ADA, "Oh", None), (ADA, "Oh", None), (GRACE, "It did", None)]
+    ids = [message.id for message in load(lines, tmp_path / "export")]
+    assert len(set(ids)) == len(lines)
+    assert all(ids)
+
+
+def test_ids_are_short_and_show_no_name_and_no_text(
+    messages: list[BaseMessage],
+) -> None:
+    for message in messages:
+        assert message.id is not None
+        assert len(message.id) <= 40
+        assert set(message.id) <= set("0123456789abcdef-")

@@ -1,0 +1,88 @@
+"""What needs an extra says so before it reads anything."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports.chat_loaders.table.rows import PARQUET_MAGIC
+from langchain_chatexports.samples import write_imessage, write_messenger
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Command = Callable[..., Any]
+
+# None of the paths is there: who looks at one first complains about that.
+NEEDS = [
+    ("presidio_analyzer", "pii", "redact export --presidio en -o copy"),
+    ("presidio_analyzer", "pii", "prepare export --redact --presidio en -o set"),
+    ("rensa", "dedup", "prepare export --dedup near -o set"),
+    ("rensa", "dedup", "prepare export --dedup near --split -o set"),
+    ("pyarrow", "datasets", "prepare export --format parquet -o set"),
+    ("pyarrow", "datasets", "prepare export --format parquet --split -o set"),
+    ("matplotlib", "report", "report export"),
+    ("jinja2", "report", "report export --json"),
+    ("emoji", "evaluate", "evaluate export"),
+    ("matplotlib", "evaluate", "evaluate export --finetune"),
+    ("trl", "local", "evaluate export"),
+    ("trl", "local", "evaluate export --finetune"),
+    ("trl", "local", "finetune export"),
+    ("trl", "local", "demo --folder samples"),
+    ("trl", "local", "export-model NAME merged"),
+    ("trl", "local", "serve"),
+    ("platformdirs", "local", "chat"),
+    ("platformdirs", "local", "models"),
+]
+
+
+@pytest.mark.parametrize(("module", "extra", "line"), NEEDS)
+def test_a_missing_extra_is_said_before_anything_is_read(
+    chatexports: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: str,
+    extra: str,
+    line: str,
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    done = chatexports(*line.split())
+    assert done.status == 1
+    assert f'pip install "langchain-chatexports[{extra}]"' in done.err
+    assert len(done.err.splitlines()) == 1
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_spacy_pipeline_that_is_missing_is_said_before_anything_is_read(
+    chatexports: Command,
+) -> None:
+    pytest.importorskip("presidio_analyzer")
+    done = chatexports("redact", "export", "--presidio", "en_none", "-o", "copy")
+    assert done.status == 1
+    assert "python -m spacy download en_none" in done.err
+
+
+def test_a_parquet_table_among_exports_is_refused_before_one_is_read(
+    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chats = write_imessage(tmp_path / "chat.db")
+    (tmp_path / "table.parquet").write_bytes(PARQUET_MAGIC)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setattr("langchain_chatexports.cli.inspect._summary", pytest.fail)
+    done = chatexports("inspect", chats, "table.parquet", "--json")
+    assert done.status == 1
+    assert 'pip install "langchain-chatexports[parquet]"' in done.err
+
+
+@pytest.mark.parametrize("dedup", ["none", "exact"])
+def test_a_split_alone_needs_no_extra(
+    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dedup: str
+) -> None:
+    threads = write_messenger(tmp_path / "hogwarts")
+    monkeypatch.setitem(sys.modules, "rensa", None)
+    done = chatexports("prepare", threads, "--split", "--dedup", dedup, "-o", "set")
+    assert done.status == 0, done.err
+    assert (tmp_path / "set" / "validation.jsonl").is_file()
