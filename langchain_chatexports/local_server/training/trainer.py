@@ -14,6 +14,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 import traceback
 from contextlib import contextmanager
@@ -173,6 +174,10 @@ def train(spec: TrainingSpec) -> None:
 
 @contextmanager
 def _saving_at_sigterm(progress: ProgressWriter) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
     def stop(*_: object) -> None:
         progress.is_stopping = True
 
