@@ -78,6 +78,7 @@ class LocalJob:
         self._client = _client(server.base_url, server.api_key)
         self._earlier: set[str] = set()
         self._id: str | None = None
+        self._is_anothers = False
 
     def __enter__(self) -> Self:
         """Note which jobs are there."""
@@ -89,7 +90,13 @@ class LocalJob:
         """Stop the job if the command was interrupted, and say what is left."""
         _WATCH_LOGGER.removeFilter(_is_not_of_interrupt)
         with self._client:
-            if isinstance(error, (KeyboardInterrupt, SystemExit)) and self._id:
+            if not isinstance(error, (KeyboardInterrupt, SystemExit)) or not self._id:
+                return
+            if self._is_anothers:
+                cancel = command_line("models", "--cancel", self._id, *self._where())
+                say(f"Job {self._id} continues: another command trains it. To cancel it:")
+                say(f"  {cancel}")
+            else:
                 self._stop(self._id)
 
     def take_up(self, run: FineTuningRun, progress: TrainingProgress) -> None:
@@ -108,6 +115,7 @@ class LocalJob:
         if run.status == "succeeded":
             say(f"Job {run.id}: these examples were trained on before")
         elif run.status == "running":
+            self._is_anothers = self._server.is_shared
             say(f"Job {run.id}: these examples are being trained on already")
         else:
             kept = _kept_job(run.id, self._server)
@@ -173,11 +181,7 @@ class LocalJob:
             self._say_what_is_left(job_id, self._again)
 
     def _say_what_is_left(self, job_id: str, again: str) -> None:
-        from langchain_chatexports.local_server import default_data_dir
-
-        data_dir = self._server.data_dir
-        where = () if data_dir == default_data_dir() else ("--data-dir", data_dir)
-        delete = command_line("models", "--delete", job_id, *where)
+        delete = command_line("models", "--delete", job_id, *self._where())
         job = _kept_job(job_id, self._server)
         step = f" at {progress_of(job)}" if job and job.step else ""
         saved = ""
@@ -188,6 +192,12 @@ class LocalJob:
         say(f"Until then its job{saved} and the uploaded examples stay here.")
         say("To delete them:")
         say(f"  {delete}")
+
+    def _where(self) -> tuple[object, ...]:
+        from langchain_chatexports.local_server import default_data_dir
+
+        data_dir = self._server.data_dir
+        return () if data_dir == default_data_dir() else ("--data-dir", data_dir)
 
 
 def progress_of(job: KeptJob) -> str:

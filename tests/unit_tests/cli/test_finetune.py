@@ -13,6 +13,7 @@ import pytest
 from langchain_chatexports.cli.finetune import chat_command, train
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.finetuning.connection import Clock
+from langchain_chatexports.finetuning.run import FineTuningRun
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
 from tests.unit_tests.builders.tuners import make_examples
@@ -20,6 +21,9 @@ from tests.unit_tests.builders.tuners import make_examples
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
+
+
+EXAMPLES: Any = make_examples()
 
 
 @pytest.fixture
@@ -86,7 +90,36 @@ def test_a_local_server_that_is_gone_ends_the_waiting(
         base_model=BASE_MODEL, base_url=server.base_url, api_key=KEY, is_running=False
     )
     with pytest.raises(LocalServerError, match="stopped before job ftjob-1"):
-        train(here, make_examples())
+        train(here, EXAMPLES)
+
+
+def test_a_job_that_another_command_trains_is_not_stopped(
+    server: OpenAIServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FineTuningRun, "wait", interrupt)
+    server.statuses = ("running",)
+    here: Any = SimpleNamespace(
+        base_model=BASE_MODEL,
+        base_url=server.base_url,
+        api_key=KEY,
+        data_dir=tmp_path,
+        is_shared=True,
+    )
+    said = []
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            train(here, EXAMPLES)
+        said.append(capsys.readouterr().err)
+    assert server.requests.count("POST /fine_tuning/jobs/ftjob-1/pause") == 1
+    assert "Training stopped" in said[0]
+    assert "Job ftjob-1 continues" in said[1]
+    assert "Training stopped" not in said[1]
 
 
 def test_a_job_that_another_command_deleted_is_a_line_without_a_bill(
@@ -100,7 +133,7 @@ def test_a_job_that_another_command_deleted_is_a_line_without_a_bill(
         data_dir=tmp_path,
     )
     with pytest.raises(LocalServerError, match="ftjob-1 was deleted") as caught:
-        train(here, make_examples())
+        train(here, EXAMPLES)
     assert "billed" not in str(caught.value)
 
 
