@@ -94,7 +94,7 @@ class LocalJob:
                 return
             if self._is_anothers:
                 cancel = command_line("models", "--cancel", self._id, *self._where())
-                say(f"Job {self._id} continues: another command trains it. To cancel it:")
+                say(f"Job {self._id} continues in another command. To cancel it:")
                 say(f"  {cancel}")
             else:
                 self._stop(self._id)
