@@ -201,6 +201,8 @@ def test_a_queue_that_resumes_nothing_pauses_its_jobs_when_it_stops(
     _wait(lambda: made.begun)
     made.queue.stop()
     assert [made.jobs.get(job)["status"] for job in jobs] == ["paused", "paused"]
+    events = [e["message"] for job in jobs for e in made.jobs.events(job).read()]
+    assert not any("queued again" in message for message in events)
 
 
 def test_a_paused_job_is_trained_by_no_later_queue_before_it_is_resumed(
