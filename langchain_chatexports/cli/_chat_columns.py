@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from langchain_chatexports.cli._console import printable_lines
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "bubbles_of", "show_side_by_side"]
 
 _FRAMES_PER_SECOND = 12
+_SECONDS_BETWEEN_POLLS = 0.05
 _MIN_COLUMN_WIDTH = 28
 _BETWEEN_BUBBLES = re.compile(r"\s*\n\s*")
 
@@ -36,19 +38,28 @@ class Answer:
         has_bubbles: Whether its lines are messages of their own, as the model learned
             them from somebody who sends several in a row.
         text: What has arrived so far.
+        is_complete: Whether it has arrived to its end.
+        error: Why it has not, if that is known.
     """
 
     title: str
     pieces: Iterable[str]
     has_bubbles: bool = False
     text: str = ""
+    is_complete: bool = False
+    error: Exception | None = None
 
     def read(self, is_over: threading.Event) -> None:
-        """Read it to its end, or until another answer has failed."""
-        for piece in self.pieces:
-            if is_over.is_set():
-                return
-            self.text += piece
+        """Read it to its end, or until nobody waits for it."""
+        try:
+            for piece in self.pieces:
+                if is_over.is_set():
+                    return
+                self.text += piece
+            self.is_complete = True
+        except Exception as error:  # noqa: BLE001 - raised where the answers are shown
+            self.error = error
+            is_over.set()
 
 
 def bubbles_of(text: str) -> list[str]:
@@ -74,13 +85,23 @@ def show_side_by_side(console: Console, answers: Sequence[Answer]) -> None:
         console=console,
         refresh_per_second=_FRAMES_PER_SECOND,
     )
-    with live, ThreadPoolExecutor(len(answers)) as threads:
+    # Daemons, so that neither Ctrl-C nor the program's end waits for a slow server.
+    threads = [
+        threading.Thread(target=answer.read, args=(is_over,), daemon=True)
+        for answer in answers
+    ]
+    with live:
         try:
-            futures = [threads.submit(answer.read, is_over) for answer in answers]
-            for future in futures:
-                future.result()
+            for thread in threads:
+                thread.start()
+            while any(thread.is_alive() for thread in threads):
+                if is_over.wait(_SECONDS_BETWEEN_POLLS):
+                    break
         finally:
             is_over.set()
+    for answer in answers:
+        if answer.error is not None:
+            raise answer.error
 
 
 def _columns(answers: Sequence[Answer], width: int) -> RenderableType:
@@ -95,9 +116,11 @@ def _columns(answers: Sequence[Answer], width: int) -> RenderableType:
 
 
 def _column(answer: Answer) -> RenderableType:
-    texts = bubbles_of(answer.text) if answer.has_bubbles else [answer.text.strip()]
-    first, *others = texts or [""]
+    text = printable_lines(answer.text)
+    whole = [text.strip()] if text.strip() else []
+    texts = bubbles_of(text) if answer.has_bubbles else whole
+    first, *others = texts or ["" if answer.is_complete else "…"]
     # A `Text`, so that a model's words are not read as markup.
-    title = Text(answer.title, style="bold")
+    title = Text(printable_lines(answer.title), style="bold")
     panels = [Panel(Text(first), title=title, title_align="left")]
     return Group(*panels, *(Panel(Text(text)) for text in others))

@@ -23,7 +23,11 @@ from langchain_chatexports.cli._console import (
 from langchain_chatexports.cli._jobs import shared_server
 from langchain_chatexports.cli.chat import TEST_RUN, kept_model, key_for
 from langchain_chatexports.cli.finetune import TrainingChoices, say_base, train
-from langchain_chatexports.cli.prepare import prepare_with_speaker, say_speaker
+from langchain_chatexports.cli.prepare import (
+    prepare_with_speaker,
+    say_speaker,
+    say_unused,
+)
 from langchain_chatexports.evaluation.canaries import (
     make_canaries,
     plant_canaries,
@@ -122,7 +126,7 @@ def read_halves(
     Args:
         paths: A set with both parts, files of held-out examples, or exports.
         training: The file of examples that the model was trained on.
-        speaker: Who the person is, in exports.
+        speaker: Who the person is, in exports, and where conversations are cut.
         holds_out_enough: Whether as much is held out of an export as a comparison
             needs, or as little as `prepare --split` does.
 
@@ -131,15 +135,20 @@ def read_halves(
         TrainingDataError: If the person does not speak in both.
     """
     halves = halves_of_examples(paths, training)
-    if halves is None:
+    if halves is not None:
+        say_unused(speaker)
+        if speaker.limit is not None:
+            say("warning: --limit: for exports only, and these are examples")
+    else:
         windows: list[TracedExample] = []
 
         def read(preparation: Preparation) -> None:
             with reading(preparation):
-                windows[:] = preparation.traced(Ledger())
+                ledger = Ledger()
+                windows[:] = preparation.newest(preparation.traced(ledger), ledger)
 
         # As `prepare --split` does, so that a model trained on its train.jsonl fits.
-        options = replace(speaker, split_gap="auto", keep_tail=True)
+        options = replace(speaker, keep_tail=True)
         done = prepare_with_speaker(paths, options, read)
         say_speaker(done)
         halves = halves_of_exports(windows, done, holds_out_enough=holds_out_enough)

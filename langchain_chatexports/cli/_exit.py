@@ -68,10 +68,17 @@ def exit_handling(*, debug: bool) -> Iterator[None]:
 
 
 def _end_with(error: Exception, signals: set[int]) -> NoReturn:
-    if signal.SIGINT in signals:
+    if signal.SIGINT in signals and _follows_ctrl_c(error):
         # Python turns a KeyboardInterrupt while a class is created into another error.
         _end("stopped", CTRL_C)
     _end(f"error: {_explained(error)}")
+
+
+def _follows_ctrl_c(error: BaseException | None) -> bool:
+    # A chat goes on after a Ctrl-C, and can fail later.
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _explained(error: Exception) -> str:

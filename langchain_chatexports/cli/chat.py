@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,14 +19,12 @@ from langchain_chatexports.cli._chat_columns import (
 from langchain_chatexports.cli._console import say, stdin_is_terminal
 from langchain_chatexports.cli._jobs import shared_server
 from langchain_chatexports.cli._options import DataDir, command
+from langchain_chatexports.cli._voice import Voice, check_model, short_titles
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
-
-    from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import BaseMessage
 
     from langchain_chatexports.local_server import TunedModel
 
@@ -45,17 +43,14 @@ __all__ = [
 TEST_RUN = "test-with-secrets"
 """The suffix of models that `evaluate --secrets` trains, probes and deletes."""
 
-# What the model sees of the chat so far; it learned from windows of about this size.
-_REMEMBERED_MESSAGES = 15
-_END_WORDS = {"/quit", "/exit", "/bye"}
-
 
 @dataclass(frozen=True)
 class ChatSettings:
     """How to talk.
 
     Attributes:
-        system: A system message, if any.
+        system: A system message; `None` for that of the model's training, if there is
+            one.
         temperature: Sampling temperature.
         max_tokens: Longest answer, in tokens.
         seed: Random seed; `None` for a new one each time.
@@ -67,64 +62,14 @@ class ChatSettings:
     seed: int | None = None
 
 
-@dataclass
-class Voice:
-    """A model in a chat, with what it remembers: its own answers, not the others'.
-
-    Attributes:
-        title: What to call it.
-        model: The chat model.
-        has_bubbles: Whether each line of its answers is a message.
-        system: A system message, if any.
-    """
-
-    title: str
-    model: BaseChatModel
-    has_bubbles: bool = False
-    system: str | None = None
-    _remembered: list[BaseMessage] = field(default_factory=list, repr=False)
-
-    def hear(self, line: str) -> None:
-        """Add what the person says to the conversation."""
-        from langchain_core.messages import HumanMessage
-
-        self._remembered.append(HumanMessage(line))
-        # An odd number, so that what the model sees begins with the person.
-        del self._remembered[:-_REMEMBERED_MESSAGES]
-
-    def answer(self) -> Iterator[str]:
-        """Yield the answer in pieces, and add it to the conversation.
-
-        Raises:
-            ChatExportError: If the server cannot answer.
-        """
-        from langchain_core.messages import AIMessage, SystemMessage
-        from openai import OpenAIError
-
-        begin: list[BaseMessage] = [SystemMessage(self.system)] if self.system else []
-        text = ""
-        try:
-            for chunk in self.model.stream([*begin, *self._remembered]):
-                piece = str(chunk.text)
-                text += piece
-                yield piece
-        except OpenAIError as error:
-            raise ChatExportError(_explained(self.model, error)) from error
-        self._remembered.append(AIMessage(text))
-
-    @property
-    def last(self) -> str:
-        """The last message that it remembers: its answer, once it has answered."""
-        return str(self._remembered[-1].text)
-
-
 @command
 def chat(
     model: Annotated[
         str | None,
         typer.Argument(
             metavar="MODEL",
-            help="A tuned model's name. Without it: the newest one on this machine.",
+            help="A tuned model: its name, or the beginning of its suffix or id. "
+            "Without it: the newest one on this machine.",
             show_default=False,
         ),
     ] = None,
@@ -140,7 +85,11 @@ def chat(
     ] = None,
     system: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="A system message.", show_default=False),
+        typer.Option(
+            metavar="TEXT",
+            help='A system message; "" for none. Without it: that of the training.',
+            show_default=False,
+        ),
     ] = None,
     temperature: Annotated[
         float,
@@ -194,6 +143,8 @@ def chat(
     voices = [make_voice(model, settings, *where, is_tuned=True)]
     if compare:
         voices.insert(0, make_voice(compare, settings, *where))
+    for name in filter(None, (model, compare)):
+        check_model(name, *where)
     talk(voices, as_json=as_json)
 
 
@@ -208,13 +159,18 @@ def _chat_here(
 ) -> None:
     tuned = kept_model(name, data_dir)
     if compare and compare != tuned.base_model:
-        # A checkpoint is there with its model; the server knows its step.
-        kept_model(compare.partition(":ckpt-step-")[0], data_dir)
+        # The server knows the steps of its checkpoints.
+        other, *step = compare.partition(":ckpt-step-")
+        compare = "".join([kept_model(other, data_dir).name, *step])
     say(f"Starting {tuned.name} …")
+    if settings.system is None and tuned.system_prompt:
+        settings = replace(settings, system=tuned.system_prompt)
+        say("It has the system message of its training; --system replaces it.")
     with shared_server(tuned.base, data_dir) as server:
         where = (server.base_url, server.api_key)
         voices = [make_voice(tuned.name, settings, *where, is_tuned=True)]
         if compare:
+            check_model(compare, *where)
             voices.insert(0, make_voice(compare, settings, *where))
         elif with_base:
             base = server.base_model
@@ -244,14 +200,13 @@ def kept_model(name: str | None, data_dir: Path | None) -> TunedModel:
     """Find a model that was tuned on this machine.
 
     Args:
-        name: The model; `None` for the newest.
+        name: The model, or the beginning of one of its names; `None` for the newest.
         data_dir: Where it is kept; `None` for the default.
 
     Raises:
-        LocalServerError: If there is no such model.
+        LocalServerError: If there is no such model, or several.
     """
-    from langchain_chatexports.chat_loaders.suggestions import did_you_mean
-    from langchain_chatexports.local_server import list_models
+    from langchain_chatexports.local_server import find_model, list_models
 
     kept = sorted(list_models(data_dir), key=lambda model: model.created_at)
     if not kept:
@@ -260,33 +215,30 @@ def kept_model(name: str | None, data_dir: Path | None) -> TunedModel:
             "chatexports finetune PATH --ai NAME"
         )
         raise LocalServerError(msg)
-    if name is None:
-        # A test run that was killed while it was probed leaves its model behind.
-        real = [model for model in kept if f":{TEST_RUN}:" not in model.name]
-        return (real or kept)[-1]
-    for model in kept:
-        if model.name == name:
-            return model
-    nearest = did_you_mean([name], [model.name for model in kept])
-    listed = ", ".join(model.name for model in kept)
-    msg = f"There is no model {name!r} on this machine.{nearest} Models: {listed}."
-    raise LocalServerError(msg)
+    if name is not None:
+        return find_model(name, data_dir)
+    # A test run that was killed while it was probed leaves its model behind.
+    real = [model for model in kept if f":{TEST_RUN}:" not in model.name]
+    return (real or kept)[-1]
 
 
 def talk(voices: Sequence[Voice], *, as_json: bool = False) -> None:
-    """Answer what the person types, line by line, until the input ends.
+    """Answer what the person types, or each line of stdin, until the input ends.
 
     Args:
         voices: Who answers, from left to right; the last one is the tuned model.
         as_json: Whether to write one JSON object a line.
     """
-    for line in _lines():
+    answer = _write_json if as_json else show_answers
+    if stdin_is_terminal():
+        from langchain_chatexports.cli._chat_prompt import TerminalChat
+
+        TerminalChat(voices, answer).run()
+        return
+    for line in filter(None, map(str.strip, sys.stdin)):
         for voice in voices:
             voice.hear(line)
-        if as_json:
-            _write_json(voices)
-        else:
-            show_answers(voices)
+        answer(voices)
 
 
 def show_answers(voices: Sequence[Voice]) -> None:
@@ -297,7 +249,10 @@ def show_answers(voices: Sequence[Voice]) -> None:
     """
     console = Console()
     if console.is_terminal:
-        answers = [Answer(v.title, v.answer(), v.has_bubbles) for v in voices]
+        answers = [
+            Answer(title, voice.answer(), voice.has_bubbles)
+            for title, voice in zip(short_titles(voices), voices, strict=True)
+        ]
         show_side_by_side(console, answers)
     else:
         _write_plainly(voices)
@@ -363,37 +318,3 @@ def _write_plainly(voices: Sequence[Voice]) -> None:
         finally:
             sys.stdout.write("\n")
             sys.stdout.flush()
-
-
-def _explained(model: BaseChatModel, error: Exception) -> str:
-    from openai import APIConnectionError, AuthenticationError, NotFoundError
-
-    server = str(getattr(model, "openai_api_base", "the server"))
-    name = str(getattr(model, "model_name", "the model"))
-    if isinstance(error, APIConnectionError):
-        return f"{server} does not answer. Check the address, and that it runs."
-    if isinstance(error, AuthenticationError):
-        return f"{server} refuses the key. Check OPENAI_API_KEY."
-    if isinstance(error, NotFoundError):
-        return f"{server} has no model {name}. Check the name."
-    status = getattr(error, "status_code", None)
-    code = f"status {status}" if status else type(error).__name__
-    return f"{server} could not answer ({code}). Try again, or use a shorter --system."
-
-
-def _lines() -> Iterator[str]:
-    if not stdin_is_terminal():
-        for line in sys.stdin:
-            if line.strip():
-                yield line.strip()
-        return
-    say("Type a message and press Enter; /quit or Ctrl-D ends the chat.")
-    while True:
-        try:
-            line = input("> ").strip()
-        except EOFError:
-            return
-        if line in _END_WORDS:
-            return
-        if line:
-            yield line

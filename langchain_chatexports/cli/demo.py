@@ -54,6 +54,7 @@ def demo(
     For example:
         chatexports demo
     """
+    from langchain_chatexports.cli._finetune_data import names_of_job
     from langchain_chatexports.local_server import check_extra
 
     check_extra()
@@ -68,7 +69,9 @@ def demo(
         say_base(None)
         server = stack.enter_context(shared_server(None, data_dir))
         # Train again also where an earlier demo has trained on the same examples.
-        name = train(server, examples, TrainingChoices(run_again=True))
+        suffix, labels = names_of_job(_AI, "sample chat.db")
+        choices = TrainingChoices(suffix=suffix, labels=labels, run_again=True)
+        name = train(server, examples, choices)
         say("")
         say(f"5. Ask both: {_QUESTION}")
         answers = _answer(server, name, is_shown=not as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +22,7 @@ from langchain_chatexports.cli._console import (
 from langchain_chatexports.cli._options import (
     AsJson,
     Base,
+    ChatOptions,
     DataDir,
     Force,
     SpeakerOptions,
@@ -63,6 +65,7 @@ def evaluate(
         ),
     ] = None,
     speaker: SpeakerOptions,
+    chats: ChatOptions,
     model: Annotated[
         str | None,
         typer.Option(
@@ -178,7 +181,7 @@ def evaluate(
     halves = _evaluate_inputs.read_halves(
         paths,
         training,
-        speaker.prepare_options(),
+        replace(speaker.prepare_options(), chats=chats.choice()),
         holds_out_enough=finetune,
     )
     trained = plural(len(halves.data.training), "conversation")

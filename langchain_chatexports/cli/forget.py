@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,13 +16,14 @@ from langchain_chatexports.exceptions import (
     ExportFormatError,
     FineTuningError,
     MissingExtraError,
+    SenderNotFoundError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from langchain_chatexports.datasets import ForgetReport
-    from langchain_chatexports.finetuning.data_use import JobUse
+    from langchain_chatexports.finetuning.orders import JobUse
 
 __all__ = ["forget"]
 
@@ -99,9 +101,23 @@ def forget(
         _refuse_if_redacted(path)
     else:
         people, conversations = _stand_ins(key, people, conversations)
-    report = forget_in_set(
-        path, people=people, conversations=conversations, mentions=mentions
-    )
+    asked = [*people, *conversations]
+    typed = dict(zip(asked, [*(person or ()), *(conversation or ())], strict=True))
+    try:
+        report = forget_in_set(
+            path,
+            people=people,
+            conversations=conversations,
+            mentions=mentions,
+            strict=True,
+        )
+    except SenderNotFoundError as error:
+        if key is None:
+            raise
+        named = {name: typed[name] for name in people}
+        raise _with_names(error, named, key, path) from None
+    before = tuple(typed[name] for name in report.forgotten_before)
+    report = replace(report, forgotten_before=before)
     jobs = _local_jobs(report.hashes, data_dir)
     for url in (base_url, _OPENAI_URL if openai else None):
         jobs += _remote_jobs(report.hashes, url) if url else []
@@ -138,11 +154,32 @@ def _stand_ins(
     )
 
 
+def _with_names(
+    error: SenderNotFoundError, named: Mapping[str, str], key_file: Path, path: Path
+) -> SenderNotFoundError:
+    """Return the error with the export's names in place of the stand-ins."""
+    from langchain_chatexports.chat_loaders.suggestions import did_you_mean
+    from langchain_chatexports.redaction.key_file import read_key_file
+    from langchain_chatexports.redaction.undo import restore
+
+    originals = read_key_file(key_file).stand_ins
+    senders = {restore(name, originals): n for name, n in error.senders.items()}
+    known = {name.casefold() for name in error.senders}
+    unknown = [name for found, name in named.items() if found.casefold() not in known]
+    msg = (
+        f"Nobody in {path} is called {' or '.join(map(repr, unknown))}, so nothing was "
+        f"taken out.{did_you_mean(unknown, senders)}"
+    )
+    return SenderNotFoundError(msg, senders)
+
+
 def _say_report(report: ForgetReport, jobs: Sequence[JobUse]) -> None:
     say(
         f"{report.path}: {report.removed:,} of {plural(report.rows, 'row')} taken out, "
         f"{report.rows_left:,} left"
     )
+    if report.forgotten_before:
+        say(f"Taken out earlier: {', '.join(report.forgotten_before)}")
     if report.mentions:
         mention = "row mentions" if report.mentions == 1 else "rows mention"
         say(f"{report.mentions:,} {mention} the name: --mentions takes out those, too")
@@ -156,7 +193,7 @@ def _say_report(report: ForgetReport, jobs: Sequence[JobUse]) -> None:
 
 
 def _local_jobs(hashes: Collection[str], data_dir: Path | None) -> list[JobUse]:
-    from langchain_chatexports.finetuning.data_use import jobs_that_used
+    from langchain_chatexports.finetuning.orders import jobs_that_used
     from langchain_chatexports.local_server import default_data_dir
     from langchain_chatexports.local_server.storage.data_directory import DataDirectory
     from langchain_chatexports.local_server.storage.files import FileStore
@@ -175,7 +212,7 @@ def _local_jobs(hashes: Collection[str], data_dir: Path | None) -> list[JobUse]:
 def _remote_jobs(hashes: Collection[str], url: str) -> list[JobUse]:
     import openai
 
-    from langchain_chatexports.finetuning.data_use import find_jobs
+    from langchain_chatexports.finetuning.orders import find_jobs
 
     with ExitStack() as stack:
         try:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
+from langchain_chatexports._terminal import printable
 from langchain_chatexports.cli._console import (
     command_line,
     confirmed,
@@ -18,16 +20,19 @@ from langchain_chatexports.cli._jobs import (
     progress_of,
 )
 from langchain_chatexports.cli._options import AsJson, DataDir, command
-from langchain_chatexports.cli.chat import kept_model
+from langchain_chatexports.cli.finetune import chat_command
 from langchain_chatexports.exceptions import LocalServerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from langchain_chatexports.local_server import KeptData
+    from langchain_chatexports.local_server import KeptData, TunedModel
 
 __all__ = ["models"]
+
+_WIDTH = 80
+_MAX_NAME_LENGTH = 36
 
 
 @command
@@ -38,7 +43,8 @@ def models(
         typer.Option(
             metavar="NAME",
             help="Delete a model or a job with its checkpoints, and the examples that "
-            "only it used; may be given several times.",
+            "only it used: a job's id, a model's name, or the beginning of its suffix "
+            "or id; may be given several times.",
             show_default=False,
         ),
     ] = None,
@@ -93,7 +99,10 @@ def _print_models(data_dir: Path | None, *, as_json: bool) -> None:
         listed = [
             {
                 "model": model.name,
+                "person": model.person,
+                "source": model.source,
                 "base": model.base_model,
+                "size_bytes": model.size_bytes,
                 "created_at": model.created_at.isoformat(),
                 "path": str(model.path),
             }
@@ -118,8 +127,7 @@ def _print_models(data_dir: Path | None, *, as_json: bool) -> None:
             }
         )
         return
-    for model in found:
-        typer.echo(f"{model.name}  {model.created_at:%Y-%m-%d %H:%M} UTC")
+    _print_table(found)
     for job in jobs:
         typer.echo(
             f"{job.id}  {job.status:9}  {job.created_at:%Y-%m-%d %H:%M} UTC  "
@@ -127,10 +135,36 @@ def _print_models(data_dir: Path | None, *, as_json: bool) -> None:
         )
     say(_counted(kept))
     say(
-        f"Talk to one: {command_line('chat', 'NAME')}"
+        f"Talk to one: {chat_command(found[0].short_name, data_dir=data_dir)}"
         if found
         else f"Train one: {command_line('finetune', 'PATH', '--ai', 'NAME')}"
     )
+
+
+def _print_table(found: Sequence[TunedModel]) -> None:
+    if not found:
+        return
+    names = [_name_to_type(model) for model in found]
+    width = max(map(len, names))
+    typer.echo(f"{'model':{width}}  {'date':10}  {'size':>8}  base")
+    for name, model in zip(names, found, strict=True):
+        size = f"{model.size_bytes / 1e6:,.1f} MB"
+        row = f"{name:{width}}  {model.created_at:%Y-%m-%d}  {size:>8}  "
+        typer.echo(_fitted(row + model.base_model))
+        source = f"from {model.source}" if model.source else None
+        if told := ", ".join(filter(None, (model.person, source))):
+            typer.echo(_fitted(f"    {told}"))
+
+
+def _name_to_type(model: TunedModel) -> str:
+    name = model.short_name
+    return name if len(name) <= _MAX_NAME_LENGTH else name.rpartition(":")[2]
+
+
+def _fitted(line: str) -> str:
+    text = Text(printable(line))
+    text.truncate(_WIDTH, overflow="ellipsis")
+    return text.plain
 
 
 def _counted(kept: KeptData) -> str:
@@ -147,15 +181,13 @@ def _change(
 ) -> None:
     # All of them, before the first one is changed.
     cancel = [_job_named(name, data_dir) for name in cancel]
-    delete = [_kept_name(name, data_dir) for name in delete]
+    delete = list(dict.fromkeys(_kept_name(name, data_dir) for name in delete))
     questions = []
     if cancel:
         questions.append(f"Cancel {', '.join(cancel)}, and delete the checkpoints?")
     if delete:
-        its = "only it" if len(delete) == 1 else "only they"
-        questions.append(
-            f"Delete {', '.join(delete)}, and the examples that {its} used?"
-        )
+        names, only = ", ".join(delete), "only it" if len(delete) == 1 else "only they"
+        questions.append(f"Delete {names}, and the examples that {only} used?")
     if not confirmed(" ".join(questions), agreed=agreed, refusal=_not_agreed()):
         say("Nothing was changed.")
         return
@@ -168,9 +200,13 @@ def _change(
 
 
 def _kept_name(name: str, data_dir: Path | None) -> str:
-    if name.startswith("ftjob-"):
+    from langchain_chatexports.local_server import find_model, list_models
+
+    # A job that made a model stands for the model.
+    has_model = name in {model.job_id for model in list_models(data_dir)}
+    if name.startswith("ftjob-") and not has_model:
         return _job_named(name, data_dir)
-    return kept_model(name, data_dir).name
+    return find_model(name, data_dir).name
 
 
 def _job_named(name: str, data_dir: Path | None) -> str:

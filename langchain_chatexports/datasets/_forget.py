@@ -6,15 +6,18 @@ A model that was trained on the set keeps what it learned: delete the models tha
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from langchain_chatexports._files import explained_writing
 from langchain_chatexports.chat_loaders.ledger import Stage
+from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.datasets.card import card_markdown
 from langchain_chatexports.datasets.formats.containers import (
     RowFile,
@@ -37,7 +40,11 @@ from langchain_chatexports.datasets.formats.trace_file import (
 )
 from langchain_chatexports.datasets.formats.trainer_formats import dataset_format
 from langchain_chatexports.datasets.formats.write import describe_files
-from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
+from langchain_chatexports.exceptions import (
+    ExportFormatError,
+    ExportNotFoundError,
+    SenderNotFoundError,
+)
 from langchain_chatexports.redaction.gazetteer import Gazetteer
 
 if TYPE_CHECKING:
@@ -69,9 +76,17 @@ class ForgetReport:
     hashes: tuple[str, ...]
     """SHA-256 of every version that the set's files have had, for `find_jobs`."""
 
+    forgotten_before: tuple[str, ...] = ()
+    """Names and ids that do not occur because an earlier call removed them."""
+
     def to_dict(self) -> dict[str, Any]:
         """Return it in JSON types."""
-        return {**vars(self), "path": str(self.path), "hashes": list(self.hashes)}
+        return {
+            **vars(self),
+            "path": str(self.path),
+            "hashes": list(self.hashes),
+            "forgotten_before": list(self.forgotten_before),
+        }
 
 
 def forget(
@@ -80,6 +95,7 @@ def forget(
     people: Collection[str] = (),
     conversations: Collection[str] = (),
     mentions: bool = False,
+    strict: bool = False,
 ) -> ForgetReport:
     """Rewrite a set without the messages of people, or without conversations.
 
@@ -91,13 +107,18 @@ def forget(
         people: Names or handles, as senders in the export, without regard to case.
         conversations: Ids of sessions, or of the threads that they were split from.
         mentions: Also remove rows that have one of the names in their text.
+        strict: Raise an error, and remove nothing, if a name or an id does not occur
+            and was not removed before.
 
     Returns:
         What was removed. The set is rewritten only if something was.
 
     Raises:
         ExportFormatError: If the set has rows that are not in its trace.
-        ExportNotFoundError: If set or trace are not there.
+        ExportNotFoundError: If set or trace are not there, or with `strict`, if no
+            conversation has one of the ids.
+        SenderNotFoundError: With `strict`, if nobody has one of the names. Its
+            `senders` have the number of rows with a message of theirs.
         ValueError: If neither people nor conversations are given.
     """
     if not people and not conversations:
@@ -112,9 +133,10 @@ def forget(
     with explained_writing(path), staging_folder(path) as staging:
         rewritten = _Rewritten(path, header, staging)
         removed = rewritten.write(request)
+        forgotten_before = _forgotten_before(path, header, request, strict=strict)
         left = sum(rewritten.files.values())
         if removed:
-            rewritten.publish(removed)
+            rewritten.publish(removed, request.found)
     return ForgetReport(
         path=path,
         rows=left + removed,
@@ -122,7 +144,65 @@ def forget(
         removed=removed,
         mentions=request.mentions_left,
         hashes=tuple(header.hashes),
+        forgotten_before=forgotten_before,
     )
+
+
+def _forgotten_before(
+    path: Path, header: TraceHeader, request: _Request, *, strict: bool
+) -> tuple[str, ...]:
+    """Return the names and ids that do not occur because they were removed before.
+
+    Raises:
+        ChatExportError: If `strict`, and others do not occur either.
+    """
+    missing = {who: request.asked[who] for who in request.asked.keys() - request.found}
+    digests = header.facts.get("forgotten_names", ())
+    before = {who for who in missing if _digest(header, who) in digests}
+    if strict and missing.keys() - before:
+        _refuse_unknown(path, missing.keys() - before, request)
+    return tuple(missing[who] for who in sorted(before))
+
+
+def _refuse_unknown(path: Path, unknown: Collection[_Asked], request: _Request) -> None:
+    origins = [row.origin for row in read_trace(path)]
+    # An interrupted rewriting leaves people in the trace who are not in the rows.
+    there = {who for origin in origins for who in _everybody(origin)}
+    left = sorted(set(unknown) - there)
+    people = [request.asked[who] for who in left if who.kind == "person"]
+    if people:
+        senders = Counter(name for origin in origins for name in origin.senders)
+        known = {
+            *senders,
+            *(name for origin in origins for name in origin.participants),
+        }
+        msg = (
+            f"Nobody in {path} is called {' or '.join(map(repr, people))}, so nothing "
+            f"was taken out.{did_you_mean(people, known)}"
+        )
+        if request.mentions_left:
+            count = request.mentions_left
+            texts = (
+                "A text mentions" if count == 1 else f"Texts of {count:,} rows mention"
+            )
+            msg += f" {texts} such a name: --mentions (mentions=True) takes them out."
+        raise SenderNotFoundError(msg, senders)
+    ids = [request.asked[who] for who in left]
+    if ids:
+        known = {who.key for who in there if who.kind == "conversation"}
+        msg = (
+            f"No conversation in {path} has the id {' or '.join(map(repr, ids))}, so "
+            f"nothing was taken out.{did_you_mean(ids, known)} The ids are in "
+            f"{trace_path(path).name}."
+        )
+        raise ExportNotFoundError(msg)
+
+
+class _Asked(NamedTuple):
+    """A person or a conversation, in the form in which it is compared."""
+
+    kind: Literal["person", "conversation"]
+    key: str
 
 
 class _Request:
@@ -131,11 +211,17 @@ class _Request:
     def __init__(
         self, people: Collection[str], conversations: Collection[str], *, mentions: bool
     ) -> None:
-        self._people = {_nfc(name).strip().casefold() for name in people}
-        self._conversations = set(conversations)
+        self.asked = {_person(name): name for name in people}
+        self.asked.update(
+            {_Asked("conversation", text): text for text in conversations}
+        )
+        self.found: set[_Asked] = set()
+        """Those that occur."""
+
+        self.mentions_left = 0
         self._mentions = mentions
         self._is_named = _name_search(people)
-        self.mentions_left = 0
+        self._searches = {_person(name): _name_search([name]) for name in people}
 
     def takes(self, origin: ExampleOrigin, line: bytes) -> bool:
         if self._is_theirs(origin):
@@ -143,15 +229,37 @@ class _Request:
         if not self._is_named(line):
             return False
         self.mentions_left += not self._mentions
+        if self._mentions:
+            self.found.update(
+                who for who, search in self._searches.items() if search(line)
+            )
         return self._mentions
 
     def _is_theirs(self, origin: ExampleOrigin) -> bool:
-        if self._conversations & {origin.session_id, origin.thread_id}:
-            return True
-        there = origin.senders
-        if not origin.is_group:
-            there += origin.participants
-        return any(_nfc(name).strip().casefold() in self._people for name in there)
+        named = self.asked.keys() & _everybody(origin)
+        self.found |= named
+        silent = {*map(_person, origin.participants)} - {*map(_person, origin.senders)}
+        return bool(named - silent if origin.is_group else named)
+
+
+def _everybody(origin: ExampleOrigin) -> set[_Asked]:
+    """Return the people and the conversation that an example is from."""
+    ids = (origin.session_id, origin.thread_id)
+    return {
+        *(_Asked("conversation", text) for text in ids if text is not None),
+        *map(_person, origin.senders),
+        *map(_person, origin.participants),
+    }
+
+
+def _person(name: str) -> _Asked:
+    return _Asked("person", _nfc(name).strip().casefold())
+
+
+def _digest(header: TraceHeader, who: _Asked) -> str:
+    # So that the trace does not keep the name; it differs from set to set.
+    text = "\0".join([*header.hashes[:1], *who])
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class _Rewritten:
@@ -212,8 +320,12 @@ class _Rewritten:
                 raise ExportFormatError(msg)
             yield row, line
 
-    def publish(self, removed: int) -> None:
+    def publish(self, removed: int, found: Collection[_Asked]) -> None:
         header, facts = self._header, self._header.facts
+        digests = {_digest(header, who) for who in found}
+        facts["forgotten_names"] = sorted(
+            digests.union(facts.get("forgotten_names", ()))
+        )
         try:
             card = self._card(removed)
         except (AttributeError, KeyError, TypeError, ValueError):

@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 
     from langchain_chatexports.datasets.examples import TrainingExample
 
-__all__ = ["ExampleSplits", "part_borders", "split_examples"]
+__all__ = ["ExampleSplits", "hold_out_validation", "part_borders", "split_examples"]
 
 # Shorter lines ("see you there then") are too common to be a sign of a copy.
 _MIN_LINE_LENGTH = 40
 _ORDERS = frozenset({"time"})
+# What is held out for validation by itself: enough for a loss that means something,
+# and little of what there is to learn from.
+_MIN_EXAMPLES, _MIN_VALIDATION, _MAX_VALIDATION = 50, 5, 200
+_SHARE, _MAX_SHARE = 0.1, 0.25
 _KNOWN = "near_duplicate"
 _SPLIT, _EXAMPLES = "Split", "examples"
 
@@ -155,6 +159,30 @@ def split_examples(
         conversations=len(conversations),
         stages=_stages([*train, *valid, *tests], [*known, *known_too]),
     )
+
+
+def hold_out_validation(examples: Sequence[TracedExample]) -> ExampleSplits | None:
+    """Hold the newest conversations out for validation, if there are enough.
+
+    A tenth is held out, 200 examples at most.
+
+    Args:
+        examples: Traced examples.
+
+    Returns:
+        The parts, without a test; `None` if there are fewer than 50 examples, their
+        conversations are unknown, or too few and too long to hold one out.
+    """
+    if len(examples) < _MIN_EXAMPLES:
+        return None
+    share = min(_SHARE, _MAX_VALIDATION / len(examples))
+    try:
+        splits = split_examples(examples, validation=share, test=0, near=None)
+    except TrainingDataError:
+        return None
+    is_enough = len(splits.validation) >= _MIN_VALIDATION
+    is_most = len(splits.train) < (1 - _MAX_SHARE) * len(examples)
+    return splits if is_enough and not is_most else None
 
 
 def _stages(

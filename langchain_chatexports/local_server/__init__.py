@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from langchain_chatexports.local_server.bases.known_bases import (
         KnownBase,
+        fitting_bases,
         list_bases,
         suggest_base,
     )
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     )
     from langchain_chatexports.local_server.storage.models import (
         TunedModel,
+        find_model,
         list_models,
     )
     from langchain_chatexports.local_server.storage.running import (
@@ -88,7 +90,9 @@ __all__ = [
     "describe_base",
     "describe_default_base",
     "export_model",
+    "find_model",
     "find_running_server",
+    "fitting_bases",
     "list_bases",
     "list_jobs",
     "list_models",
@@ -100,7 +104,12 @@ __all__ = [
 ]
 
 _MODULES = {
-    "bases.known_bases": ("KnownBase", "list_bases", "suggest_base"),
+    "bases.known_bases": (
+        "KnownBase",
+        "fitting_bases",
+        "list_bases",
+        "suggest_base",
+    ),
     "bases.description": ("BaseDescription", "describe_base", "describe_default_base"),
     "export": ("export_model",),
     "http.server": ("ServerInfo", "serve_forever"),
@@ -118,7 +127,7 @@ _MODULES = {
         "delete_model",
     ),
     "storage.jobs": ("KeptJob", "cancel_job", "list_jobs", "pause_job"),
-    "storage.models": ("TunedModel", "list_models"),
+    "storage.models": ("TunedModel", "find_model", "list_models"),
     "storage.running": ("RunningServer", "find_running_server"),
 }
 

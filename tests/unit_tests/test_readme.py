@@ -23,7 +23,16 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EXTRAS = [
     *("accelerate", "datasets", "emoji", "fastapi", "gguf", "jinja2", "matplotlib"),
     *("numpy", "pandas", "peft", "presidio_analyzer", "psutil", "pyarrow", "ray"),
-    *("rensa", "rich", "torch", "transformers", "trl", "typer", "uvicorn"),
+    *(
+        "prompt_toolkit",
+        "rensa",
+        "rich",
+        "torch",
+        "transformers",
+        "trl",
+        "typer",
+        "uvicorn",
+    ),
 ]
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Literal
 
+from langchain_chatexports._terminal import escaped
 from langchain_chatexports.chat_loaders.archives import (
     list_files,
     open_parts,
@@ -217,8 +218,8 @@ class SlackChatLoader(ChatExportLoader):
             try:
                 read = messages_of(file)
             except ChatExportError as error:
-                if file.path == self.path and file.label == str(self.path):
-                    raise
+                if file.path == self.path and file.label == escaped(str(self.path)):
+                    raise  # The one file that the user named.
                 tally.leave_out_file(error)
                 continue
             if read is None:

@@ -88,6 +88,7 @@ class _CardFacts(TypedDict, total=False):
     format: str
     files: dict[str, _FileFacts]
     forgotten: int
+    forgotten_names: list[str]
 
 
 _FACTS = TypeAdapter(_CardFacts)

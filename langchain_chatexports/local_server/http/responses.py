@@ -17,6 +17,7 @@ from langchain_chatexports.local_server.training.hyperparameters import Hyperpar
 
 __all__ = [
     "ChatResponse",
+    "CheckedExamples",
     "DeletedFile",
     "DeletedJob",
     "DeletedModel",
@@ -172,7 +173,7 @@ class DeletedJob(_Closed):
 
 @with_config(_CLOSED)
 class Metrics(TypedDict, total=False):
-    """The metrics of a step, as far as they were measured."""
+    """The metrics of a step, or of the whole training, as far as they were measured."""
 
     step: Count
     total_steps: Count
@@ -182,6 +183,8 @@ class Metrics(TypedDict, total=False):
     valid_loss: float | None
     full_valid_loss: float | None
     full_valid_mean_token_accuracy: float | None
+    estimated_seconds: float
+    memory_bytes: Count
 
 
 class JobEvent(_Closed):
@@ -194,6 +197,13 @@ class JobEvent(_Closed):
     message: str
     type: Literal["message", "metrics"]
     data: Metrics
+
+
+class CheckedExamples(_Closed):
+    """How many examples were checked for jobs since the server started."""
+
+    object: Literal["checked_examples"] = "checked_examples"
+    count: Count
 
 
 class JobCheckpoint(_Closed):

@@ -29,6 +29,7 @@ from langchain_chatexports.local_server.http.requests import (
 )
 from langchain_chatexports.local_server.http.responses import (
     ChatResponse,
+    CheckedExamples,
     DeletedFile,
     DeletedJob,
     DeletedModel,
@@ -397,6 +398,12 @@ async def create_chat_completion(
 ) -> Any:
     """Answer a chat, whole or as a stream."""
     return await complete_chat(service, body, request)
+
+
+@router.get("/checked_examples")
+async def count_checked_examples(service: Service) -> CheckedExamples:
+    """Count the examples that were checked for jobs since the server started."""
+    return CheckedExamples(count=service.checked_examples)
 
 
 @router.post("/score", response_model=ScoreResponse, responses=_errors(404, 429, 503))

@@ -27,6 +27,8 @@ from langchain_chatexports.local_server.storage.json_lines import (
     read_examples,
 )
 from langchain_chatexports.local_server.storage.models import (
+    PERSON_KEY,
+    SOURCE_KEY,
     ModelStore,
     list_models,
     new_model_id,
@@ -42,6 +44,7 @@ from langchain_chatexports.local_server.training.labels import (
 from langchain_chatexports.local_server.training.queue import TrainingQueue
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from langchain_chatexports.local_server.http.requests import JobRequest
@@ -135,6 +138,9 @@ class LocalService:
         self._validation_lock = threading.Lock()
         self._resume_jobs = resume_jobs
         self._created_at = int(time.time())
+        self.checked_examples = 0
+        """Examples that were checked for jobs since the start."""
+
         self._base = base
         self._signature = signature
 
@@ -259,6 +265,8 @@ class LocalService:
                     "base_model": self.base_model,
                     "signature": self._signature,
                     "suffix": request.suffix,
+                    "person": request.metadata.get(PERSON_KEY),
+                    "source": request.metadata.get(SOURCE_KEY),
                 },
             },
             events=[
@@ -343,7 +351,7 @@ class LocalService:
                 if problems:
                     raise _invalid_file(problems, param)
                 dataset = label_examples(
-                    read_examples(path),
+                    self._counted(read_examples(path)),
                     self.engine.template,
                     max_length=max_length,
                     keep=False,
@@ -358,6 +366,11 @@ class LocalService:
             nothing = f"no example has an answer within {max_length} tokens"
             raise _invalid_file([nothing], param)
         return dataset
+
+    def _counted(self, examples: Iterable[Any]) -> Iterator[Any]:
+        for example in examples:
+            yield example
+            self.checked_examples += 1
 
     def _alias_warnings(self, name: str) -> list[str]:
         if name == self.base_model:

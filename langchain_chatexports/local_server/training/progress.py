@@ -30,8 +30,8 @@ SAVE_SECONDS = 30.0
 
 _TIMED_STEPS = 5
 _STOPPED = (
-    "Stopped early: the validation loss no longer decreases. The model is the epoch "
-    "with the lowest one. Set n_epochs to a number to train for that many epochs."
+    "Stopped early: the validation loss no longer decreases. Set n_epochs to a number "
+    "to train for that many epochs."
 )
 
 
@@ -44,7 +44,12 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
     """
 
     def __init__(
-        self, log: EventLog, *, checkpoints: Checkpoints, has_validation: bool
+        self,
+        log: EventLog,
+        *,
+        checkpoints: Checkpoints,
+        has_validation: bool,
+        stops_early: bool = False,
     ) -> None:
         """Initialize the callback.
 
@@ -53,11 +58,13 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
             checkpoints: The adapters of the epochs.
             has_validation: Whether a validation follows each epoch; its loss is part of
                 the event of the epoch's last step.
+            stops_early: Whether to stop when the validation loss no longer decreases.
         """
         self._log = log
         self.is_stopping = False
         self.checkpoints = checkpoints
         self._holds_back = has_validation
+        self._stops_early = stops_early
         self._metrics: dict[str, Any] = {}
         self._written: dict[str, Any] = {}
         self._first_step = 0
@@ -67,6 +74,14 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
         self._last_reported = max(
             (event["data"].get("step", 0) for event in log.read() if event["data"]),
             default=0,
+        )
+
+    def write_estimate(self, seconds: float, *, steps: int, memory_bytes: int) -> None:
+        """Write what the whole training will take, as it was measured before it."""
+        self._log.append(
+            f"Measured on this machine: about {_duration(seconds)} for {steps} steps, "
+            f"with {memory_bytes / 1e9:.1f} GB of memory",
+            data={"estimated_seconds": round(seconds, 1), "memory_bytes": memory_bytes},
         )
 
     def on_train_begin(
@@ -153,7 +168,8 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
             is_new = state.global_step > self._last_reported
             self._write()
             self._keep(state, model)
-            if self.checkpoints.is_worsening() and state.global_step < state.max_steps:
+            is_over = self._stops_early and self.checkpoints.is_worsening()
+            if is_over and state.global_step < state.max_steps:
                 control.should_training_stop = True
                 if is_new:
                     self._log.append(_STOPPED)

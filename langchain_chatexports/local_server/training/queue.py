@@ -183,7 +183,7 @@ class TrainingQueue:
         """
         if self._jobs.update(job_id, only_from=("paused",), status="queued"):
             self._log(job_id, "The job was resumed")
-        if self._status(job_id) != "queued":
+        elif self._status(job_id) != "queued":
             return False
         self.enqueue(job_id)
         return True

@@ -40,12 +40,13 @@ from langchain_chatexports.local_server.training.checkpoints import (
     StoppedError,
 )
 from langchain_chatexports.local_server.training.hyperparameters import (
-    LORA_RANK,
     Hyperparameters,
     learning_rate,
+    lora_config,
 )
 from langchain_chatexports.local_server.training.labels import (
     LabeledDataset,
+    common_system_prompt,
     label_examples,
 )
 
@@ -153,12 +154,14 @@ def train(spec: TrainingSpec) -> None:
         shutil.rmtree(work / "checkpoints", ignore_errors=True)
     checkpoints = Checkpoints(
         work / "checkpoints",
-        by_validation=spec.stops_early and held_out is not None,
+        by_validation=held_out is not None,
     )
+    log = EventLog(Path(spec.job_folder) / "events.jsonl")
     progress = ProgressWriter(
-        EventLog(Path(spec.job_folder) / "events.jsonl"),
+        log,
         checkpoints=checkpoints,
         has_validation=held_out is not None,
+        stops_early=spec.stops_early,
     )
     trainer = _build_trainer(spec, tokenizer, data, held_out)
     for callback in list(trainer.callback_handler.callbacks):
@@ -166,10 +169,53 @@ def train(spec: TrainingSpec) -> None:
         if type(callback).__name__ in {"PrinterCallback", "ProgressCallback"}:
             trainer.remove_callback(callback)
     trainer.add_callback(progress)
+    if saved is None:
+        _estimate(spec, trainer.model, data, held_out, progress)
     with _saving_at_sigterm(progress):
         trainer.train(resume_from_checkpoint=None if saved is None else str(saved))
     epochs = round(trainer.state.epoch)
-    _publish(spec, checkpoints, tokenizer, data.tokens * epochs)
+    _log_choice(log, checkpoints, epochs)
+    system_prompt = common_system_prompt(examples["training_file"])
+    _publish(spec, checkpoints, tokenizer, data.tokens * epochs, system_prompt)
+
+
+def _estimate(
+    spec: TrainingSpec,
+    model: Any,
+    data: LabeledDataset,
+    held_out: LabeledDataset | None,
+    progress: ProgressWriter,
+) -> None:
+    from langchain_chatexports.local_server.bases.devices import choose_device
+    from langchain_chatexports.local_server.bases.weights import uses_4_bits
+    from langchain_chatexports.local_server.training.speed import measure_speed
+
+    if uses_4_bits(Path(spec.base_directory), choose_device()):
+        return  # Memory is short, and the passes would not save it as training does.
+    numbers = Hyperparameters(**spec.hyperparameters)
+    speed = measure_speed(model, data.examples)
+    # A validation has no backward pass.
+    tokens = data.tokens + (held_out.tokens / 2 if held_out else 0)
+    progress.write_estimate(
+        speed.seconds_per_token * tokens * numbers.n_epochs,
+        steps=numbers.steps(len(data.examples)),
+        memory_bytes=speed.memory_bytes,
+    )
+
+
+def _log_choice(log: EventLog, checkpoints: Checkpoints, epochs: int) -> None:
+    """Write which epoch becomes the model, if the validation loss decided it."""
+    best, last = checkpoints.best(), checkpoints.records[-1]
+    loss = best["metrics"].get("valid_loss")
+    if loss is None:
+        return
+    number = round(epochs * best["step"] / last["step"])
+    text = (
+        f"Epoch {number} becomes the model: it has the lowest validation loss, {loss}"
+    )
+    if best is not last:
+        text += f"; the last epoch, {epochs}, has {last['metrics']['valid_loss']}"
+    log.append(text)
 
 
 @contextmanager
@@ -225,7 +271,6 @@ def _build_trainer(
     held_out: LabeledDataset | None,
 ) -> Any:
     import torch
-    from peft import LoraConfig
     from trl import SFTConfig, SFTTrainer
 
     from langchain_chatexports.local_server.bases.devices import choose_device
@@ -273,13 +318,7 @@ def _build_trainer(
         train_dataset=_as_dataset(data),
         eval_dataset=None if held_out is None else _as_dataset(held_out),
         processing_class=tokenizer,
-        peft_config=LoraConfig(
-            r=LORA_RANK,
-            lora_alpha=2 * LORA_RANK,
-            lora_dropout=0.0,
-            target_modules="all-linear",
-            task_type="CAUSAL_LM",
-        ),
+        peft_config=lora_config(),
     )
 
 
@@ -294,7 +333,11 @@ def _as_dataset(labeled: LabeledDataset) -> Any:
 
 
 def _publish(
-    spec: TrainingSpec, checkpoints: Checkpoints, tokenizer: Any, tokens: int
+    spec: TrainingSpec,
+    checkpoints: Checkpoints,
+    tokenizer: Any,
+    tokens: int,
+    system_prompt: str | None = None,
 ) -> None:
     folder = Path(spec.job_folder) / "work" / "model"
     shutil.rmtree(folder, ignore_errors=True)
@@ -305,6 +348,7 @@ def _publish(
         "checkpoints": checkpoints.publish(folder),
         "created_at": int(time.time()),
         "trained_tokens": tokens,
+        "system_prompt": system_prompt,
     }
     write_json(folder / "model.json", record)
     replace(folder, Path(spec.model_folder))

@@ -83,7 +83,9 @@ def shared_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("shared")
 
 
-@pytest.mark.parametrize("page", ["index.md", "imessage.md", "../README.md"])
+@pytest.mark.parametrize(
+    "page", ["index.md", "imessage.md", "langchain.md", "../README.md"]
+)
 @pytest.mark.usefixtures("workplace")
 def test_page_ends_with_streamed_text(
     page: Any,

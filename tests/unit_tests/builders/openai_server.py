@@ -131,6 +131,7 @@ class OpenAIServer:
         self.created = 0
         self.requests: list[str] = []
         self.bodies: list[dict[str, Any]] = []
+        self.chats: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.before_answer: Callable[[str], None] | None = None
         self.before_work: Callable[[str], None] | None = None
@@ -188,6 +189,7 @@ class OpenAIServer:
             if parts[0] == "models":
                 return self._models(method, "/".join(parts[1:]))
             if parts == ["chat", "completions"]:
+                self.chats.append(body)
                 return 200, _completion(body)
         return _error(404, "no such route")
 

@@ -51,11 +51,17 @@ def load(
     return [message for session in sessions for message in session["messages"]]
 
 
-def ids_by_text(messages: list[BaseMessage]) -> dict[str, list[str | None]]:
-    ids: dict[str, list[str | None]] = {}
+def ids_by_text(messages: list[BaseMessage]) -> dict[str, list[str]]:
+    ids: dict[str, list[str]] = {}
     for message in messages:
-        ids.setdefault(str(message.content), []).append(message.id)
-    return {text: sorted(map(str, listed)) for text, listed in ids.items()}
+        ids.setdefault(str(message.content), []).append(str(message.id))
+    return {text: sorted(listed) for text, listed in ids.items()}
+
+
+def added(left: Sequence[BaseMessage], right: Sequence[BaseMessage]) -> list[Any]:
+    """Return what LangGraph makes of a state and an update to it."""
+    given: tuple[Any, Any] = ([*left], [*right])
+    return list(add_messages(*given))
 
 
 @pytest.fixture
@@ -80,8 +86,7 @@ def test_a_grown_export_adds_only_what_is_new(
     messages: list[BaseMessage], tmp_path: Path
 ) -> None:
     grown = load([*LINES, (GRACE, "Good morning", NOON + 3)], tmp_path / "grown")
-    together: Any = add_messages([*messages], [*grown])
-    assert together == grown
+    assert added(messages, grown) == grown
 
 
 def test_a_merged_run_that_grew_replaces_itself(tmp_path: Path) -> None:
@@ -89,8 +94,7 @@ def test_a_merged_run_that_grew_replaces_itself(tmp_path: Path) -> None:
     grown = load([*LINES, (ADA, "Yes!", NOON + 3)], tmp_path / "grown")
     merge = MergeChatRuns()
     (before,), (after,) = (merge.invoke({"messages": each}) for each in (first, grown))
-    together: Any = add_messages([*before["messages"]], [*after["messages"]])
-    assert together == after["messages"]
+    assert added(before["messages"], after["messages"]) == after["messages"]
 
 
 def test_order_and_number_of_the_files_do_not_matter(

@@ -7,6 +7,8 @@ import json
 import re
 import sys
 import threading
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +22,10 @@ from langchain_chatexports.cli._chat_columns import (
 )
 from langchain_chatexports.cli.chat import Voice, _shows_base, kept_model, talk
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
-from tests.unit_tests.builders.kept_models import keep_model
+from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from tests.unit_tests.builders.chat_models import Recorder
+from tests.unit_tests.builders.kept_models import keep_adapter, keep_model
+from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,16 +36,6 @@ CHAT = "langchain_chatexports.cli.chat"
 
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-
-
-class Recorder(FakeListChatModel):
-    """Answers from a list, and remembers what it was asked."""
-
-    asked: list[Any]
-
-    def _stream(self, messages: list[Any], *args: Any, **kwargs: Any) -> Any:
-        self.asked.append(list(messages))
-        yield from super()._stream(messages, *args, **kwargs)
 
 
 def screen(width: int = 80) -> tuple[Console, io.StringIO]:
@@ -91,6 +86,29 @@ def test_a_narrow_terminal_shows_them_below_each_other() -> None:
     assert not any("fast" in line and "slow" in line for line in frame.splitlines())
     assert "fast" in frame
     assert "slow" in frame
+
+
+@pytest.mark.parametrize("has_bubbles", [False, True])
+def test_what_a_model_says_is_no_terminal_code(has_bubbles: bool) -> None:
+    console, file = screen()
+    answer = Answer("x\x1b]0;y\x07", ["\x1b[2Jgone\x1b]0;y\x07"], has_bubbles)
+    show_side_by_side(console, [answer])
+    assert "\x1b[2J" not in file.getvalue()
+    assert "\x1b]" not in file.getvalue()
+    assert "gone" in file.getvalue()
+
+
+def test_an_answer_that_is_awaited_is_shown_as_such() -> None:
+    def nothing() -> Iterator[str]:
+        yield from ()
+        msg = "The server is gone."
+        raise ChatExportError(msg)
+
+    console, file = screen()
+    with pytest.raises(ChatExportError):
+        show_side_by_side(console, [Answer("x", nothing())])
+    assert "│ … " in file.getvalue()
+    assert "…" not in shown([Answer("x", [])])
 
 
 def test_what_a_model_says_is_no_markup() -> None:
@@ -183,19 +201,11 @@ def test_what_is_long_ago_is_forgotten() -> None:
     assert model.asked[-1][0].type == "human"
 
 
-def test_a_model_that_is_not_kept_gets_the_nearest_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Kept:
-        name = "ft:SmolLM2-135M-Instruct:local::abc"
-        created_at = 0
-
-    monkeypatch.setattr(
-        "langchain_chatexports.local_server.list_models", lambda _folder: [Kept()]
-    )
-    assert kept_model(None, tmp_path).name == Kept.name
-    with pytest.raises(LocalServerError, match=f"Did you mean '{Kept.name}'"):
-        kept_model("ft:SmolLM2-135M-Instruct:local::abd", tmp_path)
+def test_a_model_that_is_not_kept_gets_the_nearest_name(tmp_path: Path) -> None:
+    name = keep_model(tmp_path, "1" * 12)
+    assert kept_model(None, tmp_path).name == name
+    with pytest.raises(LocalServerError, match=f"Did you mean '{name}'"):
+        kept_model(name[:-1] + "2", tmp_path)
 
 
 def test_the_base_answers_beside_at_a_terminal_only(
@@ -224,6 +234,70 @@ def test_a_server_that_is_not_there_is_a_line(
     assert "Traceback" not in done.err
 
 
+@pytest.mark.parametrize("missing", ["routes", "retrieve", "none"])
+def test_another_server_is_asked_for_the_models_before_the_first_question(
+    chatexports: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    """Some servers only list their models, and some say nothing of them."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    routes = {"routes": "GET /models.*", "retrieve": "GET /models/.*", "none": "-"}
+    with OpenAIServer(routes_missing=[routes[missing]]).running() as server:
+        done = chatexports(
+            *("chat", BASE_MODEL, "--compare", "tiny-2", "--base-url", server.base_url),
+            stdin="Hello\n",
+        )
+    if missing == "routes":
+        assert (done.status, len(server.chats)) == (0, 2)
+        return
+    assert (done.status, server.chats) == (1, [])
+    told = f"has no model tiny-2. Check the name. Did you mean '{BASE_MODEL}'?"
+    assert told in done.err
+
+
+def _serve_locally(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = SimpleNamespace(base_url=server.base_url, api_key=KEY, is_shared=False)
+    monkeypatch.setattr(
+        "langchain_chatexports.local_server.LocalServer",
+        lambda *_, **__: nullcontext(where),
+    )
+
+
+def test_a_missing_checkpoint_to_compare_with_is_an_error_before_the_first_question(
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = keep_model(tmp_path / "kept", "1" * 12)
+    with OpenAIServer(models={name: None}).running() as server:
+        _serve_locally(server, monkeypatch)
+        missing = ("--compare", f"{name}:ckpt-step-9")
+        done = chatexports("chat", *missing, "--data-dir", "kept", stdin="Hello\n")
+    assert (done.status, server.chats) == (1, [])
+    assert f"Did you mean '{name}'?" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "system"),
+    [((), "Be slow."), (("--system", "Run."), "Run."), (("--system", ""), None)],
+)
+def test_the_system_message_of_the_training_is_used_unless_another_is_given(
+    chatexports: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    system: str | None,
+) -> None:
+    data = DataDirectory(tmp_path / "kept")
+    data.prepare()
+    keep_adapter(data, "1" * 12, system_prompt="Be slow.", job_id="ftjob-1")
+    with OpenAIServer().running() as server:
+        _serve_locally(server, monkeypatch)
+        done = chatexports("chat", *arguments, "--data-dir", "kept", stdin="Hello\n")
+    assert done.status == 0, done.err
+    (body,) = server.chats
+    roles = {message["role"]: message["content"] for message in body["messages"]}
+    assert roles.get("system") == system
+    assert ("the system message of its training" in done.err) is (not arguments)
+
+
 def test_a_missing_key_is_a_line(chatexports: Callable[..., Any]) -> None:
     url = "http://127.0.0.1:9/v1"
     done = chatexports("chat", "ft:x", "--base-url", url, stdin="Hello\n")
@@ -235,7 +309,8 @@ def test_a_missing_model_to_compare_with_is_an_error_before_anything_starts(
     chatexports: Any, tmp_path: Path
 ) -> None:
     name = keep_model(tmp_path / "kept", "1" * 12)
-    done = chatexports("chat", name, "--compare", name[:-1], "--data-dir", "kept")
+    missing = name[:-1] + "2"
+    done = chatexports("chat", name, "--compare", missing, "--data-dir", "kept")
     assert done.status == 1
     assert f"Did you mean '{name}'?" in done.err
     assert "Starting" not in done.err

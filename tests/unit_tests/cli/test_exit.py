@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_chatexports.cli._exit import exit_handling
-from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.exceptions import ChatExportError, LocalServerError
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.chat_db import ChatDb
 
@@ -69,6 +70,22 @@ def test_ctrl_c_that_became_another_error_is_still_a_stop(
         make_class()
     assert ended_by.value.code == 130
     assert capsys.readouterr().err == "stopped\n"
+
+
+@not_on_windows
+def test_an_error_after_a_ctrl_c_that_only_ended_an_answer_is_an_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def go_on() -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        msg = "The server is gone."
+        raise ChatExportError(msg)
+
+    with pytest.raises(SystemExit) as ended_by, exit_handling(debug=False):
+        go_on()
+    assert ended_by.value.code == 1
+    assert capsys.readouterr().err == "error: The server is gone.\n"
 
 
 @not_on_windows

@@ -9,7 +9,7 @@ import pytest
 
 from langchain_chatexports.datasets.formats.containers import file_sha256
 from langchain_chatexports.datasets.formats.trace_file import read_trace
-from langchain_chatexports.finetuning.orders import DATA_KEY
+from langchain_chatexports.finetuning.settings import DATA_KEY
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.samples import write_messenger
@@ -54,10 +54,36 @@ def test_forget_takes_a_person_out_and_lists_the_local_job(
 def test_forget_as_json(chatexports: Callable[..., Any], threads: Path) -> None:
     chatexports("prepare", threads, "--format", "openai", "-o", "set.jsonl")
     done = chatexports(
-        "forget", "set.jsonl", "--person", "Nobody", "--data-dir", "data", "--json"
+        *("forget", "set.jsonl", "--person", "Hermione Granger"),
+        *("--data-dir", "data", "--json"),
     )
     told = json.loads(done.out)
-    assert (told["rows"], told["removed"], told["jobs"]) == (100, 0, [])
+    assert (told["rows"], told["jobs"], told["forgotten_before"]) == (100, [], [])
+    assert 0 < told["removed"] == 100 - told["rows_left"]
+
+
+def test_a_name_that_nobody_has_gets_the_nearest_one(
+    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
+) -> None:
+    chatexports("prepare", threads, "-o", "set.jsonl")
+    before = (tmp_path / "set.jsonl").read_bytes()
+    done = chatexports("forget", "set.jsonl", "--person", "Hermoine Granger")
+    assert done.status == 1
+    assert "Did you mean 'Hermione Granger'?" in done.err
+    assert (tmp_path / "set.jsonl").read_bytes() == before
+
+
+def test_forget_runs_again_after_a_server_that_did_not_answer(
+    chatexports: Callable[..., Any], threads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
+    chatexports("prepare", threads, "-o", "set.jsonl")
+    again = ("forget", "set.jsonl", "--person", "Hermione Granger", "--data-dir", "d")
+    failed = chatexports(*again, "--base-url", "http://127.0.0.1:9/v1")
+    assert (failed.status, "run the command again" in failed.err) == (1, True)
+    done = chatexports(*again)
+    assert done.status == 0, done.err
+    assert "Taken out earlier: Hermione Granger" in done.err
 
 
 def test_forget_wants_to_know_whom(chatexports: Callable[..., Any]) -> None:

@@ -41,8 +41,36 @@ def names(tmp_path: Path) -> Any:
 
 def test_models_are_listed_newest_first(chatexports: Any, names: Any) -> None:
     done = chatexports("models", "--data-dir", "kept")
-    assert [line.split()[0] for line in done.out.splitlines()] == names
+    listed = [line.split()[0] for line in done.out.splitlines()[1:]]
+    assert [f"ft:tiny:local::{name}" for name in listed] == names
     assert "2 models, 2 jobs, 2 files" in done.err
+
+
+def test_the_table_of_models_says_who_from_what_and_fits_80_columns(
+    chatexports: Any, tmp_path: Path
+) -> None:
+    keep_model(
+        *(tmp_path / "kept", f"{7:012x}"),
+        suffix="Jean Tortoise",
+        person="Jean Tortoise",
+        source="iMessage database, chat.db " + 9 * "and another one.db ",
+        base_model="SmolLM2-135M-Instruct-with-a-rather-long-name",
+        created_at=1_700_000_000,
+    )
+    head, row, told = chatexports("models", "--data-dir", "kept").out.splitlines()
+    assert head.split() == ["model", "date", "size", "base"]
+    assert row.split()[:4] == [f"jean-tortoise:{7:012x}", "2023-11-14", "0.0", "MB"]
+    assert "SmolLM2-135M-Instruct" in row
+    assert told.startswith("    Jean Tortoise, from iMessage database, chat.db and")
+    assert max(map(len, (head, row, told))) <= 80
+
+
+def test_a_name_too_long_for_the_table_is_its_id(
+    chatexports: Any, tmp_path: Path
+) -> None:
+    keep_model(tmp_path / "kept", f"{7:012x}", suffix="x" * 60)
+    _, row = chatexports("models", "--data-dir", "kept").out.splitlines()
+    assert row.split()[0] == f"{7:012x}"
 
 
 def test_models_as_json_say_where_they_are(
@@ -60,6 +88,26 @@ def test_models_are_deleted_by_name(chatexports: Any, names: Any) -> None:
     done = chatexports(*delete, "--data-dir", "kept")
     assert done.status == 0
     assert names[0] not in chatexports("models", "--data-dir", "kept").out
+
+
+@pytest.mark.parametrize("typed", ["tort", "97c3"])
+def test_a_model_is_deleted_by_the_beginning_of_its_name(
+    chatexports: Any, tmp_path: Path, typed: str
+) -> None:
+    keep_model(tmp_path / "kept", "97c300000000", suffix="tortoise")
+    keep_model(tmp_path / "kept", "0123456789ab", suffix="hare")
+    delete = ("models", "--delete", typed, "--yes")
+    done = chatexports(*delete, "--data-dir", "kept")
+    assert done.err.startswith("Deleted ft:tiny:local:tortoise:97c300000000")
+    assert count_kept(tmp_path / "kept").models == 1
+
+
+def test_nothing_is_deleted_if_one_of_the_names_is_unknown(
+    chatexports: Any, names: Any, tmp_path: Path
+) -> None:
+    delete = ("models", "--delete", names[0], "--delete", "nobody", "--yes")
+    assert chatexports(*delete, "--data-dir", "kept").status == 1
+    assert count_kept(tmp_path / "kept").models == 2
 
 
 def test_a_model_is_deleted_with_its_examples(
@@ -159,8 +207,8 @@ def test_jobs_without_a_model_are_listed_below_the_models(
     chatexports: Any, names: Any, stopped: str
 ) -> None:
     lines = chatexports("models", "--data-dir", "kept").out.splitlines()
-    assert [line.split()[0] for line in lines] == [*names, stopped]
-    assert "stopped" in lines[-1]
+    assert len(lines) == 1 + len(names) + 1
+    assert lines[-1].split()[:2] == [stopped, "stopped"]
     assert lines[-1].endswith("  step 3 of 20")
     assert len(lines[-1]) <= 80
 

@@ -108,7 +108,7 @@ def test_the_owner_of_a_redacted_copy_is_known(
 ) -> None:
     threads = write_messenger(tmp_path / "hogwarts")
     chatexports("redact", threads, "-o", "red.jsonl")
-    done = chatexports("prepare", "red.jsonl", "-o", "set.jsonl")
+    done = chatexports("prepare", "red.jsonl", "--gap", "none", "-o", "set.jsonl")
     assert done.status == 0, done.err
     assert sum(1 for _ in read_jsonl(tmp_path / "set.jsonl")) == 100
     assert "Potter" not in (tmp_path / "set.jsonl").read_text(encoding="utf-8")
@@ -231,6 +231,21 @@ def test_forget_finds_a_person_by_the_name_in_the_export(
     done = chatexports(*arguments, "--key", "set.jsonl.key", "--data-dir", "data")
     assert done.status == 0, done.err
     assert 0 < sum(1 for _ in read_trace(tmp_path / "set.jsonl")) < before
+    again = chatexports(*arguments, "--key", "set.jsonl.key", "--data-dir", "data")
+    assert "Taken out earlier: hermione granger" in again.err
+
+
+def test_forget_suggests_names_of_the_export_and_no_stand_ins(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    threads = write_messenger(tmp_path / "hogwarts")
+    chatexports("prepare", threads, "--redact", "-o", "set.jsonl")
+    who = ("--person", "ron weasley", "--person", "Hermoine Granger")
+    keys = ("--key", "set.jsonl.key", "--data-dir", "data")
+    done = chatexports("forget", "set.jsonl", *who, *keys)
+    assert done.status == 1
+    assert "Nobody in set.jsonl is called 'Hermoine Granger'" in done.err
+    assert "Did you mean 'Hermione Granger'?" in done.err
 
 
 def test_forget_finds_a_conversation_by_its_id_in_the_export(

@@ -23,9 +23,17 @@ from langchain_chatexports.datasets.formats.trainer_formats import FORMATS
 from langchain_chatexports.datasets.jsonl import read_jsonl
 from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.datasets.trace import trace_examples
-from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
-from langchain_chatexports.finetuning.data_use import find_jobs, jobs_that_used
-from langchain_chatexports.finetuning.orders import DATA_KEY, TrainingFile
+from langchain_chatexports.exceptions import (
+    ExportFormatError,
+    ExportNotFoundError,
+    SenderNotFoundError,
+)
+from langchain_chatexports.finetuning.orders import (
+    TrainingFile,
+    find_jobs,
+    jobs_that_used,
+)
+from langchain_chatexports.finetuning.settings import DATA_KEY
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages
 from tests.unit_tests.builders.conversations import conversation
 
@@ -222,6 +230,87 @@ def test_a_set_without_the_person_is_left_as_it_is(tmp_path: Path) -> None:
     assert forget(path, people=["Nobody"]).removed == 0
     after = [(file.name, file.stat().st_mtime_ns) for file in tmp_path.iterdir()]
     assert before == after
+
+
+def test_a_name_that_nobody_has_is_an_error_before_anything_is_removed(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    with pytest.raises(SenderNotFoundError, match="Did you mean 'Hare'") as error:
+        forget(path, people=["Fox", "Haer"], strict=True)
+    assert error.value.senders["Hare"] == 2
+    assert "'Fox' or" not in str(error.value)
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_an_id_that_no_conversation_has_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    with pytest.raises(ExportNotFoundError, match="Did you mean 'chat-3'"):
+        forget(path, conversations=["chta-3"], strict=True)
+
+
+def test_somebody_in_a_group_who_never_wrote_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    people = ["Fox", "Me", "Mole"]
+    group = conversation("Hi", "Ho", other="Fox", participants=people, is_group=True)
+    write_dataset(_traced(group), path)
+    assert forget(path, people=["Mole"], strict=True).removed == 0
+
+
+def test_a_name_that_only_texts_have_needs_mentions(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(conversation("Where is Lynx?", "Away", other="Hare")), path)
+    with pytest.raises(SenderNotFoundError, match=r"A text mentions .*--mentions"):
+        forget(path, people=["Lynx"], strict=True)
+    assert forget(path, people=["Lynx"], mentions=True, strict=True).removed == 1
+
+
+@pytest.mark.parametrize(
+    ("people", "conversations", "mentions", "before"),
+    [
+        (["fox"], [], False, ("fox",)),
+        (["Lynx"], [], True, ("Lynx",)),
+        ([], ["chat-3"], False, ("chat-3",)),
+    ],
+)
+def test_what_was_forgotten_before_is_no_error(
+    tmp_path: Path,
+    people: list[str],
+    conversations: list[str],
+    mentions: bool,
+    before: tuple[str, ...],
+) -> None:
+    path = tmp_path / "set.jsonl"
+    lynx = conversation("Where is Lynx?", "Away", session_id="l", other="Owl")
+    write_dataset(_traced(*_chats(), lynx), path)
+    forget(path, people=["Fox", "Lynx"], conversations=["chat-3"], mentions=True)
+    report = forget(
+        path,
+        people=people,
+        conversations=conversations,
+        mentions=mentions,
+        strict=True,
+    )
+    assert (report.removed, report.forgotten_before) == (0, before)
+
+
+def test_a_trace_keeps_no_name_of_those_who_are_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    forget(path, people=["Fox"])
+    assert "fox" not in trace_path(path).read_text().casefold()
+
+
+def test_an_interrupted_rewriting_is_no_name_that_nobody_has(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    old_trace = trace_path(path).read_bytes()
+    forget(path, people=["Fox"])
+    trace_path(path).write_bytes(old_trace)
+    assert forget(path, people=["Fox"], strict=True).removed == 0
 
 
 def test_the_card_tells_that_rows_are_gone_and_the_totals(tmp_path: Path) -> None:
@@ -430,6 +519,7 @@ def test_a_trace_of_one_file_names_no_path(tmp_path: Path, name: str) -> None:
         {"facts": []},
         {"facts": {"stages": 5}},
         {"facts": {"forgotten": "many"}},
+        {"facts": {"forgotten_names": "many"}},
         {"is_folder": "yes"},
     ],
     ids=repr,

@@ -26,7 +26,17 @@ MARKS = {
 }
 
 
-@pytest.mark.parametrize("page", ["index.md", "migration.md", "privacy.md", "slack.md"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "discord.md",
+        "index.md",
+        "langchain.md",
+        "migration.md",
+        "privacy.md",
+        "slack.md",
+    ],
+)
 def test_blocks_print_what_the_page_says(
     page: str,
     tmp_path: Path,

@@ -85,6 +85,7 @@ _READ_CONTENT = {
 }
 # Any name may be asked for, and any text be a value of `metadata`.
 _CANNOT_BE_WRONG = {
+    "countCheckedExamples",
     "deleteModel",
     "listModels",
     "listPaginatedFineTuningJobs",

@@ -14,6 +14,7 @@ from langchain_core.language_models import ModelProfile
 
 from langchain_chatexports.local_server.bases.chat_template import TemplateError
 from langchain_chatexports.local_server.storage.jobs import JobStore
+from langchain_chatexports.local_server.storage.models import PERSON_KEY, SOURCE_KEY
 from tests.unit_tests.builders.kept_models import keep_adapter
 from tests.unit_tests.builders.tiny_base import REWRITING, as_jsonl, dialogues
 from tests.unit_tests.builders.tiny_base import tiny_tokenizer as make_tokenizer
@@ -500,3 +501,25 @@ def test_of_problems_with_the_template_a_thousand_are_enough_too(
     with pytest.raises(openai.BadRequestError, match="and 990 more at least"):
         order(dialogues(1500))
     assert len(looked_at) == 1000
+
+
+def test_the_server_counts_the_examples_that_it_has_checked(
+    order: Callable[..., Any], http: TestClient
+) -> None:
+    def count() -> int:
+        return int(http.get("/v1/checked_examples").json()["count"])
+
+    assert count() == 0
+    order(dialogues(12))
+    assert count() == 12
+    order(dialogues(10))
+    assert count() == 22
+
+
+def test_the_person_and_the_source_of_a_job_are_kept_with_its_model(
+    order: Callable[..., Any], service: LocalService
+) -> None:
+    labels = {PERSON_KEY: "Hare", SOURCE_KEY: "imessage chat.db"}
+    job = order(metadata=labels)
+    record = service.jobs.private(job.id)["model"]
+    assert (record["person"], record["source"]) == ("Hare", "imessage chat.db")

@@ -1,0 +1,189 @@
+"""The chat at a terminal: what a person types, and the commands of the chat."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_chatexports._files import write_whole
+from langchain_chatexports.chat_loaders.suggestions import did_you_mean
+from langchain_chatexports.cli._console import printable_lines, say
+from langchain_chatexports.cli._voice import short_titles
+from langchain_chatexports.exceptions import ChatExportError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from prompt_toolkit import PromptSession
+
+    from langchain_chatexports.cli._voice import Voice
+
+__all__ = ["TerminalChat"]
+
+_GREETING = "Type a message and press Enter. /help explains more, Ctrl-D ends the chat."
+_HELP = """\
+/system [TEXT]  show the system message, or replace it; "" for none
+/retry          answer the last message again
+/reset          begin a new conversation, of which nothing is remembered
+/save FILE      write the conversation to a file that only you can read
+/help           show this
+/quit           end the chat, as Ctrl-D does
+
+Alt-Enter, or Esc and then Enter, begins a new line; pasted text keeps its own.
+The arrow keys and Ctrl-R find what you typed before in this chat.
+Ctrl-C ends an answer, or clears what you type; twice, it ends the chat.
+A message that begins like a command needs a space before it."""
+
+_COMMAND = re.compile(r"/([a-z]+)(?:\s+(.*))?", re.DOTALL)
+_FORCE = re.compile(r"--force\s+")
+
+
+class TerminalChat:
+    """A chat with voices, in which a person types messages and commands."""
+
+    def __init__(
+        self, voices: Sequence[Voice], answer: Callable[[Sequence[Voice]], None]
+    ) -> None:
+        """Initialize the chat.
+
+        Args:
+            voices: Who answers.
+            answer: Shows their answers to what they have heard.
+        """
+        self._voices = voices
+        self._answer = answer
+        self._session = _prompt_session()
+        self._has_ended = False
+        self._commands: dict[str, Callable[[str], None]] = {
+            "help": lambda _: say(_HELP),
+            "system": self._show_or_replace_system,
+            "retry": self._retry,
+            "reset": self._reset,
+            "save": self._save,
+            **dict.fromkeys(("quit", "exit", "bye"), self._quit),
+        }
+
+    def run(self) -> None:
+        """Answer what is typed until the person ends the chat."""
+        say(_GREETING)
+        was_interrupted = False
+        while not self._has_ended:
+            try:
+                text = self._session.prompt()
+            except EOFError:
+                return
+            except KeyboardInterrupt:
+                if was_interrupted and not self._session.default_buffer.text:
+                    return
+                was_interrupted = True
+                say("Ctrl-C once more, or Ctrl-D, ends the chat.")
+                continue
+            was_interrupted = False
+            self._do(text)
+
+    def _do(self, text: str) -> None:
+        command = _COMMAND.fullmatch(text.rstrip())
+        try:
+            if command is not None:
+                self._run_command(command[1], command[2] or "")
+            elif text.strip():
+                for voice in self._voices:
+                    voice.hear(text.strip())
+                self._answer_last()
+        except KeyboardInterrupt:
+            say("Stopped. /retry answers again.")
+        except ChatExportError as error:
+            # The server may answer the next time, and the conversation can be saved.
+            say(f"error: {error}")
+
+    def _run_command(self, name: str, text: str) -> None:
+        command = self._commands.get(name)
+        if command is None:
+            nearest = did_you_mean(
+                [f"/{name}"], [f"/{name}" for name in self._commands]
+            )
+            say(f"There is no command /{name}.{nearest} /help lists them.")
+            return
+        command(text)
+
+    def _answer_last(self) -> None:
+        try:
+            self._answer(self._voices)
+        finally:
+            for voice in self._voices:
+                voice.stop()
+
+    def _quit(self, _: str) -> None:
+        self._has_ended = True
+
+    def _reset(self, _: str) -> None:
+        for voice in self._voices:
+            voice.turns.clear()
+        say("This is a new conversation.")
+
+    def _retry(self, _: str) -> None:
+        if not self._voices[0].turns:
+            say("There is no message to answer again.")
+            return
+        for voice in self._voices:
+            voice.hear(voice.turns.pop().line)
+        self._answer_last()
+
+    def _show_or_replace_system(self, text: str) -> None:
+        if text:
+            for voice in self._voices:
+                voice.system = "" if text == '""' else text
+        say(self._voices[-1].system or "There is no system message.")
+
+    def _save(self, text: str) -> None:
+        name, is_forced = _FORCE.subn("", text, count=1)
+        path = Path(name.strip("\"'")).expanduser()
+        if not name:
+            say("Name the file: /save FILE")
+        elif path.exists() and not is_forced:
+            say(f"{path} is there already. To replace it: /save --force {name}")
+        else:
+            write_whole(path, self._transcript().encode("utf-8", "replace"))
+            say(f"Saved to {path}")
+
+    def _transcript(self) -> str:
+        system = self._voices[-1].system
+        parts = [f"System: {system}"] if system else []
+        titles = short_titles(self._voices)
+        for turns in zip(*(voice.turns for voice in self._voices), strict=True):
+            parts.append(f"You: {turns[0].line}")
+            parts += [
+                f"{title}: {turn.answer.strip()}"
+                for title, turn in zip(titles, turns, strict=True)
+                if turn.answer
+            ]
+        return printable_lines("\n\n".join(parts)) + "\n"
+
+
+def _prompt_session() -> PromptSession[str]:
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.key_binding import KeyBindings
+    from prompt_toolkit.output import create_output
+
+    keys = KeyBindings()
+
+    @keys.add("enter")
+    def _(event: Any) -> None:
+        event.current_buffer.validate_and_handle()
+
+    @keys.add("escape", "enter")
+    def _(event: Any) -> None:
+        event.current_buffer.newline(copy_margin=False)
+
+    # What was typed is in memory only: the default history.
+    return PromptSession(
+        "> ",
+        multiline=True,
+        prompt_continuation="  ",
+        key_bindings=keys,
+        enable_suspend=True,
+        # Where stdout is a file, that is for the answers.
+        output=None if sys.stdout.isatty() else create_output(sys.stderr),
+    )

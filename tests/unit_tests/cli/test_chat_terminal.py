@@ -1,0 +1,155 @@
+"""A chat in a real terminal: Ctrl-C, signals, and what they leave behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.unit_tests.builders.openai_server import (
+    BASE_MODEL,
+    KEY,
+    Fault,
+    OpenAIServer,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no pty")
+
+_SECONDS = 60
+# Otherwise the terminal would have nobody to send a Ctrl-C to.
+_IN_TERMINAL = """
+import fcntl, termios
+from langchain_chatexports.cli import main
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+main()
+"""
+_READY = "\x1b[?2004h"  # The prompt asks the terminal to mark pasted text.
+
+
+class Terminal:
+    """A chat in a pseudo-terminal of 80 columns."""
+
+    def __init__(self, process: subprocess.Popen[bytes], descriptor: int) -> None:
+        self.process = process
+        self.shown = ""
+        self.log = ""
+        self._descriptor = descriptor
+
+    def type(self, keys: str) -> None:
+        os.write(self._descriptor, keys.encode())
+
+    def wait_for(self, text: str) -> None:
+        """Read until a text is shown; what is shown before it is dropped."""
+        import select
+
+        end = time.monotonic() + _SECONDS
+        while text not in self.shown:
+            left = end - time.monotonic()
+            assert select.select([self._descriptor], [], [], max(0, left))[0], text
+            text_read = os.read(self._descriptor, 65536).decode(errors="replace")
+            self.shown += text_read
+            self.log += text_read
+        self.shown = self.shown.partition(text)[2]
+
+    def is_as_before(self) -> bool:
+        """Whether lines are echoed and read whole, as a shell wants it."""
+        import termios
+
+        local = termios.tcgetattr(self._descriptor)[3]
+        return bool(local & termios.ECHO and local & termios.ICANON)
+
+
+@contextmanager
+def chat(
+    server: OpenAIServer, model: str = BASE_MODEL, *arguments: str
+) -> Iterator[Terminal]:
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter and package
+        [
+            *(sys.executable, "-c", _IN_TERMINAL, "chat", model),
+            *("--base-url", server.base_url, *arguments),
+        ],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={
+            **os.environ,
+            "OPENAI_API_KEY": KEY,
+            "TERM": "xterm",
+            "PROMPT_TOOLKIT_NO_CPR": "1",
+        },
+        start_new_session=True,
+    )
+    terminal = Terminal(process, ours)
+    try:
+        yield terminal
+    finally:
+        process.kill()
+        process.wait()
+        os.close(theirs)
+        os.close(ours)
+
+
+def test_ctrl_c_ends_an_answer_that_does_not_come_and_twice_the_chat() -> None:
+    with (
+        OpenAIServer(
+            Fault("POST /chat/completions", delay=_SECONDS)
+        ).running() as server,
+        chat(server) as terminal,
+    ):
+        terminal.wait_for(_READY)
+        terminal.type("Are you there?\r")
+        terminal.wait_for("…")
+        terminal.type("\x03")
+        terminal.wait_for("Stopped. /retry answers again.")
+        terminal.wait_for(_READY)
+        terminal.type("/retry\r")
+        terminal.wait_for("Slow and steady")
+        terminal.wait_for(_READY)
+        terminal.type("\x03")
+        terminal.wait_for("Ctrl-C once more, or Ctrl-D, ends the chat.")
+        terminal.wait_for(_READY)
+        terminal.type("\x03")
+        assert terminal.process.wait(_SECONDS) == 0
+        assert terminal.is_as_before()
+
+
+def test_sigterm_at_the_prompt_leaves_the_terminal_as_it_was() -> None:
+    with OpenAIServer().running() as server, chat(server) as terminal:
+        terminal.wait_for(_READY)
+        terminal.process.send_signal(signal.SIGTERM)
+        assert terminal.process.wait(_SECONDS) == 143
+        assert terminal.is_as_before()
+
+
+def test_two_models_fit_80_columns_under_their_short_names() -> None:
+    hare, mole = (
+        f"ft:SmolLM2-135M-Instruct:local:{who}:0123456789ab" for who in ("hare", "mole")
+    )
+    with (
+        OpenAIServer(models={hare: None, mole: None}).running() as server,
+        chat(server, hare, "--compare", mole) as terminal,
+    ):
+        terminal.wait_for(_READY)
+        terminal.type("Ready?\r")
+        terminal.wait_for("Slow and steady")
+        terminal.wait_for(_READY)
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.log).splitlines()
+    assert max(map(len, lines)) == 80
+    assert any("─ mole ─" in line and "─ hare ─" in line for line in lines)
