@@ -28,6 +28,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from langchain_chatexports._terminal import plural, printable
 
@@ -53,6 +54,8 @@ __all__ = [
     "say",
     "shell_words",
     "show",
+    "show_rows",
+    "show_table",
     "stderr_console",
     "stdin_is_terminal",
     "watching",
@@ -119,6 +122,33 @@ def show(text: object = "") -> None:
     sys.stdout.flush()
 
 
+def show_table(text: object) -> None:
+    """Write a table to stdout; at a terminal, its long lines end with an ellipsis."""
+    width = _terminal_width()
+    lines = printable_lines(text).split("\n")
+    show("\n".join(_shortened(line, width) for line in lines) if width else text)
+
+
+def show_rows(rows: Sequence[Sequence[str]]) -> None:
+    """Write rows of cells to stdout as a table, in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    )
+    show_table("\n".join(map(str.rstrip, lines)))
+
+
+def _terminal_width() -> int | None:
+    return Console().width if sys.stdout.isatty() else None
+
+
+def _shortened(line: str, width: int) -> str:
+    text = Text(line)
+    text.truncate(width, overflow="ellipsis")
+    return text.plain
+
+
 def printable_lines(text: object) -> str:
     """Return a text without control characters, except line breaks."""
     return "\n".join(map(printable, str(text).split("\n")))
@@ -153,16 +183,18 @@ class Meter:
     started: float = field(default_factory=time.monotonic)
 
     def __str__(self) -> str:
-        """Return the count, its rate and the time left."""
-        done, seconds = self.done(), max(1e-9, time.monotonic() - self.started)
+        """Return the count and, after a second, its rate and the time left."""
+        done, seconds = self.done(), time.monotonic() - self.started
         is_known = self.total is not None and done <= self.total
         what = self.what
         if is_known:
             what = f"of {self.total:,} {what}"
         elif done == 1:
             what = _PLURAL.sub("", what, count=1)
-        parts = [f"{done:,} {what}", _rate(done / seconds)]
-        if is_known and _FIRST_SHARE * done >= (self.total or 0) > 0:
+        parts = [f"{done:,} {what}"]
+        if is_timed := seconds >= 1:
+            parts.append(_rate(done / seconds))
+        if is_timed and is_known and _FIRST_SHARE * done >= (self.total or 0) > 0:
             parts.append(_time_left(seconds / done * ((self.total or 0) - done)))
         if made := self.made():
             parts.append(made)

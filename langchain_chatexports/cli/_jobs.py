@@ -83,12 +83,12 @@ class LocalJob:
     def __enter__(self) -> Self:
         """Note which jobs are there."""
         self._earlier = {job.id for job in self._client.fine_tuning.jobs.list()}
-        _WATCH_LOGGER.addFilter(_is_not_of_interrupt)
+        _INTERRUPT_LOGGER.addFilter(_is_not_of_interrupt)
         return self
 
     def __exit__(self, _type: object, error: BaseException | None, _: object) -> None:
         """Stop the job if the command was interrupted, and say what is left."""
-        _WATCH_LOGGER.removeFilter(_is_not_of_interrupt)
+        _INTERRUPT_LOGGER.removeFilter(_is_not_of_interrupt)
         with self._client:
             if not isinstance(error, (KeyboardInterrupt, SystemExit)) or not self._id:
                 return
@@ -286,7 +286,7 @@ def _kept_job(job_id: str, server: LocalServer) -> KeptJob | None:
     return next((job for job in jobs if job.id == job_id), None)
 
 
-_WATCH_LOGGER = logging.getLogger("langchain_chatexports.finetuning.watch")
+_INTERRUPT_LOGGER = logging.getLogger("langchain_chatexports.finetuning.connection")
 
 
 def _is_not_of_interrupt(_record: logging.LogRecord) -> bool:

@@ -9,6 +9,7 @@ from langchain_chatexports.cli._console import (
     print_json,
     say,
     show,
+    show_table,
     watching_count,
 )
 from langchain_chatexports.cli._options import (
@@ -66,7 +67,7 @@ def inspect(
         return
     for export, summary in zip(exports, summaries, strict=True):
         show(export)
-        show(summary)
+        show_table(summary)
         show()
     _say_next(paths, contacts, chats, summaries)
 

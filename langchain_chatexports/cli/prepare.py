@@ -193,8 +193,6 @@ def _print_set(done: Preparation, result: PreparedSet, output: Path) -> None:
 def _say_set(done: Preparation, result: PreparedSet, made: str) -> None:
     from langchain_chatexports.datasets.accounting import accounting_sentence
 
-    for export, _ in done.summaries():
-        say(export)
     if (written := result.written) is None:
         say(f"{plural(done.examples, made)} written")
         return

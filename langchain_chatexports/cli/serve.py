@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from langchain_chatexports.cli._console import command_line, print_json, say
+from langchain_chatexports.cli._console import (
+    command_line,
+    print_json,
+    say,
+    show_table,
+)
 from langchain_chatexports.cli._options import AsJson, Base, DataDir, command
 from langchain_chatexports.cli.finetune import say_base
 from langchain_chatexports.exceptions import LocalServerError
@@ -131,19 +136,20 @@ def _print_bases(*, as_json: bool) -> None:
         ]
         print_json(listed)
         return
-    typer.echo(f"{'base':35} {'size':>7} {'memory':>7}  license")
+    lines = [f"{'base':35} {'size':>7} {'memory':>7}  license"]
     for base in list_bases():
         notes = [
             base.note,
             "accept its terms on the hub first" if base.needs_agreement else "",
             "suggested for this machine" if base == suggested else "",
         ]
-        typer.echo(
+        lines.append(
             f"{base.hub_id:35} {base.download_bytes / 1e9:>4.1f} GB "
             f"{base.memory_bytes / 1e9:>4.1f} GB  {base.license}"
         )
         if any(notes):
-            typer.echo(f"    {'; '.join(filter(None, notes))}")
+            lines.append(f"    {'; '.join(filter(None, notes))}")
+    show_table("\n".join(lines))
     say("Size is what is downloaded, memory what training needs.")
     say(f"To use one: {command_line('serve', '--base', 'BASE')}")
 

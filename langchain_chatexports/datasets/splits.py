@@ -217,8 +217,8 @@ def _conversations(examples: Iterable[TracedExample]) -> list[_Conversation]:
         if not isinstance(item, TracedExample) or item.origin.session_id is None:
             msg = (
                 "The examples do not say which session they come from, so windows of "
-                "one conversation could end up on both sides. Make them with "
-                "trace_examples(...) from sessions whose metadata has an id."
+                "one conversation could end up on both sides. Make them from "
+                "the export with their origins, or keep their trace beside them."
             )
             raise TrainingDataError(msg)
         key = root(("session", item.origin.session_id))
@@ -258,8 +258,8 @@ def part_borders(
     if sizes and len(sizes) < parts:
         msg = (
             f"{plural(len(sizes), 'conversation')} cannot be split into {parts} parts. "
-            "Cut the sessions into conversations before windows are made: "
-            "SplitSessions(gap='auto')."
+            "Add conversations, or split the sessions at shorter pauses before windows "
+            "are made."
         )
         raise TrainingDataError(msg)
     total = sum(sizes)

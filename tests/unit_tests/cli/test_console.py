@@ -16,6 +16,7 @@ from langchain_chatexports.cli._console import (
     Meter,
     TrainingProgress,
     program,
+    show_table,
     watching,
 )
 
@@ -64,10 +65,17 @@ def test_an_end_that_nobody_knows_is_not_guessed(total: int | None) -> None:
 
 @pytest.mark.parametrize(
     ("what", "text"),
-    [("examples", "1 example,"), ("messages read for names", "1 message read for")],
+    [
+        ("examples", "1 example"),
+        ("messages read for names", "1 message read for names"),
+    ],
 )
 def test_the_first_one_is_in_the_singular(what: str, text: str) -> None:
-    assert str(Meter(what, lambda: 1)).startswith(text)
+    assert str(Meter(what, lambda: 1)) == text
+
+
+def test_of_the_first_second_no_rate_is_shown() -> None:
+    assert str(meter(1, 16, seconds=0.001)) == "1 of 16 messages"
 
 
 def test_nothing_yet_is_no_division_by_zero() -> None:
@@ -203,3 +211,24 @@ def test_what_to_type_next_begins_with_what_runs_in_this_shell(
     monkeypatch.setenv("PATH", str(tmp_path / on_path) if on_path else "")
     monkeypatch.setattr(sys, "argv", [typed])
     assert program() == shown
+
+
+LONG = f"{'x' * 70} \u5c71\u7530\u592a\u90ce and everybody else"
+
+
+def test_a_long_line_of_a_table_ends_with_an_ellipsis_at_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of Chinese characters each takes two columns."""
+    monkeypatch.setattr(console, "_terminal_width", lambda: 80)
+    show_table(f"short\n{LONG}")
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "short"
+    assert second == f"{'x' * 70} \u5c71\u7530\u592a\u90ce\u2026"
+
+
+def test_in_a_file_nothing_of_a_table_is_shortened(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show_table(LONG)
+    assert capsys.readouterr().out == f"{LONG}\n"

@@ -223,13 +223,13 @@ def test_the_counts_add_up_and_the_order_is_kept(
 
 
 def test_too_few_conversations_are_an_error_with_the_remedy() -> None:
-    with pytest.raises(TrainingDataError, match="SplitSessions"):
+    with pytest.raises(TrainingDataError, match="shorter pauses"):
         split_examples(_traced(_sessions(2)), near=None)
 
 
 def test_examples_without_origin_are_an_error() -> None:
     examples: Any = to_training_examples(MapAIMessages().invoke(_sessions()))
-    with pytest.raises(TrainingDataError, match="trace_examples"):
+    with pytest.raises(TrainingDataError, match="with their origins"):
         split_examples(examples)
 
 
