@@ -54,8 +54,9 @@ _TIME_SEPARATOR = re.compile(r"\s?(?:[:.٫]|[^\W\d_]{1,4})\s?")
 _ERA_AT_START = re.compile(r"(?:[A-Za-z]|令和)")
 _MAX_JOINT_LENGTH = 24
 _MAX_TAIL_LENGTH = 24
-_JOINT_WITHOUT_PERIOD = re.compile(r"[^\d:/\[\]]{1,16}")
-_TAIL_WITHOUT_PERIOD = re.compile(r"[^\d:/\[\]]{0,8}")
+# Tabs, and ISO 8601's T between date and time, are of logs.
+_JOINT_WITHOUT_PERIOD = re.compile(r"(?!T$)[^\d:/\[\]\t]{1,16}")
+_TAIL_WITHOUT_PERIOD = re.compile(r"[^\d:/\[\]\t]{0,8}")
 
 _ANY_SPACE = f"[{_SPACES}]"
 _ANY_MARKS = f"[{MARKS}]{{0,4}}"
