@@ -128,7 +128,8 @@ def learn_layouts(lines: Iterable[str]) -> Learned:
 
     Returns:
         One layout; several for a file that somebody put together from many, where no
-        layout has most of the candidates; none for what is not a chat.
+        layout has most of the candidates, or another one than the file begins with;
+        none for what is not a chat.
     """
     found: Counter[Layout] = Counter()
     has_marks = False
@@ -152,7 +153,9 @@ def learn_layouts(lines: Iterable[str]) -> Learned:
         if candidates >= _MAX_CANDIDATES:
             break
     ranked = found.most_common()
-    if ranked and _has_most(ranked[0][1], candidates, len(ranked)):
+    # A counter keeps the order in which its keys came.
+    begins_with_most = bool(ranked) and ranked[0][0] == next(iter(found))
+    if begins_with_most and _has_most(ranked[0][1], candidates, len(ranked)):
         ranked = ranked[:1]
     return Learned(tuple(layout for layout, _ in ranked), has_marks, candidates)
 
