@@ -97,9 +97,13 @@ def _say_next(
         for summary in summaries
     ]
     if None in voices:
-        # Keep the owners that are known; suggest the main sender for the others.
+        # Keep the owners that are known; suggest one of them, or else the main sender,
+        # where the owner is not.
+        known = dict.fromkeys(voice for voice in voices if voice)
         for voice, summary in zip(voices, summaries, strict=True):
-            name = voice or next(iter(summary.senders), None)
+            senders = summary.senders
+            here = (name for name in (*known, *senders) if name in senders)
+            name = voice or next(here, None)
             if name is not None and name not in words:
                 words += ["--ai", name]
         say("Whose voice should the model learn? Name one of the senders with --ai.")
