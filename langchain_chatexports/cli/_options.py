@@ -38,6 +38,7 @@ __all__ = [
     "Force",
     "Gap",
     "Paths",
+    "People",
     "RedactionOptions",
     "SpeakerOptions",
     "check_contacts",
@@ -150,6 +151,17 @@ Gap = Annotated[
         rich_help_panel=_CUT,
         help="Cut threads into conversations at silences longer than this: 45m, 6h or "
         "2d; auto finds the duration for each thread, none never cuts.",
+    ),
+]
+People = Annotated[
+    Path | None,
+    typer.Option(
+        "--people",
+        metavar="FILE",
+        help="Who has which names and handles, so that each person has one name in all "
+        "exports: a line for each, the name to show, then the others, with semicolons "
+        "between them. `chatexports people` proposes it.",
+        show_default=False,
     ),
 ]
 Force = Annotated[
@@ -293,6 +305,7 @@ class SpeakerOptions:
         ),
     ] = None
     contacts: Contacts = None
+    people: People = None
     gap: Gap = "auto"
     limit: Annotated[
         int | None,
@@ -511,7 +524,10 @@ def parse_gap(text: str) -> "GapLength":
 
 
 def open_exports(
-    paths: Iterable[Path], contacts: Path | None, chats: "ChatChoice"
+    paths: Iterable[Path],
+    contacts: Path | None,
+    chats: "ChatChoice",
+    people: Path | None = None,
 ) -> "list[Export]":
     """Recognize exports, and put the parts of one together.
 
@@ -519,6 +535,7 @@ def open_exports(
         paths: Files or folders.
         contacts: Where names of people in iMessage exports come from, if given.
         chats: Which chats are read.
+        people: Who has which names and handles, if given.
 
     Raises:
         ChatExportError: If one cannot be read, or is no export.
@@ -527,7 +544,7 @@ def open_exports(
     from langchain_chatexports.chat_loaders import recognition
 
     exports = recognition.open_exports(
-        paths, contacts=contacts, **chats.loader_options()
+        paths, contacts=contacts, people=people, **chats.loader_options()
     )
     check_contacts(contacts, exports)
     return chats.selected(exports)

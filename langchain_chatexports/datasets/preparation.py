@@ -65,6 +65,7 @@ _ONLY_FOR_EXPORTS = (
     "ai",
     "ai_role",
     "contacts",
+    "people",
     "whole",
     "max_messages",
     "max_tokens",
@@ -91,6 +92,7 @@ class PrepareOptions:
         ai: Names or handles of the person who becomes the AI; empty for the owner.
         ai_role: The role whose messages become the AI's, in a table.
         contacts: Where names of people in iMessage exports come from.
+        people: Who has which names and handles.
         chats: Which chats of the exports are read.
         gap: The silence at which a thread is cut into conversations, before messages
             are merged; `"auto"` finds it in each thread, `None` never cuts.
@@ -111,6 +113,7 @@ class PrepareOptions:
     ai: tuple[str, ...] = ()
     ai_role: str | None = None
     contacts: Path | None = None
+    people: Path | None = None
     chats: ChatChoice = field(default_factory=ChatChoice)
     gap: Gap = "auto"
     size: int = 8
@@ -277,7 +280,12 @@ class Preparation:
         chats = self.options.chats
         options = chats.loader_options()
         return chats.selected(
-            open_exports(self.paths, contacts=self.options.contacts, **options)
+            open_exports(
+                self.paths,
+                contacts=self.options.contacts,
+                people=self.options.people,
+                **options,
+            )
         )
 
     @property
