@@ -38,11 +38,15 @@ __all__ = [
     "is_examples_file",
     "open_export",
     "open_exports",
+    "set_parts",
 ]
 
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 _MESSENGER_SUFFIXES = (".json", ".zip", ".html", ".htm")
+# The parts of a set, and mlx's name for the second one.
+_PARTS = ("train", "validation", "test")
+_HELD_OUT = frozenset({"validation", "valid", "test"})
 # Longest first line that is read to tell examples from an export.
 _MAX_LINE_BYTES = 64 * 1024 * 1024
 
@@ -250,6 +254,22 @@ def is_examples_file(path: str | Path) -> bool:
     )
 
 
+def set_parts(path: str | Path) -> dict[str, Path]:
+    """Return the files of a set of examples, as `prepare --split` writes it.
+
+    Args:
+        path: A folder, or anything else.
+
+    Returns:
+        The files by part: `train`, and `validation` and `test` where there are any;
+        empty if it is something else.
+    """
+    folder = Path(path).expanduser()
+    files = {part: folder / f"{part}.jsonl" for part in _PARTS}
+    there = {part: file for part, file in files.items() if file.is_file()}
+    return there if "train" in there and is_examples_file(there["train"]) else {}
+
+
 def _kind(path: Path) -> str:
     from langchain_chatexports.chat_loaders.imessage.sources import BACKUP_DATABASE
     from langchain_chatexports.chat_loaders.table import looks_like_table
@@ -274,18 +294,26 @@ def _kind(path: Path) -> str:
             require_parquet()
         return "table"
     if b'"messages"' in head and is_examples_file(path):
-        raise _of_examples(path)
+        raise _of_examples(
+            path, [path, *([path.parent] if set_parts(path.parent) else [])]
+        )
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith((b"{", b"[")) or path.suffix.lower() in {".html", ".htm"}:
         return "json"
     return "text"
 
 
-def _of_examples(path: Path) -> ExportFormatError:
-    msg = (
-        f"{path} is not an export: it holds examples that were made from one. Train "
-        f"on them with: chatexports finetune {path}"
-    )
+def _of_examples(path: Path, candidates: Iterable[Path]) -> ExportFormatError:
+    """Return the error for examples in place of an export.
+
+    Args:
+        path: What was named.
+        candidates: What could be trained on; a part that is held out is not proposed.
+    """
+    wanted = next((file for file in candidates if file.stem not in _HELD_OUT), None)
+    msg = f"{path} is not an export: it holds examples that were made from one."
+    if wanted is not None:
+        msg += f" Train on them with: chatexports finetune {wanted}"
     return ExportFormatError(msg, path=path)
 
 
@@ -319,7 +347,8 @@ def _folder_kind(path: Path) -> str:
         lines = sorted(path.glob("*.jsonl"))
         sets = [file for file in lines if is_examples_file(file)]
         if sets:
-            raise _of_examples(sets[0]) from None
+            whole = [path] if set_parts(path) else []
+            raise _of_examples(path, [*whole, *sets]) from None
         return "text"
     return "backup" if backup_root(database) else "imessage folder"
 

@@ -16,6 +16,7 @@ from langchain_chatexports.cli._console import (
     print_json,
     printable_lines,
     say,
+    show_rows,
     stderr_console,
     stdin_is_terminal,
 )
@@ -257,11 +258,7 @@ def _print_findings(findings: Evaluation) -> None:
         validation_sentence,
     )
 
-    rows = overview(findings)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        typer.echo("  ".join(cells).rstrip())
+    show_rows(overview(findings))
     say(headline(findings))
     if sentence := validation_sentence(findings):
         say(sentence)

@@ -9,6 +9,7 @@ from langchain_chatexports.cli._console import (
     print_json,
     say,
     show,
+    show_table,
     watching_count,
 )
 from langchain_chatexports.cli._options import (
@@ -67,7 +68,7 @@ def inspect(
         return
     for export, summary in zip(exports, summaries, strict=True):
         show(export)
-        show(summary)
+        show_table(summary)
         show()
     names: list[object] = [] if contacts is None else ["--contacts", contacts]
     names += [] if people is None else ["--people", people]

@@ -180,8 +180,8 @@ def prepare(
     if prepared.redaction:
         key_file = prepared.redaction.key_file
         say(f"key: {key_file} (whoever has it can undo the redaction)")
-    if path := result.training_file:
-        say(f"Next: {command_line('finetune', path)}")
+    if result.training_file:
+        say(f"Next: {command_line('finetune', output)}")
 
 
 def _print_set(done: Preparation, result: PreparedSet, output: Path) -> None:
@@ -193,8 +193,6 @@ def _print_set(done: Preparation, result: PreparedSet, output: Path) -> None:
 def _say_set(done: Preparation, result: PreparedSet, made: str) -> None:
     from langchain_chatexports.datasets.accounting import accounting_sentence
 
-    for export, _ in done.summaries():
-        say(export)
     if (written := result.written) is None:
         say(f"{plural(done.examples, made)} written")
         return

@@ -260,13 +260,12 @@ class Connection:
         find: Callable[[], Awaitable[T | None]] | None = None,
         pauses_after: Callable[[Exception], Sequence[float]] = lambda _: (),
     ) -> T:
-        """Send a request, again after temporary errors; before that, look around.
+        """Send a request, and again after temporary errors if `find` finds no result.
 
         An answer that is lost says nothing about whether the request was carried out.
         The SDK's own retries know neither this nor the deadline nor a used-up quota.
-
-        `find` looks for what the request creates. `pauses_after` is called with each
-        problem and returns the seconds between further looks, since a list can lag.
+        `pauses_after` is called with each problem and returns the seconds between
+        further looks, since a list can lag.
         """
         for attempt in count(1):
             try:
@@ -309,7 +308,7 @@ class Connection:
         pauses: Sequence[float],
         method: str,
     ) -> T | None:
-        """Look for something after each pause, until it is there; not after the end."""
+        """Look for something after each pause; return `None` if it never is there."""
         for pause in pauses:
             if pause:
                 if pause >= self.deadline.remaining():

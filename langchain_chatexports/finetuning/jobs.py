@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -41,9 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Submission",
-    "copies_of",
     "delete",
-    "delete_unused_files",
+    "delete_files",
     "warn_of_shutdown",
 ]
 
@@ -107,7 +107,7 @@ class Submission:
             return await self._upload_and_create()
         except FineTuningError as error:
             if self.order.settings.delete_training_file and not self._may_be_created:
-                await delete_unused_files(self._file_ids, self.connection)
+                await delete_files(self._file_ids, self.connection)
             elif self._file_ids:
                 listed = ", ".join(self._file_ids)
                 text = f"{error.args[0]} Uploaded files that stay there: {listed}."
@@ -345,52 +345,45 @@ async def _await_processed(file: FileObject, connection: Connection) -> None:
         raise connection.situation.error(FileProcessingError, text)
 
 
-async def delete_unused_files(
-    file_ids: Collection[str], connection: Connection, job_id: str | None = None
+async def delete_files(
+    file_ids: Collection[str],
+    connection: Connection,
+    job_id: str | None = None,
+    *,
+    strictly: bool = False,
 ) -> None:
     """Delete uploaded files and their copies, and warn of those that stay.
 
-    What another job than `job_id` needs, stays.
+    What another job than `job_id` needs, stays. `strictly`, the files themselves go in
+    any case, or it is an error. Copies are there where the answer to an upload comes
+    too late to be waited for, or two processes upload at the same time.
     """
-    try:
+    jobs: list[Any] = []
+    listed: list[FileObject] = []
+    with suppress(FineTuningError):
         jobs = await connection.list_all("fine_tuning.jobs.list") or []
-    except FineTuningError:
-        jobs = []
+        listed = await _list_files(connection)
+    ours = {str(file.filename) for file in listed if file.id in file_ids}
+    ours = {name for name in ours if is_uploaded_name(name)}
+    copies = [file.id for file in listed if str(file.filename) in ours]
     needed = {
         file_id
         for job in jobs
         if job.id != job_id and str(job.status) not in ENDED
         for file_id in (str(job.training_file), str(job.validation_file))
     }
-    for file_id in (*file_ids, *await copies_of(file_ids, connection)):
-        if file_id in needed:
+    for file_id in dict.fromkeys((*file_ids, *copies)):
+        must_go = strictly and file_id in file_ids
+        if file_id in needed and not must_go:
             logger.warning("The training file %s stays: another job uses it.", file_id)
             continue
         try:
             await delete("files", connection, file_id=file_id)
         except FineTuningError:
+            if must_go:
+                raise
             text = "The training file %s could not be deleted and is still at %s."
             logger.warning(text, file_id, connection.server)
-
-
-async def copies_of(file_ids: Collection[str], connection: Connection) -> list[str]:
-    """Find files with the same content as files of ours; none without a list.
-
-    Where the answer to an upload comes too late to be waited for, or two processes
-    upload at the same time, a text is on the server twice.
-    """
-    try:
-        listed = await _list_files(connection)
-    except FineTuningError:
-        return []
-    ours = {str(file.filename) for file in listed if file.id in file_ids}
-    return [
-        file.id
-        for file in listed
-        if str(file.filename) in ours
-        and is_uploaded_name(str(file.filename))
-        and file.id not in file_ids
-    ]
 
 
 async def delete(

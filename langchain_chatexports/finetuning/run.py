@@ -28,9 +28,8 @@ from langchain_chatexports.finetuning.errors import (
     status_of,
 )
 from langchain_chatexports.finetuning.jobs import (
-    copies_of,
     delete,
-    delete_unused_files,
+    delete_files,
     warn_of_shutdown,
 )
 from langchain_chatexports.finetuning.model_profile import model_profile
@@ -316,10 +315,7 @@ class FineTuningRun:
         return [f for f in (self._job.training_file, self._job.validation_file) if f]
 
     async def _delete_files(self, connection: Connection) -> None:
-        copies = await copies_of(self._files, connection)
-        for file_id in self._files:
-            await delete("files", connection, file_id=file_id)
-        await delete_unused_files(copies, connection, self.id)
+        await delete_files(self._files, connection, self.id, strictly=True)
 
     async def _delete_model(self, connection: Connection) -> None:
         name = self._job.fine_tuned_model
@@ -432,7 +428,7 @@ class FineTuningRun:
                 if report is not None:
                     await report(event)
             if self._settings.delete_training_file:
-                await delete_unused_files(self._files, connection, self.id)
+                await delete_files(self._files, connection, self.id)
             if self.status == "failed":
                 raise self._failure(last, connection)
             if self.status != "succeeded":

@@ -10,6 +10,7 @@ import pytest
 from typer.main import get_command
 
 from langchain_chatexports.cli._evaluate_inputs import read_halves
+from langchain_chatexports.cli._finetune_data import read_training_data
 from langchain_chatexports.cli._options import ChatOptions
 from langchain_chatexports.cli.app import app
 from langchain_chatexports.datasets.chat_choice import ChatChoice
@@ -286,6 +287,12 @@ def test_evaluate_keeps_the_newest_examples(chats: Path) -> None:
     options = PrepareOptions(ai=("Me",), size=2, overlap=0, gap=None, limit=8)
     halves = read_halves([chats], None, options, holds_out_enough=True)
     assert len(halves.examples) < 8
+
+
+def test_finetune_trains_on_the_newest_examples(chats: Path) -> None:
+    options = PrepareOptions(ai=("Me",), size=2, overlap=0, gap=None, limit=10)
+    data = read_training_data([chats], options, None)
+    assert len(data.examples) == 10
 
 
 def test_evaluate_of_a_set_refuses_chats(

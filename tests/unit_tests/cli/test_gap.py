@@ -12,8 +12,8 @@ import pytest
 import typer
 
 from langchain_chatexports.cli._evaluate_inputs import read_halves
+from langchain_chatexports.cli._finetune_data import read_training_data
 from langchain_chatexports.cli._options import parse_gap
-from langchain_chatexports.cli.finetune import _read_examples
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
 from langchain_chatexports.datasets.preparation import PrepareOptions
 
@@ -71,8 +71,8 @@ def test_no_example_of_prepare_spans_a_silence(
 
 
 def test_no_example_that_finetune_trains_on_spans_a_silence(thread: Path) -> None:
-    examples, _ = _read_examples([thread], PrepareOptions(ai=("Me",)))
-    assert_no_silence_inside(texts_of(examples), days=DAYS)
+    data = read_training_data([thread], PrepareOptions(ai=("Me",)), None)
+    assert_no_silence_inside(texts_of(data.examples), days=DAYS)
 
 
 def test_no_conversation_of_evaluate_spans_a_silence(thread: Path) -> None:

@@ -202,10 +202,22 @@ def test_an_export_that_is_named_twice_is_read_once(
     assert found["found"] == 223
 
 
-@pytest.mark.parametrize("named", ["set", "set/train.jsonl", "plain.jsonl"])
+@pytest.mark.parametrize(
+    ("named", "proposed"),
+    [
+        ("set", "set"),
+        ("set/train.jsonl", "set/train.jsonl"),
+        ("set/test.jsonl", "set"),
+        ("plain.jsonl", "plain.jsonl"),
+    ],
+)
 @pytest.mark.parametrize("command", ["inspect", "report"])
 def test_examples_are_no_export_and_that_is_said(
-    chatexports: Callable[..., Any], tmp_path: Path, command: str, named: str
+    chatexports: Callable[..., Any],
+    tmp_path: Path,
+    command: str,
+    named: str,
+    proposed: str,
 ) -> None:
     chats = write_imessage(tmp_path / "chat.db")
     chatexports("prepare", chats, "--ai", "Hare", "--split", "-o", "set")
@@ -213,7 +225,7 @@ def test_examples_are_no_export_and_that_is_said(
     done = chatexports(command, named)
     assert done.status == 1
     assert "holds examples" in done.err
-    assert "chatexports finetune " in done.err
+    assert done.err.rstrip().endswith(f"chatexports finetune {proposed}")
 
 
 COMMANDS: dict[str, Any] = dict(getattr(get_command(app), "commands", {}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import zipfile
 from typing import TYPE_CHECKING
@@ -279,7 +280,6 @@ def test_a_set_has_its_card_and_its_trace(
     }
     assert done.err.splitlines() == [
         "hogwarts: Harry Potter speaks as the AI (the export's owner)",
-        f"{threads}: Messenger export (folder)",
         MADE,
         "Written: out.jsonl",
         "Data card: out.jsonl.card.md; trace: out.jsonl.trace.jsonl",
@@ -472,3 +472,35 @@ def test_a_group_of_two_needs_no_labels(
     done = chatexports("prepare", "chat.db", "-o", "out")
     assert done.status == 0, done.err
     assert HINT not in done.err
+
+
+CLASS_NAME = re.compile(r"\b[A-Z][a-z]+[A-Z]\w+|\w+\(\.*\)")
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        (("-o", "set", "--split"), 1),
+        (("-o", "set", "--redact"), 0),
+        (("-o", "set", "--format", "trl-prompt-completion"), 0),
+        (("-o", "set", "--ai-role", "agent"), 1),
+    ],
+)
+def test_no_class_is_named_at_the_terminal(
+    chatexports: Callable[..., Any],
+    tmp_path: Path,
+    options: tuple[str, ...],
+    status: int,
+) -> None:
+    path = tmp_path / "table.jsonl"
+    rows = (f"c{n // 10} {n % 10} {'ab'[n % 2]}".split() for n in range(20))
+    path.write_text(
+        "".join(
+            f'{{"conversation_id": "{talk}", "text": "{n}", "sender": "{who}"}}\n'
+            for talk, n, who in rows
+        )
+    )
+    speaker = () if "--ai-role" in options else ("--ai", "a")
+    done = chatexports("prepare", path, *speaker, *options)
+    assert done.status == status, done.err
+    assert not CLASS_NAME.findall(done.err)

@@ -508,6 +508,18 @@ def test_a_file_of_another_job_is_not_deleted(
     assert "another job uses it" in caplog.text
 
 
+def test_a_file_of_another_job_stays_where_files_cannot_be_listed(
+    server: OpenAIServer,
+) -> None:
+    make_tuner(server, suffix="waits").submit(make_examples())
+    run = make_tuner(server, suffix="ends", delete_training_file=True).submit(
+        make_examples()
+    )
+    server.faults.append(refused("GET /files", 403, times=-1))
+    run.wait()
+    assert server.deleted == []
+
+
 def test_a_file_that_cannot_be_deleted_is_told(
     server: OpenAIServer, caplog: pytest.LogCaptureFixture
 ) -> None:
