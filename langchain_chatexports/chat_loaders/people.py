@@ -89,8 +89,8 @@ class PeopleTable:
         self._national: dict[str, int | None] = {}
         for key, position in self._row_of.items():
             if number := comparable_number(key):
-                other = self._national.setdefault(number, position)
-                self._national[number] = None if other != position else position
+                is_one = self._national.setdefault(number, position) == position
+                self._national[number] = position if is_one else None
 
     def row_of(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the names of the one person that has any of some names and handles.

@@ -544,7 +544,7 @@ def open_exports(
     from langchain_chatexports.chat_loaders import recognition
 
     exports = recognition.open_exports(
-        paths, contacts=contacts, people=people, **chats.loader_options()
+        paths, contacts=contacts, **{**chats.loader_options(), "people": people}
     )
     check_contacts(contacts, exports)
     return chats.selected(exports)

@@ -47,8 +47,8 @@ def people(
     an equal first name, is a comment.
 
     For example:
+        chatexports people chat.db slack.zip
         chatexports people chat.db slack.zip -o people.csv
-        chatexports inspect chat.db slack.zip --people people.csv
     """
     from langchain_chatexports._files import write_whole
     from langchain_chatexports.chat_loaders.people_proposal import propose_people

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     from langchain_chatexports.chat_loaders.counted_pass import CountedPass
     from langchain_chatexports.chat_loaders.ledger import ExportSummary
+    from langchain_chatexports.chat_loaders.options import LoaderOptions
     from langchain_chatexports.chat_loaders.recognition import Export
     from langchain_chatexports.datasets.examples import TrainingExample
     from langchain_chatexports.datasets.redaction import Redaction
@@ -278,14 +279,12 @@ class Preparation:
     def exports(self) -> list[Export]:
         """The exports at the paths, with the parts of one put together."""
         chats = self.options.chats
-        options = chats.loader_options()
+        options: LoaderOptions = {
+            **chats.loader_options(),
+            "people": self.options.people,
+        }
         return chats.selected(
-            open_exports(
-                self.paths,
-                contacts=self.options.contacts,
-                people=self.options.people,
-                **options,
-            )
+            open_exports(self.paths, contacts=self.options.contacts, **options)
         )
 
     @property

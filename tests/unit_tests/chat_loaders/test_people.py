@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import given
@@ -46,7 +46,7 @@ def written(path: Path, text: str | bytes) -> Path:
 
 
 def metadata(session: ChatSession) -> dict[str, Any]:
-    return dict(session)["metadata"]
+    return cast("dict[str, Any]", dict(session)["metadata"])
 
 
 @pytest.mark.parametrize(

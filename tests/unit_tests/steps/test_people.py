@@ -82,7 +82,7 @@ def test_a_file_that_is_not_there_is_our_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("step", [MapAIMessages, SelectSessions])
-def test_two_people_of_one_name_are_refused(step: type[SessionTransform]) -> None:
+def test_two_people_of_one_name_are_refused(step: Any) -> None:
     with pytest.raises(ValueError, match="name or handle in common"):
         step(people={"Ann": "x", "Bo": "X"})
 
