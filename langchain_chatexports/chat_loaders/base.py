@@ -14,6 +14,7 @@ from collections.abc import (
 from contextlib import closing
 from copy import copy
 from datetime import date, datetime, time, timedelta, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
@@ -315,7 +316,7 @@ class ChatExportLoader(AsyncLoading):
         """
         if self._shared_names and self._shared_names.row_of(person):
             return frozenset((self._shared_names.of(person),))
-        known = self.handles()
+        known = self._known_handles
         shared = self.people and SharedNames(self.people, known)
         wanted = name_key(person)
         found = {
@@ -324,6 +325,11 @@ class ChatExportLoader(AsyncLoading):
             if wanted in map(name_key, (name, *handles))
         }
         return frozenset(found or (person,))
+
+    @cached_property
+    def _known_handles(self) -> Mapping[str, Collection[str]]:
+        # A command asks for several names, and reading them can take seconds.
+        return self.handles()
 
     def handles(self) -> Mapping[str, Collection[str]]:
         """Return the handles, and further names, that the export has for its senders.

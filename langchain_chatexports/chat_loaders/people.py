@@ -237,7 +237,7 @@ def comparable_number(key: str) -> str:
         key: What `name_key` returns.
 
     Returns:
-        The digits; empty if it is no phone number.
+        The digits; empty for anything but a phone number.
     """
     is_number = key.isdecimal() and _MIN_DIGITS <= len(key) <= _MAX_DIGITS
     return key[-_NATIONAL_DIGITS:] if is_number else ""

@@ -20,6 +20,7 @@ from langchain_chatexports.cli._console import say, watching_count
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 
 if TYPE_CHECKING:
+    from langchain_chatexports.chat_loaders.options import LoaderOptions
     from langchain_chatexports.chat_loaders.recognition import Export
     from langchain_chatexports.datasets.chat_choice import ChatChoice
     from langchain_chatexports.datasets.preparation import Gap as GapLength
@@ -543,9 +544,8 @@ def open_exports(
     """
     from langchain_chatexports.chat_loaders import recognition
 
-    exports = recognition.open_exports(
-        paths, contacts=contacts, **{**chats.loader_options(), "people": people}
-    )
+    options: LoaderOptions = {**chats.loader_options(), "people": people}
+    exports = recognition.open_exports(paths, contacts=contacts, **options)
     check_contacts(contacts, exports)
     return chats.selected(exports)
 
