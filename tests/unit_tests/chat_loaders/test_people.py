@@ -86,6 +86,20 @@ def test_handles_count_before_a_name_that_several_have() -> None:
     assert SharedNames(people, {"Ann": ["b@example.org"]}).of("Ann") == "Ann Bee"
 
 
+def test_a_name_with_the_handles_of_two_people_stays() -> None:
+    people = people_table({"Ann": "a@example.org", "Bo": "b@example.org"})
+    names = SharedNames(people, {"Cy": ["a@example.org", "b@example.org"]})
+    assert names.of("Cy") == "Cy"
+
+
+def test_a_name_that_only_the_export_has_is_noted() -> None:
+    people = people_table({"Ann": "ann@example.org"})
+    about: dict[str, Any] = {"participants": ["Annabel"], "owner": None}
+    SharedNames(people, {"Annabel": ["ann@example.org"]}).rename([], about)
+    assert about["participants"] == ["Ann"]
+    assert about["nicknames"] == ["ann@example.org", "Annabel"]
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -133,7 +133,28 @@ def test_two_owners_with_the_loaders_own_word_are_not_one_person() -> None:
         Names(name, {"Me": [f"{name}@example.org"]}, owner="Me", label="Me")
         for name in ("a", "b")
     ]
-    assert proposed(*exports).people == ()
+    both = Names("c", {"Ann": ["a@example.org"], "Bo": ["b@example.org"]})
+    people = proposed(*exports, both).people
+    assert [person.names for person in people] == [
+        ("Ann", "a@example.org"),
+        ("Bo", "b@example.org"),
+    ]
+
+
+def test_two_names_with_one_id_in_one_export_are_proposed() -> None:
+    names = {"Ann": ["80351110224678912"], "Annie": ["80351110224678912"]}
+    (person,) = proposed(Names("a", names)).people
+    assert person.evidence == "same id in a"
+
+
+def test_a_name_that_two_proposed_people_have_is_in_no_line() -> None:
+    own = {"Ann": ["+491701234567"], "ANN": ["ann@example.org"]}
+    other = {"X Y": ["+491701234567"], "Z": ["ann@example.org"]}
+    people = proposed(Names("a", own), Names("b", other)).people
+    assert [person.names for person in people] == [
+        ("Z", "ann@example.org"),
+        ("X Y", "+491701234567"),
+    ]
 
 
 def test_exports_of_one_name_are_told_apart(tmp_path: Path) -> None:
