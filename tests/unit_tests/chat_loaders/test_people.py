@@ -18,6 +18,7 @@ from langchain_chatexports.chat_loaders.people import (
 )
 from langchain_chatexports.chat_loaders.slack import SlackChatLoader
 from langchain_chatexports.chat_loaders.table import TableChatLoader
+from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.exceptions import (
     ChatExportError,
@@ -225,7 +226,17 @@ def table(folder: Path, **options: Any) -> ChatExportLoader:
     return TableChatLoader(folder / "rows.jsonl", **options)
 
 
-LOADERS = pytest.mark.parametrize("loader", [imessage, slack, discord, table])
+def whatsapp(folder: Path, **options: Any) -> ChatExportLoader:
+    senders = ("+49 170 1234567", "Bo", "~ Annie", "Bo")
+    lines = [
+        f"[13.05.24, 10:0{minute}:00] {sender}: Hello {minute}"
+        for minute, sender in enumerate(senders)
+    ]
+    text = "\r\n".join(lines)
+    return WhatsAppChatLoader(written(folder / "_chat.txt", text), **options)
+
+
+LOADERS = pytest.mark.parametrize("loader", [imessage, slack, discord, table, whatsapp])
 
 
 @LOADERS
