@@ -32,8 +32,10 @@ any_text = st.text(st.characters(exclude_categories=[])) | st.sampled_from(
 any_json = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | any_text,
     lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner)
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5)
     ),
+    max_leaves=8,
 )
 
 
@@ -92,7 +94,12 @@ def check(name: str, data: bytes) -> None:
         json.dumps(summary.to_dict())
 
 
-@given(st.lists(st.dictionaries(st.sampled_from(KEYS), any_json) | any_json))
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from(KEYS), any_json, max_size=8) | any_json,
+        max_size=6,
+    )
+)
 def test_any_records_are_sessions_or_counts(records: list[object]) -> None:
     check("general/2024-05-09.json", json.dumps(records).encode())
 
