@@ -30,11 +30,6 @@ HARE = "+15550000001"
 EDITED = 700_000_000_000_000_000
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "chat.db"
-
-
 def write(
     path: Path, *, attachments: Sequence[dict[str, Any]] = (), **columns: Any
 ) -> None:
@@ -517,17 +512,20 @@ def test_transcript_is_what_an_audio_message_says(path: Path) -> None:
     assert message.additional_kwargs["attachments"][0]["type"] == "audio"
 
 
-@pytest.mark.parametrize("attachments", [[], [{}], [{"hide_attachment": 1}]])
+@pytest.mark.parametrize(
+    ("attachments", "shown"),
+    [
+        ([], "[audio]"),
+        ([{}], "[audio]"),
+        ([{"hide_attachment": 1}], "[audio]"),
+        ([PHOTO], "[photo]"),
+    ],
+)
 def test_audio_message_is_audio_where_nothing_else_is_known(
-    path: Any, attachments: Any
+    path: Path, attachments: list[dict[str, Any]], shown: str
 ) -> None:
     write(path, text="\ufffc", is_audio_message=1, attachments=attachments)
-    assert only(path, include_media=True).content == "[audio]"
-
-
-def test_image_beside_an_audio_message_is_no_audio(path: Any) -> None:
-    write(path, text="\ufffc", is_audio_message=1, attachments=[PHOTO])
-    assert only(path, include_media=True).content == "[photo]"
+    assert only(path, include_media=True).content == shown
 
 
 def test_text_that_cannot_be_read_is_logged_by_its_row_only(
