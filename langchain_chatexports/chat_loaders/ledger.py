@@ -442,6 +442,10 @@ def _table_lines(summary: ExportSummary) -> Iterator[str]:
     yield f"sessions  {summary.sessions:,}"
     if summary.first and summary.last:
         yield f"time      {summary.first:%Y-%m-%d} to {summary.last:%Y-%m-%d} (UTC)"
+    if zones := summary.details.get("time_zone"):
+        yield f"zone      {', '.join(zones)}; the export has none"
+    if orders := summary.details.get("date_orders"):
+        yield f"dates     {', '.join(orders)}"
     yield f"messages  {summary.found:,} found, {summary.kept:,} kept"
     for reason, count in summary.skipped.items():
         yield f"          {count:,} left out: {reason}"
