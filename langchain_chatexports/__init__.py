@@ -20,6 +20,7 @@ from langchain_chatexports._version import __version__
 if TYPE_CHECKING:
     from langchain_chatexports.adapters.openai import convert_messages_for_finetuning
     from langchain_chatexports.chat_loaders.base import ExportSession
+    from langchain_chatexports.chat_loaders.discord import DiscordChatLoader
     from langchain_chatexports.chat_loaders.facebook_messenger import (
         FolderFacebookMessengerChatLoader,
         SingleFileFacebookMessengerChatLoader,
@@ -72,6 +73,7 @@ __all__ = [
     "ChatExportError",
     "ChatFineTuner",
     "ChunkSessions",
+    "DiscordChatLoader",
     "EncryptedExportError",
     "ExportAccessError",
     "ExportFormatError",
@@ -116,6 +118,7 @@ __all__ = [
 _MODULES = {
     "adapters.openai": ("convert_messages_for_finetuning",),
     "chat_loaders.base": ("ExportSession",),
+    "chat_loaders.discord": ("DiscordChatLoader",),
     "chat_loaders.facebook_messenger": (
         "FolderFacebookMessengerChatLoader",
         "SingleFileFacebookMessengerChatLoader",

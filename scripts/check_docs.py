@@ -18,6 +18,7 @@ ROOMS = [
     "langchain_chatexports.adapters.openai",
     "langchain_chatexports.chat_loaders.base",
     "langchain_chatexports.chat_loaders.counted_pass",
+    "langchain_chatexports.chat_loaders.discord",
     "langchain_chatexports.chat_loaders.facebook_messenger",
     "langchain_chatexports.chat_loaders.imessage",
     "langchain_chatexports.chat_loaders.ledger",

@@ -12,6 +12,7 @@ from langchain_chatexports._lazy import lazy_names
 if TYPE_CHECKING:
     from langchain_core.chat_loaders import BaseChatLoader
 
+    from langchain_chatexports.chat_loaders.discord import DiscordChatLoader
     from langchain_chatexports.chat_loaders.facebook_messenger import (
         FolderFacebookMessengerChatLoader,
         SingleFileFacebookMessengerChatLoader,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BaseChatLoader",
+    "DiscordChatLoader",
     "FolderFacebookMessengerChatLoader",
     "IMessageChatLoader",
     "SingleFileFacebookMessengerChatLoader",
@@ -31,6 +33,7 @@ __all__ = [
 
 _MODULES = {
     "async_loading": ("BaseChatLoader",),
+    "discord": ("DiscordChatLoader",),
     "facebook_messenger": (
         "FolderFacebookMessengerChatLoader",
         "SingleFileFacebookMessengerChatLoader",

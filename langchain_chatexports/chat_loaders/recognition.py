@@ -86,6 +86,7 @@ def open_export(path: str | Path, **options: Any) -> Export:
         ExportFormatError: If it is not an export that the package knows.
         MissingExtraError: If it is Parquet and the extra `parquet` is not installed.
     """
+    from langchain_chatexports.chat_loaders.discord import DiscordChatLoader
     from langchain_chatexports.chat_loaders.facebook_messenger import (
         FolderFacebookMessengerChatLoader,
         SingleFileFacebookMessengerChatLoader,
@@ -103,6 +104,7 @@ def open_export(path: str | Path, **options: Any) -> Export:
         "zip": ("Messenger export (zip)", FolderFacebookMessengerChatLoader),
         "folder": ("Messenger export (folder)", FolderFacebookMessengerChatLoader),
         "json": ("Messenger thread file", SingleFileFacebookMessengerChatLoader),
+        "discord": ("Discord export", DiscordChatLoader),
         "slack": ("Slack export", SlackChatLoader),
         "table": ("table (Parquet or JSON lines)", TableChatLoader),
     }
@@ -117,10 +119,14 @@ def open_export(path: str | Path, **options: Any) -> Export:
 
 def _app_of_files(path: Path) -> str | None:
     """Return which app's loader reads an export of files, unless it is Messenger's."""
+    from langchain_chatexports.chat_loaders.discord import is_discord_export
     from langchain_chatexports.chat_loaders.slack import is_slack_export
 
     # Each looks at names and first bytes, and is sure: the order does not matter.
-    apps: dict[str, Callable[[Sequence[ExportFile]], bool]] = {"slack": is_slack_export}
+    apps: dict[str, Callable[[Sequence[ExportFile]], bool]] = {
+        "discord": is_discord_export,
+        "slack": is_slack_export,
+    }
     suffixes = (".json", ".html", ".htm", ".txt", ".csv")
     with ExitStack() as stack, suppress(ChatExportError):
         # What is damaged or dangerous is for the loader to explain.
@@ -277,9 +283,9 @@ def _of_examples(path: Path) -> ExportFormatError:
 def _unknown(path: Path) -> ExportFormatError:
     msg = (
         f"{path} is not an export that can be read. Supported are an iMessage database "
-        "(chat.db) or its folder, a Messenger export (zip, folder or one thread's "
-        "JSON file), a Slack export (zip or folder) and a table (Parquet, or "
-        "JSON lines with conversation_id and text)."
+        "(chat.db) or its folder, exports in JSON of Messenger, Instagram, Discord and "
+        "Slack (a zip, a folder or a file of it), and a table (Parquet, or JSON lines "
+        "with conversation_id and text)."
     )
     return ExportFormatError(msg, path=path)
 

@@ -14,8 +14,9 @@ the text is invented, and we are affiliated with nobody's work.
 
 from __future__ import annotations
 
+from langchain_chatexports.samples.discord import write_discord
 from langchain_chatexports.samples.imessage import write_imessage
 from langchain_chatexports.samples.messenger import write_messenger
 from langchain_chatexports.samples.slack import write_slack
 
-__all__ = ["write_imessage", "write_messenger", "write_slack"]
+__all__ = ["write_discord", "write_imessage", "write_messenger", "write_slack"]

@@ -160,7 +160,7 @@ class _Listening(logging.Handler):
 def _shown(error: BaseException | None) -> Iterator[str]:
     # What a traceback shows: the error, and what it came from.
     while error is not None:
-        # That one lists senders, and an attack may have put any text in a sender's place.
+        # That one lists senders, and an attack may put any text in a sender's place.
         if not isinstance(error, SenderNotFoundError):
             yield str(error)
         hidden = error.__suppress_context__

@@ -15,6 +15,7 @@ EXPECTED_ALL = [
     "ChatExportError",
     "ChatFineTuner",
     "ChunkSessions",
+    "DiscordChatLoader",
     "EncryptedExportError",
     "ExportAccessError",
     "ExportFormatError",
@@ -102,6 +103,7 @@ def test_our_loaders_are_at_communitys_path_by_its_names() -> None:
     """Without those that LangSmith has, which are not here."""
     assert set(chat_loaders.__all__) == {
         "BaseChatLoader",
+        "DiscordChatLoader",
         "FolderFacebookMessengerChatLoader",
         "IMessageChatLoader",
         "SingleFileFacebookMessengerChatLoader",

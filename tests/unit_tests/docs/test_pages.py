@@ -27,7 +27,15 @@ MARKS = {
 
 
 @pytest.mark.parametrize(
-    "page", ["index.md", "langchain.md", "migration.md", "privacy.md", "slack.md"]
+    "page",
+    [
+        "discord.md",
+        "index.md",
+        "langchain.md",
+        "migration.md",
+        "privacy.md",
+        "slack.md",
+    ],
 )
 def test_blocks_print_what_the_page_says(
     page: str,

@@ -17,6 +17,7 @@ from langchain_chatexports import (
     ExportFormatError,
 )
 from langchain_chatexports.samples import (
+    write_discord,
     write_imessage,
     write_messenger,
     write_slack,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 WRITERS: dict[str, Callable[..., Path]] = {
     "imessage": write_imessage,
     "messenger": write_messenger,
+    "discord": write_discord,
     "slack": write_slack,
 }
 
@@ -48,6 +50,7 @@ def write(platform: str) -> Callable[..., Path]:
     [
         (write_imessage, "chat.db"),
         (write_messenger, "hogwarts"),
+        (write_discord, "discord"),
         (write_slack, "slack"),
     ],
 )

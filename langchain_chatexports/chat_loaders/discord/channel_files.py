@@ -1,0 +1,160 @@
+"""Files of one channel as DiscordChatExporter writes them, read a message at a time.
+
+The tool's writer indents by two spaces, so a message begins and ends with a line that
+is indented by four. Files in another form are parsed whole.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from langchain_chatexports.chat_loaders.json_data import read_json
+from langchain_chatexports.exceptions import ExportFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import IO
+
+    from langchain_chatexports.chat_loaders.export_files import ExportFile
+
+__all__ = ["Channel", "read_channel", "read_messages"]
+
+_HEAD_BYTES = 64 * 2**10
+_MESSAGES = re.compile(rb'"messages"\s*:\s*\[')
+_BEGIN, _ENDS = b"    {", (b"    }", b"    },")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """What the beginning of a file says of its channel.
+
+    Attributes:
+        id: The channel's id.
+        name: Its name; of direct messages the other people's.
+        type: What DiscordChatExporter calls its kind, such as `GuildTextChat`.
+        parent: The category, or the channel of a thread.
+        guild: The server's name.
+        exported_at: When the file was written, or empty before version 2.40.
+    """
+
+    id: str
+    name: str
+    type: str
+    parent: str
+    guild: str
+    exported_at: str
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether it is between people, not on a server."""
+        return self.type in {"DirectTextChat", "DirectGroupTextChat"}
+
+
+def read_channel(file: ExportFile) -> Channel | None:
+    """Return the channel of a file, or `None` if it is not one of a channel.
+
+    Names of files do not count: people rename them, and some of what a message carries
+    is saved as JSON, too.
+
+    Raises:
+        ChatExportError: If the file cannot be read.
+    """
+    head = file.read(_HEAD_BYTES).removeprefix(_BYTE_ORDER_MARK)
+    if not head.lstrip().startswith(b"{"):
+        return None
+    match = _MESSAGES.search(head)
+    if match is None:
+        return None
+    start = head[: match.start()].rstrip().rstrip(b",") + b"}"
+    try:
+        about = orjson.loads(start)
+    except orjson.JSONDecodeError:
+        return None
+    return _channel(about)
+
+
+def read_messages(file: ExportFile) -> Iterator[Any]:
+    """Yield the messages of a channel's file as they are, in the file's order.
+
+    Yields:
+        Each message; `None` for one that is damaged, and for the one at which a file
+        that was cut off ends.
+
+    Raises:
+        ChatExportError: If the file cannot be read.
+    """
+    with file.open() as stream:
+        is_indented = _skip_head(stream)
+        if is_indented:
+            yield from _by_lines(stream)
+            return
+    raw = read_json(file.read(), file.label, file.path)
+    messages = raw.get("messages") if isinstance(raw, dict) else None
+    if not isinstance(messages, list):
+        msg = f"{file.label} has no list of messages. Export the channel again as JSON."
+        raise ExportFormatError(msg, path=file.path)
+    yield from messages
+
+
+def _skip_head(stream: IO[bytes]) -> bool:
+    """Read up to the first message; return whether it begins on a line of its own."""
+    read = 0
+    while read < _HEAD_BYTES and (line := stream.readline(_HEAD_BYTES)):
+        read += len(line)
+        if line.rstrip() == b'  "messages": [':
+            return True
+    return False
+
+
+def _by_lines(stream: IO[bytes]) -> Iterator[Any]:
+    lines: list[bytes] = []
+    for line in stream:
+        bare = line.rstrip()
+        if lines:
+            lines.append(line)
+            if bare in _ENDS:
+                yield _parsed(b"".join(lines).rstrip().removesuffix(b","))
+                lines = []
+        elif bare == _BEGIN:
+            lines.append(line)
+        elif bare in {b"  ]", b"  ],"}:
+            return
+        elif bare:
+            # What the writer does not write.
+            yield None
+    # Without a closing bracket: the export was stopped.
+    yield None
+
+
+def _parsed(data: bytes) -> Any:
+    try:
+        return read_json(data, "a message")
+    except ExportFormatError:
+        return None
+
+
+def _channel(about: Any) -> Channel | None:
+    channel = about.get("channel") if isinstance(about, dict) else None
+    guild = about.get("guild") if isinstance(about, dict) else None
+    if not isinstance(channel, dict) or not isinstance(guild, dict):
+        return None
+    if not _text(channel, "id"):
+        return None
+    return Channel(
+        id=_text(channel, "id"),
+        name=_text(channel, "name"),
+        type=_text(channel, "type"),
+        parent=_text(channel, "category"),
+        guild=_text(guild, "name"),
+        exported_at=_text(about, "exportedAt"),
+    )
+
+
+def _text(values: dict[str, Any], key: str) -> str:
+    value = values.get(key)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,301 @@
+"""The Discord loader: files of DiscordChatExporter, or Discord's data package."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from langchain_chatexports._terminal import escaped
+from langchain_chatexports.chat_loaders.archives import (
+    list_files,
+    open_parts,
+    single_file,
+)
+from langchain_chatexports.chat_loaders.base import (
+    ChatExportLoader,
+    export_message,
+    message_time,
+)
+from langchain_chatexports.chat_loaders.discord.data_package import (
+    about_channel,
+    channel_title,
+    package_channels,
+    package_user,
+    rows_of,
+)
+from langchain_chatexports.chat_loaders.discord.export import discover
+from langchain_chatexports.chat_loaders.discord.owner import (
+    FoundOwner,
+    find_owner,
+    owner_by_option,
+)
+from langchain_chatexports.chat_loaders.discord.records import microseconds
+from langchain_chatexports.chat_loaders.discord.sessions import SessionBuilder
+from langchain_chatexports.chat_loaders.export_files import ExportFile
+from langchain_chatexports.chat_loaders.json_data import without_lone_surrogates
+from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from langchain_core.messages import HumanMessage
+    from typing_extensions import Unpack
+
+    from langchain_chatexports.chat_loaders.base import ExportSession
+    from langchain_chatexports.chat_loaders.discord.data_package import PackageChannel
+    from langchain_chatexports.chat_loaders.discord.export import DiscordExport
+    from langchain_chatexports.chat_loaders.ledger import Tally
+    from langchain_chatexports.chat_loaders.options import LoaderOptions
+
+__all__ = ["DiscordChatLoader"]
+
+_SUFFIXES = (".json", ".csv")
+_CONTENT_KEYS = (b'"content"', b'"Contents"')
+_HEAD = 1 << 16
+
+
+class DiscordChatLoader(ChatExportLoader):
+    """Load the channels of a Discord export.
+
+    Files that DiscordChatExporter wrote as JSON: each channel, thread and direct
+    message is a session, joined from all its files. Discord's own data package is read,
+    too, but it holds the messages of whoever asked for it and nobody else's.
+
+    Sessions come in code-point order of the files' names.
+    """
+
+    platform = "discord"
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        include_bots: bool = False,
+        **options: Unpack[LoaderOptions],
+    ) -> None:
+        """Initialize the loader.
+
+        Args:
+            path: A file, a folder or a zip.
+            include_bots: Keep what bots, apps and webhooks wrote.
+            **options: The options that every loader has, see `ChatExportLoader`.
+                `owner` is the id, user name or nickname of who exported; without it, it
+                is found where the export has direct messages.
+        """
+        super().__init__(path, **options)
+        self.include_bots = include_bots
+
+    def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
+        """Read the export, one channel at a time.
+
+        Args:
+            tally: Where to count what is found and what is left out.
+
+        Yields:
+            One session a channel of which something is kept.
+
+        Raises:
+            ExportNotFoundError: If there is nothing at the path.
+            ExportAccessError: If the system refuses.
+            ExportFormatError: If it is not an export of Discord.
+        """
+        with ExitStack() as stack:
+            export = self._discover(stack, tally)
+            if export.channels:
+                yield from self._channels(export, tally)
+            else:
+                yield from self._package(export, tally)
+
+    def _count_messages(self) -> int:
+        with ExitStack() as stack:
+            parts = open_parts([self.path], stack, lambda _: None, _SUFFIXES)
+            files = [file for file in list_files(parts) if isinstance(file, ExportFile)]
+            return sum(map(_messages_about, files))
+
+    def _discover(self, stack: ExitStack, tally: Tally) -> DiscordExport:
+        parts = open_parts([self.path], stack, tally.leave_out_file, _SUFFIXES)
+        alone = single_file(parts)
+        files: list[ExportFile] = []
+        for file in [alone] if alone else list_files(parts):
+            if isinstance(file, ExportFile):
+                files.append(file)
+            else:
+                msg = f"{file.label} is not read: {file.reason}."
+                tally.leave_out_file(ExportFormatError(msg))
+        return discover(files, tally.leave_out_file)
+
+    def _channels(
+        self, export: DiscordExport, tally: Tally
+    ) -> Generator[ExportSession, None, None]:
+        owner = self._owner(export, tally)
+        types: Counter[str] = Counter()
+        tally.details["channels"] = len(export.channels)
+        tally.details["files"] = sum(len(one.files) for one in export.channels)
+        tally.details["other_files"] = len(export.other_files)
+        tally.details["types"] = types
+        for one in export.channels:
+            builder = SessionBuilder(
+                self, one.channel, owner, include_bots=self.include_bots
+            )
+            for file in one.files:
+                self._add(file, builder, tally)
+            session = builder.session()
+            tally.found += builder.found
+            for reason, count in builder.skipped.items():
+                tally.skip(reason, count)
+            types.update(builder.types)
+            del builder
+            if session is not None:
+                held = [session]
+                del session
+                yield held.pop()  # Only the caller keeps it in memory.
+
+    def _add(self, file: ExportFile, builder: SessionBuilder, tally: Tally) -> None:
+        try:
+            builder.add(file)
+        except ChatExportError as error:
+            if file.path == self.path and file.label == escaped(str(self.path)):
+                raise  # The one file that the user named.
+            tally.leave_out_file(error)
+
+    def _owner(self, export: DiscordExport, tally: Tally) -> FoundOwner | None:
+        if self.owner:
+            owner: FoundOwner | None = owner_by_option(self.owner, export.channels)
+        else:
+            user = _user(export, tally)
+            if user:
+                owner = owner_by_option(user["id"], export.channels)
+                owner = owner._replace(found_by="data package")
+            else:
+                owner = find_owner(export.channels)
+        if owner:
+            tally.owner, tally.owner_found_by = owner.name, owner.found_by
+        return owner
+
+    def _package(
+        self, export: DiscordExport, tally: Tally
+    ) -> Generator[ExportSession, None, None]:
+        channels = package_channels(export.other_files)
+        if not channels:
+            msg = (
+                f"{self.path} holds no messages of a Discord export. Export channels "
+                "with DiscordChatExporter, in the format JSON, and give the files or "
+                "their folder."
+            )
+            raise ExportFormatError(msg, path=self.path)
+        msg = (
+            f"{self.path} is Discord's data package, which holds only your own "
+            "messages: the other half of each conversation is missing. For whole "
+            "conversations, export with DiscordChatExporter as JSON."
+        )
+        warnings.warn(msg, stacklevel=2)
+        user = _user(export, tally)
+        name = self.owner or _user_name(user) or "Me"
+        tally.owner = name
+        tally.owner_found_by = "option" if self.owner else "data package"
+        tally.details["channels"] = len(channels)
+        for channel in channels:
+            try:
+                session = self._package_session(channel, name, tally)
+            except ChatExportError as error:
+                tally.leave_out_file(error)
+                continue
+            if session is not None:
+                held = [session]
+                del session
+                yield held.pop()
+
+    def _package_session(
+        self, channel: PackageChannel, name: str, tally: Tally
+    ) -> ExportSession | None:
+        about = about_channel(channel)
+        folder = channel.file.folders[-1]
+        channel_id = about.get("id")
+        if not isinstance(channel_id, str):
+            channel_id = folder.removeprefix("c")
+        title = channel_title(about)
+        is_kept = self.keeps_conversation(channel_id, title, [name])
+        messages: list[tuple[int, HumanMessage]] = []
+        for row in rows_of(channel.file):
+            tally.found += 1
+            if row is None:
+                tally.skip("unreadable")
+            elif not is_kept:
+                tally.skip("excluded")
+            elif message := self._package_message(row, name, tally):
+                messages.append(message)
+        if not messages:
+            return None
+        messages.sort(key=lambda one: one[0])
+        recipients = about.get("recipients")
+        return {
+            "messages": [message for _, message in messages],
+            "metadata": {
+                "id": channel_id,
+                "title": title,
+                "platform": self.platform,
+                "participants": [name],
+                "owner": name,
+                "is_group": not isinstance(recipients, list) or len(recipients) > 2,  # noqa: PLR2004 (more than two)
+            },
+        }
+
+    def _package_message(
+        self, row: dict[str, object], name: str, tally: Tally
+    ) -> tuple[int, HumanMessage] | None:
+        text, files = row.get("Contents"), row.get("Attachments")
+        text = without_lone_surrogates(text) if isinstance(text, str) else ""
+        extra = {}
+        if files:
+            extra = {"attachments": [{"type": "file"} for _ in str(files).split()]}
+        if not text.strip():
+            if not files or not self.include_media:
+                tally.skip("media" if files else "empty")
+                return None
+            text = " ".join("[file]" for _ in extra["attachments"])
+        time = microseconds(row.get("Timestamp"))
+        moment = None if time is None else message_time(time)
+        if not self.keeps_time(moment):
+            tally.skip("excluded")
+            return None
+        message_id = row.get("ID")
+        message = export_message(
+            text,
+            sender=name,
+            moment=moment,
+            is_from_me=True,
+            message_id=str(message_id) if message_id else None,
+            extra=extra,
+        )
+        return (-1 if time is None else time), message
+
+
+def _user(export: DiscordExport, tally: Tally) -> dict[str, str]:
+    try:
+        return package_user(export.other_files)
+    except ChatExportError as error:
+        tally.leave_out_file(error)
+        return {}
+
+
+def _user_name(user: dict[str, str]) -> str:
+    for key in ("global_name", "username", "id"):
+        value = user.get(key)
+        if isinstance(value, str) and value.strip():
+            return without_lone_surrogates(value).strip()
+    return ""
+
+
+def _messages_about(file: ExportFile) -> int:
+    try:
+        head = file.read(_HEAD)
+    except ChatExportError:
+        return 0
+    if file.name.lower().endswith(".csv"):
+        count = head.count(b"\n")
+    else:
+        count = sum(map(head.count, _CONTENT_KEYS))
+    return round(count * file.size / len(head)) if count else 0

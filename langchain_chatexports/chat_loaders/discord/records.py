@@ -1,0 +1,227 @@
+"""Records of a channel: one message each, small enough to sort a channel."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from langchain_chatexports._fast.strings import new_tuple
+from langchain_chatexports.chat_loaders.base import UNKNOWN_SENDER
+from langchain_chatexports.chat_loaders.discord.markup import plain_text
+from langchain_chatexports.chat_loaders.discord.record_kinds import (
+    BOT,
+    PERSON,
+    kind_of_type,
+)
+from langchain_chatexports.chat_loaders.json_data import without_lone_surrogates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Record", "RecordReader", "microseconds"]
+
+# The offset is that of the machine that exported, or of UTC.
+_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d):(\d\d)(?:\.(\d{1,9}))?\s?(Z|[+-]\d\d:\d\d)?",
+    re.ASCII,
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_SUFFIX_TYPES = {
+    **dict.fromkeys(("jpg", "jpeg", "png", "webp", "heic", "bmp"), "photo"),
+    **dict.fromkeys(("mp4", "mov", "mkv", "webm"), "video"),
+    **dict.fromkeys(("aac", "flac", "m4a", "mp3", "ogg", "opus", "wav"), "audio"),
+    "gif": "gif",
+}
+_MAX_ID_LENGTH = 20  # A 64-bit number.
+
+
+class Record(NamedTuple):
+    """One message.
+
+    Attributes:
+        order: Its id as a number: ids grow with time.
+        id: The id as it stands, or empty.
+        time: Microseconds since 1970 in UTC, if the message has a time.
+        author: The author's id.
+        text: What was written.
+        kind: Who wrote it: a person, a bot or Discord itself.
+        type: The message's own word for its kind.
+        extra: What else it carries, as it will be in `additional_kwargs`.
+    """
+
+    order: int
+    id: str
+    time: int | None
+    author: str
+    text: str
+    kind: str
+    type: str
+    extra: dict[str, Any]
+
+
+class RecordReader:
+    """Reads the messages of one channel, and remembers who wrote them."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}
+        """The name to show of each author, by id."""
+
+        self.handles: dict[str, str] = {}
+        """The user name of each author, by id."""
+
+    def record(self, raw: dict[str, Any]) -> Record:
+        """Read one message."""
+        author_id, is_bot = self._author(raw.get("author"))
+        kind_name = raw.get("type")
+        kind_name = kind_name if isinstance(kind_name, str) else ""
+        kind = kind_of_type(kind_name)
+        if kind == PERSON and is_bot:
+            kind = BOT
+        text = self._text(raw, raw.get("content"))
+        extra = self._extra(raw, kind_name)
+        forwarded = raw.get("forwardedMessage")
+        if isinstance(forwarded, dict):
+            # Somebody else's words: the message itself has none.
+            text = text or self._text(forwarded, forwarded.get("content"))
+            extra = {**_extra_of_media(forwarded), **extra, "forwarded": True}
+        if kind == BOT and not text:
+            text = "\n".join(_embed_texts(raw.get("embeds")))
+        raw_id = raw.get("id")
+        message_id = raw_id if isinstance(raw_id, str) else ""
+        return new_tuple(
+            Record,
+            (
+                _number(message_id),
+                message_id,
+                microseconds(raw.get("timestamp")),
+                author_id,
+                "" if text.isspace() else text,
+                kind,
+                kind_name,
+                extra,
+            ),
+        )
+
+    def name(self, author_id: str) -> str:
+        """Return the name to show of an author; two of one name are told apart."""
+        return self.names.get(author_id) or UNKNOWN_SENDER
+
+    def _author(self, author: object) -> tuple[str, bool]:
+        if not isinstance(author, dict):
+            return "", False
+        author_id, handle = author.get("id"), author.get("name")
+        if not isinstance(author_id, str):
+            return "", False
+        if author_id not in self.names:
+            nickname = author.get("nickname")
+            shown = nickname if isinstance(nickname, str) and nickname else handle
+            self.names[author_id] = _clean(shown)
+            self.handles[author_id] = _clean(handle)
+        return author_id, author.get("isBot") is True
+
+    def _text(self, raw: dict[str, Any], content: object) -> str:
+        if not isinstance(content, str) or not content:
+            return ""
+        if "<" in content:
+            content = plain_text(content, self._mentioned(raw.get("mentions")))
+        return content if content.isascii() else without_lone_surrogates(content)
+
+    def _mentioned(self, mentions: object) -> dict[str, str]:
+        names = dict(self.names)
+        for user in mentions if isinstance(mentions, list) else ():
+            if isinstance(user, dict) and isinstance(user.get("id"), str):
+                shown = _clean(user.get("nickname")) or _clean(user.get("name"))
+                names[user["id"]] = shown
+        return names
+
+    def _extra(self, raw: dict[str, Any], kind_name: str) -> dict[str, Any]:
+        extra = _extra_of_media(raw)
+        if raw.get("timestampEdited"):
+            extra["edited"] = True
+        if raw.get("reactions") and (found := list(_reactions(raw["reactions"]))):
+            extra["reactions"] = found
+        reference = raw.get("reference")
+        # Pins, threads and crossposts refer to a message, too, and are no replies.
+        if isinstance(reference, dict) and kind_name in {"Reply", "19"}:
+            target = reference.get("messageId")
+            if isinstance(target, str) and target:
+                extra["reply_to"] = {"id": target}
+        return extra
+
+
+def microseconds(stamp: object) -> int | None:
+    """Return a time as microseconds since 1970 in UTC; without an offset it is UTC."""
+    match = _TIME.fullmatch(stamp) if isinstance(stamp, str) else None
+    if match is None:
+        return None
+    day, minute, second, fraction, offset = match.groups()
+    base = _minute(f"{day}T{minute}:00{'+00:00' if offset in (None, 'Z') else offset}")
+    if base is None:
+        return None
+    part = int((fraction or "0").ljust(6, "0")[:6])
+    return base + int(second) * 1_000_000 + part
+
+
+@lru_cache(maxsize=4096)
+def _minute(text: str) -> int | None:
+    try:
+        gap = datetime.fromisoformat(text) - _EPOCH
+    except (ValueError, OverflowError):
+        return None
+    return (gap.days * 86_400 + gap.seconds) * 1_000_000
+
+
+def _number(message_id: str) -> int:
+    is_number = message_id.isdecimal() and len(message_id) <= _MAX_ID_LENGTH
+    return int(message_id) if is_number else -1
+
+
+def _clean(value: object) -> str:
+    return without_lone_surrogates(value).strip() if isinstance(value, str) else ""
+
+
+def _extra_of_media(raw: dict[str, Any]) -> dict[str, Any]:
+    attachments: list[dict[str, str]] = []
+    for file in _dicts(raw.get("attachments")):
+        name = _clean(file.get("fileName"))
+        suffix = name.rpartition(".")[2].lower()
+        attachment = {"type": _SUFFIX_TYPES.get(suffix, "file")}
+        attachments.append({**attachment, "name": name} if name else attachment)
+    for sticker in _dicts(raw.get("stickers")):
+        name = _clean(sticker.get("name"))
+        attachment = {"type": "sticker"}
+        attachments.append({**attachment, "name": name} if name else attachment)
+    return {"attachments": attachments} if attachments else {}
+
+
+def _reactions(listed: object) -> Iterator[dict[str, Any]]:
+    for item in _dicts(listed):
+        emoji = item.get("emoji")
+        name = _clean(emoji.get("name")) if isinstance(emoji, dict) else ""
+        if not name:
+            continue
+        # A custom emoji has an id; others are the character itself.
+        reaction = f":{name}:" if isinstance(emoji, dict) and emoji.get("id") else name
+        users = list(_dicts(item.get("users")))
+        for user in users:
+            sender = _clean(user.get("nickname")) or _clean(user.get("name"))
+            yield {"reaction": reaction, "sender": sender or UNKNOWN_SENDER}
+        count = item.get("count")
+        if isinstance(count, int) and count > len(users):
+            rest = {"sender": UNKNOWN_SENDER, "count": count - len(users)}
+            yield {"reaction": reaction, **rest}
+
+
+def _embed_texts(embeds: object) -> Iterator[str]:
+    for embed in _dicts(embeds):
+        for key in ("title", "description"):
+            if text := _clean(embed.get(key)):
+                yield text
+
+
+def _dicts(values: object) -> Iterator[dict[str, Any]]:
+    for value in values if isinstance(values, list) else ():
+        if isinstance(value, dict):
+            yield value

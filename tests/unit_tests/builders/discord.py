@@ -1,0 +1,151 @@
+"""Files as DiscordChatExporter writes them, and Discord's data package.
+
+```python
+channel = DiscordChannel("general")
+channel.says(ANN, "Hello")
+path = channel.write(tmp_path / "general.json")
+```
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BEGIN = datetime(2024, 5, 1, 8, tzinfo=timezone.utc)
+_DISCORD_EPOCH_MS = 1_420_070_400_000
+
+
+def author(author_id: str, name: str, **keys: Any) -> dict[str, Any]:
+    """Return an author as a message has it."""
+    return {"id": author_id, "name": name, "discriminator": "0000", **keys}
+
+
+ANN = author("11", "ann.ode", nickname="Ann", isBot=False)
+BO = author("22", "bo", nickname="Bo", isBot=False)
+BOT = author("99", "Build", nickname="Build", isBot=True)
+
+
+def snowflake(seconds: int) -> str:
+    """Return the id of a message that was sent this long after the beginning."""
+    moment = int((BEGIN + timedelta(seconds=seconds)).timestamp() * 1000)
+    return str((moment - _DISCORD_EPOCH_MS) << 22)
+
+
+class DiscordChannel:
+    """One channel's file."""
+
+    def __init__(
+        self,
+        name: str | None = "general",
+        *,
+        kind: str = "GuildTextChat",
+        channel_id: str = "500",
+        **keys: Any,
+    ) -> None:
+        is_direct = kind.startswith("Direct")
+        self.about: dict[str, Any] = {
+            "guild": {
+                "id": "0" if is_direct else "1",
+                "name": "Direct Messages" if is_direct else "Meadow",
+                "iconUrl": "https://cdn.example.org/icon.png",
+            },
+            "channel": {
+                "id": channel_id,
+                "type": kind,
+                "categoryId": "7",
+                "category": "Private" if is_direct else "Talk",
+                "name": name,
+                "topic": 'On "messages": [and more]',
+            },
+            "dateRange": {"after": None, "before": None},
+            "exportedAt": "2024-06-01T00:00:00+00:00",
+            **keys,
+        }
+        self.messages: list[Any] = []
+
+    def says(
+        self, who: dict[str, Any] | None, text: str | None, **keys: Any
+    ) -> dict[str, Any]:
+        """Add a message a minute after the one before, and return it."""
+        seconds = 60 * len(self.messages)
+        moment = BEGIN + timedelta(seconds=seconds)
+        message = {
+            "id": snowflake(seconds),
+            "type": "Default",
+            "timestamp": moment.isoformat(timespec="milliseconds"),
+            "timestampEdited": None,
+            "callEndedTimestamp": None,
+            "isPinned": False,
+            "content": text,
+            "author": who,
+            "attachments": [],
+            "embeds": [],
+            "stickers": [],
+            "reactions": [],
+            "mentions": [],
+            **keys,
+        }
+        self.messages.append(message)
+        return message
+
+    def text(self, *, indent: int | None = 2, ascii_only: bool = False) -> str:
+        """Return the file's text."""
+        count = len(self.messages)
+        value = {**self.about, "messages": self.messages, "messageCount": count}
+        return json.dumps(value, indent=indent, ensure_ascii=ascii_only)
+
+    def write(self, path: Path, **options: Any) -> Path:
+        """Write the file."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self.text(**options).encode())
+        return path
+
+
+def write_package(
+    folder: Path, *, is_csv: bool = False, messages: str = "Messages"
+) -> Path:
+    """Write a data package with two messages in one channel, and a media message."""
+    account = "Account" if messages[0].isupper() else "account"
+    user = {"id": "11", "username": "ann.ode", "global_name": "Ann"}
+    rows = [
+        {
+            "ID": snowflake(60),
+            "Timestamp": "2024-05-01 08:01:00",
+            "Contents": 'second, "quoted"',
+            "Attachments": "",
+        },
+        {
+            "ID": snowflake(0),
+            "Timestamp": "2024-05-01 08:00:00.500000+00:00",
+            "Contents": "first",
+            "Attachments": "",
+        },
+        {
+            "ID": snowflake(120),
+            "Timestamp": "2024-05-01 08:02:00",
+            "Contents": "",
+            "Attachments": "https://cdn.example.org/cat.png",
+        },
+    ]
+    channel = folder / messages / "c500"
+    channel.mkdir(parents=True)
+    (folder / account).mkdir()
+    (folder / account / "user.json").write_text(json.dumps(user))
+    (folder / messages / "index.json").write_text('{"500": "Direct Message with bo"}')
+    about = {"id": "500", "type": "DM", "recipients": ["11", "22"]}
+    (channel / "channel.json").write_text(json.dumps(about))
+    if is_csv:
+        cells = [
+            ",".join('"' + value.replace('"', '""') + '"' for value in row.values())
+            for row in rows
+        ]
+        lines = ["ID,Timestamp,Contents,Attachments", *cells]
+        (channel / "messages.csv").write_text("\n".join(lines) + "\n")
+    else:
+        (channel / "messages.json").write_text(json.dumps(rows))
+    return folder

@@ -1,0 +1,515 @@
+"""Discord exports as sessions: versions, partitions, people, owner, accounting."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports import DiscordChatLoader
+from langchain_chatexports.chat_loaders.recognition import open_export
+from langchain_chatexports.exceptions import ExportFormatError
+from tests.unit_tests.builders.discord import (
+    ANN,
+    BO,
+    BOT,
+    DiscordChannel,
+    author,
+    snowflake,
+    write_package,
+)
+from tests.unit_tests.builders.sessions import metadata_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def loaded(path: Path, **options: Any) -> dict[str, list[tuple[str, str]]]:
+    """Return who said what, by the sessions' ids; check that the counts add up."""
+    loader = DiscordChatLoader(path, **options)
+    summary = loader.inspect()
+    assert summary.found == summary.kept + sum(summary.skipped.values())
+    return {
+        metadata_of(session)["id"]: [
+            (m.additional_kwargs["sender"], str(m.content)) for m in session["messages"]
+        ]
+        for session in loader.load()
+    }
+
+
+def skipped(path: Path, **options: Any) -> dict[str, int]:
+    return dict(DiscordChatLoader(path, **options).inspect().skipped)
+
+
+def only_message(path: Path, **options: Any) -> Any:
+    (session,) = DiscordChatLoader(path, **options).load()
+    (message,) = session["messages"]
+    return message
+
+
+def direct(friend: dict[str, Any], name: str, channel_id: str) -> DiscordChannel:
+    chat = DiscordChannel(name, kind="DirectTextChat", channel_id=channel_id)
+    chat.says(friend, "yours")
+    chat.says(ANN, "mine")
+    return chat
+
+
+# Versions and files.
+
+
+def test_a_file_of_today_is_read(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, "Hello")
+    channel.says(BO, "Hi 😂")
+    path = channel.write(tmp_path / "renamed.json")
+    assert loaded(path) == {"500": [("Ann", "Hello"), ("Bo", "Hi 😂")]}
+    assert isinstance(open_export(path).loader, DiscordChatLoader)
+    assert isinstance(open_export(tmp_path).loader, DiscordChatLoader)
+    (session,) = DiscordChatLoader(path).load()
+    assert metadata_of(session)["title"] == "#general"
+    assert metadata_of(session)["is_group"] is True
+
+
+def test_a_file_of_the_first_versions_is_read(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    del channel.about["exportedAt"]
+    channel.messages = [
+        {
+            "id": snowflake(0),
+            "type": "Default",
+            "timestamp": "2024-05-01T08:00:00+00:00",
+            "timestampEdited": None,
+            "isPinned": False,
+            "content": "Hello",
+            "author": {"id": "11", "name": "ann", "discriminator": "0001"},
+            "attachments": [],
+            "embeds": [],
+            "reactions": [],
+        }
+    ]
+    assert loaded(channel.write(tmp_path / "a.json")) == {"500": [("ann", "Hello")]}
+
+
+@pytest.mark.parametrize("form", ["lines", "windows", "compact", "escapes", "bom"])
+def test_each_form_of_the_file_gives_the_same(tmp_path: Path, form: str) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, "Zwei\nZeilen }, {")
+    channel.says(BO, "😂", reactions=[{"emoji": {"name": "👍"}, "count": 1}])
+    text = channel.text(
+        indent=None if form == "compact" else 2, ascii_only=form == "escapes"
+    )
+    if form == "windows":
+        text = text.replace("\n", "\r\n")
+    data = text.encode()
+    path = tmp_path / "a.json"
+    path.write_bytes(b"\xef\xbb\xbf" + data if form == "bom" else data)
+    assert loaded(path) == {"500": [("Ann", "Zwei\nZeilen }, {"), ("Bo", "😂")]}
+
+
+def test_a_zip_is_read_in_place(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, "Hello")
+    with zipfile.ZipFile(tmp_path / "discord.zip", "w") as archive:
+        archive.writestr("export/general.json", channel.text())
+        archive.writestr("export/general.json_Files/data-A1B2C.json", '{"a": 1}')
+    path = tmp_path / "discord.zip"
+    assert loaded(path) == {"500": [("Ann", "Hello")]}
+    assert isinstance(open_export(path).loader, DiscordChatLoader)
+    assert DiscordChatLoader(path).inspect().details["other_files"] == 1
+
+
+@pytest.mark.parametrize("end", ['\n  "messageCount": 2\n}', "", "\n    {\n      "])
+def test_of_a_file_that_was_cut_off_the_whole_messages_stay(
+    tmp_path: Path, end: str
+) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, "one")
+    channel.says(BO, "two")
+    text = channel.text()
+    cut = text[: text.rindex("\n  ],")] + end
+    (tmp_path / "a.json").write_text(cut)
+    assert loaded(tmp_path / "a.json") == {"500": [("Ann", "one"), ("Bo", "two")]}
+    assert skipped(tmp_path / "a.json")["unreadable"] >= 1
+
+
+def test_partitions_and_later_exports_are_one_channel(tmp_path: Path) -> None:
+    first, second, later = (DiscordChannel() for _ in range(3))
+    for number in range(4):
+        part = first if number < 2 else second
+        part.messages.append(
+            DiscordChannel().says(ANN, f"{number}") | {"id": snowflake(number)}
+        )
+    later.about["exportedAt"] = "2024-07-01T00:00:00+00:00"
+    changed = DiscordChannel().says(ANN, "1, edited", timestampEdited="2024-06-02")
+    later.messages.append(changed | {"id": snowflake(1)})
+    later.write(tmp_path / "a later.json")
+    first.write(tmp_path / "general.json")
+    second.write(tmp_path / "general [part 2].json")
+    assert loaded(tmp_path) == {
+        "500": [("Ann", "0"), ("Ann", "1, edited"), ("Ann", "2"), ("Ann", "3")]
+    }
+    assert skipped(tmp_path) == {"duplicate": 1}
+
+
+def test_a_reversed_file_is_put_in_order(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    for number in range(12):
+        channel.says(ANN, str(number))
+    channel.messages.reverse()
+    texts = loaded(channel.write(tmp_path / "a.json"))["500"]
+    assert [text for _, text in texts] == [str(number) for number in range(12)]
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        "2024-05-01T10:00:00.1234567+02:00",
+        "2024-05-01T08:00:00.123456Z",
+        "2024-05-01T08:00:00.123456",
+        "2024-05-01T08:00:00.123456+00:00",
+    ],
+)
+def test_times_are_utc_whatever_the_machine_was(tmp_path: Path, stamp: str) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, "Hello", timestamp=stamp)
+    kwargs = only_message(channel.write(tmp_path / "a.json")).additional_kwargs
+    assert kwargs["message_time"] == 1714550400
+    assert kwargs["events"] == [{"message_time": "2024-05-01T08:00:00.123456+00:00"}]
+
+
+@pytest.mark.parametrize("stamp", [None, 5, "yesterday", "2024-13-41T99:99:99Z"])
+def test_a_message_without_a_time_stays(tmp_path: Path, stamp: object) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, "Hello", timestamp=stamp)
+    message = only_message(channel.write(tmp_path / "a.json"))
+    assert "message_time" not in message.additional_kwargs
+
+
+def test_bounds_are_kept(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, "before")
+    channel.says(ANN, "after")
+    path = channel.write(tmp_path / "a.json")
+    start = datetime(2024, 5, 1, 8, 0, 30, tzinfo=timezone.utc)
+    assert loaded(path, start=start) == {"500": [("Ann", "after")]}
+    assert skipped(path, start=start) == {"excluded": 1}
+
+
+@pytest.mark.parametrize("name", ["general", "#GENERAL", "500", "Bo", "meadow", "talk"])
+def test_a_channel_is_excluded_by_any_of_its_names(tmp_path: Path, name: str) -> None:
+    channel = DiscordChannel()
+    channel.says(BO, "Hello")
+    assert skipped(channel.write(tmp_path / "a.json"), exclude=name) == {"excluded": 1}
+
+
+def test_a_thread_is_a_session_of_its_own(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, "Started a thread.", type="ThreadCreated")
+    channel.says(ANN, "in the channel")
+    thread = DiscordChannel("topic", kind="GuildPublicThread", channel_id="501")
+    thread.says(ANN, "", type="21", reference={"messageId": snowflake(0)})
+    thread.says(BO, "in the thread")
+    channel.write(tmp_path / "a.json")
+    thread.write(tmp_path / "b.json")
+    assert loaded(tmp_path) == {
+        "500": [("Ann", "in the channel")],
+        "501": [("Bo", "in the thread")],
+    }
+    assert skipped(tmp_path) == {"system": 2}
+
+
+def test_other_json_and_damaged_files_are_counted(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, "Hello")
+    channel.write(tmp_path / "a.json")
+    compact = DiscordChannel(channel_id="501")
+    compact.says(ANN, "Lost")
+    (tmp_path / "b.json").write_text(compact.text(indent=None)[:-9])
+    (tmp_path / "c.json").write_text('{"messages": []}')
+    with pytest.warns(UserWarning, match=r"b\.json is not readable as JSON"):
+        summary = DiscordChatLoader(tmp_path).inspect()
+    assert dict(summary.skipped) == {"unreadable": 1}
+    assert summary.details["other_files"] == 1
+
+
+def test_a_damaged_file_that_was_named_is_an_error(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, "Hello")
+    (tmp_path / "b.json").write_text(channel.text(indent=None)[:-9])
+    with pytest.raises(ExportFormatError, match="not readable as JSON"):
+        DiscordChatLoader(tmp_path / "b.json").load()
+
+
+@pytest.mark.parametrize("content", ['{"messages": []}', "[]", "hello"])
+def test_a_file_of_something_else_is_an_error(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(ExportFormatError, match="no messages of a Discord export"):
+        DiscordChatLoader(tmp_path / "a.json").load()
+
+
+# Kinds of messages.
+
+SYSTEM = """
+RecipientAdd RecipientRemove Call ChannelNameChange ChannelIconChange
+ChannelPinnedMessage GuildMemberJoin ThreadCreated 8 11 12 18 21 22 24 46 99 NewKind
+"""
+
+
+@pytest.mark.parametrize("kind", SYSTEM.split())
+def test_what_discord_wrote_is_left_out(tmp_path: Path, kind: str) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, "Pinned a message.", type=kind)
+    path = channel.write(tmp_path / "a.json")
+    summary = DiscordChatLoader(path).inspect()
+    assert dict(summary.skipped) == {"system": 1}
+    assert summary.details["types"] == {kind: 1}
+    message = only_message(path, include_system=True)
+    assert message.additional_kwargs["system"] == kind
+
+
+@pytest.mark.parametrize("keys", [{"author": BOT}, {"type": "20"}, {"type": "23"}])
+def test_bots_are_left_out_unless_asked_for(
+    tmp_path: Path, keys: dict[str, Any]
+) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, "green", **keys)
+    path = channel.write(tmp_path / "a.json")
+    assert skipped(path) == {"bot": 1}
+    assert only_message(path, include_bots=True).content == "green"
+
+
+def test_a_bots_text_is_in_its_cards(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    channel.says(BOT, "", embeds=[{"title": "Build", "description": "green"}])
+    channel.says(ANN, "", embeds=[{"title": "a preview", "description": "of a link"}])
+    path = channel.write(tmp_path / "a.json")
+    assert loaded(path, include_bots=True) == {"500": [("Build", "Build\ngreen")]}
+    assert skipped(path, include_bots=True) == {"empty": 1}
+
+
+def test_only_a_reply_refers_to_what_it_answers(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, "Hello")
+    target = {"messageId": snowflake(0), "channelId": "500"}
+    channel.says(BO, "Hi", type="Reply", reference=target)
+    channel.says(BO, "Hi", type="Reply", reference={"messageId": None})
+    channel.says(BO, "crossposted", reference=target)
+    (session,) = DiscordChatLoader(channel.write(tmp_path / "a.json")).load()
+    found = [m.additional_kwargs.get("reply_to") for m in session["messages"]]
+    assert found == [None, {"id": snowflake(0)}, None, None]
+    assert session["messages"][0].id == snowflake(0)
+
+
+def test_a_forwarded_message_is_marked(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    reference = {"type": "Forward", "messageId": "1"}
+    forwarded = {"content": "theirs", "attachments": [{"fileName": "a.png"}]}
+    channel.says(ANN, "", reference=reference, forwardedMessage=forwarded)
+    channel.says(ANN, "", reference=reference)  # As until version 2.46.
+    path = channel.write(tmp_path / "a.json")
+    message = only_message(path)
+    assert message.content == "theirs"
+    assert message.additional_kwargs["forwarded"] is True
+    assert message.additional_kwargs["attachments"] == [
+        {"type": "photo", "name": "a.png"}
+    ]
+    assert skipped(path) == {"empty": 1}
+
+
+@pytest.mark.parametrize(
+    ("keys", "attachment"),
+    [
+        (
+            {"attachments": [{"fileName": "cat.PNG", "url": "x"}]},
+            {"type": "photo", "name": "cat.PNG"},
+        ),
+        (
+            {"attachments": [{"fileName": "voice-message.ogg"}]},
+            {"type": "audio", "name": "voice-message.ogg"},
+        ),
+        ({"attachments": [{"url": "x"}]}, {"type": "file"}),
+        (
+            {"stickers": [{"id": "1", "name": "Wave", "format": "Lottie"}]},
+            {"type": "sticker", "name": "Wave"},
+        ),
+    ],
+)
+def test_media_are_attachments(
+    tmp_path: Path, keys: dict[str, Any], attachment: dict[str, str]
+) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, "", **keys)
+    path = channel.write(tmp_path / "a.json")
+    assert skipped(path) == {"media": 1}
+    message = only_message(path, include_media=True)
+    assert message.content == f"[{attachment['type']}]"
+    assert message.additional_kwargs["attachments"] == [attachment]
+
+
+def test_reactions_name_who_reacted_as_far_as_known(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    reactions = [
+        {"emoji": {"id": "", "name": "👍"}, "count": 2, "users": [BO, ANN]},
+        {"emoji": {"id": "77", "name": "party"}, "count": 40, "users": [BO]},
+        {"emoji": {"id": None, "name": "❤️"}, "count": 3},
+    ]
+    channel.says(ANN, "Hello", reactions=reactions)
+    message = only_message(channel.write(tmp_path / "a.json"))
+    assert message.additional_kwargs["reactions"] == [
+        {"reaction": "👍", "sender": "Bo"},
+        {"reaction": "👍", "sender": "Ann"},
+        {"reaction": ":party:", "sender": "Bo"},
+        {"reaction": ":party:", "sender": "unknown", "count": 39},
+        {"reaction": "❤️", "sender": "unknown", "count": 3},
+    ]
+
+
+def test_an_edit_is_marked(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, "Hello", timestampEdited="2024-05-01T09:00:00+00:00")
+    message = only_message(channel.write(tmp_path / "a.json"))
+    assert message.additional_kwargs["edited"] is True
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("<@22> and <@!11>", "@Bo and @Ann"),
+        ("<@33>", "@Unknown"),
+        ("<@&1> <#2>", "@deleted-role #deleted-channel"),
+        ("<:smile:1><a:party:2>", ":smile::party:"),
+        ("</play now:3>", "/play now"),
+        ("<t:1700000000:R>", "(a time)"),
+        ("a <b> <@x> 1 < 2", "a <b> <@x> 1 < 2"),
+        (
+            "||spoiler|| **bold** `code`\n> quote",
+            "||spoiler|| **bold** `code`\n> quote",
+        ),
+    ],
+)
+def test_raw_markup_is_shown_as_people_saw_it(
+    tmp_path: Path, raw: str, shown: str
+) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, raw, mentions=[{"id": "22", "name": "bo", "nickname": "Bo"}])
+    assert only_message(channel.write(tmp_path / "a.json")).content == shown
+
+
+# People and owner.
+
+
+def test_two_people_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    channel.says(author("1", "ann", nickname="Ann"), "one")
+    channel.says(author("2", "ann2", nickname="Ann"), "two")
+    channel.says(author("3", "Deleted User"), "three")
+    channel.says(author("4", "Deleted User"), "four")
+    channel.says(None, "five")
+    texts = loaded(channel.write(tmp_path / "a.json"))["500"]
+    assert [sender for sender, _ in texts] == [
+        *("Ann (ann)", "Ann (ann2)", "Deleted User (3)", "Deleted User (4)", "unknown")
+    ]
+
+
+@pytest.mark.parametrize("owner", ["11", "ann.ode", "@ANN.ODE", "Ann"])
+def test_the_owner_is_named_by_id_or_name(tmp_path: Path, owner: str) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, "mine")
+    channel.says(BO, "yours")
+    path = channel.write(tmp_path / "a.json")
+    (session,) = DiscordChatLoader(path, owner=owner).load()
+    flags = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
+    assert flags == [True, False]
+    assert DiscordChatLoader(path, owner=owner).inspect().owner_found_by == "option"
+
+
+@pytest.mark.parametrize("name", ["Bo", "bo", "BO"])
+def test_the_owner_is_not_who_a_direct_message_is_named_after(
+    tmp_path: Path, name: str
+) -> None:
+    path = direct(BO, name, "500").write(tmp_path / "a.json")
+    summary = DiscordChatLoader(path).inspect()
+    assert (summary.owner, summary.owner_found_by) == ("Ann", "direct messages")
+    (session,) = DiscordChatLoader(path).load()
+    assert metadata_of(session)["is_group"] is False
+
+
+def test_the_owner_is_who_is_in_all_direct_messages(tmp_path: Path) -> None:
+    renamed = author("33", "cy", nickname="Cy")
+    direct(BO, "was renamed", "500").write(tmp_path / "a.json")
+    direct(renamed, "too", "501").write(tmp_path / "b.json")
+    assert DiscordChatLoader(tmp_path).inspect().owner == "Ann"
+
+
+def test_of_a_group_the_owner_is_who_is_missing_in_its_name(tmp_path: Path) -> None:
+    group = DiscordChannel("Bo, Cy", kind="DirectGroupTextChat")
+    for who in (ANN, BO, author("33", "cy", nickname="Cy")):
+        group.says(who, "Hello")
+    assert DiscordChatLoader(group.write(tmp_path / "a.json")).inspect().owner == "Ann"
+
+
+def test_where_nothing_tells_the_owner_there_is_none(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, "Hello")
+    channel.write(tmp_path / "a.json")
+    direct(BO, "was renamed", "501").write(tmp_path / "b.json")
+    assert DiscordChatLoader(tmp_path).inspect().owner is None
+    message = only_message(tmp_path / "a.json")
+    assert "is_from_me" not in message.additional_kwargs
+
+
+def test_a_data_package_beside_it_tells_the_owner(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, "mine")
+    channel.says(BO, "yours")
+    channel.write(tmp_path / "a.json")
+    write_package(tmp_path)
+    summary = DiscordChatLoader(tmp_path).inspect()
+    assert (summary.owner, summary.owner_found_by) == ("Ann", "data package")
+    assert summary.found == 2
+
+
+# Discord's own package.
+
+
+@pytest.mark.parametrize("is_csv", [True, False])
+@pytest.mark.parametrize("messages", ["messages", "Messages"])
+def test_a_data_package_holds_the_owners_side(
+    tmp_path: Path, is_csv: bool, messages: str
+) -> None:
+    path = write_package(tmp_path / "package", is_csv=is_csv, messages=messages)
+    assert isinstance(open_export(path).loader, DiscordChatLoader)
+    with pytest.warns(UserWarning, match="holds only your own messages"):
+        texts = loaded(path)
+    assert texts == {"500": [("Ann", "first"), ("Ann", 'second, "quoted"')]}
+    with pytest.warns(UserWarning, match="only your own"):
+        (session,) = DiscordChatLoader(path).load()
+    assert metadata_of(session)["owner"] == "Ann"
+    assert metadata_of(session)["is_group"] is False
+    message = session["messages"][0]
+    assert message.additional_kwargs["is_from_me"] is True
+    assert message.additional_kwargs["message_time"] == 1714550400
+    with pytest.warns(UserWarning, match="only your own"):
+        assert skipped(path) == {"media": 1}
+
+
+def test_a_package_without_messages_is_an_error(tmp_path: Path) -> None:
+    write_package(tmp_path / "package")
+    (tmp_path / "package" / "Messages" / "c500" / "messages.json").unlink()
+    with pytest.raises(ExportFormatError, match="DiscordChatExporter"):
+        DiscordChatLoader(tmp_path / "package").load()
+
+
+def test_streaming_and_whole_files_give_the_same(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    for number in range(50):
+        keys = {"stickers": [{"name": "Wave"}]} if number % 7 == 0 else {}
+        channel.says((ANN, BO, BOT)[number % 3], f"{number} }}, {{ 😂", **keys)
+    lines = channel.write(tmp_path / "lines.json")
+    whole = channel.write(tmp_path / "whole.json", indent=None)
+    first, second = (DiscordChatLoader(path).load() for path in (lines, whole))
+    assert first == second
+    assert json.loads(lines.read_text()) == json.loads(whole.read_text())
