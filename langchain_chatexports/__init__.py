@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.ledger import ExportSummary
     from langchain_chatexports.chat_loaders.slack import SlackChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
+    from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
     from langchain_chatexports.chat_loaders.utils import (
         map_ai_messages,
         merge_chat_runs,
@@ -104,6 +105,7 @@ __all__ = [
     "SlackChatLoader",
     "SplitSessions",
     "TableChatLoader",
+    "TelegramChatLoader",
     "TrainingBudgetError",
     "TrainingDataError",
     "__version__",
@@ -127,6 +129,7 @@ _MODULES = {
     "chat_loaders.ledger": ("ExportSummary",),
     "chat_loaders.slack": ("SlackChatLoader",),
     "chat_loaders.table": ("TableChatLoader",),
+    "chat_loaders.telegram": ("TelegramChatLoader",),
     "chat_loaders.utils": ("map_ai_messages", "merge_chat_runs"),
     "datasets.examples": ("to_training_examples",),
     "datasets.jsonl": ("write_jsonl",),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
     from langchain_chatexports.chat_loaders.slack import SlackChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
+    from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
 
 __all__ = [
     "BaseChatLoader",
@@ -29,6 +30,7 @@ __all__ = [
     "SingleFileFacebookMessengerChatLoader",
     "SlackChatLoader",
     "TableChatLoader",
+    "TelegramChatLoader",
 ]
 
 _MODULES = {
@@ -41,6 +43,7 @@ _MODULES = {
     "imessage": ("IMessageChatLoader",),
     "slack": ("SlackChatLoader",),
     "table": ("TableChatLoader",),
+    "telegram": ("TelegramChatLoader",),
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

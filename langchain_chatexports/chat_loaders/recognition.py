@@ -94,6 +94,7 @@ def open_export(path: str | Path, **options: Any) -> Export:
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
     from langchain_chatexports.chat_loaders.slack import SlackChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
+    from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
 
     path = Path(path).expanduser()
     # One line for each kind of export that the package reads.
@@ -106,6 +107,7 @@ def open_export(path: str | Path, **options: Any) -> Export:
         "json": ("Messenger thread file", SingleFileFacebookMessengerChatLoader),
         "discord": ("Discord export", DiscordChatLoader),
         "slack": ("Slack export", SlackChatLoader),
+        "telegram": ("Telegram export", TelegramChatLoader),
         "table": ("table (Parquet or JSON lines)", TableChatLoader),
     }
     kind = _kind(path)
@@ -121,11 +123,13 @@ def _app_of_files(path: Path) -> str | None:
     """Return which app's loader reads an export of files, unless it is Messenger's."""
     from langchain_chatexports.chat_loaders.discord import is_discord_export
     from langchain_chatexports.chat_loaders.slack import is_slack_export
+    from langchain_chatexports.chat_loaders.telegram import is_telegram_export
 
     # Each looks at names and first bytes, and is sure: the order does not matter.
     apps: dict[str, Callable[[Sequence[ExportFile]], bool]] = {
         "discord": is_discord_export,
         "slack": is_slack_export,
+        "telegram": is_telegram_export,
     }
     suffixes = (".json", ".html", ".htm", ".txt", ".csv")
     with ExitStack() as stack, suppress(ChatExportError):
@@ -283,9 +287,9 @@ def _of_examples(path: Path) -> ExportFormatError:
 def _unknown(path: Path) -> ExportFormatError:
     msg = (
         f"{path} is not an export that can be read. Supported are an iMessage database "
-        "(chat.db) or its folder, exports in JSON of Messenger, Instagram, Discord and "
-        "Slack (a zip, a folder or a file of it), and a table (Parquet, or JSON lines "
-        "with conversation_id and text)."
+        "(chat.db) or its folder, exports in JSON of Messenger, Instagram, Discord, "
+        "Slack and Telegram (a zip, a folder or a file of it), and a table (Parquet, "
+        "or JSON lines with conversation_id and text)."
     )
     return ExportFormatError(msg, path=path)
 

@@ -46,6 +46,7 @@ EXPECTED_ALL = [
     "SlackChatLoader",
     "SplitSessions",
     "TableChatLoader",
+    "TelegramChatLoader",
     "TrainingBudgetError",
     "TrainingDataError",
     "__version__",
@@ -109,6 +110,7 @@ def test_our_loaders_are_at_communitys_path_by_its_names() -> None:
         "SingleFileFacebookMessengerChatLoader",
         "SlackChatLoader",
         "TableChatLoader",
+        "TelegramChatLoader",
     }
     assert dir(chat_loaders) == sorted(chat_loaders.__all__)
 
