@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _BEGIN = datetime(2017, 7, 14, tzinfo=timezone.utc)
 _USERS = 40
+_SHARE_OF_REPLIES = 0.1
 _OURS = """
 from langchain_chatexports import TelegramChatLoader
 loader = TelegramChatLoader(path, owner='user0')
@@ -93,7 +94,11 @@ def _messages(
         chosen = source.randrange(people)
         user = chosen and chosen - 1 + other
         text = " ".join(source.choices(_WORDS, k=source.randint(1, 18)))
-        reply = {"reply_to_message_id": number} if source.random() < 0.1 else {}
+        reply = (
+            {"reply_to_message_id": number}
+            if source.random() < _SHARE_OF_REPLIES
+            else {}
+        )
         yield {
             "id": number + 1,
             "type": "message",

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JsonExport", "OpenStreams", "find_chats"]
 
-_BLOCK = 1 << 18
+_BLOCK = 1 << 15
 _START_BYTES = 64
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _OWNER = b"personal_information"
@@ -251,6 +251,8 @@ def _parsed(block: bytes, between: bytes) -> list[Any]:
     with suppress(orjson.JSONDecodeError):
         listed: list[Any] = orjson.loads(b"[" + body + b"]")
         return listed
+    with suppress(ExportFormatError):
+        return list(_read_repaired(b"[" + body + b"]", "messages", None))
     *pieces, last = body.split(between)
     return [_message(piece + b"}") for piece in pieces] + [_message(last)]
 

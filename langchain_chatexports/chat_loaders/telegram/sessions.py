@@ -108,16 +108,23 @@ class SessionBuilder:
         has_bounds = loader.start is not None or loader.end is not None
         seconds_of, names, is_mine = self._clock.seconds, self._names, self._is_mine
         is_plain, bots = PLAIN_KEYS.issuperset, self._bots
+        are_topics_apart = self._switches.topics_apart
+        thread = self._thread(0)
         for raw in block:
             self.found += 1
             if not isinstance(raw, dict):
                 self.skipped["unreadable"] += 1
                 continue
-            author, number, text = author_of(raw), raw.get("id"), text_of(raw)
+            author, number, text = raw.get("from_id"), raw.get("id"), raw.get("text")
+            author = author if type(author) is str else author_of(raw)
             if not names.get(author):
                 self._meet(author, raw)
-            thread = self._thread_of(raw, number)
+            if are_topics_apart:
+                thread = self._thread_of(raw, number)
             extra: dict[str, Any] | None = None
+            # Most messages are nothing but text: these take no further call.
+            if type(text) is not str or not text.isascii() or not text.strip():
+                text = text_of(raw)
             is_typed = text and raw.get("type") == "message"
             if not is_typed or not is_plain(raw) or author in bots:
                 text, extra = self._read_closely(raw, author, text)
@@ -143,11 +150,12 @@ class SessionBuilder:
     def sessions(self) -> Iterator[ExportSession]:
         """Yield the sessions of which something is kept; once, at the end."""
         chat, loader = self._chat, self._loader
-        everybody = [
-            author for thread in self._threads.values() for author in thread.authors
-        ]
-        shown = self._names_told_apart(dict.fromkeys(everybody))
-        people = list(dict.fromkeys(shown[author] for author in everybody))
+        everybody: dict[str, None] = {}
+        for thread in self._threads.values():
+            everybody.update(dict.fromkeys(thread.authors))
+        shown = self._names_told_apart(everybody)
+        changed = {a for a, name in shown.items() if name != self._names[a]}
+        people = list(dict.fromkeys(shown.values()))
         names = [*people, chat.id.removeprefix("user"), *self._bare_id()]
         if not loader.keeps_conversation(chat.id, chat.title, names):
             damaged = self.skipped["unreadable"]
@@ -159,10 +167,13 @@ class SessionBuilder:
             messages, authors = self._threads.pop(topic)
             if not messages:
                 continue
-            for message, author in zip(messages, authors, strict=True):
-                if shown[author] != message.additional_kwargs["sender"]:
+            told_apart = zip(messages, authors, strict=True) if changed else ()
+            for message, author in told_apart:
+                if author in changed:
                     message.additional_kwargs["sender"] = shown[author]
-            inside = list(dict.fromkeys(shown[author] for author in authors))
+            inside = list(
+                dict.fromkeys(shown[author] for author in dict.fromkeys(authors))
+            )
             session: ExportSession = {
                 "messages": messages,
                 "metadata": {
@@ -196,18 +207,21 @@ class SessionBuilder:
             self._is_mine[author] = self._owner.wrote_as(author, name)
 
     def _thread_of(self, raw: Mapping[str, Any], number: object) -> _Thread:
-        topic = 0
-        if self._switches.topics_apart and isinstance(number, int):
-            # A message is in the topic that its chain of replies ends at.
-            answered = raw.get("reply_to_message_id")
-            topic = self._topics.get(answered, 0) if isinstance(answered, int) else 0
-            if raw.get("action") == "topic_created":
-                topic = number
-                self._topic_titles[topic] = clean(raw.get("title"))
-            elif raw.get("action") == "topic_edit" and clean(raw.get("new_title")):
-                self._topic_titles[topic] = clean(raw.get("new_title"))
-            if topic:
-                self._topics[number] = topic
+        if not isinstance(number, int):
+            return self._thread(0)
+        # A message is in the topic that its chain of replies ends at.
+        answered = raw.get("reply_to_message_id")
+        topic = self._topics.get(answered, 0) if isinstance(answered, int) else 0
+        if raw.get("action") == "topic_created":
+            topic = number
+            self._topic_titles[topic] = clean(raw.get("title"))
+        elif raw.get("action") == "topic_edit" and clean(raw.get("new_title")):
+            self._topic_titles[topic] = clean(raw.get("new_title"))
+        if topic:
+            self._topics[number] = topic
+        return self._thread(topic)
+
+    def _thread(self, topic: int) -> _Thread:
         thread = self._threads.get(topic)
         if thread is None:
             thread = self._threads[topic] = _Thread([], [])
