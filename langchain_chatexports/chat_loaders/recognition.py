@@ -108,10 +108,12 @@ def open_export(path: str | Path, **options: Any) -> Export:
         "discord": ("Discord export", DiscordChatLoader),
         "slack": ("Slack export", SlackChatLoader),
         "telegram": ("Telegram export", TelegramChatLoader),
-        "table": ("table (Parquet or JSON lines)", TableChatLoader),
+        "table": ("table (Parquet, JSON lines or CSV)", TableChatLoader),
+        # Without columns of known names: that loader says which ones to name.
+        "csv": ("table (CSV)", TableChatLoader),
     }
     kind = _kind(path)
-    if kind in {"zip", "folder", "json", "text"}:
+    if kind in {"zip", "folder", "json", "csv", "text"}:
         kind = _app_of_files(path) or kind
     if kind not in formats:
         raise _unknown(path)
@@ -248,6 +250,7 @@ def is_examples_file(path: str | Path) -> bool:
 def _kind(path: Path) -> str:
     from langchain_chatexports.chat_loaders.imessage.sources import BACKUP_DATABASE
     from langchain_chatexports.chat_loaders.table import looks_like_table
+    from langchain_chatexports.chat_loaders.table.csv_rows import CSV_SUFFIXES
     from langchain_chatexports.chat_loaders.table.rows import (
         PARQUET_MAGIC,
         require_parquet,
@@ -273,7 +276,7 @@ def _kind(path: Path) -> str:
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith((b"{", b"[")) or path.suffix.lower() in {".html", ".htm"}:
         return "json"
-    return "text"
+    return "csv" if path.suffix.lower() in CSV_SUFFIXES else "text"
 
 
 def _of_examples(path: Path) -> ExportFormatError:
@@ -289,7 +292,7 @@ def _unknown(path: Path) -> ExportFormatError:
         f"{path} is not an export that can be read. Supported are an iMessage database "
         "(chat.db) or its folder, exports in JSON of Messenger, Instagram, Discord, "
         "Slack and Telegram (a zip, a folder or a file of it), and a table (Parquet, "
-        "or JSON lines with conversation_id and text)."
+        "JSON lines or CSV with conversation_id and text)."
     )
     return ExportFormatError(msg, path=path)
 

@@ -105,7 +105,7 @@ Paths = Annotated[
         metavar="PATH",
         help="Exports: an iMessage chat.db (or its folder, or an iPhone's backup), a "
         "Messenger export (zip, folder or one thread's file), a Telegram result.json, "
-        "a table (Parquet or JSON lines). The format is recognized from the content. "
+        "a table (Parquet, JSON lines, CSV). The format is recognized from the content. "
         "On a Mac, without a PATH: its own Messages.",
         show_default=False,
         readable=False,  # Otherwise typer answers instead of our error with the remedy.

@@ -1,4 +1,4 @@
-"""The promises that every chat loader makes, for tables of both kinds."""
+"""The promises that every chat loader makes, for tables of each kind."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tests.unit_tests.builders.tables import (
     START,
     conversation_rows,
     interleaved,
+    write_csv,
     write_lines,
     write_parquet,
 )
@@ -47,6 +48,25 @@ class TestJsonLines(ChatLoaderUnitTests):
     @pytest.fixture
     def many_sessions_source(self, tmp_path: Path) -> Path:
         return write_lines(tmp_path / "many" / "desk.jsonl", _many_rows())
+
+
+class TestCsv(ChatLoaderUnitTests):
+    @property
+    def chat_loader_class(self) -> type[TableChatLoader]:
+        return TableChatLoader
+
+    @property
+    def time_key(self) -> str:
+        return "message_time"
+
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Path:
+        rows = interleaved(conversation_rows("one", 9), conversation_rows("two", 7))
+        return write_csv(tmp_path / "export" / "desk.csv", rows)
+
+    @pytest.fixture
+    def many_sessions_source(self, tmp_path: Path) -> Path:
+        return write_csv(tmp_path / "many" / "desk.csv", _many_rows())
 
 
 class TestParquet(ChatLoaderUnitTests):
