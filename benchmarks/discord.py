@@ -5,8 +5,8 @@ python -m benchmarks.discord generate export --messages 1000000 --channels 600
 python -m benchmarks.discord measure export
 ```
 
-`generate` writes a file a channel. `measure` runs each stage in a process of its own, as
-`benchmarks.facebook_messenger` does: compare the CPU time a message of "read" with
+`generate` writes a file a channel. `measure` runs each stage in a process of its own,
+as `benchmarks.facebook_messenger` does: compare the CPU time a message of "read" with
 Messenger's in the same hour.
 """
 

@@ -76,7 +76,7 @@ def measure(folder: Path, kind: str, messages: int, rounds: int) -> Measured:
         _RARE: (*recipe, "--rare-gc", "library", format_name, str(path)),
         _PREPARE: (
             *("-m", "langchain_chatexports.cli", "prepare", str(path)),
-            *("--keep-trailing", *speaker, "-o"),
+            *("--gap", "none", "--keep-trailing", *speaker, "-o"),
         ),
     }
     contenders = [

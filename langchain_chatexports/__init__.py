@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         map_ai_messages,
         merge_chat_runs,
     )
+    from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
     from langchain_chatexports.datasets.examples import to_training_examples
     from langchain_chatexports.datasets.jsonl import write_jsonl
     from langchain_chatexports.datasets.validation import validate_examples
@@ -108,6 +109,7 @@ __all__ = [
     "TelegramChatLoader",
     "TrainingBudgetError",
     "TrainingDataError",
+    "WhatsAppChatLoader",
     "__version__",
     "convert_messages_for_finetuning",
     "map_ai_messages",
@@ -131,6 +133,7 @@ _MODULES = {
     "chat_loaders.table": ("TableChatLoader",),
     "chat_loaders.telegram": ("TelegramChatLoader",),
     "chat_loaders.utils": ("map_ai_messages", "merge_chat_runs"),
+    "chat_loaders.whatsapp": ("WhatsAppChatLoader",),
     "datasets.examples": ("to_training_examples",),
     "datasets.jsonl": ("write_jsonl",),
     "datasets.validation": ("validate_examples",),

@@ -94,6 +94,8 @@ class EncryptedExportError(ExportFormatError):
 class SenderNotFoundError(ChatExportError, ValueError):
     """No session has a message by the sender that should become the AI.
 
+    Or nobody has a name by which conversations were chosen.
+
     Attributes:
         senders: The senders that do occur, with their numbers of messages.
     """

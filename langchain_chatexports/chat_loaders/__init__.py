@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.slack import SlackChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
     from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
+    from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 
 __all__ = [
     "BaseChatLoader",
@@ -31,6 +32,7 @@ __all__ = [
     "SlackChatLoader",
     "TableChatLoader",
     "TelegramChatLoader",
+    "WhatsAppChatLoader",
 ]
 
 _MODULES = {
@@ -44,6 +46,7 @@ _MODULES = {
     "slack": ("SlackChatLoader",),
     "table": ("TableChatLoader",),
     "telegram": ("TelegramChatLoader",),
+    "whatsapp": ("WhatsAppChatLoader",),
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -12,9 +12,10 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import closing
+from copy import copy
 from datetime import date, datetime, time, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
 from langchain_core.messages import BaseMessage
 from typing_extensions import TypedDict
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from langchain_core.chat_loaders import BaseChatLoader
     from langchain_core.chat_sessions import ChatSession
     from langchain_core.messages import HumanMessage
-
+    from typing_extensions import Self
 
 __all__ = [
     "UNKNOWN_SENDER",
@@ -199,6 +200,10 @@ class ChatExportLoader(AsyncLoading):
         self.include_system = include_system
         self.include_unsent = include_unsent
         self.include_media = include_media
+        self.names_met: set[str] = set()
+        """Ids, titles and participants of the conversations read so far, where some are
+        chosen by name: a name that is asked for and not among them is a mistake."""
+        self._selection: CountedStep | None = None
 
     @abstractmethod
     def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
@@ -218,7 +223,7 @@ class ChatExportLoader(AsyncLoading):
         Returns:
             An iterator; closing it closes the export.
         """
-        return _as_chat_sessions(self.read_sessions(Tally()))
+        return _as_chat_sessions(self._selected_sessions(Tally()))
 
     def counted_pass(self, steps: Iterable[CountedStep] = ()) -> CountedPass:
         """Start one counted pass over the export, through steps if there are any.
@@ -230,7 +235,7 @@ class ChatExportLoader(AsyncLoading):
             The pass: iterate it, then ask for its summary.
         """
         tally = Tally()
-        sessions = _as_chat_sessions(self.read_sessions(tally))
+        sessions = _as_chat_sessions(self._selected_sessions(tally))
         return CountedPass(sessions, platform=self.platform, tally=tally, steps=steps)
 
     def inspect(self) -> ExportSummary:
@@ -240,6 +245,28 @@ class ChatExportLoader(AsyncLoading):
             The counts, with found = kept + sum(skipped).
         """
         return self.counted_pass().finish()
+
+    def selecting(self, step: CountedStep) -> Self:
+        """Return this loader with those sessions only that a step keeps.
+
+        Unlike `loader | step`, what is left out is counted as the export's own: owner,
+        senders and times of the summary are those of the sessions that stay.
+
+        Args:
+            step: A step that keeps or drops whole sessions, such as `SelectSessions`.
+        """
+        chosen = copy(self)
+        chosen.names_met = set()
+        chosen._selection = step  # noqa: SLF001 - a loader of this class
+        return chosen
+
+    def unrestricted(self) -> Self:
+        """Return this loader without bounds, names to include or exclude, selection."""
+        everything = copy(self)
+        everything.include = everything.exclude = frozenset()
+        everything.start = everything.end = None
+        everything._selection = None  # noqa: SLF001 - a loader of this class
+        return everything
 
     def estimate_message_count(self) -> int | None:
         """Estimate how many messages the export holds, without reading them.
@@ -277,9 +304,9 @@ class ChatExportLoader(AsyncLoading):
         """Return whether `include` and `exclude` let a conversation through."""
         if not self.include and not self.exclude:
             return True
-        names = {conversation_id.casefold(), *(p.casefold() for p in participants)}
-        if title:
-            names.add(title.casefold())
+        called = {conversation_id, *participants, *([title] if title else ())}
+        self.names_met |= called
+        names = {name.casefold() for name in called}
         if self.include and self.include.isdisjoint(names):
             return False
         return self.exclude.isdisjoint(names)
@@ -295,6 +322,29 @@ class ChatExportLoader(AsyncLoading):
         return (self.start is None or exact >= self.start) and (
             self.end is None or exact < self.end
         )
+
+    def _selected_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
+        sessions = self.read_sessions(tally)
+        if self._selection is None:
+            return sessions
+        return self._selected(sessions, self._selection, tally)
+
+    def _selected(
+        self,
+        sessions: Generator[ExportSession, None, None],
+        selection: CountedStep,
+        tally: Tally,
+    ) -> Generator[ExportSession, None, None]:
+        with closing(sessions):
+            for session in sessions:
+                self.names_met |= _people(session)
+                left_out = selection.left_out(cast("ChatSession", session))
+                for reason, count in left_out.items():
+                    tally.skip(reason, count)
+                held = [session]
+                del session
+                if not left_out:
+                    yield held.pop()  # The consumer is the only one to hold it.
 
     def __iter__(self) -> Iterator[ChatSession]:
         """Iterate over the sessions, as `lazy_load` does."""
@@ -334,6 +384,12 @@ def _as_chat_sessions(
     # `ExportSession` has one key more than `ChatSession`; closing must reach the file.
     with closing(sessions):
         yield from sessions
+
+
+def _people(session: ExportSession) -> set[str]:
+    extras = [message.additional_kwargs for message in session["messages"]]
+    senders = {str(extra["sender"]) for extra in extras if extra.get("sender")}
+    return senders.union(session.get("metadata", {}).get("participants", ()))
 
 
 def _folded(names: str | Collection[str]) -> frozenset[str]:

@@ -27,7 +27,10 @@ from langchain_chatexports.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from typing_extensions import Unpack
+
     from langchain_chatexports.chat_loaders.base import ChatExportLoader
+    from langchain_chatexports.chat_loaders.options import LoaderOptions
 
 __all__ = [
     "Export",
@@ -35,11 +38,15 @@ __all__ = [
     "is_examples_file",
     "open_export",
     "open_exports",
+    "set_parts",
 ]
 
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 _MESSENGER_SUFFIXES = (".json", ".zip", ".html", ".htm")
+# The parts of a set, and mlx's name for the second one.
+_PARTS = ("train", "validation", "test")
+_HELD_OUT = frozenset({"validation", "valid", "test"})
 # Longest first line that is read to tell examples from an export.
 _MAX_LINE_BYTES = 64 * 1024 * 1024
 
@@ -95,6 +102,7 @@ def open_export(path: str | Path, **options: Any) -> Export:
     from langchain_chatexports.chat_loaders.slack import SlackChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
     from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
+    from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 
     path = Path(path).expanduser()
     # One line for each kind of export that the package reads.
@@ -111,6 +119,7 @@ def open_export(path: str | Path, **options: Any) -> Export:
         "table": ("table (Parquet, JSON lines or CSV)", TableChatLoader),
         # Without columns of known names: that loader says which ones to name.
         "csv": ("table (CSV)", TableChatLoader),
+        "whatsapp": ("WhatsApp export", WhatsAppChatLoader),
     }
     kind = _kind(path)
     if kind in {"zip", "folder", "json", "csv", "text"}:
@@ -126,12 +135,14 @@ def _app_of_files(path: Path) -> str | None:
     from langchain_chatexports.chat_loaders.discord import is_discord_export
     from langchain_chatexports.chat_loaders.slack import is_slack_export
     from langchain_chatexports.chat_loaders.telegram import is_telegram_export
+    from langchain_chatexports.chat_loaders.whatsapp import is_whatsapp_export
 
     # Each looks at names and first bytes, and is sure: the order does not matter.
     apps: dict[str, Callable[[Sequence[ExportFile]], bool]] = {
         "discord": is_discord_export,
         "slack": is_slack_export,
         "telegram": is_telegram_export,
+        "whatsapp": is_whatsapp_export,
     }
     suffixes = (".json", ".html", ".htm", ".txt", ".csv")
     with ExitStack() as stack, suppress(ChatExportError):
@@ -145,7 +156,10 @@ def _app_of_files(path: Path) -> str | None:
 
 
 def open_exports(
-    paths: Iterable[str | Path], *, contacts: str | Path | None = None
+    paths: Iterable[str | Path],
+    *,
+    contacts: str | Path | None = None,
+    **options: Unpack[LoaderOptions],
 ) -> list[Export]:
     """Recognize exports, and join the parts of one.
 
@@ -157,6 +171,7 @@ def open_exports(
     Args:
         paths: Files or folders.
         contacts: A vCard file or an address book, for the names in iMessage exports.
+        options: The options that every loader has, such as `include`.
 
     Returns:
         The exports, each where its first part was named.
@@ -169,7 +184,7 @@ def open_exports(
     )
 
     once = {os.path.realpath(Path(path).expanduser()): path for path in paths}
-    exports = [_opened(path, contacts) for path in once.values()]
+    exports = [_opened(path, contacts, options) for path in once.values()]
     by_owner: dict[str, list[Export]] = {}
     without_messages: list[Export] = []
     for export in exports:
@@ -188,20 +203,22 @@ def open_exports(
             ordered = [export for export in exports if export in parts]
             first, *others = ordered
             places = [export.path for export in ordered]
-            loader = FolderFacebookMessengerChatLoader(places)
+            loader = FolderFacebookMessengerChatLoader(places, **options)
             joined |= {id(export): None for export in others}
             joined[id(first)] = replace(first, loader=loader, more=tuple(places[1:]))
     placed = (joined.get(id(export), export) for export in exports)
     return [export for export in placed if export is not None]
 
 
-def _opened(path: str | Path, contacts: str | Path | None) -> Export:
+def _opened(
+    path: str | Path, contacts: str | Path | None, options: LoaderOptions
+) -> Export:
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
 
-    export = open_export(path)
+    export = open_export(path, **options)
     if contacts is None or not isinstance(export.loader, IMessageChatLoader):
         return export
-    return replace(export, loader=IMessageChatLoader(export.path, contacts=contacts))
+    return open_export(path, contacts=contacts, **options)
 
 
 def estimate_message_count(exports: Iterable[Export]) -> int | None:
@@ -247,6 +264,22 @@ def is_examples_file(path: str | Path) -> bool:
     )
 
 
+def set_parts(path: str | Path) -> dict[str, Path]:
+    """Return the files of a set of examples, as `prepare --split` writes it.
+
+    Args:
+        path: A folder, or anything else.
+
+    Returns:
+        The files by part: `train`, and `validation` and `test` where there are any;
+        empty if it is something else.
+    """
+    folder = Path(path).expanduser()
+    files = {part: folder / f"{part}.jsonl" for part in _PARTS}
+    there = {part: file for part, file in files.items() if file.is_file()}
+    return there if "train" in there and is_examples_file(there["train"]) else {}
+
+
 def _kind(path: Path) -> str:
     from langchain_chatexports.chat_loaders.imessage.sources import BACKUP_DATABASE
     from langchain_chatexports.chat_loaders.table import looks_like_table
@@ -272,18 +305,26 @@ def _kind(path: Path) -> str:
             require_parquet()
         return "table"
     if b'"messages"' in head and is_examples_file(path):
-        raise _of_examples(path)
+        raise _of_examples(
+            path, [path, *([path.parent] if set_parts(path.parent) else [])]
+        )
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith((b"{", b"[")) or path.suffix.lower() in {".html", ".htm"}:
         return "json"
     return "csv" if path.suffix.lower() in CSV_SUFFIXES else "text"
 
 
-def _of_examples(path: Path) -> ExportFormatError:
-    msg = (
-        f"{path} is not an export: it holds examples that were made from one. Train "
-        f"on them with: chatexports finetune {path}"
-    )
+def _of_examples(path: Path, candidates: Iterable[Path]) -> ExportFormatError:
+    """Return the error for examples in place of an export.
+
+    Args:
+        path: What was named.
+        candidates: What could be trained on; a part that is held out is not proposed.
+    """
+    wanted = next((file for file in candidates if file.stem not in _HELD_OUT), None)
+    msg = f"{path} is not an export: it holds examples that were made from one."
+    if wanted is not None:
+        msg += f" Train on them with: chatexports finetune {wanted}"
     return ExportFormatError(msg, path=path)
 
 
@@ -291,8 +332,9 @@ def _unknown(path: Path) -> ExportFormatError:
     msg = (
         f"{path} is not an export that can be read. Supported are an iMessage database "
         "(chat.db) or its folder, exports in JSON of Messenger, Instagram, Discord, "
-        "Slack and Telegram (a zip, a folder or a file of it), and a table (Parquet, "
-        "JSON lines or CSV with conversation_id and text)."
+        "Slack and Telegram (a zip, a folder or a file of it), WhatsApp's chats (a "
+        "zip, a folder or a text file) and a table (Parquet, JSON lines or CSV with "
+        "conversation_id and text)."
     )
     return ExportFormatError(msg, path=path)
 
@@ -317,7 +359,8 @@ def _folder_kind(path: Path) -> str:
         lines = sorted(path.glob("*.jsonl"))
         sets = [file for file in lines if is_examples_file(file)]
         if sets:
-            raise _of_examples(sets[0]) from None
+            whole = [path] if set_parts(path) else []
+            raise _of_examples(path, [*whole, *sets]) from None
         return "text"
     return "backup" if backup_root(database) else "imessage folder"
 

@@ -28,6 +28,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from langchain_chatexports._terminal import plural, printable
 
@@ -53,6 +54,8 @@ __all__ = [
     "say",
     "shell_words",
     "show",
+    "show_rows",
+    "show_table",
     "stderr_console",
     "stdin_is_terminal",
     "watching",
@@ -119,6 +122,33 @@ def show(text: object = "") -> None:
     sys.stdout.flush()
 
 
+def show_table(text: object) -> None:
+    """Write a table to stdout; at a terminal, its long lines end with an ellipsis."""
+    width = _terminal_width()
+    lines = printable_lines(text).split("\n")
+    show("\n".join(_shortened(line, width) for line in lines) if width else text)
+
+
+def show_rows(rows: Sequence[Sequence[str]]) -> None:
+    """Write rows of cells to stdout as a table, in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    )
+    show_table("\n".join(map(str.rstrip, lines)))
+
+
+def _terminal_width() -> int | None:
+    return Console().width if sys.stdout.isatty() else None
+
+
+def _shortened(line: str, width: int) -> str:
+    text = Text(line)
+    text.truncate(width, overflow="ellipsis")
+    return text.plain
+
+
 def printable_lines(text: object) -> str:
     """Return a text without control characters, except line breaks."""
     return "\n".join(map(printable, str(text).split("\n")))
@@ -153,16 +183,18 @@ class Meter:
     started: float = field(default_factory=time.monotonic)
 
     def __str__(self) -> str:
-        """Return the count, its rate and the time left."""
-        done, seconds = self.done(), max(1e-9, time.monotonic() - self.started)
+        """Return the count and, after a second, its rate and the time left."""
+        done, seconds = self.done(), time.monotonic() - self.started
         is_known = self.total is not None and done <= self.total
         what = self.what
         if is_known:
             what = f"of {self.total:,} {what}"
         elif done == 1:
             what = _PLURAL.sub("", what, count=1)
-        parts = [f"{done:,} {what}", _rate(done / seconds)]
-        if is_known and _FIRST_SHARE * done >= (self.total or 0) > 0:
+        parts = [f"{done:,} {what}"]
+        if is_timed := seconds >= 1:
+            parts.append(_rate(done / seconds))
+        if is_timed and is_known and _FIRST_SHARE * done >= (self.total or 0) > 0:
             parts.append(_time_left(seconds / done * ((self.total or 0) - done)))
         if made := self.made():
             parts.append(made)
@@ -312,13 +344,18 @@ def _time_left(seconds: float) -> str:
 
 
 class TrainingProgress:
-    """Shows a job's steps and loss, as a bar or, without a terminal, in lines."""
+    """Shows a job's steps and loss, as a bar or, without a terminal, in lines.
+
+    Attributes:
+        told: The ids of events that were shown, by this command or an earlier one.
+    """
 
     def __init__(self) -> None:
+        self.told: set[str] = set()
         self._progress: Progress | None = None
         self._task: Any = None
         self._last_line = 0.0
-        self._started: float | None = None
+        self._first: tuple[int, float] | None = None
 
     def __enter__(self) -> Self:
         """Return it; the bar appears with the first step."""
@@ -331,6 +368,9 @@ class TrainingProgress:
 
     def on_event(self, event: Any) -> None:
         """Show one event of the job (the SDK's `FineTuningJobEvent`)."""
+        if event.id in self.told:
+            return
+        self.told.add(event.id)
         data = event.data if isinstance(event.data, dict) else {}
         step, total = data.get("step"), data.get("total_steps")
         if event.type != "metrics" or not isinstance(step, int):
@@ -359,13 +399,15 @@ class TrainingProgress:
 
     def _print_line(self, step: int, total: int | None, loss: str) -> None:
         now = time.monotonic()
-        if self._started is None:
-            self._started = now
+        if self._first is None:
+            self._first = (step, now)
         if now - self._last_line < _SECONDS_BETWEEN_LINES and step != total:
             return
         self._last_line = now
         left = ""
-        if total and step > 1 and step < total:
-            seconds = (now - self._started) / (step - 1) * (total - step)
-            left = f", about {seconds:.0f} s left"
+        # A resumed training does not start at the first step.
+        first, started = self._first
+        if total and first < step < total:
+            seconds = (now - started) / (step - first) * (total - step)
+            left = f", {_time_left(seconds)}"
         say(f"  step {step}{f'/{total}' if total else ''}, {loss}{left}")

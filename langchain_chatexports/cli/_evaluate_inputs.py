@@ -20,9 +20,14 @@ from langchain_chatexports.cli._console import (
     say,
     watching,
 )
+from langchain_chatexports.cli._jobs import shared_server
 from langchain_chatexports.cli.chat import TEST_RUN, kept_model, key_for
 from langchain_chatexports.cli.finetune import TrainingChoices, say_base, train
-from langchain_chatexports.cli.prepare import prepare_with_speaker, say_speaker
+from langchain_chatexports.cli.prepare import (
+    prepare_with_speaker,
+    say_speaker,
+    say_unused,
+)
 from langchain_chatexports.evaluation.canaries import (
     make_canaries,
     plant_canaries,
@@ -121,7 +126,7 @@ def read_halves(
     Args:
         paths: A set with both parts, files of held-out examples, or exports.
         training: The file of examples that the model was trained on.
-        speaker: Who the person is, in exports.
+        speaker: Who the person is, in exports, and where conversations are cut.
         holds_out_enough: Whether as much is held out of an export as a comparison
             needs, or as little as `prepare --split` does.
 
@@ -130,15 +135,20 @@ def read_halves(
         TrainingDataError: If the person does not speak in both.
     """
     halves = halves_of_examples(paths, training)
-    if halves is None:
+    if halves is not None:
+        say_unused(speaker)
+        if speaker.limit is not None:
+            say("warning: --limit: for exports only, and these are examples")
+    else:
         windows: list[TracedExample] = []
 
         def read(preparation: Preparation) -> None:
             with reading(preparation):
-                windows[:] = preparation.traced(Ledger())
+                ledger = Ledger()
+                windows[:] = preparation.newest(preparation.traced(ledger), ledger)
 
         # As `prepare --split` does, so that a model trained on its train.jsonl fits.
-        options = replace(speaker, split_gap="auto", keep_tail=True)
+        options = replace(speaker, keep_tail=True)
         done = prepare_with_speaker(paths, options, read)
         say_speaker(done)
         halves = halves_of_exports(windows, done, holds_out_enough=holds_out_enough)
@@ -167,8 +177,6 @@ def models_here(
     Yields:
         The models.
     """
-    from langchain_chatexports.local_server import LocalServer
-
     if finetune:
         say_base(base)
     else:
@@ -176,7 +184,7 @@ def models_here(
         model, base = kept.name, kept.base
         say(f"Starting {model} …")
     with ExitStack() as stack:
-        server = stack.enter_context(LocalServer(base, data_dir=data_dir))
+        server = stack.enter_context(shared_server(base, data_dir))
         if finetune:
             examples = plural(len(halves.examples), "example")
             say(f"Training on {examples} of the earlier part")

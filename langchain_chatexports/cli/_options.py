@@ -9,7 +9,7 @@ import inspect
 import platform
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 import typer
 
 from langchain_chatexports.cli._console import say, watching_count
-from langchain_chatexports.exceptions import ExportNotFoundError
+from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 
 if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.recognition import Export
-    from langchain_chatexports.datasets.preparation import Gap, PrepareOptions
+    from langchain_chatexports.datasets.chat_choice import ChatChoice
+    from langchain_chatexports.datasets.preparation import Gap as GapLength
+    from langchain_chatexports.datasets.preparation import PrepareOptions
     from langchain_chatexports.datasets.redaction import Redaction
 
 __all__ = [
@@ -29,10 +31,12 @@ __all__ = [
     "Ai",
     "AsJson",
     "Base",
+    "ChatOptions",
     "Contacts",
     "DataDir",
     "ExampleOptions",
     "Force",
+    "Gap",
     "Paths",
     "RedactionOptions",
     "SpeakerOptions",
@@ -40,6 +44,8 @@ __all__ = [
     "command",
     "open_exports",
     "own_messages_or",
+    "parse_gap",
+    "refuse_chats_of_examples",
     "refuse_to_overwrite",
     "refuse_to_replace",
 ]
@@ -48,7 +54,11 @@ _Result = TypeVar("_Result")
 
 # The panels of the help, shown behind the options without one.
 _CUT = "How conversations become examples"
+_DEPRECATED = "split_gap"
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 PRIVATE = "Names and private numbers"
+_CHATS = "Which chats"
+_DAY = "%Y-%m-%d"
 
 
 def command(function: Callable[..., _Result]) -> Callable[..., _Result]:
@@ -105,7 +115,7 @@ Paths = Annotated[
         metavar="PATH",
         help="Exports: an iMessage chat.db (or its folder, or an iPhone's backup), a "
         "Messenger export (zip, folder or one thread's file), a Telegram result.json, "
-        "a table (Parquet, JSON lines, CSV). The format is recognized from the content. "
+        "a table (Parquet, JSON lines, CSV). The format is recognized by content. "
         "On a Mac, without a PATH: its own Messages.",
         show_default=False,
         readable=False,  # Otherwise typer answers instead of our error with the remedy.
@@ -130,6 +140,16 @@ Contacts = Annotated[
         "(.vcf) or an address book. Without it: the address book that belongs to the "
         "export, if it is there.",
         show_default=False,
+    ),
+]
+Gap = Annotated[
+    str,
+    typer.Option(
+        "--gap",
+        metavar="DURATION",
+        rich_help_panel=_CUT,
+        help="Cut threads into conversations at silences longer than this: 45m, 6h or "
+        "2d; auto finds the duration for each thread, none never cuts.",
     ),
 ]
 Force = Annotated[
@@ -163,8 +183,104 @@ DataDir = Annotated[
 
 
 @dataclass(frozen=True)
+class ChatOptions:
+    """Which chats of the exports are read."""
+
+    with_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            metavar="PERSON",
+            rich_help_panel=_CHATS,
+            help="Only conversations in which this person takes part, by name or "
+            "handle; several times for several people, any of whom is enough.",
+            show_default=False,
+        ),
+    ] = None
+    no_groups: Annotated[
+        bool,
+        typer.Option("--no-groups", rich_help_panel=_CHATS, help="Leave out groups."),
+    ] = False
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--include",
+            metavar="CHAT",
+            rich_help_panel=_CHATS,
+            help="Only conversations with this title, participant or id; may be given "
+            "several times.",
+            show_default=False,
+        ),
+    ] = None
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude",
+            metavar="CHAT",
+            rich_help_panel=_CHATS,
+            help="No conversations with this title, participant or id; may be given "
+            "several times.",
+            show_default=False,
+        ),
+    ] = None
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            metavar="DATE",
+            formats=[_DAY],
+            rich_help_panel=_CHATS,
+            help="Only messages from this day on, such as 2024-05-31; days are UTC's.",
+            show_default=False,
+        ),
+    ] = None
+    until: Annotated[
+        datetime | None,
+        typer.Option(
+            metavar="DATE",
+            formats=[_DAY],
+            rich_help_panel=_CHATS,
+            help="Only messages up to this day, which is kept.",
+            show_default=False,
+        ),
+    ] = None
+
+    def choice(self) -> "ChatChoice":
+        """Return the options as the library takes them.
+
+        Raises:
+            typer.BadParameter: If no day is between the dates.
+        """
+        from langchain_chatexports.datasets.chat_choice import ChatChoice
+
+        if self.since and self.until and self.since > self.until:
+            msg = "--since is after --until, so no message is left."
+            raise typer.BadParameter(msg)
+        return ChatChoice(
+            people=tuple(self.with_ or ()),
+            without_groups=self.no_groups,
+            include=tuple(self.include or ()),
+            exclude=tuple(self.exclude or ()),
+            start=self.since.date() if self.since else None,
+            end=self.until.date() if self.until else None,
+        )
+
+    def words(self) -> list[str]:
+        """Return the options as they are typed, for a command to propose."""
+        words: list[str] = []
+        for option, names in (
+            ("--with", self.with_),
+            ("--include", self.include),
+            ("--exclude", self.exclude),
+        ):
+            words += [word for name in names or () for word in (option, name)]
+        for option, day in (("--since", self.since), ("--until", self.until)):
+            words += [option, day.strftime(_DAY)] if day else []
+        return [*words, *(["--no-groups"] if self.no_groups else [])]
+
+
+@dataclass(frozen=True)
 class SpeakerOptions:
-    """Whose voice the model learns, and what people are called."""
+    """Whose voice the model learns, and where conversations are cut."""
 
     ai: Ai = None
     ai_role: Annotated[
@@ -177,13 +293,30 @@ class SpeakerOptions:
         ),
     ] = None
     contacts: Contacts = None
+    gap: Gap = "auto"
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=_CUT,
+            min=1,
+            help="Keep the newest N examples only, by their last message: after "
+            "--dedup, before --split.",
+            show_default=False,
+        ),
+    ] = None
 
     def prepare_options(self) -> "PrepareOptions":
         """Return the options as the library takes them: each field by its name."""
         from langchain_chatexports.datasets.preparation import PrepareOptions
 
-        given = {field.name: getattr(self, field.name) for field in fields(self)}
-        return PrepareOptions(**{**given, "ai": tuple(self.ai or ())})
+        given = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name != _DEPRECATED
+        }
+        given |= {"ai": tuple(self.ai or ()), "gap": parse_gap(self.gap)}
+        return PrepareOptions(**given)
 
 
 @dataclass(frozen=True)
@@ -215,11 +348,15 @@ class ExampleOptions(SpeakerOptions):
         ),
     ] = False
     keep_tail: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--keep-tail", rich_help_panel=_CUT, help="Add a shorter last example."
+            "--keep-tail/--no-keep-tail",
+            rich_help_panel=_CUT,
+            help="Add a shorter last example. Without it: where threads are cut, whose "
+            "conversations are often short.",
+            show_default=False,
         ),
-    ] = False
+    ] = None
     keep_trailing: Annotated[
         bool,
         typer.Option(
@@ -229,14 +366,7 @@ class ExampleOptions(SpeakerOptions):
         ),
     ] = False
     split_gap: Annotated[
-        str | None,
-        typer.Option(
-            rich_help_panel=_CUT,
-            metavar="auto|MINUTES",
-            help="First cut threads into conversations, at pauses longer than this; "
-            "auto finds the length for each thread.",
-            show_default=False,
-        ),
+        str | None, typer.Option(hidden=True, help="Deprecated: use --gap.")
     ] = None
     max_messages: Annotated[
         int | None,
@@ -244,8 +374,7 @@ class ExampleOptions(SpeakerOptions):
             metavar="N",
             rich_help_panel=_CUT,
             min=1,
-            help="Cut longer conversations at their largest pause (turns on "
-            "--split-gap auto if no other gap is given).",
+            help="Cut longer conversations at their largest pause.",
             show_default=False,
         ),
     ] = None
@@ -289,7 +418,15 @@ class ExampleOptions(SpeakerOptions):
         if self.overlap >= self.size and not self.whole:
             msg = f"--overlap ({self.overlap}) must be less than --size ({self.size})."
             raise typer.BadParameter(msg)
-        return replace(super().prepare_options(), split_gap=_gap(self.split_gap))
+        if self.split_gap is None:
+            return super().prepare_options()
+        if self.gap != "auto":
+            msg = "--split-gap is deprecated: use --gap alone."
+            raise typer.BadParameter(msg)
+        # Its numbers are minutes; what is no number is refused as a gap.
+        word = self.split_gap if self.split_gap == "auto" else f"{self.split_gap}m"
+        say(f"warning: --split-gap is deprecated: use --gap {word}")
+        return replace(self, gap=word, split_gap=None).prepare_options()
 
 
 @dataclass(frozen=True)
@@ -350,25 +487,38 @@ class RedactionOptions:
         )
 
 
-def _gap(text: str | None) -> "Gap":
-    if text is None or text == "auto":
-        return "auto" if text else None
+def parse_gap(text: str) -> "GapLength":
+    """Return the silence at which threads are cut.
+
+    Args:
+        text: `auto`, `none`, or a number with its unit: `45m`, `6h`, `2d`.
+
+    Raises:
+        typer.BadParameter: If it is none of these.
+    """
+    if text == "auto":
+        return "auto"
+    if text == "none":
+        return None
     try:
-        gap = timedelta(minutes=float(text))
-    except (ValueError, OverflowError):
+        gap = timedelta(**{_UNITS[text[-1:]]: float(text[:-1])})
+    except (KeyError, ValueError, OverflowError):
         gap = timedelta(0)
     if gap <= timedelta(0):
-        msg = f"--split-gap must be auto, or minutes, not {text!r}."
+        msg = f"--gap must be auto, none, or a duration such as 45m, 6h, 2d: {text!r}."
         raise typer.BadParameter(msg)
     return gap
 
 
-def open_exports(paths: Iterable[Path], contacts: Path | None) -> "list[Export]":
+def open_exports(
+    paths: Iterable[Path], contacts: Path | None, chats: "ChatChoice"
+) -> "list[Export]":
     """Recognize exports, and put the parts of one together.
 
     Args:
         paths: Files or folders.
         contacts: Where names of people in iMessage exports come from, if given.
+        chats: Which chats are read.
 
     Raises:
         ChatExportError: If one cannot be read, or is no export.
@@ -376,9 +526,11 @@ def open_exports(paths: Iterable[Path], contacts: Path | None) -> "list[Export]"
     """
     from langchain_chatexports.chat_loaders import recognition
 
-    exports = recognition.open_exports(paths, contacts=contacts)
+    exports = recognition.open_exports(
+        paths, contacts=contacts, **chats.loader_options()
+    )
     check_contacts(contacts, exports)
-    return exports
+    return chats.selected(exports)
 
 
 def check_contacts(contacts: Path | None, exports: "Iterable[Export]") -> None:
@@ -392,6 +544,21 @@ def check_contacts(contacts: Path | None, exports: "Iterable[Export]") -> None:
     ):
         msg = "--contacts is for exports of iMessage, and there is none: leave it out."
         raise typer.BadParameter(msg)
+
+
+def refuse_chats_of_examples(chats: "ChatChoice") -> None:
+    """Refuse to choose chats of examples, which would be used with all of them.
+
+    Raises:
+        ExportFormatError: If chats are chosen.
+    """
+    if not chats.is_everything:
+        msg = (
+            "These are examples, and chats are chosen of exports (--with, --no-groups, "
+            "--include, --exclude, --since, --until). Take a person or a conversation "
+            "out of examples with: chatexports forget"
+        )
+        raise ExportFormatError(msg)
 
 
 def own_messages_or(paths: Sequence[Path] | None) -> list[Path]:

@@ -17,6 +17,7 @@ from langchain_chatexports.cli._chat_columns import (
     show_side_by_side,
 )
 from langchain_chatexports.cli._console import say, stdin_is_terminal
+from langchain_chatexports.cli._jobs import shared_server
 from langchain_chatexports.cli._options import DataDir, command
 from langchain_chatexports.cli._voice import Voice, check_model, short_titles
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
@@ -67,7 +68,8 @@ def chat(
         str | None,
         typer.Argument(
             metavar="MODEL",
-            help="A tuned model's name. Without it: the newest one on this machine.",
+            help="A tuned model: its name, or the beginning of its suffix or id. "
+            "Without it: the newest one on this machine.",
             show_default=False,
         ),
     ] = None,
@@ -155,17 +157,16 @@ def _chat_here(
     with_base: bool,
     as_json: bool,
 ) -> None:
-    from langchain_chatexports.local_server import LocalServer
-
     tuned = kept_model(name, data_dir)
     if compare and compare != tuned.base_model:
         # The server knows the steps of its checkpoints.
-        kept_model(compare.partition(":ckpt-step-")[0], data_dir)
+        other, *step = compare.partition(":ckpt-step-")
+        compare = "".join([kept_model(other, data_dir).name, *step])
     say(f"Starting {tuned.name} …")
     if settings.system is None and tuned.system_prompt:
         settings = replace(settings, system=tuned.system_prompt)
         say("It has the system message of its training; --system replaces it.")
-    with LocalServer(tuned.base, data_dir=data_dir) as server:
+    with shared_server(tuned.base, data_dir) as server:
         where = (server.base_url, server.api_key)
         voices = [make_voice(tuned.name, settings, *where, is_tuned=True)]
         if compare:
@@ -199,14 +200,13 @@ def kept_model(name: str | None, data_dir: Path | None) -> TunedModel:
     """Find a model that was tuned on this machine.
 
     Args:
-        name: The model; `None` for the newest.
+        name: The model, or the beginning of one of its names; `None` for the newest.
         data_dir: Where it is kept; `None` for the default.
 
     Raises:
-        LocalServerError: If there is no such model.
+        LocalServerError: If there is no such model, or several.
     """
-    from langchain_chatexports.chat_loaders.suggestions import did_you_mean
-    from langchain_chatexports.local_server import list_models
+    from langchain_chatexports.local_server import find_model, list_models
 
     kept = sorted(list_models(data_dir), key=lambda model: model.created_at)
     if not kept:
@@ -215,17 +215,11 @@ def kept_model(name: str | None, data_dir: Path | None) -> TunedModel:
             "chatexports finetune PATH --ai NAME"
         )
         raise LocalServerError(msg)
-    if name is None:
-        # A test run that was killed while it was probed leaves its model behind.
-        real = [model for model in kept if f":{TEST_RUN}:" not in model.name]
-        return (real or kept)[-1]
-    for model in kept:
-        if model.name == name:
-            return model
-    nearest = did_you_mean([name], [model.name for model in kept])
-    listed = ", ".join(model.name for model in kept)
-    msg = f"There is no model {name!r} on this machine.{nearest} Models: {listed}."
-    raise LocalServerError(msg)
+    if name is not None:
+        return find_model(name, data_dir)
+    # A test run that was killed while it was probed leaves its model behind.
+    real = [model for model in kept if f":{TEST_RUN}:" not in model.name]
+    return (real or kept)[-1]
 
 
 def talk(voices: Sequence[Voice], *, as_json: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,12 +16,14 @@ from langchain_chatexports.cli._console import (
     print_json,
     printable_lines,
     say,
+    show_rows,
     stderr_console,
     stdin_is_terminal,
 )
 from langchain_chatexports.cli._options import (
     AsJson,
     Base,
+    ChatOptions,
     DataDir,
     Force,
     SpeakerOptions,
@@ -63,6 +66,7 @@ def evaluate(
         ),
     ] = None,
     speaker: SpeakerOptions,
+    chats: ChatOptions,
     model: Annotated[
         str | None,
         typer.Option(
@@ -178,7 +182,7 @@ def evaluate(
     halves = _evaluate_inputs.read_halves(
         paths,
         training,
-        speaker.prepare_options(),
+        replace(speaker.prepare_options(), chats=chats.choice()),
         holds_out_enough=finetune,
     )
     trained = plural(len(halves.data.training), "conversation")
@@ -254,11 +258,7 @@ def _print_findings(findings: Evaluation) -> None:
         validation_sentence,
     )
 
-    rows = overview(findings)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        typer.echo("  ".join(cells).rstrip())
+    show_rows(overview(findings))
     say(headline(findings))
     if sentence := validation_sentence(findings):
         say(sentence)

@@ -19,7 +19,9 @@ def export_model(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="MODEL", help="The tuned model's name.", show_default=False
+            metavar="MODEL",
+            help="The tuned model: its name, or the beginning of its suffix or id.",
+            show_default=False,
         ),
     ],
     folder: Annotated[
@@ -38,7 +40,9 @@ def export_model(
     """
     from langchain_chatexports import local_server
 
-    written = local_server.export_model(model, folder, data_dir=data_dir)
+    local_server.check_extra()
+    name = local_server.find_model(model, data_dir).name
+    written = local_server.export_model(name, folder, data_dir=data_dir)
     say(f"Written to {written}")
     path = shlex.quote(str(written))
     say(f"For Ollama: printf 'FROM %s\\n' {path} > Modelfile, then ollama create NAME")

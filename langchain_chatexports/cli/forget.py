@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from langchain_chatexports.datasets import ForgetReport
-    from langchain_chatexports.finetuning.data_use import JobUse
+    from langchain_chatexports.finetuning.orders import JobUse
 
 __all__ = ["forget"]
 
@@ -193,7 +193,7 @@ def _say_report(report: ForgetReport, jobs: Sequence[JobUse]) -> None:
 
 
 def _local_jobs(hashes: Collection[str], data_dir: Path | None) -> list[JobUse]:
-    from langchain_chatexports.finetuning.data_use import jobs_that_used
+    from langchain_chatexports.finetuning.orders import jobs_that_used
     from langchain_chatexports.local_server import default_data_dir
     from langchain_chatexports.local_server.storage.data_directory import DataDirectory
     from langchain_chatexports.local_server.storage.files import FileStore
@@ -212,7 +212,7 @@ def _local_jobs(hashes: Collection[str], data_dir: Path | None) -> list[JobUse]:
 def _remote_jobs(hashes: Collection[str], url: str) -> list[JobUse]:
     import openai
 
-    from langchain_chatexports.finetuning.data_use import find_jobs
+    from langchain_chatexports.finetuning.orders import find_jobs
 
     with ExitStack() as stack:
         try:

@@ -9,10 +9,12 @@ from langchain_chatexports.cli._console import (
     print_json,
     say,
     show,
+    show_table,
     watching_count,
 )
 from langchain_chatexports.cli._options import (
     AsJson,
+    ChatOptions,
     Contacts,
     Paths,
     command,
@@ -34,7 +36,11 @@ NO_MESSAGES = "There are no messages to learn from."
 
 @command
 def inspect(
-    paths: Paths = None, *, contacts: Contacts = None, as_json: AsJson = False
+    paths: Paths = None,
+    *,
+    contacts: Contacts = None,
+    chats: ChatOptions,
+    as_json: AsJson = False,
 ) -> None:
     """Show what is in an export: whose it is, who writes, what is left out and why.
 
@@ -45,9 +51,11 @@ def inspect(
         chatexports inspect chat.db --contacts friends.vcf
         chatexports inspect facebook-1.zip facebook-2.zip
     """
+    chosen = chats.choice()
     paths = own_messages_or(paths)
-    exports = open_exports(paths, contacts)
+    exports = open_exports(paths, contacts, chosen)
     summaries = [_summary(export) for export in exports]
+    chosen.check_names(exports)
     if as_json:
         pairs = zip(exports, summaries, strict=True)
         print_json(
@@ -59,9 +67,9 @@ def inspect(
         return
     for export, summary in zip(exports, summaries, strict=True):
         show(export)
-        show(summary)
+        show_table(summary)
         show()
-    _say_next(paths, contacts, summaries)
+    _say_next(paths, contacts, chats, summaries)
 
 
 def _summary(export: Export) -> ExportSummary:
@@ -72,7 +80,10 @@ def _summary(export: Export) -> ExportSummary:
 
 
 def _say_next(
-    paths: Sequence[Path], contacts: Path | None, summaries: Sequence[ExportSummary]
+    paths: Sequence[Path],
+    contacts: Path | None,
+    chats: ChatOptions,
+    summaries: Sequence[ExportSummary],
 ) -> None:
     if not any(summary.kept for summary in summaries):
         say(NO_MESSAGES)
@@ -80,6 +91,7 @@ def _say_next(
     words: list[object] = ["prepare", *paths]
     if contacts is not None:
         words += ["--contacts", contacts]
+    words += chats.words()
     voices = [
         summary.owner if summary.owner in summary.senders else None
         for summary in summaries

@@ -21,6 +21,7 @@ from langchain_chatexports.cli._console import (
 from langchain_chatexports.cli._options import (
     PRIVATE,
     AsJson,
+    ChatOptions,
     ExampleOptions,
     Force,
     Paths,
@@ -28,6 +29,7 @@ from langchain_chatexports.cli._options import (
     check_contacts,
     command,
     own_messages_or,
+    refuse_chats_of_examples,
     refuse_to_overwrite,
     refuse_to_replace,
 )
@@ -40,7 +42,13 @@ if TYPE_CHECKING:
     from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
     from langchain_chatexports.datasets.set_writer import PreparedSet, SetOptions
 
-__all__ = ["prepare", "prepare_with_speaker", "say_groups", "say_speaker"]
+__all__ = [
+    "prepare",
+    "prepare_with_speaker",
+    "say_groups",
+    "say_speaker",
+    "say_unused",
+]
 
 _SET = "What is written"
 
@@ -66,6 +74,7 @@ def prepare(
         ),
     ],
     options: ExampleOptions,
+    chats: ChatOptions,
     redact: Annotated[
         bool,
         typer.Option(
@@ -94,7 +103,7 @@ def prepare(
             "--split",
             rich_help_panel=_SET,
             help="Split into train, validation and test, the newest conversations for "
-            "the test. Threads are cut at their pauses, and --keep-tail is on.",
+            "the test. --keep-tail is on.",
         ),
     ] = False,
     dedup: Annotated[
@@ -135,7 +144,7 @@ def prepare(
     # One conversation's messages are a million objects at most, and the process ends.
     gc.set_threshold(1_000_000, 20, 100)
     paths = own_messages_or(paths)
-    prepared = options.prepare_options()
+    prepared = replace(options.prepare_options(), chats=chats.choice())
     refuse_to_overwrite(output, paths)
     refuse_to_replace(output, force=force)
     if redact:
@@ -146,6 +155,9 @@ def prepare(
     wanted = replace(
         _set_options(format_name, split=split, dedup=dedup), consent=consent
     )
+    if wanted.is_preference and options.limit:
+        msg = f"--limit is for examples, and {format_name} has none."
+        raise typer.BadParameter(msg)
     results: list[PreparedSet] = []
 
     made = "preference" if wanted.is_preference else "example"
@@ -168,8 +180,8 @@ def prepare(
     if prepared.redaction:
         key_file = prepared.redaction.key_file
         say(f"key: {key_file} (whoever has it can undo the redaction)")
-    if path := result.training_file:
-        say(f"Next: {command_line('finetune', path)}")
+    if result.training_file:
+        say(f"Next: {command_line('finetune', output)}")
 
 
 def _print_set(done: Preparation, result: PreparedSet, output: Path) -> None:
@@ -181,8 +193,6 @@ def _print_set(done: Preparation, result: PreparedSet, output: Path) -> None:
 def _say_set(done: Preparation, result: PreparedSet, made: str) -> None:
     from langchain_chatexports.datasets.accounting import accounting_sentence
 
-    for export, _ in done.summaries():
-        say(export)
     if (written := result.written) is None:
         say(f"{plural(done.examples, made)} written")
         return
@@ -251,7 +261,9 @@ def prepare_with_speaker(
         use(preparation)
     except SenderNotFoundError:
         senders = preparation.senders()
-        if options.ai or not (stdin_is_terminal() and senders):
+        # Another name does not help where nobody has the name of the chosen chats.
+        is_unknown = options.chats.has_unknown_names(preparation.exports)
+        if options.ai or is_unknown or not (stdin_is_terminal() and senders):
             raise
         owners = {s.owner for _, s in preparation.summaries() if s.owner in senders}
         chosen = _ask_for_sender(senders)
@@ -287,7 +299,14 @@ def _check_options(preparation: Preparation) -> None:
     options = preparation.options
     if not preparation.reads_examples():
         check_contacts(options.contacts, preparation.exports)
-    elif unused := options.unused_for_examples():
+    else:
+        say_unused(options)
+
+
+def say_unused(options: PrepareOptions) -> None:
+    """Warn of options that change nothing in finished examples; refuse chats."""
+    refuse_chats_of_examples(options.chats)
+    if unused := options.unused_for_examples():
         listed = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
         say(f"warning: {listed}: for exports only, and these are examples")
 

@@ -12,11 +12,13 @@ from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import print_json, say
 from langchain_chatexports.cli._options import (
     AsJson,
+    ChatOptions,
     Contacts,
     Force,
     RedactionOptions,
     command,
     open_exports,
+    refuse_chats_of_examples,
     refuse_to_overwrite,
     refuse_to_replace,
 )
@@ -25,6 +27,7 @@ from langchain_chatexports.exceptions import ExportFormatError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from langchain_chatexports.datasets.chat_choice import ChatChoice
     from langchain_chatexports.datasets.redaction import Redaction
 
 __all__ = ["redact"]
@@ -49,6 +52,7 @@ def redact(
     ],
     options: RedactionOptions,
     contacts: Contacts = None,
+    chats: ChatOptions,
     undo: Annotated[
         bool,
         typer.Option(
@@ -76,7 +80,8 @@ def redact(
     refuse_to_overwrite(output, paths)
     done: dict[str, Any]
     if undo:
-        if len(paths) > 1 or options.name or options.presidio or contacts:
+        unused = options.name or options.presidio or contacts or chats.words()
+        if len(paths) > 1 or unused:
             msg = "--undo takes one file and its --key."
             raise typer.BadParameter(msg)
         key_file = options.key or default_key_file(paths[0])
@@ -86,7 +91,7 @@ def redact(
         refuse_to_replace(output, force=force)
         redaction = options.redaction(output)
         key_file = redaction.key_file
-        done = _redact_files(paths, output, redaction, contacts)
+        done = _redact_files(paths, output, redaction, contacts, chats.choice())
     if as_json:
         print_json({**done, "output": str(output), "key": str(key_file)})
         return
@@ -111,14 +116,20 @@ def _undo(path: Path, output: Path, key_file: Path, *, force: bool) -> None:
 
 
 def _redact_files(
-    paths: Sequence[Path], output: Path, redaction: Redaction, contacts: Path | None
+    paths: Sequence[Path],
+    output: Path,
+    redaction: Redaction,
+    contacts: Path | None,
+    chats: ChatChoice,
 ) -> dict[str, Any]:
     from langchain_chatexports.chat_loaders.recognition import is_examples_file
     from langchain_chatexports.datasets.redaction import redact_examples, redact_exports
 
     of_examples = [path for path in paths if is_examples_file(path)]
     if not of_examples:
-        return redact_exports(open_exports(paths, contacts), output, redaction)
+        exports = open_exports(paths, contacts, chats)
+        return redact_exports(exports, output, redaction, chats=chats)
+    refuse_chats_of_examples(chats)
     if len(paths) > 1:
         msg = f"{of_examples[0]} holds examples: redact it alone."
         raise ExportFormatError(msg)

@@ -12,12 +12,15 @@ from langchain_chatexports.cli._console import print_json, say, watching_count
 from langchain_chatexports.cli._options import (
     Ai,
     AsJson,
+    ChatOptions,
     Contacts,
     Force,
+    Gap,
     Paths,
     command,
     open_exports,
     own_messages_or,
+    parse_gap,
     refuse_to_overwrite,
     refuse_to_replace,
 )
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from langchain_chatexports.chat_loaders.recognition import Export
+    from langchain_chatexports.datasets.chat_choice import ChatChoice
+    from langchain_chatexports.datasets.preparation import Gap as GapLength
     from langchain_chatexports.report import ExportReport
 
 __all__ = ["report"]
@@ -48,6 +53,8 @@ def report(
     ] = None,
     ai: Ai = None,
     contacts: Contacts = None,
+    chats: ChatOptions,
+    gap: Gap = "auto",
     anonymous: Annotated[
         bool,
         typer.Option("--anonymous", help="Leave out names of people and files."),
@@ -94,14 +101,18 @@ def report(
     from langchain_chatexports.report.svg import require_extra
 
     require_extra()
+    cut_at, chosen = parse_gap(gap), chats.choice()
     paths = own_messages_or(paths)
     target = output or (None if as_json else Path("report.html"))
     if target is not None:
         refuse_to_overwrite(target, paths)
         refuse_to_replace(target, force=force)
+    exports = open_exports(paths, contacts, chosen)
     figures = _figures(
-        open_exports(paths, contacts),
+        exports,
+        chats=chosen,
         ai=ai or [],
+        gap=cut_at,
         anonymous=anonymous,
         time_zone=time_zone,
         redaction=not no_redaction,
@@ -119,7 +130,9 @@ def report(
 def _figures(
     exports: Sequence[Export],
     *,
+    chats: ChatChoice,
     ai: Sequence[str],
+    gap: GapLength,
     anonymous: bool,
     time_zone: str,
     redaction: bool,
@@ -147,12 +160,14 @@ def _figures(
         figures = build_report(
             [export.loader for export in exports],
             ai=ai,
+            gap=gap,
             time_zone=time_zone,
             anonymous=anonymous,
             redaction=redaction,
             token_limit=token_limit,
             on_messages=count,
         )
+    chats.check_names(exports)
     if ai and figures.messages and not any(person.is_ai for person in figures.people):
         senders = {p.name: p.messages for p in figures.people} if not anonymous else {}
         msg = "Nobody in these exports has the name given with --ai."

@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from langchain_chatexports.cli._console import command_line, print_json, say
+from langchain_chatexports.cli._console import (
+    command_line,
+    print_json,
+    say,
+    show_table,
+)
 from langchain_chatexports.cli._options import AsJson, Base, DataDir, command
 from langchain_chatexports.cli.finetune import say_base
 from langchain_chatexports.exceptions import LocalServerError
 
 if TYPE_CHECKING:
-    from langchain_chatexports.local_server import ServerInfo
+    from langchain_chatexports.local_server import ServerInfo, ServerSettings
 
 __all__ = ["serve"]
 
@@ -106,6 +111,7 @@ def serve(
         aliases=dict(_parsed_alias(text) for text in alias or ()),
         max_training_jobs=max_training_jobs,
     )
+    _say_continued_jobs(settings)
     local_server.serve_forever(
         settings, _print_ready_as_json if as_json else _print_ready
     )
@@ -130,21 +136,31 @@ def _print_bases(*, as_json: bool) -> None:
         ]
         print_json(listed)
         return
-    typer.echo(f"{'base':35} {'size':>7} {'memory':>7}  license")
+    lines = [f"{'base':35} {'size':>7} {'memory':>7}  license"]
     for base in list_bases():
         notes = [
             base.note,
             "accept its terms on the hub first" if base.needs_agreement else "",
             "suggested for this machine" if base == suggested else "",
         ]
-        typer.echo(
+        lines.append(
             f"{base.hub_id:35} {base.download_bytes / 1e9:>4.1f} GB "
             f"{base.memory_bytes / 1e9:>4.1f} GB  {base.license}"
         )
         if any(notes):
-            typer.echo(f"    {'; '.join(filter(None, notes))}")
+            lines.append(f"    {'; '.join(filter(None, notes))}")
+    show_table("\n".join(lines))
     say("Size is what is downloaded, memory what training needs.")
     say(f"To use one: {command_line('serve', '--base', 'BASE')}")
+
+
+def _say_continued_jobs(settings: ServerSettings) -> None:
+    from langchain_chatexports.local_server import describe_base, list_jobs
+
+    base = describe_base(settings.base).name
+    for job in reversed(list_jobs(settings.data_dir)):
+        if job.base_model == base and job.status == "queued":
+            say(f"Job {job.id} continues")
 
 
 def _parsed_alias(text: str) -> tuple[str, str]:

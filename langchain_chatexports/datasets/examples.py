@@ -257,8 +257,7 @@ class SessionConverter:
         if left_out["no_assistant"] and self.sessions.taken == without:
             msg = (
                 f"None of {plural(without, 'session')} has a text by the AI, so there "
-                "is nothing to learn. Name the sender to learn from: "
-                "MapAIMessages(sender=...)."
+                "is nothing to learn. Name whose messages become the AI's."
             )
             raise SenderNotFoundError(msg, self._senders)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
@@ -16,7 +17,9 @@ from langchain_chatexports.chat_loaders.recognition import (
     open_exports,
 )
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
+from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.example_files import read_prepared
+from langchain_chatexports.datasets.newest import newest_examples
 from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.exceptions import (
     ExportFormatError,
@@ -30,6 +33,7 @@ from langchain_chatexports.steps import (
     MergeChatRuns,
     SplitSessions,
 )
+from langchain_chatexports.steps.pauses import MAX_GAP_SECONDS
 from langchain_chatexports.steps.pipe import counted_pass
 
 if TYPE_CHECKING:
@@ -41,7 +45,6 @@ if TYPE_CHECKING:
         Mapping,
         Sequence,
     )
-    from datetime import timedelta
     from pathlib import Path
 
     from langchain_core.chat_sessions import ChatSession
@@ -56,8 +59,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Gap", "Preparation", "PrepareOptions"]
 
-# What `--split` sets by itself (size, gap, tail) is not among them.
+# What `--split` sets by itself (the tail) is not among them.
 _ONLY_FOR_EXPORTS = (
+    "gap",
     "ai",
     "ai_role",
     "contacts",
@@ -75,6 +79,9 @@ _Record = TypeVar("_Record")
 
 Gap: TypeAlias = "timedelta | Literal['auto'] | None"
 
+# One quoted message would hold a thread of years together otherwise.
+_REPLY_WITHIN = timedelta(seconds=MAX_GAP_SECONDS)
+
 
 @dataclass(frozen=True)
 class PrepareOptions:
@@ -84,32 +91,38 @@ class PrepareOptions:
         ai: Names or handles of the person who becomes the AI; empty for the owner.
         ai_role: The role whose messages become the AI's, in a table.
         contacts: Where names of people in iMessage exports come from.
+        chats: Which chats of the exports are read.
+        gap: The silence at which a thread is cut into conversations, before messages
+            are merged; `"auto"` finds it in each thread, `None` never cuts.
         size: Messages in a window.
         overlap: Messages that neighboring windows share.
         whole: One example per conversation, cut only where it has too many tokens.
-        keep_tail: Add a last, shorter window.
+        keep_tail: Add a last, shorter window; `None` for where threads are cut, whose
+            conversations are short.
         keep_trailing: Keep messages after the last answer.
-        split_gap: Cut threads into conversations first, at pauses longer than this.
         max_messages: Cut longer conversations at their largest pause.
         max_tokens: Most tokens in an example, counted by bytes.
         label_groups: Put the speaker's name before each text in groups.
         system: A system prompt for each example.
+        limit: Keep the newest examples only, this many.
         redaction: How to replace names and private numbers, if at all.
     """
 
     ai: tuple[str, ...] = ()
     ai_role: str | None = None
     contacts: Path | None = None
+    chats: ChatChoice = field(default_factory=ChatChoice)
+    gap: Gap = "auto"
     size: int = 8
     overlap: int = 2
     whole: bool = False
-    keep_tail: bool = False
+    keep_tail: bool | None = None
     keep_trailing: bool = False
-    split_gap: Gap = None
     max_messages: int | None = None
     max_tokens: int | None = None
     label_groups: bool = False
     system: str | None = None
+    limit: int | None = None
     redaction: Redaction | None = None
 
     def unused_for_examples(self) -> list[str]:
@@ -130,11 +143,11 @@ class PrepareOptions:
         """
         return (
             *self.redaction_steps(),
-            *self._split_steps(),
+            *self.split_steps(),
             MergeChatRuns(),
             self.ai_step(senders),
             *((LabelSpeakers(),) if self.label_groups else ()),
-            *self._window_steps(),
+            *self.window_steps(),
         )
 
     def redaction_steps(self) -> tuple[SessionTransform, ...]:
@@ -146,20 +159,28 @@ class PrepareOptions:
         names = [self.redaction.name(n) if self.redaction else n for n in senders]
         return MapAIMessages(sender=tuple(names) or None, role=self.ai_role)
 
-    def _split_steps(self) -> tuple[SplitSessions, ...]:
-        if self.split_gap is None and self.max_messages is None:
+    def split_steps(self) -> tuple[SplitSessions, ...]:
+        """Return the step that cuts threads into conversations, if any."""
+        if self.gap is None and self.max_messages is None:
             return ()
-        gap = "auto" if self.split_gap is None else self.split_gap
-        return (SplitSessions(gap=gap, max_messages=self.max_messages),)
+        return (
+            SplitSessions(
+                gap=timedelta.max if self.gap is None else self.gap,
+                max_messages=self.max_messages,
+                reply_within=_REPLY_WITHIN,
+            ),
+        )
 
-    def _window_steps(self) -> tuple[ChunkSessions, ...]:
+    def window_steps(self) -> tuple[ChunkSessions, ...]:
+        """Return the step that cuts conversations into windows, if any."""
+        keep_tail = self.gap is not None if self.keep_tail is None else self.keep_tail
         if self.whole and self.max_tokens is None:
             return ()
         return (
             ChunkSessions(
                 size=None if self.whole else self.size,
                 overlap=self.overlap,
-                keep_tail=self.keep_tail or self.whole,
+                keep_tail=keep_tail or self.whole,
                 max_tokens=self.max_tokens,
             ),
         )
@@ -186,10 +207,31 @@ class Preparation:
 
     def __iter__(self) -> Iterator[TrainingExample]:
         """Read the exports and yield their examples."""
-        return (item.example for item in self.traced(Ledger()))
+        ledger = Ledger()
+        return (item.example for item in self.newest(self.traced(ledger), ledger))
+
+    def newest(
+        self, examples: Iterable[TracedExample], ledger: Ledger
+    ) -> Iterator[TracedExample]:
+        """Yield the newest of the examples, as many as the options say.
+
+        Args:
+            examples: Those that `traced` yields, without duplicates if they are to be
+                left out.
+            ledger: Where to count.
+        """
+        if self.options.limit is None:
+            yield from examples
+            return
+        kept = 0
+        for kept, item in enumerate(  # noqa: B007 - counted after the loop
+            newest_examples(examples, self.options.limit, ledger=ledger), 1
+        ):
+            yield item
+        self.examples = kept
 
     def traced(self, ledger: Ledger) -> Iterator[TracedExample]:
-        """Read the exports and yield their examples with their origins.
+        """Read the exports and yield their examples with their origins, old and new.
 
         Args:
             ledger: Where to count; for files of examples nothing is counted.
@@ -232,7 +274,11 @@ class Preparation:
     @cached_property
     def exports(self) -> list[Export]:
         """The exports at the paths, with the parts of one put together."""
-        return open_exports(self.paths, contacts=self.options.contacts)
+        chats = self.options.chats
+        options = chats.loader_options()
+        return chats.selected(
+            open_exports(self.paths, contacts=self.options.contacts, **options)
+        )
 
     @property
     def messages_read(self) -> int:
@@ -300,7 +346,20 @@ class Preparation:
     def _checked(self) -> Iterator[ChatSession]:
         for _, counted in self.passes:
             yield from counted
+        self._check_choice()
         self._check_speakers()
+
+    def _check_choice(self) -> None:
+        chats = self.options.chats
+        if chats.is_everything:
+            return
+        chats.check_names(self.exports)
+        if not any(summary.kept for _, summary in self.summaries()):
+            msg = (
+                "--with, --no-groups, --include, --exclude, --since and --until leave "
+                "no message of these exports. Choose less narrowly."
+            )
+            raise TrainingDataError(msg)
 
     def _check_speakers(self) -> None:
         if self.options.ai_role:
@@ -325,6 +384,8 @@ class Preparation:
         silent = []
         for (export, counted), names in zip(self.passes, self._ai_names, strict=True):
             summary = counted.summary()
+            if not (summary.kept or self.options.chats.is_everything):
+                continue  # Left out on purpose.
             if summary.senders.keys().isdisjoint(names or {summary.owner}):
                 silent.append(export.path)
         return silent

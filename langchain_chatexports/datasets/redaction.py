@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from langchain_chatexports.chat_loaders.counted_pass import CountedPass
     from langchain_chatexports.chat_loaders.recognition import Export
+    from langchain_chatexports.datasets.chat_choice import ChatChoice
     from langchain_chatexports.datasets.trace import ExampleOrigin
 
 __all__ = [
@@ -126,7 +127,11 @@ class Redaction:
         Raises:
             ChatExportError: If two names have one stand-in under this key.
         """
-        with self._sessions("messages read for names", exports) as sessions:
+        # Texts of the chats that are chosen name people of the others.
+        everything = [
+            replace(export, loader=export.loader.unrestricted()) for export in exports
+        ]
+        with self._sessions("messages read for names", everything) as sessions:
             names = {*names_of_export(sessions), *self.names}
         try:
             # No export is read in here, so that a defect of one is not reported as one
@@ -193,7 +198,11 @@ def _watched(
 
 
 def redact_exports(
-    exports: Sequence[Export], output: Path, redaction: Redaction
+    exports: Sequence[Export],
+    output: Path,
+    redaction: Redaction,
+    *,
+    chats: ChatChoice | None = None,
 ) -> dict[str, Any]:
     """Write a redacted copy of exports, as one table in JSON lines.
 
@@ -201,11 +210,14 @@ def redact_exports(
         exports: The exports.
         output: The file to write.
         redaction: The key file, further names and detectors.
+        chats: The choice with which the exports were opened, if any.
 
     Returns:
         What was written, in JSON types: kind, rows, and replaced places by kind.
     """
     redaction.read_names(exports)
+    if chats is not None:
+        chats.check_names(exports)
     passes = [counted_pass(export.loader, redaction.steps()) for export in exports]
     with _watched(redaction.watch, "messages", passes, exports):
         rows = write_jsonl(chain.from_iterable(map(table_rows, passes)), output)

@@ -104,12 +104,11 @@ class SetOptions:
     def adapted(self, options: PrepareOptions) -> PrepareOptions:
         """Return the options for sessions that go with the set's.
 
-        What is split is cut into conversations first, and these are short.
+        Parts are counted in whole conversations, so nothing at their ends is left out.
         """
-        if not self.is_split:
+        if not self.is_split or options.keep_tail is not None:
             return options
-        gap = "auto" if options.split_gap is None else options.split_gap
-        return replace(options, split_gap=gap, keep_tail=True)
+        return replace(options, keep_tail=True)
 
 
 class PreparedSet(NamedTuple):
@@ -168,6 +167,7 @@ def _write_examples(
         examples = deduplicate_examples(
             examples, near=options.near, ledger=notes.ledger
         )
+    examples = preparation.newest(examples, notes.ledger)
     if is_pipe(output):
         _write_to_pipe(examples, output, options)
         return PreparedSet(None)

@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 
     from langchain_chatexports.datasets.examples import TrainingExample
 
-__all__ = ["ExampleSplits", "part_borders", "split_examples"]
+__all__ = ["ExampleSplits", "hold_out_validation", "part_borders", "split_examples"]
 
 # Shorter lines ("see you there then") are too common to be a sign of a copy.
 _MIN_LINE_LENGTH = 40
 _ORDERS = frozenset({"time"})
+# What is held out for validation by itself: enough for a loss that means something,
+# and little of what there is to learn from.
+_MIN_EXAMPLES, _MIN_VALIDATION, _MAX_VALIDATION = 50, 5, 200
+_SHARE, _MAX_SHARE = 0.1, 0.25
 _KNOWN = "near_duplicate"
 _SPLIT, _EXAMPLES = "Split", "examples"
 
@@ -157,6 +161,30 @@ def split_examples(
     )
 
 
+def hold_out_validation(examples: Sequence[TracedExample]) -> ExampleSplits | None:
+    """Hold the newest conversations out for validation, if there are enough.
+
+    A tenth is held out, 200 examples at most.
+
+    Args:
+        examples: Traced examples.
+
+    Returns:
+        The parts, without a test; `None` if there are fewer than 50 examples, their
+        conversations are unknown, or too few and too long to hold one out.
+    """
+    if len(examples) < _MIN_EXAMPLES:
+        return None
+    share = min(_SHARE, _MAX_VALIDATION / len(examples))
+    try:
+        splits = split_examples(examples, validation=share, test=0, near=None)
+    except TrainingDataError:
+        return None
+    is_enough = len(splits.validation) >= _MIN_VALIDATION
+    is_most = len(splits.train) < (1 - _MAX_SHARE) * len(examples)
+    return splits if is_enough and not is_most else None
+
+
 def _stages(
     kept: Sequence[TracedExample], left: Sequence[TracedExample]
 ) -> tuple[Stage, Stage]:
@@ -189,8 +217,8 @@ def _conversations(examples: Iterable[TracedExample]) -> list[_Conversation]:
         if not isinstance(item, TracedExample) or item.origin.session_id is None:
             msg = (
                 "The examples do not say which session they come from, so windows of "
-                "one conversation could end up on both sides. Make them with "
-                "trace_examples(...) from sessions whose metadata has an id."
+                "one conversation could end up on both sides. Make them from "
+                "the export with their origins, or keep their trace beside them."
             )
             raise TrainingDataError(msg)
         key = root(("session", item.origin.session_id))
@@ -230,8 +258,8 @@ def part_borders(
     if sizes and len(sizes) < parts:
         msg = (
             f"{plural(len(sizes), 'conversation')} cannot be split into {parts} parts. "
-            "Cut the sessions into conversations before windows are made: "
-            "SplitSessions(gap='auto')."
+            "Add conversations, or split the sessions at shorter pauses before windows "
+            "are made."
         )
         raise TrainingDataError(msg)
     total = sum(sizes)

@@ -5,6 +5,7 @@ A `TrainingExample` is a plain dict for training; its origin is kept beside it.
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from langchain_chatexports.datasets.examples import SessionConverter, TrainingExample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from langchain_core.chat_sessions import ChatSession
     from langchain_core.messages import BaseMessage
@@ -26,6 +27,7 @@ __all__ = [
     "ExampleOrigin",
     "TracedExample",
     "origin_of_session",
+    "speaker_of",
     "trace_examples",
 ]
 
@@ -195,3 +197,26 @@ def origin_of_session(
         first=min(times, default=None),
         last=max(times, default=None),
     )
+
+
+def speaker_of(examples: Iterable[TracedExample]) -> str | None:
+    """Return who writes the assistant's messages, as the export names that person.
+
+    Args:
+        examples: Traced examples.
+
+    Returns:
+        The name that most of the examples agree on; `None` if no origin tells it.
+    """
+    found = Counter(filter(None, map(_speaker_in, examples)))
+    return found.most_common(1)[0][0] if found else None
+
+
+def _speaker_in(item: TracedExample) -> str | None:
+    # Senders stand in the order of their first messages.
+    senders = item.origin.senders
+    roles = (message["role"] for message in item.example["messages"])
+    first = next((role for role in roles if role in {"user", "assistant"}), None)
+    if senders and first == "assistant":
+        return senders[0]
+    return senders[1] if len(senders) == 2 and first == "user" else None  # noqa: PLR2004

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from langchain_chatexports._tokens import BYTES_PER_TOKEN
 from langchain_chatexports.evaluation.contestants import (
+    TITLES,
     PairIndex,
     Prompt,
     training_pairs,
@@ -195,7 +196,8 @@ class _Run:
                 else:
                     self.too_long.add(number)
                 number += 1
-            self.progress(f"scoring, {kind}", number, len(self.turns))
+            what = f"scoring replies: {TITLES[kind]}"
+            self.progress(what, number, len(self.turns))
         self.shortened += prompt.shortened
         return found
 
@@ -227,7 +229,7 @@ class _Run:
                 (line,) = excerpt.turns
                 if reply := self._score(prompt, excerpt, model).get(line):
                     found[number] = reply
-            what = f"scoring with foreign history, {kind}"
+            what = f"scoring replies after another conversation: {TITLES[kind]}"
             self.progress(what, number + 1, len(self.turns))
         return found
 
@@ -235,6 +237,9 @@ class _Run:
         self, contestant: Contestant, limit: int, seed: int
     ) -> dict[int, Reply]:
         prompt = Prompt(contestant.kind, self.index)
+        temperature = contestant.name.partition("@")[2]
+        what = f"writing replies: {TITLES[contestant.kind]}"
+        what += f", T {temperature}" if temperature else ""
         found: dict[int, Reply] = {}
         for number, turn in enumerate(self.turns):
 
@@ -253,6 +258,6 @@ class _Run:
                     self.too_long.add(number)
                 else:
                     found[number] = reply
-            self.progress(f"answering, {contestant.name}", number + 1, len(self.turns))
+            self.progress(what, number + 1, len(self.turns))
         self.shortened += prompt.shortened
         return found

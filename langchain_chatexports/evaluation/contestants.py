@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NEAREST",
     "PLAIN_PROMPT",
+    "TITLES",
     "Contestant",
     "Kind",
     "Pair",
@@ -37,6 +38,13 @@ __all__ = [
 ]
 
 Kind = Literal["base", "few_shot", "tuned"]
+
+TITLES: dict[str, str] = {
+    "tuned": "tuned model",
+    "few_shot": "base with examples",
+    "base": "base model",
+}
+"""What people call each kind."""
 
 PLAIN_PROMPT = (
     "You are chatting with people you know, by text message. Answer as yourself: "

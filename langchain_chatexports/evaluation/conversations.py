@@ -46,7 +46,7 @@ _MIN_BORDER_LENGTH = 12
 
 @dataclass(frozen=True)
 class Utterance:
-    """What one speaker says before another one does; line breaks part its bubbles."""
+    """A turn of the person, or a message of somebody else, merged as in training."""
 
     speaker: str
     """`PERSON`, or the id of somebody else: `p1`, `p2`, …"""
@@ -60,7 +60,7 @@ class Dialogue:
     """A conversation with the person.
 
     Attributes:
-        lines: The utterances, oldest first; neighbors have different speakers.
+        lines: The utterances, oldest first; no two neighbors are the person's.
         system: The system prompt of its training examples.
         participants: Names of those who take part.
     """
@@ -77,14 +77,17 @@ class Dialogue:
         system: str | None = None,
         participants: Iterable[str] = (),
     ) -> Dialogue:
-        """Return a dialogue in which neighbors of one speaker are joined."""
+        """Return a dialogue in which the person's neighboring lines are one turn.
+
+        Others' lines stay as they are: the model was trained on each as a message.
+        """
         joined: list[Utterance] = []
         for line in lines:
-            if joined and joined[-1].speaker == line.speaker:
+            if joined and line.speaker == PERSON == joined[-1].speaker:
                 last = joined.pop()
                 text = f"{last.text}{_BUBBLES}{line.text}"
                 is_forwarded = last.is_forwarded or line.is_forwarded
-                joined.append(Utterance(line.speaker, text, is_forwarded))
+                joined.append(Utterance(PERSON, text, is_forwarded))
             else:
                 joined.append(line)
         return cls(tuple(joined), system, frozenset(participants))

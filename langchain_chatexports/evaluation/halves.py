@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.chat_loaders.recognition import is_examples_file
+from langchain_chatexports.chat_loaders.recognition import (
+    is_examples_file,
+    set_parts,
+)
 from langchain_chatexports.datasets.example_files import read_prepared
 from langchain_chatexports.datasets.preparation import Preparation
 from langchain_chatexports.datasets.splits import split_examples
@@ -55,16 +58,16 @@ def halves_of_examples(paths: Sequence[Path], training: Path | None) -> Halves |
     Raises:
         ExportNotFoundError: If one half is missing.
     """
-    if len(paths) == 1 and training is None and (paths[0] / "train.jsonl").is_file():
-        folder = paths[0]
-        if not (folder / "test.jsonl").is_file():
+    parts = set_parts(paths[0]) if len(paths) == 1 and training is None else {}
+    if parts:
+        if "test" not in parts:
             msg = (
-                f"{folder} has no test.jsonl: it was not split, or the training part "
+                f"{paths[0]} has no test.jsonl: it was not split, or the training part "
                 "repeats all that was to be held out. Write it again from more "
                 "conversations: chatexports prepare --split"
             )
             raise ExportNotFoundError(msg)
-        return _from_files([folder / "test.jsonl"], folder / "train.jsonl")
+        return _from_files([parts["test"]], parts["train"])
     prepared = [is_examples_file(path) for path in paths]
     if not all(prepared):
         return None

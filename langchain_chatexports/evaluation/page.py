@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from langchain_chatexports._files import write_whole
 from langchain_chatexports.evaluation import tables
 from langchain_chatexports.evaluation.charts import loss_chart, score_chart
+from langchain_chatexports.evaluation.contestants import TITLES
 from langchain_chatexports.report.html import render_page
 
 if TYPE_CHECKING:
@@ -23,12 +24,6 @@ __all__ = [
     "validation_sentence",
     "write_evaluation_page",
 ]
-
-_TITLES = {
-    "tuned": "tuned model",
-    "few_shot": "base with examples",
-    "base": "base model",
-}
 
 
 def write_evaluation_page(evaluation: Evaluation, path: str | Path) -> None:
@@ -60,7 +55,7 @@ def evaluation_page(evaluation: Evaluation) -> str:
     temperature = evaluation.contestants[0].temperature
     shown = _tuned_first(evaluation.contestants)
     main = [
-        (each.name, each.kind, _TITLES[each.kind])
+        (each.name, each.kind, TITLES[each.kind])
         for each in shown
         if each.temperature == temperature
     ]
@@ -94,7 +89,7 @@ def evaluation_page(evaluation: Evaluation) -> str:
 
 def _tuned_first(contestants: Sequence[ContestantInfo]) -> list[ContestantInfo]:
     temperatures = list(dict.fromkeys(each.temperature for each in contestants))
-    kinds = list(_TITLES)
+    kinds = list(TITLES)
     return sorted(
         contestants,
         key=lambda each: (temperatures.index(each.temperature), kinds.index(each.kind)),
@@ -103,7 +98,7 @@ def _tuned_first(contestants: Sequence[ContestantInfo]) -> list[ContestantInfo]:
 
 def title_of(contestant: ContestantInfo, main_temperature: float) -> str:
     """Return a contestant's name as the page shows it."""
-    title = _TITLES[contestant.kind]
+    title = TITLES[contestant.kind]
     if contestant.temperature == main_temperature:
         return title
     return f"{title}, T\u00a0{contestant.temperature:g}"
@@ -116,15 +111,15 @@ def headline(evaluation: Evaluation) -> str:
 
 
 def overview(evaluation: Evaluation) -> list[tuple[str, ...]]:
-    """Return the main results as a table's rows, headers first."""
+    """Return the main results as a table's rows, headers first.
+
+    They fit a terminal of 80 columns; the page has the others.
+    """
     temperature = evaluation.contestants[0].temperature
     scores = {each.contestant: each for each in evaluation.summary or ()}
     losses = {each.contestant: each for each in evaluation.loss}
     copies = {each.contestant: each for each in evaluation.copies}
-    checks = {each.contestant: each for each in evaluation.guards}
-    rows: list[tuple[str, ...]] = [
-        ("", "style (0 to 1)", "bits per byte", "copied whole", "distinct", "cut off")
-    ]
+    rows: list[tuple[str, ...]] = [("", "style (0 to 1)", "bits per byte", "copied")]
     for each in _tuned_first(evaluation.contestants):
         score, loss = scores.get(each.name), losses.get(each.name)
         rows.append(
@@ -137,13 +132,10 @@ def overview(evaluation: Evaluation) -> list[tuple[str, ...]]:
                 if loss
                 else tables.UNKNOWN,
                 tables.share_text(copies[each.name].exact),
-                tables.share_text(checks[each.name].variety),
-                tables.share_text(checks[each.name].cut),
             )
         )
-    own = evaluation.guards[0].person
     copied = tables.share_text(evaluation.copies[0].person.exact)
-    rows.append(("the person", "1", "", copied, tables.share_text(own.variety), ""))
+    rows.append(("the person", "1", "", copied))
     return rows
 
 

@@ -12,73 +12,16 @@ from langchain_chatexports import datasets
 from langchain_chatexports._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from langchain_chatexports.datasets import (
-        CardNotes,
-        ExampleOrigin,
-        ExampleSplits,
-        ForgetReport,
-        Ledger,
-        Stage,
-        TracedExample,
-        TrainingEstimate,
-        TrainingExample,
-        TrainingMessage,
-        TrainingProblem,
-        WrittenSet,
-        deduplicate_examples,
-        edit_preferences,
-        estimate_training,
-        forget,
-        hash_source,
-        reaction_labels,
-        read_jsonl,
-        split_examples,
-        to_dataset,
-        to_training_examples,
-        trace_examples,
-        validate_examples,
-        write_dataset,
-        write_jsonl,
-    )
-    from langchain_chatexports.finetuning.data_use import JobUse, find_jobs
+    from langchain_chatexports.datasets import *  # noqa: F403 - all, as below
+    from langchain_chatexports.finetuning.orders import JobUse, find_jobs
     from langchain_chatexports.finetuning.run import FineTuningRun
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
 
-__all__ = [
-    "CardNotes",
-    "ChatFineTuner",
-    "ExampleOrigin",
-    "ExampleSplits",
-    "FineTuningRun",
-    "ForgetReport",
-    "JobUse",
-    "Ledger",
-    "Stage",
-    "TracedExample",
-    "TrainingEstimate",
-    "TrainingExample",
-    "TrainingMessage",
-    "TrainingProblem",
-    "WrittenSet",
-    "deduplicate_examples",
-    "edit_preferences",
-    "estimate_training",
-    "find_jobs",
-    "forget",
-    "hash_source",
-    "reaction_labels",
-    "read_jsonl",
-    "split_examples",
-    "to_dataset",
-    "to_training_examples",
-    "trace_examples",
-    "validate_examples",
-    "write_dataset",
-    "write_jsonl",
-]
+__all__ = ["ChatFineTuner", "FineTuningRun", "JobUse", "find_jobs"]
+__all__ += datasets.__all__
 
 _MODULES = {
-    "data_use": ("JobUse", "find_jobs"),
+    "orders": ("JobUse", "find_jobs"),
     "run": ("FineTuningRun",),
     "tuner": ("ChatFineTuner",),
 }

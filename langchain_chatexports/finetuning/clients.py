@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import os
-from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from langchain_chatexports.exceptions import FineTuningError
-from langchain_chatexports.finetuning.connection import Connection
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import Mapping
 
     from langchain_openai.chat_models.base import BaseChatOpenAI
 
-    from langchain_chatexports.finetuning.connection import Deadline
-
 __all__ = ["AZURE_HOSTS", "ServerAccess", "public_url", "scrub_secrets"]
 
-_REQUEST_TIMEOUT = 30.0
 _MIN_SECRET_LENGTH = 6
 AZURE_HOSTS = (
     ".openai.azure.com",
@@ -35,99 +31,74 @@ _DEPLOY_FIRST = (
 )
 
 
+@dataclass(frozen=True)
 class ServerAccess:
-    """The server and its key: settings, or the user's own clients."""
+    """The server and its key: settings, or the user's own clients.
 
-    def __init__(
-        self,
-        settings: Mapping[str, Any],
-        client: Any = None,
-        async_client: Any = None,
-        timeout: float = _REQUEST_TIMEOUT,
-    ) -> None:
-        """Initialize the access.
+    Attributes:
+        settings: Arguments of the SDK's clients.
+        client: A sync client to use instead.
+        async_client: An async client to use instead.
+        timeout: Seconds without a byte after which a request ends.
+        resolved: A client that knows the server and the key; it may be closed.
+    """
 
-        Args:
-            settings: Arguments of the SDK's clients.
-            client: A sync client to use instead.
-            async_client: An async client to use instead.
-            timeout: Seconds without a byte after which a request ends.
-        """
-        self._settings = {k: v for k, v in settings.items() if v is not None}
-        self._client = client
-        self._async_client = async_client
-        self._timeout = timeout
-        self._for_chats: Any = None
+    settings: Mapping[str, Any] = field(repr=False)
+    client: Any = None
+    async_client: Any = None
+    timeout: float = 30.0
+    resolved: Any = None
 
-    @asynccontextmanager
-    async def connect(
-        self,
-        deadline: Deadline,
-        *,
-        is_async: bool,
-        scrub: Callable[[str], str] = str,
-    ) -> AsyncIterator[Connection]:
-        """Return a connection; a client that is made for it is closed at the end.
+    def open(self, *, is_async: bool) -> tuple[Any, ServerAccess]:
+        """Return a client, and access to the same server with the same key for later.
 
-        Args:
-            deadline: When requests end. The user's own clients have timeouts of their
-                own.
-            is_async: Whether the caller has an event loop; it may use a sync client.
-            scrub: Takes out of a server's words what is private beside the key.
+        The tuner retries by itself, after a look; this client does not. With an event
+        loop it may be a sync one of the user's.
         """
         given = self._given(is_async=is_async)
-        client = self._made(deadline, is_async=is_async) if given is None else given
-        # The tuner retries by itself, after a look; the SDK must not.
-        asked = client.with_options(max_retries=0, timeout=self._timeout)
+        client = given or self._made(is_async=is_async)
+        client = client.with_options(max_retries=0, timeout=self.timeout)
         if given is not None:
-            asked = _without_redirects(asked)
-        try:
-            yield Connection(
-                client=asked,
-                server=public_url(client.base_url),
-                deadline=deadline,
-                scrub=lambda said: scrub(scrub_secrets(said, asked)),
-                is_async=is_async,
-            )
-        finally:
-            # Or its connections outlive the event loop.
-            if given is None:
-                closing = client.close()
-                if is_async:
-                    await closing
+            resolved = self.client or self.async_client
+            return _without_redirects(client), replace(self, resolved=resolved)
+        # Whatever the environment says later. The client may be closed by then.
+        names = ("api_key", "base_url", "organization", "project")
+        settings = {**self.settings, **{name: getattr(client, name) for name in names}}
+        return client, replace(self, settings=settings, resolved=client)
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the clients are the user's own."""
+        return (self.client or self.async_client) is not None
 
     def _given(self, *, is_async: bool) -> Any:
         from openai import AsyncOpenAI
 
         if is_async:
-            return self._async_client or self._client
-        if self._client is None and self._async_client is not None:
+            return self.async_client or self.client
+        is_mistaken = isinstance(self.client, AsyncOpenAI)
+        if is_mistaken or (self.client is None and self.async_client is not None):
+            given = "`client` is an async client" if is_mistaken else "it is missing"
             msg = (
-                "Only `async_client` is given, which serves ainvoke, asubmit and the "
-                "other async methods. Give `client` for the sync ones."
+                f"The sync methods need a sync client as `client`: {given}. The async "
+                "one, as `async_client`, serves ainvoke, asubmit and so on."
             )
             raise FineTuningError(msg)
-        if isinstance(self._client, AsyncOpenAI):
-            msg = (
-                "`client` is an async client, which cannot serve the sync methods. "
-                "Give it as `async_client`, and a sync one as `client`."
-            )
-            raise FineTuningError(msg)
-        return self._client
+        return self.client
 
-    def _made(self, deadline: Deadline, *, is_async: bool) -> Any:
+    def _made(self, *, is_async: bool) -> Any:
         from openai import AsyncOpenAI, OpenAI
 
-        from langchain_chatexports.finetuning.http_clients import (
-            AsyncGuardedClient,
-            GuardedClient,
-        )
+        from langchain_chatexports.finetuning import http_clients
 
         self._require_one_server()
-        http = (AsyncGuardedClient if is_async else GuardedClient)(deadline.remaining)
+        guarded = (
+            http_clients.AsyncGuardedClient if is_async else http_clients.GuardedClient
+        )
+        kind: Any = AsyncOpenAI if is_async else OpenAI
+        http = guarded()
         try:
-            kind: Any = AsyncOpenAI if is_async else OpenAI
-            return kind(**self._settings, http_client=http)
+            return kind(**self.settings, http_client=http)
         except Exception as error:
             msg = (
                 f"The OpenAI client cannot be made ({type(error).__name__}): set "
@@ -136,28 +107,10 @@ class ServerAccess:
             )
             raise FineTuningError(msg) from error
 
-    def pinned(self, client: Any) -> ServerAccess:
-        """Return access to the same server with the same key, whatever is set later.
-
-        Args:
-            client: The client of a connection; it may be closed.
-        """
-        given = self._client or self._async_client
-        resolved: dict[str, Any] = {}
-        if given is None:
-            names = ("api_key", "organization", "project")
-            resolved = {name: getattr(client, name) for name in names}
-            resolved["base_url"] = str(client.base_url)
-        pinned = ServerAccess(
-            self._settings | resolved, self._client, self._async_client, self._timeout
-        )
-        pinned._for_chats = given or client
-        return pinned
-
     def chat_model(
         self, name: str, *, base_model: str, **kwargs: Any
     ) -> BaseChatOpenAI:
-        """Build the chat model of a tuned model; the access must be pinned.
+        """Build the chat model of a tuned model; the access must be a connection's.
 
         Args:
             name: The tuned model.
@@ -168,42 +121,44 @@ class ServerAccess:
             A `ChatOpenAI` (an `AzureChatOpenAI` for Azure's client) that asks the
             server that trained the model, whatever the environment says.
         """
-        client = self._for_chats
-        common: dict[str, Any] = {
+        from langchain_openai import AzureChatOpenAI, ChatOpenAI
+        from openai import AsyncAzureOpenAI, AzureOpenAI
+
+        client = self.resolved
+        is_azure = isinstance(client, (AzureOpenAI, AsyncAzureOpenAI))
+        # Azure's own OpenAI-compatible route is asked with a plain client.
+        host = urlsplit(str(client.base_url)).hostname or ""
+        deployment = kwargs.pop("azure_deployment", None)
+        if deployment is None and (is_azure or host.endswith(AZURE_HOSTS)):
+            raise FineTuningError(_DEPLOY_FIRST)
+        arguments = {
             # A `codex` in the suffix would switch to the Responses API.
             "use_responses_api": False,
             # The counter of messages knows no tuned name.
             "tiktoken_model_name": base_model,
             "stream_usage": True,
+            "organization": client.organization,
             "default_query": dict(getattr(client, "_custom_query", {})) or None,
             "default_headers": _headers(client) or None,
             **_guarded_http(kwargs),
         }
-        if client in (self._client, self._async_client):
-            common.update(timeout=client.timeout, max_retries=client.max_retries)
-        deployment = kwargs.pop("azure_deployment", None)
-        if _is_azure_client(client):
-            return _azure_chat_model(client, deployment, base_model, common | kwargs)
-        if deployment is None and _is_azure_host(client):
-            raise FineTuningError(_DEPLOY_FIRST)
-        from langchain_openai import ChatOpenAI
-
-        provider = getattr(client, "_api_key_provider", None)
-        arguments = {
+        if self.is_given:
+            arguments.update(timeout=client.timeout, max_retries=client.max_retries)
+        if is_azure:
+            named = {"model": base_model, "azure_deployment": deployment}
+            return AzureChatOpenAI(**named | _azure(client) | arguments | kwargs)
+        named = {
             "model": deployment or name,
             "base_url": str(client.base_url).rstrip("/"),
-            "api_key": provider or client.api_key,
-            "organization": client.organization,
-            **common,
-            **kwargs,
+            "api_key": getattr(client, "_api_key_provider", None) or client.api_key,
         }
-        return ChatOpenAI(**arguments)
+        return ChatOpenAI(**named | arguments | kwargs)
 
     def _require_one_server(self) -> None:
         # LangChain's chat models read this variable, and OpenAI's client does not:
         # whoever set it would see the chats go to a server that it does not name.
         said = os.environ.get("OPENAI_API_BASE")
-        clear = "base_url" in self._settings or os.environ.get("OPENAI_BASE_URL")
+        clear = self.settings.get("base_url") or os.environ.get("OPENAI_BASE_URL")
         if said and not clear:
             msg = (
                 f"OPENAI_API_BASE names {public_url(said)}, but OpenAI's client does "
@@ -260,14 +215,13 @@ def _guarded_http(kwargs: dict[str, Any]) -> dict[str, Any]:
     )
 
     own = {"http_client", "http_async_client"} & kwargs.keys()
-    options = list(kwargs.pop("http_socket_options", None) or ())
     proxy = None
     if not own:
         # langchain-openai takes a proxy or HTTP clients, not both.
         proxy = kwargs.pop("openai_proxy", None) or os.environ.get("OPENAI_PROXY")
     sync: dict[str, Any] = {"proxy": proxy or None}
     parallel = sync
-    if options:
+    if options := list(kwargs.pop("http_socket_options", None) or ()):
         sync, parallel = (
             {"transport": each} for each in transports(options, proxy or None)
         )
@@ -276,18 +230,6 @@ def _guarded_http(kwargs: dict[str, Any]) -> dict[str, Any]:
         "http_async_client": AsyncGuardedClient(**parallel),
     }
     return guarded if own else {**guarded, "openai_proxy": None}
-
-
-def _is_azure_host(client: Any) -> bool:
-    # Azure's own OpenAI-compatible route, asked with a plain client.
-    host = urlsplit(str(client.base_url)).hostname or ""
-    return host.endswith(AZURE_HOSTS)
-
-
-def _is_azure_client(client: Any) -> bool:
-    from openai import AsyncAzureOpenAI, AzureOpenAI
-
-    return isinstance(client, (AzureOpenAI, AsyncAzureOpenAI))
 
 
 def _headers(client: Any) -> dict[str, str]:
@@ -300,38 +242,20 @@ def _headers(client: Any) -> dict[str, str]:
     return headers
 
 
-def _azure_chat_model(
-    client: Any, deployment: str | None, base_model: str, kwargs: dict[str, Any]
-) -> BaseChatOpenAI:
-    if deployment is None:
-        raise FineTuningError(_DEPLOY_FIRST)
-    from langchain_openai import AzureChatOpenAI
+def _azure(client: Any) -> dict[str, Any]:
     from openai import AsyncAzureOpenAI
 
     is_async = isinstance(client, AsyncAzureOpenAI)
     provider = getattr(client, "_azure_ad_token_provider", None)
     token = getattr(client, "_azure_ad_token", None)
-    key = None if provider or token else client.api_key
-    version = getattr(client, "_api_version", None)
-    query = {
-        k: v
-        for k, v in (kwargs.pop("default_query") or {}).items()
-        if k != "api-version"
-    }
-    arguments = {
+    return {
         "azure_endpoint": str(client.base_url).split("/openai", 1)[0],
-        "azure_deployment": deployment,
-        "api_version": version,
-        "api_key": key,
+        "api_version": getattr(client, "_api_version", None),
+        "api_key": None if provider or token else client.api_key,
         "azure_ad_token": token,
         "azure_ad_token_provider": _async_only if provider and is_async else provider,
         "azure_ad_async_token_provider": provider if is_async else None,
-        "organization": client.organization,
-        "model": base_model,
-        "default_query": query or None,
-        **kwargs,
     }
-    return AzureChatOpenAI(**{k: v for k, v in arguments.items() if v is not None})
 
 
 def _async_only() -> str:

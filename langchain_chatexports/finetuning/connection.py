@@ -8,28 +8,31 @@ loop.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import threading
 import time
-from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass, replace
+from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
+from functools import partial
 from itertools import count
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_chatexports.exceptions import FineTuningError, FineTuningTimeoutError
+from langchain_chatexports.finetuning.clients import public_url, scrub_secrets
 from langchain_chatexports.finetuning.errors import (
-    Step,
+    MAX_RETRY_AFTER,
+    NO_ROUTE,
+    PURPOSES,
+    Situation,
     clean_text,
     error_of,
-    has_no_route,
-    safe_cause,
-)
-from langchain_chatexports.finetuning.retries import (
-    MAX_RETRY_AFTER,
     is_temporary,
     requested_wait,
+    safe_cause,
+    status_of,
 )
 
 if TYPE_CHECKING:
@@ -37,20 +40,25 @@ if TYPE_CHECKING:
         AsyncIterator,
         Awaitable,
         Callable,
+        Collection,
         Coroutine,
+        Iterator,
         Sequence,
     )
 
-    from typing_extensions import Self
+    from langchain_chatexports.finetuning.clients import ServerAccess
 
 __all__ = [
     "Clock",
     "Connection",
     "Deadline",
-    "is_last_page",
+    "id_of",
     "one_at_a_time",
     "run_blocking",
+    "run_unblocked",
 ]
+
+logger = logging.getLogger(__name__)
 
 MAX_PAGES = 1_000
 _MAX_ATTEMPTS = 4
@@ -59,6 +67,9 @@ _MAX_PAUSE = 8.0
 _PAGE_SIZE = 100
 _MAX_ID_LENGTH = 512
 _LOCK_INTERVAL = 0.05
+
+# What a request may take after the deadline: the last look is at the deadline itself.
+_MIN_SECONDS = 2.0
 
 T = TypeVar("T")
 
@@ -99,56 +110,78 @@ class Deadline:
         """Return the seconds that are left, infinity without a deadline."""
         return float("inf") if self._end is None else self._end - self.clock.now()
 
-    def is_over(self) -> bool:
-        """Return whether the moment has come."""
-        return self.remaining() <= 0
+    def within(self, seconds: float) -> Deadline:
+        """Return a deadline in so many seconds, or this one if it is earlier."""
+        return Deadline(self.clock, min(seconds, self.remaining()))
 
 
-@dataclass(frozen=True)
+def id_of(item: object) -> str | None:
+    """Return the id of one of the SDK's objects, if it has one that can be shown."""
+    name = getattr(item, "id", None)
+    if isinstance(name, str) and len(name) <= _MAX_ID_LENGTH and name.isprintable():
+        return name
+    return None
+
+
+@dataclass
 class Connection:
     """A server, as one call of the tuner reaches it.
 
     Attributes:
         client: The SDK's client; it does not retry by itself.
+        access: The same server with the same key, for later.
         server: The server's URL, without secrets.
-        deadline: When the call gives up.
+        deadline: When the call gives up. The user's own sync client has timeouts of its
+            own.
         scrub: Takes out of a server's words what is known to be private.
         is_async: Whether the caller has an event loop, which must not be blocked.
+        situation: What an error says about the order.
     """
 
     client: Any
+    access: ServerAccess
     server: str
     deadline: Deadline
     scrub: Callable[[str], str]
     is_async: bool
+    situation: Situation = field(default_factory=Situation)
 
     @property
     def clock(self) -> Clock:
         """The time that pauses are measured in."""
         return self.deadline.clock
 
-    def briefly(self, seconds: float) -> Self:
-        """Return the same connection with an earlier deadline."""
-        seconds = min(seconds, self.deadline.remaining())
-        return replace(self, deadline=Deadline(self.clock, seconds))
-
     def clean(self, said: object) -> str:
         """Return a server's words without what may be private."""
         return clean_text(said, self.scrub)
 
     def error(
-        self, problem: Exception, step: Step, *, wait: float | None = None
+        self, problem: Exception, method: str, *, wait: float | None = None
     ) -> FineTuningError:
         """Return the error of ours for one of the SDK's; see `error_of`."""
-        return error_of(problem, step, self.server, self.scrub, wait=wait)
-
-    def timed_out(self, step: Step) -> FineTuningTimeoutError:
-        """Return the error to raise when the deadline is over."""
-        msg = (
-            f"The timeout of {self.deadline.seconds:g} s was reached while "
-            f"{step.doing} at {self.server}. {step.consequence}"
+        return error_of(
+            problem, method, self.server, self.situation, self.scrub, wait=wait
         )
-        return FineTuningTimeoutError(msg, job_id=step.job_id, status=step.status)
+
+    def timed_out(self, method: str) -> FineTuningError:
+        """Return the error to raise when the deadline is over."""
+        text = (
+            f"The timeout of {self.deadline.seconds:g} s was reached while "
+            f"{PURPOSES[method]} at {self.server}."
+        )
+        return self.situation.error(FineTuningTimeoutError, text)
+
+    @contextmanager
+    def explaining_interrupts(self, text: str | None = None) -> Iterator[None]:
+        """Say what becomes of the job, or `text`, if the call is interrupted."""
+        try:
+            yield
+        except (KeyboardInterrupt, asyncio.CancelledError) as error:
+            text = text or self.situation.consequence
+            logger.warning(text)
+            if hasattr(error, "add_note"):  # Python 3.11
+                error.add_note(text)
+            raise
 
     async def sleep(self, seconds: float) -> None:
         """Pause."""
@@ -157,163 +190,175 @@ class Connection:
         else:
             self.clock.sleep(seconds)
 
-    async def call(self, method: str, /, **arguments: Any) -> Any:
+    # Requests
+
+    async def call(
+        self, method: str, /, *, missing: Collection[int] = (), **arguments: Any
+    ) -> Any:
         """Send a request once, and refuse a response of another type.
 
-        `method` is the dotted name of the client's. A gateway's page with status 200
-        comes out of the SDK as a string.
+        `method` is the dotted name of the client's. With a status in `missing` a server
+        says that it has no such thing: `None`. A gateway's page with status 200 comes
+        out of the SDK as a string.
         """
-        from openai import AsyncOpenAI
-
         from langchain_chatexports.finetuning.http_clients import UnreadableAnswerError
 
-        function = attrgetter(method)(self.client)
         try:
-            if isinstance(self.client, AsyncOpenAI):
-                answer = await function(**arguments)
-            elif self.is_async:
-                answer = await asyncio.to_thread(function, **arguments)
-            else:
-                answer = function(**arguments)
+            answer = await self._send(attrgetter(method)(self.client), arguments)
         except AttributeError:
             # The SDK's lists take it for granted that the answer is one.
             raise UnreadableAnswerError from None
-        if method.endswith((".list", ".list_events")):
-            is_wanted = isinstance(getattr(answer, "data", None), list)
-        else:
-            is_wanted = _has_id(answer)
-        if not is_wanted:
+        except Exception as error:
+            if status_of(error) in missing:
+                return None
+            raise
+        is_list = isinstance(getattr(answer, "data", None), list)
+        lists = method.endswith((".list", ".list_events"))
+        if not (is_list if lists else id_of(answer)):
             raise UnreadableAnswerError
         return answer
 
-    async def ask(self, method: str, step: Step, /, **arguments: Any) -> Any:
-        """Send a request that is safe to repeat, and retry temporary errors.
+    async def _send(self, function: Callable[..., Any], arguments: Any) -> Any:
+        from openai import AsyncOpenAI
 
-        The SDK's own retries know neither the deadline nor a used-up quota.
+        remaining = self.deadline.remaining()
+        limit = None if remaining == float("inf") else max(remaining, _MIN_SECONDS)
+        if isinstance(self.client, AsyncOpenAI):
+            return await asyncio.wait_for(function(**arguments), limit)
+        if self.is_async or limit is None or self.access.is_given:
+            return await run_unblocked(
+                lambda: function(**arguments), is_async=self.is_async
+            )
+        # A timeout of httpx is for each byte: only a closed connection ends them all.
+        timer = threading.Timer(limit, self.client.close)
+        timer.daemon = True
+        timer.start()
+        try:
+            return function(**arguments)
+        except Exception as error:
+            if self.client.is_closed():
+                raise asyncio.TimeoutError from error
+            raise
+        finally:
+            timer.cancel()
+
+    async def ask(
+        self, method: str, /, *, missing: Collection[int] = (), **arguments: Any
+    ) -> Any:
+        """Send a request that may be repeated, and retry temporary errors; see `call`.
 
         Raises:
             FineTuningError: If the server refuses, or fails again and again.
+        """
+        send = partial(self.call, method, missing=missing, **arguments)
+        return await self.persist(method, send)
+
+    async def persist(
+        self,
+        method: str,
+        send: Callable[[], Awaitable[T]],
+        find: Callable[[], Awaitable[T | None]] | None = None,
+        pauses_after: Callable[[Exception], Sequence[float]] = lambda _: (),
+    ) -> T:
+        """Send a request, and again after temporary errors if `find` finds no result.
+
+        An answer that is lost says nothing about whether the request was carried out.
+        The SDK's own retries know neither this nor the deadline nor a used-up quota.
+        `pauses_after` is called with each problem and returns the seconds between
+        further looks, since a list can lag.
         """
         for attempt in count(1):
             try:
-                return await self.call(method, **arguments)
+                return await send()
             except Exception as error:  # noqa: BLE001 - sorted by `error_of`
                 problem = error
-            await self.pause_before_retry(problem, attempt, step)
-        return None  # Not reached: the last attempt returns or raises.
+            pauses = pauses_after(problem)
+            refusal = await self._pause_before_retry(problem, method, attempt)
+            if find is not None and is_temporary(problem):
+                # There is a look before the error, too: the request may have arrived.
+                pauses = (0, *pauses) if refusal is None else (0,)
+                if (found := await self.look(find, pauses, method)) is not None:
+                    return found
+            if refusal is not None:
+                raise refusal
+        raise AssertionError  # Not reached: `count` has no end.
 
-    async def pause_before_retry(
-        self, problem: Exception, attempt: int, step: Step
-    ) -> None:
-        """Sleep before the next attempt, or raise if there should be none.
-
-        Raises:
-            FineTuningError: If the problem is not temporary, asks for a long wait, or
-                this was the last attempt.
-        """
+    async def _pause_before_retry(
+        self, problem: Exception, method: str, attempt: int
+    ) -> FineTuningError | None:
+        """Sleep before the next attempt, or return why there should be none."""
         remaining = self.deadline.remaining()
         if not is_temporary(problem) or attempt >= _MAX_ATTEMPTS:
-            raise self.error(problem, step)
+            return self.error(problem, method)
         asked = requested_wait(problem)
         if asked is not None and asked > min(MAX_RETRY_AFTER, remaining):
-            raise self.error(problem, step, wait=asked)
+            return self.error(problem, method, wait=asked)
         growing = min(_FIRST_PAUSE * 2 ** (attempt - 1), _MAX_PAUSE)
         pause = asked if asked is not None else growing * self.clock.jitter()
         if pause >= remaining:
-            raise self.timed_out(step) from safe_cause(problem, self.scrub)
+            refusal = self.timed_out(method)
+            refusal.__cause__ = safe_cause(problem, self.scrub)
+            return refusal
         await self.sleep(pause)
+        return None
 
-    async def create_once(
+    async def look(
         self,
-        send: Callable[[], Awaitable[T]],
         find: Callable[[], Awaitable[T | None]],
-        step_after: Callable[[Exception], Step],
-        patience: Callable[[Exception], Sequence[float]] = lambda _: (),
-    ) -> T:
-        """Create something; before each retry, look whether the server has it.
-
-        An answer that is lost says nothing about whether the request was carried out.
-
-        Args:
-            send: Sends the request.
-            find: Looks for what it creates.
-            step_after: Returns what is being done, given what went wrong.
-            patience: Returns the seconds between further looks: a list can lag.
-
-        Raises:
-            FineTuningError: If the server refuses, or fails again and again.
-        """
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                return await send()
-            except Exception as error:  # noqa: BLE001 - sorted below
-                problem = error
-            step = step_after(problem)
-            if not is_temporary(problem):
-                raise self.error(problem, step)
-            refusal: FineTuningError | None = None
-            try:
-                await self.pause_before_retry(problem, attempt, step)
-            except FineTuningError as error:
-                # There is a look before the error, too: the request may have arrived.
-                refusal = error
-            found = await find()
-            if found is None and refusal is not None:
-                raise refusal
-            for pause in patience(problem) if found is None else ():
+        pauses: Sequence[float],
+        method: str,
+    ) -> T | None:
+        """Look for something after each pause; return `None` if it never is there."""
+        for pause in pauses:
+            if pause:
                 if pause >= self.deadline.remaining():
-                    raise self.timed_out(step)
+                    raise self.timed_out(method)
                 await self.sleep(pause)
-                found = await find()
-                if found is not None:
-                    break
-            if found is not None:
+            if (found := await find()) is not None:
                 return found
+        return None
 
     async def list_all(
-        self, method: str, step: Step, /, **arguments: Any
+        self,
+        method: str,
+        /,
+        *,
+        missing: Collection[int] = NO_ROUTE,
+        name_of: Callable[[Any], str | None] = id_of,
+        known: Collection[str] = (),
+        retries: bool = True,
+        **arguments: Any,
     ) -> list[Any] | None:
-        """Read all pages of a list; `None` if the server has no such list."""
+        """Return a list in the server's order, or `None` if there is none; see `call`.
+
+        Items without an id, as `name_of` returns it, are left out; the list ends at the
+        first page with one that is `known`.
+        """
+        request = self.ask if retries else self.call
         items: dict[str, Any] = {}
         after: dict[str, str] = {}
         for _ in range(MAX_PAGES):
-            if after and self.deadline.is_over():
-                raise self.timed_out(step)
-            try:
-                page = await self.ask(
-                    method, step, limit=_PAGE_SIZE, **after, **arguments
-                )
-            except FineTuningError as error:
-                if has_no_route(error):
-                    return None
-                raise
+            if after and self.deadline.remaining() <= 0:
+                raise self.timed_out(method)
+            page = await request(
+                method, missing=missing, limit=_PAGE_SIZE, **after, **arguments
+            )
+            if page is None:
+                return None
+            named = [(name, item) for item in page.data if (name := name_of(item))]
             # A server that ignores `after` sends the same ones again.
-            new = [item for item in page.data if _has_id(item) and item.id not in items]
-            items.update((item.id, item) for item in new)
-            if is_last_page(page, new):
+            new = {k: v for k, v in named if k not in items and k not in known}
+            items.update(new)
+            is_known = any(name in known for name, _ in named)
+            # One that does not say whether there is more may well have more.
+            if not new or is_known or getattr(page, "has_more", None) is False:
                 return list(items.values())
-            after = {"after": new[-1].id}
-        msg = (
+            after = {"after": named[-1][1].id}
+        text = (
             f"A list of {self.server} has no end: {MAX_PAGES:,} pages were read while "
-            f"{step.doing}. {step.consequence}"
+            f"{PURPOSES[method]}."
         )
-        raise FineTuningError(msg, job_id=step.job_id, status=step.status)
-
-
-def is_last_page(page: Any, new: Sequence[Any]) -> bool:
-    """Return whether nothing follows a page that holds these `new` items."""
-    # One that does not say whether there is more may well have more.
-    return not new or getattr(page, "has_more", None) is False
-
-
-def _has_id(item: object) -> bool:
-    # Ids are shown in errors and logs.
-    value = getattr(item, "id", None)
-    return (
-        isinstance(value, str) and len(value) <= _MAX_ID_LENGTH and value.isprintable()
-    )
+        raise self.situation.error(FineTuningError, text)
 
 
 def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -325,6 +370,41 @@ def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
             return stop.value  # type: ignore[no-any-return] # it is a T
     msg = "A coroutine over a blocking connection has suspended."
     raise RuntimeError(msg)
+
+
+@asynccontextmanager
+async def connect(
+    access: ServerAccess,
+    deadline: Deadline,
+    *,
+    is_async: bool,
+    scrub: Callable[[str], str] = str,
+) -> AsyncIterator[Connection]:
+    """Return a connection; a client that is made for it is closed at the end.
+
+    `scrub` takes out of a server's words what is private beside the key.
+    """
+    client, access = access.open(is_async=is_async)
+    try:
+        yield Connection(
+            client=client,
+            access=access,
+            server=public_url(client.base_url),
+            deadline=deadline,
+            scrub=lambda said: scrub(scrub_secrets(said, client)),
+            is_async=is_async,
+        )
+    finally:
+        # Or its connections outlive the event loop.
+        if not access.is_given:
+            closing = client.close()
+            if is_async:
+                await closing
+
+
+async def run_unblocked(work: Callable[[], T], *, is_async: bool) -> T:
+    """Do what blocks, in a thread if the caller has an event loop."""
+    return await asyncio.to_thread(work) if is_async else work()
 
 
 _locks: dict[str, threading.Lock] = {}

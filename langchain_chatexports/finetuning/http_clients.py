@@ -1,23 +1,19 @@
-"""HTTP clients that refuse other servers and limit the size and time of responses.
+"""HTTP clients that refuse other servers, and answers that are too long.
 
 The SDK's own follow redirects anywhere, with the training text and every header, and
-read an answer of any length for as long as bytes come. Import this where openai may be
-imported; its httpx is that of the SDK.
+read an answer of any length. Import this where openai may be imported; its httpx is
+that of the SDK.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, closing, suppress
 from importlib import import_module
 from typing import Any
 
 from openai import (
     DEFAULT_CONNECTION_LIMITS,
-    APITimeoutError,
     DefaultAsyncHttpxClient,
     DefaultHttpxClient,
     OpenAIError,
@@ -39,11 +35,6 @@ MAX_ANSWER_BYTES = 32 * 2**20
 # Decompressed by httpx a chunk at a time, of which each grows to 64 MB at most. Others,
 # and several at once, grow by more.
 _CODINGS = ("gzip", "deflate")
-
-# What an answer may take after the deadline: the last look is at the deadline itself.
-_MIN_SECONDS = 2.0
-
-_Remaining = Callable[[], float]
 
 
 # The SDK passes its own kind of error on as it is; others it repeats, and hides.
@@ -79,57 +70,22 @@ def transports(socket_options: list[Any], proxy: str | None) -> tuple[Any, Any]:
 class GuardedClient(DefaultHttpxClient):
     """The SDK's sync HTTP client, at one origin, with an end to each answer."""
 
-    def __init__(self, remaining: _Remaining | None = None, **kwargs: Any) -> None:
-        """Initialize the client.
-
-        Args:
-            remaining: Returns the seconds left until the deadline.
-            **kwargs: Arguments of httpx's client.
-        """
-        super().__init__(**kwargs)
-        self._remaining = remaining or (lambda: math.inf)
-
     def send(self, request: Any, *, stream: bool = False, **kwargs: Any) -> Any:
         """Send a request, and read its answer unless it is a stream."""
-        request.headers["Accept-Encoding"] = ", ".join(_CODINGS)
-        kwargs["follow_redirects"] = False
-        with self._ends_in_time(request):
-            response = super().send(request, stream=True, **kwargs)
-            try:
-                for _ in range(self.max_redirects):
-                    if (redirected := _redirected(request, response)) is None:
-                        break
-                    response.close()
-                    response = super().send(redirected, stream=True, **kwargs)
-                if stream:
-                    return response
-                answer = _Answer(response)
-                for chunk in response.iter_bytes():
-                    answer.add(chunk)
-            except BaseException:
-                response.close()
-                raise
+        kwargs.update(stream=True, follow_redirects=False)
+        response = super().send(_accepting(request), **kwargs)
+        for _ in range(self.max_redirects):
+            if response.next_request is None:
+                break
             response.close()
-        return answer.read()
-
-    @contextmanager
-    def _ends_in_time(self, request: Any) -> Iterator[None]:
-        seconds = _limit(self._remaining())
-        if seconds is None:
-            yield
-            return
-        # A timeout of httpx is for each byte: only a closed connection ends them all.
-        timer = threading.Timer(seconds, self.close)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        except Exception as error:
-            if self.is_closed:
-                raise APITimeoutError(request=request) from error
-            raise
-        finally:
-            timer.cancel()
+            response = super().send(_redirected(request, response), **kwargs)
+        if stream:
+            return response
+        body = bytearray()
+        with closing(response):
+            for chunk in _readable(response).iter_bytes():
+                _add(chunk, body)
+        return _read(response, body)
 
     def __del__(self) -> None:
         """Close the connections of a chat model that nobody closed."""
@@ -140,61 +96,38 @@ class GuardedClient(DefaultHttpxClient):
 class AsyncGuardedClient(DefaultAsyncHttpxClient):
     """The SDK's async HTTP client, at one origin, with an end to each answer."""
 
-    def __init__(self, remaining: _Remaining | None = None, **kwargs: Any) -> None:
-        """Initialize the client; see `GuardedClient`."""
-        super().__init__(**kwargs)
-        self._remaining = remaining or (lambda: math.inf)
-
     async def send(self, request: Any, *, stream: bool = False, **kwargs: Any) -> Any:
         """Send a request, and read its answer unless it is a stream."""
-        request.headers["Accept-Encoding"] = ", ".join(_CODINGS)
-        kwargs["follow_redirects"] = False
-        try:
-            return await asyncio.wait_for(
-                self._send(request, stream=stream, **kwargs), _limit(self._remaining())
-            )
-        except asyncio.TimeoutError as error:
-            raise APITimeoutError(request=request) from error
-
-    async def _send(self, request: Any, *, stream: bool, **kwargs: Any) -> Any:
-        response = await super().send(request, stream=True, **kwargs)
-        try:
-            for _ in range(self.max_redirects):
-                if (redirected := _redirected(request, response)) is None:
-                    break
-                await response.aclose()
-                response = await super().send(redirected, stream=True, **kwargs)
-            if stream:
-                return response
-            answer = _Answer(response)
-            async for chunk in response.aiter_bytes():
-                answer.add(chunk)
-        except BaseException:
+        kwargs.update(stream=True, follow_redirects=False)
+        response = await super().send(_accepting(request), **kwargs)
+        for _ in range(self.max_redirects):
+            if response.next_request is None:
+                break
             await response.aclose()
-            raise
-        await response.aclose()
-        return answer.read()
+            response = await super().send(_redirected(request, response), **kwargs)
+        if stream:
+            return response
+        body = bytearray()
+        async with aclosing(response):
+            async for chunk in _readable(response).aiter_bytes():
+                _add(chunk, body)
+        return _read(response, body)
 
     def __del__(self) -> None:
         """Close the connections of a chat model that nobody closed."""
-        if self.is_closed:
-            return
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return  # Its connections went with their loop.
-        self._closing = loop.create_task(self.aclose())
+        # Without a loop, they went with theirs.
+        if not self.is_closed:
+            with suppress(RuntimeError):
+                self._closing = asyncio.get_running_loop().create_task(self.aclose())
 
 
-def _limit(remaining: float) -> float | None:
-    return None if remaining == math.inf else max(remaining, _MIN_SECONDS)
+def _accepting(request: Any) -> Any:
+    request.headers["Accept-Encoding"] = ", ".join(_CODINGS)
+    return request
 
 
 def _redirected(request: Any, response: Any) -> Any:
-    following = response.next_request
-    if following is None:
-        return None
-    asked, offered = origin_of(request.url), origin_of(following.url)
+    asked, offered = origin_of(request.url), origin_of(response.next_request.url)
     if asked != offered:
         msg = (
             f"{asked} redirects to {offered}. Nothing was sent there, since you have "
@@ -202,40 +135,33 @@ def _redirected(request: Any, response: Any) -> Any:
             "`base_url`."
         )
         raise RedirectError(msg)
-    return following
+    return response.next_request
 
 
-class _Answer:
-    """The body of a response, as far as it may be read."""
+def _readable(response: Any) -> Any:
+    coding = response.headers.get("content-encoding", "identity").strip().lower()
+    if coding not in {*_CODINGS, "identity", ""}:
+        raise UnreadableAnswerError
+    return response
 
-    def __init__(self, response: Any) -> None:
-        self._response = response
-        self._chunks: list[bytes] = []
-        self._size = 0
-        coding = response.headers.get("content-encoding", "identity")
-        if coding.strip().lower() not in (*_CODINGS, "identity", ""):
-            raise UnreadableAnswerError
 
-    def add(self, chunk: bytes) -> None:
-        self._chunks.append(chunk)
-        self._size += len(chunk)
-        if self._size > MAX_ANSWER_BYTES:
-            raise UnreadableAnswerError
+def _add(chunk: bytes, body: bytearray) -> None:
+    body += chunk
+    if len(body) > MAX_ANSWER_BYTES:
+        raise UnreadableAnswerError
 
-    def read(self) -> Any:
-        """Return a response like the one that was read, with its body."""
-        response = self._response
-        about_the_wire = {"content-encoding", "content-length", "transfer-encoding"}
-        copy = type(response)(
-            response.status_code,
-            headers=[
-                pair
-                for pair in response.headers.multi_items()
-                if pair[0].lower() not in about_the_wire
-            ],
-            content=b"".join(self._chunks),
-            request=response.request,
-            extensions=response.extensions,
-        )
-        copy.elapsed = response.elapsed
-        return copy
+
+def _read(response: Any, body: bytearray) -> Any:
+    """Return a response like one that was read, with its body."""
+    headers = response.headers.copy()
+    for about_the_wire in ("content-encoding", "content-length", "transfer-encoding"):
+        headers.pop(about_the_wire, None)
+    copy = type(response)(
+        response.status_code,
+        headers=headers,
+        content=bytes(body),
+        request=response.request,
+        extensions=response.extensions,
+    )
+    copy.elapsed = response.elapsed
+    return copy

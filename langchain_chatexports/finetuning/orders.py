@@ -8,45 +8,51 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby
-from operator import itemgetter
+from itertools import count
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from langchain_chatexports._terminal import plural
+from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.datasets.estimate import estimate_training
+from langchain_chatexports.datasets.inputs import read_examples
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.datasets.validation import validate_examples
 from langchain_chatexports.exceptions import TrainingBudgetError, TrainingDataError
 from langchain_chatexports.finetuning.clients import AZURE_HOSTS
-from langchain_chatexports.finetuning.inputs import read_examples
 from langchain_chatexports.finetuning.settings import DATA_KEY, KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
-    from langchain_chatexports.finetuning.inputs import TrainingInput
+    from openai import OpenAI
+
+    from langchain_chatexports.datasets.inputs import TrainingInput
     from langchain_chatexports.finetuning.settings import FineTunerSettings
 
 __all__ = [
-    "DATA_KEY",
     "ENDED",
-    "KEY",
     "UNSUCCESSFUL",
+    "JobUse",
     "TrainingFile",
     "TuningOrder",
+    "find_jobs",
     "is_uploaded_name",
+    "jobs_that_used",
     "max_upload",
     "metadata_of",
     "prepare_order",
     "require_uploadable",
     "uploaded_name",
 ]
+
+logger = logging.getLogger(__name__)
 
 UNSUCCESSFUL = frozenset({"failed", "cancelled", "canceled"})
 """The statuses after which the same order creates a new job."""
@@ -56,7 +62,6 @@ ENDED = UNSUCCESSFUL | {"succeeded"}
 
 _MIN_EXAMPLES = 10
 _NAME_DIGITS = 32
-_NUMBERS = ("n_epochs", "batch_size", "learning_rate_multiplier", "beta")
 _MIN_PRIVATE_LENGTH = 3
 
 # So many words in a row are no coincidence.
@@ -86,24 +91,19 @@ def prepare_order(settings: FineTunerSettings, given: TrainingInput) -> TuningOr
     if (given := settings.validation_examples) is not None:
         validation = TrainingFile(_read_checked(settings, given, "validation", 1))
     _require_agreement(settings, examples)
-    return TuningOrder(
-        model=settings.model,
-        training=TrainingFile(examples),
-        validation=validation,
-        method=settings.method,
-        hyperparameters=settings.hyperparameters(),
-        suffix=settings.suffix,
-        seed=settings.seed,
-        metadata=settings.metadata or {},
-        extra_body=settings.extra_body,
-        nonce=uuid.uuid4().hex if settings.run_again else "",
-    )
+    nonce = uuid.uuid4().hex if settings.run_again else ""
+    return TuningOrder(settings, TrainingFile(examples), validation, nonce)
 
 
 def _read_checked(
     settings: FineTunerSettings, given: TrainingInput, kind: str, minimum: int
 ) -> list[Mapping[str, Any]]:
-    examples = list(read_examples(given))
+    ledger = Ledger()
+    examples = list(read_examples(given, ledger))
+    left_out = sum(stage.left_out["unsupported"] for stage in ledger.stages)
+    if left_out:
+        text = "Sounds, files and the like are left out of the %s examples: %d."
+        logger.warning(text, kind, left_out)
     problems = validate_examples(
         examples,
         minimum=minimum,
@@ -168,7 +168,6 @@ class TrainingFile:
     """The bytes of a file to upload, and a name that only these bytes have."""
 
     def __init__(self, examples: Iterable[Mapping[str, Any]]) -> None:
-        """Write the examples; raise `TrainingDataError` if they are not JSON."""
         buffer = io.BytesIO()
         try:
             self.examples = write_jsonl(examples, buffer)
@@ -183,10 +182,6 @@ class TrainingFile:
         self.digest = hashlib.sha256(self.data).hexdigest()
         self.name = uploaded_name(self.digest)
 
-    def __repr__(self) -> str:
-        """Show the name, never content."""
-        return f"{type(self).__name__}({self.name!r}, examples={self.examples})"
-
 
 # The order
 
@@ -195,15 +190,9 @@ class TrainingFile:
 class TuningOrder:
     """Everything that makes one job the same as another."""
 
-    model: str
+    settings: FineTunerSettings = field(repr=False)
     training: TrainingFile
     validation: TrainingFile | None = None
-    method: str = "supervised"
-    hyperparameters: Mapping[str, float | str] = field(default_factory=dict)
-    suffix: str | None = None
-    seed: int | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
-    extra_body: Mapping[str, Any] | None = field(default=None, repr=False)
     nonce: str = ""
 
     @property
@@ -214,18 +203,19 @@ class TuningOrder:
     @cached_property
     def key(self) -> str:
         """The same for the same order, on any machine: 64 hex digits."""
+        settings = self.settings
         parts: dict[str, Any] = {
             "training": self.training.digest,
             "validation": self.validation and self.validation.digest,
-            "model": self.model,
-            "method": self.method,
-            "hyperparameters": dict(self.hyperparameters),
-            "suffix": self.suffix,
-            "seed": self.seed,
+            "model": settings.model,
+            "method": settings.method,
+            "hyperparameters": settings.hyperparameters(),
+            "suffix": settings.suffix,
+            "seed": settings.seed,
         }
         # Left out when not used, so that later settings keep earlier keys.
-        if self.extra_body:
-            parts["extra_body"] = dict(self.extra_body)
+        if settings.extra_body:
+            parts["extra_body"] = settings.extra_body
         if self.nonce:
             parts["nonce"] = self.nonce
         text = json.dumps(parts, sort_keys=True, default=repr)
@@ -244,24 +234,22 @@ class TuningOrder:
         Some servers refuse metadata; some know `hyperparameters` by themselves, the old
         form, and not `method`.
         """
-        body: dict[str, Any] = {"model": self.model, "training_file": training_id}
-        numbers = {k: v for k, v in self.hyperparameters.items() if v != "auto"}
+        settings = self.settings
+        numbers = {k: v for k, v in settings.hyperparameters().items() if v != "auto"}
         inner = {"hyperparameters": numbers} if numbers else {}
-        if old_form:
-            body.update(inner)
-        else:
-            body["method"] = {"type": self.method, self.method: inner}
-        optional = {
+        own = {KEY: self.key, DATA_KEY: self.training.digest}
+        method = {"type": settings.method, settings.method: inner}
+        body: dict[str, Any] = {
+            "model": settings.model,
+            "training_file": training_id,
             "validation_file": validation_id,
-            "suffix": self.suffix,
-            "seed": self.seed,
-            "extra_body": self.extra_body,
+            "suffix": settings.suffix,
+            "seed": settings.seed,
+            "extra_body": settings.extra_body,
+            "metadata": {**(settings.metadata or {}), **own} if with_metadata else None,
+            **(inner if old_form else {"method": method}),
         }
-        body.update({k: v for k, v in optional.items() if v is not None})
-        if with_metadata:
-            own = {KEY: self.key, DATA_KEY: self.training.digest}
-            body["metadata"] = {**self.metadata, **own}
-        return body
+        return {k: v for k, v in body.items() if v is not None}
 
     # The SDK's jobs
 
@@ -274,14 +262,15 @@ class TuningOrder:
 
         A server that keeps no metadata has no other way to find the order's job.
         """
+        settings = self.settings
         # An alias such as gpt-4o-mini comes back with its date.
-        model = rf"{re.escape(self.model)}(-\d[\d-]*)?"
+        model = rf"{re.escape(settings.model)}(-\d[\d-]*)?"
         return (
             metadata_of(job).get(KEY) is None
             and (job.training_file, job.validation_file or None) == files
             and re.fullmatch(model, str(job.model)) is not None
-            and getattr(job, "suffix", None) in (None, self.suffix)
-            and (None in (job.seed, self.seed) or job.seed == self.seed)
+            and getattr(job, "suffix", None) in (None, settings.suffix)
+            and (None in (job.seed, settings.seed) or job.seed == settings.seed)
             and not self.changed_numbers(job)
         )
 
@@ -290,11 +279,11 @@ class TuningOrder:
 
         Some servers return it only as a part of the tuned model's name, or never.
         """
-        told = getattr(job, "suffix", None)
+        suffix = self.settings.suffix
         return (
             self.is_key_of(job)
-            or told == self.suffix
-            or self.suffix in str(job.fine_tuned_model).split(":")
+            or getattr(job, "suffix", None) == suffix
+            or suffix in str(job.fine_tuned_model).split(":")
         )
 
     def changed_numbers(self, job: Any) -> list[str]:
@@ -304,11 +293,11 @@ class TuningOrder:
         # In `method` or, as it used to be, by themselves.
         holders = (getattr(inner, "hyperparameters", None), job.hyperparameters)
         holder = next((holder for holder in holders if holder is not None), None)
-        taken = {name: getattr(holder, name, None) for name in _NUMBERS}
         return [
             name
-            for name, value in self.hyperparameters.items()
-            if value != "auto" and taken.get(name) not in (None, "auto", value)
+            for name, value in self.settings.hyperparameters().items()
+            if value != "auto"
+            and getattr(holder, name, None) not in (None, "auto", value)
         ]
 
     # What is private
@@ -318,23 +307,22 @@ class TuningOrder:
 
         That is any whole text, and any run of words that stands in a text.
         """
-        asked = {run for run, _ in _word_runs(said)}
+        asked = set(_word_runs(said))
         found: set[tuple[str, ...]] = set()
         # All of the texts are gone through: the loop leaves the work to C.
         for text in self._texts():
             if len(text) >= _MIN_PRIVATE_LENGTH:
                 said = said.replace(text, "…")
-            words = re.findall(r"\w+", text.casefold())
-            shifted = (words[start:] for start in range(_RUN_LENGTH))
-            found.update(asked.intersection(zip(*shifted, strict=False)))
-        is_private = bytearray(len(said))
-        for run, place in _word_runs(said):
-            if run in found:
-                is_private[place] = b"\1" * (place.stop - place.start)
-        groups = groupby(zip(said, is_private, strict=True), key=itemgetter(1))
-        return "".join(
-            "…" if private else "".join(char for char, _ in chars)
-            for private, chars in groups
+            found.update(asked.intersection(_word_runs(text)))
+        private = {
+            start + number
+            for start, run in enumerate(_word_runs(said))
+            if run in found
+            for number in range(_RUN_LENGTH)
+        }
+        place = count()
+        return re.sub(
+            r"\w+", lambda word: "…" if next(place) in private else word[0], said
         )
 
     def _texts(self) -> Iterator[str]:
@@ -348,6 +336,11 @@ class TuningOrder:
                     values.extend(value)
                 elif isinstance(value, str):
                     yield value
+
+
+def _word_runs(text: str) -> Iterator[tuple[str, ...]]:
+    words = [word.casefold() for word in re.findall(r"\w+", text)]
+    return zip(*(words[start:] for start in range(_RUN_LENGTH)), strict=False)
 
 
 def metadata_of(job: Any) -> Mapping[str, Any]:
@@ -375,9 +368,67 @@ def require_uploadable(order: TuningOrder, server: str) -> None:
             raise TrainingDataError(msg)
 
 
-def _word_runs(text: str) -> Iterator[tuple[tuple[str, ...], slice]]:
-    words = list(re.finditer(r"\w+", text))
-    for start in range(len(words) - _RUN_LENGTH + 1):
-        run = words[start : start + _RUN_LENGTH]
-        place = slice(run[0].start(), run[-1].end())
-        yield tuple(word[0].casefold() for word in run), place
+# Which jobs were given a set
+
+
+@dataclass(frozen=True)
+class JobUse:
+    """A fine-tuning job that was given a version of a set."""
+
+    id: str
+    status: str
+    base_model: str
+    tuned_model: str | None
+    """The model that the job made: what is left to delete."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it in JSON types."""
+        return dict(vars(self))
+
+
+def find_jobs(client: OpenAI, hashes: Collection[str]) -> list[JobUse]:
+    """Find the jobs on a server that were given one of these files.
+
+    Args:
+        client: A client of the server.
+        hashes: SHA-256 of files, as a `ForgetReport` names them.
+
+    Returns:
+        The jobs, in the server's order.
+    """
+    jobs = client.fine_tuning.jobs.list(limit=100)
+    files = {file.id: file.filename for file in client.files.list(purpose="fine-tune")}
+    return jobs_that_used(hashes, (job.to_dict() for job in jobs), files)
+
+
+def jobs_that_used(
+    hashes: Collection[str],
+    jobs: Iterable[Mapping[str, Any]],
+    files: Mapping[str, str],
+) -> list[JobUse]:
+    """Find among jobs those that were given one of these files.
+
+    Args:
+        hashes: SHA-256 of files.
+        jobs: Jobs as the protocol gives them.
+        files: Names of uploaded files, by id; deleted ones are missed only where the
+            job does not name the hash itself.
+
+    Returns:
+        The jobs, in the order given.
+    """
+    names = {uploaded_name(digest) for digest in hashes}
+    found = []
+    for job in jobs:
+        told = (job.get("metadata") or {}).get(DATA_KEY)
+        given = (job.get("training_file"), job.get("validation_file"))
+        uploaded = {files.get(str(file_id)) for file_id in given}
+        if told in hashes or uploaded & names:
+            use = JobUse(
+                id=job["id"],
+                status=str(job.get("status")),
+                base_model=str(job.get("model")),
+                tuned_model=job.get("fine_tuned_model"),
+            )
+            found.append(use)
+    return found

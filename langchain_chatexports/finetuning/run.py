@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from langchain_chatexports.exceptions import FineTuningError
-from langchain_chatexports.finetuning.connection import Deadline, run_blocking
-from langchain_chatexports.finetuning.errors import Step, clean_text
-from langchain_chatexports.finetuning.files import (
-    copies_of,
+from langchain_chatexports.exceptions import (
+    FineTuningCancelledError,
+    FineTuningError,
+    FineTuningFailedError,
+)
+from langchain_chatexports.finetuning.connection import (
+    Deadline,
+    connect,
+    run_blocking,
+)
+from langchain_chatexports.finetuning.errors import (
+    BAD_REQUEST,
+    MAX_RETRY_AFTER,
+    NO_ROUTE,
+    Situation,
+    clean_text,
+    is_temporary,
+    requested_wait,
+    status_of,
+)
+from langchain_chatexports.finetuning.jobs import (
     delete,
-    delete_unused_files,
+    delete_files,
+    warn_of_shutdown,
 )
 from langchain_chatexports.finetuning.model_profile import model_profile
-from langchain_chatexports.finetuning.orders import DATA_KEY, ENDED, metadata_of
-from langchain_chatexports.finetuning.watch import (
-    JobWatch,
-    job_continues,
-    name_job_on_interrupt,
-)
+from langchain_chatexports.finetuning.orders import ENDED, metadata_of
+from langchain_chatexports.finetuning.settings import DATA_KEY
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -27,22 +42,30 @@ if TYPE_CHECKING:
         AsyncIterator,
         Awaitable,
         Callable,
+        Iterable,
         Iterator,
     )
-    from contextlib import AbstractAsyncContextManager
 
     from langchain_openai.chat_models.base import BaseChatOpenAI
     from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
     from openai.types.fine_tuning.jobs import FineTuningJobCheckpoint
     from typing_extensions import Self
 
-    from langchain_chatexports.finetuning.clients import ServerAccess
     from langchain_chatexports.finetuning.connection import Connection
     from langchain_chatexports.finetuning.settings import FineTunerSettings
 
 __all__ = ["FineTuningRun"]
 
 logger = logging.getLogger(__name__)
+
+_RETRIEVE = "fine_tuning.jobs.retrieve"
+_GROWTH = 1.5
+_NOT_FOUND = 404
+_MAX_NOT_FOUND = 3
+_LOOKS_FOR_NAME = 8
+_WARN_EVERY = 10
+_LAST_EVENTS = 3
+_KNOWN = ENDED | {"validating_files", "queued", "running"}
 
 T = TypeVar("T")
 
@@ -59,22 +82,12 @@ class FineTuningRun:
         self,
         settings: FineTunerSettings,
         job: FineTuningJob,
-        *,
-        access: ServerAccess,
-        scrub: Callable[[str], str],
+        connection: Connection,
     ) -> None:
-        """Initialize the run; `ChatFineTuner.submit` and `get` do.
-
-        Args:
-            settings: Pauses, what to delete, whom to tell of events.
-            job: The SDK's job.
-            access: How requests and chats reach the server; pinned.
-            scrub: Takes out of a server's words what is private.
-        """
         self._settings = settings
         self._job = job
-        self._access = access
-        self._scrub = scrub
+        self._access = connection.access
+        self._scrub = connection.scrub
 
     @property
     def id(self) -> str:
@@ -84,7 +97,9 @@ class FineTuningRun:
     @property
     def status(self) -> str:
         """The job's status as it was last seen; `refresh` asks again."""
-        return clean_text(self._job.status, self._scrub)
+        status = str(self._job.status)
+        # A known one is not private, though it may be a text of the examples, too.
+        return status if status in _KNOWN else clean_text(status, self._scrub)
 
     @property
     def job(self) -> FineTuningJob:
@@ -237,34 +252,7 @@ class FineTuningRun:
         """Delete the tuned model from the server."""
         await self._ask(self._delete_model, is_async=True)
 
-    async def follow(
-        self,
-        connection: Connection,
-        report: Callable[[FineTuningJobEvent], Awaitable[None]],
-    ) -> None:
-        """Wait for the job's end and pass on its events.
-
-        Args:
-            connection: The server.
-            report: Gets each event.
-        """
-        watch = JobWatch(self._job, connection, self._settings)
-        with name_job_on_interrupt(self.id, watch):
-            try:
-                while not watch.done:
-                    for event in await watch.next_events():
-                        await report(event)
-                await watch.finish()
-            finally:
-                self._job = watch.job
-
     # What is asked
-
-    def _connect(
-        self, timeout: float | None, *, is_async: bool
-    ) -> AbstractAsyncContextManager[Connection]:
-        deadline = Deadline(self._settings.clock, timeout)
-        return self._access.connect(deadline, is_async=is_async, scrub=self._scrub)
 
     async def _ask(
         self, action: Callable[[Connection], Awaitable[T]], *, is_async: bool
@@ -273,40 +261,40 @@ class FineTuningRun:
         async with self._connect(timeout, is_async=is_async) as connection:
             return await action(connection)
 
-    async def _wait(self, timeout: float | None, *, is_async: bool) -> Self:
-        async def report(event: FineTuningJobEvent) -> None:
-            self._settings.report_event(event)
+    @asynccontextmanager
+    async def _connect(
+        self, timeout: float | None, *, is_async: bool
+    ) -> AsyncIterator[Connection]:
+        deadline = Deadline(self._settings.clock, timeout)
+        async with connect(
+            self._access, deadline, is_async=is_async, scrub=self._scrub
+        ) as connection:
+            self._see(self._job, connection)
+            yield connection
 
-        async with self._connect(timeout, is_async=is_async) as connection:
-            await self.follow(connection, report)
-        return self
-
-    async def _events(self, *, is_async: bool) -> AsyncGenerator[FineTuningJobEvent]:
-        with name_job_on_interrupt(self.id):
-            async with self._connect(None, is_async=is_async) as connection:
-                watch = JobWatch(self._job, connection, self._settings)
-                while not watch.done:
-                    events = await watch.next_events()
-                    self._job = watch.job
-                    for event in events:
-                        yield event
-
-    def _step(self, doing: str) -> Step:
-        has_ended = self.status in ENDED
-        consequence = "The job has ended." if has_ended else job_continues(self.id)
-        return Step(doing, consequence, self.id, self.status)
+    def _see(self, job: FineTuningJob, connection: Connection) -> None:
+        self._job, name = job, job.id
+        consequence = (
+            f"Job {name} goes on, and may cost: get({name!r}).wait() waits for it "
+            f"again, get({name!r}).cancel() stops it."
+        )
+        if self.status in ENDED:
+            consequence = (
+                f"Job {name} has {self.status}: get({name!r}).wait() gives its result."
+            )
+        connection.situation = Situation(consequence, name, self.status)
 
     async def _refresh(self, connection: Connection) -> Self:
-        step = self._step("reading the job")
-        self._job = await connection.ask(
-            "fine_tuning.jobs.retrieve", step, fine_tuning_job_id=self.id
-        )
+        job = await connection.ask(_RETRIEVE, fine_tuning_job_id=self.id)
+        self._see(job, connection)
         return self
 
     async def _cancel(self, connection: Connection) -> str:
-        step, method = self._step("cancelling the job"), "fine_tuning.jobs.cancel"
         try:
-            self._job = await connection.ask(method, step, fine_tuning_job_id=self.id)
+            job = await connection.ask(
+                "fine_tuning.jobs.cancel", fine_tuning_job_id=self.id
+            )
+            self._see(job, connection)
         except FineTuningError as error:
             # Servers refuse to cancel what has ended.
             await self._refresh(connection)
@@ -318,27 +306,202 @@ class FineTuningRun:
     async def _checkpoints(
         self, connection: Connection
     ) -> list[FineTuningJobCheckpoint]:
-        step = self._step("listing the checkpoints")
         method = "fine_tuning.jobs.checkpoints.list"
-        listed = await connection.list_all(method, step, fine_tuning_job_id=self.id)
-        return sorted(listed or (), key=_step_number)
+        listed = await connection.list_all(method, fine_tuning_job_id=self.id)
+        return sorted(listed or (), key=lambda item: _number(item.step_number))
+
+    @property
+    def _files(self) -> list[str]:
+        return [f for f in (self._job.training_file, self._job.validation_file) if f]
 
     async def _delete_files(self, connection: Connection) -> None:
-        step = self._step("deleting the training file")
-        files = [f for f in (self._job.training_file, self._job.validation_file) if f]
-        copies = await copies_of(files, connection)
-        for file_id in files:
-            await delete("files", connection, step, file_id=file_id)
-        await delete_unused_files(copies, connection, self.id)
+        await delete_files(self._files, connection, self.id, strictly=True)
 
     async def _delete_model(self, connection: Connection) -> None:
         name = self._job.fine_tuned_model
         if not name:
             msg = f"Job {self.id} has no model to delete (status: {self.status})."
             raise FineTuningError(msg, job_id=self.id, status=self.status)
-        await delete("models", connection, self._step("deleting the model"), model=name)
+        await delete("models", connection, model=name)
+
+    # Waiting
+
+    async def _wait(self, timeout: float | None, *, is_async: bool) -> Self:
+        async with self._connect(timeout, is_async=is_async) as connection:
+            return await self.follow(connection)
+
+    async def _events(self, *, is_async: bool) -> AsyncGenerator[FineTuningJobEvent]:
+        async with self._connect(None, is_async=is_async) as connection:
+            with connection.explaining_interrupts():
+                async for event in self._watch(connection):
+                    yield event
+
+    async def _watch(
+        self, connection: Connection
+    ) -> AsyncGenerator[FineTuningJobEvent]:
+        # Look at the job until it has ended, and yield its new events, oldest first.
+        interval, failures, warned = self._settings.poll_interval, 0, ""
+        seen: set[str] = set()
+        has_events = True
+        self._see(self._job, connection)
+        while True:
+            problem: Exception | None = None
+            try:
+                job = await connection.call(_RETRIEVE, fine_tuning_job_id=self.id)
+            except Exception as error:  # noqa: BLE001 - sorted by `_tolerate`
+                problem = error
+            if problem is not None:
+                failures += 1
+                await self._tolerate(problem, failures, connection)
+            else:
+                failures = 0
+                self._see(job, connection)
+                new = await self._new_events(seen, connection) if has_events else None
+                has_events = new is not None
+                for event in new or ():
+                    yield event
+                if self.status in ENDED:
+                    return
+                if self.status not in {warned, *_KNOWN}:
+                    warned = self.status
+                    logger.warning("Job %s has the status %r.", self.id, warned)
+            remaining = connection.deadline.remaining()
+            if remaining <= 0:
+                raise connection.timed_out(_RETRIEVE)
+            # The last look is at the deadline itself.
+            await connection.sleep(min(interval * connection.clock.jitter(), remaining))
+            interval = min(interval * _GROWTH, self._settings.max_poll_interval)
+
+    async def _tolerate(
+        self, problem: Exception, failures: int, connection: Connection
+    ) -> None:
+        # A temporary error never ends the waiting by itself.
+        is_hidden = status_of(problem) == _NOT_FOUND and failures < _MAX_NOT_FOUND
+        if not is_temporary(problem) and not is_hidden:
+            raise connection.error(problem, _RETRIEVE)
+        if asked := requested_wait(problem):
+            if asked > min(MAX_RETRY_AFTER, connection.deadline.remaining()):
+                raise connection.error(problem, _RETRIEVE, wait=asked)
+            await connection.sleep(asked)
+        if failures % _WARN_EVERY == 0:
+            text = "%d requests in a row about job %s have failed (%s); still trying."
+            logger.warning(text, failures, self.id, type(problem).__name__)
+
+    async def _new_events(
+        self, seen: set[str], connection: Connection
+    ) -> list[FineTuningJobEvent] | None:
+        # Newest first, and `after` goes to older ones: page until a known one.
+        try:
+            events = await connection.list_all(
+                "fine_tuning.jobs.list_events",
+                missing=NO_ROUTE | BAD_REQUEST,
+                name_of=_event_id,
+                known=seen,
+                # The next look makes up for what this one misses, if there is one.
+                retries=self.status in ENDED,
+                fine_tuning_job_id=self.id,
+            )
+        except Exception:  # noqa: BLE001 - progress is not worth an end
+            return []
+        seen.update(str(_event_id(event)) for event in events or ())
+        if events is None:
+            return None
+        oldest_first = events[::-1]
+        # Stable: what happened in one second stays in the server's order.
+        return sorted(oldest_first, key=lambda event: _number(event.created_at))
+
+    async def follow(
+        self,
+        connection: Connection,
+        report: Callable[[FineTuningJobEvent], Awaitable[None]] | None = None,
+    ) -> Self:
+        """Wait for the job's end and its model; `report` and `on_event` get its events.
+
+        Returns:
+            The run itself, succeeded.
+        """
+        last: deque[FineTuningJobEvent] = deque(maxlen=_LAST_EVENTS)
+        with connection.explaining_interrupts():
+            async for event in self._watch(connection):
+                last.append(event)
+                self._settings.report_event(event)
+                if report is not None:
+                    await report(event)
+            if self._settings.delete_training_file:
+                await delete_files(self._files, connection, self.id)
+            if self.status == "failed":
+                raise self._failure(last, connection)
+            if self.status != "succeeded":
+                msg = (
+                    f"Fine-tuning job {self.id} was cancelled, so there is no model. "
+                    "What it trained until then may be billed. Run again to order a "
+                    "new job."
+                )
+                raise FineTuningCancelledError(msg, job_id=self.id, status=self.status)
+            await self._await_model(connection)
+        return self
+
+    async def _await_model(self, connection: Connection) -> None:
+        # Some servers set the status a moment before the name.
+        async def name() -> str | None:
+            return (await self._refresh(connection)).job.fine_tuned_model
+
+        pause, limit = self._settings.poll_interval, self._settings.max_poll_interval
+        pauses = [min(pause * 2**n, limit) for n in range(_LOOKS_FOR_NAME)]
+        if not self._job.fine_tuned_model and not await connection.look(
+            name, pauses, _RETRIEVE
+        ):
+            msg = (
+                f"Fine-tuning job {self.id} succeeded, but {connection.server} does "
+                "not name its model. It has been paid for: look in the server's own "
+                f"list of models, or ask again later with get({self.id!r})."
+            )
+            raise FineTuningError(msg, job_id=self.id, status="succeeded")
+        # The first chats with a new model can be a 404. Servers without such a list, or
+        # with trouble, are no reason to withhold the model.
+        with suppress(FineTuningError):
+            model = await connection.look(
+                lambda: connection.ask(
+                    "models.retrieve",
+                    missing={_NOT_FOUND},
+                    model=self._job.fine_tuned_model,
+                ),
+                (0, *[min(pause, 2.0)] * (_MAX_NOT_FOUND - 1)),
+                "models.retrieve",
+            )
+            warn_of_shutdown(model, connection.clock.today())
+
+    def _failure(
+        self, last: Iterable[FineTuningJobEvent], connection: Connection
+    ) -> FineTuningFailedError:
+        clean = connection.clean
+        # Only now: the field can be an object of nulls while all is well.
+        error = getattr(self._job, "error", None)
+        code, param, said = (
+            clean(getattr(error, name, None)) or None
+            for name in ("code", "param", "message")
+        )
+        parts = [part for part in (code, said) if part]
+        reason = f": {': '.join(parts)}" if parts else ""
+        about = f" (about `{param}`)" if param else ""
+        texts = [clean(e.message) for e in last if e.level in ("warn", "error")]
+        texts = [text for text in texts if text and text != said]
+        also = f" Its last events: {'; '.join(texts)}." if texts else ""
+        msg = (
+            f"Fine-tuning job {self.id} failed{reason}{about}.{also} There is no "
+            "model. Correct what it complains about and run again: a failed job is not "
+            "taken up again, so that is a new order. The server's account page says "
+            "whether this one is billed."
+        )
+        return FineTuningFailedError(msg, job_id=self.id, code=code, param=param)
 
 
-def _step_number(checkpoint: FineTuningJobCheckpoint) -> int:
-    number: object = checkpoint.step_number
-    return number if isinstance(number, int) else 0
+def _event_id(event: Any) -> str | None:
+    # What is no event at all has none of its fields.
+    if not hasattr(event, "message"):
+        return None
+    return str(event.id or (event.created_at, event.message, event.data))
+
+
+def _number(value: object) -> float:
+    return value if isinstance(value, (int, float)) else 0

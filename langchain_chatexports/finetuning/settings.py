@@ -15,6 +15,7 @@ from pydantic import (
     PositiveInt,
     PrivateAttr,
     SecretStr,
+    ValidationInfo,
     field_serializer,
     field_validator,
     model_validator,
@@ -187,24 +188,15 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     _clock: Clock = PrivateAttr(default_factory=Clock)
     _request_timeout: float = PrivateAttr(default=30.0)
 
-    @field_validator("metadata")
+    @field_validator("metadata", "extra_body")
     @classmethod
-    def _leaves_own_labels_alone(
-        cls, value: dict[str, str] | None
-    ) -> dict[str, str] | None:
-        taken = sorted({KEY, DATA_KEY} & (value or {}).keys())
-        if taken:
-            msg = f"the metadata key {taken[0]} is the tuner's own."
-            raise ValueError(msg)
-        return value
-
-    @field_validator("extra_body")
-    @classmethod
-    def _leaves_the_order_alone(cls, value: Any) -> Any:
+    def _leaves_the_order_alone(
+        cls, value: dict[str, Any] | None, info: ValidationInfo
+    ) -> dict[str, Any] | None:
         # Another key in the metadata, and the order would not find its job again.
-        taken = sorted(_OWN_FIELDS & (value or {}).keys())
-        if taken:
-            msg = f"{', '.join(taken)}: the tuner has settings of its own for this."
+        own = {KEY, DATA_KEY} if info.field_name == "metadata" else _OWN_FIELDS
+        if taken := sorted(own & (value or {}).keys()):
+            msg = f"{', '.join(taken)}: the tuner sets this itself."
             raise ValueError(msg)
         return value
 
@@ -239,15 +231,10 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
 
     def hyperparameters(self) -> dict[str, float | str]:
         """Return the numbers of the job, `"auto"` where the server chooses."""
-        numbers: dict[str, float | str] = {
-            "n_epochs": self.n_epochs,
-            "batch_size": self.batch_size,
-            "learning_rate_multiplier": self.learning_rate_multiplier,
-        }
+        names = ["n_epochs", "batch_size", "learning_rate_multiplier"]
         # Left out when not used: orders of before keep their keys.
-        if self.beta != "auto":
-            numbers["beta"] = self.beta
-        return numbers
+        names += ["beta"] if self.beta != "auto" else []
+        return {name: getattr(self, name) for name in names}
 
     def report_event(self, event: Any) -> None:
         """Hand an event to `on_event`; its errors do not stop the waiting."""
@@ -265,17 +252,12 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
 
     def access(self) -> ServerAccess:
         """Return what reaches the server."""
+        names = ("base_url", "organization", "project", "default_headers")
+        settings = {name: getattr(self, name) for name in names}
+        settings["api_key"] = self.api_key and self.api_key.get_secret_value()
+        given = {name: value for name, value in settings.items() if value is not None}
         return ServerAccess(
-            {
-                "base_url": self.base_url,
-                "api_key": self.api_key and self.api_key.get_secret_value(),
-                "organization": self.organization,
-                "project": self.project,
-                "default_headers": self.default_headers,
-            },
-            self.client,
-            self.async_client,
-            self._request_timeout,
+            given, self.client, self.async_client, self._request_timeout
         )
 
     @property
@@ -306,19 +288,12 @@ def _public_part(values: dict[str, Any]) -> dict[str, Any]:
     """Return the settings that cannot be secret, at any depth."""
     public: dict[str, Any] = {}
     for name, value in values.items():
+        texts = value if isinstance(value, (list, tuple)) else [value]
         if isinstance(value, dict):
             if inner := _public_part(value):
                 public[name] = inner
-        elif _is_number(value) or (name in _NEVER_SECRET and _is_text(value)):
+        elif isinstance(value, (bool, int, float, type(None))) or (
+            name in _NEVER_SECRET and all(isinstance(text, str) for text in texts)
+        ):
             public[name] = value
     return public
-
-
-def _is_number(value: object) -> bool:
-    return value is None or isinstance(value, (bool, int, float))
-
-
-def _is_text(value: object) -> bool:
-    if isinstance(value, (list, tuple)):
-        return all(isinstance(item, str) for item in value)
-    return isinstance(value, str)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,7 +12,6 @@ from langchain_core.callbacks import (
 )
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.runnables import Runnable
-from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.retry import RunnableRetry
 from pydantic import ValidationError
 
@@ -25,15 +23,16 @@ from langchain_chatexports.exceptions import (
 )
 from langchain_chatexports.finetuning.connection import (
     Deadline,
+    connect,
     one_at_a_time,
     run_blocking,
+    run_unblocked,
 )
-from langchain_chatexports.finetuning.errors import Step
+from langchain_chatexports.finetuning.errors import Situation
 from langchain_chatexports.finetuning.jobs import Submission
 from langchain_chatexports.finetuning.orders import prepare_order, require_uploadable
 from langchain_chatexports.finetuning.run import FineTuningRun
 from langchain_chatexports.finetuning.settings import FineTunerSettings
-from langchain_chatexports.finetuning.watch import name_job_on_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -46,10 +45,11 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig, RunnableSequence
     from langchain_core.runnables.retry import ExponentialJitterParams
     from langchain_openai import ChatOpenAI
-    from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
+    from openai.types.fine_tuning import FineTuningJobEvent
 
+    from langchain_chatexports.datasets.inputs import TrainingInput
+    from langchain_chatexports.finetuning.clients import ServerAccess
     from langchain_chatexports.finetuning.connection import Connection
-    from langchain_chatexports.finetuning.inputs import TrainingInput
     from langchain_chatexports.finetuning.orders import TuningOrder
 
 __all__ = ["ChatFineTuner"]
@@ -58,6 +58,12 @@ _EVENT = "fine_tuning_event"
 
 # Traces can leave the machine: they hold counts and ids, never the examples.
 _TRACED_INPUT = {"input": ""}
+
+_INTERRUPTED = (
+    "Interrupted while ordering: if the job was created, it goes on and may cost. The "
+    "same call finds it; get(job_id).cancel() stops it. A file that was uploaded stays "
+    "on the server."
+)
 
 
 class ChatFineTuner(FineTunerSettings):
@@ -168,7 +174,6 @@ class ChatFineTuner(FineTunerSettings):
         config: RunnableConfig = {"callbacks": callbacks}
 
         async def report(event: FineTuningJobEvent) -> None:
-            self.report_event(event)
             # A warning about a field of another type would show what is in it.
             data = event.model_dump(mode="json", warnings=False)
             if is_async:
@@ -177,10 +182,9 @@ class ChatFineTuner(FineTunerSettings):
                 dispatch_custom_event(_EVENT, data, config=config)
 
         async with self._ordering(given, is_async=is_async) as (order, connection):
-            if is_async:
-                await asyncio.to_thread(self._try_chat_model, connection.client)
-            else:
-                self._try_chat_model(connection.client)
+            await run_unblocked(
+                lambda: self._try_chat_model(connection.access), is_async=is_async
+            )
             run = await self._place(order, connection)
             await run.follow(connection, report)
         counts = {
@@ -201,19 +205,18 @@ class ChatFineTuner(FineTunerSettings):
     ) -> AsyncIterator[tuple[TuningOrder, Connection]]:
         # The time of reading the examples is a part of the timeout.
         deadline = Deadline(self.clock, self.timeout)
-        if is_async:
-            order = await asyncio.to_thread(prepare_order, self, given)
-        else:
-            order = prepare_order(self, given)
-        async with self.access().connect(
-            deadline, is_async=is_async, scrub=order.scrub
+        order = await run_unblocked(
+            lambda: prepare_order(self, given), is_async=is_async
+        )
+        async with connect(
+            self.access(), deadline, is_async=is_async, scrub=order.scrub
         ) as connection:
             yield order, connection
 
-    def _try_chat_model(self, client: Any) -> None:
+    def _try_chat_model(self, access: ServerAccess) -> None:
         # A wrong argument, or a missing deployment, must not show after the bill.
         try:
-            self.access().pinned(client).chat_model(
+            access.chat_model(
                 self.model, base_model=self.model, **self.chat_model_kwargs
             )
         except ValidationError as error:
@@ -229,24 +232,20 @@ class ChatFineTuner(FineTunerSettings):
     async def _place(self, order: TuningOrder, connection: Connection) -> FineTuningRun:
         require_uploadable(order, connection.server)
         key = f"{connection.server} {order.key}"
-        with name_job_on_interrupt(None):
+        with connection.explaining_interrupts(_INTERRUPTED):
             async with one_at_a_time(key, is_async=connection.is_async):
-                job = await Submission(order, connection, self).place()
-        return self._run_of(job, connection)
+                job = await Submission(order, connection).place()
+        return FineTuningRun(self, job, connection)
 
     async def _get(self, job_id: str, *, is_async: bool) -> FineTuningRun:
         consequence = f"Nothing was changed; is {job_id!r} a job of this account?"
-        step = Step("reading the job", consequence, job_id)
         deadline = Deadline(self.clock, self.timeout)
-        async with self.access().connect(deadline, is_async=is_async) as connection:
+        async with connect(self.access(), deadline, is_async=is_async) as connection:
+            connection.situation = Situation(consequence, job_id)
             job = await connection.ask(
-                "fine_tuning.jobs.retrieve", step, fine_tuning_job_id=job_id
+                "fine_tuning.jobs.retrieve", fine_tuning_job_id=job_id
             )
-            return self._run_of(job, connection)
-
-    def _run_of(self, job: FineTuningJob, connection: Connection) -> FineTuningRun:
-        access = self.access().pinned(connection.client)
-        return FineTuningRun(self, job, access=access, scrub=connection.scrub)
+            return FineTuningRun(self, job, connection)
 
     # LangChain
 
@@ -317,24 +316,21 @@ class _TunerRetry(RunnableRetry[Any, Any]):  # type: ignore[no-redef] # a field 
         self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Any:
         """Fine-tune, and again if need be."""
-        for attempt in self._sync_retrying(reraise=True):
-            with attempt:
-                return RunnableBindingBase.invoke(self, input, config, **kwargs)
-        return None  # Not reached: the last attempt returns or raises.
+        retrying = self._sync_retrying(reraise=True)
+        return retrying(super(RunnableRetry, self).invoke, input, config, **kwargs)
 
     async def ainvoke(
         self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Any:
         """Fine-tune, and again if need be."""
-        async for attempt in self._async_retrying(reraise=True):
-            with attempt:
-                return await RunnableBindingBase.ainvoke(self, input, config, **kwargs)
-        return None  # Not reached: the last attempt returns or raises.
+        retrying = self._async_retrying(reraise=True)
+        call = super(RunnableRetry, self).ainvoke
+        return await retrying(call, input, config, **kwargs)
 
-    def batch(self, inputs: list[Any], *args: Any, **kwargs: Any) -> list[Any]:
-        """Do each input by itself."""
-        return Runnable.batch(self, inputs, *args, **kwargs)
+    def batch(self, *args: Any, **kwargs: Any) -> list[Any]:
+        """Do each input by itself; LangChain's own would record them."""
+        return Runnable.batch(self, *args, **kwargs)
 
-    async def abatch(self, inputs: list[Any], *args: Any, **kwargs: Any) -> list[Any]:
-        """Do each input by itself."""
-        return await Runnable.abatch(self, inputs, *args, **kwargs)
+    async def abatch(self, *args: Any, **kwargs: Any) -> list[Any]:
+        """Do each input by itself; LangChain's own would record them."""
+        return await Runnable.abatch(self, *args, **kwargs)

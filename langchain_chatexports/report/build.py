@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from langchain_chatexports._terminal import printable
 from langchain_chatexports._tokens import token_counter
 from langchain_chatexports.chat_loaders.ledger import Stage
+from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.datasets.splits import part_borders
 from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.report.counts import (
@@ -39,13 +40,13 @@ from langchain_chatexports.report.figures import (
     StageFigures,
 )
 from langchain_chatexports.report.times import TimeCounts, find_time_zone, moment_of
-from langchain_chatexports.steps import ChunkSessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from langchain_core.chat_loaders import BaseChatLoader
 
+    from langchain_chatexports.datasets.preparation import Gap
     from langchain_chatexports.steps import SessionTransform
 
 __all__ = ["TOKEN_LIMIT", "build_report"]
@@ -65,6 +66,7 @@ def build_report(
     redaction: bool = True,
     token_limit: int = TOKEN_LIMIT,
     count_tokens: str | Callable[[str], int] = "bytes",
+    gap: Gap = "auto",
     windows: SessionTransform | None = None,
     on_messages: Callable[[int], None] | None = None,
 ) -> ExportReport:
@@ -84,8 +86,11 @@ def build_report(
         redaction: Count what `Redact` would replace.
         token_limit: Tokens after which an example would be cut off.
         count_tokens: As for `ChunkSessions`.
-        windows: The step that cuts conversations into examples; by default
-            `ChunkSessions(keep_tail=True)`, as in `chatexports prepare --split`.
+        gap: The silence at which threads are cut into conversations; `"auto"` finds it
+            in each thread, `None` never cuts.
+        windows: The step that cuts conversations into examples; by default as in
+            `chatexports prepare`: `ChunkSessions`, with `keep_tail` where threads are
+            cut.
         on_messages: Called after each session with the number of messages read so
             far, in both passes together.
 
@@ -104,10 +109,12 @@ def build_report(
     zone = find_time_zone(time_zone)
     progress = MessageProgress(on_messages)
     private = private_counts(listed, progress) if redaction else None
+    prepared = PrepareOptions(gap=gap)
     counts = ReportCounts(
-        messages=MessageCounts(TimeCounts(zone), private),
+        messages=MessageCounts(TimeCounts(zone), private, gap),
         sizes=ExampleSizes(counter),
-        windows=ChunkSessions(keep_tail=True) if windows is None else windows,
+        split=prepared.split_steps(),
+        windows=prepared.window_steps() if windows is None else (windows,),
         progress=progress,
     )
     names = (ai,) if isinstance(ai, str) else tuple(ai)

@@ -270,8 +270,10 @@ def _bin_columns(
 
 def _pause_caption(pauses: PauseFigures) -> str:
     shortest, longest = pauses.shortest_gap, pauses.longest_gap
-    if shortest is None or longest is None:
+    if not pauses.pauses:
         return "There are no pauses between known times, so no thread is cut."
+    if shortest is None or longest is None:
+        return "Threads are not cut."
     after = duration(shortest)
     if duration(longest) != after:
         after = f"{after} to {duration(longest)} (by thread)"

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
@@ -19,7 +20,7 @@ from langchain_chatexports.datasets.estimate import example_tokens
 from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.report.distributions import SECOND_EDGES, NumbersBySide
-from langchain_chatexports.steps import MapAIMessages, MergeChatRuns, SplitSessions
+from langchain_chatexports.steps import MapAIMessages, MergeChatRuns
 from langchain_chatexports.steps.pauses import automatic_gap, pauses_before
 from langchain_chatexports.steps.pipe import TransformedChatLoader, counted_pass
 from langchain_chatexports.steps.redact import names_of_export
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
     from langchain_chatexports.chat_loaders.ledger import ExportSummary, StepSummary
+    from langchain_chatexports.datasets.preparation import Gap
     from langchain_chatexports.datasets.trace import TracedExample
     from langchain_chatexports.redaction.redactor import Redactor
     from langchain_chatexports.report.times import TimeCounts
@@ -109,6 +111,7 @@ class MessageCounts:
 
     times: TimeCounts
     private: PrivateCounts | None = None
+    gap: Gap = "auto"
     messages: int = 0
     senders: Counter[str] = field(default_factory=Counter)
     characters: Counter[str] = field(default_factory=Counter)
@@ -156,8 +159,13 @@ class MessageCounts:
             # By their bin: there are as many different pauses as messages.
             edge = SECOND_EDGES[bisect_right(SECOND_EDGES, pause) - 1]
             self.pauses.add(edge, is_ai=ai.wrote(message.additional_kwargs))
-        if known:
-            self.gaps[automatic_gap(known)] += 1
+        if known and self.gap is not None:
+            self.gaps[self._gap_of(known)] += 1
+
+    def _gap_of(self, pauses: Sequence[float]) -> float:
+        if isinstance(self.gap, timedelta):
+            return self.gap.total_seconds()
+        return automatic_gap(pauses)
 
 
 @dataclass
@@ -238,9 +246,10 @@ class ReportCounts:
     Attributes:
         messages: Of the threads, as the loaders return them.
         sizes: Of the examples.
+        split: The step that cuts threads into conversations, if any.
         windows: The step that cuts conversations into examples.
         progress: Called with the number of messages read.
-        conversations: Of what `SplitSessions("auto")` returns.
+        conversations: Of what `split` returns.
         ledger: What became of the windows, as `Examples`.
         summaries: One for each export.
         steps: For each export the counts of each step.
@@ -248,7 +257,8 @@ class ReportCounts:
 
     messages: MessageCounts
     sizes: ExampleSizes
-    windows: SessionTransform
+    split: Sequence[SessionTransform]
+    windows: Sequence[SessionTransform]
     progress: MessageProgress
     conversations: ConversationCounts = field(default_factory=ConversationCounts)
     ledger: Ledger = field(default_factory=Ledger)
@@ -263,10 +273,10 @@ class ReportCounts:
         ai = AiSenders(frozenset(names))
         source = counted_pass(loader)
         threads = self.messages.watch(self.progress.watch(source), ai)
-        split = _counted(threads, SplitSessions())
+        split = _counted(threads, *self.split)
         conversations = self.conversations.watch(split, ai)
         as_ai = MapAIMessages(sender=tuple(ai.names) or None)
-        windows = _counted(conversations, MergeChatRuns(), as_ai, self.windows)
+        windows = _counted(conversations, MergeChatRuns(), as_ai, *self.windows)
         # Without an AI there are no examples, but all other counts.
         with suppress(SenderNotFoundError):
             for item in trace_examples(windows, ledger=self.ledger):

@@ -205,7 +205,7 @@ class TimeFigures(_Figures):
 
 
 class PauseFigures(_Figures):
-    """Pauses in the threads, and where `SplitSessions("auto")` cuts."""
+    """Pauses in the threads, and where these are cut."""
 
     pauses: int
     """Pauses between neighbors with known times."""
@@ -214,7 +214,8 @@ class PauseFigures(_Figures):
     """The pauses in seconds; `ai` counts those before the AI's messages."""
 
     threads: int
-    """Threads with a pause; each has its own gap."""
+    """Threads with a pause, if threads are cut; each has its own gap, unless one was
+    given."""
 
     shortest_gap: float | None
     """The shortest pause, in seconds, after which a thread is cut."""

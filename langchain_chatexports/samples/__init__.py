@@ -19,6 +19,7 @@ from langchain_chatexports.samples.imessage import write_imessage
 from langchain_chatexports.samples.messenger import write_messenger
 from langchain_chatexports.samples.slack import write_slack
 from langchain_chatexports.samples.telegram import write_telegram
+from langchain_chatexports.samples.whatsapp import write_whatsapp
 
 __all__ = [
     "write_discord",
@@ -26,4 +27,5 @@ __all__ = [
     "write_messenger",
     "write_slack",
     "write_telegram",
+    "write_whatsapp",
 ]

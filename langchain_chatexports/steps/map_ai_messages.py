@@ -23,6 +23,9 @@ __all__ = ["MapAIMessages"]
 class MapAIMessages(SessionTransform):
     """Turn the messages of one person, or of one role, into AI messages.
 
+    What the person only forwarded (`additional_kwargs["forwarded"]`) gets the weight 0,
+    so that it is context and nothing to learn.
+
     A step sees one session at a time, so a sender that does not occur is not an error
     here; `to_training_examples` says so at the end of the export.
     """
@@ -101,6 +104,9 @@ def _as_ai_message(message: BaseMessage) -> BaseMessage:
     if isinstance(message, AIMessage):
         return message
     content, kwargs = message.content, dict(message.additional_kwargs)
+    if kwargs.get("forwarded"):
+        # Somebody else's words: context, and nothing to learn.
+        kwargs.setdefault("weight", 0)
     has_more = message.response_metadata or "tool_calls" in kwargs
     if type(content) is str and not has_more:
         return plain_ai_message(

@@ -24,7 +24,8 @@ _JOINED_LISTS = ("events", "reactions", "attachments")
 class MergeChatRuns(SessionTransform):
     """Merge each run of messages by one sender into one message.
 
-    A run is a row of neighbors with the same type and the same non-empty `sender`. The
+    A run is a row of neighbors with the same type and the same non-empty `sender`; what
+    somebody forwarded is not merged with what the same person wrote. The
     merged message keeps the first one's id, name and `additional_kwargs`; `events`,
     `reactions` and `attachments` are joined, so every bubble's time stays, and
     `message_ids` lists the ids of all of them. Blank texts are left out of the join. A
@@ -60,6 +61,11 @@ class MergeChatRuns(SessionTransform):
 
     def _continues(self, last: BaseMessage, message: BaseMessage) -> bool:
         if type(message) is not type(last):
+            return False
+        # Somebody else's words do not become a part of the sender's own.
+        if ("forwarded" in message.additional_kwargs) != (
+            "forwarded" in last.additional_kwargs
+        ):
             return False
         if self.max_gap is None:
             return True

@@ -49,6 +49,7 @@ EXPECTED_ALL = [
     "TelegramChatLoader",
     "TrainingBudgetError",
     "TrainingDataError",
+    "WhatsAppChatLoader",
     "__version__",
     "convert_messages_for_finetuning",
     "map_ai_messages",
@@ -111,6 +112,7 @@ def test_our_loaders_are_at_communitys_path_by_its_names() -> None:
         "SlackChatLoader",
         "TableChatLoader",
         "TelegramChatLoader",
+        "WhatsAppChatLoader",
     }
     assert dir(chat_loaders) == sorted(chat_loaders.__all__)
 

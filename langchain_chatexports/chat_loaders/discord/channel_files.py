@@ -1,4 +1,4 @@
-"""Files of one channel as DiscordChatExporter writes them, read a message at a time.
+"""Files of one channel as DiscordChatExporter writes them, read a block at a time.
 
 The tool's writer indents by two spaces, so a message begins and ends with a line that
 is indented by four. Files in another form are parsed whole.
@@ -7,6 +7,7 @@ is indented by four. Files in another form are parsed whole.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,9 @@ __all__ = ["Channel", "read_channel", "read_messages"]
 
 _HEAD_BYTES = 64 * 2**10
 _MESSAGES = re.compile(rb'"messages"\s*:\s*\[')
-_BEGIN, _ENDS = b"    {", (b"    }", b"    },")
+_END_OF_MESSAGE = re.compile(rb"\n    \},?\r?\n")
+_MAX_END_LENGTH = 9
+_BLOCK_BYTES = 2**20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -112,23 +115,32 @@ def _skip_head(stream: IO[bytes]) -> bool:
 
 
 def _by_lines(stream: IO[bytes]) -> Iterator[Any]:
-    lines: list[bytes] = []
-    for line in stream:
-        bare = line.rstrip()
-        if lines:
-            lines.append(line)
-            if bare in _ENDS:
-                yield _parsed(b"".join(lines).rstrip().removesuffix(b","))
-                lines = []
-        elif bare == _BEGIN:
-            lines.append(line)
-        elif bare in {b"  ]", b"  ],"}:
+    rest = b""
+    while block := stream.read(_BLOCK_BYTES):
+        # What was searched before is not searched again, but for a cut-off end.
+        start = max(0, len(rest) - _MAX_END_LENGTH)
+        rest += block
+        complete = 0
+        texts = []
+        for match in _END_OF_MESSAGE.finditer(rest, start):
+            texts.append(rest[complete : match.end()].rstrip().rstrip(b","))
+            complete = match.end()
+        rest = rest[complete:]
+        yield from _parsed_messages(texts)
+        if rest.lstrip().startswith(b"]"):
             return
-        elif bare:
-            # What the writer does not write.
-            yield None
-    # Without a closing bracket: the export was stopped.
+    # Without a closing bracket the export was stopped, perhaps right behind a message.
+    last = rest.strip()
+    if last.endswith(b"}"):
+        yield _parsed(last)
     yield None
+
+
+def _parsed_messages(texts: list[bytes]) -> Iterator[Any]:
+    with suppress(orjson.JSONDecodeError):
+        yield from orjson.loads(b"[%b]" % b",".join(texts))
+        return
+    yield from map(_parsed, texts)
 
 
 def _parsed(data: bytes) -> Any:

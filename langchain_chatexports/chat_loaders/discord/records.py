@@ -34,6 +34,15 @@ _SUFFIX_TYPES = {
     **dict.fromkeys(("aac", "flac", "m4a", "mp3", "ogg", "opus", "wav"), "audio"),
     "gif": "gif",
 }
+# What a message has besides its text; most have none of it.
+_NOTABLE_KEYS = (
+    "attachments",
+    "forwardedMessage",
+    "reactions",
+    "reference",
+    "stickers",
+    "timestampEdited",
+)
 _MAX_ID_LENGTH = 20  # A 64-bit number.
 
 
@@ -74,18 +83,22 @@ class RecordReader:
     def record(self, raw: dict[str, Any]) -> Record:
         """Read one message."""
         author_id, is_bot = self._author(raw.get("author"))
-        kind_name = raw.get("type")
+        kind_name, content = raw.get("type"), raw.get("content")
         kind_name = kind_name if isinstance(kind_name, str) else ""
-        kind = kind_of_type(kind_name)
-        if kind == PERSON and is_bot:
+        kind = PERSON if kind_name == "Default" else kind_of_type(kind_name)
+        if is_bot and kind == PERSON:
             kind = BOT
-        text = self._text(raw, raw.get("content"))
-        extra = self._extra(raw, kind_name)
-        forwarded = raw.get("forwardedMessage")
-        if isinstance(forwarded, dict):
-            # Somebody else's words: the message itself has none.
-            text = text or self._text(forwarded, forwarded.get("content"))
-            extra = {**_extra_of_media(forwarded), **extra, "forwarded": True}
+        text = content if isinstance(content, str) else ""
+        if "<" in text or not text.isascii():
+            text = self._text(raw, text)
+        extra: dict[str, Any] = {}
+        if any(map(raw.get, _NOTABLE_KEYS)):
+            extra = self._extra(raw, kind_name)
+            forwarded = raw.get("forwardedMessage")
+            if isinstance(forwarded, dict):
+                # Somebody else's words: the message itself has none.
+                text = text or self._text(forwarded, forwarded.get("content"))
+                extra = {**_extra_of_media(forwarded), **extra, "forwarded": True}
         if kind == BOT and not text:
             text = "\n".join(_embed_texts(raw.get("embeds")))
         raw_id = raw.get("id")
@@ -103,10 +116,6 @@ class RecordReader:
                 extra,
             ),
         )
-
-    def name(self, author_id: str) -> str:
-        """Return the name to show of an author; two of one name are told apart."""
-        return self.names.get(author_id) or UNKNOWN_SENDER
 
     def _author(self, author: object) -> tuple[str, bool]:
         if not isinstance(author, dict):
@@ -153,7 +162,18 @@ class RecordReader:
 
 def microseconds(stamp: object) -> int | None:
     """Return a time as microseconds since 1970 in UTC; without an offset it is UTC."""
-    match = _TIME.fullmatch(stamp) if isinstance(stamp, str) else None
+    if not isinstance(stamp, str):
+        return None
+    try:
+        gap = datetime.fromisoformat(stamp) - _EPOCH
+    except (ValueError, OverflowError, TypeError):
+        return _odd_time(stamp)
+    return (gap.days * 86_400 + gap.seconds) * 1_000_000 + gap.microseconds
+
+
+def _odd_time(stamp: str) -> int | None:
+    # Seven digits or `Z` before Python 3.11, and times without an offset.
+    match = _TIME.fullmatch(stamp)
     if match is None:
         return None
     day, minute, second, fraction, offset = match.groups()
@@ -174,8 +194,12 @@ def _minute(text: str) -> int | None:
 
 
 def _number(message_id: str) -> int:
-    is_number = message_id.isdecimal() and len(message_id) <= _MAX_ID_LENGTH
-    return int(message_id) if is_number else -1
+    if len(message_id) > _MAX_ID_LENGTH:
+        return -1
+    try:
+        return int(message_id)
+    except ValueError:
+        return -1
 
 
 def _clean(value: object) -> str:

@@ -103,8 +103,8 @@ def find_owner(chats: Iterable[Chat]) -> FoundOwner | None:
     noted: dict[str, str] = {}
     for chat in chats:
         if chat.type == "saved_messages":
-            own = [raw for raw in _first_messages(chat) if not is_forwarded(raw)]
-            noted |= _authors(own)
+            notes = (raw for raw in _first_messages(chat) if not is_forwarded(raw))
+            noted |= _authors(notes)
         elif chat.is_personal or not chat.type:
             own = _own_side(chat)
             if own:

@@ -17,7 +17,9 @@ from langchain_chatexports.local_server.training.hyperparameters import Hyperpar
 
 __all__ = [
     "ChatResponse",
+    "CheckedExamples",
     "DeletedFile",
+    "DeletedJob",
     "DeletedModel",
     "ErrorResponse",
     "JobCheckpoint",
@@ -146,7 +148,7 @@ class JobResponse(_Closed):
     model: str
     fine_tuned_model: str | None
     organization_id: str
-    status: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    status: Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
     training_file: FileId
     validation_file: FileId | None
     result_files: Annotated[list[str], Field(max_length=0)]
@@ -161,9 +163,17 @@ class JobResponse(_Closed):
     profile: ModelProfile | None = None
 
 
+class DeletedJob(_Closed):
+    """The job that was deleted."""
+
+    id: JobId
+    object: Literal["fine_tuning.job"] = "fine_tuning.job"
+    deleted: Literal[True] = True
+
+
 @with_config(_CLOSED)
 class Metrics(TypedDict, total=False):
-    """The metrics of a step, as far as they were measured."""
+    """The metrics of a step, or of the whole training, as far as they were measured."""
 
     step: Count
     total_steps: Count
@@ -173,6 +183,8 @@ class Metrics(TypedDict, total=False):
     valid_loss: float | None
     full_valid_loss: float | None
     full_valid_mean_token_accuracy: float | None
+    estimated_seconds: float
+    memory_bytes: Count
 
 
 class JobEvent(_Closed):
@@ -185,6 +197,13 @@ class JobEvent(_Closed):
     message: str
     type: Literal["message", "metrics"]
     data: Metrics
+
+
+class CheckedExamples(_Closed):
+    """How many examples were checked for jobs since the server started."""
+
+    object: Literal["checked_examples"] = "checked_examples"
+    count: Count
 
 
 class JobCheckpoint(_Closed):

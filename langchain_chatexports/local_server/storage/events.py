@@ -28,14 +28,14 @@ class EventLog:
         level: Literal["info", "warn", "error"] = "info",
         data: dict[str, Any] | None = None,
     ) -> None:
-        """Add an event, of the type `metrics` if it has data."""
+        """Add an event, of the type `metrics` if its data are those of a step."""
         event = {
             "object": "fine_tuning.job.event",
             "id": new_id("ftevent-"),
             "created_at": int(time.time()),
             "level": level,
             "message": message,
-            "type": "message" if data is None else "metrics",
+            "type": "metrics" if data and "step" in data else "message",
             "data": data or {},
         }
         line = json.dumps(event).encode("ascii") + b"\n"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import secrets
 import threading
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from langchain_chatexports.chat_loaders.suggestions import did_you_mean
+from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage.adapters import is_adapter
 from langchain_chatexports.local_server.storage.data_directory import (
     MODEL_ID,
@@ -21,10 +24,28 @@ from langchain_chatexports.local_server.storage.data_directory import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["ModelStore", "TunedModel", "list_models", "tuned_model_name"]
+__all__ = [
+    "PERSON_KEY",
+    "SOURCE_KEY",
+    "ModelStore",
+    "TunedModel",
+    "find_model",
+    "list_models",
+    "name_suffix",
+    "tuned_model_name",
+]
 
 OWNER = "local"
 """The organization in the names of tuned models."""
+
+PERSON_KEY = "langchain_chatexports_person"
+"""The job's metadata key for the person whose voice is learned."""
+
+SOURCE_KEY = "langchain_chatexports_source"
+"""The job's metadata key for what the examples were made from."""
+
+_MAX_SUFFIX_LENGTH = 64  # OpenAI's limit.
+_JOB_PREFIX = "ftjob-"
 
 _CHECKPOINT = re.compile(r"(?P<name>.+):ckpt-step-(?P<step>\d{1,9})")
 
@@ -50,8 +71,37 @@ class TunedModel:
     path: Path
     """The folder with the adapter in PEFT's format."""
 
+    person: str | None = None
+    """Whose voice it learned, if its job says so."""
+
+    source: str | None = None
+    """What its examples were made from, if its job says so."""
+
     system_prompt: str | None = None
     """The system message that most of its training examples begin with."""
+
+    @property
+    def short_name(self) -> str:
+        """The end of its name that `find_model` finds: `<suffix>:<id>`, or the id."""
+        return self.name.split(":", 3)[-1].removeprefix(":")
+
+    @property
+    def size_bytes(self) -> int:
+        """Its size on disk, with its checkpoints."""
+        files = (file for file in self.path.rglob("*") if file.is_file())
+        return sum(file.stat().st_size for file in files)
+
+    def short_forms(self) -> tuple[str, ...]:
+        """Return what it can be called: suffix, id, job or person, in lower case."""
+        forms = (
+            *self.short_name.split(":"),
+            self.short_name,
+            self.job_id,
+            self.job_id.removeprefix(_JOB_PREFIX),
+            self.person or "",
+            self.name,
+        )
+        return tuple(form.casefold() for form in forms if form)
 
 
 def list_models(data_dir: str | Path | None = None) -> list[TunedModel]:
@@ -71,16 +121,58 @@ def list_models(data_dir: str | Path | None = None) -> list[TunedModel]:
             created_at=datetime.fromtimestamp(record["created_at"], timezone.utc),
             job_id=record["job_id"],
             path=data.models / record["id"],
+            person=record.get("person"),
+            source=record.get("source"),
             system_prompt=record.get("system_prompt"),
         )
         for record in _read_records(data)
     ]
 
 
+def find_model(name: str, data_dir: str | Path | None = None) -> TunedModel:
+    """Return the one tuned model that a name, or the beginning of one, stands for.
+
+    Args:
+        name: Its name, its suffix, its id, its job's id or the person; or the
+            beginning of one of these that no other model has.
+        data_dir: The directory; the default one if `None`.
+
+    Raises:
+        LocalServerError: If there is no such model, or several.
+    """
+    kept = list_models(data_dir)
+    asked = name.strip().casefold()
+    found = [model for model in kept if model.name == name]
+    found = found or [model for model in kept if asked in model.short_forms()]
+    found = found or [
+        model
+        for model in kept
+        if asked and any(form.startswith(asked) for form in model.short_forms())
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        listed = ", ".join(f"{m.name} ({m.created_at:%Y-%m-%d})" for m in found)
+        msg = f"{len(found)} models can be called {name!r}: {listed}. Give its id."
+        raise LocalServerError(msg)
+    nearest = did_you_mean([name], {form for m in kept for form in m.short_forms()})
+    listed = ", ".join(model.name for model in kept) or "none"
+    msg = f"There is no model {name!r} on this machine.{nearest} Models: {listed}."
+    raise LocalServerError(msg)
+
+
+def name_suffix(text: str | None) -> str:
+    """Return a text as the suffix of a model's name: a-z, 0-9 and hyphens."""
+    # Letters lose their accents; those of other scripts have no such form.
+    plain = unicodedata.normalize("NFKD", text or "").lower()
+    letters = "".join(char for char in plain if not unicodedata.combining(char))
+    slug = re.sub(r"[^a-z0-9]+", "-", letters).strip("-")
+    return slug[:_MAX_SUFFIX_LENGTH].rstrip("-")
+
+
 def tuned_model_name(base_model: str, suffix: str | None, model_id: str) -> str:
     """Return the name of a tuned model; any text can be a suffix."""
-    plain = re.sub(r"[^a-z0-9]+", "-", (suffix or "").lower()).strip("-")
-    return f"ft:{base_model}:{OWNER}:{plain}:{model_id}"
+    return f"ft:{base_model}:{OWNER}:{name_suffix(suffix)}:{model_id}"
 
 
 def new_model_id() -> str:

@@ -23,7 +23,13 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["LORA_RANK", "Hyperparameters", "learning_rate", "resolve_hyperparameters"]
+__all__ = [
+    "LORA_RANK",
+    "Hyperparameters",
+    "learning_rate",
+    "lora_config",
+    "resolve_hyperparameters",
+]
 
 LORA_RANK = 16
 """The rank of the adapters; their alpha is twice the rank."""
@@ -79,6 +85,19 @@ def learning_rate(numbers: Hyperparameters, *, parameters: int, steps: int) -> f
     else:
         rate = 2e-4 if parameters <= _MEDIUM_MODEL else 1e-4
     return rate * numbers.learning_rate_multiplier
+
+
+def lora_config() -> Any:
+    """Return PEFT's configuration of the adapters."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=LORA_RANK,
+        lora_alpha=2 * LORA_RANK,
+        lora_dropout=0.0,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
 
 
 def _epochs(examples: int) -> int:

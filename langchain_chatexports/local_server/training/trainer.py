@@ -12,12 +12,15 @@ import json
 import logging
 import os
 import shutil
+import signal
 import sys
+import threading
 import time
 import traceback
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
@@ -26,16 +29,20 @@ from langchain_chatexports.local_server.storage.data_directory import (
     write_json,
 )
 from langchain_chatexports.local_server.storage.events import EventLog
+from langchain_chatexports.local_server.storage.jobs import last_saved
 from langchain_chatexports.local_server.storage.json_lines import (
     JsonLinesError,
     read_examples,
 )
 from langchain_chatexports.local_server.storage.locks import ProcessLock
-from langchain_chatexports.local_server.training.checkpoints import Checkpoints
+from langchain_chatexports.local_server.training.checkpoints import (
+    Checkpoints,
+    StoppedError,
+)
 from langchain_chatexports.local_server.training.hyperparameters import (
-    LORA_RANK,
     Hyperparameters,
     learning_rate,
+    lora_config,
 )
 from langchain_chatexports.local_server.training.labels import (
     LabeledDataset,
@@ -43,11 +50,17 @@ from langchain_chatexports.local_server.training.labels import (
     label_examples,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from langchain_chatexports.local_server.training.progress import ProgressWriter
+
 __all__ = ["ALREADY_RUNNING", "TrainingSpec", "main", "train"]
 
 ALREADY_RUNNING = 75
 """The exit code if another trainer is training the job."""
 
+_STOPPED = 128 + signal.SIGTERM
 _NICENESS = 5
 _WARMUP_RATIO = 0.05
 
@@ -105,6 +118,8 @@ def main() -> None:
         os.nice(_NICENESS)
     try:
         train(spec)
+    except StoppedError:
+        raise SystemExit(_STOPPED) from None
     except Exception as error:  # noqa: BLE001 - reported in failure.json.
         _write_failure(folder, error)
         raise SystemExit(1) from None
@@ -113,9 +128,10 @@ def main() -> None:
 
 
 def train(spec: TrainingSpec) -> None:
-    """Train one job in this process.
+    """Train one job in this process; SIGTERM saves it and stops.
 
     Raises:
+        StoppedError: If it was stopped.
         TrainingError: If its data is deleted or cannot be used.
     """
     # Before the imports, which take seconds: the files can be deleted meanwhile.
@@ -123,10 +139,7 @@ def train(spec: TrainingSpec) -> None:
     if spec.validation_file is not None:
         examples["validation_file"] = _read(spec.validation_file, "validation_file")
     from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
-    from langchain_chatexports.local_server.training.progress import (
-        ProgressWriter,
-        last_saved,
-    )
+    from langchain_chatexports.local_server.training.progress import ProgressWriter
 
     tokenizer, _ = load_tokenizer(Path(spec.base_directory))
     template = ChatTemplate(tokenizer)
@@ -141,12 +154,14 @@ def train(spec: TrainingSpec) -> None:
         shutil.rmtree(work / "checkpoints", ignore_errors=True)
     checkpoints = Checkpoints(
         work / "checkpoints",
-        by_validation=spec.stops_early and held_out is not None,
+        by_validation=held_out is not None,
     )
+    log = EventLog(Path(spec.job_folder) / "events.jsonl")
     progress = ProgressWriter(
-        EventLog(Path(spec.job_folder) / "events.jsonl"),
+        log,
         checkpoints=checkpoints,
         has_validation=held_out is not None,
+        stops_early=spec.stops_early,
     )
     trainer = _build_trainer(spec, tokenizer, data, held_out)
     for callback in list(trainer.callback_handler.callbacks):
@@ -154,10 +169,69 @@ def train(spec: TrainingSpec) -> None:
         if type(callback).__name__ in {"PrinterCallback", "ProgressCallback"}:
             trainer.remove_callback(callback)
     trainer.add_callback(progress)
-    trainer.train(resume_from_checkpoint=None if saved is None else str(saved))
+    if saved is None:
+        _estimate(spec, trainer.model, data, held_out, progress)
+    with _saving_at_sigterm(progress):
+        trainer.train(resume_from_checkpoint=None if saved is None else str(saved))
     epochs = round(trainer.state.epoch)
+    _log_choice(log, checkpoints, epochs)
     system_prompt = common_system_prompt(examples["training_file"])
     _publish(spec, checkpoints, tokenizer, data.tokens * epochs, system_prompt)
+
+
+def _estimate(
+    spec: TrainingSpec,
+    model: Any,
+    data: LabeledDataset,
+    held_out: LabeledDataset | None,
+    progress: ProgressWriter,
+) -> None:
+    from langchain_chatexports.local_server.bases.devices import choose_device
+    from langchain_chatexports.local_server.bases.weights import uses_4_bits
+    from langchain_chatexports.local_server.training.speed import measure_speed
+
+    if uses_4_bits(Path(spec.base_directory), choose_device()):
+        return  # Memory is short, and the passes would not save it as training does.
+    numbers = Hyperparameters(**spec.hyperparameters)
+    speed = measure_speed(model, data.examples)
+    # A validation has no backward pass.
+    tokens = data.tokens + (held_out.tokens / 2 if held_out else 0)
+    progress.write_estimate(
+        speed.seconds_per_token * tokens * numbers.n_epochs,
+        steps=numbers.steps(len(data.examples)),
+        memory_bytes=speed.memory_bytes,
+    )
+
+
+def _log_choice(log: EventLog, checkpoints: Checkpoints, epochs: int) -> None:
+    """Write which epoch becomes the model, if the validation loss decided it."""
+    best, last = checkpoints.best(), checkpoints.records[-1]
+    loss = best["metrics"].get("valid_loss")
+    if loss is None:
+        return
+    number = round(epochs * best["step"] / last["step"])
+    text = (
+        f"Epoch {number} becomes the model: it has the lowest validation loss, {loss}"
+    )
+    if best is not last:
+        text += f"; the last epoch, {epochs}, has {last['metrics']['valid_loss']}"
+    log.append(text)
+
+
+@contextmanager
+def _saving_at_sigterm(progress: ProgressWriter) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        progress.is_stopping = True
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _read(path: str, param: str) -> list[dict[str, Any]]:
@@ -197,7 +271,6 @@ def _build_trainer(
     held_out: LabeledDataset | None,
 ) -> Any:
     import torch
-    from peft import LoraConfig
     from trl import SFTConfig, SFTTrainer
 
     from langchain_chatexports.local_server.bases.devices import choose_device
@@ -245,13 +318,7 @@ def _build_trainer(
         train_dataset=_as_dataset(data),
         eval_dataset=None if held_out is None else _as_dataset(held_out),
         processing_class=tokenizer,
-        peft_config=LoraConfig(
-            r=LORA_RANK,
-            lora_alpha=2 * LORA_RANK,
-            lora_dropout=0.0,
-            target_modules="all-linear",
-            task_type="CAUSAL_LM",
-        ),
+        peft_config=lora_config(),
     )
 
 

@@ -112,8 +112,8 @@ def test_a_renamed_zip_ends_in_a_chat(chatexports: Any, tmp_path: Path) -> None:
     before = fingerprint(source)
 
     base = write_tiny_base(tmp_path / "tiny")
-    options = ("--ai", "Harry Potter", "--epochs", "1", "--base", base)
-    done = chatexports("finetune", path, *options)
+    options = ("--ai", "Harry Potter", "--gap", "none", "--epochs", "1")
+    done = chatexports("finetune", path, *options, "--base", base)
 
     assert "100 examples" in done.stderr
     assert fingerprint(source) == before

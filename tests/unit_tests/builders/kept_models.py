@@ -11,13 +11,14 @@ from langchain_chatexports.local_server.storage.data_directory import (
 )
 from langchain_chatexports.local_server.storage.files import FileStore
 from langchain_chatexports.local_server.storage.jobs import JobStore
+from langchain_chatexports.local_server.storage.models import tuned_model_name
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def keep_model(root: Path, model_id: str, *, mark: str = "") -> str:
+def keep_model(root: Path, model_id: str, *, mark: str = "", **record: Any) -> str:
     """Write an upload, its job and its model; give the model's name."""
     data = DataDirectory(root)
     data.prepare()
@@ -25,18 +26,23 @@ def keep_model(root: Path, model_id: str, *, mark: str = "") -> str:
     file = FileStore(data).create(upload, filename="train.jsonl")
     order = {"training_file": file["id"], "metadata": {}}
     job = JobStore(data).create(order, private={}, events=[])
-    return keep_adapter(data, model_id, mark=mark, job_id=job["id"])
+    return keep_adapter(data, model_id, mark=mark, job_id=job["id"], **record)
 
 
 def keep_adapter(
-    data: DataDirectory, model_id: str, *, mark: str = "", **record: Any
+    data: DataDirectory,
+    model_id: str,
+    *,
+    mark: str = "",
+    suffix: str = "",
+    **record: Any,
 ) -> str:
     """Write a model that can be listed and deleted, and not asked; give its name."""
     folder = data.models / model_id
     folder.mkdir(exist_ok=True)
     (folder / "adapter_config.json").write_text("{}")
     (folder / "adapter_model.safetensors").write_text(f"weights of {mark}")
-    name = f"ft:tiny:local::{model_id}"
+    name = tuned_model_name("tiny", suffix, model_id)
     common = {
         "id": model_id,
         "name": name,

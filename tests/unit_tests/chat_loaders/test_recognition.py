@@ -20,6 +20,7 @@ from langchain_chatexports.chat_loaders.recognition import (
     is_examples_file,
     open_export,
     open_exports,
+    set_parts,
 )
 from langchain_chatexports.exceptions import ExportFormatError
 from langchain_chatexports.samples import write_imessage, write_messenger
@@ -211,3 +212,35 @@ def test_examples_are_told_from_exports(
     path = tmp_path / "file"
     path.write_bytes(content)
     assert is_examples_file(path) is expected
+
+
+@pytest.mark.parametrize(
+    ("files", "parts"),
+    [
+        (["test", "train", "validation"], ["train", "validation", "test"]),
+        (["train"], ["train"]),
+        (["test", "validation"], []),
+        ([], []),
+    ],
+)
+def test_a_set_has_a_training_part(
+    tmp_path: Path, files: list[str], parts: list[str]
+) -> None:
+    for name in files:
+        line = '{"messages": [{"role": "user", "content": "hi"}]}\n'
+        (tmp_path / f"{name}.jsonl").write_text(line)
+    assert set_parts(tmp_path) == {part: tmp_path / f"{part}.jsonl" for part in parts}
+
+
+def test_a_folder_of_other_lines_is_no_set(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text('{"conversation_id": 1, "text": "hi"}\n')
+    assert set_parts(tmp_path) == {}
+
+
+def test_what_is_held_out_is_never_proposed_for_training(tmp_path: Path) -> None:
+    line = '{"messages": [{"role": "user", "content": "hi"}]}\n'
+    for name in ("test", "valid"):
+        (tmp_path / f"{name}.jsonl").write_text(line)
+    with pytest.raises(ExportFormatError, match="holds examples") as told:
+        open_export(tmp_path)
+    assert "finetune" not in str(told.value)

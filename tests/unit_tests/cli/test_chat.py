@@ -201,19 +201,11 @@ def test_what_is_long_ago_is_forgotten() -> None:
     assert model.asked[-1][0].type == "human"
 
 
-def test_a_model_that_is_not_kept_gets_the_nearest_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Kept:
-        name = "ft:SmolLM2-135M-Instruct:local::abc"
-        created_at = 0
-
-    monkeypatch.setattr(
-        "langchain_chatexports.local_server.list_models", lambda _folder: [Kept()]
-    )
-    assert kept_model(None, tmp_path).name == Kept.name
-    with pytest.raises(LocalServerError, match=f"Did you mean '{Kept.name}'"):
-        kept_model("ft:SmolLM2-135M-Instruct:local::abd", tmp_path)
+def test_a_model_that_is_not_kept_gets_the_nearest_name(tmp_path: Path) -> None:
+    name = keep_model(tmp_path, "1" * 12)
+    assert kept_model(None, tmp_path).name == name
+    with pytest.raises(LocalServerError, match=f"Did you mean '{name}'"):
+        kept_model(name[:-1] + "2", tmp_path)
 
 
 def test_the_base_answers_beside_at_a_terminal_only(
@@ -263,7 +255,7 @@ def test_another_server_is_asked_for_the_models_before_the_first_question(
 
 
 def _serve_locally(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    where = SimpleNamespace(base_url=server.base_url, api_key=KEY)
+    where = SimpleNamespace(base_url=server.base_url, api_key=KEY, is_shared=False)
     monkeypatch.setattr(
         "langchain_chatexports.local_server.LocalServer",
         lambda *_, **__: nullcontext(where),
@@ -317,7 +309,8 @@ def test_a_missing_model_to_compare_with_is_an_error_before_anything_starts(
     chatexports: Any, tmp_path: Path
 ) -> None:
     name = keep_model(tmp_path / "kept", "1" * 12)
-    done = chatexports("chat", name, "--compare", name[:-1], "--data-dir", "kept")
+    missing = name[:-1] + "2"
+    done = chatexports("chat", name, "--compare", missing, "--data-dir", "kept")
     assert done.status == 1
     assert f"Did you mean '{name}'?" in done.err
     assert "Starting" not in done.err

@@ -5,17 +5,25 @@ from __future__ import annotations
 import io
 import sys
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 from rich.console import Console
 
 from langchain_chatexports.cli import _console as console
-from langchain_chatexports.cli._console import Meter, program, watching
+from langchain_chatexports.cli._console import (
+    Meter,
+    TrainingProgress,
+    program,
+    show_table,
+    watching,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from typing import Any
 
 
 def meter(done: int, total: int | None = None, *, seconds: float = 10) -> Meter:
@@ -57,10 +65,17 @@ def test_an_end_that_nobody_knows_is_not_guessed(total: int | None) -> None:
 
 @pytest.mark.parametrize(
     ("what", "text"),
-    [("examples", "1 example,"), ("messages read for names", "1 message read for")],
+    [
+        ("examples", "1 example"),
+        ("messages read for names", "1 message read for names"),
+    ],
 )
 def test_the_first_one_is_in_the_singular(what: str, text: str) -> None:
-    assert str(Meter(what, lambda: 1)).startswith(text)
+    assert str(Meter(what, lambda: 1)) == text
+
+
+def test_of_the_first_second_no_rate_is_shown() -> None:
+    assert str(meter(1, 16, seconds=0.001)) == "1 of 16 messages"
 
 
 def test_nothing_yet_is_no_division_by_zero() -> None:
@@ -140,6 +155,35 @@ def test_an_error_ends_the_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(said) == count
 
 
+def _step(step: int, total: int = 200, **more: Any) -> Any:
+    data = {"step": step, "total_steps": total, "train_loss": 1.0}
+    event = {"id": f"event-{step}", "type": "metrics", "message": "", "data": data}
+    return SimpleNamespace(**{**event, **more})
+
+
+def test_the_time_left_of_a_resumed_training_is_that_of_its_own_steps(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    progress = TrainingProgress()
+    for step in (101, 102, 103):
+        progress.on_event(_step(step))
+        now[0] += 10
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "  step 103/200, loss 1.00, about 16 min left"
+
+
+def test_events_that_were_told_before_are_not_told_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    progress = TrainingProgress()
+    progress.told.add("event-1")
+    progress.on_event(_step(1))
+    progress.on_event(_step(2))
+    assert capsys.readouterr().err == "  step 2/200, loss 1.00\n"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="scripts are .exe files there")
 @pytest.mark.parametrize(
     ("typed", "on_path", "shown"),
@@ -167,3 +211,24 @@ def test_what_to_type_next_begins_with_what_runs_in_this_shell(
     monkeypatch.setenv("PATH", str(tmp_path / on_path) if on_path else "")
     monkeypatch.setattr(sys, "argv", [typed])
     assert program() == shown
+
+
+LONG = f"{'x' * 70} \u5c71\u7530\u592a\u90ce and everybody else"
+
+
+def test_a_long_line_of_a_table_ends_with_an_ellipsis_at_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of Chinese characters each takes two columns."""
+    monkeypatch.setattr(console, "_terminal_width", lambda: 80)
+    show_table(f"short\n{LONG}")
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "short"
+    assert second == f"{'x' * 70} \u5c71\u7530\u592a\u90ce\u2026"
+
+
+def test_in_a_file_nothing_of_a_table_is_shortened(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show_table(LONG)
+    assert capsys.readouterr().out == f"{LONG}\n"

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+CONSOLE = "langchain_chatexports.cli._console"
+
+
 def test_inspect_counts_and_says_the_next_command(
     chatexports: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -37,6 +40,20 @@ def test_inspect_as_json_is_one_object_an_export(
     assert (first["platform"], first["sessions"]) == ("imessage", 10)
     assert (second["platform"], second["sessions"]) == ("facebook_messenger", 9)
     assert second["owner"] == "Harry Potter"
+
+
+def test_long_names_are_shortened_at_a_terminal(
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ChatDb(tmp_path / "chat.db") as database:
+        chat = database.chat("+15550101234", name="Book club " * 9)
+        chat.message("Hello!", sender=f"{'somebody.' * 12}@example.org")
+    monkeypatch.setattr(f"{CONSOLE}._terminal_width", lambda: 80)
+    lines = chatexports("inspect", "chat.db").out.splitlines()
+    assert max(map(len, lines)) == 80
+    monkeypatch.undo()
+    whole = chatexports("inspect", tmp_path / "chat.db").out
+    assert "@example.org" in whole
 
 
 def next_command(err: str) -> list[str]:

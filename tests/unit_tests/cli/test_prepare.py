@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import zipfile
 from typing import TYPE_CHECKING
@@ -26,7 +27,8 @@ def test_prepare_writes_the_tutorials_windows(
     chatexports: Callable[..., Any], tmp_path: Path
 ) -> None:
     threads = write_messenger(tmp_path / "hogwarts")
-    done = chatexports("prepare", threads, "--ai", "Harry Potter", "-o", "out.jsonl")
+    arguments = ("--ai", "Harry Potter", "--gap", "none", "-o", "out.jsonl")
+    done = chatexports("prepare", threads, *arguments)
     assert done.status == 0
     lines = (tmp_path / "out.jsonl").read_bytes().splitlines()
     assert len(lines) == 100
@@ -37,7 +39,7 @@ def test_prepare_without_a_name_lets_the_owner_speak_and_says_so(
     chatexports: Callable[..., Any], tmp_path: Path
 ) -> None:
     threads = write_messenger(tmp_path / "hogwarts")
-    done = chatexports("prepare", threads, "-o", "out.jsonl")
+    done = chatexports("prepare", threads, "--gap", "none", "-o", "out.jsonl")
     assert "Harry Potter speaks as the AI (the export's owner)" in done.err
     assert len((tmp_path / "out.jsonl").read_bytes().splitlines()) == 100
 
@@ -92,9 +94,8 @@ def test_keep_tail_adds_windows_and_keep_trailing_adds_messages(
     chats = write_imessage(tmp_path / "chat.db")
 
     def prepared(*options: Any) -> tuple[int, int]:
-        chatexports(
-            "prepare", chats, "--ai", "Tortoise", *options, "-o", "o.jsonl", "--size", 7
-        )
+        arguments = (chats, "--ai", "Tortoise", "--gap", "none", "--size", 7)
+        chatexports("prepare", *arguments, *options, "-o", "o.jsonl")
         text = (tmp_path / "o.jsonl").read_text(encoding="utf-8")
         examples = [json.loads(line) for line in text.split("\n") if line]
         return len(examples), sum(len(e["messages"]) for e in examples)
@@ -144,8 +145,8 @@ def test_no_example_at_all_is_an_error_and_no_file(
     chatexports: Callable[..., Any], tmp_path: Path
 ) -> None:
     chats = write_imessage(tmp_path / "chat.db")
-    arguments = ("--ai", "Tortoise", "--size", "40", "-o", "out.jsonl")
-    done = chatexports("prepare", chats, *arguments)
+    arguments = ("--ai", "Tortoise", "--size", "40", "--no-keep-tail")
+    done = chatexports("prepare", chats, *arguments, "-o", "out.jsonl")
     assert done.status == 1
     assert "--keep-tail" in done.err
     assert not (tmp_path / "out.jsonl").exists()
@@ -251,7 +252,7 @@ def _names(folder: Path) -> set[str]:
 def test_prepare_alone_writes_a_file_with_its_card_and_its_trace(
     chatexports: Callable[..., Any], tmp_path: Path, threads: Path
 ) -> None:
-    chatexports("prepare", threads, "-o", "out.parquet")
+    chatexports("prepare", threads, "--gap", "none", "-o", "out.parquet")
     assert _names(tmp_path) == {
         "out.parquet",
         "out.parquet.card.md",
@@ -269,7 +270,8 @@ MADE = (
 def test_a_set_has_its_card_and_its_trace(
     chatexports: Callable[..., Any], tmp_path: Path, threads: Path
 ) -> None:
-    done = chatexports("prepare", threads, "--format", "openai", "-o", "out.jsonl")
+    arguments = ("--format", "openai", "--gap", "none", "-o", "out.jsonl")
+    done = chatexports("prepare", threads, *arguments)
     assert done.status == 0
     assert _names(tmp_path) == {
         "out.jsonl",
@@ -278,7 +280,6 @@ def test_a_set_has_its_card_and_its_trace(
     }
     assert done.err.splitlines() == [
         "hogwarts: Harry Potter speaks as the AI (the export's owner)",
-        f"{threads}: Messenger export (folder)",
         MADE,
         "Written: out.jsonl",
         "Data card: out.jsonl.card.md; trace: out.jsonl.trace.jsonl",
@@ -335,9 +336,8 @@ def test_the_card_accounts_for_the_export(
 
 
 def test_a_set_as_json(chatexports: Callable[..., Any], threads: Path) -> None:
-    done = chatexports(
-        "prepare", threads, "--format", "trl", "--json", "-o", "set.jsonl"
-    )
+    arguments = ("--format", "trl", "--gap", "none", "--json", "-o", "set.jsonl")
+    done = chatexports("prepare", threads, *arguments)
     told = json.loads(done.out)
     assert told["files"] == {"set.jsonl": 100}
     assert told["exports"][0]["platform"] == "facebook_messenger"
@@ -472,3 +472,35 @@ def test_a_group_of_two_needs_no_labels(
     done = chatexports("prepare", "chat.db", "-o", "out")
     assert done.status == 0, done.err
     assert HINT not in done.err
+
+
+CLASS_NAME = re.compile(r"\b[A-Z][a-z]+[A-Z]\w+|\w+\(\.*\)")
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        (("-o", "set", "--split"), 1),
+        (("-o", "set", "--redact"), 0),
+        (("-o", "set", "--format", "trl-prompt-completion"), 0),
+        (("-o", "set", "--ai-role", "agent"), 1),
+    ],
+)
+def test_no_class_is_named_at_the_terminal(
+    chatexports: Callable[..., Any],
+    tmp_path: Path,
+    options: tuple[str, ...],
+    status: int,
+) -> None:
+    path = tmp_path / "table.jsonl"
+    rows = (f"c{n // 10} {n % 10} {'ab'[n % 2]}".split() for n in range(20))
+    path.write_text(
+        "".join(
+            f'{{"conversation_id": "{talk}", "text": "{n}", "sender": "{who}"}}\n'
+            for talk, n, who in rows
+        )
+    )
+    speaker = () if "--ai-role" in options else ("--ai", "a")
+    done = chatexports("prepare", path, *speaker, *options)
+    assert done.status == status, done.err
+    assert not CLASS_NAME.findall(done.err)

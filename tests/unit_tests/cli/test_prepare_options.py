@@ -58,20 +58,21 @@ def bursts(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_gap_in_minutes_cuts_where_it_is_exceeded(
+def test_a_gap_cuts_where_it_is_exceeded(
     prepared: Callable[..., list[list[str]]], bursts: Path
 ) -> None:
-    assert [len(texts) for texts in prepared(bursts, "--whole")] == [12]
-    in_evenings = prepared(bursts, "--whole", "--split-gap", 31)
+    uncut = prepared(bursts, "--whole", "--gap", "none")
+    assert [len(texts) for texts in uncut] == [12]
+    in_evenings = prepared(bursts, "--whole", "--gap", "31m")
     assert [len(texts) for texts in in_evenings] == [4, 4, 4]
-    in_turns = prepared(bursts, "--whole", "--split-gap", 29.5)
+    in_turns = prepared(bursts, "--whole", "--gap", "29.5m")
     assert [len(texts) for texts in in_turns] == [1] * 6
 
 
 def test_an_automatic_gap_finds_the_evenings(
     prepared: Callable[..., list[list[str]]], bursts: Path, tmp_path: Path
 ) -> None:
-    assert len(prepared(bursts, "--whole", "--split-gap", "auto")) == 3
+    assert len(prepared(bursts, "--whole")) == 3
     ids = [row.origin.session_id for row in read_trace(tmp_path / "set.jsonl")]
     assert [str(found)[-2:] for found in ids] == ["#1", "#2", "#3"]
 

@@ -108,7 +108,7 @@ def test_the_owner_of_a_redacted_copy_is_known(
 ) -> None:
     threads = write_messenger(tmp_path / "hogwarts")
     chatexports("redact", threads, "-o", "red.jsonl")
-    done = chatexports("prepare", "red.jsonl", "-o", "set.jsonl")
+    done = chatexports("prepare", "red.jsonl", "--gap", "none", "-o", "set.jsonl")
     assert done.status == 0, done.err
     assert sum(1 for _ in read_jsonl(tmp_path / "set.jsonl")) == 100
     assert "Potter" not in (tmp_path / "set.jsonl").read_text(encoding="utf-8")

@@ -28,8 +28,12 @@ from langchain_chatexports.exceptions import (
     ExportNotFoundError,
     SenderNotFoundError,
 )
-from langchain_chatexports.finetuning.data_use import find_jobs, jobs_that_used
-from langchain_chatexports.finetuning.orders import DATA_KEY, TrainingFile
+from langchain_chatexports.finetuning.orders import (
+    TrainingFile,
+    find_jobs,
+    jobs_that_used,
+)
+from langchain_chatexports.finetuning.settings import DATA_KEY
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages
 from tests.unit_tests.builders.conversations import conversation
 

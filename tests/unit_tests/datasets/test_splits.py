@@ -8,8 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports.datasets.examples import to_training_examples
-from langchain_chatexports.datasets.splits import split_examples
-from langchain_chatexports.datasets.trace import trace_examples
+from langchain_chatexports.datasets.splits import hold_out_validation, split_examples
+from langchain_chatexports.datasets.trace import (
+    UNKNOWN_ORIGIN,
+    TracedExample,
+    trace_examples,
+)
 from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages
 from langchain_chatexports.steps.split_sessions import SplitSessions
@@ -18,8 +22,6 @@ from tests.unit_tests.builders.conversations import conversation
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
-
-    from langchain_chatexports.datasets.trace import TracedExample
 
 
 DAY = 86_400
@@ -221,13 +223,13 @@ def test_the_counts_add_up_and_the_order_is_kept(
 
 
 def test_too_few_conversations_are_an_error_with_the_remedy() -> None:
-    with pytest.raises(TrainingDataError, match="SplitSessions"):
+    with pytest.raises(TrainingDataError, match="shorter pauses"):
         split_examples(_traced(_sessions(2)), near=None)
 
 
 def test_examples_without_origin_are_an_error() -> None:
     examples: Any = to_training_examples(MapAIMessages().invoke(_sessions()))
-    with pytest.raises(TrainingDataError, match="trace_examples"):
+    with pytest.raises(TrainingDataError, match="with their origins"):
         split_examples(examples)
 
 
@@ -247,3 +249,31 @@ def test_the_repr_shows_counts_only() -> None:
     splits = split_examples(_traced(_sessions()), near=None)
     assert "what number" not in repr(splits)
     assert "'train': 16" in repr(splits)
+
+
+def test_a_tenth_is_held_out_for_validation() -> None:
+    splits = hold_out_validation(list(_traced(_sessions(30))))
+    assert splits is not None
+    assert _ids(splits.validation) == {"chat-27", "chat-28", "chat-29"}
+    assert not splits.test
+
+
+def test_no_more_is_held_out_for_validation_than_a_loss_needs() -> None:
+    splits = hold_out_validation(list(_traced(_sessions(1500))))
+    assert splits is not None
+    assert len(splits.validation) == 200
+
+
+@pytest.mark.parametrize(
+    "sessions",
+    [_sessions(20), _sessions(1, length=200), _sessions(2, length=100)],
+    ids=["few examples", "one conversation", "half of the examples"],
+)
+def test_nothing_is_held_out_where_there_is_not_enough(sessions: Any) -> None:
+    assert hold_out_validation(list(_traced(sessions))) is None
+
+
+def test_nothing_is_held_out_of_examples_without_origin() -> None:
+    windows = [item.example for item in _traced(_sessions(30))]
+    unknown = [TracedExample(example, UNKNOWN_ORIGIN) for example in windows]
+    assert hold_out_validation(unknown) is None

@@ -7,12 +7,13 @@ from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.datasets.examples import (
     to_training_examples,
 )
+from langchain_chatexports.datasets.inputs import read_examples
 from langchain_chatexports.datasets.trace import (
     UNKNOWN_ORIGIN,
     ExampleOrigin,
+    speaker_of,
     trace_examples,
 )
-from langchain_chatexports.finetuning.inputs import read_examples
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.conversations import conversation
 
@@ -137,3 +138,20 @@ def test_the_owner_under_another_name_is_none_of_the_others() -> None:
     session = conversation("Hi", "Ho", participants=people, owner="Grace Hopper")
     (item,) = trace_examples(MapAIMessages().invoke(session), system="{others}!")
     assert item.example["messages"][0]["content"] == "Hare!"
+
+
+def test_the_speaker_is_who_writes_the_assistants_messages() -> None:
+    windows = _prepared(conversation("Hi", "Ho", "So", "Oh", speakers=("Hare", "Me")))
+    assert speaker_of(trace_examples(windows)) == "Me"
+
+
+def test_in_a_group_the_speaker_is_known_from_what_the_assistant_begins() -> None:
+    texts = ("One", "Two", "Three", "Four", "Five", "Six")
+    group = conversation(*texts, speakers=("Hare", "Mole", "Me", "Fox", "Me", "Mole"))
+    windows = _prepared(group, size=3, overlap=2)
+    assert speaker_of(trace_examples(windows)) == "Me"
+
+
+def test_examples_without_origin_have_no_known_speaker() -> None:
+    items = trace_examples(_prepared(conversation("Hi", "Ho")))
+    assert speaker_of(item._replace(origin=UNKNOWN_ORIGIN) for item in items) is None

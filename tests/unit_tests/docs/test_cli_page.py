@@ -83,12 +83,15 @@ def _options_of(name: str, group: TyperGroup) -> Iterator[str]:
     yield "|---|---|"
     for parameter in command.params:
         assert isinstance(parameter, (TyperArgument, TyperOption))
+        if parameter.hidden:
+            continue
         if parameter.param_type_name == "argument":
             shown = (parameter.metavar or parameter.name).strip("{}")
         elif CHOSEN_BY_TYPER & set(parameter.opts):
             continue
         else:
-            shown = ", ".join(sorted(parameter.opts, key=len))
+            opts = [*parameter.opts, *parameter.secondary_opts]
+            shown = ", ".join(sorted(opts, key=len))
         if parameter.metavar and parameter.param_type_name == "option":
             shown += f" {parameter.metavar}"
         default = parameter.default

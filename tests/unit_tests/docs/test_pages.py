@@ -36,6 +36,7 @@ MARKS = {
         "privacy.md",
         "slack.md",
         "telegram.md",
+        "whatsapp.md",
     ],
 )
 def test_blocks_print_what_the_page_says(

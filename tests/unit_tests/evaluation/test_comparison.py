@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -96,6 +97,23 @@ def test_losses_are_those_of_the_formula(found: Evaluation) -> None:
     assert base is not None
     assert tuned == pytest.approx(1 / math.log(2), rel=0.1)
     assert base > 1.6 * tuned
+
+
+def test_the_stages_are_told_in_words(some: HeldOutData) -> None:
+    stages: list[str] = []
+    evaluate(
+        some,
+        cast("ModelServer", Voices({"base": OSKAR, "tuned": MIA})),
+        tuned="tuned",
+        base="base",
+        settings=QUICK,
+        progress=lambda what, *_: stages.append(what),
+    )
+    words = set(stages)
+    assert {"scoring replies: base model", "writing replies: tuned model"} <= words
+    assert "scoring replies after another conversation: tuned model" in words
+    assert "writing replies: base with examples" in words
+    assert not re.search(r"[_@]|foreign", " ".join(words))
 
 
 def test_the_primary_difference_is_among_the_differences(found: Evaluation) -> None:

@@ -151,3 +151,20 @@ def test_the_system_prompt_of_the_examples_is_kept() -> None:
     data = data_from_examples([item], [])
     assert data.training[0].system == "Be Mia."
     assert len(data.training[0].lines) == 2
+
+
+def test_messages_that_training_keeps_apart_stay_apart() -> None:
+    group: dict[str, Any] = {
+        "messages": [
+            message(HumanMessage, "Ben", "a question"),
+            message(HumanMessage, "Cleo", "another one"),
+            message(AIMessage, "Mia", "an answer"),
+        ],
+        "metadata": {"id": "g", "participants": ["Mia", "Ben", "Cleo"]},
+    }
+    of_session = cast("ChatSession", group)
+    traced = list(trace_examples([of_session]))
+    contents = [row["content"] for row in traced[0].example["messages"]]
+    data = data_from_examples(traced, [])
+    assert [text for _, text in said(data.training[0])] == contents
+    assert len(contents) == 3

@@ -20,7 +20,7 @@ from langchain_chatexports.evaluation import (
 )
 from langchain_chatexports.evaluation.blind_test import BlindGuess
 from langchain_chatexports.evaluation.model_server import JobFacts
-from langchain_chatexports.evaluation.page import headline
+from langchain_chatexports.evaluation.page import headline, overview
 from langchain_chatexports.evaluation.results import Secrets, ValidationLoss
 from tests.unit_tests.builders.voice_server import Voices, talks
 from tests.unit_tests.builders.voices import DISTINCT
@@ -379,6 +379,13 @@ def test_the_headline_says_both_primary_results(found: Evaluation) -> None:
     text = headline(found)
     assert "style score" in text
     assert "bits per byte" in text
+
+
+def test_the_overview_fits_a_terminal(found: Evaluation) -> None:
+    rows = overview(found)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    assert len(rows) > 4
+    assert sum(widths) + 2 * (len(widths) - 1) <= 78  # One score may be negative.
 
 
 def test_the_file_is_written_whole(found: Evaluation, tmp_path: Path) -> None:

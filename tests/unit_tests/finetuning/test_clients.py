@@ -11,7 +11,7 @@ from openai import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
 
 from langchain_chatexports import ChatFineTuner
 from langchain_chatexports.exceptions import FineTuningError
-from langchain_chatexports.finetuning.connection import Clock, Deadline
+from langchain_chatexports.finetuning.connection import Clock, Deadline, connect
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
 from tests.unit_tests.builders.tuners import achat, chat, make_examples, make_tuner
 
@@ -215,7 +215,7 @@ async def test_requests_are_short_and_the_sdk_does_not_repeat_them(own: bool) ->
         given = {"client": client} if own else {"api_key": KEY}
         tuner = ChatFineTuner(model=BASE_MODEL, **given)
         never = Deadline(Clock(), None)
-        async with tuner.access().connect(never, is_async=False) as connection:
+        async with connect(tuner.access(), never, is_async=False) as connection:
             used = connection.client
             assert (used.timeout, used.max_retries) == (30.0, 0)
 
@@ -310,6 +310,22 @@ async def test_azure_works_asynchronously(server: OpenAIServer) -> None:
     assert await achat(model) == "Slow and steady"
     with pytest.raises(FineTuningError, match="`async_client`"):
         chat(model)
+
+
+async def test_of_two_given_clients_the_sync_one_makes_the_chat_model(
+    server: OpenAIServer,
+) -> None:
+    """A key of its serves both sides of a chat model."""
+
+    async def token() -> str:
+        return KEY
+
+    given: Any = {"base_url": server.base_url, "api_key": token}
+    with OpenAI(base_url=server.base_url, api_key=KEY) as client:
+        async with AsyncOpenAI(**given) as async_client:
+            tuner = make_tuner(server, client=client, async_client=async_client)
+            model = await tuner.ainvoke(make_examples())
+    assert chat(model) == "Slow and steady"
 
 
 def test_azures_own_openai_route_needs_the_deployment_too(

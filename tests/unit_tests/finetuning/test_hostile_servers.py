@@ -369,6 +369,18 @@ def test_a_byte_now_and_then_does_not_outlast_the_timeout(
     assert time.monotonic() - start < 8
 
 
+async def test_a_given_async_client_does_not_outlast_the_timeout_either(
+    server: OpenAIServer,
+) -> None:
+    server.faults.append(Fault(JOBS, -1, status=200, body=PAGE, pause=0.2))
+    async with AsyncOpenAI(base_url=server.base_url, api_key=KEY) as client:
+        tuner = make_tuner(server, async_client=client, timeout=1, clock=Clock())
+        start = time.monotonic()
+        with pytest.raises(FineTuningTimeoutError):
+            await tuner.asubmit(make_examples())
+    assert time.monotonic() - start < 8
+
+
 class Endless(OpenAIServer):
     """A server whose lists never end; each page takes a second."""
 

@@ -18,8 +18,12 @@ from langchain_chatexports.exceptions import (
     FineTuningTimeoutError,
     FineTuningUnavailableError,
 )
-from langchain_chatexports.finetuning.connection import Deadline, run_blocking
-from langchain_chatexports.finetuning.errors import Step, error_of
+from langchain_chatexports.finetuning.connection import (
+    Deadline,
+    connect,
+    run_blocking,
+)
+from langchain_chatexports.finetuning.errors import Situation, error_of
 from langchain_chatexports.finetuning.jobs import Submission
 from langchain_chatexports.finetuning.orders import prepare_order
 from tests.unit_tests.builders.openai_server import (
@@ -147,8 +151,8 @@ async def place_without_lock(tuner: ChatFineTuner, data: bytes = b"") -> None:
     order = prepare_order(tuner, make_examples())
     order.training.data = data or order.training.data
     deadline = Deadline(FakeClock(), None)
-    async with tuner.access().connect(deadline, is_async=False) as connection:
-        await Submission(order, connection, tuner).place()
+    async with connect(tuner.access(), deadline, is_async=False) as connection:
+        await Submission(order, connection).place()
 
 
 @pytest.fixture
@@ -504,6 +508,18 @@ def test_a_file_of_another_job_is_not_deleted(
     assert "another job uses it" in caplog.text
 
 
+def test_a_file_of_another_job_stays_where_files_cannot_be_listed(
+    server: OpenAIServer,
+) -> None:
+    make_tuner(server, suffix="waits").submit(make_examples())
+    run = make_tuner(server, suffix="ends", delete_training_file=True).submit(
+        make_examples()
+    )
+    server.faults.append(refused("GET /files", 403, times=-1))
+    run.wait()
+    assert server.deleted == []
+
+
 def test_a_file_that_cannot_be_deleted_is_told(
     server: OpenAIServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -569,10 +585,10 @@ def test_a_retry_after_that_says_nothing_is_passed_over(
     ],
 )
 def test_closed_access_at_openai_says_that_it_is_for_good(url: str, says: str) -> None:
-    step = Step("creating the job", "Nothing was ordered.", creates="job")
     refusal = Exception("no")
     refusal.status_code = 403  # type: ignore[attr-defined] # as the SDK's has
-    error = error_of(refusal, step, url)
+    situation = Situation("Nothing was ordered.")
+    error = error_of(refusal, "fine_tuning.jobs.create", url, situation)
     assert isinstance(error, FineTuningUnavailableError)
     assert says in str(error)
     assert str(error).endswith("Nothing was ordered.")

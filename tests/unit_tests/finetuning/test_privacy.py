@@ -14,7 +14,7 @@ from langchain_core.messages import HumanMessage
 from langchain_core.tracers import ConsoleCallbackHandler
 from langchain_core.tracers.base import BaseTracer
 
-from langchain_chatexports.exceptions import FineTuningError
+from langchain_chatexports.exceptions import FineTuningError, FineTuningFailedError
 from langchain_chatexports.finetuning.errors import clean_text
 from langchain_chatexports.finetuning.orders import prepare_order
 from langchain_chatexports.steps import MapAIMessages, MergeChatRuns
@@ -108,6 +108,19 @@ def test_a_debug_log_of_any_library_holds_neither_text_nor_key(
     assert "openai" in caplog.text
     assert MARK not in caplog.text
     assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize("status", ["succeeded", "failed"])
+def test_a_message_that_reads_like_a_status_hides_none(status: str) -> None:
+    examples = make_examples()
+    examples[0]["messages"][1]["content"] = status
+    with OpenAIServer(statuses=("queued", status)).running() as server:
+        tuner = make_tuner(server)
+        if status == "succeeded":
+            assert tuner.invoke(examples).model_name
+        else:
+            with pytest.raises(FineTuningFailedError):
+                tuner.invoke(examples)
 
 
 class Races(BaseChatLoader):

@@ -144,6 +144,16 @@ def test_events_of_a_failed_page_come_later(fault: Any) -> None:
     assert messages == ["Created fine-tuning job", "The job is running", ENDED]
 
 
+def test_events_that_fail_do_not_delay_the_looks_at_the_job() -> None:
+    clock = FakeClock()
+    statuses = ("queued", "running", "running", "succeeded")
+    with OpenAIServer(statuses=statuses).running() as server:
+        slow = {"retry-after": "60"}
+        server.faults.append(refused("GET .*/events", 429, headers=slow, times=2))
+        make_tuner(server, clock=clock).submit(make_examples()).wait()
+    assert clock.sleeps == [2.0, 3.0]
+
+
 def test_the_last_events_are_not_lost_to_a_passing_error(server: OpenAIServer) -> None:
     server.statuses = ("queued", "succeeded")
     server.faults.append(Fault("GET .*/events", 2, status=503))
@@ -317,7 +327,7 @@ def test_an_interrupt_after_the_end_does_not_say_that_the_job_goes_on(
     clock.on_sleep = interrupt
     with pytest.raises(KeyboardInterrupt):
         make_tuner(server, clock=clock).submit(make_examples()).wait()
-    assert "Job ftjob-1 has ended: get('ftjob-1').wait()" in caplog.text
+    assert "Job ftjob-1 has succeeded: get('ftjob-1').wait()" in caplog.text
     assert "goes on" not in caplog.text
 
 

@@ -188,6 +188,14 @@ async def test_bound_settings_are_refused_asynchronously(server: OpenAIServer) -
         await make_tuner(server).bind(n_epochs=3).ainvoke(make_examples())
 
 
+def test_parts_of_messages_that_are_left_out_are_warned_about(
+    server: OpenAIServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    sound = HumanMessage(["Ready?", {"type": "audio"}])
+    make_tuner(server).submit([[sound, AIMessage("Always.")]] * 10)
+    assert "left out of the training examples: 10." in caplog.text
+
+
 def test_sessions_without_the_ai_are_an_error(server: OpenAIServer) -> None:
     with pytest.raises(SenderNotFoundError, match="'Hare'"):
         make_tuner(server).invoke(Races())

@@ -22,6 +22,7 @@ from langchain_chatexports.samples import (
     write_messenger,
     write_slack,
     write_telegram,
+    write_whatsapp,
 )
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ WRITERS: dict[str, Callable[..., Path]] = {
     "discord": write_discord,
     "slack": write_slack,
     "telegram": write_telegram,
+    "whatsapp": write_whatsapp,
 }
 
 
@@ -55,6 +57,7 @@ def write(platform: str) -> Callable[..., Path]:
         (write_discord, "discord"),
         (write_slack, "slack"),
         (write_telegram, "telegram"),
+        (write_whatsapp, "whatsapp"),
     ],
 )
 def test_it_is_written_into_the_working_directory(

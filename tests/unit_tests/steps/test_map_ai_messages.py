@@ -27,6 +27,24 @@ def test_messages_of_the_sender_become_ai_messages() -> None:
     assert kinds(CHAT, sender="Hare") == ["human", "ai", "human", "human"]
 
 
+@pytest.mark.parametrize(
+    ("extra", "weight"),
+    [
+        ({}, None),
+        ({"forwarded": True}, 0),
+        ({"forwarded": True, "weight": 1}, 1),
+        ({"forwarded": False}, None),
+    ],
+)
+def test_what_the_ai_only_forwarded_is_context(
+    extra: dict[str, Any], weight: int | None
+) -> None:
+    message = HumanMessage("theirs", additional_kwargs={"sender": "Hare", **extra})
+    (output,) = MapAIMessages("Hare").transform_session({"messages": [message]})
+    (mapped,) = output["messages"]
+    assert mapped.additional_kwargs.get("weight") == weight
+
+
 def test_several_names_are_one_person() -> None:
     assert kinds(CHAT, sender=["Hare", "Fox"]) == ["human", "ai", "human", "ai"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from langchain_core.messages import AIMessage, SystemMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from pydantic import ValidationError
 
 from langchain_chatexports.chat_loaders.utils import (
@@ -254,3 +254,13 @@ def test_ids_of_merged_messages_stay_when_they_are_merged_again() -> None:
     first = said("H", "a", message_id="m1", message_ids=["m1", "m2"])
     (message,) = merged(first, said("H", "b", message_id="m3"))
     assert message.additional_kwargs["message_ids"] == ["m1", "m2", "m3"]
+
+
+def test_what_is_forwarded_does_not_join_what_the_sender_wrote() -> None:
+    kinds: list[dict[str, Any]] = [{}, {"forwarded": True}, {"forwarded": True}, {}]
+    messages = [
+        HumanMessage(str(at), additional_kwargs={"sender": "Hare", **extra})
+        for at, extra in enumerate(kinds)
+    ]
+    (output,) = MergeChatRuns().transform_session({"messages": messages})
+    assert [m.content for m in output["messages"]] == ["0", "1\n\n2", "3"]

@@ -11,6 +11,7 @@ from zoneinfo import available_timezones
 import pytest
 
 from langchain_chatexports import TelegramChatLoader
+from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.chat_loaders import export_files
 from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.exceptions import ExportFormatError, SenderNotFoundError
@@ -498,13 +499,12 @@ def test_paths_in_a_message_are_never_opened_or_passed_on(
     keys = dict.fromkeys(("photo", "file", "thumbnail", "contact_vcard"), name)
     path = written(tmp_path, {"text": "Look", **keys})
     opened: list[str] = []
-    real = export_files.open_regular_file
 
     def watched(place: Path) -> Any:
         opened.append(place.name)
-        return real(place)
+        return open_regular_file(place)
 
-    monkeypatch.setattr(export_files, "open_regular_file", watched)
+    monkeypatch.setattr(f"{export_files.__name__}.open_regular_file", watched)
     message = only_message(path, include_media=True)
     assert set(opened) == {"result.json"}
     assert name not in json.dumps(message.additional_kwargs)
@@ -693,14 +693,15 @@ def test_a_chat_in_two_exports_is_one_session(tmp_path: Path) -> None:
 
 def test_people_are_their_ids_and_not_their_names(tmp_path: Path) -> None:
     group = TelegramChat("Race", "private_group", 7)
-    for name, author in [
-        *(("Ann", "user1"), ("Ann", "user2"), (None, "user3"), (None, "user4")),
-        ("Bo", 22),
-    ]:
-        group.says(Person(name, author), "Hi")
+    people = [
+        *(Person("Ann", "user1"), Person("Ann", "user2"), Person("Bo", 22)),
+        *(Person(None, "user3"), Person(None, "user4")),
+    ]
+    for person in people:
+        group.says(person, "Hi")
     texts = loaded(group.write(tmp_path / "result.json"))["chat7"]
     assert [sender for sender, _ in texts] == [
-        *("Ann (user1)", "Ann (user2)", "unknown (user3)", "unknown (user4)", "Bo")
+        *("Ann (user1)", "Ann (user2)", "Bo", "unknown (user3)", "unknown (user4)")
     ]
 
 

@@ -17,6 +17,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import (
+    fitting_bases,
     list_bases,
     score_conversations,
     suggest_base,
@@ -359,6 +360,24 @@ def test_the_suggested_base_takes_half_of_the_memory_at_most(
     gigabytes: int, name: str
 ) -> None:
     assert suggest_base(gigabytes * 10**9).hub_id.endswith(name)
+
+
+@pytest.mark.parametrize(("gigabytes", "count"), [(0, 1), (16, 4), (20, 5)])
+def test_bases_that_fit_the_memory_need_no_agreement(
+    gigabytes: int, count: int
+) -> None:
+    fitting = fitting_bases(gigabytes * 10**9)
+    assert len(fitting) == count
+    assert fitting[-1] == suggest_base(gigabytes * 10**9)
+    assert not any(base.needs_agreement for base in fitting)
+
+
+def test_the_time_of_a_larger_base_is_estimated_from_what_was_measured() -> None:
+    """With 1.5 billion parameters a step took 5.2 to 6.5 seconds, and 0.92 with 135."""
+    seconds = {base.hub_id: base.training_seconds(0.92) for base in list_bases()}
+    assert seconds[DEFAULT_HUB_ID] == 0.92
+    assert 5.2 <= seconds["Qwen/Qwen2.5-1.5B-Instruct"] <= 6.5
+    assert list(seconds.values()) == sorted(seconds.values())
 
 
 def test_this_machine_gets_a_suggestion() -> None:

@@ -37,6 +37,7 @@ _ROUTES = (
     ("DELETE", "/v1/models/{id}"),
     ("POST", "/v1/chat/completions"),
     ("POST", "/v1/score"),
+    ("GET", "/v1/checked_examples"),
 )
 _CHAT = {
     "model": "tiny",

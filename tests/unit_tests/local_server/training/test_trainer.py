@@ -26,6 +26,7 @@ from langchain_chatexports.local_server.storage.data_directory import (
 )
 from langchain_chatexports.local_server.storage.events import EventLog
 from langchain_chatexports.local_server.storage.models import ModelStore
+from langchain_chatexports.local_server.training import progress, trainer
 from langchain_chatexports.local_server.training.queue import TrainingQueue
 from langchain_chatexports.local_server.training.trainer import TrainingSpec, train
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
@@ -158,12 +159,53 @@ def test_there_is_one_metrics_event_a_step(events: list[FineTuningJobEvent]) -> 
     assert all(data["train_loss"] > 0 for data in metrics)
 
 
+def test_before_the_first_step_it_is_said_what_the_training_takes(
+    events: list[FineTuningJobEvent],
+) -> None:
+    (at,) = [n for n, e in enumerate(events) if "estimated_seconds" in _data(e)]
+    assert at < min(n for n, e in enumerate(events) if e.type == "metrics")
+    assert re.fullmatch(
+        r"Measured on this machine: about \d+ seconds? for 20 steps, "
+        r"with \d+\.\d GB of memory",
+        events[at].message,
+    )
+    assert _data(events[at])["estimated_seconds"] > 0
+    assert _data(events[at])["memory_bytes"] > 10**8
+
+
+def test_a_resumed_training_is_not_measured_again(
+    tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "SAVE_SECONDS", 0.0)
+    numbers = {"n_epochs": 1, "batch_size": 1, "learning_rate_multiplier": 1.0}
+    order = _spec_for(tmp_path, tiny_base, hyperparameters=numbers)
+    _train_here(order)
+    shutil.rmtree(tmp_path / "model")
+    _train_here(order)
+    said = [e["message"] for e in EventLog(tmp_path / "job" / "events.jsonl").read()]
+    assert sum("Measured" in message for message in said) == 1
+
+
+def test_measuring_changes_nothing_that_is_learned(
+    tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("measured", "plain"):
+        (tmp_path / name).mkdir()
+        _train_here(_spec_for(tmp_path / name, tiny_base))
+        monkeypatch.setattr(trainer, "_estimate", lambda *_: None)
+    weights = [
+        (tmp_path / name / "model" / "adapter_model.safetensors").read_bytes()
+        for name in ("measured", "plain")
+    ]
+    assert weights[0] == weights[1]
+
+
 def test_after_a_few_steps_it_is_said_how_long_it_takes_and_how_much_memory(
     events: list[FineTuningJobEvent],
 ) -> None:
     (said,) = [e.message for e in events if "per step" in e.message]
     assert re.fullmatch(
-        r"\d+\.\d seconds per step: about \d+ (seconds|minutes) "
+        r"\d+\.\d seconds per step: about \d+ (second|minute)s? "
         r"for the remaining 15 steps, with \d+\.\d GB of memory",
         said,
     )
@@ -477,7 +519,7 @@ def test_a_job_that_was_being_cancelled_is_cancelled(
     service, job_id = copied
     for folder in service.models._data.models.iterdir():
         shutil.rmtree(folder)
-    service.jobs.update(job_id, only_from=("running",), cancel=True)
+    service.jobs.update(job_id, only_from=("running",), private={"cancel": True})
     assert _recovered(service, job_id)["status"] == "cancelled"
 
 
@@ -535,19 +577,51 @@ def test_batches_of_unequal_lengths_and_large_seeds_are_trained(
     assert not list((tmp_path / "job" / "work").glob("model*"))
 
 
+def _write_another_voice(folder: Path) -> Path:
+    other = dialogues(2)
+    for example in other:
+        example["messages"][1]["content"] = "WWW ZZZ QQQ %%% ~~~"
+        example["messages"][3]["content"] = "ZZZ QQQ"
+    path = folder / "other.jsonl"
+    path.write_bytes(as_jsonl(other))
+    return path
+
+
+def test_the_epoch_with_the_lowest_validation_loss_becomes_the_model(
+    tmp_path: Path, tiny_base: Path
+) -> None:
+    """Both epochs are trained, as asked for, and the second one is worse."""
+    numbers = {"n_epochs": 2, "batch_size": 1, "learning_rate_multiplier": 20.0}
+    order = _spec_for(
+        tmp_path,
+        tiny_base,
+        hyperparameters=numbers,
+        validation_file=str(_write_another_voice(tmp_path)),
+        stops_early=False,
+    )
+    _train_here(order)
+    record = read_json(tmp_path / "model" / "model.json") or {}
+    first, second = record["checkpoints"]
+    losses = [kept["metrics"]["valid_loss"] for kept in (first, second)]
+    assert losses[0] < losses[1]
+    assert (first["folder"], second["folder"]) == (".", "checkpoints/step-20")
+    events = EventLog(tmp_path / "job" / "events.jsonl").read()
+    assert events[-1]["message"] == (
+        "Epoch 1 becomes the model: it has the lowest validation loss, "
+        f"{losses[0]}; the last epoch, 2, has {losses[1]}"
+    )
+
+
 def test_a_validation_loss_that_rises_ends_the_training(
     tmp_path: Path, tiny_base: Path
 ) -> None:
     """Held out is another voice: each step away from it is a step to the worse."""
     wild = {"n_epochs": 9, "batch_size": 1, "learning_rate_multiplier": 20.0}
-    other = dialogues(2)
-    for example in other:
-        example["messages"][1]["content"] = "WWW ZZZ QQQ %%% ~~~"
-        example["messages"][3]["content"] = "ZZZ QQQ"
-    held_out = tmp_path / "other.jsonl"
-    held_out.write_bytes(as_jsonl(other))
     order = _spec_for(
-        tmp_path, tiny_base, hyperparameters=wild, validation_file=str(held_out)
+        tmp_path,
+        tiny_base,
+        hyperparameters=wild,
+        validation_file=str(_write_another_voice(tmp_path)),
     )
     _train_here(order)
     events = EventLog(tmp_path / "job" / "events.jsonl").read()

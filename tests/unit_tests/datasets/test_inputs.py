@@ -10,13 +10,14 @@ from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+from langchain_chatexports.chat_loaders.ledger import Ledger
+from langchain_chatexports.datasets.inputs import read_examples
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.exceptions import (
     ExportNotFoundError,
     SenderNotFoundError,
     TrainingDataError,
 )
-from langchain_chatexports.finetuning.inputs import read_examples
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.steps import MergeChatRuns
 
@@ -91,6 +92,15 @@ def test_trailing_messages_of_sessions_are_left_out_and_those_of_examples_stay()
     more = [*EXAMPLE["messages"], {"role": "user", "content": "Go!"}]
     given: Any = [[*DIALOGUE, HumanMessage("Go!")], {"messages": more}]
     assert [len(e["messages"]) for e in read_examples(given)] == [2, 3]
+
+
+def test_what_is_left_out_of_sessions_is_entered_in_the_ledger() -> None:
+    ledger = Ledger()
+    sound = HumanMessage(["Ready?", {"type": "audio"}])
+    given: Any = [SESSION, EXAMPLE, [sound, AIMessage("Always.")]]
+    assert len(list(read_examples(given, ledger))) == 3
+    assert ledger.stage("Examples").given == 4
+    assert ledger.stage("Examples", "content parts").left_out == {"unsupported": 1}
 
 
 def test_sessions_without_the_ai_are_an_error() -> None:

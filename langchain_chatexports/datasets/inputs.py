@@ -1,4 +1,4 @@
-"""Read the input of `ChatFineTuner` as training examples."""
+"""Read examples, sessions, dialogues or a path as training examples."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.messages import BaseMessage
@@ -21,8 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from langchain_core.chat_sessions import ChatSession
-
+    from langchain_chatexports.chat_loaders.ledger import Ledger
     from langchain_chatexports.datasets.examples import TrainingExample
     from langchain_chatexports.steps.base import SessionSource
 
@@ -53,7 +54,9 @@ _read: dict[int, weakref.ref[object]] = {}
 _read_of_other_kinds: deque[object] = deque(maxlen=16)
 
 
-def read_examples(given: TrainingInput) -> Iterator[Mapping[str, Any]]:
+def read_examples(
+    given: TrainingInput, ledger: Ledger | None = None
+) -> Iterator[Mapping[str, Any]]:
     """Read whatever the user gives as training examples, lazily.
 
     Sessions and lists of messages are converted as `to_training_examples` does.
@@ -61,6 +64,7 @@ def read_examples(given: TrainingInput) -> Iterator[Mapping[str, Any]]:
 
     Args:
         given: The input.
+        ledger: Where to enter what is kept and left out of sessions.
 
     Yields:
         The examples.
@@ -76,14 +80,14 @@ def read_examples(given: TrainingInput) -> Iterator[Mapping[str, Any]]:
         return
     if isinstance(given, Iterator):
         _refuse_second_reading(given)
-    converter = SessionConverter()
     with closing(_items(given)) as items:
-        for item, is_session in _told_apart(items):
-            example = _example(item, converter, is_session=is_session)
-            if example is not None:
-                yield example
-            del item
-    converter.require_assistant()
+        for is_session, group in groupby(_told_apart(items), key=itemgetter(1)):
+            found = (_mapping(item) for item, _ in group)
+            if is_session:
+                converted = SessionConverter().convert_all(found, ledger)
+                yield from (one.example for one in converted)
+            else:
+                yield from found
 
 
 def _refuse_second_reading(iterator: Iterator[Any]) -> None:
@@ -185,12 +189,7 @@ def _is_dialogue(item: object) -> bool:
     )
 
 
-def _example(
-    item: Any, converter: SessionConverter, *, is_session: bool
-) -> Mapping[str, Any] | None:
-    if not isinstance(item, Mapping):
-        item = {"messages": item if is_session else list(item)}
-    if is_session:
-        converted = converter.convert(cast("ChatSession", item))
-        return None if converted is None else converted.example
-    return cast("Mapping[str, Any]", item)
+def _mapping(item: Any) -> Any:
+    if isinstance(item, Mapping):
+        return item
+    return {"messages": item if isinstance(item[0], BaseMessage) else list(item)}

@@ -1,0 +1,118 @@
+"""Which chats of exports are read: by person, title, group and date."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from langchain_chatexports.chat_loaders.suggestions import did_you_mean
+from langchain_chatexports.exceptions import SenderNotFoundError
+from langchain_chatexports.steps import SelectSessions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import date
+
+    from langchain_chatexports.chat_loaders.base import ChatExportLoader
+    from langchain_chatexports.chat_loaders.options import LoaderOptions
+    from langchain_chatexports.chat_loaders.recognition import Export
+
+__all__ = ["ChatChoice"]
+
+
+@dataclass(frozen=True)
+class ChatChoice:
+    """Which chats of exports are read; all unless something is set.
+
+    Attributes:
+        people: Names or handles of which at least one takes part.
+        without_groups: Leave out groups.
+        include: Titles, participants or ids of the conversations to read.
+        exclude: Titles, participants or ids of the conversations to leave out.
+        start: The first day to keep, in UTC.
+        end: The last day to keep, in UTC.
+    """
+
+    people: tuple[str, ...] = ()
+    without_groups: bool = False
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    start: date | None = None
+    end: date | None = None
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing is left out."""
+        return self == ChatChoice()
+
+    def loader_options(self) -> LoaderOptions:
+        """Return what the loaders themselves can leave out."""
+        return {
+            "include": self.include,
+            "exclude": self.exclude,
+            "start": self.start,
+            "end": self.end,
+        }
+
+    def selected(self, exports: Iterable[Export]) -> list[Export]:
+        """Return exports, opened with `loader_options`, of which the rest is left out.
+
+        Args:
+            exports: The exports.
+        """
+        if not self.people and not self.without_groups:
+            return [*exports]
+        return [
+            replace(export, loader=export.loader.selecting(self._step(export.loader)))
+            for export in exports
+        ]
+
+    def check_names(self, exports: Sequence[Export]) -> None:
+        """Make sure that somebody has each name, after the exports were read.
+
+        Args:
+            exports: What `selected` returned.
+
+        Raises:
+            SenderNotFoundError: If nobody has a name; the nearest ones are suggested.
+        """
+        met = {name for export in exports for name in export.loader.names_met}
+        for option, unknown in self._unknown(exports):
+            between = " between these dates" if self.start or self.end else ""
+            msg = (
+                f"There is no conversation{between} for a name given with {option}."
+                f"{did_you_mean(unknown, met)}"
+            )
+            raise SenderNotFoundError(msg)
+
+    def has_unknown_names(self, exports: Sequence[Export]) -> bool:
+        """Return whether `check_names` raises an error."""
+        return any(self._unknown(exports))
+
+    def _unknown(self, exports: Sequence[Export]) -> Iterator[tuple[str, list[str]]]:
+        asked = {
+            "--with": self.people,
+            "--include": self.include,
+            "--exclude": self.exclude,
+        }
+        for option, names in asked.items():
+            unknown = [
+                n for n in names if not any(_meets(e.loader, n) for e in exports)
+            ]
+            if unknown:
+                yield option, unknown
+
+    def _step(self, loader: ChatExportLoader) -> SelectSessions:
+        names = {name for person in self.people for name in _names(loader, person)}
+        return SelectSessions(
+            participants=tuple(names), is_group=False if self.without_groups else None
+        )
+
+
+def _names(loader: ChatExportLoader, person: str) -> set[str]:
+    return {person, *loader.names_of(person)}
+
+
+def _meets(loader: ChatExportLoader, asked: str) -> bool:
+    met = {name.casefold() for name in loader.names_met}
+    return not met.isdisjoint(name.casefold() for name in _names(loader, asked))

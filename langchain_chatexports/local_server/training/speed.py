@@ -1,0 +1,128 @@
+"""The speed of training: of a job on some of its own examples, and of the machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server.bases.chat_template import LabeledExample
+from langchain_chatexports.local_server.bases.devices import (
+    choose_device,
+    choose_dtype,
+    used_memory,
+)
+from langchain_chatexports.local_server.processes import (
+    child_command,
+    child_environment,
+    default_threads,
+    json_object,
+)
+from langchain_chatexports.local_server.training.hyperparameters import lora_config
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Speed", "main", "measure_machine", "measure_speed"]
+
+# The default base's, of which no weights are needed to measure.
+_SHAPE = {
+    "vocab_size": 49152,
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "tie_word_embeddings": True,
+}
+_TOKENS = 200
+_SECONDS_AT_MOST = 300
+
+
+class Speed(NamedTuple):
+    """What training costs on this machine."""
+
+    seconds_per_token: float
+    memory_bytes: int
+
+
+def measure_speed(model: Any, examples: Sequence[LabeledExample]) -> Speed:
+    """Run forward and backward passes on a median and the longest example.
+
+    Nothing is learned: there is no optimizer, and the gradients are dropped.
+
+    Args:
+        model: The model with the adapter to train.
+        examples: The labeled examples.
+    """
+    import torch
+
+    by_length = sorted(examples, key=lambda example: len(example.input_ids))
+    median, longest = by_length[len(by_length) // 2], by_length[-1]
+    model.train()
+    seconds, tokens = 0.0, 0
+    # The first pass takes longer, and does not count.
+    for number, example in enumerate((median, median, longest)):
+        started = time.perf_counter()
+        ids, labels = (
+            torch.tensor([values], device=model.device)
+            for values in (example.input_ids, example.labels)
+        )
+        loss = model(input_ids=ids, labels=labels).loss
+        loss.backward()
+        # Reading one number waits for asynchronous devices.
+        loss.item()
+        if number:
+            seconds += time.perf_counter() - started
+            tokens += len(example.input_ids)
+        memory = used_memory()
+        model.zero_grad(set_to_none=True)
+    return Speed(seconds / tokens, memory)
+
+
+def measure_machine() -> Speed:
+    """Measure this machine in a child process: no base is loaded or downloaded.
+
+    Returns:
+        What training a model of the default base's shape costs.
+
+    Raises:
+        LocalServerError: If it cannot be measured.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter and module.
+            child_command("langchain_chatexports.local_server.training.speed"),
+            env=child_environment(threads=default_threads(), offline=True),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_SECONDS_AT_MOST,
+            check=False,
+        )
+        measured = json_object(done.stdout)
+    except subprocess.TimeoutExpired:
+        measured = {}
+    if not measured:
+        msg = (
+            "The speed of this machine could not be measured, so no base was chosen. "
+            "Close other programs and run it again, or name a base."
+        )
+        raise LocalServerError(msg)
+    return Speed(**measured)
+
+
+def main() -> None:
+    """Measure a model with random weights, and print the result."""
+    import torch
+    from peft import get_peft_model
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    device = choose_device()
+    dtype = getattr(torch, choose_dtype(device))
+    model = LlamaForCausalLM(LlamaConfig(**_SHAPE)).to(device=device, dtype=dtype)
+    tokens = list(range(_TOKENS))
+    example = LabeledExample(tokens, tokens, is_cut=False, dropped_openers=0)
+    speed = measure_speed(get_peft_model(model, lora_config()), [example])
+    sys.stdout.write(f"{json.dumps(speed._asdict())}\n")

@@ -1,0 +1,89 @@
+"""Names of tuned models, and which model a short one stands for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server import find_model, list_models
+from langchain_chatexports.local_server.storage.models import name_suffix
+from tests.unit_tests.builders.kept_models import keep_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A data directory with two models of one person and one of another."""
+    keep_model(tmp_path, "97c300000001", suffix="tortoise", person="Tortoise")
+    keep_model(tmp_path, "97d300000002", suffix="tortoise", person="Tortoise")
+    keep_model(tmp_path, "0123456789ab", suffix="hare", person="李雷")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("typed", "model_id"),
+    [
+        ("ft:tiny:local:tortoise:97c300000001", "97c300000001"),
+        ("tortoise:97d300000002", "97d300000002"),
+        ("tortoise:97d", "97d300000002"),
+        ("97c3", "97c300000001"),
+        ("hare", "0123456789ab"),
+        ("Ha", "0123456789ab"),
+        ("李", "0123456789ab"),
+    ],
+)
+def test_a_model_is_found_by_the_beginning_of_what_it_is_called(
+    root: Path, typed: str, model_id: str
+) -> None:
+    assert find_model(typed, root).path.name == model_id
+
+
+@pytest.mark.parametrize("prefix", ["", "ftjob-"])
+def test_a_model_is_found_by_its_job(root: Path, prefix: str) -> None:
+    wanted = list_models(root)[0]
+    typed = prefix + wanted.job_id.removeprefix("ftjob-")[:9]
+    assert find_model(typed, root) == wanted
+
+
+def test_a_whole_name_comes_before_the_beginning_of_another(root: Path) -> None:
+    keep_model(root, "aa0000000001", suffix="hare-and-friends")
+    assert find_model("hare", root).path.name == "0123456789ab"
+
+
+def test_a_name_of_several_models_is_an_error_that_lists_them(root: Path) -> None:
+    with pytest.raises(LocalServerError, match="2 models can be called 'tort'") as told:
+        find_model("tort", root)
+    assert "tortoise:97c300000001 (2023-" in str(told.value)
+    assert "tortoise:97d300000002 (2023-" in str(told.value)
+    assert "hare" not in str(told.value)
+
+
+@pytest.mark.parametrize("typed", ["hair", "hxre"])
+def test_an_unknown_name_is_an_error_with_a_suggestion(root: Path, typed: str) -> None:
+    with pytest.raises(LocalServerError, match="Did you mean 'hare'"):
+        find_model(typed, root)
+
+
+def test_no_name_stands_for_no_model(root: Path) -> None:
+    with pytest.raises(LocalServerError, match="There is no model ' '"):
+        find_model(" ", root)
+
+
+@pytest.mark.parametrize(
+    ("text", "suffix"),
+    [
+        ("Harry Potter", "harry-potter"),
+        ("José Müller-Łoś", "jose-muller-os"),
+        ("李雷", ""),
+        (None, ""),
+        ("x" * 63 + " y", "x" * 63),
+    ],
+)
+def test_a_person_becomes_letters_digits_and_hyphens(
+    text: str | None, suffix: str
+) -> None:
+    assert name_suffix(text) == suffix

@@ -1,0 +1,63 @@
+"""The speed of the machine, with a tiny shape in place of the default base's."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server.training import speed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture
+def child(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Let another program run in place of the measurement."""
+
+    def replace(program: str) -> None:
+        command = [sys.executable, "-c", program]
+        monkeypatch.setattr(speed, "child_command", lambda _: command)
+
+    return replace
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_model_without_weights_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small: dict[str, Any] = {
+        **speed._SHAPE,
+        "vocab_size": 400,
+        "hidden_size": 36,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+    }
+    monkeypatch.setattr(speed, "_SHAPE", small)
+    speed.main()
+    measured = json.loads(capsys.readouterr().out)
+    assert 0 < measured["seconds_per_token"] < 1
+    assert measured["memory_bytes"] > 10**8
+
+
+def test_the_measurement_is_what_its_process_prints(
+    child: Callable[[str], None],
+) -> None:
+    child("""print('{"seconds_per_token": 0.5, "memory_bytes": 7}')""")
+    assert speed.measure_machine() == speed.Speed(0.5, 7)
+
+
+@pytest.mark.parametrize(
+    "program", ["raise SystemExit(1)", "import time; time.sleep(9)"]
+)
+def test_what_cannot_be_measured_is_an_error(
+    child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    child(program)
+    monkeypatch.setattr(speed, "_SECONDS_AT_MOST", 1)
+    with pytest.raises(LocalServerError, match="could not be measured"):
+        speed.measure_machine()
