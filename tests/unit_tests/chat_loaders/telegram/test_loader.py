@@ -152,6 +152,14 @@ def test_each_form_of_the_file_gives_the_same(tmp_path: Path, form: str) -> None
     assert isinstance(open_export(tmp_path / "result.json").loader, TelegramChatLoader)
 
 
+def test_messages_on_one_line_are_read(tmp_path: Path) -> None:
+    chat = talk()
+    about = json.dumps(chat.about, indent=1).removesuffix("\n}")
+    path = tmp_path / "result.json"
+    path.write_text(f'{about},\n "messages": {json.dumps(chat.messages)}\n}}')
+    assert loaded(path) == {"user22": [("Bo", "yours"), ("Ann", "mine")]}
+
+
 def test_blocks_and_whole_files_give_the_same(tmp_path: Path) -> None:
     """More than a block, with a message that is larger than one."""
     chats = [TelegramChat("Race", "private_supergroup", number) for number in (1, 2)]
@@ -203,6 +211,7 @@ def test_a_damaged_file_that_was_named_is_an_error(tmp_path: Path) -> None:
     [
         (r"a\x0Cb", "a\fb"),
         (r"a\\x0Cb", r"a\x0Cb"),
+        (r"a\x0Cb\\x0Cc", "a\fb\\x0Cc"),
         (r"a\\\x0Bb", "a\\\x0bb"),
         (r"\x01\x02", "\x01\x02"),
         (r"\u2028 \"document_id\": x", '\u2028 "document_id": x'),
