@@ -6,7 +6,7 @@ import json
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -57,6 +57,12 @@ class TestSlack(ChatLoaderUnitTests):
             general.says(user, f"reply {number}", thread_ts=root["ts"])
         general.says("U9", "green", day=3)
         return export.to_folder(tmp_path / "export")
+
+
+class TestSlackWithATableOfPeople(TestSlack):
+    @property
+    def chat_loader_params(self) -> dict[str, Any]:
+        return {"people": {"Ann Ode": ["ann@example.org"], "Bo Bee": "U2"}}
 
 
 class TestSlackZip(TestSlack):
