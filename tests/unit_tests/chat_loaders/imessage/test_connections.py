@@ -263,7 +263,7 @@ def test_a_signal_between_queries_whose_error_is_passed_over_is_not_lost(
 # What is stopped between two lines is closed by the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_signal_anywhere_in_a_reading_is_not_taken_for_a_bad_file(path: Path) -> None:
-    """Of an export this small, a tenth of them come while SQLite asks what it may do."""
+    """Of an export this small, a tenth come while SQLite asks what it may do."""
     write(path)
     random = Random(0)
 
