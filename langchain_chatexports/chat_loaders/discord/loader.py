@@ -28,6 +28,7 @@ from langchain_chatexports.chat_loaders.discord.data_package import (
 from langchain_chatexports.chat_loaders.discord.export import discover
 from langchain_chatexports.chat_loaders.discord.owner import (
     FoundOwner,
+    authors_of,
     find_owner,
     owner_by_option,
 )
@@ -35,10 +36,11 @@ from langchain_chatexports.chat_loaders.discord.records import microseconds
 from langchain_chatexports.chat_loaders.discord.sessions import SessionBuilder
 from langchain_chatexports.chat_loaders.export_files import ExportFile
 from langchain_chatexports.chat_loaders.json_data import without_lone_surrogates
+from langchain_chatexports.chat_loaders.ledger import Tally
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Collection, Generator, Mapping
     from pathlib import Path
 
     from langchain_core.messages import HumanMessage
@@ -47,7 +49,6 @@ if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.base import ExportSession
     from langchain_chatexports.chat_loaders.discord.data_package import PackageChannel
     from langchain_chatexports.chat_loaders.discord.export import DiscordExport
-    from langchain_chatexports.chat_loaders.ledger import Tally
     from langchain_chatexports.chat_loaders.options import LoaderOptions
 
 __all__ = ["DiscordChatLoader"]
@@ -109,14 +110,36 @@ class DiscordChatLoader(ChatExportLoader):
             else:
                 yield from self._package(export, tally)
 
+    def handles(self) -> Mapping[str, Collection[str]]:
+        """Return the user names and ids behind each name.
+
+        Only who wrote among the first messages of each file is known.
+
+        Raises:
+            ChatExportError: If the export cannot be read.
+        """
+        known: dict[str, set[str]] = {}
+        with ExitStack() as stack:
+            for one in self._discover(stack, Tally(), is_quiet=True).channels:
+                people = authors_of(one)
+                for author, name in people.names_told_apart().items():
+                    handles = {author, people.handles[author]} - {""}
+                    known.setdefault(name, set()).update(handles)
+        return known
+
     def _count_messages(self) -> int:
         with ExitStack() as stack:
             parts = open_parts([self.path], stack, lambda _: None, _SUFFIXES)
             files = [file for file in list_files(parts) if isinstance(file, ExportFile)]
             return sum(map(_messages_about, files))
 
-    def _discover(self, stack: ExitStack, tally: Tally) -> DiscordExport:
-        parts = open_parts([self.path], stack, tally.leave_out_file, _SUFFIXES)
+    def _discover(
+        self, stack: ExitStack, tally: Tally, *, is_quiet: bool = False
+    ) -> DiscordExport:
+        def warn(error: ChatExportError) -> None:
+            tally.leave_out_file(error, is_quiet=is_quiet)
+
+        parts = open_parts([self.path], stack, warn, _SUFFIXES)
         alone = single_file(parts)
         files: list[ExportFile] = []
         for file in [alone] if alone else list_files(parts):
@@ -124,8 +147,8 @@ class DiscordChatLoader(ChatExportLoader):
                 files.append(file)
             else:
                 msg = f"{file.label} is not read: {file.reason}."
-                tally.leave_out_file(ExportFormatError(msg))
-        return discover(files, tally.leave_out_file)
+                warn(ExportFormatError(msg))
+        return discover(files, warn)
 
     def _channels(
         self, export: DiscordExport, tally: Tally

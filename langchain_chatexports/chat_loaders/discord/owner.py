@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from langchain_chatexports.chat_loaders.discord.export import ChannelFiles
 
-__all__ = ["FoundOwner", "find_owner", "owner_by_option"]
+__all__ = ["FoundOwner", "authors_of", "find_owner", "owner_by_option"]
 
 _LOOKED_AT = 500  # Messages of a conversation: both sides have written by then.
 
@@ -43,7 +43,7 @@ def find_owner(channels: Iterable[ChannelFiles]) -> FoundOwner | None:
     candidates: list[dict[str, str]] = []
     for one in channels:
         if one.channel.is_direct:
-            people = _authors(one)
+            people = authors_of(one)
             named = _others_named(one.channel.name, is_group=_is_group(one))
             own = {
                 author: people.names[author]
@@ -75,7 +75,7 @@ def owner_by_option(given: str, channels: Iterable[ChannelFiles]) -> FoundOwner:
     """
     wanted = given.casefold().strip().removeprefix("@")
     for one in channels:
-        people = _authors(one)
+        people = authors_of(one)
         for author, name in people.names.items():
             if wanted in {
                 author,
@@ -86,7 +86,8 @@ def owner_by_option(given: str, channels: Iterable[ChannelFiles]) -> FoundOwner:
     return FoundOwner("", given, "option")
 
 
-def _authors(one: ChannelFiles) -> RecordReader:
+def authors_of(one: ChannelFiles) -> RecordReader:
+    """Return a reader that has met the authors of a channel's first messages."""
     people = RecordReader()
     for file in one.files:
         # What cannot be read is counted when the channel is read.

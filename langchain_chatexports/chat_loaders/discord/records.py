@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import datetime, timezone
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -116,6 +117,20 @@ class RecordReader:
                 extra,
             ),
         )
+
+    def names_told_apart(self) -> dict[str, str]:
+        """Return the name to show of each author, by id; no two have one name."""
+        names, handles = self.names, self.handles
+        counts = Counter(names.values())
+        return {
+            author: f"{name} ({handles[author] or author})"
+            if counts[name] > 1 and handles[author] != name
+            else f"{name} ({author})"
+            if counts[name] > 1
+            else name
+            for author, name in names.items()
+            if name
+        }
 
     def _author(self, author: object) -> tuple[str, bool]:
         if not isinstance(author, dict):

@@ -85,7 +85,7 @@ class SessionBuilder:
         """Return the channel as a session, or `None` if nothing of it is kept."""
         records = self._without_id + sorted(self._by_id.values())
         self._by_id, self._without_id = {}, []
-        shown = self._names_told_apart()
+        shown = self._reader.names_told_apart()
         people = self._participants(records, shown)
         channel = self._channel
         title = self._title(people)
@@ -148,19 +148,6 @@ class SessionBuilder:
             return " ".join(f"[{item['type']}]" for item in attachments)
         self.skipped["media" if attachments else "empty"] += 1
         return ""
-
-    def _names_told_apart(self) -> dict[str, str]:
-        names, handles = self._reader.names, self._reader.handles
-        counts = Counter(names.values())
-        return {
-            author: f"{name} ({handles[author] or author})"
-            if counts[name] > 1 and handles[author] != name
-            else f"{name} ({author})"
-            if counts[name] > 1
-            else name
-            for author, name in names.items()
-            if name
-        }
 
     def _participants(
         self, records: Iterable[Record], shown: Mapping[str, str]

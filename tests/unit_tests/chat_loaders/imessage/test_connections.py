@@ -23,6 +23,7 @@ from langchain_chatexports.chat_loaders.imessage import connections
 from langchain_chatexports.chat_loaders.imessage.database import open_database
 from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.chat_db import ChatDb
+from tests.unit_tests.builders.sessions import all_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,11 +34,6 @@ ENDLESS = "WITH RECURSIVE r (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r)"
 
 # Some twenty rows to the power of nine.
 LONG = f"SELECT count(*) FROM {', '.join(['sqlite_master'] * 9)}"
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "chat.db"
 
 
 def write(path: Path, *scripts: str, text: str = "a") -> Path:
@@ -54,11 +50,7 @@ def write_view(path: Path, select: str, table: str = "message") -> Path:
 
 
 def texts(path: Path) -> list[Any]:
-    return [
-        message.content
-        for session in IMessageChatLoader(path)
-        for message in session["messages"]
-    ]
+    return all_texts(IMessageChatLoader(path))
 
 
 @pytest.mark.parametrize(
