@@ -176,7 +176,8 @@ def _require_enough(examples: int) -> None:
     if examples < _MIN_EXAMPLES:
         msg = (
             f"{plural(examples, 'example is', 'examples are')} too few to train on: "
-            f"at least {_MIN_EXAMPLES} are needed. Add exports, or make more examples of these: "
-            "a smaller --size, --whole, or --keep-tail for short conversations."
+            f"at least {_MIN_EXAMPLES} are needed. Add exports, or make more examples "
+            "of these: a smaller --size, --whole, or --keep-tail for short "
+            "conversations."
         )
         raise TrainingDataError(msg)

@@ -202,7 +202,7 @@ class LocalJob:
 
 
 class RemoteJob:
-    """The job that a command trains on another server, where it outlives the command."""
+    """A job on another server: it continues when the command is interrupted."""
 
     def __init__(self, host: str) -> None:
         """Initialize the job, before it is ordered.
