@@ -633,3 +633,91 @@ def test_blocks_are_read_where_there_is_no_text(tmp_path: Path) -> None:
         ("Build", "*Build* for @Ann\ngreen"),
         ("Ann", "the text"),
     ]
+
+
+def test_a_channel_may_be_called_attachments(tmp_path: Path) -> None:
+    export, general = workspace()
+    general.says("U1", "Hello")
+    export.channel("C2", "attachments").says("U2", "Hi")
+    saved = '[{"ts": "1.0", "text": "no"}]'
+    export.others["attachments/attachments/2024-05-01.json"] = saved
+    export.others["__uploads/F1/2024-05-01.json"] = saved
+    path = export.to_zip(tmp_path / "export.zip")
+    assert loaded(path) == {"C2": [("Bo", "Hi")], "C1": [("Ann", "Hello")]}
+    assert SlackChatLoader(path).inspect().details["other_files"] == 2
+
+
+def test_slackdump_may_save_a_thread_beside_its_channel(tmp_path: Path) -> None:
+    reply = {"ts": stamp(1, 2), "thread_ts": stamp(1, 1), "user": "U1", "text": "Reply"}
+    root = {**reply, "ts": stamp(1, 1), "text": "Root"}
+    channel = {"channel_id": "C7", "name": "dumped", "messages": [root]}
+    thread = {**channel, "thread_ts": stamp(1, 1), "messages": [root, reply]}
+    (tmp_path / "C7.json").write_text(json.dumps(channel, indent=2))
+    (tmp_path / f"C7-{stamp(1, 1)}.json").write_text(json.dumps(thread))
+    (tmp_path / "Archive.json").write_text("{}")
+    assert loaded(tmp_path) == {
+        "C7": [("U1", "Root")],
+        f"C7:{stamp(1, 1)}": [("U1", "Root"), ("U1", "Reply")],
+    }
+    assert isinstance(open_export(tmp_path).loader, SlackChatLoader)
+
+
+def test_a_conversation_may_be_in_several_zips(tmp_path: Path) -> None:
+    for number in (1, 2):
+        export, general = workspace()
+        general.says("U1", f"part {number}", day=number)
+        if number == 2:
+            general.says("U2", "a reply", day=2, thread_ts=stamp(1, 1))
+        export.to_zip(tmp_path / f"{number}.zip")
+    root = stamp(1, 1)
+    assert loaded(tmp_path) == {
+        "C1": [("Ann", "part 1"), ("Ann", "part 2")],
+        f"C1:{root}": [("Bo", "a reply")],
+    }
+
+
+def test_people_of_two_workspaces_are_told_apart(tmp_path: Path) -> None:
+    for number in (1, 2):
+        export = SlackExport()
+        export.user(f"U{number}", "Ann")
+        export.channel(f"C{number}", "general").says(f"U{number}", "Hello")
+        export.to_folder(tmp_path / f"team{number}")
+    assert loaded(tmp_path) == {
+        "C1": [("Ann (U1)", "Hello")],
+        "C2": [("Ann (U2)", "Hello")],
+    }
+
+
+def test_a_pass_that_is_stopped_early_adds_up(tmp_path: Path) -> None:
+    loader = SlackChatLoader(threaded(tmp_path))
+    started = loader.counted_pass()
+    next(iter(started))
+    summary = started.summary()
+    assert summary.found == summary.kept + sum(summary.skipped.values()) == 3
+
+
+@pytest.mark.parametrize("name", ["general", "#general", "C1"])
+def test_threads_are_chosen_with_their_channel(tmp_path: Path, name: str) -> None:
+    path = threaded(tmp_path)
+    assert len(loaded(path, include=name)) == 3
+    assert loaded(path, exclude=name) == {}
+
+
+def test_slackbot_in_direct_messages_is_not_the_owner(tmp_path: Path) -> None:
+    export, _ = workspace()
+    chat = export.direct("D1", user="U2")
+    chat.says("U1", "mine")
+    chat.says("USLACKBOT", "Reminder: water the plants.")
+    chat.says("U9", "green")
+    chat.says("U3", "<@U3> joined", subtype="channel_join")
+    path = export.to_folder(tmp_path / "export")
+    assert SlackChatLoader(path).inspect().owner == "Ann"
+
+
+@pytest.mark.parametrize("folder", ["channels/general", "dms/ann", "channels"])
+def test_text_exports_are_recognized_to_be_refused(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "export" / folder).mkdir(parents=True)
+    (tmp_path / "export" / folder / "2024-05-01.txt").write_text("Ann: Hello")
+    export = open_export(tmp_path / "export")
+    with pytest.raises(ExportFormatError, match="format set to JSON"):
+        export.loader.load()

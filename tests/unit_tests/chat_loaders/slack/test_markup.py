@@ -26,6 +26,8 @@ MARKUP = Markup(PEOPLE, {"C1": "general"})
         ("<#C7>", "#C7"),
         ("<!here>", "@here"),
         ("<!channel|@channel>", "@channel"),
+        ("<!channel|channel>", "@channel"),
+        ("<!everyone|everyone>", "@everyone"),
         ("<!subteam^S1|@team>", "@team"),
         ("<!subteam^S1>", "@S1"),
         ("<!date^1714550400^{date}|May 1st>", "May 1st"),
