@@ -28,7 +28,7 @@ class ChannelFiles:
 
     Attributes:
         channel: What the newest file says of it.
-        files: The files, the newest export last.
+        files: The files, the newest export first.
     """
 
     channel: Channel
@@ -87,7 +87,8 @@ def discover(
     for parts in found.values():
         # A stable sort: without a time of export, the order of the names counts.
         parts.sort(key=lambda part: part[0].exported_at)
-        channels.append(ChannelFiles(parts[-1][0], [file for _, file in parts]))
+        parts.reverse()
+        channels.append(ChannelFiles(parts[0][0], [file for _, file in parts]))
     return DiscordExport(channels, others)
 
 

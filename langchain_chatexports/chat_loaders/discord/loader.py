@@ -20,6 +20,7 @@ from langchain_chatexports.chat_loaders.base import (
 )
 from langchain_chatexports.chat_loaders.discord.data_package import (
     about_channel,
+    channel_labels,
     channel_title,
     package_channels,
     package_user,
@@ -28,6 +29,7 @@ from langchain_chatexports.chat_loaders.discord.data_package import (
 from langchain_chatexports.chat_loaders.discord.export import discover
 from langchain_chatexports.chat_loaders.discord.owner import (
     FoundOwner,
+    authors_of,
     find_owner,
     owner_by_option,
 )
@@ -35,10 +37,11 @@ from langchain_chatexports.chat_loaders.discord.records import microseconds
 from langchain_chatexports.chat_loaders.discord.sessions import SessionBuilder
 from langchain_chatexports.chat_loaders.export_files import ExportFile
 from langchain_chatexports.chat_loaders.json_data import without_lone_surrogates
+from langchain_chatexports.chat_loaders.ledger import Tally
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
     from pathlib import Path
 
     from langchain_core.messages import HumanMessage
@@ -47,7 +50,6 @@ if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.base import ExportSession
     from langchain_chatexports.chat_loaders.discord.data_package import PackageChannel
     from langchain_chatexports.chat_loaders.discord.export import DiscordExport
-    from langchain_chatexports.chat_loaders.ledger import Tally
     from langchain_chatexports.chat_loaders.options import LoaderOptions
 
 __all__ = ["DiscordChatLoader"]
@@ -101,6 +103,7 @@ class DiscordChatLoader(ChatExportLoader):
             ExportNotFoundError: If there is nothing at the path.
             ExportAccessError: If the system refuses.
             ExportFormatError: If it is not an export of Discord.
+            SenderNotFoundError: If several people are the `owner`.
         """
         with ExitStack() as stack:
             export = self._discover(stack, tally)
@@ -109,14 +112,35 @@ class DiscordChatLoader(ChatExportLoader):
             else:
                 yield from self._package(export, tally)
 
+    def names_of(self, person: str) -> frozenset[str]:
+        """Return the senders that an id, a user name or a nickname belongs to.
+
+        Who wrote is only in the messages: all of them are read.
+
+        Raises:
+            ChatExportError: If the export cannot be read.
+        """
+        with ExitStack() as stack:
+            export = self._discover(stack, Tally(), is_quiet=True)
+            everyone = list(map(authors_of, export.channels))
+        ids = {key for people in everyone for key in people.ids_of(person)}
+        shown = [people.shown_names() for people in everyone]
+        names = {one[key] for one in shown for key in ids if key in one}
+        return frozenset(names) or frozenset((person,))
+
     def _count_messages(self) -> int:
         with ExitStack() as stack:
             parts = open_parts([self.path], stack, lambda _: None, _SUFFIXES)
             files = [file for file in list_files(parts) if isinstance(file, ExportFile)]
             return sum(map(_messages_about, files))
 
-    def _discover(self, stack: ExitStack, tally: Tally) -> DiscordExport:
-        parts = open_parts([self.path], stack, tally.leave_out_file, _SUFFIXES)
+    def _discover(
+        self, stack: ExitStack, tally: Tally, *, is_quiet: bool = False
+    ) -> DiscordExport:
+        def warn(error: ChatExportError) -> None:
+            tally.leave_out_file(error, is_quiet=is_quiet)
+
+        parts = open_parts([self.path], stack, warn, _SUFFIXES)
         alone = single_file(parts)
         files: list[ExportFile] = []
         for file in [alone] if alone else list_files(parts):
@@ -124,8 +148,8 @@ class DiscordChatLoader(ChatExportLoader):
                 files.append(file)
             else:
                 msg = f"{file.label} is not read: {file.reason}."
-                tally.leave_out_file(ExportFormatError(msg))
-        return discover(files, tally.leave_out_file)
+                warn(ExportFormatError(msg))
+        return discover(files, warn)
 
     def _channels(
         self, export: DiscordExport, tally: Tally
@@ -157,9 +181,14 @@ class DiscordChatLoader(ChatExportLoader):
         try:
             builder.add(file)
         except ChatExportError as error:
-            if file.path == self.path and file.label == escaped(str(self.path)):
-                raise  # The one file that the user named.
-            tally.leave_out_file(error)
+            self._leave_out(file, error, tally)
+
+    def _leave_out(
+        self, file: ExportFile, error: ChatExportError, tally: Tally
+    ) -> None:
+        if file.path == self.path and file.label == escaped(str(self.path)):
+            raise error  # The one file that the user named.
+        tally.leave_out_file(error)
 
     def _owner(self, export: DiscordExport, tally: Tally) -> FoundOwner | None:
         if self.owner:
@@ -168,6 +197,8 @@ class DiscordChatLoader(ChatExportLoader):
             user = _user(export, tally)
             if user:
                 owner = owner_by_option(user["id"], export.channels)
+                if not owner.id:
+                    owner = FoundOwner(user["id"], _user_name(user), "")
                 owner = owner._replace(found_by="data package")
             else:
                 owner = find_owner(export.channels)
@@ -197,11 +228,12 @@ class DiscordChatLoader(ChatExportLoader):
         tally.owner = name
         tally.owner_found_by = "option" if self.owner else "data package"
         tally.details["channels"] = len(channels)
+        labels = _labels(export, tally)
         for channel in channels:
             try:
-                session = self._package_session(channel, name, tally)
+                session = self._package_session(channel, labels, name, tally)
             except ChatExportError as error:
-                tally.leave_out_file(error)
+                self._leave_out(channel.file, error, tally)
                 continue
             if session is not None:
                 held = [session]
@@ -209,14 +241,18 @@ class DiscordChatLoader(ChatExportLoader):
                 yield held.pop()
 
     def _package_session(
-        self, channel: PackageChannel, name: str, tally: Tally
+        self,
+        channel: PackageChannel,
+        labels: Mapping[str, str],
+        name: str,
+        tally: Tally,
     ) -> ExportSession | None:
         about = about_channel(channel)
         folder = channel.file.folders[-1]
         channel_id = about.get("id")
         if not isinstance(channel_id, str):
             channel_id = folder.removeprefix("c")
-        title = channel_title(about)
+        title = channel_title(about) or labels.get(channel_id)
         is_kept = self.keeps_conversation(channel_id, title, [name])
         messages: list[tuple[int, HumanMessage]] = []
         for row in rows_of(channel.file):
@@ -276,6 +312,14 @@ class DiscordChatLoader(ChatExportLoader):
 def _user(export: DiscordExport, tally: Tally) -> dict[str, str]:
     try:
         return package_user(export.other_files)
+    except ChatExportError as error:
+        tally.leave_out_file(error)
+        return {}
+
+
+def _labels(export: DiscordExport, tally: Tally) -> dict[str, str]:
+    try:
+        return channel_labels(export.other_files)
     except ChatExportError as error:
         tally.leave_out_file(error)
         return {}

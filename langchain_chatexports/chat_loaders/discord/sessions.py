@@ -63,7 +63,7 @@ class SessionBuilder:
         self._without_id: list[Record] = []
 
     def add(self, file: ExportFile) -> None:
-        """Add a file's messages; of a message in two files the later one stays.
+        """Add a file's messages; of a message in two files the earlier added stays.
 
         Raises:
             ChatExportError: If the file cannot be read.
@@ -77,15 +77,14 @@ class SessionBuilder:
             if not record.id:
                 self._without_id.append(record)
                 continue
-            if record.id in self._by_id:
+            if self._by_id.setdefault(record.id, record) is not record:
                 self.skipped["duplicate"] += 1
-            self._by_id[record.id] = record
 
     def session(self) -> ExportSession | None:
         """Return the channel as a session, or `None` if nothing of it is kept."""
         records = self._without_id + sorted(self._by_id.values())
         self._by_id, self._without_id = {}, []
-        shown = self._names_told_apart()
+        shown = self._reader.shown_names()
         people = self._participants(records, shown)
         channel = self._channel
         title = self._title(people)
@@ -148,19 +147,6 @@ class SessionBuilder:
             return " ".join(f"[{item['type']}]" for item in attachments)
         self.skipped["media" if attachments else "empty"] += 1
         return ""
-
-    def _names_told_apart(self) -> dict[str, str]:
-        names, handles = self._reader.names, self._reader.handles
-        counts = Counter(names.values())
-        return {
-            author: f"{name} ({handles[author] or author})"
-            if counts[name] > 1 and handles[author] != name
-            else f"{name} ({author})"
-            if counts[name] > 1
-            else name
-            for author, name in names.items()
-            if name
-        }
 
     def _participants(
         self, records: Iterable[Record], shown: Mapping[str, str]
