@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         map_ai_messages,
         merge_chat_runs,
     )
+    from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
     from langchain_chatexports.datasets.examples import to_training_examples
     from langchain_chatexports.datasets.jsonl import write_jsonl
     from langchain_chatexports.datasets.validation import validate_examples
@@ -106,6 +107,7 @@ __all__ = [
     "TableChatLoader",
     "TrainingBudgetError",
     "TrainingDataError",
+    "WhatsAppChatLoader",
     "__version__",
     "convert_messages_for_finetuning",
     "map_ai_messages",
@@ -128,6 +130,7 @@ _MODULES = {
     "chat_loaders.slack": ("SlackChatLoader",),
     "chat_loaders.table": ("TableChatLoader",),
     "chat_loaders.utils": ("map_ai_messages", "merge_chat_runs"),
+    "chat_loaders.whatsapp": ("WhatsAppChatLoader",),
     "datasets.examples": ("to_training_examples",),
     "datasets.jsonl": ("write_jsonl",),
     "datasets.validation": ("validate_examples",),

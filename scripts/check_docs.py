@@ -26,6 +26,7 @@ ROOMS = [
     "langchain_chatexports.chat_loaders.slack",
     "langchain_chatexports.chat_loaders.table",
     "langchain_chatexports.chat_loaders.utils",
+    "langchain_chatexports.chat_loaders.whatsapp",
     "langchain_chatexports.cluster",
     "langchain_chatexports.datasets",
     "langchain_chatexports.evaluation",

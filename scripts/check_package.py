@@ -96,6 +96,9 @@ for extra, code in WITHOUT.items():
         raise AssertionError(extra)
 """
 SMOKE = {
+    "all-local": "import rensa, torch, typer\n"
+    "from langchain_chatexports.evaluation import check_extra\n"
+    "check_extra()",
     "cli": "from langchain_chatexports.cli.app import app; assert app",
     "community": "import langchain_community.chat_loaders",
     "datasets": "import datasets, pyarrow",

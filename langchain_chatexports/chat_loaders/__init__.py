@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
     from langchain_chatexports.chat_loaders.slack import SlackChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
+    from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 
 __all__ = [
     "BaseChatLoader",
@@ -29,6 +30,7 @@ __all__ = [
     "SingleFileFacebookMessengerChatLoader",
     "SlackChatLoader",
     "TableChatLoader",
+    "WhatsAppChatLoader",
 ]
 
 _MODULES = {
@@ -41,6 +43,7 @@ _MODULES = {
     "imessage": ("IMessageChatLoader",),
     "slack": ("SlackChatLoader",),
     "table": ("TableChatLoader",),
+    "whatsapp": ("WhatsAppChatLoader",),
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -101,6 +101,7 @@ def open_export(path: str | Path, **options: Any) -> Export:
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
     from langchain_chatexports.chat_loaders.slack import SlackChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
+    from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 
     path = Path(path).expanduser()
     # One line for each kind of export that the package reads.
@@ -114,6 +115,7 @@ def open_export(path: str | Path, **options: Any) -> Export:
         "discord": ("Discord export", DiscordChatLoader),
         "slack": ("Slack export", SlackChatLoader),
         "table": ("table (Parquet or JSON lines)", TableChatLoader),
+        "whatsapp": ("WhatsApp export", WhatsAppChatLoader),
     }
     kind = _kind(path)
     if kind in {"zip", "folder", "json", "text"}:
@@ -128,11 +130,13 @@ def _app_of_files(path: Path) -> str | None:
     """Return which app's loader reads an export of files, unless it is Messenger's."""
     from langchain_chatexports.chat_loaders.discord import is_discord_export
     from langchain_chatexports.chat_loaders.slack import is_slack_export
+    from langchain_chatexports.chat_loaders.whatsapp import is_whatsapp_export
 
     # Each looks at names and first bytes, and is sure: the order does not matter.
     apps: dict[str, Callable[[Sequence[ExportFile]], bool]] = {
         "discord": is_discord_export,
         "slack": is_slack_export,
+        "whatsapp": is_whatsapp_export,
     }
     suffixes = (".json", ".html", ".htm", ".txt", ".csv")
     with ExitStack() as stack, suppress(ChatExportError):
@@ -321,8 +325,9 @@ def _unknown(path: Path) -> ExportFormatError:
     msg = (
         f"{path} is not an export that can be read. Supported are an iMessage database "
         "(chat.db) or its folder, exports in JSON of Messenger, Instagram, Discord and "
-        "Slack (a zip, a folder or a file of it), and a table (Parquet, or JSON lines "
-        "with conversation_id and text)."
+        "Slack (a zip, a folder or a file of it), WhatsApp's chats (a zip, a folder or "
+        "a text file) and a table (Parquet, or JSON lines with conversation_id and "
+        "text)."
     )
     return ExportFormatError(msg, path=path)
 

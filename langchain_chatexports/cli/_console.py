@@ -344,13 +344,18 @@ def _time_left(seconds: float) -> str:
 
 
 class TrainingProgress:
-    """Shows a job's steps and loss, as a bar or, without a terminal, in lines."""
+    """Shows a job's steps and loss, as a bar or, without a terminal, in lines.
+
+    Attributes:
+        told: The ids of events that were shown, by this command or an earlier one.
+    """
 
     def __init__(self) -> None:
+        self.told: set[str] = set()
         self._progress: Progress | None = None
         self._task: Any = None
         self._last_line = 0.0
-        self._started: float | None = None
+        self._first: tuple[int, float] | None = None
 
     def __enter__(self) -> Self:
         """Return it; the bar appears with the first step."""
@@ -363,6 +368,9 @@ class TrainingProgress:
 
     def on_event(self, event: Any) -> None:
         """Show one event of the job (the SDK's `FineTuningJobEvent`)."""
+        if event.id in self.told:
+            return
+        self.told.add(event.id)
         data = event.data if isinstance(event.data, dict) else {}
         step, total = data.get("step"), data.get("total_steps")
         if event.type != "metrics" or not isinstance(step, int):
@@ -391,13 +399,15 @@ class TrainingProgress:
 
     def _print_line(self, step: int, total: int | None, loss: str) -> None:
         now = time.monotonic()
-        if self._started is None:
-            self._started = now
+        if self._first is None:
+            self._first = (step, now)
         if now - self._last_line < _SECONDS_BETWEEN_LINES and step != total:
             return
         self._last_line = now
         left = ""
-        if total and step > 1 and step < total:
-            seconds = (now - self._started) / (step - 1) * (total - step)
-            left = f", about {seconds:.0f} s left"
+        # A resumed training does not start at the first step.
+        first, started = self._first
+        if total and first < step < total:
+            seconds = (now - started) / (step - first) * (total - step)
+            left = f", {_time_left(seconds)}"
         say(f"  step {step}{f'/{total}' if total else ''}, {loss}{left}")

@@ -20,6 +20,7 @@ from langchain_chatexports.cli._console import (
     say,
     watching,
 )
+from langchain_chatexports.cli._jobs import shared_server
 from langchain_chatexports.cli.chat import TEST_RUN, kept_model, key_for
 from langchain_chatexports.cli.finetune import TrainingChoices, say_base, train
 from langchain_chatexports.cli.prepare import (
@@ -176,8 +177,6 @@ def models_here(
     Yields:
         The models.
     """
-    from langchain_chatexports.local_server import LocalServer
-
     if finetune:
         say_base(base)
     else:
@@ -185,7 +184,7 @@ def models_here(
         model, base = kept.name, kept.base
         say(f"Starting {model} …")
     with ExitStack() as stack:
-        server = stack.enter_context(LocalServer(base, data_dir=data_dir))
+        server = stack.enter_context(shared_server(base, data_dir))
         if finetune:
             examples = plural(len(halves.examples), "example")
             say(f"Training on {examples} of the earlier part")

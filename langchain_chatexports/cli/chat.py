@@ -17,6 +17,7 @@ from langchain_chatexports.cli._chat_columns import (
     show_side_by_side,
 )
 from langchain_chatexports.cli._console import say, stdin_is_terminal
+from langchain_chatexports.cli._jobs import shared_server
 from langchain_chatexports.cli._options import DataDir, command
 from langchain_chatexports.cli._voice import Voice, check_model, short_titles
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
@@ -156,8 +157,6 @@ def _chat_here(
     with_base: bool,
     as_json: bool,
 ) -> None:
-    from langchain_chatexports.local_server import LocalServer
-
     tuned = kept_model(name, data_dir)
     if compare and compare != tuned.base_model:
         # The server knows the steps of its checkpoints.
@@ -167,7 +166,7 @@ def _chat_here(
     if settings.system is None and tuned.system_prompt:
         settings = replace(settings, system=tuned.system_prompt)
         say("It has the system message of its training; --system replaces it.")
-    with LocalServer(tuned.base, data_dir=data_dir) as server:
+    with shared_server(tuned.base, data_dir) as server:
         where = (server.base_url, server.api_key)
         voices = [make_voice(tuned.name, settings, *where, is_tuned=True)]
         if compare:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from langchain_chatexports.cli._console import print_json, say
+from langchain_chatexports.cli._jobs import shared_server
 from langchain_chatexports.cli._options import AsJson, DataDir, command
 from langchain_chatexports.cli.chat import ChatSettings, make_voice, show_answers
 from langchain_chatexports.cli.finetune import (
@@ -54,7 +55,7 @@ def demo(
         chatexports demo
     """
     from langchain_chatexports.cli._finetune_data import names_of_job
-    from langchain_chatexports.local_server import LocalServer, check_extra
+    from langchain_chatexports.local_server import check_extra
 
     check_extra()
     started = time.monotonic()
@@ -66,7 +67,7 @@ def demo(
         say("")
         say("4. Train: a LoRA adapter, on this machine, behind a local server")
         say_base(None)
-        server = stack.enter_context(LocalServer(data_dir=data_dir))
+        server = stack.enter_context(shared_server(None, data_dir))
         # Train again also where an earlier demo has trained on the same examples.
         suffix, labels = names_of_job(_AI, "sample chat.db")
         choices = TrainingChoices(suffix=suffix, labels=labels, run_again=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,7 @@ from langchain_chatexports.cli._console import (
     print_json,
     say,
 )
+from langchain_chatexports.cli._jobs import LocalJob, shared_server
 from langchain_chatexports.cli._options import (
     AsJson,
     Base,
@@ -200,14 +202,12 @@ def finetune(
         )
         chat = chat_command(name, base_url=url)
     else:
-        from langchain_chatexports.local_server import LocalServer
-
         if seconds is not None:
             base = choose_base(
                 seconds, data.examples, data.validation, epochs=epochs, agreed=yes
             )
         say_base(base)
-        with LocalServer(base, data_dir=data_dir) as server:
+        with shared_server(base, data_dir) as server:
             suffix, labels = names_of_job(data.person, data.source)
             choices = replace(
                 choices,
@@ -251,6 +251,8 @@ def train(
 ) -> str:
     """Fine-tune the server's base model and show the progress.
 
+    Ctrl-C stops the job, and says how to continue or to delete it.
+
     Args:
         server: A running local server.
         examples: The examples.
@@ -259,15 +261,19 @@ def train(
     Returns:
         The new model's name.
     """
-    return _train(
-        examples,
-        choices,
-        model=server.base_model,
-        base_url=server.base_url,
-        api_key=server.api_key,
-        # The local server takes dialogues that end with the user; OpenAI does not.
-        allow_trailing=True,
-    )
+    # A job that is ordered anew each time is not found again.
+    again = None if choices.run_again else command_line(*sys.argv[1:])
+    with LocalJob(server, again=again) as job:
+        return _train(
+            examples,
+            choices,
+            job,
+            model=server.base_model,
+            base_url=server.base_url,
+            api_key=server.api_key,
+            # The local server takes dialogues that end with the user; OpenAI does not.
+            allow_trailing=True,
+        )
 
 
 def say_base(base: str | None) -> None:
@@ -320,7 +326,10 @@ def _train_elsewhere(
 
 
 def _train(
-    examples: list[TrainingExample], choices: TrainingChoices, **where: Any
+    examples: list[TrainingExample],
+    choices: TrainingChoices,
+    job: LocalJob | None = None,
+    **where: Any,
 ) -> str:
     from langchain_chatexports.cli._training_plan import checking, say_larger_bases
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
@@ -328,8 +337,9 @@ def _train(
     with TrainingProgress() as progress:
 
         def on_event(event: Any) -> None:
+            is_new = event.id not in progress.told
             progress.on_event(event)
-            if choices.proposes_bases:
+            if choices.proposes_bases and is_new:
                 say_larger_bases(event)
 
         tuner: ChatFineTuner = ChatFineTuner(
@@ -344,11 +354,16 @@ def _train(
         )
         with checking(len(examples) + len(choices.validation), **where):
             run = tuner.submit(examples)
-        if run.status == "succeeded":
+        if job is not None:
+            job.take_up(run, progress)
+        elif run.status == "succeeded":
             say(f"Job {run.id}: these examples were trained on before. Its events:")
         else:
             say(f"Job {run.id}: training")
-        run.wait()
+        if job is None:
+            run.wait()
+        else:
+            job.wait(run)
     return str(run.chat_model().model_name)
 
 

@@ -1,4 +1,4 @@
-"""`chatexports models`: list and delete what the local server keeps."""
+"""`chatexports models`: list, cancel and delete what the local server keeps."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from langchain_chatexports.cli._console import (
     confirmed,
     print_json,
     say,
+)
+from langchain_chatexports.cli._jobs import (
+    cancel_job,
+    delete_job_or_model,
+    progress_of,
 )
 from langchain_chatexports.cli._options import AsJson, DataDir, command
 from langchain_chatexports.cli.finetune import chat_command
@@ -37,9 +42,18 @@ def models(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Delete a model with its checkpoints, and the examples that only it "
-            "used; its name, or the beginning of its suffix or id; may be given "
-            "several times.",
+            help="Delete a model or a job with its checkpoints, and the examples that "
+            "only it used: a job's id, a model's name, or the beginning of its suffix "
+            "or id; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    cancel: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="JOB",
+            help="Cancel a job, which deletes its checkpoints; may be given several "
+            "times.",
             show_default=False,
         ),
     ] = None,
@@ -49,29 +63,38 @@ def models(
             "--delete-everything", help="Delete all models, jobs and uploaded examples."
         ),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Delete or cancel without asking.")
+    ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the tuned models of this machine, or delete what the local server keeps.
+    """List models and unfinished jobs of this machine, or cancel and delete them.
 
     For example:
         chatexports models
         chatexports models --delete NAME
+        chatexports models --cancel JOB
     """
     if delete_everything:
         _delete_everything(data_dir, agreed=yes)
-    elif delete:
-        _delete(delete, data_dir, agreed=yes)
-    if as_json or not (delete or delete_everything):
+    elif delete or cancel:
+        _change(cancel or [], delete or [], data_dir, agreed=yes)
+    if as_json or not (cancel or delete or delete_everything):
         _print_models(data_dir, as_json=as_json)
 
 
 def _print_models(data_dir: Path | None, *, as_json: bool) -> None:
-    from langchain_chatexports.local_server import count_kept, list_models
+    from langchain_chatexports.local_server import count_kept, list_jobs, list_models
 
     kept = count_kept(data_dir)
     found = list_models(data_dir)
+    with_model = {model.job_id for model in found}
+    jobs = [
+        job
+        for job in list_jobs(data_dir)
+        if job.id not in with_model and job.status != "succeeded"
+    ]
     if as_json:
         listed = [
             {
@@ -85,9 +108,31 @@ def _print_models(data_dir: Path | None, *, as_json: bool) -> None:
             }
             for model in found
         ]
-        print_json({"models": listed, "jobs": kept.jobs, "files": kept.files})
+        print_json(
+            {
+                "models": listed,
+                "jobs": kept.jobs,
+                "files": kept.files,
+                "jobs_without_model": [
+                    {
+                        "job": job.id,
+                        "status": job.status,
+                        "step": job.step,
+                        "total_steps": job.total_steps,
+                        "base": job.base_model,
+                        "created_at": job.created_at.isoformat(),
+                    }
+                    for job in jobs
+                ],
+            }
+        )
         return
     _print_table(found)
+    for job in jobs:
+        typer.echo(
+            f"{job.id}  {job.status:9}  {job.created_at:%Y-%m-%d %H:%M} UTC  "
+            f"{progress_of(job)}"
+        )
     say(_counted(kept))
     say(
         f"Talk to one: {chat_command(found[0].short_name, data_dir=data_dir)}"
@@ -131,21 +176,50 @@ def _counted(kept: KeptData) -> str:
     return ", ".join(f"{n:,} {one if n == 1 else many}" for n, one, many in counts)
 
 
-def _delete(names: Sequence[str], data_dir: Path | None, *, agreed: bool) -> None:
-    from langchain_chatexports.local_server import delete_model, find_model
-
-    found = list(dict.fromkeys(find_model(name, data_dir).name for name in names))
-    question = f"Delete {', '.join(found)}, and the examples that only it used?"
-    if not confirmed(question, agreed=agreed, refusal=_not_agreed()):
-        say("Nothing was deleted.")
+def _change(
+    cancel: Sequence[str], delete: Sequence[str], data_dir: Path | None, *, agreed: bool
+) -> None:
+    # All of them, before the first one is changed.
+    cancel = [_job_named(name, data_dir) for name in cancel]
+    delete = list(dict.fromkeys(_kept_name(name, data_dir) for name in delete))
+    questions = []
+    if cancel:
+        questions.append(f"Cancel {', '.join(cancel)}, and delete the checkpoints?")
+    if delete:
+        names, only = ", ".join(delete), "only it" if len(delete) == 1 else "only they"
+        questions.append(f"Delete {names}, and the examples that {only} used?")
+    if not confirmed(" ".join(questions), agreed=agreed, refusal=_not_agreed()):
+        say("Nothing was changed.")
         return
-    for name in found:
-        delete_model(name, data_dir=data_dir)
+    for name in cancel:
+        cancel_job(name, data_dir)
+        say(f"Cancelled {name}")
+    for name in delete:
+        delete_job_or_model(name, data_dir)
         say(f"Deleted {name}")
 
 
+def _kept_name(name: str, data_dir: Path | None) -> str:
+    from langchain_chatexports.local_server import find_model, list_models
+
+    # A job that made a model stands for the model.
+    has_model = name in {model.job_id for model in list_models(data_dir)}
+    if name.startswith("ftjob-") and not has_model:
+        return _job_named(name, data_dir)
+    return find_model(name, data_dir).name
+
+
+def _job_named(name: str, data_dir: Path | None) -> str:
+    from langchain_chatexports.local_server import list_jobs
+
+    if name in {job.id for job in list_jobs(data_dir)}:
+        return name
+    msg = f"There is no job {name}. The jobs of this machine: chatexports models"
+    raise LocalServerError(msg)
+
+
 def _not_agreed() -> LocalServerError:
-    return LocalServerError("Nothing was deleted: add --yes to agree to it.")
+    return LocalServerError("Nothing was changed: add --yes to agree to it.")
 
 
 def _delete_everything(data_dir: Path | None, *, agreed: bool) -> None:

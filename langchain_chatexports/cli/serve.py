@@ -19,7 +19,7 @@ from langchain_chatexports.cli.finetune import say_base
 from langchain_chatexports.exceptions import LocalServerError
 
 if TYPE_CHECKING:
-    from langchain_chatexports.local_server import ServerInfo
+    from langchain_chatexports.local_server import ServerInfo, ServerSettings
 
 __all__ = ["serve"]
 
@@ -111,6 +111,7 @@ def serve(
         aliases=dict(_parsed_alias(text) for text in alias or ()),
         max_training_jobs=max_training_jobs,
     )
+    _say_continued_jobs(settings)
     local_server.serve_forever(
         settings, _print_ready_as_json if as_json else _print_ready
     )
@@ -151,6 +152,15 @@ def _print_bases(*, as_json: bool) -> None:
     show_table("\n".join(lines))
     say("Size is what is downloaded, memory what training needs.")
     say(f"To use one: {command_line('serve', '--base', 'BASE')}")
+
+
+def _say_continued_jobs(settings: ServerSettings) -> None:
+    from langchain_chatexports.local_server import describe_base, list_jobs
+
+    base = describe_base(settings.base).name
+    for job in reversed(list_jobs(settings.data_dir)):
+        if job.base_model == base and job.status == "queued":
+            say(f"Job {job.id} continues")
 
 
 def _parsed_alias(text: str) -> tuple[str, str]:

@@ -49,36 +49,54 @@ if TYPE_CHECKING:
         KeptData,
         count_kept,
         delete_everything,
+        delete_job,
         delete_model,
+    )
+    from langchain_chatexports.local_server.storage.jobs import (
+        KeptJob,
+        cancel_job,
+        list_jobs,
+        pause_job,
     )
     from langchain_chatexports.local_server.storage.models import (
         TunedModel,
         find_model,
         list_models,
     )
+    from langchain_chatexports.local_server.storage.running import (
+        RunningServer,
+        find_running_server,
+    )
 
 __all__ = [
     "BaseDescription",
     "InProcessServer",
     "KeptData",
+    "KeptJob",
     "KnownBase",
     "LocalServer",
+    "RunningServer",
     "ServerInfo",
     "ServerSettings",
     "TunedModel",
     "TurnScore",
+    "cancel_job",
     "check_extra",
     "count_kept",
     "default_data_dir",
     "delete_everything",
+    "delete_job",
     "delete_model",
     "describe_base",
     "describe_default_base",
     "export_model",
     "find_model",
+    "find_running_server",
     "fitting_bases",
     "list_bases",
+    "list_jobs",
     "list_models",
+    "pause_job",
     "score_conversations",
     "serve_forever",
     "serve_in_process",
@@ -101,8 +119,16 @@ _MODULES = {
     "launcher": ("LocalServer",),
     "settings": ("ServerSettings",),
     "storage.data_directory": ("default_data_dir",),
-    "storage.deletion": ("KeptData", "count_kept", "delete_everything", "delete_model"),
+    "storage.deletion": (
+        "KeptData",
+        "count_kept",
+        "delete_everything",
+        "delete_job",
+        "delete_model",
+    ),
+    "storage.jobs": ("KeptJob", "cancel_job", "list_jobs", "pause_job"),
     "storage.models": ("TunedModel", "find_model", "list_models"),
+    "storage.running": ("RunningServer", "find_running_server"),
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

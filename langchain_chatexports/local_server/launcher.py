@@ -28,6 +28,12 @@ from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
     default_data_dir,
 )
+from langchain_chatexports.local_server.storage.running import (
+    find_running_server,
+    has_users,
+    leave_server,
+    use_server,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,19 +42,24 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from langchain_chatexports.local_server.storage.locks import ProcessLock
+    from langchain_chatexports.local_server.storage.running import RunningServer
+
 __all__ = ["LocalServer"]
 
 logger = logging.getLogger(__name__)
 
 _STOP_SECONDS = 20.0
+_POLL_SECONDS = 0.05
 
 
 class LocalServer:
     """A local server with OpenAI's API, in a child process.
 
-    It listens on 127.0.0.1, with a random key, and ends with this process. Files, jobs
-    and tuned models stay in the data directory; an unfinished job continues when a
-    server is started on it again.
+    It listens on 127.0.0.1, with a random key, and ends with this process, or with the
+    last `chatexports` command that uses it. Files, jobs and tuned models stay in the
+    data directory; an unfinished job continues when a server is started on it again,
+    unless it was paused.
 
     ```python
     with LocalServer() as server:
@@ -71,6 +82,8 @@ class LocalServer:
         aliases: Mapping[str, str] | None = None,
         threads: int | None = None,
         max_training_jobs: int = 1,
+        resume_jobs: bool = True,
+        share: bool = False,
         startup_timeout: float = 300,
     ) -> None:
         """Initialize the server; `start`, or a `with` statement, starts it.
@@ -87,6 +100,11 @@ class LocalServer:
             threads: The number of CPU threads; `None` for all cores but one.
             max_training_jobs: How many jobs may train at the same time; each
                 trainer needs its own memory.
+            resume_jobs: Whether the jobs that an earlier server left continue.
+                Otherwise each waits until it is resumed, and those of this server are
+                paused when it stops.
+            share: Whether to use the server that already runs on the data directory,
+                which then stays as it was started, instead of raising an error.
             startup_timeout: Seconds to wait for the start. The first start with the
                 default base or a `.gguf` file converts it (about 20 seconds); one with
                 a hub id may download it.
@@ -104,9 +122,14 @@ class LocalServer:
             aliases=dict(aliases or {}),
             threads=threads,
             max_training_jobs=max_training_jobs,
+            resume_jobs=resume_jobs,
         ).with_absolute_base()
         self._settings.check()
         self._startup_timeout = startup_timeout
+        self._share = share
+        self._directory = directory
+        self._used: ProcessLock | None = None
+        self._shared: RunningServer | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._base_url: str | None = None
         self.base_model = describe_base(base).name
@@ -127,22 +150,59 @@ class LocalServer:
 
     @property
     def is_running(self) -> bool:
-        """Whether the server's process is running."""
+        """Whether the server is running."""
+        if self._used is not None:
+            return find_running_server(self.data_dir) == self._shared
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether this is the server of another process."""
+        return self._used is not None
 
     def start(self) -> Self:
         """Start the server, and wait until it accepts requests.
 
         Raises:
             LocalServerError: If it is running already, its port is taken, another
-                server uses the data directory, the base cannot be read, or it takes
-                too long.
+                server uses the data directory, or has another base if it is shared,
+                the base cannot be read, or it takes too long.
             MissingExtraError: If the extra `local` is not installed.
         """
         if self.is_running:
             msg = f"This local server is running already, at {self._base_url}."
             raise LocalServerError(msg)
         check_extra()
+        if self._use_running_server():
+            return self
+        try:
+            self._start_process()
+        except LocalServerError:
+            # Another command can have started one at the same moment.
+            if not self._use_running_server():
+                raise
+        return self
+
+    def _use_running_server(self) -> bool:
+        server = find_running_server(self.data_dir) if self._share else None
+        if server is None:
+            return False
+        if server.base_model != self.base_model:
+            msg = (
+                f"A local server is running on {self.data_dir}, with the base "
+                f"{server.base_model} and not {self.base_model}. Wait for its end, "
+                "stop it (Ctrl-C where it runs), or choose its base or another data "
+                "directory."
+            )
+            raise LocalServerError(msg)
+        self._used = use_server(self._directory, server)
+        if self._used is None:
+            return False
+        self._shared = server
+        self._base_url, self.api_key = server.base_url, server.api_key
+        return True
+
+    def _start_process(self) -> None:
         self._announce_download()
         if self._settings.api_key is None:
             self.api_key = secrets.token_urlsafe(32)
@@ -162,12 +222,14 @@ class LocalServer:
         except BaseException:
             self.stop()
             raise
-        return self
 
     def stop(self) -> None:
-        """Stop the server; a running job is queued again."""
+        """Stop the server, unless other commands use it; a job is queued or paused."""
         process, self._process = self._process, None
+        used, self._used = self._used, None
         self._base_url = None
+        if used is not None:
+            leave_server(used)
         if process is None:
             return
         # The server stops when its standard input is closed.
@@ -177,11 +239,16 @@ class LocalServer:
                     stream.close()
                 except OSError:
                     logger.debug("The server had stopped before")
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        deadline = time.monotonic() + _STOP_SECONDS
+        while process.poll() is None:
+            if has_users(self._directory):
+                # Python would warn of a child that is still running.
+                process.returncode = 0
+                return
+            if time.monotonic() > deadline:
+                process.kill()
+                process.wait()
+            time.sleep(_POLL_SECONDS)
 
     def __enter__(self) -> Self:
         """Start the server."""

@@ -46,6 +46,10 @@ class ServerSettings:
     max_training_jobs: int = 1
     """How many jobs may train at the same time; each trainer needs its own memory."""
 
+    resume_jobs: bool = True
+    """Whether the jobs that an earlier server left continue. Otherwise each waits until
+    it is resumed, and this server's own jobs are paused when it stops."""
+
     def to_json(self) -> str:
         """Return the settings as one line of JSON."""
         return json.dumps(asdict(self))

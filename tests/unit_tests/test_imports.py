@@ -48,6 +48,7 @@ EXPECTED_ALL = [
     "TableChatLoader",
     "TrainingBudgetError",
     "TrainingDataError",
+    "WhatsAppChatLoader",
     "__version__",
     "convert_messages_for_finetuning",
     "map_ai_messages",
@@ -109,6 +110,7 @@ def test_our_loaders_are_at_communitys_path_by_its_names() -> None:
         "SingleFileFacebookMessengerChatLoader",
         "SlackChatLoader",
         "TableChatLoader",
+        "WhatsAppChatLoader",
     }
     assert dir(chat_loaders) == sorted(chat_loaders.__all__)
 

@@ -19,6 +19,7 @@ __all__ = [
     "ChatResponse",
     "CheckedExamples",
     "DeletedFile",
+    "DeletedJob",
     "DeletedModel",
     "ErrorResponse",
     "JobCheckpoint",
@@ -147,7 +148,7 @@ class JobResponse(_Closed):
     model: str
     fine_tuned_model: str | None
     organization_id: str
-    status: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    status: Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
     training_file: FileId
     validation_file: FileId | None
     result_files: Annotated[list[str], Field(max_length=0)]
@@ -160,6 +161,14 @@ class JobResponse(_Closed):
     trained_tokens: Count | None
     error: JobFailure | None
     profile: ModelProfile | None = None
+
+
+class DeletedJob(_Closed):
+    """The job that was deleted."""
+
+    id: JobId
+    object: Literal["fine_tuning.job"] = "fine_tuning.job"
+    deleted: Literal[True] = True
 
 
 @with_config(_CLOSED)

@@ -31,6 +31,7 @@ from langchain_chatexports.local_server.http.responses import (
     ChatResponse,
     CheckedExamples,
     DeletedFile,
+    DeletedJob,
     DeletedModel,
     ErrorResponse,
     JobCheckpoint,
@@ -287,22 +288,46 @@ def retrieve_fine_tuning_job(job: FoundJob) -> dict[str, Any]:
 def cancel_fine_tuning_job(service: Service, job: FoundJob) -> dict[str, Any]:
     """Cancel a job that is queued or running."""
     is_cancelled = service.queue.cancel(job["id"])
-    job = _find_job(service, job["id"])
-    if not is_cancelled:
-        msg = f"The job is {job['status']} and cannot be cancelled."
+    return _changed_job(service, job["id"], is_changed=is_cancelled, change="cancelled")
+
+
+def _changed_job(
+    service: Service, job_id: str, *, is_changed: bool, change: str
+) -> dict[str, Any]:
+    job = _find_job(service, job_id)
+    if not is_changed:
+        msg = f"The job is {job['status']} and cannot be {change}."
         raise ApiError(msg, code="invalid_state", param="fine_tuning_job_id")
     return job
 
 
-@router.post("/fine_tuning/jobs/{fine_tuning_job_id}/pause", include_in_schema=False)
-@router.post("/fine_tuning/jobs/{fine_tuning_job_id}/resume", include_in_schema=False)
-def refuse_pause(_: FoundJob) -> None:
-    """Refuse to pause or resume a job."""
-    msg = (
-        "The local server does not pause jobs. To interrupt a job, stop the server; "
-        "to continue it, start the server again with the same data directory."
-    )
-    raise ApiError(msg, code="not_supported")
+@router.post(
+    "/fine_tuning/jobs/{fine_tuning_job_id}/pause",
+    response_model=JobResponse,
+    responses=_errors(404),
+)
+def pause_fine_tuning_job(service: Service, job: FoundJob) -> dict[str, Any]:
+    """Stop a job that is queued or running, until it is resumed."""
+    is_paused = service.queue.pause(job["id"])
+    return _changed_job(service, job["id"], is_changed=is_paused, change="paused")
+
+
+@router.post(
+    "/fine_tuning/jobs/{fine_tuning_job_id}/resume",
+    response_model=JobResponse,
+    responses=_errors(404),
+)
+def resume_fine_tuning_job(service: Service, job: FoundJob) -> dict[str, Any]:
+    """Continue a paused job from its last save."""
+    is_queued = service.queue.resume(job["id"])
+    return _changed_job(service, job["id"], is_changed=is_queued, change="resumed")
+
+
+@router.delete("/fine_tuning/jobs/{fine_tuning_job_id}", responses=_errors(404))
+def delete_fine_tuning_job(service: Service, job: FoundJob) -> DeletedJob:
+    """Cancel and delete a job, its saves, and the uploads that only it used."""
+    service.delete_job(job["id"])
+    return DeletedJob(id=job["id"])
 
 
 @router.get(

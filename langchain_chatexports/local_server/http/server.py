@@ -14,9 +14,9 @@ import secrets
 import socket
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
@@ -26,6 +26,17 @@ from langchain_chatexports.local_server.processes import (
     default_threads,
 )
 from langchain_chatexports.local_server.settings import ServerSettings
+from langchain_chatexports.local_server.storage.data_directory import (
+    DataDirectory,
+    default_data_dir,
+)
+from langchain_chatexports.local_server.storage.running import (
+    RunningServer,
+    find_running_server,
+    has_users,
+    publish_server,
+    withdraw_server,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,6 +48,7 @@ __all__ = ["ServerInfo", "main", "serve_forever"]
 logger = logging.getLogger(__name__)
 
 _SHUTDOWN_SECONDS = 2
+_USERS_POLL_SECONDS = 0.5
 # Clients close idle connections after 5 seconds. A server with the same limit would
 # sometimes close one while a request is on its way.
 _KEEP_ALIVE_SECONDS = 120
@@ -90,8 +102,16 @@ def serve_forever(
         from langchain_chatexports.local_server.http.app import create_app
 
         app = create_app(service, api_key=info.api_key, host=settings.host)
-        call_when_ready = None if on_ready is None else partial(on_ready, info)
-        _run(app, listener, call_when_ready, stop)
+
+        def call_when_ready() -> None:
+            publish_server(service.data, _record_of(info))
+            if on_ready is not None:
+                on_ready(info)
+
+        try:
+            _run(app, listener, call_when_ready, stop)
+        finally:
+            withdraw_server(service.data)
 
 
 def main() -> None:
@@ -101,6 +121,7 @@ def main() -> None:
 
     def wait_for_closed_input() -> None:
         sys.stdin.buffer.read()
+        _wait_for_users(DataDirectory(settings.data_dir or default_data_dir()))
         stop.set()
 
     threading.Thread(target=wait_for_closed_input, daemon=True).start()
@@ -119,10 +140,31 @@ def main() -> None:
         raise SystemExit(1) from None
 
 
+def _wait_for_users(data: DataDirectory) -> None:
+    """Return when no other program uses the server, and none can find it."""
+    server = find_running_server(data.root)
+    while True:
+        while has_users(data):
+            time.sleep(_USERS_POLL_SECONDS)
+        withdraw_server(data)
+        if server is None or not has_users(data):
+            return
+        publish_server(data, server)
+
+
+def _record_of(info: ServerInfo) -> RunningServer:
+    return RunningServer(
+        base_url=info.base_url,
+        base_model=info.base_model,
+        api_key=info.api_key,
+        pid=os.getpid(),
+    )
+
+
 def _run(
     app: ASGIApp,
     listener: socket.socket,
-    call_when_ready: Callable[[], None] | None,
+    call_when_ready: Callable[[], None],
     stop: threading.Event | None,
 ) -> None:
     import uvicorn
@@ -132,7 +174,7 @@ def _run(
     class Server(uvicorn.Server):  # type: ignore[misc] # uvicorn is untyped here.
         async def startup(self, sockets: Any = None) -> None:
             await super().startup(sockets=sockets)
-            if self.started and call_when_ready is not None:
+            if self.started:
                 call_when_ready()
 
         async def on_tick(self, counter: int) -> bool:

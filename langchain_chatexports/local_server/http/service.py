@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import threading
+import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from langchain_chatexports.local_server.bases.devices import choose_device, choo
 from langchain_chatexports.local_server.http.errors import ApiError, not_found
 from langchain_chatexports.local_server.inference.generation import Engine
 from langchain_chatexports.local_server.storage.deletion import (
+    delete_uploads_of_jobs,
     delete_uploads_of_model,
 )
 from langchain_chatexports.local_server.storage.files import FILE_ID, FileStore
@@ -28,6 +30,7 @@ from langchain_chatexports.local_server.storage.models import (
     PERSON_KEY,
     SOURCE_KEY,
     ModelStore,
+    list_models,
     new_model_id,
     tuned_model_name,
 )
@@ -53,6 +56,7 @@ _MAX_EXAMPLE_TOKENS = 1024
 _MIN_EXAMPLES = 10
 _MAX_SHOWN_PROBLEMS = 10
 _MAX_PROBLEMS = 1000
+_FILES_OF_JOBS = ("training_file", "validation_file")
 # In the words of langchain-core's `ModelProfile`. A request with anything else is
 # refused, see `ChatRequest`.
 _ABILITIES = {
@@ -98,6 +102,7 @@ class LocalService:
         aliases: dict[str, str] | None = None,
         threads: int = 1,
         max_training_jobs: int = 1,
+        resume_jobs: bool = True,
     ) -> None:
         """Open a data directory; `start` starts the queued jobs.
 
@@ -110,6 +115,7 @@ class LocalService:
             aliases: More names for the base.
             threads: The number of CPU threads.
             max_training_jobs: How many jobs may train at the same time.
+            resume_jobs: Whether to train the jobs that an earlier server left.
         """
         self.base_model = base_model
         self.aliases = sorted(aliases or {})
@@ -125,10 +131,13 @@ class LocalService:
             base_directory=base_directory,
             threads=threads,
             at_once=max_training_jobs,
+            resumes=resume_jobs,
         )
         # Parsing and tokenizing take many times the memory of a text: one at a time.
         self.parsing_lock = threading.Lock()
         self._validation_lock = threading.Lock()
+        self._resume_jobs = resume_jobs
+        self._created_at = int(time.time())
         self.checked_examples = 0
         """Examples that were checked for jobs since the start."""
 
@@ -141,9 +150,19 @@ class LocalService:
         threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
 
     def stop(self) -> None:
-        """Cancel answers and stop training; an unfinished job is queued again."""
+        """Cancel answers and stop training; unfinished jobs are queued or paused."""
         self.engine.close()
         self.queue.stop()
+        if not self._resume_jobs:
+            self._delete_new_uploads_without_job()
+
+    def _delete_new_uploads_without_job(self) -> None:
+        # A command that was interrupted while it ordered a job leaves its examples.
+        jobs = self.jobs.newest_first()
+        used = {job.get(name) for job in jobs for name in _FILES_OF_JOBS}
+        for file in self.files.newest_first():
+            if file["created_at"] >= self._created_at and file["id"] not in used:
+                self.files.delete(file["id"])
 
     def find_model(self, name: str) -> ServedModel:
         """Return a model by its name, which is never a path or hub id.
@@ -260,8 +279,22 @@ class LocalService:
                 ),
             ],
         )
-        self.queue.wake()
+        self.queue.enqueue(job["id"])
         return job
+
+    def delete_job(self, job_id: str) -> None:
+        """Cancel and delete a job, its saves, and the uploads that only it used.
+
+        Raises:
+            ApiError: If its model is kept.
+        """
+        self.queue.cancel(job_id)
+        kept = {model.job_id: model.name for model in list_models(self.data.root)}
+        if job_id in kept:
+            msg = f"The job made the model {kept[job_id]}: delete that."
+            raise ApiError(msg, code="invalid_state", param="fine_tuning_job_id")
+        delete_uploads_of_jobs({job_id}, self.data, self.files, self.jobs)
+        self.jobs.delete(job_id)
 
     def checkpoints(self, job: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the checkpoints of a job, newest first; none before it succeeds."""

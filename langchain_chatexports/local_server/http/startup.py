@@ -92,6 +92,7 @@ def open_service(settings: ServerSettings) -> Iterator[LocalService]:
             aliases=settings.aliases,
             threads=settings.threads or default_threads(),
             max_training_jobs=settings.max_training_jobs,
+            resume_jobs=settings.resume_jobs,
         )
 
 

@@ -4,6 +4,8 @@
 <data_dir>/
     .chatexports-data       marks the directory as a local server's
     server.lock             locked by the server that uses the directory
+    server.json             its address and key, while it runs
+    users/                  a locked file for each other program that uses this server
     files/<file id>/        meta.json, content.jsonl: the uploaded files
     jobs/<job id>/          job.json, events.jsonl, trainer.lock: no chats, no weights
     jobs/<job id>/work/     only while the job is trained
@@ -104,6 +106,8 @@ class DataDirectory:
         self.jobs = self.root / "jobs"
         self.models = self.root / "models"
         self.lock = self.root / "server.lock"
+        self.running = self.root / "server.json"
+        self.users = self.root / "users"
         self.marker = self.root / _MARKER
 
     @property
@@ -166,7 +170,9 @@ class DataDirectory:
             self._refuse("Nothing was changed. Name the directory of a local server")
 
     def clear_leftovers(self) -> None:
-        """Remove half-written and half-deleted entries; needs the server's lock."""
+        """Remove what a killed process left; needs the server's lock."""
+        self.running.unlink(missing_ok=True)
+        shutil.rmtree(self.users, ignore_errors=True)
         for folder in filter(Path.is_dir, self._folders):
             for entry in folder.iterdir():
                 if entry.name.startswith((_TRASH, _UNFINISHED)):

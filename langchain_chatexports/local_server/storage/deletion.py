@@ -1,4 +1,4 @@
-"""Deletion without a server: one tuned model, or everything."""
+"""Deletion without a server: a tuned model, a job, or everything."""
 
 from __future__ import annotations
 
@@ -13,22 +13,31 @@ from langchain_chatexports.local_server.storage.data_directory import (
     remove_folder,
 )
 from langchain_chatexports.local_server.storage.files import FileStore
-from langchain_chatexports.local_server.storage.jobs import FINISHED, JobStore
-from langchain_chatexports.local_server.storage.locks import is_locked, only_server
+from langchain_chatexports.local_server.storage.jobs import (
+    FINISHED,
+    JobStore,
+    require_job,
+    require_no_trainer,
+)
+from langchain_chatexports.local_server.storage.locks import (
+    BRIEF_WAIT_SECONDS,
+    only_server,
+)
 from langchain_chatexports.local_server.storage.models import list_models
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 __all__ = [
     "KeptData",
     "count_kept",
     "delete_everything",
+    "delete_job",
     "delete_model",
+    "delete_uploads_of_jobs",
     "delete_uploads_of_model",
 ]
-
-_LOCK_WAIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -79,10 +88,36 @@ def delete_model(name: str, *, data_dir: str | Path | None = None) -> None:
         msg = f"There is no tuned model {name}. Models: {', '.join(kept) or 'none'}."
         raise LocalServerError(msg)
     data.require_own()
-    with only_server(data, timeout=_LOCK_WAIT_SECONDS):
+    with only_server(data, timeout=BRIEF_WAIT_SECONDS):
         data.prepare()  # Folders of it can be missing.
         delete_uploads_of_model(name, data, FileStore(data), JobStore(data))
         remove_folder(kept[name])
+
+
+def delete_job(job_id: str, *, data_dir: str | Path | None = None) -> None:
+    """Delete a job with its events and saves, and the uploads that only it used.
+
+    Args:
+        job_id: The job's id, `ftjob-…`.
+        data_dir: The directory; the default one if `None`.
+
+    Raises:
+        LocalServerError: If there is no such job, its model is kept, or a server or a
+            trainer uses the directory.
+    """
+    data = _directory(data_dir)
+    data.require_own()
+    with only_server(data, timeout=BRIEF_WAIT_SECONDS):
+        data.prepare()  # Folders of it can be missing.
+        jobs = JobStore(data)
+        require_job(job_id, jobs)
+        for model in list_models(data.root):
+            if model.job_id == job_id:
+                msg = f"Job {job_id} made the model {model.name}: delete that."
+                raise LocalServerError(msg)
+        require_no_trainer(data, [job_id])
+        delete_uploads_of_jobs({job_id}, data, FileStore(data), jobs)
+        jobs.delete(job_id)
 
 
 def delete_uploads_of_model(
@@ -101,7 +136,21 @@ def delete_uploads_of_model(
     """
     models = list_models(data.root)
     own_jobs = {model.job_id for model in models if model.name == name}
-    kept_jobs = {model.job_id for model in models if model.name != name}
+    delete_uploads_of_jobs(own_jobs, data, files, jobs)
+
+
+def delete_uploads_of_jobs(
+    own_jobs: Collection[str], data: DataDirectory, files: FileStore, jobs: JobStore
+) -> None:
+    """Delete the uploads of jobs that nothing else uses.
+
+    Args:
+        own_jobs: The ids of the jobs, whose models do not count as uses.
+        data: The data directory.
+        files: Its uploads.
+        jobs: Its jobs.
+    """
+    kept_jobs = {model.job_id for model in list_models(data.root)}
     own: set[str | None] = set()
     shared: set[str | None] = set()
     for job in jobs.newest_first():
@@ -134,14 +183,9 @@ def delete_everything(data_dir: str | Path | None = None) -> KeptData:
     deleted = count_kept(data.root)
     if data.is_empty:
         return deleted
-    with only_server(data, timeout=_LOCK_WAIT_SECONDS):
+    with only_server(data, timeout=BRIEF_WAIT_SECONDS):
         entries = data.entries()
-        if any(is_locked(entry / "trainer.lock") for entry in entries):
-            msg = (
-                f"The trainer of a killed server still runs in {data.root}. Wait for "
-                "it, or start a server on the directory and cancel the job."
-            )
-            raise LocalServerError(msg)
+        require_no_trainer(data, [entry.name for entry in entries])
         for entry in entries:
             remove_folder(entry)
         data.delete_file_manager_files()

@@ -1,33 +1,198 @@
-"""Fine-tuning jobs: one folder each, with the job's state in `job.json`."""
+"""Fine-tuning jobs: one folder each, with the job's state in `job.json`.
+
+A job is `queued`, `running` or `paused` until it is one of `FINISHED`. Nothing but a
+request to resume it trains a paused job.
+"""
 
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage.data_directory import (
     JOB_ID,
     DataDirectory,
+    default_data_dir,
     new_id,
     read_json,
+    remove_folder,
     replace,
     write_json,
 )
 from langchain_chatexports.local_server.storage.events import EventLog
+from langchain_chatexports.local_server.storage.locks import (
+    BRIEF_WAIT_SECONDS,
+    is_locked,
+    only_server,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["FINISHED", "JOB_ID", "JobStore", "public_job"]
+__all__ = [
+    "COMPLETE",
+    "FINISHED",
+    "JOB_ID",
+    "JobStore",
+    "KeptJob",
+    "cancel_job",
+    "last_saved",
+    "list_jobs",
+    "pause_job",
+    "public_job",
+    "require_job",
+    "require_no_trainer",
+]
 
 FINISHED = frozenset({"succeeded", "failed", "cancelled"})
+
+COMPLETE = "whole.json"
+"""The file that marks a save as complete."""
 
 _PRIVATE = "private"
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class KeptJob:
+    """A job on this machine."""
+
+    id: str
+    status: str
+    """`queued`, `running`, `stopped`, `succeeded`, `failed` or `cancelled`."""
+
+    base_model: str
+    """The short name of its base."""
+
+    created_at: datetime
+    """When it was ordered, in UTC."""
+
+    step: int
+    """The last step that was trained."""
+
+    total_steps: int | None
+    """The number of steps; `None` before the first one."""
+
+    saved_step: int
+    """The step from which a stopped training continues."""
+
+
+def list_jobs(data_dir: str | Path | None = None) -> list[KeptJob]:
+    """Return the jobs of a data directory, newest first.
+
+    Args:
+        data_dir: The directory; the default one if `None`.
+    """
+    data = DataDirectory(default_data_dir() if data_dir is None else data_dir)
+    if not data.jobs.is_dir():
+        return []
+    jobs = JobStore(data)
+    has_server = is_locked(data.lock)
+    return [_kept_job(job, jobs, has_server=has_server) for job in jobs.newest_first()]
+
+
+def _kept_job(job: dict[str, Any], jobs: JobStore, *, has_server: bool) -> KeptJob:
+    folder = jobs.folder(job["id"])
+    status = job["status"]
+    # Nobody trains the jobs of a server that was killed together with its trainer.
+    is_left = status == "running" and not has_server
+    if status == "paused" or (is_left and not is_locked(folder / "trainer.lock")):
+        status = "stopped"
+    events = reversed(jobs.events(job["id"]).read())
+    metrics = (event["data"] for event in events if "step" in event["data"])
+    last: dict[str, Any] = next(metrics, {})
+    saved = last_saved(folder / "work")
+    return KeptJob(
+        id=job["id"],
+        status=status,
+        base_model=str(job.get("model")),
+        created_at=datetime.fromtimestamp(job["created_at"], timezone.utc),
+        step=last.get("step", 0),
+        total_steps=last.get("total_steps"),
+        saved_step=0 if saved is None else _step_of(saved),
+    )
+
+
+def cancel_job(job_id: str, *, data_dir: str | Path | None = None) -> None:
+    """Cancel a job without a server; its saves are deleted.
+
+    Args:
+        job_id: The job's id, `ftjob-…`.
+        data_dir: The directory; the default one if `None`.
+
+    Raises:
+        LocalServerError: If there is no such job, it has finished, or a server or a
+            trainer uses the directory.
+    """
+    folder = _finish_without_server(
+        job_id, data_dir, status="cancelled", finished_at=int(time.time())
+    )
+    shutil.rmtree(folder / "work", ignore_errors=True)
+
+
+def pause_job(job_id: str, *, data_dir: str | Path | None = None) -> None:
+    """Pause a job without a server, so that the next one does not train it.
+
+    Args:
+        job_id: The job's id, `ftjob-…`.
+        data_dir: The directory; the default one if `None`.
+
+    Raises:
+        LocalServerError: As for `cancel_job`.
+    """
+    _finish_without_server(job_id, data_dir, status="paused")
+
+
+def _finish_without_server(
+    job_id: str, data_dir: str | Path | None, **changes: Any
+) -> Path:
+    data = DataDirectory(default_data_dir() if data_dir is None else data_dir)
+    data.require_own()
+    with only_server(data, timeout=BRIEF_WAIT_SECONDS):
+        data.prepare()  # Folders of it can be missing.
+        jobs = JobStore(data)
+        require_job(job_id, jobs)
+        require_no_trainer(data, [job_id])
+        unfinished = ("queued", "running", "paused")
+        if not jobs.update(job_id, only_from=unfinished, **changes):
+            msg = f"Job {job_id} has finished already. See: chatexports models"
+            raise LocalServerError(msg)
+        return jobs.folder(job_id)
+
+
+def require_job(job_id: str, jobs: JobStore) -> None:
+    """Raise `LocalServerError` if there is no such job."""
+    if jobs.get(job_id) is None:
+        msg = f"There is no job {job_id}. The jobs: chatexports models"
+        raise LocalServerError(msg)
+
+
+def require_no_trainer(data: DataDirectory, job_ids: Iterable[str]) -> None:
+    """Raise `LocalServerError` if a killed server's trainer trains one of these."""
+    if any(is_locked(data.jobs / job_id / "trainer.lock") for job_id in job_ids):
+        msg = (
+            f"The trainer of a killed server still runs in {data.root}. Wait for "
+            "it, or start a server on the directory and cancel the job."
+        )
+        raise LocalServerError(msg)
+
+
+def last_saved(work: Path) -> Path | None:
+    """Return the folder of a job's last complete save, if there is one."""
+    saves = [mark.parent for mark in work.glob(f"trainer/checkpoint-*/{COMPLETE}")]
+    return max(saves, key=_step_of, default=None)
+
+
+def _step_of(save: Path) -> int:
+    return int(save.name.rpartition("-")[2])
 
 
 class JobStore:
@@ -63,7 +228,7 @@ class JobStore:
             "object": "fine_tuning.job",
             "created_at": now // 1_000_000_000,
             "status": "queued",
-            _PRIVATE: {**private, "order": now, "cancel": False},
+            _PRIVATE: {**private, "order": now, "cancel": False, "pause": False},
         }
         folder = self._data.new_folder(self._data.jobs, job_id)
         write_json(folder / "job.json", job)
@@ -105,7 +270,7 @@ class JobStore:
         job_id: str,
         *,
         only_from: Collection[str],
-        cancel: bool | None = None,
+        private: Mapping[str, bool] | None = None,
         **changes: Any,
     ) -> bool:
         """Change a job atomically, if it is in one of these states.
@@ -121,10 +286,7 @@ class JobStore:
             job = self._records[job_id]
             if job["status"] not in only_from:
                 return False
-            private = dict(job[_PRIVATE])
-            if cancel is not None:
-                private["cancel"] = cancel
-            changed = {**job, **changes, _PRIVATE: private}
+            changed = {**job, **changes, _PRIVATE: {**job[_PRIVATE], **(private or {})}}
             try:
                 write_json(self.folder(job_id) / "job.json", changed)
             except OSError:
@@ -133,6 +295,13 @@ class JobStore:
                 logger.warning("The end of %s could not be written to disk", job_id)
             self._records[job_id] = changed
         return True
+
+    def delete(self, job_id: str) -> None:
+        """Delete a job with its events and saves."""
+        with self._lock:
+            # If this fails, the job stays listed and can be deleted later.
+            remove_folder(self.folder(job_id))
+            del self._records[job_id]
 
     def events(self, job_id: str) -> EventLog:
         """Return the events of a job."""

@@ -24,7 +24,10 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-__all__ = ["ProcessLock", "is_locked", "only_server"]
+__all__ = ["BRIEF_WAIT_SECONDS", "ProcessLock", "is_locked", "only_server"]
+
+BRIEF_WAIT_SECONDS = 1.0
+"""How long a command waits for a server that is stopping."""
 
 _LOCK_WAIT_SECONDS = 15.0
 _RETRY_SECONDS = 0.1

@@ -15,10 +15,14 @@ from langchain_chatexports.local_server.storage.data_directory import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Checkpoints"]
+__all__ = ["Checkpoints", "StoppedError"]
 
 _KEPT = 3
 _RECORDS = "records.json"
+
+
+class StoppedError(Exception):
+    """A training that was stopped, and continues from its last save."""
 
 
 class Checkpoints:

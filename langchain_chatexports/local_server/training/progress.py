@@ -1,7 +1,7 @@
 """A trainer callback that writes events, checkpoints and saves to resume from.
 
 It writes one event per step and one adapter per epoch, and asks for a save to resume
-from every 30 seconds.
+from every 30 seconds, and before the training is stopped.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from transformers import TrainerCallback
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.local_server.bases.devices import used_memory
 from langchain_chatexports.local_server.storage.data_directory import write_json
+from langchain_chatexports.local_server.storage.jobs import COMPLETE
+from langchain_chatexports.local_server.training.checkpoints import StoppedError
 
 if TYPE_CHECKING:
     from langchain_chatexports.local_server.storage.events import EventLog
     from langchain_chatexports.local_server.training.checkpoints import Checkpoints
 
-__all__ = ["ProgressWriter", "last_saved"]
+__all__ = ["ProgressWriter"]
 
 SAVE_SECONDS = 30.0
 """The interval of saves: what an interruption can lose."""
 
-_COMPLETE = "whole.json"
 _TIMED_STEPS = 5
 _STOPPED = (
     "Stopped early: the validation loss no longer decreases. Set n_epochs to a number "
@@ -39,6 +40,7 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
 
     Attributes:
         checkpoints: The adapters of the epochs.
+        is_stopping: Whether to save as soon as possible and raise `StoppedError`.
     """
 
     def __init__(
@@ -59,12 +61,14 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
             stops_early: Whether to stop when the validation loss no longer decreases.
         """
         self._log = log
+        self.is_stopping = False
         self.checkpoints = checkpoints
         self._holds_back = has_validation
         self._stops_early = stops_early
         self._metrics: dict[str, Any] = {}
         self._written: dict[str, Any] = {}
         self._first_step = 0
+        self._has_estimated = False
         self._last_save = self._start = time.monotonic()
         # A resumed training repeats steps, but not their events.
         self._last_reported = max(
@@ -94,7 +98,12 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
         del args, kwargs
         now = time.monotonic()
         done = int(state.global_step) - self._first_step
-        if done == _TIMED_STEPS and state.global_step > self._last_reported:
+        if (
+            done >= _TIMED_STEPS
+            and state.global_step > self._last_reported
+            and not self._has_estimated
+        ):
+            self._has_estimated = True
             seconds = (now - self._start) / done
             left = seconds * (state.max_steps - state.global_step)
             self._log.append(
@@ -103,15 +112,22 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
                 f"with {used_memory() / 1e9:.1f} GB of memory"
             )
         # Not at the end of an epoch, whose checkpoint is written after the save.
-        if now - self._last_save > SAVE_SECONDS and not _is_epoch_end(state):
+        is_due = self.is_stopping or now - self._last_save > SAVE_SECONDS
+        if is_due and not _is_epoch_end(state):
             self._last_save = now
             control.should_save = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Mark a save as complete, because the trainer can be killed while saving."""
+        """Mark a save as complete, because the trainer can be killed while saving.
+
+        Raises:
+            StoppedError: If the training is to stop.
+        """
         del control, kwargs
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        write_json(folder / _COMPLETE, {"step": int(state.global_step)})
+        write_json(folder / COMPLETE, {"step": int(state.global_step)})
+        if self.is_stopping:
+            raise StoppedError
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any
@@ -188,20 +204,12 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
         self.checkpoints.keep(int(state.global_step), self._written, model)
 
 
-def last_saved(work: Path) -> Path | None:
-    """Return the folder of a job's last complete save, if there is one."""
-    marks = (work / "trainer").glob(f"checkpoint-*/{_COMPLETE}")
-    saved = {int(mark.parent.name.rpartition("-")[2]): mark.parent for mark in marks}
-    return saved[max(saved)] if saved else None
-
-
 def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if minutes < 1:
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if not (hours or minutes):
         return plural(round(seconds), "second")
-    hours, minutes = divmod(minutes, 60)
-    text = plural(minutes, "minute")
-    return f"{plural(hours, 'hour')} {text}" if hours else text
+    parts = ((hours, "hour"), (minutes, "minute"))
+    return " ".join(plural(count, unit) for count, unit in parts if count)
 
 
 def _is_epoch_end(state: Any) -> bool:

@@ -2,7 +2,8 @@
 
 The state is read from the jobs' folders, so the jobs of a killed server are found
 again: one with a model has succeeded, one whose trainer is alive is running, and every
-other unfinished one is queued again.
+other unfinished one is queued again. A queue that does not resume jobs trains only
+those that are created or resumed while it runs, and pauses them when it stops.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from langchain_chatexports.local_server.training.trainer import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from langchain_chatexports.local_server.storage.files import FileStore
@@ -43,7 +45,9 @@ logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1
 _IDLE_SECONDS = 5.0
-_TERMINATE_SECONDS = 5.0
+# A step and a save of a large base; LocalServer waits for it, too.
+_SAVE_SECONDS = 12.0
+_REQUEST_SECONDS = 20.0
 _DISK_FULL = "The disk with the data directory is full. Free some space, and try again."
 _UNFINISHED = ("queued", "running")
 
@@ -60,6 +64,7 @@ class TrainingQueue:
         base_directory: Path,
         threads: int,
         at_once: int = 1,
+        resumes: bool = True,
     ) -> None:
         """Initialize the queue; `start` starts its threads.
 
@@ -70,6 +75,7 @@ class TrainingQueue:
             base_directory: The base model.
             threads: The number of CPU threads of all trainers together.
             at_once: How many jobs may train at the same time.
+            resumes: Whether to train what an earlier server left.
         """
         self._jobs = jobs
         self._files = files
@@ -77,6 +83,8 @@ class TrainingQueue:
         self._base_directory = base_directory
         self._threads = max(1, threads // at_once)
         self._at_once = at_once
+        self._resumes = resumes
+        self._held: set[str] = set()
         self._stopping = threading.Event()
         self._changed = threading.Condition()
         self._claimed: set[str] = set()
@@ -90,8 +98,10 @@ class TrainingQueue:
                 orphans += 1
             else:
                 self._conclude(job_id, exit_code=None)
-        for job_id in self._jobs.with_status("queued"):
-            if not self._has_this_base(job_id):
+        queued = self._jobs.with_status("queued")
+        self._held = set() if self._resumes else set(queued)
+        for job_id in queued:
+            if self._resumes and not self._has_this_base(job_id):
                 base = self._jobs.private(job_id)["model"]["base_model"]
                 self._log(
                     job_id,
@@ -113,36 +123,82 @@ class TrainingQueue:
             thread.start()
 
     def stop(self) -> None:
-        """Stop the trainers and queue their jobs again."""
+        """Stop the trainers, and queue their jobs again or pause them."""
         self._stopping.set()
         self.wake()
         for thread in self._workers:
             thread.join()
         self._workers = []
+        if not self._resumes:
+            for job_id in self._jobs.with_status("queued"):
+                if job_id not in self._held:
+                    self._pause(job_id)
+
+    def enqueue(self, job_id: str) -> None:
+        """Let a queued job train in its turn, and tell it which job is before it."""
+        self._held.discard(job_id)
+        queued = self._jobs.with_status("queued")
+        before = queued[: queued.index(job_id)] if job_id in queued else []
+        waiting = [job for job in before if self._may_train(job)]
+        ahead = [*self._jobs.with_status("running"), *waiting]
+        if len(ahead) >= self._at_once:
+            self._log(job_id, f"The job waits behind job {ahead[-1]}")
+        self.wake()
 
     def wake(self) -> None:
         """Wake a thread for a new job."""
         with self._changed:
             self._changed.notify_all()
 
-    def cancel(self, job_id: str, *, timeout: float = 15.0) -> bool:
+    def cancel(self, job_id: str) -> bool:
         """Cancel a job, and wait until its trainer has stopped.
 
         Returns:
             Whether it was cancelled; `False` if it had finished before.
         """
-        if self._jobs.update(job_id, only_from=("queued",), **_finished("cancelled")):
-            self._jobs.events(job_id).append("The job was cancelled")
+        waiting = ("queued", "paused")
+        if self._jobs.update(job_id, only_from=waiting, **_finished("cancelled")):
+            self._log(job_id, "The job was cancelled")
+            self._delete_saves(job_id)
             return True
-        if not self._jobs.update(job_id, only_from=("running",), cancel=True):
+        return self._ask_trainer(job_id, "cancel", "cancelled")
+
+    def pause(self, job_id: str) -> bool:
+        """Pause a job until it is resumed, and wait until its trainer has stopped.
+
+        Returns:
+            Whether it is paused; `False` if it had finished before.
+        """
+        return (
+            self._pause(job_id, only_from=("queued",))
+            or self._ask_trainer(job_id, "pause", "paused")
+            or self._status(job_id) == "paused"
+        )
+
+    def resume(self, job_id: str) -> bool:
+        """Queue a paused job, or one that an earlier server left.
+
+        Returns:
+            Whether it is queued; `False` if it is running, or has finished.
+        """
+        if self._jobs.update(job_id, only_from=("paused",), status="queued"):
+            self._log(job_id, "The job was resumed")
+        elif self._status(job_id) != "queued":
             return False
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            job = self._jobs.get(job_id) or {}
-            if job.get("status") in FINISHED:
-                return bool(job["status"] == "cancelled")
+        self.enqueue(job_id)
+        return True
+
+    def _ask_trainer(self, job_id: str, request: str, status: str) -> bool:
+        asked = {request: True}
+        if not self._jobs.update(job_id, only_from=("running",), private=asked):
+            return False
+        deadline = time.monotonic() + _REQUEST_SECONDS
+        while self._status(job_id) == "running" and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS / 2)
-        return False
+        return self._status(job_id) == status
+
+    def _status(self, job_id: str) -> str:
+        return str((self._jobs.get(job_id) or {}).get("status"))
 
     def _run(self, takes_new_jobs: bool = True) -> None:
         statuses = ("running", "queued") if takes_new_jobs else ("running",)
@@ -170,7 +226,7 @@ class TrainingQueue:
             for status in statuses:
                 for job_id in self._jobs.with_status(status):
                     is_free = job_id not in self._claimed
-                    if is_free and (status == "running" or self._has_this_base(job_id)):
+                    if is_free and (status == "running" or self._may_train(job_id)):
                         self._claimed.add(job_id)
                         return job_id
             if not self._stopping.is_set():
@@ -182,7 +238,10 @@ class TrainingQueue:
             self._conclude(job_id, exit_code=self._watch(job_id, None))
             return
         started = self._jobs.update(
-            job_id, only_from=("queued",), status="running", cancel=False
+            job_id,
+            only_from=("queued",),
+            status="running",
+            private={"cancel": False, "pause": False},
         )
         if not started:
             return
@@ -246,27 +305,31 @@ class TrainingQueue:
                     return exit_code
             elif not self._is_training(job_id):
                 return None
-            if self._stopping.is_set() or self._jobs.private(job_id)["cancel"]:
-                self._stop_trainer(job_id, trainer)
+            asked = self._jobs.private(job_id)
+            if asked["cancel"]:
+                self._stop_trainer(job_id, trainer, saves=False)
+            elif self._stopping.is_set() or asked.get("pause"):
+                self._stop_trainer(job_id, trainer, saves=True)
             # Files can expire during a long training.
             self._files.delete_expired()
             time.sleep(_POLL_SECONDS)
 
     def _stop_trainer(
-        self, job_id: str, trainer: subprocess.Popen[bytes] | None
+        self, job_id: str, trainer: subprocess.Popen[bytes] | None, *, saves: bool
     ) -> None:
         if trainer is not None:
-            trainer.terminate()
-            try:
-                trainer.wait(_TERMINATE_SECONDS)
-            except subprocess.TimeoutExpired:
-                trainer.kill()
-                trainer.wait()
+            if saves:
+                trainer.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    trainer.wait(_SAVE_SECONDS)
+            trainer.kill()
+            trainer.wait()
             return
         # Not our child, but it holds the lock, so the process id is the trainer's.
         try:
             text = (self._jobs.folder(job_id) / "trainer.pid").read_text("ascii")
-            os.kill(int(text), signal.SIGTERM)
+            kill = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows lacks it.
+            os.kill(int(text), signal.SIGTERM if saves else kill)
         except (OSError, ValueError):
             logger.debug("The trainer of an earlier server cannot be stopped yet")
 
@@ -281,19 +344,28 @@ class TrainingQueue:
             self._log(job_id, "The job was cancelled")
         elif failure is not None:
             self._fail(job_id, failure["code"], failure["message"], failure["param"])
+        elif private.get("pause") or (self._stopping.is_set() and not self._resumes):
+            self._pause(job_id)
         elif self._stopping.is_set() or exit_code is None:
             if self._jobs.update(job_id, only_from=("running",), status="queued"):
                 self._log(
-                    job_id,
-                    "The server stopped; the job continues at its next start",
-                    level="warn",
+                    job_id, "The server stopped; the job is queued again", level="warn"
                 )
         else:
             self._fail(job_id, "trainer_ended", _exit_reason(exit_code))
-        job = self._jobs.get(job_id) or {}
-        if job.get("status") in FINISHED:
-            # Until then it contains the saves to resume from.
-            shutil.rmtree(self._jobs.folder(job_id) / "work", ignore_errors=True)
+        if self._status(job_id) in FINISHED:
+            self._delete_saves(job_id)
+
+    def _pause(self, job_id: str, only_from: Collection[str] = _UNFINISHED) -> bool:
+        is_paused = self._jobs.update(
+            job_id, only_from=only_from, status="paused", private={"pause": False}
+        )
+        if is_paused:
+            self._log(job_id, "The job was stopped")
+        return is_paused
+
+    def _delete_saves(self, job_id: str) -> None:
+        shutil.rmtree(self._jobs.folder(job_id) / "work", ignore_errors=True)
 
     def _succeed(self, job_id: str, result: dict[str, Any]) -> None:
         self._models.refresh()
@@ -326,6 +398,9 @@ class TrainingQueue:
         # A full disk must not keep a job from finishing.
         with contextlib.suppress(OSError):
             self._jobs.events(job_id).append(message, level=level)
+
+    def _may_train(self, job_id: str) -> bool:
+        return job_id not in self._held and self._has_this_base(job_id)
 
     def _has_this_base(self, job_id: str) -> bool:
         return self._models.is_of_this_base(self._jobs.private(job_id)["model"])

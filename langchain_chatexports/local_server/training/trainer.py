@@ -12,9 +12,12 @@ import json
 import logging
 import os
 import shutil
+import signal
 import sys
+import threading
 import time
 import traceback
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,12 +29,16 @@ from langchain_chatexports.local_server.storage.data_directory import (
     write_json,
 )
 from langchain_chatexports.local_server.storage.events import EventLog
+from langchain_chatexports.local_server.storage.jobs import last_saved
 from langchain_chatexports.local_server.storage.json_lines import (
     JsonLinesError,
     read_examples,
 )
 from langchain_chatexports.local_server.storage.locks import ProcessLock
-from langchain_chatexports.local_server.training.checkpoints import Checkpoints
+from langchain_chatexports.local_server.training.checkpoints import (
+    Checkpoints,
+    StoppedError,
+)
 from langchain_chatexports.local_server.training.hyperparameters import (
     Hyperparameters,
     learning_rate,
@@ -44,6 +51,8 @@ from langchain_chatexports.local_server.training.labels import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from langchain_chatexports.local_server.training.progress import ProgressWriter
 
 __all__ = ["ALREADY_RUNNING", "TrainingSpec", "main", "train"]
@@ -51,6 +60,7 @@ __all__ = ["ALREADY_RUNNING", "TrainingSpec", "main", "train"]
 ALREADY_RUNNING = 75
 """The exit code if another trainer is training the job."""
 
+_STOPPED = 128 + signal.SIGTERM
 _NICENESS = 5
 _WARMUP_RATIO = 0.05
 
@@ -108,6 +118,8 @@ def main() -> None:
         os.nice(_NICENESS)
     try:
         train(spec)
+    except StoppedError:
+        raise SystemExit(_STOPPED) from None
     except Exception as error:  # noqa: BLE001 - reported in failure.json.
         _write_failure(folder, error)
         raise SystemExit(1) from None
@@ -116,9 +128,10 @@ def main() -> None:
 
 
 def train(spec: TrainingSpec) -> None:
-    """Train one job in this process.
+    """Train one job in this process; SIGTERM saves it and stops.
 
     Raises:
+        StoppedError: If it was stopped.
         TrainingError: If its data is deleted or cannot be used.
     """
     # Before the imports, which take seconds: the files can be deleted meanwhile.
@@ -126,10 +139,7 @@ def train(spec: TrainingSpec) -> None:
     if spec.validation_file is not None:
         examples["validation_file"] = _read(spec.validation_file, "validation_file")
     from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
-    from langchain_chatexports.local_server.training.progress import (
-        ProgressWriter,
-        last_saved,
-    )
+    from langchain_chatexports.local_server.training.progress import ProgressWriter
 
     tokenizer, _ = load_tokenizer(Path(spec.base_directory))
     template = ChatTemplate(tokenizer)
@@ -161,7 +171,8 @@ def train(spec: TrainingSpec) -> None:
     trainer.add_callback(progress)
     if saved is None:
         _estimate(spec, trainer.model, data, held_out, progress)
-    trainer.train(resume_from_checkpoint=None if saved is None else str(saved))
+    with _saving_at_sigterm(progress):
+        trainer.train(resume_from_checkpoint=None if saved is None else str(saved))
     epochs = round(trainer.state.epoch)
     _log_choice(log, checkpoints, epochs)
     system_prompt = common_system_prompt(examples["training_file"])
@@ -205,6 +216,22 @@ def _log_choice(log: EventLog, checkpoints: Checkpoints, epochs: int) -> None:
     if best is not last:
         text += f"; the last epoch, {epochs}, has {last['metrics']['valid_loss']}"
     log.append(text)
+
+
+@contextmanager
+def _saving_at_sigterm(progress: ProgressWriter) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        progress.is_stopping = True
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _read(path: str, param: str) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ The table in docs/migration.md is made here. After a change:
 
 from __future__ import annotations
 
+import functools
 import gc
 import hashlib
 import re
@@ -26,6 +27,7 @@ from tests.integration_tests import community
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.messenger import Export
 from tests.unit_tests.builders.typedstream import attributed_body
+from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,6 +77,15 @@ def messenger(
         build(export)
         root = export.to_folder(folder / "export")
         return ask(loader, root / "your_facebook_activity" / "messages")
+
+    return measure
+
+
+def whatsapp(chat: WhatsAppChat, ask: Callable[[Any, Path], object]) -> Any:
+    """Ask a loader about a chat."""
+
+    def measure(folder: Path, loader: Any) -> object:
+        return ask(loader, chat.to_file(folder / "_chat.txt"))
 
     return measure
 
@@ -244,12 +255,38 @@ def keys_after_merging(_: Path, functions: Any) -> str:
     return ", ".join(f"`{key}`" for key in merged)
 
 
+def first_time(loader: Any, path: Path) -> object:
+    """Return the first message's time, as each loader has it."""
+    (session, *_) = loader(path=path).load()
+    (event,) = session["messages"][0].additional_kwargs["events"]
+    return event["message_time"]
+
+
+def zipped_chat(folder: Path, loader: Any) -> str:
+    path = us_iphone().to_zip(folder / "WhatsApp Chat - Ann.zip")
+    try:
+        return f"{count(loader, path)} messages"
+    except Exception as error:  # noqa: BLE001 - the kind is the answer
+        return f"`{type(error).__name__}`"
+
+
+def us_iphone(space: str = " ") -> WhatsAppChat:
+    """Return a chat in the one layout that langchain-community reads."""
+    chat = WhatsAppChat(lambda at: f"[{at:%m/%d/%y}, 2:{at:%M:%S}{space}PM] ")
+    return chat.says("Ann", "Hi!").says("Bob", "Yes?")
+
+
 IMESSAGE = (community.IMessageChatLoader, ours.IMessageChatLoader)
 FOLDER = (
     community.FolderFacebookMessengerChatLoader,
     ours.FolderFacebookMessengerChatLoader,
 )
 STEPS = (community.utils, utils)
+WHATSAPP = (
+    community.WhatsAppChatLoader,
+    functools.partial(ours.WhatsAppChatLoader, timezone="UTC"),
+)
+GERMAN = WhatsAppChat(lambda at: f"[{at:%d.%m.%y}, {at:%H:%M:%S}] ")
 
 ROWS: Sequence[Row] = (
     Row(
@@ -314,6 +351,42 @@ ROWS: Sequence[Row] = (
         *FOLDER,
     ),
     Row("Messenger: a zip with three threads", zipped, *FOLDER),
+    Row(
+        "WhatsApp: senders of “Hi!” and “Yes?” from an iPhone in the US, before 2023",
+        whatsapp(us_iphone(), senders),
+        *WHATSAPP,
+    ),
+    Row(
+        "WhatsApp: the same, since 2023",
+        whatsapp(us_iphone("\u202f"), senders),
+        *WHATSAPP,
+    ),
+    Row(
+        "WhatsApp: the same, from an iPhone in Germany",
+        whatsapp(GERMAN.says("Ann", "Hi!").says("Bob", "Yes?"), senders),
+        *WHATSAPP,
+    ),
+    Row(
+        "WhatsApp: the same, from an Android phone",
+        whatsapp(WhatsAppChat.android().says("Ann", "Hi!").says("Bob", "?"), senders),
+        *WHATSAPP,
+    ),
+    Row(
+        "WhatsApp: texts of “This message was deleted by mistake!” and a video",
+        whatsapp(
+            us_iphone()
+            .says("Ann", "This message was deleted by mistake!")
+            .by_app("Ann", "video omitted"),
+            texts,
+        ),
+        *WHATSAPP,
+    ),
+    Row(
+        "WhatsApp: time of 18 March 2022, 2:56:01 PM",
+        whatsapp(us_iphone(), first_time),
+        *WHATSAPP,
+    ),
+    Row("WhatsApp: a zip with two messages", zipped_chat, *WHATSAPP),
     Row("`merge_chat_runs`: the messages given to it", input_after_merging, *STEPS),
     Row("`merge_chat_runs`: keys of a session", keys_after_merging, *STEPS),
 )

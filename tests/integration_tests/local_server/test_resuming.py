@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import warnings
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,9 @@ import pytest
 
 from langchain_chatexports.local_server.storage.data_directory import read_json
 from langchain_chatexports.local_server.storage.events import EventLog
+from langchain_chatexports.local_server.storage.jobs import last_saved
 from langchain_chatexports.local_server.training import progress
+from langchain_chatexports.local_server.training.checkpoints import StoppedError
 from langchain_chatexports.local_server.training.trainer import TrainingSpec, train
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
@@ -45,6 +48,35 @@ def _order_for(folder: Any, base: Any, numbers: Any) -> Any:
 
 class _KilledError(Exception):
     pass
+
+
+def test_a_training_that_is_told_to_stop_saves_first(
+    tmp_path: Path, tiny_base: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The adapter is the same as without the interruption."""
+    numbers = {"n_epochs": 1, "batch_size": 1, "learning_rate_multiplier": 20.0}
+    calm, hurt = (
+        _order_for(tmp_path / name, tiny_base, numbers) for name in ("calm", "hurt")
+    )
+    _train(calm)
+
+    def stop(_self: object, _args: Any, state: Any, *_: Any, **__: Any) -> None:
+        if state.global_step == 4:
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(progress.ProgressWriter, "on_step_begin", stop, raising=False)
+        with pytest.raises(StoppedError):
+            _train(hurt)
+    saved = last_saved(tmp_path / "hurt" / "job" / "work")
+    assert saved is not None
+    assert saved.name == "checkpoint-5"
+    _train(hurt)
+    weights = [
+        (tmp_path / name / "model" / "adapter_model.safetensors").read_bytes()
+        for name in ("calm", "hurt")
+    ]
+    assert weights[0] == weights[1]
 
 
 def test_a_killed_training_goes_on_from_its_last_save(

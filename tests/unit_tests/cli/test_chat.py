@@ -255,7 +255,7 @@ def test_another_server_is_asked_for_the_models_before_the_first_question(
 
 
 def _serve_locally(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    where = SimpleNamespace(base_url=server.base_url, api_key=KEY)
+    where = SimpleNamespace(base_url=server.base_url, api_key=KEY, is_shared=False)
     monkeypatch.setattr(
         "langchain_chatexports.local_server.LocalServer",
         lambda *_, **__: nullcontext(where),

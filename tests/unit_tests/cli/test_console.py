@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from rich.console import Console
 from langchain_chatexports.cli import _console as console
 from langchain_chatexports.cli._console import (
     Meter,
+    TrainingProgress,
     program,
     show_table,
     watching,
@@ -21,6 +23,7 @@ from langchain_chatexports.cli._console import (
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from typing import Any
 
 
 def meter(done: int, total: int | None = None, *, seconds: float = 10) -> Meter:
@@ -150,6 +153,35 @@ def test_an_error_ends_the_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     count = len(said)
     time.sleep(0.05)
     assert len(said) == count
+
+
+def _step(step: int, total: int = 200, **more: Any) -> Any:
+    data = {"step": step, "total_steps": total, "train_loss": 1.0}
+    event = {"id": f"event-{step}", "type": "metrics", "message": "", "data": data}
+    return SimpleNamespace(**{**event, **more})
+
+
+def test_the_time_left_of_a_resumed_training_is_that_of_its_own_steps(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    progress = TrainingProgress()
+    for step in (101, 102, 103):
+        progress.on_event(_step(step))
+        now[0] += 10
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "  step 103/200, loss 1.00, about 16 min left"
+
+
+def test_events_that_were_told_before_are_not_told_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    progress = TrainingProgress()
+    progress.told.add("event-1")
+    progress.on_event(_step(1))
+    progress.on_event(_step(2))
+    assert capsys.readouterr().err == "  step 2/200, loss 1.00\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="scripts are .exe files there")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
-from langchain_chatexports import local_server
 from langchain_chatexports.cli.chat import Voice
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     examples: list[Any] = []
 
     @contextmanager
-    def serve(**_: object) -> Iterator[SimpleNamespace]:
+    def serve(*_: object) -> Iterator[SimpleNamespace]:
         yield SimpleNamespace(base_model="base", base_url="", api_key="")
 
     def train(_server: object, given: list[Any], _choices: object) -> str:
@@ -37,7 +36,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         model = FakeListChatModel(responses=[f"I am {name}."])
         return Voice(title, model, has_bubbles=is_tuned)
 
-    monkeypatch.setattr(local_server, "LocalServer", serve)
+    monkeypatch.setattr(f"{DEMO}.shared_server", serve)
     monkeypatch.setattr(f"{DEMO}.train", train)
     monkeypatch.setattr(f"{DEMO}.make_voice", make_voice)
     return examples

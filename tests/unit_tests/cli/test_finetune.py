@@ -17,7 +17,9 @@ from langchain_chatexports import local_server
 from langchain_chatexports.cli import _console, _training_plan
 from langchain_chatexports.cli._finetune_data import names_of_job
 from langchain_chatexports.cli.finetune import chat_command, train
+from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.finetuning.connection import Clock
+from langchain_chatexports.finetuning.run import FineTuningRun
 from langchain_chatexports.local_server.bases import description, known_bases
 from langchain_chatexports.local_server.training import speed
 from langchain_chatexports.local_server.training.speed import Speed
@@ -29,6 +31,9 @@ from tests.unit_tests.builders.voice_server import write_talks
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
+
+
+EXAMPLES: Any = make_examples()
 
 
 @pytest.fixture
@@ -64,7 +69,10 @@ def here(
     @contextmanager
     def serve(*_: object, **__: object) -> Iterator[SimpleNamespace]:
         yield SimpleNamespace(
-            base_model=BASE_MODEL, base_url=server.base_url, api_key=KEY
+            base_model=BASE_MODEL,
+            base_url=server.base_url,
+            api_key=KEY,
+            is_shared=False,
         )
 
     monkeypatch.setattr(local_server, "LocalServer", serve)
@@ -109,6 +117,62 @@ def test_messages_after_the_last_answer_pass_on_this_machine(
         example["messages"].append({"role": "user", "content": "Again!"})
     assert train(here, examples) == "ft:tiny-1:org::1"
     assert last_roles(server.contents["file-1"]) == {"user"}
+
+
+def test_a_local_server_that_is_gone_ends_the_waiting(
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("langchain_chatexports.cli._jobs._WAIT_SECONDS", 0.2)
+    server.statuses = ("running",)
+    here: Any = SimpleNamespace(
+        base_model=BASE_MODEL, base_url=server.base_url, api_key=KEY, is_running=False
+    )
+    with pytest.raises(LocalServerError, match="stopped before job ftjob-1"):
+        train(here, EXAMPLES)
+
+
+def test_a_job_that_another_command_trains_is_not_stopped(
+    server: OpenAIServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FineTuningRun, "wait", interrupt)
+    server.statuses = ("running",)
+    here: Any = SimpleNamespace(
+        base_model=BASE_MODEL,
+        base_url=server.base_url,
+        api_key=KEY,
+        data_dir=tmp_path,
+        is_shared=True,
+    )
+    said = []
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            train(here, EXAMPLES)
+        said.append(capsys.readouterr().err)
+    assert server.requests.count("POST /fine_tuning/jobs/ftjob-1/pause") == 1
+    assert "Training stopped" in said[0]
+    assert "Job ftjob-1 continues" in said[1]
+    assert "Training stopped" not in said[1]
+
+
+def test_a_job_that_another_command_deleted_is_a_line_without_a_bill(
+    server: OpenAIServer, tmp_path: Path
+) -> None:
+    server.statuses = ("cancelled",)
+    here: Any = SimpleNamespace(
+        base_model=BASE_MODEL,
+        base_url=server.base_url,
+        api_key=KEY,
+        data_dir=tmp_path,
+    )
+    with pytest.raises(LocalServerError, match="ftjob-1 was deleted") as caught:
+        train(here, EXAMPLES)
+    assert "billed" not in str(caught.value)
 
 
 def test_the_server_is_named_without_its_password(

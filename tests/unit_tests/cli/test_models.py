@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import io
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from langchain_chatexports.cli import _console
-from langchain_chatexports.local_server import count_kept, list_bases, suggest_base
+from langchain_chatexports.local_server import (
+    KeptData,
+    count_kept,
+    list_bases,
+    list_jobs,
+    suggest_base,
+)
+from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from langchain_chatexports.local_server.storage.files import FileStore
+from langchain_chatexports.local_server.storage.jobs import JobStore
+from langchain_chatexports.local_server.storage.locks import only_server
+from langchain_chatexports.local_server.storage.running import (
+    RunningServer,
+    publish_server,
+)
 from tests.unit_tests.builders.kept_models import keep_model
+from tests.unit_tests.builders.openai_server import KEY, OpenAIServer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -170,6 +187,98 @@ def test_at_a_terminal_it_is_asked_for(
     assert count_kept(tmp_path / "kept").models == 2
     chatexports(*arguments, stdin="y\n")
     assert count_kept(tmp_path / "kept").models == 0
+
+
+@pytest.fixture
+def stopped(names: Any, tmp_path: Path) -> str:
+    """A stopped job in the folder `kept`; its id."""
+    assert names
+    data = DataDirectory(tmp_path / "kept")
+    file = FileStore(data).create(io.BytesIO(b"{}"), filename="x")
+    jobs = JobStore(data)
+    order = {"model": "tiny", "training_file": file["id"], "metadata": {}}
+    job_id: str = jobs.create(order, private={}, events=[])["id"]
+    jobs.events(job_id).append("Step 3/20", data={"step": 3, "total_steps": 20})
+    jobs.update(job_id, only_from=("queued",), status="paused")
+    return job_id
+
+
+def test_jobs_without_a_model_are_listed_below_the_models(
+    chatexports: Any, names: Any, stopped: str
+) -> None:
+    lines = chatexports("models", "--data-dir", "kept").out.splitlines()
+    assert len(lines) == 1 + len(names) + 1
+    assert lines[-1].split()[:2] == [stopped, "stopped"]
+    assert lines[-1].endswith("  step 3 of 20")
+    assert len(lines[-1]) <= 80
+
+
+def test_jobs_without_a_model_are_in_the_json(chatexports: Any, stopped: str) -> None:
+    done = chatexports("models", "--data-dir", "kept", "--json")
+    (told,) = json.loads(done.out)["jobs_without_model"]
+    assert datetime.fromisoformat(told.pop("created_at")).tzinfo is not None
+    assert told == {
+        "job": stopped,
+        "status": "stopped",
+        "step": 3,
+        "total_steps": 20,
+        "base": "tiny",
+    }
+
+
+def test_a_job_is_cancelled_by_its_id(
+    chatexports: Any, tmp_path: Path, stopped: str
+) -> None:
+    done = chatexports("models", "--cancel", stopped, "--yes", "--data-dir", "kept")
+    assert (done.status, f"Cancelled {stopped}" in done.err) == (0, True)
+    assert list_jobs(tmp_path / "kept")[0].status == "cancelled"
+
+
+def test_a_job_is_deleted_by_its_id_with_its_examples(
+    chatexports: Any, tmp_path: Path, stopped: str
+) -> None:
+    done = chatexports("models", "--delete", stopped, "--yes", "--data-dir", "kept")
+    assert (done.status, f"Deleted {stopped}" in done.err) == (0, True)
+    assert count_kept(tmp_path / "kept") == KeptData(files=2, jobs=2, models=2)
+
+
+@pytest.mark.parametrize("option", ["--cancel", "--delete"])
+def test_a_job_is_changed_only_if_agreed_to(
+    chatexports: Any, tmp_path: Path, stopped: str, option: str
+) -> None:
+    done = chatexports("models", option, stopped, "--data-dir", "kept")
+    assert (done.status, "--yes" in done.err) == (1, True)
+    assert list_jobs(tmp_path / "kept")[0].status == "stopped"
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        ("--delete", "ft:tiny:local::ffffffffffff"),
+        ("--delete", "ftjob-" + "0" * 24),
+        ("--cancel", "ftjob-" + "0" * 24),
+    ],
+)
+def test_nothing_is_deleted_if_one_of_several_names_is_missing(
+    chatexports: Any, names: Any, tmp_path: Path, missing: tuple[str, str]
+) -> None:
+    delete = ("--delete", names[0], *missing, "--yes")
+    done = chatexports("models", *delete, "--data-dir", "kept")
+    assert (done.status, missing[1] in done.err) == (1, True)
+    assert count_kept(tmp_path / "kept").models == 2
+
+
+def test_a_running_server_is_asked_to_delete(
+    chatexports: Any, tmp_path: Path, stopped: str
+) -> None:
+    data = DataDirectory(tmp_path / "kept")
+    with OpenAIServer().running() as server, only_server(data):
+        publish_server(data, RunningServer(server.base_url, "tiny", KEY, 7))
+        delete = ("models", "--delete", stopped, "--yes", "--data-dir", "kept")
+        done = chatexports(*delete)
+    assert done.status == 1
+    assert "error: The local server that is running refused: " in done.err
+    assert list_jobs(tmp_path / "kept")[0].id == stopped
 
 
 def test_an_export_of_no_model_is_a_line(chatexports: Any, names: Any) -> None:

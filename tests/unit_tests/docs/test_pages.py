@@ -35,6 +35,7 @@ MARKS = {
         "migration.md",
         "privacy.md",
         "slack.md",
+        "whatsapp.md",
     ],
 )
 def test_blocks_print_what_the_page_says(

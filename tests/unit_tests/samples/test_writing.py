@@ -21,6 +21,7 @@ from langchain_chatexports.samples import (
     write_imessage,
     write_messenger,
     write_slack,
+    write_whatsapp,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ WRITERS: dict[str, Callable[..., Path]] = {
     "messenger": write_messenger,
     "discord": write_discord,
     "slack": write_slack,
+    "whatsapp": write_whatsapp,
 }
 
 
@@ -52,6 +54,7 @@ def write(platform: str) -> Callable[..., Path]:
         (write_messenger, "hogwarts"),
         (write_discord, "discord"),
         (write_slack, "slack"),
+        (write_whatsapp, "whatsapp"),
     ],
 )
 def test_it_is_written_into_the_working_directory(

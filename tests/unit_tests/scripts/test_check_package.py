@@ -113,8 +113,13 @@ def test_each_extra_is_tried_in_an_environment_of_its_own(script: Any) -> None:
 
 
 def test_without_an_extra_each_part_is_asked_which_it_needs(script: Any) -> None:
-    # Nothing of ours needs `community`; `qlora` is asked for only beside `local`.
-    assert extras().keys() - script.WITHOUT.keys() == {"community", "qlora"}
+    # `all-local` only names others, nothing of ours needs `community`, and `qlora` is
+    # asked for only beside `local`.
+    assert extras().keys() - script.WITHOUT.keys() == {
+        "all-local",
+        "community",
+        "qlora",
+    }
 
 
 def test_ci_tries_each_extra() -> None:
@@ -129,5 +134,5 @@ def test_each_extra_is_named_where_installing_is_described(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     blocks = re.findall(r"^```bash\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     cells = re.findall(r"^\| (`.*?`) \|", text, re.MULTILINE)
-    named = {word for part in blocks + cells for word in re.findall(r"\w+", part)}
+    named = {word for part in blocks + cells for word in re.findall(r"[\w-]+", part)}
     assert not extras().keys() - named

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from typing import TYPE_CHECKING
@@ -11,18 +12,25 @@ import pytest
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import (
     KeptData,
+    cancel_job,
     count_kept,
     delete_everything,
+    delete_job,
     delete_model,
+    list_jobs,
     list_models,
+    pause_job,
 )
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
     read_json,
     write_json,
 )
+from langchain_chatexports.local_server.storage.files import FileStore
+from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.local_server.storage.locks import ProcessLock
 from tests.unit_tests.builders.kept_models import keep_model
+from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,6 +114,127 @@ def test_a_model_that_is_not_there_is_refused_with_those_that_are(root: Any) -> 
     with pytest.raises(LocalServerError, match="ft:tiny:local::000000000002"):
         delete_model("ft:tiny:local::ffffffffffff", data_dir=root)
     assert len(list_models(root)) == 2
+
+
+@pytest.fixture
+def stopped(root: Path) -> str:
+    """A job without a model, with a save and an upload of its own; its id."""
+    upload = io.BytesIO(as_jsonl(dialogues(mark="STOPPED")))
+    data = DataDirectory(root)
+    file = FileStore(data).create(upload, filename="x")
+    jobs = JobStore(data)
+    order = {"model": "tiny", "training_file": file["id"], "metadata": {}}
+    job_id: str = jobs.create(order, private={}, events=[])["id"]
+    for step in (3, 12):
+        metrics = {"step": step, "total_steps": 20}
+        jobs.events(job_id).append(f"Step {step}/20", data=metrics)
+    save = jobs.folder(job_id) / "work" / "trainer" / "checkpoint-11"
+    save.mkdir(parents=True)
+    (save / "whole.json").touch()
+    jobs.update(job_id, only_from=("queued",), status="paused")
+    return job_id
+
+
+def _status(root: Path, job_id: str) -> Any:
+    return (read_json(root / "jobs" / job_id / "job.json") or {})["status"]
+
+
+def test_jobs_are_listed_newest_first_with_their_step(root: Path, stopped: str) -> None:
+    newest, *older = list_jobs(root)
+    assert len(older) == 2
+    assert (newest.id, newest.status, newest.base_model) == (stopped, "stopped", "tiny")
+    assert (newest.step, newest.total_steps, newest.saved_step) == (12, 20, 11)
+
+
+@pytest.mark.parametrize(
+    ("lock", "status"),
+    [(None, "stopped"), ("server.lock", "running"), ("trainer.lock", "running")],
+)
+def test_a_job_that_nobody_trains_is_listed_as_stopped(
+    root: Path, stopped: str, lock: str | None, status: str
+) -> None:
+    JobStore(DataDirectory(root)).update(
+        stopped, only_from=("paused",), status="running"
+    )
+    folder = root / "jobs" / stopped if lock == "trainer.lock" else root
+    with ProcessLock(folder / (lock or "x.lock")) as held:
+        assert held.acquire()
+        assert list_jobs(root)[0].status == status
+
+
+def test_no_directory_has_no_jobs(tmp_path: Path) -> None:
+    assert list_jobs(tmp_path / "none") == []
+
+
+def test_a_deleted_job_leaves_no_text_events_or_checkpoints(
+    root: Path, stopped: str
+) -> None:
+    delete_job(stopped, data_dir=root)
+    assert not (root / "jobs" / stopped).exists()
+    assert count_kept(root) == KeptData(files=2, jobs=2, models=2)
+    assert not [p for p in root.glob("files/*/*") if b"STOPPED" in p.read_bytes()]
+
+
+def test_a_text_that_a_deleted_job_shares_stays(root: Path, stopped: str) -> None:
+    other = list_models(root)[0].job_id
+    shared = (read_json(root / "jobs" / other / "job.json") or {})["training_file"]
+    path = root / "jobs" / stopped / "job.json"
+    write_json(path, {**(read_json(path) or {}), "validation_file": shared})
+    delete_job(stopped, data_dir=root)
+    assert (root / "files" / shared).exists()
+
+
+def test_a_job_is_not_deleted_before_its_model(root: Path) -> None:
+    model = list_models(root)[0]
+    with pytest.raises(LocalServerError, match=model.name):
+        delete_job(model.job_id, data_dir=root)
+    assert count_kept(root) == KeptData(files=2, jobs=2, models=2)
+
+
+def test_a_cancelled_job_keeps_its_text_and_no_checkpoint(
+    root: Path, stopped: str
+) -> None:
+    cancel_job(stopped, data_dir=root)
+    assert _status(root, stopped) == "cancelled"
+    assert not (root / "jobs" / stopped / "work").exists()
+    assert count_kept(root).files == 3
+
+
+@pytest.mark.parametrize("status", ["queued", "running"])
+def test_a_job_of_a_killed_server_is_paused_and_keeps_its_checkpoint(
+    root: Path, stopped: str, status: str
+) -> None:
+    JobStore(DataDirectory(root)).update(stopped, only_from=("paused",), status=status)
+    pause_job(stopped, data_dir=root)
+    assert _status(root, stopped) == "paused"
+    assert list_jobs(root)[0].saved_step == 11
+
+
+@pytest.mark.parametrize("change", [cancel_job, pause_job])
+def test_a_finished_job_is_not_changed(root: Path, stopped: str, change: Any) -> None:
+    cancel_job(stopped, data_dir=root)
+    with pytest.raises(LocalServerError, match="finished already"):
+        change(stopped, data_dir=root)
+
+
+@pytest.mark.parametrize("change", [cancel_job, pause_job, delete_job])
+@pytest.mark.parametrize("job_id", ["ftjob-" + "0" * 24, "ftjob-../files"])
+def test_a_job_that_is_not_there_is_an_error(
+    root: Path, change: Any, job_id: str
+) -> None:
+    with pytest.raises(LocalServerError, match="no job"):
+        change(job_id, data_dir=root)
+
+
+@pytest.mark.parametrize("change", [cancel_job, pause_job, delete_job])
+def test_a_job_is_not_changed_under_a_trainer_that_was_left_alone(
+    root: Path, stopped: str, change: Any
+) -> None:
+    with ProcessLock(root / "jobs" / stopped / "trainer.lock") as lock:
+        assert lock.acquire()
+        with pytest.raises(LocalServerError, match="trainer of a killed server"):
+            change(stopped, data_dir=root)
+    assert _status(root, stopped) == "paused"
 
 
 def test_everything_deleted_leaves_no_marked_text(root: Any) -> None:

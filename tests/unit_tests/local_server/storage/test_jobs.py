@@ -15,6 +15,7 @@ from langchain_core.language_models import ModelProfile
 from langchain_chatexports.local_server.bases.chat_template import TemplateError
 from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.local_server.storage.models import PERSON_KEY, SOURCE_KEY
+from tests.unit_tests.builders.kept_models import keep_adapter
 from tests.unit_tests.builders.tiny_base import REWRITING, as_jsonl, dialogues
 from tests.unit_tests.builders.tiny_base import tiny_tokenizer as make_tokenizer
 from tests.unit_tests.local_server.conftest import asking, openai_client
@@ -162,13 +163,82 @@ def test_a_cancelled_job_cannot_be_cancelled(
         client.fine_tuning.jobs.cancel(job.id)
 
 
-def test_pause_and_resume_are_refused_with_a_remedy(
+def test_a_waiting_job_is_paused_until_it_is_resumed(
     order: Callable[..., Any], client: OpenAI
 ) -> None:
+    job_id, jobs = order().id, client.fine_tuning.jobs
+    calls = (jobs.pause, jobs.pause, jobs.resume, jobs.resume)
+    statuses = [str(call(job_id).status) for call in calls]
+    assert statuses == ["paused", "paused", "queued", "queued"]
+
+
+@pytest.mark.parametrize(
+    ("request_name", "said"), [("pause", "be paused"), ("resume", "be resumed")]
+)
+def test_a_finished_job_is_neither_paused_nor_resumed(
+    order: Callable[..., Any], client: OpenAI, request_name: str, said: str
+) -> None:
+    job_id = client.fine_tuning.jobs.cancel(order().id).id
+    with pytest.raises(openai.BadRequestError, match=f"cancelled and cannot {said}"):
+        getattr(client.fine_tuning.jobs, request_name)(job_id)
+
+
+def test_a_paused_job_is_cancelled_with_its_saves(
+    order: Callable[..., Any], client: OpenAI, service: LocalService
+) -> None:
+    job_id = order().id
+    client.fine_tuning.jobs.pause(job_id)
+    (service.jobs.folder(job_id) / "work").mkdir()
+    assert client.fine_tuning.jobs.cancel(job_id).status == "cancelled"
+    assert not (service.jobs.folder(job_id) / "work").exists()
+
+
+def _delete(client: OpenAI, job_id: str) -> Any:
+    return client.delete(f"/fine_tuning/jobs/{job_id}", cast_to=object)
+
+
+def test_a_deleted_job_is_gone_with_the_text_that_only_it_used(
+    order: Callable[..., Any], client: OpenAI, service: LocalService
+) -> None:
+    job, other = order(dialogues(mark="MARKED")), order()
+    assert _delete(client, job.id)["deleted"] is True
+    with pytest.raises(openai.NotFoundError):
+        client.fine_tuning.jobs.retrieve(job.id)
+    assert not service.jobs.folder(job.id).exists()
+    assert [file.id for file in client.files.list()] == [other.training_file]
+
+
+def test_a_job_whose_model_is_kept_is_not_deleted(
+    order: Callable[..., Any], client: OpenAI, service: LocalService
+) -> None:
     job = order()
-    for call in (client.fine_tuning.jobs.pause, client.fine_tuning.jobs.resume):
-        with pytest.raises(openai.BadRequestError, match="data directory"):
-            call(job.id)
+    name = keep_adapter(service.data, "0" * 12, job_id=job.id)
+    with pytest.raises(openai.BadRequestError, match=name):
+        _delete(client, job.id)
+    assert service.files.path(job.training_file).exists()
+
+
+def test_a_job_says_which_one_it_waits_behind(
+    order: Callable[..., Any], client: OpenAI
+) -> None:
+    first, second = order(), order()
+    assert f"The job waits behind job {first.id}" in _messages(client, second)
+    assert "waits" not in " ".join(_messages(client, first))
+
+
+@pytest.mark.parametrize(("resume_jobs", "left"), [(True, 2), (False, 1)])
+def test_examples_of_an_order_that_was_cut_off_end_with_the_commands_server(
+    make_service: Callable[..., Any], tmp_path: Path, *, resume_jobs: bool, left: int
+) -> None:
+    service = make_service(tmp_path / "data", resume_jobs=resume_jobs)
+    service.queue.start = lambda: None
+    with asking(service) as http:
+        client = openai_client(http)
+        _upload(client, dialogues())
+        ordered = _upload(client, dialogues())
+        client.fine_tuning.jobs.create(model="tiny", training_file=ordered)
+    assert len(list(service.data.files.iterdir())) == left
+    assert service.files.path(ordered).exists()
 
 
 def test_an_unfinished_job_has_no_checkpoints(

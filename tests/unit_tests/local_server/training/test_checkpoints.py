@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_chatexports.local_server.storage.events import EventLog
+from langchain_chatexports.local_server.storage.jobs import last_saved
 from langchain_chatexports.local_server.training import trainer as training
 from langchain_chatexports.local_server.training.checkpoints import Checkpoints
 
@@ -90,8 +91,6 @@ def test_a_step_that_an_earlier_trainer_told_is_not_told_again(
 
 
 def test_a_save_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
-    from langchain_chatexports.local_server.training.progress import last_saved
-
     assert last_saved(tmp_path) is None
     for step, is_whole in ((9, True), (10, True), (11, False)):
         folder = tmp_path / "trainer" / f"checkpoint-{step}"

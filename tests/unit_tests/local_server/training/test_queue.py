@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 class _Trainings:
     """Stands for the trainers: notes which jobs are at work until they are let go."""
 
-    def __init__(self, root: Any, *, at_once: Any) -> None:
+    def __init__(self, root: Any, *, at_once: Any, resumes: bool = True) -> None:
         data = DataDirectory(root)
         data.prepare()
         self.jobs = JobStore(data)
@@ -47,6 +47,7 @@ class _Trainings:
             base_directory=root,
             threads=5,
             at_once=at_once,
+            resumes=resumes,
         )
         queue: Any = self.queue
         queue._train = self._train
@@ -78,6 +79,9 @@ class _Trainings:
             time.sleep(0.001)
         with self._lock:
             self._at_work -= 1
+        if not self.let_go.is_set():
+            self.queue._conclude(job_id, exit_code=-15)
+            return
         self.jobs.update(job_id, only_from=("queued", "running"), status="succeeded")
 
 
@@ -85,8 +89,8 @@ class _Trainings:
 def trainings(tmp_path: Path) -> Any:
     made = []
 
-    def make(at_once: Any) -> Any:
-        made.append(_Trainings(tmp_path / "data", at_once=at_once))
+    def make(at_once: Any, **options: Any) -> Any:
+        made.append(_Trainings(tmp_path / "data", at_once=at_once, **options))
         return made[-1]
 
     yield make
@@ -173,6 +177,60 @@ def test_a_job_of_another_base_waits_for_a_server_with_it_and_says_so(
     told = [event["message"] for event in made.jobs.events(other).read()]
     assert told[-1] == "The job is waiting for a server with its base, other"
     assert made.queue.cancel(other)
+
+
+def test_a_job_that_was_left_is_trained_only_if_it_is_resumed(trainings: Any) -> None:
+    left = [trainings(1).order() for _ in range(2)]
+    made = trainings(1, resumes=False)
+    made.let_go.set()
+    made.queue.start()
+    new = made.order()
+    _wait(lambda: made.begun == [new])
+    assert made.queue.resume(left[0])
+    _wait(lambda: made.begun == [new, left[0]])
+    made.queue.stop()
+    assert made.jobs.get(left[1])["status"] == "queued"
+
+
+def test_a_queue_that_resumes_nothing_pauses_its_jobs_when_it_stops(
+    trainings: Any,
+) -> None:
+    made = trainings(1, resumes=False)
+    made.queue.start()
+    jobs = [made.order() for _ in range(2)]
+    _wait(lambda: made.begun)
+    made.queue.stop()
+    assert [made.jobs.get(job)["status"] for job in jobs] == ["paused", "paused"]
+    events = [e["message"] for job in jobs for e in made.jobs.events(job).read()]
+    assert not any("queued again" in message for message in events)
+
+
+def test_a_paused_job_is_trained_by_no_later_queue_before_it_is_resumed(
+    trainings: Any,
+) -> None:
+    made = trainings(1)
+    paused = made.order()
+    assert made.queue.pause(paused)
+    made = trainings(1)
+    made.let_go.set()
+    made.queue.start()
+    new = made.order()
+    _wait(lambda: made.begun == [new])
+    assert made.queue.resume(paused)
+    _wait(lambda: made.begun == [new, paused])
+
+
+def test_a_request_to_pause_outlives_the_server_that_was_killed(trainings: Any) -> None:
+    made = trainings(1)
+    job_id = made.order()
+    made.jobs.update(
+        job_id, only_from=("queued",), status="running", private={"pause": True}
+    )
+    made = trainings(1)
+    made.queue.start()
+    assert made.jobs.get(job_id)["status"] == "paused"
+    assert made.queue.resume(job_id)
+    assert trainings(1).jobs.private(job_id)["pause"] is False
 
 
 def test_a_reason_of_an_earlier_trainer_is_not_that_of_the_next(

@@ -519,7 +519,7 @@ def test_a_job_that_was_being_cancelled_is_cancelled(
     service, job_id = copied
     for folder in service.models._data.models.iterdir():
         shutil.rmtree(folder)
-    service.jobs.update(job_id, only_from=("running",), cancel=True)
+    service.jobs.update(job_id, only_from=("running",), private={"cancel": True})
     assert _recovered(service, job_id)["status"] == "cancelled"
 
 

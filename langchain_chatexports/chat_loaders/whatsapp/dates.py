@@ -1,0 +1,304 @@
+"""Dates of headers: which number is the day, and the calendars of phones."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from contextlib import suppress
+from datetime import date
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+from langchain_chatexports.chat_loaders.whatsapp.headers import plain_text
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from langchain_chatexports.chat_loaders.whatsapp.headers import Layout
+
+__all__ = ["ORDERS", "DateOrder", "DateStamp", "Order", "day_of", "find_order"]
+
+DateOrder: TypeAlias = Literal["dmy", "mdy", "ymd"]
+
+ORDERS: dict[str, str] = {
+    "dmy": "day first",
+    "mdy": "month first",
+    "ymd": "year first",
+}
+"""The orders of day, month and year that phones write, and what to call them."""
+
+_EPOCH = date(1970, 1, 1).toordinal()
+_FIRST_YEAR = 2009  # WhatsApp appeared in it.
+# Nobody wrote a message in these years of the common calendar, nor will soon.
+_BUDDHIST_YEARS = range(2400, 2700)
+_BUDDHIST_SHORT_YEARS = range(52, 100)  # 2552 was 2009.
+_BUDDHIST_OFFSET = 543
+_PERSIAN_YEARS = range(1388, 1430)  # 2009 to 2050.
+_ISLAMIC_YEARS = range(1430, 1476)  # 2009 to 2050, too: there is no overlap.
+_MAX_ISLAMIC_DAY = 30
+_MONTHS = 12
+_CENTURY = 2000
+_MAX_SHORT_YEAR = 99
+_ERAS = {"R": 2018, "令和": 2018}
+
+_LONG_PERSIAN_MONTHS = 6
+_PERSIAN_YEAR_1400 = date(2021, 3, 21).toordinal()
+
+_NUMBER = re.compile(r"\d+")
+_ERA = re.compile(r"[^\W\d_]+")
+# One foreign line in ten is somebody's paste; more is a file from several phones.
+_MAX_FOREIGN_SHARE = 0.1
+
+
+class DateStamp(NamedTuple):
+    """A date as it stands in a header."""
+
+    first: int
+    second: int
+    third: int
+    era: str
+    is_padded: bool | None
+    """Whether a number below ten has a zero before it; `None` if there is none."""
+
+    line: int
+    """The number of the first line that has it."""
+
+    @classmethod
+    def parse(cls, text: str, line: int) -> DateStamp:
+        """Read the three numbers of a date."""
+        plain = plain_text(text)
+        digits = [found[0] for found in _NUMBER.finditer(plain)]
+        era = _ERA.search(plain)
+        small = [len(one) > 1 for one in digits if int(one) < 10 and len(one) < 4]  # noqa: PLR2004 - one digit; a year
+        first, second, third = map(int, digits)
+        is_padded = small[0] if small else None
+        return cls(first, second, third, era[0].upper() if era else "", is_padded, line)
+
+
+class Order(NamedTuple):
+    """The order of day, month and year in a file."""
+
+    order: str
+    """`dmy`, `mdy` or `ymd`."""
+
+    is_guess: bool
+    """Whether nothing in the file says so."""
+
+    foreign: tuple[int, ...] = ()
+    """The places of dates that do not exist in this order."""
+
+    conflict: tuple[int, int] | None = None
+    """Numbers of two lines that cannot both be right, of a file from several phones."""
+
+
+class _Reading(NamedTuple):
+    """What speaks against reading a file's dates in one order; the least is right."""
+
+    foreign: int
+    implausible: int
+    steps_back: int
+    span: int
+
+
+def day_of(stamp: DateStamp, order: str) -> int | None:
+    """Return the day of a date.
+
+    Args:
+        stamp: The date.
+        order: `dmy`, `mdy` or `ymd`.
+
+    Returns:
+        Days since 1970-01-01; `None` where the date exists, but in a calendar that is
+        not read (the Islamic one: its months begin by a decree).
+
+    Raises:
+        ValueError: If there is no such day.
+    """
+    if order == "ymd":
+        year, month, day = stamp[:3]
+    elif order == "mdy":
+        month, day, year = stamp[:3]
+    else:
+        day, month, year = stamp[:3]
+    if not stamp.era and year in _PERSIAN_YEARS:
+        return _persian_day(year, month, day)
+    if not stamp.era and year in _ISLAMIC_YEARS:
+        if not (1 <= month <= _MONTHS and 1 <= day <= _MAX_ISLAMIC_DAY):
+            msg = "no day of the Islamic calendar"
+            raise ValueError(msg)
+        return None
+    return date(_common_year(year, stamp.era), month, day).toordinal() - _EPOCH
+
+
+def find_order(
+    stamps: Sequence[DateStamp],
+    runs: Sequence[int],
+    layout: Layout,
+    counts: Mapping[int, int],
+    chosen: str | None = None,
+) -> Order:
+    """Find the order of day, month and year in a file.
+
+    Args:
+        stamps: The file's different dates.
+        runs: Their places in the order of the file, where the date changes.
+        layout: The layout of the headers.
+        counts: The messages of each date.
+        chosen: The order that the user gave. It counts unless there are dates that do
+            not exist in it.
+
+    Returns:
+        The order. It is a guess if all orders fit equally.
+    """
+    orders = _possible_orders(layout)
+    places = set(runs)
+    days = {order: _days(stamps, places, order) for order in orders}
+    never = {place for place in places if all(place not in d for d in days.values())}
+    readings = {
+        order: _reading(found, runs, counts, never) for order, found in days.items()
+    }
+    ranked = sorted(orders, key=lambda order: readings[order][:3])
+    best = ranked[0]
+    tied = [order for order in orders if readings[order][:3] == readings[best][:3]]
+    is_guess = False
+    if chosen in orders and readings[str(chosen)].foreign == readings[best].foreign:
+        best = str(chosen)
+    elif len(tied) > 1:
+        there = [stamps[place] for place in places]
+        best, is_guess = _tie(tied, readings, there, layout)
+    foreign = tuple(sorted(places - days[best].keys()))
+    conflict = _conflict(best, days, never, counts, stamps)
+    return Order(best, is_guess, foreign, conflict)
+
+
+def _common_year(year: int, era: str) -> int:
+    if era:
+        if era not in _ERAS:
+            msg = "no era that is known"
+            raise ValueError(msg)
+        return year + _ERAS[era]
+    if year in _BUDDHIST_YEARS:
+        return year - _BUDDHIST_OFFSET
+    if year in _BUDDHIST_SHORT_YEARS:
+        return 2500 + year - _BUDDHIST_OFFSET
+    return year + _CENTURY if year <= _MAX_SHORT_YEAR else year
+
+
+def _possible_orders(layout: Layout) -> tuple[str, ...]:
+    if layout.year == "first":
+        return ("ymd",)
+    if layout.year == "last":
+        return ("dmy", "mdy")
+    return ("dmy", "mdy", "ymd")
+
+
+def _days(
+    stamps: Sequence[DateStamp], places: Iterable[int], order: str
+) -> dict[int, int | None]:
+    days: dict[int, int | None] = {}
+    for place in places:
+        with suppress(ValueError):
+            days[place] = day_of(stamps[place], order)
+    return days
+
+
+def _reading(
+    days: Mapping[int, int | None],
+    runs: Sequence[int],
+    counts: Mapping[int, int],
+    never: Collection[int],
+) -> _Reading:
+    foreign = sum(
+        counts[place] for place in set(runs) if place not in days and place not in never
+    )
+    known = [day for place in runs if (day := days.get(place)) is not None]
+    first = date(_FIRST_YEAR, 1, 1).toordinal() - _EPOCH
+    # A day ahead: the phone may be in another zone than this machine.
+    last = date.today().toordinal() - _EPOCH + 1  # noqa: DTZ011 - see above
+    return _Reading(
+        foreign=foreign,
+        implausible=sum(not first <= day <= last for day in known),
+        steps_back=sum(day < before for before, day in pairwise(known)),
+        span=max(known) - min(known) if known else 0,
+    )
+
+
+def _tie(
+    tied: Sequence[str],
+    readings: Mapping[str, _Reading],
+    stamps: Sequence[DateStamp],
+    layout: Layout,
+) -> tuple[str, bool]:
+    """Return the likeliest of several orders, and whether that is a guess."""
+    if "ymd" in tied:
+        # Read from the wrong end, neighboring days are years apart.
+        span = readings["ymd"].span
+        others = [order for order in tied if order != "ymd"]
+        nearest = min(readings[order].span for order in others)
+        if span < nearest:
+            return "ymd", False
+        if span == nearest and layout.is_year_first_likely:
+            return "ymd", True
+        tied = others
+    if len(tied) == 1:
+        return tied[0], False
+    is_month_first = (
+        layout.has_slashes
+        and layout.year is None
+        and layout.has_period
+        and not any(stamp.is_padded for stamp in stamps)
+    )
+    return "mdy" if is_month_first else "dmy", True
+
+
+def _conflict(
+    best: str,
+    days: Mapping[str, Mapping[int, int | None]],
+    never: Collection[int],
+    counts: Mapping[int, int],
+    stamps: Sequence[DateStamp],
+) -> tuple[int, int] | None:
+    """Find two lines that speak for different orders, if neither is a mere paste."""
+    against = [place for place in counts if place not in days[best]]
+    against = [place for place in against if place not in never]
+    if not against:
+        return None
+    for_best = Counter(
+        {
+            place: count
+            for place, count in counts.items()
+            if place in days[best]
+            and any(place not in days[order] for order in days if order != best)
+        }
+    )
+    foreign = sum(counts[place] for place in against)
+    if foreign <= _MAX_FOREIGN_SHARE * (foreign + for_best.total()):
+        return None
+    others = list(for_best) or [place for place in counts if place in days[best]]
+    if not others:
+        return None
+    return (
+        min(stamps[place].line for place in others),
+        min(stamps[place].line for place in against),
+    )
+
+
+def _persian_day(year: int, month: int, day: int) -> int:
+    """Convert a date of the Solar Hijri calendar; leap years follow its cycle of 33."""
+    if not 1 <= month <= _MONTHS:
+        msg = "no month of the Persian calendar"
+        raise ValueError(msg)
+    is_long = month <= _LONG_PERSIAN_MONTHS
+    length = 31 if is_long else 30 if month < _MONTHS or _is_leap(year) else 29
+    if not 1 <= day <= length:
+        msg = "no day of the Persian calendar"
+        raise ValueError(msg)
+    years = range(min(year, 1400), max(year, 1400))
+    passed = sum(366 if _is_leap(one) else 365 for one in years)
+    start = _PERSIAN_YEAR_1400 + (passed if year > 1400 else -passed)  # noqa: PLR2004 - see the constant
+    months = 31 * (month - 1) - max(0, month - 1 - _LONG_PERSIAN_MONTHS)
+    return start + months + day - 1 - _EPOCH
+
+
+def _is_leap(year: int) -> bool:
+    return (25 * year + 11) % 33 < 8  # noqa: PLR2004 - eight years of 33

@@ -1,0 +1,190 @@
+"""Ctrl-C in `finetune`, and several commands on one data directory."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports.local_server import (
+    LocalServer,
+    count_kept,
+    find_running_server,
+    list_jobs,
+    list_models,
+)
+from langchain_chatexports.local_server.storage.locks import is_locked
+from tests.integration_tests.local_server.conftest import client_of, trainers_of
+from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.training,
+    pytest.mark.skipif(
+        sys.platform == "win32", reason="Ctrl-C is sent otherwise there"
+    ),
+]
+
+_COMMAND = [sys.executable, "-m", "langchain_chatexports.cli"]
+
+
+class _Terminal:
+    """The data directory, and the commands that a person types."""
+
+    def __init__(self, folder: Path, base: Path) -> None:
+        self.data_dir = folder / "data"
+        self._folder = folder
+        self._base = base
+        self._started = 0
+        (folder / "talks.jsonl").write_bytes(as_jsonl(dialogues()))
+
+    def finetune_words(self, *options: str) -> list[str]:
+        where = ("--base", str(self._base), "--data-dir", str(self.data_dir))
+        return ["finetune", "talks.jsonl", *where, *options]
+
+    @contextmanager
+    def start(self, *words: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+        """Start a command, and yield it with the file of its standard error."""
+        self._started += 1
+        err = self._folder / f"{self._started}.err"
+        with (
+            err.open("w") as file,
+            subprocess.Popen(  # noqa: S603 - our own command.
+                [*_COMMAND, *words],
+                cwd=self._folder,
+                stdout=subprocess.PIPE,
+                stderr=file,
+                text=True,
+            ) as process,
+        ):
+            try:
+                yield process, err
+            finally:
+                process.kill()
+
+    def run(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603 - our own command.
+            [*_COMMAND, *words],
+            cwd=self._folder,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, tiny_base: Path) -> _Terminal:
+    return _Terminal(tmp_path, tiny_base)
+
+
+def _wait(condition: Callable[[], object], *processes: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert all(process.poll() is None for process in processes)
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def _is_trained(data_dir: Path, count: int = 1) -> bool:
+    running = [job for job in list_jobs(data_dir) if job.status == "running"]
+    return sum(job.step >= 2 for job in running) == count
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_an_interrupted_training_is_left_alone_until_it_is_continued(
+    terminal: _Terminal, tiny_base: Path, number: signal.Signals, status: int
+) -> None:
+    words = terminal.finetune_words("--epochs", "50", "--suffix", "hare")
+    with terminal.start(*words) as (process, err):
+        _wait(lambda: _is_trained(terminal.data_dir), process)
+        process.send_signal(number)
+        assert process.wait(60) == status
+    said = err.read_text()
+    (job,) = list_jobs(terminal.data_dir)
+    assert f"Training stopped at step {job.step} of 500." in said
+    assert f"its job, a checkpoint of step {job.saved_step} and the" in said
+    assert job.step == job.saved_step > 0
+    assert f"To continue it:\n  chatexports {' '.join(words)}\n" in said
+    delete = f"models --delete {job.id} --data-dir {terminal.data_dir}"
+    assert f"To delete them:\n  chatexports {delete}\n" in said
+    assert "may cost" not in said
+    assert "Traceback" not in said
+    assert (job.status, trainers_of(terminal.data_dir)) == ("stopped", [])
+    _wait(lambda: not is_locked(terminal.data_dir / "server.lock"))
+    # Neither `chat` nor `serve` trains it.
+    server = LocalServer(tiny_base, data_dir=terminal.data_dir, threads=1)
+    with server, client_of(server) as client:
+        time.sleep(2)
+        assert client.fine_tuning.jobs.retrieve(job.id).status == "paused"
+    again = terminal.run(*words)
+    assert again.returncode == 0, again.stderr
+    found = f"Job {job.id} was stopped before; it continues from its checkpoint of step"
+    assert f"{found} {job.step}\n" in again.stderr
+    assert f"step {job.step}/" not in again.stderr
+    assert "Created fine-tuning job" not in again.stderr
+    (model,) = list_models(terminal.data_dir)
+    assert (model.job_id, model.name in again.stdout) == (job.id, True)
+
+
+def test_commands_share_the_server_that_is_there(terminal: _Terminal) -> None:
+    """A chat while a model is trained, and a training that outlives its server's."""
+    where = ("--data-dir", str(terminal.data_dir))
+    first = terminal.run(*terminal.finetune_words("--epochs", "1"))
+    assert first.returncode == 0, first.stderr
+    words = terminal.finetune_words("--epochs", "50", "--suffix")
+    with terminal.start(*words, "hare") as (hare, _):
+        _wait(lambda: _is_trained(terminal.data_dir), hare)
+        before, *_ = list_jobs(terminal.data_dir)
+        short = ("--max-tokens", "4", "--temperature", "0")
+        chat = terminal.run("chat", *where, *short, stdin="Are you ready?\n")
+        assert chat.returncode == 0, chat.stderr
+        assert "Using the local server that is running" in chat.stderr
+        with terminal.start(*words, "tortoise") as (tortoise, err):
+            _wait(lambda: "waits behind" in err.read_text(), hare, tortoise)
+            assert f"The job waits behind job {before.id}" in err.read_text()
+            hare.send_signal(signal.SIGINT)
+            assert hare.wait(60) == 130
+            assert tortoise.wait(300) == 0, err.read_text()
+    assert [job.status for job in list_jobs(terminal.data_dir)] == [
+        "succeeded",
+        "stopped",
+        "succeeded",
+    ]
+    _wait(lambda: find_running_server(terminal.data_dir) is None)
+
+
+def test_a_job_of_a_killed_command_is_trained_by_no_chat_and_deleted_while_it_runs(
+    terminal: _Terminal,
+) -> None:
+    where = ("--data-dir", str(terminal.data_dir))
+    first = terminal.run(*terminal.finetune_words("--epochs", "1"))
+    assert first.returncode == 0, first.stderr
+    words = terminal.finetune_words("--epochs", "50", "--suffix", "hare")
+    with terminal.start(*words) as (process, _):
+        _wait(lambda: _is_trained(terminal.data_dir), process)
+        process.kill()
+    _wait(lambda: not is_locked(terminal.data_dir / "server.lock"))
+    chat = terminal.run("chat", *where, "--max-tokens", "4", stdin="Hello\n")
+    assert chat.returncode == 0, chat.stderr
+    job, _ = list_jobs(terminal.data_dir)
+    assert (job.status, trainers_of(terminal.data_dir)) == ("stopped", [])
+    with terminal.start(*words) as (process, err):
+        _wait(lambda: _is_trained(terminal.data_dir), process)
+        deleted = terminal.run("models", "--delete", job.id, "--yes", *where)
+        assert deleted.returncode == 0, deleted.stderr
+        assert process.wait(60) == 1
+    assert f"Job {job.id} was stopped before" in err.read_text()
+    assert "Traceback" not in err.read_text()
+    kept = count_kept(terminal.data_dir)
+    assert (kept.models, kept.jobs, kept.files) == (1, 1, 1)

@@ -1,0 +1,117 @@
+"""WhatsApp exports, built by code: text files and zips of phones and of the web.
+
+```python
+chat = WhatsAppChat.ios()
+chat.says("Ann", "Hi!").by_app("Ann", "image omitted")
+path = chat.to_zip(tmp_path / "WhatsApp Chat - Ann.zip")
+```
+"""
+
+from __future__ import annotations
+
+import zipfile
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["LRM", "RLM", "START", "WhatsAppChat"]
+
+LRM, RLM = "\u200e", "\u200f"
+START = datetime(2022, 3, 18, 14, 56, 1)  # noqa: DTZ001 - a phone's local time
+
+_MINUTE = timedelta(minutes=1)
+
+
+class WhatsAppChat:
+    """The lines of one exported chat; each message is a minute after the last one."""
+
+    def __init__(
+        self,
+        stamp: Callable[[datetime], str],
+        *,
+        end: str = "\n",
+        start: datetime = START,
+        system: str = "{stamp}{text}",
+    ) -> None:
+        self.stamp = stamp
+        self.end = end
+        self.now = start
+        self.lines: list[str] = []
+        self._system = system
+
+    @classmethod
+    def ios(cls, start: datetime = START) -> WhatsAppChat:
+        """An iPhone's export in English, day first and a 24-hour clock."""
+        return cls(
+            lambda at: f"[{at:%d/%m/%Y, %H:%M:%S}] ",
+            end="\r\n",
+            start=start,
+            system="{stamp}{name}: \u200e{text}",
+        )
+
+    @classmethod
+    def android(cls, start: datetime = START) -> WhatsAppChat:
+        """An Android phone's export in English."""
+        return cls(lambda at: f"{at:%d/%m/%Y, %H:%M} - ", start=start)
+
+    @classmethod
+    def web(cls, start: datetime = START) -> WhatsAppChat:
+        """An export of WhatsApp Web."""
+
+        def stamp(at: datetime) -> str:
+            time = f"{at.hour % 12 or 12}:{at:%M:%S} {'AM' if at.hour < 12 else 'PM'}"
+            return f"[{at.month}/{at.day}/{at:%y}, {time}] "
+
+        chat = cls(stamp, start=start, system="{stamp}- {text}")
+        return chat.line("Messages and calls are end-to-end encrypted.")
+
+    def line(self, text: str) -> WhatsAppChat:
+        """Add a line as it is."""
+        self.lines.append(text)
+        return self
+
+    def says(
+        self, name: str, text: str, at: datetime | None = None, before: str = ""
+    ) -> WhatsAppChat:
+        """Add a message, `before` its header."""
+        return self.line(f"{before}{self._next(at)}{name}: {text}")
+
+    def by_app(self, name: str, text: str, at: datetime | None = None) -> WhatsAppChat:
+        """Add what an iPhone writes itself, in somebody's name."""
+        return self.says(name, f"{LRM}{text}", at)
+
+    def system(
+        self, text: str, name: str = "", at: datetime | None = None
+    ) -> WhatsAppChat:
+        """Add a line of the app; on an iPhone it has a name."""
+        stamp = self._next(at)
+        return self.line(self._system.format(stamp=stamp, name=name, text=text))
+
+    def text(self) -> str:
+        """Return the file's text."""
+        return "".join(f"{line}{self.end}" for line in self.lines)
+
+    def to_file(self, path: Path, encoding: str = "utf-8") -> Path:
+        """Write the text file."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self.text().encode(encoding, "surrogatepass"))
+        return path
+
+    def to_zip(self, path: Path, name: str = "_chat.txt", **others: str) -> Path:
+        """Write a zip with the text, and other texts beside it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(name, self.text())
+            for other, text in others.items():
+                archive.writestr(other, text)
+        return path
+
+    def _next(self, at: datetime | None) -> str:
+        if at is not None:
+            self.now = at
+        stamp = self.stamp(self.now)
+        self.now += _MINUTE
+        return stamp

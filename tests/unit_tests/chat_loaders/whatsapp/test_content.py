@@ -1,0 +1,501 @@
+"""What was typed, and what the app wrote, in many languages."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from langchain_chatexports.chat_loaders.whatsapp.content import Content, ContentReader
+from tests.unit_tests.builders.whatsapp import LRM, RLM
+
+ANDROID = ContentReader(has_marks=False, is_mark_typed=False)
+IPHONE = ContentReader(has_marks=True, is_mark_typed=False)
+WEB = ContentReader(has_marks=False, is_mark_typed=False, is_web=True)
+
+ENCRYPTED = "Messages and calls are end-to-end encrypted."
+NO_ONE_OUTSIDE = (
+    "No one outside of this chat, not even WhatsApp, can read or listen to them."
+)
+ONLY_PEOPLE = "Only people in this chat can read, listen to, or share them."
+IMAGE = "IMG-20220327-WA0001.jpg"
+PHOTO = "00000035-PHOTO-2022-03-27-21-41-55.jpg"
+
+# Of each language: Android's omitted, attached; the iPhone's omitted, attached; deleted
+# by others, and by the owner.
+LANGUAGES = {
+    "en": (
+        "<Media omitted>",
+        "(file attached)",
+        "image omitted",
+        f"<attached: {PHOTO}>",
+        "This message was deleted",
+        "You deleted this message",
+    ),
+    "de": (
+        "<Medien ausgeschlossen>",
+        "(Datei angehängt)",
+        "Bild weggelassen",
+        f"<Anhang: {PHOTO}>",
+        "Diese Nachricht wurde gelöscht.",
+        "Du hast diese Nachricht gelöscht.",
+    ),
+    "fr": (
+        "<Médias omis>",
+        "(fichier joint)",
+        "image absente",
+        f"<pièce jointe : {PHOTO}>",
+        "Ce message a été supprimé",
+        "Vous avez supprimé ce message",
+    ),
+    "es": (
+        "<Multimedia omitido>",
+        "(archivo adjuntado)",
+        "imagen omitida",
+        f"<adjunto: {PHOTO}>",
+        "Se eliminó este mensaje.",
+        "Eliminaste este mensaje.",
+    ),
+    "it": (
+        "<Media omessi>",
+        "(file allegato)",
+        "immagine omessa",
+        f"<allegato: {PHOTO}>",
+        "Questo messaggio è stato eliminato",
+        "Hai eliminato questo messaggio",
+    ),
+    "nl": (
+        "<Media weggelaten>",
+        "(bestand bijgevoegd)",
+        "afbeelding weggelaten",
+        f"<bijgevoegd: {PHOTO}>",
+        "Dit bericht is verwijderd",
+        "U hebt dit bericht verwijderd",
+    ),
+    "pl": (
+        "<pominięto multimedia>",
+        "(załączony plik)",
+        "obraz pominięty",
+        f"<załączono: {PHOTO}>",
+        "Ta wiadomość została usunięta",
+        "Usunąłeś(-ęłaś) tę wiadomość",
+    ),
+    "cs": (
+        "<Média vynechány>",
+        "(soubor byl přiložen)",
+        "obrázek vynechán",
+        f"<příloha: {PHOTO}>",
+        "Tato zpráva byla smazána",
+        "Tuto zprávu jste smazal/a",
+    ),
+    "ru": (
+        "<Без медиафайлов>",
+        "(файл добавлен)",
+        "изображение отсутствует",
+        f"<прикреплено: {PHOTO}>",
+        "Данное сообщение удалено",
+        "Вы удалили данное сообщение",
+    ),
+    "tr": (
+        "<Medya dahil edilmedi>",
+        "(dosya ekli)",
+        "görüntü dahil edilmedi",
+        f"<{PHOTO} eklendi>",
+        "Bu mesaj silindi",
+        "Bu mesajı sildiniz",
+    ),
+    "ar": (
+        "<تم استبعاد الوسائط>",
+        "(الملف مرفق)",
+        "لم يتم إدراج الصورة",
+        f"<المُرفق: {PHOTO}>",
+        "تم حذف هذه الرسالة",
+        "لقد حذَفت هذه الرسالة",
+    ),
+    "fa": (
+        "<رسانه حذف شد>",
+        "فایل پیوست شد",
+        "تصویر حذف شد",
+        f"<پیوست: {PHOTO}>",
+        "این پیام حذف شده است",
+        "شما این پیام را حذف کردید",
+    ),
+    "he": (
+        "<המדיה לא נכללה>",
+        "(קובץ מצורף)",
+        "התמונה הושמטה",
+        f"<מצורף: {PHOTO}>",
+        "הודעה זו נמחקה",
+        "מחקת את ההודעה הזו",
+    ),
+    "hi": (
+        "<मीडिया के बिना>",
+        "(फाइल अटैच कर दी गई है)",
+        "फ़ोटो हटाई गई",
+        f"<अटैच किया गया: {PHOTO}>",
+        "यह मैसेज डिलीट कर दिया गया है",
+        "आपने यह मैसेज डिलीट किया",
+    ),
+    "id": (
+        "<Media tidak disertakan>",
+        "(file terlampir)",
+        "gambar tidak disertakan",
+        f"<terlampir: {PHOTO}>",
+        "Pesan ini dihapus",
+        "Anda menghapus pesan ini",
+    ),
+    "vi": (
+        "<bỏ qua tệp phương tiện>",
+        "(tệp đính kèm)",
+        "đã bỏ qua hình ảnh",
+        f"<đính kèm: {PHOTO}>",
+        "Tin nhắn này đã bị xóa",
+        "Bạn đã xoá tin nhắn này",
+    ),
+    "ja": (
+        "<メディアなし>",
+        "(添付ファイル有り)",
+        "画像は含まれていません",
+        f"<添付ファイル: {PHOTO}>",
+        "このメッセージは削除されました",
+        "このメッセージを削除しました",
+    ),
+    "ko": (
+        "<미디어 파일 제외됨>",
+        "(파일 첨부됨)",
+        "이미지 생략됨",
+        f"<첨부됨: {PHOTO}>",
+        "이 메시지는 삭제되었습니다",
+        "이 메시지를 삭제했습니다",
+    ),
+    "zh-CN": (
+        "<省略影音内容>",
+        "(文件附件)",
+        "照片已忽略",
+        f"<附件：{PHOTO}>",
+        "这条消息已被删除",
+        "您已删除这条消息",
+    ),
+    "th": (
+        "<ไฟล์สื่อถูกลบ>",
+        "(ไฟล์ที่แนบ)",
+        "ไม่มีรูปภาพ",
+        f"<แนบ: {PHOTO}>",
+        "ข้อความนี้ถูกลบแล้ว",
+        "คุณได้ลบข้อความนี้",
+    ),
+}
+rows = pytest.mark.parametrize("row", LANGUAGES.values(), ids=LANGUAGES.keys())
+
+
+def kind_of(content: Content | None) -> str | None:
+    assert content is not None
+    return content.kind
+
+
+def photo(name: str) -> dict[str, Any]:
+    return {"attachments": [{"type": "photo", "uri": name}]}
+
+
+@rows
+def test_media_that_android_left_out(row: tuple[str, ...]) -> None:
+    assert kind_of(ANDROID.read(row[0])) == "attachment"
+
+
+@rows
+def test_media_that_android_attached(row: tuple[str, ...]) -> None:
+    assert ANDROID.read(f"{IMAGE} {row[1]}") == ("attachment", "", photo(IMAGE))
+    with_caption = ANDROID.read(f"{IMAGE} {row[1]}\nLook (here)!\nNow")
+    assert with_caption == (None, "Look (here)!\nNow", photo(IMAGE))
+    own_name = ANDROID.read(f"my talk (2).pdf {row[1]}")
+    assert own_name is not None
+    assert own_name.extra == {
+        "attachments": [{"type": "file", "uri": "my talk (2).pdf"}]
+    }
+
+
+@rows
+def test_media_that_an_iphone_left_out(row: tuple[str, ...]) -> None:
+    for mark in (LRM, RLM):
+        content = IPHONE.read(f"{mark}{row[2]}")
+        assert content == ("attachment", "", {"attachments": [{"type": "photo"}]})
+
+
+@rows
+def test_media_that_an_iphone_attached(row: tuple[str, ...]) -> None:
+    assert IPHONE.read(f"{LRM}{row[3]}") == ("attachment", "", photo(PHOTO))
+    assert IPHONE.read(f"Look! {LRM}{row[3]}") == (None, "Look!", photo(PHOTO))
+
+
+@rows
+def test_messages_that_were_taken_back(row: tuple[str, ...]) -> None:
+    for reader, mark in ((ANDROID, ""), (IPHONE, LRM), (IPHONE, "")):
+        assert kind_of(reader.read(f"{mark}{row[4]}")) == "deleted"
+        assert kind_of(reader.read(f"{mark}{row[5]}")) == "deleted_by_owner"
+
+
+@pytest.mark.parametrize("text", ["Mensagem apagada", "Esta mensagem foi apagada"])
+def test_sentences_of_both_sides_are_no_sign_of_the_owner(text: str) -> None:
+    assert kind_of(ANDROID.read(text)) == "deleted"
+    assert kind_of(IPHONE.read(f"{LRM}{text}")) == "deleted"
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "This message was edited",
+        "Diese Nachricht wurde bearbeitet.",
+        "Se editó este mensaje.",
+        "Ce message a été modifié",
+        "Questo messaggio è stato modificato",
+        "Mensagem editada",
+        "Dit bericht is bewerkt",
+        "Bu mesaj düzenlendi",
+        "Сообщение изменено",
+        "Pesan ini diedit",
+        "ההודעה נערכה",
+        "تم تعديل هذه الرسالة",
+    ],
+)
+def test_the_note_of_an_edited_message_is_stripped(note: str) -> None:
+    expected = (None, "See you\nthere", {"edited": True})
+    assert ANDROID.read(f"See you\nthere <{note}>") == expected
+    assert IPHONE.read(f"See you\nthere {LRM}<{note}>") == expected
+
+
+def test_an_edited_note_in_an_unknown_language_is_told_by_its_mark() -> None:
+    text = f"Bonan tagon {LRM}<Ĉi tiu mesaĝo estis redaktita>"
+    assert IPHONE.read(text) == (None, "Bonan tagon", {"edited": True})
+    assert ANDROID.read("Bonan tagon <mi skribis tion>") is None
+
+
+def test_an_edited_caption_keeps_its_attachment() -> None:
+    text = f"{IMAGE} (file attached)\nLook! <This message was edited>"
+    assert ANDROID.read(text) == (None, "Look!", {**photo(IMAGE), "edited": True})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Tiu ĉi babilejo estas ĉifrita.",
+        "Ann kreis la grupon “Kuru”",
+        "Ann added Bob",
+        "This business uses a secure service from Meta",
+    ],
+)
+def test_what_begins_with_the_mark_was_written_by_an_iphone(text: str) -> None:
+    assert IPHONE.read(f"{LRM}{text}") == ("notice", text, None)
+    assert ANDROID.read(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Missed voice call", "call"),
+        (f"Video call, {LRM}5 min", "call"),
+        (f"Voice call, {LRM}No answer", "call"),
+        (f"POLL:\nTea?\n{LRM}OPTION: Yes (1 vote)\n{LRM}OPTION: No (0 votes)", "poll"),
+        (f"ENCUESTA:\n¿Té?\n{LRM}OPCIÓN: Sí (1 voto)", "poll"),
+        (f"ABSTIMMUNG:\nTee?\n{LRM}OPTION: Ja (1 Stimme)", "poll"),
+        ("video omitted", "attachment"),
+        ("audio omitted", "attachment"),
+        ("sticker omitted", "attachment"),
+        ("GIF omitted", "attachment"),
+        ("document omitted", "attachment"),
+        ("Contact card omitted", "attachment"),
+        ("Video weggelassen", "attachment"),
+        ("動画は含まれていません", "attachment"),
+    ],
+)
+def test_kinds_of_what_an_iphone_writes(text: str, kind: str) -> None:
+    assert kind_of(IPHONE.read(f"{LRM}{text}")) == kind
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Missed voice call",
+        "Zmeškaný hovor",
+        "Пропущенный аудиозвонок",
+        "Verpasster Sprachanruf",
+        "Llamada de voz perdida",
+        "Appel vocal manqué",
+    ],
+)
+def test_missed_calls_on_android(text: str) -> None:
+    assert kind_of(ANDROID.read(text)) == "call"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{ENCRYPTED} {NO_ONE_OUTSIDE}",
+        f"{ENCRYPTED} {ONLY_PEOPLE} Learn more.",
+        "Waiting for this message. This may take a while.",
+    ],
+)
+def test_notices_without_their_mark(text: str) -> None:
+    assert kind_of(IPHONE.read(text)) == "notice"
+    assert kind_of(ANDROID.read(text)) == "notice"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "This message was deleted by mistake, sorry",
+        "You deleted this message, why?",
+        "You deleted this message\nwhy?",
+        "null\nand void",
+        "image omitted",
+        "Media omitted",
+        "I said <sigh>",
+        "<sigh>",
+        "<3",
+        "<3>",
+        "a < b > c",
+        "null and void",
+        "see notes.txt (the new ones)",
+        "Look at IMG-1.jpg (nice)",
+        ":)",
+        "(:",
+        "https://example.org/a?q=1,2",
+        "Ann: https://maps.google.com/ is down",
+        "Missed voice call again!",
+        ".",
+        "POLL:\nyes or no",
+        "what's up?",
+    ],
+)
+def test_typed_texts_stay(text: str) -> None:
+    assert ANDROID.read(text) is None
+
+
+def test_a_long_typed_text_is_never_a_sentence_of_the_app() -> None:
+    assert ANDROID.read("You deleted this message " * 100) is None
+
+
+@pytest.mark.parametrize("text", ["null", "<View once voice message omitted>"])
+def test_view_once_on_android_is_left_out(text: str) -> None:
+    assert kind_of(ANDROID.read(text)) in {"view_once", "attachment"}
+
+
+def test_null_on_an_iphone_was_typed() -> None:
+    assert IPHONE.read("null") is None
+
+
+def test_omitted_in_an_unknown_language_is_told_by_its_shape() -> None:
+    assert kind_of(ANDROID.read("<Aŭdvidaĵo ne inkluzivita>")) == "attachment"
+
+
+@pytest.mark.parametrize("text", ["", " ", f"{LRM}", "\u00a0"])
+def test_empty_texts(text: str) -> None:
+    assert kind_of(ANDROID.read(text)) == "empty"
+
+
+@pytest.mark.parametrize(
+    ("reader", "text", "uri"),
+    [
+        (
+            ANDROID,
+            "location: https://maps.google.com/?q=52.5,-13.4",
+            "https://maps.google.com/?q=52.5,-13.4",
+        ),
+        (
+            ANDROID,
+            "poloha: https://maps.google.com/?q=52.5,13.4",
+            "https://maps.google.com/?q=52.5,13.4",
+        ),
+        (
+            IPHONE,
+            f"{LRM}Location: https://maps.google.com/?q=52.5,13.4",
+            "https://maps.google.com/?q=52.5,13.4",
+        ),
+        (
+            IPHONE,
+            f"{LRM}Café (Main Street 1): https://foursquare.com/v/4b058804f964a520",
+            "https://foursquare.com/v/4b058804f964a520",
+        ),
+        (
+            ANDROID,
+            "Café\nMain Street 1\nhttps://foursquare.com/v/4b058804f964a520",
+            "https://foursquare.com/v/4b058804f964a520",
+        ),
+    ],
+)
+def test_locations(reader: ContentReader, text: str, uri: str) -> None:
+    assert reader.read(text) == (
+        "location",
+        "",
+        {"attachments": [{"type": "location", "uri": uri}]},
+    )
+
+
+def test_a_document_of_an_iphone_has_no_caption() -> None:
+    text = f"talk.pdf • {LRM}2 pages {LRM}<attached: 00000001-talk.pdf>"
+    assert IPHONE.read(text) == (
+        "attachment",
+        "",
+        {"attachments": [{"type": "file", "uri": "00000001-talk.pdf"}]},
+    )
+
+
+def test_the_mark_before_a_name_on_android_is_stripped() -> None:
+    # Czech and Russian phones write it.
+    content = ANDROID.read(f"{LRM}report.pdf (nekonata lingvo)")
+    assert content is not None
+    assert content.extra == {"attachments": [{"type": "file", "uri": "report.pdf"}]}
+
+
+@pytest.mark.parametrize(
+    ("text", "extra"),
+    [
+        (f"{IMAGE} (file attached) Look!", photo(IMAGE)),
+        ("<image omitted> Look!", {"attachments": [{"type": "photo"}]}),
+    ],
+)
+def test_a_caption_of_the_web_stands_behind_the_marker(
+    text: str, extra: dict[str, Any]
+) -> None:
+    assert WEB.read(text) == (None, "Look!", extra)
+
+
+@pytest.mark.parametrize("text", ["so (or so) it is", "<- here> and there", "<"])
+def test_typed_texts_of_the_web_stay(text: str) -> None:
+    assert WEB.read(text) is None
+
+
+def test_mentions_lose_their_marks_and_the_rest_keeps_its_own() -> None:
+    family = "👨\u200d👩\u200d👧"
+    content = ANDROID.read(f"@\u2068Ann Lee\u2069 look {family}")
+    assert content == (None, f"@Ann Lee look {family}", None)
+    assert ANDROID.read(family) is None
+
+
+def test_right_to_left_marks_of_a_keyboard_are_no_sign_of_the_app() -> None:
+    reader = ContentReader(has_marks=True, is_mark_typed=True)
+    assert reader.read(f"{RLM}שלום") is None
+    assert kind_of(reader.read(f"{RLM}הודעה זו נמחקה")) == "deleted"
+    assert kind_of(IPHONE.read(f"{RLM}שלום")) == "notice"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<" * 300_000 + ">",
+        "(" * 300_000 + ")",
+        " (" * 150_000 + ")",
+        "a.b (" * 60_000 + ")",
+        "@\u2068" * 150_000,
+        "https://" * 40_000,
+        f"{LRM}" * 300_000,
+        " " * 300_000,
+        "A" * 300_000 + ":\n",
+    ],
+)
+def test_long_texts_take_linear_time(text: str) -> None:
+    begin = time.process_time()
+    for reader in (ANDROID, IPHONE):
+        reader.read(text)
+        reader.read(f"{LRM}{text}")
+    assert time.process_time() - begin < 1

@@ -1,0 +1,197 @@
+"""Which number of a date is the day, and calendars."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import date, datetime, timedelta
+from itertools import product
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports.chat_loaders.whatsapp.dates import DateStamp, day_of
+from langchain_chatexports.chat_loaders.whatsapp.records import read_records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from langchain_chatexports.chat_loaders.whatsapp.dates import Order
+
+EPOCH = date(1970, 1, 1)
+
+
+def order_of(
+    dates: Iterable[str], chosen: str | None = None, clock: str = "14:56"
+) -> Order:
+    lines = [f"{one}, {clock} - Ann: Hi!" for one in dates]
+    (order,) = read_records([lines]).orders(chosen)
+    return order
+
+
+def day(text: str, order: str) -> date | None:
+    number = day_of(DateStamp.parse(text, 1), order)
+    return None if number is None else EPOCH + timedelta(days=number)
+
+
+@pytest.mark.parametrize(
+    ("dates", "order"),
+    [
+        (["12/03/2022", "13/03/2022"], "dmy"),
+        (["3/12/22", "3/13/22"], "mdy"),
+        (["2022-03-12"], "ymd"),
+        (["13/6/18"], "dmy"),
+        (["31/12/20"], "dmy"),
+    ],
+)
+def test_a_number_above_twelve_is_the_day(dates: list[str], order: str) -> None:
+    assert order_of(dates)[:2] == (order, False)
+
+
+@pytest.mark.parametrize(
+    ("dates", "order"),
+    [
+        # Months in the wrong place step back.
+        (["2/9/22", "3/9/22", "4/9/22", "1/10/22", "2/10/22"], "dmy"),
+        (["9/2/22", "9/3/22", "9/4/22", "10/1/22", "10/2/22"], "mdy"),
+    ],
+)
+def test_the_order_with_fewer_steps_back_is_right(dates: list[str], order: str) -> None:
+    assert order_of(dates)[:2] == (order, False)
+
+
+def test_one_step_back_is_no_reason_for_another_order() -> None:
+    # Android's first line can be newer than the second; so can late messages.
+    dates = ["3/23/22", "3/18/22", "3/19/22", "3/20/22"]
+    assert order_of(dates)[:2] == ("mdy", False)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "clock", "order"),
+    [
+        ("3/4/22", "2:56 PM", "mdy"),
+        ("03/04/22", "2:56 PM", "dmy"),
+        ("3/4/22", "14:56", "dmy"),
+        ("3/4/2022", "2:56 PM", "dmy"),
+        ("3.4.22", "2:56 PM", "dmy"),
+    ],
+)
+def test_without_a_sign_the_order_is_guessed_and_said(
+    stamp: str, clock: str, order: str
+) -> None:
+    assert order_of([stamp], clock=clock)[:2] == (order, True)
+
+
+@pytest.mark.parametrize(
+    "line", ["[22. 3. 18. 오후 2:56:01] Ann: Hi!", "[22/3/18 (14:56:01)] Ann: Hi!"]
+)
+def test_korean_and_basque_short_years_are_guessed_to_be_first(line: str) -> None:
+    (order,) = read_records([[line]]).orders(None)
+    assert order[:2] == ("ymd", True)
+
+
+def test_a_given_order_is_no_guess() -> None:
+    assert order_of(["3/4/22"], "mdy")[:2] == ("mdy", False)
+    assert order_of(["3/4/22"], "ymd")[:2] == ("ymd", False)
+
+
+def test_a_given_order_counts_before_steps_back() -> None:
+    dates = ["2/9/22", "3/9/22", "4/9/22", "1/10/22"]
+    assert order_of(dates, "mdy")[:2] == ("mdy", False)
+
+
+def test_a_given_order_in_which_dates_do_not_exist_is_not_taken() -> None:
+    order = order_of(["20/03/22", "21/03/22"], "mdy")
+    assert (order.order, order.foreign) == ("dmy", ())
+
+
+def test_a_given_order_cannot_move_a_year_that_is_told() -> None:
+    assert order_of(["3/4/2022", "3/14/2022"], "ymd")[:2] == ("mdy", False)
+
+
+def test_short_years_in_front_are_told_by_neighboring_days() -> None:
+    assert order_of(["22/03/18", "22/03/19", "22/03/20"])[:2] == ("ymd", False)
+
+
+def test_short_years_at_the_end_are_told_by_neighboring_days() -> None:
+    assert order_of(["13/06/18", "14/06/18", "15/06/18"])[:2] == ("dmy", False)
+
+
+def test_a_year_before_whatsapp_is_no_year() -> None:
+    (order,) = read_records([["[4. 1. 20. 오후 2:56:01] Ann: Hi!"]]).orders(None)
+    assert order.order != "ymd"
+
+
+def test_a_year_to_come_is_no_year() -> None:
+    assert order_of(["26/01/48"])[0] == "dmy"
+
+
+def test_a_pasted_date_of_the_other_order_is_foreign() -> None:
+    dates = [f"{number}/03/22" for number in range(1, 29)]
+    order = order_of([*dates, "3/27/22"])
+    assert (order.order, len(order.foreign), order.conflict) == ("dmy", 1, None)
+
+
+def test_a_file_of_both_orders_names_two_lines() -> None:
+    order = order_of(["1/2/22", "20/03/22", "3/20/22", "22/03/22", "3/22/22"])
+    assert order.conflict is not None
+    assert sorted(order.conflict) == [2, 3]
+
+
+def test_a_date_that_is_none_in_any_order_is_no_conflict() -> None:
+    order = order_of(["20/03/22", "45/45/22"])
+    assert (order.order, order.conflict, len(order.foreign)) == ("dmy", None, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "order", "expected"),
+    [
+        ("18/3/22", "dmy", date(2022, 3, 18)),
+        ("3/18/2565", "mdy", date(2022, 3, 18)),
+        ("18/3/65", "dmy", date(2022, 3, 18)),
+        ("3/18/R4", "mdy", date(2022, 3, 18)),
+        ("令和4/3/18", "ymd", date(2022, 3, 18)),
+        ("1400/1/1", "ymd", date(2021, 3, 21)),
+        ("1399/12/30", "ymd", date(2021, 3, 20)),
+        ("1403/12/30", "ymd", date(2025, 3, 20)),
+        ("1402/7/1", "ymd", date(2023, 9, 23)),
+        ("1388/1/1", "ymd", date(2009, 3, 21)),
+        ("٢٧/٣/٢٠٢٢", "dmy", date(2022, 3, 27)),
+        # The Islamic calendar's months begin by a decree.
+        ("1443/8/15", "ymd", None),
+    ],
+)
+def test_calendars(text: str, order: str, expected: date | None) -> None:
+    assert day(text, order) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["30/2/22", "1/13/2022", "30/12/1400", "1/13/1400", "31/1/1443", "1/1/Q4"]
+)
+def test_there_is_no_such_day(text: str) -> None:
+    with pytest.raises(ValueError, match=r"day|month|era"):
+        day(text, "dmy")
+
+
+def test_every_day_of_the_persian_calendar_comes_once() -> None:
+    days = []
+    for year, month, number in product(range(1388, 1430), range(1, 13), range(1, 32)):
+        with suppress(ValueError):
+            stamp = DateStamp(year, month, number, "", is_padded=None, line=1)
+            days.append(day_of(stamp, "ymd"))
+    first = (date(2009, 3, 21) - EPOCH).days
+    assert days == list(range(first, first + len(days)))
+    assert EPOCH + timedelta(days=first + len(days)) == date(2051, 3, 21)
+
+
+def test_a_day_is_found_in_simulated_weeks() -> None:
+    start = datetime(2022, 1, 3)  # noqa: DTZ001 - local
+    for offset in range(0, 700, 7):
+        days = [start + timedelta(days=offset + number) for number in range(30)]
+        assert order_of([f"{d.day}/{d.month}/{d:%y}" for d in days])[:2] == (
+            "dmy",
+            False,
+        )
+        assert order_of([f"{d.month}/{d.day}/{d:%y}" for d in days])[:2] == (
+            "mdy",
+            False,
+        )

@@ -1,0 +1,233 @@
+"""Every form of a header, of phones in all languages, and what only looks like one."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from babel import Locale, localedata
+from babel.dates import format_date, format_time, get_datetime_format
+
+from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
+from langchain_chatexports.chat_loaders.whatsapp.headers import (
+    learn_layouts,
+    parse_header,
+)
+from tests.unit_tests.builders.whatsapp import LRM, RLM
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NNBSP, NBSP, THIN = "\u202f", "\u00a0", "\u2009"
+
+
+class Form(NamedTuple):
+    """How a phone writes the header of 18 March 2022, 14:56:01, and that a day on."""
+
+    first: str
+    second: str
+    has_seconds: bool = True
+
+
+def ios(pattern: str, clock: str = "14:56:01", *, has_seconds: bool = True) -> Form:
+    """Fill in the days 18 and 19 of a pattern at `D`, and the time at `T`."""
+    first, second = (
+        pattern.replace("D", day).replace("T", clock) for day in ("18", "19")
+    )
+    return Form(first, second, has_seconds)
+
+
+def android(pattern: str, clock: str = "14:56") -> Form:
+    return ios(f"{pattern} - ", clock, has_seconds=False)
+
+
+MARCH = {
+    "German": ios("[D.03.22, T] "),
+    "English, month first": ios("[3/D/22, T] ", f"2:56:01{NNBSP}PM"),
+    "Czech in the US region": ios("[3/D/22 T] "),
+    "French": ios("[D/03/2022 T] "),
+    "Finnish": ios("[D.3.2022 klo T] ", "14.56.01"),
+    "Indonesian": ios("[D/03/22 T] ", "14.56.01"),
+    "Hungarian": ios("[2022. 03. D. T] "),
+    "Korean": ios("[2022. 3. D. 오후 2:56:01] "),
+    "Korean, short year": ios("[22. 3. D. 오후 2:56:01] "),
+    "Chinese": ios("[2022/3/D 下午2:56:01] "),
+    "Japanese": ios("[2022/03/D T] "),
+    "Japanese, 12 hours": ios("[2022/03/D 午後2:56:01] "),
+    "Bulgarian": ios(f"[D.03.22{NNBSP}г., T] "),
+    "Arabic": ios(f"[{RLM}D{RLM}/3{RLM}/2022، T] ", "2:56:01 م"),
+    "marks everywhere": ios(
+        f"[{RLM}D{LRM}/{RLM}03/{RLM}22{RLM}, {RLM}2{RLM}:{LRM}56:{RLM}01 {RLM}PM{RLM}] "
+    ),
+    "Arabic digits": ios(f"[{RLM}D{RLM}/٣{RLM}/٢٠٢٢، ٢:٥٦:٠١ م] "),
+    "Persian digits": ios("[۲۰۲۲/۳/D،\u200f ۱۴:۵۶:۰۱] "),
+    "Devanagari digits": ios("[D/३/२२, २:५६:०१ PM] "),
+    "Vietnamese, time first": ios("[T, D/3/22] "),
+    "Buddhist": ios("[3/D/2565 BE, T] "),
+    "Buddhist, short year": ios("[D/3/65 T] "),
+    "Reiwa": ios("[3/D/R4, T] "),
+    "Reiwa in characters": ios("[令和4/3/D T] "),
+    "Persian calendar": Form("[1400/12/27، 14:56:01] ", "[1400/12/28، 14:56:01] "),
+    "Basque": ios("[22/3/D (T)] "),
+    "Canadian French": ios("[2022-03-D T] ", "14 h 56 min 01 s"),
+    "Spanish": ios("[D/3/22, T] ", "2:56:01 p. m."),
+    "Swedish": ios("[2022-03-D T] ", "2:56:01 em"),
+    "no-break space": ios("[3/D/22, T] ", f"2:56:01{NBSP}PM"),
+    "thin space": ios("[3/D/22, T] ", f"2:56:01{THIN}PM"),
+    "underscore": ios("[3/D/22, T] ", "2:56:01_PM"),
+    "lower case": ios("[3/D/22, T] ", "2:56:01 pm"),
+    "mark before the bracket": ios(f"{LRM}[D/03/2022, T] "),
+    "Android, English": android("D/03/2022, T"),
+    "Android, Czech": android("D.03.22 T"),
+    "Android, Russian": android("D.03.2022, T"),
+    "Android, 12 hours": android("3/D/22, T", f"2:56{NNBSP}PM"),
+    "Android, Korean": android("22/03/D PM 2:56"),
+    "Android, Wolof": android("D-03-2022 - T"),
+    "Android, Taiwan": android("2022/3/D 下午2:56"),
+    "Android, Ewe": android("D/3/22 ɣetrɔ ga 2:56"),
+    "old iPhone": ios("D.03.22 T: ", "14.56.01"),
+    "web": ios("[3/D/22, T] ", "2:56:01 PM"),
+}
+
+
+def native(text: str, zero: str) -> str:
+    """Write a text's digits in another script."""
+    return "".join(chr(ord(zero) + int(c)) if c in "0123456789" else c for c in text)
+
+
+@pytest.mark.parametrize("form", MARCH.values(), ids=MARCH.keys())
+def test_header_is_read(form: Form, tmp_path: Path) -> None:
+    path = tmp_path / "WhatsApp Chat with Ann.txt"
+    path.write_text(f"{form.first}Ann: Hi!\n{form.second}Bob: Yes?\n", encoding="utf-8")
+    (session,) = WhatsAppChatLoader(path, timezone="UTC").load()
+    read = [
+        (m.additional_kwargs["sender"], m.content, m.additional_kwargs["message_time"])
+        for m in session["messages"]
+    ]
+    at = 1_647_615_360 + form.has_seconds
+    assert read == [("Ann", "Hi!", at), ("Bob", "Yes?", at + 86_400)]
+
+
+@pytest.mark.parametrize("zero", ["٠", "۰", "०", "০", "၀"])
+def test_digits_of_any_script_are_read(zero: str, tmp_path: Path) -> None:
+    lines = ["[18/03/2022, 14:56:01] ", "[19/03/2022, 14:56:01] "]
+    path = tmp_path / "chat.txt"
+    text = "".join(f"{native(line, zero)}Ann: Hi {zero}\n" for line in lines)
+    path.write_text(text, encoding="utf-8")
+    (session,) = WhatsAppChatLoader(path, timezone="UTC", owner="Bob").load()
+    times = [m.additional_kwargs["message_time"] for m in session["messages"]]
+    assert times == [1_647_615_361, 1_647_701_761]
+
+
+# Latin writes letters for the era; Dzongkha and Kako spaces and words between numbers.
+_NOT_READ = {
+    "iphone": {"la", "kkj"},
+    "android": {"la", "kkj", "dz", "mni_Mtei"},
+}
+_AFTERNOON = datetime(2018, 6, 13, 15, 48, 59)  # noqa: DTZ001 - local
+
+
+@pytest.mark.parametrize("phone", ["iphone", "android"])
+def test_headers_of_all_locales_of_cldr_are_read(phone: str) -> None:
+    unread, locales = set(), localedata.locale_identifiers()
+    assert len(locales) > 1000
+    for name in locales:
+        locale = Locale.parse(name)
+        line = _line(locale, phone)
+        layout = parse_header(line)
+        found = layout and layout.compiled(has_marks=True).match(line)
+        if not found or line[found.end() :] != "Ann: Hi!":
+            unread.add(name)
+    expected = {
+        name
+        for name in locales
+        if name in _NOT_READ[phone] or name.rpartition("_")[0] in _NOT_READ[phone]
+    }
+    assert unread == expected
+
+
+@pytest.mark.parametrize("zero", ["٠", "۰", "०"])
+def test_native_digits_of_all_locales_are_read(zero: str) -> None:
+    unread = [
+        name
+        for name in localedata.locale_identifiers()
+        if name.split("_")[0] in {"ar", "fa", "ur", "hi", "mr", "ne", "ps", "ckb"}
+        and parse_header(native(_line(Locale.parse(name), "iphone"), zero)) is None
+    ]
+    assert not unread
+
+
+def _line(locale: Locale, phone: str) -> str:
+    length = "medium" if phone == "iphone" else "short"
+    day = format_date(_AFTERNOON, "short", locale=locale)
+    clock = format_time(_AFTERNOON, length, locale=locale)
+    joint = str(get_datetime_format("short", locale)).replace("'", "")
+    stamp = joint.replace("{0}", clock).replace("{1}", day)
+    return f"[{stamp}] Ann: Hi!" if phone == "iphone" else f"{stamp} - Ann: Hi!"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Call me at 030 123 45 67 - or 89 10: soon",
+        "[12/5] 3 of 4 done: 5, 6",
+        "2022-03-18: the race",
+        "1, 2, 3, 4, 5 - once: I caught",
+        "99/99/2022, 25:61 - Ann: Hi!",
+        "[18/03/2022, 14:5:1] Ann: Hi!",
+        "[" + "1" * 100,
+        "",
+    ],
+)
+def test_other_lines_are_no_headers(line: str) -> None:
+    assert parse_header(line) is None
+
+
+def test_layout_of_most_lines_is_learned() -> None:
+    lines = [f"[{day:02}/03/2022, 10:00:00] Ann: Hi!" for day in range(1, 9)]
+    learned = learn_layouts([*lines, "3/18/22, 10:00 - Bob: pasted"] * 2)
+    (layout,) = learned.layouts
+    assert layout.frame == "["
+
+
+def test_all_layouts_of_a_file_put_together_are_learned() -> None:
+    lines = [
+        "[05.05.23, 15:48:11] James: Hi",
+        "[11/8/21, 9:41:32 AM] Ann: Hi",
+        "1/23/23, 3:19 AM - Bob: Bye",
+        "[2023/5/4, 16:13:23] Cleo: Hi",
+    ]
+    assert len(learn_layouts(lines).layouts) == 4
+
+
+def test_three_layouts_are_no_paste() -> None:
+    lines = [
+        *["1/23/23, 3:19 AM - Bob: Bye"] * 6,
+        *["[05.05.23, 15:48:11] James: Hi"] * 2,
+        *["[2023/5/4, 16:13:23] Cleo: Hi"] * 2,
+    ]
+    assert len(learn_layouts(lines).layouts) == 3
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[" + "1/" * 200_000,
+        "1" * 400_000,
+        f"[{LRM * 300_000}18/03/2022, 14:56:01] Ann: Hi!",
+        "18/03/22, " + "a " * 200_000 + "- Ann: Hi!",
+        " - " * 150_000,
+    ],
+    ids=["slashes", "digits", "marks", "words", "dashes"],
+)
+def test_long_lines_take_no_longer_than_short_ones(line: str) -> None:
+    layout = parse_header("18/03/22, 2:56 PM - Ann: Hi!")
+    assert layout is not None
+    pattern = layout.compiled(has_marks=True)
+    begin = time.process_time()
+    for _ in range(100):
+        parse_header(line)
+        pattern.match(line)
+    assert time.process_time() - begin < 1

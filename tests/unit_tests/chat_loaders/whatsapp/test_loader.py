@@ -1,0 +1,428 @@
+"""Whole exports: files, zips, folders, options and what is said about them."""
+
+from __future__ import annotations
+
+import warnings
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
+from langchain_chatexports.exceptions import (
+    EncryptedExportError,
+    ExportFormatError,
+    ExportNotFoundError,
+)
+from tests.unit_tests.builders.whatsapp import LRM, RLM, START, WhatsAppChat
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOTICE = "Messages and calls are end-to-end encrypted."
+NAME = "WhatsApp Chat with Ann.txt"
+
+
+def load(path: Path, **options: Any) -> list[Any]:
+    return WhatsAppChatLoader(path, **{"timezone": "UTC", **options}).load()
+
+
+def texts(path: Path, **options: Any) -> list[str]:
+    return [str(m.content) for s in load(path, **options) for m in s["messages"]]
+
+
+def two() -> WhatsAppChat:
+    return WhatsAppChat.android().says("Ann", "Hi!").says("Bob", "Yes?")
+
+
+def test_a_session_has_metadata(tmp_path: Path) -> None:
+    (session,) = load(two().to_file(tmp_path / NAME))
+    assert session["metadata"] == {
+        "id": NAME,
+        "title": "Ann",
+        "platform": "whatsapp",
+        "participants": ["Ann", "Bob"],
+        "owner": "Bob",
+        "is_group": False,
+    }
+
+
+def test_a_message_has_sender_and_time(tmp_path: Path) -> None:
+    path = two().to_file(tmp_path / NAME)
+    (session,) = load(path, timezone="Europe/Berlin")
+    assert session["messages"][1].additional_kwargs == {
+        "message_time": 1_647_611_820,
+        "sender": "Bob",
+        "is_from_me": True,
+        "events": [{"message_time": "2022-03-18T13:57:00+00:00"}],
+    }
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_encodings(encoding: str, tmp_path: Path) -> None:
+    path = two().says("Ann", "Grüße 😂").to_file(tmp_path / NAME, encoding)
+    assert texts(path) == ["Hi!", "Yes?", "Grüße 😂"]
+
+
+def test_messages_of_several_lines(tmp_path: Path) -> None:
+    text = "one\n\ntwo\u2028three\n[3/17/22, 10:00:00 AM] Cleo: pasted"
+    path = two().says("Ann", text).to_file(tmp_path / NAME)
+    assert texts(path)[-1] == text
+
+
+def test_a_pasted_header_of_the_same_layout_is_a_message_and_counted(
+    tmp_path: Path,
+) -> None:
+    chat = two().says("Ann", "look:\n17/03/2022, 10:00 - Cleo: pasted")
+    path = chat.says("Bob", "I see").to_file(tmp_path / NAME)
+    assert texts(path) == ["Hi!", "Yes?", "look:", "pasted", "I see"]
+    details = WhatsAppChatLoader(path, timezone="UTC").inspect().details
+    assert details["steps_back"] == 1
+
+
+def test_messages_stay_in_the_order_of_the_file(tmp_path: Path) -> None:
+    chat = WhatsAppChat.android().system(NOTICE, at=START + timedelta(days=5))
+    chat.says("Ann", "one", at=START).says("Bob", "three").says("Ann", "late", at=START)
+    path = chat.says("Bob", "two").to_file(tmp_path / NAME)
+    assert texts(path) == ["one", "three", "late", "two"]
+    assert texts(path, include_system=True)[0] == NOTICE
+
+
+def test_every_line_is_accounted_for(tmp_path: Path) -> None:
+    chat = WhatsAppChat.android().line("Forwarded by Bob").line("").system(NOTICE)
+    chat.says("Ann", "Hi!").says("Ann", "<Media omitted>").says("Bob", "null")
+    chat.says("Bob", "This message was deleted").says("Ann", "")
+    chat.says("Ann", "Missed voice call")
+    chat.says("Bob", "location: https://maps.google.com/?q=1.0,2.0")
+    path = chat.to_file(tmp_path / NAME)
+    summary = WhatsAppChatLoader(path, timezone="UTC").inspect()
+    assert (summary.found, summary.kept) == (9, 1)
+    assert summary.skipped == {
+        "empty": 1,
+        "media": 3,
+        "system": 2,
+        "unreadable": 1,
+        "unsent": 1,
+    }
+    assert summary.details["left_out_kinds"] == {
+        "attachment": 1,
+        "call": 1,
+        "deleted": 1,
+        "empty": 1,
+        "location": 1,
+        "notice": 1,
+        "view_once": 1,
+    }
+
+
+def test_what_is_left_out_can_be_kept(tmp_path: Path) -> None:
+    chat = WhatsAppChat.ios().system(NOTICE, "Ann").says("Ann", "Hi!")
+    chat.by_app("Ann", "video omitted").by_app("Bob", "Missed voice call")
+    chat.says("Bob", f"Look {LRM}<attached: 00000001-PHOTO-2022.jpg>")
+    path = chat.to_file(tmp_path / "_chat.txt")
+    (session,) = load(path, include_system=True, include_media=True)
+    assert [m.content for m in session["messages"]] == [
+        NOTICE,
+        "Hi!",
+        "[video]",
+        "Missed voice call",
+        "Look",
+    ]
+    extras = [m.additional_kwargs for m in session["messages"]]
+    assert [e.get("system") for e in extras] == ["notice", None, None, "call", None]
+    assert extras[4]["attachments"] == [
+        {"type": "photo", "uri": "00000001-PHOTO-2022.jpg"}
+    ]
+
+
+def test_an_edited_message_says_so(tmp_path: Path) -> None:
+    chat = two().says("Ann", "Hello! <This message was edited>")
+    (session,) = load(chat.to_file(tmp_path / NAME))
+    assert session["messages"][2].content == "Hello!"
+    assert session["messages"][2].additional_kwargs["edited"] is True
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"start": datetime(2022, 3, 18, 14, 57, tzinfo=timezone.utc)}, ["Yes?"]),
+        ({"end": datetime(2022, 3, 18, 14, 57, tzinfo=timezone.utc)}, ["Hi!"]),
+        ({"include": "ann"}, ["Hi!", "Yes?"]),
+        ({"include": NAME}, ["Hi!", "Yes?"]),
+        ({"include": "Cleo"}, []),
+        ({"exclude": "Bob"}, []),
+    ],
+)
+def test_shared_options(
+    options: dict[str, Any], expected: list[str], tmp_path: Path
+) -> None:
+    path = two().to_file(tmp_path / NAME)
+    assert texts(path, **options) == expected
+    summary = WhatsAppChatLoader(path, timezone="UTC", **options).inspect()
+    assert summary.skipped.get("excluded", 0) == 2 - len(expected)
+
+
+def test_a_group_is_told_by_its_people_or_its_lines(tmp_path: Path) -> None:
+    three = two().says("Cleo", "?").to_file(tmp_path / "a.txt")
+    created = WhatsAppChat.android().system("Ann created group “Run”")
+    created.says("Ann", "Hi!").says("Bob", "Yes?").to_file(tmp_path / "b.txt")
+    inner = WhatsAppChat.ios().system("Vi kreis ĉi tiun grupon", "Run")
+    inner.says("Ann", "Hi!").says("Bob", "Yes?").to_file(tmp_path / "c.txt")
+    for path in (three, tmp_path / "b.txt", tmp_path / "c.txt"):
+        (session,) = load(path)
+        assert session["metadata"]["is_group"] is True
+    assert "Run" not in session["metadata"]["participants"]
+
+
+def test_a_profile_name_is_shown_without_its_tilde(tmp_path: Path) -> None:
+    chat = WhatsAppChat.ios().system(NOTICE, "Run").says("~\u202fAnn", "Hi!")
+    (session,) = load(chat.to_file(tmp_path / "_chat.txt"))
+    assert session["metadata"]["participants"] == ["Ann"]
+
+
+def test_a_line_of_the_app_with_a_colon_in_quotes_is_no_message(tmp_path: Path) -> None:
+    chat = two().system('You changed the subject from "A: B" to "C"')
+    path = chat.to_file(tmp_path / NAME)
+    assert texts(path) == ["Hi!", "Yes?"]
+    assert load(path)[0]["metadata"]["participants"] == ["Ann", "Bob"]
+
+
+def test_a_zip_of_an_iphone_is_read_beside_its_attachments(tmp_path: Path) -> None:
+    chat = WhatsAppChat.ios().system(NOTICE, "Ann").says("Bob", "Yes?")
+    path = tmp_path / "WhatsApp Chat - Ann.zip"
+    pasted = {"00000001-notes.txt": two().text(), "__MACOSX/._chat.txt": "x"}
+    chat.to_zip(path, **pasted)
+    (session,) = load(path)
+    assert session["metadata"]["id"] == "WhatsApp Chat - Ann.zip"
+    assert session["metadata"]["title"] == "Ann"
+    details = WhatsAppChatLoader(path, timezone="UTC").inspect().details
+    assert details["other_texts"] == 1
+
+
+def test_a_zip_of_an_android_phone_is_read(tmp_path: Path) -> None:
+    path = two().to_zip(tmp_path / "WhatsApp Chat with Ann.zip", NAME)
+    (session,) = load(path)
+    assert session["metadata"]["id"] == f"WhatsApp Chat with Ann.zip/{NAME}"
+
+
+def test_a_zip_of_the_web_is_read_once(tmp_path: Path) -> None:
+    chat = WhatsAppChat.web().says("Ann", "Hi!").says("You", "Yes?")
+    chat.system("Ann left")
+    path = chat.to_zip(tmp_path / "Ann.zip", "chat.txt", **{"chat.md": chat.text()})
+    assert texts(path) == ["Hi!", "Yes?"]
+    summary = WhatsAppChatLoader(path, timezone="UTC").inspect()
+    assert (summary.found, summary.skipped) == (4, {"system": 2})
+
+
+def test_a_folder_of_chats_is_read_in_the_order_of_their_names(tmp_path: Path) -> None:
+    two().to_file(tmp_path / NAME)
+    two().to_zip(tmp_path / "WhatsApp Chat - Cleo.zip")
+    two().to_file(tmp_path / "WhatsApp Chat - Dan" / "_chat.txt")
+    (tmp_path / "notes.txt").write_text("milk, bread")
+    sessions = load(tmp_path)
+    assert [s["metadata"]["id"] for s in sessions] == [
+        "WhatsApp Chat - Cleo.zip",
+        "WhatsApp Chat - Dan/_chat.txt",
+        NAME,
+    ]
+    assert [s["metadata"]["title"] for s in sessions] == ["Cleo", "Dan", "Ann"]
+
+
+def test_a_broken_chat_among_good_ones_is_a_warning(tmp_path: Path) -> None:
+    two().to_file(tmp_path / NAME)
+    (tmp_path / "WhatsApp Chat with Bob.txt").write_text("nothing here")
+    loader = WhatsAppChatLoader(tmp_path, timezone="UTC")
+    with pytest.warns(UserWarning, match=r"WhatsApp Chat with Bob\.txt is no chat"):
+        summary = loader.inspect()
+    assert (summary.found, summary.skipped) == (3, {"unreadable": 1})
+
+
+@pytest.mark.parametrize("name", ["notes.txt", NAME, "_chat.txt"])
+def test_a_file_that_is_no_chat_is_an_error(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text("milk, bread\nhoney")
+    with pytest.raises(ExportFormatError, match=name):
+        load(path)
+
+
+def test_a_folder_without_a_chat_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("milk, bread")
+    with pytest.raises(ExportFormatError, match="Export chat"):
+        load(tmp_path)
+
+
+def test_a_missing_path_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ExportNotFoundError):
+        load(tmp_path / "nothing.txt")
+
+
+def test_a_zip_with_a_password_is_an_error(tmp_path: Path) -> None:
+    path = two().to_zip(tmp_path / "a.zip")
+    data = bytearray(path.read_bytes())
+    data[6] |= 1
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(EncryptedExportError):
+        load(path)
+
+
+def test_dates_that_do_not_say_which_is_the_day_are_told(tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    path.write_text("3/4/22, 14:56 - Ann: Hi!\n3/5/22, 14:56 - Bob: Yes?\n")
+    loader = WhatsAppChatLoader(path, timezone="UTC")
+    with pytest.warns(UserWarning, match="date_order"):
+        summary = loader.inspect()
+    assert summary.details["date_orders"] == {"day first (a guess)": 1}
+    loader = WhatsAppChatLoader(path, timezone="UTC", date_order="mdy")
+    assert loader.inspect().details["date_orders"] == {"month first": 1}
+
+
+def test_a_file_of_both_orders_is_an_error_that_names_lines(tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    path.write_text("20/3/22, 14:56 - Ann: Hi!\n3/21/22, 14:56 - Bob: Yes?\n")
+    with pytest.raises(ExportFormatError, match="lines 1 and 2"):
+        load(path)
+
+
+def test_a_pasted_date_of_the_other_order_is_text(tmp_path: Path) -> None:
+    chat = WhatsAppChat.android()
+    for number in range(20):
+        chat.says("Ann", f"line {number}", at=START + timedelta(days=number))
+    chat.line("03/27/2022, 10:00 - Bob: pasted")
+    assert texts(chat.to_file(tmp_path / NAME))[-1] == (
+        "line 19\n03/27/2022, 10:00 - Bob: pasted"
+    )
+
+
+def test_a_file_put_together_from_many_is_read_whole(tmp_path: Path) -> None:
+    # LangChain's document loader has such a sample.
+    lines = [
+        "[05.05.23, 15:48:11] James: one",
+        "[11/28/21, 9:41:32 AM] Ann: two",
+        "1/23/23, 3:19 AM - Bob: three",
+        "1/23/23, 3:22_AM - Cleo: four",
+        "[2023/5/24, 16:13:23] ~ Dan: five",
+    ]
+    path = tmp_path / NAME
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert texts(path) == ["one", "two", "three", "four", "five"]
+    assert any("4 layouts" in str(warning.message) for warning in caught)
+
+
+@pytest.mark.parametrize(
+    ("length", "is_cut"),
+    [(39_899, False), (39_900, True), (40_000, True), (40_001, False), (10_000, True)],
+)
+def test_an_export_that_was_probably_cut_is_told(
+    length: int, is_cut: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / NAME
+    path.write_text("18/03/2022, 14:56 - Ann: Hi!\n" * length)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        summary = WhatsAppChatLoader(path, timezone="UTC").inspect()
+    assert summary.found == length
+    assert any("40,000" in str(one.message) for one in caught) is is_cut
+    assert summary.details.get("cut_chats", 0) == is_cut
+
+
+def test_the_machines_time_zone_is_said(tmp_path: Path) -> None:
+    path = two().to_file(tmp_path / NAME)
+    (zone,) = WhatsAppChatLoader(path).inspect().details["time_zone"]
+    assert zone.startswith("this machine's")
+    loader = WhatsAppChatLoader(path, timezone="Europe/Berlin")
+    assert loader.inspect().details["time_zone"] == ["Europe/Berlin"]
+
+
+def test_a_calendar_that_is_not_read_leaves_messages_without_time(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / NAME
+    path.write_text("1443/8/15, 14:56 - Ann: Hi!\n", encoding="utf-8")
+    with pytest.warns(UserWarning, match="calendar"):
+        (session,) = load(path)
+    assert "message_time" not in session["messages"][0].additional_kwargs
+
+
+@pytest.mark.parametrize("option", [{"timezone": "Berlin"}, {"date_order": "dym"}])
+def test_wrong_options_are_errors(option: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"Berlin|dym"):
+        WhatsAppChatLoader(tmp_path, **option)
+
+
+def test_the_number_of_messages_is_estimated(tmp_path: Path) -> None:
+    chat = WhatsAppChat.android()
+    for number in range(5000):
+        chat.says("Ann", f"line {number}\nand another one")
+    count = WhatsAppChatLoader(chat.to_file(tmp_path / NAME)).estimate_message_count()
+    assert count is not None
+    assert 4500 < count < 5500
+    assert WhatsAppChatLoader(tmp_path / "nothing").estimate_message_count() is None
+
+
+def test_another_chat_of_the_phone_says_which_number_is_the_day(tmp_path: Path) -> None:
+    short = "3/4/22, 14:56 - Ann: Hi!\n"
+    (tmp_path / "WhatsApp Chat with Ann.txt").write_text(short)
+    long = "3/28/22, 14:56 - Bob: Hi!\n"
+    (tmp_path / "WhatsApp Chat with Bob.txt").write_text(long)
+    summary = WhatsAppChatLoader(tmp_path, timezone="UTC").inspect()
+    assert summary.details["date_orders"] == {"month first": 2}
+
+
+def test_a_renamed_chat_is_read_beside_others(tmp_path: Path) -> None:
+    two().to_file(tmp_path / NAME)
+    two().to_file(tmp_path / "my chat.txt")
+    (tmp_path / "notes.txt").write_text("milk, bread")
+    assert len(load(tmp_path)) == 2
+
+
+def test_an_attachment_that_is_a_chat_is_not_read_beside_its_chat(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "WhatsApp Chat with Ann.zip"
+    two().to_zip(path, NAME, **{"pasted.txt": two().text()})
+    assert len(load(path)) == 1
+
+
+def test_two_exports_of_one_chat_are_told(tmp_path: Path) -> None:
+    two().to_file(tmp_path / NAME)
+    two().to_file(tmp_path / "WhatsApp Chat with Ann (1).txt")
+    with pytest.warns(UserWarning, match="exports of one chat"):
+        assert len(load(tmp_path)) == 2
+
+
+def test_the_notices_of_an_almost_empty_hebrew_chat_are_no_messages(
+    tmp_path: Path,
+) -> None:
+    chat = WhatsAppChat.ios().says("Ann", f"{RLM}ההודעות והשיחות מוצפנות")
+    path = chat.says("Ann", f"{RLM}התמונה הושמטה").to_file(tmp_path / "_chat.txt")
+    summary = WhatsAppChatLoader(path, timezone="UTC").inspect()
+    assert summary.skipped == {"media": 1, "system": 1}
+
+
+def test_the_notices_of_a_long_hebrew_chat_are_no_messages(tmp_path: Path) -> None:
+    chat = WhatsAppChat.ios().says("Ann", f"{RLM}ההודעות והשיחות מוצפנות")
+    for _ in range(12):
+        chat.says("Ann", "שלום")
+    assert len(texts(chat.to_file(tmp_path / "_chat.txt"))) == 12
+
+
+def test_messages_of_a_hebrew_keyboard_stay(tmp_path: Path) -> None:
+    chat = WhatsAppChat.ios()
+    for _ in range(12):
+        chat.says("Ann", f"{RLM}שלום")
+    assert len(texts(chat.to_file(tmp_path / "_chat.txt"))) == 12
+
+
+def test_an_old_iphones_notices_are_no_messages(tmp_path: Path) -> None:
+    chat = WhatsAppChat(lambda at: f"{at:%d.%m.%y %H.%M.%S}: ")
+    chat.says("Ann", f"{LRM}Ili estas ĉifritaj").says("Ann", "Hi!")
+    assert texts(chat.to_file(tmp_path / "_chat.txt")) == ["Hi!"]
+
+
+def test_a_sender_without_a_name_is_unknown(tmp_path: Path) -> None:
+    (session,) = load(two().line("18/03/2022, 15:00 - : Hm").to_file(tmp_path / NAME))
+    assert session["messages"][2].additional_kwargs["sender"] == "unknown"
+    assert session["metadata"]["participants"] == ["Ann", "Bob"]

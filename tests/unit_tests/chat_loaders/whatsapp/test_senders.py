@@ -1,0 +1,102 @@
+"""Names: where they end, and how they are shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from langchain_chatexports.chat_loaders.whatsapp.senders import (
+    NameSplitter,
+    ShownNames,
+    clean_name,
+    name_key,
+)
+
+
+def splitter(*heads: str) -> NameSplitter:
+    return NameSplitter([(0, 0, head, None) for head in heads])
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        ("Ann: Hi!", ("Ann", "Hi!")),
+        ("Ann: it is: so", ("Ann", "it is: so")),
+        ("Ann: ", ("Ann", "")),
+        ("Ann:", ("Ann", "")),
+        ("Ann:.", ("Ann", "")),
+        ("Ann - Work] 😂: Hi!", ("Ann - Work] 😂", "Hi!")),
+        ("Ann left", (None, "Ann left")),
+        ("see https://example.org", (None, "see https://example.org")),
+    ],
+)
+def test_a_sender_ends_at_the_first_colon(
+    head: str, expected: tuple[str | None, str]
+) -> None:
+    assert splitter(head).split(head) == expected
+
+
+def test_a_name_may_hold_a_colon() -> None:
+    split = splitter(*["Work: Ann: one: two"] * 3, "Bob: PS: three").split
+    assert split("Work: Ann: four: five") == ("Work: Ann", "four: five")
+    assert split("Bob: PS: three") == ("Bob", "PS: three")
+
+
+def test_two_names_may_begin_alike() -> None:
+    split = splitter(*["Work: Ann: one"] * 3, *["Work: Bob: two"] * 3).split
+    assert split("Work: Bob: x")[0] == "Work: Bob"
+    assert split("Work: Ann: x")[0] == "Work: Ann"
+
+
+def test_a_name_that_also_stands_alone_ends_at_the_first_colon() -> None:
+    for heads in (
+        ["Ann: two", *["Ann: PS: one"] * 5],
+        [*["Ann: PS: one"] * 5, "Ann: two"],
+    ):
+        assert splitter(*heads).split("Ann: PS: one") == ("Ann", "PS: one")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        'You changed the subject from "A: B" to "C"',
+        "Ann hat den Betreff von „A: B“ zu „C“ geändert",
+        "Анна изменила тему с «A: B» на «C»",
+        "Ann ĝin nomis “A: B”",
+    ],
+)
+def test_a_colon_in_quotation_marks_ends_no_name(head: str) -> None:
+    assert splitter(head, "Ann: Hi!").split(head) == (None, head)
+
+
+def test_a_name_with_a_quotation_mark_stays_a_name() -> None:
+    split = splitter('6" Ann: one', '6" Ann: two', '6" Ann: "').split
+    assert split('6" Ann: one') == ('6" Ann', "one")
+
+
+def test_names_lose_marks_and_odd_spaces() -> None:
+    assert clean_name("\u202a+49\u00a0170\u00a012\u20113\u202c") == "+49 170 12-3"
+
+
+def test_a_profile_name_loses_its_tilde() -> None:
+    assert ShownNames(["~ Ann", "~\u202fBob"]) == {"~ Ann": "Ann", "~\u202fBob": "Bob"}
+
+
+def test_a_profile_name_that_somebody_else_has_keeps_it() -> None:
+    assert ShownNames(["~ Ann", "Ann"]) == {"~ Ann": "~ Ann", "Ann": "Ann"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Musk Elon", "Elon Musk"),
+        ("Ann_Lee", "ann lee"),
+        ("Ann 😂 Lee", "Ann Lee"),
+        ("\u202a+49 170 1\u202c", "+49 170\u00a01"),
+    ],
+)
+def test_names_that_are_equal(one: str, other: str) -> None:
+    assert name_key(one) == name_key(other)
+
+
+def test_names_of_emoji_alone_are_told_apart() -> None:
+    assert name_key("😂") != name_key("🐢")

@@ -1,0 +1,154 @@
+"""The record of a running server, and the programs that use it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server import LocalServer, find_running_server
+from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from langchain_chatexports.local_server.storage.locks import ProcessLock, only_server
+from langchain_chatexports.local_server.storage.running import (
+    RunningServer,
+    has_users,
+    leave_server,
+    publish_server,
+    use_server,
+    withdraw_server,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_SERVER = RunningServer("http://127.0.0.1:9/v1", "tiny", "a-key-of-its-own", 7)
+
+posix = pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Iterator[DataDirectory]:
+    """A data directory that a server uses."""
+    made = DataDirectory(tmp_path / "data")
+    made.prepare()
+    with only_server(made):
+        publish_server(made, _SERVER)
+        yield made
+
+
+def test_a_running_server_is_found(data: DataDirectory) -> None:
+    assert find_running_server(data.root) == _SERVER
+
+
+@posix
+def test_the_record_is_for_this_user_only(data: DataDirectory) -> None:
+    assert stat.S_IMODE(data.running.stat().st_mode) == 0o600
+
+
+def test_the_key_is_not_in_the_repr(data: DataDirectory) -> None:
+    assert _SERVER.api_key not in repr(find_running_server(data.root))
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602])
+def test_a_record_that_others_can_read_or_write_is_not_trusted(
+    data: DataDirectory, mode: int
+) -> None:
+    data.running.chmod(mode)
+    assert find_running_server(data.root) is None
+
+
+@posix
+def test_a_record_of_another_user_is_not_trusted(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = os.getuid() + 1
+    monkeypatch.setattr(os, "getuid", lambda: other)
+    assert find_running_server(data.root) is None
+
+
+@posix
+def test_a_link_in_the_place_of_the_record_is_not_followed(
+    data: DataDirectory, tmp_path: Path
+) -> None:
+    data.running.rename(tmp_path / "elsewhere.json")
+    data.running.symlink_to(tmp_path / "elsewhere.json")
+    assert find_running_server(data.root) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"pid": 7}', b"\xff"])
+def test_a_damaged_record_is_no_server(data: DataDirectory, content: bytes) -> None:
+    data.running.write_bytes(content)
+    assert find_running_server(data.root) is None
+
+
+def test_the_record_of_a_killed_server_is_not_believed_and_removed(
+    tmp_path: Path,
+) -> None:
+    data = DataDirectory(tmp_path)
+    data.prepare()
+    publish_server(data, _SERVER)
+    assert find_running_server(tmp_path) is None
+    with only_server(data):
+        assert find_running_server(tmp_path) is None
+    assert not data.running.exists()
+
+
+def test_a_server_is_used_until_it_is_left(data: DataDirectory) -> None:
+    assert not has_users(data)
+    used = use_server(data, _SERVER)
+    assert used is not None
+    assert has_users(data)
+    leave_server(used)
+    assert not has_users(data)
+    assert list(data.users.iterdir()) == []
+
+
+def test_a_server_that_is_about_to_stop_is_not_used(data: DataDirectory) -> None:
+    withdraw_server(data)
+    assert use_server(data, _SERVER) is None
+    assert not has_users(data)
+
+
+def test_a_server_is_shared_if_that_is_wanted(data: DataDirectory, tiny: Path) -> None:
+    server = LocalServer(tiny, data_dir=data.root, share=True)
+    with server:
+        assert (server.base_url, server.api_key) == (_SERVER.base_url, _SERVER.api_key)
+        assert (server.is_shared, server.is_running) == (True, True)
+        assert has_users(data)
+    assert not has_users(data)
+    assert not server.is_running
+
+
+def test_a_running_server_with_another_base_is_an_error_that_names_both(
+    data: DataDirectory, tiny: Path
+) -> None:
+    publish_server(data, RunningServer("http://127.0.0.1:9/v1", "large", "key", 7))
+    with pytest.raises(LocalServerError, match="the base large and not tiny"):
+        LocalServer(tiny, data_dir=data.root, share=True).start()
+
+
+def test_what_a_killed_user_left_keeps_no_server_from_stopping(
+    data: DataDirectory,
+) -> None:
+    data.users.mkdir()
+    (data.users / "user-1.lock").touch()
+    assert not has_users(data)
+    lock = ProcessLock(data.users / "user-2.lock")
+    with lock:
+        assert lock.acquire()
+        assert has_users(data)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A folder that looks like a base."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (folder / name).touch()
+    return folder

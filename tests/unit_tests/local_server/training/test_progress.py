@@ -1,0 +1,58 @@
+"""What the events of a job say about its duration."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports.local_server.storage.events import EventLog
+from langchain_chatexports.local_server.training.checkpoints import Checkpoints
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (1, "1 second"),
+        (29, "29 seconds"),
+        (40, "1 minute"),
+        (90, "2 minutes"),
+        (3600, "1 hour"),
+        (3660, "1 hour 1 minute"),
+        (7500, "2 hours 5 minutes"),
+    ],
+)
+def test_a_duration_has_singular_and_plural(seconds: float, text: str) -> None:
+    from langchain_chatexports.local_server.training.progress import _duration
+
+    assert _duration(seconds) == text
+
+
+@pytest.mark.parametrize(("reported", "told_at"), [(0, 105), (107, 108)])
+def test_a_resumed_training_estimates_its_remaining_steps_by_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reported: int, told_at: int
+) -> None:
+    """Also if it repeats steps that were reported before it was interrupted."""
+    from langchain_chatexports.local_server.training import progress
+
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append(f"Step {reported}/200", data={"step": reported})
+    checkpoints = Checkpoints(tmp_path / "kept", by_validation=False)
+    writer = progress.ProgressWriter(log, checkpoints=checkpoints, has_validation=False)
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    state: Any = SimpleNamespace(global_step=100, max_steps=200, epoch=0.5)
+    control: Any = SimpleNamespace(should_save=False)
+    writer.on_train_begin(None, state, control)
+    for step in range(101, 112):
+        now[0] += 2
+        state.global_step = step
+        writer.on_step_end(None, state, control)
+    left = 200 - told_at
+    (text,) = [e["message"] for e in log.read() if "per step" in e["message"]]
+    assert f"2.0 seconds per step: about 3 minutes for the remaining {left}" in text
