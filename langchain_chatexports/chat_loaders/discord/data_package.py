@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 _FILES = ("messages.json", "messages.csv")
+_HEAD_BYTES = 4096
 
 
 class PackageChannel:
@@ -44,8 +45,10 @@ class PackageChannel:
 
 
 def is_package(files: Sequence[ExportFile]) -> bool:
-    """Return whether files are a data package, by their names."""
-    return any(_is_user(file) or _is_index(file) for file in files)
+    """Return whether files are a data package; it may be one without messages."""
+    return any(map(_is_index, files)) or any(
+        b'"username"' in file.read(_HEAD_BYTES) for file in filter(_is_user, files)
+    )
 
 
 def package_user(files: Sequence[ExportFile]) -> dict[str, Any]:
