@@ -25,6 +25,7 @@ class People:
             user["id"]: user for user in users if isinstance(user.get("id"), str)
         }
         self._names = self._told_apart()
+        self._taken = frozenset(self._names.values())
         self._bots = {key for key, user in self._users.items() if user.get("is_bot")}
         self._bots.add(SLACKBOT)
         self.humans = {
@@ -62,7 +63,8 @@ class People:
         if name := self._names.get(user_id):
             return name
         name = _name_of({"profile": profile}) if isinstance(profile, dict) else ""
-        return name or without_lone_surrogates(user_id)
+        user_id = without_lone_surrogates(user_id)
+        return f"{name} ({user_id})" if name in self._taken else name or user_id
 
     def knows(self, user_id: object) -> bool:
         """Return whether the export lists a user."""

@@ -264,6 +264,18 @@ def test_roots_and_replies_are_marked(tmp_path: Path) -> None:
     assert thread["messages"][1].additional_kwargs["reply_to"] == {"id": key}
 
 
+def test_a_thread_is_built_from_its_messages_alone(tmp_path: Path) -> None:
+    """The root's list of replies may lack users, replies, or be missing."""
+    export, general = workspace()
+    root = general.says("U1", "root", replies=[{"ts": stamp(9)}], reply_count=7)
+    root["thread_ts"] = root["ts"]
+    general.says(None, "reply", day=2, thread_ts=root["ts"])
+    assert loaded(export.to_zip(tmp_path / "export.zip")) == {
+        "C1": [("Ann", "root")],
+        f"C1:{root['ts']}": [("Ann", "root"), ("unknown", "reply")],
+    }
+
+
 @pytest.mark.parametrize("is_tombstone", [True, False])
 def test_a_thread_without_its_root_is_a_session(
     tmp_path: Path, is_tombstone: bool
@@ -347,6 +359,14 @@ def test_names_fall_back_one_by_one(tmp_path: Path) -> None:
     assert [sender for sender, _ in texts] == [
         *("Real", "Upper", "handle", "U4", "Guest", "unknown")
     ]
+
+
+def test_a_guest_is_told_apart_from_a_member_of_that_name(tmp_path: Path) -> None:
+    export, general = workspace()
+    general.says("U1", "one")
+    general.says("U7", "two", user_profile={"display_name": "Ann"})
+    texts = loaded(export.to_zip(tmp_path / "export.zip"))["C1"]
+    assert [sender for sender, _ in texts] == ["Ann", "Ann (U7)"]
 
 
 def test_two_people_of_one_name_are_told_apart(tmp_path: Path) -> None:
@@ -438,11 +458,12 @@ def test_of_slackdump_the_owner_is_not_the_partner(tmp_path: Path) -> None:
     "keys",
     [
         {"subtype": "bot_message", "user": None, "username": "Build"},
+        {"subtype": "slackbot_response", "user": None, "username": "Build"},
         {"user": None, "bot_id": "B1", "bot_profile": {"name": "Build"}},
         {"user": "U7", "bot_id": "B1", "username": "Build"},
         {"user": "U9"},
     ],
-    ids=["subtype", "bot_id", "stranger with bot_id", "user"],
+    ids=["subtype", "slackbot_response", "bot_id", "stranger with bot_id", "user"],
 )
 def test_bots_are_left_out_unless_asked_for(
     tmp_path: Path, keys: dict[str, Any]
@@ -516,6 +537,7 @@ def test_a_message_with_nothing_is_empty(tmp_path: Path, text: str | None) -> No
 
 
 FILE = {"name": "cat.jpg", "mimetype": "image/jpeg", "mode": "hosted"}
+JPEG = {"type": "photo", "mime_type": "image/jpeg"}
 HIDDEN = {"id": "F1", "mode": "tombstone"}
 
 
@@ -531,6 +553,8 @@ HIDDEN = {"id": "F1", "mode": "tombstone"}
             {"type": "photo", "name": "cat.jpg", "mime_type": "image/jpeg"},
         ),
         ({"files": [HIDDEN]}, {"type": "file"}),
+        ({"files": [{**FILE, "mode": "hidden_by_limit"}]}, JPEG),
+        ({"files": [{"id": "F1", "file_access": "access_denied"}]}, {"type": "file"}),
         (
             {"files": [{"mimetype": "image/gif"}]},
             {"type": "gif", "mime_type": "image/gif"},
