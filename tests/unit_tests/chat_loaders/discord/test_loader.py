@@ -529,12 +529,19 @@ def test_the_newest_export_is_told_by_its_moment(tmp_path: Path) -> None:
     assert metadata_of(session)["title"] == "#new name"
 
 
-@pytest.mark.parametrize("kind", [7, 19])
-def test_a_kind_may_be_a_number(tmp_path: Path, kind: int) -> None:
+@pytest.mark.parametrize("kind", [0, 7, 19, "0", "7", "19"])
+def test_a_kind_may_be_a_number(tmp_path: Path, kind: object) -> None:
     channel = DiscordChannel()
     channel.says(ANN, "Hello", type=kind)
     path = channel.write(tmp_path / "a.json")
-    assert skipped(path) == ({} if kind == 19 else {"system": 1})
+    assert skipped(path) == ({"system": 1} if kind in {7, "7"} else {})
+
+
+def test_that_a_bot_joined_is_what_discord_wrote(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    channel.says(BOT, "Joined the server.", type="GuildMemberJoin")
+    path = channel.write(tmp_path / "a.json")
+    assert skipped(path, include_bots=True) == {"system": 1}
 
 
 def test_who_alone_wrote_a_direct_message_may_be_either_side(tmp_path: Path) -> None:

@@ -202,6 +202,23 @@ def test_of_two_copies_the_edited_one_stays(tmp_path: Path) -> None:
     assert skipped(path) == {"duplicate": 1}
 
 
+def test_of_two_copies_the_one_with_more_keys_stays(tmp_path: Path) -> None:
+    export, general = workspace()
+    general.add({"user": "U1", "text": "less", "ts": stamp()})
+    general.add({"user": "U1", "text": "more", "ts": stamp(), "team": "T1"}, day=2)
+    general.add({"user": "U1", "text": "less", "ts": stamp()}, day=3)
+    assert only_message(export.to_zip(tmp_path / "export.zip")).content == "more"
+
+
+def test_a_short_fraction_of_a_second_is_one(tmp_path: Path) -> None:
+    export, general = workspace()
+    general.add({"user": "U1", "text": "Hello", "ts": "1714550400.5"})
+    message = only_message(export.to_zip(tmp_path / "export.zip"))
+    assert message.additional_kwargs["events"] == [
+        {"message_time": "2024-05-01T08:00:00.500000+00:00"}
+    ]
+
+
 def test_bounds_are_kept(tmp_path: Path) -> None:
     export, general = workspace()
     general.says("U1", "before", day=1)
