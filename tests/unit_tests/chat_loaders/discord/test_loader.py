@@ -166,18 +166,18 @@ def test_a_reversed_file_is_put_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "stamp",
     [
-        "2024-05-01T10:00:00.1234567+02:00",
-        "2024-05-01T08:00:00.123456Z",
-        "2024-05-01T08:00:00.123456",
-        "2024-05-01T08:00:00.123456+00:00",
+        "2024-05-01T10:00:07.1234567+02:00",
+        "2024-05-01T08:00:07.123456Z",
+        "2024-05-01T08:00:07.123456",
+        "2024-05-01T08:00:07.123456+00:00",
     ],
 )
 def test_times_are_utc_whatever_the_machine_was(tmp_path: Path, stamp: str) -> None:
     channel = DiscordChannel()
     channel.says(ANN, "Hello", timestamp=stamp)
     kwargs = only_message(channel.write(tmp_path / "a.json")).additional_kwargs
-    assert kwargs["message_time"] == 1714550400
-    assert kwargs["events"] == [{"message_time": "2024-05-01T08:00:00.123456+00:00"}]
+    assert kwargs["message_time"] == 1714550407
+    assert kwargs["events"] == [{"message_time": "2024-05-01T08:00:07.123456+00:00"}]
 
 
 @pytest.mark.parametrize("stamp", [None, 5, "yesterday", "2024-13-41T99:99:99Z"])
@@ -317,6 +317,12 @@ def test_a_forwarded_message_is_marked(tmp_path: Path) -> None:
         {"type": "photo", "name": "a.png"}
     ]
     assert skipped(path) == {"empty": 1}
+
+
+def test_what_is_written_beside_a_forwarded_message_is_the_text(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, "mine", forwardedMessage={"content": "theirs"})
+    assert only_message(channel.write(tmp_path / "a.json")).content == "mine"
 
 
 @pytest.mark.parametrize(
@@ -567,6 +573,15 @@ def test_a_bot_in_direct_messages_is_not_the_owner(tmp_path: Path) -> None:
     chat = direct(BO, "Bo", "500")
     chat.says(BOT, "beep")
     assert DiscordChatLoader(chat.write(tmp_path / "a.json")).inspect().owner == "Ann"
+
+
+def test_a_user_name_comes_before_a_nickname(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    channel.says(author("33", "cy", nickname="bo"), "yours")
+    channel.says(BO, "mine")
+    path = channel.write(tmp_path / "a.json")
+    assert DiscordChatLoader(path, owner="bo").inspect().owner == "Bo"
+    assert DiscordChatLoader(path).names_of("bo") == {"Bo"}
 
 
 def test_an_owner_who_wrote_late_is_found(tmp_path: Path) -> None:
