@@ -14,6 +14,7 @@ from collections.abc import (
 from contextlib import closing
 from copy import copy
 from datetime import date, datetime, time, timedelta, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
@@ -25,6 +26,11 @@ from langchain_chatexports._fast.strings import iso_time, new_tuple
 from langchain_chatexports.chat_loaders.async_loading import AsyncLoading
 from langchain_chatexports.chat_loaders.counted_pass import CountedPass, CountedStep
 from langchain_chatexports.chat_loaders.ledger import ExportSummary, Tally
+from langchain_chatexports.chat_loaders.people import (
+    SharedNames,
+    name_key,
+    people_table,
+)
 from langchain_chatexports.exceptions import ChatExportError
 
 if TYPE_CHECKING:
@@ -32,6 +38,8 @@ if TYPE_CHECKING:
     from langchain_core.chat_sessions import ChatSession
     from langchain_core.messages import HumanMessage
     from typing_extensions import Self
+
+    from langchain_chatexports.chat_loaders.people import PeopleSource, PeopleTable
 
 __all__ = [
     "UNKNOWN_SENDER",
@@ -60,6 +68,8 @@ class SessionMetadata(TypedDict, total=False):
     owner: str | None
     is_group: bool
     services: list[str]
+    nicknames: list[str]
+    """Other names of people who take part, where a table of people gives them one."""
 
 
 class ExportSession(TypedDict, total=False):
@@ -169,6 +179,7 @@ class ChatExportLoader(AsyncLoading):
         include_system: bool = False,
         include_unsent: bool = False,
         include_media: bool = False,
+        people: PeopleSource | None = None,
     ) -> None:
         """Initialize the loader.
 
@@ -186,14 +197,20 @@ class ChatExportLoader(AsyncLoading):
             include_system: Keep what the app wrote (calls, renames, joins, …).
             include_unsent: Keep messages that were unsent, if their text is there.
             include_media: Keep messages without text as a placeholder.
+            people: A table of people, or its file: who has which names and handles.
+                Each person then has one name in sessions, the first of the table's.
 
         Raises:
             ValueError: If `start` or `end` is a datetime without a time zone.
+            ChatExportError: If the table of people cannot be read, or two people in it
+                have one name.
         """
         self.path = Path(path).expanduser()
         self.owner = owner
-        self.include = _folded(include)
-        self.exclude = _folded(exclude)
+        self.people = None if people is None else people_table(people)
+        self._shared_names = self.people and SharedNames(self.people)
+        self.include = self._folded(include)
+        self.exclude = self._folded(exclude)
         self.start = _bound(start, "start")
         self.end = _bound(end, "end")
         self.include_reactions = include_reactions
@@ -290,13 +307,39 @@ class ChatExportLoader(AsyncLoading):
         """Return the senders in this export that a name or handle belongs to.
 
         Args:
-            person: A name as in the sessions, or a handle if the format has them.
+            person: A name as in the sessions, or a handle if the format has them, in
+                any case; a phone number in any notation.
 
         Returns:
             The names to look for in messages; the given one where nothing else is
             known.
         """
-        return frozenset((person,))
+        if self._shared_names and self._shared_names.row_of(person):
+            return frozenset((self._shared_names.of(person),))
+        known = self._known_handles
+        shared = self.people and SharedNames(self.people, known)
+        wanted = name_key(person)
+        found = {
+            shared.of(name) if shared else name
+            for name, handles in known.items()
+            if wanted in map(name_key, (name, *handles))
+        }
+        return frozenset(found or (person,))
+
+    @cached_property
+    def _known_handles(self) -> Mapping[str, Collection[str]]:
+        # A command asks for several names, and reading them can take seconds.
+        return self.handles()
+
+    def handles(self) -> Mapping[str, Collection[str]]:
+        """Return the handles, and further names, that the export has for its senders.
+
+        Returns:
+            Phone numbers, e-mail addresses, user names, ids or other names, by the name
+            that sessions show. By default none; a loader of a format that has them
+            overrides this.
+        """
+        return {}
 
     def keeps_conversation(
         self, conversation_id: str, title: str | None, participants: Collection[str]
@@ -305,6 +348,8 @@ class ChatExportLoader(AsyncLoading):
         if not self.include and not self.exclude:
             return True
         called = {conversation_id, *participants, *([title] if title else ())}
+        if self._shared_names:
+            called |= {self._shared_names.of(name) for name in called}
         self.names_met |= called
         names = {name.casefold() for name in called}
         if self.include and self.include.isdisjoint(names):
@@ -325,9 +370,37 @@ class ChatExportLoader(AsyncLoading):
 
     def _selected_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
         sessions = self.read_sessions(tally)
+        if self.people is not None:
+            sessions = self._renamed(sessions, self.people, tally)
         if self._selection is None:
             return sessions
         return self._selected(sessions, self._selection, tally)
+
+    def _renamed(
+        self,
+        sessions: Generator[ExportSession, None, None],
+        people: PeopleTable,
+        tally: Tally,
+    ) -> Generator[ExportSession, None, None]:
+        # Read here, and not when the loader was made: nothing is kept between passes.
+        self._shared_names = names = SharedNames(people, self.handles())
+        try:
+            with closing(sessions):
+                for session in sessions:
+                    metadata = session.setdefault("metadata", {})
+                    names.rename(session["messages"], cast("dict[str, Any]", metadata))
+                    held = [session]
+                    del session
+                    yield held.pop()  # The consumer is the only one to hold it.
+        finally:
+            if tally.owner:
+                tally.owner = names.of(tally.owner)
+
+    def _folded(self, names: str | Collection[str]) -> frozenset[str]:
+        listed = [names] if isinstance(names, str) else names
+        shared = self._shared_names
+        called = {*listed, *(map(shared.of, listed) if shared else ())}
+        return frozenset(name.casefold() for name in called)
 
     def _selected(
         self,
@@ -390,11 +463,6 @@ def _people(session: ExportSession) -> set[str]:
     extras = [message.additional_kwargs for message in session["messages"]]
     senders = {str(extra["sender"]) for extra in extras if extra.get("sender")}
     return senders.union(session.get("metadata", {}).get("participants", ()))
-
-
-def _folded(names: str | Collection[str]) -> frozenset[str]:
-    listed = [names] if isinstance(names, str) else names
-    return frozenset(name.casefold() for name in listed)
 
 
 def _bound(value: datetime | date | None, name: str) -> datetime | None:

@@ -7,6 +7,8 @@ from datetime import date, datetime
 
 from typing_extensions import TypedDict
 
+from langchain_chatexports.chat_loaders.people import PeopleSource
+
 __all__ = ["LoaderOptions"]
 
 
@@ -22,3 +24,4 @@ class LoaderOptions(TypedDict, total=False):
     include_system: bool
     include_unsent: bool
     include_media: bool
+    people: PeopleSource | None

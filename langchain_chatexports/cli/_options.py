@@ -20,6 +20,7 @@ from langchain_chatexports.cli._console import say, watching_count
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 
 if TYPE_CHECKING:
+    from langchain_chatexports.chat_loaders.options import LoaderOptions
     from langchain_chatexports.chat_loaders.recognition import Export
     from langchain_chatexports.datasets.chat_choice import ChatChoice
     from langchain_chatexports.datasets.preparation import Gap as GapLength
@@ -38,6 +39,7 @@ __all__ = [
     "Force",
     "Gap",
     "Paths",
+    "People",
     "RedactionOptions",
     "SpeakerOptions",
     "check_contacts",
@@ -151,6 +153,17 @@ Gap = Annotated[
         rich_help_panel=_CUT,
         help="Cut threads into conversations at silences longer than this: 45m, 6h or "
         "2d; auto finds the duration for each thread, none never cuts.",
+    ),
+]
+People = Annotated[
+    Path | None,
+    typer.Option(
+        "--people",
+        metavar="FILE",
+        help="Who has which names and handles, so that each person has one name in all "
+        "exports: a line for each, the name to show, then the others, with semicolons "
+        "between them. `chatexports people` proposes it.",
+        show_default=False,
     ),
 ]
 Force = Annotated[
@@ -294,6 +307,7 @@ class SpeakerOptions:
         ),
     ] = None
     contacts: Contacts = None
+    people: People = None
     gap: Gap = "auto"
     limit: Annotated[
         int | None,
@@ -512,7 +526,10 @@ def parse_gap(text: str) -> "GapLength":
 
 
 def open_exports(
-    paths: Iterable[Path], contacts: Path | None, chats: "ChatChoice"
+    paths: Iterable[Path],
+    contacts: Path | None,
+    chats: "ChatChoice",
+    people: Path | None = None,
 ) -> "list[Export]":
     """Recognize exports, and put the parts of one together.
 
@@ -520,6 +537,7 @@ def open_exports(
         paths: Files or folders.
         contacts: Where names of people in iMessage exports come from, if given.
         chats: Which chats are read.
+        people: Who has which names and handles, if given.
 
     Raises:
         ChatExportError: If one cannot be read, or is no export.
@@ -527,9 +545,8 @@ def open_exports(
     """
     from langchain_chatexports.chat_loaders import recognition
 
-    exports = recognition.open_exports(
-        paths, contacts=contacts, **chats.loader_options()
-    )
+    options: LoaderOptions = {**chats.loader_options(), "people": people}
+    exports = recognition.open_exports(paths, contacts=contacts, **options)
     check_contacts(contacts, exports)
     return chats.selected(exports)
 

@@ -26,6 +26,7 @@ from langchain_chatexports.cli.finetune import finetune
 from langchain_chatexports.cli.forget import forget
 from langchain_chatexports.cli.inspect import inspect
 from langchain_chatexports.cli.models import models
+from langchain_chatexports.cli.people import people
 from langchain_chatexports.cli.prepare import prepare
 from langchain_chatexports.cli.redact import redact
 from langchain_chatexports.cli.report import report
@@ -65,6 +66,7 @@ def main(
 # The help lists them in this order: that of their use.
 for _command in (
     inspect,
+    people,
     report,
     prepare,
     redact,

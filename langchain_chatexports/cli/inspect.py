@@ -17,6 +17,7 @@ from langchain_chatexports.cli._options import (
     ChatOptions,
     Contacts,
     Paths,
+    People,
     command,
     open_exports,
     own_messages_or,
@@ -24,7 +25,6 @@ from langchain_chatexports.cli._options import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from langchain_chatexports.chat_loaders.ledger import ExportSummary
     from langchain_chatexports.chat_loaders.recognition import Export
@@ -39,6 +39,7 @@ def inspect(
     paths: Paths = None,
     *,
     contacts: Contacts = None,
+    people: People = None,
     chats: ChatOptions,
     as_json: AsJson = False,
 ) -> None:
@@ -53,7 +54,7 @@ def inspect(
     """
     chosen = chats.choice()
     paths = own_messages_or(paths)
-    exports = open_exports(paths, contacts, chosen)
+    exports = open_exports(paths, contacts, chosen, people)
     summaries = [_summary(export) for export in exports]
     chosen.check_names(exports)
     if as_json:
@@ -69,7 +70,9 @@ def inspect(
         show(export)
         show_table(summary)
         show()
-    _say_next(paths, contacts, chats, summaries)
+    names: list[object] = [] if contacts is None else ["--contacts", contacts]
+    names += [] if people is None else ["--people", people]
+    _say_next([*paths, *names, *chats.words()], summaries)
 
 
 def _summary(export: Export) -> ExportSummary:
@@ -79,27 +82,23 @@ def _summary(export: Export) -> ExportSummary:
         return counted.finish()
 
 
-def _say_next(
-    paths: Sequence[Path],
-    contacts: Path | None,
-    chats: ChatOptions,
-    summaries: Sequence[ExportSummary],
-) -> None:
+def _say_next(arguments: Sequence[object], summaries: Sequence[ExportSummary]) -> None:
     if not any(summary.kept for summary in summaries):
         say(NO_MESSAGES)
         return
-    words: list[object] = ["prepare", *paths]
-    if contacts is not None:
-        words += ["--contacts", contacts]
-    words += chats.words()
+    words = ["prepare", *arguments]
     voices = [
         summary.owner if summary.owner in summary.senders else None
         for summary in summaries
     ]
     if None in voices:
-        # Keep the owners that are known; suggest the main sender for the others.
+        # Keep the owners that are known; suggest one of them, or else the main sender,
+        # where the owner is not.
+        known = dict.fromkeys(voice for voice in voices if voice)
         for voice, summary in zip(voices, summaries, strict=True):
-            name = voice or next(iter(summary.senders), None)
+            senders = summary.senders
+            here = (name for name in (*known, *senders) if name in senders)
+            name = voice or next(here, None)
             if name is not None and name not in words:
                 words += ["--ai", name]
         say("Whose voice should the model learn? Name one of the senders with --ai.")

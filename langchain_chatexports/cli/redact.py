@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from langchain_chatexports.cli._options import (
     ChatOptions,
     Contacts,
     Force,
+    People,
     RedactionOptions,
     command,
     open_exports,
@@ -25,8 +27,9 @@ from langchain_chatexports.cli._options import (
 from langchain_chatexports.exceptions import ExportFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from langchain_chatexports.chat_loaders.recognition import Export
     from langchain_chatexports.datasets.chat_choice import ChatChoice
     from langchain_chatexports.datasets.redaction import Redaction
 
@@ -52,6 +55,7 @@ def redact(
     ],
     options: RedactionOptions,
     contacts: Contacts = None,
+    people: People = None,
     chats: ChatOptions,
     undo: Annotated[
         bool,
@@ -80,8 +84,8 @@ def redact(
     refuse_to_overwrite(output, paths)
     done: dict[str, Any]
     if undo:
-        unused = options.name or options.presidio or contacts or chats.words()
-        if len(paths) > 1 or unused:
+        names = options.name or options.presidio or contacts or people
+        if len(paths) > 1 or names or chats.words():
             msg = "--undo takes one file and its --key."
             raise typer.BadParameter(msg)
         key_file = options.key or default_key_file(paths[0])
@@ -91,7 +95,8 @@ def redact(
         refuse_to_replace(output, force=force)
         redaction = options.redaction(output)
         key_file = redaction.key_file
-        done = _redact_files(paths, output, redaction, contacts, chats.choice())
+        exports = partial(open_exports, contacts=contacts, people=people)
+        done = _redact_files(paths, output, redaction, chats.choice(), exports)
     if as_json:
         print_json({**done, "output": str(output), "key": str(key_file)})
         return
@@ -119,15 +124,15 @@ def _redact_files(
     paths: Sequence[Path],
     output: Path,
     redaction: Redaction,
-    contacts: Path | None,
     chats: ChatChoice,
+    open_chosen: Callable[..., list[Export]],
 ) -> dict[str, Any]:
     from langchain_chatexports.chat_loaders.recognition import is_examples_file
     from langchain_chatexports.datasets.redaction import redact_examples, redact_exports
 
     of_examples = [path for path in paths if is_examples_file(path)]
     if not of_examples:
-        exports = open_exports(paths, contacts, chats)
+        exports = open_chosen(paths, chats=chats)
         return redact_exports(exports, output, redaction, chats=chats)
     refuse_chats_of_examples(chats)
     if len(paths) > 1:

@@ -17,6 +17,7 @@ from langchain_chatexports.cli._options import (
     Force,
     Gap,
     Paths,
+    People,
     command,
     open_exports,
     own_messages_or,
@@ -53,6 +54,7 @@ def report(
     ] = None,
     ai: Ai = None,
     contacts: Contacts = None,
+    people: People = None,
     chats: ChatOptions,
     gap: Gap = "auto",
     anonymous: Annotated[
@@ -107,7 +109,7 @@ def report(
     if target is not None:
         refuse_to_overwrite(target, paths)
         refuse_to_replace(target, force=force)
-    exports = open_exports(paths, contacts, chosen)
+    exports = open_exports(paths, contacts, chosen, people)
     figures = _figures(
         exports,
         chats=chosen,

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     from langchain_chatexports.chat_loaders.counted_pass import CountedPass
     from langchain_chatexports.chat_loaders.ledger import ExportSummary
+    from langchain_chatexports.chat_loaders.options import LoaderOptions
     from langchain_chatexports.chat_loaders.recognition import Export
     from langchain_chatexports.datasets.examples import TrainingExample
     from langchain_chatexports.datasets.redaction import Redaction
@@ -65,6 +66,7 @@ _ONLY_FOR_EXPORTS = (
     "ai",
     "ai_role",
     "contacts",
+    "people",
     "whole",
     "max_messages",
     "max_tokens",
@@ -91,6 +93,7 @@ class PrepareOptions:
         ai: Names or handles of the person who becomes the AI; empty for the owner.
         ai_role: The role whose messages become the AI's, in a table.
         contacts: Where names of people in iMessage exports come from.
+        people: Who has which names and handles.
         chats: Which chats of the exports are read.
         gap: The silence at which a thread is cut into conversations, before messages
             are merged; `"auto"` finds it in each thread, `None` never cuts.
@@ -111,6 +114,7 @@ class PrepareOptions:
     ai: tuple[str, ...] = ()
     ai_role: str | None = None
     contacts: Path | None = None
+    people: Path | None = None
     chats: ChatChoice = field(default_factory=ChatChoice)
     gap: Gap = "auto"
     size: int = 8
@@ -275,7 +279,10 @@ class Preparation:
     def exports(self) -> list[Export]:
         """The exports at the paths, with the parts of one put together."""
         chats = self.options.chats
-        options = chats.loader_options()
+        options: LoaderOptions = {
+            **chats.loader_options(),
+            "people": self.options.people,
+        }
         return chats.selected(
             open_exports(self.paths, contacts=self.options.contacts, **options)
         )

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from langchain_chatexports._fast.messages import plain_ai_message
 from langchain_chatexports.steps.base import SessionTransform
+from langchain_chatexports.steps.people import PeopleRows, shared_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +38,10 @@ class MapAIMessages(SessionTransform):
     role: str | None = Field(default=None, min_length=1)
     """The role of the messages' senders (`additional_kwargs["role"]`), such as `agent`
     in a table of support conversations. With `sender`, both must fit."""
+
+    people: PeopleRows = ()
+    """Who has which names and handles, so that `sender` may be any of a person's: the
+    path of a table of people, or a mapping from a name to the person's others."""
 
     def __init__(
         self, sender: str | Collection[str] | None = None, **settings: Any
@@ -95,9 +100,11 @@ class MapAIMessages(SessionTransform):
         if self.sender is None:
             return extra.get("is_from_me") is True
         sender = extra.get("sender")
-        if isinstance(self.sender, str):
-            return bool(sender == self.sender)
-        return sender in self.sender
+        named = (self.sender,) if isinstance(self.sender, str) else self.sender
+        if not self.people or not isinstance(sender, str):
+            return sender in named
+        wanted = {shared_name(self.people, name) for name in named}
+        return shared_name(self.people, sender) in wanted
 
 
 def _as_ai_message(message: BaseMessage) -> BaseMessage:

@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage
 from pydantic import AwareDatetime, Field, ValidationInfo, field_validator
 
 from langchain_chatexports.steps.base import SessionTransform
+from langchain_chatexports.steps.people import PeopleRows, shared_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +35,10 @@ class SelectSessions(SessionTransform):
 
     without: tuple[str, ...] = ()
     """Names of people who must not take part."""
+
+    people: PeopleRows = ()
+    """Who has which names and handles, so that each person above may be called by any:
+    the path of a table of people, or a mapping from a name to the person's others."""
 
     is_group: bool | None = None
     """Whether the session is a group's; `None` for both."""
@@ -97,10 +102,13 @@ class SelectSessions(SessionTransform):
     def _fits_people(self, session: ChatSession) -> bool:
         if not self.participants and not self.without:
             return True
-        there = {name.casefold() for name in _people(session)}
-        wanted = {name.casefold() for name in self.participants}
-        unwanted = {name.casefold() for name in self.without}
+        there = self._compared(_people(session))
+        wanted = self._compared(self.participants)
+        unwanted = self._compared(self.without)
         return (not wanted or bool(wanted & there)) and not unwanted & there
+
+    def _compared(self, names: Iterable[str]) -> set[str]:
+        return {shared_name(self.people, name).casefold() for name in names}
 
     def _fits_dates(self, messages: Sequence[BaseMessage]) -> bool:
         if self.start is None and self.end is None:

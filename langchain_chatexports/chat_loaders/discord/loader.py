@@ -41,7 +41,7 @@ from langchain_chatexports.chat_loaders.ledger import Tally
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Collection, Generator, Mapping
     from pathlib import Path
 
     from langchain_core.messages import HumanMessage
@@ -112,21 +112,27 @@ class DiscordChatLoader(ChatExportLoader):
             else:
                 yield from self._package(export, tally)
 
-    def names_of(self, person: str) -> frozenset[str]:
-        """Return the senders that an id, a user name or a nickname belongs to.
+    def handles(self) -> Mapping[str, Collection[str]]:
+        """Return the id, the user name and all nicknames behind each name.
 
         Who wrote is only in the messages: all of them are read.
 
         Raises:
             ChatExportError: If the export cannot be read.
         """
+        called: dict[str, set[str]] = {}
+        shown: dict[str, set[str]] = {}
         with ExitStack() as stack:
             export = self._discover(stack, Tally(), is_quiet=True)
-            everyone = list(map(authors_of, export.channels))
-        ids = {key for people in everyone for key in people.ids_of(person)}
-        shown = [people.shown_names() for people in everyone]
-        names = {one[key] for one in shown for key in ids if key in one}
-        return frozenset(names) or frozenset((person,))
+            for people in map(authors_of, export.channels):
+                for author, name in people.names_told_apart().items():
+                    labels = {author, people.handles[author], people.names[author]}
+                    called.setdefault(author, set()).update(labels - {""}, {name})
+                    shown.setdefault(name, set()).add(author)
+        return {
+            name: {label for author in authors for label in called[author]}
+            for name, authors in shown.items()
+        }
 
     def _count_messages(self) -> int:
         with ExitStack() as stack:

@@ -141,7 +141,7 @@ class RecordReader:
             content = plain_text(content, self._mentioned(raw.get("mentions")))
         return content if content.isascii() else without_lone_surrogates(content)
 
-    def shown_names(self) -> dict[str, str]:
+    def names_told_apart(self) -> dict[str, str]:
         """Return the name to show of each author, by id; nobody's is another's."""
         counts = Counter(self.names.values())
         return {
@@ -163,7 +163,7 @@ class RecordReader:
         """
         wanted = person.casefold().strip()
         handle = wanted.removeprefix("@")
-        shown = self.shown_names()
+        shown = self.names_told_apart()
         of_handle = [
             key for key, one in self.handles.items() if one.casefold() == handle
         ]

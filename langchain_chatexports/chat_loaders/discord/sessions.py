@@ -84,7 +84,7 @@ class SessionBuilder:
         """Return the channel as a session, or `None` if nothing of it is kept."""
         records = self._without_id + sorted(self._by_id.values())
         self._by_id, self._without_id = {}, []
-        shown = self._reader.shown_names()
+        shown = self._reader.names_told_apart()
         people = self._participants(records, shown)
         channel = self._channel
         title = self._title(people)

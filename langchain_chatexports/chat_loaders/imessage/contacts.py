@@ -6,14 +6,14 @@ from collections import defaultdict
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
-from langchain_chatexports.chat_loaders.imessage.disjoint_sets import DisjointSets
+from langchain_chatexports.chat_loaders.disjoint_sets import DisjointSets
+from langchain_chatexports.chat_loaders.people import address_key
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
 
-__all__ = ["Card", "Contacts", "address_key", "cards_of_mapping"]
+__all__ = ["Card", "Contacts", "cards_of_mapping"]
 
-_MIN_DIGITS = 7
 _NATIONAL_DIGITS = 10
 # Names on one address are compared in pairs; a household has fewer.
 _MAX_NAMES = 200
@@ -47,15 +47,22 @@ class Contacts:
                     self._national[key[-_NATIONAL_DIGITS:]].append(number)
         self._same = self._find_same_people()
         self._names: dict[Hashable, str] = {}
+        self._addresses: defaultdict[Hashable, set[str]] = defaultdict(set)
         for number, card in enumerate(self._cards):
             person = self._same.find(number)
             names = (self._names.get(person, ""), card.name.strip())
             self._names[person] = max(names, key=_completeness)
+            self._addresses[person].update(card.addresses)
 
     def card_of(self, address: str) -> Hashable | None:
         """Return the key of the one person that an address belongs to."""
         persons = {self._same.find(number) for number in self._find(address)}
         return persons.pop() if len(persons) == 1 else None
+
+    def addresses_beside(self, address: str) -> frozenset[str]:
+        """Return all addresses of the one person that an address belongs to."""
+        card = self.card_of(address)
+        return frozenset(() if card is None else self._addresses[card])
 
     def name_of(self, address: str) -> str | None:
         """Return the most complete name that an address stands for."""
@@ -103,19 +110,6 @@ def cards_of_mapping(names: Mapping[str, str]) -> list[Card]:
     for address, name in names.items():
         addresses[name].append(address)
     return [Card(name, tuple(theirs)) for name, theirs in addresses.items()]
-
-
-def address_key(address: str) -> str | None:
-    """Return the form in which addresses are compared; `None` if it is not one."""
-    bare = address.strip().strip("<>").casefold()
-    bare = bare.removeprefix("mailto:").removeprefix("tel:")
-    if not bare or bare.startswith("urn:"):
-        return None
-    if any(character.isalpha() for character in bare):
-        return bare
-    digits = "".join(filter(str.isdecimal, bare))
-    # A bare country code must not match.
-    return digits if len(digits) >= _MIN_DIGITS else None
 
 
 def _is_national(key: str) -> bool:

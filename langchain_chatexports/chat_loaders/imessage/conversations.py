@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from langchain_chatexports.chat_loaders.imessage.disjoint_sets import DisjointSets
+from langchain_chatexports.chat_loaders.disjoint_sets import DisjointSets
 from langchain_chatexports.chat_loaders.imessage.rows import Chat
 
 if TYPE_CHECKING:

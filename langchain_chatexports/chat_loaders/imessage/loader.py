@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from langchain_chatexports.chat_loaders.imessage.messages import ConversationReader
     from langchain_chatexports.chat_loaders.ledger import Tally
+    from langchain_chatexports.chat_loaders.people import PeopleSource
 
 __all__ = ["IMessageChatLoader"]
 
@@ -93,6 +94,7 @@ class IMessageChatLoader(ChatExportLoader):
         include_orphans: bool = False,
         include_spam: bool = False,
         include_auto_replies: bool = False,
+        people: PeopleSource | None = None,
     ) -> None:
         """Initialize the loader.
 
@@ -126,6 +128,8 @@ class IMessageChatLoader(ChatExportLoader):
                 own.
             include_spam: Keep what was filtered as junk.
             include_auto_replies: Keep automatic replies.
+            people: A table of people, or its file: who has which names and handles.
+                Each person then has one name in sessions, the first of the table's.
 
         Raises:
             ExportNotFoundError: If there is nothing at the path.
@@ -143,6 +147,7 @@ class IMessageChatLoader(ChatExportLoader):
             include_system=include_system,
             include_unsent=include_unsent,
             include_media=include_media,
+            people=people,
         )
         self.contacts = contacts
         self.merge_services = merge_services
@@ -173,21 +178,17 @@ class IMessageChatLoader(ChatExportLoader):
         with self._opened() as (queries, people):
             yield from self._read(queries, people, tally)
 
-    def names_of(self, person: str) -> frozenset[str]:
-        """Return the senders that a name, phone number or address stands for.
+    def handles(self) -> Mapping[str, Collection[str]]:
+        """Return the phone numbers and e-mail addresses behind each name.
 
-        Args:
-            person: A name, or a handle or one of the owner's addresses in any notation.
-
-        Returns:
-            The names in messages; the given one where the database knows nobody so.
+        Raises:
+            ChatExportError: If the database cannot be read.
         """
         with self._opened() as (queries, people):
             _, own = queries.own_addresses()
-            names = {people.name_of_handle[h] for h in people.handles_named(person)}
-            if person.strip().casefold() in own:
-                names.add(self.owner or "Me")
-        return frozenset(names or (person,))
+            known = {name: set(theirs) for name, theirs in people.handles().items()}
+        known.setdefault(self.owner or "Me", set()).update(own)
+        return known
 
     def _count_messages(self) -> int:
         database = find_database(self.path)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_chatexports.chat_loaders.imessage.contacts import address_key
-from langchain_chatexports.chat_loaders.imessage.disjoint_sets import DisjointSets
+from langchain_chatexports.chat_loaders.disjoint_sets import DisjointSets
+from langchain_chatexports.chat_loaders.people import address_key
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
@@ -79,6 +79,15 @@ class People:
                 for a in self._addresses[person]
             )
         )
+
+    def handles(self) -> dict[str, set[str]]:
+        """Return all addresses behind each name, also those on cards only."""
+        known: dict[str, set[str]] = {}
+        for handle_id, name in self.name_of_handle.items():
+            addresses = self._addresses[self._person_of[handle_id]]
+            theirs = known.setdefault(name, set())
+            theirs.update(addresses, *map(self._contacts.addresses_beside, addresses))
+        return known
 
     def names_of(self, handle_ids: Iterable[Any]) -> list[str]:
         """Return the names behind known handles, each once, in order."""

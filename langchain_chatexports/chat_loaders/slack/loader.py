@@ -30,7 +30,7 @@ from langchain_chatexports.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Collection, Generator, Iterator, Mapping
     from pathlib import Path
 
     from typing_extensions import Unpack
@@ -138,16 +138,14 @@ class SlackChatLoader(ChatExportLoader):
             if not files_read:
                 raise self._no_messages(export)
 
-    def names_of(self, person: str) -> frozenset[str]:
-        """Return the senders that an id, a handle, a name or an e-mail belongs to.
+    def handles(self) -> Mapping[str, Collection[str]]:
+        """Return the ids, handles, names and e-mail addresses behind each name.
 
         Raises:
             ChatExportError: If the export cannot be read.
         """
         with ExitStack() as stack:
-            people = self._discover(stack, Tally(), is_quiet=True).people
-            names = frozenset(map(people.name, people.ids_of(person)))
-        return names or frozenset((person,))
+            return self._discover(stack, Tally(), is_quiet=True).people.handles()
 
     def _count_messages(self) -> int:
         with ExitStack() as stack:

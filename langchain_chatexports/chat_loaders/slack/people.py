@@ -85,8 +85,17 @@ class People:
         return [
             key
             for key, user in self._users.items()
-            if wanted in _labels(user) or handle == _text(user.get("name")).casefold()
+            if wanted in map(str.casefold, _labels(user))
+            or handle == _text(user.get("name")).casefold()
         ]
+
+    def handles(self) -> dict[str, set[str]]:
+        """Return the id, handle, names and e-mail address behind each shown name."""
+        return {
+            name: {*_labels(self._users[key]), _text(self._users[key].get("name"))}
+            - {""}
+            for key, name in self._names.items()
+        }
 
 
 def first_text(*values: object) -> str:
@@ -115,6 +124,7 @@ def _name_of(user: Mapping[str, Any]) -> str:
 
 
 def _labels(user: Mapping[str, Any]) -> set[str]:
+    """Return what a user is called, as written."""
     profile = _profile(user)
     values = (
         user.get("id"),
@@ -123,4 +133,4 @@ def _labels(user: Mapping[str, Any]) -> set[str]:
         profile.get("real_name"),
         profile.get("email"),
     )
-    return {text.casefold() for value in values if (text := _text(value))}
+    return {text for value in values if (text := _text(value))}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import openai
 import pytest
 
-from langchain_chatexports import evaluation, local_server, write_jsonl
+from langchain_chatexports import evaluation, write_jsonl
 from langchain_chatexports.cli import _evaluate_inputs
 from langchain_chatexports.cli._evaluate_inputs import (
     Models,
@@ -416,7 +416,7 @@ def test_who_stops_it_after_the_training_hears_which_model_is_kept(
     def evaluate(*_: object, **__: object) -> None:
         raise stop
 
-    monkeypatch.setattr(local_server, "LocalServer", serve)
+    monkeypatch.setattr(_evaluate_inputs, "shared_server", serve)
     monkeypatch.setattr(_evaluate_inputs, "train", lambda *_: "ft:tuned")
     monkeypatch.setattr(evaluation, "evaluate", evaluate)
     done = chatexports("evaluate", export, "--ai", "mia", "--finetune")

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_chatexports.samples import write_imessage, write_messenger
+from langchain_chatexports.samples import (
+    write_discord,
+    write_imessage,
+    write_messenger,
+    write_slack,
+)
 from tests.unit_tests.builders.chat_db import ChatDb
 
 if TYPE_CHECKING:
@@ -90,6 +95,17 @@ def test_an_owner_beside_an_export_without_one_stays(
     words = next_command(chatexports("inspect", threads, chats).err)
     assert words[-6:-2] == ["--ai", "Harry Potter", "--ai", "Hare"]
     assert chatexports(*words[1:]).status == 0
+
+
+def test_an_owner_who_speaks_in_an_export_without_one_is_proposed_alone(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The one of Discord is Tortoise; of Slack's two, Hare has said more."""
+    write_discord(tmp_path / "discord")
+    write_slack(tmp_path / "slack")
+    done = chatexports("inspect", tmp_path / "slack", tmp_path / "discord")
+    assert next_command(done.err)[-4:-2] == ["--ai", "Tortoise"]
+    assert next_command(done.err).count("--ai") == 1
 
 
 def test_inspect_knows_a_zip(chatexports: Callable[..., Any], tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_it_says_what_was_made_of_how_much_and_the_rest_by_size() -> None:
     )
     assert accounting_sentence(found, conversations=312) == (
         "1,609 examples from 12,345 messages in 312 conversations; left out: 2,000 "
-        "reactions, 300 media without text, 1 left over at the end."
+        "sent as a reaction, 300 media without text, 1 left over at the end."
     )
 
 

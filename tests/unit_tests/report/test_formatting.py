@@ -82,7 +82,7 @@ def test_one_is_no_plural() -> None:
 
 
 def test_a_reason_without_words_is_said_as_it_is() -> None:
-    assert short_reason("reaction") == "reactions"
+    assert short_reason("reaction") == "sent as a reaction"
     assert short_reason("some_new_one") == "some new one"
 
 

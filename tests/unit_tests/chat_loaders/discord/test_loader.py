@@ -581,7 +581,6 @@ def test_a_user_name_comes_before_a_nickname(tmp_path: Path) -> None:
     channel.says(BO, "mine")
     path = channel.write(tmp_path / "a.json")
     assert DiscordChatLoader(path, owner="bo").inspect().owner == "Bo"
-    assert DiscordChatLoader(path).names_of("bo") == {"Bo"}
 
 
 def test_an_owner_who_wrote_late_is_found(tmp_path: Path) -> None:

@@ -38,10 +38,12 @@ any_text = st.text(st.characters(exclude_categories=[])) | st.sampled_from(
 any_json = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | any_text,
     lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner)
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5)
     ),
+    max_leaves=8,
 )
-any_message = st.dictionaries(st.sampled_from(KEYS), any_json) | any_json
+any_message = st.dictionaries(st.sampled_from(KEYS), any_json, max_size=8) | any_json
 
 
 class TestDiscord(ChatLoaderUnitTests):
@@ -84,7 +86,7 @@ def check(files: dict[str, bytes], **options: Any) -> None:
 
 
 @pytest.mark.parametrize("indent", [2, None])
-@given(st.lists(any_message))
+@given(st.lists(any_message, max_size=6))
 def test_any_messages_are_sessions_or_counts(
     indent: int | None, messages: list[object]
 ) -> None:

@@ -6,7 +6,7 @@ import json
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -32,8 +32,10 @@ any_text = st.text(st.characters(exclude_categories=[])) | st.sampled_from(
 any_json = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | any_text,
     lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner)
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5)
     ),
+    max_leaves=8,
 )
 
 
@@ -57,6 +59,12 @@ class TestSlack(ChatLoaderUnitTests):
             general.says(user, f"reply {number}", thread_ts=root["ts"])
         general.says("U9", "green", day=3)
         return export.to_folder(tmp_path / "export")
+
+
+class TestSlackWithATableOfPeople(TestSlack):
+    @property
+    def chat_loader_params(self) -> dict[str, Any]:
+        return {"people": {"Ann Ode": ["ann@example.org"], "Bo Bee": "U2"}}
 
 
 class TestSlackZip(TestSlack):
@@ -86,7 +94,12 @@ def check(name: str, data: bytes) -> None:
         json.dumps(summary.to_dict())
 
 
-@given(st.lists(st.dictionaries(st.sampled_from(KEYS), any_json) | any_json))
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from(KEYS), any_json, max_size=8) | any_json,
+        max_size=6,
+    )
+)
 def test_any_records_are_sessions_or_counts(records: list[object]) -> None:
     check("general/2024-05-09.json", json.dumps(records).encode())
 

@@ -1,0 +1,34 @@
+"""A table of people as a step's setting."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BeforeValidator
+
+from langchain_chatexports.chat_loaders.people import SharedNames, people_table
+
+__all__ = ["PeopleRows", "shared_name"]
+
+_Rows: TypeAlias = tuple[tuple[str, ...], ...]
+
+
+def _rows(given: Any) -> Any:
+    # Plain tuples can be serialized, hashed and compared.
+    return people_table(given).rows if given else ()
+
+
+PeopleRows: TypeAlias = Annotated[_Rows, BeforeValidator(_rows)]
+"""The names and handles of each person; the file of a table, a `PeopleTable` or a
+mapping is read when the step is made."""
+
+
+def shared_name(people: _Rows, name: str) -> str:
+    """Return the name to show for a name: itself if nobody in the table has it."""
+    return _shared_names(people).of(name) if people else name
+
+
+@lru_cache(maxsize=8)
+def _shared_names(people: _Rows) -> SharedNames:
+    return SharedNames(people_table(people))

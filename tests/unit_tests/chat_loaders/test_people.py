@@ -1,0 +1,329 @@
+"""A table of people, and sessions in which each has one name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_chatexports.chat_loaders.discord import DiscordChatLoader
+from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+from langchain_chatexports.chat_loaders.people import (
+    PeopleTable,
+    SharedNames,
+    people_table,
+    table_line,
+)
+from langchain_chatexports.chat_loaders.slack import SlackChatLoader
+from langchain_chatexports.chat_loaders.table import TableChatLoader
+from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
+from langchain_chatexports.datasets.jsonl import write_jsonl
+from langchain_chatexports.exceptions import (
+    ChatExportError,
+    ExportFormatError,
+    ExportNotFoundError,
+)
+from langchain_chatexports.steps import Redact
+from tests.unit_tests.builders.chat_db import ChatDb
+from tests.unit_tests.builders.discord import BO, DiscordChannel, author
+from tests.unit_tests.builders.slack import SlackExport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from langchain_core.chat_sessions import ChatSession
+
+    from langchain_chatexports.chat_loaders.base import ChatExportLoader
+
+ANN = {"Ann": ("Ann Ode", "+49 170 123-4567", "ann@example.org", "annie")}
+
+
+def written(path: Path, text: str | bytes) -> Path:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def metadata(session: ChatSession) -> dict[str, Any]:
+    return cast("dict[str, Any]", dict(session)["metadata"])
+
+
+@pytest.mark.parametrize(
+    "called",
+    [
+        "Ann",
+        "ANN ODE",
+        " ann  ode ",
+        "@annie",
+        "491701234567",
+        "+49 (170) 1234567",
+        "0170 1234567",
+        "Ann@Example.org",
+    ],
+)
+def test_any_name_or_handle_is_the_persons(called: str) -> None:
+    assert SharedNames(people_table(ANN)).of(called) == "Ann"
+
+
+@pytest.mark.parametrize("called", ["Änn", "Bo", "1234567", "49170123456700001"])
+def test_other_names_stay(called: str) -> None:
+    assert SharedNames(people_table(ANN)).of(called) == called
+
+
+def test_composed_and_decomposed_letters_are_one() -> None:
+    assert SharedNames(people_table({"Zoë": "x"})).of("Zoe\u0308") == "Zoë"
+
+
+def test_the_end_of_a_number_that_two_people_have_is_nobodys() -> None:
+    names = SharedNames(people_table({"A": "+491701234567", "B": "+431701234567"}))
+    assert names.of("01701234567") == "01701234567"
+    assert names.of("+431701234567") == "B"
+
+
+def test_handles_count_before_a_name_that_several_have() -> None:
+    people = people_table({"Ann Ode": "Ann", "Ann Bee": "b@example.org"})
+    assert SharedNames(people, {"Ann": ["b@example.org"]}).of("Ann") == "Ann Bee"
+
+
+def test_a_name_with_the_handles_of_two_people_stays() -> None:
+    people = people_table({"Ann": "a@example.org", "Bo": "b@example.org"})
+    names = SharedNames(people, {"Cy": ["a@example.org", "b@example.org"]})
+    assert names.of("Cy") == "Cy"
+
+
+def test_a_name_that_only_the_export_has_is_noted() -> None:
+    people = people_table({"Ann": "ann@example.org"})
+    about: dict[str, Any] = {"participants": ["Annabel"], "owner": None}
+    SharedNames(people, {"Annabel": ["ann@example.org"]}).rename([], about)
+    assert about["participants"] == ["Ann"]
+    assert about["nicknames"] == ["ann@example.org", "Annabel"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ann;Ann Ode;annie\nBo",
+        "Ann, Ann Ode, annie\nBo\n",
+        'Ann\t"Ann Ode"\tannie\t\nBo\t\t\t\n',
+        "\ufeff# people\r\n\r\nAnn;Ann Ode;annie;# same name in a and b\r\nBo;;;\r\n",
+        '"# people; all";;\nAnn;Ann Ode;annie\nBo',
+        'Ann,Ann Ode,annie,"# same name in a; b"\nBo',
+    ],
+)
+def test_a_file_is_read_as_people_and_spreadsheets_write_it(
+    tmp_path: Path, text: str
+) -> None:
+    path = written(tmp_path / "people.csv", text)
+    assert people_table(path).rows == (("Ann", "Ann Ode", "annie"), ("Bo",))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Ann;annie\n# x\nBo;ANNIE", "Lines 1 and 3 of .*people.csv have a name or"),
+        ("Ann;0170 1234567\nBo;+1\nCy;0170-1234567", "Lines 1 and 3"),
+        ("# nobody\n;;\n", "names nobody. Write a line"),
+        ("", "names nobody"),
+        ('Ann;"annie', r"Line 1 of .*people.csv cannot be read .* quotation mark"),
+        (b"Ann;J\xf6rg", "not a table of people in UTF-8. Save it"),
+        (b"\xff\xfeA\0n\0n\0", "not a table of people in UTF-8"),
+        (b"SQLite format 3\0", "not a table of people in UTF-8"),
+    ],
+)
+def test_what_is_no_table_of_people_is_an_error_with_a_remedy(
+    tmp_path: Path, text: str | bytes, said: str
+) -> None:
+    path = written(tmp_path / "people.csv", text)
+    with pytest.raises(ExportFormatError, match=said) as raised:
+        people_table(path)
+    assert raised.value.path == path
+    assert not any(name in str(raised.value) for name in ("Ann", "annie", "0170", "Bo"))
+
+
+def test_two_people_of_a_mapping_with_one_name_are_an_error() -> None:
+    with pytest.raises(ExportFormatError, match="entries 1 and 2"):
+        people_table({"Ann": "annie", "Bo": ["b", "Annie"]})
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ExportNotFoundError, match="chatexports people"):
+        people_table(tmp_path / "people.csv")
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_table_or_our_error(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    path.write_bytes(data)
+    try:
+        people_table(path)
+    except ChatExportError:
+        return
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=("C", "Z"))), min_size=1))
+def test_a_written_line_is_read_again(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str]
+) -> None:
+    names = [name for name in names if name and not name.startswith("'")]
+    path = tmp_path_factory.getbasetemp() / "line.csv"
+    path.write_text(table_line(["x y", *names], "same; as, that"), encoding="utf-8")
+    assert people_table(path).rows == (("x y", *names),)
+
+
+@pytest.mark.parametrize(
+    "name", ["=HYPERLINK(1)", "-1+2", "@SUM(1)", "# not a comment"]
+)
+def test_a_name_is_no_formula_in_a_spreadsheet(name: str) -> None:
+    assert table_line(["Ann", name], "why").startswith(f"Ann;'{name}")
+
+
+# Each loader's export, in which Ann has a name or handle of its own.
+
+
+def imessage(folder: Path, **options: Any) -> ChatExportLoader:
+    with ChatDb(folder / "chat.db") as database:
+        chat = database.chat("+491701234567", "bo@example.org", name="Race")
+        asked = chat.message("Ready?", sender="+491701234567")
+        chat.message(
+            "Loved “Ready?”",
+            sender="bo@example.org",
+            associated_message_guid=database.guid(asked),
+            associated_message_type=2000,
+        )
+        chat.message("Always", mine=True)
+    return IMessageChatLoader(folder / "chat.db", **options)
+
+
+def slack(folder: Path, **options: Any) -> ChatExportLoader:
+    export = SlackExport()
+    ann = export.user("U1", "A.O.", profile={"email": "ann@example.org"})
+    bo = export.user("U2", "Bo")
+    channel = export.channel("C1", "general")
+    channel.says(ann, "Hello")
+    channel.says(bo, "Hi", reactions=[{"name": "wave", "users": [ann], "count": 1}])
+    return SlackChatLoader(export.to_zip(folder / "slack.zip"), **options)
+
+
+def discord(folder: Path, **options: Any) -> ChatExportLoader:
+    for name, nickname in (("one", "A"), ("two", "AO")):
+        channel = DiscordChannel(name, channel_id=name)
+        channel.says(author("11", "annie", nickname=nickname, isBot=False), "Hello")
+        channel.says(BO, "Hi")
+        channel.write(folder / f"{name}.json")
+    return DiscordChatLoader(folder, **options)
+
+
+def table(folder: Path, **options: Any) -> ChatExportLoader:
+    rows = [
+        {"conversation_id": "1", "sender": sender, "text": "Hello"}
+        for sender in ("ANN ODE", "Bo", "annie")
+    ]
+    write_jsonl(rows, folder / "rows.jsonl")
+    return TableChatLoader(folder / "rows.jsonl", **options)
+
+
+def whatsapp(folder: Path, **options: Any) -> ChatExportLoader:
+    senders = ("+49 170 1234567", "Bo", "~ Annie", "Bo")
+    lines = [
+        f"[13.05.24, 10:0{minute}:00] {sender}: Hello {minute}"
+        for minute, sender in enumerate(senders)
+    ]
+    text = "\r\n".join(lines)
+    return WhatsAppChatLoader(written(folder / "_chat.txt", text), **options)
+
+
+LOADERS = pytest.mark.parametrize("loader", [imessage, slack, discord, table, whatsapp])
+
+
+@LOADERS
+def test_a_person_has_one_name_in_every_format(
+    loader: Callable[..., ChatExportLoader], tmp_path: Path
+) -> None:
+    reading = loader(tmp_path, people=ANN)
+    summary = reading.inspect()
+    assert set(summary.senders) & {"Ann"}
+    assert summary.senders.keys() <= {"Ann", "Bo", "bo@example.org", "Me"}
+    assert summary.found == summary.kept + sum(summary.skipped.values())
+    for session in reading:
+        people = metadata(session)["participants"]
+        assert people.count("Ann") == 1
+        assert len(people) == len(set(people))
+
+
+@LOADERS
+@pytest.mark.parametrize("called", ["Ann", "ann ode", "ANNIE", "+491701234567"])
+def test_each_name_finds_the_one_in_the_sessions(
+    loader: Callable[..., ChatExportLoader], tmp_path: Path, called: str
+) -> None:
+    assert loader(tmp_path, people=ANN).names_of(called) == {"Ann"}
+
+
+@LOADERS
+@pytest.mark.parametrize("option", ["include", "exclude"])
+def test_conversations_are_chosen_by_any_name_of_a_person(
+    loader: Callable[..., ChatExportLoader], tmp_path: Path, option: str
+) -> None:
+    chosen = loader(tmp_path, people=ANN, **{option: "annie"}).inspect()
+    assert chosen.skipped.get("excluded", 0) == (
+        0 if option == "include" else chosen.found
+    )
+
+
+def test_reactions_are_by_the_same_person(tmp_path: Path) -> None:
+    (session,) = slack(tmp_path, people=ANN)
+    reactions = session["messages"][1].additional_kwargs["reactions"]
+    assert [reaction["sender"] for reaction in reactions] == ["Ann"]
+    people = {"Bo": "bo@example.org"}
+    (session,) = imessage(tmp_path, people=people)
+    reactions = session["messages"][0].additional_kwargs["reactions"]
+    assert [reaction["sender"] for reaction in reactions] == ["Bo"]
+
+
+def test_the_owner_is_found_by_an_address_and_by_the_label(tmp_path: Path) -> None:
+    with ChatDb(tmp_path / "chat.db") as database:
+        chat = database.chat("+15550001111")
+        chat.message("Yes", mine=True, account="E:ann@example.org")
+    for people in (ANN, {"Ann": "Me"}):
+        loader = IMessageChatLoader(tmp_path / "chat.db", people=people)
+        assert loader.inspect().owner == "Ann"
+        (session,) = loader
+        assert metadata(session)["owner"] == "Ann"
+        assert session["messages"][0].additional_kwargs["is_from_me"] is True
+
+
+def test_what_the_owner_wrote_under_another_name_is_the_owners(tmp_path: Path) -> None:
+    people = {"Ann": ("Me", "+491701234567")}
+    (session,) = imessage(tmp_path, people=people)
+    own = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
+    assert own == [True, True]
+
+
+def test_without_a_table_nothing_is_renamed(tmp_path: Path) -> None:
+    (session,) = imessage(tmp_path)
+    assert "+491701234567" in metadata(session)["participants"]
+    assert "nicknames" not in metadata(session)
+
+
+def test_two_passes_agree(tmp_path: Path) -> None:
+    loader = imessage(tmp_path, people=ANN)
+    assert list(loader) == list(loader)
+
+
+def test_redaction_finds_the_names_that_sessions_no_longer_show(tmp_path: Path) -> None:
+    rows = [
+        {"conversation_id": "1", "sender": "Annabel", "text": "I am Annabel"},
+        {"conversation_id": "1", "sender": "Bo", "text": "Annabel, or Bellissima?"},
+    ]
+    write_jsonl(rows, tmp_path / "rows.jsonl")
+    people = {"Ann": ("Annabel", "Bellissima")}
+    loader = TableChatLoader(tmp_path / "rows.jsonl", people=people)
+    redacted = str(list(loader | Redact.for_export(loader)))
+    assert not any(name in redacted for name in ("Ann", "Bellissima"))
+
+
+def test_a_table_of_people_is_made_of_rows() -> None:
+    assert PeopleTable([["Ann", " annie ", ""], []]).rows == (("Ann", "annie"),)

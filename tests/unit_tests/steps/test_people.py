@@ -1,0 +1,97 @@
+"""Steps that know who has which names."""
+
+from __future__ import annotations
+
+import pickle
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langchain_core.load import dumps, loads
+from langchain_core.messages import HumanMessage
+
+from langchain_chatexports.chat_loaders.people import people_table
+from langchain_chatexports.exceptions import ExportNotFoundError
+from langchain_chatexports.standard_tests import SessionTransformUnitTests
+from langchain_chatexports.steps import MapAIMessages, SelectSessions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from langchain_chatexports.steps import SessionTransform
+
+PEOPLE = {"Ann": ["Ann Ode", "+49 170 1234567"], "Bo": "bo@example.org"}
+SESSION: Any = {
+    "messages": [
+        HumanMessage(name, additional_kwargs={"sender": name})
+        for name in ("ann ode", "01701234567", "Bo", "Cy")
+    ],
+    "metadata": {"participants": ["Ann Ode", "Cy"]},
+}
+
+
+def steps(people: Any) -> list[SessionTransform]:
+    return [
+        MapAIMessages(sender="ANN", people=people),
+        SelectSessions(participants="Ann", people=people),
+    ]
+
+
+@pytest.mark.parametrize("sender", ["Ann", "Ann Ode", "+491701234567", ("x", "Ann")])
+def test_all_names_of_the_person_become_the_ai(sender: Any) -> None:
+    (session,) = MapAIMessages(sender=sender, people=PEOPLE).invoke(SESSION)
+    kinds = [message.type for message in session["messages"]]
+    assert kinds == ["ai", "ai", "human", "human"]
+
+
+def test_a_name_that_the_table_has_not_is_compared_as_it_is() -> None:
+    (session,) = MapAIMessages(sender="Cy", people=PEOPLE).invoke(SESSION)
+    assert [message.type for message in session["messages"]][-1] == "ai"
+
+
+@pytest.mark.parametrize("named", ["bo@example.org", "Ann", "+491701234567", "cy"])
+def test_people_are_selected_by_any_name(named: str) -> None:
+    assert SelectSessions(participants=named, people=PEOPLE).invoke(SESSION)
+    assert not SelectSessions(without=named, people=PEOPLE).invoke(SESSION)
+
+
+def test_a_file_a_mapping_and_a_table_are_one_setting(tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text("Ann;Ann Ode;+49 170 1234567\nBo;bo@example.org", encoding="utf-8")
+    assert steps(PEOPLE) == steps(path) == steps(str(path)) == steps(people_table(path))
+    assert set(map(hash, steps(PEOPLE))) == set(map(hash, steps(path)))
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
+def test_steps_come_back_from_a_dump_and_a_pickle(tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text("Ann;Ann Ode\n", encoding="utf-8")
+    made = steps(path)
+    path.unlink()  # A dump holds the names: the file may be gone.
+    for step in made:
+        known: Any = {
+            "allowed_objects": [type(step)],
+            "valid_namespaces": ["langchain_chatexports"],
+        }
+        assert loads(dumps(step), **known) == step
+        assert pickle.loads(pickle.dumps(step)) == step  # noqa: S301 - made above
+
+
+def test_a_file_that_is_not_there_is_our_error(tmp_path: Path) -> None:
+    with pytest.raises(ExportNotFoundError):
+        MapAIMessages(sender="Ann", people=tmp_path / "people.csv")
+
+
+@pytest.mark.parametrize("step", [MapAIMessages, SelectSessions])
+def test_two_people_of_one_name_are_refused(step: Any) -> None:
+    with pytest.raises(ValueError, match="name or handle in common"):
+        step(people={"Ann": "x", "Bo": "X"})
+
+
+class TestMapAIMessagesOfAPerson(SessionTransformUnitTests):
+    @property
+    def transform_class(self) -> type[MapAIMessages]:
+        return MapAIMessages
+
+    @property
+    def transform_params(self) -> dict[str, Any]:
+        return {"sender": "hare@example.org", "people": {"Hare": "hare@example.org"}}
