@@ -104,9 +104,8 @@ class SlackExport:
         """Return the id of who takes part in all direct messages, if that is one."""
         pairs = [set(dm.members) for dm in self.direct_messages if dm.kind == "dm"]
         pairs = [pair for pair in pairs if len(pair) > 1]
-        if len(set(map(frozenset, pairs))) < 2:  # noqa: PLR2004 (two partners)
-            return None
-        common = set.intersection(*pairs)
+        # Of one partner it would be both.
+        common = set.intersection(*pairs) if pairs else set()
         return common.pop() if len(common) == 1 else None
 
 

@@ -278,6 +278,7 @@ def test_bots_are_left_out_unless_asked_for(
     channel.says(ANN, "green", **keys)
     path = channel.write(tmp_path / "a.json")
     assert skipped(path) == {"bot": 1}
+    assert DiscordChatLoader(path).inspect().details["types"] == {"bot": 1}
     assert only_message(path, include_bots=True).content == "green"
 
 

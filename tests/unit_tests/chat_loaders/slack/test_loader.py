@@ -368,13 +368,14 @@ def test_names_fall_back_one_by_one(tmp_path: Path) -> None:
     export.user("U2", "", real_name="Upper")
     export.lists["users.json"].append({"id": "U3", "name": "handle"})
     chat = export.channel("C1", "general")
-    for user in ("U1", "U2", "U3", "U4"):
+    export.user("U6", "Display", profile={"real_name": "Real six"})
+    for user in ("U6", "U1", "U2", "U3", "U4"):
         chat.says(user, "Hi")
     chat.says("U5", "Hi", user_profile={"display_name": "Guest"})
     chat.says(None, "Hi")
     texts = loaded(export.to_zip(tmp_path / "export.zip"))["C1"]
     assert [sender for sender, _ in texts] == [
-        *("Real", "Upper", "handle", "U4", "Guest", "unknown")
+        *("Display", "Real", "Upper", "handle", "U4", "Guest", "unknown")
     ]
 
 

@@ -34,6 +34,7 @@ MARKUP = Markup(PEOPLE, {"C1": "general"})
         ("<https://a.b/c>", "https://a.b/c"),
         ("<https://a.b/c|the page>", "the page"),
         ("<https://a.b|a.b>", "https://a.b"),
+        ("<https://a.b/|a.b>", "https://a.b/"),
         ("<https://a.b?x=1&amp;y=2>", "https://a.b?x=1&y=2"),
         ("<https://a.b|R&amp;D>", "R&D"),
         ("<mailto:a@b.c|a@b.c>", "a@b.c"),
