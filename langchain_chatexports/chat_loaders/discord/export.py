@@ -65,7 +65,7 @@ def is_discord_export(files: Sequence[ExportFile]) -> bool:
     with suppress(ChatExportError):
         if is_package(files) or any(map(_is_channel, named[:_MAX_LOOKED_AT])):
             return True
-        # No use in another format, but the loader has the remedy.
+        # Other formats cannot be read, but the loader has the remedy.
         return not named and any(map(_is_in_other_format, files[:_MAX_LOOKED_AT]))
     return False
 

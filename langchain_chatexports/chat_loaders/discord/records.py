@@ -120,7 +120,7 @@ class RecordReader:
         )
 
     def author(self, raw: dict[str, Any]) -> tuple[str, bool]:
-        """Remember who wrote a message; return the id, and whether it is a bot's."""
+        """Return the id of who wrote a message, and whether it is a bot's."""
         author = raw.get("author")
         if not isinstance(author, dict):
             return "", False

@@ -127,7 +127,7 @@ def is_slack_export(files: Sequence[ExportFile]) -> bool:
     dumps = [file for file in files if file.name.lower().endswith(".json")]
     if dumps:
         return any(map(_dumped_channel, dumps[:_MAX_LOOKED_AT]))
-    # As text it is no use, but the loader has the remedy.
+    # A text export cannot be read, but the loader has the remedy.
     return any(map(_is_text_export, files))
 
 
