@@ -45,13 +45,15 @@ def open_regular_file(path: str | Path) -> BinaryIO:
     """
     # Before it is opened, too: opening alone rewinds a tape or makes a modem dial.
     check_regular_file(path)
-    descriptor = os.open(path, _FLAGS)
+    # The file object owns the descriptor from the start: closed twice, it could be that
+    # of another file.
+    file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - the path may be a string, and the caller closes it
     try:
-        _check(path, os.fstat(descriptor))  # It may be another one by now.
-        return os.fdopen(descriptor, "rb")
+        _check(path, os.fstat(file.fileno()))  # It may be another one by now.
     except BaseException:
-        os.close(descriptor)
+        file.close()
         raise
+    return file
 
 
 def check_regular_file(path: str | Path) -> None:
@@ -71,6 +73,10 @@ def cannot_read(path: Path, error: OSError) -> ExportFormatError:
     """Build the error for a path that the system cannot read."""
     msg = f"{path} cannot be read ({error.strerror}). Check the path and the disk."
     return ExportFormatError(msg, path=path)
+
+
+def _open_at_once(path: str, _flags: int) -> int:
+    return os.open(path, _FLAGS)
 
 
 def _check(path: str | Path, status: os.stat_result) -> None:

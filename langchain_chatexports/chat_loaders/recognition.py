@@ -107,6 +107,7 @@ def open_export(path: str | Path, **options: Any) -> Export:
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
     from langchain_chatexports.chat_loaders.slack import SlackChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
+    from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
     from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 
     path = Path(path).expanduser()
@@ -120,11 +121,14 @@ def open_export(path: str | Path, **options: Any) -> Export:
         "json": ("Messenger thread file", SingleFileFacebookMessengerChatLoader),
         "discord": ("Discord export", DiscordChatLoader),
         "slack": ("Slack export", SlackChatLoader),
-        "table": ("table (Parquet or JSON lines)", TableChatLoader),
+        "telegram": ("Telegram export", TelegramChatLoader),
+        "table": ("table (Parquet, JSON lines or CSV)", TableChatLoader),
+        # Without columns of known names: that loader says which ones to name.
+        "csv": ("table (CSV)", TableChatLoader),
         "whatsapp": ("WhatsApp export", WhatsAppChatLoader),
     }
     kind = _kind(path)
-    if kind in {"zip", "folder", "json", "text"}:
+    if kind in {"zip", "folder", "json", "csv", "text"}:
         kind, *others = _apps_of_files(path) or [kind]
         if others:
             names = " and ".join(f"a {formats[other][0]}" for other in others)
@@ -143,12 +147,14 @@ def _apps_of_files(path: Path) -> list[str]:
     """Return the apps of which there is an export; empty if it is Messenger's alone."""
     from langchain_chatexports.chat_loaders.discord import is_discord_export
     from langchain_chatexports.chat_loaders.slack import is_slack_export
+    from langchain_chatexports.chat_loaders.telegram import is_telegram_export
     from langchain_chatexports.chat_loaders.whatsapp import is_whatsapp_export
 
     # Each looks at names and first bytes, and is sure.
     apps: dict[str, Callable[[Sequence[ExportFile]], bool]] = {
         "discord": is_discord_export,
         "slack": is_slack_export,
+        "telegram": is_telegram_export,
         "whatsapp": is_whatsapp_export,
     }
     suffixes = (".json", ".html", ".htm", ".txt", ".csv")
@@ -302,6 +308,7 @@ def set_parts(path: str | Path) -> dict[str, Path]:
 def _kind(path: Path) -> str:
     from langchain_chatexports.chat_loaders.imessage.sources import BACKUP_DATABASE
     from langchain_chatexports.chat_loaders.table import looks_like_table
+    from langchain_chatexports.chat_loaders.table.csv_rows import CSV_SUFFIXES
     from langchain_chatexports.chat_loaders.table.rows import (
         PARQUET_MAGIC,
         require_parquet,
@@ -329,7 +336,7 @@ def _kind(path: Path) -> str:
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith((b"{", b"[")) or path.suffix.lower() in {".html", ".htm"}:
         return "json"
-    return "text"
+    return "csv" if path.suffix.lower() in CSV_SUFFIXES else "text"
 
 
 def _of_examples(path: Path, candidates: Iterable[Path]) -> ExportFormatError:
@@ -349,10 +356,10 @@ def _of_examples(path: Path, candidates: Iterable[Path]) -> ExportFormatError:
 def _unknown(path: Path) -> ExportFormatError:
     msg = (
         f"{path} is not an export that can be read. Supported are an iMessage database "
-        "(chat.db) or its folder, exports in JSON of Messenger, Instagram, Discord and "
-        "Slack (a zip, a folder or a file of it), WhatsApp's chats (a zip, a folder or "
-        "a text file) and a table (Parquet, or JSON lines with conversation_id and "
-        "text)."
+        "(chat.db) or its folder, exports in JSON of Messenger, Instagram, Discord, "
+        "Slack and Telegram (a zip, a folder or a file of it), WhatsApp's chats (a "
+        "zip, a folder or a text file) and a table (Parquet, JSON lines or CSV with "
+        "conversation_id and text)."
     )
     return ExportFormatError(msg, path=path)
 

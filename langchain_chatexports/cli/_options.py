@@ -116,10 +116,10 @@ Paths = Annotated[
     typer.Argument(
         metavar="PATH",
         help="Exports: an iMessage chat.db (or its folder, or an iPhone's backup), a "
-        "Messenger export (zip, folder or one thread's file), chats of WhatsApp, "
-        "Discord or Slack (zip, folder or file), a table (Parquet or JSON lines). The "
-        "format is recognized from the content. On a Mac, without a PATH: its own "
-        "Messages.",
+        "Messenger export (zip, folder or one thread's file), a Telegram result.json, "
+        "chats of WhatsApp, Discord or Slack (zip, folder or file), a table (Parquet, "
+        "JSON lines, CSV). The format is recognized by content. On a Mac, without a "
+        "PATH: its own Messages.",
         show_default=False,
         readable=False,  # Otherwise typer answers instead of our error with the remedy.
     ),

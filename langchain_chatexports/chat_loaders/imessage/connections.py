@@ -10,6 +10,7 @@ import os
 import sqlite3
 import sys
 from contextlib import suppress
+from functools import partial
 from operator import methodcaller
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -27,6 +28,9 @@ _STEPS_BETWEEN_CHECKS = 10_000
 # Pages that lead to each other many times over take any number.
 _MAX_STEPS_PER_BYTE = 200
 _MIN_STEPS = 20_000_000
+# The place of what wants an action among what an authorizer is asked with.
+_SOURCE = 5
+_DENIED = 2
 
 
 class WorkLimit:
@@ -52,6 +56,15 @@ class WorkLimit:
         next(checks)
         connection.set_progress_handler(checks.__next__, _STEPS_BETWEEN_CHECKS)
 
+    def deny_schema_code(self, connection: sqlite3.Connection) -> None:
+        """Deny whatever a view or a trigger of the schema would do."""
+        # A generator for the same reason. It takes one value, and SQLite gives five:
+        # `max` sends them on, and returns the one with the highest rank. SQLITE_OK
+        # allows the action; a text or None, which are no answers, deny it.
+        ranks = self._ranks()
+        next(ranks)
+        connection.set_authorizer(partial(max, sqlite3.SQLITE_OK, key=ranks.send))
+
     def raise_pending(self) -> None:
         """Raise what a signal's handler raised during a query."""
         if self._raised is not None:
@@ -60,11 +73,28 @@ class WorkLimit:
     def _checks(self) -> Generator[bool, None, None]:
         while True:
             try:
-                yield self._raised is not None or self._is_used_up()
-            except GeneratorExit:  # noqa: PERF203 - once in 10,000 steps
+                # Going round a loop runs handlers, too: this one has to be in `try`.
+                while True:
+                    yield self._raised is not None or self._is_used_up()
+            except GeneratorExit:  # noqa: PERF203 - once for a connection
                 return
             except BaseException as error:  # noqa: BLE001 - raised again after the query
                 self._raised = error
+
+    def _ranks(self) -> Generator[int, object, None]:
+        rank = place = 0
+        while True:
+            try:
+                # SQLITE_OK, the action, two names, the database, the view or trigger.
+                while True:
+                    value = yield rank
+                    place = 0 if value == sqlite3.SQLITE_OK else place + 1
+                    is_denied = place == _SOURCE and value is not None
+                    rank = _DENIED if is_denied else int(place == 0)
+            except GeneratorExit:  # noqa: PERF203 - once for a connection
+                return
+            except BaseException as error:  # noqa: BLE001 - raised again after the query
+                self._raised, rank = error, _DENIED
 
     def _is_used_up(self) -> bool:
         self._checks_left -= 1
@@ -93,6 +123,7 @@ def connect(path: Path, mode: str, limit: WorkLimit) -> sqlite3.Connection:
     try:
         connection.text_factory = methodcaller("decode", "utf-8", "replace")
         limit.watch(connection)
+        limit.deny_schema_code(connection)
         _restrict(connection)
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         connection.execute("BEGIN")
@@ -109,7 +140,6 @@ def is_interrupted(error: sqlite3.Error) -> bool:
 
 
 def _restrict(connection: sqlite3.Connection) -> None:
-    connection.set_authorizer(_authorize)
     if sys.version_info >= (3, 11):
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE_BYTES)
     if sys.version_info >= (3, 12):
@@ -119,14 +149,6 @@ def _restrict(connection: sqlite3.Connection) -> None:
     # Both are without effect in an SQLite that does not know them.
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
-
-
-def _authorize(
-    _action: int, _one: str | None, _two: str | None, _database: str | None,
-    source: str | None,
-) -> int:  # fmt: skip
-    """Deny whatever a view or a trigger of the schema would do."""
-    return sqlite3.SQLITE_OK if source is None else sqlite3.SQLITE_DENY
 
 
 def _uri(path: Path) -> str:

@@ -118,6 +118,7 @@ def test_a_renamed_zip_ends_in_a_chat(chatexports: Any, tmp_path: Path) -> None:
 
     base = write_tiny_base(tmp_path / "tiny")
     options = ("--ai", "Harry Potter", "--gap", "none", "--epochs", "1")
+    options += ("--validation", "none")
     done = chatexports("finetune", path, *options, "--base", base)
 
     assert "100 examples" in done.stderr

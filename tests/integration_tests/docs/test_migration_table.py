@@ -27,6 +27,13 @@ from tests.integration_tests import community
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.messenger import Export
 from tests.unit_tests.builders.slack import SlackExport, workspace
+from tests.unit_tests.builders.telegram import (
+    BO,
+    CY,
+    NOT_INCLUDED,
+    TelegramChat,
+    account_text,
+)
 from tests.unit_tests.builders.typedstream import attributed_body
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
@@ -78,6 +85,22 @@ def messenger(
         build(export)
         root = export.to_folder(folder / "export")
         return ask(loader, root / "your_facebook_activity" / "messages")
+
+    return measure
+
+
+def telegram(
+    build: Callable[[TelegramChat], None], ask: Callable[[Any, Path], object]
+) -> Any:
+    """Ask a loader about the export of a chat."""
+
+    def measure(folder: Path, loader: type[BaseChatLoader]) -> object:
+        chat = TelegramChat()
+        build(chat)
+        try:
+            return ask(loader, chat.write(folder / "result.json"))
+        except Exception as error:  # noqa: BLE001 - the kind is the answer
+            return f"`{type(error).__name__}`"
 
     return measure
 
@@ -148,6 +171,11 @@ def sessions(loader: Any, path: Path) -> int:
 
 def message_time(loader: Any, path: Path) -> object:
     return loader(path=path).load()[0]["messages"][0].additional_kwargs["message_time"]
+
+
+def time_of_first(loader: Any, path: Path) -> object:
+    message = loader(path=path).load()[0]["messages"][0]
+    return message.additional_kwargs["events"][0]["message_time"]
 
 
 def stored(loader: Any, path: Path) -> str:
@@ -259,6 +287,32 @@ def nobody_typed(export: Export) -> None:
     chat.says("Grace Hopper", "Ada called you.", NOON * 1000 + 2, call_duration=7)
 
 
+def parts_of_text(chat: TelegramChat) -> None:
+    chat.says(BO, ["Read ", {"type": "bold", "text": "this"}, "!"])
+
+
+def typed_by_nobody(chat: TelegramChat) -> None:
+    chat.says(BO, "Hi!")
+    chat.service(BO, "phone_call", duration_seconds=7)
+    chat.says(BO, "", file=NOT_INCLUDED, media_type="sticker", sticker_emoji="😂")
+
+
+def account(folder: Path, loader: Any) -> str:
+    chat = TelegramChat()
+    chat.says(BO, "Hi!")
+    other = TelegramChat("Cy", number=33)
+    other.says(CY, "Hello!")
+    path = folder / "result.json"
+    path.write_text(account_text([chat, other]), encoding="utf-8")
+    loaded = loader(path=path).load()
+    return f"{len(loaded)} with {count(loader, path)}"
+
+
+def control_character(loader: Any, path: Path) -> str:
+    path.write_text(path.read_text(encoding="utf-8").replace("!", r"\x0C"), "utf-8")
+    return f"{count(loader, path)}"
+
+
 def zipped(_: Path, loader: Any) -> str:
     with tempfile.TemporaryDirectory() as place:
         export = Export()
@@ -316,6 +370,7 @@ FOLDER = (
     community.FolderFacebookMessengerChatLoader,
     ours.FolderFacebookMessengerChatLoader,
 )
+TELEGRAM = (community.TelegramChatLoader, ours.TelegramChatLoader)
 STEPS = (community.utils, utils)
 WHATSAPP = (
     community.WhatsAppChatLoader,
@@ -387,6 +442,31 @@ ROWS: Sequence[Row] = (
         *FOLDER,
     ),
     Row("Messenger: a zip with three threads", zipped, *FOLDER),
+    Row(
+        "Telegram: sessions and messages of an account with two chats",
+        account,
+        *TELEGRAM,
+    ),
+    Row(
+        "Telegram: the text “Read **this**!”",
+        telegram(parts_of_text, lambda loader, path: f"`{texts(loader, path)}`"),
+        *TELEGRAM,
+    ),
+    Row(
+        "Telegram: messages loaded of “Hi!”, a call and a sticker",
+        telegram(typed_by_nobody, count),
+        *TELEGRAM,
+    ),
+    Row(
+        "Telegram: messages of a file with a form feed, which is written as `\\x0C`",
+        telegram(parts_of_text, control_character),
+        *TELEGRAM,
+    ),
+    Row(
+        "Telegram: time in `events` of a message of 08:00 UTC",
+        telegram(parts_of_text, time_of_first),
+        *TELEGRAM,
+    ),
     Row(
         "WhatsApp: senders of “Hi!” and “Yes?” from an iPhone in the US, before 2023",
         whatsapp(us_iphone(), senders),

@@ -35,6 +35,7 @@ def tutorial(
     server: LocalServer, tmp_path: Path
 ) -> Callable[[str], list[page.Outcome]]:
     def run(section: str) -> list[page.Outcome]:
+        """Run a tutorial, whose blocks must show what the page says, to its end."""
         results = tmp_path / "results.json"
         workplace = tmp_path / "workplace"
         workplace.mkdir()
@@ -49,6 +50,13 @@ def tutorial(
             timeout=_LONGEST_TUTORIAL_SECONDS,
             check=True,
         )
-        return [page.Outcome(*row) for row in json.loads(results.read_bytes())]
+        outcomes = [page.Outcome(*row) for row in json.loads(results.read_bytes())]
+        for block, outcome in zip(page.read_blocks(section), outcomes, strict=True):
+            if block.output is not None:
+                assert outcome.shown.strip() == block.output.strip()
+        model_name, streamed = outcomes[-4].printed, outcomes[-1].printed
+        assert model_name.startswith("ft:")
+        assert streamed.strip()
+        return outcomes
 
     return run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 from typing import Any
@@ -114,24 +115,27 @@ def test_a_generator_of_sessions_gives_a_list() -> None:
     ]
 
 
-def test_community_gives_the_same() -> None:
-    """In a process of its own: importing community warns, and takes a second."""
+def by_community(given: object, code: str) -> Any:
+    """Give it to community in a process of its own: importing it warns."""
     pytest.importorskip("langchain_community", exc_type=ImportError)
-    code = (
-        "import json, sys, pickle, warnings; warnings.simplefilter('ignore');"
+    program = (
+        "import json, pickle, sys, warnings; warnings.simplefilter('ignore');"
         "from langchain_community.adapters.openai import *;"
-        "messages = pickle.load(sys.stdin.buffer);"
-        "print(json.dumps([convert_message_to_dict(m) for m in messages]))"
+        f"given = pickle.load(sys.stdin.buffer); print(json.dumps({code}))"
     )
-    import pickle
-
     done = subprocess.run(  # noqa: S603 - our own code
-        [sys.executable, "-c", code],
-        input=pickle.dumps([message for message, _ in MESSAGES]),
+        [sys.executable, "-c", program],
+        input=pickle.dumps(given),
         capture_output=True,
         check=True,
     )
-    assert json.loads(done.stdout) == [expected for _, expected in MESSAGES]
+    return json.loads(done.stdout)
+
+
+def test_community_gives_the_same() -> None:
+    messages = [message for message, _ in MESSAGES]
+    theirs = by_community(messages, "[convert_message_to_dict(m) for m in given]")
+    assert theirs == [expected for _, expected in MESSAGES]
 
 
 DICTS: list[dict[str, Any]] = [
@@ -146,24 +150,12 @@ DICTS: list[dict[str, Any]] = [
 
 
 def test_community_gives_the_same_messages() -> None:
-    """In a process of its own: importing community warns, and takes a second."""
-    pytest.importorskip("langchain_community", exc_type=ImportError)
-    code = (
-        "import json, sys, warnings; warnings.simplefilter('ignore');"
-        "from langchain_community.adapters.openai import *;"
-        "messages = convert_openai_messages(json.load(sys.stdin));"
-        "print(json.dumps([[type(m).__name__, m.model_dump()] for m in messages]))"
-    )
-    done = subprocess.run(  # noqa: S603 - our own code
-        [sys.executable, "-c", code],
-        input=json.dumps(DICTS),
-        capture_output=True,
-        check=True,
-        text=True,
+    theirs = by_community(
+        DICTS,
+        "[[type(m).__name__, m.model_dump()] for m in convert_openai_messages(given)]",
     )
     messages = convert_openai_messages(DICTS)
-    ours = [[type(m).__name__, m.model_dump()] for m in messages]
-    assert ours == json.loads(done.stdout)
+    assert [[type(m).__name__, m.model_dump()] for m in messages] == theirs
 
 
 @pytest.mark.parametrize("given", [given for given in DICTS if len(given) > 1])

@@ -26,7 +26,8 @@ __all__ = ["COLUMNS_SINCE", "VERSIONS", "ChatBuilder", "ChatDb", "apple_ns"]
 APPLE_EPOCH = 978_307_200
 NOON = 1_700_000_000  # The first message's Unix time; each later one a minute more.
 
-# New columns of `message` by version, as schema dumps of real databases show them.
+# New columns of `message` by version, as schema dumps of real databases show them:
+# with ROWID 51 in macOS 10.11, 67 in 10.13, then 71, 74, and 75 or 81, 79 or 85.
 COLUMNS_SINCE = {
     "10.11": """guid text replace service_center handle_id subject country
         attributedBody version type service account account_guid error date date_read

@@ -176,6 +176,12 @@ class Export:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    def to_folder_and_zip(self, folder: Path) -> tuple[Path, Path]:
+        """Write the export twice: as a folder, and as a zip beside it."""
+        return self.to_folder(folder), self.to_zip(
+            folder.with_name(f"{folder.name}.zip")
+        )
+
     def to_zip(self, path: Path, prefix: str = "") -> Path:
         """Write the export as a zip."""
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from langchain_core.chat_sessions import ChatSession
@@ -60,6 +60,11 @@ def numbered(length: int) -> ChatSession:
 
 def texts(session: ChatSession) -> list[Any]:
     return [message.content for message in session["messages"]]
+
+
+def all_texts(sessions: Iterable[ChatSession]) -> list[Any]:
+    """The texts of all messages, one session after the other."""
+    return [text for session in sessions for text in texts(session)]
 
 
 def metadata_of(session: ChatSession) -> SessionMetadata:

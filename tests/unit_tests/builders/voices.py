@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["CLOSE", "DISTINCT", "Voice", "conversations", "half_right", "shuffled"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _FRAMES = (
     "i think the {n} is {a}",
@@ -169,12 +170,23 @@ def conversations(
     return made
 
 
+def turns_of(talk: list[list[str]]) -> list[str]:
+    """List the turns of all conversations."""
+    return [turn for turns in talk for turn in turns]
+
+
+def drawn(own: list[list[str]], replies: Sequence[str], seed: int) -> list[list[str]]:
+    """Answer each turn with one from a pool."""
+    rng = random.Random(seed)
+    return [[rng.choice(replies) for _ in turns] for turns in own]
+
+
 def half_right(
     own: list[list[str]], foreign: list[list[str]], share: float, seed: int
 ) -> list[list[str]]:
     """Mix turns of the person with turns of somebody else."""
     rng = random.Random(seed)
-    pool = [turn for turns in foreign for turn in turns]
+    pool = turns_of(foreign)
     return [
         [turn if rng.random() < share else rng.choice(pool) for turn in turns]
         for turns in own

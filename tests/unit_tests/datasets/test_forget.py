@@ -78,6 +78,14 @@ def _chats() -> list[Any]:
     ]
 
 
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """A set of ten chats of two answers each."""
+    path = tmp_path / "set.jsonl"
+    write_dataset(_traced(*_chats()), path)
+    return path
+
+
 @pytest.mark.parametrize(
     ("text", "is_named"),
     [
@@ -150,12 +158,10 @@ def test_nothing_of_a_person_is_left_in_any_format(
     assert "Hare" not in trace_path(path).read_text()
 
 
-def test_a_conversation_is_taken_out_by_its_id(tmp_path: Path) -> None:
-    path = tmp_path / "set.jsonl"
-    write_dataset(_traced(*_chats()), path)
-    report = forget(path, conversations=["chat-3"])
+def test_a_conversation_is_taken_out_by_its_id(written: Path) -> None:
+    report = forget(written, conversations=["chat-3"])
     assert (report.rows, report.removed, report.rows_left) == (20, 2, 18)
-    assert "3: text" not in _texts(path)
+    assert "3: text" not in _texts(written)
 
 
 def test_a_thread_takes_its_parts_along(tmp_path: Path) -> None:
@@ -223,33 +229,30 @@ def test_names_without_spaces_around_them_are_found(tmp_path: Path) -> None:
     assert forget(path, people=["李雷"]).mentions == 1
 
 
-def test_a_set_without_the_person_is_left_as_it_is(tmp_path: Path) -> None:
-    path = tmp_path / "set.jsonl"
-    write_dataset(_traced(*_chats()), path)
+def test_a_set_without_the_person_is_left_as_it_is(
+    tmp_path: Path, written: Path
+) -> None:
     before = [(file.name, file.stat().st_mtime_ns) for file in tmp_path.iterdir()]
-    assert forget(path, people=["Nobody"]).removed == 0
+    assert forget(written, people=["Nobody"]).removed == 0
     after = [(file.name, file.stat().st_mtime_ns) for file in tmp_path.iterdir()]
     assert before == after
 
 
 def test_a_name_that_nobody_has_is_an_error_before_anything_is_removed(
     tmp_path: Path,
+    written: Path,
 ) -> None:
-    path = tmp_path / "set.jsonl"
-    write_dataset(_traced(*_chats()), path)
     before = {file: file.read_bytes() for file in tmp_path.iterdir()}
     with pytest.raises(SenderNotFoundError, match="Did you mean 'Hare'") as error:
-        forget(path, people=["Fox", "Haer"], strict=True)
+        forget(written, people=["Fox", "Haer"], strict=True)
     assert error.value.senders["Hare"] == 2
     assert "'Fox' or" not in str(error.value)
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
-def test_an_id_that_no_conversation_has_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "set.jsonl"
-    write_dataset(_traced(*_chats()), path)
+def test_an_id_that_no_conversation_has_is_an_error(written: Path) -> None:
     with pytest.raises(ExportNotFoundError, match="Did you mean 'chat-3'"):
-        forget(path, conversations=["chta-3"], strict=True)
+        forget(written, conversations=["chta-3"], strict=True)
 
 
 def test_somebody_in_a_group_who_never_wrote_is_known(tmp_path: Path) -> None:
@@ -297,61 +300,53 @@ def test_what_was_forgotten_before_is_no_error(
     assert (report.removed, report.forgotten_before) == (0, before)
 
 
-def test_a_trace_keeps_no_name_of_those_who_are_forgotten(tmp_path: Path) -> None:
-    path = tmp_path / "set.jsonl"
-    write_dataset(_traced(*_chats()), path)
-    forget(path, people=["Fox"])
-    assert "fox" not in trace_path(path).read_text().casefold()
+def test_a_trace_keeps_no_name_of_those_who_are_forgotten(written: Path) -> None:
+    forget(written, people=["Fox"])
+    assert "fox" not in trace_path(written).read_text().casefold()
 
 
-def test_an_interrupted_rewriting_is_no_name_that_nobody_has(tmp_path: Path) -> None:
-    path = tmp_path / "set.jsonl"
-    write_dataset(_traced(*_chats()), path)
-    old_trace = trace_path(path).read_bytes()
-    forget(path, people=["Fox"])
-    trace_path(path).write_bytes(old_trace)
-    assert forget(path, people=["Fox"], strict=True).removed == 0
+def test_an_interrupted_rewriting_is_no_name_that_nobody_has(written: Path) -> None:
+    old_trace = trace_path(written).read_bytes()
+    forget(written, people=["Fox"])
+    trace_path(written).write_bytes(old_trace)
+    assert forget(written, people=["Fox"], strict=True).removed == 0
 
 
-def test_the_card_tells_that_rows_are_gone_and_the_totals(tmp_path: Path) -> None:
-    path = tmp_path / "set.jsonl"
-    write_dataset(_traced(*_chats()), path)
-    forget(path, people=["Fox"])
-    forget(path, people=["Hare"])
-    facts = read_header(path).facts
+def test_the_card_tells_that_rows_are_gone_and_the_totals(
+    tmp_path: Path, written: Path
+) -> None:
+    forget(written, people=["Fox"])
+    forget(written, people=["Hare"])
+    facts = read_header(written).facts
     assert facts["forgotten"] == 4
     assert facts["files"]["set.jsonl"]["rows"] == 16
     assert "4 rows were taken out" in (tmp_path / "set.jsonl.card.md").read_text()
 
 
-def test_every_version_is_remembered(tmp_path: Path) -> None:
-    path = tmp_path / "set.jsonl"
-    write_dataset(_traced(*_chats()), path)
-    versions = [TrainingFile(read_jsonl(path)).digest]
-    forget(path, people=["Fox"])
-    versions.append(TrainingFile(read_jsonl(path)).digest)
-    assert list(forget(path, people=["Hare"]).hashes)[:2] == versions
+def test_every_version_is_remembered(written: Path) -> None:
+    versions = [TrainingFile(read_jsonl(written)).digest]
+    forget(written, people=["Fox"])
+    versions.append(TrainingFile(read_jsonl(written)).digest)
+    assert list(forget(written, people=["Hare"]).hashes)[:2] == versions
 
 
-def test_a_rewriting_that_was_cut_off_can_be_done_again(tmp_path: Path) -> None:
-    path = tmp_path / "set.jsonl"
-    write_dataset(_traced(*_chats()), path)
-    old_trace = trace_path(path).read_bytes()
-    forget(path, people=["Fox"])
-    trace_path(path).write_bytes(old_trace)
-    report = forget(path, people=["Hare"])
+def test_a_rewriting_that_was_cut_off_can_be_done_again(written: Path) -> None:
+    old_trace = trace_path(written).read_bytes()
+    forget(written, people=["Fox"])
+    trace_path(written).write_bytes(old_trace)
+    report = forget(written, people=["Hare"])
     assert (report.removed, report.rows_left) == (2, 16)
-    assert len(list(read_trace(path))) == 16
+    assert len(list(read_trace(written))) == 16
 
 
-def test_a_set_that_was_changed_by_hand_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "set.jsonl"
-    write_dataset(_traced(*_chats()), path)
-    path.write_text(_texts(path).replace("3: text 0", "3: changed"), encoding="utf-8")
-    before = path.read_bytes()
+def test_a_set_that_was_changed_by_hand_is_refused(written: Path) -> None:
+    written.write_text(
+        _texts(written).replace("3: text 0", "3: changed"), encoding="utf-8"
+    )
+    before = written.read_bytes()
     with pytest.raises(ExportFormatError, match="changed after it was written"):
-        forget(path, people=["Fox"])
-    assert path.read_bytes() == before
+        forget(written, people=["Fox"])
+    assert written.read_bytes() == before
 
 
 def test_without_a_trace_the_error_says_how_to_get_one(tmp_path: Path) -> None:
@@ -367,12 +362,10 @@ def test_a_file_that_is_no_trace_is_refused(tmp_path: Path) -> None:
         forget(tmp_path / "set.jsonl", people=["Fox"])
 
 
-def test_a_set_that_is_gone_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "set.jsonl"
-    write_dataset(_traced(*_chats()), path)
-    path.unlink()
+def test_a_set_that_is_gone_is_an_error(written: Path) -> None:
+    written.unlink()
     with pytest.raises(ExportNotFoundError, match="no set"):
-        forget(path, people=["Fox"])
+        forget(written, people=["Fox"])
 
 
 def test_somebody_must_be_named(tmp_path: Path) -> None:
@@ -381,10 +374,8 @@ def test_somebody_must_be_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
-def test_what_is_rewritten_is_for_its_owner_only(tmp_path: Path) -> None:
-    path = tmp_path / "set.jsonl"
-    write_dataset(_traced(*_chats()), path)
-    forget(path, people=["Fox"])
+def test_what_is_rewritten_is_for_its_owner_only(tmp_path: Path, written: Path) -> None:
+    forget(written, people=["Fox"])
     for file in tmp_path.iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
 
@@ -525,14 +516,12 @@ def test_a_trace_of_one_file_names_no_path(tmp_path: Path, name: str) -> None:
     ids=repr,
 )
 def test_a_hostile_header_is_an_error_that_changes_nothing(
-    tmp_path: Path, changes: Any
+    tmp_path: Path, written: Path, changes: Any
 ) -> None:
-    path = tmp_path / "set.jsonl"
-    write_dataset(_traced(*_chats()), path)
-    _change_header(path, **changes)
+    _change_header(written, **changes)
     before = {file: file.read_bytes() for file in tmp_path.iterdir()}
     with pytest.raises(ExportFormatError, match="is not a trace that this version"):
-        forget(path, people=["Fox"])
+        forget(written, people=["Fox"])
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
@@ -551,12 +540,10 @@ def test_a_hostile_header_is_an_error_that_changes_nothing(
     ],
     ids=repr,
 )
-def test_facts_of_another_type_make_no_header(tmp_path: Path, facts: Any) -> None:
-    path = tmp_path / "set.jsonl"
-    write_dataset(_traced(*_chats()), path)
-    _change_header(path, facts={**read_header(path).facts, **facts})
+def test_facts_of_another_type_make_no_header(written: Path, facts: Any) -> None:
+    _change_header(written, facts={**read_header(written).facts, **facts})
     with pytest.raises(ExportFormatError, match="is not a trace that this version"):
-        read_header(path)
+        read_header(written)
 
 
 @pytest.mark.parametrize(
@@ -570,15 +557,13 @@ def test_facts_of_another_type_make_no_header(tmp_path: Path, facts: Any) -> Non
     ids=["list", "empty", "nested", "number"],
 )
 def test_a_hostile_row_of_a_trace_is_an_error_of_ours(
-    tmp_path: Path, row: bytes
+    written: Path, row: bytes
 ) -> None:
-    path = tmp_path / "set.jsonl"
-    write_dataset(_traced(*_chats()), path)
-    trace = trace_path(path)
+    trace = trace_path(written)
     header, rows = trace.read_bytes().split(b"\n", 1)
     trace.write_bytes(b"\n".join([header, row, rows]))
     with pytest.raises(ExportFormatError, match="is not a trace that this version"):
-        forget(path, people=["Fox"])
+        forget(written, people=["Fox"])
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs links")

@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from langchain_chatexports.evaluation import Evaluation
 from langchain_chatexports.evaluation.style_measures import MEASURES
-from tests.unit_tests.builders.pages import DOCS, read_page
-
-if TYPE_CHECKING:
-    import pytest
-
-
-def test_blocks_print_what_the_page_says(capsys: pytest.CaptureFixture[str]) -> None:
-    blocks = read_page("evaluation.md")
-    assert blocks
-    for block in blocks:
-        exec(compile(block.code, "evaluation.md", "exec"), {})  # noqa: S102 - our page
-        assert capsys.readouterr().out == block.output
+from tests.unit_tests.builders.pages import DOCS
 
 
 def test_every_field_of_the_output_is_explained() -> None:

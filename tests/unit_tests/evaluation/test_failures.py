@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from codecs import encode
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,10 +13,13 @@ from langchain_chatexports.evaluation.model_server import Reply
 from langchain_chatexports.evaluation.sanity_checks import sanity_checks
 from langchain_chatexports.evaluation.style_measures import MEASURES
 from langchain_chatexports.evaluation.style_scores import StyleSamples, compare_styles
-from tests.unit_tests.builders.voices import DISTINCT, conversations, shuffled
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from tests.unit_tests.builders.voices import (
+    DISTINCT,
+    conversations,
+    drawn,
+    shuffled,
+    turns_of,
+)
 
 Talk = list[list[str]]
 
@@ -29,20 +30,11 @@ OTHERS = {"p1": conversations(OSKAR, 40, 3)}
 STOCK = ("omg ok \U0001f602", "haha yes!!", "not really", "all good here", "u there?")
 
 
-def drawn(replies: Sequence[str], seed: int = 1) -> Talk:
-    rng = random.Random(seed)
-    return [[rng.choice(replies) for _ in turns] for turns in HELD_OUT]
-
-
-def turns(talk: Talk) -> list[str]:
-    return [turn for turns in talk for turn in turns]
-
-
 MODELS = {
-    "herself": drawn(turns(conversations(MIA, 60, 5))),
+    "herself": drawn(HELD_OUT, turns_of(conversations(MIA, 60, 5)), 1),
     "shuffled": shuffled(HELD_OUT, 1),
-    "parrot": drawn(turns(TRAINING)),
-    "collapsed": drawn(STOCK),
+    "parrot": drawn(HELD_OUT, turns_of(TRAINING), 1),
+    "collapsed": drawn(HELD_OUT, STOCK, 1),
 }
 
 
@@ -66,8 +58,8 @@ class Alarms:
         (copies,) = compare_copies(
             CopyIndex(TRAINING), HELD_OUT, {name: model}, rounds=200
         )
-        replies = [Reply(text, is_cut=False) for text in turns(model)]
-        guards = sanity_checks(name, replies, turns(HELD_OUT), turns(TRAINING))
+        replies = [Reply(text, is_cut=False) for text in turns_of(model)]
+        guards = sanity_checks(name, replies, turns_of(HELD_OUT), turns_of(TRAINING))
         assert guards.reach is not None
         assert guards.person.reach is not None
         others = {
@@ -121,8 +113,8 @@ def test_half_a_vocabulary_is_caught_by_reach() -> None:
         [[*talk, *(encode(turn, "rot13") for turn in talk)] for talk in half]
         for half in (TRAINING, HELD_OUT)
     )
-    one = [Reply(text, is_cut=False) for text in turns(MODELS["herself"])]
-    found = sanity_checks("half", one, turns(later), turns(both))
+    one = [Reply(text, is_cut=False) for text in turns_of(MODELS["herself"])]
+    found = sanity_checks("half", one, turns_of(later), turns_of(both))
     assert found.reach is not None
     assert found.person.reach is not None
     assert found.person.reach > 0.97

@@ -149,13 +149,6 @@ def _table(folder: Path) -> tuple[Path, list[Row], int]:
     return path, rows, len(records)
 
 
-def _sides(numbers: Iterator[tuple[bool, int]]) -> list[list[int]]:
-    found: dict[bool, list[int]] = {True: [], False: []}
-    for is_ai, number in numbers:
-        found[is_ai].append(number)
-    return [found[True], found[False]]
-
-
 def _conversations(case: Case) -> list[list[Row]]:
     found = []
     for thread in case.threads:
@@ -215,13 +208,9 @@ def test_who_writes_how_much(case: Case) -> None:
 def test_when_messages_were_sent_in_utc(case: Case) -> None:
     time = case.report.time
     assert time.zone == "UTC"
-    hours = Counter(row.time % _DAY // 3600 for row in case.rows)
-    days = Counter((row.time // _DAY + _THURSDAY) % 7 for row in case.rows)
     both = Counter(
         ((r.time // _DAY + _THURSDAY) % 7, r.time % _DAY // 3600) for r in case.rows
     )
-    assert time.by_hour == tuple(hours[hour] for hour in range(24))
-    assert time.by_weekday == tuple(days[day] for day in range(7))
     assert time.by_weekday_and_hour == tuple(
         tuple(both[day, hour] for hour in range(24)) for day in range(7)
     )
@@ -242,16 +231,6 @@ def test_the_line_over_time_holds_each_message_once(case: Case) -> None:
     assert sum(p.ai + p.others for p in points) == len(case.rows)
 
 
-def test_lengths(case: Case) -> None:
-    sides = _sides((row.is_ai, len(row.text)) for row in case.rows)
-    lengths = case.report.lengths
-    for numbers, found in zip(sides, (lengths.ai, lengths.others), strict=True):
-        assert (found.count, found.most) == (len(numbers), max(numbers))
-        assert found.median == statistics.median_low(numbers)
-        assert found.p90 == sorted(numbers)[math.ceil(0.9 * len(numbers)) - 1]
-        assert found.mean == pytest.approx(statistics.fmean(numbers))
-
-
 def test_pauses_and_conversations(case: Case) -> None:
     pauses = [b.time - a.time for t in case.threads for a, b in pairwise(t)]
     figures = case.report.pauses
@@ -263,30 +242,6 @@ def test_pauses_and_conversations(case: Case) -> None:
     conversations = _conversations(case)
     assert figures.conversations == len(conversations)
     assert figures.boundaries == len(conversations) - len(case.threads)
-
-
-def test_replies_and_runs(case: Case) -> None:
-    talks = _conversations(case)
-    replies = _sides(
-        (
-            (answer.is_ai, answer.time - before.time)
-            for talk in talks
-            for before, answer in pairwise(talk)
-            if before.sender != answer.sender
-        ),
-    )
-    runs = _sides(
-        (
-            (run[0].is_ai, len(run))
-            for talk in talks
-            for run in ([*r] for _, r in groupby(talk, key=lambda row: row.sender))
-        ),
-    )
-    for sides, found in ((replies, case.report.replies), (runs, case.report.runs)):
-        for numbers, values in zip(sides, (found.ai, found.others), strict=True):
-            assert values.count == len(numbers)
-            assert values.median == statistics.median_low(numbers)
-            assert values.most == max(numbers)
 
 
 def test_examples_and_their_tokens(case: Case) -> None:

@@ -49,65 +49,46 @@ def test_override_with_a_reason_passes() -> None:
     guard(Honest)
 
 
-def test_override_without_xfail_fails() -> None:
-    class Silent(Suite):
-        def test_content_is_text(self, loader: Any) -> None:
-            pass
-
-    with pytest.raises(AssertionError, match="test_content_is_text"):
-        guard(Silent)
-
-
-def test_xfail_without_a_reason_fails() -> None:
-    class Unreasoned(Suite):
-        @pytest.mark.xfail
-        def test_content_is_text(self, loader: Any) -> None:
-            pass
-
-    with pytest.raises(AssertionError, match="test_content_is_text"):
-        guard(Unreasoned)
-
-
-def test_skip_fails() -> None:
-    class Skipping(Suite):
-        @pytest.mark.skip(reason="tedious")
-        def test_content_is_text(self, loader: Any) -> None:
-            pass
-
-    with pytest.raises(AssertionError, match="test_content_is_text"):
-        guard(Skipping)
-
-
-def test_removal_fails() -> None:
-    class Removing(Suite):
-        test_content_is_text: Any = None
-
-    with pytest.raises(AssertionError, match="test_content_is_text"):
-        guard(Removing)
-
-
-def test_override_in_a_mixin_fails() -> None:
-    class Mixin:
-        def test_content_is_text(self, loader: Any) -> None:
-            pass
-
-    class Mixed(Mixin, Suite):
+class Silent(Suite):
+    def test_content_is_text(self, loader: Any) -> None:
         pass
 
-    with pytest.raises(AssertionError, match="test_content_is_text"):
-        guard(Mixed)
 
-
-def test_override_further_up_fails() -> None:
-    class Silent(Suite):
-        def test_content_is_text(self, loader: Any) -> None:
-            pass
-
-    class Below(Silent):
+class Unreasoned(Suite):
+    @pytest.mark.xfail
+    def test_content_is_text(self, loader: Any) -> None:
         pass
 
+
+class Skipping(Suite):
+    @pytest.mark.skip(reason="tedious")
+    def test_content_is_text(self, loader: Any) -> None:
+        pass
+
+
+class Removing(Suite):
+    test_content_is_text: Any = None
+
+
+class Mixin:
+    def test_content_is_text(self, loader: Any) -> None:
+        pass
+
+
+class Mixed(Mixin, Suite):
+    pass
+
+
+class Below(Silent):
+    pass
+
+
+@pytest.mark.parametrize(
+    "suite", [Silent, Unreasoned, Skipping, Removing, Mixed, Below]
+)
+def test_override_without_a_reason_fails(suite: type[ChatExportStandardTests]) -> None:
     with pytest.raises(AssertionError, match="test_content_is_text"):
-        guard(Below)
+        guard(suite)
 
 
 def test_class_without_a_suite_fails() -> None:

@@ -23,11 +23,7 @@ class TestLabelSpeakersInTheText(SessionTransformUnitTests):
         return {"only_groups": False, "label": "[{sender}] "}
 
 
-class TestLabelSpeakersAsNames(SessionTransformUnitTests):
-    @property
-    def transform_class(self) -> type[LabelSpeakers]:
-        return LabelSpeakers
-
+class TestLabelSpeakersAsNames(TestLabelSpeakersInTheText):
     @property
     def transform_params(self) -> dict[str, Any]:
         return {"only_groups": False, "where": "name"}

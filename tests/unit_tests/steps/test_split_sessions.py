@@ -24,11 +24,7 @@ class TestSplitSessionsAuto(SessionTransformUnitTests):
         return SplitSessions
 
 
-class TestSplitSessionsByGapAndSize(SessionTransformUnitTests):
-    @property
-    def transform_class(self) -> type[SplitSessions]:
-        return SplitSessions
-
+class TestSplitSessionsByGapAndSize(TestSplitSessionsAuto):
     @property
     def transform_params(self) -> dict[str, Any]:
         return {

@@ -6,11 +6,8 @@ files as they are, so that a mistake in our idea of them cannot hide.
 
 from __future__ import annotations
 
-import json
 import os
 import random
-import subprocess
-import sys
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -294,25 +291,3 @@ def test_no_order_of_files_matters(
         assert list(said(FolderFacebookMessengerChatLoader(path).load()).items()) == (
             list(EXPECTED.items())
         )
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no C locale")
-@pytest.mark.parametrize("write", [in_one_folder, in_one_zip])
-def test_the_locale_does_not_matter(write: Any, tmp_path: Path) -> None:
-    path = write(tmp_path)
-    code = (
-        "import json, sys\n"
-        "from langchain_chatexports import FolderFacebookMessengerChatLoader as L\n"
-        "texts = [[m.content for m in s['messages']] for s in L(sys.argv[1]).load()]\n"
-        "print(json.dumps(texts))"
-    )
-    plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
-    done = subprocess.run(  # noqa: S603 - our own code
-        [sys.executable, "-c", code, str(path)],
-        env=os.environ | plain,
-        check=True,
-        capture_output=True,
-    )
-    assert json.loads(done.stdout) == [
-        [text for _, text in lines] for lines in EXPECTED.values()
-    ]

@@ -69,6 +69,17 @@ def inspect(path: Path) -> ExportSummary:
     return FolderFacebookMessengerChatLoader(path).inspect()
 
 
+def make_nested(folder: Path, name: str, depth: int) -> None:
+    """Make folders one in the other; so long a path could not be made at once."""
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir(name, dir_fd=here)
+        below = os.open(name, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+
+
 def change(path: Path, old: bytes, new: bytes) -> None:
     data = path.read_bytes()
     assert old in data
@@ -403,6 +414,73 @@ class TestFoldersOnDisk:
         with pytest.warns(UserWarning, match="not a file of the export"):
             assert inspect(folder).kept == 1
 
+    def test_a_link_to_itself_is_left_out(self, folder: Path) -> None:
+        (folder / FACEBOOK / "inbox" / "loop.json").symlink_to("loop.json")
+        with pytest.warns(UserWarning, match=r"loop\.json is not read"):
+            summary = inspect(folder)
+        assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
+
+    @pytest.mark.parametrize("name", ["loop", "loop.json", "loop.zip"])
+    def test_a_path_that_is_a_link_to_itself_leads_nowhere(
+        self, tmp_path: Path, name: str
+    ) -> None:
+        (tmp_path / name).symlink_to(name)
+        with pytest.raises(ExportNotFoundError):
+            inspect(tmp_path / name)
+        with pytest.raises(ChatExportError, match="cannot be read"):
+            open_export(tmp_path / name)
+
+    @pytest.mark.parametrize("name", ["message_1.json", "export.zip", "export"])
+    def test_a_pipe_as_the_export_is_refused(
+        self, tmp_path: Path, name: str, without_waiting: Callable[[Path], None]
+    ) -> None:
+        os.mkfifo(tmp_path / name)
+        without_waiting(tmp_path / name)
+        with pytest.raises(ExportFormatError, match="is a pipe, not a file"):
+            inspect(tmp_path / name)
+
+    @pytest.fixture
+    def deep_folder(self, folder: Path) -> Iterator[Path]:
+        make_nested(folder, "d", 1_200)
+        yield folder
+        while (folder / "d" / "d").exists():  # Removing it at once recurses, too.
+            (folder / "d" / "d").rename(folder / "e")
+            (folder / "d").rmdir()
+            (folder / "e").rename(folder / "d")
+
+    def test_folders_deeper_than_any_exports_are_left_out(
+        self, deep_folder: Path
+    ) -> None:
+        with pytest.warns(UserWarning, match="deeper than any export's folders"):
+            summary = inspect(deep_folder)
+        assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
+        assert open_export(deep_folder).format == "Messenger export (folder)"
+        assert hash_source(deep_folder).size > 0
+
+    def test_folders_with_names_too_long_together_are_left_out(
+        self, folder: Path
+    ) -> None:
+        make_nested(folder, "d" * 200, 30)
+        with pytest.warns(UserWarning, match="is not read: the system says"):
+            assert inspect(folder).kept == 1
+
+    def test_a_file_with_holes_larger_than_any_is_left_out(self, folder: Path) -> None:
+        with (folder / FACEBOOK / "inbox" / "ada_1" / "message_2.json").open("w") as f:
+            f.truncate(100 * 2**30)
+        with pytest.warns(UserWarning, match="larger than any export file"):
+            assert inspect(folder).kept == 1
+
+    def test_a_folders_name_writes_nothing_to_a_terminal_but_text(
+        self, folder: Path
+    ) -> None:
+        place = folder / FACEBOOK / "inbox" / "\x1b[2J\n"
+        place.mkdir()
+        (place / "message_1.json").write_bytes(b"{")
+        with pytest.warns(UserWarning, match="Left out") as caught:
+            inspect(folder)
+        (text,) = (str(warning.message) for warning in caught)
+        assert text.isprintable()
+
 
 def measured(path: Path) -> tuple[ExportSummary, int]:
     tracemalloc.start()
@@ -491,95 +569,6 @@ def test_a_copy_of_a_group_is_found_by_its_id_among_any_number_of_threads(
             archive.writestr(f"messages/inbox/a_{number}/message_1.json", thread)
             archive.writestr(f"groups/your_group_messages/{number}.json", thread)
     assert inspect(path).details["threads"] == 301
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs links and pipes")
-class TestOddFolders:
-    @pytest.fixture
-    def folder(self, tmp_path: Path) -> Path:
-        export = Export()
-        export.thread("ada_1").says("Ada Byron", "hi", NOON)
-        return export.to_folder(tmp_path / "x")
-
-    def test_a_link_to_itself_is_left_out(self, folder: Path) -> None:
-        (folder / FACEBOOK / "inbox" / "loop.json").symlink_to("loop.json")
-        with pytest.warns(UserWarning, match=r"loop\.json is not read"):
-            summary = inspect(folder)
-        assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
-
-    @pytest.mark.parametrize("name", ["loop", "loop.json", "loop.zip"])
-    def test_a_path_that_is_a_link_to_itself_leads_nowhere(
-        self, tmp_path: Path, name: str
-    ) -> None:
-        (tmp_path / name).symlink_to(name)
-        with pytest.raises(ExportNotFoundError):
-            inspect(tmp_path / name)
-        with pytest.raises(ChatExportError, match="cannot be read"):
-            open_export(tmp_path / name)
-
-    @pytest.mark.parametrize("name", ["message_1.json", "export.zip", "export"])
-    def test_a_pipe_as_the_export_is_refused(
-        self, tmp_path: Path, name: str, without_waiting: Callable[[Path], None]
-    ) -> None:
-        os.mkfifo(tmp_path / name)
-        without_waiting(tmp_path / name)
-        with pytest.raises(ExportFormatError, match="is a pipe, not a file"):
-            inspect(tmp_path / name)
-
-    @pytest.fixture
-    def deep_folder(self, folder: Path) -> Iterator[Path]:
-        here = os.open(folder, os.O_RDONLY)
-        for _ in range(1_200):  # A path of this length could not be made at once.
-            os.mkdir("d", dir_fd=here)
-            below = os.open("d", os.O_RDONLY, dir_fd=here)
-            os.close(here)
-            here = below
-        os.close(here)
-        yield folder
-        while (folder / "d" / "d").exists():  # Removing it at once recurses, too.
-            (folder / "d" / "d").rename(folder / "e")
-            (folder / "d").rmdir()
-            (folder / "e").rename(folder / "d")
-
-    def test_folders_deeper_than_any_exports_are_left_out(
-        self, deep_folder: Path
-    ) -> None:
-        with pytest.warns(UserWarning, match="deeper than any export's folders"):
-            summary = inspect(deep_folder)
-        assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
-        assert open_export(deep_folder).format == "Messenger export (folder)"
-        assert hash_source(deep_folder).size > 0
-
-    def test_folders_with_names_too_long_together_are_left_out(
-        self, folder: Path
-    ) -> None:
-        name = "d" * 200
-        here = os.open(folder, os.O_RDONLY)
-        for _ in range(30):
-            os.mkdir(name, dir_fd=here)
-            below = os.open(name, os.O_RDONLY, dir_fd=here)
-            os.close(here)
-            here = below
-        os.close(here)
-        with pytest.warns(UserWarning, match="is not read: the system says"):
-            assert inspect(folder).kept == 1
-
-    def test_a_file_with_holes_larger_than_any_is_left_out(self, folder: Path) -> None:
-        with (folder / FACEBOOK / "inbox" / "ada_1" / "message_2.json").open("w") as f:
-            f.truncate(100 * 2**30)
-        with pytest.warns(UserWarning, match="larger than any export file"):
-            assert inspect(folder).kept == 1
-
-    def test_a_folders_name_writes_nothing_to_a_terminal_but_text(
-        self, folder: Path
-    ) -> None:
-        place = folder / FACEBOOK / "inbox" / "\x1b[2J\n"
-        place.mkdir()
-        (place / "message_1.json").write_bytes(b"{")
-        with pytest.warns(UserWarning, match="Left out") as caught:
-            inspect(folder)
-        (text,) = (str(warning.message) for warning in caught)
-        assert text.isprintable()
 
 
 @pytest.fixture

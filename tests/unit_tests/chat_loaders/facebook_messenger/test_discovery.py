@@ -24,9 +24,10 @@ from tests.unit_tests.builders.messenger import (
     message,
     meta_json,
 )
+from tests.unit_tests.builders.sessions import texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from langchain_chatexports.chat_loaders.ledger import ExportSummary
@@ -61,15 +62,6 @@ def ids(sessions: list[Any]) -> list[str]:
     return [session["metadata"]["id"] for session in sessions]
 
 
-def texts(session: Any) -> list[str]:
-    return [message.content for message in session["messages"]]
-
-
-@pytest.fixture
-def export() -> Export:
-    return Export()
-
-
 class TestLayouts:
     @pytest.mark.parametrize("root", ROOTS)
     def test_each_level_of_each_layout_gives_the_same_session(
@@ -93,8 +85,8 @@ class TestLayouts:
         for number in range(3):
             chat = export.thread(f"ada_{number}").says("Ada Byron", "hi", NOON)
             chat.says("Grace Hopper", "Köszönöm 😂", NOON + 1)
-        folder = export.to_folder(tmp_path / "export")
-        assert load(export.to_zip(tmp_path / "export.zip")) == load(folder)
+        folder, packed = export.to_folder_and_zip(tmp_path / "export")
+        assert load(packed) == load(folder)
 
     def test_the_first_layout_of_2018_has_no_sections(
         self, export: Export, tmp_path: Path
@@ -153,10 +145,7 @@ class TestLayouts:
         place = f"{FACEBOOK}/inbox/ada_1"
         suffix = "/message_1.json" if name.startswith("__") else ""
         export.file(name.format(place) + suffix, b"\x00\x05\x16\x07")
-        for path in (
-            export.to_folder(tmp_path / "x"),
-            export.to_zip(tmp_path / "x.zip"),
-        ):
+        for path in export.to_folder_and_zip(tmp_path / "x"):
             summary = inspect(path)
             assert summary.found == summary.kept == 1
             assert summary.details["other_files"] == 0
@@ -204,29 +193,8 @@ class TestOrder:
         names = ["zoe_1", "Ada_2", "ada_3", "Zed_4", "émile_5", "10_6", "9_7"]
         for name in names:
             export.thread(name).says("Ada Byron", "hi", NOON)
-        expected = [name.lower() for name in sorted(names)]
-        assert ids(load(export.to_folder(tmp_path / "x"))) == expected
-        assert ids(load(export.to_zip(tmp_path / "x.zip"))) == expected
-
-    def test_the_order_of_the_file_system_does_not_matter(
-        self, export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        for number in range(12):
-            chat = export.thread(f"chat_{number}")
-            chat.per_file = 2
-            for at in range(5):
-                chat.says("Ada Byron", f"{number}.{at}", NOON)
-        folder = export.to_folder(tmp_path / "x")
-        expected = load(folder)
-        walk = os.walk
-
-        def reversed_walk(top: Path, **options: Any) -> Iterator[tuple[Any, ...]]:
-            for place, folders, names in walk(top, **options):
-                folders.sort(reverse=True)
-                yield place, folders, sorted(names, reverse=True)
-
-        monkeypatch.setattr(os, "walk", reversed_walk)
-        assert load(folder) == expected
+        for path in export.to_folder_and_zip(tmp_path / "x"):
+            assert ids(load(path)) == [name.lower() for name in sorted(names)]
 
     @pytest.mark.parametrize("is_reversed", [True, False])
     def test_the_order_of_the_zips_in_a_folder_does_not_matter(
@@ -248,10 +216,13 @@ class TestOrder:
         assert session["metadata"]["title"] == "Title 0"
 
     @pytest.mark.skipif(os.name == "nt", reason="Windows has no C locale")
-    def test_the_locale_does_not_matter(self, export: Export, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("write", [Export.to_folder, Export.to_zip])
+    def test_the_locale_does_not_matter(
+        self, export: Export, tmp_path: Path, write: Callable[[Export, Path], Path]
+    ) -> None:
         chat = export.thread("émile_1", ["Émile", "Grace Hopper"])
         chat.says("Émile", "Ça va? 😂", NOON)
-        folder = export.to_folder(tmp_path / "x")
+        path = write(export, tmp_path / "x")
         code = (
             "import json, sys\n"
             "from langchain_chatexports import FolderFacebookMessengerChatLoader as L\n"
@@ -260,12 +231,12 @@ class TestOrder:
         )
         plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
         done = subprocess.run(  # noqa: S603 - our own code
-            [sys.executable, "-c", code, str(folder)],
+            [sys.executable, "-c", code, str(path)],
             env=os.environ | plain,
             check=True,
             capture_output=True,
         )
-        (session,) = load(folder)
+        (session,) = load(path)
         assert json.loads(done.stdout) == [session["metadata"], "Ça va? 😂"]
         assert session["metadata"]["id"] == "émile_1"
 
@@ -334,24 +305,27 @@ class TestSections:
 
 
 class TestParts:
-    def parts(self, count: int = 3) -> Iterator[Export]:
+    expected = "012345"
+
+    def parts(self) -> Iterator[Export]:
         """One thread whose numbered files are spread over the parts of an export."""
         chat = Export().thread("ada_1")
         chat.per_file = 2
-        for number in range(2 * count):
-            chat.says("Ada Byron", str(number), NOON + number)
+        for number, text in enumerate(self.expected):
+            chat.says("Ada Byron", text, NOON + number)
         for path, data in chat.files().items():
             yield Export().file(path, data)
 
-    def expected(self, count: int = 3) -> list[str]:
-        return [str(number) for number in range(2 * count)]
-
-    def test_several_zips_in_a_folder_are_one_export(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("suffix", ["", ".zip"], ids=["folders", "zips"])
+    def test_several_in_a_folder_are_one_export(
+        self, tmp_path: Path, suffix: str
+    ) -> None:
         for number, part in enumerate(self.parts()):
-            part.to_zip(tmp_path / "zips" / f"facebook-grace-{number}.zip")
-        (session,) = load(tmp_path / "zips")
-        assert texts(session) == self.expected()
-        assert inspect(tmp_path / "zips").details["parts"] == 3
+            write = part.to_zip if suffix else part.to_folder
+            write(tmp_path / "parts" / f"facebook-grace-{number}{suffix}")
+        (session,) = load(tmp_path / "parts")
+        assert texts(session) == list(self.expected)
+        assert inspect(tmp_path / "parts").details["parts"] == 3
 
     def test_several_zips_can_be_given(self, tmp_path: Path) -> None:
         paths = [
@@ -359,22 +333,12 @@ class TestParts:
             for number, part in enumerate(self.parts())
         ]
         (session,) = load(paths)
-        assert texts(session) == self.expected()
-
-    def test_several_folders_side_by_side_are_one_export(self, tmp_path: Path) -> None:
-        for number, part in enumerate(self.parts()):
-            part.to_folder(tmp_path / "parts" / f"facebook-{number}")
-        (session,) = load(tmp_path / "parts")
-        assert texts(session) == self.expected()
-        assert inspect(tmp_path / "parts").details["parts"] == 3
+        assert texts(session) == list(self.expected)
 
     def test_one_export_is_one_part(self, export: Export, tmp_path: Path) -> None:
         for section in SECTIONS:
             export.thread(f"{section}_1", section=section).says("Ada", "hi", NOON)
-        for path in (
-            export.to_folder(tmp_path / "x"),
-            export.to_zip(tmp_path / "x.zip"),
-        ):
+        for path in export.to_folder_and_zip(tmp_path / "x"):
             assert inspect(path).details["parts"] == 1
         for level in ("", "inbox", "inbox/inbox_1"):
             assert inspect(tmp_path / "x" / FACEBOOK / level).details["parts"] == 1
@@ -472,10 +436,7 @@ class TestEncryptedChats:
 
     def test_a_flat_file_is_a_session(self, export: Export, tmp_path: Path) -> None:
         self.new_half(export)
-        for path in (
-            export.to_folder(tmp_path / "x"),
-            export.to_zip(tmp_path / "messages.zip"),
-        ):
+        for path in export.to_folder_and_zip(tmp_path / "x"):
             (session,) = load(path)
             assert session["metadata"]["id"] == "messages/ada byron_12.json"
             assert session["metadata"]["title"] == "Ada Byron"
@@ -619,10 +580,7 @@ class TestInstagram:
     ) -> None:
         export = Export(root)
         export.thread("ada_1").says("Ada Byron", "hi", NOON)
-        for path in (
-            export.to_folder(tmp_path / container),
-            export.to_zip(tmp_path / f"{container}.zip"),
-        ):
+        for path in export.to_folder_and_zip(tmp_path / container):
             (session,) = load(path)
             assert session["metadata"]["platform"] == "instagram"
             assert inspect(path).platform == "instagram"
@@ -655,10 +613,7 @@ class TestInstagram:
         export = Export(f"{container}messages")
         export.thread("ada_1").says("Ada Byron", "hi", NOON)
         export.file(f"{container}{place}/personal_information.json", {})
-        for path in (
-            export.to_folder(tmp_path / "x"),
-            export.to_zip(tmp_path / "download.zip"),
-        ):
+        for path in export.to_folder_and_zip(tmp_path / "x"):
             (session,) = load(path)
             assert session["metadata"]["platform"] == "instagram"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from datetime import date, datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 from langchain_core.messages import HumanMessage
@@ -35,12 +35,11 @@ if TYPE_CHECKING:
 
 NOON = 1_700_000_000_000  # 2023-11-14 22:13:20 UTC
 PHOTO = {"photos": [{"uri": "a/1.jpg"}]}
+LoaderClass: TypeAlias = (
+    type[FolderFacebookMessengerChatLoader]
+    | type[SingleFileFacebookMessengerChatLoader]
+)
 LOADERS = [FolderFacebookMessengerChatLoader, SingleFileFacebookMessengerChatLoader]
-
-
-@pytest.fixture
-def export() -> Export:
-    return Export()
 
 
 @pytest.fixture
@@ -136,9 +135,7 @@ class TestSession:
         self,
         export: Export,
         tmp_path: Path,
-        loader_class: type[
-            FolderFacebookMessengerChatLoader | SingleFileFacebookMessengerChatLoader
-        ],
+        loader_class: LoaderClass,
     ) -> None:
         folder = export.to_folder(tmp_path / "x")
         path = folder / FACEBOOK / "inbox" / "Ada_1" / "message_1.json"
@@ -271,25 +268,22 @@ class TestOptions:
         assert inspect(exclude="the club").skipped == {"excluded": 2}
 
     @pytest.mark.parametrize(
-        "bounds",
+        ("bounds", "kept"),
         [
-            {"end": date(2023, 11, 14)},
-            {"end": datetime(2023, 11, 15, tzinfo=timezone.utc)},
+            ({"end": date(2023, 11, 14)}, ["a"]),
+            ({"end": datetime(2023, 11, 15, tzinfo=timezone.utc)}, ["a"]),
+            ({"start": date(2023, 11, 15)}, ["b", "c"]),
         ],
     )
-    def test_messages_after_the_end_are_left_out(
+    def test_messages_outside_of_the_bounds_are_left_out(
         self,
         texts: Callable[..., Any],
         inspect: Callable[..., Any],
         bounds: dict[str, Any],
+        kept: list[str],
     ) -> None:
-        assert texts(**bounds) == ["a"]
-        assert inspect(**bounds).skipped == {"excluded": 2}
-
-    def test_messages_before_the_start_are_left_out(
-        self, texts: Callable[..., Any]
-    ) -> None:
-        assert texts(start=date(2023, 11, 15)) == ["b", "c"]
+        assert texts(**bounds) == kept
+        assert inspect(**bounds).skipped == {"excluded": 3 - len(kept)}
 
 
 class TestNicknames:
@@ -348,9 +342,7 @@ class TestBadInput:
     def test_a_missing_path_is_an_error_when_it_is_read(
         self,
         tmp_path: Path,
-        loader_class: type[
-            FolderFacebookMessengerChatLoader | SingleFileFacebookMessengerChatLoader
-        ],
+        loader_class: LoaderClass,
     ) -> None:
         loader = loader_class(tmp_path / "nowhere")
         with pytest.raises(ExportNotFoundError, match="nowhere"):
@@ -373,10 +365,7 @@ class TestBadInput:
         self, tmp_path: Path
     ) -> None:
         export = Export().file(f"{FACEBOOK}/inbox/ada_1/photos/1.jpg", b"\xff\xd8")
-        for path in (
-            export.to_folder(tmp_path / "x"),
-            export.to_zip(tmp_path / "x.zip"),
-        ):
+        for path in export.to_folder_and_zip(tmp_path / "x"):
             with pytest.raises(ExportFormatError, match=r"all into one folder"):
                 FolderFacebookMessengerChatLoader(path).load()
 
@@ -405,34 +394,24 @@ class TestBadInput:
 
     @pytest.mark.parametrize("loader_class", LOADERS)
     @pytest.mark.parametrize(
-        "content", [b"[]", b"{}", b'{"messages": {}}', b'{"profile_v2": {}}']
-    )
-    def test_json_that_is_no_thread_is_an_error(
-        self,
-        tmp_path: Path,
-        loader_class: type[
-            FolderFacebookMessengerChatLoader | SingleFileFacebookMessengerChatLoader
+        ("content", "reason"),
+        [
+            (b"[]", "no Messenger"),
+            (b"{}", "no Messenger"),
+            (b'{"messages": {}}', "no Messenger"),
+            (b'{"profile_v2": {}}', "no Messenger"),
+            (b"", "is neither a zip"),
+            (b"\x1f\x8b\x08", "is neither a zip"),
+            (b"Ada: hi", "is neither a zip"),
+            (b"\xff\xd8", "is neither a zip"),
         ],
-        content: bytes,
+    )
+    def test_what_is_no_thread_or_no_json_at_all_is_told_so(
+        self, tmp_path: Path, loader_class: LoaderClass, content: bytes, reason: str
     ) -> None:
         path = tmp_path / "settings.json"
         path.write_bytes(content)
-        with pytest.raises(ExportFormatError, match=r"settings\.json.*no Messenger"):
-            loader_class(path).load()
-
-    @pytest.mark.parametrize("loader_class", LOADERS)
-    @pytest.mark.parametrize("content", [b"", b"\x1f\x8b\x08", b"Ada: hi", b"\xff\xd8"])
-    def test_what_is_no_json_at_all_is_told_so(
-        self,
-        tmp_path: Path,
-        loader_class: type[
-            FolderFacebookMessengerChatLoader | SingleFileFacebookMessengerChatLoader
-        ],
-        content: bytes,
-    ) -> None:
-        path = tmp_path / "chat.tar.gz"
-        path.write_bytes(content)
-        with pytest.raises(ExportFormatError, match=r"chat\.tar\.gz is neither a zip"):
+        with pytest.raises(ExportFormatError, match=rf"settings\.json.*{reason}"):
             loader_class(path).load()
 
     @pytest.mark.parametrize("loader_class", LOADERS)
@@ -442,9 +421,7 @@ class TestBadInput:
         self,
         chat: Thread,
         tmp_path: Path,
-        loader_class: type[
-            FolderFacebookMessengerChatLoader | SingleFileFacebookMessengerChatLoader
-        ],
+        loader_class: LoaderClass,
         name: str,
     ) -> None:
         (data,) = chat.files().values()
@@ -520,9 +497,7 @@ class TestBadInput:
         self,
         export: Export,
         tmp_path: Path,
-        loader_class: type[
-            FolderFacebookMessengerChatLoader | SingleFileFacebookMessengerChatLoader
-        ],
+        loader_class: LoaderClass,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         folder = export.to_folder(tmp_path / "x")

@@ -33,11 +33,6 @@ def owner_of(export: Export, tmp_path: Path, **options: Any) -> tuple[Any, ...]:
 
 
 @pytest.fixture
-def export() -> Export:
-    return Export()
-
-
-@pytest.fixture
 def unclear() -> Export:
     """An export of one group: nothing in it says whose it is."""
     export = Export()
@@ -196,21 +191,15 @@ def test_two_deleted_partners_leave_the_owner(export: Export, tmp_path: Path) ->
     assert owner_of(export, tmp_path)[0] == GRACE
 
 
+@pytest.mark.parametrize("has_a_thread_of_one_name", [False, True])
 def test_groups_help_where_one_partner_alone_does_not(
-    export: Export, tmp_path: Path
+    export: Export, tmp_path: Path, has_a_thread_of_one_name: bool
 ) -> None:
     export.thread("ada_1", [ADA, GRACE], title="?").says(ADA, "hi", NOON)
     export.thread("club_1", [BOB, GRACE, EVE], title="?").says(EVE, "hi", NOON)
+    if has_a_thread_of_one_name:
+        export.thread("odd_1", [BOB], title="?").says(BOB, "hi", NOON)
     assert owner_of(export, tmp_path) == (GRACE, "the one name in every thread")
-
-
-def test_a_thread_of_one_name_does_not_hinder_groups(
-    export: Export, tmp_path: Path
-) -> None:
-    export.thread("ada_1", [ADA, GRACE], title="?").says(ADA, "hi", NOON)
-    export.thread("club_1", [BOB, GRACE, EVE], title="?").says(EVE, "hi", NOON)
-    export.thread("odd_1", [BOB], title="?").says(BOB, "hi", NOON)
-    assert owner_of(export, tmp_path)[0] == GRACE
 
 
 def test_a_group_that_the_owner_has_left_does_not_mislead(

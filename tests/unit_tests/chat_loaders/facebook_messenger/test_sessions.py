@@ -15,6 +15,7 @@ from langchain_chatexports.chat_loaders.facebook_messenger.messages import (
     find_placeholders,
 )
 from tests.unit_tests.builders.messenger import Export, message, meta_json
+from tests.unit_tests.builders.sessions import texts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,18 +30,9 @@ def load(path: Path, **options: Any) -> list[Any]:
     return FolderFacebookMessengerChatLoader(path, **options).load()
 
 
-def texts(session: Any) -> list[str]:
-    return [message.content for message in session["messages"]]
-
-
 def only_texts(path: Path, **options: Any) -> list[str]:
     (session,) = load(path, **options)
     return texts(session)
-
-
-@pytest.fixture
-def export() -> Export:
-    return Export()
 
 
 class TestOrder:
@@ -55,43 +47,42 @@ class TestOrder:
         folder = export.to_folder(tmp_path / "x")
         assert only_texts(folder) == [str(number) for number in range(34)]
 
-    def test_ties_of_a_newest_first_file_keep_their_order(
-        self, export: Export, tmp_path: Path
+    @pytest.mark.parametrize(
+        ("per_file", "times"),
+        [
+            (9, [1, 1, 1, 2, 2, 3]),
+            (3, [0, 1, 1, 1, 1, 1, 2]),
+            (3, [0, 1, 2, 2, 2, 2, 2, 2, 3]),
+            (2, [1, 1, 2, 2]),
+        ],
+        ids=[
+            "in one file",
+            "over the border of two files",
+            "a file of ties alone has the direction of the others",
+            "files of ties alone go as their numbers do",
+        ],
+    )
+    def test_ties_of_newest_first_files_keep_their_order(
+        self, export: Export, tmp_path: Path, per_file: int, times: list[int]
     ) -> None:
         chat = export.thread("ada_1")
-        for number, at in enumerate([1, 1, 1, 2, 2, 3]):
-            chat.says("Ada Byron", str(number), NOON + at)
-        assert only_texts(export.to_folder(tmp_path / "x")) == list("012345")
+        chat.per_file = per_file
+        expected = [str(number) for number in range(len(times))]
+        for text, at in zip(expected, times, strict=True):
+            chat.says("Ada Byron", text, NOON + at)
+        assert only_texts(export.to_folder(tmp_path / "x")) == expected
 
+    @pytest.mark.parametrize("times", [[1, 1, 1, 2, 2, 3], [1, 1, 1, 1, 1, 1]])
     def test_ties_of_an_oldest_first_file_keep_their_order(
-        self, tmp_path: Path
+        self, tmp_path: Path, times: list[int]
     ) -> None:
         records = [
-            message("Ada", str(number), NOON + at)
-            for number, at in enumerate([1, 1, 1, 2, 2, 3])
+            message("Ada", str(number), NOON + at) for number, at in enumerate(times)
         ]
         path = tmp_path / "messages_Ada.json"
         path.write_bytes(meta_json({"participants": [], "messages": records}))
         (session,) = SingleFileFacebookMessengerChatLoader(path).load()
         assert texts(session) == list("012345")
-
-    def test_ties_over_the_border_of_two_files_keep_their_order(
-        self, export: Export, tmp_path: Path
-    ) -> None:
-        chat = export.thread("ada_1")
-        chat.per_file = 3
-        for number, at in enumerate([0, 1, 1, 1, 1, 1, 2]):
-            chat.says("Ada Byron", str(number), NOON + at)
-        assert only_texts(export.to_folder(tmp_path / "x")) == list("0123456")
-
-    def test_a_file_of_ties_alone_has_the_direction_of_the_others(
-        self, export: Export, tmp_path: Path
-    ) -> None:
-        chat = export.thread("ada_1")
-        chat.per_file = 3
-        for number, at in enumerate([0, 1, 2, 2, 2, 2, 2, 2, 3]):
-            chat.says("Ada Byron", str(number), NOON + at)
-        assert only_texts(export.to_folder(tmp_path / "x")) == list("012345678")
 
     def test_a_file_of_ties_alone_has_the_direction_of_oldest_first_ones(
         self, tmp_path: Path
@@ -102,22 +93,6 @@ class TestOrder:
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(meta_json({"participants": [], "messages": records}))
         assert only_texts(tmp_path) == list("0123")
-
-    def test_files_of_ties_alone_go_as_their_numbers_do(
-        self, export: Export, tmp_path: Path
-    ) -> None:
-        chat = export.thread("ada_1")
-        chat.per_file = 2
-        for number, at in enumerate([1, 1, 2, 2]):
-            chat.says("Ada Byron", str(number), NOON + at)
-        assert only_texts(export.to_folder(tmp_path / "x")) == list("0123")
-
-    def test_a_file_of_ties_alone_keeps_its_order(self, tmp_path: Path) -> None:
-        records = [message("Ada", str(number), NOON) for number in range(5)]
-        path = tmp_path / "message_1.json"
-        path.write_bytes(meta_json({"participants": [], "messages": records}))
-        (session,) = SingleFileFacebookMessengerChatLoader(path).load()
-        assert texts(session) == list("01234")
 
     def test_messages_without_a_time_stand_first(
         self, export: Export, tmp_path: Path

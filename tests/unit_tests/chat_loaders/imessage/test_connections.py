@@ -10,8 +10,9 @@ import subprocess
 import sys
 import threading
 import traceback
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +23,7 @@ from langchain_chatexports.chat_loaders.imessage import connections
 from langchain_chatexports.chat_loaders.imessage.database import open_database
 from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.chat_db import ChatDb
+from tests.unit_tests.builders.sessions import all_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,11 +34,6 @@ ENDLESS = "WITH RECURSIVE r (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r)"
 
 # Some twenty rows to the power of nine.
 LONG = f"SELECT count(*) FROM {', '.join(['sqlite_master'] * 9)}"
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "chat.db"
 
 
 def write(path: Path, *scripts: str, text: str = "a") -> Path:
@@ -53,11 +50,7 @@ def write_view(path: Path, select: str, table: str = "message") -> Path:
 
 
 def texts(path: Path) -> list[Any]:
-    return [
-        message.content
-        for session in IMessageChatLoader(path)
-        for message in session["messages"]
-    ]
+    return all_texts(IMessageChatLoader(path))
 
 
 @pytest.mark.parametrize(
@@ -256,6 +249,29 @@ def test_a_signal_between_queries_whose_error_is_passed_over_is_not_lost(
         with pytest.raises(sqlite3.OperationalError):
             connection.execute(LONG).fetchone()
     timer.join()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such timers.")
+# What is stopped between two lines is closed by the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_anywhere_in_a_reading_is_not_taken_for_a_bad_file(path: Path) -> None:
+    """Of an export this small, a tenth come while SQLite asks what it may do."""
+    write(path)
+    random = Random(0)
+
+    def stop(*_: object) -> None:
+        raise Stopped
+
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        for _ in range(300):
+            with suppress(Stopped):
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 5e-3))
+                for _ in range(20):
+                    texts(path)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals.")

@@ -30,11 +30,6 @@ HARE = "+15550000001"
 EDITED = 700_000_000_000_000_000
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "chat.db"
-
-
 def write(
     path: Path, *, attachments: Sequence[dict[str, Any]] = (), **columns: Any
 ) -> None:
@@ -42,6 +37,15 @@ def write(
         message_id = db.chat(HARE).message(**columns)
         for attachment in attachments:
             db.attachment(message_id, **attachment)
+
+
+def write_edited(
+    path: Path, history: bytes, body: str | None = None, **columns: Any
+) -> None:
+    """Write a message with a history, and with its present text where there is one."""
+    if body is not None:
+        columns["body"] = attributed_body(body)
+    write(path, date_edited=EDITED, message_summary_info=history, **columns)
 
 
 def only(path: Path, **options: Any) -> BaseMessage:
@@ -113,25 +117,15 @@ def url(text: str) -> dict[str, Any]:
 
 
 def test_edited_message_has_its_last_text(path: Path) -> None:
-    write(
-        path,
-        body=attributed_body("See you at nine"),
-        date_edited=EDITED,
-        message_summary_info=summary_info({0: ["See you at sven", "See you at nine"]}),
-    )
+    history = summary_info({0: ["See you at sven", "See you at nine"]})
+    write_edited(path, history, "See you at nine")
     message = only(path)
     assert message.content == "See you at nine"
     assert message.additional_kwargs["edited"] is True
 
 
 def test_edited_message_keeps_what_it_said_before(path: Path) -> None:
-    versions = {0: ["first", "second", "third"]}
-    write(
-        path,
-        body=attributed_body("third"),
-        date_edited=EDITED,
-        message_summary_info=summary_info(versions),
-    )
+    write_edited(path, summary_info({0: ["first", "second", "third"]}), "third")
     assert only(path).additional_kwargs["edits"] == [
         {"text": "first", "message_time": "2023-03-08T20:26:40.500000+00:00"},
         {"text": "second", "message_time": "2023-03-08T20:27:40.500000+00:00"},
@@ -141,29 +135,19 @@ def test_edited_message_keeps_what_it_said_before(path: Path) -> None:
 def test_edited_message_without_a_body_is_read_from_its_history(path: Path) -> None:
     """Keys are decimal strings in any order, so part 10 stands behind part 2."""
     versions = {10: ["c"], 2: ["x", "b"], 0: ["a"]}
-    write(
-        path,
-        date_edited=EDITED,
-        message_summary_info=summary_info(versions, parts=11),
-    )
+    write_edited(path, summary_info(versions, parts=11))
     assert only(path).content == "a\nb\nc"
 
 
 def test_part_with_an_endless_number_does_not_end_the_reading(path: Path) -> None:
     """Python refuses to turn 5,000 digits into a number."""
-    info = summary_info({"0": ["a"], "9" * 5000: ["b"]})
-    write(path, date_edited=EDITED, message_summary_info=info)
+    write_edited(path, summary_info({"0": ["a"], "9" * 5000: ["b"]}))
     assert only(path).content == "a\nb"
 
 
 def test_earlier_texts_of_a_part_that_was_taken_back_are_not_kept(path: Any) -> None:
     versions = {0: ["I said", "I say"], 1: ["a secret", "the secret"]}
-    write(
-        path,
-        body=attributed_body("I say"),
-        date_edited=EDITED,
-        message_summary_info=summary_info(versions, parts=2, taken_back=[1]),
-    )
+    write_edited(path, summary_info(versions, parts=2, taken_back=[1]), "I say")
     edits = only(path).additional_kwargs["edits"]
     assert [edit["text"] for edit in edits] == ["I said"]
 
@@ -186,12 +170,7 @@ def test_message_whose_parts_were_all_taken_back_is_unsent(
     path: Path, retracted: int
 ) -> None:
     """On macOS 26 `date_retracted` stays 0."""
-    write(
-        path,
-        date_edited=EDITED,
-        date_retracted=retracted,
-        message_summary_info=summary_info(taken_back=[0]),
-    )
+    write_edited(path, summary_info(taken_back=[0]), date_retracted=retracted)
     assert skipped(path) == {"unsent": 1}
     assert skipped(path, include_unsent=True) == {"unsent": 1}
 
@@ -206,7 +185,7 @@ def test_message_without_a_body_that_was_taken_back_in_part_or_whole_is_unsent(
 ) -> None:
     """Parts can be unknown: then the date of the taking back decides."""
     info = plistlib.dumps({"rp": [0]}, fmt=plistlib.FMT_BINARY)
-    write(path, date_edited=EDITED, date_retracted=EDITED, message_summary_info=info)
+    write_edited(path, info, date_retracted=EDITED)
     assert skipped(path) == {"unsent": 1}
 
 
@@ -222,8 +201,7 @@ def test_message_without_a_body_that_was_taken_back_in_part_or_whole_is_unsent(
 def test_what_was_taken_back_is_unsent_before_it_is_anything_else(
     path: Any, columns: Any, switch: Any
 ) -> None:
-    info = summary_info(taken_back=[0])
-    write(path, date_edited=EDITED, message_summary_info=info, **columns)
+    write_edited(path, summary_info(taken_back=[0]), **columns)
     assert skipped(path) == {"unsent": 1}
     assert skipped(path, **{switch: True}) == {"unsent": 1}
 
@@ -231,8 +209,7 @@ def test_what_was_taken_back_is_unsent_before_it_is_anything_else(
 def test_unsent_message_is_kept_when_asked_for_and_its_text_is_there(
     path: Path,
 ) -> None:
-    info = summary_info({0: ["Forget", "Forget it"]}, taken_back=[0])
-    write(path, date_edited=EDITED, message_summary_info=info)
+    write_edited(path, summary_info({0: ["Forget", "Forget it"]}, taken_back=[0]))
     assert skipped(path) == {"unsent": 1}
     message = only(path, include_unsent=True)
     assert message.content == "Forget it"
@@ -240,29 +217,18 @@ def test_unsent_message_is_kept_when_asked_for_and_its_text_is_there(
 
 
 def test_message_is_edited_if_its_edited_parts_are_named(path: Path) -> None:
-    write(
-        path,
-        text="as it is",
-        date_edited=EDITED,
-        message_summary_info=summary_info(edited=[0]),
-    )
+    write_edited(path, summary_info(edited=[0]), text="as it is")
     assert only(path).additional_kwargs["edited"] is True
 
 
 def test_history_without_a_list_of_parts_takes_nothing_back(path: Path) -> None:
-    info = summary_info({0: ["first", "last"]}, parts=0)
-    write(path, date_edited=EDITED, message_summary_info=info)
+    write_edited(path, summary_info({0: ["first", "last"]}, parts=0))
     assert only(path).content == "last"
 
 
 def test_partly_unsent_message_keeps_what_is_left(path: Path) -> None:
-    write(
-        path,
-        body=attributed_body("What is left"),
-        date_edited=EDITED,
-        date_retracted=EDITED,
-        message_summary_info=summary_info(parts=2, taken_back=[1]),
-    )
+    history = summary_info(parts=2, taken_back=[1])
+    write_edited(path, history, "What is left", date_retracted=EDITED)
     message = only(path)
     assert message.content == "What is left"
     assert "edited" not in message.additional_kwargs
@@ -271,16 +237,15 @@ def test_partly_unsent_message_keeps_what_is_left(path: Path) -> None:
 def test_partly_unsent_message_without_a_body_leaves_the_taken_part_out(
     path: Path,
 ) -> None:
-    info = summary_info({0: ["stays"], 1: ["goes"]}, parts=2, taken_back=[1])
-    write(path, date_edited=EDITED, message_summary_info=info)
+    versions = {0: ["stays"], 1: ["goes"]}
+    write_edited(path, summary_info(versions, parts=2, taken_back=[1]))
     assert only(path).content == "stays"
 
 
 def test_partly_unsent_message_of_which_nothing_else_is_known_is_empty(
     path: Path,
 ) -> None:
-    info = summary_info({1: ["goes"]}, parts=2, taken_back=[1])
-    write(path, date_edited=EDITED, message_summary_info=info)
+    write_edited(path, summary_info({1: ["goes"]}, parts=2, taken_back=[1]))
     assert skipped(path) == {"empty": 1}
 
 
@@ -517,17 +482,20 @@ def test_transcript_is_what_an_audio_message_says(path: Path) -> None:
     assert message.additional_kwargs["attachments"][0]["type"] == "audio"
 
 
-@pytest.mark.parametrize("attachments", [[], [{}], [{"hide_attachment": 1}]])
+@pytest.mark.parametrize(
+    ("attachments", "shown"),
+    [
+        ([], "[audio]"),
+        ([{}], "[audio]"),
+        ([{"hide_attachment": 1}], "[audio]"),
+        ([PHOTO], "[photo]"),
+    ],
+)
 def test_audio_message_is_audio_where_nothing_else_is_known(
-    path: Any, attachments: Any
+    path: Path, attachments: list[dict[str, Any]], shown: str
 ) -> None:
     write(path, text="\ufffc", is_audio_message=1, attachments=attachments)
-    assert only(path, include_media=True).content == "[audio]"
-
-
-def test_image_beside_an_audio_message_is_no_audio(path: Any) -> None:
-    write(path, text="\ufffc", is_audio_message=1, attachments=[PHOTO])
-    assert only(path, include_media=True).content == "[photo]"
+    assert only(path, include_media=True).content == shown
 
 
 def test_text_that_cannot_be_read_is_logged_by_its_row_only(

@@ -20,11 +20,6 @@ if TYPE_CHECKING:
 HARE, HARE_MAIL, FOX = "+15550000001", "hare@meadow.example", "+15550000003"
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "chat.db"
-
-
 def texts(path: Path, **options: Any) -> list[list[Any]]:
     return [
         [message.content for message in session["messages"]]

@@ -10,7 +10,7 @@ import pytest
 
 from langchain_chatexports import IMessageChatLoader
 from tests.unit_tests.builders.chat_db import NOON, ChatDb, apple_ns
-from tests.unit_tests.builders.sessions import metadata_of
+from tests.unit_tests.builders.sessions import all_texts, metadata_of, texts
 from tests.unit_tests.builders.typedstream import attributed_body
 
 if TYPE_CHECKING:
@@ -155,11 +155,6 @@ KINDS: dict[str, tuple[dict[str, Any], str, str | None, str | None]] = {
 }
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "chat.db"
-
-
 def write(path: Path, columns: dict[str, Any], *, version: str = NEWEST) -> None:
     with ChatDb(path, version) as db:
         db.handle(HARE)
@@ -180,8 +175,7 @@ def test_kept_when_asked_for(path: Path, kind: str) -> None:
     columns, _, switch, text = KINDS[kind]
     write(path, columns)
     switches: Any = {switch: True}
-    (session,) = IMessageChatLoader(path, **switches)
-    assert [message.content for message in session["messages"]] == [text]
+    assert all_texts(IMessageChatLoader(path, **switches)) == [text]
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind][2]])
@@ -211,17 +205,15 @@ def test_sent_scheduled_message_is_speech(path: Path) -> None:
     assert IMessageChatLoader(path).inspect().kept == 1
 
 
-@pytest.mark.parametrize("text", [None, ""])
-def test_body_stands_in_for_a_missing_text(path: Path, text: str | None) -> None:
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [(None, "from the body"), ("", "from the body"), ("wanted", "wanted")],
+)
+def test_body_stands_in_for_a_missing_text_only(
+    path: Path, text: str | None, shown: str
+) -> None:
     write(path, {"text": text, "attributedBody": attributed_body("from the body")})
-    (session,) = IMessageChatLoader(path)
-    assert session["messages"][0].content == "from the body"
-
-
-def test_text_wins_over_the_body(path: Path) -> None:
-    write(path, {"text": "wanted", "attributedBody": attributed_body("other")})
-    (session,) = IMessageChatLoader(path)
-    assert session["messages"][0].content == "wanted"
+    assert all_texts(IMessageChatLoader(path)) == [shown]
 
 
 def test_message_has_its_guid_as_id(path: Path) -> None:
@@ -249,21 +241,22 @@ def test_message_in_two_sessions_comes_in_both(path: Path) -> None:
     assert (summary.found, summary.kept) == (2, 2)
 
 
-def test_orphans_are_counted(path: Path) -> None:
+@pytest.mark.parametrize("chats", [1, 2])
+def test_orphans_are_counted_in_however_many_chats_others_are(
+    path: Path, chats: int
+) -> None:
     with ChatDb(path) as db:
-        db.chat(HARE).message("in a chat")
+        message_id = db.chat(HARE).message("in a chat")
+        if chats == 2:
+            db.chat(TORTOISE).add(message_id)
         db.message("alone", handle_id=1)
     summary = IMessageChatLoader(path).inspect()
-    assert (summary.found, summary.kept, summary.skipped) == (2, 1, {"orphan": 1})
-
-
-def test_orphans_are_counted_where_another_message_is_in_two_chats(path: Path) -> None:
-    with ChatDb(path) as db:
-        first = db.chat(HARE)
-        db.chat(TORTOISE).add(first.message("twice"))
-        db.message("alone", handle_id=1)
-    summary = IMessageChatLoader(path).inspect()
-    assert (summary.found, summary.kept, summary.skipped) == (3, 2, {"orphan": 1})
+    found, kept = chats + 1, chats
+    assert (summary.found, summary.kept, summary.skipped) == (
+        found,
+        kept,
+        {"orphan": 1},
+    )
 
 
 def test_orphans_can_be_kept_in_sessions_of_their_own(path: Path) -> None:
@@ -273,10 +266,7 @@ def test_orphans_can_be_kept_in_sessions_of_their_own(path: Path) -> None:
         db.message("in a room", handle_id=1, cache_roomnames="chat77")
         db.message("nobody's", handle_id=0)
     loader = IMessageChatLoader(path, include_orphans=True)
-    found = {
-        metadata_of(session)["id"]: [m.content for m in session["messages"]]
-        for session in loader
-    }
+    found = {metadata_of(session)["id"]: texts(session) for session in loader}
     assert found == {
         f"iMessage;-;{HARE}": ["in a chat"],
         f"orphans:{HARE}": ["alone"],
@@ -311,8 +301,7 @@ def test_recently_deleted_can_return_to_its_chat(path: Path, orphans: bool) -> N
     delete_one(path)
     loader = IMessageChatLoader(path, include_deleted=True, include_orphans=orphans)
     (session,) = loader
-    texts = [message.content for message in session["messages"]]
-    assert texts == ["first", "second", "third"]
+    assert texts(session) == ["first", "second", "third"]
     assert loader.inspect().skipped == {}
 
 
@@ -355,8 +344,7 @@ def test_start_and_end_leave_out_and_count(path: Path) -> None:
         start=dt.datetime.fromtimestamp(NOON, utc),
         end=dt.datetime.fromtimestamp(NOON + 10, utc),
     )
-    (session,) = loader
-    assert [message.content for message in session["messages"]] == ["inside"]
+    assert all_texts(loader) == ["inside"]
     assert loader.inspect().skipped == {"excluded": 3}
 
 

@@ -7,7 +7,6 @@ import shutil
 import sqlite3
 import struct
 import sys
-import tempfile
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +20,7 @@ from tests.unit_tests.builders.journals import (
     super_journal_record,
     write_journal,
 )
+from tests.unit_tests.builders.sessions import all_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,20 +43,16 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
-
-
 def texts(path: Path, **options: Any) -> list[Any]:
-    return [
-        message.content
-        for session in IMessageChatLoader(path, **options)
-        for message in session["messages"]
-    ]
+    return all_texts(IMessageChatLoader(path, **options))
+
+
+@pytest.fixture
+def victim(path: Path) -> Path:
+    """A file that no journal may delete."""
+    victim = path.parent / "victim"
+    victim.touch()
+    return victim
 
 
 def write_log(path: Path) -> None:
@@ -110,19 +106,15 @@ def test_a_journal_that_names_a_file_in_no_encoding_does_not_delete_it(
 
 @pytest.mark.parametrize("head", [b"", bytes(512), b"x" * 512])
 def test_a_journal_without_a_header_deletes_nothing_and_changes_nothing(
-    path: Path, head: bytes
+    path: Path, victim: Path, head: bytes
 ) -> None:
     """SQLite puts nothing back from it, and yet deletes what it names."""
-    victim = path.parent / "victim"
-    victim.touch()
     write_journal(path, head + super_journal_record(path, str(victim)))
     assert texts(path) == ["a"]
     assert victim.exists()
 
 
-def test_a_journal_beside_a_log_deletes_nothing(path: Path) -> None:
-    victim = path.parent / "victim"
-    victim.touch()
+def test_a_journal_beside_a_log_deletes_nothing(path: Path, victim: Path) -> None:
     write_log(path)
     record = super_journal_record(path, str(victim))
     write_journal(path, b"x" * 512 + record)
@@ -134,28 +126,19 @@ def test_a_journal_beside_a_log_deletes_nothing(path: Path) -> None:
 
 
 @needs_links_and_pipes
-def test_a_journal_behind_a_link_deletes_nothing(path: Path, tmp_path: Path) -> None:
-    victim = path.parent / "victim"
-    victim.touch()
-    journal = write_journal(
-        path, journal_header(path) + super_journal_record(path, str(victim))
-    )
-    journal.rename(tmp_path / "elsewhere")
-    journal.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ExportFormatError, match="names a further file"):
-        texts(path)
-    assert victim.exists()
-
-
-@needs_links_and_pipes
-def test_a_journal_beside_what_a_link_leads_to_deletes_nothing(
-    path: Path, tmp_path: Path
+@pytest.mark.parametrize("linked", ["journal", "database"])
+def test_a_journal_behind_a_link_deletes_nothing(
+    path: Path, tmp_path: Path, victim: Path, linked: str
 ) -> None:
-    victim = path.parent / "victim"
-    victim.touch()
-    write_journal(path, journal_header(path) + super_journal_record(path, str(victim)))
+    record = super_journal_record(path, str(victim))
+    journal = write_journal(path, journal_header(path) + record)
     link = tmp_path / "link.db"
-    link.symlink_to(path)
+    if linked == "database":
+        link.symlink_to(path)
+    else:
+        link = path
+        journal.rename(tmp_path / "elsewhere")
+        journal.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ExportFormatError, match="names a further file"):
         texts(link)
     assert victim.exists()
@@ -164,13 +147,11 @@ def test_a_journal_beside_what_a_link_leads_to_deletes_nothing(
 @pytest.mark.parametrize("header", ["fits", "garbage"])
 @pytest.mark.parametrize("is_named_by_the_user", [True, False])
 def test_a_journal_beside_an_address_book_deletes_nothing(
-    path: Path, header: str, is_named_by_the_user: bool
+    path: Path, victim: Path, header: str, is_named_by_the_user: bool
 ) -> None:
     book = path.parent / "AddressBook-v22.abcddb"
     with closing(sqlite3.connect(book)) as connection:
         connection.execute("CREATE TABLE ZABCDRECORD (Z_PK, ZFIRSTNAME)")
-    victim = path.parent / "victim"
-    victim.touch()
     head = journal_header(book) if header == "fits" else b"x" * 512
     write_journal(book, head + super_journal_record(book, str(victim)))
     if header == "garbage":

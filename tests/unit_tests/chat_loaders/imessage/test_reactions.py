@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 HARE, TORTOISE = "+15550000001", "tortoise@pond.example"
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "chat.db"
-
-
 def write(path: Path, *reactions: Any, text: str = "Slow and steady.") -> None:
     """Write a message, then reactions: columns, with `{guid}` for its guid."""
     with ChatDb(path, "15") as db:

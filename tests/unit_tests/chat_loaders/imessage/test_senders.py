@@ -19,11 +19,6 @@ HARE, TORTOISE, FOX = "+15550000001", "tortoise@pond.example", "+15550000003"
 MINIMAL = ("text", "date", "handle_id")
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "chat.db"
-
-
 def lines(path: Path, **options: Any) -> list[list[tuple[str, Any]]]:
     return [
         [(m.additional_kwargs["sender"], m.content) for m in session["messages"]]
@@ -46,8 +41,7 @@ def test_group_messages_come_once_and_from_their_senders(
 
 def test_own_message_in_a_group_has_no_handle_and_is_kept(path: Path) -> None:
     with ChatDb(path) as db:
-        group = db.chat(HARE, TORTOISE)
-        group.message("mine", mine=True, handle_id=0)
+        db.chat(HARE, TORTOISE).message("mine", mine=True, handle_id=0)
     assert lines(path) == [[("Me", "mine")]]
 
 
@@ -75,12 +69,16 @@ def test_owner_has_the_given_name(path: Path) -> None:
     assert lines(path, owner="Aesop") == [[("Aesop", "mine")]]
 
 
-def test_every_message_says_whether_the_owner_sent_it(path: Path) -> None:
+@pytest.mark.parametrize("options", [{}, {"owner": HARE}], ids=["plain", "named"])
+def test_every_message_says_whether_the_owner_sent_it(
+    path: Path, options: dict[str, Any]
+) -> None:
+    """Where the database says who its owner is, `owner` only names him."""
     with ChatDb(path) as db:
         chat = db.chat(HARE)
         chat.message("hers")
         chat.message("mine", mine=True)
-    (session,) = IMessageChatLoader(path)
+    (session,) = IMessageChatLoader(path, **options)
     said = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
     assert said == [False, True]
 
@@ -114,18 +112,17 @@ def test_sole_participant_counts_before_the_chats_identifier(
     assert lines(path) == [[(HARE, "hers")]]
 
 
-def test_unknown_handle_without_participants_is_the_chats_identifier(
-    path: Path,
+@pytest.mark.parametrize(
+    ("people", "is_listed", "sender"),
+    [((HARE,), False, HARE), ((HARE, TORTOISE), True, "unknown")],
+    ids=["the chat's identifier without participants", "unknown in a group"],
+)
+def test_unknown_handle_is(
+    path: Path, people: tuple[str, ...], is_listed: bool, sender: str
 ) -> None:
     with ChatDb(path) as db:
-        db.chat(HARE, listed=False).message("hers", handle_id=0)
-    assert lines(path) == [[(HARE, "hers")]]
-
-
-def test_unknown_handle_in_a_group_is_unknown(path: Path) -> None:
-    with ChatDb(path) as db:
-        db.chat(HARE, TORTOISE).message("who?", handle_id=0)
-    assert lines(path) == [[("unknown", "who?")]]
+        db.chat(*people, listed=is_listed).message("who?", handle_id=0)
+    assert lines(path) == [[(sender, "who?")]]
 
 
 def test_chat_without_listed_participants_keeps_its_messages(path: Path) -> None:
@@ -166,17 +163,6 @@ def test_owner_is_found_by_his_messages(path: Path) -> None:
         db.chat(HARE).message("mine", mine=True)
     summary = IMessageChatLoader(path, owner="Aesop").inspect()
     assert (summary.owner, summary.owner_found_by) == ("Aesop", "is_from_me")
-
-
-def test_name_of_the_owner_makes_nobody_else_the_owner(path: Path) -> None:
-    """Where the database says who its owner is, `owner` only names him."""
-    with ChatDb(path) as db:
-        chat = db.chat(HARE)
-        chat.message("hers")
-        chat.message("mine", mine=True)
-    (session,) = IMessageChatLoader(path, owner=HARE)
-    said = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
-    assert said == [False, True]
 
 
 def test_unknown_sender_is_no_participant(path: Path) -> None:

@@ -18,6 +18,7 @@ from langchain_chatexports.exceptions import (
     ExportNotFoundError,
 )
 from tests.unit_tests.builders.chat_db import ChatDb
+from tests.unit_tests.builders.sessions import all_texts
 
 if TYPE_CHECKING:
     from typing import Any
@@ -41,9 +42,7 @@ def write_manifest(root: Path, *, encrypted: bool) -> None:
 
 
 def texts(path: Path | str) -> list[Any]:
-    return [
-        m.content for session in IMessageChatLoader(path) for m in session["messages"]
-    ]
+    return all_texts(IMessageChatLoader(path))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from langchain_chatexports import IMessageChatLoader
 from tests.unit_tests.builders.chat_db import ChatDb
+from tests.unit_tests.builders.sessions import texts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,11 +17,6 @@ if TYPE_CHECKING:
 
 
 HARE = "+15550000001"
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "chat.db"
 
 
 def times(path: Path) -> list[Any]:
@@ -108,7 +104,7 @@ def test_mixed_units_come_in_order_of_time(path: Path) -> None:
         chat.message("no time either", date=None)
         chat.message("beyond the calendar", date=999_999_999_999)
     (session,) = IMessageChatLoader(path)
-    assert [message.content for message in session["messages"]] == [
+    assert texts(session) == [
         "no time",
         "no time either",
         "beyond the calendar",
@@ -124,27 +120,23 @@ def test_equal_times_come_in_order_of_rows(path: Path) -> None:
         for text in ("a", "b", "c"):
             chat.message(text, at=1_700_000_000)
     (session,) = IMessageChatLoader(path)
-    assert [message.content for message in session["messages"]] == ["a", "b", "c"]
+    assert texts(session) == ["a", "b", "c"]
 
 
-def test_rows_that_were_synced_late_come_in_order_of_time(path: Path) -> None:
-    with ChatDb(path) as db:
-        chat = db.chat(HARE)
-        chat.message("newer", at=1_700_000_100)
-        chat.message("older", at=1_700_000_000)
-    (session,) = IMessageChatLoader(path)
-    assert [message.content for message in session["messages"]] == ["older", "newer"]
-
-
-def test_time_of_the_join_is_not_asked(path: Path) -> None:
+@pytest.mark.parametrize("date_of_the_join", ["message_id", "-message_id"])
+@pytest.mark.parametrize("is_synced_late", [False, True])
+def test_messages_come_in_order_of_their_own_time(
+    path: Path, is_synced_late: bool, date_of_the_join: str
+) -> None:
     """`chat_message_join.message_date` can be in another unit than `message.date`."""
+    pair = [("older", 1_700_000_000), ("newer", 1_700_000_100)]
     with ChatDb(path) as db:
         chat = db.chat(HARE)
-        chat.message("older", at=1_700_000_000)
-        chat.message("newer", at=1_700_000_100)
-        db.run("UPDATE chat_message_join SET message_date = -message_id")
+        for text, at in reversed(pair) if is_synced_late else pair:
+            chat.message(text, at=at)
+        db.run(f"UPDATE chat_message_join SET message_date = {date_of_the_join}")
     (session,) = IMessageChatLoader(path)
-    assert [message.content for message in session["messages"]] == ["older", "newer"]
+    assert texts(session) == ["older", "newer"]
 
 
 def test_most_recently_active_session_comes_first_over_all_units(path: Path) -> None:

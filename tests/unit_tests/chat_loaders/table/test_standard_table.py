@@ -1,4 +1,4 @@
-"""The promises that every chat loader makes, for tables of both kinds."""
+"""The promises that every chat loader makes, for tables of each kind."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tests.unit_tests.builders.tables import (
     START,
     conversation_rows,
     interleaved,
+    write_csv,
     write_lines,
     write_parquet,
 )
@@ -20,66 +21,63 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+FEW_ROWS = interleaved(conversation_rows("one", 9), conversation_rows("two", 7))
+
+
 def _many_rows() -> list[dict[str, Any]]:
     # A few are open at a time, as at a support desk.
     cases = [conversation_rows(f"case-{n:03}", 30, START + 900 * n) for n in range(120)]
     return interleaved(*cases)
 
 
-class TestJsonLines(ChatLoaderUnitTests):
+class TableTests(ChatLoaderUnitTests):
     @property
     def chat_loader_class(self) -> type[TableChatLoader]:
         return TableChatLoader
 
     @property
-    def chat_loader_params(self) -> dict[str, Any]:
-        return {"owner": "Agent 7"}
-
-    @property
     def time_key(self) -> str:
         return "message_time"
 
+
+class TestJsonLines(TableTests):
+    @property
+    def chat_loader_params(self) -> dict[str, Any]:
+        return {"owner": "Agent 7"}
+
     @pytest.fixture
     def source(self, tmp_path: Path) -> Path:
-        rows = interleaved(conversation_rows("one", 9), conversation_rows("two", 7))
-        return write_lines(tmp_path / "export" / "desk.jsonl", rows)
+        return write_lines(tmp_path / "export" / "desk.jsonl", FEW_ROWS)
 
     @pytest.fixture
     def many_sessions_source(self, tmp_path: Path) -> Path:
         return write_lines(tmp_path / "many" / "desk.jsonl", _many_rows())
 
 
-class TestParquet(ChatLoaderUnitTests):
-    @property
-    def chat_loader_class(self) -> type[TableChatLoader]:
-        return TableChatLoader
-
-    @property
-    def time_key(self) -> str:
-        return "message_time"
-
+class TestCsv(TableTests):
     @pytest.fixture
     def source(self, tmp_path: Path) -> Path:
-        rows = interleaved(conversation_rows("one", 9), conversation_rows("two", 7))
-        return write_parquet(tmp_path / "export" / "desk.parquet", rows)
+        return write_csv(tmp_path / "export" / "desk.csv", FEW_ROWS)
+
+    @pytest.fixture
+    def many_sessions_source(self, tmp_path: Path) -> Path:
+        return write_csv(tmp_path / "many" / "desk.csv", _many_rows())
+
+
+class TestParquet(TableTests):
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Path:
+        return write_parquet(tmp_path / "export" / "desk.parquet", FEW_ROWS)
 
     @pytest.fixture
     def many_sessions_source(self, tmp_path: Path) -> Path:
         return write_parquet(tmp_path / "many" / "desk.parquet", _many_rows())
 
 
-class TestGroupedFolderOfParts(ChatLoaderUnitTests):
-    @property
-    def chat_loader_class(self) -> type[TableChatLoader]:
-        return TableChatLoader
-
+class TestGroupedFolderOfParts(TableTests):
     @property
     def chat_loader_params(self) -> dict[str, Any]:
         return {"grouped": True}
-
-    @property
-    def time_key(self) -> str:
-        return "message_time"
 
     @pytest.fixture
     def source(self, tmp_path: Path) -> Path:

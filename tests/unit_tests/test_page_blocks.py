@@ -1,4 +1,4 @@
-"""The blocks of the pages on splitting, redaction and tables do what these say."""
+"""The blocks of the pages on loaders, steps and datasets print what these say."""
 
 from __future__ import annotations
 
@@ -11,19 +11,33 @@ from tests.unit_tests.builders.pages import read_page
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-@pytest.mark.parametrize(
-    ("page", "at_least"), [("splitting.md", 7), ("redaction.md", 4), ("table.md", 4)]
+# Pages, how many blocks run at the least, and the package that some of them need.
+PAGES = (
+    ("imessage.md", 5, None),
+    ("facebook_messenger.md", 6, None),
+    ("table.md", 4, None),
+    ("steps.md", 9, None),
+    ("splitting.md", 7, None),
+    ("redaction.md", 4, None),
+    ("examples.md", 9, "datasets"),
+    ("report.md", 1, "matplotlib"),
+    ("evaluation.md", 1, "emoji"),
 )
+
+
+@pytest.mark.parametrize(("page", "at_least", "extra"), PAGES)
 def test_blocks_print_what_the_page_says(
     page: str,
     at_least: int,
+    extra: str | None,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    if extra:
+        pytest.importorskip(extra)
     monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {"__name__": __name__}
+    names: dict[str, Any] = {"__name__": "__main__"}
     blocks = read_page(page)
     assert len(blocks) >= at_least
     for block in blocks:

@@ -1,0 +1,12 @@
+"""An empty export, which each test fills."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit_tests.builders.messenger import Export
+
+
+@pytest.fixture
+def export() -> Export:
+    return Export()
