@@ -630,3 +630,13 @@ def test_a_direct_message_of_the_package_has_its_label(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="only your own"):
         (session,) = DiscordChatLoader(write_package(tmp_path / "package")).load()
     assert metadata_of(session)["title"] == "Direct Message with bo"
+
+
+def test_a_friend_in_two_groups_is_not_the_owner(tmp_path: Path) -> None:
+    for number in range(2):
+        group = DiscordChannel(
+            "Trip", kind="DirectGroupTextChat", channel_id=f"50{number}"
+        )
+        group.says(BO, "yours")
+        group.write(tmp_path / f"{number}.json")
+    assert DiscordChatLoader(tmp_path).inspect().owner is None

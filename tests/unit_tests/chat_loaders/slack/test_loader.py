@@ -763,3 +763,13 @@ def test_text_exports_are_recognized_to_be_refused(tmp_path: Path, folder: str) 
     export = open_export(tmp_path / "export")
     with pytest.raises(ExportFormatError, match="format set to JSON"):
         export.loader.load()
+
+
+@pytest.mark.parametrize(("name", "is_group"), [("D01ABCDEF", False), ("d1", True)])
+def test_a_folder_in_no_list_is_a_direct_message_by_its_id(
+    tmp_path: Path, name: str, is_group: bool
+) -> None:
+    export, _ = workspace()
+    export.folder(name).says("U1", "Hello")
+    (session,) = SlackChatLoader(export.to_zip(tmp_path / "export.zip")).load()
+    assert metadata_of(session)["is_group"] is is_group
