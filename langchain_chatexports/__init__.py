@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.ledger import ExportSummary
     from langchain_chatexports.chat_loaders.slack import SlackChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
+    from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
     from langchain_chatexports.chat_loaders.utils import (
         map_ai_messages,
         merge_chat_runs,
@@ -105,6 +106,7 @@ __all__ = [
     "SlackChatLoader",
     "SplitSessions",
     "TableChatLoader",
+    "TelegramChatLoader",
     "TrainingBudgetError",
     "TrainingDataError",
     "WhatsAppChatLoader",
@@ -129,6 +131,7 @@ _MODULES = {
     "chat_loaders.ledger": ("ExportSummary",),
     "chat_loaders.slack": ("SlackChatLoader",),
     "chat_loaders.table": ("TableChatLoader",),
+    "chat_loaders.telegram": ("TelegramChatLoader",),
     "chat_loaders.utils": ("map_ai_messages", "merge_chat_runs"),
     "chat_loaders.whatsapp": ("WhatsAppChatLoader",),
     "datasets.examples": ("to_training_examples",),

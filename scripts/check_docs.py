@@ -24,6 +24,7 @@ ROOMS = [
     "langchain_chatexports.chat_loaders.ledger",
     "langchain_chatexports.chat_loaders.recognition",
     "langchain_chatexports.chat_loaders.slack",
+    "langchain_chatexports.chat_loaders.telegram",
     "langchain_chatexports.chat_loaders.table",
     "langchain_chatexports.chat_loaders.utils",
     "langchain_chatexports.chat_loaders.whatsapp",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
     from langchain_chatexports.chat_loaders.slack import SlackChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
+    from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
     from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "SingleFileFacebookMessengerChatLoader",
     "SlackChatLoader",
     "TableChatLoader",
+    "TelegramChatLoader",
     "WhatsAppChatLoader",
 ]
 
@@ -43,6 +45,7 @@ _MODULES = {
     "imessage": ("IMessageChatLoader",),
     "slack": ("SlackChatLoader",),
     "table": ("TableChatLoader",),
+    "telegram": ("TelegramChatLoader",),
     "whatsapp": ("WhatsAppChatLoader",),
 }
 

@@ -80,7 +80,7 @@ class ExportFile:
             ExportAccessError: If the system refuses.
             ExportFormatError: If a zip's data is damaged.
         """
-        with self._errors_named(), self.opener.open() as file:
+        with self.errors_named(), self.opener.open() as file:
             # A bounded read, because a zip may unpack to more than it declares.
             return file.read(self.size if limit is None else min(limit, self.size))
 
@@ -88,7 +88,7 @@ class ExportFile:
         """Read the last `limit` bytes."""
         if self.size <= limit:
             return self.read()
-        with self._errors_named(), self.opener.open() as file:
+        with self.errors_named(), self.opener.open() as file:
             file.seek(self.size - limit)
             return file.read(limit)
 
@@ -100,11 +100,12 @@ class ExportFile:
             ExportAccessError: If the system refuses.
             ExportFormatError: If a zip's data is damaged, also while it is read.
         """
-        with self._errors_named(), self.opener.open() as file:
+        with self.errors_named(), self.opener.open() as file:
             yield file
 
     @contextmanager
-    def _errors_named(self) -> Iterator[None]:
+    def errors_named(self) -> Iterator[None]:
+        """Raise errors that name the file in place of the system's and the zip's."""
         try:
             yield
         except ChatExportError:

@@ -442,6 +442,7 @@ def _table_lines(summary: ExportSummary) -> Iterator[str]:
     yield f"sessions  {summary.sessions:,}"
     if summary.first and summary.last:
         yield f"time      {summary.first:%Y-%m-%d} to {summary.last:%Y-%m-%d} (UTC)"
+    yield from _clock_lines(summary.details)
     yield f"messages  {summary.found:,} found, {summary.kept:,} kept"
     for reason, count in summary.skipped.items():
         yield f"          {count:,} left out: {reason}"
@@ -462,6 +463,14 @@ def _table_lines(summary: ExportSummary) -> Iterator[str]:
             yield f"          {count:,} added: {reason}"
         for kind, count in step.replaced.items():
             yield f"          {count:,} replaced: {kind}"
+
+
+def _clock_lines(details: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how the local times of an export were read."""
+    if zones := details.get("time_zone"):
+        yield f"zone      {', '.join(zones)}; the export has none"
+    if orders := details.get("date_orders"):
+        yield f"dates     {', '.join(orders)}"
 
 
 def _size(sessions: int, messages: int) -> str:

@@ -18,6 +18,7 @@ from langchain_chatexports.samples.discord import write_discord
 from langchain_chatexports.samples.imessage import write_imessage
 from langchain_chatexports.samples.messenger import write_messenger
 from langchain_chatexports.samples.slack import write_slack
+from langchain_chatexports.samples.telegram import write_telegram
 from langchain_chatexports.samples.whatsapp import write_whatsapp
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "write_imessage",
     "write_messenger",
     "write_slack",
+    "write_telegram",
     "write_whatsapp",
 ]

@@ -46,6 +46,7 @@ EXPECTED_ALL = [
     "SlackChatLoader",
     "SplitSessions",
     "TableChatLoader",
+    "TelegramChatLoader",
     "TrainingBudgetError",
     "TrainingDataError",
     "WhatsAppChatLoader",
@@ -110,6 +111,7 @@ def test_our_loaders_are_at_communitys_path_by_its_names() -> None:
         "SingleFileFacebookMessengerChatLoader",
         "SlackChatLoader",
         "TableChatLoader",
+        "TelegramChatLoader",
         "WhatsAppChatLoader",
     }
     assert dir(chat_loaders) == sorted(chat_loaders.__all__)

@@ -1,4 +1,4 @@
-"""Conversations from a table: Parquet or JSON lines, a row a message."""
+"""Conversations from a table: Parquet, JSON lines or CSV, a row a message."""
 
 from langchain_chatexports.chat_loaders.table.columns import COLUMNS
 from langchain_chatexports.chat_loaders.table.loader import TableChatLoader

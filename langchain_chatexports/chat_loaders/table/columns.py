@@ -10,7 +10,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-__all__ = ["COLUMNS", "REQUIRED", "checked_columns", "chosen_columns"]
+__all__ = [
+    "COLUMNS",
+    "REQUIRED",
+    "checked_columns",
+    "chosen_columns",
+    "guessed_columns",
+]
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "conversation": (
@@ -71,17 +77,7 @@ def chosen_columns(
     if missing:
         msg = f"{path} has no column {missing}; it has {sorted(there)}."
         raise ExportFormatError(msg, path=path)
-    chosen = dict(given)
-    taken = set(chosen.values())
-    for part, names in COLUMNS.items():
-        if part in chosen:
-            continue
-        found = next(
-            (name for name in names if name in there and name not in taken), ""
-        )
-        if found:
-            chosen[part] = found
-            taken.add(found)
+    chosen = guessed_columns(there, given)
     without = [part for part in REQUIRED if part not in chosen]
     if without:
         msg = (
@@ -89,4 +85,34 @@ def chosen_columns(
             f"has {sorted(there)}. Name it: columns={{{without[0]!r}: ...}}."
         )
         raise ExportFormatError(msg, path=path)
+    return chosen
+
+
+def guessed_columns(
+    there: Collection[str], given: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Guess which columns hold what, by their names.
+
+    Args:
+        there: The columns that a table has. `Conversation ID` is `conversation_id`,
+            too.
+        given: The columns that the user named.
+
+    Returns:
+        The column by what it holds, as far as it is known.
+    """
+    chosen = dict(given or {})
+    taken = set(chosen.values())
+    plain = {name: name for name in there}
+    for name in there:
+        plain.setdefault("_".join(name.casefold().split()), name)
+    for part, names in COLUMNS.items():
+        if part in chosen:
+            continue
+        found = next(
+            (plain[n] for n in names if n in plain and plain[n] not in taken), ""
+        )
+        if found:
+            chosen[part] = found
+            taken.add(found)
     return chosen

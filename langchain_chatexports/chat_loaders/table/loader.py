@@ -41,7 +41,7 @@ _Place: TypeAlias = tuple["Path", int]
 
 
 class TableChatLoader(ChatExportLoader):
-    """Load conversations from Parquet or JSON lines: a row a message.
+    """Load conversations from Parquet, JSON lines or CSV: a row a message.
 
     For support desks and other logs. The path is a file, or a folder of parts, which
     are read in the order of their names. Sessions come in the order in which their last
@@ -63,8 +63,8 @@ class TableChatLoader(ChatExportLoader):
         """Initialize the loader.
 
         Args:
-            path: A Parquet file (with the extra `parquet`), a file of JSON lines, or a
-                folder of either.
+            path: A Parquet file (with the extra `parquet`), a file of JSON lines or
+                CSV, or a folder of these.
             columns: The column by what it holds: `conversation` and `text` (needed),
                 `sender`, `time`, `role`, `id`, `reply_to`, `title`. What is not named
                 is looked for under the names in `COLUMNS`.

@@ -16,7 +16,7 @@ _PARQUET = b"PAR1"
 
 
 def count_rows(path: Path) -> int:
-    """Return the rows of a Parquet file, or the lines of a file of JSON lines."""
+    """Return the rows of a Parquet file, or the lines of another one."""
     with open_regular_file(path) as file:
         if file.read(len(_PARQUET)) == _PARQUET:
             from pyarrow.parquet import ParquetFile

@@ -1,4 +1,4 @@
-"""Read the rows of Parquet files and of JSON lines, a batch or a line at a time."""
+"""Read the rows of Parquet, JSON lines and CSV, a batch or a line at a time."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ from langchain_chatexports.chat_loaders.table.columns import (
     COLUMNS,
     REQUIRED,
     chosen_columns,
+)
+from langchain_chatexports.chat_loaders.table.csv_rows import (
+    CSV_SUFFIXES,
+    csv_form,
+    has_csv_columns,
+    read_csv,
 )
 from langchain_chatexports.chat_loaders.table.values import microseconds_of, text_of
 from langchain_chatexports.exceptions import (
@@ -35,7 +41,8 @@ __all__ = [
 
 PARQUET_MAGIC = b"PAR1"
 
-_SUFFIXES = (".parquet", ".jsonl", ".ndjson")
+_SUFFIXES = (".parquet", ".jsonl", ".ndjson", *CSV_SUFFIXES)
+_HEAD_BYTES = 4096
 _ROWS_A_BATCH = 2048
 _LINES_FOR_COLUMNS = 100
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -73,7 +80,7 @@ def table_files(path: Path) -> list[Path]:
             if part.suffix.lower() in _SUFFIXES and not part.name.startswith((".", "_"))
         ]
         if not parts:
-            msg = f"{path} is a folder without .parquet or .jsonl files."
+            msg = f"{path} is a folder without .parquet, .jsonl or .csv files."
             raise ExportNotFoundError(msg, path=path)
         return sorted(parts, key=lambda part: part.name)
     if not path.exists():
@@ -89,11 +96,14 @@ def looks_like_table(head: bytes) -> bool:
         head: The first bytes, some kilobytes.
 
     Returns:
-        Whether it is Parquet, or begins with a JSON object in a line of its own that
-        has columns for conversation and text under the names in `COLUMNS`.
+        Whether it is Parquet, or its first line is a JSON object or the header of a
+        CSV file that has columns for conversation and text under the names in
+        `COLUMNS`.
     """
     if head.startswith(PARQUET_MAGIC):
         return True
+    if not head.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"{"):
+        return has_csv_columns(head)
     line, newline, _ = head.removeprefix(_BYTE_ORDER_MARK).partition(b"\n")
     cells = _parsed(line) if newline else None
     return cells is not None and all(
@@ -141,9 +151,12 @@ def read_rows(
     except OSError as error:
         raise cannot_read(path, error) from error
     with file:
-        is_parquet = file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
+        head = file.read(_HEAD_BYTES)
         file.seek(0)
-        read = _parquet_rows if is_parquet else _json_rows
+        if head.startswith(PARQUET_MAGIC):
+            read = _parquet_rows
+        else:
+            read = _csv_rows if _is_csv(head, path, columns) else _json_rows
         yield from read(file, path, columns, only_conversations=only_conversations)
 
 
@@ -218,8 +231,8 @@ def _json_rows(
     readable = [cells for cells in first if cells is not None]
     if first and not readable:
         msg = (
-            f"{path} is no table: neither Parquet nor a JSON object in each line. "
-            "Check the path, or write the table as JSON lines."
+            f"{path} is no table: neither Parquet nor a JSON object in each line, nor "
+            "CSV. Check the path, or write the table as JSON lines."
         )
         raise ExportFormatError(msg, path=path)
     if not first:
@@ -235,6 +248,27 @@ def _json_rows(
             yield None
         else:
             yield _row({part: cells.get(name) for part, name in chosen.items()})
+
+
+def _is_csv(head: bytes, path: Path, columns: Mapping[str, str]) -> bool:
+    if head.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"{"):
+        return False
+    if path.suffix.lower() in CSV_SUFFIXES or has_csv_columns(head):
+        return True
+    form = csv_form(head) if columns else None
+    return form is not None and {*columns.values()} <= {*form.header}
+
+
+def _csv_rows(
+    file: IO[bytes],
+    path: Path,
+    columns: Mapping[str, str],
+    *,
+    only_conversations: bool,
+) -> Iterator[Row | None]:
+    rows = read_csv(file, path, columns, only_conversations=only_conversations)
+    for cells in rows:
+        yield None if cells is None else _row(cells)
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:

@@ -15,8 +15,10 @@ from langchain_chatexports.chat_loaders.whatsapp.phrases import (
     ATTACHED_WITHOUT_BRACKETS,
     CALLS,
     DELETED,
+    DELETED_BY_ADMIN,
     DELETED_BY_OWNER,
     EDITED,
+    LIVE_LOCATION,
     NOTICES,
     OMITTED,
     OMITTED_ENDS,
@@ -60,6 +62,9 @@ _MAX_PLACE_LENGTH = 500
 _POLL = re.compile(r"[^\W\d_]{3,20}: ?\n?")
 _MENTION = re.compile("@\u2068([^\u2068\u2069\n]{1,100})\u2069")
 _WORD = re.compile(r"[^\W\d_]")
+_WEB_CALL = re.compile(r"\[Call: [^\n\]]+\]")
+_WEB_POLL = re.compile(r"Poll: [^\n]+(?:\n {4}- [^\n]*)+")
+_WEB_STARTS = ("<", "[Call: ", "Poll: ")
 
 
 class Content(NamedTuple):
@@ -104,31 +109,38 @@ class ContentReader:
             and not ("\n" in text and _has_notable_head(text))
             and "://" not in text
             and (text.isascii() or not _is_notable(text))
-            and not (self._is_web and (") " in text or text[0] == "<"))
+            and not (self._is_web and (") " in text or text.startswith(_WEB_STARTS)))
+            and (
+                not self._has_marks
+                or text.isascii()
+                or not any(mark in text for mark in APP_MARKS)
+            )
         ):
             return None
         return self._read(text)
 
-    def _read(self, text: str) -> Content | None:  # noqa: PLR0911 - one a form
+    def _read(self, text: str) -> Content | None:
         if text[0] in _NOTABLE_FIRST and not plain_text(text).strip():
             return Content("empty", "")
-        noted = self._with_note(text)
-        if noted is not None:
-            return noted
-        whole = self._whole(text)
-        if whole is not None:
-            return whole
-        attached = attached_file(text)
-        if attached is not None:
-            name, caption = attached
-            return _media(name, caption)
-        location = _location(text)
-        if location is not None:
-            return location
+        forms = (self._with_note, self._of_phone, self._whole, _attached, _location)
+        for form in forms:
+            content = form(text)
+            if content is not None:
+                return content._replace(text=_without_mention_marks(content.text))
         if self._has_marks and text.startswith(self._marks):
             return self._by_app(text)
-        shown = _MENTION.sub(r"@\1", text)
+        shown = _without_mention_marks(text)
         return None if shown == text else Content(None, shown)
+
+    def _of_phone(self, text: str) -> Content | None:
+        """Read a form that only an iPhone or only the web has."""
+        if self._has_marks and not text.startswith(APP_MARKS):
+            return _omitted_at_end(text)
+        if self._is_web and _WEB_CALL.fullmatch(text):
+            return Content("call", text)
+        if self._is_web and _WEB_POLL.fullmatch(text):
+            return Content("poll", text)
+        return None
 
     def _whole(self, text: str) -> Content | None:  # noqa: PLR0911 - one a kind
         """Read a text that is one sentence of the app."""
@@ -143,6 +155,8 @@ class ContentReader:
             return (
                 Content(None, tail, extra) if tail else Content("attachment", "", extra)
             )
+        if not tail and key.startswith(DELETED_BY_ADMIN):
+            return Content("deleted", bare)
         if tail or is_bracketed or key not in _PHRASES:
             return None
         if key in DELETED:
@@ -150,8 +164,10 @@ class ContentReader:
                 "deleted_by_owner" if key in DELETED_BY_OWNER else "deleted", bare
             )
         if key in OMITTED_KINDS:
-            is_by_app = self._has_marks or text.startswith(APP_MARKS)
-            return Content("attachment", "", _omitted(key)) if is_by_app else None
+            is_typed = not (
+                self._has_marks or text.startswith(APP_MARKS) or key == LIVE_LOCATION
+            )
+            return None if is_typed else Content("attachment", "", _omitted(key))
         if text == _VIEW_ONCE:
             return None if self._has_marks else Content("view_once", "")
         if text == _SELF_DESTROYED:
@@ -209,6 +225,10 @@ class ContentReader:
         return Content("call" if phrase_key(said) in CALLS else "notice", said)
 
 
+def _without_mention_marks(text: str) -> str:
+    return _MENTION.sub(r"@\1", text)
+
+
 def _is_notable(text: str) -> bool:
     return "\u2068" in text or text.endswith(ATTACHED_WITHOUT_BRACKETS)
 
@@ -235,6 +255,23 @@ def _is_omitted(key: str, bare: str) -> bool:
     )
 
 
+def _omitted_at_end(text: str) -> Content | None:
+    """Read a text that ends in an iPhone's mark and sentence for what it left out."""
+    at = max(text.rfind(mark) for mark in APP_MARKS)
+    said = text[at + 1 :]
+    if at < 0 or len(said) > _MAX_PHRASE_LENGTH or "\n" in said:
+        return None
+    key = phrase_key(said)
+    if key not in OMITTED_KINDS and not _ends_as_omitted(said):
+        return None
+    before = text[:at].strip()
+    # Of a document: `talk.pdf • LRM2 pages LRMdocument omitted`.
+    name, bullet, pages = before.partition(" • ")
+    if bullet and pages.startswith(APP_MARKS):
+        return _media(name, "")
+    return Content(None, before, _omitted(key))
+
+
 def _ends_as_omitted(said: str) -> bool:
     if any(digit.isdecimal() for digit in said):
         return False
@@ -251,6 +288,11 @@ def _ends_as_omitted(said: str) -> bool:
 def _omitted(key: str) -> dict[str, Any] | None:
     kind = OMITTED_KINDS.get(key)
     return {"attachments": [{"type": kind}]} if kind else None
+
+
+def _attached(text: str) -> Content | None:
+    found = attached_file(text)
+    return None if found is None else _media(*found)
 
 
 def _media(name: str, caption: str) -> Content:

@@ -58,9 +58,11 @@ def is_whatsapp_export(files: Sequence[ExportFile]) -> bool:
         files: The files, or the one that the user named; their names and first bytes
             decide.
     """
-    texts = [file for file in files if file.name.lower().endswith(SUFFIXES)]
-    if len(files) == 1 and not texts:
-        return _looks_like_chat(files[0])
+    texts = [
+        file
+        for file in files
+        if file.name.lower().endswith(SUFFIXES) or is_framed(file.name)
+    ]
     is_mixed = len(texts) < len(files)
     # Among files of another app a text that looks like a chat may be anything.
     return any(
@@ -95,4 +97,18 @@ def _looks_like_chat(file: ExportFile) -> bool:
     except ChatExportError:
         return False
     first = [line for line in lines if line.strip()][:_FIRST_LINES]
-    return any(parse_header(line.lstrip("\ufeff")) is not None for line in first)
+    found = [like for line in first if (like := _is_like_a_chats(line)) is not None]
+    return bool(found) and (is_framed(file.name) or all(found))
+
+
+def _is_like_a_chats(line: str) -> bool | None:
+    """Return whether a header is of a chat and not of a log; `None` for other lines."""
+    layout = parse_header(line)
+    found = layout.compiled(has_marks=True).match(line) if layout else None
+    if layout is None or found is None:
+        return None
+    if layout.frame == "-":
+        # Android phones write no seconds, and most logs do.
+        return not found[layout.groups[3]]
+    rest = line[found.end() :]
+    return rest.startswith("- ") or ": " in f"{rest} "

@@ -54,8 +54,9 @@ _TIME_SEPARATOR = re.compile(r"\s?(?:[:.٫]|[^\W\d_]{1,4})\s?")
 _ERA_AT_START = re.compile(r"(?:[A-Za-z]|令和)")
 _MAX_JOINT_LENGTH = 24
 _MAX_TAIL_LENGTH = 24
-_JOINT_WITHOUT_PERIOD = re.compile(r"[^\d:/\[\]]{1,16}")
-_TAIL_WITHOUT_PERIOD = re.compile(r"[^\d:/\[\]]{0,8}")
+# Tabs, and ISO 8601's T between date and time, are of logs.
+_JOINT_WITHOUT_PERIOD = re.compile(r"(?!T$)[^\d:/\[\]\t]{1,16}")
+_TAIL_WITHOUT_PERIOD = re.compile(r"[^\d:/\[\]\t]{0,8}")
 
 _ANY_SPACE = f"[{_SPACES}]"
 _ANY_MARKS = f"[{MARKS}]{{0,4}}"
@@ -127,7 +128,8 @@ def learn_layouts(lines: Iterable[str]) -> Learned:
 
     Returns:
         One layout; several for a file that somebody put together from many, where no
-        layout has most of the candidates; none for what is not a chat.
+        layout has most of the candidates, or another one than the file begins with;
+        none for what is not a chat.
     """
     found: Counter[Layout] = Counter()
     has_marks = False
@@ -151,7 +153,9 @@ def learn_layouts(lines: Iterable[str]) -> Learned:
         if candidates >= _MAX_CANDIDATES:
             break
     ranked = found.most_common()
-    if ranked and _has_most(ranked[0][1], candidates, len(ranked)):
+    # A counter keeps the order in which its keys came.
+    begins_with_most = bool(ranked) and ranked[0][0] == next(iter(found))
+    if begins_with_most and _has_most(ranked[0][1], candidates, len(ranked)):
         ranked = ranked[:1]
     return Learned(tuple(layout for layout, _ in ranked), has_marks, candidates)
 

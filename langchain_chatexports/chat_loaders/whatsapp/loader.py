@@ -58,7 +58,8 @@ if TYPE_CHECKING:
 __all__ = ["WhatsAppChatLoader"]
 
 # Phones keep the newest 40,000 messages without media, 10,000 with, and do not say so.
-_LIMITS = (range(39_900, 40_001), range(9_900, 10_001))
+_PHONES_LIMITS = (range(39_900, 40_001), range(9_900, 10_001))
+_WEBS_LIMITS = (range(99_900, 100_001),)
 _HEAD_BYTES = 1 << 15
 _MAX_HEADS = 100
 _VOTES = 3
@@ -244,7 +245,7 @@ class WhatsAppChatLoader(ChatExportLoader):
             with file.open() as opened:
                 raw = read_records(read_lines(opened), foreign)
             orders = self._orders(raw, seen, file)
-        self._tell(raw, orders, file, tally)
+        self._tell(orders, file, tally)
         days = [
             day_of(stamp, orders[layout].order)
             for stamp, layout in zip(raw.stamps, raw.layout_of, strict=True)
@@ -260,6 +261,7 @@ class WhatsAppChatLoader(ChatExportLoader):
         _add(tally, "steps_back", _steps_back(raw, days))
         tally.found += len(raw.records) + raw.lost_lines
         chat = Chat(raw, chat_name(file))
+        self._tell_of_limit(chat, file, tally)
         is_notice = chat.form == "web" and raw.lost_lines > 0
         tally.skip("system", is_notice)
         tally.skip("unreadable", raw.lost_lines - is_notice)
@@ -275,17 +277,15 @@ class WhatsAppChatLoader(ChatExportLoader):
             if order.conflict is not None:
                 first, second = sorted(order.conflict)
                 msg = (
-                    f"{file.label} mixes dates that begin with the day and dates that "
-                    f"begin with the month: see lines {first:,} and {second:,}. It was "
-                    "probably put together from several phones; give each one's export."
+                    f"{file.label} mixes two orders of day, month and year: see lines "
+                    f"{first:,} and {second:,}. It was probably put together from "
+                    "several phones; give each one's export."
                 )
                 raise ExportFormatError(msg, path=file.path)
         return orders
 
-    def _tell(
-        self, raw: RawChat, orders: list[Order], file: ExportFile, tally: Tally
-    ) -> None:
-        """Say what cannot be known, and what is probably missing."""
+    def _tell(self, orders: list[Order], file: ExportFile, tally: Tally) -> None:
+        """Say how dates are read, and where that is a guess."""
         _add_counts(
             tally,
             "date_orders",
@@ -304,15 +304,19 @@ class WhatsAppChatLoader(ChatExportLoader):
             shown = ORDERS[next(order.order for order in orders if order.is_guess)]
             warnings.warn(
                 f"The dates of {file.label} do not say which number is the day; they "
-                f"are read with the {shown}. If that is wrong, give date_order.",
+                f"are read with the {shown}. If that is wrong, give date_order in "
+                "Python, or put a longer chat of this phone into the same folder.",
                 stacklevel=3,
             )
-        if any(len(raw.records) in limit for limit in _LIMITS):
+
+    def _tell_of_limit(self, chat: Chat, file: ExportFile, tally: Tally) -> None:
+        length, is_web = len(chat.entries), chat.form == "web"
+        if any(length in one for one in (_WEBS_LIMITS if is_web else _PHONES_LIMITS)):
             _add(tally, "cut_chats", 1)
+            newest = "100,000" if is_web else "40,000 (10,000 with media)"
             warnings.warn(
-                f"{file.label} has {len(raw.records):,} messages: WhatsApp exports the "
-                "newest 40,000 (10,000 with media), so older ones are probably "
-                "missing.",
+                f"{file.label} has {length:,} messages: WhatsApp exports the newest "
+                f"{newest}, so older ones are probably missing.",
                 stacklevel=3,
             )
 

@@ -16,8 +16,10 @@ __all__ = [
     "ATTACHED_WITHOUT_BRACKETS",
     "CALLS",
     "DELETED",
+    "DELETED_BY_ADMIN",
     "DELETED_BY_OWNER",
     "EDITED",
+    "LIVE_LOCATION",
     "NOTICES",
     "OMITTED",
     "OMITTED_ENDS",
@@ -327,7 +329,10 @@ _PHRASES = {
     ),
 }
 
-# What no sheet of the app was looked at for: English only.
+LIVE_LOCATION = "live location shared"
+"""All phones' sentence for a place that moves, without brackets or a mark."""
+
+# The sentences of other languages are not known.
 _ENGLISH_OMITTED = {
     "image omitted": "photo",
     "video omitted": "video",
@@ -338,7 +343,7 @@ _ENGLISH_OMITTED = {
     "Contact card omitted": "contact",
     "video note omitted": "video",
     "View once voice message omitted": "audio",
-    "live location shared": "location",
+    LIVE_LOCATION: "location",
 }
 
 OMITTED_KINDS: dict[str, str] = {
@@ -381,6 +386,9 @@ DELETED = DELETED_BY_OWNER | {
     for text in (*one.deleted, "You deleted this message as admin")
 }
 """Sentences of messages that somebody took back."""
+
+DELETED_BY_ADMIN = "this message was deleted by admin "
+"""How the sentence begins that names the admin who took a message back."""
 
 EDITED = frozenset(
     map(

@@ -26,6 +26,14 @@ from langchain_chatexports.chat_loaders import utils
 from tests.integration_tests import community
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.messenger import Export
+from tests.unit_tests.builders.slack import SlackExport, workspace
+from tests.unit_tests.builders.telegram import (
+    BO,
+    CY,
+    NOT_INCLUDED,
+    TelegramChat,
+    account_text,
+)
 from tests.unit_tests.builders.typedstream import attributed_body
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
@@ -81,6 +89,22 @@ def messenger(
     return measure
 
 
+def telegram(
+    build: Callable[[TelegramChat], None], ask: Callable[[Any, Path], object]
+) -> Any:
+    """Ask a loader about the export of a chat."""
+
+    def measure(folder: Path, loader: type[BaseChatLoader]) -> object:
+        chat = TelegramChat()
+        build(chat)
+        try:
+            return ask(loader, chat.write(folder / "result.json"))
+        except Exception as error:  # noqa: BLE001 - the kind is the answer
+            return f"`{type(error).__name__}`"
+
+    return measure
+
+
 def whatsapp(chat: WhatsAppChat, ask: Callable[[Any, Path], object]) -> Any:
     """Ask a loader about a chat."""
 
@@ -88,6 +112,37 @@ def whatsapp(chat: WhatsAppChat, ask: Callable[[Any, Path], object]) -> Any:
         return ask(loader, chat.to_file(folder / "_chat.txt"))
 
     return measure
+
+
+def slack(
+    build: Callable[[SlackExport], None], ask: Callable[[Any, Path], object]
+) -> Any:
+    """Ask a loader about an export's zip."""
+
+    def measure(folder: Path, loader: Any) -> object:
+        export, general = workspace()
+        general.says("U1", "Hi!")
+        general.says("U2", "Hi, <@U1>!", day=2)
+        build(export)
+        return ask(loader, export.to_zip(folder / "export.zip"))
+
+    return measure
+
+
+def as_it_is(_: SlackExport) -> None:
+    """Leave an export of two days and two people."""
+
+
+def thread_and_bot(export: SlackExport) -> None:
+    general = export.folder("general")
+    root = general.says("U1", "Lunch?", day=3)
+    general.says("U2", "Done.", day=3)
+    general.says("U2", "Noon.", day=3, thread_ts=root["ts"])
+    general.says("U9", "Build is green.", day=3)
+
+
+def canvas(export: SlackExport) -> None:
+    export.others["general/canvas.json"] = '{"title": "Notes"}'
 
 
 def senders(loader: Any, path: Path) -> str:
@@ -116,6 +171,11 @@ def sessions(loader: Any, path: Path) -> int:
 
 def message_time(loader: Any, path: Path) -> object:
     return loader(path=path).load()[0]["messages"][0].additional_kwargs["message_time"]
+
+
+def time_of_first(loader: Any, path: Path) -> object:
+    message = loader(path=path).load()[0]["messages"][0]
+    return message.additional_kwargs["events"][0]["message_time"]
 
 
 def stored(loader: Any, path: Path) -> str:
@@ -227,6 +287,32 @@ def nobody_typed(export: Export) -> None:
     chat.says("Grace Hopper", "Ada called you.", NOON * 1000 + 2, call_duration=7)
 
 
+def parts_of_text(chat: TelegramChat) -> None:
+    chat.says(BO, ["Read ", {"type": "bold", "text": "this"}, "!"])
+
+
+def typed_by_nobody(chat: TelegramChat) -> None:
+    chat.says(BO, "Hi!")
+    chat.service(BO, "phone_call", duration_seconds=7)
+    chat.says(BO, "", file=NOT_INCLUDED, media_type="sticker", sticker_emoji="😂")
+
+
+def account(folder: Path, loader: Any) -> str:
+    chat = TelegramChat()
+    chat.says(BO, "Hi!")
+    other = TelegramChat("Cy", number=33)
+    other.says(CY, "Hello!")
+    path = folder / "result.json"
+    path.write_text(account_text([chat, other]), encoding="utf-8")
+    loaded = loader(path=path).load()
+    return f"{len(loaded)} with {count(loader, path)}"
+
+
+def control_character(loader: Any, path: Path) -> str:
+    path.write_text(path.read_text(encoding="utf-8").replace("!", r"\x0C"), "utf-8")
+    return f"{count(loader, path)}"
+
+
 def zipped(_: Path, loader: Any) -> str:
     with tempfile.TemporaryDirectory() as place:
         export = Export()
@@ -262,12 +348,15 @@ def first_time(loader: Any, path: Path) -> object:
     return event["message_time"]
 
 
-def zipped_chat(folder: Path, loader: Any) -> str:
-    path = us_iphone().to_zip(folder / "WhatsApp Chat - Ann.zip")
+def counted(loader: Any, path: Path) -> str:
     try:
         return f"{count(loader, path)} messages"
     except Exception as error:  # noqa: BLE001 - the kind is the answer
         return f"`{type(error).__name__}`"
+
+
+def zipped_chat(folder: Path, loader: Any) -> str:
+    return counted(loader, us_iphone().to_zip(folder / "WhatsApp Chat - Ann.zip"))
 
 
 def us_iphone(space: str = " ") -> WhatsAppChat:
@@ -281,11 +370,13 @@ FOLDER = (
     community.FolderFacebookMessengerChatLoader,
     ours.FolderFacebookMessengerChatLoader,
 )
+TELEGRAM = (community.TelegramChatLoader, ours.TelegramChatLoader)
 STEPS = (community.utils, utils)
 WHATSAPP = (
     community.WhatsAppChatLoader,
     functools.partial(ours.WhatsAppChatLoader, timezone="UTC"),
 )
+SLACK = (community.SlackChatLoader, ours.SlackChatLoader)
 GERMAN = WhatsAppChat(lambda at: f"[{at:%d.%m.%y}, {at:%H:%M:%S}] ")
 
 ROWS: Sequence[Row] = (
@@ -352,6 +443,31 @@ ROWS: Sequence[Row] = (
     ),
     Row("Messenger: a zip with three threads", zipped, *FOLDER),
     Row(
+        "Telegram: sessions and messages of an account with two chats",
+        account,
+        *TELEGRAM,
+    ),
+    Row(
+        "Telegram: the text “Read **this**!”",
+        telegram(parts_of_text, lambda loader, path: f"`{texts(loader, path)}`"),
+        *TELEGRAM,
+    ),
+    Row(
+        "Telegram: messages loaded of “Hi!”, a call and a sticker",
+        telegram(typed_by_nobody, count),
+        *TELEGRAM,
+    ),
+    Row(
+        "Telegram: messages of a file with a form feed, which is written as `\\x0C`",
+        telegram(parts_of_text, control_character),
+        *TELEGRAM,
+    ),
+    Row(
+        "Telegram: time in `events` of a message of 08:00 UTC",
+        telegram(parts_of_text, time_of_first),
+        *TELEGRAM,
+    ),
+    Row(
         "WhatsApp: senders of “Hi!” and “Yes?” from an iPhone in the US, before 2023",
         whatsapp(us_iphone(), senders),
         *WHATSAPP,
@@ -387,6 +503,21 @@ ROWS: Sequence[Row] = (
         *WHATSAPP,
     ),
     Row("WhatsApp: a zip with two messages", zipped_chat, *WHATSAPP),
+    Row("Slack: senders of two messages", slack(as_it_is, senders), *SLACK),
+    Row(
+        "Slack: their texts, “Hi!” first",
+        slack(as_it_is, texts),
+        *SLACK,
+    ),
+    Row(
+        "Slack: sessions of one channel on two days", slack(as_it_is, sessions), *SLACK
+    ),
+    Row(
+        "Slack: texts with “Lunch?” and its reply “Noon.” in a thread, and a bot",
+        slack(thread_and_bot, texts),
+        *SLACK,
+    ),
+    Row("Slack: messages beside a canvas", slack(canvas, counted), *SLACK),
     Row("`merge_chat_runs`: the messages given to it", input_after_merging, *STEPS),
     Row("`merge_chat_runs`: keys of a session", keys_after_merging, *STEPS),
 )

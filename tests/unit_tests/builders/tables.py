@@ -1,7 +1,9 @@
-"""Tables of support conversations, as JSON lines and as Parquet."""
+"""Tables of support conversations, as JSON lines, CSV and Parquet."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["START", "conversation_rows", "interleaved", "write_lines", "write_parquet"]
+__all__ = [
+    "START",
+    "conversation_rows",
+    "interleaved",
+    "write_csv",
+    "write_lines",
+    "write_parquet",
+]
 
 START = 1_700_000_000
 
@@ -48,6 +57,23 @@ def write_lines(path: Path, rows: Iterable[dict[str, Any] | str]) -> Path:
         for row in rows
     ]
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def write_csv(
+    path: Path,
+    rows: list[dict[str, Any]],
+    *,
+    delimiter: str = ",",
+    encoding: str = "utf-8",
+) -> Path:
+    """Write CSV, with the keys of the first row as header."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]), delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(rows)
+    path.write_bytes(text.getvalue().encode(encoding))
     return path
 
 

@@ -117,6 +117,17 @@ def test_summary_prints_as_a_table() -> None:
     assert str(summary_of(ListLoader(RACES).lazy_load(), steps=steps)) == TABLE
 
 
+def test_table_says_how_local_times_and_dates_were_read() -> None:
+    tally = Tally()
+    tally.details["time_zone"] = ["this machine's (CET)"]
+    tally.details["date_orders"] = {"day first (a guess)": 2, "year first": 1}
+    lines = str(summary_of(RACES, tally)).splitlines()
+    assert lines[4:6] == [
+        "zone      this machine's (CET); the export has none",
+        "dates     day first (a guess), year first",
+    ]
+
+
 def test_table_says_what_was_left_out_and_who_the_owner_is() -> None:
     tally = Tally()
     tally.found, tally.owner, tally.owner_found_by = 5000, "Hare", "profile"

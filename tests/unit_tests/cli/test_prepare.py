@@ -14,7 +14,11 @@ import pytest
 from langchain_chatexports import IMessageChatLoader
 from langchain_chatexports.datasets.formats.trace_file import read_header
 from langchain_chatexports.datasets.jsonl import read_jsonl
-from langchain_chatexports.samples import write_imessage, write_messenger
+from langchain_chatexports.samples import (
+    write_imessage,
+    write_messenger,
+    write_whatsapp,
+)
 from tests.unit_tests.builders.chat_db import ChatDb
 
 if TYPE_CHECKING:
@@ -54,6 +58,15 @@ def test_prepare_without_a_name_or_an_owner_lists_the_senders(
     assert "Hare" in done.err
     assert "Tortoise" in done.err
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_prepare_says_in_whose_time_zone_local_times_are_read(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = write_whatsapp(tmp_path / "whatsapp")
+    done = chatexports("prepare", path, "-o", "out.jsonl")
+    assert "whatsapp: its times have no zone; read in this machine's (" in done.err
+    assert "\nzone      this machine's (" in chatexports("inspect", path).out
 
 
 def test_prepare_asks_at_a_terminal(

@@ -35,6 +35,7 @@ MARKS = {
         "migration.md",
         "privacy.md",
         "slack.md",
+        "telegram.md",
         "whatsapp.md",
     ],
 )

@@ -21,6 +21,7 @@ from langchain_chatexports.samples import (
     write_imessage,
     write_messenger,
     write_slack,
+    write_telegram,
     write_whatsapp,
 )
 
@@ -33,6 +34,7 @@ WRITERS: dict[str, Callable[..., Path]] = {
     "messenger": write_messenger,
     "discord": write_discord,
     "slack": write_slack,
+    "telegram": write_telegram,
     "whatsapp": write_whatsapp,
 }
 
@@ -54,6 +56,7 @@ def write(platform: str) -> Callable[..., Path]:
         (write_messenger, "hogwarts"),
         (write_discord, "discord"),
         (write_slack, "slack"),
+        (write_telegram, "telegram"),
         (write_whatsapp, "whatsapp"),
     ],
 )

@@ -11,6 +11,7 @@ from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.chat_loaders.table import TableChatLoader, looks_like_table
 from tests.unit_tests.builders.tables import (
     conversation_rows,
+    write_csv,
     write_lines,
     write_parquet,
 )
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-@pytest.mark.parametrize("write", [write_lines, write_parquet])
+@pytest.mark.parametrize("write", [write_lines, write_csv, write_parquet])
 def test_a_table_is_opened_as_one(tmp_path: Path, write: Callable[..., Any]) -> None:
     export = open_export(write(tmp_path / "desk", conversation_rows("case")))
     assert isinstance(export.loader, TableChatLoader)
@@ -37,8 +38,12 @@ def test_a_table_is_opened_as_one(tmp_path: Path, write: Callable[..., Any]) -> 
         json.dumps({"conversation_id": 1, "text": {"nested": 1}}) + "\n",
         '{"conversation_id": 1, "text": "cut o',
         "[1, 2]\n",
+        "01.05.24, 10:00 - Ann: conversation, text\n01.05.24, 10:01 - Bo: Hi\n",
+        "Dear all,\nthe text of the conversation;\n",
+        "id,text\n1,no conversation\n",
+        "conversation,text",
         "",
     ],
 )
-def test_other_json_is_no_table(head: str) -> None:
+def test_other_files_are_no_table(head: str) -> None:
     assert not looks_like_table(head.encode())

@@ -1,4 +1,4 @@
-"""The promises that every chat loader makes, for tables of both kinds."""
+"""The promises that every chat loader makes, for tables of each kind."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tests.unit_tests.builders.tables import (
     START,
     conversation_rows,
     interleaved,
+    write_csv,
     write_lines,
     write_parquet,
 )
@@ -51,6 +52,16 @@ class TestJsonLines(TableTests):
     @pytest.fixture
     def many_sessions_source(self, tmp_path: Path) -> Path:
         return write_lines(tmp_path / "many" / "desk.jsonl", _many_rows())
+
+
+class TestCsv(TableTests):
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Path:
+        return write_csv(tmp_path / "export" / "desk.csv", FEW_ROWS)
+
+    @pytest.fixture
+    def many_sessions_source(self, tmp_path: Path) -> Path:
+        return write_csv(tmp_path / "many" / "desk.csv", _many_rows())
 
 
 class TestParquet(TableTests):

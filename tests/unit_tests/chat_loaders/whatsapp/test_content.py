@@ -440,6 +440,27 @@ def test_a_document_of_an_iphone_has_no_caption() -> None:
     )
 
 
+def test_a_document_that_an_iphone_left_out_keeps_its_name() -> None:
+    assert IPHONE.read(f"talk.pdf • {LRM}2 pages {LRM}document omitted") == (
+        "attachment",
+        "",
+        {"attachments": [{"type": "file", "uri": "talk.pdf"}]},
+    )
+
+
+@rows
+def test_a_caption_of_a_picture_that_an_iphone_left_out_stays(
+    row: tuple[str, ...],
+) -> None:
+    extra = {"attachments": [{"type": "photo"}]}
+    assert IPHONE.read(f"Look!\nNow {LRM}{row[2]}") == (None, "Look!\nNow", extra)
+
+
+def test_a_mark_within_a_typed_text_is_no_sign_of_the_app() -> None:
+    assert IPHONE.read(f"he wrote {LRM}hello") is None
+    assert ANDROID.read(f"Look! {LRM}image omitted") is None
+
+
 def test_the_mark_before_a_name_on_android_is_stripped() -> None:
     # Czech and Russian phones write it.
     content = ANDROID.read(f"{LRM}report.pdf (nekonata lingvo)")
@@ -460,6 +481,39 @@ def test_a_caption_of_the_web_stands_behind_the_marker(
     assert WEB.read(text) == (None, "Look!", extra)
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("[Call: Voice call, 5 min]", "call"),
+        ("Poll: Tea?\n    - Yes\n    - No", "poll"),
+        ("This message was deleted by admin Ann Lee", "deleted"),
+    ],
+)
+def test_kinds_of_what_the_web_writes(text: str, kind: str) -> None:
+    assert WEB.read(text) == (kind, text, None)
+
+
+@pytest.mark.parametrize(
+    "text", ["Poll: Tea?", "Poll: Tea?\nYes", "[Call: me", "Call me [soon]"]
+)
+def test_typed_polls_and_calls_of_the_web_stay(text: str) -> None:
+    assert WEB.read(text) is None
+
+
+@pytest.mark.parametrize("reader", [ANDROID, IPHONE], ids=["android", "iphone"])
+def test_messages_that_an_admin_took_back(reader: ContentReader) -> None:
+    mark = LRM if reader is IPHONE else ""
+    others = reader.read(f"{mark}This message was deleted by admin Ann Lee")
+    own = reader.read(f"{mark}You deleted this message as admin")
+    assert (kind_of(others), kind_of(own)) == ("deleted", "deleted")
+
+
+@pytest.mark.parametrize("text", ["live location shared", f"{LRM}Live location shared"])
+def test_a_live_location_is_left_out(text: str) -> None:
+    expected = ("attachment", "", {"attachments": [{"type": "location"}]})
+    assert (IPHONE if LRM in text else ANDROID).read(text) == expected
+
+
 @pytest.mark.parametrize("text", ["so (or so) it is", "<- here> and there", "<"])
 def test_typed_texts_of_the_web_stay(text: str) -> None:
     assert WEB.read(text) is None
@@ -470,6 +524,18 @@ def test_mentions_lose_their_marks_and_the_rest_keeps_its_own() -> None:
     content = ANDROID.read(f"@\u2068Ann Lee\u2069 look {family}")
     assert content == (None, f"@Ann Lee look {family}", None)
     assert ANDROID.read(family) is None
+
+
+def test_mentions_in_captions_lose_their_marks() -> None:
+    for text in (
+        f"{IMAGE} (file attached)\n@\u2068Ann\u2069!",
+        "<Media omitted>\n@\u2068Ann\u2069!",
+    ):
+        content = ANDROID.read(text)
+        assert content is not None
+        assert content.text == "@Ann!"
+    edited = ANDROID.read("@\u2068Ann\u2069! <This message was edited>")
+    assert edited == (None, "@Ann!", {"edited": True})
 
 
 def test_right_to_left_marks_of_a_keyboard_are_no_sign_of_the_app() -> None:

@@ -192,6 +192,12 @@ def test_layout_of_most_lines_is_learned() -> None:
     assert layout.frame == "["
 
 
+def test_a_long_paste_does_not_hide_the_layout_that_the_file_begins_with() -> None:
+    own = [f"[{day:02}/03/2022, 10:00:00] Ann: Hi!" for day in range(1, 9)]
+    learned = learn_layouts([*own, *["3/18/22, 10:00 - Bob: pasted"] * 100])
+    assert {layout.frame for layout in learned.layouts} == {"[", "-"}
+
+
 def test_all_layouts_of_a_file_put_together_are_learned() -> None:
     lines = [
         "[05.05.23, 15:48:11] James: Hi",

@@ -328,6 +328,19 @@ def test_an_export_that_was_probably_cut_is_told(
     assert summary.details.get("cut_chats", 0) == is_cut
 
 
+@pytest.mark.parametrize(
+    ("length", "is_cut"), [(40_000, False), (99_899, False), (100_000, True)]
+)
+def test_the_web_cuts_longer_exports(length: int, is_cut: bool, tmp_path: Path) -> None:
+    path = tmp_path / "chat.txt"
+    path.write_text("Encrypted.\n" + "[3/18/22, 2:56:01 PM] Ann: Hi!\n" * length)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        summary = WhatsAppChatLoader(path, timezone="UTC").inspect()
+    assert any("100,000" in str(one.message) for one in caught) is is_cut
+    assert summary.details.get("cut_chats", 0) == is_cut
+
+
 def test_the_machines_time_zone_is_said(tmp_path: Path) -> None:
     path = two().to_file(tmp_path / NAME)
     (zone,) = WhatsAppChatLoader(path).inspect().details["time_zone"]

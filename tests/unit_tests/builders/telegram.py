@@ -1,0 +1,180 @@
+"""Exports as Telegram Desktop writes them.
+
+```python
+chat = TelegramChat("Bo")
+chat.says(ANN, "Hello")
+path = chat.write(tmp_path / "result.json")
+```
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+BEGIN = datetime(2024, 5, 1, 8, tzinfo=timezone.utc)
+BERLIN_SUMMER = timezone(timedelta(hours=2))
+NOT_INCLUDED = "(File not included. Change data exporting settings to download.)"
+
+
+class Person(NamedTuple):
+    """Who writes: a name, if the account is not deleted, and an id."""
+
+    name: str | None
+    id: str | int | None
+
+
+ANN, BO, CY = Person("Ann", "user11"), Person("Bo", "user22"), Person("Cy", "user33")
+
+
+class TelegramChat:
+    """One chat, as the object that `result.json` is, or that it lists."""
+
+    def __init__(
+        self,
+        name: str | None = "Bo",
+        kind: str = "personal_chat",
+        number: int = 22,
+        **keys: Any,
+    ) -> None:
+        self.about: dict[str, Any] = {"name": name, "type": kind, "id": number, **keys}
+        if kind in {"saved_messages", "replies"}:
+            del self.about["name"]
+        self.messages: list[Any] = []
+
+    def says(self, who: Person, text: Any, **keys: Any) -> dict[str, Any]:
+        """Add a message a minute after the one before, and return it."""
+        moment = BEGIN + timedelta(minutes=len(self.messages))
+        parts = [{"type": "plain", "text": text}] if isinstance(text, str) else text
+        message = {
+            "id": len(self.messages) + 1,
+            "type": "message",
+            "date": moment.astimezone(BERLIN_SUMMER).replace(tzinfo=None).isoformat(),
+            "date_unixtime": str(int(moment.timestamp())),
+            "from": who.name,
+            "from_id": who.id,
+            **keys,
+            "text": text,
+            "text_entities": parts if text else [],
+        }
+        self.messages.append(message)
+        return message
+
+    def service(self, who: Person, action: str | None, **keys: Any) -> dict[str, Any]:
+        """Add what the app wrote."""
+        message = self.says(who, "", **keys)
+        message["type"] = "service"
+        message["actor"], message["actor_id"] = (
+            message.pop("from"),
+            message.pop("from_id"),
+        )
+        if action:
+            message["action"] = action
+        return message
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """The object."""
+        return {**self.about, "messages": self.messages}
+
+    def text(self, *, indent: int | None = 1, ascii_only: bool = False) -> str:
+        """Return the text of the file."""
+        return json.dumps(self.value, indent=indent, ensure_ascii=ascii_only)
+
+    def write(self, path: Path, **options: Any) -> Path:
+        """Write the file of this chat alone."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self.text(**options).encode())
+        return path
+
+
+def account_text(
+    chats: Sequence[TelegramChat],
+    left_chats: Sequence[TelegramChat] = (),
+    *,
+    user: dict[str, Any] | None = None,
+    indent: int | None = 1,
+) -> str:
+    """Return the text of the file of an account."""
+    about_user = {"personal_information": user} if user else {}
+    value = {
+        "about": "Here is the data you requested.",
+        **about_user,
+        "contacts": {"about": "", "list": [{"first_name": "Bo", "user_id": 22}]},
+        "chats": {"about": "These are chats.", "list": [chat.value for chat in chats]},
+        "left_chats": {"about": "", "list": [chat.value for chat in left_chats]},
+    }
+    return json.dumps(value, indent=indent, ensure_ascii=False)
+
+
+USER = {
+    "user_id": 11,
+    "first_name": "Ann",
+    "last_name": "",
+    "phone_number": "+1 555 0100",
+    "username": "@annode",
+    "bio": "",
+}
+
+
+class Page:
+    """A page of a chat in HTML."""
+
+    def __init__(self, title: str = "Bo", zone: str = " UTC+02:00") -> None:
+        self.title = title
+        self.zone = zone
+        self.blocks: list[str] = []
+
+    def says(
+        self, name: str | None, body: str, *, number: int, clock: str = "10:00:00"
+    ) -> None:
+        """Add a message; without a name it is joined to the one before."""
+        joined = "" if name else " joined"
+        shown = html.escape(name or "")
+        sender = f'<div class="from_name">\n{shown} \n       </div>\n' if name else ""
+        self.blocks.append(
+            f'     <div class="message default clearfix{joined}" '
+            f'id="message{number}">\n'
+            '      <div class="pull_left userpic_wrap">\n'
+            '       <div class="userpic userpic1" style="width: 42px">\n'
+            '        <div class="initials">\nA\n        </div>\n       </div>\n'
+            "      </div>\n"
+            '      <div class="body">\n'
+            '       <div class="pull_right date details" '
+            f'title="01.05.2024 {clock}{self.zone}">\n10:00\n       </div>\n'
+            f"       {sender}{body}\n      </div>\n     </div>\n"
+        )
+
+    def service(self, text: str, number: int) -> None:
+        """Add what the app wrote."""
+        self.blocks.append(
+            f'     <div class="message service" id="message{number}">\n'
+            f'      <div class="body details">\n{text}\n      </div>\n     </div>\n'
+        )
+
+    def write(self, path: Path) -> Path:
+        """Write the page."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(
+            '<!DOCTYPE html>\n<html>\n <head>\n  <meta charset="utf-8"/>\n'
+            "<title>Exported Data</title>\n </head>\n"
+            '  <body onload="CheckLocation();">\n  <div class="page_wrap">\n'
+            '   <div class="page_header">\n    <div class="content">\n'
+            f'     <div class="text bold">\n{html.escape(self.title)} \n'
+            '     </div>\n    </div>\n   </div>\n   <div class="page_body chat_page">\n'
+            f'    <div class="history">\n{"".join(self.blocks)}    </div>\n'
+            "   </div>\n  </div>\n </body>\n</html>\n",
+            encoding="utf-8",
+        )
+        return path
+
+
+def text_block(text: str) -> str:
+    """Return the block of a message's text."""
+    return f'<div class="text">\n{text}\n       </div>'

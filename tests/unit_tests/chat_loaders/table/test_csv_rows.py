@@ -1,0 +1,148 @@
+"""CSV as people have it: delimiters, encodings, columns, damage."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_chatexports.chat_loaders.recognition import open_export
+from langchain_chatexports.chat_loaders.table import TableChatLoader, looks_like_table
+from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+from tests.unit_tests.builders.tables import (
+    conversation_rows,
+    interleaved,
+    write_csv,
+    write_lines,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Callable[..., Any]:
+    def from_text(text: str, **options: Any) -> list[str]:
+        path = tmp_path / "desk.csv"
+        path.write_bytes(text.encode())
+        (session,) = TableChatLoader(path, **options).load()
+        return [str(message.content) for message in session["messages"]]
+
+    return from_text
+
+
+def skipped(tmp_path: Path, text: str) -> dict[str, int]:
+    path = tmp_path / "desk.csv"
+    path.write_bytes(text.encode())
+    summary = TableChatLoader(path).inspect()
+    assert summary.found == summary.kept + sum(summary.skipped.values())
+    return dict(summary.skipped)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_each_delimiter_and_encoding_gives_the_same_as_json_lines(
+    tmp_path: Path, delimiter: str, encoding: str
+) -> None:
+    rows = interleaved(conversation_rows("one"), conversation_rows("zwölf"))
+    rows[0]["text"] = 'Größe: 5,3; "ja"\t|\nneue Zeile é'
+    path = write_csv(
+        tmp_path / "desk.csv", rows, delimiter=delimiter, encoding=encoding
+    )
+    lines = write_lines(tmp_path / "desk.jsonl", rows)
+    assert TableChatLoader(path).load() == TableChatLoader(lines).load()
+    export = open_export(path)
+    assert isinstance(export.loader, TableChatLoader)
+
+
+def test_a_folder_of_csv_files_is_read(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_csv(tmp_path / "desk" / f"{name}.csv", conversation_rows(name))
+    assert len(TableChatLoader(tmp_path / "desk").load()) == 2
+
+
+def test_names_of_columns_may_have_capitals_and_spaces(
+    load: Callable[..., Any],
+) -> None:
+    assert load("Conversation ID;Created At;Text\n1;2024-05-01;Hi\n") == ["Hi"]
+
+
+def test_columns_can_be_named(load: Callable[..., Any]) -> None:
+    columns = {"conversation": "Fall", "text": "Inhalt"}
+    assert load("Fall;Inhalt\n1;Hallo\n", columns=columns) == ["Hallo"]
+
+
+@pytest.mark.parametrize("name", ["desk.csv", "desk.txt"])
+def test_columns_that_are_not_known_are_asked_for(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("Fall;Inhalt\n1;Hallo\n")
+    columns = {"conversation": "Fall", "text": "Inhalt"}
+    assert len(TableChatLoader(tmp_path / name, columns=columns).load()) == 1
+    if name.endswith(".csv"):
+        loader = open_export(tmp_path / name).loader
+        with pytest.raises(
+            ExportFormatError, match=r"it has \['Fall', 'Inhalt'\].*columns="
+        ):
+            loader.load()
+
+
+def test_a_column_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "desk.csv").write_text("chat_id,text\n1,Hi\n")
+    with pytest.raises(ExportFormatError, match=r"no column \['body'\]; it has"):
+        TableChatLoader(tmp_path / "desk.csv", columns={"text": "body"}).load()
+
+
+@pytest.mark.parametrize(
+    ("row", "count"),
+    [
+        ("1,Hi,,", {}),  # Excel fills lines up.
+        ("1,Hi, there", {"unreadable": 1}),  # A comma without quotes.
+        ("1", {"unreadable": 1}),
+        (",Hi", {"orphan": 1}),
+        ("1,", {"empty": 1}),
+        ("", {}),
+        ('1,"' + "x" * 140_000 + '"', {"unreadable": 1}),
+    ],
+)
+def test_a_bad_row_is_counted(tmp_path: Path, row: str, count: dict[str, int]) -> None:
+    text = f"chat_id,text\n1,before\n{row}\n1,after\n"
+    assert skipped(tmp_path, text) == count
+
+
+def test_a_quote_that_nothing_closes_does_not_take_the_rest(tmp_path: Path) -> None:
+    rows = "1,some more words\n" * 20_000
+    path = tmp_path / "desk.csv"
+    path.write_text(f'chat_id,text\n1,"open\n{rows}')
+    summary = TableChatLoader(path).inspect()
+    assert summary.skipped["unreadable"] == 1
+    assert summary.kept > 10_000
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "chat_id,text\n"])
+def test_a_table_without_rows_has_no_sessions(tmp_path: Path, text: str) -> None:
+    (tmp_path / "desk.csv").write_text(text)
+    assert TableChatLoader(tmp_path / "desk.csv").load() == []
+
+
+def test_json_lines_that_are_called_csv_are_read(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "desk.csv", [{"chat_id": 1, "text": "Hi"}])
+    assert len(TableChatLoader(path).load()) == 1
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_any_bytes_are_sessions_counts_or_our_error(
+    data: bytes, has_head: bool
+) -> None:
+    head = b"chat_id;text\n1;Hi\n" if has_head else b""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "desk.csv"
+        path.write_bytes(head + data)
+        looks_like_table(head + data)
+        try:
+            summary = TableChatLoader(path).inspect()
+        except ChatExportError:
+            return
+        assert summary.found == summary.kept + sum(summary.skipped.values())

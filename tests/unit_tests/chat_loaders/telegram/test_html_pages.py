@@ -1,0 +1,246 @@
+"""Telegram exports in HTML."""
+
+from __future__ import annotations
+
+from datetime import timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports import TelegramChatLoader
+from langchain_chatexports.chat_loaders.recognition import open_export
+from langchain_chatexports.chat_loaders.utils import merge_chat_runs
+from tests.unit_tests.builders.sessions import metadata_of
+from tests.unit_tests.builders.telegram import (
+    ANN,
+    BERLIN_SUMMER,
+    BO,
+    Page,
+    Person,
+    TelegramChat,
+    text_block,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PACIFIC = timezone(timedelta(hours=-7))
+
+
+def messages_of(path: Path, **options: Any) -> list[Any]:
+    (session,) = TelegramChatLoader(path, timezone=BERLIN_SUMMER, **options).load()
+    return list(session["messages"])
+
+
+def page_of_two() -> Page:
+    page = Page()
+    page.service("1 May 2024", -1)
+    page.says("Bo", text_block("yours"), number=1)
+    page.says(None, text_block("and &lt;more&gt;<br>lines <b>here</b>"), number=2)
+    page.says("Ann", text_block("mine"), number=3, clock="10:05:00")
+    return page
+
+
+def test_a_page_is_a_session(tmp_path: Path) -> None:
+    path = page_of_two().write(tmp_path / "messages.html")
+    assert [
+        (m.additional_kwargs["sender"], m.content, m.id) for m in messages_of(path)
+    ] == [
+        ("Bo", "yours", "Bo:1"),
+        ("Bo", "and <more>\nlines here", "Bo:2"),
+        ("Ann", "mine", "Bo:3"),
+    ]
+    summary = TelegramChatLoader(path, timezone=BERLIN_SUMMER).inspect()
+    assert dict(summary.skipped) == {"system": 1}
+    assert (summary.owner, summary.owner_found_by) == ("Ann", "personal chats")
+    (session,) = TelegramChatLoader(path, timezone=BERLIN_SUMMER).load()
+    assert metadata_of(session)["is_group"] is False
+    for place in (path, tmp_path):
+        assert isinstance(open_export(place).loader, TelegramChatLoader)
+
+
+@pytest.mark.parametrize(
+    ("zone", "option", "warning", "expected"),
+    [
+        (" UTC+02:00", None, "may ignore daylight saving", 1714550400),
+        (" UTC-08:00", PACIFIC, None, 1714582800),
+        ("", None, "are local, without a zone", None),
+        ("", BERLIN_SUMMER, None, 1714550400),
+    ],
+)
+def test_an_offset_counts_only_without_the_option(
+    tmp_path: Path, zone: str, option: Any, warning: str | None, expected: int | None
+) -> None:
+    """The offset can be the one of winter: a sample has UTC-8 in August for UTC-7."""
+    page = Page(zone=zone)
+    page.says("Ann", text_block("Hi"), number=1)
+    loader = TelegramChatLoader(page.write(tmp_path / "messages.html"), timezone=option)
+    if warning:
+        with pytest.warns(UserWarning, match=warning):
+            (session,) = loader.load()
+    else:
+        (session,) = loader.load()
+    assert session["messages"][0].additional_kwargs.get("message_time") == expected
+
+
+def test_a_forward_is_the_senders_with_its_author(tmp_path: Path) -> None:
+    body = (
+        '<div class="pull_left forwarded userpic_wrap"><div class="initials">C</div>'
+        "</div>"
+        '<div class="forwarded body"><div class="from_name">\nCy '
+        '<span class="date details" title="01.01.2024 09:00:00 UTC+01:00"> 01.01.2024'
+        f"</span>\n</div>\n{text_block('theirs')}</div>"
+    )
+    page = Page()
+    page.says("Ann", body, number=1)
+    page.says(None, text_block("mine"), number=2)
+    first, second = messages_of(page.write(tmp_path / "messages.html"))
+    assert (first.content, first.additional_kwargs["sender"]) == ("theirs", "Ann")
+    assert first.additional_kwargs["forwarded_from"] == "Cy"
+    assert first.additional_kwargs["forwarded"] is True
+    assert first.additional_kwargs["message_time"] == 1714550400
+    assert second.additional_kwargs["sender"] == "Ann"
+    assert "forwarded" not in second.additional_kwargs
+
+
+@pytest.mark.parametrize("href", ["#go_to_message1", "messages2.html#go_to_message1"])
+def test_a_reply_refers_to_what_it_answers(tmp_path: Path, href: str) -> None:
+    reply = f'<div class="reply_to details">In reply to <a href="{href}">this</a></div>'
+    page = Page()
+    page.says("Ann", reply + text_block("Hi"), number=2)
+    (message,) = messages_of(page.write(tmp_path / "messages.html"))
+    assert message.additional_kwargs["reply_to"] == {"id": "Bo:1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("media_photo", "photo"),
+        ("media_voice_message", "audio"),
+        ("sticker_wrap", "sticker"),
+        ("animated_wrap", "gif"),
+        ("media_poll", "poll"),
+        ("media_new_kind", "file"),
+    ],
+)
+def test_media_are_attachments_and_no_text(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    media = (
+        f'<div class="media_wrap clearfix"><a class="media clearfix {name}" '
+        'href="../../../x"><div class="body"><div class="title bold">Photo</div>'
+        '<div class="status details">Not included, change data exporting settings to '
+        "download.</div></div></a></div>"
+    )
+    page = Page()
+    page.says("Ann", media, number=1)
+    path = page.write(tmp_path / "messages.html")
+    summary = TelegramChatLoader(path, timezone=BERLIN_SUMMER).inspect()
+    assert dict(summary.skipped) == {"media": 1}
+    (message,) = messages_of(path, include_media=True)
+    assert message.content == f"[{kind}]"
+
+
+def test_reactions_are_read(tmp_path: Path) -> None:
+    reaction = (
+        '<span class="reactions"><span class="reaction"><span class="emoji">👍</span>'
+        '<span class="count">2</span></span></span>'
+    )
+    page = Page()
+    page.says("Ann", text_block("Hi") + reaction, number=1)
+    (message,) = messages_of(page.write(tmp_path / "messages.html"))
+    assert message.additional_kwargs["reactions"] == [
+        {"reaction": "👍", "sender": "unknown", "count": 2}
+    ]
+
+
+def test_pages_are_read_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for number in (10, 2, 1, 9):
+        page = Page()
+        # The first message of a page may be joined to the last of the one before.
+        name = "Ann" if number == 1 else None
+        page.says(name, text_block(str(number)), number=number)
+        page.write(tmp_path / f"messages{number if number > 1 else ''}.html")
+    messages = messages_of(tmp_path)
+    assert [m.content for m in messages] == ["1", "2", "9", "10"]
+    assert {m.additional_kwargs["sender"] for m in messages} == {"Ann"}
+
+
+def test_chats_of_an_account_are_sessions(tmp_path: Path) -> None:
+    for number in (1, 2):
+        page_of_two().write(tmp_path / "chats" / f"chat_00{number}" / "messages.html")
+    page_of_two().write(tmp_path / "lists" / "chats.html")
+    (tmp_path / "lists" / "chats.html").write_text("<title>Exported Data</title>")
+    loader = TelegramChatLoader(tmp_path, timezone=BERLIN_SUMMER)
+    ids = [metadata_of(session)["id"] for session in loader.load()]
+    assert ids == ["Bo", "Bo (chat_002)"]
+    assert loader.inspect().details["other_files"] == 1
+
+
+@pytest.mark.parametrize("place", ["messages.html", "chats/chat_001/messages.html"])
+def test_html_beside_json_is_not_read(tmp_path: Path, place: str) -> None:
+    chat = TelegramChat()
+    chat.says(BO, "yours")
+    chat.says(ANN, "mine")
+    chat.write(tmp_path / "result.json")
+    page_of_two().write(tmp_path / place)
+    summary = TelegramChatLoader(tmp_path).inspect()
+    assert (summary.found, summary.details["other_files"]) == (2, 1)
+
+
+def test_html_of_another_chat_below_is_read(tmp_path: Path) -> None:
+    chat = TelegramChat("Cy", number=33)
+    chat.says(ANN, "mine")
+    chat.write(tmp_path / "result.json")
+    page_of_two().write(tmp_path / "ChatExport_2024-05-01" / "messages.html")
+    assert len(TelegramChatLoader(tmp_path, timezone=BERLIN_SUMMER).load()) == 2
+
+
+def test_deleted_accounts_are_unknown(tmp_path: Path) -> None:
+    page = Page("Deleted Account")
+    page.says("Deleted Account", text_block("Hi"), number=1)
+    (message,) = messages_of(page.write(tmp_path / "messages.html"))
+    assert message.additional_kwargs["sender"] == "unknown"
+
+
+def test_of_a_page_that_was_cut_off_the_whole_messages_stay(tmp_path: Path) -> None:
+    path = page_of_two().write(tmp_path / "messages.html")
+    text = path.read_text()
+    path.write_text(text[: text.index("mine")])
+    assert messages_of(path)[0].content == "yours"
+    summary = TelegramChatLoader(path, timezone=BERLIN_SUMMER).inspect()
+    assert summary.skipped["unreadable"] == 1
+    assert summary.found == summary.kept + sum(summary.skipped.values())
+
+
+def test_both_forms_of_the_tutorials_chat_give_its_merged_messages(
+    tmp_path: Path,
+) -> None:
+    """LangChain's sample: three runs, of two people with ids that were edited."""
+    jiminy = Person("Jiminy Cricket", "user123450513")
+    batman = Person("Batman & Robin", "user6565661032")
+    lines = [
+        (jiminy, "You better trust"),
+        (jiminy, "your conscience"),
+        (batman, "What did you say?"),
+        (jiminy, "Always"),
+    ]
+    chat, page = TelegramChat("Jiminy", number=5965280513), Page("Jiminy")
+    for number, (person, text) in enumerate(lines, 1):
+        chat.says(person, text)
+        is_joined = number == 2
+        page.says(None if is_joined else person.name, text_block(text), number=number)
+    chat.write(tmp_path / "json" / "telegram.json")
+    page.write(tmp_path / "html" / "telegram.html")
+    for folder in ("json", "html"):
+        loader = TelegramChatLoader(tmp_path / folder, timezone=BERLIN_SUMMER)
+        (session,) = merge_chat_runs(loader.lazy_load())
+        texts = [
+            (m.additional_kwargs["sender"], m.content) for m in session["messages"]
+        ]
+        assert texts == [
+            ("Jiminy Cricket", "You better trust\n\nyour conscience"),
+            ("Batman & Robin", "What did you say?"),
+            ("Jiminy Cricket", "Always"),
+        ]
+        assert loader.inspect().owner is None

@@ -1,0 +1,836 @@
+"""Telegram exports as sessions: JSON, its faults, people, owner, topics, accounting."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from datetime import timedelta, timezone
+from typing import TYPE_CHECKING, Any
+from zoneinfo import available_timezones
+
+import pytest
+
+from langchain_chatexports import TelegramChatLoader
+from langchain_chatexports._regular_files import open_regular_file
+from langchain_chatexports.chat_loaders import export_files
+from langchain_chatexports.chat_loaders.recognition import open_export
+from langchain_chatexports.exceptions import ExportFormatError, SenderNotFoundError
+from tests.unit_tests.builders.sessions import metadata_of
+from tests.unit_tests.builders.telegram import (
+    ANN,
+    BEGIN,
+    BERLIN_SUMMER,
+    BO,
+    CY,
+    NOT_INCLUDED,
+    USER,
+    Person,
+    TelegramChat,
+    account_text,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def loaded(path: Path, **options: Any) -> dict[str, list[tuple[str, str]]]:
+    """Return who said what, by the sessions' ids; check that the counts add up."""
+    loader = TelegramChatLoader(path, **options)
+    summary = loader.inspect()
+    assert summary.found == summary.kept + sum(summary.skipped.values())
+    return {
+        metadata_of(session)["id"]: [
+            (m.additional_kwargs["sender"], str(m.content)) for m in session["messages"]
+        ]
+        for session in loader.load()
+    }
+
+
+def skipped(path: Path, **options: Any) -> dict[str, int]:
+    return dict(TelegramChatLoader(path, **options).inspect().skipped)
+
+
+def only_message(path: Path, **options: Any) -> Any:
+    (session,) = TelegramChatLoader(path, **options).load()
+    (message,) = session["messages"]
+    return message
+
+
+def written(tmp_path: Path, *messages: dict[str, Any], **keys: Any) -> Path:
+    """Write a chat with Bo, of Ann's messages with these keys."""
+    chat = TelegramChat(**keys)
+    for message in messages:
+        chat.says(ANN, message.pop("text", ""), **message)
+    return chat.write(tmp_path / "result.json")
+
+
+def talk(number: int = 22, name: str = "Bo", **keys: Any) -> TelegramChat:
+    chat = TelegramChat(name, number=number, **keys)
+    chat.says(Person(name, f"user{number}"), "yours")
+    chat.says(ANN, "mine")
+    return chat
+
+
+def write_account(path: Path, *chats: TelegramChat, **options: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(account_text(chats, **options), encoding="utf-8")
+    return path
+
+
+# Shapes of the file.
+
+
+def test_a_single_chat_is_read(tmp_path: Path) -> None:
+    path = talk().write(tmp_path / "ChatExport_2024-05-01" / "result.json")
+    assert loaded(path) == {"user22": [("Bo", "yours"), ("Ann", "mine")]}
+    (session,) = TelegramChatLoader(path).load()
+    assert session["messages"][0].id == "user22:1"
+    assert metadata_of(session) == {
+        "id": "user22",
+        "title": "Bo",
+        "platform": "telegram",
+        "participants": ["Bo", "Ann"],
+        "owner": "Ann",
+        "is_group": False,
+    }
+    for place in (path, path.parent, tmp_path):
+        assert isinstance(open_export(place).loader, TelegramChatLoader)
+
+
+@pytest.mark.parametrize("indent", [1, 2, None])
+def test_an_account_with_left_chats_is_read(tmp_path: Path, indent: int | None) -> None:
+    path = write_account(
+        tmp_path / "result.json",
+        talk(),
+        TelegramChat("Empty", number=5),
+        talk(33, "Cy"),
+        left_chats=[talk(44, "The race", kind="private_group")],
+        user=USER,
+        indent=indent,
+    )
+    assert loaded(path) == {
+        "user22": [("Bo", "yours"), ("Ann", "mine")],
+        "user33": [("Cy", "yours"), ("Ann", "mine")],
+        "chat44": [("The race", "yours"), ("Ann", "mine")],
+    }
+    assert isinstance(open_export(path).loader, TelegramChatLoader)
+    assert isinstance(open_export(tmp_path).loader, TelegramChatLoader)
+
+
+def test_a_long_list_of_contacts_does_not_hide_an_account(tmp_path: Path) -> None:
+    value = json.loads(account_text([talk()]))
+    value["contacts"]["list"] *= 5_000
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(value, indent=1))
+    assert isinstance(open_export(tmp_path).loader, TelegramChatLoader)
+    assert list(loaded(path)) == ["user22"]
+
+
+def test_a_zip_is_read_in_place(tmp_path: Path) -> None:
+    path = tmp_path / "telegram.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("DataExport/result.json", account_text([talk(), talk(33)]))
+        archive.writestr("DataExport/files/other.json", '[{"a": 1}]')
+    assert list(loaded(path)) == ["user22", "user33"]
+    assert isinstance(open_export(path).loader, TelegramChatLoader)
+    assert TelegramChatLoader(path).inspect().details["other_files"] == 1
+
+
+@pytest.mark.parametrize("form", ["lines", "windows", "compact", "wide", "bom", "keys"])
+def test_each_form_of_the_file_gives_the_same(tmp_path: Path, form: str) -> None:
+    chat = TelegramChat()
+    chat.says(ANN, 'Zwei\nZeilen "  },')
+    chat.says(BO, "😂", reply_to_message_id=1)
+    expected = TelegramChatLoader(chat.write(tmp_path / "a.json")).load()
+    indent = {"compact": None, "wide": 4}.get(form, 1)
+    text = json.dumps(chat.value, indent=indent, sort_keys=form == "keys")
+    if form == "windows":
+        text = text.replace("\n", "\r\n")
+    data = (b"\xef\xbb\xbf" if form == "bom" else b"") + text.encode()
+    (tmp_path / "result.json").write_bytes(data)
+    assert TelegramChatLoader(tmp_path / "result.json").load() == expected
+    assert isinstance(open_export(tmp_path / "result.json").loader, TelegramChatLoader)
+
+
+def test_messages_on_one_line_are_read(tmp_path: Path) -> None:
+    chat = talk()
+    about = json.dumps(chat.about, indent=1).removesuffix("\n}")
+    path = tmp_path / "result.json"
+    path.write_text(f'{about},\n "messages": {json.dumps(chat.messages)}\n}}')
+    assert loaded(path) == {"user22": [("Bo", "yours"), ("Ann", "mine")]}
+
+
+def test_blocks_and_whole_files_give_the_same(tmp_path: Path) -> None:
+    """More than a block, with a message that is larger than one."""
+    chats = [TelegramChat("Race", "private_supergroup", number) for number in (1, 2)]
+    for at in range(3_000):
+        keys = {"reply_to_message_id": 1} if at % 7 == 0 else {}
+        text = "x" * 600_000 if at == 1_500 else f'{at} "  ]\n  }},\n  {{ 😂'
+        chats[at % 2].says((ANN, BO, CY)[at % 3], text, **keys)
+    lines = write_account(tmp_path / "lines.json", *chats)
+    whole = write_account(tmp_path / "whole.json", *chats, indent=None)
+    first = TelegramChatLoader(lines).load()
+    assert first == TelegramChatLoader(whole).load()
+    assert [len(session["messages"]) for session in first] == [1_500, 1_500]
+
+
+@pytest.mark.parametrize(
+    "content", ['{"messages": []}', "[]", "hello", '{\n "name": "x"\n}', ""]
+)
+def test_a_file_of_something_else_is_an_error(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(ExportFormatError, match="no chats of a Telegram export"):
+        TelegramChatLoader(tmp_path / "a.json").load()
+
+
+def test_other_json_in_the_folder_is_passed_over(tmp_path: Path) -> None:
+    talk().write(tmp_path / "result.json")
+    (tmp_path / "list.json").write_text('[{"id": 1}]')
+    assert list(loaded(tmp_path)) == ["user22"]
+    assert skipped(tmp_path) == {}
+
+
+def test_a_damaged_file_beside_others_is_counted(tmp_path: Path) -> None:
+    talk().write(tmp_path / "a" / "result.json")
+    (tmp_path / "b.json").write_text(talk(33).text(indent=None)[:-9])
+    with pytest.warns(UserWarning, match=r"b\.json is not readable as JSON"):
+        assert skipped(tmp_path) == {"unreadable": 1}
+
+
+def test_a_damaged_file_that_was_named_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "b.json").write_text(talk().text(indent=None)[:-9])
+    with pytest.raises(ExportFormatError, match="not readable as JSON"):
+        TelegramChatLoader(tmp_path / "b.json").load()
+
+
+# What is not JSON.
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (r"a\x0Cb", "a\fb"),
+        (r"a\\x0Cb", r"a\x0Cb"),
+        (r"a\x0Cb\\x0Cc", "a\fb\\x0Cc"),
+        (r"a\\\x0Bb", "a\\\x0bb"),
+        (r"\x01\x02", "\x01\x02"),
+        (r"\u2028 \"document_id\": x", '\u2028 "document_id": x'),
+    ],
+)
+@pytest.mark.parametrize("indent", [1, None])
+def test_control_characters_are_repaired(
+    tmp_path: Path, raw: str, text: str, indent: int | None
+) -> None:
+    chat = TelegramChat()
+    chat.says(ANN, "before")
+    chat.says(ANN, "MARK")
+    chat.says(BO, "after")
+    path = tmp_path / "result.json"
+    path.write_text(chat.text(indent=indent).replace("MARK", raw), encoding="utf-8")
+    assert loaded(path)["user22"] == [("Ann", "before"), ("Ann", text), ("Bo", "after")]
+
+
+def test_a_control_character_in_the_name_of_a_chat_is_repaired(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    path.write_text(talk(name="MARK").text().replace("MARK", r"B\x0Co"))
+    (session,) = TelegramChatLoader(path).load()
+    assert metadata_of(session)["title"] == "B\fo"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_document_id_without_quotes_is_repaired(tmp_path: Path, end: str) -> None:
+    entity = {"type": "custom_emoji", "text": "😂", "document_id": "MARK"}
+    chat = TelegramChat()
+    chat.says(ANN, ["ha ", entity])
+    text = chat.text().replace('"MARK"', r'video_files/sti"ck\er.webm')
+    path = tmp_path / "result.json"
+    path.write_bytes(text.replace("\n", end).encode())
+    assert loaded(path) == {"user22": [("Ann", "ha 😂")]}
+
+
+@pytest.mark.parametrize("shape", ["single", "account"])
+@pytest.mark.parametrize("end", ["", ",", ",\n  {\n   ", '"type": "mess'])
+def test_of_a_file_that_was_cut_off_the_whole_messages_stay(
+    tmp_path: Path, end: str, shape: str
+) -> None:
+    chat = talk()
+    text = chat.text() if shape == "single" else account_text([talk(33, "Cy"), chat])
+    text = text[: text.rindex('"mine"')]
+    text = text[: text.rindex("}")] + "}" + end
+    path = tmp_path / "result.json"
+    path.write_text(text)
+    with pytest.warns(UserWarning, match="was cut off"):
+        assert loaded(path)["user22"] == [("Bo", "yours")]
+    with pytest.warns(UserWarning, match="was cut off"):
+        assert skipped(path)["unreadable"] >= 1
+
+
+def test_a_damaged_message_leaves_the_others(tmp_path: Path) -> None:
+    chat = TelegramChat()
+    for text in ("one", "MARK", "three"):
+        chat.says(ANN, text)
+    path = tmp_path / "result.json"
+    path.write_text(chat.text().replace('"MARK"', '"MA'))
+    assert loaded(path)["user22"] == [("Ann", "one"), ("Ann", "three")]
+    assert skipped(path) == {"unreadable": 1}
+
+
+# Text.
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ({"text": "plain"}, "plain"),
+        ({"text": ["a", {"type": "bold", "text": "b"}, "c"]}, "abc"),
+        (
+            {
+                "text": [
+                    {"type": "email", "text": "a@b.example"},
+                    {"type": "new_kind", "text": "#x"},
+                ]
+            },
+            "a@b.example#x",
+        ),
+        (
+            {
+                "text": [
+                    {"type": "text_link", "text": "here", "href": "https://x.example"}
+                ]
+            },
+            "here",
+        ),
+        ({"text": "half \ud83d"}, "half \ufffd"),
+    ],
+)
+def test_the_parts_of_a_text_are_joined_with_nothing(
+    tmp_path: Path, keys: dict[str, Any], text: str
+) -> None:
+    chat = TelegramChat()
+    chat.says(ANN, keys["text"])
+    path = chat.write(tmp_path / "result.json", ascii_only=True)
+    assert only_message(path).content == text
+
+
+def test_text_without_entities_is_read(tmp_path: Path) -> None:
+    """Before about 2022 there are none."""
+    chat = TelegramChat()
+    del chat.says(ANN, ["a", {"type": "bold", "text": "b"}])["text_entities"]
+    assert only_message(chat.write(tmp_path / "result.json")).content == "ab"
+
+
+def test_entities_are_read_where_there_is_no_text(tmp_path: Path) -> None:
+    chat = TelegramChat()
+    chat.says(ANN, "").update(text_entities=[{"type": "plain", "text": "ab"}])
+    assert only_message(chat.write(tmp_path / "result.json")).content == "ab"
+
+
+# Times.
+
+
+def test_unix_time_is_preferred(tmp_path: Path) -> None:
+    path = written(tmp_path, {"text": "Hi"})
+    kwargs = only_message(path, timezone=timezone.utc).additional_kwargs
+    assert kwargs["message_time"] == 1714550400
+    assert kwargs["events"] == [{"message_time": "2024-05-01T08:00:00+00:00"}]
+
+
+def local_only(tmp_path: Path) -> Path:
+    chat = TelegramChat()
+    del chat.says(ANN, "Hi")["date_unixtime"]
+    return chat.write(tmp_path / "result.json")
+
+
+@pytest.mark.parametrize("zone", [BERLIN_SUMMER, "Europe/Berlin"])
+def test_a_local_time_is_read_by_the_time_zone(tmp_path: Path, zone: Any) -> None:
+    if isinstance(zone, str) and not available_timezones():
+        pytest.skip("This system has no list of zones.")
+    message = only_message(local_only(tmp_path), timezone=zone)
+    assert message.additional_kwargs["message_time"] == 1714550400
+
+
+def test_a_local_time_without_a_zone_is_no_time(tmp_path: Path) -> None:
+    path = local_only(tmp_path)
+    with pytest.warns(UserWarning, match="timezone='Europe/Berlin'"):
+        message = only_message(path)
+    assert "message_time" not in message.additional_kwargs
+
+
+def test_an_unknown_zone_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no time zone 'Middle/Earth'"):
+        TelegramChatLoader(tmp_path, timezone="Middle/Earth")
+
+
+@pytest.mark.parametrize(
+    "stamp", ["x", 5, None, "9" * 14, "1" * 5000, "-99999999999999"]
+)
+def test_a_message_without_a_time_stays(tmp_path: Path, stamp: object) -> None:
+    path = written(tmp_path, {"text": "Hi", "date_unixtime": stamp, "date": "never"})
+    assert "message_time" not in only_message(path).additional_kwargs
+
+
+def test_bounds_are_kept(tmp_path: Path) -> None:
+    path = talk().write(tmp_path / "result.json")
+    start = BEGIN + timedelta(seconds=30)
+    assert loaded(path, start=start) == {"user22": [("Ann", "mine")]}
+    assert skipped(path, start=start) == {"excluded": 1}
+
+
+# Kinds of messages.
+
+
+def test_what_is_unsupported_is_counted(tmp_path: Path) -> None:
+    chat = talk()
+    chat.messages.append({"id": 3, "type": "unsupported"})
+    path = chat.write(tmp_path / "result.json")
+    assert skipped(path) == {"empty": 1}
+    assert TelegramChatLoader(path).inspect().details["types"] == {"unsupported": 1}
+
+
+@pytest.mark.parametrize(
+    ("action", "keys", "text"),
+    [
+        ("phone_call", {"duration_seconds": 5}, "[phone call]"),
+        ("a_new_action", {}, "[a new action]"),
+        (None, {"information_text": "Ann won"}, "Ann won"),
+    ],
+)
+def test_service_messages_are_left_out_by_type(
+    tmp_path: Path, action: str | None, keys: dict[str, Any], text: str
+) -> None:
+    chat = TelegramChat()
+    chat.service(ANN, action, **keys)
+    path = chat.write(tmp_path / "result.json")
+    summary = TelegramChatLoader(path).inspect()
+    assert dict(summary.skipped) == {"system": 1}
+    assert summary.details["types"] == {action or "service": 1}
+    message = only_message(path, include_system=True)
+    assert message.content == text
+    assert message.additional_kwargs["system"] == (action or "service")
+    assert message.additional_kwargs["sender"] == "Ann"
+
+
+def test_a_reply_refers_to_what_it_answers(tmp_path: Path) -> None:
+    chat = TelegramChat()
+    chat.says(ANN, "Hello")
+    chat.says(BO, "Hi", reply_to_message_id=1)
+    chat.says(BO, "gone", reply_to_message_id=99)
+    chat.says(BO, "there", reply_to_message_id=7, reply_to_peer_id="channel9")
+    chat.says(BO, "odd", reply_to_message_id="x")
+    (session,) = TelegramChatLoader(chat.write(tmp_path / "result.json")).load()
+    found = [m.additional_kwargs.get("reply_to") for m in session["messages"]]
+    assert found == [
+        None,
+        {"id": "user22:1"},
+        {"id": "user22:99"},
+        {"id": "channel9:7"},
+        None,
+    ]
+    assert session["messages"][0].id == "user22:1"
+
+
+@pytest.mark.parametrize(
+    ("keys", "extra"),
+    [
+        ({"forwarded_from": "Cy"}, {"forwarded": True, "forwarded_from": "Cy"}),
+        ({"forwarded_from": None}, {"forwarded": True}),
+        ({"saved_from": "Cy"}, {"forwarded": True, "forwarded_from": "Cy"}),
+        ({"edited": "2024-05-01T10:05:00", "edited_unixtime": "1"}, {"edited": True}),
+    ],
+)
+def test_forwards_and_edits_are_marked(
+    tmp_path: Path, keys: dict[str, Any], extra: dict[str, Any]
+) -> None:
+    message = only_message(written(tmp_path, {"text": "Hi", **keys}))
+    found = message.additional_kwargs
+    names = ("forwarded", "forwarded_from", "edited")
+    assert {name: found[name] for name in names if name in found} == extra
+
+
+@pytest.mark.parametrize(
+    ("keys", "attachment"),
+    [
+        ({"photo": NOT_INCLUDED, "width": 5}, {"type": "photo"}),
+        ({"photo": "photos/photo_1.jpg"}, {"type": "photo"}),
+        (
+            {"file": NOT_INCLUDED, "media_type": "sticker", "sticker_emoji": "😂"},
+            {"type": "sticker", "name": "😂"},
+        ),
+        ({"file": "v.ogg", "media_type": "voice_message"}, {"type": "audio"}),
+        ({"file": "v.mp4", "media_type": "video_message"}, {"type": "video"}),
+        ({"file": "v.mp4", "media_type": "animation"}, {"type": "gif"}),
+        ({"file": "v.mp4", "media_type": "video_file"}, {"type": "video"}),
+        (
+            {"file": "a.mp3", "media_type": "audio_file", "title": "Song"},
+            {"type": "audio", "name": "Song"},
+        ),
+        (
+            {"file": "files/x.pdf", "file_name": "x.pdf", "mime_type": "a/b"},
+            {"type": "file", "name": "x.pdf"},
+        ),
+        ({"file": "x", "media_type": "new_kind"}, {"type": "file"}),
+        (
+            {"poll": {"question": "Who?", "answers": [{"text": "I"}]}},
+            {"type": "poll", "name": "Who?"},
+        ),
+        (
+            {"poll": {"question": ["Who", {"type": "bold", "text": "?"}]}},
+            {"type": "poll", "name": "Who?"},
+        ),
+        (
+            {"location_information": None, "place_name": "Oak", "address": "x"},
+            {"type": "location", "name": "Oak"},
+        ),
+        (
+            {
+                "contact_information": {"first_name": "Cy"},
+                "contact_vcard": NOT_INCLUDED,
+            },
+            {"type": "contact"},
+        ),
+        ({"game_title": "Race"}, {"type": "game"}),
+    ],
+)
+def test_media_are_attachments_and_no_text(
+    tmp_path: Path, keys: dict[str, Any], attachment: dict[str, str]
+) -> None:
+    path = written(tmp_path, keys)
+    assert skipped(path) == {"media": 1}
+    message = only_message(path, include_media=True)
+    assert message.content == f"[{attachment['type']}]"
+    assert message.additional_kwargs["attachments"] == [attachment]
+
+
+@pytest.mark.parametrize("name", ["../../secret", "/etc/passwd", NOT_INCLUDED])
+def test_paths_in_a_message_are_never_opened_or_passed_on(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = dict.fromkeys(("photo", "file", "thumbnail", "contact_vcard"), name)
+    path = written(tmp_path, {"text": "Look", **keys})
+    opened: list[str] = []
+
+    def watched(place: Path) -> Any:
+        opened.append(place.name)
+        return open_regular_file(place)
+
+    monkeypatch.setattr(f"{export_files.__name__}.open_regular_file", watched)
+    message = only_message(path, include_media=True)
+    assert set(opened) == {"result.json"}
+    assert name not in json.dumps(message.additional_kwargs)
+
+
+def test_reactions_name_who_reacted_as_far_as_known(tmp_path: Path) -> None:
+    recent = [
+        {"from": "Bo", "from_id": "user22", "date": "2024-05-01T10:00:00"},
+        {"from": None, "from_id": "user9", "date": "2024-05-01T10:00:00"},
+    ]
+    reactions = [
+        {"type": "emoji", "count": 5, "emoji": "👍", "recent": recent},
+        {"type": "emoji", "count": 1, "emoji": "❤", "recent": recent[:1]},
+        {"type": "custom_emoji", "count": 2, "document_id": "stickers/x.webp"},
+        {"type": "paid", "count": 3},
+    ]
+    path = written(tmp_path, {"text": "Hi", "reactions": reactions})
+    assert only_message(path).additional_kwargs["reactions"] == [
+        {"reaction": "👍", "sender": "Bo"},
+        {"reaction": "👍", "sender": "unknown"},
+        {"reaction": "👍", "sender": "unknown", "count": 3},
+        {"reaction": "❤", "sender": "Bo"},
+        {"reaction": ":custom_emoji:", "sender": "unknown", "count": 2},
+        {"reaction": "⭐", "sender": "unknown", "count": 3},
+    ]
+
+
+def test_negative_ids_keep_the_order_of_the_file(tmp_path: Path) -> None:
+    chat = TelegramChat("Race", "private_supergroup", 7)
+    for number in (-999999455, -999999454, 1, 2):
+        chat.says(ANN, str(number))["id"] = number
+    (session,) = TelegramChatLoader(chat.write(tmp_path / "result.json")).load()
+    assert [m.id for m in session["messages"]] == [
+        *("channel7:-999999455", "channel7:-999999454", "channel7:1", "channel7:2")
+    ]
+
+
+# Kinds of chats.
+
+
+@pytest.mark.parametrize("kind", ["private_channel", "public_channel"])
+def test_channels_are_left_out_unless_asked_for(tmp_path: Path, kind: str) -> None:
+    chat = TelegramChat("News", kind, 9)
+    for _ in range(12):
+        chat.says(Person("News", "channel9"), "Buy", author="Cy")
+    path = chat.write(tmp_path / "result.json")
+    assert skipped(path) == {"channel": 12}
+    assert list(loaded(path, include_channels=True)) == ["channel9"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [("bot_chat", 22), ("verify_codes", 5), ("personal_chat", 777000)],
+)
+def test_chats_with_bots_are_left_out_unless_asked_for(
+    tmp_path: Path, kind: str, number: int
+) -> None:
+    path = talk(number, "Notices", kind=kind).write(tmp_path / "result.json")
+    assert skipped(path) == {"bot": 2}
+    assert len(loaded(path, include_bots=True)[f"user{number}"]) == 2
+
+
+def test_a_bot_of_a_chat_is_one_in_groups_too(tmp_path: Path) -> None:
+    group = TelegramChat("Race", "private_group", 7)
+    group.says(ANN, "start")
+    group.says(Person("Quiz", "user55"), "Question 1")
+    path = write_account(
+        tmp_path / "result.json", group, talk(55, "Quiz", kind="bot_chat")
+    )
+    assert loaded(path) == {"chat7": [("Ann", "start")]}
+    assert skipped(path) == {"bot": 3}
+    assert len(loaded(path, include_bots=True)["chat7"]) == 2
+
+
+def test_text_of_an_inline_bot_is_not_the_senders(tmp_path: Path) -> None:
+    path = written(tmp_path, {"text": "Results", "via_bot": "@vote"})
+    assert skipped(path) == {"bot": 1}
+    assert only_message(path, include_bots=True).content == "Results"
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_group", "session_id"),
+    [
+        ("personal_chat", False, "user22"),
+        ("private_group", True, "chat22"),
+        ("public_group", True, "chat22"),
+        ("private_supergroup", True, "channel22"),
+        ("public_supergroup", True, "channel22"),
+        ("saved_messages", False, "saved_messages"),
+        ("replies", False, "replies"),
+        ("", False, "chat22"),
+        (None, False, "chat22"),
+        ("new_kind", False, "new_kind22"),
+    ],
+)
+def test_each_kind_of_chat_is_a_session(
+    tmp_path: Path, kind: Any, is_group: bool, session_id: str
+) -> None:
+    path = talk(kind=kind).write(tmp_path / "result.json")
+    (session,) = TelegramChatLoader(path).load()
+    assert metadata_of(session)["is_group"] is is_group
+    assert metadata_of(session)["id"] == session_id
+
+
+def test_saved_messages_have_a_title_without_a_name(tmp_path: Path) -> None:
+    chat = TelegramChat(kind="saved_messages", number=11)
+    chat.says(ANN, "milk")
+    chat.says(CY, "theirs", forwarded_from="Cy", saved_from="Cy")
+    path = chat.write(tmp_path / "result.json")
+    summary = TelegramChatLoader(path).inspect()
+    assert (summary.owner, summary.owner_found_by) == ("Ann", "saved messages")
+    (session,) = TelegramChatLoader(path).load()
+    assert metadata_of(session)["title"] == "Saved Messages"
+    assert session["messages"][1].additional_kwargs["forwarded"] is True
+
+
+def forum() -> TelegramChat:
+    group = TelegramChat("Race", "public_supergroup", 7)
+    group.says(ANN, "in general")
+    group.service(ANN, "topic_created", title="Shoes")
+    group.says(BO, "in shoes", reply_to_message_id=2)
+    group.says(ANN, "deeper in shoes", reply_to_message_id=3)
+    group.service(ANN, "topic_edit", new_title="Boots", reply_to_message_id=2)
+    group.says(BO, "to general", reply_to_message_id=1)
+    group.says(BO, "to nothing", reply_to_message_id=999)
+    return group
+
+
+def test_topics_stay_in_their_group(tmp_path: Path) -> None:
+    texts = loaded(forum().write(tmp_path / "result.json"))
+    assert [len(messages) for messages in texts.values()] == [5]
+
+
+def test_topics_are_sessions_if_asked_for(tmp_path: Path) -> None:
+    path = forum().write(tmp_path / "result.json")
+    assert loaded(path, topics="sessions") == {
+        "channel7": [("Ann", "in general"), ("Bo", "to general"), ("Bo", "to nothing")],
+        "channel7:2": [("Bo", "in shoes"), ("Ann", "deeper in shoes")],
+    }
+    general, shoes = TelegramChatLoader(path, topics="sessions").load()
+    assert metadata_of(general)["title"] == "Race"
+    assert metadata_of(shoes)["title"] == "Race: Boots"
+
+
+def test_another_word_for_topics_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="'group' or 'sessions'"):
+        TelegramChatLoader(tmp_path, topics="none")  # type: ignore[arg-type]  # the test
+
+
+def test_a_group_with_the_messages_of_one_person_is_warned_of(tmp_path: Path) -> None:
+    group = TelegramChat("Race", "private_supergroup", 7)
+    for _ in range(10):
+        group.says(ANN, "mine")
+    path = group.write(tmp_path / "result.json")
+    with pytest.warns(UserWarning, match="Only my messages"):
+        TelegramChatLoader(path).load()
+
+
+@pytest.mark.parametrize("name", ["bo", "22", "user22", "ANN"])
+def test_a_chat_is_excluded_by_any_of_its_names(tmp_path: Path, name: str) -> None:
+    chat = talk()
+    chat.service(ANN, "pin_message")
+    chat.messages.append(5)
+    path = chat.write(tmp_path / "result.json")
+    assert skipped(path, exclude=name) == {"excluded": 3, "unreadable": 1}
+
+
+def test_a_chat_in_two_exports_is_one_session(tmp_path: Path) -> None:
+    first, later = TelegramChat(), TelegramChat()
+    for number in range(1, 5):
+        message = first.says(ANN, str(number))
+        if number > 2:
+            later.messages.append({**message, "text": f"{number}, edited"})
+    later.messages.append({**message, "id": 5, "text": "5"})
+    # The file that comes first begins later.
+    first.messages.pop(2)
+    first.write(tmp_path / "ChatExport_2024-06-01" / "result.json")
+    later.write(tmp_path / "ChatExport_2024-07-01" / "result.json")
+    texts = [text for _, text in loaded(tmp_path)["user22"]]
+    assert texts == ["1", "2", "3, edited", "4, edited", "5"]
+    assert skipped(tmp_path) == {"duplicate": 1}
+
+
+# People and owner.
+
+
+def test_people_are_their_ids_and_not_their_names(tmp_path: Path) -> None:
+    group = TelegramChat("Race", "private_group", 7)
+    people = [
+        *(Person("Ann", "user1"), Person("Ann", "user2"), Person("Bo", 22)),
+        *(Person(None, "user3"), Person(None, "user4")),
+    ]
+    for person in people:
+        group.says(person, "Hi")
+    texts = loaded(group.write(tmp_path / "result.json"))["chat7"]
+    assert [sender for sender, _ in texts] == [
+        *("Ann (user1)", "Ann (user2)", "Bo", "unknown (user3)", "unknown (user4)")
+    ]
+
+
+def test_a_deleted_account_is_unknown(tmp_path: Path) -> None:
+    chat = TelegramChat(None)
+    chat.says(Person(None, "user22"), "yours")
+    chat.says(ANN, "mine")
+    path = chat.write(tmp_path / "result.json")
+    assert loaded(path) == {"user22": [("unknown", "yours"), ("Ann", "mine")]}
+    assert TelegramChatLoader(path).inspect().owner == "Ann"
+
+
+def test_the_owner_is_whose_account_it_is(tmp_path: Path) -> None:
+    group = TelegramChat("Race", "private_group", 7)
+    group.says(ANN, "mine")
+    group.says(BO, "yours")
+    path = write_account(tmp_path / "result.json", group, user=USER)
+    summary = TelegramChatLoader(path).inspect()
+    assert (summary.owner, summary.owner_found_by) == ("Ann", "personal information")
+    (session,) = TelegramChatLoader(path).load()
+    flags = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
+    assert flags == [True, False]
+
+
+def test_of_a_personal_chat_the_owner_is_the_other_id(tmp_path: Path) -> None:
+    summary = TelegramChatLoader(talk().write(tmp_path / "result.json")).inspect()
+    assert (summary.owner, summary.owner_found_by) == ("Ann", "personal chats")
+
+
+def test_old_ids_are_numbers(tmp_path: Path) -> None:
+    chat = TelegramChat()
+    chat.says(Person("Bo", 22), "yours")
+    chat.says(Person("Ann", 11), "mine")
+    assert TelegramChatLoader(chat.write(tmp_path / "result.json")).inspect().owner == (
+        "Ann"
+    )
+
+
+@pytest.mark.parametrize(("title", "owner"), [("Bo", "Ann"), ("Somebody", None)])
+def test_of_two_foreign_ids_the_chats_name_decides(
+    tmp_path: Path, title: str, owner: str | None
+) -> None:
+    chat = TelegramChat(title, number=5)
+    chat.says(BO, "yours")
+    chat.says(ANN, "mine")
+    path = chat.write(tmp_path / "result.json")
+    assert TelegramChatLoader(path).inspect().owner == owner
+
+
+def test_the_owner_is_who_is_in_all_personal_chats(tmp_path: Path) -> None:
+    # Without the other side's words, each chat alone says nothing.
+    for number in (5, 6):
+        chat = TelegramChat("was renamed", number=number)
+        chat.says(Person(f"P{number}", f"user9{number}"), "yours")
+        chat.says(ANN, "mine")
+        chat.write(tmp_path / f"{number}" / "result.json")
+    assert TelegramChatLoader(tmp_path).inspect().owner == "Ann"
+
+
+def test_a_group_alone_does_not_tell_the_owner(tmp_path: Path) -> None:
+    group = TelegramChat("Race", "private_group", 7)
+    group.says(ANN, "Hi")
+    path = group.write(tmp_path / "result.json")
+    assert TelegramChatLoader(path).inspect().owner is None
+    assert "is_from_me" not in only_message(path).additional_kwargs
+
+
+@pytest.mark.parametrize("owner", ["user11", "11", "Ann", "ANN"])
+def test_the_owner_is_named_by_id_or_name(tmp_path: Path, owner: str) -> None:
+    group = TelegramChat("Race", "private_group", 7)
+    group.says(ANN, "mine")
+    group.says(BO, "yours")
+    path = group.write(tmp_path / "result.json")
+    summary = TelegramChatLoader(path, owner=owner).inspect()
+    assert (summary.owner, summary.owner_found_by) == ("Ann", "option")
+    (session,) = TelegramChatLoader(path, owner=owner).load()
+    flags = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
+    assert flags == [True, False]
+
+
+@pytest.mark.parametrize("owner", ["@annode", "ANNODE"])
+def test_the_owner_of_an_account_is_named_by_user_name(
+    tmp_path: Path, owner: str
+) -> None:
+    path = write_account(tmp_path / "result.json", talk(), user=USER)
+    assert TelegramChatLoader(path, owner=owner).inspect().owner == "Ann"
+
+
+def test_an_owner_whose_name_two_people_have_is_an_error(tmp_path: Path) -> None:
+    group = TelegramChat("Race", "private_group", 7)
+    group.says(ANN, "one")
+    group.says(Person("Ann", "user12"), "two")
+    path = group.write(tmp_path / "result.json")
+    with pytest.raises(SenderNotFoundError, match="user11, user12"):
+        TelegramChatLoader(path, owner="Ann").load()
+
+
+def test_an_owner_who_writes_late_is_found(tmp_path: Path) -> None:
+    group = TelegramChat("Race", "private_group", 7)
+    for _ in range(600):
+        group.says(BO, "yours")
+    group.says(ANN, "mine")
+    path = group.write(tmp_path / "result.json")
+    (session,) = TelegramChatLoader(path, owner="ann").load()
+    flags = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
+    assert (flags[0], flags[-1]) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("person", "name"),
+    [("user22", "Bo"), ("22", "Bo"), ("user9", "user9"), ("Bo", "Bo")],
+)
+def test_an_id_stands_for_a_name(tmp_path: Path, person: str, name: str) -> None:
+    path = talk().write(tmp_path / "result.json")
+    assert TelegramChatLoader(path).names_of(person) == {name}
+
+
+def test_the_number_of_messages_is_estimated(tmp_path: Path) -> None:
+    chat = TelegramChat()
+    for _ in range(2_000):
+        chat.says(ANN, "Hello")
+    path = chat.write(tmp_path / "result.json")
+    assert 1_800 < (TelegramChatLoader(path).estimate_message_count() or 0) < 2_200
