@@ -95,21 +95,11 @@ class SessionBuilder:
     def _messages(
         self, chat: Chat, days: Sequence[int | None], owner: str | None
     ) -> Iterator[HumanMessage]:
-        loader, entries, names = self._loader, chat.entries, chat.names
+        loader, entries = self._loader, chat.entries
         clock = Clock(self._zone)
         to_utc, offset_of = clock.utc, clock.offsets.get
         has_bounds = loader.start is not None or loader.end is not None
-        own = ShownNames([owner])[owner].casefold() if owner else None
-        is_own: dict[str | None, bool | None] = {
-            name: shown.casefold() == own if own else None
-            for name, shown in names.items()
-        }
-        # Of lines that the app wrote.
-        is_own[None] = False if own else None
-        senders: dict[str | None, str] = {
-            name: shown or UNKNOWN_SENDER for name, shown in names.items()
-        }
-        senders[None] = UNKNOWN_SENDER
+        senders, is_own = _people(chat.names, owner)
         # In the order of the file, which is that of the chat. Late messages have
         # an older time than those before them.
         entries.reverse()
@@ -152,6 +142,22 @@ class SessionBuilder:
         if reason == "system":
             extra = {**(extra or {}), "system": kind}
         return text, extra
+
+
+def _people(
+    names: ShownNames, owner: str | None
+) -> tuple[dict[str | None, str], dict[str | None, bool | None]]:
+    """Return who is shown as the sender of a line, and whether that is the owner.
+
+    Both by the name as it stands in the line; `None` stands for lines of the app.
+    """
+    senders: dict[str | None, str] = {None: UNKNOWN_SENDER}
+    senders |= {name: shown or UNKNOWN_SENDER for name, shown in names.items()}
+    own = ShownNames([owner])[owner].casefold() if owner else None
+    is_own: dict[str | None, bool | None] = {None: False if own else None}
+    for name, shown in names.items():
+        is_own[name] = shown.casefold() == own if own else None
+    return senders, is_own
 
 
 def _name_owner(chat: Chat, owner: str) -> None:

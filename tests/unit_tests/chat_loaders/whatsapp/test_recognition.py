@@ -14,6 +14,7 @@ from langchain_chatexports.samples import (
     write_imessage,
     write_messenger,
     write_slack,
+    write_telegram,
     write_whatsapp,
 )
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
@@ -104,7 +105,8 @@ def test_a_chat_that_lost_its_suffix_is_recognized_by_its_name(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "write", [write_discord, write_imessage, write_messenger, write_slack]
+    "write",
+    [write_discord, write_imessage, write_messenger, write_slack, write_telegram],
 )
 def test_other_samples_are_not_whatsapps(
     write: Callable[[Path], Path], tmp_path: Path
