@@ -61,13 +61,13 @@ for file in sorted(pathlib.Path(path).rglob('*.json')):
 """
 _PARSE_AND_REPAIR = """
 for file in sorted(pathlib.Path(path).rglob('*.json')):
-    document = documents.parse_document(file.read_bytes(), '')
-    deque(messages.read_records(document, 0, Counter()), maxlen=0)
+    document = json_files.parse_document(file.read_bytes(), '')
+    deque(records.read_records(document, 0, Counter()), maxlen=0)
 """
 _ROOM = """
 import pathlib
 from collections import Counter, deque
-from langchain_chatexports.chat_loaders.facebook_messenger import documents, messages
+from langchain_chatexports.chat_loaders.facebook_messenger import json_files, records
 """
 # What is imported or made before the clock starts, and what is measured.
 STAGES = {

@@ -47,7 +47,7 @@ def open_regular_file(path: str | Path) -> BinaryIO:
     check_regular_file(path)
     # The file object owns the descriptor from the start: closed twice, it could be that
     # of another file.
-    file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - the path may be a string, and the caller closes it
+    file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - the caller closes it
     try:
         _check(path, os.fstat(file.fileno()))  # It may be another one by now.
     except BaseException:

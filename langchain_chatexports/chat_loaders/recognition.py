@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import warnings
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +46,9 @@ __all__ = [
 
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
+_HEAD_BYTES = 4096
+_MAX_LOOKED_AT = 100
+_THREAD_KEY = re.compile(rb'"sender_?name"', re.IGNORECASE)
 _MESSENGER_SUFFIXES = (".json", ".zip", ".html", ".htm")
 # The parts of a set, and mlx's name for the second one.
 _PARTS = ("train", "validation", "test")
@@ -123,21 +129,28 @@ def open_export(path: str | Path, **options: Any) -> Export:
     }
     kind = _kind(path)
     if kind in {"zip", "folder", "json", "csv", "text"}:
-        kind = _app_of_files(path) or kind
+        kind, *others = _apps_of_files(path) or [kind]
+        if others:
+            names = " and ".join(f"a {formats[other][0]}" for other in others)
+            msg = (
+                f"{path} is read as a {formats[kind][0]}. It also holds {names}, which "
+                "is left out: name it by a path of its own."
+            )
+            warnings.warn(msg, stacklevel=2)
     if kind not in formats:
         raise _unknown(path)
     name, loader = formats[kind]
     return Export(path=path, format=name, loader=loader(path, **options))
 
 
-def _app_of_files(path: Path) -> str | None:
-    """Return which app's loader reads an export of files, unless it is Messenger's."""
+def _apps_of_files(path: Path) -> list[str]:
+    """Return the apps of which there is an export; empty if it is Messenger's alone."""
     from langchain_chatexports.chat_loaders.discord import is_discord_export
     from langchain_chatexports.chat_loaders.slack import is_slack_export
     from langchain_chatexports.chat_loaders.telegram import is_telegram_export
     from langchain_chatexports.chat_loaders.whatsapp import is_whatsapp_export
 
-    # Each looks at names and first bytes, and is sure: the order does not matter.
+    # Each looks at names and first bytes, and is sure.
     apps: dict[str, Callable[[Sequence[ExportFile]], bool]] = {
         "discord": is_discord_export,
         "slack": is_slack_export,
@@ -151,8 +164,20 @@ def _app_of_files(path: Path) -> str | None:
         alone = single_file(parts)
         files = [alone] if alone else list_files(parts)
         readable = [file for file in files if isinstance(file, ExportFile)]
-        return next((app for app, is_of in apps.items() if is_of(readable)), None)
-    return None
+        found = [app for app, is_of in apps.items() if is_of(readable)]
+        return [*found, "folder"] if found and _has_thread(readable) else found
+    return []
+
+
+def _has_thread(files: Iterable[ExportFile]) -> bool:
+    """Return whether a thread of Messenger is among the first files."""
+    named = (file for file in files if file.name.lower().endswith(".json"))
+    for file in islice(named, _MAX_LOOKED_AT):
+        with suppress(ChatExportError):
+            head = file.read(_HEAD_BYTES)
+            if b'"participants"' in head and _THREAD_KEY.search(head):
+                return True
+    return False
 
 
 def open_exports(
@@ -293,7 +318,7 @@ def _kind(path: Path) -> str:
         if path.is_dir():
             return _folder_kind(path)
         with open_regular_file(path) as file:
-            head = file.read(4096)
+            head = file.read(_HEAD_BYTES)
     # What is empty or encrypted is told by its name: that loader knows the remedy.
     is_called_so = path.suffix.lower() == ".db" or path.name == BACKUP_DATABASE
     if head.startswith(_SQLITE_MAGIC) or is_called_so:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import typer
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.chat_loaders.recognition import set_parts
 from langchain_chatexports.cli._console import reading, say
@@ -158,19 +159,25 @@ def _held_out(
 
 
 def _say_examples(examples: int, validation: int, repeated: int) -> None:
-    text = f"{examples:,} examples"
+    text = plural(examples, "example")
     if validation:
         text += f", {validation:,} more held out for validation"
     if repeated:
-        text += f", {repeated:,} left out because they repeat older ones"
+        why = plural(
+            repeated,
+            "left out because it repeats an older one",
+            "left out because they repeat older ones",
+        )
+        text += f", {why}"
     say(text)
 
 
 def _require_enough(examples: int) -> None:
     if examples < _MIN_EXAMPLES:
         msg = (
-            f"{examples} examples are too few to train on: at least "
-            f"{_MIN_EXAMPLES} are needed. Add exports, or make more examples of these: "
-            "a smaller --size, --whole, or --keep-tail for short conversations."
+            f"{plural(examples, 'example is', 'examples are')} too few to train on: "
+            f"at least {_MIN_EXAMPLES} are needed. Add exports, or make more examples "
+            "of these: a smaller --size, --whole, or --keep-tail for short "
+            "conversations."
         )
         raise TrainingDataError(msg)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LocalJob",
+    "RemoteJob",
     "cancel_job",
     "delete_job_or_model",
     "progress_of",
@@ -198,6 +199,71 @@ class LocalJob:
 
         data_dir = self._server.data_dir
         return () if data_dir == default_data_dir() else ("--data-dir", data_dir)
+
+
+class RemoteJob:
+    """A job on another server: it continues when the command is interrupted."""
+
+    def __init__(self, host: str) -> None:
+        """Initialize the job, before it is ordered.
+
+        Args:
+            host: The server.
+        """
+        self._host = host
+        self._is_sent = False
+        self._id: str | None = None
+
+    def __enter__(self) -> Self:
+        """Say nothing in Python's words from here on."""
+        _INTERRUPT_LOGGER.addFilter(_is_not_of_interrupt)
+        return self
+
+    def __exit__(self, _type: object, error: BaseException | None, _: object) -> None:
+        """Say what becomes of the job if the command was interrupted."""
+        _INTERRUPT_LOGGER.removeFilter(_is_not_of_interrupt)
+        if not isinstance(error, (KeyboardInterrupt, SystemExit)):
+            return
+        if not self._is_sent:
+            say("Nothing was sent.")
+        elif self._id is None:
+            say(f"If {self._host} has the job already, it continues, and may cost.")
+            say("Run the same command again to find it.")
+        else:
+            say(f"Job {self._id} continues on {self._host}, and may cost.")
+            say("Run the same command again to wait for it. To cancel it, go there.")
+
+    def note_consent(self, *, agreed: bool) -> bool:
+        """Note whether the upload begins, and return it.
+
+        Args:
+            agreed: Whether the person agreed.
+        """
+        self._is_sent = agreed
+        return agreed
+
+    def take_up(self, run: FineTuningRun, _progress: TrainingProgress) -> None:
+        """Say which job it is.
+
+        Args:
+            run: The job, new or found.
+        """
+        self._id = run.id
+        if run.status == "succeeded":
+            say(f"Job {run.id}: these examples were trained on before. Its events:")
+        else:
+            say(f"Job {run.id}: training")
+
+    def wait(self, run: FineTuningRun) -> None:
+        """Wait for the job's end.
+
+        Args:
+            run: The job.
+
+        Raises:
+            FineTuningError: If the training fails.
+        """
+        run.wait()
 
 
 def progress_of(job: KeptJob) -> str:

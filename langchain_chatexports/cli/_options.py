@@ -117,8 +117,9 @@ Paths = Annotated[
         metavar="PATH",
         help="Exports: an iMessage chat.db (or its folder, or an iPhone's backup), a "
         "Messenger export (zip, folder or one thread's file), a Telegram result.json, "
-        "a table (Parquet, JSON lines, CSV). The format is recognized by content. "
-        "On a Mac, without a PATH: its own Messages.",
+        "chats of WhatsApp, Discord or Slack (zip, folder or file), a table (Parquet, "
+        "JSON lines, CSV). The format is recognized by content. On a Mac, without a "
+        "PATH: its own Messages.",
         show_default=False,
         readable=False,  # Otherwise typer answers instead of our error with the remedy.
     ),
@@ -595,10 +596,7 @@ def own_messages_or(paths: Sequence[Path] | None) -> list[Path]:
     if paths:
         return list(paths)
     if platform.system() != "Darwin":
-        msg = (
-            "Name an export: a chat.db, a Messenger zip or folder, a Telegram "
-            "result.json, a table."
-        )
+        msg = "Name an export: a chat.db, a zip or folder of chats, a table."
         raise typer.BadParameter(msg)
     path = default_path()
     try:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from langchain_chatexports._terminal import printable
+from langchain_chatexports._terminal import plural, printable
 from langchain_chatexports.cli._console import (
     TrainingProgress,
     command_line,
@@ -18,7 +18,7 @@ from langchain_chatexports.cli._console import (
     print_json,
     say,
 )
-from langchain_chatexports.cli._jobs import LocalJob, shared_server
+from langchain_chatexports.cli._jobs import LocalJob, RemoteJob, shared_server
 from langchain_chatexports.cli._options import (
     AsJson,
     Base,
@@ -311,24 +311,30 @@ def _train_elsewhere(
     from langchain_chatexports.finetuning.clients import public_url
 
     host = urlsplit(public_url(url)).netloc
+    job = RemoteJob(host)
 
     def confirm(estimate: Any) -> bool:
         more = f" and {len(choices.validation):,} more" if choices.validation else ""
         say(
-            f"This uploads {estimate.examples:,} examples{more}, about "
+            f"This uploads {plural(estimate.examples, 'example')}{more}, about "
             f"{estimate.tokens:,} tokens ({estimate.billed_tokens:,} billed over "
-            f"{estimate.epochs} epochs), to {host}."
+            f"{plural(estimate.epochs, 'epoch')}), to {host}."
         )
         msg = f"The upload to {host} needs --yes here, so nothing was sent."
-        return confirmed("Upload?", agreed=agreed, refusal=TrainingBudgetError(msg))
+        refusal = TrainingBudgetError(msg)
+        agrees = confirmed("Upload?", agreed=agreed, refusal=refusal)
+        return job.note_consent(agreed=agrees)
 
-    return _train(examples, choices, model=model, base_url=url, confirm=confirm)
+    with job:
+        return _train(
+            examples, choices, job, model=model, base_url=url, confirm=confirm
+        )
 
 
 def _train(
     examples: list[TrainingExample],
     choices: TrainingChoices,
-    job: LocalJob | None = None,
+    job: LocalJob | RemoteJob,
     **where: Any,
 ) -> str:
     from langchain_chatexports.cli._training_plan import checking, say_larger_bases
@@ -354,16 +360,8 @@ def _train(
         )
         with checking(len(examples) + len(choices.validation), **where):
             run = tuner.submit(examples)
-        if job is not None:
-            job.take_up(run, progress)
-        elif run.status == "succeeded":
-            say(f"Job {run.id}: these examples were trained on before. Its events:")
-        else:
-            say(f"Job {run.id}: training")
-        if job is None:
-            run.wait()
-        else:
-            job.wait(run)
+        job.take_up(run, progress)
+        job.wait(run)
     return str(run.chat_model().model_name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.cli._console import (
@@ -95,12 +96,13 @@ def _say_next(arguments: Sequence[object], summaries: Sequence[ExportSummary]) -
         # Keep the owners that are known; suggest one of them, or else the main sender,
         # where the owner is not.
         known = dict.fromkeys(voice for voice in voices if voice)
+        names: list[str] = []
         for voice, summary in zip(voices, summaries, strict=True):
             senders = summary.senders
             here = (name for name in (*known, *senders) if name in senders)
-            name = voice or next(here, None)
-            if name is not None and name not in words:
-                words += ["--ai", name]
+            names += [voice] if voice else islice(here, 1)
+        for name in dict.fromkeys(names):
+            words += ["--ai", name]
         say("Whose voice should the model learn? Name one of the senders with --ai.")
     else:
         owners = ", ".join(dict.fromkeys(map(str, voices)))

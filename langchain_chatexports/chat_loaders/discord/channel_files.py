@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from langchain_chatexports.chat_loaders.discord.records import microseconds
 from langchain_chatexports.chat_loaders.json_data import read_json
 from langchain_chatexports.exceptions import ExportFormatError
 
@@ -42,7 +43,8 @@ class Channel:
         type: What DiscordChatExporter calls its kind, such as `GuildTextChat`.
         parent: The category, or the channel of a thread.
         guild: The server's name.
-        exported_at: When the file was written, or empty before version 2.40.
+        exported_at: When the file was written, in microseconds since 1970; 0 where it
+            does not say so, as before version 2.40.
     """
 
     id: str
@@ -50,7 +52,7 @@ class Channel:
     type: str
     parent: str
     guild: str
-    exported_at: str
+    exported_at: int
 
     @property
     def is_direct(self) -> bool:
@@ -120,13 +122,9 @@ def _by_lines(stream: IO[bytes]) -> Iterator[Any]:
         # What was searched before is not searched again, but for a cut-off end.
         start = max(0, len(rest) - _MAX_END_LENGTH)
         rest += block
-        complete = 0
-        texts = []
-        for match in _END_OF_MESSAGE.finditer(rest, start):
-            texts.append(rest[complete : match.end()].rstrip().rstrip(b","))
-            complete = match.end()
+        complete = _end_of_last_message(rest, start)
+        yield from _parsed_messages(rest[:complete])
         rest = rest[complete:]
-        yield from _parsed_messages(texts)
         if rest.lstrip().startswith(b"]"):
             return
     # Without a closing bracket the export was stopped, perhaps right behind a message.
@@ -136,11 +134,23 @@ def _by_lines(stream: IO[bytes]) -> Iterator[Any]:
     yield None
 
 
-def _parsed_messages(texts: list[bytes]) -> Iterator[Any]:
+def _end_of_last_message(data: bytes, start: int) -> int:
+    """Return where the last whole message ends, 0 if there is none."""
+    at = len(data)
+    while (at := data.rfind(b"\n    }", start, at)) >= 0:
+        if match := _END_OF_MESSAGE.match(data, at):
+            return match.end()
+    return 0
+
+
+def _parsed_messages(data: bytes) -> Iterator[Any]:
     with suppress(orjson.JSONDecodeError):
-        yield from orjson.loads(b"[%b]" % b",".join(texts))
+        yield from orjson.loads(b"[%b]" % data.rstrip().rstrip(b","))
         return
-    yield from map(_parsed, texts)
+    begin = 0
+    for match in _END_OF_MESSAGE.finditer(data):
+        yield _parsed(data[begin : match.end()].rstrip().rstrip(b","))
+        begin = match.end()
 
 
 def _parsed(data: bytes) -> Any:
@@ -163,7 +173,7 @@ def _channel(about: Any) -> Channel | None:
         type=_text(channel, "type"),
         parent=_text(channel, "category"),
         guild=_text(guild, "name"),
-        exported_at=_text(about, "exportedAt"),
+        exported_at=microseconds(about.get("exportedAt")) or 0,
     )
 
 

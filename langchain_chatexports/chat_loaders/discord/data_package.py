@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PackageChannel",
     "about_channel",
+    "channel_labels",
     "channel_title",
     "is_package",
     "package_channels",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 _FILES = ("messages.json", "messages.csv")
+_HEAD_BYTES = 4096
 
 
 class PackageChannel:
@@ -43,10 +45,9 @@ class PackageChannel:
 
 
 def is_package(files: Sequence[ExportFile]) -> bool:
-    """Return whether files are a data package, by their names."""
-    return any(_is_user(file) for file in files) or any(
-        _folders(file)[-1:] == ("messages",) and file.name == "index.json"
-        for file in files
+    """Return whether files are a data package; it may be one without messages."""
+    return any(map(_is_index, files)) or any(
+        b'"username"' in file.read(_HEAD_BYTES) for file in filter(_is_user, files)
     )
 
 
@@ -74,6 +75,21 @@ def package_channels(files: Sequence[ExportFile]) -> list[PackageChannel]:
         for file in files
         if file.name in _FILES and "messages" in _folders(file)[:-1]
     ]
+
+
+def channel_labels(files: Sequence[ExportFile]) -> dict[str, str]:
+    """Return what the package calls its channels, by their ids.
+
+    Raises:
+        ChatExportError: If that file cannot be read.
+    """
+    labels: dict[str, str] = {}
+    for file in filter(_is_index, files):
+        index = read_json(file.read(), file.label, file.path)
+        for key, label in index.items() if isinstance(index, dict) else ():
+            if isinstance(label, str) and label:
+                labels[key] = without_lone_surrogates(label)
+    return labels
 
 
 def rows_of(file: ExportFile) -> Iterator[dict[str, Any] | None]:
@@ -122,6 +138,10 @@ def channel_title(about: dict[str, Any]) -> str | None:
 
 def _is_user(file: ExportFile) -> bool:
     return file.name == "user.json" and _folders(file)[-1:] == ("account",)
+
+
+def _is_index(file: ExportFile) -> bool:
+    return file.name == "index.json" and _folders(file)[-1:] == ("messages",)
 
 
 def _folders(file: ExportFile) -> tuple[str, ...]:

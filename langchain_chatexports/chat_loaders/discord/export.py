@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["ChannelFiles", "DiscordExport", "discover", "is_discord_export"]
 
 _MAX_LOOKED_AT = 100
+# What DiscordChatExporter writes as HTML, as text and as CSV.
+_OTHER_FORMATS = re.compile(
+    rb"(?s)\s*<.*chatlog__|={62}\s+Guild: |AuthorID,Author,Date,Content,"
+)
+_HEAD_BYTES = 64 * 2**10
 
 
 @dataclass(slots=True)
@@ -28,7 +35,7 @@ class ChannelFiles:
 
     Attributes:
         channel: What the newest file says of it.
-        files: The files, the newest export last.
+        files: The files, the newest export first.
     """
 
     channel: Channel
@@ -54,10 +61,13 @@ def is_discord_export(files: Sequence[ExportFile]) -> bool:
     Args:
         files: What is in the folder or zip; names and first bytes are looked at.
     """
-    if is_package(files):
-        return True
     named = [file for file in files if file.name.lower().endswith(".json")]
-    return any(map(_is_channel, named[:_MAX_LOOKED_AT]))
+    with suppress(ChatExportError):
+        if is_package(files) or any(map(_is_channel, named[:_MAX_LOOKED_AT])):
+            return True
+        # Other formats cannot be read, but the loader has the remedy.
+        return not named and any(map(_is_in_other_format, files[:_MAX_LOOKED_AT]))
+    return False
 
 
 def discover(
@@ -87,8 +97,14 @@ def discover(
     for parts in found.values():
         # A stable sort: without a time of export, the order of the names counts.
         parts.sort(key=lambda part: part[0].exported_at)
-        channels.append(ChannelFiles(parts[-1][0], [file for _, file in parts]))
+        parts.reverse()
+        channels.append(ChannelFiles(parts[0][0], [file for _, file in parts]))
     return DiscordExport(channels, others)
+
+
+def _is_in_other_format(file: ExportFile) -> bool:
+    head = file.read(_HEAD_BYTES).removeprefix(b"\xef\xbb\xbf")
+    return _OTHER_FORMATS.match(head) is not None
 
 
 def _is_channel(file: ExportFile) -> bool:

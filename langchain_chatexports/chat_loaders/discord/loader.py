@@ -20,6 +20,7 @@ from langchain_chatexports.chat_loaders.base import (
 )
 from langchain_chatexports.chat_loaders.discord.data_package import (
     about_channel,
+    channel_labels,
     channel_title,
     package_channels,
     package_user,
@@ -102,6 +103,7 @@ class DiscordChatLoader(ChatExportLoader):
             ExportNotFoundError: If there is nothing at the path.
             ExportAccessError: If the system refuses.
             ExportFormatError: If it is not an export of Discord.
+            SenderNotFoundError: If several people are the `owner`.
         """
         with ExitStack() as stack:
             export = self._discover(stack, tally)
@@ -111,21 +113,26 @@ class DiscordChatLoader(ChatExportLoader):
                 yield from self._package(export, tally)
 
     def handles(self) -> Mapping[str, Collection[str]]:
-        """Return the user names and ids behind each name.
+        """Return the id, the user name and all nicknames behind each name.
 
-        Only who wrote among the first messages of each file is known.
+        Who wrote is only in the messages: all of them are read.
 
         Raises:
             ChatExportError: If the export cannot be read.
         """
-        known: dict[str, set[str]] = {}
+        called: dict[str, set[str]] = {}
+        shown: dict[str, set[str]] = {}
         with ExitStack() as stack:
-            for one in self._discover(stack, Tally(), is_quiet=True).channels:
-                people = authors_of(one)
+            export = self._discover(stack, Tally(), is_quiet=True)
+            for people in map(authors_of, export.channels):
                 for author, name in people.names_told_apart().items():
-                    handles = {author, people.handles[author]} - {""}
-                    known.setdefault(name, set()).update(handles)
-        return known
+                    labels = {author, people.handles[author], people.names[author]}
+                    called.setdefault(author, set()).update(labels - {""}, {name})
+                    shown.setdefault(name, set()).add(author)
+        return {
+            name: {label for author in authors for label in called[author]}
+            for name, authors in shown.items()
+        }
 
     def _count_messages(self) -> int:
         with ExitStack() as stack:
@@ -180,9 +187,14 @@ class DiscordChatLoader(ChatExportLoader):
         try:
             builder.add(file)
         except ChatExportError as error:
-            if file.path == self.path and file.label == escaped(str(self.path)):
-                raise  # The one file that the user named.
-            tally.leave_out_file(error)
+            self._leave_out(file, error, tally)
+
+    def _leave_out(
+        self, file: ExportFile, error: ChatExportError, tally: Tally
+    ) -> None:
+        if file.path == self.path and file.label == escaped(str(self.path)):
+            raise error  # The one file that the user named.
+        tally.leave_out_file(error)
 
     def _owner(self, export: DiscordExport, tally: Tally) -> FoundOwner | None:
         if self.owner:
@@ -191,6 +203,8 @@ class DiscordChatLoader(ChatExportLoader):
             user = _user(export, tally)
             if user:
                 owner = owner_by_option(user["id"], export.channels)
+                if not owner.id:
+                    owner = FoundOwner(user["id"], _user_name(user), "")
                 owner = owner._replace(found_by="data package")
             else:
                 owner = find_owner(export.channels)
@@ -220,11 +234,12 @@ class DiscordChatLoader(ChatExportLoader):
         tally.owner = name
         tally.owner_found_by = "option" if self.owner else "data package"
         tally.details["channels"] = len(channels)
+        labels = _labels(export, tally)
         for channel in channels:
             try:
-                session = self._package_session(channel, name, tally)
+                session = self._package_session(channel, labels, name, tally)
             except ChatExportError as error:
-                tally.leave_out_file(error)
+                self._leave_out(channel.file, error, tally)
                 continue
             if session is not None:
                 held = [session]
@@ -232,14 +247,18 @@ class DiscordChatLoader(ChatExportLoader):
                 yield held.pop()
 
     def _package_session(
-        self, channel: PackageChannel, name: str, tally: Tally
+        self,
+        channel: PackageChannel,
+        labels: Mapping[str, str],
+        name: str,
+        tally: Tally,
     ) -> ExportSession | None:
         about = about_channel(channel)
         folder = channel.file.folders[-1]
         channel_id = about.get("id")
         if not isinstance(channel_id, str):
             channel_id = folder.removeprefix("c")
-        title = channel_title(about)
+        title = channel_title(about) or labels.get(channel_id)
         is_kept = self.keeps_conversation(channel_id, title, [name])
         messages: list[tuple[int, HumanMessage]] = []
         for row in rows_of(channel.file):
@@ -299,6 +318,14 @@ class DiscordChatLoader(ChatExportLoader):
 def _user(export: DiscordExport, tally: Tally) -> dict[str, str]:
     try:
         return package_user(export.other_files)
+    except ChatExportError as error:
+        tally.leave_out_file(error)
+        return {}
+
+
+def _labels(export: DiscordExport, tally: Tally) -> dict[str, str]:
+    try:
+        return channel_labels(export.other_files)
     except ChatExportError as error:
         tally.leave_out_file(error)
         return {}

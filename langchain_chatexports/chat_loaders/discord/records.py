@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import ChainMap, Counter
 from datetime import datetime, timezone
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,7 +19,7 @@ from langchain_chatexports.chat_loaders.discord.record_kinds import (
 from langchain_chatexports.chat_loaders.json_data import without_lone_surrogates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["Record", "RecordReader", "microseconds"]
 
@@ -83,9 +83,10 @@ class RecordReader:
 
     def record(self, raw: dict[str, Any]) -> Record:
         """Read one message."""
-        author_id, is_bot = self._author(raw.get("author"))
+        author_id, is_bot = self.author(raw)
         kind_name, content = raw.get("type"), raw.get("content")
-        kind_name = kind_name if isinstance(kind_name, str) else ""
+        if not isinstance(kind_name, str):
+            kind_name = str(kind_name) if isinstance(kind_name, int) else ""
         kind = PERSON if kind_name == "Default" else kind_of_type(kind_name)
         if is_bot and kind == PERSON:
             kind = BOT
@@ -118,21 +119,9 @@ class RecordReader:
             ),
         )
 
-    def names_told_apart(self) -> dict[str, str]:
-        """Return the name to show of each author, by id; no two have one name."""
-        names, handles = self.names, self.handles
-        counts = Counter(names.values())
-        return {
-            author: f"{name} ({handles[author] or author})"
-            if counts[name] > 1 and handles[author] != name
-            else f"{name} ({author})"
-            if counts[name] > 1
-            else name
-            for author, name in names.items()
-            if name
-        }
-
-    def _author(self, author: object) -> tuple[str, bool]:
+    def author(self, raw: dict[str, Any]) -> tuple[str, bool]:
+        """Return the id of who wrote a message, and whether it is a bot's."""
+        author = raw.get("author")
         if not isinstance(author, dict):
             return "", False
         author_id, handle = author.get("id"), author.get("name")
@@ -152,13 +141,46 @@ class RecordReader:
             content = plain_text(content, self._mentioned(raw.get("mentions")))
         return content if content.isascii() else without_lone_surrogates(content)
 
-    def _mentioned(self, mentions: object) -> dict[str, str]:
-        names = dict(self.names)
+    def names_told_apart(self) -> dict[str, str]:
+        """Return the name to show of each author, by id; nobody's is another's."""
+        counts = Counter(self.names.values())
+        return {
+            author: f"{name} ({self.handles[author] or author})"
+            if counts[name] > 1 and self.handles[author] != name
+            else f"{name} ({author})"
+            if counts[name] > 1
+            else name
+            for author, name in self.names.items()
+            if name
+        }
+
+    def ids_of(self, person: str) -> list[str]:
+        """Return the authors whose id, user name or shown name is this.
+
+        Args:
+            person: Any of them, without regard to case; a user name also with its `@`.
+                An id comes before a user name, and that before a shown name.
+        """
+        wanted = person.casefold().strip()
+        handle = wanted.removeprefix("@")
+        shown = self.names_told_apart()
+        of_handle = [
+            key for key, one in self.handles.items() if one.casefold() == handle
+        ]
+        of_name = [
+            key
+            for key, name in self.names.items()
+            if wanted in {name.casefold(), shown.get(key, "").casefold()}
+        ]
+        return [wanted] if wanted in self.names else of_handle or of_name
+
+    def _mentioned(self, mentions: object) -> Mapping[str, str]:
+        names: dict[str, str] = {}
         for user in mentions if isinstance(mentions, list) else ():
             if isinstance(user, dict) and isinstance(user.get("id"), str):
                 shown = _clean(user.get("nickname")) or _clean(user.get("name"))
                 names[user["id"]] = shown
-        return names
+        return ChainMap(names, self.names)
 
     def _extra(self, raw: dict[str, Any], kind_name: str) -> dict[str, Any]:
         extra = _extra_of_media(raw)

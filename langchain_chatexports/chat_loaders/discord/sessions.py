@@ -63,7 +63,7 @@ class SessionBuilder:
         self._without_id: list[Record] = []
 
     def add(self, file: ExportFile) -> None:
-        """Add a file's messages; of a message in two files the later one stays.
+        """Add a file's messages; of a message in two files the earlier added stays.
 
         Raises:
             ChatExportError: If the file cannot be read.
@@ -77,9 +77,8 @@ class SessionBuilder:
             if not record.id:
                 self._without_id.append(record)
                 continue
-            if record.id in self._by_id:
+            if self._by_id.setdefault(record.id, record) is not record:
                 self.skipped["duplicate"] += 1
-            self._by_id[record.id] = record
 
     def session(self) -> ExportSession | None:
         """Return the channel as a session, or `None` if nothing of it is kept."""

@@ -39,9 +39,13 @@ _CONVERSATIONS = {
     "mpims.json": "mpim",
     "dms.json": "dm",
 }
+_TEXT_FOLDERS = frozenset({"channels", "dms"})
 # Where slackdump puts what people attached: a file there may look like a day.
 _ATTACHED = frozenset({"attachments", "__uploads"})
 _HEAD_BYTES = 4096
+_MAX_LOOKED_AT = 20
+_CHANNEL_ID = re.compile(rb'"channel_id"\s*:\s*"([^"\\]+)"')
+_DIRECT_ID = re.compile("D[A-Z0-9]{6,}")
 
 
 @dataclass(slots=True)
@@ -100,9 +104,8 @@ class SlackExport:
         """Return the id of who takes part in all direct messages, if that is one."""
         pairs = [set(dm.members) for dm in self.direct_messages if dm.kind == "dm"]
         pairs = [pair for pair in pairs if len(pair) > 1]
-        if len(set(map(frozenset, pairs))) < 2:  # noqa: PLR2004 (two partners)
-            return None
-        common = set.intersection(*pairs)
+        # Of one partner it would be both.
+        common = set.intersection(*pairs) if pairs else set()
         return common.pop() if len(common) == 1 else None
 
 
@@ -122,7 +125,10 @@ def is_slack_export(files: Sequence[ExportFile]) -> bool:
     if days:
         return any(map(_starts_with_messages, days[:3]))
     dumps = [file for file in files if file.name.lower().endswith(".json")]
-    return bool(dumps) and _is_dump(dumps[0])
+    if dumps:
+        return any(map(_dumped_channel, dumps[:_MAX_LOOKED_AT]))
+    # A text export cannot be read, but the loader has the remedy.
+    return any(map(_is_text_export, files))
 
 
 def discover(
@@ -135,12 +141,11 @@ def discover(
         warn: Called with an error for each list that cannot be read.
     """
     days: dict[tuple[int, tuple[str, ...]], list[ExportFile]] = {}
-    dumps: list[ExportFile] = []
+    dumps: list[tuple[str, ExportFile]] = []
     users: list[dict[str, Any]] = []
     listed: dict[tuple[int, tuple[str, ...]], list[Conversation]] = {}
     others = texts = 0
     for file in files:
-        folders = file.folders[file.given :] or file.folders[-1:]
         if file.name in _USERS:
             users += _objects(file, warn)
         elif kind := _CONVERSATIONS.get(file.name):
@@ -148,22 +153,30 @@ def discover(
             listed.setdefault(root, []).extend(
                 map(lambda one, kind=kind: _listed(one, kind), _objects(file, warn))  # type: ignore[misc]
             )
-        elif DAY_FILE.fullmatch(file.name) and not _ATTACHED.intersection(folders):
+        elif DAY_FILE.fullmatch(file.name):
             days.setdefault((file.part, file.folders), []).append(file)
         elif file.name.lower().endswith(".txt"):
             texts += 1
-        elif _is_dump(file):
-            dumps.append(file)
+        elif channel := _dumped_channel(file):
+            dumps.append((channel, file))
         else:
             others += 1
     entries = [entry for one in listed.values() for entry in one]
+    anywhere = _by_name(entries)
+    beside = {root: _by_name(one) for root, one in listed.items()}
     found: dict[str, Conversation] = {}
     for (part, folders), of_folder in sorted(days.items(), key=lambda day: day[0][1]):
-        entry = _entry(folders, listed.get((part, folders[:-1]), []), entries)
+        # Workspaces of one organization may have channels of one name: the list beside
+        # the folder comes first.
+        nearest = beside.get((part, folders[:-1]))
+        if nearest is None and _is_attached(of_folder[0]):
+            others += len(of_folder)
+            continue
+        name = folders[-1] if folders else "messages"
+        entry = (nearest or {}).get(name) or anywhere.get(name) or _unlisted(name)
         found.setdefault(entry.id, entry).files += of_folder
-    for file in dumps:
-        name = file.name.rpartition(".")[0]
-        entry = _entry((name,), [], entries)
+    for channel, file in dumps:
+        entry = anywhere.get(channel) or _unlisted(channel)
         found.setdefault(entry.id, entry).files.append(file)
     return SlackExport(
         conversations=list(found.values()),
@@ -222,21 +235,32 @@ def _listed(raw: dict[str, Any], kind: str) -> Conversation:
     )
 
 
-def _entry(
-    folders: tuple[str, ...], nearest: list[Conversation], entries: list[Conversation]
-) -> Conversation:
-    name = folders[-1] if folders else "messages"
-    # Workspaces of one organization may have channels of one name: the list beside the
-    # folder comes first.
-    for entry in (*nearest, *entries):
-        if name in {entry.id, entry.name}:
-            return entry
+def _by_name(entries: Iterable[Conversation]) -> dict[str, Conversation]:
+    named: dict[str, Conversation] = {}
+    for entry in entries:
+        named.setdefault(entry.name, entry)
+        named.setdefault(entry.id, entry)
+    return named
+
+
+def _unlisted(name: str) -> Conversation:
     kind = "channel"
     if name.startswith("mpdm-"):
         kind = "mpim"
-    elif re.fullmatch("D[A-Z0-9]{6,}", name):
+    elif _DIRECT_ID.fullmatch(name):
         kind = "dm"
     return Conversation(id=name, name=name, kind=kind)
+
+
+def _is_attached(file: ExportFile) -> bool:
+    folders = file.folders[file.given :] or file.folders[-1:]
+    return not _ATTACHED.isdisjoint(folders)
+
+
+def _is_text_export(file: ExportFile) -> bool:
+    folders = file.folders[file.given :]
+    is_text = file.name.lower().endswith(".txt")
+    return is_text and not _TEXT_FOLDERS.isdisjoint(folders[:2])
 
 
 def _starts_with_messages(file: ExportFile) -> bool:
@@ -248,10 +272,14 @@ def _starts_with_messages(file: ExportFile) -> bool:
     return text.startswith(b"[") and b'"ts"' in text
 
 
-def _is_dump(file: ExportFile) -> bool:
+def _dumped_channel(file: ExportFile) -> str | None:
+    """Return the id of the channel that slackdump wrote into a file, if it is one."""
     try:
         head = file.read(_HEAD_BYTES)
     except ChatExportError:
-        return False
+        return None
     is_object = head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
-    return is_object and b'"channel_id"' in head and b'"messages"' in head
+    channel = _CHANNEL_ID.search(head)
+    if not is_object or channel is None or b'"messages"' not in head:
+        return None
+    return channel[1].decode(errors="replace")

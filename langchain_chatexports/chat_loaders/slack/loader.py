@@ -128,12 +128,11 @@ class SlackChatLoader(ChatExportLoader):
                 )
                 held: list[ExportSession] = []
                 for session in sessions.sessions(records):
+                    sessions.count_into(tally)
                     held.append(session)
                     del session
                     yield held.pop()  # Only the caller keeps it in memory.
-                tally.found += sessions.found
-                for reason, number in sessions.skipped.items():
-                    tally.skip(reason, number)
+                sessions.count_into(tally)
                 subtypes.update(sessions.subtypes)
             tally.details["files"] = files_read
             if not files_read:
@@ -201,7 +200,7 @@ class SlackChatLoader(ChatExportLoader):
             # slackdump's files may have no list: then it is an id.
             tally.owner = export.people.name(ids[0]) if ids else self.owner
             return ids[0] if ids else self.owner
-        owner = export.owner() or _author_to_partners(export.conversations)
+        owner = export.owner() or _author_to_partners(export)
         if owner:
             tally.owner = export.people.name(owner)
             tally.owner_found_by = "direct messages"
@@ -233,14 +232,14 @@ class SlackChatLoader(ChatExportLoader):
         return records, files_read
 
 
-def _author_to_partners(conversations: list[Conversation]) -> str | None:
+def _author_to_partners(export: SlackExport) -> str | None:
     """Return who wrote to the partners that slackdump names, if that is one person."""
-    authors = set(_authors_beside_partners(conversations))
+    authors = set(_authors_beside_partners(export))
     return authors.pop() if len(authors) == 1 else None
 
 
-def _authors_beside_partners(conversations: list[Conversation]) -> Iterator[str]:
-    for conversation in conversations:
+def _authors_beside_partners(export: SlackExport) -> Iterator[str]:
+    for conversation in export.conversations:
         if conversation.kind != "dm" or conversation.partner is None:
             continue
         for file in conversation.files:
@@ -249,8 +248,12 @@ def _authors_beside_partners(conversations: list[Conversation]) -> Iterator[str]
             except ChatExportError:
                 continue  # Counted when the conversation is read.
             for message in read[1] if read else ():
-                user = message.get("user") if isinstance(message, dict) else None
-                if isinstance(user, str) and user != conversation.partner:
+                if not isinstance(message, dict) or message.get("subtype"):
+                    continue
+                user = message.get("user")
+                if user == conversation.partner or export.people.is_bot(user):
+                    continue
+                if isinstance(user, str):
                     yield user
 
 

@@ -21,6 +21,7 @@ __all__ = ["Markup"]
 _TOKEN = re.compile(r"<([^<>\n]*)>|&(lt|gt|amp);")
 _ENTITY = re.compile(r"&(lt|gt|amp);")
 _ENTITIES = {"lt": "<", "gt": ">", "amp": "&"}
+_EVERYBODY = frozenset({"here", "channel", "everyone", "group"})
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:(?://)?", re.IGNORECASE)
 
 
@@ -63,7 +64,7 @@ class Markup:
 def _special(target: str, label: str) -> str:
     if target.startswith("date^"):
         return label
-    if label:
+    if label and target not in _EVERYBODY:
         return label
     name = target.removeprefix("subteam^")
     return f"@{name}"

@@ -24,19 +24,28 @@ class People:
         self._users = {
             user["id"]: user for user in users if isinstance(user.get("id"), str)
         }
-        shown = {key: _name_of(user) for key, user in self._users.items()}
-        counts = Counter(shown.values())
-        self._names = {
-            key: _told_apart(name, self._users[key]) if counts[name] > 1 else name
-            for key, name in shown.items()
-            if name
-        }
+        self._names = self._told_apart()
+        self._taken = frozenset(self._names.values())
         self._bots = {key for key, user in self._users.items() if user.get("is_bot")}
         self._bots.add(SLACKBOT)
         self.humans = {
             key: name for key, name in self._names.items() if key not in self._bots
         }
         """The name to show for each listed person who has one, by id."""
+
+    def _told_apart(self) -> dict[str, str]:
+        # Two people of one name: by their handles, which are unique in a workspace, or
+        # by their ids, where they are of several.
+        users = self._users
+        names = {key: name for key, user in users.items() if (name := _name_of(user))}
+        for sign in ("name", "id"):
+            counts = Counter(names.values())
+            names |= {
+                key: f"{_name_of(users[key])} ({first_text(users[key].get(sign), key)})"
+                for key, name in names.items()
+                if counts[name] > 1
+            }
+        return names
 
     def name(self, user_id: object, profile: object = None) -> str:
         """Return the name to show for a user.
@@ -54,7 +63,8 @@ class People:
         if name := self._names.get(user_id):
             return name
         name = _name_of({"profile": profile}) if isinstance(profile, dict) else ""
-        return name or without_lone_surrogates(user_id)
+        user_id = without_lone_surrogates(user_id)
+        return f"{name} ({user_id})" if name in self._taken else name or user_id
 
     def knows(self, user_id: object) -> bool:
         """Return whether the export lists a user."""
@@ -111,11 +121,6 @@ def _name_of(user: Mapping[str, Any]) -> str:
         user.get("name"),
         profile.get("name"),
     )
-
-
-def _told_apart(name: str, user: Mapping[str, Any]) -> str:
-    # Two people of one name; handles are unique in a workspace.
-    return f"{name} ({first_text(user.get('name'), user.get('id'))})" if name else ""
 
 
 def _labels(user: Mapping[str, Any]) -> set[str]:

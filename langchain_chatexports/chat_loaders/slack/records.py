@@ -38,8 +38,6 @@ _NO_FILE = frozenset({"tombstone", "hidden_by_limit"})
 _NOTABLE_KEYS = frozenset(
     {
         "attachments",
-        "bot_id",
-        "comment",
         "edited",
         "file",
         "files",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ExportSession,
         SessionMetadata,
     )
+    from langchain_chatexports.chat_loaders.ledger import Tally
     from langchain_chatexports.chat_loaders.slack.export import Conversation
     from langchain_chatexports.chat_loaders.slack.people import People
     from langchain_chatexports.chat_loaders.slack.records import Record
@@ -87,7 +88,6 @@ class ConversationSessions:
                 if record.is_first_of_thread:
                     # In its thread, and in the main line, where people saw it.
                     main.append(record)
-                    self.found += 1
         del ordered
         title = self._title(main)
         if session := self._session(main, self._conversation.id, title):
@@ -99,17 +99,25 @@ class ConversationSessions:
             if session := self._session(threads.pop(ts), session_id, thread_title):
                 yield session
 
+    def count_into(self, tally: Tally) -> None:
+        """Count what was found and left out since the last call."""
+        tally.found += self.found
+        for reason, number in self.skipped.items():
+            tally.skip(reason, number)
+        self.found = 0
+        self.skipped.clear()
+
     def _without_duplicates(self, records: Iterable[Record]) -> list[Record]:
         by_time: dict[int, Record] = {}
         timeless: list[Record] = []
         for record in records:
-            self.found += 1
             time = record[0]
             if time is None:
                 timeless.append(record)
                 continue
             known = by_time.setdefault(time, record)
             if known is not record:
+                self.found += 1
                 self.skipped["duplicate"] += 1
                 if record.weight > known.weight:
                     by_time[time] = record
@@ -119,22 +127,23 @@ class ConversationSessions:
     def _session(
         self, records: list[Record], session_id: str, title: str
     ) -> ExportSession | None:
+        self.found += len(records)
         people = self._participants(records)
-        names = [*people, self._conversation.id, self._conversation.name]
+        conversation = self._conversation
+        names = [*people, conversation.id, conversation.name, f"#{conversation.name}"]
         if not self._loader.keeps_conversation(session_id, title, names):
             self.skipped["excluded"] += len(records)
             return None
         messages = list(self._messages(records))
         if not messages:
             return None
-        kind = self._conversation.kind
         metadata: SessionMetadata = {
             "id": session_id,
             "title": title,
             "platform": self._loader.platform,
             "participants": people,
             "owner": self._owner_name,
-            "is_group": kind != "dm",
+            "is_group": conversation.kind != "dm",
         }
         return {"messages": messages, "metadata": metadata}
 

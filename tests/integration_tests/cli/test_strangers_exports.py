@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports.samples import write_imessage, write_messenger
+from langchain_chatexports.samples import (
+    write_discord,
+    write_imessage,
+    write_messenger,
+    write_slack,
+)
 from tests.unit_tests.builders.tiny_base import write_tiny_base
 
 if TYPE_CHECKING:
@@ -119,6 +124,24 @@ def test_a_renamed_zip_ends_in_a_chat(chatexports: Any, tmp_path: Path) -> None:
     assert "100 examples" in done.stderr
     assert fingerprint(source) == before
     answer = chatexports(*the_chat_command(done), stdin="What are you reading?\n")
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.strip()
+
+
+@pytest.mark.parametrize("write", [write_discord, write_slack])
+def test_a_community_ends_in_a_chat_by_the_commands_of_its_page(
+    chatexports: Any, tmp_path: Path, write: Any
+) -> None:
+    path = write(tmp_path / "export")
+    before = fingerprint(path)
+    base = write_tiny_base(tmp_path / "tiny")
+    # By handle: the sender is Hare.
+    options = ("--ai", "@hare", "--epochs", "1", "--base", base)
+    done = chatexports("finetune", path, *options)
+
+    assert re.search(r"\d\d examples", done.stderr)
+    assert fingerprint(path) == before
+    answer = chatexports(*the_chat_command(done), stdin="Are you ready?\n")
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.strip()
 

@@ -26,6 +26,7 @@ from langchain_chatexports.chat_loaders import utils
 from tests.integration_tests import community
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.messenger import Export
+from tests.unit_tests.builders.slack import SlackExport, workspace
 from tests.unit_tests.builders.telegram import (
     BO,
     CY,
@@ -111,6 +112,37 @@ def whatsapp(chat: WhatsAppChat, ask: Callable[[Any, Path], object]) -> Any:
         return ask(loader, chat.to_file(folder / "_chat.txt"))
 
     return measure
+
+
+def slack(
+    build: Callable[[SlackExport], None], ask: Callable[[Any, Path], object]
+) -> Any:
+    """Ask a loader about an export's zip."""
+
+    def measure(folder: Path, loader: Any) -> object:
+        export, general = workspace()
+        general.says("U1", "Hi!")
+        general.says("U2", "Hi, <@U1>!", day=2)
+        build(export)
+        return ask(loader, export.to_zip(folder / "export.zip"))
+
+    return measure
+
+
+def as_it_is(_: SlackExport) -> None:
+    """Leave an export of two days and two people."""
+
+
+def thread_and_bot(export: SlackExport) -> None:
+    general = export.folder("general")
+    root = general.says("U1", "Lunch?", day=3)
+    general.says("U2", "Done.", day=3)
+    general.says("U2", "Noon.", day=3, thread_ts=root["ts"])
+    general.says("U9", "Build is green.", day=3)
+
+
+def canvas(export: SlackExport) -> None:
+    export.others["general/canvas.json"] = '{"title": "Notes"}'
 
 
 def senders(loader: Any, path: Path) -> str:
@@ -316,12 +348,15 @@ def first_time(loader: Any, path: Path) -> object:
     return event["message_time"]
 
 
-def zipped_chat(folder: Path, loader: Any) -> str:
-    path = us_iphone().to_zip(folder / "WhatsApp Chat - Ann.zip")
+def counted(loader: Any, path: Path) -> str:
     try:
         return f"{count(loader, path)} messages"
     except Exception as error:  # noqa: BLE001 - the kind is the answer
         return f"`{type(error).__name__}`"
+
+
+def zipped_chat(folder: Path, loader: Any) -> str:
+    return counted(loader, us_iphone().to_zip(folder / "WhatsApp Chat - Ann.zip"))
 
 
 def us_iphone(space: str = " ") -> WhatsAppChat:
@@ -341,6 +376,7 @@ WHATSAPP = (
     community.WhatsAppChatLoader,
     functools.partial(ours.WhatsAppChatLoader, timezone="UTC"),
 )
+SLACK = (community.SlackChatLoader, ours.SlackChatLoader)
 GERMAN = WhatsAppChat(lambda at: f"[{at:%d.%m.%y}, {at:%H:%M:%S}] ")
 
 ROWS: Sequence[Row] = (
@@ -467,6 +503,21 @@ ROWS: Sequence[Row] = (
         *WHATSAPP,
     ),
     Row("WhatsApp: a zip with two messages", zipped_chat, *WHATSAPP),
+    Row("Slack: senders of two messages", slack(as_it_is, senders), *SLACK),
+    Row(
+        "Slack: their texts, “Hi!” first",
+        slack(as_it_is, texts),
+        *SLACK,
+    ),
+    Row(
+        "Slack: sessions of one channel on two days", slack(as_it_is, sessions), *SLACK
+    ),
+    Row(
+        "Slack: texts with “Lunch?” and its reply “Noon.” in a thread, and a bot",
+        slack(thread_and_bot, texts),
+        *SLACK,
+    ),
+    Row("Slack: messages beside a canvas", slack(canvas, counted), *SLACK),
     Row("`merge_chat_runs`: the messages given to it", input_after_merging, *STEPS),
     Row("`merge_chat_runs`: keys of a session", keys_after_merging, *STEPS),
 )

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_chatexports import (
+    DiscordChatLoader,
     ExportNotFoundError,
     FolderFacebookMessengerChatLoader,
     IMessageChatLoader,
     SingleFileFacebookMessengerChatLoader,
+    SlackChatLoader,
 )
 from langchain_chatexports.chat_loaders.recognition import (
     is_examples_file,
@@ -23,7 +25,12 @@ from langchain_chatexports.chat_loaders.recognition import (
     set_parts,
 )
 from langchain_chatexports.exceptions import ExportFormatError
-from langchain_chatexports.samples import write_imessage, write_messenger
+from langchain_chatexports.samples import (
+    write_discord,
+    write_imessage,
+    write_messenger,
+    write_slack,
+)
 from tests.unit_tests.builders.messenger import Export
 from tests.unit_tests.builders.sessions import metadata_of
 
@@ -244,3 +251,63 @@ def test_what_is_held_out_is_never_proposed_for_training(tmp_path: Path) -> None
     with pytest.raises(ExportFormatError, match="holds examples") as told:
         open_export(tmp_path)
     assert "finetune" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "app", "other"),
+    [
+        (write_discord, write_slack, "Discord", "Slack"),
+        (write_discord, write_messenger, "Discord", "Messenger"),
+        (write_slack, write_messenger, "Slack", "Messenger"),
+    ],
+)
+def test_of_a_folder_with_two_exports_the_one_that_is_left_out_is_named(
+    tmp_path: Path, first: Any, second: Any, app: str, other: str
+) -> None:
+    first(tmp_path / "one")
+    second(tmp_path / "two")
+    left_out = f"as a {app} export. It also holds a {other} export"
+    with pytest.warns(UserWarning, match=left_out):
+        assert open_export(tmp_path).format == f"{app} export"
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+@pytest.mark.parametrize(
+    ("write", "loader"),
+    [
+        (write_discord, DiscordChatLoader),
+        (write_messenger, FolderFacebookMessengerChatLoader),
+        (write_slack, SlackChatLoader),
+    ],
+)
+def test_each_sample_is_recognized_and_nothing_else(
+    tmp_path: Path, write: Any, loader: type, is_zip: bool
+) -> None:
+    path = write(tmp_path / "in" / "export")
+    if is_zip:
+        path = shutil.make_archive(str(tmp_path / "export"), "zip", path)
+    assert isinstance(open_export(path).loader, loader)
+
+
+def test_an_account_of_something_else_is_not_discords(tmp_path: Path) -> None:
+    (tmp_path / "account").mkdir()
+    (tmp_path / "account" / "user.json").write_text('{"id": "1"}')
+    assert isinstance(open_export(tmp_path).loader, FolderFacebookMessengerChatLoader)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.html", "<!DOCTYPE html>\n<style>.chatlog__message {}</style>"),
+        ("a.txt", f"{'=' * 62}\nGuild: Meadow\nChannel: general\n{'=' * 62}\n"),
+        ("a.csv", "AuthorID,Author,Date,Content,Attachments,Reactions\n"),
+    ],
+)
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_discord_in_another_format_has_its_own_remedy(
+    tmp_path: Path, name: str, content: str, is_folder: bool
+) -> None:
+    (tmp_path / name).write_text(content)
+    export = open_export(tmp_path if is_folder else tmp_path / name)
+    with pytest.raises(ExportFormatError, match="in the format JSON"):
+        export.loader.load()

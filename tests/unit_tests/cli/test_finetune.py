@@ -160,6 +160,47 @@ def test_a_job_that_another_command_trains_is_not_stopped(
     assert "Training stopped" not in said[1]
 
 
+def interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_on_another_server_says_in_a_shells_words_how_to_go_on(
+    finetune: Callable[..., Any],
+    server: OpenAIServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Clock, "sleep", interrupt)
+    server.statuses = ("running",)
+    done = finetune()
+    assert done.status == 130
+    host = server.base_url.split("/")[2]
+    *_, continues, again, stopped = done.err.splitlines()
+    assert continues == f"Job ftjob-1 continues on {host}, and may cost."
+    assert again.startswith("Run the same command again to wait for it.")
+    assert stopped == "stopped"
+    assert "get(" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("langchain_chatexports.cli.finetune.confirmed", "Nothing was sent."),
+        ("langchain_chatexports.cli._jobs.RemoteJob.take_up", "the job already"),
+    ],
+)
+def test_ctrl_c_before_a_job_is_known_says_what_may_be_there(
+    finetune: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+    said: str,
+) -> None:
+    monkeypatch.setattr(where, interrupt)
+    done = finetune()
+    assert done.status == 130
+    assert said in done.err
+    assert "get(" not in done.err
+
+
 def test_a_job_that_another_command_deleted_is_a_line_without_a_bill(
     server: OpenAIServer, tmp_path: Path
 ) -> None:

@@ -108,6 +108,15 @@ def test_an_owner_who_speaks_in_an_export_without_one_is_proposed_alone(
     assert next_command(done.err).count("--ai") == 1
 
 
+def test_a_person_to_choose_chats_by_is_proposed_as_the_speaker_too(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    chats = write_imessage(tmp_path / "chat.db")
+    words = next_command(chatexports("inspect", chats, "--with", "Hare").err)
+    assert words[-4:-2] == ["--ai", "Hare"]
+    assert chatexports(*words[1:]).status == 0
+
+
 def test_inspect_knows_a_zip(chatexports: Callable[..., Any], tmp_path: Path) -> None:
     threads = write_messenger(tmp_path / "hogwarts")
     with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:

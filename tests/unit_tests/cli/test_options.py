@@ -96,7 +96,7 @@ def test_finetune_takes_contacts(
     chats, contacts = named
     arguments = ("--contacts", contacts, "--ai", "Harriet Hare", "--whole")
     done = chatexports("finetune", chats, *arguments)
-    assert "1 examples are too few" in done.err
+    assert "1 example is too few" in done.err
 
 
 def test_evaluate_takes_contacts(

@@ -11,7 +11,7 @@ import pytest
 
 from langchain_chatexports import DiscordChatLoader
 from langchain_chatexports.chat_loaders.recognition import open_export
-from langchain_chatexports.exceptions import ExportFormatError
+from langchain_chatexports.exceptions import ExportFormatError, SenderNotFoundError
 from tests.unit_tests.builders.discord import (
     ANN,
     BO,
@@ -166,18 +166,18 @@ def test_a_reversed_file_is_put_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "stamp",
     [
-        "2024-05-01T10:00:00.1234567+02:00",
-        "2024-05-01T08:00:00.123456Z",
-        "2024-05-01T08:00:00.123456",
-        "2024-05-01T08:00:00.123456+00:00",
+        "2024-05-01T10:00:07.1234567+02:00",
+        "2024-05-01T08:00:07.123456Z",
+        "2024-05-01T08:00:07.123456",
+        "2024-05-01T08:00:07.123456+00:00",
     ],
 )
 def test_times_are_utc_whatever_the_machine_was(tmp_path: Path, stamp: str) -> None:
     channel = DiscordChannel()
     channel.says(ANN, "Hello", timestamp=stamp)
     kwargs = only_message(channel.write(tmp_path / "a.json")).additional_kwargs
-    assert kwargs["message_time"] == 1714550400
-    assert kwargs["events"] == [{"message_time": "2024-05-01T08:00:00.123456+00:00"}]
+    assert kwargs["message_time"] == 1714550407
+    assert kwargs["events"] == [{"message_time": "2024-05-01T08:00:07.123456+00:00"}]
 
 
 @pytest.mark.parametrize("stamp", [None, 5, "yesterday", "2024-13-41T99:99:99Z"])
@@ -278,6 +278,7 @@ def test_bots_are_left_out_unless_asked_for(
     channel.says(ANN, "green", **keys)
     path = channel.write(tmp_path / "a.json")
     assert skipped(path) == {"bot": 1}
+    assert DiscordChatLoader(path).inspect().details["types"] == {"bot": 1}
     assert only_message(path, include_bots=True).content == "green"
 
 
@@ -317,6 +318,12 @@ def test_a_forwarded_message_is_marked(tmp_path: Path) -> None:
         {"type": "photo", "name": "a.png"}
     ]
     assert skipped(path) == {"empty": 1}
+
+
+def test_what_is_written_beside_a_forwarded_message_is_the_text(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, "mine", forwardedMessage={"content": "theirs"})
+    assert only_message(channel.write(tmp_path / "a.json")).content == "mine"
 
 
 @pytest.mark.parametrize(
@@ -513,3 +520,123 @@ def test_streaming_and_whole_files_give_the_same(tmp_path: Path) -> None:
     first, second = (DiscordChatLoader(path).load() for path in (lines, whole))
     assert first == second
     assert json.loads(lines.read_text()) == json.loads(whole.read_text())
+
+
+def test_the_newest_export_is_told_by_its_moment(tmp_path: Path) -> None:
+    """The offset is that of the machine that exported."""
+    old, new = DiscordChannel("old name"), DiscordChannel("new name")
+    old.about["exportedAt"] = "2024-06-02T01:00:00.0000000+09:00"
+    new.about["exportedAt"] = "2024-06-01T20:00:00.0000000+00:00"
+    old.says(ANN, "before")
+    new.says({**ANN, "nickname": "Anna"}, "after")
+    new.write(tmp_path / "a.json")
+    old.write(tmp_path / "b.json")
+    assert loaded(tmp_path) == {"500": [("Anna", "after")]}
+    (session,) = DiscordChatLoader(tmp_path).load()
+    assert metadata_of(session)["title"] == "#new name"
+
+
+@pytest.mark.parametrize("kind", [0, 7, 19, "0", "7", "19"])
+def test_a_kind_may_be_a_number(tmp_path: Path, kind: object) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, "Hello", type=kind)
+    path = channel.write(tmp_path / "a.json")
+    assert skipped(path) == ({"system": 1} if kind in {7, "7"} else {})
+
+
+def test_that_a_bot_joined_is_what_discord_wrote(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    channel.says(BOT, "Joined the server.", type="GuildMemberJoin")
+    path = channel.write(tmp_path / "a.json")
+    assert skipped(path, include_bots=True) == {"system": 1}
+
+
+def test_who_alone_wrote_a_direct_message_may_be_either_side(tmp_path: Path) -> None:
+    chat = DiscordChannel("was renamed", kind="DirectTextChat")
+    chat.says(BO, "yours")
+    assert DiscordChatLoader(chat.write(tmp_path / "a.json")).inspect().owner is None
+
+
+def test_a_direct_message_without_the_owner_does_not_hide_the_owner(
+    tmp_path: Path,
+) -> None:
+    for number, friend in enumerate((BO, author("33", "cy", nickname="Cy"))):
+        chat = direct(friend, "was renamed", f"50{number}")
+        chat.says(BOT, "beep")
+        chat.write(tmp_path / f"{number}.json")
+    silent = DiscordChannel("was renamed", kind="DirectTextChat", channel_id="509")
+    silent.says(author("44", "di", nickname="Di"), "yours")
+    silent.write(tmp_path / "9.json")
+    assert DiscordChatLoader(tmp_path).inspect().owner == "Ann"
+
+
+def test_a_bot_in_direct_messages_is_not_the_owner(tmp_path: Path) -> None:
+    chat = direct(BO, "Bo", "500")
+    chat.says(BOT, "beep")
+    assert DiscordChatLoader(chat.write(tmp_path / "a.json")).inspect().owner == "Ann"
+
+
+def test_a_user_name_comes_before_a_nickname(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    channel.says(author("33", "cy", nickname="bo"), "yours")
+    channel.says(BO, "mine")
+    path = channel.write(tmp_path / "a.json")
+    assert DiscordChatLoader(path, owner="bo").inspect().owner == "Bo"
+
+
+def test_an_owner_who_wrote_late_is_found(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    for _ in range(600):
+        channel.says(BO, "yours")
+    channel.says(ANN, "mine")
+    path = channel.write(tmp_path / "a.json")
+    (session,) = DiscordChatLoader(path, owner="ann.ode").load()
+    flags = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
+    assert flags == [False] * 600 + [True]
+
+
+def test_an_owner_of_whom_there_are_two_is_an_error(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, "mine")
+    channel.says(author("33", "ann.two", nickname="Ann"), "yours")
+    path = channel.write(tmp_path / "a.json")
+    with pytest.raises(SenderNotFoundError, match="Name one by id: 11, 33"):
+        DiscordChatLoader(path, owner="Ann").load()
+    assert DiscordChatLoader(path, owner="ann.two").inspect().owner == "Ann"
+
+
+@pytest.mark.parametrize("person", ["11", "@ANN.ODE", "ann", "Annie (ann.ode)"])
+def test_a_person_has_all_the_names_of_the_channels(
+    tmp_path: Path, person: str
+) -> None:
+    annie = {**ANN, "nickname": "Annie"}
+    for number, who in enumerate((ANN, annie)):
+        channel = DiscordChannel(channel_id=f"50{number}")
+        channel.says(who, "Hello")
+        if number:
+            channel.says(author("33", "annie.two", nickname="Annie"), "Hello")
+        channel.write(tmp_path / f"{number}.json")
+    assert DiscordChatLoader(tmp_path).names_of(person) == {"Ann", "Annie (ann.ode)"}
+
+
+def test_who_is_in_no_channel_has_the_given_name(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, "Hello")
+    path = channel.write(tmp_path / "a.json")
+    assert DiscordChatLoader(path).names_of("Nobody") == {"Nobody"}
+
+
+def test_a_direct_message_of_the_package_has_its_label(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="only your own"):
+        (session,) = DiscordChatLoader(write_package(tmp_path / "package")).load()
+    assert metadata_of(session)["title"] == "Direct Message with bo"
+
+
+def test_a_friend_in_two_groups_is_not_the_owner(tmp_path: Path) -> None:
+    for number in range(2):
+        group = DiscordChannel(
+            "Trip", kind="DirectGroupTextChat", channel_id=f"50{number}"
+        )
+        group.says(BO, "yours")
+        group.write(tmp_path / f"{number}.json")
+    assert DiscordChatLoader(tmp_path).inspect().owner is None

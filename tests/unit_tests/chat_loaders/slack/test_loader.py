@@ -202,6 +202,23 @@ def test_of_two_copies_the_edited_one_stays(tmp_path: Path) -> None:
     assert skipped(path) == {"duplicate": 1}
 
 
+def test_of_two_copies_the_one_with_more_keys_stays(tmp_path: Path) -> None:
+    export, general = workspace()
+    general.add({"user": "U1", "text": "less", "ts": stamp()})
+    general.add({"user": "U1", "text": "more", "ts": stamp(), "team": "T1"}, day=2)
+    general.add({"user": "U1", "text": "less", "ts": stamp()}, day=3)
+    assert only_message(export.to_zip(tmp_path / "export.zip")).content == "more"
+
+
+def test_a_short_fraction_of_a_second_is_one(tmp_path: Path) -> None:
+    export, general = workspace()
+    general.add({"user": "U1", "text": "Hello", "ts": "1714550400.5"})
+    message = only_message(export.to_zip(tmp_path / "export.zip"))
+    assert message.additional_kwargs["events"] == [
+        {"message_time": "2024-05-01T08:00:00.500000+00:00"}
+    ]
+
+
 def test_bounds_are_kept(tmp_path: Path) -> None:
     export, general = workspace()
     general.says("U1", "before", day=1)
@@ -262,6 +279,18 @@ def test_roots_and_replies_are_marked(tmp_path: Path) -> None:
     assert (root.id, root.additional_kwargs["thread"]) == (key, key)
     assert "thread" not in plain.additional_kwargs
     assert thread["messages"][1].additional_kwargs["reply_to"] == {"id": key}
+
+
+def test_a_thread_is_built_from_its_messages_alone(tmp_path: Path) -> None:
+    """The root's list of replies may lack users, replies, or be missing."""
+    export, general = workspace()
+    root = general.says("U1", "root", replies=[{"ts": stamp(9)}], reply_count=7)
+    root["thread_ts"] = root["ts"]
+    general.says(None, "reply", day=2, thread_ts=root["ts"])
+    assert loaded(export.to_zip(tmp_path / "export.zip")) == {
+        "C1": [("Ann", "root")],
+        f"C1:{root['ts']}": [("Ann", "root"), ("unknown", "reply")],
+    }
 
 
 @pytest.mark.parametrize("is_tombstone", [True, False])
@@ -339,14 +368,23 @@ def test_names_fall_back_one_by_one(tmp_path: Path) -> None:
     export.user("U2", "", real_name="Upper")
     export.lists["users.json"].append({"id": "U3", "name": "handle"})
     chat = export.channel("C1", "general")
-    for user in ("U1", "U2", "U3", "U4"):
+    export.user("U6", "Display", profile={"real_name": "Real six"})
+    for user in ("U6", "U1", "U2", "U3", "U4"):
         chat.says(user, "Hi")
     chat.says("U5", "Hi", user_profile={"display_name": "Guest"})
     chat.says(None, "Hi")
     texts = loaded(export.to_zip(tmp_path / "export.zip"))["C1"]
     assert [sender for sender, _ in texts] == [
-        *("Real", "Upper", "handle", "U4", "Guest", "unknown")
+        *("Display", "Real", "Upper", "handle", "U4", "Guest", "unknown")
     ]
+
+
+def test_a_guest_is_told_apart_from_a_member_of_that_name(tmp_path: Path) -> None:
+    export, general = workspace()
+    general.says("U1", "one")
+    general.says("U7", "two", user_profile={"display_name": "Ann"})
+    texts = loaded(export.to_zip(tmp_path / "export.zip"))["C1"]
+    assert [sender for sender, _ in texts] == ["Ann", "Ann (U7)"]
 
 
 def test_two_people_of_one_name_are_told_apart(tmp_path: Path) -> None:
@@ -438,11 +476,12 @@ def test_of_slackdump_the_owner_is_not_the_partner(tmp_path: Path) -> None:
     "keys",
     [
         {"subtype": "bot_message", "user": None, "username": "Build"},
+        {"subtype": "slackbot_response", "user": None, "username": "Build"},
         {"user": None, "bot_id": "B1", "bot_profile": {"name": "Build"}},
         {"user": "U7", "bot_id": "B1", "username": "Build"},
         {"user": "U9"},
     ],
-    ids=["subtype", "bot_id", "stranger with bot_id", "user"],
+    ids=["subtype", "slackbot_response", "bot_id", "stranger with bot_id", "user"],
 )
 def test_bots_are_left_out_unless_asked_for(
     tmp_path: Path, keys: dict[str, Any]
@@ -516,6 +555,7 @@ def test_a_message_with_nothing_is_empty(tmp_path: Path, text: str | None) -> No
 
 
 FILE = {"name": "cat.jpg", "mimetype": "image/jpeg", "mode": "hosted"}
+JPEG = {"type": "photo", "mime_type": "image/jpeg"}
 HIDDEN = {"id": "F1", "mode": "tombstone"}
 
 
@@ -531,6 +571,8 @@ HIDDEN = {"id": "F1", "mode": "tombstone"}
             {"type": "photo", "name": "cat.jpg", "mime_type": "image/jpeg"},
         ),
         ({"files": [HIDDEN]}, {"type": "file"}),
+        ({"files": [{**FILE, "mode": "hidden_by_limit"}]}, JPEG),
+        ({"files": [{"id": "F1", "file_access": "access_denied"}]}, {"type": "file"}),
         (
             {"files": [{"mimetype": "image/gif"}]},
             {"type": "gif", "mime_type": "image/gif"},
@@ -633,3 +675,101 @@ def test_blocks_are_read_where_there_is_no_text(tmp_path: Path) -> None:
         ("Build", "*Build* for @Ann\ngreen"),
         ("Ann", "the text"),
     ]
+
+
+def test_a_channel_may_be_called_attachments(tmp_path: Path) -> None:
+    export, general = workspace()
+    general.says("U1", "Hello")
+    export.channel("C2", "attachments").says("U2", "Hi")
+    saved = '[{"ts": "1.0", "text": "no"}]'
+    export.others["attachments/attachments/2024-05-01.json"] = saved
+    export.others["__uploads/F1/2024-05-01.json"] = saved
+    path = export.to_zip(tmp_path / "export.zip")
+    assert loaded(path) == {"C2": [("Bo", "Hi")], "C1": [("Ann", "Hello")]}
+    assert SlackChatLoader(path).inspect().details["other_files"] == 2
+
+
+def test_slackdump_may_save_a_thread_beside_its_channel(tmp_path: Path) -> None:
+    reply = {"ts": stamp(1, 2), "thread_ts": stamp(1, 1), "user": "U1", "text": "Reply"}
+    root = {**reply, "ts": stamp(1, 1), "text": "Root"}
+    channel = {"channel_id": "C7", "name": "dumped", "messages": [root]}
+    thread = {**channel, "thread_ts": stamp(1, 1), "messages": [root, reply]}
+    (tmp_path / "C7.json").write_text(json.dumps(channel, indent=2))
+    (tmp_path / f"C7-{stamp(1, 1)}.json").write_text(json.dumps(thread))
+    (tmp_path / "Archive.json").write_text("{}")
+    assert loaded(tmp_path) == {
+        "C7": [("U1", "Root")],
+        f"C7:{stamp(1, 1)}": [("U1", "Root"), ("U1", "Reply")],
+    }
+    assert isinstance(open_export(tmp_path).loader, SlackChatLoader)
+
+
+def test_a_conversation_may_be_in_several_zips(tmp_path: Path) -> None:
+    for number in (1, 2):
+        export, general = workspace()
+        general.says("U1", f"part {number}", day=number)
+        if number == 2:
+            general.says("U2", "a reply", day=2, thread_ts=stamp(1, 1))
+        export.to_zip(tmp_path / f"{number}.zip")
+    root = stamp(1, 1)
+    assert loaded(tmp_path) == {
+        "C1": [("Ann", "part 1"), ("Ann", "part 2")],
+        f"C1:{root}": [("Bo", "a reply")],
+    }
+
+
+def test_people_of_two_workspaces_are_told_apart(tmp_path: Path) -> None:
+    for number in (1, 2):
+        export = SlackExport()
+        export.user(f"U{number}", "Ann")
+        export.channel(f"C{number}", "general").says(f"U{number}", "Hello")
+        export.to_folder(tmp_path / f"team{number}")
+    assert loaded(tmp_path) == {
+        "C1": [("Ann (U1)", "Hello")],
+        "C2": [("Ann (U2)", "Hello")],
+    }
+
+
+def test_a_pass_that_is_stopped_early_adds_up(tmp_path: Path) -> None:
+    loader = SlackChatLoader(threaded(tmp_path))
+    started = loader.counted_pass()
+    next(iter(started))
+    summary = started.summary()
+    assert summary.found == summary.kept + sum(summary.skipped.values()) == 3
+
+
+@pytest.mark.parametrize("name", ["general", "#general", "C1"])
+def test_threads_are_chosen_with_their_channel(tmp_path: Path, name: str) -> None:
+    path = threaded(tmp_path)
+    assert len(loaded(path, include=name)) == 3
+    assert loaded(path, exclude=name) == {}
+
+
+def test_slackbot_in_direct_messages_is_not_the_owner(tmp_path: Path) -> None:
+    export, _ = workspace()
+    chat = export.direct("D1", user="U2")
+    chat.says("U1", "mine")
+    chat.says("USLACKBOT", "Reminder: water the plants.")
+    chat.says("U9", "green")
+    chat.says("U3", "<@U3> joined", subtype="channel_join")
+    path = export.to_folder(tmp_path / "export")
+    assert SlackChatLoader(path).inspect().owner == "Ann"
+
+
+@pytest.mark.parametrize("folder", ["channels/general", "dms/ann", "channels"])
+def test_text_exports_are_recognized_to_be_refused(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "export" / folder).mkdir(parents=True)
+    (tmp_path / "export" / folder / "2024-05-01.txt").write_text("Ann: Hello")
+    export = open_export(tmp_path / "export")
+    with pytest.raises(ExportFormatError, match="format set to JSON"):
+        export.loader.load()
+
+
+@pytest.mark.parametrize(("name", "is_group"), [("D01ABCDEF", False), ("d1", True)])
+def test_a_folder_in_no_list_is_a_direct_message_by_its_id(
+    tmp_path: Path, name: str, is_group: bool
+) -> None:
+    export, _ = workspace()
+    export.folder(name).says("U1", "Hello")
+    (session,) = SlackChatLoader(export.to_zip(tmp_path / "export.zip")).load()
+    assert metadata_of(session)["is_group"] is is_group
