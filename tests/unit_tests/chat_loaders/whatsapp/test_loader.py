@@ -174,6 +174,12 @@ def test_a_group_is_told_by_its_people_or_its_lines(tmp_path: Path) -> None:
     assert "Run" not in session["metadata"]["participants"]
 
 
+def test_a_name_with_a_quotation_mark_makes_no_group(tmp_path: Path) -> None:
+    chat = two().system('Your security code with 6" Ann changed.')
+    (session,) = load(chat.to_file(tmp_path / NAME))
+    assert session["metadata"]["is_group"] is False
+
+
 def test_a_profile_name_is_shown_without_its_tilde(tmp_path: Path) -> None:
     chat = WhatsAppChat.ios().system(NOTICE, "Run").says("~\u202fAnn", "Hi!")
     (session,) = load(chat.to_file(tmp_path / "_chat.txt"))
