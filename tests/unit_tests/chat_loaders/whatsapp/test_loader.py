@@ -428,6 +428,14 @@ def test_the_notices_of_a_long_hebrew_chat_are_no_messages(tmp_path: Path) -> No
     assert len(texts(chat.to_file(tmp_path / "_chat.txt"))) == 12
 
 
+def test_many_notices_of_a_hebrew_chat_are_no_messages(tmp_path: Path) -> None:
+    chat = WhatsAppChat.ios()
+    for _ in range(5):
+        chat.says("Ann", f"{RLM}ההודעות והשיחות מוצפנות").says("Ann", "שלום")
+        chat.says("Ann", "שלום")
+    assert len(texts(chat.to_file(tmp_path / "_chat.txt"))) == 10
+
+
 def test_messages_of_a_hebrew_keyboard_stay(tmp_path: Path) -> None:
     chat = WhatsAppChat.ios()
     for _ in range(12):

@@ -34,6 +34,12 @@ def test_the_owner_is_not_the_sender_of_an_iphones_first_line(tmp_path: Path) ->
     assert owner(chat.to_file(tmp_path / "_chat.txt")) == ("Bob", "the chat's name")
 
 
+def test_a_first_line_that_somebody_typed_names_no_chat(tmp_path: Path) -> None:
+    # Of a chat that WhatsApp cut.
+    chat = WhatsAppChat.ios().says("Ann", "Hi!").says("Bob", "Yes?")
+    assert owner(chat.to_file(tmp_path / "_chat.txt"))[0] is None
+
+
 def test_given_and_family_name_may_be_swapped(tmp_path: Path) -> None:
     chat = WhatsAppChat.android().says("Lee Ann", "Hi!").says("Bob", "Yes?")
     path = chat.to_file(tmp_path / "WhatsApp Chat with Ann Lee.txt")
