@@ -96,7 +96,10 @@ def test_the_owner_of_a_web_export_is_you(tmp_path: Path) -> None:
 
 def test_you_on_a_phone_is_a_name_like_any_other(tmp_path: Path) -> None:
     chat = WhatsAppChat.android().says("You", "Hi!").says("Ann", "?").says("Bob", "?")
-    assert owner(chat.to_file(tmp_path / "x.txt"))[0] is None
+    path = chat.to_file(tmp_path / "x.txt")
+    assert owner(path)[0] is None
+    (session,) = WhatsAppChatLoader(path, timezone="UTC", owner="Bob").load()
+    assert metadata_of(session)["participants"] == ["You", "Ann", "Bob"]
 
 
 def test_the_owner_that_is_given_counts_first(tmp_path: Path) -> None:
