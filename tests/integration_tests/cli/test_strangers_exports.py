@@ -18,6 +18,7 @@ from langchain_chatexports.samples import (
     write_imessage,
     write_messenger,
     write_slack,
+    write_whatsapp,
 )
 from tests.unit_tests.builders.tiny_base import write_tiny_base
 
@@ -128,15 +129,23 @@ def test_a_renamed_zip_ends_in_a_chat(chatexports: Any, tmp_path: Path) -> None:
     assert answer.stdout.strip()
 
 
-@pytest.mark.parametrize("write", [write_discord, write_slack])
-def test_a_community_ends_in_a_chat_by_the_commands_of_its_page(
-    chatexports: Any, tmp_path: Path, write: Any
+@pytest.mark.parametrize(
+    ("write", "speaker"),
+    [
+        # By handle: the sender is Hare.
+        (write_discord, ("--ai", "@hare")),
+        (write_slack, ("--ai", "@hare")),
+        # The owner, whom the chat's name tells.
+        (write_whatsapp, ()),
+    ],
+)
+def test_an_apps_sample_ends_in_a_chat_by_the_commands_of_its_page(
+    chatexports: Any, tmp_path: Path, write: Any, speaker: tuple[str, ...]
 ) -> None:
     path = write(tmp_path / "export")
     before = fingerprint(path)
     base = write_tiny_base(tmp_path / "tiny")
-    # By handle: the sender is Hare.
-    options = ("--ai", "@hare", "--epochs", "1", "--base", base)
+    options = (*speaker, "--epochs", "1", "--base", base)
     done = chatexports("finetune", path, *options)
 
     assert re.search(r"\d\d examples", done.stderr)

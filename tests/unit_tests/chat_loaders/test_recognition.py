@@ -17,6 +17,7 @@ from langchain_chatexports import (
     IMessageChatLoader,
     SingleFileFacebookMessengerChatLoader,
     SlackChatLoader,
+    WhatsAppChatLoader,
 )
 from langchain_chatexports.chat_loaders.recognition import (
     is_examples_file,
@@ -30,6 +31,7 @@ from langchain_chatexports.samples import (
     write_imessage,
     write_messenger,
     write_slack,
+    write_whatsapp,
 )
 from tests.unit_tests.builders.messenger import Export
 from tests.unit_tests.builders.sessions import metadata_of
@@ -259,6 +261,8 @@ def test_what_is_held_out_is_never_proposed_for_training(tmp_path: Path) -> None
         (write_discord, write_slack, "Discord", "Slack"),
         (write_discord, write_messenger, "Discord", "Messenger"),
         (write_slack, write_messenger, "Slack", "Messenger"),
+        (write_slack, write_whatsapp, "Slack", "WhatsApp"),
+        (write_whatsapp, write_messenger, "WhatsApp", "Messenger"),
     ],
 )
 def test_of_a_folder_with_two_exports_the_one_that_is_left_out_is_named(
@@ -278,6 +282,7 @@ def test_of_a_folder_with_two_exports_the_one_that_is_left_out_is_named(
         (write_discord, DiscordChatLoader),
         (write_messenger, FolderFacebookMessengerChatLoader),
         (write_slack, SlackChatLoader),
+        (write_whatsapp, WhatsAppChatLoader),
     ],
 )
 def test_each_sample_is_recognized_and_nothing_else(

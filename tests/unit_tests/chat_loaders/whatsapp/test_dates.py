@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from langchain_chatexports.chat_loaders.whatsapp import dates
 from langchain_chatexports.chat_loaders.whatsapp.dates import DateStamp, day_of
 from langchain_chatexports.chat_loaders.whatsapp.records import read_records
 
@@ -57,6 +58,11 @@ def test_a_number_above_twelve_is_the_day(dates: list[str], order: str) -> None:
 )
 def test_the_order_with_fewer_steps_back_is_right(dates: list[str], order: str) -> None:
     assert order_of(dates)[:2] == (order, False)
+
+
+def test_steps_back_count_each_time() -> None:
+    dates = ["6/6/22", "2/5/22", "6/6/22", "3/2/22", "2/5/22"]
+    assert order_of(dates)[:2] == ("dmy", False)
 
 
 def test_one_step_back_is_no_reason_for_another_order() -> None:
@@ -121,7 +127,14 @@ def test_a_year_before_whatsapp_is_no_year() -> None:
     assert order.order != "ymd"
 
 
-def test_a_year_to_come_is_no_year() -> None:
+def test_a_year_to_come_is_no_year(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Today(date):
+        @classmethod
+        def today(cls) -> Today:
+            return cls(2026, 11, 21)
+
+    monkeypatch.setattr(dates, "date", Today)
+    assert order_of(["26/01/30"])[:2] == ("ymd", False)
     assert order_of(["26/01/48"])[0] == "dmy"
 
 
@@ -137,6 +150,11 @@ def test_a_file_of_both_orders_names_two_lines() -> None:
     assert sorted(order.conflict) == [2, 3]
 
 
+def test_one_date_in_six_of_the_other_order_is_no_paste() -> None:
+    own = [f"{number}/03/22" for number in range(13, 23)]
+    assert order_of([*own, "3/27/22", "3/28/22"]).conflict is not None
+
+
 def test_a_date_that_is_none_in_any_order_is_no_conflict() -> None:
     order = order_of(["20/03/22", "45/45/22"])
     assert (order.order, order.conflict, len(order.foreign)) == ("dmy", None, 1)
@@ -148,6 +166,7 @@ def test_a_date_that_is_none_in_any_order_is_no_conflict() -> None:
         ("18/3/22", "dmy", date(2022, 3, 18)),
         ("3/18/2565", "mdy", date(2022, 3, 18)),
         ("18/3/65", "dmy", date(2022, 3, 18)),
+        ("1/2/52", "dmy", date(2009, 2, 1)),
         ("3/18/R4", "mdy", date(2022, 3, 18)),
         ("令和4/3/18", "ymd", date(2022, 3, 18)),
         ("1400/1/1", "ymd", date(2021, 3, 21)),

@@ -74,6 +74,7 @@ MARCH = {
     "Canadian French": ios("[2022-03-D T] ", "14 h 56 min 01 s"),
     "Spanish": ios("[D/3/22, T] ", "2:56:01 p. m."),
     "Swedish": ios("[2022-03-D T] ", "2:56:01 em"),
+    "Spanish, words": ios("[D/3/22, T] ", "2:56:01 de la tarde"),
     "no-break space": ios("[3/D/22, T] ", f"2:56:01{NBSP}PM"),
     "thin space": ios("[3/D/22, T] ", f"2:56:01{THIN}PM"),
     "underscore": ios("[3/D/22, T] ", "2:56:01_PM"),

@@ -41,6 +41,10 @@ def test_a_name_may_hold_a_colon() -> None:
     assert split("Bob: PS: three") == ("Bob", "PS: three")
 
 
+def test_two_lines_alike_are_no_name() -> None:
+    assert splitter(*["Ann: PS: one"] * 2).split("Ann: PS: one") == ("Ann", "PS: one")
+
+
 def test_two_names_may_begin_alike() -> None:
     split = splitter(*["Work: Ann: one"] * 3, *["Work: Bob: two"] * 3).split
     assert split("Work: Bob: x")[0] == "Work: Bob"
