@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
+from langchain_chatexports.cli._console import command_line
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
@@ -22,7 +24,7 @@ Data goes to stdout or into files, everything else to stderr. Status: 0 done, \
 
 _EXAMPLES = "For example:"
 # What other programs call it.
-_MEANT = {"help": "chatexports --help", "train": "chatexports finetune"}
+_MEANT = {"help": "--help", "train": "finetune"}
 
 
 class Command(TyperCommand):
@@ -43,7 +45,12 @@ class Group(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command; typer suggests one for a name that is misspelled."""
         if args[0] in _MEANT:
-            ctx.fail(f"No such command {args[0]!r}. Did you mean: {_MEANT[args[0]]}?")
+            meant = [_MEANT[args[0]]]
+            if args[0] == "help" and self.get_command(ctx, args[-1]):
+                meant.insert(0, args[-1])
+            ctx.fail(
+                f"No such command {args[0]!r}. Did you mean: {command_line(*meant)}?"
+            )
         return super().resolve_command(ctx, args)
 
 

@@ -49,7 +49,7 @@ def say_larger_bases(event: Any) -> None:
         )
     in_time = [b for b in larger if b.training_seconds(measured) <= _USUAL_SECONDS]
     if in_time:
-        say(f"  To train the best of them in an hour: --base {in_time[-1].hub_id}")
+        say(f"  The best of them within an hour: --base {in_time[-1].hub_id}")
 
 
 def parse_time(text: str) -> float:

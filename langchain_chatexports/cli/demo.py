@@ -6,11 +6,13 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import print_json, say
 from langchain_chatexports.cli._jobs import shared_server
 from langchain_chatexports.cli._options import AsJson, DataDir, command
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 _AI = "Tortoise"
+_SHOWN_SENDERS = 3
 _QUESTION = "Are you ready for the race tomorrow?"
 
 
@@ -126,7 +129,10 @@ def _load_and_prepare(folder: Path) -> list[TrainingExample]:
 
 def _say_found(loader: ChatExportLoader) -> None:
     summary = loader.inspect()
-    who = ", ".join(f"{name} {count}" for name, count in summary.senders.items())
+    shown = islice(summary.senders.items(), _SHOWN_SENDERS)
+    who = ", ".join(f"{name} {count}" for name, count in shown)
+    if (more := len(summary.senders) - _SHOWN_SENDERS) > 0:
+        who += f", {plural(more, 'other')}"
     say(
         f"   {summary.platform}: {summary.sessions} sessions, "
         f"{summary.kept} of {summary.found} messages ({who})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.samples.folders import write_folder
 from langchain_chatexports.samples.scenes import read_scenes
@@ -41,7 +41,7 @@ def write_telegram(folder: str | Path = "telegram") -> Path:
         ExportFormatError: If there is a file of this name, or a folder that is not
             empty and holds no sample. Nothing is overwritten then.
     """
-    messages = []
+    messages: list[dict[str, Any]] = []
     for number, lines in enumerate(read_scenes("tortoise_and_hare.txt").values()):
         for place, line in enumerate(lines):
             moment = _BEGINS + number * _BETWEEN_TALKS + place * _BETWEEN_MESSAGES

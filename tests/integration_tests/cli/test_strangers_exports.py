@@ -118,8 +118,8 @@ def test_a_renamed_zip_ends_in_a_chat(chatexports: Any, tmp_path: Path) -> None:
     before = fingerprint(source)
 
     base = write_tiny_base(tmp_path / "tiny")
-    options = ("--ai", "Harry Potter", "--gap", "none", "--epochs", "1")
-    options += ("--validation", "none")
+    all_windows = ("--gap", "none", "--validation", "none")
+    options = ("--ai", "Harry Potter", "--epochs", "1", *all_windows)
     done = chatexports("finetune", path, *options, "--base", base)
 
     assert "100 examples" in done.stderr

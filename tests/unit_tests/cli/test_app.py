@@ -90,11 +90,21 @@ def test_a_refusal_of_the_system_names_the_remedy(
     [
         ("train", "mean: chatexports finetune?"),
         ("help", "mean: chatexports --help?"),
+        ("help prepare", "mean: chatexports prepare --help?"),
         ("preprae", "'prepare'"),
     ],
 )
 def test_an_unknown_command_gets_the_one_that_is_meant(
     chatexports: Callable[..., Any], typed: str, meant: str
 ) -> None:
-    done = chatexports(typed)
+    done = chatexports(*typed.split())
     assert (done.status, meant in done.err) == (2, True)
+
+
+def test_the_command_that_is_meant_runs_where_the_environment_is_not_activated(
+    chatexports: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "langchain_chatexports.cli._console.program", lambda: ".venv/bin/chatexports"
+    )
+    assert "mean: .venv/bin/chatexports finetune?" in chatexports("train").err
