@@ -251,7 +251,6 @@ def _is_omitted(key: str, bare: str) -> bool:
         and ">" not in inner
         and _WORD.search(inner) is not None
         and not (inner.isascii() and " " not in inner)
-        and phrase_key(bare) not in EDITED
     )
 
 
