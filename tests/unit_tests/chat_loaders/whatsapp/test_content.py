@@ -356,6 +356,7 @@ def test_notices_without_their_mark(text: str) -> None:
         "a < b > c",
         "null and void",
         "see notes.txt (the new ones)",
+        "look at this (file attached)",
         "Look at IMG-1.jpg (nice)",
         ":)",
         "(:",

@@ -104,6 +104,12 @@ def test_a_chat_that_lost_its_suffix_is_recognized_by_its_name(tmp_path: Path) -
     assert loader_of(path) is WhatsAppChatLoader
 
 
+def test_a_chats_name_is_enough_for_a_header_that_logs_have_too(tmp_path: Path) -> None:
+    path = tmp_path / "WhatsApp Chat with Ann.txt"
+    path.write_text("18/03/2022, 14:56:01 - Ann: Hi!\n")
+    assert loader_of(path) is WhatsAppChatLoader
+
+
 @pytest.mark.parametrize(
     "write",
     [write_discord, write_imessage, write_messenger, write_slack, write_telegram],
