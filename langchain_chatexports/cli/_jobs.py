@@ -292,7 +292,10 @@ def cancel_job(job_id: str, data_dir: Path | None) -> None:
 
 
 def delete_job_or_model(name: str, data_dir: Path | None) -> None:
-    """Delete a job or a model, through the server that runs there if one does.
+    """Delete a job, or a model with its job.
+
+    The server that runs there does it, if one does. A job holds its person's name and
+    the source's, so it does not outlive its model.
 
     Args:
         name: The job's id, or the model's name.
@@ -303,15 +306,20 @@ def delete_job_or_model(name: str, data_dir: Path | None) -> None:
     """
     from langchain_chatexports import local_server
 
-    is_job = name.startswith("ftjob-")
+    models = {model.name: model.job_id for model in local_server.list_models(data_dir)}
+    job_id = models.get(name, name)
     with _client_of_running_server(data_dir) as client:
+        if name in models:
+            if client is None:
+                local_server.delete_model(name, data_dir=data_dir)
+            else:
+                client.models.delete(name)
+            if job_id not in {job.id for job in local_server.list_jobs(data_dir)}:
+                return
         if client is None:
-            delete = local_server.delete_job if is_job else local_server.delete_model
-            delete(name, data_dir=data_dir)
-        elif is_job:
-            _request_deletion(client, name)
+            local_server.delete_job(job_id, data_dir=data_dir)
         else:
-            client.models.delete(name)
+            _request_deletion(client, job_id)
 
 
 @contextmanager

@@ -110,11 +110,11 @@ def test_nothing_is_deleted_if_one_of_the_names_is_unknown(
     assert count_kept(tmp_path / "kept").models == 2
 
 
-def test_a_model_is_deleted_with_its_examples(
+def test_a_model_is_deleted_with_its_examples_and_its_job(
     chatexports: Any, names: Any, tmp_path: Path
 ) -> None:
     chatexports("models", "--delete", names[0], "--yes", "--data-dir", "kept")
-    assert count_kept(tmp_path / "kept").files == 1
+    assert count_kept(tmp_path / "kept") == KeptData(files=1, jobs=1, models=1)
 
 
 def test_without_a_terminal_a_model_is_deleted_only_with_yes(
