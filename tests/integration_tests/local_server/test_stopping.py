@@ -45,10 +45,12 @@ class _Terminal:
         self._base = base
         self._started = 0
         (folder / "talks.jsonl").write_bytes(as_jsonl(dialogues()))
+        # Long enough that it still trains when another command has started.
+        (folder / "many.jsonl").write_bytes(as_jsonl(dialogues()) * 6)
 
-    def finetune_words(self, *options: str) -> list[str]:
+    def finetune_words(self, *options: str, file: str = "talks.jsonl") -> list[str]:
         where = ("--base", str(self._base), "--data-dir", str(self.data_dir))
-        return ["finetune", "talks.jsonl", *where, *options]
+        return ["finetune", file, *where, *options]
 
     @contextmanager
     def start(self, *words: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
@@ -142,8 +144,9 @@ def test_commands_share_the_server_that_is_there(terminal: _Terminal) -> None:
     where = ("--data-dir", str(terminal.data_dir))
     first = terminal.run(*terminal.finetune_words("--epochs", "1"))
     assert first.returncode == 0, first.stderr
-    words = terminal.finetune_words("--epochs", "50", "--suffix")
-    with terminal.start(*words, "hare") as (hare, _):
+    words = terminal.finetune_words("--epochs", "5", "--suffix")
+    long = terminal.finetune_words("--epochs", "50", "--suffix", file="many.jsonl")
+    with terminal.start(*long, "hare") as (hare, _):
         _wait(lambda: _is_trained(terminal.data_dir), hare)
         before, *_ = list_jobs(terminal.data_dir)
         short = ("--max-tokens", "4", "--temperature", "0")
@@ -170,7 +173,8 @@ def test_a_job_of_a_killed_command_is_trained_by_no_chat_and_deleted_while_it_ru
     where = ("--data-dir", str(terminal.data_dir))
     first = terminal.run(*terminal.finetune_words("--epochs", "1"))
     assert first.returncode == 0, first.stderr
-    words = terminal.finetune_words("--epochs", "50", "--suffix", "hare")
+    options = ("--epochs", "50", "--suffix", "hare")
+    words = terminal.finetune_words(*options, file="many.jsonl")
     with terminal.start(*words) as (process, _):
         _wait(lambda: _is_trained(terminal.data_dir), process)
         process.kill()
