@@ -41,7 +41,14 @@ from langchain_chatexports.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-__all__ = ["ExportPart", "list_files", "open_parts", "single_file", "walk_files"]
+__all__ = [
+    "ExportPart",
+    "list_files",
+    "open_parts",
+    "readable_files",
+    "single_file",
+    "walk_files",
+]
 
 # A directory entry is 46 bytes and its name; real exports have at most some 100,000,
 # most of them media.
@@ -134,6 +141,31 @@ def list_files(parts: Collection[ExportPart]) -> Iterator[ExportFile | RefusedFi
             yield from _files_on_disk(part, index)
         else:
             yield from _files_in_zip(part, index)
+
+
+def readable_files(
+    parts: Sequence[ExportPart], warn: Callable[[ChatExportError], None]
+) -> Iterator[ExportFile]:
+    """List the files of all parts, or the one file that is all of an export.
+
+    Args:
+        parts: The parts of the export.
+        warn: Called with an error for each file that is not read because of how it is
+            stored.
+
+    Yields:
+        The files that are read, in sorted order.
+
+    Raises:
+        ExportFormatError: If the one file is too large.
+    """
+    alone = single_file(parts)
+    for file in [alone] if alone else list_files(parts):
+        if isinstance(file, ExportFile):
+            yield file
+        else:
+            msg = f"{file.label} is not read: {file.reason}."
+            warn(ExportFormatError(msg))
 
 
 def _open_part(

@@ -38,6 +38,9 @@ BROKEN_ZIP = (
 _PACKINGS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 
 
+_COUNTED_BYTES = 1 << 16
+
+
 class _Opener(Protocol):
     def open(self) -> IO[bytes]: ...
 
@@ -83,6 +86,22 @@ class ExportFile:
         with self.errors_named(), self.opener.open() as file:
             # A bounded read, because a zip may unpack to more than it declares.
             return file.read(self.size if limit is None else min(limit, self.size))
+
+    def estimate_count(self, *keys: bytes) -> int:
+        """Count texts in the first bytes and extrapolate to the whole file.
+
+        Args:
+            keys: What each record has one of.
+
+        Returns:
+            About how many there are; 0 in a file that cannot be read.
+        """
+        try:
+            head = self.read(_COUNTED_BYTES)
+        except ChatExportError:
+            return 0
+        count = sum(map(head.count, keys))
+        return round(count * self.size / len(head)) if count else 0
 
     def read_tail(self, limit: int) -> bytes:
         """Read the last `limit` bytes."""

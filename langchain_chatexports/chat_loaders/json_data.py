@@ -12,9 +12,10 @@ import orjson
 from langchain_chatexports.exceptions import ExportFormatError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["read_json", "without_lone_surrogates"]
+__all__ = ["clean_text", "dicts_of", "read_json", "without_lone_surrogates"]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -53,3 +54,15 @@ def without_lone_surrogates(text: str) -> str:
     if text.isascii() or not _SURROGATE.search(text):
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def clean_text(value: object) -> str:
+    """Return a text that can be written, without space around it; else an empty one."""
+    return without_lone_surrogates(value).strip() if isinstance(value, str) else ""
+
+
+def dicts_of(values: object) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a list; nothing for any other JSON value."""
+    for value in values if isinstance(values, list) else ():
+        if isinstance(value, dict):
+            yield value

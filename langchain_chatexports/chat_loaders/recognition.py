@@ -14,12 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._regular_files import cannot_read, open_regular_file
 from langchain_chatexports.chat_loaders.archives import (
-    list_files,
     open_parts,
-    single_file,
+    readable_files,
     walk_files,
 )
-from langchain_chatexports.chat_loaders.export_files import ExportFile
 from langchain_chatexports.exceptions import (
     ChatExportError,
     ExportAccessError,
@@ -33,6 +31,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from langchain_chatexports.chat_loaders.base import ChatExportLoader
+    from langchain_chatexports.chat_loaders.export_files import ExportFile
     from langchain_chatexports.chat_loaders.options import LoaderOptions
 
 __all__ = [
@@ -161,9 +160,7 @@ def _apps_of_files(path: Path) -> list[str]:
     with ExitStack() as stack, suppress(ChatExportError):
         # What is damaged or dangerous is for the loader to explain.
         parts = open_parts([path], stack, lambda _: None, suffixes)
-        alone = single_file(parts)
-        files = [alone] if alone else list_files(parts)
-        readable = [file for file in files if isinstance(file, ExportFile)]
+        readable = list(readable_files(parts, lambda _: None))
         found = [app for app, is_of in apps.items() if is_of(readable)]
         return [*found, "folder"] if found and _has_thread(readable) else found
     return []

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from langchain_chatexports._terminal import escaped
 from langchain_chatexports.chat_loaders.archives import (
-    list_files,
     open_parts,
-    single_file,
+    readable_files,
 )
 from langchain_chatexports.chat_loaders.base import (
     ChatExportLoader,
@@ -35,7 +34,6 @@ from langchain_chatexports.chat_loaders.discord.owner import (
 )
 from langchain_chatexports.chat_loaders.discord.records import microseconds
 from langchain_chatexports.chat_loaders.discord.sessions import SessionBuilder
-from langchain_chatexports.chat_loaders.export_files import ExportFile
 from langchain_chatexports.chat_loaders.json_data import without_lone_surrogates
 from langchain_chatexports.chat_loaders.ledger import Tally
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
@@ -50,13 +48,13 @@ if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.base import ExportSession
     from langchain_chatexports.chat_loaders.discord.data_package import PackageChannel
     from langchain_chatexports.chat_loaders.discord.export import DiscordExport
+    from langchain_chatexports.chat_loaders.export_files import ExportFile
     from langchain_chatexports.chat_loaders.options import LoaderOptions
 
 __all__ = ["DiscordChatLoader"]
 
 _SUFFIXES = (".json", ".csv")
 _CONTENT_KEYS = (b'"content"', b'"Contents"')
-_HEAD = 1 << 16
 
 
 class DiscordChatLoader(ChatExportLoader):
@@ -137,8 +135,12 @@ class DiscordChatLoader(ChatExportLoader):
     def _count_messages(self) -> int:
         with ExitStack() as stack:
             parts = open_parts([self.path], stack, lambda _: None, _SUFFIXES)
-            files = [file for file in list_files(parts) if isinstance(file, ExportFile)]
-            return sum(map(_messages_about, files))
+            return sum(
+                file.estimate_count(b"\n")
+                if file.name.lower().endswith(".csv")
+                else file.estimate_count(*_CONTENT_KEYS)
+                for file in readable_files(parts, lambda _: None)
+            )
 
     def _discover(
         self, stack: ExitStack, tally: Tally, *, is_quiet: bool = False
@@ -147,14 +149,7 @@ class DiscordChatLoader(ChatExportLoader):
             tally.leave_out_file(error, is_quiet=is_quiet)
 
         parts = open_parts([self.path], stack, warn, _SUFFIXES)
-        alone = single_file(parts)
-        files: list[ExportFile] = []
-        for file in [alone] if alone else list_files(parts):
-            if isinstance(file, ExportFile):
-                files.append(file)
-            else:
-                msg = f"{file.label} is not read: {file.reason}."
-                warn(ExportFormatError(msg))
+        files = list(readable_files(parts, warn))
         return discover(files, warn)
 
     def _channels(
@@ -337,15 +332,3 @@ def _user_name(user: dict[str, str]) -> str:
         if isinstance(value, str) and value.strip():
             return without_lone_surrogates(value).strip()
     return ""
-
-
-def _messages_about(file: ExportFile) -> int:
-    try:
-        head = file.read(_HEAD)
-    except ChatExportError:
-        return 0
-    if file.name.lower().endswith(".csv"):
-        count = head.count(b"\n")
-    else:
-        count = sum(map(head.count, _CONTENT_KEYS))
-    return round(count * file.size / len(head)) if count else 0

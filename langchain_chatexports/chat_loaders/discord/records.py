@@ -16,7 +16,11 @@ from langchain_chatexports.chat_loaders.discord.record_kinds import (
     PERSON,
     kind_of_type,
 )
-from langchain_chatexports.chat_loaders.json_data import without_lone_surrogates
+from langchain_chatexports.chat_loaders.json_data import (
+    clean_text,
+    dicts_of,
+    without_lone_surrogates,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -130,8 +134,8 @@ class RecordReader:
         if author_id not in self.names:
             nickname = author.get("nickname")
             shown = nickname if isinstance(nickname, str) and nickname else handle
-            self.names[author_id] = _clean(shown)
-            self.handles[author_id] = _clean(handle)
+            self.names[author_id] = clean_text(shown)
+            self.handles[author_id] = clean_text(handle)
         return author_id, author.get("isBot") is True
 
     def _text(self, raw: dict[str, Any], content: object) -> str:
@@ -178,7 +182,7 @@ class RecordReader:
         names: dict[str, str] = {}
         for user in mentions if isinstance(mentions, list) else ():
             if isinstance(user, dict) and isinstance(user.get("id"), str):
-                shown = _clean(user.get("nickname")) or _clean(user.get("name"))
+                shown = clean_text(user.get("nickname")) or clean_text(user.get("name"))
                 names[user["id"]] = shown
         return ChainMap(names, self.names)
 
@@ -239,35 +243,31 @@ def _number(message_id: str) -> int:
         return -1
 
 
-def _clean(value: object) -> str:
-    return without_lone_surrogates(value).strip() if isinstance(value, str) else ""
-
-
 def _extra_of_media(raw: dict[str, Any]) -> dict[str, Any]:
     attachments: list[dict[str, str]] = []
-    for file in _dicts(raw.get("attachments")):
-        name = _clean(file.get("fileName"))
+    for file in dicts_of(raw.get("attachments")):
+        name = clean_text(file.get("fileName"))
         suffix = name.rpartition(".")[2].lower()
         attachment = {"type": _SUFFIX_TYPES.get(suffix, "file")}
         attachments.append({**attachment, "name": name} if name else attachment)
-    for sticker in _dicts(raw.get("stickers")):
-        name = _clean(sticker.get("name"))
+    for sticker in dicts_of(raw.get("stickers")):
+        name = clean_text(sticker.get("name"))
         attachment = {"type": "sticker"}
         attachments.append({**attachment, "name": name} if name else attachment)
     return {"attachments": attachments} if attachments else {}
 
 
 def _reactions(listed: object) -> Iterator[dict[str, Any]]:
-    for item in _dicts(listed):
+    for item in dicts_of(listed):
         emoji = item.get("emoji")
-        name = _clean(emoji.get("name")) if isinstance(emoji, dict) else ""
+        name = clean_text(emoji.get("name")) if isinstance(emoji, dict) else ""
         if not name:
             continue
         # A custom emoji has an id; others are the character itself.
         reaction = f":{name}:" if isinstance(emoji, dict) and emoji.get("id") else name
-        users = list(_dicts(item.get("users")))
+        users = list(dicts_of(item.get("users")))
         for user in users:
-            sender = _clean(user.get("nickname")) or _clean(user.get("name"))
+            sender = clean_text(user.get("nickname")) or clean_text(user.get("name"))
             yield {"reaction": reaction, "sender": sender or UNKNOWN_SENDER}
         count = item.get("count")
         if isinstance(count, int) and count > len(users):
@@ -276,13 +276,7 @@ def _reactions(listed: object) -> Iterator[dict[str, Any]]:
 
 
 def _embed_texts(embeds: object) -> Iterator[str]:
-    for embed in _dicts(embeds):
+    for embed in dicts_of(embeds):
         for key in ("title", "description"):
-            if text := _clean(embed.get(key)):
+            if text := clean_text(embed.get(key)):
                 yield text
-
-
-def _dicts(values: object) -> Iterator[dict[str, Any]]:
-    for value in values if isinstance(values, list) else ():
-        if isinstance(value, dict):
-            yield value

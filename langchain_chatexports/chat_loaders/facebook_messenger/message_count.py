@@ -6,11 +6,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.chat_loaders.archives import (
-    list_files,
     open_parts,
+    readable_files,
 )
-from langchain_chatexports.chat_loaders.export_files import ExportFile
-from langchain_chatexports.exceptions import ChatExportError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +18,6 @@ __all__ = ["estimate_records"]
 
 # Each message has one of them, in Meta's two formats.
 _SENDER_KEYS = (b'"sender_name"', b'"senderName"')
-_HEAD = 1 << 16
 
 
 def estimate_records(paths: Sequence[Path]) -> int:
@@ -33,16 +30,6 @@ def estimate_records(paths: Sequence[Path]) -> int:
         ChatExportError: If a path cannot be opened.
     """
     with ExitStack() as stack:
-        files = list_files(open_parts(paths, stack, lambda _: None, (".json",)))
-        return sum(
-            _records_of_file(file) for file in files if isinstance(file, ExportFile)
-        )
-
-
-def _records_of_file(file: ExportFile) -> int:
-    try:
-        head = file.read(_HEAD)
-    except ChatExportError:
-        return 0
-    count = sum(map(head.count, _SENDER_KEYS))
-    return round(count * file.size / len(head)) if count else 0
+        parts = open_parts(paths, stack, lambda _: None, (".json",))
+        files = readable_files(parts, lambda _: None)
+        return sum(file.estimate_count(*_SENDER_KEYS) for file in files)

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Literal
 
 from langchain_chatexports._terminal import escaped
 from langchain_chatexports.chat_loaders.archives import (
-    list_files,
     open_parts,
-    single_file,
+    readable_files,
 )
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
-from langchain_chatexports.chat_loaders.export_files import ExportFile
 from langchain_chatexports.chat_loaders.ledger import Tally
 from langchain_chatexports.chat_loaders.slack.export import (
     SlackExport,
@@ -44,7 +42,6 @@ __all__ = ["SlackChatLoader"]
 
 _SUFFIXES = (".json", ".txt")
 _TS_KEY = b'"ts"'
-_HEAD = 1 << 16
 
 
 class SlackChatLoader(ChatExportLoader):
@@ -150,8 +147,8 @@ class SlackChatLoader(ChatExportLoader):
     def _count_messages(self) -> int:
         with ExitStack() as stack:
             parts = open_parts([self.path], stack, lambda _: None, (".json",))
-            files = [file for file in list_files(parts) if isinstance(file, ExportFile)]
-            return sum(map(_messages_about, files))
+            files = readable_files(parts, lambda _: None)
+            return sum(file.estimate_count(_TS_KEY) for file in files)
 
     def _discover(
         self, stack: ExitStack, tally: Tally, *, is_quiet: bool = False
@@ -160,14 +157,7 @@ class SlackChatLoader(ChatExportLoader):
             tally.leave_out_file(error, is_quiet=is_quiet)
 
         parts = open_parts([self.path], stack, warn, _SUFFIXES)
-        alone = single_file(parts)
-        files: list[ExportFile] = []
-        for file in [alone] if alone else list_files(parts):
-            if isinstance(file, ExportFile):
-                files.append(file)
-            else:
-                msg = f"{file.label} is not read: {file.reason}."
-                warn(ExportFormatError(msg))
+        files = list(readable_files(parts, warn))
         export = discover(files, warn)
         if not export.conversations:
             raise self._no_messages(export)
@@ -255,12 +245,3 @@ def _authors_beside_partners(export: SlackExport) -> Iterator[str]:
                     continue
                 if isinstance(user, str):
                     yield user
-
-
-def _messages_about(file: ExportFile) -> int:
-    try:
-        head = file.read(_HEAD)
-    except ChatExportError:
-        return 0
-    count = head.count(_TS_KEY)
-    return round(count * file.size / len(head)) if count else 0

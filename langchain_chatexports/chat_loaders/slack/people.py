@@ -6,7 +6,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.chat_loaders.base import UNKNOWN_SENDER
-from langchain_chatexports.chat_loaders.json_data import without_lone_surrogates
+from langchain_chatexports.chat_loaders.json_data import (
+    clean_text,
+    without_lone_surrogates,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -86,13 +89,13 @@ class People:
             key
             for key, user in self._users.items()
             if wanted in map(str.casefold, _labels(user))
-            or handle == _text(user.get("name")).casefold()
+            or handle == clean_text(user.get("name")).casefold()
         ]
 
     def handles(self) -> dict[str, set[str]]:
         """Return the id, handle, names and e-mail address behind each shown name."""
         return {
-            name: {*_labels(self._users[key]), _text(self._users[key].get("name"))}
+            name: {*_labels(self._users[key]), clean_text(self._users[key].get("name"))}
             - {""}
             for key, name in self._names.items()
         }
@@ -100,11 +103,7 @@ class People:
 
 def first_text(*values: object) -> str:
     """Return the first value that is a text with something in it, else an empty one."""
-    return next((text for value in values if (text := _text(value))), "")
-
-
-def _text(value: object) -> str:
-    return without_lone_surrogates(value).strip() if isinstance(value, str) else ""
+    return next((text for value in values if (text := clean_text(value))), "")
 
 
 def _profile(user: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -133,4 +132,4 @@ def _labels(user: Mapping[str, Any]) -> set[str]:
         profile.get("real_name"),
         profile.get("email"),
     )
-    return {text for value in values if (text := _text(value))}
+    return {text for value in values if (text := clean_text(value))}

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_chatexports._fast.strings import new_tuple
 from langchain_chatexports.chat_loaders.base import UNKNOWN_SENDER
-from langchain_chatexports.chat_loaders.json_data import without_lone_surrogates
+from langchain_chatexports.chat_loaders.json_data import (
+    dicts_of,
+    without_lone_surrogates,
+)
 from langchain_chatexports.chat_loaders.slack.people import first_text
 from langchain_chatexports.chat_loaders.slack.record_kinds import (
     BOT,
@@ -222,22 +225,22 @@ def _text_of(raw: Mapping[str, Any]) -> str:
     text = raw.get("text")
     if isinstance(text, str) and text:
         return text
-    return "\n".join(filter(None, map(_block_text, _dicts(raw.get("blocks")))))
+    return "\n".join(filter(None, map(_block_text, dicts_of(raw.get("blocks")))))
 
 
 def _block_text(block: Mapping[str, Any]) -> str:
     # Bots often write into blocks only; those of people repeat the text.
     if block.get("type") == "rich_text":
-        return "".join(map(_rich_text, _dicts(block.get("elements"))))
-    texts = [block.get("text"), *_dicts(block.get("fields"))]
+        return "".join(map(_rich_text, dicts_of(block.get("elements"))))
+    texts = [block.get("text"), *dicts_of(block.get("fields"))]
     return "\n".join(
-        filter(None, (first_text(one.get("text")) for one in _dicts(texts)))
+        filter(None, (first_text(one.get("text")) for one in dicts_of(texts)))
     )
 
 
 def _rich_text(section: Mapping[str, Any]) -> str:
     parts = []
-    for element in _dicts(section.get("elements")):
+    for element in dicts_of(section.get("elements")):
         kind = element.get("type")
         if kind == "user":
             parts.append(f"<@{first_text(element.get('user_id'))}>")
@@ -262,7 +265,7 @@ def _rich_text(section: Mapping[str, Any]) -> str:
 def _files(raw: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     files = raw.get("files")
     listed = files if isinstance(files, list) else [raw.get("file")]
-    for file in _dicts(listed):
+    for file in dicts_of(listed):
         mime_type = first_text(file.get("mimetype"))
         attachment = {"type": _TYPES.get(mime_type.partition("/")[0], "file")}
         if mime_type == "image/gif":
@@ -277,7 +280,7 @@ def _files(raw: Mapping[str, Any]) -> Iterator[dict[str, str]]:
 
 def _shared_messages(raw: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     # Somebody else's words: an attachment, never content.
-    for item in _dicts(raw.get("attachments")):
+    for item in dicts_of(raw.get("attachments")):
         if item.get("is_share") or item.get("is_msg_unfurl"):
             shared = {"type": "link"}
             if uri := first_text(item.get("from_url")):
@@ -285,9 +288,3 @@ def _shared_messages(raw: Mapping[str, Any]) -> Iterator[dict[str, str]]:
             if text := first_text(item.get("text")):
                 shared["text"] = text
             yield shared
-
-
-def _dicts(values: object) -> Iterator[dict[str, Any]]:
-    for value in values if isinstance(values, list) else ():
-        if isinstance(value, dict):
-            yield value

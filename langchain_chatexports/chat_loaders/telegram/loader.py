@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_chatexports._terminal import escaped
 from langchain_chatexports.chat_loaders.archives import (
-    list_files,
     open_parts,
+    readable_files,
     single_file,
 )
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
-from langchain_chatexports.chat_loaders.export_files import ExportFile
 from langchain_chatexports.chat_loaders.ledger import Tally
 from langchain_chatexports.chat_loaders.telegram.export import discover
 from langchain_chatexports.chat_loaders.telegram.json_files import OpenStreams
@@ -171,8 +170,8 @@ class TelegramChatLoader(ChatExportLoader):
     def _count_messages(self) -> int:
         with ExitStack() as stack:
             parts = open_parts([self.path], stack, lambda _: None, _SUFFIXES)
-            files = [file for file in list_files(parts) if isinstance(file, ExportFile)]
-            return sum(map(_messages_about, files))
+            files = readable_files(parts, lambda _: None)
+            return sum(file.estimate_count(*_MESSAGE_KEYS) for file in files)
 
     def _discover(
         self, stack: ExitStack, tally: Tally, *, is_quiet: bool = False
@@ -182,13 +181,7 @@ class TelegramChatLoader(ChatExportLoader):
 
         parts = open_parts([self.path], stack, warn, _SUFFIXES)
         alone = single_file(parts)
-        files: list[ExportFile] = []
-        for file in [alone] if alone else list_files(parts):
-            if isinstance(file, ExportFile):
-                files.append(file)
-            else:
-                msg = f"{file.label} is not read: {file.reason}."
-                warn(ExportFormatError(msg))
+        files = list(readable_files(parts, warn))
         errors: list[ChatExportError] = []
         export = discover(files, OpenStreams(stack), errors.append)
         for error in errors:
@@ -278,12 +271,3 @@ def _is_one_sided(session: ExportSession, chat: Chat) -> bool:
     people = session["metadata"]["participants"]
     is_of_one = len(people) == 1 and chat.is_group and not chat.is_channel
     return bool(is_of_one) and len(session["messages"]) >= _MIN_ONE_SIDED
-
-
-def _messages_about(file: ExportFile) -> int:
-    try:
-        head = file.read(_HEAD)
-    except ChatExportError:
-        return 0
-    count = sum(map(head.count, _MESSAGE_KEYS))
-    return round(count * file.size / len(head)) if count else 0

@@ -7,15 +7,14 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from langchain_chatexports.chat_loaders.archives import (
-    list_files,
     open_parts,
+    readable_files,
     single_file,
 )
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
-from langchain_chatexports.chat_loaders.export_files import ExportFile
 from langchain_chatexports.chat_loaders.whatsapp.chat_names import (
     UNNAMED_FILES,
     chat_name,
@@ -42,13 +41,14 @@ from langchain_chatexports.chat_loaders.whatsapp.text_lines import (
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator
     from datetime import tzinfo
     from pathlib import Path
 
     from typing_extensions import Unpack
 
     from langchain_chatexports.chat_loaders.base import ExportSession
+    from langchain_chatexports.chat_loaders.export_files import ExportFile
     from langchain_chatexports.chat_loaders.ledger import Tally
     from langchain_chatexports.chat_loaders.options import LoaderOptions
     from langchain_chatexports.chat_loaders.whatsapp.dates import DateOrder, Order
@@ -160,8 +160,7 @@ class WhatsAppChatLoader(ChatExportLoader):
     def _count_messages(self) -> int:
         with ExitStack() as stack:
             parts = open_parts([self.path], stack, lambda _: None, SUFFIXES)
-            alone = single_file(parts)
-            files = [alone] if alone else _readable(list_files(parts), None)
+            files = readable_files(parts, lambda _: None)
             return sum(map(estimate_records, chat_files(files)[0]))
 
     def _files(self, stack: ExitStack, tally: Tally) -> tuple[list[ExportFile], bool]:
@@ -170,7 +169,7 @@ class WhatsAppChatLoader(ChatExportLoader):
         alone = single_file(parts)
         if alone is not None:
             return [alone], True
-        chats, others = chat_files(_readable(list_files(parts), tally))
+        chats, others = chat_files(readable_files(parts, tally.leave_out_file))
         if not chats:
             raise self._no_chat()
         _add(tally, "chats", len(chats))
@@ -352,15 +351,6 @@ def _steps_back(raw: RawChat, days: list[int | None]) -> int:
 
 def _has_votes(found: list[FoundOwner]) -> bool:
     return max(Counter(found).values(), default=0) >= _VOTES
-
-
-def _readable(files: Iterator[Any], tally: Tally | None) -> Iterator[ExportFile]:
-    for file in files:
-        if isinstance(file, ExportFile):
-            yield file
-        elif tally is not None:
-            msg = f"{file.label} is not read: {file.reason}."
-            tally.leave_out_file(ExportFormatError(msg))
 
 
 def _chat_id(file: ExportFile) -> str:

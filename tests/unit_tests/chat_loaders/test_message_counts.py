@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from langchain_chatexports.chat_loaders import export_files
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
-from langchain_chatexports.chat_loaders.facebook_messenger import message_count
 from langchain_chatexports.chat_loaders.recognition import (
     Export,
     estimate_message_count,
@@ -50,7 +50,7 @@ def test_the_total_of_long_files_is_guessed_from_their_beginnings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = open_export(write_messenger(tmp_path / "hogwarts"))
-    monkeypatch.setattr(message_count, "_HEAD", 4096)
+    monkeypatch.setattr(export_files, "_COUNTED_BYTES", 4096)
     assert estimate_message_count([threads]) == pytest.approx(663, rel=0.2)
 
 
