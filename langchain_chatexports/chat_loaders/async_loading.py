@@ -6,6 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from contextvars import copy_context
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from langchain_core.chat_loaders import BaseChatLoader
@@ -14,12 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Iterator
 
     from langchain_core.chat_sessions import ChatSession
+    from langchain_core.documents import Document
 
 __all__ = ["AsyncLoading", "read_on_one_thread"]
 
 
 class AsyncLoading(BaseChatLoader):
-    """A chat loader with `aload` and `alazy_load`."""
+    """A chat loader with `aload`, `alazy_load` and `to_documents`."""
 
     def alazy_load(self) -> AsyncGenerator[ChatSession, None]:
         """Read the sessions one by one, off the event loop.
@@ -33,6 +35,27 @@ class AsyncLoading(BaseChatLoader):
         """Read all sessions, off the event loop."""
         async with aclosing(self.alazy_load()) as sessions:
             return [session async for session in sessions]
+
+    def to_documents(
+        self,
+        *,
+        size: int | None = 8,
+        overlap: int = 2,
+        gap: timedelta | None = timedelta(hours=1),
+    ) -> Iterator[Document]:
+        """Read the sessions as documents, for vector stores and retrievers.
+
+        Args:
+            size: As for `sessions_to_documents`.
+            overlap: As for `sessions_to_documents`.
+            gap: As for `sessions_to_documents`.
+
+        Returns:
+            The documents, lazily; closing the iterator closes the export.
+        """
+        from langchain_chatexports.chat_loaders.documents import sessions_to_documents
+
+        return sessions_to_documents(self, size=size, overlap=overlap, gap=gap)
 
 
 async def read_on_one_thread(

@@ -50,6 +50,7 @@ __all__ = [
     "check_is_step",
     "export_message",
     "message_time",
+    "time_bound",
 ]
 
 UNKNOWN_SENDER = "unknown"
@@ -211,8 +212,8 @@ class ChatExportLoader(AsyncLoading):
         self._shared_names = self.people and SharedNames(self.people)
         self.include = self._folded(include)
         self.exclude = self._folded(exclude)
-        self.start = _bound(start, "start")
-        self.end = _bound(end, "end")
+        self.start = time_bound(start, "start")
+        self.end = time_bound(end, "end")
         self.include_reactions = include_reactions
         self.include_system = include_system
         self.include_unsent = include_unsent
@@ -465,7 +466,16 @@ def _people(session: ExportSession) -> set[str]:
     return senders.union(session.get("metadata", {}).get("participants", ()))
 
 
-def _bound(value: datetime | date | None, name: str) -> datetime | None:
+def time_bound(value: datetime | date | None, name: str) -> datetime | None:
+    """Return a bound of time that a user gave as an aware datetime in UTC.
+
+    Args:
+        value: An aware datetime, or a date, which means all of that day in UTC.
+        name: `start` or `end`.
+
+    Raises:
+        ValueError: If it is a datetime without a time zone.
+    """
     if value is None:
         return None
     if isinstance(value, datetime):

@@ -1,15 +1,17 @@
-"""The options that every chat loader takes, as a type for `**options`."""
+"""The options of chat loaders, as types: those of all, and those of some formats."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
+from pathlib import Path
 
 from typing_extensions import TypedDict
 
+from langchain_chatexports.chat_loaders.date_order import DateOrder
 from langchain_chatexports.chat_loaders.people import PeopleSource
 
-__all__ = ["LoaderOptions"]
+__all__ = ["ExportOptions", "LoaderOptions"]
 
 
 class LoaderOptions(TypedDict, total=False):
@@ -25,3 +27,12 @@ class LoaderOptions(TypedDict, total=False):
     include_unsent: bool
     include_media: bool
     people: PeopleSource | None
+
+
+class ExportOptions(LoaderOptions, total=False):
+    """The same and those of some formats, which go to the loaders that have them."""
+
+    contacts: str | Path | None
+    timezone: str | None
+    date_order: DateOrder | None
+    columns: Mapping[str, str] | None

@@ -8,6 +8,7 @@ import re
 import warnings
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from inspect import signature
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from langchain_chatexports.chat_loaders.archives import (
     readable_files,
     walk_files,
 )
+from langchain_chatexports.chat_loaders.options import LoaderOptions
 from langchain_chatexports.exceptions import (
     ChatExportError,
     ExportAccessError,
@@ -26,22 +28,35 @@ from langchain_chatexports.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from typing_extensions import Unpack
 
     from langchain_chatexports.chat_loaders.base import ChatExportLoader
     from langchain_chatexports.chat_loaders.export_files import ExportFile
-    from langchain_chatexports.chat_loaders.options import LoaderOptions
+    from langchain_chatexports.chat_loaders.options import ExportOptions
 
 __all__ = [
+    "PLATFORM_NAMES",
     "Export",
     "estimate_message_count",
     "is_examples_file",
     "open_export",
     "open_exports",
     "set_parts",
+    "takes_option",
 ]
+
+PLATFORM_NAMES = {
+    "discord": "Discord",
+    "facebook_messenger": "Messenger",
+    "imessage": "iMessage",
+    "instagram": "Instagram",
+    "slack": "Slack",
+    "telegram": "Telegram",
+    "whatsapp": "WhatsApp",
+}
+"""What people call the platforms that loaders name."""
 
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
@@ -98,6 +113,20 @@ def open_export(path: str | Path, **options: Any) -> Export:
         ExportFormatError: If it is not an export that the package knows.
         MissingExtraError: If it is Parquet and the extra `parquet` is not installed.
     """
+    path = Path(path).expanduser()
+    name, loader = _recognized(path, options.get("columns"))
+    return Export(path=path, format=name, loader=loader(path, **options))
+
+
+def _recognized(
+    path: Path, columns: Mapping[str, str] | None
+) -> tuple[str, type[ChatExportLoader]]:
+    """Return what an export is, and its loader.
+
+    Args:
+        path: A file or folder.
+        columns: The columns that the user named, if it is a table.
+    """
     from langchain_chatexports.chat_loaders.discord import DiscordChatLoader
     from langchain_chatexports.chat_loaders.facebook_messenger import (
         FolderFacebookMessengerChatLoader,
@@ -109,7 +138,6 @@ def open_export(path: str | Path, **options: Any) -> Export:
     from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
     from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 
-    path = Path(path).expanduser()
     # One line for each kind of export that the package reads.
     formats: dict[str, tuple[str, type[ChatExportLoader]]] = {
         "sqlite": ("iMessage database", IMessageChatLoader),
@@ -126,7 +154,7 @@ def open_export(path: str | Path, **options: Any) -> Export:
         "csv": ("table (CSV)", TableChatLoader),
         "whatsapp": ("WhatsApp export", WhatsAppChatLoader),
     }
-    kind = _kind(path)
+    kind = _kind(path, columns)
     if kind in {"zip", "folder", "json", "csv", "text"}:
         kind, *others = _apps_of_files(path) or [kind]
         if others:
@@ -135,11 +163,10 @@ def open_export(path: str | Path, **options: Any) -> Export:
                 f"{path} is read as a {formats[kind][0]}. It also holds {names}, which "
                 "is left out: name it by a path of its own."
             )
-            warnings.warn(msg, stacklevel=2)
+            warnings.warn(msg, stacklevel=3)
     if kind not in formats:
         raise _unknown(path)
-    name, loader = formats[kind]
-    return Export(path=path, format=name, loader=loader(path, **options))
+    return formats[kind]
 
 
 def _apps_of_files(path: Path) -> list[str]:
@@ -178,10 +205,7 @@ def _has_thread(files: Iterable[ExportFile]) -> bool:
 
 
 def open_exports(
-    paths: Iterable[str | Path],
-    *,
-    contacts: str | Path | None = None,
-    **options: Unpack[LoaderOptions],
+    paths: Iterable[str | Path], **options: Unpack[ExportOptions]
 ) -> list[Export]:
     """Recognize exports, and join the parts of one.
 
@@ -192,8 +216,8 @@ def open_exports(
 
     Args:
         paths: Files or folders.
-        contacts: A vCard file or an address book, for the names in iMessage exports.
-        options: The options that every loader has, such as `include`.
+        options: The options that every loader has, such as `include`, and those of
+            some formats, such as `contacts`: an export gets those that its loader has.
 
     Returns:
         The exports, each where its first part was named.
@@ -206,7 +230,7 @@ def open_exports(
     )
 
     once = {os.path.realpath(Path(path).expanduser()): path for path in paths}
-    exports = [_opened(path, contacts, options) for path in once.values()]
+    exports = [_opened(path, options) for path in once.values()]
     by_owner: dict[str, list[Export]] = {}
     without_messages: list[Export] = []
     for export in exports:
@@ -225,22 +249,29 @@ def open_exports(
             ordered = [export for export in exports if export in parts]
             first, *others = ordered
             places = [export.path for export in ordered]
-            loader = FolderFacebookMessengerChatLoader(places, **options)
+            loader = FolderFacebookMessengerChatLoader(
+                places, **_own(options, FolderFacebookMessengerChatLoader)
+            )
             joined |= {id(export): None for export in others}
             joined[id(first)] = replace(first, loader=loader, more=tuple(places[1:]))
     placed = (joined.get(id(export), export) for export in exports)
     return [export for export in placed if export is not None]
 
 
-def _opened(
-    path: str | Path, contacts: str | Path | None, options: LoaderOptions
-) -> Export:
-    from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+def takes_option(loader: type[ChatExportLoader], name: str) -> bool:
+    """Return whether a loader has an option."""
+    taken = signature(loader).parameters
+    return name in taken or name in LoaderOptions.__annotations__
 
-    export = open_export(path, **options)
-    if contacts is None or not isinstance(export.loader, IMessageChatLoader):
-        return export
-    return open_export(path, contacts=contacts, **options)
+
+def _opened(path: str | Path, options: ExportOptions) -> Export:
+    path = Path(path).expanduser()
+    name, loader = _recognized(path, options.get("columns"))
+    return Export(path=path, format=name, loader=loader(path, **_own(options, loader)))
+
+
+def _own(options: ExportOptions, loader: type[ChatExportLoader]) -> dict[str, Any]:
+    return {n: value for n, value in options.items() if takes_option(loader, n)}
 
 
 def estimate_message_count(exports: Iterable[Export]) -> int | None:
@@ -302,7 +333,7 @@ def set_parts(path: str | Path) -> dict[str, Path]:
     return there if "train" in there and is_examples_file(there["train"]) else {}
 
 
-def _kind(path: Path) -> str:
+def _kind(path: Path, columns: Mapping[str, str] | None) -> str:
     from langchain_chatexports.chat_loaders.imessage.sources import BACKUP_DATABASE
     from langchain_chatexports.chat_loaders.table import looks_like_table
     from langchain_chatexports.chat_loaders.table.csv_rows import CSV_SUFFIXES
@@ -322,7 +353,7 @@ def _kind(path: Path) -> str:
         return "sqlite"
     if head.startswith(_ZIP_MAGICS):
         return "zip"
-    if looks_like_table(head):
+    if looks_like_table(head, columns):
         if head.startswith(PARQUET_MAGIC):
             require_parquet()
         return "table"

@@ -18,7 +18,7 @@ from langchain_chatexports.chat_loaders.json_data import read_json
 from langchain_chatexports.exceptions import ExportFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import IO
 
     from langchain_chatexports.chat_loaders.export_files import ExportFile
@@ -29,7 +29,10 @@ _HEAD_BYTES = 64 * 2**10
 _MESSAGES = re.compile(rb'"messages"\s*:\s*\[')
 _END_OF_MESSAGE = re.compile(rb"\n    \},?\r?\n")
 _MAX_END_LENGTH = 9
-_BLOCK_BYTES = 2**20
+_COUNT = re.compile(rb'\s*\],\s*"messageCount":\s*(\d{1,18})\s*\}')
+_END_BYTES = 256
+# Small enough that what is parsed of it is gone before a garbage collection.
+_BLOCK_BYTES = 2**15
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -83,8 +86,14 @@ def read_channel(file: ExportFile) -> Channel | None:
     return _channel(about)
 
 
-def read_messages(file: ExportFile) -> Iterator[Any]:
+def read_messages(
+    file: ExportFile, on_count: Callable[[int], None] | None = None
+) -> Iterator[Any]:
     """Yield the messages of a channel's file as they are, in the file's order.
+
+    Args:
+        file: The file.
+        on_count: Called at the end with how many messages the file says it holds.
 
     Yields:
         Each message; `None` for one that is damaged, and for the one at which a file
@@ -96,7 +105,7 @@ def read_messages(file: ExportFile) -> Iterator[Any]:
     with file.open() as stream:
         is_indented = _skip_head(stream)
         if is_indented:
-            yield from _by_lines(stream)
+            yield from _by_lines(stream, on_count)
             return
     raw = read_json(file.read(), file.label, file.path)
     messages = raw.get("messages") if isinstance(raw, dict) else None
@@ -104,6 +113,8 @@ def read_messages(file: ExportFile) -> Iterator[Any]:
         msg = f"{file.label} has no list of messages. Export the channel again as JSON."
         raise ExportFormatError(msg, path=file.path)
     yield from messages
+    if on_count and type(count := raw.get("messageCount")) is int:
+        on_count(count)
 
 
 def _skip_head(stream: IO[bytes]) -> bool:
@@ -116,16 +127,23 @@ def _skip_head(stream: IO[bytes]) -> bool:
     return False
 
 
-def _by_lines(stream: IO[bytes]) -> Iterator[Any]:
-    rest = b""
-    while block := stream.read(_BLOCK_BYTES):
+def _by_lines(
+    stream: IO[bytes], on_count: Callable[[int], None] | None
+) -> Iterator[Any]:
+    rest, size = b"", _BLOCK_BYTES
+    while block := stream.read(size):
         # What was searched before is not searched again, but for a cut-off end.
         start = max(0, len(rest) - _MAX_END_LENGTH)
         rest += block
         complete = _end_of_last_message(rest, start)
         yield from _parsed_messages(rest[:complete])
         rest = rest[complete:]
+        # A message may be larger than a block.
+        size = _BLOCK_BYTES if complete else 2 * size
         if rest.lstrip().startswith(b"]"):
+            match = _COUNT.match(rest + stream.read(_END_BYTES))
+            if on_count and match:
+                on_count(int(match[1]))
             return
     # Without a closing bracket the export was stopped, perhaps right behind a message.
     last = rest.strip()

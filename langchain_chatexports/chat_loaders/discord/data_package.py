@@ -29,6 +29,7 @@ __all__ = [
 
 _FILES = ("messages.json", "messages.csv")
 _HEAD_BYTES = 4096
+_KEYS = (b"ID", b"Timestamp", b"Contents")
 
 
 class PackageChannel:
@@ -45,7 +46,12 @@ class PackageChannel:
 
 
 def is_package(files: Sequence[ExportFile]) -> bool:
-    """Return whether files are a data package; it may be one without messages."""
+    """Return whether files are a data package, or one channel's messages of it.
+
+    A package may be without messages.
+    """
+    if len(files) == 1 and _holds_messages(files[0]):
+        return True
     return any(map(_is_index, files)) or any(
         b'"username"' in file.read(_HEAD_BYTES) for file in filter(_is_user, files)
     )
@@ -73,7 +79,8 @@ def package_channels(files: Sequence[ExportFile]) -> list[PackageChannel]:
     return [
         PackageChannel(file, about.get((file.part, file.folders)))
         for file in files
-        if file.name in _FILES and "messages" in _folders(file)[:-1]
+        if file.name in _FILES
+        and ("messages" in _folders(file)[:-1] or _holds_messages(file))
     ]
 
 
@@ -142,6 +149,11 @@ def _is_user(file: ExportFile) -> bool:
 
 def _is_index(file: ExportFile) -> bool:
     return file.name == "index.json" and _folders(file)[-1:] == ("messages",)
+
+
+def _holds_messages(file: ExportFile) -> bool:
+    head = file.read(_HEAD_BYTES) if file.name in _FILES else b""
+    return all(key in head for key in _KEYS)
 
 
 def _folders(file: ExportFile) -> tuple[str, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections import Counter
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from langchain_chatexports._terminal import escaped
+from langchain_chatexports._terminal import escaped, plural
 from langchain_chatexports.chat_loaders.archives import (
     open_parts,
     readable_files,
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
 __all__ = ["DiscordChatLoader"]
 
 _SUFFIXES = (".json", ".csv")
+# What DiscordChatExporter calls the files of a channel that it writes in parts.
+_PART = re.compile(r"(.*) \[part (\d{1,6})\]\.json", re.IGNORECASE | re.DOTALL)
 _CONTENT_KEYS = (b'"content"', b'"Contents"')
 
 
@@ -165,6 +168,7 @@ class DiscordChatLoader(ChatExportLoader):
             builder = SessionBuilder(
                 self, one.channel, owner, include_bots=self.include_bots
             )
+            self._tell_of_missing_parts(one.files)
             for file in one.files:
                 self._add(file, builder, tally)
             session = builder.session()
@@ -179,10 +183,37 @@ class DiscordChatLoader(ChatExportLoader):
                 yield held.pop()  # Only the caller keeps it in memory.
 
     def _add(self, file: ExportFile, builder: SessionBuilder, tally: Tally) -> None:
+        missing = builder.missing
         try:
             builder.add(file)
         except ChatExportError as error:
             self._leave_out(file, error, tally)
+        missing = builder.missing - missing
+        if missing:
+            tally.details["missing"] = tally.details.get("missing", 0) + missing
+            msg = (
+                f"{file.label} lacks {plural(missing, 'message')} that it says it "
+                "holds. Export the channel again."
+            )
+            warnings.warn(msg, stacklevel=3)
+
+    def _tell_of_missing_parts(self, files: list[ExportFile]) -> None:
+        """Warn of partitions that are not there, by the names of the others."""
+        parts: dict[tuple[int, tuple[str, ...], str], set[int]] = {}
+        for file in files:
+            match = _PART.fullmatch(file.name)
+            stem = match[1] if match else file.name.rpartition(".")[0]
+            number = int(match[2]) if match else 1
+            parts.setdefault((file.part, file.folders, stem), set()).add(number)
+        for (_, _, stem), numbers in parts.items():
+            count = max(numbers) - len(numbers)
+            if count:
+                msg = (
+                    f"Of {stem} in {self.path} {plural(count, 'part')} of "
+                    f"{max(numbers):,} cannot be found by name, and its messages are "
+                    "missing. Put all parts into the folder."
+                )
+                warnings.warn(msg, stacklevel=4)
 
     def _leave_out(
         self, file: ExportFile, error: ChatExportError, tally: Tally

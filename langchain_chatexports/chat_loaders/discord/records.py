@@ -62,7 +62,8 @@ class Record(NamedTuple):
         text: What was written.
         kind: Who wrote it: a person, a bot or Discord itself.
         type: The message's own word for its kind.
-        extra: What else it carries, as it will be in `additional_kwargs`.
+        extra: What else it carries, as it will be in `additional_kwargs`. `None` in
+            most: garbage collections pass over tuples that hold no dictionary.
     """
 
     order: int
@@ -72,7 +73,7 @@ class Record(NamedTuple):
     text: str
     kind: str
     type: str
-    extra: dict[str, Any]
+    extra: dict[str, Any] | None
 
 
 class RecordReader:
@@ -97,7 +98,7 @@ class RecordReader:
         text = content if isinstance(content, str) else ""
         if "<" in text or not text.isascii():
             text = self._text(raw, text)
-        extra: dict[str, Any] = {}
+        extra: dict[str, Any] | None = None
         if any(map(raw.get, _NOTABLE_KEYS)):
             extra = self._extra(raw, kind_name)
             forwarded = raw.get("forwardedMessage")

@@ -50,6 +50,9 @@ class SessionBuilder:
             include_bots: Keep what bots and apps wrote.
         """
         self.found = 0
+        self.missing = 0
+        """Messages that files say they hold, and do not."""
+
         self.skipped: Counter[str] = Counter()
         self.types: Counter[str] = Counter()
         """Records that no person wrote, by type."""
@@ -68,7 +71,12 @@ class SessionBuilder:
         Raises:
             ChatExportError: If the file cannot be read.
         """
-        for raw in read_messages(file):
+        before = self.found
+
+        def compare(count: int) -> None:
+            self.missing += max(0, count - (self.found - before))
+
+        for raw in read_messages(file, compare):
             self.found += 1
             if not isinstance(raw, dict):
                 self.skipped["unreadable"] += 1
@@ -112,7 +120,8 @@ class SessionBuilder:
     ) -> Iterator[HumanMessage]:
         loader, owner = self._loader, self._owner.id if self._owner else None
         has_bounds = loader.start is not None or loader.end is not None
-        for _, message_id, time, author, text, kind, kind_name, extra in records:
+        for _, message_id, time, author, text, kind, kind_name, more in records:
+            extra = more or {}
             if kind != PERSON:
                 if reason := self._reason_to_skip(kind, kind_name, text):
                     self.skipped[reason] += 1

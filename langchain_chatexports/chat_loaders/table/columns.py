@@ -58,7 +58,11 @@ def checked_columns(columns: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def chosen_columns(
-    path: Path, there: Collection[str], given: Mapping[str, str]
+    path: Path,
+    there: Collection[str],
+    given: Mapping[str, str],
+    *,
+    has_names: bool = True,
 ) -> dict[str, str]:
     """Choose the columns of a table.
 
@@ -66,26 +70,43 @@ def chosen_columns(
         path: The table's file, for errors.
         there: The columns that it has.
         given: The columns that the user named; the others are looked for by `COLUMNS`.
+        has_names: Whether these are names, and not what a message holds.
 
     Returns:
         The column by what it holds.
 
     Raises:
-        ExportFormatError: If a column is not there, or a required one is not found.
+        ExportFormatError: If a column is not there, or there twice, or if a required
+            one is not found.
     """
     missing = sorted(set(given.values()) - set(there))
+    guessed = guessed_columns(there, given)
+    if not has_names and (missing or not guessed.keys() >= set(REQUIRED)):
+        msg = (
+            f"{path} has no line with names of columns. Add one at its beginning, such "
+            "as conversation_id,sender,time,text."
+        )
+        raise ExportFormatError(msg, path=path)
     if missing:
         msg = f"{path} has no column {missing}; it has {sorted(there)}."
         raise ExportFormatError(msg, path=path)
-    chosen = guessed_columns(there, given)
-    without = [part for part in REQUIRED if part not in chosen]
+    without = [part for part in REQUIRED if part not in guessed]
     if without:
+        options = " ".join(f"--column {part}=NAME" for part in without)
         msg = (
             f"{path} has no column that is known to hold {' and '.join(without)}; it "
-            f"has {sorted(there)}. Name it: columns={{{without[0]!r}: ...}}."
+            f"has {sorted(there)}. Name it: columns={{{without[0]!r}: ...}}, or "
+            f"{options}."
         )
         raise ExportFormatError(msg, path=path)
-    return chosen
+    names = [*there]
+    if twice := [name for name in guessed.values() if names.count(name) > 1]:
+        msg = (
+            f"{path} has the column {twice[0]!r} twice. Rename the one that is not "
+            "meant."
+        )
+        raise ExportFormatError(msg, path=path)
+    return guessed
 
 
 def guessed_columns(

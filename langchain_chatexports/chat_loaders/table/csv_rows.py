@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import re
+from contextlib import suppress
+from itertools import islice
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from langchain_chatexports.chat_loaders.table.columns import (
@@ -28,48 +32,98 @@ _BYTE_ORDER_MARKS = {
 }
 # Excel writes semicolons where the comma stands in numbers.
 _DELIMITERS = ",;\t|"
+# Excel obeys such a first line, and some programs write it for that.
+_SEPARATOR_LINE = re.compile(r"\s*\"?sep=(?P<delimiter>[^\r\n])\"?\r?\n?")
+_LONG_NAME = 60
+_VALUE = re.compile(r"[\d\s.,:/+-]+(?:[AP]M|Z)?|\d{4}-\d\d-\d\d.*")
+_ROWS_BELOW = 20
 _LEGACY = "cp1252"  # What Excel saves as "CSV" in Western Europe and America.
+_OR_LEGACY = "langchain_chatexports.or_cp1252"
+
+
+def _as_legacy(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    data = error.object[error.start : error.end]
+    return data.decode(_LEGACY, "replace"), error.end
+
+
+codecs.register_error(_OR_LEGACY, _as_legacy)
 
 
 class CsvForm(NamedTuple):
     """How a CSV file is written.
 
     Attributes:
-        encoding: Its encoding.
+        encoding: Its encoding. Where it is UTF-8, other bytes are Windows-1252.
         delimiter: What stands between two cells.
         header: The names of its columns.
+        before_header: How many rows stand before these.
+        has_names: Whether these are likely names, and not a message: none is a number
+            or a time, and none stands below itself again.
     """
 
     encoding: str
     delimiter: str
     header: list[str]
+    before_header: int = 0
+    has_names: bool = True
+
+    @property
+    def errors(self) -> str:
+        """What to do with bytes that are not of the encoding."""
+        return _OR_LEGACY if self.encoding.startswith("utf-8") else "replace"
 
 
 def csv_form(head: bytes) -> CsvForm | None:
-    """Return how a CSV file is written, or `None` if its first line is empty.
+    """Return how a CSV file is written, or `None` if it has no first row.
 
     Args:
         head: Its first bytes, some kilobytes.
     """
     encoding = _encoding(head)
-    line = head.decode(encoding, "replace").lstrip().partition("\n")[0].strip("\r")
-    # The first line has names of columns, which hold no delimiter: what it has most
-    # of is the one.
-    delimiter = max(_DELIMITERS, key=line.count)
-    try:
-        header = next(csv.reader([line], delimiter=delimiter), [])
-    except csv.Error:
+    form = CsvForm(encoding, "", [])
+    text = head.decode(encoding, form.errors)
+    separator = _SEPARATOR_LINE.match(text)
+    rest = text[separator.end() :] if separator else text
+    # The first row has names of columns, which hold no delimiter: what it has most of
+    # is the one.
+    lines = rest.lstrip().splitlines()
+    first = lines[0] if lines else ""
+    bare = re.sub(r'"[^"]*"?', "", first)
+    delimiter = (
+        separator["delimiter"] if separator else max(_DELIMITERS, key=bare.count)
+    )
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    before = -1
+    header: list[str] = []
+    with suppress(csv.Error, StopIteration):
+        while not any(header) or (separator is not None and before == 0):
+            header = [name.strip() for name in next(rows)]
+            before += 1
+        form = form._replace(has_names=not any(map(_is_value, header)))
+        for row in islice(rows, _ROWS_BELOW):
+            pairs = zip(header, map(str.strip, row), strict=False)
+            if any(above == below != "" for above, below in pairs):
+                form = form._replace(has_names=False)
+    if not any(header) or (separator is not None and before == 0):
         return None
-    names = [name.strip() for name in header]
-    return CsvForm(encoding, delimiter, names) if any(names) else None
+    return form._replace(delimiter=delimiter, header=header, before_header=before)
 
 
-def has_csv_columns(head: bytes) -> bool:
-    """Return whether the first line has columns for conversation and text."""
+def has_csv_columns(head: bytes, columns: Mapping[str, str] | None = None) -> bool:
+    """Return whether the first line has columns for conversation and text.
+
+    Args:
+        head: The file's first bytes.
+        columns: The columns that the user named: then the line must have all of these.
+    """
     form = csv_form(head) if b"\n" in head or b"\r" in head else None
     if form is None or len(form.header) < len(REQUIRED):
         return False
-    return guessed_columns(form.header).keys() >= set(REQUIRED)
+    if not {*(columns or {}).values()} <= {*form.header}:
+        return False
+    return guessed_columns(form.header, columns).keys() >= set(REQUIRED)
 
 
 def read_csv(
@@ -77,7 +131,7 @@ def read_csv(
     path: Path,
     columns: Mapping[str, str],
     *,
-    only_conversations: bool,
+    part: str | None,
 ) -> Iterator[dict[str, str] | None]:
     """Read the rows of a CSV file.
 
@@ -85,7 +139,7 @@ def read_csv(
         file: The file, at its beginning.
         path: Where it is, for errors.
         columns: The columns that the user named.
-        only_conversations: Read nothing but what tells conversations.
+        part: Read nothing but this part of messages, and what a row must have.
 
     Yields:
         The cells by what they hold; `None` for a row that has more cells than the
@@ -98,16 +152,18 @@ def read_csv(
     if form is None:
         return
     file.seek(0)
-    chosen = chosen_columns(path, form.header, columns)
-    if only_conversations:
-        chosen = {part: chosen[part] for part in REQUIRED}
-    places = {part: form.header.index(name) for part, name in chosen.items()}
-    needed = max(places[part] for part in REQUIRED)
+    chosen = chosen_columns(path, form.header, columns, has_names=form.has_names)
+    if part is not None:
+        chosen = {one: chosen[one] for one in (*REQUIRED, part) if one in chosen}
+    places = {one: form.header.index(name) for one, name in chosen.items()}
+    needed = max(places[one] for one in REQUIRED)
     with io.TextIOWrapper(
-        file, encoding=form.encoding, errors="replace", newline=""
+        file, encoding=form.encoding, errors=form.errors, newline=""
     ) as text:
         reader = csv.reader(text, delimiter=form.delimiter)
-        has_header = False
+        with suppress(csv.Error, StopIteration):
+            for _ in range(form.before_header + 1):
+                next(reader)
         while True:
             try:
                 row = next(reader)
@@ -117,25 +173,24 @@ def read_csv(
                 # A cell that is too long, as behind a quote that nothing closes.
                 yield None
                 continue
-            if not has_header or not row:
-                has_header = has_header or bool(row)
-            elif len(row) <= needed or any(row[len(form.header) :]):
+            if not row:
+                continue
+            if len(row) <= needed or any(row[len(form.header) :]):
                 yield None
             else:
                 yield {
-                    part: row[place]
-                    for part, place in places.items()
-                    if place < len(row)
+                    one: row[place] for one, place in places.items() if place < len(row)
                 }
+
+
+def _is_value(name: str) -> bool:
+    return len(name) > _LONG_NAME or bool(_VALUE.fullmatch(name))
 
 
 def _encoding(head: bytes) -> str:
     for mark, encoding in _BYTE_ORDER_MARKS.items():
         if head.startswith(mark):
             return encoding
-    try:
-        # The last character may be cut.
-        head[: head.rfind(b"\n") + 1].decode()
-    except UnicodeDecodeError:
-        return _LEGACY
-    return "utf-8"
+    if head[1:2] == b"\0":
+        return "utf-16-le"
+    return "utf-16-be" if head[:1] == b"\0" else "utf-8"

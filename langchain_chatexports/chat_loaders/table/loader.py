@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from contextlib import closing
+from datetime import timezone as fixed_zone
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_chatexports.chat_loaders.base import (
@@ -13,23 +15,30 @@ from langchain_chatexports.chat_loaders.base import (
     export_message,
     message_time,
 )
+from langchain_chatexports.chat_loaders.date_order import ORDERS, checked_order
+from langchain_chatexports.chat_loaders.local_times import find_time_zone, name_of_zone
 from langchain_chatexports.chat_loaders.table.columns import checked_columns
+from langchain_chatexports.chat_loaders.table.date_orders import find_date_order
 from langchain_chatexports.chat_loaders.table.row_count import count_rows
 from langchain_chatexports.chat_loaders.table.rows import (
     Row,
+    read_cells,
     read_rows,
     table_files,
 )
 from langchain_chatexports.chat_loaders.table.session_rows import OWNER_ROLE
+from langchain_chatexports.chat_loaders.table.values import TimeReader, text_of
 from langchain_chatexports.exceptions import ExportFormatError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping
+    from datetime import tzinfo
     from pathlib import Path
 
     from langchain_core.messages import BaseMessage
     from typing_extensions import Unpack
 
+    from langchain_chatexports.chat_loaders.date_order import DateOrder
     from langchain_chatexports.chat_loaders.ledger import Tally
     from langchain_chatexports.chat_loaders.options import LoaderOptions
 
@@ -58,6 +67,8 @@ class TableChatLoader(ChatExportLoader):
         *,
         columns: Mapping[str, str] | None = None,
         grouped: bool = False,
+        timezone: str | tzinfo | None = None,
+        date_order: DateOrder | None = None,
         **options: Unpack[LoaderOptions],
     ) -> None:
         """Initialize the loader.
@@ -69,17 +80,24 @@ class TableChatLoader(ChatExportLoader):
                 `sender`, `time`, `role`, `id`, `reply_to`, `title`. What is not named
                 is looked for under the names in `COLUMNS`.
             grouped: Whether each conversation's rows stand together.
+            timezone: The zone of times that name none, such as `Europe/Berlin`;
+                without it, UTC.
+            date_order: `dmy` or `mdy`, for dates such as `01/05/2024` where no row
+                says what is the day.
             **options: The options that every loader has, see `ChatExportLoader`.
                 `owner` is a sender; without it, the sender of the rows with the role
                 `me`, if there are any. Reactions, calls and media are not told from
                 other rows here.
 
         Raises:
-            ValueError: If `columns` names what a message cannot have.
+            ValueError: If `columns` names what a message cannot have, or if there is no
+                such time zone or order.
         """
         super().__init__(path, **options)
         self.columns = checked_columns(columns)
         self.grouped = grouped
+        self.timezone = find_time_zone(timezone)
+        self.date_order = checked_order(date_order)
 
     def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
         """Read the table.
@@ -97,22 +115,30 @@ class TableChatLoader(ChatExportLoader):
             tally.owner, tally.owner_found_by = self.owner, "option"
         files = table_files(self.path)
         last_rows = None if self.grouped else self._last_rows(files, tally)
-        with closing(self._conversations(files, last_rows, tally)) as conversations:
+        readers = self._time_readers(files, tally)
+        read = self._conversations(readers, last_rows, tally)
+        with closing(read) as conversations:
             for conversation, rows in conversations:
                 session = self._session(conversation, rows, tally)
                 if session is not None:
                     yield session
                 del rows, session
+        if any(reader.used_zone for reader in readers.values()):
+            zone = name_of_zone(self.timezone or fixed_zone.utc)
+            tally.details["time_zone"] = [zone]
 
     def _count_messages(self) -> int:
         return sum(map(count_rows, table_files(self.path)))
 
     def _conversations(
-        self, files: list[Path], last_rows: dict[str, _Place] | None, tally: Tally
+        self,
+        readers: Mapping[Path, TimeReader],
+        last_rows: dict[str, _Place] | None,
+        tally: Tally,
     ) -> Generator[tuple[str, list[Row]], None, None]:
         is_open: dict[str, list[Row]] = {}
         closed: set[int] = set()
-        with closing(self._rows(files, tally)) as placed:
+        with closing(self._rows(readers, tally)) as placed:
             for place, row in placed:
                 conversation = row.conversation
                 if conversation is None:
@@ -143,12 +169,12 @@ class TableChatLoader(ChatExportLoader):
             yield is_open.popitem()
 
     def _rows(
-        self, files: list[Path], tally: Tally
+        self, readers: Mapping[Path, TimeReader], tally: Tally
     ) -> Generator[tuple[_Place, Row], None, None]:
-        for path in files:
+        for path, times in readers.items():
             number = 0
             try:
-                with closing(read_rows(path, self.columns)) as rows:
+                with closing(read_rows(path, self.columns, times)) as rows:
                     for row in rows:
                         number += 1
                         tally.found += 1
@@ -164,12 +190,13 @@ class TableChatLoader(ChatExportLoader):
         last_rows: dict[str, _Place] = {}
         for path in list(files):
             try:
-                rows = read_rows(path, self.columns, only_conversations=True)
+                rows = read_cells(path, self.columns, part="conversation")
                 with closing(rows):
                     ends = {
-                        row.conversation: (path, number)
-                        for number, row in enumerate(rows, start=1)
-                        if row is not None and row.conversation is not None
+                        conversation: (path, number)
+                        for number, cells in enumerate(rows, start=1)
+                        if cells is not None
+                        and (conversation := text_of(cells.get("conversation")))
                     }
             except ExportFormatError as error:
                 self._leave_out(error, tally)
@@ -177,6 +204,31 @@ class TableChatLoader(ChatExportLoader):
                 continue
             last_rows.update(ends)
         return last_rows
+
+    def _time_readers(self, files: list[Path], tally: Tally) -> dict[Path, TimeReader]:
+        """Return what reads the times of each file; files without leave the list."""
+        readers: dict[Path, TimeReader] = {}
+        orders: Counter[str] = Counter()
+        for path in files:
+            try:
+                order = find_date_order(path, self.columns, self.date_order)
+            except ExportFormatError as error:
+                self._leave_out(error, tally)
+                continue
+            readers[path] = TimeReader(self.timezone, order and order.order)
+            if order is not None:
+                guess = " (a guess)" if order.is_guess else ""
+                orders[f"{ORDERS[order.order]}{guess}"] += 1
+                if order.is_guess:
+                    warnings.warn(
+                        f"The dates of {path} do not say which number is the day; they "
+                        f"are read with the {ORDERS[order.order]}. If that is wrong, "
+                        "give date_order (--date-order).",
+                        stacklevel=3,
+                    )
+        if orders:
+            tally.details["date_orders"] = dict(sorted(orders.items()))
+        return readers
 
     def _leave_out(self, error: ExportFormatError, tally: Tally) -> None:
         if not self.path.is_dir():

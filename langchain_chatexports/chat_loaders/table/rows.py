@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from itertools import chain, islice
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
@@ -14,11 +15,10 @@ from langchain_chatexports.chat_loaders.table.columns import (
 )
 from langchain_chatexports.chat_loaders.table.csv_rows import (
     CSV_SUFFIXES,
-    csv_form,
     has_csv_columns,
     read_csv,
 )
-from langchain_chatexports.chat_loaders.table.values import microseconds_of, text_of
+from langchain_chatexports.chat_loaders.table.values import TimeReader, text_of
 from langchain_chatexports.exceptions import (
     ExportAccessError,
     ExportFormatError,
@@ -34,6 +34,7 @@ __all__ = [
     "PARQUET_MAGIC",
     "Row",
     "looks_like_table",
+    "read_cells",
     "read_rows",
     "require_parquet",
     "table_files",
@@ -89,25 +90,27 @@ def table_files(path: Path) -> list[Path]:
     return [path]
 
 
-def looks_like_table(head: bytes) -> bool:
+def looks_like_table(head: bytes, columns: Mapping[str, str] | None = None) -> bool:
     """Return whether a file's first bytes are those of a table of messages.
 
     Args:
         head: The first bytes, some kilobytes.
+        columns: The columns that the user named.
 
     Returns:
         Whether it is Parquet, or its first line is a JSON object or the header of a
-        CSV file that has columns for conversation and text under the names in
-        `COLUMNS`.
+        CSV file that has columns for conversation and text, under the names in
+        `COLUMNS` or those that the user named.
     """
     if head.startswith(PARQUET_MAGIC):
         return True
     if not head.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"{"):
-        return has_csv_columns(head)
+        return has_csv_columns(head, columns)
+    names = {**COLUMNS, **{part: (name,) for part, name in (columns or {}).items()}}
     line, newline, _ = head.removeprefix(_BYTE_ORDER_MARK).partition(b"\n")
     cells = _parsed(line) if newline else None
     return cells is not None and all(
-        any(isinstance(cells.get(name), (str, int)) for name in COLUMNS[part])
+        any(isinstance(cells.get(name), (str, int)) for name in names[part])
         for part in REQUIRED
     )
 
@@ -126,14 +129,14 @@ def require_parquet() -> None:
 
 
 def read_rows(
-    path: Path, columns: Mapping[str, str], *, only_conversations: bool = False
+    path: Path, columns: Mapping[str, str], times: TimeReader
 ) -> Generator[Row | None, None, None]:
     """Read the messages of a file, in its order.
 
     Args:
         path: The file.
         columns: The columns that the user named.
-        only_conversations: Read nothing but the rows' conversations, which is faster.
+        times: Reads their times.
 
     Yields:
         The rows; `None` for one that cannot be read.
@@ -142,6 +145,28 @@ def read_rows(
         ExportAccessError: If the system refuses.
         ExportFormatError: If the file is no table, or lacks a column.
         MissingExtraError: If it is Parquet and pyarrow is not installed.
+    """
+    with closing(read_cells(path, columns)) as rows:
+        for cells in rows:
+            yield None if cells is None else _row(cells, times)
+
+
+def read_cells(
+    path: Path, columns: Mapping[str, str], *, part: str | None = None
+) -> Generator[Mapping[str, Any] | None, None, None]:
+    """Read the cells of a file, row by row.
+
+    Args:
+        path: The file.
+        columns: The columns that the user named.
+        part: Read nothing but this part of messages, which is faster, and what tells
+            whether a row can be read.
+
+    Yields:
+        The cells by what they hold; `None` for a row that cannot be read.
+
+    Raises:
+        ChatExportError: As `read_rows`.
     """
     try:
         file = open_regular_file(path)
@@ -154,19 +179,23 @@ def read_rows(
         head = file.read(_HEAD_BYTES)
         file.seek(0)
         if head.startswith(PARQUET_MAGIC):
-            read = _parquet_rows
+            read = _parquet_cells
         else:
-            read = _csv_rows if _is_csv(head, path, columns) else _json_rows
-        yield from read(file, path, columns, only_conversations=only_conversations)
+            read = read_csv if _is_csv(head, path, columns) else _json_cells
+        for cells in read(file, path, columns, part=part):
+            is_text = cells is not None and not isinstance(
+                cells.get("text"), (dict, list, bytes)
+            )
+            yield cells if is_text else None
 
 
-def _parquet_rows(
+def _parquet_cells(
     file: IO[bytes],
     path: Path,
     columns: Mapping[str, str],
     *,
-    only_conversations: bool,
-) -> Iterator[Row | None]:
+    part: str | None,
+) -> Iterator[Mapping[str, Any] | None]:
     require_parquet()
     import pyarrow as pa
     from pyarrow import parquet
@@ -174,8 +203,8 @@ def _parquet_rows(
     try:
         table = parquet.ParquetFile(file)
         chosen = chosen_columns(path, table.schema_arrow.names, columns)
-        if only_conversations:
-            chosen = {"conversation": chosen["conversation"]}
+        if part is not None:
+            chosen = {part: chosen[part]} if part in chosen else {}
         wanted = sorted(set(chosen.values()))
         for batch in table.iter_batches(_ROWS_A_BATCH, columns=wanted):
             cells = {
@@ -183,7 +212,7 @@ def _parquet_rows(
                 for part, name in chosen.items()
             }
             for index in range(batch.num_rows):
-                yield _row({part: values[index] for part, values in cells.items()})
+                yield {part: values[index] for part, values in cells.items()}
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         msg = f"{path} is a damaged Parquet file, or one that pyarrow cannot read."
         # pyarrow's own errors quote the file, also as an `OSError` without a number.
@@ -200,7 +229,8 @@ def _values(column: Any, *, is_time: bool) -> list[Any]:
         # Not Python's datetimes: these have no nanoseconds, and cost more.
         unit = pa.timestamp("us", tz=column.type.tz)
         numbers = column.cast(unit, safe=False).cast(pa.int64())
-        return [None if n is None else _Microseconds(n) for n in numbers.to_pylist()]
+        known = _LocalMicroseconds if column.type.tz is None else _Microseconds
+        return [None if n is None else known(n) for n in numbers.to_pylist()]
     try:
         values: list[Any] = column.to_pylist()
     except (ArithmeticError, ValueError):
@@ -219,13 +249,17 @@ class _Microseconds(int):
     """A number whose unit is known."""
 
 
-def _json_rows(
+class _LocalMicroseconds(_Microseconds):
+    """The same of a time without a zone."""
+
+
+def _json_cells(
     file: IO[bytes],
     path: Path,
     columns: Mapping[str, str],
     *,
-    only_conversations: bool,
-) -> Iterator[Row | None]:
+    part: str | None,
+) -> Iterator[Mapping[str, Any] | None]:
     lines = (line for line in _lines(file) if line.strip())
     first = [_parsed(line) for line in islice(lines, _LINES_FOR_COLUMNS)]
     readable = [cells for cells in first if cells is not None]
@@ -240,35 +274,20 @@ def _json_rows(
     # A line may leave out what is empty: the first ones tell the columns together.
     there = {name for cells in readable for name in cells}
     chosen = chosen_columns(path, there | {*columns.values()}, columns)
-    if only_conversations:
+    if part is not None:
         # And the text, without which a line counts as unreadable.
-        chosen = {part: chosen[part] for part in REQUIRED}
+        chosen = {one: chosen[one] for one in (*REQUIRED, part) if one in chosen}
     for cells in chain(first, map(_parsed, lines)):
         if cells is None:
             yield None
         else:
-            yield _row({part: cells.get(name) for part, name in chosen.items()})
+            yield {one: cells.get(name) for one, name in chosen.items()}
 
 
 def _is_csv(head: bytes, path: Path, columns: Mapping[str, str]) -> bool:
     if head.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"{"):
         return False
-    if path.suffix.lower() in CSV_SUFFIXES or has_csv_columns(head):
-        return True
-    form = csv_form(head) if columns else None
-    return form is not None and {*columns.values()} <= {*form.header}
-
-
-def _csv_rows(
-    file: IO[bytes],
-    path: Path,
-    columns: Mapping[str, str],
-    *,
-    only_conversations: bool,
-) -> Iterator[Row | None]:
-    rows = read_csv(file, path, columns, only_conversations=only_conversations)
-    for cells in rows:
-        yield None if cells is None else _row(cells)
+    return path.suffix.lower() in CSV_SUFFIXES or has_csv_columns(head, columns)
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:
@@ -284,18 +303,19 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
     return cells if isinstance(cells, dict) else None
 
 
-def _row(cells: Mapping[str, Any]) -> Row | None:
-    text = cells.get("text")
-    if isinstance(text, (dict, list, bytes)):
-        return None
-    time = cells.get("time")
+def _row(cells: Mapping[str, Any], times: TimeReader) -> Row:
+    text, time = cells.get("text"), cells.get("time")
+    if isinstance(time, _LocalMicroseconds):
+        microseconds = times.of_local(time)
+    elif isinstance(time, _Microseconds):
+        microseconds = int(time)
+    else:
+        microseconds = times.microseconds(time)
     return Row(
         conversation=text_of(cells.get("conversation")),
         text=text if isinstance(text, str) else text_of(text),
         sender=text_of(cells.get("sender")),
-        microseconds=int(time)
-        if isinstance(time, _Microseconds)
-        else microseconds_of(time),
+        microseconds=microseconds,
         role=text_of(cells.get("role")),
         id=text_of(cells.get("id")),
         reply_to=text_of(cells.get("reply_to")),

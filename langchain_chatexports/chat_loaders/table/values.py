@@ -4,22 +4,40 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone, tzinfo
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-__all__ = ["microseconds_of", "text_of"]
+from langchain_chatexports.chat_loaders.date_order import DateStamp, day_of
+
+__all__ = ["TimeReader", "text_of", "written_date"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_ZONE = r"(?P<zone>Z|UTC|GMT|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?)?"
 # ISO 8601 as tables have it. Python's own reader takes other forms in each version.
 _ISO = re.compile(
     r"(?P<year>\d{4})-(?P<month>\d\d?)-(?P<day>\d\d?)"
     r"(?:[T ]+(?P<hour>\d\d?):(?P<minute>\d\d)"
     r"(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?"
-    r" ?(?:Z|UTC|GMT|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?)?)?",
+    rf" ?{_ZONE})?",
     re.IGNORECASE,
 )
-_PARTS = ("year", "month", "day", "hour", "minute", "second")
+# What spreadsheets write: 01.05.2024 10:00, 5/1/24 10:00 PM, 2024/05/01.
+_WRITTEN = re.compile(
+    r"(?P<first>\d{4}|\d\d?)(?P<separator>[./-]) ?(?P<middle>\d\d?)(?P=separator) ?"
+    r"(?P<third>\d{4}|\d\d?)"
+    r"(?:(?:,?\s+|T)(?P<hour>\d\d?)[:.](?P<minute>\d\d)"
+    r"(?:[:.](?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?"
+    rf"(?:\s*(?P<period>[AP])\.?\s?M\.?)? ?{_ZONE})?",
+    re.IGNORECASE,
+)
+_DATE_PARTS = ("year", "month", "day")
+_TIME_PARTS = ("hour", "minute", "second")
+_NOON = 12
+_TEN = 10
+_MAX_DAY = 31
+_YEAR_DIGITS, _SHORT_YEAR_DIGITS = 4, 2
+_FIRST_SHORT_YEAR = 70  # 1970; 69 is 2069.
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 # Numbers of this size and more are in the next smaller unit: in seconds, 10**11 is in
 # the year 5138.
@@ -30,28 +48,129 @@ _MAX_NUMBER = 10**30
 _MAX_TIME_LENGTH = 100  # Python refuses to read a number of 4,301 digits.
 
 
-def microseconds_of(value: Any) -> int | None:
-    """Read a time.
+class TimeReader:
+    """Reads the times of one file."""
+
+    def __init__(
+        self, zone: tzinfo | None = None, date_order: str | None = None
+    ) -> None:
+        """Initialize the reader.
+
+        Args:
+            zone: The zone of times that name none; without it, UTC.
+            date_order: `dmy` or `mdy`, for dates such as `01/05/2024`.
+        """
+        self.used_zone = False
+        """Whether a time named no zone."""
+
+        self._zone = zone or timezone.utc
+        self._order = date_order or "dmy"
+
+    def microseconds(self, value: Any) -> int | None:
+        """Read a time.
+
+        Args:
+            value: Seconds, milliseconds, microseconds or nanoseconds since 1970 (told
+                by their size), ISO 8601, a date as spreadsheets write it, the form of
+                e-mail headers, a datetime or a date.
+
+        Returns:
+            Microseconds since 1970-01-01 UTC, or `None` for what is no time.
+        """
+        if isinstance(value, bool) or value is None:
+            return None
+        if isinstance(value, (int, float)):
+            return _of_number(value)
+        if isinstance(value, str):
+            return self._of_string(value.strip())
+        if isinstance(value, datetime):
+            return self._of_datetime(value)
+        if isinstance(value, date):
+            return self._of_parts(None, value.year, value.month, value.day)
+        return None
+
+    def _of_string(self, text: str) -> int | None:
+        if len(text) > _MAX_TIME_LENGTH:
+            return None
+        if _NUMBER.fullmatch(text):
+            return _of_number(float(text) if "." in text else int(text))
+        if iso := _ISO.fullmatch(text):
+            year, month, day = (int(iso[part]) for part in _DATE_PARTS)
+            return self._of_parts(iso, year, month, day)
+        if written := _WRITTEN.fullmatch(text):
+            return self._of_written(written)
+        try:
+            return self._of_datetime(parsedate_to_datetime(text))
+        except (ValueError, TypeError, IndexError, OverflowError):
+            return None
+
+    def _of_written(self, written: re.Match[str]) -> int | None:
+        stamp = _stamp(written, 0)
+        if stamp is None:
+            return None
+        try:
+            number = day_of(stamp, "ymd" if stamp.first > _MAX_DAY else self._order)
+            if number is None:
+                return None
+            day = _EPOCH + timedelta(days=number)
+        except (ValueError, OverflowError):
+            return None
+        return self._of_parts(written, day.year, day.month, day.day)
+
+    def _of_parts(
+        self, clock: re.Match[str] | None, year: int, month: int, day: int
+    ) -> int | None:
+        parts: dict[str, Any] = clock.groupdict() if clock else {}
+        hour, minute, second = (int(parts.get(part) or 0) for part in _TIME_PARTS)
+        if period := parts.get("period"):
+            if not 1 <= hour <= _NOON:
+                return None
+            hour = hour % _NOON + (_NOON if period in "Pp" else 0)
+        fraction = int(f"{parts.get('fraction') or '':0<6}"[:6])
+        try:
+            moment = datetime(year, month, day, hour, minute, second, fraction)  # noqa: DTZ001 - the zone next
+            if parts.get("zone"):
+                offset = timedelta(
+                    hours=int(parts["hours"] or 0), minutes=int(parts["minutes"] or 0)
+                )
+                is_west = parts["sign"] == "-"
+                moment = moment.replace(tzinfo=timezone(-offset if is_west else offset))
+        except ValueError:
+            return None
+        return self._of_datetime(moment)
+
+    def _of_datetime(self, moment: datetime) -> int | None:
+        if moment.tzinfo is None:
+            self.used_zone = True
+            moment = moment.replace(tzinfo=self._zone)
+        try:
+            return (moment - _EPOCH) // timedelta(microseconds=1)
+        except OverflowError:
+            return None
+
+    def of_local(self, microseconds: int) -> int | None:
+        """Return the time of a local one, both in microseconds since 1970-01-01."""
+        self.used_zone = True
+        if self._zone is timezone.utc:
+            return microseconds
+        try:
+            moment = _EPOCH + timedelta(microseconds=microseconds)
+        except OverflowError:
+            return None
+        return self._of_datetime(moment.replace(tzinfo=None))
+
+
+def written_date(text: str, line: int) -> DateStamp | None:
+    """Return the date of a time as spreadsheets write it; `None` for other forms.
 
     Args:
-        value: Seconds, milliseconds, microseconds or nanoseconds since 1970 (told by
-            their size), ISO 8601, the form of e-mail headers, a datetime or a date.
-            Without a zone it is UTC.
-
-    Returns:
-        Microseconds since 1970-01-01 UTC, or `None` for what is no time.
+        text: The time.
+        line: Where it stands.
     """
-    if isinstance(value, bool) or value is None:
+    if len(text) > _MAX_TIME_LENGTH:
         return None
-    if isinstance(value, (int, float)):
-        return _of_number(value)
-    if isinstance(value, str):
-        return _of_string(value.strip())
-    if isinstance(value, datetime):
-        return _of_datetime(value)
-    if isinstance(value, date):
-        return _of_datetime(datetime(value.year, value.month, value.day))  # noqa: DTZ001 - UTC next
-    return None
+    written = _WRITTEN.fullmatch(text.strip())
+    return _stamp(written, line) if written else None
 
 
 def text_of(value: Any) -> str | None:
@@ -79,36 +198,17 @@ def _of_number(value: float) -> int | None:
     return math.floor(value * factor)
 
 
-def _of_string(text: str) -> int | None:
-    if len(text) > _MAX_TIME_LENGTH:
+def _stamp(written: re.Match[str], line: int) -> DateStamp | None:
+    texts = (written["first"], written["middle"], written["third"])
+    first, middle, third = map(int, texts)
+    is_year_first = len(texts[0]) == _YEAR_DIGITS
+    is_year_last = len(texts[2]) == _YEAR_DIGITS
+    if is_year_first and is_year_last:
         return None
-    if _NUMBER.fullmatch(text):
-        return _of_number(float(text) if "." in text else int(text))
-    iso = _ISO.fullmatch(text)
-    if iso is not None:
-        return _of_iso(iso)
-    try:
-        return _of_datetime(parsedate_to_datetime(text))
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-
-
-def _of_iso(iso: re.Match[str]) -> int | None:
-    year, month, day, hour, minute, second = (int(iso[part] or 0) for part in _PARTS)
-    fraction = int(f"{iso['fraction'] or '':0<6}"[:6])
-    offset = timedelta(hours=int(iso["hours"] or 0), minutes=int(iso["minutes"] or 0))
-    try:
-        zone = timezone(-offset if iso["sign"] == "-" else offset)
-        moment = datetime(year, month, day, hour, minute, second, fraction, zone)
-    except ValueError:
-        return None
-    return _of_datetime(moment)
-
-
-def _of_datetime(moment: datetime) -> int | None:
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    try:
-        return (moment - _EPOCH) // timedelta(microseconds=1)
-    except OverflowError:
-        return None
+    if not is_year_first and not is_year_last:
+        if len(texts[2]) != _SHORT_YEAR_DIGITS:
+            return None
+        third += 1900 if third >= _FIRST_SHORT_YEAR else 2000
+    small = [len(one) > 1 for one in texts[:2] if int(one) < _TEN]
+    is_padded = small[0] if small else None
+    return DateStamp(first, middle, third, "", is_padded, line)

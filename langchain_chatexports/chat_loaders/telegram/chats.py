@@ -81,7 +81,7 @@ class Chat:
         return self.type in _BOTS or self.id == f"user{_SERVICE_ID}"
 
 
-def peer_of(kind: str, number: object) -> str:
+def peer_of(kind: str, number: object, name: str) -> str:
     """Return a chat's id in the form of the ids of senders.
 
     Unlike `type` and number together, it stays the same when a group becomes public,
@@ -90,8 +90,9 @@ def peer_of(kind: str, number: object) -> str:
     Args:
         kind: The chat's `type`.
         number: Its `id`, which has no word before it.
+        name: Its name, which stands for an id that is not there.
     """
-    bare = str(number) if isinstance(number, int) else ""
     if kind in _TITLES:
         return kind
-    return f"{_PEERS.get(kind, kind or 'chat')}{bare}"
+    is_id = isinstance(number, (int, str)) and str(number).lstrip("-").isdecimal()
+    return f"{_PEERS.get(kind, kind or 'chat')}{number if is_id else f':{name}'}"

@@ -135,7 +135,7 @@ class _PageParser(HTMLParser):
         self._open: list[tuple[str, str]] = []
         self._message: dict[str, Any] | None = None
         self._depth = 0
-        self._forwarded_depth = 0
+        self._is_forwarded = False
         self._taking: tuple[str, int] | None = None
         self._taken: list[str] = []
 
@@ -179,7 +179,7 @@ class _PageParser(HTMLParser):
         number = _MESSAGE_ID.fullmatch(values.get("id", ""))
         if "message" in classes and number:
             self._depth = len(self._open)
-            self._forwarded_depth = 0
+            self._is_forwarded = False
             self._message = {"id": int(number[1]), "type": "message"}
             if "service" in classes:
                 self._message |= {"type": "service", "from": None}
@@ -190,9 +190,9 @@ class _PageParser(HTMLParser):
         self, message: dict[str, Any], classes: list[str], values: dict[str, str]
     ) -> None:
         if "forwarded" in classes and "body" in classes:
-            self._forwarded_depth = len(self._open)
+            self._is_forwarded = True
             message.setdefault("forwarded_from", None)
-        elif "date" in classes and "title" in values and not self._forwarded_depth:
+        elif "date" in classes and "title" in values and not self._is_forwarded:
             message["date"] = _iso(values["title"])
         elif target := _TARGET.search(values.get("href", "")):
             message.setdefault("reply_to_message_id", int(target[1]))
@@ -207,7 +207,7 @@ class _PageParser(HTMLParser):
     def _part_of(self, message: dict[str, Any], classes: list[str]) -> str:
         """Return which part of a message the text in a block is, if it is one."""
         if "from_name" in classes:
-            return "forwarded_from" if self._forwarded_depth else "from"
+            return "forwarded_from" if self._is_forwarded else "from"
         if "text" in classes and "text" not in message and "bold" not in classes:
             return "text"
         if "details" in classes and "body" in classes:
@@ -227,8 +227,6 @@ class _PageParser(HTMLParser):
         depth = len(self._open)
         if self._taking and depth < self._taking[1]:
             self._keep(self._taking[0])
-        if depth < self._forwarded_depth:
-            self._forwarded_depth = 0
         if self._message is not None and depth < self._depth:
             self._end_message(self._message)
 

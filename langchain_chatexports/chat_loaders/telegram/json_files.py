@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["JsonExport", "OpenStreams", "find_chats"]
 
 _BLOCK = 1 << 15
+_SEARCHED = 1 << 17
 _START_BYTES = 64
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _OWNER = b"personal_information"
@@ -180,7 +181,7 @@ class _Source:
         length = 0
         while (end := self._data.find(b"\n", self._at + length)) < 0:
             length = len(self._data) - self._at
-            if not self._read_more(max(_BLOCK, length)):
+            if not self._read_more(max(_SEARCHED, length)):
                 end = len(self._data) - 1
                 break
         line = self._data[self._at : end + 1]
@@ -195,7 +196,7 @@ class _Source:
         """Skip up to a mark and over it, or to the end."""
         while (found := self._data.find(mark, self._at)) < 0:
             self._at = max(self._at, len(self._data) - len(mark) + 1)
-            if not self._read_more(_BLOCK):
+            if not self._read_more(_SEARCHED):
                 self._at = len(self._data)
                 return
         self._at = found + len(mark)
@@ -319,4 +320,5 @@ def _chat(
     kind, name = about.get("type"), about.get("name")
     kind = kind if isinstance(kind, str) else ""
     clean = without_lone_surrogates(name).strip() if isinstance(name, str) else ""
-    return Chat(peer_of(kind, about.get("id")), clean or None, kind, file, blocks)
+    peer = peer_of(kind, about.get("id"), clean)
+    return Chat(peer, clean or None, kind, file, blocks)

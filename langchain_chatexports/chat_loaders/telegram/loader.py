@@ -15,11 +15,12 @@ from langchain_chatexports.chat_loaders.archives import (
 )
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.ledger import Tally
+from langchain_chatexports.chat_loaders.local_times import find_time_zone, name_of_zone
 from langchain_chatexports.chat_loaders.telegram.export import discover
 from langchain_chatexports.chat_loaders.telegram.json_files import OpenStreams
 from langchain_chatexports.chat_loaders.telegram.owner import (
     find_owner,
-    names_by_id,
+    name_of,
     owner_by_option,
     owner_of_user,
 )
@@ -27,7 +28,7 @@ from langchain_chatexports.chat_loaders.telegram.sessions import (
     SessionBuilder,
     Switches,
 )
-from langchain_chatexports.chat_loaders.telegram.times import Clock, find_time_zone
+from langchain_chatexports.chat_loaders.telegram.times import Clock
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ class TelegramChatLoader(ChatExportLoader):
             topics: Whether the topics of a group stay together in their `group`, by
                 time, or are `sessions` of their own.
             timezone: Where the computer was that exported, such as `Europe/Berlin`, for
-                exports whose times are local: JSON before about 2022, and HTML.
+                exports whose times are local: JSON before about 2022, and HTML. Without
+                one, this machine's.
             include_bots: Keep chats with bots, and what bots wrote in groups.
             include_channels: Keep channels.
             **options: The options that every loader has, see `ChatExportLoader`.
@@ -127,9 +129,10 @@ class TelegramChatLoader(ChatExportLoader):
             tally.details["files"] = len({chat.file.label for chat in export.chats})
             tally.details["other_files"] = export.other_files
             tally.details["types"] = types
-            clock = Clock(self.timezone)
-            has_warned, one_sided = False, 0
+            used_zone = used_offset = False
+            one_sided = 0
             for chats in by_id.values():
+                clock = Clock(self.timezone)
                 builder = self._builder(chats[-1], owner, clock, bots)
                 self._read(chats, builder, tally)
                 held: list[ExportSession] = []
@@ -143,8 +146,11 @@ class TelegramChatLoader(ChatExportLoader):
                     tally.skip(reason, count)
                 types.update(builder.types)
                 del builder
-                if not has_warned:
-                    has_warned = self._warn_of_times(clock)
+                used_zone |= clock.used_zone
+                used_offset |= clock.used_offset
+            if used_zone:
+                tally.details["time_zone"] = [name_of_zone(self.timezone)]
+            self._warn_of_times(used_zone=used_zone, used_offset=used_offset)
             if one_sided:
                 msg = (
                     f"In {one_sided} of the groups in {self.path} all messages are of "
@@ -164,7 +170,7 @@ class TelegramChatLoader(ChatExportLoader):
         wanted = f"user{person.removeprefix('user')}"
         with ExitStack() as stack:
             chats = self._discover(stack, Tally(), is_quiet=True).chats
-            name = names_by_id(chats).get(wanted)
+            name = name_of(wanted, chats)
         return frozenset((name or person,))
 
     def _count_messages(self) -> int:
@@ -252,19 +258,19 @@ class TelegramChatLoader(ChatExportLoader):
                 raise  # The one file that the user named.
             tally.leave_out_file(error)
 
-    def _warn_of_times(self, clock: Clock) -> bool:
-        if clock.lacks_zone:
-            what = "are local, without a zone, and left out"
-        elif clock.used_offset:
-            what = "have an offset that may ignore daylight saving"
+    def _warn_of_times(self, *, used_zone: bool, used_offset: bool) -> None:
+        if used_zone and self.timezone is None:
+            here = name_of_zone(None)
+            what = f"are local, and read as {here}. If the computer was elsewhere"
+        elif used_offset:
+            what = "have an offset that may ignore daylight saving. If they are wrong"
         else:
-            return False
+            return
         msg = (
-            f"Times in {self.path} {what}. Say where the computer was that exported: "
+            f"Times in {self.path} {what}, say where the computer was that exported: "
             "timezone='Europe/Berlin', for example. Or export again as JSON."
         )
         warnings.warn(msg, stacklevel=2)
-        return True
 
 
 def _is_one_sided(session: ExportSession, chat: Chat) -> bool:

@@ -15,19 +15,19 @@ from langchain_chatexports.chat_loaders.telegram.records import (
 from langchain_chatexports.exceptions import ChatExportError, SenderNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from langchain_chatexports.chat_loaders.telegram.chats import Chat
 
 __all__ = [
     "FoundOwner",
     "find_owner",
-    "names_by_id",
+    "name_of",
     "owner_by_option",
     "owner_of_user",
 ]
 
-_LOOKED_AT = 500  # Messages of a chat: both sides have written by then.
+_LOOKED_AT = 100  # Messages of a chat: both sides have written by then.
 _ID = re.compile(r"(?:user|channel|chat)?(\d+)")
 
 
@@ -63,14 +63,15 @@ def owner_of_user(user: dict[str, Any]) -> FoundOwner | None:
 
 
 def owner_by_option(
-    given: str, user: dict[str, Any], chats: Iterable[Chat]
+    given: str, user: dict[str, Any], chats: Collection[Chat]
 ) -> FoundOwner:
     """Return the person whose id or name is the given one.
 
     Args:
         given: What the user named.
         user: What the export says of its owner.
-        chats: Where to look for names: in the first messages of each.
+        chats: Where to look for names: in the first messages of each, and for the
+            name of an id then in all of them.
 
     Raises:
         SenderNotFoundError: If several people have the name.
@@ -81,10 +82,10 @@ def owner_by_option(
     if known and wanted in {known.id, known.name.casefold(), handle, handle[1:]}:
         return known._replace(found_by="option")
     match = _ID.fullmatch(wanted)
-    named = names_by_id(chats)
     if match:
         author = wanted if wanted != match[1] else f"user{wanted}"
-        return FoundOwner(author, named.get(author) or author, "option")
+        return FoundOwner(author, name_of(author, chats) or author, "option")
+    named = _names_by_id(chats)
     ids = sorted(author for author, name in named.items() if name.casefold() == wanted)
     if len(ids) > 1:
         msg = (
@@ -120,7 +121,20 @@ def find_owner(chats: Iterable[Chat]) -> FoundOwner | None:
     return None
 
 
-def names_by_id(chats: Iterable[Chat]) -> dict[str, str]:
+def name_of(author: str, chats: Collection[Chat]) -> str:
+    """Return the name of an id, empty if nobody wrote under it.
+
+    The first messages of each chat are looked at, then all of them.
+    """
+    for limit in (_LOOKED_AT, None):
+        for chat in chats:
+            for raw in () if chat.is_channel else _first_messages(chat, limit):
+                if author_of(raw) == author and (name := clean(raw.get("from"))):
+                    return name
+    return ""
+
+
+def _names_by_id(chats: Iterable[Chat]) -> dict[str, str]:
     """Return who wrote the first messages of each chat: names by id."""
     found: dict[str, str] = {}
     for chat in chats:
@@ -158,7 +172,9 @@ def _authors(messages: Iterable[dict[str, Any]]) -> dict[str, str]:
     return found
 
 
-def _first_messages(chat: Chat) -> Iterator[dict[str, Any]]:
+def _first_messages(
+    chat: Chat, limit: int | None = _LOOKED_AT
+) -> Iterator[dict[str, Any]]:
     def messages() -> Iterator[dict[str, Any]]:
         for block in chat.blocks():
             for raw in block:
@@ -167,4 +183,4 @@ def _first_messages(chat: Chat) -> Iterator[dict[str, Any]]:
 
     # What cannot be read is counted when the chat is read.
     with suppress(ChatExportError):
-        yield from islice(messages(), _LOOKED_AT)
+        yield from islice(messages(), limit)

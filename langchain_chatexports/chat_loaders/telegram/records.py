@@ -47,12 +47,14 @@ _CUSTOM_EMOJI, _STAR = ":custom_emoji:", "⭐"
 def author_of(raw: dict[str, Any]) -> str:
     """Return the id of who wrote a message or did something, empty if not there.
 
-    Before about 2021 it is a number.
+    Before about 2021 it is a number. Where there is none, the name stands for it.
     """
     author = raw.get("from_id") or raw.get("actor_id")
     if isinstance(author, str):
         return author
-    return f"user{author}" if isinstance(author, int) and author else ""
+    if isinstance(author, int) and author:
+        return f"user{author}"
+    return clean(raw.get("from") or raw.get("actor"))
 
 
 def clean(value: object) -> str:

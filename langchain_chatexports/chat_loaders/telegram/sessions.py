@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from langchain_chatexports._fast.strings import new_tuple
 from langchain_chatexports.chat_loaders.base import (
     UNKNOWN_SENDER,
     export_message,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.base import (
         ChatExportLoader,
         ExportSession,
+        MessageTime,
     )
     from langchain_chatexports.chat_loaders.telegram.chats import Chat
     from langchain_chatexports.chat_loaders.telegram.owner import FoundOwner
@@ -35,6 +38,7 @@ __all__ = ["SessionBuilder", "Switches"]
 
 _MICROSECONDS = 1_000_000
 _TWO_PEOPLE = 2
+_AUTHOR = itemgetter(0)
 
 
 class Switches(NamedTuple):
@@ -51,11 +55,14 @@ class Switches(NamedTuple):
     topics_apart: bool
 
 
-class _Thread(NamedTuple):
-    """What becomes a session: messages, and who wrote each."""
+class _Record(NamedTuple):
+    """What becomes a message."""
 
-    messages: list[HumanMessage]
-    authors: list[str]
+    author: str
+    text: str
+    seconds: int | None
+    number: int | None
+    extra: dict[str, Any] | None
 
 
 class SessionBuilder:
@@ -94,7 +101,7 @@ class SessionBuilder:
         self._bots = bots
         self._names: dict[str, str] = {}
         self._is_mine: dict[str, bool] = {}
-        self._threads: dict[int, _Thread] = {}
+        self._threads: dict[int, list[_Record]] = {}
         self._topics: dict[int, int] = {}
         self._topic_titles: dict[int, str] = {}
         self._reason = self._reason_to_skip_all()
@@ -104,12 +111,11 @@ class SessionBuilder:
         if self._reason:
             self._skip_all(block, self._reason)
             return
-        loader, prefix = self._loader, f"{self._chat.id}:"
+        loader, seconds_of, names = self._loader, self._clock.seconds, self._names
         has_bounds = loader.start is not None or loader.end is not None
-        seconds_of, names, is_mine = self._clock.seconds, self._names, self._is_mine
         is_plain, bots = PLAIN_KEYS.issuperset, self._bots
         are_topics_apart = self._switches.topics_apart
-        thread = self._thread(0)
+        thread = self._threads.setdefault(0, [])
         for raw in block:
             self.found += 1
             if not isinstance(raw, dict):
@@ -130,33 +136,23 @@ class SessionBuilder:
                 text, extra = self._read_closely(raw, author, text)
                 if not text:
                     continue
+            number = number if type(number) is int else None
             seconds = seconds_of(raw)
-            moment = None if seconds is None else message_time(seconds * _MICROSECONDS)
-            if has_bounds and not loader.keeps_time(moment):
+            if has_bounds and not loader.keeps_time(_moment(seconds)):
                 self.skipped["excluded"] += 1
                 continue
-            thread.authors.append(author)
-            thread.messages.append(
-                export_message(
-                    text,
-                    sender=names[author] or UNKNOWN_SENDER,
-                    moment=moment,
-                    is_from_me=is_mine.get(author),
-                    message_id=f"{prefix}{number}" if type(number) is int else None,
-                    extra=extra,
-                )
-            )
+            record = (author, text, seconds, number, extra)
+            thread.append(new_tuple(_Record, record))
 
     def sessions(self) -> Iterator[ExportSession]:
         """Yield the sessions of which something is kept; once, at the end."""
         chat, loader = self._chat, self._loader
         everybody: dict[str, None] = {}
-        for thread in self._threads.values():
-            everybody.update(dict.fromkeys(thread.authors))
+        for records in self._threads.values():
+            everybody.update(dict.fromkeys(map(_AUTHOR, records)))
         shown = self._names_told_apart(everybody)
-        changed = {a for a, name in shown.items() if name != self._names[a]}
         people = list(dict.fromkeys(shown.values()))
-        names = [*people, chat.id.removeprefix("user"), *self._bare_id()]
+        names = [*people, *self._bare_id()]
         if not loader.keeps_conversation(chat.id, chat.title, names):
             damaged = self.skipped["unreadable"]
             self.skipped.clear()
@@ -164,16 +160,12 @@ class SessionBuilder:
             return
         while self._threads:
             topic = next(iter(self._threads))
-            messages, authors = self._threads.pop(topic)
-            if not messages:
+            records = self._threads.pop(topic)
+            if not records:
                 continue
-            told_apart = zip(messages, authors, strict=True) if changed else ()
-            for message, author in told_apart:
-                if author in changed:
-                    message.additional_kwargs["sender"] = shown[author]
-            inside = list(
-                dict.fromkeys(shown[author] for author in dict.fromkeys(authors))
-            )
+            authors = dict.fromkeys(map(_AUTHOR, records))
+            messages = list(self._messages(records, shown))
+            inside = list(dict.fromkeys(shown[author] for author in authors))
             session: ExportSession = {
                 "messages": messages,
                 "metadata": {
@@ -185,10 +177,26 @@ class SessionBuilder:
                     "is_group": self._is_group(len(inside)),
                 },
             }
-            del messages, authors
+            del messages
             held = [session]
             del session
             yield held.pop()  # Only the caller keeps it in memory.
+
+    def _messages(
+        self, records: list[_Record], shown: Mapping[str, str]
+    ) -> Iterator[HumanMessage]:
+        prefix, is_mine = f"{self._chat.id}:", self._is_mine
+        records.reverse()
+        while records:
+            author, text, seconds, number, extra = records.pop()
+            yield export_message(
+                text,
+                sender=shown[author],
+                moment=_moment(seconds),
+                is_from_me=is_mine.get(author),
+                message_id=None if number is None else f"{prefix}{number}",
+                extra=extra,
+            )
 
     def _reason_to_skip_all(self) -> str:
         if self._chat.is_channel and not self._switches.channels:
@@ -206,9 +214,9 @@ class SessionBuilder:
         if self._owner:
             self._is_mine[author] = self._owner.wrote_as(author, name)
 
-    def _thread_of(self, raw: Mapping[str, Any], number: object) -> _Thread:
+    def _thread_of(self, raw: Mapping[str, Any], number: object) -> list[_Record]:
         if not isinstance(number, int):
-            return self._thread(0)
+            return self._threads[0]
         # A message is in the topic that its chain of replies ends at.
         answered = raw.get("reply_to_message_id")
         topic = self._topics.get(answered, 0) if isinstance(answered, int) else 0
@@ -219,13 +227,7 @@ class SessionBuilder:
             self._topic_titles[topic] = clean(raw.get("new_title"))
         if topic:
             self._topics[number] = topic
-        return self._thread(topic)
-
-    def _thread(self, topic: int) -> _Thread:
-        thread = self._threads.get(topic)
-        if thread is None:
-            thread = self._threads[topic] = _Thread([], [])
-        return thread
+        return self._threads.setdefault(topic, [])
 
     def _read_closely(
         self, raw: dict[str, Any], author: str, text: str
@@ -291,3 +293,7 @@ class SessionBuilder:
     def _is_group(self, people: int) -> bool:
         is_group = self._chat.is_group
         return people > _TWO_PEOPLE if is_group is None else is_group
+
+
+def _moment(seconds: int | None) -> MessageTime | None:
+    return None if seconds is None else message_time(seconds * _MICROSECONDS)

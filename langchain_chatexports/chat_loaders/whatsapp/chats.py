@@ -70,9 +70,24 @@ class Chat:
         if self.form == "ios":
             self._find_inner_name()
         self.names = ShownNames(self._said)
-        real = [name for name, has_said in self._said.items() if has_said]
-        shown = dict.fromkeys(self.names[name] for name in real)
-        self.people = [name for name in shown if name]
+        self.people = self._real_people()
+
+    def add_people(self, older: Chat) -> None:
+        """Add who wrote in an older export of the chat, and what it says of it.
+
+        Its entries have to be among this one's already.
+        """
+        for name, has_said in self._said.items():
+            older._said[name] = older._said.get(name, False) or has_said
+        self._said = older._said
+        self.took_back |= older.took_back
+        self.inner_name = self.inner_name or older.inner_name
+        self._is_group_said = self._is_group_said or older._is_group_said
+        self._notices = sum(entry[4] == "notice" for entry in self.entries)
+        # Not anew: `~ Ann` and `Ann` of two exports are one, who came to be known.
+        for name, shown in older.names.items():
+            self.names.setdefault(name, shown)
+        self.people = self._real_people()
 
     @property
     def title(self) -> str | None:
@@ -158,6 +173,11 @@ class Chat:
         # Groups are named in quotation marks, in every language.
         quotes = sum(mark in _QUOTES for mark in text)
         self._is_group_said = self._is_group_said or quotes >= _PAIR
+
+    def _real_people(self) -> list[str]:
+        real = [name for name, has_said in self._said.items() if has_said]
+        shown = dict.fromkeys(self.names[name] for name in real)
+        return [name for name in shown if name]
 
     def _find_inner_name(self) -> None:
         first = next(iter(self.entries), None)

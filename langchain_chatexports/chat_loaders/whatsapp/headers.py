@@ -90,6 +90,11 @@ class Layout(NamedTuple):
     is_year_first_likely: bool
     """Whether only languages that put the year first write so (Korean, Basque)."""
 
+    @property
+    def is_month_first_likely(self) -> bool:
+        """Whether mostly Americans write so, if no number has a zero before it."""
+        return self.has_slashes and self.year is None and self.has_period
+
     def compiled(self, *, has_marks: bool) -> re.Pattern[str]:
         """Return the regular expression of these headers.
 

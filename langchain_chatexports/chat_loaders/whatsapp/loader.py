@@ -7,24 +7,27 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from langchain_chatexports._terminal import escaped
 from langchain_chatexports.chat_loaders.archives import (
     open_parts,
     readable_files,
     single_file,
 )
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
+from langchain_chatexports.chat_loaders.date_order import (
+    ORDERS,
+    checked_order,
+    day_of,
+)
+from langchain_chatexports.chat_loaders.local_times import find_time_zone, name_of_zone
 from langchain_chatexports.chat_loaders.whatsapp.chat_names import (
     UNNAMED_FILES,
     chat_name,
 )
 from langchain_chatexports.chat_loaders.whatsapp.chats import Chat
-from langchain_chatexports.chat_loaders.whatsapp.clock import (
-    find_time_zone,
-    name_of_zone,
-)
-from langchain_chatexports.chat_loaders.whatsapp.dates import ORDERS, day_of
 from langchain_chatexports.chat_loaders.whatsapp.files import (
     SUFFIXES,
     chat_files,
@@ -32,6 +35,10 @@ from langchain_chatexports.chat_loaders.whatsapp.files import (
 )
 from langchain_chatexports.chat_loaders.whatsapp.owner import FoundOwner, most_agreed
 from langchain_chatexports.chat_loaders.whatsapp.records import read_records
+from langchain_chatexports.chat_loaders.whatsapp.repeated_exports import (
+    Export,
+    merge_exports,
+)
 from langchain_chatexports.chat_loaders.whatsapp.senders import name_key
 from langchain_chatexports.chat_loaders.whatsapp.sessions import SessionBuilder
 from langchain_chatexports.chat_loaders.whatsapp.text_lines import (
@@ -48,10 +55,10 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from langchain_chatexports.chat_loaders.base import ExportSession
+    from langchain_chatexports.chat_loaders.date_order import DateOrder, Order
     from langchain_chatexports.chat_loaders.export_files import ExportFile
     from langchain_chatexports.chat_loaders.ledger import Tally
     from langchain_chatexports.chat_loaders.options import LoaderOptions
-    from langchain_chatexports.chat_loaders.whatsapp.dates import DateOrder, Order
     from langchain_chatexports.chat_loaders.whatsapp.headers import Layout
     from langchain_chatexports.chat_loaders.whatsapp.records import RawChat
 
@@ -61,6 +68,7 @@ __all__ = ["WhatsAppChatLoader"]
 _PHONES_LIMITS = (range(39_900, 40_001), range(9_900, 10_001))
 _WEBS_LIMITS = (range(99_900, 100_001),)
 _HEAD_BYTES = 1 << 15
+_FIRST_LINE_BYTES = 1 << 12
 _MAX_HEADS = 100
 _VOTES = 3
 
@@ -114,10 +122,7 @@ class WhatsAppChatLoader(ChatExportLoader):
         """
         super().__init__(path, **options)
         self.timezone = find_time_zone(timezone)
-        if date_order is not None and date_order not in ORDERS:
-            msg = f"date_order is one of {', '.join(ORDERS)}, not {date_order!r}."
-            raise ValueError(msg)
-        self.date_order = date_order
+        self.date_order = checked_order(date_order)
 
     def read_sessions(self, tally: Tally) -> Generator[ExportSession, None, None]:
         """Read the export, one chat at a time.
@@ -139,21 +144,21 @@ class WhatsAppChatLoader(ChatExportLoader):
             seen = self._look(files)
             self._name_owner(seen.owner, tally)
             read = 0
-            for file in files:
-                try:
-                    chat, days = self._chat(file, seen, tally)
-                except ExportFormatError as error:
-                    if is_named:
-                        raise
-                    tally.leave_out_file(error)
-                    continue
-                read += 1
-                session = self._session(file, chat, days, seen.owner, tally)
-                del chat
-                if session is not None:
-                    held = [session]
-                    del session
-                    yield held.pop()  # Only the caller keeps it in memory.
+            for group in self._groups(files):
+                found = [
+                    self._export(file, seen, tally, is_named=is_named) for file in group
+                ]
+                exports = [export for export in found if export]
+                del found
+                read += len(exports)
+                if len(exports) > 1:
+                    exports = self._merged(exports, tally)
+                while exports:
+                    session = self._session(exports.pop(0), seen.owner, tally)
+                    if session is not None:
+                        held = [session]
+                        del session
+                        yield held.pop()  # Only the caller keeps it in memory.
             if not read:
                 raise self._no_chat()
 
@@ -175,22 +180,34 @@ class WhatsAppChatLoader(ChatExportLoader):
         _add(tally, "chats", len(chats))
         if others:
             _add(tally, "other_texts", others)
-        self._tell_of_copies(chats)
         return sorted(chats, key=_chat_id), len(chats) == 1 and not self.path.is_dir()
 
-    def _tell_of_copies(self, files: list[ExportFile]) -> None:
-        by_name: dict[tuple[str, ...], list[str]] = {}
+    def _groups(self, files: list[ExportFile]) -> list[list[ExportFile]]:
+        """Return the files of each name; only they can be exports of one chat."""
+        groups: dict[object, list[ExportFile]] = {}
         for file in files:
             name = chat_name(file)
-            if name:
-                by_name.setdefault(name_key(name), []).append(file.label)
-        for labels in by_name.values():
-            if len(labels) > 1:
-                warnings.warn(
-                    f"{' and '.join(labels)} are probably exports of one chat: what "
-                    "several of them have comes several times. Keep the newest one.",
-                    stacklevel=4,
-                )
+            if not name and len(files) > 1:
+                # An unpacked zip of an iPhone has the name in its first line.
+                raw = _head(file, _FIRST_LINE_BYTES)
+                name = Chat(raw, None).title if raw else None
+            key = name_key(name) if name else file.label
+            groups.setdefault(key, []).append(file)
+        return list(groups.values())
+
+    def _merged(self, exports: list[Export], tally: Tally) -> list[Export]:
+        ids = [export.id for export in exports]
+        merged = merge_exports(exports)
+        merged.sort(key=attrgetter("id"))
+        if len(merged) > 1:
+            warnings.warn(
+                f"{' and '.join(map(escaped, ids))} have one name, but not enough "
+                f"messages in common to be exports of one chat: they are {len(merged)} "
+                "sessions. If they are of one chat, keep the newest one.",
+                stacklevel=3,
+            )
+        _add(tally, "merged_exports", sum(export.files - 1 for export in merged))
+        return merged
 
     def _no_chat(self) -> ExportFormatError:
         msg = (
@@ -204,11 +221,8 @@ class WhatsAppChatLoader(ChatExportLoader):
         seen = _Seen()
         found: list[FoundOwner] = []
         for file in islice(files, _MAX_HEADS if len(files) > 1 else 0):
-            try:
-                raw = read_records([decode_head(file.read(_HEAD_BYTES))])
-            except ChatExportError:
-                continue
-            if not raw.records:
+            raw = _head(file, _HEAD_BYTES)
+            if raw is None:
                 continue
             seen.note(raw, raw.orders(self.date_order))
             if self.owner is None:
@@ -226,9 +240,18 @@ class WhatsAppChatLoader(ChatExportLoader):
         elif found and not tally.owner:
             tally.owner, tally.owner_found_by = found
 
-    def _chat(
-        self, file: ExportFile, seen: _Seen, tally: Tally
-    ) -> tuple[Chat, list[int | None]]:
+    def _export(
+        self, file: ExportFile, seen: _Seen, tally: Tally, *, is_named: bool
+    ) -> Export | None:
+        try:
+            return self._read(file, seen, tally)
+        except ExportFormatError as error:
+            if is_named:
+                raise
+            tally.leave_out_file(error)
+            return None
+
+    def _read(self, file: ExportFile, seen: _Seen, tally: Tally) -> Export:
         with file.open() as opened:
             raw = read_records(read_lines(opened))
         if not raw.records:
@@ -264,7 +287,7 @@ class WhatsAppChatLoader(ChatExportLoader):
         is_notice = chat.form == "web" and raw.lost_lines > 0
         tally.skip("system", is_notice)
         tally.skip("unreadable", raw.lost_lines - is_notice)
-        return chat, days
+        return Export(_chat_id(file), chat, days)
 
     def _orders(self, raw: RawChat, seen: _Seen, file: ExportFile) -> list[Order]:
         orders = raw.orders(self.date_order)
@@ -303,8 +326,8 @@ class WhatsAppChatLoader(ChatExportLoader):
             shown = ORDERS[next(order.order for order in orders if order.is_guess)]
             warnings.warn(
                 f"The dates of {file.label} do not say which number is the day; they "
-                f"are read with the {shown}. If that is wrong, give date_order in "
-                "Python, or put a longer chat of this phone into the same folder.",
+                f"are read with the {shown}. If that is wrong, give date_order "
+                "(--date-order), or put a longer chat of this phone beside it.",
                 stacklevel=3,
             )
 
@@ -320,14 +343,9 @@ class WhatsAppChatLoader(ChatExportLoader):
             )
 
     def _session(
-        self,
-        file: ExportFile,
-        chat: Chat,
-        days: list[int | None],
-        common: FoundOwner | None,
-        tally: Tally,
+        self, export: Export, common: FoundOwner | None, tally: Tally
     ) -> ExportSession | None:
-        owner = self.owner
+        chat, owner = export.chat, self.owner
         if not owner:
             found = chat.owner()
             if found is None and common is not None and common.name in chat.people:
@@ -336,11 +354,21 @@ class WhatsAppChatLoader(ChatExportLoader):
             owner = found.name if found else None
         _add_counts(tally, "forms", Counter([chat.form]))
         builder = SessionBuilder(self, self.timezone)
-        session = builder.session(chat, days, chat_id=_chat_id(file), owner=owner)
+        session = builder.session(chat, export.days, chat_id=export.id, owner=owner)
+        tally.skip("duplicate", export.duplicates)
         for reason, count in builder.left_out.items():
             tally.skip(reason, count)
         _add_counts(tally, "left_out_kinds", builder.kinds)
         return session
+
+
+def _head(file: ExportFile, limit: int) -> RawChat | None:
+    """Return the records that a chat begins with, if it can be read."""
+    try:
+        raw = read_records([decode_head(file.read(limit))])
+    except ChatExportError:
+        return None
+    return raw if raw.records else None
 
 
 def _steps_back(raw: RawChat, days: list[int | None]) -> int:

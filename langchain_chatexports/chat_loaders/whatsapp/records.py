@@ -8,15 +8,19 @@ from itertools import chain, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, TypeAlias
 
+from langchain_chatexports.chat_loaders.date_order import DateStamp, find_order
 from langchain_chatexports.chat_loaders.whatsapp.clock import HourSeconds, PartSeconds
-from langchain_chatexports.chat_loaders.whatsapp.dates import DateStamp, find_order
-from langchain_chatexports.chat_loaders.whatsapp.headers import Learned, learn_layouts
+from langchain_chatexports.chat_loaders.whatsapp.headers import (
+    Learned,
+    learn_layouts,
+    plain_text,
+)
 
 if TYPE_CHECKING:
     import re
     from collections.abc import Collection, Iterable, Mapping
 
-    from langchain_chatexports.chat_loaders.whatsapp.dates import Order
+    from langchain_chatexports.chat_loaders.date_order import Order
     from langchain_chatexports.chat_loaders.whatsapp.headers import Layout
 
 __all__ = ["RawChat", "Record", "read_records"]
@@ -153,7 +157,7 @@ class _Walk:
         chat = self._chat
         if (number, date) in self._foreign:
             return None
-        chat.stamps.append(DateStamp.parse(date, line))
+        chat.stamps.append(DateStamp.parse(plain_text(date), line))
         chat.layout_of.append(number)
         chat.texts.append((number, date))
         return len(chat.stamps) - 1

@@ -10,7 +10,7 @@ from langchain_chatexports.chat_loaders.base import (
     export_message,
     message_time,
 )
-from langchain_chatexports.chat_loaders.whatsapp.clock import HOUR, Clock
+from langchain_chatexports.chat_loaders.local_times import HOUR, LocalClock
 from langchain_chatexports.chat_loaders.whatsapp.content import REASONS
 from langchain_chatexports.chat_loaders.whatsapp.phrases import YOU
 from langchain_chatexports.chat_loaders.whatsapp.senders import ShownNames
@@ -96,7 +96,7 @@ class SessionBuilder:
         self, chat: Chat, days: Sequence[int | None], owner: str | None
     ) -> Iterator[HumanMessage]:
         loader, entries = self._loader, chat.entries
-        clock = Clock(self._zone)
+        clock = LocalClock(self._zone)
         to_utc, offset_of = clock.utc, clock.offsets.get
         has_bounds = loader.start is not None or loader.end is not None
         senders, is_own = _people(chat.names, owner)

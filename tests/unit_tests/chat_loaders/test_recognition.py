@@ -18,8 +18,10 @@ from langchain_chatexports import (
     SingleFileFacebookMessengerChatLoader,
     SlackChatLoader,
     WhatsAppChatLoader,
+    chat_loaders,
 )
 from langchain_chatexports.chat_loaders.recognition import (
+    PLATFORM_NAMES,
     is_examples_file,
     open_export,
     open_exports,
@@ -292,6 +294,12 @@ def test_each_sample_is_recognized_and_nothing_else(
     if is_zip:
         path = shutil.make_archive(str(tmp_path / "export"), "zip", path)
     assert isinstance(open_export(path).loader, loader)
+
+
+def test_the_platform_of_each_loader_has_a_name() -> None:
+    loaders = [getattr(chat_loaders, name) for name in chat_loaders.__all__]
+    platforms = {getattr(loader, "platform", "table") for loader in loaders}
+    assert platforms - {"table"} == PLATFORM_NAMES.keys() - {"instagram"}
 
 
 def test_an_account_of_something_else_is_not_discords(tmp_path: Path) -> None:

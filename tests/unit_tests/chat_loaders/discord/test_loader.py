@@ -640,3 +640,58 @@ def test_a_friend_in_two_groups_is_not_the_owner(tmp_path: Path) -> None:
         group.says(BO, "yours")
         group.write(tmp_path / f"{number}.json")
     assert DiscordChatLoader(tmp_path).inspect().owner is None
+
+
+@pytest.mark.parametrize("indent", [2, None])
+@pytest.mark.parametrize(("count", "missing"), [(5, 3), (3, 1), (2, 0), (1, 0)])
+def test_messages_that_a_file_lacks_are_said(
+    tmp_path: Path, indent: int | None, count: int, missing: int
+) -> None:
+    """At its end a file says how many messages it holds."""
+    channel = DiscordChannel()
+    channel.says(ANN, "one")
+    channel.says(BO, "two")
+    text = channel.text(indent=indent)
+    assert text.count('"messageCount": 2') == 1
+    path = tmp_path / "general.json"
+    path.write_text(text.replace('"messageCount": 2', f'"messageCount": {count}'))
+    if missing:
+        with pytest.warns(UserWarning, match=f"lacks {missing} message"):
+            summary = DiscordChatLoader(path).inspect()
+    else:
+        summary = DiscordChatLoader(path).inspect()
+    assert summary.details.get("missing", 0) == missing
+    assert (summary.found, summary.kept) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("names", "missing"),
+    [
+        (["a.json", "a [part 2].json"], ""),
+        (["a.json", "a [part 3].json"], "1 part of 3"),
+        (["a [part 4].json"], "3 parts of 4"),
+    ],
+)
+def test_parts_that_are_not_there_are_said(
+    tmp_path: Path, names: list[str], missing: str
+) -> None:
+    for number, name in enumerate(names):
+        channel = DiscordChannel()
+        channel.says(ANN, str(number))
+        channel.write(tmp_path / name)
+    if missing:
+        with pytest.warns(UserWarning, match=f"Of a in .* {missing} cannot be found"):
+            DiscordChatLoader(tmp_path).load()
+    else:
+        DiscordChatLoader(tmp_path).load()
+
+
+@pytest.mark.parametrize("is_csv", [False, True])
+def test_one_file_of_a_data_package_is_recognized(tmp_path: Path, is_csv: bool) -> None:
+    write_package(tmp_path, is_csv=is_csv)
+    (path,) = (tmp_path / "Messages" / "c500").glob("messages.*")
+    loader = open_export(path).loader
+    assert isinstance(loader, DiscordChatLoader)
+    with pytest.warns(UserWarning, match="only your own messages"):
+        (session,) = loader.load()
+    assert [m.content for m in session["messages"]] == ["first", 'second, "quoted"']

@@ -84,7 +84,8 @@ def test_columns_that_are_not_known_are_asked_for(tmp_path: Path, name: str) -> 
     if name.endswith(".csv"):
         loader = open_export(tmp_path / name).loader
         with pytest.raises(
-            ExportFormatError, match=r"it has \['Fall', 'Inhalt'\].*columns="
+            ExportFormatError,
+            match=r"it has \['Fall', 'Inhalt'\].*columns=.*--column text=NAME",
         ):
             loader.load()
 
@@ -119,6 +120,72 @@ def test_a_quote_that_nothing_closes_does_not_take_the_rest(tmp_path: Path) -> N
     summary = TableChatLoader(path).inspect()
     assert summary.skipped["unreadable"] == 1
     assert summary.kept > 10_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "chat_id,text\r1,Hi\r1,Ho\r",
+        "sep=;\r\nchat_id;text\r\n1;Hi\r\n1;Ho\r\n",
+        "\ufeffsep=,\nchat_id,text\n1,Hi\n1,Ho",
+        '"chat\nid","text"\n1,Hi\n1,Ho\n',
+        '"chat;id",text\n1,Hi\n1,Ho\n',
+        "\n \nchat_id;;text;\n1;;Hi;\n1;x;Ho;y\n".replace("y", ""),
+    ],
+)
+def test_odd_beginnings_and_ends_of_lines_are_read(
+    load: Callable[..., Any], text: str
+) -> None:
+    columns = {"conversation": "chat;id"} if "chat;id" in text else {}
+    assert load(text, columns=columns) == ["Hi", "Ho"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_is_recognized_without_its_mark(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "desk.csv"
+    path.write_bytes("chat_id,text\n1,Grüße €\n".encode(encoding))
+    (session,) = TableChatLoader(path).load()
+    assert session["messages"][0].content == "Grüße €"
+
+
+def test_a_letter_of_windows_far_down_is_read(tmp_path: Path) -> None:
+    """The beginning, in which the encoding was looked for, is plain."""
+    path = tmp_path / "desk.csv"
+    rows = "1;plain\n" * 10_000
+    path.write_bytes(f"chat_id;text\n{rows}1;Grüße\n".encode("cp1252"))
+    (session,) = TableChatLoader(path).load()
+    assert session["messages"][-1].content == "Grüße"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "7;Secret words",
+        "Ann;Secret words;2024-05-01 10:00",
+        "Ann;Secret words;5/1/2024 10:00 PM",
+        "ticket;Secret words",
+    ],
+)
+def test_a_row_that_stands_for_the_header_is_not_shown(
+    tmp_path: Path, row: str
+) -> None:
+    path = tmp_path / "desk.csv"
+    path.write_text(f"{row}\n{row}\n")
+    with pytest.raises(ExportFormatError, match="no line with names") as error:
+        TableChatLoader(path).load()
+    assert "Secret" not in str(error.value)
+
+
+def test_a_column_that_is_there_twice_is_an_error(load: Callable[..., Any]) -> None:
+    text = "chat_id,text,note,note\n1,Hi,a,b\n"
+    assert load(text) == ["Hi"]
+    with pytest.raises(ExportFormatError, match=r"'note' twice.*Rename"):
+        load(text, columns={"text": "note"})
+
+
+def test_a_header_that_never_ends_is_no_header(tmp_path: Path) -> None:
+    rows = "1,Hi\n" * 50_000
+    assert set(skipped(tmp_path, f'chat_id,text,"open\n{rows}')) <= {"unreadable"}
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "chat_id,text\n"])

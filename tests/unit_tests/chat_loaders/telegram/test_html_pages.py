@@ -59,12 +59,13 @@ def test_a_page_is_a_session(tmp_path: Path) -> None:
         assert isinstance(open_export(place).loader, TelegramChatLoader)
 
 
+@pytest.mark.usefixtures("machine_in_berlin")
 @pytest.mark.parametrize(
     ("zone", "option", "warning", "expected"),
     [
         (" UTC+02:00", None, "may ignore daylight saving", 1714550400),
         (" UTC-08:00", PACIFIC, None, 1714582800),
-        ("", None, "are local, without a zone", None),
+        ("", None, "are local, and read as this machine's", 1714550400),
         ("", BERLIN_SUMMER, None, 1714550400),
     ],
 )
@@ -94,13 +95,26 @@ def test_a_forward_is_the_senders_with_its_author(tmp_path: Path) -> None:
     page = Page()
     page.says("Ann", body, number=1)
     page.says(None, text_block("mine"), number=2)
-    first, second = messages_of(page.write(tmp_path / "messages.html"))
+    page.says("Bo", text_block("yours"), number=3)
+    first, second, third = messages_of(page.write(tmp_path / "messages.html"))
     assert (first.content, first.additional_kwargs["sender"]) == ("theirs", "Ann")
     assert first.additional_kwargs["forwarded_from"] == "Cy"
     assert first.additional_kwargs["forwarded"] is True
     assert first.additional_kwargs["message_time"] == 1714550400
     assert second.additional_kwargs["sender"] == "Ann"
-    assert "forwarded" not in second.additional_kwargs
+    for message in (second, third):
+        assert "forwarded" not in message.additional_kwargs
+        assert message.additional_kwargs["message_time"] == 1714550400
+    assert third.additional_kwargs["sender"] == "Bo"
+
+
+def test_a_forward_of_nobody_known_is_one(tmp_path: Path) -> None:
+    page = Page()
+    page.says("Ann", f'<div class="forwarded body">{text_block("x")}</div>', number=1)
+    (message,) = messages_of(page.write(tmp_path / "messages.html"))
+    assert message.additional_kwargs["forwarded"] is True
+    assert message.additional_kwargs["sender"] == "Ann"
+    assert "forwarded_from" not in message.additional_kwargs
 
 
 @pytest.mark.parametrize("href", ["#go_to_message1", "messages2.html#go_to_message1"])
@@ -139,6 +153,20 @@ def test_media_are_attachments_and_no_text(
     assert dict(summary.skipped) == {"media": 1}
     (message,) = messages_of(path, include_media=True)
     assert message.content == f"[{kind}]"
+
+
+def test_a_call_is_what_the_app_wrote(tmp_path: Path) -> None:
+    call = (
+        '<div class="media_wrap clearfix"><div class="media clearfix media_call">'
+        '<div class="body"><div class="title bold">Bo</div>'
+        '<div class="status details">Outgoing (12 seconds)</div></div></div></div>'
+    )
+    page = Page()
+    page.says("Ann", call, number=1)
+    path = page.write(tmp_path / "messages.html")
+    summary = TelegramChatLoader(path, timezone=BERLIN_SUMMER).inspect()
+    assert dict(summary.skipped) == {"system": 1}
+    assert summary.details["types"] == {"phone_call": 1}
 
 
 def test_reactions_are_read(tmp_path: Path) -> None:
@@ -199,8 +227,11 @@ def test_html_of_another_chat_below_is_read(tmp_path: Path) -> None:
 def test_deleted_accounts_are_unknown(tmp_path: Path) -> None:
     page = Page("Deleted Account")
     page.says("Deleted Account", text_block("Hi"), number=1)
-    (message,) = messages_of(page.write(tmp_path / "messages.html"))
+    path = page.write(tmp_path / "messages.html")
+    (session,) = TelegramChatLoader(path, timezone=BERLIN_SUMMER).load()
+    (message,) = session["messages"]
     assert message.additional_kwargs["sender"] == "unknown"
+    assert metadata_of(session)["title"] is None
 
 
 def test_of_a_page_that_was_cut_off_the_whole_messages_stay(tmp_path: Path) -> None:

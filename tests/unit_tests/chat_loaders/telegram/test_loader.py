@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 import zipfile
 from datetime import timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -349,11 +350,53 @@ def test_a_local_time_is_read_by_the_time_zone(tmp_path: Path, zone: Any) -> Non
     assert message.additional_kwargs["message_time"] == 1714550400
 
 
-def test_a_local_time_without_a_zone_is_no_time(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("machine_in_berlin")
+def test_without_a_zone_local_times_are_this_machines(tmp_path: Path) -> None:
     path = local_only(tmp_path)
-    with pytest.warns(UserWarning, match="timezone='Europe/Berlin'"):
+    with pytest.warns(UserWarning, match="read as this machine's .*timezone="):
         message = only_message(path)
-    assert "message_time" not in message.additional_kwargs
+    assert message.additional_kwargs["message_time"] == 1714550400
+    with pytest.warns(UserWarning, match="this machine's"):
+        summary = TelegramChatLoader(path).inspect()
+    (zone,) = summary.details["time_zone"]
+    assert zone.startswith("this machine's")
+    assert f"zone      {zone}" in str(summary)
+
+
+@pytest.mark.parametrize(
+    ("is_local", "expected"), [(True, ["Europe/Berlin"]), (False, None)]
+)
+def test_inspect_says_the_zone_where_one_was_needed(
+    tmp_path: Path, is_local: bool, expected: list[str] | None
+) -> None:
+    chat = TelegramChat()
+    message = chat.says(ANN, "Hi")
+    if is_local:
+        del message["date_unixtime"]
+    loader = TelegramChatLoader(
+        chat.write(tmp_path / "result.json"), timezone="Europe/Berlin"
+    )
+    assert loader.inspect().details.get("time_zone") == expected
+
+
+def test_each_chat_begins_with_the_first_of_the_hour_that_comes_twice(
+    tmp_path: Path,
+) -> None:
+    chats = [TelegramChat("Bo", number=22), TelegramChat("Cy", number=33)]
+    stamps = ("2022-10-30T02:50:00", "2022-10-30T02:10:00", "2022-03-27T02:30:00")
+    for chat in chats:
+        for stamp in stamps:
+            del chat.says(ANN, "Hi", date=stamp)["date_unixtime"]
+    path = write_account(tmp_path / "result.json", *chats)
+    for session in TelegramChatLoader(path, timezone="Europe/Berlin").load():
+        assert [
+            message.additional_kwargs["events"][0]["message_time"]
+            for message in session["messages"]
+        ] == [
+            "2022-10-30T00:50:00+00:00",
+            "2022-10-30T01:10:00+00:00",
+            "2022-03-27T01:30:00+00:00",
+        ]
 
 
 def test_an_unknown_zone_is_an_error(tmp_path: Path) -> None:
@@ -362,7 +405,7 @@ def test_an_unknown_zone_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "stamp", ["x", 5, None, "9" * 14, "1" * 5000, "-99999999999999"]
+    "stamp", ["x", 5.5, True, None, "9" * 14, "1" * 5000, "-99999999999999"]
 )
 def test_a_message_without_a_time_stays(tmp_path: Path, stamp: object) -> None:
     path = written(tmp_path, {"text": "Hi", "date_unixtime": stamp, "date": "never"})
@@ -436,6 +479,8 @@ def test_a_reply_refers_to_what_it_answers(tmp_path: Path) -> None:
         ({"forwarded_from": None}, {"forwarded": True}),
         ({"saved_from": "Cy"}, {"forwarded": True, "forwarded_from": "Cy"}),
         ({"edited": "2024-05-01T10:05:00", "edited_unixtime": "1"}, {"edited": True}),
+        ({"edited": "2024-05-01T10:05:00"}, {"edited": True}),
+        ({"edited_unixtime": "1"}, {"edited": True}),
     ],
 )
 def test_forwards_and_edits_are_marked(
@@ -672,6 +717,16 @@ def test_a_group_with_the_messages_of_one_person_is_warned_of(tmp_path: Path) ->
         TelegramChatLoader(path).load()
 
 
+def test_a_personal_chat_without_answers_is_not_warned_of(tmp_path: Path) -> None:
+    chat = TelegramChat()
+    for _ in range(10):
+        chat.says(ANN, "mine")
+    path = chat.write(tmp_path / "result.json")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(TelegramChatLoader(path).load()) == 1
+
+
 @pytest.mark.parametrize("name", ["bo", "22", "user22", "ANN"])
 def test_a_chat_is_excluded_by_any_of_its_names(tmp_path: Path, name: str) -> None:
     chat = talk()
@@ -679,6 +734,26 @@ def test_a_chat_is_excluded_by_any_of_its_names(tmp_path: Path, name: str) -> No
     chat.messages.append(5)
     path = chat.write(tmp_path / "result.json")
     assert skipped(path, exclude=name) == {"excluded": 3, "unreadable": 1}
+
+
+@pytest.mark.parametrize("name", ["7", "channel7"])
+def test_a_group_is_chosen_by_its_number(tmp_path: Path, name: str) -> None:
+    group, other = TelegramChat("Race", "private_supergroup", 7), talk(8)
+    group.says(ANN, "mine")
+    path = write_account(tmp_path / "result.json", group, other)
+    assert list(loaded(path, include=name)) == ["channel7"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("private_channel", "channel"), ("bot_chat", "bot")]
+)
+def test_what_is_damaged_in_a_chat_that_is_left_out_counts_as_that(
+    tmp_path: Path, kind: str, reason: str
+) -> None:
+    chat = talk(kind=kind)
+    chat.messages.append(None)
+    path = chat.write(tmp_path / "result.json")
+    assert skipped(path) == {reason: 2, "unreadable": 1}
 
 
 def test_a_chat_in_two_exports_is_one_session(tmp_path: Path) -> None:
@@ -695,6 +770,18 @@ def test_a_chat_in_two_exports_is_one_session(tmp_path: Path) -> None:
     texts = [text for _, text in loaded(tmp_path)["user22"]]
     assert texts == ["1", "2", "3, edited", "4, edited", "5"]
     assert skipped(tmp_path) == {"duplicate": 1}
+
+
+def test_messages_without_ids_in_two_exports_stay(tmp_path: Path) -> None:
+    """What has no id cannot be told to be another's copy."""
+    for place, text in (("a", "one"), ("b", "two")):
+        chat = talk()
+        del chat.says(ANN, text)["id"]
+        chat.messages.append(None)
+        chat.write(tmp_path / place / "result.json")
+    texts = [text for _, text in loaded(tmp_path)["user22"]]
+    assert texts == ["one", "two", "yours", "mine"]
+    assert skipped(tmp_path) == {"duplicate": 2, "unreadable": 2}
 
 
 # People and owner.
@@ -741,12 +828,45 @@ def test_of_a_personal_chat_the_owner_is_the_other_id(tmp_path: Path) -> None:
 
 
 def test_old_ids_are_numbers(tmp_path: Path) -> None:
-    chat = TelegramChat()
+    chat = TelegramChat("was renamed")
     chat.says(Person("Bo", 22), "yours")
     chat.says(Person("Ann", 11), "mine")
     assert TelegramChatLoader(chat.write(tmp_path / "result.json")).inspect().owner == (
         "Ann"
     )
+
+
+def test_people_without_ids_are_their_names(tmp_path: Path) -> None:
+    """Other programs that write this format leave ids out."""
+    chat = TelegramChat()
+    for person in (BO, ANN, Person(None, None)):
+        del chat.says(person, "Hi")["from_id"]
+    path = chat.write(tmp_path / "result.json")
+    assert [sender for sender, _ in loaded(path)["user22"]] == ["Bo", "Ann", "unknown"]
+    assert TelegramChatLoader(path).inspect().owner == "Ann"
+
+
+@pytest.mark.parametrize("number", [None, "x", 1.5])
+def test_chats_without_ids_stay_apart(tmp_path: Path, number: Any) -> None:
+    chats = []
+    for name in ("Bo", "Cy"):
+        chat = TelegramChat(name, number=number)
+        chat.says(ANN, f"to {name}")
+        chats.append(chat)
+    path = write_account(tmp_path / "result.json", *chats)
+    assert loaded(path) == {
+        "user:Bo": [("Ann", "to Bo")],
+        "user:Cy": [("Ann", "to Cy")],
+    }
+
+
+def test_an_id_may_be_a_string_and_unix_time_a_number(tmp_path: Path) -> None:
+    chat = TelegramChat()
+    chat.about["id"] = "22"
+    chat.says(ANN, "Hi", date_unixtime=1714550400)
+    path = chat.write(tmp_path / "result.json")
+    assert list(loaded(path)) == ["user22"]
+    assert only_message(path).additional_kwargs["message_time"] == 1714550400
 
 
 @pytest.mark.parametrize(("title", "owner"), [("Bo", "Ann"), ("Somebody", None)])
@@ -826,6 +946,15 @@ def test_an_owner_who_writes_late_is_found(tmp_path: Path) -> None:
 def test_an_id_stands_for_a_name(tmp_path: Path, person: str, name: str) -> None:
     path = talk().write(tmp_path / "result.json")
     assert TelegramChatLoader(path).names_of(person) == {name}
+
+
+def test_an_id_that_writes_late_stands_for_a_name(tmp_path: Path) -> None:
+    group = TelegramChat("Race", "private_group", 7)
+    for _ in range(600):
+        group.says(BO, "yours")
+    group.says(ANN, "mine")
+    path = group.write(tmp_path / "result.json")
+    assert TelegramChatLoader(path).names_of("user11") == {"Ann"}
 
 
 def test_the_number_of_messages_is_estimated(tmp_path: Path) -> None:

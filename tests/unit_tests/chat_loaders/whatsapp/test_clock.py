@@ -1,104 +1,11 @@
-"""Local times in UTC, across changes of the clock."""
+"""The parts of a time in a header."""
 
 from __future__ import annotations
 
-import os
-import time
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING
-
 import pytest
 
-from langchain_chatexports.chat_loaders.whatsapp.clock import (
-    Clock,
-    HourSeconds,
-    PartSeconds,
-    find_time_zone,
-    name_of_zone,
-)
+from langchain_chatexports.chat_loaders.whatsapp.clock import HourSeconds, PartSeconds
 from langchain_chatexports.chat_loaders.whatsapp.day_periods import add_to_hour
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local
-BERLIN = find_time_zone("Europe/Berlin")
-
-
-def in_utc(clock: Clock, text: str) -> str:
-    local = datetime.fromisoformat(text)
-    seconds = clock.utc(int((local - EPOCH).total_seconds()))
-    assert seconds is not None
-    return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%d %H:%M}"
-
-
-@pytest.fixture
-def machine_in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    if not hasattr(time, "tzset"):
-        pytest.skip("needs time.tzset (POSIX)")
-    monkeypatch.setitem(os.environ, "TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
-
-
-def check_year(clock: Clock) -> None:
-    assert in_utc(clock, "2022-03-26 12:00") == "2022-03-26 11:00"
-    # The hour that is left out is moved on by it.
-    assert in_utc(clock, "2022-03-27 02:30") == "2022-03-27 01:30"
-    assert in_utc(clock, "2022-07-01 12:00") == "2022-07-01 10:00"
-    # The hour that comes twice: the first one until the clock steps back.
-    assert in_utc(clock, "2022-10-30 02:10") == "2022-10-30 00:10"
-    assert in_utc(clock, "2022-10-30 02:58") == "2022-10-30 00:58"
-    assert in_utc(clock, "2022-10-30 02:05") == "2022-10-30 01:05"
-    assert in_utc(clock, "2022-10-30 02:59") == "2022-10-30 01:59"
-    assert in_utc(clock, "2022-10-30 03:00") == "2022-10-30 02:00"
-
-
-def test_times_of_a_named_zone() -> None:
-    check_year(Clock(BERLIN))
-
-
-@pytest.mark.usefixtures("machine_in_berlin")
-def test_times_of_this_machine() -> None:
-    check_year(Clock(None))
-
-
-def test_two_swapped_messages_are_no_change_of_the_clock() -> None:
-    clock = Clock(BERLIN)
-    assert in_utc(clock, "2022-10-30 02:11") == "2022-10-30 00:11"
-    assert in_utc(clock, "2022-10-30 02:10") == "2022-10-30 00:10"
-
-
-def test_the_next_year_begins_with_the_first_hour_again() -> None:
-    clock = Clock(BERLIN)
-    for stamp in ("2022-10-30 02:50", "2022-10-30 02:10", "2022-10-30 12:00"):
-        in_utc(clock, stamp)
-    assert in_utc(clock, "2023-10-29 02:10") == "2023-10-29 00:10"
-
-
-def test_zone_with_a_change_within_an_hour() -> None:
-    # Lord Howe moves its clock by half an hour, Newfoundland did so at 0:01.
-    clock = Clock(find_time_zone("Australia/Lord_Howe"))
-    assert in_utc(clock, "2022-04-03 01:20") == "2022-04-02 14:20"
-    assert in_utc(clock, "2022-04-03 01:40") == "2022-04-02 14:40"
-    assert in_utc(clock, "2022-04-03 02:40") == "2022-04-02 16:10"
-
-
-def test_a_year_that_cannot_be_converted_has_no_time() -> None:
-    assert Clock(BERLIN).utc(10**12) is None
-
-
-def test_an_unknown_zone_is_an_error_that_says_what_to_give() -> None:
-    with pytest.raises(ValueError, match="Europe/Berlin"):
-        find_time_zone("Berlin")
-
-
-def test_zones_have_names() -> None:
-    assert name_of_zone(BERLIN) == "Europe/Berlin"
-    assert name_of_zone(timezone.utc) == "UTC"
-    assert name_of_zone(None).startswith("this machine's")
 
 
 @pytest.mark.parametrize(

@@ -405,13 +405,6 @@ def test_an_attachment_that_is_a_chat_is_not_read_beside_its_chat(
     assert len(load(path)) == 1
 
 
-def test_two_exports_of_one_chat_are_told(tmp_path: Path) -> None:
-    two().to_file(tmp_path / NAME)
-    two().to_file(tmp_path / "WhatsApp Chat with Ann (1).txt")
-    with pytest.warns(UserWarning, match="exports of one chat"):
-        assert len(load(tmp_path)) == 2
-
-
 def test_the_notices_of_an_almost_empty_hebrew_chat_are_no_messages(
     tmp_path: Path,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Dates of headers: which number is the day, and the calendars of phones."""
+"""Which number of a date is the day, and the calendars of phones."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ from collections import Counter
 from contextlib import suppress
 from datetime import date
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
-
-from langchain_chatexports.chat_loaders.whatsapp.headers import plain_text
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from langchain_chatexports.chat_loaders.whatsapp.headers import Layout
-
-__all__ = ["ORDERS", "DateOrder", "DateStamp", "Order", "day_of", "find_order"]
+__all__ = [
+    "ORDERS",
+    "DateForm",
+    "DateOrder",
+    "DateStamp",
+    "Order",
+    "checked_order",
+    "day_of",
+    "find_order",
+]
 
 DateOrder: TypeAlias = Literal["dmy", "mdy", "ymd"]
 
@@ -50,8 +55,24 @@ _ERA = re.compile(r"[^\W\d_]+")
 _MAX_FOREIGN_SHARE = 0.1
 
 
+class DateForm(Protocol):
+    """How the dates of a file are written."""
+
+    @property
+    def year(self) -> str | None:
+        """Whether the year is `first` or `last`; `None` if both can be."""
+
+    @property
+    def is_year_first_likely(self) -> bool:
+        """Whether only languages that put the year first write so."""
+
+    @property
+    def is_month_first_likely(self) -> bool:
+        """Whether mostly Americans write so, if no number has a zero before it."""
+
+
 class DateStamp(NamedTuple):
-    """A date as it stands in a header."""
+    """A date as it stands in a file."""
 
     first: int
     second: int
@@ -65,10 +86,9 @@ class DateStamp(NamedTuple):
 
     @classmethod
     def parse(cls, text: str, line: int) -> DateStamp:
-        """Read the three numbers of a date."""
-        plain = plain_text(text)
-        digits = [found[0] for found in _NUMBER.finditer(plain)]
-        era = _ERA.search(plain)
+        """Read the three numbers of a date, and an era, without marks between them."""
+        digits = [found[0] for found in _NUMBER.finditer(text)]
+        era = _ERA.search(text)
         small = [len(one) > 1 for one in digits if int(one) < 10 and len(one) < 4]  # noqa: PLR2004 - one digit; a year
         first, second, third = map(int, digits)
         is_padded = small[0] if small else None
@@ -98,6 +118,18 @@ class _Reading(NamedTuple):
     implausible: int
     steps_back: int
     span: int
+
+
+def checked_order(order: str | None) -> str | None:
+    """Return an order that the user gave.
+
+    Raises:
+        ValueError: If it is none of `ORDERS`.
+    """
+    if order is not None and order not in ORDERS:
+        msg = f"date_order is one of {', '.join(ORDERS)}, not {order!r}."
+        raise ValueError(msg)
+    return order
 
 
 def day_of(stamp: DateStamp, order: str) -> int | None:
@@ -133,29 +165,33 @@ def day_of(stamp: DateStamp, order: str) -> int | None:
 def find_order(
     stamps: Sequence[DateStamp],
     runs: Sequence[int],
-    layout: Layout,
+    form: DateForm,
     counts: Mapping[int, int],
     chosen: str | None = None,
+    *,
+    may_descend: bool = False,
 ) -> Order:
     """Find the order of day, month and year in a file.
 
     Args:
         stamps: The file's different dates.
         runs: Their places in the order of the file, where the date changes.
-        layout: The layout of the headers.
+        form: How the dates are written.
         counts: The messages of each date.
         chosen: The order that the user gave. It counts unless there are dates that do
             not exist in it.
+        may_descend: Whether the newest message can come first.
 
     Returns:
         The order. It is a guess if all orders fit equally.
     """
-    orders = _possible_orders(layout)
+    orders = _possible_orders(form)
     places = set(runs)
     days = {order: _days(stamps, places, order) for order in orders}
     never = {place for place in places if all(place not in d for d in days.values())}
     readings = {
-        order: _reading(found, runs, counts, never) for order, found in days.items()
+        order: _reading(found, runs, counts, never, may_descend=may_descend)
+        for order, found in days.items()
     }
     ranked = sorted(orders, key=lambda order: readings[order][:3])
     best = ranked[0]
@@ -165,7 +201,7 @@ def find_order(
         best = str(chosen)
     elif len(tied) > 1:
         there = [stamps[place] for place in places]
-        best, is_guess = _tie(tied, readings, there, layout)
+        best, is_guess = _tie(tied, readings, there, form)
     foreign = tuple(sorted(places - days[best].keys()))
     conflict = _conflict(best, days, never, counts, stamps)
     return Order(best, is_guess, foreign, conflict)
@@ -184,10 +220,10 @@ def _common_year(year: int, era: str) -> int:
     return year + _CENTURY if year <= _MAX_SHORT_YEAR else year
 
 
-def _possible_orders(layout: Layout) -> tuple[str, ...]:
-    if layout.year == "first":
+def _possible_orders(form: DateForm) -> tuple[str, ...]:
+    if form.year == "first":
         return ("ymd",)
-    if layout.year == "last":
+    if form.year == "last":
         return ("dmy", "mdy")
     return ("dmy", "mdy", "ymd")
 
@@ -207,6 +243,8 @@ def _reading(
     runs: Sequence[int],
     counts: Mapping[int, int],
     never: Collection[int],
+    *,
+    may_descend: bool,
 ) -> _Reading:
     foreign = sum(
         counts[place] for place in set(runs) if place not in days and place not in never
@@ -215,10 +253,12 @@ def _reading(
     first = date(_FIRST_YEAR, 1, 1).toordinal() - _EPOCH
     # A day ahead: the phone may be in another zone than this machine.
     last = date.today().toordinal() - _EPOCH + 1  # noqa: DTZ011 - see above
+    back = sum(day < before for before, day in pairwise(known))
+    forth = sum(day > before for before, day in pairwise(known))
     return _Reading(
         foreign=foreign,
         implausible=sum(not first <= day <= last for day in known),
-        steps_back=sum(day < before for before, day in pairwise(known)),
+        steps_back=min(back, forth) if may_descend else back,
         span=max(known) - min(known) if known else 0,
     )
 
@@ -227,7 +267,7 @@ def _tie(
     tied: Sequence[str],
     readings: Mapping[str, _Reading],
     stamps: Sequence[DateStamp],
-    layout: Layout,
+    form: DateForm,
 ) -> tuple[str, bool]:
     """Return the likeliest of several orders, and whether that is a guess."""
     if "ymd" in tied:
@@ -237,16 +277,13 @@ def _tie(
         nearest = min(readings[order].span for order in others)
         if span < nearest:
             return "ymd", False
-        if span == nearest and layout.is_year_first_likely:
+        if span == nearest and form.is_year_first_likely:
             return "ymd", True
         tied = others
     if len(tied) == 1:
         return tied[0], False
-    is_month_first = (
-        layout.has_slashes
-        and layout.year is None
-        and layout.has_period
-        and not any(stamp.is_padded for stamp in stamps)
+    is_month_first = form.is_month_first_likely and not any(
+        stamp.is_padded for stamp in stamps
     )
     return "mdy" if is_month_first else "dmy", True
 

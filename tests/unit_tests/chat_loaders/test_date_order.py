@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports.chat_loaders.whatsapp import dates
-from langchain_chatexports.chat_loaders.whatsapp.dates import DateStamp, day_of
+from langchain_chatexports.chat_loaders import date_order
+from langchain_chatexports.chat_loaders.date_order import DateStamp, day_of
+from langchain_chatexports.chat_loaders.whatsapp.headers import plain_text
 from langchain_chatexports.chat_loaders.whatsapp.records import read_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from langchain_chatexports.chat_loaders.whatsapp.dates import Order
+    from langchain_chatexports.chat_loaders.date_order import Order
 
 EPOCH = date(1970, 1, 1)
 
@@ -30,7 +31,7 @@ def order_of(
 
 
 def day(text: str, order: str) -> date | None:
-    number = day_of(DateStamp.parse(text, 1), order)
+    number = day_of(DateStamp.parse(plain_text(text), 1), order)
     return None if number is None else EPOCH + timedelta(days=number)
 
 
@@ -133,7 +134,7 @@ def test_a_year_to_come_is_no_year(monkeypatch: pytest.MonkeyPatch) -> None:
         def today(cls) -> Today:
             return cls(2026, 11, 21)
 
-    monkeypatch.setattr(dates, "date", Today)
+    monkeypatch.setattr(date_order, "date", Today)
     assert order_of(["26/01/30"])[:2] == ("ymd", False)
     assert order_of(["26/01/48"])[0] == "dmy"
 

@@ -1,0 +1,68 @@
+"""What sessions are read from: a chat loader, a session, or any nesting of them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing
+from typing import Any, TypeAlias, cast
+
+from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.chat_sessions import ChatSession
+from langchain_core.messages import BaseMessage
+
+__all__ = ["SessionSource", "closing_iterator", "iter_sessions"]
+
+SessionSource: TypeAlias = BaseChatLoader | ChatSession | Iterable[ChatSession]
+"""What steps read: a chat loader, a session, or an iterable of sessions."""
+
+
+def iter_sessions(source: SessionSource) -> Generator[ChatSession, None, None]:
+    """Iterate over the sessions of a loader, a session or an iterable, one at a time.
+
+    Args:
+        source: A chat loader, one session, or any nesting of iterables of sessions
+            (an upstream Runnable streams lists of sessions).
+
+    Yields:
+        The sessions, in order. Closing the iterator closes the loader's.
+
+    Raises:
+        TypeError: If the source is something else.
+    """
+    given: Any = source  # What users pass is checked here, whatever its type says.
+    if isinstance(given, BaseChatLoader):
+        yield from closing_iterator(given.lazy_load())
+    elif isinstance(given, Mapping):
+        yield cast("ChatSession", given)
+    elif isinstance(given, Iterable) and not isinstance(given, (str, bytes)):
+        with closing(closing_iterator(iter(given))) as items:
+            for item in items:
+                if isinstance(item, dict):
+                    held = [cast("ChatSession", item)]
+                    del item
+                    yield held.pop()  # The consumer is the only one to hold it.
+                    continue
+                if isinstance(item, BaseMessage):
+                    msg = (
+                        "Expected chat sessions, got a message: wrap the messages, "
+                        "{'messages': [...]}."
+                    )
+                    raise TypeError(msg)
+                yield from iter_sessions(item)
+                del item  # Otherwise the last session stays alive one round longer.
+    else:
+        msg = (
+            "Expected a chat loader, a ChatSession or an iterable of them, "
+            f"got {type(given).__name__}."
+        )
+        raise TypeError(msg)
+
+
+def closing_iterator(sessions: Iterator[Any]) -> Generator[Any, None, None]:
+    """Yield the items, then close what has a `close`; a plain iterator has none."""
+    try:
+        yield from sessions
+    finally:
+        close = getattr(sessions, "close", None)
+        if close is not None:
+            close()

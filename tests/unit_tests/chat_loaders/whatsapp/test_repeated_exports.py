@@ -1,0 +1,431 @@
+"""Exports of one chat, made on different days: all of it once."""
+
+from __future__ import annotations
+
+import tracemalloc
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
+from tests.unit_tests.builders.sessions import metadata_of
+from tests.unit_tests.builders.whatsapp import LRM, START, WhatsAppChat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+NAME = "WhatsApp Chat with Ann.txt"
+AGAIN = "WhatsApp Chat with Ann (1).txt"
+NOTICE = "Messages and calls are end-to-end encrypted."
+SECOND = timedelta(seconds=1)
+
+
+def talk(
+    numbers: Iterable[int], chat: WhatsAppChat | None = None, word: str = "line"
+) -> WhatsAppChat:
+    """Messages of Ann and Bob in turn, each at the minute of its number."""
+    chat = chat or WhatsAppChat.android()
+    for number in numbers:
+        name = ("Ann", "Bob")[number % 2]
+        chat.says(name, f"{word} {number}", START + timedelta(minutes=number))
+    return chat
+
+
+def sessions(path: Path, **options: Any) -> list[Any]:
+    loader = WhatsAppChatLoader(path, timezone="UTC", **options)
+    summary, found = loader.inspect(), loader.load()
+    assert summary.found == summary.kept + sum(summary.skipped.values())
+    assert summary.kept == sum(len(session["messages"]) for session in found)
+    return found
+
+
+def texts(path: Path, **options: Any) -> list[str]:
+    (session,) = sessions(path, **options)
+    return [str(message.content) for message in session["messages"]]
+
+
+def skipped(path: Path, **options: Any) -> dict[str, int]:
+    loader = WhatsAppChatLoader(path, timezone="UTC", **options)
+    return dict(loader.inspect().skipped)
+
+
+def lines(numbers: Iterable[int]) -> list[str]:
+    return [f"line {number}" for number in numbers]
+
+
+@pytest.mark.parametrize("names", [(NAME, AGAIN), (AGAIN, NAME)])
+def test_what_two_exports_have_in_common_comes_once(
+    tmp_path: Path, names: tuple[str, str]
+) -> None:
+    older, newer = names
+    talk(range(8)).to_file(tmp_path / older)
+    talk(range(4, 12)).to_file(tmp_path / newer)
+    assert texts(tmp_path) == lines(range(12))
+    assert skipped(tmp_path) == {"duplicate": 4}
+    loader = WhatsAppChatLoader(tmp_path, timezone="UTC")
+    assert loader.inspect().found == 16
+    assert loader.inspect().details["merged_exports"] == 1
+    (session,) = sessions(tmp_path)
+    assert metadata_of(session) == {
+        "id": newer,
+        "title": "Ann",
+        "platform": "whatsapp",
+        "participants": ["Ann", "Bob"],
+        "owner": "Bob",
+        "is_group": False,
+    }
+    stamps = [m.additional_kwargs["message_time"] for m in session["messages"]]
+    assert stamps == [1_647_615_360 + 60 * number for number in range(12)]
+
+
+def test_three_exports_are_one_session(tmp_path: Path) -> None:
+    for place, numbers in enumerate([range(8), range(4, 12), range(8, 16)]):
+        talk(numbers).to_file(tmp_path / str(place) / NAME)
+    assert texts(tmp_path) == lines(range(16))
+    assert skipped(tmp_path) == {"duplicate": 8}
+
+
+@pytest.mark.parametrize("shift", [-1, 0, 1])
+def test_times_may_differ_by_a_second(tmp_path: Path, shift: int) -> None:
+    """Two of one text in two seconds stay two, whichever way the times differ."""
+    older, newer = WhatsAppChat.ios(), WhatsAppChat.ios()
+    talk(range(4), older)
+    talk(range(4), newer)
+    at = START + timedelta(minutes=10)
+    for second in range(2):
+        older.says("Ann", "ok", at + second * SECOND)
+        newer.says("Ann", "ok", at + (second + shift) * SECOND)
+    newer.says("Bob", "end")
+    older.to_zip(tmp_path / "WhatsApp Chat - Ann.zip")
+    newer.to_zip(tmp_path / "WhatsApp Chat - Ann (1).zip")
+    assert texts(tmp_path) == [*lines(range(4)), "ok", "ok", "end"]
+
+
+def test_a_text_two_seconds_later_is_another_message(tmp_path: Path) -> None:
+    older, newer = talk(range(4), WhatsAppChat.ios()), WhatsAppChat.ios()
+    talk(range(4), newer)
+    older.says("Ann", "ok", START + timedelta(minutes=10))
+    newer.says("Ann", "ok", START + timedelta(minutes=10, seconds=2))
+    older.to_zip(tmp_path / "WhatsApp Chat - Ann.zip")
+    newer.to_zip(tmp_path / "WhatsApp Chat - Ann (1).zip")
+    assert texts(tmp_path) == [*lines(range(4)), "ok", "ok"]
+
+
+def test_equal_messages_of_one_export_stay(tmp_path: Path) -> None:
+    older, newer = WhatsAppChat.android(), WhatsAppChat.android()
+    for chat, end in ((older, 5), (newer, 8)):
+        talk(range(4), chat)
+        for _ in range(3):
+            chat.says("Ann", "ha", START + timedelta(minutes=4))
+        talk(range(5, end), chat)
+    newer.says("Ann", "ha", START + timedelta(minutes=8))
+    older.to_file(tmp_path / NAME)
+    newer.to_file(tmp_path / AGAIN)
+    expected = [*lines(range(4)), "ha", "ha", "ha", *lines(range(5, 8)), "ha"]
+    assert texts(tmp_path) == expected
+
+
+def test_of_equal_messages_one_more_in_the_older_export_stays(tmp_path: Path) -> None:
+    """The newest 40,000 may begin between two of one minute."""
+    older, newer = WhatsAppChat.android(), WhatsAppChat.android()
+    for chat, count in ((older, 3), (newer, 2)):
+        for _ in range(count):
+            chat.says("Ann", "ha", START)
+        talk(range(1, 9), chat)
+    older.to_file(tmp_path / NAME)
+    newer.says("Ann", "end").to_file(tmp_path / AGAIN)
+    assert texts(tmp_path) == ["ha", "ha", "ha", *lines(range(1, 9)), "end"]
+
+
+def test_a_short_common_time_of_long_exports_is_enough(tmp_path: Path) -> None:
+    talk(range(40)).to_file(tmp_path / NAME)
+    talk(range(36, 80)).to_file(tmp_path / AGAIN)
+    assert texts(tmp_path) == lines(range(80))
+
+
+def test_what_the_app_wrote_says_nothing(tmp_path: Path) -> None:
+    """A missed call has the name of who called."""
+    one, two = talk([1, 3, 5], word="one"), talk([1, 3, 5], word="two")
+    for chat in (one, two):
+        for number in range(10, 20):
+            name = ("Ann", "Bob")[number % 2]
+            at = START + timedelta(minutes=number)
+            chat.says(name, "Missed voice call", at)
+    one.to_file(tmp_path / NAME)
+    two.to_file(tmp_path / AGAIN)
+    with pytest.warns(UserWarning, match="not enough messages in common"):
+        assert len(sessions(tmp_path)) == 2
+
+
+def test_a_message_more_in_one_export_stays_in_its_place(tmp_path: Path) -> None:
+    """Somebody deleted it for themselves, between the two exports."""
+    older = talk([0, 1, 2, 3, 4, 6, 7, 9])
+    newer = talk([0, 1, 3, 4, 5, 7, 8])
+    older.to_file(tmp_path / NAME)
+    newer.says("Ann", "end", START + timedelta(minutes=20)).to_file(tmp_path / AGAIN)
+    assert texts(tmp_path) == [*lines(range(10)), "end"]
+
+
+def test_late_messages_stay_where_they_arrived(tmp_path: Path) -> None:
+    def chat(numbers: Iterable[int]) -> WhatsAppChat:
+        return talk(numbers, WhatsAppChat.android().system(NOTICE, at=START))
+
+    chat([5, 1, 6, 2, 7]).to_file(tmp_path / NAME)
+    chat([6, 2, 7, 3, 8]).to_file(tmp_path / AGAIN)
+    assert texts(tmp_path) == lines([5, 1, 6, 2, 7, 3, 8])
+    assert skipped(tmp_path) == {"duplicate": 4, "system": 1}
+
+
+def test_two_people_of_one_name_stay_apart(tmp_path: Path) -> None:
+    """A greeting to both is in both chats at the same second; the answers differ."""
+    one, two = WhatsAppChat.ios(), WhatsAppChat.ios()
+    for chat, word in ((one, "yes"), (two, "oh")):
+        talk(range(0, 10, 2), chat, word)
+        for number in (11, 13, 15, 17):
+            at = START + timedelta(minutes=number)
+            chat.says("Bob", f"Happy day {number}!", at)
+    one.to_zip(tmp_path / "WhatsApp Chat - Ann.zip")
+    two.to_zip(tmp_path / "WhatsApp Chat - Ann (1).zip")
+    with pytest.warns(UserWarning, match="not enough messages in common.* 2 sessions"):
+        found = sessions(tmp_path)
+    assert [len(session["messages"]) for session in found] == [9, 9]
+    assert [metadata_of(s)["id"] for s in found] == [
+        "WhatsApp Chat - Ann (1).zip",
+        "WhatsApp Chat - Ann.zip",
+    ]
+
+
+def test_two_people_who_were_only_greeted_stay_apart(tmp_path: Path) -> None:
+    one, two = WhatsAppChat.android(), WhatsAppChat.android()
+    for number in range(6):
+        one.says("Bob", f"Happy day {number}!")
+        two.says("Bob", f"Happy day {number}!")
+    one.to_file(tmp_path / NAME)
+    two.says("Ann", "Thanks").to_file(tmp_path / AGAIN)
+    with pytest.warns(UserWarning, match="not enough messages in common"):
+        assert len(sessions(tmp_path)) == 2
+
+
+def test_a_few_equal_messages_among_many_are_by_chance(tmp_path: Path) -> None:
+    one, two = talk(range(4)), talk(range(4))
+    for number in range(10, 20):
+        talk([number], one, "one")
+        talk([number], two, "two")
+    one.to_file(tmp_path / NAME)
+    two.to_file(tmp_path / AGAIN)
+    with pytest.warns(UserWarning, match="not enough messages in common"):
+        assert len(sessions(tmp_path)) == 2
+
+
+def test_two_equal_messages_are_not_enough(tmp_path: Path) -> None:
+    talk(range(2)).to_file(tmp_path / NAME)
+    talk(range(9)).to_file(tmp_path / AGAIN)
+    with pytest.warns(UserWarning, match="not enough messages in common"):
+        assert len(sessions(tmp_path)) == 2
+
+
+def test_exports_without_a_common_time_stay_apart(tmp_path: Path) -> None:
+    talk(range(8)).to_file(tmp_path / NAME)
+    talk(range(8, 16)).to_file(tmp_path / AGAIN)
+    with pytest.warns(UserWarning, match="not enough messages in common"):
+        assert len(sessions(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("length", [1, 2, 9])
+def test_a_file_that_was_copied_is_read_once(tmp_path: Path, length: int) -> None:
+    for name in (NAME, AGAIN):
+        talk(range(length)).to_file(tmp_path / name)
+    assert texts(tmp_path) == lines(range(length))
+    assert skipped(tmp_path) == {"duplicate": length}
+
+
+def test_who_the_chat_is_named_after_may_be_alone_in_it(tmp_path: Path) -> None:
+    talk(range(0, 8, 2)).to_file(tmp_path / NAME)
+    talk(range(0, 12, 2)).to_file(tmp_path / AGAIN)
+    assert texts(tmp_path) == lines(range(0, 12, 2))
+
+
+@pytest.mark.parametrize("is_first_with_media", [True, False])
+def test_exports_with_and_without_media_are_one(
+    tmp_path: Path, *, is_first_with_media: bool
+) -> None:
+    with_media, without = talk(range(4)), talk(range(4))
+    with_media.says("Ann", "IMG-20220327-WA0001.jpg (file attached)\nthe sea")
+    with_media.says("Bob", "IMG-20220327-WA0002.jpg (file attached)")
+    without.says("Ann", "<Media omitted>").says("Bob", "<Media omitted>")
+    newer = without if is_first_with_media else with_media
+    talk([9], newer)
+    with_media.to_file(tmp_path / NAME)
+    without.to_file(tmp_path / AGAIN)
+    assert texts(tmp_path) == [*lines(range(4)), "the sea", "line 9"]
+    assert skipped(tmp_path) == {"duplicate": 6, "media": 1}
+    (session,) = sessions(tmp_path)
+    (named,) = session["messages"][4].additional_kwargs["attachments"]
+    assert named["uri"] == "IMG-20220327-WA0001.jpg"
+
+
+@pytest.mark.parametrize(
+    ("said", "expected", "reasons"),
+    [
+        ("Hello! <This message was edited>", ["Hello!"], {}),
+        ("This message was deleted", [], {"unsent": 1}),
+    ],
+)
+def test_what_was_edited_or_taken_back_since_is_as_in_the_newer_export(
+    tmp_path: Path, said: str, expected: list[str], reasons: dict[str, int]
+) -> None:
+    talk(range(4)).says("Ann", "Helo").to_file(tmp_path / NAME)
+    newer = talk(range(4)).says("Ann", said)
+    talk([9], newer).to_file(tmp_path / AGAIN)
+    assert texts(tmp_path) == [*lines(range(4)), *expected, "line 9"]
+    assert skipped(tmp_path) == {"duplicate": 5, **reasons}
+
+
+def test_a_message_beside_one_that_was_edited_stays(tmp_path: Path) -> None:
+    at = START + timedelta(minutes=5)
+    talk(range(4)).says("Bob", "Helo", at).to_file(tmp_path / NAME)
+    newer = talk(range(4)).says("Ann", "Hello! <This message was edited>", at)
+    talk([9], newer).to_file(tmp_path / AGAIN)
+    assert texts(tmp_path) == [*lines(range(4)), "Hello!", "Helo", "line 9"]
+
+
+def test_unpacked_zips_of_an_iphone_are_told_by_their_first_lines(
+    tmp_path: Path,
+) -> None:
+    for folder, name, end in (("a", "Ann", 8), ("b", "Ann", 12), ("c", "Cleo", 8)):
+        chat = WhatsAppChat.ios().by_app(name, NOTICE, START)
+        talk(range(end), chat).to_file(tmp_path / folder / "_chat.txt")
+    found = sessions(tmp_path)
+    assert [metadata_of(s)["title"] for s in found] == ["Ann", "Cleo"]
+    assert [len(session["messages"]) for session in found] == [12, 8]
+
+
+def test_a_group_that_only_the_older_export_has_begun_is_one(tmp_path: Path) -> None:
+    older = WhatsAppChat.android().system("Ann created group “Run”", at=START)
+    talk(range(1, 8), older).to_file(tmp_path / NAME)
+    talk(range(4, 12)).to_file(tmp_path / AGAIN)
+    (session,) = sessions(tmp_path)
+    assert metadata_of(session)["is_group"] is True
+
+
+def test_what_the_owner_took_back_in_the_older_export_counts(tmp_path: Path) -> None:
+    """Far behind its beginning, which is looked at first."""
+    older = talk(range(1_500)).says("Bob", "You deleted this message")
+    talk(range(1_501, 1_510), older).to_file(tmp_path / "WhatsApp Chat with Run.txt")
+    newer = talk(range(1_503, 1_520)).says("Cleo", "Hi")
+    newer.to_file(tmp_path / "WhatsApp Chat with Run (1).txt")
+    (session,) = sessions(tmp_path)
+    assert metadata_of(session)["owner"] == "Bob"
+
+
+def test_people_of_both_exports_take_part(tmp_path: Path) -> None:
+    talk(range(6)).says("Cleo", "Bye").to_file(tmp_path / NAME)
+    talk(range(2, 9)).says("Dan", "Hi").to_file(tmp_path / AGAIN)
+    (session,) = sessions(tmp_path)
+    assert metadata_of(session)["participants"] == ["Ann", "Bob", "Cleo", "Dan"]
+
+
+def test_the_first_line_of_the_older_export_tells_a_group(tmp_path: Path) -> None:
+    """Of long chats the newest messages are exported, without it."""
+    older = WhatsAppChat.ios().by_app("Run", NOTICE, START)
+    talk(range(1, 8), older).to_zip(tmp_path / "WhatsApp Chat - Run.zip")
+    newer = talk(range(4, 12), WhatsAppChat.ios())
+    newer.to_zip(tmp_path / "WhatsApp Chat - Run (1).zip")
+    (session,) = sessions(tmp_path)
+    assert metadata_of(session)["is_group"] is True
+
+
+def test_messages_of_both_exports_keep_their_days(tmp_path: Path) -> None:
+    day, photo = 24 * 60, "IMG-20220327-WA0001.jpg (file attached)\nthe sea"
+    older = talk(range(0, 6 * day, day))
+    talk([8 * day], older.says("Ann", photo)).to_file(tmp_path / NAME)
+    newer = talk(range(3 * day, 6 * day, day)).says("Ann", "<Media omitted>")
+    talk([8 * day, 9 * day + 1], newer).to_file(tmp_path / AGAIN)
+    (session,) = sessions(tmp_path)
+    stamps = [m.additional_kwargs["message_time"] for m in session["messages"]]
+    minutes = [*range(0, 6 * day, day), 5 * day + 1, 8 * day, 9 * day + 1]
+    assert stamps == [1_647_615_360 + 60 * minute for minute in minutes]
+
+
+def test_the_one_talker_of_merged_exports_is_the_owner(tmp_path: Path) -> None:
+    """Each has the notice about encryption: two of it would be those of a group."""
+    for name in (NAME, AGAIN):
+        chat = WhatsAppChat.android().system(NOTICE, at=START)
+        talk(range(1, 9, 2), chat).to_file(tmp_path / name)
+    (session,) = sessions(tmp_path)
+    assert metadata_of(session)["owner"] == "Bob"
+
+
+def test_a_left_out_chat_is_counted_once(tmp_path: Path) -> None:
+    talk(range(8)).to_file(tmp_path / NAME)
+    talk(range(4, 12)).to_file(tmp_path / AGAIN)
+    assert skipped(tmp_path, exclude="Ann") == {"duplicate": 4, "excluded": 12}
+
+
+def test_a_damaged_export_beside_a_good_one_is_a_warning(tmp_path: Path) -> None:
+    talk(range(8)).to_file(tmp_path / NAME)
+    (tmp_path / AGAIN).write_text("nothing")
+    with pytest.warns(UserWarning, match="is no chat"):
+        assert texts(tmp_path) == lines(range(8))
+
+
+def test_dates_in_a_calendar_that_is_not_read_say_nothing_in_common(
+    tmp_path: Path,
+) -> None:
+    for name, end in ((NAME, 8), (AGAIN, 9)):
+        said = [
+            f"1443/8/15, 14:0{n} - {'Ann' if n % 2 else 'Bob'}: {n}" for n in range(end)
+        ]
+        (tmp_path / name).write_text("\n".join(said), encoding="utf-8")
+    with pytest.warns(UserWarning, match=r"calendar|in common"):
+        assert [len(s["messages"]) for s in sessions(tmp_path)] == [9, 8]
+
+
+def test_the_first_chat_comes_before_others_are_read(tmp_path: Path) -> None:
+    talk(range(8)).to_file(tmp_path / "WhatsApp Chat with Aaron.txt")
+    talk(range(8)).to_file(tmp_path / NAME)
+    talk(range(4, 12)).to_file(tmp_path / AGAIN)
+    loader = WhatsAppChatLoader(tmp_path, timezone="UTC")
+    counted = loader.counted_pass()
+    first = next(iter(counted))
+    assert len(first["messages"]) == 8
+    assert counted.messages_read == 8
+
+
+@pytest.mark.benchmark
+def test_only_the_chats_of_one_name_are_in_memory_together(tmp_path: Path) -> None:
+    def peak(names: int) -> int:
+        place = tmp_path / str(names)
+        for number in range(names):
+            for copy in ("", " (1)"):
+                name = f"WhatsApp Chat with Ann {number}{copy}.txt"
+                talk(range(300)).to_file(place / name)
+        tracemalloc.start()
+        try:
+            for session in WhatsAppChatLoader(place, timezone="UTC"):
+                assert len(session["messages"]) == 300
+                del session
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(1)  # Imports.
+    assert peak(8) < 2 * peak(2)  # Of all eight at once it would be four times.
+
+
+def test_marks_in_names_are_passed_over(tmp_path: Path) -> None:
+    """A number has them in one version of the app, and not in another."""
+    older, newer = WhatsAppChat.ios(), WhatsAppChat.ios()
+    for number in range(6):
+        at = START + timedelta(minutes=number)
+        older.says("Ann" if number % 2 else f"{LRM}Bob", f"line {number}", at)
+        newer.says("~ Ann" if number % 2 else "Bob", f"line {number}", at)
+    newer.says("Bob", "end")
+    older.to_zip(tmp_path / "WhatsApp Chat - Ann.zip")
+    newer.to_zip(tmp_path / "WhatsApp Chat - Ann (1).zip")
+    assert texts(tmp_path) == [*lines(range(6)), "end"]
+    (session,) = sessions(tmp_path)
+    assert metadata_of(session)["participants"] == ["Bob", "Ann"]
+    assert metadata_of(session)["is_group"] is False
