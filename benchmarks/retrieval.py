@@ -1,0 +1,254 @@
+"""What a search index costs, and how well it finds.
+
+```
+python -m benchmarks.retrieval speed --messages 1000000 [--vectors]
+python -m benchmarks.retrieval quality ARCHIVE [--stream maths]
+```
+
+`speed` indexes invented chats (600 conversations, words by Zipf's law) in a file and
+prints CPU seconds, size, memory and milliseconds of CPU a question.
+
+`quality` reads an archive of Zulip in JSON, a file a topic, such as
+github.com/leanprover-community/archive, and prints mean reciprocal ranks: of the topic
+of a held-out message, and of the topic by its name, which is not in the index. It
+prints no text. Figures are in docs/retrieval.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote
+
+from langchain_core.chat_loaders import BaseChatLoader
+from langchain_core.messages import HumanMessage
+
+from langchain_chatexports.retrieval import ChatIndex, WordLlamaEmbeddings
+from langchain_chatexports.retrieval.index import _WEIGHTS
+from langchain_chatexports.retrieval.search import Filters, joined_by_rank
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from langchain_core.chat_sessions import ChatSession
+
+_CHATS = 600
+_VOCABULARY = 50_000
+_BEGIN = 1_500_000_000
+_QUESTIONS = 50
+_MIN_POSTS = 6
+_POOL = 100
+
+
+class InventedChats(BaseChatLoader):
+    """Chats of words by Zipf's law, in bursts, always the same ones."""
+
+    def __init__(self, messages: int) -> None:
+        self.each = messages // _CHATS
+
+    def lazy_load(self) -> Iterator[ChatSession]:
+        """Make the sessions one by one."""
+        for number in range(_CHATS):
+            rng = random.Random(number)
+            moment = _BEGIN
+            messages = []
+            for row in range(self.each):
+                # A burst has ten messages or so, and the next one is hours later.
+                moment += rng.randrange(60) if row % 10 else rng.randrange(3600, 86_400)
+                extra = {"sender": f"p{number}" if rng.random() > 0.5 else "me"}  # noqa: PLR2004 - a half
+                messages.append(
+                    HumanMessage(
+                        " ".join(words(rng, rng.randint(2, 16))),
+                        id=f"{number:08x}-{row:027x}",
+                        additional_kwargs={**extra, "message_time": moment},
+                    )
+                )
+            metadata = {"id": f"c{number}", "platform": "invented"}
+            session: Any = {"messages": messages, "metadata": metadata}
+            yield session
+
+
+def words(rng: random.Random, count: int) -> list[str]:
+    """Return words, of which the first ones of the vocabulary are frequent."""
+    places = (int(_VOCABULARY ** rng.random()) for _ in range(count))
+    return [f"w{place}" for place in places]
+
+
+def measure_speed(messages: int, *, with_vectors: bool) -> None:
+    """Index invented chats and print what that costs."""
+    loader = InventedChats(messages)
+    with timed("make the messages (not the index's)"):
+        for _ in loader.lazy_load():
+            pass
+    embeddings = WordLlamaEmbeddings() if with_vectors else None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "index.sqlite"
+        with ChatIndex(path, embeddings=embeddings) as index:
+            with timed("make the messages and index them"):
+                index.update(loader)
+            size = path.stat().st_size / 1e6
+            print(f"{size:.0f} MB, {1e6 * size / messages:.0f} bytes a message")
+            with timed("make the messages and update what is unchanged"):
+                index.update(loader)
+            rng = random.Random(1)
+            for count in (1, 4, 12):
+                questions = [" ".join(words(rng, count)) for _ in range(_QUESTIONS)]
+                print_search(index, f"{count} words", questions)
+            print_search(index, "4 words of a person", questions, person="p1")
+            with timed("forget a person"):
+                index.forget("p2")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(f"peak memory {peak / (1e6 if sys.platform == 'darwin' else 1e3):.0f} MB")
+
+
+def print_search(
+    index: ChatIndex, name: str, questions: Sequence[str], **filters: str
+) -> None:
+    """Print the milliseconds of CPU that questions take."""
+    index.search(questions[0])
+    taken = []
+    for question in questions:
+        begin = time.process_time()
+        index.search(question, **filters)  # type: ignore[arg-type] # names only
+        taken.append(1000 * (time.process_time() - begin))
+    ordered = sorted(taken)
+    print(
+        f"{name}: median {statistics.median(ordered):.1f} ms, "
+        f"95th of 100 {ordered[int(0.95 * len(ordered))]:.1f} ms"
+    )
+
+
+@contextmanager
+def timed(what: str) -> Iterator[None]:
+    """Print the CPU seconds of a block."""
+    begin = time.process_time()
+    yield
+    print(f"{what}: {time.process_time() - begin:.1f} s of CPU", flush=True)
+
+
+class Topic(NamedTuple):
+    """A topic with its messages."""
+
+    name: str
+    rows: list[tuple[str, int, str]]
+
+
+class _Text(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[str] = []
+
+    def handle_data(self, data: str) -> None:
+        """Collect text."""
+        self.parts.append(data)
+
+
+def read_topics(archive: Path, stream: str) -> Iterator[Topic]:
+    """Read the topics of an archive that have enough messages."""
+    for path in sorted(archive.glob(f"**/*{stream}/*.json")):
+        rows = []
+        for post in json.loads(path.read_bytes()):
+            parser = _Text()
+            parser.feed(post["content"])
+            text = "".join(parser.parts).strip()
+            if text:
+                rows.append((post["sender_full_name"], post["timestamp"], text))
+        if len(rows) >= _MIN_POSTS:
+            yield Topic(unquote(path.stem.replace(".", "%")), rows)
+
+
+def measure_quality(archive: Path, stream: str, topics: int, questions: int) -> None:
+    """Index topics without one message each, and print how well they are found."""
+    rng = random.Random(1)
+    found = [*read_topics(archive, stream)]
+    rng.shuffle(found)
+    chosen = found[:topics]
+    held_out = [topic.rows.pop(rng.randrange(1, len(topic.rows))) for topic in chosen]
+    index = ChatIndex(embeddings=WordLlamaEmbeddings())
+    with timed(f"{len(chosen)} topics, {sum(len(t.rows) for t in chosen)} messages"):
+        index.update(
+            {
+                "messages": [
+                    HumanMessage(
+                        text, additional_kwargs={"sender": name, "message_time": moment}
+                    )
+                    for name, moment, text in topic.rows
+                ],
+                "metadata": {"id": str(number), "platform": "zulip"},
+            }
+            for number, topic in enumerate(chosen)
+        )
+    asked = {
+        "held-out message": [row[2] for row in held_out[:questions]],
+        "name of the topic": [topic.name for topic in chosen[:questions]],
+    }
+    for name, texts in asked.items():
+        for way, rank in _ways(index).items():
+            score = mean_reciprocal_rank(texts, rank)
+            print(f"{name}, {way}: {score:.3f}", flush=True)
+
+
+def mean_reciprocal_rank(
+    questions: Sequence[str], rank: Callable[[str], Sequence[int]]
+) -> float:
+    """Return the mean of 1 / place of each question's own topic, 0 if not found."""
+    total = 0.0
+    for number, question in enumerate(questions):
+        order = [*dict.fromkeys(rank(question))]
+        total += 1 / (order.index(number) + 1) if number in order else 0
+    return total / len(questions)
+
+
+def _ways(index: ChatIndex) -> dict[str, Callable[[str], list[int]]]:
+    def topics_of(windows: Sequence[int]) -> list[int]:
+        return [topic_of[window] for window in windows]
+
+    rows = index._connection.execute(  # noqa: SLF001 - the rankings are not public
+        "SELECT window.id, json_extract(facts, '$.session_id') FROM window "
+        "JOIN chat ON chat.id = window.chat"
+    )
+    topic_of = {window: int(topic) for window, topic in rows}
+
+    def rankings(question: str) -> list[list[int]]:
+        return index._rankings(question, Filters(), _POOL)  # noqa: SLF001 - as above
+
+    return {
+        "words (BM25)": lambda question: topics_of(rankings(question)[0]),
+        "vectors": lambda question: topics_of(rankings(question)[1]),
+        "both": lambda question: topics_of(
+            [window for window, _ in joined_by_rank(rankings(question), _WEIGHTS)]
+        ),
+    }
+
+
+def main() -> None:
+    """Run a measurement."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    speed = commands.add_parser("speed")
+    speed.add_argument("--messages", type=int, default=100_000)
+    speed.add_argument("--vectors", action="store_true")
+    quality = commands.add_parser("quality")
+    quality.add_argument("archive", type=Path)
+    quality.add_argument("--stream", default="")
+    quality.add_argument("--topics", type=int, default=3000)
+    quality.add_argument("--questions", type=int, default=500)
+    given = parser.parse_args()
+    if given.command == "speed":
+        measure_speed(given.messages, with_vectors=given.vectors)
+    else:
+        measure_quality(given.archive, given.stream, given.topics, given.questions)
+
+
+if __name__ == "__main__":
+    main()

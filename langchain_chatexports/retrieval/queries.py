@@ -1,0 +1,117 @@
+"""Texts and questions in the form in which SQLite's full-text search compares them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+from langchain_chatexports._function_words import ENGLISH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["is_telling", "match_expression", "searchable"]
+
+# Scripts without spaces between words, or (Hangul) with endings joined to them: Thai,
+# Lao, Myanmar, Khmer, kana, Han, Hangul.
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]+"
+)
+# What questions about chats have, whatever they are about.
+_OF_QUESTIONS = frozenset(
+    """ask asked asks chat chats mention mentioned message messages said say says saying
+    talk talked talking tell telling tells told write wrote written""".split()  # noqa: SIM905 - a list of words reads worse
+)
+# NUL ends a text for SQLite's `highlight`, and the others are its marks in search.py.
+_NO_MARKS = str.maketrans(dict.fromkeys("\0\x02\x03", " "))
+_AROUND = re.compile(r"^\W+|\W+$")
+_PARTS = re.compile(r'"([^"]*)"|([^\s"]+)')
+
+
+def searchable(text: str) -> str:
+    """Return a text on one line, with pairs of letters where words have no spaces.
+
+    A run of such letters becomes its overlapping pairs and its last letter, so that
+    each pair, and each letter as the beginning of a token, can be found.
+
+    Args:
+        text: The text.
+    """
+    text = text.translate(_NO_MARKS)
+    if text.isascii():
+        return " ".join(text.split())
+    composed = unicodedata.normalize("NFKC", text)
+    return " ".join(_UNSPACED.sub(_pairs, composed).split())
+
+
+def is_telling(query: str) -> bool:
+    """Return whether a question has words that say what it is about."""
+    return any(not _is_function_word(token) for token in _tokens(query))
+
+
+def match_expression(query: str) -> str | None:
+    """Return a question as an expression for FTS5.
+
+    Texts with any of the words match; the more of them, and the rarer, the better.
+    English function words, and words of questions about chats such as "said", count
+    only where there are no others. What stands in quotation marks must occur as it is.
+
+    Args:
+        query: The question, as people type it: nothing in it is an operator.
+
+    Returns:
+        The expression; `None` if there is nothing to search for.
+    """
+    needed: list[str] = []
+    words: list[str] = []
+    for phrase, word in _PARTS.findall(query.translate(_NO_MARKS)):
+        if phrase:
+            needed += _needed(phrase)
+        else:
+            words += _tokens(word)
+    telling = [word for word in words if not _is_function_word(word)]
+    words = [_quoted(word) for word in (telling if telling or needed else words)]
+    if not needed:
+        return " OR ".join(dict.fromkeys(words)) or None
+    needed = [*dict.fromkeys(needed)]
+    all_needed = " AND ".join(needed)
+    # The other words only count for the order.
+    return f"({all_needed}) AND ({' OR '.join(dict.fromkeys([*needed, *words]))})"
+
+
+def _pairs(run: re.Match[str]) -> str:
+    letters = run[0]
+    pairs = [letters[i : i + 2] for i in range(len(letters))]
+    return f" {' '.join(pairs)} "
+
+
+def _needed(phrase: str) -> Iterator[str]:
+    tokens = _tokens(phrase)
+    if tokens:
+        yield _quoted(" ".join(tokens))
+
+
+def _is_function_word(token: str) -> bool:
+    word = _AROUND.sub("", token).replace("\u2019", "'")
+    return word.casefold() in ENGLISH or word.casefold() in _OF_QUESTIONS
+
+
+def _tokens(text: str) -> list[str]:
+    """Return the parts of a question that have letters or digits."""
+    composed = unicodedata.normalize("NFKC", text)
+    # The last letter of a run is in the pair before it, if there is one.
+    pairs = _UNSPACED.sub(lambda run: _pairs_of_question(run[0]), composed)
+    return [part for part in pairs.split() if any(map(str.isalnum, part))]
+
+
+def _pairs_of_question(letters: str) -> str:
+    if len(letters) == 1:
+        return f" {letters}* "
+    return f" {' '.join(letters[i : i + 2] for i in range(len(letters) - 1))} "
+
+
+def _quoted(token: str) -> str:
+    bare = token.removesuffix("*")
+    return f'"{bare}"' + ("*" if bare != token and _UNSPACED.fullmatch(bare) else "")

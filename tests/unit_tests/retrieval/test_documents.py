@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_core.indexing import InMemoryRecordManager, index
+from langchain_core.vectorstores import InMemoryVectorStore
+
+from langchain_chatexports import (
+    ChunkSessions,
+    MergeChatRuns,
+    Redact,
+    SplitSessions,
+)
+from langchain_chatexports.retrieval import sessions_to_documents
+from tests.unit_tests.builders.sessions import START, ExportLoader, said, talk
+
+if TYPE_CHECKING:
+    from langchain_core.chat_sessions import ChatSession
+    from langchain_core.documents import Document
+
+
+def _thread(length: int, **metadata: Any) -> ChatSession:
+    """A thread of so many messages, half a minute apart."""
+    lines = [f"{'Hare' if i % 2 else 'Tortoise'}: number {i}" for i in range(length)]
+    facts = {"id": "t1", "platform": "races", "participants": ["Hare", "Tortoise"]}
+    return talk(*lines, metadata={**facts, **metadata})
+
+
+def _only(session: ChatSession, **options: Any) -> Document:
+    (document,) = sessions_to_documents(session, **options)
+    return document
+
+
+def test_text_has_the_chat_and_the_day_and_a_line_a_message() -> None:
+    session = talk(
+        "Hare: Speed is key!",
+        "Tortoise: Is it?",
+        metadata={"title": "The race", "participants": ["Hare", "Tortoise"]},
+    )
+    assert _only(session).page_content == (
+        "Chat: The race (Hare, Tortoise)\n"
+        "2023-08-28 (UTC)\n"
+        "00:32 Hare: Speed is key!\n"
+        "00:32 Tortoise: Is it?"
+    )
+
+
+def test_a_new_day_has_a_line_of_its_own() -> None:
+    session = {
+        "messages": [said("Hare", "late", at=0), said("Hare", "early", at=86400)]
+    }
+    text = _only(cast("ChatSession", session), gap=None).page_content
+    assert text.split("\n")[1::2] == ["2023-08-28 (UTC)", "2023-08-29 (UTC)"]
+
+
+def test_no_text_looks_like_somebody_elses_message() -> None:
+    text = _only(talk("Hare: hi\n00:33 Tortoise: I lost")).page_content
+    assert text.endswith("hi\n  00:33 Tortoise: I lost")
+
+
+def test_metadata_leads_back_to_the_messages() -> None:
+    session: Any = {
+        "messages": [
+            said("Hare", "a", at=0, message_id="m1"),
+            said("Tortoise", "b", message_id="m2"),
+        ],
+        "metadata": {
+            "id": "t1",
+            "platform": "races",
+            "title": None,
+            "participants": ["Hare"],
+            "is_group": False,
+        },
+    }
+    document = _only(session)
+    assert document.metadata == {
+        "source": "races:t1",
+        "session_id": "t1",
+        "platform": "races",
+        "title": None,
+        "participants": ["Hare"],
+        "is_group": False,
+        "first": "2023-08-28T00:32:03+00:00",
+        "last": "2023-08-28T00:32:03+00:00",
+        "senders": ["Hare", "Tortoise"],
+        "message_ids": ["m1", "m2"],
+        "messages": [
+            {"id": "m1", "time": "2023-08-28T00:32:03+00:00", "sender": "Hare"},
+            {"id": "m2", "time": None, "sender": "Tortoise"},
+        ],
+    }
+    assert json.loads(json.dumps(document.metadata)) == document.metadata
+
+
+def test_merged_messages_keep_all_their_ids() -> None:
+    session = {
+        "messages": [
+            said("Hare", "a", message_id="m1"),
+            said("Hare", "b", message_id="m2"),
+        ]
+    }
+    (merged,) = MergeChatRuns().invoke(cast("ChatSession", session))
+    assert _only(merged).metadata["message_ids"] == ["m1", "m2"]
+
+
+def test_windows_share_messages_and_end_at_pauses() -> None:
+    messages = [said("Hare", f"{i}", at=10 * i + 7200 * (i > 4)) for i in range(8)]
+    session = cast("ChatSession", {"messages": messages})
+    documents = sessions_to_documents(
+        session, size=3, overlap=1, gap=timedelta(hours=1)
+    )
+    found = [[line[-1] for line in d.page_content.split("\n")[2:]] for d in documents]
+    assert found == [["0", "1", "2"], ["2", "3", "4"], ["5", "6", "7"]]
+
+
+def test_without_size_and_gap_a_session_is_one_document() -> None:
+    windows = ChunkSessions(size=5, overlap=1).invoke(_thread(9))
+    documents = [*sessions_to_documents(windows, size=None, gap=None)]
+    assert [len(document.metadata["messages"]) for document in documents] == [5, 5]
+    assert len({document.id for document in documents}) == 2
+
+
+def test_messages_without_ids_have_the_same_ones_in_the_next_export() -> None:
+    before, after = _only(_thread(4)), _only(_thread(6))
+    ids = after.metadata["message_ids"]
+    assert ids[:4] == before.metadata["message_ids"]
+    assert len(set(ids)) == 6
+
+
+def test_equal_messages_of_a_moment_have_different_ids() -> None:
+    session = {"messages": [said("Hare", "hop", at=0), said("Hare", "hop", at=0)]}
+    assert len(set(_only(cast("ChatSession", session)).metadata["message_ids"])) == 2
+
+
+def test_sessions_of_other_packages_have_sources_of_their_own() -> None:
+    sessions = [talk("Hare: hi"), talk("Hare: ho")]
+    documents = [*sessions_to_documents(sessions)]
+    assert len({document.metadata["source"] for document in documents}) == 2
+    grown = [*sessions_to_documents(talk("Hare: hi", "Tortoise: yes?"))]
+    assert grown[0].id == documents[0].id
+
+
+@pytest.mark.parametrize("time", [START * 10**9, -(10**20), "soon", None])
+def test_a_time_that_is_none_is_left_out(time: Any) -> None:
+    message = said("Hare", "hi", message_time=time)
+    document = _only(cast("ChatSession", {"messages": [message]}))
+    assert document.metadata["first"] is None
+    assert document.page_content == "Chat: Hare\nHare: hi"
+
+
+def test_half_a_surrogate_pair_becomes_a_sign_that_can_be_written() -> None:
+    session = talk(
+        "Ha\ud83dre: hi \ud83d", metadata={"id": "\ud83d", "title": "\udc00"}
+    )
+    document = _only(session)
+    json.dumps([document.page_content, document.metadata], ensure_ascii=False).encode()
+
+
+def test_loaders_and_pipelines_have_documents() -> None:
+    loader = ExportLoader([_thread(20)])
+    documents = [*loader.to_documents()]
+    assert documents == [*sessions_to_documents(loader)]
+    parts = [*(loader | SplitSessions(gap=timedelta(days=1))).to_documents(size=20)]
+    assert [len(part.metadata["messages"]) for part in parts] == [20]
+
+
+def test_redaction_holds_in_documents() -> None:
+    facts = {"id": "Zebulon", "title": "Zebulon", "participants": ["Zebulon Quill"]}
+    lines = ("Zebulon Quill: hi, it is Zebulon", "Tortoise: Hello Zebulon")
+    session = talk(*lines, metadata=facts)
+    loader = ExportLoader([session])
+    redacted = loader | Redact.for_export(loader)
+    (document,) = redacted.to_documents()
+    assert "Zebulon" not in json.dumps([document.page_content, document.metadata])
+
+
+def test_documents_are_lazy_and_close_the_loader() -> None:
+    loader = ExportLoader([_thread(3), _thread(3)])
+    documents = loader.to_documents()
+    assert loader.passes == 0
+    next(documents)
+    documents.close()  # type: ignore[attr-defined] # a generator
+    assert loader.closed == 1
+
+
+@pytest.mark.parametrize(
+    "options", [{"size": 2, "overlap": 2}, {"size": 0}, {"gap": timedelta(0)}]
+)
+def test_impossible_windows_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"overlap|gap"):
+        [*sessions_to_documents(talk("Hare: hi"), **options)]
+
+
+def test_a_grown_export_is_indexed_without_doubling() -> None:
+    """The recipe of the docs: LangChain's indexing API with a record manager."""
+    pytest.importorskip("numpy")  # LangChain's store in memory needs it.
+    records = InMemoryRecordManager(namespace="chats")
+    records.create_schema()
+    store = InMemoryVectorStore(DeterministicFakeEmbedding(size=8))
+
+    def indexed(*sessions: ChatSession) -> dict[str, int]:
+        counts = index(
+            sessions_to_documents(sessions),
+            records,
+            store,
+            cleanup="scoped_full",
+            source_id_key="source",
+            key_encoder="sha256",
+        )
+        return cast("dict[str, int]", dict(counts))
+
+    other = _thread(4, id="t2")
+    assert indexed(_thread(16), other)["num_added"] == 4
+    again = indexed(_thread(16), other)
+    assert (again["num_added"], again["num_skipped"]) == (0, 4)
+    # The third window of the thread had 4 messages; it is full now, and one follows.
+    grown = indexed(_thread(22), other)
+    assert (grown["num_added"], grown["num_deleted"], grown["num_skipped"]) == (2, 1, 3)
+    ids = [
+        key for doc in store.store.values() for key in doc["metadata"]["message_ids"]
+    ]
+    assert len(set(ids)) == 22 + 4

@@ -1,0 +1,484 @@
+from __future__ import annotations
+
+import gc
+import os
+import sqlite3
+import stat
+from contextlib import closing
+from datetime import date, datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from langchain_chatexports.exceptions import (
+    ChatExportError,
+    ExportFormatError,
+    SenderNotFoundError,
+)
+from langchain_chatexports.retrieval import (
+    ChatIndex,
+    IndexCounts,
+    Windows,
+    sessions_to_documents,
+    storage,
+)
+from langchain_chatexports.retrieval.queries import match_expression
+from tests.unit_tests.builders.sessions import said, talk
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from langchain_core.chat_sessions import ChatSession
+
+HOURS = 3600
+
+
+def chat(*lines: str, name: str = "c1", **metadata: Any) -> ChatSession:
+    facts = {"id": name, "platform": "races", "title": name, "is_group": False}
+    return talk(*lines, metadata={**facts, **metadata})
+
+
+def filled(*sessions: ChatSession, path: Path | None = None) -> ChatIndex:
+    index = ChatIndex(path)
+    index.update(sessions)
+    return index
+
+
+def found(index: ChatIndex, query: str, **filters: Any) -> list[str]:
+    """The texts of the messages that fit best."""
+    return [hit.match.text for hit in index.search(query, **filters)]
+
+
+@pytest.fixture
+def garden() -> ChatIndex:
+    return filled(
+        chat("Hare: I planted carrots", "Tortoise: Water them tonight"),
+        chat("Ron: The race is at nine", "Tortoise: I will be there", name="c2"),
+        chat("Hare: New shoes!", "Ron: Whose?", "Tortoise: Mine", name="Shoe club"),
+    )
+
+
+def test_the_best_message_is_found(garden: ChatIndex) -> None:
+    assert found(garden, "when is the race?") == ["The race is at nine"]
+    (hit,) = garden.search("carrot")
+    assert hit.document.page_content.startswith("Chat: c1 (Hare, Tortoise)\n")
+
+
+def test_a_hit_is_the_document_that_sessions_become(garden: ChatIndex) -> None:
+    session = chat("Hare: I planted carrots", "Tortoise: Water them tonight")
+    assert garden.search("water")[0].document == next(sessions_to_documents(session))
+
+
+def test_what_somebody_wrote_is_found_behind_all_that_others_wrote() -> None:
+    others = [
+        chat("Tortoise: the race, the race", "Hare: yes", name=f"c{number}")
+        for number in range(300)
+    ]
+    hers = chat(
+        "Hare: I am not sure that I have ever told you about my race of last summer",
+        name="hers",
+    )
+    index = filled(*others, hers)
+    assert found(index, "race", k=1, person="Hare") == [
+        "I am not sure that I have ever told you about my race of last summer"
+    ]
+    assert found(index, "race", k=1, person="Tortoise") == ["the race, the race"]
+
+
+def test_function_words_alone_find_nothing_beside_others(garden: ChatIndex) -> None:
+    assert found(garden, "what is the capital of France") == []
+    assert found(garden, "what did they say about the shoes?") == ["New shoes!"]
+    assert found(garden, "whose?") == ["Whose?"]
+
+
+def test_rarer_words_count_more() -> None:
+    index = filled(
+        *(chat("Hare: run run", name=f"r{i}") for i in range(3)),
+        *(chat("Hare: sleep", name=f"s{i}") for i in range(9)),
+        chat("Hare: run to the willow", name="w"),
+        chat("Hare: a willow", name="w2"),
+    )
+    assert found(index, "run willow", k=1) == ["run to the willow"]
+
+
+def test_a_phrase_in_quotation_marks_must_occur() -> None:
+    index = filled(
+        chat("Hare: shoes, all new", name="1"), chat("Hare: my new shoes", name="2")
+    )
+    assert found(index, '"new shoes"') == ["my new shoes"]
+    assert found(index, '"new shoes" all') == ["my new shoes"]
+    assert len(found(index, "new shoes")) == 2
+
+
+def test_case_accents_and_endings_do_not_matter() -> None:
+    index = filled(chat("Hare: Un CAFÉ, dos carreras, three RACES"))
+    for query in ("café", "cafe\u0301", "CAFE", "race", "racing"):
+        assert found(index, query), query
+
+
+@pytest.mark.parametrize(
+    ("text", "query", "other"),
+    [
+        ("我们明天九点在图书馆见面", "图书馆", "火车站"),
+        ("我们明天九点在图书馆见面", "面", "火"),
+        ("明日の九時に図書館で会いましょう", "図書館で", "駅"),
+        ("เจอกันที่ห้องสมุดตอนเก้าโมง", "ห้องสมุด", "รถไฟ"),
+        ("도서관에서 만나요", "도서관", "기차"),
+        ("हम पुस्तकालय में मिलेंगे", "पुस्तकालय", "पुल"),
+        ("Встретимся в библиотеке в девять", "библиотеке", "поезд"),
+        ("نلتقي في المكتبة الساعة التاسعة", "المكتبة", "القطار"),
+    ],
+)
+def test_languages_of_all_scripts(text: str, query: str, other: str) -> None:
+    index = filled(chat(f"Hare: {text}"), chat("Hare: hello", name="c2"))
+    assert found(index, query) == [text]
+    assert found(index, other) == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "   ",
+        '"',
+        '""',
+        '"race',
+        "race*",
+        "race AND",
+        "NOT race",
+        "race NEAR(nine, 2)",
+        "text:race",
+        "(race",
+        "race) OR (1=1",
+        "'; DROP TABLE message; --",
+        "race\0nine",
+        "^race - + {nine}",
+        "😀",
+        "\ud83d race",
+    ],
+)
+def test_nothing_in_a_question_is_an_operator(garden: ChatIndex, query: str) -> None:
+    assert set(found(garden, query)) <= {"The race is at nine"}
+    assert len(garden.chats()) == 3
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text())
+def test_any_text_is_a_question(garden: ChatIndex, query: str) -> None:
+    garden.search(query)
+
+
+@given(st.text(min_size=1).filter(lambda text: any(map(str.isalnum, text))))
+def test_every_message_is_found_by_its_own_text(text: str) -> None:
+    index = filled(cast("ChatSession", {"messages": [said("Hare", text)]}))
+    assert index.search(text.replace('"', " "))
+
+
+@pytest.mark.parametrize("sign", ["\0", "\x02", "\x03", "\x85", "\u2028"])
+def test_signs_in_a_text_hide_no_other_message(sign: str) -> None:
+    """NUL ended what SQLite's `highlight` returned, and so the window's lines."""
+    index = filled(chat(f"Hare: a race{sign}of snails", "Tortoise: tea at four"))
+    for query, text in (("tea", "tea at four"), ("snails", f"a race{sign}of snails")):
+        (hit,) = index.search(query)
+        assert (hit.match.text, hit.words) == (text, 1)
+
+
+def test_a_phrase_counts_once_however_often_it_is_asked_for() -> None:
+    assert match_expression('"race" ' * 3) == match_expression('"race"')
+
+
+def test_a_query_of_bytes_that_are_no_text(garden: ChatIndex) -> None:
+    """Python has them from the command line as half a surrogate pair."""
+    assert garden.search("\udcffrace") == garden.search("race")
+
+
+def test_neighboring_windows_do_not_double_a_message() -> None:
+    lines = [f"Hare: line {i}" for i in range(7)]
+    index = ChatIndex(windows=Windows(size=4, overlap=2))
+    index.update(chat(*lines, "Hare: carrot", *lines))
+    assert found(index, "carrot") == ["carrot"]
+
+
+class TestFilters:
+    def test_person(self, garden: ChatIndex) -> None:
+        assert found(garden, "race carrots", person="HARE") == ["I planted carrots"]
+        assert found(garden, "nine there", person="Tortoise") == ["I will be there"]
+
+    def test_part_of_a_name(self) -> None:
+        index = filled(chat("Ron Weasley: a race"), chat("Aaron: race", name="c2"))
+        assert found(index, "race", person="ron") == ["a race"]
+
+    def test_one_of_several_people(self, garden: ChatIndex) -> None:
+        assert len(found(garden, "race carrots", person=["Hare", "Ron"])) == 2
+
+    @pytest.mark.parametrize("name", ["Shoe club", "shoe", "races:Shoe club"])
+    def test_chat(self, garden: ChatIndex, name: str) -> None:
+        assert found(garden, "shoes race", chat=name) == ["New shoes!"]
+
+    def test_chat_by_participant(self, garden: ChatIndex) -> None:
+        assert found(garden, "race carrots", chat="Ron") == ["The race is at nine"]
+
+    def test_chats_whose_sources_differ_by_case(self) -> None:
+        index = filled(chat("Hare: race", name="Fam"), chat("Hare: race", name="fam"))
+        hits = index.search("race", chat="races:Fam")
+        assert [hit.document.metadata["session_id"] for hit in hits] == ["Fam"]
+
+    def test_unknown_names_suggest_the_nearest(self, garden: ChatIndex) -> None:
+        with pytest.raises(SenderNotFoundError, match="Did you mean 'Hare'"):
+            garden.search("race", person="Hair")
+        with pytest.raises(SenderNotFoundError, match="No chat"):
+            garden.search("race", chat="Dormouse")
+
+    def test_times(self) -> None:
+        days = [said("Hare", f"race {day}", at=24 * HOURS * day) for day in range(4)]
+        index = filled(cast("ChatSession", {"messages": [*days, said("Hare", "race")]}))
+        noon = datetime(2023, 8, 29, 12, tzinfo=timezone.utc)
+        assert sorted(found(index, "race", start=noon)) == ["race 2", "race 3"]
+        assert sorted(found(index, "race", end=noon)) == ["race 0", "race 1"]
+        day = date(2023, 8, 29)
+        assert found(index, "race", start=day, end=day) == ["race 1"]
+        with pytest.raises(ValueError, match="time zone"):
+            index.search("race", start=noon.replace(tzinfo=None))
+
+    def test_the_match_fits_the_filters_too(self) -> None:
+        index = filled(chat("Hare: race race", "Tortoise: race", "Ron: no"))
+        assert found(index, "race", person="Tortoise") == ["race"]
+
+
+class TestUpdate:
+    def test_nothing_new_changes_nothing(self) -> None:
+        session = chat(*(f"Hare: {i}" for i in range(20)))
+        index = ChatIndex()
+        assert index.update(session) == IndexCounts(3, 0, 0, 0)
+        before = index._connection.total_changes
+        assert index.update(session) == IndexCounts(0, 0, 0, 3)
+        assert index._connection.total_changes == before
+
+    def test_a_grown_chat_gets_its_new_windows_only(self) -> None:
+        lines = [f"Hare: carrot {i}" for i in range(22)]
+        index = ChatIndex()
+        index.update(chat(*lines[:16]))
+        assert index.update(chat(*lines)) == IndexCounts(1, 1, 0, 2)
+        assert found(index, '"carrot 21"') == ["carrot 21"]
+        assert len(found(index, "carrot", k=99)) == 4
+        assert index.people() == {"Hare": 22}
+
+    def test_older_messages_in_front_move_the_others(self) -> None:
+        late = [said("Hare", f"late {i}", at=9 * HOURS + i) for i in range(3)]
+        early = [said("Hare", "carrot", at=0)]
+        index = ChatIndex()
+        for messages in (late, early + late):
+            session: Any = {"messages": messages, "metadata": {"id": "c"}}
+            counts = index.update(session)
+        assert counts == IndexCounts(1, 0, 0, 1)
+        assert index.search("carrot")[0].document.page_content.endswith("carrot")
+        assert index.search("late")[0].document.metadata["messages"][0]["time"] == (
+            "2023-08-28T09:32:03+00:00"
+        )
+
+    def test_edited_and_deleted_messages_are_not_found(self) -> None:
+        index = filled(chat("Hare: carrot", "Hare: turnip", "Hare: beet"))
+        index.update(chat("Hare: carrot", "Hare: lettuce"))
+        assert found(index, "turnip beet") == []
+        assert found(index, "lettuce") == ["lettuce"]
+
+    def test_a_chat_that_shrinks_loses_its_windows(self) -> None:
+        lines = [f"Hare: carrot {i}" for i in range(20)]
+        index = filled(chat(*lines))
+        assert index.update(chat(*lines[:6])) == IndexCounts(0, 1, 2, 0)
+        assert found(index, '"carrot 19"') == []
+        assert len(index.search("carrot", k=99)) == 1
+
+    def test_other_chats_stay_unless_the_sessions_are_everything(self) -> None:
+        index = filled(chat("Hare: carrot"), chat("Hare: turnip", name="c2"))
+        assert index.update(chat("Hare: carrot")).removed == 0
+        assert len(index.chats()) == 2
+        assert index.update(chat("Hare: carrot"), complete=True).removed == 1
+        assert found(index, "turnip") == []
+
+    def test_several_sessions_of_one_chat_are_all_there(self) -> None:
+        """As steps make them that split and keep the id."""
+        parts = [chat("Hare: carrot"), chat("Hare: turnip")]
+        index = filled(*parts)
+        assert found(index, "carrot turnip", k=9) == ["carrot", "turnip"]
+        assert index.update(parts).unchanged == 2
+        index.update(parts[1])
+        assert found(index, "carrot turnip") == ["turnip"]
+
+    def test_other_windows_cut_again(self, tmp_path: Path) -> None:
+        session = chat(*(f"Hare: {i}" for i in range(9)))
+        filled(session, path=tmp_path / "index").close()
+        index = ChatIndex(tmp_path / "index", windows=Windows(size=3, overlap=0))
+        index.update(session)
+        assert len(index.search("8")[0].document.metadata["messages"]) == 3
+
+    def test_an_error_of_the_loader_changes_nothing(self) -> None:
+        index = filled(chat("Hare: carrot"))
+
+        def broken() -> Any:
+            yield chat("Hare: turnip")
+            raise EOFError
+
+        with pytest.raises(EOFError):
+            index.update(broken())
+        assert found(index, "carrot turnip") == ["carrot"]
+
+
+class TestFile:
+    def test_it_is_there_the_next_time(self, tmp_path: Path) -> None:
+        path = tmp_path / "index.sqlite"
+        filled(chat("Hare: carrot"), path=path).close()
+        with ChatIndex(path) as index:
+            assert found(index, "carrot") == ["carrot"]
+
+    @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+    def test_only_its_owner_can_read_it(self, tmp_path: Path) -> None:
+        folder = tmp_path / "indexes"
+        index = filled(chat("Hare: carrot"), path=folder / "index.sqlite")
+        modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in folder.iterdir()}
+        assert modes == {"index.sqlite": 0o600}
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        (folder / "index.sqlite").chmod(0o644)
+        index.close()
+        ChatIndex(folder / "index.sqlite").close()
+        assert stat.S_IMODE((folder / "index.sqlite").stat().st_mode) == 0o600
+
+    def test_another_database_is_left_as_it_is(self, tmp_path: Path) -> None:
+        path = tmp_path / "chat.db"
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("CREATE TABLE message (text)")
+            database.commit()
+        before = path.read_bytes(), path.stat().st_mode
+        with pytest.raises(ExportFormatError, match="not a search index"):
+            ChatIndex(path)
+        assert (path.read_bytes(), path.stat().st_mode) == before
+
+    def test_an_index_of_another_version_says_so(self, tmp_path: Path) -> None:
+        path = tmp_path / "index.sqlite"
+        ChatIndex(path).close()
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("PRAGMA user_version = 99")
+        with pytest.raises(ExportFormatError, match="another version"):
+            ChatIndex(path)
+
+    def test_a_damaged_index_says_so(self, tmp_path: Path) -> None:
+        path = tmp_path / "index.sqlite"
+        filled(chat("Hare: carrot"), path=path).close()
+        data = path.read_bytes()
+        path.write_bytes(data[:100] + b"\xff" * 4000)
+        with pytest.raises(ExportFormatError, match="delete it"):
+            ChatIndex(path)
+
+    @pytest.mark.parametrize("read", ["chats", "people"])
+    def test_a_damaged_page_says_so(self, tmp_path: Path, read: str) -> None:
+        path = tmp_path / "index.sqlite"
+        filled(chat("Hare: carrot"), path=path).close()
+        data = path.read_bytes()
+        path.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
+        with (
+            ChatIndex(path) as index,
+            pytest.raises(ExportFormatError, match="delete it"),
+        ):
+            getattr(index, read)()
+
+    def test_a_folder_that_refuses_is_explained(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(ChatExportError, match="cannot be written"):
+            ChatIndex(tmp_path / "file" / "index.sqlite")
+
+    def test_without_full_text_search_the_error_names_a_remedy(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Some systems build SQLite without FTS5."""
+
+        class WithoutFTS5(sqlite3.Connection):
+            def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+                return super().execute(sql.replace("fts5 (", "fts6 ("), *values)
+
+        connect = sqlite3.connect
+        monkeypatch.setattr(
+            sqlite3, "connect", lambda *a, **k: connect(*a, factory=WithoutFTS5, **k)
+        )
+        with pytest.raises(ChatExportError, match="full-text search"):
+            ChatIndex()
+
+    def test_another_program_that_writes_is_named(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(storage, "_BUSY_SECONDS", 0.01)
+        path = tmp_path / "index.sqlite"
+        with ChatIndex(path) as index, closing(sqlite3.connect(path)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(ExportFormatError, match="Another program writes"):
+                index.update(chat("Hare: carrot"))
+            with pytest.raises(ExportFormatError, match="Another program writes"):
+                index.search("carrot")
+
+    def test_another_program_that_makes_the_same_file(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "index.sqlite"
+        create = storage._create_tables
+
+        def create_second(connection: sqlite3.Connection) -> None:
+            with closing(sqlite3.connect(path, isolation_level=None)) as first:
+                create(first)
+            create(connection)
+
+        monkeypatch.setattr(storage, "_create_tables", create_second)
+        with ChatIndex(path) as index:
+            index.update(chat("Hare: carrot"))
+            assert index.search("carrot")
+
+    def test_one_that_is_not_closed_closes_itself(self, tmp_path: Path) -> None:
+        """Python 3.13 warns of connections that nobody has closed."""
+        index = ChatIndex(tmp_path / "index.sqlite")
+        connection = index._connection
+        del index
+        gc.collect()
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            connection.execute("SELECT 1")
+
+
+class TestAround:
+    def test_neighbors(self, garden: ChatIndex) -> None:
+        (hit,) = garden.search("Whose")
+        document = garden.around(hit.match.ids[0], before=1, after=0)
+        assert document is not None
+        assert document.page_content.endswith("Hare: New shoes!\n00:32 Ron: Whose?")
+
+    def test_an_id_in_a_merged_message(self) -> None:
+        merged = said("Hare", "a\n\nb", message_ids=["m1", 'm"2'])
+        index = filled(cast("ChatSession", {"messages": [merged]}))
+        assert index.around('m"2') is not None
+        assert index.around("m") is None
+
+    def test_the_chat_tells_equal_ids_apart(self) -> None:
+        sessions: list[Any] = [
+            {"messages": [said("Hare", n, message_id="1")], "metadata": {"id": n}}
+            for n in ("c1", "c2")
+        ]
+        document = filled(*sessions).around("1", chat="c2")
+        assert document is not None
+        assert document.metadata["session_id"] == "c2"
+
+
+def test_chats_and_people_are_listed(garden: ChatIndex) -> None:
+    first = garden.chats()[0]
+    assert (first.title, first.messages, first.participants) == (
+        "Shoe club",
+        3,
+        ("Hare", "Ron", "Tortoise"),
+    )
+    assert garden.people() == {"Tortoise": 3, "Hare": 2, "Ron": 2}
+
+
+def test_pauses_are_cut_by_the_windows_gap() -> None:
+    rows = [said("Hare", "carrot", at=0), said("Hare", "turnip", at=2 * HOURS)]
+    session = cast("ChatSession", {"messages": rows})
+    assert len(filled(session).search("carrot turnip")) == 2
+    index = ChatIndex(windows=Windows(gap=timedelta(hours=3)))
+    index.update(session)
+    assert len(index.search("carrot turnip")) == 1

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langchain_tests.integration_tests import RetrieversIntegrationTests
+from pydantic import ValidationError
+
+from langchain_chatexports import ChatExportRetriever, samples
+from langchain_chatexports.chat_loaders.recognition import open_export
+from langchain_chatexports.retrieval import ChatIndex
+from tests.unit_tests.builders.sessions import talk
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LINES = [f"{name}: the race number {i}" for i in range(30) for name in ("Hare", "Ron")]
+
+
+class TestStandard(RetrieversIntegrationTests):
+    """langchain-tests' suite: `k` in the constructor and in `invoke`, async."""
+
+    @property
+    def retriever_constructor(self) -> type[ChatExportRetriever]:
+        return ChatExportRetriever
+
+    @property
+    def retriever_constructor_params(self) -> dict[str, Any]:
+        index = ChatIndex()
+        index.update(talk(*LINES))
+        return {"index": index}
+
+    @property
+    def retriever_query_example(self) -> str:
+        return "race"
+
+
+def test_settings_are_for_all_questions_and_arguments_for_one() -> None:
+    retriever = ChatExportRetriever.from_sessions(talk(*LINES), person="Hare", k=2)
+    assert len(retriever.invoke("race")) == 2
+    (document,) = retriever.invoke("race number 7", k=1, person="Ron")
+    by_id = {row["id"]: row for row in document.metadata["messages"]}
+    assert by_id[document.metadata["match"]]["sender"] == "Ron"
+
+
+def test_unknown_settings_are_refused() -> None:
+    with pytest.raises(ValidationError):
+        ChatExportRetriever.from_sessions(talk(*LINES), who="Hare")
+
+
+async def test_questions_at_the_same_time() -> None:
+    retriever = ChatExportRetriever.from_sessions(talk(*LINES), k=1)
+    answers = await asyncio.gather(
+        *(retriever.ainvoke(f'"number {i}"') for i in range(20))
+    )
+    for number, (document,) in enumerate(answers):
+        assert f"number {number}" in document.page_content
+
+
+def test_a_file_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite"
+    for length in (2, 4):
+        session = talk(*LINES[:length], metadata={"id": "c"})
+        retriever = ChatExportRetriever.from_sessions(session, path)
+    assert len(retriever.index.people()) == 2
+    assert "number 1" in retriever.invoke("race")[0].page_content
+
+
+def test_it_shows_no_text_or_names() -> None:
+    retriever = ChatExportRetriever.from_sessions(talk("Zebulon: quagmire"))
+    assert "quagmire" not in repr(retriever)
+    assert "Zebulon" not in repr(retriever)
+
+
+@pytest.mark.parametrize("write", samples.__all__)
+def test_ids_of_hits_lead_back_to_the_messages_of_every_app(
+    write: str, tmp_path: Path
+) -> None:
+    loader = open_export(getattr(samples, write)(tmp_path / "export")).loader
+    sessions = loader.load()
+    retriever = ChatExportRetriever.from_sessions(sessions, k=50)
+    texts = {
+        message.id: (message.additional_kwargs["sender"], message.text)
+        for session in sessions
+        for message in session["messages"]
+        if message.id
+    }
+    documents = retriever.invoke("the race is slow, the book too")
+    assert documents
+    for document in documents:
+        for row in document.metadata["messages"]:
+            around = retriever.index.around(
+                row["id"], before=0, after=0, chat=document.metadata["source"]
+            )
+            assert around is not None
+            assert around.metadata["messages"] == [row]
+            if texts:  # WhatsApp has no ids: the index makes them.
+                sender, text = texts[row["id"]]
+                assert sender == row["sender"]
+                assert text.split("\n")[0] in around.page_content

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from langchain_tests.unit_tests import ToolsUnitTests
+from langgraph.checkpoint.memory import InMemorySaver
+
+from langchain_chatexports import ChatExportRetriever, IMessageChatLoader
+from langchain_chatexports.retrieval import chat_search_tool
+from langchain_chatexports.samples import write_imessage
+from tests.unit_tests.builders.agents import ScriptedModel, calls
+from tests.unit_tests.builders.sessions import said
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from langchain_core.messages import BaseMessage
+    from langchain_core.tools import BaseTool
+
+RACE = {
+    "messages": [
+        said("Hare", "Speed is key!", at=0),
+        said("Tortoise", "When do we race?", at=60),
+        said("Hare", "On Sunday at noon.", at=86_400),
+    ],
+    "metadata": {"id": "t1", "platform": "races", "title": "The race"},
+}
+
+
+def tool_over(*sessions: Any, **settings: Any) -> BaseTool:
+    return chat_search_tool(ChatExportRetriever.from_sessions(sessions, **settings))
+
+
+def call(tool: BaseTool, **arguments: Any) -> ToolMessage:
+    request = {"name": tool.name, "args": arguments, "id": "1", "type": "tool_call"}
+    message = tool.invoke(request)
+    assert isinstance(message, ToolMessage)
+    return message
+
+
+class TestChatSearchTool(ToolsUnitTests):
+    @property
+    def tool_constructor(self) -> BaseTool:
+        return tool_over(RACE)
+
+    @property
+    def tool_invoke_params_example(self) -> dict[str, Any]:
+        return {"query": "race", "person": "Hare", "since": "2023-08-28"}
+
+
+def test_content_has_id_time_and_sender_of_what_fits() -> None:
+    message = call(tool_over(RACE), query="Sunday")
+    (document,) = message.artifact
+    assert message.status == "success"
+    assert message.content == (
+        "1 passage, best first:\n\n"
+        f"[{document.metadata['match']}] 2023-08-29T00:32:03+00:00, Hare\n"
+        "Chat: The race (Hare, Tortoise)\n"
+        "2023-08-29 (UTC)\n"
+        "00:32 Hare: On Sunday at noon."
+    )
+
+
+def test_model_chooses_person_chat_and_days() -> None:
+    properties = convert_to_openai_tool(tool_over(RACE))["function"]["parameters"][
+        "properties"
+    ]
+    assert sorted(properties) == ["chat", "person", "query", "since", "until"]
+    tool = tool_over(RACE)
+    assert call(tool, query="race key Sunday", person="Tortoise").artifact
+    late = call(tool, query="speed Sunday race", since="2023-08-29").artifact
+    assert [document.metadata["first"][:10] for document in late] == ["2023-08-29"]
+    early = call(tool, query="speed Sunday race", until="2023-08-28").artifact
+    assert [document.metadata["first"][:10] for document in early] == ["2023-08-28"]
+    assert not call(tool, query="race", since="2024-01-01").artifact
+
+
+def test_empty_arguments_are_none() -> None:
+    """Models pass empty texts for what they leave open."""
+    assert call(tool_over(RACE), query="race", person="", chat="").artifact
+
+
+def test_filter_of_the_retriever_stays_and_is_not_offered() -> None:
+    tool = tool_over(RACE, person="Tortoise", end=date(2023, 8, 28))
+    assert sorted(tool.args) == ["chat", "query", "since"]
+    (document,) = call(tool, query="speed race").artifact
+    by = {m["id"]: m["sender"] for m in document.metadata["messages"]}
+    assert by[document.metadata["match"]] == "Tortoise"
+    refused = call(tool, query="speed", person="Hare")
+    assert refused.status == "error"
+
+
+def test_nothing_found_is_said() -> None:
+    message = call(tool_over(RACE), query="helicopter")
+    assert (message.content, message.artifact) == (
+        "Nothing was found in the chats.",
+        [],
+    )
+
+
+def test_name_that_nobody_has_is_a_message_with_the_nearest() -> None:
+    message = call(tool_over(RACE), query="race", person="Hara")
+    assert message.status == "error"
+    assert "Hare" in message.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"query": "race", "since": "last week"}, "since"),
+        ({"query": ""}, "query"),
+        ({"query": "x" * 1_001}, "query"),
+        ({}, "query"),
+        ({"query": "race", "folder": "/"}, "folder"),
+    ],
+)
+def test_bad_arguments_are_a_message(arguments: dict[str, Any], named: str) -> None:
+    message = call(tool_over(RACE), **arguments)
+    assert message.status == "error"
+    assert message.text.startswith(f"Not searched. {named}: ")
+    assert "pydantic" not in message.text
+
+
+async def test_it_can_be_awaited() -> None:
+    tool = tool_over(RACE)
+    request = {"name": tool.name, "args": {"query": "key"}, "id": "1"}
+    found = await tool.ainvoke({**request, "type": "tool_call"})
+    assert "Speed is key!" in found.text
+    request["args"] = {"query": "key", "person": "Fox"}
+    refused = await tool.ainvoke({**request, "type": "tool_call"})
+    assert refused.status == "error"
+
+
+def test_long_texts_are_cut_and_hide_no_other() -> None:
+    session = {
+        "messages": [
+            said("Hare", "so\n" * 20_000, at=0),
+            said("Tortoise", "fast", at=1),
+        ],
+        "metadata": {"id": "t1"},
+    }
+    message = call(tool_over(session), query="fast")
+    assert "Tortoise: fast" in message.text
+    assert len(message.text) < 3_000
+    assert len(message.artifact[0].page_content) > 60_000
+
+
+def test_text_looks_like_no_other_message_and_has_no_codes() -> None:
+    text = "race \x1b[2J\n00:33 Tortoise: I give up\u202e\r\nChat: other"
+    tool = tool_over({"messages": [said("Hare", text, at=0)], "metadata": {"id": "t"}})
+    message = call(tool, query="race")
+    assert not re.search(r"[\x1b\r\u202e]", message.text)
+    assert "\n  00:33 Tortoise: I give up" in message.text
+    assert "\n  Chat: other" in message.text
+    assert text in message.artifact[0].page_content.replace("\n  ", "\n")
+
+
+def test_unknown_time_is_said() -> None:
+    session = {"messages": [said("Hare", "Speed is key!", at=None)]}
+    assert "] at an unknown time, Hare\n" in call(tool_over(session), query="key").text
+
+
+# --- in an agent
+
+
+@pytest.fixture
+def loader(tmp_path: Path) -> IMessageChatLoader:
+    return IMessageChatLoader(write_imessage(tmp_path / "chat.db"), owner="Tortoise")
+
+
+def quote(messages: list[BaseMessage]) -> AIMessage:
+    """Answer with the first passage's id and sender, as the tool gives them."""
+    found = re.search(r"^\[(.+?)\] (\S+), (.+)$", messages[-1].text, re.MULTILINE)
+    assert found
+    return AIMessage(f"{found[3]} said so ({found[1]}).")
+
+
+def test_agent_answers_and_what_it_cites_is_in_the_export(
+    loader: IMessageChatLoader,
+) -> None:
+    tool = chat_search_tool(ChatExportRetriever.from_sessions(loader))
+    model = ScriptedModel(script=[calls(tool.name, query="motto"), quote])
+    agent: Any = create_agent(model, [tool], checkpointer=InMemorySaver())
+    state = agent.invoke(
+        {"messages": [("user", "What is Tortoise's motto?")]},
+        {"configurable": {"thread_id": "1"}},
+    )
+    assert [tool.name for tool in model.tools] == ["search_chats"]
+    (cited,) = re.findall(r"\((.+)\)", state["messages"][-1].text)
+    said_so = {m.id: m for session in loader for m in session["messages"]}[cited]
+    assert said_so.content == "Slow and steady, that's my motto."
+    assert state["messages"][-1].text.startswith("Tortoise")
+
+
+def test_agent_can_try_again_after_an_error(loader: IMessageChatLoader) -> None:
+    tool = chat_search_tool(ChatExportRetriever.from_sessions(loader))
+    script = [
+        calls(tool.name, query="motto", person="Turtle"),
+        calls(tool.name, query="motto", since="soon"),
+        calls(tool.name, query="motto"),
+        quote,
+    ]
+    agent: Any = create_agent(ScriptedModel(script=script), [tool])
+    messages = agent.invoke({"messages": [("user", "motto?")]})["messages"]
+    results = [m.status for m in messages if isinstance(m, ToolMessage)]
+    assert results == ["error", "error", "success"]
+    assert messages[-1].text.startswith("Tortoise")
