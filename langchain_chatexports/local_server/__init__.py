@@ -41,6 +41,11 @@ if TYPE_CHECKING:
         score_conversations,
     )
     from langchain_chatexports.local_server.launcher import LocalServer
+    from langchain_chatexports.local_server.removal import (
+        NOT_DELETED,
+        cancel_kept_job,
+        delete_kept,
+    )
     from langchain_chatexports.local_server.settings import ServerSettings
     from langchain_chatexports.local_server.storage.data_directory import (
         default_data_dir,
@@ -62,17 +67,26 @@ if TYPE_CHECKING:
         TunedModel,
         find_model,
         list_models,
+        rename_model,
     )
     from langchain_chatexports.local_server.storage.running import (
         RunningServer,
         find_running_server,
     )
+    from langchain_chatexports.local_server.storage.uses import (
+        KeptSet,
+        jobs_that_used_set,
+        list_sets,
+    )
+    from langchain_chatexports.local_server.trained_voice import voice_of
 
 __all__ = [
+    "NOT_DELETED",
     "BaseDescription",
     "InProcessServer",
     "KeptData",
     "KeptJob",
+    "KeptSet",
     "KnownBase",
     "LocalServer",
     "RunningServer",
@@ -81,11 +95,13 @@ __all__ = [
     "TunedModel",
     "TurnScore",
     "cancel_job",
+    "cancel_kept_job",
     "check_extra",
     "count_kept",
     "default_data_dir",
     "delete_everything",
     "delete_job",
+    "delete_kept",
     "delete_model",
     "describe_base",
     "describe_default_base",
@@ -93,14 +109,18 @@ __all__ = [
     "find_model",
     "find_running_server",
     "fitting_bases",
+    "jobs_that_used_set",
     "list_bases",
     "list_jobs",
     "list_models",
+    "list_sets",
     "pause_job",
+    "rename_model",
     "score_conversations",
     "serve_forever",
     "serve_in_process",
     "suggest_base",
+    "voice_of",
 ]
 
 _MODULES = {
@@ -117,6 +137,7 @@ _MODULES = {
     "in_process": ("InProcessServer", "serve_in_process"),
     "inference.scoring": ("TurnScore", "score_conversations"),
     "launcher": ("LocalServer",),
+    "removal": ("NOT_DELETED", "cancel_kept_job", "delete_kept"),
     "settings": ("ServerSettings",),
     "storage.data_directory": ("default_data_dir",),
     "storage.deletion": (
@@ -127,8 +148,10 @@ _MODULES = {
         "delete_model",
     ),
     "storage.jobs": ("KeptJob", "cancel_job", "list_jobs", "pause_job"),
-    "storage.models": ("TunedModel", "find_model", "list_models"),
+    "storage.models": ("TunedModel", "find_model", "list_models", "rename_model"),
     "storage.running": ("RunningServer", "find_running_server"),
+    "storage.uses": ("KeptSet", "jobs_that_used_set", "list_sets"),
+    "trained_voice": ("voice_of",),
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

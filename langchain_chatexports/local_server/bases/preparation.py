@@ -22,9 +22,13 @@ from langchain_chatexports.local_server.processes import (
 from langchain_chatexports.local_server.storage.data_directory import user_cache_dir
 from langchain_chatexports.local_server.storage.locks import ProcessLock
 
-__all__ = ["prepare_base"]
+__all__ = ["CONVERSION_WAIT_SECONDS", "file_key", "prepare_base", "run_conversion"]
 
-_CONVERSION_WAIT_SECONDS = 900.0
+# Other than of an earlier release if the same file is converted in another way.
+_FORM = 2
+
+CONVERSION_WAIT_SECONDS = 900.0
+"""How long to wait for another process that converts the same base."""
 
 
 def prepare_base(description: BaseDescription, cache_dir: Path | None = None) -> Path:
@@ -43,7 +47,7 @@ def prepare_base(description: BaseDescription, cache_dir: Path | None = None) ->
     if description.kind == "directory":
         return Path(description.source)
     if description.kind == "hub":
-        found = _run_conversion({"kind": "hub", "source": description.source})
+        found = _directory_of({"kind": "hub", "source": description.source})
         describe_base(Path(found))
         return Path(found)
     source = Path(description.source)
@@ -51,40 +55,57 @@ def prepare_base(description: BaseDescription, cache_dir: Path | None = None) ->
         check_wheel(source)
         key = WHEEL_SHA256[:12]
     else:
-        key = _file_key(source)
+        key = file_key(source)
     cache = (cache_dir or user_cache_dir()) / "bases"
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-    target = cache / f"{description.name}-{key}"
+    target = cache / f"{description.name}-{key}-{_FORM}"
     with ProcessLock(target.with_suffix(".lock")) as lock:
-        if not lock.acquire(timeout=_CONVERSION_WAIT_SECONDS):
+        if not lock.acquire(timeout=CONVERSION_WAIT_SECONDS):
             msg = f"Another process has been converting {source} for too long."
             raise LocalServerError(msg)
         if not (target / "config.json").exists():
-            _run_conversion(
+            _directory_of(
                 {"kind": "gguf", "source": str(source), "target": str(target)}
             )
     return target
 
 
-def _file_key(file: Path) -> str:
+def file_key(file: Path) -> str:
+    """Return a short text that changes with a file's path, size or time of change."""
     found = file.stat()
     text = f"{file.resolve()}\n{found.st_size}\n{found.st_mtime_ns}"
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
-def _run_conversion(task: dict[str, str]) -> str:
+def run_conversion(task: dict[str, str]) -> dict[str, str]:
+    """Run a task of `conversion` in a child process.
+
+    Args:
+        task: The task.
+
+    Returns:
+        Its `directory`, or the `error` that it ended with.
+    """
     finished = subprocess.run(  # noqa: S603 - our own interpreter, our own module.
         child_command("langchain_chatexports.local_server.bases.conversion"),
         input=json.dumps(task).encode("ascii"),
         capture_output=True,
         check=False,
-        env=child_environment(threads=os.cpu_count() or 1, offline=False),
+        env=child_environment(
+            threads=os.cpu_count() or 1, offline=task["kind"] != "hub"
+        ),
     )
     # Libraries may print more lines.
     lines = map(json_object, reversed(finished.stdout.splitlines()))
     result = next(filter(None, lines), {})
+    if result.keys() & {"directory", "error"}:
+        return {name: str(value) for name, value in result.items()}
+    return {"error": f"the process ended with {finished.returncode}"}
+
+
+def _directory_of(task: dict[str, str]) -> str:
+    result = run_conversion(task)
     if "directory" in result:
-        return str(result["directory"])
-    reason = result.get("error") or f"the process ended with {finished.returncode}"
-    msg = f"The base model {task['source']} cannot be used: {reason}"
+        return result["directory"]
+    msg = f"The base model {task['source']} cannot be used: {result['error']}"
     raise LocalServerError(msg)

@@ -16,12 +16,15 @@ from langchain_chatexports.local_server.bases.safety import check_safe
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["check_weights", "load_base", "uses_4_bits"]
+__all__ = ["check_weights", "has_short_memory", "load_base", "uses_4_bits"]
 
 # Any usual GPU holds smaller weights twice.
 _MIN_BYTES = 2_000_000_000
 # Two copies, and the activations of training.
 _COPIES = 2.5
+# Activations of a training by the weights: 10 GB for 1,000 tokens of a base of 7 GB,
+# and some memory for other programs.
+_ACTIVATIONS = 2.0
 
 
 def uses_4_bits(directory: Path, device: str) -> bool:
@@ -35,6 +38,21 @@ def uses_4_bits(directory: Path, device: str) -> bool:
         return False
     size = _size_bytes(directory)
     return size >= _MIN_BYTES and size * _COPIES > _gpu_bytes()
+
+
+def has_short_memory(model: Any, device: str) -> bool:
+    """Return whether a training must compute activations twice to save memory.
+
+    Args:
+        model: The loaded base.
+        device: The device that it is on.
+    """
+    import psutil
+
+    if device != "cpu":
+        return False
+    needed = _ACTIVATIONS * model.get_memory_footprint()
+    return bool(psutil.virtual_memory().available < needed)
 
 
 def check_weights(directory: Path) -> None:

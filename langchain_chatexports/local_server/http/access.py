@@ -1,4 +1,4 @@
-"""Access control: the host, the API key and the size of each request."""
+"""Access control: the address, the API key and the size of each request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ from langchain_chatexports.local_server.http.errors import ApiError
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["MAX_JSON_BYTES", "MAX_UPLOAD_BYTES", "AccessControl", "unexpected_error"]
+__all__ = [
+    "MAX_JSON_BYTES",
+    "MAX_UPLOAD_BYTES",
+    "AccessControl",
+    "OwnAddress",
+    "log_without_text",
+    "unexpected_error",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +39,42 @@ _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]+)(?::\d{1,5})?")
 _OWN_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
+class OwnAddress:
+    """The names by which a server on this machine is reached.
+
+    A page of another site that has its name point here (DNS rebinding) sends that name.
+    """
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        """Initialize the address.
+
+        Args:
+            host: The address that the server listens on.
+        """
+        own = host.lower()
+        self._hosts = _OWN_HOSTS | {f"[{own}]" if ":" in own else own}
+        # The wildcard address can be reached by any name.
+        self._any_host = own in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound.
+
+    def is_host_of(self, scope: Scope) -> bool:
+        """Return whether a request has one host, and it is this server's."""
+        hosts = _values(scope, b"host")
+        match = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
+        return match is not None and (
+            self._any_host or match[1].lower().rstrip(".") in self._hosts
+        )
+
+    def is_origin_of(self, scope: Scope) -> bool:
+        """Return whether a request comes from this server's own pages, or from none."""
+        own = [f"http://{host}" for host in _values(scope, b"host")]
+        return all(origin in own for origin in _values(scope, b"origin"))
+
+
+def _values(scope: Scope, header: bytes) -> list[str]:
+    headers = scope["headers"]
+    return [value.decode("latin-1") for name, value in headers if name == header]
+
+
 class AccessControl:
     """Middleware that checks host, key and size, and handles all exceptions."""
 
@@ -45,10 +88,7 @@ class AccessControl:
         """
         self._app = app
         self._key = api_key.encode("utf-8")
-        own = host.lower()
-        self._hosts = _OWN_HOSTS | {f"[{own}]" if ":" in own else own}
-        # The wildcard address can be reached by any name.
-        self._any_host = own in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound.
+        self._address = OwnAddress(host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request, or pass it to the application."""
@@ -72,18 +112,16 @@ class AccessControl:
             if not has_started:
                 await error.response()(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - clients parse OpenAI's errors.
-            _log_without_text(error)
+            log_without_text(error)
             if not has_started:
                 await unexpected_error(error).response()(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
-        headers = scope["headers"]
-        hosts = [value for name, value in headers if name == b"host"]
-        if len(hosts) != 1 or not self._is_own(hosts[0].decode("latin-1")):
+        if not self._address.is_host_of(scope):
             msg = "This server only accepts requests to its own address."
             raise ApiError(msg, code="invalid_host")
         given = b""
-        for name, value in headers:
+        for name, value in scope["headers"]:
             if name == b"authorization":
                 scheme, _, credential = value.partition(b" ")
                 if scheme.lower() == b"bearer":
@@ -95,12 +133,6 @@ class AccessControl:
                 else "You didn't provide an API key: Authorization: Bearer KEY."
             )
             raise ApiError(msg, status=401, code="invalid_api_key")
-
-    def _is_own(self, header: str) -> bool:
-        match = _HOST.fullmatch(header)
-        return match is not None and (
-            self._any_host or match[1].lower().rstrip(".") in self._hosts
-        )
 
 
 def _max_body(scope: Scope) -> int:
@@ -152,8 +184,8 @@ def unexpected_error(error: Exception) -> ApiError:
     return ApiError(msg, status=500, code="server_error", kind="server_error")
 
 
-def _log_without_text(error: Exception) -> None:
-    # The text of an exception can quote a message.
+def log_without_text(error: Exception) -> None:
+    """Log where an exception was raised; its text can quote a message."""
     frames = traceback.extract_tb(error.__traceback__)[-_SHOWN_FRAMES:]
     where = " < ".join(f"{f.filename}:{f.lineno} {f.name}" for f in reversed(frames))
     logger.error("%s in %s", type(error).__name__, where)

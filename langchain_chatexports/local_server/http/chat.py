@@ -17,10 +17,22 @@ from langchain_chatexports.local_server.bases.chat_template import (
     TooLongError,
 )
 from langchain_chatexports.local_server.bases.template_messages import MessageError
+from langchain_chatexports.local_server.http.answer_format import (
+    AnswerFormat,
+    answer_format,
+    check_abilities,
+    engine_options,
+)
+from langchain_chatexports.local_server.http.choices import Choice, FormatLostError
 from langchain_chatexports.local_server.http.errors import ApiError
-from langchain_chatexports.local_server.inference.generation import (
+from langchain_chatexports.local_server.http.tool_calls import (
+    ToolMessageError,
+    as_text_messages,
+)
+from langchain_chatexports.local_server.inference.engine import (
     EngineBusyError,
     GenerationRequest,
+    RefusedRequestError,
     TextPiece,
 )
 from langchain_chatexports.local_server.inference.scoring import (
@@ -39,10 +51,10 @@ if TYPE_CHECKING:
         ScoreRequest,
     )
     from langchain_chatexports.local_server.http.service import LocalService
-    from langchain_chatexports.local_server.inference.generation import Generation
+    from langchain_chatexports.local_server.inference.engine import Generation
     from langchain_chatexports.local_server.inference.loaded_base import LoadedBase
 
-__all__ = ["complete_chat", "score_messages"]
+__all__ = ["complete_chat", "engine_failure", "score_messages", "too_busy"]
 
 _DEFAULT_TOKENS = 1024
 
@@ -50,7 +62,7 @@ _DEFAULT_TOKENS = 1024
 async def complete_chat(
     service: LocalService, body: ChatRequest, request: Request
 ) -> Response | dict[str, Any]:
-    """Generation a chat.
+    """Complete a chat.
 
     Args:
         service: The models and the engine.
@@ -64,7 +76,8 @@ async def complete_chat(
         ApiError: If the request cannot be served.
     """
     model = service.find_model(body.model)
-    generation_request = await run_in_threadpool(_generation_request, service, body)
+    check_abilities(body, service.engine.abilities, service.choice)
+    generation_request, expected = await run_in_threadpool(_prepared, service, body)
     pieces: asyncio.Queue[TextPiece] = asyncio.Queue()
     loop = asyncio.get_running_loop()
 
@@ -76,57 +89,111 @@ async def complete_chat(
     try:
         generation = service.engine.submit(generation_request, on_piece)
     except EngineBusyError as error:
-        raise _too_busy() from error
+        raise too_busy() from error
     fields = {
         "id": new_id("chatcmpl-"),
         "created": int(time.time()),
         "model": model.name,
         "system_fingerprint": None,
     }
+    answer = _Answer(body, expected, generation)
     if body.stream:
         options = body.stream_options
-        events = _stream_events(
-            generation,
-            pieces,
-            fields,
-            with_usage=bool(options and options.include_usage),
-        )
+        with_usage = bool(options and options.include_usage)
+        events = _stream_events(answer, pieces, fields, with_usage=with_usage)
         return StreamingResponse(
             events,
             media_type="text/event-stream",
             headers={"cache-control": "no-cache"},
         )
-    return await _completion(request, generation, pieces, fields)
+    return await _completion(request, answer, pieces, fields)
 
 
-def _generation_request(service: LocalService, body: ChatRequest) -> GenerationRequest:
-    engine = service.engine
-    try:
-        with service.parsing_lock:
-            prompt = engine.template.prompt_ids(
-                [message.model_dump(exclude_none=True) for message in body.messages],
-                max_length=engine.context,
+class _Answer:
+    """The choices of a chat's answer as they arrive."""
+
+    def __init__(
+        self, body: ChatRequest, expected: AnswerFormat, generation: Generation
+    ) -> None:
+        self.generation = generation
+        self.choices = [
+            Choice(
+                index,
+                expected,
+                has_logprobs=bool(body.logprobs),
+                top_logprobs=body.top_logprobs or 0,
+                has_stops=bool(body.stops()),
             )
+            for index in range(body.n or 1)
+        ]
+
+    @property
+    def is_complete(self) -> bool:
+        return all(choice.finish_reason for choice in self.choices)
+
+    def add(self, piece: TextPiece) -> list[dict[str, Any]]:
+        """Return the choices of the chunks that a piece makes.
+
+        Raises:
+            ApiError: If the answer cannot be completed.
+        """
+        if piece.error is not None:
+            raise engine_failure(piece.error)
+        try:
+            return self.choices[piece.index].add(piece)
+        except FormatLostError as error:
+            raise engine_failure(error) from error
+
+    def usage(self) -> dict[str, Any]:
+        """Return the tokens read and generated."""
+        prompt = len(self.generation.request.prompt)
+        generated = sum(choice.tokens for choice in self.choices)
+        cached = max(choice.cached_tokens for choice in self.choices)
+        return {
+            "prompt_tokens": prompt,
+            "completion_tokens": generated,
+            "total_tokens": prompt + generated,
+            "prompt_tokens_details": {"cached_tokens": cached},
+        }
+
+
+def _prepared(
+    service: LocalService, body: ChatRequest
+) -> tuple[GenerationRequest, AnswerFormat]:
+    """Return what to ask the engine, and what its answer must be."""
+    expected = answer_format(body)
+    try:
+        context = service.engine.context
+        messages = as_text_messages(
+            [message.model_dump(exclude_none=True) for message in body.messages],
+            expected.tools,
+        )
+        with service.parsing_lock:
+            prompt = service.tokenizer.template.prompt_ids(messages, max_length=context)
     except TooLongError as error:
-        raise _too_long(engine.context, "more") from error
-    except MessageError as error:
+        raise _too_long(context, "more") from error
+    except (MessageError, ToolMessageError) as error:
         msg = f"The messages cannot be used: {error}."
         raise ApiError(msg, code="invalid_value", param="messages") from error
     except (TemplateError, LocalServerError) as error:
         raise _unusable(error) from error
-    room = engine.context - len(prompt)
+    room = context - len(prompt)
     if room < 1:
-        raise _too_long(engine.context, str(len(prompt)))
-    model = service.find_model(body.model)
-    return GenerationRequest(
+        raise _too_long(context, str(len(prompt)))
+    request = GenerationRequest(
         prompt=prompt,
         max_tokens=min(body.token_limit() or _DEFAULT_TOKENS, room),
-        adapter=model.adapter,
+        adapter=service.find_model(body.model).adapter,
         temperature=1.0 if body.temperature is None else body.temperature,
         top_p=1.0 if body.top_p is None else body.top_p,
         stops=body.stops(),
         seed=body.seed,
+        choices=body.n or 1,
+        options=engine_options(
+            body, expected, vocabulary=len(service.tokenizer.tokenizer)
+        ),
     )
+    return request, expected
 
 
 async def score_messages(service: LocalService, body: ScoreRequest) -> dict[str, Any]:
@@ -137,41 +204,41 @@ async def score_messages(service: LocalService, body: ScoreRequest) -> dict[str,
     """
     model = service.find_model(body.model)
     messages = [message.model_dump(exclude_none=True) for message in body.messages]
-    engine = service.engine
+    tokenizer = service.tokenizer
 
     def task(base: LoadedBase) -> list[TurnScore] | None:
         return score_conversation(
             base,
-            engine.template,
+            tokenizer.template,
             messages,
             adapter=model.adapter,
-            context=engine.context,
+            context=tokenizer.context,
         )
 
     try:
-        scores = await asyncio.wrap_future(engine.run(task))
+        scores = await asyncio.wrap_future(service.scorer.run(task))
     except EngineBusyError as error:
-        raise _too_busy() from error
+        raise too_busy() from error
     except (MessageError, TemplateError) as error:
         msg = f"The messages cannot be scored: {error}."
         raise ApiError(msg, code="invalid_value", param="messages") from error
     except LocalServerError as error:
         raise _unusable(error) from error
     except Exception as error:
-        raise _failed(error) from error
+        raise engine_failure(error) from error
     if scores is None:
-        msg = f"This model reads at most {engine.context} tokens."
+        msg = f"This model reads at most {tokenizer.context} tokens."
         raise ApiError(msg, code="context_length_exceeded", param="messages")
     return {"object": "score", "model": model.name, "turns": scores}
 
 
 async def _completion(
     request: Request,
-    generation: Generation,
+    answer: _Answer,
     pieces: asyncio.Queue[TextPiece],
     fields: dict[str, Any],
 ) -> Response | dict[str, Any]:
-    collecting = asyncio.ensure_future(_collect(pieces))
+    collecting = asyncio.ensure_future(_collect(answer, pieces))
     disconnecting = asyncio.ensure_future(_wait_for_disconnect(request))
     try:
         await asyncio.wait(
@@ -179,35 +246,22 @@ async def _completion(
         )
         if not collecting.done():
             return Response(status_code=499)
-        text, last = collecting.result()
+        collecting.result()
     finally:
-        generation.cancel()
+        answer.generation.cancel()
         collecting.cancel()
         disconnecting.cancel()
-    if last.error is not None:
-        raise _failed(last.error)
-    message = {"role": "assistant", "content": text, "refusal": None}
-    choice = {
-        "index": 0,
-        "message": message,
-        "finish_reason": last.finish_reason,
-        "logprobs": None,
-    }
     return {
         **fields,
         "object": "chat.completion",
-        "choices": [choice],
-        "usage": _usage(generation, last),
+        "choices": [choice.completed() for choice in answer.choices],
+        "usage": answer.usage(),
     }
 
 
-async def _collect(pieces: asyncio.Queue[TextPiece]) -> tuple[str, TextPiece]:
-    texts = []
-    while True:
-        piece = await pieces.get()
-        texts.append(piece.text)
-        if piece.finish_reason or piece.error is not None:
-            return "".join(texts), piece
+async def _collect(answer: _Answer, pieces: asyncio.Queue[TextPiece]) -> None:
+    while not answer.is_complete:
+        answer.add(await pieces.get())
 
 
 async def _wait_for_disconnect(request: Request) -> None:
@@ -216,7 +270,7 @@ async def _wait_for_disconnect(request: Request) -> None:
 
 
 async def _stream_events(
-    generation: Generation,
+    answer: _Answer,
     pieces: asyncio.Queue[TextPiece],
     fields: dict[str, Any],
     *,
@@ -226,51 +280,27 @@ async def _stream_events(
     if with_usage:
         fields["usage"] = None
     try:
-        yield _event(fields, {"role": "assistant", "content": ""})
-        while True:
-            piece = await pieces.get()
-            if piece.error is not None:
-                yield _data(_failed(piece.error).body())
-                return
-            if piece.text:
-                yield _event(fields, {"content": piece.text})
-            if piece.finish_reason:
-                break
-        yield _event(fields, {}, piece.finish_reason)
+        for choice in answer.choices:
+            yield _data({**fields, "choices": [choice.opening()]})
+        while not answer.is_complete:
+            for sent in answer.add(await pieces.get()):
+                yield _data({**fields, "choices": [sent]})
         if with_usage:
-            yield _data({**fields, "choices": [], "usage": _usage(generation, piece)})
+            yield _data({**fields, "choices": [], "usage": answer.usage()})
         yield b"data: [DONE]\n\n"
+    except ApiError as error:
+        yield _data(error.body())
     finally:
         # Also if the client disconnects.
-        generation.cancel()
-
-
-def _event(
-    fields: dict[str, Any], delta: dict[str, str], finish_reason: str | None = None
-) -> bytes:
-    choice = {
-        "index": 0,
-        "delta": delta,
-        "finish_reason": finish_reason,
-        "logprobs": None,
-    }
-    return _data({**fields, "choices": [choice]})
+        answer.generation.cancel()
 
 
 def _data(value: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(value).encode("ascii") + b"\n\n"
 
 
-def _usage(generation: Generation, last: TextPiece) -> dict[str, int]:
-    prompt = len(generation.request.prompt)
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": last.tokens,
-        "total_tokens": prompt + last.tokens,
-    }
-
-
-def _too_busy() -> ApiError:
+def too_busy() -> ApiError:
+    """Return the error for a request that finds too many others waiting."""
     msg = "Too many chats are waiting; try again in a moment."
     return ApiError(msg, status=429, code="rate_limit_exceeded", kind="rate_limit")
 
@@ -288,12 +318,22 @@ def _unusable(error: Exception) -> ApiError:
     return ApiError(msg, status=503, code="server_error", kind="server_error")
 
 
-def _failed(error: BaseException) -> ApiError:
+def engine_failure(error: BaseException) -> ApiError:
+    """Return the error for what an engine raised or sent."""
+    if isinstance(error, (TemplateError, LocalServerError)):
+        return _unusable(error)
     if isinstance(error, EngineBusyError):
         msg = "The server is stopping."
     elif isinstance(error, FileNotFoundError):
         msg = "The model was deleted."
         return ApiError(msg, status=404, code="model_not_found", param="model")
+    elif isinstance(error, RefusedRequestError):
+        reason = f": {error}" if str(error) else ""
+        msg = f"llama.cpp cannot answer this request{reason}."
+        return ApiError(msg, code="invalid_value")
+    elif isinstance(error, FormatLostError):
+        msg = f"The answer could not be kept to its format: {error}."
+        return ApiError(msg, status=500, code="server_error", kind="server_error")
     elif isinstance(error, MemoryError) or "memory" in str(error).lower():
         msg = "There was not enough memory for this answer."
     else:

@@ -6,7 +6,14 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from langchain_chatexports.local_server.http.errors import ApiError
 
@@ -17,29 +24,21 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ChatRequest",
+    "EmbeddingRequest",
     "JobRequest",
+    "JsonSchemaFormat",
     "ScoreRequest",
+    "ToolChoice",
     "invalid_parameter",
     "parse_body",
 ]
 
 _MAX_MESSAGES = 4096
 _MAX_SEED = 2**63 - 1
+_MAX_CHOICES = 8
+_MAX_EMBEDDED_TEXTS = 2048
 # OpenAI parameters that are accepted only with the value that requests nothing.
-_UNSUPPORTED = frozenset(
-    {
-        "frequency_penalty",
-        "functions",
-        "integrations",
-        "logit_bias",
-        "logprobs",
-        "n",
-        "presence_penalty",
-        "response_format",
-        "tools",
-        "top_logprobs",
-    }
-)
+_UNSUPPORTED = frozenset({"functions", "integrations"})
 
 Auto = Literal["auto"]
 Model = TypeVar("Model", bound=BaseModel)
@@ -104,9 +103,25 @@ class JobRequest(_Strict):
         return requested
 
 
+FunctionName = Annotated[str, Field(pattern="^[a-zA-Z0-9_-]{1,64}$")]
+
+
 class _TextPart(_Strict):
     type: Literal["text"]
     text: str
+
+
+class _CalledFunction(_Strict):
+    name: FunctionName
+    arguments: str
+
+
+class _ToolCall(_Strict):
+    id: Annotated[str, Field(min_length=1)]
+    type: Literal["function"]
+    function: _CalledFunction
+    # Some clients send a stream's chunks back as they were.
+    index: int | None = None
 
 
 class _Message(_Strict):
@@ -115,10 +130,20 @@ class _Message(_Strict):
     name: str | None = None
     weight: Literal[0, 1] | None = None
     refusal: str | None = None
-    tool_calls: list[Any] | None = None
+    tool_calls: list[_ToolCall] | None = None
     function_call: dict[str, Any] | None = None
     tool_call_id: str | None = None
     audio: None = None
+
+    @model_validator(mode="after")
+    def _calls_by_role(self) -> _Message:
+        if self.tool_calls and self.role != "assistant":
+            msg = "only the assistant calls tools"
+            raise ValueError(msg)
+        if self.role == "tool" and (self.tool_call_id is None or self.content is None):
+            msg = "a tool's message needs 'content' and 'tool_call_id'"
+            raise ValueError(msg)
+        return self
 
 
 class _StreamOptions(_Strict):
@@ -126,8 +151,53 @@ class _StreamOptions(_Strict):
     include_obfuscation: bool | None = None
 
 
-class _ResponseFormat(_Strict):
+class _TextFormat(_Strict):
     type: Literal["text"]
+
+
+class _JsonFormat(_Strict):
+    type: Literal["json_object"]
+
+
+class _JsonSchema(_Strict):
+    # OpenAI's name: clients send it.
+    name: FunctionName
+    description: str | None = None
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+    strict: bool | None = None
+
+
+class JsonSchemaFormat(_Strict):
+    """An answer in JSON that a schema allows."""
+
+    type: Literal["json_schema"]
+    json_schema: _JsonSchema
+
+
+class _Function(_Strict):
+    name: FunctionName
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class _Tool(_Strict):
+    type: Literal["function"]
+    function: _Function
+
+
+class _FunctionChoice(_Strict):
+    name: FunctionName
+
+
+class ToolChoice(_Strict):
+    """The tool that must be called."""
+
+    type: Literal["function"]
+    function: _FunctionChoice
+
+
+Penalty = Annotated[float, Field(ge=-2, le=2)]
 
 
 class ChatRequest(_Strict):
@@ -152,18 +222,34 @@ class ChatRequest(_Strict):
     store: Literal[False] | None = None
     service_tier: Literal["auto", "default"] | None = None
 
-    # Not supported: accepted only with the value that requests nothing.
-    n: Literal[1] | None = None
-    logprobs: Literal[False] | None = None
-    top_logprobs: Literal[0] | None = None
-    presence_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
-    frequency_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
-    logit_bias: Annotated[dict[str, Any], Field(max_length=0)] | None = None
-    tools: Annotated[list[Any], Field(max_length=0)] | None = None
-    tool_choice: Literal["none", "auto"] | None = None
-    functions: Annotated[list[Any], Field(max_length=0)] | None = None
+    # For llama.cpp only: other engines accept the values that request nothing.
+    n: Annotated[int, Field(ge=1, le=_MAX_CHOICES)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    logit_bias: (
+        Annotated[
+            dict[
+                Annotated[str, Field(pattern="^[0-9]{1,9}$")],
+                Annotated[float, Field(ge=-100, le=100)],
+            ],
+            Field(max_length=300),
+        ]
+        | None
+    ) = None
+    tools: Annotated[list[_Tool], Field(max_length=128)] | None = None
+    tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    response_format: _ResponseFormat | None = None
+    response_format: (
+        Annotated[
+            _TextFormat | _JsonFormat | JsonSchemaFormat, Field(discriminator="type")
+        ]
+        | None
+    ) = None
+
+    # Not supported: accepted only with the value that requests nothing.
+    functions: Annotated[list[Any], Field(max_length=0)] | None = None
     modalities: list[Literal["text"]] | None = None
 
     def stops(self) -> list[str]:
@@ -174,6 +260,35 @@ class ChatRequest(_Strict):
     def token_limit(self) -> int | None:
         """Return the maximum number of generated tokens."""
         return self.max_completion_tokens or self.max_tokens
+
+
+class EmbeddingRequest(_Strict):
+    """Body of `POST /embeddings`."""
+
+    model: str
+    input: (
+        str | Annotated[list[str], Field(min_length=1, max_length=_MAX_EMBEDDED_TEXTS)]
+    )
+    encoding_format: Literal["float", "base64"] | None = None
+    user: str | None = None
+
+    # Only the embeddings' own size, which `dimensions` cannot change.
+    dimensions: None = None
+
+    @field_validator("input", mode="before")
+    @classmethod
+    def _no_token_ids(cls, value: Any) -> Any:
+        if isinstance(value, list) and any(isinstance(x, (int, list)) for x in value):
+            msg = (
+                "token ids are those of OpenAI's tokenizers; send text (in LangChain "
+                "OpenAIEmbeddings(check_embedding_ctx_length=False))"
+            )
+            raise ValueError(msg)
+        return value
+
+    def texts(self) -> list[str]:
+        """Return the texts to embed."""
+        return [self.input] if isinstance(self.input, str) else self.input
 
 
 class ScoreRequest(_Strict):

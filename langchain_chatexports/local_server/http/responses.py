@@ -21,6 +21,9 @@ __all__ = [
     "DeletedFile",
     "DeletedJob",
     "DeletedModel",
+    "Embedding",
+    "EmbeddingResponse",
+    "EmbeddingUsage",
     "ErrorResponse",
     "JobCheckpoint",
     "JobEvent",
@@ -242,21 +245,64 @@ class DeletedModel(_Closed):
     deleted: Literal[True] = True
 
 
+class CalledFunction(_Closed):
+    """A function's name, and its arguments as JSON."""
+
+    name: str
+    arguments: str
+
+
+class CalledTool(_Closed):
+    """A call of a tool."""
+
+    id: str
+    type: Literal["function"]
+    function: CalledFunction
+
+
 class AssistantMessage(_Closed):
-    """The generated message."""
+    """The generated message; it has tool calls only where it calls tools."""
 
     role: Literal["assistant"]
-    content: str
+    content: str | None
+    refusal: None
+    tool_calls: list[CalledTool] | None = None
+
+
+class TokenLogprob(_Closed):
+    """A token and its log-probability."""
+
+    token: str
+    logprob: float
+    bytes: list[int] | None
+
+
+class GeneratedLogprob(TokenLogprob):
+    """A generated token, and the most likely ones at its place."""
+
+    top_logprobs: list[TokenLogprob]
+
+
+class Logprobs(_Closed):
+    """The log-probabilities of a choice."""
+
+    content: list[GeneratedLogprob]
     refusal: None
 
 
 class ChatChoice(_Closed):
-    """The only choice of a chat completion."""
+    """A choice of a chat completion."""
 
-    index: Literal[0]
+    index: Count
     message: AssistantMessage
-    finish_reason: Literal["stop", "length"]
-    logprobs: None
+    finish_reason: Literal["stop", "length", "tool_calls"]
+    logprobs: Logprobs | None
+
+
+class PromptDetails(_Closed):
+    """How many tokens of the prompt were not read again."""
+
+    cached_tokens: Count
 
 
 class TokenUsage(_Closed):
@@ -265,6 +311,7 @@ class TokenUsage(_Closed):
     prompt_tokens: Count
     completion_tokens: Count
     total_tokens: Count
+    prompt_tokens_details: PromptDetails
 
 
 class ChatResponse(_Closed):
@@ -275,8 +322,32 @@ class ChatResponse(_Closed):
     created: Time
     model: str
     system_fingerprint: None
-    choices: Annotated[list[ChatChoice], Field(min_length=1, max_length=1)]
+    choices: Annotated[list[ChatChoice], Field(min_length=1)]
     usage: TokenUsage
+
+
+class Embedding(_Closed):
+    """The embedding of a text: numbers, or in base64 their 32-bit floats."""
+
+    object: Literal["embedding"] = "embedding"
+    index: Count
+    embedding: list[float] | str
+
+
+class EmbeddingUsage(_Closed):
+    """Tokens read."""
+
+    prompt_tokens: Count
+    total_tokens: Count
+
+
+class EmbeddingResponse(_Closed):
+    """Embeddings, in the order of the texts."""
+
+    object: Literal["list"] = "list"
+    model: str
+    data: list[Embedding]
+    usage: EmbeddingUsage
 
 
 class ScoreResponse(_Closed):

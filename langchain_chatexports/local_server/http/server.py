@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-__all__ = ["ServerInfo", "main", "serve_forever"]
+__all__ = ["ServerInfo", "listen", "main", "run_app", "serve_forever"]
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +62,8 @@ class ServerInfo:
     base_model: str
     api_key: str = field(repr=False)
     data_dir: str
+    engine: str = "transformers"
+    """Which engine answers, and why."""
 
 
 def serve_forever(
@@ -90,7 +92,10 @@ def serve_forever(
     settings.check()
     os.umask(0o077)
     apply_thread_settings(settings.threads or default_threads())
-    with _listen(settings) as listener, open_service(settings) as service:
+    with (
+        listen(settings.host, settings.port) as listener,
+        open_service(settings) as service,
+    ):
         # Everything is downloaded.
         os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
         info = ServerInfo(
@@ -98,8 +103,10 @@ def serve_forever(
             base_model=service.base_model,
             api_key=settings.api_key or secrets.token_urlsafe(32),
             data_dir=str(service.data.root),
+            engine=str(service.choice),
         )
         from langchain_chatexports.local_server.http.app import create_app
+        from langchain_chatexports.local_server.http.connections import LimitedProtocol
 
         app = create_app(service, api_key=info.api_key, host=settings.host)
 
@@ -109,7 +116,15 @@ def serve_forever(
                 on_ready(info)
 
         try:
-            _run(app, listener, call_when_ready, stop)
+            run_app(
+                app,
+                listener,
+                call_when_ready,
+                stop,
+                http=LimitedProtocol,
+                ws="none",
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            )
         finally:
             withdraw_server(service.data)
 
@@ -161,21 +176,29 @@ def _record_of(info: ServerInfo) -> RunningServer:
     )
 
 
-def _run(
+def run_app(
     app: ASGIApp,
     listener: socket.socket,
-    call_when_ready: Callable[[], None],
-    stop: threading.Event | None,
+    on_ready: Callable[[], None],
+    stop: threading.Event | None = None,
+    **options: Any,
 ) -> None:
-    import uvicorn
+    """Run an application until Ctrl-C, or until it is told to stop.
 
-    from langchain_chatexports.local_server.http.connections import LimitedProtocol
+    Args:
+        app: The application.
+        listener: The bound socket.
+        on_ready: Called once, when the server accepts requests.
+        stop: An event that stops the server.
+        options: Further settings of uvicorn.
+    """
+    import uvicorn
 
     class Server(uvicorn.Server):  # type: ignore[misc] # uvicorn is untyped here.
         async def startup(self, sockets: Any = None) -> None:
             await super().startup(sockets=sockets)
             if self.started:
-                call_when_ready()
+                on_ready()
 
         async def on_tick(self, counter: int) -> bool:
             if stop is not None and stop.is_set():
@@ -188,11 +211,9 @@ def _run(
         log_level="warning",
         access_log=False,
         server_header=False,
-        http=LimitedProtocol,
-        ws="none",
         lifespan="on",
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        **options,
     )
     try:
         Server(config).run(sockets=[listener])
@@ -201,8 +222,20 @@ def _run(
 
 
 @contextmanager
-def _listen(settings: ServerSettings) -> Iterator[socket.socket]:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+def listen(host: str, port: int) -> Iterator[socket.socket]:
+    """Take a port.
+
+    Args:
+        host: The address.
+        port: The port; 0 for a free one.
+
+    Yields:
+        The bound socket.
+
+    Raises:
+        LocalServerError: If the port is taken.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         # Reuse a port that was just released. On Windows, SO_REUSEADDR would let two
@@ -210,10 +243,10 @@ def _listen(settings: ServerSettings) -> Iterator[socket.socket]:
         option = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
         listener.setsockopt(socket.SOL_SOCKET, option, 1)
         try:
-            listener.bind((settings.host, settings.port))
+            listener.bind((host, port))
         except OSError as error:
             msg = (
-                f"{settings.host}:{settings.port} cannot be used "
+                f"{host}:{port} cannot be used "
                 f"({error.strerror or 'it is taken'}). Another program may use the "
                 "port; choose another one, or 0 for a free one."
             )

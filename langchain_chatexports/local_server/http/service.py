@@ -12,10 +12,17 @@ from typing import TYPE_CHECKING, Any
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.validation import validate_examples
 from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.finetuning.settings import KEY
 from langchain_chatexports.local_server.bases.chat_template import TemplateError
-from langchain_chatexports.local_server.bases.devices import choose_device, choose_dtype
+from langchain_chatexports.local_server.bases.devices import expected_device
+from langchain_chatexports.local_server.bases.gguf_file import gguf_of_adapter
+from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.http.errors import ApiError, not_found
-from langchain_chatexports.local_server.inference.generation import Engine
+from langchain_chatexports.local_server.inference.choice import EngineChoice
+from langchain_chatexports.local_server.inference.llama_cpp import LlamaCppEngine
+from langchain_chatexports.local_server.inference.transformers import (
+    TransformersEngine,
+)
 from langchain_chatexports.local_server.storage.deletion import (
     delete_uploads_of_jobs,
     delete_uploads_of_model,
@@ -41,18 +48,23 @@ from langchain_chatexports.local_server.training.labels import (
     LabeledDataset,
     label_examples,
 )
-from langchain_chatexports.local_server.training.queue import TrainingQueue
+from langchain_chatexports.local_server.training.queue import (
+    UNFINISHED,
+    TrainingQueue,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from langchain_chatexports.local_server.http.requests import JobRequest
+    from langchain_chatexports.local_server.inference.engine import Engine
     from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 
 __all__ = ["LocalService", "ServedModel"]
 
 _MAX_EXAMPLE_TOKENS = 1024
+_WARM_UP_SECONDS = 30.0
 _MIN_EXAMPLES = 10
 _MAX_SHOWN_PROBLEMS = 10
 _MAX_PROBLEMS = 1000
@@ -71,9 +83,6 @@ _ABILITIES = {
     "audio_outputs": False,
     "video_outputs": False,
     "reasoning_output": False,
-    "tool_calling": False,
-    "tool_choice": False,
-    "structured_output": False,
 }
 
 
@@ -99,6 +108,7 @@ class LocalService:
         base_model: str,
         base_directory: Path,
         signature: str,
+        engine: EngineChoice | None = None,
         aliases: dict[str, str] | None = None,
         threads: int = 1,
         max_training_jobs: int = 1,
@@ -112,6 +122,7 @@ class LocalService:
             base_model: Its short name.
             base_directory: Its directory in transformers' format.
             signature: The dimensions that adapter and base must share.
+            engine: Which engine answers; transformers if `None`.
             aliases: More names for the base.
             threads: The number of CPU threads.
             max_training_jobs: How many jobs may train at the same time.
@@ -123,7 +134,10 @@ class LocalService:
         self.files = FileStore(data)
         self.jobs = JobStore(data)
         self.models = ModelStore(data, base_model=base_model, signature=signature)
-        self.engine = Engine(base_directory, threads=threads)
+        self.tokenizer = ChatTokenizer(base_directory)
+        self.scorer = TransformersEngine(
+            base_directory, self.tokenizer, threads=threads
+        )
         self.queue = TrainingQueue(
             self.jobs,
             self.files,
@@ -133,9 +147,26 @@ class LocalService:
             at_once=max_training_jobs,
             resumes=resume_jobs,
         )
+        self.engine: Engine = self.scorer
+        self.choice = engine or EngineChoice(None, reason="as asked for")
+        base_gguf = self.choice.base_gguf
+        if base_gguf is not None:
+            self.engine = LlamaCppEngine(
+                base_gguf,
+                self.tokenizer,
+                adapter_file=lambda folder: gguf_of_adapter(
+                    folder, base_directory, base_gguf
+                ),
+                fallback=self.scorer,
+                threads=threads,
+                max_context=self.choice.max_context,
+                is_training=lambda: self.queue.is_training,
+            )
         # Parsing and tokenizing take many times the memory of a text: one at a time.
         self.parsing_lock = threading.Lock()
         self._validation_lock = threading.Lock()
+        self._creation_lock = threading.Lock()
+        self._warming: threading.Thread | None = None
         self._resume_jobs = resume_jobs
         self._created_at = int(time.time())
         self.checked_examples = 0
@@ -147,12 +178,19 @@ class LocalService:
     def start(self) -> None:
         """Start the queue, and load in the background what the first job needs."""
         self.queue.start()
-        threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
+        self._warming = threading.Thread(
+            target=self._warm_up, name="warm-up", daemon=True
+        )
+        self._warming.start()
 
     def stop(self) -> None:
         """Cancel answers and stop training; unfinished jobs are queued or paused."""
         self.engine.close()
+        self.scorer.close()
         self.queue.stop()
+        if self._warming is not None:
+            # A thread that is importing torch while Python ends aborts the process.
+            self._warming.join(_WARM_UP_SECONDS)
         if not self._resume_jobs:
             self._delete_new_uploads_without_job()
 
@@ -198,10 +236,16 @@ class LocalService:
             raise not_found(kind="model", param="model")
         delete_uploads_of_model(name, self.data, self.files, self.jobs)
         self.models.delete(name)
-        self.engine.forget(self.models.folder(record["id"]))
+        for engine in (self.engine, self.scorer):
+            engine.forget(self.models.folder(record["id"]))
 
     def create_job(self, request: JobRequest) -> dict[str, Any]:
         """Validate a job and its files, and queue it.
+
+        Returns:
+            The job; of an order that is sent again while its job is not finished, that
+            job. A client that had no answer in time looks for the job before it does
+            so, and may have looked before the job was there.
 
         Raises:
             ApiError: If the job cannot be trained.
@@ -218,69 +262,72 @@ class LocalService:
             validation = self._validate_file(
                 request.validation_file, "validation_file", max_length
             )
-        device = choose_device()
         requested = request.requested_hyperparameters()
         resolved = resolve_hyperparameters(
-            requested, examples=training.count, device=device
+            requested, examples=training.count, device=expected_device()
         )
         model_id = new_model_id()
         name = tuned_model_name(self.base_model, request.suffix, model_id)
         hyperparameters = asdict(resolved)
-        job = self.jobs.create(
-            {
-                "model": self.base_model,
-                "fine_tuned_model": None,
-                "training_file": request.training_file,
-                "validation_file": request.validation_file,
-                "result_files": [],
-                "hyperparameters": hyperparameters,
-                "method": {
-                    "type": "supervised",
-                    "supervised": {"hyperparameters": hyperparameters},
-                },
-                "seed": _seed(request.seed),
-                "user_provided_suffix": request.suffix,
-                "organization_id": "local",
-                "metadata": request.metadata,
-                "integrations": [],
-                "trained_tokens": None,
-                "finished_at": None,
-                "estimated_finish": None,
-                "error": None,
-                "profile": {
-                    **_ABILITIES,
-                    "max_input_tokens": self.engine.context,
-                    "max_output_tokens": self.engine.context,
-                },
+        record: dict[str, Any] = {
+            "model": self.base_model,
+            "fine_tuned_model": None,
+            "training_file": request.training_file,
+            "validation_file": request.validation_file,
+            "result_files": [],
+            "hyperparameters": hyperparameters,
+            "method": {
+                "type": "supervised",
+                "supervised": {"hyperparameters": hyperparameters},
             },
-            private={
-                "max_length": max_length,
-                "dtype": choose_dtype(device),
-                # An explicit number of epochs is trained completely.
-                "stops_early": requested["n_epochs"] == "auto",
-                "model": {
-                    "id": model_id,
-                    "name": name,
-                    "base": self._base,
-                    "base_model": self.base_model,
-                    "signature": self._signature,
-                    "suffix": request.suffix,
-                    "person": request.metadata.get(PERSON_KEY),
-                    "source": request.metadata.get(SOURCE_KEY),
-                },
+            "seed": _seed(request.seed),
+            "user_provided_suffix": request.suffix,
+            "organization_id": "local",
+            "metadata": request.metadata,
+            "integrations": [],
+            "trained_tokens": None,
+            "finished_at": None,
+            "estimated_finish": None,
+            "error": None,
+            "profile": {
+                **self.abilities(),
+                "max_input_tokens": self.tokenizer.context,
+                "max_output_tokens": self.tokenizer.context,
             },
-            events=[
-                *self._alias_warnings(request.model),
-                *_warnings(training, "training", max_length),
-                *(
-                    _warnings(validation, "validation", max_length)
-                    if validation
-                    else ()
-                ),
-            ],
-        )
+        }
+        private = {
+            "max_length": max_length,
+            # An explicit number of epochs is trained completely.
+            "stops_early": requested["n_epochs"] == "auto",
+            "model": {
+                "id": model_id,
+                "name": name,
+                "base": self._base,
+                "base_model": self.base_model,
+                "signature": self._signature,
+                "suffix": request.suffix,
+                "person": request.metadata.get(PERSON_KEY),
+                "source": request.metadata.get(SOURCE_KEY),
+            },
+        }
+        events = [
+            *self._alias_warnings(request.model),
+            *_warnings(training, "training", max_length),
+            *(_warnings(validation, "validation", max_length) if validation else ()),
+        ]
+        with self._creation_lock:
+            known = self._unfinished_job(request.metadata.get(KEY))
+            if known is not None:
+                return known
+            job = self.jobs.create(record, private=private, events=events)
         self.queue.enqueue(job["id"])
         return job
+
+    def _unfinished_job(self, order: str | None) -> dict[str, Any] | None:
+        """Return the unfinished job of an order."""
+        ids = self.jobs.with_status(*UNFINISHED) if order else ()
+        jobs = filter(None, map(self.jobs.get, ids))
+        return next((job for job in jobs if job["metadata"].get(KEY) == order), None)
 
     def delete_job(self, job_id: str) -> None:
         """Cancel and delete a job, its saves, and the uploads that only it used.
@@ -315,19 +362,28 @@ class LocalService:
             for kept in reversed(record.get("checkpoints", ()))
         ]
 
+    def abilities(self) -> dict[str, bool]:
+        """Return what its models can do, in the words of LangChain's profiles."""
+        can_call = "tools" in self.engine.abilities
+        return {
+            **_ABILITIES,
+            "tool_calling": can_call,
+            "tool_choice": can_call,
+            "structured_output": "schema" in self.engine.abilities,
+        }
+
     def _warm_up(self) -> None:
         # If this fails, the first request reports the error.
         with contextlib.suppress(Exception):
-            self.engine.context  # noqa: B018 - loads the tokenizer.
-            choose_dtype(choose_device())
+            self.tokenizer.context  # noqa: B018 - loads the tokenizer.
 
     def _max_example_length(self) -> int:
         try:
-            self.engine.template.check_trainable()
+            self.tokenizer.template.check_trainable()
         except (TemplateError, LocalServerError) as error:
             msg = f"{self.base_model} cannot be trained: {error}."
             raise ApiError(msg, code="model_not_available", param="model") from error
-        return min(_MAX_EXAMPLE_TOKENS, self.engine.context)
+        return min(_MAX_EXAMPLE_TOKENS, self.tokenizer.context)
 
     def _validate_file(
         self, file_id: str, param: str, max_length: int
@@ -352,7 +408,7 @@ class LocalService:
                     raise _invalid_file(problems, param)
                 dataset = label_examples(
                     self._counted(read_examples(path)),
-                    self.engine.template,
+                    self.tokenizer.template,
                     max_length=max_length,
                     keep=False,
                 )

@@ -14,6 +14,7 @@ from langchain_chatexports.local_server.bases.description import (
 )
 from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.bases.weights import check_weights
+from langchain_chatexports.local_server.inference.choice import choose_engine
 from langchain_chatexports.local_server.processes import default_threads
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
@@ -42,7 +43,9 @@ _PACKAGES = (
     "peft",
     "datasets",
     "gguf",
+    "llguidance",
     "platformdirs",
+    "psutil",
 )
 
 
@@ -79,6 +82,10 @@ def open_service(settings: ServerSettings) -> Iterator[LocalService]:
         directory = prepare_base(description)
         _check_chat_template(directory)
         check_weights(directory)
+        choice = choose_engine(
+            description, directory, quantization=settings.quantization
+        )
+        logger.info("Answers by %s", choice)
         for name in settings.aliases:
             logger.warning("%s is an alias of %s here", name, description.name)
         from langchain_chatexports.local_server.http.service import LocalService
@@ -89,6 +96,7 @@ def open_service(settings: ServerSettings) -> Iterator[LocalService]:
             base_model=description.name,
             base_directory=directory,
             signature=signature_of(directory),
+            engine=choice,
             aliases=settings.aliases,
             threads=settings.threads or default_threads(),
             max_training_jobs=settings.max_training_jobs,

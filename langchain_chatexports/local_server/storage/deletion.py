@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
@@ -35,6 +36,7 @@ __all__ = [
     "delete_everything",
     "delete_job",
     "delete_model",
+    "delete_set",
     "delete_uploads_of_jobs",
     "delete_uploads_of_model",
 ]
@@ -49,6 +51,16 @@ class KeptData:
 
     jobs: int
     models: int
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        return ", ".join(
+            (
+                plural(self.models, "model"),
+                plural(self.jobs, "job"),
+                plural(self.files, "file of examples", "files of examples"),
+            )
+        )
 
 
 def count_kept(data_dir: str | Path | None = None) -> KeptData:
@@ -118,6 +130,23 @@ def delete_job(job_id: str, *, data_dir: str | Path | None = None) -> None:
         require_no_trainer(data, [job_id])
         delete_uploads_of_jobs({job_id}, data, FileStore(data), jobs)
         jobs.delete(job_id)
+
+
+def delete_set(set_id: str, *, data_dir: str | Path | None = None) -> None:
+    """Delete uploaded examples.
+
+    Args:
+        set_id: The id of the uploaded file, `file-…`.
+        data_dir: The directory; the default one if `None`.
+
+    Raises:
+        LocalServerError: If it is not a local server's directory, or a server uses it.
+    """
+    data = _directory(data_dir)
+    data.require_own()
+    with only_server(data, timeout=BRIEF_WAIT_SECONDS):
+        data.prepare()  # Folders of it can be missing.
+        FileStore(data).delete(set_id)
 
 
 def delete_uploads_of_model(

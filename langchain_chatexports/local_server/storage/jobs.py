@@ -31,6 +31,7 @@ from langchain_chatexports.local_server.storage.locks import (
     is_locked,
     only_server,
 )
+from langchain_chatexports.local_server.storage.models import PERSON_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -43,6 +44,7 @@ __all__ = [
     "JobStore",
     "KeptJob",
     "cancel_job",
+    "job_events",
     "last_saved",
     "list_jobs",
     "pause_job",
@@ -84,6 +86,15 @@ class KeptJob:
     saved_step: int
     """The step from which a stopped training continues."""
 
+    base: str | None = None
+    """The base that the server was started with; start it with the same one."""
+
+    person: str | None = None
+    """Whose voice it learns, if the job says so."""
+
+    has_validation: bool = False
+    """Whether examples were held out of it."""
+
 
 def list_jobs(data_dir: str | Path | None = None) -> list[KeptJob]:
     """Return the jobs of a data directory, newest first.
@@ -97,6 +108,19 @@ def list_jobs(data_dir: str | Path | None = None) -> list[KeptJob]:
     jobs = JobStore(data)
     has_server = is_locked(data.lock)
     return [_kept_job(job, jobs, has_server=has_server) for job in jobs.newest_first()]
+
+
+def job_events(job_id: str, data_dir: str | Path | None = None) -> list[dict[str, Any]]:
+    """Return the events of a job as clients see them, oldest first.
+
+    Args:
+        job_id: The job's id, `ftjob-…`.
+        data_dir: The directory; the default one if `None`.
+    """
+    data = DataDirectory(default_data_dir() if data_dir is None else data_dir)
+    if not JOB_ID.fullmatch(job_id):
+        return []
+    return EventLog(data.jobs / job_id / "events.jsonl").read()
 
 
 def _kept_job(job: dict[str, Any], jobs: JobStore, *, has_server: bool) -> KeptJob:
@@ -118,6 +142,9 @@ def _kept_job(job: dict[str, Any], jobs: JobStore, *, has_server: bool) -> KeptJ
         step=last.get("step", 0),
         total_steps=last.get("total_steps"),
         saved_step=0 if saved is None else _step_of(saved),
+        base=jobs.private(job["id"]).get("model", {}).get("base"),
+        person=(job.get("metadata") or {}).get(PERSON_KEY),
+        has_validation=bool(job.get("validation_file")),
     )
 
 

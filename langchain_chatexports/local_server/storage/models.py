@@ -11,7 +11,9 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
+from langchain_chatexports.datasets.chat_prompts import ChatPrompt
 from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.finetuning.model_names import TunedModelName
 from langchain_chatexports.local_server.storage.adapters import is_adapter
 from langchain_chatexports.local_server.storage.data_directory import (
     MODEL_ID,
@@ -19,19 +21,24 @@ from langchain_chatexports.local_server.storage.data_directory import (
     default_data_dir,
     read_json,
     remove_folder,
+    write_json,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "MAX_LABEL_LENGTH",
     "PERSON_KEY",
     "SOURCE_KEY",
+    "TEST_RUN",
     "ModelStore",
     "TunedModel",
     "find_model",
     "list_models",
     "name_suffix",
+    "names_of_job",
+    "rename_model",
     "tuned_model_name",
 ]
 
@@ -44,7 +51,15 @@ PERSON_KEY = "langchain_chatexports_person"
 SOURCE_KEY = "langchain_chatexports_source"
 """The job's metadata key for what the examples were made from."""
 
-_MAX_SUFFIX_LENGTH = 64  # OpenAI's limit.
+# OpenAI's limits.
+_MAX_SUFFIX_LENGTH, _MAX_METADATA_LENGTH = 64, 512
+
+MAX_LABEL_LENGTH = 100
+"""The length of a model's label."""
+
+TEST_RUN = "test-with-secrets"
+"""The suffix of models that `evaluate --secrets` trains, probes and deletes."""
+
 _JOB_PREFIX = "ftjob-"
 
 _CHECKPOINT = re.compile(r"(?P<name>.+):ckpt-step-(?P<step>\d{1,9})")
@@ -71,19 +86,32 @@ class TunedModel:
     path: Path
     """The folder with the adapter in PEFT's format."""
 
+    prompt: ChatPrompt
+    """How it is asked in a chat, as in its training examples."""
+
     person: str | None = None
     """Whose voice it learned, if its job says so."""
 
     source: str | None = None
     """What its examples were made from, if its job says so."""
 
-    system_prompt: str | None = None
-    """The system message that most of its training examples begin with."""
+    label: str | None = None
+    """What its owner calls it, see `rename_model`."""
+
+    @property
+    def title(self) -> str:
+        """What to call it: its label, its person or its short name."""
+        return self.label or self.person or self.short_name
 
     @property
     def short_name(self) -> str:
         """The end of its name that `find_model` finds: `<suffix>:<id>`, or the id."""
         return self.name.split(":", 3)[-1].removeprefix(":")
+
+    @property
+    def is_test_run(self) -> bool:
+        """Whether it is of a test run that was killed while it was probed."""
+        return f":{TEST_RUN}:" in self.name
 
     @property
     def size_bytes(self) -> int:
@@ -92,13 +120,14 @@ class TunedModel:
         return sum(file.stat().st_size for file in files)
 
     def short_forms(self) -> tuple[str, ...]:
-        """Return what it can be called: suffix, id, job or person, in lower case."""
+        """Return what it can be called, such as suffix, id and label, in lower case."""
         forms = (
             *self.short_name.split(":"),
             self.short_name,
             self.job_id,
             self.job_id.removeprefix(_JOB_PREFIX),
             self.person or "",
+            self.label or "",
             self.name,
         )
         return tuple(form.casefold() for form in forms if form)
@@ -121,9 +150,14 @@ def list_models(data_dir: str | Path | None = None) -> list[TunedModel]:
             created_at=datetime.fromtimestamp(record["created_at"], timezone.utc),
             job_id=record["job_id"],
             path=data.models / record["id"],
+            prompt=ChatPrompt(
+                record.get("system_prompt"),
+                record.get("user_label"),
+                record.get("replies", 0),
+            ),
             person=record.get("person"),
             source=record.get("source"),
-            system_prompt=record.get("system_prompt"),
+            label=record.get("label"),
         )
         for record in _read_records(data)
     ]
@@ -133,8 +167,8 @@ def find_model(name: str, data_dir: str | Path | None = None) -> TunedModel:
     """Return the one tuned model that a name, or the beginning of one, stands for.
 
     Args:
-        name: Its name, its suffix, its id, its job's id or the person; or the
-            beginning of one of these that no other model has.
+        name: Its name, its suffix, its id, its job's id, its label or the person; or
+            the beginning of one of these that no other model has.
         data_dir: The directory; the default one if `None`.
 
     Raises:
@@ -161,6 +195,32 @@ def find_model(name: str, data_dir: str | Path | None = None) -> TunedModel:
     raise LocalServerError(msg)
 
 
+def rename_model(name: str, label: str, *, data_dir: str | Path | None = None) -> None:
+    """Label a tuned model; its name in requests stays.
+
+    A server that is running need not be stopped.
+
+    Args:
+        name: The model's name, `ft:…`.
+        label: What to call it; empty to remove the label.
+        data_dir: The directory; the default one if `None`.
+
+    Raises:
+        LocalServerError: If there is no such model, or the label is too long.
+    """
+    line = " ".join(label.split())
+    plain = "".join(c for c in line if unicodedata.category(c) not in {"Cc", "Cs"})
+    if len(plain) > MAX_LABEL_LENGTH:
+        msg = f"A label has {MAX_LABEL_LENGTH} characters at most."
+        raise LocalServerError(msg)
+    kept = {model.name: model.path for model in list_models(data_dir)}
+    record = read_json(kept[name] / "model.json") if name in kept else None
+    if record is None:
+        msg = f"There is no tuned model {name}. Models: {', '.join(kept) or 'none'}."
+        raise LocalServerError(msg)
+    write_json(kept[name] / "model.json", {**record, "label": plain or None})
+
+
 def name_suffix(text: str | None) -> str:
     """Return a text as the suffix of a model's name: a-z, 0-9 and hyphens."""
     # Letters lose their accents; those of other scripts have no such form.
@@ -170,9 +230,24 @@ def name_suffix(text: str | None) -> str:
     return slug[:_MAX_SUFFIX_LENGTH].rstrip("-")
 
 
+def names_of_job(person: str | None, source: str) -> tuple[str | None, dict[str, str]]:
+    """Return the suffix and the metadata of a job on this machine.
+
+    Args:
+        person: Whose voice it learns.
+        source: What its examples were made from.
+    """
+    suffix = name_suffix(person)
+    # A number is no name, and may be a phone's.
+    is_name = any(letter.isalpha() for letter in suffix)
+    labels = {PERSON_KEY: person or "", SOURCE_KEY: source}
+    kept = {key: text[:_MAX_METADATA_LENGTH] for key, text in labels.items() if text}
+    return suffix if is_name else None, kept
+
+
 def tuned_model_name(base_model: str, suffix: str | None, model_id: str) -> str:
     """Return the name of a tuned model; any text can be a suffix."""
-    return f"ft:{base_model}:{OWNER}:{name_suffix(suffix)}:{model_id}"
+    return str(TunedModelName(base_model, OWNER, name_suffix(suffix), model_id))
 
 
 def new_model_id() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +10,12 @@ from langchain_chatexports.local_server.bases.chat_template import (
     LabeledExample,
     TemplateError,
 )
-from langchain_chatexports.local_server.bases.template_messages import (
-    MessageError,
-    to_template_messages,
-)
+from langchain_chatexports.local_server.bases.template_messages import MessageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["LabeledDataset", "common_system_prompt", "label_examples"]
+__all__ = ["LabeledDataset", "label_examples"]
 
 _MAX_PROBLEMS = 1000
 
@@ -98,28 +94,3 @@ def label_examples(
         else:
             dataset.without_loss += 1
     return dataset
-
-
-def common_system_prompt(examples: Sequence[Mapping[str, Any]]) -> str | None:
-    """Return the system message that more than half of the examples begin with.
-
-    Args:
-        examples: Examples with `messages`.
-
-    Returns:
-        Its text, or `None` if there is none: one that a single conversation has, such
-        as a case's notes, is not for chats with the model.
-    """
-    prompts = Counter(map(_system_prompt, examples))
-    for prompt, count in prompts.most_common(1):
-        if 2 * count > len(examples):
-            return prompt
-    return None
-
-
-def _system_prompt(example: Mapping[str, Any]) -> str | None:
-    try:
-        first = to_template_messages(example["messages"][:1])
-    except MessageError:
-        return None
-    return first[0].text if first and first[0].role == "system" else None

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.local_server.storage.files import FileStore
     from langchain_chatexports.local_server.storage.models import ModelStore
 
-__all__ = ["TrainingQueue"]
+__all__ = ["UNFINISHED", "TrainingQueue"]
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,8 @@ _IDLE_SECONDS = 5.0
 _SAVE_SECONDS = 12.0
 _REQUEST_SECONDS = 20.0
 _DISK_FULL = "The disk with the data directory is full. Free some space, and try again."
-_UNFINISHED = ("queued", "running")
+UNFINISHED = ("queued", "running")
+"""What a job is called that will be trained, or is."""
 
 
 class TrainingQueue:
@@ -93,7 +94,7 @@ class TrainingQueue:
     def start(self) -> None:
         """Update the jobs that an earlier server left, and start the threads."""
         orphans = 0
-        for job_id in self._jobs.with_status(*_UNFINISHED):
+        for job_id in self._jobs.with_status(*UNFINISHED):
             if self._is_training(job_id):
                 orphans += 1
             else:
@@ -121,6 +122,11 @@ class TrainingQueue:
         ]
         for thread in self._workers:
             thread.start()
+
+    @property
+    def is_training(self) -> bool:
+        """Whether a trainer is running, or about to start."""
+        return bool(self._claimed)
 
     def stop(self) -> None:
         """Stop the trainers, and queue their jobs again or pause them."""
@@ -340,7 +346,7 @@ class TrainingQueue:
         if result is not None:
             self._succeed(job_id, result)
         elif private["cancel"]:
-            self._jobs.update(job_id, only_from=_UNFINISHED, **_finished("cancelled"))
+            self._jobs.update(job_id, only_from=UNFINISHED, **_finished("cancelled"))
             self._log(job_id, "The job was cancelled")
         elif failure is not None:
             self._fail(job_id, failure["code"], failure["message"], failure["param"])
@@ -356,7 +362,7 @@ class TrainingQueue:
         if self._status(job_id) in FINISHED:
             self._delete_saves(job_id)
 
-    def _pause(self, job_id: str, only_from: Collection[str] = _UNFINISHED) -> bool:
+    def _pause(self, job_id: str, only_from: Collection[str] = UNFINISHED) -> bool:
         is_paused = self._jobs.update(
             job_id, only_from=only_from, status="paused", private={"pause": False}
         )
@@ -373,7 +379,7 @@ class TrainingQueue:
         self._log(job_id, "The job has successfully completed")
         self._jobs.update(
             job_id,
-            only_from=_UNFINISHED,
+            only_from=UNFINISHED,
             status="succeeded",
             fine_tuned_model=result["name"],
             finished_at=result["created_at"],
@@ -386,7 +392,7 @@ class TrainingQueue:
         error = {"code": code, "message": message, "param": param}
         self._log(job_id, message, level="error")
         self._jobs.update(
-            job_id, only_from=_UNFINISHED, **_finished("failed"), error=error
+            job_id, only_from=UNFINISHED, **_finished("failed"), error=error
         )
 
     def _log(

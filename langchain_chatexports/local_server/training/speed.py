@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from langchain_chatexports.datasets.estimate import estimate_training
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import LabeledExample
 from langchain_chatexports.local_server.bases.devices import (
@@ -21,12 +24,23 @@ from langchain_chatexports.local_server.processes import (
     default_threads,
     json_object,
 )
-from langchain_chatexports.local_server.training.hyperparameters import lora_config
+from langchain_chatexports.local_server.training.hyperparameters import (
+    lora_config,
+    resolve_hyperparameters,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Speed", "main", "measure_machine", "measure_speed"]
+    from langchain_chatexports.datasets.examples import TrainingExample
+
+__all__ = [
+    "Speed",
+    "estimate_seconds",
+    "main",
+    "measure_machine",
+    "measure_speed",
+]
 
 # The default base's, of which no weights are needed to measure.
 _SHAPE = {
@@ -92,18 +106,20 @@ def measure_machine() -> Speed:
     Raises:
         LocalServerError: If it cannot be measured.
     """
-    try:
-        done = subprocess.run(  # noqa: S603 - our own interpreter and module.
-            child_command("langchain_chatexports.local_server.training.speed"),
-            env=child_environment(threads=default_threads(), offline=True),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_SECONDS_AT_MOST,
-            check=False,
-        )
-        measured = json_object(done.stdout)
-    except subprocess.TimeoutExpired:
-        measured = {}
+    with subprocess.Popen(  # noqa: S603 - our own interpreter and module.
+        child_command("langchain_chatexports.local_server.training.speed"),
+        env=child_environment(threads=default_threads(), offline=True),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        timer = threading.Timer(_SECONDS_AT_MOST, process.kill)
+        timer.start()
+        try:
+            measured = json_object(process.stdout.read()) if process.stdout else None
+        finally:
+            timer.cancel()
+            process.kill()
     if not measured:
         msg = (
             "The speed of this machine could not be measured, so no base was chosen. "
@@ -113,7 +129,48 @@ def measure_machine() -> Speed:
     return Speed(**measured)
 
 
+def estimate_seconds(
+    speed: Speed,
+    examples: Sequence[TrainingExample],
+    validation: Sequence[TrainingExample] = (),
+    *,
+    epochs: int | None = None,
+) -> float:
+    """Estimate how long a training takes with the default base.
+
+    `KnownBase.training_seconds` converts it to other bases.
+
+    Args:
+        speed: What training costs on this machine.
+        examples: What to train on.
+        validation: What is held out.
+        epochs: Passes over the data; `None` for the server's own rule.
+
+    Returns:
+        Seconds.
+    """
+    requested = {"n_epochs": epochs or "auto"}
+    passes = resolve_hyperparameters(requested, examples=len(examples)).n_epochs
+    # A validation has no backward pass.
+    tokens = sum(
+        estimate_training(part, model="", n_epochs=passes).billed_tokens * share
+        for part, share in ((examples, 1.0), (validation, 0.5))
+    )
+    return speed.seconds_per_token * tokens
+
+
+def _end_with_input() -> None:
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
 def main() -> None:
+    """Measure, until standard input is closed: with the process that started it."""
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    _print_speed()
+
+
+def _print_speed() -> None:
     """Measure a model with random weights, and print the result."""
     import torch
     from peft import get_peft_model

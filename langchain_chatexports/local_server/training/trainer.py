@@ -17,14 +17,20 @@ import sys
 import threading
 import time
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from langchain_chatexports.datasets.chat_prompts import ChatPrompt, common_prompt
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
+from langchain_chatexports.local_server.bases.gguf_adapter import (
+    NoGGUFError,
+    write_gguf_adapter,
+)
 from langchain_chatexports.local_server.storage.data_directory import (
+    read_json,
     replace,
     write_json,
 )
@@ -46,7 +52,6 @@ from langchain_chatexports.local_server.training.hyperparameters import (
 )
 from langchain_chatexports.local_server.training.labels import (
     LabeledDataset,
-    common_system_prompt,
     label_examples,
 )
 
@@ -86,8 +91,7 @@ class TrainingSpec:
     """The content of its `model.json`, which the trainer completes."""
 
     dtype: str | None = None
-    """The base's precision, the same one if the job is resumed; the fastest one if
-    `None`."""
+    """The base's precision; the fastest one if `None`."""
 
     def to_json(self) -> bytes:
         """Return the spec as the trainer's standard input."""
@@ -175,8 +179,8 @@ def train(spec: TrainingSpec) -> None:
         trainer.train(resume_from_checkpoint=None if saved is None else str(saved))
     epochs = round(trainer.state.epoch)
     _log_choice(log, checkpoints, epochs)
-    system_prompt = common_system_prompt(examples["training_file"])
-    _publish(spec, checkpoints, tokenizer, data.tokens * epochs, system_prompt)
+    prompt = common_prompt(examples["training_file"])
+    _publish(spec, checkpoints, tokenizer, data.tokens * epochs, prompt)
 
 
 def _estimate(
@@ -257,6 +261,18 @@ def _label(
     return dataset
 
 
+def _precision(spec: TrainingSpec, device: str) -> str:
+    """Return the base's precision, of a resumed job the one that it began with."""
+    from langchain_chatexports.local_server.bases.devices import choose_dtype
+
+    file = Path(spec.job_folder) / "work" / "precision.json"
+    kept = (read_json(file) or {}).get("dtype")
+    dtype = str(spec.dtype or kept or choose_dtype(device))
+    if dtype != kept:
+        write_json(file, {"dtype": dtype})
+    return dtype
+
+
 def _checkpointing_field(config: Any) -> str:
     # TRL renamed it; releases for Python 3.10 have only the old name.
     names = {field.name for field in fields(config)}
@@ -274,12 +290,16 @@ def _build_trainer(
     from trl import SFTConfig, SFTTrainer
 
     from langchain_chatexports.local_server.bases.devices import choose_device
-    from langchain_chatexports.local_server.bases.weights import load_base, uses_4_bits
+    from langchain_chatexports.local_server.bases.weights import (
+        has_short_memory,
+        load_base,
+        uses_4_bits,
+    )
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     device = choose_device()
     base = Path(spec.base_directory)
-    model = load_base(base, device, spec.dtype)
+    model = load_base(base, device, _precision(spec, device))
     numbers = Hyperparameters(**spec.hyperparameters)
     steps = numbers.steps(len(data.examples))
     arguments = SFTConfig(
@@ -296,7 +316,10 @@ def _build_trainer(
         seed=spec.seed % 2**32,
         bf16=False,
         # 4-bit weights mean that memory is short.
-        **{_checkpointing_field(SFTConfig): uses_4_bits(base, device)},
+        **{
+            _checkpointing_field(SFTConfig): uses_4_bits(base, device)
+            or has_short_memory(model, device)
+        },
         use_cpu=device == "cpu",
         dataloader_pin_memory=device == "cuda",
         eval_strategy="no" if held_out is None else "epoch",
@@ -337,18 +360,25 @@ def _publish(
     checkpoints: Checkpoints,
     tokenizer: Any,
     tokens: int,
-    system_prompt: str | None = None,
+    prompt: ChatPrompt,
 ) -> None:
     folder = Path(spec.job_folder) / "work" / "model"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     tokenizer.save_pretrained(folder)
+    published = checkpoints.publish(folder)
+    for kept in published:
+        # llama.cpp reads this form; without one, transformers answers.
+        with suppress(NoGGUFError):
+            write_gguf_adapter(folder / kept["folder"], Path(spec.base_directory))
     record = {
         **spec.model_record,
-        "checkpoints": checkpoints.publish(folder),
+        "checkpoints": published,
         "created_at": int(time.time()),
         "trained_tokens": tokens,
-        "system_prompt": system_prompt,
+        "system_prompt": prompt.system,
+        "user_label": prompt.label,
+        "replies": prompt.replies,
     }
     write_json(folder / "model.json", record)
     replace(folder, Path(spec.model_folder))

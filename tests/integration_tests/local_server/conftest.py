@@ -7,25 +7,23 @@ import os
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import openai
 import psutil
 import pytest
 
 from langchain_chatexports.local_server import LocalServer
-from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues, write_tiny_base
-
-if TYPE_CHECKING:
-    from typing import Any
+from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
 KILLS = int(os.environ.get("CHATEXPORTS_TEST_KILLS", "0"))
 """How often to kill server and trainer: `make kill_tests` says 100, others leave it."""
 
+MAX_SECONDS = 300
+"""How long to wait for what takes a second: other programs may have all cores."""
 
-@pytest.fixture(scope="session")
-def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return write_tiny_base(tmp_path_factory.mktemp("bases") / "tiny")
+UNENDING: Any = {"logit_bias": {"0": -100, "2": -100}}
+"""Options of a chat: without its end tokens, the tiny base writes all it may."""
 
 
 @pytest.fixture
@@ -45,13 +43,18 @@ def tiny_server(tiny_base: Any, tmp_path_factory: pytest.TempPathFactory) -> Any
 
 
 def client_of(server: Any, **options: Any) -> Any:
-    options = {"max_retries": 0, "timeout": 60, **options}
+    options = {"max_retries": 0, "timeout": MAX_SECONDS, **options}
     return openai.OpenAI(base_url=server.base_url, api_key=server.api_key, **options)
 
 
 def upload(client: Any, examples: Any) -> Any:
     content = io.BytesIO(as_jsonl(examples))
     return client.files.create(file=content, purpose="fine-tune").id
+
+
+def order_long(client: Any) -> Any:
+    """Order a job that trains until it is stopped: of 3,000 steps."""
+    return order(client, epochs=50, examples=dialogues(60))
 
 
 def order(client: Any, *, epochs: Any = 1, examples: Any = None) -> Any:
@@ -76,9 +79,9 @@ def trainers_of(data_dir: Path) -> list[tuple[str, psutil.Process]]:
     return found
 
 
-def wait_for(client: Any, job_id: Any, *wanted: Any, seconds: Any = 300) -> Any:
+def wait_for(client: Any, job_id: Any, *wanted: Any) -> Any:
     wanted = wanted or ("succeeded", "failed", "cancelled")
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + MAX_SECONDS
     while True:
         job = client.fine_tuning.jobs.retrieve(job_id)
         if job.status in wanted:
@@ -87,8 +90,8 @@ def wait_for(client: Any, job_id: Any, *wanted: Any, seconds: Any = 300) -> Any:
         time.sleep(0.1)
 
 
-def wait_for_step(client: Any, job_id: Any, step: Any, *, seconds: Any = 300) -> Any:
-    deadline = time.monotonic() + seconds
+def wait_for_step(client: Any, job_id: Any, step: Any) -> Any:
+    deadline = time.monotonic() + MAX_SECONDS
     while True:
         events = client.fine_tuning.jobs.list_events(job_id, limit=1).data
         data = events[0].data if events else None

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_chatexports.local_server.inference.generation import (
-    Engine,
-    GenerationRequest,
+from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
+from langchain_chatexports.local_server.inference.engine import GenerationRequest
+from langchain_chatexports.local_server.inference.transformers import (
+    TransformersEngine,
 )
 from langchain_chatexports.local_server.training.trainer import TrainingSpec, train
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues, tiny_tokenizer
@@ -64,7 +65,7 @@ def _answer(engine: Any, messages: Any, adapter: Any) -> Any:
     import queue
 
     pieces: queue.Queue[Any] = queue.Queue()
-    prompt = engine.template.prompt_ids(messages)
+    prompt = engine._tokenizer.template.prompt_ids(messages)
     engine.submit(
         GenerationRequest(prompt, 80, adapter=adapter, temperature=0), pieces.put
     )
@@ -108,7 +109,7 @@ def test_a_family_is_trained_and_served(tmp_path: Path, family: Any) -> None:
         # PEFT and TRL ask for attributes that transformers is about to drop.
         warnings.simplefilter("ignore", FutureWarning)
         train(order)
-    engine = Engine(base, threads=1)
+    engine = TransformersEngine(base, ChatTokenizer(base), threads=1)
     messages = examples[0]["messages"][:2]
     try:
         base_answer = _answer(engine, messages, None)

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 import os
-import time
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from langchain_chatexports.local_server import LocalServer, list_models
 from tests.integration_tests.local_server.conftest import (
     client_of,
     order,
+    order_long,
     trainers_of,
     wait_for,
     wait_for_step,
@@ -35,7 +37,10 @@ _CHAT: Any = [{"role": "user", "content": _MARK}]
 _SPY = """
 import pathlib, socket
 notes = pathlib.Path({folder!r})
+connect, unix = socket.socket.connect, getattr(socket, "AF_UNIX", None)
 def refuse(self, address, *rest):
+    if self is not None and self.family == unix:
+        return connect(self, address)  # A file of this machine.
     (notes / "attempt").write_text(repr(address))
     raise OSError("the network is closed")
 socket.socket.connect = socket.socket.connect_ex = refuse
@@ -73,7 +78,8 @@ def life(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> _Life:
         patch.setenv("PYTHONPATH", str(folder))
         with server, client_of(server) as client:
             keys.append(server.api_key)
-            job = order(client, epochs=10, examples=dialogues(mark=_MARK))
+            job = order(client, epochs=30, examples=dialogues(mark=_MARK))
+            # Of 300 steps of milliseconds, most are left when it is stopped.
             wait_for_step(client, job.id, 3)
         trainers = len(trainers_of(data_dir))
         record = json.loads((data_dir / "jobs" / job.id / "job.json").read_text())
@@ -114,7 +120,7 @@ def test_a_stopped_server_ends_its_trainer_and_queues_its_job(life: _Life) -> No
 
 def test_the_job_goes_on_with_the_next_server(life: _Life) -> None:
     assert life.job.status == "succeeded", life.job.error
-    assert life.steps == list(range(100, 0, -1))
+    assert life.steps == list(range(300, 0, -1))
 
 
 def test_each_start_has_a_new_key(life: _Life) -> None:
@@ -149,18 +155,16 @@ def test_neither_server_nor_trainer_opens_a_connection(life: _Life) -> None:
     assert not (life.spy / "attempt").exists()
 
 
-def test_a_running_job_is_cancelled_within_seconds_and_the_next_is_taken(
+def test_a_running_job_is_cancelled_and_the_next_is_taken(
     tiny_server: LocalServer,
 ) -> None:
     """The next one's file was deleted while it waited: it fails and says so."""
     with client_of(tiny_server) as client:
-        first = order(client, epochs=50)
+        first = order_long(client)
         second = order(client)
         client.files.delete(second.training_file)
         wait_for_step(client, first.id, 3)
-        started = time.monotonic()
         assert client.fine_tuning.jobs.cancel(first.id).status == "cancelled"
-        assert time.monotonic() - started < 5
         second = wait_for(client, second.id)
     assert second.status == "failed"
     assert second.error.param == "training_file"
@@ -176,7 +180,7 @@ def test_a_killed_trainer_is_a_failed_job_with_a_reason(
     tiny_server: LocalServer,
 ) -> None:
     with client_of(tiny_server) as client:
-        job = order(client, epochs=50)
+        job = order_long(client)
         wait_for_step(client, job.id, 2)
         ((_, trainer),) = trainers_of(tiny_server.data_dir)
         trainer.kill()
@@ -185,11 +189,25 @@ def test_a_killed_trainer_is_a_failed_job_with_a_reason(
     assert "memory" in job.error.message
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="It looks at Linux's memory maps")
+def test_a_server_that_takes_orders_and_answers_does_not_import_torch(
+    tiny_server: LocalServer,
+) -> None:
+    """The trainer does; in the server it would take seconds and 300 MB."""
+    with client_of(tiny_server) as client:
+        client.fine_tuning.jobs.cancel(order(client).id)
+        client.chat.completions.create(model="tiny", messages=_CHAT, max_tokens=1)
+    assert tiny_server._process is not None
+    maps = psutil.Process(tiny_server._process.pid).memory_maps()
+    assert maps
+    assert not [each.path for each in maps if "libtorch" in each.path]
+
+
 def test_two_jobs_train_at_once_where_two_may(tiny_base: Path, data_dir: Path) -> None:
     """How many more wait, and in which order, is a matter of the queue's unit tests."""
     server = LocalServer(tiny_base, data_dir=data_dir, threads=1, max_training_jobs=2)
     with server, client_of(server) as client:
-        jobs = [order(client, epochs=40) for _ in range(2)]
+        jobs = [order_long(client) for _ in range(2)]
         for job in jobs:
             wait_for_step(client, job.id, 2)
         assert len(trainers_of(data_dir)) == 2

@@ -19,6 +19,7 @@ import pytest
 
 from langchain_chatexports.local_server import describe_default_base
 from tests.integration_tests.local_server.conftest import (
+    MAX_SECONDS,
     upload,
     wait_for,
     wait_for_step,
@@ -68,7 +69,7 @@ def _served(data_dir: Path, base: Path | None) -> Iterator[openai.OpenAI]:
         ) as client:
             yield client
         serving.send_signal(signal.SIGINT)
-        assert serving.wait(30) == 0
+        assert serving.wait(MAX_SECONDS) == 0
 
 
 def _tune_with_a_stop_in_the_middle(
@@ -100,8 +101,9 @@ def _walk(folder: Path, base: Path | None, *, epochs: int, size: float) -> None:
     where = ("--data-dir", data_dir)
     model = _tune_with_a_stop_in_the_middle(data_dir, base, epochs)
     assert model.rpartition(":")[2] in _run("models", *where)
-    limited = ("--max-tokens", "8", "--temperature", "0")
-    assert _run("chat", model, *where, *limited, stdin="Are you ready?\n").strip()
+    # Random weights may end an answer before its first word: not each of ten.
+    asked = "Are you ready?\n" * 10
+    assert _run("chat", model, *where, "--max-tokens", "8", stdin=asked).strip()
     _run("export-model", model, merged, *where)
     assert (merged / "model.safetensors").stat().st_size > size
     assert not (merged / "adapter_config.json").exists()

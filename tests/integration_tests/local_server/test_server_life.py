@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import threading
 import time
+from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import openai
@@ -22,8 +25,10 @@ from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.processes import child_command
 from langchain_chatexports.local_server.storage.locks import is_locked
 from tests.integration_tests.local_server.conftest import (
+    MAX_SECONDS,
+    UNENDING,
     client_of,
-    order,
+    order_long,
     trainers_of,
     wait_for_step,
 )
@@ -43,11 +48,18 @@ def test_it_listens_on_this_machine_only_and_answers(tiny_server: Any) -> None:
         assert [model.id for model in client.models.list()] == ["tiny"]
 
 
+def _free_port() -> int:
+    """Return a port below those that systems give to whoever asks for any."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+
+
 def test_a_given_key_and_port_are_used(tiny_base: Any, data_dir: Any) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    given = {"port": port, "api_key": "my-own-key"}
+    port = _free_port()
+    given: Any = {"port": port, "api_key": "my-own-key"}
     for _ in range(2):
         with LocalServer(tiny_base, data_dir=data_dir, **given) as server:
             assert server.base_url == f"http://127.0.0.1:{port}/v1"
@@ -84,7 +96,11 @@ def test_a_start_that_takes_too_long_is_an_error_and_leaves_no_process(
 
 def test_no_secret_is_in_the_arguments_of_a_process(tiny_server: Any) -> None:
     mine = psutil.Process().children(recursive=True)
-    words = [word for process in mine for word in process.cmdline()]
+    words = []
+    for process in mine:
+        # One that has done its work may end meanwhile.
+        with suppress(psutil.NoSuchProcess):
+            words += process.cmdline()
     assert words
     assert not any(tiny_server.api_key in word for word in words)
 
@@ -107,7 +123,7 @@ def test_it_ends_when_its_starter_is_killed(
         assert starter.stdout is not None
         server = psutil.Process(int(starter.stdout.readline()))
         starter.kill()
-    server.wait(20)
+    server.wait(MAX_SECONDS)
     assert not server.is_running()
 
 
@@ -117,7 +133,7 @@ def test_a_killed_servers_trainer_goes_on_is_found_again_and_can_be_cancelled(
 ) -> None:
     server = LocalServer(tiny_base, data_dir=data_dir, threads=1)
     with server, client_of(server) as client:
-        job = order(client, epochs=50)
+        job = order_long(client)
         wait_for_step(client, job.id, 2)
         ((_, trainer),) = trainers_of(data_dir)
         assert server._process is not None
@@ -133,21 +149,34 @@ def test_a_killed_servers_trainer_goes_on_is_found_again_and_can_be_cancelled(
 
 
 def test_a_client_that_leaves_ends_its_answer(tiny_server: Any) -> None:
-    """An answer of 400 tokens that nobody reads must not hold up the next."""
-    options = {"model": "tiny", "messages": _HELLO, "seed": 3}
-    with client_of(tiny_server) as client:
-        client.chat.completions.create(**options, max_tokens=1)
-        server = psutil.Process(tiny_server._process.pid)
-        for _ in range(8):
-            stream = client.chat.completions.create(
-                **options, max_tokens=480, stream=True
-            )
-            next(iter(stream))
+    """Sixteen answers that nobody reads cost less than four that are read."""
+    options = {"model": "tiny", "messages": _HELLO, "max_tokens": 480, **UNENDING}
+
+    def used() -> float:
+        # llama.cpp's process, too.
+        processes = [server, *server.children(recursive=True)]
+        return float(sum(process.cpu_times().user for process in processes))
+
+    def cost_of(leave_after: int | None, answers: int) -> float:
+        before = used()
+        for _ in range(answers):
+            stream = client.chat.completions.create(**options, stream=True)
+            for _ in islice(stream, leave_after):
+                pass
             stream.close()
-        time.sleep(1)
-        busy = server.cpu_times().user
-        time.sleep(1.5)
-        assert server.cpu_times().user - busy < 0.5
+        is_calm = False
+        while not is_calm:
+            after = used()
+            time.sleep(1)
+            is_calm = used() < after + 0.05
+        return after - before
+
+    with client_of(tiny_server) as client:
+        client.chat.completions.create(**{**options, "max_tokens": 1})
+        server = psutil.Process(tiny_server._process.pid)
+        read = cost_of(None, 4)
+        # On a busy machine, the end of a connection can be noticed late.
+        assert any(cost_of(1, 16) < read for _ in range(5))
 
 
 def test_chats_of_several_clients_are_all_answered(tiny_server: Any) -> None:
@@ -169,16 +198,23 @@ def test_chats_of_several_clients_are_all_answered(tiny_server: Any) -> None:
 
 
 def test_a_stream_arrives_while_it_is_written(tiny_server: Any) -> None:
-    with client_of(tiny_server) as client:
-        options = {"model": "tiny", "messages": _HELLO, "max_tokens": 400, "seed": 3}
-        client.chat.completions.create(**{**options, "max_tokens": 1})
+    """A stream of a finished answer would come at its end, however often one asks."""
+    options = {"model": "tiny", "messages": _HELLO, **UNENDING}
+
+    def is_early() -> bool:
         started = time.monotonic()
-        first = None
-        for chunk in client.chat.completions.create(**options, stream=True):
-            if first is None and chunk.choices[0].delta.content:
-                first = time.monotonic() - started
-        assert first is not None
-        assert first < (time.monotonic() - started) / 2
+        stream = client.chat.completions.create(**options, max_tokens=400, stream=True)
+        times = [
+            time.monotonic() - started
+            for chunk in stream
+            if chunk.choices[0].delta.content
+        ]
+        return times[0] < times[-1] / 2
+
+    with client_of(tiny_server) as client:
+        client.chat.completions.create(**options, max_tokens=1)
+        # A busy machine can hold up the first piece.
+        assert any(is_early() for _ in range(5))
 
 
 def test_a_chat_with_a_wrong_key_is_refused(tiny_server: Any) -> None:
@@ -214,6 +250,6 @@ def test_a_server_in_the_foreground_ends_in_order(
         ) as client:
             assert client.models.list().data
         served.send_signal(end)
-        assert served.wait(20) in {0, -end}
+        assert served.wait(MAX_SECONDS) in {0, -end}
     # The directory is free for the next one.
     assert not is_locked(data_dir / "server.lock")

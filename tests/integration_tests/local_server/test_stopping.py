@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,12 +20,18 @@ from langchain_chatexports.local_server import (
     list_models,
 )
 from langchain_chatexports.local_server.storage.locks import is_locked
-from tests.integration_tests.local_server.conftest import client_of, trainers_of
+from tests.integration_tests.local_server.conftest import (
+    MAX_SECONDS,
+    client_of,
+    trainers_of,
+)
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from langchain_chatexports.local_server.storage.jobs import KeptJob
 
 pytestmark = [
     pytest.mark.training,
@@ -88,8 +95,24 @@ def terminal(tmp_path: Path, tiny_base: Path) -> _Terminal:
     return _Terminal(tmp_path, tiny_base)
 
 
+@pytest.fixture(scope="module")
+def trained(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with a model."""
+    first = _Terminal(tmp_path_factory.mktemp("trained"), tiny_base)
+    done = first.run(*first.finetune_words("--epochs", "1"))
+    assert done.returncode == 0, done.stderr
+    _wait(lambda: not is_locked(first.data_dir / "server.lock"))
+    return first.data_dir
+
+
+@pytest.fixture
+def terminal_with_model(terminal: _Terminal, trained: Path) -> _Terminal:
+    shutil.copytree(trained, terminal.data_dir)
+    return terminal
+
+
 def _wait(condition: Callable[[], object], *processes: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + MAX_SECONDS
     while not condition():
         assert all(process.poll() is None for process in processes)
         assert time.monotonic() < deadline
@@ -101,17 +124,14 @@ def _is_trained(data_dir: Path, count: int = 1) -> bool:
     return sum(job.step >= 2 for job in running) == count
 
 
-@pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
-)
-def test_an_interrupted_training_is_left_alone_until_it_is_continued(
-    terminal: _Terminal, tiny_base: Path, number: signal.Signals, status: int
-) -> None:
-    words = terminal.finetune_words("--epochs", "50", "--suffix", "hare")
+def _interrupt(
+    terminal: _Terminal, words: list[str], number: signal.Signals, status: int
+) -> KeptJob:
+    """Interrupt a training, and look at what is said and left."""
     with terminal.start(*words) as (process, err):
         _wait(lambda: _is_trained(terminal.data_dir), process)
         process.send_signal(number)
-        assert process.wait(60) == status
+        assert process.wait(MAX_SECONDS) == status
     said = err.read_text()
     (job,) = list_jobs(terminal.data_dir)
     assert f"Training stopped at step {job.step} of 500." in said
@@ -124,6 +144,19 @@ def test_an_interrupted_training_is_left_alone_until_it_is_continued(
     assert "Traceback" not in said
     assert (job.status, trainers_of(terminal.data_dir)) == ("stopped", [])
     _wait(lambda: not is_locked(terminal.data_dir / "server.lock"))
+    return job
+
+
+def test_a_terminated_training_leaves_a_checkpoint(terminal: _Terminal) -> None:
+    words = terminal.finetune_words("--epochs", "50", "--suffix", "hare")
+    _interrupt(terminal, words, signal.SIGTERM, 143)
+
+
+def test_an_interrupted_training_is_left_alone_until_it_is_continued(
+    terminal: _Terminal, tiny_base: Path
+) -> None:
+    words = terminal.finetune_words("--epochs", "50", "--suffix", "hare")
+    job = _interrupt(terminal, words, signal.SIGINT, 130)
     # Neither `chat` nor `serve` trains it.
     server = LocalServer(tiny_base, data_dir=terminal.data_dir, threads=1)
     with server, client_of(server) as client:
@@ -139,11 +172,12 @@ def test_an_interrupted_training_is_left_alone_until_it_is_continued(
     assert (model.job_id, model.name in again.stdout) == (job.id, True)
 
 
-def test_commands_share_the_server_that_is_there(terminal: _Terminal) -> None:
+def test_commands_share_the_server_that_is_there(
+    terminal_with_model: _Terminal,
+) -> None:
     """A chat while a model is trained, and a training that outlives its server's."""
+    terminal = terminal_with_model
     where = ("--data-dir", str(terminal.data_dir))
-    first = terminal.run(*terminal.finetune_words("--epochs", "1"))
-    assert first.returncode == 0, first.stderr
     words = terminal.finetune_words("--epochs", "5", "--suffix")
     long = terminal.finetune_words("--epochs", "50", "--suffix", file="many.jsonl")
     with terminal.start(*long, "hare") as (hare, _):
@@ -157,8 +191,8 @@ def test_commands_share_the_server_that_is_there(terminal: _Terminal) -> None:
             _wait(lambda: "waits behind" in err.read_text(), hare, tortoise)
             assert f"The job waits behind job {before.id}" in err.read_text()
             hare.send_signal(signal.SIGINT)
-            assert hare.wait(60) == 130
-            assert tortoise.wait(300) == 0, err.read_text()
+            assert hare.wait(MAX_SECONDS) == 130
+            assert tortoise.wait(MAX_SECONDS) == 0, err.read_text()
     assert [job.status for job in list_jobs(terminal.data_dir)] == [
         "succeeded",
         "stopped",
@@ -168,11 +202,10 @@ def test_commands_share_the_server_that_is_there(terminal: _Terminal) -> None:
 
 
 def test_a_job_of_a_killed_command_is_trained_by_no_chat_and_deleted_while_it_runs(
-    terminal: _Terminal,
+    terminal_with_model: _Terminal,
 ) -> None:
+    terminal = terminal_with_model
     where = ("--data-dir", str(terminal.data_dir))
-    first = terminal.run(*terminal.finetune_words("--epochs", "1"))
-    assert first.returncode == 0, first.stderr
     options = ("--epochs", "50", "--suffix", "hare")
     words = terminal.finetune_words(*options, file="many.jsonl")
     with terminal.start(*words) as (process, _):
@@ -187,7 +220,7 @@ def test_a_job_of_a_killed_command_is_trained_by_no_chat_and_deleted_while_it_ru
         _wait(lambda: _is_trained(terminal.data_dir), process)
         deleted = terminal.run("models", "--delete", job.id, "--yes", *where)
         assert deleted.returncode == 0, deleted.stderr
-        assert process.wait(60) == 1
+        assert process.wait(MAX_SECONDS) == 1
     assert f"Job {job.id} was stopped before" in err.read_text()
     assert "Traceback" not in err.read_text()
     kept = count_kept(terminal.data_dir)

@@ -10,6 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from langchain_chatexports.local_server.bases.description import signature_of
+from langchain_chatexports.local_server.bases.gguf_conversion import write_base_gguf
 from langchain_chatexports.local_server.http.app import create_app
 from langchain_chatexports.local_server.http.service import LocalService
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
@@ -30,6 +31,21 @@ KEY = "a-key-for-tests-only-0123"
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_base(tmp_path_factory.mktemp("bases") / "tiny")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests' bases are converted into a folder of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_gguf(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
+    write_base_gguf(tiny_base, file, "none")
+    return file
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +99,7 @@ def client(http: TestClient) -> OpenAI:
     return openai_client(http)
 
 
-def wait_for(job_id: str, client: OpenAI, *, seconds: int = 120) -> FineTuningJob:
+def wait_for(job_id: str, client: OpenAI, *, seconds: int = 300) -> FineTuningJob:
     deadline = time.monotonic() + seconds
     while True:
         job = client.fine_tuning.jobs.retrieve(job_id)

@@ -14,7 +14,6 @@ import pytest
 
 from langchain_chatexports.local_server.http import server
 from langchain_chatexports.local_server.processes import detached_flags
-from langchain_chatexports.local_server.settings import ServerSettings
 from langchain_chatexports.local_server.storage import data_directory as storage
 from langchain_chatexports.local_server.storage import locks
 
@@ -101,7 +100,7 @@ def test_a_file_that_windows_holds_for_a_moment_is_waited_for(
 
 
 def test_a_port_is_asked_for_alone_where_two_could_share_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     options: list[int] = []
 
@@ -112,5 +111,5 @@ def test_a_port_is_asked_for_alone_where_two_could_share_it(
 
     monkeypatch.setattr(socket, "SO_EXCLUSIVEADDRUSE", -5, raising=False)
     monkeypatch.setattr(socket, "socket", Listener)
-    with server._listen(ServerSettings(base="a/b", data_dir=str(tmp_path))):
+    with server.listen("127.0.0.1", 0):
         assert options == [-5]

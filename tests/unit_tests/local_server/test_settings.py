@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         ({"max_training_jobs": 65}, "max_training_jobs"),
         ({"api_key": "two words"}, "api_key"),
         ({"api_key": ""}, "api_key"),
+        ({"quantization": "q3_k_m"}, "q4_1"),
         ({"aliases": {"a b": "tiny"}}, "alias"),
         ({"aliases": {"gpt": "other"}}, "gpt=tiny"),
     ],
@@ -88,8 +89,11 @@ def test_a_hub_id_stays_as_it_is() -> None:
     assert ServerSettings(base="a/b").with_absolute_base().base == "a/b"
 
 
-def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(startup, "find_spec", lambda _: None)
+@pytest.mark.parametrize("missing", ["torch", "psutil", "llguidance"])
+def test_a_missing_package_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.setattr(startup, "find_spec", lambda name: name != missing or None)
     with pytest.raises(MissingExtraError, match="local"):
         startup.check_extra()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -47,6 +48,15 @@ def test_the_faster_one_is_taken_and_measured_once(
     assert len(measured) == rounds
 
 
+@pytest.mark.parametrize(("bfloat16", "times"), [(2.0, 16), (20.0, 6)])
+def test_what_is_clear_is_not_measured_on(
+    monkeypatch: pytest.MonkeyPatch, bfloat16: float, times: int
+) -> None:
+    measured = _takes(monkeypatch, bfloat16=bfloat16, float32=1.0)
+    assert devices.choose_dtype("cpu") == "float32"
+    assert len(measured) == times
+
+
 def test_a_device_that_cannot_multiply_bfloat16_takes_float32(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -56,6 +66,20 @@ def test_a_device_that_cannot_multiply_bfloat16_takes_float32(
 
     monkeypatch.setattr(devices, "_seconds", refuse)
     assert devices.choose_dtype("mps") == "float32"
+
+
+@pytest.mark.parametrize("has_driver", [True, False])
+@pytest.mark.skipif(sys.platform == "darwin", reason="Macs have no driver's file")
+def test_torch_is_asked_for_a_gpu_where_there_is_a_driver(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, has_driver: bool
+) -> None:
+    driver = tmp_path / "version"
+    if has_driver:
+        driver.write_text("")
+    monkeypatch.setattr(devices, "_GPU_DRIVERS", (str(driver),))
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    monkeypatch.setattr(devices, "choose_device", lambda: "cuda")
+    assert devices.expected_device() == ("cuda" if has_driver else "cpu")
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])

@@ -60,7 +60,7 @@ def test_a_hostile_template_is_an_error_and_the_next_one_renders(
     started = time.monotonic()
     with pytest.raises((RenderingError, RefusedError)):
         _render(template)
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 120
     monkeypatch.undo()
     assert _render(CHATML).endswith("<|im_start|>assistant\n")
 

@@ -36,6 +36,7 @@ _ROUTES = (
     ("GET", "/v1/models/{id}"),
     ("DELETE", "/v1/models/{id}"),
     ("POST", "/v1/chat/completions"),
+    ("POST", "/v1/embeddings"),
     ("POST", "/v1/score"),
     ("GET", "/v1/checked_examples"),
 )
@@ -49,7 +50,20 @@ _CHAT = {
     "seed": 1,
     "stream": False,
     "n": 1,
+    "logit_bias": {"5": 1},
+    "tools": [
+        {
+            "type": "function",
+            "function": {"name": "x", "parameters": {"type": "object"}},
+        }
+    ],
+    "tool_choice": {"type": "function", "function": {"name": "x"}},
+    "response_format": {
+        "type": "json_schema",
+        "json_schema": {"name": "x", "schema": {"type": "object"}},
+    },
 }
+_EMBEDDING = {"model": "tiny", "input": ["a"], "encoding_format": "base64"}
 _SCORE = {"model": "tiny", "messages": [{"role": "assistant", "content": "a"}]}
 _JOB = {
     "model": "tiny",
@@ -112,6 +126,7 @@ def _changed(draw: Callable[..., Any], body: dict[str, Any]) -> bytes:
 
 _BODIES = st.one_of(
     _changed(_CHAT),
+    _changed(_EMBEDDING),
     _changed(_JOB),
     _changed(_SCORE),
     _JSON.map(lambda value: json.dumps(value).encode()),

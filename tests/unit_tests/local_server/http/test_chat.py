@@ -11,12 +11,15 @@ from langchain_openai import ChatOpenAI
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import ServerSettings, serve_in_process
-from langchain_chatexports.local_server.http.chat import _generation_request
+from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
+from langchain_chatexports.local_server.http.chat import _prepared
 from langchain_chatexports.local_server.http.requests import ChatRequest
-from langchain_chatexports.local_server.inference.generation import (
-    Engine,
+from langchain_chatexports.local_server.inference.engine import (
     EngineBusyError,
     GenerationRequest,
+)
+from langchain_chatexports.local_server.inference.transformers import (
+    TransformersEngine,
 )
 from langchain_chatexports.local_server.storage import locks
 
@@ -69,7 +72,9 @@ def test_the_usage_counts_the_prompt_as_the_template_renders_it(
     for messages in (_HELLO, [*_HELLO, {"role": "assistant", "content": "Yes"}] * 2):
         usage = _ask(client, messages).usage
         assert usage is not None
-        assert usage.prompt_tokens == len(service.engine.template.prompt_ids(messages))
+        assert usage.prompt_tokens == len(
+            service.tokenizer.template.prompt_ids(messages)
+        )
 
 
 def test_the_usage_counts_what_was_written_up_to_a_stop(client: OpenAI) -> None:
@@ -148,7 +153,7 @@ def test_an_answer_is_never_longer_than_the_models_memory(
 ) -> None:
     long: Any = [{"role": "user", "content": "race " * 400}]
     asked = ChatRequest(model="tiny", messages=long)
-    order = _generation_request(service, asked)
+    order, _ = _prepared(service, asked)
     assert len(order.prompt) + order.max_tokens == 512
 
 
@@ -282,7 +287,9 @@ def test_too_many_waiting_chats_are_a_429(
 def test_the_engine_takes_no_more_than_its_bound(
     tiny_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = Engine(tiny_base, threads=1, max_waiting=2)
+    engine = TransformersEngine(
+        tiny_base, ChatTokenizer(tiny_base), threads=1, max_waiting=2
+    )
     monkeypatch.setattr(engine, "_start_thread", lambda: None)
     for _ in range(2):
         engine.submit(GenerationRequest([1], 1), lambda _: None)
@@ -293,7 +300,9 @@ def test_the_engine_takes_no_more_than_its_bound(
 def test_a_cancelled_chat_makes_room(
     tiny_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = Engine(tiny_base, threads=1, max_waiting=1)
+    engine = TransformersEngine(
+        tiny_base, ChatTokenizer(tiny_base), threads=1, max_waiting=1
+    )
     monkeypatch.setattr(engine, "_start_thread", lambda: None)
     engine.submit(GenerationRequest([1], 1), lambda _: None).cancel()
     engine.submit(GenerationRequest([1], 1), lambda _: None)

@@ -72,6 +72,8 @@ _NAMES = sorted(
 _READ_CONTENT = {
     "cancelFineTuningJob",
     "createChatCompletion",
+    # Transformers, which answers here, has none.
+    "createEmbedding",
     "createFile",
     "createFineTuningJob",
     "deleteFineTuningJob",

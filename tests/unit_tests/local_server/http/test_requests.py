@@ -110,10 +110,10 @@ def test_the_newer_form_is_named_as_it_was_written() -> None:
             "Invalid value for 'metadata': Input should be a valid string.",
         ),
         (
-            {"n": 2},
+            {"n": 9},
             (
-                "Invalid value for 'n': Input should be 1. The local server does not "
-                "support this."
+                "Invalid value for 'n': Input should be less than or equal to 8 "
+                "(allowed: 1 to 8)."
             ),
         ),
     ],
@@ -136,9 +136,7 @@ def test_a_whole_number_may_be_written_with_a_point() -> None:
     [
         (JobRequest, {"method": {"type": "dpo", "dpo": {"hyperparameters": {}}}}),
         (JobRequest, {"integrations": [{"type": "wandb"}]}),
-        (ChatRequest, {"tools": [{"type": "function"}]}),
-        (ChatRequest, {"presence_penalty": 1}),
-        (ChatRequest, {"logprobs": True}),
+        (ChatRequest, {"functions": [{"name": "now"}]}),
     ],
 )
 def test_what_is_openais_and_not_served_here_is_said_so(

@@ -12,6 +12,7 @@ import openai
 import pytest
 from langchain_core.language_models import ModelProfile
 
+from langchain_chatexports.finetuning.settings import KEY
 from langchain_chatexports.local_server.bases.chat_template import TemplateError
 from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.local_server.storage.models import PERSON_KEY, SOURCE_KEY
@@ -239,6 +240,18 @@ def test_examples_of_an_order_that_was_cut_off_end_with_the_commands_server(
         client.fine_tuning.jobs.create(model="tiny", training_file=ordered)
     assert len(list(service.data.files.iterdir())) == left
     assert service.files.path(ordered).exists()
+
+
+def test_an_order_that_is_sent_twice_has_one_job(
+    order: Callable[..., Any], client: OpenAI
+) -> None:
+    """The client had no answer in time, and has looked before the job was there."""
+    key = {KEY: "a" * 64}
+    first, again, other = order(metadata=key), order(metadata=key), order()
+    assert again.id == first.id != other.id
+    assert len(list(client.fine_tuning.jobs.list())) == 2
+    client.fine_tuning.jobs.cancel(first.id)
+    assert order(metadata=key).id != first.id
 
 
 def test_an_unfinished_job_has_no_checkpoints(
@@ -496,8 +509,8 @@ def test_of_problems_with_the_template_a_thousand_are_enough_too(
         msg = "refused"
         raise TemplateError(msg)
 
-    monkeypatch.setattr(service.engine.template, "label", refuse)
-    monkeypatch.setattr(service.engine.template, "check_trainable", lambda: None)
+    monkeypatch.setattr(service.tokenizer.template, "label", refuse)
+    monkeypatch.setattr(service.tokenizer.template, "check_trainable", lambda: None)
     with pytest.raises(openai.BadRequestError, match="and 990 more at least"):
         order(dialogues(1500))
     assert len(looked_at) == 1000

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server import find_model, list_models
+from langchain_chatexports.local_server import find_model, list_models, rename_model
 from langchain_chatexports.local_server.storage.models import name_suffix
 from tests.unit_tests.builders.kept_models import keep_model
 
@@ -87,3 +87,24 @@ def test_a_person_becomes_letters_digits_and_hyphens(
     text: str | None, suffix: str
 ) -> None:
     assert name_suffix(text) == suffix
+
+
+def test_a_renamed_model_is_found_by_its_label_and_keeps_its_name(root: Path) -> None:
+    before = find_model("0123456789ab", root)
+    assert before.title == "李雷"
+    rename_model(before.name, " Hare,\tin  2023\x1b ", data_dir=root)
+    model = find_model("hare, in", root)
+    assert (model.name, model.title) == (before.name, "Hare, in 2023")
+    rename_model(before.name, "", data_dir=root)
+    assert find_model("0123456789ab", root) == before
+
+
+@pytest.mark.parametrize(("model_id", "label"), [("0" * 12, "x"), ("01", "x" * 101)])
+def test_a_model_is_not_renamed_if_it_is_not_there_or_the_label_is_too_long(
+    root: Path, model_id: str, label: str
+) -> None:
+    before = list_models(root)
+    names = [model.name for model in before if model.path.name.startswith(model_id)]
+    with pytest.raises(LocalServerError, match=r"no tuned model|100 characters"):
+        rename_model((names or ["ft:none"])[0], label, data_dir=root)
+    assert list_models(root) == before

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from langchain_chatexports.datasets.chat_prompts import ChatPrompt
 from langchain_chatexports.local_server.storage.events import EventLog
 from langchain_chatexports.local_server.storage.jobs import last_saved
 from langchain_chatexports.local_server.training import trainer as training
@@ -109,6 +110,7 @@ def test_a_model_appears_whole_or_not_at_all(
     order: Any = SimpleNamespace(
         job_folder=str(tmp_path / "job"),
         model_folder=str(tmp_path / "model"),
+        base_directory=str(tmp_path / "base"),
         model_record={},
     )
     checkpoints = _kept(tmp_path, [2.0, 1.0], by_validation=True)
@@ -122,9 +124,9 @@ def test_a_model_appears_whole_or_not_at_all(
     with monkeypatch.context() as patch:
         patch.setattr(training, "write_json", full)
         with pytest.raises(OSError, match="No space"):
-            training._publish(order, checkpoints, tokenizer, 5)
+            training._publish(order, checkpoints, tokenizer, 5, ChatPrompt(None))
     assert not (tmp_path / "model").exists()
-    training._publish(order, checkpoints, tokenizer, 5)
+    training._publish(order, checkpoints, tokenizer, 5, ChatPrompt(None))
     assert {path.name for path in (tmp_path / "model").iterdir()} == {
         "adapter_model.safetensors",
         "checkpoints",

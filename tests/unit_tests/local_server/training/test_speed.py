@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server.processes import child_command
 from langchain_chatexports.local_server.training import speed
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def test_a_model_without_weights_is_measured(
         "num_hidden_layers": 2,
     }
     monkeypatch.setattr(speed, "_SHAPE", small)
-    speed.main()
+    speed._print_speed()
     measured = json.loads(capsys.readouterr().out)
     assert 0 < measured["seconds_per_token"] < 1
     assert measured["memory_bytes"] > 10**8
@@ -61,3 +63,11 @@ def test_what_cannot_be_measured_is_an_error(
     monkeypatch.setattr(speed, "_SECONDS_AT_MOST", 1)
     with pytest.raises(LocalServerError, match="could not be measured"):
         speed.measure_machine()
+
+
+def test_the_measurement_ends_with_the_process_that_started_it() -> None:
+    command = child_command("langchain_chatexports.local_server.training.speed")
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:  # noqa: S603 - ours
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(240) == 1

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import re
 import shutil
+import stat
+import sys
 import time
 import warnings
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import openai
 import pytest
+from safetensors.numpy import load_file
 
+from langchain_chatexports.datasets.chat_prompts import REPLIES
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import (
     describe_base,
     export_model,
     list_models,
+)
+from langchain_chatexports.local_server.bases import (
+    devices,
+    gguf_conversion,
+    gguf_file,
+    weights,
 )
 from langchain_chatexports.local_server.inference.loaded_base import LoadedBase
 from langchain_chatexports.local_server.storage.data_directory import (
@@ -28,13 +42,17 @@ from langchain_chatexports.local_server.storage.events import EventLog
 from langchain_chatexports.local_server.storage.models import ModelStore
 from langchain_chatexports.local_server.training import progress, trainer
 from langchain_chatexports.local_server.training.queue import TrainingQueue
-from langchain_chatexports.local_server.training.trainer import TrainingSpec, train
+from langchain_chatexports.local_server.training.trainer import (
+    TrainingSpec,
+    _precision,
+    train,
+)
+from tests.unit_tests.builders.bare_engine import BareEngine
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 from tests.unit_tests.local_server.conftest import asking, openai_client, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
     from typing import Any
 
     from openai import OpenAI
@@ -144,12 +162,17 @@ def test_a_finished_job_says_when_and_how_much(
 
 def test_the_precision_of_a_job_is_chosen_once(
     trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A trainer that takes it up after a kill must not measure another one."""
     service, _, job, _ = trained
-    chosen = service.jobs.private(job.id)["dtype"]
-    assert chosen in {"bfloat16", "float32"}
-    assert service.queue._spec(job.id).dtype == chosen
+    spec = replace(service.queue._spec(job.id), job_folder=str(tmp_path))
+    assert spec.dtype is None
+    (tmp_path / "work").mkdir()
+    measured = iter(["bfloat16", "float32"])
+    monkeypatch.setattr(devices, "choose_dtype", lambda _: next(measured))
+    assert [_precision(spec, "cpu") for _ in range(2)] == ["bfloat16"] * 2
 
 
 def test_there_is_one_metrics_event_a_step(events: list[FineTuningJobEvent]) -> None:
@@ -193,11 +216,41 @@ def test_measuring_changes_nothing_that_is_learned(
         (tmp_path / name).mkdir()
         _train_here(_spec_for(tmp_path / name, tiny_base))
         monkeypatch.setattr(trainer, "_estimate", lambda *_: None)
-    weights = [
+    written = [
         (tmp_path / name / "model" / "adapter_model.safetensors").read_bytes()
         for name in ("measured", "plain")
     ]
-    assert weights[0] == weights[1]
+    assert written[0] == written[1]
+
+
+def test_little_memory_changes_nothing_that_is_learned(
+    tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Activations are computed twice then, and not kept."""
+    models: list[Any] = []
+    learned = []
+    for name, share in (("little", math.inf), ("plenty", 0.0)):
+        monkeypatch.setattr(weights, "_ACTIVATIONS", share)
+        (tmp_path / name).mkdir()
+        with monkeypatch.context() as patch:
+            load = weights.load_base
+
+            def note(*given: Any) -> Any:
+                models.append(load(*given))  # noqa: B023 - called at once.
+                return models[-1]
+
+            patch.setattr(weights, "load_base", note)
+            _train_here(_spec_for(tmp_path / name, tiny_base))
+        learned.append(
+            load_file(tmp_path / name / "model" / "adapter_model.safetensors")
+        )
+    is_saving = [
+        any(getattr(module, "gradient_checkpointing", False) for module in m.modules())
+        for m in models
+    ]
+    assert is_saving == [True, False]
+    for name, values in learned[0].items():
+        np.testing.assert_allclose(values, learned[1][name], atol=1e-5)
 
 
 def test_after_a_few_steps_it_is_said_how_long_it_takes_and_how_much_memory(
@@ -350,6 +403,88 @@ def test_an_exported_model_needs_no_adapter_and_speaks_the_same(
         )
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("adapter_only", [False, True])
+def test_an_exported_gguf_file_speaks_the_same_in_llama_cpp(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+    tiny_base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    adapter_only: bool,
+) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    pytest.importorskip("xllamacpp")
+    monkeypatch.setattr(gguf_file, "user_cache_dir", lambda: tmp_path / "cache")
+    *_, job, root = trained
+    target = export_model(
+        _model_of(job),
+        tmp_path / "voice",
+        data_dir=root,
+        gguf=True,
+        adapter_only=adapter_only,
+        quantization="none",
+    )
+    lines = (target / "Modelfile").read_text("utf-8").splitlines()
+    named = lines[0].removeprefix("FROM ")
+    if adapter_only:
+        assert {path.name for path in target.iterdir()} == {"Modelfile", "adapter.gguf"}
+        assert lines[1] == "ADAPTER ./adapter.gguf"
+        engine = BareEngine(Path(named), target / "adapter.gguf")
+    else:
+        assert {path.name for path in target.iterdir()} == {"Modelfile", "model.gguf"}
+        assert named == "./model.gguf"
+        engine = BareEngine(target / named)
+    assert 'PARAMETER stop "<|im_end|>"' in lines
+    plain = AutoModelForCausalLM.from_pretrained(tiny_base)
+    tuned = PeftModel.from_pretrained(plain, list_models(root)[0].path).eval()
+    for ids in ([5, 6, 7], [9, 8, 30, 200, 5], [300, 12]):
+        with torch.inference_mode():
+            logits = tuned(input_ids=torch.tensor([ids])).logits[0, -1]
+        wanted = torch.log_softmax(logits, dim=-1)
+        found = engine.next_token(ids)
+        assert found is not None
+        for token, value in found.log_likelihoods.items():
+            assert abs(value - float(wanted[token])) < 1e-3
+    if sys.platform != "win32":
+        modes = {stat.S_IMODE(path.stat().st_mode) for path in target.iterdir()}
+        assert modes == {0o600}
+
+
+def test_each_published_adapter_has_a_form_for_llama_cpp(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+) -> None:
+    *_, root = trained
+    (kept,) = list_models(root)
+    record = read_json(kept.path / "model.json")
+    assert record is not None
+    folders = [kept.path / kind["folder"] for kind in record["checkpoints"]]
+    assert len(folders) == 2
+    for folder in folders:
+        assert (folder / "adapter.gguf").stat().st_size > 1000
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_an_export_that_cannot_be_gguf_leaves_nothing(
+    trained: tuple[LocalService, OpenAI, FineTuningJob, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gguf_conversion, "find_architecture", lambda _: None)
+    *_, job, root = trained
+    with pytest.raises(LocalServerError, match="'llama'"):
+        export_model(_model_of(job), tmp_path / "voice", data_dir=root, gguf=True)
+    with pytest.raises(LocalServerError, match="q4_1"):
+        export_model(
+            _model_of(job), tmp_path / "v", data_dir=root, gguf=True, quantization="q9"
+        )
+    with pytest.raises(LocalServerError, match="gguf"):
+        export_model(_model_of(job), tmp_path / "v", data_dir=root, adapter_only=True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_export_over_something_or_of_nothing_is_refused(
     trained: tuple[LocalService, OpenAI, FineTuningJob, Path], tmp_path: Path
 ) -> None:
@@ -414,7 +549,7 @@ def test_a_deleted_model_is_gone_with_its_checkpoints(
         assert _ask(client, checkpoint)
         assert client.models.delete(name).deleted
         assert service.files.get(job.training_file) is None
-        in_memory = service.engine.run(lambda model: list(model._loaded)).result(30)
+        in_memory = service.scorer.run(lambda model: list(model._loaded)).result(30)
         assert in_memory == []
         for gone in (name, checkpoint):
             with pytest.raises(openai.NotFoundError):
@@ -560,13 +695,19 @@ def test_a_model_keeps_the_system_message_of_its_training(
 ) -> None:
     examples = dialogues()
     for example in examples:
-        example["messages"].insert(0, {"role": "system", "content": "Be slow."})
+        for message in example["messages"]:
+            if message["role"] == "user":
+                message["content"] = f"Hare: {message['content']}"
+        shown = f"Be slow.\n\n{REPLIES}\n> Ready?\nAlways."
+        example["messages"].insert(0, {"role": "system", "content": shown})
     spec = _spec_for(tmp_path, tiny_base)
     (tmp_path / "train.jsonl").write_bytes(as_jsonl(examples))
     _train_here(spec)
     record = read_json(tmp_path / "model" / "model.json")
     assert record is not None
     assert record["system_prompt"] == "Be slow."
+    assert record["user_label"] == "Hare"
+    assert record["replies"] == 1
 
 
 def test_batches_of_unequal_lengths_and_large_seeds_are_trained(

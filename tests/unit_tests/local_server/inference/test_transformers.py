@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.http.app import create_app
-from langchain_chatexports.local_server.inference.generation import (
-    Engine,
-    GenerationRequest,
+from langchain_chatexports.local_server.inference.engine import GenerationRequest
+from langchain_chatexports.local_server.inference.transformers import (
+    TransformersEngine,
+    TransformersGeneration,
 )
 from tests.unit_tests.local_server.conftest import KEY
 
@@ -22,17 +24,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from langchain_chatexports.local_server.http.service import LocalService
-    from langchain_chatexports.local_server.inference.generation import (
-        Generation,
-        TextPiece,
-    )
+    from langchain_chatexports.local_server.inference.engine import TextPiece
 
 _LONG = 400
 
 
 @pytest.fixture
-def engine(tiny_base: Path) -> Iterator[Engine]:
-    made = Engine(tiny_base, threads=1)
+def engine(tiny_base: Path) -> Iterator[TransformersEngine]:
+    made = TransformersEngine(tiny_base, ChatTokenizer(tiny_base), threads=1)
     yield made
     made.close()
 
@@ -43,32 +42,37 @@ def _listener(
     return lambda piece: told.append((name, piece))
 
 
-def _order(engine: Engine, tokens: int) -> GenerationRequest:
-    prompt = engine.template.prompt_ids([{"role": "user", "content": "Ready?"}])
+def _order(engine: TransformersEngine, tokens: int) -> GenerationRequest:
+    prompt = engine._tokenizer.template.prompt_ids(
+        [{"role": "user", "content": "Ready?"}]
+    )
     # The tiny base's likeliest words go on and on.
     return GenerationRequest(prompt, tokens, temperature=0)
 
 
 def _wait(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 240
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.002)
 
 
-def test_a_short_answer_does_not_wait_for_a_long_one(engine: Engine) -> None:
+def test_a_short_answer_does_not_wait_for_a_long_one(
+    engine: TransformersEngine,
+) -> None:
     told: list[tuple[str, TextPiece]] = []
-    engine.submit(_order(engine, _LONG), _listener("long", told))
-    engine.submit(_order(engine, 3), _listener("short", told))
+    long, short = _order(engine, _LONG), _order(engine, 3)
+    engine.submit(long, _listener("long", told))
+    engine.submit(short, _listener("short", told))
     _wait(lambda: [who for who, piece in told if piece.finish_reason])
     assert next(who for who, piece in told if piece.finish_reason) == "short"
 
 
 def test_those_who_wait_are_taken_in_their_order(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "langchain_chatexports.local_server.inference.generation._MAX_ACTIVE", 1
+        "langchain_chatexports.local_server.inference.transformers._MAX_ACTIVE", 1
     )
     told: list[tuple[str, TextPiece]] = []
     for name in ("first", "second", "third"):
@@ -78,7 +82,7 @@ def test_those_who_wait_are_taken_in_their_order(
     assert ends == ["first", "second", "third"]
 
 
-def test_a_cancelled_answer_is_written_no_further(engine: Engine) -> None:
+def test_a_cancelled_answer_is_written_no_further(engine: TransformersEngine) -> None:
     told: list[tuple[str, TextPiece]] = []
     answer = engine.submit(_order(engine, _LONG), _listener("long", told))
     _wait(lambda: told)
@@ -92,12 +96,12 @@ def test_a_cancelled_answer_is_written_no_further(engine: Engine) -> None:
 
 @pytest.mark.parametrize("own", [True, False])
 def test_an_answer_ends_with_the_turn_whatever_the_model_says_of_its_end(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, own: bool
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch, own: bool
 ) -> None:
     """Settings of some models name the end of a text only, not that of a turn."""
     import torch
 
-    end = engine.template.end_of_turn
+    end = engine._tokenizer.template.end_of_turn
     assert end is not None
     model = engine._loaded_model()
     likeliest = torch.zeros(500)
@@ -115,23 +119,22 @@ def test_an_answer_ends_with_the_turn_whatever_the_model_says_of_its_end(
 async def test_a_client_that_leaves_cancels_its_answer(
     service: LocalService, stream: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answers: list[Generation] = []
-    submit = service.engine.submit
-    begun, left = threading.Event(), asyncio.Event()
+    answers: list[TransformersGeneration] = []
+    submit = service.scorer.submit
+    begun, left, noticed = threading.Event(), asyncio.Event(), threading.Event()
 
     def noting(
         request: GenerationRequest, on_piece: Callable[[TextPiece], None]
-    ) -> Generation:
+    ) -> TransformersGeneration:
         def tell(piece: TextPiece) -> None:
             begun.set()
-            # Long enough for the client to be noticed gone.
-            time.sleep(0.01)
+            noticed.wait(240)
             on_piece(piece)
 
         answers.append(submit(request, tell))
         return answers[-1]
 
-    service.engine.submit = noting  # type: ignore[method-assign]  # looks, and hands on.
+    service.scorer.submit = noting  # type: ignore[method-assign]  # looks, and hands on.
     body = {
         "model": "tiny",
         "messages": [{"role": "user", "content": "Ready?"}],
@@ -164,13 +167,14 @@ async def test_a_client_that_leaves_cancels_its_answer(
     asked = asyncio.ensure_future(
         create_app(service, api_key=KEY)(scope, receive, send)
     )
-    assert await asyncio.to_thread(begun.wait, 30)
+    assert await asyncio.to_thread(begun.wait, 240)
     left.set()
-    await asyncio.wait_for(asked, 10)
+    await asyncio.wait_for(asked, 240)
+    noticed.set()
     (answer,) = answers
     assert answer.is_cancelled
-    await asyncio.to_thread(_wait, lambda: not service.engine._active)
+    await asyncio.to_thread(_wait, lambda: not service.scorer._active)
     assert answer._tokens < _LONG
     # It is nothing that went wrong.
     assert not caplog.records
-    service.engine.close()
+    service.scorer.close()

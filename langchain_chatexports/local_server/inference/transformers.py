@@ -1,4 +1,7 @@
-"""Text generation: one thread that generates all answers, a token of each in turn."""
+"""Answers by transformers: one thread generates them, a token of each in turn.
+
+It answers where llama.cpp cannot, and scores given answers for both.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,14 @@ import contextlib
 import threading
 from collections import deque
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from langchain_chatexports.local_server.bases.chat_template import (
-    ChatTemplate,
-    TemplateError,
+from langchain_chatexports.local_server.inference.engine import (
+    EngineBusyError,
+    GenerationRequest,
+    RefusedRequestError,
+    TextPiece,
 )
-from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
 from langchain_chatexports.local_server.inference.text_stream import (
     StopFinder,
     TokenDecoder,
@@ -23,9 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
+    from langchain_chatexports.local_server.inference.engine import Ability
     from langchain_chatexports.local_server.inference.loaded_base import LoadedBase
 
-__all__ = ["Engine", "EngineBusyError", "Generation", "GenerationRequest", "TextPiece"]
+__all__ = ["TransformersEngine"]
 
 Result = TypeVar("Result")
 
@@ -33,34 +38,7 @@ _MAX_ACTIVE = 8
 _MAX_WAITING = 32
 
 
-class EngineBusyError(Exception):
-    """Too many requests are waiting."""
-
-
-@dataclass(frozen=True)
-class GenerationRequest:
-    """A prompt and its sampling settings."""
-
-    prompt: list[int]
-    max_tokens: int
-    adapter: Path | None = None
-    temperature: float = 1.0
-    top_p: float = 1.0
-    stops: list[str] = field(default_factory=list)
-    seed: int | None = None
-
-
-@dataclass(frozen=True)
-class TextPiece:
-    """A piece of generated text; the last one has a finish reason or an error."""
-
-    text: str
-    finish_reason: Literal["stop", "length"] | None = None
-    tokens: int = 0
-    error: BaseException | None = None
-
-
-class Generation:
+class TransformersGeneration:
     """An answer that is being generated, until `cancel` is called."""
 
     def __init__(
@@ -132,62 +110,58 @@ class Generation:
         self.send(TextPiece(text, reason, self._tokens))
 
 
-class Engine:
-    """A base model, its tokenizer, and the thread that generates text.
+class TransformersEngine:
+    """A base model and the thread that generates text.
 
-    The tokenizer is loaded on first use, the weights with the first chat: a server that
-    only trains never loads them.
+    The weights are loaded with the first chat: a server that only trains never loads
+    them.
     """
 
+    name = "transformers"
+    abilities: frozenset[Ability] = frozenset()
+
     def __init__(
-        self, directory: Path, *, threads: int, max_waiting: int = _MAX_WAITING
+        self,
+        directory: Path,
+        tokenizer: ChatTokenizer,
+        *,
+        threads: int,
+        max_waiting: int = _MAX_WAITING,
     ) -> None:
         """Initialize the engine.
 
         Args:
             directory: The base in transformers' format.
+            tokenizer: The base's tokenizer.
             threads: The number of CPU threads.
             max_waiting: How many chats may wait, besides those being answered.
         """
+        self._tokenizer = tokenizer
         self._directory = directory
         self._threads = threads
         self._max_waiting = max_waiting
         self._model: LoadedBase | None = None
-        self._loading = threading.Lock()
-        self._tokenizer: Any = None
-        self._template: ChatTemplate | None = None
-        self._template_error: TemplateError | None = None
-        self._context = 0
         self._changed = threading.Condition()
-        self._waiting: deque[Generation] = deque()
-        self._active: deque[Generation] = deque()
+        self._waiting: deque[TransformersGeneration] = deque()
+        self._active: deque[TransformersGeneration] = deque()
         self._tasks: deque[Callable[[], None]] = deque()
         self._is_closing = False
         self._thread: threading.Thread | None = None
 
     @property
-    def template(self) -> ChatTemplate:
-        """The base's chat template."""
-        self._load_tokenizer()
-        if self._template is None:  # pragma: no cover - loading sets it or raises.
-            raise RuntimeError
-        return self._template
-
-    @property
     def context(self) -> int:
-        """The context length in tokens."""
-        self._load_tokenizer()
-        return self._context
+        """The longest context of an answer in tokens, prompt included."""
+        return self._tokenizer.context
 
     def submit(
         self, request: GenerationRequest, on_piece: Callable[[TextPiece], None]
-    ) -> Generation:
+    ) -> TransformersGeneration:
         """Queue a request; `on_piece` is called in the engine's thread.
 
         Raises:
             EngineBusyError: If too many chats are waiting.
         """
-        generation = Generation(request, on_piece)
+        generation = TransformersGeneration(request, on_piece)
         with self._changed:
             waiting = [other for other in self._waiting if not other.is_cancelled]
             if self._is_closing or len(waiting) >= self._max_waiting:
@@ -196,6 +170,15 @@ class Engine:
             self._start_thread()
             self._changed.notify()
         return generation
+
+    def embed(
+        self, prompts: list[list[int]], adapter: Path | None = None
+    ) -> Future[list[list[float]]]:
+        """Refuse: only llama.cpp computes embeddings here."""
+        del prompts, adapter
+        future: Future[list[list[float]]] = Future()
+        future.set_exception(RefusedRequestError())
+        return future
 
     def forget(self, adapter: Path) -> None:
         """Unload an adapter; its folder may be deleted already."""
@@ -273,18 +256,11 @@ class Engine:
                 task()
         return not self._is_closing
 
-    def _step(self, generation: Generation) -> bool:
+    def _step(self, generation: TransformersGeneration) -> bool:
         try:
             model = self._loaded_model()
-            ends = model.end_tokens | {
-                token
-                for token in (
-                    self.template.end_of_turn,
-                    self._tokenizer.eos_token_id,
-                )
-                if token is not None
-            }
-            return generation.step(model, self._tokenizer, ends)
+            ends = model.end_tokens | self._tokenizer.end_tokens
+            return generation.step(model, self._tokenizer.tokenizer, ends)
         except Exception as error:  # noqa: BLE001 - sent to the client.
             generation.send(TextPiece("", error=error))
             return True
@@ -297,17 +273,3 @@ class Engine:
 
             self._model = LoadedBase(self._directory, threads=self._threads)
         return self._model
-
-    def _load_tokenizer(self) -> None:
-        with self._loading:
-            if self._template is not None:
-                return
-            if self._template_error is not None:
-                raise self._template_error
-            self._tokenizer, self._context = load_tokenizer(self._directory)
-            try:
-                self._template = ChatTemplate(self._tokenizer)
-            except TemplateError as error:
-                # Trying again could take as long as a template may take to render.
-                self._template_error = error
-                raise

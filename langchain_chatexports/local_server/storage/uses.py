@@ -1,0 +1,83 @@
+"""Which jobs and models use which uploaded examples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from langchain_chatexports.exceptions import MissingExtraError
+from langchain_chatexports.finetuning.orders import jobs_that_used
+from langchain_chatexports.local_server.storage.data_directory import (
+    DataDirectory,
+    default_data_dir,
+)
+from langchain_chatexports.local_server.storage.files import FileStore
+from langchain_chatexports.local_server.storage.jobs import JobStore
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from langchain_chatexports.finetuning.orders import JobUse
+
+__all__ = ["KeptSet", "jobs_that_used_set", "list_sets"]
+
+
+@dataclass(frozen=True)
+class KeptSet:
+    """Uploaded examples on this machine."""
+
+    id: str
+    """The id of the uploaded file, `file-…`."""
+
+    created_at: datetime
+    """When they were uploaded, in UTC."""
+
+    size_bytes: int
+    job_ids: tuple[str, ...]
+    """The jobs that were ordered with them, newest first."""
+
+
+def list_sets(data_dir: str | Path | None = None) -> list[KeptSet]:
+    """Return the uploaded examples of a data directory, newest first.
+
+    Args:
+        data_dir: The directory; the default one if `None`.
+    """
+    data = DataDirectory(default_data_dir() if data_dir is None else data_dir)
+    if not data.jobs.is_dir() or not data.files.is_dir():
+        return []
+    jobs = JobStore(data).newest_first()
+    return [
+        KeptSet(
+            id=file["id"],
+            created_at=datetime.fromtimestamp(file["created_at"], timezone.utc),
+            size_bytes=file["bytes"],
+            job_ids=tuple(
+                job["id"]
+                for job in jobs
+                if file["id"] in {job.get("training_file"), job.get("validation_file")}
+            ),
+        )
+        for file in FileStore(data).newest_first()
+    ]
+
+
+def jobs_that_used_set(
+    hashes: Collection[str], data_dir: str | Path | None = None
+) -> list[JobUse]:
+    """Return the jobs of a data directory that used a set of training examples.
+
+    Args:
+        hashes: SHA-256 of every version of the set, as `ForgetReport.hashes`.
+        data_dir: The directory; the default one if `None`.
+    """
+    try:
+        data = DataDirectory(default_data_dir() if data_dir is None else data_dir)
+    except MissingExtraError:
+        return []  # Nothing can be trained here without the extra.
+    if not data.jobs.is_dir() or not data.files.is_dir():
+        return []
+    files = {file["id"]: file["filename"] for file in FileStore(data).newest_first()}
+    return jobs_that_used(hashes, JobStore(data).newest_first(), files)

@@ -1,0 +1,215 @@
+"""llama.cpp behind a real server: no port, no message text, no process left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import openai
+import psutil
+import pytest
+
+from langchain_chatexports.local_server import LocalServer
+from langchain_chatexports.local_server.bases.description import describe_base
+from langchain_chatexports.local_server.bases.preparation import prepare_base
+from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
+from langchain_chatexports.local_server.bases.wheel import wheel_file
+from langchain_chatexports.local_server.inference.engine import GenerationRequest
+from langchain_chatexports.local_server.inference.llama_cpp import LlamaCppEngine
+from langchain_chatexports.local_server.inference.transformers import (
+    TransformersEngine,
+)
+from tests.integration_tests.local_server.conftest import (
+    MAX_SECONDS,
+    UNENDING,
+    client_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytest.importorskip("xllamacpp")
+
+_WORD = "Schildpadsoep"
+_HELLO: list[Any] = [{"role": "user", "content": f"Ready for the {_WORD}?"}]
+
+
+def _engines(process: psutil.Process) -> list[psutil.Process]:
+    found = []
+    for child in process.children(recursive=True):
+        # Others can end meanwhile.
+        with suppress(psutil.Error):
+            if any(w.endswith("inference.llama_cpp_child") for w in child.cmdline()):
+                found.append(child)
+    return found
+
+
+def _wait(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + MAX_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _ask(server: Any, **options: Any) -> Any:
+    with client_of(server) as client:
+        return client.chat.completions.create(
+            model="tiny", messages=_HELLO, **{"max_tokens": 8, **options}
+        )
+
+
+def test_the_engine_is_a_process_that_listens_on_no_port(tiny_server: Any) -> None:
+    assert _ask(tiny_server).choices[0].finish_reason
+    server = psutil.Process(tiny_server._process.pid)
+    (engine,) = _engines(server)
+    assert engine.net_connections("inet") == []
+    listening = {
+        connection.laddr.port
+        for connection in server.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {int(tiny_server.base_url.rsplit(":", 1)[1].split("/")[0])}
+
+
+def test_no_word_of_a_message_is_printed_or_kept(
+    tiny_base: Any, tmp_path: Path
+) -> None:
+    """Also by llama.cpp itself, and also of requests that it refuses."""
+    log = tmp_path / "output.txt"
+    command = [
+        sys.executable,
+        "-c",
+        "from langchain_chatexports.cli import main; main()",
+        "serve",
+        "--base",
+        str(tiny_base),
+        "--data-dir",
+        str(tmp_path / "data"),
+        "--json",
+    ]
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(  # noqa: S603 - our own interpreter, our own module.
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=tmp_path,
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+        ) as process,
+    ):
+        try:
+            _wait(lambda: b'"api_key"' in log.read_bytes())
+            text = log.read_text("utf-8")
+            ready = json.loads(text[text.index("{") : text.rindex("}") + 1])
+            client = openai.OpenAI(
+                base_url=ready["base_url"], api_key=ready["api_key"], max_retries=0
+            )
+            asked: dict[str, Any] = {"model": "tiny", "max_tokens": 8}
+            client.chat.completions.create(messages=_HELLO, **asked)
+            client.chat.completions.create(messages=_HELLO, stop=_WORD, **asked)
+            (engine,) = _engines(psutil.Process(process.pid))
+            engine.kill()
+            # The server may not have noticed yet: the request is not lost.
+            client.chat.completions.create(messages=_HELLO, **asked)
+            client.close()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(MAX_SECONDS) == 0
+        finally:
+            process.kill()
+    for file in tmp_path.rglob("*"):
+        if file.is_file():
+            assert _WORD.encode() not in file.read_bytes(), file
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
+def test_the_engine_ends_with_a_killed_server(tiny_base: Any, tmp_path: Path) -> None:
+    server = LocalServer(tiny_base, data_dir=tmp_path / "data", threads=1)
+    with server:
+        assert _ask(server)
+        assert server._process is not None
+        (engine,) = _engines(psutil.Process(server._process.pid))
+        os.kill(server._process.pid, signal.SIGKILL)
+        engine.wait(MAX_SECONDS)
+
+
+def test_a_server_that_stops_during_an_answer_leaves_no_process(
+    tiny_base: Any, tmp_path: Path
+) -> None:
+    with LocalServer(tiny_base, data_dir=tmp_path / "data", threads=1) as server:
+        client = client_of(server)
+        stream = client.chat.completions.create(
+            model="tiny", messages=_HELLO, max_tokens=400, stream=True, **UNENDING
+        )
+        # The first chunk has the role, before the engine is there.
+        next(chunk for chunk in stream if chunk.choices[0].delta.content)
+        assert server._process is not None
+        engines = _engines(psutil.Process(server._process.pid))
+        assert engines
+    _, alive = psutil.wait_procs(engines, MAX_SECONDS)
+    assert not alive
+
+
+@pytest.fixture
+def real_engine() -> Iterator[tuple[LlamaCppEngine, ChatTokenizer]]:
+    file = wheel_file()
+    if file is None:
+        pytest.skip("The wheel with the default base is not installed")
+    directory = prepare_base(describe_base(None))
+    tokenizer = ChatTokenizer(directory)
+    engine = LlamaCppEngine(
+        file,
+        tokenizer,
+        adapter_file=lambda folder: folder / "adapter.gguf",
+        fallback=TransformersEngine(directory, tokenizer, threads=1),
+        threads=1,
+    )
+    yield engine, tokenizer
+    engine.close()
+
+
+def test_reading_a_prompt_is_cancelled_between_two_batches(
+    real_engine: tuple[LlamaCppEngine, ChatTokenizer],
+) -> None:
+    engine, tokenizer = real_engine
+    words = " ".join(f"race {number}" for number in range(500))
+    prompt = tokenizer.template.prompt_ids([{"role": "user", "content": words}])
+    request = GenerationRequest(prompt, 1, temperature=0)
+    assert len(prompt) > 1500
+    first = engine.submit(request, lambda _: None)
+    _wait(lambda: any(worker.active for worker in engine._pool._all()))
+    first.cancel()
+    _wait(lambda: not any(worker.active for worker in engine._pool._all()))
+    done = threading.Event()
+    cached = []
+
+    def on_piece(piece: Any) -> None:
+        if piece.finish_reason or piece.error:
+            cached.append(piece.cached_tokens)
+            done.set()
+
+    short = GenerationRequest(prompt[:300], 1, temperature=0)
+    engine.submit(short, on_piece)
+    assert done.wait(MAX_SECONDS)
+    # What was read before it was cancelled need not be read again.
+    assert cached[0] < 300
+
+
+@pytest.mark.release
+def test_memory_stays_flat_over_many_answers(tiny_server: Any) -> None:
+    def ask_often(times: int) -> int:
+        for number in range(times):
+            _ask(tiny_server, seed=number)
+        (engine,) = _engines(psutil.Process(tiny_server._process.pid))
+        return int(engine.memory_info().rss)
+
+    ask_often(50)
+    before = ask_often(50)
+    assert ask_often(500) < before + 5_000_000

@@ -1,0 +1,117 @@
+"""Headers of GGUF files, and what is refused before llama.cpp reads it."""
+
+from __future__ import annotations
+
+import struct
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from gguf import GGUFWriter
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_chatexports.local_server.bases.gguf_header import (
+    GGUFFileError,
+    read_header,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("gguf") / "small.gguf"
+    writer = GGUFWriter(path, "llama")
+    writer.add_block_count(2)
+    writer.add_layer_norm_rms_eps(0.5)
+    writer.add_token_list(["a", "b", "c"])
+    writer.add_token_scores([1.0, 2.0, 3.0])
+    writer.add_tensor("blk.0.attn_q.weight", np.zeros((3, 5), np.float32))
+    writer.add_tensor("output_norm.weight", np.zeros(7, np.float16))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path.read_bytes()
+
+
+def _read(content: bytes, folder: Path) -> object:
+    path = folder / "file.gguf"
+    path.write_bytes(content)
+    return read_header(path)
+
+
+def test_fields_and_shapes_are_read(small: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "small.gguf"
+    path.write_bytes(small)
+    header = read_header(path)
+    assert header.fields == {
+        "general.architecture": "llama",
+        "llama.block_count": 2,
+        "llama.attention.layer_norm_rms_epsilon": 0.5,
+    }
+    assert header.lists == {"tokenizer.ggml.tokens": 3, "tokenizer.ggml.scores": 3}
+    assert header.shapes == {"blk.0.attn_q.weight": (3, 5), "output_norm.weight": (7,)}
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "reason"),
+    [
+        (0, b"GGJT", "not a GGUF file"),
+        (4, struct.pack("<I", 1), "version"),
+        (8, struct.pack("<Q", 2**63), "tensors"),
+        (16, struct.pack("<Q", 2**40), "fields"),
+        (24, struct.pack("<Q", 2**62), "cut off"),
+    ],
+)
+def test_a_count_that_the_file_cannot_have_is_refused_at_once(
+    small: bytes, tmp_path: Path, at: int, value: bytes, reason: str
+) -> None:
+    with pytest.raises(GGUFFileError, match=reason):
+        _read(small[:at] + value + small[at + len(value) :], tmp_path)
+
+
+def test_a_list_longer_than_the_file_is_refused_at_once(
+    small: bytes, tmp_path: Path
+) -> None:
+    """The package `gguf` reads such a list to its end, which takes forever."""
+    at = small.index(b"tokenizer.ggml.tokens") + len(b"tokenizer.ggml.tokens") + 8
+    for length in (2**20, 2**63):
+        damaged = small[:at] + struct.pack("<Q", length) + small[at + 8 :]
+        with pytest.raises(GGUFFileError, match="cut off"):
+            _read(damaged, tmp_path)
+
+
+def test_a_tensor_beyond_the_end_is_refused(small: bytes, tmp_path: Path) -> None:
+    with pytest.raises(GGUFFileError, match="not within the file"):
+        _read(small[:-32], tmp_path)
+
+
+@given(
+    cut=st.integers(0, 400),
+    flips=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=4),
+)
+def test_any_damage_is_this_error_or_none(
+    small: bytes,
+    tmp_path_factory: pytest.TempPathFactory,
+    cut: int,
+    flips: list[tuple[int, int]],
+) -> None:
+    content = bytearray(small[: len(small) - cut])
+    for at, value in flips:
+        if at < len(content):
+            content[at] = value
+    path = tmp_path_factory.getbasetemp() / "damaged.gguf"
+    path.write_bytes(content)
+    with suppress(GGUFFileError):
+        read_header(path)
+
+
+def test_what_is_not_a_file_is_this_error(tmp_path: Path) -> None:
+    (tmp_path / "empty.gguf").touch()
+    for path in (tmp_path, tmp_path / "none.gguf", tmp_path / "empty.gguf"):
+        with pytest.raises(GGUFFileError):
+            read_header(path)
