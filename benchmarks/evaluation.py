@@ -28,12 +28,13 @@ import argparse
 import sys
 from itertools import permutations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from langchain_chatexports.evaluation.function_words import ENGLISH
+from langchain_chatexports._function_words import ENGLISH
 from langchain_chatexports.evaluation.style_measures import (
     MEASURES,
     Measure,
@@ -47,6 +48,9 @@ from tests.unit_tests.builders.voices import (
     conversations,
     half_right,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 TURNS = (10, 25, 50, 100)
 SAMPLES = 20
@@ -171,23 +175,34 @@ def curves() -> None:
 
 def auc(measure: Measure, person: Voice, other: Voice, turns: int) -> float:
     """Return how often the person's sample is nearer than the other's."""
+    samples = (
+        (sample(person, turns, number), sample(other, turns, number))
+        for number in range(SAMPLES)
+    )
+    return share_nearer(measure, conversations(person, TRAINING, 1), samples)
+
+
+def share_nearer(
+    measure: Measure,
+    training: Sequence[Sequence[str]],
+    samples: Iterable[tuple[Sequence[str], Sequence[str]]],
+) -> float:
+    """Return how often the first sample of a pair is nearer to the training."""
     rng = np.random.default_rng(0)
-    training = [measure.count(t, ENGLISH) for t in conversations(person, TRAINING, 1)]
-    vocabulary = Vocabulary(measure, training)
-    whole = vocabulary.matrix(training).sum(axis=0)
-    wins = 0.0
-    for number in range(SAMPLES):
-        own, foreign = (
-            vocabulary.matrix([measure.count(sample(voice, turns, number), ENGLISH)])[0]
-            for voice in (person, other)
-        )
-        units = min(measure.units(own), measure.units(foreign))
-        near, far = (
-            measure.distance(whole, measure.sampled(each, units, rng))
-            for each in (own, foreign)
-        )
-        wins += (near < far) + 0.5 * (near == far)
-    return wins / SAMPLES
+    counted = [measure.count(replies, ENGLISH) for replies in training]
+    vocabulary = Vocabulary(measure, counted)
+    whole = vocabulary.matrix(counted).sum(axis=0)
+    wins = []
+    for pair in samples:
+        rows = [vocabulary.matrix([measure.count(one, ENGLISH)])[0] for one in pair]
+        units = min(map(measure.units, rows))
+        if units:
+            near, far = (
+                measure.distance(whole, measure.sampled(row, units, rng))
+                for row in rows
+            )
+            wins.append((near < far) + 0.5 * (near == far))
+    return float(np.mean(wins)) if wins else float("nan")
 
 
 def sample(voice: Voice, turns: int, number: int) -> list[str]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         forget,
     )
     from langchain_chatexports.datasets.card import CardNotes, hash_source
+    from langchain_chatexports.datasets.chat_prompts import ChatPrompt, common_prompt
     from langchain_chatexports.datasets.deduplication import deduplicate_examples
     from langchain_chatexports.datasets.estimate import (
         TrainingEstimate,
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
     from langchain_chatexports.datasets.formats import (
         WrittenSet,
         to_dataset,
+        to_langsmith_examples,
         write_dataset,
     )
     from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
+    from langchain_chatexports.datasets.persona_prompts import persona_prompt
     from langchain_chatexports.datasets.preferences import (
         edit_preferences,
         reaction_labels,
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CardNotes",
+    "ChatPrompt",
     "ExampleOrigin",
     "ExampleSplits",
     "ForgetReport",
@@ -60,15 +64,18 @@ __all__ = [
     "TrainingMessage",
     "TrainingProblem",
     "WrittenSet",
+    "common_prompt",
     "deduplicate_examples",
     "edit_preferences",
     "estimate_training",
     "forget",
     "hash_source",
+    "persona_prompt",
     "reaction_labels",
     "read_jsonl",
     "split_examples",
     "to_dataset",
+    "to_langsmith_examples",
     "to_training_examples",
     "trace_examples",
     "validate_examples",
@@ -79,6 +86,7 @@ __all__ = [
 _MODULES = {
     "_forget": ("ForgetReport", "forget"),
     "card": ("CardNotes", "hash_source"),
+    "chat_prompts": ("ChatPrompt", "common_prompt"),
     "deduplication": ("deduplicate_examples",),
     "estimate": ("TrainingEstimate", "estimate_training"),
     "examples": (
@@ -86,8 +94,9 @@ _MODULES = {
         "TrainingMessage",
         "to_training_examples",
     ),
-    "formats": ("WrittenSet", "to_dataset", "write_dataset"),
+    "formats": ("WrittenSet", "to_dataset", "to_langsmith_examples", "write_dataset"),
     "jsonl": ("read_jsonl", "write_jsonl"),
+    "persona_prompts": ("persona_prompt",),
     "preferences": ("edit_preferences", "reaction_labels"),
     "splits": ("ExampleSplits", "split_examples"),
     "trace": ("ExampleOrigin", "TracedExample", "trace_examples"),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from langchain_chatexports._files import explained_writing
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.ledger import Stage
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.datasets.card import card_markdown
@@ -78,6 +79,14 @@ class ForgetReport:
 
     forgotten_before: tuple[str, ...] = ()
     """Names and ids that do not occur because an earlier call removed them."""
+
+    def __str__(self) -> str:
+        """Return the set's path with what was removed and what is left."""
+        rows = plural(self.rows, "row")
+        return (
+            f"{self.path}: {self.removed:,} of {rows} taken out, "
+            f"{self.rows_left:,} left"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return it in JSON types."""
@@ -238,17 +247,19 @@ class _Request:
     def _is_theirs(self, origin: ExampleOrigin) -> bool:
         named = self.asked.keys() & _everybody(origin)
         self.found |= named
-        silent = {*map(_person, origin.participants)} - {*map(_person, origin.senders)}
+        spoke = {*map(_person, (*origin.senders, *origin.quoted_people))}
+        silent = {*map(_person, origin.participants)} - spoke
         return bool(named - silent if origin.is_group else named)
 
 
 def _everybody(origin: ExampleOrigin) -> set[_Asked]:
     """Return the people and the conversation that an example is from."""
-    ids = (origin.session_id, origin.thread_id)
+    ids = (origin.session_id, origin.thread_id, *origin.quoted_sessions)
     return {
         *(_Asked("conversation", text) for text in ids if text is not None),
         *map(_person, origin.senders),
         *map(_person, origin.participants),
+        *map(_person, origin.quoted_people),
     }
 
 

@@ -9,6 +9,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.chat_loaders.ledger import Ledger, Stage
+from langchain_chatexports.datasets.message_text import message_text
 from langchain_chatexports.datasets.trace import AnyExample, TracedExample
 from langchain_chatexports.exceptions import MissingExtraError
 
@@ -22,7 +23,6 @@ __all__ = [
     "NearDuplicateIndex",
     "deduplicate_examples",
     "example_text",
-    "message_text",
     "normalized_text",
     "require_rensa",
 ]
@@ -190,14 +190,6 @@ def _image_digests(message: Mapping[str, Any]) -> Iterator[str]:
         if part.get("type") == "image_url":
             image = json.dumps(part, sort_keys=True)
             yield hashlib.blake2b(image.encode(), digest_size=32).hexdigest()
-
-
-def message_text(message: Mapping[str, Any]) -> str:
-    """Return the text of a message, whose content may be a list of parts."""
-    content = message.get("content")
-    if isinstance(content, list):
-        return "\n".join(str(part.get("text", "")) for part in content)
-    return content or ""
 
 
 def normalized_text(text: str) -> str:

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from contextlib import closing
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from langchain_core.messages import (
     AIMessage,
@@ -28,7 +28,7 @@ from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.steps.base import iter_sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from langchain_core.chat_sessions import ChatSession
 
@@ -37,22 +37,29 @@ if TYPE_CHECKING:
 __all__ = [
     "ConvertedSession",
     "SessionConverter",
+    "SystemPrompt",
     "TrainingExample",
     "TrainingMessage",
     "filled_prompt",
     "safe_name",
+    "system_prompt",
     "to_training_examples",
     "training_message",
 ]
 
 _ROLE_OF_TYPE: dict[type, str] = {HumanMessage: "user", AIMessage: "assistant"}
 _ROLE_OF_CHAT_MESSAGE = {"human": "user", "ai": "assistant"}
+_PROMPT_ROLES = frozenset({"system", "developer"})
 _ASSISTANT_KEYS = frozenset({"weight", "tool_calls", "function_call", "refusal"})
 # langchain-core converts these to parts that OpenAI's training files cannot hold.
 _KINDS_WITHOUT_IMAGE = frozenset({"audio", "file", "video", "reasoning", "thinking"})
 # What these say is in the message's `tool_calls`, too.
 _KINDS_OF_CALLS = frozenset({"tool_call", "tool_use", "function_call"})
 _FIELD = re.compile(r"\{(others|owner|participants|platform|title)\}")
+
+
+SystemPrompt: TypeAlias = "str | Callable[[ChatSession], str | None] | None"
+"""A system prompt, or a function that returns that of a session."""
 
 
 class TrainingMessage(TypedDict, total=False):
@@ -80,9 +87,10 @@ class TrainingExample(TypedDict):
 def to_training_examples(
     sessions: SessionSource,
     *,
-    system: str | None = None,
+    system: SystemPrompt = None,
     keep_leading: bool = True,
     keep_trailing: bool = False,
+    keep_lone: bool = True,
     ledger: Ledger | None = None,
 ) -> Iterator[TrainingExample]:
     """Turn each session into a training example.
@@ -99,11 +107,13 @@ def to_training_examples(
         sessions: A chat loader, a session, or an iterable of sessions.
         system: A system prompt for sessions that do not begin with one. `{others}`
             (everybody but the AI), `{owner}`, `{participants}`, `{platform}` and
-            `{title}` in it are filled in from the session; other braces stay.
+            `{title}` in it are filled in from the session; other braces stay. Or a
+            function that returns the prompt of a session, such as `persona_prompt`.
         keep_leading: Keep the AI's messages before the first message of another person.
             Some chat templates and providers want the user to begin.
         keep_trailing: Keep the messages after the last answer, as LangChain's tutorials
             do. OpenAI refuses such examples; the local server takes them.
+        keep_lone: Keep examples of one message, which answers nobody.
         ledger: Where to enter what is kept and what is left out, as `Examples`; parts
             of list content have a stage of their own if there are any.
 
@@ -115,7 +125,10 @@ def to_training_examples(
             the AI.
     """
     converter = SessionConverter(
-        system=system, keep_leading=keep_leading, keep_trailing=keep_trailing
+        system=system,
+        keep_leading=keep_leading,
+        keep_trailing=keep_trailing,
+        keep_lone=keep_lone,
     )
     with closing(converter.convert_all(sessions, ledger)) as all_converted:
         for converted in all_converted:
@@ -137,15 +150,17 @@ class SessionConverter:
     The reasons: `no_assistant` (no message by the AI), `not_trained` (all the AI's
     messages have weight 0), `trailing` (after the last answer), `empty` (no text, or no
     message at all), `unsupported` (nothing but parts that training files cannot hold),
-    `leading` (before the first message of a user).
+    `leading` (before the first message of a user), `lone` (one message, and nothing
+    that it answers).
     """
 
     def __init__(
         self,
         *,
-        system: str | None = None,
+        system: SystemPrompt = None,
         keep_leading: bool = True,
         keep_trailing: bool = False,
+        keep_lone: bool = True,
     ) -> None:
         self.messages = Stage("Examples")
         self.sessions = Stage("Examples", "sessions")
@@ -153,6 +168,7 @@ class SessionConverter:
         self._system = system
         self._keep_leading = keep_leading
         self._keep_trailing = keep_trailing
+        self._keep_lone = keep_lone
         self._senders: Counter[str] = Counter()
 
     def convert_all(
@@ -212,6 +228,10 @@ class SessionConverter:
                 self._senders.update(map(_sender, given))
             return None
         end = len(messages) if self._keep_trailing else _end_of_last_answer(messages)
+        if not self._keep_lone and _is_lone(messages[start:end]):
+            self.sessions.leave_out("lone")
+            counts.leave_out("lone", len(given))
+            return None
         kept: Sequence[BaseMessage] = given
         if len(messages) < len(given):
             kept = [one for one in given if training_message(one) is not None]
@@ -220,11 +240,12 @@ class SessionConverter:
         counts.leave_out("trailing", len(messages) - end)
         if start or end < len(messages):
             messages, kept = messages[start:end], kept[start:end]
-        has_prompt = messages[0]["role"] in {"system", "developer"}
+        has_prompt = messages[0]["role"] in _PROMPT_ROLES
         if self._system is not None and not has_prompt:
-            prompt = filled_prompt(self._system, session)
-            messages.insert(0, {"role": "system", "content": prompt})
-            counts.added["system_prompt"] += 1
+            prompt = system_prompt(self._system, session, kept)
+            if prompt:
+                messages.insert(0, {"role": "system", "content": prompt})
+                counts.added["system_prompt"] += 1
         counts.given += len(messages)
         self.sessions.given += 1
         if listed:
@@ -331,6 +352,10 @@ def _end_of_last_answer(messages: Sequence[TrainingMessage]) -> int:
     return end
 
 
+def _is_lone(messages: Sequence[TrainingMessage]) -> bool:
+    return sum(one["role"] not in _PROMPT_ROLES for one in messages) == 1
+
+
 def _role(message: BaseMessage) -> str:
     if isinstance(message, HumanMessage):
         return "user"
@@ -431,6 +456,24 @@ def _has_content(content: str | list[dict[str, Any]]) -> bool:
 
 def _sender(message: BaseMessage) -> str:
     return str(message.additional_kwargs.get("sender", "unknown"))
+
+
+def system_prompt(
+    system: SystemPrompt, session: ChatSession, messages: Sequence[BaseMessage]
+) -> str | None:
+    """Return the system prompt of an example.
+
+    Args:
+        system: The prompt, as for `to_training_examples`.
+        session: The session that the example is made from.
+        messages: Those of its messages that are in the example.
+
+    Returns:
+        The prompt; `None` or an empty text for none.
+    """
+    if system is None or isinstance(system, str):
+        return None if system is None else filled_prompt(system, session)
+    return system({**session, "messages": messages})
 
 
 def filled_prompt(template: str, session: ChatSession) -> str:

@@ -13,8 +13,8 @@ from langchain_core.messages import AIMessage
 from typing_extensions import TypedDict
 
 from langchain_chatexports.chat_loaders.ledger import Ledger, Stage
-from langchain_chatexports.datasets.deduplication import message_text
-from langchain_chatexports.datasets.examples import filled_prompt, training_message
+from langchain_chatexports.datasets.examples import system_prompt, training_message
+from langchain_chatexports.datasets.message_text import message_text
 from langchain_chatexports.datasets.trace import ExampleOrigin, origin_of_session
 from langchain_chatexports.steps.base import iter_sessions
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from langchain_core.chat_sessions import ChatSession
     from langchain_core.messages import BaseMessage
 
+    from langchain_chatexports.datasets.examples import SystemPrompt
     from langchain_chatexports.steps.base import SessionSource
 
 __all__ = [
@@ -102,7 +103,7 @@ class _LeftOutError(Exception):
 def edit_preferences(
     sessions: SessionSource,
     *,
-    system: str | None = None,
+    system: SystemPrompt = None,
     context: int = _CONTEXT,
     ledger: Ledger | None = None,
 ) -> Iterator[TracedPair]:
@@ -143,7 +144,7 @@ def edit_preferences(
 def reaction_labels(
     sessions: SessionSource,
     *,
-    system: str | None = None,
+    system: SystemPrompt = None,
     context: int = _CONTEXT,
     liked: Collection[str] = LIKED,
     disliked: Collection[str] = DISLIKED,
@@ -253,7 +254,7 @@ def _check_single(answer: BaseMessage) -> None:
 
 
 def _prompt(
-    session: ChatSession, index: int, *, system: str | None, context: int
+    session: ChatSession, index: int, *, system: SystemPrompt, context: int
 ) -> tuple[list[PreferenceMessage], Sequence[BaseMessage]]:
     used = session["messages"][max(0, index - context) : index]
     prompt: list[PreferenceMessage] = []
@@ -265,8 +266,8 @@ def _prompt(
     if not any(message["role"] == "user" for message in prompt):
         reason = "no_prompt"
         raise _LeftOutError(reason)
-    if system is not None:
-        content = filled_prompt(system, session)
+    shown = [*used, session["messages"][index]]
+    if content := system_prompt(system, session, shown):
         prompt.insert(0, {"role": "system", "content": content})
     return prompt, used
 

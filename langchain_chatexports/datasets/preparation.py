@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.ledger import Ledger
@@ -18,8 +18,10 @@ from langchain_chatexports.chat_loaders.recognition import (
 )
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.datasets.chat_choice import ChatChoice
+from langchain_chatexports.datasets.chat_prompts import DEFAULT_REPLIES
 from langchain_chatexports.datasets.example_files import read_prepared
 from langchain_chatexports.datasets.newest import newest_examples
+from langchain_chatexports.datasets.persona_prompts import persona_prompt
 from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.exceptions import (
     ExportFormatError,
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
         Collection,
         Iterable,
         Iterator,
-        Mapping,
         Sequence,
     )
     from pathlib import Path
@@ -50,10 +51,11 @@ if TYPE_CHECKING:
     from langchain_core.chat_sessions import ChatSession
 
     from langchain_chatexports.chat_loaders.counted_pass import CountedPass
+    from langchain_chatexports.chat_loaders.date_order import DateOrder
     from langchain_chatexports.chat_loaders.ledger import ExportSummary
-    from langchain_chatexports.chat_loaders.options import LoaderOptions
+    from langchain_chatexports.chat_loaders.options import ExportOptions
     from langchain_chatexports.chat_loaders.recognition import Export
-    from langchain_chatexports.datasets.examples import TrainingExample
+    from langchain_chatexports.datasets.examples import SystemPrompt, TrainingExample
     from langchain_chatexports.datasets.redaction import Redaction
     from langchain_chatexports.datasets.trace import TracedExample
     from langchain_chatexports.steps import SessionTransform
@@ -67,15 +69,17 @@ _ONLY_FOR_EXPORTS = (
     "ai_role",
     "contacts",
     "people",
+    "export_zone",
+    "date_order",
+    "column",
     "whole",
     "max_messages",
     "max_tokens",
     "label_groups",
+    "overlap_as_context",
     "system",
+    "replies",
 )
-
-# The AI and two others, who look the same without labels.
-_GROUP_SIZE = 3
 
 _Record = TypeVar("_Record")
 
@@ -94,6 +98,10 @@ class PrepareOptions:
         ai_role: The role whose messages become the AI's, in a table.
         contacts: Where names of people in iMessage exports come from.
         people: Who has which names and handles.
+        export_zone: The zone of exports with local times; `None` for each format's
+            own rule.
+        date_order: The order of dates that do not tell it.
+        column: The columns of a table by what they hold, as pairs.
         chats: Which chats of the exports are read.
         gap: The silence at which a thread is cut into conversations, before messages
             are merged; `"auto"` finds it in each thread, `None` never cuts.
@@ -106,7 +114,11 @@ class PrepareOptions:
         max_messages: Cut longer conversations at their largest pause.
         max_tokens: Most tokens in an example, counted by bytes.
         label_groups: Put the speaker's name before each text in groups.
-        system: A system prompt for each example.
+        overlap_as_context: Make an answer that two windows share context in the later
+            one, of weight 0.
+        system: A system prompt for each example; `"auto"` says who the AI is, and whom
+            it chats with; `None` for none.
+        replies: How many of the AI's nearest earlier replies each prompt shows.
         limit: Keep the newest examples only, this many.
         redaction: How to replace names and private numbers, if at all.
     """
@@ -115,6 +127,9 @@ class PrepareOptions:
     ai_role: str | None = None
     contacts: Path | None = None
     people: Path | None = None
+    export_zone: str | None = None
+    date_order: DateOrder | None = None
+    column: tuple[tuple[str, str], ...] = ()
     chats: ChatChoice = field(default_factory=ChatChoice)
     gap: Gap = "auto"
     size: int = 8
@@ -124,8 +139,10 @@ class PrepareOptions:
     keep_trailing: bool = False
     max_messages: int | None = None
     max_tokens: int | None = None
-    label_groups: bool = False
-    system: str | None = None
+    label_groups: bool = True
+    overlap_as_context: bool = True
+    system: str | None = "auto"
+    replies: int = DEFAULT_REPLIES
     limit: int | None = None
     redaction: Redaction | None = None
 
@@ -150,7 +167,7 @@ class PrepareOptions:
             *self.split_steps(),
             MergeChatRuns(),
             self.ai_step(senders),
-            *((LabelSpeakers(),) if self.label_groups else ()),
+            *self.label_steps(),
             *self.window_steps(),
         )
 
@@ -162,6 +179,10 @@ class PrepareOptions:
         """Return the step that marks the AI's messages; `senders` as for `steps`."""
         names = [self.redaction.name(n) if self.redaction else n for n in senders]
         return MapAIMessages(sender=tuple(names) or None, role=self.ai_role)
+
+    def label_steps(self) -> tuple[LabelSpeakers, ...]:
+        """Return the step that names the speakers in groups, if any."""
+        return (LabelSpeakers(),) if self.label_groups else ()
 
     def split_steps(self) -> tuple[SplitSessions, ...]:
         """Return the step that cuts threads into conversations, if any."""
@@ -186,8 +207,16 @@ class PrepareOptions:
                 overlap=self.overlap,
                 keep_tail=keep_tail or self.whole,
                 max_tokens=self.max_tokens,
+                overlap_as_context=self.overlap_as_context,
             ),
         )
+
+    def system_prompt(self) -> SystemPrompt:
+        """Return the system prompt, as `to_training_examples` takes it."""
+        if self.system != "auto":
+            return self.system
+        # A role is played by several people.
+        return None if self.ai_role else persona_prompt
 
 
 @dataclass
@@ -199,14 +228,12 @@ class Preparation:
         options: How sessions become examples.
         examples: Examples, or preferences, yielded so far.
         passes: The exports that are being read, each with its counted pass.
-        groups: The ids of the groups met so far, with two others at least.
     """
 
     paths: Sequence[Path]
     options: PrepareOptions
     examples: int = 0
     passes: list[tuple[Export, CountedPass]] = field(default_factory=list)
-    groups: set[str] = field(default_factory=set)
     _ai_names: list[frozenset[str]] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[TrainingExample]:
@@ -247,8 +274,9 @@ class Preparation:
         if not self.examples:
             msg = (
                 "These conversations produced no examples: they are shorter than a "
-                f"window of {plural(self.options.size, 'message')}. Use --keep-tail, a "
-                "smaller --size, or --whole."
+                f"window of {plural(self.options.size, 'message')}, or nobody is "
+                "answered in them. Use --keep-tail, a smaller --size, --whole, or a "
+                "longer --gap."
             )
             raise TrainingDataError(msg)
 
@@ -275,17 +303,22 @@ class Preparation:
             raise ExportFormatError(msg)
         return all(prepared)
 
+    def export_options(self) -> ExportOptions:
+        """Return the options with which the exports are opened."""
+        return {
+            **self.options.chats.loader_options(),
+            "people": self.options.people,
+            "contacts": self.options.contacts,
+            "timezone": self.options.export_zone,
+            "date_order": self.options.date_order,
+            "columns": dict(self.options.column),
+        }
+
     @cached_property
     def exports(self) -> list[Export]:
         """The exports at the paths, with the parts of one put together."""
-        chats = self.options.chats
-        options: LoaderOptions = {
-            **chats.loader_options(),
-            "people": self.options.people,
-        }
-        return chats.selected(
-            open_exports(self.paths, contacts=self.options.contacts, **options)
-        )
+        exports = open_exports(self.paths, **self.export_options())
+        return self.options.chats.selected(exports)
 
     @property
     def messages_read(self) -> int:
@@ -299,9 +332,10 @@ class Preparation:
     def _source(self, ledger: Ledger) -> Iterator[TracedExample]:
         if not self.reads_examples():
             return trace_examples(
-                self._noting_groups(self.sessions()),
-                system=self.options.system,
+                self.sessions(),
+                system=self.options.system_prompt(),
                 keep_trailing=self.options.keep_trailing,
+                keep_lone=False,
                 ledger=ledger,
             )
         if self.options.redaction:
@@ -311,15 +345,6 @@ class Preparation:
             )
             raise ExportFormatError(msg)
         return chain.from_iterable(map(read_prepared, self.paths))
-
-    def _noting_groups(self, sessions: Iterable[ChatSession]) -> Iterator[ChatSession]:
-        self.groups.clear()
-        for session in sessions:
-            metadata = cast("Mapping[str, Any]", session).get("metadata") or {}
-            people = metadata.get("participants") or ()
-            if metadata.get("is_group") and len(people) >= _GROUP_SIZE:
-                self.groups.add(str(metadata.get("thread_id", metadata.get("id"))))
-            yield session
 
     def sessions(
         self,

@@ -269,6 +269,10 @@ class ExampleRedactor:
             thread_id=self._identifier(origin.thread_id),
             senders=tuple(map(self._redactor.name, origin.senders)),
             participants=tuple(map(self._redactor.name, origin.participants)),
+            quoted_people=tuple(map(self._redactor.name, origin.quoted_people)),
+            quoted_sessions=tuple(
+                map(self._redactor.identifier, origin.quoted_sessions)
+            ),
         )
 
     def _identifier(self, found: str | None) -> str | None:
@@ -306,7 +310,11 @@ def redact_examples(path: Path, output: Path, redaction: Redaction) -> dict[str,
     people = {
         name
         for item in read_prepared(path)
-        for name in (*item.origin.senders, *item.origin.participants)
+        for name in (
+            *item.origin.senders,
+            *item.origin.participants,
+            *item.origin.quoted_people,
+        )
     }
     redactor = ExampleRedactor(
         redaction.key, {*people, *redaction.names}, redaction.presidio

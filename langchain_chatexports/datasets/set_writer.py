@@ -20,6 +20,7 @@ from langchain_chatexports.datasets.preferences import (
     edit_preferences,
     reaction_labels,
 )
+from langchain_chatexports.datasets.replies import add_replies
 from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.exceptions import (
     ExportFormatError,
@@ -160,6 +161,9 @@ def _write_examples(
     preparation: Preparation, output: Path, options: SetOptions
 ) -> PreparedSet:
     notes = _notes(preparation, options)
+    if not FORMATS[options.format].has_weights:
+        # It cannot say that an answer is context only.
+        preparation.options = replace(preparation.options, overlap_as_context=False)
     examples = preparation.traced(notes.ledger)
     if preparation.reads_examples():
         notes.earlier = [facts_of_prepared(path) for path in preparation.paths]
@@ -168,15 +172,30 @@ def _write_examples(
             examples, near=options.near, ledger=notes.ledger
         )
     examples = preparation.newest(examples, notes.ledger)
+    replies = 0 if preparation.reads_examples() else preparation.options.replies
+    if replies and not options.is_split:
+        examples = iter(add_replies(examples, replies))
     if is_pipe(output):
         _write_to_pipe(examples, output, options)
         return PreparedSet(None)
     if not options.is_split:
         return PreparedSet(_write(examples, output, options, notes))
-    splits = split_examples(examples, near=options.near)
+    splits = _with_replies(split_examples(examples, near=options.near), replies)
     written = _write(splits, output, options, notes)
     empty = tuple(name for name in _HELD_OUT if name not in splits.parts())
     return PreparedSet(written, empty, sum(splits.left_out.values()))
+
+
+def _with_replies(splits: ExampleSplits, replies: int) -> ExampleSplits:
+    """Show the replies of the training part in all prompts."""
+    if not replies:
+        return splits
+    return replace(
+        splits,
+        train=add_replies(splits.train, replies),
+        validation=add_replies(splits.validation, replies, training=splits.train),
+        test=add_replies(splits.test, replies, training=splits.train),
+    )
 
 
 def _write_to_pipe(
@@ -201,11 +220,17 @@ def _write_preferences(
 
     # In a merged run it is unknown which of its messages was edited or liked.
     def unmerged(senders: Collection[str]) -> tuple[SessionTransform, ...]:
-        return (*prepare.redaction_steps(), prepare.ai_step(senders))
+        return (
+            *prepare.redaction_steps(),
+            prepare.ai_step(senders),
+            *prepare.label_steps(),
+        )
 
     make = _PREFERENCES[options.format]
     records = make(
-        preparation.sessions(unmerged), system=prepare.system, ledger=notes.ledger
+        preparation.sessions(unmerged),
+        system=prepare.system_prompt(),
+        ledger=notes.ledger,
     )
     try:
         written = _write(preparation.count(records), output, options, notes)

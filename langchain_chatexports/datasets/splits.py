@@ -11,9 +11,9 @@ from langchain_chatexports.chat_loaders.ledger import Ledger, Stage
 from langchain_chatexports.datasets.deduplication import (
     NearDuplicateIndex,
     example_text,
-    message_text,
     normalized_text,
 )
+from langchain_chatexports.datasets.message_text import message_text
 from langchain_chatexports.datasets.trace import TracedExample
 from langchain_chatexports.exceptions import TrainingDataError
 
@@ -23,14 +23,23 @@ if TYPE_CHECKING:
 
     from langchain_chatexports.datasets.examples import TrainingExample
 
-__all__ = ["ExampleSplits", "hold_out_validation", "part_borders", "split_examples"]
+__all__ = [
+    "MIN_EXAMPLES",
+    "ExampleSplits",
+    "hold_out_validation",
+    "part_borders",
+    "split_examples",
+]
+
+MIN_EXAMPLES = 50
+"""Of fewer examples, nothing is held out for validation by itself."""
 
 # Shorter lines ("see you there then") are too common to be a sign of a copy.
 _MIN_LINE_LENGTH = 40
 _ORDERS = frozenset({"time"})
 # What is held out for validation by itself: enough for a loss that means something,
 # and little of what there is to learn from.
-_MIN_EXAMPLES, _MIN_VALIDATION, _MAX_VALIDATION = 50, 5, 200
+_MIN_VALIDATION, _MAX_VALIDATION = 5, 200
 _SHARE, _MAX_SHARE = 0.1, 0.25
 _KNOWN = "near_duplicate"
 _SPLIT, _EXAMPLES = "Split", "examples"
@@ -173,7 +182,7 @@ def hold_out_validation(examples: Sequence[TracedExample]) -> ExampleSplits | No
         The parts, without a test; `None` if there are fewer than 50 examples, their
         conversations are unknown, or too few and too long to hold one out.
     """
-    if len(examples) < _MIN_EXAMPLES:
+    if len(examples) < MIN_EXAMPLES:
         return None
     share = min(_SHARE, _MAX_VALIDATION / len(examples))
     try:

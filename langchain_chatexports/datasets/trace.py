@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
     from langchain_chatexports.chat_loaders.ledger import Ledger
+    from langchain_chatexports.datasets.examples import SystemPrompt
     from langchain_chatexports.steps.base import SessionSource
 
 __all__ = [
@@ -64,6 +65,12 @@ class ExampleOrigin:
     last: int | None = None
     """Time of the newest message, in Unix seconds."""
 
+    quoted_people: tuple[str, ...] = ()
+    """Who takes part in the conversations that its system prompt quotes."""
+
+    quoted_sessions: tuple[str, ...] = ()
+    """The ids of these conversations, and of the threads they were split from."""
+
     def __repr__(self) -> str:
         """Show counts and times, never names or ids."""
         return (
@@ -82,6 +89,8 @@ class ExampleOrigin:
             "is_group": self.is_group,
             "first": self.first,
             "last": self.last,
+            "quoted_people": list(self.quoted_people),
+            "quoted_sessions": list(self.quoted_sessions),
         }
         return {
             key: value
@@ -101,6 +110,8 @@ class ExampleOrigin:
             is_group=bool(values.get("is_group")),
             first=values.get("first"),
             last=values.get("last"),
+            quoted_people=tuple(values.get("quoted_people", ())),
+            quoted_sessions=tuple(values.get("quoted_sessions", ())),
         )
 
 
@@ -125,9 +136,10 @@ AnyExample = TypeVar("AnyExample", TrainingExample, TracedExample)
 def trace_examples(
     sessions: SessionSource,
     *,
-    system: str | None = None,
+    system: SystemPrompt = None,
     keep_leading: bool = True,
     keep_trailing: bool = False,
+    keep_lone: bool = True,
     ledger: Ledger | None = None,
 ) -> Iterator[TracedExample]:
     """Turn each session into a training example with its origin.
@@ -139,6 +151,7 @@ def trace_examples(
         system: As for `to_training_examples`.
         keep_leading: As for `to_training_examples`.
         keep_trailing: As for `to_training_examples`.
+        keep_lone: As for `to_training_examples`.
         ledger: As for `to_training_examples`.
 
     Yields:
@@ -149,7 +162,10 @@ def trace_examples(
             by the AI.
     """
     converter = SessionConverter(
-        system=system, keep_leading=keep_leading, keep_trailing=keep_trailing
+        system=system,
+        keep_leading=keep_leading,
+        keep_trailing=keep_trailing,
+        keep_lone=keep_lone,
     )
     with closing(converter.convert_all(sessions, ledger)) as all_converted:
         for converted in all_converted:

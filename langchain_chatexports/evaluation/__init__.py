@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         EvaluationSettings,
         evaluate,
     )
+    from langchain_chatexports.evaluation.contestants import WrongPerson
     from langchain_chatexports.evaluation.conversations import (
         HeldOutData,
         data_from_examples,
@@ -47,6 +48,7 @@ __all__ = [
     "EvaluationSettings",
     "HeldOutData",
     "ModelServer",
+    "WrongPerson",
     "blind_result",
     "check_extra",
     "data_from_examples",
@@ -59,6 +61,7 @@ __all__ = [
 _MODULES = {
     "blind_test": ("BlindGuess", "BlindPair", "BlindResult", "blind_result"),
     "comparison": ("EvaluationSettings", "evaluate"),
+    "contestants": ("WrongPerson",),
     "conversations": ("HeldOutData", "data_from_examples", "data_from_sessions"),
     "model_server": ("ModelServer",),
     "page": ("evaluation_page", "write_evaluation_page"),

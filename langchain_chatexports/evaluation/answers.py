@@ -11,17 +11,20 @@ from langchain_chatexports.evaluation.contestants import (
     TITLES,
     PairIndex,
     Prompt,
+    replies_in,
     training_pairs,
 )
 from langchain_chatexports.evaluation.held_out import HeldOutTurn
 from langchain_chatexports.evaluation.loss import ScoredTurn, foreign_excerpts
 from langchain_chatexports.evaluation.model_server import CannotScoreError, Reply
 from langchain_chatexports.exceptions import TrainingDataError
+from langchain_chatexports.personas import style_card
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from langchain_chatexports.evaluation.contestants import Contestant, Kind
+    from langchain_chatexports.datasets.replies import ReplyIndex
+    from langchain_chatexports.evaluation.contestants import Contestant
     from langchain_chatexports.evaluation.conversations import Dialogue
     from langchain_chatexports.evaluation.held_out import Excerpt
     from langchain_chatexports.evaluation.model_server import (
@@ -33,10 +36,14 @@ if TYPE_CHECKING:
     Progress = Callable[[str, int, int], None]
     Scores = dict[int, ScoredReply] | str
 
-__all__ = ["CollectedAnswers", "collect_answers", "reply_token_limit"]
+__all__ = ["SCORED_TWICE", "CollectedAnswers", "collect_answers", "reply_token_limit"]
+
+SCORED_TWICE = frozenset({"base", "tuned", "wrong_person"})
+"""Who is scored after another conversation, too."""
 
 _MIN_LIMIT, _MAX_LIMIT = 16, 256
 _NEARLY_ALL = 0.99
+_NOT_SCORED = "the replies were not scored"
 
 
 @dataclass(frozen=True)
@@ -46,12 +53,12 @@ class CollectedAnswers:
     Attributes:
         turns: The turns; their conversations are numbered from 0 without gaps.
         scores: By kind of contestant, a score a turn, or why there is none.
-        foreign: The same with another conversation's history. Few-shot is not in it:
-            its examples would change with the history.
+        foreign: The same with another conversation's history. Not of those whose
+            examples, or replies, would change with the history.
         replies: By contestant, a reply a turn.
         max_tokens: The token limit of a reply.
         too_long: How many turns were left out, as they did not fit for somebody.
-        shortened: How many few-shot prompts have fewer examples than planned.
+        shortened: How many prompts have fewer examples, or replies, than planned.
     """
 
     turns: list[HeldOutTurn]
@@ -92,8 +99,18 @@ def collect_answers(
     *,
     seed: int,
     progress: Progress,
+    with_scores: bool = True,
 ) -> CollectedAnswers:
     """Score the turns once for each kind of contestant, and let each one answer.
+
+    Args:
+        excerpts: The excerpts whose turns are answered.
+        training: The training half, for the few-shot examples.
+        server: The server that has the models.
+        contestants: Who answers.
+        seed: The random seed.
+        progress: Called with what is done, how much of it, and how much there is.
+        with_scores: Whether to score at all; a blind test needs the replies only.
 
     Returns:
         Scores and replies for the same turns.
@@ -103,16 +120,27 @@ def collect_answers(
         ChatExportError: If the server cannot be asked.
     """
     turns = [HeldOutTurn(excerpt, at) for excerpt in excerpts for at in excerpt.turns]
-    run = _Run(server, PairIndex(training_pairs(training)), excerpts, turns, progress)
+    run = _Run(
+        server,
+        PairIndex(training_pairs(training)),
+        replies_in(training),
+        style_card(text for found in training for text in found.replies()),
+        excerpts,
+        turns,
+        progress,
+    )
     # The loss does not depend on the temperature.
-    kinds = {each.kind: each.model for each in contestants}
-    scores = {kind: run.scores(kind, model) for kind, model in kinds.items()}
+    kinds = {each.kind: each for each in contestants}
+    scores = {
+        kind: run.scores(each) if with_scores else _NOT_SCORED
+        for kind, each in kinds.items()
+    }
     foreign: dict[str, Scores] = {
         kind: found
         if isinstance(found := scores[kind], str)
-        else run.foreign_scores(kind, model, seed)
-        for kind, model in kinds.items()
-        if kind != "few_shot"
+        else run.foreign_scores(each, seed)
+        for kind, each in kinds.items()
+        if kind in SCORED_TWICE
     }
     limit = reply_token_limit(_sizes(turns, scores["tuned"]))
     replies = {each.name: run.replies(each, limit, seed) for each in contestants}
@@ -175,19 +203,24 @@ class _Run:
 
     server: ModelServer
     index: PairIndex
+    earlier: ReplyIndex
+    style: str | None
     excerpts: Sequence[Excerpt]
     turns: Sequence[HeldOutTurn]
     progress: Progress
     too_long: set[int] = field(default_factory=set)
     shortened: int = 0
 
-    def scores(self, kind: Kind, model: str) -> Scores:
-        prompt = Prompt(kind, self.index)
+    def _prompt(self, contestant: Contestant) -> Prompt:
+        return Prompt(contestant, self.index, self.earlier, self.style)
+
+    def scores(self, contestant: Contestant) -> Scores:
+        prompt = self._prompt(contestant)
         found: dict[int, ScoredReply] = {}
         number = 0
         for excerpt in self.excerpts:
             try:
-                by_line = self._score(prompt, excerpt, model)
+                by_line = self._score(prompt, excerpt, contestant.model)
             except CannotScoreError as error:
                 return str(error)
             for line in excerpt.turns:
@@ -196,7 +229,7 @@ class _Run:
                 else:
                     self.too_long.add(number)
                 number += 1
-            what = f"scoring replies: {TITLES[kind]}"
+            what = f"scoring replies: {TITLES[contestant.kind]}"
             self.progress(what, number, len(self.turns))
         self.shortened += prompt.shortened
         return found
@@ -212,31 +245,34 @@ class _Run:
 
             return prompt.ask(HeldOutTurn(excerpt, line), use, with_reply=True) or {}
 
-        # One request scores all turns, unless each has few-shot examples of its own.
-        if prompt.kind != "few_shot" and (whole := up_to(excerpt.turns[-1])):
+        # One request scores all turns, unless each has examples or replies of its own.
+        is_alike = prompt.kind != "few_shot" and not prompt.replies
+        if is_alike and (whole := up_to(excerpt.turns[-1])):
             return whole
         found = {line: up_to(line).get(line) for line in excerpt.turns}
         return {line: reply for line, reply in found.items() if reply is not None}
 
     def foreign_scores(
-        self, kind: Kind, model: str, seed: int
+        self, contestant: Contestant, seed: int
     ) -> dict[int, ScoredReply]:
         """Score each turn after the history of a turn of another conversation."""
-        prompt = Prompt(kind, self.index)
+        prompt = self._prompt(contestant)
         found: dict[int, ScoredReply] = {}
         for number, excerpt in enumerate(foreign_excerpts(self.turns, seed=seed)):
             if excerpt is not None and number not in self.too_long:
                 (line,) = excerpt.turns
-                if reply := self._score(prompt, excerpt, model).get(line):
+                scored = self._score(prompt, excerpt, contestant.model)
+                if reply := scored.get(line):
                     found[number] = reply
-            what = f"scoring replies after another conversation: {TITLES[kind]}"
+            what = "scoring replies after another conversation: "
+            what += TITLES[contestant.kind]
             self.progress(what, number + 1, len(self.turns))
         return found
 
     def replies(
         self, contestant: Contestant, limit: int, seed: int
     ) -> dict[int, Reply]:
-        prompt = Prompt(contestant.kind, self.index)
+        prompt = self._prompt(contestant)
         temperature = contestant.name.partition("@")[2]
         what = f"writing replies: {TITLES[contestant.kind]}"
         what += f", T {temperature}" if temperature else ""

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from langchain_chatexports.evaluation.conversations import Utterance
     from langchain_chatexports.evaluation.memorization import CopyIndex
 
-__all__ = ["BlindGuess", "BlindPair", "BlindResult", "blind_pairs", "blind_result"]
+__all__ = [
+    "BlindGuess",
+    "BlindPair",
+    "BlindResult",
+    "BlindTest",
+    "blind_pairs",
+    "blind_result",
+]
 
 _LINES_BEFORE = 4
 _MAX_CHARACTERS = 600
@@ -104,6 +111,14 @@ class BlindResult:
     guesses: tuple[BlindGuess, ...] = field(default=(), repr=False)
     """Each guess, where they are known."""
 
+    def __str__(self) -> str:
+        """Return the result in two sentences, for people."""
+        low, high = self.interval
+        return (
+            f"{self.right} of {self.pairs} told apart: a true rate of {low:.0%} to "
+            f"{high:.0%}. By chance, at least as many would be with p = {self.p:.2f}."
+        )
+
     def by_length(self) -> list[tuple[int, int]]:
         """Return pairs and right guesses among short, middle and long answers."""
         if len(self.guesses) < _PARTS:
@@ -145,3 +160,55 @@ def blind_result(
         raise ValueError(msg)
     p = sum(comb(pairs, k) for k in range(right, pairs + 1)) / 2**pairs
     return BlindResult(pairs, right, exact_interval(right, pairs), p, tuple(guesses))
+
+
+class BlindTest:
+    """Pairs that are shown one by one; their number is fixed before the first.
+
+    Attributes:
+        pairs: The pairs that are shown.
+        guesses: The guesses so far.
+    """
+
+    def __init__(self, pairs: Sequence[BlindPair], most: int) -> None:
+        """Initialize the test before its first pair.
+
+        Args:
+            pairs: The pairs that there are.
+            most: How many are shown, if there are as many.
+        """
+        self.pairs = tuple(pairs[:most])
+        self.guesses: list[BlindGuess] = []
+
+    @property
+    def pair(self) -> BlindPair | None:
+        """The pair to guess; `None` after the last."""
+        place = len(self.guesses)
+        return self.pairs[place] if place < len(self.pairs) else None
+
+    def guess(self, chosen: int, confidence: int) -> None:
+        """Note a guess at the pair that is shown.
+
+        Args:
+            chosen: Which of its answers is said to be real: 0 or 1.
+            confidence: How sure the guess is: 1 a guess, 2, or 3 sure.
+        """
+        pair = self.pair
+        if pair is None:
+            return
+        size = sum(map(len, pair.answers))
+        guess = BlindGuess(
+            is_right=chosen == pair.real, size=size, confidence=confidence
+        )
+        self.guesses.append(guess)
+
+    @property
+    def result(self) -> BlindResult | None:
+        """The result; `None` before the last guess.
+
+        There is none of some of the pairs, as people stop at a moment that suits them.
+        """
+        if self.pair is not None or not self.pairs:
+            return None
+        right = sum(guess.is_right for guess in self.guesses)
+        return blind_result(right, len(self.pairs), self.guesses)

@@ -133,7 +133,7 @@ def _messages(excerpt: Excerpt) -> list[TrainingMessage]:
         messages.append({"role": "system", "content": excerpt.system})
     for line in excerpt.lines[: excerpt.turns[-1] + 1]:
         role = "assistant" if line.speaker == PERSON else "user"
-        messages.append({"role": role, "content": line.text})
+        messages.append({"role": role, "content": line.as_read})
     return messages
 
 

@@ -26,8 +26,12 @@ _MARKS = {
     "tuned": (SERIES[0], "o"),
     "few_shot": (SERIES[1], "s"),
     "base": (MUTED, "^"),
+    "wrong_person": (SERIES[2], "D"),
+    "hybrid": (SERIES[3], "v"),
+    "persona": (SERIES[1], "P"),
 }
-_SPACING = 0.22
+_SPACING, _ROW = 0.22, 0.9
+_TITLES_BESIDE = 3
 
 
 def score_chart(
@@ -51,7 +55,8 @@ def score_chart(
         summaries = {each.contestant: each for each in evaluation.summary or ()}
         for number, (name, kind, title) in enumerate(names):
             color, marker = _MARKS[kind]
-            shift = (number - (len(names) - 1) / 2) * _SPACING
+            spacing = min(_SPACING, _ROW / len(names))
+            shift = (number - (len(names) - 1) / 2) * spacing
             axes.plot([], [], marker, color=color, label=title)
             summary = summaries[name]
             if summary.median_score is not None and summary.interval is not None:
@@ -65,7 +70,7 @@ def score_chart(
         for row, measure in enumerate(shown, 1):
             _draw_people(axes, row, measure)
         axes.legend(
-            ncols=len(names),
+            ncols=min(_TITLES_BESIDE, len(names)),
             loc="lower center",
             bbox_to_anchor=(0.4, 1),
             fontsize=8,

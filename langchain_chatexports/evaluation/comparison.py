@@ -6,16 +6,22 @@ import hashlib
 import platform
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports._version import __version__
-from langchain_chatexports.evaluation.answers import collect_answers
+from langchain_chatexports.datasets.chat_prompts import (
+    PERSONA_REPLIES,
+    SHOWN_REPLIES,
+    common_prompt,
+)
+from langchain_chatexports.evaluation.answers import SCORED_TWICE, collect_answers
 from langchain_chatexports.evaluation.blind_test import blind_pairs
 from langchain_chatexports.evaluation.contestants import Contestant
 from langchain_chatexports.evaluation.conversations import PERSON
+from langchain_chatexports.evaluation.detector import detect
 from langchain_chatexports.evaluation.held_out import (
     choose_excerpts,
     replies_of_others,
@@ -50,22 +56,37 @@ if TYPE_CHECKING:
 
     from langchain_chatexports.evaluation.answers import CollectedAnswers
     from langchain_chatexports.evaluation.blind_test import BlindPair, BlindResult
-    from langchain_chatexports.evaluation.contestants import Kind
+    from langchain_chatexports.evaluation.contestants import Kind, WrongPerson
     from langchain_chatexports.evaluation.conversations import Dialogue, HeldOutData
     from langchain_chatexports.evaluation.held_out import Excerpt
     from langchain_chatexports.evaluation.model_server import JobFacts, ModelServer
-    from langchain_chatexports.evaluation.results import NameRates, Secrets
+    from langchain_chatexports.evaluation.results import Detector, NameRates, Secrets
     from langchain_chatexports.evaluation.style_scores import Styles
 
     Result = TypeVar("Result")
 
-__all__ = ["EvaluationSettings", "evaluate"]
+__all__ = [
+    "EvaluationSettings",
+    "Passes",
+    "blind_finding",
+    "evaluate",
+    "pairs_for_blind_test",
+]
 
+_HYBRID: Kind = "hybrid"
+_OF_THE_BASE: tuple[Kind, ...] = ("base", "few_shot", "persona")
 _MIN_TURNS_OF_OTHERS = 25
 _MAX_OTHERS = 8
 # More of them would take memory, and change no result.
 _MAX_TRAINING = 2000
 _MIN_CONVERSATIONS_FOR_STYLE = 20
+
+
+class Passes(NamedTuple):
+    """How often all held-out turns are gone through."""
+
+    scoring: int
+    writing: int
 
 
 @dataclass(frozen=True)
@@ -79,6 +100,10 @@ class EvaluationSettings:
         rounds: Bootstrap rounds for the intervals.
         loss_rounds: The same for those of the loss.
         seed: The random seed.
+        contestants: Who is compared with the tuned model, each at its cost: `"base"`,
+            `"few_shot"` (the base with examples), `"hybrid"` (the tuned model that sees
+            earlier replies, as `chat` shows them, unless it was trained with such) and
+            `"persona"` (the base with the person's style and earlier replies).
     """
 
     temperatures: tuple[float, ...] = (1.0, 0.7)
@@ -87,6 +112,38 @@ class EvaluationSettings:
     rounds: int = 500
     loss_rounds: int = 2000
     seed: int = 0
+    contestants: tuple[Kind, ...] = ("base", "few_shot")
+
+    @property
+    def stages(self) -> int:
+        """How often all turns are gone through, with a base on a local server."""
+        return sum(self.passes())
+
+    def for_model(self, *, replies: int) -> EvaluationSettings:
+        """Return the settings for a model: one trained with replies is the hybrid.
+
+        Args:
+            replies: How many earlier replies its training examples show.
+        """
+        others = (
+            kind for kind in self.contestants if not (replies and kind == _HYBRID)
+        )
+        return replace(self, contestants=tuple(others))
+
+    def passes(self, *, has_wrong_person: bool = False) -> Passes:
+        """Return how often all turns are scored and answered, on a local server.
+
+        Each kind of contestant is scored, some after another conversation, too, and
+        each one answers at each temperature.
+
+        Args:
+            has_wrong_person: Whether another person's model is compared, too.
+        """
+        kinds = ["tuned", *self.contestants]
+        if has_wrong_person:
+            kinds.append("wrong_person")
+        twice = SCORED_TWICE.intersection(kinds)
+        return Passes(len(kinds) + len(twice), len(kinds) * len(self.temperatures))
 
 
 def evaluate(
@@ -95,6 +152,7 @@ def evaluate(
     *,
     tuned: str,
     base: str | None = None,
+    wrong_person: WrongPerson | None = None,
     settings: EvaluationSettings | None = None,
     secrets: Callable[[], list[Secrets]] | str = "no test run was asked for",
     blind: Callable[[list[BlindPair]], BlindResult | str] | str = "nobody was asked",
@@ -107,6 +165,8 @@ def evaluate(
         server: The server that has the models.
         tuned: The tuned model's name.
         base: The base model's name; `None` for the tuned model alone.
+        wrong_person: A model that learned another person's words in the same chats,
+            as a control: what it gains over the base, too, is not the person's.
         settings: How to evaluate.
         secrets: Returns the results of `probe_canaries` in a test run; or why there is
             none.
@@ -129,7 +189,10 @@ def evaluate(
     data, seen = _unseen(data, job)
     training, excerpts, near_duplicates = _halves(data, settings)
     probed = secrets if isinstance(secrets, str) else secrets()
-    contestants = _contestants(tuned, base, settings.temperatures)
+    learned = () if isinstance(job.examples, str) else job.examples
+    contestants = _contestants(
+        tuned, base, wrong_person, settings, common_prompt(learned).replies
+    )
     answers = collect_answers(
         excerpts, training, server, contestants, seed=seed, progress=progress
     )
@@ -147,13 +210,16 @@ def evaluate(
         name: answers.by_conversation(answers.texts(name)) for name in answers.replies
     }
     trained = [found.replies() for found in training]
-    styles: Styles | str = (
+    styles: Styles | str
+    detector: Detector | str
+    styles = detector = (
         f"it takes {_MIN_CONVERSATIONS_FOR_STYLE} held-out conversations, there are "
         f"{answers.conversations}"
     )
     if answers.conversations >= _MIN_CONVERSATIONS_FOR_STYLE:
         samples = StyleSamples(trained, own, replies, others)
         styles = compare_styles(samples, rounds=rounds, seed=seed)
+        detector = detect(samples, rounds=rounds, seed=seed)
     names = _names(answers, training, data.names)
     losses, differences = compare_losses(
         answers.scores,
@@ -202,6 +268,7 @@ def evaluate(
         measures=None if isinstance(styles, str) else styles.measures,
         summary=None if isinstance(styles, str) else styles.summary,
         summary_differences=[] if isinstance(styles, str) else styles.differences,
+        detector=_measured(detector),
         guards=[
             sanity_checks(name, found, answers.person, own_training)
             for name, found in answers.replies.items()
@@ -213,6 +280,7 @@ def evaluate(
         reasons=_reasons(
             measures=styles,
             summary=styles,
+            detector=detector,
             language=styles,
             person=None if data.person else "the examples do not say who it is",
             validation_loss=job.validation,
@@ -224,6 +292,53 @@ def evaluate(
     )
     progress("comparing", 1, 1)
     return result
+
+
+def pairs_for_blind_test(
+    data: HeldOutData,
+    server: ModelServer,
+    *,
+    tuned: str,
+    pairs: int,
+    temperature: float = EvaluationSettings.temperatures[-1],
+    seed: int = 0,
+    progress: Callable[[str, int, int], None] = lambda _what, _done, _total: None,
+) -> list[BlindPair]:
+    """Make the pairs of a blind test, without the rest of an evaluation.
+
+    Only the tuned model answers, about twice as often as there are to be pairs: some
+    pairs are not fit to be shown.
+
+    Args:
+        data: Conversations that the model was trained on, and others.
+        server: The server that has the model.
+        tuned: The tuned model's name.
+        pairs: How many pairs, if there are as many held-out conversations.
+        temperature: The sampling temperature.
+        seed: The random seed.
+        progress: Called with what is done, how much of it, and how much there is.
+
+    Raises:
+        TrainingDataError: If there is nothing held out, or nothing trained on, or the
+            model was trained on what should be held out.
+        ChatExportError: If the server cannot be asked.
+    """
+    require_turns(data)
+    data, _ = _unseen(data, server.job_facts(tuned))
+    turns = 2 * min(pairs, len(data.held_out))
+    settings = EvaluationSettings((temperature,), turns, conversations=turns, seed=seed)
+    training, excerpts, _ = _halves(data, settings)
+    answers = collect_answers(
+        excerpts,
+        training,
+        server,
+        _contestants(tuned, None, None, settings),
+        seed=seed,
+        progress=progress,
+        with_scores=False,
+    )
+    index = CopyIndex([line.text for line in found.lines] for found in training)
+    return blind_pairs(answers, "tuned", index, max_pairs=pairs, seed=seed)
 
 
 def _halves(
@@ -253,15 +368,33 @@ def _unseen(data: HeldOutData, job: JobFacts) -> tuple[HeldOutData, int]:
 
 
 def _contestants(
-    tuned: str, base: str | None, temperatures: Sequence[float]
+    tuned: str,
+    base: str | None,
+    wrong_person: WrongPerson | None,
+    settings: EvaluationSettings,
+    trained: int = 0,
 ) -> list[Contestant]:
     kinds: list[tuple[Kind, str]] = [("tuned", tuned)]
+    if wrong_person is not None:
+        kinds = [("wrong_person", wrong_person.model), *kinds]
     if base is not None:
-        kinds = [("base", base), ("few_shot", base), *kinds]
+        asked = [kind for kind in _OF_THE_BASE if kind in settings.contestants]
+        kinds = [*((kind, base) for kind in asked), *kinds]
+    if _HYBRID in settings.for_model(replies=trained).contestants:
+        kinds = [*kinds, (_HYBRID, tuned)]
+    shown = {_HYBRID: SHOWN_REPLIES, "persona": PERSONA_REPLIES}
+    shown |= {"tuned": trained, "wrong_person": trained}
     return [
         # A name without a temperature stands for the first one.
-        Contestant(f"{kind}@{value:g}" if number else kind, kind, model, value)
-        for number, value in enumerate(temperatures)
+        Contestant(
+            f"{kind}@{value:g}" if number else kind,
+            kind,
+            model,
+            value,
+            wrong_person if kind == "wrong_person" else None,
+            shown.get(kind, 0),
+        )
+        for number, value in enumerate(settings.temperatures)
         for kind, model in kinds
     ]
 
@@ -307,8 +440,11 @@ def _blind_test(
         answers, tuned, index, max_pairs=answers.conversations, seed=seed
     )
     found = blind(pairs) if pairs else "no pair of answers was fit to be shown"
-    if isinstance(found, str):
-        return found
+    return found if isinstance(found, str) else blind_finding(found)
+
+
+def blind_finding(found: BlindResult) -> BlindFinding:
+    """Return the result of a blind test as the results have it."""
     sure = found.by_confidence()
     return BlindFinding(
         pairs=found.pairs,
@@ -363,8 +499,8 @@ def _notes(
         )
     if answers.shortened:
         notes.append(
-            f"{plural(answers.shortened, 'few-shot prompt')} with fewer examples than "
-            "planned, to fit into the model's context."
+            f"{plural(answers.shortened, 'prompt')} with fewer examples, or replies, "
+            "than planned, to fit into the model's context."
         )
     return notes
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import AIMessage, SystemMessage
 
-from langchain_chatexports.datasets.deduplication import message_text
+from langchain_chatexports.datasets.chat_prompts import without_replies
+from langchain_chatexports.datasets.message_text import PROMPT_ROLES, message_text
+from langchain_chatexports.steps.select_sessions import has_several_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,7 +41,6 @@ UNKNOWN_SPEAKER = "?"
 """Speaker where several people talk and the data does not say which one."""
 
 _BUBBLES = "\n\n"
-_PROMPTS = frozenset({"system", "developer"})
 # A shorter text at the border of two windows may be the same by chance.
 _MIN_BORDER_LENGTH = 12
 
@@ -53,6 +54,13 @@ class Utterance:
 
     text: str = field(repr=False)
     is_forwarded: bool = False
+    label: str | None = field(default=None, repr=False)
+    """The name that models read before the text, as in training."""
+
+    @property
+    def as_read(self) -> str:
+        """The text with its label, if it has one: what models read."""
+        return f"{self.label}: {self.text}" if self.label else self.text
 
 
 @dataclass(frozen=True)
@@ -133,6 +141,8 @@ def data_from_sessions(
     parts: Mapping[str, str],
     *,
     person: str | None = None,
+    prompts: Mapping[str, str] | None = None,
+    labels_groups: bool = False,
 ) -> HeldOutData:
     """Return both halves of an export.
 
@@ -140,6 +150,8 @@ def data_from_sessions(
         sessions: Conversations, merged and with the AI's messages mapped.
         parts: `train` or `test` by session id; other sessions are left out.
         person: Identifies the person; only its hash is stored in results.
+        prompts: The system prompts of the training examples, by session id.
+        labels_groups: Whether the examples have names before texts in groups.
 
     Returns:
         The two halves, with the names of all who take part.
@@ -153,10 +165,16 @@ def data_from_sessions(
         participants = {*map(str, metadata.get("participants") or ())}
         participants.update(filter(None, map(_sender, messages)))
         names |= participants
-        half = halves.get(parts.get(str(metadata.get("id")), ""))
+        session_id = str(metadata.get("id"))
+        half = halves.get(parts.get(session_id, ""))
         if half is not None:
-            lines = (_utterance(message, ids) for message in messages)
-            found = Dialogue.of(filter(None, lines), participants=participants)
+            is_labeled = labels_groups and has_several_others(session)
+            lines = (_utterance(m, ids, is_labeled=is_labeled) for m in messages)
+            found = Dialogue.of(
+                filter(None, lines),
+                system=(prompts or {}).get(session_id),
+                participants=participants,
+            )
             half.append((_time(messages), found))
     return HeldOutData(
         training=_by_time(halves["train"]),
@@ -191,13 +209,20 @@ def data_from_examples(
     return HeldOutData(before, after, names=frozenset(names) if is_known else None)
 
 
-def _utterance(message: BaseMessage, ids: _SpeakerIds) -> Utterance | None:
+def _utterance(
+    message: BaseMessage, ids: _SpeakerIds, *, is_labeled: bool
+) -> Utterance | None:
     text = message.text
     if isinstance(message, SystemMessage) or not text.strip():
         return None
     is_own = isinstance(message, AIMessage)
-    speaker = PERSON if is_own else ids.id_of(_sender(message))
-    return Utterance(speaker, text, bool(message.additional_kwargs.get("forwarded")))
+    sender = _sender(message)
+    return Utterance(
+        PERSON if is_own else ids.id_of(sender),
+        text,
+        bool(message.additional_kwargs.get("forwarded")),
+        label=sender if is_labeled and not is_own and sender else None,
+    )
 
 
 def _sender(message: BaseMessage) -> str:
@@ -242,7 +267,7 @@ def _chat(item: TracedExample) -> list[TrainingMessage]:
     return [
         cast("TrainingMessage", {**message, "weight": 1})
         for message in item.example["messages"]
-        if message["role"] not in _PROMPTS
+        if message["role"] not in PROMPT_ROLES
     ]
 
 
@@ -258,17 +283,25 @@ def _dialogue(
         for message in _chat(item)[shared:]:
             text = message_text(message)
             if text.strip():
-                lines.append(Utterance(_speaker(message, others, ids), text))
+                lines.append(_line(message, text, others, ids))
     first = items[0].example["messages"][0]
-    system = message_text(first) if first["role"] in _PROMPTS else None
+    # The replies that it shows belong to one window, and are found again.
+    is_prompt = first["role"] in PROMPT_ROLES
+    system = without_replies(message_text(first))[0] if is_prompt else None
     return Dialogue.of(lines, system=system, participants=participants)
 
 
-def _speaker(message: TrainingMessage, others: Sequence[str], ids: _SpeakerIds) -> str:
+def _line(
+    message: TrainingMessage, text: str, others: Sequence[str], ids: _SpeakerIds
+) -> Utterance:
     if message["role"] == "assistant":
-        return PERSON
+        return Utterance(PERSON, text)
     if name := message.get("name"):
-        return ids.id_of(name)
+        return Utterance(ids.id_of(name), text)
+    for name in others:
+        if text.startswith(f"{name}: "):
+            said = text.removeprefix(f"{name}: ")
+            return Utterance(ids.id_of(name), said, label=name)
     if len(others) > 1:
-        return UNKNOWN_SPEAKER
-    return ids.id_of(others[0] if others else "")
+        return Utterance(UNKNOWN_SPEAKER, text)
+    return Utterance(ids.id_of(others[0] if others else ""), text)

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.datasets.deduplication import message_text
+from langchain_chatexports.datasets.message_text import message_text
 from langchain_chatexports.evaluation.conversations import PERSON, UNKNOWN_SPEAKER
 from langchain_chatexports.evaluation.text_features import words
 from langchain_chatexports.exceptions import TrainingDataError
@@ -166,7 +166,7 @@ def excerpts_of(conversation: Dialogue, number: int = 0) -> Iterator[Excerpt]:
             lines, size = [], 0
         if line is not None and (lines or line.speaker != PERSON):
             lines.append(line)
-            size += len(line.text)
+            size += len(line.as_read)
 
 
 def _stretch(
@@ -285,7 +285,7 @@ def _is_seen(conversation: Dialogue, known: set[tuple[str, str]]) -> bool:
 def _exchanges(conversation: Dialogue) -> Iterator[tuple[str, str]]:
     for before, line in pairwise(conversation.lines):
         if line.speaker == PERSON:
-            yield _exchange(before.text, line.text)
+            yield _exchange(before.as_read, line.text)
 
 
 def _exchange(before: str, reply: str) -> tuple[str, str]:

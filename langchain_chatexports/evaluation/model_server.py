@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from langchain_chatexports.evaluation.results import ValidationLoss
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.finetuning.clients import public_url
+from langchain_chatexports.finetuning.errors import is_too_long
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -44,7 +45,6 @@ Message = dict[str, str]
 NO_SCORES = "this endpoint cannot score given text"
 """Why there is no loss on other servers."""
 
-_TOO_LONG = "context_length_exceeded"
 _ENDED = frozenset({"succeeded", "failed", "cancelled"})
 _NO_ROUTE = frozenset({404, 405, 501})
 _MAX_JOBS = 1000
@@ -91,10 +91,14 @@ class JobFacts:
     Attributes:
         validation: The loss of its validation file, or why there is none.
         examples: What the model was trained on, or why that is not known.
+        held_out: The examples of its validation file, or why there are none.
     """
 
     validation: ValidationLoss | str
     examples: list[TrainingExample] | str = field(repr=False)
+    held_out: list[TrainingExample] | str = field(
+        default="its job had no validation file", repr=False
+    )
 
 
 class ModelServer:
@@ -169,9 +173,12 @@ class ModelServer:
             job = None
         if job is None:
             reason = "the server has no job that made this model"
-            return JobFacts(reason, reason)
-        validation = _validation(self._client, job, model)
-        return JobFacts(validation, _examples(self._client, job))
+            return JobFacts(reason, reason, reason)
+        return JobFacts(
+            _validation(self._client, job, model),
+            _examples(self._client, job.training_file, "training"),
+            _examples(self._client, job.validation_file, "validation"),
+        )
 
     def discard_jobs(self, suffix: str) -> None:
         """Cancel unfinished jobs that have a suffix, and delete their files."""
@@ -194,7 +201,7 @@ class ModelServer:
         try:
             return self._client.post(path, body=body, cast_to=object)
         except openai.APIStatusError as error:
-            if error.code == _TOO_LONG:
+            if is_too_long(error):
                 raise PromptTooLongError from error
             has_route = error.status_code not in _NO_ROUTE
             if path == "/score" and not has_route and error.code != "model_not_found":
@@ -290,17 +297,21 @@ def _step_loss(step: Any, loss: Any) -> _StepLoss:
     return found if math.isfinite(found[1]) else None
 
 
-def _examples(client: OpenAI, job: Any) -> list[TrainingExample] | str:
+def _examples(
+    client: OpenAI, file_id: str | None, kind: str
+) -> list[TrainingExample] | str:
     import openai
 
+    if not file_id:
+        return f"its job had no {kind} file"
     try:
-        size = client.files.retrieve(job.training_file).bytes or 0
+        size = client.files.retrieve(file_id).bytes or 0
         if size > _MAX_BYTES:
-            return "its training file is too large to be read"
-        lines = client.files.content(job.training_file).read().split(b"\n")
+            return f"its {kind} file is too large to be read"
+        lines = client.files.content(file_id).read().split(b"\n")
         rows = [json.loads(line) for line in lines if line.strip()]
     except (openai.OpenAIError, AttributeError, TypeError, ValueError):
-        return "its training file cannot be read"
+        return f"its {kind} file cannot be read"
     return [cast("TrainingExample", row) for row in rows if _has_messages(row)]
 
 

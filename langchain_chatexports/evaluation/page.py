@@ -78,11 +78,12 @@ def evaluation_page(evaluation: Evaluation) -> str:
         measure_headers=("", *(f"#{title}" for title in titles.values())),
         measure_rows=tables.measure_rows(evaluation, titles),
         distance_table=tables.distance_table(evaluation, main_titles),
+        detector_rows=tables.detector_rows(evaluation, titles),
         sanity_table=tables.sanity_table(evaluation, titles),
         copy_table=tables.copy_table(evaluation, titles),
         name_rows=tables.name_rows(evaluation, titles),
         secret_table=tables.secret_table(evaluation),
-        blind_rows=tables.blind_rows(evaluation),
+        blind_rows=tables.blind_rows(evaluation.blind),
         contestant_rows=tables.contestant_rows(shown, titles),
     )
 
@@ -106,7 +107,11 @@ def title_of(contestant: ContestantInfo, main_temperature: float) -> str:
 
 def headline(evaluation: Evaluation) -> str:
     """Return the two primary results in a sentence or two."""
-    said = (_style_sentence(evaluation), _loss_sentence(evaluation))
+    said = (
+        _style_sentence(evaluation),
+        _loss_sentence(evaluation),
+        _control_sentence(evaluation),
+    )
     return " ".join(filter(None, said))
 
 
@@ -167,6 +172,14 @@ def _loss_sentence(evaluation: Evaluation) -> str:
                 f"examples: {found.value:+.2f} [{low:.2f}, {high:.2f}] bits per byte."
             )
     return _loss_reason(evaluation)
+
+
+def _control_sentence(evaluation: Evaluation) -> str:
+    for found in evaluation.loss_differences:
+        if (found.a, found.b) == ("tuned", "wrong_person"):
+            own = tables.with_interval(found.value, found.interval)
+            return f"Against another person's model it is {own}."
+    return ""
 
 
 def _style_reason(evaluation: Evaluation) -> str:

@@ -16,6 +16,8 @@ __all__ = [
     "Copies",
     "CopyRates",
     "DataInfo",
+    "Detection",
+    "Detector",
     "Difference",
     "Evaluation",
     "GuessCount",
@@ -74,7 +76,7 @@ class ContestantInfo(_Finding):
     """A model, and how it was asked."""
 
     name: str
-    kind: Literal["base", "few_shot", "tuned"]
+    kind: Literal["base", "few_shot", "persona", "tuned", "hybrid", "wrong_person"]
     model: str
     temperature: Number
     top_p: Number
@@ -167,6 +169,33 @@ class Summary(_Finding):
     interval: Ends | None = None
     measures_used: int
     reason: str | None = None
+
+
+class Detection(_Finding):
+    """How often a trained detector tells a contestant's replies from the person's."""
+
+    name: str
+    told_apart: Number
+    """Of pairs of a real reply and one of the contestant's: 0.5 by chance, 1 always."""
+
+    interval: Ends
+
+
+class Detector(_Finding):
+    """What a trained detector finds."""
+
+    turns_each: int
+    ceiling: Number
+    """How often it tells the person's later replies from their earlier ones."""
+
+    ceiling_interval: Ends
+    floor: Number | None = None
+    """How often it tells other people's from them, on average."""
+
+    floor_each: dict[str, Number]
+    contestants: list[Detection]
+    reason: str | None = None
+    """Why there is no floor."""
 
 
 class PersonChecks(_Finding):
@@ -296,6 +325,7 @@ class Evaluation(_Finding):
     measures: list[MeasureFinding] | None
     summary: list[Summary] | None
     summary_differences: list[Difference]
+    detector: Detector | None
     guards: list[SanityChecks]
     copies: list[Copies]
     secrets: list[Secrets] | None

@@ -47,6 +47,9 @@ __all__ = ["StyleSamples", "Styles", "compare_styles"]
 _SEPARATES_FROM = 0.975
 _MIN_UNITS = 20
 _MIN_SHARE = 0.05
+# Of the person's units, or of those of whoever else wrote most: everybody is cut to
+# the smallest sample.
+_MIN_SHARE_OF_OTHERS = 0.8
 _BLOCK = 100
 _PERSON = ""
 _NO_SPACES = "this language puts no spaces between words"
@@ -196,6 +199,8 @@ class _MeasureCounts:
             for key, rows in self._samples.items()
             if self._contestants.get(key) not in scarce
         }
+        for key in self._small_others(kept):
+            del kept[key]
         totals = {key: rows.sum(axis=0) for key, rows in kept.items()}
         training = self._training.sum(axis=0)
         units = min(map(self._measure.units, totals.values()))
@@ -209,6 +214,16 @@ class _MeasureCounts:
             dict(zip(kept, values.T, strict=True)),
             scarce,
         )
+
+    def _small_others(self, samples: Mapping[str, NDArray[np.int64]]) -> list[str]:
+        """Return the other people whose text would make all samples small."""
+        units = {
+            key: self._measure.units(rows.sum(axis=0)) for key, rows in samples.items()
+        }
+        others = {key: units[key] for key in units if key in self._others}
+        models = min(units[key] for key in units if key not in self._others)
+        enough = _MIN_SHARE_OF_OTHERS * min(models, max(others.values(), default=0))
+        return [key for key, found in others.items() if found < enough]
 
     def _distances(
         self,
@@ -259,9 +274,10 @@ class _MeasureCounts:
     ) -> _Measured:
         ceiling, ceilings = points[_PERSON], values[_PERSON]
         floor = floors = separates = None
-        if self._others:
-            floor = float(np.mean([points[key] for key in self._others]))
-            floors = np.mean([values[key] for key in self._others], axis=0)
+        others = {key: name for key, name in self._others.items() if key in points}
+        if others:
+            floor = float(np.mean([points[key] for key in others]))
+            floors = np.mean([values[key] for key in others], axis=0)
             separates = bool(np.mean(floors - ceilings > 0) >= _SEPARATES_FROM)
         results, scores, exact = [], {}, {}
         for key, name in self._contestants.items():
@@ -296,7 +312,7 @@ class _MeasureCounts:
             floor_interval=(
                 None if floor is None or floors is None else centered(floor, floors)
             ),
-            floor_each={name: points[key] for key, name in self._others.items()},
+            floor_each={name: points[key] for key, name in others.items()},
             separates=separates,
             contestants=results,
             reason=_why_unscored(separates),

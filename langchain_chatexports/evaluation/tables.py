@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from langchain_chatexports.evaluation.results import (
+        BlindFinding,
         ContestantInfo,
         Copies,
         CopyRates,
@@ -33,6 +34,7 @@ __all__ = [
     "blind_rows",
     "contestant_rows",
     "copy_table",
+    "detector_rows",
     "difference_rows",
     "distance_table",
     "loss_table",
@@ -162,7 +164,7 @@ def _distances(measure: MeasureFinding, titles: Titles) -> Row:
         UNKNOWN if measure.units_each is None else f"{measure.units_each:,}",
         with_interval(measure.ceiling, measure.ceiling_interval),
         with_interval(measure.floor, measure.floor_interval),
-        ", ".join(f"{name} {value:.2f}" for name, value in measure.floor_each.items()),
+        _each(measure.floor_each),
         *(
             with_interval(found[name].value, found[name].interval)
             if name in found
@@ -171,6 +173,32 @@ def _distances(measure: MeasureFinding, titles: Titles) -> Row:
         ),
         measure.reason or "",
     )
+
+
+def detector_rows(evaluation: Evaluation, titles: Titles) -> list[Row]:
+    """Return how often a detector tells replies from the person's, theirs first."""
+    found = evaluation.detector
+    if found is None:
+        return []
+    earlier = with_interval(found.ceiling, found.ceiling_interval)
+    rows: list[Row] = [
+        ("the person, earlier", earlier),
+        (
+            "other people",
+            UNKNOWN
+            if found.floor is None
+            else f"{found.floor:.2f} ({_each(found.floor_each)})",
+        ),
+    ]
+    by_name = {each.name: each for each in found.contestants}
+    for name, title in titles.items():
+        if each := by_name.get(name):
+            rows.append((title, with_interval(each.told_apart, each.interval)))
+    return rows
+
+
+def _each(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.2f}" for name, value in values.items())
 
 
 def sanity_table(evaluation: Evaluation, titles: Titles) -> Table:
@@ -270,13 +298,12 @@ def secret_table(evaluation: Evaluation) -> Table:
     return _table(headers, rows)
 
 
-def blind_rows(evaluation: Evaluation) -> list[Row]:
+def blind_rows(blind: BlindFinding | None) -> list[Row]:
     """Return the right guesses by the answers' length, and by confidence."""
-    if evaluation.blind is None:
+    if blind is None:
         return []
-    found = dict(zip(_LENGTHS, evaluation.blind.by_length, strict=False))
-    sure = evaluation.blind.by_confidence
-    found |= {_CONFIDENCE[level]: share for level, share in sure.items()}
+    found = dict(zip(_LENGTHS, blind.by_length, strict=False))
+    found |= {_CONFIDENCE[level]: n for level, n in blind.by_confidence.items()}
     return [(what, f"{share.right} of {share.pairs}") for what, share in found.items()]
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "clean_text",
     "error_of",
     "is_temporary",
+    "is_too_long",
     "may_be_in_progress",
     "names_field",
     "requested_wait",
@@ -217,6 +218,11 @@ def is_quota(error: Exception) -> bool:
     # Servers put it in one of these, or in the status.
     words = {str(getattr(error, name, None)) for name in ("code", "type")}
     return bool(words & _QUOTA_CODES) or status_of(error) == _PAYMENT_REQUIRED
+
+
+def is_too_long(error: Exception) -> bool:
+    """Return whether the prompt does not fit into the model's context."""
+    return getattr(error, "code", None) == "context_length_exceeded"
 
 
 # What an error says

@@ -82,6 +82,7 @@ class DatasetFormat:
         needs_validation: Whether the trainer needs a validation part.
         names: The trainer's names of the parts.
         index: Returns name and content of a file that describes the others.
+        has_weights: Whether answers can be context only, of weight 0.
     """
 
     name: str
@@ -92,6 +93,7 @@ class DatasetFormat:
     needs_validation: bool = False
     names: Mapping[str, str] = field(default_factory=lambda: _NAMES)
     index: Callable[[Mapping[str, str]], tuple[str, Any]] | None = None
+    has_weights: bool = True
 
     def file_of(self, part: str) -> str:
         """Return the name of a part's file."""
@@ -342,7 +344,7 @@ FORMATS: dict[str, DatasetFormat] = {
     one.name: one
     for one in (
         DatasetFormat("openai", ".jsonl", _openai, row_is_example=True),
-        DatasetFormat("trl", ".jsonl", _trl, row_is_example=True),
+        DatasetFormat("trl", ".jsonl", _trl, row_is_example=True, has_weights=False),
         DatasetFormat("trl-prompt-completion", ".jsonl", _trl_prompt_completion),
         DatasetFormat("axolotl", ".jsonl", _axolotl, row_is_example=True),
         DatasetFormat(
@@ -351,6 +353,7 @@ FORMATS: dict[str, DatasetFormat] = {
             _llama_factory,
             is_folder=True,
             index=_dataset_info,
+            has_weights=False,
         ),
         DatasetFormat(
             "mlx",

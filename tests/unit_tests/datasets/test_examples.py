@@ -142,6 +142,19 @@ def test_sessions_that_are_all_context_are_left_out() -> None:
     assert ledger.stage("Examples", "sessions").left_out == {"not_trained": 1}
 
 
+def test_an_answer_to_nobody_stays_unless_it_is_not_wanted() -> None:
+    ledger = Ledger()
+    lone, pair = session(tortoise(), hare()), session(hare(), tortoise())
+    assert len(examples_of(lone, pair)) == 2
+    (example,) = examples_of(
+        lone, pair, keep_lone=False, system="Be slow.", ledger=ledger
+    )
+    assert [m["role"] for m in example["messages"]] == ["system", "user", "assistant"]
+    assert ledger.stage("Examples", "sessions").left_out == {"lone": 1}
+    counts = ledger.stage("Examples")
+    assert (counts.taken, counts.given, counts.left_out["lone"]) == (4, 3, 2)
+
+
 def test_a_system_prompt_knows_the_session() -> None:
     (example,) = examples_of(
         session(hare(), tortoise(), title="Race", owner="Me"),

@@ -8,7 +8,12 @@ import pytest
 
 from langchain_chatexports.evaluation import blind_result
 from langchain_chatexports.evaluation.answers import CollectedAnswers
-from langchain_chatexports.evaluation.blind_test import BlindGuess, blind_pairs
+from langchain_chatexports.evaluation.blind_test import (
+    BlindGuess,
+    BlindPair,
+    BlindTest,
+    blind_pairs,
+)
 from langchain_chatexports.evaluation.conversations import PERSON, Utterance
 from langchain_chatexports.evaluation.held_out import Excerpt, HeldOutTurn
 from langchain_chatexports.evaluation.intervals import exact_interval
@@ -138,3 +143,30 @@ def test_pairs_that_give_themselves_away_are_not_shown(real: str, model: str) ->
 
 def test_cut_answers_are_not_shown() -> None:
     assert shown("no", "yes", is_cut=True) == []
+
+
+def pairs_of(count: int) -> list[BlindPair]:
+    return [
+        BlindPair((Utterance("p1", "and?"),), ("yes", "no"), n % 2)
+        for n in range(count)
+    ]
+
+
+def test_a_test_ends_with_the_result_of_all_its_pairs() -> None:
+    test = BlindTest(pairs_of(9), 3)
+    for chosen, confidence in ((0, 3), (0, 1), (0, 2)):
+        assert test.result is None
+        assert test.pair == test.pairs[len(test.guesses)]
+        test.guess(chosen, confidence)
+    assert test.pair is None
+    assert test.result == blind_result(2, 3, test.guesses)
+    assert test.result.by_confidence() == {1: (1, 0), 2: (1, 1), 3: (1, 1)}
+    assert str(test.result).startswith("2 of 3 told apart: a true rate of 9% to 99%.")
+    test.guess(0, 3)
+    assert len(test.guesses) == 3
+
+
+def test_of_no_pairs_there_is_no_result() -> None:
+    test = BlindTest([], 20)
+    assert test.pair is None
+    assert test.result is None

@@ -16,9 +16,11 @@ from langchain_chatexports.evaluation import (
     Evaluation,
     EvaluationSettings,
     HeldOutData,
+    WrongPerson,
     blind_result,
     evaluate,
 )
+from langchain_chatexports.evaluation.comparison import pairs_for_blind_test
 from langchain_chatexports.evaluation.contestants import NEAREST, PLAIN_PROMPT
 from langchain_chatexports.evaluation.conversations import (
     PERSON,
@@ -26,6 +28,8 @@ from langchain_chatexports.evaluation.conversations import (
     Dialogue,
 )
 from langchain_chatexports.evaluation.model_server import NO_SCORES, Reply
+from langchain_chatexports.evaluation.page import headline
+from langchain_chatexports.evaluation.text_features import bubbles
 from langchain_chatexports.exceptions import TrainingDataError
 from tests.unit_tests.builders.voice_server import Voices, talks
 from tests.unit_tests.builders.voices import DISTINCT, conversations
@@ -85,6 +89,15 @@ def test_the_tuned_model_is_told_from_its_base(found: Evaluation) -> None:
         d for d in found.summary_differences if (d.a, d.b) == ("tuned", "base")
     )
     assert difference.interval[0] > 0.4
+
+
+def test_a_detector_tells_the_base_and_not_the_tuned_model(found: Evaluation) -> None:
+    assert found.detector is not None
+    told = {each.name: each.told_apart for each in found.detector.contestants}
+    assert told["base"] > 0.9
+    assert told["tuned"] < told["base"] - 0.2
+    assert found.detector.floor is not None
+    assert found.detector.ceiling < found.detector.floor
 
 
 def test_losses_are_those_of_the_formula(found: Evaluation) -> None:
@@ -247,6 +260,32 @@ def test_it_survives_json_and_holds_no_text(
     for conversation in (*data.training, *data.held_out):
         for line in conversation.lines:
             assert len(line.text) < 12 or line.text not in text
+
+
+def test_another_persons_model_is_asked_as_that_person(some: HeldOutData) -> None:
+    prompt = "You are Mia. You are chatting with Miasma."
+    told = replace(
+        some, held_out=[replace(each, system=prompt) for each in some.held_out]
+    )
+    server = Voices({"base": OSKAR, "tuned": MIA, "rita's": RITA})
+    found = evaluate(
+        told,
+        cast("ModelServer", server),
+        tuned="tuned",
+        wrong_person=WrongPerson("rita's", name="Rita", person="Mia"),
+        settings=QUICK,
+    )
+    systems = {model: asked[0]["content"] for model, asked, _ in server.asked}
+    assert systems["tuned"] == prompt
+    assert systems["rita's"] == "You are Rita. You are chatting with Miasma."
+    assert [each.kind for each in found.contestants] == ["wrong_person", "tuned"]
+    (difference,) = found.loss_differences
+    assert (difference.a, difference.b) == ("tuned", "wrong_person")
+    assert difference.interval[1] < -1
+    assert "Against another person's model it is -1." in headline(found)
+    assert found.detector is not None
+    told_apart = {each.name: each.told_apart for each in found.detector.contestants}
+    assert told_apart["wrong_person"] > told_apart["tuned"] + 0.1
 
 
 def test_the_same_seed_gives_the_same_evaluation(some: HeldOutData) -> None:
@@ -469,3 +508,38 @@ def test_the_tuned_model_is_told_what_its_examples_were(some: HeldOutData) -> No
     ]
     prompts = {model: messages[0]["content"] for model, messages, _ in server.asked}
     assert prompts == {"base": PLAIN_PROMPT, "tuned": "Be Mia."}
+
+
+def test_a_blind_test_alone_asks_the_tuned_model_only(some: HeldOutData) -> None:
+    server = Voices({"tuned": MIA})
+    told: list[tuple[int, int]] = []
+    pairs = pairs_for_blind_test(
+        some,
+        cast("ModelServer", server),
+        tuned="tuned",
+        pairs=10,
+        progress=lambda _, done, total: told.append((done, total)),
+    )
+    assert 5 <= len(pairs) <= 10
+    held_out = {text for found in some.held_out for text in found.replies()}
+    for pair in pairs:
+        assert pair.answers[pair.real] in {"\n".join(bubbles(t)) for t in held_out}
+    assert {model for model, _, _ in server.asked} == {"tuned"}
+    assert {options["temperature"] for _, _, options in server.asked} == {0.7}
+    assert told[-1] == (len(server.asked), len(server.asked))
+    assert len(server.asked) <= 24
+
+
+def test_the_stages_are_those_that_are_told(some: HeldOutData, server: Voices) -> None:
+    told: dict[str, None] = {}
+    settings = replace(QUICK, temperatures=(1.0, 0.5))
+    evaluate(
+        some,
+        cast("ModelServer", server),
+        tuned="tuned",
+        base="base",
+        settings=settings,
+        progress=lambda what, _done, _total: told.setdefault(what),
+    )
+    assert list(told)[-1] == "comparing"
+    assert len(told) - 1 == settings.stages == 11

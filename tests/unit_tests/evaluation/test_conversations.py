@@ -138,6 +138,17 @@ def test_of_a_group_nobody_knows_who_said_what() -> None:
     assert said(data.training[0])[0][0] == UNKNOWN_SPEAKER
 
 
+def test_labels_tell_a_group_apart_and_are_not_the_texts() -> None:
+    example = plain("Ben: x", "y").example
+    origin = ExampleOrigin(session_id="g", senders=("Ben", "Mia", "Cleo"))
+    other = ExampleOrigin(session_id="a", senders=("Mia", "Dan"))
+    pair = TracedExample(plain("x", "y").example, other)
+    data = data_from_examples([TracedExample(example, origin), pair], [])
+    first = data.training[0].lines[0]
+    assert (first.speaker, first.text, first.as_read) == ("p1", "x", "Ben: x")
+    assert data.training[1].lines[0].as_read == "x"
+
+
 def test_names_of_messages_tell_a_group_apart() -> None:
     example = plain("x", "y").example
     example["messages"][0]["name"] = "Ben"

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from langchain_chatexports._function_words import ENGLISH
 from langchain_chatexports.evaluation import style_scores as styles_module
-from langchain_chatexports.evaluation.function_words import ENGLISH
 from langchain_chatexports.evaluation.style_measures import MEASURES
 from langchain_chatexports.evaluation.style_scores import (
     Styles,
@@ -138,6 +138,14 @@ def whole_messages(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
     return 2 * moved(a, b)
 
 
+def large_enough(
+    models: list[Any], others: list[Any], size: Callable[[Any], int]
+) -> list[Any]:
+    """Leave out who would make all samples small."""
+    least = 0.8 * min(*map(size, models), max(map(size, others)))
+    return [each for each in others if size(each) >= least]
+
+
 def score(
     count: Callable[[Talk], list[Any]],
     distance: Callable[[NDArray[np.int64], NDArray[np.int64]], float],
@@ -150,9 +158,10 @@ def score(
         known = [counted.pop(kind, 0) for kind in kinds]
         return np.array([*known, counted.total()])
 
-    talks = [HELD_OUT, *SAMPLES.contestants.values(), *SAMPLES.others.values()]
+    models = [vector(talk) for talk in (HELD_OUT, *SAMPLES.contestants.values())]
+    others = [vector(talk) for talk in SAMPLES.others.values()]
     person = vector(SAMPLES.training)
-    samples = [vector(talk) for talk in talks]
+    samples = [*models, *large_enough(models, others, np.sum)]
     units = min(sample.sum() for sample in samples)
     rng = np.random.default_rng(7)
 
@@ -206,7 +215,11 @@ def test_distances_and_scores_are_the_sheets(
 
 def test_marks_are_the_sheets(styles: Styles) -> None:
     """Of as many whole bubbles, drawn from each sample."""
-    talks = [HELD_OUT, *SAMPLES.contestants.values(), *SAMPLES.others.values()]
+    models = [HELD_OUT, *SAMPLES.contestants.values()]
+    others = large_enough(
+        models, [*SAMPLES.others.values()], lambda talk: len(every_bubble(talk))
+    )
+    talks = [*models, *others]
     person = marks(SAMPLES.training)
     units = min(len(every_bubble(talk)) for talk in talks)
     rng = np.random.default_rng(7)

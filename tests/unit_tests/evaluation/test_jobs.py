@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pytest
 
+from langchain_chatexports.evaluation.halves import halves_of_job, pairs_of_job
 from langchain_chatexports.evaluation.model_server import (
     JobFacts,
     ModelServer,
 )
 from langchain_chatexports.evaluation.results import ValidationLoss
+from langchain_chatexports.exceptions import TrainingDataError
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
 
 if TYPE_CHECKING:
@@ -203,3 +205,64 @@ def test_finished_jobs_are_not_discarded(
     ModelServer(client).discard_jobs("test")
     assert job["status"] == "succeeded"
     assert server.deleted == []
+
+
+def upload(server: OpenAIServer, job: dict[str, Any], key: str, *said: str) -> None:
+    """Let a job have had a file with one example."""
+    roles = ("user", "assistant")
+    messages = [
+        {"role": roles[at % 2], "content": text} for at, text in enumerate(said)
+    ]
+    file_id = f"file-of-{key}"
+    server.contents[file_id] = json.dumps({"messages": messages}).encode()
+    server.files[file_id] = {
+        **server.files[job["training_file"]],
+        "id": file_id,
+        "bytes": len(server.contents[file_id]),
+    }
+    job[key] = file_id
+
+
+def test_both_halves_are_read_from_the_job(
+    client: openai.OpenAI, server: OpenAIServer, job: dict[str, Any]
+) -> None:
+    upload(server, job, "validation_file", "well?", "no", "why?", "because")
+    halves = halves_of_job(ModelServer(client), job["fine_tuned_model"])
+    assert halves.examples == [EXAMPLE]
+    assert [found.replies() for found in halves.data.training] == [["yo"]]
+    assert [found.replies() for found in halves.data.held_out] == [["no", "because"]]
+    assert halves.data.names is None
+
+
+def test_a_job_that_held_nothing_out_has_nothing_to_compare_with(
+    client: openai.OpenAI, job: dict[str, Any]
+) -> None:
+    job["validation_file"] = None
+    with pytest.raises(TrainingDataError, match="its job had no validation file"):
+        halves_of_job(ModelServer(client), job["fine_tuned_model"])
+
+
+def test_examples_for_a_prompt_are_of_the_training_file_only(
+    client: openai.OpenAI, server: OpenAIServer, job: dict[str, Any]
+) -> None:
+    upload(server, job, "training_file", "soup?", "with beans", "when?", "at eight")
+    upload(server, job, "validation_file", "soup today?", "held out")
+    index = pairs_of_job(ModelServer(client), job["fine_tuned_model"])
+    assert [pair.reply for pair in index.nearest("any soup?", 9)] == [
+        "at eight",
+        "with beans",
+    ]
+
+
+@pytest.mark.parametrize("said", [(), ("hello?",)])
+def test_without_examples_there_are_none_for_a_prompt(
+    client: openai.OpenAI,
+    server: OpenAIServer,
+    job: dict[str, Any],
+    said: tuple[str, ...],
+) -> None:
+    upload(server, job, "training_file", *said)
+    if not said:
+        server.files.clear()
+    with pytest.raises(TrainingDataError, match="no examples of its training"):
+        pairs_of_job(ModelServer(client), job["fine_tuned_model"])

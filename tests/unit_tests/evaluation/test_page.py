@@ -281,6 +281,21 @@ def test_guards_copies_and_names_stand_in_their_rows(
         assert counts == [str(each[name]) for name in fields]
 
 
+def test_what_the_detector_finds_stands_in_its_rows(
+    tables: Tables, found: Evaluation
+) -> None:
+    values = found.model_dump(mode="json")["detector"]
+    rows = {row[""]: row["told apart"] for row in tables.named("told apart")}
+    person = written(values["ceiling"], values["ceiling_interval"])
+    assert rows.pop("the person, earlier") == person
+    each_of_them = ", ".join(f"{k} {v:.2f}" for k, v in values["floor_each"].items())
+    assert rows.pop("other people") == f"{values['floor']:.2f} ({each_of_them})"
+    assert rows == {
+        TITLES[each["name"]]: written(each["told_apart"], each["interval"])
+        for each in values["contestants"]
+    }
+
+
 def test_secrets_guesses_and_contestants_stand_in_their_rows(
     tables: Tables, found: Evaluation
 ) -> None:
@@ -326,8 +341,8 @@ def test_every_finding_of_the_json_has_a_place_on_the_page(
     assert set(found.model_dump()) == {
         "format", "created", "seed", "language", "person", "versions", "data",
         "contestants", "loss", "loss_differences", "validation_loss", "relevance",
-        "measures", "summary", "summary_differences", "guards", "copies", "secrets",
-        "names", "blind", "reasons", "notes",
+        "measures", "summary", "summary_differences", "detector", "guards", "copies",
+        "secrets", "names", "blind", "reasons", "notes",
     }  # fmt: skip
 
 

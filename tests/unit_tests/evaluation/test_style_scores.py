@@ -320,3 +320,25 @@ def test_intervals_cover_the_known_answer() -> None:
                 covered.append(low <= 1 <= high)
     assert len(covered) > 40
     assert np.mean(covered) >= 0.9
+
+
+def test_a_bystander_does_not_make_all_samples_small(samples: StyleSamples) -> None:
+    """Everybody is cut to the smallest: then nothing separates in a real group."""
+    usual = {"herself": samples.contestants["herself"]}
+    alone = replace(samples, contestants=usual)
+    bystander = {**samples.others, "p2": conversations(YUN, 40, 9)[:4]}
+    found = compare_styles(replace(alone, others=bystander), rounds=5, subsamples=2)
+    expected = compare_styles(alone, rounds=5, subsamples=2)
+    for measure, before in zip(found.measures, expected.measures, strict=True):
+        assert measure.units_each == before.units_each
+        assert measure.floor_each.keys() == {"p1"}
+
+
+def test_who_wrote_most_is_compared_however_little_it_is(samples: StyleSamples) -> None:
+    usual = {"herself": samples.contestants["herself"]}
+    talk = conversations(OSKAR, 40, 9)
+    few = {"a": talk[:1], "b": talk[1:12]}
+    found = compare_styles(
+        replace(samples, contestants=usual, others=few), rounds=5, subsamples=2
+    )
+    assert all(list(measure.floor_each) == ["b"] for measure in found.measures)

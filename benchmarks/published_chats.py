@@ -1,0 +1,134 @@
+"""Published talk of real people, and of scripted ones, as tables that can be loaded.
+
+Three archives, each a git repository that is brought by hand; no text of theirs is
+shipped or printed:
+
+| repository | what | file |
+| --- | --- | --- |
+| qTox/qtox-irc-logs | a project's channel | `YEAR/MONTH/*.log.txt` |
+| leanprover-community/archive | topics of a community | `zulip_json/STREAM/*.json` |
+| EmilHvitfeldt/friends | the scenes of a series | `data/friends.rda` |
+
+`friends.rda` needs the package `rdata` (`pip install rdata`). Its scenes have no times:
+they get invented ones, a day apart and ten seconds a line, so that they have an order.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import json
+import re
+from collections import Counter
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+__all__ = ["ARCHIVES", "Line", "most_talkative", "write_table"]
+
+_IRC_LINE = re.compile(r"\[(\d\d:\d\d:\d\d)\] <([^>]+)> (.*)")
+_IRC_DAY = re.compile(r"_(\d{8})\.log")
+_AWAY = re.compile(r"(\|.*|_+)$")
+_STREAM = "116395-maths"
+_LEFT_OUT = re.compile(
+    r"<(blockquote|pre|div class=\"codehilite\").*?</(blockquote|pre|div)>"
+    r"|<span class=\"katex.*?</annotation>.*?</span>(</span>)*",
+    re.DOTALL,
+)
+_BREAK = re.compile(r"<br\s*/?>|</p>|</li>")
+_TAG = re.compile(r"<[^>]+>")
+_BOT = re.compile(r"bot\b|github|travis|notif", re.IGNORECASE)
+_FIRST_SCENE = datetime(1994, 9, 22, tzinfo=timezone.utc)
+_NOBODY = frozenset({"Scene Directions", "#ALL#", "#OTHER#"})
+# Those who only write a stranger's word to a link or a relay have no voice.
+_MAX_LINKS = 0.3
+
+
+class Line(NamedTuple):
+    """A message: one row of a table."""
+
+    conversation: str
+    sender: str
+    time: str
+    text: str
+
+
+def write_table(lines: Iterable[Line], path: Path) -> Path:
+    """Write messages as a table in CSV."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(Line._fields)
+        writer.writerows(lines)
+    path.chmod(0o600)
+    return path
+
+
+def most_talkative(lines: Iterable[Line], count: int) -> list[str]:
+    """Return those with the most messages, without bots and relays."""
+    said: Counter[str] = Counter()
+    links: Counter[str] = Counter()
+    for line in lines:
+        said[line.sender] += 1
+        links[line.sender] += line.text.startswith(("[", "<", "http"))
+    people = (
+        name
+        for name, total in said.most_common()
+        if not _BOT.search(name) and links[name] < _MAX_LINKS * total
+    )
+    return [name for name, _ in zip(people, range(count), strict=False)]
+
+
+def _irc(folder: Path) -> Iterator[Line]:
+    for path in sorted(folder.glob("*/*/*.log.txt")):
+        day = _IRC_DAY.search(path.name)
+        if day is None:
+            continue
+        date = f"{day[1][:4]}-{day[1][4:6]}-{day[1][6:]}"
+        for row in path.read_text("utf-8", "replace").splitlines():
+            if found := _IRC_LINE.match(row):
+                time, nick, text = found.groups()
+                # `nick_` and `nick|away` are the same person.
+                sender = _AWAY.sub("", nick) or nick
+                yield Line("channel", sender, f"{date}T{time}Z", text)
+
+
+def _zulip(folder: Path) -> Iterator[Line]:
+    for path in sorted((folder / "zulip_json" / _STREAM).glob("*.json")):
+        for message in json.loads(path.read_text("utf-8")):
+            if text := _plain(message["content"]):
+                moment = datetime.fromtimestamp(message["timestamp"], timezone.utc)
+                name = message["sender_full_name"]
+                yield Line(path.stem, name, moment.isoformat(), text)
+
+
+def _plain(content: str) -> str:
+    text = _BREAK.sub("\n", _LEFT_OUT.sub(" ", content))
+    text = html.unescape(_TAG.sub("", text))
+    return re.sub(r"\s*\n\s*", "\n", text).strip()
+
+
+def _series(folder: Path) -> Iterator[Line]:
+    import rdata
+
+    table: Any = rdata.read_rda(folder / "data" / "friends.rda")["friends"]
+    scenes: dict[tuple[int, ...], int] = {}
+    columns = ("season", "episode", "scene", "utterance", "speaker", "text")
+    for *place, number, speaker, text in zip(
+        *(table[name] for name in columns), strict=True
+    ):
+        scene = scenes.setdefault(tuple(map(int, place)), len(scenes))
+        if isinstance(speaker, str) and isinstance(text, str) and text.strip():
+            moment = _FIRST_SCENE + timedelta(days=scene, seconds=10 * int(number))
+            if speaker not in _NOBODY:
+                yield Line(f"scene {scene}", speaker, moment.isoformat(), text)
+
+
+ARCHIVES: dict[str, tuple[str, Callable[[Path], Iterator[Line]]]] = {
+    "channel": ("qtox-irc-logs", _irc),
+    "series": ("friends", _series),
+    "topics": ("archive", _zulip),
+}
+"""By kind of talk, the repository's folder and what reads it."""

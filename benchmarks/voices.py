@@ -1,0 +1,533 @@
+"""Recipes measured on published talk of real people, and of scripted ones.
+
+```
+python -m benchmarks.voices ARCHIVES -o RESULTS                # twelve speakers: hours
+python -m benchmarks.voices ARCHIVES -o RESULTS --speakers series-1 channel-1
+python -m benchmarks.voices ARCHIVES -o RESULTS --contestants tuned hybrid
+python -m benchmarks.voices ARCHIVES -o RESULTS --replies      # style and copies, too
+```
+
+`ARCHIVES` is a folder with clones of the repositories in `published_chats.py`. Nothing
+of them is shipped, and no name or text is printed: `channel-1` is the person with most
+messages of the channel. What is measured once is kept in `RESULTS` (with the models and
+their replies, so it is as private as a chat) and not measured again.
+
+Each speaker's conversations are cut at pauses, the newest ones held out; a model is
+trained once over the newest windows before them. A contestant is a way of asking:
+
+| contestant | model | prompt |
+| --- | --- | --- |
+| base | untuned | none |
+| few-shot | untuned | the eight training pairs nearest to the last message, as turns |
+| instant | untuned | who one is, how one writes, replies to the nearest messages |
+| tuned | trained on windows that share answers, without names | none |
+| persona | trained with it | who one is and who else is there, speakers' names |
+| shown | the persona's | the persona's, and replies to the nearest messages |
+| hybrid | trained with it | the persona's, and replies to the nearest messages |
+
+`wrong-` and one of these is the same of the next person of the same archive, asked with
+that person's prompt to continue this one's conversations. A number after `shown`,
+`hybrid` or `instant` is that of the replies; `-contrast4` behind it shows as many
+replies of others, and `-last2` the conversation's last two messages in place of eight.
+Means leave out the speakers on whom choices were made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from openai import OpenAI
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.published_chats import ARCHIVES, most_talkative, write_table
+from langchain_chatexports import (
+    ChatFineTuner,
+    ChunkSessions,
+    LabelSpeakers,
+    LocalServer,
+    MapAIMessages,
+    MergeChatRuns,
+    SplitSessions,
+    TableChatLoader,
+    to_training_examples,
+)
+from langchain_chatexports.datasets.chat_prompts import OTHERS_REPLIES, chatting_with
+from langchain_chatexports.datasets.persona_prompts import persona_prompt
+from langchain_chatexports.datasets.replies import (
+    EarlierReply,
+    ReplyIndex,
+    add_replies,
+    question_of,
+    show_replies,
+)
+from langchain_chatexports.datasets.trace import trace_examples
+from langchain_chatexports.evaluation.answers import reply_token_limit
+from langchain_chatexports.evaluation.contestants import (
+    NEAREST,
+    PairIndex,
+    replies_in,
+    training_pairs,
+)
+from langchain_chatexports.evaluation.conversations import (
+    PERSON,
+    Dialogue,
+    HeldOutData,
+    Utterance,
+)
+from langchain_chatexports.evaluation.detector import detect
+from langchain_chatexports.evaluation.held_out import (
+    HeldOutTurn,
+    choose_excerpts,
+    replies_of_others,
+    without_near_duplicates,
+)
+from langchain_chatexports.evaluation.intervals import percentiles, ratio, resampled
+from langchain_chatexports.evaluation.loss import ScoredTurn, compare_losses
+from langchain_chatexports.evaluation.memorization import CopyIndex, compare_copies
+from langchain_chatexports.evaluation.model_server import ModelServer, ScoredReply
+from langchain_chatexports.evaluation.style_scores import StyleSamples, compare_styles
+from langchain_chatexports.personas.style import style_card
+from langchain_chatexports.steps.select_sessions import has_several_others
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_core.chat_sessions import ChatSession
+    from langchain_core.messages import BaseMessage
+    from numpy.typing import NDArray
+
+SPEAKERS = [f"{kind}-{number}" for kind in ARCHIVES for number in (1, 2, 3, 4)]
+CHOOSING = ("series-1", "channel-1")
+CONTESTANTS = (
+    *("base", "few-shot", "instant4", "tuned", "persona", "shown4", "hybrid4"),
+    *("wrong-tuned", "wrong-persona", "wrong-shown4"),
+)
+COMPARED = (
+    *(("shown4", "tuned"), ("shown4", "few-shot"), ("shown4", "persona")),
+    *(("persona", "tuned"), ("persona", "few-shot"), ("tuned", "few-shot")),
+    *(("shown4", "wrong-shown4"), ("persona", "wrong-persona")),
+    *(("instant4", "few-shot"), ("few-shot", "base")),
+)
+HELD_OUT_CONVERSATIONS = 40
+_REPLIES = 4
+_LINES = 8
+_WITH_REPLIES = re.compile(
+    r"(?:hybrid|instant|shown)(?P<replies>\d*)"
+    r"(?:-contrast(?P<contrast>\d+))?(?:-last(?P<lines>\d+))?"
+)
+_NEXT = "wrong-"
+
+
+@dataclass(frozen=True)
+class Person:
+    """A person of an archive, and what was held out of their talk."""
+
+    speaker: str
+    name: str
+    sessions: list[ChatSession] = field(repr=False)
+
+    @cached_property
+    def own(self) -> list[ChatSession]:
+        """The conversations in which they answer somebody, oldest first."""
+        answering = [s for s in self.sessions if dialogue_of(s).replies()]
+        return sorted(answering, key=_time)
+
+    @cached_property
+    def training(self) -> list[ChatSession]:
+        """All but the newest."""
+        return self.own[:-HELD_OUT_CONVERSATIONS]
+
+    @cached_property
+    def past(self) -> list[Dialogue]:
+        """The training half as dialogues."""
+        return [dialogue_of(session) for session in self.training]
+
+    @cached_property
+    def index(self) -> PairIndex:
+        """The training half's pairs."""
+        return PairIndex(training_pairs(self.past))
+
+    @cached_property
+    def replies(self) -> ReplyIndex:
+        """The training half's replies, as the package's prompts show them."""
+        return replies_in(self.past)
+
+    @cached_property
+    def replies_of_others(self) -> ReplyIndex:
+        """What others wrote after somebody's message."""
+        return ReplyIndex(
+            EarlierReply(before.text, line.text)
+            for talk in self.past
+            for before, line in pairwise(talk.lines)
+            if line.speaker != PERSON
+        )
+
+    @cached_property
+    def style(self) -> str | None:
+        """How they write."""
+        return style_card(pair.reply for pair in training_pairs(self.past))
+
+    def turns(self, most: int) -> list[HeldOutTurn]:
+        """Return the held-out turns."""
+        held_out = [dialogue_of(s) for s in self.own[-HELD_OUT_CONVERSATIONS:]]
+        chosen = choose_excerpts(
+            held_out, max_turns=most, min_conversations=most, seed=0
+        )
+        kept, _ = without_near_duplicates(chosen, self.past)
+        return [HeldOutTurn(excerpt, at) for excerpt in kept for at in excerpt.turns]
+
+
+def dialogue_of(session: ChatSession) -> Dialogue:
+    """Return a session as the evaluation sees it."""
+    has_labels = has_several_others(session)
+
+    def utterance(message: BaseMessage) -> Utterance:
+        if message.type == "ai":
+            return Utterance(PERSON, str(message.text))
+        sender = message.additional_kwargs["sender"]
+        label = sender if has_labels else None
+        return Utterance(sender, str(message.text), label=label)
+
+    return Dialogue.of(map(utterance, session["messages"]))
+
+
+def _time(session: Any) -> int:
+    return int(session["messages"][0].additional_kwargs["message_time"])
+
+
+def find_people(archives: Path, results: Path, kind: str) -> dict[str, Person]:
+    """Read an archive, and return its people by their names in the results."""
+    table, names = results / f"{kind}.csv", results / f"{kind}.json"
+    if not table.is_file() or not names.is_file():
+        folder, read = ARCHIVES[kind]
+        lines = list(read(archives / folder))
+        write_table(lines, table)
+        names.write_text(json.dumps(most_talkative(lines, 4)))
+    split = SplitSessions(reply_within=timedelta(hours=12)) | MergeChatRuns()
+    sessions = list(TableChatLoader(table) | split)
+    return {
+        f"{kind}-{number}": Person(
+            f"{kind}-{number}", name, list(MapAIMessages(sender=name).invoke(sessions))
+        )
+        for number, name in enumerate(json.loads(names.read_text()), 1)
+    }
+
+
+class Recipe:
+    """A way to train and to ask: what is in the prompt before the conversation."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        found = _WITH_REPLIES.fullmatch(name)
+        self.has_persona = name == "persona" or found is not None
+        self.has_style = name.startswith("instant")
+        self.replies = int(found["replies"] or _REPLIES) if found else 0
+        self.contrast = int(found["contrast"] or 0) if found else 0
+        self.lines = int(found["lines"] or _LINES) if found else _LINES
+
+    @property
+    def trained_as(self) -> str | None:
+        """The recipe of its model; `None` for the base."""
+        if self.name in {"base", "few-shot"} or self.name.startswith("instant"):
+            return None
+        return "persona" if self.name.startswith("shown") else self.name
+
+    def examples(self, person: Person, most: int) -> list[Any]:
+        """Return the newest training examples."""
+        windows = ChunkSessions(keep_tail=True, overlap_as_context=self.has_persona)
+        cut = [w for s in person.training for w in windows.transform_session(s)]
+        if not self.has_persona:
+            return list(to_training_examples(cut))[-most:]
+        labeled = LabelSpeakers().lazy_transform(cut)
+        found = trace_examples(labeled, system=persona_prompt, keep_lone=False)
+        return [one.example for one in add_replies(found, self.replies)][-most:]
+
+    def messages(self, person: Person, turn: HeldOutTurn) -> list[dict[str, str]]:
+        """Return the prompt before a turn, the conversation's last lines included."""
+        history = list(turn.history[-self.lines :])
+        while history and history[0].speaker == PERSON:
+            del history[0]
+        chat = [
+            {
+                "role": "assistant" if line.speaker == PERSON else "user",
+                "content": line.as_read if self.has_persona else line.text,
+            }
+            for line in history
+        ]
+        if self.name == "few-shot":
+            near = person.index.nearest(history[-1].text, NEAREST)
+            shown = [
+                {"role": role, "content": content}
+                for pair in near
+                for role, content in (("user", pair.message), ("assistant", pair.reply))
+            ]
+            return [*shown, *chat]
+        if not self.has_persona:
+            return chat
+        speakers = dict.fromkeys(x.speaker for x in history if x.speaker != PERSON)
+        parts = [f"You are {person.name}. {chatting_with([*speakers])}"]
+        if self.has_style and person.style:
+            parts.append(person.style)
+        question = question_of(chat)
+        if self.contrast:
+            unlike = person.replies_of_others.nearest(question, self.contrast)
+            parts.append(str(show_replies(None, unlike, OTHERS_REPLIES)))
+        found = person.replies.nearest(question, self.replies)
+        system = show_replies("\n\n".join(parts), found)
+        return [{"role": "system", "content": str(system)}, *chat]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is trained on and held out."""
+
+    windows: int
+    turns: int
+    epochs: int
+    replies: bool
+
+
+class Bench:
+    """Trains, scores, and keeps what was measured."""
+
+    def __init__(self, server: LocalServer, results: Path, limits: Limits) -> None:
+        self.server = server
+        self.results = results
+        self.limits = limits
+
+    def measure(self, person: Person, other: Person, contestant: str) -> None:
+        """Score a speaker's held-out turns with a contestant, if not yet done."""
+        path = self.results / f"{person.speaker}.{contestant}.scores.json"
+        last = path
+        if self.limits.replies:
+            last = path.with_name(path.name.replace("scores", "said"))
+        if last.is_file():
+            return
+        asked = other if contestant.startswith(_NEXT) else person
+        recipe = Recipe(contestant.removeprefix(_NEXT))
+        model = self.server.base_model
+        if recipe.trained_as is not None:
+            model = self.train(asked, Recipe(recipe.trained_as))
+        turns = person.turns(self.limits.turns)
+        prompts = [recipe.messages(asked, turn) for turn in turns]
+        with self.client() as client:
+            server = ModelServer(client)
+            rows: list[tuple[int, dict[str, Any]]] = []
+            for turn, prompt in zip(turns, prompts, strict=True):
+                reply = {"role": "assistant", "content": turn.reply}
+                scored = server.score(model, [*prompt, reply])[-1]
+                rows.append((turn.excerpt.conversation, asdict_of(scored)))
+            write_private(path, rows)
+            if self.limits.replies:
+                limit = reply_token_limit(row["tokens"] for _, row in rows)
+                said = [
+                    server.reply(
+                        model, prompt, temperature=1.0, max_tokens=limit, seed=number
+                    ).text
+                    for number, prompt in enumerate(prompts)
+                ]
+                write_private(path.with_name(path.name.replace("scores", "said")), said)
+
+    def train(self, person: Person, recipe: Recipe) -> str:
+        """Train, or find the model that was trained before."""
+        path = self.results / f"{person.speaker}.{recipe.name}.model.json"
+        if path.is_file():
+            return str(json.loads(path.read_text()))
+        examples = recipe.examples(person, self.limits.windows)
+        tuner = ChatFineTuner(
+            model=self.server.base_model,
+            base_url=self.server.base_url,
+            api_key=self.server.api_key,
+            suffix=f"{person.speaker}-{recipe.name}",
+            n_epochs=self.limits.epochs,
+            seed=1,
+            allow_trailing=True,
+        )
+        name = str(tuner.invoke(examples).model_name)
+        write_private(path, name)
+        return name
+
+    def client(self) -> OpenAI:
+        """Return a client of the server."""
+        return OpenAI(
+            base_url=self.server.base_url, api_key=self.server.api_key, timeout=900
+        )
+
+
+def asdict_of(reply: ScoredReply) -> dict[str, Any]:
+    """Return a scored reply as JSON types."""
+    return dict(reply._asdict()) if hasattr(reply, "_asdict") else asdict(reply)
+
+
+def write_private(path: Path, value: Any) -> None:
+    """Write a result that only its owner may read."""
+    path.write_text(json.dumps(value), encoding="utf-8")
+    path.chmod(0o600)
+
+
+def scores_of(results: Path, speaker: str) -> dict[str, list[ScoredTurn]]:
+    """Return what was measured of a speaker, by contestant."""
+    found = {}
+    for path in sorted(results.glob(f"{speaker}.*.scores.json")):
+        rows = json.loads(path.read_text())
+        name = path.name.removeprefix(f"{speaker}.").removesuffix(".scores.json")
+        found[name] = [ScoredTurn(number, ScoredReply(**row)) for number, row in rows]
+    return found
+
+
+def print_speaker(results: Path, speaker: str) -> None:
+    """Print a speaker's losses and differences as they are known now."""
+    found = scores_of(results, speaker)
+    if not found:
+        return
+    number = max(turn.conversation for turns in found.values() for turn in turns) + 1
+    losses, differences = compare_losses(found, conversations=number)
+    turns = Counter(each.turns for each in losses)
+    print(f"\n## {speaker}: {max(turns)} turns of {number} conversations\n")
+    print("| contestant | bits a byte |\n| --- | --- |")
+    for each in losses:
+        low, high = each.interval or (0.0, 0.0)
+        print(
+            f"| {each.contestant} | {each.bits_per_byte:.3f} [{low:.3f}, {high:.3f}] |"
+        )
+    print("\n| difference | bits a byte |\n| --- | --- |")
+    for each_ in differences:
+        low, high = each_.interval
+        print(
+            f"| {each_.a} - {each_.b} | {each_.value:+.3f} [{low:+.3f}, {high:+.3f}] |"
+        )
+    sys.stdout.flush()
+
+
+def print_means(results: Path, speakers: Sequence[str]) -> None:
+    """Print mean differences over speakers, with those used for choosing left out."""
+    scores = {name: scores_of(results, name) for name in speakers}
+    counted = {k: v for k, v in scores.items() if v and k not in CHOOSING}
+    print("\n| difference | speakers | mean bits a byte |\n| --- | --- | --- |")
+    for a, b in COMPARED:
+        values, rounds = [], []
+        for number, found in enumerate(counted.values()):
+            if a in found and b in found:
+                known = [_resampled_bits(found[name], number) for name in (a, b)]
+                values.append(known[0][0] - known[1][0])
+                rounds.append(known[0][1] - known[1][1])
+        if values:
+            low, high = percentiles(np.mean(rounds, axis=0))
+            mean = float(np.mean(values))
+            print(
+                f"| {a} - {b} | {len(values)} | {mean:+.3f} [{low:+.3f}, {high:+.3f}] |"
+            )
+    sys.stdout.flush()
+
+
+def _resampled_bits(
+    turns: Sequence[ScoredTurn], seed: int
+) -> tuple[float, NDArray[np.float64]]:
+    """Return bits a byte, and those of rounds in which conversations are redrawn."""
+    numbers = sorted({turn.conversation for turn in turns})
+    bits = [sum(t.bits for t in turns if t.conversation == n) for n in numbers]
+    sizes = [sum(t.size for t in turns if t.conversation == n) for n in numbers]
+    weights = resampled(len(numbers), 2000, np.random.default_rng(seed))
+    return ratio(bits, sizes, weights)
+
+
+def print_replies(results: Path, person: Person, limits: Limits) -> None:
+    """Print what a speaker's contestants wrote, as the measures see it."""
+    turns = person.turns(limits.turns)
+    numbers = sorted({turn.excerpt.conversation for turn in turns})
+
+    def grouped(texts: Sequence[str]) -> list[list[str]]:
+        pairs = list(zip(turns, texts, strict=True))
+        return [
+            [text for turn, text in pairs if turn.excerpt.conversation == number]
+            for number in numbers
+        ]
+
+    suffix = ".said.json"
+    said = {
+        path.name.removeprefix(f"{person.speaker}.").removesuffix(suffix): grouped(
+            json.loads(path.read_text())
+        )
+        for path in sorted(results.glob(f"{person.speaker}.*{suffix}"))
+    }
+    if not said:
+        return
+    own = grouped([turn.reply for turn in turns])
+    held_out = [dialogue_of(s) for s in person.own[-HELD_OUT_CONVERSATIONS:]]
+    others = replies_of_others(
+        HeldOutData(person.past, held_out),
+        conversations=len(numbers),
+        min_turns=25,
+        max_people=8,
+    )
+    past = [found.replies() for found in person.past]
+    samples = StyleSamples(past, own, said, others)
+    styles = {each.contestant: each for each in compare_styles(samples).summary}
+    found = detect(samples)
+    index = CopyIndex([line.text for line in talk.lines] for talk in person.past)
+    copies = {each.contestant: each for each in compare_copies(index, own, said)}
+    print("\n| contestant | style | told apart | copied whole (the person) |")
+    print("| --- | --- | --- | --- |")
+    for name in said:
+        style, copy = styles[name], copies[name]
+        told = "-"
+        if not isinstance(found, str):
+            told = next(
+                f"{e.told_apart:.2f}" for e in found.contestants if e.name == name
+            )
+        print(
+            f"| {name} | {style.median_score} of {style.measures_used} | {told} "
+            f"| {copy.exact} ({copy.person.exact}) |"
+        )
+    if not isinstance(found, str):
+        print(f"| the person, earlier | | {found.ceiling:.2f} | |")
+        print(f"| others | | {found.floor} | |")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Measure what is not measured yet, and print it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("archives", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--speakers", nargs="+", default=SPEAKERS, choices=SPEAKERS)
+    parser.add_argument("--contestants", nargs="+", default=list(CONTESTANTS))
+    parser.add_argument("--base", default=None)
+    parser.add_argument("--windows", type=int, default=150)
+    parser.add_argument("--turns", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--replies", action="store_true", help="let them answer, too")
+    given = parser.parse_args()
+    given.output.mkdir(mode=0o700, parents=True, exist_ok=True)
+    limits = Limits(given.windows, given.turns, given.epochs, given.replies)
+    people: dict[str, Person] = {}
+    data = given.output / "data"
+    with LocalServer(given.base, data_dir=data, threads=1, share=True) as server:
+        bench = Bench(server, given.output, limits)
+        for speaker in given.speakers:
+            kind, _, number = speaker.partition("-")
+            if speaker not in people:
+                people |= find_people(given.archives, given.output, kind)
+            other = people[f"{kind}-{int(number) % 4 + 1}"]
+            for contestant in given.contestants:
+                bench.measure(people[speaker], other, contestant)
+                print(f"{speaker} {contestant}", file=sys.stderr, flush=True)
+            print_speaker(given.output, speaker)
+            print_replies(given.output, people[speaker], limits)
+        print_means(given.output, given.speakers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""How a model is asked in a chat: as its training examples were.
+
+The prompt is the same in the examples, in chats with the model and in its evaluation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from langchain_chatexports.datasets.message_text import PROMPT_ROLES, message_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+__all__ = [
+    "DEFAULT_REPLIES",
+    "OTHERS_REPLIES",
+    "PERSONA_REPLIES",
+    "REPLIES",
+    "SHOWN_REPLIES",
+    "ChatPrompt",
+    "chatting_with",
+    "common_prompt",
+    "without_replies",
+]
+
+DEFAULT_REPLIES = 0
+"""How many earlier replies of the person `prepare` and `finetune` show in prompts."""
+
+SHOWN_REPLIES = 4
+"""How many a chat with a model shows that was trained without any."""
+
+PERSONA_REPLIES = 8
+"""How many the prompt shows that gives an untuned model a person's voice."""
+
+REPLIES = "Some of your earlier replies, each after what it answered:"
+"""The line before replies in a system prompt."""
+
+OTHERS_REPLIES = "How others answered, which is not how you write:"
+"""The line before other people's replies."""
+
+_MAX_OTHERS = 8
+_OTHERS = "You are chatting with "
+# As `LabelSpeakers` writes them; longer ones are no names.
+_LABEL = re.compile(r"([^\n:]{1,64}): ")
+
+
+def chatting_with(others: Sequence[str]) -> str:
+    """Return a sentence about those with whom a person chats, eight at most."""
+    named = [*others[:_MAX_OTHERS]]
+    if len(others) > len(named):
+        named.append("others")
+    *first, last = named
+    listed = f"{', '.join(first)} and {last}" if first else last
+    return f"{_OTHERS}{listed}."
+
+
+class ChatPrompt(NamedTuple):
+    """How a model is asked in a chat, as its examples were."""
+
+    system: str | None
+    """The system message."""
+
+    label: str | None = None
+    """The name before what the user says; `None` if the examples have none."""
+
+    replies: int = 0
+    """How many earlier replies of the person the system message shows."""
+
+    def with_user(self, name: str) -> ChatPrompt:
+        """Return the prompt for a chat with somebody else.
+
+        Args:
+            name: Who that is.
+        """
+        who, with_others, _ = (self.system or "").partition(_OTHERS)
+        system = f"{who}{chatting_with([name])}" if with_others else self.system
+        return ChatPrompt(system, name if self.label else None, self.replies)
+
+    def labeled(self, line: str) -> str:
+        """Return what the user says as the model reads it."""
+        return f"{self.label}: {line}" if self.label else line
+
+
+def without_replies(system: str) -> tuple[str | None, int]:
+    """Return a system prompt without replies, and how many it shows."""
+    before, _, listed = system.partition(REPLIES)
+    count = sum(line.startswith("> ") for line in listed.splitlines())
+    return before.rstrip() or None, count
+
+
+def common_prompt(examples: Iterable[Mapping[str, Any]]) -> ChatPrompt:
+    """Return the prompt that chats with a model should have, from its examples.
+
+    The system message is the one that more than half of the examples begin with. Where
+    they say whom the person chats with, and that differs, it is the most common one:
+    about whoever says most, if most messages name their sender.
+
+    Args:
+        examples: Examples with `messages`.
+    """
+    prompts: Counter[str | None] = Counter()
+    labels: Counter[str | None] = Counter()
+    replies = 0
+    for example in examples:
+        messages = example["messages"]
+        system, shown = None, 0
+        if messages and messages[0].get("role") in PROMPT_ROLES:
+            system, shown = without_replies(message_text(messages[0]))
+        prompts[system] += 1
+        replies = max(replies, shown)
+        labels.update(
+            _label_of(message_text(message))
+            for message in messages
+            if message.get("role") == "user"
+        )
+    label = _most_common(labels)
+    for common, count in prompts.most_common(1):
+        if 2 * count > prompts.total():
+            return ChatPrompt(common, label, replies)
+    named = {one: n for one, n in prompts.items() if _OTHERS in (one or "")}
+    if 2 * sum(named.values()) <= prompts.total():
+        return ChatPrompt(None, label, replies)
+    prompt = ChatPrompt(max(named, key=lambda one: named[one]), label, replies)
+    return prompt.with_user(label) if label else prompt
+
+
+def _label_of(text: str) -> str | None:
+    found = _LABEL.match(text)
+    return found[1] if found else None
+
+
+def _most_common(labels: Counter[str | None]) -> str | None:
+    """Return the most common label, if most messages have one."""
+    unlabeled = labels.pop(None, 0)
+    if labels.total() <= unlabeled:
+        return None
+    ((label, _),) = labels.most_common(1)
+    return label

@@ -1,0 +1,250 @@
+"""A person's earlier replies, found by what they answered, and shown in a prompt.
+
+Training sees replies of earlier conversations only, as chats with the model do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from langchain_chatexports.datasets.chat_prompts import REPLIES
+from langchain_chatexports.datasets.message_text import PROMPT_ROLES, message_text
+from langchain_chatexports.datasets.trace import UNKNOWN_ORIGIN, TracedExample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from langchain_chatexports.datasets.examples import (
+        TrainingExample,
+        TrainingMessage,
+    )
+    from langchain_chatexports.datasets.trace import ExampleOrigin
+
+__all__ = [
+    "EarlierReply",
+    "ReplyIndex",
+    "add_replies",
+    "question_of",
+    "replies_of",
+    "show_replies",
+]
+
+# Tokens of prompts are what training costs most: about 30 for a reply.
+_MAX_MESSAGE, _MAX_REPLY = 60, 100
+# What the question is made of: the last messages of others.
+_MAX_QUESTION = 500
+# Okapi BM25, with the parameters of most search engines.
+_K1, _B = 1.2, 0.75
+# A run of letters that a quarter of the replies have tells little and costs most.
+_MAX_SHARE, _MIN_COUNT = 0.25, 50
+
+
+class EarlierReply(NamedTuple):
+    """What a person wrote, and what that answered."""
+
+    message: str
+    reply: str
+    origin: ExampleOrigin = UNKNOWN_ORIGIN
+    """Where it stands."""
+
+    def __repr__(self) -> str:
+        """Show sizes, never content."""
+        return f"EarlierReply({len(self.message)}, {len(self.reply)} characters)"
+
+
+class ReplyIndex:
+    """Finds the replies to messages like another one, by runs of three letters.
+
+    Replies can be added between searches, so that each search sees earlier ones only.
+    """
+
+    def __init__(self, replies: Iterable[EarlierReply] = ()) -> None:
+        """Initialize the index.
+
+        Args:
+            replies: What it begins with.
+        """
+        self._replies: list[EarlierReply] = []
+        self._sizes: list[int] = []
+        self._total = 0
+        self._places: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+        for reply in replies:
+            self.add(reply)
+
+    def __len__(self) -> int:
+        """Return how many replies there are."""
+        return len(self._replies)
+
+    def add(self, reply: EarlierReply) -> None:
+        """Add a reply."""
+        grams = _grams(reply.message)
+        for gram, count in grams.items():
+            self._places[gram].append((len(self._replies), count))
+        self._replies.append(reply)
+        self._sizes.append(grams.total())
+        self._total += grams.total()
+
+    def nearest(self, question: str, k: int) -> list[EarlierReply]:
+        """Return the replies to the messages that are most like a question.
+
+        Args:
+            question: What is to be answered.
+            k: Maximum number of replies; each text is returned once.
+
+        Returns:
+            The replies, the nearest one last, where a prompt ends.
+        """
+        scores: defaultdict[int, float] = defaultdict(float)
+        count = len(self._replies)
+        mean = self._total / max(count, 1) or 1
+        most = max(_MIN_COUNT, _MAX_SHARE * count)
+        for gram in _grams(question):
+            found = self._places.get(gram, ())
+            if not found or len(found) > most:
+                continue
+            idf = math.log(1 + (count - len(found) + 0.5) / (len(found) + 0.5))
+            for place, times in found:
+                length = 1 - _B + _B * self._sizes[place] / mean
+                scores[place] += idf * times * (_K1 + 1) / (times + _K1 * length)
+        # Of equally near ones the latest.
+        ranked = sorted(scores, key=lambda place: (-scores[place], -place))
+        best: dict[str, EarlierReply] = {}
+        for place in ranked:
+            if len(best) == k:
+                break
+            best.setdefault(self._replies[place].reply, self._replies[place])
+        return [*best.values()][::-1]
+
+
+def _grams(text: str) -> Counter[str]:
+    words = " ".join(text.lower().split())
+    padded = f" {words} "
+    return Counter(padded[at : at + 3] for at in range(len(padded) - 2))
+
+
+def replies_of(
+    example: Mapping[str, Any], origin: ExampleOrigin = UNKNOWN_ORIGIN
+) -> Iterator[EarlierReply]:
+    """Yield the replies that are learned in an example, each with what it answers.
+
+    Args:
+        example: The example. Answers of weight 0 are another example's replies.
+        origin: Where the example comes from.
+    """
+    messages = [one for one in example["messages"] if one["role"] not in PROMPT_ROLES]
+    for before, message in pairwise(messages):
+        is_reply = before["role"] == "user" and message["role"] == "assistant"
+        if is_reply and message.get("weight") != 0:
+            said, reply = message_text(before).strip(), message_text(message).strip()
+            if said and reply:
+                yield EarlierReply(said, reply, origin)
+
+
+def question_of(messages: Iterable[Mapping[str, Any]]) -> str:
+    """Return what replies are searched for: the last messages of others.
+
+    Args:
+        messages: A chat in OpenAI's shape, up to where the answer begins.
+    """
+    said = [message_text(one) for one in messages if one["role"] == "user"]
+    return "\n".join(said)[-_MAX_QUESTION:]
+
+
+def show_replies(
+    system: str | None, replies: Sequence[EarlierReply], title: str = REPLIES
+) -> str | None:
+    """Return a system prompt with replies behind it.
+
+    Args:
+        system: The prompt; `None` for none.
+        replies: What to show; if there are none, the prompt stays as it is.
+        title: The line before them.
+    """
+    if not replies:
+        return system
+    lines = [f"> {_end(one.message)}\n{_beginning(one.reply)}" for one in replies]
+    listed = "\n".join([title, *lines])
+    return f"{system}\n\n{listed}" if system else listed
+
+
+def _end(text: str) -> str:
+    # The end of what was said is what the reply is about.
+    line = " ".join(text.split())
+    return line if len(line) <= _MAX_MESSAGE else f"…{line[-_MAX_MESSAGE:].lstrip()}"
+
+
+def _beginning(text: str) -> str:
+    lines = "\n".join(filter(None, map(str.strip, text.splitlines())))
+    return lines if len(lines) <= _MAX_REPLY else f"{lines[:_MAX_REPLY].rstrip()}…"
+
+
+def add_replies(
+    examples: Iterable[TracedExample],
+    k: int,
+    *,
+    training: Iterable[TracedExample] | None = None,
+) -> list[TracedExample]:
+    """Show in each example's prompt the person's nearest earlier replies.
+
+    Args:
+        examples: The examples.
+        k: How many replies to show at most; 0 for none.
+        training: For examples that are held out: those that are not, of which all
+            replies may be shown. `None` where the examples are trained on: each sees
+            those of conversations that began before its own.
+
+    Returns:
+        The examples in their order, with prompts; their origins name whom they quote.
+    """
+    listed = list(examples)
+    if not k:
+        return listed
+    if training is not None:
+        index = ReplyIndex(
+            one for item in training for one in replies_of(item.example, item.origin)
+        )
+        return [_with_replies(item, index, k) for item in listed]
+    conversations: defaultdict[object, list[int]] = defaultdict(list)
+    for place, item in enumerate(listed):
+        # An example whose conversation is not known is one of its own.
+        conversations[item.origin.session_id or place].append(place)
+    by_time = sorted(
+        conversations.values(),
+        key=lambda places: min(listed[place].origin.first or 0 for place in places),
+    )
+    index, done = ReplyIndex(), [*listed]
+    for places in by_time:
+        for place in places:
+            done[place] = _with_replies(listed[place], index, k)
+        for place in places:
+            for reply in replies_of(listed[place].example, listed[place].origin):
+                index.add(reply)
+    return done
+
+
+def _with_replies(item: TracedExample, index: ReplyIndex, k: int) -> TracedExample:
+    messages = item.example["messages"]
+    is_prompted = messages[0]["role"] in PROMPT_ROLES
+    chat = messages[1:] if is_prompted else messages
+    end = max(at for at, one in enumerate(chat) if one["role"] == "assistant")
+    replies = index.nearest(question_of(chat[:end]), k)
+    if not replies:
+        return item
+    system = show_replies(message_text(messages[0]) if is_prompted else None, replies)
+    prompt = cast("TrainingMessage", {"role": "system", "content": system})
+    example = cast("TrainingExample", {**item.example, "messages": [prompt, *chat]})
+    return TracedExample(example, _quoting(item.origin, replies))
+
+
+def _quoting(origin: ExampleOrigin, replies: Sequence[EarlierReply]) -> ExampleOrigin:
+    people: dict[str, None] = {}
+    sessions: dict[str, None] = {}
+    for quoted in (one.origin for one in replies):
+        people.update(dict.fromkeys((*quoted.senders, *quoted.participants)))
+        ids = (quoted.session_id, quoted.thread_id)
+        sessions.update(dict.fromkeys(filter(None, ids)))
+    return replace(origin, quoted_people=tuple(people), quoted_sessions=tuple(sessions))

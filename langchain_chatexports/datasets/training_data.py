@@ -1,0 +1,144 @@
+"""What to train on, what is held out of it, and whose words it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from langchain_chatexports._terminal import plural
+from langchain_chatexports.datasets.replies import add_replies
+from langchain_chatexports.datasets.splits import hold_out_validation, split_examples
+from langchain_chatexports.datasets.trace import speaker_of
+from langchain_chatexports.exceptions import TrainingDataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_chatexports.datasets.examples import TrainingExample
+    from langchain_chatexports.datasets.preparation import Preparation
+    from langchain_chatexports.datasets.trace import TracedExample
+
+__all__ = ["Share", "TrainingData", "hold_out", "to_training_data"]
+
+Share: TypeAlias = "float | Literal['auto'] | None"
+"""Which share of the examples is held out; `None` for nothing."""
+
+_MIN_EXAMPLES = 10
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What to train on, and whose words it is.
+
+    Attributes:
+        examples: The examples to train on.
+        validation: The examples that are held out.
+        repeated: How many examples are in neither, because they repeat older ones.
+        preparation: The finished preparation that they came from.
+        person: Whose voice it is, where that is known.
+        source: What it was made from, in a few words.
+    """
+
+    examples: list[TrainingExample]
+    validation: list[TrainingExample]
+    repeated: int
+    preparation: Preparation
+    person: str | None
+    source: str
+
+    def __str__(self) -> str:
+        """Return how many examples there are, for people."""
+        text = plural(len(self.examples), "example")
+        if self.validation:
+            text += f", {len(self.validation):,} more held out for validation"
+        if self.repeated:
+            why = plural(
+                self.repeated,
+                "left out because it repeats an older one",
+                "left out because they repeat older ones",
+            )
+            text += f", {why}"
+        return text
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether there are enough examples to train on: 10."""
+        return len(self.examples) >= _MIN_EXAMPLES
+
+    def require_enough(self) -> None:
+        """Make sure that there are enough examples to train on.
+
+        Raises:
+            TrainingDataError: If there are fewer than 10.
+        """
+        if not self.is_enough:
+            are_few = plural(len(self.examples), "example is", "examples are")
+            msg = (
+                f"{are_few} too few to train on: at least {_MIN_EXAMPLES} are needed. "
+                "Add exports, or make more examples of these: a smaller --size, "
+                "--whole, or --keep-tail for short conversations."
+            )
+            raise TrainingDataError(msg)
+
+
+def to_training_data(
+    preparation: Preparation,
+    examples: list[TracedExample],
+    share: Share,
+    *,
+    validation: Sequence[TracedExample] | None = None,
+) -> TrainingData:
+    """Hold a share of the examples out, and say whose words they are.
+
+    Args:
+        preparation: The finished preparation.
+        examples: Its examples.
+        share: Which share to hold out; `"auto"` for a tenth where there is enough.
+        validation: What is held out already, so that no others are.
+
+    Returns:
+        What to train on.
+    """
+    options = preparation.options
+    sources = [f"{e.loader.platform} {e.path.name}" for e, _ in preparation.summaries()]
+    person = options.ai_role or speaker_of(examples)
+    repeated = 0
+    if validation is None:
+        # Finished examples have them, if they were wanted.
+        replies = 0 if preparation.reads_examples() else options.replies
+        examples, validation, repeated = hold_out(examples, share, replies=replies)
+    return TrainingData(
+        [item.example for item in examples],
+        [item.example for item in validation],
+        repeated,
+        preparation,
+        person,
+        ", ".join(sources or [path.name for path in preparation.paths]),
+    )
+
+
+def hold_out(
+    examples: list[TracedExample], share: Share, *, replies: int = 0
+) -> tuple[list[TracedExample], list[TracedExample], int]:
+    """Return examples for training and for validation, and how many are in neither.
+
+    Args:
+        examples: Examples with their origins.
+        share: Which share to hold out for validation, the newest conversations;
+            `"auto"` for a tenth where there is enough.
+        replies: How many earlier replies each prompt shows: of what is held out, only
+            replies of the training.
+    """
+    if share is None:
+        splits = None
+    elif share == "auto":
+        splits = hold_out_validation(examples)
+    else:
+        splits = split_examples(examples, validation=share, test=0, near=None)
+    if splits is None:
+        return add_replies(examples, replies), [], 0
+    return (
+        add_replies(splits.train, replies),
+        add_replies(splits.validation, replies, training=splits.train),
+        sum(splits.left_out.values()),
+    )

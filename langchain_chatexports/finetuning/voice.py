@@ -1,0 +1,279 @@
+"""A model in a chat: what was said, and what it answers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from langchain_chatexports.chat_loaders.suggestions import did_you_mean
+from langchain_chatexports.datasets.chat_prompts import ChatPrompt
+from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.finetuning.errors import is_too_long
+from langchain_chatexports.finetuning.model_names import TunedModelName
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import BaseMessage
+    from openai import OpenAI
+
+__all__ = [
+    "ChatSettings",
+    "Turn",
+    "Voice",
+    "bubbles_of",
+    "check_model",
+    "make_voice",
+    "short_titles",
+]
+
+# What the model sees of the chat so far; it learned from windows of about this size.
+_REMEMBERED_TURNS = 7
+
+_BETWEEN_BUBBLES = re.compile(r"\s*\n\s*")
+
+
+@dataclass(frozen=True)
+class ChatSettings:
+    """How to talk.
+
+    Attributes:
+        system: A system message; `None` for that of the model's training, if there is
+            one.
+        temperature: Sampling temperature.
+        max_tokens: Longest answer, in tokens.
+        seed: Random seed; `None` for a new one each time.
+        recall: Returns what a line brings to mind, if the model remembers exports.
+        label: The name before what the person says, if the model learned it so.
+        persona: Returns the chat model with a person's voice before it, such as
+            `PersonaChatModel` does.
+    """
+
+    system: str | None = None
+    temperature: float = 0.7
+    max_tokens: int = 200
+    seed: int | None = None
+    recall: Callable[[str], str] | None = None
+    label: str | None = None
+    persona: Callable[[BaseChatModel], BaseChatModel] | None = None
+
+
+@dataclass
+class Turn:
+    """What the person said, and as much of the answer as has arrived."""
+
+    line: str
+    answer: str = ""
+
+
+@dataclass
+class Voice:
+    """A model in a chat, with what it remembers: its own answers, not the others'.
+
+    Attributes:
+        title: What to call it.
+        model: The chat model.
+        has_bubbles: Whether each line of its answers is a message.
+        system: A system message, if any.
+        recall: Returns what a line brings to mind, which is put behind the system
+            message for the answer to that line; empty for nothing.
+        examples: Returns earlier turns that the model sees before the conversation,
+            the most helpful ones last; fewer if they do not fit into its context.
+        label: The name before what the person says, if any.
+        server: The model's server, for errors.
+        name: The model's name there.
+        turns: The conversation, of which it sees the end.
+    """
+
+    title: str
+    model: BaseChatModel
+    has_bubbles: bool = False
+    system: str | None = None
+    recall: Callable[[str], str] | None = field(default=None, repr=False)
+    examples: Callable[[str], Sequence[Turn]] | None = field(default=None, repr=False)
+    label: str | None = field(default=None, repr=False)
+    server: str = "the server"
+    name: str = "the model"
+    turns: list[Turn] = field(default_factory=list, repr=False)
+
+    def hear(self, line: str) -> None:
+        """Add what the person says to the conversation."""
+        self.turns.append(Turn(line))
+
+    def answer(self) -> Iterator[str]:
+        """Yield the answer in pieces, and add it to the conversation.
+
+        Raises:
+            ChatExportError: If the server cannot answer.
+        """
+        from openai import OpenAIError
+
+        turn = self.turns[-1]
+        examples = self.examples(turn.line) if self.examples else ()
+        while True:
+            try:
+                for chunk in self.model.stream(self._messages(examples)):
+                    piece = str(chunk.text)
+                    turn.answer += piece
+                    yield piece
+            except OpenAIError as error:
+                if examples and not turn.answer and is_too_long(error):
+                    examples = examples[(len(examples) + 1) // 2 :]
+                    continue
+                msg = _explained(self.server, self.name, error)
+                raise ChatExportError(msg) from error
+            return
+
+    def stop(self) -> None:
+        """Keep what has arrived of the answer, whatever still arrives."""
+        self.turns[-1] = replace(self.turns[-1])
+
+    def _messages(self, examples: Sequence[Turn] = ()) -> list[BaseMessage]:
+        from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+
+        messages: list[BaseMessage] = []
+        *earlier, last = self.turns
+        recalled = self.recall(last.line) if self.recall else ""
+        if system := "\n\n".join(filter(None, (self.system, recalled))):
+            messages.append(SystemMessage(system))
+        # Chat templates want questions and answers in turn.
+        answered = [turn for turn in earlier if turn.answer]
+        for turn in (*examples, *answered[-_REMEMBERED_TURNS:]):
+            messages += [
+                HumanMessage(self._labeled(turn.line)),
+                AIMessage(turn.answer),
+            ]
+        messages.append(HumanMessage(self._labeled(last.line)))
+        return messages
+
+    def _labeled(self, line: str) -> str:
+        return ChatPrompt(self.system, self.label).labeled(line)
+
+    @property
+    def last(self) -> str:
+        """The last answer."""
+        return self.turns[-1].answer
+
+
+def bubbles_of(text: str) -> list[str]:
+    """Return the messages of an answer: its lines, without empty ones."""
+    return [line for line in _BETWEEN_BUBBLES.split(text.strip()) if line]
+
+
+def make_voice(
+    name: str,
+    settings: ChatSettings,
+    base_url: str,
+    key: str,
+    *,
+    title: str | None = None,
+    is_tuned: bool = False,
+) -> Voice:
+    """Return a voice from a model's name and its server.
+
+    Args:
+        name: The model.
+        settings: How to talk.
+        base_url: The server.
+        key: Its key.
+        title: What to call it; `None` for the model's name.
+        is_tuned: Whether its lines are messages of their own.
+    """
+    from langchain_openai import ChatOpenAI
+    from pydantic import SecretStr
+
+    model: BaseChatModel = ChatOpenAI(
+        model=name,
+        base_url=base_url,
+        api_key=SecretStr(key),
+        temperature=settings.temperature,
+        seed=settings.seed,
+        max_completion_tokens=settings.max_tokens,
+        use_responses_api=False,
+    )
+    return Voice(
+        title or name,
+        settings.persona(model) if settings.persona else model,
+        has_bubbles=is_tuned,
+        system=settings.system,
+        recall=settings.recall,
+        label=settings.label,
+        server=base_url,
+        name=name,
+    )
+
+
+def short_titles(voices: Sequence[Voice]) -> list[str]:
+    """Return what to call voices where there is little room.
+
+    A tuned model's name has its base and an id around the suffix that its owner chose.
+
+    Args:
+        voices: The voices of a chat.
+    """
+    names = [TunedModelName.parse(voice.title) for voice in voices]
+    words = [name.suffix or "tuned model" if name else "" for name in names]
+    titles = []
+    for voice, name, word in zip(voices, names, words, strict=True):
+        if name is None:
+            titles.append(voice.title)
+        elif words.count(word) == 1:
+            titles.append(word)
+        else:
+            titles.append(":".join(filter(None, (name.suffix, name.id))))
+    return titles
+
+
+def check_model(name: str, base_url: str, key: str) -> None:
+    """Make sure that a server has a model, as far as it says which ones it has.
+
+    Args:
+        name: The model.
+        base_url: The server.
+        key: Its key.
+
+    Raises:
+        ChatExportError: If the server lists its models, and has no such model, or if it
+            does not answer.
+    """
+    from openai import APIConnectionError, APIStatusError, NotFoundError, OpenAI
+
+    with OpenAI(base_url=base_url, api_key=key) as client:
+        try:
+            client.models.retrieve(name)
+        except APIConnectionError as error:
+            raise ChatExportError(_explained(base_url, name, error)) from error
+        except NotFoundError as error:
+            # Some servers have the list only, and some not even that.
+            names = _listed_models(client)
+            if names and name not in names:
+                nearest = did_you_mean([name], names)
+                msg = f"{_explained(base_url, name, error)}{nearest}"
+                raise ChatExportError(msg) from None
+        except APIStatusError:
+            return  # The key may be for chats only.
+
+
+def _listed_models(client: OpenAI) -> list[str]:
+    from openai import APIError
+
+    try:
+        return [model.id for model in client.models.list()]
+    except APIError:
+        return []
+
+
+def _explained(server: str, name: str, error: Exception) -> str:
+    from openai import APIConnectionError, AuthenticationError, NotFoundError
+
+    if isinstance(error, APIConnectionError):
+        return f"{server} does not answer. Check the address, and that it runs."
+    if isinstance(error, AuthenticationError):
+        return f"{server} refuses the key. Check OPENAI_API_KEY."
+    if isinstance(error, NotFoundError):
+        return f"{server} has no model {name}. Check the name."
+    status = getattr(error, "status_code", None)
+    code = f"status {status}" if status else type(error).__name__
+    return f"{server} could not answer ({code}). Try again, or use a shorter --system."

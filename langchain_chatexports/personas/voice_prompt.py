@@ -1,0 +1,230 @@
+"""The prompt that gives any chat model a person's voice."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import (
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    convert_to_messages,
+)
+from langchain_core.prompt_values import PromptValue
+from langchain_core.runnables import RunnableConfig, RunnableSerializable
+from pydantic import ConfigDict, Field
+
+from langchain_chatexports.datasets.chat_prompts import (
+    OTHERS_REPLIES,
+    PERSONA_REPLIES,
+    SHOWN_REPLIES,
+    common_prompt,
+)
+from langchain_chatexports.datasets.examples import (
+    to_training_examples,
+    training_message,
+)
+from langchain_chatexports.datasets.message_text import message_text
+from langchain_chatexports.datasets.persona_prompts import persona_prompt
+from langchain_chatexports.datasets.replies import (
+    EarlierReply,
+    ReplyIndex,
+    question_of,
+    replies_of,
+    show_replies,
+)
+from langchain_chatexports.personas.style import style_card
+from langchain_chatexports.steps import LabelSpeakers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from typing_extensions import Self
+
+    from langchain_chatexports.steps.base import SessionSource
+
+__all__ = ["VoicePrompt"]
+
+
+class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
+    """Puts a person's voice before a chat: who they are, their style, their replies.
+
+    A Runnable from messages (or a text) to messages, so that `voice | model` answers as
+    the person: with an untuned model at once, without training, and with one that was
+    trained with earlier replies as it was trained. The replies are those to the
+    messages that are most like the last ones of the chat.
+
+    What it returns has messages of the person's chats in it. It makes no run of its
+    own, but the model's run has them: traces can leave the machine, and so does what
+    is sent to a hosted model.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+
+    persona: str | None = Field(default=None, repr=False)
+    """Who the person is, and whom they chat with: the system message's beginning."""
+
+    label: str | None = Field(default=None, repr=False)
+    """The name before what the user says, if the person's examples have such names."""
+
+    style: str | None = Field(default=None, repr=False)
+    """How the person writes; see `style_card`."""
+
+    k: int = Field(default=PERSONA_REPLIES, ge=0)
+    """Maximum number of earlier replies in the prompt."""
+
+    contrast: int = Field(default=0, ge=0)
+    """Maximum number of replies of others to the like, as what the person is not."""
+
+    replies: ReplyIndex = Field(default_factory=ReplyIndex, repr=False, exclude=True)
+    """The person's replies."""
+
+    others: ReplyIndex = Field(default_factory=ReplyIndex, repr=False, exclude=True)
+    """Others' replies, for `contrast`."""
+
+    @classmethod
+    def from_examples(
+        cls,
+        examples: Iterable[Mapping[str, Any]],
+        *,
+        k: int = PERSONA_REPLIES,
+        contrast: int = 0,
+        style: bool = True,
+    ) -> Self:
+        """Return the voice of training examples' assistant.
+
+        Args:
+            examples: The examples, such as `read_jsonl` returns them.
+            k: Maximum number of earlier replies in the prompt.
+            contrast: Maximum number of others' replies; 0 for none.
+            style: Whether the prompt says how the person writes.
+        """
+        listed = list(examples)
+        prompt = common_prompt(listed)
+        replies = [reply for example in listed for reply in replies_of(example)]
+        others = [pair for one in listed for pair in _pairs_of_others(one)]
+        return cls(
+            persona=prompt.system,
+            label=prompt.label,
+            style=style_card(one.reply for one in replies) if style else None,
+            k=k,
+            contrast=contrast,
+            replies=ReplyIndex(replies),
+            others=ReplyIndex(others if contrast else ()),
+        )
+
+    @classmethod
+    def as_trained(
+        cls, examples: Iterable[Mapping[str, Any]], *, k: int | None = None
+    ) -> Self:
+        """Return the prompt that a model should have which was trained on examples.
+
+        It is that of `chatexports chat`: the prompt of the examples, with earlier
+        replies, and nothing else is added.
+
+        Args:
+            examples: What the model was trained on.
+            k: Maximum number of earlier replies; `None` for as many as the examples
+                show, or four where they show none.
+        """
+        listed = list(examples)
+        if k is None:
+            k = common_prompt(listed).replies or SHOWN_REPLIES
+        return cls.from_examples(listed, k=k, style=False)
+
+    @classmethod
+    def from_sessions(
+        cls,
+        sessions: SessionSource,
+        *,
+        k: int = PERSONA_REPLIES,
+        contrast: int = 0,
+        style: bool = True,
+    ) -> Self:
+        """Return the voice of the AI in sessions.
+
+        Args:
+            sessions: A chat loader, a session, or an iterable of sessions, with the
+                person's messages mapped to the AI, see `MapAIMessages`.
+            k: Maximum number of earlier replies in the prompt.
+            contrast: Maximum number of others' replies; 0 for none.
+            style: Whether the prompt says how the person writes.
+
+        Raises:
+            SenderNotFoundError: If no session has a message by the AI.
+        """
+        labeled = LabelSpeakers().lazy_transform(sessions)
+        examples = to_training_examples(labeled, system=persona_prompt)
+        return cls.from_examples(examples, k=k, contrast=contrast, style=style)
+
+    def invoke(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> list[BaseMessage]:
+        """Return the messages of a chat with the voice before them.
+
+        Args:
+            input: A text, a prompt, or messages. The text of a system message at their
+                beginning comes behind the persona.
+            config: Not used: no run is made of it.
+            kwargs: None are known.
+        """
+        del config
+        if kwargs:
+            msg = f"VoicePrompt.invoke takes no {', '.join(kwargs)}: set its fields."
+            raise TypeError(msg)
+        chat = _messages(input)
+        given = []
+        while chat and isinstance(chat[0], SystemMessage):
+            given.append(str(chat.pop(0).text))
+        system = self._system(given, chat)
+        labeled = [self._labeled(message) for message in chat]
+        return [SystemMessage(system), *labeled] if system else labeled
+
+    def shorter(self) -> Self | None:
+        """Return the voice with half as many replies; `None` if it shows none."""
+        if not (self.k or self.contrast):
+            return None
+        return self.model_copy(
+            update={"k": self.k // 2, "contrast": self.contrast // 2}
+        )
+
+    def _system(self, given: list[str], chat: list[BaseMessage]) -> str | None:
+        parts = [self.persona, *given, self.style]
+        converted = (training_message(message) for message in chat)
+        question = question_of(one for one in converted if one is not None)
+        if self.contrast:
+            unlike = self.others.nearest(question, self.contrast)
+            parts.append(show_replies(None, unlike, OTHERS_REPLIES))
+        system = "\n\n".join(filter(None, parts)) or None
+        return show_replies(system, self.replies.nearest(question, self.k))
+
+    def _labeled(self, message: BaseMessage) -> BaseMessage:
+        if not (self.label and isinstance(message, HumanMessage)):
+            return message
+        name = message.name or self.label
+        content: Any = message.content
+        if isinstance(content, str):
+            return message.model_copy(update={"content": f"{name}: {content}"})
+        return message.model_copy(update={"content": [f"{name}: ", *content]})
+
+
+def _messages(given: LanguageModelInput) -> list[BaseMessage]:
+    if isinstance(given, str):
+        return [HumanMessage(given)]
+    if isinstance(given, PromptValue):
+        return given.to_messages()
+    return convert_to_messages(given)
+
+
+def _pairs_of_others(example: Mapping[str, Any]) -> Iterator[EarlierReply]:
+    """Yield what others wrote after somebody's message."""
+    for before, message in pairwise(example["messages"]):
+        if message["role"] == "user" and before["role"] in {"user", "assistant"}:
+            said, reply = message_text(before), message_text(message)
+            if said.strip() and reply.strip():
+                yield EarlierReply(said, reply)

@@ -1,0 +1,68 @@
+"""A model in a chat, with examples before the conversation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.finetuning.voice import ChatSettings, Turn, Voice, make_voice
+from tests.unit_tests.builders.chat_models import CutOff
+from tests.unit_tests.builders.openai_server import (
+    BASE_MODEL,
+    KEY,
+    OpenAIServer,
+    refused,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EXAMPLES = [Turn(f"question {n}", f"reply {n}") for n in range(4)]
+
+
+@pytest.fixture
+def server() -> Iterator[OpenAIServer]:
+    with OpenAIServer().running() as server:
+        yield server
+
+
+@pytest.fixture
+def voice(server: OpenAIServer) -> Voice:
+    voice = make_voice(BASE_MODEL, ChatSettings("Be brief."), server.base_url, KEY)
+    voice.examples = lambda _line: EXAMPLES
+    voice.turns.append(Turn("Hello", "Hi"))
+    voice.hear("And now?")
+    return voice
+
+
+def _prompt(server: OpenAIServer) -> list[str]:
+    return [message["content"] for message in server.chats[-1]["messages"]]
+
+
+def test_examples_stand_between_the_system_message_and_the_conversation(
+    voice: Voice, server: OpenAIServer
+) -> None:
+    assert "".join(voice.answer())
+    shown = [text for turn in EXAMPLES for text in (turn.line, turn.answer)]
+    assert _prompt(server) == ["Be brief.", *shown, "Hello", "Hi", "And now?"]
+
+
+def test_of_examples_that_do_not_fit_the_last_half_is_shown(
+    voice: Voice, server: OpenAIServer
+) -> None:
+    too_long = "context_length_exceeded"
+    fault = refused("POST /chat/completions", 400, code=too_long, times=2)
+    server.faults.append(fault)
+    assert "".join(voice.answer())
+    assert _prompt(server)[1:3] == ["question 3", "reply 3"]
+    assert len(_prompt(server)) == 6
+    assert voice.last
+
+
+def test_an_answer_that_has_begun_is_not_begun_again(voice: Voice) -> None:
+    voice.model = CutOff(messages=iter(()))
+    with pytest.raises(ChatExportError, match="could not answer"):
+        list(voice.answer())
+    assert voice.last == "Always"

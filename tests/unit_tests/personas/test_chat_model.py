@@ -1,0 +1,174 @@
+"""PersonaChatModel: a person's voice wherever a chat model is expected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.language_models import BaseChatModel, GenericFakeChatModel
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.runnables import RunnableLambda
+from langchain_openai import ChatOpenAI
+from openai import APIError, BadRequestError
+from pydantic import SecretStr
+
+from langchain_chatexports.datasets.chat_prompts import REPLIES
+from langchain_chatexports.datasets.replies import EarlierReply, ReplyIndex
+from langchain_chatexports.personas import PersonaChatModel, VoicePrompt
+from tests.unit_tests.builders.chat_models import CutOff
+from tests.unit_tests.builders.openai_server import (
+    BASE_MODEL,
+    KEY,
+    OpenAIServer,
+    refused,
+)
+
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
+
+VOICE = VoicePrompt(
+    persona="You are Ann.", replies=ReplyIndex([EarlierReply("more tea?", "always")])
+)
+SYSTEM = f"You are Ann.\n\n{REPLIES}\n> more tea?\nalways"
+PROMPT = [SYSTEM, "tea?"]
+
+
+class _Echo(BaseChatModel):
+    """Answers with what it was sent."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "echo"
+
+    def _generate(
+        self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> ChatResult:
+        del run_manager
+        told = {"sent": [str(one.text) for one in messages], "stop": stop, **kwargs}
+        answer = AIMessage("ok", additional_kwargs=told)
+        return ChatResult(generations=[ChatGeneration(message=answer)])
+
+    def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
+        return self.bind(tools=[tool["name"] for tool in tools], **kwargs)
+
+
+class _Seen(BaseCallbackHandler):
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.tokens: list[str] = []
+
+    def on_chat_model_start(
+        self, serialized: Any, messages: list[list[BaseMessage]], **_: Any
+    ) -> None:
+        self.texts += [str(serialized), *(str(m.text) for one in messages for m in one)]
+
+    def on_llm_new_token(self, token: Any, **_: Any) -> None:
+        self.tokens.append(str(token))
+
+
+async def test_the_model_answers_what_the_voice_says() -> None:
+    persona = PersonaChatModel(model=_Echo(), voice=VOICE)
+    answers = [
+        persona.invoke("tea?", stop=["!"], top_k=3),
+        await persona.ainvoke("tea?", stop=["!"], top_k=3),
+        *persona.batch(["tea?"], stop=["!"], top_k=3),
+        next(persona.stream("tea?", stop=["!"], top_k=3)),
+    ]
+    for answer in answers:
+        assert answer.additional_kwargs["sent"] == PROMPT
+        assert answer.additional_kwargs["stop"] == ["!"]
+        assert answer.additional_kwargs["top_k"] == 3
+
+
+async def test_it_streams_piece_by_piece() -> None:
+    model = GenericFakeChatModel(messages=iter([AIMessage("a b c")] * 2))
+    persona = PersonaChatModel(model=model, voice=VOICE)
+    pieces = ["a", " ", "b", " ", "c"]
+    assert [str(chunk.text) for chunk in persona.stream("tea?")][:5] == pieces
+    arrived = [str(chunk.text) async for chunk in persona.astream("tea?")]
+    assert arrived[:5] == pieces
+
+
+def test_callbacks_get_the_chat_and_not_the_prompt() -> None:
+    model = GenericFakeChatModel(messages=iter([AIMessage("a b")] * 2))
+    persona = PersonaChatModel(model=model, voice=VOICE)
+    seen = _Seen()
+    chain = RunnableLambda(lambda text: text) | persona
+    for _ in chain.stream("tea?", {"callbacks": [seen]}):
+        pass
+    assert "".join(seen.tokens) == "a b"
+    assert "tea?" in seen.texts
+    assert not any("Ann" in text or "always" in text for text in seen.texts)
+
+
+def test_tools_are_bound_to_the_model_behind_it() -> None:
+    persona = PersonaChatModel(model=_Echo(), voice=VOICE)
+    bound = persona.bind_tools([{"name": "look"}], tool_choice="any")
+    answer = bound.invoke("tea?")
+    assert answer.additional_kwargs["tools"] == ["look"]
+    assert answer.additional_kwargs["tool_choice"] == "any"
+    assert answer.additional_kwargs["sent"] == PROMPT
+    chain = PersonaChatModel(model=_Echo().bind(x=1), voice=VOICE)
+    with pytest.raises(NotImplementedError, match="takes no tools"):
+        chain.bind_tools([{"name": "look"}])
+
+
+def test_no_text_is_in_its_repr() -> None:
+    text = repr(PersonaChatModel(model=_Echo(), voice=VOICE))
+    assert "Ann" not in text
+    assert "tea" not in text
+
+
+def _hosted(server: OpenAIServer, voice: VoicePrompt) -> PersonaChatModel:
+    too_long = "context_length_exceeded"
+    fault = refused("POST /chat/completions", 400, code=too_long, times=2)
+    server.faults.append(fault)
+    model = ChatOpenAI(
+        model=BASE_MODEL,
+        base_url=server.base_url,
+        api_key=SecretStr(KEY),
+        use_responses_api=False,
+    )
+    return PersonaChatModel(model=model, voice=voice)
+
+
+def _shown(server: OpenAIServer) -> list[int]:
+    prompts = [chat["messages"][0]["content"] for chat in server.chats]
+    return [prompt.count("\n> ") for prompt in prompts]
+
+
+async def test_where_the_context_is_small_fewer_replies_are_shown() -> None:
+    replies = [EarlierReply(f"tea {n}?", f"yes {n}") for n in range(9)]
+    voice = VoicePrompt(persona="You are Ann.", k=4, replies=ReplyIndex(replies))
+    with OpenAIServer().running() as server:
+        assert _hosted(server, voice).invoke("tea?").text
+        assert [*_hosted(server, voice).stream("tea?")]
+        assert (await _hosted(server, voice).ainvoke("tea?")).text
+        assert [one async for one in _hosted(server, voice).astream("tea?")]
+        # The server writes down what it answers, which is the third request.
+        assert _shown(server) == [1, 1, 1, 1]
+        assert server.requests.count("POST /chat/completions") == 12
+
+
+async def test_an_answer_that_has_begun_is_not_begun_again() -> None:
+    persona = PersonaChatModel(model=CutOff(messages=iter(())), voice=VOICE)
+    answer, later = persona.stream("tea?"), persona.astream("tea?")
+    assert [next(answer).text, (await anext(later)).text] == ["Always"] * 2
+    with pytest.raises(APIError):
+        next(answer)
+    with pytest.raises(APIError):
+        await anext(later)
+
+
+def test_a_chat_that_is_too_long_without_replies_is_an_error() -> None:
+    with OpenAIServer().running() as server:
+        persona = _hosted(server, VOICE.model_copy(update={"k": 1}))
+        with pytest.raises(BadRequestError):
+            persona.invoke("tea?")
+        # Other errors are raised at once.
+        server.faults[:] = [refused("POST /chat/completions", 400, code="other")]
+        with pytest.raises(BadRequestError):
+            persona.invoke("tea?")
+    assert server.chats == []

@@ -1,0 +1,39 @@
+"""The style card: only what stands out, and nothing that was not counted."""
+
+from __future__ import annotations
+
+import pytest
+
+from langchain_chatexports.personas import style_card
+
+
+@pytest.mark.parametrize(
+    ("texts", "sentence"),
+    [
+        (["haha no", "haha yes", "ok then"] * 10, 'You often begin with "haha", "ok".'),
+        (["so what"] * 12, "You begin without a capital letter."),
+        (["So what"] * 12, "You begin with a capital letter."),
+        (["So what."] * 12, "You often end with a period."),
+        (["what\u2026"] * 12, "You often end with three dots."),
+        (["no way"] * 12, "You use almost no emoji."),
+        (["no \U0001f602", "yes"] * 12, "You use emoji often, mostly \U0001f602."),
+        (
+            ["one two three"] * 12,
+            "You write about 3 words in a message, seldom more than 3.",
+        ),
+        (["a\nb"] * 12, "You often send several messages in a row"),
+    ],
+)
+def test_what_stands_out_is_said(texts: list[str], sentence: str) -> None:
+    assert sentence in str(style_card(texts))
+
+
+def test_what_does_not_stand_out_is_not_said() -> None:
+    card = str(style_card(["Yes", "no", "Well.", "hm", "Ok!", "sure..."] * 5))
+    assert "capital" not in card
+    assert "end with" not in card
+
+
+def test_few_messages_say_too_little() -> None:
+    assert style_card(["hi"] * 9) is None
+    assert style_card([]) is None

@@ -1,0 +1,126 @@
+"""A person's voice before a chat: what the model is sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langchain_core.load import dumps
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+)
+from langchain_core.prompts import ChatPromptTemplate
+
+from langchain_chatexports.chat_loaders.ledger import Ledger
+from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
+from langchain_chatexports.datasets.training_data import to_training_data
+from langchain_chatexports.personas import VoicePrompt
+from langchain_chatexports.samples import write_imessage
+from langchain_chatexports.steps import MapAIMessages
+from tests.unit_tests.builders.sessions import talk
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EXAMPLES: list[dict[str, Any]] = [
+    {
+        "messages": [
+            {"role": "system", "content": "You are Ann. You are chatting with Ben."},
+            {"role": "user", "content": f"Ben: {said}"},
+            {"role": "assistant", "content": reply},
+            {"role": "user", "content": "Ben: right, thank you"},
+        ]
+    }
+    for said, reply in (("more tea?", "always tea"), ("who won?", "the tortoise"))
+]
+
+
+def _texts(messages: list[BaseMessage]) -> list[str]:
+    return [str(message.text) for message in messages]
+
+
+def test_the_model_is_sent_persona_replies_and_the_labeled_chat() -> None:
+    voice = VoicePrompt.from_examples(EXAMPLES, k=1)
+    chat = [HumanMessage("hi"), AIMessage("hello"), HumanMessage("tea?", name="Cleo")]
+    system, *rest = voice.invoke(chat)
+    assert isinstance(system, SystemMessage)
+    assert str(system.text).startswith("You are Ann. You are chatting with Ben.\n\n")
+    assert str(system.text).endswith("> Ben: more tea?\nalways tea")
+    assert _texts(rest) == ["Ben: hi", "hello", "Cleo: tea?"]
+    assert [message.content for message in chat] == ["hi", "hello", "tea?"]
+
+
+def test_a_system_message_of_the_chat_comes_behind_the_persona() -> None:
+    voice = VoicePrompt(persona="You are Ann.", style="You are brief.")
+    system, human = voice.invoke([SystemMessage("It is late."), HumanMessage("hi")])
+    assert system.text == "You are Ann.\n\nIt is late.\n\nYou are brief."
+    assert human.text == "hi"
+
+
+def test_others_are_shown_as_what_the_person_is_not() -> None:
+    voice = VoicePrompt.from_examples(EXAMPLES, k=0, contrast=1)
+    text = str(voice.invoke("always tea")[0].text)
+    assert "How others answered" in text
+    assert "right, thank you" in text
+    plain = VoicePrompt.from_examples(EXAMPLES, k=0)
+    assert "others" not in str(plain.invoke("always tea")[0].text)
+
+
+def test_it_takes_what_chat_models_take() -> None:
+    voice = VoicePrompt.from_examples(EXAMPLES)
+    prompt = ChatPromptTemplate.from_messages([("human", "{input}")])
+    by_prompt = (prompt | voice).invoke({"input": "more tea?"})
+    assert by_prompt == voice.invoke([("human", "more tea?")])
+    assert by_prompt[0] == voice.invoke("more tea?")[0]
+    with pytest.raises(TypeError, match="k"):
+        voice.invoke("hi", k=3)
+
+
+def test_sessions_give_the_voice_of_their_ai() -> None:
+    duel = talk("Hare: Ready?", "Tortoise: Always.", "Hare: Now?", "Tortoise: Soon.")
+    sessions = MapAIMessages(sender="Tortoise").invoke(duel)
+    system = VoicePrompt.from_sessions(sessions, k=1).invoke("Ready?")[0]
+    assert str(system.text).startswith("You are Tortoise. You are chatting with Hare.")
+    assert str(system.text).endswith("> Ready?\nAlways.")
+
+
+def test_a_trained_model_is_asked_as_it_was_trained(tmp_path: Path) -> None:
+    options = PrepareOptions(ai=("Tortoise",), replies=3)
+    preparation = Preparation([write_imessage(tmp_path / "chat.db")], options)
+    examples = list(preparation.traced(Ledger()))
+    data = to_training_data(preparation, examples, 0.2)
+    assert data.validation
+    voice = VoicePrompt.as_trained(data.examples)
+    assert (voice.k, voice.style) == (3, None)
+    for example in data.validation:
+        messages = example["messages"]
+        end = max(n for n, one in enumerate(messages) if one["role"] == "assistant")
+        chat: list[Any] = [
+            {"role": one["role"], "content": one["content"]} for one in messages[1:end]
+        ]
+        system = voice.invoke(chat)[0]
+        assert system.text == messages[0]["content"]
+
+
+def test_a_model_that_was_trained_without_replies_sees_four() -> None:
+    assert VoicePrompt.as_trained(EXAMPLES).k == 4
+    assert VoicePrompt.as_trained(EXAMPLES, k=1).k == 1
+
+
+def test_a_shorter_voice_has_half_as_many_replies_and_in_the_end_none() -> None:
+    voice: VoicePrompt | None = VoicePrompt(k=4, contrast=1)
+    shown = []
+    while voice is not None:
+        shown.append((voice.k, voice.contrast))
+        voice = voice.shorter()
+    assert shown == [(4, 1), (2, 0), (1, 0), (0, 0)]
+
+
+def test_no_text_is_in_what_is_printed_or_stored() -> None:
+    voice = VoicePrompt.from_examples(EXAMPLES * 10, contrast=1)
+    for text in (repr(voice), dumps(voice)):
+        assert "tea" not in text
+        assert "Ben" not in text
