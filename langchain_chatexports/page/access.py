@@ -1,0 +1,231 @@
+"""Who may see the page: one-time links, a cookie, and what the page itself may load."""
+
+from __future__ import annotations
+
+import hmac
+import html
+import secrets
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+from langchain_chatexports.local_server.http.access import OwnAddress, log_without_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["OneTimeLinks", "PageAccess"]
+
+_TOKEN = "token"  # noqa: S105 - the parameter's name.
+
+# NiceGUI's Vue compiles templates (`unsafe-eval`), and Quasar sets inline styles. No
+# inline script runs without the response's nonce, and nothing is loaded from elsewhere.
+_POLICY = (
+    "default-src 'none'; base-uri 'none'; connect-src 'self'; font-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; frame-src 'self'; "
+    "img-src 'self' data:; script-src 'self' 'nonce-{nonce}' 'unsafe-eval'; "
+    "style-src 'self' 'unsafe-inline'"
+)
+_REFUSAL_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_CSP = b"content-security-policy"
+_HEADERS = (
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+)
+_REFUSAL = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>chatexports</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+:root {{ color-scheme: light dark }}
+body {{ font: 1.1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 3rem auto;
+       padding: 0 1rem }}
+</style>
+<h1>{title}</h1><p>{text}</p></html>"""
+
+
+class OneTimeLinks:
+    """The tokens of links, each good for one browser.
+
+    Attributes:
+        cookie: What a browser that is logged in sends.
+    """
+
+    def __init__(self, on_new: Callable[[str], None]) -> None:
+        """Initialize with no link.
+
+        Args:
+            on_new: Called with the token of each new link.
+        """
+        self.cookie = secrets.token_urlsafe(32)
+        self._on_new = on_new
+        self._token = ""
+
+    def renew(self) -> None:
+        """Make a new link; the one before is worth nothing."""
+        self._token = secrets.token_urlsafe(32)
+        self._on_new(self._token)
+
+    def use(self, token: str) -> bool:
+        """Use a link, and make the next one; return whether it was good."""
+        is_good = bool(self._token) and _same(token, self._token)
+        if is_good:
+            self.renew()
+        return is_good
+
+
+class PageAccess:
+    """Middleware that lets only browsers in that came by a link.
+
+    It refuses other hosts and origins, for websockets too, and adds the content
+    security policy.
+    """
+
+    def __init__(self, app: ASGIApp, *, links: OneTimeLinks, port: int) -> None:
+        """Initialize the middleware.
+
+        Args:
+            app: The application.
+            links: The links.
+            port: The port, for the cookie's name: cookies are shared by all ports.
+        """
+        self.app = app
+        self._links = links
+        self._cookie = f"chatexports-{port}"
+        self._address = OwnAddress()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse a request, log a browser in, or pass the request on."""
+        if scope["type"] not in {"http", "websocket"}:
+            await self.app(scope, receive, send)
+            return
+        is_own = self._address.is_host_of(scope) and self._address.is_origin_of(scope)
+        if is_own and self._is_logged_in(scope):
+            if _token_of(scope):
+                await self._redirect(send, cookie=False)
+            else:
+                await self._pass_on(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+        elif not is_own:
+            await _refuse(send, "Not from here", "This page answers its own address.")
+        elif self._links.use(_token_of(scope)):
+            await self._redirect(send, cookie=True)
+        else:
+            await _refuse(
+                send,
+                "This page needs its link",
+                "It shows private messages, so it opens only by a link that works "
+                "once. The newest link is the last line in the window where "
+                "chatexports open runs: copy it into this browser's address bar.",
+            )
+
+    def _is_logged_in(self, scope: Scope) -> bool:
+        for name, value in scope["headers"]:
+            if name == b"cookie":
+                for pair in value.decode("latin-1").split(";"):
+                    key, _, given = pair.strip().partition("=")
+                    if key == self._cookie and _same(given, self._links.cookie):
+                        return True
+        return False
+
+    async def _redirect(self, send: Send, *, cookie: bool) -> None:
+        headers = [(b"location", b"/"), (b"cache-control", b"no-store"), *_HEADERS]
+        if cookie:
+            value = f"{self._cookie}={self._links.cookie}; Path=/"
+            value += "; HttpOnly; SameSite=Strict"
+            headers.append((b"set-cookie", value.encode("ascii")))
+        await send({"type": "http.response.start", "status": 303, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self.app(scope, receive, send)
+            return
+        response = _Guarded(send)
+        try:
+            await self.app(scope, receive, response.send)
+        except Exception as error:  # noqa: BLE001 - its text can quote a message.
+            log_without_text(error)
+            if response.start is None:
+                text = "An unexpected error; the window where it runs says where."
+                await _refuse(send, "Something went wrong", text, status=500)
+
+
+class _Guarded:
+    """A response that gets the policy; NiceGUI's page gets its nonce."""
+
+    def __init__(self, send: Send) -> None:
+        self.start: Message | None = None
+        self._send = send
+        self._nonce = secrets.token_urlsafe(16)
+        self._page: bytes | None = None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.start = message
+            await self._begin(message)
+        elif message["type"] == "http.response.body" and self._page is not None:
+            self._page += message.get("body", b"")
+            if not message.get("more_body"):
+                await self._send_page(self._page)
+        else:
+            await self._send(message)
+
+    async def _begin(self, message: Message) -> None:
+        headers = [*message["headers"], *_HEADERS]
+        has_policy = any(name == _CSP for name, _ in headers)
+        if not has_policy:
+            policy = _POLICY.format(nonce=self._nonce).encode("ascii")
+            headers.append((_CSP, policy))
+        is_page = (b"content-type", b"text/html") in [
+            (name, value.partition(b";")[0]) for name, value in headers
+        ]
+        message["headers"] = headers
+        if is_page:
+            headers.append((b"cache-control", b"no-store"))
+        if is_page and not has_policy:
+            # Its length changes: sent with the body.
+            self._page = b""
+        else:
+            await self._send(message)
+
+    async def _send_page(self, page: bytes) -> None:
+        # Every text of ours in it is escaped, so these are NiceGUI's own scripts.
+        page = page.replace(b"<script", f'<script nonce="{self._nonce}"'.encode())
+        start = self.start or {}
+        start["headers"] = [
+            (name, value)
+            for name, value in start["headers"]
+            if name != b"content-length"
+        ]
+        start["headers"].append((b"content-length", str(len(page)).encode()))
+        await self._send(start)
+        await self._send({"type": "http.response.body", "body": page})
+
+
+async def _refuse(send: Send, title: str, text: str, *, status: int = 403) -> None:
+    page = _REFUSAL.format(title=html.escape(title), text=html.escape(text)).encode()
+    headers = [
+        (b"content-type", b"text/html; charset=utf-8"),
+        (b"content-length", str(len(page)).encode()),
+        (b"cache-control", b"no-store"),
+        (_CSP, _REFUSAL_POLICY.encode()),
+        *_HEADERS,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": page})
+
+
+def _token_of(scope: Scope) -> str:
+    if scope["type"] != "http" or scope["method"] != "GET":
+        return ""
+    query = parse_qs(scope["query_string"].decode("latin-1"))
+    return str(query.get(_TOKEN, [""])[0])
+
+
+def _same(given: str, wanted: str) -> bool:
+    return hmac.compare_digest(given.encode("latin-1", "replace"), wanted.encode())

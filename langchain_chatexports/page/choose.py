@@ -1,0 +1,312 @@
+"""Screen 2: whose voice is learned from which chats, and with which base."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nicegui import ui
+
+from langchain_chatexports._terminal import plural, short_duration
+from langchain_chatexports.datasets.chat_choice import ChatChoice
+from langchain_chatexports.local_server import describe_base, fitting_bases
+from langchain_chatexports.local_server.bases.description import needs_download
+from langchain_chatexports.page.guess_state import NEEDED
+from langchain_chatexports.page.layout import (
+    SECONDS_BETWEEN_LOOKS,
+    error_box,
+    follow,
+    next_link,
+    show_work,
+    text,
+)
+from langchain_chatexports.page.session import Choice
+
+if TYPE_CHECKING:
+    from langchain_chatexports.datasets.examples import TrainingExample
+    from langchain_chatexports.datasets.training_data import TrainingData
+    from langchain_chatexports.local_server import KnownBase
+    from langchain_chatexports.local_server.bases.description import BaseDescription
+    from langchain_chatexports.page.session import PageSession, ReadExports
+
+__all__ = ["build_choose", "masked"]
+
+# Names are not sent to the browser twice; the owner has no place among them.
+_OWNER = -1
+_MASK = re.compile(r"\S")
+_MAX_LABEL = 60
+
+
+def build_choose(session: PageSession) -> None:
+    """Build the screen.
+
+    Args:
+        session: The session.
+    """
+    if session.read is None:
+        text("There are no chats to choose from yet.")
+        next_link("Add exports first", "/")
+        return
+    text(
+        "The model learns to write as one person does in these chats. What the others "
+        "wrote is what it answers to."
+    )
+    _build_form(session)
+    # It stays when its part is built again, once the machine was measured.
+    chosen: dict[str, str] = {}
+
+    @ui.refreshable
+    def examples() -> None:
+        with ui.element("div").classes("part"):
+            show_work(session.preparing, "")
+            if session.data is not None:
+                _show_data(session.data)
+            elif session.is_choice_changed:
+                text("You changed the choice. Make the examples again.")
+
+    @ui.refreshable
+    def base() -> None:
+        with ui.element("div").classes("part"):
+            if session.data is not None and session.data.is_enough:
+                text("Which base model it starts from", tag="h2")
+                text(
+                    "A base model can talk already; training teaches it the voice. "
+                    "Larger ones talk better, and take longer. If in doubt, keep the "
+                    "one that is chosen."
+                )
+                show_work(session.measuring, "")
+                _build_base(session, chosen)
+
+    work, measuring = session.preparing, session.measuring
+    follow(
+        examples,
+        lambda: (
+            work.is_running,
+            work.progress,
+            work.error,
+            id(session.data),
+            session.is_choice_changed,
+        ),
+    )
+    follow(base, lambda: (id(session.data), measuring.is_running, session.speed))
+
+
+def _build_form(session: PageSession) -> None:
+    shown = [session.choice]
+
+    @ui.refreshable
+    def form() -> None:
+        shown[0] = session.choice
+        if session.read is not None:
+            with ui.element("div").classes("part"):
+                _build_fields(session, session.read, shown)
+
+    def look() -> None:
+        # In another tab.
+        if session.choice is not shown[0]:
+            form.refresh()
+
+    form()
+    ui.timer(SECONDS_BETWEEN_LOOKS, look)
+
+
+def _build_fields(session: PageSession, read: ReadExports, shown: list[Choice]) -> None:
+    senders = list(read.senders)
+    voices = {
+        place: f"{_short(name)} ({plural(read.senders[name], 'message')})"
+        for place, name in enumerate(senders)
+    }
+    if read.owners:
+        owners = ", ".join(_short(owner) for owner in read.owners)
+        voices = {_OWNER: f"The owner of the export: {owners}", **voices}
+    people = {place: _short(name) for place, name in enumerate(senders)}
+    places: dict[str | None, int] = {"": _OWNER}
+    places |= {name: place for place, name in enumerate(senders)}
+    choice = session.choice
+    chats = choice.chats
+    voice = ui.select(voices, label="Whose voice", value=places.get(choice.voice))
+    voice.classes("grow")
+    is_all = chats.is_everything and not choice.redact
+    with ui.expansion("Only some of the chats, or without names", value=not is_all):
+        with_people = ui.select(
+            people,
+            label="Only chats with these people (empty: all)",
+            multiple=True,
+            value=[places[name] for name in chats.people],
+        )
+        with_people.props("use-chips").classes("grow")
+        with ui.element("div").classes("row-of"):
+            since = _day_input("From this day on", chats.start)
+            until = _day_input("Up to this day", chats.end)
+        no_groups = ui.checkbox("Leave out groups", value=chats.without_groups)
+        redact = ui.checkbox("Replace names and private numbers", value=choice.redact)
+        text(
+            "The model then learns made-up names, and [phone-084f] for a number: they "
+            "are in its answers, too. Which stands for which is forgotten when "
+            "chatexports open ends. Some names may be missed: look at the examples.",
+            classes="quiet",
+        )
+    text(
+        "Next, the chats are cut into examples: pieces of a chat, each with the "
+        "replies that the model learns to give.",
+        classes="quiet",
+    )
+    problem = ui.element("div")
+
+    def choose() -> None:
+        place = voice.value
+        session.choice = shown[0] = Choice(
+            voice=None if place is None else "" if place == _OWNER else senders[place],
+            chats=ChatChoice(
+                people=tuple(senders[place] for place in with_people.value),
+                without_groups=no_groups.value,
+                start=_day(since.value),
+                end=_day(until.value),
+            ),
+            redact=redact.value,
+        )
+
+    for field in (voice, with_people, since, until, no_groups, redact):
+        field.on_value_change(choose)
+
+    def make() -> None:
+        problem.clear()
+        choose()
+        chats = session.choice.chats
+        with problem:
+            if session.choice.voice is None:
+                error_box("Choose whose voice the model learns.")
+                return
+            if chats.start and chats.end and chats.start > chats.end:
+                error_box("The first day is after the last, so no message is left.")
+                return
+        session.prepare()
+
+    ui.button("Next: make the examples", on_click=make)
+
+
+def _day_input(label: str, day: date | None) -> Any:
+    field = ui.input(label, value=day.isoformat() if day else "")
+    return field.props("type=date stack-label")
+
+
+def _show_data(data: TrainingData) -> None:
+    text("What the model learns from", tag="h2")
+    text(f"{data}.")
+    if data.is_enough and not data.validation:
+        text(
+            "No conversation is kept apart to test the model with afterwards. "
+            f"{NEEDED} You can talk to the model, but not play Guess with it, nor "
+            "evaluate it.",
+            classes="quiet",
+        )
+    if data.examples:
+        _show_example(data.examples)
+    if not data.is_enough:
+        error_box("That is too few: at least 10 are needed. Choose more chats.")
+
+
+def _show_example(examples: list[TrainingExample]) -> None:
+    # The text is sent to the browser only when it is asked for.
+    shown: dict[str, Any] = {"place": 0, "is_masked": True}
+
+    @ui.refreshable
+    def example() -> None:
+        place = shown["place"]
+        text(f"Example {place + 1:,} of {len(examples):,}", classes="quiet")
+        with ui.element("div").classes("turns"):
+            for message in examples[place]["messages"]:
+                content = str(message.get("content") or "")
+                side = {"assistant": "bubble mine", "user": "bubble theirs"}
+                text(
+                    masked(content) if shown["is_masked"] else content,
+                    classes=side.get(message["role"], "quiet"),
+                )
+
+    def change(**changes: Any) -> None:
+        shown.update(changes)
+        example.refresh()
+
+    def turn(step: int) -> None:
+        change(place=(shown["place"] + step) % len(examples))
+
+    with ui.element("div").classes("card"):
+        example()
+        text(
+            "On the right: what the model learns to answer. There is a dot for each "
+            "letter until you ask for the text.",
+            classes="quiet",
+        )
+        with ui.element("div").classes("row-of"):
+            ui.button("Previous", on_click=lambda: turn(-1)).props("outline dense")
+            ui.button("Next", on_click=lambda: turn(1)).props("outline dense")
+            ui.checkbox(
+                "Show the text", on_change=lambda e: change(is_masked=not e.value)
+            )
+
+
+def _build_base(session: PageSession, chosen: dict[str, str]) -> None:
+    seconds = session.estimate_seconds()
+    fitting = fitting_bases()
+    default, own = fitting[0].hub_id, session.base
+
+    def base_of(value: str) -> str | None:
+        return None if value == default and own != default else value
+
+    bases = {
+        base.hub_id: _label(base, describe_base(base_of(base.hub_id)), seconds)
+        for base in fitting
+    }
+    if own is not None and own not in bases:
+        bases = {own: Path(own).name or own, **bases}
+    value = chosen.get("base") or own or default
+    select = ui.select(bases, label="Base model", value=value).classes("grow")
+    about = ui.element("div").classes("part")
+
+    def say_about() -> None:
+        about.clear()
+        chosen["base"] = select.value
+        described = describe_base(base_of(select.value))
+        with about:
+            if described.is_default_toy:
+                text("A tiny demo model: it shows every step, and talks little.")
+            if needs_download(described):
+                text(
+                    "It is not on this machine: training first downloads it from "
+                    "huggingface.co. Nothing of yours is sent."
+                )
+
+    select.on_value_change(say_about)
+    say_about()
+
+    def train() -> None:
+        if session.train(base_of(select.value)):
+            ui.navigate.to("/train")
+
+    ui.button("Next: train", on_click=train)
+
+
+def _label(base: KnownBase, described: BaseDescription, seconds: float | None) -> str:
+    name = base.hub_id.rpartition("/")[2]
+    facts = [f"{name} ({base.note})" if base.note else name]
+    if seconds is not None:
+        time = short_duration(base.training_seconds(seconds))
+        facts.append(f"trains in about {time}")
+    if needs_download(described):
+        facts.append(f"downloads {base.download_bytes / 1e9:.1f} GB")
+    return ", ".join([*facts, f"license: {base.license}"])
+
+
+def masked(content: str) -> str:
+    """Return a text with a dot in place of each letter."""
+    return _MASK.sub("•", content)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _MAX_LABEL else f"{name[:_MAX_LABEL]}…"
+
+
+def _day(value: str | None) -> date | None:
+    return date.fromisoformat(value) if value else None

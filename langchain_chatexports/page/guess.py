@@ -1,0 +1,240 @@
+"""Screen 5: a blind test as a game, and the evaluation of a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nicegui import ui
+
+from langchain_chatexports._terminal import plural
+from langchain_chatexports.evaluation.comparison import (
+    EvaluationSettings,
+    blind_finding,
+)
+from langchain_chatexports.evaluation.conversations import PERSON
+from langchain_chatexports.evaluation.tables import blind_rows
+from langchain_chatexports.evaluation.text_features import bubbles
+from langchain_chatexports.page.guess_state import (
+    NEEDED,
+    evaluation_path,
+    held_nothing_out,
+)
+from langchain_chatexports.page.layout import (
+    focus,
+    follow,
+    show_table,
+    show_work,
+    text,
+)
+from langchain_chatexports.page.model_choice import kept_models, model_select
+
+if TYPE_CHECKING:
+    from langchain_chatexports.evaluation import BlindPair, BlindResult
+    from langchain_chatexports.evaluation.blind_test import BlindTest
+    from langchain_chatexports.local_server import TunedModel
+    from langchain_chatexports.page.guess_state import Guess
+    from langchain_chatexports.page.session import PageSession
+    from langchain_chatexports.page.work import Work
+
+__all__ = ["build_guess"]
+
+_PAIRS = {10: "10: for fun", 20: "20: an impression", 40: "40: a result"}
+_LETTERS = "AB"
+_SURE = {1: "A guess", 2: "Rather sure", 3: "Sure"}
+
+
+def build_guess(session: PageSession) -> None:
+    """Build the screen.
+
+    Args:
+        session: The session.
+    """
+    models = kept_models(session)
+    if not models:
+        return
+    guess = session.guess
+    text(
+        "Two answers to the same messages: one is what the person wrote, in chats that "
+        "the model has not learned from; the other is the model's. Can you tell which "
+        "one is real?"
+    )
+    chosen = model_select(models, guess.model)
+    without_test = held_nothing_out(models.values(), session.jobs())
+    _say_if_in(without_test, chosen)
+    with ui.element("div").classes("row-of"):
+        pairs = ui.select(_PAIRS, label="How many pairs", value=20).classes("grow")
+        play = ui.button(
+            "Play", on_click=lambda: guess.play(models[chosen.value], pairs.value)
+        )
+    _build_work(guess.making, "answers", "Stop writing")
+    _build_game(guess)
+    evaluate = _build_evaluation(guess, chosen, models)
+    for button in (play, evaluate):
+        button.bind_enabled_from(chosen, "value", lambda name: name not in without_test)
+
+
+def _say_if_in(without_test: set[str], chosen: Any) -> None:
+    note = text(
+        "There is nothing to guess with this model: no conversation was kept apart "
+        f"from its training. {NEEDED} Train one on more chats. You can talk to it.",
+        classes="error",
+    )
+    note.bind_visibility_from(chosen, "value", lambda name: name in without_test)
+
+
+def _build_work(work: Work, unit: str, stop: str) -> None:
+    @ui.refreshable
+    def progress() -> None:
+        show_work(work, unit)
+
+    follow(progress, lambda: (work.is_running, work.what, work.progress, work.error))
+    # Not in the part above, which is built anew while it is clicked.
+    button = ui.button(stop, on_click=work.stop).props("outline")
+    button.bind_visibility_from(work, "is_running")
+
+
+def _build_game(guess: Guess) -> None:
+    is_first = True
+
+    @ui.refreshable
+    def game() -> None:
+        nonlocal is_first
+        with ui.element("div").classes("part"):
+            next_button = _show_game(guess)
+        if next_button is not None and not is_first:
+            focus(next_button)
+        is_first = False
+
+    def look() -> object:
+        guesses = len(guess.test.guesses) if guess.test else 0
+        return id(guess.test), guesses, guess.chosen
+
+    follow(game, look)
+
+
+def _show_game(guess: Guess) -> Any:
+    test = guess.test
+    if test is None:
+        return None
+    if (pair := test.pair) is not None:
+        return _show_pair(guess, test, pair)
+    if (result := test.result) is not None:
+        _show_result(test, result)
+    return None
+
+
+def _show_pair(guess: Guess, test: BlindTest, pair: BlindPair) -> Any:
+    """Show a pair, and return the button that the keyboard goes on with."""
+    total = len(test.pairs)
+    text(f"Pair {len(test.guesses) + 1} of {total}", tag="h2")
+    if total < guess.asked_for and not test.guesses:
+        text(f"Of {guess.asked_for} asked for, no more are fit.", classes="quiet")
+    with ui.element("div").classes("turns"):
+        for line in pair.before:
+            side = "mine" if line.speaker == PERSON else "theirs"
+            for bubble in bubbles(line.text):
+                text(bubble, classes=f"bubble {side}")
+    text("On the right: the person. What did the person answer?", classes="quiet")
+    buttons = []
+    with ui.element("div").classes("columns"):
+        for place, answer in enumerate(pair.answers):
+            with ui.element("div").classes("card"):
+                text(f"Answer {_LETTERS[place]}", tag="h3")
+                for bubble in answer.splitlines():
+                    text(bubble, classes="bubble mine")
+                buttons.append(_choice(guess, place))
+    if guess.chosen is not None:
+        text(f"{_LETTERS[guess.chosen]} is real. How sure are you?")
+        with ui.element("div").classes("row-of"):
+            buttons = [_confidence(guess, level) for level in _SURE]
+    ui.button("Stop the game", on_click=guess.end).props("flat dense")
+    return buttons[0]
+
+
+def _choice(guess: Guess, place: int) -> Any:
+    is_chosen = guess.chosen == place
+    button = ui.button(
+        f"{_LETTERS[place]} is real", on_click=lambda: guess.choose(place)
+    )
+    button.props(f"aria-pressed={str(is_chosen).lower()}")
+    return button if is_chosen else button.props("outline")
+
+
+def _confidence(guess: Guess, level: int) -> Any:
+    return ui.button(_SURE[level], on_click=lambda: guess.be_sure(level))
+
+
+def _show_result(test: BlindTest, result: BlindResult) -> None:
+    text("Your result", tag="h2")
+    text(f"{result}")
+    text(
+        "The larger p is, the more it looks like luck. It does not prove that they "
+        "cannot be told apart.",
+        classes="quiet",
+    )
+    rows = blind_rows(blind_finding(result))
+    show_table([(what[:1].upper() + what[1:], share) for what, share in rows])
+    with ui.expansion(f"See {plural(len(test.pairs), 'pair')} again").classes("again"):
+        for number, pair in enumerate(test.pairs, 1):
+            _show_answers(number, pair, is_right=test.guesses[number - 1].is_right)
+
+
+def _show_answers(number: int, pair: BlindPair, *, is_right: bool) -> None:
+    with ui.element("div").classes("card"):
+        text(f"Pair {number}: {'right' if is_right else 'wrong'}", tag="h3")
+        for bubble in bubbles(pair.before[-1].text if pair.before else ""):
+            text(bubble, classes="bubble theirs")
+        for place in (pair.real, 1 - pair.real):
+            who = "The person" if place == pair.real else "The model"
+            text(who, classes="quiet")
+            for bubble in pair.answers[place].splitlines():
+                text(bubble, classes="bubble mine")
+
+
+def _build_evaluation(guess: Guess, chosen: Any, models: dict[str, TunedModel]) -> Any:
+    text("Evaluate", tag="h2")
+    text(
+        "How much is it like the person? The model as it was before the training (the "
+        "base model), the same with examples to imitate, and your trained one, with "
+        "and without earlier replies of the person, answer messages that the training "
+        "held out. What they write is counted and compared with what the person wrote; "
+        "no model judges."
+    )
+    text(
+        "It can take long. You may close this page, but leave the window open from "
+        "which it was started: without it the evaluation has to begin again."
+    )
+    with ui.element("div").classes("row-of"):
+        turns = ui.number(
+            "Messages to answer, at most",
+            value=EvaluationSettings.turns,
+            min=1,
+            step=1,
+            precision=0,
+        )
+
+        def evaluate() -> None:
+            guess.evaluate(models[chosen.value], max(int(turns.value or 1), 1))
+
+        button = ui.button("Evaluate", on_click=evaluate)
+    _build_work(guess.evaluating, "answers and scores", "Stop the evaluation")
+
+    @ui.refreshable
+    def page() -> None:
+        model = models[chosen.value]
+        changed_at = _changed_at(model)
+        if changed_at:
+            frame = ui.element("iframe").classes("report")
+            frame.props["src"] = f"/evaluation/{model.path.name}?{changed_at}"
+            frame.props["title"] = "The evaluation of this model"
+            frame.props["sandbox"] = ""
+
+    follow(page, lambda: (chosen.value, _changed_at(models[chosen.value])))
+    return button
+
+
+def _changed_at(model: TunedModel) -> int:
+    try:
+        return evaluation_path(model).stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -1,0 +1,214 @@
+"""A blind test as a game, and the evaluation of a model; both in the background."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from itertools import count
+from typing import TYPE_CHECKING
+
+from langchain_chatexports.datasets.splits import MIN_EXAMPLES
+from langchain_chatexports.evaluation import (
+    EvaluationSettings,
+    ModelServer,
+    evaluate,
+    write_evaluation_page,
+)
+from langchain_chatexports.evaluation.blind_test import BlindTest
+from langchain_chatexports.evaluation.comparison import (
+    blind_finding,
+    pairs_for_blind_test,
+)
+from langchain_chatexports.evaluation.halves import halves_of_job
+from langchain_chatexports.exceptions import TrainingDataError
+from langchain_chatexports.local_server.client import client_of
+from langchain_chatexports.page.work import Work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from langchain_chatexports.evaluation import BlindResult, Evaluation
+    from langchain_chatexports.local_server import KeptJob, LocalServer, TunedModel
+
+    HoldServer = Callable[[str | None], AbstractContextManager[LocalServer]]
+
+__all__ = ["NEEDED", "Guess", "evaluation_path", "held_nothing_out"]
+
+NEEDED = (
+    "The chats are too few, or repeat themselves: it takes at least "
+    f"{MIN_EXAMPLES} examples, of several conversations."
+)
+"""What it takes that a training keeps conversations apart, to guess and evaluate."""
+
+_TIMEOUT_SECONDS = 600.0
+_NOT_ASKED = "nobody has played Guess with this model"
+_COMPARING = "comparing"
+
+
+class Guess:
+    """A blind test of a model, and its evaluation.
+
+    Attributes:
+        making: Writes the answers of a blind test.
+        evaluating: Evaluates a model.
+        model: The model of the blind test; `None` before the first.
+        test: The blind test; `None` before the first.
+        asked_for: How many pairs were asked for.
+        chosen: Which answer to the pair that is shown was chosen: 0, 1 or `None`.
+    """
+
+    def __init__(self, hold_server: HoldServer) -> None:
+        """Initialize with nothing to guess.
+
+        Args:
+            hold_server: Keeps the local server of a base running for a block.
+        """
+        self.making, self.evaluating = Work(), Work()
+        self.model: TunedModel | None = None
+        self.test: BlindTest | None = None
+        self.asked_for = 0
+        self.chosen: int | None = None
+        self._evaluated: tuple[TunedModel, Evaluation] | None = None
+        self._hold_server = hold_server
+        self._seeds = count()
+
+    def play(self, model: TunedModel, pairs: int) -> bool:
+        """Write the answers of a new blind test in the background.
+
+        Args:
+            model: The model.
+            pairs: How many pairs to show, if there are as many.
+
+        Returns:
+            Whether that was started.
+        """
+        seed = next(self._seeds)
+
+        def make() -> None:
+            self.end()
+            with self._asking(model) as (server, _):
+                found = pairs_for_blind_test(
+                    halves_of_job(server, model.name).data,
+                    server,
+                    tuned=model.name,
+                    pairs=pairs,
+                    seed=seed,
+                    progress=lambda _, done, total: _count(self.making, done, total),
+                )
+            if not found:
+                msg = (
+                    "The training held out too little: no pair of answers is fit to "
+                    "be shown. Train on more chats."
+                )
+                raise TrainingDataError(msg)
+            self.model, self.asked_for = model, pairs
+            self.test = BlindTest(found, pairs)
+
+        return self.making.start("Writing answers", make)
+
+    def choose(self, place: int) -> None:
+        """Say which answer to the pair that is shown is real."""
+        self.chosen = place
+
+    def be_sure(self, confidence: int) -> None:
+        """Say how sure the choice is, which ends the pair; after the last, the test.
+
+        Args:
+            confidence: 1 a guess, 2, or 3 sure.
+        """
+        if self.test is None or self.chosen is None:
+            return
+        self.test.guess(self.chosen, confidence)
+        self.chosen = None
+        if self._evaluated and (result := self._result_of(self._evaluated[0])):
+            model, found = self._evaluated
+            reasons = {k: why for k, why in found.reasons.items() if k != "blind"}
+            guessed = {"blind": blind_finding(result), "reasons": reasons}
+            self._keep(model, found.model_copy(update=guessed))
+
+    def end(self) -> None:
+        """Take the test away; there is no result for some of its pairs."""
+        self.test, self.chosen = None, None
+
+    def stop(self) -> None:
+        """Stop what runs in the background."""
+        self.making.stop()
+        self.evaluating.stop()
+
+    def evaluate(self, model: TunedModel, turns: int) -> bool:
+        """Evaluate a model in the background, and keep the page beside the model.
+
+        Args:
+            model: The model.
+            turns: How many held-out turns are answered, at most.
+
+        Returns:
+            Whether that was started.
+        """
+        # As `chatexports evaluate` does.
+        settings = EvaluationSettings(
+            turns=turns, contestants=("base", "few_shot", "hybrid")
+        ).for_model(replies=model.prompt.replies)
+        stages: list[str] = []
+
+        def progress(what: str, done: int, total: int) -> None:
+            if what not in stages:
+                stages.append(what)
+            self.evaluating.what = f"{what[:1].upper()}{what[1:]}"
+            # Comparing is short beside the stages before, and counts no turns.
+            if what != _COMPARING:
+                before = (len(stages) - 1) * total
+                _count(self.evaluating, before + done, settings.stages * total)
+
+        def work() -> None:
+            with self._asking(model) as (server, base):
+                found = evaluate(
+                    halves_of_job(server, model.name).data,
+                    server,
+                    tuned=model.name,
+                    base=base,
+                    settings=settings,
+                    blind=lambda _: self._result_of(model) or _NOT_ASKED,
+                    progress=progress,
+                )
+            self._keep(model, found)
+
+        return self.evaluating.start("Starting the model", work)
+
+    def _keep(self, model: TunedModel, found: Evaluation) -> None:
+        write_evaluation_page(found, evaluation_path(model))
+        self._evaluated = model, found
+
+    def _result_of(self, model: TunedModel) -> BlindResult | None:
+        is_it = self.model is not None and self.model.name == model.name
+        return self.test.result if self.test and is_it else None
+
+    @contextmanager
+    def _asking(self, model: TunedModel) -> Iterator[tuple[ModelServer, str]]:
+        with (
+            self._hold_server(model.base) as server,
+            client_of(server, timeout=_TIMEOUT_SECONDS) as client,
+        ):
+            yield ModelServer(client), server.base_model
+
+
+def _count(work: Work, done: int, total: int) -> None:
+    work.check()
+    work.count(lambda: done, total)
+
+
+def evaluation_path(model: TunedModel) -> Path:
+    """Return where the page of a model's evaluation is kept; deleted with the model."""
+    return model.path / "evaluation.html"
+
+
+def held_nothing_out(models: Iterable[TunedModel], jobs: Iterable[KeptJob]) -> set[str]:
+    """Return the names of the models with which there is nothing to guess.
+
+    Args:
+        models: The models.
+        jobs: The jobs that are kept; of other models it is not known.
+    """
+    without = {job.id for job in jobs if not job.has_validation}
+    return {model.name for model in models if model.job_id in without}

@@ -1,0 +1,183 @@
+"""What all screens have: their frame, and parts that follow the work in the background.
+
+Names and texts are only ever put into labels, which show them as text.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nicegui import ui
+
+from langchain_chatexports._terminal import short_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from langchain_chatexports.page.work import Work
+
+__all__ = [
+    "SCREENS",
+    "SECONDS_BETWEEN_LOOKS",
+    "add_style",
+    "dialog",
+    "error_box",
+    "focus",
+    "follow",
+    "next_link",
+    "screen",
+    "scroll_to",
+    "show_table",
+    "show_work",
+    "text",
+]
+
+SCREENS = {
+    "/": "1. Add exports",
+    "/choose": "2. Choose",
+    "/train": "3. Train",
+    "/talk": "4. Talk",
+    "/guess": "5. Guess",
+    "/manage": "Manage",
+}
+"""The screens by path, in the order of their use; the last one at any time."""
+
+SECONDS_BETWEEN_LOOKS = 0.3
+"""How often a screen looks whether what it shows has changed."""
+
+
+def add_style() -> None:
+    """Add the style sheet to all screens."""
+    style = Path(__file__).with_name("style.css").read_text("utf-8")
+    ui.add_head_html(f"<style>{style}</style>", shared=True)
+
+
+@contextmanager
+def screen(path: str) -> Iterator[None]:
+    """Build a screen's frame, and its content inside.
+
+    Args:
+        path: The screen's path.
+    """
+    title = SCREENS[path]
+    ui.page_title(f"{title} | chatexports")
+    ui.colors(primary="#1d5fae")
+    with ui.element("nav").props('aria-label="Steps"').classes("steps"):
+        for target, name in SCREENS.items():
+            link = ui.link(name, target)
+            if target == path:
+                link.props('aria-current="page"')
+    with ui.element("div").classes("content"):
+        text(title.lstrip("0123456789. "), tag="h1")
+        yield
+
+
+def text(content: str, *, tag: str = "p", classes: str = "") -> Any:
+    """Add a text, which is shown as it is and in its own direction.
+
+    Args:
+        content: The text.
+        tag: Its HTML element.
+        classes: Its CSS classes.
+    """
+    element = ui.element(tag).props("dir=auto").classes(f"text {classes}")
+    with element:
+        ui.label(content).classes("plain")
+    return element
+
+
+def next_link(title: str, path: str) -> None:
+    """Add the link to the screen that most people go on to.
+
+    Args:
+        title: What one does there.
+        path: The screen's path.
+    """
+    ui.link(title, path).classes("next")
+
+
+@contextmanager
+def dialog(title: str) -> Iterator[Any]:
+    """Open a dialog, and build its content inside.
+
+    Args:
+        title: Its title.
+    """
+    opened = ui.dialog(value=True)
+    opened.props["aria-label"] = title
+    with opened, ui.element("div").classes("content asked"):
+        text(title, tag="h2", classes="name")
+        yield opened
+
+
+def error_box(message: str) -> None:
+    """Show an error with its remedy; screen readers say it at once."""
+    if message:
+        with ui.element("div").props("role=alert").classes("error"):
+            text(message)
+
+
+def show_work(work: Work, unit: str) -> None:
+    """Show how far work in the background is, or why it failed.
+
+    Args:
+        work: The work.
+        unit: What it counts.
+    """
+    if not work.is_running:
+        error_box(work.error)
+        return
+    done, total = work.progress
+    share = min(done / total, 1) if total else None
+    left = work.seconds_left
+    counted = f"{done:,} {unit}" if done and unit else ""
+    rest = f"about {short_duration(left)} left" if left else ""
+    with ui.element("div").props("role=status").classes("work"):
+        text(f"{work.what} … {', '.join(filter(None, (counted, rest)))}")
+        bar = ui.linear_progress(share or 0, show_value=False)
+        bar.props(f'aria-label="{work.what}"')
+        if share is None:
+            bar.props("indeterminate")
+
+
+def follow(part: Any, look: Callable[[], object]) -> None:
+    """Build a part of a screen, and build it again when what it shows has changed.
+
+    Args:
+        part: The part, a `ui.refreshable`.
+        look: Returns what it shows, to be compared.
+    """
+    part()
+    seen = [look()]
+
+    def refresh() -> None:
+        now = look()
+        if now != seen[0]:
+            seen[0] = now
+            part.refresh()
+
+    ui.timer(SECONDS_BETWEEN_LOOKS, refresh)
+
+
+def focus(element: Any) -> None:
+    """Move the keyboard's focus to an element that is being built."""
+    script = f"document.getElementById('{element.html_id}')?.focus()"
+    ui.run_javascript(f"setTimeout(() => {script}, 50)")
+
+
+def scroll_to(element: Any) -> None:
+    """Scroll to an element, once what changes with it was built."""
+    script = f"document.getElementById('{element.html_id}')?.scrollIntoView()"
+    ui.run_javascript(f"setTimeout(() => {script}, 600)")
+
+
+def show_table(rows: Sequence[Sequence[str]]) -> None:
+    """Show rows, each with its name first."""
+    with ui.element("table"), ui.element("tbody"):
+        for name, *cells in rows:
+            with ui.element("tr"):
+                text(name, tag="th")
+                for cell in cells:
+                    text(cell, tag="td")

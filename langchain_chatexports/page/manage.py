@@ -1,0 +1,283 @@
+"""The screen of all that is kept: rename, take elsewhere, forget, delete."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nicegui import ui
+
+from langchain_chatexports._terminal import plural
+from langchain_chatexports.chat_loaders.recognition import PLATFORM_NAMES
+from langchain_chatexports.local_server import (
+    NOT_DELETED,
+    count_kept,
+    list_models,
+    list_sets,
+)
+from langchain_chatexports.local_server.storage.models import MAX_LABEL_LENGTH
+from langchain_chatexports.page.layout import dialog, follow, show_work, text
+from langchain_chatexports.retrieval.index_files import search_indexes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from langchain_chatexports.local_server import KeptJob, KeptSet, TunedModel
+    from langchain_chatexports.page.session import PageSession
+
+__all__ = ["build_manage", "job_in_words", "source_in_words"]
+
+_OTHER_PROGRAMS = {
+    True: "Ollama and llama.cpp: one GGUF file",
+    False: "A Hugging Face folder: transformers, vLLM",
+}
+
+
+def build_manage(session: PageSession) -> None:
+    """Build the screen.
+
+    Args:
+        session: The session.
+    """
+    text(
+        "All that is kept on this machine. Only what was made here is ever deleted; an "
+        "export on your disk is never touched."
+    )
+    manage = session.manage
+
+    @ui.refreshable
+    def work() -> None:
+        with ui.element("div").classes("part"):
+            show_work(manage.working, "")
+            if manage.done and not manage.working.is_running:
+                with ui.element("div").props("role=status").classes("part"):
+                    for line in manage.done:
+                        text(line)
+
+    @ui.refreshable
+    def kept() -> None:
+        with ui.element("div").classes("part"):
+            _show_exports(session)
+            _show_models(session)
+
+    follow(work, lambda: (manage.working.is_running, manage.working.error))
+    follow(kept, lambda: _look(session))
+    _build_forget(session)
+    _build_delete_everything(session)
+
+
+def _look(session: PageSession) -> object:
+    models = [(model.name, model.label) for model in list_models(session.data_dir)]
+    jobs = [(job.id, job.status) for job in session.jobs()]
+    return models, jobs, list_sets(session.data_dir), id(session.read)
+
+
+def _show_exports(session: PageSession) -> None:
+    text("Exports", tag="h2")
+    exports = session.read.exports if session.read else []
+    if not exports:
+        text("No export is open on this page.")
+    for export in exports:
+        with ui.element("div").classes("card"):
+            text(", ".join(path.name for path in export.paths), classes="name")
+            text(
+                f"{export.format}. Removes the copy that this page made. Your own file "
+                "stays.",
+                classes="quiet",
+            )
+            with ui.element("div").classes("row-of"):
+                button = ui.button(
+                    "Remove from the list",
+                    on_click=partial(session.remove_export, export),
+                )
+                button.props("outline dense")
+
+
+def _show_models(session: PageSession) -> None:
+    models, jobs = list_models(session.data_dir), session.jobs()
+    sets = list_sets(session.data_dir)
+    text("Models", tag="h2")
+    if not models:
+        text("There is no trained model on this machine.")
+    for model in models:
+        _show_model(
+            session, model, [one for one in sets if model.job_id in one.job_ids]
+        )
+    made = {model.job_id for model in models}
+    without = [job for job in jobs if job.id not in made]
+    if without:
+        text("Trainings that made no model, or not yet", tag="h2")
+    for job in without:
+        _show_job(session, job, [one for one in sets if job.id in one.job_ids])
+    unused = [one for one in sets if not one.job_ids]
+    if unused:
+        text("Examples that no training used", tag="h2")
+    for one in unused:
+        with ui.element("div").classes("card"):
+            text(f"{one.created_at:%Y-%m-%d %H:%M} UTC, {_megabytes([one])}")
+            with ui.element("div").classes("row-of"):
+                _delete_button(session, one.id, "these examples", "")
+
+
+def _show_model(
+    session: PageSession, model: TunedModel, sets: Sequence[KeptSet]
+) -> None:
+    with ui.element("div").classes("card"):
+        text(model.title, tag="h3", classes="name")
+        whose = f"The voice of {model.person}, " if model.person else ""
+        source = f", from {source_in_words(model.source)}" if model.source else ""
+        text(
+            f"{whose}{model.base_model}, {model.created_at:%Y-%m-%d %H:%M} UTC, "
+            f"{model.size_bytes / 1e6:,.1f} MB{source}"
+        )
+        text(
+            f"Its examples: {_megabytes(sets)}. Its name for programs: {model.name}",
+            classes="quiet",
+        )
+        with ui.element("div").classes("row-of"):
+            _button("Rename", model.title, lambda: _ask_label(session, model))
+            _button("Take elsewhere", model.title, lambda: _ask_folder(session, model))
+            _delete_button(
+                session,
+                model.name,
+                model.title,
+                "Its training and the examples that only it used are deleted with it.",
+            )
+
+
+def _show_job(session: PageSession, job: KeptJob, sets: Sequence[KeptSet]) -> None:
+    title = job.person or job.base_model
+    with ui.element("div").classes("card"):
+        text(title, tag="h3", classes="name")
+        text(
+            f"{job_in_words(job)}, {job.base_model}, "
+            f"{job.created_at:%Y-%m-%d %H:%M} UTC, examples: {_megabytes(sets)}"
+        )
+        with ui.element("div").classes("row-of"):
+            _delete_button(
+                session,
+                job.id,
+                f"the training of {title}",
+                "It is stopped if it runs, and the examples that only it used are "
+                "deleted with it.",
+            )
+
+
+def source_in_words(source: str) -> str:
+    """Return what a model's examples were made from, with the platforms' own names."""
+    return re.sub(
+        rf"(^|, )({'|'.join(PLATFORM_NAMES)}) ",
+        lambda found: f"{found[1]}{PLATFORM_NAMES[found[2]]} ",
+        source,
+    )
+
+
+def job_in_words(job: KeptJob) -> str:
+    """Return how far a training is, for people."""
+    of = f" of {job.total_steps:,}" if job.total_steps else ""
+    at = f" at step {job.step:,}{of}" if job.step else ""
+    return {
+        "queued": "Waits for its turn",
+        "running": f"Trains,{at}" if at else "Begins",
+        "stopped": f"Stopped{at}",
+        "succeeded": "Done; its model was deleted",
+        "failed": f"Failed{at}",
+        "cancelled": f"Canceled{at}",
+    }.get(job.status, job.status)
+
+
+def _megabytes(sets: Sequence[KeptSet]) -> str:
+    return f"{sum(one.size_bytes for one in sets) / 1e6:,.1f} MB" if sets else "none"
+
+
+def _button(title: str, whose: str, act: Callable[[], object]) -> None:
+    # What a screen reader says, as there are several of them.
+    button = ui.button(title, on_click=act).props("outline dense")
+    button.props["aria-label"] = f"{title}: {whose}"
+
+
+def _delete_button(session: PageSession, name: str, title: str, more: str) -> None:
+    def ask() -> None:
+        with dialog(f"Delete {title}?") as opened:
+            text(f"{more} {NOT_DELETED}".strip())
+            _answers(opened, "Delete", lambda: session.manage.delete(name))
+
+    _button("Delete", title, ask)
+
+
+def _ask_label(session: PageSession, model: TunedModel) -> None:
+    with dialog(f"Rename {model.title}") as opened:
+        text("The name is for this machine; programs still use the one with ft:.")
+        label = ui.input("New name", value=model.label or "")
+        label.props(f"maxlength={MAX_LABEL_LENGTH} dir=auto")
+        _answers(opened, "Save", lambda: session.manage.rename(model, label.value))
+
+
+def _ask_folder(session: PageSession, model: TunedModel) -> None:
+    name = model.short_name.replace(":", "-").strip("-")
+    with dialog(f"Take {model.title} elsewhere") as opened:
+        text(
+            "It is merged into its base, and written to a new folder. A model can "
+            "repeat what it learned: whoever gets it can get your messages."
+        )
+        gguf = ui.radio(_OTHER_PROGRAMS, value=True)
+        folder = ui.input("New folder", value=str(Path.home() / f"voice-{name}"))
+        _answers(
+            opened,
+            "Write",
+            lambda: session.manage.export(model, folder.value, gguf=gguf.value),
+        )
+
+
+def _build_forget(session: PageSession) -> None:
+    text("Forget a person", tag="h2")
+    text(
+        "Takes somebody out of the search indexes, now and later, and of a set that "
+        "chatexports prepare has written. Models still know what they learned, and the "
+        "examples are kept with them: delete these models, and train again without the "
+        "person. Exports are not changed."
+    )
+    with ui.element("div").classes("row-of"):
+        person = ui.input("Name or number of the person").props("dir=auto")
+        person.classes("grow")
+        path = ui.input("Path of a set, if there is one").classes("grow")
+        key = ui.input("Path of its key, if names were replaced").classes("grow")
+    mentions = ui.checkbox("Also take out texts of the set that mention the name")
+    ui.button(
+        "Forget",
+        on_click=lambda: session.manage.forget(
+            person.value, path=path.value, key=key.value, mentions=mentions.value
+        ),
+    )
+
+
+def _build_delete_everything(session: PageSession) -> None:
+    def ask() -> None:
+        with dialog("Delete everything?") as opened:
+            indexes = len(search_indexes(session.manage.index_dir))
+            count = plural(indexes, "search index", "search indexes")
+            text(
+                f"{count_kept(session.data_dir)}, {count}, the talk, and what this "
+                "page has read. A training that runs is stopped."
+            )
+            text(NOT_DELETED)
+            _answers(opened, "Delete everything", session.manage.delete_everything)
+
+    text("Delete everything", tag="h2")
+    text(NOT_DELETED)
+    with ui.element("div"):
+        ui.button("Delete everything …", on_click=ask).props("outline color=negative")
+
+
+def _answers(opened: ui.dialog, title: str, act: Callable[[], object]) -> None:
+    def agree() -> None:
+        opened.close()
+        act()
+
+    with ui.element("div").classes("row-of"):
+        button = ui.button(title, on_click=agree)
+        if title.startswith("Delete"):
+            button.props("color=negative")
+        ui.button("Cancel", on_click=opened.close).props("outline autofocus")

@@ -1,0 +1,187 @@
+"""Changes to what is kept on this machine, in the background."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from langchain_chatexports import local_server
+from langchain_chatexports._terminal import plural
+from langchain_chatexports.datasets.forget_by_name import forget_by_name
+from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.local_server.export import export_in_child, how_to_run
+from langchain_chatexports.page.work import Work
+from langchain_chatexports.retrieval import index_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from langchain_chatexports.local_server import TunedModel
+    from langchain_chatexports.page.talk_state import Talk
+
+__all__ = ["Manage"]
+
+
+class Manage:
+    """Renames, exports, forgets and deletes; one after the other.
+
+    Attributes:
+        working: Does it.
+        done: What the last one did, for people, line by line.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path | None,
+        index_dir: Path | None,
+        *,
+        talk: Talk,
+        stop_server: Callable[[], None],
+        clear: Callable[[], None],
+    ) -> None:
+        """Initialize with nothing done.
+
+        Args:
+            data_dir: Where jobs and models are kept; `None` for the default.
+            index_dir: Where search indexes are kept; `None` for the default.
+            talk: The page's talk, which ends with its model.
+            stop_server: Stops the local server.
+            clear: Forgets what the page was given, and what it made of it.
+        """
+        self.working = Work()
+        self.done: list[str] = []
+        self._data_dir = data_dir
+        self._index_dir = index_dir
+        self._talk = talk
+        self._stop_server = stop_server
+        self._clear = clear
+
+    @property
+    def index_dir(self) -> Path:
+        """The folder of search indexes."""
+        return self._index_dir or index_files.default_index_dir()
+
+    def rename(self, model: TunedModel, label: str) -> bool:
+        """Label a model, and return whether that was started.
+
+        Args:
+            model: The model.
+            label: What to call it; empty to remove the label.
+        """
+
+        def rename() -> list[str]:
+            local_server.rename_model(model.name, label, data_dir=self._data_dir)
+            return []
+
+        return self._start("Renaming", rename)
+
+    def export(self, model: TunedModel, folder: str, *, gguf: bool) -> bool:
+        """Write a model for other programs, and return whether that was started.
+
+        Args:
+            model: The model.
+            folder: The folder to write, which must not exist.
+            gguf: Whether for Ollama and llama.cpp.
+        """
+
+        def export() -> list[str]:
+            if not folder.strip():
+                msg = "Name the folder to write."
+                raise ChatExportError(msg)
+            target = Path(folder.strip().strip("\"'")).expanduser()
+            written = export_in_child(
+                model.name, target, data_dir=self._data_dir, gguf=gguf
+            )
+            return [f"Written to {written}", *how_to_run(written, gguf=gguf)]
+
+        return self._start("Writing the model, which takes some minutes", export)
+
+    def delete(self, name: str) -> bool:
+        """Delete a model, a job or unused examples; return whether that was started.
+
+        Args:
+            name: As for `local_server.delete_kept`.
+        """
+
+        def delete() -> list[str]:
+            self._leave_talk_with(name)
+            local_server.delete_kept(name, data_dir=self._data_dir)
+            return ["Deleted."]
+
+        return self._start("Deleting", delete)
+
+    def delete_everything(self) -> bool:
+        """Delete all that is kept here and held by the page.
+
+        These are models, jobs, examples and search indexes, and the list of exports; of
+        the exports themselves only copies that were dropped on the page.
+
+        Returns:
+            Whether that was started.
+        """
+
+        def delete() -> list[str]:
+            self._leave_talk_with(None)
+            self._stop_server()
+            kept = local_server.delete_everything(self._data_dir)
+            indexes = index_files.delete_indexes(self.index_dir)
+            self._clear()
+            count = plural(indexes, "search index", "search indexes")
+            return [f"Deleted: {kept}, {count}."]
+
+        return self._start("Deleting everything", delete)
+
+    def forget(
+        self, person: str, *, path: str = "", key: str = "", mentions: bool = False
+    ) -> bool:
+        """Take a person out of search indexes and of a set, in the background.
+
+        Args:
+            person: Name or handle.
+            path: The set; empty for search indexes only.
+            key: The key file of a set in which names were replaced.
+            mentions: Whether to take out texts that mention the name, too.
+
+        Returns:
+            Whether that was started.
+        """
+
+        def forget() -> list[str]:
+            if not person.strip():
+                msg = "Say whom to forget."
+                raise ChatExportError(msg)
+            people = [person.strip()]
+            lines = []
+            if path.strip():
+                report = forget_by_name(
+                    Path(path.strip().strip("\"'")).expanduser(),
+                    people=people,
+                    mentions=mentions,
+                    key=Path(key.strip().strip("\"'")).expanduser() if key else None,
+                )
+                jobs = local_server.jobs_that_used_set(report.hashes, self._data_dir)
+                lines.append(str(report))
+                lines += [
+                    f"Trained on it, and still knows it: {job.tuned_model or job.id}"
+                    for job in jobs
+                ]
+            found = index_files.forget_in_all(self.index_dir, people, ())
+            lines += [f"{file}: {counts.in_words()}" for file, counts in found.items()]
+            return [*lines, "No search index will have this person."]
+
+        return self._start("Forgetting", forget)
+
+    def _start(self, what: str, change: Callable[[], list[str]]) -> bool:
+        def work() -> None:
+            self.done = change()
+
+        is_started = self.working.start(what, work)
+        if is_started:
+            self.done = []
+        return is_started
+
+    def _leave_talk_with(self, name: str | None) -> None:
+        talk = self._talk
+        if talk.model is not None and name in {None, talk.model.name}:
+            talk.stop()
+            talk.model, talk.voices = None, []

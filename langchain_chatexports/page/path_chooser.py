@@ -1,0 +1,106 @@
+"""A chooser of a file or folder on this machine: it shows names, and opens nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from nicegui import ui
+
+from langchain_chatexports._terminal import plural
+from langchain_chatexports.page.layout import dialog, error_box, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["FolderNames", "choose_path", "list_folder"]
+
+# Each one is a button in the browser.
+_MAX_NAMES = 500
+
+
+class FolderNames(NamedTuple):
+    """What is in a folder, by name; hidden files and folders are left out."""
+
+    folders: list[str]
+    files: list[str]
+    error: str = ""
+    """Why they could not be read; empty if they were."""
+
+
+def list_folder(folder: Path) -> FolderNames:
+    """Return the names of what is in a folder.
+
+    Args:
+        folder: The folder.
+    """
+    folders: list[str] = []
+    files: list[str] = []
+    try:
+        for path in folder.iterdir():
+            if not path.name.startswith("."):
+                (folders if path.is_dir() else files).append(path.name)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        return FolderNames([], [], f"This folder cannot be shown: {why}.")
+    return FolderNames(
+        sorted(folders, key=str.casefold), sorted(files, key=str.casefold)
+    )
+
+
+def choose_path(on_chosen: Callable[[Path], object]) -> None:
+    """Open a dialog that begins in the home folder.
+
+    Args:
+        on_chosen: Called with the file or folder that was chosen.
+    """
+    folder = Path.home()
+
+    def go(target: Path) -> None:
+        nonlocal folder
+        folder = target
+        names.refresh()
+
+    def choose(path: Path) -> None:
+        opened.close()
+        on_chosen(path)
+
+    @ui.refreshable
+    def names() -> None:
+        found = list_folder(folder)
+        with ui.element("div").classes("part"):
+            text(str(folder), classes="name")
+            with ui.element("div").classes("row-of"):
+                up = ui.button("Up", on_click=lambda: go(folder.parent))
+                up.props("outline dense").set_enabled(folder != folder.parent)
+                home = ui.button("Home folder", on_click=lambda: go(Path.home()))
+                home.props("outline dense")
+            error_box(found.error)
+            if not (found.folders or found.files or found.error):
+                text("It is empty.", classes="quiet")
+            with ui.element("div").classes("names"):
+                _show_names(found, lambda name: go(folder / name), choose_file)
+
+    def choose_file(name: str) -> None:
+        choose(folder / name)
+
+    with dialog("Choose a file or folder") as opened:
+        text("A folder opens; a file is added.", classes="quiet")
+        names()
+        with ui.element("div").classes("row-of"):
+            ui.button("Add this folder", on_click=lambda: choose(folder))
+            ui.button("Cancel", on_click=opened.close).props("outline")
+
+
+def _show_names(
+    found: FolderNames,
+    open_folder: Callable[[str], object],
+    choose_file: Callable[[str], object],
+) -> None:
+    named = [(name, "/", open_folder) for name in found.folders]
+    named += [(name, "", choose_file) for name in found.files]
+    for name, mark, act in named[:_MAX_NAMES]:
+        button = ui.button(f"{name}{mark}", on_click=lambda n=name, a=act: a(n))
+        button.props("flat dense no-caps align=left")
+    if (more := len(named) - _MAX_NAMES) > 0:
+        text(f"And {plural(more, 'name')} more: type the path instead.")

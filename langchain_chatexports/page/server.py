@@ -1,0 +1,139 @@
+"""The server of the page, in this process, for one person."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import warnings
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from langchain_chatexports.evaluation import check_extra as check_evaluate_extra
+from langchain_chatexports.exceptions import MissingExtraError
+from langchain_chatexports.local_server import check_extra as check_local_extra
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from langchain_chatexports.page.session import PageSession
+
+__all__ = ["PageServer", "check_extra"]
+
+_HOST = "127.0.0.1"
+
+
+def check_extra() -> None:
+    """Check that what the page needs is installed.
+
+    Raises:
+        MissingExtraError: If one of its packages is missing.
+    """
+    feature, extra = "The page", "page"
+    try:
+        check_local_extra()
+        check_evaluate_extra()
+    except MissingExtraError:
+        # The extra brings theirs, too.
+        raise MissingExtraError(feature, extra) from None
+    if find_spec("nicegui") is None:
+        raise MissingExtraError(feature, extra)
+
+
+class PageServer:
+    """Serves the page on 127.0.0.1, until it is stopped."""
+
+    def __init__(
+        self,
+        *,
+        base: str | None = None,
+        data_dir: Path | None = None,
+        index_dir: Path | None = None,
+        port: int = 0,
+    ) -> None:
+        """Initialize the server.
+
+        Args:
+            base: The base model that is proposed first; `None` for the default.
+            data_dir: Where jobs and models are kept; `None` for the default.
+            index_dir: Where search indexes are kept; `None` for the default.
+            port: The port; 0 for a free one.
+        """
+        self._base = base
+        self._data_dir = data_dir
+        self._index_dir = index_dir
+        self._port = port
+
+    def run(self, on_link: Callable[[str], None]) -> None:
+        """Serve until Ctrl-C; then trainings stop, and can be continued later.
+
+        Args:
+            on_link: Called with each new link, the first when the page is ready. A link
+                works once.
+
+        Raises:
+            LocalServerError: If the port is taken.
+            MissingExtraError: If the extra `page` is not installed.
+        """
+        check_extra()
+        os.umask(0o077)
+        # NiceGUI logs tracebacks, and what an error says can quote a message.
+        logging.getLogger("nicegui").disabled = True
+        from langchain_chatexports.local_server.http.server import listen, run_app
+        from langchain_chatexports.page.access import OneTimeLinks, PageAccess
+        from langchain_chatexports.page.session import PageSession
+
+        with (
+            listen(_HOST, self._port) as listener,
+            PageSession(self._base, self._data_dir, self._index_dir) as session,
+            _noting_warnings(session),
+        ):
+            port = listener.getsockname()[1]
+            links = OneTimeLinks(
+                lambda token: on_link(f"http://{_HOST}:{port}/?token={token}")
+            )
+            app = PageAccess(_application(session), links=links, port=port)
+            run_app(app, listener, links.renew)
+
+
+def _application(session: PageSession) -> Any:
+    from fastapi import FastAPI
+    from nicegui import app as nicegui_app
+    from nicegui import ui
+
+    from langchain_chatexports.local_server.http.access import log_without_text
+    from langchain_chatexports.page.screens import add_screens
+
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    add_screens(app, session)
+    nicegui_app.on_exception(log_without_text)
+    ui.run_with(
+        app,
+        title="chatexports",
+        dark=None,
+        language="en-US",
+        tailwind=False,
+        show_welcome_message=False,
+        reconnect_timeout=60,
+        # The nonce is added to what is not compressed.
+        gzip_middleware_factory=None,
+    )
+    return app
+
+
+@contextmanager
+def _noting_warnings(session: PageSession) -> Iterator[None]:
+    """Show the package's warnings, such as of a bad file, on the page."""
+    lock = threading.Lock()
+
+    def note(message: Warning | str, *_where: Any, **_more: Any) -> None:
+        with lock:
+            session.note(str(message))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("always", category=UserWarning)
+        warnings.showwarning = note
+        yield

@@ -1,0 +1,183 @@
+"""Screen 4: a talk with a tuned model, as chats look on a phone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from nicegui import ui
+
+from langchain_chatexports.page.layout import follow, show_work, text
+from langchain_chatexports.page.model_choice import kept_models, model_select
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from langchain_chatexports.finetuning.voice import Voice
+    from langchain_chatexports.page.session import PageSession
+    from langchain_chatexports.page.talk_state import Talk
+
+__all__ = ["build_talk"]
+
+
+def build_talk(session: PageSession) -> None:
+    """Build the screen.
+
+    Args:
+        session: The session.
+    """
+    talk = session.talk
+    models = kept_models(session)
+    if not models:
+        return
+    if talk.model is None:
+        talk.choose(next(iter(models.values())))
+    model = model_select(models, talk.chosen)
+    model.on_value_change(lambda: talk.choose(models[model.value]))
+    model.bind_enabled_from(talk.answering, "is_running", lambda is_it: not is_it)
+    text(
+        "Write a message as if to this person. The model makes its answers up.",
+        classes="quiet",
+    )
+    _build_conversation(talk)
+    _build_work(talk, lambda: talk.choose(models[model.value]))
+    _build_input(talk)
+    _build_settings(talk)
+    text(
+        "A talk is in this page's memory only. It is gone when you choose another "
+        "model, begin a new talk, or close the window from which this page was "
+        "started, unless you save it.",
+        classes="quiet",
+    )
+
+
+def _build_settings(talk: Talk) -> None:
+    with ui.expansion("Compare, and how freely it answers"):
+        text(
+            "Beside each answer, you can see what the base model says: the model as it "
+            "was before the training."
+        )
+        ui.checkbox("Show the base model, too").bind_value(talk, "with_base")
+        ui.checkbox("Show the base model with examples, too").bind_value(
+            talk, "with_examples"
+        )
+        text(
+            "With examples, the base model first reads messages of the training that "
+            "are like yours, with the answers to them.",
+            classes="quiet",
+        )
+        _show_no_examples(talk)
+        temperature = ui.number(
+            "How freely it answers",
+            value=talk.settings.temperature,
+            min=0,
+            max=2,
+            step=0.1,
+        )
+        text(
+            "0: always the same answer to the same message. 1: as varied as what it "
+            "learned. Above 1 it soon rambles. Others call this the temperature.",
+            classes="quiet",
+        )
+
+    def set_temperature() -> None:
+        if temperature.value is not None:
+            value = min(max(float(temperature.value), 0), 2)
+            talk.settings = replace(talk.settings, temperature=value)
+
+    temperature.on_value_change(set_temperature)
+
+
+def _show_no_examples(talk: Talk) -> None:
+    @ui.refreshable
+    def examples() -> None:
+        text(talk.no_examples, classes="quiet") if talk.no_examples else None
+
+    follow(examples, lambda: talk.no_examples)
+
+
+def _build_conversation(talk: Talk) -> None:
+    @ui.refreshable
+    def earlier() -> None:
+        with ui.element("div").classes("turns"):
+            for place in range(len(talk.lines) - 1):
+                _show_turn(talk, place)
+
+    @ui.refreshable
+    def latest() -> None:
+        with ui.element("div").classes("turns"):
+            if talk.lines:
+                _show_turn(talk, len(talk.lines) - 1)
+
+    def look() -> object:
+        is_over = not talk.answering.is_running
+        shown = talk.with_base, talk.with_examples
+        return id(talk.voices), len(talk.lines), shown, is_over
+
+    # Its end is in view: the style sheet says so.
+    box = ui.element("div").classes("talk")
+    box.props('role=log aria-label="The talk" tabindex=0')
+    with box, ui.element("div").classes("turns"):
+        follow(earlier, look)
+        follow(
+            latest,
+            lambda: (
+                look(),
+                [[turn.answer for turn in v.turns[-1:]] for v in talk.voices],
+            ),
+        )
+
+
+def _build_work(talk: Talk, start: Callable[[], object]) -> None:
+    answering = talk.answering
+
+    @ui.refreshable
+    def work() -> None:
+        with ui.element("div").classes("part"):
+            show_work(answering, "")
+            if talk.model is None and not answering.is_running:
+                ui.button("Start it again", on_click=start)
+
+    follow(work, lambda: (answering.is_running, answering.error, talk.model is None))
+
+
+def _show_turn(talk: Talk, place: int) -> None:
+    voices = talk.shown_voices()
+    text(talk.lines[place].line, classes="bubble mine")
+    with ui.element("div").classes("columns"):
+        for voice in voices:
+            _show_answer(talk, voice, place, has_title=len(voices) > 1)
+
+
+def _show_answer(talk: Talk, voice: Voice, place: int, *, has_title: bool) -> None:
+    with ui.element("div").classes("column"):
+        if has_title:
+            text(voice.title, classes="quiet name")
+        bubbles = talk.bubbles(voice, place)
+        for bubble in bubbles:
+            text(bubble, classes="bubble theirs")
+        if not bubbles and not talk.answering.is_running:
+            text("No answer.", classes="quiet")
+
+
+def _build_input(talk: Talk) -> None:
+    def say() -> None:
+        if line.value and line.value.strip() and talk.say(line.value.strip()):
+            line.set_value("")
+
+    def save() -> None:
+        ui.download.content(talk.to_json(), "talk.json", "application/json")
+
+    with ui.element("div").classes("row-of"):
+        line = ui.input("Message").classes("grow").on("keydown.enter", say)
+        send = ui.button("Send", on_click=say)
+    for part in (line, send):
+        part.bind_enabled_from(talk, "model", backward=bool)
+    with ui.element("div").classes("row-of"):
+        for title, act in (
+            ("Stop", talk.stop),
+            ("Again", talk.again),
+            ("New talk", talk.clear),
+            ("Save the talk", save),
+        ):
+            ui.button(title, on_click=act).props("outline dense")

@@ -1,0 +1,252 @@
+"""Screen 3: trainings with their progress; a stopped one can be continued."""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from nicegui import ui
+
+from langchain_chatexports._terminal import short_duration
+from langchain_chatexports.local_server import list_models
+from langchain_chatexports.local_server.storage.jobs import job_events
+from langchain_chatexports.page.layout import (
+    error_box,
+    follow,
+    next_link,
+    show_work,
+    text,
+)
+from langchain_chatexports.page.session import is_unfinished
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_chatexports.local_server import KeptJob
+    from langchain_chatexports.page.session import PageSession
+
+__all__ = ["build_train", "curve", "losses_in_words", "seconds_left", "smoothed"]
+
+_Event = dict[str, Any]
+_Points = list[tuple[int, float]]
+_MAX_POINTS = 500
+_MAX_AVERAGED = 10
+_TRAINED, _HELD_OUT = "with the examples", "with those held out"
+
+
+def build_train(session: PageSession) -> None:
+    """Build the screen.
+
+    Args:
+        session: The session.
+    """
+    text(
+        "The model reads the examples again and again, and is corrected at each step. "
+        "You need not wait here: closing this page stops nothing. Leave the "
+        "window open from which this page was started: without it a training stops, "
+        "and you can continue it later."
+    )
+    found: list[KeptJob] = session.jobs()
+
+    def look() -> object:
+        found[:] = session.jobs()
+        ordering = session.ordering
+        states = [(job.id, job.status) for job in found]
+        doing = ordering.is_running, ordering.what, ordering.error
+        return states, doing, session.has_lost_server
+
+    @ui.refreshable
+    def jobs() -> None:
+        with ui.element("div").classes("part"):
+            show_work(session.ordering, "")
+            if session.is_preparing_training:
+                ui.button("Stop", on_click=session.stop_preparing).props("outline")
+            if session.has_lost_server:
+                error_box(
+                    "The local server ended unexpectedly: memory may not be enough. "
+                    "What a training has saved is kept. Press Go on to continue it."
+                )
+            if not found and not session.ordering.is_running:
+                text("There is no training yet.")
+                next_link("Choose what to train on first", "/choose")
+            for job in found:
+                _show_job(session, job, found)
+
+    follow(jobs, look)
+
+
+def _show_job(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> None:
+    now = {"job": job}
+
+    def look() -> object:
+        # The list is renewed; a deleted job stays as it was last seen.
+        now["job"] = next((other for other in jobs if other.id == job.id), job)
+        return now["job"]
+
+    @ui.refreshable
+    def progress() -> None:
+        _show_progress(session, now["job"], jobs)
+
+    with ui.element("div").classes("card"):
+        whose = f"{job.person}: " if job.person else ""
+        text(f"{whose}{job.base_model}", tag="h2", classes="name")
+        follow(progress, look)
+        with ui.element("div").classes("row-of"):
+            if is_unfinished(job):
+                stop = ui.button("Stop", on_click=lambda: session.stop_job(job))
+                stop.props("outline")
+            elif job.status == "stopped":
+                ui.button("Go on", on_click=lambda: session.continue_job(job))
+            elif job.status == "succeeded":
+                _add_way_to_talk(session, job)
+
+
+def _add_way_to_talk(session: PageSession, job: KeptJob) -> None:
+    model = next((m for m in list_models(session.data_dir) if m.job_id == job.id), None)
+    if model is None:
+        text("Its model was deleted.", classes="quiet")
+        return
+
+    def talk() -> None:
+        session.talk.choose(model)
+        ui.navigate.to("/talk")
+
+    ui.button("Next: talk to it", on_click=talk)
+
+
+def _show_progress(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> None:
+    events = job_events(job.id, session.data_dir)
+    metrics = [event for event in events if "step" in (event.get("data") or {})]
+    text(_state(job, jobs, metrics))
+    if job.total_steps:
+        bar = ui.linear_progress(job.step / job.total_steps, show_value=False)
+        bar.props('aria-label="Steps trained"')
+    if job.status == "failed" and events:
+        error_box(str(events[-1].get("message", "")))
+    _show_losses(metrics)
+
+
+def _state(job: KeptJob, jobs: Sequence[KeptJob], metrics: Sequence[_Event]) -> str:
+    if job.status == "queued":
+        before = [
+            other
+            for other in jobs
+            if is_unfinished(other) and other.created_at < job.created_at
+        ]
+        if not before:
+            return "It starts in a moment."
+        names = ", ".join(other.person or other.base_model for other in before)
+        return f"It waits behind {names}."
+    of = f" of {job.total_steps:,}" if job.total_steps else ""
+    step = f"Step {job.step:,}{of}" if job.step else ""
+    if job.status == "running":
+        left = seconds_left(metrics)
+        rest = f", about {short_duration(left)} left" if left else ""
+        return f"{step}{rest}." if step else "It loads the model, some minutes at most."
+    if job.status == "stopped":
+        return f"Stopped. {step or 'Not begun'}; it goes on from {job.saved_step:,}."
+    return {
+        "succeeded": f"Done. {step}.",
+        "failed": f"Failed. {step}",
+        "cancelled": "Cancelled.",
+    }.get(job.status, job.status)
+
+
+def seconds_left(metrics: Sequence[_Event]) -> float | None:
+    """Estimate how long a training still takes, from its last steps.
+
+    Args:
+        metrics: The events of its steps, oldest first.
+
+    Returns:
+        Seconds; `None` before two steps with different times.
+    """
+    recent = metrics[-50:]
+    if not recent:
+        return None
+    first, last = recent[0], recent[-1]
+    steps = last["data"]["step"] - first["data"]["step"]
+    seconds = last["created_at"] - first["created_at"]
+    if steps <= 0 or seconds <= 0:
+        return None
+    return float(seconds / steps * (last["data"]["total_steps"] - last["data"]["step"]))
+
+
+def _show_losses(metrics: Sequence[_Event]) -> None:
+    curves = {
+        name: [
+            (event["data"]["step"], event["data"][key])
+            for event in metrics
+            if event["data"].get(key) is not None
+        ]
+        for name, key in ((_TRAINED, "train_loss"), (_HELD_OUT, "valid_loss"))
+    }
+    found = {name: points for name, points in curves.items() if points}
+    if not found:
+        return
+    lines = {name: smoothed(points) for name, points in found.items()}
+    losses = [loss for points in lines.values() for _, loss in points]
+    last = max(step for points in lines.values() for step, _ in points)
+    with ui.element("svg").classes("losses") as drawing:
+        drawing.props('viewBox="0 0 100 100" preserveAspectRatio=none aria-hidden=true')
+        for name, points in lines.items():
+            kind = "training" if name == _TRAINED else "validation"
+            line = ui.element("polyline").classes(kind)
+            line.props["points"] = curve(points, last, min(losses), max(losses))
+    words = "; ".join(f"{name} {losses_in_words(p)}" for name, p in found.items())
+    text(
+        f"How far off it is (the loss), lower is better: {words}. Single steps jump up "
+        "and down.",
+        classes="quiet",
+    )
+
+
+def losses_in_words(points: _Points) -> str:
+    """Return the mean loss of the first steps and of the last ones, for people.
+
+    Args:
+        points: Steps with their losses; at least one.
+    """
+    losses = [loss for _, loss in points]
+    count = min(len(losses) // 2, _MAX_AVERAGED)
+    if not count:
+        return f"{losses[0]:.1f} so far"
+    first, last = fmean(losses[:count]), fmean(losses[-count:])
+    averaged = " on average" if count > 1 else ""
+    return f"{first:.1f} at first and {last:.1f} last{averaged}"
+
+
+def smoothed(points: _Points) -> _Points:
+    """Return points with the mean of those around each, a tenth of all of them.
+
+    Args:
+        points: Steps with their losses.
+    """
+    half = min(len(points) // 20, _MAX_AVERAGED)
+    return [
+        (
+            step,
+            fmean(loss for _, loss in points[max(place - half, 0) : place + half + 1]),
+        )
+        for place, (step, _) in enumerate(points)
+    ]
+
+
+def curve(
+    points: Sequence[tuple[int, float]], last: int, lowest: float, highest: float
+) -> str:
+    """Return points of an SVG line in a square of 100 by 100, highest losses on top.
+
+    Args:
+        points: Steps with their losses.
+        last: The last step.
+        lowest: The lowest loss.
+        highest: The highest loss.
+    """
+    stride = len(points) // _MAX_POINTS + 1
+    height = highest - lowest or 1
+    kept = [*points[::stride], points[-1]]
+    return " ".join(
+        f"{100 * step / last:.2f},{98 - 96 * (loss - lowest) / height:.2f}"
+        for step, loss in kept
+    )

@@ -1,0 +1,119 @@
+"""Work in the background, which no browser tab owns: closing one stops nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.local_server.http.access import log_without_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Work"]
+
+_MIN_SECONDS = 3.0
+
+
+class _StoppedError(Exception):
+    """Ends work that somebody has stopped."""
+
+
+class Work:
+    """One piece of work at a time, in a thread.
+
+    Attributes:
+        what: What is being done, for people; empty before the first.
+        error: Why the last one failed, and what helps; empty if it has not.
+    """
+
+    def __init__(self) -> None:
+        """Initialize with nothing to do."""
+        self.what = ""
+        self.error = ""
+        self._thread: threading.Thread | None = None
+        self._done: Callable[[], int] = lambda: 0
+        self._total: int | None = None
+        self._started = 0.0
+        self._is_stopped = threading.Event()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is being done."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def progress(self) -> tuple[int, int | None]:
+        """How much is done, and about how much there is, if that is known."""
+        return self._done(), self._total
+
+    @property
+    def seconds_left(self) -> float | None:
+        """About how long it still takes; `None` where that is not known yet."""
+        done, total = self.progress
+        seconds = time.monotonic() - self._started
+        if not done or not total or seconds < _MIN_SECONDS:
+            return None
+        return seconds / done * max(total - done, 0)
+
+    def count(self, done: Callable[[], int], total: int | None) -> None:
+        """Say how to count what is done.
+
+        Args:
+            done: Returns how much is done.
+            total: About how much there is; `None` if that is not known.
+        """
+        self._done, self._total = done, total
+
+    def start(self, what: str, work: Callable[[], None]) -> bool:
+        """Start, unless something is being done.
+
+        Args:
+            what: What is being done, for people.
+            work: Does it; a `ChatExportError` of it is shown.
+
+        Returns:
+            Whether it was started.
+        """
+        if self.is_running:
+            return False
+        self.what, self.error = what, ""
+        self.count(lambda: 0, None)
+        self._started = time.monotonic()
+        self._is_stopped.clear()
+        self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
+        self._thread.start()
+        return True
+
+    def stop(self) -> None:
+        """Let it end the next time that it calls `check`."""
+        self._is_stopped.set()
+
+    def check(self) -> None:
+        """End the work here if it was stopped; called by the work itself."""
+        if self._is_stopped.is_set():
+            raise _StoppedError
+
+    def join(self, seconds: float) -> None:
+        """Wait for its end, for so many seconds at most."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    def _run(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except _StoppedError:
+            self.error = ""
+        except ChatExportError as error:
+            self.error = str(error)
+        except OSError as error:
+            self.error = f"The system says: {error.strerror or type(error).__name__}."
+        except Exception as error:  # noqa: BLE001 - its text can quote a message.
+            log_without_text(error)
+            name = type(error).__name__
+            self.error = (
+                f"An unexpected {name}. The window where chatexports open runs says "
+                "where: please report it."
+            )

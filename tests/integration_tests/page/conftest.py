@@ -1,0 +1,351 @@
+"""`chatexports open` in a process of its own, and Chromium that looks at its page."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from base64 import b64decode
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from selenium.webdriver.remote.webelement import WebElement
+
+_OPTIONS = (
+    "--headless",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+    "--no-first-run",
+    "about:blank",
+)
+_SECONDS = 240
+PICTURES = Path(__file__).parents[3] / "docs" / "images"
+
+_CONTROLS = frozenset(
+    [
+        "button",
+        "checkbox",
+        "combobox",
+        "dialog",
+        "link",
+        "listbox",
+        "option",
+        "progressbar",
+        "radio",
+        "searchbox",
+        "slider",
+        "spinbutton",
+        "switch",
+        "textbox",
+    ]
+)
+_FOCUSED = """
+    const e = document.activeElement;
+    return e.getAttribute('aria-label') || e.innerText || e.value || '';
+"""
+# Texts with a contrast under 4.5:1, which WCAG 2.2 asks for (1.4.3), large ones 3:1.
+_FAINT_TEXTS = """
+    const canvas = document.createElement('canvas').getContext('2d',
+        {willReadFrequently: true});
+    const rgba = (css) => {
+        canvas.clearRect(0, 0, 1, 1);
+        canvas.fillStyle = css;
+        canvas.fillRect(0, 0, 1, 1);
+        const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
+        return [r, g, b, a / 255];
+    };
+    const over = (top, below) =>
+        [0, 1, 2].map((i) => top[i] * top[3] + below[i] * (1 - top[3])).concat(1);
+    const behind = (e) => {
+        if (!e) return rgba('Canvas');
+        const own = rgba(getComputedStyle(e).backgroundColor);
+        return own[3] === 1 ? own : over(own, behind(e.parentElement));
+    };
+    const opacity = (e) =>
+        e ? getComputedStyle(e).opacity * opacity(e.parentElement) : 1;
+    const light = (color) => {
+        const [r, g, b] = color.slice(0, 3).map((v) => v / 255).map(
+            (v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const faint = [];
+    for (const e of document.querySelectorAll('body *')) {
+        const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+        const box = e.getBoundingClientRect();
+        const isSeen = e.checkVisibility({visibilityProperty: true});
+        if (!own || !box.width || !isSeen) continue;
+        if (e.closest('[disabled], .disabled, .notranslate')) continue;
+        const style = getComputedStyle(e);
+        const below = behind(e);
+        const color = rgba(style.color);
+        color[3] *= opacity(e);
+        const [a, b] = [light(over(color, below)), light(below)].sort((x, y) => y - x);
+        const ratio = (a + 0.05) / (b + 0.05);
+        const size = parseFloat(style.fontSize);
+        const isLarge = size >= 24 || (size >= 18.6 && style.fontWeight >= 700);
+        if (ratio < (isLarge ? 3 : 4.5)) faint.push([e.innerText, ratio.toFixed(2)]);
+    }
+    return faint;
+"""
+
+
+def wait(condition: Callable[[], Any], *, seconds: float = _SECONDS) -> Any:
+    """Wait until it holds, also while the page is drawn or loaded anew."""
+    deadline = time.monotonic() + seconds
+    error: WebDriverException | None = None
+    while time.monotonic() < deadline:
+        try:
+            if found := condition():
+                return found
+        except WebDriverException as e:
+            error = e
+        time.sleep(0.1)
+    raise AssertionError("it did not come") from error
+
+
+class Browser:
+    """One browser with a profile of its own, as a person uses it."""
+
+    def __init__(self, folder: Path, *, width: int, is_dark: bool) -> None:
+        binary = shutil.which("chromium") or shutil.which("google-chrome")
+        driver = shutil.which("chromedriver")
+        assert binary, "These tests need a browser: apt-get install chromium"
+        assert driver, "These tests need its driver: apt-get install chromium-driver"
+        options = webdriver.ChromeOptions()
+        options.binary_location = binary
+        for word in (*_OPTIONS, f"--user-data-dir={folder}"):
+            options.add_argument(word)
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            options.add_argument("--no-sandbox")
+        logs = {"performance": "ALL", "browser": "ALL"}
+        options.set_capability("goog:loggingPrefs", logs)
+        self.driver = webdriver.Chrome(options=options, service=Service(driver))
+        # A window cannot be as narrow as a phone; the page in it can.
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        value = "dark" if is_dark else "light"
+        features = [{"name": "prefers-color-scheme", "value": value}]
+        self.driver.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia", {"features": features}
+        )
+        # What the browser's own first page loads.
+        self._log("performance")
+        self.requests: list[str] = []
+        self.errors: list[str] = []
+
+    def open(self, address: str) -> None:
+        self.driver.get(address)
+
+    @property
+    def text(self) -> str:
+        return str(self.driver.find_element(By.TAG_NAME, "body").text)
+
+    def see(self, text: str, *, seconds: float = _SECONDS) -> None:
+        try:
+            wait(lambda: text in self.text, seconds=seconds)
+        except AssertionError:
+            pytest.fail(f"{text!r} is not on the page, but: {self.text[:3000]}")
+
+    def all(self, css: str) -> list[WebElement]:
+        return list(self.driver.find_elements(By.CSS_SELECTOR, css))
+
+    def click(self, name: str) -> None:
+        def try_to() -> bool:
+            for element in self.all("button, a, [role=option], .q-item, .q-checkbox"):
+                if name in element.text.splitlines() and element.is_displayed():
+                    element.click()
+                    return True
+            return False
+
+        wait(try_to)
+
+    def write(self, label: str, text: str) -> WebElement:
+        css = f"input[aria-label^='{label}']:enabled"
+        field = wait(lambda: self.all(css))[0]
+        field.send_keys(text)
+        return field  # type: ignore[no-any-return] # selenium's is untyped here
+
+    def choose(self, label: str, option: str) -> None:
+        def try_to() -> bool:
+            for item in self.all(".q-menu .q-item"):
+                if option in item.text:
+                    item.click()
+                    return True
+            return False
+
+        select = f".q-select:has([aria-label^='{label}'])"
+        wait(lambda: [box.click() for box in self.all(select)[:1]])
+        wait(try_to)
+        wait(lambda: not self.all(".q-menu"))
+
+    @property
+    def focused(self) -> str:
+        """The text of the element that has the keyboard's focus."""
+        script = "return document.activeElement.innerText"
+        return str(self.driver.execute_script(script)).strip()
+
+    def key(self, *keys: str) -> None:
+        webdriver.ActionChains(self.driver).send_keys(*keys).perform()
+
+    def tab_to(self, name: str) -> None:
+        """Press Tab until the focus is on what a screen reader calls so."""
+
+        def press() -> bool:
+            self.key(Keys.TAB)
+            return str(self.driver.execute_script(_FOCUSED)).startswith(name)
+
+        wait(press)
+
+    def picture(self, name: str) -> None:
+        """Write what is seen to the documentation's pictures, if asked for."""
+        if os.environ.get("PICTURES"):
+            options = {"format": "webp", "quality": 60}
+            shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", options)
+            (PICTURES / f"{name}.webp").write_bytes(b64decode(shot["data"]))
+
+    def assert_accessible(self) -> None:
+        """Check the screen as it is: names of controls, contrast, width."""
+        wait(lambda: self.all("button"))
+        self.driver.execute_cdp_cmd("Accessibility.enable", {})
+        tree = self.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})
+        controls = [
+            node
+            for node in tree["nodes"]
+            if not node["ignored"] and node["role"]["value"] in _CONTROLS
+        ]
+        assert len(controls) > 5
+        unnamed = [
+            n for n in controls if not n.get("name", {}).get("value", "").strip()
+        ]
+        assert not unnamed
+        script = "return document.documentElement.scrollWidth <= innerWidth"
+        assert self.driver.execute_script(script), "it is wider than its window"
+        # What is switched off while an answer is written is faint.
+        wait(lambda: not self.driver.execute_script(_FAINT_TEXTS))
+
+    def drop(self, path: Path) -> None:
+        wait(lambda: self.all("input[type=file]"))[0].send_keys(str(path))
+
+    def _log(self, name: str) -> list[Any]:
+        return list(self.driver.get_log(name))  # type: ignore[no-untyped-call] # theirs
+
+    def collect(self) -> None:
+        """Note the requests and errors since the last time."""
+        for entry in self._log("performance"):
+            message = json.loads(entry["message"])["message"]
+            parameters = message["params"]
+            if message["method"] == "Network.requestWillBeSent":
+                self.requests.append(parameters["request"]["url"])
+            elif message["method"] == "Network.webSocketCreated":
+                self.requests.append(parameters["url"])
+        self.errors += [
+            entry["message"]
+            for entry in self._log("browser")
+            if entry["level"] == "SEVERE"
+        ]
+
+
+@pytest.fixture
+def browsers(tmp_path: Path) -> Iterator[Callable[..., Browser]]:
+    """Start browsers; all that they request stays on this machine."""
+    started: list[Browser] = []
+
+    def start(*, width: int = 1280, is_dark: bool = False) -> Browser:
+        folder = tmp_path / f"browser-{len(started)}"
+        started.append(Browser(folder, width=width, is_dark=is_dark))
+        return started[-1]
+
+    yield start
+    for browser in started:
+        browser.collect()
+        browser.driver.quit()
+    for browser in started:
+        elsewhere = [
+            url
+            for url in browser.requests
+            if urlsplit(url).hostname != "127.0.0.1" and urlsplit(url).scheme != "data"
+        ]
+        assert not elsewhere
+        assert len(browser.requests) > 0
+
+
+class Command:
+    """A running `chatexports open`."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.link = self.next_link()
+
+    def next_link(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    @property
+    def address(self) -> str:
+        return self.link.partition("?")[0]
+
+    def kill_servers(self) -> None:
+        """Kill the local server, as the system does when memory runs out."""
+        children = psutil.Process(self.process.pid).children()
+        assert children
+        for child in children:
+            child.kill()
+        psutil.wait_procs(children)
+
+
+@contextmanager
+def opened(folder: Path, base: Path | None) -> Iterator[Command]:
+    """Run `chatexports open` on a folder's data directory."""
+    words = ["open", "--no-browser", "--data-dir", str(folder / "data")]
+    words += ["--index-dir", str(folder / "indexes")]
+    words += ["--base", str(base)] if base else []
+    # NiceGUI serves its pages otherwise where it sees pytest.
+    own = {key: text for key, text in os.environ.items() if "PYTEST" not in key}
+    with (
+        (folder / "err").open("a") as err,
+        subprocess.Popen(  # noqa: S603 - our own command.
+            [sys.executable, "-m", "langchain_chatexports.cli", *words],
+            cwd=folder,
+            env=own,
+            stdout=subprocess.PIPE,
+            stderr=err,
+            text=True,
+        ) as process,
+    ):
+        try:
+            yield Command(process)
+        finally:
+            children = psutil.Process(process.pid).children(recursive=True)
+            process.terminate()
+            try:
+                process.wait(_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            # They end when it does, as soon as they look.
+            _, left = psutil.wait_procs(children, timeout=_SECONDS)
+            assert not left
+
+
+@pytest.fixture
+def command(tmp_path: Path, tiny_base: Path) -> Iterator[Command]:
+    with ExitStack() as stack:
+        yield stack.enter_context(opened(tmp_path, tiny_base))

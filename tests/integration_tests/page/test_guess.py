@@ -1,0 +1,177 @@
+"""Guess: the blind test as a game in two tabs, and the evaluation with its page.
+
+The server answers with fixed texts, as no random model answers with HTML.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from selenium.common.exceptions import NoAlertPresentException
+
+from langchain_chatexports.local_server import list_models
+from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from langchain_chatexports.local_server.storage.locks import only_server
+from langchain_chatexports.local_server.storage.models import TEST_RUN
+from langchain_chatexports.local_server.storage.running import (
+    RunningServer,
+    publish_server,
+)
+from langchain_chatexports.page.guess_state import evaluation_path
+from tests.integration_tests.page.conftest import opened, wait
+from tests.unit_tests.builders.kept_models import keep_adapter, keep_tuned
+from tests.unit_tests.builders.openai_server import KEY, OpenAIServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.integration_tests.page.conftest import Browser, Command
+
+_NAME = "<img src=x onerror=alert(1)>"
+_REAL = "<b onmouseover=alert(2)>{}</b> <script>alert(3)</script>"
+_MODEL = "</div><iframe src=//evil.example></iframe>{{ alert(4) }}"
+_TRAINING = [[(f"what of {n}?", _REAL.format(f"{n} is fine"))] for n in range(3)]
+_HELD_OUT = [[(f"{_NAME} and {n}?", _REAL.format(f"{n} is here"))] for n in "xy"]
+
+
+def _shows_no_html(person: Browser) -> bool:
+    try:
+        person.driver.switch_to.alert.dismiss()
+    except NoAlertPresentException:
+        return not person.all("main img, iframe[src*=evil], b[onmouseover]")
+    return False
+
+
+@pytest.fixture
+def server(tmp_path: Path, tiny_base: Path) -> Iterator[OpenAIServer]:
+    """The server that runs on the data directory, with a tuned model."""
+    data = DataDirectory(tmp_path / "data")
+    data.prepare()
+    with OpenAIServer(words=(_MODEL,)).running() as server, only_server(data):
+        base = {"base": str(tiny_base), "base_model": "tiny", "person": _NAME}
+        keep_tuned(server, data, _TRAINING, _HELD_OUT, **base)
+        # The newest, but of a test run.
+        left: dict[str, Any] = {"name": f"ft:tiny:local:{TEST_RUN}:b"}
+        left["created_at"] = 1_900_000_000
+        keep_adapter(data, "00000000000b", job_id="ftjob-left", **left)
+        publish_server(data, RunningServer(server.base_url, "tiny", KEY, 7))
+        yield server
+
+
+@pytest.fixture
+def page(tmp_path: Path, tiny_base: Path, server: OpenAIServer) -> Iterator[Command]:
+    del server  # It has to run before.
+    with opened(tmp_path, tiny_base) as command:
+        yield command
+
+
+def test_two_tabs_play_one_game_with_hostile_messages(
+    page: Command, browsers: Callable[..., Browser]
+) -> None:
+    one, other = browsers(), browsers(width=390, is_dark=True)
+    one.open(page.link)
+    one.open(f"{page.address}guess")
+    one.see(_NAME)
+    one.click("Play")
+    one.see("Pair 1 of 2")
+    one.see(_MODEL)
+    one.see("<script>alert(3)</script>")
+    other.open(page.next_link())
+    other.open(f"{page.address}guess")
+    other.click("A is real")
+    one.see("A is real. How sure are you?")
+    wait(lambda: one.focused == "A guess")
+    one.click("A guess")
+    other.see("Pair 2 of 2")
+    other.click("B is real")
+    other.click("Sure")
+    one.see("Your result")
+    one.see("of 2 told apart: a true rate of ")
+    one.click("See 2 pairs again")
+    one.see("The model")
+    width = "return document.documentElement.scrollWidth <= innerWidth"
+    assert other.driver.execute_script(width)
+    for person in (one, other):
+        assert _shows_no_html(person)
+        person.collect()
+        assert not person.errors
+
+
+def test_an_evaluation_is_stopped_begun_again_and_shown_in_a_sandbox(
+    page: Command,
+    server: OpenAIServer,
+    browsers: Callable[..., Browser],
+    tmp_path: Path,
+) -> None:
+    (model,) = (m for m in list_models(tmp_path / "data") if not m.is_test_run)
+    is_asked, may_answer = threading.Event(), threading.Event()
+
+    def wait_with_answers(request: str) -> None:
+        if "chat/completions" in request:
+            is_asked.set()
+            may_answer.wait(240)
+
+    server.before_work = wait_with_answers
+    person = browsers()
+    person.open(page.link)
+    person.open(f"{page.address}guess")
+    person.click("Evaluate")
+    assert is_asked.wait(240)
+    person.click("Stop the evaluation")
+    may_answer.set()
+    wait(lambda: "Stop the evaluation" not in person.text)
+    assert not evaluation_path(model).exists()
+    person.click("Evaluate")
+    # Closing the tab stops nothing.
+    person.open("about:blank")
+    wait(evaluation_path(model).exists)
+    person.open(f"{page.address}guess")
+    frame = wait(lambda: person.all("iframe[sandbox='']"))[0]
+    person.driver.switch_to.frame(frame)
+    person.see("Does it sound like the person?")
+    person.driver.switch_to.default_content()
+    person.collect()
+    assert not person.errors
+    address = f"{page.address}evaluation/{model.path.name}"
+    assert httpx.get(address).status_code == 403
+    with httpx.Client() as client:
+        client.get(page.next_link())
+        shown = client.get(address)
+        assert "Does it sound like the person?" in shown.text
+        assert "evil.example" not in shown.text
+        policy = shown.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; ")
+        assert policy.endswith("; sandbox")
+        assert "script-src" not in policy
+        assert client.get(f"{page.address}evaluation/none").text == ""
+
+
+def test_three_voices_answer_below_each_other_on_a_phone(
+    page: Command, browsers: Callable[..., Browser]
+) -> None:
+    person = browsers(width=390, is_dark=True)
+    person.open(page.link)
+    person.open(f"{page.address}talk")
+    person.write("Message", "Hello\n")
+    wait(lambda: len(person.all(".bubble.theirs")) == 1)
+    person.click("Compare, and how freely it answers")
+    person.click("Show the base model, too")
+    person.click("Show the base model with examples, too")
+    person.click("Again")
+    wait(lambda: len(person.all(".bubble.theirs")) == 3)
+    person.see("base with examples")
+    lefts = {bubble.location["x"] for bubble in person.all(".bubble.theirs")}
+    assert len(lefts) == 1
+    person.click("Show the base model with examples, too")
+    wait(lambda: len(person.all(".bubble.theirs")) == 2)
+    person.click("Again")
+    wait(lambda: len(person.all(".bubble.theirs")) == 2)
+    person.click("New talk")
+    wait(lambda: not person.all(".bubble"))
+    assert _shows_no_html(person)
+    person.collect()
+    assert not person.errors

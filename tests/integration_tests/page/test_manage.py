@@ -1,0 +1,82 @@
+"""What is kept is renamed, forgotten and deleted on the page, and nothing else is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from selenium.webdriver.common.keys import Keys
+
+from langchain_chatexports.local_server import count_kept, list_models
+from langchain_chatexports.samples import write_imessage
+from tests.integration_tests.page.conftest import wait
+from tests.unit_tests.builders.kept_models import keep_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.integration_tests.page.conftest import Browser, Command
+
+_HEBREW = "ארנבת"
+
+
+def test_models_are_renamed_and_deleted_and_exports_stay(
+    command: Command, browsers: Callable[..., Browser], tmp_path: Path
+) -> None:
+    data_dir = tmp_path / "data"
+    keep_model(data_dir, "97c300000001", suffix="hare", person="Hare")
+    keep_model(data_dir, "97d300000002", suffix="tortoise", person="Tortoise")
+    (data_dir / "mine.txt").write_text("not the server's")
+    export = write_imessage(tmp_path / "chat.db")
+    before = export.read_bytes(), export.stat().st_mtime_ns
+    person = browsers(width=390, is_dark=True)
+    person.open(command.link)
+    person.write("Or the path", f"{export}\n")
+    person.see("messages kept")
+    person.open(f"{command.address}manage")
+    person.see("The voice of Hare")
+    person.tab_to("Rename: Tortoise")
+    person.key(Keys.ENTER)
+    person.write("New name", f"{_HEBREW}\n")
+    person.click("Save")
+    wait(lambda: not person.all(".asked"))
+    person.see(_HEBREW)
+    (name,) = (h for h in person.all("h3") if h.text == _HEBREW)
+    assert name.value_of_css_property("direction") == "rtl"
+    person.picture("page-manage")
+
+    person.tab_to("Delete: Hare")
+    person.key(Keys.ENTER)
+    person.see("Not deleted: your exports")
+    person.assert_accessible()
+    person.click("Cancel")
+    wait(lambda: not person.all(".asked"))
+    assert count_kept(data_dir).models == 2
+    person.tab_to("Delete: Hare")
+    person.key(Keys.ENTER)
+    _agree(person, "Delete")
+    wait(lambda: "The voice of Hare" not in person.text)
+    (left,) = list_models(data_dir)
+    assert left.title == _HEBREW
+    assert count_kept(data_dir).files == 1
+
+    person.click("Delete everything …")
+    person.see("1 model, 1 job, 1 file of examples")
+    _agree(person, "Delete everything")
+    person.see("There is no trained model on this machine.")
+    assert count_kept(data_dir) == count_kept(tmp_path / "none")
+    assert (export.read_bytes(), export.stat().st_mtime_ns) == before
+    assert (data_dir / "mine.txt").exists()
+    person.collect()
+    assert not person.errors
+
+
+def _agree(person: Browser, name: str) -> None:
+    def press() -> bool:
+        buttons = [b for b in person.all(".asked button") if b.text == name]
+        if buttons:
+            buttons[0].click()
+        return bool(buttons)
+
+    wait(press)
+    wait(lambda: not person.all(".asked"))

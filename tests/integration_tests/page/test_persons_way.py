@@ -1,0 +1,121 @@
+"""From the two samples to an answer of a tuned model, by keyboard, as a person goes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from langchain_chatexports.local_server import list_jobs, list_models
+from langchain_chatexports.page.layout import SCREENS
+from langchain_chatexports.samples import write_imessage, write_messenger
+from tests.integration_tests.page.conftest import wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.integration_tests.page.conftest import Browser, Command
+
+
+@pytest.fixture
+def messenger_zip(tmp_path: Path) -> Path:
+    folder = write_messenger(tmp_path / "hogwarts")
+    return Path(shutil.make_archive(str(tmp_path / "facebook"), "zip", folder))
+
+
+@pytest.mark.training
+def test_the_samples_become_a_model_that_answers_by_keyboard_alone(
+    command: Command,
+    browsers: Callable[..., Browser],
+    messenger_zip: Path,
+    tmp_path: Path,
+) -> None:
+    person = browsers()
+    person.open(command.link)
+    person.see("Add exports")
+    person.assert_accessible()
+    # A keyboard cannot drop.
+    person.drop(messenger_zip)
+    person.see("Messenger export (zip)")
+    person.tab_to("Or the path")
+    person.key(str(write_imessage(tmp_path / "chat.db")), Keys.ENTER)
+    person.see("223 of 223 messages kept")
+    person.assert_accessible()
+    frame = wait(lambda: person.all("iframe.report"))[0]
+    person.driver.switch_to.frame(frame)
+    person.see("What is in these exports")
+    person.driver.switch_to.default_content()
+    person.picture("page-add")
+    person.tab_to("Next: choose whose voice")
+    person.key(Keys.ENTER)
+    _choose_voice_and_base(person)
+    person.tab_to("Next: train")
+    person.key(Keys.SPACE)
+    person.see("Done.")
+    person.assert_accessible()
+    assert person.all("svg.losses polyline")
+    (model,) = list_models(tmp_path / "data")
+    assert model.person == "Harry Potter"
+    assert [job.status for job in list_jobs(tmp_path / "data")] == ["succeeded"]
+    person.tab_to("Next: talk to it")
+    person.key(Keys.ENTER)
+    _talk(person)
+    command.kill_servers()
+    person.tab_to("Again")
+    person.key(Keys.ENTER)
+    wait(lambda: person.all(".theirs"))
+    phone = browsers(width=390, is_dark=True)
+    phone.open(command.next_link())
+    for path, title in SCREENS.items():
+        phone.open(f"{command.address}{path[1:]}")
+        phone.see(title.lstrip("0123456789. "))
+        phone.assert_accessible()
+    phone.open(f"{command.address}guess")
+    phone.see("There is nothing to guess with this model")
+    wait(lambda: _disabled(phone) == ["Play", "Evaluate"])
+    _take_elsewhere(phone, tmp_path / "elsewhere")
+    person.collect()
+    assert not person.errors
+
+
+def _disabled(person: Browser) -> list[str]:
+    return [button.text for button in person.all("button:disabled")]
+
+
+def _choose_voice_and_base(person: Browser) -> None:
+    person.see("Whose voice")
+    # The owner of the one export that says whose it is.
+    person.see("Harry Potter (")
+    person.tab_to("Next: make the examples")
+    person.key(Keys.ENTER)
+    person.see("What the model learns from")
+    person.see("•")
+    person.tab_to("Show the text")
+    person.key(Keys.SPACE)
+    wait(lambda: "•" not in person.text)
+    person.assert_accessible()
+    person.picture("page-choose")
+
+
+def _talk(person: Browser) -> None:
+    wait(lambda: person.all("input[aria-label='Message']:enabled"))
+    person.tab_to("Message")
+    person.key("Hello <b>there</b>", Keys.ENTER)
+    person.see("Hello <b>there</b>")
+    wait(lambda: person.all(".theirs"))
+    person.assert_accessible()
+
+
+def _take_elsewhere(person: Browser, folder: Path) -> None:
+    person.open(f"{person.driver.current_url.rpartition('/')[0]}/manage")
+    person.see("The voice of Harry Potter")
+    person.click("Take elsewhere")
+    field = person.write("New folder", "")
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys(str(folder))
+    person.click("Write")
+    person.see("For Ollama: ollama create NAME -f")
+    assert {path.name for path in folder.iterdir()} == {"Modelfile", "model.gguf"}

@@ -1,0 +1,60 @@
+"""A training on the page: two tabs, stop and go on, a restart, a killed server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports.local_server import list_jobs
+from langchain_chatexports.samples import write_messenger
+from tests.integration_tests.page.conftest import opened, wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.integration_tests.page.conftest import Browser
+
+pytestmark = pytest.mark.training
+
+
+def test_a_training_that_was_stopped_or_killed_goes_on(
+    tmp_path: Path, tiny_base: Path, browsers: Callable[..., Browser]
+) -> None:
+    export = write_messenger(tmp_path / "hogwarts")
+    data_dir = tmp_path / "data"
+    with opened(tmp_path, tiny_base) as command:
+        one, other = browsers(), browsers(width=390, is_dark=True)
+        one.open(command.link)
+        one.write("Or the path", f"{export}\n")
+        one.see("messages kept")
+        one.open(f"{command.address}choose")
+        one.click("Next: make the examples")
+        one.see("Which base model it starts from")
+        # It is there before: the training takes seconds.
+        other.open(command.next_link())
+        other.open(f"{command.address}train")
+        one.click("Next: train")
+        other.see("Step ")
+        other.click("Stop")
+        one.see("Stopped. ")
+        (job,) = list_jobs(data_dir)
+        assert job.status == "stopped"
+        assert 0 < job.saved_step < (job.total_steps or 0)
+    with opened(tmp_path, None) as command:
+        # Closing the tab stops nothing, and the base is the job's own.
+        one.open(command.link)
+        one.open(f"{command.address}train")
+        one.click("Go on")
+        wait(lambda: list_jobs(data_dir)[0].status == "running")
+        command.kill_servers()
+        one.see("The local server ended unexpectedly")
+        one.click("Go on")
+        wait(lambda: list_jobs(data_dir)[0].status == "running")
+        wait(lambda: "unexpectedly" not in one.text)
+        one.open("about:blank")
+        wait(lambda: list_jobs(data_dir)[0].status == "succeeded")
+        other.open(command.next_link())
+        other.open(f"{command.address}train")
+        other.see("Done.")

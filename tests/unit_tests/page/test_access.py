@@ -1,0 +1,165 @@
+"""Which requests reach the page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports.page.access import OneTimeLinks, PageAccess
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+PORT = 8123
+HOST = f"127.0.0.1:{PORT}"
+
+
+class _Page:
+    """An application that answers with a page, and notes who asked."""
+
+    def __init__(self, *headers: tuple[bytes, bytes]) -> None:
+        self.headers = [(b"content-type", b"text/html; charset=utf-8"), *headers]
+        self.seen: list[str] = []
+
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
+        self.seen.append(scope["type"])
+        start = {"type": "http.response.start", "status": 200}
+        await send({**start, "headers": [*self.headers, (b"content-length", b"17")]})
+        for part, more in ((b"<script", True), (b"></script>", False)):
+            body = {"type": "http.response.body", "body": part, "more_body": more}
+            await send(body)
+
+
+class _Visit:
+    def __init__(self, app: Any = None) -> None:
+        self.tokens: list[str] = []
+        self.links = OneTimeLinks(self.tokens.append)
+        self.links.renew()
+        self.page = app or _Page()
+        self.access = PageAccess(self.page, links=self.links, port=PORT)
+
+    @property
+    def cookie(self) -> str:
+        return f"other=1; chatexports-{PORT}={self.links.cookie}"
+
+    async def __call__(
+        self, *, kind: str = "http", query: str = "", **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        named = {"host": HOST, **headers}
+        scope = {
+            "type": kind,
+            "method": "GET",
+            "path": "/",
+            "query_string": query.encode(),
+            "headers": [(k.encode(), v.encode("latin-1")) for k, v in named.items()],
+        }
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            return {"type": f"{kind}.connect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await self.access(scope, receive, send)
+        first = sent[0]
+        found = {k.decode(): v.decode() for k, v in first.get("headers", ())}
+        body = b"".join(message.get("body", b"") for message in sent)
+        return first.get("status", first.get("code")), found, body
+
+
+async def test_a_link_is_good_once_and_the_next_one_is_new() -> None:
+    visit = _Visit()
+    token = visit.tokens[0]
+    status, headers, _ = await visit(query=f"token={token}")
+    assert (status, headers["location"]) == (303, "/")
+    assert visit.links.cookie in headers["set-cookie"]
+    assert headers["set-cookie"].endswith("; Path=/; HttpOnly; SameSite=Strict")
+    status, headers, body = await visit(query=f"token={token}")
+    assert status == 403
+    assert "set-cookie" not in headers
+    assert b"needs its link" in body
+    assert len(visit.tokens) == 2
+    assert visit.tokens[1] != token
+    assert visit.page.seen == []
+
+
+async def test_before_the_first_link_no_token_is_good() -> None:
+    links = OneTimeLinks(lambda _: None)
+    assert not links.use("")
+
+
+async def test_a_logged_in_browser_uses_no_link_up() -> None:
+    visit = _Visit()
+    query = f"token={visit.tokens[0]}"
+    status, headers, _ = await visit(query=query, cookie=visit.cookie)
+    assert status == 303
+    assert "set-cookie" not in headers
+    assert len(visit.tokens) == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"cookie": f"chatexports-{PORT}="},
+        {"cookie": "chatexports-1=x"},
+        {"host": "evil.example", "cookie": "own"},
+        {"host": f"evil.example@{HOST}", "cookie": "own"},
+        {"origin": "http://evil.example", "cookie": "own"},
+        {"origin": "null", "cookie": "own"},
+        {"origin": f"https://{HOST}", "cookie": "own"},
+        {"origin": "http://127.0.0.1:9999", "cookie": "own"},
+    ],
+)
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+async def test_others_are_refused(headers: dict[str, str], kind: str) -> None:
+    visit = _Visit()
+    if headers.get("cookie") == "own":
+        headers = {**headers, "cookie": visit.cookie}
+    status, _, _ = await visit(kind=kind, **headers)
+    assert status == (403 if kind == "http" else 1008)
+    assert visit.page.seen == []
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+async def test_ones_own_page_passes(kind: str) -> None:
+    visit = _Visit()
+    status, _, _ = await visit(kind=kind, cookie=visit.cookie, origin=f"http://{HOST}")
+    assert status == 200
+    assert visit.page.seen == [kind]
+
+
+async def test_only_scripts_with_the_nonce_run() -> None:
+    visit = _Visit()
+    _, headers, body = await visit(cookie=visit.cookie)
+    policy = headers["content-security-policy"]
+    nonce = policy.partition("'nonce-")[2].partition("'")[0]
+    assert body == f'<script nonce="{nonce}"></script>'.encode()
+    assert headers["content-length"] == str(len(body))
+    assert headers["cache-control"] == "no-store"
+    _, other, _ = await visit(cookie=visit.cookie)
+    assert other["content-security-policy"] != policy
+
+
+async def test_a_policy_of_its_own_stays_and_gets_no_nonce() -> None:
+    visit = _Visit(_Page((b"content-security-policy", b"default-src 'none'")))
+    _, headers, body = await visit(cookie=visit.cookie)
+    assert headers["content-security-policy"] == "default-src 'none'"
+    assert body == b"<script></script>"
+
+
+async def test_an_error_is_a_page_without_its_text(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fail(*_: object) -> None:
+        msg = "a private message"
+        raise ValueError(msg)
+
+    visit = _Visit(fail)
+    status, _, body = await visit(cookie=visit.cookie)
+    assert status == 500
+    assert b"private" not in body
+    assert "private" not in caplog.text
+    assert "ValueError" in caplog.text

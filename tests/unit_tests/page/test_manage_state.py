@@ -1,0 +1,125 @@
+"""What the screen of kept data changes, without a browser."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports import (
+    FolderFacebookMessengerChatLoader,
+    MapAIMessages,
+    MergeChatRuns,
+    samples,
+)
+from langchain_chatexports.datasets import trace_examples, write_dataset
+from langchain_chatexports.datasets.formats.trace_file import read_trace
+from langchain_chatexports.local_server import count_kept, list_models
+from langchain_chatexports.page.session import PageSession
+from langchain_chatexports.retrieval.index_files import IndexFile, search_indexes
+from tests.unit_tests.builders.kept_models import keep_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_SECONDS = 60
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[PageSession]:
+    keep_model(tmp_path / "data", "97c300000001", suffix="hare", person="Hare")
+    with PageSession(None, tmp_path / "data", tmp_path / "indexes") as session:
+        yield session
+
+
+def _index(tmp_path: Path) -> Path:
+    """Write a search index of the Messenger sample."""
+    export = samples.write_messenger(tmp_path / "hogwarts")
+    file = IndexFile(tmp_path / "indexes", [export])
+    with file.open() as index:
+        file.update(index, FolderFacebookMessengerChatLoader(path=export))
+    return file.path
+
+
+def test_a_model_is_renamed_and_deleted(session: PageSession) -> None:
+    (model,) = list_models(session.data_dir)
+    assert session.manage.rename(model, "My hare")
+    session.manage.working.join(_SECONDS)
+    assert list_models(session.data_dir)[0].title == "My hare"
+    assert session.manage.delete(model.name)
+    session.manage.working.join(_SECONDS)
+    assert session.manage.done == ["Deleted."]
+    assert list_models(session.data_dir) == []
+
+
+def test_a_talk_with_a_deleted_model_ends(session: PageSession) -> None:
+    (session.talk.model,) = list_models(session.data_dir)
+    session.manage.delete("ft:another")
+    session.manage.working.join(_SECONDS)
+    assert "no job ft:another" in session.manage.working.error
+    assert session.talk.model is not None
+    session.manage.delete(session.talk.model.name)
+    session.manage.working.join(_SECONDS)
+    assert session.talk.model is None
+
+
+def test_everything_is_deleted_but_the_export(
+    session: PageSession, tmp_path: Path
+) -> None:
+    _index(tmp_path)
+    session.add_exports([tmp_path / "hogwarts"])
+    session.reading.join(_SECONDS)
+    before = sorted(path for path in (tmp_path / "hogwarts").rglob("*"))
+    session.manage.delete_everything()
+    session.manage.working.join(_SECONDS)
+    assert session.manage.done == [
+        "Deleted: 1 model, 1 job, 1 file of examples, 1 search index."
+    ]
+    assert count_kept(session.data_dir) == count_kept(tmp_path / "none")
+    assert not search_indexes(tmp_path / "indexes")
+    assert session.read is None
+    assert sorted(path for path in (tmp_path / "hogwarts").rglob("*")) == before
+
+
+def test_a_person_is_taken_out_of_indexes_and_a_set(
+    session: PageSession, tmp_path: Path
+) -> None:
+    file = _index(tmp_path)
+    written = tmp_path / "set.jsonl"
+    loader = FolderFacebookMessengerChatLoader(path=tmp_path / "hogwarts")
+    sessions = loader | MergeChatRuns() | MapAIMessages()
+    write_dataset(trace_examples(sessions), written, format="openai")
+    session.manage.forget("Hermione Granger", path=f' "{written}" ')
+    session.manage.working.join(_SECONDS)
+    assert session.manage.working.error == ""
+    set_line, index_line, last = session.manage.done
+    assert set_line.startswith(f"{written}: ")
+    assert index_line.startswith(f"{file}: ")
+    assert " 0 messages" not in index_line
+    assert last == "No search index will have this person."
+    senders = {name for row in read_trace(written) for name in row.origin.senders}
+    assert "Hermione Granger" not in senders
+
+
+@pytest.mark.parametrize(("person", "said"), [(" ", "Say whom"), ("Hare", "trace")])
+def test_nobody_is_forgotten_without_a_name_or_a_trace(
+    session: PageSession, tmp_path: Path, person: str, said: str
+) -> None:
+    (tmp_path / "set.jsonl").write_text("{}\n")
+    session.manage.forget(person, path=str(tmp_path / "set.jsonl"))
+    session.manage.working.join(_SECONDS)
+    assert said in session.manage.working.error
+    assert session.manage.done == []
+
+
+def test_a_model_is_not_exported_over_a_folder(
+    session: PageSession, tmp_path: Path
+) -> None:
+    (model,) = list_models(session.data_dir)
+    session.manage.export(model, str(tmp_path), gguf=True)
+    session.manage.working.join(_SECONDS)
+    assert f"{tmp_path} exists already" in session.manage.working.error
+    session.manage.export(model, " ", gguf=True)
+    session.manage.working.join(_SECONDS)
+    assert session.manage.working.error == "Name the folder to write."

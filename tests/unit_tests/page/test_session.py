@@ -1,0 +1,202 @@
+"""What the page reads and makes, without a browser."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_chatexports.datasets.chat_choice import ChatChoice
+from langchain_chatexports.local_server.training import speed
+from langchain_chatexports.local_server.training.speed import Speed
+from langchain_chatexports.page.session import Choice, PageSession
+from langchain_chatexports.samples import write_imessage, write_messenger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SECONDS = 240
+
+
+@pytest.fixture
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PageSession]:
+    monkeypatch.setattr(speed, "measure_machine", lambda: Speed(0.001, 1))
+    with PageSession(None, tmp_path / "data") as session:
+        yield session
+
+
+def _add(session: PageSession, *paths: Path) -> None:
+    assert session.add_exports(paths)
+    session.reading.join(_SECONDS)
+
+
+def _prepare(session: PageSession) -> None:
+    assert session.prepare()
+    session.preparing.join(_SECONDS)
+    session.measuring.join(_SECONDS)
+
+
+def test_exports_are_added_and_removed(session: PageSession, tmp_path: Path) -> None:
+    _add(session, write_messenger(tmp_path / "hogwarts"))
+    _add(session, write_imessage(tmp_path / "chat.db"))
+    assert session.read is not None
+    first, second = session.read.exports
+    assert first.loader.platform == "facebook_messenger"
+    assert second.loader.platform == "imessage"
+    assert session.read.senders["Hare"] > 0
+    assert session.read.owners == []
+    assert "Hare" in session.read.report
+    session.remove_export(second)
+    session.reading.join(_SECONDS)
+    assert session.read.owners == ["Harry Potter"]
+    session.remove_export(first)
+    session.reading.join(_SECONDS)
+    assert session.read is None
+
+
+def test_an_invented_export_is_there_to_try(session: PageSession) -> None:
+    assert session.add_sample()
+    session.reading.join(_SECONDS)
+    assert session.read is not None
+    assert session.read.owners == ["Harry Potter"]
+
+
+def test_what_fails_is_not_added(session: PageSession, tmp_path: Path) -> None:
+    _add(session, write_imessage(tmp_path / "chat.db"))
+    place = session.new_upload("notes.txt")
+    place.write_text("no chat")
+    _add(session, place)
+    assert "is not an export" in session.reading.error
+    assert session.read is not None
+    assert len(session.read.exports) == 1
+    assert not place.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("../../../etc/passwd", "passwd"),
+        ("..\\..\\x.zip", "x.zip"),
+        ("..", "export"),
+        ("a\nb\0.zip", "ab.zip"),
+        ("é" * 300 + ".zip", "é" * 96 + ".zip"),
+    ],
+)
+def test_a_dropped_file_stays_in_the_sessions_folder(
+    session: PageSession, name: str, kept: str
+) -> None:
+    place = session.new_upload(name)
+    assert place.name == kept
+    place.write_bytes(b"")
+    assert place.parent != session.new_upload(name).parent
+
+
+def test_dropped_files_are_deleted_with_the_session(tmp_path: Path) -> None:
+    with PageSession(None, tmp_path / "data") as session:
+        folder = write_messenger(tmp_path / "hogwarts")
+        made = Path(shutil.make_archive(str(tmp_path / "fb"), "zip", folder))
+        place = session.new_upload("fb.zip")
+        shutil.copy(made, place)
+        _add(session, place)
+        assert session.read is not None
+    assert not place.parent.parent.exists()
+    assert made.exists()
+
+
+def test_examples_are_those_of_finetune(session: PageSession, tmp_path: Path) -> None:
+    _add(session, write_messenger(tmp_path / "hogwarts"))
+    _prepare(session)
+    assert session.data is not None
+    assert session.data.person == "Harry Potter"
+    assert str(session.data).startswith("87 examples")
+    assert session.data.is_enough
+    assert (session.estimate_seconds() or 0) > 0
+
+
+def test_examples_can_be_redacted(session: PageSession, tmp_path: Path) -> None:
+    _add(session, write_messenger(tmp_path / "hogwarts"))
+    session.choice = Choice("", redact=True)
+    _prepare(session)
+    assert session.data is not None
+    assert "Harry" not in str(session.data.examples)
+    assert "Harry" not in str(session.data.person)
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        (Choice("", ChatChoice(end=date(1990, 1, 1))), "nothing to learn"),
+        (Choice("Nobody"), "wrote nothing in the chats"),
+    ],
+)
+def test_what_makes_no_examples_is_said_in_the_pages_words(
+    session: PageSession, tmp_path: Path, choice: Choice, said: str
+) -> None:
+    _add(session, write_messenger(tmp_path / "hogwarts"))
+    session.choice = choice
+    _prepare(session)
+    assert said in session.preparing.error
+    assert "--" not in session.preparing.error
+    assert session.data is None
+
+
+def test_examples_of_another_choice_are_not_shown_or_trained_on(
+    session: PageSession, tmp_path: Path
+) -> None:
+    _add(session, write_messenger(tmp_path / "hogwarts"))
+    _prepare(session)
+    made, chosen = session.data, session.choice
+    other = Choice("Draco Malfoy")
+    seen = []
+    for choice in (chosen, other, chosen, other):
+        session.choice = choice
+        seen.append((session.data is made, session.is_choice_changed))
+    assert seen == [(True, False), (False, True)] * 2
+    assert not session.train(None)
+    _prepare(session)
+    assert session.data is not None
+    assert session.data.person == "Draco Malfoy"
+
+
+def test_a_choice_is_kept_while_exports_are_added_and_removed(
+    session: PageSession, tmp_path: Path
+) -> None:
+    _add(session, write_messenger(tmp_path / "hogwarts"))
+    assert session.choice == Choice("")
+    _add(session, write_imessage(tmp_path / "chat.db"))
+    assert session.choice == Choice("Harry Potter")
+    chats = ChatChoice(people=("Hare", "Draco Malfoy"), without_groups=True)
+    session.choice = Choice("Hare", chats)
+    assert session.read is not None
+    session.remove_export(session.read.exports[1])
+    session.reading.join(_SECONDS)
+    chats = ChatChoice(people=("Draco Malfoy",), without_groups=True)
+    assert session.choice == Choice("", chats)
+
+
+def test_a_training_that_is_stopped_while_the_server_starts_is_not_ordered(
+    session: PageSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_begun, go_on = threading.Event(), threading.Event()
+
+    def start_server(_base: str | None) -> object:
+        is_begun.set()
+        go_on.wait(_SECONDS)
+        return object()
+
+    monkeypatch.setattr(session, "use_server", start_server)
+    _add(session, write_messenger(tmp_path / "hogwarts"))
+    _prepare(session)
+    assert session.train(None)
+    is_begun.wait(_SECONDS)
+    was_preparing = session.is_preparing_training
+    session.stop_preparing()
+    assert (was_preparing, session.is_preparing_training) == (True, False)
+    go_on.set()
+    session.ordering.join(_SECONDS)
+    assert session.ordering.error == ""
+    assert session.jobs() == []

@@ -1,0 +1,190 @@
+"""A talk on the page, with a server that answers with fixed texts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports.evaluation.contestants import PLAIN_PROMPT
+from langchain_chatexports.local_server import list_models
+from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from langchain_chatexports.page.talk_state import Talk
+from tests.unit_tests.builders.kept_models import keep_adapter, keep_tuned
+from tests.unit_tests.builders.openai_server import (
+    BASE_MODEL,
+    KEY,
+    Fault,
+    OpenAIServer,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_SECONDS = 30
+
+
+@pytest.fixture
+def server() -> Iterator[OpenAIServer]:
+    with OpenAIServer().running() as server:
+        yield server
+
+
+@pytest.fixture
+def talk(server: OpenAIServer, tmp_path: Path) -> Talk:
+    data = DataDirectory(tmp_path / "kept")
+    data.prepare()
+    record = {"system_prompt": "Be slow.", "user_label": "Hare"}
+    keep_adapter(data, "1" * 12, job_id="ftjob-1", **record)
+    (model,) = list_models(data.root)
+    where: Any = SimpleNamespace(
+        base_url=server.base_url, api_key=KEY, base_model=BASE_MODEL
+    )
+    talk = Talk(lambda _: where)
+    talk.with_base = talk.with_examples = True
+    talk.choose(replace(model, person="Tortoise"))
+    talk.answering.join(_SECONDS)
+    return talk
+
+
+def _say(talk: Talk, line: str) -> None:
+    assert talk.say(line)
+    talk.answering.join(_SECONDS)
+    assert talk.answering.error == ""
+
+
+def test_base_and_tuned_model_answer_with_the_system_message_of_the_training(
+    talk: Talk, server: OpenAIServer
+) -> None:
+    _say(talk, "Hello")
+    assert [voice.title for voice in talk.voices] == ["base model", "Tortoise"]
+    assert all(talk.bubbles(voice, 0) for voice in talk.voices)
+    tuned, base = server.chats
+    assert base["model"] == BASE_MODEL
+    assert tuned["model"] != BASE_MODEL
+    assert tuned["messages"] == [
+        {"role": "system", "content": "Be slow."},
+        {"role": "user", "content": "Hare: Hello"},
+    ]
+    assert tuned["temperature"] == 0.7
+
+
+def test_the_temperature_is_that_of_the_next_answer(
+    talk: Talk, server: OpenAIServer
+) -> None:
+    _say(talk, "Hello")
+    talk.settings = replace(talk.settings, temperature=0.0)
+    talk.with_base = False
+    _say(talk, "And now?")
+    assert len(server.chats) == 3
+    assert server.chats[-1]["temperature"] == 0.0
+    assert len(server.chats[-1]["messages"]) == 4
+
+
+def test_an_answer_can_be_asked_for_again_and_a_talk_begun_anew(
+    talk: Talk, server: OpenAIServer
+) -> None:
+    assert not talk.again()
+    _say(talk, "Hello")
+    assert talk.again()
+    talk.answering.join(_SECONDS)
+    assert server.chats[0]["messages"] == server.chats[2]["messages"]
+    assert len(talk.lines) == 1
+    assert talk.lines[0].answer
+    talk.clear()
+    assert talk.lines == []
+
+
+def test_a_talk_is_kept_as_json(talk: Talk) -> None:
+    _say(talk, 'He said "<b>"')
+    kept = json.loads(talk.to_json())
+    (turn,) = kept["turns"]
+    assert turn["you"] == 'He said "<b>"'
+    assert turn["Tortoise"] == talk.bubbles(talk.voices[-1], 0)
+    assert kept["temperature"] == 0.7
+
+
+def test_a_server_that_is_gone_is_said(talk: Talk, server: OpenAIServer) -> None:
+    gone: Any = SimpleNamespace(
+        base_url="http://127.0.0.1:9/v1", api_key=KEY, base_model=BASE_MODEL
+    )
+    talk._use_server = lambda _: gone
+    assert talk.say("Hello")
+    talk.answering.join(_SECONDS)
+    assert "press Again: it is started anew" in talk.answering.error
+    assert server.chats == []
+
+
+def test_a_server_that_ends_in_the_middle_of_an_answer_is_said_and_the_talk_goes_on(
+    talk: Talk, server: OpenAIServer
+) -> None:
+    server.faults.append(Fault("POST /chat/completions", cut_after=400))
+    assert talk.say("Hello")
+    talk.answering.join(_SECONDS)
+    assert "ended before the answer was whole" in talk.answering.error
+    arrived = talk.voices[-1].last
+    assert talk.again()
+    talk.answering.join(_SECONDS)
+    assert talk.answering.error == ""
+    assert talk.bubbles(talk.voices[-1], 0) == ["Slow and steady"]
+    assert "Slow and steady".startswith(arrived)
+    assert arrived in {"Slow", "Slow and"}
+    _say(talk, "And now?")
+    assert len(talk.lines) == 2
+
+
+def test_only_the_tuned_model_answers_unless_one_wants_to_compare() -> None:
+    talk = Talk(lambda _: None)  # type: ignore[arg-type, return-value] # not asked
+    assert not talk.with_base
+    assert not talk.with_examples
+
+
+def test_nobody_answers_before_a_model_was_chosen() -> None:
+    def none(_: str | None) -> Any:
+        raise AssertionError
+
+    talk = Talk(none)
+    assert not talk.say("Hello")
+    assert not talk.again()
+    assert talk.lines == []
+    assert json.loads(talk.to_json())["turns"] == []
+
+
+def test_without_the_examples_of_its_training_there_are_two_voices(talk: Talk) -> None:
+    assert len(talk.voices) == 2
+    assert "no examples of its training" in talk.no_examples
+
+
+def test_the_base_answers_after_examples_of_the_training_only(
+    talk: Talk, server: OpenAIServer, tmp_path: Path
+) -> None:
+    data = DataDirectory(tmp_path / "other")
+    data.prepare()
+    training = [[("Is there soup?", "with beans")], [("When?", "at eight\n\nor nine")]]
+    keep_tuned(server, data, training, [[("Is there soup now?", "held out")]])
+    (model,) = list_models(data.root)
+    talk.choose(replace(model, person="Tortoise"))
+    talk.answering.join(_SECONDS)
+    assert talk.no_examples == ""
+    _say(talk, "Any soup?")
+    titles = ["base model", "base with examples", "Tortoise"]
+    assert [voice.title for voice in talk.shown_voices()] == titles
+    tuned, few_shot, base = server.chats
+    assert [chat["model"] for chat in server.chats[1:]] == [BASE_MODEL, BASE_MODEL]
+    assert tuned["model"] == model.name
+    shown = [message["content"] for message in few_shot["messages"]]
+    assert shown == [
+        PLAIN_PROMPT,
+        *("When?", "at eight\n\nor nine"),
+        *("Is there soup?", "with beans"),
+        "Any soup?",
+    ]
+    assert len(base["messages"]) == 1
+    talk.with_examples = False
+    _say(talk, "And now?")
+    assert len(server.chats) == 5
+    assert len(json.loads(talk.to_json())["turns"][0]) == 3

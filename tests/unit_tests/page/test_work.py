@@ -1,0 +1,87 @@
+"""Work in the background."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+
+import pytest
+
+from langchain_chatexports.exceptions import ExportFormatError
+from langchain_chatexports.page.work import Work
+
+
+def test_one_thing_is_done_at_a_time() -> None:
+    work, go_on = Work(), threading.Event()
+
+    def wait() -> None:
+        go_on.wait(60)
+
+    assert work.start("Reading", wait)
+    assert work.is_running
+    assert not work.start("Again", lambda: None)
+    assert work.what == "Reading"
+    go_on.set()
+    work.join(60)
+    assert not work.is_running
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ExportFormatError("Request it again as JSON."), "Request it again as JSON."),
+        (PermissionError(13, "Permission denied"), "Permission denied"),
+        (ValueError("a private message"), "An unexpected ValueError"),
+    ],
+)
+def test_an_error_is_said_and_gone_with_the_next_start(
+    error: Exception, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    work = Work()
+
+    def fail() -> None:
+        raise error
+
+    work.start("Reading", fail)
+    work.join(60)
+    assert said in work.error
+    assert "private" not in work.error + caplog.text
+    work.start("Reading", lambda: None)
+    work.join(60)
+    assert work.error == ""
+
+
+def test_stopped_work_ends_where_it_checks_and_can_be_started_again() -> None:
+    work, is_begun, go_on = Work(), threading.Event(), threading.Event()
+    ended: list[str] = []
+
+    def go() -> None:
+        is_begun.set()
+        go_on.wait(60)
+        work.check()
+        ended.append("at its end")
+
+    work.start("Reading", go)
+    is_begun.wait(60)
+    work.stop()
+    go_on.set()
+    work.join(60)
+    assert ended == []
+    assert work.error == ""
+    work.start("Reading", go)
+    work.join(60)
+    assert ended == ["at its end"]
+
+
+def test_the_time_left_goes_by_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    work = Work()
+    work.start("Reading", lambda: None)
+    work.join(60)
+    found = []
+    for seconds, done, total in ((1, 5, 20), (9, 5, 20), (0, 5, None), (0, 0, 20)):
+        now[0] += seconds
+        work.count(partial(int, done), total)
+        found.append(work.seconds_left)
+    assert found == [None, 30.0, None, None]
