@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,18 +13,18 @@ from rich.table import Table
 from rich.text import Text
 
 from langchain_chatexports.cli._console import printable_lines
+from langchain_chatexports.finetuning.voice import bubbles_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rich.console import Console, RenderableType
 
-__all__ = ["Answer", "bubbles_of", "show_side_by_side"]
+__all__ = ["Answer", "show_side_by_side"]
 
 _FRAMES_PER_SECOND = 12
 _SECONDS_BETWEEN_POLLS = 0.05
 _MIN_COLUMN_WIDTH = 28
-_BETWEEN_BUBBLES = re.compile(r"\s*\n\s*")
 
 
 @dataclass
@@ -60,11 +59,6 @@ class Answer:
         except Exception as error:  # noqa: BLE001 - raised where the answers are shown
             self.error = error
             is_over.set()
-
-
-def bubbles_of(text: str) -> list[str]:
-    """Return the messages of an answer: its lines, without empty ones."""
-    return [line for line in _BETWEEN_BUBBLES.split(text.strip()) if line]
 
 
 def show_side_by_side(console: Console, answers: Sequence[Answer]) -> None:

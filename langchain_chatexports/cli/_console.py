@@ -58,6 +58,7 @@ __all__ = [
     "show_table",
     "stderr_console",
     "stdin_is_terminal",
+    "time_left_in_all",
     "watching",
     "watching_count",
 ]
@@ -338,9 +339,15 @@ def _rate(per_second: float) -> str:
 
 
 def _time_left(seconds: float) -> str:
+    """Return the seconds that are left in words."""
     if seconds < _LONG_SECONDS:
         return f"about {seconds:.0f} s left"
     return f"about {seconds / 60:.0f} min left"
+
+
+def time_left_in_all(seconds: float) -> str:
+    """Return the seconds that are left of all stages in words."""
+    return f"{_time_left(seconds)} in all"
 
 
 class TrainingProgress:
@@ -350,7 +357,16 @@ class TrainingProgress:
         told: The ids of events that were shown, by this command or an earlier one.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, rest: Callable[[float, int], float | None] | None = None
+    ) -> None:
+        """Initialize the progress.
+
+        Args:
+            rest: Returns how many seconds of the command are left after the training,
+                from the seconds of a step and the number of steps.
+        """
+        self._rest = rest
         self.told: set[str] = set()
         self._progress: Progress | None = None
         self._task: Any = None
@@ -378,6 +394,8 @@ class TrainingProgress:
             return
         loss = data.get("train_loss")
         shown = f"loss {loss:.2f}" if isinstance(loss, (int, float)) else ""
+        if self._first is None:
+            self._first = (step, time.monotonic())
         if stderr_console.is_terminal:
             self._advance_bar(step, total, shown)
         else:
@@ -391,23 +409,34 @@ class TrainingProgress:
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[loss]}"),
                 TimeRemainingColumn(),
+                TextColumn("{task.fields[in_all]}"),
                 console=stderr_console,
             )
-            self._task = self._progress.add_task("training", total=total, loss=loss)
+            self._task = self._progress.add_task(
+                "training", total=total, loss=loss, in_all=""
+            )
             self._progress.start()
-        self._progress.update(self._task, completed=step, total=total, loss=loss)
+        _, in_all = self._left(step, total, time.monotonic())
+        self._progress.update(
+            self._task, completed=step, total=total, loss=loss, in_all=in_all
+        )
 
     def _print_line(self, step: int, total: int | None, loss: str) -> None:
         now = time.monotonic()
-        if self._first is None:
-            self._first = (step, now)
         if now - self._last_line < _SECONDS_BETWEEN_LINES and step != total:
             return
         self._last_line = now
-        left = ""
-        # A resumed training does not start at the first step.
-        first, started = self._first
-        if total and first < step < total:
-            seconds = (now - started) / (step - first) * (total - step)
-            left = f", {_time_left(seconds)}"
+        left = "".join(f", {text}" for text in self._left(step, total, now) if text)
         say(f"  step {step}{f'/{total}' if total else ''}, {loss}{left}")
+
+    def _left(self, step: int, total: int | None, now: float) -> tuple[str, str]:
+        """Return how long the training still takes, and the whole command."""
+        # A resumed training does not start at the first step.
+        first, started = self._first or (step, now)
+        if not (total and first < step < total):
+            return "", ""
+        each = (now - started) / (step - first)
+        seconds = each * (total - step)
+        rest = self._rest(each, total) if self._rest else None
+        in_all = "" if rest is None else time_left_in_all(seconds + rest)
+        return _time_left(seconds), in_all

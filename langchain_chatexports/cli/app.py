@@ -25,11 +25,14 @@ from langchain_chatexports.cli.export_model import export_model
 from langchain_chatexports.cli.finetune import finetune
 from langchain_chatexports.cli.forget import forget
 from langchain_chatexports.cli.inspect import inspect
+from langchain_chatexports.cli.mcp import mcp
 from langchain_chatexports.cli.models import models
+from langchain_chatexports.cli.open import open_
 from langchain_chatexports.cli.people import people
 from langchain_chatexports.cli.prepare import prepare
 from langchain_chatexports.cli.redact import redact
 from langchain_chatexports.cli.report import report
+from langchain_chatexports.cli.search import search
 from langchain_chatexports.cli.serve import serve
 
 __all__ = ["app", "run"]
@@ -65,8 +68,10 @@ def main(
 
 # The help lists them in this order: that of their use.
 for _command in (
+    open_,
     inspect,
     people,
+    search,
     report,
     prepare,
     redact,
@@ -74,13 +79,17 @@ for _command in (
     finetune,
     evaluate,
     chat,
+    mcp,
     serve,
     models,
     export_model,
     demo,
 ):
     register = app.command(
-        cls=Command, help=text_of(_command), epilog=examples_of(_command)
+        _command.__name__.rstrip("_").replace("_", "-"),
+        cls=Command,
+        help=text_of(_command),
+        epilog=examples_of(_command),
     )
     register(_command)
 

@@ -1,35 +1,48 @@
-"""`chatexports chat`: talk to a tuned model, with its base beside it."""
+"""`chatexports chat`: talk to a tuned model, or to the person of an export."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._chat_columns import (
     Answer,
-    bubbles_of,
     show_side_by_side,
 )
+from langchain_chatexports.cli._chat_options import ChatOptions
 from langchain_chatexports.cli._console import say, stdin_is_terminal
-from langchain_chatexports.cli._jobs import shared_server
-from langchain_chatexports.cli._options import DataDir, command
-from langchain_chatexports.cli._voice import Voice, check_model, short_titles
+from langchain_chatexports.cli._example_options import MAX_REPLIES, SpeakerOptions
+from langchain_chatexports.cli._jobs import say_base, shared_server
+from langchain_chatexports.cli._memory import agree_to_send, memory_of
+from langchain_chatexports.cli._options import Base, DataDir, command
+from langchain_chatexports.cli._search_index import IndexDir
+from langchain_chatexports.datasets.chat_prompts import ChatPrompt
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
+from langchain_chatexports.finetuning.voice import (
+    ChatSettings,
+    Voice,
+    bubbles_of,
+    check_model,
+    make_voice,
+    short_titles,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
+    from langchain_chatexports.cli._chat_exports import Person
     from langchain_chatexports.local_server import TunedModel
+    from langchain_chatexports.personas import VoicePrompt
 
 __all__ = [
-    "TEST_RUN",
     "ChatSettings",
     "Voice",
     "chat",
@@ -40,40 +53,35 @@ __all__ = [
     "talk",
 ]
 
-TEST_RUN = "test-with-secrets"
-"""The suffix of models that `evaluate --secrets` trains, probes and deletes."""
-
-
-@dataclass(frozen=True)
-class ChatSettings:
-    """How to talk.
-
-    Attributes:
-        system: A system message; `None` for that of the model's training, if there is
-            one.
-        temperature: Sampling temperature.
-        max_tokens: Longest answer, in tokens.
-        seed: Random seed; `None` for a new one each time.
-    """
-
-    system: str | None
-    temperature: float
-    max_tokens: int
-    seed: int | None = None
-
 
 @command
 def chat(
-    model: Annotated[
-        str | None,
+    who: Annotated[
+        list[str] | None,
         typer.Argument(
-            metavar="MODEL",
-            help="A tuned model: its name, or the beginning of its suffix or id. "
-            "Without it: the newest one on this machine.",
+            metavar="[MODEL|EXPORT...]",
+            help="A tuned model: its name, or the beginning of its suffix or id. Or "
+            "exports, as for finetune, or what prepare has written: then a base model "
+            "answers as the person, without a training. Without it: the newest tuned "
+            "model on this machine.",
             show_default=False,
         ),
     ] = None,
     *,
+    speaker: SpeakerOptions,
+    chats: ChatOptions,
+    replies: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            max=MAX_REPLIES,
+            help="How many earlier replies of the person, to messages like yours, the "
+            "model sees at most; 0 for none.",
+            show_default="as in the training, or 4; of exports 8",
+        ),
+    ] = None,
+    base: Base = None,
     data_dir: DataDir = None,
     base_url: Annotated[
         str | None,
@@ -83,11 +91,29 @@ def chat(
             show_default=False,
         ),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="The model on the other server that answers as the person of exports.",
+            show_default=False,
+        ),
+    ] = None,
     system: Annotated[
         str | None,
         typer.Option(
             metavar="TEXT",
             help='A system message; "" for none. Without it: that of the training.',
+            show_default=False,
+        ),
+    ] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            metavar="NAME",
+            help="Who you are to it, such as somebody whose chats it has learned from. "
+            "Without it: whoever the person chats with most.",
             show_default=False,
         ),
     ] = None,
@@ -112,6 +138,24 @@ def chat(
             show_default=False,
         ),
     ] = None,
+    remember: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PATH",
+            help="An export in which it may look up what was said; may be given "
+            "several times.",
+            show_default=False,
+        ),
+    ] = None,
+    index_dir: IndexDir = None,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes",
+            help="Send messages of your exports to the server of --base-url without "
+            "asking.",
+        ),
+    ] = False,
     alone: Annotated[
         bool, typer.Option("--alone", help="Show no other model's answers beside it.")
     ] = False,
@@ -122,25 +166,104 @@ def chat(
 ) -> None:
     """Talk to a tuned model, its base beside it; or answer stdin line by line.
 
+    It sees replies of the person to messages like yours. Of an export, a base model
+    answers as the person at once.
+
     For example:
         chatexports chat
         echo Hello | chatexports chat --json
+        chatexports chat chat.db --ai Tortoise
     """
-    settings = ChatSettings(system, temperature, max_tokens)
+    from langchain_chatexports.cli._chat_exports import exports_among, read_person
+
+    words = who or []
+    options = replace(speaker.prepare_options(), chats=chats.choice())
     if compare and alone:
         msg = "--compare and --alone contradict each other: leave one out."
         raise typer.BadParameter(msg)
-    if not base_url:
-        with_base = _shows_base(alone=alone, as_json=as_json)
-        _chat_here(
-            model, data_dir, settings, compare, with_base=with_base, as_json=as_json
-        )
+    names_model = bool(base_url and not model)
+    exports = exports_among(words, options, data_dir, names_model=names_model)
+    _check_place(words, exports, base_url, base=base, model=model, replies=replies)
+    sends = bool(base_url and (remember or exports))
+    if sends and not agree_to_send(str(base_url), agreed=yes):
+        say("Nothing was sent.")
         return
-    if model is None:
+    settings = ChatSettings(system, temperature, max_tokens, label=user)
+    person = None
+    if exports:
+        person = read_person(exports, options, replies)
+        settings = _with_voice(settings, person.voice)
+    with memory_of(remember or (), index_dir) as recall:
+        settings = replace(settings, recall=recall)
+        if base_url:
+            name = model or words[0]
+            _chat_there(name, base_url, settings, person, compare, as_json=as_json)
+        elif person:
+            say_base(base)
+            title = person.name
+            _chat_here(base, data_dir, settings, compare, title=title, as_json=as_json)
+        else:
+            with_base = _shows_base(alone=alone, as_json=as_json)
+            tuned = kept_model(words[0] if words else None, data_dir)
+            _chat_tuned(
+                *(tuned, data_dir, settings, compare, replies),
+                with_base=with_base,
+                as_json=as_json,
+            )
+
+
+def _check_place(
+    words: list[str],
+    exports: list[Path],
+    base_url: str | None,
+    *,
+    base: str | None,
+    model: str | None,
+    replies: int | None,
+) -> None:
+    if base_url and not model and (exports or not words):
         msg = "With --base-url the model must be named."
+        if exports:
+            msg = "--model must name the model on the other server."
         raise typer.BadParameter(msg)
+    if model and not (base_url and exports):
+        msg = "--model goes with exports and --base-url; here it is --base."
+        raise typer.BadParameter(msg)
+    if base and (base_url or not exports):
+        msg = "--base goes with exports, on this machine: a tuned model knows its base."
+        raise typer.BadParameter(msg)
+    if replies and base_url and not exports:
+        msg = "--replies goes with exports, or with a tuned model of this machine."
+        raise typer.BadParameter(msg)
+
+
+def _with_voice(settings: ChatSettings, voice: VoicePrompt) -> ChatSettings:
+    """Return settings with the prompt of a voice, as far as none was given."""
+    from langchain_chatexports.personas.chat_model import with_voice
+
+    prompt = ChatPrompt(voice.persona, voice.label)
+    if settings.label:
+        prompt = prompt.with_user(settings.label)
+    if prompt.label:
+        say(f"You write to it as {prompt.label}; --as NAME changes that.")
+    system = prompt.system if settings.system is None else settings.system
+    return replace(
+        settings, system=system, label=prompt.label, persona=with_voice(voice)
+    )
+
+
+def _chat_there(
+    model: str,
+    base_url: str,
+    settings: ChatSettings,
+    person: Person | None,
+    compare: str | None,
+    *,
+    as_json: bool,
+) -> None:
     where = (base_url, key_for(base_url))
-    voices = [make_voice(model, settings, *where, is_tuned=True)]
+    title = person.name if person else None
+    voices = [make_voice(model, settings, *where, title=title, is_tuned=True)]
     if compare:
         voices.insert(0, make_voice(compare, settings, *where))
     for name in filter(None, (model, compare)):
@@ -148,33 +271,64 @@ def chat(
     talk(voices, as_json=as_json)
 
 
-def _chat_here(
-    name: str | None,
+def _chat_tuned(
+    tuned: TunedModel,
     data_dir: Path | None,
     settings: ChatSettings,
     compare: str | None,
+    replies: int | None,
     *,
     with_base: bool,
     as_json: bool,
 ) -> None:
-    tuned = kept_model(name, data_dir)
+    from langchain_chatexports.local_server import voice_of
+
     if compare and compare != tuned.base_model:
         # The server knows the steps of its checkpoints.
         other, *step = compare.partition(":ckpt-step-")
         compare = "".join([kept_model(other, data_dir).name, *step])
     say(f"Starting {tuned.name} …")
-    if settings.system is None and tuned.system_prompt:
-        settings = replace(settings, system=tuned.system_prompt)
+    if settings.system is None and tuned.prompt.system:
         say("It has the system message of its training; --system replaces it.")
-    with shared_server(tuned.base, data_dir) as server:
+    voice = voice_of(tuned, replies=replies)
+    if voice.k:
+        shown = plural(voice.k, "earlier reply", "earlier replies")
+        say(f"It sees up to {shown} to messages like yours; --replies N changes that.")
+    elif replies != 0:
+        say("What it was trained on is deleted, so it sees no earlier replies.")
+    settings = _with_voice(settings, voice)
+    _chat_here(
+        *(tuned.base, data_dir, settings, compare),
+        model=tuned.name,
+        with_base=with_base,
+        as_json=as_json,
+    )
+
+
+def _chat_here(
+    base: str | None,
+    data_dir: Path | None,
+    settings: ChatSettings,
+    compare: str | None,
+    *,
+    model: str | None = None,
+    title: str | None = None,
+    with_base: bool = False,
+    as_json: bool,
+) -> None:
+    with shared_server(base, data_dir) as server:
         where = (server.base_url, server.api_key)
-        voices = [make_voice(tuned.name, settings, *where, is_tuned=True)]
+        untuned = server.base_model
+        name = model or untuned
+        voices = [make_voice(name, settings, *where, title=title, is_tuned=True)]
+        # The base is shown as it is, without replies.
+        plain = replace(settings, persona=None)
         if compare:
             check_model(compare, *where)
-            voices.insert(0, make_voice(compare, settings, *where))
+            beside = plain if compare == untuned else settings
+            voices.insert(0, make_voice(compare, beside, *where))
         elif with_base:
-            base = server.base_model
-            voices.insert(0, make_voice(base, settings, *where, title="base model"))
+            voices.insert(0, make_voice(untuned, plain, *where, title="base model"))
         talk(voices, as_json=as_json)
 
 
@@ -217,8 +371,7 @@ def kept_model(name: str | None, data_dir: Path | None) -> TunedModel:
         raise LocalServerError(msg)
     if name is not None:
         return find_model(name, data_dir)
-    # A test run that was killed while it was probed leaves its model behind.
-    real = [model for model in kept if f":{TEST_RUN}:" not in model.name]
+    real = [model for model in kept if not model.is_test_run]
     return (real or kept)[-1]
 
 
@@ -256,40 +409,6 @@ def show_answers(voices: Sequence[Voice]) -> None:
         show_side_by_side(console, answers)
     else:
         _write_plainly(voices)
-
-
-def make_voice(
-    name: str,
-    settings: ChatSettings,
-    base_url: str,
-    key: str,
-    *,
-    title: str | None = None,
-    is_tuned: bool = False,
-) -> Voice:
-    """Return a voice from a model's name and its server.
-
-    Args:
-        name: The model.
-        settings: How to talk.
-        base_url: The server.
-        key: Its key.
-        title: What to call it; `None` for the model's name.
-        is_tuned: Whether its lines are messages of their own.
-    """
-    from langchain_openai import ChatOpenAI
-    from pydantic import SecretStr
-
-    model = ChatOpenAI(
-        model=name,
-        base_url=base_url,
-        api_key=SecretStr(key),
-        temperature=settings.temperature,
-        seed=settings.seed,
-        max_completion_tokens=settings.max_tokens,
-        use_responses_api=False,
-    )
-    return Voice(title or name, model, has_bubbles=is_tuned, system=settings.system)
 
 
 def _shows_base(*, alone: bool, as_json: bool) -> bool:

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.cli._console import print_json, say
-from langchain_chatexports.cli._jobs import shared_server
+from langchain_chatexports.cli._console import command_line, print_json, say
+from langchain_chatexports.cli._jobs import say_base, shared_server
 from langchain_chatexports.cli._options import AsJson, DataDir, command
 from langchain_chatexports.cli.chat import ChatSettings, make_voice, show_answers
 from langchain_chatexports.cli.finetune import (
     TrainingChoices,
     chat_command,
-    say_base,
     train,
 )
 
@@ -57,8 +56,8 @@ def demo(
     For example:
         chatexports demo
     """
-    from langchain_chatexports.cli._finetune_data import names_of_job
     from langchain_chatexports.local_server import check_extra
+    from langchain_chatexports.local_server.storage.models import names_of_job
 
     check_extra()
     started = time.monotonic()
@@ -81,10 +80,15 @@ def demo(
     say("")
     say(f"Done in {time.monotonic() - started:.0f} s. To continue with {_AI}:")
     chat = chat_command(name, data_dir=data_dir)
+    where = () if data_dir is None else ("--data-dir", data_dir.expanduser().absolute())
+    page = command_line("open", *where)
     if as_json:
-        print_json({"model": name, "answers": answers, "chat": chat})
-    else:
-        sys.stdout.write(f"{chat}\n")
+        print_json({"model": name, "answers": answers, "chat": chat, "open": page})
+        return
+    sys.stdout.write(f"{chat}\n")
+    sys.stdout.flush()
+    say("Without a terminal, in the browser, also with your own chats:")
+    sys.stdout.write(f"{page}\n")
 
 
 def _load_and_prepare(folder: Path) -> list[TrainingExample]:

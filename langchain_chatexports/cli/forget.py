@@ -1,29 +1,24 @@
-"""`chatexports forget`: take somebody out of a set, and list what was trained on it."""
+"""`chatexports forget`: take somebody out of sets and search indexes."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import print_json, say
 from langchain_chatexports.cli._options import AsJson, DataDir, command
-from langchain_chatexports.exceptions import (
-    ExportFormatError,
-    FineTuningError,
-    MissingExtraError,
-    SenderNotFoundError,
-)
+from langchain_chatexports.cli._search_index import IndexDir, index_folder
+from langchain_chatexports.exceptions import FineTuningError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from langchain_chatexports.datasets import ForgetReport
     from langchain_chatexports.finetuning.orders import JobUse
+    from langchain_chatexports.retrieval import ForgetCounts
 
 __all__ = ["forget"]
 
@@ -33,13 +28,14 @@ _OPENAI_URL = "https://api.openai.com/v1"
 @command
 def forget(
     path: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             metavar="SET",
-            help="A set that prepare has written, with its trace beside it.",
+            help="A set that prepare has written, with its trace beside it. Without "
+            "it: search indexes only.",
             show_default=False,
         ),
-    ],
+    ] = None,
     *,
     person: Annotated[
         list[str] | None,
@@ -71,6 +67,7 @@ def forget(
         ),
     ] = None,
     data_dir: DataDir = None,
+    index_dir: IndexDir = None,
     base_url: Annotated[
         str | None,
         typer.Option(
@@ -87,97 +84,65 @@ def forget(
 ) -> None:
     """Take a person or a conversation out of a set, and list the jobs that used it.
 
+    Whoever is named is also taken out of all search indexes, and later searches do not
+    bring them back. There, texts of others that mention the name stay.
+
     For example:
         chatexports forget set --person Hare
         chatexports forget set --person Hare --mentions
+        chatexports forget --person Hare
     """
-    from langchain_chatexports.datasets import forget as forget_in_set
+    from langchain_chatexports.datasets.forget_by_name import forget_by_name
+    from langchain_chatexports.local_server import jobs_that_used_set
+    from langchain_chatexports.retrieval.index_files import forget_in_all
 
     people, conversations = person or [], conversation or []
     if not people and not conversations:
         msg = "Say what to forget: --person NAME or --conversation ID."
         raise typer.BadParameter(msg)
-    if key is None:
-        _refuse_if_redacted(path)
-    else:
-        people, conversations = _stand_ins(key, people, conversations)
-    asked = [*people, *conversations]
-    typed = dict(zip(asked, [*(person or ()), *(conversation or ())], strict=True))
-    try:
-        report = forget_in_set(
-            path,
-            people=people,
-            conversations=conversations,
-            mentions=mentions,
-            strict=True,
-        )
-    except SenderNotFoundError as error:
-        if key is None:
-            raise
-        named = {name: typed[name] for name in people}
-        raise _with_names(error, named, key, path) from None
-    before = tuple(typed[name] for name in report.forgotten_before)
-    report = replace(report, forgotten_before=before)
-    jobs = _local_jobs(report.hashes, data_dir)
+    folder = index_folder(index_dir)
+    if path is None:
+        found = forget_in_all(folder, people, conversations)
+        _show_indexes(found, as_json=as_json)
+        return
+    report = forget_by_name(
+        path,
+        people=people,
+        conversations=conversations,
+        mentions=mentions,
+        key=key,
+    )
+    jobs = jobs_that_used_set(report.hashes, data_dir)
     for url in (base_url, _OPENAI_URL if openai else None):
         jobs += _remote_jobs(report.hashes, url) if url else []
+    indexes = forget_in_all(folder, people, conversations)
     if as_json:
-        print_json({**report.to_dict(), "jobs": [job.to_dict() for job in jobs]})
+        listed = {"jobs": [job.to_dict() for job in jobs], **_indexes_as_json(indexes)}
+        print_json({**report.to_dict(), **listed})
         return
     _say_report(report, jobs)
+    _show_indexes(indexes, as_json=False)
 
 
-def _refuse_if_redacted(path: Path) -> None:
-    from langchain_chatexports.datasets.formats.trace_file import read_header
-
-    if read_header(path).facts.get("redacted"):
-        # Otherwise the report would say that the set has nothing of the person.
-        msg = (
-            f"The names in {path} were replaced, so nobody can be found by name. Name "
-            "the key file of the redaction: --key FILE."
-        )
-        raise ExportFormatError(msg)
+def _show_indexes(found: Mapping[Path, ForgetCounts], *, as_json: bool) -> None:
+    if as_json:
+        print_json(_indexes_as_json(found))
+        return
+    for file, counts in found.items():
+        say(f"{file}: {counts.in_words()}")
+    say("No search index will have what was named.")
 
 
-def _stand_ins(
-    key_file: Path, people: Sequence[str], conversations: Sequence[str]
-) -> tuple[list[str], list[str]]:
-    """Return people and conversations as a redacted set names them."""
-    from langchain_chatexports.redaction.key_file import read_key_file
-    from langchain_chatexports.redaction.redactor import Redactor
-    from langchain_chatexports.steps import Redact
-
-    key = read_key_file(key_file).key
-    return (
-        [Redact(key=key, names=(name,)).pseudonym(name) for name in people],
-        [Redactor(key).identifier(found) for found in conversations],
-    )
-
-
-def _with_names(
-    error: SenderNotFoundError, named: Mapping[str, str], key_file: Path, path: Path
-) -> SenderNotFoundError:
-    """Return the error with the export's names in place of the stand-ins."""
-    from langchain_chatexports.chat_loaders.suggestions import did_you_mean
-    from langchain_chatexports.redaction.key_file import read_key_file
-    from langchain_chatexports.redaction.undo import restore
-
-    originals = read_key_file(key_file).stand_ins
-    senders = {restore(name, originals): n for name, n in error.senders.items()}
-    known = {name.casefold() for name in error.senders}
-    unknown = [name for found, name in named.items() if found.casefold() not in known]
-    msg = (
-        f"Nobody in {path} is called {' or '.join(map(repr, unknown))}, so nothing was "
-        f"taken out.{did_you_mean(unknown, senders)}"
-    )
-    return SenderNotFoundError(msg, senders)
+def _indexes_as_json(found: Mapping[Path, ForgetCounts]) -> dict[str, Any]:
+    return {
+        "indexes": [
+            {"path": str(file), **counts._asdict()} for file, counts in found.items()
+        ]
+    }
 
 
 def _say_report(report: ForgetReport, jobs: Sequence[JobUse]) -> None:
-    say(
-        f"{report.path}: {report.removed:,} of {plural(report.rows, 'row')} taken out, "
-        f"{report.rows_left:,} left"
-    )
+    say(str(report))
     if report.forgotten_before:
         say(f"Taken out earlier: {', '.join(report.forgotten_before)}")
     if report.mentions:
@@ -190,23 +155,6 @@ def _say_report(report: ForgetReport, jobs: Sequence[JobUse]) -> None:
     for job in jobs:
         say(f"  {job.id} ({job.status}): {job.tuned_model or 'no model'}")
     say("Delete these models, and train again on the set as it is now.")
-
-
-def _local_jobs(hashes: Collection[str], data_dir: Path | None) -> list[JobUse]:
-    from langchain_chatexports.finetuning.orders import jobs_that_used
-    from langchain_chatexports.local_server import default_data_dir
-    from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-    from langchain_chatexports.local_server.storage.files import FileStore
-    from langchain_chatexports.local_server.storage.jobs import JobStore
-
-    try:
-        data = DataDirectory(data_dir if data_dir is not None else default_data_dir())
-    except MissingExtraError:
-        return []  # Nothing can be trained here without the extra.
-    if not data.jobs.is_dir() or not data.files.is_dir():
-        return []
-    files = {file["id"]: file["filename"] for file in FileStore(data).newest_first()}
-    return jobs_that_used(hashes, JobStore(data).newest_first(), files)
 
 
 def _remote_jobs(hashes: Collection[str], url: str) -> list[JobUse]:

@@ -5,6 +5,15 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from langchain_chatexports.cli._chat_options import (
+    ChatOptions,
+    Contacts,
+    Paths,
+    People,
+    ReadingOptions,
+    open_exports,
+    own_messages_or,
+)
 from langchain_chatexports.cli._console import (
     command_line,
     print_json,
@@ -13,16 +22,7 @@ from langchain_chatexports.cli._console import (
     show_table,
     watching_count,
 )
-from langchain_chatexports.cli._options import (
-    AsJson,
-    ChatOptions,
-    Contacts,
-    Paths,
-    People,
-    command,
-    open_exports,
-    own_messages_or,
-)
+from langchain_chatexports.cli._options import AsJson, command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +42,7 @@ def inspect(
     contacts: Contacts = None,
     people: People = None,
     chats: ChatOptions,
+    reading: ReadingOptions,
     as_json: AsJson = False,
 ) -> None:
     """Show what is in an export: whose it is, who writes, what is left out and why.
@@ -55,7 +56,7 @@ def inspect(
     """
     chosen = chats.choice()
     paths = own_messages_or(paths)
-    exports = open_exports(paths, contacts, chosen, people)
+    exports = open_exports(paths, contacts, chosen, people, reading)
     summaries = [_summary(export) for export in exports]
     chosen.check_names(exports)
     if as_json:
@@ -73,7 +74,7 @@ def inspect(
         show()
     names: list[object] = [] if contacts is None else ["--contacts", contacts]
     names += [] if people is None else ["--people", people]
-    _say_next([*paths, *names, *chats.words()], summaries)
+    _say_next([*paths, *names, *reading.words(), *chats.words()], summaries)
 
 
 def _summary(export: Export) -> ExportSummary:

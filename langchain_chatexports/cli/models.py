@@ -14,11 +14,7 @@ from langchain_chatexports.cli._console import (
     print_json,
     say,
 )
-from langchain_chatexports.cli._jobs import (
-    cancel_job,
-    delete_job_or_model,
-    progress_of,
-)
+from langchain_chatexports.cli._jobs import progress_of
 from langchain_chatexports.cli._options import AsJson, DataDir, command
 from langchain_chatexports.cli.finetune import chat_command
 from langchain_chatexports.exceptions import LocalServerError
@@ -27,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from langchain_chatexports.local_server import KeptData, TunedModel
+    from langchain_chatexports.local_server import TunedModel
 
 __all__ = ["models"]
 
@@ -44,7 +40,16 @@ def models(
             metavar="NAME",
             help="Delete a model or a job with its checkpoints, and the examples that "
             "only it used: a job's id, a model's name, or the beginning of its suffix "
-            "or id; may be given several times.",
+            "or id; or uploaded examples, by their id; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    rename: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="NAME LABEL",
+            help="Call a model something else on this machine; an empty label removes "
+            "it. Its name in requests stays.",
             show_default=False,
         ),
     ] = None,
@@ -69,10 +74,11 @@ def models(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List models and unfinished jobs of this machine, or cancel and delete them.
+    """List models and unfinished jobs of this machine; rename, cancel, delete them.
 
     For example:
         chatexports models
+        chatexports models --rename NAME "Hare in 2023"
         chatexports models --delete NAME
         chatexports models --cancel JOB
     """
@@ -80,12 +86,19 @@ def models(
         _delete_everything(data_dir, agreed=yes)
     elif delete or cancel:
         _change(cancel or [], delete or [], data_dir, agreed=yes)
-    if as_json or not (cancel or delete or delete_everything):
+    if rename:
+        _rename(*rename, data_dir)
+    if as_json or not (cancel or delete or delete_everything or rename):
         _print_models(data_dir, as_json=as_json)
 
 
 def _print_models(data_dir: Path | None, *, as_json: bool) -> None:
-    from langchain_chatexports.local_server import count_kept, list_jobs, list_models
+    from langchain_chatexports.local_server import (
+        count_kept,
+        list_jobs,
+        list_models,
+        list_sets,
+    )
 
     kept = count_kept(data_dir)
     found = list_models(data_dir)
@@ -95,10 +108,12 @@ def _print_models(data_dir: Path | None, *, as_json: bool) -> None:
         for job in list_jobs(data_dir)
         if job.id not in with_model and job.status != "succeeded"
     ]
+    sets = list_sets(data_dir)
     if as_json:
         listed = [
             {
                 "model": model.name,
+                "label": model.label,
                 "person": model.person,
                 "source": model.source,
                 "base": model.base_model,
@@ -124,6 +139,15 @@ def _print_models(data_dir: Path | None, *, as_json: bool) -> None:
                     }
                     for job in jobs
                 ],
+                "sets": [
+                    {
+                        "file": one.id,
+                        "size_bytes": one.size_bytes,
+                        "created_at": one.created_at.isoformat(),
+                        "jobs": list(one.job_ids),
+                    }
+                    for one in sets
+                ],
             }
         )
         return
@@ -133,7 +157,12 @@ def _print_models(data_dir: Path | None, *, as_json: bool) -> None:
             f"{job.id}  {job.status:9}  {job.created_at:%Y-%m-%d %H:%M} UTC  "
             f"{progress_of(job)}"
         )
-    say(_counted(kept))
+    for unused in (one for one in sets if not one.job_ids):
+        typer.echo(
+            f"{unused.id}  examples   {unused.created_at:%Y-%m-%d %H:%M} UTC  "
+            f"{unused.size_bytes / 1e6:,.1f} MB"
+        )
+    say(str(kept))
     say(
         f"Talk to one: {chat_command(found[0].short_name, data_dir=data_dir)}"
         if found
@@ -152,7 +181,8 @@ def _print_table(found: Sequence[TunedModel]) -> None:
         row = f"{name:{width}}  {model.created_at:%Y-%m-%d}  {size:>8}  "
         typer.echo(_fitted(row + model.base_model))
         source = f"from {model.source}" if model.source else None
-        if told := ", ".join(filter(None, (model.person, source))):
+        label = model.label and f"“{model.label}”"
+        if told := ", ".join(filter(None, (label, model.person, source))):
             typer.echo(_fitted(f"    {told}"))
 
 
@@ -167,18 +197,23 @@ def _fitted(line: str) -> str:
     return text.plain
 
 
-def _counted(kept: KeptData) -> str:
-    counts = (
-        (kept.models, "model", "models"),
-        (kept.jobs, "job", "jobs"),
-        (kept.files, "file of examples", "files of examples"),
-    )
-    return ", ".join(f"{n:,} {one if n == 1 else many}" for n, one, many in counts)
+def _rename(name: str, label: str, data_dir: Path | None) -> None:
+    from langchain_chatexports.local_server import find_model, rename_model
+
+    model = find_model(name, data_dir).name
+    rename_model(model, label, data_dir=data_dir)
+    say(f"{model}: {'label removed' if not label.strip() else 'renamed'}")
 
 
 def _change(
     cancel: Sequence[str], delete: Sequence[str], data_dir: Path | None, *, agreed: bool
 ) -> None:
+    from langchain_chatexports.local_server import (
+        NOT_DELETED,
+        cancel_kept_job,
+        delete_kept,
+    )
+
     # All of them, before the first one is changed.
     cancel = [_job_named(name, data_dir) for name in cancel]
     delete = list(dict.fromkeys(_kept_name(name, data_dir) for name in delete))
@@ -188,20 +223,24 @@ def _change(
     if delete:
         names, only = ", ".join(delete), "only it" if len(delete) == 1 else "only they"
         questions.append(f"Delete {names}, and the examples that {only} used?")
+    if delete and not agreed:
+        say(NOT_DELETED)
     if not confirmed(" ".join(questions), agreed=agreed, refusal=_not_agreed()):
         say("Nothing was changed.")
         return
     for name in cancel:
-        cancel_job(name, data_dir)
+        cancel_kept_job(name, data_dir=data_dir)
         say(f"Cancelled {name}")
     for name in delete:
-        delete_job_or_model(name, data_dir)
+        delete_kept(name, data_dir=data_dir)
         say(f"Deleted {name}")
 
 
 def _kept_name(name: str, data_dir: Path | None) -> str:
-    from langchain_chatexports.local_server import find_model, list_models
+    from langchain_chatexports.local_server import find_model, list_models, list_sets
 
+    if name in {one.id for one in list_sets(data_dir)}:
+        return name
     # A job that made a model stands for the model.
     has_model = name in {model.job_id for model in list_models(data_dir)}
     if name.startswith("ftjob-") and not has_model:
@@ -227,7 +266,9 @@ def _delete_everything(data_dir: Path | None, *, agreed: bool) -> None:
 
     kept = local_server.count_kept(data_dir)
     where = data_dir or local_server.default_data_dir()
-    say(f"{where}: {_counted(kept)}")
+    say(f"{where}: {kept}")
+    if not agreed:
+        say(local_server.NOT_DELETED)
     if not confirmed("Delete all of it?", agreed=agreed, refusal=_not_agreed()):
         say("Nothing was deleted.")
         return

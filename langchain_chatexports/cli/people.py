@@ -8,14 +8,17 @@ from typing import Annotated
 import typer
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.cli._console import command_line, say, show, watching_count
-from langchain_chatexports.cli._options import (
+from langchain_chatexports.cli._chat_options import (
     Contacts,
-    Force,
     Paths,
-    command,
+    ReadingOptions,
     open_exports,
     own_messages_or,
+)
+from langchain_chatexports.cli._console import command_line, say, show, watching_count
+from langchain_chatexports.cli._options import (
+    Force,
+    command,
     refuse_to_overwrite,
     refuse_to_replace,
 )
@@ -38,6 +41,7 @@ def people(
         ),
     ] = None,
     contacts: Contacts = None,
+    reading: ReadingOptions,
     force: Force = False,
 ) -> None:
     """Propose who is one person in exports: a table to check, for --people.
@@ -59,7 +63,7 @@ def people(
     if output is not None:
         refuse_to_overwrite(output, paths)
         refuse_to_replace(output, force=force)
-    exports = open_exports(paths, contacts, ChatChoice())
+    exports = open_exports(paths, contacts, ChatChoice(), reading=reading)
     passes = [(export, export.loader.counted_pass()) for export in exports]
 
     def messages_read() -> int:
@@ -76,4 +80,5 @@ def people(
     write_whole(output, str(proposal).encode("utf-8", "replace"))
     say(f"Written: {output}. Check each line: nobody is merged before you use it.")
     named = () if contacts is None else ("--contacts", contacts)
-    say(f"Next: {command_line('inspect', *paths, *named, '--people', output)}")
+    words = (*paths, *named, *reading.words(), "--people", output)
+    say(f"Next: {command_line('inspect', *words)}")

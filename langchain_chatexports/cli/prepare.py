@@ -10,6 +10,13 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from langchain_chatexports._terminal import plural
+from langchain_chatexports.cli._chat_options import (
+    ChatOptions,
+    Paths,
+    check_format_options,
+    own_messages_or,
+    refuse_chats_of_examples,
+)
 from langchain_chatexports.cli._console import (
     asking,
     command_line,
@@ -18,18 +25,15 @@ from langchain_chatexports.cli._console import (
     say,
     stdin_is_terminal,
 )
-from langchain_chatexports.cli._options import (
+from langchain_chatexports.cli._example_options import (
     PRIVATE,
-    AsJson,
-    ChatOptions,
     ExampleOptions,
-    Force,
-    Paths,
     RedactionOptions,
-    check_contacts,
+)
+from langchain_chatexports.cli._options import (
+    AsJson,
+    Force,
     command,
-    own_messages_or,
-    refuse_chats_of_examples,
     refuse_to_overwrite,
     refuse_to_replace,
 )
@@ -45,7 +49,6 @@ if TYPE_CHECKING:
 __all__ = [
     "prepare",
     "prepare_with_speaker",
-    "say_groups",
     "say_speaker",
     "say_unused",
 ]
@@ -174,7 +177,6 @@ def prepare(
         _print_set(done, result, output)
     else:
         _say_set(done, result, made)
-    say_groups(done)
     _say_warnings(result, output)
     if as_json or result.written is None:
         return
@@ -294,19 +296,10 @@ def _say_time_zones(preparation: Preparation) -> None:
             say(f"{export.path.name}: its times have no zone; read in {zone}")
 
 
-def say_groups(preparation: Preparation) -> None:
-    """Say that there are groups, where their members look the same."""
-    groups = len(preparation.groups)
-    if not groups or preparation.options.label_groups:
-        return
-    are = "conversation is a group" if groups == 1 else "conversations are groups"
-    say(f"{groups:,} {are}: --label-groups tells their members apart.")
-
-
 def _check_options(preparation: Preparation) -> None:
     options = preparation.options
     if not preparation.reads_examples():
-        check_contacts(options.contacts, preparation.exports)
+        check_format_options(preparation.export_options(), preparation.exports)
     else:
         say_unused(options)
 

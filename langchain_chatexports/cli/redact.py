@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.cli._console import print_json, say
-from langchain_chatexports.cli._options import (
-    AsJson,
+from langchain_chatexports.cli._chat_options import (
     ChatOptions,
     Contacts,
-    Force,
     People,
-    RedactionOptions,
-    command,
+    ReadingOptions,
     open_exports,
     refuse_chats_of_examples,
+)
+from langchain_chatexports.cli._console import print_json, say
+from langchain_chatexports.cli._example_options import RedactionOptions
+from langchain_chatexports.cli._options import (
+    AsJson,
+    Force,
+    command,
     refuse_to_overwrite,
     refuse_to_replace,
 )
@@ -57,6 +60,7 @@ def redact(
     contacts: Contacts = None,
     people: People = None,
     chats: ChatOptions,
+    reading: ReadingOptions,
     undo: Annotated[
         bool,
         typer.Option(
@@ -85,7 +89,7 @@ def redact(
     done: dict[str, Any]
     if undo:
         names = options.name or options.presidio or contacts or people
-        if len(paths) > 1 or names or chats.words():
+        if len(paths) > 1 or names or chats.words() or reading.words():
             msg = "--undo takes one file and its --key."
             raise typer.BadParameter(msg)
         key_file = options.key or default_key_file(paths[0])
@@ -95,7 +99,9 @@ def redact(
         refuse_to_replace(output, force=force)
         redaction = options.redaction(output)
         key_file = redaction.key_file
-        exports = partial(open_exports, contacts=contacts, people=people)
+        exports = partial(
+            open_exports, contacts=contacts, people=people, reading=reading
+        )
         done = _redact_files(paths, output, redaction, chats.choice(), exports)
     if as_json:
         print_json({**done, "output": str(output), "key": str(key_file)})

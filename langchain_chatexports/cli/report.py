@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.cli._console import print_json, say, watching_count
-from langchain_chatexports.cli._options import (
-    Ai,
-    AsJson,
+from langchain_chatexports.cli._chat_options import (
     ChatOptions,
     Contacts,
-    Force,
-    Gap,
     Paths,
     People,
-    command,
+    ReadingOptions,
     open_exports,
     own_messages_or,
-    parse_gap,
+)
+from langchain_chatexports.cli._console import print_json, say, watching_count
+from langchain_chatexports.cli._durations import parse_gap
+from langchain_chatexports.cli._example_options import Ai, Gap
+from langchain_chatexports.cli._options import (
+    AsJson,
+    Force,
+    command,
     refuse_to_overwrite,
     refuse_to_replace,
 )
@@ -56,6 +58,7 @@ def report(
     contacts: Contacts = None,
     people: People = None,
     chats: ChatOptions,
+    reading: ReadingOptions,
     gap: Gap = "auto",
     anonymous: Annotated[
         bool,
@@ -109,7 +112,7 @@ def report(
     if target is not None:
         refuse_to_overwrite(target, paths)
         refuse_to_replace(target, force=force)
-    exports = open_exports(paths, contacts, chosen, people)
+    exports = open_exports(paths, contacts, chosen, people, reading)
     figures = _figures(
         exports,
         chats=chosen,

@@ -14,8 +14,8 @@ from langchain_chatexports.cli._console import (
     say,
     show_table,
 )
-from langchain_chatexports.cli._options import AsJson, Base, DataDir, command
-from langchain_chatexports.cli.finetune import say_base
+from langchain_chatexports.cli._jobs import say_base
+from langchain_chatexports.cli._options import AsJson, Base, DataDir, Quantize, command
 from langchain_chatexports.exceptions import LocalServerError
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def serve(
             show_default="a new random key",
         ),
     ] = None,
+    quantize: Quantize = None,
     max_training_jobs: Annotated[
         int,
         typer.Option(
@@ -109,6 +110,7 @@ def serve(
         data_dir=None if data_dir is None else str(data_dir.expanduser()),
         api_key=api_key,
         aliases=dict(_parsed_alias(text) for text in alias or ()),
+        quantization=quantize,
         max_training_jobs=max_training_jobs,
     )
     _say_continued_jobs(settings)
@@ -186,6 +188,7 @@ def _read_key(path: Path) -> str:
 
 def _print_ready(info: ServerInfo) -> None:
     say(f"Data: {info.data_dir}")
+    say(f"Answers: {info.engine}")
     say("Ready. Point any program that speaks OpenAI's protocol here; Ctrl-C stops.")
     # On stdout and ready for a shell: this is the output of the command.
     print(f"export OPENAI_BASE_URL={info.base_url}", flush=True)  # noqa: T201
@@ -200,5 +203,6 @@ def _print_ready_as_json(info: ServerInfo) -> None:
             "api_key": info.api_key,
             "base_model": info.base_model,
             "data_dir": info.data_dir,
+            "engine": info.engine,
         }
     )

@@ -14,7 +14,6 @@ import langchain_chatexports
 from langchain_chatexports import LocalServer
 from langchain_chatexports.evaluation import Evaluation
 from tests.unit_tests.builders.pages import read_page
-from tests.unit_tests.builders.tiny_base import write_tiny_base
 from tests.unit_tests.builders.voice_server import write_talks
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ pytestmark = pytest.mark.training
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("evaluation")
-    write_tiny_base(folder / "tiny")
     write_talks(folder / "talks.jsonl", 60, terse=True)
     return folder
 
@@ -43,12 +41,13 @@ def chatexports(folder: Path, *arguments: str) -> subprocess.CompletedProcess[st
 
 
 @pytest.fixture(scope="module")
-def found(folder: Path) -> Evaluation:
+def found(folder: Path, tiny_base: Path) -> Evaluation:
     """Train the tiny base on the earlier talks, and compare on the later ones."""
     done = chatexports(
         folder, "evaluate", "talks.jsonl", "--ai", "mia", "--finetune",
-        "--base", "tiny", "--data-dir", "data", "--turns", "24",
-        "--temperature", "1", "--json", "-o", "page.html",
+        "--base", str(tiny_base), "--data-dir", "data", "--turns", "24",
+        "--temperature", "1", "--wrong-person", "friend p1", "--epochs", "2",
+        "--validation", "none", "--json", "-o", "page.html",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     values: dict[str, Any] = json.loads(done.stdout)
@@ -66,8 +65,37 @@ def test_training_lowers_the_loss_of_turns_held_out(found: Evaluation) -> None:
     assert difference.interval[1] < 0
 
 
+def test_the_person_is_told_from_another_person(found: Evaluation) -> None:
+    losses = {each.contestant: each.bits_per_byte for each in found.loss}
+    kinds = ["base", "few_shot", "wrong_person", "tuned", "hybrid"]
+    assert list(losses) == kinds
+    assert losses["tuned"] != losses["wrong_person"]
+    models = {each.kind: each.model for each in found.contestants}
+    # Models are named after their person, and results name nobody.
+    assert models["tuned"].startswith("ft:tiny:local:…:")
+    assert models["wrong_person"].startswith("ft:tiny:local:…:")
+    assert models["tuned"] != models["wrong_person"]
+
+
+def test_the_same_part_is_held_out_again(folder: Path, found: Evaluation) -> None:
+    """Without `--finetune`: the newest model is the person's, and says what it is."""
+    done = chatexports(
+        folder, "evaluate", "talks.jsonl", "--ai", "mia", "--data-dir", "data",
+        "--turns", "24", "--temperature", "1", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    again = Evaluation.model_validate(json.loads(done.stdout))
+    assert again.data == found.data
+    losses, before = (
+        {each.contestant: each.bits_per_byte for each in result.loss}
+        for result in (again, found)
+    )
+    assert losses["tuned"] == before["tuned"]
+
+
 def test_the_price_of_a_foreign_history_is_told(found: Evaluation) -> None:
-    assert [each.contestant for each in found.relevance] == ["base", "tuned"]
+    kinds = ["base", "wrong_person", "tuned"]
+    assert [each.contestant for each in found.relevance] == kinds
     losses = {each.contestant: each.bits_per_byte for each in found.loss}
     for each in found.relevance:
         assert each.own_history == losses[each.contestant]
@@ -88,7 +116,7 @@ def test_what_it_was_trained_on_is_refused(folder: Path) -> None:
         folder, "evaluate", "known.jsonl", "--ai", "mia", "--data-dir", "data"
     )
     assert done.returncode == 1
-    assert "The model was trained on 3 of the 3 conversations" in done.stderr
+    assert "The model was trained on 12 of the 12 conversations" in done.stderr
     assert not (folder / "evaluation.html").exists()
 
 
@@ -115,11 +143,14 @@ def test_the_page_holds_no_text_and_no_name(found: Evaluation, folder: Path) -> 
 
 @pytest.mark.usefixtures("found")
 def test_the_docs_example_evaluates_a_kept_model_on_a_prepared_set(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    tiny_base: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     class TinyServer(LocalServer):
         def __init__(self, **options: Any) -> None:
-            super().__init__(folder / "tiny", threads=1, **options)
+            super().__init__(tiny_base, threads=1, **options)
 
     write_talks(folder / "new.jsonl", 30, seed=2, terse=True)
     chatexports(folder, "prepare", "new.jsonl", "--ai", "mia", "--split", "-o", "set")

@@ -31,6 +31,10 @@ def chatexports(
 ) -> Callable[..., Any]:
     """Run `chatexports ARGUMENTS` in an empty folder, without a terminal."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "langchain_chatexports.retrieval.index_files.default_index_dir",
+        lambda: tmp_path / "user data" / "search-indexes",
+    )
 
     def command(*arguments: object, stdin: str = "") -> Done:
         monkeypatch.setattr(sys, "argv", ["chatexports", *map(str, arguments)])

@@ -8,6 +8,7 @@ import re
 import sys
 import threading
 from contextlib import nullcontext
+from io import BytesIO
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +16,18 @@ import pytest
 from langchain_core.language_models import FakeListChatModel
 from rich.console import Console
 
-from langchain_chatexports.cli._chat_columns import (
-    Answer,
-    bubbles_of,
-    show_side_by_side,
-)
+from langchain_chatexports.cli._chat_columns import Answer, show_side_by_side
 from langchain_chatexports.cli.chat import Voice, _shows_base, kept_model, talk
+from langchain_chatexports.datasets.chat_prompts import REPLIES
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
+from langchain_chatexports.finetuning.voice import bubbles_of
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from langchain_chatexports.local_server.storage.files import FileStore
+from langchain_chatexports.local_server.storage.jobs import JobStore
 from tests.unit_tests.builders.chat_models import Recorder
 from tests.unit_tests.builders.kept_models import keep_adapter, keep_model
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
+from tests.unit_tests.builders.tiny_base import as_jsonl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -118,7 +120,7 @@ def test_what_a_model_says_is_no_markup() -> None:
 
 
 def test_they_answer_at_the_same_time() -> None:
-    both_are_there = threading.Barrier(2, timeout=30)
+    both_are_there = threading.Barrier(2, timeout=60)
 
     def pieces(text: str) -> Iterator[str]:
         both_are_there.wait()
@@ -137,7 +139,7 @@ def test_a_server_that_goes_ends_all_answers() -> None:
 
     def gone() -> Iterator[str]:
         yield from ()
-        is_asked.wait(30)
+        is_asked.wait(60)
         msg = "The server is gone."
         raise ChatExportError(msg)
 
@@ -255,7 +257,9 @@ def test_another_server_is_asked_for_the_models_before_the_first_question(
 
 
 def _serve_locally(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    where = SimpleNamespace(base_url=server.base_url, api_key=KEY, is_shared=False)
+    where = SimpleNamespace(
+        base_url=server.base_url, api_key=KEY, is_shared=False, base_model="tiny"
+    )
     monkeypatch.setattr(
         "langchain_chatexports.local_server.LocalServer",
         lambda *_, **__: nullcontext(where),
@@ -298,6 +302,128 @@ def test_the_system_message_of_the_training_is_used_unless_another_is_given(
     assert ("the system message of its training" in done.err) is (not arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "user", "system"),
+    [
+        ((), "Hare", "You are Tortoise. You are chatting with Hare and Fox."),
+        (("--as", "Fox"), "Fox", "You are Tortoise. You are chatting with Fox."),
+        (("--as", "Fox", "--system", "Run."), "Fox", "Run."),
+    ],
+)
+def test_a_model_of_a_group_reads_who_writes_to_it(
+    chatexports: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    user: str,
+    system: str,
+) -> None:
+    data = DataDirectory(tmp_path / "kept")
+    data.prepare()
+    keep_adapter(
+        data,
+        "1" * 12,
+        system_prompt="You are Tortoise. You are chatting with Hare and Fox.",
+        user_label="Hare",
+        job_id="ftjob-1",
+    )
+    with OpenAIServer().running() as server:
+        _serve_locally(server, monkeypatch)
+        lines = "Hello\nBye\n"
+        done = chatexports("chat", *arguments, "--data-dir", "kept", stdin=lines)
+    assert done.status == 0, done.err
+    assert f"You write to it as {user}" in done.err
+    messages = server.chats[-1]["messages"]
+    said = [
+        message["content"] for message in messages if message["role"] != "assistant"
+    ]
+    assert said == [system, f"{user}: Hello", f"{user}: Bye"]
+
+
+_ASKED = {"role": "user", "content": "More tea?"}
+_TORTOISE = "You are Tortoise."
+_SHOWN = f"{_TORTOISE}\n\n{REPLIES}\n> More tea?\nAlways tea."
+
+
+def _keep_hybrid(root: Path, *, is_deleted: bool = False, replies: int = 1) -> None:
+    data = DataDirectory(root)
+    data.prepare()
+    examples: list[Any] = [
+        {
+            "messages": [
+                {"role": "system", "content": system},
+                _ASKED,
+                {"role": "assistant", "content": "Always tea."},
+            ]
+        }
+        for system in (_TORTOISE, _TORTOISE, _SHOWN if replies else _TORTOISE)
+    ]
+    files = FileStore(data)
+    upload = files.create(BytesIO(as_jsonl(examples)), filename="train.jsonl")
+    order = {"training_file": upload["id"], "metadata": {}}
+    job = JobStore(data).create(order, private={}, events=[])
+    record: dict[str, Any] = {"system_prompt": _TORTOISE, "replies": replies}
+    keep_adapter(data, "1" * 12, job_id=job["id"], **record)
+    if is_deleted:
+        files.delete(upload["id"])
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_a_model_that_learned_with_earlier_replies_sees_some_in_a_chat(
+    chatexports: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_deleted: bool,
+) -> None:
+    _keep_hybrid(tmp_path / "kept", is_deleted=is_deleted)
+    with OpenAIServer().running() as server:
+        _serve_locally(server, monkeypatch)
+        done = chatexports("chat", "--data-dir", "kept", stdin="Tea?\n")
+    assert done.status == 0, done.err
+    (body,) = server.chats
+    assert [message["content"] for message in body["messages"]] == [
+        "You are Tortoise." if is_deleted else _SHOWN,
+        "Tea?",
+    ]
+    assert ("is deleted, so it sees no earlier replies" in done.err) is is_deleted
+
+
+@pytest.mark.parametrize(
+    ("arguments", "system", "told"),
+    [
+        ((), _SHOWN, "It sees up to 4 earlier replies"),
+        (("--replies", "2"), _SHOWN, "It sees up to 2 earlier replies"),
+        (("--replies", "0"), _TORTOISE, None),
+    ],
+)
+@pytest.mark.parametrize("beside", [("--compare", "tiny"), ()])
+def test_a_model_that_learned_without_replies_sees_some_unless_none_are_wanted(
+    chatexports: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    system: str,
+    told: str | None,
+    beside: tuple[str, ...],
+) -> None:
+    _keep_hybrid(tmp_path / "kept", replies=0)
+    monkeypatch.setattr(f"{CHAT}._shows_base", lambda **_: not beside)
+    with OpenAIServer(models={"tiny": None}).running() as server:
+        _serve_locally(server, monkeypatch)
+        where = ("--data-dir", "kept")
+        lines = "Tea?\nMore tea?\n"
+        done = chatexports("chat", *arguments, *beside, *where, stdin=lines)
+    assert done.status == 0, done.err
+    asked: dict[str, list[str]] = {"tiny": [], "ft": []}
+    for body in server.chats:
+        asked[body["model"].split(":")[0]].append(body["messages"][0]["content"])
+    assert asked == {"tiny": [_TORTOISE] * 2, "ft": [system] * 2}
+    assert done.err.count("earlier replies") == bool(told)
+    assert told is None or told in done.err
+    assert done.out.startswith("tiny: " if beside else "base model: ")
+
+
 def test_a_missing_key_is_a_line(chatexports: Callable[..., Any]) -> None:
     url = "http://127.0.0.1:9/v1"
     done = chatexports("chat", "ft:x", "--base-url", url, stdin="Hello\n")
@@ -314,3 +440,97 @@ def test_a_missing_model_to_compare_with_is_an_error_before_anything_starts(
     assert done.status == 1
     assert f"Did you mean '{name}'?" in done.err
     assert "Starting" not in done.err
+
+
+def _write_table(path: Path) -> None:
+    rows = [("Hare", "More tea?"), ("Tortoise", "Always tea."), ("Hare", "Good.")] * 12
+    lines = [
+        {"conversation": "c", "sender": who, "text": text, "time": 1_700_000_000 + at}
+        for at, (who, text) in enumerate(rows)
+    ]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+_CARD = "You write about 2 words in a message, seldom more than 2."
+
+
+def _prompt(server: OpenAIServer) -> str:
+    return str(server.chats[-1]["messages"][0]["content"])
+
+
+def test_the_person_of_an_export_answers_without_a_training(
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write_table(tmp_path / "chat.jsonl")
+    with OpenAIServer(models={"tiny": None}).running() as server:
+        _serve_locally(server, monkeypatch)
+        arguments = ("chat", "chat.jsonl", "--ai", "Tortoise", "--json")
+        done = chatexports(*arguments, "--replies", "1", stdin="Tea?\n")
+    assert done.status == 0, done.err
+    assert "You are Tortoise. You are chatting with Hare." in _prompt(server)
+    assert _CARD in _prompt(server)
+    assert _prompt(server).endswith(f"{REPLIES}\n> More tea?\nAlways tea.")
+    assert server.chats[-1]["model"] == "tiny"
+    assert json.loads(done.out)["model"] == "Tortoise"
+    assert "No training: the model answers as Tortoise" in done.err
+
+
+def test_exports_are_sent_elsewhere_after_asking_only(
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write_table(tmp_path / "chat.jsonl")
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    asked = ("chat", "chat.jsonl", "--ai", "Tortoise", "--model", BASE_MODEL)
+    refused = chatexports(*asked, "--base-url", "https://example.com/v1", stdin="Tea?")
+    assert refused.status == 1
+    assert "example.com, which needs --yes here" in refused.err
+    with OpenAIServer().running() as server:
+        done = chatexports(*asked, "--base-url", server.base_url, stdin="Tea?\n")
+    assert done.status == 0, done.err
+    assert "Always tea." in _prompt(server)
+
+
+def test_a_name_is_a_model_before_it_is_a_path(
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _keep_hybrid(tmp_path / "kept")
+    _write_table(tmp_path / ("1" * 12))
+    with OpenAIServer().running() as server:
+        _serve_locally(server, monkeypatch)
+        where = ("--data-dir", "kept")
+        model = chatexports("chat", "1" * 12, *where, stdin="Tea?\n")
+        export = chatexports(
+            *("chat", "1" * 12, *where, "--ai", "Tortoise"), stdin="Tea?\n"
+        )
+    assert (model.status, export.status) == (0, 0), (model.err, export.err)
+    assert [chat["model"][:3] for chat in server.chats] == ["ft:", "tin"]
+
+
+def test_a_name_is_a_model_of_another_server_before_it_is_a_path(
+    chatexports: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    _write_table(tmp_path / BASE_MODEL)
+    with OpenAIServer().running() as server:
+        where = ("--base-url", server.base_url)
+        done = chatexports("chat", BASE_MODEL, *where, stdin="Tea?\n")
+    assert done.status == 0, done.err
+    assert server.chats[-1]["messages"] == [{"role": "user", "content": "Tea?"}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("x", "--base-url", "http://x", "--ai", "A"), "--model must name"),
+        (("ft:x", "--model", "y"), "--model goes with exports and --base-url"),
+        (("ft:x", "--base", "y"), "--base goes with exports"),
+        (("ft:x", "--base-url", "http://x", "--replies", "2"), "--replies goes with"),
+        (("--base-url", "http://x"), "the model must be named"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    chatexports: Callable[..., Any], arguments: tuple[str, ...], told: str
+) -> None:
+    done = chatexports("chat", *arguments)
+    assert done.status == 2, done.err
+    assert told in " ".join(done.err.split())

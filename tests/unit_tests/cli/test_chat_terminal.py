@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no pty")
 
-_SECONDS = 60
+_SECONDS = 240
 # Otherwise the terminal would have nobody to send a Ctrl-C to.
 _IN_TERMINAL = """
 import fcntl, termios

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.main import get_command
 
+from langchain_chatexports.cli._chat_options import ChatOptions
 from langchain_chatexports.cli._evaluate_inputs import read_halves
 from langchain_chatexports.cli._finetune_data import read_training_data
-from langchain_chatexports.cli._options import ChatOptions
 from langchain_chatexports.cli.app import app
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.formats.trace_file import read_header
@@ -87,7 +87,7 @@ def kept(command: str, out: str) -> tuple[int, int, dict[str, int]]:
         (("--exclude", "Owl"), 20, "excluded"),
         (("--since", "2024-01-09"), 6, "excluded"),
         (("--until", "2024-01-02"), 6, "excluded"),
-        (("--since", "2024-01-03", "--until", "2024-01-03"), 3, "excluded"),
+        (("--since", "2024-01-03", "--until", "2024-01-04"), 6, "excluded"),
     ],
 )
 def test_what_is_left_out_is_counted_by_every_command_alike(
@@ -106,14 +106,25 @@ def test_what_is_left_out_is_counted_by_every_command_alike(
     assert reason is None or reason in skipped
 
 
+@pytest.mark.parametrize(
+    ("since", "left"), [("2024", 30), ("2024-01", 30), ("2024-02", 0), ("2025", 0)]
+)
+def test_a_year_or_a_month_begins_with_its_first_day(
+    chatexports: Callable[..., Any], chats: Path, since: str, left: int
+) -> None:
+    done = chatexports("inspect", chats, "--since", since, "--json")
+    assert done.status == 0, done.err
+    assert kept("inspect", done.out)[1] == left
+
+
 def test_only_the_chosen_chats_are_in_the_examples(
     chatexports: Callable[..., Any], chats: Path, tmp_path: Path
 ) -> None:
     done = chatexports("prepare", chats, "--with", "Owl", *rest("prepare"))
     assert done.status == 0, done.err
-    texts = [row["messages"] for row in read_jsonl(tmp_path / "set.jsonl")]
+    texts = [row["messages"][1:] for row in read_jsonl(tmp_path / "set.jsonl")]
     assert texts
-    assert all(m["content"].startswith("race") for row in texts for m in row)
+    assert all("race" in m["content"] for row in texts for m in row)
 
 
 def test_the_senders_that_inspect_lists_are_of_the_chosen_chats(
@@ -247,7 +258,7 @@ def test_a_limit_keeps_the_newest_examples_in_their_order(
 def test_a_limit_counts_before_the_split(
     chatexports: Callable[..., Any], chats: Path
 ) -> None:
-    size = ("--size", 2, "--overlap", 0, "--gap", "12h", "--limit", 10)
+    size = ("--size", 2, "--overlap", 0, "--gap", "36h", "--limit", 10)
     done = chatexports("prepare", chats, *size, "--split", "--json", "-o", "set")
     assert done.status == 0, done.err
     told = json.loads(done.out)
@@ -298,7 +309,7 @@ def test_finetune_trains_on_the_newest_examples(chats: Path) -> None:
 def test_evaluate_of_a_set_refuses_chats(
     chatexports: Callable[..., Any], chats: Path
 ) -> None:
-    size = ("--size", 2, "--overlap", 0, "--gap", "12h")
+    size = ("--size", 2, "--overlap", 0, "--gap", "36h")
     chatexports("prepare", chats, *size, "--split", "-o", "set")
     done = chatexports("evaluate", "set", "--exclude", "Fox")
     assert done.status == 1

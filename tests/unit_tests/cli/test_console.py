@@ -30,6 +30,11 @@ def meter(done: int, total: int | None = None, *, seconds: float = 10) -> Meter:
     return Meter("messages", lambda: done, total, started=time.monotonic() - seconds)
 
 
+@pytest.fixture
+def _time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.monotonic", lambda: 1000.0)
+
+
 def wait_until(is_so: Callable[[], object]) -> None:
     end = time.monotonic() + 30
     while not is_so():
@@ -41,23 +46,28 @@ def growing() -> Meter:
     return Meter("messages", iter(range(1000)).__next__)
 
 
+@pytest.mark.usefixtures("_time_stands_still")
 def test_a_meter_says_count_rate_and_time_left() -> None:
     text = str(meter(250_000, 1_000_000))
     assert text == "250,000 of 1,000,000 messages, 25,000 a second, about 30 s left"
 
 
+@pytest.mark.usefixtures("_time_stands_still")
 def test_minutes_are_minutes() -> None:
     assert str(meter(10, 490)).endswith("about 8 min left")
 
 
+@pytest.mark.usefixtures("_time_stands_still")
 def test_what_takes_seconds_each_has_a_rate_a_minute() -> None:
     assert str(meter(2, 5)) == "2 of 5 messages, 12 a minute, about 15 s left"
 
 
+@pytest.mark.usefixtures("_time_stands_still")
 def test_the_time_left_is_not_guessed_from_nearly_nothing() -> None:
     assert str(meter(10, 1000)) == "10 of 1,000 messages, 1 a second"
 
 
+@pytest.mark.usefixtures("_time_stands_still")
 @pytest.mark.parametrize("total", [None, 5])
 def test_an_end_that_nobody_knows_is_not_guessed(total: int | None) -> None:
     assert str(meter(10, total)) == "10 messages, 1 a second"
@@ -74,6 +84,7 @@ def test_the_first_one_is_in_the_singular(what: str, text: str) -> None:
     assert str(Meter(what, lambda: 1)) == text
 
 
+@pytest.mark.usefixtures("_time_stands_still")
 def test_of_the_first_second_no_rate_is_shown() -> None:
     assert str(meter(1, 16, seconds=0.001)) == "1 of 16 messages"
 
@@ -138,7 +149,7 @@ def test_a_terminal_gets_a_bar_that_goes_away(
     terminal = Console(file=screen, force_terminal=True, width=100)
     monkeypatch.setattr(console, "stderr_console", terminal)
     with watching(meter(10, total)):
-        time.sleep(0.3)
+        pass
     shown = screen.getvalue()
     assert "10 of 20 messages" in shown if total else "10 messages" in shown
     assert "\x1b[2K" in shown
@@ -172,6 +183,20 @@ def test_the_time_left_of_a_resumed_training_is_that_of_its_own_steps(
         now[0] += 10
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == "  step 103/200, loss 1.00, about 16 min left"
+
+
+def test_what_comes_after_a_training_is_in_the_time_left_in_all(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    # As much again as the training takes.
+    progress = TrainingProgress(lambda each, steps: each * steps)
+    for step in (1, 2):
+        progress.on_event(_step(step, 62))
+        now[0] += 10
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.endswith(", about 10 min left, about 20 min left in all")
 
 
 def test_events_that_were_told_before_are_not_told_again(

@@ -14,6 +14,7 @@ from langchain_chatexports.cli.chat import Voice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 CONSOLE = "langchain_chatexports.cli._console"
 DEMO = "langchain_chatexports.cli.demo"
@@ -42,7 +43,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return examples
 
 
-def test_both_models_answer_and_the_last_line_talks_on(
+def test_both_models_answer_and_the_last_lines_continue(
     chatexports: Any, trained: list[Any]
 ) -> None:
     done = chatexports("demo", "--folder", "samples")
@@ -52,15 +53,25 @@ def test_both_models_answer_and_the_last_line_talks_on(
         "base model: I am base.",
         "in Tortoise's voice: I am ft:tuned.",
         "chatexports chat ft:tuned",
+        "chatexports open",
     ]
 
 
-def test_the_last_line_runs_where_the_environment_is_not_activated(
+def test_the_page_opens_with_the_demos_model(chatexports: Any, tmp_path: Path) -> None:
+    done = chatexports("demo", "--data-dir", "kept")
+    where = f"--data-dir {tmp_path / 'kept'}"
+    assert done.out.splitlines()[-1] == f"chatexports open {where}"
+
+
+def test_the_last_lines_run_where_the_environment_is_not_activated(
     chatexports: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{CONSOLE}.program", lambda: ".venv/bin/chatexports")
     done = chatexports("demo")
-    assert done.out.splitlines()[-1] == ".venv/bin/chatexports chat ft:tuned"
+    assert done.out.splitlines()[-2:] == [
+        ".venv/bin/chatexports chat ft:tuned",
+        ".venv/bin/chatexports open",
+    ]
 
 
 def test_as_json_the_demo_prints_answers_and_the_command(chatexports: Any) -> None:
@@ -68,4 +79,5 @@ def test_as_json_the_demo_prints_answers_and_the_command(chatexports: Any) -> No
         "model": "ft:tuned",
         "answers": {"base": "I am base.", "tuned": "I am ft:tuned."},
         "chat": "chatexports chat ft:tuned",
+        "open": "chatexports open",
     }

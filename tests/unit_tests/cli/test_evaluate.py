@@ -17,17 +17,21 @@ from langchain_chatexports.cli import _evaluate_inputs
 from langchain_chatexports.cli._evaluate_inputs import (
     Models,
     Stages,
+    held_out_enough,
     probed_secrets,
     read_halves,
 )
-from langchain_chatexports.cli.chat import TEST_RUN, kept_model
+from langchain_chatexports.cli.chat import kept_model
 from langchain_chatexports.cli.evaluate import guess
 from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.evaluation import BlindPair, BlindResult
+from langchain_chatexports.evaluation.comparison import Passes
 from langchain_chatexports.evaluation.conversations import Utterance
+from langchain_chatexports.evaluation.time_left import TimeLeft
 from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.finetuning import read_jsonl
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from langchain_chatexports.local_server.storage.models import TEST_RUN
 from langchain_chatexports.samples import write_messenger
 from tests.unit_tests.builders.kept_models import keep_adapter
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
@@ -101,6 +105,60 @@ def test_so_much_is_held_out_that_there_are_150_turns_if_there_may(
     (tmp_path / "table.jsonl").write_text("".join(rows), encoding="utf-8")
     halves = read_halves([tmp_path / "table.jsonl"], None, MIA, holds_out_enough=True)
     assert len(halves.data.held_out) == pytest.approx(held_out, abs=3)
+
+
+def test_another_person_is_trained_on_nothing_that_is_held_out(export: Path) -> None:
+    """And on no more than the person."""
+    halves = read_halves([export], None, MIA, holds_out_enough=True)
+    found = halves.training_of_another("friend p1")
+    assert 10 < len(found) <= len(halves.training)
+    assert not {item.origin.session_id for item in found} & halves.held_out_ids
+    learned = {
+        message["content"]
+        for item in found
+        for message in item.example["messages"]
+        if message["role"] == "assistant"
+    }
+    said = {line.text for each in halves.data.training for line in each.lines}
+    own = {text for each in halves.data.training for text in each.replies()}
+    assert learned & said
+    assert not learned & own
+
+
+def test_examples_are_one_persons(tmp_path: Path) -> None:
+    write_jsonl(dialogues(), tmp_path / "held.jsonl")
+    held = tmp_path / "held.jsonl"
+    halves = read_halves([held], held, PrepareOptions(), holds_out_enough=False)
+    with pytest.raises(TrainingDataError, match="name the exports"):
+        halves.training_of_another("mia")
+
+
+def test_a_model_that_was_measured_is_measured_on_the_same_part_again(
+    tmp_path: Path,
+) -> None:
+    data = prepared_folder(tmp_path)
+    keep_adapter(data, "00000000000a", job_id="j1", source="a, earlier part")
+    assert held_out_enough(None, tmp_path)
+    keep_adapter(data, "00000000000b", job_id="j2", source="a")
+    assert not held_out_enough("00000000000b", tmp_path)
+    assert not held_out_enough(None, tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--wrong-person", "rita"),
+        ("--epochs", "2"),
+        ("--time", "30m"),
+        ("--validation", "0.2"),
+    ],
+)
+def test_what_belongs_to_a_training_needs_one(
+    export: Path, chatexports: Command, words: tuple[str, str]
+) -> None:
+    done = chatexports("evaluate", export, *words)
+    assert done.status == 2
+    assert "--finetune" in done.err
 
 
 def test_a_set_has_both_halves_and_the_same_turns(
@@ -187,7 +245,8 @@ def test_a_test_run_that_is_stopped_leaves_nothing_behind(
     monkeypatch.setattr(_evaluate_inputs, "probe_canaries", stop)
     halves = read_halves([export], None, MIA, holds_out_enough=False)
     models = Models(cast("Any", Server()), "mine", "base", cast("Any", object()))
-    with Stages() as stages, pytest.raises(KeyboardInterrupt):
+    stages = Stages(TimeLeft(Passes(1, 1)))
+    with stages, pytest.raises(KeyboardInterrupt):
         probed_secrets(halves, models, seed=0, progress=stages)
     expected = {"training": ("jobs", TEST_RUN), "probing": ("model", "tuned")}
     assert left == [expected[stopped_in]]
@@ -288,7 +347,8 @@ def test_of_a_hosted_model_its_jobs_own_loss_is_told_and_no_bits_per_byte(
     assert "a loss of 1.25 nats per token on its validation file" in shown.err
     assert found.status == 0, found.err
     values = json.loads(found.out)
-    assert [loss["bits_per_byte"] for loss in values["loss"]] == [None]
+    assert [loss["contestant"] for loss in values["loss"]] == ["tuned", "hybrid"]
+    assert [loss["bits_per_byte"] for loss in values["loss"]] == [None, None]
     assert values["loss"][0]["reason"] == "this endpoint cannot score given text"
     assert values["validation_loss"] == {
         "contestant": "tuned",
@@ -323,15 +383,38 @@ def test_stages_say_how_far_each_is(
             shown.append(str(self.meter))
 
     monkeypatch.setattr(_evaluate_inputs, "watching", Watching)
-    with Stages() as stages:
-        stages("pricing", 1, 9)
-        stages("pricing", 2, 9)
-        stages("answering", 3, 9)
+    clock = iter(range(9))
+    left = TimeLeft(Passes(scoring=1, writing=1), clock=lambda: 60.0 * next(clock))
+    with Stages(left) as stages:
+        stages("scoring replies: base", 1, 9)
+        stages("scoring replies: base", 2, 9)
+        stages("writing replies: base", 3, 9)
     assert len(shown) == 4
     assert str(shown[1]).startswith("2 of 9 turns")
-    assert str(shown[1]).endswith("pricing")
-    assert "answering" in str(shown[3])
+    # Seven turns to score, and nine to write, three times as long.
+    assert str(shown[1]).endswith("scoring replies: base, about 34 min left in all")
+    assert str(shown[3]).endswith("writing replies: base, about 2 min left in all")
     assert capsys.readouterr().out == ""
+
+
+def test_a_training_tells_what_comes_after_it() -> None:
+    stages = Stages(TimeLeft(Passes(scoring=2, writing=0)))
+    rest = stages.rest(10)
+    assert rest is not None
+    # A turn is scored in half the time of a step.
+    assert rest(4.0, 50) == 2 * 10 * 2.0
+    another = stages.rest(10, 0.5)
+    assert another is not None
+    assert another(4.0, 50) == 40 + 0.5 * 50 * 4
+    unknown = Stages(TimeLeft(Passes(2, 0)), has_unknown=True)
+    assert unknown.rest(10) is None
+
+
+@pytest.mark.parametrize("named", ["base,nobody", "few_shots"])
+def test_an_unknown_contestant_is_refused(chatexports: Command, named: str) -> None:
+    done = chatexports("evaluate", "x", "--training", "y", "--contestants", named)
+    assert done.status == 2
+    assert "few-shot" in done.err
 
 
 def test_too_few_conversations_cannot_be_split(tmp_path: Path) -> None:
@@ -342,6 +425,20 @@ def test_too_few_conversations_cannot_be_split(tmp_path: Path) -> None:
         read_halves(
             [table], None, PrepareOptions(ai=("assistant",)), holds_out_enough=True
         )
+
+
+@pytest.mark.parametrize(
+    "option", [("--finetune",), ("--base-url", URL), ("--training", "x.jsonl")]
+)
+def test_without_paths_what_a_models_own_training_held_out_is_used(
+    chatexports: Command, tmp_path: Path, option: tuple[str, ...]
+) -> None:
+    done = chatexports("evaluate", *option)
+    assert done.status == 2
+    assert "Without PATH" in done.err
+    done = chatexports("evaluate", "--data-dir", tmp_path / "none")
+    assert done.status == 1
+    assert "There is no tuned model on this machine" in done.err
 
 
 def test_a_blind_test_needs_somebody(chatexports: Command) -> None:

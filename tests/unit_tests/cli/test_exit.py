@@ -254,7 +254,7 @@ def test_a_signal_leaves_nothing_half_written(
     try:
         wait_for(lambda: {p.name for p in tmp_path.iterdir()} - before, process)
         process.send_signal(number)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=240)
     finally:
         process.kill()
     assert process.returncode == status, err
@@ -263,7 +263,7 @@ def test_a_signal_leaves_nothing_half_written(
 
 
 def wait_for(what: Callable[[], object], process: subprocess.Popen[str]) -> None:
-    for _ in range(6000):
+    for _ in range(24_000):
         if what():
             return
         assert process.poll() is None, "it ended before it was stopped"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-import time
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,12 +15,12 @@ from openai import OpenAI
 
 from langchain_chatexports import local_server
 from langchain_chatexports.cli import _console, _training_plan
-from langchain_chatexports.cli._finetune_data import names_of_job
 from langchain_chatexports.cli.finetune import chat_command, train
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.finetuning.connection import Clock
 from langchain_chatexports.finetuning.run import FineTuningRun
 from langchain_chatexports.local_server.bases import description, known_bases
+from langchain_chatexports.local_server.storage.models import names_of_job
 from langchain_chatexports.local_server.training import speed
 from langchain_chatexports.local_server.training.speed import Speed
 from langchain_chatexports.samples import write_imessage
@@ -248,15 +248,6 @@ def test_the_same_examples_again_are_said_to_have_been_trained_on(
     finetune()
     assert "trained on before" in finetune().err
     assert len(server.jobs) == 1
-
-
-def test_groups_hint_at_their_option(
-    chatexports: Callable[..., Any], groups: Path, server: OpenAIServer
-) -> None:
-    where = ("--base-url", server.base_url, "--model", BASE_MODEL, "--yes")
-    done = chatexports("finetune", groups, "--size", 4, *where)
-    assert done.status == 0, done.err
-    assert "2 conversations are groups: --label-groups tells" in done.err
 
 
 @pytest.mark.parametrize(
@@ -525,8 +516,8 @@ def test_a_base_is_not_downloaded_without_being_asked_for(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--time", "30"), "30m or 2h"),
-        (("--time", "0m"), "30m or 2h"),
+        (("--time", "30"), "--time must be a duration such as 45m, 6h"),
+        (("--time", "0m"), "--time must be a duration such as 45m, 6h"),
         (("--time", "30m", "--base", "b"), "leave --base or --time out"),
         (("--time", "30m", "--openai", "--model", "m"), "local server"),
     ],
@@ -562,9 +553,20 @@ def test_the_check_of_the_examples_shows_its_progress(
         return get(client, path, **options)
 
     monkeypatch.setattr(OpenAI, "get", count)
-    server.before_work = lambda request: (
-        time.sleep(0.1) if request == "POST /fine_tuning/jobs" else None
-    )
+    say, is_said = _console.say, threading.Event()
+
+    def say_and_note(text: object = "") -> None:
+        say(text)
+        if str(text).startswith("15 of"):
+            is_said.set()
+
+    monkeypatch.setattr(_console, "say", say_and_note)
+
+    def wait_for_progress(request: str) -> None:
+        if request == "POST /fine_tuning/jobs":
+            is_said.wait(60)
+
+    server.before_work = wait_for_progress
     done = here("chat.db", "--ai", "Tortoise")
     assert done.status == 0
     examples = len(rows_of(server, "training_file"))

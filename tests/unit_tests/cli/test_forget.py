@@ -51,6 +51,23 @@ def test_forget_takes_a_person_out_and_lists_the_local_job(
     assert "ft:base:local::1" in done.err
 
 
+def test_rows_that_quote_a_person_are_taken_out_too(
+    chatexports: Callable[..., Any], tmp_path: Path, threads: Path
+) -> None:
+    written = chatexports("prepare", threads, "--replies", 2, "-o", "set.jsonl")
+    assert written.status == 0, written.err
+    rows = list(read_trace(tmp_path / "set.jsonl"))
+    person = "Hermione Granger"
+    quoting = [row for row in rows if person in row.origin.quoted_people]
+    speaking = [row for row in rows if person in row.origin.senders]
+    assert any(person not in row.origin.senders for row in quoting)
+    done = chatexports("forget", "set.jsonl", "--person", person, "--data-dir", "data")
+    assert done.status == 0, done.err
+    left = list(read_trace(tmp_path / "set.jsonl"))
+    assert len(left) == len(rows) - len({*quoting, *speaking})
+    assert all(person not in row.origin.quoted_people for row in left)
+
+
 def test_forget_as_json(chatexports: Callable[..., Any], threads: Path) -> None:
     chatexports("prepare", threads, "--format", "openai", "-o", "set.jsonl")
     done = chatexports(
@@ -58,7 +75,7 @@ def test_forget_as_json(chatexports: Callable[..., Any], threads: Path) -> None:
         *("--data-dir", "data", "--json"),
     )
     told = json.loads(done.out)
-    assert (told["rows"], told["jobs"], told["forgotten_before"]) == (89, [], [])
+    assert (told["rows"], told["jobs"], told["forgotten_before"]) == (87, [], [])
     assert 0 < told["removed"] == told["rows"] - told["rows_left"]
 
 

@@ -117,6 +117,47 @@ def test_a_model_is_deleted_with_its_examples_and_its_job(
     assert count_kept(tmp_path / "kept") == KeptData(files=1, jobs=1, models=1)
 
 
+def test_a_model_gets_a_label_that_is_listed_and_finds_it(
+    chatexports: Any, tmp_path: Path
+) -> None:
+    keep_model(tmp_path / "kept", "97c300000000", suffix="hare", person="Hare")
+    done = chatexports(
+        *("models", "--rename", "97c3", "Hare in 2023", "--data-dir", "kept")
+    )
+    assert done.err == "ft:tiny:local:hare:97c300000000: renamed\n"
+    table = chatexports("models", "--data-dir", "kept").out
+    assert "    “Hare in 2023”, Hare" in table
+    listed = chatexports("models", "--data-dir", "kept", "--json").out
+    assert json.loads(listed)["models"][0]["label"] == "Hare in 2023"
+    chatexports("models", "--rename", "hare in", "", "--data-dir", "kept")
+    assert "2023”" not in chatexports("models", "--data-dir", "kept").out
+
+
+@pytest.mark.usefixtures("names")
+def test_examples_that_no_job_used_are_listed_and_deleted(
+    chatexports: Any, tmp_path: Path
+) -> None:
+    data = DataDirectory(tmp_path / "kept")
+    unused = FileStore(data).create(io.BytesIO(b"{}\n"), filename="x.jsonl")["id"]
+    listed = json.loads(chatexports("models", "--data-dir", "kept", "--json").out)
+    used = listed["sets"][-1]["file"]
+    assert listed["sets"][0]["jobs"] == []
+    assert chatexports("models", "--data-dir", "kept").out.count("file-") == 1
+    delete = ("models", "--data-dir", "kept", "--yes", "--delete")
+    assert "used" in chatexports(*delete, used).err
+    assert chatexports(*delete, unused).status == 0
+    left = json.loads(chatexports("models", "--data-dir", "kept", "--json").out)
+    assert {one["file"] for one in left["sets"]} == {
+        one["file"] for one in listed["sets"][1:]
+    }
+
+
+def test_before_one_deletes_it_says_what_stays(chatexports: Any, names: Any) -> None:
+    for words in (("--delete", names[0]), ("--delete-everything",)):
+        done = chatexports("models", *words, "--data-dir", "kept")
+        assert "Not deleted: your exports" in done.err
+
+
 def test_without_a_terminal_a_model_is_deleted_only_with_yes(
     chatexports: Any, names: Any, tmp_path: Path
 ) -> None:
@@ -277,7 +318,7 @@ def test_a_running_server_is_asked_to_delete(
         delete = ("models", "--delete", stopped, "--yes", "--data-dir", "kept")
         done = chatexports(*delete)
     assert done.status == 1
-    assert "error: The local server that is running refused: " in done.err
+    assert "error: The local server refused: " in done.err
     assert list_jobs(tmp_path / "kept")[0].id == stopped
 
 

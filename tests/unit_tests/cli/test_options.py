@@ -13,7 +13,8 @@ import pytest
 import typer
 from typer.main import get_command
 
-from langchain_chatexports.cli._options import ExampleOptions, command
+from langchain_chatexports.cli._example_options import ExampleOptions
+from langchain_chatexports.cli._options import command
 from langchain_chatexports.cli.app import app
 from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.samples import write_imessage, write_messenger

@@ -20,6 +20,7 @@ from langchain_chatexports.samples import (
     write_whatsapp,
 )
 from tests.unit_tests.builders.chat_db import ChatDb
+from tests.unit_tests.builders.telegram import ANN, BO, Page, TelegramChat, text_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +81,7 @@ def test_prepare_asks_at_a_terminal(
     assert done.status == 0
     first = json.loads((tmp_path / "out.jsonl").read_bytes().split(b"\n")[0])
     answer = {"role": "assistant", "content": "Slow and steady, that's my motto."}
-    assert first["messages"][0] == answer
+    assert first["messages"][1] == answer
 
 
 def test_prepare_with_a_wrong_name_lists_the_senders(
@@ -441,7 +442,7 @@ def test_a_part_of_which_nothing_is_left_is_said(
         assert warning.startswith("warning: test: no examples are left. 15 newer")
         assert "chatexports evaluate" in warning
     assert not (tmp_path / "set" / "test.jsonl").exists()
-    assert json.loads(done.out)["files"] == {"train.jsonl": 71, "validation.jsonl": 3}
+    assert json.loads(done.out)["files"] == {"train.jsonl": 69, "validation.jsonl": 3}
 
 
 def test_parts_that_are_there_need_no_warning(
@@ -451,40 +452,6 @@ def test_parts_that_are_there_need_no_warning(
     done = chatexports("prepare", chats, "--ai", "Hare", "--split", "-o", "set")
     assert "warning" not in done.err
     assert (tmp_path / "set" / "test.jsonl").exists()
-
-
-HINT = "--label-groups tells"
-
-
-@pytest.mark.parametrize("options", [(), ("--split",), ("--format", "trl")])
-def test_groups_hint_at_their_option_once(
-    chatexports: Callable[..., Any], groups: Path, options: tuple[str, ...]
-) -> None:
-    done = chatexports("prepare", groups, "--keep-tail", *options, "-o", "out")
-    assert done.status == 0, done.err
-    (hint,) = [line for line in done.err.splitlines() if HINT in line]
-    assert hint.startswith("2 conversations are groups")
-
-
-def test_no_hint_at_an_option_that_is_given(
-    chatexports: Callable[..., Any], groups: Path
-) -> None:
-    done = chatexports("prepare", groups, "--keep-tail", "--label-groups", "-o", "out")
-    assert done.status == 0, done.err
-    assert HINT not in done.err
-
-
-def test_a_group_of_two_needs_no_labels(
-    chatexports: Callable[..., Any], tmp_path: Path
-) -> None:
-    with ChatDb(tmp_path / "chat.db") as database:
-        chat = database.chat("+15550101234", name="The two of us")
-        for number in range(10):
-            chat.message(f"question {number}")
-            chat.message(f"answer {number}", mine=True)
-    done = chatexports("prepare", "chat.db", "-o", "out")
-    assert done.status == 0, done.err
-    assert HINT not in done.err
 
 
 CLASS_NAME = re.compile(r"\b[A-Z][a-z]+[A-Z]\w+|\w+\(\.*\)")
@@ -517,3 +484,71 @@ def test_no_class_is_named_at_the_terminal(
     done = chatexports("prepare", path, *speaker, *options)
     assert done.status == status, done.err
     assert not CLASS_NAME.findall(done.err)
+
+
+def forwards_in_json(path: Path) -> Path:
+    chat = TelegramChat()
+    chat.says(BO, "One?")
+    chat.says(ANN, "own")
+    chat.says(ANN, "of Cy", forwarded_from="Cy")
+    chat.says(ANN, "of nobody", forwarded_from=None)
+    chat.says(ANN, "own, too")
+    chat.says(BO, "Two?")
+    chat.says(ANN, "saved", saved_from="Cy")
+    chat.says(BO, "Three?")
+    chat.says(ANN, "end")
+    return chat.write(path / "result.json")
+
+
+def forwards_in_html(path: Path) -> Path:
+    def forward(text: str) -> str:
+        return (
+            '<div class="forwarded body"><div class="from_name">Cy</div>'
+            f"{text_block(text)}</div>"
+        )
+
+    page = Page()
+    bodies: list[tuple[str | None, str]] = [
+        ("Bo", text_block("One?")),
+        ("Ann", text_block("own")),
+        (None, forward("of Cy")),
+        (None, forward("of nobody")),
+        (None, text_block("own, too")),
+        ("Bo", text_block("Two?")),
+        ("Ann", forward("saved")),
+        ("Bo", text_block("Three?")),
+        ("Ann", text_block("end")),
+    ]
+    for number, (name, body) in enumerate(bodies, 1):
+        page.says(name, body, number=number)
+    return page.write(path / "messages.html")
+
+
+@pytest.mark.parametrize("write", [forwards_in_json, forwards_in_html])
+def test_what_was_forwarded_in_telegram_is_never_learned(
+    chatexports: Callable[..., Any], tmp_path: Path, write: Callable[[Path], Path]
+) -> None:
+    """It is in the examples as context: apart from own words, with weight 0."""
+    path = write(tmp_path / "export")
+    zone = ("--export-zone", "Europe/Berlin")
+    done = chatexports("prepare", path, *zone, "--gap", "none", "-o", "out.jsonl")
+    assert done.status == 0, done.err
+    (example,) = read_jsonl(tmp_path / "out.jsonl")
+    answers = [m for m in example["messages"] if m["role"] == "assistant"]
+    context = [m["content"] for m in answers if m.get("weight") == 0]
+    learned = [m["content"] for m in answers if m.get("weight") != 0]
+    assert context == ["of Cy\n\nof nobody", "saved"]
+    assert learned == ["own", "own, too", "end"]
+
+
+def test_a_chat_in_which_the_person_only_forwards_gives_no_examples(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    chat = TelegramChat()
+    for number in range(4):
+        chat.says(BO, f"{number}?")
+        chat.says(ANN, "passed on", forwarded_from="Cy")
+    path = chat.write(tmp_path / "result.json")
+    done = chatexports("prepare", path, "--gap", "none", "-o", "out.jsonl")
+    assert done.status == 1
+    assert "produced no examples" in done.err

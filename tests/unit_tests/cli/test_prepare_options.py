@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_chatexports.chat_loaders.ledger import Ledger
+from langchain_chatexports.datasets.chat_prompts import REPLIES
 from langchain_chatexports.datasets.formats.trace_file import read_header, read_trace
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
 from langchain_chatexports.samples import write_imessage, write_messenger
@@ -65,8 +67,6 @@ def test_a_gap_cuts_where_it_is_exceeded(
     assert [len(texts) for texts in uncut] == [12]
     in_evenings = prepared(bursts, "--whole", "--gap", "31m")
     assert [len(texts) for texts in in_evenings] == [4, 4, 4]
-    in_turns = prepared(bursts, "--whole", "--gap", "29.5m")
-    assert [len(texts) for texts in in_turns] == [1] * 6
 
 
 def test_an_automatic_gap_finds_the_evenings(
@@ -117,9 +117,81 @@ def test_groups_can_be_labeled_and_talks_of_two_are_not(
         for sender in people.split()
     ]
     write_jsonl(rows, tmp_path / "table.jsonl")
-    group, pair = prepared("table.jsonl", "--ai", "Me", "--whole", "--label-groups")
-    assert group == ["Hare: by Hare", "Fox: by Fox", "by Me"]
-    assert pair == ["by Hare", "by Me"]
+    voice = ("--ai", "Me", "--whole")
+    group, pair = prepared("table.jsonl", *voice)
+    assert group == [
+        "You are chatting with Hare and Fox.",
+        "Hare: by Hare",
+        "Fox: by Fox",
+        "by Me",
+    ]
+    assert pair == ["You are chatting with Hare.", "by Hare", "by Me"]
+    plain = ("--no-label-groups", "--system", "none")
+    group, pair = prepared("table.jsonl", *voice, *plain)
+    assert group == ["by Hare", "by Fox", "by Me"]
+
+
+def test_who_speaks_and_to_whom_is_said_unless_it_is_not_wanted(
+    prepared: Callable[..., list[list[str]]], chats: Path
+) -> None:
+    examples = prepared(chats, *VOICE)
+    prompt = "You are Tortoise. You are chatting with Hare."
+    assert {texts[0] for texts in examples} == {prompt}
+    plain = prepared(chats, *VOICE, "--system", "none")
+    assert plain == [texts[1:] for texts in examples]
+
+
+def test_names_in_the_prompt_are_replaced_where_names_are(
+    prepared: Callable[..., list[list[str]]], chats: Path, tmp_path: Path
+) -> None:
+    examples = prepared(chats, *VOICE, "--redact")
+    written = (tmp_path / "set.jsonl").read_text(encoding="utf-8")
+    assert "Tortoise" not in written
+    assert "Hare" not in written
+    senders = {
+        name
+        for row in read_trace(tmp_path / "set.jsonl")
+        for name in row.origin.senders
+    }
+    (prompt,) = {texts[0] for texts in examples}
+    assert re.findall(r"You are (\w+)\. You are chatting with (\w+)\.", prompt)
+    assert all(name in prompt for name in senders)
+
+
+def test_no_answer_is_learned_twice(
+    prepared: Callable[..., list[list[str]]], bursts: Path, tmp_path: Path
+) -> None:
+    prepared(bursts, "--gap", "none", "--size", 6, "--overlap", 3)
+    answers = [
+        (message["content"], message.get("weight", 1))
+        for row in read_jsonl(tmp_path / "set.jsonl")
+        for message in row["messages"]
+        if message["role"] == "assistant"
+    ]
+    learned = [text for text, weight in answers if weight]
+    assert len(learned) == len({*learned}) == len({text for text, _ in answers}) == 6
+    assert len(answers) > 6
+
+
+def test_a_message_that_answers_nobody_is_no_example(
+    chatexports: Callable[..., Any], bursts: Path, tmp_path: Path
+) -> None:
+    # Every message is a conversation of its own.
+    done = chatexports("prepare", bursts, "--gap", "29.5m", "-o", "set.jsonl")
+    assert done.status == 1
+    assert "nobody is answered in them" in done.err
+    with ChatDb(tmp_path / "more.db") as database:
+        chat = database.chat("+15550101234")
+        for at, mine in ((0, True), (90_000, False), (90_060, True)):
+            chat.message(f"at {at}", mine=mine, at=1_700_000_000 + at)
+    done = chatexports("prepare", "more.db", "--gap", "1h", "-o", "set.jsonl")
+    assert done.status == 0, done.err
+    assert "1 alone in a conversation" in done.err
+    (row,) = read_jsonl(tmp_path / "set.jsonl")
+    assert [message["content"] for message in row["messages"]] == [
+        "at 90000",
+        "at 90060",
+    ]
 
 
 def test_a_role_of_a_table_can_be_the_voice(
@@ -199,7 +271,7 @@ def test_options_that_change_nothing_in_examples_are_said(
     chatexports: Callable[..., Any], chats: Path
 ) -> None:
     chatexports("prepare", chats, *VOICE, "-o", "plain.jsonl")
-    options = ("--system", "Be slow.", "--max-tokens", 9, "--format", "trl")
+    options = ("--system", "Be slow.", "--max-tokens", 9, "--format", "axolotl")
     done = chatexports("prepare", "plain.jsonl", *options, "-o", "set.jsonl")
     assert done.status == 0, done.err
     assert "warning: --max-tokens, --system: for exports" in done.err
@@ -308,3 +380,27 @@ def test_a_place_that_cannot_be_written_to_is_a_line(
     assert done.status == 1
     assert said in done.err
     assert [path.name for path in tmp_path.iterdir()] == ["chat.db"]
+
+
+@pytest.mark.parametrize("options", [(), ("--split",)])
+def test_earlier_replies_are_shown_where_they_are_wanted(
+    chatexports: Callable[..., Any],
+    chats: Path,
+    tmp_path: Path,
+    options: tuple[str, ...],
+) -> None:
+    arguments = (chats, *VOICE, "--replies", 2, *options, "-o", "set")
+    done = chatexports("prepare", *arguments)
+    assert done.status == 0, done.err
+    path = tmp_path / "set"
+    files = sorted(path.iterdir()) if options else [path]
+    assert len(files) == (3 if options else 1)
+    for file in files:
+        prompts = [str(row["messages"][0]["content"]) for row in read_jsonl(file)]
+        shown = [prompt.count("\n> ") for prompt in prompts]
+        assert max(shown) == 2
+        # The first conversation of what is trained on has none before it.
+        assert (min(shown) == 0) is (file.name in {"set", "train.jsonl"})
+    bare = chatexports("prepare", chats, *VOICE, "-o", "bare.jsonl")
+    assert bare.status == 0
+    assert REPLIES not in (tmp_path / "bare.jsonl").read_text(encoding="utf-8")

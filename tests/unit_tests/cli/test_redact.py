@@ -6,7 +6,6 @@ import json
 import os
 import stat
 import threading
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import pytest
 
 from langchain_chatexports import IMessageChatLoader
 from langchain_chatexports.chat_loaders.ledger import Ledger
+from langchain_chatexports.cli import _console
 from langchain_chatexports.datasets import redaction
 from langchain_chatexports.datasets.formats.trace_file import read_header, read_trace
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
@@ -373,17 +373,21 @@ def test_a_damaged_export_is_said_to_be_one(
 def test_each_pass_says_how_far_it_is_and_how_long_it_takes(
     chatexports: Callable[..., Any], chats: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pause = "langchain_chatexports.cli._console._SECONDS_BETWEEN_LINES"
-    monkeypatch.setattr(pause, 0.001)
-    find = names_of_export
+    monkeypatch.setattr(_console, "_SECONDS_BETWEEN_LINES", 0.001)
+    find, say, is_said = names_of_export, _console.say, threading.Event()
 
-    def slowly(sessions: Any) -> Any:
-        time.sleep(0.05)
+    def say_and_note(text: object = "") -> None:
+        say(text)
+        if "223 of 223 messages read for names" in str(text):
+            is_said.set()
+
+    def find_and_wait(sessions: Any) -> Any:
         found = {*find(sessions)}
-        time.sleep(0.2)  # The progress is shown by a thread of its own.
+        is_said.wait(60)  # The progress is shown by a thread of its own.
         return found
 
-    monkeypatch.setattr(redaction, "names_of_export", slowly)
+    monkeypatch.setattr(_console, "say", say_and_note)
+    monkeypatch.setattr(redaction, "names_of_export", find_and_wait)
     err = chatexports("redact", chats, "-o", "red.jsonl").err
     assert "223 of 223 messages read for names" in err
 

@@ -20,7 +20,7 @@ def test_report_writes_a_page(chatexports: Callable[..., Any], tmp_path: Path) -
     threads = write_messenger(tmp_path / "hogwarts")
     done = chatexports("report", threads)
     assert done.status == 0, done.err
-    assert "663 messages by 10 people, 81 conversations, 89 examples" in done.err
+    assert "663 messages by 10 people, 81 conversations, 87 examples" in done.err
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Harry Potter" in page
     assert "Draco Malfoy" in page

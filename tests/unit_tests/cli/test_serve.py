@@ -16,7 +16,9 @@ from langchain_chatexports.local_server.storage.jobs import JobStore
 if TYPE_CHECKING:
     from pathlib import Path
 
-_INFO = ServerInfo("http://127.0.0.1:8199/v1", "tiny", "a-key-of-its-own", "/data")
+_INFO = ServerInfo(
+    "http://127.0.0.1:8199/v1", "tiny", "a-key-of-its-own", "/data", "llama.cpp"
+)
 
 
 @pytest.fixture
@@ -53,6 +55,7 @@ def test_what_is_printed_is_ready_for_a_shell(
         "export OPENAI_API_KEY=a-key-of-its-own",
     ]
     assert "Base model: tiny" in done.err
+    assert "Answers: llama.cpp" in done.err
     assert "jobs continue when the server starts" in done.err
     assert served[0].api_key is None
 
@@ -82,6 +85,7 @@ def test_address_and_key_can_be_had_as_json(
         "api_key": _INFO.api_key,
         "base_model": "tiny",
         "data_dir": "/data",
+        "engine": "llama.cpp",
     }
     assert len(served) == 1
 

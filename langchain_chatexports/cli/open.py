@@ -1,0 +1,74 @@
+"""`chatexports open`: the page in the browser."""
+
+from __future__ import annotations
+
+import os
+import sys
+import webbrowser
+from typing import Annotated
+
+import typer
+
+from langchain_chatexports.cli._console import say
+from langchain_chatexports.cli._options import Base, DataDir, command
+from langchain_chatexports.cli._search_index import IndexDir
+
+__all__ = ["open_"]
+
+
+@command
+def open_(
+    *,
+    base: Base = None,
+    data_dir: DataDir = None,
+    index_dir: IndexDir = None,
+    port: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, max=65535, help="Port of the page; 0 for a free one."
+        ),
+    ] = 0,
+    no_browser: Annotated[
+        bool,
+        typer.Option("--no-browser", help="Print the link, and open no browser."),
+    ] = False,
+) -> None:
+    """Open a page in the browser on which all of it can be done, on this machine.
+
+    Add exports, choose whose voice to learn, train, talk, and manage what is kept. It
+    listens on 127.0.0.1 and needs the extra 'page'; the link that it prints works once,
+    for one browser.
+
+    For example:
+        chatexports open
+    """
+    from langchain_chatexports.page.server import PageServer
+
+    is_first = True
+
+    def show(link: str) -> None:
+        nonlocal is_first
+        if is_first:
+            say("The page is open until Ctrl-C. Its link, for one browser:")
+        else:
+            say("For another browser:")
+        # On stdout, alone on its line and never wrapped: it is to be copied.
+        print(link, flush=True)  # noqa: T201
+        if is_first and not no_browser and _has_windows():
+            webbrowser.open(link)
+        is_first = False
+
+    index_dir = index_dir and index_dir.expanduser()
+    page = PageServer(base=base, data_dir=data_dir, index_dir=index_dir, port=port)
+    page.run(show)
+    say(
+        "Stopped. A training that was running can be continued on the page; an "
+        "evaluation has to begin again."
+    )
+
+
+def _has_windows() -> bool:
+    # Elsewhere a browser would begin in this terminal, and the page wait for its end.
+    if sys.platform in {"win32", "darwin"}:
+        return True
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))

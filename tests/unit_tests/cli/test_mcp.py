@@ -1,0 +1,142 @@
+"""`chatexports mcp` as a process of its own, by the SDK's client over stdio."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports.retrieval.index_files import forget_in_all
+from langchain_chatexports.samples import write_imessage
+from tests.unit_tests.builders.pages import DOCS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+mcp = pytest.importorskip("mcp")
+
+COMMAND = ("-m", "langchain_chatexports.cli", "mcp")
+ENVIRONMENT = {"PYTHONPATH": str(DOCS.parent)}
+SECONDS = 240
+
+
+@asynccontextmanager
+async def client_of(log: Path, *arguments: object) -> AsyncIterator[Any]:
+    """Connect to the command; what it says on stderr is in the log."""
+    words = [*arguments, "--index-dir", log.parent / "indexes"]
+    server = mcp.StdioServerParameters(
+        command=sys.executable, args=[*COMMAND, *map(str, words)], env=ENVIRONMENT
+    )
+    with log.open("w", encoding="utf-8") as errors:
+        async with mcp.Client(mcp.stdio_client(server, errlog=errors)) as client:
+            yield client
+
+
+def text_of(log: Path) -> str:
+    return log.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "stderr.txt"
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    return write_imessage(tmp_path / "chat.db")
+
+
+def started(export: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(  # noqa: S603 - our own code
+        [sys.executable, *COMMAND, str(export)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **ENVIRONMENT},
+        text=True,
+        encoding="utf-8",
+    )
+    assert process.stderr
+    assert process.stderr.readline().startswith("223 messages in 10 chats")
+    return process
+
+
+async def test_client_lists_and_calls_the_tools(export: Path, log: Path) -> None:
+    async with client_of(log, export, "--include", "The race tomorrow") as client:
+        names = [tool.name for tool in (await client.list_tools()).tools]
+        chats = await client.call_tool("list_chats", {})
+        found = await client.call_tool("search_messages", {"query": "my motto"})
+        bad = await client.call_tool("search_messages", {"query": "motto", "limit": 0})
+    assert names == ["search_messages", "read_around", "list_chats", "list_people"]
+    assert [chat["chat"] for chat in chats.structured_content["chats"]] == [
+        "The race tomorrow"
+    ]
+    (passage, *_) = found.structured_content["passages"]
+    (match,) = [m for m in passage["messages"] if m["id"] == passage["match"]]
+    assert match["text"] == "Slow and steady, that's my motto."
+    assert bad.is_error
+    said = text_of(log)
+    assert "in 1 chat, read in" in said
+    assert "search_messages: " in said
+    assert "motto" not in said
+
+
+async def test_forgotten_person_and_conversation_are_in_no_answer(
+    log: Path, tmp_path: Path, groups: Path
+) -> None:
+    """They were forgotten before this export was read."""
+    forget_in_all(tmp_path / "indexes", ["+15550101235"], [])
+    async with client_of(log, groups) as client:
+        people = await client.call_tool("list_people", {})
+        found = await client.call_tool("search_messages", {"query": "question"})
+    named = people.content[0].text + found.content[0].text
+    assert "+15550101236" in named
+    assert "+15550101235" not in named
+
+
+async def test_name_that_nobody_has_is_what_tools_answer(
+    export: Path, log: Path
+) -> None:
+    async with client_of(log, export, "--with", "Hara") as client:
+        result = await client.call_tool("list_people", {})
+    assert result.is_error
+    assert "Did you mean 'Hare'" in result.content[0].text
+    assert "error: There is no conversation" in text_of(log)
+
+
+def test_closed_stdin_ends_it_and_stdout_is_the_protocol_alone(export: Path) -> None:
+    process = started(export)
+    out, err = process.communicate('{"jsonrpc": "2.0"\n{}\n', timeout=SECONDS)
+    assert process.returncode == 0
+    assert all(json.loads(line)["jsonrpc"] == "2.0" for line in out.splitlines())
+    assert "Traceback" not in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals between processes")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_it_while_stdin_is_open(
+    export: Path, number: signal.Signals
+) -> None:
+    process = started(export)
+    try:
+        process.send_signal(number)
+        assert process.wait(timeout=SECONDS) == 128 + number
+        assert process.stderr
+        assert "Traceback" not in process.stderr.read()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_missing_export_is_an_error_at_once(chatexports: Any) -> None:
+    done = chatexports("mcp", "nowhere.db")
+    assert done.status == 1
+    assert "nowhere.db" in done.err
+    assert done.out == ""

@@ -1,0 +1,77 @@
+"""`chatexports open`: the link that it prints, and the browser that it opens."""
+
+from __future__ import annotations
+
+import webbrowser
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports.cli import open as module
+from langchain_chatexports.page import server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FIRST, SECOND = "http://127.0.0.1:1/?token=a", "http://127.0.0.1:1/?token=b"
+
+
+class _Page:
+    given: dict[str, Any]
+
+    def __init__(self, **given: Any) -> None:
+        _Page.given = given
+
+    def run(self, on_link: Callable[[str], None]) -> None:
+        on_link(FIRST)
+        on_link(SECOND)
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    links: list[str] = []
+    monkeypatch.setattr(server, "PageServer", _Page)
+    monkeypatch.setattr(webbrowser, "open", links.append)
+    monkeypatch.setattr(module, "_has_windows", lambda: True)
+    return links
+
+
+def test_links_are_alone_on_stdout_and_the_first_is_opened(
+    chatexports: Callable[..., Any], opened: list[str]
+) -> None:
+    done = chatexports("open", "--base", "a/b", "--data-dir", "kept", "--port", "8000")
+    assert done.status == 0
+    assert done.out.splitlines() == [FIRST, SECOND]
+    assert opened == [FIRST]
+    assert "For another browser" in done.err
+    given = {key: str(value) for key, value in _Page.given.items()}
+    assert given == {
+        "base": "a/b",
+        "data_dir": "kept",
+        "index_dir": "None",
+        "port": "8000",
+    }
+
+
+def test_no_browser_is_opened_if_not_wanted_or_without_windows(
+    chatexports: Callable[..., Any],
+    opened: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert chatexports("open", "--no-browser").out.splitlines() == [FIRST, SECOND]
+    monkeypatch.setattr(module, "_has_windows", lambda: False)
+    assert chatexports("open").out.splitlines() == [FIRST, SECOND]
+    assert opened == []
+
+
+@pytest.mark.parametrize(
+    ("platform", "display", "has_windows"),
+    [("linux", "", False), ("linux", ":0", True), ("darwin", "", True)],
+)
+def test_a_browser_needs_windows(
+    monkeypatch: pytest.MonkeyPatch, platform: str, display: str, *, has_windows: bool
+) -> None:
+    monkeypatch.setattr("sys.platform", platform)
+    monkeypatch.setenv("DISPLAY", display)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert module._has_windows() is has_windows

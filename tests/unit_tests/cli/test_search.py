@@ -1,0 +1,373 @@
+"""`chatexports search`, as a person types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import stat
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_chatexports.cli._memory import _recalled
+from langchain_chatexports.retrieval import ChatIndex, index_files
+from langchain_chatexports.samples import write_imessage, write_messenger
+from tests.unit_tests.builders.chat_db import ChatDb
+from tests.unit_tests.builders.sessions import talk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+INDEXES = "user data/search-indexes"
+LONG_AGO = 1_600_000_000
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> Path:
+    """Return an export that has not been changed for years."""
+    path = write_imessage(tmp_path / "chat.db")
+    os.utime(path, (LONG_AGO, LONG_AGO))
+    return path
+
+
+def lines(done: Any) -> list[str]:
+    return done.out.splitlines()[1:]  # type: ignore[no-any-return]
+
+
+def test_a_line_has_time_person_and_message(
+    chatexports: Callable[..., Any], sample: Path
+) -> None:
+    done = chatexports("search", '"first apple"', sample, "--with", "Hare")
+    assert done.status == 0, done.err
+    assert done.out == (
+        "time (UTC)        who       message\n"
+        "2023-08-03 12:39  Tortoise  Thirty years to the first apple.\n"
+    )
+
+
+def test_a_long_message_is_shown_from_the_word_on(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    with ChatDb(tmp_path / "chat.db") as database:
+        database.chat("Hare").message(f"{'hop ' * 30}and then\na carrot appeared")
+    done = chatexports("search", "Carrot?", "chat.db")
+    assert lines(done)[0].endswith("Hare  … hop hop hop and then a carrot appeared")
+
+
+def test_nothing_found_is_said(chatexports: Callable[..., Any], sample: Path) -> None:
+    done = chatexports("search", "submarine", sample)
+    assert (done.status, done.out) == (0, "")
+    assert done.err.endswith("Nothing was found.\n")
+
+
+def test_json(chatexports: Callable[..., Any], sample: Path) -> None:
+    done = chatexports("search", "apple", sample, "--json", "--limit", 1)
+    (hit,) = json.loads(done.out)
+    assert hit["sender"] == "Tortoise"
+    assert hit["id"] in hit["message_ids"]
+    assert hit["text"] in hit["context"]
+    database = sqlite3.connect(sample)
+    found = database.execute("SELECT count(*) FROM message WHERE guid = ?", [hit["id"]])
+    assert found.fetchone() == (1,)
+    database.close()
+
+
+def test_the_author_can_be_chosen(
+    chatexports: Callable[..., Any], sample: Path
+) -> None:
+    done = chatexports("search", "race", sample, "--from", "hare")
+    assert lines(done)
+    assert all("  Hare  " in line and "ace" in line for line in lines(done))
+
+
+def test_dates_and_chats_can_be_chosen(
+    chatexports: Callable[..., Any], sample: Path
+) -> None:
+    done = chatexports("search", "race", sample, "--since", "2023-08-28")
+    assert lines(done)
+    assert all(line.startswith("2023-08-28") for line in lines(done))
+    done = chatexports("search", "race", sample, "--exclude", "The race tomorrow")
+    assert lines(done)
+    assert not any(line.startswith("2023-08-28") for line in lines(done))
+
+
+def test_groups_can_be_left_out(chatexports: Callable[..., Any], groups: Path) -> None:
+    assert len(lines(chatexports("search", "question 5", groups))) > 1
+    done = chatexports("search", "question you", groups, "--no-groups")
+    assert len(lines(done)) == 0 or "question" not in done.out
+
+
+def test_people_are_chosen_by_handle(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    with ChatDb(tmp_path / "chat.db") as database:
+        database.chat("+15550101234").message("a carrot")
+        database.chat("+15550101235").message("another carrot")
+    card = "BEGIN:VCARD\nVERSION:3.0\nFN:Hare\nTEL:+15550101234\nEND:VCARD\n"
+    (tmp_path / "friends.vcf").write_text(card)
+    done = chatexports(
+        *("search", "carrot", "chat.db", "--contacts", "friends.vcf"),
+        *("--with", "+1 (555) 010-1234"),
+    )
+    assert [line[18:] for line in lines(done)] == ["Hare  a carrot"]
+
+
+@pytest.mark.parametrize("option", ["--with", "--from", "--include"])
+def test_an_unknown_name_gets_the_nearest(
+    chatexports: Callable[..., Any], sample: Path, option: str
+) -> None:
+    done = chatexports("search", "race", sample, option, "Hair")
+    assert done.status == 1
+    assert "Did you mean 'Hare'" in done.err
+
+
+def test_several_exports_are_searched(
+    chatexports: Callable[..., Any], sample: Path, tmp_path: Path
+) -> None:
+    folder = write_messenger(tmp_path / "hogwarts")
+    done = chatexports("search", "race library", sample, folder, "--json")
+    assert {hit["source"].split(":")[0] for hit in json.loads(done.out)} == {
+        "imessage",
+        "facebook_messenger",
+    }
+
+
+@pytest.mark.parametrize("words", [(), ("",), ("  ",)])
+def test_a_question_is_needed(
+    chatexports: Callable[..., Any], words: tuple[str, ...]
+) -> None:
+    assert chatexports("search", *words).status == 2
+
+
+class TestIndex:
+    def test_it_is_the_users_own_and_not_beside_the_export(
+        self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path
+    ) -> None:
+        done = chatexports("search", "race", sample)
+        assert "which only you can read" in done.err
+        (file,) = (tmp_path / INDEXES).iterdir()
+        if os.name != "nt":
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600
+            assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+        assert {path.name for path in tmp_path.iterdir()} == {"chat.db", "user data"}
+
+    def test_an_unchanged_export_is_not_read_again(
+        self, chatexports: Callable[..., Any], sample: Path
+    ) -> None:
+        first = chatexports("search", "race", sample)
+        again = chatexports("search", "race", sample)
+        assert "Read: 223 messages" in first.err
+        assert again.err == ""
+        assert again.out == first.out
+
+    def test_an_export_that_changes_while_it_is_read_is_read_again(
+        self, chatexports: Callable[..., Any], sample: Path
+    ) -> None:
+        """Within the resolution of a file's time, a change leaves no trace."""
+        os.utime(sample)
+        for _ in range(2):
+            assert "Read: 223 messages" in chatexports("search", "race", sample).err
+
+    def test_a_change_is_found_though_size_and_time_stay(
+        self, chatexports: Callable[..., Any], sample: Path
+    ) -> None:
+        chatexports("search", "race", sample)
+        database = sqlite3.connect(sample)
+        with database:
+            database.execute("UPDATE message SET text = replace(text, 'race', 'rice')")
+        database.close()
+        os.utime(sample, (LONG_AGO, LONG_AGO))
+        assert "Read: " in chatexports("search", "race", sample).err
+
+    def test_it_grows_with_the_export(
+        self, chatexports: Callable[..., Any], tmp_path: Path
+    ) -> None:
+        with ChatDb(tmp_path / "chat.db") as database:
+            chat = database.chat("Hare")
+            chat.message("a carrot")
+            database.connection.commit()
+            assert len(lines(chatexports("search", "carrot", "chat.db"))) == 1
+            chat.message("another carrot")
+            database.connection.commit()
+            assert len(lines(chatexports("search", "carrot", "chat.db"))) == 2
+        assert len([*(tmp_path / INDEXES).iterdir()]) == 1
+
+    def test_none_is_kept_if_none_is_wanted(
+        self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path
+    ) -> None:
+        assert lines(chatexports("search", "race", sample, "--no-index"))
+        assert not (tmp_path / "user data").exists()
+
+    def test_all_are_deleted(
+        self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path
+    ) -> None:
+        chatexports("search", "race", sample)
+        (tmp_path / INDEXES / "notes.chatindex").write_text("of somebody else")
+        done = chatexports("search", "--delete-indexes")
+        assert done.err == "Deleted: 1 search index\n"
+        assert [path.name for path in (tmp_path / INDEXES).iterdir()] == [
+            "notes.chatindex"
+        ]
+
+    def test_another_folder(
+        self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path
+    ) -> None:
+        chatexports("search", "race", sample, "--index-dir", "mine")
+        assert len(index_files.index_files(tmp_path / "mine")) == 1
+
+
+def test_meaning(chatexports: Callable[..., Any], tmp_path: Path) -> None:
+    pytest.importorskip("wordllama")
+    with ChatDb(tmp_path / "chat.db") as database:
+        for number, text in enumerate(("My automobile broke down", "I cooked soup")):
+            database.chat(f"+1555010123{number}").message(text)
+    assert lines(chatexports("search", "car", "chat.db")) == []
+    found = lines(chatexports("search", "car", "chat.db", "--meaning"))
+    assert "automobile" in found[0]
+    # The vectors are there the next time.
+    again = lines(chatexports("search", "car", "chat.db", "--meaning"))
+    assert again == found
+
+
+class TestForget:
+    def test_a_person_is_in_no_index(
+        self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path
+    ) -> None:
+        chatexports("search", "race", sample)
+        done = chatexports("forget", "--person", "hare")
+        assert done.status == 0, done.err
+        assert "223 messages taken out, 10 chats as a whole" in done.err
+        for file in (tmp_path / INDEXES).iterdir():
+            assert b"Hare" not in file.read_bytes()
+        assert chatexports("search", "race", sample).out == ""
+
+    def test_with_a_set_too(
+        self, chatexports: Callable[..., Any], tmp_path: Path
+    ) -> None:
+        folder = write_messenger(tmp_path / "hogwarts")
+        chatexports("prepare", folder, "-o", "set.jsonl")
+        chatexports("search", "library", folder)
+        done = chatexports(
+            *("forget", "set.jsonl", "--person", "Hermione Granger"),
+            *("--data-dir", "data", "--json"),
+        )
+        told = json.loads(done.out)
+        assert told["removed"] > 0
+        (index,) = told["indexes"]
+        assert index["chats"] > 0
+        found = chatexports("search", "library book", folder, "--json")
+        assert found.status == 0
+        assert "Hermione" not in found.out
+
+    @pytest.mark.parametrize("options", [(), ("--no-index",)])
+    def test_later_indexes_do_not_have_the_person_either(
+        self,
+        chatexports: Callable[..., Any],
+        sample: Path,
+        tmp_path: Path,
+        options: tuple[str, ...],
+    ) -> None:
+        chatexports("search", "race", sample)
+        assert chatexports("forget", "--person", "Hare").status == 0
+        assert chatexports("search", "--delete-indexes").status == 0
+        assert chatexports("search", "race", sample, *options).out == ""
+        for file in (tmp_path / INDEXES).iterdir():
+            assert b"Hare" not in file.read_bytes()
+
+    def test_an_index_that_still_has_the_person_is_not_current(
+        self,
+        chatexports: Callable[..., Any],
+        sample: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """As if the program is killed between indexing and forgetting."""
+        assert chatexports("forget", "--person", "Hare").status == 0
+
+        def killed(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(index_files, "forget_again", killed)
+            assert chatexports("search", "race", sample).status != 0
+        assert chatexports("search", "race", sample).out == ""
+
+    def test_before_any_index(
+        self, chatexports: Callable[..., Any], sample: Path
+    ) -> None:
+        done = chatexports("forget", "--person", "hare")
+        assert (done.status, done.err) == (
+            0,
+            "No search index will have what was named.\n",
+        )
+        assert chatexports("search", "race", sample).out == ""
+
+
+class TestRemember:
+    """`chat --remember`, with a server that keeps what it was asked."""
+
+    @pytest.fixture(autouse=True)
+    def _key(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from tests.unit_tests.builders.openai_server import KEY
+
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+
+    def test_the_model_gets_what_was_found(
+        self, chatexports: Callable[..., Any], sample: Path
+    ) -> None:
+        from tests.unit_tests.builders.openai_server import BASE_MODEL, OpenAIServer
+
+        with OpenAIServer().running() as server:
+            done = chatexports(
+                *("chat", BASE_MODEL, "--base-url", server.base_url),
+                *("--system", "Be slow.", "--remember", sample),
+                stdin="When is the race?\nHm?\n",
+            )
+        assert done.status == 0, done.err
+        first, second = (chat["messages"] for chat in server.chats)
+        assert first[0]["role"] == "system"
+        assert first[0]["content"].startswith("Be slow.\n\n")
+        assert "2023-08-28 (UTC)" in first[0]["content"]
+        assert (
+            "Hare: I have no time! The race is tomorrow at nine!"
+            in (first[0]["content"])
+        )
+        assert second[0]["content"] == "Be slow."
+
+    def test_a_long_message_is_cut_and_not_left_out(self) -> None:
+        with ChatIndex() as index:
+            index.update(talk("Hare: The race. " + "Long. " * 1_000))
+            found = _recalled(index, "race")
+        assert "Hare: The race. Long." in found
+        assert len(found) < 2_200
+
+    def test_another_machine_is_asked_about_first(
+        self, chatexports: Callable[..., Any], sample: Path
+    ) -> None:
+        done = chatexports(
+            *("chat", "x", "--base-url", "https://api.example.org/v1"),
+            *("--remember", sample),
+            stdin="When is the race?\n",
+        )
+        assert done.status == 1
+        assert "to api.example.org, which needs --yes" in done.err
+
+    def test_agreed(
+        self,
+        chatexports: Callable[..., Any],
+        sample: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        from tests.unit_tests.builders.openai_server import BASE_MODEL, OpenAIServer
+
+        # What is not known to be this machine is another one.
+        monkeypatch.setattr("langchain_chatexports.cli._memory._HERE", frozenset())
+        with OpenAIServer().running() as server:
+            done = chatexports(
+                *("chat", BASE_MODEL, "--base-url", server.base_url),
+                *("--remember", sample, "--yes"),
+                stdin="When is the race?\n",
+            )
+        assert done.status == 0, done.err
+        assert len(server.chats) == 1
