@@ -31,7 +31,16 @@ BLOCK = re.compile(r"^```(?:bash|console).*\n((?:.*\n)*?)^```$", re.MULTILINE)
 INLINE = re.compile(r"`((?:make|python|pip|chatexports) [^`]*)`")
 SCRIPT = re.compile(r"python (?:-m ([\w.]+)|([\w/]+\.py))")
 # Programs of others: there is nothing of ours to look for.
-OTHERS = {".venv/bin/pre-commit", "cd", "export", "git", "jupyter", "pip"}
+OTHERS = {
+    ".venv/bin/pre-commit",
+    "cd",
+    "export",
+    "git",
+    "jupyter",
+    "llama-server",
+    "ollama",
+    "pip",
+}
 
 
 def commands_of(page: Path) -> Iterator[list[str]]:
