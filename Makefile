@@ -1,4 +1,4 @@
-.PHONY: help demo test test_core tests test_watch integration_tests integration_test release_tests \
+.PHONY: help demo test test_core tests test_watch integration_tests integration_test pictures release_tests \
 	kill_tests benchmark fuzz \
 	lint format type check_imports check_version spell_check docs \
 	package pyright clean
@@ -12,7 +12,7 @@ TORCH ?= torch==2.13.0
 TEST_FILE ?= tests/unit_tests
 INTEGRATION_TEST_FILE ?= tests/integration_tests
 # The rooms of the library, which need neither torch nor any other extra.
-CORE_TEST_FILE ?= $(addprefix tests/unit_tests/,adapters chat_loaders datasets finetuning \
+CORE_TEST_FILE ?= $(addprefix tests/unit_tests/,adapters chat_loaders datasets finetuning retrieval \
 	redaction samples standard_tests steps test_page_blocks.py)
 PYTEST_ARGS ?=
 # Tests run on several cores, each module on one; WORKERS=0 for a debugger. The slow ones
@@ -60,7 +60,7 @@ $(VENV)/.stamp-demo: pyproject.toml requirements-demo.txt scripts/check_machine.
 
 # What tests and lint need on top.
 $(VENV)/.stamp: $(VENV)/.stamp-demo
-	$(PIP) install --quiet -e ".[local,cli,tests]" --group dev
+	$(PIP) install --quiet -e ".[local,cli,page,tests]" --group dev
 	@touch $@
 
 demo: $(VENV)/.stamp-demo  ## Sample exports -> sessions -> examples -> a fine-tune here -> an answer.
@@ -82,9 +82,13 @@ test_watch: $(VENV)/.stamp  ## Unit tests again after each change (needs pytest-
 
 integration_tests: $(VENV)/.stamp  ## The slow tests: real trainings, the tutorials.
 	$(CLEAN_ENV) $(BIN)/python -m pytest $(OFFLINE) -n $(WORKERS) --maxprocesses 2 \
-		--dist loadfile $(INTEGRATION_TEST_FILE) $(PYTEST_ARGS)
+		--dist loadfile --no-loadscope-reorder $(INTEGRATION_TEST_FILE) $(PYTEST_ARGS)
 
 integration_test: integration_tests
+
+pictures: $(VENV)/.stamp  ## The documentation's pictures of the page in the browser.
+	$(CLEAN_ENV) PICTURES=1 $(BIN)/python -m pytest $(OFFLINE) \
+		tests/integration_tests/page/test_persons_way.py tests/integration_tests/page/test_manage.py
 
 release_tests: $(VENV)/.stamp  ## Before a release: kills, loads, other families, the real base (about an hour).
 	$(CLEAN_ENV) CHATEXPORTS_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest $(OFFLINE) \

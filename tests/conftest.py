@@ -44,3 +44,13 @@ for _name in _NOT_FOR_TESTS:
 def _no_tracing(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in _NOT_FOR_TESTS:
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_search_indexes_of_the_developer(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """`forget` reaches all of them."""
+    folder = tmp_path_factory.getbasetemp() / "search-indexes"
+    room = "langchain_chatexports.retrieval.index_files"
+    monkeypatch.setattr(f"{room}.default_index_dir", lambda: folder)

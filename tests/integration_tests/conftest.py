@@ -2,15 +2,66 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from contextlib import suppress
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+import pytest
+
+from tests.unit_tests.builders.tiny_base import write_tiny_base
+
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_OURS = "langchain-chatexports"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tiny bases are not converted into the developer's cache.
+
+    The default base is there, if it has been converted before; otherwise one worker
+    converts it for all.
+    """
+    if sys.platform == "win32" or find_spec("platformdirs") is None:
+        yield
+        return
+    from platformdirs import user_cache_path
+
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    theirs, ours = user_cache_path(), folder / "cache"
+    (ours / _OURS / "bases").mkdir(parents=True, exist_ok=True)
+    _link(theirs, ours, leave_out=_OURS)
+    _link(theirs / _OURS / "bases", ours / _OURS / "bases", leave_out="tiny")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(ours))
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One base of random weights: converting each takes a server seconds."""
+    return write_tiny_base(tmp_path_factory.mktemp("bases") / "tiny")
+
+
+def _link(source: Path, target: Path, *, leave_out: str) -> None:
+    for path in source.iterdir() if source.exists() else ():
+        if not path.name.startswith(leave_out) and path.suffix != ".lock":
+            with suppress(FileExistsError):  # Another worker's.
+                (target / path.name).symlink_to(path)
 
 
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
+    # The workers take file after file: the longest one first, so that none is alone
+    # with it in the end.
+    items.sort(key=lambda item: "tutorials" not in item.path.parts)
     if config.option.markexpr:
         return
     left_out = [item for item in items if item.get_closest_marker("release")]
