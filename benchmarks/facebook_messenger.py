@@ -1,40 +1,24 @@
-"""Speed and memory of reading Messenger, beside langchain-community's recipe.
-
-```
-python -m benchmarks.facebook_messenger generate export --messages 1000000 --threads 600
-python -m benchmarks.facebook_messenger generate one --messages 200000 --threads 1
-python -m benchmarks.facebook_messenger measure export
-```
-
-`generate` writes the folder and, beside it, the same export as a zip. `measure` runs
-each contender in a process of its own and prints its CPU time (user and system), wall
-time and peak memory, imports included and also on their own.
-
-The whole way from export to examples, beside langchain-community's recipe, is what
-`benchmarks.one_machine` measures; figures are in docs/performance.md.
-"""
+"""A Messenger export, and the stages of reading it; `benchmarks.loaders` runs them."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
 import shutil
 import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness import print_stages, run_stage
+import orjson
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 _BEGIN_MS = 1_500_000_000_000
 _MAX_PER_FILE = 10_000
-_OWNER = "Grace Hopper"
+OWNER = "Grace Hopper"
 _PLACE = "your_facebook_activity/messages"
-_OWNERS_SHARE = 0.45
-_WORDS = (
+OWNERS_SHARE = 0.45
+WORDS = (
     *("slow", "steady", "race", "hill", "mill", "oak", "carrot", "shell", "river"),
     *("morning", "late", "early", "fast", "wait", "there", "here", "soon", "maybe"),
     *("never", "always", "sleep", "walk", "run", "win", "lose", "bread", "rain", "sun"),
@@ -82,13 +66,13 @@ STAGES = {
 }
 
 
-def generate(folder: Path, messages: int, threads: int) -> None:
+def generate(folder: Path, messages: int, conversations: int) -> None:
     """Write a clean export of 2024's layout, as a folder and as a zip."""
     shutil.rmtree(folder, ignore_errors=True)
     source = random.Random(7)
     with zipfile.ZipFile(f"{folder}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for thread in range(threads):
-            count = messages // threads + (thread < messages % threads)
+        for thread in range(conversations):
+            count = messages // conversations + (thread < messages % conversations)
             for name, data in _files(source, thread, count):
                 path = folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,7 +88,7 @@ def _files(
     newest_first = list(_messages(source, person, count))[::-1]
     for number, start in enumerate(range(0, count, _MAX_PER_FILE), 1):
         content = {
-            "participants": [{"name": person}, {"name": _OWNER}],
+            "participants": [{"name": person}, {"name": OWNER}],
             "messages": newest_first[start : start + _MAX_PER_FILE],
             "title": person,
             "is_still_participant": True,
@@ -112,11 +96,10 @@ def _files(
             "magic_words": [],
         }
         # Meta writes each byte of UTF-8 as an escape of its own.
-        text = json.dumps(content, indent=2, ensure_ascii=False)
+        data = orjson.dumps(content, option=orjson.OPT_INDENT_2)
         yield (
             f"{place}/message_{number}.json",
-            text.encode()
-            .decode("latin-1")
+            data.decode("latin-1")
             .encode("ascii", "backslashreplace")
             .replace(b"\\x", b"\\u00"),
         )
@@ -126,38 +109,11 @@ def _messages(
     source: random.Random, person: str, count: int
 ) -> Iterator[dict[str, Any]]:
     for number in range(count):
-        text = " ".join(source.choices(_WORDS, k=source.randint(1, 18)))
+        text = " ".join(source.choices(WORDS, k=source.randint(1, 18)))
         yield {
-            "sender_name": _OWNER if source.random() < _OWNERS_SHARE else person,
+            "sender_name": OWNER if source.random() < OWNERS_SHARE else person,
             "timestamp_ms": _BEGIN_MS + number * 60_000 + source.randrange(1000),
             "content": text,
             "is_geoblocked_for_viewer": False,
             "is_unsent_image_by_messenger_kid_parent": False,
         }
-
-
-def main() -> None:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    making = commands.add_parser("generate")
-    making.add_argument("path", type=Path)
-    making.add_argument("--messages", type=int, default=1_000_000)
-    making.add_argument("--threads", type=int, default=600)
-    measuring = commands.add_parser("measure")
-    measuring.add_argument("path", type=Path)
-    measuring.add_argument("stages", nargs="*")
-    running = commands.add_parser("run")
-    running.add_argument("path", type=Path)
-    running.add_argument("name", choices=STAGES)
-    given = parser.parse_args()
-    if given.command == "generate":
-        generate(given.path, given.messages, given.threads)
-    elif given.command == "measure":
-        print_stages("benchmarks.facebook_messenger", given.path, given.stages, STAGES)
-    else:
-        run_stage(*STAGES[given.name], given.path)
-
-
-if __name__ == "__main__":
-    main()

@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import orjson
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-__all__ = ["Contender", "Cost", "median", "print_stages", "run_stage", "turns"]
+__all__ = ["ROOT", "Contender", "Cost", "indented", "median", "own_cost", "turns"]
 
-_ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 
 
 class Cost(NamedTuple):
@@ -58,7 +60,7 @@ class Contender:
         begin = time.perf_counter()
         with subprocess.Popen(  # noqa: S603 - our own commands
             [sys.executable, *self.command],
-            cwd=_ROOT,
+            cwd=ROOT,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         ) as process:
@@ -125,54 +127,19 @@ def normalized_hash(path: Path, repair: Callable[[str], str] = str) -> str:
     return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
 
 
-def print_stages(
-    module: str, path: Path, names: Sequence[str], contenders: Mapping[str, object]
-) -> None:
-    """Print what single stages cost, each in a process of its own.
+def indented(values: Iterable[object], depth: int, *, indent: int = 2) -> Iterator[str]:
+    """Write the items of a JSON list as an app's indented file has them, one by one.
 
     Args:
-        module: The benchmark that has them, run with `run PATH NAME`.
-        path: The export.
-        names: The stages to run; all if there are none.
-        contenders: All stages by name.
+        values: The items; no text in them has two spaces in a row.
+        depth: At which level the items are.
+        indent: Spaces a level.
     """
-    print(f"{'':22}{'CPU s':>8}{'wall s':>8}{'MB':>7}   imports: CPU s, MB")
-    for name in names or contenders:
-        done = subprocess.run(  # noqa: S603 - our own file
-            [sys.executable, "-m", module, "run", str(path), name],
-            check=True,
-            cwd=_ROOT,
-            stdout=subprocess.PIPE,
-        )
-        found = json.loads(done.stdout)
-        print(
-            f"{name:22}{found['cpu']:>8.2f}{found['wall']:>8.2f}{found['mb']:>7.0f}"
-            f"   {found['import_cpu']:.2f}, {found['import_mb']:.0f}",
-            flush=True,
-        )
-
-
-def run_stage(setup: str, body: str, path: Path) -> None:
-    """Run one stage in this process and print its figures, imports apart.
-
-    Args:
-        setup: Code that runs before the clock starts: imports.
-        body: Code to measure; it finds `path` and `sys`.
-        path: The export.
-    """
-    scope: dict[str, object] = {"path": str(path), "sys": sys}
-    exec(setup, scope)  # noqa: S102 - our own code
-    before, wall = _own(), time.perf_counter()
-    exec(body, scope)  # noqa: S102 - our own code
-    after = _own()
-    figures = {
-        "cpu": after.cpu - before.cpu,
-        "wall": time.perf_counter() - wall,
-        "mb": after.mb,
-        "import_cpu": before.cpu,
-        "import_mb": before.mb,
-    }
-    print(json.dumps(figures))
+    newline = "\n" + " " * indent * depth
+    for number, value in enumerate(values):
+        text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+        text = text.replace("  ", " " * indent).replace("\n", newline)
+        yield f"{',' if number else ''}{newline}{text}"
 
 
 def median(costs: Sequence[Cost]) -> Cost:
@@ -180,7 +147,8 @@ def median(costs: Sequence[Cost]) -> Cost:
     return Cost(*(statistics.median(values) for values in zip(*costs, strict=True)))
 
 
-def _own() -> Cost:
+def own_cost() -> Cost:
+    """Return what this process took so far; its wall time is not known."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return Cost(used.ru_utime + used.ru_stime, 0, _mb(used.ru_maxrss))
 

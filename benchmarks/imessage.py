@@ -1,31 +1,15 @@
-"""Speed and memory of reading Messages, beside langchain-community's recipe.
-
-```
-python -m benchmarks.imessage generate chat.db --messages 1000000 --chats 600
-python -m benchmarks.imessage generate one.db --messages 200000 --chats 1
-python -m benchmarks.imessage measure chat.db
-```
-
-`measure` runs each contender in a process of its own and prints its CPU time (user and
-system), wall time and peak memory; imports have a column of their own.
-
-The whole way from export to examples, beside langchain-community's recipe, is what
-`benchmarks.one_machine` measures; figures are in docs/performance.md.
-"""
+"""A database of Messages, and the stages of reading it; see `benchmarks.loaders`."""
 
 from __future__ import annotations
 
-import argparse
 import random
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from benchmarks.harness import print_stages, run_stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 _APPLE_EPOCH = 978_307_200
 _BEGIN = 1_500_000_000
@@ -62,7 +46,7 @@ CREATE TABLE message (ROWID INTEGER PRIMARY KEY, guid TEXT UNIQUE NOT NULL, text
     thread_originator_guid TEXT, thread_originator_part TEXT, date_retracted INTEGER
     DEFAULT 0, date_edited INTEGER DEFAULT 0, schedule_type INTEGER DEFAULT 0);
 CREATE TABLE chat_message_join (chat_id INTEGER, message_id INTEGER,
-    message_date INTEGER DEFAULT 0{key});
+    message_date INTEGER DEFAULT 0, PRIMARY KEY (chat_id, message_id));
 """
 _INDEXES = """
 CREATE INDEX chat_message_join_idx_message_id_only ON chat_message_join (message_id);
@@ -89,29 +73,30 @@ STAGES = {
 }
 
 
-def generate(path: Path, messages: int, chats: int, *, indexes: bool) -> None:
+def generate(path: Path, messages: int, conversations: int) -> None:
     """Write a clean database: text, body or both, own and others' messages."""
     path.unlink(missing_ok=True)
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode = OFF")
         db.execute("PRAGMA synchronous = OFF")
-        key = ", PRIMARY KEY (chat_id, message_id)" if indexes else ""
-        db.executescript(_SCHEMA.replace("{key}", key))
+        db.executescript(_SCHEMA)
         db.execute("BEGIN")
         db.executemany(
             "INSERT INTO handle VALUES (?, ?, 'iMessage', NULL)",
-            [(n, f"+1555{n:07}") for n in range(1, chats + 1)],
+            [(n, f"+1555{n:07}") for n in range(1, conversations + 1)],
         )
         db.executemany(
             "INSERT INTO chat VALUES (?, ?, 45, ?, 'iMessage', NULL, '', NULL)",
             [
                 (n, f"iMessage;-;+1555{n:07}", f"+1555{n:07}")
-                for n in range(1, chats + 1)
+                for n in range(1, conversations + 1)
             ],
         )
         # As in the tutorial's database, and so that langchain-community names the right
         # senders: the owner has a handle of his own, and nobody is listed.
-        db.execute("INSERT INTO handle VALUES (?, 'owner', '', NULL)", (chats + 1,))
+        db.execute(
+            "INSERT INTO handle VALUES (?, 'owner', '', NULL)", (conversations + 1,)
+        )
         joins: list[tuple[int, int, int]] = []
         columns = (
             "ROWID, guid, text, handle_id, attributedBody, service, account, date, "
@@ -120,12 +105,11 @@ def generate(path: Path, messages: int, chats: int, *, indexes: bool) -> None:
         db.executemany(
             f"INSERT INTO message ({columns}) VALUES (?, ?, ?, ?, ?, 'iMessage', "
             "'E:me@fables.example', ?, ?, ?, '+15559999999', ?)",
-            _rows(messages, chats, joins),
+            _rows(messages, conversations, joins),
         )
         db.executemany("INSERT INTO chat_message_join VALUES (?, ?, ?)", joins)
         db.execute("COMMIT")
-        if indexes:
-            db.executescript(_INDEXES)
+        db.executescript(_INDEXES)
 
 
 def _rows(
@@ -167,31 +151,3 @@ def _rows(
 def _length(count: int) -> bytes:
     short = 0x80
     return bytes([count]) if count < short else b"\x81" + count.to_bytes(2, "little")
-
-
-def main() -> None:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    making = commands.add_parser("generate")
-    making.add_argument("path", type=Path)
-    making.add_argument("--messages", type=int, default=1_000_000)
-    making.add_argument("--chats", type=int, default=600)
-    making.add_argument("--no-indexes", action="store_true")
-    measuring = commands.add_parser("measure")
-    measuring.add_argument("path", type=Path)
-    measuring.add_argument("stages", nargs="*")
-    running = commands.add_parser("run")
-    running.add_argument("path", type=Path)
-    running.add_argument("name", choices=STAGES)
-    given = parser.parse_args()
-    if given.command == "generate":
-        generate(given.path, given.messages, given.chats, indexes=not given.no_indexes)
-    elif given.command == "measure":
-        print_stages("benchmarks.imessage", given.path, given.stages, STAGES)
-    else:
-        run_stage(*STAGES[given.name], given.path)
-
-
-if __name__ == "__main__":
-    main()

@@ -76,7 +76,8 @@ def measure(folder: Path, kind: str, messages: int, rounds: int) -> Measured:
         _RARE: (*recipe, "--rare-gc", "library", format_name, str(path)),
         _PREPARE: (
             *("-m", "langchain_chatexports.cli", "prepare", str(path)),
-            *("--gap", "none", "--keep-trailing", *speaker, "-o"),
+            *("--gap", "none", "--keep-trailing", "--learn-twice"),
+            *("--no-label-groups", "--system", "none", *speaker, "-o"),
         ),
     }
     contenders = [
@@ -97,7 +98,7 @@ def _export(folder: Path, kind: str, messages: int) -> Path:
     if kind == "imessage":
         database = folder / f"imessage-{messages}.db"
         if not database.exists():
-            imessage.generate(database, messages, _CONVERSATIONS, indexes=True)
+            imessage.generate(database, messages, _CONVERSATIONS)
         return database
     export = folder / f"messenger-{messages}"
     if not export.exists():

@@ -1,26 +1,16 @@
-"""Speed and memory of reading a Slack export.
-
-```
-python -m benchmarks.slack generate export --messages 1000000 --channels 600
-python -m benchmarks.slack measure export
-```
-
-`generate` writes a folder with a file a day; a tenth of the messages is in threads.
-`measure` runs each stage in a process of its own, as `benchmarks.facebook_messenger`
-does: compare the CPU time a message of "read" with Messenger's in the same hour.
-"""
+"""A Slack export, and the stages of reading it; `benchmarks.loaders` runs them."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import shutil
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.facebook_messenger import _WORDS
-from benchmarks.harness import print_stages, run_stage
+from benchmarks.facebook_messenger import WORDS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _BEGIN = 1_500_000_000
 _A_DAY = 300
@@ -41,19 +31,19 @@ STAGES = {
 }
 
 
-def generate(folder: Path, messages: int, channels: int) -> None:
-    """Write a workspace of forty people."""
+def generate(folder: Path, messages: int, conversations: int) -> None:
+    """Write a workspace of forty people; a tenth of the messages is in threads."""
     shutil.rmtree(folder, ignore_errors=True)
     source = random.Random(7)
     users = [
         {"id": f"U{number}", "name": f"u{number}", "real_name": f"Person {number}"}
         for number in range(_USERS)
     ]
-    listed = [{"id": f"C{n}", "name": f"channel-{n}"} for n in range(channels)]
+    listed = [{"id": f"C{n}", "name": f"channel-{n}"} for n in range(conversations)]
     _write(folder / "users.json", users)
     _write(folder / "channels.json", listed)
-    for channel in listed:
-        count = messages // channels
+    for number, channel in enumerate(listed):
+        count = messages // conversations + (number < messages % conversations)
         for day, start in enumerate(range(0, count, _A_DAY)):
             name = f"{2015 + day // 360}-{day // 30 % 12 + 1:02}-{day % 30 + 1:02}"
             records = _messages(source, start, min(_A_DAY, count - start))
@@ -67,7 +57,7 @@ def _messages(source: random.Random, start: int, count: int) -> list[dict[str, A
             "client_msg_id": f"{number:032x}",
             "type": "message",
             "user": f"U{source.randrange(_USERS)}",
-            "text": " ".join(source.choices(_WORDS, k=source.randint(1, 18))),
+            "text": " ".join(source.choices(WORDS, k=source.randint(1, 18))),
             "ts": f"{_BEGIN + number * 60}.{number % 1_000_000:06}",
             "team": "T0",
         }
@@ -80,30 +70,3 @@ def _messages(source: random.Random, start: int, count: int) -> list[dict[str, A
 def _write(path: Path, value: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value, indent=4), encoding="utf-8")
-
-
-def main() -> None:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    making = commands.add_parser("generate")
-    making.add_argument("path", type=Path)
-    making.add_argument("--messages", type=int, default=1_000_000)
-    making.add_argument("--channels", type=int, default=600)
-    measuring = commands.add_parser("measure")
-    measuring.add_argument("path", type=Path)
-    measuring.add_argument("stages", nargs="*")
-    running = commands.add_parser("run")
-    running.add_argument("path", type=Path)
-    running.add_argument("name", choices=STAGES)
-    given = parser.parse_args()
-    if given.command == "generate":
-        generate(given.path, given.messages, given.channels)
-    elif given.command == "measure":
-        print_stages("benchmarks.slack", given.path, given.stages, STAGES)
-    else:
-        run_stage(*STAGES[given.name], given.path)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,31 +1,18 @@
-"""Speed and memory of reading a Telegram export.
-
-```
-python -m benchmarks.telegram generate account --messages 1000000 --chats 600
-python -m benchmarks.telegram generate one --messages 200000 --chats 1
-python -m benchmarks.telegram measure account
-```
-
-`generate` writes one `result.json`. `measure` runs each stage in a process of its own,
-as `benchmarks.facebook_messenger` does: compare the CPU time a message of "read" with
-Messenger's in the same hour.
-"""
+"""A Telegram export, and the stages of reading it; `benchmarks.loaders` runs them."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
 import shutil
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.facebook_messenger import _WORDS
-from benchmarks.harness import print_stages, run_stage
+from benchmarks.facebook_messenger import WORDS
+from benchmarks.harness import indented
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 _BEGIN = datetime(2017, 7, 14, tzinfo=timezone.utc)
 _USERS = 40
@@ -63,27 +50,31 @@ STAGES = {
 }
 
 
-def generate(folder: Path, messages: int, chats: int) -> None:
+def generate(folder: Path, messages: int, conversations: int) -> None:
     """Write personal chats of one account, or one group of forty people."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     source = random.Random(7)
-    kind = "personal_chat" if chats > 1 else "private_supergroup"
-    people = 2 if chats > 1 else _USERS
-    listed = [
-        {
-            "name": f"Person {number + 1}",
-            "type": kind,
-            "id": number + 1,
-            "messages": list(
-                _messages(source, messages // chats, people=people, other=number + 1)
-            ),
-        }
-        for number in range(chats)
-    ]
-    value = {"about": "", "chats": {"about": "", "list": listed}}
-    text = json.dumps(value if chats > 1 else listed[0], indent=1, ensure_ascii=False)
-    (folder / "result.json").write_text(text, encoding="utf-8")
+    kind = "personal_chat" if conversations > 1 else "private_supergroup"
+    people = 2 if conversations > 1 else _USERS
+    with (folder / "result.json").open("w", encoding="utf-8") as file:
+        is_account = conversations > 1
+        if is_account:
+            file.write('{\n "about": "",\n "chats": {\n  "about": "",\n  "list": [')
+        for number in range(1, conversations + 1):
+            depth = 3 if is_account else 0
+            count = messages // conversations + (number <= messages % conversations)
+            about = {"name": f"Person {number}", "type": kind, "id": number}
+            (head,) = indented([about], depth, indent=1)
+            of_it = _messages(source, count, people=people, other=number)
+            newline = "\n" + " " * depth
+            file.write("," if number > 1 else "")
+            file.write(head.removesuffix(newline + "}").lstrip("\n" * (not depth)))
+            file.write(f',{newline} "messages": [')
+            file.writelines(indented(of_it, depth + 2, indent=1))
+            file.write(f"{newline} ]{newline}}}")
+        if is_account:
+            file.write("\n  ]\n }\n}")
 
 
 def _messages(
@@ -93,7 +84,7 @@ def _messages(
         moment = _BEGIN + timedelta(minutes=number)
         chosen = source.randrange(people)
         user = chosen and chosen - 1 + other
-        text = " ".join(source.choices(_WORDS, k=source.randint(1, 18)))
+        text = " ".join(source.choices(WORDS, k=source.randint(1, 18)))
         reply = (
             {"reply_to_message_id": number}
             if source.random() < _SHARE_OF_REPLIES
@@ -110,30 +101,3 @@ def _messages(
             "text": text,
             "text_entities": [{"type": "plain", "text": text}],
         }
-
-
-def main() -> None:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    making = commands.add_parser("generate")
-    making.add_argument("path", type=Path)
-    making.add_argument("--messages", type=int, default=1_000_000)
-    making.add_argument("--chats", type=int, default=600)
-    measuring = commands.add_parser("measure")
-    measuring.add_argument("path", type=Path)
-    measuring.add_argument("stages", nargs="*")
-    running = commands.add_parser("run")
-    running.add_argument("path", type=Path)
-    running.add_argument("name", choices=STAGES)
-    given = parser.parse_args()
-    if given.command == "generate":
-        generate(given.path, given.messages, given.chats)
-    elif given.command == "measure":
-        print_stages("benchmarks.telegram", given.path, given.stages, STAGES)
-    else:
-        run_stage(*STAGES[given.name], given.path)
-
-
-if __name__ == "__main__":
-    main()

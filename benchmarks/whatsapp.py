@@ -1,30 +1,17 @@
-"""Speed and memory of reading WhatsApp exports.
-
-```
-python -m benchmarks.whatsapp generate export --messages 1000000 --chats 600
-python -m benchmarks.whatsapp measure export
-```
-
-`generate` writes a folder with a text file a chat, half of them of iPhones and half of
-Android phones; every tenth message has a second line. `measure` runs each stage in a
-process of its own, as `benchmarks.facebook_messenger` does: compare the CPU time a
-message of "read" with Messenger's in the same hour.
-"""
+"""WhatsApp exports, and the stages of reading them; `benchmarks.loaders` runs them."""
 
 from __future__ import annotations
 
-import argparse
 import random
 import shutil
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.facebook_messenger import _OWNER, _OWNERS_SHARE, _WORDS
-from benchmarks.harness import print_stages, run_stage
+from benchmarks.facebook_messenger import OWNER, OWNERS_SHARE, WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 _BEGIN = datetime(2017, 7, 14, 2, 40)  # noqa: DTZ001 - a phone's local time
 _OURS = """
@@ -46,14 +33,17 @@ STAGES = {
 }
 
 
-def generate(folder: Path, messages: int, chats: int) -> None:
-    """Write the chats of one owner."""
+def generate(folder: Path, messages: int, conversations: int) -> None:
+    """Write the chats of one owner: half of them of iPhones, half of Android phones.
+
+    Every tenth message has a second line.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     source = random.Random(7)
-    for chat in range(chats):
+    for chat in range(conversations):
         person = f"Person Number{chat}"
-        count = messages // chats + (chat < messages % chats)
+        count = messages // conversations + (chat < messages % conversations)
         lines = _iphone if chat % 2 else _android
         path = folder / f"WhatsApp Chat with {person}.txt"
         path.write_bytes("".join(lines(source, person, count)).encode())
@@ -76,36 +66,9 @@ def _messages(
     source: random.Random, person: str, count: int
 ) -> Iterator[tuple[datetime, str, str]]:
     for number in range(count):
-        words = source.choices(_WORDS, k=source.randint(1, 18))
+        words = source.choices(WORDS, k=source.randint(1, 18))
         if number % 10 == 0:
             words.insert(len(words) // 2, "\n")
         at = _BEGIN + timedelta(minutes=number, seconds=source.randrange(60))
-        sender = _OWNER if source.random() < _OWNERS_SHARE else person
+        sender = OWNER if source.random() < OWNERS_SHARE else person
         yield at, sender, " ".join(words)
-
-
-def main() -> None:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    making = commands.add_parser("generate")
-    making.add_argument("path", type=Path)
-    making.add_argument("--messages", type=int, default=1_000_000)
-    making.add_argument("--chats", type=int, default=600)
-    measuring = commands.add_parser("measure")
-    measuring.add_argument("path", type=Path)
-    measuring.add_argument("stages", nargs="*")
-    running = commands.add_parser("run")
-    running.add_argument("path", type=Path)
-    running.add_argument("name", choices=STAGES)
-    given = parser.parse_args()
-    if given.command == "generate":
-        generate(given.path, given.messages, given.chats)
-    elif given.command == "measure":
-        print_stages("benchmarks.whatsapp", given.path, given.stages, STAGES)
-    else:
-        run_stage(*STAGES[given.name], given.path)
-
-
-if __name__ == "__main__":
-    main()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.adapters.openai import convert_messages_for_finetuning
     from langchain_chatexports.chat_loaders.base import ExportSession
     from langchain_chatexports.chat_loaders.discord import DiscordChatLoader
+    from langchain_chatexports.chat_loaders.documents import sessions_to_documents
     from langchain_chatexports.chat_loaders.facebook_messenger import (
         FolderFacebookMessengerChatLoader,
         SingleFileFacebookMessengerChatLoader,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.finetuning.run import FineTuningRun
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
     from langchain_chatexports.local_server import LocalServer
+    from langchain_chatexports.retrieval.retriever import ChatExportRetriever
     from langchain_chatexports.steps import (
         ChunkSessions,
         LabelSpeakers,
@@ -73,6 +75,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ChatExportError",
+    "ChatExportRetriever",
     "ChatFineTuner",
     "ChunkSessions",
     "DiscordChatLoader",
@@ -114,6 +117,7 @@ __all__ = [
     "convert_messages_for_finetuning",
     "map_ai_messages",
     "merge_chat_runs",
+    "sessions_to_documents",
     "to_training_examples",
     "validate_examples",
     "write_jsonl",
@@ -123,6 +127,7 @@ _MODULES = {
     "adapters.openai": ("convert_messages_for_finetuning",),
     "chat_loaders.base": ("ExportSession",),
     "chat_loaders.discord": ("DiscordChatLoader",),
+    "chat_loaders.documents": ("sessions_to_documents",),
     "chat_loaders.facebook_messenger": (
         "FolderFacebookMessengerChatLoader",
         "SingleFileFacebookMessengerChatLoader",
@@ -158,6 +163,7 @@ _MODULES = {
     "finetuning.run": ("FineTuningRun",),
     "finetuning.tuner": ("ChatFineTuner",),
     "local_server": ("LocalServer",),
+    "retrieval.retriever": ("ChatExportRetriever",),
     "steps": (
         "ChunkSessions",
         "LabelSpeakers",

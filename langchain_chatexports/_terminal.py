@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["escaped", "plural", "printable"]
+__all__ = ["escaped", "plural", "printable", "short_duration"]
 
 # They join letters and emoji, and say nothing to a terminal: U+200C and U+200D.
 _JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
@@ -48,3 +48,11 @@ def _escaped_character(character: str) -> str:
     if unicodedata.category(character) == "Zs":  # macOS puts U+202F into file names.
         return character
     return character.encode("unicode_escape").decode("ascii")
+
+
+def short_duration(seconds: float) -> str:
+    """Return a duration in minutes, or in hours where these are 100 and more."""
+    minutes = max(1, round(seconds / 60))
+    if minutes < 100:  # noqa: PLR2004 - two digits
+        return f"{minutes} min"
+    return f"{seconds / 3600:.1f} h"

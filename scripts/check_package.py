@@ -56,6 +56,8 @@ assert len(list(package.to_training_examples(loader | steps))) == 10
 threads = package.FolderFacebookMessengerChatLoader(write_messenger(place / "hogwarts"))
 assert len((threads | package.MapAIMessages()).load()) == 9
 heavy = {"openai", "langchain_openai", "tiktoken", "numpy", "torch", "typer", "fastapi"}
+retriever = package.ChatExportRetriever.from_sessions(loader)
+assert "nine" in retriever.invoke("race tomorrow")[0].page_content
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 assert package.ChatFineTuner(model="m", base_url="http://127.0.0.1:1/v1", api_key="k")
 print(package.__version__)
@@ -68,10 +70,16 @@ WITHOUT = {
     "evaluate": "from langchain_chatexports.evaluation import check_extra as check\n"
     "check()",
     "local": "package.LocalServer().start()",
+    "mcp": "from langchain_chatexports import retrieval\n"
+    "retrieval.chat_mcp_server(retrieval.ChatIndex())",
+    "page": "from langchain_chatexports.page.server import check_extra as check\n"
+    "check()",
     "parquet": "package.TableChatLoader(parquet, columns=columns).load()",
     "pii": "package.Redact.for_export(loader, presidio='blank:en').invoke(loader)",
     "ray": "from langchain_chatexports.cluster import read_exports\n"
     "read_exports('chat.db')",
+    "retrieval": "from langchain_chatexports.retrieval import WordLlamaEmbeddings\n"
+    "WordLlamaEmbeddings()",
     "report": "from langchain_chatexports.report import build_report, write_report\n"
     "write_report(build_report(loader), 'report.html')",
     "tests": "import langchain_chatexports.standard_tests",
@@ -105,9 +113,13 @@ SMOKE = {
     "dedup": "import rensa",
     "evaluate": "from langchain_chatexports.evaluation import check_extra\n"
     "check_extra()",
-    "local": "import torch, trl, peft, fastapi\n"
+    "mcp": "from langchain_chatexports import retrieval\n"
+    "retrieval.chat_mcp_server(retrieval.ChatIndex())",
+    "local": "import torch, trl, peft, fastapi, llguidance, xllamacpp\n"
     "from langchain_chatexports.local_server.http import app\n"
     "from langchain_chatexports.local_server.training import trainer",
+    "page": "from langchain_chatexports.page import screens, server\n"
+    "server.check_extra()",
     "parquet": "import pyarrow.parquet",
     "pii": "import presidio_analyzer",
     "qlora": "import bitsandbytes",
@@ -123,6 +135,8 @@ loader = IMessageChatLoader(write_imessage(place / "chat.db"))
 write_report(build_report(loader), place / "report.html")
 assert "</html>" in (place / "report.html").read_text(encoding="utf-8")
 """,
+    "retrieval": "from langchain_chatexports.retrieval import WordLlamaEmbeddings\n"
+    "assert len(WordLlamaEmbeddings().embed_query('race')) == 256",
     "tests": "from langchain_chatexports.standard_tests import ChatLoaderUnitTests",
 }
 

@@ -18,6 +18,7 @@ SOURCES = (
     "benchmarks/*.py",
     "scripts/*.py",
     "docs/**/*.md",
+    "docs/**/*.mdx",
     "CONTRIBUTING.md",
     "README.md",
     "SECURITY.md",
@@ -26,7 +27,7 @@ SOURCES = (
 WORD_LISTS = {
     "check_words.py",
     "common_words.py",
-    "function_words.py",
+    "_function_words.py",
     "system_lines.py",
 }
 

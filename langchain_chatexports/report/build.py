@@ -114,7 +114,12 @@ def build_report(
         messages=MessageCounts(TimeCounts(zone), private, gap),
         sizes=ExampleSizes(counter),
         split=prepared.split_steps(),
-        windows=prepared.window_steps() if windows is None else (windows,),
+        windows=(
+            (*prepared.label_steps(), *prepared.window_steps())
+            if windows is None
+            else (windows,)
+        ),
+        system=prepared.system_prompt(),
         progress=progress,
     )
     names = (ai,) if isinstance(ai, str) else tuple(ai)

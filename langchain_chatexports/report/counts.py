@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
     from langchain_chatexports.chat_loaders.ledger import ExportSummary, StepSummary
+    from langchain_chatexports.datasets.examples import SystemPrompt
     from langchain_chatexports.datasets.preparation import Gap
     from langchain_chatexports.datasets.trace import TracedExample
     from langchain_chatexports.redaction.redactor import Redactor
@@ -247,7 +248,8 @@ class ReportCounts:
         messages: Of the threads, as the loaders return them.
         sizes: Of the examples.
         split: The step that cuts threads into conversations, if any.
-        windows: The step that cuts conversations into examples.
+        windows: The steps that cut conversations into examples.
+        system: The examples' system prompt.
         progress: Called with the number of messages read.
         conversations: Of what `split` returns.
         ledger: What became of the windows, as `Examples`.
@@ -259,6 +261,7 @@ class ReportCounts:
     sizes: ExampleSizes
     split: Sequence[SessionTransform]
     windows: Sequence[SessionTransform]
+    system: SystemPrompt
     progress: MessageProgress
     conversations: ConversationCounts = field(default_factory=ConversationCounts)
     ledger: Ledger = field(default_factory=Ledger)
@@ -279,7 +282,9 @@ class ReportCounts:
         windows = _counted(conversations, MergeChatRuns(), as_ai, *self.windows)
         # Without an AI there are no examples, but all other counts.
         with suppress(SenderNotFoundError):
-            for item in trace_examples(windows, ledger=self.ledger):
+            for item in trace_examples(
+                windows, system=self.system, keep_lone=False, ledger=self.ledger
+            ):
                 self.sizes.add(item)
         self.sizes.end_of_export()
         summary = source.summary()

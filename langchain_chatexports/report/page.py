@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from langchain_chatexports._files import write_whole
 from langchain_chatexports._terminal import plural
+from langchain_chatexports.chat_loaders.recognition import PLATFORM_NAMES
 from langchain_chatexports.datasets.card_reasons import short_reason
 from langchain_chatexports.report.charts import (
     habit_charts,
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["render_report", "write_report"]
 
+_CHOSEN_LATER = "You choose the person in the next step."
+
 
 def write_report(report: ExportReport, path: str | Path) -> None:
     """Write a report as one HTML file that only its owner can read.
@@ -41,11 +44,13 @@ def write_report(report: ExportReport, path: str | Path) -> None:
     write_whole(path, render_report(report).encode("utf-8", "replace"))
 
 
-def render_report(report: ExportReport) -> str:
+def render_report(report: ExportReport, *, with_examples: bool = True) -> str:
     """Return a report as one HTML page, which loads nothing from elsewhere.
 
     Args:
         report: The figures.
+        with_examples: Show who the AI is, and the examples; not where they are chosen
+            afterwards, as in `chatexports open`.
 
     Returns:
         The page, the same for the same figures.
@@ -57,9 +62,10 @@ def render_report(report: ExportReport) -> str:
         "report.html",
         report=report,
         lead=_lead(report),
-        facts=_facts(report),
+        facts=_facts(report, with_examples=with_examples),
         sources=[_source(source) for source in report.sources],
-        ai_note=_ai_note(report),
+        ai_note=_ai_note(report) if with_examples else _CHOSEN_LATER,
+        with_examples=with_examples,
         times=time_charts(report),
         people=people_chart(report),
         skipped=skipped_chart(report),
@@ -95,7 +101,7 @@ def _people(report: ExportReport) -> str:
     return plural(len(report.people), "person", "people")
 
 
-def _facts(report: ExportReport) -> list[tuple[str, str]]:
+def _facts(report: ExportReport, *, with_examples: bool) -> list[tuple[str, str]]:
     threads = sum(source.threads for source in report.sources)
     examples = report.examples.examples if report.examples else 0
     return [
@@ -104,14 +110,14 @@ def _facts(report: ExportReport) -> list[tuple[str, str]]:
         (f"{threads:,}", "threads"),
         (f"{report.pauses.conversations:,}", "conversations"),
         (f"{report.time.active_days:,}", "days with a message"),
-        (f"{examples:,}", "training examples"),
+        *([(f"{examples:,}", "training examples")] if with_examples else []),
     ]
 
 
 def _source(source: SourceFigures) -> tuple[object, ...]:
     return (
         source.name,
-        source.platform.replace("_", " "),
+        PLATFORM_NAMES.get(source.platform, source.platform.replace("_", " ")),
         source.owner or "not known",
         day(source.first),
         day(source.last),

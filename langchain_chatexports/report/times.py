@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING
 
+from langchain_chatexports.chat_loaders import local_times
 from langchain_chatexports.report.figures import TimeFigures, TimePoint, TimeUnit
 
 if TYPE_CHECKING:
@@ -36,20 +37,7 @@ def find_time_zone(name: str) -> tzinfo | None:
     Raises:
         ValueError: If there is no such zone.
     """
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-    if name == "UTC":
-        return timezone.utc  # Known also where the system has no list of zones.
-    if name == "local":
-        return None
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        msg = (
-            f"There is no time zone {name!r}. Use one such as Europe/Berlin, or local "
-            "for this machine's."
-        )
-        raise ValueError(msg) from error
+    return None if name == "local" else local_times.find_time_zone(name)
 
 
 def moment_of(seconds: float, zone: tzinfo | None) -> datetime | None:

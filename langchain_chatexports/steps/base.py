@@ -15,11 +15,10 @@ from contextlib import aclosing, closing
 from datetime import date, time, timedelta
 from itertools import chain
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, cast, overload
 
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
-from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableSequence
 from langchain_core.runnables.base import RunnableSerializable
 from langchain_core.runnables.config import (
@@ -31,6 +30,11 @@ from pydantic import ConfigDict, field_validator
 
 from langchain_chatexports._tracing import traces_outputs
 from langchain_chatexports.chat_loaders.async_loading import read_on_one_thread
+from langchain_chatexports.chat_loaders.session_source import (
+    SessionSource,
+    closing_iterator,
+    iter_sessions,
+)
 from langchain_chatexports.steps.pipe import TransformedChatLoader
 
 if TYPE_CHECKING:
@@ -47,53 +51,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SessionPipeline", "SessionSource", "SessionTransform", "iter_sessions"]
 
-SessionSource: TypeAlias = BaseChatLoader | ChatSession | Iterable[ChatSession]
-"""What steps read: a chat loader, a session, or an iterable of sessions."""
-
-
 _AS_TEXT = (timedelta, date, time, PurePath)
-
-
-def iter_sessions(source: SessionSource) -> Generator[ChatSession, None, None]:
-    """Iterate over the sessions of a loader, a session or an iterable, one at a time.
-
-    Args:
-        source: A chat loader, one session, or any nesting of iterables of sessions
-            (an upstream Runnable streams lists of sessions).
-
-    Yields:
-        The sessions, in order. Closing the iterator closes the loader's.
-
-    Raises:
-        TypeError: If the source is something else.
-    """
-    given: Any = source  # What users pass is checked here, whatever its type says.
-    if isinstance(given, BaseChatLoader):
-        yield from _closing(given.lazy_load())
-    elif isinstance(given, Mapping):
-        yield cast("ChatSession", given)
-    elif isinstance(given, Iterable) and not isinstance(given, (str, bytes)):
-        with closing(_closing(iter(given))) as items:
-            for item in items:
-                if isinstance(item, dict):
-                    held = [cast("ChatSession", item)]
-                    del item
-                    yield held.pop()  # The consumer is the only one to hold it.
-                    continue
-                if isinstance(item, BaseMessage):
-                    msg = (
-                        "Expected chat sessions, got a message: wrap the messages, "
-                        "{'messages': [...]}."
-                    )
-                    raise TypeError(msg)
-                yield from iter_sessions(item)
-                del item  # Otherwise the last session stays alive one round longer.
-    else:
-        msg = (
-            "Expected a chat loader, a ChatSession or an iterable of them, "
-            f"got {type(given).__name__}."
-        )
-        raise TypeError(msg)
 
 
 class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
@@ -411,16 +369,6 @@ def _given_away(sessions: Iterable[ChatSession]) -> Iterator[ChatSession]:
         yield from sessions
 
 
-def _closing(sessions: Iterator[Any]) -> Generator[Any, None, None]:
-    # Closes what has a `close`; a plain iterator (over a list, say) has none.
-    try:
-        yield from sessions
-    finally:
-        close = getattr(sessions, "close", None)
-        if close is not None:
-            close()
-
-
 def _one_chunk(source: SessionSource) -> Iterator[SessionSource]:
     yield source
 
@@ -432,7 +380,7 @@ async def _one_async_chunk(source: SessionSource) -> AsyncIterator[SessionSource
 def _sessions_of(
     step: SessionTransform, chunks: Iterator[SessionSource]
 ) -> Generator[ChatSession, None, None]:
-    with closing(_closing(chunks)) as open_chunks:
+    with closing(closing_iterator(chunks)) as open_chunks:
         for chunk in open_chunks:
             yield from step.lazy_transform(chunk)
             del chunk

@@ -9,7 +9,7 @@ from pydantic import field_validator
 
 from langchain_chatexports._names import safe_name
 from langchain_chatexports.steps.base import SessionTransform
-from langchain_chatexports.steps.select_sessions import is_group
+from langchain_chatexports.steps.select_sessions import has_several_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,7 +37,8 @@ class LabelSpeakers(SessionTransform):
     """What is put before the text; `{sender}` stands for the sender."""
 
     only_groups: bool = True
-    """Leave conversations of two people unchanged."""
+    """Leave conversations of two people unchanged, also those that have a group's
+    title."""
 
     @field_validator("label")
     @classmethod
@@ -49,7 +50,7 @@ class LabelSpeakers(SessionTransform):
 
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         """Label the messages of one session."""
-        if self.only_groups and not is_group(session):
+        if self.only_groups and not has_several_others(session):
             return (session,)
         messages = [self._labeled(message) for message in session.get("messages", ())]
         return ({**session, "messages": messages},)

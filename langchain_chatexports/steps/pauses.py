@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from langchain_chatexports.chat_loaders.message_times import end_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,6 +51,9 @@ _EXPECTED_OF_LETTERS = tuple(
 # As the weights, for the shares of the three kinds.
 _WEIGHT_OF_SHARES = 20.0
 
+# Messages that say whether one before them is from the future.
+_WITNESSES = 5
+
 _BINS_AN_OCTAVE = 4
 _MAX_ROUNDS = 60
 _CONVERGED = 0.005
@@ -60,7 +64,9 @@ _TINY = 1e-300
 def pauses_before(messages: Sequence[BaseMessage]) -> list[float | None]:
     """Return the pause before each message, in seconds.
 
-    A merged message lasts until the last of its `events`.
+    A merged message lasts until the last of its `events`. Where several messages in a
+    row are far older than one before them, its clock was wrong and it does not count:
+    otherwise a message dated 2038 would hide every silence behind it.
 
     Args:
         messages: The messages of a session, in order.
@@ -69,15 +75,28 @@ def pauses_before(messages: Sequence[BaseMessage]) -> list[float | None]:
         As many values as messages; `None` before the first, and wherever no time is
         known. A pause is never negative.
     """
+    times = [message.additional_kwargs.get("message_time") for message in messages]
+    begins = [time for time in times if isinstance(time, (int, float))]
     pauses: list[float | None] = []
     last: float | None = None
-    for message in messages:
-        begin = message.additional_kwargs.get("message_time")
+    # What was last before each silence of `MAX_GAP_SECONDS`.
+    before_silences: list[float] = []
+    place = 0
+    for message, begin in zip(messages, times, strict=True):
         if not isinstance(begin, (int, float)):
             pauses.append(None)
             continue
+        while last is not None and _are_older(begins, place, last):
+            last = before_silences.pop() if before_silences else None
+        place += 1
         pauses.append(None if last is None else max(0.0, begin - last))
-        last = max(last or begin, begin, _end(message, begin))
+        end = max(begin, end_time(message, begin))
+        if last is None:
+            last = end
+        elif end > last:
+            if end - last > MAX_GAP_SECONDS:
+                before_silences.append(last)
+            last = end
     return pauses
 
 
@@ -104,16 +123,13 @@ def automatic_gap(pauses: Iterable[float]) -> float:
     return gap
 
 
-def _end(message: BaseMessage, begin: float) -> float:
-    events = message.additional_kwargs.get("events")
-    if not isinstance(events, list) or len(events) < 2:  # noqa: PLR2004 - a run of two
-        return begin
-    try:
-        moment = datetime.fromisoformat(events[-1]["message_time"])
-    except (KeyError, TypeError, ValueError):
-        return begin
-    # A time without a zone would be read in the machine's own.
-    return begin if moment.tzinfo is None else moment.timestamp()
+def _are_older(begins: Sequence[float], place: int, last: float) -> bool:
+    """Return whether a message and most of the next ones are far older than `last`."""
+    oldest = last - MAX_GAP_SECONDS
+    if begins[place] >= oldest:
+        return False
+    following = begins[place : place + _WITNESSES]
+    return sum(begin < oldest for begin in following) > _WITNESSES // 2
 
 
 def _gap_between(kinds: _Kinds) -> float:

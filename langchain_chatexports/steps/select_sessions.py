@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from langchain_core.chat_sessions import ChatSession
     from langchain_core.messages import BaseMessage
 
-__all__ = ["SelectSessions", "is_group"]
+__all__ = ["SelectSessions", "has_several_others", "is_group"]
 
 
 class SelectSessions(SessionTransform):
@@ -139,6 +139,18 @@ def is_group(session: ChatSession) -> bool:
     if isinstance(is_group, bool):
         return is_group
     return len({*_senders(session.get("messages", ()))}) > 2  # noqa: PLR2004 - a pair
+
+
+def has_several_others(session: ChatSession) -> bool:
+    """Return whether a session is a group's, and not of two who gave theirs a title.
+
+    Args:
+        session: The session.
+    """
+    if not is_group(session):
+        return False
+    listed = _metadata(session).get("participants")
+    return not listed or len(_people(session)) > 2  # noqa: PLR2004 - a pair
 
 
 def _people(session: ChatSession) -> set[str]:

@@ -9,6 +9,7 @@ _NEEDS = {
     "trl": ("local_server",),
     "matplotlib": ("report",),
     "emoji": ("evaluation",),
+    "nicegui": ("page",),
 }
 
 collect_ignore = [

@@ -13,6 +13,7 @@ from langchain_chatexports import chat_loaders, datasets, finetuning
 
 EXPECTED_ALL = [
     "ChatExportError",
+    "ChatExportRetriever",
     "ChatFineTuner",
     "ChunkSessions",
     "DiscordChatLoader",
@@ -54,6 +55,7 @@ EXPECTED_ALL = [
     "convert_messages_for_finetuning",
     "map_ai_messages",
     "merge_chat_runs",
+    "sessions_to_documents",
     "to_training_examples",
     "validate_examples",
     "write_jsonl",

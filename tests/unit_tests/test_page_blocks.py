@@ -19,7 +19,7 @@ PAGES = (
     ("steps.md", 9, None),
     ("splitting.md", 7, None),
     ("redaction.md", 4, None),
-    ("examples.md", 9, "datasets"),
+    ("examples.md", 11, "datasets"),
     ("report.md", 1, "matplotlib"),
     ("evaluation.md", 1, "emoji"),
 )

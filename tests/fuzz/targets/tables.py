@@ -1,10 +1,12 @@
-"""Tables of messages: JSON lines and Parquet, a file or a folder of parts."""
+"""Tables of messages: JSON lines, CSV and Parquet, a file or a folder of parts."""
 
 from __future__ import annotations
 
+import csv
 import json
+from datetime import datetime, timezone
 from importlib.util import find_spec
-from io import BytesIO
+from io import BytesIO, StringIO
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.chat_loaders.recognition import open_export
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from tests.fuzz.case import Case
 
+_DATES = ("%d.%m.%Y %H:%M", "%m/%d/%Y %I:%M %p", "%d/%m/%y", "%Y/%m/%d %H.%M")
 _COLUMNS = ("conversation_id", "sender", "role", "time", "text", "message_id", "title")
 
 
@@ -31,7 +34,10 @@ def attack(case: Case, _: None) -> None:
             for name in ("a", "b")
             for row in conversation_rows(f"{name}{number}")
         ]
-        if find_spec("pyarrow") and random.random() < 0.4:
+        kind = random.random()
+        if kind < 0.3:
+            (case.export / f"part{number}.csv").write_bytes(_csv(random, rows))
+        elif kind < 0.6 and find_spec("pyarrow"):
             (case.export / f"part{number}.parquet").write_bytes(_parquet(random, rows))
         else:
             (case.export / f"part{number}.jsonl").write_bytes(_lines(random, rows))
@@ -41,8 +47,40 @@ def attack(case: Case, _: None) -> None:
         if random.random() < 0.3:
             loader: Any = open_export(path).loader
         else:
-            loader = TableChatLoader(path, grouped=random.random() < 0.3)
+            loader = TableChatLoader(
+                path,
+                grouped=random.random() < 0.3,
+                date_order=random.choice((None, "dmy", "mdy")),
+                timezone=random.choice((None, "UTC", "Europe/Berlin")),
+            )
         read_somehow(random, loader)
+
+
+def _csv(random: Random, rows: list[dict[str, Any]]) -> bytes:
+    form = random.choice((*_DATES, "%Y-%m-%d %H:%M", None))
+    text = StringIO(newline="")
+    if random.random() < 0.1:
+        text.write(f"sep={random.choice(';,x')}\r\n")
+    writer = csv.writer(
+        text,
+        delimiter=random.choice(",;\t|"),
+        lineterminator=random.choice(("\n", "\r\n", "\r")),
+    )
+    header = [*rows[0]]
+    if random.random() < 0.2:
+        header[random.randrange(len(header))] = random.choice(("", "text", "9", "Body"))
+    if random.random() < 0.9:
+        writer.writerow(header)
+    for row in rows:
+        moment = datetime.fromtimestamp(row["time"], timezone.utc)
+        cells = [*(row | ({"time": moment.strftime(form)} if form else {})).values()]
+        while random.random() < 0.3:
+            cells[random.randrange(len(cells))] = str(hostile(random)).replace("\0", "")
+        writer.writerow(cells[: random.choice((len(cells), len(cells), 2))])
+    encoding = random.choice(("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"))
+    data = text.getvalue().encode(encoding, "replace")
+    marks = (b'"', b"\n", b"\r", b",", b";", b"\0", b"\xff", b"/2024")
+    return mutated(random, data, marks) if random.random() < 0.5 else data
 
 
 def _lines(random: Random, rows: list[dict[str, Any]]) -> bytes:

@@ -253,7 +253,7 @@ from langchain_chatexports.cluster import JsonLines, read_examples
 from langchain_chatexports.steps import MapAIMessages
 
 def slowly(path):
-    time.sleep(0.2)
+    time.sleep(1)  # So that it is killed before the last one.
     return open_export(path).loader
 
 counts, out, address, *paths = sys.argv[1:]

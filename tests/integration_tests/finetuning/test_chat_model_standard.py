@@ -13,11 +13,12 @@ from langchain_openai import ChatOpenAI
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 
 from langchain_chatexports import ChatFineTuner, LocalServer
-from tests.unit_tests.builders.tiny_base import dialogues, write_tiny_base
+from tests.unit_tests.builders.tiny_base import dialogues, tiny_tokenizer
 from tests.unit_tests.builders.tuners import forget_clients
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from langchain_core.language_models import BaseChatModel
 
@@ -37,10 +38,11 @@ class TestTunedChatModel(ChatModelIntegrationTests):
 
     @pytest.fixture(autouse=True, scope="class")
     @classmethod
-    def _tuned(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-        base = write_tiny_base(tmp_path_factory.mktemp("bases") / "tiny")
+    def _tuned(
+        cls, tiny_base: Path, tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[None]:
         data_dir = tmp_path_factory.mktemp("data")
-        with LocalServer(base, data_dir=data_dir, threads=1) as server:
+        with LocalServer(tiny_base, data_dir=data_dir, threads=1) as server:
             tuner = ChatFineTuner(
                 model=server.base_model,
                 base_url=server.base_url,
@@ -72,7 +74,9 @@ class TestTunedChatModel(ChatModelIntegrationTests):
     @pytest.fixture
     def model(self, request: pytest.FixtureRequest) -> BaseChatModel:
         """The model itself, as the run gives it."""
-        asked = {"temperature": 1, "seed": 7, "max_tokens": 20}
+        asked: dict[str, Any] = {"temperature": 1, "seed": 7, "max_tokens": 20}
+        # Random weights may end an answer before its first word.
+        asked["logit_bias"] = {tiny_tokenizer().eos_token_id: -100}
         params = {**self.standard_chat_model_params, **asked}
         return self.run.chat_model(**params, **(getattr(request, "param", None) or {}))
 

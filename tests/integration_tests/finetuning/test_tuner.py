@@ -12,11 +12,12 @@ from langchain_chatexports.exceptions import (
     FineTuningCancelledError,
     FineTuningUnavailableError,
 )
-from tests.unit_tests.builders.tiny_base import dialogues, write_tiny_base
+from tests.unit_tests.builders.tiny_base import dialogues
 from tests.unit_tests.builders.tuners import achat, chat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from langchain_chatexports import FineTuningRun
 
@@ -24,10 +25,11 @@ pytestmark = pytest.mark.training
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
-    base = write_tiny_base(tmp_path_factory.mktemp("bases") / "tiny")
+def server(
+    tiny_base: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalServer]:
     data_dir = tmp_path_factory.mktemp("data")
-    with LocalServer(base, data_dir=data_dir, threads=1) as running:
+    with LocalServer(tiny_base, data_dir=data_dir, threads=1) as running:
         yield running
 
 

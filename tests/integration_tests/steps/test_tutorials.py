@@ -60,29 +60,6 @@ def test_imessage_dialogues_are_those_of_the_tutorial(tmp_path: Path) -> None:
 
 
 @pytest.mark.benchmark
-def test_merging_and_mapping_take_less_time_than_langchain_communitys() -> None:
-    """40,000 messages: 0.2 to 0.3 s of processor time against 0.4 s."""
-
-    def sessions() -> Any:
-        return [
-            talk(*(f"{'HHT'[i % 3]}: message number {i}" for i in range(200)))
-            for _ in range(200)
-        ]
-
-    given = sessions()
-    start = time.process_time()
-    for _ in map_ai_messages(merge_chat_runs(given), sender="T"):
-        pass
-    ours = time.process_time() - start
-    start = time.process_time()
-    merged = community.utils.merge_chat_runs(given)
-    for _ in community.utils.map_ai_messages(merged, sender="T"):
-        pass
-    theirs = time.process_time() - start
-    assert ours < theirs
-
-
-@pytest.mark.benchmark
 def test_time_grows_with_the_length_of_a_run_not_with_its_square() -> None:
     """A run of 40,000: 0.1 s; growing one text message by message takes 5 s."""
     messages = [said("H", "some words of a long run " * 4) for _ in range(40_000)]

@@ -1,4 +1,4 @@
-"""A local server that answers to the tutorials' model name, and a way to run them."""
+"""Local servers that answer to the tutorials' model name, and a way to run them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,16 @@ _LONGEST_TUTORIAL_SECONDS = 3_600
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+def server(
+    request: pytest.FixtureRequest,
+    tiny_base: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[LocalServer]:
+    """A server with the default base, or with the tiny one where a test says so."""
+    base = tiny_base if getattr(request, "param", None) == "tiny" else None
     data_dir = tmp_path_factory.mktemp("server")
-    with LocalServer(
-        data_dir=data_dir, aliases={"gpt-3.5-turbo": "SmolLM2-135M-Instruct"}
-    ) as running:
+    aliases = {"gpt-3.5-turbo": "tiny" if base else "SmolLM2-135M-Instruct"}
+    with LocalServer(base, data_dir=data_dir, aliases=aliases) as running:
         yield running
 
 
@@ -54,9 +59,9 @@ def tutorial(
         for block, outcome in zip(page.read_blocks(section), outcomes, strict=True):
             if block.output is not None:
                 assert outcome.shown.strip() == block.output.strip()
-        model_name, streamed = outcomes[-4].printed, outcomes[-1].printed
-        assert model_name.startswith("ft:")
-        assert streamed.strip()
+        assert outcomes[-4].printed.startswith(f"ft:{server.base_model}:")
+        # Random weights may end an answer before its first word.
+        assert outcomes[-1].printed.strip() or server.base_model == "tiny"
         return outcomes
 
     return run

@@ -1,4 +1,8 @@
-"""LangChain's two tutorials as the page has them, up to the streamed text."""
+"""LangChain's two tutorials as the page has them, up to the streamed text.
+
+The hundred windows of the longer one take the default base ten minutes, so it trains
+the tiny base, and the default one before a release.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.training
 
 
+@pytest.mark.parametrize(
+    "server",
+    ["tiny", pytest.param("default", marks=pytest.mark.release)],
+    indirect=True,
+)
 def test_facebook_messenger(tutorial: Callable[[str], list[Outcome]]) -> None:
     outcomes = tutorial("Facebook Messenger")
 

@@ -1,10 +1,13 @@
-"""A chat model for tests that remembers what it was asked."""
+"""Chat models for tests."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from langchain_core.language_models import FakeListChatModel
+from langchain_core.language_models import FakeListChatModel, GenericFakeChatModel
+from langchain_core.messages import AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk
+from openai import APIError
 
 
 class Recorder(FakeListChatModel):
@@ -20,3 +23,13 @@ class Recorder(FakeListChatModel):
     def _stream(self, messages: list[Any], *args: Any, **kwargs: Any) -> Any:
         self.asked.append(list(messages))
         yield from super()._stream(messages, *args, **kwargs)
+
+
+class CutOff(GenericFakeChatModel):
+    """Finds after the first piece of an answer that there is no more room."""
+
+    def _stream(self, *_arguments: Any, **_options: Any) -> Any:
+        yield ChatGenerationChunk(message=AIMessageChunk(content="Always"))
+        msg = "The context is full."
+        request: Any = None
+        raise APIError(msg, request, body={"code": "context_length_exceeded"})

@@ -100,6 +100,7 @@ class OpenAIServer:
         list_lag: Looks at a list before a new file or job is on it.
         tells_more: Whether lists say that they go on.
         obeys_after: Whether a list goes on where it is asked to.
+        words: What every chat is answered with.
     """
 
     def __init__(self, *faults: Fault, **settings: Any) -> None:
@@ -118,6 +119,7 @@ class OpenAIServer:
         self.list_lag = 0
         self.tells_more = True
         self.obeys_after = True
+        self.words: Sequence[str] = ("Slow", " and", " steady")
         self.file_status_details: str | None = None
         for name, value in settings.items():
             assert hasattr(self, name), name
@@ -190,7 +192,7 @@ class OpenAIServer:
                 return self._models(method, "/".join(parts[1:]))
             if parts == ["chat", "completions"]:
                 self.chats.append(body)
-                return 200, _completion(body)
+                return 200, _completion(body, self.words)
         return _error(404, "no such route")
 
     def _files(
@@ -537,9 +539,8 @@ def _checkpoint(job: dict[str, Any], step: int) -> dict[str, Any]:
     }
 
 
-def _completion(body: dict[str, Any]) -> Any:
+def _completion(body: dict[str, Any], words: Sequence[str]) -> Any:
     usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
-    words = ["Slow", " and", " steady"]
     if not body.get("stream"):
         return {
             "id": "chatcmpl-1",

@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
+# Titles of blocks in the pages for LangChain: these train, and one uploads.
+TRAINED = ("python Fine-tune on this machine", "python Stream an answer")
+AT_OPENAI = "python At OpenAI"
+WITH_AGENT = "python Ask with an agent"
 _FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)^```$", re.MULTILINE)
 
 
@@ -17,16 +21,19 @@ class Block(NamedTuple):
     output: str | None
 
 
-def read_page(name: str, *, kinds: tuple[str, ...] = ("python",)) -> list[Block]:
+def read_page(
+    name: str, *, kinds: tuple[str, ...] = ("python",), output: str = "output"
+) -> list[Block]:
     """Read the Python of a page.
 
     Blocks are marked `python`, those that train a model `python train`, and those that
     cannot run here `python no-run`; the first alone are read unless told otherwise.
+    What they print is marked `output`, or as told.
     """
     fences = _FENCE.findall((DOCS / name).read_text(encoding="utf-8"))
     blocks = []
     for index, (info, code) in enumerate(fences):
         if info in kinds:
-            after, output = fences[index + 1] if index + 1 < len(fences) else ("", "")
-            blocks.append(Block(code, output if after == "output" else None))
+            after, shown = fences[index + 1] if index + 1 < len(fences) else ("", "")
+            blocks.append(Block(code, shown if after == output else None))
     return blocks

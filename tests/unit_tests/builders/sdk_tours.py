@@ -23,6 +23,11 @@ def _upload() -> tuple[str, io.BytesIO]:
     return "train.jsonl", io.BytesIO(10 * (json.dumps(example).encode() + b"\n"))
 
 
+def _tokens(usage: Any) -> tuple[int, int, int]:
+    """Return the counts, but for how much of the prompt did not have to be read."""
+    return usage.prompt_tokens, usage.completion_tokens, usage.total_tokens
+
+
 def tour(client: openai.OpenAI, model: str) -> None:
     """Ask everything once; the job is cancelled."""
     file = client.files.create(
@@ -55,7 +60,7 @@ def tour(client: openai.OpenAI, model: str) -> None:
     chunks = list(chats.create(**asked, stream=True, stream_options=options))
     parts = [c.choices[0].delta.content or "" for c in chunks if c.choices]
     assert "".join(parts) == whole.choices[0].message.content
-    assert chunks[-1].usage == whole.usage
+    assert _tokens(chunks[-1].usage) == _tokens(whole.usage)
     assert client.files.delete(file.id).deleted
     try:
         client.models.delete("ft:none")

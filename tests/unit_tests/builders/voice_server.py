@@ -38,6 +38,7 @@ class Voices:
         }
         self.asked: list[tuple[str, list[Message], dict[str, object]]] = []
         self.longest = math.inf
+        self.longest_prompt = math.inf
         self.scores = True
         self.job = JobFacts("its job had no validation file", [])
 
@@ -73,7 +74,8 @@ class Voices:
         ]
 
     def _check(self, messages: Sequence[Message]) -> None:
-        if len(messages) > self.longest:
+        system = messages[0]["content"] if messages[0]["role"] == "system" else ""
+        if len(messages) > self.longest or len(system) > self.longest_prompt:
             raise PromptTooLongError
 
 

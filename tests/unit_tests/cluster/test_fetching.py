@@ -244,7 +244,7 @@ def test_a_copy_goes_when_its_process_is_killed(tmp_path: Path) -> None:
         copy = Path(reader.stdout.readline().strip())
         assert copy.read_bytes() == b"x"
         os.killpg(reader.pid, signal.SIGKILL)
-    for _ in range(100):
+    for _ in range(600):
         if not copy.parent.exists():
             break
         time.sleep(0.1)

@@ -164,24 +164,43 @@ def _conversations(case: Case) -> list[list[Row]]:
 
 
 def _examples(case: Case) -> list[list[tuple[str, str]]]:
-    """Return role and text of each message in each window that has an answer."""
+    """Return role and text of each message in each window that has a new answer."""
+    people: dict[str, set[str]] = {}
+    for row in case.rows:
+        people.setdefault(row.thread, set()).add(row.sender)
     found = []
     for conversation in _conversations(case):
-        merged = [
-            ("assistant" if run[0].is_ai else "user", "\n\n".join(r.text for r in run))
-            for run in (
-                [*rows] for _, rows in groupby(conversation, key=lambda r: r.sender)
-            )
-        ]
-        for start in range(0, len(merged), _STEP):
-            if start and len(merged) <= start + _SIZE - _STEP:
-                continue  # All of it was in the window before.
-            window = merged[start : start + _SIZE]
-            while window and window[-1][0] == "user":
+        is_group = len(people[conversation[0].thread]) > 2
+        runs = [[*rows] for _, rows in groupby(conversation, key=lambda r: r.sender)]
+        for start in range(0, len(runs), _STEP):
+            window = runs[start : start + _SIZE]
+            while window and not window[-1][0].is_ai:
                 window.pop()
-            if window:
-                found.append(window)
+            new = window[_SIZE - _STEP if start else 0 :]
+            if len(window) > 1 and any(run[0].is_ai for run in new):
+                prompt = _prompt(window)
+                found.append(
+                    [
+                        *([("system", prompt)] if prompt else []),
+                        *(_message(run, is_group=is_group) for run in window),
+                    ]
+                )
     return found
+
+
+def _message(run: list[Row], *, is_group: bool) -> tuple[str, str]:
+    text = "\n\n".join(row.text for row in run)
+    label = "" if run[0].is_ai or not is_group else f"{run[0].sender}: "
+    return "assistant" if run[0].is_ai else "user", f"{label}{text}"
+
+
+def _prompt(window: list[list[Row]]) -> str:
+    senders = {run[0].sender: run[0].is_ai for run in window}
+    named = {name: is_ai for name, is_ai in senders.items() if name[0] != "+"}
+    own = [name for name, is_ai in named.items() if is_ai and name != "Me"]
+    others = [name for name, is_ai in named.items() if not is_ai]
+    with_others = f"You are chatting with {' and '.join(others)}." if others else ""
+    return " ".join([*(f"You are {name}." for name in own), with_others]).strip()
 
 
 def test_what_is_found_kept_and_left_out(case: Case) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from langchain_chatexports.datasets.examples import to_training_examples
+from langchain_chatexports.datasets.persona_prompts import persona_prompt
 from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.redaction.spans import Span
@@ -27,6 +28,7 @@ from langchain_chatexports.report.distributions import (
 )
 from langchain_chatexports.steps import (
     ChunkSessions,
+    LabelSpeakers,
     MapAIMessages,
     MergeChatRuns,
     Redact,
@@ -231,8 +233,9 @@ def test_pauses_and_boundaries(
 
 
 def _windows(loader: ExportLoader) -> TransformedChatLoader:
-    split = loader | SplitSessions() | MergeChatRuns()
-    return split | MapAIMessages() | ChunkSessions(keep_tail=True)
+    mapped = loader | SplitSessions() | MergeChatRuns() | MapAIMessages()
+    cut = ChunkSessions(keep_tail=True, overlap_as_context=True)
+    return mapped | LabelSpeakers() | cut
 
 
 def test_stages_are_those_of_inspect_and_add_up(
@@ -253,7 +256,9 @@ def test_stages_are_those_of_inspect_and_add_up(
 
 
 def test_examples_and_tokens(report: ExportReport, loader: ExportLoader) -> None:
-    examples = list(to_training_examples(_windows(loader)))
+    examples = list(
+        to_training_examples(_windows(loader), system=persona_prompt, keep_lone=False)
+    )
     keys: tuple[Literal["role", "content"], ...] = ("role", "content")
     tokens = [
         3
@@ -281,7 +286,10 @@ def test_examples_and_tokens(report: ExportReport, loader: ExportLoader) -> None
 def test_split_is_what_split_examples_makes(
     report: ExportReport, loader: ExportLoader
 ) -> None:
-    parts = split_examples(trace_examples(_windows(loader)), near=None)
+    parts = split_examples(
+        trace_examples(_windows(loader), system=persona_prompt, keep_lone=False),
+        near=None,
+    )
     assert not parts.left_out
     expected = {name: len(examples) for name, examples in parts.parts().items()}
     assert {part.name: part.examples for part in report.split} == expected

@@ -51,6 +51,22 @@ def test_no_word_of_a_message_is_in_page_or_figures(
         assert private not in shown.replace("found again", "")
 
 
+@pytest.mark.parametrize(
+    ("platform", "shown"),
+    [
+        ("imessage", "iMessage"),
+        ("facebook_messenger", "Messenger"),
+        ("instagram", "Instagram"),
+        ("a_new_app", "a new app"),
+    ],
+)
+def test_platforms_have_the_names_that_people_know(
+    monkeypatch: pytest.MonkeyPatch, platform: str, shown: str
+) -> None:
+    monkeypatch.setattr(ExportLoader, "platform", platform)
+    assert f"<td>{shown}</td>" in render_report(build_report(talks(length=2)))
+
+
 def test_no_title_or_id_of_a_thread_is_in_the_page(page: str) -> None:
     for title in TITLES:
         for word in title.split():
@@ -205,3 +221,11 @@ class _Balance(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag not in self.VOID:
             assert self.open.pop() == tag
+
+
+def test_without_examples_nothing_is_said_of_the_ai(loader: ExportLoader) -> None:
+    page = render_report(build_report(loader), with_examples=False)
+    assert "You choose the person in the next step." in page
+    for words in ("--anonymous", "raining examples", "MergeChatRuns", " AI"):
+        assert words not in page
+    assert "Habits" in page

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 import sqlite3
+import threading
 import tracemalloc
 import warnings
 import weakref
@@ -43,7 +44,7 @@ from tests.unit_tests.builders.sessions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from langchain_core.chat_sessions import ChatSession
@@ -181,11 +182,10 @@ def test_step_stands_behind_a_runnable_too() -> None:
 
 
 async def test_loader_from_a_runnable_is_read_off_the_event_loop() -> None:
-    chain: Runnable[Any, Any] = (
-        RunnableLambda(lambda _: ListLoader(RACES, seconds=0.05)) | PREPARE
-    )
-    ticks = await ticks_while(chain.ainvoke(None))
-    assert ticks > 10
+    loader = LoopLoader(RACES)
+    chain: Runnable[Any, Any] = RunnableLambda(lambda _: loader) | PREPARE
+    await chain.ainvoke(None)
+    assert loader.rounds == len(RACES)
 
 
 def test_function_that_returns_an_iterator_gets_the_whole_list() -> None:
@@ -355,9 +355,10 @@ async def test_stopped_stream_ends_its_run_async() -> None:
 
 
 async def test_cancelled_task_ends_its_run_with_that_error() -> None:
-    trace, loader = Trace(), ListLoader(RACES, seconds=0.2)
+    trace, loader = Trace(), ListLoader(RACES, seconds=0.5)
     task = asyncio.create_task(PREPARE.ainvoke(loader, {"callbacks": [trace]}))
-    await asyncio.sleep(0.1)
+    while not loader.reads:  # noqa: ASYNC110 - another thread counts.
+        await asyncio.sleep(0.005)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -424,20 +425,28 @@ async def test_events_of_a_step_name_its_run() -> None:
 # --- async
 
 
-async def ticks_while(awaitable: Any) -> int:
-    """Count how often the event loop comes round while something is awaited."""
-    task = asyncio.ensure_future(awaitable)
-    ticks = 0
-    while not task.done():
-        await asyncio.sleep(0.005)
-        ticks += 1
-    await task
-    return ticks
+class LoopLoader(ListLoader):
+    """Waits at each session for the event loop, which must be free to come round."""
+
+    def __init__(self, sessions: Sequence[ChatSession]) -> None:
+        super().__init__(sessions)
+        self.rounds = 0
+        self._loop = asyncio.get_running_loop()
+
+    def lazy_load(self) -> Iterator[ChatSession]:
+        for session in super().lazy_load():
+            has_come = threading.Event()
+            self._loop.call_soon_threadsafe(has_come.set)
+            if not has_come.wait(30):
+                return
+            self.rounds += 1
+            yield session
 
 
 async def test_event_loop_stays_free_while_a_loader_reads() -> None:
-    """The loader sleeps 0.2 s; read inline it would let the loop come round twice."""
-    assert await ticks_while(PREPARE.ainvoke(ListLoader(RACES, seconds=0.05))) > 10
+    loader = LoopLoader(RACES)
+    await PREPARE.ainvoke(loader)
+    assert loader.rounds == len(RACES)
 
 
 async def test_sqlite_loader_is_read_on_one_thread(tmp_path: Path) -> None:
@@ -483,8 +492,9 @@ async def test_a_joined_loader_loads_asynchronously(steps: SessionTransform) -> 
 
 
 async def test_event_loop_stays_free_while_a_joined_loader_loads() -> None:
-    joined = ListLoader(RACES, seconds=0.05) | PREPARE
-    assert await ticks_while(joined.aload()) > 10
+    loader = LoopLoader(RACES)
+    await (loader | PREPARE).aload()
+    assert loader.rounds == len(RACES)
 
 
 async def test_a_joined_sqlite_loader_is_read_and_closed_on_one_thread(

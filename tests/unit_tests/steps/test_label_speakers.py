@@ -52,6 +52,15 @@ def test_a_group_of_which_two_spoke_is_a_group() -> None:
     assert texts(_labeled(duel)) == ["Tortoise: Slow.", "Fast!"]
 
 
+def test_a_chat_of_two_with_a_title_is_no_group() -> None:
+    about: dict[str, Any] = {"is_group": True, "participants": ["Tortoise", "Hare"]}
+    duel = talk("Tortoise: Slow.", "Hare: Fast!", metadata=about)
+    assert texts(_labeled(duel)) == ["Slow.", "Fast!"]
+    three = {**about, "participants": [*about["participants"], "Fox"]}
+    duel = talk("Tortoise: Slow.", "Hare: Fast!", metadata=three)
+    assert texts(_labeled(duel)) == ["Tortoise: Slow.", "Fast!"]
+
+
 def test_names_are_mapped_and_texts_stay() -> None:
     group = talk("Ann Lee: Hi.", "Hare: Fast!", "李雷: 你好")
     output = _labeled(group, where="name")
