@@ -179,30 +179,40 @@ def auc(measure: Measure, person: Voice, other: Voice, turns: int) -> float:
         (sample(person, turns, number), sample(other, turns, number))
         for number in range(SAMPLES)
     )
-    return share_nearer(measure, conversations(person, TRAINING, 1), samples)
+    earlier = EarlierMessages(measure, conversations(person, TRAINING, 1))
+    return earlier.share_nearer(samples)
 
 
-def share_nearer(
-    measure: Measure,
-    training: Sequence[Sequence[str]],
-    samples: Iterable[tuple[Sequence[str], Sequence[str]]],
-) -> float:
-    """Return how often the first sample of a pair is nearer to the training."""
-    rng = np.random.default_rng(0)
-    counted = [measure.count(replies, ENGLISH) for replies in training]
-    vocabulary = Vocabulary(measure, counted)
-    whole = vocabulary.matrix(counted).sum(axis=0)
-    wins = []
-    for pair in samples:
-        rows = [vocabulary.matrix([measure.count(one, ENGLISH)])[0] for one in pair]
-        units = min(map(measure.units, rows))
-        if units:
-            near, far = (
-                measure.distance(whole, measure.sampled(row, units, rng))
-                for row in rows
-            )
-            wins.append((near < far) + 0.5 * (near == far))
-    return float(np.mean(wins)) if wins else float("nan")
+class EarlierMessages:
+    """A person's earlier messages, as one measure counts them."""
+
+    def __init__(self, measure: Measure, replies: Sequence[Sequence[str]]) -> None:
+        self._measure = measure
+        counted = [measure.count(talk, ENGLISH) for talk in replies]
+        self._vocabulary = Vocabulary(measure, counted)
+        self._whole = self._vocabulary.matrix(counted).sum(axis=0)
+
+    def share_nearer(
+        self, samples: Iterable[tuple[Sequence[str], Sequence[str]]]
+    ) -> float:
+        """Return how often the first sample of a pair is nearer than the second."""
+        rng = np.random.default_rng(0)
+        wins = []
+        for pair in samples:
+            rows = [
+                self._vocabulary.matrix([self._measure.count(one, ENGLISH)])[0]
+                for one in pair
+            ]
+            units = min(map(self._measure.units, rows))
+            if units:
+                near, far = (
+                    self._measure.distance(
+                        self._whole, self._measure.sampled(row, units, rng)
+                    )
+                    for row in rows
+                )
+                wins.append((near < far) + 0.5 * (near == far))
+        return float(np.mean(wins)) if wins else float("nan")
 
 
 def sample(voice: Voice, turns: int, number: int) -> list[str]:

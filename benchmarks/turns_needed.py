@@ -22,9 +22,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.evaluation import share_nearer
+from benchmarks.evaluation import EarlierMessages
 from benchmarks.published_chats import ARCHIVES
-from benchmarks.voices import dialogue_of, find_people
+from benchmarks.published_people import dialogue_of, find_people
 from langchain_chatexports.evaluation.style_measures import MEASURES
 
 if TYPE_CHECKING:
@@ -51,11 +51,12 @@ def main() -> None:
         print(f"\n| {kind} |", " | ".join(f"{turns} turns" for turns in TURNS), "|")
         print("| --- " * (len(TURNS) + 1) + "|")
         for measure in MEASURES:
+            counted = [(EarlierMessages(measure, own), new) for own, new in halves]
             cells = []
             for turns in TURNS:
                 found = [
-                    share_nearer(measure, own[0], _pairs(own[1], other[1], turns))
-                    for own, other in permutations(halves, 2)
+                    earlier.share_nearer(_pairs(new, others, turns))
+                    for (earlier, new), (_, others) in permutations(counted, 2)
                 ]
                 cells.append(f"{np.mean(found):.2f} {min(found):.2f}")
             print(f"| {measure.name} |", " | ".join(cells), "|", flush=True)

@@ -39,10 +39,7 @@ import json
 import re
 import sys
 from collections import Counter
-from dataclasses import asdict, dataclass, field
-from datetime import timedelta
-from functools import cached_property
-from itertools import pairwise
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,61 +48,37 @@ from openai import OpenAI
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.published_chats import ARCHIVES, most_talkative, write_table
+from benchmarks.published_chats import ARCHIVES
+from benchmarks.published_people import Person, find_people
 from langchain_chatexports import (
     ChatFineTuner,
     ChunkSessions,
     LabelSpeakers,
     LocalServer,
-    MapAIMessages,
-    MergeChatRuns,
-    SplitSessions,
-    TableChatLoader,
     to_training_examples,
 )
 from langchain_chatexports.datasets.chat_prompts import OTHERS_REPLIES, chatting_with
 from langchain_chatexports.datasets.persona_prompts import persona_prompt
 from langchain_chatexports.datasets.replies import (
-    EarlierReply,
-    ReplyIndex,
     add_replies,
     question_of,
     show_replies,
 )
 from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.evaluation.answers import reply_token_limit
-from langchain_chatexports.evaluation.contestants import (
-    NEAREST,
-    PairIndex,
-    replies_in,
-    training_pairs,
-)
-from langchain_chatexports.evaluation.conversations import (
-    PERSON,
-    Dialogue,
-    HeldOutData,
-    Utterance,
-)
+from langchain_chatexports.evaluation.contestants import NEAREST
+from langchain_chatexports.evaluation.conversations import PERSON, HeldOutData
 from langchain_chatexports.evaluation.detector import detect
-from langchain_chatexports.evaluation.held_out import (
-    HeldOutTurn,
-    choose_excerpts,
-    replies_of_others,
-    without_near_duplicates,
-)
+from langchain_chatexports.evaluation.held_out import HeldOutTurn, replies_of_others
 from langchain_chatexports.evaluation.intervals import percentiles, ratio, resampled
 from langchain_chatexports.evaluation.loss import ScoredTurn, compare_losses
 from langchain_chatexports.evaluation.memorization import CopyIndex, compare_copies
 from langchain_chatexports.evaluation.model_server import ModelServer, ScoredReply
 from langchain_chatexports.evaluation.style_scores import StyleSamples, compare_styles
-from langchain_chatexports.personas.style import style_card
-from langchain_chatexports.steps.select_sessions import has_several_others
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from langchain_core.chat_sessions import ChatSession
-    from langchain_core.messages import BaseMessage
     from numpy.typing import NDArray
 
 SPEAKERS = [f"{kind}-{number}" for kind in ARCHIVES for number in (1, 2, 3, 4)]
@@ -120,7 +93,6 @@ COMPARED = (
     *(("shown4", "wrong-shown4"), ("persona", "wrong-persona")),
     *(("instant4", "few-shot"), ("few-shot", "base")),
 )
-HELD_OUT_CONVERSATIONS = 40
 _REPLIES = 4
 _LINES = 8
 _WITH_REPLIES = re.compile(
@@ -128,101 +100,6 @@ _WITH_REPLIES = re.compile(
     r"(?:-contrast(?P<contrast>\d+))?(?:-last(?P<lines>\d+))?"
 )
 _NEXT = "wrong-"
-
-
-@dataclass(frozen=True)
-class Person:
-    """A person of an archive, and what was held out of their talk."""
-
-    speaker: str
-    name: str
-    sessions: list[ChatSession] = field(repr=False)
-
-    @cached_property
-    def own(self) -> list[ChatSession]:
-        """The conversations in which they answer somebody, oldest first."""
-        answering = [s for s in self.sessions if dialogue_of(s).replies()]
-        return sorted(answering, key=_time)
-
-    @cached_property
-    def training(self) -> list[ChatSession]:
-        """All but the newest."""
-        return self.own[:-HELD_OUT_CONVERSATIONS]
-
-    @cached_property
-    def past(self) -> list[Dialogue]:
-        """The training half as dialogues."""
-        return [dialogue_of(session) for session in self.training]
-
-    @cached_property
-    def index(self) -> PairIndex:
-        """The training half's pairs."""
-        return PairIndex(training_pairs(self.past))
-
-    @cached_property
-    def replies(self) -> ReplyIndex:
-        """The training half's replies, as the package's prompts show them."""
-        return replies_in(self.past)
-
-    @cached_property
-    def replies_of_others(self) -> ReplyIndex:
-        """What others wrote after somebody's message."""
-        return ReplyIndex(
-            EarlierReply(before.text, line.text)
-            for talk in self.past
-            for before, line in pairwise(talk.lines)
-            if line.speaker != PERSON
-        )
-
-    @cached_property
-    def style(self) -> str | None:
-        """How they write."""
-        return style_card(pair.reply for pair in training_pairs(self.past))
-
-    def turns(self, most: int) -> list[HeldOutTurn]:
-        """Return the held-out turns."""
-        held_out = [dialogue_of(s) for s in self.own[-HELD_OUT_CONVERSATIONS:]]
-        chosen = choose_excerpts(
-            held_out, max_turns=most, min_conversations=most, seed=0
-        )
-        kept, _ = without_near_duplicates(chosen, self.past)
-        return [HeldOutTurn(excerpt, at) for excerpt in kept for at in excerpt.turns]
-
-
-def dialogue_of(session: ChatSession) -> Dialogue:
-    """Return a session as the evaluation sees it."""
-    has_labels = has_several_others(session)
-
-    def utterance(message: BaseMessage) -> Utterance:
-        if message.type == "ai":
-            return Utterance(PERSON, str(message.text))
-        sender = message.additional_kwargs["sender"]
-        label = sender if has_labels else None
-        return Utterance(sender, str(message.text), label=label)
-
-    return Dialogue.of(map(utterance, session["messages"]))
-
-
-def _time(session: Any) -> int:
-    return int(session["messages"][0].additional_kwargs["message_time"])
-
-
-def find_people(archives: Path, results: Path, kind: str) -> dict[str, Person]:
-    """Read an archive, and return its people by their names in the results."""
-    table, names = results / f"{kind}.csv", results / f"{kind}.json"
-    if not table.is_file() or not names.is_file():
-        folder, read = ARCHIVES[kind]
-        lines = list(read(archives / folder))
-        write_table(lines, table)
-        names.write_text(json.dumps(most_talkative(lines, 4)))
-    split = SplitSessions(reply_within=timedelta(hours=12)) | MergeChatRuns()
-    sessions = list(TableChatLoader(table) | split)
-    return {
-        f"{kind}-{number}": Person(
-            f"{kind}-{number}", name, list(MapAIMessages(sender=name).invoke(sessions))
-        )
-        for number, name in enumerate(json.loads(names.read_text()), 1)
-    }
 
 
 class Recipe:
@@ -465,9 +342,8 @@ def print_replies(results: Path, person: Person, limits: Limits) -> None:
     if not said:
         return
     own = grouped([turn.reply for turn in turns])
-    held_out = [dialogue_of(s) for s in person.own[-HELD_OUT_CONVERSATIONS:]]
     others = replies_of_others(
-        HeldOutData(person.past, held_out),
+        HeldOutData(person.past, person.held_out),
         conversations=len(numbers),
         min_turns=25,
         max_people=8,

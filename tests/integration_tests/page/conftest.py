@@ -119,7 +119,8 @@ def wait(condition: Callable[[], Any], *, seconds: float = _SECONDS) -> Any:
         except WebDriverException as e:
             error = e
         time.sleep(0.1)
-    raise AssertionError("it did not come") from error
+    msg = "it did not come"
+    raise AssertionError(msg) from error
 
 
 class Browser:
@@ -193,7 +194,7 @@ class Browser:
             return False
 
         select = f".q-select:has([aria-label^='{label}'])"
-        wait(lambda: [box.click() for box in self.all(select)[:1]])
+        wait(lambda: self.all(select))[0].click()
         wait(try_to)
         wait(lambda: not self.all(".q-menu"))
 

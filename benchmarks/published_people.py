@@ -1,0 +1,139 @@
+"""The people of published archives, and what was held out of their talk."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.published_chats import ARCHIVES, most_talkative, write_table
+from langchain_chatexports import (
+    MapAIMessages,
+    MergeChatRuns,
+    SplitSessions,
+    TableChatLoader,
+)
+from langchain_chatexports.datasets.replies import EarlierReply, ReplyIndex
+from langchain_chatexports.evaluation.contestants import (
+    PairIndex,
+    replies_in,
+    training_pairs,
+)
+from langchain_chatexports.evaluation.conversations import PERSON, Dialogue, Utterance
+from langchain_chatexports.evaluation.held_out import (
+    HeldOutTurn,
+    choose_excerpts,
+    without_near_duplicates,
+)
+from langchain_chatexports.personas.style import style_card
+from langchain_chatexports.steps.select_sessions import has_several_others
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from langchain_core.chat_sessions import ChatSession
+    from langchain_core.messages import BaseMessage
+
+_HELD_OUT = 40
+
+
+@dataclass(frozen=True)
+class Person:
+    """A person of an archive, and what was held out of their talk."""
+
+    speaker: str
+    name: str
+    sessions: list[ChatSession] = field(repr=False)
+
+    @cached_property
+    def own(self) -> list[ChatSession]:
+        """The conversations in which they answer somebody, oldest first."""
+        answering = [s for s in self.sessions if dialogue_of(s).replies()]
+        return sorted(answering, key=_time)
+
+    @cached_property
+    def training(self) -> list[ChatSession]:
+        """All but the newest."""
+        return self.own[:-_HELD_OUT]
+
+    @cached_property
+    def past(self) -> list[Dialogue]:
+        """The training half as dialogues."""
+        return [dialogue_of(session) for session in self.training]
+
+    @cached_property
+    def index(self) -> PairIndex:
+        """The training half's pairs."""
+        return PairIndex(training_pairs(self.past))
+
+    @cached_property
+    def replies(self) -> ReplyIndex:
+        """The training half's replies, as the package's prompts show them."""
+        return replies_in(self.past)
+
+    @cached_property
+    def replies_of_others(self) -> ReplyIndex:
+        """What others wrote after somebody's message."""
+        return ReplyIndex(
+            EarlierReply(before.text, line.text)
+            for talk in self.past
+            for before, line in pairwise(talk.lines)
+            if line.speaker != PERSON
+        )
+
+    @cached_property
+    def style(self) -> str | None:
+        """How they write."""
+        return style_card(pair.reply for pair in training_pairs(self.past))
+
+    @cached_property
+    def held_out(self) -> list[Dialogue]:
+        """The newest conversations."""
+        return [dialogue_of(session) for session in self.own[-_HELD_OUT:]]
+
+    def turns(self, most: int) -> list[HeldOutTurn]:
+        """Return turns of the newest conversations, no near copies of earlier ones."""
+        chosen = choose_excerpts(
+            self.held_out, max_turns=most, min_conversations=most, seed=0
+        )
+        kept, _ = without_near_duplicates(chosen, self.past)
+        return [HeldOutTurn(excerpt, at) for excerpt in kept for at in excerpt.turns]
+
+
+def dialogue_of(session: ChatSession) -> Dialogue:
+    """Return a session as the evaluation sees it."""
+    has_labels = has_several_others(session)
+
+    def utterance(message: BaseMessage) -> Utterance:
+        if message.type == "ai":
+            return Utterance(PERSON, str(message.text))
+        sender = message.additional_kwargs["sender"]
+        label = sender if has_labels else None
+        return Utterance(sender, str(message.text), label=label)
+
+    return Dialogue.of(map(utterance, session["messages"]))
+
+
+def _time(session: Any) -> int:
+    return int(session["messages"][0].additional_kwargs["message_time"])
+
+
+def find_people(archives: Path, results: Path, kind: str) -> dict[str, Person]:
+    """Read an archive, and return its people by their names in the results."""
+    table, names = results / f"{kind}.csv", results / f"{kind}.json"
+    if not table.is_file() or not names.is_file():
+        folder, read = ARCHIVES[kind]
+        lines = list(read(archives / folder))
+        write_table(lines, table)
+        names.write_text(json.dumps(most_talkative(lines, 4)))
+    split = SplitSessions(reply_within=timedelta(hours=12)) | MergeChatRuns()
+    sessions = list(TableChatLoader(table) | split)
+    return {
+        f"{kind}-{number}": Person(
+            f"{kind}-{number}", name, list(MapAIMessages(sender=name).invoke(sessions))
+        )
+        for number, name in enumerate(json.loads(names.read_text()), 1)
+    }
