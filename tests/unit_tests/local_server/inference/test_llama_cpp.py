@@ -577,7 +577,7 @@ def test_each_model_answers_as_with_peft_all_at_the_same_time(
         found = {one["id"]: one["logprob"] for one in first["top_logprobs"]}
         assert len(found) == 20
         assert found == pytest.approx(
-            {token: float(wanted[token]) for token in found}, abs=0.01
+            {token: float(wanted[token]) for token in found}, abs=0.002
         )
         likeliest.append(first["id"])
     assert len(set(likeliest)) == 3
