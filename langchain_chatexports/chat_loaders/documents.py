@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from datetime import timedelta
 from hashlib import blake2b
+from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
@@ -313,6 +314,8 @@ def _identity(message: BaseMessage) -> tuple[int | None, str, str]:
 def _seconds(time: object) -> int | None:
     # langchain-community's loader has Apple's nanoseconds there, far from any year.
     if not isinstance(time, (int, float)):
+        return None
+    if isinstance(time, float) and not isfinite(time):
         return None
     return None if iso_seconds(int(time)) is None else int(time)
 

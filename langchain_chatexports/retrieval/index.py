@@ -46,6 +46,7 @@ from langchain_chatexports.retrieval.storage import (
     open_index,
     set_setting,
     setting,
+    snapshot,
     transaction,
 )
 from langchain_chatexports.retrieval.vectors import WindowVectors
@@ -256,7 +257,7 @@ class ChatIndex:
         first, last = time_bound(start, "start"), time_bound(end, "end")
         # A shell passes bytes that are no text in this form.
         query = without_lone_surrogates(query)
-        with self._lock, explained(self.path):
+        with self._lock, explained(self.path), snapshot(self._connection):
             filters = make_filters(
                 self._connection,
                 person,
@@ -266,14 +267,19 @@ class ChatIndex:
             )
             rankings = self._rankings(query, filters, max(_POOL, 5 * k))
             # Neighboring windows share messages: each is the match of one hit only.
-            hits: dict[tuple[str, ...], Hit] = {}
+            matched: set[tuple[str, ...]] = set()
+            hits: list[Hit] = []
             for window, score in joined_by_rank(rankings, _WEIGHTS):
                 if len(hits) >= k:
                     break
                 hit = self._hit(window, score, query, filters)
-                if hit is not None:
-                    hits.setdefault(hit.match.ids, hit)
-            return [*hits.values()]
+                if hit is None:
+                    continue
+                new = tuple(one for one in hit.matches if one.ids not in matched)
+                if new:
+                    matched.update(line.ids for line in new)
+                    hits.append(hit._replace(matches=new))
+            return hits
 
     def _rankings(self, query: str, filters: Filters, limit: int) -> list[list[int]]:
         expression = match_expression(query)
@@ -344,7 +350,7 @@ class ChatIndex:
         self, message_id: str, *, before: int, after: int, chat: str | None
     ) -> tuple[ChatFacts, list[ChatLine]] | None:
         """Return the conversation and the messages of `around`."""
-        with self._lock, explained(self.path):
+        with self._lock, explained(self.path), snapshot(self._connection):
             # An id can also be one of those of a merged message.
             condition = (
                 "EXISTS (SELECT 1 FROM json_each(ids) WHERE json_each.value = ?)"
@@ -368,7 +374,7 @@ class ChatIndex:
 
     def chats(self) -> list[IndexedChat]:
         """Return the chats, the one with the newest message first."""
-        with self._lock, explained(self.path):
+        with self._lock, explained(self.path), snapshot(self._connection):
             rows = self._connection.execute(
                 "SELECT chat, name, count(*), min(time), max(time) FROM message "
                 "JOIN person ON person.id = sender GROUP BY chat, sender"
@@ -431,7 +437,7 @@ class ChatIndex:
             people: Names.
             conversations: Ids of sessions.
         """
-        with self._lock:
+        with self._lock, explained(self.path):
             forgotten = Forgotten(self._connection)
         return (
             [name for name in people if forgotten.has_person(name)],
@@ -469,12 +475,12 @@ class ChatIndex:
 
     def note(self, name: str) -> str | None:
         """Return what `set_note` has noted; `None` if there is nothing."""
-        with self._lock:
+        with self._lock, explained(self.path):
             return setting(self._connection, f"note {name}")
 
     def set_note(self, name: str, value: str) -> None:
         """Note something in the index, such as what it was made from."""
-        with self._lock:
+        with self._lock, explained(self.path):
             set_setting(self._connection, f"note {name}", value)
 
     def close(self) -> None:

@@ -73,6 +73,8 @@ def delete_indexes(folder: Path) -> int:
     found = search_indexes(folder)
     for path in found:
         path.unlink()
+        # An update that was killed leaves texts in SQLite's journal.
+        path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
     return len(found)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -144,7 +145,9 @@ def test_sessions_of_other_packages_have_sources_of_their_own() -> None:
     assert grown[0].id == documents[0].id
 
 
-@pytest.mark.parametrize("time", [START * 10**9, -(10**20), "soon", None])
+@pytest.mark.parametrize(
+    "time", [START * 10**9, -(10**20), "soon", None, math.nan, math.inf]
+)
 def test_a_time_that_is_none_is_left_out(time: Any) -> None:
     message = said("Hare", "hi", message_time=time)
     document = _only(cast("ChatSession", {"messages": [message]}))
