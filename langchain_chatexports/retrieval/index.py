@@ -413,7 +413,7 @@ class ChatIndex:
 
         Args:
             people: Names, as senders in the export, without regard to case.
-            conversations: Ids of sessions.
+            conversations: The `session_id` or `source` of each.
 
         Returns:
             What was removed.
@@ -435,7 +435,7 @@ class ChatIndex:
 
         Args:
             people: Names.
-            conversations: Ids of sessions.
+            conversations: As for `forget`.
         """
         with self._lock, explained(self.path):
             forgotten = Forgotten(self._connection)

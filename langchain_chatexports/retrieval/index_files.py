@@ -118,7 +118,8 @@ def forget_again(index: ChatIndex, folder: Path) -> None:
     chats = index.chats()
     names = {name for chat in chats for name in (*chat.participants, *chat.senders)}
     with ChatIndex(kept) as other:
-        gone = other.forgotten(names, {chat.session_id for chat in chats})
+        ids = {one for chat in chats for one in (chat.session_id, chat.source)}
+        gone = other.forgotten(names, ids)
     if any(gone):
         index.forget(*gone)
 

@@ -330,6 +330,32 @@ class TestForget:
             assert chatexports("search", "race", sample).status != 0
         assert chatexports("search", "race", sample).out == ""
 
+    def test_a_name_that_nobody_has_is_said(
+        self, chatexports: Callable[..., Any], sample: Path
+    ) -> None:
+        """A slip, or a handle of somebody who is still there."""
+        chatexports("search", "race", sample)
+        done = chatexports("forget", "--person", "Hara")
+        assert "Nobody in the search indexes has that name. Did you mean 'Hare'?" in (
+            done.err
+        )
+        assert "No search index will have" not in done.err
+
+    @pytest.mark.parametrize("key", ["source", "session_id"])
+    def test_a_conversation_by_what_a_search_shows(
+        self, chatexports: Callable[..., Any], sample: Path, key: str
+    ) -> None:
+        (hit,) = json.loads(
+            chatexports("search", '"first apple"', sample, "--json").out
+        )
+        platform, session_id = hit["source"].split(":", 1)
+        name = {"source": f"{platform}:{session_id}", "session_id": session_id}[key]
+        done = chatexports("forget", "--conversation", name)
+        assert "1 chat as a whole" in done.err
+        assert chatexports("search", '"first apple"', sample).out == ""
+        chatexports("search", "--delete-indexes")
+        assert chatexports("search", '"first apple"', sample).out == ""
+
     def test_before_any_index(
         self, chatexports: Callable[..., Any], sample: Path
     ) -> None:
