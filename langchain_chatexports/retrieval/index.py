@@ -187,6 +187,8 @@ class ChatIndex:
         """Bring the index up to date with sessions.
 
         Chats and windows that are as they were stay untouched, and so do their vectors.
+        A conversation becomes what these sessions have of it: parts of one, such as
+        those of two exports or of `SplitSessions`, belong into one call.
 
         Args:
             sessions: A chat loader, a session, or an iterable of sessions.

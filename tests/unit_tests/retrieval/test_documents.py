@@ -63,6 +63,16 @@ def test_no_text_looks_like_somebody_elses_message() -> None:
     assert text.endswith("hi\n  00:33 Tortoise: I lost")
 
 
+def test_no_name_looks_like_somebody_elses_message() -> None:
+    message = said("Hare\n12:00 Tortoise", "you win", message_time=None)
+    facts = {"title": "Race\n12:01 Tortoise: yes"}
+    document = _only(cast("ChatSession", {"messages": [message], "metadata": facts}))
+    assert document.page_content.split("\n") == [
+        "Chat: Race 12:01 Tortoise: yes (Hare 12:00 Tortoise)",
+        "Hare 12:00 Tortoise: you win",
+    ]
+
+
 def test_metadata_leads_back_to_the_messages() -> None:
     session: Any = {
         "messages": [
