@@ -330,6 +330,19 @@ class TestForget:
             assert chatexports("search", "race", sample).status != 0
         assert chatexports("search", "race", sample).out == ""
 
+    def test_a_damaged_index_leaves_the_person_in_no_other(
+        self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path
+    ) -> None:
+        chatexports("search", "race", sample)
+        (index,) = (tmp_path / INDEXES).iterdir()
+        damaged = index.with_name("0.chatindex")
+        data = index.read_bytes()
+        damaged.write_bytes(data[:100] + b"\xff" * 4000)
+        done = chatexports("forget", "--person", "Hare")
+        assert done.status == 1
+        assert "0.chatindex" in done.err
+        assert b"Hare" not in index.read_bytes()
+
     def test_a_name_that_nobody_has_is_said(
         self, chatexports: Callable[..., Any], sample: Path
     ) -> None:
