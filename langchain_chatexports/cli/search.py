@@ -149,16 +149,12 @@ def search(
 def _lines(
     hits: Iterable[Hit], *, fitting_only: bool
 ) -> Iterator[tuple[Hit, ChatLine]]:
-    """Yield each message once, with the first hit that has it."""
-    seen = set()
+    """Yield each message that fits, with its hit."""
     for hit in hits:
         # What others said, or earlier or later, is no reason to list a message.
         if fitting_only and not hit.words:
             continue
-        for line in hit.matches:
-            if line.ids not in seen:
-                seen.add(line.ids)
-                yield hit, line
+        yield from ((hit, line) for line in hit.matches)
 
 
 def _delete(folder: Path) -> None:

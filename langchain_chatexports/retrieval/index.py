@@ -268,8 +268,9 @@ class ChatIndex:
                 None if last is None else last.timestamp(),
             )
             rankings = self._rankings(query, filters, max(_POOL, 5 * k))
-            # Neighboring windows share messages: each is the match of one hit only.
-            matched: set[tuple[str, ...]] = set()
+            # Neighboring windows share messages: each is the match of one hit only. Ids
+            # alone do not tell them apart, if a table counts in each conversation.
+            matched: set[ChatLine] = set()
             hits: list[Hit] = []
             for window, score in joined_by_rank(rankings, _WEIGHTS):
                 if len(hits) >= k:
@@ -277,9 +278,9 @@ class ChatIndex:
                 hit = self._hit(window, score, query, filters)
                 if hit is None:
                     continue
-                new = tuple(one for one in hit.matches if one.ids not in matched)
+                new = tuple(line for line in hit.matches if line not in matched)
                 if new:
-                    matched.update(line.ids for line in new)
+                    matched.update(new)
                     hits.append(hit._replace(matches=new))
             return hits
 

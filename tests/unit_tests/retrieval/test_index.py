@@ -218,6 +218,16 @@ def test_a_match_in_two_windows_hides_no_other_match() -> None:
     assert matches == ["carrots", "my carrot"]
 
 
+def test_equal_ids_in_other_conversations_hide_no_message() -> None:
+    """Such as of a table whose ids count in each conversation."""
+    sessions = [
+        cast("ChatSession", {"messages": [message], "metadata": {"id": name}})
+        for name in ("c1", "c2")
+        for message in [said("Hare", f"a race in {name}", message_id="1")]
+    ]
+    assert found(filled(*sessions), "race") == ["a race in c1", "a race in c2"]
+
+
 def test_neighboring_windows_do_not_double_a_message() -> None:
     lines = [f"Hare: line {i}" for i in range(7)]
     index = ChatIndex(windows=Windows(size=4, overlap=2))
