@@ -126,6 +126,8 @@ def explained(path: Path | None) -> Iterator[None]:
             remedy = "Another program writes into it: try again when that is done."
         elif "full" in str(error):
             remedy = "Free some space, or keep it on another disk."
+        elif "closed" in str(error):
+            remedy = "Open it again, or close it later."
         else:
             remedy = "If it is damaged, delete it: it is made again of the export."
         msg = f"The search index {path} cannot be used ({error}). {remedy}"

@@ -503,6 +503,12 @@ class TestFile:
             index.update(chat("Hare: carrot"))
             assert index.search("carrot")
 
+    def test_one_that_is_closed_says_so_and_is_not_damaged(self) -> None:
+        with filled(chat("Hare: carrot")) as index:
+            pass
+        with pytest.raises(ExportFormatError, match="Open it again"):
+            index.search("carrot")
+
     def test_one_that_is_not_closed_closes_itself(self, tmp_path: Path) -> None:
         """Python 3.13 warns of connections that nobody has closed."""
         index = ChatIndex(tmp_path / "index.sqlite")
