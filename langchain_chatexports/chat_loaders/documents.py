@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from datetime import timedelta
 from hashlib import blake2b
+from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
@@ -267,16 +268,17 @@ def _page(facts: ChatFacts, lines: Sequence[ChatLine]) -> str:
     parts = [_heading(facts)]
     day = None
     for line in lines:
-        # Nobody's text can look like somebody else's message.
+        # Nobody's text or name can look like somebody else's message.
         text = line.text.replace("\n", "\n  ")
+        sender = _on_one_line(line.sender)
         moment = line.moment
         if moment is None:
-            parts.append(f"{line.sender}: {text}")
+            parts.append(f"{sender}: {text}")
             continue
         if moment[:10] != day:
             day = moment[:10]
             parts.append(f"{day} (UTC)")
-        parts.append(f"{moment[11:16]} {line.sender}: {text}")
+        parts.append(f"{moment[11:16]} {sender}: {text}")
     return "\n".join(parts)
 
 
@@ -285,8 +287,12 @@ def _heading(facts: ChatFacts) -> str:
     if len(facts.participants) > _MAX_NAMES:
         names += ", …"
     if not facts.title or facts.title in facts.participants:
-        return f"Chat: {names}"
-    return f"Chat: {facts.title} ({names})"
+        return _on_one_line(f"Chat: {names}")
+    return _on_one_line(f"Chat: {facts.title} ({names})")
+
+
+def _on_one_line(name: str) -> str:
+    return " ".join(name.splitlines())
 
 
 def document_id(facts: ChatFacts, first: ChatLine) -> str:
@@ -313,6 +319,8 @@ def _identity(message: BaseMessage) -> tuple[int | None, str, str]:
 def _seconds(time: object) -> int | None:
     # langchain-community's loader has Apple's nanoseconds there, far from any year.
     if not isinstance(time, (int, float)):
+        return None
+    if isinstance(time, float) and not isfinite(time):
         return None
     return None if iso_seconds(int(time)) is None else int(time)
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -132,10 +133,15 @@ def show_table(text: object) -> None:
 
 def show_rows(rows: Sequence[Sequence[str]]) -> None:
     """Write rows of cells to stdout as a table, in columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    shown = [[printable(cell) for cell in row] for row in rows]
+    # Chinese letters and emoji are two columns wide.
+    widths = [max(map(cell_len, column)) for column in zip(*shown, strict=True)]
     lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
+        "  ".join(
+            cell + " " * (width - cell_len(cell))
+            for cell, width in zip(row, widths, strict=True)
+        )
+        for row in shown
     )
     show_table("\n".join(map(str.rstrip, lines)))
 

@@ -14,7 +14,7 @@ from langchain_chatexports.cli._search_index import IndexDir, index_folder
 from langchain_chatexports.exceptions import FineTuningError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from langchain_chatexports.datasets import ForgetReport
     from langchain_chatexports.finetuning.orders import JobUse
@@ -41,7 +41,8 @@ def forget(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Name or handle of somebody to take out; may be given several times.",
+            help="Name or handle of somebody to take out; may be given several times. "
+            "In search indexes: the name that search shows.",
             show_default=False,
         ),
     ] = None,
@@ -103,7 +104,7 @@ def forget(
     folder = index_folder(index_dir)
     if path is None:
         found = forget_in_all(folder, people, conversations)
-        _show_indexes(found, as_json=as_json)
+        _show_indexes(found, people, as_json=as_json)
         return
     report = forget_by_name(
         path,
@@ -121,16 +122,37 @@ def forget(
         print_json({**report.to_dict(), **listed})
         return
     _say_report(report, jobs)
-    _show_indexes(indexes, as_json=False)
+    _show_indexes(indexes, people, as_json=False)
 
 
-def _show_indexes(found: Mapping[Path, ForgetCounts], *, as_json: bool) -> None:
+def _show_indexes(
+    found: Mapping[Path, ForgetCounts], people: Collection[str], *, as_json: bool
+) -> None:
     if as_json:
         print_json(_indexes_as_json(found))
         return
     for file, counts in found.items():
         say(f"{file}: {counts.in_words()}")
+    if people and found and not any(counts.messages for counts in found.values()):
+        # A handle, or a slip: whoever was meant is still there.
+        nearest = _nearest(found, people)
+        say(
+            f"Nobody in the search indexes has that name.{nearest} Give the name that "
+            "search shows. Whoever has the one given will be left out."
+        )
+        return
     say("No search index will have what was named.")
+
+
+def _nearest(files: Iterable[Path], people: Collection[str]) -> str:
+    from langchain_chatexports.chat_loaders.suggestions import did_you_mean
+    from langchain_chatexports.retrieval import ChatIndex
+
+    known: set[str] = set()
+    for file in files:
+        with ChatIndex(file) as index:
+            known |= index.people().keys()
+    return did_you_mean(people, known)
 
 
 def _indexes_as_json(found: Mapping[Path, ForgetCounts]) -> dict[str, Any]:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["search"]
 
 _BEFORE_THE_WORD = 20
+_MAX_LIMIT = 1_000_000
+_MAX_NAME = 24
 _POOL = 10
 
 
@@ -62,7 +64,8 @@ def search(
         ),
     ] = None,
     limit: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Most messages to show.")
+        int,
+        typer.Option(metavar="N", min=1, max=_MAX_LIMIT, help="Most messages to show."),
     ] = 10,
     meaning: Annotated[
         bool,
@@ -123,15 +126,16 @@ def search(
     ) as (exports, index):
         sources = _chosen_sources(chosen, exports, index)
         authors = [name for one in from_ or () for name in _names(exports, one)]
+        is_narrowed = bool(authors or chosen.start or chosen.end)
         hits = index.search(
             query,
-            k=limit * (_POOL if authors else 1),
+            k=limit * (_POOL if is_narrowed else 1),
             person=authors or None,
             chat=sources,
             start=chosen.start,
             end=chosen.end,
         )
-    found = _lines(hits, fitting_only=bool(authors) and not meaning)
+    found = _lines(hits, fitting_only=not meaning)
     shown = [*islice(found, limit)]
     if as_json:
         print_json([_as_json(hit, line) for hit, line in shown])
@@ -145,16 +149,12 @@ def search(
 def _lines(
     hits: Iterable[Hit], *, fitting_only: bool
 ) -> Iterator[tuple[Hit, ChatLine]]:
-    """Yield each message once, with the first hit that has it."""
-    seen = set()
+    """Yield each message that fits, with its hit."""
     for hit in hits:
-        # What others said before or after somebody is no reason to list a message.
+        # What others said, or earlier or later, is no reason to list a message.
         if fitting_only and not hit.words:
             continue
-        for line in hit.matches:
-            if line.ids not in seen:
-                seen.add(line.ids)
-                yield hit, line
+        yield from ((hit, line) for line in hit.matches)
 
 
 def _delete(folder: Path) -> None:
@@ -222,7 +222,10 @@ def _names(exports: Sequence[Export], person: str) -> set[str]:
 
 def _row(line: ChatLine, query: str) -> tuple[str, str, str]:
     when = (line.moment or "")[:16].replace("T", " ")
-    return when, line.sender, _excerpt(line.text, query)
+    who = line.sender
+    if len(who) > _MAX_NAME:
+        who = f"{who[: _MAX_NAME - 1]}…"
+    return when, who, _excerpt(line.text, query)
 
 
 def _excerpt(text: str, query: str) -> str:

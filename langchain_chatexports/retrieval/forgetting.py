@@ -49,7 +49,7 @@ class Forgotten:
         """Return what may stay of a chat; `None` if nothing may."""
         if not self._digests:
             return facts, lines
-        ids = (facts.session_id, facts.thread_id)
+        ids = (facts.session_id, facts.thread_id, facts.source)
         if any(one and self.has_conversation(one) for one in ids):
             return None
         names = {line.sender for line in lines}.union(facts.participants)

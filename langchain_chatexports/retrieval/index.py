@@ -46,6 +46,7 @@ from langchain_chatexports.retrieval.storage import (
     open_index,
     set_setting,
     setting,
+    snapshot,
     transaction,
 )
 from langchain_chatexports.retrieval.vectors import WindowVectors
@@ -186,6 +187,8 @@ class ChatIndex:
         """Bring the index up to date with sessions.
 
         Chats and windows that are as they were stay untouched, and so do their vectors.
+        A conversation becomes what these sessions have of it: parts of one, such as
+        those of two exports or of `SplitSessions`, belong into one call.
 
         Args:
             sessions: A chat loader, a session, or an iterable of sessions.
@@ -256,7 +259,7 @@ class ChatIndex:
         first, last = time_bound(start, "start"), time_bound(end, "end")
         # A shell passes bytes that are no text in this form.
         query = without_lone_surrogates(query)
-        with self._lock, explained(self.path):
+        with self._lock, explained(self.path), snapshot(self._connection):
             filters = make_filters(
                 self._connection,
                 person,
@@ -265,15 +268,21 @@ class ChatIndex:
                 None if last is None else last.timestamp(),
             )
             rankings = self._rankings(query, filters, max(_POOL, 5 * k))
-            # Neighboring windows share messages: each is the match of one hit only.
-            hits: dict[tuple[str, ...], Hit] = {}
+            # Neighboring windows share messages: each is the match of one hit only. Ids
+            # alone do not tell them apart, if a table counts in each conversation.
+            matched: set[ChatLine] = set()
+            hits: list[Hit] = []
             for window, score in joined_by_rank(rankings, _WEIGHTS):
                 if len(hits) >= k:
                     break
                 hit = self._hit(window, score, query, filters)
-                if hit is not None:
-                    hits.setdefault(hit.match.ids, hit)
-            return [*hits.values()]
+                if hit is None:
+                    continue
+                new = tuple(line for line in hit.matches if line not in matched)
+                if new:
+                    matched.update(new)
+                    hits.append(hit._replace(matches=new))
+            return hits
 
     def _rankings(self, query: str, filters: Filters, limit: int) -> list[list[int]]:
         expression = match_expression(query)
@@ -344,7 +353,7 @@ class ChatIndex:
         self, message_id: str, *, before: int, after: int, chat: str | None
     ) -> tuple[ChatFacts, list[ChatLine]] | None:
         """Return the conversation and the messages of `around`."""
-        with self._lock, explained(self.path):
+        with self._lock, explained(self.path), snapshot(self._connection):
             # An id can also be one of those of a merged message.
             condition = (
                 "EXISTS (SELECT 1 FROM json_each(ids) WHERE json_each.value = ?)"
@@ -368,7 +377,7 @@ class ChatIndex:
 
     def chats(self) -> list[IndexedChat]:
         """Return the chats, the one with the newest message first."""
-        with self._lock, explained(self.path):
+        with self._lock, explained(self.path), snapshot(self._connection):
             rows = self._connection.execute(
                 "SELECT chat, name, count(*), min(time), max(time) FROM message "
                 "JOIN person ON person.id = sender GROUP BY chat, sender"
@@ -407,7 +416,7 @@ class ChatIndex:
 
         Args:
             people: Names, as senders in the export, without regard to case.
-            conversations: Ids of sessions.
+            conversations: The `session_id` or `source` of each.
 
         Returns:
             What was removed.
@@ -429,9 +438,9 @@ class ChatIndex:
 
         Args:
             people: Names.
-            conversations: Ids of sessions.
+            conversations: As for `forget`.
         """
-        with self._lock:
+        with self._lock, explained(self.path):
             forgotten = Forgotten(self._connection)
         return (
             [name for name in people if forgotten.has_person(name)],
@@ -469,12 +478,12 @@ class ChatIndex:
 
     def note(self, name: str) -> str | None:
         """Return what `set_note` has noted; `None` if there is nothing."""
-        with self._lock:
+        with self._lock, explained(self.path):
             return setting(self._connection, f"note {name}")
 
     def set_note(self, name: str, value: str) -> None:
         """Note something in the index, such as what it was made from."""
-        with self._lock:
+        with self._lock, explained(self.path):
             set_setting(self._connection, f"note {name}", value)
 
     def close(self) -> None:

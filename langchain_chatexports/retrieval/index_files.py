@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from langchain_chatexports._version import __version__
 from langchain_chatexports.chat_loaders.archives import walk_files
-from langchain_chatexports.exceptions import MissingExtraError
+from langchain_chatexports.exceptions import ChatExportError, MissingExtraError
 from langchain_chatexports.retrieval.index import ChatIndex, ForgetCounts
 from langchain_chatexports.retrieval.storage import is_index
 
@@ -73,6 +73,8 @@ def delete_indexes(folder: Path) -> int:
     found = search_indexes(folder)
     for path in found:
         path.unlink()
+        # An update that was killed leaves texts in SQLite's journal.
+        path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
     return len(found)
 
 
@@ -98,12 +100,21 @@ def forget_in_all(
 
     Returns:
         What was removed from each index.
+
+    Raises:
+        ChatExportError: If an index cannot be used. Of the others all was removed.
     """
     kept = list_of_forgotten(folder)
     found = {}
+    failed = None
     for file in {kept: None, **dict.fromkeys(index_files(folder))}:
-        with ChatIndex(file) as index:
-            found[file] = index.forget(people, conversations)
+        try:
+            with ChatIndex(file) as index:
+                found[file] = index.forget(people, conversations)
+        except ChatExportError as error:  # noqa: PERF203 - few files
+            failed = failed or error
+    if failed is not None:
+        raise failed
     del found[kept]
     return found
 
@@ -116,7 +127,8 @@ def forget_again(index: ChatIndex, folder: Path) -> None:
     chats = index.chats()
     names = {name for chat in chats for name in (*chat.participants, *chat.senders)}
     with ChatIndex(kept) as other:
-        gone = other.forgotten(names, {chat.session_id for chat in chats})
+        ids = {one for chat in chats for one in (chat.session_id, chat.source)}
+        gone = other.forgotten(names, ids)
     if any(gone):
         index.forget(*gone)
 

@@ -11,7 +11,10 @@ from langchain_chatexports._function_words import ENGLISH
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["is_telling", "match_expression", "searchable"]
+__all__ = ["LINE_END", "is_telling", "match_expression", "searchable"]
+
+LINE_END = " \ue000\n"
+"""Between messages: a word nobody asks for, so that no phrase spans two of them."""
 
 # Scripts without spaces between words, or (Hangul) with endings joined to them: Thai,
 # Lao, Myanmar, Khmer, kana, Han, Hangul.

@@ -12,7 +12,7 @@ from langchain_chatexports.chat_loaders.documents import (
     ChatLine,
     document_id,
 )
-from langchain_chatexports.retrieval.queries import searchable
+from langchain_chatexports.retrieval.queries import LINE_END, searchable
 
 if TYPE_CHECKING:
     import sqlite3
@@ -174,7 +174,7 @@ def _store_windows(
         ).lastrowid
         connection.execute(
             "INSERT INTO words (rowid, text) VALUES (?, ?)",
-            (number, "\n".join(searchable(line.text) for line in held)),
+            (number, LINE_END.join(searchable(line.text) for line in held)),
         )
     _remove_windows(connection, [number for number, _, _ in there.values()])
     return Changes(added, changed, len(there), unchanged)

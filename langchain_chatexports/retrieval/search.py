@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ __all__ = ["Filters", "by_words", "joined_by_rank", "make_filters", "marked_word
 # Cormack, Clarke and Buettcher (SIGIR 2009): reciprocal rank fusion.
 _RANK_CONSTANT = 60
 _MARKS = ("\x02", "\x03")
+_MARKED = re.compile("\x02([^\x03]*)")
 
 
 @dataclass(frozen=True)
@@ -177,12 +179,18 @@ def by_words(
 def marked_words(
     connection: sqlite3.Connection, expression: str, window: int
 ) -> list[int]:
-    """Return how many words of each message of a window fit an expression."""
+    """Return how many different words of each message of a window fit."""
     row = connection.execute(
         "SELECT highlight(words, 0, ?, ?) FROM words WHERE words MATCH ? AND rowid = ?",
         (*_MARKS, expression, window),
     ).fetchone()
-    return [] if row is None else [line.count(_MARKS[0]) for line in row[0].split("\n")]
+    if row is None:
+        return []
+    # However often somebody repeats a word, the others have it too.
+    return [
+        len({word.casefold() for word in _MARKED.findall(line)})
+        for line in row[0].split("\n")
+    ]
 
 
 def joined_by_rank(

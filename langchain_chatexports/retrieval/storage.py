@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langchain_chatexports._files import cannot_write
+from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ __all__ = [
     "open_index",
     "set_setting",
     "setting",
+    "snapshot",
     "transaction",
 ]
 
@@ -90,14 +92,14 @@ def open_index(path: Path | None) -> sqlite3.Connection:
     """
     if path is None:
         return _connected(":memory:")
-    is_new = not path.exists() or path.stat().st_size == 0
-    if not is_new and not is_index(path):
-        msg = (
-            f"{path} is not a search index, and is left as it is. Name a file that "
-            "does not exist yet, or one that chatexports has made."
-        )
-        raise ExportFormatError(msg, path=path)
     try:
+        is_new = not path.exists() or (path.is_file() and path.stat().st_size == 0)
+        if not is_new and not is_index(path):
+            msg = (
+                f"{path} is not a search index, and is left as it is. Name a file that "
+                "does not exist yet, or one that chatexports has made."
+            )
+            raise ExportFormatError(msg, path=path)
         if is_new:
             _create_private(path)
         else:
@@ -124,6 +126,8 @@ def explained(path: Path | None) -> Iterator[None]:
             remedy = "Another program writes into it: try again when that is done."
         elif "full" in str(error):
             remedy = "Free some space, or keep it on another disk."
+        elif "closed" in str(error):
+            remedy = "Open it again, or close it later."
         else:
             remedy = "If it is damaged, delete it: it is made again of the export."
         msg = f"The search index {path} cannot be used ({error}). {remedy}"
@@ -133,9 +137,9 @@ def explained(path: Path | None) -> Iterator[None]:
 def is_index(path: Path) -> bool:
     """Return whether a file is a search index, by its header."""
     try:
-        with path.open("rb") as file:
+        with open_regular_file(path) as file:
             header = file.read(_HEADER_BYTES)
-    except OSError:
+    except (OSError, ExportFormatError):
         return False
     return header[_ID_PLACE] == _APPLICATION_ID.to_bytes(4, "big")
 
@@ -159,10 +163,21 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
+        # Fails too, while another program reads.
+        connection.commit()
     except BaseException:
         connection.rollback()
         raise
-    connection.commit()
+
+
+@contextmanager
+def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """Read all of a block from one state, also while another program writes."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.rollback()
 
 
 def _create_private(path: Path) -> None:

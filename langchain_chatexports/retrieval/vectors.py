@@ -68,22 +68,24 @@ class WindowVectors:
                 self._connection.execute("DELETE FROM vector")
                 set_setting(self._connection, "embeddings", name)
         missing = self._connection.execute(
-            "SELECT id, chat, start, stop FROM window "
+            "SELECT id, chat, start, stop, digest FROM window "
             "WHERE id NOT IN (SELECT window FROM vector) ORDER BY id"
         ).fetchall()
         rows = iter(missing)
         while batch := [*islice(rows, _BATCH)]:
             texts = [
                 _text(stored_lines(self._connection, chat, start, stop))
-                for _, chat, start, stop in batch
+                for _, chat, start, stop, _ in batch
             ]
             vectors = self._unit(self._embeddings.embed_documents(texts))
             values = self._np.rint(vectors * _MAX_BYTE).astype(self._np.int8)
             with transaction(self._connection):
+                # Meanwhile another process can have made it, or forgotten the window.
                 self._connection.executemany(
-                    "INSERT INTO vector VALUES (?, ?)",
+                    "INSERT OR REPLACE INTO vector SELECT id, ? FROM window "
+                    "WHERE id = ? AND digest = ?",
                     (
-                        (row[0], value.tobytes())
+                        (value.tobytes(), row[0], row[-1])
                         for row, value in zip(batch, values, strict=True)
                     ),
                 )
@@ -172,4 +174,6 @@ def _text(lines: Sequence[ChatLine]) -> str:
 def _model_name(embeddings: Embeddings) -> str:
     kind = type(embeddings)
     model = getattr(embeddings, "model", None) or getattr(embeddings, "model_name", "")
-    return f"{kind.__module__}.{kind.__qualname__} {model}".strip()
+    # Some models make vectors of several sizes.
+    size = getattr(embeddings, "dimensions", None) or ""
+    return " ".join(f"{kind.__module__}.{kind.__qualname__} {model} {size}".split())

@@ -9,6 +9,7 @@ import stat
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from rich.cells import cell_len
 
 from langchain_chatexports.cli._memory import _recalled
 from langchain_chatexports.retrieval import ChatIndex, index_files
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 INDEXES = "user data/search-indexes"
 LONG_AGO = 1_600_000_000
+NEW_YEAR = 1_704_067_200  # 2024-01-01
 
 
 @pytest.fixture
@@ -91,6 +93,38 @@ def test_dates_and_chats_can_be_chosen(
     done = chatexports("search", "race", sample, "--exclude", "The race tomorrow")
     assert lines(done)
     assert not any(line.startswith("2023-08-28") for line in lines(done))
+
+
+def test_days_are_those_of_messages_that_fit(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    """A conversation around midnight is one window."""
+    with ChatDb(tmp_path / "chat.db") as database:
+        chat = database.chat("Hare")
+        for text, minutes in (("a carrot", -2), ("thanks", 2)):
+            chat.message(text, at=NEW_YEAR + 60 * minutes)
+    found = chatexports("search", "carrot", "chat.db", "--until", "2023-12-31")
+    assert [line[18:] for line in lines(found)] == ["Hare  a carrot"]
+    assert lines(chatexports("search", "carrot", "chat.db", "--since", "2024")) == []
+
+
+def test_no_name_hides_a_message_or_looks_like_a_line(
+    chatexports: Callable[..., Any], tmp_path: Path
+) -> None:
+    with ChatDb(tmp_path / "chat.db") as database:
+        for name in ("H" * 100, "Evil\nName", "小明"):
+            database.chat(name).message(f"carrot of {name[:4]}")
+    head, *rows = chatexports("search", "carrot", "chat.db").out.splitlines()
+    assert len(rows) == 3
+    places = {cell_len(row[: row.index("carrot")]) for row in rows}
+    assert places == {head.index("message")} == {44}
+
+
+def test_a_limit_is_a_sensible_number(
+    chatexports: Callable[..., Any], sample: Path
+) -> None:
+    done = chatexports("search", "race", sample, "--limit", "9" * 30)
+    assert done.status == 2
 
 
 def test_groups_can_be_left_out(chatexports: Callable[..., Any], groups: Path) -> None:
@@ -204,7 +238,10 @@ class TestIndex:
         self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path
     ) -> None:
         chatexports("search", "race", sample)
+        (index,) = (tmp_path / INDEXES).iterdir()
         (tmp_path / INDEXES / "notes.chatindex").write_text("of somebody else")
+        # SQLite's journal, with texts: an update was killed.
+        index.with_name(f"{index.name}-journal").write_text("a race")
         done = chatexports("search", "--delete-indexes")
         assert done.err == "Deleted: 1 search index\n"
         assert [path.name for path in (tmp_path / INDEXES).iterdir()] == [
@@ -292,6 +329,45 @@ class TestForget:
             patch.setattr(index_files, "forget_again", killed)
             assert chatexports("search", "race", sample).status != 0
         assert chatexports("search", "race", sample).out == ""
+
+    def test_a_damaged_index_leaves_the_person_in_no_other(
+        self, chatexports: Callable[..., Any], sample: Path, tmp_path: Path
+    ) -> None:
+        chatexports("search", "race", sample)
+        (index,) = (tmp_path / INDEXES).iterdir()
+        damaged = index.with_name("0.chatindex")
+        data = index.read_bytes()
+        damaged.write_bytes(data[:100] + b"\xff" * 4000)
+        done = chatexports("forget", "--person", "Hare")
+        assert done.status == 1
+        assert "0.chatindex" in done.err
+        assert b"Hare" not in index.read_bytes()
+
+    def test_a_name_that_nobody_has_is_said(
+        self, chatexports: Callable[..., Any], sample: Path
+    ) -> None:
+        """A slip, or a handle of somebody who is still there."""
+        chatexports("search", "race", sample)
+        done = chatexports("forget", "--person", "Hara")
+        assert "Nobody in the search indexes has that name. Did you mean 'Hare'?" in (
+            done.err
+        )
+        assert "No search index will have" not in done.err
+
+    @pytest.mark.parametrize("key", ["source", "session_id"])
+    def test_a_conversation_by_what_a_search_shows(
+        self, chatexports: Callable[..., Any], sample: Path, key: str
+    ) -> None:
+        (hit,) = json.loads(
+            chatexports("search", '"first apple"', sample, "--json").out
+        )
+        platform, session_id = hit["source"].split(":", 1)
+        name = {"source": f"{platform}:{session_id}", "session_id": session_id}[key]
+        done = chatexports("forget", "--conversation", name)
+        assert "1 chat as a whole" in done.err
+        assert chatexports("search", '"first apple"', sample).out == ""
+        chatexports("search", "--delete-indexes")
+        assert chatexports("search", '"first apple"', sample).out == ""
 
     def test_before_any_index(
         self, chatexports: Callable[..., Any], sample: Path

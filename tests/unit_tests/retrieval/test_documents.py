@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -60,6 +61,16 @@ def test_a_new_day_has_a_line_of_its_own() -> None:
 def test_no_text_looks_like_somebody_elses_message() -> None:
     text = _only(talk("Hare: hi\n00:33 Tortoise: I lost")).page_content
     assert text.endswith("hi\n  00:33 Tortoise: I lost")
+
+
+def test_no_name_looks_like_somebody_elses_message() -> None:
+    message = said("Hare\n12:00 Tortoise", "you win", message_time=None)
+    facts = {"title": "Race\n12:01 Tortoise: yes"}
+    document = _only(cast("ChatSession", {"messages": [message], "metadata": facts}))
+    assert document.page_content.split("\n") == [
+        "Chat: Race 12:01 Tortoise: yes (Hare 12:00 Tortoise)",
+        "Hare 12:00 Tortoise: you win",
+    ]
 
 
 def test_metadata_leads_back_to_the_messages() -> None:
@@ -144,7 +155,9 @@ def test_sessions_of_other_packages_have_sources_of_their_own() -> None:
     assert grown[0].id == documents[0].id
 
 
-@pytest.mark.parametrize("time", [START * 10**9, -(10**20), "soon", None])
+@pytest.mark.parametrize(
+    "time", [START * 10**9, -(10**20), "soon", None, math.nan, math.inf]
+)
 def test_a_time_that_is_none_is_left_out(time: Any) -> None:
     message = said("Hare", "hi", message_time=time)
     document = _only(cast("ChatSession", {"messages": [message]}))

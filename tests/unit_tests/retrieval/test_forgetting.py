@@ -8,7 +8,9 @@ import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding
 
 from langchain_chatexports.chat_loaders.recognition import open_export
-from langchain_chatexports.retrieval import ChatIndex, ForgetCounts
+from langchain_chatexports.exceptions import ExportFormatError
+from langchain_chatexports.retrieval import ChatIndex, ForgetCounts, storage
+from langchain_chatexports.retrieval.queries import LINE_END
 from langchain_chatexports.samples import write_whatsapp
 from tests.unit_tests.builders.sessions import talk
 
@@ -63,7 +65,8 @@ def test_nothing_of_a_person_is_left_in_the_file(tmp_path: Path) -> None:
     there = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     for gone in ("Zebulon", "zebulon", "quagmire", "xylophone", "kazoo"):
         assert gone.encode() not in there
-    assert words_in(path) == {"slowli", "carrot", "a", "turnip", "thank"}
+    between = LINE_END.strip()
+    assert words_in(path) == {"slowli", "carrot", "a", "turnip", "thank", between}
 
 
 def test_the_rest_of_a_group_stays(tmp_path: Path) -> None:
@@ -121,6 +124,21 @@ def test_a_conversation_is_forgotten_by_its_id(tmp_path: Path) -> None:
         index.update(OTHER)
         assert texts(index, "turnip") == []
         assert texts(index, "carrots") == ["carrots"]
+
+
+def test_what_could_not_be_forgotten_is_there_and_can_be_forgotten_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "_BUSY_SECONDS", 0.01)
+    path = tmp_path / "index.sqlite"
+    with filled(path) as index, closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM chat").fetchone()
+        with pytest.raises(ExportFormatError, match="locked"):
+            index.forget("Zebulon")
+        assert "Zebulon" in index.people()
+        other.rollback()
+        assert index.forget("Zebulon") == ForgetCounts(chats=1, messages=3)
 
 
 def test_vectors_go_with_their_windows(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import gc
 import os
 import sqlite3
 import stat
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,6 +25,8 @@ from langchain_chatexports.retrieval import (
     storage,
 )
 from langchain_chatexports.retrieval.queries import match_expression
+from langchain_chatexports.retrieval.search import by_words
+from langchain_chatexports.retrieval.storage import is_index
 from tests.unit_tests.builders.sessions import said, talk
 
 if TYPE_CHECKING:
@@ -112,6 +114,20 @@ def test_a_phrase_in_quotation_marks_must_occur() -> None:
     assert len(found(index, "new shoes")) == 2
 
 
+def test_a_phrase_is_in_one_message() -> None:
+    index = filled(chat("Hare: we drink tea", "Ron: at noon then"))
+    assert found(index, '"tea at"') == []
+    assert found(index, '"at noon"') == ["at noon then"]
+    assert found(index, "tea noon") == ["we drink tea"]
+
+
+def test_a_message_that_repeats_a_word_hides_no_other() -> None:
+    index = filled(chat("Hare: a race", "Ron: race, race, RACE!", "Hare: carrots"))
+    (hit,) = index.search("race")
+    assert [line.text for line in hit.matches] == ["a race", "race, race, RACE!"]
+    assert hit.words == 1
+
+
 def test_case_accents_and_endings_do_not_matter() -> None:
     index = filled(chat("Hare: Un CAFÉ, dos carreras, three RACES"))
     for query in ("café", "cafe\u0301", "CAFE", "race", "racing"):
@@ -192,6 +208,24 @@ def test_a_phrase_counts_once_however_often_it_is_asked_for() -> None:
 def test_a_query_of_bytes_that_are_no_text(garden: ChatIndex) -> None:
     """Python has them from the command line as half a surrogate pair."""
     assert garden.search("\udcffrace") == garden.search("race")
+
+
+def test_a_match_in_two_windows_hides_no_other_match() -> None:
+    """The second window begins with the match of the first, and has another."""
+    lines = ["Hare: hop"] * 6 + ["Ron: carrots", "Hare: hop"]
+    index = filled(chat(*lines, f"Ron: {'a long text ' * 50}", "Hare: my carrot"))
+    matches = [m.text for hit in index.search("carrot", k=9) for m in hit.matches]
+    assert matches == ["carrots", "my carrot"]
+
+
+def test_equal_ids_in_other_conversations_hide_no_message() -> None:
+    """Such as of a table whose ids count in each conversation."""
+    sessions = [
+        cast("ChatSession", {"messages": [message], "metadata": {"id": name}})
+        for name in ("c1", "c2")
+        for message in [said("Hare", f"a race in {name}", message_id="1")]
+    ]
+    assert found(filled(*sessions), "race") == ["a race in c1", "a race in c2"]
 
 
 def test_neighboring_windows_do_not_double_a_message() -> None:
@@ -388,6 +422,20 @@ class TestFile:
         with pytest.raises(ChatExportError, match="cannot be written"):
             ChatIndex(tmp_path / "file" / "index.sqlite")
 
+    def test_a_name_that_is_too_long_is_explained(self, tmp_path: Path) -> None:
+        with pytest.raises(ChatExportError, match="too long"):
+            ChatIndex(tmp_path / ("a" * 300))
+
+    @pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
+    def test_a_pipe_is_left_as_it_is(self, tmp_path: Path) -> None:
+        path = tmp_path / "index.sqlite"
+        os.mkfifo(path, 0o644)
+        before = path.stat().st_mode
+        with pytest.raises(ExportFormatError, match="not a search index"):
+            ChatIndex(path)
+        assert path.stat().st_mode == before
+        assert not is_index(path)
+
     def test_without_full_text_search_the_error_names_a_remedy(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -415,6 +463,29 @@ class TestFile:
                 index.update(chat("Hare: carrot"))
             with pytest.raises(ExportFormatError, match="Another program writes"):
                 index.search("carrot")
+            with pytest.raises(ExportFormatError, match="Another program writes"):
+                index.note("exports")
+            with pytest.raises(ExportFormatError, match="Another program writes"):
+                index.set_note("exports", "")
+            with pytest.raises(ExportFormatError, match="Another program writes"):
+                index.forgotten(["Hare"], [])
+
+    def test_another_program_that_removes_what_is_found(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(storage, "_BUSY_SECONDS", 0.01)
+        path = tmp_path / "index.sqlite"
+
+        def and_then_removed(*arguments: Any) -> list[int]:
+            ranked = by_words(*arguments)
+            with ChatIndex(path) as other, suppress(ExportFormatError):
+                other.update((), complete=True)
+            return ranked
+
+        by_words_there = "langchain_chatexports.retrieval.index.by_words"
+        monkeypatch.setattr(by_words_there, and_then_removed)
+        with filled(chat("Hare: carrot"), path=path) as index:
+            assert found(index, "carrot") == ["carrot"]
 
     def test_another_program_that_makes_the_same_file(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -431,6 +502,12 @@ class TestFile:
         with ChatIndex(path) as index:
             index.update(chat("Hare: carrot"))
             assert index.search("carrot")
+
+    def test_one_that_is_closed_says_so_and_is_not_damaged(self) -> None:
+        with filled(chat("Hare: carrot")) as index:
+            pass
+        with pytest.raises(ExportFormatError, match="Open it again"):
+            index.search("carrot")
 
     def test_one_that_is_not_closed_closes_itself(self, tmp_path: Path) -> None:
         """Python 3.13 warns of connections that nobody has closed."""

@@ -12,6 +12,7 @@ from langchain_chatexports.retrieval.search import joined_by_rank
 from tests.unit_tests.builders.sessions import talk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 pytest.importorskip("numpy")  # Of the extra.
@@ -71,6 +72,59 @@ def test_vectors_are_of_one_model(tmp_path: Path) -> None:
             index.search("car")
         index.update(SESSIONS)
         assert len(index.search("car")) == 3
+
+
+def test_another_size_of_a_model_makes_vectors_anew(tmp_path: Path) -> None:
+    class Sized(Counting):
+        dimensions = 2
+
+    class Larger(Counting):
+        dimensions = 3
+
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            return [[*vector, 0.0] for vector in super().embed_documents(texts)]
+
+    Larger.__qualname__ = Sized.__qualname__
+    for embeddings in (Sized(), Larger()):
+        with ChatIndex(tmp_path / "index.sqlite", embeddings=embeddings) as index:
+            index.update(SESSIONS)
+            assert best(index, "aa") == "The dentist was fine"
+
+
+class TestTwoProcesses:
+    """Two processes on one file, the other at work while this one makes vectors."""
+
+    class Interrupted(Counting):
+        interruption: Callable[[], object] | None = None
+
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            interruption, self.interruption = self.interruption, None
+            if interruption is not None:
+                interruption()
+            return super().embed_documents(texts)
+
+    def test_both_make_the_same_vectors(self, tmp_path: Path) -> None:
+        path = tmp_path / "index.sqlite"
+        embeddings = self.Interrupted()
+        with (
+            ChatIndex(path, embeddings=embeddings) as one,
+            ChatIndex(path, embeddings=self.Interrupted()) as other,
+        ):
+            embeddings.interruption = lambda: other.update(())
+            one.update(SESSIONS)
+            assert best(one, "aa") == best(other, "aa") == "The dentist was fine"
+
+    def test_a_person_who_is_forgotten_meanwhile_has_no_vector(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "index.sqlite"
+        embeddings = self.Interrupted()
+        with ChatIndex(path, embeddings=embeddings) as one, ChatIndex(path) as other:
+            embeddings.interruption = lambda: other.forget("Hare")
+            one.update(SESSIONS)
+            vectors = one._connection.execute("SELECT window FROM vector")
+            assert len(vectors.fetchall()) == 1
+            assert [hit.match.sender for hit in one.search("oooo")] == ["Ron"]
 
 
 def test_an_index_without_vectors_is_searched_by_words(tmp_path: Path) -> None:
