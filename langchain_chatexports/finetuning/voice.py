@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
+from langchain_chatexports._tracing import untraced
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.datasets.chat_prompts import ChatPrompt
 from langchain_chatexports.exceptions import ChatExportError
@@ -114,7 +116,11 @@ class Voice:
         examples = self.examples(turn.line) if self.examples else ()
         while True:
             try:
-                for chunk in self.model.stream(self._messages(examples)):
+                # What is said to a model of this machine stays there.
+                with untraced():
+                    chunks = self.model.stream(self._messages(examples))
+                    first = [*islice(chunks, 1)]
+                for chunk in chain(first, chunks):
                     piece = str(chunk.text)
                     turn.answer += piece
                     yield piece

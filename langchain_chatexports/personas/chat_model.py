@@ -13,6 +13,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import Runnable
 from pydantic import Field
 
+from langchain_chatexports._tracing import untraced
 from langchain_chatexports.finetuning.errors import is_too_long
 from langchain_chatexports.personas.voice_prompt import VoicePrompt
 
@@ -37,7 +38,7 @@ class PersonaChatModel(BaseChatModel):
     Nothing is sent before it is called, and then the model gets what `VoicePrompt`
     returns, with messages of the person's chats; with fewer earlier replies, if a
     server of OpenAI's API says that they do not fit into the model's context. Callbacks
-    get the chat as it was given, and the answer.
+    and traces get the chat as it was given, and the answer.
     """
 
     model: Runnable[LanguageModelInput, Any]
@@ -142,7 +143,8 @@ class PersonaChatModel(BaseChatModel):
         while True:
             prompt = voice.invoke(messages)
             try:
-                return ask(prompt)
+                with untraced():
+                    return ask(prompt)
             except Exception as error:  # noqa: BLE001 - all others are raised again
                 voice = _shorter(voice, error)
 
@@ -151,7 +153,8 @@ class PersonaChatModel(BaseChatModel):
         while True:
             prompt = await voice.ainvoke(messages)
             try:
-                return await ask(prompt)
+                with untraced():
+                    return await ask(prompt)
             except Exception as error:  # noqa: BLE001 - all others are raised again
                 voice = _shorter(voice, error)
 
@@ -189,6 +192,6 @@ def _as_chunk(answer: AIMessage) -> AIMessageChunk:
 
 def _options(stop: list[str] | None, given: dict[str, Any]) -> dict[str, Any]:
     options = given if stop is None else {**given, "stop": stop}
-    # The persona's own run has the answer; the prompt is in no callback.
+    # The persona's own run has the answer; the prompt is in no callback or trace.
     config: RunnableConfig = {"callbacks": []}
     return {**options, "config": config}

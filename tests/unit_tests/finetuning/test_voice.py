@@ -15,6 +15,7 @@ from tests.unit_tests.builders.openai_server import (
     OpenAIServer,
     refused,
 )
+from tests.unit_tests.builders.tracers import traced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,3 +67,9 @@ def test_an_answer_that_has_begun_is_not_begun_again(voice: Voice) -> None:
     with pytest.raises(ChatExportError, match="could not answer"):
         list(voice.answer())
     assert voice.last == "Always"
+
+
+def test_a_chat_is_in_no_trace(voice: Voice, monkeypatch: pytest.MonkeyPatch) -> None:
+    with traced(monkeypatch) as sent:
+        assert "".join(voice.answer())
+    assert not sent

@@ -24,6 +24,7 @@ from tests.unit_tests.builders.openai_server import (
     OpenAIServer,
     refused,
 )
+from tests.unit_tests.builders.tracers import traced
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -101,6 +102,22 @@ def test_callbacks_get_the_chat_and_not_the_prompt() -> None:
     assert "".join(seen.tokens) == "a b"
     assert "tea?" in seen.texts
     assert not any("Ann" in text or "always" in text for text in seen.texts)
+
+
+async def test_traces_get_the_chat_and_not_the_prompt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = GenericFakeChatModel(messages=iter([AIMessage("a b")] * 9))
+    persona = PersonaChatModel(model=model, voice=VOICE)
+    with traced(monkeypatch) as sent:
+        persona.invoke("tea?")
+        await persona.ainvoke("tea?")
+        for _ in persona.stream("tea?"):
+            model.invoke("Another run is traced.")
+        assert [chunk async for chunk in persona.astream("tea?")]
+    assert sum("tea?" in text for text in sent) == 4
+    assert sum("Another" in text for text in sent) >= 3
+    assert not any("Ann" in text or "always" in text for text in sent)
 
 
 def test_tools_are_bound_to_the_model_behind_it() -> None:
