@@ -169,6 +169,17 @@ async def test_where_the_context_is_small_fewer_replies_are_shown() -> None:
         assert server.requests.count("POST /chat/completions") == 12
 
 
+async def test_a_prompt_that_is_too_long_is_not_sent_again_unchanged() -> None:
+    voice = VoicePrompt(persona="You are Ann.", k=8, replies=VOICE.replies)
+    with OpenAIServer().running() as server:
+        with pytest.raises(BadRequestError):
+            _hosted(server, voice).invoke("tea?")
+        assert server.requests.count("POST /chat/completions") == 2
+        with pytest.raises(BadRequestError):
+            await _hosted(server, voice).ainvoke("tea?")
+        assert server.requests.count("POST /chat/completions") == 4
+
+
 async def test_an_answer_that_has_begun_is_not_begun_again() -> None:
     persona = PersonaChatModel(model=CutOff(messages=iter(())), voice=VOICE)
     answer, later = persona.stream("tea?"), persona.astream("tea?")
