@@ -1,15 +1,18 @@
-"""What callbacks get of a run: counts, or what it returns."""
+"""What callbacks and traces get of a run: counts, what it returns, or nothing."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from langchain_core.runnables.config import ensure_config
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from langchain_core.runnables import RunnableConfig
 
-__all__ = ["traces_outputs"]
+__all__ = ["traces_outputs", "untraced"]
 
 _SWITCH = "trace_outputs"
 
@@ -24,3 +27,21 @@ def traces_outputs(config: RunnableConfig | None) -> bool:
         config: The run's config.
     """
     return bool(ensure_config(config).get("configurable", {}).get(_SWITCH))
+
+
+@contextmanager
+def untraced() -> Iterator[None]:
+    """Keep runs that begin in it from LangSmith, whatever the environment says.
+
+    Callbacks that a run's config names are called nevertheless.
+    """
+    # Not at the top: it takes time that only chats need.
+    from langchain_core.tracers.context import tracing_v2_callback_var
+    from langsmith import tracing_context
+
+    token = tracing_v2_callback_var.set(None)
+    try:
+        with tracing_context(enabled=False):
+            yield
+    finally:
+        tracing_v2_callback_var.reset(token)

@@ -87,6 +87,6 @@ def read_person(
     known = plural(len(voice.replies), "earlier reply", "earlier replies")
     say(
         f"No training: the model answers as {name or 'the person'}, and sees up to "
-        f"{voice.k} of {known} with each message."
+        f"{min(k, len(voice.replies))} of {known} with each message."
     )
     return Person(name, voice)

@@ -6,6 +6,7 @@ Training sees replies of earlier conversations only, as chats with the model do.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, defaultdict
 from dataclasses import replace
 from itertools import pairwise
@@ -178,7 +179,9 @@ def _end(text: str) -> str:
 
 
 def _beginning(text: str) -> str:
-    lines = "\n".join(filter(None, map(str.strip, text.splitlines())))
+    # A line with "> " is what a reply answered, and no quotation in it.
+    stripped = (re.sub("^> +", ">", line.strip()) for line in text.splitlines())
+    lines = "\n".join(filter(None, stripped))
     return lines if len(lines) <= _MAX_REPLY else f"{lines[:_MAX_REPLY].rstrip()}…"
 
 

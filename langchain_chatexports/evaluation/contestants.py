@@ -78,7 +78,8 @@ class WrongPerson:
     Attributes:
         model: Its name on the server.
         name: Who that is, where system prompts say who the person is.
-        person: The person whom the prompts name, in whose place `name` is put.
+        person: The person whom the prompts name. Both change places in them, so that
+            nobody chats with themselves.
     """
 
     model: str
@@ -87,10 +88,13 @@ class WrongPerson:
 
     def prompt(self, system: str) -> str:
         """Return a system prompt as that person's."""
-        if not self.person:
+        if not (self.person and self.name):
             return system
-        whole = rf"(?<!\w){re.escape(self.person)}(?!\w)"
-        return re.sub(whole, lambda _: self.name, system)
+        places = {self.person: self.name, self.name: self.person}
+        # The longer first: one name can be the beginning of the other.
+        names = "|".join(map(re.escape, sorted(places, key=len, reverse=True)))
+        whole = rf"(?<!\w)(?:{names})(?!\w)"
+        return re.sub(whole, lambda found: places[found[0]], system)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,11 @@ from langchain_chatexports.evaluation.conversations import (
     data_from_sessions,
 )
 from langchain_chatexports.evaluation.held_out import require_turns
-from langchain_chatexports.exceptions import ExportNotFoundError, TrainingDataError
+from langchain_chatexports.exceptions import (
+    ExportNotFoundError,
+    SenderNotFoundError,
+    TrainingDataError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -91,11 +95,15 @@ class Halves:
             raise TrainingDataError(msg)
         options = replace(self.preparation.options, ai=(name,), ai_role=None)
         another = Preparation(self.preparation.paths, options)
-        found = [
-            item
-            for item in another.traced(Ledger())
-            if str(item.origin.session_id) not in self.held_out_ids
-        ]
+        try:
+            found = [
+                item
+                for item in another.traced(Ledger())
+                if str(item.origin.session_id) not in self.held_out_ids
+            ]
+        except SenderNotFoundError as error:
+            msg = "The other person does not speak in these exports."
+            raise SenderNotFoundError(msg, error.senders) from None
         found.sort(key=lambda item: item.origin.first or 0)
         return found[-len(self.training) :]
 

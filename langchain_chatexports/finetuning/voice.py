@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
+from langchain_chatexports._tracing import untraced
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.datasets.chat_prompts import ChatPrompt
 from langchain_chatexports.exceptions import ChatExportError
@@ -13,7 +15,7 @@ from langchain_chatexports.finetuning.errors import is_too_long
 from langchain_chatexports.finetuning.model_names import TunedModelName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import BaseMessage
@@ -84,7 +86,8 @@ class Voice:
         label: The name before what the person says, if any.
         server: The model's server, for errors.
         name: The model's name there.
-        turns: The conversation, of which it sees the end.
+        turns: The conversation, of which it sees the end; less of it if that does not
+            fit into its context.
     """
 
     title: str
@@ -110,18 +113,30 @@ class Voice:
         """
         from openai import OpenAIError
 
-        turn = self.turns[-1]
+        *earlier, turn = self.turns
+        # Chat templates want questions and answers in turn.
+        answered = [one for one in earlier if one.answer][-_REMEMBERED_TURNS:]
         examples = self.examples(turn.line) if self.examples else ()
         while True:
             try:
-                for chunk in self.model.stream(self._messages(examples)):
+                # What is said to a model of this machine stays there.
+                with untraced():
+                    chunks = self.model.stream(
+                        self._messages((*examples, *answered), turn.line)
+                    )
+                    first = [*islice(chunks, 1)]
+                for chunk in chain(first, chunks):
                     piece = str(chunk.text)
                     turn.answer += piece
                     yield piece
             except OpenAIError as error:
-                if examples and not turn.answer and is_too_long(error):
-                    examples = examples[(len(examples) + 1) // 2 :]
-                    continue
+                if not turn.answer and is_too_long(error):
+                    if examples:
+                        examples = examples[(len(examples) + 1) // 2 :]
+                        continue
+                    if answered:
+                        answered = answered[(len(answered) + 1) // 2 :]
+                        continue
                 msg = _explained(self.server, self.name, error)
                 raise ChatExportError(msg) from error
             return
@@ -130,22 +145,19 @@ class Voice:
         """Keep what has arrived of the answer, whatever still arrives."""
         self.turns[-1] = replace(self.turns[-1])
 
-    def _messages(self, examples: Sequence[Turn] = ()) -> list[BaseMessage]:
+    def _messages(self, before: Iterable[Turn], line: str) -> list[BaseMessage]:
         from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
         messages: list[BaseMessage] = []
-        *earlier, last = self.turns
-        recalled = self.recall(last.line) if self.recall else ""
+        recalled = self.recall(line) if self.recall else ""
         if system := "\n\n".join(filter(None, (self.system, recalled))):
             messages.append(SystemMessage(system))
-        # Chat templates want questions and answers in turn.
-        answered = [turn for turn in earlier if turn.answer]
-        for turn in (*examples, *answered[-_REMEMBERED_TURNS:]):
+        for turn in before:
             messages += [
                 HumanMessage(self._labeled(turn.line)),
                 AIMessage(turn.answer),
             ]
-        messages.append(HumanMessage(self._labeled(last.line)))
+        messages.append(HumanMessage(self._labeled(line)))
         return messages
 
     def _labeled(self, line: str) -> str:
@@ -274,6 +286,11 @@ def _explained(server: str, name: str, error: Exception) -> str:
         return f"{server} refuses the key. Check OPENAI_API_KEY."
     if isinstance(error, NotFoundError):
         return f"{server} has no model {name}. Check the name."
+    if is_too_long(error):
+        return (
+            f"{server} could not answer: your message is too long for the context of "
+            f"{name}. Write less, or use a shorter --system."
+        )
     status = getattr(error, "status_code", None)
     code = f"status {status}" if status else type(error).__name__
     return f"{server} could not answer ({code}). Try again, or use a shorter --system."

@@ -11,8 +11,10 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
+from langchain_core.runnables.config import run_in_executor
 from pydantic import Field
 
+from langchain_chatexports._tracing import untraced
 from langchain_chatexports.finetuning.errors import is_too_long
 from langchain_chatexports.personas.voice_prompt import VoicePrompt
 
@@ -37,7 +39,7 @@ class PersonaChatModel(BaseChatModel):
     Nothing is sent before it is called, and then the model gets what `VoicePrompt`
     returns, with messages of the person's chats; with fewer earlier replies, if a
     server of OpenAI's API says that they do not fit into the model's context. Callbacks
-    get the chat as it was given, and the answer.
+    and traces get the chat as it was given, and the answer.
     """
 
     model: Runnable[LanguageModelInput, Any]
@@ -139,21 +141,24 @@ class PersonaChatModel(BaseChatModel):
         Of a stream, `ask` returns the first piece: after it, nothing is asked again.
         """
         voice = self.voice
+        prompt = voice.invoke(messages)
         while True:
-            prompt = voice.invoke(messages)
             try:
-                return ask(prompt)
-            except Exception as error:  # noqa: BLE001 - all others are raised again
-                voice = _shorter(voice, error)
+                with untraced():
+                    return ask(prompt)
+            except Exception as error:  # noqa: BLE001, PERF203 - raised again
+                voice, prompt = _shorter(voice, messages, prompt, error)
 
     async def _aask(self, messages: list[BaseMessage], ask: Callable[..., Any]) -> Any:
         voice = self.voice
+        prompt = await voice.ainvoke(messages)
         while True:
-            prompt = await voice.ainvoke(messages)
             try:
-                return await ask(prompt)
-            except Exception as error:  # noqa: BLE001 - all others are raised again
-                voice = _shorter(voice, error)
+                with untraced():
+                    return await ask(prompt)
+            except Exception as error:  # noqa: BLE001, PERF203 - raised again
+                given = voice, messages, prompt, error
+                voice, prompt = await run_in_executor(None, _shorter, *given)
 
 
 def with_voice(voice: VoicePrompt) -> Callable[[BaseChatModel], BaseChatModel] | None:
@@ -172,12 +177,20 @@ def with_voice(voice: VoicePrompt) -> Callable[[BaseChatModel], BaseChatModel] |
     return lambda model: PersonaChatModel(model=model, voice=added)
 
 
-def _shorter(voice: VoicePrompt, error: Exception) -> VoicePrompt:
-    """Return the voice with fewer replies, if the prompt was too long."""
+def _shorter(
+    voice: VoicePrompt,
+    messages: list[BaseMessage],
+    prompt: list[BaseMessage],
+    error: Exception,
+) -> tuple[VoicePrompt, list[BaseMessage]]:
+    """Return the voice and a prompt with fewer replies, if the prompt was too long."""
     shorter = voice.shorter() if is_too_long(error) else None
-    if shorter is None:
-        raise error
-    return shorter
+    while shorter is not None:
+        # It may have shown fewer replies than it could.
+        if (fewer := shorter.invoke(messages)) != prompt:
+            return shorter, fewer
+        shorter = shorter.shorter()
+    raise error
 
 
 def _as_chunk(answer: AIMessage) -> AIMessageChunk:
@@ -189,6 +202,6 @@ def _as_chunk(answer: AIMessage) -> AIMessageChunk:
 
 def _options(stop: list[str] | None, given: dict[str, Any]) -> dict[str, Any]:
     options = given if stop is None else {**given, "stop": stop}
-    # The persona's own run has the answer; the prompt is in no callback.
+    # The persona's own run has the answer; the prompt is in no callback or trace.
     config: RunnableConfig = {"callbacks": []}
     return {**options, "config": config}

@@ -14,7 +14,9 @@ __all__ = ["style_card"]
 
 _MIN_MESSAGES = 10
 _WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
-_EMOJI = re.compile("[\u2600-\u27bf\U0001f1e6-\U0001f1ff\U0001f300-\U0001faff]")
+_SIGN = "[\u2600-\u27bf\U0001f300-\U0001faff][\ufe0f\U0001f3fb-\U0001f3ff]*"
+# A flag is a pair of letters; others can have a skin tone, and be joined.
+_EMOJI = re.compile(f"[\U0001f1e6-\U0001f1ff]{{2}}|{_SIGN}(?:\u200d{_SIGN})*")
 _MARKS = {
     "a period": re.compile(r"(?<!\.)[.\u3002]\s*\Z"),
     "an exclamation mark": re.compile(r"[!\uff01]\s*\Z"),

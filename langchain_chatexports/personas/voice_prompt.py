@@ -181,8 +181,9 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
         given = []
         while chat and isinstance(chat[0], SystemMessage):
             given.append(str(chat.pop(0).text))
-        system = self._system(given, chat)
+        # Replies are searched for what the model reads, as in training.
         labeled = [self._labeled(message) for message in chat]
+        system = self._system(given, labeled)
         return [SystemMessage(system), *labeled] if system else labeled
 
     def shorter(self) -> Self | None:

@@ -28,7 +28,7 @@ from langchain_chatexports.evaluation import BlindPair, BlindResult
 from langchain_chatexports.evaluation.comparison import Passes
 from langchain_chatexports.evaluation.conversations import Utterance
 from langchain_chatexports.evaluation.time_left import TimeLeft
-from langchain_chatexports.exceptions import TrainingDataError
+from langchain_chatexports.exceptions import SenderNotFoundError, TrainingDataError
 from langchain_chatexports.finetuning import read_jsonl
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.models import TEST_RUN
@@ -123,6 +123,15 @@ def test_another_person_is_trained_on_nothing_that_is_held_out(export: Path) -> 
     own = {text for each in halves.data.training for text in each.replies()}
     assert learned & said
     assert not learned & own
+
+
+def test_another_person_who_does_not_speak_is_named_as_such(export: Path) -> None:
+    """And not by the option for the person."""
+    halves = read_halves([export], None, MIA, holds_out_enough=True)
+    with pytest.raises(SenderNotFoundError, match="The other person") as found:
+        halves.training_of_another("nobody")
+    assert "--ai" not in str(found.value)
+    assert "friend p1" in found.value.senders
 
 
 def test_examples_are_one_persons(tmp_path: Path) -> None:

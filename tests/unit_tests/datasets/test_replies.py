@@ -144,6 +144,13 @@ def test_the_prompt_of_a_model_says_how_many_replies_it_learned_with() -> None:
     assert common_prompt(examples) == ChatPrompt("You are Ann.", None, 3)
 
 
+def test_a_quotation_in_a_reply_is_no_reply() -> None:
+    quoting = EarlierReply("tea?", "> tea?\n> or coffee?\nboth")
+    prompt = show_replies("You are Ann.", [quoting, EarlierReply("now?", "yes")])
+    assert str(prompt).endswith("> tea?\n>tea?\n>or coffee?\nboth\n> now?\nyes")
+    assert without_replies(str(prompt)) == ("You are Ann.", 2)
+
+
 def test_the_question_is_what_others_said_last() -> None:
     said = [{"role": "user", "content": "x" * 600}, {"role": "user", "content": "now?"}]
     question = question_of([*said, {"role": "assistant", "content": "no"}])

@@ -263,7 +263,7 @@ def test_it_survives_json_and_holds_no_text(
 
 
 def test_another_persons_model_is_asked_as_that_person(some: HeldOutData) -> None:
-    prompt = "You are Mia. You are chatting with Miasma."
+    prompt = "You are Mia. You are chatting with Miasma and Rita."
     told = replace(
         some, held_out=[replace(each, system=prompt) for each in some.held_out]
     )
@@ -277,7 +277,7 @@ def test_another_persons_model_is_asked_as_that_person(some: HeldOutData) -> Non
     )
     systems = {model: asked[0]["content"] for model, asked, _ in server.asked}
     assert systems["tuned"] == prompt
-    assert systems["rita's"] == "You are Rita. You are chatting with Miasma."
+    assert systems["rita's"] == ("You are Rita. You are chatting with Miasma and Mia.")
     assert [each.kind for each in found.contestants] == ["wrong_person", "tuned"]
     (difference,) = found.loss_differences
     assert (difference.a, difference.b) == ("tuned", "wrong_person")

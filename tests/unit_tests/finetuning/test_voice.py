@@ -15,6 +15,7 @@ from tests.unit_tests.builders.openai_server import (
     OpenAIServer,
     refused,
 )
+from tests.unit_tests.builders.tracers import traced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,8 +62,36 @@ def test_of_examples_that_do_not_fit_the_last_half_is_shown(
     assert voice.last
 
 
+def test_of_a_conversation_that_does_not_fit_the_last_half_is_shown(
+    server: OpenAIServer,
+) -> None:
+    voice = make_voice(BASE_MODEL, ChatSettings("Be brief."), server.base_url, KEY)
+    voice.turns += [Turn(f"line {n}", f"answer {n}") for n in range(4)]
+    voice.hear("And now?")
+    too_long = "context_length_exceeded"
+    server.faults.append(refused("POST /chat/completions", 400, code=too_long))
+    assert "".join(voice.answer())
+    assert _prompt(server)[1:] == [
+        "line 2",
+        "answer 2",
+        "line 3",
+        "answer 3",
+        "And now?",
+    ]
+    server.faults.append(refused("POST /chat/completions", 400, code=too_long, times=9))
+    voice.hear("long " * 9)
+    with pytest.raises(ChatExportError, match="too long for the context"):
+        list(voice.answer())
+
+
 def test_an_answer_that_has_begun_is_not_begun_again(voice: Voice) -> None:
     voice.model = CutOff(messages=iter(()))
     with pytest.raises(ChatExportError, match="could not answer"):
         list(voice.answer())
     assert voice.last == "Always"
+
+
+def test_a_chat_is_in_no_trace(voice: Voice, monkeypatch: pytest.MonkeyPatch) -> None:
+    with traced(monkeypatch) as sent:
+        assert "".join(voice.answer())
+    assert not sent

@@ -24,6 +24,7 @@ from tests.unit_tests.builders.openai_server import (
     OpenAIServer,
     refused,
 )
+from tests.unit_tests.builders.tracers import traced
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -103,6 +104,22 @@ def test_callbacks_get_the_chat_and_not_the_prompt() -> None:
     assert not any("Ann" in text or "always" in text for text in seen.texts)
 
 
+async def test_traces_get_the_chat_and_not_the_prompt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = GenericFakeChatModel(messages=iter([AIMessage("a b")] * 9))
+    persona = PersonaChatModel(model=model, voice=VOICE)
+    with traced(monkeypatch) as sent:
+        persona.invoke("tea?")
+        await persona.ainvoke("tea?")
+        for _ in persona.stream("tea?"):
+            model.invoke("Another run is traced.")
+        assert [chunk async for chunk in persona.astream("tea?")]
+    assert sum("tea?" in text for text in sent) == 4
+    assert sum("Another" in text for text in sent) >= 3
+    assert not any("Ann" in text or "always" in text for text in sent)
+
+
 def test_tools_are_bound_to_the_model_behind_it() -> None:
     persona = PersonaChatModel(model=_Echo(), voice=VOICE)
     bound = persona.bind_tools([{"name": "look"}], tool_choice="any")
@@ -150,6 +167,17 @@ async def test_where_the_context_is_small_fewer_replies_are_shown() -> None:
         # The server writes down what it answers, which is the third request.
         assert _shown(server) == [1, 1, 1, 1]
         assert server.requests.count("POST /chat/completions") == 12
+
+
+async def test_a_prompt_that_is_too_long_is_not_sent_again_unchanged() -> None:
+    voice = VoicePrompt(persona="You are Ann.", k=8, replies=VOICE.replies)
+    with OpenAIServer().running() as server:
+        with pytest.raises(BadRequestError):
+            _hosted(server, voice).invoke("tea?")
+        assert server.requests.count("POST /chat/completions") == 2
+        with pytest.raises(BadRequestError):
+            await _hosted(server, voice).ainvoke("tea?")
+        assert server.requests.count("POST /chat/completions") == 4
 
 
 async def test_an_answer_that_has_begun_is_not_begun_again() -> None:

@@ -18,6 +18,14 @@ from langchain_chatexports.personas import style_card
         (["no way"] * 12, "You use almost no emoji."),
         (["no \U0001f602", "yes"] * 12, "You use emoji often, mostly \U0001f602."),
         (
+            ["yes \U0001f44d\U0001f3fd", "\U0001f1e9\U0001f1ea"] * 12,
+            "mostly \U0001f44d\U0001f3fd \U0001f1e9\U0001f1ea.",
+        ),
+        (
+            ["\u2764\ufe0f\u200d\U0001f525", "no"] * 12,
+            "mostly \u2764\ufe0f\u200d\U0001f525.",
+        ),
+        (
             ["one two three"] * 12,
             "You write about 3 words in a message, seldom more than 3.",
         ),

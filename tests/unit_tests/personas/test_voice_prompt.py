@@ -16,6 +16,11 @@ from langchain_core.prompts import ChatPromptTemplate
 
 from langchain_chatexports.chat_loaders.ledger import Ledger
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
+from langchain_chatexports.datasets.replies import (
+    EarlierReply,
+    ReplyIndex,
+    show_replies,
+)
 from langchain_chatexports.datasets.training_data import to_training_data
 from langchain_chatexports.personas import VoicePrompt
 from langchain_chatexports.samples import write_imessage
@@ -103,6 +108,22 @@ def test_a_trained_model_is_asked_as_it_was_trained(tmp_path: Path) -> None:
         ]
         system = voice.invoke(chat)[0]
         assert system.text == messages[0]["content"]
+
+
+def test_in_a_group_replies_are_searched_as_in_training() -> None:
+    pairs = [("Ben: tea?", "always tea"), ("Cleo: teapot", "the blue one")]
+    voice = VoicePrompt(
+        persona="You are Ann.",
+        label="Ben",
+        k=1,
+        replies=ReplyIndex(EarlierReply(*pair) for pair in pairs),
+    )
+    # By the text alone, Ben's message is the nearest.
+    system, line = voice.invoke([HumanMessage("tea?", name="Cleo")])
+    assert line.text == "Cleo: tea?"
+    shown = voice.replies.nearest("Cleo: tea?", 1)
+    assert shown[0].reply == "the blue one"
+    assert system.text == show_replies("You are Ann.", shown)
 
 
 def test_a_model_that_was_trained_without_replies_sees_four() -> None:

@@ -1,0 +1,35 @@
+"""What LangSmith would get where its tracing is on."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.tracers import langchain
+from langchain_core.tracers.base import BaseTracer
+from langsmith import tracing_context
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pytest
+
+
+@contextmanager
+def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Turn tracing on, and collect the inputs and outputs of runs, as text."""
+    sent: list[str] = []
+
+    class Tracer(BaseTracer):
+        def __init__(self, **_: Any) -> None:
+            super().__init__()
+
+        def copy_with_metadata_defaults(self, **_: Any) -> Tracer:
+            return self
+
+        def _persist_run(self, run: Any) -> None:
+            sent.append(f"{run.inputs} {run.outputs}")
+
+    monkeypatch.setattr(langchain, "LangChainTracer", Tracer)
+    with tracing_context(enabled=True):
+        yield sent
