@@ -34,6 +34,7 @@ _DATE = re.compile(
 )
 _LINES = re.compile(r"\s*\n\s*")
 _DELETED = "Deleted Account"
+_VIA_BOT = re.compile(r"\s+via (@\w+)$")
 
 # What of JSON a medium is, by the class of its block.
 _MEDIA: dict[str, dict[str, str]] = {
@@ -211,7 +212,7 @@ class _PageParser(HTMLParser):
         if "text" in classes and "text" not in message and "bold" not in classes:
             return "text"
         if "details" in classes and "body" in classes:
-            return "action"
+            return "information_text"
         if any("reaction" in names.split() for _, names in self._open[:-1]):
             return next((name for name in ("emoji", "count") if name in classes), "")
         return ""
@@ -251,12 +252,23 @@ class _PageParser(HTMLParser):
         if message["type"] == "message":
             # A `joined` one does not say who wrote it: the same as before.
             self.sender = message.get("from", self.sender)
-            is_known = self.sender != _DELETED
-            message["from"] = self.sender if is_known else None
-            message["from_id"] = self.sender
+            name, bot = _without_bot(self.sender)
+            message["from"] = name if name != _DELETED else None
+            message["from_id"] = name
+            forwarded, bot_before = _without_bot(message.get("forwarded_from") or "")
+            if forwarded:
+                message["forwarded_from"] = forwarded
+            if bot or bot_before:
+                message["via_bot"] = bot or bot_before
         if "file" in message and not _is_file(message):
             del message["file"]
         self.messages.append(message)
+
+
+def _without_bot(name: str) -> tuple[str, str]:
+    """Return a name and the inline bot that stands behind it, if there is one."""
+    match = _VIA_BOT.search(name)
+    return (name[: match.start()], match[1]) if match else (name, "")
 
 
 def _is_file(message: dict[str, Any]) -> bool:

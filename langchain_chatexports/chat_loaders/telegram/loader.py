@@ -20,7 +20,7 @@ from langchain_chatexports.chat_loaders.telegram.export import discover
 from langchain_chatexports.chat_loaders.telegram.json_files import OpenStreams
 from langchain_chatexports.chat_loaders.telegram.owner import (
     find_owner,
-    name_of,
+    handles_of,
     owner_by_option,
     owner_of_user,
 )
@@ -32,7 +32,7 @@ from langchain_chatexports.chat_loaders.telegram.times import Clock
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Collection, Generator, Iterator, Mapping
     from datetime import tzinfo
     from pathlib import Path
 
@@ -160,18 +160,29 @@ class TelegramChatLoader(ChatExportLoader):
                 warnings.warn(msg, stacklevel=2)
 
     def names_of(self, person: str) -> frozenset[str]:
-        """Return the names that an id such as `user123` belongs to.
+        """Return the senders that a name or handle belongs to; ids also as a number.
 
         Raises:
             ChatExportError: If the export cannot be read.
         """
-        if not person.removeprefix("user").isdecimal():
-            return frozenset((person,))
-        wanted = f"user{person.removeprefix('user')}"
+        names = super().names_of(person)
+        author = f"user{person.removeprefix('user')}"
+        if names == {person}:
+            names = super().names_of(author) - {author} or names
+        # Where nobody else of the name is in a chat, it stands there without the id.
+        return names | {name.removesuffix(f" ({author})") for name in names}
+
+    def handles(self) -> Mapping[str, Collection[str]]:
+        """Return the ids, and phone numbers of contacts, behind each name.
+
+        Who wrote is only in the messages: all of them are read.
+
+        Raises:
+            ChatExportError: If the export cannot be read.
+        """
         with ExitStack() as stack:
-            chats = self._discover(stack, Tally(), is_quiet=True).chats
-            name = name_of(wanted, chats)
-        return frozenset((name or person,))
+            export = self._discover(stack, Tally(), is_quiet=True)
+            return handles_of(export.user, export.chats, export.phones)
 
     def _count_messages(self) -> int:
         with ExitStack() as stack:

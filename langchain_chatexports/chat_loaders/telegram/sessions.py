@@ -173,7 +173,7 @@ class SessionBuilder:
                     "title": self._title(topic),
                     "platform": loader.platform,
                     "participants": inside,
-                    "owner": self._owner.name if self._owner else None,
+                    "owner": self._owner_in(shown),
                     "is_group": self._is_group(len(inside)),
                 },
             }
@@ -285,6 +285,13 @@ class SessionBuilder:
     def _bare_id(self) -> list[str]:
         digits = self._chat.id.lstrip("abcdefghijklmnopqrstuvwxyz_")
         return [digits] if digits else []
+
+    def _owner_in(self, shown: Mapping[str, str]) -> str | None:
+        if self._owner is None:
+            return None
+        # With the id, where somebody else in the chat has the name, too.
+        mine = (name for author, name in shown.items() if self._is_mine.get(author))
+        return next(mine, self._owner.name)
 
     def _title(self, topic: int) -> str | None:
         title, name = self._chat.title, self._topic_titles.get(topic)

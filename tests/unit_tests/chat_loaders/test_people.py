@@ -18,6 +18,7 @@ from langchain_chatexports.chat_loaders.people import (
 )
 from langchain_chatexports.chat_loaders.slack import SlackChatLoader
 from langchain_chatexports.chat_loaders.table import TableChatLoader
+from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
 from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.exceptions import (
@@ -29,6 +30,7 @@ from langchain_chatexports.steps import Redact
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.discord import BO, DiscordChannel, author
 from tests.unit_tests.builders.slack import SlackExport
+from tests.unit_tests.builders.telegram import Person, TelegramChat, account_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -236,7 +238,19 @@ def whatsapp(folder: Path, **options: Any) -> ChatExportLoader:
     return WhatsAppChatLoader(written(folder / "_chat.txt", text), **options)
 
 
-LOADERS = pytest.mark.parametrize("loader", [imessage, slack, discord, table, whatsapp])
+def telegram(folder: Path, **options: Any) -> ChatExportLoader:
+    chats = [TelegramChat("Bo"), TelegramChat("Race", "private_group", 7)]
+    for chat in chats:
+        chat.says(Person("A.", "user11"), "Hello")
+        chat.says(Person("Bo", "user22"), "Hi")
+    user = {"user_id": 11, "phone_number": "+49 170 1234567"}
+    text = account_text(chats, user=user)
+    return TelegramChatLoader(written(folder / "result.json", text), **options)
+
+
+LOADERS = pytest.mark.parametrize(
+    "loader", [imessage, slack, discord, table, telegram, whatsapp]
+)
 
 
 @LOADERS
