@@ -136,11 +136,18 @@ class TelegramChatLoader(ChatExportLoader):
                 builder = self._builder(chats[-1], owner, clock, bots)
                 self._read(chats, builder, tally)
                 held: list[ExportSession] = []
+                people: set[str] = set()
+                kept = 0
                 for session in builder.sessions():
-                    one_sided += _is_one_sided(session, chats[-1])
+                    people.update(session["metadata"]["participants"])
+                    kept += len(session["messages"])
                     held.append(session)
                     del session
                     yield held.pop()  # Only the caller keeps it in memory.
+                is_group = chats[-1].is_group and not chats[-1].is_channel
+                one_sided += bool(
+                    is_group and len(people) == 1 and kept >= _MIN_ONE_SIDED
+                )
                 tally.found += builder.found
                 for reason, count in builder.skipped.items():
                     tally.skip(reason, count)
@@ -282,9 +289,3 @@ class TelegramChatLoader(ChatExportLoader):
             "timezone='Europe/Berlin', for example. Or export again as JSON."
         )
         warnings.warn(msg, stacklevel=2)
-
-
-def _is_one_sided(session: ExportSession, chat: Chat) -> bool:
-    people = session["metadata"]["participants"]
-    is_of_one = len(people) == 1 and chat.is_group and not chat.is_channel
-    return bool(is_of_one) and len(session["messages"]) >= _MIN_ONE_SIDED

@@ -219,7 +219,11 @@ class SessionBuilder:
             return self._threads[0]
         # A message is in the topic that its chain of replies ends at.
         answered = raw.get("reply_to_message_id")
-        topic = self._topics.get(answered, 0) if isinstance(answered, int) else 0
+        # One in another chat can have the same number.
+        is_here = (raw.get("reply_to_peer_id") or self._chat.id) == self._chat.id
+        topic = 0
+        if isinstance(answered, int) and is_here:
+            topic = self._topics.get(answered, 0)
         if raw.get("action") == "topic_created":
             topic = number
             self._topic_titles[topic] = clean(raw.get("title"))

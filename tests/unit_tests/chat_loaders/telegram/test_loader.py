@@ -703,6 +703,30 @@ def test_topics_are_sessions_if_asked_for(tmp_path: Path) -> None:
     assert metadata_of(shoes)["title"] == "Race: Boots"
 
 
+def test_a_reply_to_another_chat_is_in_no_topic(tmp_path: Path) -> None:
+    group = forum()
+    group.says(ANN, "across", reply_to_message_id=2, reply_to_peer_id="channel9")
+    group.says(ANN, "here", reply_to_message_id=2, reply_to_peer_id="channel7")
+    path = group.write(tmp_path / "result.json")
+    sessions = loaded(path, topics="sessions")
+    assert sessions["channel7"][-1] == ("Ann", "across")
+    assert sessions["channel7:2"][-1] == ("Ann", "here")
+
+
+def test_a_topic_of_one_person_is_not_warned_of(tmp_path: Path) -> None:
+    group = forum()
+    for _ in range(10):
+        group.says(ANN, "news", reply_to_message_id=2)
+    group.service(ANN, "topic_created", title="News")
+    news = len(group.messages)
+    for _ in range(10):
+        group.says(ANN, "news", reply_to_message_id=news)
+    path = group.write(tmp_path / "result.json")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(TelegramChatLoader(path, topics="sessions").load()) == 3
+
+
 def test_another_word_for_topics_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'group' or 'sessions'"):
         TelegramChatLoader(tmp_path, topics="none")  # type: ignore[arg-type]  # the test
