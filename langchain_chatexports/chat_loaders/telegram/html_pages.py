@@ -79,6 +79,7 @@ def find_pages(
     for page in pages:
         folders.setdefault((page.part, page.folders), []).append(page)
     chats: list[Chat] = []
+    begun: dict[tuple[object, ...], str] = {}
     for inside in folders.values():
         inside.sort(key=_number)
         parser = _PageParser()
@@ -94,9 +95,19 @@ def find_pages(
         chat_id = name or folder or "chat"
         if any(chat.id == chat_id for chat in chats):
             chat_id = f"{chat_id} ({folder})"
+        # Two exports of one chat begin with the same message; namesakes do not. An
+        # account's export has no chat twice.
+        first = next(filter(_is_written, parser.messages), None)
+        if first and inside[0].folders[-2:-1] != ("chats",):
+            beginning = (name, first["id"], first.get("from"), first.get("text"))
+            chat_id = begun.setdefault(beginning, chat_id)
         read = partial(_blocks, tuple(inside), warn)
         chats.append(Chat(chat_id, name or None, "", inside[0], read))
     return chats
+
+
+def _is_written(message: dict[str, Any] | None) -> bool:
+    return message is not None and message["type"] == "message"
 
 
 def _number(page: ExportFile) -> int:

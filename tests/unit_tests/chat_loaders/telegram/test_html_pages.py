@@ -246,6 +246,21 @@ def test_html_beside_json_is_not_read(tmp_path: Path, place: str) -> None:
     assert (summary.found, summary.details["other_files"]) == (2, 1)
 
 
+def test_a_chat_in_two_exports_is_one_session(tmp_path: Path) -> None:
+    page = page_of_two()
+    page.write(tmp_path / "ChatExport_2024-05-02" / "messages.html")
+    page.says("Bo", text_block("later"), number=4, clock="10:10:00")
+    page.write(tmp_path / "ChatExport_2024-06-02" / "messages.html")
+    namesake = Page()
+    namesake.says("Bo", text_block("another"), number=7)
+    namesake.write(tmp_path / "ChatExport_2024-07-02" / "messages.html")
+    loader = TelegramChatLoader(tmp_path, timezone=BERLIN_SUMMER)
+    first, second = loader.load()
+    assert [m.id for m in first["messages"]] == ["Bo:1", "Bo:2", "Bo:3", "Bo:4"]
+    assert [m.content for m in second["messages"]] == ["another"]
+    assert loader.inspect().skipped["duplicate"] == 4  # And the day's line.
+
+
 def test_html_of_another_chat_below_is_read(tmp_path: Path) -> None:
     chat = TelegramChat("Cy", number=33)
     chat.says(ANN, "mine")
