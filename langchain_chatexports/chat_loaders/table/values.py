@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from langchain_chatexports.chat_loaders.date_order import DateStamp, day_of
+from langchain_chatexports.chat_loaders.json_data import without_lone_surrogates
 
 __all__ = ["TimeReader", "text_of", "written_date"]
 
@@ -221,7 +222,7 @@ def written_date(text: str, line: int, order: str | None = None) -> DateStamp | 
 def text_of(value: Any) -> str | None:
     """Read an id or a name: numbers as they are counted, `None` for an empty cell."""
     if isinstance(value, str):
-        return value.strip() or None
+        return without_lone_surrogates(value).strip() or None
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # A column of whole numbers with gaps.
     if value is None or (isinstance(value, float) and math.isnan(value)):

@@ -377,3 +377,12 @@ def test_what_is_no_file_among_the_parts_is_left_out(tmp_path: Path, kind: str) 
     with pytest.warns(UserWarning, match=r"Left out: .*b\.jsonl"):
         summary = TableChatLoader(tmp_path).inspect()
     assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
+
+
+def test_half_an_emoji_can_be_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "desk.jsonl"
+    path.write_text(r'{"chat_id": 1, "sender": "Bo \ud83d", "text": "Hi \ud83d"}')
+    (session,) = TableChatLoader(path).load()
+    (message,) = session["messages"]
+    assert message.additional_kwargs["sender"] == "Bo \ufffd"
+    assert "Hi \ufffd" in message.model_dump_json()
