@@ -287,6 +287,29 @@ def test_conversations_are_chosen_by_any_name_of_a_person(
     )
 
 
+def test_a_handle_does_not_take_the_messages_of_a_namesake(tmp_path: Path) -> None:
+    ann = author("11", "annie", nickname="Ann", isBot=False)
+    namesake = author("44", "anna", nickname="Ann", isBot=False)
+    for name, people in {"a": (ann,), "b": (namesake,), "c": (ann, namesake)}.items():
+        channel = DiscordChannel(name, channel_id=name)
+        for one in people:
+            channel.says(one, f"by {one['name']}")
+        channel.write(tmp_path / f"{name}.json")
+    sessions = DiscordChatLoader(tmp_path, people={"Ann Ode": "annie"}).load()
+    assert {
+        (message.content, message.additional_kwargs["sender"])
+        for session in sessions
+        for message in session["messages"]
+    } == {
+        ("by annie", "Ann"),
+        ("by annie", "Ann Ode"),
+        ("by anna", "Ann"),
+        ("by anna", "Ann (anna)"),
+    }
+    loader = DiscordChatLoader(tmp_path)
+    assert loader.names_of("annie") == {"Ann", "Ann (annie)"}
+
+
 def test_reactions_are_by_the_same_person(tmp_path: Path) -> None:
     (session,) = slack(tmp_path, people=ANN)
     reactions = session["messages"][1].additional_kwargs["reactions"]
