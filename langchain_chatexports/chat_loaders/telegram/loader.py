@@ -286,6 +286,7 @@ class TelegramChatLoader(ChatExportLoader):
             return
         msg = (
             f"Times in {self.path} {what}, say where the computer was that exported: "
-            "timezone='Europe/Berlin', for example. Or export again as JSON."
+            "timezone='Europe/Berlin' (--export-zone), for example. Or export again as "
+            "JSON."
         )
         warnings.warn(msg, stacklevel=2)
