@@ -112,6 +112,7 @@ def test_a_name_that_only_the_export_has_is_noted() -> None:
         "\ufeff# people\r\n\r\nAnn;Ann Ode;annie;# same name in a and b\r\nBo;;;\r\n",
         '"# people; all";;\nAnn;Ann Ode;annie\nBo',
         'Ann,Ann Ode,annie,"# same name in a; b"\nBo',
+        "Ann,Ann Ode,annie,# same name in a; b\nBo",
     ],
 )
 def test_a_file_is_read_as_people_and_spreadsheets_write_it(
@@ -142,6 +143,11 @@ def test_what_is_no_table_of_people_is_an_error_with_a_remedy(
         people_table(path)
     assert raised.value.path == path
     assert not any(name in str(raised.value) for name in ("Ann", "annie", "0170", "Bo"))
+
+
+def test_a_name_may_have_a_comma_before_a_comment(tmp_path: Path) -> None:
+    path = written(tmp_path / "people.csv", "Ode, Ann;# a friend\n")
+    assert people_table(path).rows == (("Ode, Ann",),)
 
 
 def test_two_people_of_a_mapping_with_one_name_are_an_error() -> None:
