@@ -40,6 +40,7 @@ _MAX_DIGITS = 15  # ITU-T E.164; longer ones are ids, such as Discord's.
 _COMMENT = "#"
 _DELIMITERS = ";\t,"
 _QUOTED = re.compile(r'"[^"]*"')
+_COMMENT_CELL = re.compile(r"(?<=[;\t,])\s*#.*")
 # A spreadsheet takes these for the beginning of a formula, and we for a comment.
 _NOT_AT_BEGINNING = ("=", "-", "@", _COMMENT)
 _PROTECTION = "'"
@@ -291,7 +292,7 @@ def _rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
         if line.strip() and not line.lstrip(' "').startswith(_COMMENT)
     ]
     # A spreadsheet writes the one that its user's country uses.
-    unquoted = [_QUOTED.sub("", line) for _, line in lines]
+    unquoted = [_COMMENT_CELL.sub("", _QUOTED.sub("", line)) for _, line in lines]
     used = (one for one in _DELIMITERS if any(one in line for line in unquoted))
     delimiter = next(used, ";")
     for number, line in lines:

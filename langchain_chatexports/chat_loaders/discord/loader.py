@@ -116,7 +116,8 @@ class DiscordChatLoader(ChatExportLoader):
     def handles(self) -> Mapping[str, Collection[str]]:
         """Return the id, the user name and all nicknames behind each name.
 
-        Who wrote is only in the messages: all of them are read.
+        Who wrote is only in the messages: all of them are read. A name that several
+        people have in different channels is nobody's.
 
         Raises:
             ChatExportError: If the export cannot be read.
@@ -131,9 +132,21 @@ class DiscordChatLoader(ChatExportLoader):
                     called.setdefault(author, set()).update(labels - {""}, {name})
                     shown.setdefault(name, set()).add(author)
         return {
-            name: {label for author in authors for label in called[author]}
+            name: called[min(authors)] if len(authors) == 1 else frozenset()
             for name, authors in shown.items()
         }
+
+    def names_of(self, person: str) -> frozenset[str]:
+        """Return the senders in this export that a name or handle belongs to.
+
+        Raises:
+            ChatExportError: If the export cannot be read.
+        """
+        names = super().names_of(person)
+        known = self._known_handles
+        called = {label for name in names for label in known.get(name, ())}
+        # Who is told apart in one channel has the bare name in others.
+        return names | {name for name in called if name in known and not known[name]}
 
     def _count_messages(self) -> int:
         with ExitStack() as stack:

@@ -103,6 +103,7 @@ class SessionBuilder:
         messages = list(self._messages(records, shown))
         if not messages:
             return None
+        owner = self._owner
         return {
             "messages": messages,
             "metadata": {
@@ -110,7 +111,8 @@ class SessionBuilder:
                 "title": title,
                 "platform": self._loader.platform,
                 "participants": people,
-                "owner": self._owner.name if self._owner else None,
+                # With the handle, where somebody else in the channel has the name, too.
+                "owner": shown.get(owner.id, owner.name) if owner else None,
                 "is_group": channel.type != "DirectTextChat",
             },
         }

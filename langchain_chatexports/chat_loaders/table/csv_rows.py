@@ -8,7 +8,7 @@ import io
 import re
 from contextlib import suppress
 from itertools import islice
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 from langchain_chatexports.chat_loaders.table.columns import (
     REQUIRED,
@@ -17,7 +17,7 @@ from langchain_chatexports.chat_loaders.table.columns import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 __all__ = ["CSV_SUFFIXES", "CsvForm", "csv_form", "has_csv_columns", "read_csv"]
@@ -37,6 +37,8 @@ _SEPARATOR_LINE = re.compile(r"\s*\"?sep=(?P<delimiter>[^\r\n])\"?\r?\n?")
 _LONG_NAME = 60
 _VALUE = re.compile(r"[\d\s.,:/+-]+(?:[AP]M|Z)?|\d{4}-\d\d-\d\d.*")
 _ROWS_BELOW = 20
+_NO_QUOTES: Final = csv.QUOTE_NONE
+_END = ""  # Lines have an end of their own, but for the last one, which is not empty.
 _LEGACY = "cp1252"  # What Excel saves as "CSV" in Western Europe and America.
 _OR_LEGACY = "langchain_chatexports.or_cp1252"
 
@@ -160,27 +162,49 @@ def read_csv(
     with io.TextIOWrapper(
         file, encoding=form.encoding, errors=form.errors, newline=""
     ) as text:
-        reader = csv.reader(text, delimiter=form.delimiter)
-        with suppress(csv.Error, StopIteration):
-            for _ in range(form.before_header + 1):
-                next(reader)
-        while True:
-            try:
-                row = next(reader)
-            except StopIteration:
-                return
-            except csv.Error:
-                # A cell that is too long, as behind a quote that nothing closes.
-                yield None
+        rows = _rows(text, form.delimiter)
+        for row in islice(rows, form.before_header + 1, None):
+            if row == []:
                 continue
-            if not row:
-                continue
-            if len(row) <= needed or any(row[len(form.header) :]):
+            if row is None or len(row) <= needed or any(row[len(form.header) :]):
                 yield None
             else:
                 yield {
                     one: row[place] for one, place in places.items() if place < len(row)
                 }
+
+
+def _rows(text: Iterable[str], delimiter: str) -> Iterator[list[str] | None]:
+    """Yield the rows; `None` for one that cannot be read.
+
+    A quote that nothing closes stands for itself: the lines behind it are rows.
+    """
+    lines: list[str] = []
+    reader = csv.reader(_noted(text, lines), delimiter=delimiter)
+    while True:
+        lines.clear()
+        try:
+            row: list[str] | None = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            # A cell that is too long, as behind a quote that is not closed for long.
+            yield None
+            continue
+        if lines[-1] == _END:
+            first, *others, _ = lines
+            row = None
+            with suppress(csv.Error):
+                row = next(csv.reader([first], delimiter=delimiter, quoting=_NO_QUOTES))
+            reader = csv.reader(_noted(others, lines), delimiter=delimiter)
+        yield row
+
+
+def _noted(text: Iterable[str], lines: list[str]) -> Iterator[str]:
+    for line in text:
+        lines.append(line)
+        yield line
+    lines.append(_END)
 
 
 def _is_value(name: str) -> bool:

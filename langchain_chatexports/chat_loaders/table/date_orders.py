@@ -62,10 +62,12 @@ def find_date_order(
         if not any(isinstance(t, str) and written_date(t, 0) for _, t in head):
             return None
         for number, time in chain(head, times):
-            stamp = written_date(time, number) if isinstance(time, str) else None
+            if not isinstance(time, str):
+                continue
+            stamp = written_date(time, number, chosen)
             if stamp is None or stamp.first > _MAX_DAY:
                 continue
-            has_slashes = has_slashes or "/" in str(time)
+            has_slashes = has_slashes or "/" in time
             place = places.setdefault(stamp[:3], len(stamps))
             if place == len(stamps):
                 stamps.append(stamp)

@@ -8,6 +8,7 @@ from contextlib import closing
 from datetime import timezone as fixed_zone
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.base import (
     UNKNOWN_SENDER,
     ChatExportLoader,
@@ -83,7 +84,7 @@ class TableChatLoader(ChatExportLoader):
             timezone: The zone of times that name none, such as `Europe/Berlin`;
                 without it, UTC.
             date_order: `dmy` or `mdy`, for dates such as `01/05/2024` where no row
-                says what is the day.
+                says what is the day; `ymd` for `24/05/01`.
             **options: The options that every loader has, see `ChatExportLoader`.
                 `owner` is a sender; without it, the sender of the rows with the role
                 `me`, if there are any. Reactions, calls and media are not told from
@@ -126,6 +127,7 @@ class TableChatLoader(ChatExportLoader):
         if any(reader.used_zone for reader in readers.values()):
             zone = name_of_zone(self.timezone or fixed_zone.utc)
             tally.details["time_zone"] = [zone]
+        self._warn_of_unread_times(readers)
 
     def _count_messages(self) -> int:
         return sum(map(count_rows, table_files(self.path)))
@@ -178,6 +180,8 @@ class TableChatLoader(ChatExportLoader):
                     for row in rows:
                         number += 1
                         tally.found += 1
+                        if times.unread and not times.first_unread:
+                            times.first_unread = number
                         if row is None:
                             tally.skip("unreadable")
                         else:
@@ -215,7 +219,8 @@ class TableChatLoader(ChatExportLoader):
             except ExportFormatError as error:
                 self._leave_out(error, tally)
                 continue
-            readers[path] = TimeReader(self.timezone, order and order.order)
+            chosen = order.order if order else self.date_order
+            readers[path] = TimeReader(self.timezone, chosen)
             if order is not None:
                 guess = " (a guess)" if order.is_guess else ""
                 orders[f"{ORDERS[order.order]}{guess}"] += 1
@@ -229,6 +234,19 @@ class TableChatLoader(ChatExportLoader):
         if orders:
             tally.details["date_orders"] = dict(sorted(orders.items()))
         return readers
+
+    def _warn_of_unread_times(self, readers: Mapping[Path, TimeReader]) -> None:
+        unread = {path: reader for path, reader in readers.items() if reader.unread}
+        if not unread:
+            return
+        total = sum(reader.unread for reader in unread.values())
+        path, first = next(iter(unread.items()))
+        msg = (
+            f"{plural(total, 'time')} in {self.path} cannot be read, first in row "
+            f"{first.first_unread:,} of {path.name}: these messages have none, and "
+            "come first. Write times such as 2024-05-31 14:30."
+        )
+        warnings.warn(msg, stacklevel=3)
 
     def _leave_out(self, error: ExportFormatError, tally: Tally) -> None:
         if not self.path.is_dir():

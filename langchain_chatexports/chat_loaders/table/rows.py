@@ -8,6 +8,7 @@ from itertools import chain, islice
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from langchain_chatexports._regular_files import cannot_read, open_regular_file
+from langchain_chatexports.chat_loaders.json_data import without_lone_surrogates
 from langchain_chatexports.chat_loaders.table.columns import (
     COLUMNS,
     REQUIRED,
@@ -313,7 +314,7 @@ def _row(cells: Mapping[str, Any], times: TimeReader) -> Row:
         microseconds = times.microseconds(time)
     return Row(
         conversation=text_of(cells.get("conversation")),
-        text=text if isinstance(text, str) else text_of(text),
+        text=without_lone_surrogates(text) if isinstance(text, str) else text_of(text),
         sender=text_of(cells.get("sender")),
         microseconds=microseconds,
         role=text_of(cells.get("role")),

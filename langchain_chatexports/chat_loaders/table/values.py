@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from langchain_chatexports.chat_loaders.date_order import DateStamp, day_of
+from langchain_chatexports.chat_loaders.json_data import without_lone_surrogates
 
 __all__ = ["TimeReader", "text_of", "written_date"]
 
@@ -22,6 +23,11 @@ _ISO = re.compile(
     rf" ?{_ZONE})?",
     re.IGNORECASE,
 )
+# The same without marks. As a number, it would be a time in which nobody chats.
+_ISO_BASIC = re.compile(
+    r"(?P<date>(?:19|20)\d{6})(?:[T ]?(?P<time>\d{6})(?P<rest>\D.*)?)?"
+)
+_MAX_BASIC = 10**14
 # What spreadsheets write: 01.05.2024 10:00, 5/1/24 10:00 PM, 2024/05/01.
 _WRITTEN = re.compile(
     r"(?P<first>\d{4}|\d\d?)(?P<separator>[./-]) ?(?P<middle>\d\d?)(?P=separator) ?"
@@ -31,6 +37,13 @@ _WRITTEN = re.compile(
     rf"(?:\s*(?P<period>[AP])\.?\s?M\.?)? ?{_ZONE})?",
     re.IGNORECASE,
 )
+# What `email.utils` passes over: it reads 10:00 PM as 10:00, and of JavaScript's
+# `GMT+0200` no offset.
+_WITH_PERIOD = re.compile(
+    r"\b(?P<hour>\d\d?)(?P<rest>:\d\d(?::\d\d)?)\s*(?P<period>[AP])\.?\s?M\b\.?",
+    re.IGNORECASE,
+)
+_BEFORE_OFFSET = re.compile(r"\b(?:GMT|UTC)(?=[+-]\d)")
 _DATE_PARTS = ("year", "month", "day")
 _TIME_PARTS = ("hour", "minute", "second")
 _NOON = 12
@@ -58,10 +71,17 @@ class TimeReader:
 
         Args:
             zone: The zone of times that name none; without it, UTC.
-            date_order: `dmy` or `mdy`, for dates such as `01/05/2024`.
+            date_order: `dmy` or `mdy`, for dates such as `01/05/2024`; `ymd` for
+                `24/05/01`.
         """
         self.used_zone = False
         """Whether a time named no zone."""
+
+        self.unread = 0
+        """How many values there were that are no time."""
+
+        self.first_unread = 0
+        """The number of the first such row, noted by who counts them."""
 
         self._zone = zone or timezone.utc
         self._order = date_order or "dmy"
@@ -77,12 +97,20 @@ class TimeReader:
         Returns:
             Microseconds since 1970-01-01 UTC, or `None` for what is no time.
         """
+        microseconds = self._microseconds(value)
+        if microseconds is None and text_of(value) is not None:
+            self.unread += 1
+        return microseconds
+
+    def _microseconds(self, value: Any) -> int | None:
         if isinstance(value, bool) or value is None:
             return None
         if isinstance(value, (int, float)):
-            return _of_number(value)
+            basic = self._of_basic(str(value)) if 0 < value < _MAX_BASIC else None
+            return _of_number(value) if basic is None else basic
         if isinstance(value, str):
-            return self._of_string(value.strip())
+            text = value.strip()
+            return self._of_string(text) if len(text) <= _MAX_TIME_LENGTH else None
         if isinstance(value, datetime):
             return self._of_datetime(value)
         if isinstance(value, date):
@@ -90,26 +118,43 @@ class TimeReader:
         return None
 
     def _of_string(self, text: str) -> int | None:
-        if len(text) > _MAX_TIME_LENGTH:
-            return None
+        if (basic := self._of_basic(text)) is not None:
+            return basic
         if _NUMBER.fullmatch(text):
             return _of_number(float(text) if "." in text else int(text))
         if iso := _ISO.fullmatch(text):
-            year, month, day = (int(iso[part]) for part in _DATE_PARTS)
-            return self._of_parts(iso, year, month, day)
+            return self._of_iso(iso)
         if written := _WRITTEN.fullmatch(text):
             return self._of_written(written)
         try:
+            text = _BEFORE_OFFSET.sub("", _WITH_PERIOD.sub(_on_24_hours, text))
             return self._of_datetime(parsedate_to_datetime(text))
         except (ValueError, TypeError, IndexError, OverflowError):
             return None
 
+    def _of_basic(self, text: str) -> int | None:
+        basic = _ISO_BASIC.fullmatch(text)
+        if basic is None:
+            return None
+        date, time = basic["date"], basic["time"]
+        extended = f"{date[:4]}-{date[4:6]}-{date[6:]}"
+        if time:
+            extended += f"T{time[:2]}:{time[2:4]}:{time[4:]}{basic['rest'] or ''}"
+        iso = _ISO.fullmatch(extended)
+        return iso and self._of_iso(iso)
+
+    def _of_iso(self, iso: re.Match[str]) -> int | None:
+        year, month, day = (int(iso[part]) for part in _DATE_PARTS)
+        return self._of_parts(iso, year, month, day)
+
     def _of_written(self, written: re.Match[str]) -> int | None:
-        stamp = _stamp(written, 0)
+        stamp = _stamp(written, 0, self._order)
         if stamp is None:
             return None
         try:
-            number = day_of(stamp, "ymd" if stamp.first > _MAX_DAY else self._order)
+            is_year_first = stamp.first > _MAX_DAY
+            order = "mdy" if self._order == "mdy" else "dmy"
+            number = day_of(stamp, "ymd" if is_year_first else order)
             if number is None:
                 return None
             day = _EPOCH + timedelta(days=number)
@@ -125,7 +170,7 @@ class TimeReader:
         if period := parts.get("period"):
             if not 1 <= hour <= _NOON:
                 return None
-            hour = hour % _NOON + (_NOON if period in "Pp" else 0)
+            hour = _hour_of_24(hour, period)
         fraction = int(f"{parts.get('fraction') or '':0<6}"[:6])
         try:
             moment = datetime(year, month, day, hour, minute, second, fraction)  # noqa: DTZ001 - the zone next
@@ -160,23 +205,24 @@ class TimeReader:
         return self._of_datetime(moment.replace(tzinfo=None))
 
 
-def written_date(text: str, line: int) -> DateStamp | None:
+def written_date(text: str, line: int, order: str | None = None) -> DateStamp | None:
     """Return the date of a time as spreadsheets write it; `None` for other forms.
 
     Args:
         text: The time.
         line: Where it stands.
+        order: The order that the user gave.
     """
     if len(text) > _MAX_TIME_LENGTH:
         return None
     written = _WRITTEN.fullmatch(text.strip())
-    return _stamp(written, line) if written else None
+    return _stamp(written, line, order) if written else None
 
 
 def text_of(value: Any) -> str | None:
     """Read an id or a name: numbers as they are counted, `None` for an empty cell."""
     if isinstance(value, str):
-        return value.strip() or None
+        return without_lone_surrogates(value).strip() or None
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # A column of whole numbers with gaps.
     if value is None or (isinstance(value, float) and math.isnan(value)):
@@ -186,6 +232,18 @@ def text_of(value: Any) -> str | None:
     if isinstance(value, (dict, list)):
         return None
     return str(value)
+
+
+def _hour_of_24(hour: int, period: str) -> int:
+    return hour % _NOON + (_NOON if period in "Pp" else 0)
+
+
+def _on_24_hours(clock: re.Match[str]) -> str:
+    hour = int(clock["hour"])
+    if not 1 <= hour <= _NOON:
+        msg = "no hour of the 12-hour clock"
+        raise ValueError(msg)
+    return f"{_hour_of_24(hour, clock['period'])}{clock['rest']}"
 
 
 def _of_number(value: float) -> int | None:
@@ -198,7 +256,11 @@ def _of_number(value: float) -> int | None:
     return math.floor(value * factor)
 
 
-def _stamp(written: re.Match[str], line: int) -> DateStamp | None:
+def _long_year(year: int) -> int:
+    return year + (1900 if year >= _FIRST_SHORT_YEAR else 2000)
+
+
+def _stamp(written: re.Match[str], line: int, order: str | None) -> DateStamp | None:
     texts = (written["first"], written["middle"], written["third"])
     first, middle, third = map(int, texts)
     is_year_first = len(texts[0]) == _YEAR_DIGITS
@@ -208,7 +270,10 @@ def _stamp(written: re.Match[str], line: int) -> DateStamp | None:
     if not is_year_first and not is_year_last:
         if len(texts[2]) != _SHORT_YEAR_DIGITS:
             return None
-        third += 1900 if third >= _FIRST_SHORT_YEAR else 2000
+        if order == "ymd":
+            first = _long_year(first)
+        else:
+            third = _long_year(third)
     small = [len(one) > 1 for one in texts[:2] if int(one) < _TEN]
     is_padded = small[0] if small else None
     return DateStamp(first, middle, third, "", is_padded, line)

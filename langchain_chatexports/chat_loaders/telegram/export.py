@@ -39,11 +39,13 @@ class TelegramExport(NamedTuple):
         user: What it says of whose it is; empty if nothing.
         chats: The chats, in the order of the files; one chat in several files is in
             this list several times.
+        phones: The phone numbers of the owner's contacts, by id.
         other_files: How many files are not Telegram's, or the HTML beside JSON.
     """
 
     user: dict[str, Any]
     chats: list[Chat]
+    phones: dict[str, str]
     other_files: int
 
 
@@ -77,6 +79,7 @@ def discover(
     """
     user: dict[str, Any] = {}
     chats: list[Chat] = []
+    phones: dict[str, str] = {}
     places: set[tuple[int, tuple[str, ...]]] = set()
     pages: list[ExportFile] = []
     other_files = 0
@@ -97,6 +100,7 @@ def discover(
             continue
         user = user or found.user
         chats += found.chats
+        phones |= found.phones
         places.add((file.part, file.folders))
         if found.is_cut_off:
             msg = (
@@ -107,7 +111,8 @@ def discover(
     # Newer versions can write both at once: the HTML would double everything.
     alone = [page for page in pages if not _is_beside(page, places)]
     chats += find_pages(alone, warn)
-    return TelegramExport(user, chats, other_files + len(pages) - len(alone))
+    other_files += len(pages) - len(alone)
+    return TelegramExport(user, chats, phones, other_files)
 
 
 def _is_beside(page: ExportFile, places: set[tuple[int, tuple[str, ...]]]) -> bool:

@@ -34,6 +34,7 @@ _DATE = re.compile(
 )
 _LINES = re.compile(r"\s*\n\s*")
 _DELETED = "Deleted Account"
+_VIA_BOT = re.compile(r"\s+via (@\w+)$")
 
 # What of JSON a medium is, by the class of its block.
 _MEDIA: dict[str, dict[str, str]] = {
@@ -78,6 +79,7 @@ def find_pages(
     for page in pages:
         folders.setdefault((page.part, page.folders), []).append(page)
     chats: list[Chat] = []
+    begun: dict[tuple[object, ...], str] = {}
     for inside in folders.values():
         inside.sort(key=_number)
         parser = _PageParser()
@@ -93,9 +95,19 @@ def find_pages(
         chat_id = name or folder or "chat"
         if any(chat.id == chat_id for chat in chats):
             chat_id = f"{chat_id} ({folder})"
+        # Two exports of one chat begin with the same message; namesakes do not. An
+        # account's export has no chat twice.
+        first = next(filter(_is_written, parser.messages), None)
+        if first and inside[0].folders[-2:-1] != ("chats",):
+            beginning = (name, first["id"], first.get("from"), first.get("text"))
+            chat_id = begun.setdefault(beginning, chat_id)
         read = partial(_blocks, tuple(inside), warn)
         chats.append(Chat(chat_id, name or None, "", inside[0], read))
     return chats
+
+
+def _is_written(message: dict[str, Any] | None) -> bool:
+    return message is not None and message["type"] == "message"
 
 
 def _number(page: ExportFile) -> int:
@@ -211,7 +223,7 @@ class _PageParser(HTMLParser):
         if "text" in classes and "text" not in message and "bold" not in classes:
             return "text"
         if "details" in classes and "body" in classes:
-            return "action"
+            return "information_text"
         if any("reaction" in names.split() for _, names in self._open[:-1]):
             return next((name for name in ("emoji", "count") if name in classes), "")
         return ""
@@ -251,12 +263,23 @@ class _PageParser(HTMLParser):
         if message["type"] == "message":
             # A `joined` one does not say who wrote it: the same as before.
             self.sender = message.get("from", self.sender)
-            is_known = self.sender != _DELETED
-            message["from"] = self.sender if is_known else None
-            message["from_id"] = self.sender
+            name, bot = _without_bot(self.sender)
+            message["from"] = name if name != _DELETED else None
+            message["from_id"] = name
+            forwarded, bot_before = _without_bot(message.get("forwarded_from") or "")
+            if forwarded:
+                message["forwarded_from"] = forwarded
+            if bot or bot_before:
+                message["via_bot"] = bot or bot_before
         if "file" in message and not _is_file(message):
             del message["file"]
         self.messages.append(message)
+
+
+def _without_bot(name: str) -> tuple[str, str]:
+    """Return a name and the inline bot that stands behind it, if there is one."""
+    match = _VIA_BOT.search(name)
+    return (name[: match.start()], match[1]) if match else (name, "")
 
 
 def _is_file(message: dict[str, Any]) -> bool:

@@ -19,6 +19,8 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from langchain_chatexports.chat_loaders.json_data import (
+    clean_text,
+    dicts_of,
     read_json,
     without_lone_surrogates,
 )
@@ -38,9 +40,14 @@ _SEARCHED = 1 << 17
 _START_BYTES = 64
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _OWNER = b"personal_information"
+_CONTACTS = b"contacts"
 _SECTIONS = (b"chats", b"left_chats")
 _KEYS = (b'"name":', b'"type":', b'"id":')
-_ABOUT_OWNER = (b'"user_id":', b'"first_name":', b'"last_name":', b'"username":')
+_ABOUT_OWNER = (
+    *(b'"user_id":', b'"first_name":', b'"last_name":', b'"username":'),
+    b'"phone_number":',
+)
+_ABOUT_CONTACT = (b'"user_id":', b'"phone_number":')
 # A backslash before it may itself be escaped.
 _CONTROL = re.compile(rb"(?<!\\)((?:\\\\)*)\\x([0-9a-fA-F]{2})")
 _BARE_VALUE = re.compile(
@@ -54,11 +61,13 @@ class JsonExport(NamedTuple):
     Attributes:
         user: What it says of whose it is; empty if nothing.
         chats: The chats.
+        phones: The phone numbers of the owner's contacts, by id.
         is_cut_off: Whether the file ends too early.
     """
 
     user: dict[str, Any]
     chats: list[Chat]
+    phones: dict[str, str]
     is_cut_off: bool
 
 
@@ -119,6 +128,7 @@ class _Finder:
         self._source = _Source(stream)
         self._user: dict[str, Any] = {}
         self._chats: list[Chat] = []
+        self._phones: dict[str, str] = {}
 
     def find(self) -> JsonExport | None:
         """Return what is in the file, or `None` if its form is another one."""
@@ -143,9 +153,12 @@ class _Finder:
                 about = {}
             elif section == _OWNER and depth == 2 and key.startswith(_ABOUT_OWNER):  # noqa: PLR2004
                 self._user.update(_pair(key))
+            elif section == _CONTACTS and key.startswith(_ABOUT_CONTACT):
+                about.update(_pair(key))
+                self._phones |= _phone(about)
         if not self._chats:
             return None
-        return JsonExport(self._user, self._chats, last != b"}")
+        return JsonExport(self._user, self._chats, self._phones, last != b"}")
 
     def _add(self, about: dict[str, Any], indent: bytes, key: bytes) -> bool:
         source, newline = self._source, self._newline
@@ -307,7 +320,18 @@ def _in_whole_file(data: bytes, file: ExportFile) -> JsonExport | None:
     ]
     if not chats:
         return None
-    return JsonExport(user if isinstance(user, dict) else {}, chats, is_cut_off=False)
+    phones: dict[str, str] = {}
+    contacts = raw.get("contacts")
+    for about in dicts_of(contacts.get("list") if isinstance(contacts, dict) else None):
+        phones |= _phone(about)
+    user = user if isinstance(user, dict) else {}
+    return JsonExport(user, chats, phones, is_cut_off=False)
+
+
+def _phone(contact: dict[str, Any]) -> dict[str, str]:
+    """Return the phone number of a contact by the id, if it has both."""
+    number, phone = contact.get("user_id"), clean_text(contact.get("phone_number"))
+    return {f"user{number}": phone} if isinstance(number, int) and phone else {}
 
 
 def _held(about: dict[str, Any]) -> Iterator[list[Any]]:

@@ -20,7 +20,7 @@ from langchain_chatexports.chat_loaders.telegram.export import discover
 from langchain_chatexports.chat_loaders.telegram.json_files import OpenStreams
 from langchain_chatexports.chat_loaders.telegram.owner import (
     find_owner,
-    name_of,
+    handles_of,
     owner_by_option,
     owner_of_user,
 )
@@ -32,7 +32,7 @@ from langchain_chatexports.chat_loaders.telegram.times import Clock
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Collection, Generator, Iterator, Mapping
     from datetime import tzinfo
     from pathlib import Path
 
@@ -136,11 +136,18 @@ class TelegramChatLoader(ChatExportLoader):
                 builder = self._builder(chats[-1], owner, clock, bots)
                 self._read(chats, builder, tally)
                 held: list[ExportSession] = []
+                people: set[str] = set()
+                kept = 0
                 for session in builder.sessions():
-                    one_sided += _is_one_sided(session, chats[-1])
+                    people.update(session["metadata"]["participants"])
+                    kept += len(session["messages"])
                     held.append(session)
                     del session
                     yield held.pop()  # Only the caller keeps it in memory.
+                is_group = chats[-1].is_group and not chats[-1].is_channel
+                one_sided += bool(
+                    is_group and len(people) == 1 and kept >= _MIN_ONE_SIDED
+                )
                 tally.found += builder.found
                 for reason, count in builder.skipped.items():
                     tally.skip(reason, count)
@@ -160,18 +167,29 @@ class TelegramChatLoader(ChatExportLoader):
                 warnings.warn(msg, stacklevel=2)
 
     def names_of(self, person: str) -> frozenset[str]:
-        """Return the names that an id such as `user123` belongs to.
+        """Return the senders that a name or handle belongs to; ids also as a number.
 
         Raises:
             ChatExportError: If the export cannot be read.
         """
-        if not person.removeprefix("user").isdecimal():
-            return frozenset((person,))
-        wanted = f"user{person.removeprefix('user')}"
+        names = super().names_of(person)
+        author = f"user{person.removeprefix('user')}"
+        if names == {person}:
+            names = super().names_of(author) - {author} or names
+        # Where nobody else of the name is in a chat, it stands there without the id.
+        return names | {name.removesuffix(f" ({author})") for name in names}
+
+    def handles(self) -> Mapping[str, Collection[str]]:
+        """Return the ids, and phone numbers of contacts, behind each name.
+
+        Who wrote is only in the messages: all of them are read.
+
+        Raises:
+            ChatExportError: If the export cannot be read.
+        """
         with ExitStack() as stack:
-            chats = self._discover(stack, Tally(), is_quiet=True).chats
-            name = name_of(wanted, chats)
-        return frozenset((name or person,))
+            export = self._discover(stack, Tally(), is_quiet=True)
+            return handles_of(export.user, export.chats, export.phones)
 
     def _count_messages(self) -> int:
         with ExitStack() as stack:
@@ -268,12 +286,7 @@ class TelegramChatLoader(ChatExportLoader):
             return
         msg = (
             f"Times in {self.path} {what}, say where the computer was that exported: "
-            "timezone='Europe/Berlin', for example. Or export again as JSON."
+            "timezone='Europe/Berlin' (--export-zone), for example. Or export again as "
+            "JSON."
         )
         warnings.warn(msg, stacklevel=2)
-
-
-def _is_one_sided(session: ExportSession, chat: Chat) -> bool:
-    people = session["metadata"]["participants"]
-    is_of_one = len(people) == 1 and chat.is_group and not chat.is_channel
-    return bool(is_of_one) and len(session["messages"]) >= _MIN_ONE_SIDED

@@ -7,6 +7,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from langchain_chatexports.chat_loaders.base import UNKNOWN_SENDER
 from langchain_chatexports.chat_loaders.telegram.records import (
     author_of,
     clean,
@@ -15,13 +16,14 @@ from langchain_chatexports.chat_loaders.telegram.records import (
 from langchain_chatexports.exceptions import ChatExportError, SenderNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from langchain_chatexports.chat_loaders.telegram.chats import Chat
 
 __all__ = [
     "FoundOwner",
     "find_owner",
+    "handles_of",
     "name_of",
     "owner_by_option",
     "owner_of_user",
@@ -132,6 +134,35 @@ def name_of(author: str, chats: Collection[Chat]) -> str:
                 if author_of(raw) == author and (name := clean(raw.get("from"))):
                     return name
     return ""
+
+
+def handles_of(
+    user: dict[str, Any], chats: Iterable[Chat], phones: Mapping[str, str]
+) -> dict[str, set[str]]:
+    """Return what is known of the people behind each name: all messages are read.
+
+    A name that several people have is nobody's, unless their ids stand behind it.
+
+    Args:
+        user: What the export says of its owner.
+        chats: Where to look for names.
+        phones: Phone numbers by id.
+    """
+    known = {author: {author, phone} for author, phone in phones.items()}
+    if owner := owner_of_user(user):
+        own = (clean(user.get("username")), clean(user.get("phone_number")))
+        known.setdefault(owner.id, {owner.id}).update(filter(None, own))
+    ids: dict[str, set[str]] = {}
+    for chat in chats:
+        if not chat.is_channel:
+            for author, name in _authors(_first_messages(chat, None)).items():
+                ids.setdefault(name or UNKNOWN_SENDER, set()).add(author)
+    handles: dict[str, set[str]] = {}
+    for name, authors in ids.items():
+        for author in authors:
+            shown = name if len(authors) == 1 else f"{name} ({author})"
+            handles[shown] = known.get(author, {author})
+    return handles
 
 
 def _names_by_id(chats: Iterable[Chat]) -> dict[str, str]:

@@ -173,7 +173,7 @@ class SessionBuilder:
                     "title": self._title(topic),
                     "platform": loader.platform,
                     "participants": inside,
-                    "owner": self._owner.name if self._owner else None,
+                    "owner": self._owner_in(shown),
                     "is_group": self._is_group(len(inside)),
                 },
             }
@@ -219,7 +219,11 @@ class SessionBuilder:
             return self._threads[0]
         # A message is in the topic that its chain of replies ends at.
         answered = raw.get("reply_to_message_id")
-        topic = self._topics.get(answered, 0) if isinstance(answered, int) else 0
+        # One in another chat can have the same number.
+        is_here = (raw.get("reply_to_peer_id") or self._chat.id) == self._chat.id
+        topic = 0
+        if isinstance(answered, int) and is_here:
+            topic = self._topics.get(answered, 0)
         if raw.get("action") == "topic_created":
             topic = number
             self._topic_titles[topic] = clean(raw.get("title"))
@@ -285,6 +289,13 @@ class SessionBuilder:
     def _bare_id(self) -> list[str]:
         digits = self._chat.id.lstrip("abcdefghijklmnopqrstuvwxyz_")
         return [digits] if digits else []
+
+    def _owner_in(self, shown: Mapping[str, str]) -> str | None:
+        if self._owner is None:
+            return None
+        # With the id, where somebody else in the chat has the name, too.
+        mine = (name for author, name in shown.items() if self._is_mine.get(author))
+        return next(mine, self._owner.name)
 
     def _title(self, topic: int) -> str | None:
         title, name = self._chat.title, self._topic_titles.get(topic)

@@ -60,6 +60,12 @@ _LOCATION = re.compile(
 _PLACE = re.compile(r"https://foursquare\.com/v/[0-9a-f]{8,32}")
 _MAX_PLACE_LENGTH = 500
 _POLL = re.compile(r"[^\W\d_]{3,20}: ?\n?")
+# Of Android, which puts no mark before it: all options are there with their votes.
+_UNMARKED_POLL = re.compile(
+    r"(?P<kind>[^\W\d_]{3,20}): ?\n[^\n]+\n"
+    r"(?P<option>[^\W\d_]{3,20}): [^\n]*\(\d+ [^\n()]{1,20}\)"
+    r"(?:\n(?P=option): [^\n]*\(\d+ [^\n()]{1,20}\))+"
+)
 _MENTION = re.compile("@\u2068([^\u2068\u2069\n]{1,100})\u2069")
 _WORD = re.compile(r"[^\W\d_]")
 _WEB_CALL = re.compile(r"\[Call: [^\n\]]+\]")
@@ -122,7 +128,10 @@ class ContentReader:
     def _read(self, text: str) -> Content | None:
         if text[0] in _NOTABLE_FIRST and not plain_text(text).strip():
             return Content("empty", "")
-        forms = (self._with_note, self._of_phone, self._whole, _attached, _location)
+        forms = (
+            *(self._with_note, self._of_phone, self._whole),
+            *(_attached, _location, _poll),
+        )
         for form in forms:
             content = form(text)
             if content is not None:
@@ -298,6 +307,14 @@ def _media(name: str, caption: str) -> Content:
     extra = {"attachments": [attachment(name)]}
     said = caption.strip()
     return Content(None if said else "attachment", said, extra)
+
+
+def _poll(text: str) -> Content | None:
+    if "\n" not in text or not text.endswith(")"):
+        return None
+    found = _UNMARKED_POLL.fullmatch(text)
+    is_of_app = found and found["kind"] == found["kind"].upper()
+    return Content("poll", text) if is_of_app else None
 
 
 def _location(text: str) -> Content | None:

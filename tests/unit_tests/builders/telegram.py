@@ -33,6 +33,14 @@ class Person(NamedTuple):
 ANN, BO, CY = Person("Ann", "user11"), Person("Bo", "user22"), Person("Cy", "user33")
 
 
+BO_AS_CONTACT = {
+    "user_id": 22,
+    "first_name": "Bo",
+    "last_name": "",
+    "phone_number": "+1 555 0122",
+}
+
+
 class TelegramChat:
     """One chat, as the object that `result.json` is, or that it lists."""
 
@@ -106,7 +114,7 @@ def account_text(
     value = {
         "about": "Here is the data you requested.",
         **about_user,
-        "contacts": {"about": "", "list": [{"first_name": "Bo", "user_id": 22}]},
+        "contacts": {"about": "", "list": [BO_AS_CONTACT]},
         "chats": {"about": "These are chats.", "list": [chat.value for chat in chats]},
         "left_chats": {"about": "", "list": [chat.value for chat in left_chats]},
     }

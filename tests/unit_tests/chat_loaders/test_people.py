@@ -18,6 +18,7 @@ from langchain_chatexports.chat_loaders.people import (
 )
 from langchain_chatexports.chat_loaders.slack import SlackChatLoader
 from langchain_chatexports.chat_loaders.table import TableChatLoader
+from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
 from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.exceptions import (
@@ -29,6 +30,7 @@ from langchain_chatexports.steps import Redact
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.discord import BO, DiscordChannel, author
 from tests.unit_tests.builders.slack import SlackExport
+from tests.unit_tests.builders.telegram import Person, TelegramChat, account_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,6 +112,7 @@ def test_a_name_that_only_the_export_has_is_noted() -> None:
         "\ufeff# people\r\n\r\nAnn;Ann Ode;annie;# same name in a and b\r\nBo;;;\r\n",
         '"# people; all";;\nAnn;Ann Ode;annie\nBo',
         'Ann,Ann Ode,annie,"# same name in a; b"\nBo',
+        "Ann,Ann Ode,annie,# same name in a; b\nBo",
     ],
 )
 def test_a_file_is_read_as_people_and_spreadsheets_write_it(
@@ -140,6 +143,11 @@ def test_what_is_no_table_of_people_is_an_error_with_a_remedy(
         people_table(path)
     assert raised.value.path == path
     assert not any(name in str(raised.value) for name in ("Ann", "annie", "0170", "Bo"))
+
+
+def test_a_name_may_have_a_comma_before_a_comment(tmp_path: Path) -> None:
+    path = written(tmp_path / "people.csv", "Ode, Ann;# a friend\n")
+    assert people_table(path).rows == (("Ode, Ann",),)
 
 
 def test_two_people_of_a_mapping_with_one_name_are_an_error() -> None:
@@ -236,7 +244,19 @@ def whatsapp(folder: Path, **options: Any) -> ChatExportLoader:
     return WhatsAppChatLoader(written(folder / "_chat.txt", text), **options)
 
 
-LOADERS = pytest.mark.parametrize("loader", [imessage, slack, discord, table, whatsapp])
+def telegram(folder: Path, **options: Any) -> ChatExportLoader:
+    chats = [TelegramChat("Bo"), TelegramChat("Race", "private_group", 7)]
+    for chat in chats:
+        chat.says(Person("A.", "user11"), "Hello")
+        chat.says(Person("Bo", "user22"), "Hi")
+    user = {"user_id": 11, "phone_number": "+49 170 1234567"}
+    text = account_text(chats, user=user)
+    return TelegramChatLoader(written(folder / "result.json", text), **options)
+
+
+LOADERS = pytest.mark.parametrize(
+    "loader", [imessage, slack, discord, table, telegram, whatsapp]
+)
 
 
 @LOADERS
@@ -271,6 +291,29 @@ def test_conversations_are_chosen_by_any_name_of_a_person(
     assert chosen.skipped.get("excluded", 0) == (
         0 if option == "include" else chosen.found
     )
+
+
+def test_a_handle_does_not_take_the_messages_of_a_namesake(tmp_path: Path) -> None:
+    ann = author("11", "annie", nickname="Ann", isBot=False)
+    namesake = author("44", "anna", nickname="Ann", isBot=False)
+    for name, people in {"a": (ann,), "b": (namesake,), "c": (ann, namesake)}.items():
+        channel = DiscordChannel(name, channel_id=name)
+        for one in people:
+            channel.says(one, f"by {one['name']}")
+        channel.write(tmp_path / f"{name}.json")
+    sessions = DiscordChatLoader(tmp_path, people={"Ann Ode": "annie"}).load()
+    assert {
+        (message.content, message.additional_kwargs["sender"])
+        for session in sessions
+        for message in session["messages"]
+    } == {
+        ("by annie", "Ann"),
+        ("by annie", "Ann Ode"),
+        ("by anna", "Ann"),
+        ("by anna", "Ann (anna)"),
+    }
+    loader = DiscordChatLoader(tmp_path)
+    assert loader.names_of("annie") == {"Ann", "Ann (annie)"}
 
 
 def test_reactions_are_by_the_same_person(tmp_path: Path) -> None:

@@ -605,6 +605,17 @@ def test_an_owner_of_whom_there_are_two_is_an_error(tmp_path: Path) -> None:
     assert DiscordChatLoader(path, owner="ann.two").inspect().owner == "Ann"
 
 
+def test_the_owner_has_the_name_that_the_channel_shows(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    channel.says(ANN, "mine")
+    channel.says(author("33", "ann.two", nickname="Ann"), "yours")
+    path = channel.write(tmp_path / "a.json")
+    (session,) = DiscordChatLoader(path, owner="ann.two").load()
+    metadata = metadata_of(session)
+    assert metadata["owner"] == "Ann (ann.two)"
+    assert metadata["owner"] in metadata["participants"]
+
+
 @pytest.mark.parametrize("person", ["11", "@ANN.ODE", "ann", "Annie (ann.ode)"])
 def test_a_person_has_all_the_names_of_the_channels(
     tmp_path: Path, person: str

@@ -113,6 +113,23 @@ def test_a_bad_row_is_counted(tmp_path: Path, row: str, count: dict[str, int]) -
     assert skipped(tmp_path, text) == count
 
 
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_quote_that_nothing_closes_stands_for_itself(
+    tmp_path: Path, end: str
+) -> None:
+    path = tmp_path / "desk.csv"
+    path.write_text(
+        f'chat_id,sender,text\n1,Ann,"both\nlines"\n1,Bo,"open\n1,Ann,Bye{end}'
+    )
+    (session,) = TableChatLoader(path).load()
+    messages = session["messages"]
+    assert [(m.additional_kwargs["sender"], m.content) for m in messages] == [
+        ("Ann", "both\nlines"),
+        ("Bo", '"open'),
+        ("Ann", "Bye"),
+    ]
+
+
 def test_a_quote_that_nothing_closes_does_not_take_the_rest(tmp_path: Path) -> None:
     rows = "1,some more words\n" * 20_000
     path = tmp_path / "desk.csv"

@@ -94,6 +94,11 @@ def test_the_order_can_be_given(tmp_path: Path, order: str, day: str) -> None:
     assert days_of(path, date_order=order) == [day]
 
 
+def test_a_short_year_may_come_first_if_that_is_given(tmp_path: Path) -> None:
+    path = write(tmp_path / "desk.csv", ["24/05/01 10:00", "24/05/31"])
+    assert days_of(path, date_order="ymd") == ["2024-05-01", "2024-05-31"]
+
+
 def test_another_word_for_an_order_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="date_order is one of dmy"):
         TableChatLoader(tmp_path, date_order="day first")  # type: ignore[arg-type]  # the test
@@ -121,7 +126,8 @@ def test_other_forms_of_times_need_no_order(tmp_path: Path) -> None:
 
 def test_a_day_that_does_not_exist_is_no_time(tmp_path: Path) -> None:
     path = write(tmp_path / "desk.csv", ["30.02.2024", "13.05.2024"])
-    assert days_of(path) == ["none", "2024-05-13"]
+    with pytest.warns(UserWarning, match=r"1 time in .* first in row 1 of desk\.csv"):
+        assert days_of(path) == ["none", "2024-05-13"]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])

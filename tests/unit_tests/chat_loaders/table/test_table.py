@@ -140,7 +140,8 @@ def test_rows_are_sorted_by_time_and_those_without_come_first(
         }
         for number, time in enumerate(times)
     ]
-    assert _texts(load(*rows)) == [["1", "3", "2", "4", "0"]]
+    with pytest.warns(UserWarning, match="1 time in .* first in row 4"):
+        assert _texts(load(*rows)) == [["1", "3", "2", "4", "0"]]
 
 
 def test_grouped_gives_the_same_for_a_grouped_file(load: Callable[..., Any]) -> None:
@@ -314,11 +315,23 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
     assert _texts(TableChatLoader(path).load()) == [["Hi"]]
 
 
+def test_times_that_cannot_be_read_in_several_parts_are_one_warning(
+    tmp_path: Path,
+) -> None:
+    for part in ("a", "b"):
+        rows = [ROW, {**ROW, "time": "10 o'clock"}]
+        write_lines(tmp_path / f"{part}.jsonl", rows)
+    with pytest.warns(UserWarning, match=r"2 times in .* row 2 of a\.jsonl") as warned:
+        TableChatLoader(tmp_path).load()
+    assert len(warned) == 1
+
+
 @pytest.mark.parametrize("time", [10**400, "9" * 5_000, "2024-01-01T00:00:00+99:99"])
 def test_a_row_with_an_absurd_time_stays_without_one(
     load: Callable[..., Any], time: Any
 ) -> None:
-    (session,) = load({**ROW, "time": time}, ROW)
+    with pytest.warns(UserWarning, match="1 time in .* first in row 1"):
+        (session,) = load({**ROW, "time": time}, ROW)
     assert [m.content for m in session["messages"]] == ["Hello", "Hello"]
     assert "message_time" not in session["messages"][0].additional_kwargs
 
@@ -364,3 +377,12 @@ def test_what_is_no_file_among_the_parts_is_left_out(tmp_path: Path, kind: str) 
     with pytest.warns(UserWarning, match=r"Left out: .*b\.jsonl"):
         summary = TableChatLoader(tmp_path).inspect()
     assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
+
+
+def test_half_an_emoji_can_be_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "desk.jsonl"
+    path.write_text(r'{"chat_id": 1, "sender": "Bo \ud83d", "text": "Hi \ud83d"}')
+    (session,) = TableChatLoader(path).load()
+    (message,) = session["messages"]
+    assert message.additional_kwargs["sender"] == "Bo \ufffd"
+    assert "Hi \ufffd" in message.model_dump_json()

@@ -41,6 +41,13 @@ def microseconds_of(value: Any, order: str | None = None) -> int | None:
         "2024-05-01 12:00:00.0",
         "Wed, 01 May 2024 14:00:00 +0200",
         "Wed May 01 12:00:00 +0000 2024",
+        "Wed May 01 2024 14:00:00 GMT+0200 (Central European Summer Time)",
+        "May 1, 2024 12:00 PM",
+        "Wednesday, May 1, 2024 12:00:00 p.m.",
+        "20240501T120000Z",
+        "20240501T140000.000+0200",
+        "20240501120000",
+        20240501120000,
         NOON,
         NOON.astimezone(timezone(timedelta(hours=-5))),
         datetime(2024, 5, 1, 12),  # noqa: DTZ001 - without a zone it is UTC
@@ -49,6 +56,20 @@ def microseconds_of(value: Any, order: str | None = None) -> int | None:
 )
 def test_a_moment_is_read_in_any_form(value: Any) -> None:
     assert microseconds_of(value) == SECONDS * 1_000_000
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["20240501", 20240501, "May 1, 2024 12:00 AM", "1 May 2024 12:00 am"],
+)
+def test_midnight_is_read(value: Any) -> None:
+    midnight = NOON - timedelta(hours=12)
+    assert microseconds_of(value) == int(midnight.timestamp()) * 1_000_000
+
+
+@pytest.mark.parametrize("value", [20241399, "20241399"])
+def test_a_number_that_is_no_day_is_a_number(value: Any) -> None:
+    assert microseconds_of(value) == 20241399 * 1_000_000
 
 
 @pytest.mark.parametrize(

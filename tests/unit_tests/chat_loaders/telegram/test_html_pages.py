@@ -169,6 +169,36 @@ def test_a_call_is_what_the_app_wrote(tmp_path: Path) -> None:
     assert summary.details["types"] == {"phone_call": 1}
 
 
+def test_what_the_app_wrote_is_counted_without_its_text(tmp_path: Path) -> None:
+    path = page_of_two().write(tmp_path / "messages.html")
+    loader = TelegramChatLoader(path, timezone=BERLIN_SUMMER)
+    assert loader.inspect().details["types"] == {"service": 1}
+    assert messages_of(path, include_system=True)[0].content == "1 May 2024"
+
+
+@pytest.mark.parametrize("is_forwarded", [False, True])
+def test_the_inline_bot_is_no_part_of_a_name(
+    tmp_path: Path, *, is_forwarded: bool
+) -> None:
+    page = page_of_two()
+    text = text_block("of the bot")
+    name = '<div class="from_name">\nCy via @rhymes \n       </div>\n'
+    forwarded = f'<div class="forwarded body">\n{name}{text}</div>'
+    page.says(
+        "Ann" if is_forwarded else "Ann via @rhymes",
+        forwarded if is_forwarded else text,
+        number=4,
+    )
+    path = page.write(tmp_path / "messages.html")
+    summary = TelegramChatLoader(path, timezone=BERLIN_SUMMER).inspect()
+    assert summary.skipped["bot"] == 1
+    last = messages_of(path, include_bots=True)[-1]
+    assert last.additional_kwargs["sender"] == "Ann"
+    assert last.additional_kwargs.get("forwarded_from") == (
+        "Cy" if is_forwarded else None
+    )
+
+
 def test_reactions_are_read(tmp_path: Path) -> None:
     reaction = (
         '<span class="reactions"><span class="reaction"><span class="emoji">👍</span>'
@@ -214,6 +244,21 @@ def test_html_beside_json_is_not_read(tmp_path: Path, place: str) -> None:
     page_of_two().write(tmp_path / place)
     summary = TelegramChatLoader(tmp_path).inspect()
     assert (summary.found, summary.details["other_files"]) == (2, 1)
+
+
+def test_a_chat_in_two_exports_is_one_session(tmp_path: Path) -> None:
+    page = page_of_two()
+    page.write(tmp_path / "ChatExport_2024-05-02" / "messages.html")
+    page.says("Bo", text_block("later"), number=4, clock="10:10:00")
+    page.write(tmp_path / "ChatExport_2024-06-02" / "messages.html")
+    namesake = Page()
+    namesake.says("Bo", text_block("another"), number=7)
+    namesake.write(tmp_path / "ChatExport_2024-07-02" / "messages.html")
+    loader = TelegramChatLoader(tmp_path, timezone=BERLIN_SUMMER)
+    first, second = loader.load()
+    assert [m.id for m in first["messages"]] == ["Bo:1", "Bo:2", "Bo:3", "Bo:4"]
+    assert [m.content for m in second["messages"]] == ["another"]
+    assert loader.inspect().skipped["duplicate"] == 4  # And the day's line.
 
 
 def test_html_of_another_chat_below_is_read(tmp_path: Path) -> None:

@@ -703,6 +703,30 @@ def test_topics_are_sessions_if_asked_for(tmp_path: Path) -> None:
     assert metadata_of(shoes)["title"] == "Race: Boots"
 
 
+def test_a_reply_to_another_chat_is_in_no_topic(tmp_path: Path) -> None:
+    group = forum()
+    group.says(ANN, "across", reply_to_message_id=2, reply_to_peer_id="channel9")
+    group.says(ANN, "here", reply_to_message_id=2, reply_to_peer_id="channel7")
+    path = group.write(tmp_path / "result.json")
+    sessions = loaded(path, topics="sessions")
+    assert sessions["channel7"][-1] == ("Ann", "across")
+    assert sessions["channel7:2"][-1] == ("Ann", "here")
+
+
+def test_a_topic_of_one_person_is_not_warned_of(tmp_path: Path) -> None:
+    group = forum()
+    for _ in range(10):
+        group.says(ANN, "news", reply_to_message_id=2)
+    group.service(ANN, "topic_created", title="News")
+    news = len(group.messages)
+    for _ in range(10):
+        group.says(ANN, "news", reply_to_message_id=news)
+    path = group.write(tmp_path / "result.json")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(TelegramChatLoader(path, topics="sessions").load()) == 3
+
+
 def test_another_word_for_topics_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'group' or 'sessions'"):
         TelegramChatLoader(tmp_path, topics="none")  # type: ignore[arg-type]  # the test
@@ -955,6 +979,41 @@ def test_an_id_that_writes_late_stands_for_a_name(tmp_path: Path) -> None:
     group.says(ANN, "mine")
     path = group.write(tmp_path / "result.json")
     assert TelegramChatLoader(path).names_of("user11") == {"Ann"}
+
+
+@pytest.mark.parametrize("indent", [1, None])
+def test_handles_are_ids_and_the_numbers_that_an_account_knows(
+    tmp_path: Path, indent: int | None
+) -> None:
+    path = tmp_path / "result.json"
+    path.write_text(account_text([talk()], user=USER, indent=indent))
+    assert TelegramChatLoader(path).handles() == {
+        "Ann": {"user11", "@annode", "+1 555 0100"},
+        "Bo": {"user22", "+1 555 0122"},
+    }
+
+
+def test_people_of_one_name_have_handles_where_they_are_told_apart(
+    tmp_path: Path,
+) -> None:
+    group = TelegramChat("Race", "private_group", 7)
+    namesake = Person("Ann", "user44")
+    group.says(ANN, "one")
+    group.says(namesake, "two")
+    loader = TelegramChatLoader(
+        write_account(tmp_path / "result.json", talk(), group, user=USER)
+    )
+    assert loader.handles().keys() == {"Ann (user11)", "Ann (user44)", "Bo"}
+    assert loader.names_of("user44") == {"Ann (user44)", "Ann"}
+    _, session = loader.load()
+    metadata = metadata_of(session)
+    assert metadata["owner"] == "Ann (user11)"
+    assert metadata["owner"] in metadata["participants"]
+
+
+def test_a_name_is_found_in_any_case(tmp_path: Path) -> None:
+    path = talk().write(tmp_path / "result.json")
+    assert TelegramChatLoader(path).names_of("ann") == {"Ann"}
 
 
 def test_the_number_of_messages_is_estimated(tmp_path: Path) -> None:

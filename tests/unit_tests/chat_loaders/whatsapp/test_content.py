@@ -343,6 +343,17 @@ def test_notices_without_their_mark(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "POLL:\nTea?\nOPTION: Yes (1 vote)\nOPTION: No (0 votes)",
+        "ENCUESTA:\n¿Té?\nOPCIÓN: Sí (1 voto)\nOPCIÓN: No: nunca (0 votos)",
+    ],
+)
+def test_a_poll_of_android_has_no_mark(text: str) -> None:
+    assert kind_of(ANDROID.read(text)) == "poll"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "This message was deleted by mistake, sorry",
         "You deleted this message, why?",
         "You deleted this message\nwhy?",
@@ -365,6 +376,7 @@ def test_notices_without_their_mark(text: str) -> None:
         "Missed voice call again!",
         ".",
         "POLL:\nyes or no",
+        "Agreed:\ndinner\nDinner: at Bo's (7 pm)\nDinner: at home (8 pm)",
         "what's up?",
     ],
 )
