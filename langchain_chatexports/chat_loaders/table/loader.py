@@ -242,9 +242,9 @@ class TableChatLoader(ChatExportLoader):
         total = sum(reader.unread for reader in unread.values())
         path, first = next(iter(unread.items()))
         msg = (
-            f"{plural(total, 'time')} in {self.path} cannot be read, first in row "
-            f"{first.first_unread:,} of {path.name}: these messages have none, and "
-            "come first. Write times such as 2024-05-31 14:30."
+            f"{plural(total, 'time')} cannot be read, the first in row "
+            f"{first.first_unread:,} of {path}: these messages have no time, and come "
+            "first. Write times such as 2024-05-31 14:30."
         )
         warnings.warn(msg, stacklevel=3)
 

@@ -418,6 +418,7 @@ def test_two_names_with_one_stand_in_are_the_keys_fault(
     assert "Two names have the same stand-in with the key" in done.err
 
 
+@pytest.mark.filterwarnings("default:2 times cannot be read")
 def test_a_table_with_absurd_times_is_redacted(
     chatexports: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -427,6 +428,7 @@ def test_a_table_with_absurd_times_is_redacted(
     (tmp_path / "desk.jsonl").write_text(lines)
     done = chatexports("redact", "desk.jsonl", "-o", "red.jsonl")
     assert done.status == 0, done.err
+    assert "warning: 2 times cannot be read" in done.err
     assert len(list(read_jsonl(tmp_path / "red.jsonl"))) == 3
 
 

@@ -126,7 +126,9 @@ def test_other_forms_of_times_need_no_order(tmp_path: Path) -> None:
 
 def test_a_day_that_does_not_exist_is_no_time(tmp_path: Path) -> None:
     path = write(tmp_path / "desk.csv", ["30.02.2024", "13.05.2024"])
-    with pytest.warns(UserWarning, match=r"1 time in .* first in row 1 of desk\.csv"):
+    with pytest.warns(
+        UserWarning, match=r"1 time cannot .* first in row 1 of .*desk\.csv"
+    ):
         assert days_of(path) == ["none", "2024-05-13"]
 
 
