@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.client import client_of, refusals_explained
-from langchain_chatexports.local_server.storage.data_directory import FILE_ID
+from langchain_chatexports.local_server.storage.data_directory import (
+    FILE_ID,
+    DataDirectory,
+    default_data_dir,
+)
 from langchain_chatexports.local_server.storage.deletion import (
     delete_job,
     delete_model,
@@ -15,7 +19,11 @@ from langchain_chatexports.local_server.storage.deletion import (
 )
 from langchain_chatexports.local_server.storage.jobs import cancel_job, list_jobs
 from langchain_chatexports.local_server.storage.models import list_models
-from langchain_chatexports.local_server.storage.running import find_running_server
+from langchain_chatexports.local_server.storage.running import (
+    find_running_server,
+    leave_server,
+    use_server,
+)
 from langchain_chatexports.local_server.storage.uses import list_sets
 
 if TYPE_CHECKING:
@@ -117,9 +125,15 @@ def request_deletion(client: OpenAI, job_id: str) -> None:
 
 @contextmanager
 def _client_of_running_server(data_dir: str | Path | None) -> Iterator[OpenAI | None]:
-    server = find_running_server(data_dir)
-    if server is None:
+    data = DataDirectory(default_data_dir() if data_dir is None else data_dir)
+    server = find_running_server(data.root)
+    # The command that started it may end when its job does, and the server with it.
+    lock = use_server(data, server) if server else None
+    if server is None or lock is None:
         yield None
         return
-    with client_of(server) as client, refusals_explained():
-        yield client
+    try:
+        with client_of(server) as client, refusals_explained():
+            yield client
+    finally:
+        leave_server(lock)

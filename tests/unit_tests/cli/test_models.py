@@ -23,6 +23,7 @@ from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.local_server.storage.locks import only_server
 from langchain_chatexports.local_server.storage.running import (
     RunningServer,
+    has_users,
     publish_server,
 )
 from tests.unit_tests.builders.kept_models import keep_model
@@ -309,14 +310,17 @@ def test_nothing_is_deleted_if_one_of_several_names_is_missing(
     assert count_kept(tmp_path / "kept").models == 2
 
 
-def test_a_running_server_is_asked_to_delete(
+def test_a_running_server_is_asked_to_delete_and_kept_from_stopping(
     chatexports: Any, tmp_path: Path, stopped: str
 ) -> None:
     data = DataDirectory(tmp_path / "kept")
+    was_used = []
     with OpenAIServer().running() as server, only_server(data):
+        server.before_work = lambda _: was_used.append(has_users(data))
         publish_server(data, RunningServer(server.base_url, "tiny", KEY, 7))
         delete = ("models", "--delete", stopped, "--yes", "--data-dir", "kept")
         done = chatexports(*delete)
+    assert (*{*was_used}, has_users(data)) == (True, False)
     assert done.status == 1
     assert "error: The local server refused: " in done.err
     assert list_jobs(tmp_path / "kept")[0].id == stopped
