@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from langchain_chatexports.local_server.bases.gguf_adapter import NoGGUFError
 from langchain_chatexports.local_server.bases.llama_cpp_server import (
     OpenPortError,
+    keep_until_exit,
     open_server,
 )
 from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
@@ -100,7 +101,9 @@ def _open(params: Any) -> Iterator[Any]:
 
     # Python has no Unix sockets on Windows. This port has a key, and is soon closed.
     params.api_keys = [secrets.token_urlsafe(32)]
-    yield xllamacpp.Server(params)
+    server = xllamacpp.Server(params)
+    keep_until_exit(server)
+    yield server
 
 
 def _compare(tokenizer: Any, ask: Callable[[str, dict[str, Any]], Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import secrets
 import tempfile
@@ -12,13 +13,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["OpenPortError", "open_server"]
+__all__ = ["OpenPortError", "keep_until_exit", "open_server"]
 
 _SOCKET = "http.sock"
 
 
 class OpenPortError(Exception):
     """llama.cpp's server listens on a port instead of a Unix socket."""
+
+
+def keep_until_exit(server: Any) -> None:
+    """Never destroy a server: seldom, its destructor waits for its thread forever.
+
+    Args:
+        server: The `xllamacpp.Server`.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(server))
 
 
 @contextmanager
@@ -28,7 +38,7 @@ def open_server(parameters: Any) -> Iterator[Any]:
     This one has a socket in a folder of ours, and a random key, which is set in the
     parameters. The process is in that folder until the context ends, because paths of
     sockets must be short. Then the folder is deleted, so that nobody can connect; the
-    server still takes calls of its methods.
+    server still takes calls of its methods, and lasts as long as the process.
 
     Args:
         parameters: `CommonParams` of `xllamacpp`; paths in it are absolute.
@@ -52,6 +62,7 @@ def open_server(parameters: Any) -> Iterator[Any]:
         os.chdir(folder)
         try:
             server = xllamacpp.Server(parameters)
+            keep_until_exit(server)
             if not server.listening_address.startswith("unix:"):
                 raise OpenPortError
             yield server

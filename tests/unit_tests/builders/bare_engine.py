@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from langchain_chatexports.local_server.bases.llama_cpp_server import keep_until_exit
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -39,6 +41,7 @@ class BareEngine:
             loaded.path, loaded.scale = str(adapter), 1.0
             params.lora_adapters = [loaded]
         self._server = xllamacpp.Server(params)
+        keep_until_exit(self._server)
 
     def next_token(
         self, tokens: Sequence[int], *, scale: float = 1.0
