@@ -29,6 +29,7 @@ trained once over the newest windows before them. A contestant is a way of askin
 that person's prompt to continue this one's conversations. A number after `shown`,
 `hybrid` or `instant` is that of the replies; `-contrast4` behind it shows as many
 replies of others, and `-last2` the conversation's last two messages in place of eight.
+`-rate2` at the end is a training with twice the learning rate.
 Means leave out the speakers on whom choices were made.
 """
 
@@ -105,7 +106,9 @@ _NEXT = "wrong-"
 class Recipe:
     """A way to train and to ask: what is in the prompt before the conversation."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, named: str) -> None:
+        name, _, rate = named.partition("-rate")
+        self.rate = float(rate or 1)
         self.name = name
         found = _WITH_REPLIES.fullmatch(name)
         self.has_persona = name == "persona" or found is not None
@@ -119,7 +122,8 @@ class Recipe:
         """The recipe of its model; `None` for the base."""
         if self.name in {"base", "few-shot"} or self.name.startswith("instant"):
             return None
-        return "persona" if self.name.startswith("shown") else self.name
+        name = "persona" if self.name.startswith("shown") else self.name
+        return name if self.rate == 1 else f"{name}-rate{self.rate:g}"
 
     def examples(self, person: Person, most: int) -> list[Any]:
         """Return the newest training examples."""
@@ -196,7 +200,7 @@ class Bench:
         recipe = Recipe(contestant.removeprefix(_NEXT))
         model = self.server.base_model
         if recipe.trained_as is not None:
-            model = self.train(asked, Recipe(recipe.trained_as))
+            model = self.train(asked, recipe.trained_as)
         turns = person.turns(self.limits.turns)
         prompts = [recipe.messages(asked, turn) for turn in turns]
         with self.client() as client:
@@ -217,9 +221,10 @@ class Bench:
                 ]
                 write_private(path.with_name(path.name.replace("scores", "said")), said)
 
-    def train(self, person: Person, recipe: Recipe) -> str:
-        """Train, or find the model that was trained before."""
-        path = self.results / f"{person.speaker}.{recipe.name}.model.json"
+    def train(self, person: Person, named: str) -> str:
+        """Train by a recipe, or find the model that was trained before."""
+        recipe = Recipe(named)
+        path = self.results / f"{person.speaker}.{named}.model.json"
         if path.is_file():
             return str(json.loads(path.read_text()))
         examples = recipe.examples(person, self.limits.windows)
@@ -227,8 +232,9 @@ class Bench:
             model=self.server.base_model,
             base_url=self.server.base_url,
             api_key=self.server.api_key,
-            suffix=f"{person.speaker}-{recipe.name}",
+            suffix=f"{person.speaker}-{named}",
             n_epochs=self.limits.epochs,
+            learning_rate_multiplier=recipe.rate,
             seed=1,
             allow_trailing=True,
         )
