@@ -1,8 +1,9 @@
-"""llama.cpp itself, without the server: what a GGUF file says to given tokens."""
+"""What comes after given tokens: by llama.cpp without the server, and by PEFT."""
 
 from __future__ import annotations
 
 import json
+import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_chatexports.local_server.bases.llama_cpp_server import keep_until_exit
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["BareEngine", "NextToken"]
+__all__ = ["BareEngine", "NextToken", "log_likelihoods"]
 
 
 class NextToken(NamedTuple):
@@ -64,3 +65,20 @@ class BareEngine:
         (content,) = answer["choices"][0]["logprobs"]["content"]
         likely = {entry["id"]: entry["logprob"] for entry in content["top_logprobs"]}
         return NextToken(content["id"], likely)
+
+
+def log_likelihoods(base: Path, adapter: Path | None, tokens: Sequence[int]) -> Any:
+    """Return what transformers and PEFT say of the next token."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    if adapter is not None:
+        with warnings.catch_warnings():
+            # PEFT uses an attribute that transformers deprecates.
+            warnings.simplefilter("ignore", FutureWarning)
+            model = PeftModel.from_pretrained(model, adapter)
+    with torch.inference_mode():
+        logits = model(input_ids=torch.tensor([[*tokens]])).logits[0, -1]
+    return torch.log_softmax(logits, dim=-1)

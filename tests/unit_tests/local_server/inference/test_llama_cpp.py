@@ -36,6 +36,7 @@ from langchain_chatexports.local_server.inference.transformers import (
     TransformersEngine,
 )
 from langchain_chatexports.local_server.storage.adapters import save_adapter
+from tests.unit_tests.builders.bare_engine import log_likelihoods
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -540,23 +541,6 @@ def tuned_engine(
     )
 
 
-def _log_likelihoods(base: Path, adapter: Path | None, tokens: list[int]) -> Any:
-    """Return what transformers and PEFT say of the next token."""
-    import torch
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    if adapter is not None:
-        with warnings.catch_warnings():
-            # PEFT uses an attribute that transformers deprecates.
-            warnings.simplefilter("ignore", FutureWarning)
-            model = PeftModel.from_pretrained(model, adapter)
-    with torch.inference_mode():
-        logits = model(input_ids=torch.tensor([tokens])).logits[0, -1]
-    return torch.log_softmax(logits, dim=-1)
-
-
 def test_each_model_answers_as_with_peft_all_at_the_same_time(
     tuned_engine: LlamaCppEngine,
     tokenizer: ChatTokenizer,
@@ -573,7 +557,7 @@ def test_each_model_answers_as_with_peft_all_at_the_same_time(
     likeliest = []
     for adapter, request, answer in zip(models, requests, answers, strict=True):
         first = next(p.logprobs[0] for p in answer.rest() if p.logprobs)
-        wanted = _log_likelihoods(tiny_base, adapter, request.prompt)
+        wanted = log_likelihoods(tiny_base, adapter, request.prompt)
         found = {one["id"]: one["logprob"] for one in first["top_logprobs"]}
         assert len(found) == 20
         assert found == pytest.approx(

@@ -47,7 +47,7 @@ from langchain_chatexports.local_server.training.trainer import (
     _precision,
     train,
 )
-from tests.unit_tests.builders.bare_engine import BareEngine
+from tests.unit_tests.builders.bare_engine import BareEngine, log_likelihoods
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 from tests.unit_tests.local_server.conftest import asking, openai_client, wait_for
 
@@ -412,10 +412,6 @@ def test_an_exported_gguf_file_speaks_the_same_in_llama_cpp(
     monkeypatch: pytest.MonkeyPatch,
     adapter_only: bool,
 ) -> None:
-    import torch
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM
-
     pytest.importorskip("xllamacpp")
     monkeypatch.setattr(gguf_file, "user_cache_dir", lambda: tmp_path / "cache")
     *_, job, root = trained
@@ -438,13 +434,9 @@ def test_an_exported_gguf_file_speaks_the_same_in_llama_cpp(
         assert named == "./model.gguf"
         engine = BareEngine(target / named)
     assert 'PARAMETER stop "<|im_end|>"' in lines
-    plain = AutoModelForCausalLM.from_pretrained(tiny_base)
-    tuned = PeftModel.from_pretrained(plain, list_models(root)[0].path).eval()
     compared = 0
     for ids in ([5, 6, 7], [9, 8, 30, 200, 5], [300, 12], [40], [7, 90, 61], [12, 77]):
-        with torch.inference_mode():
-            logits = tuned(input_ids=torch.tensor([ids])).logits[0, -1]
-        wanted = torch.log_softmax(logits, dim=-1)
+        wanted = log_likelihoods(tiny_base, list_models(root)[0].path, ids)
         # It says nothing of a token that is a part of a character.
         if (found := engine.next_token(ids)) is None:
             continue
