@@ -26,7 +26,6 @@ from langchain_chatexports.local_server.processes import (
 from langchain_chatexports.local_server.settings import ServerSettings
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
-    default_data_dir,
 )
 from langchain_chatexports.local_server.storage.running import (
     find_running_server,
@@ -116,7 +115,7 @@ class LocalServer:
             LocalServerError: If the base is missing, or a setting is out of range.
             MissingExtraError: If the extra `local` is not installed.
         """
-        directory = DataDirectory(default_data_dir() if data_dir is None else data_dir)
+        directory = DataDirectory(data_dir)
         self._settings = ServerSettings(
             base=None if base is None else str(base),
             data_dir=str(directory.root),

@@ -10,7 +10,6 @@ from langchain_chatexports.local_server.client import client_of, refusals_explai
 from langchain_chatexports.local_server.storage.data_directory import (
     FILE_ID,
     DataDirectory,
-    default_data_dir,
 )
 from langchain_chatexports.local_server.storage.deletion import (
     delete_job,
@@ -125,7 +124,7 @@ def request_deletion(client: OpenAI, job_id: str) -> None:
 
 @contextmanager
 def _client_of_running_server(data_dir: str | Path | None) -> Iterator[OpenAI | None]:
-    data = DataDirectory(default_data_dir() if data_dir is None else data_dir)
+    data = DataDirectory(data_dir)
     server = find_running_server(data.root)
     # The command that started it may end when its job does, and the server with it.
     lock = use_server(data, server) if server else None

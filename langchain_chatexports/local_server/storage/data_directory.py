@@ -100,8 +100,17 @@ def _platform_directory(function: str) -> Path:
 class DataDirectory:
     """The folders of one data directory."""
 
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root).expanduser().absolute()
+    def __init__(self, root: str | Path | None) -> None:
+        """Name the folders; nothing is created.
+
+        Args:
+            root: The directory; the default one if `None`.
+
+        Raises:
+            MissingExtraError: If there is no default, for want of the extra `local`.
+        """
+        given = default_data_dir() if root is None else Path(root)
+        self.root = given.expanduser().absolute()
         self.files = self.root / "files"
         self.jobs = self.root / "jobs"
         self.models = self.root / "models"

@@ -9,7 +9,6 @@ from langchain_chatexports._terminal import plural
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
-    default_data_dir,
     read_json,
     remove_folder,
 )
@@ -222,4 +221,4 @@ def delete_everything(data_dir: str | Path | None = None) -> KeptData:
 
 
 def _directory(data_dir: str | Path | None) -> DataDirectory:
-    return DataDirectory(default_data_dir() if data_dir is None else data_dir)
+    return DataDirectory(data_dir)

@@ -18,7 +18,6 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage.data_directory import (
     JOB_ID,
     DataDirectory,
-    default_data_dir,
     new_id,
     read_json,
     remove_folder,
@@ -102,7 +101,7 @@ def list_jobs(data_dir: str | Path | None = None) -> list[KeptJob]:
     Args:
         data_dir: The directory; the default one if `None`.
     """
-    data = DataDirectory(default_data_dir() if data_dir is None else data_dir)
+    data = DataDirectory(data_dir)
     if not data.jobs.is_dir():
         return []
     jobs = JobStore(data)
@@ -117,7 +116,7 @@ def job_events(job_id: str, data_dir: str | Path | None = None) -> list[dict[str
         job_id: The job's id, `ftjob-…`.
         data_dir: The directory; the default one if `None`.
     """
-    data = DataDirectory(default_data_dir() if data_dir is None else data_dir)
+    data = DataDirectory(data_dir)
     if not JOB_ID.fullmatch(job_id):
         return []
     return EventLog(data.jobs / job_id / "events.jsonl").read()
@@ -181,7 +180,7 @@ def pause_job(job_id: str, *, data_dir: str | Path | None = None) -> None:
 def _finish_without_server(
     job_id: str, data_dir: str | Path | None, **changes: Any
 ) -> Path:
-    data = DataDirectory(default_data_dir() if data_dir is None else data_dir)
+    data = DataDirectory(data_dir)
     data.require_own()
     with only_server(data, timeout=BRIEF_WAIT_SECONDS):
         data.prepare()  # Folders of it can be missing.

@@ -18,7 +18,6 @@ from langchain_chatexports.local_server.storage.adapters import is_adapter
 from langchain_chatexports.local_server.storage.data_directory import (
     MODEL_ID,
     DataDirectory,
-    default_data_dir,
     read_json,
     remove_folder,
     write_json,
@@ -139,7 +138,7 @@ def list_models(data_dir: str | Path | None = None) -> list[TunedModel]:
     Args:
         data_dir: The directory; the default one if `None`.
     """
-    data = DataDirectory(default_data_dir() if data_dir is None else data_dir)
+    data = DataDirectory(data_dir)
     if not data.models.is_dir():
         return []
     return [

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
-    default_data_dir,
     new_id,
     write_json,
 )
@@ -58,7 +57,7 @@ def find_running_server(
         The server; `None` if none runs, or its record is missing, damaged, or not this
         user's alone.
     """
-    data = DataDirectory(default_data_dir() if data_dir is None else data_dir)
+    data = DataDirectory(data_dir)
     # A killed server leaves its record, but not its lock.
     return _read_record(data) if is_locked(data.lock) else None
 

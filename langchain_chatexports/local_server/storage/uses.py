@@ -10,7 +10,6 @@ from langchain_chatexports.exceptions import MissingExtraError
 from langchain_chatexports.finetuning.orders import jobs_that_used
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
-    default_data_dir,
 )
 from langchain_chatexports.local_server.storage.files import FileStore
 from langchain_chatexports.local_server.storage.jobs import JobStore
@@ -45,7 +44,7 @@ def list_sets(data_dir: str | Path | None = None) -> list[KeptSet]:
     Args:
         data_dir: The directory; the default one if `None`.
     """
-    data = DataDirectory(default_data_dir() if data_dir is None else data_dir)
+    data = DataDirectory(data_dir)
     if not data.jobs.is_dir() or not data.files.is_dir():
         return []
     jobs = JobStore(data).newest_first()
@@ -74,7 +73,7 @@ def jobs_that_used_set(
         data_dir: The directory; the default one if `None`.
     """
     try:
-        data = DataDirectory(default_data_dir() if data_dir is None else data_dir)
+        data = DataDirectory(data_dir)
     except MissingExtraError:
         return []  # Nothing can be trained here without the extra.
     if not data.jobs.is_dir() or not data.files.is_dir():
