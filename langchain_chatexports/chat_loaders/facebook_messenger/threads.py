@@ -1,0 +1,164 @@
+"""The threads of an export, and the files that belong to each.
+
+Files are recognized by their content. Their names only show which belong together: the
+numbered files of one thread folder, over all sections and parts.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from langchain_chatexports.chat_loaders.facebook_messenger.records import (
+    Head,
+    add_tail,
+    read_head,
+)
+from langchain_chatexports.chat_loaders.facebook_messenger.system_lines import (
+    is_deleted_account,
+)
+from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
+from langchain_chatexports.exceptions import ChatExportError
+
+FACEBOOK = "facebook_messenger"
+INSTAGRAM = "instagram"
+
+_GROUP_SECTION = "your_group_messages"
+_SKIPPED_SECTIONS = frozenset({"filtered_threads", "message_requests"})  # Spam.
+_SECTIONS = frozenset(
+    {"archived_threads", "e2ee_cutover", "inbox", _GROUP_SECTION, *_SKIPPED_SECTIONS}
+)
+_FACEBOOK_FOLDERS = {"your_facebook_activity", "your_activity_across_facebook"}
+_INSTAGRAM_FOLDER = re.compile("your_instagram_activity|instagram-.*")
+# Only Instagram has a profile of this name; Facebook's is profile_information.json.
+_INSTAGRAM_PROFILE = "personal_information.json"
+_PROFILE_FOLDERS = frozenset({"personal_information", "account_information"})
+# Real numbers have up to four digits; from 4,301 on Python refuses to read one.
+_NUMBERED = re.compile(r"message(?:_(\d{1,9}))?\.json", re.IGNORECASE)
+_HTML = re.compile(r"message(?:_\d+)?\.html", re.IGNORECASE)
+_PAIR = 2
+
+
+@dataclass
+class ThreadFile:
+    """A file that may hold messages of a thread."""
+
+    file: ExportFile
+    number: int = 0
+    """Of `message_<number>.json`; the highest is the oldest."""
+
+    @cached_property
+    def head(self) -> Head | None:
+        """Who takes part; the file's beginning is read for it."""
+        return read_head(self.file)
+
+    @cached_property
+    def full_head(self) -> Head | None:
+        """The head with what stands at the file's end."""
+        return self.head and add_tail(self.head, self.file)
+
+    @cached_property
+    def section(self) -> str | None:
+        """The section, if it lies right around the thread."""
+        names = [name.lower() for name in self.file.folders[-2:]]
+        return next((name for name in reversed(names) if name in _SECTIONS), None)
+
+    @cached_property
+    def is_skipped(self) -> bool:
+        """Whether it is of a skipped section that the given path does not name."""
+        given = {name.lower() for name in self.file.folders[: self.file.given]}
+        return self.section in _SKIPPED_SECTIONS and self.section not in given
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder around it."""
+        return self.file.folders[-1] if self.file.folders else ""
+
+    @property
+    def own_name(self) -> str:
+        """The name of a thread that has this file alone."""
+        return f"{self.folder}/{self.file.name}".lstrip("/")
+
+    @property
+    def thread_folder(self) -> str:
+        """The thread folder's name; by the file's own word where it lies elsewhere."""
+        if self.folder.lower() not in {*_SECTIONS, "messages", ""}:
+            return self.folder
+        with suppress(ChatExportError):  # Reading it later shows what is wrong.
+            return (self.full_head and self.full_head.folder) or self.folder
+        return self.folder
+
+
+@dataclass
+class Thread:
+    """The files of one conversation."""
+
+    id: str
+    order: tuple[str, ...]
+    """Sorts threads: the thread folder's name as it is on disk, then the file's."""
+
+    files: list[ThreadFile] = field(default_factory=list)
+    is_instagram: bool = False
+
+    @property
+    def sorted_files(self) -> list[ThreadFile]:
+        """The files, oldest first."""
+        return sorted(
+            self.files, key=lambda f: (-f.number, f.file.part, f.file.label)
+        )
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether all of it is of skipped sections."""
+        return all(file.is_skipped for file in self.files)
+
+    def head(self, *, is_full: bool = False) -> Head | None:
+        """Return the head of the first file that lists participants."""
+        for file in reversed(self.sorted_files):
+            with suppress(ChatExportError):
+                head = file.full_head if is_full else file.head
+                if head and head.participants:
+                    return head
+        return None
+
+
+class MessengerExport:
+    """What an export holds."""
+
+    def __init__(self, files: ExportFiles) -> None:
+        self.others: list[ExportFile] = []
+        """JSON files that are no threads: settings, profile and so on."""
+
+        self.html_files = 0
+        self._by_key: dict[str, Thread] = {}
+        loose: list[ThreadFile] = []
+        for file in files:
+            if _HTML.fullmatch(file.name):
+                self.html_files += 1
+                continue
+            number = _NUMBERED.fullmatch(file.name)
+            entry = ThreadFile(file, int(number[1] or 1) if number else 0)
+            try:
+                if number:
+                    folder = entry.thread_folder
+                    self._add(entry, folder, (folder,))
+                elif entry.head:
+                    loose.append(entry)
+                else:
+                    self.others.append(file)
+            except ChatExportError as error:
+                files.skip(error)
+        self._place_loose(loose)
+        self._find_instagram()
+        self._place_encrypted([e for e in loose if e.head and e.head.is_e2ee])
+        self.threads = sorted(self._by_key.values(), key=lambda t: (t.order, t.id))
+
+    def _add(self, entry: ThreadFile, name: str, order: tuple[str, ...]) -> Thread:
+        key = unicodedata.normalize("NFC", name).lower()
+        thread = self._by_key.setdefault(key, Thread(key, order))
+        thread.order = min(thread.order, order)
+        thread.files.append(entry)
+        return thread
