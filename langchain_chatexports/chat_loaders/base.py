@@ -264,7 +264,8 @@ class ChatExportLoader(AsyncLoading):
         ):
             names = Names(self.people)
             for conversation in conversations:
-                names.enter(conversation)
+                if not names.enter(conversation):
+                    continue
                 for person in {*conversation.names, *conversation.handles}:
                     known = found.setdefault(names.of(person), {})
                     known |= dict.fromkeys(names.all_of(person))
@@ -283,7 +284,7 @@ class ChatExportLoader(AsyncLoading):
                         selection,
                         names,
                         reading,
-                        export_bytes=files.packed_bytes,
+                        files=files,
                         names_met=self.names_met if self._notes_names else None,
                     )
                     del conversation
