@@ -1,7 +1,7 @@
 """From a conversation of an export to a session: the same for every format."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from hashlib import blake2b
@@ -178,6 +178,7 @@ def to_session(
     *,
     files: ExportFiles | None = None,
     names_met: set[str] | None = None,
+    is_new: Callable[[str, str], bool] | None = None,
 ) -> ExportSession | None:
     """Return a conversation as a session, and count its messages.
 
@@ -189,6 +190,8 @@ def to_session(
         reading: Where to count, and to note the owner.
         files: The export's files, whose size bounds how many messages are read.
         names_met: Where to note by which names the conversation can be chosen.
+        is_new: Whether a message, by the ids of conversation and message, is in no
+            other export that is read.
 
     Returns:
         The session, or `None` if no message is kept.
@@ -217,6 +220,10 @@ def to_session(
             _skip(row, "unreadable" if row.kind == "unreadable" else "excluded", counts)
         return None
     _give_ids(conversation.id, rows)
+    if is_new:
+        for row in rows:
+            if row.kind == "text" and not is_new(conversation.id, row.id):
+                row.kind = "duplicate"
     messages = _messages(rows, names, owner, selection, counts)
     if not messages:
         return None
