@@ -9,8 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -21,22 +20,19 @@ from langchain_chatexports.chat_loaders.facebook_messenger.system_lines import (
 )
 from langchain_chatexports.chat_loaders.files import ExportFile
 from langchain_chatexports.chat_loaders.json_data import (
-    read_json,
+    NOT_DECODED,
+    decode_json,
     without_lone_surrogates,
 )
 from langchain_chatexports.chat_loaders.messages import Message
-from langchain_chatexports.exceptions import ExportFormatError
 
 _HEAD_BYTES = 16 * 2**10
 _TAIL_BYTES = 16 * 2**10
 _THREAD_KEYS = (b'"messages"', b'"participants"', b'"threadName"')
+_MESSAGE_KEYS = (b'"sender_name"', b'"senderName"', b'"threadName"')
 _PARTICIPANTS = re.compile(r'"participants"\s*:\s*(?=\[)')
 _LOOKED_AT = 20  # A thread may begin with damaged messages.
 _NAME_NUMBER = re.compile(r"_\d+$")
-# Real files have fewer commas and records for their size.
-_MAX_SMALL = 500_000
-_MIN_BYTES_PER_COMMA = 10
-_MIN_BYTES_PER_RECORD = 40
 
 _UNSENT_TEXT = "User unsent a message"  # In English in every account language seen.
 _URL_SIGNS = ("http://", "https://", "www.")
@@ -151,23 +147,6 @@ class EncryptedRecord(msgspec.Struct, rename="camel"):
 
     reactions: list[Reaction] | None = None
 
-    def as_record(self) -> Record:
-        """Return it in the shape of the other exports."""
-        record = Record(
-            sender_name=self.sender_name,
-            timestamp_ms=self.timestamp,
-            content=None if self.is_unsent and self.text == _UNSENT_TEXT else self.text,
-            is_unsent=self.is_unsent,
-            reactions=self.reactions,
-        )
-        for item in self.media or ():
-            suffix = (item.uri or "").rpartition(".")[2].lower()
-            # Without a suffix it is a sentence about a file that is missing.
-            stored = item if suffix.isalnum() else Media()
-            field = _FIELD_OF_SUFFIX.get(suffix, "files")
-            setattr(record, field, [*(getattr(record, field) or ()), stored])
-        return record
-
 
 class ThreadObject(msgspec.Struct):
     """A thread file of any of the exports."""
@@ -193,6 +172,8 @@ class ThreadObject(msgspec.Struct):
 
 
 _THREADS = msgspec.json.Decoder(ThreadObject)
+_RECORDS = msgspec.json.Decoder(Record)
+_ENCRYPTED_RECORDS = msgspec.json.Decoder(EncryptedRecord)
 
 
 @dataclass(slots=True)
@@ -200,7 +181,7 @@ class Head:
     """What a thread file says of its conversation."""
 
     is_e2ee: bool
-    participants: list[str]
+    participants: list[str] = field(default_factory=list)
     title: str | None = None
     folder: str | None = None
     """The thread folder's name."""
@@ -225,8 +206,7 @@ class ThreadDocument:
     """A parsed thread file; its messages are decoded one by one."""
 
     head: Head
-    records: list[Any]
-    decode: Callable[[Any], Record]
+    records: list[msgspec.Raw]
     repair: Callable[[str], str]
     is_coarse: bool = False
     """Whether times are in whole seconds; known when the messages are read."""
@@ -236,11 +216,12 @@ class ThreadDocument:
 
         A message of kind `text` may still be a system line.
         """
-        decode, repair, names = self.decode, self.repair, _SenderNames(self.repair)
+        decode = _encrypted_record if self.head.is_e2ee else _RECORDS.decode
+        repair, names = self.repair, _SenderNames(self.repair)
         for raw in self.records:
             try:
                 record = decode(raw)
-            except (ValueError, RecursionError):
+            except NOT_DECODED:
                 yield Message(None, "", "", "unreadable")
                 continue
             text = record.content or ""
@@ -286,14 +267,12 @@ def read_thread(file: ExportFile) -> ThreadDocument | None:
         ExportAccessError: If the system refuses.
     """
     data = file.read()
-    _check_density(file, len(data), data.count(b","), _MIN_BYTES_PER_COMMA)
-    thread = _thread_object(data, file)
-    if thread is None:
+    try:
+        thread = decode_json(data, _THREADS, file.label, file.path)
+    except msgspec.ValidationError:
         return None
-    _check_density(file, len(data), len(thread.messages), _MIN_BYTES_PER_RECORD)
     listed, name = thread.participants or [], thread.thread_name
     is_e2ee = name is not None and all(isinstance(person, str) for person in listed)
-    decode = _decoder_for(EncryptedRecord if is_e2ee else Record, thread.messages)
     repair = without_lone_surrogates if is_e2ee else repair_for(data)
     head = Head(is_e2ee, _names(listed, repair))
     if is_e2ee:
@@ -306,8 +285,8 @@ def read_thread(file: ExportFile) -> ThreadDocument | None:
             head.is_group = thread.thread_type.endswith("Group")
         elif thread.joinable_mode is not None:
             head.is_group = True
-    if is_e2ee or _has_dyi_shape(thread, decode):
-        return ThreadDocument(head, thread.messages, decode, repair)
+    if is_e2ee or _has_dyi_shape(thread):
+        return ThreadDocument(head, thread.messages, repair)
     return None
 
 
@@ -346,6 +325,11 @@ def add_tail(head: Head, file: ExportFile) -> Head:
     return head
 
 
+def is_thread_head(data: bytes) -> bool:
+    """Return whether a file begins as threads do."""
+    return b'"participants"' in data and any(key in data for key in _MESSAGE_KEYS)
+
+
 def has_url(text: str) -> bool:
     """Return whether a text holds a link."""
     folded = text.casefold()
@@ -358,46 +342,35 @@ def media_text(extra: Mapping[str, Any]) -> str:
     return " ".join(f"[{item['type']}]" for item in listed) or "[attachment]"
 
 
-def _thread_object(data: bytes, file: ExportFile) -> ThreadObject | None:
-    try:
-        return _THREADS.decode(data)
-    except (ValueError, RecursionError):
-        # Settings, but also halves of emoji, or another encoding than UTF-8.
-        raw = read_json(data, file.label, file.path)
-    messages = raw.get("messages") if isinstance(raw, dict) else None
-    if not isinstance(messages, list):
-        return None
-    try:
-        thread = msgspec.convert({**raw, "messages": []}, ThreadObject)
-    except ValueError:
-        return None
-    return msgspec.structs.replace(thread, messages=messages)
+def _encrypted_record(raw: msgspec.Raw) -> Record:
+    """Decode a record of the secure storage into the shape of the other exports."""
+    found = _ENCRYPTED_RECORDS.decode(raw)
+    is_placeholder = found.is_unsent and found.text == _UNSENT_TEXT
+    record = Record(
+        sender_name=found.sender_name,
+        timestamp_ms=found.timestamp,
+        content=None if is_placeholder else found.text,
+        is_unsent=found.is_unsent,
+        reactions=found.reactions,
+    )
+    for item in found.media or ():
+        suffix = (item.uri or "").rpartition(".")[2].lower()
+        # Without a suffix it is a sentence about a file that is missing.
+        stored = item if suffix.isalnum() else Media()
+        name = _FIELD_OF_SUFFIX.get(suffix, "files")
+        setattr(record, name, [*(getattr(record, name) or ()), stored])
+    return record
 
 
-def _decoder_for(
-    kind: type[Record | EncryptedRecord], records: list[Any]
-) -> Callable[[Any], Record]:
-    decode: Callable[[Any], Any] = partial(msgspec.convert, type=kind)
-    if records and isinstance(records[0], msgspec.Raw):
-        decode = msgspec.json.Decoder(kind).decode
-    return decode if kind is Record else lambda raw: decode(raw).as_record()
-
-
-def _has_dyi_shape(thread: ThreadObject, decode: Callable[[Any], Record]) -> bool:
+def _has_dyi_shape(thread: ThreadObject) -> bool:
     if any(isinstance(person, str) for person in thread.participants or ()):
         return False
     for raw in thread.messages[:_LOOKED_AT]:
-        with suppress(ValueError, RecursionError):
-            record = decode(raw)
+        with suppress(*NOT_DECODED):
+            record = _RECORDS.decode(raw)
             if (record.timestamp_ms, record.timestamp) != (None, None):
                 return True
     return not thread.messages and thread.participants is not None
-
-
-def _check_density(file: ExportFile, size: int, count: int, min_bytes: int) -> None:
-    if count > max(_MAX_SMALL, size // min_bytes):
-        msg = f"{file.label} is not like a real export: it consists of tiny records."
-        raise ExportFormatError(msg, path=file.path)
 
 
 def _names(listed: list[Person | str], repair: Callable[[str], str]) -> list[str]:
@@ -419,12 +392,12 @@ def _head_of(data: bytes) -> Head | None:
     match = _PARTICIPANTS.search(text)
     try:
         raw, _ = json.JSONDecoder().raw_decode(text, match.end() if match else 0)
-        listed = msgspec.convert(raw, list[Person] | list[str])
+        listed = msgspec.convert(raw, list[Person | str])
     except (ValueError, RecursionError):
         return None
     if not listed or match is None:
         return None
-    head = Head(isinstance(listed[0], str), [])
+    head = Head(isinstance(listed[0], str))
     head.participants = _names(listed, _repair_for(head))
     return head
 
@@ -474,9 +447,9 @@ def _system_kind(record: Record, text: str) -> str | None:
     if record.users is not None or record.type in {"Subscribe", "Unsubscribe"}:
         return "members"
     # A notice of an app or game; with a link it is what a person shared.
-    if record.type == "Share" and not _has_share(record) and text and not has_url(text):
-        return "game"
-    return None
+    share = record.share
+    has_link = bool(share and (share.link or share.share_text)) or has_url(text)
+    return "game" if record.type == "Share" and text and not has_link else None
 
 
 def _attachments(

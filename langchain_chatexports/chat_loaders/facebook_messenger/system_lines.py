@@ -54,7 +54,7 @@ class _Template:
     pattern: re.Pattern[str]
     end: str
     names: tuple[str, ...]
-    """The placeholders whose names must fit: the pattern's groups `name0`, `name1`, …"""
+    """The placeholders whose names must fit: the groups `name0`, `name1`, …"""
 
 
 class _Data(msgspec.Struct):

@@ -7,7 +7,7 @@ numbered files of one thread folder, over all sections and parts.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -42,7 +42,7 @@ _HTML = re.compile(r"message(?:_\d+)?\.html", re.IGNORECASE)
 _PAIR = 2
 
 
-@dataclass
+@dataclass(eq=False)
 class ThreadFile:
     """A file that may hold messages of a thread."""
 
@@ -59,6 +59,16 @@ class ThreadFile:
     def full_head(self) -> Head | None:
         """The head with what stands at the file's end."""
         return self.head and add_tail(self.head, self.file)
+
+    @property
+    def people(self) -> frozenset[str]:
+        """The participants, each once."""
+        return self.head.people if self.head else frozenset()
+
+    @property
+    def is_e2ee(self) -> bool:
+        """Whether it is of the secure storage."""
+        return bool(self.head and self.head.is_e2ee)
 
     @cached_property
     def section(self) -> str | None:
@@ -106,9 +116,7 @@ class Thread:
     @property
     def sorted_files(self) -> list[ThreadFile]:
         """The files, oldest first."""
-        return sorted(
-            self.files, key=lambda f: (-f.number, f.file.part, f.file.label)
-        )
+        return sorted(self.files, key=lambda f: (-f.number, f.file.part, f.file.label))
 
     @property
     def is_skipped(self) -> bool:
@@ -151,14 +159,129 @@ class MessengerExport:
                     self.others.append(file)
             except ChatExportError as error:
                 files.skip(error)
-        self._place_loose(loose)
+        encrypted, copies = [], []
+        for entry in loose:
+            if entry.is_e2ee:
+                encrypted.append(entry)
+            elif entry.section == _GROUP_SECTION:
+                copies.append(entry)
+            else:
+                self._add(entry, entry.own_name, (entry.folder, entry.file.name))
+        if copies:
+            self._place_copies(copies)
         self._find_instagram()
-        self._place_encrypted([e for e in loose if e.head and e.head.is_e2ee])
+        if encrypted:
+            self._place_encrypted(encrypted)
         self.threads = sorted(self._by_key.values(), key=lambda t: (t.order, t.id))
+        """In code-point order of their folders' names."""
 
     def _add(self, entry: ThreadFile, name: str, order: tuple[str, ...]) -> Thread:
-        key = unicodedata.normalize("NFC", name).lower()
+        key = _key(name)
         thread = self._by_key.setdefault(key, Thread(key, order))
         thread.order = min(thread.order, order)
         thread.files.append(entry)
         return thread
+
+    def _place_copies(self, copies: list[ThreadFile]) -> None:
+        """Add copies of group messages to the threads that they repeat."""
+        by_content = {
+            (head.people, head.title): thread
+            for _, thread in sorted(self._by_key.items(), reverse=True)
+            if (head := thread.head(is_full=True))
+        }
+        for entry in copies:
+            head = entry.full_head or Head(is_e2ee=False)
+            group_id = _key(entry.file.name.rpartition(".")[0])
+            by_id = (
+                thread
+                for key, thread in self._by_key.items()
+                if f"_{key}".endswith(f"_{group_id}")
+            )
+            original = (
+                next(by_id, None)
+                or self._by_key.get(_key(head.folder or ""))
+                or by_content.get((head.people, head.title))
+            )
+            if original:
+                original.files.append(entry)
+            else:
+                self._add(entry, entry.own_name, (group_id,))
+
+    def _find_instagram(self) -> None:
+        roots = {
+            (file.part, file.folders[:index])
+            for file in self.others
+            if file.name.lower() == _INSTAGRAM_PROFILE
+            for index, folder in enumerate(file.folders)
+            if folder.lower() in _PROFILE_FOLDERS
+        }
+        for thread in self._by_key.values():
+            thread.is_instagram = any(
+                _is_instagram(entry.file, roots) for entry in thread.files
+            )
+
+    def _place_encrypted(self, encrypted: list[ThreadFile]) -> None:
+        """Add encrypted chats to the older thread of the same two people."""
+        pairs = self._threads_by_pair()
+        copies = Counter((e.people, e.file.part, e.file.folders) for e in encrypted)
+        ambiguous = {people for (people, *_), count in copies.items() if count > 1}
+        for entry in encrypted:
+            people = entry.people
+            # The number in a name only keeps it unique: in another download it differs.
+            is_clear = _is_pair(people) and people not in ambiguous
+            sign = people, "" if is_clear else _key(entry.file.name)
+            if original := pairs.get((people, "")) or pairs.get(sign):
+                original.files.append(entry)
+            else:
+                name = entry.file.name.rpartition(".")[0]
+                pairs[sign] = self._add(entry, entry.own_name, (name,))
+
+    def _threads_by_pair(self) -> dict[tuple[frozenset[str], str], Thread]:
+        """Return the 1:1 thread of each two people, best one that became encrypted."""
+        pairs: dict[tuple[frozenset[str], str], Thread] = {}
+        for _, thread in sorted(self._by_key.items()):
+            # Instagram's people may have the same names, but its chats are others.
+            if thread.is_skipped or thread.is_instagram:
+                continue
+            head = thread.head()
+            if head and not head.is_e2ee and _is_pair(head.people):
+                key = head.people, ""
+                if key not in pairs or (
+                    _is_cutover(thread) and not _is_cutover(pairs[key])
+                ):
+                    pairs[key] = thread
+        return pairs
+
+
+def is_html_thread(name: str) -> bool:
+    """Return whether a file's name is that of a thread in an HTML export."""
+    return _HTML.fullmatch(name) is not None
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", name).lower()
+
+
+def _is_pair(people: frozenset[str]) -> bool:
+    # Deleted accounts share a name, and are different people.
+    return len(people) == _PAIR and not any(map(is_deleted_account, people))
+
+
+def _is_cutover(thread: Thread) -> bool:
+    return any(entry.section == "e2ee_cutover" for entry in thread.files)
+
+
+def _is_instagram(
+    file: ExportFile, roots: Collection[tuple[int, tuple[str, ...]]]
+) -> bool:
+    """Return whether the folders around a file, its zip or a profile show Instagram.
+
+    Exports of old have no folder of their own.
+    """
+    names = [name.lower() for name in (file.part_name, *file.folders)]
+    if not _FACEBOOK_FOLDERS.isdisjoint(names):
+        return False
+    return any(map(_INSTAGRAM_FOLDER.fullmatch, names)) or any(
+        file.part == part and file.folders[: len(folders)] == folders
+        for part, folders in roots
+    )

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from langchain_chatexports.chat_loaders.ledger import ExportSummary
+    from langchain_chatexports.chat_loaders.counts import ExportSummary
 
 
 NOON = 1_700_000_000_000

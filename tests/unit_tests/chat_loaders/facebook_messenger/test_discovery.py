@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from langchain_chatexports.chat_loaders.ledger import ExportSummary
+    from langchain_chatexports.chat_loaders.counts import ExportSummary
     from tests.unit_tests.builders.messenger import EncryptedChat, Thread
 
 

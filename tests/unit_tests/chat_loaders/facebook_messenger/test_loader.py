@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from re import Pattern
     from typing import Any
 
-    from langchain_chatexports.chat_loaders.ledger import ExportSummary
+    from langchain_chatexports.chat_loaders.counts import ExportSummary
     from tests.unit_tests.builders.messenger import Thread
 
 

@@ -1,0 +1,195 @@
+"""The messages of a thread, from all of its files: order, duplicates, system lines."""
+
+from collections import Counter
+from collections.abc import Collection
+from typing import Any
+
+from langchain_chatexports.chat_loaders.facebook_messenger.records import (
+    ThreadDocument,
+    has_url,
+    media_text,
+)
+from langchain_chatexports.chat_loaders.facebook_messenger.system_lines import (
+    LineReader,
+)
+from langchain_chatexports.chat_loaders.messages import Message
+
+_SECOND = 1_000_000
+_MAX_PLACEHOLDER_LENGTH = 100
+_KINDS = {"attachment": "media", "reaction": "reaction"}  # Others are `system`.
+
+
+class DatedFile:
+    """A thread file with its messages."""
+
+    def __init__(self, document: ThreadDocument, *, is_skipped: bool) -> None:
+        self.messages = list(document.messages())
+        self.head, self.is_coarse = document.head, document.is_coarse
+        self.is_skipped = is_skipped
+
+    @property
+    def newest(self) -> int:
+        """The time of the newest message; before all times if there is none."""
+        times = [m.time for m in self.messages if m.time is not None]
+        return max(times, default=-(10**20))
+
+
+def merged(files: list[DatedFile]) -> list[Message]:
+    """Join the messages of a thread's files, oldest first.
+
+    Equal times keep the order of their file, from its oldest end on. Messages without a
+    time stand first, in the order of their file: which end of it is theirs is unknown.
+    """
+    _mark_duplicates(files)
+    for file in files:
+        for message in file.messages if file.is_skipped else ():
+            if message.kind == "text":
+                message.kind = "section"
+    directions = [_is_newest_first(file.messages) for file in files]
+    usual = next((d for d in directions if d is not None), None)
+    if usual is None:
+        # Each file is of one moment: by the order of their numbers then.
+        usual = _is_newest_first([m for file in reversed(files) for m in file.messages])
+    undated: list[Message] = []
+    dated: list[Message] = []
+    for file, direction in zip(files, directions, strict=True):
+        undated += [m for m in file.messages if m.time is None]
+        if usual if direction is None else direction:
+            file.messages.reverse()
+        dated += [m for m in file.messages if m.time is not None]
+    dated.sort(key=_time)
+    return undated + dated
+
+
+def find_system_lines(messages: list[Message], reader: LineReader) -> None:
+    """Set the kinds of texts that nobody typed.
+
+    Args:
+        messages: The messages of a thread, oldest first.
+        reader: Recognizes system lines.
+    """
+    placeholders = _placeholders(messages)
+    for message in messages:
+        if message.kind != "text":
+            continue
+        text, extra = message.text, message.extra
+        has_attachment = "attachments" in extra
+        line: str | None = "attachment"
+        if text not in placeholders:
+            line = reader.kind_of(text, message.sender, has_attachment=has_attachment)
+        if line is None:
+            continue
+        message.kind = _KINDS.get(line, "system")
+        if message.kind == "media":
+            message.text = media_text(extra)
+        else:
+            message.extra[message.kind] = line if message.kind == "system" else True
+
+
+def _time(message: Message) -> int:
+    return message.time or 0
+
+
+def _is_newest_first(messages: list[Message]) -> bool | None:
+    times = (m.time for m in messages if m.time is not None)
+    backwards = (m.time for m in reversed(messages) if m.time is not None)
+    first, last = next(times, None), next(backwards, None)
+    return None if first is None or last is None or first == last else first > last
+
+
+def _mark_duplicates(files: list[DatedFile]) -> None:
+    """Mark what an earlier file has already.
+
+    The same sender, time, text and attachments make a duplicate, but only between
+    files: within one file a person did write the same thing twice.
+    """
+    seen: dict[object, list[Message]] = {}
+    shared = _shared_times(files)
+    for file in files if shared else ():
+        counts: Counter[object] = Counter()
+        for message in file.messages:
+            if message.kind in {"empty", "unreadable"} or message.time not in shared:
+                continue
+            content = message.time, *_content(message)
+            copies, nth = seen.setdefault(content, []), counts[content]
+            counts[content] += 1
+            if nth == len(copies):  # The n-th in one file is the n-th in each file.
+                copies.append(message)
+                continue
+            if _knowledge(message) > _knowledge(copies[nth]):
+                copies[nth].kind, copies[nth].extra = message.kind, message.extra
+            message.kind = "duplicate"
+    _mark_coarse_duplicates(files)
+
+
+def _mark_coarse_duplicates(files: list[DatedFile]) -> None:
+    # The exports of 2018 round to seconds what later ones have in milliseconds.
+    if not any(file.is_coarse for file in files):
+        return
+    exact = {
+        (message.time // _SECOND, *_content(message))
+        for file in files
+        for message in file.messages
+        if not file.is_coarse and message.time is not None
+    }
+    for file in files:
+        for message in file.messages if file.is_coarse else ():
+            second = _time(message) // _SECOND
+            if (second, *_content(message)) in exact and message.kind != "empty":
+                message.kind = "duplicate"
+
+
+def _shared_times(files: list[DatedFile]) -> set[int | None]:
+    seen: set[int | None] = set()
+    shared: set[int | None] = set()
+    for file in files if len(files) > 1 else ():
+        times = {message.time for message in file.messages}
+        shared |= times & seen
+        seen |= times
+    return shared
+
+
+def _content(message: Message) -> tuple[object, ...]:
+    attachments = message.extra.get("attachments", ())
+    return message.sender, message.text, tuple(map(_attachment_key, attachments))
+
+
+def _attachment_key(attachment: dict[str, str]) -> tuple[str, ...]:
+    kind, uri = attachment["type"], attachment.get("uri", "")
+    if kind != "link":
+        # The folders in front of a file change from one kind of export to the next.
+        uri = uri.rpartition("/")[2]
+    return kind, uri, attachment.get("text", "")
+
+
+def _knowledge(message: Message) -> tuple[bool, int]:
+    """Rank copies of a message by what their export knows of it.
+
+    A later export knows what was taken back, and more reactions; an older one has signs
+    of system lines that were given up.
+    """
+    return message.kind != "text", len(message.extra.get("reactions", ()))
+
+
+def _placeholders(messages: Collection[Message]) -> set[str]:
+    """Return the texts that stand for a shared attachment, in whatever language.
+
+    Such a text is short, repeats on messages with a share, and is on no other one.
+    """
+    on_shares = Counter(
+        message.text
+        for message in messages
+        if message.kind == "text"
+        and _has_share(message.extra)
+        and len(message.text) <= _MAX_PLACEHOLDER_LENGTH
+    )
+    repeated = {
+        text for text, count in on_shares.items() if count > 1 and not has_url(text)
+    }
+    if not repeated:
+        return repeated
+    return repeated.difference(m.text for m in messages if not _has_share(m.extra))
+
+
+def _has_share(extra: dict[str, Any]) -> bool:
+    return any(item["type"] == "link" for item in extra.get("attachments", ()))
