@@ -91,7 +91,7 @@ class Names:
         self._found: dict[str, list[str]] = {}
 
     def enter(self, conversation: Conversation) -> bool:
-        """Turn to a conversation; namesakes are told apart by their ids.
+        """Turn to a conversation; namesakes are told apart by handles or ids.
 
         Returns:
             Whether its people are other than those of the conversation before.
@@ -109,14 +109,7 @@ class Names:
             return False
         self._handles, self._found = handles, {}
         self._names, self._names_size = names, len(names)
-        counts = Counter(name_key(name) for name in names.values() if name)
-        self._distinct = {
-            person: f"{name} ({person})"
-            if counts[name_key(name)] > 1 and person != name
-            else name
-            for person, name in names.items()
-            if name
-        }
+        self._distinct = _told_apart(names, handles)
         return True
 
     def of(self, person: str) -> str:
@@ -167,6 +160,19 @@ class Names:
         if name not in row and name != person:
             self.nicknames[name] = None
         return row[0]
+
+
+def _told_apart(
+    names: Mapping[str, str], handles: Mapping[str, Collection[str]]
+) -> dict[str, str]:
+    """Return a name for each id, which is no other's: `Ann (ann.two)`."""
+    distinct = {person: name for person, name in names.items() if name}
+    for signs in (lambda who: next(iter(handles.get(who, ())), who), lambda who: who):
+        counts = Counter(map(name_key, distinct.values()))
+        for person, shown in distinct.items():
+            if counts[name_key(shown)] > 1 and names[person] != signs(person):
+                distinct[person] = f"{names[person]} ({signs(person)})"
+    return distinct
 
 
 def to_session(
