@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.facebook_messenger.owner import (
@@ -12,6 +12,7 @@ from langchain_chatexports.chat_loaders.facebook_messenger.owner import (
     find_owner,
 )
 from langchain_chatexports.chat_loaders.facebook_messenger.records import (
+    ThreadDocument,
     is_thread_head,
     read_thread,
 )
@@ -26,7 +27,6 @@ from langchain_chatexports.chat_loaders.facebook_messenger.threads import (
     is_html_thread,
 )
 from langchain_chatexports.chat_loaders.facebook_messenger.timeline import (
-    DatedFile,
     find_system_lines,
     merged,
 )
@@ -42,19 +42,6 @@ _ZIP_NAMES = ("facebook-", "instagram-")
 _FEW = 2  # People in a chat that is not a group.
 
 
-class Glance(NamedTuple):
-    """What the names and ends of an export's files show."""
-
-    threads: int
-    """How many conversations there are."""
-
-    html_files: int
-    """How many are in HTML, which cannot be read."""
-
-    owner: str | None
-    """Whose export it is, if that is found."""
-
-
 class _MessengerChatLoader(ChatExportLoader):
     """Reads the threads of any of Meta's exports."""
 
@@ -62,14 +49,7 @@ class _MessengerChatLoader(ChatExportLoader):
     suffixes: ClassVar[tuple[str, ...]] = (".json", ".html")
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
-        """Yield the threads in code-point order of their folders' names.
-
-        Args:
-            files: The files of the export.
-
-        Raises:
-            ExportFormatError: If it is not a Messenger export in JSON.
-        """
+        """Yield the threads in code-point order of their folders' names."""
         export = MessengerExport(files)
         if not export.threads:
             raise _no_thread(files, export)
@@ -77,10 +57,11 @@ class _MessengerChatLoader(ChatExportLoader):
         _describe(files, export)
         has_read = False
         for thread in export.threads:
-            dated = _dated_files(thread, files)
-            has_read = has_read or bool(dated)
-            if dated:
-                yield _conversation(thread, dated, owner, self.owner)
+            if conversation := _conversation(thread, files, owner, self.owner):
+                has_read = True
+                held = [conversation]
+                del conversation
+                yield held.pop()
         if not has_read:
             msg = (
                 f"{files.path} holds no Messenger thread that can be read. "
@@ -88,8 +69,8 @@ class _MessengerChatLoader(ChatExportLoader):
             )
             raise ExportFormatError(msg, path=files.path)
 
-    def glance(self) -> Glance:
-        """Look at the files' names and ends, without reading messages.
+    def find_owner(self) -> str | None:
+        """Return whose export it is, by names and ends of its files if possible.
 
         Files that cannot be read are ignored.
 
@@ -98,10 +79,8 @@ class _MessengerChatLoader(ChatExportLoader):
             ExportAccessError: If the system refuses.
         """
         with self.open_export(is_quiet=True) as files:
-            export = MessengerExport(files)
-            found = find_owner(export) if export.threads and not self.owner else None
-            owner = found.name if found else self.owner
-            return Glance(len(export.threads), export.html_files, owner)
+            found = find_owner(MessengerExport(files))
+            return found[0] if found else None
 
     def handles(self) -> Mapping[str, Collection[str]]:
         """Return nothing: names are the only identity in these exports."""
@@ -121,14 +100,7 @@ class SingleFileFacebookMessengerChatLoader(_MessengerChatLoader):
     """
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
-        """Yield the thread.
-
-        Args:
-            files: The one file.
-
-        Raises:
-            ExportFormatError: If it is not a thread of a JSON export.
-        """
+        """Yield the thread of the file."""
         if not files.is_single_file:
             msg = (
                 f"{files.path} is not a JSON file. "
@@ -174,11 +146,10 @@ def matches(files: ExportFiles) -> bool:
     return False
 
 
-def _dated_files(thread: Thread, files: ExportFiles) -> list[DatedFile]:
-    dated = []
-    count = 0
-    # What is skipped goes last: its duplicates elsewhere are kept.
-    for entry in sorted(thread.sorted_files, key=lambda entry: entry.is_skipped):
+def _documents(thread: Thread, files: ExportFiles) -> list[ThreadDocument]:
+    """Parse the files of a thread, oldest first."""
+    documents: list[ThreadDocument] = []
+    for entry in thread.sorted_files:
         try:
             document = read_thread(entry.file)
             if document is None and files.is_single_file:
@@ -189,26 +160,29 @@ def _dated_files(thread: Thread, files: ExportFiles) -> list[DatedFile]:
         if document is None:
             files.details["other_files"] += 1
             continue
-        count += len(document.records)
-        files.check_count(count)
-        dated.append(DatedFile(document, is_skipped=entry.is_skipped))
-    return dated
+        document.is_skipped = entry.is_skipped
+        documents.append(document)
+        files.check_count(sum(len(each.records) for each in documents))
+    return documents
 
 
 def _conversation(
-    thread: Thread, files: list[DatedFile], found: FoundOwner | None, given: str | None
-) -> Conversation:
+    thread: Thread, files: ExportFiles, found: FoundOwner | None, given: str | None
+) -> Conversation | None:
+    documents = _documents(thread, files)
+    if not documents:
+        return None
     # The title and the members of today stand in the file of the newest message, unless
     # that one does not have them.
-    newest_first = sorted(files, key=lambda file: (file.is_skipped, -file.newest))
-    heads = [file.head for file in newest_first]
+    documents_by_age = sorted(documents, key=lambda d: (d.is_skipped, -d.newest))
+    heads = [document.head for document in documents_by_age]
     listed = next((head.participants for head in heads if head.participants), [])
     is_group = next((h.is_group for h in heads if h.is_group is not None), None)
     members = [name for name in dict.fromkeys(listed) if not is_deleted_account(name)]
-    messages = merged(files)
+    messages = merged(documents)
     people = dict.fromkeys([*members, *(message.sender for message in messages)])
     people.pop("", None)
-    owner = found.name if found else None
+    owner, found_by = found or (None, None)
     find_system_lines(messages, LineReader(people, given or owner))
     return Conversation(
         id=thread.id,
@@ -219,7 +193,7 @@ def _conversation(
         is_group=len(listed) > _FEW or None if is_group is None else is_group,
         platform=INSTAGRAM if thread.is_instagram else None,
         owner=owner,
-        owner_found_by=found.found_by if found else None,
+        owner_found_by=found_by,
     )
 
 

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 from langchain_chatexports.chat_loaders.facebook_messenger.encoding import repair_for
 from langchain_chatexports.chat_loaders.facebook_messenger.records import (
@@ -40,11 +40,8 @@ _NAMES_IN_PROFILES: tuple[tuple[str | int, ...], ...] = (
 _PAIR = 2
 
 
-class FoundOwner(NamedTuple):
-    """Whose export it is, and how that was found."""
-
-    name: str
-    found_by: str
+FoundOwner: TypeAlias = tuple[str, str]
+"""Whose export it is, and how that was found."""
 
 
 def find_owner(export: MessengerExport) -> FoundOwner | None:
@@ -55,9 +52,9 @@ def find_owner(export: MessengerExport) -> FoundOwner | None:
     for found_by, pattern in _PROFILE_FILES.items():
         files = [file for file in export.others if pattern.fullmatch(file.name)]
         if name := _named_in(files, people):
-            return FoundOwner(name, found_by)
+            return name, found_by
     if name := _in_every_thread(heads):
-        return FoundOwner(name, "the one name in every thread")
+        return name, "the one name in every thread"
     pairs = [thread for thread, head in heads if len(head.people) == _PAIR]
     return _across_from_title(pairs) or _in_system_lines(threads)
 
@@ -132,14 +129,14 @@ def _across_from_title(pairs: Iterable[Thread]) -> FoundOwner | None:
         head = thread.head(is_full=True)
         first, second, *_ = dict.fromkeys(head.participants if head else ())
         if head and head.title == second:
-            vote = FoundOwner(first, "titles")
+            vote = first, "titles"
         elif head and head.title == first:
-            vote = FoundOwner(second, "titles")
+            vote = second, "titles"
         elif head and head.is_e2ee:
-            vote = FoundOwner(first, "first participant")
+            vote = first, "first participant"
         else:
             continue
-        if not is_deleted_account(vote.name):
+        if not is_deleted_account(vote[0]):
             votes[vote] += 1
     ranked = votes.most_common(2)
     if not ranked or (len(ranked) > 1 and ranked[0][1] == ranked[1][1]):
@@ -156,7 +153,7 @@ def _in_system_lines(threads: Iterable[Thread]) -> FoundOwner | None:
                 document = read_thread(entry.file)
             if document is None:
                 continue
-            messages = list(document.messages())
+            messages = document.messages
             senders = {message.sender for message in messages} - {""}
             reader = LineReader([*document.head.participants, *senders])
             found = Counter(
@@ -167,5 +164,5 @@ def _in_system_lines(threads: Iterable[Thread]) -> FoundOwner | None:
                 and reader.kind_of(message.text, message.sender)
             )
             for name, _ in found.most_common(1):
-                return FoundOwner(name, "system lines")
+                return name, "system lines"
     return None

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -34,6 +35,8 @@ _PARTICIPANTS = re.compile(r'"participants"\s*:\s*(?=\[)')
 _LOOKED_AT = 20  # A thread may begin with damaged messages.
 _NAME_NUMBER = re.compile(r"_\d+$")
 
+_COMMON_FIELDS = 5  # Of a record: sender, times, content and type.
+_TYPED = frozenset({None, "Generic"})
 _UNSENT_TEXT = "User unsent a message"  # In English in every account language seen.
 _URL_SIGNS = ("http://", "https://", "www.")
 _SUFFIXES = {
@@ -108,29 +111,10 @@ class Record(msgspec.Struct):
     users: object = None
     """On `Subscribe` and `Unsubscribe`, until 2023."""
 
-    is_unsent: bool | None = None
+    is_unsent: bool | None = False
     """1,397, of which 52 with their text."""
 
-    is_taken_down: bool | None = None
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether there is nothing but text, sender and time."""
-        return not (
-            self.type
-            or self.photos
-            or self.reactions
-            or self.share
-            or self.sticker
-            or self.videos
-            or self.audio_files
-            or self.files
-            or self.gifs
-            or self.is_unsent
-            or self.is_taken_down
-            or self.call_duration is not None
-            or self.users is not None
-        )
+    is_taken_down: bool | None = False
 
 
 class EncryptedRecord(msgspec.Struct, rename="camel"):
@@ -171,6 +155,7 @@ class ThreadObject(msgspec.Struct):
     is_still_participant: bool | None = None
 
 
+_PLAIN = msgspec.structs.astuple(Record())[_COMMON_FIELDS:]
 _THREADS = msgspec.json.Decoder(ThreadObject)
 _RECORDS = msgspec.json.Decoder(Record)
 _ENCRYPTED_RECORDS = msgspec.json.Decoder(EncryptedRecord)
@@ -201,21 +186,34 @@ class Head:
         return frozenset(p for p in self.participants if not is_deleted_account(p))
 
 
-@dataclass(slots=True)
+@dataclass
 class ThreadDocument:
-    """A parsed thread file; its messages are decoded one by one."""
+    """A parsed thread file."""
 
     head: Head
     records: list[msgspec.Raw]
     repair: Callable[[str], str]
+    is_skipped: bool = False
+    """Whether it is of a section that is skipped by default."""
+
     is_coarse: bool = False
-    """Whether times are in whole seconds; known when the messages are read."""
+    """Whether its times are in whole seconds; known when messages were decoded."""
 
-    def messages(self) -> Iterator[Message]:
-        """Yield the messages in the file's order, with the kinds that fields show.
+    @cached_property
+    def messages(self) -> list[Message]:
+        """The messages in the file's order, with the kinds that fields show.
 
-        A message of kind `text` may still be a system line.
+        One of kind `text` may still be a system line.
         """
+        return list(self._decoded())
+
+    @property
+    def newest(self) -> int:
+        """The time of the newest message; before all times if there is none."""
+        times = [m.time for m in self.messages if m.time is not None]
+        return max(times, default=-(10**20))
+
+    def _decoded(self) -> Iterator[Message]:
         decode = _encrypted_record if self.head.is_e2ee else _RECORDS.decode
         repair, names = self.repair, _SenderNames(self.repair)
         for raw in self.records:
@@ -234,7 +232,12 @@ class ThreadDocument:
             if stamp is not None and _FIRST_MS <= stamp <= _LAST_MS:
                 time = int(stamp) * 1000
             message = Message(time, names[record.sender_name], text)
-            if not record.is_plain:
+            # Most messages have nothing else.
+            is_typed = record.type in _TYPED
+            if (
+                not is_typed
+                or msgspec.structs.astuple(record)[_COMMON_FIELDS:] != _PLAIN
+            ):
                 _add_details(message, record, repair, names)
             elif not text or text.isspace():
                 message.kind = "empty"

@@ -19,22 +19,7 @@ _MAX_PLACEHOLDER_LENGTH = 100
 _KINDS = {"attachment": "media", "reaction": "reaction"}  # Others are `system`.
 
 
-class DatedFile:
-    """A thread file with its messages."""
-
-    def __init__(self, document: ThreadDocument, *, is_skipped: bool) -> None:
-        self.messages = list(document.messages())
-        self.head, self.is_coarse = document.head, document.is_coarse
-        self.is_skipped = is_skipped
-
-    @property
-    def newest(self) -> int:
-        """The time of the newest message; before all times if there is none."""
-        times = [m.time for m in self.messages if m.time is not None]
-        return max(times, default=-(10**20))
-
-
-def merged(files: list[DatedFile]) -> list[Message]:
+def merged(files: list[ThreadDocument]) -> list[Message]:
     """Join the messages of a thread's files, oldest first.
 
     Equal times keep the order of their file, from its oldest end on. Messages without a
@@ -97,20 +82,24 @@ def _is_newest_first(messages: list[Message]) -> bool | None:
     return None if first is None or last is None or first == last else first > last
 
 
-def _mark_duplicates(files: list[DatedFile]) -> None:
-    """Mark what an earlier file has already.
+def _mark_duplicates(files: list[ThreadDocument]) -> None:
+    """Mark what another file has, too.
 
     The same sender, time, text and attachments make a duplicate, but only between
     files: within one file a person did write the same thing twice.
     """
+    # The exports of 2018 round to seconds what later ones have in milliseconds.
+    unit = _SECOND if any(file.is_coarse for file in files) else 1
+    shared = _shared_times(files, unit)
     seen: dict[object, list[Message]] = {}
-    shared = _shared_times(files)
-    for file in files if shared else ():
+    best_first = sorted(files, key=lambda file: (file.is_skipped, file.is_coarse))
+    for file in best_first if shared else ():
         counts: Counter[object] = Counter()
         for message in file.messages:
-            if message.kind in {"empty", "unreadable"} or message.time not in shared:
+            time = None if message.time is None else message.time // unit
+            if time not in shared or message.kind in {"empty", "unreadable"}:
                 continue
-            content = message.time, *_content(message)
+            content = time, *_content(message)
             copies, nth = seen.setdefault(content, []), counts[content]
             counts[content] += 1
             if nth == len(copies):  # The n-th in one file is the n-th in each file.
@@ -119,31 +108,13 @@ def _mark_duplicates(files: list[DatedFile]) -> None:
             if _knowledge(message) > _knowledge(copies[nth]):
                 copies[nth].kind, copies[nth].extra = message.kind, message.extra
             message.kind = "duplicate"
-    _mark_coarse_duplicates(files)
 
 
-def _mark_coarse_duplicates(files: list[DatedFile]) -> None:
-    # The exports of 2018 round to seconds what later ones have in milliseconds.
-    if not any(file.is_coarse for file in files):
-        return
-    exact = {
-        (message.time // _SECOND, *_content(message))
-        for file in files
-        for message in file.messages
-        if not file.is_coarse and message.time is not None
-    }
-    for file in files:
-        for message in file.messages if file.is_coarse else ():
-            second = _time(message) // _SECOND
-            if (second, *_content(message)) in exact and message.kind != "empty":
-                message.kind = "duplicate"
-
-
-def _shared_times(files: list[DatedFile]) -> set[int | None]:
+def _shared_times(files: list[ThreadDocument], unit: int) -> set[int | None]:
     seen: set[int | None] = set()
     shared: set[int | None] = set()
     for file in files if len(files) > 1 else ():
-        times = {message.time for message in file.messages}
+        times = {None if m.time is None else m.time // unit for m in file.messages}
         shared |= times & seen
         seen |= times
     return shared
