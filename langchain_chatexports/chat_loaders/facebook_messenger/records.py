@@ -25,7 +25,7 @@ from langchain_chatexports.chat_loaders.json_data import (
     decode_json,
     without_lone_surrogates,
 )
-from langchain_chatexports.chat_loaders.messages import Message
+from langchain_chatexports.chat_loaders.messages import Message, attachment
 
 _HEAD_BYTES = 16 * 2**10
 _TAIL_BYTES = 16 * 2**10
@@ -33,19 +33,15 @@ _THREAD_KEYS = (b'"messages"', b'"participants"', b'"threadName"')
 _MESSAGE_KEYS = (b'"sender_name"', b'"senderName"', b'"threadName"')
 _PARTICIPANTS = re.compile(r'"participants"\s*:\s*(?=\[)')
 _LOOKED_AT = 20  # A thread may begin with damaged messages.
+_SUFFIX = re.compile(r"\.\w+$")
 _NAME_NUMBER = re.compile(r"_\d+$")
 
 _COMMON_FIELDS = 5  # Of a record: sender, times, content and type.
-_TYPED = frozenset({None, "Generic"})
+_USUAL_TYPES = frozenset({None, "Generic"})
 _UNSENT_TEXT = "User unsent a message"  # In English in every account language seen.
 _URL_SIGNS = ("http://", "https://", "www.")
-_SUFFIXES = {
-    "photos": ("jpg", "jpeg", "png", "webp", "heic", "bmp"),
-    "videos": ("mp4", "mov", "mkv", "webm", "3gp"),
-    "audio_files": ("aac", "m4a", "mp3", "ogg", "opus", "wav"),
-    "gifs": ("gif",),
-}
-_FIELD_OF_SUFFIX = {end: name for name, ends in _SUFFIXES.items() for end in ends}
+# The keys of the other exports, by type of attachment.
+_FIELDS = {"photo": "photos", "video": "videos", "audio": "audio_files", "gif": "gifs"}
 
 # Year 1 to 9999: what a Python datetime can hold.
 _FIRST_MS = -62_135_596_800_000
@@ -232,15 +228,9 @@ class ThreadDocument:
             if stamp is not None and _FIRST_MS <= stamp <= _LAST_MS:
                 time = int(stamp) * 1000
             message = Message(time, names[record.sender_name], text)
-            # Most messages have nothing else.
-            is_typed = record.type in _TYPED
-            if (
-                not is_typed
-                or msgspec.structs.astuple(record)[_COMMON_FIELDS:] != _PLAIN
-            ):
+            details = msgspec.structs.astuple(record)[_COMMON_FIELDS:]
+            if details != _PLAIN or record.type not in _USUAL_TYPES:
                 _add_details(message, record, repair, names)
-            elif not text or text.isspace():
-                message.kind = "empty"
             yield message
 
     def _older_stamp(self, stamp: float) -> float:
@@ -339,12 +329,6 @@ def has_url(text: str) -> bool:
     return any(sign in folded for sign in _URL_SIGNS)
 
 
-def media_text(extra: Mapping[str, Any]) -> str:
-    """Return what stands for the attachments of a message without text."""
-    listed = extra.get("attachments", ())
-    return " ".join(f"[{item['type']}]" for item in listed) or "[attachment]"
-
-
 def _encrypted_record(raw: msgspec.Raw) -> Record:
     """Decode a record of the secure storage into the shape of the other exports."""
     found = _ENCRYPTED_RECORDS.decode(raw)
@@ -357,10 +341,9 @@ def _encrypted_record(raw: msgspec.Raw) -> Record:
         reactions=found.reactions,
     )
     for item in found.media or ():
-        suffix = (item.uri or "").rpartition(".")[2].lower()
         # Without a suffix it is a sentence about a file that is missing.
-        stored = item if suffix.isalnum() else Media()
-        name = _FIELD_OF_SUFFIX.get(suffix, "files")
+        stored = item if _SUFFIX.search(item.uri or "") else Media()
+        name = _FIELDS.get(attachment(stored.uri or "")["type"], "files")
         setattr(record, name, [*(getattr(record, name) or ()), stored])
     return record
 
@@ -368,12 +351,14 @@ def _encrypted_record(raw: msgspec.Raw) -> Record:
 def _has_dyi_shape(thread: ThreadObject) -> bool:
     if any(isinstance(person, str) for person in thread.participants or ()):
         return False
+    is_decoded = False
     for raw in thread.messages[:_LOOKED_AT]:
         with suppress(*NOT_DECODED):
             record = _RECORDS.decode(raw)
+            is_decoded = True
             if (record.timestamp_ms, record.timestamp) != (None, None):
                 return True
-    return not thread.messages and thread.participants is not None
+    return not is_decoded and thread.participants is not None
 
 
 def _names(listed: list[Person | str], repair: Callable[[str], str]) -> list[str]:
@@ -427,19 +412,14 @@ def _add_details(
     reactions = [
         {"reaction": repair(item.reaction), "sender": names[item.actor]}
         for item in record.reactions or ()
-        if item.reaction is not None
+        if item.reaction
     ]
     if reactions:
         extra["reactions"] = reactions
-    has_text = not (not message.text or message.text.isspace())
     if record.is_unsent or record.is_taken_down:
         message.kind, extra["unsent"] = "unsent", True
     elif system := _system_kind(record, message.text):
         message.kind, extra["system"] = "system", system
-    elif not has_text and attachments:
-        message.kind, message.text = "media", media_text(extra)
-    elif not has_text:
-        message.kind = "empty"
     message.extra = extra
 
 

@@ -7,7 +7,7 @@ numbered files of one thread folder, over all sections and parts.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -48,7 +48,7 @@ class ThreadFile:
 
     file: ExportFile
     number: int = 0
-    """Of `message_<number>.json`; the highest is the oldest."""
+    """One more than that of `message_<number>.json`; the highest is the oldest."""
 
     @cached_property
     def head(self) -> Head | None:
@@ -142,26 +142,13 @@ class MessengerExport:
 
         self.html_files = 0
         self._by_key: dict[str, Thread] = {}
-        loose: list[ThreadFile] = []
-        for file in files:
-            if _HTML.fullmatch(file.name):
-                self.html_files += 1
-                continue
-            number = _NUMBERED.fullmatch(file.name)
-            entry = ThreadFile(file, int(number[1] or 1) if number else 0)
-            try:
-                if number:
-                    folder = entry.thread_folder
-                    self._add(entry, folder, (folder,))
-                elif entry.head:
-                    loose.append(entry)
-                else:
-                    self.others.append(file)
-            except ChatExportError as error:
-                files.skip(error)
-        encrypted, copies = [], []
-        for entry in loose:
-            if entry.is_e2ee:
+        encrypted: list[ThreadFile] = []
+        copies: list[ThreadFile] = []
+        for entry in self._thread_files(files):
+            if entry.number:
+                folder = entry.thread_folder
+                self._add(entry, folder, (folder,))
+            elif entry.is_e2ee:
                 encrypted.append(entry)
             elif entry.section == _GROUP_SECTION:
                 copies.append(entry)
@@ -174,6 +161,21 @@ class MessengerExport:
             self._place_encrypted(encrypted)
         self.threads = sorted(self._by_key.values(), key=lambda t: (t.order, t.id))
         """In code-point order of their folders' names."""
+
+    def _thread_files(self, files: ExportFiles) -> Iterator[ThreadFile]:
+        for file in files:
+            if file.name.lower().endswith(".html"):
+                self.html_files += is_html_thread(file.name)
+                continue
+            number = _NUMBERED.fullmatch(file.name)
+            entry = ThreadFile(file, int(number[1] or 1) + 1 if number else 0)
+            try:
+                if number or entry.head:
+                    yield entry
+                else:
+                    self.others.append(file)
+            except ChatExportError as error:
+                files.skip(error)
 
     def _add(self, entry: ThreadFile, name: str, order: tuple[str, ...]) -> Thread:
         key = _key(name)
@@ -239,17 +241,13 @@ class MessengerExport:
     def _threads_by_pair(self) -> dict[tuple[frozenset[str], str], Thread]:
         """Return the 1:1 thread of each two people, best one that became encrypted."""
         pairs: dict[tuple[frozenset[str], str], Thread] = {}
-        for _, thread in sorted(self._by_key.items()):
+        for _, thread in sorted(self._by_key.items(), key=_cutover_first):
             # Instagram's people may have the same names, but its chats are others.
             if thread.is_skipped or thread.is_instagram:
                 continue
             head = thread.head()
             if head and not head.is_e2ee and _is_pair(head.people):
-                key = head.people, ""
-                if key not in pairs or (
-                    _is_cutover(thread) and not _is_cutover(pairs[key])
-                ):
-                    pairs[key] = thread
+                pairs.setdefault((head.people, ""), thread)
         return pairs
 
 
@@ -267,8 +265,9 @@ def _is_pair(people: frozenset[str]) -> bool:
     return len(people) == _PAIR and not any(map(is_deleted_account, people))
 
 
-def _is_cutover(thread: Thread) -> bool:
-    return any(entry.section == "e2ee_cutover" for entry in thread.files)
+def _cutover_first(item: tuple[str, Thread]) -> tuple[bool, str]:
+    sections = {entry.section for entry in item[1].files}
+    return "e2ee_cutover" not in sections, item[0]
 
 
 def _is_instagram(

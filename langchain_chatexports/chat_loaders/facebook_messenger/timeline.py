@@ -7,7 +7,6 @@ from typing import Any
 from langchain_chatexports.chat_loaders.facebook_messenger.records import (
     ThreadDocument,
     has_url,
-    media_text,
 )
 from langchain_chatexports.chat_loaders.facebook_messenger.system_lines import (
     LineReader,
@@ -55,10 +54,9 @@ def find_system_lines(messages: list[Message], reader: LineReader) -> None:
     """
     placeholders = _placeholders(messages)
     for message in messages:
-        if message.kind != "text":
+        if message.kind != "text" or not message.text:
             continue
-        text, extra = message.text, message.extra
-        has_attachment = "attachments" in extra
+        text, has_attachment = message.text, "attachments" in message.extra
         line: str | None = "attachment"
         if text not in placeholders:
             line = reader.kind_of(text, message.sender, has_attachment=has_attachment)
@@ -66,7 +64,7 @@ def find_system_lines(messages: list[Message], reader: LineReader) -> None:
             continue
         message.kind = _KINDS.get(line, "system")
         if message.kind == "media":
-            message.text = media_text(extra)
+            message.text = "" if has_attachment else "[attachment]"
         else:
             message.extra[message.kind] = line if message.kind == "system" else True
 
@@ -97,7 +95,7 @@ def _mark_duplicates(files: list[ThreadDocument]) -> None:
         counts: Counter[object] = Counter()
         for message in file.messages:
             time = None if message.time is None else message.time // unit
-            if time not in shared or message.kind in {"empty", "unreadable"}:
+            if time not in shared or not (message.text or message.extra):
                 continue
             content = time, *_content(message)
             copies, nth = seen.setdefault(content, []), counts[content]

@@ -237,7 +237,6 @@ class TestEverything:
             "none": 3,
             "your_group_messages": 1,
         }
-        assert summary.details["languages"] == {"en": 3}
 
     def test_reactions_and_times_belong_to_their_message(
         self, loader: FolderFacebookMessengerChatLoader

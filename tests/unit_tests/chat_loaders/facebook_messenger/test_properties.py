@@ -147,11 +147,9 @@ options = st.fixed_dictionaries(
         "owner": st.sampled_from(PEOPLE),
         "exclude": st.just("chat_1"),
         "start": st.just(date(2000, 1, 1)),
-        "include_reactions": st.booleans(),
-        "include_system": st.booleans(),
-        "include_unsent": st.booleans(),
-        "include_media": st.booleans(),
-        "include_sections": st.just("message_requests"),
+        "keep": st.sets(
+            st.sampled_from(["reaction", "system", "unsent", "media", "section"])
+        ),
     },
 )
 

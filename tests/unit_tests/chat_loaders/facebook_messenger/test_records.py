@@ -1,0 +1,304 @@
+"""Messages as Meta's files have them: fields, times, attachments, kinds."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_chatexports import (
+    FolderFacebookMessengerChatLoader,
+    SingleFileFacebookMessengerChatLoader,
+)
+from tests.unit_tests.builders.messenger import Export, message, meta_json, mojibake
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from langchain_core.messages import BaseMessage
+
+    from langchain_chatexports.chat_loaders.counts import ExportSummary
+
+NOON = 1_700_000_000_000
+PEOPLE = [{"name": "Ada"}, {"name": "Grace"}]
+KINDS = ("media", "system", "unsent", "reaction")
+KEYS = [
+    *("participants", "threadName", "title", "thread_path", "thread_type"),
+    *("joinable_mode", "is_still_participant", "magic_words", "name", "sender_name"),
+    *("senderName", "timestamp_ms", "timestamp", "content", "text", "photos", "uri"),
+    *("media", "share", "link", "share_text", "reactions", "reaction", "actor"),
+    *("type", "users", "call_duration", "is_unsent", "isUnsent", "sticker"),
+    *("label_values", "profile_user", "string_map_data", "value", "profile_v2"),
+]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "message_1.json"
+
+
+def load(path: Path, *records: Any) -> tuple[list[BaseMessage], ExportSummary]:
+    """Read records behind a first one, and keep all that has a text."""
+    first = message("Ada", "first", 1)
+    path.write_bytes(meta_json({"participants": PEOPLE, "messages": [first, *records]}))
+    loader = SingleFileFacebookMessengerChatLoader(path, owner="Grace", keep=KINDS)
+    (session,) = loader.load()
+    rest = [m for m in session["messages"] if m.content != "first"]
+    return rest, loader.inspect()
+
+
+def load_one(path: Path, **keys: Any) -> BaseMessage:
+    (only,), _ = load(path, {"sender_name": "Ada", "timestamp_ms": NOON} | keys)
+    return only
+
+
+def load_encrypted(path: Path, text: str = "", **keys: Any) -> list[BaseMessage]:
+    chat = Export().encrypted("Ada_1.json", ["Grace", "Ada"])
+    (data,) = (
+        chat.says("Ada", "first", 1).says("Ada", text, NOON, **keys).files().values()
+    )
+    path.write_bytes(data)
+    (session,) = SingleFileFacebookMessengerChatLoader(path, keep=KINDS).load()
+    return list(session["messages"][1:])
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [
+        ({"content": "Ada called you.", "call_duration": 60}, "system"),
+        ({"content": "You missed a call from Ada.", "call_duration": 0}, "system"),
+        ({"call_duration": 60}, "system"),
+        ({"type": "Call", "content": "X"}, "system"),
+        ({"type": "Subscribe", "content": "X"}, "system"),
+        ({"type": "Unsubscribe", "content": "X"}, "system"),
+        ({"type": "Generic", "content": "X", "users": [{"name": "Bob"}]}, "system"),
+        ({"is_unsent": True, "content": "secret"}, "unsent"),
+        ({"is_unsent": True}, "unsent"),
+        ({"is_taken_down": True, "content": "gone"}, "unsent"),
+        ({"type": "Share", "content": "Ada played Chess"}, "system"),
+        ({"type": "Share", "content": "see https://example.org"}, None),
+        ({"type": "Share", "content": "see", "share": {"link": "https://x.org"}}, None),
+        ({"type": "Generic", "content": "hi"}, None),
+        ({"is_unsent": False, "is_taken_down": False, "content": "hi"}, None),
+        ({"content": "hi", "is_geoblocked_for_viewer": False}, None),
+    ],
+)
+def test_fields_show_what_nobody_typed(
+    path: Path, keys: dict[str, Any], reason: str | None
+) -> None:
+    load(path, {"sender_name": "Ada", "timestamp_ms": NOON} | keys)
+    skipped = SingleFileFacebookMessengerChatLoader(path).inspect().skipped
+    assert skipped == ({reason: 1} if reason else {})
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        {"content": ""},
+        {"content": None},
+        {"content": "  \n"},
+        {"content": "\u00a0"},
+        {"reactions": [{"reaction": "👍", "actor": "Bob"}]},
+        {"photos": []},
+        {"share": {}},
+        {"type": "Generic"},
+        {"is_unsent": False},
+    ],
+)
+def test_a_message_without_anything_is_empty(path: Path, keys: dict[str, Any]) -> None:
+    found, summary = load(path, {"sender_name": "Ada", "timestamp_ms": NOON} | keys)
+    assert not found
+    assert summary.skipped == {"empty": 1}
+
+
+@pytest.mark.parametrize(
+    "record",
+    ["text", None, 5, [], {"content": 5}, {"timestamp_ms": "soon"}, {"photos": 1}],
+)
+def test_a_record_of_another_shape_costs_itself_only(path: Path, record: Any) -> None:
+    found, summary = load(path, record, message("Ada", "last", NOON))
+    assert [m.content for m in found] == ["last"]
+    assert summary.skipped == {"unreadable": 1}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("photos", [{"uri": "a/b.jpg"}], [{"type": "photo", "uri": "a/b.jpg"}]),
+        ("videos", [{"uri": "v.mp4"}], [{"type": "video", "uri": "v.mp4"}]),
+        ("audio_files", [{"uri": "v.mp4"}], [{"type": "audio", "uri": "v.mp4"}]),
+        ("files", [{"uri": "v.pdf"}], [{"type": "file", "uri": "v.pdf"}]),
+        (
+            "gifs",
+            [{"uri": "v.gif"}, {}],
+            [{"type": "gif", "uri": "v.gif"}, {"type": "gif"}],
+        ),
+        ("sticker", {"uri": "s.png"}, [{"type": "sticker", "uri": "s.png"}]),
+        (
+            "share",
+            {"link": "https://x.org"},
+            [{"type": "link", "uri": "https://x.org"}],
+        ),
+        ("share", {"share_text": "Café"}, [{"type": "link", "text": "Café"}]),
+    ],
+)
+def test_attachments_are_described(
+    path: Path, key: str, value: Any, expected: list[dict[str, Any]]
+) -> None:
+    found = load_one(path, **{key: value})
+    assert found.additional_kwargs["attachments"] == expected
+    assert found.content == " ".join(f"[{item['type']}]" for item in expected)
+
+
+def test_addresses_are_not_repaired(path: Path) -> None:
+    """They are names of files and pages, not something that somebody typed."""
+    uri = "photos/Zoë.jpg"
+    found = load_one(path, photos=[{"uri": uri}], share={"link": uri})
+    listed = found.additional_kwargs["attachments"]
+    assert [item["uri"] for item in listed] == [mojibake(uri)] * 2
+
+
+def test_texts_names_and_reactions_are_repaired(path: Path) -> None:
+    reactions = [{"reaction": "❤️", "actor": "Zoë"}]
+    found = load_one(
+        path, sender_name="Zoë", content="Köszönöm 😂", reactions=reactions
+    )
+    kwargs = found.additional_kwargs
+    assert (kwargs["sender"], found.content) == ("Zoë", "Köszönöm 😂")
+    assert kwargs["reactions"] == [{"reaction": "❤️", "sender": "Zoë"}]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        *({"sender_name": name} for name in ("", "Facebook user", "facebook User")),
+        {"sender_name": None},
+    ],
+)
+def test_a_deleted_account_is_unknown(path: Path, keys: dict[str, Any]) -> None:
+    (only,), _ = load(path, {"timestamp_ms": NOON, "content": "hi"} | keys)
+    assert only.additional_kwargs["sender"] == "unknown"
+    assert only.additional_kwargs["is_from_me"] is False
+
+
+@pytest.mark.parametrize(
+    ("keys", "seconds"),
+    [
+        ({"timestamp_ms": NOON}, NOON // 1000),
+        ({"timestamp_ms": NOON + 0.5}, NOON // 1000),
+        ({"timestamp_ms": None}, None),
+        ({"timestamp_ms": 10**30}, None),
+        ({"timestamp_ms": 253_402_300_800_000}, None),
+        ({"timestamp_ms": 157_766_400_000}, 157_766_400),
+        ({"timestamp_ms": 16_725_225_600_000}, 16_725_225_600),
+        ({"timestamp": 1_520_000_000}, 1_520_000_000),
+        ({"timestamp": NOON}, NOON // 1000),
+        ({"timestamp_ms": 5000, "timestamp": 7}, 5),
+    ],
+)
+def test_times_of_all_years_are_read(
+    path: Path, keys: dict[str, Any], seconds: int | None
+) -> None:
+    (only,), _ = load(path, {"sender_name": "Ada", "content": "hi"} | keys)
+    assert only.additional_kwargs.get("message_time") == seconds
+
+
+def test_a_bumped_messages_repetition_is_not_its_text(path: Path) -> None:
+    bumped = {"is_bumped": True, "bumped_message": "old words"}
+    found = load_one(path, content="hi", bumped_message_metadata=bumped)
+    assert found.content == "hi"
+
+
+class TestEncrypted:
+    @pytest.mark.parametrize("stored", ["Cześć Ã© 😂", "Ã©"])
+    def test_text_is_not_repaired(self, path: Path, stored: str) -> None:
+        (only,) = load_encrypted(path, stored)
+        assert only.content == stored
+
+    def test_the_placeholder_of_an_unsent_message_is_no_text(self, path: Path) -> None:
+        assert not load_encrypted(
+            path, "User unsent a message", isUnsent=True, type="placeholder"
+        )
+        loader = SingleFileFacebookMessengerChatLoader(path)
+        assert loader.inspect().skipped == {"unsent": 1}
+
+    def test_media_are_attachments_by_their_suffix(self, path: Path) -> None:
+        media = [{"uri": f"./media/5c.{suffix}"} for suffix in ("jpg", "mp4", "pdf")]
+        (only,) = load_encrypted(path, media=media, type="media")
+        listed = only.additional_kwargs["attachments"]
+        assert [item["type"] for item in listed] == ["photo", "video", "file"]
+        assert [{"uri": item["uri"]} for item in listed] == media
+
+    def test_a_failed_download_has_no_address(self, path: Path) -> None:
+        media = [{"uri": "Failed to download media"}]
+        (only,) = load_encrypted(path, media=media, type="media")
+        assert only.additional_kwargs["attachments"] == [{"type": "file"}]
+
+    def test_links_are_text(self, path: Path) -> None:
+        (only,) = load_encrypted(path, "https://example.org", type="link")
+        assert only.content == "https://example.org"
+
+    def test_reactions_are_attached(self, path: Path) -> None:
+        reactions = [{"actor": "Grace", "reaction": "👍"}]
+        (only,) = load_encrypted(path, "hi", reactions=reactions)
+        assert only.additional_kwargs["reactions"] == [
+            {"reaction": "👍", "sender": "Grace"}
+        ]
+
+    def test_lone_surrogates_are_replaced(self, path: Path) -> None:
+        load_encrypted(path, "here")
+        path.write_bytes(path.read_bytes().replace(b"here", rb"x\ud83d"))
+        (session,) = SingleFileFacebookMessengerChatLoader(path).load()
+        assert session["messages"][-1].content == "x\ufffd"
+
+
+json_of_any_type = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**400), 10**400)
+    | st.floats()
+    | st.sampled_from(["", "Ada", "9" * 5_000, "\ud83d", "NaN", "1e999"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(KEYS), inner, max_size=6)
+    ),
+    max_leaves=20,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "messages": st.lists(
+                st.dictionaries(st.sampled_from(KEYS), json_of_any_type)
+                | json_of_any_type,
+                min_size=1,
+                max_size=5,
+            )
+        },
+        optional=dict.fromkeys(KEYS[:8], json_of_any_type),
+    ),
+    json_of_any_type,
+)
+def test_values_of_any_type_are_read_or_skipped(
+    tmp_path_factory: pytest.TempPathFactory, thread: dict[str, Any], profile: Any
+) -> None:
+    folder = tmp_path_factory.mktemp("x")
+    place = folder / "inbox" / "ada_1"
+    place.mkdir(parents=True)
+    good = {"participants": PEOPLE, "messages": [message("Ada", "hi", 1)]}
+    (place / "message_1.json").write_text(json.dumps(thread))
+    (place / "message_2.json").write_text(json.dumps(good))
+    (folder / "profile_information.json").write_text(json.dumps(profile))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        summary = FolderFacebookMessengerChatLoader(folder, keep="media").inspect()
+    assert summary.found == summary.kept + sum(summary.skipped.values())
+    assert summary.kept >= 1
