@@ -332,6 +332,14 @@ def test_media_with_a_password_do_not_matter(path: Path) -> None:
     assert inspect(path).kept == 1
 
 
+def test_what_macos_adds_is_ignored(path: Path, thread: bytes) -> None:
+    for name in (f"__MACOSX/{GOOD}", f"{FACEBOOK}/inbox/b_1/._message_1.json"):
+        add(path, name, thread)
+    summary = inspect(path)
+    assert summary.found == summary.kept == 1
+    assert summary.details["other_files"] == 0
+
+
 def test_a_comment_does_not_matter(path: Path) -> None:
     with zipfile.ZipFile(path, "a") as archive:
         archive.comment = b"PK" * 30_000

@@ -97,13 +97,6 @@ class TestLayouts:
         (session,) = load(export.to_folder(tmp_path / "x"))
         assert session["metadata"]["id"] == "adabyron_f00-_bar12"
 
-    def test_a_zip_with_a_folder_around_the_export_is_read(
-        self, export: Export, tmp_path: Path
-    ) -> None:
-        export.thread("ada_1").says("Ada Byron", "hi", NOON)
-        path = export.to_zip(tmp_path / "x.zip", prefix="facebook-grace-2024/")
-        assert ids(load(path)) == ["ada_1"]
-
     def test_a_thread_zipped_alone_is_named_by_its_path(self, tmp_path: Path) -> None:
         chat = Export("").thread("ada_1").says("Ada Byron", "hi", NOON)
         (data,) = chat.files().values()
@@ -134,21 +127,6 @@ class TestLayouts:
         assert summary.sessions == 1
         assert summary.found == 1
         assert summary.details["other_files"] == 5
-
-    @pytest.mark.parametrize(
-        "name", ["__MACOSX/{}", "{}/._message_1.json", "{}/.DS_Store"]
-    )
-    def test_what_macos_adds_is_passed_over(
-        self, export: Export, tmp_path: Path, name: str
-    ) -> None:
-        export.thread("ada_1").says("Ada Byron", "hi", NOON)
-        place = f"{FACEBOOK}/inbox/ada_1"
-        suffix = "/message_1.json" if name.startswith("__") else ""
-        export.file(name.format(place) + suffix, b"\x00\x05\x16\x07")
-        for path in export.to_folder_and_zip(tmp_path / "x"):
-            summary = inspect(path)
-            assert summary.found == summary.kept == 1
-            assert summary.details["other_files"] == 0
 
     def test_letter_case_of_folders_and_suffixes_does_not_matter(
         self, tmp_path: Path
@@ -195,25 +173,6 @@ class TestOrder:
             export.thread(name).says("Ada Byron", "hi", NOON)
         for path in export.to_folder_and_zip(tmp_path / "x"):
             assert ids(load(path)) == [name.lower() for name in sorted(names)]
-
-    @pytest.mark.parametrize("is_reversed", [True, False])
-    def test_the_order_of_the_zips_in_a_folder_does_not_matter(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_reversed: bool
-    ) -> None:
-        for number in range(3):
-            export = Export()
-            chat = export.thread("ada_1", title=f"Title {number}")
-            chat.says("Ada Byron", str(number), NOON)
-            export.to_zip(tmp_path / "x" / f"facebook-{number}.zip")
-        listed = Path.iterdir
-
-        def sorted_or_not(path: Path) -> Iterator[Path]:
-            return iter(sorted(listed(path), reverse=is_reversed))
-
-        monkeypatch.setattr(Path, "iterdir", sorted_or_not)
-        (session,) = load(tmp_path / "x")
-        assert texts(session) == ["0", "1", "2"]
-        assert session["metadata"]["title"] == "Title 0"
 
     @pytest.mark.skipif(os.name == "nt", reason="Windows has no C locale")
     @pytest.mark.parametrize("write", [Export.to_folder, Export.to_zip])
@@ -357,10 +316,6 @@ class TestParts:
         media = Export().file(f"{FACEBOOK}/inbox/ada_1/photos/1.jpg", b"\xff\xd8")
         media.to_zip(tmp_path / "x" / "facebook-2.zip")
         assert ids(load(tmp_path / "x")) == ["ada_1"]
-
-    def test_no_path_is_an_error(self) -> None:
-        with pytest.raises(ValueError, match="No path"):
-            FolderFacebookMessengerChatLoader([])
 
 
 class TestGroupMessages:

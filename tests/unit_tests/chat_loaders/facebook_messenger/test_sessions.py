@@ -117,26 +117,6 @@ class TestOrder:
         (session,) = SingleFileFacebookMessengerChatLoader(path).load()
         assert texts(session) == list("abxyz")
 
-    def test_years_1975_and_2500_are_times(
-        self, export: Export, tmp_path: Path
-    ) -> None:
-        chat = export.thread("ada_1").says("Ada Byron", "then", 157_766_400_000)
-        chat.says("Ada Byron", "one day", 16_725_225_600_000)
-        (session,) = load(export.to_folder(tmp_path / "x"))
-        events = [m.additional_kwargs["events"] for m in session["messages"]]
-        assert events == [
-            [{"message_time": "1975-01-01T00:00:00+00:00"}],
-            [{"message_time": "2500-01-01T00:00:00+00:00"}],
-        ]
-
-    def test_seconds_of_2018_are_seconds(self, export: Export, tmp_path: Path) -> None:
-        export.root = "messages"
-        record = {"sender_name": "Ada", "timestamp": 1_520_000_000, "content": "hi"}
-        content = {"participants": [{"name": "Ada"}], "messages": [record]}
-        export.file("messages/ada_1/message.json", content)
-        (session,) = load(export.to_folder(tmp_path / "x"))
-        assert session["messages"][0].additional_kwargs["message_time"] == 1_520_000_000
-
 
 class TestDuplicates:
     def two_exports(self, tmp_path: Path, first: list[Any], second: list[Any]) -> Path:
