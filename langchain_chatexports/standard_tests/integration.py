@@ -5,17 +5,12 @@ from __future__ import annotations
 import gc
 import time
 import tracemalloc
-from typing import TYPE_CHECKING
 
 import pytest
+from langchain_core.chat_loaders import BaseChatLoader
 
 from langchain_chatexports.standard_tests.chat_loaders import ChatLoaderTests
 from langchain_chatexports.standard_tests.resources import memory_traced
-
-if TYPE_CHECKING:
-    from langchain_core.chat_loaders import BaseChatLoader
-
-__all__ = ["ChatLoaderIntegrationTests"]
 
 _MIN_SESSIONS = 20
 
