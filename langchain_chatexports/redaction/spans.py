@@ -1,13 +1,7 @@
 """Spans of private data in a text."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-__all__ = ["KINDS", "Span", "without_overlap"]
+from collections.abc import Iterable
+from typing import NamedTuple
 
 KINDS = (
     "account",
@@ -46,9 +40,9 @@ def without_overlap(spans: Iterable[Span]) -> list[Span]:
     joined: list[Span] = []
     longest = 0
     for span in sorted(spans):
-        if span.start >= span.end:
-            continue
         length = span.end - span.start
+        if length <= 0:
+            continue
         if not joined or span.start >= joined[-1].end:
             joined.append(span)
             longest = length
