@@ -12,6 +12,7 @@ from langchain_chatexports.redaction.spans import Span
 _ADDRESSES = [(hints.split(), pattern) for hints, pattern in p.ADDRESSES.items()]
 _MIN_PHONE_DIGITS = 7
 _MIN_ID_DIGITS = 7
+_ENDS_OF_IBAN = re.compile(r"(?<=.{14})[A-Z\d](?![A-Z\d])", re.IGNORECASE)
 _MIN_CARD_DIGITS = 13
 _MIN_CODE_DIGITS = 4
 
@@ -39,7 +40,7 @@ def _found(text: str, home: tuple[str, ...]) -> Iterator[Span]:
         yield from _all(p.EMAIL, text, "email")
     if p.DIGIT.search(text) is None:
         return
-    yield from _numbers(text, home)
+    yield from _numbers(text, lowered, home)
     # Keys are long and have digits.
     if p.LONG_TOKEN.search(text) is not None or "PRIVATE KEY" in text:
         yield from _all(p.SECRETS, text, "secret")
@@ -56,7 +57,7 @@ def _has_any(hints: Iterable[str], lowered: str) -> bool:
     return False
 
 
-def _numbers(text: str, home: tuple[str, ...]) -> Iterator[Span]:
+def _numbers(text: str, lowered: str, home: tuple[str, ...]) -> Iterator[Span]:
     digits = len(p.DIGIT.findall(text))
     checked: list[Span] = []
     if digits >= _MIN_CARD_DIGITS:
@@ -70,8 +71,9 @@ def _numbers(text: str, home: tuple[str, ...]) -> Iterator[Span]:
     if digits < _MIN_CODE_DIGITS:
         return
     yield from _all(p.ACCOUNT, text, "account")
-    for pattern in p.CODES:
+    for pattern in p.CODES if _has_any(p.CODE_HINTS, lowered) else ():
         yield from _all(pattern, text, "code")
+    yield from _all(p.LETTER_CODE, text, "code")
 
 
 def _cards(text: str) -> Iterator[Span]:
@@ -88,7 +90,7 @@ def _ibans(text: str) -> Iterator[Span]:
 
     for match in p.IBAN.finditer(text):
         # Words may follow, which look like groups of it.
-        for group in re.finditer(r"[^\W_]+", match[0]):
+        for group in _ENDS_OF_IBAN.finditer(match[0]):
             # The checks of single countries refuse accounts that exist.
             if iban.is_valid(match[0][: group.end()], check_country=False):
                 yield Span(match.start(), match.start() + group.end(), "account")

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import chain, pairwise
+from itertools import chain, filterfalse, pairwise
 from typing import NamedTuple
 
 from langchain_chatexports.redaction.spans import Span
@@ -116,7 +116,7 @@ def folded(word: str) -> str:
 
 
 def _without_accents(text: str) -> str:
-    return "".join(c for c in text if not unicodedata.combining(c))
+    return "".join(filterfalse(unicodedata.combining, text))
 
 
 @lru_cache(maxsize=4)  # Patterns and names look at one text, one after the other.

@@ -118,10 +118,10 @@ ACCOUNT = re.compile(
 )
 
 _CODE_WORD = (
-    r"(?<!zip )(?<!zip-)(?<!post)(?<!postal )(?<!error )(?<!promo )(?<!source )"
-    r"(?:\b\w{0,30}codes?\b(?! postal)|\bc[oó]digo\b(?! postal)|\bclave\b|\bpin\b"
-    r"|\botp\b|\btan\b|\bverification\b|\bv[eé]rification\b|\bconfirmation\b"
-    r"|验证码|驗證碼|認証(?:コード|番号)|인증 ?번호|\bкод\w{0,3}\b|رمز|कोड)"
+    r"(?:\b(?<!zip )(?<!zip-)(?<!post)(?<!postal )(?<!error )(?<!promo )(?<!source )"
+    r"(?:\w{0,30}codes?\b(?! postal)|c[oó]digo\b(?! postal)|clave\b|pin\b|otp\b|tan\b"
+    r"|verification\b|v[eé]rification\b|confirmation\b|код\w{0,3}\b)"
+    r"|验证码|驗證碼|認証(?:コード|番号)|인증 ?번호|رمز|कोड)"
 )
 _CODE_DIGITS = r"\d{3}[ -]?\d{3}|\d{4,8}|\d\d(?:[ -]\d\d){2,3}|\d(?: \d){3,7}"
 CODES = (
@@ -136,8 +136,12 @@ CODES = (
         r"[^\n.!?]{1,24}?" + _CODE_WORD,
         re.IGNORECASE,
     ),
-    re.compile(r"(?<!\w)[A-Z]-\d{6}(?!\w)"),
 )
+_HINTS_OF_CODES = """
+code pin otp tan digo clave rification firmation 验证 驗證 認証 인증 код رمز कोड
+"""
+CODE_HINTS = tuple(_HINTS_OF_CODES.split())
+LETTER_CODE = re.compile(r"(?<!\w)[A-Z]-\d{6}(?!\w)")
 
 PASSWORD = re.compile(
     r"(?:\bpass(?:word|wort|phrase|code|wd)?|\bpw|\bpwd|\bkennwort|\bcontrase[nñ]a"
