@@ -45,11 +45,12 @@ SHAPES = tuple(re.compile(shape, re.ASCII) for shape in _SHAPES)
 LABELED = re.compile(
     r"(?:\b(?:tel|tlf|phone|mobile|mobil|handy|cell|whatsapp|fax|móvil|movil|celular"
     r"|telefono|teléfono|téléphone|telefone|portable|cellulare|telefon|komórka|telefoon"
-    r"|number|nummer|numero|número|numéro|call|ring|text|ruf|llama|liga|appelle|chiama"
+    r"|number(?! of)|nummer|numero|número|numéro|call|ring|text|ruf|llama|liga|appelle|chiama"
     r"|тел|телефон|моб|номер)\b\.?"
     r"|电话|電話|手机|手機|號碼|号码|전화|휴대폰|फोन|मोबाइल|هاتف|جوال|رقم|تلفن)"
     r"[^\n\d+]{0,24}?(?<![A-Za-z\d_.,+/-])"
-    r"(?!(?:19|20)\d\d[ ./-]?[01]\d[ ./-]?[0-3]\d\b)"
+    # Neither a date nor thousands in groups.
+    r"(?!(?:19|20)\d\d[ ./-]?[01]\d[ ./-]?[0-3]\d\b|\d{1,2}(?: \d{3})+(?! ?\d))"
     r"(\d(?:[ .\-()/]{0,2}\d){6,13})(?![A-Za-z\d_€$£%]|[.,]\d)",
     re.IGNORECASE,
 )

@@ -92,6 +92,7 @@ def test_what_is_private_is_found_and_nothing_around_it(
         "2019 2024, 20 30 40 50 push-ups",
         "9 876 543 210 people",
         "ref 41234567 and 20240501",
+        "call on 20240501, the number of views is 1234567, the number 1 234 567",
         "room 4021, 45 points in 12 games",
         "",
     ],
