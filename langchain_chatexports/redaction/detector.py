@@ -6,8 +6,8 @@ from importlib import import_module
 
 from langchain_chatexports.redaction import patterns as p
 from langchain_chatexports.redaction.normalization import comparable_form
-from langchain_chatexports.redaction.phones import find_phones, without_spans
-from langchain_chatexports.redaction.spans import Span
+from langchain_chatexports.redaction.phones import find_phones
+from langchain_chatexports.redaction.spans import Span, without_spans
 
 _ADDRESSES = [(hints.split(), pattern) for hints, pattern in p.ADDRESSES.items()]
 _MIN_PHONE_DIGITS = 7

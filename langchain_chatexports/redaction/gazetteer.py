@@ -55,6 +55,7 @@ _TITLE_BEFORE = re.compile(r"\b(?:Mrs?|Ms|Dr|Prof|Sr|Sra|Mme)\. ?\Z")
 _NEARBY = 24
 _MAX_GAP = 3
 _MAX_WORDS = 8
+_MAX_UNSPACED = 30
 _SHORT = 2
 _MIN_FOR_GENITIVE = 4
 _MIN_FOR_GLUED = 6
@@ -75,8 +76,7 @@ class Gazetteer:
     def __init__(self, names: Iterable[str]) -> None:
         """Initialize with names, nicknames and handles, as the export writes them."""
         self.surfaces: dict[str, str] = {}
-        """Each single word and handle of a person, in its first spelling, by its folded
-        form."""
+        """The first spelling of each word and handle, by its folded form."""
         self.aliases: dict[str, str] = {}
         """Words by how they are spelled too (folded): umlauts, `OBrien`."""
         self._words: set[str] = set()
@@ -151,7 +151,7 @@ class Gazetteer:
     def _add_word(self, word: str, spelled: str) -> None:
         self.surfaces.setdefault(folded(word), spelled)
         if _UNSPACED_RUN.search(word):
-            for part in {word, *_unspaced_parts(word)}:
+            for part in {word[:_MAX_UNSPACED], *_unspaced_parts(word)}:
                 self.surfaces.setdefault(folded(part), part)
                 self._unspaced.add(part)
         elif folded(word) not in PARTICLES:
@@ -293,6 +293,7 @@ def _unspaced_parts(word: str) -> Iterator[str]:
     or two and one; a longer one begins with two or three for the family.
     """
     runs = _UNSPACED_RUN.findall(word)
+    runs = [run for run in runs if len(run) <= _MAX_UNSPACED]
     parts = chain(runs if len(runs) > 1 else (), *map(_halves, runs))
     return (part for part in parts if len(part) > 1 and part not in _HONORIFICS)
 

@@ -15,7 +15,7 @@ from itertools import pairwise, product
 from typing import Any
 
 from langchain_chatexports.exceptions import MissingExtraError
-from langchain_chatexports.redaction.spans import Span
+from langchain_chatexports.redaction.spans import Span, without_spans
 
 # Regions that write national numbers without a zero before them; and those with mobiles
 # that count without groups, too.
@@ -45,8 +45,8 @@ SHAPES = tuple(re.compile(shape, re.ASCII) for shape in _SHAPES)
 LABELED = re.compile(
     r"(?:\b(?:tel|tlf|phone|mobile|mobil|handy|cell|whatsapp|fax|móvil|movil|celular"
     r"|telefono|teléfono|téléphone|telefone|portable|cellulare|telefon|komórka|telefoon"
-    r"|number(?! of)|nummer|numero|número|numéro|call|ring|text|ruf|llama|liga|appelle|chiama"
-    r"|тел|телефон|моб|номер)\b\.?"
+    r"|number(?! of)|nummer|numero|número|numéro|call|ring|text|ruf|llama|liga|appelle"
+    r"|chiama|тел|телефон|моб|номер)\b\.?"
     r"|电话|電話|手机|手機|號碼|号码|전화|휴대폰|फोन|मोबाइल|هاتف|جوال|رقم|تلفن)"
     r"[^\n\d+]{0,24}?(?<![A-Za-z\d_.,+/-])"
     # Neither a date nor thousands in groups.
@@ -118,16 +118,6 @@ def find_phones(text: str, home: tuple[str, ...] = ()) -> list[Span]:
             found.append(Span(run.start() + start, run.start() + end, "phone"))
         run = RUN.search(text_left, run.start() + (end or len(run[0])))
     return [span for span in found if _may_be_phone(text, span.start)]
-
-
-def without_spans(text: str, spans: Iterable[Span]) -> str:
-    """Return a text with letters in place of spans."""
-    pieces: list[str] = []
-    end = 0
-    for span in sorted(spans):
-        pieces += (text[end : span.start], "x" * (span.end - max(end, span.start)))
-        end = max(end, span.end)
-    return "".join((*pieces, text[end:]))
 
 
 def _may_be_phone(text: str, start: int) -> bool:

@@ -131,8 +131,8 @@ class Redactor:
         if it looks like one. What is not JSON becomes `None`.
         """
         if isinstance(value, str):
-            look = "path" if _looks_like_path(value) else "text"
-            return self._by_field[_FIELDS.get(key, look)](value)
+            field = _FIELDS.get(key) or ("path" if _looks_like_path(value) else "text")
+            return self._by_field[field](value)
         if isinstance(value, dict):
             return self._fields(value, key)
         if isinstance(value, (list, tuple)):
