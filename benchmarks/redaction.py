@@ -101,7 +101,8 @@ def _is_covered(text: str, span: Span, findings: Sequence[Span]) -> bool:
 
 
 def _print_table(lines: Sequence[LabeledLine], detect: Detector) -> None:
-    detect(lines[0].text)
+    # Load what is loaded on first use.
+    detect("48 29 13 55, 529.982.247-25, DE89370400440532013000, 4111111111111111")
     begin = time.perf_counter()
     for line in lines:
         detect(line.text)
